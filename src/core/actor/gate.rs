@@ -1,0 +1,120 @@
+//! Gates: how many asks may be inside an actor at once, and how long one waits for a place.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+
+use super::stats::ActorStats;
+
+/// How many counters the per-user cap is spread over. Two users who share one share its places: a bound on memory
+/// bought with a little fairness.
+const USER_STRIPES: usize = 1024;
+
+/// No place became free within the patience, or the actor takes no more work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the server is overloaded; try again in {} ms", retry_after.as_millis())]
+pub struct Overloaded {
+    pub retry_after: Duration,
+}
+
+/// On whose behalf one asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// A user, who has a cap of their own before the shared one.
+    User(i64),
+    /// Nobody known: registration, login.
+    Anyone,
+    /// The server itself: revocation, drain. A few places that no flood can take.
+    Server,
+}
+
+/// A place inside. Dropping it lets the next one in.
+#[derive(Debug)]
+pub struct Permit {
+    _shared: OwnedSemaphorePermit,
+    _own: Option<OwnedSemaphorePermit>,
+}
+
+/// Bounds the asks of one actor, over all clones of its handle.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    shared: Arc<Semaphore>,
+    reserved: Arc<Semaphore>,
+    users: Arc<[Arc<Semaphore>]>,
+    patience: Duration,
+    stats: Arc<ActorStats>,
+}
+
+impl Gate {
+    /// `capacity` places for all, `per_user` for each user, and a sixteenth of `capacity` more for the server itself.
+    pub fn new(capacity: usize, per_user: usize, patience: Duration, stats: Arc<ActorStats>) -> Self {
+        Self {
+            shared: Arc::new(Semaphore::new(capacity)),
+            reserved: Arc::new(Semaphore::new((capacity / 16).max(1))),
+            users: (0..USER_STRIPES).map(|_| Arc::new(Semaphore::new(per_user))).collect(),
+            patience,
+            stats,
+        }
+    }
+
+    fn own(&self, who: Who) -> Option<&Arc<Semaphore>> {
+        let Who::User(id) = who else { return None };
+        let stripe = usize::try_from(id.unsigned_abs()).unwrap_or(0) % USER_STRIPES;
+        self.users.get(stripe)
+    }
+
+    fn common(&self, who: Who) -> &Arc<Semaphore> {
+        if who == Who::Server { &self.reserved } else { &self.shared }
+    }
+
+    /// A place if one is free this instant. `Ok(None)` means that waiting may help.
+    pub fn try_enter(&self, who: Who) -> Result<Option<Permit>, Overloaded> {
+        let own = match self.own(who).map(|own| own.clone().try_acquire_owned()) {
+            None => None,
+            Some(Ok(permit)) => Some(permit),
+            Some(Err(TryAcquireError::NoPermits)) => return Ok(None),
+            Some(Err(TryAcquireError::Closed)) => return Err(self.refuse()),
+        };
+        match self.common(who).clone().try_acquire_owned() {
+            Ok(shared) => Ok(Some(Permit { _shared: shared, _own: own })),
+            Err(TryAcquireError::NoPermits) => Ok(None),
+            Err(TryAcquireError::Closed) => Err(self.refuse()),
+        }
+    }
+
+    /// A place, waiting at most the patience.
+    pub async fn enter(&self, who: Who) -> Result<Permit, Overloaded> {
+        if let Some(permit) = self.try_enter(who)? {
+            return Ok(permit);
+        }
+        let begun = Instant::now();
+        let entered = tokio::time::timeout(self.patience, async {
+            let own = match self.own(who) {
+                Some(own) => Some(own.clone().acquire_owned().await?),
+                None => None,
+            };
+            let shared = self.common(who).clone().acquire_owned().await?;
+            Ok::<_, tokio::sync::AcquireError>(Permit { _shared: shared, _own: own })
+        })
+        .await;
+        self.stats.waited_for_slot(begun.elapsed());
+        match entered {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => Err(self.refuse()),
+        }
+    }
+
+    /// Lets nobody in any more, except for the server itself. Those inside are served.
+    pub fn close(&self) {
+        self.shared.close();
+        for own in self.users.iter() {
+            own.close();
+        }
+    }
+
+    fn refuse(&self) -> Overloaded {
+        self.stats.refused();
+        Overloaded { retry_after: self.patience.max(Duration::from_millis(100)) }
+    }
+}

@@ -1,0 +1,48 @@
+//! The way into an actor: an address that counts.
+
+use std::sync::Arc;
+
+use actix::{Addr, Handler};
+
+use super::context::{Ctx, HANDOVER, Letter, Metered, Slot};
+use super::stats::ActorStats;
+
+/// Puts messages into one actor's queue. Cheap to clone.
+///
+/// `post` never waits and never refuses: whoever posts an ask holds a permit of the actor's
+/// [`Gate`](super::Gate) already, and events are bounded by the permits they carry.
+pub struct Mailbox<A: Metered> {
+    addr: Addr<A>,
+    stats: Arc<ActorStats>,
+}
+
+impl<A: Metered> Clone for Mailbox<A> {
+    fn clone(&self) -> Self {
+        Self { addr: self.addr.clone(), stats: self.stats.clone() }
+    }
+}
+
+impl<A: Metered> Mailbox<A> {
+    pub(super) fn new(addr: Addr<A>, stats: Arc<ActorStats>) -> Self {
+        Self { addr, stats }
+    }
+
+    /// Enqueues `letter`; if the actor has ended, drops it (its reply then tells the caller).
+    pub fn post<M>(&self, letter: M)
+    where
+        A: Handler<M>,
+        Ctx<A>: actix::dev::ToEnvelope<A, M>,
+        M: Letter,
+        M::Result: Send,
+    {
+        HANDOVER.set(Some(Slot::take(&self.stats, M::NAME)));
+        #[expect(clippy::disallowed_methods, reason = "this is the handle that the rule names")]
+        self.addr.do_send(letter);
+        // Still there when actix did not pack the message because the mailbox was closed.
+        drop(HANDOVER.take());
+    }
+
+    pub fn stats(&self) -> &Arc<ActorStats> {
+        &self.stats
+    }
+}

@@ -1,0 +1,44 @@
+//! Replies: the way back from an actor. A caller hears something, whatever happens.
+
+use tokio::sync::oneshot;
+
+/// The actor dropped the question unanswered: it panicked over it or has ended. Nothing is known of the outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the answer was lost")]
+pub struct Vanished;
+
+/// Calls back exactly once: with the answer, or with [`Vanished`] when it is dropped.
+///
+/// The callback runs on the answering actor's thread: it may move values, send on channels and push bytes into an
+/// outbox, and must not block.
+pub struct Reply<T, E: From<Vanished>> {
+    callback: Option<Box<dyn FnOnce(Result<T, E>) + Send>>,
+}
+
+impl<T: Send + 'static, E: From<Vanished> + Send + 'static> Reply<T, E> {
+    pub fn call(callback: impl FnOnce(Result<T, E>) + Send + 'static) -> Self {
+        Self { callback: Some(Box::new(callback)) }
+    }
+
+    /// A reply that is awaited. A receiver that is gone is no error: whoever asked has left.
+    pub fn channel() -> (Self, oneshot::Receiver<Result<T, E>>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self::call(move |answer| drop(sender.send(answer))), receiver)
+    }
+}
+
+impl<T, E: From<Vanished>> Reply<T, E> {
+    pub fn send(mut self, answer: Result<T, E>) {
+        if let Some(callback) = self.callback.take() {
+            callback(answer);
+        }
+    }
+}
+
+impl<T, E: From<Vanished>> Drop for Reply<T, E> {
+    fn drop(&mut self) {
+        if let Some(callback) = self.callback.take() {
+            callback(Err(Vanished.into()));
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Each property that the kit promises, shown on a small ledger that commits what it was given in batches.
+
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt, Arbiter, AsyncContext, Handler, Message, Supervised};
+use tokio::sync::oneshot;
+
+use super::*;
+
+#[derive(Debug, PartialEq)]
+enum Failed {
+    Vanished,
+}
+impl From<Vanished> for Failed {
+    fn from(_: Vanished) -> Self {
+        Self::Vanished
+    }
+}
+
+/// Collects entries and commits them when its mailbox is empty.
+#[derive(Default)]
+struct Ledger {
+    pending: Vec<(u32, Reply<u32, Failed>, Permit)>,
+    committed: Vec<u32>,
+}
+impl Actor for Ledger {
+    type Context = Ctx<Self>;
+}
+impl Supervised for Ledger {
+    fn restarting(&mut self, _: &mut Ctx<Self>) {
+        self.pending.clear();
+    }
+}
+impl Metered for Ledger {
+    const NAME: &'static str = "ledger";
+    const MESSAGES: &'static [&'static str] = &["Enter", "Block", "Drain"];
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Enter(u32, Reply<u32, Failed>, Permit);
+impl Letter for Enter {
+    const NAME: &'static str = "Enter";
+}
+const POISON: u32 = 13;
+
+impl Handler<Enter> for Ledger {
+    type Result = ();
+    fn handle(&mut self, Enter(entry, reply, permit): Enter, ctx: &mut Ctx<Self>) {
+        assert!(entry != POISON, "poison");
+        if self.pending.is_empty() {
+            ctx.spawn(actix::fut::ready(()).map(|(), ledger: &mut Self, _| ledger.commit()));
+        }
+        self.pending.push((entry, reply, permit));
+    }
+}
+impl Ledger {
+    fn commit(&mut self) {
+        for (entry, reply, _permit) in self.pending.drain(..) {
+            self.committed.push(entry);
+            reply.send(Ok(entry));
+        }
+    }
+}
+
+/// Holds the actor's thread until the sender is dropped or used.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Block(std::sync::mpsc::Receiver<()>);
+impl Letter for Block {
+    const NAME: &'static str = "Block";
+}
+impl Handler<Block> for Ledger {
+    type Result = ();
+    fn handle(&mut self, Block(release): Block, _: &mut Ctx<Self>) {
+        release.recv().ok();
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Drain(Reply<Vec<u32>, Failed>);
+impl Letter for Drain {
+    const NAME: &'static str = "Drain";
+}
+impl Handler<Drain> for Ledger {
+    type Result = ();
+    fn handle(&mut self, Drain(reply): Drain, _: &mut Ctx<Self>) {
+        self.commit();
+        reply.send(Ok(self.committed.clone()));
+    }
+}
+
+/// The handle a caller would have: a mailbox behind a gate.
+#[derive(Clone)]
+struct Handle {
+    mailbox: Mailbox<Ledger>,
+    gate: Gate,
+}
+impl Handle {
+    async fn enter(&self, entry: u32) -> Result<oneshot::Receiver<Result<u32, Failed>>, Overloaded> {
+        let permit = self.gate.enter(Who::Anyone).await?;
+        let (reply, answer) = Reply::channel();
+        self.mailbox.post(Enter(entry, reply, permit));
+        Ok(answer)
+    }
+    async fn drain(&self) -> Vec<u32> {
+        self.gate.close();
+        let (reply, answer) = Reply::channel();
+        self.mailbox.post(Drain(reply));
+        answer.await.unwrap().unwrap()
+    }
+    fn block(&self) -> std::sync::mpsc::Sender<()> {
+        let (release, wait) = std::sync::mpsc::channel();
+        self.mailbox.post(Block(wait));
+        release
+    }
+}
+
+struct House {
+    handle: Handle,
+    arbiter: Arbiter,
+    fatal: tokio::sync::watch::Receiver<Option<i32>>,
+}
+fn house(capacity: usize, patience: Duration) -> House {
+    let arbiter = Arbiter::new();
+    let (signal, fatal) = FatalSignal::new();
+    let stats = ActorStats::new(Ledger::NAME, Some(capacity), Ledger::MESSAGES);
+    let mailbox = start(&arbiter.handle(), stats.clone(), signal, |_| Ledger::default());
+    House { handle: Handle { gate: Gate::new(capacity, capacity, patience, stats), mailbox }, arbiter, fatal }
+}
+impl House {
+    fn close(self) {
+        self.arbiter.stop();
+        self.arbiter.join().unwrap();
+    }
+}
+
+#[actix_web::test]
+async fn the_bound_holds_however_many_clones_of_the_handle_ask() {
+    let house = house(4, Duration::from_millis(20));
+    let release = house.handle.block();
+    let asks: Vec<_> = (0..100u32)
+        .map(|n| {
+            let handle = house.handle.clone();
+            actix::spawn(async move { handle.enter(100 + n).await })
+        })
+        .collect();
+    let mut admitted = Vec::new();
+    for ask in asks {
+        admitted.extend(ask.await.unwrap().ok());
+    }
+    assert_eq!(admitted.len(), 4);
+    let snapshot = house.handle.mailbox.stats().snapshot();
+    assert!(snapshot.depth <= 5, "four entries and at most the block itself: {snapshot:?}");
+    assert_eq!(snapshot.refused, 96);
+    drop(release);
+    for answer in admitted {
+        assert!(answer.await.unwrap().is_ok());
+    }
+    house.close();
+}
+
+#[actix_web::test]
+async fn an_overloaded_actor_refuses_in_time_and_its_depth_returns_to_0() {
+    let house = house(2, Duration::from_millis(30));
+    let release = house.handle.block();
+    let inside = [house.handle.enter(1).await.unwrap(), house.handle.enter(2).await.unwrap()];
+    let begun = std::time::Instant::now();
+    assert!(house.handle.enter(3).await.is_err());
+    assert!(begun.elapsed() >= Duration::from_millis(30));
+    drop(release);
+    for answer in inside {
+        answer.await.unwrap().unwrap();
+    }
+    house.handle.drain().await;
+    assert_eq!(house.handle.mailbox.stats().depth(), 0);
+    assert!(house.handle.mailbox.stats().snapshot().slot_wait_us >= 30_000);
+    house.close();
+}
+
+#[actix_web::test]
+async fn of_200_messages_with_one_poison_exactly_the_failed_ones_are_told() {
+    let house = house(256, Duration::from_secs(5));
+    let release = house.handle.block();
+    let mut answers = Vec::new();
+    for n in 0..200 {
+        let entry = if n == 100 { POISON } else { 1000 + n };
+        answers.push((entry, house.handle.enter(entry).await.unwrap()));
+    }
+    drop(release);
+    let (mut told_done, mut told_failed) = (Vec::new(), Vec::new());
+    for (entry, answer) in answers {
+        match answer.await.unwrap() {
+            Ok(_) => told_done.push(entry),
+            Err(Failed::Vanished) => told_failed.push(entry),
+        }
+    }
+    assert!(told_failed.contains(&POISON));
+    assert!(told_done.contains(&1199), "what was queued behind the poison is served");
+    assert_eq!(house.handle.drain().await, told_done, "told done is exactly what was committed");
+    let snapshot = house.handle.mailbox.stats().snapshot();
+    assert_eq!((snapshot.restarts, snapshot.depth), (1, 0));
+    assert_eq!(snapshot.messages[0].panics, 1);
+    house.close();
+}
+
+#[actix_web::test]
+async fn queued_work_is_committed_by_a_drain_and_nothing_enters_after_it() {
+    let house = house(64, Duration::from_millis(10));
+    let release = house.handle.block();
+    let mut answers = Vec::new();
+    for n in 20..60 {
+        answers.push(house.handle.enter(n).await.unwrap());
+    }
+    drop(release);
+    assert_eq!(house.handle.drain().await, (20..60).collect::<Vec<_>>());
+    for answer in answers {
+        assert!(answer.await.unwrap().is_ok());
+    }
+    assert!(house.handle.enter(99).await.is_err());
+    assert!(house.handle.gate.enter(Who::Server).await.is_ok(), "the server itself still may");
+    house.close();
+}
+
+#[actix_web::test]
+async fn a_user_cannot_take_the_places_of_others() {
+    let stats = ActorStats::new("x", Some(8), &[]);
+    let gate = Gate::new(8, 2, Duration::from_millis(10), stats);
+    let held = [gate.enter(Who::User(1)).await.unwrap(), gate.enter(Who::User(1)).await.unwrap()];
+    assert!(gate.enter(Who::User(1)).await.is_err());
+    assert!(gate.enter(Who::User(2)).await.is_ok());
+    drop(held);
+    assert!(gate.enter(Who::User(1)).await.is_ok());
+}
+
+#[actix_web::test]
+async fn an_actor_that_keeps_panicking_stops_the_process_with_code_70() {
+    let mut house = house(16, Duration::from_secs(1));
+    for _ in 0..=RESTARTS_MAX {
+        let answer = house.handle.enter(POISON).await.unwrap();
+        assert_eq!(answer.await.unwrap(), Err(Failed::Vanished));
+    }
+    assert_eq!(*house.fatal.wait_for(Option::is_some).await.unwrap(), Some(FATAL_EXIT_CODE));
+    let after = house.handle.enter(7).await.unwrap();
+    assert_eq!(after.await.unwrap(), Err(Failed::Vanished), "an ended actor answers too");
+    house.close();
+}

@@ -1,0 +1,4 @@
+//! Proofs of identity: passwords and tokens. Who may do what is decided elsewhere.
+
+pub mod password;
+pub mod token;

@@ -1,0 +1,236 @@
+//! Tokens: signed access tokens (JWT, RFC 7519) and opaque refresh tokens.
+//!
+//! An access token says who logged in; whether that login still lives is asked of the directory with every use.
+
+use std::sync::Once;
+
+use hmac::{Hmac, KeyInit, Mac};
+use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::{Error, ErrorKind};
+use jsonwebtoken::signature::{self, Signer, Verifier};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+const ISSUER: &str = "netbit";
+const AUDIENCE: &str = "netbit";
+/// Clocks of two machines may differ by this much.
+const LEEWAY_SECONDS: u64 = 30;
+/// No token of ours is longer; longer ones are refused unread.
+const TOKEN_BYTES_MAX: usize = 1024;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    /// The user's id; a string, as RFC 7519 section 4.1.2 wants it.
+    sub: String,
+    exp: i64,
+    iat: i64,
+    jti: String,
+    /// The login session.
+    sid: i64,
+    /// The user's token version.
+    ver: i64,
+    /// The database's epoch: a restored copy does not honour the tokens of its past.
+    epoch: i64,
+}
+
+/// What a valid access token proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    pub user: i64,
+    pub login: i64,
+    pub token_version: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the token is not valid")]
+pub struct InvalidToken;
+
+/// Makes and checks access tokens with one secret and one algorithm.
+pub struct TokenKeys {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    validation: Validation,
+    epoch: i64,
+}
+
+impl TokenKeys {
+    pub fn new(secret: &[u8], epoch: i64) -> Self {
+        install_provider();
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_issuer(&[ISSUER]);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
+        validation.leeway = LEEWAY_SECONDS;
+        Self {
+            encoding: EncodingKey::from_secret(secret),
+            decoding: DecodingKey::from_secret(secret),
+            validation,
+            epoch,
+        }
+    }
+
+    /// A token for `identity`, valid from `now` (Unix seconds) for `seconds`.
+    pub fn sign(&self, identity: Identity, now: i64, seconds: i64) -> Result<String, InvalidToken> {
+        let claims = Claims {
+            iss: ISSUER.to_owned(),
+            aud: AUDIENCE.to_owned(),
+            sub: identity.user.to_string(),
+            exp: now + seconds,
+            iat: now,
+            jti: uuid::Uuid::now_v7().to_string(),
+            sid: identity.login,
+            ver: identity.token_version,
+            epoch: self.epoch,
+        };
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding).map_err(|_| InvalidToken)
+    }
+
+    pub fn verify(&self, token: &str) -> Result<Identity, InvalidToken> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(InvalidToken);
+        }
+        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).map_err(|_| InvalidToken)?.claims;
+        if claims.epoch != self.epoch {
+            return Err(InvalidToken);
+        }
+        let user = claims.sub.parse().map_err(|_| InvalidToken)?;
+        Ok(Identity { user, login: claims.sid, token_version: claims.ver })
+    }
+}
+
+impl std::fmt::Debug for TokenKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenKeys").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+/// A fresh refresh token: 256 random bits. Only its hash is stored.
+pub fn fresh_refresh_token() -> String {
+    use base64::Engine;
+    let bytes: [u8; 32] = rand::random();
+    format!("nbr_{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// What is stored of a refresh token, and compared in its stead.
+pub fn hash_of(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// HMAC-SHA-256 as the JWT library's only algorithm: its own back ends bring RSA and elliptic curves along.
+#[derive(Clone)]
+struct Hs256(Hmac<Sha256>);
+
+impl Signer<Vec<u8>> for Hs256 {
+    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, signature::Error> {
+        let mut mac = self.0.clone();
+        mac.update(message);
+        Ok(mac.finalize().into_bytes().to_vec())
+    }
+}
+
+impl Verifier<Vec<u8>> for Hs256 {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
+        let mut mac = self.0.clone();
+        mac.update(message);
+        mac.verify_slice(signature).map_err(|_| signature::Error::new())
+    }
+}
+
+impl JwtSigner for Hs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+
+impl JwtVerifier for Hs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+
+fn hs256(algorithm: Algorithm, family: AlgorithmFamily, key: &[u8]) -> Result<Hs256, Error> {
+    if algorithm != Algorithm::HS256 || family != AlgorithmFamily::Hmac {
+        return Err(ErrorKind::InvalidAlgorithm.into());
+    }
+    Ok(Hs256(Hmac::new_from_slice(key).map_err(|_| Error::from(ErrorKind::InvalidKeyFormat))?))
+}
+
+static PROVIDER: CryptoProvider = CryptoProvider {
+    signer_factory: |algorithm, key| Ok(Box::new(hs256(*algorithm, key.family(), key.as_bytes())?)),
+    verifier_factory: |algorithm, key| Ok(Box::new(hs256(*algorithm, key.family(), key.try_get_as_bytes()?)?)),
+    key_utils: KeyUtils::new_unimplemented(),
+};
+
+fn install_provider() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        if PROVIDER.install_default().is_err() {
+            tracing::debug!("a JWT provider is installed already");
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    const ME: Identity = Identity { user: 7, login: 8, token_version: 9 };
+    const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+    fn now() -> i64 {
+        jiff::Timestamp::now().as_second()
+    }
+
+    /// A token whose header and claims are exactly these, signed with the right secret.
+    fn forged(header: &str, claims: &str) -> String {
+        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let mut mac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap();
+        mac.update(signed.as_bytes());
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+    }
+
+    #[test]
+    fn a_token_proves_what_was_signed() {
+        let keys = TokenKeys::new(SECRET, 1);
+        let token = keys.sign(ME, now(), 900).unwrap();
+        assert_eq!(keys.verify(&token), Ok(ME));
+    }
+
+    #[test]
+    fn tokens_of_another_secret_epoch_or_time_prove_nothing() {
+        let keys = TokenKeys::new(SECRET, 1);
+        let token = keys.sign(ME, now(), 900).unwrap();
+        assert!(TokenKeys::new(b"another secret of 32 bytes length", 1).verify(&token).is_err());
+        assert!(TokenKeys::new(SECRET, 2).verify(&token).is_err());
+        assert!(keys.verify(&keys.sign(ME, now() - 1000, 900).unwrap()).is_err());
+        assert!(keys.verify(&token[..token.len() - 2]).is_err());
+        assert!(keys.verify("").is_err());
+        assert!(keys.verify(&"x".repeat(5000)).is_err());
+    }
+
+    #[test]
+    fn a_token_that_is_well_signed_but_oddly_made_proves_nothing() {
+        let keys = TokenKeys::new(SECRET, 1);
+        let head = r#"{"alg":"HS256","typ":"JWT"}"#;
+        let claims = |exp: &str, aud: &str, iss: &str| {
+            format!(r#"{{"iss":"{iss}","aud":"{aud}","sub":"7","iat":0,"jti":"x","sid":8,"ver":9,"epoch":1{exp}}}"#)
+        };
+        let good = format!(",\"exp\":{}", now() + 900);
+        assert_eq!(keys.verify(&forged(head, &claims(&good, "netbit", "netbit"))), Ok(ME), "the forge works");
+        for exp in ["", ",\"exp\":\"9999999999\"", ",\"exp\":-1", ",\"exp\":null", ",\"exp\":0"] {
+            assert!(keys.verify(&forged(head, &claims(exp, "netbit", "netbit"))).is_err(), "{exp}");
+        }
+        assert!(keys.verify(&forged(head, &claims(&good, "other", "netbit"))).is_err());
+        assert!(keys.verify(&forged(head, &claims(&good, "netbit", "other"))).is_err());
+        for alg in [r#"{"alg":"none"}"#, r#"{"alg":"HS512"}"#, r#"{"alg":"RS256"}"#] {
+            assert!(keys.verify(&forged(alg, &claims(&good, "netbit", "netbit"))).is_err(), "{alg}");
+        }
+        let unsigned = forged(head, &claims(&good, "netbit", "netbit"));
+        assert!(keys.verify(unsigned.rsplit_once('.').unwrap().0).is_err());
+    }
+}

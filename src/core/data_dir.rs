@@ -1,0 +1,167 @@
+//! The data directory: one process at a time, private to its owner.
+//!
+//! `netbit.db` the database · `secret.key` the secret that signs tokens · `lock` held while a process serves ·
+//! `high_water.json` how far the database had come (see [`HighWater`]).
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    #[error("another netbit process is using {}; stop it first, or choose another --data-dir", .0.display())]
+    InUse(PathBuf),
+    #[error("cannot use the data directory: {} {}", .path.display(), .source)]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{}: {reason}", .path.display())]
+    BadSecret { path: PathBuf, reason: &'static str },
+}
+
+/// An exclusively locked data directory. The lock goes with the value, or with the process.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// How far the database had come when this was written. A database that knows less is an older copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HighWater {
+    pub epoch: i64,
+    pub commit_no: i64,
+}
+
+/// Fewer bytes than this are no secret.
+pub const SECRET_BYTES_MIN: usize = 32;
+
+impl DataDir {
+    /// Makes the directory (0700) if need be, and locks it.
+    pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| DataDirError::Io { path, source }
+        };
+        if !path.is_dir() {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
+        }
+        let file = path.join("lock");
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&file).map_err(failed(&file))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
+            Err(TryLockError::Error(source)) => Err(DataDirError::Io { path: file, source }),
+        }
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.path.join("netbit.db")
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The secret: `configured`, or the one in `secret.key`, made (256 bits, mode 0600) when there is none yet.
+    pub fn secret(&self, configured: Option<&str>) -> Result<Vec<u8>, DataDirError> {
+        let path = self.path.join("secret.key");
+        let bad = |reason| DataDirError::BadSecret { path: path.clone(), reason };
+        if let Some(text) = configured {
+            return checked(text).map(|text| text.as_bytes().to_vec()).map_err(bad);
+        }
+        match fs::read_to_string(&path) {
+            Ok(text) => checked(text.trim()).map(|text| text.as_bytes().to_vec()).map_err(bad),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let bytes: [u8; 32] = rand::random();
+                let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                self.write_atomically("secret.key", text.as_bytes())?;
+                Ok(text.into_bytes())
+            }
+            Err(source) => Err(DataDirError::Io { path, source }),
+        }
+    }
+
+    pub fn high_water(&self) -> Option<HighWater> {
+        serde_json::from_slice(&fs::read(self.path.join("high_water.json")).ok()?).ok()
+    }
+
+    pub fn write_high_water(&self, mark: HighWater) -> Result<(), DataDirError> {
+        let text = serde_json::to_vec(&mark).unwrap_or_default();
+        self.write_atomically("high_water.json", &text)
+    }
+
+    /// Whole or not at all, also when the power goes: written beside, fsynced, renamed, directory fsynced.
+    fn write_atomically(&self, name: &str, bytes: &[u8]) -> Result<(), DataDirError> {
+        let (target, beside) = (self.path.join(name), self.path.join(format!("{name}.new")));
+        let write = || {
+            let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&beside, &target)?;
+            File::open(&self.path)?.sync_all()
+        };
+        write().map_err(|source| DataDirError::Io { path: target.clone(), source })
+    }
+}
+
+/// Long enough, and not one of those that everybody tries first.
+fn checked(text: &str) -> Result<&str, &'static str> {
+    const WELL_KNOWN: &[&str] = &["secret", "changeme", "password", "your-256-bit-secret", "netbit"];
+    if text.len() < SECRET_BYTES_MIN {
+        return Err("the secret must have at least 32 bytes");
+    }
+    let plain = text.to_lowercase();
+    let repeats = |word: &str| plain.replace(word, "").trim_matches(|c: char| !c.is_alphanumeric()).is_empty();
+    let monotonous = text.chars().collect::<std::collections::BTreeSet<_>>().len() < 8;
+    if monotonous || WELL_KNOWN.iter().any(|word| repeats(word)) {
+        return Err("the secret is easy to guess; remove it and let netbit make one");
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_secret_is_made_once_and_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path()).unwrap();
+        let secret = data.secret(None).unwrap();
+        assert_eq!(secret, data.secret(None).unwrap());
+        let mode = fs::metadata(dir.path().join("secret.key")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_short_or_well_known_secret_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path()).unwrap();
+        for bad in ["short", &"a".repeat(64), &"changeme".repeat(8), &"secret-".repeat(6)] {
+            assert!(data.secret(Some(bad)).is_err(), "{bad}");
+        }
+        assert!(data.secret(Some("correct horse battery staple, 32 bytes")).is_ok());
+    }
+
+    #[test]
+    fn a_second_process_is_told_that_the_directory_is_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = DataDir::open(dir.path()).unwrap();
+        assert!(matches!(DataDir::open(dir.path()), Err(DataDirError::InUse(_))));
+        drop(first);
+        assert!(DataDir::open(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn the_high_water_mark_survives() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path()).unwrap();
+        assert_eq!(data.high_water(), None);
+        let mark = HighWater { epoch: 7, commit_no: 9 };
+        data.write_high_water(mark).unwrap();
+        assert_eq!(data.high_water(), Some(mark));
+    }
+}

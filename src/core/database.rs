@@ -1,0 +1,195 @@
+//! SQLite: how a connection is opened, and how the schema comes up to date.
+//!
+//! Invariants: WAL, foreign keys on, bundled library new enough; one writable connection (the writer's) and read-only
+//! ones beside it. A copy of the database is kept before any migration changes it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use diesel::sqlite::SqliteConnection;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::config::Synchronous;
+
+pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+/// Older libraries have a WAL-reset bug that can lose commits (fixed in 3.51.3).
+const SQLITE_VERSION_MIN: i64 = 3_051_003;
+
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    #[error("cannot open the database {}: {source}", .path.display())]
+    Open { path: PathBuf, source: diesel::ConnectionError },
+    #[error("the database answered: {0}")]
+    Query(#[from] diesel::result::Error),
+    #[error("the bundled SQLite is version {0}, older than {SQLITE_VERSION_MIN}")]
+    TooOld(i64),
+    #[error("migrating the database failed: {0}")]
+    Migration(String),
+    #[error("the database was made by a newer netbit (it knows migration {0}); use that version or a newer one")]
+    FromTheFuture(String),
+    #[error("cannot keep a copy of the database before migrating it: {0}")]
+    Copy(String),
+}
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    value: i64,
+}
+
+/// One integer that `sql` selects as `value`.
+pub fn integer(connection: &mut SqliteConnection, sql: &str) -> QueryResult<i64> {
+    Ok(diesel::sql_query(sql).get_result::<Number>(connection)?.value)
+}
+
+/// The one writable connection. Checkpoints belong to the checkpointer, so automatic ones are off.
+pub fn open_writer(path: &Path, synchronous: Synchronous) -> Result<SqliteConnection, DatabaseError> {
+    let mut connection = establish(&path.display().to_string(), path)?;
+    let level = match synchronous {
+        Synchronous::Full => "FULL",
+        Synchronous::Normal => "NORMAL",
+    };
+    connection.batch_execute(&format!(
+        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = {level}; \
+         PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -16000; \
+         PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;"
+    ))?;
+    let version = integer(
+        &mut connection,
+        "SELECT CAST(substr(v,1,instr(v,'.')-1) AS INTEGER)*1000000 \
+         + CAST(substr(v,instr(v,'.')+1,instr(substr(v,instr(v,'.')+1),'.')-1) AS INTEGER)*1000 \
+         + CAST(substr(substr(v,instr(v,'.')+1),instr(substr(v,instr(v,'.')+1),'.')+1) AS INTEGER) AS value \
+         FROM (SELECT sqlite_version() AS v)",
+    )?;
+    if version < SQLITE_VERSION_MIN {
+        return Err(DatabaseError::TooOld(version));
+    }
+    Ok(connection)
+}
+
+/// A connection that cannot write.
+pub fn open_reader(path: &Path) -> Result<SqliteConnection, DatabaseError> {
+    let mut connection = establish(&path.display().to_string(), path)?;
+    prepare_reader(&mut connection)?;
+    Ok(connection)
+}
+
+pub fn prepare_reader(connection: &mut SqliteConnection) -> QueryResult<()> {
+    connection.batch_execute("PRAGMA busy_timeout = 2000; PRAGMA query_only = ON; PRAGMA cache_size = -4000;")
+}
+
+fn establish(url: &str, path: &Path) -> Result<SqliteConnection, DatabaseError> {
+    SqliteConnection::establish(url).map_err(|source| DatabaseError::Open { path: path.to_owned(), source })
+}
+
+/// Brings the schema up to date. When there is something to migrate and something to lose, a copy
+/// (`netbit.db.before-<migration>`) is kept first.
+pub fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<usize, DatabaseError> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| DatabaseError::Migration(error.to_string());
+    let pending: Vec<String> =
+        connection.pending_migrations(MIGRATIONS).map_err(failed)?.iter().map(|m| m.name().version().to_string()).collect();
+    let applied: Vec<String> =
+        connection.applied_migrations().map_err(failed)?.iter().map(ToString::to_string).collect();
+    let known = embedded_versions()?;
+    if let Some(stranger) = applied.iter().find(|version| !known.contains(version)) {
+        return Err(DatabaseError::FromTheFuture(stranger.clone()));
+    }
+    if let (Some(first), false) = (pending.first(), applied.is_empty()) {
+        keep_copy(connection, path, first)?;
+    }
+    connection.run_pending_migrations(MIGRATIONS).map_err(failed)?;
+    Ok(pending.len())
+}
+
+fn embedded_versions() -> Result<Vec<String>, DatabaseError> {
+    use diesel::migration::MigrationSource;
+    let migrations = MigrationSource::<diesel::sqlite::Sqlite>::migrations(&MIGRATIONS)
+        .map_err(|error| DatabaseError::Migration(error.to_string()))?;
+    Ok(migrations.iter().map(|migration| migration.name().version().to_string()).collect())
+}
+
+fn keep_copy(connection: &mut SqliteConnection, path: &Path, migration: &str) -> Result<(), DatabaseError> {
+    let copy = PathBuf::from(format!("{}.before-{migration}", path.display()));
+    if copy.exists() {
+        fs::remove_file(&copy).map_err(|error| DatabaseError::Copy(error.to_string()))?;
+    }
+    diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(copy.display().to_string()).execute(connection)?;
+    let synced = fs::File::open(&copy).and_then(|file| file.sync_all());
+    synced.map_err(|error| DatabaseError::Copy(error.to_string()))
+}
+
+/// Moves the whole WAL into the database and fsyncs it: after a crash, what was recovered is durable from here on.
+pub fn checkpoint_truncate(connection: &mut SqliteConnection) -> QueryResult<()> {
+    connection.batch_execute("PRAGMA wal_checkpoint(TRUNCATE);")
+}
+
+/// Whether the statement failed because there is no room: the transaction is over and may be tried again later.
+pub fn is_full(error: &diesel::result::Error) -> bool {
+    matches!(error, diesel::result::Error::DatabaseError(_, info) if info.message().contains("is full"))
+}
+
+/// Whether another connection holds the lock that the statement needs.
+pub fn is_busy(error: &diesel::result::Error) -> bool {
+    matches!(error, diesel::result::Error::DatabaseError(_, info) if info.message().contains("is locked"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_go_up_down_and_up_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netbit.db");
+        let mut connection = open_writer(&path, Synchronous::Full).unwrap();
+        let count = migrate(&mut connection, &path).unwrap();
+        assert!(count > 0);
+        assert_eq!(migrate(&mut connection, &path).unwrap(), 0);
+        connection.revert_all_migrations(MIGRATIONS).unwrap();
+        let left = "SELECT count(*) AS value FROM sqlite_master WHERE name NOT LIKE '%diesel%' AND name NOT LIKE 'sqlite%'";
+        assert_eq!(integer(&mut connection, left).unwrap(), 0);
+        assert_eq!(migrate(&mut connection, &path).unwrap(), count);
+    }
+
+    #[test]
+    fn a_copy_is_kept_before_a_migration_changes_a_database_that_holds_something() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netbit.db");
+        let mut connection = open_writer(&path, Synchronous::Full).unwrap();
+        migrate(&mut connection, &path).unwrap();
+        connection.batch_execute("INSERT INTO meta (key, value) VALUES ('kept', 1)").unwrap();
+        let copies = || {
+            let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+            names.filter(|path| path.display().to_string().contains(".before-")).collect::<Vec<_>>()
+        };
+        assert!(copies().is_empty(), "a first start has nothing to lose");
+        // The newest migration counts as not run; its tables are still there, so running it again must fail whole.
+        let newest = embedded_versions().unwrap().pop().unwrap();
+        keep_copy(&mut connection, &path, &newest).unwrap();
+        let kept = copies().pop().unwrap();
+        let mut copy = open_reader(&kept).unwrap();
+        assert_eq!(integer(&mut copy, "SELECT value FROM meta WHERE key = 'kept'").unwrap(), 1);
+    }
+
+    #[test]
+    fn a_database_of_a_newer_version_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netbit.db");
+        let mut connection = open_writer(&path, Synchronous::Full).unwrap();
+        migrate(&mut connection, &path).unwrap();
+        connection.batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')").unwrap();
+        assert!(matches!(migrate(&mut connection, &path), Err(DatabaseError::FromTheFuture(v)) if v == "99990101000000"));
+    }
+
+    #[test]
+    fn a_reader_cannot_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netbit.db");
+        migrate(&mut open_writer(&path, Synchronous::Full).unwrap(), &path).unwrap();
+        let mut reader = open_reader(&path).unwrap();
+        assert!(reader.batch_execute("INSERT INTO meta (key, value) VALUES ('x', 1)").is_err());
+    }
+}

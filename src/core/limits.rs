@@ -1,0 +1,202 @@
+//! Every limit and deadline of the server, in one place: key `limits.<field>`, default, and the reason for it.
+//!
+//! Durations end in `_ms` or `_seconds`, sizes in `_bytes`. Tests shrink them; nothing else in the code holds a bare
+//! number that bounds a queue, a page, a frame or a wait.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! limits {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr,)*) => {
+        /// The limits. Unknown keys are refused, missing ones take their defaults.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct Limits {
+            $($(#[$doc])* pub $name: $type,)*
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+    };
+}
+
+limits! {
+    /// Whether rate limits apply at all. Off for trials and measurements.
+    rates: bool = true,
+
+    // --- actors -------------------------------------------------------------------------------------------------
+    /// Queries inside the cache at once: at some 20 us each, about 5 ms of waiting.
+    cache_queries: usize = 256,
+    /// Commands inside the writer at once: two full batches, one committing and one collecting.
+    writer_commands: usize = 1024,
+    /// How much of either one user may take.
+    asks_per_user: usize = 256,
+    /// How long an ask waits for a place before it is refused as `overloaded`.
+    ask_patience_ms: u64 = 2_000,
+    /// Commands in one transaction.
+    batch_commands: usize = 512,
+    /// Bytes of commands in one transaction: bounds the WAL's growth per commit.
+    batch_bytes: usize = 4 * 1024 * 1024,
+    /// How long a batch may collect and execute before it commits.
+    batch_ms: u64 = 20,
+    /// People named in one creation of a chat: two rows each, so that a command stays below 500 rows.
+    create_participants: usize = 100,
+    /// Connections that read history from the database.
+    readers: usize = 4,
+    /// Threads that own sessions; 0 means one per core.
+    session_threads: usize = 0,
+    /// Threads that serve HTTP; 0 means one per core.
+    http_workers: usize = 0,
+    /// Bytes of events on their way to one session thread; beyond, its sessions must reconnect and catch up.
+    lane_bytes: usize = 8 * 1024 * 1024,
+
+    // --- sessions -----------------------------------------------------------------------------------------------
+    /// Connections in all.
+    connections: usize = 20_000,
+    /// Connections that have not said Hello yet, in all.
+    strangers: usize = 4_096,
+    /// Connections that have not said Hello yet, from one address.
+    strangers_per_address: usize = 1_024,
+    /// The first frame must be there by then.
+    hello_timeout_ms: u64 = 5_000,
+    /// How often a client should say something.
+    heartbeat_ms: u64 = 30_000,
+    /// A silent client is gone: two lost heartbeats and a half.
+    silence_ms: u64 = 75_000,
+    /// A reader that takes nothing for so long is cut off.
+    write_stall_ms: u64 = 30_000,
+    /// A client's frame before Hello.
+    stranger_frame_bytes: usize = 4 * 1024,
+    /// A client's frame.
+    frame_bytes: usize = 64 * 1024,
+    /// A server's frame; what does not fit is paged.
+    server_frame_bytes: usize = 1024 * 1024,
+    /// Packets of one session that are being worked on; then its socket is not read.
+    in_flight: usize = 64,
+    /// Bytes waiting for one session's socket; then pushes are dropped and the client is told once.
+    outbox_bytes: usize = 1024 * 1024,
+    /// Frames waiting for one session's socket.
+    outbox_frames: usize = 512,
+    /// Chats in one `Welcome` or `Chats`.
+    welcome_chats: usize = 200,
+
+    // --- pages and bodies ---------------------------------------------------------------------------------------
+    /// Items of a page when the client does not say.
+    page_default: usize = 50,
+    /// Items of a page at most.
+    page_max: usize = 100,
+    /// A JSON request body.
+    body_bytes: usize = 64 * 1024,
+    /// How long a client may take to send the head of a request.
+    request_head_ms: u64 = 10_000,
+
+    // --- accounts -----------------------------------------------------------------------------------------------
+    /// Password hashes computed at once; 0 means one per core.
+    hashes_running: usize = 0,
+    /// Password hashes waiting; then 429. 64 waiting on 2 cores is about a second.
+    hashes_waiting: usize = 64,
+    /// Registrations from one address at once.
+    registrations_burst: u32 = 100,
+    /// Registrations from one address per minute after that.
+    registrations_per_minute: u32 = 10,
+    /// Failed logins of an account before the next one is delayed.
+    login_failures_free: u32 = 10,
+    /// The longest such delay; it doubles from 1 s.
+    login_delay_max_ms: u64 = 30_000,
+    /// Accounts whose failures are remembered.
+    login_failures_tracked: usize = 10_000,
+    /// How long an access token is valid.
+    access_token_seconds: i64 = 900,
+    /// How long a refresh token is valid; using it renews it.
+    refresh_token_seconds: i64 = 30 * 24 * 3600,
+    /// Two devices or tabs that refresh within this time are a race, not a theft.
+    refresh_race_seconds: i64 = 10,
+    /// Superseded refresh tokens remembered per login, to recognise a stolen one.
+    refresh_history: i64 = 100,
+    /// Logins of one user alive at once; the oldest ends.
+    logins_per_user: i64 = 100,
+
+    // --- chats --------------------------------------------------------------------------------------------------
+    /// Messages of one user per second, after the burst.
+    messages_per_second: u32 = 100,
+    /// Messages of one user at once.
+    messages_burst: u32 = 2_000,
+    /// Chats that one user can be in.
+    chats_per_user: usize = 10_000,
+    /// People in one chat.
+    participants_per_chat: usize = 10_000,
+
+    // --- storage and life ---------------------------------------------------------------------------------------
+    /// WAL written between two passive checkpoints.
+    checkpoint_bytes: u64 = 4 * 1024 * 1024,
+    /// WAL beyond which the writer itself checkpoints between two batches.
+    wal_bytes: u64 = 64 * 1024 * 1024,
+    /// How often a server that ran out of disk tries to write again.
+    read_only_probe_ms: u64 = 1_000,
+    /// All of an orderly stop.
+    shutdown_ms: u64 = 10_000,
+}
+
+impl Limits {
+    pub fn ask_patience(&self) -> Duration {
+        Duration::from_millis(self.ask_patience_ms)
+    }
+
+    /// A count where 0 stands for "one per core".
+    pub fn per_core(count: usize) -> usize {
+        if count > 0 { count } else { std::thread::available_parallelism().map_or(1, std::num::NonZero::get) }
+    }
+
+    /// The first limit that would make the server useless, with what is allowed.
+    pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        let at_least_one = [
+            ("cache_queries", self.cache_queries),
+            ("writer_commands", self.writer_commands),
+            ("asks_per_user", self.asks_per_user),
+            ("batch_commands", self.batch_commands),
+            ("batch_bytes", self.batch_bytes),
+            ("in_flight", self.in_flight),
+            ("outbox_frames", self.outbox_frames),
+            ("welcome_chats", self.welcome_chats),
+            ("page_default", self.page_default),
+            ("page_max", self.page_max),
+            ("connections", self.connections),
+            ("strangers", self.strangers),
+            ("strangers_per_address", self.strangers_per_address),
+            ("create_participants", self.create_participants),
+        ];
+        if let Some((key, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
+            return Err((key, "a number of at least 1"));
+        }
+        if self.page_default > self.page_max {
+            return Err(("page_default", "a number not above limits.page_max"));
+        }
+        if self.page_max > 100 {
+            return Err(("page_max", "a number from 1 to 100"));
+        }
+        if self.create_participants > 200 {
+            return Err(("create_participants", "a number from 1 to 200 (a command writes at most 500 rows)"));
+        }
+        if self.frame_bytes < 32 * 1024 || self.frame_bytes > 16 * 1024 * 1024 {
+            return Err(("frame_bytes", "32768 to 16777216 bytes (a message has up to 16 KiB)"));
+        }
+        if self.server_frame_bytes < 64 * 1024 || self.outbox_bytes < 64 * 1024 {
+            return Err(("server_frame_bytes", "at least 65536 bytes, as limits.outbox_bytes"));
+        }
+        for (key, value) in [
+            ("messages_per_second", self.messages_per_second),
+            ("messages_burst", self.messages_burst),
+            ("registrations_burst", self.registrations_burst),
+            ("registrations_per_minute", self.registrations_per_minute),
+        ] {
+            if value == 0 {
+                return Err((key, "a number of at least 1 (limits.rates = false switches rates off)"));
+            }
+        }
+        Ok(())
+    }
+}

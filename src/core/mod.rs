@@ -1,0 +1,9 @@
+//! Infrastructure without business meaning: it would serve another product as well.
+
+pub mod actor;
+pub mod auth;
+pub mod config;
+pub mod data_dir;
+pub mod database;
+pub mod limits;
+pub mod telemetry;

@@ -1,0 +1,103 @@
+//! Chats and the people in them.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{ChatId, MessageId, Seq, UserId};
+use super::timestamp::Timestamp;
+use super::user::Invalid;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChatKind {
+    /// Exactly two people, one chat per pair, for ever.
+    Direct,
+    /// Whoever was added.
+    Group,
+    /// Found and joined by every user.
+    Channel,
+}
+
+impl ChatKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Group => "group",
+            Self::Channel => "channel",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Direct, Self::Group, Self::Channel].into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// Ordered by power: a higher role may do whatever a lower one may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChatRole {
+    /// Reads, in channels only.
+    Reader,
+    Member,
+    Admin,
+    Owner,
+}
+
+impl ChatRole {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Member => "member",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Reader, Self::Member, Self::Admin, Self::Owner].into_iter().find(|role| role.as_str() == name)
+    }
+}
+
+/// A chat without its people and messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chat {
+    pub id: ChatId,
+    pub kind: ChatKind,
+    /// `None` in direct chats.
+    pub name: Option<String>,
+    /// The seq of the newest event; 0 before the first.
+    pub last_seq: Seq,
+    /// How many messages were ever written.
+    pub last_ordinal: i64,
+    /// The newest message: recency without a clock.
+    pub last_message_id: Option<MessageId>,
+    pub archived: bool,
+    pub created_at: Timestamp,
+}
+
+/// One person in one chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Participant {
+    pub user_id: UserId,
+    pub role: ChatRole,
+    /// How far this person has read.
+    pub read_seq: Seq,
+    /// The ordinal of the last message at or below `read_seq`.
+    pub read_ordinal: i64,
+    /// How far any of this person's devices has received.
+    pub delivered_seq: Seq,
+}
+
+impl Participant {
+    pub fn new(user_id: UserId, role: ChatRole) -> Self {
+        Self { user_id, role, read_seq: 0, read_ordinal: 0, delivered_seq: 0 }
+    }
+}
+
+/// 1 to 80 characters without control characters.
+pub fn parse_chat_name(text: &str) -> Result<String, Invalid> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > 80 || text.chars().any(char::is_control) {
+        return Err(Invalid("must be 1 to 80 characters without control characters"));
+    }
+    Ok(text.to_owned())
+}

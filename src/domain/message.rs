@@ -1,0 +1,155 @@
+//! Messages: what people say in a chat.
+
+use std::fmt;
+
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
+
+use super::ids::{ChatId, MessageId, Seq, UserId};
+use super::metadata::Metadata;
+use super::timestamp::Timestamp;
+use super::user::Invalid;
+
+/// The largest content, in bytes of UTF-8.
+pub const CONTENT_BYTES_MAX: usize = 16 * 1024;
+
+/// A message as it stands now.
+#[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
+pub struct Message {
+    pub id: MessageId,
+    pub chat_id: ChatId,
+    pub seq: Seq,
+    pub sender_id: UserId,
+    pub client_id: ClientId,
+    pub content: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reply_to: Option<MessageId>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub metadata: Option<Metadata>,
+    pub created_at: Timestamp,
+    /// Counts the messages of the chat, and nothing else; unread counts are differences of it.
+    #[serde(skip, default)]
+    pub ordinal: i64,
+}
+
+impl Message {
+    /// What the message costs a cache, in bytes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.content.len() + self.metadata.as_ref().map_or(0, Metadata::bytes)
+    }
+}
+
+/// Text of 1 to [`CONTENT_BYTES_MAX`] bytes, not only white space, without NUL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content(String);
+
+/// Why a content is refused. Too large has a code of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvalidContent {
+    TooLarge,
+    Invalid(Invalid),
+}
+
+impl Content {
+    pub fn parse(text: String) -> Result<Self, InvalidContent> {
+        if text.len() > CONTENT_BYTES_MAX {
+            return Err(InvalidContent::TooLarge);
+        }
+        if text.trim().is_empty() {
+            return Err(InvalidContent::Invalid(Invalid("content must not be empty")));
+        }
+        if text.contains('\0') {
+            return Err(InvalidContent::Invalid(Invalid("content must not contain NUL")));
+        }
+        Ok(Self(text))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+/// What a client says: not yet a message, for it has no place in the chat.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    pub client_id: ClientId,
+    pub content: Content,
+    pub reply_to: Option<MessageId>,
+    pub metadata: Option<Metadata>,
+}
+
+/// The sender's own name for a message, unique per sender: a retry with the same one is the same message.
+///
+/// Sixteen bytes in MessagePack, a UUID in JSON; both forms are the same key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(pub [u8; 16]);
+
+impl ClientId {
+    /// A fresh one (UUIDv7, so that neighbours in time are neighbours in the index).
+    pub fn fresh() -> Self {
+        Self(Uuid::now_v7().into_bytes())
+    }
+
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        Uuid::try_parse(text).map(|id| Self(id.into_bytes())).map_err(|_| Invalid("client_id must be a UUID or 16 bytes"))
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Uuid::from_bytes(self.0).fmt(f)
+    }
+}
+
+impl Serialize for ClientId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_bytes(&self.0) }
+    }
+}
+
+impl<'de> Deserialize<'de> for ClientId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl Visitor<'_> for Either {
+            type Value = ClientId;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("16 bytes or a UUID as text")
+            }
+            fn visit_bytes<E: de::Error>(self, value: &[u8]) -> Result<ClientId, E> {
+                value.try_into().map(ClientId).map_err(|_| E::invalid_length(value.len(), &self))
+            }
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<ClientId, E> {
+                ClientId::parse(value).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_id_as_text_and_as_bytes_is_the_same_key() {
+        let text = "\"0190b6d2-7d3e-7c1a-9d2f-1a2b3c4d5e6f\"";
+        let from_text: ClientId = serde_json::from_str(text).unwrap();
+        let bytes = rmp_serde::to_vec(&from_text).unwrap();
+        assert_eq!(bytes[..2], [0xc4, 16]);
+        assert_eq!(rmp_serde::from_slice::<ClientId>(&bytes).unwrap(), from_text);
+        assert_eq!(serde_json::to_string(&from_text).unwrap(), text);
+    }
+
+    #[test]
+    fn content_is_counted_in_bytes() {
+        assert!(Content::parse("é".repeat(CONTENT_BYTES_MAX / 2)).is_ok());
+        assert_eq!(Content::parse("é".repeat(CONTENT_BYTES_MAX / 2 + 1)), Err(InvalidContent::TooLarge));
+        assert!(Content::parse(" \n".into()).is_err());
+        assert!(Content::parse("a\0b".into()).is_err());
+    }
+}

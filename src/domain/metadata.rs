@@ -1,0 +1,85 @@
+//! Metadata: a small map that clients attach to a message and the server only carries.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::user::Invalid;
+
+/// The largest metadata as JSON text, in bytes.
+pub const METADATA_BYTES_MAX: usize = 4 * 1024;
+/// How deep values may nest.
+pub const METADATA_DEPTH_MAX: usize = 8;
+
+/// A value as JSON and MessagePack both have it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    Null,
+    Bool(bool),
+    Integer(i64),
+    Number(f64),
+    Text(String),
+    List(Vec<Value>),
+    Map(BTreeMap<String, Value>),
+}
+
+impl Value {
+    fn depth(&self) -> usize {
+        match self {
+            Self::List(items) => 1 + items.iter().map(Self::depth).max().unwrap_or(0),
+            Self::Map(items) => 1 + items.values().map(Self::depth).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    /// An upper bound of the JSON text, near enough for a limit: escapes count six bytes.
+    fn json_bytes(&self) -> usize {
+        let text = |s: &str| 2 + s.chars().map(|c| if c.is_control() || c == '"' || c == '\\' { 6 } else { c.len_utf8() }).sum::<usize>();
+        match self {
+            Self::Null | Self::Bool(_) => 5,
+            Self::Integer(_) | Self::Number(_) => 24,
+            Self::Text(value) => text(value),
+            Self::List(items) => 2 + items.iter().map(|item| 1 + item.json_bytes()).sum::<usize>(),
+            Self::Map(items) => 2 + items.iter().map(|(key, item)| 2 + text(key) + item.json_bytes()).sum::<usize>(),
+        }
+    }
+}
+
+/// A map of at most [`METADATA_BYTES_MAX`] and [`METADATA_DEPTH_MAX`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Metadata(BTreeMap<String, Value>);
+
+impl Metadata {
+    pub fn parse(self) -> Result<Self, Invalid> {
+        let whole = Value::Map(self.0);
+        if whole.depth() > METADATA_DEPTH_MAX {
+            return Err(Invalid("metadata nests deeper than 8 levels"));
+        }
+        if whole.json_bytes() > METADATA_BYTES_MAX {
+            return Err(Invalid("metadata is larger than 4096 bytes"));
+        }
+        match whole {
+            Value::Map(map) => Ok(Self(map)),
+            _ => Err(Invalid("metadata must be a map")),
+        }
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.0.iter().map(|(key, value)| 48 + key.len() + value.json_bytes()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_has_a_size_and_a_depth() {
+        let parse = |text: &str| serde_json::from_str::<Metadata>(text).unwrap().parse();
+        assert!(parse(r#"{"a":1,"b":[true,null,1.5,"x",{"c":{}}]}"#).is_ok());
+        assert!(parse(&format!(r#"{{"a":"{}"}}"#, "x".repeat(5000))).is_err());
+        assert!(parse(&format!(r#"{{"a":{}{}}}"#, "[".repeat(9), "]".repeat(9))).is_err());
+    }
+}

@@ -1,0 +1,31 @@
+//! Refusals: the answers "no" that the rules give, with a stable code and a sentence.
+
+use super::user::Invalid;
+
+/// The rule that said no. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the credentials are missing, wrong or no longer valid")]
+    Unauthenticated,
+    /// Also when it exists but must not be known to the caller.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    #[error("{0}")]
+    Forbidden(&'static str),
+    #[error("{0}")]
+    Conflict(&'static str),
+    #[error("this client_id was used for another message")]
+    ClientIdReused,
+    #[error("too many requests; try again later")]
+    RateLimited { retry_after_ms: u64 },
+    #[error("{field} {reason}")]
+    Invalid { field: &'static str, reason: Invalid },
+    #[error("{0}")]
+    TooLarge(&'static str),
+}
+
+impl Refusal {
+    pub fn invalid(field: &'static str, reason: &'static str) -> Self {
+        Self::Invalid { field, reason: Invalid(reason) }
+    }
+}

@@ -1,0 +1,125 @@
+//! People: their names, and who is acting.
+
+use serde::Serialize;
+
+use super::ids::{LoginId, UserId};
+use super::timestamp::Timestamp;
+
+/// Names that would collide with routes or mislead readers.
+const RESERVED: &[&str] = &[
+    "api", "docs", "ws", "me", "all", "here", "admin", "system", "netbit", "git", "create", "login", "logout",
+    "register", "refresh", "settings", "assets", "static", "metrics", "livez", "readyz", ".well-known",
+];
+
+/// A user as everybody may see them, and (by `email`, `is_admin`) as they see themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct User {
+    pub id: UserId,
+    pub username: String,
+    pub display_name: String,
+    pub email: Option<String>,
+    pub is_admin: bool,
+    /// Raised by whatever must end every login of the user at once; a claim of every access token.
+    pub token_version: i64,
+    /// A deactivated user cannot act; what they wrote stays.
+    pub active: bool,
+    pub created_at: Timestamp,
+}
+
+/// Who acts: taken from a verified access token, and still to be compared with the living state (is the login
+/// alive, is the version current) by the actor that answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Credential {
+    pub user: UserId,
+    pub login: LoginId,
+    pub token_version: i64,
+}
+
+/// Why a text is not acceptable: a sentence that says what is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(pub &'static str);
+
+/// `[a-z0-9][a-z0-9._-]{0,38}`, not reserved, not ending in `.`, `.git` or `.lock`, without `..`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Username(String);
+
+impl Username {
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        const SHAPE: Invalid = Invalid(
+            "must be 1 to 39 characters of a-z, 0-9, '.', '_' or '-', starting with a letter or a digit (no upper case)",
+        );
+        let first = text.bytes().next().ok_or(SHAPE)?;
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        if text.len() > 39 || !plain(first) || !text.bytes().all(|b| plain(b) || matches!(b, b'.' | b'_' | b'-')) {
+            return Err(SHAPE);
+        }
+        if text.ends_with('.') || text.ends_with(".git") || text.ends_with(".lock") || text.contains("..") {
+            return Err(Invalid("must not contain '..' or end in '.', '.git' or '.lock'"));
+        }
+        if RESERVED.contains(&text) {
+            return Err(Invalid("is reserved"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// 1 to 64 characters without control characters.
+pub fn parse_display_name(text: &str) -> Result<String, Invalid> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > 64 || text.chars().any(char::is_control) {
+        return Err(Invalid("must be 1 to 64 characters without control characters"));
+    }
+    Ok(text.to_owned())
+}
+
+/// At most 254 bytes (RFC 5321 section 4.5.3.1.3), one `@` with something on both sides, no white space. Whether
+/// mail arrives there is not ours to know.
+pub fn parse_email(text: &str) -> Result<String, Invalid> {
+    const SHAPE: Invalid = Invalid("must be an address like name@example.org of at most 254 bytes");
+    let (local, host) = text.split_once('@').ok_or(SHAPE)?;
+    let blank = |c: char| c.is_whitespace() || c.is_control();
+    if text.len() > 254 || local.is_empty() || host.is_empty() || host.contains('@') || text.contains(blank) {
+        return Err(SHAPE);
+    }
+    Ok(text.to_owned())
+}
+
+/// 8 to 1024 bytes; checked before anything is hashed.
+pub fn check_password(text: &str) -> Result<(), Invalid> {
+    if (8..=1024).contains(&text.len()) { Ok(()) } else { Err(Invalid("must be 8 to 1024 bytes")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinary_names_are_accepted() {
+        for name in ["a", "bob", "u0", "jean-luc.p", "a_b", &"x".repeat(39)] {
+            assert!(Username::parse(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_could_be_paths_routes_or_somebody_else_are_refused() {
+        let long = "x".repeat(40);
+        for name in
+            ["", "..", ".git", "a/b", "-x", "api", "x.git", "x.lock", "x.", "a..b", "Bob", "b\u{202e}b", "a\u{200b}", &long]
+        {
+            assert!(Username::parse(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn an_email_has_two_sides() {
+        assert!(parse_email("a@b").is_ok());
+        for bad in ["", "a", "@b", "a@", "a@b@c", "a b@c"] {
+            assert!(parse_email(bad).is_err(), "{bad:?}");
+        }
+    }
+}

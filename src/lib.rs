@@ -1,0 +1,4 @@
+pub mod core;
+pub mod domain;
+pub mod protocol;
+pub mod storage;

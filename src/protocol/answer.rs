@@ -1,0 +1,236 @@
+//! What the server sends: answers to packets, and pushes.
+
+use serde::{Deserialize, Serialize};
+
+use super::code::Code;
+use super::view::{ChatSummary, EventData, EventView};
+use crate::domain::ids::{ChatId, MessageId, Seq, SessionId, UserId};
+use crate::domain::message::Message;
+
+/// The answer to a command: committed (`success`), or not, and why.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AckPacket {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub request_id: Option<u64>,
+    pub success: bool,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub message_id: Option<MessageId>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seq: Option<Seq>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub duplicate: Option<bool>,
+    /// A sentence for people.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+    /// A word for programs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub code: Option<Code>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retry_after_ms: Option<u64>,
+}
+
+impl AckPacket {
+    pub fn refusal(request_id: Option<u64>, code: Code, error: String, retry_after_ms: Option<u64>) -> Self {
+        Self { request_id, code: Some(code.in_packets()), error: Some(error), retry_after_ms, ..Self::default() }
+    }
+}
+
+/// Why the server says goodbye.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GoodbyeCode {
+    Shutdown,
+    Bye,
+    Revoked,
+    Idle,
+    Slow,
+    BadRequest,
+    Unauthenticated,
+    Overloaded,
+}
+
+/// Every packet of the server, named by its variant under `packet_type`. Events are [`EventView`]s.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "packet_type")]
+pub enum ServerPacket<'a> {
+    Welcome {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<u64>,
+        user_id: UserId,
+        username: &'a str,
+        session_id: SessionId,
+        epoch: i64,
+        heartbeat_ms: u64,
+        max_frame_bytes: usize,
+        /// How many packets may be unanswered at once.
+        window: usize,
+        chats: &'a [ChatSummary],
+        has_more: bool,
+    },
+    Ack(AckPacket),
+    Chats {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<u64>,
+        chats: &'a [ChatSummary],
+        has_more: bool,
+    },
+    Messages {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<u64>,
+        chat_id: ChatId,
+        messages: Vec<&'a Message>,
+        has_more: bool,
+        as_of: Seq,
+    },
+    Events {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<u64>,
+        chat_id: ChatId,
+        events: Vec<EventView<'a>>,
+        has_more: bool,
+        as_of: Seq,
+    },
+    Limited {},
+    Pong {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<u64>,
+        chats: usize,
+        heads_sum: i64,
+    },
+    Goodbye {
+        code: GoodbyeCode,
+        reconnect: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        after_ms: Option<u64>,
+    },
+}
+
+/// A packet of the server as a client reads it: like `MessagePacket`, one flat map.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct ReceivedPacket {
+    pub packet_type: String,
+    #[serde(default)]
+    pub request_id: Option<u64>,
+    #[serde(default)]
+    pub success: bool,
+    #[serde(default)]
+    pub message_id: Option<MessageId>,
+    #[serde(default)]
+    pub seq: Option<Seq>,
+    #[serde(default)]
+    pub duplicate: Option<bool>,
+    #[serde(default)]
+    pub error: Option<String>,
+    /// An error code in `Ack`, a reason in `Goodbye`.
+    #[serde(default)]
+    pub code: Option<String>,
+    #[serde(default)]
+    pub retry_after_ms: Option<u64>,
+    #[serde(default)]
+    pub user_id: Option<UserId>,
+    #[serde(default)]
+    pub username: Option<String>,
+    #[serde(default)]
+    pub session_id: Option<SessionId>,
+    #[serde(default)]
+    pub epoch: Option<i64>,
+    #[serde(default)]
+    pub heartbeat_ms: Option<u64>,
+    #[serde(default)]
+    pub window: Option<usize>,
+    #[serde(default)]
+    pub chats: ListOrCount,
+    #[serde(default)]
+    pub heads_sum: Option<i64>,
+    #[serde(default)]
+    pub has_more: bool,
+    #[serde(default)]
+    pub as_of: Option<Seq>,
+    #[serde(default)]
+    pub chat_id: Option<ChatId>,
+    #[serde(default)]
+    pub kind: Option<String>,
+    #[serde(default)]
+    pub message: Option<Message>,
+    #[serde(default)]
+    pub chat: Option<ChatSummary>,
+    #[serde(default)]
+    pub messages: Vec<Message>,
+    #[serde(default)]
+    pub events: Vec<EventData>,
+    #[serde(default)]
+    pub reconnect: bool,
+}
+
+/// `chats` is a list in `Welcome` and `Chats`, and a number in `Pong`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum ListOrCount {
+    Count(usize),
+    List(Vec<ChatSummary>),
+}
+
+impl Default for ListOrCount {
+    fn default() -> Self {
+        Self::Count(0)
+    }
+}
+
+impl ListOrCount {
+    pub fn list(&self) -> &[ChatSummary] {
+        match self {
+            Self::List(chats) => chats,
+            Self::Count(_) => &[],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::framing;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Golden bytes: whoever changes these changes the protocol for every client in the world.
+    #[test]
+    fn an_ack_has_these_bytes() {
+        let ack = ServerPacket::Ack(AckPacket {
+            request_id: Some(5),
+            success: true,
+            message_id: Some(MessageId(300)),
+            seq: Some(7),
+            ..AckPacket::default()
+        });
+        assert_eq!(
+            hex(&framing::encode(&ack).unwrap()),
+            "00000039\
+             85ab7061636b65745f74797065a341636b\
+             aa726571756573745f696405\
+             a773756363657373c3\
+             aa6d6573736167655f6964cd012c\
+             a373657107"
+        );
+    }
+
+    #[test]
+    fn a_goodbye_has_these_bytes() {
+        let goodbye = ServerPacket::Goodbye { code: GoodbyeCode::BadRequest, reconnect: false, after_ms: None };
+        assert_eq!(
+            hex(&framing::encode(&goodbye).unwrap()),
+            "00000031\
+             83ab7061636b65745f74797065a7476f6f64627965\
+             a4636f6465ab6261645f72657175657374\
+             a97265636f6e6e656374c2"
+        );
+    }
+
+    #[test]
+    fn a_client_reads_what_the_server_writes() {
+        let frame = framing::encode(&ServerPacket::Pong { request_id: Some(1), chats: 3, heads_sum: 99 }).unwrap();
+        let packet: ReceivedPacket = rmp_serde::from_slice(&frame[4..]).unwrap();
+        assert_eq!((packet.packet_type.as_str(), packet.chats, packet.heads_sum), ("Pong", ListOrCount::Count(3), Some(99)));
+    }
+}

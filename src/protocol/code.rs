@@ -1,0 +1,115 @@
+//! Error codes: stable words that programs compare, the same in packets and in HTTP problems.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    BadRequest,
+    Unauthenticated,
+    Forbidden,
+    NotFound,
+    TooLarge,
+    ClientIdReused,
+    RateLimited,
+    Overloaded,
+    /// The disk is full: reads work, writes do not.
+    ReadOnly,
+    /// The outcome is unknown; retry with the same `client_id`.
+    Internal,
+    /// HTTP only: the name is taken, or the last owner would go.
+    Conflict,
+    /// HTTP only: fields are named with what is wrong.
+    Validation,
+}
+
+impl Code {
+    pub const ALL: [Self; 12] = [
+        Self::BadRequest,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::TooLarge,
+        Self::ClientIdReused,
+        Self::RateLimited,
+        Self::Overloaded,
+        Self::ReadOnly,
+        Self::Internal,
+        Self::Conflict,
+        Self::Validation,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::TooLarge => "too_large",
+            Self::ClientIdReused => "client_id_reused",
+            Self::RateLimited => "rate_limited",
+            Self::Overloaded => "overloaded",
+            Self::ReadOnly => "read_only",
+            Self::Internal => "internal",
+            Self::Conflict => "conflict",
+            Self::Validation => "validation",
+        }
+    }
+
+    /// The status of RFC 9110 (429: RFC 6585, 507: RFC 4918) that goes with the code.
+    pub fn http_status(self) -> u16 {
+        match self {
+            Self::BadRequest => 400,
+            Self::Unauthenticated => 401,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::Conflict => 409,
+            Self::TooLarge => 413,
+            Self::ClientIdReused | Self::Validation => 422,
+            Self::RateLimited => 429,
+            Self::Internal => 500,
+            Self::Overloaded => 503,
+            Self::ReadOnly => 507,
+        }
+    }
+
+    /// A word for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::BadRequest => "Bad request",
+            Self::Unauthenticated => "Authentication required",
+            Self::Forbidden => "Not allowed",
+            Self::NotFound => "Not found",
+            Self::TooLarge => "Too large",
+            Self::ClientIdReused => "client_id reused",
+            Self::RateLimited => "Too many requests",
+            Self::Overloaded => "Overloaded",
+            Self::ReadOnly => "Out of disk space",
+            Self::Internal => "Internal error",
+            Self::Conflict => "Conflict",
+            Self::Validation => "Invalid fields",
+        }
+    }
+
+    /// The code as a packet may carry it: those that only HTTP has become `bad_request`.
+    #[must_use]
+    pub fn in_packets(self) -> Self {
+        match self {
+            Self::Conflict | Self::Validation => Self::BadRequest,
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_reads_the_same_everywhere() {
+        for code in Code::ALL {
+            assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{}\"", code.as_str()));
+            assert!((400..600).contains(&code.http_status()));
+        }
+    }
+}

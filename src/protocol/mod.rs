@@ -1,0 +1,10 @@
+//! The bytes that travel: packets, answers, frames and error codes. Pure: no socket, no actor, no clock.
+//!
+//! `docs/PROTOCOL.md` is the contract for other people's clients; golden byte vectors in the tests pin it.
+
+pub mod answer;
+pub mod code;
+pub mod framing;
+pub mod packet;
+pub mod scan;
+pub mod view;

@@ -1,0 +1,114 @@
+//! What clients send: one flat map, `MessagePacket`, of which only `packet_type` is always there.
+
+use serde::{Deserialize, Serialize};
+
+use super::scan::{self, Malformed};
+use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
+use crate::domain::message::ClientId;
+use crate::domain::metadata::Metadata;
+
+/// A packet as it came. Fields that a packet type does not use are ignored, and so are unknown ones.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct MessagePacket {
+    pub packet_type: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub request_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub device_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub echo: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub user_id: Option<UserId>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub chat_id: Option<ChatId>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub after_chat_id: Option<ChatId>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub message: Option<PacketMessage>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub before_seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub after_seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub limit: Option<u16>,
+}
+
+/// The `message` of a `SendMessage`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PacketMessage {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub client_id: Option<ClientId>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub content: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reply_to: Option<MessageId>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub metadata: Option<Metadata>,
+}
+
+/// Why a frame is not a packet.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PacketError {
+    /// Not a packet at all: the connection is closed.
+    #[error("{0}")]
+    Malformed(#[from] Malformed),
+    /// A packet with a field of the wrong type: a NACK, and the session stays.
+    #[error("{reason}")]
+    BadField { request_id: Option<u64>, reason: String },
+}
+
+/// What is still readable of a packet with a bad field.
+#[derive(Deserialize)]
+struct RequestIdOnly {
+    #[serde(default)]
+    request_id: Option<u64>,
+}
+
+pub fn decode(frame: &[u8]) -> Result<MessagePacket, PacketError> {
+    scan::scan(frame)?;
+    rmp_serde::from_slice(frame).map_err(|error| PacketError::BadField {
+        request_id: rmp_serde::from_slice::<RequestIdOnly>(frame).ok().and_then(|packet| packet.request_id),
+        reason: format!("a field is missing or has the wrong type: {error}"),
+    })
+}
+
+/// A seq that a client may name: from 0 to 2^53.
+pub fn seq(value: u64) -> Option<Seq> {
+    Seq::try_from(value).ok().filter(|seq| *seq <= 1 << 53)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_of_the_wrong_type_keeps_the_request_id() {
+        let frame = rmp_serde::to_vec_named(&serde_json::json!({
+            "packet_type": "SendMessage", "request_id": 7, "chat_id": "one"
+        }))
+        .unwrap();
+        assert!(matches!(decode(&frame), Err(PacketError::BadField { request_id: Some(7), .. })));
+    }
+
+    #[test]
+    fn unknown_keys_are_ignored_and_a_packet_without_a_type_is_told() {
+        let frame = |value: serde_json::Value| rmp_serde::to_vec_named(&value).unwrap();
+        let packet = decode(&frame(serde_json::json!({"packet_type": "Ping", "colour": {"deep": [1]}}))).unwrap();
+        assert_eq!(packet.packet_type, "Ping");
+        assert!(matches!(decode(&frame(serde_json::json!({"request_id": 1}))), Err(PacketError::BadField { .. })));
+    }
+
+    #[test]
+    fn text_that_is_not_utf_8_is_a_bad_field() {
+        let mut frame = vec![0x82, 0xab];
+        frame.extend_from_slice(b"packet_type");
+        frame.extend_from_slice(&[0xa4]);
+        frame.extend_from_slice(b"Ping");
+        frame.extend_from_slice(&[0xa5]);
+        frame.extend_from_slice(b"token");
+        frame.extend_from_slice(&[0xa2, 0xff, 0xfe]);
+        assert!(matches!(decode(&frame), Err(PacketError::BadField { .. })));
+    }
+}

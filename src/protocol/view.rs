@@ -1,0 +1,137 @@
+//! How chats and events look from outside: the same fields in MessagePack and in JSON.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::chat::{ChatKind, ChatRole};
+use crate::domain::event::{Change, ChatEvent};
+use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
+use crate::domain::message::Message;
+use crate::domain::timestamp::Timestamp;
+
+/// A chat in one person's list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChatSummary {
+    pub id: ChatId,
+    pub kind: ChatKind,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub name: Option<String>,
+    /// The other person of a direct chat.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub peer: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub archived: bool,
+    pub last_seq: Seq,
+    pub read_seq: Seq,
+    pub unread_count: i64,
+}
+
+/// An event as clients see it. Fields that do not apply to its kind are absent.
+#[derive(Debug, Clone, Serialize)]
+pub struct EventView<'a> {
+    /// `Event` when it is pushed; absent inside a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packet_type: Option<&'static str>,
+    pub chat_id: ChatId,
+    pub seq: Seq,
+    pub kind: &'static str,
+    pub actor_id: UserId,
+    pub created_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<&'a Message>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<ChatRole>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archived: Option<bool>,
+    /// In a `join` of oneself: the chat one is now in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chat: Option<&'a ChatSummary>,
+}
+
+impl<'a> EventView<'a> {
+    /// The event inside a list.
+    pub fn listed(event: &'a ChatEvent) -> Self {
+        let mut view = Self {
+            packet_type: None,
+            chat_id: event.chat_id,
+            seq: event.seq,
+            kind: event.change.kind(),
+            actor_id: event.actor_id,
+            created_at: event.created_at,
+            message: None,
+            user_id: None,
+            role: None,
+            name: None,
+            archived: None,
+            chat: None,
+        };
+        match &event.change {
+            Change::Message(message) => view.message = Some(message),
+            Change::Join { user_id, role } | Change::Leave { user_id, role } | Change::Role { user_id, role } => {
+                view.user_id = Some(*user_id);
+                view.role = Some(*role);
+            }
+            Change::Rename { name } => view.name = Some(name),
+            Change::Archive { archived } => view.archived = Some(*archived),
+        }
+        view
+    }
+
+    /// The event as a packet of its own.
+    pub fn pushed(event: &'a ChatEvent) -> Self {
+        Self { packet_type: Some("Event"), ..Self::listed(event) }
+    }
+
+    /// The event as the person who just joined sees it.
+    pub fn pushed_to_joiner(event: &'a ChatEvent, chat: &'a ChatSummary) -> Self {
+        Self { chat: Some(chat), ..Self::pushed(event) }
+    }
+}
+
+/// What a session that asked for no echo gets of its own user's events: the seq, and nothing to show.
+#[derive(Debug, Clone, Serialize)]
+pub struct EventStub {
+    pub packet_type: &'static str,
+    pub chat_id: ChatId,
+    pub seq: Seq,
+    pub kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<MessageId>,
+}
+
+impl EventStub {
+    pub fn of(event: &ChatEvent) -> Self {
+        let message_id = match &event.change {
+            Change::Message(message) => Some(message.id),
+            _ => None,
+        };
+        Self { packet_type: "Event", chat_id: event.chat_id, seq: event.seq, kind: event.change.kind(), message_id }
+    }
+}
+
+/// An event as a client reads it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct EventData {
+    pub chat_id: ChatId,
+    pub seq: Seq,
+    pub kind: String,
+    #[serde(default)]
+    pub actor_id: Option<UserId>,
+    #[serde(default)]
+    pub message: Option<Message>,
+    #[serde(default)]
+    pub message_id: Option<MessageId>,
+    #[serde(default)]
+    pub user_id: Option<UserId>,
+    #[serde(default)]
+    pub role: Option<ChatRole>,
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    pub archived: Option<bool>,
+    #[serde(default)]
+    pub chat: Option<ChatSummary>,
+}

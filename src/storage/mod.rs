@@ -1,0 +1,14 @@
+//! The only room that knows SQL.
+//!
+//! `rows` turn table rows into domain values and back, `queries` hold one function per statement, `snapshot` loads the
+//! read models, `readers` is the pool of read-only connections. Writing functions are called inside the writer's
+//! transaction and nowhere else.
+
+pub mod queries;
+pub mod readers;
+pub mod rows;
+pub mod schema;
+pub mod snapshot;
+
+#[cfg(test)]
+mod schema_test;

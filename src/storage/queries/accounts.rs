@@ -1,0 +1,154 @@
+//! Users, login sessions and refresh tokens.
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use crate::storage::rows::account::{NewUserRow, RefreshTokenRow, UserRow};
+use crate::storage::schema::{refresh_tokens, sessions, users};
+
+type Db = SqliteConnection;
+
+pub fn user(db: &mut Db, id: i64) -> QueryResult<Option<UserRow>> {
+    users::table.find(id).select(UserRow::as_select()).first(db).optional()
+}
+
+pub fn all_users(db: &mut Db) -> QueryResult<Vec<UserRow>> {
+    users::table.order(users::id).select(UserRow::as_select()).load(db)
+}
+
+pub fn username_is_taken(db: &mut Db, username: &str) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(users::table.filter(users::username.eq(username)))).get_result(db)
+}
+
+pub fn any_user(db: &mut Db) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(users::table.select(users::id))).get_result(db)
+}
+
+pub fn insert_user(db: &mut Db, row: &NewUserRow<'_>) -> QueryResult<UserRow> {
+    diesel::insert_into(users::table).values(row).returning(UserRow::as_returning()).get_result(db)
+}
+
+pub fn set_profile(db: &mut Db, id: i64, display_name: &str, email: Option<&str>) -> QueryResult<UserRow> {
+    diesel::update(users::table.find(id))
+        .set((users::display_name.eq(display_name), users::email.eq(email)))
+        .returning(UserRow::as_returning())
+        .get_result(db)
+}
+
+/// Stores a new password and ends every token of the old one.
+pub fn set_password(db: &mut Db, id: i64, password_hash: &str) -> QueryResult<UserRow> {
+    diesel::update(users::table.find(id))
+        .set((users::password_hash.eq(password_hash), users::token_version.eq(users::token_version + 1)))
+        .returning(UserRow::as_returning())
+        .get_result(db)
+}
+
+/// Whether the login lives, belongs to the active user, and the token version is current.
+pub fn credential_is_live(db: &mut Db, user: i64, login: i64, token_version: i64) -> QueryResult<bool> {
+    let found: Option<i64> = sessions::table
+        .inner_join(users::table)
+        .filter(sessions::id.eq(login))
+        .filter(sessions::user_id.eq(user))
+        .filter(sessions::ended_at.is_null())
+        .filter(users::token_version.eq(token_version))
+        .filter(users::deactivated_at.is_null())
+        .select(sessions::id)
+        .first(db)
+        .optional()?;
+    Ok(found.is_some())
+}
+
+pub fn insert_login(db: &mut Db, user: i64, created_at: i64, expires_at: i64) -> QueryResult<i64> {
+    diesel::insert_into(sessions::table)
+        .values((sessions::user_id.eq(user), sessions::created_at.eq(created_at), sessions::expires_at.eq(expires_at)))
+        .returning(sessions::id)
+        .get_result(db)
+}
+
+/// A login that has not ended: its user, generation, and when its refresh tokens expire.
+pub fn live_login(db: &mut Db, login: i64) -> QueryResult<Option<(i64, i64, i64)>> {
+    sessions::table
+        .find(login)
+        .filter(sessions::ended_at.is_null())
+        .select((sessions::user_id, sessions::generation, sessions::expires_at))
+        .first(db)
+        .optional()
+}
+
+/// The live logins of a user, oldest first.
+pub fn live_logins_of(db: &mut Db, user: i64) -> QueryResult<Vec<i64>> {
+    sessions::table
+        .filter(sessions::user_id.eq(user))
+        .filter(sessions::ended_at.is_null())
+        .order(sessions::id)
+        .select(sessions::id)
+        .load(db)
+}
+
+/// Every live login with its user.
+pub fn all_live_logins(db: &mut Db) -> QueryResult<Vec<(i64, i64)>> {
+    sessions::table.filter(sessions::ended_at.is_null()).select((sessions::id, sessions::user_id)).load(db)
+}
+
+/// Live logins whose refresh tokens have expired, at most `limit`.
+pub fn expired_logins(db: &mut Db, now: i64, limit: i64) -> QueryResult<Vec<(i64, i64)>> {
+    sessions::table
+        .filter(sessions::ended_at.is_null())
+        .filter(sessions::expires_at.lt(now))
+        .order(sessions::id)
+        .limit(limit)
+        .select((sessions::id, sessions::user_id))
+        .load(db)
+}
+
+/// Ends a login; its refresh tokens go.
+pub fn end_login(db: &mut Db, login: i64, now: i64) -> QueryResult<()> {
+    diesel::update(sessions::table.find(login)).set(sessions::ended_at.eq(now)).execute(db)?;
+    diesel::delete(refresh_tokens::table.filter(refresh_tokens::session_id.eq(login))).execute(db).map(drop)
+}
+
+pub fn refresh_token(db: &mut Db, hash: &[u8]) -> QueryResult<Option<RefreshTokenRow>> {
+    refresh_tokens::table.find(hash).select(RefreshTokenRow::as_select()).first(db).optional()
+}
+
+pub fn insert_refresh_token(db: &mut Db, row: &RefreshTokenRow) -> QueryResult<()> {
+    diesel::insert_into(refresh_tokens::table).values(row).execute(db).map(drop)
+}
+
+/// `hash` is used for the first time: its generation becomes the login's, every other token of the login is over.
+pub fn advance_generation(db: &mut Db, login: i64, hash: &[u8], generation: i64, now: i64) -> QueryResult<()> {
+    diesel::update(sessions::table.find(login)).set(sessions::generation.eq(generation)).execute(db)?;
+    diesel::update(
+        refresh_tokens::table
+            .filter(refresh_tokens::session_id.eq(login))
+            .filter(refresh_tokens::token_hash.ne(hash))
+            .filter(refresh_tokens::superseded_at.is_null()),
+    )
+    .set(refresh_tokens::superseded_at.eq(now))
+    .execute(db)
+    .map(drop)
+}
+
+/// Forgets tokens so old that their reuse says nothing any more.
+pub fn forget_refresh_tokens(db: &mut Db, login: i64, below_generation: i64) -> QueryResult<()> {
+    diesel::delete(
+        refresh_tokens::table
+            .filter(refresh_tokens::session_id.eq(login))
+            .filter(refresh_tokens::generation.lt(below_generation)),
+    )
+    .execute(db)
+    .map(drop)
+}
+
+/// How many tokens of a generation are waiting to be used.
+pub fn unused_siblings(db: &mut Db, login: i64, generation: i64) -> QueryResult<i64> {
+    refresh_tokens::table
+        .filter(refresh_tokens::session_id.eq(login))
+        .filter(refresh_tokens::generation.eq(generation))
+        .count()
+        .get_result(db)
+}
+
+pub fn extend_login(db: &mut Db, login: i64, expires_at: i64) -> QueryResult<()> {
+    diesel::update(sessions::table.find(login)).set(sessions::expires_at.eq(expires_at)).execute(db).map(drop)
+}

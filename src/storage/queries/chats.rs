@@ -1,0 +1,147 @@
+//! Chats, their people, and the events that are not messages.
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use crate::domain::chat::{Chat, Participant};
+use crate::domain::event::ChatEvent;
+use crate::storage::rows::chat::{ChatEventRow, ChatRow, NewChatRow, ParticipantRow};
+use crate::storage::schema::{chat_events, chat_participants, chats};
+
+type Db = SqliteConnection;
+
+pub fn chat(db: &mut Db, id: i64) -> QueryResult<Option<Chat>> {
+    let row = chats::table.find(id).select(ChatRow::as_select()).first(db).optional()?;
+    row.map(Chat::try_from).transpose()
+}
+
+pub fn all_chats(db: &mut Db) -> QueryResult<Vec<Chat>> {
+    let rows = chats::table.order(chats::id).select(ChatRow::as_select()).load(db)?;
+    rows.into_iter().map(Chat::try_from).collect()
+}
+
+pub fn direct_chat(db: &mut Db, direct_key: &str) -> QueryResult<Option<i64>> {
+    chats::table.filter(chats::direct_key.eq(direct_key)).select(chats::id).first(db).optional()
+}
+
+/// The channel that holds this name (in lower case).
+pub fn channel_named(db: &mut Db, channel_key: &str) -> QueryResult<Option<i64>> {
+    chats::table.filter(chats::channel_key.eq(channel_key)).select(chats::id).first(db).optional()
+}
+
+pub fn insert_chat(db: &mut Db, row: &NewChatRow<'_>) -> QueryResult<Chat> {
+    let row: ChatRow =
+        diesel::insert_into(chats::table).values(row).returning(ChatRow::as_returning()).get_result(db)?;
+    row.try_into()
+}
+
+/// Moves the head after an event that is not a message.
+pub fn set_last_seq(db: &mut Db, id: i64, last_seq: i64) -> QueryResult<()> {
+    diesel::update(chats::table.find(id)).set(chats::last_seq.eq(last_seq)).execute(db).map(drop)
+}
+
+/// Moves the head after a message.
+pub fn set_head(db: &mut Db, id: i64, last_seq: i64, last_ordinal: i64, last_message_id: i64) -> QueryResult<()> {
+    diesel::update(chats::table.find(id))
+        .set((
+            chats::last_seq.eq(last_seq),
+            chats::last_ordinal.eq(last_ordinal),
+            chats::last_message_id.eq(last_message_id),
+        ))
+        .execute(db)
+        .map(drop)
+}
+
+pub fn set_name(db: &mut Db, id: i64, name: &str, channel_key: Option<&str>) -> QueryResult<()> {
+    diesel::update(chats::table.find(id))
+        .set((chats::name.eq(name), chats::channel_key.eq(channel_key)))
+        .execute(db)
+        .map(drop)
+}
+
+pub fn set_archived(db: &mut Db, id: i64, archived_at: Option<i64>) -> QueryResult<()> {
+    diesel::update(chats::table.find(id)).set(chats::archived_at.eq(archived_at)).execute(db).map(drop)
+}
+
+pub fn participant(db: &mut Db, chat: i64, user: i64) -> QueryResult<Option<Participant>> {
+    let row = chat_participants::table.find((chat, user)).select(ParticipantRow::as_select()).first(db).optional()?;
+    row.map(Participant::try_from).transpose()
+}
+
+pub fn all_participants(db: &mut Db) -> QueryResult<Vec<ParticipantRow>> {
+    chat_participants::table.select(ParticipantRow::as_select()).load(db)
+}
+
+pub fn participant_count(db: &mut Db, chat: i64) -> QueryResult<i64> {
+    chat_participants::table.filter(chat_participants::chat_id.eq(chat)).count().get_result(db)
+}
+
+pub fn chat_count_of(db: &mut Db, user: i64) -> QueryResult<i64> {
+    chat_participants::table.filter(chat_participants::user_id.eq(user)).count().get_result(db)
+}
+
+pub fn owner_count(db: &mut Db, chat: i64) -> QueryResult<i64> {
+    chat_participants::table
+        .filter(chat_participants::chat_id.eq(chat))
+        .filter(chat_participants::role.eq("owner"))
+        .count()
+        .get_result(db)
+}
+
+pub fn insert_participant(db: &mut Db, chat: i64, participant: &Participant) -> QueryResult<()> {
+    let row = ParticipantRow {
+        chat_id: chat,
+        user_id: participant.user_id.0,
+        role: participant.role.as_str().to_owned(),
+        read_seq: participant.read_seq,
+        read_ordinal: participant.read_ordinal,
+        delivered_seq: participant.delivered_seq,
+    };
+    diesel::insert_into(chat_participants::table).values(&row).execute(db).map(drop)
+}
+
+pub fn delete_participant(db: &mut Db, chat: i64, user: i64) -> QueryResult<()> {
+    diesel::delete(chat_participants::table.find((chat, user))).execute(db).map(drop)
+}
+
+pub fn set_role(db: &mut Db, chat: i64, user: i64, role: &str) -> QueryResult<()> {
+    diesel::update(chat_participants::table.find((chat, user)))
+        .set(chat_participants::role.eq(role))
+        .execute(db)
+        .map(drop)
+}
+
+pub fn set_read(db: &mut Db, chat: i64, user: i64, seq: i64, ordinal: i64) -> QueryResult<()> {
+    diesel::update(chat_participants::table.find((chat, user)))
+        .set((chat_participants::read_seq.eq(seq), chat_participants::read_ordinal.eq(ordinal)))
+        .execute(db)
+        .map(drop)
+}
+
+pub fn insert_event(db: &mut Db, event: &ChatEvent) -> QueryResult<()> {
+    match ChatEventRow::of(event) {
+        Some(row) => diesel::insert_into(chat_events::table).values(&row).execute(db).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// The events that are not messages with `after < seq < before`: the first `limit`, or the last when `newest`.
+pub fn events_between(
+    db: &mut Db, chat: i64, after: i64, before: i64, limit: i64, newest: bool,
+) -> QueryResult<Vec<ChatEvent>> {
+    let range = chat_events::table
+        .filter(chat_events::chat_id.eq(chat))
+        .filter(chat_events::seq.gt(after))
+        .filter(chat_events::seq.lt(before))
+        .limit(limit)
+        .select(ChatEventRow::as_select());
+    let mut rows = if newest {
+        range.order(chat_events::seq.desc()).load(db)?
+    } else {
+        range.order(chat_events::seq.asc()).load(db)?
+    };
+    if newest {
+        rows.reverse();
+    }
+    rows.into_iter().map(ChatEvent::try_from).collect()
+}

@@ -1,0 +1,27 @@
+//! The database's own counters: `epoch` and `commit_no`.
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use crate::storage::schema::meta;
+
+pub const EPOCH: &str = "epoch";
+pub const COMMIT_NO: &str = "commit_no";
+
+pub fn get(connection: &mut SqliteConnection, key: &str) -> QueryResult<Option<i64>> {
+    meta::table.find(key).select(meta::value).first(connection).optional()
+}
+
+pub fn set(connection: &mut SqliteConnection, key: &str, value: i64) -> QueryResult<()> {
+    diesel::insert_into(meta::table)
+        .values((meta::key.eq(key), meta::value.eq(value)))
+        .on_conflict(meta::key)
+        .do_update()
+        .set(meta::value.eq(value))
+        .execute(connection)
+        .map(drop)
+}
+
+pub fn delete(connection: &mut SqliteConnection, key: &str) -> QueryResult<()> {
+    diesel::delete(meta::table.find(key)).execute(connection).map(drop)
+}

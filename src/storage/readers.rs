@@ -1,0 +1,82 @@
+//! The read-only pool: history older than the cached windows, and the windows themselves after a miss.
+//!
+//! A named number of connections; whoever waits longer than the patience is refused. The work runs on the runtime's
+//! blocking threads.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::QueryResult;
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
+use diesel::sqlite::SqliteConnection;
+use tokio::sync::Semaphore;
+
+use crate::core::actor::Overloaded;
+use crate::core::database;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error(transparent)]
+    Overloaded(#[from] Overloaded),
+    #[error("reading from the database failed: {0}")]
+    Database(#[from] diesel::result::Error),
+    #[error("no database connection: {0}")]
+    Connection(String),
+}
+
+/// A pool of read-only connections. Cheap to clone.
+#[derive(Clone)]
+pub struct Readers {
+    pool: Pool<ConnectionManager<SqliteConnection>>,
+    places: Arc<Semaphore>,
+    patience: Duration,
+}
+
+#[derive(Debug)]
+struct ReadOnly;
+
+impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for ReadOnly {
+    fn on_acquire(&self, connection: &mut SqliteConnection) -> Result<(), diesel::r2d2::Error> {
+        database::prepare_reader(connection).map_err(diesel::r2d2::Error::QueryError)
+    }
+}
+
+impl Readers {
+    /// `connections` may be 0: then every read is refused, and only what is cached can be read.
+    pub fn open(path: &Path, connections: usize, patience: Duration) -> Result<Self, ReadError> {
+        let size = u32::try_from(connections.max(1)).unwrap_or(u32::MAX);
+        let pool = Pool::builder()
+            .max_size(size)
+            .min_idle(Some(0))
+            .test_on_check_out(false)
+            .connection_timeout(Duration::from_secs(2))
+            .connection_customizer(Box::new(ReadOnly))
+            .build(ConnectionManager::new(path.display().to_string()))
+            .map_err(|error| ReadError::Connection(error.to_string()))?;
+        Ok(Self { pool, places: Arc::new(Semaphore::new(connections)), patience })
+    }
+
+    pub async fn read<T: Send + 'static>(
+        &self, query: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let overloaded = || Overloaded { retry_after: self.patience };
+        let place = tokio::time::timeout(self.patience, self.places.clone().acquire_owned())
+            .await
+            .map_err(|_| overloaded())?
+            .map_err(|_| overloaded())?;
+        let pool = self.pool.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            let mut connection = pool.get().map_err(|error| ReadError::Connection(error.to_string()))?;
+            Ok(query(&mut connection)?)
+        });
+        read.await.map_err(|error| ReadError::Connection(error.to_string()))?
+    }
+}
+
+impl std::fmt::Debug for Readers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Readers").field("free", &self.places.available_permits()).finish_non_exhaustive()
+    }
+}

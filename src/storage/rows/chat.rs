@@ -1,0 +1,151 @@
+//! Rows of `chats`, `chat_participants` and `chat_events`.
+
+use diesel::prelude::*;
+
+use crate::domain::chat::{Chat, ChatKind, ChatRole, Participant};
+use crate::domain::event::{Change, ChatEvent};
+use crate::domain::ids::{ChatId, MessageId, UserId};
+use crate::domain::timestamp::Timestamp;
+use crate::storage::schema::{chat_events, chat_participants, chats};
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = chats)]
+pub struct ChatRow {
+    pub id: i64,
+    pub kind: String,
+    pub name: Option<String>,
+    pub last_seq: i64,
+    pub last_ordinal: i64,
+    pub last_message_id: Option<i64>,
+    pub archived_at: Option<i64>,
+    pub created_at: i64,
+}
+
+impl TryFrom<ChatRow> for Chat {
+    type Error = diesel::result::Error;
+
+    fn try_from(row: ChatRow) -> QueryResult<Self> {
+        Ok(Self {
+            id: ChatId(row.id),
+            kind: ChatKind::from_name(&row.kind).ok_or_else(|| unreadable("chats.kind", &row.kind))?,
+            name: row.name,
+            last_seq: row.last_seq,
+            last_ordinal: row.last_ordinal,
+            last_message_id: row.last_message_id.map(MessageId),
+            archived: row.archived_at.is_some(),
+            created_at: Timestamp(row.created_at),
+        })
+    }
+}
+
+#[derive(Debug, Insertable)]
+#[diesel(table_name = chats)]
+pub struct NewChatRow<'a> {
+    pub kind: &'a str,
+    pub name: Option<&'a str>,
+    pub direct_key: Option<&'a str>,
+    pub channel_key: Option<&'a str>,
+    pub created_at: i64,
+}
+
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = chat_participants)]
+pub struct ParticipantRow {
+    pub chat_id: i64,
+    pub user_id: i64,
+    pub role: String,
+    pub read_seq: i64,
+    pub read_ordinal: i64,
+    pub delivered_seq: i64,
+}
+
+impl TryFrom<ParticipantRow> for Participant {
+    type Error = diesel::result::Error;
+
+    fn try_from(row: ParticipantRow) -> QueryResult<Self> {
+        Ok(Self {
+            user_id: UserId(row.user_id),
+            role: role(&row.role)?,
+            read_seq: row.read_seq,
+            read_ordinal: row.read_ordinal,
+            delivered_seq: row.delivered_seq,
+        })
+    }
+}
+
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = chat_events)]
+pub struct ChatEventRow {
+    pub chat_id: i64,
+    pub seq: i64,
+    pub kind: String,
+    pub actor_id: i64,
+    pub user_id: Option<i64>,
+    pub role: Option<String>,
+    pub name: Option<String>,
+    pub archived: Option<bool>,
+    pub created_at: i64,
+}
+
+impl ChatEventRow {
+    /// The row of an event that is not a message; messages have a table of their own.
+    pub fn of(event: &ChatEvent) -> Option<Self> {
+        let mut row = Self {
+            chat_id: event.chat_id.0,
+            seq: event.seq,
+            kind: event.change.kind().to_owned(),
+            actor_id: event.actor_id.0,
+            user_id: None,
+            role: None,
+            name: None,
+            archived: None,
+            created_at: event.created_at.0,
+        };
+        match &event.change {
+            Change::Message(_) => return None,
+            Change::Join { user_id, role } | Change::Leave { user_id, role } | Change::Role { user_id, role } => {
+                row.user_id = Some(user_id.0);
+                row.role = Some(role.as_str().to_owned());
+            }
+            Change::Rename { name } => row.name = Some(name.clone()),
+            Change::Archive { archived } => row.archived = Some(*archived),
+        }
+        Some(row)
+    }
+}
+
+impl TryFrom<ChatEventRow> for ChatEvent {
+    type Error = diesel::result::Error;
+
+    fn try_from(row: ChatEventRow) -> QueryResult<Self> {
+        let kind = row.kind;
+        let person = || -> QueryResult<(UserId, ChatRole)> {
+            let user_id = row.user_id.ok_or_else(|| unreadable("chat_events.user_id", "NULL"))?;
+            Ok((UserId(user_id), role(row.role.as_deref().unwrap_or_default())?))
+        };
+        let change = match kind.as_str() {
+            "join" => person().map(|(user_id, role)| Change::Join { user_id, role })?,
+            "leave" => person().map(|(user_id, role)| Change::Leave { user_id, role })?,
+            "role" => person().map(|(user_id, role)| Change::Role { user_id, role })?,
+            "rename" => Change::Rename { name: row.name.clone().unwrap_or_default() },
+            "archive" => Change::Archive { archived: row.archived.unwrap_or_default() },
+            other => return Err(unreadable("chat_events.kind", other)),
+        };
+        Ok(Self {
+            chat_id: ChatId(row.chat_id),
+            seq: row.seq,
+            actor_id: UserId(row.actor_id),
+            created_at: Timestamp(row.created_at),
+            change,
+        })
+    }
+}
+
+fn role(name: &str) -> QueryResult<ChatRole> {
+    ChatRole::from_name(name).ok_or_else(|| unreadable("role", name))
+}
+
+/// A value that this version never writes: the database is damaged or from elsewhere.
+pub(super) fn unreadable(column: &str, value: &str) -> diesel::result::Error {
+    diesel::result::Error::DeserializationError(format!("{column} holds the unknown value {value:?}").into())
+}

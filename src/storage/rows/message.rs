@@ -1,0 +1,63 @@
+//! Rows of `messages`.
+
+use diesel::prelude::*;
+
+use super::chat::unreadable;
+use crate::domain::ids::{ChatId, MessageId, UserId};
+use crate::domain::message::{ClientId, Message};
+use crate::domain::timestamp::Timestamp;
+use crate::storage::schema::messages;
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = messages)]
+pub struct MessageRow {
+    pub id: i64,
+    pub chat_id: i64,
+    pub seq: i64,
+    pub ordinal: i64,
+    pub sender_id: i64,
+    pub client_id: Vec<u8>,
+    pub content: String,
+    pub reply_to: Option<i64>,
+    pub metadata: Option<String>,
+    pub created_at: i64,
+}
+
+impl TryFrom<MessageRow> for Message {
+    type Error = diesel::result::Error;
+
+    fn try_from(row: MessageRow) -> QueryResult<Self> {
+        let client_id = row.client_id.try_into().map_err(|_| unreadable("messages.client_id", "not 16 bytes"))?;
+        let metadata = row.metadata.map(|text| {
+            serde_json::from_str(&text).map_err(|_| unreadable("messages.metadata", "not a JSON map"))
+        });
+        Ok(Self {
+            id: MessageId(row.id),
+            chat_id: ChatId(row.chat_id),
+            seq: row.seq,
+            ordinal: row.ordinal,
+            sender_id: UserId(row.sender_id),
+            client_id: ClientId(client_id),
+            content: row.content,
+            reply_to: row.reply_to.map(MessageId),
+            metadata: metadata.transpose()?,
+            created_at: Timestamp(row.created_at),
+        })
+    }
+}
+
+#[derive(Debug, Insertable)]
+#[diesel(table_name = messages)]
+pub struct NewMessageRow<'a> {
+    pub chat_id: i64,
+    pub seq: i64,
+    pub ordinal: i64,
+    pub sender_id: i64,
+    pub client_id: &'a [u8],
+    pub request_hash: &'a [u8],
+    pub content: &'a str,
+    pub reply_to: Option<i64>,
+    pub metadata: Option<&'a str>,
+    pub created_at: i64,
+    pub updated_seq: i64,
+}

@@ -1,0 +1,155 @@
+//! Snapshots: everything that the read models hold, as of one commit.
+//!
+//! Invariant: a snapshot and its `commit_no` are read in ONE transaction, so the cache knows exactly which commits it
+//! contains.
+
+use std::sync::Arc;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use super::queries::{accounts, chats, messages, meta};
+use crate::domain::chat::{Chat, Participant};
+use crate::domain::event::{Change, ChatEvent};
+use crate::domain::ids::{ChatId, LoginId, Seq, UserId};
+use crate::domain::user::User;
+
+/// A window keeps at most this many entries for each message that it may hold: a chat in which people only come and
+/// go must not grow without bound.
+pub const ENTRIES_PER_MESSAGE: usize = 4;
+
+#[derive(Debug)]
+pub struct Snapshot {
+    pub epoch: i64,
+    pub commit_no: i64,
+    pub users: Vec<(Arc<User>, Arc<str>)>,
+    pub logins: Vec<(LoginId, UserId)>,
+    pub chats: Vec<Chat>,
+    pub participants: Vec<(ChatId, Participant)>,
+    /// Windows of the most recently active chats, as many as the budget holds.
+    pub windows: Vec<WindowRows>,
+}
+
+/// The recent events of one chat: dense from the first one to `head`.
+#[derive(Debug, Clone)]
+pub struct WindowRows {
+    pub chat_id: ChatId,
+    pub head: Seq,
+    pub entries: Vec<Arc<ChatEvent>>,
+}
+
+/// Loads everything, and windows of `window` messages until `window_bytes` are used.
+pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> QueryResult<Snapshot> {
+    in_one_read(db, |db| {
+        let mut chats = chats::all_chats(db)?;
+        let mut recent: Vec<_> = chats.iter().map(|chat| (chat.last_message_id, chat.id, chat.last_seq)).collect();
+        recent.sort_unstable_by(|a, b| b.cmp(a));
+        let (mut windows, mut used) = (Vec::new(), 0);
+        for (_, chat_id, head) in recent {
+            if used >= window_bytes {
+                break;
+            }
+            let rows = window_rows(db, chat_id, head, window)?;
+            used += rows.entries.iter().map(|entry| entry.bytes()).sum::<usize>();
+            windows.push(rows);
+        }
+        chats.shrink_to_fit();
+        let participants = chats::all_participants(db)?;
+        Ok(Snapshot {
+            epoch: meta::get(db, meta::EPOCH)?.unwrap_or(0),
+            commit_no: meta::get(db, meta::COMMIT_NO)?.unwrap_or(0),
+            users: accounts::all_users(db)?
+                .into_iter()
+                .map(|row| {
+                    let (user, hash) = row.into_parts();
+                    (Arc::new(user), hash)
+                })
+                .collect(),
+            logins: accounts::all_live_logins(db)?.into_iter().map(|(id, user)| (LoginId(id), UserId(user))).collect(),
+            chats,
+            participants: participants
+                .into_iter()
+                .map(|row| Ok((ChatId(row.chat_id), row.try_into()?)))
+                .collect::<QueryResult<_>>()?,
+            windows,
+        })
+    })
+}
+
+/// The window of one chat, in a read transaction of its own.
+pub fn load_window(db: &mut SqliteConnection, chat_id: ChatId, window: usize) -> QueryResult<WindowRows> {
+    in_one_read(db, |db| {
+        let head = chats::chat(db, chat_id.0)?.map_or(0, |chat| chat.last_seq);
+        window_rows(db, chat_id, head, window)
+    })
+}
+
+/// The last `window` messages and every event since the oldest of them.
+fn window_rows(db: &mut SqliteConnection, chat_id: ChatId, head: Seq, window: usize) -> QueryResult<WindowRows> {
+    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    let said = messages::between(db, chat_id.0, 0, Seq::MAX, count(window), true)?;
+    let whole = said.len() < window;
+    let from = if whole { 1 } else { said.first().map_or(1, |message| message.seq) };
+    let limit = window.saturating_mul(ENTRIES_PER_MESSAGE);
+    let other = chats::events_between(db, chat_id.0, from - 1, Seq::MAX, count(limit), true)?;
+    let cut = if other.len() == limit { other.first().map_or(from, |event| event.seq) } else { from };
+    let mut entries: Vec<_> = said
+        .into_iter()
+        .filter(|message| message.seq >= cut)
+        .map(|message| {
+            Arc::new(ChatEvent {
+                chat_id,
+                seq: message.seq,
+                actor_id: message.sender_id,
+                created_at: message.created_at,
+                change: Change::Message(Arc::new(message)),
+            })
+        })
+        .chain(other.into_iter().map(Arc::new))
+        .collect();
+    entries.sort_unstable_by_key(|entry| entry.seq);
+    Ok(WindowRows { chat_id, head, entries })
+}
+
+/// Events with `after < seq < before`: the first `limit`, or the last when `newest`; messages included.
+pub fn events_between(
+    db: &mut SqliteConnection, chat_id: ChatId, after: Seq, before: Seq, limit: usize, newest: bool,
+) -> QueryResult<Vec<Arc<ChatEvent>>> {
+    in_one_read(db, |db| {
+        let count = i64::try_from(limit).unwrap_or(i64::MAX);
+        let said = messages::between(db, chat_id.0, after, before, count, newest)?;
+        let other = chats::events_between(db, chat_id.0, after, before, count, newest)?;
+        let mut entries: Vec<_> = said
+            .into_iter()
+            .map(|message| ChatEvent {
+                chat_id,
+                seq: message.seq,
+                actor_id: message.sender_id,
+                created_at: message.created_at,
+                change: Change::Message(Arc::new(message)),
+            })
+            .chain(other)
+            .map(Arc::new)
+            .collect();
+        entries.sort_unstable_by_key(|entry| entry.seq);
+        if newest {
+            entries.drain(..entries.len().saturating_sub(limit));
+        } else {
+            entries.truncate(limit);
+        }
+        Ok(entries)
+    })
+}
+
+/// Runs `read` in one transaction, so that all it sees belongs to one commit.
+fn in_one_read<T>(
+    db: &mut SqliteConnection, read: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
+) -> QueryResult<T> {
+    db.batch_execute("BEGIN")?;
+    let result = read(db);
+    let ended = db.batch_execute("COMMIT");
+    let value = result?;
+    ended?;
+    Ok(value)
+}
