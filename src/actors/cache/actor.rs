@@ -1,0 +1,371 @@
+//! Routing: queries to the read models, commits into them, lane items to the hubs, reads to the pool.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, Handler, Supervised};
+use tracing::{error, info};
+
+use super::chats::Fill;
+use super::counters::CacheCounters;
+use super::handle::CacheHandle;
+use super::login_failures::LoginFailures;
+use super::messages::{
+    Ask, CloseSession, Heartbeat, LoginTried, OpenSession, Publish, QueryError, SnapshotRead, Verify, WindowRead,
+};
+use super::queries::{Models, Query, Verdict};
+use super::read_models::{Applied, ReadModels};
+use crate::actors::hub::{HubHandle, LaneItem, Registration};
+use crate::actors::writer::{Committed, Published};
+use crate::core::actor::{Ctx, FATAL_EXIT_CODE, FatalSignal, Metered};
+use crate::core::config::Cache;
+use crate::core::limits::Limits;
+use crate::domain::ids::ChatId;
+use crate::protocol::answer::ServerPacket;
+use crate::protocol::framing;
+use crate::storage::readers::Readers;
+use crate::storage::snapshot;
+
+/// Queries that wait for one window or for a reload hold permits of the gate, so this can never be reached by more than
+/// the gate lets in; it is the bound all the same.
+type Parked = Box<dyn FnOnce(&mut CacheActor) + Send>;
+
+/// Where the cache reads from, and how much it keeps.
+pub struct Sources {
+    pub readers: Readers,
+    pub cache: Cache,
+    pub limits: Limits,
+}
+
+/// See the [module](super).
+pub struct CacheActor {
+    models: ReadModels,
+    failures: LoginFailures,
+    hubs: Vec<HubHandle>,
+    counters: Arc<CacheCounters>,
+    sources: Sources,
+    own: CacheHandle,
+    fatal: FatalSignal,
+    /// Queries that wait for a window.
+    awaiting_window: HashMap<ChatId, Vec<Parked>>,
+    reload: Reload,
+    dropped_by_panic: bool,
+}
+
+/// Whether the read models can be trusted.
+enum Reload {
+    No,
+    /// A snapshot is being read: commits and queries wait.
+    Running { commits: Vec<Committed>, queries: Vec<Parked> },
+}
+
+impl CacheActor {
+    pub fn new(
+        models: ReadModels, hubs: Vec<HubHandle>, counters: Arc<CacheCounters>, sources: Sources, own: CacheHandle,
+        fatal: FatalSignal,
+    ) -> Self {
+        let limits = &sources.limits;
+        let delay_max = Duration::from_millis(limits.login_delay_max_ms);
+        let free = if limits.rates { limits.login_failures_free } else { u32::MAX };
+        let failures = LoginFailures::new(free, delay_max, limits.login_failures_tracked);
+        let this = Self {
+            models,
+            failures,
+            hubs,
+            counters,
+            sources,
+            own,
+            fatal,
+            awaiting_window: HashMap::new(),
+            reload: Reload::No,
+            dropped_by_panic: false,
+        };
+        this.count_bytes();
+        this
+    }
+
+    fn count_bytes(&self) {
+        let bytes = u64::try_from(self.models.chats.window_bytes()).unwrap_or(u64::MAX);
+        self.counters.window_bytes.store(bytes, Relaxed);
+    }
+
+    fn answer<Q: Query>(&mut self, ask: Ask<Q>) {
+        if let Reload::Running { queries, .. } = &mut self.reload {
+            queries.push(Box::new(move |cache| cache.answer(ask)));
+            return;
+        }
+        if let Some(who) = ask.who
+            && let Err(refusal) = self.models.directory.authenticate(who)
+        {
+            return ask.reply.send(Err(refusal.into()));
+        }
+        let mut models = Models { read: &mut self.models, failures: &self.failures, fill: None };
+        match (ask.query.answer(ask.who, &mut models), models.fill) {
+            (Verdict::Now(answer), _) => {
+                CacheCounters::count(&self.counters.hits);
+                drop(ask.permit);
+                ask.reply.send(answer.map_err(QueryError::Refused));
+            }
+            (Verdict::AfterFill(chat), fill) => {
+                CacheCounters::count(&self.counters.misses);
+                self.awaiting_window.entry(chat).or_default().push(Box::new(move |cache| cache.answer(ask)));
+                if let Some(fill) = fill {
+                    self.read_window(fill);
+                }
+            }
+        }
+    }
+
+    /// Has the pool read a window; the answer comes back as a message. It begins after `fill` was noted, so it sees every
+    /// event that is not in the tail.
+    fn read_window(&self, fill: Fill) {
+        let (own, readers, window) = (self.own.clone(), self.sources.readers.clone(), self.sources.cache.window);
+        actix::spawn(async move {
+            let rows = readers.read(move |db| snapshot::load_window(db, fill.chat, window)).await;
+            own.window_read(fill, rows);
+        });
+    }
+
+    fn window_read(&mut self, WindowRead { fill, rows }: WindowRead) {
+        let outcome = match rows {
+            Ok(rows) => self.models.chats.filled(fill, rows).map_err(|_| "its events are not dense".to_owned()),
+            Err(error) => {
+                self.models.chats.fill_failed(fill);
+                Err(error.to_string())
+            }
+        };
+        let waiting = self.awaiting_window.remove(&fill.chat).unwrap_or_default();
+        match outcome {
+            Ok(()) => waiting.into_iter().for_each(|parked| parked(self)),
+            // Dropping them tells their callers.
+            Err(reason) => error!(chat.id = %fill.chat, reason, "a window could not be filled"),
+        }
+        self.models.chats.evict(Some(&self.counters));
+        self.count_bytes();
+    }
+
+    fn publish(&mut self, published: Published) {
+        match (published, &mut self.reload) {
+            (Published::Committed(committed), Reload::Running { commits, .. }) => commits.push(committed),
+            (Published::Committed(committed), Reload::No) => self.apply(committed),
+            (Published::Reload, Reload::Running { .. }) => {}
+            (Published::Reload, Reload::No) => self.start_reload(Vec::new()),
+        }
+    }
+
+    fn apply(&mut self, committed: Committed) {
+        let mut lane = Vec::new();
+        match self.models.apply(committed.commit_no, &committed.events, &mut lane) {
+            Applied::Yes => {
+                self.models.chats.evict(Some(&self.counters));
+                self.count_bytes();
+                self.deliver_to_all(lane);
+            }
+            Applied::Old => {}
+            Applied::Gap => self.start_reload(vec![committed]),
+        }
+    }
+
+    /// The same items to every hub. Bytes and events are shared; only the last hub gets the originals.
+    fn deliver_to_all(&self, lane: Vec<LaneItem>) {
+        if lane.is_empty() {
+            return;
+        }
+        let copy = |item: &LaneItem| match item {
+            LaneItem::Event { event, frame, joiner } => {
+                Some(LaneItem::Event { event: event.clone(), frame: frame.clone(), joiner: joiner.clone() })
+            }
+            LaneItem::Revoked { login } => Some(LaneItem::Revoked { login: *login }),
+            LaneItem::Lost => Some(LaneItem::Lost),
+            // Addressed to one session, never broadcast.
+            LaneItem::Registered { .. } | LaneItem::Unregistered { .. } | LaneItem::Answer { .. } => None,
+        };
+        let Some((last, others)) = self.hubs.split_last() else { return };
+        for hub in others {
+            hub.deliver(lane.iter().filter_map(copy).collect());
+        }
+        last.deliver(lane);
+    }
+
+    fn start_reload(&mut self, commits: Vec<Committed>) {
+        info!("the read models are loaded anew from the database");
+        CacheCounters::count(&self.counters.reloads);
+        self.reload = Reload::Running { commits, queries: Vec::new() };
+        let (own, readers, cache) = (self.own.clone(), self.sources.readers.clone(), self.sources.cache.clone());
+        actix::spawn(async move {
+            let read = readers.read(move |db| snapshot::load(db, cache.window, cache.max_bytes)).await;
+            own.snapshot_read(read.map(Box::new));
+        });
+    }
+
+    fn snapshot_read(&mut self, SnapshotRead(snapshot): SnapshotRead) {
+        let Reload::Running { commits, queries } = std::mem::replace(&mut self.reload, Reload::No) else { return };
+        let snapshot = match snapshot {
+            Ok(snapshot) => *snapshot,
+            Err(error) => {
+                error!(%error, "the read models cannot be loaded; the process must end");
+                return self.fatal.raise(FATAL_EXIT_CODE);
+            }
+        };
+        let cache = &self.sources.cache;
+        self.models = ReadModels::load(snapshot, cache.window, cache.max_bytes);
+        // What was committed in between was never pushed: sessions must catch up.
+        self.deliver_to_all(vec![LaneItem::Lost]);
+        let waiting: Vec<_> = self.awaiting_window.drain().flat_map(|(_, parked)| parked).chain(queries).collect();
+        for committed in commits {
+            self.publish(Published::Committed(committed));
+        }
+        for parked in waiting {
+            parked(self);
+        }
+        self.count_bytes();
+    }
+
+    fn open_session(&mut self, open: OpenSession) {
+        if let Reload::Running { queries, .. } = &mut self.reload {
+            queries.push(Box::new(move |cache| cache.open_session(open)));
+            return;
+        }
+        let OpenSession { hello, reply, permit } = open;
+        let user = match self.models.directory.authenticate(hello.who) {
+            Ok(user) => user.clone(),
+            Err(refusal) => return reply.send(Err(refusal.into())),
+        };
+        let limits = &self.sources.limits;
+        let (chats, has_more) = self.models.summaries(user.id, ChatId(0), limits.welcome_chats);
+        let welcome = ServerPacket::Welcome {
+            request_id: hello.request_id,
+            user_id: user.id,
+            username: &user.username,
+            session_id: hello.session,
+            epoch: self.models.epoch,
+            heartbeat_ms: limits.heartbeat_ms,
+            max_frame_bytes: limits.frame_bytes,
+            window: limits.in_flight,
+            chats: &chats,
+            has_more,
+        };
+        let Ok(welcome) = framing::encode(&welcome) else { return };
+        let registration =
+            Registration { session: hello.session, who: hello.who, outbox: hello.outbox, echo: hello.echo };
+        let chats = self.models.chats.of_user(user.id, ChatId(0)).map(|state| state.chat.id).collect();
+        if let Some(hub) = self.hubs.get(hello.hub) {
+            hub.deliver(vec![LaneItem::Registered { registration, chats, welcome, reply }]);
+        }
+        drop(permit);
+    }
+
+    fn heartbeat(&mut self, beat: &Heartbeat) {
+        if matches!(self.reload, Reload::Running { .. }) || self.models.directory.authenticate(beat.who).is_err() {
+            return;
+        }
+        let (mut chats, mut heads_sum) = (0, 0);
+        for state in self.models.chats.of_user(beat.who.user, ChatId(0)) {
+            chats += 1;
+            heads_sum += state.chat.last_seq;
+        }
+        let pong = ServerPacket::Pong { request_id: beat.request_id, chats, heads_sum };
+        if let (Ok(frame), Some(hub)) = (framing::encode(&pong), self.hubs.get(beat.hub)) {
+            hub.deliver(vec![LaneItem::Answer { session: beat.session, frame }]);
+        }
+    }
+}
+
+impl Actor for CacheActor {
+    type Context = Ctx<Self>;
+
+    fn started(&mut self, _: &mut Ctx<Self>) {
+        if std::mem::take(&mut self.dropped_by_panic) {
+            self.start_reload(Vec::new());
+        }
+    }
+}
+
+impl Supervised for CacheActor {
+    /// The panic may have left a change half made: trust nothing, load anew. Whoever was waiting is told.
+    fn restarting(&mut self, _: &mut Ctx<Self>) {
+        self.awaiting_window.clear();
+        self.reload = Reload::No;
+        self.dropped_by_panic = true;
+    }
+}
+
+impl Metered for CacheActor {
+    const NAME: &'static str = "cache";
+    const MESSAGES: &'static [&'static str] = &[
+        "Authenticate", "ChatDetails", "ChatList", "CloseSession", "Events", "Heartbeat", "LoginCandidate", "LoginTried",
+        "Me", "OpenSession", "Participants", "PersonNamed", "Publish", "SnapshotRead", "UserIds", "Verify", "WindowRead",
+    ];
+}
+
+impl<Q: Query> Handler<Ask<Q>> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, ask: Ask<Q>, _: &mut Ctx<Self>) {
+        self.answer(ask);
+    }
+}
+
+impl Handler<Publish> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, Publish(published): Publish, _: &mut Ctx<Self>) {
+        self.publish(published);
+    }
+}
+
+impl Handler<OpenSession> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, open: OpenSession, _: &mut Ctx<Self>) {
+        self.open_session(open);
+    }
+}
+
+impl Handler<CloseSession> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, close: CloseSession, _: &mut Ctx<Self>) {
+        if let Some(hub) = self.hubs.get(close.hub) {
+            hub.deliver(vec![LaneItem::Unregistered { session: close.session }]);
+        }
+    }
+}
+
+impl Handler<Heartbeat> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, beat: Heartbeat, _: &mut Ctx<Self>) {
+        self.heartbeat(&beat);
+    }
+}
+
+impl Handler<LoginTried> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, tried: LoginTried, _: &mut Ctx<Self>) {
+        if tried.success {
+            self.failures.succeeded(&tried.username);
+        } else {
+            self.failures.failed(tried.username, Instant::now());
+        }
+    }
+}
+
+impl Handler<WindowRead> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, read: WindowRead, _: &mut Ctx<Self>) {
+        self.window_read(read);
+    }
+}
+
+impl Handler<SnapshotRead> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, read: SnapshotRead, _: &mut Ctx<Self>) {
+        self.snapshot_read(read);
+    }
+}
+
+impl Handler<Verify> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, verify: Verify, _: &mut Ctx<Self>) {
+        let differences = self.models.differences(&verify.fresh);
+        verify.reply.send(Ok(differences));
+    }
+}

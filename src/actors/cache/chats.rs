@@ -1,0 +1,353 @@
+//! The chats: heads, people, cursors and windows.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::counters::CacheCounters;
+use super::window::{NotDense, Window};
+use crate::domain::chat::{Chat, ChatKind, ChatRole, Participant};
+use crate::domain::event::{Change, ChatEvent, Event};
+use crate::domain::ids::{ChatId, Seq, UserId};
+use crate::storage::snapshot::{Snapshot, WindowRows};
+
+/// Which events of a chat somebody wants: those below `before`, those above `after`, or the newest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range {
+    pub before: Option<Seq>,
+    pub after: Option<Seq>,
+    pub limit: usize,
+    pub messages_only: bool,
+}
+
+/// Events in ascending order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    pub events: Vec<Arc<ChatEvent>>,
+    /// Whether there are more in the direction of the range.
+    pub has_more: bool,
+    /// The chat's head when this was read.
+    pub as_of: Seq,
+}
+
+#[derive(Debug)]
+pub(super) struct ChatState {
+    pub(super) chat: Chat,
+    pub(super) people: BTreeMap<UserId, Participant>,
+    window: WindowState,
+    /// The moment of the last use, in uses: 0 for never.
+    used: u64,
+}
+
+#[derive(Debug)]
+enum WindowState {
+    Absent,
+    /// Being read from the database; what happens meanwhile waits in `tail`, which begins at `from`.
+    Filling { generation: u64, from: Seq, tail: Vec<Arc<ChatEvent>> },
+    Ready(Window),
+}
+
+/// A fill that the reader pool must do, known by its generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fill {
+    pub(super) chat: ChatId,
+    pub(super) generation: u64,
+}
+
+/// What a window had to say.
+#[derive(Debug)]
+pub(super) enum Lookup {
+    Here(Page),
+    /// It is below the window: history, read from the database.
+    Below { as_of: Seq },
+    /// There is no window yet. `Some`: this is the first who asks, and must have it filled.
+    Missing(Option<Fill>),
+}
+
+#[derive(Debug)]
+pub(super) struct Chats {
+    chats: HashMap<ChatId, ChatState>,
+    of_user: HashMap<UserId, BTreeSet<ChatId>>,
+    channels: BTreeSet<ChatId>,
+    /// Uses of windows, oldest first: the order in which they give way.
+    uses: BTreeMap<u64, ChatId>,
+    clock: u64,
+    window_bytes: usize,
+    window_bytes_max: usize,
+    messages_max: usize,
+    generation: u64,
+}
+
+impl Chats {
+    pub(super) fn load(snapshot: &mut Snapshot, messages_max: usize, window_bytes_max: usize) -> Self {
+        let mut this = Self {
+            chats: HashMap::with_capacity(snapshot.chats.len()),
+            of_user: HashMap::new(),
+            channels: BTreeSet::new(),
+            uses: BTreeMap::new(),
+            clock: 0,
+            window_bytes: 0,
+            window_bytes_max,
+            messages_max,
+            generation: 0,
+        };
+        for chat in std::mem::take(&mut snapshot.chats) {
+            this.insert(chat, WindowState::Absent);
+        }
+        for (chat, participant) in std::mem::take(&mut snapshot.participants) {
+            this.enter(chat, participant);
+        }
+        // The most recently active chats come first; the last to be installed is the last to give way.
+        for rows in std::mem::take(&mut snapshot.windows).into_iter().rev() {
+            match Window::from_rows(rows.entries, rows.head, messages_max) {
+                Ok(window) => this.install(rows.chat_id, window),
+                Err(NotDense) => tracing::error!(chat.id = %rows.chat_id, "the chat's events are not dense"),
+            }
+        }
+        this.evict(None);
+        this
+    }
+
+    fn insert(&mut self, chat: Chat, window: WindowState) {
+        if chat.kind == ChatKind::Channel {
+            self.channels.insert(chat.id);
+        }
+        self.chats.insert(chat.id, ChatState { chat, people: BTreeMap::new(), window, used: 0 });
+    }
+
+    fn enter(&mut self, chat: ChatId, participant: Participant) {
+        self.of_user.entry(participant.user_id).or_default().insert(chat);
+        if let Some(state) = self.chats.get_mut(&chat) {
+            state.people.insert(participant.user_id, participant);
+        }
+    }
+
+    /// Applies a committed fact. A gap in a chat's sequence is [`NotDense`].
+    pub(super) fn apply(&mut self, event: &Event) -> Result<(), NotDense> {
+        match event {
+            Event::ChatCreated { chat } => {
+                let window = Window::empty(self.messages_max);
+                self.insert((**chat).clone(), WindowState::Ready(window));
+                self.touch(chat.id);
+                Ok(())
+            }
+            Event::Chat(event) => self.append(event),
+            Event::ReadMarked { chat_id, participant } => {
+                if let Some(known) = self.chats.get_mut(chat_id).and_then(|s| s.people.get_mut(&participant.user_id)) {
+                    known.read_seq = known.read_seq.max(participant.read_seq);
+                    known.read_ordinal = known.read_ordinal.max(participant.read_ordinal);
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn append(&mut self, event: &Arc<ChatEvent>) -> Result<(), NotDense> {
+        let Some(state) = self.chats.get_mut(&event.chat_id) else { return Err(NotDense) };
+        if event.seq != state.chat.last_seq + 1 {
+            return Err(NotDense);
+        }
+        state.chat.last_seq = event.seq;
+        match &event.change {
+            Change::Message(message) => {
+                state.chat.last_ordinal = message.ordinal;
+                state.chat.last_message_id = Some(message.id);
+            }
+            Change::Join { user_id, role } => {
+                state.people.insert(*user_id, Participant::new(*user_id, *role));
+                self.of_user.entry(*user_id).or_default().insert(event.chat_id);
+            }
+            Change::Leave { user_id, .. } => {
+                state.people.remove(user_id);
+                if let Some(chats) = self.of_user.get_mut(user_id) {
+                    chats.remove(&event.chat_id);
+                }
+            }
+            Change::Role { user_id, role } => {
+                if let Some(participant) = state.people.get_mut(user_id) {
+                    participant.role = *role;
+                }
+            }
+            Change::Rename { name } => state.chat.name = Some(name.clone()),
+            Change::Archive { archived } => state.chat.archived = *archived,
+        }
+        match &mut state.window {
+            WindowState::Absent => Ok(()),
+            WindowState::Filling { tail, .. } => {
+                tail.push(event.clone());
+                Ok(())
+            }
+            WindowState::Ready(window) => {
+                let before = window.bytes();
+                window.push(event.clone())?;
+                self.window_bytes = self.window_bytes + window.bytes() - before;
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn get(&self, chat: ChatId) -> Option<&ChatState> {
+        self.chats.get(&chat)
+    }
+
+    pub(super) fn role(&self, chat: ChatId, user: UserId) -> Option<ChatRole> {
+        self.get(chat)?.people.get(&user).map(|participant| participant.role)
+    }
+
+    /// The chats of a user, by id, above `after`.
+    pub(super) fn of_user(&self, user: UserId, after: ChatId) -> impl Iterator<Item = &ChatState> {
+        let ids = self.of_user.get(&user).map(|ids| ids.range(ChatId(after.0.saturating_add(1))..));
+        ids.into_iter().flatten().filter_map(|id| self.chats.get(id))
+    }
+
+    /// The channels that `user` is not in, by id, above `after`.
+    pub(super) fn channels_without(&self, user: UserId, after: ChatId) -> impl Iterator<Item = &ChatState> {
+        let ids = self.channels.range(ChatId(after.0.saturating_add(1))..);
+        ids.filter_map(|id| self.chats.get(id)).filter(move |s| !s.people.contains_key(&user) && !s.chat.archived)
+    }
+
+    pub(super) fn page(&mut self, chat: ChatId, range: &Range) -> Lookup {
+        let Some(state) = self.chats.get_mut(&chat) else { return Lookup::Below { as_of: 0 } };
+        let as_of = state.chat.last_seq;
+        match &state.window {
+            WindowState::Ready(window) => {
+                let page = window.page(range);
+                self.touch(chat);
+                page.map_or(Lookup::Below { as_of }, Lookup::Here)
+            }
+            WindowState::Filling { .. } => Lookup::Missing(None),
+            WindowState::Absent => {
+                self.generation += 1;
+                let generation = self.generation;
+                state.window = WindowState::Filling { generation, from: as_of + 1, tail: Vec::new() };
+                Lookup::Missing(Some(Fill { chat, generation }))
+            }
+        }
+    }
+
+    /// The newest message, if it is in memory.
+    pub(super) fn last_message(state: &ChatState) -> Option<&Arc<ChatEvent>> {
+        match &state.window {
+            WindowState::Ready(window) => window.last_message(),
+            _ => None,
+        }
+    }
+
+    /// Joins what was read with what happened meanwhile. A fill of another generation is void.
+    pub(super) fn filled(&mut self, fill: Fill, rows: WindowRows) -> Result<(), NotDense> {
+        let messages_max = self.messages_max;
+        let Some(state) = self.chats.get_mut(&fill.chat) else { return Ok(()) };
+        let WindowState::Filling { generation, from, tail } = &mut state.window else { return Ok(()) };
+        if *generation != fill.generation {
+            return Ok(());
+        }
+        let from = *from;
+        // The read began after `from` was noted, so it may have seen some of the tail: those come once, from the tail.
+        let below = rows.entries.into_iter().filter(|entry| entry.seq < from);
+        let joined = below.chain(std::mem::take(tail));
+        match Window::from_rows(joined, state.chat.last_seq, messages_max) {
+            Ok(window) => {
+                self.install(fill.chat, window);
+                Ok(())
+            }
+            Err(NotDense) => {
+                state.window = WindowState::Absent;
+                Err(NotDense)
+            }
+        }
+    }
+
+    /// The fill could not be read; the next who asks tries again.
+    pub(super) fn fill_failed(&mut self, fill: Fill) {
+        if let Some(state) = self.chats.get_mut(&fill.chat)
+            && matches!(state.window, WindowState::Filling { generation, .. } if generation == fill.generation)
+        {
+            state.window = WindowState::Absent;
+        }
+    }
+
+    fn install(&mut self, chat: ChatId, window: Window) {
+        if let Some(state) = self.chats.get_mut(&chat) {
+            self.window_bytes += window.bytes();
+            state.window = WindowState::Ready(window);
+            self.touch(chat);
+        }
+    }
+
+    fn touch(&mut self, chat: ChatId) {
+        let Some(state) = self.chats.get_mut(&chat) else { return };
+        self.uses.remove(&state.used);
+        self.clock += 1;
+        state.used = self.clock;
+        self.uses.insert(self.clock, chat);
+    }
+
+    /// Lets the least recently used windows go until the budget holds.
+    pub(super) fn evict(&mut self, counters: Option<&CacheCounters>) {
+        while self.window_bytes > self.window_bytes_max {
+            let Some((_, chat)) = self.uses.pop_first() else { return };
+            self.drop_window(chat);
+            if let Some(counters) = counters {
+                CacheCounters::count(&counters.evictions);
+            }
+        }
+    }
+
+    fn drop_window(&mut self, chat: ChatId) {
+        if let Some(state) = self.chats.get_mut(&chat)
+            && let WindowState::Ready(window) = std::mem::replace(&mut state.window, WindowState::Absent)
+        {
+            self.window_bytes -= window.bytes();
+            self.uses.remove(&state.used);
+            state.used = 0;
+        }
+    }
+
+    /// Lets one window go, whatever the budget (tests inject evictions so).
+    #[cfg(test)]
+    pub(super) fn evict_one(&mut self, chat: ChatId) {
+        self.drop_window(chat);
+    }
+
+    pub(super) fn window_bytes(&self) -> usize {
+        self.window_bytes
+    }
+
+    /// How `self` differs from `fresh`, windows apart: empty when they agree.
+    pub(super) fn differences(&self, fresh: &Self) -> Vec<String> {
+        let mut found = Vec::new();
+        let ids: BTreeSet<_> = self.chats.keys().chain(fresh.chats.keys()).collect();
+        for id in ids {
+            match (self.chats.get(id), fresh.chats.get(id)) {
+                (Some(a), Some(b)) if a.chat == b.chat && a.people == b.people => {}
+                (a, b) => found.push(format!(
+                    "chat {id}: {:?} against {:?}",
+                    a.map(|s| (&s.chat, &s.people)),
+                    b.map(|s| (&s.chat, &s.people))
+                )),
+            }
+        }
+        let lists = |chats: &Self| {
+            let all = chats.of_user.iter().filter(|(_, ids)| !ids.is_empty());
+            all.map(|(user, ids)| (*user, ids.clone())).collect::<BTreeMap<_, _>>()
+        };
+        if lists(self) != lists(fresh) {
+            found.push("the lists of chats by user differ".to_owned());
+        }
+        if self.channels != fresh.channels {
+            found.push("the lists of channels differ".to_owned());
+        }
+        found
+    }
+
+    /// The windows that are in memory on both sides and differ.
+    #[cfg(test)]
+    pub(super) fn window_differences(&self, fresh: &Self) -> Vec<ChatId> {
+        let ready = |state: &ChatState| match &state.window {
+            WindowState::Ready(window) => Some(window.clone()),
+            _ => None,
+        };
+        let both = self.chats.iter().filter_map(|(id, state)| Some((id, ready(state)?, ready(fresh.chats.get(id)?)?)));
+        both.filter(|(_, ours, theirs)| ours != theirs).map(|(id, ..)| *id).collect()
+    }
+}

@@ -1,0 +1,86 @@
+//! The way to the cache.
+
+use super::actor::CacheActor;
+use super::chats::Fill;
+use super::messages::{
+    Ask, CloseSession, Heartbeat, Hello, LoginTried, OpenSession, Publish, QueryError, SnapshotRead, Verify, WindowRead,
+};
+use super::queries::Query;
+use super::read_models::ReadModels;
+use crate::actors::writer::Published;
+use crate::core::actor::{Gate, Mailbox, Reply, Who};
+use crate::domain::ids::SessionId;
+use crate::domain::user::Credential;
+use crate::storage::readers::ReadError;
+use crate::storage::snapshot::{Snapshot, WindowRows};
+
+/// Asks the cache. Cheap to clone.
+#[derive(Clone)]
+pub struct CacheHandle {
+    mailbox: Mailbox<CacheActor>,
+    gate: Gate,
+}
+
+impl CacheHandle {
+    pub fn new(mailbox: Mailbox<CacheActor>, gate: Gate) -> Self {
+        Self { mailbox, gate }
+    }
+
+    /// Authenticates `who` and answers `query`, in one step.
+    pub async fn ask<Q: Query>(&self, who: Credential, query: Q) -> Result<Q::Answer, QueryError> {
+        self.ask_as(Who::User(who.user.0), Some(who), query).await
+    }
+
+    /// Answers a query that needs nobody to be logged in.
+    pub async fn ask_anonymously<Q: Query>(&self, query: Q) -> Result<Q::Answer, QueryError> {
+        self.ask_as(Who::Anyone, None, query).await
+    }
+
+    async fn ask_as<Q: Query>(&self, place: Who, who: Option<Credential>, query: Q) -> Result<Q::Answer, QueryError> {
+        let permit = self.gate.enter(place).await?;
+        let (reply, answer) = Reply::channel();
+        self.mailbox.post(Ask { who, query, reply, permit });
+        answer.await.unwrap_or(Err(QueryError::Internal))
+    }
+
+    /// Registers a session: `Ok` once `Welcome` is in its outbox and events follow it.
+    pub async fn open_session(&self, hello: Hello) -> Result<(), QueryError> {
+        let permit = self.gate.enter(Who::User(hello.who.user.0)).await?;
+        let (reply, answer) = Reply::channel();
+        self.mailbox.post(OpenSession { hello, reply, permit });
+        answer.await.unwrap_or(Err(QueryError::Internal))
+    }
+
+    pub fn close_session(&self, session: SessionId, hub: usize) {
+        self.mailbox.post(CloseSession { session, hub });
+    }
+
+    /// Answers a `Ping` on the session's lane. Bounded by the packets that a session may have in flight.
+    pub fn heartbeat(&self, session: SessionId, hub: usize, who: Credential, request_id: Option<u64>) {
+        self.mailbox.post(Heartbeat { session, hub, who, request_id });
+    }
+
+    pub fn login_tried(&self, username: String, success: bool) {
+        self.mailbox.post(LoginTried { username, success });
+    }
+
+    /// From the writer only: the order of these calls is the order of the commits.
+    pub fn publish(&self, published: Published) {
+        self.mailbox.post(Publish(published));
+    }
+
+    /// How the read models differ from `fresh`.
+    pub async fn verify(&self, fresh: ReadModels) -> Result<Vec<String>, QueryError> {
+        let (reply, answer) = Reply::channel();
+        self.mailbox.post(Verify { fresh: Box::new(fresh), reply });
+        answer.await.unwrap_or(Err(QueryError::Internal))
+    }
+
+    pub(super) fn window_read(&self, fill: Fill, rows: Result<WindowRows, ReadError>) {
+        self.mailbox.post(WindowRead { fill, rows });
+    }
+
+    pub(super) fn snapshot_read(&self, snapshot: Result<Box<Snapshot>, ReadError>) {
+        self.mailbox.post(SnapshotRead(snapshot));
+    }
+}

@@ -1,0 +1,38 @@
+//! The cache: every read, from memory.
+//!
+//! [`CacheActor`] owns two plain read models on one lane: the *directory* (users, live logins, token versions) and the
+//! *chats* (people, heads, cursors, windows of recent events). It is warmed from a snapshot at start and learns from the
+//! writer's events only; authentication and query are ONE ask.
+//!
+//! Invariants
+//! * The read models equal the database as of `commit_no`: batches are applied in order, doubles dropped, and a gap or a
+//!   panic leads to a fresh snapshot, during which queries wait rather than read the past.
+//! * A window is dense from its first event to the chat's head. A missing window is filled from the database once,
+//!   however many ask, while new events go to its tail.
+//! * A read that hits does no I/O. The only I/O is asked of the reader pool and comes back as a message.
+//! * Windows cost at most `cache.max_bytes`; the least recently used give way. Chats never do.
+
+mod actor;
+mod chats;
+mod counters;
+mod directory;
+mod handle;
+mod login_failures;
+mod messages;
+mod queries;
+mod read_models;
+mod window;
+
+#[cfg(test)]
+mod model_test;
+
+pub use actor::{CacheActor, Sources};
+pub use chats::{Page, Range};
+pub use counters::{CacheCounters, CacheSnapshot};
+pub use handle::CacheHandle;
+pub use messages::{Hello, QueryError};
+pub use queries::{
+    Authenticate, ChatDetails, ChatList, ChatView, Events, LoginCandidate, Me, Participants, PersonNamed, Query,
+    UserIds, Verdict,
+};
+pub use read_models::ReadModels;

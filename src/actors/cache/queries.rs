@@ -1,0 +1,250 @@
+//! The queries: one struct for each question, named by what it asks for.
+//!
+//! Who asks has been authenticated when `answer` runs; whether they may see it is decided here, by the rules of
+//! `domain::permission`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::chats::{ChatState, Chats, Lookup, Page, Range};
+use super::login_failures::LoginFailures;
+use super::read_models::ReadModels;
+use crate::domain::chat::{Chat, ChatRole, Participant};
+use crate::domain::event::ChatEvent;
+use crate::domain::ids::{ChatId, UserId};
+use crate::domain::permission;
+use crate::domain::refusal::Refusal;
+use crate::domain::user::{Credential, User};
+use crate::protocol::view::ChatSummary;
+
+/// What queries see.
+pub struct Models<'a> {
+    pub(super) read: &'a mut ReadModels,
+    pub(super) failures: &'a LoginFailures,
+    /// Set when a window must be filled before the query can be answered.
+    pub(super) fill: Option<super::chats::Fill>,
+}
+
+pub enum Verdict<T> {
+    Now(Result<T, Refusal>),
+    /// The chat's window is being filled; ask again when it is there.
+    AfterFill(ChatId),
+}
+
+pub trait Query: Send + 'static {
+    type Answer: Send + 'static;
+    const NAME: &'static str;
+
+    /// `who` is set and authenticated for every query except those that need nobody.
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer>;
+}
+
+fn user_of(who: Option<Credential>) -> Result<UserId, Refusal> {
+    who.map(|who| who.user).ok_or(Refusal::Unauthenticated)
+}
+
+/// A chat and one's role in it.
+fn chat_for(models: &ReadModels, chat: ChatId, user: UserId) -> Result<(&ChatState, Option<ChatRole>), Refusal> {
+    let state = models.chats.get(chat).ok_or(Refusal::NotFound("chat"))?;
+    Ok((state, state.people.get(&user).map(|p| p.role)))
+}
+
+/// Nothing but that the credentials are good.
+pub struct Authenticate;
+
+impl Query for Authenticate {
+    type Answer = ();
+    const NAME: &'static str = "Authenticate";
+
+    fn answer(&self, who: Option<Credential>, _: &mut Models<'_>) -> Verdict<()> {
+        Verdict::Now(user_of(who).map(drop))
+    }
+}
+
+/// Oneself.
+pub struct Me;
+
+impl Query for Me {
+    type Answer = (Arc<User>, Arc<str>);
+    const NAME: &'static str = "Me";
+
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+        Verdict::Now(user_of(who).and_then(|id| {
+            let user = models.read.directory.user(id).ok_or(Refusal::Unauthenticated)?;
+            let entry = models.read.directory.named(&user.username).ok_or(Refusal::Unauthenticated)?;
+            Ok((user.clone(), entry.password_hash.clone()))
+        }))
+    }
+}
+
+pub struct PersonNamed(pub String);
+
+impl Query for PersonNamed {
+    type Answer = Arc<User>;
+    const NAME: &'static str = "PersonNamed";
+
+    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Arc<User>> {
+        let found = models.read.directory.named(&self.0).map(|entry| entry.user.clone());
+        Verdict::Now(found.ok_or(Refusal::NotFound("user")))
+    }
+}
+
+/// The ids behind user names; one that does not exist refuses them all.
+pub struct UserIds(pub Vec<String>);
+
+impl Query for UserIds {
+    type Answer = Vec<UserId>;
+    const NAME: &'static str = "UserIds";
+
+    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Vec<UserId>> {
+        let id = |name: &String| models.read.directory.named(name).map(|entry| entry.user.id);
+        Verdict::Now(self.0.iter().map(|name| id(name).ok_or(Refusal::NotFound("user"))).collect())
+    }
+}
+
+/// What a login needs to know; asked by nobody in particular.
+pub struct LoginCandidate(pub String);
+
+#[derive(Debug)]
+pub struct Candidate {
+    /// `None`: no such user, or deactivated.
+    pub user: Option<(Arc<User>, Arc<str>)>,
+    /// How long this try must wait because others failed.
+    pub delay: Duration,
+}
+
+impl Query for LoginCandidate {
+    type Answer = Candidate;
+    const NAME: &'static str = "LoginCandidate";
+
+    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Candidate> {
+        let user = models.read.directory.named(&self.0).filter(|entry| entry.user.active);
+        Verdict::Now(Ok(Candidate {
+            user: user.map(|entry| (entry.user.clone(), entry.password_hash.clone())),
+            delay: models.failures.delay(&self.0, Instant::now()),
+        }))
+    }
+}
+
+/// One's chats above an id, or the channels that one could join.
+pub struct ChatList {
+    pub after: ChatId,
+    pub limit: usize,
+    pub joinable: bool,
+}
+
+impl Query for ChatList {
+    /// Each with its newest message, when that is in memory; and whether there are more.
+    type Answer = (Vec<(ChatSummary, Option<Arc<ChatEvent>>)>, bool);
+    const NAME: &'static str = "ChatList";
+
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+        let read = &models.read;
+        Verdict::Now(user_of(who).map(|user| {
+            let mut list: Vec<_> = if self.joinable {
+                let states = read.chats.channels_without(user, self.after).take(self.limit + 1);
+                states.map(|state| (read.summary(state, user), None)).collect()
+            } else {
+                let states = read.chats.of_user(user, self.after).take(self.limit + 1);
+                states.map(|state| (read.summary(state, user), Chats::last_message(state).cloned())).collect()
+            };
+            let has_more = list.len() > self.limit;
+            list.truncate(self.limit);
+            (list, has_more)
+        }))
+    }
+}
+
+/// One chat, with its first people.
+pub struct ChatDetails {
+    pub chat: ChatId,
+    pub people: usize,
+}
+
+#[derive(Debug)]
+pub struct ChatView {
+    pub chat: Chat,
+    pub summary: ChatSummary,
+    /// With their user names. Empty for whoever may only know that the channel exists.
+    pub people: Vec<(Participant, String)>,
+    pub people_count: usize,
+}
+
+impl Query for ChatDetails {
+    type Answer = ChatView;
+    const NAME: &'static str = "ChatDetails";
+
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<ChatView> {
+        let read = &models.read;
+        Verdict::Now(user_of(who).and_then(|user| {
+            let (state, role) = chat_for(read, self.chat, user)?;
+            permission::see(state.chat.kind, role)?;
+            let visible = if role.is_some() { self.people } else { 0 };
+            Ok(ChatView {
+                chat: state.chat.clone(),
+                summary: read.summary(state, user),
+                people: people(read, state, UserId(0), visible),
+                people_count: state.people.len(),
+            })
+        }))
+    }
+}
+
+/// The people of a chat above an id.
+pub struct Participants {
+    pub chat: ChatId,
+    pub after: UserId,
+    pub limit: usize,
+}
+
+impl Query for Participants {
+    type Answer = (Vec<(Participant, String)>, bool);
+    const NAME: &'static str = "Participants";
+
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+        let read = &models.read;
+        Verdict::Now(user_of(who).and_then(|user| {
+            let (state, role) = chat_for(read, self.chat, user)?;
+            permission::read(state.chat.kind, role)?;
+            let mut list = people(read, state, self.after, self.limit + 1);
+            let has_more = list.len() > self.limit;
+            list.truncate(self.limit);
+            Ok((list, has_more))
+        }))
+    }
+}
+
+fn people(read: &ReadModels, state: &ChatState, after: UserId, limit: usize) -> Vec<(Participant, String)> {
+    let above = state.people.range(UserId(after.0.saturating_add(1))..).take(limit);
+    above.map(|(id, participant)| (participant.clone(), read.directory.username(*id).to_owned())).collect()
+}
+
+/// A page of messages or events.
+pub struct Events {
+    pub chat: ChatId,
+    pub range: Range,
+}
+
+impl Query for Events {
+    /// The page, or the head (`Err`) when the page lies below what is in memory.
+    type Answer = Result<Page, i64>;
+    const NAME: &'static str = "Events";
+
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+        let allowed = user_of(who).and_then(|user| {
+            let (state, role) = chat_for(models.read, self.chat, user)?;
+            permission::read(state.chat.kind, role)
+        });
+        if let Err(refusal) = allowed {
+            return Verdict::Now(Err(refusal));
+        }
+        match models.read.chats.page(self.chat, &self.range) {
+            Lookup::Here(page) => Verdict::Now(Ok(Ok(page))),
+            Lookup::Below { as_of } => Verdict::Now(Ok(Err(as_of))),
+            Lookup::Missing(fill) => {
+                models.fill = fill;
+                Verdict::AfterFill(self.chat)
+            }
+        }
+    }
+}

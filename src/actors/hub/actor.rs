@@ -1,0 +1,51 @@
+//! Routing: lane items into the index.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use actix::{Actor, Handler, Supervised};
+
+use super::index::Index;
+use super::messages::Lane;
+use crate::core::actor::{Ctx, Metered};
+use crate::protocol::answer::GoodbyeCode;
+
+/// See the [module](super).
+pub struct HubActor {
+    index: Index,
+    pending: Arc<AtomicUsize>,
+}
+
+impl HubActor {
+    pub fn new(pending: Arc<AtomicUsize>) -> Self {
+        Self { index: Index::default(), pending }
+    }
+}
+
+impl Actor for HubActor {
+    type Context = Ctx<Self>;
+}
+
+impl Supervised for HubActor {
+    /// What was being delivered is lost: nobody may stay half alive.
+    fn restarting(&mut self, _: &mut Ctx<Self>) {
+        self.index.end_all(GoodbyeCode::Overloaded, true);
+        self.index = Index::default();
+    }
+}
+
+impl Metered for HubActor {
+    const NAME: &'static str = "hub";
+    const MESSAGES: &'static [&'static str] = &["Lane"];
+}
+
+impl Handler<Lane> for HubActor {
+    type Result = ();
+
+    fn handle(&mut self, lane: Lane, _: &mut Ctx<Self>) {
+        self.pending.fetch_sub(lane.bytes, Relaxed);
+        for item in lane.items {
+            self.index.take(item);
+        }
+    }
+}

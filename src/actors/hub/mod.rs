@@ -1,0 +1,20 @@
+//! The hubs: who is connected here, and what reaches them.
+//!
+//! One [`HubActor`] per session thread. It owns the index from users and chats to the outboxes of the sessions on its
+//! thread, and everything that a session may see of a chat comes through its one ordered lane, fed by the cache:
+//! registrations, events, joins and leaves, revocations, `Welcome` and `Pong`.
+//!
+//! Invariants: the index changes only by items of the lane it delivers, so a session sees exactly the events committed
+//! while it was a member; a frame is encoded once and shared; a hub that restarted or lagged ends its sessions with
+//! `Goodbye {reconnect}`, never leaving one half alive.
+
+mod actor;
+mod handle;
+mod index;
+mod messages;
+mod outbox;
+
+pub use actor::HubActor;
+pub use handle::HubHandle;
+pub use messages::{Lane, LaneItem, Registration};
+pub use outbox::{Drained, Outbox, OutboxDrain};

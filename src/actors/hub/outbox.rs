@@ -1,0 +1,231 @@
+//! Outboxes: what waits for one session's socket.
+//!
+//! Two classes. *Replies* (answers, `Goodbye`) are never dropped; how many there can be is bounded by the packets in
+//! flight. *Pushes* are dropped as whole frames once the outbox is full; the client is told once, by `Limited {}`, and
+//! gets no pushes any more: memory never grows with a slow reader.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::protocol::answer::{GoodbyeCode, ServerPacket};
+use crate::protocol::framing;
+
+#[derive(Debug)]
+enum Item {
+    Frame(Bytes),
+    /// Flush, then close the socket.
+    Close,
+}
+
+/// The sending side, shared by everybody who has something to say to the session.
+#[derive(Debug)]
+pub struct Outbox {
+    sender: UnboundedSender<Item>,
+    bytes: AtomicUsize,
+    frames: AtomicUsize,
+    /// Pushes were dropped and the client was told.
+    limited: AtomicBool,
+    ended: AtomicBool,
+    bytes_max: usize,
+    frames_max: usize,
+    room: Notify,
+}
+
+/// The socket's side.
+#[derive(Debug)]
+pub struct OutboxDrain {
+    receiver: UnboundedReceiver<Item>,
+    outbox: Arc<Outbox>,
+    batch: Vec<Item>,
+}
+
+/// What [`OutboxDrain::next`] came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Drained {
+    Frames,
+    Closed,
+}
+
+impl Outbox {
+    pub fn new(bytes_max: usize, frames_max: usize) -> (Arc<Self>, OutboxDrain) {
+        let (sender, receiver) = unbounded_channel();
+        let outbox = Arc::new(Self {
+            sender,
+            bytes: AtomicUsize::new(0),
+            frames: AtomicUsize::new(0),
+            limited: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            bytes_max,
+            frames_max,
+            room: Notify::new(),
+        });
+        (outbox.clone(), OutboxDrain { receiver, outbox, batch: Vec::new() })
+    }
+
+    /// An answer. Never dropped, except behind the session's end.
+    pub fn reply(&self, frame: Bytes) {
+        if !self.ended.load(Acquire) {
+            self.enqueue(frame);
+        }
+    }
+
+    /// Encodes and sends an answer. A packet of ours always encodes.
+    pub fn reply_packet(&self, packet: &ServerPacket<'_>) {
+        match framing::encode(packet) {
+            Ok(frame) => self.reply(frame),
+            Err(error) => tracing::error!(%error, "an answer could not be encoded"),
+        }
+    }
+
+    /// A push. Returns whether it was dropped.
+    pub fn push(&self, frame: &Bytes) -> bool {
+        if self.limited.load(Acquire) || self.ended.load(Acquire) {
+            return true;
+        }
+        let full = self.bytes.load(Acquire) + frame.len() > self.bytes_max
+            || self.frames.load(Acquire) >= self.frames_max;
+        if !full {
+            self.enqueue(frame.clone());
+            return false;
+        }
+        if !self.limited.swap(true, AcqRel) {
+            self.enqueue(limited_frame());
+        }
+        true
+    }
+
+    /// Says goodbye; nothing follows it, and the socket is closed once it is flushed.
+    pub fn goodbye(&self, code: GoodbyeCode, reconnect: bool) {
+        if self.ended.swap(true, AcqRel) {
+            return;
+        }
+        if let Ok(frame) = framing::encode(&ServerPacket::Goodbye { code, reconnect, after_ms: None }) {
+            self.enqueue(frame);
+        }
+        drop(self.sender.send(Item::Close));
+    }
+
+    /// Closes without a word: the peer is gone.
+    pub fn close(&self) {
+        self.ended.store(true, Release);
+        drop(self.sender.send(Item::Close));
+    }
+
+    /// Waits until the outbox is below half: bulk answers are made only then.
+    pub async fn room(&self) {
+        loop {
+            let room = self.room.notified();
+            let half_empty = self.bytes.load(Acquire) * 2 < self.bytes_max && self.frames.load(Acquire) * 2 < self.frames_max;
+            if half_empty || self.ended.load(Acquire) {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    /// Bytes that wait for the socket.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Acquire)
+    }
+
+    fn enqueue(&self, frame: Bytes) {
+        self.bytes.fetch_add(frame.len(), AcqRel);
+        self.frames.fetch_add(1, AcqRel);
+        // A closed receiver means that the socket is gone already.
+        drop(self.sender.send(Item::Frame(frame)));
+    }
+}
+
+impl OutboxDrain {
+    /// Waits for frames and appends all that wait, up to the outbox's own bound, to `out`.
+    pub async fn next(&mut self, out: &mut Vec<Bytes>) -> Drained {
+        let count = self.receiver.recv_many(&mut self.batch, self.outbox.frames_max).await;
+        let mut closed = count == 0;
+        for item in self.batch.drain(..) {
+            match item {
+                Item::Frame(frame) => out.push(frame),
+                Item::Close => closed = true,
+            }
+        }
+        if closed { Drained::Closed } else { Drained::Frames }
+    }
+
+    /// The frames reached the socket: their room is free again.
+    pub fn written(&self, frames: usize, bytes: usize) {
+        self.outbox.bytes.fetch_sub(bytes, AcqRel);
+        self.outbox.frames.fetch_sub(frames, AcqRel);
+        self.outbox.room.notify_waiters();
+    }
+}
+
+impl Drop for OutboxDrain {
+    fn drop(&mut self) {
+        self.outbox.ended.store(true, Release);
+        self.outbox.room.notify_waiters();
+    }
+}
+
+fn limited_frame() -> Bytes {
+    static FRAME: OnceLock<Bytes> = OnceLock::new();
+    FRAME.get_or_init(|| framing::encode(&ServerPacket::Limited {}).unwrap_or_default()).clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn drain(drain: &mut OutboxDrain) -> (Vec<Bytes>, Drained) {
+        let mut frames = Vec::new();
+        let state = drain.next(&mut frames).await;
+        drain.written(frames.len(), frames.iter().map(Bytes::len).sum());
+        (frames, state)
+    }
+
+    #[actix_web::test]
+    async fn a_full_outbox_drops_pushes_says_so_once_and_keeps_replies() {
+        let (outbox, mut out) = Outbox::new(1000, 3);
+        let frame = Bytes::from_static(b"push");
+        let dropped = (0..10).filter(|_| outbox.push(&frame)).count();
+        assert_eq!(dropped, 7);
+        outbox.reply(Bytes::from_static(b"reply"));
+        let mut frames = drain(&mut out).await.0;
+        frames.extend(drain(&mut out).await.0);
+        assert_eq!(frames, [&frame[..], &frame[..], &frame[..], &limited_frame()[..], b"reply"]);
+        assert!(outbox.push(&frame), "nothing is pushed after Limited");
+        assert_eq!(outbox.bytes(), 0);
+    }
+
+    #[actix_web::test]
+    async fn bytes_are_bounded_too() {
+        let (outbox, _out) = Outbox::new(1000, 512);
+        let frame = Bytes::from(vec![0; 400]);
+        assert_eq!([outbox.push(&frame), outbox.push(&frame), outbox.push(&frame)], [false, false, true]);
+        assert!(outbox.bytes() < 1000 + 64);
+    }
+
+    #[actix_web::test]
+    async fn nothing_follows_a_goodbye() {
+        let (outbox, mut out) = Outbox::new(1000, 3);
+        outbox.goodbye(GoodbyeCode::Bye, false);
+        outbox.reply(Bytes::from_static(b"late"));
+        assert!(outbox.push(&Bytes::from_static(b"later")));
+        let (frames, state) = drain(&mut out).await;
+        assert_eq!((frames.len(), state), (1, Drained::Closed));
+    }
+
+    #[actix_web::test]
+    async fn room_is_waited_for() {
+        let (outbox, mut out) = Outbox::new(100, 10);
+        outbox.push(&Bytes::from(vec![0; 80]));
+        let waiting = { let outbox = outbox.clone(); actix::spawn(async move { outbox.room().await }) };
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drain(&mut out).await;
+        waiting.await.unwrap();
+    }
+}

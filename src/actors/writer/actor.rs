@@ -1,0 +1,175 @@
+//! Routing: commands into the pending batch, the batch into the ledger, the outcome to the cache and the callers.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Handler, Supervised};
+use diesel::connection::SimpleConnection;
+use tracing::{debug, error};
+
+use super::batch::{Committed, Ledger};
+use super::checkpointer::WalGauge;
+use super::command::{Command, CommandError};
+use super::messages::{Drain, Job, Submit};
+use crate::actors::cache::CacheHandle;
+use crate::core::actor::{Ctx, FATAL_EXIT_CODE, FatalSignal, Metered};
+use crate::core::limits::Limits;
+
+/// The exit code when the outcome of a COMMIT is unknown (`EX_IOERR` of sysexits.h).
+const COMMIT_UNCLEAR_EXIT_CODE: i32 = 74;
+
+/// What the cache hears from the writer, in commit order.
+#[derive(Debug)]
+pub enum Published {
+    Committed(Committed),
+    /// The writer was restarted and cannot say what was committed last: load everything anew.
+    Reload,
+}
+
+/// Opens the ledger, at start and again after a panic.
+pub type OpenLedger = Box<dyn FnMut() -> Result<Ledger, crate::core::database::DatabaseError> + Send>;
+
+/// See the [module](super).
+pub struct DbWriterActor {
+    ledger: Option<Ledger>,
+    open: OpenLedger,
+    cache: CacheHandle,
+    pending: Vec<Box<dyn Job>>,
+    pending_bytes: usize,
+    /// Whether a flush is already waiting for the mailbox to be empty.
+    scheduled: bool,
+    restarted: bool,
+    wal: Arc<WalGauge>,
+    wake_checkpointer: SyncSender<()>,
+    fatal: FatalSignal,
+    limits: Limits,
+}
+
+impl DbWriterActor {
+    pub fn new(
+        ledger: Ledger, open: OpenLedger, cache: CacheHandle, wal: Arc<WalGauge>, wake_checkpointer: SyncSender<()>,
+        fatal: FatalSignal, limits: Limits,
+    ) -> Self {
+        Self {
+            ledger: Some(ledger),
+            open,
+            cache,
+            pending: Vec::new(),
+            pending_bytes: 0,
+            scheduled: false,
+            restarted: false,
+            wal,
+            wake_checkpointer,
+            fatal,
+            limits,
+        }
+    }
+
+    fn take_in(&mut self, job: Box<dyn Job>, ctx: &mut Ctx<Self>) {
+        self.pending_bytes += job.bytes();
+        self.pending.push(job);
+        if self.pending.len() >= self.limits.batch_commands || self.pending_bytes >= self.limits.batch_bytes {
+            self.flush();
+        } else if !std::mem::replace(&mut self.scheduled, true) {
+            // Runs when the mailbox is drained: whatever came while the last batch was fsynced is the next batch.
+            ctx.spawn(actix::fut::ready(()).map(|(), writer: &mut Self, _| writer.flush()));
+        }
+    }
+
+    fn flush(&mut self) {
+        self.scheduled = false;
+        self.pending_bytes = 0;
+        while !self.pending.is_empty() {
+            let jobs = std::mem::take(&mut self.pending);
+            let count = jobs.len();
+            let Some(ledger) = &mut self.ledger else {
+                for mut job in jobs {
+                    job.fail(CommandError::Internal);
+                    job.answer();
+                }
+                return;
+            };
+            let mut batch = ledger.run(jobs);
+            self.pending = std::mem::take(&mut batch.left);
+            if let Some(committed) = batch.committed.take() {
+                let pending_checkpoint = self.wal.committed(committed.commit_no, count);
+                self.cache.publish(Published::Committed(committed));
+                if pending_checkpoint >= self.limits.checkpoint_bytes && self.wake_checkpointer.try_send(()).is_err() {
+                    debug!("the checkpointer is at work already");
+                }
+            }
+            let fatal = batch.fatal;
+            batch.answer();
+            if fatal {
+                self.ledger = None;
+                self.fatal.raise(COMMIT_UNCLEAR_EXIT_CODE);
+            } else {
+                self.restart_log_if_long();
+            }
+        }
+    }
+
+    /// Readers kept the log from shrinking: wait for them once, between two batches.
+    fn restart_log_if_long(&mut self) {
+        if self.wal.log_bytes() <= self.limits.wal_bytes {
+            return;
+        }
+        if let Some(ledger) = &mut self.ledger
+            && let Err(error) = ledger.connection().batch_execute("PRAGMA wal_checkpoint(RESTART);")
+        {
+            debug!(%error, "the log could not be restarted");
+        }
+        self.wal.restarted();
+    }
+}
+
+impl Actor for DbWriterActor {
+    type Context = Ctx<Self>;
+
+    fn started(&mut self, _: &mut Ctx<Self>) {
+        if !std::mem::take(&mut self.restarted) {
+            return;
+        }
+        match (self.open)() {
+            Ok(ledger) => self.ledger = Some(ledger),
+            Err(error) => {
+                error!(%error, "the database cannot be opened again");
+                self.fatal.raise(FATAL_EXIT_CODE);
+            }
+        }
+        self.cache.publish(Published::Reload);
+    }
+}
+
+impl Supervised for DbWriterActor {
+    fn restarting(&mut self, _: &mut Ctx<Self>) {
+        // Dropping the connection ends its transaction; dropping the jobs tells their callers.
+        self.ledger = None;
+        self.pending.clear();
+        self.pending_bytes = 0;
+        self.scheduled = false;
+        self.restarted = true;
+    }
+}
+
+impl Metered for DbWriterActor {
+    const NAME: &'static str = "writer";
+    const MESSAGES: &'static [&'static str] = super::commands::NAMES;
+}
+
+impl<C: Command> Handler<Submit<C>> for DbWriterActor {
+    type Result = ();
+
+    fn handle(&mut self, Submit(pending): Submit<C>, ctx: &mut Ctx<Self>) {
+        self.take_in(Box::new(pending), ctx);
+    }
+}
+
+impl Handler<Drain> for DbWriterActor {
+    type Result = ();
+
+    fn handle(&mut self, Drain(reply): Drain, _: &mut Ctx<Self>) {
+        self.flush();
+        reply.send(Ok(()));
+    }
+}

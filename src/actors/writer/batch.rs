@@ -1,0 +1,281 @@
+//! Batches: many commands, one transaction, one fsync.
+//!
+//! A plain struct over a connection, without an actor, so that every rule here has a test that needs no runtime:
+//!
+//! * A refusal before the first write costs nothing. A refusal or panic after it rolls the batch back and replays it
+//!   without the culprit, who alone is told.
+//! * Any error of SQLite fails the whole batch at once: SQLite may have ended the transaction already, and a later
+//!   statement would commit on its own.
+//! * A full disk makes the ledger read-only; it tries again once in a while. A COMMIT with an unclear outcome answers
+//!   `internal`, publishes nothing, and is fatal: after a failed fsync nobody knows what the disk holds.
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::result::Error as SqlError;
+use diesel::sqlite::SqliteConnection;
+use tracing::{error, info, warn};
+
+use super::command::{CommandError, Fault, Tx};
+use super::messages::Job;
+use crate::core::actor::Permit;
+use crate::core::database;
+use crate::core::limits::Limits;
+use crate::domain::event::Event;
+use crate::domain::timestamp::Timestamp;
+use crate::storage::queries::meta;
+
+/// How often a COMMIT that meets a lock is tried again; each try waits for SQLite's own busy timeout.
+const COMMIT_TRIES: usize = 3;
+/// What the probe of a full disk writes, so that success means room for a batch.
+const PROBE_ROWS: i64 = 64;
+
+/// One transaction's outcome, as the read models learn of it.
+#[derive(Debug)]
+pub struct Committed {
+    pub commit_no: i64,
+    pub events: Vec<Event>,
+    /// Held until the cache has applied the events: bounds how many can be under way.
+    pub permits: Vec<Permit>,
+}
+
+/// What a batch came to. Callers are told by [`Batch::answer`], after `committed` was published.
+pub struct Batch {
+    pub committed: Option<Committed>,
+    answers: Vec<Box<dyn Job>>,
+    /// The outcome of the COMMIT is unknown: the process must end.
+    pub fatal: bool,
+    /// Commands that the time limit left for the next batch.
+    pub left: Vec<Box<dyn Job>>,
+}
+
+impl Batch {
+    pub fn answer(self) {
+        for job in self.answers {
+            job.answer();
+        }
+    }
+}
+
+/// The writable connection and what is known about it.
+pub struct Ledger {
+    db: SqliteConnection,
+    limits: Limits,
+    commit_no: i64,
+    read_only: Option<Instant>,
+}
+
+enum Executed {
+    /// All are settled; `usize` jobs were not reached in time.
+    Done { wrote: bool, left: usize },
+    /// The job at this place spoiled the transaction.
+    Spoiled(usize),
+    Failed(SqlError),
+}
+
+impl Ledger {
+    pub fn new(mut db: SqliteConnection, limits: Limits) -> Result<Self, SqlError> {
+        let commit_no = meta::get(&mut db, meta::COMMIT_NO)?.unwrap_or(0);
+        Ok(Self { db, limits, commit_no, read_only: None })
+    }
+
+    pub fn commit_no(&self) -> i64 {
+        self.commit_no
+    }
+
+    pub fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.db
+    }
+
+    /// Runs `jobs` in one transaction. Never panics because of a job; tells nobody yet.
+    pub fn run(&mut self, mut jobs: Vec<Box<dyn Job>>) -> Batch {
+        if self.is_read_only() {
+            return Self::failed(jobs, &CommandError::ReadOnly, false);
+        }
+        let now = Timestamp::now();
+        // Jobs that are settled outside the transaction: told, but not executed again.
+        let mut settled = Vec::new();
+        loop {
+            let mut events = Vec::new();
+            if let Err(error) = self.db.batch_execute("BEGIN IMMEDIATE") {
+                let mut batch = self.database_failed(jobs, &error, "begin");
+                batch.answers.append(&mut settled);
+                return batch;
+            }
+            match self.execute(&mut jobs, &mut events, now) {
+                Executed::Spoiled(index) => {
+                    self.roll_back();
+                    settled.push(jobs.remove(index));
+                }
+                Executed::Failed(error) => {
+                    self.roll_back();
+                    // Those settled before keep their own answer.
+                    let mut batch = self.database_failed(jobs, &error, "execute");
+                    batch.answers.append(&mut settled);
+                    return batch;
+                }
+                Executed::Done { wrote, left } => {
+                    let left = jobs.split_off(jobs.len() - left);
+                    jobs.append(&mut settled);
+                    let mut batch = if wrote { self.commit(jobs, events) } else { self.nothing_to_commit(jobs) };
+                    batch.left = left;
+                    return batch;
+                }
+            }
+        }
+    }
+
+    fn execute(&mut self, jobs: &mut [Box<dyn Job>], events: &mut Vec<Event>, now: Timestamp) -> Executed {
+        let (begun, budget) = (Instant::now(), Duration::from_millis(self.limits.batch_ms));
+        let (mut wrote, count) = (false, jobs.len());
+        for (index, job) in jobs.iter_mut().enumerate() {
+            if index > 0 && begun.elapsed() > budget {
+                return Executed::Done { wrote, left: count - index };
+            }
+            let mark = events.len();
+            let mut tx = Tx::new(&mut self.db, events, now, &self.limits);
+            let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| job.execute(&mut tx)));
+            let dirty = tx.wrote();
+            match outcome {
+                Ok(Ok(())) => {
+                    wrote |= dirty;
+                    continue;
+                }
+                Ok(Err(Fault::Refused(refusal))) => job.refuse(refusal),
+                Ok(Err(Fault::Database(error))) if is_own_fault(&error) => {
+                    error!(command = job.name(), %error, "a command broke a constraint");
+                    job.fail(CommandError::Internal);
+                }
+                Ok(Err(Fault::Database(error))) => return Executed::Failed(error),
+                Err(_panic) => {
+                    error!(command = job.name(), "a command panicked");
+                    job.fail(CommandError::Internal);
+                }
+            }
+            events.truncate(mark);
+            if dirty {
+                return Executed::Spoiled(index);
+            }
+        }
+        Executed::Done { wrote, left: 0 }
+    }
+
+    fn nothing_to_commit(&mut self, jobs: Vec<Box<dyn Job>>) -> Batch {
+        self.roll_back();
+        Batch { committed: None, answers: jobs, fatal: false, left: Vec::new() }
+    }
+
+    fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>, events: Vec<Event>) -> Batch {
+        let commit_no = self.commit_no + 1;
+        if let Err(error) = meta::set(&mut self.db, meta::COMMIT_NO, commit_no) {
+            self.roll_back();
+            return self.database_failed(jobs, &error, "count the commit");
+        }
+        // Everything that can fail is done before COMMIT: what comes after only moves.
+        let permits = jobs.iter_mut().filter_map(|job| job.take_permit()).collect();
+        match self.try_commit() {
+            Ok(()) => {
+                self.commit_no = commit_no;
+                let committed = Some(Committed { commit_no, events, permits });
+                Batch { committed, answers: jobs, fatal: false, left: Vec::new() }
+            }
+            Err(error) if database::is_full(&error) || database::is_busy(&error) => {
+                self.roll_back();
+                self.database_failed(jobs, &error, "commit")
+            }
+            Err(error) => {
+                error!(%error, "COMMIT failed with an unclear outcome; the process must end");
+                Self::failed(jobs, &CommandError::Internal, true)
+            }
+        }
+    }
+
+    fn try_commit(&mut self) -> Result<(), SqlError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.db.batch_execute("COMMIT") {
+                Err(error) if database::is_busy(&error) && tries < COMMIT_TRIES => {
+                    warn!(tries, "COMMIT met a lock");
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// The whole batch fails. A full disk makes the ledger read-only.
+    fn database_failed(&mut self, jobs: Vec<Box<dyn Job>>, error: &SqlError, step: &str) -> Batch {
+        if database::is_full(error) {
+            warn!(step, "the disk is full: writes are refused until there is room again");
+            self.read_only = Some(Instant::now());
+            return Self::failed(jobs, &CommandError::ReadOnly, false);
+        }
+        error!(step, %error, "the database failed; the batch is rolled back");
+        Self::failed(jobs, &CommandError::Internal, false)
+    }
+
+    fn failed(mut jobs: Vec<Box<dyn Job>>, error: &CommandError, fatal: bool) -> Batch {
+        for job in &mut jobs {
+            job.fail(error.clone());
+        }
+        Batch { committed: None, answers: jobs, fatal, left: Vec::new() }
+    }
+
+    /// Ends the transaction. SQLite may have ended it already, which is as good.
+    fn roll_back(&mut self) {
+        if let Err(error) = self.db.batch_execute("ROLLBACK") {
+            tracing::debug!(%error, "there was no transaction to roll back");
+        }
+    }
+
+    /// Whether writes are refused. Once per probe interval the disk is tried again.
+    pub fn is_read_only(&mut self) -> bool {
+        let Some(since) = self.read_only else { return false };
+        if since.elapsed() < Duration::from_millis(self.limits.read_only_probe_ms) {
+            return true;
+        }
+        match self.probe() {
+            Ok(()) => {
+                info!("there is room on the disk again: writes are taken");
+                self.read_only = None;
+                false
+            }
+            Err(error) => {
+                tracing::debug!(%error, "still no room on the disk");
+                self.read_only = Some(Instant::now());
+                true
+            }
+        }
+    }
+
+    /// Writes something and takes it back, both committed.
+    fn probe(&mut self) -> Result<(), SqlError> {
+        let written = self.db.batch_execute("BEGIN IMMEDIATE").and_then(|()| {
+            for row in 0..PROBE_ROWS {
+                meta::set(&mut self.db, &format!("probe-{row}-{}", "x".repeat(1000)), row)?;
+            }
+            for row in 0..PROBE_ROWS {
+                meta::delete(&mut self.db, &format!("probe-{row}-{}", "x".repeat(1000)))?;
+            }
+            self.db.batch_execute("COMMIT")
+        });
+        if written.is_err() {
+            self.roll_back();
+        }
+        written
+    }
+}
+
+/// A broken constraint is the command's own mistake; the database is well.
+fn is_own_fault(error: &SqlError) -> bool {
+    use diesel::result::DatabaseErrorKind as Kind;
+    match error {
+        SqlError::DatabaseError(kind, _) => matches!(
+            kind,
+            Kind::UniqueViolation | Kind::ForeignKeyViolation | Kind::NotNullViolation | Kind::CheckViolation
+        ),
+        SqlError::NotFound | SqlError::SerializationError(_) => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,123 @@
+//! The checkpointer: moves the write-ahead log into the database, off the path of every answer.
+//!
+//! A helper thread with a connection of its own. It runs a PASSIVE checkpoint (which waits for nobody) after every
+//! `limits.checkpoint_bytes` of log, and keeps the high-water mark beside the database. Only when readers have kept
+//! the log from shrinking beyond `limits.wal_bytes` does the writer itself run a RESTART, between two batches.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::sql_types::Integer;
+use diesel::sqlite::SqliteConnection;
+use tracing::warn;
+
+use crate::core::data_dir::{DataDir, HighWater};
+use crate::core::database;
+
+/// SQLite's page size, and a frame's header in the log.
+const FRAME_BYTES: u64 = 4096 + 24;
+/// How often the high-water mark is renewed while there are commits. An older copy of the database that is put in place
+/// within this time of a commit is recognised by the next mark only.
+const MARK_EVERY: Duration = Duration::from_secs(5);
+
+/// What writer and checkpointer tell each other.
+#[derive(Debug, Default)]
+pub struct WalGauge {
+    /// Estimated bytes since the last checkpoint.
+    since_checkpoint: AtomicU64,
+    /// Bytes of log that the last checkpoint found.
+    log_bytes: AtomicU64,
+    commit_no: AtomicI64,
+}
+
+impl WalGauge {
+    /// A commit of `commands` commands: each touches a few pages of tables and indexes.
+    pub fn committed(&self, commit_no: i64, commands: usize) -> u64 {
+        self.commit_no.store(commit_no, Relaxed);
+        let pages = 4 + 3 * u64::try_from(commands).unwrap_or(u64::MAX / FRAME_BYTES);
+        self.since_checkpoint.fetch_add(pages * FRAME_BYTES, Relaxed) + pages * FRAME_BYTES
+    }
+
+    pub fn log_bytes(&self) -> u64 {
+        self.log_bytes.load(Relaxed)
+    }
+
+    pub fn restarted(&self) {
+        self.log_bytes.store(0, Relaxed);
+        self.since_checkpoint.store(0, Relaxed);
+    }
+}
+
+/// The running thread. [`Checkpointer::stop`] ends and joins it.
+#[derive(Debug)]
+pub struct Checkpointer {
+    wake: SyncSender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// One row of `PRAGMA wal_checkpoint`.
+#[derive(QueryableByName)]
+struct Checkpointed {
+    #[diesel(sql_type = Integer)]
+    log: i32,
+}
+
+impl Checkpointer {
+    pub fn start(
+        database: &Path, data_dir: Arc<DataDir>, epoch: i64, gauge: Arc<WalGauge>,
+    ) -> Result<Self, database::DatabaseError> {
+        let mut db = database::open_reader(database)?;
+        diesel::connection::SimpleConnection::batch_execute(&mut db, "PRAGMA query_only = OFF;")?;
+        let (wake, woken) = sync_channel(1);
+        let thread = std::thread::spawn(move || {
+            let mut marked = i64::MIN;
+            loop {
+                let last = match woken.recv_timeout(MARK_EVERY) {
+                    Ok(()) => {
+                        passive(&mut db, &gauge);
+                        false
+                    }
+                    Err(RecvTimeoutError::Timeout) => false,
+                    Err(RecvTimeoutError::Disconnected) => true,
+                };
+                let commit_no = gauge.commit_no.load(Relaxed);
+                if commit_no > marked {
+                    match data_dir.write_high_water(HighWater { epoch, commit_no }) {
+                        Ok(()) => marked = commit_no,
+                        Err(error) => warn!(%error, "the high-water mark could not be written"),
+                    }
+                }
+                if last {
+                    return;
+                }
+            }
+        });
+        Ok(Self { wake, thread })
+    }
+
+    /// For the writer: wakes the thread; if it is awake already, that is as good.
+    pub fn waker(&self) -> SyncSender<()> {
+        self.wake.clone()
+    }
+
+    /// Ends the thread once every waker is gone.
+    pub fn stop(self) {
+        drop(self.wake);
+        if self.thread.join().is_err() {
+            warn!("the checkpointer had panicked");
+        }
+    }
+}
+
+fn passive(db: &mut SqliteConnection, gauge: &WalGauge) {
+    gauge.since_checkpoint.store(0, Relaxed);
+    match diesel::sql_query("PRAGMA wal_checkpoint(PASSIVE)").get_result::<Checkpointed>(db) {
+        Ok(row) => gauge.log_bytes.store(u64::try_from(row.log).unwrap_or(0) * FRAME_BYTES, Relaxed),
+        Err(error) => warn!(%error, "a checkpoint failed; the next one will try again"),
+    }
+}

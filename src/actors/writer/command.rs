@@ -1,0 +1,123 @@
+//! What a command is, and what it may do in its transaction.
+
+use diesel::sqlite::SqliteConnection;
+
+use crate::core::actor::{Overloaded, Vanished};
+use crate::core::limits::Limits;
+use crate::domain::event::{Change, ChatEvent, Event};
+use crate::domain::ids::{ChatId, UserId};
+use crate::domain::refusal::Refusal;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::user::Credential;
+use crate::storage::queries::{accounts, chats};
+
+/// A change that somebody wants. Executed once or more (a batch may be replayed), so it keeps nothing to itself.
+pub trait Command: Send + 'static {
+    type Output: Send + 'static;
+    const NAME: &'static str;
+
+    /// How much the command weighs in a batch.
+    fn bytes(&self) -> usize {
+        256
+    }
+
+    /// Checks everything first, then writes. What it announces through [`Tx`] becomes public with the commit.
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Self::Output>;
+}
+
+pub type Execution<T> = Result<T, Fault>;
+
+/// Why a command did not do its work.
+#[derive(Debug)]
+pub enum Fault {
+    /// A rule said no: the caller's affair alone.
+    Refused(Refusal),
+    /// The database failed: the whole batch's affair.
+    Database(diesel::result::Error),
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<diesel::result::Error> for Fault {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// The answer that is not `Ok`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Overloaded(#[from] Overloaded),
+    /// The disk is full; nothing was written, reads go on.
+    #[error("the server is out of disk space and takes no writes at the moment")]
+    ReadOnly,
+    /// Nothing is known of the outcome: retry with the same `client_id`.
+    #[error("the server failed; whether the change was made is unknown")]
+    Internal,
+}
+
+impl From<Vanished> for CommandError {
+    fn from(_: Vanished) -> Self {
+        Self::Internal
+    }
+}
+
+/// One command's view of the batch's transaction.
+pub struct Tx<'a> {
+    db: &'a mut SqliteConnection,
+    events: &'a mut Vec<Event>,
+    wrote: bool,
+    pub now: Timestamp,
+    pub limits: &'a Limits,
+}
+
+impl<'a> Tx<'a> {
+    pub(super) fn new(
+        db: &'a mut SqliteConnection, events: &'a mut Vec<Event>, now: Timestamp, limits: &'a Limits,
+    ) -> Self {
+        Self { db, events, wrote: false, now, limits }
+    }
+
+    /// The connection, for looking.
+    pub fn look(&mut self) -> &mut SqliteConnection {
+        self.db
+    }
+
+    /// The connection, for changing. From here on a failure costs the batch a replay.
+    pub fn write(&mut self) -> &mut SqliteConnection {
+        self.wrote = true;
+        self.db
+    }
+
+    pub(super) fn wrote(&self) -> bool {
+        self.wrote
+    }
+
+    /// What the read models will learn if the batch commits.
+    pub fn announce(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// That the login lives and its user may act: the truth, in the transaction.
+    pub fn authenticate(&mut self, who: Credential) -> Result<(), Fault> {
+        let live = accounts::credential_is_live(self.db, who.user.0, who.login.0, who.token_version)?;
+        if live { Ok(()) } else { Err(Refusal::Unauthenticated.into()) }
+    }
+
+    /// Gives `change` the next seq of its chat, stores it and announces it. Not for messages: they also take an ordinal.
+    pub fn append_event(&mut self, chat_id: ChatId, last_seq: &mut i64, actor_id: UserId, change: Change) -> Execution<()> {
+        let event = ChatEvent { chat_id, seq: *last_seq + 1, actor_id, created_at: self.now, change };
+        chats::insert_event(self.write(), &event)?;
+        chats::set_last_seq(self.write(), chat_id.0, event.seq)?;
+        *last_seq = event.seq;
+        self.announce(Event::Chat(event.into()));
+        Ok(())
+    }
+}

@@ -1,0 +1,239 @@
+//! Commands about users and their logins.
+
+use std::sync::Arc;
+
+use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::domain::event::Event;
+use crate::domain::ids::{LoginId, UserId};
+use crate::domain::refusal::Refusal;
+use crate::domain::user::{Credential, User, Username};
+use crate::storage::queries::accounts;
+use crate::storage::rows::account::{NewUserRow, RefreshTokenRow};
+
+/// How many unused successors one refresh token may have: as many devices or tabs may race.
+const REFRESH_SIBLINGS_MAX: i64 = 8;
+/// Expired logins ended in one command: two rows each and their tokens.
+const EXPIRED_PER_COMMAND: i64 = 100;
+
+/// Makes a user. The first one administers the server.
+pub struct RegisterUser {
+    pub username: Username,
+    pub display_name: String,
+    pub email: Option<String>,
+    pub password_hash: String,
+    /// Whether anybody may register; the first user always may.
+    pub open: bool,
+}
+
+impl Command for RegisterUser {
+    type Output = Arc<User>;
+    const NAME: &'static str = "RegisterUser";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
+        let first = !accounts::any_user(tx.look())?;
+        if !self.open && !first {
+            return Err(Refusal::Forbidden("registration is closed on this server").into());
+        }
+        if accounts::username_is_taken(tx.look(), self.username.as_str())? {
+            return Err(Refusal::Conflict("the username is taken").into());
+        }
+        let row = NewUserRow {
+            username: self.username.as_str(),
+            display_name: &self.display_name,
+            email: self.email.as_deref(),
+            password_hash: &self.password_hash,
+            is_admin: first,
+            created_at: tx.now.0,
+        };
+        let (user, password_hash) = accounts::insert_user(tx.write(), &row)?.into_parts();
+        let user = Arc::new(user);
+        tx.announce(Event::UserRegistered { user: user.clone(), password_hash });
+        Ok(user)
+    }
+}
+
+/// Opens a login session, if the user's tokens are still those that the password was checked against.
+pub struct StartLogin {
+    pub user: UserId,
+    pub token_version: i64,
+    pub refresh_hash: [u8; 32],
+}
+
+impl Command for StartLogin {
+    type Output = LoginId;
+    const NAME: &'static str = "StartLogin";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<LoginId> {
+        let user = accounts::user(tx.look(), self.user.0)?.ok_or(Refusal::Unauthenticated)?;
+        if user.token_version != self.token_version || user.deactivated_at.is_some() {
+            return Err(Refusal::Unauthenticated.into());
+        }
+        let live = accounts::live_logins_of(tx.look(), self.user.0)?;
+        let (now, limits) = (tx.now, tx.limits);
+        if i64::try_from(live.len()).unwrap_or(i64::MAX) >= limits.logins_per_user
+            && let Some(oldest) = live.first()
+        {
+            end(tx, LoginId(*oldest), self.user)?;
+        }
+        let expires_at = now.plus_seconds(limits.refresh_token_seconds).0;
+        let login = LoginId(accounts::insert_login(tx.write(), self.user.0, now.0, expires_at)?);
+        insert_token(tx, login, &self.refresh_hash, 1)?;
+        tx.announce(Event::LoginStarted { login_id: login, user_id: self.user });
+        Ok(login)
+    }
+}
+
+/// Exchanges a refresh token for a new one.
+///
+/// Tokens of a login form generations. A token is good until one of a later generation was used; then its reuse can
+/// only be a theft (or a broken client), and the login ends. Siblings, made when one token is exchanged twice, are
+/// equals until the first of them is used; the late one of a race is refused without harm.
+pub struct RefreshLogin {
+    pub presented: [u8; 32],
+    pub successor: [u8; 32],
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refreshed {
+    Renewed(Credential),
+    Refused,
+    /// A superseded token came back: the login has been ended.
+    Stolen,
+}
+
+impl Command for RefreshLogin {
+    type Output = Refreshed;
+    const NAME: &'static str = "RefreshLogin";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Refreshed> {
+        let Some(token) = accounts::refresh_token(tx.look(), &self.presented)? else { return Ok(Refreshed::Refused) };
+        let Some((user, generation, expires_at)) = accounts::live_login(tx.look(), token.session_id)? else {
+            return Ok(Refreshed::Refused);
+        };
+        let (now, limits) = (tx.now, tx.limits);
+        let login = LoginId(token.session_id);
+        if let Some(superseded_at) = token.superseded_at {
+            let race = token.generation == generation && now.0 - superseded_at <= limits.refresh_race_seconds * 1000;
+            if race {
+                return Ok(Refreshed::Refused);
+            }
+            end(tx, login, UserId(user))?;
+            return Ok(Refreshed::Stolen);
+        }
+        let row = accounts::user(tx.look(), user)?.ok_or(Refusal::Unauthenticated)?;
+        if expires_at < now.0 || row.deactivated_at.is_some() {
+            return Ok(Refreshed::Refused);
+        }
+        let next = token.generation + 1;
+        if accounts::unused_siblings(tx.look(), login.0, next)? >= REFRESH_SIBLINGS_MAX {
+            return Err(Refusal::RateLimited { retry_after_ms: 1000 }.into());
+        }
+        if token.generation > generation {
+            accounts::advance_generation(tx.write(), login.0, &self.presented, token.generation, now.0)?;
+            accounts::forget_refresh_tokens(tx.write(), login.0, token.generation - limits.refresh_history)?;
+        }
+        insert_token(tx, login, &self.successor, next)?;
+        accounts::extend_login(tx.write(), login.0, now.plus_seconds(limits.refresh_token_seconds).0)?;
+        Ok(Refreshed::Renewed(Credential { user: UserId(user), login, token_version: row.token_version }))
+    }
+}
+
+/// Ends this login, or every one of the user.
+pub struct EndLogin {
+    pub who: Credential,
+    pub all: bool,
+}
+
+impl Command for EndLogin {
+    type Output = ();
+    const NAME: &'static str = "EndLogin";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        tx.authenticate(self.who)?;
+        let logins =
+            if self.all { accounts::live_logins_of(tx.look(), self.who.user.0)? } else { vec![self.who.login.0] };
+        logins.into_iter().try_for_each(|login| end(tx, LoginId(login), self.who.user))
+    }
+}
+
+/// Ends logins whose refresh tokens have expired; answers how many there were.
+pub struct EndExpiredLogins;
+
+impl Command for EndExpiredLogins {
+    type Output = usize;
+    const NAME: &'static str = "EndExpiredLogins";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
+        let now = tx.now.0;
+        let expired = accounts::expired_logins(tx.look(), now, EXPIRED_PER_COMMAND)?;
+        for (login, user) in &expired {
+            end(tx, LoginId(*login), UserId(*user))?;
+        }
+        Ok(expired.len())
+    }
+}
+
+/// Stores a new password; every login of the user ends, this one too.
+pub struct ChangePassword {
+    pub who: Credential,
+    pub password_hash: String,
+}
+
+impl Command for ChangePassword {
+    type Output = ();
+    const NAME: &'static str = "ChangePassword";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        tx.authenticate(self.who)?;
+        let logins = accounts::live_logins_of(tx.look(), self.who.user.0)?;
+        let (user, password_hash) =
+            accounts::set_password(tx.write(), self.who.user.0, &self.password_hash)?.into_parts();
+        tx.announce(Event::PasswordChanged {
+            user_id: user.id,
+            password_hash,
+            token_version: user.token_version,
+        });
+        logins.into_iter().try_for_each(|login| end(tx, LoginId(login), user.id))
+    }
+}
+
+/// Changes how the user appears. `None` leaves a field as it is; an empty email removes it.
+pub struct UpdateProfile {
+    pub who: Credential,
+    pub display_name: Option<String>,
+    pub email: Option<Option<String>>,
+}
+
+impl Command for UpdateProfile {
+    type Output = Arc<User>;
+    const NAME: &'static str = "UpdateProfile";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
+        tx.authenticate(self.who)?;
+        let (old, _) =
+            accounts::user(tx.look(), self.who.user.0)?.ok_or(Refusal::Unauthenticated)?.into_parts();
+        let display_name = self.display_name.as_ref().unwrap_or(&old.display_name);
+        let email = self.email.as_ref().unwrap_or(&old.email);
+        if *display_name == old.display_name && *email == old.email {
+            return Ok(Arc::new(old));
+        }
+        let (user, _) =
+            accounts::set_profile(tx.write(), self.who.user.0, display_name, email.as_deref())?.into_parts();
+        let user = Arc::new(user);
+        tx.announce(Event::UserUpdated { user: user.clone() });
+        Ok(user)
+    }
+}
+
+fn end(tx: &mut Tx<'_>, login: LoginId, user: UserId) -> Execution<()> {
+    let now = tx.now.0;
+    accounts::end_login(tx.write(), login.0, now)?;
+    tx.announce(Event::LoginEnded { login_id: login, user_id: user });
+    Ok(())
+}
+
+fn insert_token(tx: &mut Tx<'_>, login: LoginId, hash: &[u8; 32], generation: i64) -> Execution<()> {
+    let row = RefreshTokenRow { token_hash: hash.to_vec(), session_id: login.0, generation, superseded_at: None };
+    accounts::insert_refresh_token(tx.write(), &row).map_err(Into::into)
+}

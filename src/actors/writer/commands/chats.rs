@@ -1,0 +1,257 @@
+//! Commands about chats and the people in them.
+
+use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::domain::chat::{Chat, ChatKind, ChatRole, Participant};
+use crate::domain::event::{Change, Event};
+use crate::domain::ids::{ChatId, Seq, UserId};
+use crate::domain::permission;
+use crate::domain::refusal::Refusal;
+use crate::domain::user::Credential;
+use crate::storage::queries::{accounts, chats, messages};
+use crate::storage::rows::chat::NewChatRow;
+
+/// What to create; the creator is always in it.
+#[derive(Debug, Clone)]
+pub enum NewChat {
+    Direct { with: UserId },
+    Group { name: String, participants: Vec<UserId> },
+    Channel { name: String, participants: Vec<UserId> },
+}
+
+pub struct CreateChat {
+    pub who: Credential,
+    pub chat: NewChat,
+}
+
+impl Command for CreateChat {
+    /// The chat, and whether it was there before (a direct chat exists once per pair).
+    type Output = (ChatId, bool);
+    const NAME: &'static str = "CreateChat";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<(ChatId, bool)> {
+        tx.authenticate(self.who)?;
+        let me = self.who.user;
+        let (kind, name, people) = match &self.chat {
+            NewChat::Direct { with } => (ChatKind::Direct, None, std::slice::from_ref(with)),
+            NewChat::Group { name, participants } => (ChatKind::Group, Some(name.as_str()), participants.as_slice()),
+            NewChat::Channel { name, participants } => {
+                (ChatKind::Channel, Some(name.as_str()), participants.as_slice())
+            }
+        };
+        let direct_key = match &self.chat {
+            NewChat::Direct { with } => Some(format!("{}:{}", me.0.min(with.0), me.0.max(with.0))),
+            _ => None,
+        };
+        let channel_key = channel_key(kind, name);
+        if let Some(key) = &direct_key
+            && let Some(existing) = chats::direct_chat(tx.look(), key)?
+        {
+            return Ok((ChatId(existing), true));
+        }
+        if let Some(key) = &channel_key
+            && chats::channel_named(tx.look(), key)?.is_some()
+        {
+            return Err(Refusal::Conflict("a channel of this name exists").into());
+        }
+        check_room_for(tx, me)?;
+        for user in people {
+            check_active(tx, *user)?;
+            check_room_for(tx, *user)?;
+        }
+        let row = NewChatRow {
+            kind: kind.as_str(),
+            name,
+            direct_key: direct_key.as_deref(),
+            channel_key: channel_key.as_deref(),
+            created_at: tx.now.0,
+        };
+        let chat = chats::insert_chat(tx.write(), &row)?;
+        let (id, mut last_seq) = (chat.id, chat.last_seq);
+        tx.announce(Event::ChatCreated { chat: chat.into() });
+        let creator = if kind == ChatKind::Direct { ChatRole::Member } else { ChatRole::Owner };
+        join(tx, id, &mut last_seq, me, me, creator)?;
+        for user in people.iter().filter(|user| **user != me) {
+            join(tx, id, &mut last_seq, me, *user, ChatRole::Member)?;
+        }
+        Ok((id, false))
+    }
+}
+
+/// Renames, archives or reopens a chat. `None` leaves a field as it is.
+pub struct UpdateChat {
+    pub who: Credential,
+    pub chat: ChatId,
+    pub name: Option<String>,
+    pub archived: Option<bool>,
+}
+
+impl Command for UpdateChat {
+    type Output = ();
+    const NAME: &'static str = "UpdateChat";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        tx.authenticate(self.who)?;
+        let (chat, role) = load(tx, self.chat, self.who.user)?;
+        permission::manage(chat.kind, role)?;
+        let name = self.name.as_ref().filter(|name| chat.name.as_ref() != Some(name));
+        let archived = self.archived.filter(|archived| chat.archived != *archived);
+        let key = name.and_then(|name| channel_key(chat.kind, Some(name)));
+        if let Some(key) = &key
+            && chats::channel_named(tx.look(), key)?.is_some_and(|other| other != chat.id.0)
+        {
+            return Err(Refusal::Conflict("a channel of this name exists").into());
+        }
+        let mut last_seq = chat.last_seq;
+        if let Some(name) = name {
+            chats::set_name(tx.write(), chat.id.0, name, key.as_deref())?;
+            tx.append_event(chat.id, &mut last_seq, self.who.user, Change::Rename { name: name.clone() })?;
+        }
+        if let Some(archived) = archived {
+            let at = archived.then_some(tx.now.0);
+            chats::set_archived(tx.write(), chat.id.0, at)?;
+            tx.append_event(chat.id, &mut last_seq, self.who.user, Change::Archive { archived })?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds somebody, lets oneself in, or changes a role.
+pub struct SetParticipant {
+    pub who: Credential,
+    pub chat: ChatId,
+    pub user: UserId,
+    /// `None`: as a member, or as before.
+    pub role: Option<ChatRole>,
+}
+
+impl Command for SetParticipant {
+    /// Whether the person was already in the chat.
+    type Output = bool;
+    const NAME: &'static str = "SetParticipant";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
+        tx.authenticate(self.who)?;
+        let me = self.who.user;
+        let (chat, role) = load(tx, self.chat, me)?;
+        let current = chats::participant(tx.look(), chat.id.0, self.user.0)?;
+        let wanted = self.role.or(current.as_ref().map(|p| p.role)).unwrap_or(ChatRole::Member);
+        permission::set_role(chat.kind, role, me == self.user, current.as_ref().map(|p| p.role), wanted)?;
+        let mut last_seq = chat.last_seq;
+        let Some(current) = current else {
+            check_active(tx, self.user)?;
+            check_room_for(tx, self.user)?;
+            let count = chats::participant_count(tx.look(), chat.id.0)?;
+            if usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.participants_per_chat {
+                return Err(Refusal::Conflict("the chat is full").into());
+            }
+            join(tx, chat.id, &mut last_seq, me, self.user, wanted)?;
+            return Ok(false);
+        };
+        if current.role == wanted {
+            return Ok(true);
+        }
+        keep_an_owner(tx, chat.id, current.role)?;
+        chats::set_role(tx.write(), chat.id.0, self.user.0, wanted.as_str())?;
+        tx.append_event(chat.id, &mut last_seq, me, Change::Role { user_id: self.user, role: wanted })?;
+        Ok(true)
+    }
+}
+
+/// Takes somebody out, or leaves.
+pub struct RemoveParticipant {
+    pub who: Credential,
+    pub chat: ChatId,
+    pub user: UserId,
+}
+
+impl Command for RemoveParticipant {
+    type Output = ();
+    const NAME: &'static str = "RemoveParticipant";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        tx.authenticate(self.who)?;
+        let me = self.who.user;
+        let (chat, role) = load(tx, self.chat, me)?;
+        permission::read(chat.kind, role)?;
+        let current =
+            chats::participant(tx.look(), chat.id.0, self.user.0)?.ok_or(Refusal::NotFound("participant"))?;
+        permission::remove(chat.kind, role, me == self.user, current.role)?;
+        keep_an_owner(tx, chat.id, current.role)?;
+        chats::delete_participant(tx.write(), chat.id.0, self.user.0)?;
+        let mut last_seq = chat.last_seq;
+        tx.append_event(chat.id, &mut last_seq, me, Change::Leave { user_id: self.user, role: current.role })
+    }
+}
+
+/// Moves the read cursor forward; backwards is no change.
+pub struct MarkRead {
+    pub who: Credential,
+    pub chat: ChatId,
+    /// `None`: up to the newest event.
+    pub seq: Option<Seq>,
+}
+
+impl Command for MarkRead {
+    type Output = Seq;
+    const NAME: &'static str = "MarkRead";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Seq> {
+        tx.authenticate(self.who)?;
+        let (chat, role) = load(tx, self.chat, self.who.user)?;
+        permission::read(chat.kind, role)?;
+        let mut participant = chats::participant(tx.look(), chat.id.0, self.who.user.0)?
+            .ok_or(Refusal::NotFound("chat"))?;
+        let seq = self.seq.unwrap_or(chat.last_seq);
+        if seq > chat.last_seq {
+            return Err(Refusal::invalid("read_seq", "is beyond the newest event of the chat").into());
+        }
+        if seq <= participant.read_seq {
+            return Ok(participant.read_seq);
+        }
+        let ordinal = messages::ordinal_at(tx.look(), chat.id.0, seq)?;
+        chats::set_read(tx.write(), chat.id.0, self.who.user.0, seq, ordinal)?;
+        (participant.read_seq, participant.read_ordinal) = (seq, ordinal);
+        tx.announce(Event::ReadMarked { chat_id: chat.id, participant });
+        Ok(seq)
+    }
+}
+
+/// The chat, and the role of `user` in it.
+pub(super) fn load(tx: &mut Tx<'_>, chat: ChatId, user: UserId) -> Execution<(Chat, Option<ChatRole>)> {
+    let found = chats::chat(tx.look(), chat.0)?.ok_or(Refusal::NotFound("chat"))?;
+    let participant = chats::participant(tx.look(), chat.0, user.0)?;
+    Ok((found, participant.map(|p| p.role)))
+}
+
+fn join(tx: &mut Tx<'_>, chat: ChatId, last_seq: &mut Seq, actor: UserId, user: UserId, role: ChatRole) -> Execution<()> {
+    chats::insert_participant(tx.write(), chat.0, &Participant::new(user, role))?;
+    tx.append_event(chat, last_seq, actor, Change::Join { user_id: user, role })
+}
+
+fn check_active(tx: &mut Tx<'_>, user: UserId) -> Execution<()> {
+    match accounts::user(tx.look(), user.0)? {
+        Some(row) if row.deactivated_at.is_none() => Ok(()),
+        _ => Err(Refusal::NotFound("user").into()),
+    }
+}
+
+fn check_room_for(tx: &mut Tx<'_>, user: UserId) -> Execution<()> {
+    let count = chats::chat_count_of(tx.look(), user.0)?;
+    if usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.chats_per_user {
+        return Err(Refusal::Conflict("somebody is in too many chats already").into());
+    }
+    Ok(())
+}
+
+/// A chat always has an owner, if it ever had one.
+fn keep_an_owner(tx: &mut Tx<'_>, chat: ChatId, leaving: ChatRole) -> Execution<()> {
+    if leaving == ChatRole::Owner && chats::owner_count(tx.look(), chat.0)? <= 1 {
+        return Err(Refusal::Conflict("the last owner must first make somebody else an owner").into());
+    }
+    Ok(())
+}
+
+/// Channels are found by name, whatever the case.
+fn channel_key(kind: ChatKind, name: Option<&str>) -> Option<String> {
+    (kind == ChatKind::Channel).then(|| name.unwrap_or_default().to_lowercase())
+}

@@ -1,0 +1,114 @@
+//! Saying something.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::chats::load;
+use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::domain::event::{Change, ChatEvent, Event};
+use crate::domain::ids::ChatId;
+use crate::domain::message::{Message, NewMessage};
+use crate::domain::permission;
+use crate::domain::refusal::Refusal;
+use crate::domain::user::Credential;
+use crate::storage::queries::{chats, messages};
+use crate::storage::rows::message::NewMessageRow;
+
+/// Writes a message, once per (sender, client_id).
+pub struct AppendMessage {
+    pub who: Credential,
+    pub chat: ChatId,
+    pub message: NewMessage,
+    /// What the rate limiter said. A retry of what was committed is answered all the same.
+    pub within_rate: Result<(), Refusal>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Appended {
+    pub message: Arc<Message>,
+    /// The message was there already: this was a retry.
+    pub duplicate: bool,
+}
+
+impl Command for AppendMessage {
+    type Output = Appended;
+    const NAME: &'static str = "AppendMessage";
+
+    fn bytes(&self) -> usize {
+        256 + self.message.content.as_str().len() + self.message.metadata.as_ref().map_or(0, |m| m.bytes())
+    }
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Appended> {
+        tx.authenticate(self.who)?;
+        let new = &self.message;
+        let metadata = match &new.metadata {
+            Some(metadata) => Some(
+                serde_json::to_string(metadata).map_err(|_| Refusal::invalid("metadata", "cannot be written as JSON"))?,
+            ),
+            None => None,
+        };
+        let request_hash = self.request_hash(metadata.as_deref());
+        // Before membership, archive and rate rules: whoever was told "committed" once is told so again.
+        if let Some((message, hash)) = messages::by_client_id(tx.look(), self.who.user.0, &new.client_id.0)? {
+            if hash != request_hash {
+                return Err(Refusal::ClientIdReused.into());
+            }
+            return Ok(Appended { message: message.into(), duplicate: true });
+        }
+        let (chat, role) = load(tx, self.chat, self.who.user)?;
+        permission::post(chat.kind, role, chat.archived)?;
+        self.within_rate.clone()?;
+        if let Some(reply_to) = new.reply_to
+            && !messages::exists_in_chat(tx.look(), chat.id.0, reply_to.0)?
+        {
+            return Err(Refusal::invalid("reply_to", "names no message of this chat").into());
+        }
+        let (seq, ordinal) = (chat.last_seq + 1, chat.last_ordinal + 1);
+        let row = NewMessageRow {
+            chat_id: chat.id.0,
+            seq,
+            ordinal,
+            sender_id: self.who.user.0,
+            client_id: &new.client_id.0,
+            request_hash: &request_hash,
+            content: new.content.as_str(),
+            reply_to: new.reply_to.map(|id| id.0),
+            metadata: metadata.as_deref(),
+            created_at: tx.now.0,
+            updated_seq: seq,
+        };
+        let id = messages::insert(tx.write(), &row)?;
+        chats::set_head(tx.write(), chat.id.0, seq, ordinal, id)?;
+        let message = Arc::new(Message {
+            id: crate::domain::ids::MessageId(id),
+            chat_id: chat.id,
+            seq,
+            sender_id: self.who.user,
+            client_id: new.client_id,
+            content: new.content.as_str().to_owned(),
+            reply_to: new.reply_to,
+            metadata: new.metadata.clone(),
+            created_at: tx.now,
+            ordinal,
+        });
+        let (created_at, actor_id) = (tx.now, self.who.user);
+        let change = Change::Message(message.clone());
+        tx.announce(Event::Chat(ChatEvent { chat_id: chat.id, seq, actor_id, created_at, change }.into()));
+        Ok(Appended { message, duplicate: false })
+    }
+}
+
+impl AppendMessage {
+    /// Over everything that the client chose: each part with its length, so that no two requests look alike.
+    fn request_hash(&self, metadata: Option<&str>) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(self.chat.0.to_be_bytes());
+        hash.update(self.message.reply_to.map_or(0, |id| id.0).to_be_bytes());
+        for part in [self.message.content.as_str(), metadata.unwrap_or_default()] {
+            hash.update(part.len().to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        hash.finalize().into()
+    }
+}

@@ -1,0 +1,51 @@
+//! The way to the writer.
+
+use super::actor::DbWriterActor;
+use super::command::{Command, CommandError};
+use super::messages::{Drain, Pending, Submit};
+use crate::core::actor::{Gate, Mailbox, Overloaded, Permit, Reply, Who};
+
+/// Submits commands. Cheap to clone.
+#[derive(Clone)]
+pub struct WriterHandle {
+    mailbox: Mailbox<DbWriterActor>,
+    gate: Gate,
+}
+
+impl WriterHandle {
+    pub fn new(mailbox: Mailbox<DbWriterActor>, gate: Gate) -> Self {
+        Self { mailbox, gate }
+    }
+
+    /// Waits for a place, submits `command` and waits for its outcome.
+    pub async fn execute<C: Command>(&self, who: Who, command: C) -> Result<C::Output, CommandError> {
+        let permit = self.gate.enter(who).await?;
+        let (reply, answer) = Reply::channel();
+        self.submit(permit, command, reply);
+        answer.await.unwrap_or(Err(CommandError::Internal))
+    }
+
+    /// A place if there is one this instant; see [`Gate::try_enter`].
+    pub fn try_enter(&self, who: Who) -> Result<Option<Permit>, Overloaded> {
+        self.gate.try_enter(who)
+    }
+
+    pub async fn enter(&self, who: Who) -> Result<Permit, Overloaded> {
+        self.gate.enter(who).await
+    }
+
+    /// Submits `command`; `reply` is called on the writer's thread after the commit.
+    pub fn submit<C: Command>(&self, permit: Permit, command: C, reply: Reply<C::Output, CommandError>) {
+        self.mailbox.post(Submit(Pending::new(command, Some(permit), reply)));
+    }
+
+    /// Takes no more commands, and returns when those it has are committed, published and answered.
+    pub async fn drain(&self) {
+        self.gate.close();
+        let (reply, answer) = Reply::<(), CommandError>::channel();
+        self.mailbox.post(Drain(reply));
+        if !matches!(answer.await, Ok(Ok(()))) {
+            tracing::warn!("the writer ended before it was drained");
+        }
+    }
+}

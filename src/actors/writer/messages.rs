@@ -1,0 +1,87 @@
+//! What the writer's mailbox takes.
+
+use actix::Message;
+
+use super::command::{Command, CommandError, Fault, Tx};
+use crate::core::actor::{Letter, Permit, Reply};
+use crate::domain::refusal::Refusal;
+
+/// A command on its way, with its place at the gate and the way back.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Submit<C: Command>(pub Pending<C>);
+
+impl<C: Command> Letter for Submit<C> {
+    const NAME: &'static str = C::NAME;
+}
+
+/// Commits what is pending and says when that is done.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Drain(pub Reply<(), CommandError>);
+
+impl Letter for Drain {
+    const NAME: &'static str = "Drain";
+}
+
+/// A command, its result so far, and whom to tell.
+pub struct Pending<C: Command> {
+    command: C,
+    reply: Reply<C::Output, CommandError>,
+    permit: Option<Permit>,
+    result: Option<Result<C::Output, CommandError>>,
+}
+
+impl<C: Command> Pending<C> {
+    pub fn new(command: C, permit: Option<Permit>, reply: Reply<C::Output, CommandError>) -> Self {
+        Self { command, reply, permit, result: None }
+    }
+}
+
+/// A [`Pending`] whose output type is nobody's business.
+pub trait Job: Send {
+    fn name(&self) -> &'static str;
+    fn bytes(&self) -> usize;
+    /// Executes the command; on success the result is kept for [`Job::answer`].
+    fn execute(&mut self, tx: &mut Tx<'_>) -> Result<(), Fault>;
+    fn refuse(&mut self, refusal: Refusal);
+    fn fail(&mut self, error: CommandError);
+    fn take_permit(&mut self) -> Option<Permit>;
+    /// Tells the caller.
+    fn answer(self: Box<Self>);
+}
+
+impl<C: Command> Job for Pending<C> {
+    fn name(&self) -> &'static str {
+        C::NAME
+    }
+
+    fn bytes(&self) -> usize {
+        self.command.bytes()
+    }
+
+    fn execute(&mut self, tx: &mut Tx<'_>) -> Result<(), Fault> {
+        self.result = Some(Ok(self.command.execute(tx)?));
+        Ok(())
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.result = Some(Err(CommandError::Refused(refusal)));
+    }
+
+    fn fail(&mut self, error: CommandError) {
+        self.result = Some(Err(error));
+    }
+
+    fn take_permit(&mut self) -> Option<Permit> {
+        self.permit.take()
+    }
+
+    fn answer(self: Box<Self>) {
+        let this = *self;
+        // No result: dropping the reply says that the answer was lost.
+        if let Some(result) = this.result {
+            this.reply.send(result);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The writer: the only one who changes the database.
+//!
+//! [`DbWriterActor`] owns the one writable connection and lives on a thread of its own, where blocking is legal. It takes
+//! the commands that wait in its mailbox, runs them in one transaction, commits once, publishes what was committed to
+//! the cache, and only then answers (group commit; the fsync itself makes the batches, there is no timer).
+//!
+//! Invariants
+//! * An answer `Ok` means committed, with `synchronous=FULL` fsynced, and already on its way to the cache: whoever got
+//!   it reads their own write.
+//! * One command's failure is its own: refusals and panics are told to their caller, the rest of the batch commits.
+//!   An error of the database itself fails the whole batch, and nothing of it is kept.
+//! * `commit_no` grows by one per batch that changed something.
+//!
+//! Deliberately absent: reads for clients. The cache answers those.
+
+mod actor;
+mod batch;
+mod checkpointer;
+mod command;
+pub mod commands;
+mod handle;
+mod messages;
+
+#[cfg(test)]
+mod batch_test;
+
+pub use actor::{DbWriterActor, Published};
+pub use batch::{Batch, Committed, Ledger};
+pub use checkpointer::{Checkpointer, WalGauge};
+pub use command::{Command, CommandError, Execution, Fault, Tx};
+pub use handle::WriterHandle;
+pub use messages::{Drain, Job, Pending, Submit};
