@@ -217,7 +217,10 @@ pub fn load(overrides: &Overrides, environment: &[(String, String)]) -> Result<L
     }
     let known = known_keys();
     let mut unknown_variables = Vec::new();
-    let mut figment = Figment::from(Serialized::defaults(Config::default())).merge(Toml::file_exact(file));
+    let mut figment = Figment::from(Serialized::defaults(Config::default()));
+    if file.is_file() {
+        figment = figment.merge(Toml::file_exact(file));
+    }
     for (name, value) in environment {
         let Some(rest) = name.strip_prefix(PREFIX) else { continue };
         let key = rest.to_lowercase().replace("__", ".");

@@ -67,6 +67,8 @@ limits! {
     heartbeat_ms: u64 = 30_000,
     /// A silent client is gone: two lost heartbeats and a half.
     silence_ms: u64 = 75_000,
+    /// The rest of a frame must follow its beginning by then.
+    frame_timeout_ms: u64 = 10_000,
     /// A reader that takes nothing for so long is cut off.
     write_stall_ms: u64 = 30_000,
     /// A client's frame before Hello.

@@ -9,7 +9,9 @@ use super::config::{Log, LogFormat};
 
 /// Installs the process's subscriber. Only `main` calls it; a second call is ignored.
 pub fn install(log: &Log) {
-    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    // The HTTP library's own start and stop say nothing that ours do not; a filter that names it wins.
+    let quiet = format!("actix_server=warn,{}", log.level);
+    let filter = EnvFilter::try_new(quiet).unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = std::io::stderr().is_terminal();
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
     let json = match log.format {

@@ -257,9 +257,13 @@ impl CacheActor {
         drop(permit);
     }
 
-    fn heartbeat(&mut self, beat: &Heartbeat) {
-        if matches!(self.reload, Reload::Running { .. }) || self.models.directory.authenticate(beat.who).is_err() {
+    fn heartbeat(&mut self, beat: Heartbeat) {
+        if let Reload::Running { queries, .. } = &mut self.reload {
+            queries.push(Box::new(move |cache| cache.heartbeat(beat)));
             return;
+        }
+        if let Err(refusal) = self.models.directory.authenticate(beat.who) {
+            return beat.reply.send(Err(refusal.into()));
         }
         let (mut chats, mut heads_sum) = (0, 0);
         for state in self.models.chats.of_user(beat.who.user, ChatId(0)) {
@@ -270,6 +274,8 @@ impl CacheActor {
         if let (Ok(frame), Some(hub)) = (framing::encode(&pong), self.hubs.get(beat.hub)) {
             hub.deliver(vec![LaneItem::Answer { session: beat.session, frame }]);
         }
+        drop(beat.permit);
+        beat.reply.send(Ok(()));
     }
 }
 
@@ -333,7 +339,7 @@ impl Handler<CloseSession> for CacheActor {
 impl Handler<Heartbeat> for CacheActor {
     type Result = ();
     fn handle(&mut self, beat: Heartbeat, _: &mut Ctx<Self>) {
-        self.heartbeat(&beat);
+        self.heartbeat(beat);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::counters::CacheCounters;
 use super::window::{NotDense, Window};
-use crate::domain::chat::{Chat, ChatKind, ChatRole, Participant};
+use crate::domain::chat::{Chat, ChatKind, Participant};
 use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::storage::snapshot::{Snapshot, WindowRows};
@@ -188,10 +188,6 @@ impl Chats {
 
     pub(super) fn get(&self, chat: ChatId) -> Option<&ChatState> {
         self.chats.get(&chat)
-    }
-
-    pub(super) fn role(&self, chat: ChatId, user: UserId) -> Option<ChatRole> {
-        self.get(chat)?.people.get(&user).map(|participant| participant.role)
     }
 
     /// The chats of a user, by id, above `after`.

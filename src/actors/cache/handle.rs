@@ -55,9 +55,14 @@ impl CacheHandle {
         self.mailbox.post(CloseSession { session, hub });
     }
 
-    /// Answers a `Ping` on the session's lane. Bounded by the packets that a session may have in flight.
-    pub fn heartbeat(&self, session: SessionId, hub: usize, who: Credential, request_id: Option<u64>) {
-        self.mailbox.post(Heartbeat { session, hub, who, request_id });
+    /// Answers a `Ping` on the session's lane.
+    pub async fn heartbeat(
+        &self, session: SessionId, hub: usize, who: Credential, request_id: Option<u64>,
+    ) -> Result<(), QueryError> {
+        let permit = self.gate.enter(Who::User(who.user.0)).await?;
+        let (reply, answer) = Reply::channel();
+        self.mailbox.post(Heartbeat { session, hub, who, request_id, reply, permit });
+        answer.await.unwrap_or(Err(QueryError::Internal))
     }
 
     pub fn login_tried(&self, username: String, success: bool) {

@@ -99,6 +99,8 @@ pub struct Heartbeat {
     pub(super) hub: usize,
     pub(super) who: Credential,
     pub(super) request_id: Option<u64>,
+    pub(super) reply: Reply<(), QueryError>,
+    pub(super) permit: Permit,
 }
 letter!(Heartbeat);
 

@@ -24,7 +24,7 @@ mod messages;
 #[cfg(test)]
 mod batch_test;
 
-pub use actor::{DbWriterActor, Published};
+pub use actor::{DbWriterActor, OpenLedger, Published};
 pub use batch::{Batch, Committed, Ledger};
 pub use checkpointer::{Checkpointer, WalGauge};
 pub use command::{Command, CommandError, Execution, Fault, Tx};

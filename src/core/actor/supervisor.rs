@@ -45,13 +45,15 @@ impl FatalSignal {
 /// Starts an actor on `arbiter` and returns its mailbox at once: messages posted before the thread runs are kept.
 pub fn start<A: Metered>(
     arbiter: &ArbiterHandle, stats: Arc<ActorStats>, fatal: FatalSignal,
-    make: impl FnOnce(&mut Ctx<A>) -> A + Send + 'static,
+    make: impl FnOnce(&Mailbox<A>) -> A + Send + 'static,
 ) -> Mailbox<A> {
     let queue = Queue::<A>::default();
     let mailbox = Mailbox::new(queue.address(), stats.clone());
+    let own = mailbox.clone();
     arbiter.spawn_fn(move || {
-        let mut ctx = Ctx::new(ContextParts::new(queue.sender_producer()));
-        let actor = make(&mut ctx);
+        let ctx = Ctx::new(ContextParts::new(queue.sender_producer()));
+        let actor = make(&own);
+        drop(own);
         let future = ContextFut::new(ctx, actor, queue);
         actix::spawn(Supervised { future, stats, fatal, restarts: VecDeque::new() });
     });

@@ -1,0 +1,248 @@
+//! Chats and the people in them.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::error::ApiResult;
+use super::extract::{Body, Caller, Path, Query};
+use super::page;
+use crate::actors::cache::ChatView;
+use crate::domain::chat::{ChatKind, ChatRole, Participant};
+use crate::domain::event::Change;
+use crate::domain::ids::{ChatId, Seq, UserId};
+use crate::domain::message::Message;
+use crate::domain::timestamp::Timestamp;
+use crate::protocol::view::ChatSummary;
+use crate::services::Services;
+use crate::services::chats::ChatRequest;
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ParticipantAnswer {
+    #[schema(value_type = i64)]
+    user_id: UserId,
+    username: String,
+    /// `owner`, `admin`, `member` or `reader`.
+    #[schema(value_type = String)]
+    role: ChatRole,
+    read_seq: Seq,
+    delivered_seq: Seq,
+}
+
+impl From<(Participant, String)> for ParticipantAnswer {
+    fn from((participant, username): (Participant, String)) -> Self {
+        Self {
+            user_id: participant.user_id,
+            username,
+            role: participant.role,
+            read_seq: participant.read_seq,
+            delivered_seq: participant.delivered_seq,
+        }
+    }
+}
+
+/// A chat with its first people; the rest of them is at `/participants`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ChatAnswer {
+    #[schema(value_type = i64)]
+    id: ChatId,
+    /// `direct`, `group` or `channel`.
+    #[schema(value_type = String)]
+    kind: ChatKind,
+    name: Option<String>,
+    archived: bool,
+    last_seq: Seq,
+    read_seq: Seq,
+    unread_count: i64,
+    participants: Vec<ParticipantAnswer>,
+    participant_count: usize,
+    #[schema(value_type = String)]
+    created_at: Timestamp,
+}
+
+impl From<ChatView> for ChatAnswer {
+    fn from(view: ChatView) -> Self {
+        Self {
+            id: view.chat.id,
+            kind: view.chat.kind,
+            name: view.chat.name,
+            archived: view.chat.archived,
+            last_seq: view.chat.last_seq,
+            read_seq: view.summary.read_seq,
+            unread_count: view.summary.unread_count,
+            participants: view.people.into_iter().map(ParticipantAnswer::from).collect(),
+            participant_count: view.people_count,
+            created_at: view.chat.created_at,
+        }
+    }
+}
+
+/// A chat in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ChatItem {
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    summary: ChatSummary,
+    /// Absent when it is not in memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    last_message: Option<Message>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ListQuery {
+    limit: Option<i64>,
+    cursor: Option<i64>,
+    /// The channels that one could join, instead of one's own chats.
+    #[serde(default)]
+    joinable: bool,
+}
+
+/// One's chats, by id; or, with `joinable=true`, the channels that one is not in.
+#[utoipa::path(get, path = "/api/chats",
+    params(("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query), ("joinable" = Option<bool>, Query)),
+    responses((status = 200, body = [ChatItem]), (status = 400), (status = 401)))]
+pub(super) async fn list(
+    caller: Caller, request: HttpRequest, query: Query<ListQuery>, services: web::Data<Services>,
+) -> ApiResult {
+    let limit = page::limit(query.0.limit, &services.limits)?;
+    let after = ChatId(query.0.cursor.unwrap_or(0));
+    let (list, has_more) = services.chats(caller.0, after, limit, query.0.joinable).await?;
+    let next = list.last().filter(|_| has_more).map(|(summary, _)| summary.id.to_string());
+    let items = list
+        .into_iter()
+        .map(|(summary, last)| {
+            let last_message = last.and_then(|event| match &event.change {
+                Change::Message(message) => Some((**message).clone()),
+                _ => None,
+            });
+            ChatItem { summary, last_message }
+        })
+        .collect();
+    page::items(&request, items, next)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateBody {
+    /// `direct`, `group` or `channel`.
+    #[schema(value_type = String)]
+    kind: ChatKind,
+    /// Of groups and channels.
+    name: Option<String>,
+    /// User names, besides oneself.
+    #[serde(default)]
+    participants: Vec<String>,
+}
+
+/// Makes a chat. A direct chat exists once per pair: asking again answers 200 with the one there is.
+#[utoipa::path(post, path = "/api/chats", request_body = CreateBody,
+    responses((status = 201, body = ChatAnswer), (status = 200, body = ChatAnswer), (status = 401), (status = 409), (status = 422)))]
+pub(super) async fn create(caller: Caller, body: Body<CreateBody>, services: web::Data<Services>) -> ApiResult {
+    let CreateBody { kind, name, participants } = body.0;
+    let (chat, existed) = services.create_chat(caller.0, ChatRequest { kind, name, participants }).await?;
+    let mut response = if existed { HttpResponse::Ok() } else { HttpResponse::Created() };
+    Ok(response.json(ChatAnswer::from(chat)))
+}
+
+/// One chat.
+#[utoipa::path(get, path = "/api/chats/{id}", params(("id" = i64, Path)),
+    responses((status = 200, body = ChatAnswer), (status = 401), (status = 404)))]
+pub(super) async fn get(
+    caller: Caller, request: HttpRequest, id: Path<i64>, services: web::Data<Services>,
+) -> ApiResult {
+    page::read(&request, &ChatAnswer::from(services.chat(caller.0, ChatId(id.0)).await?), None)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpdateBody {
+    name: Option<String>,
+    archived: Option<bool>,
+}
+
+/// Renames, archives or reopens a chat.
+#[utoipa::path(patch, path = "/api/chats/{id}", params(("id" = i64, Path)), request_body = UpdateBody,
+    responses((status = 200, body = ChatAnswer), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
+pub(super) async fn update(
+    caller: Caller, id: Path<i64>, body: Body<UpdateBody>, services: web::Data<Services>,
+) -> ApiResult {
+    let UpdateBody { name, archived } = body.0;
+    let chat = services.update_chat(caller.0, ChatId(id.0), name, archived).await?;
+    Ok(HttpResponse::Ok().json(ChatAnswer::from(chat)))
+}
+
+#[derive(Deserialize)]
+pub(super) struct PageQuery {
+    limit: Option<i64>,
+    cursor: Option<i64>,
+}
+
+/// The people of a chat, by id.
+#[utoipa::path(get, path = "/api/chats/{id}/participants",
+    params(("id" = i64, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
+    responses((status = 200, body = [ParticipantAnswer]), (status = 401), (status = 403), (status = 404)))]
+pub(super) async fn participants(
+    caller: Caller, request: HttpRequest, id: Path<i64>, query: Query<PageQuery>, services: web::Data<Services>,
+) -> ApiResult {
+    let limit = page::limit(query.0.limit, &services.limits)?;
+    let after = UserId(query.0.cursor.unwrap_or(0));
+    let (people, has_more) = services.participants(caller.0, ChatId(id.0), after, limit).await?;
+    let next = people.last().filter(|_| has_more).map(|(participant, _)| participant.user_id.to_string());
+    page::items(&request, people.into_iter().map(ParticipantAnswer::from).collect(), next)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RoleBody {
+    /// `owner`, `admin`, `member` or `reader`; absent: as a member, or as before.
+    #[schema(value_type = Option<String>)]
+    role: Option<ChatRole>,
+}
+
+/// Adds somebody (201), changes a role (204), or joins a channel oneself.
+#[utoipa::path(put, path = "/api/chats/{id}/participants/{username}", request_body = RoleBody,
+    params(("id" = i64, Path), ("username" = String, Path)),
+    responses((status = 201), (status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
+pub(super) async fn put_participant(
+    caller: Caller, path: Path<(i64, String)>, body: Body<RoleBody>, services: web::Data<Services>,
+) -> ApiResult {
+    let (id, username) = path.0;
+    let existed = services.set_participant(caller.0, ChatId(id), username, body.0.role).await?;
+    Ok(if existed { HttpResponse::NoContent().finish() } else { HttpResponse::Created().finish() })
+}
+
+/// Removes somebody, or leaves.
+#[utoipa::path(delete, path = "/api/chats/{id}/participants/{username}",
+    params(("id" = i64, Path), ("username" = String, Path)),
+    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]
+pub(super) async fn remove_participant(
+    caller: Caller, path: Path<(i64, String)>, services: web::Data<Services>,
+) -> ApiResult {
+    let (id, username) = path.0;
+    services.remove_participant(caller.0, ChatId(id), username).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReadBody {
+    /// How far; absent: everything.
+    read_seq: Option<u64>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct ReadAnswer {
+    read_seq: Seq,
+}
+
+/// Moves the read cursor forward. Backwards is no change.
+#[utoipa::path(post, path = "/api/chats/{id}/read", params(("id" = i64, Path)), request_body = ReadBody,
+    responses((status = 200, body = ReadAnswer), (status = 401), (status = 404), (status = 422)))]
+pub(super) async fn mark_read(
+    caller: Caller, id: Path<i64>, body: Body<ReadBody>, services: web::Data<Services>,
+) -> ApiResult {
+    let seq = page::seq("read_seq", body.0.read_seq)?;
+    let read_seq = services.mark_read(caller.0, ChatId(id.0), seq).await?;
+    Ok(HttpResponse::Ok().json(ReadAnswer { read_seq }))
+}

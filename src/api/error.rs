@@ -1,0 +1,118 @@
+//! Problems: RFC 9457 `application/problem+json`, the same for every error.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+
+use crate::protocol::code::Code;
+use crate::services::{FieldProblem, ServiceError};
+
+/// The media type of RFC 9457 section 3.
+pub(super) const PROBLEM_JSON: &str = "application/problem+json";
+
+/// A service's error on its way to an HTTP client.
+#[derive(Debug, Clone)]
+pub(super) struct ApiError {
+    pub(super) error: ServiceError,
+    /// Where HTTP is finer than the code: 405, 415.
+    status: Option<StatusCode>,
+}
+
+pub(super) type ApiResult = Result<HttpResponse, ApiError>;
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: Code,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldProblem],
+}
+
+impl ApiError {
+    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+        ServiceError::new(Code::BadRequest, detail).into()
+    }
+
+    pub(super) fn with_status(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
+        Self { error: ServiceError::new(code, detail), status: Some(status) }
+    }
+
+    /// For an error response that the framework made: what its status says.
+    pub(super) fn of_status(status: StatusCode) -> Self {
+        let code = match status.as_u16() {
+            401 => Code::Unauthenticated,
+            403 => Code::Forbidden,
+            404 => Code::NotFound,
+            413 => Code::TooLarge,
+            429 => Code::RateLimited,
+            503 => Code::Overloaded,
+            400..=499 => Code::BadRequest,
+            _ => Code::Internal,
+        };
+        let detail = match status {
+            StatusCode::METHOD_NOT_ALLOWED => "the path exists, but not with this method",
+            StatusCode::NOT_FOUND => "there is no such path",
+            _ => status.canonical_reason().unwrap_or("the request failed"),
+        };
+        Self::with_status(status, code, detail)
+    }
+
+    /// The whole response; `request_id` is empty before the request has one.
+    pub(super) fn respond(&self, request_id: &str) -> HttpResponse {
+        let status = self.status_code();
+        let own_title = self.status.and_then(|status| status.canonical_reason());
+        let problem = Problem {
+            r#type: "about:blank",
+            title: own_title.unwrap_or(self.error.code.title()),
+            status: status.as_u16(),
+            detail: &self.error.detail,
+            code: self.error.code,
+            request_id,
+            errors: &self.error.fields,
+        };
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = HttpResponse::build(status);
+        response.insert_header((header::CONTENT_TYPE, PROBLEM_JSON));
+        if let Some(ms) = self.error.retry_after_ms {
+            // RFC 9110 section 10.2.3: whole seconds.
+            response.insert_header((header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000).max(1))));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"NetBit\""));
+        }
+        response.body(body)
+    }
+}
+
+impl From<ServiceError> for ApiError {
+    fn from(error: ServiceError) -> Self {
+        Self { error, status: None }
+    }
+}
+
+impl std::fmt::Display for ApiError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        let own = StatusCode::from_u16(self.error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        self.status.unwrap_or(own)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.respond("")
+    }
+}
+
+/// A path that nobody serves is 404 for everyone.
+pub(super) async fn no_route() -> ApiResult {
+    Err(ApiError::of_status(StatusCode::NOT_FOUND))
+}

@@ -1,0 +1,131 @@
+//! What handlers take: who asks, strict JSON bodies, path ids, query values.
+
+use std::future::{Future, Ready, ready};
+use std::net::IpAddr;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::web::{self, Bytes};
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+use crate::domain::user::Credential;
+use crate::protocol::code::Code;
+use crate::services::{FieldProblem, ServiceError, Services};
+
+/// Whoever sent a valid access token as `Authorization: Bearer` (RFC 6750).
+pub(super) struct Caller(pub(super) Credential);
+
+impl FromRequest for Caller {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(caller(request).map(Self))
+    }
+}
+
+fn caller(request: &HttpRequest) -> Result<Credential, ApiError> {
+    let services = services(request)?;
+    let value = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let (_, token) = token.ok_or_else(ServiceError::unauthenticated)?;
+    Ok(services.credential(token.trim())?)
+}
+
+fn services(request: &HttpRequest) -> Result<&web::Data<Services>, ApiError> {
+    let services = request.app_data::<web::Data<Services>>();
+    services.ok_or_else(|| ServiceError::new(Code::Internal, "the server is not wired").into())
+}
+
+/// The address at the other end of the socket. `X-Forwarded-For` is never believed.
+pub(super) struct Peer(pub(super) IpAddr);
+
+impl FromRequest for Peer {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let peer = request.peer_addr().map(|address| Self(address.ip()));
+        ready(peer.ok_or_else(|| ApiError::bad_request("the connection has no address")))
+    }
+}
+
+/// A JSON body: at most `limits.body_bytes`, unknown fields refused.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let json = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            let essence = json.map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+            if essence.as_deref() != Some("application/json") {
+                let detail = "send the body as JSON, with Content-Type: application/json";
+                return Err(ApiError::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadRequest, detail));
+            }
+            let max = services(&request)?.limits.body_bytes;
+            let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+            let too_large = || ServiceError::new(Code::TooLarge, format!("the body is larger than {max} bytes"));
+            if announced.and_then(|value| value.parse::<usize>().ok()).is_some_and(|length| length > max) {
+                return Err(too_large().into());
+            }
+            let mut bytes = Vec::new();
+            while let Some(chunk) = payload.next().await {
+                let chunk: Bytes = chunk.map_err(|error| ApiError::bad_request(format!("the body broke off: {error}")))?;
+                if bytes.len() + chunk.len() > max {
+                    return Err(too_large().into());
+                }
+                bytes.extend_from_slice(&chunk);
+            }
+            serde_json::from_slice(&bytes).map(Self).map_err(|error| json_error(&error))
+        })
+    }
+}
+
+/// Bad syntax is 400, a bad shape 422.
+fn json_error(error: &serde_json::Error) -> ApiError {
+    match error.classify() {
+        serde_json::error::Category::Data => {
+            let problem = FieldProblem { field: "body", problem: error.to_string() };
+            ServiceError { fields: vec![problem], ..ServiceError::new(Code::Validation, error.to_string()) }.into()
+        }
+        _ => ApiError::bad_request(format!("the body is not JSON: {error}")),
+    }
+}
+
+/// Values of the query string.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Query<T> {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let parsed = web::Query::<T>::from_query(request.query_string());
+        ready(parsed.map(|query| Self(query.into_inner())).map_err(|error| ApiError::bad_request(error.to_string())))
+    }
+}
+
+/// Segments of the path. One that cannot be an id names nothing: 404.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Path<T> {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        // A stranger learns nothing of what is missing: 401 comes first wherever credentials are needed, because the
+        // handlers name `Caller` first.
+        let segments = web::Path::<T>::from_request(request, payload).into_inner();
+        let missing = |_| ApiError::of_status(StatusCode::NOT_FOUND);
+        ready(segments.map(|path| Self(path.into_inner())).map_err(missing))
+    }
+}

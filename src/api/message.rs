@@ -1,0 +1,133 @@
+//! Messages and events of a chat.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+
+use super::error::{ApiError, ApiResult};
+use super::extract::{Body, Caller, Path, Query};
+use super::page;
+use crate::actors::cache::{Page, Range};
+use crate::domain::event::Change;
+use crate::domain::ids::{ChatId, MessageId};
+use crate::domain::message::{ClientId, Message};
+use crate::domain::metadata::Metadata;
+use crate::protocol::view::EventView;
+use crate::services::Services;
+use crate::services::messages::parse_message;
+
+#[derive(Deserialize)]
+pub(super) struct RangeQuery {
+    before_seq: Option<u64>,
+    after_seq: Option<u64>,
+    limit: Option<i64>,
+}
+
+impl RangeQuery {
+    fn range(&self, services: &Services, messages_only: bool) -> Result<Range, ApiError> {
+        Ok(Range {
+            before: page::seq("before_seq", self.before_seq)?,
+            after: page::seq("after_seq", self.after_seq)?,
+            limit: page::limit(self.limit, &services.limits)?,
+            messages_only,
+        })
+    }
+}
+
+/// A page in ascending seq.
+#[derive(Serialize)]
+struct PageAnswer<T> {
+    items: Vec<T>,
+    has_more: bool,
+}
+
+/// Where the page goes on: further back, unless the client is going forward.
+fn next_link(request: &HttpRequest, range: &Range, page: &Page) -> Option<String> {
+    let edge = if range.after.is_some() { page.events.last() } else { page.events.first() };
+    let (edge, name) = (edge.filter(|_| page.has_more)?, if range.after.is_some() { "after_seq" } else { "before_seq" });
+    Some(page::link(request, &[(name, &edge.seq.to_string())], &[name]))
+}
+
+/// Messages: the latest, those before, or those after a seq.
+#[utoipa::path(get, path = "/api/chats/{id}/messages",
+    params(("id" = i64, Path), ("before_seq" = Option<u64>, Query), ("after_seq" = Option<u64>, Query), ("limit" = Option<i64>, Query)),
+    responses((status = 200), (status = 400), (status = 401), (status = 403), (status = 404)))]
+pub(super) async fn list(
+    caller: Caller, request: HttpRequest, id: Path<i64>, query: Query<RangeQuery>, services: web::Data<Services>,
+) -> ApiResult {
+    let range = query.0.range(&services, true)?;
+    let found = services.events(caller.0, ChatId(id.0), range.clone()).await?;
+    let items: Vec<&Message> = found
+        .events
+        .iter()
+        .filter_map(|event| match &event.change {
+            Change::Message(message) => Some(&**message),
+            _ => None,
+        })
+        .collect();
+    page::read(&request, &PageAnswer { items, has_more: found.has_more }, next_link(&request, &range, &found))
+}
+
+/// Every event of a chat, messages included.
+#[utoipa::path(get, path = "/api/chats/{id}/events",
+    params(("id" = i64, Path), ("before_seq" = Option<u64>, Query), ("after_seq" = Option<u64>, Query), ("limit" = Option<i64>, Query)),
+    responses((status = 200), (status = 400), (status = 401), (status = 403), (status = 404)))]
+pub(super) async fn events(
+    caller: Caller, request: HttpRequest, id: Path<i64>, query: Query<RangeQuery>, services: web::Data<Services>,
+) -> ApiResult {
+    let range = query.0.range(&services, false)?;
+    let found = services.events(caller.0, ChatId(id.0), range.clone()).await?;
+    let items: Vec<_> = found.events.iter().map(|event| EventView::listed(event)).collect();
+    page::read(&request, &PageAnswer { items, has_more: found.has_more }, next_link(&request, &range, &found))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MessageBody {
+    /// 1 to 16384 bytes.
+    content: String,
+    /// A UUID that names this message for ever; a retry with it is the same message.
+    #[schema(value_type = Option<String>)]
+    client_id: Option<ClientId>,
+    #[schema(value_type = Option<i64>)]
+    reply_to: Option<MessageId>,
+    /// At most 4096 bytes of JSON.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Metadata>,
+}
+
+/// Says something: 201, or 200 when this `client_id` was seen before.
+#[utoipa::path(post, path = "/api/chats/{id}/messages", params(("id" = i64, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = MessageBody,
+    responses((status = 201), (status = 200), (status = 401), (status = 403), (status = 404), (status = 413), (status = 422), (status = 429)))]
+pub(super) async fn post(
+    caller: Caller, request: HttpRequest, id: Path<i64>, body: Body<MessageBody>, services: web::Data<Services>,
+) -> ApiResult {
+    let MessageBody { content, client_id, reply_to, metadata } = body.0;
+    let key = idempotency_key(&request)?;
+    if let (Some(key), Some(client_id)) = (key, client_id)
+        && key != client_id
+    {
+        return Err(ApiError::bad_request("Idempotency-Key and client_id are different"));
+    }
+    let message = parse_message(key.or(client_id), content, reply_to, metadata).map_err(crate::services::ServiceError::from)?;
+    let appended = services.post_message(caller.0, ChatId(id.0), message).await?;
+    let mut response = if appended.duplicate { HttpResponse::Ok() } else { HttpResponse::Created() };
+    Ok(response.json(&*appended.message))
+}
+
+/// The key as a `client_id`: a UUID is itself, any other text the first 16 bytes of its SHA-256.
+fn idempotency_key(request: &HttpRequest) -> Result<Option<ClientId>, ApiError> {
+    let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text.is_empty() || text.len() > 255 {
+        return Err(ApiError::bad_request("Idempotency-Key must be 1 to 255 printable characters"));
+    }
+    Ok(Some(ClientId::parse(text).unwrap_or_else(|_| {
+        let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+        let mut id = [0; 16];
+        id.copy_from_slice(digest.split_at(16).0);
+        ClientId(id)
+    })))
+}

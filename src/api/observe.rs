@@ -1,0 +1,94 @@
+//! Around every request: its id, one log line, security headers, and problems for errors the framework made.
+
+use std::time::Instant;
+
+use actix_web::Error;
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use tracing::{error, info};
+
+use super::error::{ApiError, PROBLEM_JSON};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// A client's own request id is taken up to this length.
+const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// A header of ours is worth keeping only if it is short and plain.
+fn request_id(headers: &HeaderMap) -> String {
+    let given = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok());
+    let plain = |text: &&str| {
+        !text.is_empty()
+            && text.len() <= REQUEST_ID_BYTES_MAX
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    };
+    given.filter(plain).map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
+}
+
+pub async fn observe<B: MessageBody + 'static>(
+    request: ServiceRequest, next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let begun = Instant::now();
+    let id = request_id(request.headers());
+    let (method, route) = (request.method().clone(), request.match_pattern());
+    // The path as it was asked for; queries may hold what does not belong into logs.
+    let path = request.path().to_owned();
+    // Handlers' errors are responses by now; only another middleware could make this fail.
+    let response = next.call(request).await?.map_into_left_body();
+    let mut response = into_problem(response, &id);
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    secure(headers);
+    let status = response.status();
+    let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let route = route.unwrap_or_default();
+    if status.is_server_error() {
+        error!(request_id = id, %method, path, route, status = status.as_u16(), duration_ms, "{method} {path} {status}");
+    } else {
+        info!(request_id = id, %method, path, route, status = status.as_u16(), duration_ms, "{method} {path} {status}");
+    }
+    Ok(response)
+}
+
+/// Gives an error response its problem body, with the request's id.
+fn into_problem<B: MessageBody + 'static>(
+    response: ServiceResponse<EitherBody<B>>, id: &str,
+) -> ServiceResponse<EitherBody<B>> {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let own = response.response().error().and_then(|error| error.as_error::<ApiError>().cloned());
+    let ready = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == PROBLEM_JSON.as_bytes());
+    let error = match own {
+        Some(error) => error,
+        None if ready => return response,
+        None => ApiError::of_status(status),
+    };
+    let allow = response.headers().get(header::ALLOW).cloned();
+    let mut problem = error.respond(id);
+    if let Some(allow) = allow {
+        problem.headers_mut().insert(header::ALLOW, allow);
+    }
+    response.into_response(problem).map_into_right_body()
+}
+
+/// Nothing of ours is a page, is framed, cached by proxies, or guessed at.
+fn secure(headers: &mut HeaderMap) {
+    let fixed = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}

@@ -1,0 +1,65 @@
+//! Pages: limits, cursors, `Link` and `ETag`.
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::error::{ApiError, ApiResult};
+use crate::core::limits::Limits;
+use crate::protocol::code::Code;
+use crate::services::ServiceError;
+
+/// How many items a client wants: 1 to `limits.page_max`, or the default.
+pub(super) fn limit(asked: Option<i64>, limits: &Limits) -> Result<usize, ApiError> {
+    let Some(asked) = asked else { return Ok(limits.page_default) };
+    let fits = usize::try_from(asked).ok().filter(|asked| (1..=limits.page_max).contains(asked));
+    fits.ok_or_else(|| ApiError::bad_request(format!("limit must be 1 to {}", limits.page_max)))
+}
+
+/// A seq in a query string: 0 to 2^53.
+pub(super) fn seq(name: &str, asked: Option<u64>) -> Result<Option<i64>, ApiError> {
+    let parsed = asked.map(|value| crate::protocol::packet::seq(value).ok_or(value)).transpose();
+    parsed.map_err(|value| ApiError::bad_request(format!("{name} must be 0 to 2^53, not {value}")))
+}
+
+/// A list, and where it goes on.
+#[derive(Serialize)]
+pub(super) struct Items<T> {
+    pub(super) items: Vec<T>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<String>,
+}
+
+/// A page of a list; `next` also goes out as `Link: rel="next"` (RFC 8288).
+pub(super) fn items<T: Serialize>(request: &HttpRequest, items: Vec<T>, next: Option<String>) -> ApiResult {
+    let link = next.as_ref().map(|cursor| link(request, &[("cursor", cursor)], &["cursor"]));
+    read(request, &Items { items, next }, link)
+}
+
+/// The same request with other cursors.
+pub(super) fn link(request: &HttpRequest, set: &[(&str, &str)], replaced: &[&str]) -> String {
+    let kept = request.query_string().split('&').filter(|pair| {
+        let name = pair.split('=').next().unwrap_or_default();
+        !pair.is_empty() && !replaced.contains(&name)
+    });
+    let query: Vec<_> = kept.map(str::to_owned).chain(set.iter().map(|(name, value)| format!("{name}={value}"))).collect();
+    format!("<{}?{}>; rel=\"next\"", request.path(), query.join("&"))
+}
+
+/// 200 with an `ETag` over the body, or 304 if the client has it already (RFC 9110 section 13.1.2).
+pub(super) fn read<T: Serialize>(request: &HttpRequest, body: &T, link: Option<String>) -> ApiResult {
+    let body = serde_json::to_vec(body)
+        .map_err(|error| ServiceError::new(Code::Internal, format!("the answer could not be written: {error}")))?;
+    let digest = Sha256::digest(&body);
+    let tag: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    let tag = format!("\"{tag}\"");
+    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let fresh = known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag));
+    let mut response = if fresh { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response.insert_header((header::ETAG, tag)).insert_header((header::CACHE_CONTROL, "private, no-cache"));
+    if let Some(link) = link {
+        response.insert_header((header::LINK, link));
+    }
+    Ok(if fresh { response.finish() } else { response.content_type("application/json").body(body) })
+}

@@ -1,0 +1,218 @@
+//! Accounts: register, log in and out, refresh, and look after oneself.
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+use super::error::ApiResult;
+use super::extract::{Body, Caller, Path, Peer};
+use super::page;
+use crate::core::config::Secret;
+use crate::domain::ids::UserId;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::user::User;
+use crate::services::accounts::{Grant, Registration};
+use crate::services::Services;
+
+/// A user as others see them.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PublicUser {
+    #[schema(value_type = i64)]
+    id: UserId,
+    username: String,
+    display_name: String,
+    #[schema(value_type = String)]
+    created_at: Timestamp,
+}
+
+/// A user as they see themselves.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct OwnUser {
+    #[schema(value_type = i64)]
+    id: UserId,
+    username: String,
+    display_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<String>,
+    is_admin: bool,
+    #[schema(value_type = String)]
+    created_at: Timestamp,
+}
+
+impl From<&User> for PublicUser {
+    fn from(user: &User) -> Self {
+        Self {
+            id: user.id,
+            username: user.username.clone(),
+            display_name: user.display_name.clone(),
+            created_at: user.created_at,
+        }
+    }
+}
+
+impl From<Arc<User>> for OwnUser {
+    fn from(user: Arc<User>) -> Self {
+        Self {
+            id: user.id,
+            username: user.username.clone(),
+            display_name: user.display_name.clone(),
+            email: user.email.clone(),
+            is_admin: user.is_admin,
+            created_at: user.created_at,
+        }
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegisterBody {
+    username: String,
+    /// 8 to 1024 bytes.
+    #[schema(value_type = String)]
+    password: Secret,
+    email: Option<String>,
+    display_name: Option<String>,
+}
+
+/// Makes an account. The first one administers the server.
+#[utoipa::path(post, path = "/api/users/register", request_body = RegisterBody,
+    responses((status = 201, body = OwnUser), (status = 403), (status = 409), (status = 422), (status = 429)))]
+pub(super) async fn register(peer: Peer, body: Body<RegisterBody>, services: web::Data<Services>) -> ApiResult {
+    let RegisterBody { username, password, email, display_name } = body.0;
+    let new = Registration { username, password: password.expose().to_owned(), email, display_name };
+    let user = services.register(peer.0, new).await?;
+    Ok(HttpResponse::Created().json(OwnUser::from(user)))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LoginBody {
+    username: String,
+    #[schema(value_type = String)]
+    password: Secret,
+}
+
+/// Tokens: `token` goes with every request, `refresh_token` is exchanged for new ones.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TokenAnswer {
+    token: String,
+    token_type: &'static str,
+    /// Seconds until `token` expires.
+    expires_in: i64,
+    refresh_token: String,
+    user: OwnUser,
+}
+
+impl From<Grant> for TokenAnswer {
+    fn from(grant: Grant) -> Self {
+        Self {
+            token: grant.token,
+            token_type: "Bearer",
+            expires_in: grant.expires_in,
+            refresh_token: grant.refresh_token,
+            user: grant.user.into(),
+        }
+    }
+}
+
+/// Opens a login session.
+#[utoipa::path(post, path = "/api/users/login", request_body = LoginBody,
+    responses((status = 200, body = TokenAnswer), (status = 401), (status = 422), (status = 429)))]
+pub(super) async fn login(body: Body<LoginBody>, services: web::Data<Services>) -> ApiResult {
+    let LoginBody { username, password } = body.0;
+    let grant = services.login(username, password.expose().to_owned()).await?;
+    Ok(HttpResponse::Ok().json(TokenAnswer::from(grant)))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RefreshBody {
+    #[schema(value_type = String)]
+    refresh_token: Secret,
+}
+
+/// Exchanges a refresh token for a new pair.
+#[utoipa::path(post, path = "/api/users/refresh", request_body = RefreshBody,
+    responses((status = 200, body = TokenAnswer), (status = 401)))]
+pub(super) async fn refresh(body: Body<RefreshBody>, services: web::Data<Services>) -> ApiResult {
+    let grant = services.refresh(body.0.refresh_token.expose()).await?;
+    Ok(HttpResponse::Ok().json(TokenAnswer::from(grant)))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogoutBody {
+    /// Every login of the user, not only this one.
+    #[serde(default)]
+    all: bool,
+}
+
+/// Ends this login session, or all of them.
+#[utoipa::path(post, path = "/api/users/logout", request_body = LogoutBody, responses((status = 204), (status = 401)))]
+pub(super) async fn logout(caller: Caller, body: Body<LogoutBody>, services: web::Data<Services>) -> ApiResult {
+    services.logout(caller.0, body.0.all).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Oneself.
+#[utoipa::path(get, path = "/api/users/me", responses((status = 200, body = OwnUser), (status = 401)))]
+pub(super) async fn me(caller: Caller, request: HttpRequest, services: web::Data<Services>) -> ApiResult {
+    page::read(&request, &OwnUser::from(services.me(caller.0).await?), None)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProfileBody {
+    display_name: Option<String>,
+    /// `null` removes it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    email: Option<Option<String>>,
+}
+
+/// Tells `null` from absent.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// Changes display name and email.
+#[utoipa::path(patch, path = "/api/users/me", request_body = ProfileBody,
+    responses((status = 200, body = OwnUser), (status = 401), (status = 422)))]
+pub(super) async fn update_me(caller: Caller, body: Body<ProfileBody>, services: web::Data<Services>) -> ApiResult {
+    let ProfileBody { display_name, email } = body.0;
+    let user = services.update_profile(caller.0, display_name, email).await?;
+    Ok(HttpResponse::Ok().json(OwnUser::from(user)))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PasswordBody {
+    #[schema(value_type = String)]
+    current_password: Secret,
+    #[schema(value_type = String)]
+    new_password: Secret,
+}
+
+/// Changes the password; every login of the user ends.
+#[utoipa::path(post, path = "/api/users/me/password", request_body = PasswordBody,
+    responses((status = 204), (status = 401), (status = 403), (status = 422)))]
+pub(super) async fn change_password(
+    caller: Caller, body: Body<PasswordBody>, services: web::Data<Services>,
+) -> ApiResult {
+    let PasswordBody { current_password, new_password } = body.0;
+    let (current, new) = (current_password.expose().to_owned(), new_password.expose().to_owned());
+    services.change_password(caller.0, current, new).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Somebody else.
+#[utoipa::path(get, path = "/api/users/{username}", params(("username" = String, Path)),
+    responses((status = 200, body = PublicUser), (status = 401), (status = 404)))]
+pub(super) async fn by_name(
+    caller: Caller, request: HttpRequest, username: Path<String>, services: web::Data<Services>,
+) -> ApiResult {
+    let user = services.person(caller.0, username.0).await?;
+    page::read(&request, &PublicUser::from(&*user), None)
+}

@@ -1,0 +1,113 @@
+//! The command line: one file per command. `netbit` alone serves.
+#![allow(clippy::print_stdout, reason = "a command speaks to the person who typed it")]
+
+mod chat;
+mod config;
+mod seed;
+mod serve;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::core::config::{Loaded, Overrides, environment, load};
+
+/// `EX_CONFIG` and `EX_SOFTWARE` of sysexits.h.
+const EXIT_CONFIG: u8 = 78;
+
+/// Git hosting and chat for a team, in one binary.
+#[derive(Parser)]
+#[command(name = "netbit", version, about, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server (the default).
+    Serve(ServerFlags),
+    /// Print the effective configuration as a netbit.toml, without secrets.
+    Config(ServerFlags),
+    /// Fill a database with users, chats and messages, for trials and measurements.
+    Seed(seed::SeedArguments),
+    /// Chat from this terminal.
+    Chat(chat::ChatArguments),
+}
+
+/// Flags beat the environment (NETBIT_…), which beats netbit.toml, which beats the defaults.
+#[derive(Args, Clone, Default)]
+pub struct ServerFlags {
+    /// Read this file instead of ./netbit.toml.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where everything durable lives.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Address of the HTTP API; port 0 takes a free one.
+    #[arg(long, value_name = "IP:PORT")]
+    http_listen: Option<SocketAddr>,
+    /// Address of the TCP chat sessions.
+    #[arg(long, value_name = "IP:PORT")]
+    tcp_listen: Option<SocketAddr>,
+    /// Address of the UDP presence socket (not bound yet by this version).
+    #[arg(long, value_name = "IP:PORT")]
+    udp_listen: Option<SocketAddr>,
+    /// Address of the operations listener.
+    #[arg(long, value_name = "IP:PORT")]
+    ops_listen: Option<SocketAddr>,
+}
+
+impl ServerFlags {
+    fn overrides(&self) -> Overrides {
+        let address = |key, flag: Option<SocketAddr>| flag.map(|value| (key, value.to_string()));
+        let values = [
+            self.data_dir.as_ref().map(|dir| ("data_dir", dir.display().to_string())),
+            address("http.listen", self.http_listen),
+            address("tcp.listen", self.tcp_listen),
+            address("udp.listen", self.udp_listen),
+            address("ops.listen", self.ops_listen),
+        ];
+        Overrides { file: self.config.clone(), values: values.into_iter().flatten().collect() }
+    }
+
+    /// The configuration in force; mistakes are printed, one a line.
+    fn load(&self) -> Result<Loaded, ExitCode> {
+        load(&self.overrides(), &environment()).map_err(|mistakes| {
+            for mistake in mistakes {
+                eprintln!("netbit: {mistake}");
+            }
+            ExitCode::from(EXIT_CONFIG)
+        })
+    }
+}
+
+/// Runs the command line and answers the process's exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let outcome = match arguments.command {
+        None => serve::run(&arguments.server),
+        Some(Command::Serve(flags)) => serve::run(&flags),
+        Some(Command::Config(flags)) => config::run(&flags),
+        Some(Command::Seed(arguments)) => seed::run(&arguments),
+        Some(Command::Chat(arguments)) => chat::run(&arguments),
+    };
+    outcome.unwrap_or_else(|code| code)
+}
+
+/// Says what went wrong, with its causes, and fails.
+fn complain(error: &anyhow::Error) -> ExitCode {
+    eprintln!("netbit: {error:#}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,177 @@
+//! `netbit seed`: a database full of people and talk, for trials and measurements.
+//!
+//! Users `u0`…, groups `r0`… whose members are the first users, and messages spread over the chats in turn, all through
+//! the same write commands as the server's. Takes the data lock: no server may run on the directory meanwhile.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+
+use super::complain;
+use crate::actors::writer::commands::{AppendMessage, CreateChat, NewChat, RegisterUser, SetParticipant, StartLogin};
+use crate::actors::writer::{Command, CommandError, Job, Ledger, Pending};
+use crate::core::actor::Reply;
+use crate::core::auth::{password, token};
+use crate::core::config::Synchronous;
+use crate::core::data_dir::DataDir;
+use crate::core::database;
+use crate::core::limits::Limits;
+use crate::domain::ids::{ChatId, UserId};
+use crate::domain::message::{ClientId, Content, NewMessage};
+use crate::domain::user::{Credential, Username, check_password};
+use crate::storage::queries::meta;
+
+/// Commands in one transaction.
+const BATCH: usize = 512;
+/// The log is moved into the database after so many batches.
+const CHECKPOINT_EVERY: usize = 64;
+
+#[derive(Args)]
+pub(super) struct SeedArguments {
+    /// The data directory; made if need be.
+    #[arg(long, value_name = "DIR", default_value = "./data")]
+    data_dir: PathBuf,
+    /// How many users (u0, u1, …).
+    #[arg(long, default_value_t = 50)]
+    users: usize,
+    /// How many groups (r0, r1, …).
+    #[arg(long, default_value_t = 10)]
+    chats: usize,
+    /// How many people in each group: the first users.
+    #[arg(long, default_value_t = 10)]
+    members: usize,
+    /// How many messages in all.
+    #[arg(long, default_value_t = 1000)]
+    messages: usize,
+    /// The password of every user.
+    #[arg(long)]
+    password: String,
+}
+
+pub(super) fn run(arguments: &SeedArguments) -> Result<ExitCode, ExitCode> {
+    seed(arguments).map(|()| ExitCode::SUCCESS).map_err(|error| complain(&error))
+}
+
+fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    check_password(&arguments.password).context("--password")?;
+    ensure!(arguments.members <= arguments.users, "--members must not be more than --users");
+    ensure!(arguments.chats == 0 || arguments.members > 0, "--members must be at least 1");
+    ensure!(arguments.messages == 0 || arguments.chats > 0, "--messages need --chats");
+    let data_dir = DataDir::open(&arguments.data_dir)?;
+    data_dir.secret(None)?;
+    let path = data_dir.database();
+    let mut db = database::open_writer(&path, Synchronous::Full)?;
+    database::migrate(&mut db, &path)?;
+    if meta::get(&mut db, meta::EPOCH)?.is_none() {
+        meta::set(&mut db, meta::EPOCH, i64::from(rand::random::<u32>()) + 1)?;
+    }
+    let limits = Limits {
+        rates: false,
+        batch_ms: u64::MAX,
+        chats_per_user: usize::MAX,
+        participants_per_chat: usize::MAX,
+        ..Limits::default()
+    };
+    let mut seeder = Seeder { ledger: Ledger::new(db, limits)?, batches: 0 };
+
+    let password_hash = password::hash_now(&arguments.password)?;
+    let users = seeder.run((0..arguments.users).map(|n| {
+        let name = format!("u{n}");
+        let username = Username::parse(&name)?;
+        let password_hash = password_hash.clone();
+        Ok(RegisterUser { username, display_name: name, email: None, password_hash, open: true })
+    }))?;
+    println!("{} users", users.len());
+
+    let logins = seeder.run(users.iter().take(arguments.members.max(1)).map(|user| {
+        let refresh_hash = token::hash_of(&token::fresh_refresh_token());
+        Ok(StartLogin { user: user.id, token_version: user.token_version, refresh_hash })
+    }))?;
+    let people: Vec<_> = users
+        .iter()
+        .zip(logins)
+        .map(|(user, login)| Credential { user: user.id, login, token_version: user.token_version })
+        .collect();
+
+    let chats = seeder.make_chats(arguments, &people)?;
+    println!("{} chats of {} people", chats.len(), arguments.members);
+
+    let mut written = 0;
+    while written < arguments.messages {
+        let count = BATCH.min(arguments.messages - written);
+        let messages = (written..written + count).map(|n| {
+            let chat = *chats.get(n % chats.len()).context("no chat")?;
+            let who = *people.get(n / chats.len() % people.len()).context("no sender")?;
+            let content = Content::parse(sentence(n)).map_err(|_| anyhow::anyhow!("bad content"))?;
+            let message = NewMessage { client_id: ClientId::fresh(), content, reply_to: None, metadata: None };
+            Ok(AppendMessage { who, chat, message, within_rate: Ok(()) })
+        });
+        written += seeder.run(messages)?.len();
+        if written % (BATCH * 200) < BATCH {
+            println!("{written} messages");
+        }
+    }
+    println!("{written} messages in {:.1} s", begun.elapsed().as_secs_f64());
+    Ok(())
+}
+
+struct Seeder {
+    ledger: Ledger,
+    batches: usize,
+}
+
+impl Seeder {
+    /// Runs commands in batches; the first that fails ends it all.
+    fn run<C: Command>(
+        &mut self, commands: impl Iterator<Item = anyhow::Result<C>>,
+    ) -> anyhow::Result<Vec<C::Output>> {
+        let (mut outputs, mut commands) = (Vec::new(), commands.peekable());
+        while commands.peek().is_some() {
+            let (mut jobs, mut answers) = (Vec::<Box<dyn Job>>::new(), Vec::new());
+            for command in commands.by_ref().take(BATCH) {
+                let (reply, answer) = Reply::<C::Output, CommandError>::channel();
+                jobs.push(Box::new(Pending::new(command?, None, reply)));
+                answers.push(answer);
+            }
+            self.ledger.run(jobs).answer();
+            for mut answer in answers {
+                outputs.push(answer.try_recv().context("a command was not answered")??);
+            }
+            self.batches += 1;
+            if self.batches.is_multiple_of(CHECKPOINT_EVERY) {
+                database::checkpoint_truncate(self.ledger.connection())?;
+            }
+        }
+        Ok(outputs)
+    }
+
+    fn make_chats(&mut self, arguments: &SeedArguments, people: &[Credential]) -> anyhow::Result<Vec<ChatId>> {
+        let Some((owner, others)) = people.split_first() else { bail!("there is nobody to own a chat") };
+        let at_once = Limits::default().create_participants;
+        let first: Vec<UserId> = others.iter().take(at_once).map(|who| who.user).collect();
+        let made = self.run((0..arguments.chats).map(|n| {
+            let chat = NewChat::Group { name: format!("r{n}"), participants: first.clone() };
+            Ok(CreateChat { who: *owner, chat })
+        }))?;
+        let chats: Vec<_> = made.into_iter().map(|(chat, _)| chat).collect();
+        for chat in &chats {
+            self.run(others.iter().skip(at_once).map(|who| {
+                Ok(SetParticipant { who: *owner, chat: *chat, user: who.user, role: None })
+            }))?;
+        }
+        Ok(chats)
+    }
+}
+
+/// Some 200 bytes that differ from message to message.
+fn sentence(n: usize) -> String {
+    format!(
+        "message {n}: the quick brown fox jumps over the lazy dog and finds that message {} was about something else \
+         altogether, which is why everybody reads on to the very end of it",
+        n / 2
+    )
+}

@@ -1,0 +1,86 @@
+//! `netbit serve`: the server, from configuration to the last checkpoint.
+
+use std::process::ExitCode;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+
+use super::{ServerFlags, complain};
+use crate::app::RunningApp;
+use crate::core::config::Loaded;
+use crate::core::telemetry;
+
+pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
+    let Loaded { config, unknown_variables } = flags.load()?;
+    telemetry::install(&config.log);
+    for variable in unknown_variables {
+        warn!(variable, "the variable {variable} is no setting and is ignored");
+    }
+    raise_file_limit();
+    let code = actix_web::rt::System::new().block_on(async move {
+        let mut signals = Signals::new()?;
+        let app = RunningApp::start(config).await?;
+        greet(&app);
+        let code = tokio::select! {
+            name = signals.next() => {
+                info!(signal = name, "stopping");
+                0
+            }
+            code = app.failed() => code,
+        };
+        if code != 0 {
+            error!(code, "the server cannot go on");
+            // State or disk cannot be trusted: what was not acknowledged stays so, and a restart loads what is durable.
+            std::process::exit(code);
+        }
+        let stopped = tokio::select! {
+            stopped = app.shutdown() => stopped,
+            name = signals.next() => {
+                warn!(signal = name, "a second signal: stopping at once");
+                std::process::exit(1);
+            }
+        };
+        info!(differences = stopped.differences, "stopped");
+        anyhow::Ok(ExitCode::SUCCESS)
+    });
+    code.map_err(|error: anyhow::Error| complain(&error))
+}
+
+/// Three lines for whoever just started it.
+fn greet(app: &RunningApp) {
+    let addresses = &app.addresses;
+    println!("NetBit is ready. Register: curl --json '{{\"username\":\"you\",\"password\":\"correct horse\"}}' http://{}/api/users/register", addresses.http);
+    println!("Chat sessions: tcp://{} (netbit chat --server http://{} --user you)", addresses.tcp, addresses.http);
+    println!("Documentation: README.md, docs/PROTOCOL.md, docs/OPERATIONS.md; operations: http://{}/readyz", addresses.ops);
+    info!(http = %addresses.http, tcp = %addresses.tcp, ops = %addresses.ops, "ready");
+}
+
+/// Each session is a file descriptor: take as many as the system allows.
+fn raise_file_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return;
+    }
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        warn!(%error, ?current, "the limit of open files could not be raised");
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

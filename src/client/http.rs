@@ -1,0 +1,166 @@
+//! The REST client.
+
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::domain::ids::{ChatId, UserId};
+use crate::domain::message::Message;
+
+/// No answer may take longer than this.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    #[error("cannot reach the server: {0}")]
+    Unreachable(#[from] reqwest::Error),
+    #[error("the server answered {status}: {detail}")]
+    Refused { status: u16, code: String, detail: String },
+    #[error("the server's answer is not understood: {0}")]
+    Shape(String),
+}
+
+/// A status and a JSON body (`null` when there is none).
+#[derive(Debug, Clone)]
+pub struct HttpAnswer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+impl HttpAnswer {
+    /// The problem's code, or an empty text.
+    pub fn code(&self) -> &str {
+        self.body.get("code").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    fn success(self) -> Result<Value, HttpError> {
+        if self.status < 400 {
+            return Ok(self.body);
+        }
+        let text = |key: &str| self.body.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Err(HttpError::Refused { status: self.status, code: text("code"), detail: text("detail") })
+    }
+}
+
+/// What a login gave.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Account {
+    pub token: String,
+    pub refresh_token: String,
+    pub user: AccountUser,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct AccountUser {
+    pub id: UserId,
+    pub username: String,
+}
+
+/// Talks to one server, as one user once a token is set. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct HttpClient {
+    base: String,
+    token: Option<String>,
+    inner: reqwest::Client,
+}
+
+impl HttpClient {
+    /// `base` is like `http://127.0.0.1:8080`.
+    pub fn new(base: impl Into<String>) -> Result<Self, HttpError> {
+        let inner = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
+        Ok(Self { base: base.into().trim_end_matches('/').to_owned(), token: None, inner })
+    }
+
+    #[must_use]
+    pub fn with_token(&self, token: impl Into<String>) -> Self {
+        Self { token: Some(token.into()), ..self.clone() }
+    }
+
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// Any request; an error status is an answer like others.
+    pub async fn send(
+        &self, method: Method, path: &str, body: Option<&Value>, headers: &[(&str, &str)],
+    ) -> Result<HttpAnswer, HttpError> {
+        let mut request = self.inner.request(method, format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let bytes = response.bytes().await?;
+        let body = if bytes.is_empty() || status == StatusCode::NOT_MODIFIED.as_u16() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes).map_err(|error| HttpError::Shape(error.to_string()))?
+        };
+        Ok(HttpAnswer { status, headers, body })
+    }
+
+    pub async fn get(&self, path: &str) -> Result<HttpAnswer, HttpError> {
+        self.send(Method::GET, path, None, &[]).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Result<HttpAnswer, HttpError> {
+        self.send(Method::POST, path, Some(body), &[]).await
+    }
+
+    pub async fn server(&self) -> Result<Value, HttpError> {
+        self.get("/api/server").await?.success()
+    }
+
+    pub async fn register(&self, username: &str, password: &str) -> Result<(), HttpError> {
+        let body = json!({"username": username, "password": password});
+        self.post("/api/users/register", &body).await?.success().map(drop)
+    }
+
+    pub async fn login(&self, username: &str, password: &str) -> Result<Account, HttpError> {
+        let body = json!({"username": username, "password": password});
+        parse(self.post("/api/users/login", &body).await?.success()?)
+    }
+
+    pub async fn refresh(&self, refresh_token: &str) -> Result<Account, HttpError> {
+        parse(self.post("/api/users/refresh", &json!({"refresh_token": refresh_token})).await?.success()?)
+    }
+
+    /// Creates a group and answers its id.
+    pub async fn create_group(&self, name: &str, participants: &[&str]) -> Result<ChatId, HttpError> {
+        self.create_chat(&json!({"kind": "group", "name": name, "participants": participants})).await
+    }
+
+    pub async fn create_chat(&self, body: &Value) -> Result<ChatId, HttpError> {
+        let chat = self.post("/api/chats", body).await?.success()?;
+        parse(chat.get("id").cloned().unwrap_or_default())
+    }
+
+    pub async fn post_message(&self, chat: ChatId, content: &str) -> Result<Message, HttpError> {
+        let path = format!("/api/chats/{chat}/messages");
+        parse(self.post(&path, &json!({"content": content})).await?.success()?)
+    }
+
+    /// The messages of a page; `query` is like `?before_seq=7&limit=10`, or empty.
+    pub async fn messages(&self, chat: ChatId, query: &str) -> Result<(Vec<Message>, bool), HttpError> {
+        let page = self.get(&format!("/api/chats/{chat}/messages{query}")).await?.success()?;
+        let has_more = page.get("has_more").and_then(Value::as_bool).unwrap_or(false);
+        Ok((parse(page.get("items").cloned().unwrap_or_default())?, has_more))
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, HttpError> {
+    serde_json::from_value(value).map_err(|error| HttpError::Shape(error.to_string()))
+}

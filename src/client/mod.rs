@@ -1,0 +1,10 @@
+//! A typed client of the server's own protocols.
+//!
+//! The terminal client, the integration tests and the load test all speak through this module, so what they exercise is
+//! what users run. Nothing in the server uses it.
+
+mod http;
+mod tcp;
+
+pub use http::{Account, HttpAnswer, HttpClient, HttpError};
+pub use tcp::{FrameReader, FrameWriter, TcpClient, TcpError, encode, saying};

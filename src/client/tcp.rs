@@ -1,0 +1,175 @@
+//! The TCP client: frames out, packets in.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use crate::domain::ids::ChatId;
+use crate::domain::message::ClientId;
+use crate::protocol::answer::ReceivedPacket;
+use crate::protocol::framing;
+use crate::protocol::packet::{MessagePacket, PacketMessage};
+
+/// Larger frames are no frames of this server.
+const FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+#[derive(Debug, thiserror::Error)]
+pub enum TcpError {
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+    #[error("the server closed the connection ({})", .0.as_deref().unwrap_or("without a word"))]
+    Closed(Option<String>),
+    #[error("the server sent what is no packet: {0}")]
+    Malformed(String),
+    #[error("the server refused: {} ({})", .0.error.as_deref().unwrap_or("no reason"), .0.code.as_deref().unwrap_or("no code"))]
+    Refused(Box<ReceivedPacket>),
+}
+
+/// The receiving half.
+#[derive(Debug)]
+pub struct FrameReader {
+    socket: OwnedReadHalf,
+    buffer: Vec<u8>,
+    used: usize,
+    /// The code of the server's `Goodbye`.
+    goodbye: Option<String>,
+}
+
+/// The sending half.
+#[derive(Debug)]
+pub struct FrameWriter {
+    socket: OwnedWriteHalf,
+}
+
+impl FrameReader {
+    /// The next packet.
+    pub async fn next(&mut self) -> Result<ReceivedPacket, TcpError> {
+        loop {
+            let rest = self.buffer.get(self.used..).unwrap_or_default();
+            let found = framing::split(rest, FRAME_BYTES_MAX).map_err(|error| TcpError::Malformed(error.to_string()))?;
+            if let Some((frame, length)) = found {
+                let packet: ReceivedPacket =
+                    rmp_serde::from_slice(frame).map_err(|error| TcpError::Malformed(error.to_string()))?;
+                self.used += length;
+                if packet.packet_type == "Goodbye" {
+                    self.goodbye.clone_from(&packet.code);
+                }
+                return Ok(packet);
+            }
+            self.buffer.drain(..self.used);
+            self.used = 0;
+            self.buffer.reserve(16 * 1024);
+            if self.socket.read_buf(&mut self.buffer).await? == 0 {
+                return Err(TcpError::Closed(self.goodbye.take()));
+            }
+        }
+    }
+}
+
+impl FrameWriter {
+    pub async fn send(&mut self, packet: &MessagePacket) -> Result<(), TcpError> {
+        self.send_bytes(&encode(packet)?).await
+    }
+
+    /// Bytes as they are, well-formed or not.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), TcpError> {
+        Ok(self.socket.write_all(bytes).await?)
+    }
+}
+
+/// A packet as a frame.
+pub fn encode(packet: &MessagePacket) -> Result<Bytes, TcpError> {
+    framing::encode(packet).map_err(|error| TcpError::Malformed(error.to_string()))
+}
+
+/// A whole session: asks and waits for the answers; events that come in between are kept.
+#[derive(Debug)]
+pub struct TcpClient {
+    pub reader: FrameReader,
+    pub writer: FrameWriter,
+    next_request: u64,
+    /// Packets that came while an answer was awaited.
+    kept: VecDeque<ReceivedPacket>,
+}
+
+impl TcpClient {
+    pub async fn connect(address: SocketAddr) -> Result<Self, TcpError> {
+        let socket = TcpStream::connect(address).await?;
+        socket.set_nodelay(true)?;
+        let (reading, writing) = socket.into_split();
+        let reader = FrameReader { socket: reading, buffer: Vec::new(), used: 0, goodbye: None };
+        Ok(Self { reader, writer: FrameWriter { socket: writing }, next_request: 1, kept: VecDeque::new() })
+    }
+
+    /// Connects and says Hello; answers the `Welcome` too.
+    pub async fn open(address: SocketAddr, token: &str) -> Result<(Self, ReceivedPacket), TcpError> {
+        let mut client = Self::connect(address).await?;
+        let hello = MessagePacket {
+            packet_type: "Hello".to_owned(),
+            token: Some(token.to_owned()),
+            ..MessagePacket::default()
+        };
+        let welcome = client.request(hello).await?;
+        Ok((client, welcome))
+    }
+
+    /// Sends `packet` under a fresh request id and waits for its answer; a NACK is [`TcpError::Refused`].
+    pub async fn request(&mut self, packet: MessagePacket) -> Result<ReceivedPacket, TcpError> {
+        let answer = self.ask(packet).await?;
+        if answer.packet_type == "Ack" && !answer.success {
+            return Err(TcpError::Refused(Box::new(answer)));
+        }
+        Ok(answer)
+    }
+
+    /// Like [`TcpClient::request`], but a NACK is an answer like others.
+    pub async fn ask(&mut self, mut packet: MessagePacket) -> Result<ReceivedPacket, TcpError> {
+        let request_id = self.next_request;
+        self.next_request += 1;
+        packet.request_id = Some(request_id);
+        self.writer.send(&packet).await?;
+        loop {
+            let answer = self.reader.next().await?;
+            if answer.request_id == Some(request_id) {
+                return Ok(answer);
+            }
+            self.kept.push_back(answer);
+        }
+    }
+
+    /// Says something and waits for the `Ack`.
+    pub async fn say(&mut self, chat: ChatId, content: &str) -> Result<ReceivedPacket, TcpError> {
+        self.request(saying(chat, ClientId::fresh(), content)).await
+    }
+
+    /// The next packet that is no answer to a request: an event, or what else the server pushes.
+    pub async fn pushed(&mut self) -> Result<ReceivedPacket, TcpError> {
+        match self.kept.pop_front() {
+            Some(packet) => Ok(packet),
+            None => self.reader.next().await,
+        }
+    }
+
+    pub fn into_halves(self) -> (FrameReader, FrameWriter) {
+        (self.reader, self.writer)
+    }
+}
+
+/// A `SendMessage`.
+pub fn saying(chat: ChatId, client_id: ClientId, content: &str) -> MessagePacket {
+    MessagePacket {
+        packet_type: "SendMessage".to_owned(),
+        chat_id: Some(chat),
+        message: Some(PacketMessage {
+            client_id: Some(client_id),
+            content: Some(content.to_owned()),
+            ..PacketMessage::default()
+        }),
+        ..MessagePacket::default()
+    }
+}

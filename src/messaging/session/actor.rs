@@ -1,0 +1,363 @@
+//! The session's actor: performs the steps of the conversation.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Release};
+
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, Message, Supervised, WrapFuture};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::super::admission::{Seat, StrangerSeat};
+use super::state::{Incoming, Member, PageLimits, Step, Stranger, nack};
+use crate::actors::cache::{Hello, QueryError, Range};
+use crate::actors::hub::Outbox;
+use crate::actors::writer::CommandError;
+use crate::actors::writer::commands::Appended;
+use crate::core::actor::{ActorStats, Ctx, Letter, Metered, Overloaded, Permit, Reply, Who};
+use crate::domain::event::Change;
+use crate::domain::ids::{ChatId, SessionId};
+use crate::domain::message::NewMessage;
+use crate::domain::user::Credential;
+use crate::protocol::answer::{AckPacket, GoodbyeCode, ServerPacket};
+use crate::protocol::view::EventView;
+use crate::services::messages::fit;
+use crate::services::{ServiceError, Services};
+
+/// Room in a server frame for what is not events.
+const FRAME_OVERHEAD_BYTES: usize = 4096;
+
+/// The statistics that all sessions of an application share.
+pub type SessionStats = Arc<ActorStats>;
+
+/// What a session is made of.
+pub(in crate::messaging) struct Setup {
+    pub(in crate::messaging) id: SessionId,
+    pub(in crate::messaging) hub: usize,
+    pub(in crate::messaging) outbox: Arc<Outbox>,
+    pub(in crate::messaging) services: Arc<Services>,
+    pub(in crate::messaging) stranger: StrangerSeat,
+}
+
+/// One connection's actor. See the [module](super).
+pub(super) struct SessionActor {
+    id: SessionId,
+    hub: usize,
+    conversation: Conversation,
+    outbox: Arc<Outbox>,
+    services: Arc<Services>,
+    stranger: Option<StrangerSeat>,
+    window: Arc<Semaphore>,
+    welcomed: Arc<AtomicBool>,
+    /// Messages that wait for a place at the writer, in order.
+    sends: VecDeque<Send>,
+    /// Whether somebody is waiting for a place on behalf of the first of them.
+    waiting: bool,
+    /// One bulk answer at a time.
+    bulk: Arc<Semaphore>,
+}
+
+enum Conversation {
+    Stranger(Stranger),
+    Member(Member),
+    Ended,
+}
+
+struct Send {
+    request_id: Option<u64>,
+    chat: ChatId,
+    message: NewMessage,
+    place: OwnedSemaphorePermit,
+}
+
+/// A packet, with its place in the session's window.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Frame {
+    pub(super) incoming: Incoming,
+    pub(super) place: OwnedSemaphorePermit,
+}
+
+impl Letter for Frame {
+    const NAME: &'static str = "Frame";
+}
+
+/// Nothing more will be read.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Gone {
+    pub(super) code: Option<GoodbyeCode>,
+}
+
+impl Letter for Gone {
+    const NAME: &'static str = "Gone";
+}
+
+/// Starts a session on this thread: the actor and the two tasks at its socket.
+pub(in crate::messaging) fn start(
+    socket: tokio::net::TcpStream, seat: Seat, setup: Setup, drain: crate::actors::hub::OutboxDrain,
+    stats: SessionStats, fatal: crate::core::actor::FatalSignal, stopping: tokio_util::sync::CancellationToken,
+) {
+    let limits = setup.services.limits.clone();
+    let (reading, writing) = socket.into_split();
+    let window = Arc::new(Semaphore::new(1));
+    let welcomed = Arc::new(AtomicBool::new(false));
+    let closed = tokio_util::sync::CancellationToken::new();
+    let session = {
+        let (window, welcomed) = (window.clone(), welcomed.clone());
+        let arbiter = actix::Arbiter::current();
+        crate::core::actor::start(&arbiter, stats, fatal, move |_| SessionActor::new(setup, window, welcomed))
+    };
+    let stall = std::time::Duration::from_millis(limits.write_stall_ms);
+    actix::spawn(super::writer::run(writing, drain, stall, closed.clone(), seat));
+    let reader = super::reader::Reader { socket: reading, session, window, welcomed, closed, stopping, limits };
+    actix::spawn(reader.run());
+}
+
+impl SessionActor {
+    fn new(setup: Setup, window: Arc<Semaphore>, welcomed: Arc<AtomicBool>) -> Self {
+        Self {
+            id: setup.id,
+            hub: setup.hub,
+            conversation: Conversation::Stranger(Stranger),
+            outbox: setup.outbox,
+            services: setup.services,
+            stranger: Some(setup.stranger),
+            window,
+            welcomed,
+            sends: VecDeque::new(),
+            waiting: false,
+            bulk: Arc::new(Semaphore::new(1)),
+        }
+    }
+
+    fn receive(&mut self, Frame { incoming, place }: Frame, ctx: &mut Ctx<Self>) {
+        let (step, who) = match &self.conversation {
+            Conversation::Stranger(stranger) => (stranger.receive(incoming), None),
+            Conversation::Member(member) => (member.receive(incoming), Some(member.who)),
+            Conversation::Ended => return,
+        };
+        match (step, who) {
+            (Step::Refuse(ack), _) => self.acknowledge(ack),
+            (Step::End { last, code }, _) => self.end(last, code),
+            (Step::Authenticate { token, echo, request_id }, _) => self.authenticate(&token, echo, request_id, place, ctx),
+            (Step::Send { request_id, chat, message }, Some(who)) => {
+                self.sends.push_back(Send { request_id, chat, message, place });
+                if !self.waiting {
+                    self.submit_ready(who, ctx);
+                }
+            }
+            (Step::Chats { request_id, after }, Some(who)) => self.chats(who, request_id, after, place),
+            (Step::Messages { request_id, chat, range }, Some(who)) => self.page(who, request_id, chat, range, place),
+            (Step::Heartbeat { request_id }, Some(who)) => self.heartbeat(who, request_id, place),
+            (_, None) => {}
+        }
+    }
+
+    fn acknowledge(&self, ack: AckPacket) {
+        self.outbox.reply_packet(&ServerPacket::Ack(ack));
+    }
+
+    fn end(&mut self, last: Option<AckPacket>, code: GoodbyeCode) {
+        if let Some(ack) = last {
+            self.acknowledge(ack);
+        }
+        self.conversation = Conversation::Ended;
+        let reconnect = matches!(code, GoodbyeCode::Shutdown | GoodbyeCode::Overloaded | GoodbyeCode::Idle);
+        self.outbox.goodbye(code, reconnect);
+    }
+
+    fn authenticate(
+        &mut self, token: &str, echo: bool, request_id: Option<u64>, place: OwnedSemaphorePermit, ctx: &mut Ctx<Self>,
+    ) {
+        let who = match self.services.credential(token) {
+            Ok(who) => who,
+            Err(error) => return self.end(Some(nack(request_id, error)), GoodbyeCode::Unauthenticated),
+        };
+        let hello = Hello { session: self.id, hub: self.hub, who, outbox: self.outbox.clone(), echo, request_id };
+        let services = self.services.clone();
+        let opening = async move { services.cache.open_session(hello).await };
+        // `place` is kept until the answer: no second packet is looked at before this one is settled.
+        let settle = move |opened: Result<(), QueryError>, session: &mut Self, _: &mut Ctx<Self>| {
+            match opened {
+                Ok(()) => session.welcome(who),
+                Err(error) => {
+                    let error = ServiceError::from(error);
+                    let code = if error.code == crate::protocol::code::Code::Unauthenticated {
+                        GoodbyeCode::Unauthenticated
+                    } else {
+                        GoodbyeCode::Overloaded
+                    };
+                    session.end(Some(nack(request_id, error)), code);
+                }
+            }
+            drop(place);
+        };
+        ctx.spawn(opening.into_actor(self).map(settle));
+    }
+
+    /// Registered, and `Welcome` is in the outbox.
+    fn welcome(&mut self, who: Credential) {
+        let limits = &self.services.limits;
+        let pages = PageLimits { default: limits.page_default, max: limits.page_max };
+        self.conversation = Conversation::Member(Member { who, pages });
+        self.stranger = None;
+        self.welcomed.store(true, Release);
+        self.window.add_permits(limits.in_flight.saturating_sub(1));
+    }
+
+    /// Submits as many of the waiting messages as there are places this instant; then waits for one place.
+    fn submit_ready(&mut self, who: Credential, ctx: &mut Ctx<Self>) {
+        while !self.sends.is_empty() {
+            match self.services.writer.try_enter(Who::User(who.user.0)) {
+                Ok(Some(permit)) => self.submit_first(who, Ok(permit)),
+                Err(overloaded) => self.submit_first(who, Err(overloaded)),
+                Ok(None) => {
+                    self.waiting = true;
+                    let services = self.services.clone();
+                    let entering = async move { services.writer.enter(Who::User(who.user.0)).await };
+                    ctx.spawn(entering.into_actor(self).map(move |permit, session: &mut Self, ctx| {
+                        session.waiting = false;
+                        session.submit_first(who, permit);
+                        session.submit_ready(who, ctx);
+                    }));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn submit_first(&mut self, who: Credential, permit: Result<Permit, Overloaded>) {
+        let Some(Send { request_id, chat, message, place }) = self.sends.pop_front() else { return };
+        let permit = match permit {
+            Ok(permit) => permit,
+            Err(overloaded) => return self.acknowledge(nack(request_id, overloaded.into())),
+        };
+        let outbox = self.outbox.clone();
+        // Runs on the writer's thread, after the commit: encodes some bytes and hands them over.
+        let answer = move |outcome: Result<Appended, CommandError>| {
+            let ack = match outcome {
+                Ok(_) if request_id.is_none() => None,
+                Ok(appended) => Some(AckPacket {
+                    request_id,
+                    success: true,
+                    message_id: Some(appended.message.id),
+                    seq: Some(appended.message.seq),
+                    duplicate: appended.duplicate.then_some(true),
+                    ..AckPacket::default()
+                }),
+                Err(error) => Some(nack(request_id, error.into())),
+            };
+            if let Some(ack) = ack {
+                outbox.reply_packet(&ServerPacket::Ack(ack));
+            }
+            drop(place);
+        };
+        self.services.submit_message(who, chat, message, permit, Reply::call(answer));
+    }
+
+    fn chats(&self, who: Credential, request_id: Option<u64>, after: ChatId, place: OwnedSemaphorePermit) {
+        let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
+        actix::spawn(async move {
+            let _place = place;
+            let Ok(_turn) = bulk.acquire().await else { return };
+            outbox.room().await;
+            match services.chats(who, after, services.limits.welcome_chats, false).await {
+                Ok((list, has_more)) => {
+                    let chats: Vec<_> = list.into_iter().map(|(summary, _)| summary).collect();
+                    outbox.reply_packet(&ServerPacket::Chats { request_id, chats: &chats, has_more });
+                }
+                Err(error) => outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error))),
+            }
+        });
+    }
+
+    fn page(
+        &self, who: Credential, request_id: Option<u64>, chat_id: ChatId, range: Range, place: OwnedSemaphorePermit,
+    ) {
+        let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
+        actix::spawn(async move {
+            let _place = place;
+            let Ok(_turn) = bulk.acquire().await else { return };
+            outbox.room().await;
+            let (messages_only, newest) = (range.messages_only, range.after.is_none());
+            let page = match services.events(who, chat_id, range).await {
+                Ok(page) => page,
+                Err(error) => return outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error))),
+            };
+            let page = fit(page, newest, services.limits.server_frame_bytes.saturating_sub(FRAME_OVERHEAD_BYTES));
+            let (has_more, as_of) = (page.has_more, page.as_of);
+            if messages_only {
+                let messages = page.events.iter().filter_map(|event| match &event.change {
+                    Change::Message(message) => Some(&**message),
+                    _ => None,
+                });
+                let messages = messages.collect();
+                outbox.reply_packet(&ServerPacket::Messages { request_id, chat_id, messages, has_more, as_of });
+            } else {
+                let events = page.events.iter().map(|event| EventView::listed(event)).collect();
+                outbox.reply_packet(&ServerPacket::Events { request_id, chat_id, events, has_more, as_of });
+            }
+        });
+    }
+
+    fn heartbeat(&self, who: Credential, request_id: Option<u64>, place: OwnedSemaphorePermit) {
+        let (services, outbox, id, hub) = (self.services.clone(), self.outbox.clone(), self.id, self.hub);
+        actix::spawn(async move {
+            let _place = place;
+            if let Err(error) = services.cache.heartbeat(id, hub, who, request_id).await {
+                outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error.into())));
+            }
+        });
+    }
+
+    fn gone(&mut self, code: Option<GoodbyeCode>, ctx: &mut Ctx<Self>) {
+        match code {
+            Some(code) => self.end(None, code),
+            None => self.outbox.close(),
+        }
+        ctx.stop();
+    }
+}
+
+impl Actor for SessionActor {
+    type Context = Ctx<Self>;
+
+    fn stopped(&mut self, _: &mut Ctx<Self>) {
+        // Also right when the session was never registered, or is being registered now: the cache keeps the order.
+        self.services.cache.close_session(self.id, self.hub);
+    }
+}
+
+impl Supervised for SessionActor {
+    /// A session cannot go on in the middle of a conversation: it ends, and the client comes back.
+    fn restarting(&mut self, ctx: &mut Ctx<Self>) {
+        self.conversation = Conversation::Ended;
+        self.sends.clear();
+        self.outbox.goodbye(GoodbyeCode::Overloaded, true);
+        ctx.stop();
+    }
+}
+
+impl Metered for SessionActor {
+    const NAME: &'static str = "session";
+    const MESSAGES: &'static [&'static str] = &["Frame", "Gone"];
+}
+
+/// The statistics of a server's sessions.
+pub(in crate::messaging) fn stats() -> SessionStats {
+    ActorStats::new(SessionActor::NAME, None, SessionActor::MESSAGES)
+}
+
+impl Handler<Frame> for SessionActor {
+    type Result = ();
+    fn handle(&mut self, frame: Frame, ctx: &mut Ctx<Self>) {
+        self.receive(frame, ctx);
+    }
+}
+
+impl Handler<Gone> for SessionActor {
+    type Result = ();
+    fn handle(&mut self, gone: Gone, ctx: &mut Ctx<Self>) {
+        self.gone(gone.code, ctx);
+    }
+}

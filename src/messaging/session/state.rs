@@ -1,0 +1,240 @@
+//! The conversation: what a packet means, and in which order things may be said.
+//!
+//! A typestate: a [`Stranger`] can only say Hello, a [`Member`] everything but Hello. Nothing here touches a socket; the
+//! machine takes a packet and returns the [`Step`] to perform.
+
+use crate::actors::cache::Range;
+use crate::domain::ids::{ChatId, Seq};
+use crate::domain::message::NewMessage;
+use crate::domain::refusal::Refusal;
+use crate::domain::user::Credential;
+use crate::protocol::answer::{AckPacket, GoodbyeCode};
+use crate::protocol::code::Code;
+use crate::protocol::packet::{self, MessagePacket};
+use crate::services::ServiceError;
+use crate::services::messages::parse_message;
+
+/// How many answers a query may ask for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PageLimits {
+    pub(super) default: usize,
+    pub(super) max: usize,
+}
+
+/// What came in.
+#[derive(Debug)]
+pub(super) enum Incoming {
+    Packet(Box<MessagePacket>),
+    /// A packet with a field of the wrong type.
+    BadField { request_id: Option<u64>, reason: String },
+    /// No packet at all.
+    Malformed,
+}
+
+/// What to do about it.
+#[derive(Debug)]
+pub(super) enum Step {
+    Authenticate { token: String, echo: bool, request_id: Option<u64> },
+    Send { request_id: Option<u64>, chat: ChatId, message: NewMessage },
+    Chats { request_id: Option<u64>, after: ChatId },
+    Messages { request_id: Option<u64>, chat: ChatId, range: Range },
+    Heartbeat { request_id: Option<u64> },
+    /// Say no; the session stays.
+    Refuse(AckPacket),
+    /// Say no if there is something to say, then goodbye.
+    End { last: Option<AckPacket>, code: GoodbyeCode },
+}
+
+/// Somebody who has not said who they are.
+#[derive(Debug)]
+pub(super) struct Stranger;
+
+/// Somebody who has.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) who: Credential,
+    pub(super) pages: PageLimits,
+}
+
+/// The NACK for a service's error.
+pub(super) fn nack(request_id: Option<u64>, error: ServiceError) -> AckPacket {
+    AckPacket::refusal(request_id, error.code, error.detail, error.retry_after_ms)
+}
+
+fn bad_request(request_id: Option<u64>, error: impl Into<String>) -> Step {
+    Step::Refuse(AckPacket::refusal(request_id, Code::BadRequest, error.into(), None))
+}
+
+impl Stranger {
+    pub(super) fn receive(&self, incoming: Incoming) -> Step {
+        let refuse = |request_id, error: &str| Step::End {
+            last: Some(AckPacket::refusal(request_id, Code::Unauthenticated, error.to_owned(), None)),
+            code: GoodbyeCode::Unauthenticated,
+        };
+        match incoming {
+            Incoming::Packet(packet) if packet.packet_type == "Hello" => match packet.token {
+                Some(token) => Step::Authenticate {
+                    token,
+                    echo: packet.echo.unwrap_or(true),
+                    request_id: packet.request_id,
+                },
+                None => refuse(packet.request_id, "Hello needs a token"),
+            },
+            Incoming::Packet(packet) => refuse(packet.request_id, "the first packet must be Hello"),
+            Incoming::BadField { request_id, .. } => refuse(request_id, "the first packet must be a well-formed Hello"),
+            Incoming::Malformed => Step::End { last: None, code: GoodbyeCode::BadRequest },
+        }
+    }
+}
+
+impl Member {
+    pub(super) fn receive(&self, incoming: Incoming) -> Step {
+        match incoming {
+            Incoming::Packet(packet) => self.packet(*packet),
+            Incoming::BadField { request_id, reason } => bad_request(request_id, reason),
+            Incoming::Malformed => Step::End { last: None, code: GoodbyeCode::BadRequest },
+        }
+    }
+
+    fn packet(&self, packet: MessagePacket) -> Step {
+        let request_id = packet.request_id;
+        if packet.user_id.is_some_and(|user| user != self.who.user) {
+            let error = "user_id is not the user of this session".to_owned();
+            return Step::Refuse(AckPacket::refusal(request_id, Code::Forbidden, error, None));
+        }
+        match packet.packet_type.as_str() {
+            "SendMessage" => self.send(packet),
+            "GetChats" => Step::Chats { request_id, after: packet.after_chat_id.unwrap_or(ChatId(0)) },
+            "GetMessages" => self.page(&packet, true),
+            "GetEvents" => self.page(&packet, false),
+            "Ping" => Step::Heartbeat { request_id },
+            "Bye" => Step::End { last: None, code: GoodbyeCode::Bye },
+            "Hello" => bad_request(request_id, "Hello was said already"),
+            other => {
+                let known: String = other.chars().filter(|c| c.is_ascii_alphanumeric()).take(32).collect();
+                bad_request(request_id, format!("unknown packet_type \"{known}\""))
+            }
+        }
+    }
+
+    fn send(&self, packet: MessagePacket) -> Step {
+        let request_id = packet.request_id;
+        let Some(chat) = packet.chat_id else { return bad_request(request_id, "chat_id is missing") };
+        let Some(message) = packet.message else { return bad_request(request_id, "message is missing") };
+        let Some(client_id) = message.client_id else {
+            return bad_request(request_id, "message.client_id is missing");
+        };
+        let Some(content) = message.content else { return bad_request(request_id, "message.content is missing") };
+        match parse_message(Some(client_id), content, message.reply_to, message.metadata) {
+            Ok(message) => Step::Send { request_id, chat, message },
+            Err(refusal) => Step::Refuse(nack(request_id, refusal.into())),
+        }
+    }
+
+    fn page(&self, packet: &MessagePacket, messages_only: bool) -> Step {
+        let request_id = packet.request_id;
+        let Some(chat) = packet.chat_id else { return bad_request(request_id, "chat_id is missing") };
+        let limit = packet.limit.map_or(self.pages.default, usize::from);
+        if limit == 0 || limit > self.pages.max {
+            return bad_request(request_id, format!("limit must be 1 to {}", self.pages.max));
+        }
+        let (Ok(before), Ok(after)) = (seq("before_seq", packet.before_seq), seq("after_seq", packet.after_seq)) else {
+            return bad_request(request_id, "before_seq and after_seq must be 0 to 2^53");
+        };
+        Step::Messages { request_id, chat, range: Range { before, after, limit, messages_only } }
+    }
+}
+
+fn seq(field: &'static str, value: Option<u64>) -> Result<Option<Seq>, Refusal> {
+    value.map(|value| packet::seq(value).ok_or(Refusal::invalid(field, "is out of range"))).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{LoginId, UserId};
+    use crate::domain::message::ClientId;
+    use crate::protocol::packet::PacketMessage;
+
+    fn member() -> Member {
+        let who = Credential { user: UserId(1), login: LoginId(1), token_version: 1 };
+        Member { who, pages: PageLimits { default: 50, max: 100 } }
+    }
+
+    fn packet(packet_type: &str) -> MessagePacket {
+        MessagePacket { packet_type: packet_type.into(), request_id: Some(9), ..MessagePacket::default() }
+    }
+
+    fn tell(packet: MessagePacket) -> Step {
+        member().receive(Incoming::Packet(Box::new(packet)))
+    }
+
+    fn refusal(step: Step) -> Code {
+        match step {
+            Step::Refuse(ack) => {
+                assert_eq!((ack.success, ack.request_id), (false, Some(9)));
+                assert!(ack.error.is_some_and(|error| !error.is_empty()));
+                ack.code.unwrap()
+            }
+            other => panic!("expected a refusal, got {other:?}"),
+        }
+    }
+
+    fn saying(content: &str) -> MessagePacket {
+        let message = PacketMessage {
+            client_id: Some(ClientId([7; 16])),
+            content: Some(content.into()),
+            ..PacketMessage::default()
+        };
+        MessagePacket { chat_id: Some(ChatId(3)), message: Some(message), ..packet("SendMessage") }
+    }
+
+    #[test]
+    fn a_stranger_must_say_hello_first() {
+        let hello = MessagePacket { token: Some("t".into()), ..packet("Hello") };
+        assert!(matches!(
+            Stranger.receive(Incoming::Packet(Box::new(hello))),
+            Step::Authenticate { echo: true, request_id: Some(9), .. }
+        ));
+        for first in [packet("Ping"), packet("Hello"), saying("hi")] {
+            let step = Stranger.receive(Incoming::Packet(Box::new(first)));
+            assert!(matches!(step, Step::End { last: Some(_), code: GoodbyeCode::Unauthenticated }));
+        }
+        let step = Stranger.receive(Incoming::Malformed);
+        assert!(matches!(step, Step::End { last: None, code: GoodbyeCode::BadRequest }));
+    }
+
+    #[test]
+    fn a_well_formed_message_is_sent() {
+        assert!(matches!(tell(saying("hi")), Step::Send { request_id: Some(9), chat: ChatId(3), .. }));
+    }
+
+    #[test]
+    fn each_mistake_has_its_code() {
+        assert_eq!(refusal(tell(saying(""))), Code::BadRequest);
+        assert_eq!(refusal(tell(saying("a\0b"))), Code::BadRequest);
+        assert_eq!(refusal(tell(saying(&"x".repeat(16 * 1024 + 1)))), Code::TooLarge);
+        assert_eq!(refusal(tell(MessagePacket { chat_id: None, ..saying("hi") })), Code::BadRequest);
+        assert_eq!(refusal(tell(MessagePacket { message: None, ..saying("hi") })), Code::BadRequest);
+        assert_eq!(refusal(tell(MessagePacket { user_id: Some(UserId(2)), ..saying("hi") })), Code::Forbidden);
+        assert_eq!(refusal(tell(packet("Hello"))), Code::BadRequest);
+        assert_eq!(refusal(tell(packet("Resume"))), Code::BadRequest);
+        assert_eq!(refusal(tell(packet("<script>"))), Code::BadRequest);
+        let page = MessagePacket { chat_id: Some(ChatId(3)), ..packet("GetMessages") };
+        assert_eq!(refusal(tell(MessagePacket { limit: Some(0), ..page.clone() })), Code::BadRequest);
+        assert_eq!(refusal(tell(MessagePacket { limit: Some(101), ..page.clone() })), Code::BadRequest);
+        assert_eq!(refusal(tell(MessagePacket { before_seq: Some(1 << 63), ..page })), Code::BadRequest);
+    }
+
+    #[test]
+    fn ones_own_user_id_is_accepted_and_bye_ends() {
+        assert!(matches!(tell(MessagePacket { user_id: Some(UserId(1)), ..saying("hi") }), Step::Send { .. }));
+        assert!(matches!(tell(packet("Bye")), Step::End { code: GoodbyeCode::Bye, .. }));
+    }
+
+    #[test]
+    fn bytes_that_are_no_packet_end_the_session() {
+        let step = member().receive(Incoming::Malformed);
+        assert!(matches!(step, Step::End { code: GoodbyeCode::BadRequest, .. }));
+    }
+}

@@ -1,0 +1,75 @@
+//! The writing half of a socket: all that waits in the outbox, in one write where it fits.
+
+use std::io::IoSlice;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use tokio::io::AsyncWriteExt;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio_util::sync::CancellationToken;
+
+use super::super::admission::Seat;
+use crate::actors::hub::{Drained, OutboxDrain};
+
+/// Frames given to one system call (Linux takes up to 1024, IOV_MAX).
+const SLICES_MAX: usize = 64;
+
+/// Writes until the outbox is closed or the peer takes nothing for `stall`; then `closed` is cancelled.
+pub(super) async fn run(
+    mut socket: OwnedWriteHalf, mut outbox: OutboxDrain, stall: Duration, closed: CancellationToken, seat: Seat,
+) {
+    // The connection counts until its last bytes are out.
+    let _seat = seat;
+    let _cancel = closed.drop_guard();
+    let mut frames = Vec::new();
+    loop {
+        let drained = outbox.next(&mut frames).await;
+        if write_all(&mut socket, &outbox, &mut frames, stall).await.is_err() {
+            return;
+        }
+        if drained == Drained::Closed {
+            // The peer may have closed already.
+            drop(tokio::time::timeout(stall, socket.shutdown()).await);
+            return;
+        }
+        if frames.capacity() > SLICES_MAX {
+            frames = Vec::new();
+        }
+    }
+}
+
+/// The peer is gone or takes nothing.
+struct Stalled;
+
+async fn write_all(
+    socket: &mut OwnedWriteHalf, outbox: &OutboxDrain, frames: &mut Vec<Bytes>, stall: Duration,
+) -> Result<(), Stalled> {
+    let mut first = 0;
+    while let Some(rest) = frames.get_mut(first..).filter(|rest| !rest.is_empty()) {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        for (slice, frame) in slices.iter_mut().zip(rest.iter()) {
+            *slice = IoSlice::new(frame);
+        }
+        let count = rest.len().min(SLICES_MAX);
+        let slices = slices.get(..count).unwrap_or_default();
+        let written = tokio::time::timeout(stall, socket.write_vectored(slices)).await;
+        let Ok(Ok(mut written @ 1..)) = written else { return Err(Stalled) };
+        let (bytes, mut done) = (written, 0);
+        for frame in rest {
+            let taken = written.min(frame.len());
+            frame.advance(taken);
+            written -= taken;
+            if !frame.is_empty() {
+                break;
+            }
+            done += 1;
+            if written == 0 {
+                break;
+            }
+        }
+        outbox.written(done, bytes);
+        first += done;
+    }
+    frames.clear();
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! Registering, logging in and out, and looking after one's account.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::{FieldProblem, ServiceError, Services};
+use crate::actors::cache::{LoginCandidate, Me, PersonNamed};
+use crate::actors::writer::commands::{
+    ChangePassword, EndExpiredLogins, EndLogin, RefreshLogin, Refreshed, RegisterUser, StartLogin, UpdateProfile,
+};
+use crate::core::actor::Who;
+use crate::core::auth::token::{self, Identity};
+use crate::core::config::Registration as RegistrationPolicy;
+use crate::domain::ids::LoginId;
+use crate::domain::refusal::Refusal;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::user::{self, Credential, Invalid, User, Username};
+use crate::protocol::code::Code;
+
+/// What somebody who registers says of themselves.
+#[derive(Debug)]
+pub struct Registration {
+    pub username: String,
+    pub password: String,
+    pub email: Option<String>,
+    pub display_name: Option<String>,
+}
+
+/// What a login gives.
+#[derive(Debug)]
+pub struct Grant {
+    pub token: String,
+    pub expires_in: i64,
+    pub refresh_token: String,
+    pub user: Arc<User>,
+}
+
+/// Collects every field's problem, so that one answer names them all.
+#[derive(Default)]
+struct Fields(Vec<FieldProblem>);
+
+impl Fields {
+    fn check<T>(&mut self, field: &'static str, parsed: Result<T, Invalid>) -> Option<T> {
+        parsed.map_err(|reason| self.0.push(FieldProblem { field, problem: reason.to_string() })).ok()
+    }
+
+    fn done(self) -> Result<(), ServiceError> {
+        if self.0.is_empty() { Ok(()) } else { Err(ServiceError::invalid(self.0)) }
+    }
+}
+
+impl Services {
+    pub async fn register(&self, from: IpAddr, new: Registration) -> Result<Arc<User>, ServiceError> {
+        let mut fields = Fields::default();
+        let username = fields.check("username", Username::parse(&new.username));
+        fields.check("password", user::check_password(&new.password));
+        let email = new.email.as_deref().map(|email| fields.check("email", user::parse_email(email)));
+        let shown = new.display_name.as_deref().unwrap_or(&new.username);
+        let display_name = fields.check("display_name", user::parse_display_name(shown));
+        fields.done()?;
+        let (Some(username), Some(display_name)) = (username, display_name) else {
+            return Err(ServiceError::new(Code::Validation, "the registration is incomplete"));
+        };
+        self.rates.registration(from)?;
+        let password_hash = self.passwords.hash(new.password).await?;
+        let open = self.registration == RegistrationPolicy::Open;
+        let command = RegisterUser { username, display_name, email: email.flatten(), password_hash, open };
+        Ok(self.writer.execute(Who::Anyone, command).await?)
+    }
+
+    /// The same status, body and work whether the user is unknown or the password wrong.
+    pub async fn login(&self, username: String, password: String) -> Result<Grant, ServiceError> {
+        let mut fields = Fields::default();
+        fields.check("password", user::check_password(&password));
+        if username.is_empty() || username.len() > 64 {
+            fields.check::<()>("username", Err(Invalid("must be 1 to 64 bytes")));
+        }
+        fields.done()?;
+        let candidate = self.cache.ask_anonymously(LoginCandidate(username.clone())).await?;
+        if !candidate.delay.is_zero() {
+            let busy = || Refusal::RateLimited { retry_after_ms: 1000 };
+            let _place = self.delayed_logins.try_acquire().map_err(|_| busy())?;
+            tokio::time::sleep(candidate.delay).await;
+        }
+        let (user, phc) = candidate.user.unzip();
+        let right = self.passwords.verify(password, phc).await?;
+        self.cache.login_tried(username, right);
+        match user {
+            Some(user) if right => self.start_login(user).await,
+            _ => Err(ServiceError::new(Code::Unauthenticated, "the user name or the password is wrong")),
+        }
+    }
+
+    async fn start_login(&self, user: Arc<User>) -> Result<Grant, ServiceError> {
+        let refresh_token = token::fresh_refresh_token();
+        let refresh_hash = token::hash_of(&refresh_token);
+        let command = StartLogin { user: user.id, token_version: user.token_version, refresh_hash };
+        let login = self.writer.execute(Who::User(user.id.0), command).await?;
+        self.grant(user, login, refresh_token)
+    }
+
+    fn grant(&self, user: Arc<User>, login: LoginId, refresh_token: String) -> Result<Grant, ServiceError> {
+        let identity = Identity { user: user.id.0, login: login.0, token_version: user.token_version };
+        let expires_in = self.limits.access_token_seconds;
+        let token = self
+            .tokens
+            .sign(identity, Timestamp::now().0 / 1000, expires_in)
+            .map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?;
+        Ok(Grant { token, expires_in, refresh_token, user })
+    }
+
+    pub async fn refresh(&self, presented: &str) -> Result<Grant, ServiceError> {
+        let successor = token::fresh_refresh_token();
+        let command =
+            RefreshLogin { presented: token::hash_of(presented), successor: token::hash_of(&successor) };
+        let refused = || ServiceError::new(Code::Unauthenticated, "the refresh token is not valid any more");
+        match self.writer.execute(Who::Anyone, command).await? {
+            Refreshed::Renewed(who) => {
+                let (user, _) = self.cache.ask(who, Me).await?;
+                self.grant(user, who.login, successor)
+            }
+            Refreshed::Refused => Err(refused()),
+            Refreshed::Stolen => {
+                tracing::warn!("a superseded refresh token came back; its login was ended");
+                Err(refused())
+            }
+        }
+    }
+
+    /// Ends this login, or all of the user's.
+    pub async fn logout(&self, who: Credential, all: bool) -> Result<(), ServiceError> {
+        Ok(self.writer.execute(Who::User(who.user.0), EndLogin { who, all }).await?)
+    }
+
+    pub async fn me(&self, who: Credential) -> Result<Arc<User>, ServiceError> {
+        Ok(self.cache.ask(who, Me).await?.0)
+    }
+
+    pub async fn person(&self, who: Credential, username: String) -> Result<Arc<User>, ServiceError> {
+        Ok(self.cache.ask(who, PersonNamed(username)).await?)
+    }
+
+    /// `None` leaves a field as it is; `Some(None)` removes the email.
+    pub async fn update_profile(
+        &self, who: Credential, display_name: Option<String>, email: Option<Option<String>>,
+    ) -> Result<Arc<User>, ServiceError> {
+        let mut fields = Fields::default();
+        let display_name = display_name.map(|name| fields.check("display_name", user::parse_display_name(&name)));
+        let email = match email {
+            Some(Some(email)) => Some(fields.check("email", user::parse_email(&email))),
+            Some(None) => Some(None),
+            None => None,
+        };
+        fields.done()?;
+        let command = UpdateProfile { who, display_name: display_name.flatten(), email };
+        Ok(self.writer.execute(Who::User(who.user.0), command).await?)
+    }
+
+    /// Every login of the user ends with the old password, this one too.
+    pub async fn change_password(&self, who: Credential, current: String, new: String) -> Result<(), ServiceError> {
+        let mut fields = Fields::default();
+        fields.check("current_password", user::check_password(&current));
+        fields.check("new_password", user::check_password(&new));
+        fields.done()?;
+        let (_, phc) = self.cache.ask(who, Me).await?;
+        if !self.passwords.verify(current, Some(phc)).await? {
+            return Err(ServiceError::new(Code::Forbidden, "the current password is wrong"));
+        }
+        let password_hash = self.passwords.hash(new).await?;
+        Ok(self.writer.execute(Who::User(who.user.0), ChangePassword { who, password_hash }).await?)
+    }
+
+    /// Ends logins that nobody can renew any more; answers how many.
+    pub async fn end_expired_logins(&self) -> Result<usize, ServiceError> {
+        Ok(self.writer.execute(Who::Server, EndExpiredLogins).await?)
+    }
+}

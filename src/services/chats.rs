@@ -1,0 +1,117 @@
+//! Chats and the people in them.
+
+use std::sync::Arc;
+
+use super::{ServiceError, Services};
+use crate::actors::cache::{ChatDetails, ChatList, ChatView, Participants, UserIds};
+use crate::actors::writer::commands::{
+    CreateChat, MarkRead, NewChat, RemoveParticipant, SetParticipant, UpdateChat,
+};
+use crate::core::actor::Who;
+use crate::domain::chat::{ChatKind, ChatRole, Participant, parse_chat_name};
+use crate::domain::event::ChatEvent;
+use crate::domain::ids::{ChatId, Seq, UserId};
+use crate::domain::refusal::Refusal;
+use crate::domain::user::Credential;
+use crate::protocol::view::ChatSummary;
+
+/// What somebody wants to create.
+#[derive(Debug)]
+pub struct ChatRequest {
+    pub kind: ChatKind,
+    pub name: Option<String>,
+    /// User names, besides oneself.
+    pub participants: Vec<String>,
+}
+
+/// A page of people with their names, and whether there are more.
+pub type People = (Vec<(Participant, String)>, bool);
+/// A page of chats, each with its newest message if that is in memory, and whether there are more.
+pub type ChatPage = (Vec<(ChatSummary, Option<Arc<ChatEvent>>)>, bool);
+
+impl Services {
+    /// The chat, and whether it existed before.
+    pub async fn create_chat(&self, who: Credential, request: ChatRequest) -> Result<(ChatView, bool), ServiceError> {
+        if request.participants.len() > self.limits.create_participants {
+            return Err(Refusal::invalid("participants", "are too many at once; add the others later").into());
+        }
+        let name = match (request.kind, request.name) {
+            (ChatKind::Direct, None) => None,
+            (ChatKind::Direct, Some(_)) => return Err(Refusal::invalid("name", "is not for direct chats").into()),
+            (_, None) => return Err(Refusal::invalid("name", "is missing").into()),
+            (_, Some(name)) => {
+                Some(parse_chat_name(&name).map_err(|reason| Refusal::Invalid { field: "name", reason })?)
+            }
+        };
+        let mut people = self.cache.ask(who, UserIds(request.participants)).await.map_err(|error| match error.into() {
+            ServiceError { code: crate::protocol::code::Code::NotFound, .. } => {
+                ServiceError::from(Refusal::invalid("participants", "name somebody who does not exist"))
+            }
+            other => other,
+        })?;
+        people.retain(|user| *user != who.user);
+        people.sort_unstable();
+        people.dedup();
+        let name = name.unwrap_or_default();
+        let chat = match (request.kind, people.as_slice()) {
+            (ChatKind::Direct, [with]) => NewChat::Direct { with: *with },
+            (ChatKind::Direct, _) => {
+                return Err(Refusal::invalid("participants", "must name exactly one other person").into());
+            }
+            (ChatKind::Group, _) => NewChat::Group { name, participants: people },
+            (ChatKind::Channel, _) => NewChat::Channel { name, participants: people },
+        };
+        let (id, existed) = self.writer.execute(Who::User(who.user.0), CreateChat { who, chat }).await?;
+        Ok((self.chat(who, id).await?, existed))
+    }
+
+    /// One's own chats, or the channels that one could join, by id above `after`.
+    pub async fn chats(
+        &self, who: Credential, after: ChatId, limit: usize, joinable: bool,
+    ) -> Result<ChatPage, ServiceError> {
+        Ok(self.cache.ask(who, ChatList { after, limit, joinable }).await?)
+    }
+
+    pub async fn chat(&self, who: Credential, chat: ChatId) -> Result<ChatView, ServiceError> {
+        Ok(self.cache.ask(who, ChatDetails { chat, people: self.limits.page_max }).await?)
+    }
+
+    pub async fn update_chat(
+        &self, who: Credential, chat: ChatId, name: Option<String>, archived: Option<bool>,
+    ) -> Result<ChatView, ServiceError> {
+        let name = name.map(|name| parse_chat_name(&name)).transpose();
+        let name = name.map_err(|reason| Refusal::Invalid { field: "name", reason })?;
+        self.writer.execute(Who::User(who.user.0), UpdateChat { who, chat, name, archived }).await?;
+        self.chat(who, chat).await
+    }
+
+    pub async fn participants(
+        &self, who: Credential, chat: ChatId, after: UserId, limit: usize,
+    ) -> Result<People, ServiceError> {
+        Ok(self.cache.ask(who, Participants { chat, after, limit }).await?)
+    }
+
+    /// Adds, joins or changes a role; answers whether the person was in the chat before.
+    pub async fn set_participant(
+        &self, who: Credential, chat: ChatId, username: String, role: Option<ChatRole>,
+    ) -> Result<bool, ServiceError> {
+        let user = self.user_id(who, username).await?;
+        Ok(self.writer.execute(Who::User(who.user.0), SetParticipant { who, chat, user, role }).await?)
+    }
+
+    /// Removes somebody, or leaves.
+    pub async fn remove_participant(&self, who: Credential, chat: ChatId, username: String) -> Result<(), ServiceError> {
+        let user = self.user_id(who, username).await?;
+        Ok(self.writer.execute(Who::User(who.user.0), RemoveParticipant { who, chat, user }).await?)
+    }
+
+    /// Moves the read cursor; `None` reads everything.
+    pub async fn mark_read(&self, who: Credential, chat: ChatId, seq: Option<Seq>) -> Result<Seq, ServiceError> {
+        Ok(self.writer.execute(Who::User(who.user.0), MarkRead { who, chat, seq }).await?)
+    }
+
+    async fn user_id(&self, who: Credential, username: String) -> Result<UserId, ServiceError> {
+        let ids = self.cache.ask(who, UserIds(vec![username])).await?;
+        ids.first().copied().ok_or_else(|| Refusal::NotFound("user").into())
+    }
+}

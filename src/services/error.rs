@@ -1,0 +1,113 @@
+//! Service errors: a stable code, a sentence, and when to come back.
+
+use serde::Serialize;
+
+use crate::actors::cache::QueryError;
+use crate::actors::writer::CommandError;
+use crate::core::actor::Overloaded;
+use crate::core::auth::password::PasswordError;
+use crate::domain::refusal::Refusal;
+use crate::protocol::code::Code;
+use crate::storage::readers::ReadError;
+
+/// What is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldProblem {
+    pub field: &'static str,
+    pub problem: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct ServiceError {
+    pub code: Code,
+    pub detail: String,
+    pub retry_after_ms: Option<u64>,
+    pub fields: Vec<FieldProblem>,
+}
+
+impl ServiceError {
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), retry_after_ms: None, fields: Vec::new() }
+    }
+
+    pub fn unauthenticated() -> Self {
+        Refusal::Unauthenticated.into()
+    }
+
+    pub fn invalid(fields: Vec<FieldProblem>) -> Self {
+        let names: Vec<_> = fields.iter().map(|problem| format!("{} {}", problem.field, problem.problem)).collect();
+        Self { fields, ..Self::new(Code::Validation, names.join("; ")) }
+    }
+
+    fn later(code: Code, detail: String, retry_after_ms: u64) -> Self {
+        Self { retry_after_ms: Some(retry_after_ms), ..Self::new(code, detail) }
+    }
+}
+
+impl From<Refusal> for ServiceError {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            Refusal::Unauthenticated => Self::new(Code::Unauthenticated, detail),
+            Refusal::NotFound(_) => Self::new(Code::NotFound, detail),
+            Refusal::Forbidden(_) => Self::new(Code::Forbidden, detail),
+            Refusal::Conflict(_) => Self::new(Code::Conflict, detail),
+            Refusal::ClientIdReused => Self::new(Code::ClientIdReused, detail),
+            Refusal::RateLimited { retry_after_ms } => Self::later(Code::RateLimited, detail, retry_after_ms),
+            Refusal::Invalid { field, reason } => {
+                Self::invalid(vec![FieldProblem { field, problem: reason.to_string() }])
+            }
+            Refusal::TooLarge(_) => Self::new(Code::TooLarge, detail),
+        }
+    }
+}
+
+impl From<Overloaded> for ServiceError {
+    fn from(overloaded: Overloaded) -> Self {
+        let retry_after_ms = u64::try_from(overloaded.retry_after.as_millis()).unwrap_or(u64::MAX);
+        Self::later(Code::Overloaded, overloaded.to_string(), retry_after_ms)
+    }
+}
+
+impl From<QueryError> for ServiceError {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Refused(refusal) => refusal.into(),
+            QueryError::Overloaded(overloaded) => overloaded.into(),
+            QueryError::Internal => Self::new(Code::Internal, error.to_string()),
+        }
+    }
+}
+
+impl From<CommandError> for ServiceError {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Refused(refusal) => refusal.into(),
+            CommandError::Overloaded(overloaded) => overloaded.into(),
+            CommandError::ReadOnly => Self::later(Code::ReadOnly, error.to_string(), 1000),
+            CommandError::Internal => Self::new(Code::Internal, error.to_string()),
+        }
+    }
+}
+
+impl From<ReadError> for ServiceError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Overloaded(overloaded) => overloaded.into(),
+            other => {
+                tracing::error!(error = %other, "reading history failed");
+                Self::new(Code::Internal, "the server failed to read history")
+            }
+        }
+    }
+}
+
+impl From<PasswordError> for ServiceError {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy => Self::later(Code::RateLimited, error.to_string(), 1000),
+            PasswordError::Failed => Self::new(Code::Internal, error.to_string()),
+        }
+    }
+}

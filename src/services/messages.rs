@@ -1,0 +1,111 @@
+//! Saying something, and reading what was said.
+
+use std::sync::Arc;
+
+use super::{ServiceError, Services};
+use crate::actors::cache::{Events, Page, Range};
+use crate::actors::writer::CommandError;
+use crate::actors::writer::commands::{AppendMessage, Appended};
+use crate::core::actor::{Permit, Reply, Who};
+use crate::domain::event::{Change, ChatEvent};
+use crate::domain::ids::{ChatId, MessageId, Seq};
+use crate::domain::message::{ClientId, Content, InvalidContent, Message, NewMessage};
+use crate::domain::metadata::Metadata;
+use crate::domain::refusal::Refusal;
+use crate::domain::user::Credential;
+use crate::storage::snapshot;
+
+/// Checks what a client wants to say. The one place where text becomes a message.
+pub fn parse_message(
+    client_id: Option<ClientId>, content: String, reply_to: Option<MessageId>, metadata: Option<Metadata>,
+) -> Result<NewMessage, Refusal> {
+    let content = Content::parse(content).map_err(|invalid| match invalid {
+        InvalidContent::TooLarge => Refusal::TooLarge("content is larger than 16384 bytes"),
+        InvalidContent::Invalid(reason) => Refusal::Invalid { field: "content", reason },
+    })?;
+    let metadata = metadata.map(Metadata::parse).transpose();
+    let metadata = metadata.map_err(|reason| Refusal::Invalid { field: "metadata", reason })?;
+    Ok(NewMessage { client_id: client_id.unwrap_or_else(ClientId::fresh), content, reply_to, metadata })
+}
+
+impl Services {
+    fn append(&self, who: Credential, chat: ChatId, message: NewMessage) -> AppendMessage {
+        AppendMessage { who, chat, message, within_rate: self.rates.message(who.user) }
+    }
+
+    /// Writes a message and waits until it is committed.
+    pub async fn post_message(
+        &self, who: Credential, chat: ChatId, message: NewMessage,
+    ) -> Result<Appended, ServiceError> {
+        Ok(self.writer.execute(Who::User(who.user.0), self.append(who, chat, message)).await?)
+    }
+
+    /// Submits a message with a place that the caller holds already; `reply` is called after the commit. Sessions use
+    /// this to keep the order of what they send.
+    pub fn submit_message(
+        &self, who: Credential, chat: ChatId, message: NewMessage, permit: Permit, reply: Reply<Appended, CommandError>,
+    ) {
+        self.writer.submit(permit, self.append(who, chat, message), reply);
+    }
+
+    /// A page of events: from memory, or from the database when it lies below the chat's window.
+    pub async fn events(&self, who: Credential, chat: ChatId, range: Range) -> Result<Page, ServiceError> {
+        let as_of = match self.cache.ask(who, Events { chat, range: range.clone() }).await? {
+            Ok(page) => return Ok(page),
+            Err(as_of) => as_of,
+        };
+        let (after, before) = (range.after.unwrap_or(0), range.before.unwrap_or(Seq::MAX).min(as_of + 1));
+        let newest = range.after.is_none();
+        let (limit, messages_only) = (range.limit, range.messages_only);
+        let mut events = self
+            .readers
+            .read(move |db| {
+                if messages_only {
+                    let count = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+                    let said = crate::storage::queries::messages::between(db, chat.0, after, before, count, newest)?;
+                    return Ok(said.into_iter().map(event_of).collect());
+                }
+                snapshot::events_between(db, chat, after, before, limit + 1, newest)
+            })
+            .await?;
+        let has_more = events.len() > limit;
+        if has_more && newest {
+            events.remove(0);
+        }
+        events.truncate(limit);
+        Ok(Page { events, has_more, as_of })
+    }
+}
+
+fn event_of(message: Message) -> Arc<ChatEvent> {
+    Arc::new(ChatEvent {
+        chat_id: message.chat_id,
+        seq: message.seq,
+        actor_id: message.sender_id,
+        created_at: message.created_at,
+        change: Change::Message(Arc::new(message)),
+    })
+}
+
+/// Cuts a page so that it fits into `bytes_max`, keeping at least one event. What is cut can be asked for again.
+pub fn fit(mut page: Page, newest: bool, bytes_max: usize) -> Page {
+    let within = |events: &mut dyn Iterator<Item = &Arc<ChatEvent>>| {
+        let mut used = 0;
+        let fitting = events.take_while(|event| {
+            used += event.bytes();
+            used <= bytes_max
+        });
+        fitting.count().max(1)
+    };
+    let kept = if newest { within(&mut page.events.iter().rev()) } else { within(&mut page.events.iter()) };
+    let cut = page.events.len().saturating_sub(kept);
+    if cut > 0 {
+        page.has_more = true;
+        if newest {
+            page.events.drain(..cut);
+        } else {
+            page.events.truncate(kept);
+        }
+    }
+    page
+}

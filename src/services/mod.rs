@@ -1,0 +1,71 @@
+//! What a user can do, one function each: authorise, act, answer. HTTP, TCP and whatever comes later call the same
+//! functions, so the same rule answers everywhere.
+//!
+//! Deliberately absent: state. Services hold handles of the actors, the pools and the rate limiters.
+
+pub mod accounts;
+pub mod chats;
+mod error;
+pub mod messages;
+mod rates;
+
+use std::sync::Arc;
+
+pub use error::{FieldProblem, ServiceError};
+pub use rates::Rates;
+use tokio::sync::Semaphore;
+
+use crate::actors::cache::CacheHandle;
+use crate::actors::writer::WriterHandle;
+use crate::core::auth::password::PasswordPool;
+use crate::core::auth::token::TokenKeys;
+use crate::core::config::Registration;
+use crate::core::limits::Limits;
+use crate::domain::ids::{LoginId, UserId};
+use crate::domain::user::Credential;
+use crate::storage::readers::Readers;
+
+/// Everything that the functions of this room need. One per application, shared.
+pub struct Services {
+    pub cache: CacheHandle,
+    pub writer: WriterHandle,
+    pub readers: Readers,
+    passwords: PasswordPool,
+    tokens: TokenKeys,
+    rates: Rates,
+    registration: Registration,
+    /// Logins that wait because others failed before them.
+    delayed_logins: Arc<Semaphore>,
+    pub limits: Limits,
+}
+
+impl Services {
+    pub fn new(
+        cache: CacheHandle, writer: WriterHandle, readers: Readers, tokens: TokenKeys, registration: Registration,
+        limits: Limits,
+    ) -> Self {
+        let passwords = PasswordPool::new(Limits::per_core(limits.hashes_running), limits.hashes_waiting);
+        let delayed_logins = Arc::new(Semaphore::new(limits.hashes_waiting));
+        let rates = Rates::new(&limits);
+        Self { cache, writer, readers, passwords, tokens, rates, registration, delayed_logins, limits }
+    }
+
+    /// Who an access token speaks for. Whether the login still lives is checked by the actor that is asked next.
+    pub fn credential(&self, token: &str) -> Result<Credential, ServiceError> {
+        let identity = self.tokens.verify(token).map_err(|_| ServiceError::unauthenticated())?;
+        Ok(Credential {
+            user: UserId(identity.user),
+            login: LoginId(identity.login),
+            token_version: identity.token_version,
+        })
+    }
+
+    pub fn registration(&self) -> Registration {
+        self.registration
+    }
+
+    /// Forgets what the rate limiters need no more; called now and then.
+    pub fn tidy_rates(&self) {
+        self.rates.tidy();
+    }
+}

@@ -1,0 +1,105 @@
+//! Rates: how often one may do something. Token buckets, by user or by address.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+use crate::core::limits::Limits;
+use crate::domain::ids::UserId;
+use crate::domain::refusal::Refusal;
+
+pub struct Rates {
+    on: bool,
+    messages: DefaultKeyedRateLimiter<UserId>,
+    registrations: DefaultKeyedRateLimiter<IpAddr>,
+    clock: DefaultClock,
+}
+
+impl Rates {
+    pub fn new(limits: &Limits) -> Self {
+        let at_least_one = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
+        let messages = Quota::per_second(at_least_one(limits.messages_per_second))
+            .allow_burst(at_least_one(limits.messages_burst));
+        let registrations = Quota::per_minute(at_least_one(limits.registrations_per_minute))
+            .allow_burst(at_least_one(limits.registrations_burst));
+        Self {
+            on: limits.rates,
+            messages: RateLimiter::keyed(messages),
+            registrations: RateLimiter::keyed(registrations),
+            clock: DefaultClock::default(),
+        }
+    }
+
+    pub fn message(&self, user: UserId) -> Result<(), Refusal> {
+        self.check(&self.messages, &user)
+    }
+
+    pub fn registration(&self, address: IpAddr) -> Result<(), Refusal> {
+        self.check(&self.registrations, &network_of(address))
+    }
+
+    fn check<K: std::hash::Hash + Eq + Clone>(&self, limiter: &DefaultKeyedRateLimiter<K>, key: &K) -> Result<(), Refusal> {
+        if !self.on {
+            return Ok(());
+        }
+        limiter.check_key(key).map_err(|not_until| {
+            let wait = not_until.wait_time_from(self.clock.now()).max(Duration::from_millis(1));
+            Refusal::RateLimited { retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1) }
+        })
+    }
+
+    /// Forgets keys whose bucket is full again: the maps stay as small as the traffic.
+    pub fn tidy(&self) {
+        self.messages.retain_recent();
+        self.registrations.retain_recent();
+    }
+}
+
+/// One customer of a provider has a whole /64 of IPv6 addresses.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => IpAddr::V4(v4),
+            None => {
+                let [a, b, c, d, ..] = v6.segments();
+                IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits { messages_per_second: 1, messages_burst: 3, registrations_burst: 2, ..Limits::default() }
+    }
+
+    #[test]
+    fn a_burst_is_allowed_then_one_is_told_when_to_come_back() {
+        let rates = Rates::new(&limits());
+        let answers: Vec<_> = (0..4).map(|_| rates.message(UserId(1))).collect();
+        assert!(answers[..3].iter().all(Result::is_ok));
+        assert!(matches!(answers[3], Err(Refusal::RateLimited { retry_after_ms: 1..=1000 })));
+        assert!(rates.message(UserId(2)).is_ok(), "others are not concerned");
+    }
+
+    #[test]
+    fn neighbours_in_one_ipv6_network_share_a_bucket() {
+        let rates = Rates::new(&limits());
+        let address = |last: u16| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]);
+        assert!(rates.registration(address(1)).is_ok() && rates.registration(address(2)).is_ok());
+        assert!(rates.registration(address(3)).is_err());
+    }
+
+    #[test]
+    fn switched_off_rates_allow_everything() {
+        let rates = Rates::new(&Limits { rates: false, ..limits() });
+        assert!((0..1000).all(|_| rates.message(UserId(1)).is_ok()));
+    }
+}
