@@ -1,0 +1,238 @@
+//! What a batch promises, shown on a real database with commands that misbehave on purpose.
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use tokio::sync::oneshot;
+
+use super::batch::{Batch, Ledger};
+use super::command::{Command, CommandError, Execution, Fault, Tx};
+use super::messages::{Job, Pending};
+use crate::core::actor::Reply;
+use crate::core::config::Synchronous;
+use crate::core::database;
+use crate::core::limits::Limits;
+use crate::domain::event::Event;
+use crate::domain::ids::{LoginId, UserId};
+use crate::domain::refusal::Refusal;
+use crate::storage::queries::meta;
+
+/// Writes one row and announces it; what else it does is its [`Mood`].
+struct Note {
+    key: &'static str,
+    mood: Mood,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mood {
+    Good,
+    RefusedAtOnce,
+    RefusedAfterWriting,
+    PanicsAtOnce,
+    PanicsAfterWriting,
+    BreaksAConstraint,
+    /// Writes rows until the database is full.
+    Huge,
+}
+
+impl Command for Note {
+    type Output = &'static str;
+    const NAME: &'static str = "Note";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<&'static str> {
+        let refusal = Refusal::Forbidden("no");
+        match self.mood {
+            Mood::RefusedAtOnce => return Err(refusal.into()),
+            Mood::PanicsAtOnce => panic!("on purpose"),
+            _ => {}
+        }
+        meta::set(tx.write(), self.key, 1)?;
+        tx.announce(Event::LoginEnded { login_id: LoginId(1), user_id: UserId(1) });
+        match self.mood {
+            Mood::RefusedAfterWriting => return Err(refusal.into()),
+            Mood::PanicsAfterWriting => panic!("on purpose"),
+            Mood::BreaksAConstraint => {
+                diesel::sql_query("INSERT INTO meta (key, value) VALUES ('commit_no', NULL)").execute(tx.write())?;
+            }
+            Mood::Huge => {
+                for n in 0..10_000 {
+                    meta::set(tx.write(), &format!("{n}-{}", "x".repeat(1000)), n)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(self.key)
+    }
+}
+
+struct Fixture {
+    ledger: Ledger,
+    _dir: tempfile::TempDir,
+}
+
+type Answer = oneshot::Receiver<Result<&'static str, CommandError>>;
+
+fn fixture() -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("netbit.db");
+    let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
+    database::migrate(&mut db, &path).unwrap();
+    let limits = Limits { batch_ms: 60_000, read_only_probe_ms: 0, ..Limits::default() };
+    Fixture { ledger: Ledger::new(db, limits).unwrap(), _dir: dir }
+}
+
+impl Fixture {
+    fn run(&mut self, notes: &[(&'static str, Mood)]) -> (Batch, Vec<Answer>) {
+        let mut answers = Vec::new();
+        let jobs = notes.iter().map(|(key, mood)| {
+            let (reply, answer) = Reply::channel();
+            answers.push(answer);
+            Box::new(Pending::new(Note { key, mood: *mood }, None, reply)) as Box<dyn Job>
+        });
+        let jobs = jobs.collect();
+        (self.ledger.run(jobs), answers)
+    }
+
+    fn has(&mut self, key: &str) -> bool {
+        meta::get(self.ledger.connection(), key).unwrap().is_some()
+    }
+}
+
+fn told(batch: Batch, answers: Vec<Answer>) -> Vec<Result<&'static str, CommandError>> {
+    batch.answer();
+    answers.into_iter().map(|mut answer| answer.try_recv().unwrap()).collect()
+}
+
+fn refused() -> Result<&'static str, CommandError> {
+    Err(CommandError::Refused(Refusal::Forbidden("no")))
+}
+
+#[test]
+fn a_batch_is_one_commit_and_everybody_is_told_after_it() {
+    let mut fixture = fixture();
+    let (mut batch, answers) = fixture.run(&[("a", Mood::Good), ("b", Mood::Good)]);
+    let committed = batch.committed.take().unwrap();
+    assert_eq!((committed.commit_no, committed.events.len()), (1, 2));
+    assert_eq!(told(batch, answers), [Ok("a"), Ok("b")]);
+    assert_eq!(fixture.run(&[("c", Mood::Good)]).0.committed.unwrap().commit_no, 2);
+    assert_eq!(meta::get(fixture.ledger.connection(), meta::COMMIT_NO).unwrap(), Some(2));
+}
+
+#[test]
+fn nobody_is_told_before_the_batch_says_so() {
+    let mut fixture = fixture();
+    let (batch, mut answers) = fixture.run(&[("a", Mood::Good)]);
+    assert!(answers[0].try_recv().is_err(), "the events must be published first");
+    batch.answer();
+    assert_eq!(answers[0].try_recv().unwrap(), Ok("a"));
+}
+
+#[test]
+fn a_refusal_a_panic_and_a_broken_constraint_are_told_alone_and_the_others_commit() {
+    let mut fixture = fixture();
+    let (mut batch, answers) = fixture.run(&[
+        ("a", Mood::Good),
+        ("b", Mood::RefusedAtOnce),
+        ("c", Mood::PanicsAtOnce),
+        ("d", Mood::Good),
+        ("e", Mood::RefusedAfterWriting),
+        ("f", Mood::PanicsAfterWriting),
+        ("g", Mood::BreaksAConstraint),
+        ("h", Mood::Good),
+    ]);
+    let committed = batch.committed.take().unwrap();
+    assert_eq!((committed.commit_no, committed.events.len()), (1, 3));
+    assert!(!batch.fatal);
+    let internal = || Err(CommandError::Internal);
+    assert_eq!(
+        told(batch, answers),
+        [Ok("a"), refused(), internal(), Ok("d"), refused(), internal(), internal(), Ok("h")]
+    );
+    for (key, there) in [("a", true), ("d", true), ("e", false), ("f", false), ("g", false), ("h", true)] {
+        assert_eq!(fixture.has(key), there, "{key}");
+    }
+}
+
+#[test]
+fn one_poison_among_512_costs_nobody_else_anything() {
+    let mut fixture = fixture();
+    let mut notes = vec![("n", Mood::Good); 512];
+    notes[300] = ("poison", Mood::PanicsAfterWriting);
+    let (batch, answers) = fixture.run(&notes);
+    let told = told(batch, answers);
+    assert_eq!(told.iter().filter(|answer| **answer == Ok("n")).count(), 511);
+    assert_eq!(told[300], Err(CommandError::Internal));
+}
+
+#[test]
+fn a_full_database_fails_the_whole_batch_refuses_writes_and_recovers_by_itself() {
+    let mut fixture = fixture();
+    fixture.run(&[("before", Mood::Good)]).0.answer();
+    let pages = database::integer(fixture.ledger.connection(), "SELECT page_count AS value FROM pragma_page_count").unwrap();
+    let limit = |ledger: &mut Ledger, pages: i64| {
+        ledger.connection().batch_execute(&format!("PRAGMA max_page_count = {pages}")).unwrap();
+    };
+    limit(&mut fixture.ledger, pages + 2);
+
+    let (batch, answers) =
+        fixture.run(&[("a", Mood::Good), ("b", Mood::Huge), ("c", Mood::RefusedAfterWriting), ("d", Mood::Good)]);
+    assert!(batch.committed.is_none() && !batch.fatal);
+    assert_eq!(told(batch, answers), vec![Err(CommandError::ReadOnly); 4]);
+    assert!(fixture.has("before") && !fixture.has("a") && !fixture.has("d"), "nothing of the batch is kept");
+
+    // The probe finds no room either: refused without touching the database.
+    let (batch, answers) = fixture.run(&[("e", Mood::Good)]);
+    assert_eq!(told(batch, answers), [Err(CommandError::ReadOnly)]);
+
+    limit(&mut fixture.ledger, 1_000_000);
+    let (mut batch, answers) = fixture.run(&[("f", Mood::Good)]);
+    assert_eq!(batch.committed.take().unwrap().commit_no, 2, "no number was lost");
+    assert_eq!(told(batch, answers), [Ok("f")]);
+}
+
+#[test]
+fn a_refused_command_keeps_its_own_answer_when_the_replay_meets_a_full_database() {
+    let mut fixture = fixture();
+    let pages = database::integer(fixture.ledger.connection(), "SELECT page_count AS value FROM pragma_page_count").unwrap();
+    fixture.ledger.connection().batch_execute(&format!("PRAGMA max_page_count = {}", pages + 2)).unwrap();
+    let (batch, answers) = fixture.run(&[("a", Mood::RefusedAfterWriting), ("b", Mood::Huge)]);
+    assert_eq!(told(batch, answers), [refused(), Err(CommandError::ReadOnly)]);
+}
+
+#[test]
+fn a_batch_that_changes_nothing_is_no_commit() {
+    let mut fixture = fixture();
+    let (batch, answers) = fixture.run(&[("a", Mood::RefusedAtOnce), ("b", Mood::PanicsAtOnce)]);
+    assert!(batch.committed.is_none());
+    assert_eq!(told(batch, answers), [refused(), Err(CommandError::Internal)]);
+    assert_eq!(fixture.ledger.commit_no(), 0);
+}
+
+#[test]
+fn a_batch_out_of_time_commits_what_is_done_and_leaves_the_rest_for_the_next() {
+    let mut fixture = fixture();
+    let dir = &fixture._dir;
+    let db = database::open_writer(&dir.path().join("netbit.db"), Synchronous::Full).unwrap();
+    fixture.ledger = Ledger::new(db, Limits { batch_ms: 0, ..Limits::default() }).unwrap();
+    let (mut batch, answers) = fixture.run(&[("a", Mood::Good), ("b", Mood::Good), ("c", Mood::Good)]);
+    assert!(batch.committed.is_some());
+    let mut batches = 0;
+    loop {
+        let left = std::mem::take(&mut batch.left);
+        batch.answer();
+        batches += 1;
+        if left.is_empty() {
+            break;
+        }
+        batch = fixture.ledger.run(left);
+    }
+    assert!(batches > 1, "no time allows the first command only");
+    for mut answer in answers {
+        assert!(answer.try_recv().unwrap().is_ok());
+    }
+}
+
+#[test]
+fn an_execution_error_of_the_database_is_not_a_refusal() {
+    let fault: Fault = diesel::result::Error::BrokenTransactionManager.into();
+    assert!(matches!(fault, Fault::Database(_)));
+}

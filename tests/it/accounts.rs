@@ -1,0 +1,224 @@
+//! Registering, logging in and out, refreshing, and looking after an account.
+
+use netbit::core::config::Registration;
+use serde_json::json;
+
+use crate::harness::{PASSWORD, TestServer, assert_problem};
+
+#[actix_web::test]
+async fn whoever_registers_first_administers_the_server() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let me = alice.get("/api/users/me").await.body;
+    assert_eq!((&me["username"], &me["is_admin"]), (&json!("alice"), &json!(true)));
+    assert_eq!(bob.get("/api/users/me").await.body["is_admin"], false);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_taken_name_is_a_conflict_and_a_bad_one_names_its_field() {
+    let server = TestServer::start().await;
+    server.user("alice").await;
+    let register = async |body| server.http.post("/api/users/register", &body).await.unwrap();
+    assert_problem(&register(json!({"username": "alice", "password": PASSWORD})).await, 409, "conflict");
+    for name in ["Alice", "..", ".git", "a/b", "-x", "api", "x.git", "x.lock", "", "b\u{202e}b"] {
+        let answer = register(json!({"username": name, "password": PASSWORD})).await;
+        assert_problem(&answer, 422, "validation");
+        assert_eq!(answer.body["errors"][0]["field"], "username", "{name}");
+    }
+    let answer = register(json!({"username": "X", "password": "short", "email": "nowhere"})).await;
+    let fields: Vec<_> = answer.body["errors"].as_array().unwrap().iter().map(|error| error["field"].clone()).collect();
+    assert_eq!(fields, ["username", "password", "email"]);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn nobody_registers_as_an_administrator_by_asking_for_it() {
+    let server = TestServer::start().await;
+    for extra in [json!({"is_admin": true}), json!({"id": 1}), json!({"username": ["a"]}), json!({"password": 7})] {
+        let mut body = json!({"username": "eve", "password": PASSWORD});
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        assert_problem(&server.http.post("/api/users/register", &body).await.unwrap(), 422, "validation");
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn an_unknown_user_and_a_wrong_password_get_the_same_answer() {
+    let server = TestServer::start().await;
+    server.user("alice").await;
+    let login = async |name: &str| {
+        let body = json!({"username": name, "password": "wrong password"});
+        let mut answer = server.http.post("/api/users/login", &body).await.unwrap();
+        assert_problem(&answer, 401, "unauthenticated");
+        answer.body["request_id"] = json!(null);
+        answer.body
+    };
+    assert_eq!(login("alice").await, login("nobody").await);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_logout_ends_this_login_at_once_and_no_other() {
+    let server = TestServer::start().await;
+    let phone = server.user("alice").await;
+    let desk = server.login("alice").await;
+    assert_eq!(phone.post("/api/users/logout", json!({})).await.status, 204);
+    assert_problem(&phone.get("/api/users/me").await, 401, "unauthenticated");
+    assert_problem(&phone.post("/api/chats", json!({"kind": "group", "name": "x"})).await, 401, "unauthenticated");
+    assert!(phone.http.refresh(&phone.refresh_token).await.is_err());
+    assert_eq!(desk.get("/api/users/me").await.status, 200);
+
+    let third = server.login("alice").await;
+    assert_eq!(desk.post("/api/users/logout", json!({"all": true})).await.status, 204);
+    for gone in [&desk, &third] {
+        assert_eq!(gone.get("/api/users/me").await.status, 401);
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_new_password_ends_every_login_and_the_old_password() {
+    let server = TestServer::start().await;
+    let (phone, desk) = (server.user("alice").await, server.login("alice").await);
+    let change = |current: &str| json!({"current_password": current, "new_password": "battery staple"});
+    assert_problem(&phone.post("/api/users/me/password", change("wrong password")).await, 403, "forbidden");
+    assert_eq!(phone.post("/api/users/me/password", change(PASSWORD)).await.status, 204);
+    for gone in [&phone, &desk] {
+        assert_eq!(gone.get("/api/users/me").await.status, 401);
+        assert!(gone.http.refresh(&gone.refresh_token).await.is_err());
+    }
+    assert!(server.http.login("alice", PASSWORD).await.is_err());
+    assert!(server.http.login("alice", "battery staple").await.is_ok());
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_refresh_token_is_good_until_its_successor_is_used_and_its_later_reuse_ends_the_login() {
+    let server = TestServer::with_limits(|limits| limits.refresh_race_seconds = 0).await;
+    let alice = server.user("alice").await;
+    let first = server.http.refresh(&alice.refresh_token).await.unwrap();
+    // The answer was lost on the way: the old token still works.
+    let second = server.http.refresh(&alice.refresh_token).await.unwrap();
+    assert_ne!(first.refresh_token, second.refresh_token);
+    let third = server.http.refresh(&second.refresh_token).await.unwrap();
+    let me = server.http.with_token(third.token.clone());
+    assert_eq!(me.get("/api/users/me").await.unwrap().status, 200);
+    // Somebody else has the very first one.
+    assert!(server.http.refresh(&alice.refresh_token).await.is_err());
+    assert_eq!(me.get("/api/users/me").await.unwrap().status, 401, "the family is revoked");
+    assert!(server.http.refresh(&third.refresh_token).await.is_err());
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn two_tabs_that_refresh_at_once_do_not_lock_anybody_out() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let (one, two) =
+        futures_util::join!(server.http.refresh(&alice.refresh_token), server.http.refresh(&alice.refresh_token));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    let winner = server.http.refresh(&one.refresh_token).await.unwrap();
+    // The loser is refused within the race, and the login lives.
+    assert!(server.http.refresh(&two.refresh_token).await.is_err());
+    let me = server.http.with_token(winner.token);
+    assert_eq!(me.get("/api/users/me").await.unwrap().status, 200);
+    assert!(server.http.refresh(&winner.refresh_token).await.is_ok());
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn tokens_survive_a_restart_and_a_logout_does_too() {
+    let server = TestServer::start().await;
+    let (phone, desk) = (server.user("alice").await, server.login("alice").await);
+    phone.post("/api/users/logout", json!({})).await;
+    let (gone, good) = (phone.http.token().unwrap().to_owned(), desk.http.token().unwrap().to_owned());
+    let server = server.restart(|_| ()).await;
+    assert_eq!(server.http.with_token(good).get("/api/users/me").await.unwrap().status, 200);
+    assert_eq!(server.http.with_token(gone).get("/api/users/me").await.unwrap().status, 401);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_closed_server_takes_its_first_user_and_no_other() {
+    let server = TestServer::with(|config| config.accounts.registration = Registration::Closed).await;
+    server.user("admin1").await;
+    let body = json!({"username": "bob", "password": PASSWORD});
+    assert_problem(&server.http.post("/api/users/register", &body).await.unwrap(), 403, "forbidden");
+    assert_eq!(server.http.server().await.unwrap()["registration"], "closed");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn people_see_the_name_of_others_but_not_their_mail() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let changed = alice.patch("/api/users/me", json!({"display_name": "Alice A.", "email": "alice@example.org"})).await;
+    assert_eq!((changed.status, &changed.body["email"]), (200, &json!("alice@example.org")));
+    let seen = bob.get("/api/users/alice").await.body;
+    assert_eq!((&seen["display_name"], seen.get("email")), (&json!("Alice A."), None));
+    let removed = alice.patch("/api/users/me", json!({"email": null})).await;
+    assert_eq!((removed.body.get("email"), &removed.body["display_name"]), (None, &json!("Alice A.")));
+    assert_problem(&bob.get("/api/users/nobody").await, 404, "not_found");
+    assert_problem(&bob.patch("/api/users/me", json!({"is_admin": true})).await, 422, "validation");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_flood_of_logins_waits_in_bounded_number_and_the_rest_is_told_to_come_back() {
+    let server = TestServer::with_limits(|limits| (limits.hashes_running, limits.hashes_waiting) = (1, 2)).await;
+    server.user("alice").await;
+    let body = json!({"username": "alice", "password": PASSWORD});
+    let logins = (0..30).map(|_| server.http.post("/api/users/login", &body));
+    let answers: Vec<_> = futures_util::future::join_all(logins).await.into_iter().map(Result::unwrap).collect();
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
+    assert!(answers.iter().any(|answer| answer.status == 200));
+    assert!(!refused.is_empty() && answers.iter().all(|answer| [200, 429].contains(&answer.status)));
+    assert!(refused.iter().all(|answer| answer.header("retry-after").is_some()));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn failed_logins_delay_the_next_one_but_the_right_password_always_works() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.login_failures_free, limits.login_delay_max_ms) = (2, 100);
+    })
+    .await;
+    server.user("alice").await;
+    for _ in 0..3 {
+        assert!(server.http.login("alice", "wrong password").await.is_err());
+    }
+    let begun = std::time::Instant::now();
+    assert!(server.http.login("alice", PASSWORD).await.is_ok());
+    assert!(begun.elapsed().as_millis() >= 100, "it was held back");
+    let begun = std::time::Instant::now();
+    assert!(server.http.login("alice", "wrong password").await.is_err());
+    assert!(begun.elapsed().as_secs() < 20, "a success clears the account");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn registrations_from_one_address_have_a_rate() {
+    let server = TestServer::with_limits(|limits| limits.registrations_burst = 2).await;
+    server.user("alice").await;
+    server.user("bob").await;
+    let body = json!({"username": "carol", "password": PASSWORD});
+    let forwarded = [("x-forwarded-for", "10.9.8.7")];
+    let answer = server.http.send(reqwest::Method::POST, "/api/users/register", Some(&body), &forwarded).await.unwrap();
+    assert_problem(&answer, 429, "rate_limited");
+    assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_user_has_a_bounded_number_of_logins_and_the_oldest_gives_way() {
+    let server = TestServer::with_limits(|limits| limits.logins_per_user = 2).await;
+    let first = server.user("alice").await;
+    let second = server.login("alice").await;
+    let third = server.login("alice").await;
+    assert_eq!(first.get("/api/users/me").await.status, 401);
+    assert_eq!(second.get("/api/users/me").await.status, 200);
+    assert_eq!(third.get("/api/users/me").await.status, 200);
+    server.stop().await;
+}

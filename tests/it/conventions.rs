@@ -1,0 +1,114 @@
+//! What holds for every HTTP answer.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::{PASSWORD, TestServer, assert_problem};
+
+#[actix_web::test]
+async fn every_answer_has_a_request_id_and_the_security_headers() {
+    let server = TestServer::start().await;
+    for path in ["/api/server", "/nowhere", "/api/users/me"] {
+        let answer = server.http.get(path).await.unwrap();
+        assert!(!answer.header("x-request-id").unwrap().is_empty());
+        for (header, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+            ("referrer-policy", "no-referrer"),
+        ] {
+            assert_eq!(answer.header(header), Some(value), "{path}");
+        }
+    }
+    let own = server.http.send(Method::GET, "/nowhere", None, &[("x-request-id", "my-id.1")]).await.unwrap();
+    assert_eq!((own.header("x-request-id"), &own.body["request_id"]), (Some("my-id.1"), &json!("my-id.1")));
+    let forged = server.http.send(Method::GET, "/nowhere", None, &[("x-request-id", "a b<c>")]).await.unwrap();
+    assert_ne!(forged.header("x-request-id"), Some("a b<c>"));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_path_that_nobody_serves_is_404_and_a_method_405() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    for path in ["/", "/api", "/api/nothing", "/api/chats/1/nothing", "/api/users/me/nothing", "//", "/api/chats/x%00"] {
+        let anonymous = server.http.get(path).await.unwrap().status;
+        assert!(anonymous == 404 || (path.contains("x%00") && anonymous == 401), "{path}: {anonymous}");
+        assert_problem(&alice.get(path).await, 404, "not_found");
+    }
+    let answer = alice.delete("/api/users/me").await;
+    assert_problem(&answer, 405, "bad_request");
+    assert_eq!(answer.header("allow"), Some("GET, PATCH"));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn later_routes_are_not_there_yet() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    for path in ["/api/projects", "/api/repos", "/api/notifications", "/ws", "/docs", "/api/openapi.json"] {
+        assert_problem(&alice.get(path).await, 404, "not_found");
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_body_is_json_of_the_right_size_and_shape() {
+    let server = TestServer::start().await;
+    let url = format!("http://{}/api/users/register", server.app.addresses.http);
+    let client = reqwest::Client::new();
+    let send = async |kind: &str, body: String| {
+        let sent = client.post(&url).header("content-type", kind).body(body).send().await.unwrap();
+        let kind = sent.headers()["content-type"].to_str().unwrap().to_owned();
+        (sent.status().as_u16(), kind)
+    };
+    let good = json!({"username": "alice", "password": PASSWORD}).to_string();
+    for (kind, body, status) in [
+        ("text/plain", good.clone(), 415),
+        ("application/json", "{".to_owned(), 400),
+        ("application/json", String::new(), 400),
+        ("application/json", "[1]".to_owned(), 422),
+        ("application/json", "[".repeat(200), 400),
+        ("application/json", format!("{{\"username\":\"{}\"}}", "x".repeat(70_000)), 413),
+        ("application/json; charset=utf-8", good, 201),
+    ] {
+        let (got, answer_kind) = send(kind, body).await;
+        assert_eq!(got, status);
+        assert!(status == 201 || answer_kind == "application/problem+json");
+    }
+    // The length is not known beforehand.
+    let chunks = futures_util::stream::iter((0..100).map(|_| Ok::<_, std::io::Error>("x".repeat(1000))));
+    let body = reqwest::Body::wrap_stream(chunks);
+    let sent = client.post(&url).header("content-type", "application/json").body(body).send().await.unwrap();
+    assert_eq!(sent.status().as_u16(), 413);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn the_server_says_where_it_listens() {
+    let server = TestServer::start().await;
+    let info = server.http.server().await.unwrap();
+    assert_eq!(info["tcp_address"], server.app.addresses.tcp.to_string());
+    assert_eq!((&info["name"], &info["registration"]), (&json!("NetBit"), &json!("open")));
+    assert_eq!(info["version"], env!("CARGO_PKG_VERSION"));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_credential_of_the_wrong_kind_is_401() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let token = alice.http.token().unwrap().to_owned();
+    for value in [
+        "Basic YWxpY2U6cGFzc3dvcmQ=".to_owned(),
+        "Bearer".to_owned(),
+        "Bearer x.y.z".to_owned(),
+        format!("Bearer {}", &token[..token.len() - 4]),
+        token.clone(),
+    ] {
+        let answer = server.http.send(Method::GET, "/api/users/me", None, &[("authorization", &value)]).await.unwrap();
+        assert_problem(&answer, 401, "unauthenticated");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"NetBit\""));
+    }
+    server.stop().await;
+}

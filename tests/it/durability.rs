@@ -1,0 +1,215 @@
+//! What was acknowledged is there, whatever ends the process.
+//!
+//! The server runs as a child process and is killed with SIGKILL while people write. `NETBIT_KILL_ROUNDS` sets how
+//! often (3 unless said).
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use netbit::client::{HttpClient, TcpClient, saying};
+use netbit::core::database;
+use netbit::domain::ids::ChatId;
+use netbit::domain::message::{ClientId, Message};
+use netbit::protocol::packet::MessagePacket;
+
+use crate::harness::{PASSWORD, soon};
+
+const SENDERS: usize = 20;
+const CHATS: usize = 4;
+
+/// A server in a process of its own.
+struct Process {
+    child: Child,
+    http: HttpClient,
+    tcp: SocketAddr,
+}
+
+impl Process {
+    async fn start(directory: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_netbit"))
+            .args(["--http-listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
+            .arg("--data-dir")
+            .arg(directory)
+            .env("NETBIT_LIMITS__RATES", "false")
+            .env("NETBIT_LOG__LEVEL", "warn")
+            .current_dir(directory)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // The first line says where to register.
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.split_whitespace().find(|word| word.starts_with("http://")).expect("the server is ready");
+        let base = url.strip_suffix("/api/users/register").unwrap();
+        let http = HttpClient::new(base).unwrap();
+        let tcp = http.server().await.unwrap()["tcp_address"].as_str().unwrap().parse().unwrap();
+        Self { child, http, tcp }
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// What one sender was told is committed: name -> (chat, content, id, seq).
+type Acknowledged = HashMap<ClientId, (ChatId, String, i64, i64)>;
+
+/// Sends until the connection breaks; up to 8 messages wait for their answer at once. What was sent and not
+/// acknowledged is tried again first, with the same name, as a client should.
+async fn send_until_killed(
+    address: SocketAddr, token: String, chats: Vec<ChatId>, who: usize, round: usize, mut open: Vec<(ClientId, ChatId, String)>,
+) -> (Acknowledged, Vec<(ClientId, ChatId, String)>) {
+    let mut acknowledged = Acknowledged::new();
+    let Ok((session, _)) = TcpClient::open(address, &token).await else { return (acknowledged, open) };
+    let (mut reader, mut writer) = session.into_halves();
+    let (mut waiting, mut next_request, mut count) = (HashMap::new(), 0u64, 0usize);
+    let mut retries = std::mem::take(&mut open).into_iter();
+    loop {
+        while waiting.len() < 8 {
+            let (name, chat, content) = retries.next().unwrap_or_else(|| {
+                count += 1;
+                (ClientId::fresh(), chats[(who + count) % chats.len()], format!("round {round} sender {who} message {count}"))
+            });
+            let packet = MessagePacket { request_id: Some(next_request), ..saying(chat, name, &content) };
+            waiting.insert(next_request, (name, chat, content));
+            next_request += 1;
+            if writer.send(&packet).await.is_err() {
+                return (acknowledged, waiting.into_values().chain(retries).collect());
+            }
+        }
+        match reader.next().await {
+            Ok(packet) if packet.packet_type == "Ack" => {
+                assert!(packet.success, "{packet:?}");
+                let (name, chat, content) = waiting.remove(&packet.request_id.unwrap()).unwrap();
+                acknowledged.insert(name, (chat, content, packet.message_id.unwrap().0, packet.seq.unwrap()));
+            }
+            Ok(_) => {}
+            Err(_) => return (acknowledged, waiting.into_values().chain(retries).collect()),
+        }
+    }
+}
+
+/// Every message of a chat, page by page.
+async fn whole_history(http: &HttpClient, chat: ChatId) -> Vec<Message> {
+    let (mut after, mut all) = (0, Vec::new());
+    loop {
+        let (page, has_more) = http.messages(chat, &format!("?after_seq={after}&limit=100")).await.unwrap();
+        after = page.last().map_or(after, |message| message.seq);
+        all.extend(page);
+        if !has_more {
+            return all;
+        }
+    }
+}
+
+#[actix_web::test]
+async fn kill_9_under_load_loses_and_doubles_no_acknowledged_message() {
+    let rounds = std::env::var("NETBIT_KILL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Process::start(directory.path()).await;
+    let mut tokens = Vec::new();
+    for n in 0..SENDERS {
+        server.http.register(&format!("u{n}"), PASSWORD).await.unwrap();
+        tokens.push(server.http.login(&format!("u{n}"), PASSWORD).await.unwrap().token);
+    }
+    let owner = server.http.with_token(tokens[0].clone());
+    let names: Vec<_> = (1..SENDERS).map(|n| format!("u{n}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut chats = Vec::new();
+    for _ in 0..CHATS {
+        chats.push(owner.create_group("team", &names).await.unwrap());
+    }
+
+    let mut told = Acknowledged::new();
+    let mut open = vec![Vec::new(); SENDERS];
+    for round in 0..rounds {
+        let senders: Vec<_> = tokens
+            .iter()
+            .zip(std::mem::take(&mut open))
+            .enumerate()
+            .map(|(who, (token, open))| {
+                actix::spawn(send_until_killed(server.tcp, token.clone(), chats.clone(), who, round, open))
+            })
+            .collect();
+        // Killed in the middle of it, a little later each round.
+        let before = told.len();
+        tokio::time::sleep(Duration::from_millis(200 + 37 * u64::try_from(round % 10).unwrap())).await;
+        server.kill();
+        for sender in senders {
+            let (acknowledged, unanswered) = soon(sender).await.unwrap();
+            told.extend(acknowledged);
+            open.push(unanswered);
+        }
+        assert!(told.len() > before, "round {round} acknowledged nothing");
+        server = Process::start(directory.path()).await;
+    }
+
+    let http = server.http.with_token(server.http.login("u0", PASSWORD).await.unwrap().token);
+    let mut stored = HashMap::new();
+    for chat in &chats {
+        for message in whole_history(&http, *chat).await {
+            let entry = (message.chat_id, message.content, message.id.0, message.seq);
+            assert!(stored.insert(message.client_id, entry).is_none(), "a message is there twice");
+        }
+        let (mut after, mut expected) = (0, 1);
+        loop {
+            let page = http.get(&format!("/api/chats/{chat}/events?after_seq={after}&limit=100")).await.unwrap().body;
+            for event in page["items"].as_array().unwrap() {
+                assert_eq!(event["seq"], expected, "seq is dense");
+                expected += 1;
+            }
+            after = expected - 1;
+            if page["has_more"] == false {
+                break;
+            }
+        }
+    }
+    for (name, entry) in &told {
+        assert_eq!(stored.get(name), Some(entry), "an acknowledged message is missing or another");
+    }
+    println!("{rounds} kills, {} acknowledged, {} stored", told.len(), stored.len());
+
+    server.kill();
+    let mut db = database::open_reader(&directory.path().join("netbit.db")).unwrap();
+    let sound = database::integer(&mut db, "SELECT count(*) AS value FROM pragma_integrity_check WHERE integrity_check = 'ok'");
+    assert_eq!(sound.unwrap(), 1);
+}
+
+#[actix_web::test]
+async fn sigterm_under_load_loses_nothing_that_was_acknowledged_and_exits_with_0() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Process::start(directory.path()).await;
+    server.http.register("u0", PASSWORD).await.unwrap();
+    let token = server.http.login("u0", PASSWORD).await.unwrap().token;
+    let chat = server.http.with_token(token.clone()).create_group("team", &[]).await.unwrap();
+    let sender = actix::spawn(send_until_killed(server.tcp, token, vec![chat], 0, 0, Vec::new()));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let pid = rustix::process::Pid::from_raw(i32::try_from(server.child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let (told, _) = soon(sender).await.unwrap();
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    assert!(!told.is_empty());
+
+    let server = Process::start(directory.path()).await;
+    let http = server.http.with_token(server.http.login("u0", PASSWORD).await.unwrap().token);
+    let stored: HashMap<_, _> = whole_history(&http, chat)
+        .await
+        .into_iter()
+        .map(|message| (message.client_id, (message.chat_id, message.content, message.id.0, message.seq)))
+        .collect();
+    for (name, entry) in &told {
+        assert_eq!(stored.get(name), Some(entry));
+    }
+}

@@ -1,0 +1,229 @@
+//! Bad input on the TCP port: a clear NACK or a close, nobody else disturbed, nothing stored.
+
+use netbit::client::{TcpClient, TcpError, encode, saying};
+use netbit::domain::ids::{ChatId, UserId};
+use netbit::domain::message::ClientId;
+use netbit::protocol::packet::{MessagePacket, PacketMessage};
+use serde_json::json;
+
+use crate::harness::{Person, TestServer, soon};
+
+/// Reads to the end; answers the NACK's code, if one came, and the goodbye's.
+async fn end_of(client: &mut TcpClient) -> (Option<String>, Option<String>) {
+    let mut nack = None;
+    loop {
+        match soon(client.reader.next()).await {
+            Ok(packet) if packet.packet_type == "Ack" => nack = packet.code,
+            Ok(_) => {}
+            Err(TcpError::Closed(code)) => return (nack, code),
+            Err(TcpError::Io(_)) => return (nack, None),
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+/// Alice's server, in which somebody else is talking all the while.
+struct Scene {
+    server: TestServer,
+    alice: Person,
+    chat: ChatId,
+    witness: TcpClient,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let server = TestServer::with_limits(|limits| {
+            (limits.hello_timeout_ms, limits.frame_timeout_ms) = (300, 300);
+        })
+        .await;
+        let alice = server.user("alice").await;
+        let chat = alice.group(&[]).await;
+        let witness = alice.tcp().await;
+        Self { server, alice, chat, witness }
+    }
+
+    /// Sends raw bytes to a fresh connection, before or after Hello, and reads to the end.
+    async fn send_raw(&self, known: bool, bytes: &[u8]) -> (Option<String>, Option<String>) {
+        let mut client = if known {
+            self.alice.tcp().await
+        } else {
+            TcpClient::connect(self.server.app.addresses.tcp).await.unwrap()
+        };
+        // The server may have closed already.
+        drop(client.writer.send_bytes(bytes).await);
+        end_of(&mut client).await
+    }
+
+    /// Nobody was disturbed and nothing was stored.
+    async fn unharmed(mut self) {
+        assert_eq!(self.alice.contents(self.chat).await, Vec::<String>::new());
+        let ack = self.witness.say(self.chat, "still here").await.unwrap();
+        assert!(ack.success);
+        self.server.stop().await;
+    }
+}
+
+fn frame(body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len()).unwrap();
+    [&length.to_be_bytes(), body].concat()
+}
+
+#[actix_web::test]
+async fn a_frame_of_length_0_or_above_the_limit_closes_the_connection() {
+    let scene = Scene::new().await;
+    let bad = || (None, Some("bad_request".to_owned()));
+    for known in [false, true] {
+        assert_eq!(scene.send_raw(known, &[0, 0, 0, 0]).await, bad());
+        assert_eq!(scene.send_raw(known, &[0xff, 0xff, 0xff, 0xff]).await, bad());
+    }
+    assert_eq!(scene.send_raw(false, &4097u32.to_be_bytes()).await, bad(), "a stranger may send 4 KiB");
+    assert_eq!(scene.send_raw(true, &65_537u32.to_be_bytes()).await, bad(), "a member 64 KiB");
+    scene.unharmed().await;
+}
+
+#[actix_web::test]
+async fn bytes_that_are_no_packet_close_the_connection() {
+    let scene = Scene::new().await;
+    let mut deep = vec![0x81, 0xa1, b'a'];
+    deep.extend([0x91; 1000]);
+    deep.push(0xc0);
+    let bodies: [&[u8]; 5] =
+        [&[0xc1; 64], b"GET / HTTP/1.1\r\n\r\n", &[0xdf, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0], &[0x93, 1, 2, 3], &deep];
+    for body in bodies {
+        for known in [false, true] {
+            let (nack, goodbye) = scene.send_raw(known, &frame(body)).await;
+            assert_eq!((nack, goodbye.as_deref()), (None, Some("bad_request")), "{known} {body:x?}");
+        }
+    }
+    scene.unharmed().await;
+}
+
+#[actix_web::test]
+async fn whoever_does_not_say_hello_in_time_or_at_all_is_sent_away() {
+    let scene = Scene::new().await;
+    let unauthenticated = Some("unauthenticated".to_owned());
+    assert_eq!(scene.send_raw(false, &[]).await, (None, unauthenticated.clone()), "silence");
+    assert_eq!(scene.send_raw(false, &[0, 0]).await, (None, unauthenticated.clone()), "half a length");
+    let ping = encode(&MessagePacket { packet_type: "Ping".into(), ..Default::default() }).unwrap();
+    assert_eq!(scene.send_raw(false, &ping).await, (unauthenticated.clone(), unauthenticated.clone()));
+    let hello = |token: Option<&str>| {
+        let packet =
+            MessagePacket { packet_type: "Hello".into(), token: token.map(str::to_owned), ..Default::default() };
+        encode(&packet).unwrap()
+    };
+    for token in [None, Some(""), Some("x.y.z"), Some("eyJhbGciOiJub25lIn0.e30.")] {
+        assert_eq!(scene.send_raw(false, &hello(token)).await, (unauthenticated.clone(), unauthenticated.clone()));
+    }
+    scene.unharmed().await;
+}
+
+#[actix_web::test]
+async fn half_a_frame_and_then_silence_closes_the_connection() {
+    let scene = Scene::new().await;
+    assert_eq!(scene.send_raw(true, &[0, 0, 1, 0, 0x81]).await, (None, Some("bad_request".to_owned())));
+    scene.unharmed().await;
+}
+
+#[actix_web::test]
+async fn a_packet_with_a_mistake_is_refused_and_the_session_stays() {
+    let scene = Scene::new().await;
+    let bob = scene.server.user("bob").await;
+    let foreign = bob.group(&[]).await;
+    let mut session = scene.alice.tcp().await;
+    let good = saying(scene.chat, ClientId::fresh(), "hi");
+    let with_content = |content: &str| saying(scene.chat, ClientId::fresh(), content);
+    let without_id = MessagePacket {
+        message: Some(PacketMessage { content: Some("hi".into()), ..Default::default() }),
+        ..good.clone()
+    };
+    for (packet, code) in [
+        (MessagePacket { packet_type: "Dance".into(), ..Default::default() }, "bad_request"),
+        (MessagePacket { packet_type: "Resume".into(), ..Default::default() }, "bad_request"),
+        (MessagePacket { packet_type: "Hello".into(), ..Default::default() }, "bad_request"),
+        (MessagePacket { user_id: Some(UserId(2)), ..good.clone() }, "forbidden"),
+        (MessagePacket { chat_id: Some(foreign), ..good.clone() }, "not_found"),
+        (MessagePacket { chat_id: Some(ChatId(-1)), ..good.clone() }, "not_found"),
+        (MessagePacket { chat_id: None, ..good.clone() }, "bad_request"),
+        (without_id, "bad_request"),
+        (with_content(""), "bad_request"),
+        (with_content("a\0b"), "bad_request"),
+        (with_content(&"x".repeat(16 * 1024 + 1)), "too_large"),
+        (MessagePacket { packet_type: "GetMessages".into(), chat_id: Some(foreign), ..Default::default() }, "not_found"),
+    ] {
+        let answer = session.ask(packet.clone()).await.unwrap();
+        assert_eq!((answer.packet_type.as_str(), answer.success), ("Ack", false), "{packet:?}");
+        assert_eq!(answer.code.as_deref(), Some(code), "{packet:?}");
+        assert!(answer.error.is_some_and(|error| !error.is_empty()));
+    }
+    assert_eq!(bob.contents(foreign).await, Vec::<String>::new());
+    assert!(session.say(foreign, "x").await.is_err());
+    assert_eq!(session.ask(MessagePacket { packet_type: "Ping".into(), ..Default::default() }).await.unwrap().packet_type, "Pong");
+    scene.unharmed().await;
+}
+
+#[actix_web::test]
+async fn a_field_of_the_wrong_type_or_bad_utf_8_is_refused_with_its_request_id() {
+    let scene = Scene::new().await;
+    let mut session = scene.alice.tcp().await;
+    for (n, body) in [
+        json!({"packet_type": "SendMessage", "request_id": 77, "chat_id": "one"}),
+        json!({"packet_type": "SendMessage", "request_id": 77, "chat_id": 1, "message": "hi"}),
+        json!({"packet_type": "SendMessage", "request_id": 77, "chat_id": 1, "message": {"client_id": "no uuid"}}),
+        json!({"packet_type": "GetMessages", "request_id": 77, "chat_id": 1, "limit": -1}),
+        json!({"packet_type": 7, "request_id": 77}),
+        json!({"request_id": 77}),
+    ]
+    .iter()
+    .enumerate()
+    {
+        session.writer.send_bytes(&frame(&rmp_serde::to_vec_named(body).unwrap())).await.unwrap();
+        let answer = soon(session.reader.next()).await.unwrap();
+        assert_eq!((answer.success, answer.code.as_deref()), (false, Some("bad_request")));
+        assert_eq!(answer.request_id, Some(77), "case {n}");
+    }
+    let mut bad_text = encode(&saying(scene.chat, ClientId::fresh(), "AAAA")).unwrap().to_vec();
+    let at = bad_text.windows(4).position(|bytes| bytes == b"AAAA").unwrap();
+    bad_text[at..at + 4].copy_from_slice(&[0xff, 0xfe, 0xc0, 0x80]);
+    session.writer.send_bytes(&bad_text).await.unwrap();
+    let answer = soon(session.reader.next()).await.unwrap();
+    assert_eq!((answer.success, answer.code.as_deref()), (false, Some("bad_request")));
+    scene.unharmed().await;
+}
+
+#[actix_web::test]
+async fn whoever_was_removed_cannot_write_or_read_any_more() {
+    let scene = Scene::new().await;
+    let bob = scene.server.user("bob").await;
+    let chat = scene.alice.group(&[&bob]).await;
+    let mut session = bob.tcp().await;
+    assert!(session.say(chat, "hello").await.unwrap().success);
+    scene.alice.delete(&format!("/api/chats/{chat}/participants/bob")).await;
+    let Err(TcpError::Refused(nack)) = session.say(chat, "one more thing").await else { panic!() };
+    assert_eq!(nack.code.as_deref(), Some("not_found"));
+    assert_eq!(scene.alice.contents(chat).await, ["hello"]);
+    scene.unharmed().await;
+}
+
+#[actix_web::test]
+async fn strangers_are_capped_per_address_and_those_who_are_known_are_not_concerned() {
+    let server = TestServer::with_limits(|limits| limits.strangers_per_address = 3).await;
+    let alice = server.user("alice").await;
+    let mut known = alice.tcp().await;
+    let mut strangers = Vec::new();
+    for _ in 0..3 {
+        strangers.push(TcpClient::connect(server.app.addresses.tcp).await.unwrap());
+    }
+    let mut turned_away = TcpClient::connect(server.app.addresses.tcp).await.unwrap();
+    assert_eq!(end_of(&mut turned_away).await.1.as_deref(), Some("overloaded"));
+    let ping = MessagePacket { packet_type: "Ping".into(), ..Default::default() };
+    assert_eq!(known.request(ping).await.unwrap().packet_type, "Pong");
+    drop(strangers);
+    // Their places come back.
+    soon(async {
+        while TcpClient::open(server.app.addresses.tcp, alice.http.token().unwrap()).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    server.stop().await;
+}

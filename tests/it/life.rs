@@ -1,0 +1,125 @@
+//! Starting, being watched, and stopping.
+
+use netbit::app::{RunningApp, StartError};
+use netbit::core::limits::Limits;
+
+use crate::harness::{TestServer, config};
+
+#[actix_web::test]
+async fn a_start_takes_its_steps_in_order() {
+    let server = TestServer::start().await;
+    assert_eq!(
+        server.app.started,
+        ["operations", "lock", "migrate", "checkpoint", "load", "bind", "actors", "listeners", "ready"]
+    );
+    assert_eq!(server.operations("/livez").await.0, 200);
+    assert_eq!(server.operations("/readyz").await.0, 200);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_stop_takes_its_steps_in_order_and_cuts_none() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let _session = alice.tcp().await;
+    let stopped = server.stop().await;
+    let names: Vec<_> = stopped.steps.iter().map(|step| step.name).collect();
+    assert_eq!(
+        names,
+        [
+            "not ready",
+            "stop accepting",
+            "finish HTTP",
+            "drain the writer",
+            "say goodbye",
+            "verify the cache",
+            "join and checkpoint",
+            "operations"
+        ]
+    );
+    assert!(stopped.steps.iter().all(|step| !step.cut), "{:?}", stopped.steps);
+}
+
+#[actix_web::test]
+async fn after_a_stop_nothing_is_left_in_the_log_and_the_directory_is_free() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let chat = alice.group(&[]).await;
+    alice.say(chat, "kept").await;
+    let server = server.restart(|_| ()).await;
+    let alice = server.login("alice").await;
+    assert_eq!(alice.contents(chat).await, ["kept"]);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_second_server_on_the_same_directory_is_told_so() {
+    let server = TestServer::start().await;
+    let second = RunningApp::start(config(server.path(), Limits::default())).await;
+    assert!(matches!(second, Err(StartError::DataDir(error)) if error.to_string().contains("another netbit process")));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_taken_port_is_named_with_its_key() {
+    let server = TestServer::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut other = config(directory.path(), Limits::default());
+    other.tcp.listen.0 = server.app.addresses.tcp;
+    let Err(error) = RunningApp::start(other).await else { panic!("the port is taken") };
+    assert!(error.to_string().contains("tcp.listen"), "{error}");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn the_mailboxes_can_be_watched() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let chat = alice.group(&[]).await;
+    let mut session = alice.tcp().await;
+    session.say(chat, "hello").await.unwrap();
+    let (status, body) = server.operations("/actors").await;
+    let seen: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(status, 200);
+    let names: Vec<_> = seen["actors"].as_array().unwrap().iter().map(|actor| actor["actor"].as_str().unwrap()).collect();
+    assert_eq!(names, ["writer", "cache", "hub", "session"]);
+    let append = seen["actors"][0]["messages"].as_array().unwrap().iter().find(|row| row["message"] == "AppendMessage");
+    assert_eq!(append.unwrap()["handled"], 1);
+    // Every message that is handled has its row.
+    for actor in seen["actors"].as_array().unwrap() {
+        let rows = actor["messages"].as_array().unwrap();
+        assert!(!rows.is_empty() && actor["depth"] == 0, "{actor}");
+    }
+    assert!(seen["cache"]["hits"].as_u64().unwrap() > 0);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn an_older_copy_of_the_database_gets_a_new_epoch_and_everybody_logs_in_again() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = server.path().to_owned();
+    let copy = path.join("copy.db");
+    let old_token = alice.http.token().unwrap().to_owned();
+    let epoch = alice.tcp_welcomed().await.1.epoch;
+    let server = server.restart(|_| ()).await;
+    std::fs::copy(path.join("netbit.db"), &copy).unwrap();
+    let chat = server.login("alice").await.group(&[]).await;
+    let back = std::cell::Cell::new(false);
+    // Between stop and start, the older copy is put in its place.
+    let server = server
+        .restart(|config| {
+            for suffix in ["-wal", "-shm"] {
+                drop(std::fs::remove_file(config.data_dir.0.join(format!("netbit.db{suffix}"))));
+            }
+            std::fs::copy(&copy, config.data_dir.0.join("netbit.db")).unwrap();
+            back.set(true);
+        })
+        .await;
+    assert!(back.get());
+    assert_eq!(server.http.with_token(old_token).get("/api/users/me").await.unwrap().status, 401);
+    let alice = server.login("alice").await;
+    assert_ne!(alice.tcp_welcomed().await.1.epoch, epoch);
+    assert_eq!(alice.get(&format!("/api/chats/{chat}")).await.status, 404);
+    server.stop().await;
+}

@@ -1,0 +1,12 @@
+//! The integration tests: the real server on free ports, driven by real clients. Folders and files mirror what users see.
+
+mod accounts;
+mod chats;
+mod conventions;
+mod durability;
+mod harness;
+mod hostile;
+mod life;
+mod messages;
+mod sessions;
+mod tidy;
