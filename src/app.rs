@@ -114,12 +114,16 @@ impl RunningApp {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let mut started = Vec::new();
         let limits = config.limits.clone();
-        let listen_error = |key, address: SocketAddr| move |source| StartError::Listen { key, address, source };
+        let listen_error =
+            |key, address: SocketAddr| move |source| StartError::Listen { key, address, source };
 
         let (operations, readiness) = Operations::new();
-        let ops_listener = bind(config.ops.listen.0).map_err(listen_error("ops.listen", config.ops.listen.0))?;
-        let ops_address = ops_listener.local_addr().map_err(listen_error("ops.listen", config.ops.listen.0))?;
-        let ops = serve_operations(ops_listener, operations).map_err(listen_error("ops.listen", ops_address))?;
+        let ops_listener =
+            bind(config.ops.listen.0).map_err(listen_error("ops.listen", config.ops.listen.0))?;
+        let ops_address =
+            ops_listener.local_addr().map_err(listen_error("ops.listen", config.ops.listen.0))?;
+        let ops =
+            serve_operations(ops_listener, operations).map_err(listen_error("ops.listen", ops_address))?;
         started.push("operations");
 
         let data_dir = Arc::new(DataDir::open(&config.data_dir.0)?);
@@ -132,8 +136,10 @@ impl RunningApp {
         started.extend(steps);
         let epoch = loaded.snapshot.epoch;
 
-        let http_listener = bind(config.http.listen.0).map_err(listen_error("http.listen", config.http.listen.0))?;
-        let tcp_listener = bind(config.tcp.listen.0).map_err(listen_error("tcp.listen", config.tcp.listen.0))?;
+        let http_listener =
+            bind(config.http.listen.0).map_err(listen_error("http.listen", config.http.listen.0))?;
+        let tcp_listener =
+            bind(config.tcp.listen.0).map_err(listen_error("tcp.listen", config.tcp.listen.0))?;
         let addresses = Addresses {
             http: http_listener.local_addr().map_err(listen_error("http.listen", config.http.listen.0))?,
             tcp: tcp_listener.local_addr().map_err(listen_error("tcp.listen", config.tcp.listen.0))?,
@@ -172,7 +178,8 @@ impl RunningApp {
         let cache_mailbox = {
             let models = ReadModels::load(loaded.snapshot, config.cache.window, config.cache.max_bytes);
             let (gate, counters, fatal_too) = (cache_gate.clone(), counters.clone(), fatal.clone());
-            let sources = Sources { readers: readers.clone(), cache: config.cache.clone(), limits: limits.clone() };
+            let sources =
+                Sources { readers: readers.clone(), cache: config.cache.clone(), limits: limits.clone() };
             start(&thread(), cache_stats.clone(), fatal.clone(), move |mailbox| {
                 let own = CacheHandle::new(mailbox.clone(), gate);
                 CacheActor::new(models, hubs, counters, sources, own, fatal_too)
@@ -185,7 +192,8 @@ impl RunningApp {
         let checkpointer = Checkpointer::start(&data_dir.database(), data_dir.clone(), epoch, wal.clone())?;
         let writer_stats =
             ActorStats::new(DbWriterActor::NAME, Some(limits.writer_commands), DbWriterActor::MESSAGES);
-        let writer_gate = Gate::new(limits.writer_commands, limits.asks_per_user, patience, writer_stats.clone());
+        let writer_gate =
+            Gate::new(limits.writer_commands, limits.asks_per_user, patience, writer_stats.clone());
         let writer_mailbox = {
             let (path, synchronous, for_reopening) =
                 (data_dir.database(), config.storage.synchronous, limits.clone());
@@ -314,7 +322,12 @@ impl Stopping {
         self.steps.push(Step { name, took: Duration::ZERO, cut: false });
     }
 
-    async fn step<T>(&mut self, name: &'static str, within: Duration, work: impl Future<Output = T>) -> Option<T> {
+    async fn step<T>(
+        &mut self,
+        name: &'static str,
+        within: Duration,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
         let begun = Instant::now();
         let done = tokio::time::timeout(within, work).await;
         let (took, cut) = (begun.elapsed(), done.is_err());
@@ -337,7 +350,9 @@ async fn blocking<T: Send + 'static>(
 
 /// Everything between the lock and the listeners: migrate, make durable, read.
 fn load(
-    data_dir: &DataDir, config: &Config, steps: &mut Vec<&'static str>,
+    data_dir: &DataDir,
+    config: &Config,
+    steps: &mut Vec<&'static str>,
 ) -> Result<(Loaded, Vec<&'static str>), StartError> {
     let path = data_dir.database();
     let mut db = database::open_writer(&path, config.storage.synchronous)?;
@@ -424,7 +439,10 @@ async fn do_chores(services: Arc<Services>) {
 }
 
 fn serve_http(
-    listener: std::net::TcpListener, services: Arc<Services>, info: ServerInfo, limits: &Limits,
+    listener: std::net::TcpListener,
+    services: Arc<Services>,
+    info: ServerInfo,
+    limits: &Limits,
 ) -> std::io::Result<ServerHandle> {
     let services = web::Data::from(services);
     let info = web::Data::new(info);
@@ -448,14 +466,18 @@ fn serve_http(
     Ok(handle)
 }
 
-fn serve_operations(listener: std::net::TcpListener, operations: Operations) -> std::io::Result<ServerHandle> {
+fn serve_operations(
+    listener: std::net::TcpListener,
+    operations: Operations,
+) -> std::io::Result<ServerHandle> {
     let operations = web::Data::new(operations);
-    let server = HttpServer::new(move || WebApp::new().app_data(operations.clone()).configure(api::operations_routes))
-        .workers(1)
-        .disable_signals()
-        .shutdown_timeout(0)
-        .listen(listener)?
-        .run();
+    let server =
+        HttpServer::new(move || WebApp::new().app_data(operations.clone()).configure(api::operations_routes))
+            .workers(1)
+            .disable_signals()
+            .shutdown_timeout(0)
+            .listen(listener)?
+            .run();
     let handle = server.handle();
     actix::spawn(server);
     Ok(handle)

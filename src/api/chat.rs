@@ -103,7 +103,10 @@ pub(super) struct ListQuery {
     params(("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query), ("joinable" = Option<bool>, Query)),
     responses((status = 200, body = [ChatItem]), (status = 400), (status = 401)))]
 pub(super) async fn list(
-    caller: Caller, request: HttpRequest, query: Query<ListQuery>, services: web::Data<Services>,
+    caller: Caller,
+    request: HttpRequest,
+    query: Query<ListQuery>,
+    services: web::Data<Services>,
 ) -> ApiResult {
     let limit = page::limit(query.0.limit, &services.limits)?;
     let after = ChatId(query.0.cursor.unwrap_or(0));
@@ -138,7 +141,11 @@ pub(super) struct CreateBody {
 /// Makes a chat. A direct chat exists once per pair: asking again answers 200 with the one there is.
 #[utoipa::path(post, path = "/api/chats", request_body = CreateBody,
     responses((status = 201, body = ChatAnswer), (status = 200, body = ChatAnswer), (status = 401), (status = 409), (status = 422)))]
-pub(super) async fn create(caller: Caller, body: Body<CreateBody>, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn create(
+    caller: Caller,
+    body: Body<CreateBody>,
+    services: web::Data<Services>,
+) -> ApiResult {
     let CreateBody { kind, name, participants } = body.0;
     let (chat, existed) = services.create_chat(caller.0, ChatRequest { kind, name, participants }).await?;
     let mut response = if existed { HttpResponse::Ok() } else { HttpResponse::Created() };
@@ -149,7 +156,10 @@ pub(super) async fn create(caller: Caller, body: Body<CreateBody>, services: web
 #[utoipa::path(get, path = "/api/chats/{id}", params(("id" = i64, Path)),
     responses((status = 200, body = ChatAnswer), (status = 401), (status = 404)))]
 pub(super) async fn get(
-    caller: Caller, request: HttpRequest, id: Path<i64>, services: web::Data<Services>,
+    caller: Caller,
+    request: HttpRequest,
+    id: Path<i64>,
+    services: web::Data<Services>,
 ) -> ApiResult {
     page::read(&request, &ChatAnswer::from(services.chat(caller.0, ChatId(id.0)).await?), None)
 }
@@ -165,7 +175,10 @@ pub(super) struct UpdateBody {
 #[utoipa::path(patch, path = "/api/chats/{id}", params(("id" = i64, Path)), request_body = UpdateBody,
     responses((status = 200, body = ChatAnswer), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn update(
-    caller: Caller, id: Path<i64>, body: Body<UpdateBody>, services: web::Data<Services>,
+    caller: Caller,
+    id: Path<i64>,
+    body: Body<UpdateBody>,
+    services: web::Data<Services>,
 ) -> ApiResult {
     let UpdateBody { name, archived } = body.0;
     let chat = services.update_chat(caller.0, ChatId(id.0), name, archived).await?;
@@ -183,7 +196,11 @@ pub(super) struct PageQuery {
     params(("id" = i64, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
     responses((status = 200, body = [ParticipantAnswer]), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn participants(
-    caller: Caller, request: HttpRequest, id: Path<i64>, query: Query<PageQuery>, services: web::Data<Services>,
+    caller: Caller,
+    request: HttpRequest,
+    id: Path<i64>,
+    query: Query<PageQuery>,
+    services: web::Data<Services>,
 ) -> ApiResult {
     let limit = page::limit(query.0.limit, &services.limits)?;
     let after = UserId(query.0.cursor.unwrap_or(0));
@@ -205,7 +222,10 @@ pub(super) struct RoleBody {
     params(("id" = i64, Path), ("username" = String, Path)),
     responses((status = 201), (status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn put_participant(
-    caller: Caller, path: Path<(i64, String)>, body: Body<RoleBody>, services: web::Data<Services>,
+    caller: Caller,
+    path: Path<(i64, String)>,
+    body: Body<RoleBody>,
+    services: web::Data<Services>,
 ) -> ApiResult {
     let (id, username) = path.0;
     let existed = services.set_participant(caller.0, ChatId(id), username, body.0.role).await?;
@@ -217,7 +237,9 @@ pub(super) async fn put_participant(
     params(("id" = i64, Path), ("username" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]
 pub(super) async fn remove_participant(
-    caller: Caller, path: Path<(i64, String)>, services: web::Data<Services>,
+    caller: Caller,
+    path: Path<(i64, String)>,
+    services: web::Data<Services>,
 ) -> ApiResult {
     let (id, username) = path.0;
     services.remove_participant(caller.0, ChatId(id), username).await?;
@@ -240,7 +262,10 @@ pub(super) struct ReadAnswer {
 #[utoipa::path(post, path = "/api/chats/{id}/read", params(("id" = i64, Path)), request_body = ReadBody,
     responses((status = 200, body = ReadAnswer), (status = 401), (status = 404), (status = 422)))]
 pub(super) async fn mark_read(
-    caller: Caller, id: Path<i64>, body: Body<ReadBody>, services: web::Data<Services>,
+    caller: Caller,
+    id: Path<i64>,
+    body: Body<ReadBody>,
+    services: web::Data<Services>,
 ) -> ApiResult {
     let seq = page::seq("read_seq", body.0.read_seq)?;
     let read_seq = services.mark_read(caller.0, ChatId(id.0), seq).await?;

@@ -32,7 +32,9 @@ impl FromRequest for Caller {
 fn caller(request: &HttpRequest) -> Result<Credential, ApiError> {
     let services = services(request)?;
     let value = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let token = value
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let (_, token) = token.ok_or_else(ServiceError::unauthenticated)?;
     Ok(services.credential(token.trim())?)
 }
@@ -66,20 +68,28 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
         let (request, mut payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let json = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-            let essence = json.map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+            let essence =
+                json.map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
             if essence.as_deref() != Some("application/json") {
                 let detail = "send the body as JSON, with Content-Type: application/json";
-                return Err(ApiError::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadRequest, detail));
+                return Err(ApiError::with_status(
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    Code::BadRequest,
+                    detail,
+                ));
             }
             let max = services(&request)?.limits.body_bytes;
-            let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-            let too_large = || ServiceError::new(Code::TooLarge, format!("the body is larger than {max} bytes"));
+            let announced =
+                request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+            let too_large =
+                || ServiceError::new(Code::TooLarge, format!("the body is larger than {max} bytes"));
             if announced.and_then(|value| value.parse::<usize>().ok()).is_some_and(|length| length > max) {
                 return Err(too_large().into());
             }
             let mut bytes = Vec::new();
             while let Some(chunk) = payload.next().await {
-                let chunk: Bytes = chunk.map_err(|error| ApiError::bad_request(format!("the body broke off: {error}")))?;
+                let chunk: Bytes =
+                    chunk.map_err(|error| ApiError::bad_request(format!("the body broke off: {error}")))?;
                 if bytes.len() + chunk.len() > max {
                     return Err(too_large().into());
                 }
@@ -95,7 +105,8 @@ fn json_error(error: &serde_json::Error) -> ApiError {
     match error.classify() {
         serde_json::error::Category::Data => {
             let problem = FieldProblem { field: "body", problem: error.to_string() };
-            ServiceError { fields: vec![problem], ..ServiceError::new(Code::Validation, error.to_string()) }.into()
+            ServiceError { fields: vec![problem], ..ServiceError::new(Code::Validation, error.to_string()) }
+                .into()
         }
         _ => ApiError::bad_request(format!("the body is not JSON: {error}")),
     }
@@ -110,7 +121,11 @@ impl<T: DeserializeOwned + 'static> FromRequest for Query<T> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let parsed = web::Query::<T>::from_query(request.query_string());
-        ready(parsed.map(|query| Self(query.into_inner())).map_err(|error| ApiError::bad_request(error.to_string())))
+        ready(
+            parsed
+                .map(|query| Self(query.into_inner()))
+                .map_err(|error| ApiError::bad_request(error.to_string())),
+        )
     }
 }
 

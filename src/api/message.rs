@@ -45,7 +45,8 @@ struct PageAnswer<T> {
 /// Where the page goes on: further back, unless the client is going forward.
 fn next_link(request: &HttpRequest, range: &Range, page: &Page) -> Option<String> {
     let edge = if range.after.is_some() { page.events.last() } else { page.events.first() };
-    let (edge, name) = (edge.filter(|_| page.has_more)?, if range.after.is_some() { "after_seq" } else { "before_seq" });
+    let (edge, name) =
+        (edge.filter(|_| page.has_more)?, if range.after.is_some() { "after_seq" } else { "before_seq" });
     Some(page::link(request, &[(name, &edge.seq.to_string())], &[name]))
 }
 
@@ -54,7 +55,11 @@ fn next_link(request: &HttpRequest, range: &Range, page: &Page) -> Option<String
     params(("id" = i64, Path), ("before_seq" = Option<u64>, Query), ("after_seq" = Option<u64>, Query), ("limit" = Option<i64>, Query)),
     responses((status = 200), (status = 400), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn list(
-    caller: Caller, request: HttpRequest, id: Path<i64>, query: Query<RangeQuery>, services: web::Data<Services>,
+    caller: Caller,
+    request: HttpRequest,
+    id: Path<i64>,
+    query: Query<RangeQuery>,
+    services: web::Data<Services>,
 ) -> ApiResult {
     let range = query.0.range(&services, true)?;
     let found = services.events(caller.0, ChatId(id.0), range.clone()).await?;
@@ -74,7 +79,11 @@ pub(super) async fn list(
     params(("id" = i64, Path), ("before_seq" = Option<u64>, Query), ("after_seq" = Option<u64>, Query), ("limit" = Option<i64>, Query)),
     responses((status = 200), (status = 400), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn events(
-    caller: Caller, request: HttpRequest, id: Path<i64>, query: Query<RangeQuery>, services: web::Data<Services>,
+    caller: Caller,
+    request: HttpRequest,
+    id: Path<i64>,
+    query: Query<RangeQuery>,
+    services: web::Data<Services>,
 ) -> ApiResult {
     let range = query.0.range(&services, false)?;
     let found = services.events(caller.0, ChatId(id.0), range.clone()).await?;
@@ -102,7 +111,11 @@ pub(super) struct MessageBody {
     request_body = MessageBody,
     responses((status = 201), (status = 200), (status = 401), (status = 403), (status = 404), (status = 413), (status = 422), (status = 429)))]
 pub(super) async fn post(
-    caller: Caller, request: HttpRequest, id: Path<i64>, body: Body<MessageBody>, services: web::Data<Services>,
+    caller: Caller,
+    request: HttpRequest,
+    id: Path<i64>,
+    body: Body<MessageBody>,
+    services: web::Data<Services>,
 ) -> ApiResult {
     let MessageBody { content, client_id, reply_to, metadata } = body.0;
     let key = idempotency_key(&request)?;
@@ -111,7 +124,8 @@ pub(super) async fn post(
     {
         return Err(ApiError::bad_request("Idempotency-Key and client_id are different"));
     }
-    let message = parse_message(key.or(client_id), content, reply_to, metadata).map_err(crate::services::ServiceError::from)?;
+    let message = parse_message(key.or(client_id), content, reply_to, metadata)
+        .map_err(crate::services::ServiceError::from)?;
     let appended = services.post_message(caller.0, ChatId(id.0), message).await?;
     let mut response = if appended.duplicate { HttpResponse::Ok() } else { HttpResponse::Created() };
     Ok(response.json(&*appended.message))

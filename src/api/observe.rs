@@ -27,7 +27,8 @@ fn request_id(headers: &HeaderMap) -> String {
 }
 
 pub async fn observe<B: MessageBody + 'static>(
-    request: ServiceRequest, next: Next<B>,
+    request: ServiceRequest,
+    next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let begun = Instant::now();
     let id = request_id(request.headers());
@@ -55,14 +56,18 @@ pub async fn observe<B: MessageBody + 'static>(
 
 /// Gives an error response its problem body, with the request's id.
 fn into_problem<B: MessageBody + 'static>(
-    response: ServiceResponse<EitherBody<B>>, id: &str,
+    response: ServiceResponse<EitherBody<B>>,
+    id: &str,
 ) -> ServiceResponse<EitherBody<B>> {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
         return response;
     }
     let own = response.response().error().and_then(|error| error.as_error::<ApiError>().cloned());
-    let ready = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == PROBLEM_JSON.as_bytes());
+    let ready = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes() == PROBLEM_JSON.as_bytes());
     let error = match own {
         Some(error) => error,
         None if ready => return response,

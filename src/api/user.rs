@@ -13,8 +13,8 @@ use crate::core::config::Secret;
 use crate::domain::ids::UserId;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
-use crate::services::accounts::{Grant, Registration};
 use crate::services::Services;
+use crate::services::accounts::{Grant, Registration};
 
 /// A user as others see them.
 #[derive(Debug, Serialize, ToSchema)]
@@ -79,7 +79,11 @@ pub(super) struct RegisterBody {
 /// Makes an account. The first one administers the server.
 #[utoipa::path(post, path = "/api/users/register", request_body = RegisterBody,
     responses((status = 201, body = OwnUser), (status = 403), (status = 409), (status = 422), (status = 429)))]
-pub(super) async fn register(peer: Peer, body: Body<RegisterBody>, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn register(
+    peer: Peer,
+    body: Body<RegisterBody>,
+    services: web::Data<Services>,
+) -> ApiResult {
     let RegisterBody { username, password, email, display_name } = body.0;
     let new = Registration { username, password: password.expose().to_owned(), email, display_name };
     let user = services.register(peer.0, new).await?;
@@ -151,7 +155,11 @@ pub(super) struct LogoutBody {
 
 /// Ends this login session, or all of them.
 #[utoipa::path(post, path = "/api/users/logout", request_body = LogoutBody, responses((status = 204), (status = 401)))]
-pub(super) async fn logout(caller: Caller, body: Body<LogoutBody>, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn logout(
+    caller: Caller,
+    body: Body<LogoutBody>,
+    services: web::Data<Services>,
+) -> ApiResult {
     services.logout(caller.0, body.0.all).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -180,7 +188,11 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
 /// Changes display name and email.
 #[utoipa::path(patch, path = "/api/users/me", request_body = ProfileBody,
     responses((status = 200, body = OwnUser), (status = 401), (status = 422)))]
-pub(super) async fn update_me(caller: Caller, body: Body<ProfileBody>, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn update_me(
+    caller: Caller,
+    body: Body<ProfileBody>,
+    services: web::Data<Services>,
+) -> ApiResult {
     let ProfileBody { display_name, email } = body.0;
     let user = services.update_profile(caller.0, display_name, email).await?;
     Ok(HttpResponse::Ok().json(OwnUser::from(user)))
@@ -199,7 +211,9 @@ pub(super) struct PasswordBody {
 #[utoipa::path(post, path = "/api/users/me/password", request_body = PasswordBody,
     responses((status = 204), (status = 401), (status = 403), (status = 422)))]
 pub(super) async fn change_password(
-    caller: Caller, body: Body<PasswordBody>, services: web::Data<Services>,
+    caller: Caller,
+    body: Body<PasswordBody>,
+    services: web::Data<Services>,
 ) -> ApiResult {
     let PasswordBody { current_password, new_password } = body.0;
     let (current, new) = (current_password.expose().to_owned(), new_password.expose().to_owned());
@@ -211,7 +225,10 @@ pub(super) async fn change_password(
 #[utoipa::path(get, path = "/api/users/{username}", params(("username" = String, Path)),
     responses((status = 200, body = PublicUser), (status = 401), (status = 404)))]
 pub(super) async fn by_name(
-    caller: Caller, request: HttpRequest, username: Path<String>, services: web::Data<Services>,
+    caller: Caller,
+    request: HttpRequest,
+    username: Path<String>,
+    services: web::Data<Services>,
 ) -> ApiResult {
     let user = services.person(caller.0, username.0).await?;
     page::read(&request, &PublicUser::from(&*user), None)

@@ -1,6 +1,8 @@
 //! placeholder
-use std::process::ExitCode;
 use clap::Args;
+use std::process::ExitCode;
 #[derive(Args)]
 pub(super) struct ChatArguments {}
-pub(super) fn run(_: &ChatArguments) -> Result<ExitCode, ExitCode> { Ok(ExitCode::SUCCESS) }
+pub(super) fn run(_: &ChatArguments) -> Result<ExitCode, ExitCode> {
+    Ok(ExitCode::SUCCESS)
+}

@@ -11,7 +11,9 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use super::complain;
-use crate::actors::writer::commands::{AppendMessage, CreateChat, NewChat, RegisterUser, SetParticipant, StartLogin};
+use crate::actors::writer::commands::{
+    AppendMessage, CreateChat, NewChat, RegisterUser, SetParticipant, StartLogin,
+};
 use crate::actors::writer::{Command, CommandError, Job, Ledger, Pending};
 use crate::core::actor::Reply;
 use crate::core::auth::{password, token};
@@ -107,7 +109,8 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
             let chat = *chats.get(n % chats.len()).context("no chat")?;
             let who = *people.get(n / chats.len() % people.len()).context("no sender")?;
             let content = Content::parse(sentence(n)).map_err(|_| anyhow::anyhow!("bad content"))?;
-            let message = NewMessage { client_id: ClientId::fresh(), content, reply_to: None, metadata: None };
+            let message =
+                NewMessage { client_id: ClientId::fresh(), content, reply_to: None, metadata: None };
             Ok(AppendMessage { who, chat, message, within_rate: Ok(()) })
         });
         written += seeder.run(messages)?.len();
@@ -127,7 +130,8 @@ struct Seeder {
 impl Seeder {
     /// Runs commands in batches; the first that fails ends it all.
     fn run<C: Command>(
-        &mut self, commands: impl Iterator<Item = anyhow::Result<C>>,
+        &mut self,
+        commands: impl Iterator<Item = anyhow::Result<C>>,
     ) -> anyhow::Result<Vec<C::Output>> {
         let (mut outputs, mut commands) = (Vec::new(), commands.peekable());
         while commands.peek().is_some() {
@@ -149,7 +153,11 @@ impl Seeder {
         Ok(outputs)
     }
 
-    fn make_chats(&mut self, arguments: &SeedArguments, people: &[Credential]) -> anyhow::Result<Vec<ChatId>> {
+    fn make_chats(
+        &mut self,
+        arguments: &SeedArguments,
+        people: &[Credential],
+    ) -> anyhow::Result<Vec<ChatId>> {
         let Some((owner, others)) = people.split_first() else { bail!("there is nobody to own a chat") };
         let at_once = Limits::default().create_participants;
         let first: Vec<UserId> = others.iter().take(at_once).map(|who| who.user).collect();
@@ -159,9 +167,12 @@ impl Seeder {
         }))?;
         let chats: Vec<_> = made.into_iter().map(|(chat, _)| chat).collect();
         for chat in &chats {
-            self.run(others.iter().skip(at_once).map(|who| {
-                Ok(SetParticipant { who: *owner, chat: *chat, user: who.user, role: None })
-            }))?;
+            self.run(
+                others
+                    .iter()
+                    .skip(at_once)
+                    .map(|who| Ok(SetParticipant { who: *owner, chat: *chat, user: who.user, role: None })),
+            )?;
         }
         Ok(chats)
     }

@@ -1,5 +1,6 @@
 //! `netbit serve`: the server, from configuration to the last checkpoint.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -50,9 +51,24 @@ pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
 /// Three lines for whoever just started it.
 fn greet(app: &RunningApp) {
     let addresses = &app.addresses;
-    println!("NetBit is ready. Register: curl --json '{{\"username\":\"you\",\"password\":\"correct horse\"}}' http://{}/api/users/register", addresses.http);
-    println!("Chat sessions: tcp://{} (netbit chat --server http://{} --user you)", addresses.tcp, addresses.http);
-    println!("Documentation: README.md, docs/PROTOCOL.md, docs/OPERATIONS.md; operations: http://{}/readyz", addresses.ops);
+    let lines = [
+        format!(
+            "NetBit is ready. Register: curl --json '{{\"username\":\"you\",\"password\":\"correct horse\"}}' http://{}/api/users/register",
+            addresses.http
+        ),
+        format!(
+            "Chat sessions: tcp://{} (netbit chat --server http://{} --user you)",
+            addresses.tcp, addresses.http
+        ),
+        format!(
+            "Documentation: README.md, docs/PROTOCOL.md, docs/OPERATIONS.md; operations: http://{}/readyz",
+            addresses.ops
+        ),
+    ];
+    // Whoever reads may have gone already: that is no reason not to serve.
+    if let Err(error) = writeln!(std::io::stdout(), "{}", lines.join("\n")) {
+        info!(%error, "nobody reads the greeting");
+    }
     info!(http = %addresses.http, tcp = %addresses.tcp, ops = %addresses.ops, "ready");
 }
 

@@ -89,7 +89,11 @@ impl HttpClient {
 
     /// Any request; an error status is an answer like others.
     pub async fn send(
-        &self, method: Method, path: &str, body: Option<&Value>, headers: &[(&str, &str)],
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
     ) -> Result<HttpAnswer, HttpError> {
         let mut request = self.inner.request(method, format!("{}{path}", self.base));
         if let Some(token) = &self.token {

@@ -51,7 +51,8 @@ impl FrameReader {
     pub async fn next(&mut self) -> Result<ReceivedPacket, TcpError> {
         loop {
             let rest = self.buffer.get(self.used..).unwrap_or_default();
-            let found = framing::split(rest, FRAME_BYTES_MAX).map_err(|error| TcpError::Malformed(error.to_string()))?;
+            let found = framing::split(rest, FRAME_BYTES_MAX)
+                .map_err(|error| TcpError::Malformed(error.to_string()))?;
             if let Some((frame, length)) = found {
                 let packet: ReceivedPacket =
                     rmp_serde::from_slice(frame).map_err(|error| TcpError::Malformed(error.to_string()))?;

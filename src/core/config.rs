@@ -54,7 +54,9 @@ impl<'de> Deserialize<'de> for Listen {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map(Self).map_err(|_| {
-            serde::de::Error::custom(format!("\"{text}\" is not an address; allowed is IP:PORT, as 127.0.0.1:8080 or [::1]:0"))
+            serde::de::Error::custom(format!(
+                "\"{text}\" is not an address; allowed is IP:PORT, as 127.0.0.1:8080 or [::1]:0"
+            ))
         })
     }
 }
@@ -226,15 +228,21 @@ pub fn load(overrides: &Overrides, environment: &[(String, String)]) -> Result<L
         let key = rest.to_lowercase().replace("__", ".");
         if known.contains(&key) {
             // One provider a variable, so that a mistake names the variable.
-            figment = figment.merge(Named { source: format!("environment variable {name}"), key, value: value.clone() });
+            figment = figment.merge(Named {
+                source: format!("environment variable {name}"),
+                key,
+                value: value.clone(),
+            });
         } else {
             unknown_variables.push(name.clone());
         }
     }
     for (key, value) in &overrides.values {
-        figment = figment.merge(Named { source: "flag".to_owned(), key: (*key).to_owned(), value: value.clone() });
+        figment =
+            figment.merge(Named { source: "flag".to_owned(), key: (*key).to_owned(), value: value.clone() });
     }
-    let config: Config = figment.extract().map_err(|errors| errors.into_iter().map(|e| explain(&e)).collect::<Vec<_>>())?;
+    let config: Config =
+        figment.extract().map_err(|errors| errors.into_iter().map(|e| explain(&e)).collect::<Vec<_>>())?;
     let problems: Vec<_> = config
         .check()
         .into_iter()
@@ -342,19 +350,25 @@ fn explain(error: &figment::Error) -> ConfigError {
 
 /// The process's environment, as [`load`] wants it.
 pub fn environment() -> Vec<(String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
-
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn with_file(text: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Loaded, Vec<ConfigError>> {
+    fn with_file(
+        text: &str,
+        environment: &[(&str, &str)],
+        flags: &[(&'static str, &str)],
+    ) -> Result<Loaded, Vec<ConfigError>> {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("netbit.toml");
         std::fs::write(&file, text).unwrap();
-        let environment: Vec<_> = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let environment: Vec<_> =
+            environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let values = flags.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
         load(&Overrides { file: Some(file), values }, &environment)
     }
@@ -389,7 +403,10 @@ mod tests {
         assert!(error.contains("127.0.0.1:8080"), "{error}");
 
         let error = of(with_file("[cache]\nwindow = 0", &[], &[]));
-        assert!(error.contains("cache.window") && error.contains("netbit.toml") && error.contains("1 to 10000"), "{error}");
+        assert!(
+            error.contains("cache.window") && error.contains("netbit.toml") && error.contains("1 to 10000"),
+            "{error}"
+        );
 
         let error = of(with_file("", &[("NETBIT_LIMITS__PAGE_MAX", "500")], &[]));
         assert!(error.contains("limits.page_max") && error.contains("NETBIT_LIMITS__PAGE_MAX"), "{error}");
@@ -406,7 +423,10 @@ mod tests {
     #[test]
     fn the_printed_configuration_reads_back_and_holds_no_secret() {
         let secret = "0123456789abcdef0123456789abcdef";
-        let config = with_file("", &[("NETBIT_AUTH__SECRET", secret), ("NETBIT_LIMITS__RATES", "false")], &[]).unwrap().config;
+        let config =
+            with_file("", &[("NETBIT_AUTH__SECRET", secret), ("NETBIT_LIMITS__RATES", "false")], &[])
+                .unwrap()
+                .config;
         assert!(!config.limits.rates);
         assert!(config.auth.secret.is_some());
         let printed = config.to_toml().unwrap();

@@ -48,7 +48,13 @@ impl DataDir {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
         }
         let file = path.join("lock");
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&file).map_err(failed(&file))?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&file)
+            .map_err(failed(&file))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
@@ -96,7 +102,8 @@ impl DataDir {
     fn write_atomically(&self, name: &str, bytes: &[u8]) -> Result<(), DataDirError> {
         let (target, beside) = (self.path.join(name), self.path.join(format!("{name}.new")));
         let write = || {
-            let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
+            let mut file =
+                OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
             file.write_all(bytes)?;
             file.sync_all()?;
             fs::rename(&beside, &target)?;
@@ -113,7 +120,8 @@ fn checked(text: &str) -> Result<&str, &'static str> {
         return Err("the secret must have at least 32 bytes");
     }
     let plain = text.to_lowercase();
-    let repeats = |word: &str| plain.replace(word, "").trim_matches(|c: char| !c.is_alphanumeric()).is_empty();
+    let repeats =
+        |word: &str| plain.replace(word, "").trim_matches(|c: char| !c.is_alphanumeric()).is_empty();
     let monotonous = text.chars().collect::<std::collections::BTreeSet<_>>().len() < 8;
     if monotonous || WELL_KNOWN.iter().any(|word| repeats(word)) {
         return Err("the secret is easy to guess; remove it and let netbit make one");

@@ -28,7 +28,9 @@ pub enum DatabaseError {
     TooOld(i64),
     #[error("migrating the database failed: {0}")]
     Migration(String),
-    #[error("the database was made by a newer netbit (it knows migration {0}); use that version or a newer one")]
+    #[error(
+        "the database was made by a newer netbit (it knows migration {0}); use that version or a newer one"
+    )]
     FromTheFuture(String),
     #[error("cannot keep a copy of the database before migrating it: {0}")]
     Copy(String),
@@ -88,9 +90,14 @@ fn establish(url: &str, path: &Path) -> Result<SqliteConnection, DatabaseError> 
 /// Brings the schema up to date. When there is something to migrate and something to lose, a copy
 /// (`netbit.db.before-<migration>`) is kept first.
 pub fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<usize, DatabaseError> {
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| DatabaseError::Migration(error.to_string());
-    let pending: Vec<String> =
-        connection.pending_migrations(MIGRATIONS).map_err(failed)?.iter().map(|m| m.name().version().to_string()).collect();
+    let failed =
+        |error: Box<dyn std::error::Error + Send + Sync>| DatabaseError::Migration(error.to_string());
+    let pending: Vec<String> = connection
+        .pending_migrations(MIGRATIONS)
+        .map_err(failed)?
+        .iter()
+        .map(|m| m.name().version().to_string())
+        .collect();
     let applied: Vec<String> =
         connection.applied_migrations().map_err(failed)?.iter().map(ToString::to_string).collect();
     let known = embedded_versions()?;
@@ -180,8 +187,12 @@ mod tests {
         let path = dir.path().join("netbit.db");
         let mut connection = open_writer(&path, Synchronous::Full).unwrap();
         migrate(&mut connection, &path).unwrap();
-        connection.batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')").unwrap();
-        assert!(matches!(migrate(&mut connection, &path), Err(DatabaseError::FromTheFuture(v)) if v == "99990101000000"));
+        connection
+            .batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')")
+            .unwrap();
+        assert!(
+            matches!(migrate(&mut connection, &path), Err(DatabaseError::FromTheFuture(v)) if v == "99990101000000")
+        );
     }
 
     #[test]

@@ -181,7 +181,10 @@ impl Limits {
             return Err(("page_max", "a number from 1 to 100"));
         }
         if self.create_participants > 200 {
-            return Err(("create_participants", "a number from 1 to 200 (a command writes at most 500 rows)"));
+            return Err((
+                "create_participants",
+                "a number from 1 to 200 (a command writes at most 500 rows)",
+            ));
         }
         if self.frame_bytes < 32 * 1024 || self.frame_bytes > 16 * 1024 * 1024 {
             return Err(("frame_bytes", "32768 to 16777216 bytes (a message has up to 16 KiB)"));

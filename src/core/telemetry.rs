@@ -19,7 +19,11 @@ pub fn install(log: &Log) {
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    let installed = if json { builder.json().flatten_event(true).try_init() } else { builder.with_target(false).try_init() };
+    let installed = if json {
+        builder.json().flatten_event(true).try_init()
+    } else {
+        builder.with_target(false).try_init()
+    };
     if installed.is_err() {
         tracing::debug!("a log subscriber is installed already");
     }

@@ -58,13 +58,33 @@ impl ChatEvent {
 /// A committed fact, as the read models apply it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    UserRegistered { user: Arc<User>, password_hash: Arc<str> },
-    UserUpdated { user: Arc<User> },
-    PasswordChanged { user_id: UserId, password_hash: Arc<str>, token_version: i64 },
-    LoginStarted { login_id: LoginId, user_id: UserId },
-    LoginEnded { login_id: LoginId, user_id: UserId },
+    UserRegistered {
+        user: Arc<User>,
+        password_hash: Arc<str>,
+    },
+    UserUpdated {
+        user: Arc<User>,
+    },
+    PasswordChanged {
+        user_id: UserId,
+        password_hash: Arc<str>,
+        token_version: i64,
+    },
+    LoginStarted {
+        login_id: LoginId,
+        user_id: UserId,
+    },
+    LoginEnded {
+        login_id: LoginId,
+        user_id: UserId,
+    },
     /// The people of a new chat arrive as `Join` changes behind it.
-    ChatCreated { chat: Arc<Chat> },
+    ChatCreated {
+        chat: Arc<Chat>,
+    },
     Chat(Arc<ChatEvent>),
-    ReadMarked { chat_id: ChatId, participant: Participant },
+    ReadMarked {
+        chat_id: ChatId,
+        participant: Participant,
+    },
 }

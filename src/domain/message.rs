@@ -96,7 +96,9 @@ impl ClientId {
     }
 
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        Uuid::try_parse(text).map(|id| Self(id.into_bytes())).map_err(|_| Invalid("client_id must be a UUID or 16 bytes"))
+        Uuid::try_parse(text)
+            .map(|id| Self(id.into_bytes()))
+            .map_err(|_| Invalid("client_id must be a UUID or 16 bytes"))
     }
 }
 
@@ -108,7 +110,11 @@ impl fmt::Display for ClientId {
 
 impl Serialize for ClientId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_bytes(&self.0) }
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_bytes(&self.0)
+        }
     }
 }
 

@@ -35,13 +35,20 @@ impl Value {
 
     /// An upper bound of the JSON text, near enough for a limit: escapes count six bytes.
     fn json_bytes(&self) -> usize {
-        let text = |s: &str| 2 + s.chars().map(|c| if c.is_control() || c == '"' || c == '\\' { 6 } else { c.len_utf8() }).sum::<usize>();
+        let text = |s: &str| {
+            2 + s
+                .chars()
+                .map(|c| if c.is_control() || c == '"' || c == '\\' { 6 } else { c.len_utf8() })
+                .sum::<usize>()
+        };
         match self {
             Self::Null | Self::Bool(_) => 5,
             Self::Integer(_) | Self::Number(_) => 24,
             Self::Text(value) => text(value),
             Self::List(items) => 2 + items.iter().map(|item| 1 + item.json_bytes()).sum::<usize>(),
-            Self::Map(items) => 2 + items.iter().map(|(key, item)| 2 + text(key) + item.json_bytes()).sum::<usize>(),
+            Self::Map(items) => {
+                2 + items.iter().map(|(key, item)| 2 + text(key) + item.json_bytes()).sum::<usize>()
+            }
         }
     }
 }

@@ -34,12 +34,20 @@ pub fn manage(kind: ChatKind, role: Option<ChatRole>) -> Result<(), Refusal> {
     if kind == ChatKind::Direct {
         return Err(Refusal::Forbidden("a direct chat has no settings"));
     }
-    if role < ChatRole::Admin { Err(Refusal::Forbidden("only owners and admins may change a chat")) } else { Ok(()) }
+    if role < ChatRole::Admin {
+        Err(Refusal::Forbidden("only owners and admins may change a chat"))
+    } else {
+        Ok(())
+    }
 }
 
 /// Giving `wanted` to somebody who now has `current` (`None`: is not in the chat).
 pub fn set_role(
-    kind: ChatKind, actor: Option<ChatRole>, oneself: bool, current: Option<ChatRole>, wanted: ChatRole,
+    kind: ChatKind,
+    actor: Option<ChatRole>,
+    oneself: bool,
+    current: Option<ChatRole>,
+    wanted: ChatRole,
 ) -> Result<(), Refusal> {
     if kind == ChatKind::Direct {
         read(kind, actor)?;
@@ -51,7 +59,11 @@ pub fn set_role(
     }
     if oneself && current.is_none() {
         see(kind, actor)?;
-        return if wanted <= ChatRole::Member { Ok(()) } else { Err(Refusal::Forbidden("one joins as a member")) };
+        return if wanted <= ChatRole::Member {
+            Ok(())
+        } else {
+            Err(Refusal::Forbidden("one joins as a member"))
+        };
     }
     let actor = read(kind, actor)?;
     if oneself && wanted <= actor {
@@ -68,7 +80,12 @@ pub fn set_role(
 }
 
 /// Taking somebody with the role `current` out.
-pub fn remove(kind: ChatKind, actor: Option<ChatRole>, oneself: bool, current: ChatRole) -> Result<(), Refusal> {
+pub fn remove(
+    kind: ChatKind,
+    actor: Option<ChatRole>,
+    oneself: bool,
+    current: ChatRole,
+) -> Result<(), Refusal> {
     let actor = read(kind, actor)?;
     if kind == ChatKind::Direct {
         return Err(Refusal::Forbidden("a direct chat cannot be left"));

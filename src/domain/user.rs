@@ -7,8 +7,28 @@ use super::timestamp::Timestamp;
 
 /// Names that would collide with routes or mislead readers.
 const RESERVED: &[&str] = &[
-    "api", "docs", "ws", "me", "all", "here", "admin", "system", "netbit", "git", "create", "login", "logout",
-    "register", "refresh", "settings", "assets", "static", "metrics", "livez", "readyz", ".well-known",
+    "api",
+    "docs",
+    "ws",
+    "me",
+    "all",
+    "here",
+    "admin",
+    "system",
+    "netbit",
+    "git",
+    "create",
+    "login",
+    "logout",
+    "register",
+    "refresh",
+    "settings",
+    "assets",
+    "static",
+    "metrics",
+    "livez",
+    "readyz",
+    ".well-known",
 ];
 
 /// A user as everybody may see them, and (by `email`, `is_admin`) as they see themselves.
@@ -51,7 +71,10 @@ impl Username {
         );
         let first = text.bytes().next().ok_or(SHAPE)?;
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-        if text.len() > 39 || !plain(first) || !text.bytes().all(|b| plain(b) || matches!(b, b'.' | b'_' | b'-')) {
+        if text.len() > 39
+            || !plain(first)
+            || !text.bytes().all(|b| plain(b) || matches!(b, b'.' | b'_' | b'-'))
+        {
             return Err(SHAPE);
         }
         if text.ends_with('.') || text.ends_with(".git") || text.ends_with(".lock") || text.contains("..") {
@@ -108,9 +131,22 @@ mod tests {
     #[test]
     fn names_that_could_be_paths_routes_or_somebody_else_are_refused() {
         let long = "x".repeat(40);
-        for name in
-            ["", "..", ".git", "a/b", "-x", "api", "x.git", "x.lock", "x.", "a..b", "Bob", "b\u{202e}b", "a\u{200b}", &long]
-        {
+        for name in [
+            "",
+            "..",
+            ".git",
+            "a/b",
+            "-x",
+            "api",
+            "x.git",
+            "x.lock",
+            "x.",
+            "a..b",
+            "Bob",
+            "b\u{202e}b",
+            "a\u{200b}",
+            &long,
+        ] {
             assert!(Username::parse(name).is_err(), "{name:?}");
         }
     }

@@ -38,7 +38,8 @@ pub struct TcpEdge {
 
 /// Binds, so that mistakes show before anything is started.
 pub fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
-    let domain = if address.is_ipv4() { rustix::net::AddressFamily::INET } else { rustix::net::AddressFamily::INET6 };
+    let domain =
+        if address.is_ipv4() { rustix::net::AddressFamily::INET } else { rustix::net::AddressFamily::INET6 };
     let kind = rustix::net::SocketType::STREAM;
     let flags = rustix::net::SocketFlags::CLOEXEC | rustix::net::SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(domain, kind, flags, None)?;
@@ -51,7 +52,10 @@ pub fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
 impl TcpEdge {
     /// Starts accepting on the current thread.
     pub fn start(
-        listener: std::net::TcpListener, threads: Vec<SessionThread>, services: Arc<Services>, fatal: FatalSignal,
+        listener: std::net::TcpListener,
+        threads: Vec<SessionThread>,
+        services: Arc<Services>,
+        fatal: FatalSignal,
     ) -> std::io::Result<Self> {
         let edge = Self {
             accepting: CancellationToken::new(),
@@ -147,7 +151,8 @@ impl Acceptor {
 
 /// One frame if the socket takes it at once, then closed.
 fn turn_away(socket: &TcpStream) {
-    let goodbye = ServerPacket::Goodbye { code: GoodbyeCode::Overloaded, reconnect: true, after_ms: Some(1000) };
+    let goodbye =
+        ServerPacket::Goodbye { code: GoodbyeCode::Overloaded, reconnect: true, after_ms: Some(1000) };
     if let Ok(frame) = framing::encode(&goodbye)
         && let Err(error) = socket.try_write(&frame)
     {

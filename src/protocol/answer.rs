@@ -31,7 +31,13 @@ pub struct AckPacket {
 
 impl AckPacket {
     pub fn refusal(request_id: Option<u64>, code: Code, error: String, retry_after_ms: Option<u64>) -> Self {
-        Self { request_id, code: Some(code.in_packets()), error: Some(error), retry_after_ms, ..Self::default() }
+        Self {
+            request_id,
+            code: Some(code.in_packets()),
+            error: Some(error),
+            retry_after_ms,
+            ..Self::default()
+        }
     }
 }
 
@@ -217,7 +223,8 @@ mod tests {
 
     #[test]
     fn a_goodbye_has_these_bytes() {
-        let goodbye = ServerPacket::Goodbye { code: GoodbyeCode::BadRequest, reconnect: false, after_ms: None };
+        let goodbye =
+            ServerPacket::Goodbye { code: GoodbyeCode::BadRequest, reconnect: false, after_ms: None };
         assert_eq!(
             hex(&framing::encode(&goodbye).unwrap()),
             "00000031\
@@ -229,8 +236,12 @@ mod tests {
 
     #[test]
     fn a_client_reads_what_the_server_writes() {
-        let frame = framing::encode(&ServerPacket::Pong { request_id: Some(1), chats: 3, heads_sum: 99 }).unwrap();
+        let frame =
+            framing::encode(&ServerPacket::Pong { request_id: Some(1), chats: 3, heads_sum: 99 }).unwrap();
         let packet: ReceivedPacket = rmp_serde::from_slice(&frame[4..]).unwrap();
-        assert_eq!((packet.packet_type.as_str(), packet.chats, packet.heads_sum), ("Pong", ListOrCount::Count(3), Some(99)));
+        assert_eq!(
+            (packet.packet_type.as_str(), packet.chats, packet.heads_sum),
+            ("Pong", ListOrCount::Count(3), Some(99))
+        );
     }
 }

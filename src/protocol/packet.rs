@@ -95,9 +95,13 @@ mod tests {
     #[test]
     fn unknown_keys_are_ignored_and_a_packet_without_a_type_is_told() {
         let frame = |value: serde_json::Value| rmp_serde::to_vec_named(&value).unwrap();
-        let packet = decode(&frame(serde_json::json!({"packet_type": "Ping", "colour": {"deep": [1]}}))).unwrap();
+        let packet =
+            decode(&frame(serde_json::json!({"packet_type": "Ping", "colour": {"deep": [1]}}))).unwrap();
         assert_eq!(packet.packet_type, "Ping");
-        assert!(matches!(decode(&frame(serde_json::json!({"request_id": 1}))), Err(PacketError::BadField { .. })));
+        assert!(matches!(
+            decode(&frame(serde_json::json!({"request_id": 1}))),
+            Err(PacketError::BadField { .. })
+        ));
     }
 
     #[test]

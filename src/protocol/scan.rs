@@ -23,7 +23,11 @@ pub enum Malformed {
 pub fn scan(frame: &[u8]) -> Result<(), Malformed> {
     let is_map = frame.first().is_some_and(|byte| matches!(byte, 0x80..=0x8f | 0xde | 0xdf));
     if !is_map {
-        return Err(if frame.first() == Some(&0xc1) { Malformed::NotMessagePack } else { Malformed::NotAMap });
+        return Err(if frame.first() == Some(&0xc1) {
+            Malformed::NotMessagePack
+        } else {
+            Malformed::NotAMap
+        });
     }
     let mut rest = frame;
     value(&mut rest, 1)?;

@@ -70,7 +70,9 @@ impl<'a> EventView<'a> {
         };
         match &event.change {
             Change::Message(message) => view.message = Some(message),
-            Change::Join { user_id, role } | Change::Leave { user_id, role } | Change::Role { user_id, role } => {
+            Change::Join { user_id, role }
+            | Change::Leave { user_id, role }
+            | Change::Role { user_id, role } => {
                 view.user_id = Some(*user_id);
                 view.role = Some(*role);
             }
@@ -108,7 +110,13 @@ impl EventStub {
             Change::Message(message) => Some(message.id),
             _ => None,
         };
-        Self { packet_type: "Event", chat_id: event.chat_id, seq: event.seq, kind: event.change.kind(), message_id }
+        Self {
+            packet_type: "Event",
+            chat_id: event.chat_id,
+            seq: event.seq,
+            kind: event.change.kind(),
+            message_id,
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::{FieldProblem, ServiceError, Services};
 use crate::actors::cache::{LoginCandidate, Me, PersonNamed};
 use crate::actors::writer::commands::{
-    ChangePassword, EndExpiredLogins, EndLogin, RefreshLogin, Refreshed, RegisterUser, StartLogin, UpdateProfile,
+    ChangePassword, EndExpiredLogins, EndLogin, RefreshLogin, Refreshed, RegisterUser, StartLogin,
+    UpdateProfile,
 };
 use crate::core::actor::Who;
 use crate::core::auth::token::{self, Identity};
@@ -142,10 +143,14 @@ impl Services {
 
     /// `None` leaves a field as it is; `Some(None)` removes the email.
     pub async fn update_profile(
-        &self, who: Credential, display_name: Option<String>, email: Option<Option<String>>,
+        &self,
+        who: Credential,
+        display_name: Option<String>,
+        email: Option<Option<String>>,
     ) -> Result<Arc<User>, ServiceError> {
         let mut fields = Fields::default();
-        let display_name = display_name.map(|name| fields.check("display_name", user::parse_display_name(&name)));
+        let display_name =
+            display_name.map(|name| fields.check("display_name", user::parse_display_name(&name)));
         let email = match email {
             Some(Some(email)) => Some(fields.check("email", user::parse_email(&email))),
             Some(None) => Some(None),
@@ -157,7 +162,12 @@ impl Services {
     }
 
     /// Every login of the user ends with the old password, this one too.
-    pub async fn change_password(&self, who: Credential, current: String, new: String) -> Result<(), ServiceError> {
+    pub async fn change_password(
+        &self,
+        who: Credential,
+        current: String,
+        new: String,
+    ) -> Result<(), ServiceError> {
         let mut fields = Fields::default();
         fields.check("current_password", user::check_password(&current));
         fields.check("new_password", user::check_password(&new));

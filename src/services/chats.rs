@@ -31,24 +31,31 @@ pub type ChatPage = (Vec<(ChatSummary, Option<Arc<ChatEvent>>)>, bool);
 
 impl Services {
     /// The chat, and whether it existed before.
-    pub async fn create_chat(&self, who: Credential, request: ChatRequest) -> Result<(ChatView, bool), ServiceError> {
+    pub async fn create_chat(
+        &self,
+        who: Credential,
+        request: ChatRequest,
+    ) -> Result<(ChatView, bool), ServiceError> {
         if request.participants.len() > self.limits.create_participants {
             return Err(Refusal::invalid("participants", "are too many at once; add the others later").into());
         }
         let name = match (request.kind, request.name) {
             (ChatKind::Direct, None) => None,
-            (ChatKind::Direct, Some(_)) => return Err(Refusal::invalid("name", "is not for direct chats").into()),
+            (ChatKind::Direct, Some(_)) => {
+                return Err(Refusal::invalid("name", "is not for direct chats").into());
+            }
             (_, None) => return Err(Refusal::invalid("name", "is missing").into()),
             (_, Some(name)) => {
                 Some(parse_chat_name(&name).map_err(|reason| Refusal::Invalid { field: "name", reason })?)
             }
         };
-        let mut people = self.cache.ask(who, UserIds(request.participants)).await.map_err(|error| match error.into() {
-            ServiceError { code: crate::protocol::code::Code::NotFound, .. } => {
-                ServiceError::from(Refusal::invalid("participants", "name somebody who does not exist"))
-            }
-            other => other,
-        })?;
+        let mut people =
+            self.cache.ask(who, UserIds(request.participants)).await.map_err(|error| match error.into() {
+                ServiceError { code: crate::protocol::code::Code::NotFound, .. } => {
+                    ServiceError::from(Refusal::invalid("participants", "name somebody who does not exist"))
+                }
+                other => other,
+            })?;
         people.retain(|user| *user != who.user);
         people.sort_unstable();
         people.dedup();
@@ -67,7 +74,11 @@ impl Services {
 
     /// One's own chats, or the channels that one could join, by id above `after`.
     pub async fn chats(
-        &self, who: Credential, after: ChatId, limit: usize, joinable: bool,
+        &self,
+        who: Credential,
+        after: ChatId,
+        limit: usize,
+        joinable: bool,
     ) -> Result<ChatPage, ServiceError> {
         Ok(self.cache.ask(who, ChatList { after, limit, joinable }).await?)
     }
@@ -77,7 +88,11 @@ impl Services {
     }
 
     pub async fn update_chat(
-        &self, who: Credential, chat: ChatId, name: Option<String>, archived: Option<bool>,
+        &self,
+        who: Credential,
+        chat: ChatId,
+        name: Option<String>,
+        archived: Option<bool>,
     ) -> Result<ChatView, ServiceError> {
         let name = name.map(|name| parse_chat_name(&name)).transpose();
         let name = name.map_err(|reason| Refusal::Invalid { field: "name", reason })?;
@@ -86,27 +101,45 @@ impl Services {
     }
 
     pub async fn participants(
-        &self, who: Credential, chat: ChatId, after: UserId, limit: usize,
+        &self,
+        who: Credential,
+        chat: ChatId,
+        after: UserId,
+        limit: usize,
     ) -> Result<People, ServiceError> {
         Ok(self.cache.ask(who, Participants { chat, after, limit }).await?)
     }
 
     /// Adds, joins or changes a role; answers whether the person was in the chat before.
     pub async fn set_participant(
-        &self, who: Credential, chat: ChatId, username: String, role: Option<ChatRole>,
+        &self,
+        who: Credential,
+        chat: ChatId,
+        username: String,
+        role: Option<ChatRole>,
     ) -> Result<bool, ServiceError> {
         let user = self.user_id(who, username).await?;
         Ok(self.writer.execute(Who::User(who.user.0), SetParticipant { who, chat, user, role }).await?)
     }
 
     /// Removes somebody, or leaves.
-    pub async fn remove_participant(&self, who: Credential, chat: ChatId, username: String) -> Result<(), ServiceError> {
+    pub async fn remove_participant(
+        &self,
+        who: Credential,
+        chat: ChatId,
+        username: String,
+    ) -> Result<(), ServiceError> {
         let user = self.user_id(who, username).await?;
         Ok(self.writer.execute(Who::User(who.user.0), RemoveParticipant { who, chat, user }).await?)
     }
 
     /// Moves the read cursor; `None` reads everything.
-    pub async fn mark_read(&self, who: Credential, chat: ChatId, seq: Option<Seq>) -> Result<Seq, ServiceError> {
+    pub async fn mark_read(
+        &self,
+        who: Credential,
+        chat: ChatId,
+        seq: Option<Seq>,
+    ) -> Result<Seq, ServiceError> {
         Ok(self.writer.execute(Who::User(who.user.0), MarkRead { who, chat, seq }).await?)
     }
 

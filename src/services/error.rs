@@ -36,7 +36,8 @@ impl ServiceError {
     }
 
     pub fn invalid(fields: Vec<FieldProblem>) -> Self {
-        let names: Vec<_> = fields.iter().map(|problem| format!("{} {}", problem.field, problem.problem)).collect();
+        let names: Vec<_> =
+            fields.iter().map(|problem| format!("{} {}", problem.field, problem.problem)).collect();
         Self { fields, ..Self::new(Code::Validation, names.join("; ")) }
     }
 

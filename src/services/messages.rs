@@ -17,7 +17,10 @@ use crate::storage::snapshot;
 
 /// Checks what a client wants to say. The one place where text becomes a message.
 pub fn parse_message(
-    client_id: Option<ClientId>, content: String, reply_to: Option<MessageId>, metadata: Option<Metadata>,
+    client_id: Option<ClientId>,
+    content: String,
+    reply_to: Option<MessageId>,
+    metadata: Option<Metadata>,
 ) -> Result<NewMessage, Refusal> {
     let content = Content::parse(content).map_err(|invalid| match invalid {
         InvalidContent::TooLarge => Refusal::TooLarge("content is larger than 16384 bytes"),
@@ -35,7 +38,10 @@ impl Services {
 
     /// Writes a message and waits until it is committed.
     pub async fn post_message(
-        &self, who: Credential, chat: ChatId, message: NewMessage,
+        &self,
+        who: Credential,
+        chat: ChatId,
+        message: NewMessage,
     ) -> Result<Appended, ServiceError> {
         Ok(self.writer.execute(Who::User(who.user.0), self.append(who, chat, message)).await?)
     }
@@ -43,7 +49,12 @@ impl Services {
     /// Submits a message with a place that the caller holds already; `reply` is called after the commit. Sessions use
     /// this to keep the order of what they send.
     pub fn submit_message(
-        &self, who: Credential, chat: ChatId, message: NewMessage, permit: Permit, reply: Reply<Appended, CommandError>,
+        &self,
+        who: Credential,
+        chat: ChatId,
+        message: NewMessage,
+        permit: Permit,
+        reply: Reply<Appended, CommandError>,
     ) {
         self.writer.submit(permit, self.append(who, chat, message), reply);
     }
@@ -62,7 +73,8 @@ impl Services {
             .read(move |db| {
                 if messages_only {
                     let count = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-                    let said = crate::storage::queries::messages::between(db, chat.0, after, before, count, newest)?;
+                    let said =
+                        crate::storage::queries::messages::between(db, chat.0, after, before, count, newest)?;
                     return Ok(said.into_iter().map(event_of).collect());
                 }
                 snapshot::events_between(db, chat, after, before, limit + 1, newest)

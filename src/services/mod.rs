@@ -41,7 +41,11 @@ pub struct Services {
 
 impl Services {
     pub fn new(
-        cache: CacheHandle, writer: WriterHandle, readers: Readers, tokens: TokenKeys, registration: Registration,
+        cache: CacheHandle,
+        writer: WriterHandle,
+        readers: Readers,
+        tokens: TokenKeys,
+        registration: Registration,
         limits: Limits,
     ) -> Self {
         let passwords = PasswordPool::new(Limits::per_core(limits.hashes_running), limits.hashes_waiting);

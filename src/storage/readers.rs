@@ -58,7 +58,8 @@ impl Readers {
     }
 
     pub async fn read<T: Send + 'static>(
-        &self, query: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
+        &self,
+        query: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, ReadError> {
         let overloaded = || Overloaded { retry_after: self.patience };
         let place = tokio::time::timeout(self.patience, self.places.clone().acquire_owned())

@@ -59,5 +59,9 @@ fn the_schema_file_matches_the_migrations() {
     let migrated: Vec<_> =
         columns.iter().map(|c| format!("{}.{} -> {}", c.table, c.name, diesel_type(c))).collect();
     assert!(migrated.len() > 40);
-    assert_eq!(printed(), migrated, "run `diesel migration run` with diesel's command-line tool to print it anew");
+    assert_eq!(
+        printed(),
+        migrated,
+        "run `diesel migration run` with diesel's command-line tool to print it anew"
+    );
 }

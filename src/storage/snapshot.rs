@@ -43,7 +43,8 @@ pub struct WindowRows {
 pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> QueryResult<Snapshot> {
     in_one_read(db, |db| {
         let mut chats = chats::all_chats(db)?;
-        let mut recent: Vec<_> = chats.iter().map(|chat| (chat.last_message_id, chat.id, chat.last_seq)).collect();
+        let mut recent: Vec<_> =
+            chats.iter().map(|chat| (chat.last_message_id, chat.id, chat.last_seq)).collect();
         recent.sort_unstable_by(|a, b| b.cmp(a));
         let (mut windows, mut used) = (Vec::new(), 0);
         for (_, chat_id, head) in recent {
@@ -66,7 +67,10 @@ pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> Qu
                     (Arc::new(user), hash)
                 })
                 .collect(),
-            logins: accounts::all_live_logins(db)?.into_iter().map(|(id, user)| (LoginId(id), UserId(user))).collect(),
+            logins: accounts::all_live_logins(db)?
+                .into_iter()
+                .map(|(id, user)| (LoginId(id), UserId(user)))
+                .collect(),
             chats,
             participants: participants
                 .into_iter()
@@ -86,7 +90,12 @@ pub fn load_window(db: &mut SqliteConnection, chat_id: ChatId, window: usize) ->
 }
 
 /// The last `window` messages and every event since the oldest of them.
-fn window_rows(db: &mut SqliteConnection, chat_id: ChatId, head: Seq, window: usize) -> QueryResult<WindowRows> {
+fn window_rows(
+    db: &mut SqliteConnection,
+    chat_id: ChatId,
+    head: Seq,
+    window: usize,
+) -> QueryResult<WindowRows> {
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     let said = messages::between(db, chat_id.0, 0, Seq::MAX, count(window), true)?;
     let whole = said.len() < window;
@@ -114,7 +123,12 @@ fn window_rows(db: &mut SqliteConnection, chat_id: ChatId, head: Seq, window: us
 
 /// Events with `after < seq < before`: the first `limit`, or the last when `newest`; messages included.
 pub fn events_between(
-    db: &mut SqliteConnection, chat_id: ChatId, after: Seq, before: Seq, limit: usize, newest: bool,
+    db: &mut SqliteConnection,
+    chat_id: ChatId,
+    after: Seq,
+    before: Seq,
+    limit: usize,
+    newest: bool,
 ) -> QueryResult<Vec<Arc<ChatEvent>>> {
     in_one_read(db, |db| {
         let count = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -144,7 +158,8 @@ pub fn events_between(
 
 /// Runs `read` in one transaction, so that all it sees belongs to one commit.
 fn in_one_read<T>(
-    db: &mut SqliteConnection, read: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
+    db: &mut SqliteConnection,
+    read: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
 ) -> QueryResult<T> {
     db.batch_execute("BEGIN")?;
     let result = read(db);

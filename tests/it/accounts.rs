@@ -28,7 +28,8 @@ async fn a_taken_name_is_a_conflict_and_a_bad_one_names_its_field() {
         assert_eq!(answer.body["errors"][0]["field"], "username", "{name}");
     }
     let answer = register(json!({"username": "X", "password": "short", "email": "nowhere"})).await;
-    let fields: Vec<_> = answer.body["errors"].as_array().unwrap().iter().map(|error| error["field"].clone()).collect();
+    let fields: Vec<_> =
+        answer.body["errors"].as_array().unwrap().iter().map(|error| error["field"].clone()).collect();
     assert_eq!(fields, ["username", "password", "email"]);
     server.stop().await;
 }
@@ -36,7 +37,9 @@ async fn a_taken_name_is_a_conflict_and_a_bad_one_names_its_field() {
 #[actix_web::test]
 async fn nobody_registers_as_an_administrator_by_asking_for_it() {
     let server = TestServer::start().await;
-    for extra in [json!({"is_admin": true}), json!({"id": 1}), json!({"username": ["a"]}), json!({"password": 7})] {
+    for extra in
+        [json!({"is_admin": true}), json!({"id": 1}), json!({"username": ["a"]}), json!({"password": 7})]
+    {
         let mut body = json!({"username": "eve", "password": PASSWORD});
         body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         assert_problem(&server.http.post("/api/users/register", &body).await.unwrap(), 422, "validation");
@@ -66,7 +69,11 @@ async fn a_logout_ends_this_login_at_once_and_no_other() {
     let desk = server.login("alice").await;
     assert_eq!(phone.post("/api/users/logout", json!({})).await.status, 204);
     assert_problem(&phone.get("/api/users/me").await, 401, "unauthenticated");
-    assert_problem(&phone.post("/api/chats", json!({"kind": "group", "name": "x"})).await, 401, "unauthenticated");
+    assert_problem(
+        &phone.post("/api/chats", json!({"kind": "group", "name": "x"})).await,
+        401,
+        "unauthenticated",
+    );
     assert!(phone.http.refresh(&phone.refresh_token).await.is_err());
     assert_eq!(desk.get("/api/users/me").await.status, 200);
 
@@ -116,8 +123,10 @@ async fn a_refresh_token_is_good_until_its_successor_is_used_and_its_later_reuse
 async fn two_tabs_that_refresh_at_once_do_not_lock_anybody_out() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    let (one, two) =
-        futures_util::join!(server.http.refresh(&alice.refresh_token), server.http.refresh(&alice.refresh_token));
+    let (one, two) = futures_util::join!(
+        server.http.refresh(&alice.refresh_token),
+        server.http.refresh(&alice.refresh_token)
+    );
     let (one, two) = (one.unwrap(), two.unwrap());
     let winner = server.http.refresh(&one.refresh_token).await.unwrap();
     // The loser is refused within the race, and the login lives.
@@ -154,7 +163,8 @@ async fn a_closed_server_takes_its_first_user_and_no_other() {
 async fn people_see_the_name_of_others_but_not_their_mail() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
-    let changed = alice.patch("/api/users/me", json!({"display_name": "Alice A.", "email": "alice@example.org"})).await;
+    let changed =
+        alice.patch("/api/users/me", json!({"display_name": "Alice A.", "email": "alice@example.org"})).await;
     assert_eq!((changed.status, &changed.body["email"]), (200, &json!("alice@example.org")));
     let seen = bob.get("/api/users/alice").await.body;
     assert_eq!((&seen["display_name"], seen.get("email")), (&json!("Alice A."), None));
@@ -167,11 +177,13 @@ async fn people_see_the_name_of_others_but_not_their_mail() {
 
 #[actix_web::test]
 async fn a_flood_of_logins_waits_in_bounded_number_and_the_rest_is_told_to_come_back() {
-    let server = TestServer::with_limits(|limits| (limits.hashes_running, limits.hashes_waiting) = (1, 2)).await;
+    let server =
+        TestServer::with_limits(|limits| (limits.hashes_running, limits.hashes_waiting) = (1, 2)).await;
     server.user("alice").await;
     let body = json!({"username": "alice", "password": PASSWORD});
     let logins = (0..30).map(|_| server.http.post("/api/users/login", &body));
-    let answers: Vec<_> = futures_util::future::join_all(logins).await.into_iter().map(Result::unwrap).collect();
+    let answers: Vec<_> =
+        futures_util::future::join_all(logins).await.into_iter().map(Result::unwrap).collect();
     let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
     assert!(answers.iter().any(|answer| answer.status == 200));
     assert!(!refused.is_empty() && answers.iter().all(|answer| [200, 429].contains(&answer.status)));
@@ -205,7 +217,11 @@ async fn registrations_from_one_address_have_a_rate() {
     server.user("bob").await;
     let body = json!({"username": "carol", "password": PASSWORD});
     let forwarded = [("x-forwarded-for", "10.9.8.7")];
-    let answer = server.http.send(reqwest::Method::POST, "/api/users/register", Some(&body), &forwarded).await.unwrap();
+    let answer = server
+        .http
+        .send(reqwest::Method::POST, "/api/users/register", Some(&body), &forwarded)
+        .await
+        .unwrap();
     assert_problem(&answer, 429, "rate_limited");
     assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
     server.stop().await;

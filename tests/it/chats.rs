@@ -14,7 +14,11 @@ async fn a_direct_chat_exists_once_per_pair() {
     assert_eq!((again.status, &again.body["id"]), (200, &first.body["id"]));
     assert_eq!(alice.get("/api/chats").await.body["items"][0]["peer"], "bob");
     for bad in [json!([]), json!(["alice"]), json!(["bob", "carol"])] {
-        assert_problem(&alice.post("/api/chats", json!({"kind": "direct", "participants": bad})).await, 422, "validation");
+        assert_problem(
+            &alice.post("/api/chats", json!({"kind": "direct", "participants": bad})).await,
+            422,
+            "validation",
+        );
     }
     let path = format!("/api/chats/{}/participants/alice", first.body["id"]);
     assert_problem(&alice.delete(&path).await, 403, "forbidden");
@@ -37,8 +41,16 @@ async fn whoever_is_not_in_a_group_does_not_learn_that_it_exists() {
         }
     }
     assert_problem(&eve.say(chat, "hello").await, 404, "not_found");
-    assert_problem(&eve.put(&format!("/api/chats/{chat}/participants/eve"), json!({})).await, 404, "not_found");
-    assert_problem(&eve.patch(&format!("/api/chats/{chat}"), json!({"name": "mine"})).await, 404, "not_found");
+    assert_problem(
+        &eve.put(&format!("/api/chats/{chat}/participants/eve"), json!({})).await,
+        404,
+        "not_found",
+    );
+    assert_problem(
+        &eve.patch(&format!("/api/chats/{chat}"), json!({"name": "mine"})).await,
+        404,
+        "not_found",
+    );
     assert_problem(&eve.post(&format!("/api/chats/{chat}/read"), json!({})).await, 404, "not_found");
     assert_eq!(eve.get("/api/chats").await.body["items"], json!([]));
     server.stop().await;
@@ -47,7 +59,8 @@ async fn whoever_is_not_in_a_group_does_not_learn_that_it_exists() {
 #[actix_web::test]
 async fn roles_are_given_from_above_and_the_last_owner_stays() {
     let server = TestServer::start().await;
-    let (alice, bob, carol) = (server.user("alice").await, server.user("bob").await, server.user("carol").await);
+    let (alice, bob, carol) =
+        (server.user("alice").await, server.user("bob").await, server.user("carol").await);
     let chat = alice.group(&[&bob]).await;
     let person = |name: &str| format!("/api/chats/{chat}/participants/{name}");
 
@@ -68,7 +81,12 @@ async fn roles_are_given_from_above_and_the_last_owner_stays() {
     assert_problem(&alice.say(chat, "am I still here?").await, 404, "not_found");
 
     let people = carol.get(&format!("/api/chats/{chat}/participants")).await.body;
-    let roles: Vec<_> = people["items"].as_array().unwrap().iter().map(|p| (p["username"].clone(), p["role"].clone())).collect();
+    let roles: Vec<_> = people["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| (p["username"].clone(), p["role"].clone()))
+        .collect();
     assert_eq!(roles, [(json!("bob"), json!("admin")), (json!("carol"), json!("owner"))]);
     server.stop().await;
 }
@@ -76,8 +94,11 @@ async fn roles_are_given_from_above_and_the_last_owner_stays() {
 #[actix_web::test]
 async fn a_channel_is_found_and_joined_by_everybody_and_its_readers_are_silent() {
     let server = TestServer::start().await;
-    let (alice, bob, carol) = (server.user("alice").await, server.user("bob").await, server.user("carol").await);
-    let channel = alice.post("/api/chats", json!({"kind": "channel", "name": "News"})).await.body["id"].as_i64().unwrap();
+    let (alice, bob, carol) =
+        (server.user("alice").await, server.user("bob").await, server.user("carol").await);
+    let channel = alice.post("/api/chats", json!({"kind": "channel", "name": "News"})).await.body["id"]
+        .as_i64()
+        .unwrap();
     let taken = bob.post("/api/chats", json!({"kind": "channel", "name": "news"})).await;
     assert_problem(&taken, 409, "conflict");
 
@@ -128,7 +149,10 @@ async fn a_change_that_changes_nothing_makes_no_event() {
     let chat = alice.group(&[&bob]).await;
     let before = alice.get(&format!("/api/chats/{chat}")).await.body["last_seq"].clone();
     alice.patch(&format!("/api/chats/{chat}"), json!({"name": "team", "archived": false})).await;
-    assert_eq!(alice.put(&format!("/api/chats/{chat}/participants/bob"), json!({"role": "member"})).await.status, 204);
+    assert_eq!(
+        alice.put(&format!("/api/chats/{chat}/participants/bob"), json!({"role": "member"})).await.status,
+        204
+    );
     assert_eq!(alice.get(&format!("/api/chats/{chat}")).await.body["last_seq"], before);
     server.stop().await;
 }
@@ -206,11 +230,20 @@ async fn a_chat_and_a_person_hold_so_many_and_no_more() {
         (limits.participants_per_chat, limits.chats_per_user) = (2, 2);
     })
     .await;
-    let (alice, _bob, _carol) = (server.user("alice").await, server.user("bob").await, server.user("carol").await);
+    let (alice, _bob, _carol) =
+        (server.user("alice").await, server.user("bob").await, server.user("carol").await);
     let chat = alice.group(&[]).await;
     assert_eq!(alice.put(&format!("/api/chats/{chat}/participants/bob"), json!({})).await.status, 201);
-    assert_problem(&alice.put(&format!("/api/chats/{chat}/participants/carol"), json!({})).await, 409, "conflict");
+    assert_problem(
+        &alice.put(&format!("/api/chats/{chat}/participants/carol"), json!({})).await,
+        409,
+        "conflict",
+    );
     alice.group(&[]).await;
-    assert_problem(&alice.post("/api/chats", json!({"kind": "group", "name": "third"})).await, 409, "conflict");
+    assert_problem(
+        &alice.post("/api/chats", json!({"kind": "group", "name": "third"})).await,
+        409,
+        "conflict",
+    );
     server.stop().await;
 }

@@ -31,7 +31,14 @@ struct Process {
 impl Process {
     async fn start(directory: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_netbit"))
-            .args(["--http-listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
+            .args([
+                "--http-listen",
+                "127.0.0.1:0",
+                "--tcp-listen",
+                "127.0.0.1:0",
+                "--ops-listen",
+                "127.0.0.1:0",
+            ])
             .arg("--data-dir")
             .arg(directory)
             .env("NETBIT_LIMITS__RATES", "false")
@@ -43,7 +50,8 @@ impl Process {
         // The first line says where to register.
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.split_whitespace().find(|word| word.starts_with("http://")).expect("the server is ready");
+        let url =
+            line.split_whitespace().find(|word| word.starts_with("http://")).expect("the server is ready");
         let base = url.strip_suffix("/api/users/register").unwrap();
         let http = HttpClient::new(base).unwrap();
         let tcp = http.server().await.unwrap()["tcp_address"].as_str().unwrap().parse().unwrap();
@@ -69,7 +77,12 @@ type Acknowledged = HashMap<ClientId, (ChatId, String, i64, i64)>;
 /// Sends until the connection breaks; up to 8 messages wait for their answer at once. What was sent and not
 /// acknowledged is tried again first, with the same name, as a client should.
 async fn send_until_killed(
-    address: SocketAddr, token: String, chats: Vec<ChatId>, who: usize, round: usize, mut open: Vec<(ClientId, ChatId, String)>,
+    address: SocketAddr,
+    token: String,
+    chats: Vec<ChatId>,
+    who: usize,
+    round: usize,
+    mut open: Vec<(ClientId, ChatId, String)>,
 ) -> (Acknowledged, Vec<(ClientId, ChatId, String)>) {
     let mut acknowledged = Acknowledged::new();
     let Ok((session, _)) = TcpClient::open(address, &token).await else { return (acknowledged, open) };
@@ -80,7 +93,11 @@ async fn send_until_killed(
         while waiting.len() < 8 {
             let (name, chat, content) = retries.next().unwrap_or_else(|| {
                 count += 1;
-                (ClientId::fresh(), chats[(who + count) % chats.len()], format!("round {round} sender {who} message {count}"))
+                (
+                    ClientId::fresh(),
+                    chats[(who + count) % chats.len()],
+                    format!("round {round} sender {who} message {count}"),
+                )
             });
             let packet = MessagePacket { request_id: Some(next_request), ..saying(chat, name, &content) };
             waiting.insert(next_request, (name, chat, content));
@@ -165,7 +182,11 @@ async fn kill_9_under_load_loses_and_doubles_no_acknowledged_message() {
         }
         let (mut after, mut expected) = (0, 1);
         loop {
-            let page = http.get(&format!("/api/chats/{chat}/events?after_seq={after}&limit=100")).await.unwrap().body;
+            let page = http
+                .get(&format!("/api/chats/{chat}/events?after_seq={after}&limit=100"))
+                .await
+                .unwrap()
+                .body;
             for event in page["items"].as_array().unwrap() {
                 assert_eq!(event["seq"], expected, "seq is dense");
                 expected += 1;
@@ -183,7 +204,10 @@ async fn kill_9_under_load_loses_and_doubles_no_acknowledged_message() {
 
     server.kill();
     let mut db = database::open_reader(&directory.path().join("netbit.db")).unwrap();
-    let sound = database::integer(&mut db, "SELECT count(*) AS value FROM pragma_integrity_check WHERE integrity_check = 'ok'");
+    let sound = database::integer(
+        &mut db,
+        "SELECT count(*) AS value FROM pragma_integrity_check WHERE integrity_check = 'ok'",
+    );
     assert_eq!(sound.unwrap(), 1);
 }
 

@@ -87,8 +87,13 @@ async fn bytes_that_are_no_packet_close_the_connection() {
     let mut deep = vec![0x81, 0xa1, b'a'];
     deep.extend([0x91; 1000]);
     deep.push(0xc0);
-    let bodies: [&[u8]; 5] =
-        [&[0xc1; 64], b"GET / HTTP/1.1\r\n\r\n", &[0xdf, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0], &[0x93, 1, 2, 3], &deep];
+    let bodies: [&[u8]; 5] = [
+        &[0xc1; 64],
+        b"GET / HTTP/1.1\r\n\r\n",
+        &[0xdf, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0],
+        &[0x93, 1, 2, 3],
+        &deep,
+    ];
     for body in bodies {
         for known in [false, true] {
             let (nack, goodbye) = scene.send_raw(known, &frame(body)).await;
@@ -107,12 +112,18 @@ async fn whoever_does_not_say_hello_in_time_or_at_all_is_sent_away() {
     let ping = encode(&MessagePacket { packet_type: "Ping".into(), ..Default::default() }).unwrap();
     assert_eq!(scene.send_raw(false, &ping).await, (unauthenticated.clone(), unauthenticated.clone()));
     let hello = |token: Option<&str>| {
-        let packet =
-            MessagePacket { packet_type: "Hello".into(), token: token.map(str::to_owned), ..Default::default() };
+        let packet = MessagePacket {
+            packet_type: "Hello".into(),
+            token: token.map(str::to_owned),
+            ..Default::default()
+        };
         encode(&packet).unwrap()
     };
     for token in [None, Some(""), Some("x.y.z"), Some("eyJhbGciOiJub25lIn0.e30.")] {
-        assert_eq!(scene.send_raw(false, &hello(token)).await, (unauthenticated.clone(), unauthenticated.clone()));
+        assert_eq!(
+            scene.send_raw(false, &hello(token)).await,
+            (unauthenticated.clone(), unauthenticated.clone())
+        );
     }
     scene.unharmed().await;
 }
@@ -148,7 +159,10 @@ async fn a_packet_with_a_mistake_is_refused_and_the_session_stays() {
         (with_content(""), "bad_request"),
         (with_content("a\0b"), "bad_request"),
         (with_content(&"x".repeat(16 * 1024 + 1)), "too_large"),
-        (MessagePacket { packet_type: "GetMessages".into(), chat_id: Some(foreign), ..Default::default() }, "not_found"),
+        (
+            MessagePacket { packet_type: "GetMessages".into(), chat_id: Some(foreign), ..Default::default() },
+            "not_found",
+        ),
     ] {
         let answer = session.ask(packet.clone()).await.unwrap();
         assert_eq!((answer.packet_type.as_str(), answer.success), ("Ack", false), "{packet:?}");
@@ -157,7 +171,14 @@ async fn a_packet_with_a_mistake_is_refused_and_the_session_stays() {
     }
     assert_eq!(bob.contents(foreign).await, Vec::<String>::new());
     assert!(session.say(foreign, "x").await.is_err());
-    assert_eq!(session.ask(MessagePacket { packet_type: "Ping".into(), ..Default::default() }).await.unwrap().packet_type, "Pong");
+    assert_eq!(
+        session
+            .ask(MessagePacket { packet_type: "Ping".into(), ..Default::default() })
+            .await
+            .unwrap()
+            .packet_type,
+        "Pong"
+    );
     scene.unharmed().await;
 }
 

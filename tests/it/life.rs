@@ -56,7 +56,9 @@ async fn after_a_stop_nothing_is_left_in_the_log_and_the_directory_is_free() {
 async fn a_second_server_on_the_same_directory_is_told_so() {
     let server = TestServer::start().await;
     let second = RunningApp::start(config(server.path(), Limits::default())).await;
-    assert!(matches!(second, Err(StartError::DataDir(error)) if error.to_string().contains("another netbit process")));
+    assert!(
+        matches!(second, Err(StartError::DataDir(error)) if error.to_string().contains("another netbit process"))
+    );
     server.stop().await;
 }
 
@@ -81,9 +83,14 @@ async fn the_mailboxes_can_be_watched() {
     let (status, body) = server.operations("/actors").await;
     let seen: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!(status, 200);
-    let names: Vec<_> = seen["actors"].as_array().unwrap().iter().map(|actor| actor["actor"].as_str().unwrap()).collect();
+    let names: Vec<_> =
+        seen["actors"].as_array().unwrap().iter().map(|actor| actor["actor"].as_str().unwrap()).collect();
     assert_eq!(names, ["writer", "cache", "hub", "session"]);
-    let append = seen["actors"][0]["messages"].as_array().unwrap().iter().find(|row| row["message"] == "AppendMessage");
+    let append = seen["actors"][0]["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["message"] == "AppendMessage");
     assert_eq!(append.unwrap()["handled"], 1);
     // Every message that is handled has its row.
     for actor in seen["actors"].as_array().unwrap() {

@@ -5,7 +5,12 @@ use serde_json::json;
 
 use crate::harness::{Person, TestServer, assert_problem};
 
-async fn post(person: &Person, chat: ChatId, body: serde_json::Value, key: Option<&str>) -> netbit::client::HttpAnswer {
+async fn post(
+    person: &Person,
+    chat: ChatId,
+    body: serde_json::Value,
+    key: Option<&str>,
+) -> netbit::client::HttpAnswer {
     let headers: Vec<_> = key.map(|key| ("idempotency-key", key)).into_iter().collect();
     let path = format!("/api/chats/{chat}/messages");
     person.http.send(reqwest::Method::POST, &path, Some(&body), &headers).await.unwrap()
@@ -73,7 +78,12 @@ async fn pages_reach_from_the_newest_message_back_to_the_first() {
     let (mut path, mut read) = (format!("/api/chats/{chat}/messages?limit=7"), Vec::new());
     loop {
         let page = alice.get(&path).await;
-        let items: Vec<_> = page.body["items"].as_array().unwrap().iter().map(|m| m["content"].as_str().unwrap().to_owned()).collect();
+        let items: Vec<_> = page.body["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|m| m["content"].as_str().unwrap().to_owned())
+            .collect();
         read.splice(0..0, items);
         assert_eq!(page.body["has_more"].as_bool().unwrap(), page.header("link").is_some());
         let Some(link) = page.header("link") else { break };
@@ -213,7 +223,12 @@ async fn what_has_not_changed_is_not_sent_again() {
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
     alice.say(chat, "hello").await;
-    for path in [format!("/api/chats/{chat}/messages"), format!("/api/chats/{chat}"), "/api/chats".into(), "/api/users/me".into()] {
+    for path in [
+        format!("/api/chats/{chat}/messages"),
+        format!("/api/chats/{chat}"),
+        "/api/chats".into(),
+        "/api/users/me".into(),
+    ] {
         let tag = alice.get(&path).await.header("etag").unwrap().to_owned();
         let ask = async || {
             let headers = [("if-none-match", tag.as_str())];
@@ -229,7 +244,8 @@ async fn what_has_not_changed_is_not_sent_again() {
 
 #[actix_web::test]
 async fn whoever_talks_too_fast_is_told_when_to_come_back_and_retries_are_answered_all_the_same() {
-    let server = TestServer::with_limits(|limits| (limits.messages_burst, limits.messages_per_second) = (3, 1)).await;
+    let server =
+        TestServer::with_limits(|limits| (limits.messages_burst, limits.messages_per_second) = (3, 1)).await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
     for n in 0..3 {

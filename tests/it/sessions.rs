@@ -75,14 +75,18 @@ async fn a_welcome_tells_who_one_is_and_what_there_is_to_read() {
     let chats = [alice.group(&[&bob]).await, alice.group(&[&bob]).await, alice.group(&[&bob]).await];
     alice.say(chats[0], "hello").await;
     let (mut session, welcome) = bob.tcp_welcomed().await;
-    assert_eq!((welcome.packet_type.as_str(), welcome.user_id, welcome.username.as_deref()), ("Welcome", Some(bob.id), Some("bob")));
+    assert_eq!(
+        (welcome.packet_type.as_str(), welcome.user_id, welcome.username.as_deref()),
+        ("Welcome", Some(bob.id), Some("bob"))
+    );
     assert!(welcome.epoch.unwrap() > 0 && welcome.session_id.is_some());
     assert_eq!((welcome.heartbeat_ms, welcome.window), (Some(30_000), Some(64)));
     let first = &welcome.chats.list()[0];
     assert_eq!((first.id, first.last_seq, first.unread_count), (chats[0], 3, 1));
     assert!(welcome.has_more);
     let after = welcome.chats.list()[1].id;
-    let rest = session.request(MessagePacket { after_chat_id: Some(after), ..packet("GetChats") }).await.unwrap();
+    let rest =
+        session.request(MessagePacket { after_chat_id: Some(after), ..packet("GetChats") }).await.unwrap();
     let ids: Vec<_> = rest.chats.list().iter().map(|chat| chat.id).collect();
     assert_eq!((ids, rest.has_more), (vec![chats[2]], false));
     server.stop().await;
@@ -126,7 +130,8 @@ async fn acks_and_events_of_a_pipelining_sender_are_all_there_and_in_order() {
     // Far more than the window of 64: the server stops reading, and nothing is lost or turned round.
     let sending = actix::spawn(async move {
         for n in 0..COUNT {
-            let message = MessagePacket { request_id: Some(n), ..saying(chat, ClientId::fresh(), &n.to_string()) };
+            let message =
+                MessagePacket { request_id: Some(n), ..saying(chat, ClientId::fresh(), &n.to_string()) };
             out.send(&message).await.unwrap();
         }
         out
@@ -164,9 +169,12 @@ async fn a_retry_over_another_connection_or_transport_is_a_duplicate() {
     let again = alice.tcp().await.request(saying(chat, id, "once")).await.unwrap();
     assert_eq!((again.message_id, again.seq, again.duplicate), (first.message_id, first.seq, Some(true)));
     assert_eq!(first.duplicate, None);
-    let over_http = alice.post(&format!("/api/chats/{chat}/messages"), json!({"content": "once", "client_id": id})).await;
+    let over_http =
+        alice.post(&format!("/api/chats/{chat}/messages"), json!({"content": "once", "client_id": id})).await;
     assert_eq!((over_http.status, over_http.body["id"].as_i64()), (200, first.message_id.map(|id| id.0)));
-    let Err(TcpError::Refused(nack)) = alice.tcp().await.request(saying(chat, id, "twice")).await else { panic!() };
+    let Err(TcpError::Refused(nack)) = alice.tcp().await.request(saying(chat, id, "twice")).await else {
+        panic!()
+    };
     assert_eq!(nack.code.as_deref(), Some("client_id_reused"));
     server.stop().await;
 }
@@ -179,7 +187,9 @@ async fn two_copies_in_one_batch_are_one_message() {
     let mut session = alice.tcp().await;
     let id = ClientId::fresh();
     let both: Vec<u8> = (1..=2)
-        .flat_map(|n| encode(&MessagePacket { request_id: Some(n), ..saying(chat, id, "once") }).unwrap().to_vec())
+        .flat_map(|n| {
+            encode(&MessagePacket { request_id: Some(n), ..saying(chat, id, "once") }).unwrap().to_vec()
+        })
         .collect();
     session.writer.send_bytes(&both).await.unwrap();
     let (mut acks, mut events) = (Vec::new(), 0);
@@ -221,11 +231,10 @@ async fn history_is_paged_over_tcp() {
     }
     assert_eq!(read, (0..12).map(|n| n.to_string()).collect::<Vec<_>>());
     let events = session.request(ask(None, Some(0), 3, "GetEvents")).await.unwrap();
-    assert_eq!(events.events.iter().map(|event| (event.seq, event.kind.as_str())).collect::<Vec<_>>(), [
-        (1, "join"),
-        (2, "message"),
-        (3, "message")
-    ]);
+    assert_eq!(
+        events.events.iter().map(|event| (event.seq, event.kind.as_str())).collect::<Vec<_>>(),
+        [(1, "join"), (2, "message"), (3, "message")]
+    );
     assert!(events.has_more);
     server.stop().await;
 }
@@ -241,7 +250,12 @@ async fn a_page_of_big_messages_is_cut_to_the_frame_and_goes_on() {
     let mut session = alice.tcp().await;
     let (mut before, mut read) = (None, Vec::new());
     loop {
-        let ask = MessagePacket { chat_id: Some(chat), before_seq: before, limit: Some(100), ..packet("GetMessages") };
+        let ask = MessagePacket {
+            chat_id: Some(chat),
+            before_seq: before,
+            limit: Some(100),
+            ..packet("GetMessages")
+        };
         let page = session.request(ask).await.unwrap();
         assert!((1..=3).contains(&page.messages.len()));
         before = page.messages.first().map(|message| u64::try_from(message.seq).unwrap());
@@ -281,7 +295,9 @@ async fn logging_out_ends_the_sessions_of_that_login_and_no_others() {
     let change = json!({"current_password": crate::harness::PASSWORD, "new_password": "battery staple"});
     desk.post("/api/users/me/password", change).await;
     assert_eq!(goodbye(&mut on_desk).await.as_deref(), Some("revoked"));
-    let Err(TcpError::Refused(nack)) = TcpClient::open(server.app.addresses.tcp, phone.http.token().unwrap()).await else {
+    let Err(TcpError::Refused(nack)) =
+        TcpClient::open(server.app.addresses.tcp, phone.http.token().unwrap()).await
+    else {
         panic!("a dead token opens nothing")
     };
     assert_eq!(nack.code.as_deref(), Some("unauthenticated"));
@@ -344,7 +360,10 @@ async fn a_reader_who_stops_reading_costs_its_outbox_and_nobody_else_anything() 
     const COUNT: usize = 900;
     for n in 0..COUNT {
         sender.say(chat, &format!("{n} {big}")).await.unwrap();
-        assert_eq!(content(&event(&mut sender, "message").await).split(' ').next(), Some(n.to_string().as_str()));
+        assert_eq!(
+            content(&event(&mut sender, "message").await).split(' ').next(),
+            Some(n.to_string().as_str())
+        );
         let event = event(&mut reading, "message").await;
         assert_eq!(content(&event).split(' ').next(), Some(n.to_string().as_str()));
     }
@@ -371,7 +390,12 @@ async fn a_reader_who_stops_reading_costs_its_outbox_and_nobody_else_anything() 
     let mut back = bob.tcp().await;
     let mut after = u64::try_from(seen + 2).unwrap();
     loop {
-        let ask = MessagePacket { chat_id: Some(chat), after_seq: Some(after), limit: Some(50), ..packet("GetEvents") };
+        let ask = MessagePacket {
+            chat_id: Some(chat),
+            after_seq: Some(after),
+            limit: Some(50),
+            ..packet("GetEvents")
+        };
         let page = back.request(ask).await.unwrap();
         for event in &page.events {
             after += 1;
@@ -392,7 +416,8 @@ async fn a_stop_flushes_the_acks_and_says_goodbye() {
     let chat: ChatId = alice.group(&[]).await;
     let (mut reader, mut writer) = alice.tcp().await.into_halves();
     for n in 0..40 {
-        let message = MessagePacket { request_id: Some(n), ..saying(chat, ClientId::fresh(), &n.to_string()) };
+        let message =
+            MessagePacket { request_id: Some(n), ..saying(chat, ClientId::fresh(), &n.to_string()) };
         writer.send(&message).await.unwrap();
     }
     // The first ack shows that the packets have arrived in the server's hands.

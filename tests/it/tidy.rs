@@ -20,7 +20,8 @@ const ROOMS: &[&[&str]] = &[
 const FORBIDDEN: &[(&str, &[&str])] =
     &[("client", &["core", "storage", "actors", "services", "messaging", "api", "app"])];
 /// What `domain` may use of the outside.
-const DOMAIN_CRATES: &[&str] = &["serde", "jiff", "uuid", "thiserror", "std", "crate", "super", "Self", "self"];
+const DOMAIN_CRATES: &[&str] =
+    &["serde", "jiff", "uuid", "thiserror", "std", "crate", "super", "Self", "self"];
 /// A file that has grown beyond this holds two nouns.
 const LINES_MAX: usize = 520;
 
@@ -81,7 +82,8 @@ fn every_use_points_to_the_left() {
     let mut found = Vec::new();
     for path in sources(&source_root()) {
         let Some(room) = room_of(&path) else { continue };
-        if ["main", "lib"].contains(&room.as_str()) || path.to_str().is_some_and(|p| p.ends_with("_test.rs")) {
+        if ["main", "lib"].contains(&room.as_str()) || path.to_str().is_some_and(|p| p.ends_with("_test.rs"))
+        {
             continue;
         }
         assert!(place(&room).is_some(), "{} is in no room", path.display());
@@ -135,7 +137,11 @@ fn no_room_has_no_name() {
     for path in sources(&source_root()) {
         for part in path.strip_prefix(source_root()).unwrap().iter() {
             let name = part.to_str().unwrap().trim_end_matches(".rs");
-            assert!(!["utils", "util", "helpers", "helper", "misc", "common"].contains(&name), "{}", path.display());
+            assert!(
+                !["utils", "util", "helpers", "helper", "misc", "common"].contains(&name),
+                "{}",
+                path.display()
+            );
         }
     }
 }

@@ -13,7 +13,8 @@ use super::counters::CacheCounters;
 use super::handle::CacheHandle;
 use super::login_failures::LoginFailures;
 use super::messages::{
-    Ask, CloseSession, Heartbeat, LoginTried, OpenSession, Publish, QueryError, SnapshotRead, Verify, WindowRead,
+    Ask, CloseSession, Heartbeat, LoginTried, OpenSession, Publish, QueryError, SnapshotRead, Verify,
+    WindowRead,
 };
 use super::queries::{Models, Query, Verdict};
 use super::read_models::{Applied, ReadModels};
@@ -58,12 +59,19 @@ pub struct CacheActor {
 enum Reload {
     No,
     /// A snapshot is being read: commits and queries wait.
-    Running { commits: Vec<Committed>, queries: Vec<Parked> },
+    Running {
+        commits: Vec<Committed>,
+        queries: Vec<Parked>,
+    },
 }
 
 impl CacheActor {
     pub fn new(
-        models: ReadModels, hubs: Vec<HubHandle>, counters: Arc<CacheCounters>, sources: Sources, own: CacheHandle,
+        models: ReadModels,
+        hubs: Vec<HubHandle>,
+        counters: Arc<CacheCounters>,
+        sources: Sources,
+        own: CacheHandle,
         fatal: FatalSignal,
     ) -> Self {
         let limits = &sources.limits;
@@ -121,7 +129,8 @@ impl CacheActor {
     /// Has the pool read a window; the answer comes back as a message. It begins after `fill` was noted, so it sees every
     /// event that is not in the tail.
     fn read_window(&self, fill: Fill) {
-        let (own, readers, window) = (self.own.clone(), self.sources.readers.clone(), self.sources.cache.window);
+        let (own, readers, window) =
+            (self.own.clone(), self.sources.readers.clone(), self.sources.cache.window);
         actix::spawn(async move {
             let rows = readers.read(move |db| snapshot::load_window(db, fill.chat, window)).await;
             own.window_read(fill, rows);
@@ -130,7 +139,9 @@ impl CacheActor {
 
     fn window_read(&mut self, WindowRead { fill, rows }: WindowRead) {
         let outcome = match rows {
-            Ok(rows) => self.models.chats.filled(fill, rows).map_err(|_| "its events are not dense".to_owned()),
+            Ok(rows) => {
+                self.models.chats.filled(fill, rows).map_err(|_| "its events are not dense".to_owned())
+            }
             Err(error) => {
                 self.models.chats.fill_failed(fill);
                 Err(error.to_string())
@@ -193,7 +204,8 @@ impl CacheActor {
         info!("the read models are loaded anew from the database");
         CacheCounters::count(&self.counters.reloads);
         self.reload = Reload::Running { commits, queries: Vec::new() };
-        let (own, readers, cache) = (self.own.clone(), self.sources.readers.clone(), self.sources.cache.clone());
+        let (own, readers, cache) =
+            (self.own.clone(), self.sources.readers.clone(), self.sources.cache.clone());
         actix::spawn(async move {
             let read = readers.read(move |db| snapshot::load(db, cache.window, cache.max_bytes)).await;
             own.snapshot_read(read.map(Box::new));
@@ -201,7 +213,9 @@ impl CacheActor {
     }
 
     fn snapshot_read(&mut self, SnapshotRead(snapshot): SnapshotRead) {
-        let Reload::Running { commits, queries } = std::mem::replace(&mut self.reload, Reload::No) else { return };
+        let Reload::Running { commits, queries } = std::mem::replace(&mut self.reload, Reload::No) else {
+            return;
+        };
         let snapshot = match snapshot {
             Ok(snapshot) => *snapshot,
             Err(error) => {
@@ -213,7 +227,8 @@ impl CacheActor {
         self.models = ReadModels::load(snapshot, cache.window, cache.max_bytes);
         // What was committed in between was never pushed: sessions must catch up.
         self.deliver_to_all(vec![LaneItem::Lost]);
-        let waiting: Vec<_> = self.awaiting_window.drain().flat_map(|(_, parked)| parked).chain(queries).collect();
+        let waiting: Vec<_> =
+            self.awaiting_window.drain().flat_map(|(_, parked)| parked).chain(queries).collect();
         for committed in commits {
             self.publish(Published::Committed(committed));
         }
@@ -301,8 +316,23 @@ impl Supervised for CacheActor {
 impl Metered for CacheActor {
     const NAME: &'static str = "cache";
     const MESSAGES: &'static [&'static str] = &[
-        "Authenticate", "ChatDetails", "ChatList", "CloseSession", "Events", "Heartbeat", "LoginCandidate", "LoginTried",
-        "Me", "OpenSession", "Participants", "PersonNamed", "Publish", "SnapshotRead", "UserIds", "Verify", "WindowRead",
+        "Authenticate",
+        "ChatDetails",
+        "ChatList",
+        "CloseSession",
+        "Events",
+        "Heartbeat",
+        "LoginCandidate",
+        "LoginTried",
+        "Me",
+        "OpenSession",
+        "Participants",
+        "PersonNamed",
+        "Publish",
+        "SnapshotRead",
+        "UserIds",
+        "Verify",
+        "WindowRead",
     ];
 }
 

@@ -42,7 +42,11 @@ pub(super) struct ChatState {
 enum WindowState {
     Absent,
     /// Being read from the database; what happens meanwhile waits in `tail`, which begins at `from`.
-    Filling { generation: u64, from: Seq, tail: Vec<Arc<ChatEvent>> },
+    Filling {
+        generation: u64,
+        from: Seq,
+        tail: Vec<Arc<ChatEvent>>,
+    },
     Ready(Window),
 }
 
@@ -58,7 +62,9 @@ pub(super) struct Fill {
 pub(super) enum Lookup {
     Here(Page),
     /// It is below the window: history, read from the database.
-    Below { as_of: Seq },
+    Below {
+        as_of: Seq,
+    },
     /// There is no window yet. `Some`: this is the first who asks, and must have it filled.
     Missing(Option<Fill>),
 }
@@ -132,7 +138,9 @@ impl Chats {
             }
             Event::Chat(event) => self.append(event),
             Event::ReadMarked { chat_id, participant } => {
-                if let Some(known) = self.chats.get_mut(chat_id).and_then(|s| s.people.get_mut(&participant.user_id)) {
+                if let Some(known) =
+                    self.chats.get_mut(chat_id).and_then(|s| s.people.get_mut(&participant.user_id))
+                {
                     known.read_seq = known.read_seq.max(participant.read_seq);
                     known.read_ordinal = known.read_ordinal.max(participant.read_ordinal);
                 }
@@ -199,7 +207,8 @@ impl Chats {
     /// The channels that `user` is not in, by id, above `after`.
     pub(super) fn channels_without(&self, user: UserId, after: ChatId) -> impl Iterator<Item = &ChatState> {
         let ids = self.channels.range(ChatId(after.0.saturating_add(1))..);
-        ids.filter_map(|id| self.chats.get(id)).filter(move |s| !s.people.contains_key(&user) && !s.chat.archived)
+        ids.filter_map(|id| self.chats.get(id))
+            .filter(move |s| !s.people.contains_key(&user) && !s.chat.archived)
     }
 
     pub(super) fn page(&mut self, chat: ChatId, range: &Range) -> Lookup {
@@ -343,7 +352,10 @@ impl Chats {
             WindowState::Ready(window) => Some(window.clone()),
             _ => None,
         };
-        let both = self.chats.iter().filter_map(|(id, state)| Some((id, ready(state)?, ready(fresh.chats.get(id)?)?)));
+        let both = self
+            .chats
+            .iter()
+            .filter_map(|(id, state)| Some((id, ready(state)?, ready(fresh.chats.get(id)?)?)));
         both.filter(|(_, ours, theirs)| ours != theirs).map(|(id, ..)| *id).collect()
     }
 }

@@ -64,7 +64,9 @@ impl Directory {
     /// That the login lives, is this user's, and the token is of the current version.
     pub(super) fn authenticate(&self, who: Credential) -> Result<&Arc<User>, Refusal> {
         let alive = self.logins.get(&who.login) == Some(&who.user);
-        let user = self.user(who.user).filter(|user| alive && user.active && user.token_version == who.token_version);
+        let user = self
+            .user(who.user)
+            .filter(|user| alive && user.active && user.token_version == who.token_version);
         user.ok_or(Refusal::Unauthenticated)
     }
 

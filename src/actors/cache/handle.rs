@@ -3,7 +3,8 @@
 use super::actor::CacheActor;
 use super::chats::Fill;
 use super::messages::{
-    Ask, CloseSession, Heartbeat, Hello, LoginTried, OpenSession, Publish, QueryError, SnapshotRead, Verify, WindowRead,
+    Ask, CloseSession, Heartbeat, Hello, LoginTried, OpenSession, Publish, QueryError, SnapshotRead, Verify,
+    WindowRead,
 };
 use super::queries::Query;
 use super::read_models::ReadModels;
@@ -36,7 +37,12 @@ impl CacheHandle {
         self.ask_as(Who::Anyone, None, query).await
     }
 
-    async fn ask_as<Q: Query>(&self, place: Who, who: Option<Credential>, query: Q) -> Result<Q::Answer, QueryError> {
+    async fn ask_as<Q: Query>(
+        &self,
+        place: Who,
+        who: Option<Credential>,
+        query: Q,
+    ) -> Result<Q::Answer, QueryError> {
         let permit = self.gate.enter(place).await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(Ask { who, query, reply, permit });
@@ -57,7 +63,11 @@ impl CacheHandle {
 
     /// Answers a `Ping` on the session's lane.
     pub async fn heartbeat(
-        &self, session: SessionId, hub: usize, who: Credential, request_id: Option<u64>,
+        &self,
+        session: SessionId,
+        hub: usize,
+        who: Credential,
+        request_id: Option<u64>,
     ) -> Result<(), QueryError> {
         let permit = self.gate.enter(Who::User(who.user.0)).await?;
         let (reply, answer) = Reply::channel();

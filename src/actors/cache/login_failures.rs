@@ -35,7 +35,8 @@ impl LoginFailures {
             self.names.retain(|_, (_, last)| now.duration_since(*last) <= FORGET_AFTER);
             if self.names.len() >= self.tracked_max {
                 // Full of fresh ones: the oldest gives way.
-                let oldest = self.names.iter().min_by_key(|(_, (_, last))| *last).map(|(name, _)| name.clone());
+                let oldest =
+                    self.names.iter().min_by_key(|(_, (_, last))| *last).map(|(name, _)| name.clone());
                 oldest.and_then(|name| self.names.remove(&name));
             }
         }

@@ -1,7 +1,6 @@
 //! The read models equal the database, whatever happens: random commands, panics in the middle of batches, evictions,
 //! fills that race with commits, doubled and lost batches; then a comparison with a fresh load.
 
-
 use diesel::sqlite::SqliteConnection;
 use proptest::prelude::*;
 
@@ -31,20 +30,55 @@ const WINDOW_BYTES: usize = 6_000;
 /// One thing that may happen.
 #[derive(Debug, Clone)]
 enum Act {
-    Create { by: i64, with: i64, kind: u8 },
-    Say { by: i64, chat: i64, key: u8 },
-    Add { by: i64, chat: i64, user: i64, role: u8 },
-    Remove { by: i64, chat: i64, user: i64 },
-    Rename { by: i64, chat: i64, archived: bool },
-    Read { by: i64, chat: i64 },
-    Profile { by: i64, n: u8 },
-    Logout { by: i64 },
-    Password { by: i64 },
+    Create {
+        by: i64,
+        with: i64,
+        kind: u8,
+    },
+    Say {
+        by: i64,
+        chat: i64,
+        key: u8,
+    },
+    Add {
+        by: i64,
+        chat: i64,
+        user: i64,
+        role: u8,
+    },
+    Remove {
+        by: i64,
+        chat: i64,
+        user: i64,
+    },
+    Rename {
+        by: i64,
+        chat: i64,
+        archived: bool,
+    },
+    Read {
+        by: i64,
+        chat: i64,
+    },
+    Profile {
+        by: i64,
+        n: u8,
+    },
+    Logout {
+        by: i64,
+    },
+    Password {
+        by: i64,
+    },
     /// A command that panics after its first write.
     Panic,
-    Evict { chat: i64 },
+    Evict {
+        chat: i64,
+    },
     /// Looks at a chat: a miss starts a fill.
-    Look { chat: i64 },
+    Look {
+        chat: i64,
+    },
     /// The oldest fill under way is read and installed now.
     Fill,
     /// The last batch arrives once more.
@@ -98,7 +132,9 @@ struct World {
     _dir: tempfile::TempDir,
 }
 
-fn job<C: Command>(command: C) -> (Box<dyn Job>, tokio::sync::oneshot::Receiver<Result<C::Output, CommandError>>) {
+fn job<C: Command>(
+    command: C,
+) -> (Box<dyn Job>, tokio::sync::oneshot::Receiver<Result<C::Output, CommandError>>) {
     let (reply, answer) = Reply::channel();
     (Box::new(Pending::new(command, None, reply)), answer)
 }
@@ -111,7 +147,11 @@ impl World {
         let mut db = database::open_writer(&path, Synchronous::Normal).unwrap();
         database::migrate(&mut db, &path).unwrap();
         let mut reader = database::open_reader(&path).unwrap();
-        let models = ReadModels::load(snapshot::load(&mut reader, WINDOW, WINDOW_BYTES).unwrap(), WINDOW, WINDOW_BYTES);
+        let models = ReadModels::load(
+            snapshot::load(&mut reader, WINDOW, WINDOW_BYTES).unwrap(),
+            WINDOW,
+            WINDOW_BYTES,
+        );
         let limits = Limits { batch_ms: 60_000, logins_per_user: 2, ..Limits::default() };
         let ledger = Ledger::new(db, limits).unwrap();
         let mut world = Self {
@@ -205,11 +245,13 @@ impl World {
                 let mut client_id = [key; 16];
                 client_id[0] = u8::try_from(by).unwrap();
                 client_id[1] = u8::try_from(chat).unwrap();
-                let message = NewMessage { client_id: ClientId(client_id), content, reply_to: None, metadata: None };
+                let message =
+                    NewMessage { client_id: ClientId(client_id), content, reply_to: None, metadata: None };
                 job(AppendMessage { who: self.who(by), chat: ChatId(chat), message, within_rate: Ok(()) }).0
             }
             Act::Add { by, chat, user, role } => {
-                let role = [None, Some(ChatRole::Reader), Some(ChatRole::Admin), Some(ChatRole::Owner)][usize::from(role)];
+                let role = [None, Some(ChatRole::Reader), Some(ChatRole::Admin), Some(ChatRole::Owner)]
+                    [usize::from(role)];
                 job(SetParticipant { who: self.who(by), chat: ChatId(chat), user: UserId(user), role }).0
             }
             Act::Remove { by, chat, user } => {
@@ -225,7 +267,9 @@ impl World {
                 job(UpdateProfile { who: self.who(by), display_name, email }).0
             }
             Act::Logout { by } => job(EndLogin { who: self.who(by), all: false }).0,
-            Act::Password { by } => job(ChangePassword { who: self.who(by), password_hash: "other".into() }).0,
+            Act::Password { by } => {
+                job(ChangePassword { who: self.who(by), password_hash: "other".into() }).0
+            }
             Act::Panic => job(PanicAfterWriting).0,
             Act::Evict { .. } | Act::Look { .. } | Act::Fill | Act::Double | Act::Lose => return None,
         })
@@ -255,10 +299,14 @@ impl World {
     fn heal_logins(&mut self) {
         for user in 1..=USERS {
             let user = UserId(user);
-            let row = crate::storage::queries::accounts::user(self.ledger.connection(), user.0).unwrap().unwrap();
+            let row =
+                crate::storage::queries::accounts::user(self.ledger.connection(), user.0).unwrap().unwrap();
             let who = self.who(user.0);
             let live = crate::storage::queries::accounts::credential_is_live(
-                self.ledger.connection(), user.0, who.login.0, row.token_version,
+                self.ledger.connection(),
+                user.0,
+                who.login.0,
+                row.token_version,
             );
             if who.token_version != row.token_version || !live.unwrap() {
                 self.login(user, row.token_version);
@@ -310,7 +358,9 @@ fn a_window_refilled_while_commits_go_on_stays_dense() {
         let fill = world.fills.remove(0);
         world.models.chats.filled(fill, rows).unwrap();
         let range = Range { before: None, after: None, limit: 5, messages_only: true };
-        let Lookup::Here(page) = world.models.chats.page(ChatId(1), &range) else { panic!("the window is there") };
+        let Lookup::Here(page) = world.models.chats.page(ChatId(1), &range) else {
+            panic!("the window is there")
+        };
         let seqs: Vec<_> = page.events.iter().map(|event| event.seq).collect();
         assert_eq!((seqs, page.as_of), (vec![5, 6, 7, 8, 9], 9), "seen {seen}");
     }
@@ -329,7 +379,10 @@ fn a_fill_of_an_earlier_generation_is_void() {
     world.do_to_cache(&Act::Look { chat: 1 });
     world.models.chats.filled(fill, rows).unwrap();
     let range = Range { before: None, after: None, limit: 5, messages_only: false };
-    assert!(matches!(world.models.chats.page(ChatId(1), &range), Lookup::Missing(None)), "the newer fill is awaited");
+    assert!(
+        matches!(world.models.chats.page(ChatId(1), &range), Lookup::Missing(None)),
+        "the newer fill is awaited"
+    );
 }
 
 #[test]

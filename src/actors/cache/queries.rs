@@ -44,7 +44,11 @@ fn user_of(who: Option<Credential>) -> Result<UserId, Refusal> {
 }
 
 /// A chat and one's role in it.
-fn chat_for(models: &ReadModels, chat: ChatId, user: UserId) -> Result<(&ChatState, Option<ChatRole>), Refusal> {
+fn chat_for(
+    models: &ReadModels,
+    chat: ChatId,
+    user: UserId,
+) -> Result<(&ChatState, Option<ChatRole>), Refusal> {
     let state = models.chats.get(chat).ok_or(Refusal::NotFound("chat"))?;
     Ok((state, state.people.get(&user).map(|p| p.role)))
 }

@@ -32,7 +32,9 @@ impl Window {
 
     /// From rows that must be dense and end at `head`.
     pub(super) fn from_rows(
-        rows: impl IntoIterator<Item = Arc<ChatEvent>>, head: Seq, messages_max: usize,
+        rows: impl IntoIterator<Item = Arc<ChatEvent>>,
+        head: Seq,
+        messages_max: usize,
     ) -> Result<Self, NotDense> {
         let mut window = Self { start: head + 1, ..Self::empty(messages_max) };
         for row in rows {
@@ -175,7 +177,9 @@ mod tests {
     #[test]
     fn a_window_keeps_the_last_messages_and_the_events_since_the_oldest_of_them() {
         let mut window = Window::empty(3);
-        for entry in [rename(1), message(2, 1), rename(3), message(4, 2), message(5, 3), rename(6), message(7, 4)] {
+        for entry in
+            [rename(1), message(2, 1), rename(3), message(4, 2), message(5, 3), rename(6), message(7, 4)]
+        {
             window.push(entry).unwrap();
         }
         assert_eq!(window.start, 4);
@@ -201,7 +205,8 @@ mod tests {
         for seq in 1..=10 {
             window.push(message(seq, seq)).unwrap();
         }
-        let page = |before, after, limit| seqs(window.page(&Range { before, after, limit, messages_only: true }));
+        let page =
+            |before, after, limit| seqs(window.page(&Range { before, after, limit, messages_only: true }));
         assert_eq!(page(Some(4), None, 2), (vec![2, 3], true));
         assert_eq!(page(Some(4), None, 3), (vec![1, 2, 3], false));
         assert_eq!(page(None, Some(8), 5), (vec![9, 10], false));

@@ -45,7 +45,9 @@ impl Index {
             LaneItem::Unregistered { session } => self.unregister(session),
             LaneItem::Event { event, frame, joiner } => self.deliver(&event, &frame, joiner.as_ref()),
             LaneItem::Answer { session, frame } => self.answer(session, frame),
-            LaneItem::Revoked { login } => self.end_where(GoodbyeCode::Revoked, false, |live| live.login == login),
+            LaneItem::Revoked { login } => {
+                self.end_where(GoodbyeCode::Revoked, false, |live| live.login == login)
+            }
             LaneItem::Lost => self.end_all(GoodbyeCode::Overloaded, true),
         }
     }
@@ -99,7 +101,8 @@ impl Index {
             let own = joiner.filter(|(joined, _)| joined == user).map_or(frame, |(_, frame)| frame);
             for live in &present.sessions {
                 if *user == event.actor_id && !live.echo {
-                    let stub = stub.get_or_insert_with(|| framing::encode(&EventStub::of(event)).unwrap_or_default());
+                    let stub = stub
+                        .get_or_insert_with(|| framing::encode(&EventStub::of(event)).unwrap_or_default());
                     live.outbox.push(stub);
                 } else {
                     live.outbox.push(own);
@@ -174,7 +177,8 @@ mod tests {
     }
 
     fn event(chat: i64, seq: i64, change: Change, frame: &'static str) -> LaneItem {
-        let event = ChatEvent { chat_id: ChatId(chat), seq, actor_id: UserId(1), created_at: Timestamp(0), change };
+        let event =
+            ChatEvent { chat_id: ChatId(chat), seq, actor_id: UserId(1), created_at: Timestamp(0), change };
         LaneItem::Event { event: event.into(), frame: Bytes::from_static(frame.as_bytes()), joiner: None }
     }
 

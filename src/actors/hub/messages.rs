@@ -70,7 +70,9 @@ impl LaneItem {
     /// What the item counts against the lane's bound. Only events can be many and big.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Event { frame, joiner, .. } => frame.len() + joiner.as_ref().map_or(0, |(_, frame)| frame.len()),
+            Self::Event { frame, joiner, .. } => {
+                frame.len() + joiner.as_ref().map_or(0, |(_, frame)| frame.len())
+            }
             _ => 0,
         }
     }

@@ -120,7 +120,8 @@ impl Outbox {
     pub async fn room(&self) {
         loop {
             let room = self.room.notified();
-            let half_empty = self.bytes.load(Acquire) * 2 < self.bytes_max && self.frames.load(Acquire) * 2 < self.frames_max;
+            let half_empty = self.bytes.load(Acquire) * 2 < self.bytes_max
+                && self.frames.load(Acquire) * 2 < self.frames_max;
             if half_empty || self.ended.load(Acquire) {
                 return;
             }
@@ -222,7 +223,10 @@ mod tests {
     async fn room_is_waited_for() {
         let (outbox, mut out) = Outbox::new(100, 10);
         outbox.push(&Bytes::from(vec![0; 80]));
-        let waiting = { let outbox = outbox.clone(); actix::spawn(async move { outbox.room().await }) };
+        let waiting = {
+            let outbox = outbox.clone();
+            actix::spawn(async move { outbox.room().await })
+        };
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
         drain(&mut out).await;

@@ -47,8 +47,13 @@ pub struct DbWriterActor {
 
 impl DbWriterActor {
     pub fn new(
-        ledger: Ledger, open: OpenLedger, cache: CacheHandle, wal: Arc<WalGauge>, wake_checkpointer: SyncSender<()>,
-        fatal: FatalSignal, limits: Limits,
+        ledger: Ledger,
+        open: OpenLedger,
+        cache: CacheHandle,
+        wal: Arc<WalGauge>,
+        wake_checkpointer: SyncSender<()>,
+        fatal: FatalSignal,
+        limits: Limits,
     ) -> Self {
         Self {
             ledger: Some(ledger),
@@ -94,7 +99,9 @@ impl DbWriterActor {
             if let Some(committed) = batch.committed.take() {
                 let pending_checkpoint = self.wal.committed(committed.commit_no, count);
                 self.cache.publish(Published::Committed(committed));
-                if pending_checkpoint >= self.limits.checkpoint_bytes && self.wake_checkpointer.try_send(()).is_err() {
+                if pending_checkpoint >= self.limits.checkpoint_bytes
+                    && self.wake_checkpointer.try_send(()).is_err()
+                {
                     debug!("the checkpointer is at work already");
                 }
             }

@@ -68,7 +68,10 @@ pub struct Ledger {
 
 enum Executed {
     /// All are settled; `usize` jobs were not reached in time.
-    Done { wrote: bool, left: usize },
+    Done {
+        wrote: bool,
+        left: usize,
+    },
     /// The job at this place spoiled the transaction.
     Spoiled(usize),
     Failed(SqlError),
@@ -118,7 +121,8 @@ impl Ledger {
                 Executed::Done { wrote, left } => {
                     let left = jobs.split_off(jobs.len() - left);
                     jobs.append(&mut settled);
-                    let mut batch = if wrote { self.commit(jobs, events) } else { self.nothing_to_commit(jobs) };
+                    let mut batch =
+                        if wrote { self.commit(jobs, events) } else { self.nothing_to_commit(jobs) };
                     batch.left = left;
                     return batch;
                 }

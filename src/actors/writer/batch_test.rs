@@ -51,7 +51,8 @@ impl Command for Note {
             Mood::RefusedAfterWriting => return Err(refusal.into()),
             Mood::PanicsAfterWriting => panic!("on purpose"),
             Mood::BreaksAConstraint => {
-                diesel::sql_query("INSERT INTO meta (key, value) VALUES ('commit_no', NULL)").execute(tx.write())?;
+                diesel::sql_query("INSERT INTO meta (key, value) VALUES ('commit_no', NULL)")
+                    .execute(tx.write())?;
             }
             Mood::Huge => {
                 for n in 0..10_000 {
@@ -167,14 +168,20 @@ fn one_poison_among_512_costs_nobody_else_anything() {
 fn a_full_database_fails_the_whole_batch_refuses_writes_and_recovers_by_itself() {
     let mut fixture = fixture();
     fixture.run(&[("before", Mood::Good)]).0.answer();
-    let pages = database::integer(fixture.ledger.connection(), "SELECT page_count AS value FROM pragma_page_count").unwrap();
+    let pages =
+        database::integer(fixture.ledger.connection(), "SELECT page_count AS value FROM pragma_page_count")
+            .unwrap();
     let limit = |ledger: &mut Ledger, pages: i64| {
         ledger.connection().batch_execute(&format!("PRAGMA max_page_count = {pages}")).unwrap();
     };
     limit(&mut fixture.ledger, pages + 2);
 
-    let (batch, answers) =
-        fixture.run(&[("a", Mood::Good), ("b", Mood::Huge), ("c", Mood::RefusedAfterWriting), ("d", Mood::Good)]);
+    let (batch, answers) = fixture.run(&[
+        ("a", Mood::Good),
+        ("b", Mood::Huge),
+        ("c", Mood::RefusedAfterWriting),
+        ("d", Mood::Good),
+    ]);
     assert!(batch.committed.is_none() && !batch.fatal);
     assert_eq!(told(batch, answers), vec![Err(CommandError::ReadOnly); 4]);
     assert!(fixture.has("before") && !fixture.has("a") && !fixture.has("d"), "nothing of the batch is kept");
@@ -192,7 +199,9 @@ fn a_full_database_fails_the_whole_batch_refuses_writes_and_recovers_by_itself()
 #[test]
 fn a_refused_command_keeps_its_own_answer_when_the_replay_meets_a_full_database() {
     let mut fixture = fixture();
-    let pages = database::integer(fixture.ledger.connection(), "SELECT page_count AS value FROM pragma_page_count").unwrap();
+    let pages =
+        database::integer(fixture.ledger.connection(), "SELECT page_count AS value FROM pragma_page_count")
+            .unwrap();
     fixture.ledger.connection().batch_execute(&format!("PRAGMA max_page_count = {}", pages + 2)).unwrap();
     let (batch, answers) = fixture.run(&[("a", Mood::RefusedAfterWriting), ("b", Mood::Huge)]);
     assert_eq!(told(batch, answers), [refused(), Err(CommandError::ReadOnly)]);

@@ -69,7 +69,10 @@ struct Checkpointed {
 
 impl Checkpointer {
     pub fn start(
-        database: &Path, data_dir: Arc<DataDir>, epoch: i64, gauge: Arc<WalGauge>,
+        database: &Path,
+        data_dir: Arc<DataDir>,
+        epoch: i64,
+        gauge: Arc<WalGauge>,
     ) -> Result<Self, database::DatabaseError> {
         let mut db = database::open_reader(database)?;
         diesel::connection::SimpleConnection::batch_execute(&mut db, "PRAGMA query_only = OFF;")?;

@@ -80,7 +80,10 @@ pub struct Tx<'a> {
 
 impl<'a> Tx<'a> {
     pub(super) fn new(
-        db: &'a mut SqliteConnection, events: &'a mut Vec<Event>, now: Timestamp, limits: &'a Limits,
+        db: &'a mut SqliteConnection,
+        events: &'a mut Vec<Event>,
+        now: Timestamp,
+        limits: &'a Limits,
     ) -> Self {
         Self { db, events, wrote: false, now, limits }
     }
@@ -112,7 +115,13 @@ impl<'a> Tx<'a> {
     }
 
     /// Gives `change` the next seq of its chat, stores it and announces it. Not for messages: they also take an ordinal.
-    pub fn append_event(&mut self, chat_id: ChatId, last_seq: &mut i64, actor_id: UserId, change: Change) -> Execution<()> {
+    pub fn append_event(
+        &mut self,
+        chat_id: ChatId,
+        last_seq: &mut i64,
+        actor_id: UserId,
+        change: Change,
+    ) -> Execution<()> {
         let event = ChatEvent { chat_id, seq: *last_seq + 1, actor_id, created_at: self.now, change };
         chats::insert_event(self.write(), &event)?;
         chats::set_last_seq(self.write(), chat_id.0, event.seq)?;

@@ -44,7 +44,9 @@ impl FatalSignal {
 
 /// Starts an actor on `arbiter` and returns its mailbox at once: messages posted before the thread runs are kept.
 pub fn start<A: Metered>(
-    arbiter: &ArbiterHandle, stats: Arc<ActorStats>, fatal: FatalSignal,
+    arbiter: &ArbiterHandle,
+    stats: Arc<ActorStats>,
+    fatal: FatalSignal,
     make: impl FnOnce(&Mailbox<A>) -> A + Send + 'static,
 ) -> Mailbox<A> {
     let queue = Queue::<A>::default();
@@ -89,7 +91,10 @@ impl<A: Metered + Unpin> Future for Supervised<A> {
             self.stats.restarted();
             error!(actor = A::NAME, "the actor panicked and is restarted");
             if !self.may_restart() {
-                error!(actor = A::NAME, "the actor panicked more than {RESTARTS_MAX} times in a minute; stopping");
+                error!(
+                    actor = A::NAME,
+                    "the actor panicked more than {RESTARTS_MAX} times in a minute; stopping"
+                );
                 self.fatal.raise(FATAL_EXIT_CODE);
                 return Poll::Ready(());
             }

@@ -70,7 +70,8 @@ impl PasswordPool {
     }
 
     async fn run<T: Send + 'static>(
-        &self, work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
+        &self,
+        work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
         let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| PasswordError::Busy)?;
         let running = self.running.clone().acquire_owned().await.map_err(|_| PasswordError::Failed)?;
@@ -94,7 +95,10 @@ mod tests {
         assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         assert!(pool.verify("correct horse".into(), Some(phc.clone())).await.unwrap());
         assert!(!pool.verify("battery staple".into(), Some(phc)).await.unwrap());
-        assert!(!pool.verify("correct horse".into(), None).await.unwrap(), "nobody has no password, after real work");
+        assert!(
+            !pool.verify("correct horse".into(), None).await.unwrap(),
+            "nobody has no password, after real work"
+        );
     }
 
     #[actix_web::test]

@@ -85,14 +85,17 @@ impl TokenKeys {
             ver: identity.token_version,
             epoch: self.epoch,
         };
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding).map_err(|_| InvalidToken)
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
+            .map_err(|_| InvalidToken)
     }
 
     pub fn verify(&self, token: &str) -> Result<Identity, InvalidToken> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(InvalidToken);
         }
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).map_err(|_| InvalidToken)?.claims;
+        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation)
+            .map_err(|_| InvalidToken)?
+            .claims;
         if claims.epoch != self.epoch {
             return Err(InvalidToken);
         }
@@ -160,7 +163,9 @@ fn hs256(algorithm: Algorithm, family: AlgorithmFamily, key: &[u8]) -> Result<Hs
 
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |algorithm, key| Ok(Box::new(hs256(*algorithm, key.family(), key.as_bytes())?)),
-    verifier_factory: |algorithm, key| Ok(Box::new(hs256(*algorithm, key.family(), key.try_get_as_bytes()?)?)),
+    verifier_factory: |algorithm, key| {
+        Ok(Box::new(hs256(*algorithm, key.family(), key.try_get_as_bytes()?)?))
+    },
     key_utils: KeyUtils::new_unimplemented(),
 };
 
@@ -218,7 +223,9 @@ mod tests {
         let keys = TokenKeys::new(SECRET, 1);
         let head = r#"{"alg":"HS256","typ":"JWT"}"#;
         let claims = |exp: &str, aud: &str, iss: &str| {
-            format!(r#"{{"iss":"{iss}","aud":"{aud}","sub":"7","iat":0,"jti":"x","sid":8,"ver":9,"epoch":1{exp}}}"#)
+            format!(
+                r#"{{"iss":"{iss}","aud":"{aud}","sub":"7","iat":0,"jti":"x","sid":8,"ver":9,"epoch":1{exp}}}"#
+            )
         };
         let good = format!(",\"exp\":{}", now() + 900);
         assert_eq!(keys.verify(&forged(head, &claims(&good, "netbit", "netbit"))), Ok(ME), "the forge works");

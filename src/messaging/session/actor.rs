@@ -94,8 +94,13 @@ impl Letter for Gone {
 
 /// Starts a session on this thread: the actor and the two tasks at its socket.
 pub(in crate::messaging) fn start(
-    socket: tokio::net::TcpStream, seat: Seat, setup: Setup, drain: crate::actors::hub::OutboxDrain,
-    stats: SessionStats, fatal: crate::core::actor::FatalSignal, stopping: tokio_util::sync::CancellationToken,
+    socket: tokio::net::TcpStream,
+    seat: Seat,
+    setup: Setup,
+    drain: crate::actors::hub::OutboxDrain,
+    stats: SessionStats,
+    fatal: crate::core::actor::FatalSignal,
+    stopping: tokio_util::sync::CancellationToken,
 ) {
     let limits = setup.services.limits.clone();
     let (reading, writing) = socket.into_split();
@@ -109,7 +114,8 @@ pub(in crate::messaging) fn start(
     };
     let stall = std::time::Duration::from_millis(limits.write_stall_ms);
     actix::spawn(super::writer::run(writing, drain, stall, closed.clone(), seat));
-    let reader = super::reader::Reader { socket: reading, session, window, welcomed, closed, stopping, limits };
+    let reader =
+        super::reader::Reader { socket: reading, session, window, welcomed, closed, stopping, limits };
     actix::spawn(reader.run());
 }
 
@@ -139,7 +145,9 @@ impl SessionActor {
         match (step, who) {
             (Step::Refuse(ack), _) => self.acknowledge(ack),
             (Step::End { last, code }, _) => self.end(last, code),
-            (Step::Authenticate { token, echo, request_id }, _) => self.authenticate(&token, echo, request_id, place, ctx),
+            (Step::Authenticate { token, echo, request_id }, _) => {
+                self.authenticate(&token, echo, request_id, place, ctx)
+            }
             (Step::Send { request_id, chat, message }, Some(who)) => {
                 self.sends.push_back(Send { request_id, chat, message, place });
                 if !self.waiting {
@@ -147,7 +155,9 @@ impl SessionActor {
                 }
             }
             (Step::Chats { request_id, after }, Some(who)) => self.chats(who, request_id, after, place),
-            (Step::Messages { request_id, chat, range }, Some(who)) => self.page(who, request_id, chat, range, place),
+            (Step::Messages { request_id, chat, range }, Some(who)) => {
+                self.page(who, request_id, chat, range, place)
+            }
             (Step::Heartbeat { request_id }, Some(who)) => self.heartbeat(who, request_id, place),
             (_, None) => {}
         }
@@ -167,13 +177,19 @@ impl SessionActor {
     }
 
     fn authenticate(
-        &mut self, token: &str, echo: bool, request_id: Option<u64>, place: OwnedSemaphorePermit, ctx: &mut Ctx<Self>,
+        &mut self,
+        token: &str,
+        echo: bool,
+        request_id: Option<u64>,
+        place: OwnedSemaphorePermit,
+        ctx: &mut Ctx<Self>,
     ) {
         let who = match self.services.credential(token) {
             Ok(who) => who,
             Err(error) => return self.end(Some(nack(request_id, error)), GoodbyeCode::Unauthenticated),
         };
-        let hello = Hello { session: self.id, hub: self.hub, who, outbox: self.outbox.clone(), echo, request_id };
+        let hello =
+            Hello { session: self.id, hub: self.hub, who, outbox: self.outbox.clone(), echo, request_id };
         let services = self.services.clone();
         let opening = async move { services.cache.open_session(hello).await };
         // `place` is kept until the answer: no second packet is looked at before this one is settled.
@@ -272,7 +288,12 @@ impl SessionActor {
     }
 
     fn page(
-        &self, who: Credential, request_id: Option<u64>, chat_id: ChatId, range: Range, place: OwnedSemaphorePermit,
+        &self,
+        who: Credential,
+        request_id: Option<u64>,
+        chat_id: ChatId,
+        range: Range,
+        place: OwnedSemaphorePermit,
     ) {
         let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
         actix::spawn(async move {
@@ -284,7 +305,8 @@ impl SessionActor {
                 Ok(page) => page,
                 Err(error) => return outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error))),
             };
-            let page = fit(page, newest, services.limits.server_frame_bytes.saturating_sub(FRAME_OVERHEAD_BYTES));
+            let page =
+                fit(page, newest, services.limits.server_frame_bytes.saturating_sub(FRAME_OVERHEAD_BYTES));
             let (has_more, as_of) = (page.has_more, page.as_of);
             if messages_only {
                 let messages = page.events.iter().filter_map(|event| match &event.change {
@@ -292,7 +314,13 @@ impl SessionActor {
                     _ => None,
                 });
                 let messages = messages.collect();
-                outbox.reply_packet(&ServerPacket::Messages { request_id, chat_id, messages, has_more, as_of });
+                outbox.reply_packet(&ServerPacket::Messages {
+                    request_id,
+                    chat_id,
+                    messages,
+                    has_more,
+                    as_of,
+                });
             } else {
                 let events = page.events.iter().map(|event| EventView::listed(event)).collect();
                 outbox.reply_packet(&ServerPacket::Events { request_id, chat_id, events, has_more, as_of });

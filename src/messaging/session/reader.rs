@@ -54,6 +54,12 @@ impl Reader {
         let mut buffer = Vec::new();
         let opened = tokio::time::Instant::now();
         loop {
+            // Not before there is a place to put the next packet: so a Hello is settled, one way or the other, before
+            // it is decided how long the next bytes may take; and a full window keeps the socket unread.
+            match self.place().await {
+                Ok(free) => drop(free),
+                Err(end) => return end,
+            }
             let patience = self.patience(&buffer, opened);
             let read = async {
                 self.socket.readable().await?;

@@ -26,7 +26,10 @@ pub(super) struct PageLimits {
 pub(super) enum Incoming {
     Packet(Box<MessagePacket>),
     /// A packet with a field of the wrong type.
-    BadField { request_id: Option<u64>, reason: String },
+    BadField {
+        request_id: Option<u64>,
+        reason: String,
+    },
     /// No packet at all.
     Malformed,
 }
@@ -34,15 +37,35 @@ pub(super) enum Incoming {
 /// What to do about it.
 #[derive(Debug)]
 pub(super) enum Step {
-    Authenticate { token: String, echo: bool, request_id: Option<u64> },
-    Send { request_id: Option<u64>, chat: ChatId, message: NewMessage },
-    Chats { request_id: Option<u64>, after: ChatId },
-    Messages { request_id: Option<u64>, chat: ChatId, range: Range },
-    Heartbeat { request_id: Option<u64> },
+    Authenticate {
+        token: String,
+        echo: bool,
+        request_id: Option<u64>,
+    },
+    Send {
+        request_id: Option<u64>,
+        chat: ChatId,
+        message: NewMessage,
+    },
+    Chats {
+        request_id: Option<u64>,
+        after: ChatId,
+    },
+    Messages {
+        request_id: Option<u64>,
+        chat: ChatId,
+        range: Range,
+    },
+    Heartbeat {
+        request_id: Option<u64>,
+    },
     /// Say no; the session stays.
     Refuse(AckPacket),
     /// Say no if there is something to say, then goodbye.
-    End { last: Option<AckPacket>, code: GoodbyeCode },
+    End {
+        last: Option<AckPacket>,
+        code: GoodbyeCode,
+    },
 }
 
 /// Somebody who has not said who they are.
@@ -81,7 +104,9 @@ impl Stranger {
                 None => refuse(packet.request_id, "Hello needs a token"),
             },
             Incoming::Packet(packet) => refuse(packet.request_id, "the first packet must be Hello"),
-            Incoming::BadField { request_id, .. } => refuse(request_id, "the first packet must be a well-formed Hello"),
+            Incoming::BadField { request_id, .. } => {
+                refuse(request_id, "the first packet must be a well-formed Hello")
+            }
             Incoming::Malformed => Step::End { last: None, code: GoodbyeCode::BadRequest },
         }
     }
@@ -124,7 +149,9 @@ impl Member {
         let Some(client_id) = message.client_id else {
             return bad_request(request_id, "message.client_id is missing");
         };
-        let Some(content) = message.content else { return bad_request(request_id, "message.content is missing") };
+        let Some(content) = message.content else {
+            return bad_request(request_id, "message.content is missing");
+        };
         match parse_message(Some(client_id), content, message.reply_to, message.metadata) {
             Ok(message) => Step::Send { request_id, chat, message },
             Err(refusal) => Step::Refuse(nack(request_id, refusal.into())),
@@ -138,7 +165,9 @@ impl Member {
         if limit == 0 || limit > self.pages.max {
             return bad_request(request_id, format!("limit must be 1 to {}", self.pages.max));
         }
-        let (Ok(before), Ok(after)) = (seq("before_seq", packet.before_seq), seq("after_seq", packet.after_seq)) else {
+        let (Ok(before), Ok(after)) =
+            (seq("before_seq", packet.before_seq), seq("after_seq", packet.after_seq))
+        else {
             return bad_request(request_id, "before_seq and after_seq must be 0 to 2^53");
         };
         Step::Messages { request_id, chat, range: Range { before, after, limit, messages_only } }
@@ -216,7 +245,10 @@ mod tests {
         assert_eq!(refusal(tell(saying(&"x".repeat(16 * 1024 + 1)))), Code::TooLarge);
         assert_eq!(refusal(tell(MessagePacket { chat_id: None, ..saying("hi") })), Code::BadRequest);
         assert_eq!(refusal(tell(MessagePacket { message: None, ..saying("hi") })), Code::BadRequest);
-        assert_eq!(refusal(tell(MessagePacket { user_id: Some(UserId(2)), ..saying("hi") })), Code::Forbidden);
+        assert_eq!(
+            refusal(tell(MessagePacket { user_id: Some(UserId(2)), ..saying("hi") })),
+            Code::Forbidden
+        );
         assert_eq!(refusal(tell(packet("Hello"))), Code::BadRequest);
         assert_eq!(refusal(tell(packet("Resume"))), Code::BadRequest);
         assert_eq!(refusal(tell(packet("<script>"))), Code::BadRequest);
@@ -228,7 +260,10 @@ mod tests {
 
     #[test]
     fn ones_own_user_id_is_accepted_and_bye_ends() {
-        assert!(matches!(tell(MessagePacket { user_id: Some(UserId(1)), ..saying("hi") }), Step::Send { .. }));
+        assert!(matches!(
+            tell(MessagePacket { user_id: Some(UserId(1)), ..saying("hi") }),
+            Step::Send { .. }
+        ));
         assert!(matches!(tell(packet("Bye")), Step::End { code: GoodbyeCode::Bye, .. }));
     }
 

@@ -16,7 +16,11 @@ const SLICES_MAX: usize = 64;
 
 /// Writes until the outbox is closed or the peer takes nothing for `stall`; then `closed` is cancelled.
 pub(super) async fn run(
-    mut socket: OwnedWriteHalf, mut outbox: OutboxDrain, stall: Duration, closed: CancellationToken, seat: Seat,
+    mut socket: OwnedWriteHalf,
+    mut outbox: OutboxDrain,
+    stall: Duration,
+    closed: CancellationToken,
+    seat: Seat,
 ) {
     // The connection counts until its last bytes are out.
     let _seat = seat;
@@ -42,7 +46,10 @@ pub(super) async fn run(
 struct Stalled;
 
 async fn write_all(
-    socket: &mut OwnedWriteHalf, outbox: &OutboxDrain, frames: &mut Vec<Bytes>, stall: Duration,
+    socket: &mut OwnedWriteHalf,
+    outbox: &OutboxDrain,
+    frames: &mut Vec<Bytes>,
+    stall: Duration,
 ) -> Result<(), Stalled> {
     let mut first = 0;
     while let Some(rest) = frames.get_mut(first..).filter(|rest| !rest.is_empty()) {

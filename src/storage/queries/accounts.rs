@@ -60,7 +60,11 @@ pub fn credential_is_live(db: &mut Db, user: i64, login: i64, token_version: i64
 
 pub fn insert_login(db: &mut Db, user: i64, created_at: i64, expires_at: i64) -> QueryResult<i64> {
     diesel::insert_into(sessions::table)
-        .values((sessions::user_id.eq(user), sessions::created_at.eq(created_at), sessions::expires_at.eq(expires_at)))
+        .values((
+            sessions::user_id.eq(user),
+            sessions::created_at.eq(created_at),
+            sessions::expires_at.eq(expires_at),
+        ))
         .returning(sessions::id)
         .get_result(db)
 }
@@ -116,7 +120,13 @@ pub fn insert_refresh_token(db: &mut Db, row: &RefreshTokenRow) -> QueryResult<(
 }
 
 /// `hash` is used for the first time: its generation becomes the login's, every other token of the login is over.
-pub fn advance_generation(db: &mut Db, login: i64, hash: &[u8], generation: i64, now: i64) -> QueryResult<()> {
+pub fn advance_generation(
+    db: &mut Db,
+    login: i64,
+    hash: &[u8],
+    generation: i64,
+    now: i64,
+) -> QueryResult<()> {
     diesel::update(sessions::table.find(login)).set(sessions::generation.eq(generation)).execute(db)?;
     diesel::update(
         refresh_tokens::table

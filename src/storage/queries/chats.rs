@@ -41,7 +41,13 @@ pub fn set_last_seq(db: &mut Db, id: i64, last_seq: i64) -> QueryResult<()> {
 }
 
 /// Moves the head after a message.
-pub fn set_head(db: &mut Db, id: i64, last_seq: i64, last_ordinal: i64, last_message_id: i64) -> QueryResult<()> {
+pub fn set_head(
+    db: &mut Db,
+    id: i64,
+    last_seq: i64,
+    last_ordinal: i64,
+    last_message_id: i64,
+) -> QueryResult<()> {
     diesel::update(chats::table.find(id))
         .set((
             chats::last_seq.eq(last_seq),
@@ -64,7 +70,11 @@ pub fn set_archived(db: &mut Db, id: i64, archived_at: Option<i64>) -> QueryResu
 }
 
 pub fn participant(db: &mut Db, chat: i64, user: i64) -> QueryResult<Option<Participant>> {
-    let row = chat_participants::table.find((chat, user)).select(ParticipantRow::as_select()).first(db).optional()?;
+    let row = chat_participants::table
+        .find((chat, user))
+        .select(ParticipantRow::as_select())
+        .first(db)
+        .optional()?;
     row.map(Participant::try_from).transpose()
 }
 
@@ -127,7 +137,12 @@ pub fn insert_event(db: &mut Db, event: &ChatEvent) -> QueryResult<()> {
 
 /// The events that are not messages with `after < seq < before`: the first `limit`, or the last when `newest`.
 pub fn events_between(
-    db: &mut Db, chat: i64, after: i64, before: i64, limit: i64, newest: bool,
+    db: &mut Db,
+    chat: i64,
+    after: i64,
+    before: i64,
+    limit: i64,
+    newest: bool,
 ) -> QueryResult<Vec<ChatEvent>> {
     let range = chat_events::table
         .filter(chat_events::chat_id.eq(chat))

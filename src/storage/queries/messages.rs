@@ -25,7 +25,8 @@ pub fn by_client_id(db: &mut Db, sender: i64, client_id: &[u8]) -> QueryResult<O
 }
 
 pub fn exists_in_chat(db: &mut Db, chat: i64, id: i64) -> QueryResult<bool> {
-    diesel::select(diesel::dsl::exists(messages::table.find(id).filter(messages::chat_id.eq(chat)))).get_result(db)
+    diesel::select(diesel::dsl::exists(messages::table.find(id).filter(messages::chat_id.eq(chat))))
+        .get_result(db)
 }
 
 /// The ordinal of the newest message at or below `seq`; 0 before the first.
@@ -42,7 +43,12 @@ pub fn ordinal_at(db: &mut Db, chat: i64, seq: i64) -> QueryResult<i64> {
 
 /// Messages with `after < seq < before` in ascending order: the first `limit`, or the last when `newest`.
 pub fn between(
-    db: &mut Db, chat: i64, after: i64, before: i64, limit: i64, newest: bool,
+    db: &mut Db,
+    chat: i64,
+    after: i64,
+    before: i64,
+    limit: i64,
+    newest: bool,
 ) -> QueryResult<Vec<Message>> {
     let range = messages::table
         .filter(messages::chat_id.eq(chat))

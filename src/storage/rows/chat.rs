@@ -103,7 +103,9 @@ impl ChatEventRow {
         };
         match &event.change {
             Change::Message(_) => return None,
-            Change::Join { user_id, role } | Change::Leave { user_id, role } | Change::Role { user_id, role } => {
+            Change::Join { user_id, role }
+            | Change::Leave { user_id, role }
+            | Change::Role { user_id, role } => {
                 row.user_id = Some(user_id.0);
                 row.role = Some(role.as_str().to_owned());
             }

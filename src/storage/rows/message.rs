@@ -27,7 +27,8 @@ impl TryFrom<MessageRow> for Message {
     type Error = diesel::result::Error;
 
     fn try_from(row: MessageRow) -> QueryResult<Self> {
-        let client_id = row.client_id.try_into().map_err(|_| unreadable("messages.client_id", "not 16 bytes"))?;
+        let client_id =
+            row.client_id.try_into().map_err(|_| unreadable("messages.client_id", "not 16 bytes"))?;
         let metadata = row.metadata.map(|text| {
             serde_json::from_str(&text).map_err(|_| unreadable("messages.metadata", "not a JSON map"))
         });

@@ -14,28 +14,28 @@ use netbit::protocol::answer::ReceivedPacket;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub const PASSWORD: &str = "correct horse";
+pub(crate) const PASSWORD: &str = "correct horse";
 /// Nothing in a test waits longer: a lost answer fails instead of hanging.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-pub struct TestServer {
-    pub app: RunningApp,
-    pub http: HttpClient,
+pub(crate) struct TestServer {
+    pub(crate) app: RunningApp,
+    pub(crate) http: HttpClient,
     directory: TempDir,
     stopped: bool,
 }
 
 /// Somebody who is registered and logged in.
-pub struct Person {
-    pub id: UserId,
-    pub name: String,
-    pub http: HttpClient,
-    pub refresh_token: String,
+pub(crate) struct Person {
+    pub(crate) id: UserId,
+    pub(crate) name: String,
+    pub(crate) http: HttpClient,
+    pub(crate) refresh_token: String,
     tcp: SocketAddr,
 }
 
 /// The configuration of a test: free ports, few threads.
-pub fn config(directory: &std::path::Path, limits: Limits) -> Config {
+pub(crate) fn config(directory: &std::path::Path, limits: Limits) -> Config {
     let mut config = Config { data_dir: DataDirPath(directory.to_owned()), ..Config::default() };
     let free = Listen(SocketAddr::from(([127, 0, 0, 1], 0)));
     (config.http.listen, config.tcp.listen, config.ops.listen) = (free, free, free);
@@ -44,16 +44,16 @@ pub fn config(directory: &std::path::Path, limits: Limits) -> Config {
 }
 
 impl TestServer {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(|_| ()).await
     }
 
     /// Starts with limits of one's own.
-    pub async fn with_limits(change: impl FnOnce(&mut Limits)) -> Self {
+    pub(crate) async fn with_limits(change: impl FnOnce(&mut Limits)) -> Self {
         Self::with(|config| change(&mut config.limits)).await
     }
 
-    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut config = config(directory.path(), Limits::default());
         change(&mut config);
@@ -67,7 +67,7 @@ impl TestServer {
     }
 
     /// Stops and starts again on the same directory.
-    pub async fn restart(mut self, change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn restart(mut self, change: impl FnOnce(&mut Config)) -> Self {
         let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
         self.stop().await;
         let mut config = config(directory.path(), Limits::default());
@@ -75,18 +75,18 @@ impl TestServer {
         Self::run(config, directory).await
     }
 
-    pub fn path(&self) -> &std::path::Path {
+    pub(crate) fn path(&self) -> &std::path::Path {
         self.directory.path()
     }
 
     /// Registers and logs in.
-    pub async fn user(&self, name: &str) -> Person {
+    pub(crate) async fn user(&self, name: &str) -> Person {
         self.http.register(name, PASSWORD).await.unwrap();
         self.login(name).await
     }
 
     /// Logs in once more: another login session of the same user.
-    pub async fn login(&self, name: &str) -> Person {
+    pub(crate) async fn login(&self, name: &str) -> Person {
         let account = self.http.login(name, PASSWORD).await.unwrap();
         Person {
             id: account.user.id,
@@ -97,20 +97,20 @@ impl TestServer {
         }
     }
 
-    pub async fn operations(&self, path: &str) -> (u16, String) {
+    pub(crate) async fn operations(&self, path: &str) -> (u16, String) {
         let url = format!("http://{}{path}", self.app.addresses.ops);
         let response = reqwest::get(url).await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
     /// Stops in order; fails on a panic, or when cache and database disagree.
-    pub async fn stop(self) -> Stopped {
+    pub(crate) async fn stop(self) -> Stopped {
         self.assert_no_panic();
         self.stop_after_panics().await
     }
 
     /// Like [`TestServer::stop`], for tests that make actors panic.
-    pub async fn stop_after_panics(mut self) -> Stopped {
+    pub(crate) async fn stop_after_panics(mut self) -> Stopped {
         self.stopped = true;
         let Self { app, directory, .. } = self;
         let stopped = app.shutdown().await;
@@ -128,60 +128,60 @@ impl TestServer {
 
 impl Person {
     /// A TCP session that has been welcomed.
-    pub async fn tcp(&self) -> TcpClient {
+    pub(crate) async fn tcp(&self) -> TcpClient {
         self.tcp_welcomed().await.0
     }
 
-    pub async fn tcp_welcomed(&self) -> (TcpClient, ReceivedPacket) {
+    pub(crate) async fn tcp_welcomed(&self) -> (TcpClient, ReceivedPacket) {
         soon(TcpClient::open(self.tcp, self.http.token().unwrap())).await.unwrap()
     }
 
     /// A group with the others in it.
-    pub async fn group(&self, others: &[&Person]) -> ChatId {
+    pub(crate) async fn group(&self, others: &[&Person]) -> ChatId {
         let names: Vec<_> = others.iter().map(|person| person.name.as_str()).collect();
         self.http.create_group("team", &names).await.unwrap()
     }
 
-    pub async fn get(&self, path: &str) -> HttpAnswer {
+    pub(crate) async fn get(&self, path: &str) -> HttpAnswer {
         self.http.get(path).await.unwrap()
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> HttpAnswer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> HttpAnswer {
         self.http.post(path, &body).await.unwrap()
     }
 
-    pub async fn patch(&self, path: &str, body: Value) -> HttpAnswer {
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> HttpAnswer {
         self.http.send(reqwest::Method::PATCH, path, Some(&body), &[]).await.unwrap()
     }
 
-    pub async fn put(&self, path: &str, body: Value) -> HttpAnswer {
+    pub(crate) async fn put(&self, path: &str, body: Value) -> HttpAnswer {
         self.http.send(reqwest::Method::PUT, path, Some(&body), &[]).await.unwrap()
     }
 
-    pub async fn delete(&self, path: &str) -> HttpAnswer {
+    pub(crate) async fn delete(&self, path: &str) -> HttpAnswer {
         self.http.send(reqwest::Method::DELETE, path, None, &[]).await.unwrap()
     }
 
     /// Says something over REST.
-    pub async fn say(&self, chat: ChatId, content: &str) -> HttpAnswer {
+    pub(crate) async fn say(&self, chat: ChatId, content: &str) -> HttpAnswer {
         self.post(&format!("/api/chats/{chat}/messages"), json!({"content": content})).await
     }
 
     /// The contents of the newest messages.
-    pub async fn contents(&self, chat: ChatId) -> Vec<String> {
+    pub(crate) async fn contents(&self, chat: ChatId) -> Vec<String> {
         let (messages, _) = self.http.messages(chat, "?limit=100").await.unwrap();
         messages.into_iter().map(|message| message.content).collect()
     }
 }
 
 /// Fails when nothing comes.
-pub async fn soon<T>(work: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, work).await.expect("nothing came in time")
 }
 
 /// Asserts status and code of a problem.
 #[track_caller]
-pub fn assert_problem(answer: &HttpAnswer, status: u16, code: &str) {
+pub(crate) fn assert_problem(answer: &HttpAnswer, status: u16, code: &str) {
     assert_eq!((answer.status, answer.code()), (status, code), "{}", answer.body);
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     assert!(answer.body["detail"].as_str().is_some_and(|detail| !detail.is_empty()));

@@ -107,14 +107,17 @@ impl Command for RefreshLogin {
     const NAME: &'static str = "RefreshLogin";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Refreshed> {
-        let Some(token) = accounts::refresh_token(tx.look(), &self.presented)? else { return Ok(Refreshed::Refused) };
+        let Some(token) = accounts::refresh_token(tx.look(), &self.presented)? else {
+            return Ok(Refreshed::Refused);
+        };
         let Some((user, generation, expires_at)) = accounts::live_login(tx.look(), token.session_id)? else {
             return Ok(Refreshed::Refused);
         };
         let (now, limits) = (tx.now, tx.limits);
         let login = LoginId(token.session_id);
         if let Some(superseded_at) = token.superseded_at {
-            let race = token.generation == generation && now.0 - superseded_at <= limits.refresh_race_seconds * 1000;
+            let race =
+                token.generation == generation && now.0 - superseded_at <= limits.refresh_race_seconds * 1000;
             if race {
                 return Ok(Refreshed::Refused);
             }
@@ -151,8 +154,11 @@ impl Command for EndLogin {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who)?;
-        let logins =
-            if self.all { accounts::live_logins_of(tx.look(), self.who.user.0)? } else { vec![self.who.login.0] };
+        let logins = if self.all {
+            accounts::live_logins_of(tx.look(), self.who.user.0)?
+        } else {
+            vec![self.who.login.0]
+        };
         logins.into_iter().try_for_each(|login| end(tx, LoginId(login), self.who.user))
     }
 }
@@ -234,6 +240,7 @@ fn end(tx: &mut Tx<'_>, login: LoginId, user: UserId) -> Execution<()> {
 }
 
 fn insert_token(tx: &mut Tx<'_>, login: LoginId, hash: &[u8; 32], generation: i64) -> Execution<()> {
-    let row = RefreshTokenRow { token_hash: hash.to_vec(), session_id: login.0, generation, superseded_at: None };
+    let row =
+        RefreshTokenRow { token_hash: hash.to_vec(), session_id: login.0, generation, superseded_at: None };
     accounts::insert_refresh_token(tx.write(), &row).map_err(Into::into)
 }

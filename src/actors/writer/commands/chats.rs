@@ -33,7 +33,9 @@ impl Command for CreateChat {
         let me = self.who.user;
         let (kind, name, people) = match &self.chat {
             NewChat::Direct { with } => (ChatKind::Direct, None, std::slice::from_ref(with)),
-            NewChat::Group { name, participants } => (ChatKind::Group, Some(name.as_str()), participants.as_slice()),
+            NewChat::Group { name, participants } => {
+                (ChatKind::Group, Some(name.as_str()), participants.as_slice())
+            }
             NewChat::Channel { name, participants } => {
                 (ChatKind::Channel, Some(name.as_str()), participants.as_slice())
             }
@@ -199,8 +201,8 @@ impl Command for MarkRead {
         tx.authenticate(self.who)?;
         let (chat, role) = load(tx, self.chat, self.who.user)?;
         permission::read(chat.kind, role)?;
-        let mut participant = chats::participant(tx.look(), chat.id.0, self.who.user.0)?
-            .ok_or(Refusal::NotFound("chat"))?;
+        let mut participant =
+            chats::participant(tx.look(), chat.id.0, self.who.user.0)?.ok_or(Refusal::NotFound("chat"))?;
         let seq = self.seq.unwrap_or(chat.last_seq);
         if seq > chat.last_seq {
             return Err(Refusal::invalid("read_seq", "is beyond the newest event of the chat").into());
@@ -223,7 +225,14 @@ pub(super) fn load(tx: &mut Tx<'_>, chat: ChatId, user: UserId) -> Execution<(Ch
     Ok((found, participant.map(|p| p.role)))
 }
 
-fn join(tx: &mut Tx<'_>, chat: ChatId, last_seq: &mut Seq, actor: UserId, user: UserId, role: ChatRole) -> Execution<()> {
+fn join(
+    tx: &mut Tx<'_>,
+    chat: ChatId,
+    last_seq: &mut Seq,
+    actor: UserId,
+    user: UserId,
+    role: ChatRole,
+) -> Execution<()> {
     chats::insert_participant(tx.write(), chat.0, &Participant::new(user, role))?;
     tx.append_event(chat, last_seq, actor, Change::Join { user_id: user, role })
 }

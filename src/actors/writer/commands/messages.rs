@@ -44,7 +44,8 @@ impl Command for AppendMessage {
         let new = &self.message;
         let metadata = match &new.metadata {
             Some(metadata) => Some(
-                serde_json::to_string(metadata).map_err(|_| Refusal::invalid("metadata", "cannot be written as JSON"))?,
+                serde_json::to_string(metadata)
+                    .map_err(|_| Refusal::invalid("metadata", "cannot be written as JSON"))?,
             ),
             None => None,
         };

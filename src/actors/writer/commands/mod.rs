@@ -8,7 +8,8 @@ mod chats;
 mod messages;
 
 pub use accounts::{
-    ChangePassword, EndExpiredLogins, EndLogin, RefreshLogin, Refreshed, RegisterUser, StartLogin, UpdateProfile,
+    ChangePassword, EndExpiredLogins, EndLogin, RefreshLogin, Refreshed, RegisterUser, StartLogin,
+    UpdateProfile,
 };
 pub use chats::{CreateChat, MarkRead, NewChat, RemoveParticipant, SetParticipant, UpdateChat};
 pub use messages::{AppendMessage, Appended};
