@@ -1,5 +1,13 @@
 //! The integration tests: the real server on free ports, driven by real clients. Folders and files mirror what users see.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected fails"
+)]
+
 mod accounts;
 mod chats;
 mod conventions;

@@ -132,9 +132,9 @@ struct World {
     _dir: tempfile::TempDir,
 }
 
-fn job<C: Command>(
-    command: C,
-) -> (Box<dyn Job>, tokio::sync::oneshot::Receiver<Result<C::Output, CommandError>>) {
+type Answer<C> = tokio::sync::oneshot::Receiver<Result<<C as Command>::Output, CommandError>>;
+
+fn job<C: Command>(command: C) -> (Box<dyn Job>, Answer<C>) {
     let (reply, answer) = Reply::channel();
     (Box::new(Pending::new(command, None, reply)), answer)
 }

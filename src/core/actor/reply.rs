@@ -12,8 +12,10 @@ pub struct Vanished;
 /// The callback runs on the answering actor's thread: it may move values, send on channels and push bytes into an
 /// outbox, and must not block.
 pub struct Reply<T, E: From<Vanished>> {
-    callback: Option<Box<dyn FnOnce(Result<T, E>) + Send>>,
+    callback: Option<Callback<T, E>>,
 }
+
+type Callback<T, E> = Box<dyn FnOnce(Result<T, E>) + Send>;
 
 impl<T: Send + 'static, E: From<Vanished> + Send + 'static> Reply<T, E> {
     pub fn call(callback: impl FnOnce(Result<T, E>) + Send + 'static) -> Self {
