@@ -69,6 +69,8 @@ limits! {
     silence_ms: u64 = 75_000,
     /// The rest of a frame must follow its beginning by then.
     frame_timeout_ms: u64 = 10_000,
+    /// How long a closed connection is read on, so that the peer can read our last words.
+    linger_ms: u64 = 1_000,
     /// A reader that takes nothing for so long is cut off.
     write_stall_ms: u64 = 30_000,
     /// A client's frame before Hello.

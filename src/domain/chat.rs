@@ -64,6 +64,8 @@ pub struct Chat {
     pub kind: ChatKind,
     /// `None` in direct chats.
     pub name: Option<String>,
+    /// The two people of a direct chat.
+    pub between: Option<(UserId, UserId)>,
     /// The seq of the newest event; 0 before the first.
     pub last_seq: Seq,
     /// How many messages were ever written.

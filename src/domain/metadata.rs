@@ -33,6 +33,15 @@ impl Value {
         }
     }
 
+    fn is_finite(&self) -> bool {
+        match self {
+            Self::Number(number) => number.is_finite(),
+            Self::List(items) => items.iter().all(Self::is_finite),
+            Self::Map(items) => items.values().all(Self::is_finite),
+            _ => true,
+        }
+    }
+
     /// An upper bound of the JSON text, near enough for a limit: escapes count six bytes.
     fn json_bytes(&self) -> usize {
         let text = |s: &str| {
@@ -64,6 +73,9 @@ impl Metadata {
         if whole.depth() > METADATA_DEPTH_MAX {
             return Err(Invalid("metadata nests deeper than 8 levels"));
         }
+        if !whole.is_finite() {
+            return Err(Invalid("metadata holds a number that JSON does not have"));
+        }
         if whole.json_bytes() > METADATA_BYTES_MAX {
             return Err(Invalid("metadata is larger than 4096 bytes"));
         }
@@ -88,5 +100,7 @@ mod tests {
         assert!(parse(r#"{"a":1,"b":[true,null,1.5,"x",{"c":{}}]}"#).is_ok());
         assert!(parse(&format!(r#"{{"a":"{}"}}"#, "x".repeat(5000))).is_err());
         assert!(parse(&format!(r#"{{"a":{}{}}}"#, "[".repeat(9), "]".repeat(9))).is_err());
+        let endless = BTreeMap::from([("a".to_owned(), Value::List(vec![Value::Number(f64::INFINITY)]))]);
+        assert!(Metadata(endless).parse().is_err());
     }
 }

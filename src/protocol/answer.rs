@@ -49,7 +49,6 @@ pub enum GoodbyeCode {
     Bye,
     Revoked,
     Idle,
-    Slow,
     BadRequest,
     Unauthenticated,
     Overloaded,

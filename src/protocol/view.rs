@@ -93,30 +93,22 @@ impl<'a> EventView<'a> {
     }
 }
 
-/// What a session that asked for no echo gets of its own user's events: the seq, and nothing to show.
+/// What a session that asked for no echo gets of its own user's messages: the seq, and nothing to show.
 #[derive(Debug, Clone, Serialize)]
 pub struct EventStub {
     pub packet_type: &'static str,
     pub chat_id: ChatId,
     pub seq: Seq,
     pub kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub message_id: Option<MessageId>,
+    pub message_id: MessageId,
 }
 
 impl EventStub {
-    pub fn of(event: &ChatEvent) -> Self {
-        let message_id = match &event.change {
-            Change::Message(message) => Some(message.id),
-            _ => None,
-        };
-        Self {
-            packet_type: "Event",
-            chat_id: event.chat_id,
-            seq: event.seq,
-            kind: event.change.kind(),
-            message_id,
-        }
+    /// `None` for events that are no messages: those are small, and say what one needs to know.
+    pub fn of(event: &ChatEvent) -> Option<Self> {
+        let Change::Message(message) = &event.change else { return None };
+        let (chat_id, seq, kind) = (event.chat_id, event.seq, event.change.kind());
+        Some(Self { packet_type: "Event", chat_id, seq, kind, message_id: message.id })
     }
 }
 

@@ -135,6 +135,22 @@ async fn half_a_frame_and_then_silence_closes_the_connection() {
     scene.unharmed().await;
 }
 
+/// Every byte used to start the clock anew: a frame could be dripped for ever.
+#[actix_web::test]
+async fn a_frame_that_drips_in_is_cut_off() {
+    let scene = Scene::new().await;
+    let mut client = scene.alice.tcp().await;
+    let ping = encode(&MessagePacket { packet_type: "Ping".into(), ..Default::default() }).unwrap();
+    for byte in ping.iter() {
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        if client.writer.send_bytes(&[*byte]).await.is_err() {
+            break;
+        }
+    }
+    assert_eq!(end_of(&mut client).await.1.as_deref(), Some("bad_request"));
+    scene.unharmed().await;
+}
+
 #[actix_web::test]
 async fn a_packet_with_a_mistake_is_refused_and_the_session_stays() {
     let scene = Scene::new().await;

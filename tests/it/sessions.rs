@@ -344,6 +344,72 @@ async fn bye_is_answered_and_the_place_is_free_again() {
     server.stop().await;
 }
 
+/// A client that only asked and never read used to fill the server's memory with answers: each answer gave its place
+/// in the window back as soon as it was in the outbox.
+#[actix_web::test]
+async fn whoever_asks_and_does_not_read_is_not_listened_to_any_more() {
+    let server = TestServer::with_limits(|limits| limits.outbox_frames = 64).await;
+    let alice = server.user("alice").await;
+    let (mut reader, mut writer) = alice.tcp().await.into_halves();
+    let nonsense =
+        MessagePacket { packet_type: "x".repeat(32), request_id: Some(1), ..MessagePacket::default() };
+    let frames = encode(&nonsense).unwrap().repeat(1000);
+    // Far more than the kernel keeps on both sides: at some point nothing is taken any more.
+    let mut sent = 0;
+    while let Ok(done) =
+        tokio::time::timeout(std::time::Duration::from_millis(500), writer.send_bytes(&frames)).await
+    {
+        done.unwrap();
+        sent += 1000;
+        assert!(sent < 2_000_000, "the server takes everything");
+    }
+    // As soon as it reads, it is answered.
+    for _ in 0..sent {
+        assert_eq!(soon(reader.next()).await.unwrap().code.as_deref(), Some("bad_request"));
+    }
+    server.stop().await;
+}
+
+/// Twenty sends and a Bye in one breath used to be committed without a single Ack.
+#[actix_web::test]
+async fn what_was_asked_before_a_bye_or_a_half_close_is_answered() {
+    for bye in [true, false] {
+        let server = TestServer::start().await;
+        let alice = server.user("alice").await;
+        let chat = alice.group(&[]).await;
+        let (mut reader, mut writer) = alice.tcp().await.into_halves();
+        for n in 0..20 {
+            let message = MessagePacket { request_id: Some(n), ..saying(chat, ClientId::fresh(), "x") };
+            writer.send(&message).await.unwrap();
+        }
+        if bye {
+            writer.send(&packet("Bye")).await.unwrap();
+        } else {
+            drop(writer);
+        }
+        let mut acks = 0;
+        let code = loop {
+            match soon(reader.next()).await {
+                Ok(packet) => acks += usize::from(packet.packet_type == "Ack" && packet.success),
+                Err(TcpError::Closed(code)) => break code,
+                Err(other) => panic!("{other}"),
+            }
+        };
+        assert_eq!((acks, code.as_deref()), (20, bye.then_some("bye")));
+        server.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn the_creator_of_a_direct_chat_sees_who_it_is_with() {
+    let server = TestServer::start().await;
+    let (alice, _bob) = (server.user("alice").await, server.user("bob").await);
+    let mut desk = alice.tcp().await;
+    alice.post("/api/chats", json!({"kind": "direct", "participants": ["bob"]})).await;
+    assert_eq!(event(&mut desk, "join").await.chat.unwrap().peer.as_deref(), Some("bob"));
+    server.stop().await;
+}
+
 #[actix_web::test]
 async fn a_reader_who_stops_reading_costs_its_outbox_and_nobody_else_anything() {
     let server = TestServer::with_limits(|limits| {

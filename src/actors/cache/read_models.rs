@@ -6,7 +6,6 @@ use super::chats::{ChatState, Chats};
 use super::directory::Directory;
 use super::window::NotDense;
 use crate::actors::hub::LaneItem;
-use crate::domain::chat::ChatKind;
 use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::{ChatId, UserId};
 use crate::protocol::framing;
@@ -79,10 +78,10 @@ impl ReadModels {
     /// The chat as it stands in the list of `user`.
     pub(super) fn summary(&self, state: &ChatState, user: UserId) -> ChatSummary {
         let me = state.people.get(&user);
-        let peer = (state.chat.kind == ChatKind::Direct).then(|| {
-            let other = state.people.keys().find(|id| **id != user).copied().unwrap_or(user);
-            self.directory.username(other).to_owned()
-        });
+        let peer = state
+            .chat
+            .between
+            .map(|(one, other)| self.directory.username(if one == user { other } else { one }).to_owned());
         ChatSummary {
             id: state.chat.id,
             kind: state.chat.kind,

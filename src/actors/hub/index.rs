@@ -95,15 +95,15 @@ impl Index {
             present.chats.insert(chat);
             self.chats.entry(chat).or_default().insert(user_id);
         }
+        // Made when the first session wants it.
         let mut stub: Option<Bytes> = None;
         for user in self.chats.get(&chat).into_iter().flatten() {
             let Some(present) = self.users.get(user) else { continue };
             let own = joiner.filter(|(joined, _)| joined == user).map_or(frame, |(_, frame)| frame);
             for live in &present.sessions {
                 if *user == event.actor_id && !live.echo {
-                    let stub = stub
-                        .get_or_insert_with(|| framing::encode(&EventStub::of(event)).unwrap_or_default());
-                    live.outbox.push(stub);
+                    let encode = || EventStub::of(event).and_then(|stub| framing::encode(&stub).ok());
+                    live.outbox.push(stub.get_or_insert_with(|| encode().unwrap_or_else(|| own.clone())));
                 } else {
                     live.outbox.push(own);
                 }
@@ -151,8 +151,11 @@ mod tests {
     use crate::actors::hub::outbox::OutboxDrain;
     use crate::core::actor::Reply;
     use crate::domain::chat::ChatRole;
+    use crate::domain::ids::MessageId;
+    use crate::domain::message::{ClientId, Message};
     use crate::domain::timestamp::Timestamp;
     use crate::domain::user::Credential;
+    use crate::protocol::answer::ReceivedPacket;
 
     struct Session(OutboxDrain);
 
@@ -200,21 +203,29 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_session_without_echo_gets_stubs_of_its_own_events() {
+    async fn a_session_without_echo_gets_stubs_of_its_own_messages_and_other_events_in_full() {
         let mut index = Index::default();
         let mut bot = register(&mut index, 1, 1, false, &[7]);
         let mut desk = register(&mut index, 2, 1, true, &[7]);
-        index.take(rename(7, 1, "full"));
-        let stub = bot.frames().await.pop().unwrap();
-        let stub: EventStubBack = rmp_serde::from_slice(&stub[4..]).unwrap();
-        assert_eq!((stub.seq, stub.kind.as_str()), (1, "rename"));
-        assert_eq!(desk.frames().await, ["welcome", "full"]);
-    }
-
-    #[derive(serde::Deserialize)]
-    struct EventStubBack {
-        seq: i64,
-        kind: String,
+        let said = Message {
+            id: MessageId(9),
+            chat_id: ChatId(7),
+            seq: 1,
+            sender_id: UserId(1),
+            client_id: ClientId([0; 16]),
+            content: "x".into(),
+            reply_to: None,
+            metadata: None,
+            created_at: Timestamp(0),
+            ordinal: 1,
+        };
+        index.take(event(7, 1, Change::Message(said.into()), "message"));
+        index.take(rename(7, 2, "rename"));
+        let frames = bot.frames().await;
+        let stub: ReceivedPacket = rmp_serde::from_slice(&frames[1][4..]).unwrap();
+        assert_eq!((stub.seq, stub.message_id, stub.message), (Some(1), Some(MessageId(9)), None));
+        assert_eq!(frames[2], "rename");
+        assert_eq!(desk.frames().await, ["welcome", "message", "rename"]);
     }
 
     #[actix_web::test]

@@ -92,6 +92,15 @@ impl Letter for Gone {
     const NAME: &'static str = "Gone";
 }
 
+/// The peer has said all it had to say. What it asked for is answered first.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Finished;
+
+impl Letter for Finished {
+    const NAME: &'static str = "Finished";
+}
+
 /// Starts a session on this thread: the actor and the two tasks at its socket.
 pub(in crate::messaging) fn start(
     socket: tokio::net::TcpStream,
@@ -102,7 +111,7 @@ pub(in crate::messaging) fn start(
     fatal: crate::core::actor::FatalSignal,
     stopping: tokio_util::sync::CancellationToken,
 ) {
-    let limits = setup.services.limits.clone();
+    let (limits, outbox) = (setup.services.limits.clone(), setup.outbox.clone());
     let (reading, writing) = socket.into_split();
     let window = Arc::new(Semaphore::new(1));
     let welcomed = Arc::new(AtomicBool::new(false));
@@ -114,8 +123,16 @@ pub(in crate::messaging) fn start(
     };
     let stall = std::time::Duration::from_millis(limits.write_stall_ms);
     actix::spawn(super::writer::run(writing, drain, stall, closed.clone(), seat));
-    let reader =
-        super::reader::Reader { socket: reading, session, window, welcomed, closed, stopping, limits };
+    let reader = super::reader::Reader {
+        socket: reading,
+        session,
+        window,
+        outbox,
+        welcomed,
+        closed,
+        stopping,
+        limits,
+    };
     actix::spawn(reader.run());
 }
 
@@ -144,6 +161,10 @@ impl SessionActor {
         };
         match (step, who) {
             (Step::Refuse(ack), _) => self.acknowledge(ack),
+            (Step::End { last: None, code: code @ GoodbyeCode::Bye }, _) => {
+                drop(place);
+                self.leave(Some(code), ctx);
+            }
             (Step::End { last, code }, _) => self.end(last, code),
             (Step::Authenticate { token, echo, request_id }, _) => {
                 self.authenticate(&token, echo, request_id, place, ctx)
@@ -338,6 +359,20 @@ impl SessionActor {
         });
     }
 
+    /// Ends the session once every packet in flight is answered: what was asked before a `Bye`, or before the peer
+    /// closed its half, is not lost.
+    fn leave(&mut self, code: Option<GoodbyeCode>, ctx: &mut Ctx<Self>) {
+        let window = self.window.clone();
+        let member = matches!(self.conversation, Conversation::Member(_));
+        let all = if member { self.services.limits.in_flight } else { 1 };
+        let all = u32::try_from(all).unwrap_or(u32::MAX);
+        let answered = async move { window.acquire_many_owned(all).await.ok() };
+        ctx.spawn(answered.into_actor(self).map(move |places, session: &mut Self, ctx| {
+            session.gone(code, ctx);
+            drop(places);
+        }));
+    }
+
     fn gone(&mut self, code: Option<GoodbyeCode>, ctx: &mut Ctx<Self>) {
         match code {
             Some(code) => self.end(None, code),
@@ -368,7 +403,7 @@ impl Supervised for SessionActor {
 
 impl Metered for SessionActor {
     const NAME: &'static str = "session";
-    const MESSAGES: &'static [&'static str] = &["Frame", "Gone"];
+    const MESSAGES: &'static [&'static str] = &["Finished", "Frame", "Gone"];
 }
 
 /// The statistics of a server's sessions.
@@ -380,6 +415,13 @@ impl Handler<Frame> for SessionActor {
     type Result = ();
     fn handle(&mut self, frame: Frame, ctx: &mut Ctx<Self>) {
         self.receive(frame, ctx);
+    }
+}
+
+impl Handler<Finished> for SessionActor {
+    type Result = ();
+    fn handle(&mut self, _: Finished, ctx: &mut Ctx<Self>) {
+        self.leave(None, ctx);
     }
 }
 

@@ -7,10 +7,12 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::actor::{Frame, Gone, SessionActor};
+use super::actor::{Finished, Frame, Gone, SessionActor};
 use super::state::Incoming;
+use crate::actors::hub::Outbox;
 use crate::core::actor::Mailbox;
 use crate::core::limits::Limits;
 use crate::protocol::answer::GoodbyeCode;
@@ -21,11 +23,14 @@ use crate::protocol::packet::{self, PacketError};
 const CHUNK_BYTES: usize = 16 * 1024;
 /// A buffer that has grown beyond this is given back when it is empty: idle sessions stay small.
 const KEEP_BYTES: usize = 1024;
+/// What a peer may still send while it is being said goodbye to.
+const LINGER_CHUNKS_MAX: usize = 64;
 
 pub(super) struct Reader {
     pub(super) socket: OwnedReadHalf,
     pub(super) session: Mailbox<SessionActor>,
     pub(super) window: Arc<Semaphore>,
+    pub(super) outbox: Arc<Outbox>,
     /// Whether the session has been welcomed.
     pub(super) welcomed: Arc<AtomicBool>,
     /// The socket is closed, or the server stops.
@@ -36,8 +41,10 @@ pub(super) struct Reader {
 
 /// Why reading ended.
 enum End {
-    /// The peer has gone, or the socket was closed from our side.
+    /// The socket was closed from our side, or broke.
     Closed,
+    /// The peer has nothing more to say, and may still listen.
+    Finished,
     Say(GoodbyeCode),
 }
 
@@ -45,14 +52,37 @@ impl Reader {
     pub(super) async fn run(mut self) {
         let code = match self.read().await {
             End::Closed => None,
+            End::Finished => return self.session.post(Finished),
             End::Say(code) => Some(code),
         };
+        let linger = code.is_some();
         self.session.post(Gone { code });
+        if linger {
+            self.linger().await;
+        }
+    }
+
+    /// Reads on for a moment and throws it away: closing a socket with unread bytes resets it, and the peer would lose
+    /// our last words.
+    async fn linger(&mut self) {
+        let mut void = Vec::new();
+        let drained = async {
+            for _ in 0..LINGER_CHUNKS_MAX {
+                void.clear();
+                match (&mut self.socket).take(CHUNK_BYTES as u64).read_buf(&mut void).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(_) => {}
+                }
+            }
+        };
+        drop(tokio::time::timeout(Duration::from_millis(self.limits.linger_ms), drained).await);
     }
 
     async fn read(&mut self) -> End {
         let mut buffer = Vec::new();
-        let opened = tokio::time::Instant::now();
+        let opened = Instant::now();
+        // When the frame began of which a part is here.
+        let mut began = None;
         loop {
             // Not before there is a place to put the next packet: so a Hello is settled, one way or the other, before
             // it is decided how long the next bytes may take; and a full window keeps the socket unread.
@@ -60,7 +90,7 @@ impl Reader {
                 Ok(free) => drop(free),
                 Err(end) => return end,
             }
-            let patience = self.patience(&buffer, opened);
+            let patience = self.patience(opened, began);
             let read = async {
                 self.socket.readable().await?;
                 buffer.reserve(CHUNK_BYTES);
@@ -73,25 +103,30 @@ impl Reader {
                 read = tokio::time::timeout(patience, read) => read,
             };
             match read {
-                Ok(Ok(0) | Err(_)) => return End::Closed,
+                Ok(Ok(0)) => return End::Finished,
+                Ok(Err(_)) => return End::Closed,
                 Ok(Ok(_)) => {}
                 Err(_) if !self.welcomed.load(Acquire) => return End::Say(GoodbyeCode::Unauthenticated),
                 Err(_) if !buffer.is_empty() => return End::Say(GoodbyeCode::BadRequest),
                 Err(_) => return End::Say(GoodbyeCode::Idle),
             }
+            let waiting = buffer.len();
             if let Some(end) = self.deliver(&mut buffer).await {
                 return end;
             }
+            let delivered = buffer.len() < waiting;
+            began = began.filter(|_| !delivered).or(Some(Instant::now())).filter(|_| !buffer.is_empty());
         }
     }
 
     /// How long the next bytes may take.
-    fn patience(&self, buffer: &[u8], opened: tokio::time::Instant) -> Duration {
-        if !self.welcomed.load(Acquire) {
-            return Duration::from_millis(self.limits.hello_timeout_ms).saturating_sub(opened.elapsed());
+    fn patience(&self, opened: Instant, began: Option<Instant>) -> Duration {
+        let left = |ms, since: Instant| Duration::from_millis(ms).saturating_sub(since.elapsed());
+        match began {
+            _ if !self.welcomed.load(Acquire) => left(self.limits.hello_timeout_ms, opened),
+            Some(began) => left(self.limits.frame_timeout_ms, began),
+            None => Duration::from_millis(self.limits.silence_ms),
         }
-        let ms = if buffer.is_empty() { self.limits.silence_ms } else { self.limits.frame_timeout_ms };
-        Duration::from_millis(ms)
     }
 
     /// Hands over every whole frame, as the window allows.
@@ -126,12 +161,17 @@ impl Reader {
         None
     }
 
+    /// A place for one more packet. Also waits while the outbox is more than half full: whoever does not read answers
+    /// is not asked for more questions, so that the answers too are bounded.
     async fn place(&self) -> Result<OwnedSemaphorePermit, End> {
         tokio::select! {
             biased;
             () = self.closed.cancelled() => Err(End::Closed),
             () = self.stopping.cancelled() => Err(End::Say(GoodbyeCode::Shutdown)),
-            place = self.window.clone().acquire_owned() => place.map_err(|_| End::Closed),
+            place = async {
+                self.outbox.room().await;
+                self.window.clone().acquire_owned().await
+            } => place.map_err(|_| End::Closed),
         }
     }
 }

@@ -14,6 +14,7 @@ pub struct ChatRow {
     pub id: i64,
     pub kind: String,
     pub name: Option<String>,
+    pub direct_key: Option<String>,
     pub last_seq: i64,
     pub last_ordinal: i64,
     pub last_message_id: Option<i64>,
@@ -29,6 +30,7 @@ impl TryFrom<ChatRow> for Chat {
             id: ChatId(row.id),
             kind: ChatKind::from_name(&row.kind).ok_or_else(|| unreadable("chats.kind", &row.kind))?,
             name: row.name,
+            between: row.direct_key.as_deref().and_then(between),
             last_seq: row.last_seq,
             last_ordinal: row.last_ordinal,
             last_message_id: row.last_message_id.map(MessageId),
@@ -36,6 +38,17 @@ impl TryFrom<ChatRow> for Chat {
             created_at: Timestamp(row.created_at),
         })
     }
+}
+
+/// The key under which a pair has its one direct chat.
+pub fn direct_key(one: UserId, other: UserId) -> String {
+    format!("{}:{}", one.min(other), one.max(other))
+}
+
+/// The pair behind a [`direct_key`].
+fn between(key: &str) -> Option<(UserId, UserId)> {
+    let (one, other) = key.split_once(':')?;
+    Some((UserId(one.parse().ok()?), UserId(other.parse().ok()?)))
 }
 
 #[derive(Debug, Insertable)]

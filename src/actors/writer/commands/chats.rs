@@ -8,7 +8,7 @@ use crate::domain::permission;
 use crate::domain::refusal::Refusal;
 use crate::domain::user::Credential;
 use crate::storage::queries::{accounts, chats, messages};
-use crate::storage::rows::chat::NewChatRow;
+use crate::storage::rows::chat::{NewChatRow, direct_key};
 
 /// What to create; the creator is always in it.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ impl Command for CreateChat {
             }
         };
         let direct_key = match &self.chat {
-            NewChat::Direct { with } => Some(format!("{}:{}", me.0.min(with.0), me.0.max(with.0))),
+            NewChat::Direct { with } => Some(direct_key(me, *with)),
             _ => None,
         };
         let channel_key = channel_key(kind, name);
