@@ -103,6 +103,10 @@ pub struct Stopped {
     pub differences: usize,
 }
 
+fn listen_error(key: &'static str, address: SocketAddr) -> impl FnOnce(std::io::Error) -> StartError {
+    move |source| StartError::Listen { key, address, source }
+}
+
 /// What the database gives at start.
 struct Loaded {
     ledger: Ledger,
@@ -112,11 +116,6 @@ struct Loaded {
 impl RunningApp {
     /// Starts a server. On the way up, the operations listener answers first: alive, not ready.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let mut started = Vec::new();
-        let limits = config.limits.clone();
-        let listen_error =
-            |key, address: SocketAddr| move |source| StartError::Listen { key, address, source };
-
         let (operations, readiness) = Operations::new();
         let ops_listener =
             bind(config.ops.listen.0).map_err(listen_error("ops.listen", config.ops.listen.0))?;
@@ -124,8 +123,22 @@ impl RunningApp {
             ops_listener.local_addr().map_err(listen_error("ops.listen", config.ops.listen.0))?;
         let ops =
             serve_operations(ops_listener, operations).map_err(listen_error("ops.listen", ops_address))?;
-        started.push("operations");
+        let outcome = Self::start_behind(config, ops.clone(), ops_address, readiness).await;
+        if outcome.is_err() {
+            ops.stop(false).await;
+        }
+        outcome
+    }
 
+    /// Everything behind the operations listener.
+    async fn start_behind(
+        config: Config,
+        ops: ServerHandle,
+        ops_address: SocketAddr,
+        readiness: Readiness,
+    ) -> Result<Self, StartError> {
+        let mut started = vec!["operations"];
+        let limits = config.limits.clone();
         let data_dir = Arc::new(DataDir::open(&config.data_dir.0)?);
         started.push("lock");
         let secret = data_dir.secret(config.auth.secret.as_ref().map(|secret| secret.expose()))?;

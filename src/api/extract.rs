@@ -86,15 +86,24 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
             if announced.and_then(|value| value.parse::<usize>().ok()).is_some_and(|length| length > max) {
                 return Err(too_large().into());
             }
-            let mut bytes = Vec::new();
-            while let Some(chunk) = payload.next().await {
-                let chunk: Bytes =
-                    chunk.map_err(|error| ApiError::bad_request(format!("the body broke off: {error}")))?;
-                if bytes.len() + chunk.len() > max {
-                    return Err(too_large().into());
+            let patience = std::time::Duration::from_millis(services(&request)?.limits.request_body_ms);
+            let read = async {
+                let mut bytes = Vec::new();
+                while let Some(chunk) = payload.next().await {
+                    let broken = |error| ApiError::bad_request(format!("the body broke off: {error}"));
+                    let chunk: Bytes = chunk.map_err(broken)?;
+                    if bytes.len() + chunk.len() > max {
+                        return Err(too_large().into());
+                    }
+                    bytes.extend_from_slice(&chunk);
                 }
-                bytes.extend_from_slice(&chunk);
-            }
+                Ok::<_, ApiError>(bytes)
+            };
+            let late = |_| {
+                let detail = "the body took too long to arrive";
+                ApiError::with_status(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, detail)
+            };
+            let bytes = tokio::time::timeout(patience, read).await.map_err(late)??;
             serde_json::from_slice(&bytes).map(Self).map_err(|error| json_error(&error))
         })
     }

@@ -82,3 +82,25 @@ async fn actors(operations: web::Data<Operations>) -> HttpResponse {
     let cache = seen.cache.map(|counters| counters.snapshot());
     HttpResponse::Ok().json(Mailboxes { actors, cache })
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{App, test};
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn a_server_is_alive_before_it_is_ready_and_while_it_stops() {
+        let (operations, readiness) = Operations::new();
+        let app = test::init_service(App::new().app_data(web::Data::new(operations)).configure(routes)).await;
+        let ask = async |path: &str| {
+            let request = test::TestRequest::get().uri(path).to_request();
+            test::call_service(&app, request).await.status().as_u16()
+        };
+        assert_eq!((ask("/livez").await, ask("/readyz").await), (200, 503));
+        readiness.set(true);
+        assert_eq!((ask("/livez").await, ask("/readyz").await), (200, 200));
+        readiness.set(false);
+        assert_eq!((ask("/livez").await, ask("/readyz").await), (200, 503));
+    }
+}

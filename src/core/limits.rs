@@ -97,6 +97,8 @@ limits! {
     body_bytes: usize = 64 * 1024,
     /// How long a client may take to send the head of a request.
     request_head_ms: u64 = 10_000,
+    /// How long a client may take to send a JSON body.
+    request_body_ms: u64 = 10_000,
 
     // --- accounts -----------------------------------------------------------------------------------------------
     /// Password hashes computed at once; 0 means one per core.

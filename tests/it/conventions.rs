@@ -94,6 +94,20 @@ async fn a_body_is_json_of_the_right_size_and_shape() {
 }
 
 #[actix_web::test]
+async fn a_body_that_drips_in_is_cut_off() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = TestServer::with_limits(|limits| limits.request_body_ms = 200).await;
+    let mut socket = tokio::net::TcpStream::connect(server.app.addresses.http).await.unwrap();
+    let head = "POST /api/users/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{";
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 12];
+    crate::harness::soon(socket.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 408");
+    drop(socket);
+    server.stop().await;
+}
+
+#[actix_web::test]
 async fn the_server_says_where_it_listens() {
     let server = TestServer::start().await;
     let info = server.http.server().await.unwrap();

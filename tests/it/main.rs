@@ -10,8 +10,10 @@
 
 mod accounts;
 mod chats;
+mod command_line;
 mod conventions;
 mod durability;
+mod faults;
 mod harness;
 mod hostile;
 mod life;

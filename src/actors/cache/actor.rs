@@ -230,7 +230,12 @@ impl CacheActor {
         let waiting: Vec<_> =
             self.awaiting_window.drain().flat_map(|(_, parked)| parked).chain(queries).collect();
         for committed in commits {
-            self.publish(Published::Committed(committed));
+            self.apply(committed);
+            if let Reload::Running { .. } = self.reload {
+                // The snapshot was read after this was published, and does not know it: the database has lost a commit.
+                error!("a batch does not follow the snapshot that was read after it; the process must end");
+                return self.fatal.raise(FATAL_EXIT_CODE);
+            }
         }
         for parked in waiting {
             parked(self);

@@ -35,3 +35,61 @@ impl HubHandle {
         self.mailbox.post(Lane { items, bytes });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::actors::hub::{Outbox, Registration};
+    use crate::core::actor::{ActorStats, FatalSignal, Metered, Reply, start};
+    use crate::domain::event::{Change, ChatEvent};
+    use crate::domain::ids::{ChatId, LoginId, SessionId, UserId};
+    use crate::domain::timestamp::Timestamp;
+    use crate::domain::user::Credential;
+    use crate::protocol::answer::ReceivedPacket;
+
+    fn event(seq: i64) -> LaneItem {
+        let change = Change::Archive { archived: true };
+        let event =
+            ChatEvent { chat_id: ChatId(1), seq, actor_id: UserId(1), created_at: Timestamp(0), change };
+        LaneItem::Event { event: event.into(), frame: Bytes::from(vec![0; 100]), joiner: None }
+    }
+
+    #[actix_web::test]
+    async fn a_hub_that_is_too_far_behind_ends_its_sessions_instead_of_growing() {
+        let arbiter = actix::Arbiter::new();
+        let pending = Arc::new(AtomicUsize::new(0));
+        let (stats, owned) = (ActorStats::new(HubActor::NAME, None, HubActor::MESSAGES), pending.clone());
+        let mailbox = start(&arbiter.handle(), stats, FatalSignal::new().0, move |_| HubActor::new(owned));
+        let hub = HubHandle::new(mailbox, pending.clone(), 1000);
+        let (outbox, mut drain) = Outbox::new(100_000, 1000);
+        let who = Credential { user: UserId(1), login: LoginId(1), token_version: 1 };
+        let (reply, registered) = Reply::channel();
+        hub.deliver(vec![LaneItem::Registered {
+            registration: Registration { session: SessionId(1), who, outbox, echo: true },
+            chats: vec![ChatId(1)],
+            welcome: Bytes::from_static(b"welcome"),
+            reply,
+        }]);
+        registered.await.unwrap().unwrap();
+        // The thread is busy elsewhere while events keep coming.
+        let (release, wait) = std::sync::mpsc::channel::<()>();
+        arbiter.spawn_fn(move || assert!(wait.recv().is_err()));
+        for seq in 1..=20 {
+            hub.deliver(vec![event(seq)]);
+            assert!(pending.load(Relaxed) <= 1000);
+        }
+        drop(release);
+        let mut frames = Vec::new();
+        while drain.next(&mut frames).await != crate::actors::hub::Drained::Closed {}
+        let last: ReceivedPacket = rmp_serde::from_slice(&frames.pop().unwrap()[4..]).unwrap();
+        assert_eq!(
+            (last.packet_type.as_str(), last.code.as_deref(), last.reconnect),
+            ("Goodbye", Some("overloaded"), true)
+        );
+        assert!(frames.len() <= 11, "welcome and the ten events that fitted");
+        arbiter.stop();
+        arbiter.join().unwrap();
+    }
+}
