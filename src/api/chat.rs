@@ -50,6 +50,9 @@ pub(super) struct ChatAnswer {
     #[schema(value_type = String)]
     kind: ChatKind,
     name: Option<String>,
+    /// The other person of a direct chat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<String>,
     archived: bool,
     last_seq: Seq,
     read_seq: Seq,
@@ -66,6 +69,7 @@ impl From<ChatView> for ChatAnswer {
             id: view.chat.id,
             kind: view.chat.kind,
             name: view.chat.name,
+            peer: view.summary.peer,
             archived: view.chat.archived,
             last_seq: view.chat.last_seq,
             read_seq: view.summary.read_seq,

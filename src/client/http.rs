@@ -40,7 +40,8 @@ impl HttpAnswer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    fn success(self) -> Result<Value, HttpError> {
+    /// The body, if the server did what was asked.
+    pub fn success(self) -> Result<Value, HttpError> {
         if self.status < 400 {
             return Ok(self.body);
         }

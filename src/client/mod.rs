@@ -7,4 +7,4 @@ mod http;
 mod tcp;
 
 pub use http::{Account, HttpAnswer, HttpClient, HttpError};
-pub use tcp::{FrameReader, FrameWriter, TcpClient, TcpError, encode, saying};
+pub use tcp::{FrameReader, FrameWriter, Incoming, TcpClient, TcpError, encode, saying};

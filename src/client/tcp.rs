@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,6 +15,7 @@ use crate::domain::message::ClientId;
 use crate::protocol::answer::ReceivedPacket;
 use crate::protocol::framing;
 use crate::protocol::packet::{MessagePacket, PacketMessage};
+use crate::protocol::view::EventData;
 
 /// Larger frames are no frames of this server.
 const FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -46,21 +48,47 @@ pub struct FrameWriter {
     socket: OwnedWriteHalf,
 }
 
+/// What the server sent, and if it is an event, all that it says.
+#[derive(Debug)]
+pub enum Incoming {
+    Event(Box<EventData>),
+    Packet(Box<ReceivedPacket>),
+}
+
 impl FrameReader {
-    /// The next packet.
+    /// The next packet. May be dropped while it waits: no bytes are lost.
     pub async fn next(&mut self) -> Result<ReceivedPacket, TcpError> {
+        let frame = self.frame().await?;
+        let packet: ReceivedPacket = self.decode(&frame)?;
+        if packet.packet_type == "Goodbye" {
+            self.goodbye.clone_from(&packet.code);
+        }
+        Ok(packet)
+    }
+
+    /// Like [`FrameReader::next`], with events whole: a [`ReceivedPacket`] has no room for names and roles.
+    pub async fn next_incoming(&mut self) -> Result<Incoming, TcpError> {
+        let frame = self.frame().await?;
+        let packet: ReceivedPacket = self.decode(&frame)?;
+        match packet.packet_type.as_str() {
+            "Event" => return Ok(Incoming::Event(Box::new(self.decode(&frame)?))),
+            "Goodbye" => self.goodbye.clone_from(&packet.code),
+            _ => {}
+        }
+        Ok(Incoming::Packet(Box::new(packet)))
+    }
+
+    /// Where the next frame lies in the buffer, until the next call.
+    async fn frame(&mut self) -> Result<Range<usize>, TcpError> {
         loop {
             let rest = self.buffer.get(self.used..).unwrap_or_default();
             let found = framing::split(rest, FRAME_BYTES_MAX)
                 .map_err(|error| TcpError::Malformed(error.to_string()))?;
             if let Some((frame, length)) = found {
-                let packet: ReceivedPacket =
-                    rmp_serde::from_slice(frame).map_err(|error| TcpError::Malformed(error.to_string()))?;
-                self.used += length;
-                if packet.packet_type == "Goodbye" {
-                    self.goodbye.clone_from(&packet.code);
-                }
-                return Ok(packet);
+                let end = self.used + length;
+                let frame = end - frame.len()..end;
+                self.used = end;
+                return Ok(frame);
             }
             self.buffer.drain(..self.used);
             self.used = 0;
@@ -69,6 +97,11 @@ impl FrameReader {
                 return Err(TcpError::Closed(self.goodbye.take()));
             }
         }
+    }
+
+    fn decode<T: serde::de::DeserializeOwned>(&self, frame: &Range<usize>) -> Result<T, TcpError> {
+        let bytes = self.buffer.get(frame.clone()).unwrap_or_default();
+        rmp_serde::from_slice(bytes).map_err(|error| TcpError::Malformed(error.to_string()))
     }
 }
 

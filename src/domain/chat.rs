@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{ChatId, MessageId, Seq, UserId};
 use super::timestamp::Timestamp;
-use super::user::Invalid;
+use super::user::{Invalid, parse_line};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -97,9 +97,5 @@ impl Participant {
 
 /// 1 to 80 characters without control characters.
 pub fn parse_chat_name(text: &str) -> Result<String, Invalid> {
-    let text = text.trim();
-    if text.is_empty() || text.chars().count() > 80 || text.chars().any(char::is_control) {
-        return Err(Invalid("must be 1 to 80 characters without control characters"));
-    }
-    Ok(text.to_owned())
+    parse_line(text, 80).ok_or(Invalid("must be 1 to 80 characters without control characters"))
 }

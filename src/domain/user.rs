@@ -93,11 +93,17 @@ impl Username {
 
 /// 1 to 64 characters without control characters.
 pub fn parse_display_name(text: &str) -> Result<String, Invalid> {
+    parse_line(text, 64).ok_or(Invalid("must be 1 to 64 characters without control characters"))
+}
+
+/// One line of 1 to `max` characters, for people to read: no control characters, and none that turn the direction of
+/// what stands around them (the bidirectional controls of Unicode Annex 9). White space around it is cut off.
+pub(super) fn parse_line(text: &str, max: usize) -> Option<String> {
+    const BIDI: [std::ops::RangeInclusive<char>; 4] =
+        ['\u{61c}'..='\u{61c}', '\u{200e}'..='\u{200f}', '\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
     let text = text.trim();
-    if text.is_empty() || text.chars().count() > 64 || text.chars().any(char::is_control) {
-        return Err(Invalid("must be 1 to 64 characters without control characters"));
-    }
-    Ok(text.to_owned())
+    let bad = |c: char| c.is_control() || BIDI.iter().any(|range| range.contains(&c));
+    (!text.is_empty() && text.chars().count() <= max && !text.chars().any(bad)).then(|| text.to_owned())
 }
 
 /// At most 254 bytes (RFC 5321 section 4.5.3.1.3), one `@` with something on both sides, no white space. Whether
@@ -148,6 +154,17 @@ mod tests {
             &long,
         ] {
             assert!(Username::parse(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_to_show_is_one_line_that_stays_in_its_place() {
+        assert_eq!(
+            parse_display_name("  Zoë \u{1f469}\u{200d}\u{1f680} ").unwrap(),
+            "Zoë \u{1f469}\u{200d}\u{1f680}"
+        );
+        for bad in ["", "  ", "a\nb", "a\u{1b}[31m", "a\u{202e}b", "\u{2067}x", &"x".repeat(65)] {
+            assert!(parse_display_name(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -12,6 +12,7 @@ async fn a_direct_chat_exists_once_per_pair() {
     assert_eq!(first.status, 201);
     let again = bob.post("/api/chats", json!({"kind": "direct", "participants": ["alice"]})).await;
     assert_eq!((again.status, &again.body["id"]), (200, &first.body["id"]));
+    assert_eq!((&first.body["peer"], &again.body["peer"]), (&json!("bob"), &json!("alice")));
     assert_eq!(alice.get("/api/chats").await.body["items"][0]["peer"], "bob");
     for bad in [json!([]), json!(["alice"]), json!(["bob", "carol"])] {
         assert_problem(
@@ -211,6 +212,7 @@ async fn a_chat_is_made_from_what_makes_sense_only() {
         json!({"kind": "group"}),
         json!({"kind": "group", "name": ""}),
         json!({"kind": "group", "name": "a\u{7}b"}),
+        json!({"kind": "group", "name": "a\u{202e}b"}),
         json!({"kind": "group", "name": "x".repeat(81)}),
         json!({"kind": "group", "name": "x", "participants": ["nobody"]}),
         json!({"kind": "group", "name": "x", "participants": ["a", "b", "c"]}),

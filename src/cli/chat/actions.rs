@@ -1,0 +1,258 @@
+//! What commands do.
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::commands::{self, Command, HELP};
+use super::line::Line;
+use super::link::Link;
+use super::rest::RestError;
+use super::session::{READ_EVERY, Session, Stop};
+use crate::domain::ids::ChatId;
+use crate::domain::message::{CONTENT_BYTES_MAX, Content, InvalidContent, Message};
+use crate::protocol::view::ChatSummary;
+
+/// Messages of history at once.
+const HISTORY: usize = 20;
+/// The read cursor is tried again after so many of its ordinary pauses when it could not be moved.
+const READ_PAUSES: u32 = 30;
+/// Pages of channels looked through for a name.
+const CHANNEL_PAGES_MAX: usize = 100;
+
+#[derive(Deserialize)]
+struct MessagePage {
+    items: Vec<Message>,
+    #[serde(default)]
+    has_more: bool,
+}
+
+#[derive(Deserialize)]
+struct ChannelPage {
+    items: Vec<ChatSummary>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+impl Session {
+    /// A line was typed.
+    pub(super) async fn typed(&mut self, line: &str) -> Result<(), Stop> {
+        match commands::parse(line) {
+            Ok(command) => self.perform(command).await,
+            Err(mistake) => self.problem(mistake),
+        }
+    }
+
+    async fn perform(&mut self, command: Command) -> Result<(), Stop> {
+        if matches!(command, Command::Open(_) | Command::New { .. } | Command::Direct(_) | Command::Join(_)) {
+            self.turn_away().await?;
+        }
+        match command {
+            Command::Nothing => Ok(()),
+            Command::Say(content) => self.say(content),
+            Command::Chats => {
+                let entries = self.model.entries();
+                self.show(&entries)
+            }
+            Command::Open(wanted) => match self.model.find(&wanted) {
+                Ok(id) => self.open(id).await,
+                Err(mistake) => self.problem(mistake),
+            },
+            Command::New { name, people } => {
+                let body = json!({"kind": "group", "name": name, "participants": people});
+                self.create(&body, None).await
+            }
+            Command::Direct(user) => {
+                let body = json!({"kind": "direct", "participants": [user]});
+                self.create(&body, Some(user)).await
+            }
+            Command::Join(name) => self.join(&name).await,
+            Command::Who => self.who().await,
+            Command::More => self.more().await,
+            Command::Help => {
+                let lines: Vec<_> = HELP.iter().map(|line| Line::Info((*line).to_owned())).collect();
+                self.show(&lines)
+            }
+            Command::Quit => {
+                self.end();
+                Ok(())
+            }
+        }
+    }
+
+    /// Queues a message for the open chat. What the server would refuse is refused here: a frame above its limit would
+    /// end the connection each time it is tried.
+    fn say(&mut self, content: String) -> Result<(), Stop> {
+        let Some(chat) = self.model.open else {
+            return self.problem("no chat is open: /chats lists yours, /open N opens one".to_owned());
+        };
+        match Content::parse(content) {
+            Ok(content) => {
+                self.outgoing.push(chat, content.into_string());
+                match self.link {
+                    Link::Online { .. } => Ok(()),
+                    Link::Offline(_) => {
+                        self.show(&[Line::Info("it will be sent when there is a connection".to_owned())])
+                    }
+                }
+            }
+            Err(InvalidContent::TooLarge) => {
+                self.problem(format!("not sent: it is larger than {CONTENT_BYTES_MAX} bytes"))
+            }
+            Err(InvalidContent::Invalid(reason)) => self.problem(format!("not sent: {reason}")),
+        }
+    }
+
+    /// Another chat is to be opened. If that fails, a person sees it, but the next lines of a script must not land in
+    /// the chat before.
+    async fn turn_away(&mut self) -> Result<(), Stop> {
+        if self.model.read_mark().is_some() {
+            self.mark_read().await?;
+        }
+        if !self.screen.is_interactive() {
+            self.model.open = None;
+        }
+        Ok(())
+    }
+
+    async fn open(&mut self, id: ChatId) -> Result<(), Stop> {
+        let path = format!("/api/chats/{id}/messages?limit={HISTORY}");
+        let Some(page) = self.ask::<MessagePage>(Method::GET, &path, None).await? else { return Ok(()) };
+        self.introduce_senders(id, &page.items).await?;
+        let lines = self.model.opened(id, &page.items, page.has_more);
+        self.show(&lines)?;
+        self.mark_read().await
+    }
+
+    async fn more(&mut self) -> Result<(), Stop> {
+        let Some(id) = self.model.open else { return self.problem("no chat is open".to_owned()) };
+        let Some(before) = self.model.chats.get(&id).and_then(|chat| chat.older_than) else {
+            return self.show(&[Line::Info("there are no older messages".to_owned())]);
+        };
+        let path = format!("/api/chats/{id}/messages?limit={HISTORY}&before_seq={before}");
+        let Some(page) = self.ask::<MessagePage>(Method::GET, &path, None).await? else { return Ok(()) };
+        self.introduce_senders(id, &page.items).await?;
+        let lines = self.model.older(&page.items, page.has_more);
+        self.show(&lines)
+    }
+
+    async fn introduce_senders(&mut self, chat: ChatId, messages: &[Message]) -> Result<(), Stop> {
+        for message in messages {
+            if !self.model.names.contains_key(&message.sender_id)
+                && !self.introduce(chat, Some(message.sender_id)).await?
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a chat, or finds the direct one that exists, and opens it.
+    async fn create(&mut self, body: &Value, peer: Option<String>) -> Result<(), Stop> {
+        let Some(summary) = self.ask::<ChatSummary>(Method::POST, "/api/chats", Some(body)).await? else {
+            return Ok(());
+        };
+        self.model.learn(&ChatSummary { peer, ..summary.clone() });
+        self.open(summary.id).await
+    }
+
+    async fn join(&mut self, name: &str) -> Result<(), Stop> {
+        let Some(channel) = self.channel(name).await? else { return Ok(()) };
+        let path = format!("/api/chats/{channel}/participants/{}", self.model.name(self.model.me));
+        if self.ask::<Value>(Method::PUT, &path, Some(&json!({}))).await?.is_none() {
+            return Ok(());
+        }
+        // The event of the joining is on its way, but nobody should have to wait for it.
+        let path = format!("/api/chats/{channel}");
+        let Some(summary) = self.ask::<ChatSummary>(Method::GET, &path, None).await? else { return Ok(()) };
+        self.model.learn(&summary);
+        self.open(channel).await
+    }
+
+    /// The channel of this name among those that one is not in. Says so if there is none.
+    async fn channel(&mut self, name: &str) -> Result<Option<ChatId>, Stop> {
+        let wanted = name.to_lowercase();
+        let mut cursor = "0".to_owned();
+        for _ in 0..CHANNEL_PAGES_MAX {
+            let path = format!("/api/chats?joinable=true&limit=100&cursor={cursor}");
+            let Some(page) = self.ask::<ChannelPage>(Method::GET, &path, None).await? else {
+                return Ok(None);
+            };
+            let is_wanted = |channel: &&ChatSummary| {
+                channel.name.as_ref().is_some_and(|name| name.to_lowercase() == wanted)
+            };
+            if let Some(channel) = page.items.iter().find(is_wanted) {
+                return Ok(Some(channel.id));
+            }
+            match page.next.filter(|next| next.bytes().all(|byte| byte.is_ascii_digit())) {
+                Some(next) => cursor = next,
+                None => break,
+            }
+        }
+        self.problem(format!("there is no channel {name} that you could join"))?;
+        Ok(None)
+    }
+
+    async fn who(&mut self) -> Result<(), Stop> {
+        let Some(id) = self.model.open else { return self.problem("no chat is open".to_owned()) };
+        let path = format!("/api/chats/{id}/participants?limit=100");
+        let Some(page) = self.ask::<Value>(Method::GET, &path, None).await? else { return Ok(()) };
+        self.model.introduce(&page);
+        let people = page.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let text =
+            |person: &Value, key: &str| person.get(key).and_then(Value::as_str).unwrap_or("?").to_owned();
+        let names: Vec<_> = people
+            .iter()
+            .map(|person| format!("{} ({})", text(person, "username"), text(person, "role")))
+            .collect();
+        let more = if page.get("next").is_some_and(Value::is_string) { " and more" } else { "" };
+        self.show(&[Line::Info(format!("{}: {}{more}", self.model.title(id), names.join(", ")))])
+    }
+
+    /// Moves the read cursor to what is on the screen. Nobody needs to hear that it failed: it is tried again.
+    pub(super) async fn mark_read(&mut self) -> Result<(), Stop> {
+        let (Some((id, seq)), Link::Online { rest, .. }) = (self.model.read_mark(), &mut self.link) else {
+            self.read_at = self.read_at.map(|_| Instant::now() + READ_EVERY * READ_PAUSES);
+            return Ok(());
+        };
+        let body = json!({"read_seq": seq});
+        match rest.ask::<Value>(Method::POST, &format!("/api/chats/{id}/read"), Some(&body)).await {
+            Ok(_) => self.model.marked_read(id, seq),
+            Err(RestError::LoginNeeded) => return Err(Stop::LoginNeeded),
+            Err(RestError::Failed { .. }) => {
+                self.read_at = Some(Instant::now() + READ_EVERY * READ_PAUSES);
+                return Ok(());
+            }
+        }
+        self.read_at = None;
+        Ok(())
+    }
+
+    /// Asks the REST API. `None`: it failed, and that was said.
+    async fn ask<T: DeserializeOwned>(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Option<T>, Stop> {
+        let Link::Online { rest, .. } = &mut self.link else {
+            self.problem("not connected; try again when there is a connection".to_owned())?;
+            return Ok(None);
+        };
+        match rest.ask(method, path, body).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(RestError::LoginNeeded) => Err(Stop::LoginNeeded),
+            Err(RestError::Failed { reason, .. }) => {
+                self.problem(reason)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn problem(&mut self, text: String) -> Result<(), Stop> {
+        self.failures += 1;
+        self.show(&[Line::Problem(text)])
+    }
+}

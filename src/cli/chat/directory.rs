@@ -1,0 +1,208 @@
+//! Chats and people by name: how the client learns of them, and how one finds a chat.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::line::Line;
+use super::model::{Chat, Model};
+use crate::domain::chat::ChatKind;
+use crate::domain::ids::{ChatId, Seq, UserId};
+use crate::protocol::view::{ChatSummary, EventData};
+
+impl Model {
+    /// Takes a summary; answers whether the chat was unknown. Events between what was taken and the summary are missing
+    /// from now on.
+    pub(super) fn learn(&mut self, summary: &ChatSummary) -> bool {
+        let id = summary.id;
+        let head = summary.last_seq.max(self.unlisted.remove(&id).unwrap_or(0));
+        let is_new = !self.chats.contains_key(&id);
+        let chat = self.chats.entry(id).or_insert_with(|| Chat {
+            kind: summary.kind,
+            name: None,
+            peer: None,
+            archived: false,
+            unread: 0,
+            counted_seq: 0,
+            read_seq: 0,
+            last_seq: summary.last_seq,
+            head,
+            shown_seq: 0,
+            older_than: None,
+        });
+        // A summary can be older than the events that came before it.
+        if summary.last_seq >= chat.last_seq {
+            chat.name.clone_from(&summary.name);
+            chat.archived = summary.archived;
+        }
+        if summary.last_seq > chat.counted_seq {
+            chat.unread = if self.open == Some(id) { 0 } else { summary.unread_count };
+            chat.counted_seq = summary.last_seq;
+        }
+        // What REST answers about one chat does not say who is at the other end.
+        if summary.peer.is_some() {
+            chat.peer.clone_from(&summary.peer);
+        }
+        chat.read_seq = chat.read_seq.max(summary.read_seq);
+        chat.head = chat.head.max(head);
+        if chat.last_seq < chat.head {
+            self.behind.insert(id);
+        }
+        self.listed.insert(id);
+        if !self.numbers.contains(&id) {
+            self.numbers.push(id);
+        }
+        is_new
+    }
+
+    /// A round of listing begins: what it does not name is gone when it ends.
+    pub(super) fn begin_listing(&mut self) {
+        self.listed.clear();
+    }
+
+    /// A page of the round; with `announce`, a line for each chat that was unknown.
+    pub(super) fn list(&mut self, summaries: &[ChatSummary], announce: bool) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for summary in summaries {
+            if self.learn(summary) && announce {
+                let chat = Some(self.title(summary.id));
+                lines.push(Line::Change {
+                    chat,
+                    text: format!("you are in this chat now; {} unread", summary.unread_count),
+                });
+            }
+        }
+        lines
+    }
+
+    /// The round is complete.
+    pub(super) fn end_listing(&mut self) -> Vec<Line> {
+        let gone: Vec<_> = self.chats.keys().filter(|id| !self.listed.contains(id)).copied().collect();
+        let lines = gone.iter().map(|id| {
+            let chat = Some(self.title(*id));
+            Line::Change { chat, text: "you are not in this chat any more".to_owned() }
+        });
+        let lines = lines.collect();
+        gone.into_iter().for_each(|id| self.forget(id));
+        self.unlisted.clear();
+        lines
+    }
+
+    /// The server's history was replaced by another: nothing that is known of it holds.
+    pub(super) fn start_over(&mut self) {
+        *self = Self::new(self.me, self.name(self.me));
+    }
+
+    pub(super) fn forget(&mut self, id: ChatId) {
+        self.chats.remove(&id);
+        self.behind.remove(&id);
+        self.listed.remove(&id);
+        if self.open == Some(id) {
+            self.open = None;
+        }
+    }
+
+    /// Whether a heartbeat's sums are ours: the server counts the chats and adds up their heads.
+    pub(super) fn agrees(&self, chats: usize, heads_sum: Seq) -> bool {
+        self.chats.len() == chats && self.chats.values().map(|chat| chat.last_seq).sum::<Seq>() == heads_sum
+    }
+
+    pub(super) fn title(&self, id: ChatId) -> String {
+        let Some(chat) = self.chats.get(&id) else { return format!("chat {id}") };
+        match (&chat.name, &chat.peer) {
+            (Some(name), _) => name.clone(),
+            (None, Some(peer)) => format!("@{peer}"),
+            (None, None) => format!("chat {id}"),
+        }
+    }
+
+    /// The chats with their numbers, which are given anew.
+    pub(super) fn entries(&mut self) -> Vec<Line> {
+        self.numbers = self.chats.keys().copied().collect();
+        let entries = self.numbers.iter().zip(1..).filter_map(|(id, number)| {
+            let chat = self.chats.get(id)?;
+            let (title, open) = (self.title(*id), self.open == Some(*id));
+            let (kind, unread, archived) = (chat.kind.as_str(), chat.unread, chat.archived);
+            Some(Line::Entry { number, title, kind, unread, archived, open })
+        });
+        let entries: Vec<_> = entries.collect();
+        if entries.is_empty() {
+            return vec![Line::Info(
+                "You are in no chat yet: /dm USER, /new NAME USER… or /join CHANNEL.".to_owned(),
+            )];
+        }
+        entries
+    }
+
+    /// The chat that somebody means by a number or a name: the strictest reading that fits wins.
+    pub(super) fn find(&self, wanted: &str) -> Result<ChatId, String> {
+        let number = wanted.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        let numbered =
+            number.and_then(|index| self.numbers.get(index)).filter(|id| self.chats.contains_key(id));
+        if let Some(id) = numbered {
+            return Ok(*id);
+        }
+        let lower = wanted.to_lowercase();
+        let readings: [&dyn Fn(&str) -> bool; 3] =
+            [&|title| title == wanted, &|title| title.to_lowercase() == lower, &|title| {
+                title.to_lowercase().starts_with(&lower)
+            }];
+        for fits in readings {
+            let fitting = self.chats.iter().filter(|(id, chat)| {
+                let peer = chat.peer.as_deref().filter(|_| chat.kind == ChatKind::Direct);
+                fits(&self.title(**id)) || peer.is_some_and(fits)
+            });
+            let found: Vec<_> = fitting.map(|(id, _)| *id).collect();
+            match found.as_slice() {
+                [] => {}
+                [id] => return Ok(*id),
+                _ => {
+                    return Err(format!(
+                        "several chats are called {wanted}: open one by its number in /chats"
+                    ));
+                }
+            }
+        }
+        Err(format!("there is no chat {wanted} in your list; /chats shows it"))
+    }
+
+    /// The people whom the lines of these events would name, and who are not known. Somebody whom nobody could name
+    /// before has a name again when they join.
+    pub(super) fn strangers(&self, events: &[EventData]) -> BTreeSet<(ChatId, UserId)> {
+        let mut strangers = BTreeSet::new();
+        for event in events {
+            let sender = event.message.as_ref().map(|message| message.sender_id);
+            let joining = event.user_id.filter(|_| event.kind == "join");
+            for user in [sender, event.actor_id, event.user_id].into_iter().flatten() {
+                match self.names.get(&user) {
+                    Some(Some(_)) => {}
+                    Some(None) if joining != Some(user) => {}
+                    _ => drop(strangers.insert((event.chat_id, user))),
+                }
+            }
+        }
+        strangers
+    }
+
+    /// Takes the names out of a page of participants.
+    pub(super) fn introduce(&mut self, page: &Value) {
+        let people = page.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        for person in people {
+            let (id, name) = (
+                person.get("user_id").and_then(Value::as_i64),
+                person.get("username").and_then(Value::as_str),
+            );
+            if let (Some(id), Some(name)) = (id, name) {
+                self.names.insert(UserId(id), Some(name.to_owned()));
+            }
+        }
+    }
+
+    pub(super) fn knows(&self, user: UserId) -> bool {
+        self.names.get(&user).is_some_and(Option::is_some)
+    }
+
+    pub(super) fn name(&self, user: UserId) -> String {
+        self.names.get(&user).cloned().flatten().unwrap_or_else(|| format!("user {user}"))
+    }
+}

@@ -1,0 +1,182 @@
+//! What the server sends, one packet at a time.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::line::Line;
+use super::link::Link;
+use super::outgoing::Refused;
+use super::rest::RestError;
+use super::session::{Asked, Session, Stop, packet_of};
+use super::text::shorten;
+use crate::client::Incoming;
+use crate::domain::ids::{ChatId, UserId};
+use crate::protocol::answer::{ListOrCount, ReceivedPacket};
+use crate::protocol::packet::MessagePacket;
+use crate::protocol::view::EventData;
+
+/// Characters of a message that failed, so that one knows which it was.
+const QUOTE_CHARACTERS: usize = 40;
+/// How long a page that the server could not give now waits.
+const PAGE_PAUSE: Duration = Duration::from_secs(2);
+
+impl Session {
+    pub(super) async fn incoming(&mut self, incoming: Incoming) -> Result<(), Stop> {
+        match incoming {
+            Incoming::Event(event) => {
+                self.meet(std::slice::from_ref(&*event)).await?;
+                let lines = self.model.apply(&event);
+                self.show(&lines)
+            }
+            Incoming::Packet(packet) => self.packet(*packet).await,
+        }
+    }
+
+    /// The connection is open: the server has said what chats there are.
+    pub(super) async fn welcomed(&mut self, welcome: &ReceivedPacket) -> Result<(), Stop> {
+        if self.epoch.is_some() && self.epoch != welcome.epoch {
+            // Ids and seqs of another history mean other things: what was to be sent could land anywhere.
+            self.model.start_over();
+            self.failures += self.outgoing.abandon();
+            self.announce = false;
+            let text =
+                "the server's history was replaced: nothing that was open or unsent is kept; see /chats";
+            self.show(&[Line::Problem(text.to_owned())])?;
+        }
+        self.epoch = welcome.epoch;
+        self.model.begin_listing();
+        self.listed(welcome).await
+    }
+
+    /// A page of the list of chats, and the next one if there is more.
+    async fn listed(&mut self, packet: &ReceivedPacket) -> Result<(), Stop> {
+        let chats = packet.chats.list();
+        let mut lines = self.model.list(chats, self.announce);
+        match chats.last().filter(|_| packet.has_more) {
+            Some(last) => {
+                let packet = MessagePacket { after_chat_id: Some(last.id), ..packet_of("GetChats") };
+                self.request(packet, Asked::Chats).await?;
+            }
+            None => {
+                lines.extend(self.model.end_listing());
+                if !std::mem::replace(&mut self.announce, true) {
+                    lines.extend(self.model.entries());
+                }
+            }
+        }
+        self.show(&lines)
+    }
+
+    async fn packet(&mut self, packet: ReceivedPacket) -> Result<(), Stop> {
+        let asked = packet.request_id.and_then(|request| self.asked.remove(&request));
+        match packet.packet_type.as_str() {
+            "Ack" if packet.success => {
+                if asked == Some(Asked::Message) {
+                    let chat = self.outgoing.acknowledged();
+                    self.acknowledged = chat.zip(packet.seq);
+                }
+                Ok(())
+            }
+            "Ack" => self.refused(&packet, asked),
+            "Chats" => self.listed(&packet).await,
+            "Events" => self.events(&packet).await,
+            "Pong" => self.compare(&packet).await,
+            "Limited" => self.lost("this side was too slow for the messages that came"),
+            "Goodbye" => self.lost(&format!(
+                "the server said goodbye ({})",
+                packet.code.as_deref().unwrap_or("no reason")
+            )),
+            // A kind of packet that this client does not know.
+            _ => Ok(()),
+        }
+    }
+
+    /// The server said no.
+    fn refused(&mut self, packet: &ReceivedPacket, asked: Option<Asked>) -> Result<(), Stop> {
+        let code = packet.code.as_deref().unwrap_or_default();
+        let error = packet.error.as_deref().unwrap_or("no reason was given");
+        if code == "unauthenticated" {
+            return self.lost(error);
+        }
+        match asked {
+            Some(Asked::Message) => {
+                match self.outgoing.refused(code, packet.retry_after_ms, Instant::now()) {
+                    Some(Refused::GivenUp(unsent)) => {
+                        self.failures += 1;
+                        let text = shorten(&unsent.content, QUOTE_CHARACTERS);
+                        self.show(&[Line::Problem(format!("not sent: {error} ({code}): {text}"))])
+                    }
+                    Some(Refused::Later) => self.show(&[Line::Info(format!(
+                        "the server cannot take it now ({code}); sending it again soon"
+                    ))]),
+                    None => Ok(()),
+                }
+            }
+            Some(Asked::Events(id)) if matches!(code, "not_found" | "forbidden" | "bad_request") => {
+                self.model.give_up(id);
+                Ok(())
+            }
+            // Chats that stay behind are asked for again, and a list is asked for when sums differ.
+            Some(Asked::Events(_)) => {
+                self.pages_from = Some(Instant::now() + PAGE_PAUSE);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn events(&mut self, packet: &ReceivedPacket) -> Result<(), Stop> {
+        let Some(id) = packet.chat_id else { return Ok(()) };
+        self.meet(&packet.events).await?;
+        let lines = self.model.apply_page(id, &packet.events, packet.has_more, packet.as_of.unwrap_or(0));
+        self.show(&lines)
+    }
+
+    /// The answer to a heartbeat takes its place among the events, so its sums must be ours. If they are not, something
+    /// was missed, and a list of the chats shows where.
+    async fn compare(&mut self, packet: &ReceivedPacket) -> Result<(), Stop> {
+        let (ListOrCount::Count(chats), Some(heads_sum)) = (&packet.chats, packet.heads_sum) else {
+            return Ok(());
+        };
+        let catching_up =
+            !self.model.behind.is_empty() || self.asked.values().any(|asked| *asked == Asked::Chats);
+        if catching_up || self.model.agrees(*chats, heads_sum) {
+            return Ok(());
+        }
+        self.model.begin_listing();
+        self.request(packet_of("GetChats"), Asked::Chats).await
+    }
+
+    /// Learns the names of people whom these events name. Events carry ids only, and a name is wanted before its line.
+    async fn meet(&mut self, events: &[EventData]) -> Result<(), Stop> {
+        for (chat, user) in self.model.strangers(events) {
+            if !self.model.knows(user) && !self.introduce(chat, Some(user)).await? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Learns the names of people of a chat, from `first` on; answers whether the server could be asked.
+    pub(super) async fn introduce(&mut self, chat: ChatId, first: Option<UserId>) -> Result<bool, Stop> {
+        let Link::Online { rest, .. } = &mut self.link else { return Ok(false) };
+        // The cursor is the id before the page: the page begins with the person who is wanted.
+        let cursor = first.map_or(0, |user| user.0.saturating_sub(1));
+        let path = format!("/api/chats/{chat}/participants?limit=100&cursor={cursor}");
+        let page: Value = match rest.ask(Method::GET, &path, None).await {
+            Ok(page) => page,
+            Err(RestError::LoginNeeded) => return Err(Stop::LoginNeeded),
+            // Somebody else's chat, or ours no more: there are no names to be had.
+            Err(RestError::Failed { status: Some(403 | 404), .. }) => Value::Null,
+            Err(RestError::Failed { .. }) => return Ok(false),
+        };
+        self.model.introduce(&page);
+        if let Some(user) = first.filter(|user| !self.model.knows(*user)) {
+            self.model.names.insert(user, None);
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,195 @@
+//! The connection: open, or being opened again.
+//!
+//! Invariant: the tokens ([`Rest`]) are in one place, with the open connection or with whoever opens the next one, so no
+//! two tasks ever refresh them at once.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout};
+
+use super::rest::{Rest, RestError};
+use crate::client::{FrameReader, FrameWriter, Incoming, TcpClient, TcpError};
+use crate::protocol::answer::ReceivedPacket;
+use crate::protocol::packet::MessagePacket;
+
+/// The pause before the first new attempt; it doubles up to the longest.
+const PAUSE_FIRST: Duration = Duration::from_millis(500);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// A connection that lasted so long was a good one: the next pause is the first again.
+const LASTED: Duration = Duration::from_secs(10);
+/// How long a server may take to welcome us, or to take a packet.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Bounds of the heartbeat, whatever the server says.
+const HEARTBEAT: (u64, u64) = (50, 120_000);
+
+/// An open connection.
+pub(super) struct Wire {
+    reader: FrameReader,
+    writer: FrameWriter,
+    next_request: u64,
+    heartbeat: Interval,
+    last_heard: Instant,
+    opened: Instant,
+}
+
+pub(super) enum Link {
+    Online { wire: Box<Wire>, rest: Rest },
+    Offline(Pin<Box<dyn Future<Output = Reopened>>>),
+}
+
+/// Something happened on the connection.
+pub(super) enum Happening {
+    Incoming(Incoming),
+    /// It is time for a heartbeat.
+    Heartbeat,
+    Lost(String),
+    Reopened(Reopened),
+}
+
+/// The end of all attempts: a connection and its `Welcome`, or `None` when the login is not valid any more.
+pub(super) type Reopened = Option<(Box<Wire>, Rest, Box<ReceivedPacket>)>;
+
+/// Why a connection could not be opened.
+pub(super) enum OpenError {
+    /// The token was refused: a fresh one may help.
+    Token,
+    Failed(String),
+}
+
+impl From<RestError> for OpenError {
+    fn from(error: RestError) -> Self {
+        match error {
+            RestError::LoginNeeded => Self::Token,
+            RestError::Failed { reason, .. } => Self::Failed(reason),
+        }
+    }
+}
+
+impl Link {
+    /// What happens next. May be dropped while it waits.
+    pub(super) async fn next(&mut self) -> Happening {
+        match self {
+            Self::Online { wire, .. } => wire.next().await,
+            Self::Offline(attempts) => Happening::Reopened(attempts.await),
+        }
+    }
+}
+
+impl Wire {
+    /// Finds the TCP listener, connects and says Hello.
+    pub(super) async fn open(rest: &Rest, host: &str) -> Result<(Box<Self>, Box<ReceivedPacket>), OpenError> {
+        let address = tcp_address(&rest.server().await?, host).await.map_err(OpenError::Failed)?;
+        let opened = timeout(PATIENCE, TcpClient::open(address, rest.token())).await;
+        let opened = opened.map_err(|_| OpenError::Failed(format!("nobody answers at {address}")))?;
+        let (client, welcome) = opened.map_err(|error| match &error {
+            TcpError::Refused(packet) if packet.code.as_deref() == Some("unauthenticated") => {
+                OpenError::Token
+            }
+            _ => OpenError::Failed(error.to_string()),
+        })?;
+        let period = welcome.heartbeat_ms.unwrap_or(HEARTBEAT.1).clamp(HEARTBEAT.0, HEARTBEAT.1);
+        let period = Duration::from_millis(period);
+        let now = Instant::now();
+        let mut heartbeat = interval_at(now + period, period);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (reader, writer) = client.into_halves();
+        let wire = Self { reader, writer, next_request: 2, heartbeat, last_heard: now, opened: now };
+        Ok((Box::new(wire), Box::new(welcome)))
+    }
+
+    async fn next(&mut self) -> Happening {
+        tokio::select! {
+            incoming = self.reader.next_incoming() => match incoming {
+                Ok(incoming) => {
+                    self.last_heard = Instant::now();
+                    Happening::Incoming(incoming)
+                }
+                Err(error) => Happening::Lost(error.to_string()),
+            },
+            // Each heartbeat is answered: silence over two of them and a half means that nobody is there.
+            _ = self.heartbeat.tick() => if self.last_heard.elapsed() * 2 > self.heartbeat.period() * 5 {
+                Happening::Lost("the server is silent".to_owned())
+            } else {
+                Happening::Heartbeat
+            },
+        }
+    }
+
+    /// Sends under a fresh request id, and answers that.
+    pub(super) async fn send(&mut self, mut packet: MessagePacket) -> Result<u64, String> {
+        let request = self.next_request;
+        self.next_request += 1;
+        packet.request_id = Some(request);
+        match timeout(PATIENCE, self.writer.send(&packet)).await {
+            Ok(Ok(())) => Ok(request),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("the server takes nothing".to_owned()),
+        }
+    }
+
+    /// How long to wait before the next attempt, when the last pause was `before`.
+    pub(super) fn pause_after(&self, before: Duration) -> Duration {
+        if self.opened.elapsed() > LASTED { PAUSE_FIRST } else { (before * 2).clamp(PAUSE_FIRST, PAUSE_MAX) }
+    }
+}
+
+/// Tries until it works or the login is over.
+pub(super) async fn reopen(mut rest: Rest, host: String, mut pause: Duration) -> Reopened {
+    // One fresh token is enough for many attempts: each use of a refresh token that is never answered could end the login.
+    let mut fresh = false;
+    loop {
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+        if !fresh {
+            match rest.refresh().await {
+                Ok(()) => fresh = true,
+                Err(RestError::LoginNeeded) => return None,
+                Err(RestError::Failed { .. }) => continue,
+            }
+        }
+        match Wire::open(&rest, &host).await {
+            Ok((wire, welcome)) => return Some((wire, rest, welcome)),
+            Err(OpenError::Token) => fresh = false,
+            Err(OpenError::Failed(_)) => {}
+        }
+    }
+}
+
+/// Where the server listens for sessions. A wildcard address means: at the host where its HTTP API was found.
+async fn tcp_address(info: &Value, host: &str) -> Result<SocketAddr, String> {
+    let named = info.get("tcp_address").and_then(Value::as_str).ok_or("the server names no tcp_address")?;
+    let reachable = match named.parse::<SocketAddr>() {
+        Ok(address) if !address.ip().is_unspecified() => return Ok(address),
+        Ok(address) => match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(ip) => return Ok(SocketAddr::new(ip, address.port())),
+            Err(_) => format!("{host}:{}", address.port()),
+        },
+        Err(_) => named.to_owned(),
+    };
+    let mut found =
+        tokio::net::lookup_host(&reachable).await.map_err(|error| format!("{reachable}: {error}"))?;
+    found.next().ok_or_else(|| format!("{reachable} has no address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn a_wildcard_is_the_host_of_the_api() {
+        for (named, host, address) in [
+            ("10.1.2.3:8081", "example.org", "10.1.2.3:8081"),
+            ("0.0.0.0:8081", "10.9.9.9", "10.9.9.9:8081"),
+            ("[::]:8081", "[::1]", "[::1]:8081"),
+        ] {
+            let found = tcp_address(&json!({"tcp_address": named}), host).await;
+            assert_eq!(found, Ok(address.parse().unwrap()));
+        }
+        assert!(tcp_address(&json!({}), "localhost").await.is_err());
+        assert!(tcp_address(&json!({"tcp_address": "no address"}), "localhost").await.is_err());
+    }
+}

@@ -1,0 +1,268 @@
+//! What the client knows: chats, people, what is open and how far it has come. A plain struct without I/O.
+//!
+//! Invariants: events of a chat are taken in the order of their seq, each once; whatever leaves a gap is not taken but
+//! noted, and the chat is in `behind` until a page has closed it. So a message is neither lost nor shown twice, however
+//! often the connection breaks.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::line::Line;
+use super::text;
+use crate::domain::chat::ChatKind;
+use crate::domain::ids::{ChatId, Seq, UserId};
+use crate::domain::message::Message;
+use crate::protocol::view::EventData;
+
+/// Of a chat that is not open, a page of missed messages longer than this becomes one line.
+const NOTICES_MAX: usize = 5;
+
+#[derive(Debug)]
+pub(super) struct Chat {
+    pub(super) kind: ChatKind,
+    pub(super) name: Option<String>,
+    pub(super) peer: Option<String>,
+    pub(super) archived: bool,
+    pub(super) unread: i64,
+    /// The unread messages up to here are in `unread` already: the server counted them.
+    pub(super) counted_seq: Seq,
+    /// How far the server knows that we have read.
+    pub(super) read_seq: Seq,
+    /// Every event up to here was taken.
+    pub(super) last_seq: Seq,
+    /// The newest event that is known to exist.
+    pub(super) head: Seq,
+    /// The newest message on the screen: history may run ahead of the events.
+    pub(super) shown_seq: Seq,
+    /// The oldest message on the screen, if there are older ones.
+    pub(super) older_than: Option<Seq>,
+}
+
+#[derive(Debug)]
+pub(super) struct Model {
+    pub(super) me: UserId,
+    pub(super) chats: BTreeMap<ChatId, Chat>,
+    pub(super) open: Option<ChatId>,
+    /// Chats with a gap.
+    pub(super) behind: BTreeSet<ChatId>,
+    /// The numbers that people see, from 1.
+    pub(super) numbers: Vec<ChatId>,
+    /// User names; `None`: nobody could say.
+    pub(super) names: HashMap<UserId, Option<String>>,
+    /// Heads of chats that are not in the list yet.
+    pub(super) unlisted: HashMap<ChatId, Seq>,
+    /// The chats seen in the current round of listing.
+    pub(super) listed: BTreeSet<ChatId>,
+    /// The day of the last message on the screen.
+    pub(super) shown_day: Option<i64>,
+}
+
+impl Model {
+    pub(super) fn new(me: UserId, username: String) -> Self {
+        Self {
+            me,
+            chats: BTreeMap::new(),
+            open: None,
+            behind: BTreeSet::new(),
+            numbers: Vec::new(),
+            names: HashMap::from([(me, Some(username))]),
+            unlisted: HashMap::new(),
+            listed: BTreeSet::new(),
+            shown_day: None,
+        }
+    }
+
+    /// Takes an event that was pushed.
+    pub(super) fn apply(&mut self, event: &EventData) -> Vec<Line> {
+        let Some(chat) = self.chats.get_mut(&event.chat_id) else { return self.apply_unlisted(event) };
+        if event.seq <= chat.last_seq {
+            return Vec::new();
+        }
+        chat.head = chat.head.max(event.seq);
+        if event.seq > chat.last_seq + 1 {
+            self.behind.insert(event.chat_id);
+            return Vec::new();
+        }
+        self.take(event)
+    }
+
+    /// Takes a page of events that was asked for because of a gap.
+    pub(super) fn apply_page(
+        &mut self,
+        id: ChatId,
+        events: &[EventData],
+        has_more: bool,
+        as_of: Seq,
+    ) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for event in events.iter().filter(|event| event.chat_id == id) {
+            match self.chats.get(&id) {
+                Some(chat) if event.seq > chat.last_seq => lines.extend(self.take(event)),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        if let Some(chat) = self.chats.get_mut(&id) {
+            chat.head = chat.head.max(as_of);
+            if !has_more || events.is_empty() {
+                chat.last_seq = chat.last_seq.max(as_of);
+            }
+            if chat.last_seq >= chat.head {
+                self.behind.remove(&id);
+            }
+        }
+        self.summarise(id, lines)
+    }
+
+    /// The chat cannot be read any more: whatever was missed there is not ours to see.
+    pub(super) fn give_up(&mut self, id: ChatId) {
+        self.behind.remove(&id);
+        if let Some(chat) = self.chats.get_mut(&id) {
+            chat.last_seq = chat.head;
+        }
+    }
+
+    fn summarise(&self, id: ChatId, lines: Vec<Line>) -> Vec<Line> {
+        let count = lines.iter().filter(|line| matches!(line, Line::Notice { .. })).count();
+        if count <= NOTICES_MAX {
+            return lines;
+        }
+        let is_notice = |line: &Line| matches!(line, Line::Notice { .. });
+        let mut kept: Vec<_> = lines.into_iter().filter(|line| !is_notice(line)).collect();
+        kept.push(Line::Change { chat: Some(self.title(id)), text: format!("{count} new messages") });
+        kept
+    }
+
+    /// An event of a chat that is not known: one's own way in, or a chat whose summary is still to come.
+    fn apply_unlisted(&mut self, event: &EventData) -> Vec<Line> {
+        let Some(summary) =
+            event.chat.as_ref().filter(|_| event.kind == "join" && event.user_id == Some(self.me))
+        else {
+            let head = self.unlisted.entry(event.chat_id).or_insert(event.seq);
+            *head = event.seq.max(*head);
+            return Vec::new();
+        };
+        self.learn(summary);
+        let Some(chat) = self.chats.get_mut(&summary.id) else { return Vec::new() };
+        chat.last_seq = event.seq;
+        chat.head = chat.head.max(event.seq);
+        if chat.head > chat.last_seq {
+            self.behind.insert(summary.id);
+        }
+        let actor = event.actor_id.filter(|actor| *actor != self.me);
+        let text = actor.map_or("you joined".to_owned(), |actor| format!("{} added you", self.name(actor)));
+        vec![Line::Change { chat: Some(self.title(summary.id)), text }]
+    }
+
+    /// The next event of a known chat.
+    fn take(&mut self, event: &EventData) -> Vec<Line> {
+        let (id, is_open) = (event.chat_id, self.open == Some(event.chat_id));
+        let Some(chat) = self.chats.get_mut(&id) else { return Vec::new() };
+        chat.last_seq = event.seq;
+        chat.head = chat.head.max(event.seq);
+        if chat.last_seq == chat.head {
+            self.behind.remove(&id);
+        }
+        if let Some(message) = &event.message {
+            if is_open {
+                if event.seq <= chat.shown_seq {
+                    return Vec::new();
+                }
+                chat.shown_seq = event.seq;
+                return self.message_lines(message);
+            }
+            if message.sender_id != self.me && event.seq > chat.counted_seq {
+                chat.unread += 1;
+            }
+            let (chat, sender) = (self.title(id), self.name(message.sender_id));
+            return vec![Line::Notice { chat, sender, content: message.content.clone() }];
+        }
+        match event.kind.as_str() {
+            "rename" => chat.name.clone_from(&event.name),
+            "archive" => chat.archived = event.archived.unwrap_or(false),
+            _ => {}
+        }
+        let Some(text) = self.change(event) else { return Vec::new() };
+        let chat = (!is_open).then(|| self.title(id));
+        if event.kind == "leave" && event.user_id == Some(self.me) {
+            self.forget(id);
+        }
+        vec![Line::Change { chat, text }]
+    }
+
+    /// What happened, as a sentence. Kinds that this client does not know are passed over.
+    fn change(&self, event: &EventData) -> Option<String> {
+        let actor = event.actor_id.map_or_else(|| "somebody".to_owned(), |actor| self.name(actor));
+        let by_oneself = event.user_id == event.actor_id;
+        let person = event.user_id.map_or_else(|| "somebody".to_owned(), |user| self.name(user));
+        Some(match event.kind.as_str() {
+            "join" if by_oneself => format!("{person} joined"),
+            "join" => format!("{actor} added {person}"),
+            "leave" if by_oneself => format!("{person} left"),
+            "leave" => format!("{actor} removed {person}"),
+            "role" => {
+                format!("{actor} made {person} {}", event.role.map_or("something else", |role| role.as_str()))
+            }
+            "rename" => {
+                format!("{actor} renamed the chat to \"{}\"", event.name.as_deref().unwrap_or_default())
+            }
+            "archive" if event.archived == Some(false) => format!("{actor} reopened the chat"),
+            "archive" => format!("{actor} archived the chat"),
+            _ => return None,
+        })
+    }
+
+    /// The lines of a message of the open chat, with the date when it changes.
+    fn message_lines(&mut self, message: &Message) -> Vec<Line> {
+        let day = text::day(message.created_at);
+        let mut lines = Vec::new();
+        if self.shown_day.replace(day) != Some(day) {
+            lines.push(Line::Day(message.created_at));
+        }
+        let sender = self.name(message.sender_id);
+        lines.push(Line::Message { at: message.created_at, sender, content: message.content.clone() });
+        lines
+    }
+
+    /// The newest messages of a chat, which is open from now on.
+    pub(super) fn opened(&mut self, id: ChatId, messages: &[Message], has_more: bool) -> Vec<Line> {
+        self.open = Some(id);
+        self.shown_day = None;
+        let mut lines = vec![Line::Info(format!("--- {} ---", self.title(id)))];
+        lines.extend(messages.iter().flat_map(|message| self.message_lines(message)));
+        if let Some(chat) = self.chats.get_mut(&id) {
+            chat.unread = 0;
+            chat.older_than = messages.first().filter(|_| has_more).map(|message| message.seq);
+            if let Some(last) = messages.last() {
+                chat.shown_seq = chat.shown_seq.max(last.seq);
+                chat.counted_seq = chat.counted_seq.max(last.seq);
+            }
+        }
+        lines
+    }
+
+    /// Older messages of the open chat.
+    pub(super) fn older(&mut self, messages: &[Message], has_more: bool) -> Vec<Line> {
+        let day = self.shown_day.take();
+        let mut lines = vec![Line::Info("--- older messages ---".to_owned())];
+        lines.extend(messages.iter().flat_map(|message| self.message_lines(message)));
+        lines.push(Line::Info("--- end of the older messages ---".to_owned()));
+        self.shown_day = day;
+        if let Some(chat) = self.open.and_then(|id| self.chats.get_mut(&id)) {
+            chat.older_than = messages.first().filter(|_| has_more).map(|message| message.seq);
+        }
+        lines
+    }
+
+    /// How far the open chat has been read, if the server does not know it yet.
+    pub(super) fn read_mark(&self) -> Option<(ChatId, Seq)> {
+        let (id, chat) = self.open.and_then(|id| self.chats.get_key_value(&id))?;
+        let seq = chat.last_seq.max(chat.shown_seq);
+        (seq > chat.read_seq).then_some((*id, seq))
+    }
+
+    pub(super) fn marked_read(&mut self, id: ChatId, seq: Seq) {
+        if let Some(chat) = self.chats.get_mut(&id) {
+            chat.read_seq = chat.read_seq.max(seq);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What was said and is not acknowledged yet.
+//!
+//! Invariants: messages leave in the order in which they were typed, one at a time, so that a retry cannot overtake
+//! another message. A message keeps its `client_id` until the server has said yes or no: whatever is sent again after a
+//! lost connection is the same message to the server.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::domain::ids::ChatId;
+use crate::domain::message::ClientId;
+
+/// How often a message is tried when the server answers that it cannot take it now.
+const ATTEMPTS_MAX: u32 = 10;
+/// How long such a message waits when the server does not say.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A server may ask for this much patience, not more.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unsent {
+    pub(super) chat: ChatId,
+    pub(super) client_id: ClientId,
+    pub(super) content: String,
+    attempts: u32,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    queue: VecDeque<Unsent>,
+    /// The first of the queue is on its way.
+    in_flight: bool,
+    paused_until: Option<Instant>,
+}
+
+/// What becomes of a message that the server refused.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It is sent again later.
+    Later,
+    /// It is not sent any more.
+    GivenUp(Unsent),
+}
+
+impl Outgoing {
+    pub(super) fn push(&mut self, chat: ChatId, content: String) {
+        self.queue.push_back(Unsent { chat, client_id: ClientId::fresh(), content, attempts: 0 });
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// When the next message may go, if one must wait.
+    pub(super) fn paused_until(&self) -> Option<Instant> {
+        self.paused_until
+    }
+
+    /// The message to send now. It counts as on its way.
+    pub(super) fn next(&mut self, now: Instant) -> Option<Unsent> {
+        if self.in_flight || self.paused_until.is_some_and(|until| until > now) {
+            return None;
+        }
+        self.paused_until = None;
+        let first = self.queue.front_mut()?;
+        first.attempts += 1;
+        self.in_flight = true;
+        Some(first.clone())
+    }
+
+    /// The message on its way is committed. Answers the chat that it is in.
+    pub(super) fn acknowledged(&mut self) -> Option<ChatId> {
+        let sent = std::mem::take(&mut self.in_flight).then(|| self.queue.pop_front());
+        sent.flatten().map(|sent| sent.chat)
+    }
+
+    /// The message on its way was refused.
+    pub(super) fn refused(
+        &mut self,
+        code: &str,
+        retry_after_ms: Option<u64>,
+        now: Instant,
+    ) -> Option<Refused> {
+        if !std::mem::take(&mut self.in_flight) {
+            return None;
+        }
+        // `internal` leaves open whether it was committed: only the same `client_id` again can tell.
+        let for_now = matches!(code, "rate_limited" | "overloaded" | "internal" | "read_only");
+        if for_now && self.queue.front().is_some_and(|first| first.attempts < ATTEMPTS_MAX) {
+            let pause = retry_after_ms.map_or(PAUSE, Duration::from_millis);
+            self.paused_until = Some(now + pause.min(PAUSE_MAX));
+            return Some(Refused::Later);
+        }
+        self.queue.pop_front().map(Refused::GivenUp)
+    }
+
+    /// Whether the message on its way arrived is unknown: it will be sent again.
+    pub(super) fn connection_lost(&mut self) {
+        self.in_flight = false;
+        self.paused_until = None;
+    }
+
+    /// Forgets everything and answers how much it was.
+    pub(super) fn abandon(&mut self) -> usize {
+        let count = self.queue.len();
+        *self = Self::default();
+        count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn two() -> (Outgoing, Instant) {
+        let mut outgoing = Outgoing::default();
+        outgoing.push(ChatId(1), "one".into());
+        outgoing.push(ChatId(1), "two".into());
+        (outgoing, Instant::now())
+    }
+
+    #[test]
+    fn a_message_keeps_its_client_id_over_a_lost_connection() {
+        let (mut outgoing, now) = two();
+        let first = outgoing.next(now).unwrap();
+        assert_eq!(outgoing.next(now), None, "one at a time");
+        outgoing.connection_lost();
+        let again = outgoing.next(now).unwrap();
+        assert_eq!((again.client_id, again.content.as_str()), (first.client_id, "one"));
+        assert_eq!(outgoing.acknowledged(), Some(ChatId(1)));
+        assert_eq!(outgoing.next(now).unwrap().content, "two");
+        outgoing.acknowledged();
+        assert!(outgoing.is_empty());
+    }
+
+    #[test]
+    fn a_busy_server_is_asked_again_later_in_order() {
+        let (mut outgoing, now) = two();
+        let first = outgoing.next(now).unwrap();
+        assert_eq!(outgoing.refused("rate_limited", Some(200), now), Some(Refused::Later));
+        assert_eq!(outgoing.next(now), None);
+        let later = outgoing.paused_until().unwrap();
+        assert_eq!(later, now + Duration::from_millis(200));
+        assert_eq!(outgoing.next(later).unwrap().client_id, first.client_id);
+    }
+
+    #[test]
+    fn a_no_is_final_and_patience_ends() {
+        let (mut outgoing, now) = two();
+        outgoing.next(now);
+        assert!(
+            matches!(outgoing.refused("forbidden", None, now), Some(Refused::GivenUp(one)) if one.content == "one")
+        );
+        let mut at = now;
+        for _ in 1..ATTEMPTS_MAX {
+            outgoing.next(at).unwrap();
+            assert_eq!(outgoing.refused("overloaded", Some(u64::MAX), at), Some(Refused::Later));
+            at = outgoing.paused_until().unwrap();
+        }
+        outgoing.next(at).unwrap();
+        assert!(matches!(outgoing.refused("overloaded", None, at), Some(Refused::GivenUp(_))));
+        assert!(outgoing.is_empty());
+        assert_eq!(outgoing.refused("forbidden", None, at), None, "an answer that nobody waits for");
+    }
+}

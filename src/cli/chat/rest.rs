@@ -1,0 +1,103 @@
+//! The REST side: who one is, and requests in that name.
+//!
+//! An access token lives for minutes, a chat for hours: a request that is refused for its token is tried once more with
+//! a fresh one. Nothing here runs at the same time as something else, because a refresh token may be used once only.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::client::{Account, HttpClient, HttpError};
+
+/// Somebody waits at a terminal: longer than this is a failure.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The server's word for a request without valid credentials.
+const UNAUTHENTICATED: u16 = 401;
+
+#[derive(Debug)]
+pub(super) enum RestError {
+    /// Neither the token nor the refresh token is good any more.
+    LoginNeeded,
+    /// Any other failure, as a sentence; and the status, if there was an answer.
+    Failed { status: Option<u16>, reason: String },
+}
+
+impl From<HttpError> for RestError {
+    fn from(error: HttpError) -> Self {
+        let (status, reason) = match error {
+            HttpError::Refused { status, code, detail } if detail.is_empty() => {
+                (Some(status), format!("{status} {code}"))
+            }
+            HttpError::Refused { status, detail, .. } => (Some(status), detail),
+            HttpError::Unreachable(error) if error.is_timeout() => {
+                (None, "the server does not answer".to_owned())
+            }
+            HttpError::Unreachable(_) => (None, "the server cannot be reached".to_owned()),
+            HttpError::Shape(_) => (None, error.to_string()),
+        };
+        Self::Failed { status, reason }
+    }
+}
+
+/// One user at one server.
+#[derive(Debug)]
+pub(super) struct Rest {
+    http: HttpClient,
+    refresh_token: String,
+}
+
+impl Rest {
+    pub(super) fn new(http: &HttpClient, account: Account) -> Self {
+        Self { http: http.with_token(account.token), refresh_token: account.refresh_token }
+    }
+
+    pub(super) fn token(&self) -> &str {
+        self.http.token().unwrap_or_default()
+    }
+
+    /// What the server says of itself.
+    pub(super) async fn server(&self) -> Result<Value, RestError> {
+        in_time(self.http.server()).await
+    }
+
+    /// Asks, and once more with a fresh token if need be.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<T, RestError> {
+        let mut answer = in_time(self.http.send(method.clone(), path, body, &[])).await?;
+        if answer.status == UNAUTHENTICATED {
+            self.refresh().await?;
+            answer = in_time(self.http.send(method, path, body, &[])).await?;
+        }
+        if answer.status == UNAUTHENTICATED {
+            return Err(RestError::LoginNeeded);
+        }
+        let body = answer.success()?;
+        serde_json::from_value(body).map_err(|error| HttpError::Shape(error.to_string()).into())
+    }
+
+    /// Exchanges the tokens for fresh ones.
+    pub(super) async fn refresh(&mut self) -> Result<(), RestError> {
+        match in_time(self.http.refresh(&self.refresh_token)).await {
+            Ok(account) => {
+                *self = Self::new(&self.http, account);
+                Ok(())
+            }
+            Err(RestError::Failed { status: Some(UNAUTHENTICATED), .. }) => Err(RestError::LoginNeeded),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+async fn in_time<T>(answer: impl Future<Output = Result<T, HttpError>>) -> Result<T, RestError> {
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(answer) => answer.map_err(RestError::from),
+        Err(_) => Err(RestError::Failed { status: None, reason: "the server does not answer".to_owned() }),
+    }
+}

@@ -1,0 +1,207 @@
+//! The terminal: lines in, lines out.
+//!
+//! At a terminal rustyline edits the line being typed, and prints what comes in above it. Elsewhere (a script, a test, a
+//! dumb terminal) lines are read and written plainly.
+//!
+//! Invariant: the reading thread reads only when it was told to ([`Input::allow`]). So whatever a command answers stands
+//! above the next prompt, a script cannot run ahead of the server, and the terminal is in its ordinary mode when
+//! the program ends after a command.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use rustyline::{DefaultEditor, ExternalPrinter};
+use tokio::sync::mpsc;
+
+use super::line::{Line, render};
+use crate::domain::message::CONTENT_BYTES_MAX;
+
+const PROMPT: &str = "> ";
+/// The end of bracketed paste, which rustyline begins with each line.
+const PASTE_OFF: &str = "\u{1b}[?2004l";
+/// A line longer than any message is cut here: a file without line feeds must not fill the memory.
+const LINE_BYTES_MAX: u64 = 4 * CONTENT_BYTES_MAX as u64;
+
+/// How long the last lines may take to get to the terminal.
+const FINISH: Duration = Duration::from_secs(1);
+
+/// Where lines go.
+pub(super) struct Screen {
+    printer: Option<Printer>,
+    interactive: bool,
+    colours: bool,
+}
+
+/// A thread that prints above the line being typed. Rustyline's printer waits for the line's reader, which may wait for
+/// us: so nobody else must wait for the printer.
+struct Printer {
+    texts: Sender<String>,
+    /// Disconnected when everything was printed.
+    finished: Receiver<()>,
+}
+
+/// Where lines come from.
+pub(super) struct Input {
+    lines: mpsc::Receiver<Option<String>>,
+    permits: Sender<()>,
+    reading: bool,
+    /// The terminal's modes, as `stty` wrote them.
+    modes: Option<String>,
+}
+
+impl Screen {
+    pub(super) fn show(&mut self, lines: &[Line]) -> io::Result<()> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        if !self.interactive {
+            return lines.iter().try_for_each(|line| self.write(line));
+        }
+        let text: String = lines.iter().map(|line| render(line, self.colours) + "\n").collect();
+        match &self.printer {
+            // The printer is gone when the terminal is.
+            Some(printer) => printer.texts.send(text).map_err(|_| io::ErrorKind::BrokenPipe.into()),
+            None => io::stdout().write_all(text.as_bytes()),
+        }
+    }
+
+    /// In a script, what failed goes where failures go.
+    fn write(&self, line: &Line) -> io::Result<()> {
+        let text = render(line, self.colours) + "\n";
+        if matches!(line, Line::Problem(_)) {
+            return io::stderr().write_all(text.as_bytes());
+        }
+        let mut stdout = io::stdout();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()
+    }
+
+    /// Waits until what was shown is on the screen.
+    pub(super) fn finish(&mut self) {
+        if let Some(Printer { texts, finished }) = self.printer.take() {
+            drop(texts);
+            // Nothing is ever sent: it ends when the thread has, or when patience has.
+            let _ = finished.recv_timeout(FINISH);
+        }
+    }
+
+    /// Whether a person sits there.
+    pub(super) fn is_interactive(&self) -> bool {
+        self.interactive
+    }
+}
+
+impl Input {
+    /// Lets the next line be read, if it is not being read already.
+    pub(super) fn allow(&mut self) {
+        if !self.reading {
+            // The thread is gone only when it has said so with its last word.
+            self.reading = self.permits.send(()).is_ok();
+        }
+    }
+
+    /// The next line, or `None` at the end. May be dropped while it waits.
+    pub(super) async fn next(&mut self) -> Option<String> {
+        let line = self.lines.recv().await.flatten();
+        self.reading = false;
+        line
+    }
+
+    /// Gives the terminal back as it was. A thread that still reads a line holds it in raw mode, and nothing can
+    /// interrupt it.
+    pub(super) fn leave(&self) {
+        if let Some(modes) = self.modes.as_ref().filter(|_| self.reading) {
+            let restored = Command::new("stty").arg(modes).status();
+            let ended = io::stdout().write_all(PASTE_OFF.as_bytes()).and_then(|()| writeln!(io::stdout()));
+            // Nobody is left to be told.
+            drop((restored, ended));
+        }
+    }
+}
+
+/// Takes the terminal, or the plain streams. Nothing is read yet.
+pub(super) fn open() -> (Screen, Input) {
+    let interactive = io::stdin().is_terminal();
+    let colours =
+        io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let editor = (interactive && io::stdout().is_terminal()).then(|| DefaultEditor::new().ok()).flatten();
+    let edited = editor.and_then(|mut editor| {
+        let printer = editor.create_external_printer().ok()?;
+        Some((editor, print_with(printer)))
+    });
+    let (line, lines) = mpsc::channel(1);
+    let (permits, permit) = channel();
+    let (printer, modes) = match edited {
+        Some((mut editor, printer)) => {
+            let modes = terminal_modes();
+            std::thread::spawn(move || feed(&line, &permit, || edit(&mut editor)));
+            (Some(printer), modes)
+        }
+        None => {
+            std::thread::spawn(move || feed(&line, &permit, read));
+            (None, None)
+        }
+    };
+    (Screen { printer, interactive, colours }, Input { lines, permits, reading: false, modes })
+}
+
+fn print_with(mut printer: impl ExternalPrinter + Send + 'static) -> Printer {
+    let ((texts, printed), (alive, finished)) = (channel(), channel());
+    std::thread::spawn(move || {
+        let _alive: Sender<()> = alive;
+        while let Ok(text) = printed.recv() {
+            if printer.print(text).is_err() {
+                return;
+            }
+        }
+    });
+    Printer { texts, finished }
+}
+
+/// The reading thread: a line for each permit.
+fn feed(
+    line: &mpsc::Sender<Option<String>>,
+    permits: &Receiver<()>,
+    mut next: impl FnMut() -> Option<String>,
+) {
+    while permits.recv().is_ok() {
+        let typed = next();
+        let ended = typed.is_none();
+        if line.blocking_send(typed).is_err() || ended {
+            return;
+        }
+    }
+}
+
+/// A line from the editor; Ctrl-C and Ctrl-D end.
+fn edit(editor: &mut DefaultEditor) -> Option<String> {
+    let line = editor.readline(PROMPT).ok()?;
+    // A history without this line is no reason to stop.
+    drop(editor.add_history_entry(&line));
+    Some(line)
+}
+
+/// A line from a plain stream; the rest of one that is too long is read and dropped.
+fn read() -> Option<String> {
+    let mut stdin = io::stdin().lock();
+    let mut line = Vec::new();
+    let count = io::Read::take(&mut stdin, LINE_BYTES_MAX).read_until(b'\n', &mut line).ok()?;
+    if count == 0 {
+        return None;
+    }
+    if line.last() != Some(&b'\n') && count as u64 == LINE_BYTES_MAX {
+        stdin.skip_until(b'\n').ok()?;
+    }
+    Some(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned())
+}
+
+/// The modes in the words of POSIX `stty -g`: the safe way to them that needs no further dependency.
+fn terminal_modes() -> Option<String> {
+    let output =
+        Command::new("stty").arg("-g").stdin(Stdio::inherit()).stderr(Stdio::null()).output().ok()?;
+    let modes = String::from_utf8(output.stdout).ok()?;
+    let modes = modes.trim();
+    (output.status.success() && !modes.is_empty()).then(|| modes.to_owned())
+}

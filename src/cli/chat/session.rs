@@ -1,0 +1,273 @@
+//! The conversation with the server: what was typed goes out, what happens comes in.
+//!
+//! One task owns everything, so nothing is shared: it waits for a line, for the connection or for a deadline, deals with
+//! that one thing, and then sends whatever may be sent ([`Session::pump`]).
+
+use std::collections::HashMap;
+use std::io;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::line::Line;
+use super::link::{Happening, Link, Wire, reopen};
+use super::model::Model;
+use super::outgoing::Outgoing;
+use super::rest::Rest;
+use super::screen::{Input, Screen};
+use crate::domain::ids::{ChatId, Seq};
+use crate::protocol::answer::ReceivedPacket;
+use crate::protocol::packet::MessagePacket;
+
+/// The read cursor follows at most so often.
+pub(super) const READ_EVERY: Duration = Duration::from_secs(1);
+/// How long somebody who leaves waits for what they said last.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
+/// Pages of missed events asked for at once.
+const PAGES_IN_FLIGHT: usize = 4;
+/// A script waits when so many of its lines are not acknowledged.
+const UNSENT_MAX: usize = 64;
+
+/// Why the session ends early.
+#[derive(Debug)]
+pub(super) enum Stop {
+    LoginNeeded,
+    Screen(io::Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Screen(error)
+    }
+}
+
+/// What an answer with a request id belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    Message,
+    Chats,
+    Events(ChatId),
+    Heartbeat,
+}
+
+pub(super) struct Session {
+    pub(super) screen: Screen,
+    pub(super) input: Input,
+    pub(super) model: Model,
+    pub(super) link: Link,
+    pub(super) outgoing: Outgoing,
+    pub(super) asked: HashMap<u64, Asked>,
+    /// Whether new chats in the list are worth a line: not in the first list.
+    pub(super) announce: bool,
+    /// No pages before this.
+    pub(super) pages_from: Option<Instant>,
+    /// When the read cursor is to be moved.
+    pub(super) read_at: Option<Instant>,
+    /// The end was asked for; a person does not wait longer than until the instant.
+    pub(super) ending: Option<Option<Instant>>,
+    /// The last message that the server has acknowledged.
+    pub(super) acknowledged: Option<(ChatId, Seq)>,
+    /// Commands and messages that failed for good.
+    pub(super) failures: usize,
+    /// Names the server's history.
+    pub(super) epoch: Option<i64>,
+    host: String,
+    pause: Duration,
+}
+
+impl Session {
+    pub(super) fn new(
+        (screen, input): (Screen, Input),
+        model: Model,
+        (wire, rest): (Box<Wire>, Rest),
+        host: String,
+    ) -> Self {
+        Self {
+            screen,
+            input,
+            model,
+            link: Link::Online { wire, rest },
+            outgoing: Outgoing::default(),
+            asked: HashMap::new(),
+            announce: false,
+            pages_from: None,
+            read_at: None,
+            ending: None,
+            acknowledged: None,
+            failures: 0,
+            epoch: None,
+            host,
+            pause: Duration::ZERO,
+        }
+    }
+
+    /// Runs to the end, and answers whether it was a good one: for a script, that all that was asked for was done.
+    pub(super) async fn run(&mut self, welcome: &ReceivedPacket) -> Result<bool, Stop> {
+        let mut ended = self.converse(welcome).await;
+        if ended.is_ok() {
+            self.say_goodbye().await;
+        }
+        let lost = self.outgoing.len();
+        if lost > 0 {
+            let told = self.show(&[Line::Problem(format!("{lost} of your messages were not sent"))]);
+            ended = ended.and(told);
+        }
+        self.screen.finish();
+        self.input.leave();
+        ended?;
+        Ok(lost == 0 && (self.screen.is_interactive() || self.failures == 0))
+    }
+
+    async fn converse(&mut self, welcome: &ReceivedPacket) -> Result<(), Stop> {
+        self.welcomed(welcome).await?;
+        loop {
+            self.pump().await?;
+            if self.is_over() {
+                return Ok(());
+            }
+            if self.ending.is_none() && (self.screen.is_interactive() || self.outgoing.len() < UNSENT_MAX) {
+                self.input.allow();
+            }
+            let due = self.next_due();
+            tokio::select! {
+                line = self.input.next(), if self.ending.is_none() => match line {
+                    Some(line) => self.typed(&line).await?,
+                    None => self.end(),
+                },
+                happening = self.link.next() => self.happened(happening).await?,
+                () = sleep_until(due), if due.is_some() => {}
+            }
+        }
+    }
+
+    pub(super) fn end(&mut self) {
+        let patience = self.screen.is_interactive().then(|| Instant::now() + LEAVE_PATIENCE);
+        self.ending = Some(patience);
+    }
+
+    fn is_over(&self) -> bool {
+        let Some(patience) = self.ending else { return false };
+        (self.outgoing.is_empty() && self.is_echoed())
+            || patience.is_some_and(|until| until <= Instant::now())
+    }
+
+    /// Whether what we said is on the screen: the acknowledgement may be faster than the event.
+    fn is_echoed(&self) -> bool {
+        let Some((chat, seq)) = self.acknowledged else { return true };
+        let chat = self.model.chats.get(&chat);
+        matches!(self.link, Link::Offline(_)) || chat.is_none_or(|chat| chat.last_seq >= seq)
+    }
+
+    /// The next instant at which there is something to do of itself.
+    fn next_due(&self) -> Option<Instant> {
+        let deadlines = [self.outgoing.paused_until(), self.pages_from, self.read_at, self.ending.flatten()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    async fn happened(&mut self, happening: Happening) -> Result<(), Stop> {
+        match happening {
+            Happening::Incoming(incoming) => self.incoming(incoming).await,
+            Happening::Heartbeat => self.request(packet_of("Ping"), Asked::Heartbeat).await,
+            Happening::Lost(reason) => self.lost(&reason),
+            Happening::Reopened(None) => Err(Stop::LoginNeeded),
+            Happening::Reopened(Some((wire, rest, welcome))) => {
+                self.link = Link::Online { wire, rest };
+                self.show(&[Line::Info("connected again".to_owned())])?;
+                self.welcomed(&welcome).await
+            }
+        }
+    }
+
+    /// The connection is of no use any more: says so once, and has it opened again.
+    pub(super) fn lost(&mut self, reason: &str) -> Result<(), Stop> {
+        let offline = Link::Offline(Box::pin(std::future::pending()));
+        let Link::Online { wire, rest } = std::mem::replace(&mut self.link, offline) else { return Ok(()) };
+        self.pause = wire.pause_after(self.pause);
+        self.link = Link::Offline(Box::pin(reopen(rest, self.host.clone(), self.pause)));
+        self.outgoing.connection_lost();
+        self.asked.clear();
+        self.pages_from = None;
+        self.show(&[Line::Problem(format!("not connected: {reason}; trying again…"))])
+    }
+
+    /// Sends what may be sent now.
+    async fn pump(&mut self) -> Result<(), Stop> {
+        let now = Instant::now();
+        while let Link::Online { .. } = self.link
+            && let Some(unsent) = self.outgoing.next(now)
+        {
+            let packet = crate::client::saying(unsent.chat, unsent.client_id, &unsent.content);
+            self.request(packet, Asked::Message).await?;
+        }
+        if self.pages_from.is_none_or(|from| from <= now) {
+            self.pages_from = None;
+            self.catch_up().await?;
+        }
+        if self.model.read_mark().is_none() {
+            self.read_at = None;
+        } else if self.read_at.is_none() {
+            self.read_at = Some(now + READ_EVERY);
+        } else if self.read_at.is_some_and(|at| at <= now) {
+            self.mark_read().await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for the events that are missing.
+    async fn catch_up(&mut self) -> Result<(), Stop> {
+        let running = self.asked.values().filter(|asked| matches!(asked, Asked::Events(_))).count();
+        let wanted = self
+            .model
+            .behind
+            .iter()
+            .filter(|id| !self.asked.values().any(|asked| *asked == Asked::Events(**id)));
+        let wanted: Vec<_> = wanted.take(PAGES_IN_FLIGHT.saturating_sub(running)).copied().collect();
+        for id in wanted {
+            let after = self.model.chats.get(&id).map_or(0, |chat| chat.last_seq);
+            let after_seq = Some(u64::try_from(after).unwrap_or(0));
+            self.request(
+                MessagePacket { chat_id: Some(id), after_seq, ..packet_of("GetEvents") },
+                Asked::Events(id),
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a packet whose answer is awaited, if there is a connection.
+    pub(super) async fn request(&mut self, packet: MessagePacket, asked: Asked) -> Result<(), Stop> {
+        let Link::Online { wire, .. } = &mut self.link else { return Ok(()) };
+        match wire.send(packet).await {
+            Ok(request) => {
+                self.asked.insert(request, asked);
+                Ok(())
+            }
+            Err(reason) => self.lost(&reason),
+        }
+    }
+
+    /// What can still be said politely; whether it arrives does not matter.
+    async fn say_goodbye(&mut self) {
+        if self.model.read_mark().is_some() {
+            drop(self.mark_read().await);
+        }
+        if let Link::Online { wire, .. } = &mut self.link {
+            drop(wire.send(packet_of("Bye")).await);
+        }
+    }
+
+    pub(super) fn show(&mut self, lines: &[Line]) -> Result<(), Stop> {
+        Ok(self.screen.show(lines)?)
+    }
+}
+
+pub(super) fn packet_of(packet_type: &str) -> MessagePacket {
+    MessagePacket { packet_type: packet_type.to_owned(), ..MessagePacket::default() }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
