@@ -9,22 +9,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::super::admission::{Seat, StrangerSeat};
 use super::state::{Incoming, Member, PageLimits, Step, Stranger, nack};
-use crate::actors::cache::{Hello, QueryError, Range};
+use crate::actors::cache::{Hello, QueryError};
 use crate::actors::hub::Outbox;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::Appended;
 use crate::core::actor::{ActorStats, Ctx, Letter, Metered, Overloaded, Permit, Reply, Who};
-use crate::domain::event::Change;
 use crate::domain::ids::{ChatId, SessionId};
 use crate::domain::message::NewMessage;
 use crate::domain::user::Credential;
 use crate::protocol::answer::{AckPacket, GoodbyeCode, ServerPacket};
-use crate::protocol::view::EventView;
-use crate::services::messages::fit;
 use crate::services::{ServiceError, Services};
-
-/// Room in a server frame for what is not events.
-const FRAME_OVERHEAD_BYTES: usize = 4096;
 
 /// The statistics that all sessions of an application share.
 pub type SessionStats = Arc<ActorStats>;
@@ -40,11 +34,11 @@ pub(in crate::messaging) struct Setup {
 
 /// One connection's actor. See the [module](super).
 pub(super) struct SessionActor {
-    id: SessionId,
-    hub: usize,
+    pub(super) id: SessionId,
+    pub(super) hub: usize,
     conversation: Conversation,
-    outbox: Arc<Outbox>,
-    services: Arc<Services>,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) services: Arc<Services>,
     stranger: Option<StrangerSeat>,
     window: Arc<Semaphore>,
     welcomed: Arc<AtomicBool>,
@@ -53,7 +47,7 @@ pub(super) struct SessionActor {
     /// Whether somebody is waiting for a place on behalf of the first of them.
     waiting: bool,
     /// One bulk answer at a time.
-    bulk: Arc<Semaphore>,
+    pub(super) bulk: Arc<Semaphore>,
 }
 
 enum Conversation {
@@ -290,73 +284,6 @@ impl SessionActor {
             drop(place);
         };
         self.services.submit_message(who, chat, message, permit, Reply::call(answer));
-    }
-
-    fn chats(&self, who: Credential, request_id: Option<u64>, after: ChatId, place: OwnedSemaphorePermit) {
-        let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
-        actix::spawn(async move {
-            let _place = place;
-            let Ok(_turn) = bulk.acquire().await else { return };
-            outbox.room().await;
-            match services.chats(who, after, services.limits.welcome_chats, false).await {
-                Ok((list, has_more)) => {
-                    let chats: Vec<_> = list.into_iter().map(|(summary, _)| summary).collect();
-                    outbox.reply_packet(&ServerPacket::Chats { request_id, chats: &chats, has_more });
-                }
-                Err(error) => outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error))),
-            }
-        });
-    }
-
-    fn page(
-        &self,
-        who: Credential,
-        request_id: Option<u64>,
-        chat_id: ChatId,
-        range: Range,
-        place: OwnedSemaphorePermit,
-    ) {
-        let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
-        actix::spawn(async move {
-            let _place = place;
-            let Ok(_turn) = bulk.acquire().await else { return };
-            outbox.room().await;
-            let (messages_only, newest) = (range.messages_only, range.after.is_none());
-            let page = match services.events(who, chat_id, range).await {
-                Ok(page) => page,
-                Err(error) => return outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error))),
-            };
-            let page =
-                fit(page, newest, services.limits.server_frame_bytes.saturating_sub(FRAME_OVERHEAD_BYTES));
-            let (has_more, as_of) = (page.has_more, page.as_of);
-            if messages_only {
-                let messages = page.events.iter().filter_map(|event| match &event.change {
-                    Change::Message(message) => Some(&**message),
-                    _ => None,
-                });
-                let messages = messages.collect();
-                outbox.reply_packet(&ServerPacket::Messages {
-                    request_id,
-                    chat_id,
-                    messages,
-                    has_more,
-                    as_of,
-                });
-            } else {
-                let events = page.events.iter().map(|event| EventView::listed(event)).collect();
-                outbox.reply_packet(&ServerPacket::Events { request_id, chat_id, events, has_more, as_of });
-            }
-        });
-    }
-
-    fn heartbeat(&self, who: Credential, request_id: Option<u64>, place: OwnedSemaphorePermit) {
-        let (services, outbox, id, hub) = (self.services.clone(), self.outbox.clone(), self.id, self.hub);
-        actix::spawn(async move {
-            let _place = place;
-            if let Err(error) = services.cache.heartbeat(id, hub, who, request_id).await {
-                outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error.into())));
-            }
-        });
     }
 
     /// Ends the session once every packet in flight is answered: what was asked before a `Bye`, or before the peer

@@ -1,0 +1,57 @@
+//! The two HTTP listeners.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App as WebApp, HttpServer, middleware, web};
+
+use super::stop::HTTP_SHARE;
+use crate::api::{self, Operations, ServerInfo};
+use crate::core::limits::Limits;
+use crate::services::Services;
+
+pub(super) fn serve_http(
+    listener: std::net::TcpListener,
+    services: Arc<Services>,
+    info: ServerInfo,
+    limits: &Limits,
+) -> std::io::Result<ServerHandle> {
+    let services = web::Data::from(services);
+    let info = web::Data::new(info);
+    let server = HttpServer::new(move || {
+        WebApp::new()
+            .app_data(services.clone())
+            .app_data(info.clone())
+            .wrap(middleware::from_fn(api::observe::observe))
+            .configure(api::routes)
+    })
+    .workers(Limits::per_core(limits.http_workers))
+    .client_request_timeout(Duration::from_millis(limits.request_head_ms))
+    .h1_allow_half_closed(false)
+    .tcp_nodelay(true)
+    .shutdown_timeout((limits.shutdown_ms * u64::from(HTTP_SHARE) / 100 / 1000).max(1))
+    .disable_signals()
+    .listen(listener)?
+    .run();
+    let handle = server.handle();
+    actix::spawn(server);
+    Ok(handle)
+}
+
+pub(super) fn serve_operations(
+    listener: std::net::TcpListener,
+    operations: Operations,
+) -> std::io::Result<ServerHandle> {
+    let operations = web::Data::new(operations);
+    let server =
+        HttpServer::new(move || WebApp::new().app_data(operations.clone()).configure(api::operations_routes))
+            .workers(1)
+            .disable_signals()
+            .shutdown_timeout(0)
+            .listen(listener)?
+            .run();
+    let handle = server.handle();
+    actix::spawn(server);
+    Ok(handle)
+}

@@ -1,0 +1,128 @@
+//! The stop: a list of steps, each with its share of the time.
+
+use std::time::{Duration, Instant};
+
+use tracing::{error, info, warn};
+
+use super::{RunningApp, blocking};
+use crate::actors::cache::ReadModels;
+use crate::core::database;
+use crate::services::Services;
+use crate::storage::snapshot;
+
+/// What each part of a stop may take at most, in hundredths of `limits.shutdown_ms`.
+pub(super) const HTTP_SHARE: u32 = 30;
+const DRAIN_SHARE: u32 = 30;
+const GOODBYE_SHARE: u32 = 20;
+const VERIFY_SHARE: u32 = 10;
+
+/// One step of a stop.
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub name: &'static str,
+    pub took: Duration,
+    /// It did not finish within its share of the time.
+    pub cut: bool,
+}
+
+/// How a stop went.
+#[derive(Debug)]
+pub struct Stopped {
+    pub steps: Vec<Step>,
+    /// How many things the cache and the database disagreed on; anything but 0 is a defect.
+    pub differences: usize,
+}
+
+impl RunningApp {
+    /// Takes the server down: nothing acknowledged is lost, everybody is told, at most `limits.shutdown_ms`.
+    pub async fn shutdown(self) -> Stopped {
+        let total = Duration::from_millis(self.config.limits.shutdown_ms);
+        let share = |hundredths: u32| total * hundredths / 100;
+        let mut stop = Stopping { steps: Vec::new() };
+
+        self.readiness.set(false);
+        stop.mark("not ready");
+        self.tcp.stop_accepting();
+        self.chores.cancel();
+        stop.mark("stop accepting");
+        // Stops accepting and finishes requests that are under way.
+        stop.step("finish HTTP", share(HTTP_SHARE), self.http.stop(true)).await;
+        stop.step("drain the writer", share(DRAIN_SHARE), self.services.writer.drain()).await;
+        stop.step("say goodbye", share(GOODBYE_SHARE), self.tcp.end_sessions()).await;
+        let differences =
+            stop.step("verify the cache", share(VERIFY_SHARE), verify(&self.services)).await.unwrap_or(0);
+
+        let (threads, checkpointer) = (self.threads, self.checkpointer);
+        drop(self.services);
+        let (path, synchronous) = (self.data_dir.database(), self.config.storage.synchronous);
+        let last = blocking(move || {
+            for thread in &threads {
+                thread.stop();
+            }
+            for thread in threads {
+                if thread.join().is_err() {
+                    warn!("a thread had panicked");
+                }
+            }
+            // The writer is gone, and with it the last waker of the checkpointer.
+            checkpointer.stop();
+            let mut db = database::open_writer(&path, synchronous)?;
+            Ok(database::checkpoint_truncate(&mut db)?)
+        });
+        let ended = last.await;
+        if let Err(error) = ended {
+            warn!(%error, "the last checkpoint failed; the next start will do it");
+        }
+        stop.mark("join and checkpoint");
+        self.ops.stop(false).await;
+        stop.mark("operations");
+        drop(self.data_dir);
+        Stopped { steps: stop.steps, differences }
+    }
+}
+
+struct Stopping {
+    steps: Vec<Step>,
+}
+
+impl Stopping {
+    fn mark(&mut self, name: &'static str) {
+        info!(step = name, "stopping: {name}");
+        self.steps.push(Step { name, took: Duration::ZERO, cut: false });
+    }
+
+    async fn step<T>(
+        &mut self,
+        name: &'static str,
+        within: Duration,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let begun = Instant::now();
+        let done = tokio::time::timeout(within, work).await;
+        let (took, cut) = (begun.elapsed(), done.is_err());
+        if cut {
+            warn!(step = name, ?took, "stopping: {name} was cut");
+        } else {
+            info!(step = name, ?took, "stopping: {name}");
+        }
+        self.steps.push(Step { name, took, cut });
+        done.ok()
+    }
+}
+
+/// Compares the read models with a fresh load; answers how many things differ.
+async fn verify(services: &Services) -> usize {
+    let fresh = services.readers.read(|db| snapshot::load(db, 1, 0)).await;
+    let fresh = match fresh {
+        Ok(snapshot) => ReadModels::load(snapshot, 1, 0),
+        Err(error) => {
+            warn!(%error, "the cache could not be compared with the database");
+            return 0;
+        }
+    };
+    let differences = services.cache.verify(fresh).await.unwrap_or_default();
+    for difference in differences.iter().take(10) {
+        error!(difference, "the cache differs from the database");
+    }
+    differences.len()
+}

@@ -1,0 +1,94 @@
+//! Answers to queries: asked of a service, and put into the session's outbox.
+//!
+//! Each runs as a task of its own and holds its packet's place in the window until the answer is in the outbox. Bulk
+//! answers are made one at a time, and only while the outbox is below half.
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::actor::SessionActor;
+use super::state::nack;
+use crate::actors::cache::Range;
+use crate::domain::event::Change;
+use crate::domain::ids::ChatId;
+use crate::domain::user::Credential;
+use crate::protocol::answer::ServerPacket;
+use crate::protocol::view::EventView;
+use crate::services::messages::fit;
+
+/// Room in a server frame for what is not events.
+const FRAME_OVERHEAD_BYTES: usize = 4096;
+
+impl SessionActor {
+    pub(super) fn chats(
+        &self,
+        who: Credential,
+        request_id: Option<u64>,
+        after: ChatId,
+        place: OwnedSemaphorePermit,
+    ) {
+        let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
+        actix::spawn(async move {
+            let _place = place;
+            let Ok(_turn) = bulk.acquire().await else { return };
+            outbox.room().await;
+            match services.chats(who, after, services.limits.welcome_chats, false).await {
+                Ok((list, has_more)) => {
+                    let chats: Vec<_> = list.into_iter().map(|(summary, _)| summary).collect();
+                    outbox.reply_packet(&ServerPacket::Chats { request_id, chats: &chats, has_more });
+                }
+                Err(error) => outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error))),
+            }
+        });
+    }
+
+    pub(super) fn page(
+        &self,
+        who: Credential,
+        request_id: Option<u64>,
+        chat_id: ChatId,
+        range: Range,
+        place: OwnedSemaphorePermit,
+    ) {
+        let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
+        actix::spawn(async move {
+            let _place = place;
+            let Ok(_turn) = bulk.acquire().await else { return };
+            outbox.room().await;
+            let (messages_only, newest) = (range.messages_only, range.after.is_none());
+            let page = match services.events(who, chat_id, range).await {
+                Ok(page) => page,
+                Err(error) => return outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error))),
+            };
+            let page =
+                fit(page, newest, services.limits.server_frame_bytes.saturating_sub(FRAME_OVERHEAD_BYTES));
+            let (has_more, as_of) = (page.has_more, page.as_of);
+            if messages_only {
+                let messages = page.events.iter().filter_map(|event| match &event.change {
+                    Change::Message(message) => Some(&**message),
+                    _ => None,
+                });
+                let messages = messages.collect();
+                outbox.reply_packet(&ServerPacket::Messages {
+                    request_id,
+                    chat_id,
+                    messages,
+                    has_more,
+                    as_of,
+                });
+            } else {
+                let events = page.events.iter().map(|event| EventView::listed(event)).collect();
+                outbox.reply_packet(&ServerPacket::Events { request_id, chat_id, events, has_more, as_of });
+            }
+        });
+    }
+
+    pub(super) fn heartbeat(&self, who: Credential, request_id: Option<u64>, place: OwnedSemaphorePermit) {
+        let (services, outbox, id, hub) = (self.services.clone(), self.outbox.clone(), self.id, self.hub);
+        actix::spawn(async move {
+            let _place = place;
+            if let Err(error) = services.cache.heartbeat(id, hub, who, request_id).await {
+                outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error.into())));
+            }
+        });
+    }
+}
