@@ -161,7 +161,8 @@ impl RunningApp {
 
         let readers = Readers::open(&data_dir.database(), limits.readers, patience)?;
         let cache_stats = ActorStats::new(CacheActor::NAME, Some(limits.cache_queries), CacheActor::MESSAGES);
-        let cache_gate = Gate::new(limits.cache_queries, limits.asks_per_user, patience, cache_stats.clone());
+        let cache_gate =
+            Gate::new(limits.cache_queries, limits.queries_per_user, patience, cache_stats.clone());
         let counters = Arc::new(CacheCounters::default());
         let cache_mailbox = {
             let models = ReadModels::load(loaded.snapshot, config.cache.window, config.cache.max_bytes);
@@ -181,7 +182,7 @@ impl RunningApp {
         let writer_stats =
             ActorStats::new(DbWriterActor::NAME, Some(limits.writer_commands), DbWriterActor::MESSAGES);
         let writer_gate =
-            Gate::new(limits.writer_commands, limits.asks_per_user, patience, writer_stats.clone());
+            Gate::new(limits.writer_commands, limits.commands_per_user, patience, writer_stats.clone());
         let writer_mailbox = {
             let (path, synchronous, for_reopening) =
                 (data_dir.database(), config.storage.synchronous, limits.clone());
@@ -239,8 +240,11 @@ impl RunningApp {
     }
 
     /// Resolves with an exit code when an actor cannot be kept alive, or the disk cannot be trusted.
-    pub async fn failed(&self) -> i32 {
-        let mut fatal = self.fatal.clone();
+    pub fn failed(&self) -> impl Future<Output = i32> + use<> {
+        Self::failure(self.fatal.clone())
+    }
+
+    async fn failure(mut fatal: watch::Receiver<Option<i32>>) -> i32 {
         let code = fatal.wait_for(Option::is_some).await.map(|code| *code);
         match code {
             Ok(Some(code)) => code,

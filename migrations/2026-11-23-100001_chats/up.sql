@@ -59,3 +59,4 @@ CREATE TABLE chat_events (
     created_at BIGINT NOT NULL,
     PRIMARY KEY (chat_id, seq)
 );
+CREATE INDEX chat_events_by_user ON chat_events (chat_id, user_id);

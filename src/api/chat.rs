@@ -16,6 +16,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::protocol::view::ChatSummary;
 use crate::services::Services;
 use crate::services::chats::ChatRequest;
+use crate::services::messages::json_bytes;
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ParticipantAnswer {
@@ -87,7 +88,7 @@ pub(super) struct ChatItem {
     #[serde(flatten)]
     #[schema(value_type = Object)]
     summary: ChatSummary,
-    /// Absent when it is not in memory.
+    /// Absent when it is not in memory, or when the page is full of long ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     last_message: Option<Message>,
@@ -116,10 +117,15 @@ pub(super) async fn list(
     let after = ChatId(query.0.cursor.unwrap_or(0));
     let (list, has_more) = services.chats(caller.0, after, limit, query.0.joinable).await?;
     let next = list.last().filter(|_| has_more).map(|(summary, _)| summary.id.to_string());
+    let mut room = services.limits.server_frame_bytes;
     let items = list
         .into_iter()
         .map(|(summary, last)| {
-            let last_message = last.and_then(|event| match &event.change {
+            // Long last messages are left out when the page is full of them: they are at `/messages`.
+            let cost = last.as_deref().map_or(0, json_bytes);
+            let fits = cost <= room;
+            room -= if fits { cost } else { 0 };
+            let last_message = last.filter(|_| fits).and_then(|event| match &event.change {
                 Change::Message(message) => Some((**message).clone()),
                 _ => None,
             });

@@ -15,7 +15,7 @@ use crate::domain::message::{ClientId, Message};
 use crate::domain::metadata::Metadata;
 use crate::protocol::view::EventView;
 use crate::services::Services;
-use crate::services::messages::parse_message;
+use crate::services::messages::{fit, json_bytes, parse_message};
 
 #[derive(Deserialize)]
 pub(super) struct RangeQuery {
@@ -50,6 +50,13 @@ fn next_link(request: &HttpRequest, range: &Range, page: &Page) -> Option<String
     Some(page::link(request, &[(name, &edge.seq.to_string())], &[name]))
 }
 
+/// A page that is cut where it would grow too big: a client that asks and does not read must not cost much memory.
+async fn page_of(services: &Services, caller: Caller, chat: ChatId, range: Range) -> Result<Page, ApiError> {
+    let newest = range.after.is_none();
+    let page = services.events(caller.0, chat, range).await?;
+    Ok(fit(page, newest, services.limits.server_frame_bytes, json_bytes))
+}
+
 /// Messages: the latest, those before, or those after a seq.
 #[utoipa::path(get, path = "/api/chats/{id}/messages",
     params(("id" = i64, Path), ("before_seq" = Option<u64>, Query), ("after_seq" = Option<u64>, Query), ("limit" = Option<i64>, Query)),
@@ -62,7 +69,7 @@ pub(super) async fn list(
     services: web::Data<Services>,
 ) -> ApiResult {
     let range = query.0.range(&services, true)?;
-    let found = services.events(caller.0, ChatId(id.0), range.clone()).await?;
+    let found = page_of(&services, caller, ChatId(id.0), range.clone()).await?;
     let items: Vec<&Message> = found
         .events
         .iter()
@@ -86,7 +93,7 @@ pub(super) async fn events(
     services: web::Data<Services>,
 ) -> ApiResult {
     let range = query.0.range(&services, false)?;
-    let found = services.events(caller.0, ChatId(id.0), range.clone()).await?;
+    let found = page_of(&services, caller, ChatId(id.0), range.clone()).await?;
     let items: Vec<_> = found.events.iter().map(|event| EventView::listed(event)).collect();
     page::read(&request, &PageAnswer { items, has_more: found.has_more }, next_link(&request, &range, &found))
 }

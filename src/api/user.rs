@@ -124,9 +124,9 @@ impl From<Grant> for TokenAnswer {
 /// Opens a login session.
 #[utoipa::path(post, path = "/api/users/login", request_body = LoginBody,
     responses((status = 200, body = TokenAnswer), (status = 401), (status = 422), (status = 429)))]
-pub(super) async fn login(body: Body<LoginBody>, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn login(peer: Peer, body: Body<LoginBody>, services: web::Data<Services>) -> ApiResult {
     let LoginBody { username, password } = body.0;
-    let grant = services.login(username, password.expose().to_owned()).await?;
+    let grant = services.login(peer.0, username, password.expose().to_owned()).await?;
     Ok(HttpResponse::Ok().json(TokenAnswer::from(grant)))
 }
 
@@ -212,12 +212,13 @@ pub(super) struct PasswordBody {
     responses((status = 204), (status = 401), (status = 403), (status = 422)))]
 pub(super) async fn change_password(
     caller: Caller,
+    peer: Peer,
     body: Body<PasswordBody>,
     services: web::Data<Services>,
 ) -> ApiResult {
     let PasswordBody { current_password, new_password } = body.0;
     let (current, new) = (current_password.expose().to_owned(), new_password.expose().to_owned());
-    services.change_password(caller.0, current, new).await?;
+    services.change_password(caller.0, peer.0, current, new).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

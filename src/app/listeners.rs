@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App as WebApp, HttpServer, middleware, web};
+use tracing::debug;
 
 use super::stop::HTTP_SHARE;
 use crate::api::{self, Operations, ServerInfo};
@@ -17,6 +18,7 @@ pub(super) fn serve_http(
     info: ServerInfo,
     limits: &Limits,
 ) -> std::io::Result<ServerHandle> {
+    let (workers, stall_ms) = (Limits::per_core(limits.http_workers), limits.write_stall_ms);
     let services = web::Data::from(services);
     let info = web::Data::new(info);
     let server = HttpServer::new(move || {
@@ -26,7 +28,9 @@ pub(super) fn serve_http(
             .wrap(middleware::from_fn(api::observe::observe))
             .configure(api::routes)
     })
-    .workers(Limits::per_core(limits.http_workers))
+    .workers(workers)
+    .max_connections(limits.http_connections.div_ceil(workers))
+    .on_connect(move |connection, _| cut_off_when_stuck(connection, stall_ms))
     .client_request_timeout(Duration::from_millis(limits.request_head_ms))
     .h1_allow_half_closed(false)
     .tcp_nodelay(true)
@@ -37,6 +41,16 @@ pub(super) fn serve_http(
     let handle = server.handle();
     actix::spawn(server);
     Ok(handle)
+}
+
+/// Has the kernel end a connection whose peer takes nothing for so long (`TCP_USER_TIMEOUT`): a client that asks and does
+/// not read would otherwise keep its answer in memory for ever.
+fn cut_off_when_stuck(connection: &dyn std::any::Any, stall_ms: u64) {
+    let Some(socket) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() else { return };
+    let stall_ms = u32::try_from(stall_ms).unwrap_or(u32::MAX);
+    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(socket, stall_ms) {
+        debug!(%error, "a connection has no write timeout");
+    }
 }
 
 pub(super) fn serve_operations(

@@ -5,7 +5,7 @@ use tracing::{error, info};
 use super::StartError;
 use crate::actors::writer::Ledger;
 use crate::core::config::Config;
-use crate::core::data_dir::DataDir;
+use crate::core::data_dir::{DataDir, HighWater};
 use crate::core::database;
 use crate::storage::queries::meta;
 use crate::storage::snapshot::{self, Snapshot};
@@ -28,7 +28,10 @@ pub(super) fn load(data_dir: &DataDir, config: &Config) -> Result<(Loaded, Vec<&
     steps.push("migrate");
     // What a crash left in the log is fsynced before anything is served: nothing is ever acknowledged as a duplicate
     // that was never synced.
-    database::checkpoint_truncate(&mut db)?;
+    if !database::checkpoint_truncate(&mut db)? {
+        // Somebody else reads the database at this moment: then the files themselves are fsynced.
+        data_dir.sync_database()?;
+    }
     steps.push("checkpoint");
     settle_epoch(&mut db, data_dir)?;
     let snapshot = snapshot::load(&mut db, config.cache.window, config.cache.max_bytes)?;
@@ -44,25 +47,32 @@ pub(super) fn load(data_dir: &DataDir, config: &Config) -> Result<(Loaded, Vec<&
     Ok((Loaded { ledger, snapshot }, steps))
 }
 
-/// A new database gets an epoch; one that is older than it once was gets a new one, so that no token and no cursor of
-/// its lost future is believed.
+/// A new database gets an epoch; one that is older than what this directory held, or another one altogether, gets a new
+/// one too, so that no token and no cursor of a lost future is believed. Ids are given again in such a database: an old
+/// token would speak for somebody else.
 fn settle_epoch(db: &mut diesel::SqliteConnection, data_dir: &DataDir) -> Result<(), StartError> {
     let commit_no = meta::get(db, meta::COMMIT_NO)?.unwrap_or(0);
     let known = meta::get(db, meta::EPOCH)?;
-    let lost = data_dir.high_water().filter(|mark| known == Some(mark.epoch) && mark.commit_no > commit_no);
+    let mark = data_dir.high_water();
+    let lost =
+        mark.filter(|mark| known.is_some_and(|known| known != mark.epoch || commit_no < mark.commit_no));
     if let Some(mark) = lost {
         error!(
             had = mark.commit_no,
             has = commit_no,
-            "the database is older than it was: an older copy was put in place, or commits were lost; everybody must \
-             log in again"
+            "the database is another one than before, or older: a copy was put in place, or commits were lost; \
+             everybody must log in again"
         );
     }
-    if known.is_none() || lost.is_some() {
-        // Below 2^53, so that every JSON reader holds it exactly; never 0.
-        let epoch = i64::from(rand::random::<u32>()) << 20 | i64::from(rand::random::<u16>()) | 1;
-        meta::set(db, meta::EPOCH, epoch)?;
-        meta::set(db, meta::COMMIT_NO, commit_no)?;
-    }
-    Ok(())
+    let epoch = match (known, lost) {
+        (Some(known), None) => known,
+        _ => {
+            // Below 2^53, so that every JSON reader holds it exactly; never 0.
+            let fresh = i64::from(rand::random::<u32>()) << 20 | i64::from(rand::random::<u16>()) | 1;
+            meta::set(db, meta::EPOCH, fresh)?;
+            meta::set(db, meta::COMMIT_NO, commit_no)?;
+            fresh
+        }
+    };
+    Ok(data_dir.write_high_water(HighWater { epoch, commit_no })?)
 }

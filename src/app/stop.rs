@@ -15,6 +15,8 @@ pub(super) const HTTP_SHARE: u32 = 30;
 const DRAIN_SHARE: u32 = 30;
 const GOODBYE_SHARE: u32 = 20;
 const VERIFY_SHARE: u32 = 10;
+/// How long the last checkpoint waits for other processes that read the database.
+const LAST_CHECKPOINT_WAIT: Duration = Duration::from_millis(500);
 
 /// One step of a stop.
 #[derive(Debug, Clone)]
@@ -37,6 +39,7 @@ impl RunningApp {
     /// Takes the server down: nothing acknowledged is lost, everybody is told, at most `limits.shutdown_ms`.
     pub async fn shutdown(self) -> Stopped {
         let total = Duration::from_millis(self.config.limits.shutdown_ms);
+        let begun = Instant::now();
         let share = |hundredths: u32| total * hundredths / 100;
         let mut stop = Stopping { steps: Vec::new() };
 
@@ -67,13 +70,16 @@ impl RunningApp {
             // The writer is gone, and with it the last waker of the checkpointer.
             checkpointer.stop();
             let mut db = database::open_writer(&path, synchronous)?;
-            Ok(database::checkpoint_truncate(&mut db)?)
+            database::wait_for_locks(&mut db, LAST_CHECKPOINT_WAIT)?;
+            if !database::checkpoint_truncate(&mut db)? {
+                warn!("somebody else reads the database: the log stays, and the next start will empty it");
+            }
+            Ok(())
         });
-        let ended = last.await;
-        if let Err(error) = ended {
+        let left = total.saturating_sub(begun.elapsed());
+        if let Some(Err(error)) = stop.step("join and checkpoint", left, last).await {
             warn!(%error, "the last checkpoint failed; the next start will do it");
         }
-        stop.mark("join and checkpoint");
         self.ops.stop(false).await;
         stop.mark("operations");
         drop(self.data_dir);

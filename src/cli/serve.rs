@@ -35,7 +35,14 @@ pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
             // State or disk cannot be trusted: what was not acknowledged stays so, and a restart loads what is durable.
             std::process::exit(code);
         }
+        let failed = app.failed();
         let stopped = tokio::select! {
+            biased;
+            // A commit that fails while the writer is drained is as bad as at any other time.
+            code = failed => {
+                error!(code, "the server failed while it was stopping");
+                std::process::exit(code);
+            }
             stopped = app.shutdown() => stopped,
             name = signals.next() => {
                 warn!(signal = name, "a second signal: stopping at once");

@@ -153,6 +153,12 @@ impl HttpClient {
         parse(chat.get("id").cloned().unwrap_or_default())
     }
 
+    /// Adds somebody as a member; whoever is in the chat already stays what they are.
+    pub async fn add_participant(&self, chat: ChatId, username: &str) -> Result<(), HttpError> {
+        let path = format!("/api/chats/{chat}/participants/{username}");
+        self.send(Method::PUT, &path, Some(&json!({})), &[]).await?.success().map(drop)
+    }
+
     pub async fn post_message(&self, chat: ChatId, content: &str) -> Result<Message, HttpError> {
         let path = format!("/api/chats/{chat}/messages");
         parse(self.post(&path, &json!({"content": content})).await?.success()?)

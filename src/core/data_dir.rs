@@ -44,7 +44,8 @@ impl DataDir {
             let path = path.to_owned();
             move |source| DataDirError::Io { path, source }
         };
-        if !path.is_dir() {
+        let fresh = !path.is_dir();
+        if fresh {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
         }
         let file = path.join("lock");
@@ -56,7 +57,17 @@ impl DataDir {
             .open(&file)
             .map_err(failed(&file))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => {
+                let this = Self { path: path.to_owned(), _lock: lock };
+                this.keep_private().map_err(failed(path))?;
+                if fresh {
+                    // The directory's own name must survive a power cut too.
+                    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+                    let parent = parent.unwrap_or(Path::new("."));
+                    File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed(parent))?;
+                }
+                Ok(this)
+            }
             Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(DataDirError::Io { path: file, source }),
         }
@@ -64,6 +75,32 @@ impl DataDir {
 
     pub fn database(&self) -> PathBuf {
         self.path.join("netbit.db")
+    }
+
+    /// Nobody else reads the database, also when the directory was made by somebody more generous. SQLite gives its
+    /// other files the database's own mode; an empty file is an empty database.
+    fn keep_private(&self) -> io::Result<()> {
+        let database = self.database();
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&database)?;
+        for name in ["netbit.db", "netbit.db-wal", "netbit.db-shm"] {
+            let file = self.path.join(name);
+            if file.exists() {
+                fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fsyncs the database's files, whoever has them open.
+    pub fn sync_database(&self) -> Result<(), DataDirError> {
+        for name in ["netbit.db", "netbit.db-wal"] {
+            let path = self.path.join(name);
+            if path.exists() {
+                let synced = File::open(&path).and_then(|file| file.sync_all());
+                synced.map_err(|source| DataDirError::Io { path, source })?;
+            }
+        }
+        Ok(())
     }
 
     pub fn path(&self) -> &Path {
@@ -141,6 +178,15 @@ mod tests {
         let secret = data.secret(None).unwrap();
         assert_eq!(secret, data.secret(None).unwrap());
         let mode = fs::metadata(dir.path().join("secret.key")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn the_database_is_private_even_in_a_directory_that_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let data = DataDir::open(dir.path()).unwrap();
+        let mode = fs::metadata(data.database()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 

@@ -124,13 +124,28 @@ fn keep_copy(connection: &mut SqliteConnection, path: &Path, migration: &str) ->
         fs::remove_file(&copy).map_err(|error| DatabaseError::Copy(error.to_string()))?;
     }
     diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(copy.display().to_string()).execute(connection)?;
-    let synced = fs::File::open(&copy).and_then(|file| file.sync_all());
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    let synced = fs::set_permissions(&copy, private)
+        .and_then(|()| fs::File::open(&copy)?.sync_all())
+        .and_then(|()| fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all());
     synced.map_err(|error| DatabaseError::Copy(error.to_string()))
 }
 
+/// How long statements of this connection wait for others' locks.
+pub fn wait_for_locks(connection: &mut SqliteConnection, wait: std::time::Duration) -> QueryResult<()> {
+    connection.batch_execute(&format!("PRAGMA busy_timeout = {}", wait.as_millis()))
+}
+
 /// Moves the whole WAL into the database and fsyncs it: after a crash, what was recovered is durable from here on.
-pub fn checkpoint_truncate(connection: &mut SqliteConnection) -> QueryResult<()> {
-    connection.batch_execute("PRAGMA wal_checkpoint(TRUNCATE);")
+/// `false` if another connection reads and the log could not be emptied.
+pub fn checkpoint_truncate(connection: &mut SqliteConnection) -> QueryResult<bool> {
+    #[derive(QueryableByName)]
+    struct Outcome {
+        #[diesel(sql_type = diesel::sql_types::Integer)]
+        busy: i32,
+    }
+    let outcome: Outcome = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(connection)?;
+    Ok(outcome.busy == 0)
 }
 
 /// Whether the statement failed because there is no room: the transaction is over and may be tried again later.
@@ -193,6 +208,21 @@ mod tests {
         assert!(
             matches!(migrate(&mut connection, &path), Err(DatabaseError::FromTheFuture(v)) if v == "99990101000000")
         );
+    }
+
+    /// A backup or a curious operator may have the database open: a checkpoint says so instead of waiting in silence.
+    #[test]
+    fn a_checkpoint_says_when_somebody_else_reads() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netbit.db");
+        let mut writer = open_writer(&path, Synchronous::Full).unwrap();
+        migrate(&mut writer, &path).unwrap();
+        writer.batch_execute("PRAGMA busy_timeout = 0").unwrap();
+        assert!(checkpoint_truncate(&mut writer).unwrap());
+        let mut reader = open_reader(&path).unwrap();
+        reader.batch_execute("BEGIN; SELECT count(*) FROM meta;").unwrap();
+        writer.batch_execute("INSERT INTO meta (key, value) VALUES ('x', 1)").unwrap();
+        assert!(!checkpoint_truncate(&mut writer).unwrap());
     }
 
     #[test]

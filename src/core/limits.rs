@@ -33,8 +33,10 @@ limits! {
     cache_queries: usize = 256,
     /// Commands inside the writer at once: two full batches, one committing and one collecting.
     writer_commands: usize = 1024,
-    /// How much of either one user may take.
-    asks_per_user: usize = 256,
+    /// How many commands one user may have inside.
+    commands_per_user: usize = 256,
+    /// How many queries one user may have inside.
+    queries_per_user: usize = 64,
     /// How long an ask waits for a place before it is refused as `overloaded`.
     ask_patience_ms: u64 = 2_000,
     /// Commands in one transaction.
@@ -79,6 +81,8 @@ limits! {
     frame_bytes: usize = 64 * 1024,
     /// A server's frame; what does not fit is paged.
     server_frame_bytes: usize = 1024 * 1024,
+    /// Sessions of one user.
+    sessions_per_user: usize = 500,
     /// Packets of one session that are being worked on; then its socket is not read.
     in_flight: usize = 64,
     /// Bytes waiting for one session's socket; then pushes are dropped and the client is told once.
@@ -95,6 +99,8 @@ limits! {
     page_max: usize = 100,
     /// A JSON request body.
     body_bytes: usize = 64 * 1024,
+    /// HTTP connections, over all workers.
+    http_connections: usize = 4_096,
     /// How long a client may take to send the head of a request.
     request_head_ms: u64 = 10_000,
     /// How long a client may take to send a JSON body.
@@ -105,6 +111,10 @@ limits! {
     hashes_running: usize = 0,
     /// Password hashes waiting; then 429. 64 waiting on 2 cores is about a second.
     hashes_waiting: usize = 64,
+    /// Logins from one address at once, in every stage: one address cannot take the places of all.
+    logins_per_address: usize = 16,
+    /// Logins that wait out a delay at once, for one account from one address.
+    delayed_per_login: usize = 2,
     /// Registrations from one address at once.
     registrations_burst: u32 = 100,
     /// Registrations from one address per minute after that.
@@ -131,7 +141,11 @@ limits! {
     messages_per_second: u32 = 100,
     /// Messages of one user at once.
     messages_burst: u32 = 2_000,
-    /// Chats that one user can be in.
+    /// Other changes of one user per second: chats made, people added, roles, names. Each person named counts one.
+    changes_per_second: u32 = 5,
+    /// Such changes at once.
+    changes_burst: u32 = 1_000,
+    /// Chats that one user can make or join; being added by others is not counted against anybody.
     chats_per_user: usize = 10_000,
     /// People in one chat.
     participants_per_chat: usize = 10_000,
@@ -162,7 +176,8 @@ impl Limits {
         let at_least_one = [
             ("cache_queries", self.cache_queries),
             ("writer_commands", self.writer_commands),
-            ("asks_per_user", self.asks_per_user),
+            ("commands_per_user", self.commands_per_user),
+            ("queries_per_user", self.queries_per_user),
             ("batch_commands", self.batch_commands),
             ("batch_bytes", self.batch_bytes),
             ("in_flight", self.in_flight),
@@ -199,6 +214,8 @@ impl Limits {
         for (key, value) in [
             ("messages_per_second", self.messages_per_second),
             ("messages_burst", self.messages_burst),
+            ("changes_per_second", self.changes_per_second),
+            ("changes_burst", self.changes_burst),
             ("registrations_burst", self.registrations_burst),
             ("registrations_per_minute", self.registrations_per_minute),
         ] {

@@ -70,26 +70,43 @@ impl Services {
     }
 
     /// The same status, body and work whether the user is unknown or the password wrong.
-    pub async fn login(&self, username: String, password: String) -> Result<Grant, ServiceError> {
+    pub async fn login(
+        &self,
+        from: IpAddr,
+        username: String,
+        password: String,
+    ) -> Result<Grant, ServiceError> {
         let mut fields = Fields::default();
         fields.check("password", user::check_password(&password));
         if username.is_empty() || username.len() > 64 {
             fields.check::<()>("username", Err(Invalid("must be 1 to 64 bytes")));
         }
         fields.done()?;
+        match self.prove(from, username, password).await? {
+            Some(user) => self.start_login(user).await,
+            None => Err(ServiceError::new(Code::Unauthenticated, "the user name or the password is wrong")),
+        }
+    }
+
+    /// Whether the password is the user's, after the delay that earlier failures earned. Who waits is counted by
+    /// address, and by account and address: a flood from elsewhere takes nobody's place.
+    async fn prove(
+        &self,
+        from: IpAddr,
+        username: String,
+        password: String,
+    ) -> Result<Option<Arc<User>>, ServiceError> {
+        let busy = || Refusal::RateLimited { retry_after_ms: 1000 };
+        let _place = self.logins.by_address.enter(from).ok_or_else(busy)?;
         let candidate = self.cache.ask_anonymously(LoginCandidate(username.clone())).await?;
         if !candidate.delay.is_zero() {
-            let busy = || Refusal::RateLimited { retry_after_ms: 1000 };
-            let _place = self.delayed_logins.try_acquire().map_err(|_| busy())?;
+            let _turn = self.logins.delayed.enter((from, &username)).ok_or_else(busy)?;
             tokio::time::sleep(candidate.delay).await;
         }
         let (user, phc) = candidate.user.unzip();
         let right = self.passwords.verify(password, phc).await?;
         self.cache.login_tried(username, right);
-        match user {
-            Some(user) if right => self.start_login(user).await,
-            _ => Err(ServiceError::new(Code::Unauthenticated, "the user name or the password is wrong")),
-        }
+        Ok(user.filter(|_| right))
     }
 
     async fn start_login(&self, user: Arc<User>) -> Result<Grant, ServiceError> {
@@ -165,6 +182,7 @@ impl Services {
     pub async fn change_password(
         &self,
         who: Credential,
+        from: IpAddr,
         current: String,
         new: String,
     ) -> Result<(), ServiceError> {
@@ -172,8 +190,9 @@ impl Services {
         fields.check("current_password", user::check_password(&current));
         fields.check("new_password", user::check_password(&new));
         fields.done()?;
-        let (_, phc) = self.cache.ask(who, Me).await?;
-        if !self.passwords.verify(current, Some(phc)).await? {
+        let (me, _) = self.cache.ask(who, Me).await?;
+        // Guessing here is delayed like guessing at the login.
+        if self.prove(from, me.username.clone(), current).await?.is_none() {
             return Err(ServiceError::new(Code::Forbidden, "the current password is wrong"));
         }
         let password_hash = self.passwords.hash(new).await?;

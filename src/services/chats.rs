@@ -49,6 +49,7 @@ impl Services {
                 Some(parse_chat_name(&name).map_err(|reason| Refusal::Invalid { field: "name", reason })?)
             }
         };
+        self.rates.change(who.user, 1 + request.participants.len())?;
         let mut people =
             self.cache.ask(who, UserIds(request.participants)).await.map_err(|error| match error.into() {
                 ServiceError { code: crate::protocol::code::Code::NotFound, .. } => {
@@ -96,6 +97,7 @@ impl Services {
     ) -> Result<ChatView, ServiceError> {
         let name = name.map(|name| parse_chat_name(&name)).transpose();
         let name = name.map_err(|reason| Refusal::Invalid { field: "name", reason })?;
+        self.rates.change(who.user, 1)?;
         self.writer.execute(Who::User(who.user.0), UpdateChat { who, chat, name, archived }).await?;
         self.chat(who, chat).await
     }
@@ -119,6 +121,7 @@ impl Services {
         role: Option<ChatRole>,
     ) -> Result<bool, ServiceError> {
         let user = self.user_id(who, username).await?;
+        self.rates.change(who.user, 1)?;
         Ok(self.writer.execute(Who::User(who.user.0), SetParticipant { who, chat, user, role }).await?)
     }
 
@@ -130,6 +133,7 @@ impl Services {
         username: String,
     ) -> Result<(), ServiceError> {
         let user = self.user_id(who, username).await?;
+        self.rates.change(who.user, 1)?;
         Ok(self.writer.execute(Who::User(who.user.0), RemoveParticipant { who, chat, user }).await?)
     }
 

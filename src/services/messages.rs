@@ -99,12 +99,13 @@ fn event_of(message: Message) -> Arc<ChatEvent> {
     })
 }
 
-/// Cuts a page so that it fits into `bytes_max`, keeping at least one event. What is cut can be asked for again.
-pub fn fit(mut page: Page, newest: bool, bytes_max: usize) -> Page {
+/// Cuts a page so that `cost` of its events stays within `bytes_max`, keeping at least one. What is cut can be asked for
+/// again.
+pub fn fit(mut page: Page, newest: bool, bytes_max: usize, cost: impl Fn(&ChatEvent) -> usize) -> Page {
     let within = |events: &mut dyn Iterator<Item = &Arc<ChatEvent>>| {
         let mut used = 0;
         let fitting = events.take_while(|event| {
-            used += event.bytes();
+            used += cost(event);
             used <= bytes_max
         });
         fitting.count().max(1)
@@ -120,4 +121,15 @@ pub fn fit(mut page: Page, newest: bool, bytes_max: usize) -> Page {
         }
     }
     page
+}
+
+/// What an event costs as JSON: a control character, a quote or a backslash may take six bytes.
+pub fn json_bytes(event: &ChatEvent) -> usize {
+    let escaped = match &event.change {
+        Change::Message(message) => {
+            message.content.bytes().filter(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\' | 0x7f)).count()
+        }
+        _ => 0,
+    };
+    event.bytes() + 5 * escaped
 }

@@ -8,12 +8,11 @@ pub mod chats;
 mod error;
 pub mod messages;
 mod rates;
-
-use std::sync::Arc;
+mod turnstile;
 
 pub use error::{FieldProblem, ServiceError};
 pub use rates::Rates;
-use tokio::sync::Semaphore;
+use turnstile::Turnstile;
 
 use crate::actors::cache::CacheHandle;
 use crate::actors::writer::WriterHandle;
@@ -25,6 +24,13 @@ use crate::domain::ids::{LoginId, UserId};
 use crate::domain::user::Credential;
 use crate::storage::readers::Readers;
 
+/// Who may try to log in at once.
+struct Logins {
+    by_address: Turnstile,
+    /// Those who wait out a delay, by address and account.
+    delayed: Turnstile,
+}
+
 /// Everything that the functions of this room need. One per application, shared.
 pub struct Services {
     pub cache: CacheHandle,
@@ -34,8 +40,7 @@ pub struct Services {
     tokens: TokenKeys,
     rates: Rates,
     registration: Registration,
-    /// Logins that wait because others failed before them.
-    delayed_logins: Arc<Semaphore>,
+    logins: Logins,
     pub limits: Limits,
 }
 
@@ -49,9 +54,12 @@ impl Services {
         limits: Limits,
     ) -> Self {
         let passwords = PasswordPool::new(Limits::per_core(limits.hashes_running), limits.hashes_waiting);
-        let delayed_logins = Arc::new(Semaphore::new(limits.hashes_waiting));
+        let logins = Logins {
+            by_address: Turnstile::new(limits.logins_per_address),
+            delayed: Turnstile::new(limits.delayed_per_login),
+        };
         let rates = Rates::new(&limits);
-        Self { cache, writer, readers, passwords, tokens, rates, registration, delayed_logins, limits }
+        Self { cache, writer, readers, passwords, tokens, rates, registration, logins, limits }
     }
 
     /// Who an access token speaks for. Whether the login still lives is checked by the actor that is asked next.

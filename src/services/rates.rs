@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::clock::{Clock, DefaultClock, QuantaInstant};
+use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 
 use crate::core::limits::Limits;
 use crate::domain::ids::UserId;
@@ -14,6 +14,7 @@ use crate::domain::refusal::Refusal;
 pub struct Rates {
     on: bool,
     messages: DefaultKeyedRateLimiter<UserId>,
+    changes: DefaultKeyedRateLimiter<UserId>,
     registrations: DefaultKeyedRateLimiter<IpAddr>,
     clock: DefaultClock,
 }
@@ -23,11 +24,14 @@ impl Rates {
         let at_least_one = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
         let messages = Quota::per_second(at_least_one(limits.messages_per_second))
             .allow_burst(at_least_one(limits.messages_burst));
+        let changes = Quota::per_second(at_least_one(limits.changes_per_second))
+            .allow_burst(at_least_one(limits.changes_burst));
         let registrations = Quota::per_minute(at_least_one(limits.registrations_per_minute))
             .allow_burst(at_least_one(limits.registrations_burst));
         Self {
             on: limits.rates,
             messages: RateLimiter::keyed(messages),
+            changes: RateLimiter::keyed(changes),
             registrations: RateLimiter::keyed(registrations),
             clock: DefaultClock::default(),
         }
@@ -35,6 +39,19 @@ impl Rates {
 
     pub fn message(&self, user: UserId) -> Result<(), Refusal> {
         self.check(&self.messages, &user)
+    }
+
+    /// A change that concerns so many people: making a chat, adding, renaming and the like.
+    pub fn change(&self, user: UserId, people: usize) -> Result<(), Refusal> {
+        if !self.on {
+            return Ok(());
+        }
+        let weight = u32::try_from(people).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+        match self.changes.check_key_n(&user, weight) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(not_until)) => Err(self.refusal(&not_until)),
+            Err(_) => Err(Refusal::invalid("participants", "are too many at once; add the others later")),
+        }
     }
 
     pub fn registration(&self, address: IpAddr) -> Result<(), Refusal> {
@@ -49,17 +66,18 @@ impl Rates {
         if !self.on {
             return Ok(());
         }
-        limiter.check_key(key).map_err(|not_until| {
-            let wait = not_until.wait_time_from(self.clock.now()).max(Duration::from_millis(1));
-            Refusal::RateLimited {
-                retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1),
-            }
-        })
+        limiter.check_key(key).map_err(|not_until| self.refusal(&not_until))
+    }
+
+    fn refusal(&self, not_until: &NotUntil<QuantaInstant>) -> Refusal {
+        let wait = not_until.wait_time_from(self.clock.now()).max(Duration::from_millis(1));
+        Refusal::RateLimited { retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1) }
     }
 
     /// Forgets keys whose bucket is full again: the maps stay as small as the traffic.
     pub fn tidy(&self) {
         self.messages.retain_recent();
+        self.changes.retain_recent();
         self.registrations.retain_recent();
     }
 }

@@ -238,3 +238,48 @@ async fn a_user_has_a_bounded_number_of_logins_and_the_oldest_gives_way() {
     assert_eq!(third.get("/api/users/me").await.status, 200);
     server.stop().await;
 }
+
+/// After eight lost answers the token was refused for ever.
+#[actix_web::test]
+async fn a_refresh_token_whose_answers_get_lost_again_and_again_stays_good() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let mut latest = None;
+    for _ in 0..20 {
+        latest = Some(server.http.refresh(&alice.refresh_token).await.unwrap());
+    }
+    assert!(server.http.refresh(&latest.unwrap().refresh_token).await.is_ok());
+    server.stop().await;
+}
+
+/// A flood of guesses used to take all the places of those who wait out a delay, and of the hash pool: whoever knew the
+/// right password was sent away too.
+#[actix_web::test]
+async fn guesses_from_one_address_do_not_lock_out_anybody_from_another() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.login_failures_free, limits.login_delay_max_ms) = (1, 300);
+        (limits.hashes_running, limits.hashes_waiting, limits.logins_per_address) = (1, 8, 4);
+    })
+    .await;
+    server.user("alice").await;
+    let elsewhere =
+        reqwest::Client::builder().local_address(std::net::IpAddr::from([127, 0, 0, 2])).build().unwrap();
+    let url = format!("http://{}/api/users/login", server.app.addresses.http);
+    let guess = async |n: usize| {
+        let body =
+            json!({"username": if n % 2 == 0 { "alice" } else { "nobody" }, "password": "wrong password"});
+        elsewhere.post(&url).json(&body).send().await.unwrap().status().as_u16()
+    };
+    for n in 0..4 {
+        assert_eq!(guess(n).await, 401);
+    }
+    let flood = futures_util::future::join_all((0..40).map(guess));
+    let honest = async {
+        for _ in 0..3 {
+            assert!(server.http.login("alice", PASSWORD).await.is_ok());
+        }
+    };
+    let (guesses, ()) = futures_util::join!(flood, honest);
+    assert!(guesses.contains(&429) && guesses.iter().all(|status| [401, 429].contains(status)));
+    server.stop().await;
+}

@@ -249,3 +249,60 @@ async fn a_chat_and_a_person_hold_so_many_and_no_more() {
     );
     server.stop().await;
 }
+
+/// Leaving and joining again used to turn a reader into a member, and to undo a removal.
+#[actix_web::test]
+async fn whoever_comes_back_to_a_channel_is_no_more_than_before() {
+    let server = TestServer::start().await;
+    let (alice, bob, carol) =
+        (server.user("alice").await, server.user("bob").await, server.user("carol").await);
+    let made = alice.post("/api/chats", json!({"kind": "channel", "name": "News"})).await;
+    let channel = format!("/api/chats/{}", made.body["id"]);
+    let person = |name: &str| format!("{channel}/participants/{name}");
+
+    bob.put(&person("bob"), json!({})).await;
+    alice.put(&person("bob"), json!({"role": "reader"})).await;
+    assert_eq!(bob.delete(&person("bob")).await.status, 204);
+    assert_problem(&bob.put(&person("bob"), json!({})).await, 403, "forbidden");
+    assert_eq!(bob.put(&person("bob"), json!({"role": "reader"})).await.status, 201);
+
+    carol.put(&person("carol"), json!({})).await;
+    alice.delete(&person("carol")).await;
+    assert_problem(&carol.put(&person("carol"), json!({})).await, 403, "forbidden");
+    assert_eq!(alice.put(&person("carol"), json!({})).await.status, 201);
+    assert_eq!(carol.delete(&person("carol")).await.status, 204);
+    alice.patch(&channel, json!({"archived": true})).await;
+    assert_problem(&carol.put(&person("carol"), json!({})).await, 403, "forbidden");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn changes_have_a_rate_that_counts_the_people_they_concern() {
+    let server =
+        TestServer::with_limits(|limits| (limits.changes_burst, limits.changes_per_second) = (4, 1)).await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    alice.group(&[&bob]).await;
+    let answer = alice.patch(&format!("/api/chats/{chat}"), json!({"name": "other"})).await;
+    assert_problem(&answer, 429, "rate_limited");
+    assert_eq!(alice.say(chat, "messages have their own rate").await.status, 201);
+    assert_eq!(bob.put(&format!("/api/chats/{chat}/participants/bob"), json!({})).await.status, 204);
+    server.stop().await;
+}
+
+/// Being added by others used to fill one's own quota.
+#[actix_web::test]
+async fn nobody_can_use_up_the_chats_of_somebody_else() {
+    let server = TestServer::with_limits(|limits| limits.chats_per_user = 3).await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    for _ in 0..3 {
+        alice.group(&[&bob]).await;
+    }
+    let carol = server.user("carol").await;
+    assert_eq!(
+        carol.post("/api/chats", json!({"kind": "direct", "participants": ["bob"]})).await.status,
+        201
+    );
+    assert_eq!(bob.get("/api/chats").await.body["items"].as_array().unwrap().len(), 4);
+    server.stop().await;
+}

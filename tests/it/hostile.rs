@@ -264,3 +264,27 @@ async fn strangers_are_capped_per_address_and_those_who_are_known_are_not_concer
     .await;
     server.stop().await;
 }
+
+#[actix_web::test]
+async fn one_account_cannot_take_every_seat() {
+    let server = TestServer::with_limits(|limits| limits.sessions_per_user = 2).await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let (first, mut second) = (alice.tcp().await, alice.tcp().await);
+    let Err(TcpError::Refused(nack)) =
+        TcpClient::open(server.app.addresses.tcp, alice.http.token().unwrap()).await
+    else {
+        panic!("a third session")
+    };
+    assert_eq!(nack.code.as_deref(), Some("rate_limited"));
+    bob.tcp().await;
+    drop(first);
+    soon(async {
+        while TcpClient::open(server.app.addresses.tcp, alice.http.token().unwrap()).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    let ping = MessagePacket { packet_type: "Ping".into(), ..Default::default() };
+    assert_eq!(second.request(ping).await.unwrap().packet_type, "Pong");
+    server.stop().await;
+}

@@ -130,3 +130,33 @@ async fn an_older_copy_of_the_database_gets_a_new_epoch_and_everybody_logs_in_ag
     assert_eq!(alice.get(&format!("/api/chats/{chat}")).await.status, 404);
     server.stop().await;
 }
+
+/// The second restore used to be believed: its epoch was not that of the mark, and nobody compared the epochs. Ids are
+/// given again in the restored database, so an old token spoke for whoever got the id this time.
+#[actix_web::test]
+async fn the_same_old_copy_put_in_place_twice_revives_no_token() {
+    let put_back = |config: &mut netbit::core::config::Config| {
+        let data = &config.data_dir.0;
+        for suffix in ["-wal", "-shm"] {
+            drop(std::fs::remove_file(data.join(format!("netbit.db{suffix}"))));
+        }
+        std::fs::copy(data.join("copy.db"), data.join("netbit.db")).unwrap();
+    };
+    let server = TestServer::start().await;
+    server.user("alice").await;
+    let path = server.path().to_owned();
+    let server = server.restart(|_| ()).await;
+    std::fs::copy(path.join("netbit.db"), path.join("copy.db")).unwrap();
+    let mallory = server.user("mallory").await;
+    let token = mallory.http.token().unwrap().to_owned();
+    let status = async |server: &TestServer| {
+        server.http.with_token(token.clone()).get("/api/users/me").await.unwrap().status
+    };
+
+    let server = server.restart(put_back).await;
+    assert_eq!(status(&server).await, 401);
+    let server = server.restart(put_back).await;
+    server.user("victim").await;
+    assert_eq!(status(&server).await, 401, "victim has mallory's ids now, but not her token");
+    server.stop().await;
+}

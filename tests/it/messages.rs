@@ -257,3 +257,47 @@ async fn whoever_talks_too_fast_is_told_when_to_come_back_and_retries_are_answer
     assert_eq!(post(&alice, chat, json!({"content": "x"}), Some("key 0")).await.status, 200);
     server.stop().await;
 }
+
+/// A page of the largest messages, of characters that JSON writes as six, used to be ten megabytes.
+#[actix_web::test]
+async fn a_page_of_big_messages_is_cut_and_goes_on() {
+    let server = TestServer::with_limits(|limits| limits.server_frame_bytes = 200_000).await;
+    let alice = server.user("alice").await;
+    let chat = alice.group(&[]).await;
+    for n in 0..6 {
+        alice.say(chat, &format!("{n}{}", "\u{1}".repeat(10_000))).await;
+    }
+    let (mut path, mut read) = (format!("/api/chats/{chat}/messages"), String::new());
+    loop {
+        let page = alice.get(&path).await;
+        assert!(page.body.to_string().len() < 250_000);
+        let items = page.body["items"].as_array().unwrap().clone();
+        let first: String = items.iter().map(|message| &message["content"].as_str().unwrap()[..1]).collect();
+        read.insert_str(0, &first);
+        let Some(link) = page.header("link") else { break };
+        path = link.trim_start_matches('<').split('>').next().unwrap().to_owned();
+    }
+    assert_eq!(read, "012345");
+    server.stop().await;
+}
+
+/// What is read from memory and what is read from the database is the same number, to the last bit.
+#[actix_web::test]
+async fn numbers_in_metadata_survive_a_restart_exactly() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let chat = alice.group(&[]).await;
+    let numbers: Vec<f64> = (1..300)
+        .map(|n| f64::from_bits(0x3ff1_2345_6789_abcd_u64.wrapping_mul(n)))
+        .filter(|x| x.is_finite())
+        .collect();
+    for chunk in numbers.chunks(50) {
+        post(&alice, chat, json!({"content": "x", "metadata": {"n": chunk}}), None).await;
+    }
+    let before = alice.http.messages(chat, "").await.unwrap().0;
+    let server = server.restart(|_| ()).await;
+    let after = server.login("alice").await.http.messages(chat, "").await.unwrap().0;
+    assert_eq!(before, after);
+    assert_eq!(before.len(), numbers.chunks(50).count());
+    server.stop().await;
+}

@@ -16,6 +16,7 @@ use super::messages::{
     Ask, CloseSession, Heartbeat, LoginTried, OpenSession, Publish, QueryError, SnapshotRead, Verify,
     WindowRead,
 };
+use super::open_sessions::OpenSessions;
 use super::queries::{Models, Query, Verdict};
 use super::read_models::{Applied, ReadModels};
 use crate::actors::hub::{HubHandle, LaneItem, Registration};
@@ -24,6 +25,7 @@ use crate::core::actor::{Ctx, FATAL_EXIT_CODE, FatalSignal, Metered};
 use crate::core::config::Cache;
 use crate::core::limits::Limits;
 use crate::domain::ids::ChatId;
+use crate::domain::refusal::Refusal;
 use crate::protocol::answer::ServerPacket;
 use crate::protocol::framing;
 use crate::storage::readers::Readers;
@@ -49,9 +51,12 @@ pub struct CacheActor {
     sources: Sources,
     own: CacheHandle,
     fatal: FatalSignal,
+    sessions: OpenSessions,
     /// Queries that wait for a window.
     awaiting_window: HashMap<ChatId, Vec<Parked>>,
     reload: Reload,
+    /// How many reloads there were: the answer of an earlier one is void.
+    reloads: u64,
     dropped_by_panic: bool,
 }
 
@@ -86,8 +91,10 @@ impl CacheActor {
             sources,
             own,
             fatal,
+            sessions: OpenSessions::default(),
             awaiting_window: HashMap::new(),
             reload: Reload::No,
+            reloads: 0,
             dropped_by_panic: false,
         };
         this.count_bytes();
@@ -204,15 +211,21 @@ impl CacheActor {
         info!("the read models are loaded anew from the database");
         CacheCounters::count(&self.counters.reloads);
         self.reload = Reload::Running { commits, queries: Vec::new() };
+        self.reloads += 1;
+        let reload = self.reloads;
         let (own, readers, cache) =
             (self.own.clone(), self.sources.readers.clone(), self.sources.cache.clone());
         actix::spawn(async move {
             let read = readers.read(move |db| snapshot::load(db, cache.window, cache.max_bytes)).await;
-            own.snapshot_read(read.map(Box::new));
+            own.snapshot_read(reload, read.map(Box::new));
         });
     }
 
-    fn snapshot_read(&mut self, SnapshotRead(snapshot): SnapshotRead) {
+    fn snapshot_read(&mut self, SnapshotRead { reload, snapshot }: SnapshotRead) {
+        // Asked for before a panic: it may be older than what was published since.
+        if reload != self.reloads {
+            return;
+        }
         let Reload::Running { commits, queries } = std::mem::replace(&mut self.reload, Reload::No) else {
             return;
         };
@@ -224,7 +237,8 @@ impl CacheActor {
             }
         };
         let cache = &self.sources.cache;
-        self.models = ReadModels::load(snapshot, cache.window, cache.max_bytes);
+        let fresh = ReadModels::load(snapshot, cache.window, cache.max_bytes);
+        self.models.replace_with(fresh);
         // What was committed in between was never pushed: sessions must catch up.
         self.deliver_to_all(vec![LaneItem::Lost]);
         let waiting: Vec<_> =
@@ -254,6 +268,10 @@ impl CacheActor {
             Err(refusal) => return reply.send(Err(refusal.into())),
         };
         let limits = &self.sources.limits;
+        if !self.sessions.open(hello.session, user.id, limits.sessions_per_user) {
+            let refusal = Refusal::RateLimited { retry_after_ms: limits.ask_patience_ms };
+            return reply.send(Err(refusal.into()));
+        }
         let (chats, has_more) = self.models.summaries(user.id, ChatId(0), limits.welcome_chats);
         let welcome = ServerPacket::Welcome {
             request_id: hello.request_id,
@@ -275,6 +293,18 @@ impl CacheActor {
             hub.deliver(vec![LaneItem::Registered { registration, chats, welcome, reply }]);
         }
         drop(permit);
+    }
+
+    /// Behind the session's own registration, also when that one waits for a reload.
+    fn close_session(&mut self, close: CloseSession) {
+        if let Reload::Running { queries, .. } = &mut self.reload {
+            queries.push(Box::new(move |cache| cache.close_session(close)));
+            return;
+        }
+        self.sessions.closed(close.session);
+        if let Some(hub) = self.hubs.get(close.hub) {
+            hub.deliver(vec![LaneItem::Unregistered { session: close.session }]);
+        }
     }
 
     fn heartbeat(&mut self, beat: Heartbeat) {
@@ -365,9 +395,7 @@ impl Handler<OpenSession> for CacheActor {
 impl Handler<CloseSession> for CacheActor {
     type Result = ();
     fn handle(&mut self, close: CloseSession, _: &mut Ctx<Self>) {
-        if let Some(hub) = self.hubs.get(close.hub) {
-            hub.deliver(vec![LaneItem::Unregistered { session: close.session }]);
-        }
+        self.close_session(close);
     }
 }
 

@@ -314,6 +314,16 @@ impl Chats {
         self.drop_window(chat);
     }
 
+    /// The last fill that was asked for.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Numbers fills from here on: none is taken for one of an earlier load.
+    pub(super) fn continue_from(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+
     pub(super) fn window_bytes(&self) -> usize {
         self.window_bytes
     }

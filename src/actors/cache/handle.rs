@@ -95,7 +95,7 @@ impl CacheHandle {
         self.mailbox.post(WindowRead { fill, rows });
     }
 
-    pub(super) fn snapshot_read(&self, snapshot: Result<Box<Snapshot>, ReadError>) {
-        self.mailbox.post(SnapshotRead(snapshot));
+    pub(super) fn snapshot_read(&self, reload: u64, snapshot: Result<Box<Snapshot>, ReadError>) {
+        self.mailbox.post(SnapshotRead { reload, snapshot });
     }
 }

@@ -125,7 +125,11 @@ letter!(WindowRead);
 /// A fresh snapshot has been read.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct SnapshotRead(pub(super) Result<Box<Snapshot>, ReadError>);
+pub(super) struct SnapshotRead {
+    /// Which reload asked for it.
+    pub(super) reload: u64,
+    pub(super) snapshot: Result<Box<Snapshot>, ReadError>,
+}
 letter!(SnapshotRead);
 
 /// Compare yourself with the database: answers how the two differ.

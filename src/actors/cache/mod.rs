@@ -19,6 +19,7 @@ mod directory;
 mod handle;
 mod login_failures;
 mod messages;
+mod open_sessions;
 mod queries;
 mod read_models;
 mod window;

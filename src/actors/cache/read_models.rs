@@ -40,6 +40,13 @@ impl ReadModels {
         }
     }
 
+    /// Puts a fresh load in this one's place. Fills of windows that are under way stay void.
+    pub(super) fn replace_with(&mut self, fresh: Self) {
+        let generation = self.chats.generation();
+        *self = fresh;
+        self.chats.continue_from(generation);
+    }
+
     /// Applies the events of one commit, and appends to `lane` what connected people must hear of it.
     pub fn apply(&mut self, commit_no: i64, events: &[Event], lane: &mut Vec<LaneItem>) -> Applied {
         if commit_no <= self.commit_no {

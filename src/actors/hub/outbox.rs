@@ -149,6 +149,8 @@ impl OutboxDrain {
         let mut closed = count == 0;
         for item in self.batch.drain(..) {
             match item {
+                // Nothing follows a goodbye, even if another thread was a moment late.
+                Item::Frame(_) if closed => {}
                 Item::Frame(frame) => out.push(frame),
                 Item::Close => closed = true,
             }

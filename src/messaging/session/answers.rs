@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::actor::SessionActor;
 use super::state::nack;
 use crate::actors::cache::Range;
-use crate::domain::event::Change;
+use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::ChatId;
 use crate::domain::user::Credential;
 use crate::protocol::answer::ServerPacket;
@@ -59,8 +59,8 @@ impl SessionActor {
                 Ok(page) => page,
                 Err(error) => return outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error))),
             };
-            let page =
-                fit(page, newest, services.limits.server_frame_bytes.saturating_sub(FRAME_OVERHEAD_BYTES));
+            let bytes_max = services.limits.server_frame_bytes.saturating_sub(FRAME_OVERHEAD_BYTES);
+            let page = fit(page, newest, bytes_max, ChatEvent::bytes);
             let (has_more, as_of) = (page.has_more, page.as_of);
             if messages_only {
                 let messages = page.events.iter().filter_map(|event| match &event.change {

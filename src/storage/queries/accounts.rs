@@ -159,6 +159,18 @@ pub fn unused_siblings(db: &mut Db, login: i64, generation: i64) -> QueryResult<
         .get_result(db)
 }
 
+/// Forgets the oldest token of a generation that waits to be used.
+pub fn forget_oldest_sibling(db: &mut Db, login: i64, generation: i64) -> QueryResult<()> {
+    diesel::sql_query(
+        "DELETE FROM refresh_tokens WHERE token_hash = (SELECT token_hash FROM refresh_tokens \
+         WHERE session_id = ? AND generation = ? ORDER BY rowid LIMIT 1)",
+    )
+    .bind::<diesel::sql_types::BigInt, _>(login)
+    .bind::<diesel::sql_types::BigInt, _>(generation)
+    .execute(db)
+    .map(drop)
+}
+
 pub fn extend_login(db: &mut Db, login: i64, expires_at: i64) -> QueryResult<()> {
     diesel::update(sessions::table.find(login)).set(sessions::expires_at.eq(expires_at)).execute(db).map(drop)
 }

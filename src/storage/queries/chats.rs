@@ -3,8 +3,9 @@
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
-use crate::domain::chat::{Chat, Participant};
-use crate::domain::event::ChatEvent;
+use crate::domain::chat::{Chat, ChatRole, Participant};
+use crate::domain::event::{Change, ChatEvent};
+use crate::domain::ids::UserId;
 use crate::storage::rows::chat::{ChatEventRow, ChatRow, NewChatRow, ParticipantRow};
 use crate::storage::schema::{chat_events, chat_participants, chats};
 
@@ -132,6 +133,22 @@ pub fn insert_event(db: &mut Db, event: &ChatEvent) -> QueryResult<()> {
     match ChatEventRow::of(event) {
         Some(row) => diesel::insert_into(chat_events::table).values(&row).execute(db).map(drop),
         None => Ok(()),
+    }
+}
+
+/// Who last took `user` out of the chat, and the role that `user` had then.
+pub fn last_leave(db: &mut Db, chat: i64, user: i64) -> QueryResult<Option<(UserId, ChatRole)>> {
+    let row = chat_events::table
+        .filter(chat_events::chat_id.eq(chat))
+        .filter(chat_events::user_id.eq(user))
+        .filter(chat_events::kind.eq("leave"))
+        .order(chat_events::seq.desc())
+        .select(ChatEventRow::as_select())
+        .first(db)
+        .optional()?;
+    match row.map(ChatEvent::try_from).transpose()? {
+        Some(ChatEvent { actor_id, change: Change::Leave { role, .. }, .. }) => Ok(Some((actor_id, role))),
+        _ => Ok(None),
     }
 }
 

@@ -58,7 +58,6 @@ impl Command for CreateChat {
         check_room_for(tx, me)?;
         for user in people {
             check_active(tx, *user)?;
-            check_room_for(tx, *user)?;
         }
         let row = NewChatRow {
             kind: kind.as_str(),
@@ -141,7 +140,10 @@ impl Command for SetParticipant {
         let mut last_seq = chat.last_seq;
         let Some(current) = current else {
             check_active(tx, self.user)?;
-            check_room_for(tx, self.user)?;
+            if me == self.user {
+                check_room_for(tx, me)?;
+                check_return(tx, &chat, me, wanted)?;
+            }
             let count = chats::participant_count(tx.look(), chat.id.0)?;
             if usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.participants_per_chat {
                 return Err(Refusal::Conflict("the chat is full").into());
@@ -247,9 +249,25 @@ fn check_active(tx: &mut Tx<'_>, user: UserId) -> Execution<()> {
 fn check_room_for(tx: &mut Tx<'_>, user: UserId) -> Execution<()> {
     let count = chats::chat_count_of(tx.look(), user.0)?;
     if usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.chats_per_user {
-        return Err(Refusal::Conflict("somebody is in too many chats already").into());
+        return Err(Refusal::Conflict("you are in too many chats already").into());
     }
     Ok(())
+}
+
+/// Whoever lets themselves in again comes back as what they were at most, and not at all if somebody took them out.
+fn check_return(tx: &mut Tx<'_>, chat: &Chat, me: UserId, wanted: ChatRole) -> Execution<()> {
+    if chat.archived {
+        return Err(Refusal::Forbidden("the chat is archived").into());
+    }
+    match chats::last_leave(tx.look(), chat.id.0, me.0)? {
+        Some((actor, _)) if actor != me => {
+            Err(Refusal::Forbidden("you were removed; an owner or admin must add you again").into())
+        }
+        Some((_, ChatRole::Reader)) if wanted > ChatRole::Reader => {
+            Err(Refusal::Forbidden("you were a reader; join as one").into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A chat always has an owner, if it ever had one.

@@ -1,0 +1,488 @@
+//! The judge: what was said, what was acknowledged, what every session saw, what the history holds, and whether it all
+//! agrees. A plain struct without clock or socket.
+//!
+//! Per session it keeps one number per chat. That is enough: a session whose numbers of a chat are dense and ascending,
+//! and who sees at each number what everybody else sees there, has seen every message exactly once and in one order, if
+//! no message is at two numbers. What is checked once per chat, then, holds for each session.
+//!
+//! Invariants: a fault is found at the latest by [`Checker::verdict`]; one fault never hides another; nothing is a fault
+//! because it is late.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+
+use netbit::domain::ids::{ChatId, MessageId, Seq};
+
+/// How many faults are described; the others are counted.
+const DESCRIBED: usize = 10;
+/// A jump beyond this is nonsense rather than a gap, and is not remembered number by number.
+const JUMP_MAX: Seq = 100_000;
+
+/// A message's own name: its sender, and its number among all that this sender says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Mark {
+    pub(crate) sender: usize,
+    pub(crate) counter: usize,
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "message {} of sender {}", self.counter, self.sender)
+    }
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Fault {
+    /// Acknowledged or seen by others, and missing here.
+    Lost,
+    /// Twice where it should be once.
+    Doubled,
+    /// In another order than the one in which it was sent or numbered.
+    Reordered,
+    /// A number that no event has.
+    Gap,
+    /// Contradictions: other content, other ids, refused but there, never answered.
+    Wrong,
+}
+
+/// Faults by kind, and the first of them in words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Faults {
+    counts: BTreeMap<Fault, u64>,
+    first: Vec<String>,
+}
+
+impl Faults {
+    pub(crate) fn add(&mut self, fault: Fault, describe: impl FnOnce() -> String) {
+        *self.counts.entry(fault).or_default() += 1;
+        if self.first.len() < DESCRIBED {
+            self.first.push(describe());
+        }
+    }
+
+    pub(crate) fn count(&self, fault: Fault) -> u64 {
+        self.counts.get(&fault).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.counts.values().sum()
+    }
+
+    /// The first faults, described.
+    pub(crate) fn first(&self) -> &[String] {
+        &self.first
+    }
+}
+
+/// How a message that was sent was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Unanswered,
+    Refused,
+    Acknowledged { message: MessageId, seq: Seq },
+}
+
+#[derive(Debug)]
+struct Saying {
+    chat: usize,
+    fate: Fate,
+    /// The number at which it was first seen.
+    seen_at: Option<Seq>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// `None`: an event that is no message.
+    said: Option<(Mark, MessageId)>,
+    /// How many of the sessions that must see everything have seen it.
+    seen: usize,
+}
+
+#[derive(Debug)]
+struct Chat {
+    id: ChatId,
+    /// The number of the last event before the scenario.
+    base: Seq,
+    entries: BTreeMap<Seq, Entry>,
+}
+
+#[derive(Debug)]
+struct Session {
+    name: String,
+    /// The last number seen of each chat.
+    heads: Vec<Seq>,
+    /// Numbers that were jumped over.
+    missing: BTreeSet<(usize, Seq)>,
+    /// Whether it must see everything; one that does not read need only see what it sees in order.
+    whole: bool,
+}
+
+/// A message of a history, in words.
+fn named(mark: Option<Mark>) -> String {
+    mark.map_or_else(|| "something that nobody said".to_owned(), |mark| mark.to_string())
+}
+
+/// An event, in words.
+fn event(said: Option<(Mark, MessageId)>) -> String {
+    said.map_or_else(|| "another event".to_owned(), |(mark, message)| format!("{mark} ({message})"))
+}
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(crate) struct Checker {
+    index: HashMap<ChatId, usize>,
+    chats: Vec<Chat>,
+    sayings: BTreeMap<Mark, Saying>,
+    sessions: Vec<Session>,
+    whole_sessions: usize,
+    acknowledged: usize,
+    faults: Faults,
+}
+
+impl Checker {
+    /// `heads` are the chats as they stand before anything is said.
+    pub(crate) fn new(heads: &[(ChatId, Seq)]) -> Self {
+        let index = heads.iter().enumerate().map(|(index, (chat, _))| (*chat, index)).collect();
+        let chats =
+            heads.iter().map(|(id, base)| Chat { id: *id, base: *base, entries: BTreeMap::new() }).collect();
+        Self { index, chats, ..Self::default() }
+    }
+
+    /// A session that is in all chats from the beginning; answers its number. `whole`: it must see everything.
+    pub(crate) fn session(&mut self, name: String, whole: bool) -> usize {
+        let heads = self.chats.iter().map(|chat| chat.base).collect();
+        self.sessions.push(Session { name, heads, missing: BTreeSet::new(), whole });
+        self.whole_sessions += usize::from(whole);
+        self.sessions.len() - 1
+    }
+
+    pub(crate) fn sent(&mut self, mark: Mark, chat: ChatId) {
+        let Some(chat) = self.index.get(&chat).copied() else {
+            return self.faults.add(Fault::Wrong, || format!("{mark} was sent to an unknown chat {chat}"));
+        };
+        let saying = Saying { chat, fate: Fate::Unanswered, seen_at: None };
+        if self.sayings.insert(mark, saying).is_some() {
+            self.faults.add(Fault::Doubled, || format!("{mark} was sent twice by the load test itself"));
+        }
+    }
+
+    pub(crate) fn acknowledged(&mut self, mark: Mark, message: MessageId, seq: Seq) {
+        self.answered(mark, Fate::Acknowledged { message, seq });
+    }
+
+    /// The server said that it did not take the message: it must never appear.
+    pub(crate) fn refused(&mut self, mark: Mark) {
+        self.answered(mark, Fate::Refused);
+    }
+
+    fn answered(&mut self, mark: Mark, fate: Fate) {
+        match self.sayings.get_mut(&mark) {
+            None => self.faults.add(Fault::Wrong, || format!("{mark} was answered and never sent: {fate:?}")),
+            Some(saying) if saying.fate == Fate::Unanswered => {
+                saying.fate = fate;
+                self.acknowledged += usize::from(fate != Fate::Refused);
+            }
+            Some(saying) => self.faults.add(Fault::Doubled, || {
+                format!("{mark} was answered twice: {:?}, then {fate:?}", saying.fate)
+            }),
+        }
+    }
+
+    /// A session got an event. Answers whether by this all sessions have seen that message.
+    pub(crate) fn saw(
+        &mut self,
+        session: usize,
+        chat_id: ChatId,
+        seq: Seq,
+        said: Option<(Mark, MessageId)>,
+    ) -> bool {
+        let faults = &mut self.faults;
+        let Some(session) = self.sessions.get_mut(session) else { return false };
+        let name = &session.name;
+        let index = self.index.get(&chat_id).copied();
+        let Some((index, chat, head)) =
+            index.and_then(|index| Some((index, self.chats.get_mut(index)?, session.heads.get_mut(index)?)))
+        else {
+            faults.add(Fault::Wrong, || {
+                format!("{name} got an event of chat {chat_id}, which is none of ours")
+            });
+            return false;
+        };
+        if seq > head.saturating_add(JUMP_MAX) {
+            faults.add(Fault::Wrong, || format!("{name}, chat {chat_id}: after {head} came {seq}"));
+            return false;
+        } else if seq > *head {
+            // What was jumped over is counted in the end: it may be late, lost, or never have been there.
+            session.missing.extend((*head + 1..seq).map(|seq| (index, seq)));
+            *head = seq;
+        } else if session.missing.remove(&(index, seq)) {
+            faults.add(Fault::Reordered, || format!("{name}, chat {chat_id}: {seq} came after {head}"));
+        } else {
+            faults.add(Fault::Doubled, || format!("{name}, chat {chat_id}: {seq} came again after {head}"));
+            return false;
+        }
+
+        let entry = match chat.entries.entry(seq) {
+            std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
+            std::collections::btree_map::Entry::Vacant(new) => {
+                if let Some((mark, _)) = said {
+                    match self.sayings.get_mut(&mark) {
+                        None => faults.add(Fault::Wrong, || format!("{name} got {mark}, which nobody sent")),
+                        Some(saying) if saying.chat != index => faults.add(Fault::Wrong, || {
+                            format!("{name} got {mark} in chat {chat_id}, not where it was sent")
+                        }),
+                        Some(saying) => match saying.seen_at.replace(seq) {
+                            None => {}
+                            Some(other) => faults.add(Fault::Doubled, || {
+                                format!("chat {chat_id}: {mark} is at {other} and at {seq}")
+                            }),
+                        },
+                    }
+                }
+                new.insert(Entry { said, seen: 0 })
+            }
+        };
+        if entry.said != said {
+            faults.add(Fault::Wrong, || {
+                format!(
+                    "{name}, chat {chat_id}, {seq}: {} where others got {}",
+                    event(said),
+                    event(entry.said)
+                )
+            });
+            return false;
+        }
+        entry.seen += usize::from(session.whole);
+        session.whole && said.is_some() && entry.seen == self.whole_sessions
+    }
+
+    /// A session was told the sum of its chats' last numbers, in line with the events: nothing below it can still come.
+    pub(crate) fn counted(&mut self, session: usize, heads_sum: Seq) {
+        let Some(session) = self.sessions.get_mut(session) else { return };
+        let name = &session.name;
+        let sum: Seq = session.heads.iter().sum();
+        match heads_sum - sum {
+            0 => {}
+            behind @ 1.. => self.faults.add(Fault::Lost, || {
+                format!("{name} is at {sum} in all, and was told {heads_sum}: {behind} events never came")
+            }),
+            _ => self
+                .faults
+                .add(Fault::Wrong, || format!("{name} is at {sum} in all, and was told of {heads_sum} only")),
+        }
+        // A number that nobody has seen may be a gap of the chat: the verdict says what it was.
+        let seen = |chats: &[Chat], index: usize, seq| {
+            chats.get(index).is_some_and(|chat| chat.entries.contains_key(&seq))
+        };
+        let (chats, faults) = (&self.chats, &mut self.faults);
+        session.missing.retain(|(index, seq)| {
+            let lost = seen(chats, *index, *seq);
+            if lost {
+                let id = chats.get(*index).map_or(ChatId(0), |chat| chat.id);
+                faults.add(Fault::Lost, || format!("{name}, chat {id}: {seq} never came"));
+            }
+            !lost
+        });
+    }
+
+    /// A session got what no event of ours can be.
+    pub(crate) fn strange(&mut self, session: usize, describe: impl FnOnce() -> String) {
+        let name = self.sessions.get(session).map_or("nobody", |session| &session.name);
+        self.faults.add(Fault::Wrong, || format!("{name} got {}", describe()));
+    }
+
+    /// Whether anything is wrong already.
+    pub(crate) fn is_faulty(&self) -> bool {
+        self.faults.total() > 0
+    }
+
+    /// What the server's history of a chat holds above its base, in the order in which it was told. Called once per
+    /// chat, when everything is answered.
+    pub(crate) fn history(&mut self, chat_id: ChatId, told: &[(Seq, MessageId, Option<Mark>)]) {
+        let faults = &mut self.faults;
+        let Some(index) = self.index.get(&chat_id).copied() else {
+            return faults.add(Fault::Wrong, || format!("there is no chat {chat_id} to have a history"));
+        };
+        let mut expected: BTreeMap<Seq, (MessageId, Mark)> = self
+            .sayings
+            .iter()
+            .filter(|(_, saying)| saying.chat == index)
+            .filter_map(|(mark, saying)| match saying.fate {
+                Fate::Acknowledged { message, seq } => Some((seq, (message, *mark))),
+                _ => None,
+            })
+            .collect();
+        let (mut read, mut last) = (BTreeSet::new(), 0);
+        for (seq, message, mark) in told.iter().copied() {
+            if !read.insert(seq) {
+                faults.add(Fault::Doubled, || format!("history of chat {chat_id}: {seq} is there twice"));
+                continue;
+            }
+            if seq < last {
+                faults
+                    .add(Fault::Reordered, || format!("history of chat {chat_id}: {seq} comes after {last}"));
+            }
+            last = last.max(seq);
+            match expected.remove(&seq) {
+                Some((id, who)) if id == message && Some(who) == mark => {}
+                Some(other) => faults.add(Fault::Wrong, || {
+                    format!(
+                        "history of chat {chat_id}, {seq}: {} ({message}), but acknowledged was {} ({})",
+                        named(mark),
+                        other.1,
+                        other.0
+                    )
+                }),
+                None => faults.add(Fault::Wrong, || {
+                    format!(
+                        "history of chat {chat_id}, {seq}: {} ({message}) was never acknowledged",
+                        named(mark)
+                    )
+                }),
+            }
+        }
+        for (seq, (message, mark)) in expected {
+            faults.add(Fault::Lost, || {
+                format!(
+                    "history of chat {chat_id}: {mark} ({message}) was acknowledged as {seq} and is not there"
+                )
+            });
+        }
+    }
+
+    pub(crate) fn messages(&self) -> usize {
+        self.acknowledged
+    }
+
+    /// Messages that are not answered, and deliveries of answered ones that are not made: what a run that was broken off
+    /// was waiting for.
+    pub(crate) fn outstanding(&self) -> (usize, usize) {
+        let unanswered = self.sayings.values().filter(|saying| saying.fate == Fate::Unanswered).count();
+        let mut undelivered = 0;
+        for saying in self.sayings.values() {
+            if let Fate::Acknowledged { seq, .. } = saying.fate {
+                let entry = self.chats.get(saying.chat).and_then(|chat| chat.entries.get(&seq));
+                undelivered += self.whole_sessions.saturating_sub(entry.map_or(0, |entry| entry.seen));
+            }
+        }
+        (unanswered, undelivered)
+    }
+
+    /// All faults. `complete`: the scenario reached its end, so that everything must be there; otherwise only what is
+    /// wrong whatever may still come.
+    pub(crate) fn verdict(&self, complete: bool) -> Faults {
+        let mut faults = self.faults.clone();
+        self.check_senders_order(&mut faults);
+        self.check_answers(complete, &mut faults);
+        if complete {
+            let known = self.known();
+            self.check_dense(&known, &mut faults);
+            self.check_sessions(&known, &mut faults);
+        }
+        faults
+    }
+
+    /// A sender's messages in a chat are numbered in the order in which they were sent.
+    fn check_senders_order(&self, faults: &mut Faults) {
+        for chat in &self.chats {
+            let mut last: HashMap<usize, usize> = HashMap::new();
+            for (seq, entry) in &chat.entries {
+                let Some((mark, _)) = entry.said else { continue };
+                if let Some(before) =
+                    last.insert(mark.sender, mark.counter).filter(|last| *last > mark.counter)
+                {
+                    let id = chat.id;
+                    faults.add(Fault::Reordered, || {
+                        format!("chat {id}, {seq}: {mark} comes behind the same sender's message {before}")
+                    });
+                }
+            }
+        }
+    }
+
+    /// What was acknowledged is what was seen, and what was refused was not seen.
+    fn check_answers(&self, complete: bool, faults: &mut Faults) {
+        for (mark, saying) in &self.sayings {
+            let Some(chat) = self.chats.get(saying.chat) else { continue };
+            let id = chat.id;
+            match (saying.fate, saying.seen_at) {
+                (Fate::Unanswered, _) if complete => {
+                    faults.add(Fault::Wrong, || format!("chat {id}: {mark} was never answered"));
+                }
+                (Fate::Refused, Some(seq)) => faults.add(Fault::Wrong, || {
+                    format!("chat {id}: {mark} was refused, and is there all the same as {seq}")
+                }),
+                (Fate::Acknowledged { message, seq }, _) => {
+                    let entry = chat.entries.get(&seq);
+                    if let Some(said) =
+                        entry.map(|entry| entry.said).filter(|said| *said != Some((*mark, message)))
+                    {
+                        faults.add(Fault::Wrong, || {
+                            format!(
+                                "chat {id}: {mark} was acknowledged as {seq} ({message}), where {said:?} is"
+                            )
+                        });
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Each chat's numbers: acknowledged, or seen by anybody.
+    fn known(&self) -> Vec<BTreeSet<Seq>> {
+        let mut known: Vec<BTreeSet<Seq>> =
+            self.chats.iter().map(|chat| chat.entries.keys().copied().collect()).collect();
+        for saying in self.sayings.values() {
+            if let (Fate::Acknowledged { seq, .. }, Some(known)) = (saying.fate, known.get_mut(saying.chat)) {
+                known.insert(seq);
+            }
+        }
+        known
+    }
+
+    fn check_dense(&self, known: &[BTreeSet<Seq>], faults: &mut Faults) {
+        for (chat, known) in self.chats.iter().zip(known) {
+            let mut last = chat.base;
+            for seq in known {
+                if *seq != last + 1 {
+                    let id = chat.id;
+                    faults.add(Fault::Gap, || format!("chat {id}: after {last} comes {seq}"));
+                }
+                last = *seq;
+            }
+        }
+    }
+
+    fn check_sessions(&self, known: &[BTreeSet<Seq>], faults: &mut Faults) {
+        for session in self.sessions.iter().filter(|session| session.whole) {
+            for (index, ((chat, known), head)) in self.chats.iter().zip(known).zip(&session.heads).enumerate()
+            {
+                let jumped =
+                    session.missing.range((index, Seq::MIN)..=(index, Seq::MAX)).map(|(_, seq)| *seq);
+                let behind = known.range(head.saturating_add(1)..).copied();
+                // A number that nobody has is the chat's gap, not this session's loss.
+                for seq in jumped.filter(|seq| known.contains(seq)).chain(behind) {
+                    faults
+                        .add(Fault::Lost, || format!("{}, chat {}: {seq} never came", session.name, chat.id));
+                }
+            }
+        }
+        for session in self.sessions.iter().filter(|session| !session.whole) {
+            if let Some((index, seq)) = session.missing.first() {
+                let id = self.chats.get(*index).map_or(ChatId(0), |chat| chat.id);
+                faults.add(Fault::Lost, || {
+                    format!(
+                        "{}, which did not read, chat {id}: {seq} is missing among what it got",
+                        session.name
+                    )
+                });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "checker_test.rs"]
+mod tests;

@@ -1,0 +1,56 @@
+//! Many of the same, some at a time.
+
+use std::collections::BTreeMap;
+
+use tokio::task::JoinSet;
+
+/// Does `work` for 0 to `count`, never more than `at_once` at the same time; the results in order, or the first error.
+pub(super) async fn crowd<T: 'static, F: Future<Output = anyhow::Result<T>> + 'static>(
+    count: usize,
+    at_once: usize,
+    work: impl Fn(usize) -> F,
+) -> anyhow::Result<Vec<T>> {
+    let (mut running, mut done) = (JoinSet::new(), BTreeMap::new());
+    let mut waiting = 0..count;
+    loop {
+        while running.len() < at_once.max(1) {
+            let Some(n) = waiting.next() else { break };
+            let work = work(n);
+            running.spawn_local(async move { (n, work.await) });
+        }
+        let Some(joined) = running.join_next().await else { return Ok(done.into_values().collect()) };
+        let (n, result) = joined?;
+        done.insert(n, result?);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    #[test]
+    fn results_are_in_order_and_the_crowd_is_bounded() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (now, most) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        let work = |n: usize| {
+            let (now, most) = (now.clone(), most.clone());
+            async move {
+                now.set(now.get() + 1);
+                most.set(most.get().max(now.get()));
+                for _ in 0..10 - n {
+                    tokio::task::yield_now().await;
+                }
+                now.set(now.get() - 1);
+                anyhow::ensure!(n < 9, "nine");
+                Ok(n)
+            }
+        };
+        let local = tokio::task::LocalSet::new();
+        assert_eq!(local.block_on(&runtime, crowd(9, 3, work)).unwrap(), (0..9).collect::<Vec<_>>());
+        assert_eq!(most.get(), 3);
+        assert!(local.block_on(&runtime, crowd(10, 3, work)).is_err());
+    }
+}

@@ -1,0 +1,370 @@
+//! Scenario `messages`: many sessions in the same chats; some write, everybody reads everything.
+//!
+//! Every session is in every chat, so that each message is delivered to each session. Senders wait for acknowledgements
+//! (`--in-flight`) and all together for the slowest reader (`--backlog`): a slow machine makes the run longer, and never
+//! a reader's outbox fuller than the server allows.
+//!
+//! The end needs no waiting for silence. When all is acknowledged, each session pings; the server answers in line with
+//! the events, so that whatever has not come before that answer is lost.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use netbit::client::TcpClient;
+use netbit::domain::ids::{ChatId, Seq};
+use netbit::protocol::packet::MessagePacket;
+use netbit::protocol::view::ChatSummary;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::crowd::crowd;
+use super::run::{Phase, Run, between};
+use super::session::{Listener, Sending, Speaker, Voice};
+use super::slow::{Bait, SlowEnd, SlowReader};
+use super::target::Target;
+use crate::checker::Checker;
+use crate::content::Content;
+use crate::report::{Figure, Report, duration, latencies, rate};
+use crate::usage::Usage;
+
+/// Connections that are being opened at the same time; the server lets many more be strangers.
+const OPENING_AT_ONCE: usize = 64;
+/// When a run breaks off, others are about to say why, too.
+const SETTLE: Duration = Duration::from_millis(500);
+/// Messages of a page of history.
+const PAGE: usize = 100;
+/// How much memory the server may take from the first message to the last, whatever the load: its own bounds are an
+/// outbox of 1 MiB for each session that does not read, and tens of MiB for all else.
+const GROWTH_MAX_KIB: u64 = 256 * 1024;
+const GROWTH_MAX_PER_SLOW_READER_KIB: u64 = 2 * 1024;
+
+#[derive(Args, Debug)]
+pub(crate) struct Messages {
+    /// People; each is in every chat.
+    #[arg(long, default_value_t = 50)]
+    users: usize,
+    /// Sessions, spread over the people.
+    #[arg(long, default_value_t = 1000)]
+    sessions: usize,
+    /// Sessions that write.
+    #[arg(long, default_value_t = 200)]
+    senders: usize,
+    #[arg(long, default_value_t = 50)]
+    chats: usize,
+    #[arg(long, default_value_t = 50)]
+    messages_per_sender: usize,
+    /// Messages of a sender that may be unacknowledged.
+    #[arg(long, default_value_t = 8)]
+    in_flight: u32,
+    /// Messages of all senders that may be sent and not yet be seen by every session; 0 for any number.
+    #[arg(long, default_value_t = 256)]
+    backlog: usize,
+    /// More sessions, which stop reading after Welcome.
+    #[arg(long, default_value_t = 10)]
+    slow_readers: usize,
+}
+
+/// Everybody is connected.
+struct Stage {
+    run: Rc<Run>,
+    listeners: Vec<Listener>,
+    speakers: Vec<Speaker>,
+    slow: Vec<(usize, TcpClient)>,
+    bait: Option<Bait>,
+    bases: Vec<(ChatId, Seq)>,
+}
+
+/// A session that was opened.
+struct Opened {
+    client: TcpClient,
+    heartbeat_ms: u64,
+    heads: Vec<(ChatId, Seq)>,
+}
+
+impl Messages {
+    /// Says what makes no sense.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        let counts = [
+            ("--users", self.users),
+            ("--senders", self.senders),
+            ("--chats", self.chats),
+            ("--messages-per-sender", self.messages_per_sender),
+            ("--in-flight", usize::try_from(self.in_flight)?),
+        ];
+        for (name, count) in counts {
+            ensure!(count > 0, "{name} must be at least 1");
+        }
+        ensure!(self.senders <= self.sessions, "--senders must not be more than --sessions");
+        Ok(())
+    }
+
+    pub(crate) async fn run(&self, given: Option<&str>, patience: Duration) -> anyhow::Result<Report> {
+        let deadline = Instant::now() + patience;
+        let mut report = Report { title: self.title(), ..Report::default() };
+        let prepare = async {
+            match given {
+                Some(url) => Target::given(url, self.users, self.chats).await,
+                None => Target::own(self.users, self.chats).await,
+            }
+        };
+        let mut target =
+            tokio::time::timeout_at(deadline, prepare).await.context("preparing took too long")??;
+        match tokio::time::timeout_at(deadline, self.connect(&target, &mut report)).await {
+            Ok(Ok(stage)) => self.drive(stage, &target, deadline, &mut report).await,
+            Ok(Err(error)) => report.troubles.push(format!("connecting: {error:#}")),
+            Err(_) => report.troubles.push("timed out while connecting".to_owned()),
+        }
+        if let Some(server) = target.server.take() {
+            report.row("server log", format!("{} lines of warnings or worse", server.log_lines()));
+            if let Err(error) = server.stop().await {
+                report.troubles.push(format!("stopping: {error:#}"));
+            }
+        }
+        Ok(report)
+    }
+
+    fn title(&self) -> String {
+        let backlog = if self.backlog == 0 { "any".to_owned() } else { self.backlog.to_string() };
+        format!(
+            "messages: {} users, {} sessions, {} senders of {} messages, {} chats, {} in flight each, {backlog} on \
+             their way",
+            self.users, self.sessions, self.senders, self.messages_per_sender, self.chats, self.in_flight
+        )
+    }
+
+    async fn connect(&self, target: &Target, report: &mut Report) -> anyhow::Result<Stage> {
+        let tokens = target.log_in().await?;
+        let bait = match tokens.first() {
+            Some(token) if self.slow_readers > 0 => Some(Bait::lay(&target.http.with_token(token)).await?),
+            _ => None,
+        };
+        let begun = Instant::now();
+        let count = self.sessions + self.slow_readers;
+        let open = |n: usize| {
+            let token = tokens.get(n % tokens.len().max(1)).cloned();
+            let tcp = target.tcp;
+            async move { open(tcp, &token.context("there is no token")?).await }
+        };
+        let opened = crowd(count, OPENING_AT_ONCE, open).await?;
+        let took = begun.elapsed();
+        let per_second = rate(u64::try_from(count)?, took);
+        report.row("sessions", format!("{count} connected in {} ({per_second:.0}/s)", duration(took)));
+
+        let bases = opened.first().map(|first| first.heads.clone()).unwrap_or_default();
+        ensure!(bases.len() == self.chats, "the server lists {} chats, not {}", bases.len(), self.chats);
+        ensure!(opened.iter().all(|other| other.heads == bases), "not everybody is in the same chats");
+        let mut checker = Checker::new(&bases);
+        let name = |n: usize| {
+            let user = target.users.get(n % target.users.len().max(1)).map_or("", String::as_str);
+            format!("session {n} ({user})")
+        };
+        for n in 0..count {
+            checker.session(name(n), n < self.sessions);
+        }
+        let chats = bases.iter().map(|(chat, _)| *chat).collect();
+        let run = Rc::new(Run::new(chats, self.messages_per_sender, self.backlog, checker)?);
+        let (mut listeners, mut speakers, mut slow) = (Vec::new(), Vec::new(), Vec::new());
+        for (n, Opened { client, heartbeat_ms, .. }) in opened.into_iter().enumerate() {
+            if n >= self.sessions {
+                slow.push((n, client));
+                continue;
+            }
+            let sending = (n < self.senders).then(|| Sending::new(n, self.in_flight));
+            let voice = Rc::new(Voice::new(n, name(n), heartbeat_ms, sending));
+            let (reader, writer) = client.into_halves();
+            listeners.push(Listener { run: run.clone(), voice: voice.clone(), reader });
+            speakers.push(Speaker { run: run.clone(), voice, writer });
+        }
+        Ok(Stage { run, listeners, speakers, slow, bait, bases })
+    }
+
+    async fn drive(&self, stage: Stage, target: &Target, deadline: Instant, report: &mut Report) {
+        let Stage { run, listeners, speakers, slow, bait, bases } = stage;
+        let usage = || target.server.as_ref().and_then(|server| server.usage());
+        // Dropped, and every session with them, when this returns.
+        let (mut listening, mut speaking) = (JoinSet::new(), JoinSet::new());
+        for listener in listeners {
+            listening.spawn_local(listener.listen());
+        }
+        for speaker in speakers {
+            speaking.spawn_local(speaker.speak());
+        }
+        let before = usage();
+        if let Some(server) = &target.server {
+            server.forget_peak();
+        }
+        let mut slow_readers = Vec::new();
+        if let Some(bait) = bait {
+            for (number, client) in slow {
+                slow_readers.push(SlowReader::start(run.clone(), number, client, &bait, &mut speaking));
+            }
+        }
+        let begun_us = run.now_us();
+        let complete = self.talk(&run, &mut listening, deadline).await;
+        let after_talk = usage();
+        let mut complete = complete.map_err(|reason| report.troubles.push(reason)).is_ok();
+        if complete {
+            let closing = self.close(&run, slow_readers, &bases, target, report);
+            let closed = tokio::time::timeout_at(deadline, closing).await;
+            let closed = closed.unwrap_or_else(|_| bail!("timed out while reading the history"));
+            complete = closed.map_err(|error| report.troubles.push(format!("{error:#}"))).is_ok();
+        } else {
+            let (unanswered, undelivered) = run.checker.borrow().outstanding();
+            let outstanding =
+                format!("{unanswered} messages unanswered, {undelivered} deliveries outstanding");
+            report.row("broken off", outstanding);
+        }
+        report.troubles.extend(run.troubles());
+        measure(&run, begun_us, report);
+        self.weigh(before, after_talk, usage(), report);
+        report.messages = run.checker.borrow().messages();
+        report.faults = run.checker.borrow().verdict(complete && report.troubles.is_empty());
+    }
+
+    /// Lets everybody speak and listen to the end. The error is a reason when nothing else says one.
+    async fn talk(&self, run: &Run, listening: &mut JoinSet<()>, deadline: Instant) -> Result<(), String> {
+        let to_the_end = async {
+            run.enter(Phase::Sending);
+            run.all_done(self.senders).await;
+            run.enter(Phase::Finishing);
+            while listening.join_next().await.is_some() {}
+        };
+        let broken = tokio::select! {
+            biased;
+            () = run.broken() => "broken off at the first thing that was wrong".to_owned(),
+            ended = tokio::time::timeout_at(deadline, to_the_end) => match ended {
+                Ok(()) => return Ok(()),
+                Err(_) => "timed out before everything was answered and delivered".to_owned(),
+            },
+        };
+        tokio::time::sleep(SETTLE).await;
+        Err(broken)
+    }
+
+    /// What can only be looked at in the end: the sessions that did not read, and the history.
+    async fn close(
+        &self,
+        run: &Rc<Run>,
+        slow: Vec<SlowReader>,
+        bases: &[(ChatId, Seq)],
+        target: &Target,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let mut ends = Vec::new();
+        for reader in slow {
+            ends.push(reader.read().await?);
+        }
+        let count = |end| ends.iter().filter(|other| **other == end).count();
+        let (limited, closed, whole) =
+            (count(SlowEnd::Limited), count(SlowEnd::Closed), count(SlowEnd::Whole));
+        report.row(
+            "slow readers",
+            format!(
+                "{}: {limited} were told Limited, {closed} were closed, {whole} had room for all",
+                ends.len()
+            ),
+        );
+
+        let (begun, http) = (Instant::now(), target.first_user().await?);
+        let mut read = 0_u64;
+        for (chat, base) in bases {
+            let (mut told, mut after) = (Vec::new(), *base);
+            loop {
+                let (page, has_more) =
+                    http.messages(*chat, &format!("?after_seq={after}&limit={PAGE}")).await?;
+                let Some(last) = page.last() else {
+                    ensure!(!has_more, "chat {chat} has more behind {after}, and an empty page");
+                    break;
+                };
+                ensure!(last.seq > after, "chat {chat}: the page behind {after} ends at {}", last.seq);
+                after = last.seq;
+                told.extend(page.iter().map(|message| {
+                    let mark = Content::parse(&message.content).map(|content| content.mark);
+                    (message.seq, message.id, mark)
+                }));
+                if !has_more {
+                    break;
+                }
+            }
+            read += u64::try_from(told.len())?;
+            run.checker.borrow_mut().history(*chat, &told);
+        }
+        report.row("history", format!("{read} messages read in {}", duration(begun.elapsed())));
+        Ok(())
+    }
+
+    /// What it cost the server.
+    fn weigh(&self, before: Option<Usage>, talked: Option<Usage>, after: Option<Usage>, report: &mut Report) {
+        let (Some(before), Some(talked), Some(after)) = (before, talked, after) else {
+            return report.row("server", "what it cost is unknown".to_owned());
+        };
+        let (talking, total) = (talked.cpu.saturating_sub(before.cpu), after.cpu);
+        report.row("server CPU", format!("{} while talking, {} in all", duration(talking), duration(total)));
+        let mib = |kib: u64| format!("{}.{} MiB", kib / 1024, kib % 1024 * 10 / 1024);
+        let states = [("before the first message", before), ("after the last", after)];
+        for (name, (when, usage)) in ["server memory", ""].into_iter().zip(states) {
+            let (resident, peak) = (mib(usage.resident_kib), mib(usage.peak_kib));
+            report.row(name, format!("{resident} resident, {peak} at most, {when}"));
+        }
+        let growth = after.peak_kib.saturating_sub(before.resident_kib);
+        let slow_readers = u64::try_from(self.slow_readers).unwrap_or(u64::MAX);
+        let bound = GROWTH_MAX_KIB + slow_readers.saturating_mul(GROWTH_MAX_PER_SLOW_READER_KIB);
+        if growth > bound {
+            report.troubles.push(format!(
+                "the server's memory grew by {}, above {}",
+                mib(growth),
+                mib(bound)
+            ));
+        }
+    }
+}
+
+/// Opens a session and reads the list of its chats.
+async fn open(tcp: std::net::SocketAddr, token: &str) -> anyhow::Result<Opened> {
+    let (mut client, welcome) = TcpClient::open(tcp, token).await?;
+    let heads = |chats: &[ChatSummary]| chats.iter().map(|chat| (chat.id, chat.last_seq)).collect::<Vec<_>>();
+    let (mut all, mut has_more) = (heads(welcome.chats.list()), welcome.has_more);
+    while has_more {
+        let last = all.last().context("an empty list that goes on")?.0;
+        let next = MessagePacket {
+            packet_type: "GetChats".to_owned(),
+            after_chat_id: Some(last),
+            ..MessagePacket::default()
+        };
+        let more = client.request(next).await?;
+        ensure!(more.chats.list().iter().all(|chat| chat.id > last), "the list of chats goes back");
+        all.extend(heads(more.chats.list()));
+        has_more = more.has_more;
+    }
+    Ok(Opened {
+        client,
+        heartbeat_ms: welcome.heartbeat_ms.context("Welcome without heartbeat_ms")?,
+        heads: all,
+    })
+}
+
+fn measure(run: &Run, begun_us: u64, report: &mut Report) {
+    let gauges = run.gauges.borrow();
+    let figures = [
+        ("messages", "acknowledged", "ack latency", &gauges.ack_latency, gauges.last_ack_us),
+        (
+            "messages/delivery",
+            "delivered",
+            "delivery latency",
+            &gauges.delivery_latency,
+            gauges.last_delivery_us,
+        ),
+    ];
+    for (name, counted, latency_name, latency, last_us) in figures {
+        let took = between(begun_us, last_us);
+        let figure = Figure::new(name, latency, rate(latency.len(), took));
+        report.row(counted, format!("{} in {}: {:.0}/s", latency.len(), duration(took), figure.rate));
+        report.row(latency_name, latencies(latency));
+        report.figures.push(figure);
+    }
+    if gauges.refused > 0 {
+        report.row("refused", format!("{} messages for now, and said again", gauges.refused));
+    }
+}

@@ -1,0 +1,289 @@
+//! One session of a run: a [`Listener`] at its reading half, a [`Speaker`] at its writing half.
+//!
+//! The listener never waits for anything but its socket, so that a session reads as fast as this process can. The
+//! speaker keeps the session alive, sends the messages of a sender within its window, and asks for the last answer.
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{bail, ensure};
+use netbit::client::{FrameReader, FrameWriter, TcpError, saying};
+use netbit::domain::message::ClientId;
+use netbit::protocol::answer::ReceivedPacket;
+use netbit::protocol::packet::MessagePacket;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+
+use super::run::{Phase, Run};
+use crate::checker::Mark;
+use crate::content::Content;
+
+/// How many chats a sender speaks in: several, so that senders meet, and few, so that there is an order to keep in each.
+const CHATS_PER_SENDER: usize = 5;
+/// A message's request id is its counter; those of pings lie beyond.
+const HEARTBEAT: u64 = 1 << 40;
+pub(super) const LAST_PING: u64 = HEARTBEAT + 1;
+/// Packets handled before other sessions get their turn.
+const TURN: usize = 64;
+/// Before what was refused for now is asked again, unless the server says when.
+const REST: Duration = Duration::from_millis(500);
+
+/// What both halves of a session know.
+#[derive(Debug)]
+pub(super) struct Voice {
+    /// The session's number at the judge.
+    pub(super) number: usize,
+    pub(super) name: String,
+    pub(super) heartbeat: Duration,
+    pub(super) sending: Option<Sending>,
+    /// The last ping was refused for now.
+    again: Notify,
+}
+
+/// A sender's side of the conversation.
+#[derive(Debug)]
+pub(super) struct Sending {
+    sender: usize,
+    in_flight: u32,
+    /// One permit for each message that may be unanswered.
+    window: Semaphore,
+    /// When each message was sent.
+    sent_us: RefCell<Vec<u64>>,
+    refused: Cell<usize>,
+    resume_at: Cell<Instant>,
+}
+
+impl Voice {
+    pub(super) fn new(number: usize, name: String, heartbeat_ms: u64, sending: Option<Sending>) -> Self {
+        // Well before the server misses it, and not everybody at the same moment.
+        let share = 50 + u64::try_from(number % 25).unwrap_or(0);
+        let heartbeat = Duration::from_millis((heartbeat_ms * share / 100).max(100));
+        Self { number, name, heartbeat, sending, again: Notify::new() }
+    }
+}
+
+impl Sending {
+    pub(super) fn new(sender: usize, in_flight: u32) -> Self {
+        Self {
+            sender,
+            in_flight,
+            window: Semaphore::new(usize::try_from(in_flight).unwrap_or(1)),
+            sent_us: RefCell::default(),
+            refused: Cell::new(0),
+            resume_at: Cell::new(Instant::now()),
+        }
+    }
+}
+
+/// The reading half.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) run: Rc<Run>,
+    pub(super) voice: Rc<Voice>,
+    pub(super) reader: FrameReader,
+}
+
+impl Listener {
+    /// Reads up to the last answer. The speaker keeps the socket open.
+    pub(super) async fn listen(mut self) {
+        if let Err(error) = self.read().await {
+            self.run.trouble(format!("{}: {error:#}", self.voice.name));
+        }
+    }
+
+    async fn read(&mut self) -> anyhow::Result<()> {
+        let mut events = 0_u64;
+        for turn in 1_usize.. {
+            let packet = match self.reader.next().await {
+                Ok(packet) => packet,
+                Err(error) => bail!("{error}, after {events} events"),
+            };
+            match packet.packet_type.as_str() {
+                "Event" => {
+                    events += 1;
+                    self.event(&packet);
+                }
+                "Ack" => self.answer(&packet)?,
+                "Pong" => {
+                    let sum = packet.heads_sum.unwrap_or(-1);
+                    self.run.checker.borrow_mut().counted(self.voice.number, sum);
+                    self.run.look_for_faults();
+                    if packet.request_id == Some(LAST_PING) {
+                        return Ok(());
+                    }
+                }
+                "Limited" => bail!("got Limited after {events} events, though it reads"),
+                "Goodbye" => bail!("got Goodbye ({}) after {events} events", packet.code.unwrap_or_default()),
+                other => bail!("got a packet that nobody asked for: {other}"),
+            }
+            if turn.is_multiple_of(TURN) {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&self, packet: &ReceivedPacket) {
+        let now_us = self.run.now_us();
+        if let Some(content) = see(&self.run, self.voice.number, packet) {
+            let mut gauges = self.run.gauges.borrow_mut();
+            gauges.last_delivery_us = now_us;
+            gauges.delivery_latency.saturating_record(now_us.saturating_sub(content.sent_us));
+        }
+        self.run.look_for_faults();
+    }
+
+    fn answer(&self, packet: &ReceivedPacket) -> anyhow::Result<()> {
+        let code = packet.code.as_deref().unwrap_or_default();
+        let for_now = matches!(code, "overloaded" | "rate_limited");
+        match (packet.request_id, &self.voice.sending) {
+            (Some(HEARTBEAT), _) if for_now => Ok(()),
+            (Some(LAST_PING), _) if for_now => {
+                self.voice.again.notify_one();
+                Ok(())
+            }
+            (Some(id @ 0..HEARTBEAT), Some(sending)) if packet.success || for_now => {
+                self.message_answered(sending, usize::try_from(id)?, packet)
+            }
+            (id, _) => bail!(
+                "request {id:?} was refused: {code} ({})",
+                packet.error.as_deref().unwrap_or("no reason")
+            ),
+        }
+    }
+
+    fn message_answered(
+        &self,
+        sending: &Sending,
+        counter: usize,
+        packet: &ReceivedPacket,
+    ) -> anyhow::Result<()> {
+        let run = &self.run;
+        let mark = Mark { sender: sending.sender, counter };
+        if packet.success {
+            let (Some(message), Some(seq)) = (packet.message_id, packet.seq) else {
+                bail!("{mark} was acknowledged without message_id or seq");
+            };
+            ensure!(packet.duplicate.is_none(), "{mark} was acknowledged as a duplicate");
+            run.checker.borrow_mut().acknowledged(mark, message, seq);
+            let (now_us, mut gauges) = (run.now_us(), run.gauges.borrow_mut());
+            let sent_us = sending.sent_us.borrow().get(counter).copied().unwrap_or(now_us);
+            gauges.last_ack_us = now_us;
+            gauges.ack_latency.saturating_record(now_us.saturating_sub(sent_us));
+        } else {
+            // Not taken: it is said again later, as another message, so that the order of all others stays as it is.
+            let rest = packet.retry_after_ms.map_or(REST, Duration::from_millis);
+            sending.resume_at.set(Instant::now() + rest);
+            sending.refused.set(sending.refused.get() + 1);
+            run.checker.borrow_mut().refused(mark);
+            run.gauges.borrow_mut().refused += 1;
+            run.give_room();
+        }
+        sending.window.add_permits(1);
+        run.look_for_faults();
+        Ok(())
+    }
+}
+
+/// Tells the judge about an event; answers what it says, if it is one of ours.
+pub(super) fn see(run: &Run, session: usize, packet: &ReceivedPacket) -> Option<Content> {
+    let content = packet.message.as_ref().and_then(|message| Content::parse(&message.content));
+    let said =
+        content.as_ref().zip(packet.message.as_ref()).map(|(content, message)| (content.mark, message.id));
+    let mut checker = run.checker.borrow_mut();
+    match (packet.chat_id, packet.seq) {
+        (Some(chat), Some(seq)) if said.is_some() || packet.message.is_none() => {
+            if checker.saw(session, chat, seq, said) {
+                run.give_room();
+            }
+        }
+        _ => checker.strange(session, || format!("{packet:?}")),
+    }
+    content
+}
+
+pub(super) fn ping(request_id: u64) -> MessagePacket {
+    MessagePacket { packet_type: "Ping".to_owned(), request_id: Some(request_id), ..MessagePacket::default() }
+}
+
+/// The writing half.
+#[derive(Debug)]
+pub(super) struct Speaker {
+    pub(super) run: Rc<Run>,
+    pub(super) voice: Rc<Voice>,
+    pub(super) writer: FrameWriter,
+}
+
+impl Speaker {
+    /// Speaks until it is aborted: the writing half stays open as long as this does.
+    pub(super) async fn speak(mut self) {
+        let Err(error) = self.write().await;
+        self.run.trouble(format!("{}: cannot write: {error}", self.voice.name));
+    }
+
+    async fn write(&mut self) -> Result<Infallible, TcpError> {
+        let (run, voice) = (self.run.clone(), self.voice.clone());
+        if let Some(sending) = &voice.sending {
+            self.while_alive(run.reached(Phase::Sending)).await?;
+            self.send_all(sending).await?;
+            run.sender_done();
+        }
+        self.while_alive(run.reached(Phase::Finishing)).await?;
+        loop {
+            self.writer.send(&ping(LAST_PING)).await?;
+            self.while_alive(voice.again.notified()).await?;
+            tokio::time::sleep(REST).await;
+        }
+    }
+
+    async fn send_all(&mut self, sending: &Sending) -> Result<(), TcpError> {
+        let run = self.run.clone();
+        let mut counter = 0;
+        loop {
+            while counter < run.messages_per_sender + sending.refused.get() {
+                // Never fails: nobody closes the window.
+                if let Ok(place) = self.while_alive(sending.window.acquire()).await? {
+                    place.forget();
+                }
+                self.while_alive(run.take_room()).await?;
+                self.while_alive(tokio::time::sleep_until(sending.resume_at.get())).await?;
+                self.send(sending, counter).await?;
+                counter += 1;
+            }
+            // All places together: everything is answered, and more may have to be said.
+            drop(self.while_alive(sending.window.acquire_many(sending.in_flight)).await?);
+            if counter >= run.messages_per_sender + sending.refused.get() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn send(&mut self, sending: &Sending, counter: usize) -> Result<(), TcpError> {
+        let turn = sending.sender * CHATS_PER_SENDER + counter % CHATS_PER_SENDER;
+        let Some(chat) = self.run.chats.get(turn % self.run.chats.len().max(1)).copied() else {
+            return Ok(());
+        };
+        let mark = Mark { sender: sending.sender, counter };
+        let sent_us = self.run.now_us();
+        let packet = saying(chat, ClientId::fresh(), &Content { mark, sent_us }.to_text());
+        let packet = MessagePacket { request_id: u64::try_from(counter).ok(), ..packet };
+        self.run.checker.borrow_mut().sent(mark, chat);
+        sending.sent_us.borrow_mut().push(sent_us);
+        self.writer.send(&packet).await
+    }
+
+    /// Waits, and pings meanwhile as often as the server expects to hear something.
+    async fn while_alive<T>(&mut self, wait: impl Future<Output = T>) -> Result<T, TcpError> {
+        let mut wait = std::pin::pin!(wait);
+        let every = self.voice.heartbeat;
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut wait => return Ok(done),
+                () = tokio::time::sleep(every) => self.writer.send(&ping(HEARTBEAT)).await?,
+            }
+        }
+    }
+}

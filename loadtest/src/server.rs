@@ -1,0 +1,192 @@
+//! The server under test, as a child process: this program's own `server` subcommand.
+//!
+//! The child never outlives the load test: it is stopped in order by [`Server::stop`], killed when the [`Server`] is
+//! dropped, and told to end by the kernel when this process is killed.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::spawn_local;
+
+use crate::usage::{Usage, forget_peak};
+
+/// Far beyond what the server allows itself (`limits.shutdown_ms`): a server that needs longer hangs.
+const STOP_WITHIN: Duration = Duration::from_secs(60);
+
+/// Where the server listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Addresses {
+    pub(crate) http: SocketAddr,
+    pub(crate) tcp: SocketAddr,
+    /// Unused yet, but a server that does not name it is not ready.
+    pub(crate) ops: SocketAddr,
+}
+
+/// What the database holds at first.
+#[derive(Debug)]
+pub(crate) struct Seed<'a> {
+    pub(crate) users: usize,
+    pub(crate) chats: usize,
+    pub(crate) password: &'a str,
+}
+
+/// A running child.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    pid: u32,
+    pub(crate) addresses: Addresses,
+    log_lines: Rc<Cell<usize>>,
+    /// Removed with the server.
+    _data: TempDir,
+}
+
+impl Server {
+    /// Fills a database and serves it.
+    pub(crate) async fn start(seed: &Seed<'_>) -> anyhow::Result<Self> {
+        let data = tempfile::Builder::new().prefix("netbit-loadtest-").tempdir()?;
+        fill(data.path(), seed).await?;
+        let mut command = netbit(data.path())?;
+        command.arg("--data-dir").arg(data.path());
+        for listener in ["--http-listen", "--tcp-listen", "--udp-listen", "--ops-listen"] {
+            command.args([listener, "127.0.0.1:0"]);
+        }
+        command.env("NETBIT_LIMITS__RATES", "false");
+        command.env("NETBIT_LOG__LEVEL", "warn").env("NETBIT_LOG__FORMAT", "text");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot start the server")?;
+        let pid = child.id().context("the server ended at once")?;
+        let log_lines = Rc::new(Cell::new(0));
+        if let Some(log) = child.stderr.take() {
+            spawn_local(repeat_log(log, log_lines.clone()));
+        }
+        let said = child.stdout.take().context("the server has no standard output")?;
+        let Some(addresses) = greeting(said).await? else {
+            bail!("the server ended before it was ready ({})", child.wait().await?);
+        };
+        Ok(Self { child, pid, addresses, log_lines, _data: data })
+    }
+
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        Usage::of(self.pid)
+    }
+
+    /// From now on the peak is a new one.
+    pub(crate) fn forget_peak(&self) {
+        forget_peak(self.pid);
+    }
+
+    /// Lines that the server logged so far, all of them warnings or worse.
+    pub(crate) fn log_lines(&self) -> usize {
+        self.log_lines.get()
+    }
+
+    /// Stops the server in order; anything but success is an error.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("a strange process id")?;
+        // Also right when it has ended by itself: until it is waited for, its id is not given to another process.
+        kill_process(pid, Signal::TERM).context("cannot signal the server")?;
+        let Ok(status) = tokio::time::timeout(STOP_WITHIN, self.child.wait()).await else {
+            bail!("the server did not stop within {} s of SIGTERM", STOP_WITHIN.as_secs());
+        };
+        let status = status?;
+        ensure!(status.success(), "the server ended with {status}");
+        Ok(())
+    }
+}
+
+/// This program as `netbit`, away from any netbit.toml.
+fn netbit(directory: &Path) -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("server").current_dir(directory).stdin(Stdio::null()).kill_on_drop(true);
+    Ok(command)
+}
+
+async fn fill(data: &Path, seed: &Seed<'_>) -> anyhow::Result<()> {
+    let mut command = netbit(data)?;
+    command.arg("seed").arg("--data-dir").arg(data).args(["--messages", "0", "--password", seed.password]);
+    let (users, chats) = (seed.users.to_string(), seed.chats.to_string());
+    command.args(["--users", &users, "--members", &users, "--chats", &chats]);
+    let output = command.stdout(Stdio::null()).stderr(Stdio::piped()).output().await?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "the database could not be filled ({}): {}",
+        output.status,
+        complaint.trim()
+    );
+    Ok(())
+}
+
+/// Reads until all listeners were named; `None` when the output ends first. What follows is read and forgotten, so that
+/// the server can always write.
+async fn greeting(said: impl AsyncRead + Unpin + 'static) -> anyhow::Result<Option<Addresses>> {
+    let mut lines = BufReader::new(said).lines();
+    let mut text = String::new();
+    while let Some(line) = lines.next_line().await? {
+        text.push_str(&line);
+        text.push('\n');
+        if let Some(addresses) = parse(&text) {
+            spawn_local(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return Ok(Some(addresses));
+        }
+    }
+    Ok(None)
+}
+
+/// The listeners by their URLs, whatever the sentences around them are.
+fn parse(text: &str) -> Option<Addresses> {
+    let mut urls = text.split("http://").skip(1).filter_map(|rest| {
+        let (address, path) = split_address(rest);
+        Some((address.parse().ok()?, path))
+    });
+    let http = urls.clone().find(|(_, path)| path.starts_with("/api/"))?.0;
+    let ops = urls.find(|(_, path)| path.starts_with("/readyz"))?.0;
+    let tcp = text.split("tcp://").skip(1).find_map(|rest| split_address(rest).0.parse().ok())?;
+    Some(Addresses { http, tcp, ops })
+}
+
+fn split_address(text: &str) -> (&str, &str) {
+    let address = |c: char| c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '[' | ']');
+    text.split_at(text.find(|c| !address(c)).unwrap_or(text.len()))
+}
+
+async fn repeat_log(log: impl AsyncRead + Unpin, count: Rc<Cell<usize>>) {
+    let mut lines = BufReader::new(log).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        count.set(count.get() + 1);
+        eprintln!("server: {line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greeting_names_three_listeners() {
+        let http = "NetBit is ready. Register: curl --json '{}' http://127.0.0.1:41000/api/users/register\n";
+        let tcp =
+            "Chat sessions: tcp://127.0.0.1:41001 (netbit chat --server http://127.0.0.1:41000 --user you)\n";
+        let ops = "Documentation: README.md; operations: http://127.0.0.1:41002/readyz\n";
+        let found = parse(&format!("{http}{tcp}{ops}")).unwrap();
+        let ports = [found.http.port(), found.tcp.port(), found.ops.port()];
+        assert_eq!(ports, [41000, 41001, 41002]);
+        assert_eq!(parse(&format!("{ops}noise http://\n{tcp}{http}")), Some(found), "in any order");
+        assert_eq!(parse(&format!("{http}{tcp}")), None);
+        let six = "http://[::1]:1/api/x tcp://[::1]:2 http://[::1]:3/readyz";
+        assert!(parse(six).is_some_and(|found| found.ops.is_ipv6()));
+    }
+}
