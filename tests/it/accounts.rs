@@ -266,8 +266,7 @@ async fn guesses_from_one_address_do_not_lock_out_anybody_from_another() {
         reqwest::Client::builder().local_address(std::net::IpAddr::from([127, 0, 0, 2])).build().unwrap();
     let url = format!("http://{}/api/users/login", server.app.addresses.http);
     let guess = async |n: usize| {
-        let body =
-            json!({"username": if n % 2 == 0 { "alice" } else { "nobody" }, "password": "wrong password"});
+        let body = json!({"username": if n.is_multiple_of(2) { "alice" } else { "nobody" }, "password": "wrong password"});
         elsewhere.post(&url).json(&body).send().await.unwrap().status().as_u16()
     };
     for n in 0..4 {
