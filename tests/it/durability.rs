@@ -3,11 +3,13 @@
 //! The server runs as a child process and is killed with SIGKILL while people write. `NETBIT_KILL_ROUNDS` sets how
 //! often (3 unless said).
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
 use std::time::Duration;
 
 use netbit::client::{HttpClient, TcpClient, saying};
@@ -83,6 +85,7 @@ async fn send_until_killed(
     who: usize,
     round: usize,
     mut open: Vec<(ClientId, ChatId, String)>,
+    progress: Rc<Cell<usize>>,
 ) -> (Acknowledged, Vec<(ClientId, ChatId, String)>) {
     let mut acknowledged = Acknowledged::new();
     let Ok((session, _)) = TcpClient::open(address, &token).await else { return (acknowledged, open) };
@@ -113,6 +116,7 @@ async fn send_until_killed(
                     assert_eq!(packet.code.as_deref(), Some("overloaded"), "{packet:?}");
                     continue;
                 }
+                progress.set(progress.get() + 1);
                 let (name, chat, content) = waiting.remove(&packet.request_id.unwrap()).unwrap();
                 acknowledged.insert(name, (chat, content, packet.message_id.unwrap().0, packet.seq.unwrap()));
             }
@@ -120,6 +124,16 @@ async fn send_until_killed(
             Err(_) => return (acknowledged, waiting.into_values().chain(retries).collect()),
         }
     }
+}
+
+/// Waits until the senders have been told so often that something is committed.
+async fn acknowledged_so_far(progress: &Cell<usize>, count: usize) {
+    soon(async {
+        while progress.get() < count {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
 }
 
 /// Every message of a chat, page by page.
@@ -156,17 +170,27 @@ async fn kill_9_under_load_loses_and_doubles_no_acknowledged_message() {
     let mut told = Acknowledged::new();
     let mut open = vec![Vec::new(); SENDERS];
     for round in 0..rounds {
+        let progress = Rc::new(Cell::new(0));
         let senders: Vec<_> = tokens
             .iter()
             .zip(std::mem::take(&mut open))
             .enumerate()
             .map(|(who, (token, open))| {
-                actix::spawn(send_until_killed(server.tcp, token.clone(), chats.clone(), who, round, open))
+                let sending = send_until_killed(
+                    server.tcp,
+                    token.clone(),
+                    chats.clone(),
+                    who,
+                    round,
+                    open,
+                    progress.clone(),
+                );
+                actix::spawn(sending)
             })
             .collect();
         // Killed in the middle of it, a little later each round.
         let before = told.len();
-        tokio::time::sleep(Duration::from_millis(200 + 37 * u64::try_from(round % 10).unwrap())).await;
+        acknowledged_so_far(&progress, 300 + 137 * (round % 10)).await;
         server.kill();
         for sender in senders {
             let (acknowledged, unanswered) = soon(sender).await.unwrap();
@@ -222,8 +246,10 @@ async fn sigterm_under_load_loses_nothing_that_was_acknowledged_and_exits_with_0
     server.http.register("u0", PASSWORD).await.unwrap();
     let token = server.http.login("u0", PASSWORD).await.unwrap().token;
     let chat = server.http.with_token(token.clone()).create_group("team", &[]).await.unwrap();
-    let sender = actix::spawn(send_until_killed(server.tcp, token, vec![chat], 0, 0, Vec::new()));
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let progress = Rc::new(Cell::new(0));
+    let sending = send_until_killed(server.tcp, token, vec![chat], 0, 0, Vec::new(), progress.clone());
+    let sender = actix::spawn(sending);
+    acknowledged_so_far(&progress, 50).await;
     let pid = rustix::process::Pid::from_raw(i32::try_from(server.child.id()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let (told, _) = soon(sender).await.unwrap();

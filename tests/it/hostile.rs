@@ -33,7 +33,7 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let server = TestServer::with_limits(|limits| {
-            (limits.hello_timeout_ms, limits.frame_timeout_ms) = (300, 300);
+            (limits.hello_timeout_ms, limits.frame_timeout_ms) = (1_500, 300);
         })
         .await;
         let alice = server.user("alice").await;

@@ -306,7 +306,7 @@ async fn logging_out_ends_the_sessions_of_that_login_and_no_others() {
 
 #[actix_web::test]
 async fn a_silent_session_is_closed_and_a_heartbeat_keeps_it_open() {
-    let server = TestServer::with_limits(|limits| limits.silence_ms = 400).await;
+    let server = TestServer::with_limits(|limits| limits.silence_ms = 1_500).await;
     let alice = server.user("alice").await;
     let (mut silent, mut beating) = (alice.tcp().await, alice.tcp().await);
     let closed = async {
