@@ -57,10 +57,10 @@ impl Content {
             return Err(InvalidContent::TooLarge);
         }
         if text.trim().is_empty() {
-            return Err(InvalidContent::Invalid(Invalid("content must not be empty")));
+            return Err(InvalidContent::Invalid(Invalid("must not be empty")));
         }
         if text.contains('\0') {
-            return Err(InvalidContent::Invalid(Invalid("content must not contain NUL")));
+            return Err(InvalidContent::Invalid(Invalid("must not contain NUL")));
         }
         Ok(Self(text))
     }

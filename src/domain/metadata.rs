@@ -18,6 +18,8 @@ pub enum Value {
     Null,
     Bool(bool),
     Integer(i64),
+    /// Above `i64::MAX`: read, so that it is refused instead of rounded.
+    TooBig(u64),
     Number(f64),
     Text(String),
     List(Vec<Value>),
@@ -36,6 +38,7 @@ impl Value {
     fn is_finite(&self) -> bool {
         match self {
             Self::Number(number) => number.is_finite(),
+            Self::TooBig(_) => false,
             Self::List(items) => items.iter().all(Self::is_finite),
             Self::Map(items) => items.values().all(Self::is_finite),
             _ => true,
@@ -52,7 +55,7 @@ impl Value {
         };
         match self {
             Self::Null | Self::Bool(_) => 5,
-            Self::Integer(_) | Self::Number(_) => 24,
+            Self::Integer(_) | Self::TooBig(_) | Self::Number(_) => 24,
             Self::Text(value) => text(value),
             Self::List(items) => 2 + items.iter().map(|item| 1 + item.json_bytes()).sum::<usize>(),
             Self::Map(items) => {
@@ -71,17 +74,19 @@ impl Metadata {
     pub fn parse(self) -> Result<Self, Invalid> {
         let whole = Value::Map(self.0);
         if whole.depth() > METADATA_DEPTH_MAX {
-            return Err(Invalid("metadata nests deeper than 8 levels"));
+            return Err(Invalid("nests deeper than 8 levels"));
         }
         if !whole.is_finite() {
-            return Err(Invalid("metadata holds a number that JSON does not have"));
+            return Err(Invalid(
+                "holds a number that is not finite, or an integer of more than 64 bits with sign",
+            ));
         }
         if whole.json_bytes() > METADATA_BYTES_MAX {
-            return Err(Invalid("metadata is larger than 4096 bytes"));
+            return Err(Invalid("is larger than 4096 bytes"));
         }
         match whole {
             Value::Map(map) => Ok(Self(map)),
-            _ => Err(Invalid("metadata must be a map")),
+            _ => Err(Invalid("must be a map")),
         }
     }
 
@@ -100,6 +105,8 @@ mod tests {
         assert!(parse(r#"{"a":1,"b":[true,null,1.5,"x",{"c":{}}]}"#).is_ok());
         assert!(parse(&format!(r#"{{"a":"{}"}}"#, "x".repeat(5000))).is_err());
         assert!(parse(&format!(r#"{{"a":{}{}}}"#, "[".repeat(9), "]".repeat(9))).is_err());
+        assert!(parse(r#"{"a":9223372036854775807}"#).is_ok());
+        assert!(parse(r#"{"a":9223372036854775808}"#).is_err(), "it would be rounded");
         let endless = BTreeMap::from([("a".to_owned(), Value::List(vec![Value::Number(f64::INFINITY)]))]);
         assert!(Metadata(endless).parse().is_err());
     }

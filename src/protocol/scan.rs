@@ -18,6 +18,8 @@ pub enum Malformed {
     TooDeep,
     #[error("a packet must be a map")]
     NotAMap,
+    #[error("the keys of a packet must be text")]
+    KeyNotText,
 }
 
 pub fn scan(frame: &[u8]) -> Result<(), Malformed> {
@@ -30,7 +32,22 @@ pub fn scan(frame: &[u8]) -> Result<(), Malformed> {
         });
     }
     let mut rest = frame;
-    value(&mut rest, 1)?;
+    let count = match take(&mut rest, 1)?.first().copied().unwrap_or(0xc1) {
+        0xde => length(&mut rest, 2)?,
+        0xdf => length(&mut rest, 4)?,
+        fixed => usize::from(fixed & 0x0f),
+    };
+    if count > rest.len() {
+        return Err(Malformed::Truncated);
+    }
+    for _ in 0..count {
+        // Decoders take numbers for the places of fields: only text names one.
+        if !rest.first().is_some_and(|byte| matches!(byte, 0xa0..=0xbf | 0xd9..=0xdb)) {
+            return Err(if rest.is_empty() { Malformed::Truncated } else { Malformed::KeyNotText });
+        }
+        value(&mut rest, 2)?;
+        value(&mut rest, 2)?;
+    }
     if rest.is_empty() { Ok(()) } else { Err(Malformed::Trailing) }
 }
 
@@ -107,13 +124,15 @@ mod tests {
 
     #[test]
     fn hostile_shapes_are_refused() {
-        let cases: [(&[u8], Malformed); 7] = [
+        let cases: [(&[u8], Malformed); 9] = [
             (&[], Malformed::NotAMap),
             (&[0x93, 1, 2, 3], Malformed::NotAMap),
             (&[0xc1; 1000], Malformed::NotMessagePack),
             (&[0xdf, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0], Malformed::Truncated),
             (&[0x81, 0xa1, b'a', 0xdd, 0xff, 0xff, 0xff, 0xff, 0, 0], Malformed::Truncated),
             (&[0x81, 0xa1, b'a', 1, 7], Malformed::Trailing),
+            (&[0x81, 0x00, 0xa4, b'P', b'i', b'n', b'g'], Malformed::KeyNotText),
+            (&[0x82, 0xa1, b'a', 1], Malformed::Truncated),
             (&[0x81, 0xa1, b'a', 0xdb, 0, 0, 0, 9, b'x'], Malformed::Truncated),
         ];
         for (bytes, expected) in cases {

@@ -322,10 +322,9 @@ impl CacheActor {
         }
         let pong = ServerPacket::Pong { request_id: beat.request_id, chats, heads_sum };
         if let (Ok(frame), Some(hub)) = (framing::encode(&pong), self.hubs.get(beat.hub)) {
-            hub.deliver(vec![LaneItem::Answer { session: beat.session, frame }]);
+            hub.deliver(vec![LaneItem::Answer { session: beat.session, frame, reply: beat.reply }]);
         }
         drop(beat.permit);
-        beat.reply.send(Ok(()));
     }
 }
 

@@ -44,7 +44,10 @@ impl Index {
             }
             LaneItem::Unregistered { session } => self.unregister(session),
             LaneItem::Event { event, frame, joiner } => self.deliver(&event, &frame, joiner.as_ref()),
-            LaneItem::Answer { session, frame } => self.answer(session, frame),
+            LaneItem::Answer { session, frame, reply } => {
+                self.answer(session, frame);
+                reply.send(Ok(()));
+            }
             LaneItem::Revoked { login } => {
                 self.end_where(GoodbyeCode::Revoked, false, |live| live.login == login)
             }

@@ -57,6 +57,8 @@ pub enum LaneItem {
     Answer {
         session: SessionId,
         frame: Bytes,
+        /// Called when the answer is in the outbox.
+        reply: Reply<(), QueryError>,
     },
     /// The login is over: its sessions end.
     Revoked {
