@@ -9,7 +9,6 @@ use super::extract::{Body, Caller, Path, Query};
 use super::page;
 use crate::actors::cache::ChatView;
 use crate::domain::chat::{ChatKind, ChatRole, Participant};
-use crate::domain::event::Change;
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::message::Message;
 use crate::domain::timestamp::Timestamp;
@@ -125,10 +124,7 @@ pub(super) async fn list(
             let cost = last.as_deref().map_or(0, json_bytes);
             let fits = cost <= room;
             room -= if fits { cost } else { 0 };
-            let last_message = last.filter(|_| fits).and_then(|event| match &event.change {
-                Change::Message(message) => Some((**message).clone()),
-                _ => None,
-            });
+            let last_message = last.filter(|_| fits).and_then(|event| event.message().map(|m| (**m).clone()));
             ChatItem { summary, last_message }
         })
         .collect();

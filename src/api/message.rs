@@ -9,7 +9,6 @@ use super::error::{ApiError, ApiResult};
 use super::extract::{Body, Caller, Path, Query};
 use super::page;
 use crate::actors::cache::{Page, Range};
-use crate::domain::event::Change;
 use crate::domain::ids::{ChatId, MessageId};
 use crate::domain::message::{ClientId, Message};
 use crate::domain::metadata::Metadata;
@@ -70,14 +69,8 @@ pub(super) async fn list(
 ) -> ApiResult {
     let range = query.0.range(&services, true)?;
     let found = page_of(&services, caller, ChatId(id.0), range.clone()).await?;
-    let items: Vec<&Message> = found
-        .events
-        .iter()
-        .filter_map(|event| match &event.change {
-            Change::Message(message) => Some(&**message),
-            _ => None,
-        })
-        .collect();
+    let items: Vec<&Message> =
+        found.events.iter().filter_map(|event| event.message()).map(|m| &**m).collect();
     page::read(&request, &PageAnswer { items, has_more: found.has_more }, next_link(&request, &range, &found))
 }
 

@@ -103,10 +103,6 @@ impl DataDir {
         Ok(())
     }
 
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The secret: `configured`, or the one in `secret.key`, made (256 bits, mode 0600) when there is none yet.
     pub fn secret(&self, configured: Option<&str>) -> Result<Vec<u8>, DataDirError> {
         let path = self.path.join("secret.key");

@@ -43,6 +43,14 @@ impl Change {
 }
 
 impl ChatEvent {
+    /// The message, if the event is one.
+    pub fn message(&self) -> Option<&Arc<Message>> {
+        match &self.change {
+            Change::Message(message) => Some(message),
+            _ => None,
+        }
+    }
+
     /// What the event costs a cache, in bytes.
     pub fn bytes(&self) -> usize {
         size_of::<Self>()

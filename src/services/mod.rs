@@ -72,10 +72,6 @@ impl Services {
         })
     }
 
-    pub fn registration(&self) -> Registration {
-        self.registration
-    }
-
     /// Forgets what the rate limiters need no more; called now and then.
     pub fn tidy_rates(&self) {
         self.rates.tidy();

@@ -350,7 +350,6 @@ impl Supervised for CacheActor {
 impl Metered for CacheActor {
     const NAME: &'static str = "cache";
     const MESSAGES: &'static [&'static str] = &[
-        "Authenticate",
         "ChatDetails",
         "ChatList",
         "CloseSession",

@@ -33,7 +33,7 @@ pub use counters::{CacheCounters, CacheSnapshot};
 pub use handle::CacheHandle;
 pub use messages::{Hello, QueryError};
 pub use queries::{
-    Authenticate, ChatDetails, ChatList, ChatView, Events, LoginCandidate, Me, Models, Participants,
-    PersonNamed, Query, UserIds, Verdict,
+    ChatDetails, ChatList, ChatView, Events, LoginCandidate, Me, Models, Participants, PersonNamed, Query,
+    UserIds, Verdict,
 };
 pub use read_models::ReadModels;

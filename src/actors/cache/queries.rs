@@ -53,18 +53,6 @@ fn chat_for(
     Ok((state, state.people.get(&user).map(|p| p.role)))
 }
 
-/// Nothing but that the credentials are good.
-pub struct Authenticate;
-
-impl Query for Authenticate {
-    type Answer = ();
-    const NAME: &'static str = "Authenticate";
-
-    fn answer(&self, who: Option<Credential>, _: &mut Models<'_>) -> Verdict<()> {
-        Verdict::Now(user_of(who).map(drop))
-    }
-}
-
 /// Oneself.
 pub struct Me;
 

@@ -131,7 +131,7 @@ impl Window {
 }
 
 fn is_message(event: &ChatEvent) -> bool {
-    matches!(event.change, Change::Message(_))
+    event.message().is_some()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::actor::SessionActor;
 use super::state::nack;
 use crate::actors::cache::Range;
-use crate::domain::event::{Change, ChatEvent};
+use crate::domain::event::ChatEvent;
 use crate::domain::ids::ChatId;
 use crate::domain::user::Credential;
 use crate::protocol::answer::ServerPacket;
@@ -63,11 +63,7 @@ impl SessionActor {
             let page = fit(page, newest, bytes_max, ChatEvent::bytes);
             let (has_more, as_of) = (page.has_more, page.as_of);
             if messages_only {
-                let messages = page.events.iter().filter_map(|event| match &event.change {
-                    Change::Message(message) => Some(&**message),
-                    _ => None,
-                });
-                let messages = messages.collect();
+                let messages = page.events.iter().filter_map(|event| event.message()).map(|m| &**m).collect();
                 outbox.reply_packet(&ServerPacket::Messages {
                     request_id,
                     chat_id,
