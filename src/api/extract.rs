@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
-use crate::domain::user::Credential;
+use crate::domain::access::Credential;
 use crate::protocol::code::Code;
 use crate::services::{FieldProblem, ServiceError, Services};
 

@@ -23,7 +23,8 @@ use crate::core::database;
 use crate::core::limits::Limits;
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::message::{ClientId, Content, NewMessage};
-use crate::domain::user::{Credential, Username, check_password};
+use crate::domain::access::Credential;
+use crate::domain::user::{Username, check_password};
 use crate::storage::queries::meta;
 
 /// Commands in one transaction.
@@ -96,7 +97,7 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
     let people: Vec<_> = users
         .iter()
         .zip(logins)
-        .map(|(user, login)| Credential { user: user.id, login, token_version: user.token_version })
+        .map(|(user, login)| Credential::login(user.id, login, user.token_version))
         .collect();
 
     let chats = seeder.make_chats(arguments, &people)?;

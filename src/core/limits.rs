@@ -150,6 +150,48 @@ limits! {
     /// People in one chat.
     participants_per_chat: usize = 10_000,
 
+    // --- projects and git ---------------------------------------------------------------------------------------
+    /// Projects under one user's name.
+    projects_per_user: i64 = 1_000,
+    /// Repositories of one project: all of them are marked in one command when it is deleted.
+    repositories_per_project: i64 = 400,
+    /// Personal access tokens of one user.
+    access_tokens_per_user: i64 = 100,
+    /// Repositories that one token is for.
+    access_token_repositories: usize = 50,
+    /// Notifications kept of each user: all of them are marked in one command.
+    notifications_per_user: i64 = 400,
+    /// People notified in one command: two rows each, so that it stays below 500 rows.
+    notifications_per_command: i64 = 200,
+    /// What one repository may hold, in bytes on disk.
+    repository_bytes: u64 = 10 * 1024 * 1024 * 1024,
+    /// Clones and fetches at once, over all repositories; each is a git process or two.
+    git_reads: usize = 16,
+    /// Pushes at once.
+    git_writes: usize = 8,
+    /// How long a git request waits for its turn before it gets 503.
+    git_patience_ms: u64 = 10_000,
+    /// The head of a push (commands and options) must be there by then.
+    git_head_ms: u64 = 30_000,
+    /// A git transfer that moves nothing for so long is ended. The kernel hides up to 4 MB from us, so this is long.
+    git_idle_ms: u64 = 180_000,
+    /// The longest git transfer.
+    git_total_ms: u64 = 3_600_000,
+    /// The commands and options at the head of a push.
+    git_head_bytes: usize = 1024 * 1024,
+    /// Refs that one push may update.
+    git_updates: usize = 1_000,
+    /// An inflated request to fetch.
+    git_request_bytes: usize = 16 * 1024 * 1024,
+    /// Computations over repositories for browsing at once; 0 means one per core.
+    git_browses: usize = 0,
+    /// How long blame and archive may compute.
+    git_compute_ms: u64 = 30_000,
+    /// Pushes to a repository before it is packed anew in the background.
+    maintenance_pushes: i64 = 50,
+    /// How often the background looks for repositories to pack, pushes to settle and trash to remove.
+    maintenance_ms: u64 = 30_000,
+
     // --- storage and life ---------------------------------------------------------------------------------------
     /// WAL written between two passive checkpoints.
     checkpoint_bytes: u64 = 4 * 1024 * 1024,
@@ -189,6 +231,9 @@ impl Limits {
             ("strangers", self.strangers),
             ("strangers_per_address", self.strangers_per_address),
             ("create_participants", self.create_participants),
+            ("git_reads", self.git_reads),
+            ("git_writes", self.git_writes),
+            ("git_updates", self.git_updates),
         ];
         if let Some((key, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
             return Err((key, "a number of at least 1"));

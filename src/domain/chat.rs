@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{ChatId, MessageId, Seq, UserId};
+use super::ids::{ChatId, MessageId, ProjectId, Seq, UserId};
 use super::timestamp::Timestamp;
 use super::user::{Invalid, parse_line};
 
@@ -13,7 +13,7 @@ pub enum ChatKind {
     Direct,
     /// Whoever was added.
     Group,
-    /// Found and joined by every user.
+    /// Found and joined by every user, or the channel of a project.
     Channel,
 }
 
@@ -57,6 +57,36 @@ impl ChatRole {
     }
 }
 
+/// Who, besides the people in a chat, may know of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Audience {
+    /// Nobody.
+    Members,
+    /// Every user may find and join it: channels.
+    Joinable,
+    /// Every user may read it: channels of public projects.
+    Public,
+}
+
+impl Audience {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Members => "members",
+            Self::Joinable => "joinable",
+            Self::Public => "public",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Members, Self::Joinable, Self::Public].into_iter().find(|audience| audience.as_str() == name)
+    }
+
+    /// What a chat of this kind begins with, unless it belongs to a project.
+    pub fn of(kind: ChatKind) -> Self {
+        if kind == ChatKind::Channel { Self::Joinable } else { Self::Members }
+    }
+}
+
 /// A chat without its people and messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chat {
@@ -66,6 +96,9 @@ pub struct Chat {
     pub name: Option<String>,
     /// The two people of a direct chat.
     pub between: Option<(UserId, UserId)>,
+    /// The project whose channel it is: its people follow the project's members.
+    pub project_id: Option<ProjectId>,
+    pub audience: Audience,
     /// The seq of the newest event; 0 before the first.
     pub last_seq: Seq,
     /// How many messages were ever written.

@@ -2,9 +2,16 @@
 
 use std::sync::Arc;
 
-use super::chat::{Chat, ChatRole, Participant};
-use super::ids::{ChatId, LoginId, Seq, UserId};
+use super::access::AccessToken;
+use super::chat::{Audience, Chat, ChatRole, Participant};
+use super::ids::{
+    AccessTokenId, ChatId, LoginId, NotificationId, ProjectId, RepositoryId, Seq, UserId,
+};
 use super::message::Message;
+use super::notification::Notification;
+use super::project::{Project, ProjectRole};
+use super::push::Push;
+use super::repository::Repository;
 use super::timestamp::Timestamp;
 use super::user::User;
 
@@ -27,6 +34,8 @@ pub enum Change {
     Role { user_id: UserId, role: ChatRole },
     Rename { name: String },
     Archive { archived: bool },
+    /// Somebody pushed to a repository of the project whose channel this is.
+    Push(Arc<Push>),
 }
 
 impl Change {
@@ -38,6 +47,7 @@ impl Change {
             Self::Role { .. } => "role",
             Self::Rename { .. } => "rename",
             Self::Archive { .. } => "archive",
+            Self::Push(_) => "push",
         }
     }
 }
@@ -58,6 +68,7 @@ impl ChatEvent {
             + match &self.change {
                 Change::Message(message) => message.bytes() + 16,
                 Change::Rename { name } => name.len(),
+                Change::Push(push) => push.bytes() + 16,
                 _ => 0,
             }
     }
@@ -94,5 +105,61 @@ pub enum Event {
     ReadMarked {
         chat_id: ChatId,
         participant: Participant,
+    },
+    AudienceChanged {
+        chat_id: ChatId,
+        audience: Audience,
+    },
+    AccessTokenCreated {
+        token: Arc<AccessToken>,
+        hash: [u8; 32],
+    },
+    AccessTokenRevoked {
+        token_id: AccessTokenId,
+    },
+    /// Made, or changed: this is how it stands now.
+    ProjectChanged {
+        project: Arc<Project>,
+    },
+    ProjectDeleted {
+        project_id: ProjectId,
+    },
+    /// `None`: is not a member any more.
+    MemberChanged {
+        project_id: ProjectId,
+        user_id: UserId,
+        role: Option<ProjectRole>,
+    },
+    WatchChanged {
+        project_id: ProjectId,
+        user_id: UserId,
+        watches: bool,
+    },
+    /// It can be used, or was changed: this is how it stands now.
+    RepositoryChanged {
+        repository: Arc<Repository>,
+    },
+    RepositoryDeleted {
+        repository_id: RepositoryId,
+    },
+    /// The name a project had leads to it from now on.
+    ProjectNameLeft {
+        owner_id: UserId,
+        name_key: String,
+        project_id: ProjectId,
+    },
+    RepositoryNameLeft {
+        project_id: ProjectId,
+        name_key: String,
+        repository_id: RepositoryId,
+    },
+    Notified {
+        notification: Arc<Notification>,
+    },
+    NotificationsRead {
+        user_id: UserId,
+        /// `None`: all of them.
+        notification_id: Option<NotificationId>,
+        read_at: Timestamp,
     },
 }

@@ -39,6 +39,27 @@ id! {
     MessageId
 }
 
+id! {
+    /// A project: repositories, people and a channel.
+    ProjectId
+}
+id! {
+    /// A repository. Its directory on disk has a name of its own.
+    RepositoryId
+}
+id! {
+    /// A personal access token.
+    AccessTokenId
+}
+id! {
+    /// What one push was about to do.
+    PushId
+}
+id! {
+    /// Something that one person should look at.
+    NotificationId
+}
+
 /// Names one open connection for as long as the process lives. Never stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -90,6 +90,11 @@ impl Metadata {
         }
     }
 
+    /// One number under one name.
+    pub fn of(key: &str, value: i64) -> Self {
+        Self(BTreeMap::from([(key.to_owned(), Value::Integer(value))]))
+    }
+
     pub fn bytes(&self) -> usize {
         self.0.iter().map(|(key, value)| 48 + key.len() + value.json_bytes()).sum()
     }

@@ -3,12 +3,18 @@
 //! Everything here is a plain value. Input becomes a type at the edge (`Username::parse`, `Content::parse`) and is
 //! trusted from there on. Deliberately absent: any dependency beyond serde's derives, time and UUIDs.
 
+pub mod access;
 pub mod chat;
 pub mod event;
 pub mod ids;
 pub mod message;
 pub mod metadata;
+pub mod name;
+pub mod notification;
 pub mod permission;
+pub mod project;
+pub mod push;
 pub mod refusal;
+pub mod repository;
 pub mod timestamp;
 pub mod user;

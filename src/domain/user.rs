@@ -2,34 +2,9 @@
 
 use serde::Serialize;
 
-use super::ids::{LoginId, UserId};
+use super::ids::UserId;
+use super::name;
 use super::timestamp::Timestamp;
-
-/// Names that would collide with routes or mislead readers.
-const RESERVED: &[&str] = &[
-    "api",
-    "docs",
-    "ws",
-    "me",
-    "all",
-    "here",
-    "admin",
-    "system",
-    "netbit",
-    "git",
-    "create",
-    "login",
-    "logout",
-    "register",
-    "refresh",
-    "settings",
-    "assets",
-    "static",
-    "metrics",
-    "livez",
-    "readyz",
-    ".well-known",
-];
 
 /// A user as everybody may see them, and (by `email`, `is_admin`) as they see themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -44,15 +19,6 @@ pub struct User {
     /// A deactivated user cannot act; what they wrote stays.
     pub active: bool,
     pub created_at: Timestamp,
-}
-
-/// Who acts: taken from a verified access token, and still to be compared with the living state (is the login
-/// alive, is the version current) by the actor that answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Credential {
-    pub user: UserId,
-    pub login: LoginId,
-    pub token_version: i64,
 }
 
 /// Why a text is not acceptable: a sentence that says what is.
@@ -77,12 +43,8 @@ impl Username {
         {
             return Err(SHAPE);
         }
-        if text.ends_with('.') || text.ends_with(".git") || text.ends_with(".lock") || text.contains("..") {
-            return Err(Invalid("must not contain '..' or end in '.', '.git' or '.lock'"));
-        }
-        if RESERVED.contains(&text) {
-            return Err(Invalid("is reserved"));
-        }
+        name::check_ending(text)?;
+        name::check_free(text)?;
         Ok(Self(text.to_owned()))
     }
 
@@ -99,11 +61,15 @@ pub fn parse_display_name(text: &str) -> Result<String, Invalid> {
 /// One line of 1 to `max` characters, for people to read: no control characters, and none that turn the direction of
 /// what stands around them (the bidirectional controls of Unicode Annex 9). White space around it is cut off.
 pub(super) fn parse_line(text: &str, max: usize) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty() && text.chars().count() <= max && !text.chars().any(misleads)).then(|| text.to_owned())
+}
+
+/// Control characters, and those that turn the direction of what stands around them.
+pub(super) fn misleads(c: char) -> bool {
     const BIDI: [std::ops::RangeInclusive<char>; 4] =
         ['\u{61c}'..='\u{61c}', '\u{200e}'..='\u{200f}', '\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
-    let text = text.trim();
-    let bad = |c: char| c.is_control() || BIDI.iter().any(|range| range.contains(&c));
-    (!text.is_empty() && text.chars().count() <= max && !text.chars().any(bad)).then(|| text.to_owned())
+    c.is_control() || BIDI.iter().any(|range| range.contains(&c))
 }
 
 /// At most 254 bytes (RFC 5321 section 4.5.3.1.3), one `@` with something on both sides, no white space. Whether

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::chat::{ChatKind, ChatRole};
 use crate::domain::event::{Change, ChatEvent};
-use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
+use crate::domain::ids::{ChatId, MessageId, ProjectId, Seq, UserId};
 use crate::domain::message::Message;
+use crate::domain::push::Push;
 use crate::domain::timestamp::Timestamp;
 
 /// A chat in one person's list.
@@ -18,6 +19,9 @@ pub struct ChatSummary {
     /// The other person of a direct chat.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub peer: Option<String>,
+    /// The project whose channel it is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub project_id: Option<ProjectId>,
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub archived: bool,
     pub last_seq: Seq,
@@ -46,6 +50,8 @@ pub struct EventView<'a> {
     pub name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub archived: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub push: Option<&'a Push>,
     /// In a `join` of oneself: the chat one is now in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chat: Option<&'a ChatSummary>,
@@ -66,6 +72,7 @@ impl<'a> EventView<'a> {
             role: None,
             name: None,
             archived: None,
+            push: None,
             chat: None,
         };
         match &event.change {
@@ -78,6 +85,7 @@ impl<'a> EventView<'a> {
             }
             Change::Rename { name } => view.name = Some(name),
             Change::Archive { archived } => view.archived = Some(*archived),
+            Change::Push(push) => view.push = Some(push),
         }
         view
     }
@@ -132,6 +140,8 @@ pub struct EventData {
     pub name: Option<String>,
     #[serde(default)]
     pub archived: Option<bool>,
+    #[serde(default)]
+    pub push: Option<Push>,
     #[serde(default)]
     pub chat: Option<ChatSummary>,
 }

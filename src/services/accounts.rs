@@ -15,7 +15,8 @@ use crate::core::config::Registration as RegistrationPolicy;
 use crate::domain::ids::LoginId;
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::user::{self, Credential, Invalid, User, Username};
+use crate::domain::access::Credential;
+use crate::domain::user::{self, Invalid, User, Username};
 use crate::protocol::code::Code;
 
 /// What somebody who registers says of themselves.
@@ -133,9 +134,9 @@ impl Services {
             RefreshLogin { presented: token::hash_of(presented), successor: token::hash_of(&successor) };
         let refused = || ServiceError::new(Code::Unauthenticated, "the refresh token is not valid any more");
         match self.writer.execute(Who::Anyone, command).await? {
-            Refreshed::Renewed(who) => {
+            Refreshed::Renewed { who, login } => {
                 let (user, _) = self.cache.ask(who, Me).await?;
-                self.grant(user, who.login, successor)
+                self.grant(user, login, successor)
             }
             Refreshed::Refused => Err(refused()),
             Refreshed::Stolen => {

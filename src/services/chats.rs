@@ -12,7 +12,7 @@ use crate::domain::chat::{ChatKind, ChatRole, Participant, parse_chat_name};
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::refusal::Refusal;
-use crate::domain::user::Credential;
+use crate::domain::access::Credential;
 use crate::protocol::view::ChatSummary;
 
 /// What somebody wants to create.

@@ -12,7 +12,7 @@ use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::message::{ClientId, Content, InvalidContent, Message, NewMessage};
 use crate::domain::metadata::Metadata;
 use crate::domain::refusal::Refusal;
-use crate::domain::user::Credential;
+use crate::domain::access::Credential;
 use crate::storage::snapshot;
 
 /// Checks what a client wants to say. The one place where text becomes a message.

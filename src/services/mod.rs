@@ -21,7 +21,7 @@ use crate::core::auth::token::TokenKeys;
 use crate::core::config::Registration;
 use crate::core::limits::Limits;
 use crate::domain::ids::{LoginId, UserId};
-use crate::domain::user::Credential;
+use crate::domain::access::Credential;
 use crate::storage::readers::Readers;
 
 /// Who may try to log in at once.
@@ -65,11 +65,7 @@ impl Services {
     /// Who an access token speaks for. Whether the login still lives is checked by the actor that is asked next.
     pub fn credential(&self, token: &str) -> Result<Credential, ServiceError> {
         let identity = self.tokens.verify(token).map_err(|_| ServiceError::unauthenticated())?;
-        Ok(Credential {
-            user: UserId(identity.user),
-            login: LoginId(identity.login),
-            token_version: identity.token_version,
-        })
+        Ok(Credential::login(UserId(identity.user), LoginId(identity.login), identity.token_version))
     }
 
     /// Forgets what the rate limiters need no more; called now and then.

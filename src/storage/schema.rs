@@ -1,6 +1,20 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    access_tokens (id) {
+        id -> BigInt,
+        user_id -> BigInt,
+        name -> Text,
+        token_hash -> Binary,
+        scopes -> Text,
+        repositories -> Nullable<Text>,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     chat_events (chat_id, seq) {
         chat_id -> BigInt,
         seq -> BigInt,
@@ -11,6 +25,8 @@ diesel::table! {
         name -> Nullable<Text>,
         archived -> Nullable<Bool>,
         created_at -> BigInt,
+        push_id -> Nullable<BigInt>,
+        data -> Nullable<Text>,
     }
 }
 
@@ -37,6 +53,17 @@ diesel::table! {
         last_message_id -> Nullable<BigInt>,
         archived_at -> Nullable<BigInt>,
         created_at -> BigInt,
+        project_id -> Nullable<BigInt>,
+        audience -> Text,
+    }
+}
+
+diesel::table! {
+    former_names (kind, parent_id, name_key) {
+        kind -> Text,
+        parent_id -> BigInt,
+        name_key -> Text,
+        target_id -> BigInt,
     }
 }
 
@@ -65,11 +92,97 @@ diesel::table! {
 }
 
 diesel::table! {
+    notifications (id) {
+        id -> BigInt,
+        user_id -> BigInt,
+        kind -> Text,
+        chat_id -> Nullable<BigInt>,
+        message_id -> Nullable<BigInt>,
+        actor_id -> Nullable<BigInt>,
+        text -> Text,
+        created_at -> BigInt,
+        read_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    project_configs (project_id) {
+        project_id -> BigInt,
+        config -> Text,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    project_members (project_id, user_id) {
+        project_id -> BigInt,
+        user_id -> BigInt,
+        role -> Text,
+    }
+}
+
+diesel::table! {
+    project_watchers (project_id, user_id) {
+        project_id -> BigInt,
+        user_id -> BigInt,
+    }
+}
+
+diesel::table! {
+    projects (id) {
+        id -> BigInt,
+        owner_id -> BigInt,
+        name -> Text,
+        name_key -> Text,
+        description -> Text,
+        visibility -> Text,
+        channel_id -> BigInt,
+        created_at -> BigInt,
+        deleted_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    push_intents (id) {
+        id -> BigInt,
+        repository_id -> BigInt,
+        user_id -> BigInt,
+        refs -> Text,
+        process_group -> BigInt,
+        chat_text -> Nullable<Text>,
+        base_url -> Text,
+        client_id -> Binary,
+        state -> Text,
+        notified_to -> BigInt,
+        event_seq -> Nullable<BigInt>,
+        mentioned -> Text,
+        created_at -> BigInt,
+        settled_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     refresh_tokens (token_hash) {
         token_hash -> Binary,
         session_id -> BigInt,
         generation -> BigInt,
         superseded_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    repositories (id) {
+        id -> BigInt,
+        project_id -> BigInt,
+        name -> Text,
+        name_key -> Text,
+        description -> Text,
+        default_branch -> Text,
+        storage_key -> Text,
+        state -> Text,
+        size_bytes -> BigInt,
+        unpacked -> BigInt,
+        created_at -> BigInt,
     }
 }
 
@@ -98,22 +211,43 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(access_tokens -> users (user_id));
 diesel::joinable!(chat_events -> chats (chat_id));
+diesel::joinable!(chat_events -> push_intents (push_id));
 diesel::joinable!(chat_events -> users (actor_id));
 diesel::joinable!(chat_participants -> chats (chat_id));
 diesel::joinable!(chat_participants -> users (user_id));
 diesel::joinable!(messages -> chats (chat_id));
 diesel::joinable!(messages -> users (sender_id));
+diesel::joinable!(notifications -> chats (chat_id));
+diesel::joinable!(project_configs -> projects (project_id));
+diesel::joinable!(project_members -> projects (project_id));
+diesel::joinable!(project_members -> users (user_id));
+diesel::joinable!(project_watchers -> projects (project_id));
+diesel::joinable!(project_watchers -> users (user_id));
+diesel::joinable!(projects -> users (owner_id));
+diesel::joinable!(push_intents -> repositories (repository_id));
+diesel::joinable!(push_intents -> users (user_id));
 diesel::joinable!(refresh_tokens -> sessions (session_id));
+diesel::joinable!(repositories -> projects (project_id));
 diesel::joinable!(sessions -> users (user_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    access_tokens,
     chat_events,
     chat_participants,
     chats,
+    former_names,
     messages,
     meta,
+    notifications,
+    project_configs,
+    project_members,
+    project_watchers,
+    projects,
+    push_intents,
     refresh_tokens,
+    repositories,
     sessions,
     users,
 );

@@ -9,15 +9,24 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
-use super::queries::{accounts, chats, messages, meta};
+use super::queries::{
+    access_tokens, accounts, chats, messages, meta, notifications, projects, repositories,
+};
 use crate::domain::chat::{Chat, Participant};
 use crate::domain::event::{Change, ChatEvent};
-use crate::domain::ids::{ChatId, LoginId, Seq, UserId};
+use crate::domain::access::AccessToken;
+use crate::domain::ids::{ChatId, LoginId, ProjectId, Seq, UserId};
+use crate::domain::notification::Notification;
+use crate::domain::project::{Project, ProjectRole};
+use crate::domain::repository::Repository;
 use crate::domain::user::User;
 
 /// A window keeps at most this many entries for each message that it may hold: a chat in which people only come and
 /// go must not grow without bound.
 pub const ENTRIES_PER_MESSAGE: usize = 4;
+
+/// Notifications of each user that are kept in memory.
+pub const NOTIFICATIONS_CACHED: i64 = 100;
 
 #[derive(Debug)]
 pub struct Snapshot {
@@ -25,6 +34,15 @@ pub struct Snapshot {
     pub commit_no: i64,
     pub users: Vec<(Arc<User>, Arc<str>)>,
     pub logins: Vec<(LoginId, UserId)>,
+    pub access_tokens: Vec<(Arc<AccessToken>, [u8; 32])>,
+    pub projects: Vec<Arc<Project>>,
+    pub members: Vec<(ProjectId, UserId, ProjectRole)>,
+    pub watchers: Vec<(ProjectId, UserId)>,
+    pub repositories: Vec<Arc<Repository>>,
+    /// (kind, parent, name, target), as in the table.
+    pub former_names: Vec<(String, i64, String, i64)>,
+    /// The newest of every user, by id.
+    pub notifications: Vec<Arc<Notification>>,
     pub chats: Vec<Chat>,
     pub participants: Vec<(ChatId, Participant)>,
     /// Windows of the most recently active chats, as many as the budget holds.
@@ -70,6 +88,22 @@ pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> Qu
             logins: accounts::all_live_logins(db)?
                 .into_iter()
                 .map(|(id, user)| (LoginId(id), UserId(user)))
+                .collect(),
+            access_tokens: access_tokens::all_live(db)?
+                .into_iter()
+                .map(|(token, hash)| (Arc::new(token), hash))
+                .collect(),
+            projects: projects::all_projects(db)?.into_iter().map(Arc::new).collect(),
+            members: projects::all_members(db)?,
+            watchers: projects::all_watchers(db)?,
+            repositories: repositories::in_state(db, repositories::ACTIVE)?
+                .into_iter()
+                .map(Arc::new)
+                .collect(),
+            former_names: projects::all_former_names(db)?,
+            notifications: notifications::all_recent(db, NOTIFICATIONS_CACHED)?
+                .into_iter()
+                .map(Arc::new)
                 .collect(),
             chats,
             participants: participants

@@ -25,6 +25,7 @@ use crate::core::actor::{Ctx, FATAL_EXIT_CODE, FatalSignal, Metered};
 use crate::core::config::Cache;
 use crate::core::limits::Limits;
 use crate::domain::ids::ChatId;
+use crate::domain::access::Grant;
 use crate::domain::refusal::Refusal;
 use crate::protocol::answer::ServerPacket;
 use crate::protocol::framing;
@@ -111,12 +112,14 @@ impl CacheActor {
             queries.push(Box::new(move |cache| cache.answer(ask)));
             return;
         }
-        if let Some(who) = ask.who
-            && let Err(refusal) = self.models.directory.authenticate(who)
-        {
+        let grant = match ask.who.map(|who| self.models.directory.authenticate(who)).transpose() {
+            Ok(proven) => proven.map(|(_, grant)| grant),
+            Err(refusal) => return ask.reply.send(Err(refusal.into())),
+        };
+        if let Some(Err(refusal)) = grant.as_ref().map(|grant| grant.check(Q::NEED)) {
             return ask.reply.send(Err(refusal.into()));
         }
-        let mut models = Models { read: &mut self.models, failures: &self.failures, fill: None };
+        let mut models = Models { read: &mut self.models, failures: &self.failures, grant, fill: None };
         match (ask.query.answer(ask.who, &mut models), models.fill) {
             (Verdict::Now(answer), _) => {
                 CacheCounters::count(&self.counters.hits);
@@ -264,7 +267,10 @@ impl CacheActor {
         }
         let OpenSession { hello, reply, permit } = open;
         let user = match self.models.directory.authenticate(hello.who) {
-            Ok(user) => user.clone(),
+            Ok((user, Grant::Whole)) => user.clone(),
+            Ok((_, Grant::Token(_))) => {
+                return reply.send(Err(Refusal::Forbidden("sessions need a login").into()));
+            }
             Err(refusal) => return reply.send(Err(refusal.into())),
         };
         let limits = &self.sources.limits;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::counters::CacheCounters;
 use super::window::{NotDense, Window};
-use crate::domain::chat::{Chat, ChatKind, Participant};
+use crate::domain::chat::{Audience, Chat, Participant};
 use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::storage::snapshot::{Snapshot, WindowRows};
@@ -114,7 +114,7 @@ impl Chats {
     }
 
     fn insert(&mut self, chat: Chat, window: WindowState) {
-        if chat.kind == ChatKind::Channel {
+        if chat.audience == Audience::Joinable {
             self.channels.insert(chat.id);
         }
         self.chats.insert(chat.id, ChatState { chat, people: BTreeMap::new(), window, used: 0 });
@@ -143,6 +143,12 @@ impl Chats {
                 {
                     known.read_seq = known.read_seq.max(participant.read_seq);
                     known.read_ordinal = known.read_ordinal.max(participant.read_ordinal);
+                }
+                Ok(())
+            }
+            Event::AudienceChanged { chat_id, audience } => {
+                if let Some(state) = self.chats.get_mut(chat_id) {
+                    state.chat.audience = *audience;
                 }
                 Ok(())
             }
@@ -178,6 +184,7 @@ impl Chats {
             }
             Change::Rename { name } => state.chat.name = Some(name.clone()),
             Change::Archive { archived } => state.chat.archived = *archived,
+            Change::Push(_) => {}
         }
         match &mut state.window {
             WindowState::Absent => Ok(()),

@@ -1,12 +1,14 @@
-//! The directory: who exists and which logins are alive.
+//! The directory: who exists, and which logins and tokens are alive.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::domain::event::Event;
-use crate::domain::ids::{LoginId, UserId};
+use crate::domain::ids::{AccessTokenId, LoginId, UserId};
 use crate::domain::refusal::Refusal;
-use crate::domain::user::{Credential, User};
+use crate::domain::access::{AccessToken, Credential, Grant, Proof};
+use crate::domain::timestamp::Timestamp;
+use crate::domain::user::User;
 use crate::storage::snapshot::Snapshot;
 
 #[derive(Debug, Default, PartialEq)]
@@ -14,6 +16,14 @@ pub(super) struct Directory {
     users: HashMap<UserId, Entry>,
     names: HashMap<String, UserId>,
     logins: HashMap<LoginId, UserId>,
+    tokens: HashMap<AccessTokenId, LiveToken>,
+    token_hashes: HashMap<[u8; 32], AccessTokenId>,
+}
+
+#[derive(Debug, PartialEq)]
+struct LiveToken {
+    token: Arc<AccessToken>,
+    hash: [u8; 32],
 }
 
 #[derive(Debug, PartialEq)]
@@ -28,6 +38,9 @@ impl Directory {
         for (user, password_hash) in std::mem::take(&mut snapshot.users) {
             directory.insert(user, password_hash);
         }
+        for (token, hash) in std::mem::take(&mut snapshot.access_tokens) {
+            directory.insert_token(token, hash);
+        }
         directory.logins = std::mem::take(&mut snapshot.logins).into_iter().collect();
         directory
     }
@@ -35,6 +48,11 @@ impl Directory {
     fn insert(&mut self, user: Arc<User>, password_hash: Arc<str>) {
         self.names.insert(user.username.clone(), user.id);
         self.users.insert(user.id, Entry { user, password_hash });
+    }
+
+    fn insert_token(&mut self, token: Arc<AccessToken>, hash: [u8; 32]) {
+        self.token_hashes.insert(hash, token.id);
+        self.tokens.insert(token.id, LiveToken { token, hash });
     }
 
     pub(super) fn apply(&mut self, event: &Event) {
@@ -57,17 +75,49 @@ impl Directory {
             Event::LoginEnded { login_id, .. } => {
                 self.logins.remove(login_id);
             }
-            Event::ChatCreated { .. } | Event::Chat(_) | Event::ReadMarked { .. } => {}
+            Event::AccessTokenCreated { token, hash } => self.insert_token(token.clone(), *hash),
+            Event::AccessTokenRevoked { token_id } => {
+                if let Some(revoked) = self.tokens.remove(token_id) {
+                    self.token_hashes.remove(&revoked.hash);
+                }
+            }
+            _ => {}
         }
     }
 
-    /// That the login lives, is this user's, and the token is of the current version.
-    pub(super) fn authenticate(&self, who: Credential) -> Result<&Arc<User>, Refusal> {
-        let alive = self.logins.get(&who.login) == Some(&who.user);
-        let user = self
-            .user(who.user)
-            .filter(|user| alive && user.active && user.token_version == who.token_version);
-        user.ok_or(Refusal::Unauthenticated)
+    /// That the proof is this user's, still holds, and the user may act; and how far it reaches.
+    pub(super) fn authenticate(&self, who: Credential) -> Result<(&Arc<User>, Grant), Refusal> {
+        let user = self.user(who.user).filter(|user| user.active).ok_or(Refusal::Unauthenticated)?;
+        let grant = match who.proof {
+            Proof::Login { id, token_version } => {
+                let alive = self.logins.get(&id) == Some(&who.user) && user.token_version == token_version;
+                alive.then_some(Grant::Whole)
+            }
+            Proof::Password { token_version } => {
+                (user.token_version == token_version).then_some(Grant::Whole)
+            }
+            Proof::Token(id) => self
+                .tokens
+                .get(&id)
+                .filter(|live| live.token.user_id == who.user && live.token.is_live(Timestamp::now()))
+                .map(|live| Grant::Token(live.token.clone())),
+        };
+        Ok((user, grant.ok_or(Refusal::Unauthenticated)?))
+    }
+
+    /// Whom the token with this hash speaks for. Whether it still holds is checked when it is used.
+    pub(super) fn token_holder(&self, hash: &[u8; 32]) -> Option<Credential> {
+        let id = self.token_hashes.get(hash)?;
+        let live = self.tokens.get(id)?;
+        Some(Credential { user: live.token.user_id, proof: Proof::Token(*id) })
+    }
+
+    /// The tokens of a user, by id.
+    pub(super) fn tokens_of(&self, user: UserId) -> Vec<Arc<AccessToken>> {
+        let own = self.tokens.values().filter(|live| live.token.user_id == user);
+        let mut own: Vec<_> = own.map(|live| live.token.clone()).collect();
+        own.sort_unstable_by_key(|token| token.id);
+        own
     }
 
     pub(super) fn user(&self, id: UserId) -> Option<&Arc<User>> {

@@ -11,7 +11,7 @@ use super::read_models::ReadModels;
 use crate::actors::writer::Published;
 use crate::core::actor::{Gate, Mailbox, Reply, Who};
 use crate::domain::ids::SessionId;
-use crate::domain::user::Credential;
+use crate::domain::access::Credential;
 use crate::storage::readers::ReadError;
 use crate::storage::snapshot::{Snapshot, WindowRows};
 

@@ -12,7 +12,7 @@ use crate::actors::writer::Published;
 use crate::core::actor::{Letter, Overloaded, Permit, Reply, Vanished};
 use crate::domain::ids::SessionId;
 use crate::domain::refusal::Refusal;
-use crate::domain::user::Credential;
+use crate::domain::access::Credential;
 use crate::storage::readers::ReadError;
 use crate::storage::snapshot::{Snapshot, WindowRows};
 

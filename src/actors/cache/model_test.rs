@@ -18,7 +18,8 @@ use crate::core::limits::Limits;
 use crate::domain::chat::ChatRole;
 use crate::domain::ids::{ChatId, LoginId, UserId};
 use crate::domain::message::{ClientId, Content, NewMessage};
-use crate::domain::user::{Credential, Username};
+use crate::domain::access::Credential;
+use crate::domain::user::Username;
 use crate::storage::queries::meta;
 use crate::storage::snapshot::{self, WindowRows};
 
@@ -184,7 +185,7 @@ impl World {
         self.run(vec![login]);
         let login = answer.try_recv().unwrap().unwrap_or(LoginId(0));
         self.logins.retain(|who| who.user != user);
-        self.logins.push(Credential { user, login, token_version });
+        self.logins.push(Credential::login(user, login, token_version));
     }
 
     fn who(&self, user: i64) -> Credential {
@@ -305,10 +306,10 @@ impl World {
             let live = crate::storage::queries::accounts::credential_is_live(
                 self.ledger.connection(),
                 user.0,
-                who.login.0,
+                who.proof.login().unwrap().0,
                 row.token_version,
             );
-            if who.token_version != row.token_version || !live.unwrap() {
+            if who != Credential::login(who.user, who.proof.login().unwrap(), row.token_version) || !live.unwrap() {
                 self.login(user, row.token_version);
             }
         }

@@ -12,15 +12,18 @@ use super::read_models::ReadModels;
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::{ChatId, UserId};
-use crate::domain::permission;
+use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
-use crate::domain::user::{Credential, User};
+use crate::domain::access::{Credential, Grant, Need};
+use crate::domain::user::User;
 use crate::protocol::view::ChatSummary;
 
 /// What queries see.
 pub struct Models<'a> {
     pub(super) read: &'a mut ReadModels,
     pub(super) failures: &'a LoginFailures,
+    /// How far the proof of whoever asks reaches; `None`: nobody is logged in.
+    pub(super) grant: Option<Grant>,
     /// Set when a window must be filled before the query can be answered.
     pub(super) fill: Option<super::chats::Fill>,
 }
@@ -34,12 +37,14 @@ pub enum Verdict<T> {
 pub trait Query: Send + 'static {
     type Answer: Send + 'static;
     const NAME: &'static str;
+    /// What a token must be for, besides being alive.
+    const NEED: Need;
 
     /// `who` is set and authenticated for every query except those that need nobody.
     fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer>;
 }
 
-fn user_of(who: Option<Credential>) -> Result<UserId, Refusal> {
+pub(super) fn user_of(who: Option<Credential>) -> Result<UserId, Refusal> {
     who.map(|who| who.user).ok_or(Refusal::Unauthenticated)
 }
 
@@ -59,6 +64,7 @@ pub struct Me;
 impl Query for Me {
     type Answer = (Arc<User>, Arc<str>);
     const NAME: &'static str = "Me";
+    const NEED: Need = Need::Identity;
 
     fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
         Verdict::Now(user_of(who).and_then(|id| {
@@ -74,6 +80,7 @@ pub struct PersonNamed(pub String);
 impl Query for PersonNamed {
     type Answer = Arc<User>;
     const NAME: &'static str = "PersonNamed";
+    const NEED: Need = Need::Identity;
 
     fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Arc<User>> {
         let found = models.read.directory.named(&self.0).map(|entry| entry.user.clone());
@@ -87,6 +94,7 @@ pub struct UserIds(pub Vec<String>);
 impl Query for UserIds {
     type Answer = Vec<UserId>;
     const NAME: &'static str = "UserIds";
+    const NEED: Need = Need::Identity;
 
     fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Vec<UserId>> {
         let id = |name: &String| models.read.directory.named(name).map(|entry| entry.user.id);
@@ -108,6 +116,7 @@ pub struct Candidate {
 impl Query for LoginCandidate {
     type Answer = Candidate;
     const NAME: &'static str = "LoginCandidate";
+    const NEED: Need = Need::Identity;
 
     fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Candidate> {
         let user = models.read.directory.named(&self.0).filter(|entry| entry.user.active);
@@ -129,6 +138,7 @@ impl Query for ChatList {
     /// Each with its newest message, when that is in memory; and whether there are more.
     type Answer = (Vec<(ChatSummary, Option<Arc<ChatEvent>>)>, bool);
     const NAME: &'static str = "ChatList";
+    const NEED: Need = Need::ChatRead;
 
     fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
         let read = &models.read;
@@ -165,13 +175,14 @@ pub struct ChatView {
 impl Query for ChatDetails {
     type Answer = ChatView;
     const NAME: &'static str = "ChatDetails";
+    const NEED: Need = Need::ChatRead;
 
     fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<ChatView> {
         let read = &models.read;
         Verdict::Now(user_of(who).and_then(|user| {
             let (state, role) = chat_for(read, self.chat, user)?;
-            permission::see(state.chat.kind, role)?;
-            let visible = if role.is_some() { self.people } else { 0 };
+            permission::see(&state.chat, role)?;
+            let visible = if permission::read(&state.chat, role).is_ok() { self.people } else { 0 };
             Ok(ChatView {
                 chat: state.chat.clone(),
                 summary: read.summary(state, user),
@@ -192,12 +203,13 @@ pub struct Participants {
 impl Query for Participants {
     type Answer = (Vec<(Participant, String)>, bool);
     const NAME: &'static str = "Participants";
+    const NEED: Need = Need::ChatRead;
 
     fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
         let read = &models.read;
         Verdict::Now(user_of(who).and_then(|user| {
             let (state, role) = chat_for(read, self.chat, user)?;
-            permission::read(state.chat.kind, role)?;
+            permission::read(&state.chat, role)?;
             let mut list = people(read, state, self.after, self.limit + 1);
             let has_more = list.len() > self.limit;
             list.truncate(self.limit);
@@ -221,11 +233,12 @@ impl Query for Events {
     /// The page, or the head (`Err`) when the page lies below what is in memory.
     type Answer = Result<Page, i64>;
     const NAME: &'static str = "Events";
+    const NEED: Need = Need::ChatRead;
 
     fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
         let allowed = user_of(who).and_then(|user| {
             let (state, role) = chat_for(models.read, self.chat, user)?;
-            permission::read(state.chat.kind, role)
+            permission::read(&state.chat, role)
         });
         if let Err(refusal) = allowed {
             return Verdict::Now(Err(refusal));

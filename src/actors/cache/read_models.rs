@@ -4,6 +4,8 @@ use bytes::Bytes;
 
 use super::chats::{ChatState, Chats};
 use super::directory::Directory;
+use super::notifications::Notifications;
+use super::projects::Projects;
 use super::window::NotDense;
 use crate::actors::hub::LaneItem;
 use crate::domain::event::{Change, ChatEvent, Event};
@@ -16,6 +18,8 @@ use crate::storage::snapshot::Snapshot;
 pub struct ReadModels {
     pub(super) directory: Directory,
     pub(super) chats: Chats,
+    pub(super) projects: Projects,
+    pub(super) notifications: Notifications,
     pub(super) commit_no: i64,
     pub(super) epoch: i64,
 }
@@ -34,6 +38,8 @@ impl ReadModels {
     pub fn load(mut snapshot: Snapshot, window: usize, window_bytes_max: usize) -> Self {
         Self {
             directory: Directory::load(&mut snapshot),
+            projects: Projects::load(&mut snapshot),
+            notifications: Notifications::load(&mut snapshot),
             chats: Chats::load(&mut snapshot, window, window_bytes_max),
             commit_no: snapshot.commit_no,
             epoch: snapshot.epoch,
@@ -57,6 +63,8 @@ impl ReadModels {
         }
         for event in events {
             self.directory.apply(event);
+            self.projects.apply(event);
+            self.notifications.apply(event);
             if let Err(NotDense) = self.chats.apply(event) {
                 tracing::error!(commit_no, "an event does not follow the one before it");
                 return Applied::Gap;
@@ -94,6 +102,7 @@ impl ReadModels {
             kind: state.chat.kind,
             name: state.chat.name.clone(),
             peer,
+            project_id: state.chat.project_id,
             archived: state.chat.archived,
             last_seq: state.chat.last_seq,
             read_seq: me.map_or(0, |p| p.read_seq),
@@ -115,6 +124,12 @@ impl ReadModels {
         let mut found = self.chats.differences(&fresh.chats);
         if self.directory != fresh.directory {
             found.push("the directory differs".to_owned());
+        }
+        if self.projects != fresh.projects {
+            found.push("the projects differ".to_owned());
+        }
+        if self.notifications != fresh.notifications {
+            found.push("the notifications differ".to_owned());
         }
         if self.commit_no != fresh.commit_no {
             found.push(format!("commit {} against {}", self.commit_no, fresh.commit_no));

@@ -46,7 +46,7 @@ mod tests {
     use crate::domain::event::{Change, ChatEvent};
     use crate::domain::ids::{ChatId, LoginId, SessionId, UserId};
     use crate::domain::timestamp::Timestamp;
-    use crate::domain::user::Credential;
+    use crate::domain::access::Credential;
     use crate::protocol::answer::ReceivedPacket;
 
     fn event(seq: i64) -> LaneItem {
@@ -64,7 +64,7 @@ mod tests {
         let mailbox = start(&arbiter.handle(), stats, FatalSignal::new().0, move |_| HubActor::new(owned));
         let hub = HubHandle::new(mailbox, pending.clone(), 1000);
         let (outbox, mut drain) = Outbox::new(100_000, 1000);
-        let who = Credential { user: UserId(1), login: LoginId(1), token_version: 1 };
+        let who = Credential::login(UserId(1), LoginId(1), 1);
         let (reply, registered) = Reply::channel();
         hub.deliver(vec![LaneItem::Registered {
             registration: Registration { session: SessionId(1), who, outbox, echo: true },

@@ -15,7 +15,7 @@ use crate::protocol::view::EventStub;
 
 struct Live {
     id: SessionId,
-    login: LoginId,
+    login: Option<LoginId>,
     outbox: Arc<Outbox>,
     echo: bool,
 }
@@ -49,7 +49,7 @@ impl Index {
                 reply.send(Ok(()));
             }
             LaneItem::Revoked { login } => {
-                self.end_where(GoodbyeCode::Revoked, false, |live| live.login == login)
+                self.end_where(GoodbyeCode::Revoked, false, |live| live.login == Some(login))
             }
             LaneItem::Lost => self.end_all(GoodbyeCode::Overloaded, true),
         }
@@ -64,7 +64,7 @@ impl Index {
                 self.chats.entry(*chat).or_default().insert(who.user);
             }
         }
-        present.sessions.push(Live { id: session, login: who.login, outbox, echo });
+        present.sessions.push(Live { id: session, login: who.proof.login(), outbox, echo });
         self.sessions.insert(session, who.user);
     }
 
@@ -157,7 +157,7 @@ mod tests {
     use crate::domain::ids::MessageId;
     use crate::domain::message::{ClientId, Message};
     use crate::domain::timestamp::Timestamp;
-    use crate::domain::user::Credential;
+    use crate::domain::access::Credential;
     use crate::protocol::answer::ReceivedPacket;
 
     struct Session(OutboxDrain);
@@ -172,7 +172,7 @@ mod tests {
 
     fn register(index: &mut Index, session: u64, user: i64, echo: bool, chats: &[i64]) -> Session {
         let (outbox, drain) = Outbox::new(10_000, 100);
-        let who = Credential { user: UserId(user), login: LoginId(user * 10), token_version: 1 };
+        let who = Credential::login(UserId(user), LoginId(user * 10), 1);
         index.take(LaneItem::Registered {
             registration: Registration { session: SessionId(session), who, outbox, echo },
             chats: chats.iter().map(|id| ChatId(*id)).collect(),

@@ -10,7 +10,7 @@ use crate::actors::cache::QueryError;
 use crate::core::actor::{Letter, Reply};
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::{ChatId, LoginId, SessionId, UserId};
-use crate::domain::user::Credential;
+use crate::domain::access::Credential;
 
 /// Items in the order in which the cache made them.
 #[derive(Message)]

@@ -1,5 +1,7 @@
 //! What a command is, and what it may do in its transaction.
 
+use std::sync::Arc;
+
 use diesel::sqlite::SqliteConnection;
 
 use crate::core::actor::{Overloaded, Vanished};
@@ -8,8 +10,8 @@ use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::user::Credential;
-use crate::storage::queries::{accounts, chats};
+use crate::domain::access::{Credential, Grant, Need, Proof};
+use crate::storage::queries::{access_tokens, accounts, chats};
 
 /// A change that somebody wants. Executed once or more (a batch may be replayed), so it keeps nothing to itself.
 pub trait Command: Send + 'static {
@@ -108,10 +110,24 @@ impl<'a> Tx<'a> {
         self.events.push(event);
     }
 
-    /// That the login lives and its user may act: the truth, in the transaction.
-    pub fn authenticate(&mut self, who: Credential) -> Result<(), Fault> {
-        let live = accounts::credential_is_live(self.db, who.user.0, who.login.0, who.token_version)?;
-        if live { Ok(()) } else { Err(Refusal::Unauthenticated.into()) }
+    /// That the proof holds, its user may act, and it reaches as far as the command needs: the truth, in the
+    /// transaction.
+    pub fn authenticate(&mut self, who: Credential, need: Need) -> Execution<Grant> {
+        let user = who.user.0;
+        let grant = match who.proof {
+            Proof::Login { id, token_version } => {
+                accounts::credential_is_live(self.db, user, id.0, token_version)?.then_some(Grant::Whole)
+            }
+            Proof::Password { token_version } => {
+                accounts::user_is_live(self.db, user, token_version)?.then_some(Grant::Whole)
+            }
+            Proof::Token(id) => access_tokens::live(self.db, id.0)?
+                .filter(|token| token.user_id == who.user && token.is_live(self.now))
+                .map(|token| Grant::Token(Arc::new(token))),
+        };
+        let grant = grant.ok_or(Refusal::Unauthenticated)?;
+        grant.check(need)?;
+        Ok(grant)
     }
 
     /// Gives `change` the next seq of its chat, stores it and announces it. Not for messages: they also take an ordinal.

@@ -16,7 +16,7 @@ use crate::actors::writer::commands::Appended;
 use crate::core::actor::{ActorStats, Ctx, Letter, Metered, Overloaded, Permit, Reply, Who};
 use crate::domain::ids::{ChatId, SessionId};
 use crate::domain::message::NewMessage;
-use crate::domain::user::Credential;
+use crate::domain::access::Credential;
 use crate::protocol::answer::{AckPacket, GoodbyeCode, ServerPacket};
 use crate::services::{ServiceError, Services};
 

@@ -10,7 +10,7 @@ use super::state::nack;
 use crate::actors::cache::Range;
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::ChatId;
-use crate::domain::user::Credential;
+use crate::domain::access::Credential;
 use crate::protocol::answer::ServerPacket;
 use crate::protocol::view::EventView;
 use crate::services::messages::fit;

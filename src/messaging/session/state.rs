@@ -7,7 +7,7 @@ use crate::actors::cache::Range;
 use crate::domain::ids::{ChatId, Seq};
 use crate::domain::message::NewMessage;
 use crate::domain::refusal::Refusal;
-use crate::domain::user::Credential;
+use crate::domain::access::Credential;
 use crate::protocol::answer::{AckPacket, GoodbyeCode};
 use crate::protocol::code::Code;
 use crate::protocol::packet::{self, MessagePacket};
@@ -186,7 +186,7 @@ mod tests {
     use crate::protocol::packet::PacketMessage;
 
     fn member() -> Member {
-        let who = Credential { user: UserId(1), login: LoginId(1), token_version: 1 };
+        let who = Credential::login(UserId(1), LoginId(1), 1);
         Member { who, pages: PageLimits { default: 50, max: 100 } }
     }
 

@@ -58,6 +58,17 @@ pub fn credential_is_live(db: &mut Db, user: i64, login: i64, token_version: i64
     Ok(found.is_some())
 }
 
+/// Whether the user is active and the token version current.
+pub fn user_is_live(db: &mut Db, user: i64, token_version: i64) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(
+        users::table
+            .find(user)
+            .filter(users::token_version.eq(token_version))
+            .filter(users::deactivated_at.is_null()),
+    ))
+    .get_result(db)
+}
+
 pub fn insert_login(db: &mut Db, user: i64, created_at: i64, expires_at: i64) -> QueryResult<i64> {
     diesel::insert_into(sessions::table)
         .values((

@@ -29,6 +29,16 @@ pub fn exists_in_chat(db: &mut Db, chat: i64, id: i64) -> QueryResult<bool> {
         .get_result(db)
 }
 
+/// The message with this seq.
+pub fn at_seq(db: &mut Db, chat: i64, seq: i64) -> QueryResult<Option<i64>> {
+    messages::table
+        .filter(messages::chat_id.eq(chat))
+        .filter(messages::seq.eq(seq))
+        .select(messages::id)
+        .first(db)
+        .optional()
+}
+
 /// The ordinal of the newest message at or below `seq`; 0 before the first.
 pub fn ordinal_at(db: &mut Db, chat: i64, seq: i64) -> QueryResult<i64> {
     let found: Option<i64> = messages::table

@@ -1,6 +1,11 @@
 //! One function per statement. diesel keeps each one prepared.
 
+pub mod access_tokens;
 pub mod accounts;
 pub mod chats;
 pub mod messages;
 pub mod meta;
+pub mod notifications;
+pub mod projects;
+pub mod pushes;
+pub mod repositories;

@@ -1,10 +1,12 @@
 //! Rows of `chats`, `chat_participants` and `chat_events`.
 
+use std::sync::Arc;
+
 use diesel::prelude::*;
 
-use crate::domain::chat::{Chat, ChatKind, ChatRole, Participant};
+use crate::domain::chat::{Audience, Chat, ChatKind, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent};
-use crate::domain::ids::{ChatId, MessageId, UserId};
+use crate::domain::ids::{ChatId, MessageId, ProjectId, UserId};
 use crate::domain::timestamp::Timestamp;
 use crate::storage::schema::{chat_events, chat_participants, chats};
 
@@ -15,6 +17,8 @@ pub struct ChatRow {
     pub kind: String,
     pub name: Option<String>,
     pub direct_key: Option<String>,
+    pub project_id: Option<i64>,
+    pub audience: String,
     pub last_seq: i64,
     pub last_ordinal: i64,
     pub last_message_id: Option<i64>,
@@ -31,6 +35,9 @@ impl TryFrom<ChatRow> for Chat {
             kind: ChatKind::from_name(&row.kind).ok_or_else(|| unreadable("chats.kind", &row.kind))?,
             name: row.name,
             between: row.direct_key.as_deref().and_then(between),
+            project_id: row.project_id.map(ProjectId),
+            audience: Audience::from_name(&row.audience)
+                .ok_or_else(|| unreadable("chats.audience", &row.audience))?,
             last_seq: row.last_seq,
             last_ordinal: row.last_ordinal,
             last_message_id: row.last_message_id.map(MessageId),
@@ -58,6 +65,7 @@ pub struct NewChatRow<'a> {
     pub name: Option<&'a str>,
     pub direct_key: Option<&'a str>,
     pub channel_key: Option<&'a str>,
+    pub audience: &'a str,
     pub created_at: i64,
 }
 
@@ -98,6 +106,9 @@ pub struct ChatEventRow {
     pub name: Option<String>,
     pub archived: Option<bool>,
     pub created_at: i64,
+    pub push_id: Option<i64>,
+    /// The rest of the event, as JSON.
+    pub data: Option<String>,
 }
 
 impl ChatEventRow {
@@ -113,6 +124,8 @@ impl ChatEventRow {
             name: None,
             archived: None,
             created_at: event.created_at.0,
+            push_id: None,
+            data: None,
         };
         match &event.change {
             Change::Message(_) => return None,
@@ -124,6 +137,7 @@ impl ChatEventRow {
             }
             Change::Rename { name } => row.name = Some(name.clone()),
             Change::Archive { archived } => row.archived = Some(*archived),
+            Change::Push(push) => row.data = serde_json::to_string(&**push).ok(),
         }
         Some(row)
     }
@@ -144,6 +158,11 @@ impl TryFrom<ChatEventRow> for ChatEvent {
             "role" => person().map(|(user_id, role)| Change::Role { user_id, role })?,
             "rename" => Change::Rename { name: row.name.clone().unwrap_or_default() },
             "archive" => Change::Archive { archived: row.archived.unwrap_or_default() },
+            "push" => {
+                let text = row.data.as_deref().unwrap_or_default();
+                let push = serde_json::from_str(text).map_err(|_| unreadable("chat_events.data", text))?;
+                Change::Push(Arc::new(push))
+            }
             other => return Err(unreadable("chat_events.kind", other)),
         };
         Ok(Self {
@@ -161,6 +180,6 @@ fn role(name: &str) -> QueryResult<ChatRole> {
 }
 
 /// A value that this version never writes: the database is damaged or from elsewhere.
-pub(super) fn unreadable(column: &str, value: &str) -> diesel::result::Error {
+pub(in crate::storage) fn unreadable(column: &str, value: &str) -> diesel::result::Error {
     diesel::result::Error::DeserializationError(format!("{column} holds the unknown value {value:?}").into())
 }

@@ -1,5 +1,9 @@
 //! Table rows, and how they become domain values.
 
+pub mod access_token;
 pub mod account;
 pub mod chat;
 pub mod message;
+pub mod notification;
+pub mod project;
+pub mod push;

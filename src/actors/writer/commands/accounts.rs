@@ -6,7 +6,8 @@ use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::event::Event;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::refusal::Refusal;
-use crate::domain::user::{Credential, User, Username};
+use crate::domain::access::{Credential, Need};
+use crate::domain::user::{User, Username};
 use crate::storage::queries::accounts;
 use crate::storage::rows::account::{NewUserRow, RefreshTokenRow};
 
@@ -96,7 +97,10 @@ pub struct RefreshLogin {
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refreshed {
-    Renewed(Credential),
+    Renewed {
+        who: Credential,
+        login: LoginId,
+    },
     Refused,
     /// A superseded token came back: the login has been ended.
     Stolen,
@@ -139,7 +143,8 @@ impl Command for RefreshLogin {
         }
         insert_token(tx, login, &self.successor, next)?;
         accounts::extend_login(tx.write(), login.0, now.plus_seconds(limits.refresh_token_seconds).0)?;
-        Ok(Refreshed::Renewed(Credential { user: UserId(user), login, token_version: row.token_version }))
+        let who = Credential::login(UserId(user), login, row.token_version);
+        Ok(Refreshed::Renewed { who, login })
     }
 }
 
@@ -154,11 +159,11 @@ impl Command for EndLogin {
     const NAME: &'static str = "EndLogin";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        tx.authenticate(self.who)?;
+        tx.authenticate(self.who, Need::Person)?;
         let logins = if self.all {
             accounts::live_logins_of(tx.look(), self.who.user.0)?
         } else {
-            vec![self.who.login.0]
+            self.who.proof.login().map(|login| login.0).into_iter().collect()
         };
         logins.into_iter().try_for_each(|login| end(tx, LoginId(login), self.who.user))
     }
@@ -192,7 +197,7 @@ impl Command for ChangePassword {
     const NAME: &'static str = "ChangePassword";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        tx.authenticate(self.who)?;
+        tx.authenticate(self.who, Need::Person)?;
         let logins = accounts::live_logins_of(tx.look(), self.who.user.0)?;
         let (user, password_hash) =
             accounts::set_password(tx.write(), self.who.user.0, &self.password_hash)?.into_parts();
@@ -217,7 +222,7 @@ impl Command for UpdateProfile {
     const NAME: &'static str = "UpdateProfile";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
-        tx.authenticate(self.who)?;
+        tx.authenticate(self.who, Need::Person)?;
         let (old, _) =
             accounts::user(tx.look(), self.who.user.0)?.ok_or(Refusal::Unauthenticated)?.into_parts();
         let display_name = self.display_name.as_ref().unwrap_or(&old.display_name);

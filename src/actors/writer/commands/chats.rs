@@ -1,12 +1,12 @@
 //! Commands about chats and the people in them.
 
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::domain::chat::{Chat, ChatKind, ChatRole, Participant};
+use crate::domain::chat::{Audience, Chat, ChatKind, ChatRole, Participant};
 use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ChatId, Seq, UserId};
-use crate::domain::permission;
+use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
-use crate::domain::user::Credential;
+use crate::domain::access::{Credential, Need};
 use crate::storage::queries::{accounts, chats, messages};
 use crate::storage::rows::chat::{NewChatRow, direct_key};
 
@@ -29,7 +29,7 @@ impl Command for CreateChat {
     const NAME: &'static str = "CreateChat";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<(ChatId, bool)> {
-        tx.authenticate(self.who)?;
+        tx.authenticate(self.who, Need::ChatWrite)?;
         let me = self.who.user;
         let (kind, name, people) = match &self.chat {
             NewChat::Direct { with } => (ChatKind::Direct, None, std::slice::from_ref(with)),
@@ -64,6 +64,7 @@ impl Command for CreateChat {
             name,
             direct_key: direct_key.as_deref(),
             channel_key: channel_key.as_deref(),
+            audience: Audience::of(kind).as_str(),
             created_at: tx.now.0,
         };
         let chat = chats::insert_chat(tx.write(), &row)?;
@@ -91,9 +92,9 @@ impl Command for UpdateChat {
     const NAME: &'static str = "UpdateChat";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        tx.authenticate(self.who)?;
+        tx.authenticate(self.who, Need::ChatWrite)?;
         let (chat, role) = load(tx, self.chat, self.who.user)?;
-        permission::manage(chat.kind, role)?;
+        permission::manage(&chat, role)?;
         let name = self.name.as_ref().filter(|name| chat.name.as_ref() != Some(name));
         let archived = self.archived.filter(|archived| chat.archived != *archived);
         let key = name.and_then(|name| channel_key(chat.kind, Some(name)));
@@ -131,12 +132,12 @@ impl Command for SetParticipant {
     const NAME: &'static str = "SetParticipant";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
-        tx.authenticate(self.who)?;
+        tx.authenticate(self.who, Need::ChatWrite)?;
         let me = self.who.user;
         let (chat, role) = load(tx, self.chat, me)?;
         let current = chats::participant(tx.look(), chat.id.0, self.user.0)?;
         let wanted = self.role.or(current.as_ref().map(|p| p.role)).unwrap_or(ChatRole::Member);
-        permission::set_role(chat.kind, role, me == self.user, current.as_ref().map(|p| p.role), wanted)?;
+        permission::set_role(&chat, role, me == self.user, current.as_ref().map(|p| p.role), wanted)?;
         let mut last_seq = chat.last_seq;
         let Some(current) = current else {
             check_active(tx, self.user)?;
@@ -173,13 +174,13 @@ impl Command for RemoveParticipant {
     const NAME: &'static str = "RemoveParticipant";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        tx.authenticate(self.who)?;
+        tx.authenticate(self.who, Need::ChatWrite)?;
         let me = self.who.user;
         let (chat, role) = load(tx, self.chat, me)?;
-        permission::read(chat.kind, role)?;
+        permission::read(&chat, role)?;
         let current =
             chats::participant(tx.look(), chat.id.0, self.user.0)?.ok_or(Refusal::NotFound("participant"))?;
-        permission::remove(chat.kind, role, me == self.user, current.role)?;
+        permission::remove(&chat, role, me == self.user, current.role)?;
         keep_an_owner(tx, chat.id, current.role)?;
         chats::delete_participant(tx.write(), chat.id.0, self.user.0)?;
         let mut last_seq = chat.last_seq;
@@ -200,9 +201,9 @@ impl Command for MarkRead {
     const NAME: &'static str = "MarkRead";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Seq> {
-        tx.authenticate(self.who)?;
+        tx.authenticate(self.who, Need::ChatWrite)?;
         let (chat, role) = load(tx, self.chat, self.who.user)?;
-        permission::read(chat.kind, role)?;
+        permission::read(&chat, role)?;
         let mut participant =
             chats::participant(tx.look(), chat.id.0, self.who.user.0)?.ok_or(Refusal::NotFound("chat"))?;
         let seq = self.seq.unwrap_or(chat.last_seq);
@@ -227,7 +228,7 @@ pub(super) fn load(tx: &mut Tx<'_>, chat: ChatId, user: UserId) -> Execution<(Ch
     Ok((found, participant.map(|p| p.role)))
 }
 
-fn join(
+pub(super) fn join(
     tx: &mut Tx<'_>,
     chat: ChatId,
     last_seq: &mut Seq,
@@ -239,14 +240,14 @@ fn join(
     tx.append_event(chat, last_seq, actor, Change::Join { user_id: user, role })
 }
 
-fn check_active(tx: &mut Tx<'_>, user: UserId) -> Execution<()> {
+pub(super) fn check_active(tx: &mut Tx<'_>, user: UserId) -> Execution<()> {
     match accounts::user(tx.look(), user.0)? {
         Some(row) if row.deactivated_at.is_none() => Ok(()),
         _ => Err(Refusal::NotFound("user").into()),
     }
 }
 
-fn check_room_for(tx: &mut Tx<'_>, user: UserId) -> Execution<()> {
+pub(super) fn check_room_for(tx: &mut Tx<'_>, user: UserId) -> Execution<()> {
     let count = chats::chat_count_of(tx.look(), user.0)?;
     if usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.chats_per_user {
         return Err(Refusal::Conflict("you are in too many chats already").into());

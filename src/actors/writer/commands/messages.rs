@@ -9,9 +9,9 @@ use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::ChatId;
 use crate::domain::message::{Message, NewMessage};
-use crate::domain::permission;
+use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
-use crate::domain::user::Credential;
+use crate::domain::access::{Credential, Need};
 use crate::storage::queries::{chats, messages};
 use crate::storage::rows::message::NewMessageRow;
 
@@ -40,7 +40,7 @@ impl Command for AppendMessage {
     }
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Appended> {
-        tx.authenticate(self.who)?;
+        tx.authenticate(self.who, Need::ChatWrite)?;
         let new = &self.message;
         let metadata = match &new.metadata {
             Some(metadata) => Some(
@@ -58,7 +58,7 @@ impl Command for AppendMessage {
             return Ok(Appended { message: message.into(), duplicate: true });
         }
         let (chat, role) = load(tx, self.chat, self.who.user)?;
-        permission::post(chat.kind, role, chat.archived)?;
+        permission::post(&chat, role)?;
         self.within_rate.clone()?;
         if let Some(reply_to) = new.reply_to
             && !messages::exists_in_chat(tx.look(), chat.id.0, reply_to.0)?

@@ -3,31 +3,63 @@
 //! Each checks who asks and what the rules say inside the transaction, so that nobody who was removed or logged out a
 //! moment ago can win a race.
 
+mod access_tokens;
 mod accounts;
 mod chats;
 mod messages;
+mod notifications;
+mod projects;
+mod pushes;
+mod repositories;
 
+pub use access_tokens::{CreateAccessToken, EndExpiredTokens, RevokeAccessToken};
 pub use accounts::{
     ChangePassword, EndExpiredLogins, EndLogin, RefreshLogin, Refreshed, RegisterUser, StartLogin,
     UpdateProfile,
 };
 pub use chats::{CreateChat, MarkRead, NewChat, RemoveParticipant, SetParticipant, UpdateChat};
 pub use messages::{AppendMessage, Appended};
+pub use notifications::MarkNotificationsRead;
+pub use projects::{CreateProject, DeleteProject, SetMember, SetProjectConfig, SetWatch, UpdateProject};
+pub use pushes::{OpenPush, SettlePush, Settled};
+pub use repositories::{
+    AbandonRepository, ActivateRepository, BeginRepository, DeleteRepository, FinishDeletion,
+    RecordMaintenance, UpdateRepository,
+};
 
 /// The rows of the writer's statistics.
 pub(super) const NAMES: &[&str] = &[
+    "AbandonRepository",
+    "ActivateRepository",
     "AppendMessage",
+    "BeginRepository",
     "ChangePassword",
+    "CreateAccessToken",
     "CreateChat",
+    "CreateProject",
+    "DeleteProject",
+    "DeleteRepository",
     "Drain",
     "EndExpiredLogins",
+    "EndExpiredTokens",
     "EndLogin",
+    "FinishDeletion",
+    "MarkNotificationsRead",
     "MarkRead",
+    "OpenPush",
+    "RecordMaintenance",
     "RefreshLogin",
     "RegisterUser",
     "RemoveParticipant",
+    "RevokeAccessToken",
+    "SetMember",
     "SetParticipant",
+    "SetProjectConfig",
+    "SetWatch",
+    "SettlePush",
     "StartLogin",
     "UpdateChat",
     "UpdateProfile",
+    "UpdateProject",
+    "UpdateRepository",
 ];

@@ -1,0 +1,250 @@
+//! The projects: what they are called, who is in them, what they hold.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::domain::access::{Grant, Subject};
+use crate::domain::event::Event;
+use crate::domain::ids::{ProjectId, RepositoryId, UserId};
+use crate::domain::name;
+use crate::domain::project::{Project, ProjectRole, Visibility};
+use crate::domain::repository::Repository;
+use crate::storage::queries::projects::FORMER_PROJECT;
+use crate::storage::snapshot::Snapshot;
+
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Projects {
+    projects: BTreeMap<ProjectId, ProjectState>,
+    /// By owner and name in lower case.
+    names: HashMap<(UserId, String), ProjectId>,
+    /// Names that projects had. A living project of the name comes first.
+    former: HashMap<(UserId, String), ProjectId>,
+    of_user: HashMap<UserId, BTreeSet<ProjectId>>,
+    public: BTreeSet<ProjectId>,
+    repositories: HashMap<RepositoryId, ProjectId>,
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) struct ProjectState {
+    pub(super) project: Arc<Project>,
+    pub(super) members: BTreeMap<UserId, ProjectRole>,
+    pub(super) watchers: BTreeSet<UserId>,
+    /// By name in lower case.
+    pub(super) repositories: BTreeMap<String, Arc<Repository>>,
+    former_repositories: HashMap<String, RepositoryId>,
+}
+
+impl ProjectState {
+    pub(super) fn role(&self, user: Option<UserId>) -> Option<ProjectRole> {
+        self.members.get(&user?).copied()
+    }
+
+    /// The role in which somebody acts on the project as a whole, with what they presented.
+    pub(super) fn standing(&self, user: Option<UserId>, grant: Option<&Grant>) -> Option<ProjectRole> {
+        let chosen = |ids: &[RepositoryId]| self.repositories.values().any(|known| ids.contains(&known.id));
+        let grant = grant?;
+        let chosen = grant.repositories().is_some_and(chosen);
+        grant.cap(self.role(user), Subject::Project { chosen })
+    }
+
+    pub(super) fn repository(&self, id: RepositoryId) -> Option<&Arc<Repository>> {
+        self.repositories.values().find(|repository| repository.id == id)
+    }
+}
+
+impl Projects {
+    pub(super) fn load(snapshot: &mut Snapshot) -> Self {
+        let mut this = Self::default();
+        for project in std::mem::take(&mut snapshot.projects) {
+            this.put(project);
+        }
+        for (project, user, role) in std::mem::take(&mut snapshot.members) {
+            this.set_member(project, user, Some(role));
+        }
+        for (project, user) in std::mem::take(&mut snapshot.watchers) {
+            this.set_watch(project, user, true);
+        }
+        for repository in std::mem::take(&mut snapshot.repositories) {
+            this.put_repository(repository);
+        }
+        for (kind, parent, name, target) in std::mem::take(&mut snapshot.former_names) {
+            if kind == FORMER_PROJECT {
+                this.former.insert((UserId(parent), name), ProjectId(target));
+            } else {
+                this.leave_repository_name(ProjectId(parent), &name, RepositoryId(target));
+            }
+        }
+        this
+    }
+
+    pub(super) fn apply(&mut self, event: &Event) {
+        match event {
+            Event::ProjectChanged { project } => self.put(project.clone()),
+            Event::ProjectDeleted { project_id } => self.remove(*project_id),
+            Event::MemberChanged { project_id, user_id, role } => {
+                self.set_member(*project_id, *user_id, *role);
+            }
+            Event::WatchChanged { project_id, user_id, watches } => {
+                self.set_watch(*project_id, *user_id, *watches);
+            }
+            Event::RepositoryChanged { repository } => self.put_repository(repository.clone()),
+            Event::RepositoryDeleted { repository_id } => self.remove_repository(*repository_id),
+            Event::ProjectNameLeft { owner_id, name_key, project_id } => {
+                self.former.insert((*owner_id, name_key.clone()), *project_id);
+            }
+            Event::RepositoryNameLeft { project_id, name_key, repository_id } => {
+                self.leave_repository_name(*project_id, name_key, *repository_id);
+            }
+            _ => {}
+        }
+    }
+
+    fn put(&mut self, project: Arc<Project>) {
+        let id = project.id;
+        if let Some(known) = self.projects.get(&id) {
+            self.names.remove(&(known.project.owner_id, name::key(&known.project.name)));
+        }
+        self.names.insert((project.owner_id, name::key(&project.name)), id);
+        if project.visibility == Visibility::Public {
+            self.public.insert(id);
+        } else {
+            self.public.remove(&id);
+        }
+        match self.projects.get_mut(&id) {
+            Some(state) => state.project = project,
+            None => {
+                let state = ProjectState {
+                    project,
+                    members: BTreeMap::new(),
+                    watchers: BTreeSet::new(),
+                    repositories: BTreeMap::new(),
+                    former_repositories: HashMap::new(),
+                };
+                self.projects.insert(id, state);
+            }
+        }
+    }
+
+    fn remove(&mut self, id: ProjectId) {
+        let Some(state) = self.projects.remove(&id) else { return };
+        self.names.remove(&(state.project.owner_id, name::key(&state.project.name)));
+        self.public.remove(&id);
+        for user in state.members.keys() {
+            self.forget_member(*user, id);
+        }
+        for repository in state.repositories.values() {
+            self.repositories.remove(&repository.id);
+        }
+    }
+
+    fn set_member(&mut self, project: ProjectId, user: UserId, role: Option<ProjectRole>) {
+        let Some(state) = self.projects.get_mut(&project) else { return };
+        match role {
+            Some(role) => {
+                state.members.insert(user, role);
+                self.of_user.entry(user).or_default().insert(project);
+            }
+            None => {
+                state.members.remove(&user);
+                self.forget_member(user, project);
+            }
+        }
+    }
+
+    fn forget_member(&mut self, user: UserId, project: ProjectId) {
+        if let Some(own) = self.of_user.get_mut(&user) {
+            own.remove(&project);
+            if own.is_empty() {
+                self.of_user.remove(&user);
+            }
+        }
+    }
+
+    fn set_watch(&mut self, project: ProjectId, user: UserId, watches: bool) {
+        if let Some(state) = self.projects.get_mut(&project) {
+            if watches {
+                state.watchers.insert(user);
+            } else {
+                state.watchers.remove(&user);
+            }
+        }
+    }
+
+    fn put_repository(&mut self, repository: Arc<Repository>) {
+        let Some(state) = self.projects.get_mut(&repository.project_id) else { return };
+        state.repositories.retain(|_, known| known.id != repository.id);
+        self.repositories.insert(repository.id, repository.project_id);
+        state.repositories.insert(name::key(&repository.name), repository);
+    }
+
+    fn remove_repository(&mut self, id: RepositoryId) {
+        let project = self.repositories.remove(&id);
+        if let Some(state) = project.and_then(|project| self.projects.get_mut(&project)) {
+            state.repositories.retain(|_, known| known.id != id);
+        }
+    }
+
+    fn leave_repository_name(&mut self, project: ProjectId, name_key: &str, target: RepositoryId) {
+        if let Some(state) = self.projects.get_mut(&project) {
+            state.former_repositories.insert(name_key.to_owned(), target);
+        }
+    }
+
+    pub(super) fn get(&self, id: ProjectId) -> Option<&ProjectState> {
+        self.projects.get(&id)
+    }
+
+    /// The project of this name, now or formerly. `true`: it has another name now.
+    pub(super) fn named(&self, owner: UserId, project: &str) -> Option<(&ProjectState, bool)> {
+        let key = (owner, name::key(project));
+        let (id, moved) = match self.names.get(&key) {
+            Some(id) => (id, false),
+            None => (self.former.get(&key)?, true),
+        };
+        Some((self.projects.get(id)?, moved))
+    }
+
+    /// The repository of this name in a project, now or formerly.
+    pub(super) fn repository_named<'a>(
+        &self,
+        state: &'a ProjectState,
+        repository: &str,
+    ) -> Option<(&'a Arc<Repository>, bool)> {
+        let key = name::key(repository);
+        if let Some(found) = state.repositories.get(&key) {
+            return Some((found, false));
+        }
+        let former = state.former_repositories.get(&key)?;
+        Some((state.repository(*former)?, true))
+    }
+
+    pub(super) fn repository(&self, id: RepositoryId) -> Option<(&ProjectState, &Arc<Repository>)> {
+        let state = self.projects.get(self.repositories.get(&id)?)?;
+        Some((state, state.repository(id)?))
+    }
+
+    /// The projects that somebody is a member of, or may at least read, by id above `after`.
+    pub(super) fn readable(
+        &self,
+        user: Option<UserId>,
+        after: ProjectId,
+        members_only: bool,
+    ) -> impl Iterator<Item = &ProjectState> {
+        let above = ProjectId(after.0.saturating_add(1))..;
+        let own = user.and_then(|user| self.of_user.get(&user));
+        let mut own = own.map(|ids| ids.range(above.clone())).into_iter().flatten().copied().peekable();
+        let public = (!members_only).then(|| self.public.range(above));
+        let mut public = public.into_iter().flatten().copied().peekable();
+        // Two ascending lists become one; what is in both comes once.
+        let merged = std::iter::from_fn(move || match (own.peek(), public.peek()) {
+            (Some(one), Some(other)) if one == other => {
+                public.next();
+                own.next()
+            }
+            (Some(one), Some(other)) if other < one => public.next(),
+            (Some(_), _) => own.next(),
+            (None, _) => public.next(),
+        });
+        merged.filter_map(|id| self.projects.get(&id))
+    }
+}

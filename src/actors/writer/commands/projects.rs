@@ -1,0 +1,331 @@
+//! Commands about projects and the people in them. The project's channel follows along in the same transaction.
+
+use std::sync::Arc;
+
+use super::chats::{check_active, check_room_for, join};
+use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::domain::access::{Credential, Grant, Need, Subject};
+use crate::domain::chat::{Audience, ChatKind};
+use crate::domain::event::{Change, Event};
+use crate::domain::ids::{ProjectId, RepositoryId, UserId};
+use crate::domain::name::{self, Name};
+use crate::domain::permission::project::{self as permission, Act};
+use crate::domain::project::{Project, ProjectConfig, ProjectRole, Visibility};
+use crate::domain::refusal::Refusal;
+use crate::storage::queries::{accounts, chats, projects, pushes, repositories};
+use crate::storage::rows::chat::NewChatRow;
+use crate::storage::rows::project::NewProjectRow;
+
+/// A project and the role in which somebody acts on it; refused unless they may `act`. For a repository, `repository` is
+/// what a token must be for.
+pub(super) fn access(
+    tx: &mut Tx<'_>,
+    who: Credential,
+    project: ProjectId,
+    repository: Option<RepositoryId>,
+    act: Act,
+) -> Execution<(Project, Option<ProjectRole>)> {
+    let grant = tx.authenticate(who, Need::Identity)?;
+    let noun = if repository.is_some() { "repository" } else { "project" };
+    let found = projects::project(tx.look(), project.0)?.ok_or(Refusal::NotFound(noun))?;
+    let role = projects::member_role(tx.look(), project.0, who.user.0)?;
+    let subject = match repository {
+        Some(id) => Subject::Repository(id),
+        None => Subject::Project { chosen: holds_one_of(tx, project, &grant)? },
+    };
+    let role = grant.cap(role, subject);
+    permission::check(act, found.visibility, role, noun)?;
+    Ok((found, role))
+}
+
+/// Whether the project holds a repository that the token is for.
+fn holds_one_of(tx: &mut Tx<'_>, project: ProjectId, grant: &Grant) -> Execution<bool> {
+    for id in grant.repositories().unwrap_or_default() {
+        if repositories::repository(tx.look(), id.0)?.is_some_and(|found| found.project_id == project) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Tells the read models how the project stands now.
+fn announce(tx: &mut Tx<'_>, id: ProjectId) -> Execution<Arc<Project>> {
+    let project = projects::project(tx.look(), id.0)?.ok_or(Refusal::NotFound("project"))?;
+    let project = Arc::new(project);
+    tx.announce(Event::ProjectChanged { project: project.clone() });
+    Ok(project)
+}
+
+fn username(tx: &mut Tx<'_>, user: UserId) -> Execution<String> {
+    Ok(accounts::user(tx.look(), user.0)?.map(|row| row.username).unwrap_or_default())
+}
+
+/// Makes a project under one's own name, and its channel.
+pub struct CreateProject {
+    pub who: Credential,
+    pub name: Name,
+    pub description: String,
+    pub visibility: Visibility,
+}
+
+impl Command for CreateProject {
+    type Output = Arc<Project>;
+    const NAME: &'static str = "CreateProject";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<Project>> {
+        let me = self.who.user;
+        tx.authenticate(self.who, Need::Identity)?.check_create_project()?;
+        let name_key = self.name.key();
+        if projects::project_named(tx.look(), me.0, &name_key)?.is_some() {
+            return Err(Refusal::Conflict("you have a project of this name").into());
+        }
+        if projects::project_count_of(tx.look(), me.0)? >= tx.limits.projects_per_user {
+            return Err(Refusal::Conflict("you have too many projects already").into());
+        }
+        check_room_for(tx, me)?;
+        let channel_name = format!("{}/{}", username(tx, me)?, self.name);
+        let now = tx.now.0;
+        let channel = NewChatRow {
+            kind: ChatKind::Channel.as_str(),
+            name: Some(&channel_name),
+            direct_key: None,
+            channel_key: None,
+            audience: permission::channel_audience(self.visibility).as_str(),
+            created_at: now,
+        };
+        let mut chat = chats::insert_chat(tx.write(), &channel)?;
+        let row = NewProjectRow {
+            owner_id: me.0,
+            name: self.name.as_str(),
+            name_key: &name_key,
+            description: &self.description,
+            visibility: self.visibility.as_str(),
+            channel_id: chat.id.0,
+            created_at: now,
+        };
+        let id = ProjectId(projects::insert_project(tx.write(), &row)?);
+        projects::bind_channel(tx.write(), chat.id.0, id.0)?;
+        chat.project_id = Some(id);
+        let (channel, mut last_seq) = (chat.id, chat.last_seq);
+        tx.announce(Event::ChatCreated { chat: chat.into() });
+        let project = announce(tx, id)?;
+        enter(tx, id, me, ProjectRole::Owner)?;
+        join(tx, channel, &mut last_seq, me, me, permission::channel_role(ProjectRole::Owner))?;
+        Ok(project)
+    }
+}
+
+/// Makes somebody a member, who hears of pushes from now on.
+fn enter(tx: &mut Tx<'_>, project: ProjectId, user: UserId, role: ProjectRole) -> Execution<()> {
+    projects::set_member(tx.write(), project.0, user.0, role.as_str())?;
+    projects::set_watch(tx.write(), project.0, user.0, true)?;
+    tx.announce(Event::MemberChanged { project_id: project, user_id: user, role: Some(role) });
+    tx.announce(Event::WatchChanged { project_id: project, user_id: user, watches: true });
+    Ok(())
+}
+
+/// Renames, describes, opens or closes a project. `None` leaves a field as it is.
+pub struct UpdateProject {
+    pub who: Credential,
+    pub project: ProjectId,
+    pub name: Option<Name>,
+    pub description: Option<String>,
+    pub visibility: Option<Visibility>,
+}
+
+impl Command for UpdateProject {
+    type Output = Arc<Project>;
+    const NAME: &'static str = "UpdateProject";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<Project>> {
+        let (old, _) = access(tx, self.who, self.project, None, Act::Manage)?;
+        let name = self.name.as_ref().map_or(old.name.as_str(), Name::as_str);
+        let description = self.description.as_ref().unwrap_or(&old.description);
+        let visibility = self.visibility.unwrap_or(old.visibility);
+        let unchanged =
+            name == old.name && *description == old.description && visibility == old.visibility;
+        if unchanged {
+            return Ok(Arc::new(old));
+        }
+        let (old_key, new_key) = (name::key(&old.name), name::key(name));
+        let owner = old.owner_id;
+        if new_key != old_key && projects::project_named(tx.look(), owner.0, &new_key)?.is_some() {
+            return Err(Refusal::Conflict("there is a project of this name").into());
+        }
+        let chat = chats::chat(tx.look(), old.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+        projects::set_project(tx.write(), old.id.0, name, &new_key, description, visibility.as_str())?;
+        if new_key != old_key {
+            projects::leave_name(tx.write(), projects::FORMER_PROJECT, owner.0, &old_key, old.id.0)?;
+            tx.announce(Event::ProjectNameLeft {
+                owner_id: owner,
+                name_key: old_key,
+                project_id: old.id,
+            });
+        }
+        let project = announce(tx, old.id)?;
+        if visibility != old.visibility {
+            set_audience(tx, &old, permission::channel_audience(visibility))?;
+        }
+        if name != old.name {
+            let channel_name = format!("{}/{name}", username(tx, owner)?);
+            chats::set_name(tx.write(), chat.id.0, &channel_name, None)?;
+            let mut last_seq = chat.last_seq;
+            let change = Change::Rename { name: channel_name };
+            tx.append_event(chat.id, &mut last_seq, self.who.user, change)?;
+        }
+        Ok(project)
+    }
+}
+
+fn set_audience(tx: &mut Tx<'_>, project: &Project, audience: Audience) -> Execution<()> {
+    projects::set_audience(tx.write(), project.channel_id.0, audience.as_str())?;
+    tx.announce(Event::AudienceChanged { chat_id: project.channel_id, audience });
+    Ok(())
+}
+
+/// Deletes a project and its repositories; answers those. The channel stays with the people in it, archived.
+pub struct DeleteProject {
+    pub who: Credential,
+    pub project: ProjectId,
+}
+
+impl Command for DeleteProject {
+    type Output = ();
+    const NAME: &'static str = "DeleteProject";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        let (project, _) = access(tx, self.who, self.project, None, Act::Manage)?;
+        let held = repositories::of_project(tx.look(), project.id.0)?;
+        for (repository, state) in &held {
+            if state == repositories::CREATING || pushes::any_unsettled_of(tx.look(), *repository)? {
+                return Err(Refusal::Conflict("a push is under way; try again").into());
+            }
+        }
+        let chat = chats::chat(tx.look(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+        let now = tx.now.0;
+        for (repository, _) in held {
+            repositories::set_state(tx.write(), repository, repositories::DELETING)?;
+            tx.announce(Event::RepositoryDeleted { repository_id: RepositoryId(repository) });
+        }
+        projects::set_project_deleted(tx.write(), project.id.0, now)?;
+        tx.announce(Event::ProjectDeleted { project_id: project.id });
+        set_audience(tx, &project, Audience::Members)?;
+        chats::set_archived(tx.write(), chat.id.0, Some(now))?;
+        let mut last_seq = chat.last_seq;
+        tx.append_event(chat.id, &mut last_seq, self.who.user, Change::Archive { archived: true })
+    }
+}
+
+/// Stores the settings of a project.
+pub struct SetProjectConfig {
+    pub who: Credential,
+    pub project: ProjectId,
+    pub config: ProjectConfig,
+}
+
+impl Command for SetProjectConfig {
+    type Output = Arc<Project>;
+    const NAME: &'static str = "SetProjectConfig";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<Project>> {
+        let (old, _) = access(tx, self.who, self.project, None, Act::Manage)?;
+        if old.config == self.config {
+            return Ok(Arc::new(old));
+        }
+        let text = serde_json::to_string(&self.config)
+            .map_err(|_| Refusal::invalid("config", "cannot be written as JSON"))?;
+        let now = tx.now.0;
+        projects::set_config(tx.write(), old.id.0, &text, now)?;
+        announce(tx, old.id)
+    }
+}
+
+/// Gives somebody a role in a project, or (`None`) takes them out.
+pub struct SetMember {
+    pub who: Credential,
+    pub project: ProjectId,
+    pub user: UserId,
+    pub role: Option<ProjectRole>,
+}
+
+impl Command for SetMember {
+    /// Whether the person was a member before.
+    type Output = bool;
+    const NAME: &'static str = "SetMember";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
+        let me = self.who.user;
+        let (project, role) = access(tx, self.who, self.project, None, Act::Read)?;
+        permission::set_member(role, me == self.user, project.owner_id == self.user, self.role)?;
+        let current = projects::member_role(tx.look(), project.id.0, self.user.0)?;
+        if current == self.role {
+            return if self.role.is_some() { Ok(true) } else { Err(Refusal::NotFound("member").into()) };
+        }
+        let chat = chats::chat(tx.look(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+        let mut last_seq = chat.last_seq;
+        let Some(role) = self.role else {
+            leave(tx, &project, self.user)?;
+            if let Some(left) = chats::participant(tx.look(), chat.id.0, self.user.0)? {
+                chats::delete_participant(tx.write(), chat.id.0, self.user.0)?;
+                let change = Change::Leave { user_id: self.user, role: left.role };
+                tx.append_event(chat.id, &mut last_seq, me, change)?;
+            }
+            return Ok(true);
+        };
+        let chat_role = permission::channel_role(role);
+        if current.is_some() {
+            projects::set_member(tx.write(), project.id.0, self.user.0, role.as_str())?;
+            tx.announce(Event::MemberChanged {
+                project_id: project.id,
+                user_id: self.user,
+                role: Some(role),
+            });
+            chats::set_role(tx.write(), chat.id.0, self.user.0, chat_role.as_str())?;
+            let change = Change::Role { user_id: self.user, role: chat_role };
+            tx.append_event(chat.id, &mut last_seq, me, change)?;
+            return Ok(true);
+        }
+        check_active(tx, self.user)?;
+        let count = projects::member_count(tx.look(), project.id.0)?;
+        if usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.participants_per_chat {
+            return Err(Refusal::Conflict("the project is full").into());
+        }
+        enter(tx, project.id, self.user, role)?;
+        join(tx, chat.id, &mut last_seq, me, self.user, chat_role)?;
+        Ok(false)
+    }
+}
+
+fn leave(tx: &mut Tx<'_>, project: &Project, user: UserId) -> Execution<()> {
+    projects::delete_member(tx.write(), project.id.0, user.0)?;
+    projects::set_watch(tx.write(), project.id.0, user.0, false)?;
+    tx.announce(Event::MemberChanged { project_id: project.id, user_id: user, role: None });
+    tx.announce(Event::WatchChanged { project_id: project.id, user_id: user, watches: false });
+    Ok(())
+}
+
+/// Asks to hear of pushes, or not to.
+pub struct SetWatch {
+    pub who: Credential,
+    pub project: ProjectId,
+    pub watches: bool,
+}
+
+impl Command for SetWatch {
+    type Output = ();
+    const NAME: &'static str = "SetWatch";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        let (project, _) = access(tx, self.who, self.project, None, Act::Read)?;
+        let user = self.who.user;
+        if projects::watches(tx.look(), project.id.0, user.0)? != self.watches {
+            projects::set_watch(tx.write(), project.id.0, user.0, self.watches)?;
+            tx.announce(Event::WatchChanged {
+                project_id: project.id,
+                user_id: user,
+                watches: self.watches,
+            });
+        }
+        Ok(())
+    }
+}

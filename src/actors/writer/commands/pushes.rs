@@ -1,0 +1,264 @@
+//! Commands about pushes: what one is about to do, and what it did.
+//!
+//! Invariants
+//! * A ref moves only after its intent is committed ([`OpenPush`]), and at most one intent per repository is pending: so
+//!   old and new say unambiguously whether it moved.
+//! * A push has at most one event in its project's channel, however often it is settled: the database takes only one
+//!   event and one message for each.
+
+use std::sync::Arc;
+
+use super::notifications::notify;
+use super::projects::access;
+use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::domain::access::Credential;
+use crate::domain::chat::Chat;
+use crate::domain::event::{Change, ChatEvent, Event};
+use crate::domain::ids::{ChatId, MessageId, PushId, RepositoryId, Seq, UserId};
+use crate::domain::message::{CONTENT_BYTES_MAX, ClientId, Message};
+use crate::domain::metadata::Metadata;
+use crate::domain::notification::{Cause, Decision, Standing, decide};
+use crate::domain::permission::project::{self as permission, Act};
+use crate::domain::project::Project;
+use crate::domain::push::{Moved, PUSH_REFS_MAX, Push, RefUpdate};
+use crate::domain::refusal::Refusal;
+use crate::domain::repository::Repository;
+use crate::storage::queries::{accounts, chats, messages, projects, pushes, repositories};
+use crate::storage::rows::message::NewMessageRow;
+use crate::storage::rows::notification::NewNotificationRow;
+use crate::storage::rows::push::{NewPushIntentRow, PushIntent};
+
+/// Writes down what a push is about to do. Rights and protection are those of this moment.
+pub struct OpenPush {
+    pub who: Credential,
+    pub repository: RepositoryId,
+    pub refs: Vec<RefUpdate>,
+    /// Of the receive-pack that waits for the end of its input.
+    pub process_group: i64,
+    pub chat_text: Option<String>,
+    pub base_url: String,
+}
+
+impl Command for OpenPush {
+    type Output = PushId;
+    const NAME: &'static str = "OpenPush";
+
+    fn bytes(&self) -> usize {
+        256 + self.refs.iter().map(|update| 128 + update.name.len()).sum::<usize>()
+    }
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<PushId> {
+        let repository = repositories::repository(tx.look(), self.repository.0)?
+            .ok_or(Refusal::NotFound("repository"))?;
+        let (project, role) =
+            access(tx, self.who, repository.project_id, Some(repository.id), Act::Push)?;
+        for update in &self.refs {
+            permission::check_update(&project.config, role, update)?;
+        }
+        if pushes::pending_of(tx.look(), repository.id.0)?.is_some() {
+            return Err(Refusal::Conflict("another push to this repository is not finished").into());
+        }
+        let refs = serde_json::to_string(&self.refs)
+            .map_err(|_| Refusal::invalid("refs", "cannot be written as JSON"))?;
+        let row = NewPushIntentRow {
+            repository_id: repository.id.0,
+            user_id: self.who.user.0,
+            refs: &refs,
+            process_group: self.process_group,
+            chat_text: self.chat_text.as_deref(),
+            base_url: &self.base_url,
+            client_id: &ClientId::fresh().0,
+            state: pushes::PENDING,
+            created_at: tx.now.0,
+        };
+        Ok(PushId(pushes::insert(tx.write(), &row)?))
+    }
+}
+
+/// Writes what a push did: the event, the message and the notifications. Harmless when it was done before.
+pub struct SettlePush {
+    pub push: PushId,
+    pub moved: Moved,
+}
+
+/// What there is to say about a settled push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Settled {
+    /// Where it stands in the project's channel, if a ref moved.
+    pub announced: Option<(ChatId, Seq)>,
+    /// More people are to be notified: settle once more.
+    pub more: bool,
+}
+
+impl Command for SettlePush {
+    type Output = Settled;
+    const NAME: &'static str = "SettlePush";
+
+    fn bytes(&self) -> usize {
+        4096 + self.moved.refs.iter().map(|update| 128 + update.name.len()).sum::<usize>()
+    }
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Settled> {
+        let Some(intent) = pushes::unsettled(tx.look(), self.push.0)? else { return Ok(Settled::default()) };
+        let now = tx.now.0;
+        let repository = repositories::repository(tx.look(), intent.repository_id.0)?;
+        let project = match &repository {
+            Some(repository) => projects::project(tx.look(), repository.project_id.0)?,
+            None => None,
+        };
+        let moved = intent.announced || !self.moved.refs.is_empty();
+        // A project that was deleted meanwhile has nobody to tell.
+        let (Some(repository), Some(project), true) = (repository, project, moved) else {
+            pushes::set_settled(tx.write(), self.push.0, now)?;
+            return Ok(Settled::default());
+        };
+        let (seq, mentioned, text) = match intent.event_seq {
+            Some(seq) => (seq, intent.mentioned.clone(), None),
+            None => {
+                let (seq, text) = announce(tx, &intent, &repository, &project, &self.moved)?;
+                (seq, self.moved.mentioned.clone(), Some(text))
+            }
+        };
+        let text = text.unwrap_or_else(|| format!("pushed to {}", project.name));
+        let more = notify_slice(tx, &intent, &project, seq, &mentioned, &text)?;
+        if !more {
+            pushes::set_settled(tx.write(), self.push.0, now)?;
+        }
+        Ok(Settled { announced: Some((project.channel_id, seq)), more })
+    }
+}
+
+/// Writes event and message; answers the event's seq and the push in one line.
+fn announce(
+    tx: &mut Tx<'_>,
+    intent: &PushIntent,
+    repository: &Repository,
+    project: &Project,
+    moved: &Moved,
+) -> Execution<(Seq, String)> {
+    let mut chat = chats::chat(tx.look(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+    let name = |tx: &mut Tx<'_>, id: UserId| -> Execution<String> {
+        Ok(accounts::user(tx.look(), id.0)?.map(|row| row.username).unwrap_or_default())
+    };
+    let owner = name(tx, project.owner_id)?;
+    let push = Push {
+        repository_id: repository.id,
+        repository: format!("{owner}/{}/{}", project.name, repository.name),
+        refs: moved.refs.iter().take(PUSH_REFS_MAX).cloned().collect(),
+        ref_count: moved.refs.len(),
+        commits: moved.commits.clone(),
+        commit_count: moved.commit_count,
+    };
+    let headline = format!("{} {}", name(tx, intent.user_id)?, push.headline());
+    let content = push.message(intent.chat_text.as_deref(), &intent.base_url);
+    let mut last_seq = chat.last_seq;
+    tx.append_event(chat.id, &mut last_seq, intent.user_id, Change::Push(Arc::new(push)))?;
+    pushes::mark_event(tx.write(), chat.id.0, last_seq, intent.id.0)?;
+    let seq = last_seq;
+    chat.last_seq = seq;
+    say(tx, intent, &chat, content)?;
+    let mentioned = serde_json::to_string(&moved.mentioned).unwrap_or_else(|_| "[]".to_owned());
+    pushes::set_announced(tx.write(), intent.id.0, seq, &mentioned)?;
+    repositories::count_push(tx.write(), repository.id.0, moved.size_bytes)?;
+    let repository = Arc::new(Repository { size_bytes: moved.size_bytes, ..repository.clone() });
+    tx.announce(Event::RepositoryChanged { repository });
+    Ok((seq, headline))
+}
+
+/// The message of a push: by the pusher, whatever their rights are by now, for the refs have moved.
+fn say(tx: &mut Tx<'_>, intent: &PushIntent, chat: &Chat, mut content: String) -> Execution<MessageId> {
+    while content.len() > CONTENT_BYTES_MAX {
+        content.pop();
+    }
+    let metadata = Metadata::of("push_seq", chat.last_seq);
+    let metadata_text = serde_json::to_string(&metadata)
+        .map_err(|_| Refusal::invalid("metadata", "cannot be written as JSON"))?;
+    let (seq, ordinal) = (chat.last_seq + 1, chat.last_ordinal + 1);
+    let row = NewMessageRow {
+        chat_id: chat.id.0,
+        seq,
+        ordinal,
+        sender_id: intent.user_id.0,
+        client_id: &intent.client_id,
+        request_hash: &[0; 32],
+        content: &content,
+        reply_to: None,
+        metadata: Some(&metadata_text),
+        created_at: tx.now.0,
+        updated_seq: seq,
+    };
+    let id = MessageId(messages::insert(tx.write(), &row)?);
+    chats::set_head(tx.write(), chat.id.0, seq, ordinal, id.0)?;
+    let message = Message {
+        id,
+        chat_id: chat.id,
+        seq,
+        sender_id: intent.user_id,
+        client_id: ClientId(intent.client_id),
+        content,
+        reply_to: None,
+        metadata: Some(metadata),
+        created_at: tx.now,
+        ordinal,
+    };
+    let change = Change::Message(Arc::new(message));
+    let (actor_id, created_at) = (intent.user_id, tx.now);
+    tx.announce(Event::Chat(ChatEvent { chat_id: chat.id, seq, actor_id, created_at, change }.into()));
+    Ok(id)
+}
+
+/// Notifies the next people; answers whether there are more.
+fn notify_slice(
+    tx: &mut Tx<'_>,
+    intent: &PushIntent,
+    project: &Project,
+    seq: Seq,
+    mentioned: &[UserId],
+    text: &str,
+) -> Execution<bool> {
+    let limit = tx.limits.notifications_per_command;
+    let message = messages::at_seq(tx.look(), project.channel_id.0, seq + 1)?;
+    let watchers = projects::watchers_above(tx.look(), project.id.0, intent.notified_to, limit)?;
+    let more = i64::try_from(watchers.len()).unwrap_or(i64::MAX) >= limit;
+    let first = intent.notified_to == 0;
+    let named = mentioned.iter().map(|user| user.0).filter(|_| first).map(|user| (user, true));
+    let others = watchers.iter().copied().filter(|user| !mentioned.contains(&UserId(*user)));
+    let people: Vec<_> = named.chain(others.map(|user| (user, false))).collect();
+    for (user, mentioned) in people {
+        let standing = standing(tx, intent, project, user, mentioned)?;
+        if let Decision::Notify(kind, _) = decide(Cause::Push, standing) {
+            let row = NewNotificationRow {
+                user_id: user,
+                kind: kind.as_str(),
+                chat_id: Some(project.channel_id.0),
+                message_id: message,
+                actor_id: Some(intent.user_id.0),
+                text,
+                created_at: tx.now.0,
+            };
+            notify(tx, &row)?;
+        }
+    }
+    if let (true, Some(last)) = (more, watchers.last()) {
+        pushes::set_notified_to(tx.write(), intent.id.0, *last)?;
+    }
+    Ok(more)
+}
+
+fn standing(
+    tx: &mut Tx<'_>,
+    intent: &PushIntent,
+    project: &Project,
+    user: i64,
+    mentioned: bool,
+) -> Execution<Standing> {
+    let row = accounts::user(tx.look(), user)?;
+    let role = projects::member_role(tx.look(), project.id.0, user)?;
+    Ok(Standing {
+        is_actor: intent.user_id.0 == user,
+        may_read: permission::check(Act::Read, project.visibility, role, "project").is_ok(),
+        active: row.is_some_and(|row| row.deactivated_at.is_none()),
+        watches: projects::watches(tx.look(), project.id.0, user)?,
+        mentioned,
+    })
+}

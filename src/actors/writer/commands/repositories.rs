@@ -1,0 +1,204 @@
+//! Commands about repositories. A row is `creating` until its directory is in place, and `deleting` until it is gone, so
+//! that a start after a crash knows what to finish.
+
+use std::sync::Arc;
+
+use super::projects::access;
+use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::domain::access::Credential;
+use crate::domain::event::Event;
+use crate::domain::ids::{ProjectId, RepositoryId};
+use crate::domain::name::{self, Name};
+use crate::domain::permission::project::Act;
+use crate::domain::refusal::Refusal;
+use crate::domain::repository::{Repository, StorageKey};
+use crate::storage::queries::{projects, pushes, repositories};
+use crate::storage::rows::project::NewRepositoryRow;
+
+/// Takes a name and a place on disk for a new repository. Nobody sees it before [`ActivateRepository`].
+pub struct BeginRepository {
+    pub who: Credential,
+    pub project: ProjectId,
+    pub name: Name,
+    pub description: String,
+    /// `None`: as the project's settings say.
+    pub default_branch: Option<String>,
+    pub storage_key: StorageKey,
+}
+
+impl Command for BeginRepository {
+    type Output = Repository;
+    const NAME: &'static str = "BeginRepository";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Repository> {
+        let (project, _) = access(tx, self.who, self.project, None, Act::Maintain)?;
+        let name_key = self.name.key();
+        if repositories::repository_named(tx.look(), project.id.0, &name_key)?.is_some() {
+            return Err(Refusal::Conflict("the project has a repository of this name").into());
+        }
+        if repositories::repository_count_of(tx.look(), project.id.0)? >= tx.limits.repositories_per_project {
+            return Err(Refusal::Conflict("the project has too many repositories already").into());
+        }
+        let row = NewRepositoryRow {
+            project_id: project.id.0,
+            name: self.name.as_str(),
+            name_key: &name_key,
+            description: &self.description,
+            default_branch: self.default_branch.as_deref().unwrap_or(&project.config.default_branch),
+            storage_key: &self.storage_key.to_string(),
+            state: repositories::CREATING,
+            created_at: tx.now.0,
+        };
+        Ok(repositories::insert_repository(tx.write(), &row)?)
+    }
+}
+
+/// The directory is in place: the repository can be used. Its project may have gone meanwhile: then so does this.
+pub struct ActivateRepository {
+    pub repository: RepositoryId,
+}
+
+impl Command for ActivateRepository {
+    type Output = Arc<Repository>;
+    const NAME: &'static str = "ActivateRepository";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<Repository>> {
+        let found = repositories::creating(tx.look(), self.repository.0)?;
+        let repository = Arc::new(found.ok_or(Refusal::NotFound("repository"))?);
+        projects::project(tx.look(), repository.project_id.0)?.ok_or(Refusal::NotFound("project"))?;
+        repositories::set_state(tx.write(), self.repository.0, repositories::ACTIVE)?;
+        tx.announce(Event::RepositoryChanged { repository: repository.clone() });
+        Ok(repository)
+    }
+}
+
+/// The directory could not be made: the name is free again.
+pub struct AbandonRepository {
+    pub repository: RepositoryId,
+}
+
+impl Command for AbandonRepository {
+    type Output = ();
+    const NAME: &'static str = "AbandonRepository";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        if repositories::creating(tx.look(), self.repository.0)?.is_some() {
+            repositories::delete_repository(tx.write(), self.repository.0)?;
+        }
+        Ok(())
+    }
+}
+
+/// Renames or describes a repository, or names another default branch. `None` leaves a field as it is.
+pub struct UpdateRepository {
+    pub who: Credential,
+    pub repository: RepositoryId,
+    pub name: Option<Name>,
+    pub description: Option<String>,
+    pub default_branch: Option<String>,
+}
+
+impl Command for UpdateRepository {
+    type Output = Arc<Repository>;
+    const NAME: &'static str = "UpdateRepository";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<Repository>> {
+        let old = load(tx, self.who, self.repository, Act::Maintain)?;
+        let new = Repository {
+            name: self.name.as_ref().map_or(old.name.as_str(), Name::as_str).to_owned(),
+            description: self.description.as_ref().unwrap_or(&old.description).clone(),
+            default_branch: self.default_branch.as_ref().unwrap_or(&old.default_branch).clone(),
+            ..old.clone()
+        };
+        if new == old {
+            return Ok(Arc::new(old));
+        }
+        let (old_key, new_key) = (name::key(&old.name), name::key(&new.name));
+        let project = old.project_id;
+        if new_key != old_key && repositories::repository_named(tx.look(), project.0, &new_key)?.is_some() {
+            return Err(Refusal::Conflict("the project has a repository of this name").into());
+        }
+        let db = tx.write();
+        repositories::set_repository(
+            db,
+            old.id.0,
+            &new.name,
+            &new_key,
+            &new.description,
+            &new.default_branch,
+        )?;
+        if new_key != old_key {
+            projects::leave_name(db, projects::FORMER_REPOSITORY, project.0, &old_key, old.id.0)?;
+            tx.announce(Event::RepositoryNameLeft {
+                project_id: project,
+                name_key: old_key,
+                repository_id: old.id,
+            });
+        }
+        let new = Arc::new(new);
+        tx.announce(Event::RepositoryChanged { repository: new.clone() });
+        Ok(new)
+    }
+}
+
+/// Takes a repository away. Its directory goes next, then the row says `deleted`.
+pub struct DeleteRepository {
+    pub who: Credential,
+    pub repository: RepositoryId,
+}
+
+impl Command for DeleteRepository {
+    type Output = ();
+    const NAME: &'static str = "DeleteRepository";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        let repository = load(tx, self.who, self.repository, Act::Manage)?;
+        if pushes::any_unsettled_of(tx.look(), repository.id.0)? {
+            return Err(Refusal::Conflict("a push is under way; try again").into());
+        }
+        repositories::set_state(tx.write(), repository.id.0, repositories::DELETING)?;
+        tx.announce(Event::RepositoryDeleted { repository_id: repository.id });
+        Ok(())
+    }
+}
+
+/// The directory is gone.
+pub struct FinishDeletion {
+    pub repository: RepositoryId,
+}
+
+impl Command for FinishDeletion {
+    type Output = ();
+    const NAME: &'static str = "FinishDeletion";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        Ok(repositories::set_state(tx.write(), self.repository.0, repositories::DELETED)?)
+    }
+}
+
+/// The repository was packed anew.
+pub struct RecordMaintenance {
+    pub repository: RepositoryId,
+    pub size_bytes: i64,
+}
+
+impl Command for RecordMaintenance {
+    type Output = ();
+    const NAME: &'static str = "RecordMaintenance";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        let Some(old) = repositories::repository(tx.look(), self.repository.0)? else { return Ok(()) };
+        repositories::set_packed(tx.write(), old.id.0, self.size_bytes)?;
+        let repository = Arc::new(Repository { size_bytes: self.size_bytes, ..old });
+        tx.announce(Event::RepositoryChanged { repository });
+        Ok(())
+    }
+}
+
+/// The repository, if the caller may `act` on it.
+fn load(tx: &mut Tx<'_>, who: Credential, id: RepositoryId, act: Act) -> Execution<Repository> {
+    let repository =
+        repositories::repository(tx.look(), id.0)?.ok_or(Refusal::NotFound("repository"))?;
+    access(tx, who, repository.project_id, Some(id), act)?;
+    Ok(repository)
+}

@@ -1,0 +1,109 @@
+//! Names of projects and repositories, and what every name must keep clear of.
+
+use std::fmt;
+
+use super::user::Invalid;
+
+/// Names that would collide with routes or mislead readers.
+const RESERVED: &[&str] = &[
+    "api",
+    "docs",
+    "ws",
+    "me",
+    "all",
+    "here",
+    "admin",
+    "system",
+    "netbit",
+    "git",
+    "create",
+    "login",
+    "logout",
+    "register",
+    "refresh",
+    "settings",
+    "assets",
+    "static",
+    "metrics",
+    "livez",
+    "readyz",
+    ".well-known",
+];
+
+/// The name of a project or repository: `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`, not reserved, not ending in `.`, `.git` or
+/// `.lock`, without `..`. Two names that differ in case only are the same name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Name(String);
+
+impl Name {
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        const SHAPE: Invalid = Invalid(
+            "must be 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' or '-', starting with a letter or a digit",
+        );
+        let first = text.bytes().next().ok_or(SHAPE)?;
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        if text.len() > 64 || !first.is_ascii_alphanumeric() || !text.bytes().all(allowed) {
+            return Err(SHAPE);
+        }
+        check_ending(&text.to_ascii_lowercase())?;
+        check_free(&text.to_ascii_lowercase())?;
+        Ok(Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What must be unique.
+    pub fn key(&self) -> String {
+        key(&self.0)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The key under which a name is found, whatever its case.
+pub fn key(name: &str) -> String {
+    name.to_ascii_lowercase()
+}
+
+/// Endings that git or file systems give a meaning of their own.
+pub(super) fn check_ending(name: &str) -> Result<(), Invalid> {
+    if name.ends_with('.') || name.ends_with(".git") || name.ends_with(".lock") || name.contains("..") {
+        return Err(Invalid("must not contain '..' or end in '.', '.git' or '.lock'"));
+    }
+    Ok(())
+}
+
+/// Not one of the reserved names.
+pub(super) fn check_free(name: &str) -> Result<(), Invalid> {
+    if RESERVED.contains(&name) { Err(Invalid("is reserved")) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinary_names_are_accepted_and_compared_without_case() {
+        for name in ["a", "Hello-World_2.0", "0", &"x".repeat(64)] {
+            assert!(Name::parse(name).is_ok(), "{name}");
+        }
+        assert_eq!(Name::parse("Web").unwrap().key(), Name::parse("wEB").unwrap().key());
+    }
+
+    #[test]
+    fn names_that_could_be_paths_routes_or_options_are_refused() {
+        let long = "x".repeat(65);
+        for name in [
+            "", "..", ".git", "a/b", "-x", "api", "API", "x.git", "x.GIT", "x.lock", "x.", "a..b", "a b", "é",
+            "a\u{200b}", "a\0", &long,
+        ] {
+            assert!(Name::parse(name).is_err(), "{name:?}");
+        }
+    }
+}

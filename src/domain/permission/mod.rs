@@ -1,0 +1,4 @@
+//! Who may do what: the one set of rules that every transport asks, in the writer's transaction and in the cache's answer.
+
+pub mod chat;
+pub mod project;

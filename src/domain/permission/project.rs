@@ -1,0 +1,154 @@
+//! Who may do what in a project and its repositories.
+//!
+//! Each rule takes the role in which somebody acts (a token may have lowered it) and answers `Ok` or the [`Refusal`].
+//! Somebody who may not read learns nothing: to them it is not found.
+
+use crate::domain::chat::{Audience, ChatRole};
+use crate::domain::project::{ProjectConfig, ProjectRole, Visibility};
+use crate::domain::push::RefUpdate;
+use crate::domain::refusal::Refusal;
+
+/// What one wants to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Act {
+    Read,
+    Push,
+    /// Make and change repositories.
+    Maintain,
+    /// Members, name, visibility, configuration, deletion.
+    Manage,
+}
+
+/// Whether `role` may `act`; `noun` is what is said to be missing.
+pub fn check(
+    act: Act,
+    visibility: Visibility,
+    role: Option<ProjectRole>,
+    noun: &'static str,
+) -> Result<(), Refusal> {
+    if role.is_none() && visibility == Visibility::Private {
+        return Err(Refusal::NotFound(noun));
+    }
+    match act {
+        Act::Read => Ok(()),
+        Act::Push if role < Some(ProjectRole::Writer) => {
+            Err(Refusal::Forbidden("pushing needs the role writer"))
+        }
+        Act::Maintain if role < Some(ProjectRole::Maintainer) => {
+            Err(Refusal::Forbidden("this needs the role maintainer"))
+        }
+        Act::Manage if role < Some(ProjectRole::Owner) => Err(Refusal::Forbidden("this needs the role owner")),
+        Act::Push | Act::Maintain | Act::Manage => Ok(()),
+    }
+}
+
+/// Whether `role` may make this update, by the rules for branches.
+pub fn check_update(
+    config: &ProjectConfig,
+    role: Option<ProjectRole>,
+    update: &RefUpdate,
+) -> Result<(), Refusal> {
+    let Some(rule) = update.branch().and_then(|branch| config.rule_for(branch)) else { return Ok(()) };
+    if role < Some(rule.push) {
+        return Err(Refusal::Forbidden("protected branch"));
+    }
+    if update.new.is_none() && !rule.delete {
+        return Err(Refusal::Forbidden("protected branch: it cannot be deleted"));
+    }
+    Ok(())
+}
+
+/// Whether an update must not rewrite history.
+pub fn must_fast_forward(config: &ProjectConfig, update: &RefUpdate) -> bool {
+    update.branch().and_then(|branch| config.rule_for(branch)).is_some_and(|rule| !rule.force)
+}
+
+/// Giving somebody a role, or (`None`) taking them out. `is_namesake`: the project stands under their name.
+pub fn set_member(
+    actor: Option<ProjectRole>,
+    oneself: bool,
+    is_namesake: bool,
+    wanted: Option<ProjectRole>,
+) -> Result<(), Refusal> {
+    if actor < Some(ProjectRole::Owner) && !(oneself && wanted.is_none() && actor.is_some()) {
+        return Err(Refusal::Forbidden("only owners may add people, change roles or remove others"));
+    }
+    if is_namesake && wanted != Some(ProjectRole::Owner) {
+        return Err(Refusal::Conflict("the project stands under this user's name: they stay its owner"));
+    }
+    Ok(())
+}
+
+/// The role in the project's channel that goes with one in the project.
+pub fn channel_role(role: ProjectRole) -> ChatRole {
+    match role {
+        ProjectRole::Owner => ChatRole::Owner,
+        ProjectRole::Maintainer => ChatRole::Admin,
+        ProjectRole::Writer => ChatRole::Member,
+        ProjectRole::Reader => ChatRole::Reader,
+    }
+}
+
+/// Who else may read the project's channel.
+pub fn channel_audience(visibility: Visibility) -> Audience {
+    match visibility {
+        Visibility::Public => Audience::Public,
+        Visibility::Private => Audience::Members,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ProjectRole::{Maintainer, Owner, Reader, Writer};
+    use Visibility::{Private, Public};
+
+    #[test]
+    fn a_role_may_do_what_it_is_for_and_an_outsider_learns_nothing() {
+        let missing = Err(Refusal::NotFound("repository"));
+        for act in [Act::Read, Act::Push, Act::Maintain, Act::Manage] {
+            assert_eq!(check(act, Private, None, "repository"), missing);
+        }
+        for (role, highest) in [
+            (None, Act::Read),
+            (Some(Reader), Act::Read),
+            (Some(Writer), Act::Push),
+            (Some(Maintainer), Act::Maintain),
+            (Some(Owner), Act::Manage),
+        ] {
+            for act in [Act::Read, Act::Push, Act::Maintain, Act::Manage] {
+                assert_eq!(check(act, Public, role, "repository").is_ok(), act <= highest, "{role:?} {act:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_protected_branch_knows_who_may_push_and_delete() {
+        let text = r#"{"protected_branches":[{"pattern":"main"}]}"#;
+        let config: ProjectConfig = serde_json::from_str(text).unwrap();
+        let update = |name: &str, new: Option<&str>| RefUpdate {
+            name: name.to_owned(),
+            old: Some("1".repeat(40)),
+            new: new.map(str::to_owned),
+        };
+        let push = update("refs/heads/main", Some("2"));
+        assert!(check_update(&config, Some(Writer), &push).is_err());
+        assert!(check_update(&config, Some(Maintainer), &push).is_ok());
+        assert!(check_update(&config, Some(Owner), &update("refs/heads/main", None)).is_err());
+        assert!(check_update(&config, Some(Writer), &update("refs/heads/topic", None)).is_ok());
+        assert!(check_update(&config, Some(Writer), &update("refs/tags/main", None)).is_ok());
+        assert!(must_fast_forward(&config, &push));
+        assert!(!must_fast_forward(&config, &update("refs/heads/topic", None)));
+    }
+
+    #[test]
+    fn only_owners_change_members_everybody_may_leave_and_the_namesake_stays() {
+        assert!(set_member(Some(Owner), false, false, Some(Owner)).is_ok());
+        assert!(set_member(Some(Maintainer), false, false, Some(Reader)).is_err());
+        assert!(set_member(Some(Maintainer), true, false, Some(Owner)).is_err(), "nobody raises themselves");
+        assert!(set_member(Some(Reader), true, false, None).is_ok());
+        assert!(set_member(None, true, false, None).is_err());
+        assert!(matches!(set_member(Some(Owner), true, true, None), Err(Refusal::Conflict(_))));
+        assert!(matches!(set_member(Some(Owner), false, true, Some(Reader)), Err(Refusal::Conflict(_))));
+    }
+}

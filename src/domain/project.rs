@@ -1,0 +1,262 @@
+//! Projects: repositories, people and a channel under one name of one user.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{ChatId, ProjectId, UserId};
+use super::timestamp::Timestamp;
+use super::user::Invalid;
+
+/// Ordered by power: a higher role may do whatever a lower one may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProjectRole {
+    Reader,
+    /// Pushes.
+    Writer,
+    /// Makes and changes repositories, pushes to protected branches.
+    Maintainer,
+    /// Members, visibility, deletion.
+    Owner,
+}
+
+impl ProjectRole {
+    pub const ALL: [Self; 4] = [Self::Reader, Self::Writer, Self::Maintainer, Self::Owner];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Writer => "writer",
+            Self::Maintainer => "maintainer",
+            Self::Owner => "owner",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == name)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Visibility {
+    /// Everybody may read, without an account too.
+    Public,
+    /// Members only; nobody else learns that it exists.
+    Private,
+}
+
+impl Visibility {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Private => "private",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Public, Self::Private].into_iter().find(|visibility| visibility.as_str() == name)
+    }
+}
+
+/// A living project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    pub id: ProjectId,
+    /// Under whose name it stands. They stay its owner.
+    pub owner_id: UserId,
+    pub name: String,
+    pub description: String,
+    pub visibility: Visibility,
+    pub channel_id: ChatId,
+    pub created_at: Timestamp,
+    pub config: ProjectConfig,
+}
+
+/// The longest description, in characters.
+const DESCRIPTION_MAX: usize = 500;
+/// Rules for branches in one project.
+const PROTECTED_BRANCHES_MAX: usize = 50;
+
+/// Settings of a project, kept as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProjectConfig {
+    /// The first branch of repositories that are made without naming one.
+    pub default_branch: String,
+    /// The first rule whose pattern fits a branch holds for it.
+    pub protected_branches: Vec<BranchRule>,
+}
+
+impl Default for ProjectConfig {
+    fn default() -> Self {
+        Self { default_branch: "main".to_owned(), protected_branches: Vec::new() }
+    }
+}
+
+/// Who may do what to branches of certain names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BranchRule {
+    /// A branch name in which `*` stands for any characters, `/` too.
+    pub pattern: String,
+    /// Who may push to such branches: this role and those above it.
+    #[serde(default = "BranchRule::default_role")]
+    pub push: ProjectRole,
+    /// Whether history may be rewritten.
+    #[serde(default)]
+    pub force: bool,
+    #[serde(default)]
+    pub delete: bool,
+}
+
+impl BranchRule {
+    fn default_role() -> ProjectRole {
+        ProjectRole::Maintainer
+    }
+}
+
+impl ProjectConfig {
+    /// The config if it makes sense; else the field and what is wrong with it.
+    pub fn check(self) -> Result<Self, (&'static str, Invalid)> {
+        check_branch_name(&self.default_branch).map_err(|invalid| ("default_branch", invalid))?;
+        if self.protected_branches.len() > PROTECTED_BRANCHES_MAX {
+            return Err(("protected_branches", Invalid("must be at most 50 rules")));
+        }
+        for rule in &self.protected_branches {
+            check_branch_name(&rule.pattern.replace('*', "x"))
+                .map_err(|_| ("protected_branches", Invalid("have a pattern that fits no branch name")))?;
+            if rule.push == ProjectRole::Reader {
+                return Err(("protected_branches", Invalid("cannot let readers push")));
+            }
+        }
+        Ok(self)
+    }
+
+    /// The rule that protects `branch`.
+    pub fn rule_for(&self, branch: &str) -> Option<&BranchRule> {
+        self.protected_branches.iter().find(|rule| fits(&rule.pattern, branch))
+    }
+}
+
+/// Whether `text` fits `pattern`, in which `*` stands for any characters. Linear in both for each star.
+fn fits(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let Some(last) = pattern.contains('*').then(|| pattern.rsplit('*').next()).flatten() else {
+        return rest.is_empty();
+    };
+    let Some(before_last) = rest.len().checked_sub(last.len()).filter(|_| rest.ends_with(last)) else {
+        return false;
+    };
+    rest = rest.get(..before_last).unwrap_or_default();
+    let between: Vec<_> = parts.collect();
+    let middle = between.split_last().map(|(_, middle)| middle).unwrap_or_default();
+    for part in middle {
+        match rest.find(part).and_then(|at| rest.get(at + part.len()..)) {
+            Some(after) => rest = after,
+            None => return false,
+        }
+    }
+    true
+}
+
+/// At most 500 characters, new lines allowed, no other control characters.
+pub fn parse_description(text: &str) -> Result<String, Invalid> {
+    let fine = |c: char| !c.is_control() || c == '\n';
+    if text.chars().count() > DESCRIPTION_MAX || !text.chars().all(fine) {
+        return Err(Invalid("must be at most 500 characters without control characters"));
+    }
+    Ok(text.trim().to_owned())
+}
+
+/// What git allows as a branch name (git-check-ref-format), 1 to 200 bytes, and not one that reads like an object id,
+/// an option or `HEAD`.
+pub fn check_branch_name(name: &str) -> Result<(), Invalid> {
+    const SHAPE: Invalid = Invalid("is not a branch name that git accepts");
+    let forbidden = |c: char| {
+        c.is_control() || c.is_whitespace() || matches!(c, '~' | '^' | ':' | '?' | '*' | '[' | '\\')
+    };
+    let part_is_bad = |part: &str| part.is_empty() || part.starts_with('.') || part.ends_with(".lock");
+    if name.is_empty()
+        || name.len() > 200
+        || name.starts_with('-')
+        || name.ends_with('.')
+        || name == "@"
+        || name == "HEAD"
+        || name.contains("..")
+        || name.contains("@{")
+        || name.chars().any(forbidden)
+        || name.split('/').any(part_is_bad)
+    {
+        return Err(SHAPE);
+    }
+    if matches!(name.len(), 40 | 64) && name.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(Invalid("reads like an object id"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_fits_whole_names() {
+        for (pattern, name, expected) in [
+            ("main", "main", true),
+            ("main", "mainline", false),
+            ("main", "xmain", false),
+            ("release/*", "release/1.0", true),
+            ("release/*", "release/", true),
+            ("release/*", "prerelease/1", false),
+            ("*", "anything/at/all", true),
+            ("*-stable", "v1-stable", true),
+            ("*-stable", "v1-stable2", false),
+            ("a*b*c", "abc", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "ac", false),
+            ("ab*ba", "aba", false),
+            ("a**a", "aa", true),
+        ] {
+            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_fits_holds() {
+        let text = r#"{"protected_branches":[{"pattern":"main","push":"owner"},{"pattern":"m*","force":true}]}"#;
+        let config: ProjectConfig = serde_json::from_str(text).unwrap();
+        let config = config.check().unwrap();
+        assert_eq!(config.rule_for("main").map(|rule| rule.push), Some(ProjectRole::Owner));
+        assert_eq!(config.rule_for("mine").map(|rule| rule.push), Some(ProjectRole::Maintainer));
+        assert_eq!(config.rule_for("topic"), None);
+        assert_eq!(config.default_branch, "main");
+    }
+
+    #[test]
+    fn a_config_that_makes_no_sense_is_refused() {
+        for text in [
+            r#"{"default_branch":"-x"}"#,
+            r#"{"default_branch":"HEAD"}"#,
+            r#"{"protected_branches":[{"pattern":"a..b"}]}"#,
+            r#"{"protected_branches":[{"pattern":"main","push":"reader"}]}"#,
+        ] {
+            assert!(serde_json::from_str::<ProjectConfig>(text).unwrap().check().is_err(), "{text}");
+        }
+        assert!(serde_json::from_str::<ProjectConfig>(r#"{"nothing":1}"#).is_err());
+    }
+
+    #[test]
+    fn branch_names_are_those_of_git_without_the_misleading_ones() {
+        for good in ["main", "feature/x", "v1.0", "ünïcode", "a-b"] {
+            assert!(check_branch_name(good).is_ok(), "{good}");
+        }
+        let hex = "a".repeat(40);
+        for bad in [
+            "", "-x", "HEAD", "@", "a..b", "a b", "a~1", "a^", "a:b", "a\\b", "/a", "a/", "a//b", ".a", "a/.b",
+            "a.lock", "a.", "a@{1}", "a\u{7f}", &hex,
+        ] {
+            assert!(check_branch_name(bad).is_err(), "{bad:?}");
+        }
+    }
+}

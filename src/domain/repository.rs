@@ -1,0 +1,43 @@
+//! Repositories.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use super::ids::{ProjectId, RepositoryId};
+use super::timestamp::Timestamp;
+use super::user::Invalid;
+
+/// A repository that can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    pub id: RepositoryId,
+    pub project_id: ProjectId,
+    pub name: String,
+    pub description: String,
+    pub default_branch: String,
+    pub storage_key: StorageKey,
+    /// What it holds on disk, as of the last push or maintenance.
+    pub size_bytes: i64,
+    pub created_at: Timestamp,
+}
+
+/// The name of a repository's directory: random, given once, free of anything that a user chose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StorageKey(Uuid);
+
+impl StorageKey {
+    pub fn fresh() -> Self {
+        Self(Uuid::new_v4())
+    }
+
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        Uuid::try_parse(text).map(Self).map_err(|_| Invalid("is not a storage key"))
+    }
+}
+
+impl fmt::Display for StorageKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}

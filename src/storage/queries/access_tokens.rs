@@ -1,0 +1,64 @@
+//! Personal access tokens.
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use crate::domain::access::AccessToken;
+use crate::storage::rows::access_token::{AccessTokenRow, NewAccessTokenRow};
+use crate::storage::schema::{access_tokens, users};
+
+type Db = SqliteConnection;
+
+pub fn insert(db: &mut Db, row: &NewAccessTokenRow<'_>) -> QueryResult<(AccessToken, [u8; 32])> {
+    let row: AccessTokenRow = diesel::insert_into(access_tokens::table)
+        .values(row)
+        .returning(AccessTokenRow::as_returning())
+        .get_result(db)?;
+    row.into_parts()
+}
+
+/// A token that is not revoked, of a user who is active. Whether it has expired is for the caller to say.
+pub fn live(db: &mut Db, id: i64) -> QueryResult<Option<AccessToken>> {
+    let row: Option<AccessTokenRow> = access_tokens::table
+        .inner_join(users::table)
+        .filter(access_tokens::id.eq(id))
+        .filter(access_tokens::revoked_at.is_null())
+        .filter(users::deactivated_at.is_null())
+        .select(AccessTokenRow::as_select())
+        .first(db)
+        .optional()?;
+    row.map(|row| row.into_parts().map(|(token, _)| token)).transpose()
+}
+
+pub fn all_live(db: &mut Db) -> QueryResult<Vec<(AccessToken, [u8; 32])>> {
+    let rows: Vec<AccessTokenRow> = access_tokens::table
+        .filter(access_tokens::revoked_at.is_null())
+        .select(AccessTokenRow::as_select())
+        .load(db)?;
+    rows.into_iter().map(AccessTokenRow::into_parts).collect()
+}
+
+pub fn count_of(db: &mut Db, user: i64) -> QueryResult<i64> {
+    access_tokens::table
+        .filter(access_tokens::user_id.eq(user))
+        .filter(access_tokens::revoked_at.is_null())
+        .count()
+        .get_result(db)
+}
+
+pub fn revoke(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {
+    diesel::update(access_tokens::table.find(id))
+        .set(access_tokens::revoked_at.eq(now))
+        .execute(db)
+        .map(drop)
+}
+
+/// Tokens that expired before `now`, to be revoked.
+pub fn expired(db: &mut Db, now: i64, limit: i64) -> QueryResult<Vec<i64>> {
+    access_tokens::table
+        .filter(access_tokens::revoked_at.is_null())
+        .filter(access_tokens::expires_at.le(now))
+        .limit(limit)
+        .select(access_tokens::id)
+        .load(db)
+}

@@ -1,0 +1,203 @@
+//! Projects, their members, watchers and settings, and names that were left.
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use crate::domain::ids::{ProjectId, UserId};
+use crate::domain::project::{Project, ProjectRole};
+use crate::storage::rows::project::{NewProjectRow, ProjectRow, project_role};
+use crate::storage::schema::{
+    chats, former_names, project_configs, project_members, project_watchers, projects,
+};
+
+type Db = SqliteConnection;
+
+/// What a name was the name of.
+pub const FORMER_PROJECT: &str = "project";
+pub const FORMER_REPOSITORY: &str = "repository";
+
+pub fn project(db: &mut Db, id: i64) -> QueryResult<Option<Project>> {
+    let found: Option<(ProjectRow, Option<String>)> = projects::table
+        .left_join(project_configs::table)
+        .filter(projects::id.eq(id))
+        .filter(projects::deleted_at.is_null())
+        .select((ProjectRow::as_select(), project_configs::config.nullable()))
+        .first(db)
+        .optional()?;
+    found.map(|(row, config)| row.with_config(config.as_deref())).transpose()
+}
+
+pub fn all_projects(db: &mut Db) -> QueryResult<Vec<Project>> {
+    let rows: Vec<(ProjectRow, Option<String>)> = projects::table
+        .left_join(project_configs::table)
+        .filter(projects::deleted_at.is_null())
+        .order(projects::id)
+        .select((ProjectRow::as_select(), project_configs::config.nullable()))
+        .load(db)?;
+    rows.into_iter().map(|(row, config)| row.with_config(config.as_deref())).collect()
+}
+
+/// The living project of this name (in lower case).
+pub fn project_named(db: &mut Db, owner: i64, name_key: &str) -> QueryResult<Option<i64>> {
+    projects::table
+        .filter(projects::owner_id.eq(owner))
+        .filter(projects::name_key.eq(name_key))
+        .filter(projects::deleted_at.is_null())
+        .select(projects::id)
+        .first(db)
+        .optional()
+}
+
+pub fn project_count_of(db: &mut Db, owner: i64) -> QueryResult<i64> {
+    projects::table
+        .filter(projects::owner_id.eq(owner))
+        .filter(projects::deleted_at.is_null())
+        .count()
+        .get_result(db)
+}
+
+pub fn insert_project(db: &mut Db, row: &NewProjectRow<'_>) -> QueryResult<i64> {
+    diesel::insert_into(projects::table).values(row).returning(projects::id).get_result(db)
+}
+
+/// Makes a chat the channel of a project.
+pub fn bind_channel(db: &mut Db, chat: i64, project: i64) -> QueryResult<()> {
+    diesel::update(chats::table.find(chat)).set(chats::project_id.eq(project)).execute(db).map(drop)
+}
+
+pub fn set_audience(db: &mut Db, chat: i64, audience: &str) -> QueryResult<()> {
+    diesel::update(chats::table.find(chat)).set(chats::audience.eq(audience)).execute(db).map(drop)
+}
+
+pub fn set_project(
+    db: &mut Db,
+    id: i64,
+    name: &str,
+    name_key: &str,
+    description: &str,
+    visibility: &str,
+) -> QueryResult<()> {
+    diesel::update(projects::table.find(id))
+        .set((
+            projects::name.eq(name),
+            projects::name_key.eq(name_key),
+            projects::description.eq(description),
+            projects::visibility.eq(visibility),
+        ))
+        .execute(db)
+        .map(drop)
+}
+
+pub fn set_project_deleted(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {
+    diesel::update(projects::table.find(id)).set(projects::deleted_at.eq(now)).execute(db).map(drop)
+}
+
+pub fn set_config(db: &mut Db, project: i64, config: &str, now: i64) -> QueryResult<()> {
+    let values = (project_configs::config.eq(config), project_configs::updated_at.eq(now));
+    diesel::insert_into(project_configs::table)
+        .values((project_configs::project_id.eq(project), values))
+        .on_conflict(project_configs::project_id)
+        .do_update()
+        .set(values)
+        .execute(db)
+        .map(drop)
+}
+
+pub fn member_role(db: &mut Db, project: i64, user: i64) -> QueryResult<Option<ProjectRole>> {
+    let role: Option<String> = project_members::table
+        .find((project, user))
+        .select(project_members::role)
+        .first(db)
+        .optional()?;
+    role.as_deref().map(project_role).transpose()
+}
+
+pub fn all_members(db: &mut Db) -> QueryResult<Vec<(ProjectId, UserId, ProjectRole)>> {
+    let rows: Vec<(i64, i64, String)> = project_members::table
+        .inner_join(projects::table)
+        .filter(projects::deleted_at.is_null())
+        .select((project_members::project_id, project_members::user_id, project_members::role))
+        .load(db)?;
+    rows.into_iter()
+        .map(|(project, user, role)| Ok((ProjectId(project), UserId(user), project_role(&role)?)))
+        .collect()
+}
+
+pub fn member_count(db: &mut Db, project: i64) -> QueryResult<i64> {
+    project_members::table.filter(project_members::project_id.eq(project)).count().get_result(db)
+}
+
+pub fn set_member(db: &mut Db, project: i64, user: i64, role: &str) -> QueryResult<()> {
+    diesel::insert_into(project_members::table)
+        .values((
+            project_members::project_id.eq(project),
+            project_members::user_id.eq(user),
+            project_members::role.eq(role),
+        ))
+        .on_conflict((project_members::project_id, project_members::user_id))
+        .do_update()
+        .set(project_members::role.eq(role))
+        .execute(db)
+        .map(drop)
+}
+
+pub fn delete_member(db: &mut Db, project: i64, user: i64) -> QueryResult<()> {
+    diesel::delete(project_members::table.find((project, user))).execute(db).map(drop)
+}
+
+pub fn watches(db: &mut Db, project: i64, user: i64) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(project_watchers::table.find((project, user)))).get_result(db)
+}
+
+pub fn set_watch(db: &mut Db, project: i64, user: i64, on: bool) -> QueryResult<()> {
+    if on {
+        diesel::insert_into(project_watchers::table)
+            .values((project_watchers::project_id.eq(project), project_watchers::user_id.eq(user)))
+            .on_conflict_do_nothing()
+            .execute(db)
+            .map(drop)
+    } else {
+        diesel::delete(project_watchers::table.find((project, user))).execute(db).map(drop)
+    }
+}
+
+pub fn all_watchers(db: &mut Db) -> QueryResult<Vec<(ProjectId, UserId)>> {
+    let rows: Vec<(i64, i64)> = project_watchers::table
+        .inner_join(projects::table)
+        .filter(projects::deleted_at.is_null())
+        .select((project_watchers::project_id, project_watchers::user_id))
+        .load(db)?;
+    Ok(rows.into_iter().map(|(project, user)| (ProjectId(project), UserId(user))).collect())
+}
+
+/// The next watchers above `after`, by id.
+pub fn watchers_above(db: &mut Db, project: i64, after: i64, limit: i64) -> QueryResult<Vec<i64>> {
+    project_watchers::table
+        .filter(project_watchers::project_id.eq(project))
+        .filter(project_watchers::user_id.gt(after))
+        .order(project_watchers::user_id)
+        .limit(limit)
+        .select(project_watchers::user_id)
+        .load(db)
+}
+
+/// From now on the name leads to `target`.
+pub fn leave_name(db: &mut Db, kind: &str, parent: i64, name_key: &str, target: i64) -> QueryResult<()> {
+    diesel::insert_into(former_names::table)
+        .values((
+            former_names::kind.eq(kind),
+            former_names::parent_id.eq(parent),
+            former_names::name_key.eq(name_key),
+            former_names::target_id.eq(target),
+        ))
+        .on_conflict((former_names::kind, former_names::parent_id, former_names::name_key))
+        .do_update()
+        .set(former_names::target_id.eq(target))
+        .execute(db)
+        .map(drop)
+}
+
+/// Every name that was left: (kind, parent, name, target).
+pub fn all_former_names(db: &mut Db) -> QueryResult<Vec<(String, i64, String, i64)>> {
+    former_names::table.load(db)
+}

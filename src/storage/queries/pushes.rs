@@ -1,0 +1,92 @@
+//! Push intents.
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use crate::storage::rows::push::{NewPushIntentRow, PushIntent, PushIntentRow};
+use crate::storage::schema::{chat_events, push_intents};
+
+type Db = SqliteConnection;
+
+pub const PENDING: &str = "pending";
+pub const ANNOUNCED: &str = "announced";
+pub const SETTLED: &str = "settled";
+
+pub fn insert(db: &mut Db, row: &NewPushIntentRow<'_>) -> QueryResult<i64> {
+    diesel::insert_into(push_intents::table).values(row).returning(push_intents::id).get_result(db)
+}
+
+/// An intent that is not settled.
+pub fn unsettled(db: &mut Db, id: i64) -> QueryResult<Option<PushIntent>> {
+    let row: Option<PushIntentRow> = push_intents::table
+        .find(id)
+        .filter(push_intents::state.ne(SETTLED))
+        .select(PushIntentRow::as_select())
+        .first(db)
+        .optional()?;
+    row.map(PushIntent::try_from).transpose()
+}
+
+/// Every intent that is not settled, oldest first.
+pub fn all_unsettled(db: &mut Db, limit: i64) -> QueryResult<Vec<PushIntent>> {
+    let rows: Vec<PushIntentRow> = push_intents::table
+        .filter(push_intents::state.ne(SETTLED))
+        .order(push_intents::id)
+        .limit(limit)
+        .select(PushIntentRow::as_select())
+        .load(db)?;
+    rows.into_iter().map(PushIntent::try_from).collect()
+}
+
+/// The intent of this repository whose refs are not settled.
+pub fn pending_of(db: &mut Db, repository: i64) -> QueryResult<Option<i64>> {
+    push_intents::table
+        .filter(push_intents::repository_id.eq(repository))
+        .filter(push_intents::state.eq(PENDING))
+        .select(push_intents::id)
+        .first(db)
+        .optional()
+}
+
+/// Whether anything of this repository is not settled.
+pub fn any_unsettled_of(db: &mut Db, repository: i64) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(
+        push_intents::table
+            .filter(push_intents::repository_id.eq(repository))
+            .filter(push_intents::state.ne(SETTLED)),
+    ))
+    .get_result(db)
+}
+
+pub fn set_announced(db: &mut Db, id: i64, event_seq: i64, mentioned: &str) -> QueryResult<()> {
+    diesel::update(push_intents::table.find(id))
+        .set((
+            push_intents::state.eq(ANNOUNCED),
+            push_intents::event_seq.eq(event_seq),
+            push_intents::mentioned.eq(mentioned),
+        ))
+        .execute(db)
+        .map(drop)
+}
+
+pub fn set_notified_to(db: &mut Db, id: i64, user: i64) -> QueryResult<()> {
+    diesel::update(push_intents::table.find(id))
+        .set(push_intents::notified_to.eq(user))
+        .execute(db)
+        .map(drop)
+}
+
+pub fn set_settled(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {
+    diesel::update(push_intents::table.find(id))
+        .set((push_intents::state.eq(SETTLED), push_intents::settled_at.eq(now)))
+        .execute(db)
+        .map(drop)
+}
+
+/// Marks an event as that of a push: the database takes one for each.
+pub fn mark_event(db: &mut Db, chat: i64, seq: i64, push: i64) -> QueryResult<()> {
+    diesel::update(chat_events::table.find((chat, seq)))
+        .set(chat_events::push_id.eq(push))
+        .execute(db)
+        .map(drop)
+}

@@ -1,0 +1,144 @@
+//! Repositories.
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use crate::domain::repository::Repository;
+use crate::storage::rows::project::{NewRepositoryRow, RepositoryRow};
+use crate::storage::schema::repositories;
+
+type Db = SqliteConnection;
+
+pub const CREATING: &str = "creating";
+pub const ACTIVE: &str = "active";
+pub const DELETING: &str = "deleting";
+/// Nothing is left of it but what was said about it.
+pub const DELETED: &str = "deleted";
+
+/// A repository that can be used.
+pub fn repository(db: &mut Db, id: i64) -> QueryResult<Option<Repository>> {
+    let row: Option<RepositoryRow> = repositories::table
+        .find(id)
+        .filter(repositories::state.eq(ACTIVE))
+        .select(RepositoryRow::as_select())
+        .first(db)
+        .optional()?;
+    row.map(Repository::try_from).transpose()
+}
+
+/// A repository that is being made.
+pub fn creating(db: &mut Db, id: i64) -> QueryResult<Option<Repository>> {
+    let row: Option<RepositoryRow> = repositories::table
+        .find(id)
+        .filter(repositories::state.eq(CREATING))
+        .select(RepositoryRow::as_select())
+        .first(db)
+        .optional()?;
+    row.map(Repository::try_from).transpose()
+}
+
+/// Every repository in this state, by id.
+pub fn in_state(db: &mut Db, state: &str) -> QueryResult<Vec<Repository>> {
+    let rows: Vec<RepositoryRow> = repositories::table
+        .filter(repositories::state.eq(state))
+        .order(repositories::id)
+        .select(RepositoryRow::as_select())
+        .load(db)?;
+    rows.into_iter().map(Repository::try_from).collect()
+}
+
+/// The repository of this name (in lower case) that is not being deleted.
+pub fn repository_named(db: &mut Db, project: i64, name_key: &str) -> QueryResult<Option<i64>> {
+    repositories::table
+        .filter(repositories::project_id.eq(project))
+        .filter(repositories::name_key.eq(name_key))
+        .filter(repositories::state.eq_any([CREATING, ACTIVE]))
+        .select(repositories::id)
+        .first(db)
+        .optional()
+}
+
+/// How many repositories of a project are not being deleted.
+pub fn repository_count_of(db: &mut Db, project: i64) -> QueryResult<i64> {
+    repositories::table
+        .filter(repositories::project_id.eq(project))
+        .filter(repositories::state.eq_any([CREATING, ACTIVE]))
+        .count()
+        .get_result(db)
+}
+
+pub fn insert_repository(db: &mut Db, row: &NewRepositoryRow<'_>) -> QueryResult<Repository> {
+    let row: RepositoryRow = diesel::insert_into(repositories::table)
+        .values(row)
+        .returning(RepositoryRow::as_returning())
+        .get_result(db)?;
+    row.try_into()
+}
+
+pub fn set_state(db: &mut Db, id: i64, state: &str) -> QueryResult<()> {
+    diesel::update(repositories::table.find(id)).set(repositories::state.eq(state)).execute(db).map(drop)
+}
+
+pub fn set_repository(
+    db: &mut Db,
+    id: i64,
+    name: &str,
+    name_key: &str,
+    description: &str,
+    default_branch: &str,
+) -> QueryResult<()> {
+    diesel::update(repositories::table.find(id))
+        .set((
+            repositories::name.eq(name),
+            repositories::name_key.eq(name_key),
+            repositories::description.eq(description),
+            repositories::default_branch.eq(default_branch),
+        ))
+        .execute(db)
+        .map(drop)
+}
+
+/// After a push: what it holds now, and one more push that nobody has packed.
+pub fn count_push(db: &mut Db, id: i64, size_bytes: i64) -> QueryResult<()> {
+    diesel::update(repositories::table.find(id))
+        .set((
+            repositories::size_bytes.eq(size_bytes),
+            repositories::unpacked.eq(repositories::unpacked + 1),
+        ))
+        .execute(db)
+        .map(drop)
+}
+
+/// After maintenance.
+pub fn set_packed(db: &mut Db, id: i64, size_bytes: i64) -> QueryResult<()> {
+    diesel::update(repositories::table.find(id))
+        .set((repositories::size_bytes.eq(size_bytes), repositories::unpacked.eq(0)))
+        .execute(db)
+        .map(drop)
+}
+
+/// Repositories with at least so many pushes since their last maintenance, the neediest first.
+pub fn unpacked(db: &mut Db, at_least: i64, limit: i64) -> QueryResult<Vec<Repository>> {
+    let rows: Vec<RepositoryRow> = repositories::table
+        .filter(repositories::state.eq(ACTIVE))
+        .filter(repositories::unpacked.ge(at_least))
+        .order(repositories::unpacked.desc())
+        .limit(limit)
+        .select(RepositoryRow::as_select())
+        .load(db)?;
+    rows.into_iter().map(Repository::try_from).collect()
+}
+
+/// Removes the row of a repository that never was.
+pub fn delete_repository(db: &mut Db, id: i64) -> QueryResult<()> {
+    diesel::delete(repositories::table.find(id)).execute(db).map(drop)
+}
+
+/// The repositories of a project that are not being deleted, with their state.
+pub fn of_project(db: &mut Db, project: i64) -> QueryResult<Vec<(i64, String)>> {
+    repositories::table
+        .filter(repositories::project_id.eq(project))
+        .filter(repositories::state.eq_any([CREATING, ACTIVE]))
+        .select((repositories::id, repositories::state))
+        .load(db)
+}

@@ -1,0 +1,54 @@
+//! Rows of `notifications`.
+
+use diesel::prelude::*;
+
+use super::chat::unreadable;
+use crate::domain::ids::{ChatId, MessageId, NotificationId, UserId};
+use crate::domain::notification::{Notification, NotificationKind};
+use crate::domain::timestamp::Timestamp;
+use crate::storage::schema::notifications;
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = notifications)]
+pub struct NotificationRow {
+    pub id: i64,
+    pub user_id: i64,
+    pub kind: String,
+    pub chat_id: Option<i64>,
+    pub message_id: Option<i64>,
+    pub actor_id: Option<i64>,
+    pub text: String,
+    pub created_at: i64,
+    pub read_at: Option<i64>,
+}
+
+impl TryFrom<NotificationRow> for Notification {
+    type Error = diesel::result::Error;
+
+    fn try_from(row: NotificationRow) -> QueryResult<Self> {
+        Ok(Self {
+            id: NotificationId(row.id),
+            user_id: UserId(row.user_id),
+            kind: NotificationKind::from_name(&row.kind)
+                .ok_or_else(|| unreadable("notifications.kind", &row.kind))?,
+            chat_id: row.chat_id.map(ChatId),
+            message_id: row.message_id.map(MessageId),
+            actor_id: row.actor_id.map(UserId),
+            text: row.text,
+            created_at: Timestamp(row.created_at),
+            read_at: row.read_at.map(Timestamp),
+        })
+    }
+}
+
+#[derive(Debug, Insertable)]
+#[diesel(table_name = notifications)]
+pub struct NewNotificationRow<'a> {
+    pub user_id: i64,
+    pub kind: &'a str,
+    pub chat_id: Option<i64>,
+    pub message_id: Option<i64>,
+    pub actor_id: Option<i64>,
+    pub text: &'a str,
+    pub created_at: i64,
+}

@@ -1,0 +1,106 @@
+//! Rows of `projects`, `project_configs` and `repositories`.
+
+use diesel::prelude::*;
+
+use super::chat::unreadable;
+use crate::domain::ids::{ChatId, ProjectId, RepositoryId, UserId};
+use crate::domain::project::{Project, ProjectRole, Visibility};
+use crate::domain::repository::{Repository, StorageKey};
+use crate::domain::timestamp::Timestamp;
+use crate::storage::schema::{projects, repositories};
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = projects)]
+pub struct ProjectRow {
+    pub id: i64,
+    pub owner_id: i64,
+    pub name: String,
+    pub description: String,
+    pub visibility: String,
+    pub channel_id: i64,
+    pub created_at: i64,
+}
+
+impl ProjectRow {
+    /// With its settings: the defaults where there is no row.
+    pub fn with_config(self, config: Option<&str>) -> QueryResult<Project> {
+        let config = match config {
+            None => crate::domain::project::ProjectConfig::default(),
+            Some(text) => {
+                serde_json::from_str(text).map_err(|_| unreadable("project_configs.config", text))?
+            }
+        };
+        Ok(Project {
+            id: ProjectId(self.id),
+            owner_id: UserId(self.owner_id),
+            name: self.name,
+            description: self.description,
+            visibility: Visibility::from_name(&self.visibility)
+                .ok_or_else(|| unreadable("projects.visibility", &self.visibility))?,
+            channel_id: ChatId(self.channel_id),
+            created_at: Timestamp(self.created_at),
+            config,
+        })
+    }
+}
+
+#[derive(Debug, Insertable)]
+#[diesel(table_name = projects)]
+pub struct NewProjectRow<'a> {
+    pub owner_id: i64,
+    pub name: &'a str,
+    pub name_key: &'a str,
+    pub description: &'a str,
+    pub visibility: &'a str,
+    pub channel_id: i64,
+    pub created_at: i64,
+}
+
+pub fn project_role(name: &str) -> QueryResult<ProjectRole> {
+    ProjectRole::from_name(name).ok_or_else(|| unreadable("project_members.role", name))
+}
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = repositories)]
+pub struct RepositoryRow {
+    pub id: i64,
+    pub project_id: i64,
+    pub name: String,
+    pub description: String,
+    pub default_branch: String,
+    pub storage_key: String,
+    pub state: String,
+    pub size_bytes: i64,
+    pub created_at: i64,
+}
+
+impl TryFrom<RepositoryRow> for Repository {
+    type Error = diesel::result::Error;
+
+    fn try_from(row: RepositoryRow) -> QueryResult<Self> {
+        Ok(Self {
+            id: RepositoryId(row.id),
+            project_id: ProjectId(row.project_id),
+            name: row.name,
+            description: row.description,
+            default_branch: row.default_branch,
+            storage_key: StorageKey::parse(&row.storage_key)
+                .map_err(|_| unreadable("repositories.storage_key", &row.storage_key))?,
+            size_bytes: row.size_bytes,
+            created_at: Timestamp(row.created_at),
+        })
+    }
+}
+
+#[derive(Debug, Insertable)]
+#[diesel(table_name = repositories)]
+pub struct NewRepositoryRow<'a> {
+    pub project_id: i64,
+    pub name: &'a str,
+    pub name_key: &'a str,
+    pub description: &'a str,
+    pub default_branch: &'a str,
+    pub storage_key: &'a str,
+    pub state: &'a str,
+    pub created_at: i64,
+}

@@ -1,0 +1,83 @@
+//! Rows of `push_intents`.
+
+use diesel::prelude::*;
+
+use super::chat::unreadable;
+use crate::domain::ids::{PushId, RepositoryId, UserId};
+use crate::domain::push::RefUpdate;
+use crate::storage::schema::push_intents;
+
+/// What a push was about to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushIntent {
+    pub id: PushId,
+    pub repository_id: RepositoryId,
+    pub user_id: UserId,
+    pub refs: Vec<RefUpdate>,
+    pub process_group: i64,
+    pub chat_text: Option<String>,
+    pub base_url: String,
+    pub client_id: [u8; 16],
+    /// Refs and event are settled; notifications are left to write.
+    pub announced: bool,
+    /// The last user, by id, who was notified.
+    pub notified_to: i64,
+    pub event_seq: Option<i64>,
+    pub mentioned: Vec<UserId>,
+}
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = push_intents)]
+pub struct PushIntentRow {
+    pub id: i64,
+    pub repository_id: i64,
+    pub user_id: i64,
+    pub refs: String,
+    pub process_group: i64,
+    pub chat_text: Option<String>,
+    pub base_url: String,
+    pub client_id: Vec<u8>,
+    pub state: String,
+    pub notified_to: i64,
+    pub event_seq: Option<i64>,
+    pub mentioned: String,
+}
+
+impl TryFrom<PushIntentRow> for PushIntent {
+    type Error = diesel::result::Error;
+
+    fn try_from(row: PushIntentRow) -> QueryResult<Self> {
+        Ok(Self {
+            id: PushId(row.id),
+            repository_id: RepositoryId(row.repository_id),
+            user_id: UserId(row.user_id),
+            refs: serde_json::from_str(&row.refs).map_err(|_| unreadable("push_intents.refs", &row.refs))?,
+            process_group: row.process_group,
+            chat_text: row.chat_text,
+            base_url: row.base_url,
+            client_id: row
+                .client_id
+                .try_into()
+                .map_err(|_| unreadable("push_intents.client_id", "of another length"))?,
+            announced: row.state == "announced",
+            notified_to: row.notified_to,
+            event_seq: row.event_seq,
+            mentioned: serde_json::from_str(&row.mentioned)
+                .map_err(|_| unreadable("push_intents.mentioned", &row.mentioned))?,
+        })
+    }
+}
+
+#[derive(Debug, Insertable)]
+#[diesel(table_name = push_intents)]
+pub struct NewPushIntentRow<'a> {
+    pub repository_id: i64,
+    pub user_id: i64,
+    pub refs: &'a str,
+    pub process_group: i64,
+    pub chat_text: Option<&'a str>,
+    pub base_url: &'a str,
+    pub client_id: &'a [u8],
+    pub state: &'a str,
+    pub created_at: i64,
+}
