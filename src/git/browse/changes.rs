@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::time::Instant;
 
-use git2::{Delta, DiffFindOptions, DiffOptions};
+use git2::{Delta, DiffFindOptions, DiffOptions, Tree};
 use serde::Serialize;
 
 use super::history::deadline;
@@ -15,6 +15,9 @@ use super::{BrowseError, Browser};
 
 /// The bits of a mode that say what something is.
 const MODE_KIND: i32 = 0o170_000;
+
+/// Entries of all trees that are open at once, one within the other: some 50 bytes each.
+const OPEN_ENTRIES_MAX: usize = 500_000;
 
 /// What happened to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -46,6 +49,7 @@ struct Comparing<'b> {
     browser: &'b Browser,
     until: Instant,
     found: Vec<Change>,
+    open_entries: usize,
     truncated: bool,
 }
 
@@ -56,8 +60,13 @@ impl Browser {
         old: Option<git2::Oid>,
         new: Option<git2::Oid>,
     ) -> Result<(Vec<Change>, bool), BrowseError> {
-        let mut comparing =
-            Comparing { browser: self, until: deadline(&self.limits), found: Vec::new(), truncated: false };
+        let mut comparing = Comparing {
+            browser: self,
+            until: deadline(&self.limits),
+            found: Vec::new(),
+            open_entries: 0,
+            truncated: false,
+        };
         comparing.trees(old, new, &[], 0)?;
         let Comparing { found, truncated, .. } = comparing;
         if !truncated && self.may_hold_renames(&found) {
@@ -114,7 +123,7 @@ impl Browser {
 }
 
 impl Comparing<'_> {
-    /// Goes through both trees side by side; they are sorted alike. Trees of the same id are never opened.
+    /// Two trees that differ, below `folder`.
     fn trees(
         &mut self,
         old: Option<git2::Oid>,
@@ -128,12 +137,32 @@ impl Comparing<'_> {
         }
         let old = old.map(|oid| self.browser.find_tree(oid)).transpose()?;
         let new = new.map(|oid| self.browser.find_tree(oid)).transpose()?;
+        let length = |tree: &Option<Tree<'_>>| tree.as_ref().map_or(0, Tree::len);
+        let opened = length(&old).saturating_add(length(&new));
+        self.open_entries = self.open_entries.saturating_add(opened);
+        if self.open_entries > OPEN_ENTRIES_MAX {
+            self.truncated = true;
+            return Ok(());
+        }
+        self.side_by_side(old.as_ref(), new.as_ref(), folder, depth)?;
+        self.open_entries = self.open_entries.saturating_sub(opened);
+        Ok(())
+    }
+
+    /// Goes through both trees at once; they are sorted alike. Entries of the same id are never opened.
+    fn side_by_side(
+        &mut self,
+        old: Option<&Tree<'_>>,
+        new: Option<&Tree<'_>>,
+        folder: &[u8],
+        depth: usize,
+    ) -> Result<(), BrowseError> {
         let (mut old_at, mut new_at) = (0_usize, 0_usize);
-        loop {
-            let old_entry = old.as_ref().and_then(|tree| tree.get(old_at));
-            let new_entry = new.as_ref().and_then(|tree| tree.get(new_at));
+        while !self.truncated {
+            let old_entry = old.and_then(|tree| tree.get(old_at));
+            let new_entry = new.and_then(|tree| tree.get(new_at));
             let order = match (&old_entry, &new_entry) {
-                (None, None) => return Ok(()),
+                (None, None) => break,
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
                 (Some(old), Some(new)) => tree_order(old, new),
@@ -142,19 +171,16 @@ impl Comparing<'_> {
             let new_entry = new_entry.filter(|_| order.is_ge());
             old_at = old_at.saturating_add(usize::from(old_entry.is_some()));
             new_at = new_at.saturating_add(usize::from(new_entry.is_some()));
-            let Some(name) = new_entry.as_ref().or(old_entry.as_ref()).map(|entry| entry.name_bytes()) else {
-                return Ok(());
-            };
-            let (old_place, new_place) =
-                (old_entry.as_ref().map(Place::of), new_entry.as_ref().map(Place::of));
+            let places = [&old_entry, &new_entry].map(|entry| entry.as_ref().map(Place::of));
+            let Some(entry) = new_entry.or(old_entry) else { break };
+            let [old_place, new_place] = places;
             if old_place != new_place {
+                let name = entry.name_bytes();
                 let path = if folder.is_empty() { name.to_vec() } else { [folder, name].join(&b'/') };
                 self.places(old_place, new_place, path, depth)?;
             }
-            if self.truncated {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     /// Two entries of one name that differ. A tree stands only beside a tree: the order tells them from files.

@@ -245,3 +245,20 @@ fn a_merge_of_very_many_is_walked_within_the_budget() {
     assert!(browser.compare(parents[299], head).unwrap().commits_truncated);
     assert_eq!(sample.browser().commits(head, Some("a"), None, 100).unwrap().items.len(), 100);
 }
+
+#[test]
+fn a_commit_or_tag_that_is_all_message_is_not_even_loaded() {
+    let sample = Sample::new();
+    let tree = sample.tree(&files(&[("a", "1\n")]));
+    let huge = sample.commit_tree(1, &[], tree, &"x".repeat(300 * 1024));
+    let head = sample.commit_tree(2, &[huge], tree, "small");
+    let text =
+        format!("object {head}\ntype commit\ntag t\ntagger T <t@e> 1 +0000\n\n{}", "x".repeat(300 * 1024));
+    write_ref(&sample, "refs/tags/huge", &sample.object(ObjectType::Tag, text.as_bytes()).to_string());
+    let browser = sample.browser();
+    assert!(matches!(browser.commit(huge), Err(BrowseError::TooLarge(_))));
+    assert!(matches!(browser.resolve("huge"), Err(BrowseError::TooLarge(_))));
+    let page = browser.commits(head, None, None, 10).unwrap();
+    assert_eq!((page.items.len(), page.truncated), (1, true));
+    assert_eq!(browser.tags(None, 10).unwrap().items[0].target_kind, None);
+}

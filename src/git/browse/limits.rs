@@ -9,7 +9,9 @@ pub struct BrowseLimits {
     pub blob_bytes: usize,
     /// A raw file: it is held in memory once while it is sent.
     pub raw_bytes: usize,
-    /// One tree object: some 40 bytes an entry, so more than 400,000 entries.
+    /// One commit or tag object. Real ones have some hundred bytes; a walk holds many at once.
+    pub commit_bytes: usize,
+    /// One tree object: some 40 bytes an entry, so about 200,000 entries.
     pub tree_bytes: usize,
     /// Entries listed of one folder.
     pub tree_entries: usize,
@@ -42,7 +44,8 @@ impl Default for BrowseLimits {
         Self {
             blob_bytes: 1024 * 1024,
             raw_bytes: 64 * 1024 * 1024,
-            tree_bytes: 16 * 1024 * 1024,
+            commit_bytes: 256 * 1024,
+            tree_bytes: 8 * 1024 * 1024,
             tree_entries: 10_000,
             page_items: 100,
             diff_files: 300,

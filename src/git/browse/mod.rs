@@ -106,19 +106,30 @@ impl Browser {
     }
 
     fn find_commit(&self, oid: git2::Oid) -> Result<git2::Commit<'_>, BrowseError> {
+        self.check_size(oid, ObjectType::Commit, self.limits.commit_bytes)?;
         self.repository.find_commit(oid).map_err(BrowseError::missing("commit"))
     }
 
-    /// Every tree is loaded through here: one that alone would fill the memory is refused before it is read.
+    fn find_tag(&self, oid: git2::Oid) -> Result<git2::Tag<'_>, BrowseError> {
+        self.check_size(oid, ObjectType::Tag, self.limits.commit_bytes)?;
+        self.repository.find_tag(oid).map_err(BrowseError::missing("tag"))
+    }
+
     fn find_tree(&self, oid: git2::Oid) -> Result<git2::Tree<'_>, BrowseError> {
-        let (bytes, kind) = self.repository.odb()?.read_header(oid).map_err(BrowseError::missing("tree"))?;
-        if kind != ObjectType::Tree {
-            return Err(BrowseError::NotFound("tree"));
-        }
-        if bytes > self.limits.tree_bytes {
-            return Err(BrowseError::TooLarge("this folder has too many entries"));
-        }
+        self.check_size(oid, ObjectType::Tree, self.limits.tree_bytes)?;
         self.repository.find_tree(oid).map_err(BrowseError::missing("tree"))
+    }
+
+    /// Objects are loaded whole, and a few kilobytes can unpack to gigabytes: the header is asked first.
+    fn check_size(&self, oid: git2::Oid, kind: ObjectType, bytes_max: usize) -> Result<(), BrowseError> {
+        let missing = BrowseError::missing(kind.str());
+        match self.repository.odb()?.read_header(oid).map_err(missing)? {
+            (_, found) if found != kind => Err(BrowseError::NotFound(kind.str())),
+            (bytes, _) if bytes > bytes_max => {
+                Err(BrowseError::TooLarge("the object is too large to be shown"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -206,19 +206,18 @@ impl Browser {
     }
 
     fn peel_to_commit(&self, oid: git2::Oid) -> Result<git2::Oid, BrowseError> {
-        match self.peel(oid) {
-            Ok((oid, ObjectType::Commit)) => Ok(oid),
-            Ok(_) => Err(BrowseError::NotFound("commit")),
-            Err(error) => Err(BrowseError::missing("commit")(error)),
+        match self.peel(oid)? {
+            (oid, ObjectType::Commit) => Ok(oid),
+            _ => Err(BrowseError::NotFound("commit")),
         }
     }
 
     /// What a chain of tags leads to.
-    fn peel(&self, mut oid: git2::Oid) -> Result<(git2::Oid, ObjectType), git2::Error> {
-        let objects = self.repository.odb()?;
+    fn peel(&self, mut oid: git2::Oid) -> Result<(git2::Oid, ObjectType), BrowseError> {
+        let odb = self.repository.odb()?;
         for _ in 0..TAG_CHAIN_MAX {
-            match objects.read_header(oid)?.1 {
-                ObjectType::Tag => oid = self.repository.find_tag(oid)?.target_id(),
+            match odb.read_header(oid).map_err(BrowseError::missing("commit"))?.1 {
+                ObjectType::Tag => oid = self.find_tag(oid)?.target_id(),
                 kind => return Ok((oid, kind)),
             }
         }
@@ -227,11 +226,11 @@ impl Browser {
 
     fn tag(&self, name: String, target: git2::Oid) -> Tag {
         let (oid, kind) = self.peel(target).map_or((target, None), |(oid, kind)| (oid, Some(kind)));
-        let object = self.repository.find_tag(target).ok();
+        let object = self.find_tag(target).ok();
         let tagger = object.as_ref().and_then(git2::Tag::tagger);
         let created_at = match &object {
             Some(_) => tagger.as_ref().map(git2::Signature::when),
-            None => self.repository.find_commit(target).ok().map(|commit| commit.time()),
+            None => self.find_commit(target).ok().map(|commit| commit.time()),
         };
         Tag {
             name,
