@@ -28,6 +28,7 @@ pub mod cli;
 pub mod client;
 pub mod core;
 pub mod domain;
+pub mod git;
 pub mod messaging;
 pub mod protocol;
 pub mod services;

@@ -1,0 +1,84 @@
+//! Files: as text for JSON, or as they are.
+
+use serde::Serialize;
+
+use super::object::Oid;
+use super::path::{MODE_COMMIT, TreePath};
+use super::{BrowseError, Browser};
+
+/// git looks as far for a NUL.
+const BINARY_SNIFF_BYTES: usize = 8000;
+
+/// One file of one commit. A symbolic link is the text that it leads to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Blob {
+    pub oid: Oid,
+    pub path: String,
+    /// Six octal digits, such as `100644`.
+    pub mode: String,
+    pub size_bytes: usize,
+    /// Whether it holds a NUL near its beginning, as git decides it. Unknown, hence false, when `truncated`.
+    pub binary: bool,
+    /// The text, unless it is binary or `truncated`.
+    pub content: Option<String>,
+    /// Whether the text is not UTF-8, so that some characters of `content` stand for other bytes.
+    pub lossy: bool,
+    /// Whether the file is too large to be shown here; it can be fetched raw.
+    pub truncated: bool,
+}
+
+pub(super) fn is_binary(bytes: &[u8]) -> bool {
+    bytes.iter().take(BINARY_SNIFF_BYTES).any(|byte| *byte == 0)
+}
+
+impl Browser {
+    /// The file at `path` in a commit.
+    pub fn blob(&self, commit: Oid, path: &str) -> Result<Blob, BrowseError> {
+        let (oid, mode, size_bytes) = self.file(commit, path)?;
+        let mut blob = Blob {
+            oid: oid.into(),
+            path: path.to_owned(),
+            mode,
+            size_bytes,
+            binary: false,
+            content: None,
+            lossy: false,
+            truncated: size_bytes > self.limits.blob_bytes,
+        };
+        if blob.truncated {
+            return Ok(blob);
+        }
+        let object = self.repository.find_blob(oid).map_err(BrowseError::missing("file"))?;
+        blob.binary = is_binary(object.content());
+        if !blob.binary {
+            let text = String::from_utf8_lossy(object.content());
+            // Valid UTF-8 is borrowed.
+            blob.lossy = matches!(text, std::borrow::Cow::Owned(_));
+            blob.content = Some(text.into_owned());
+        }
+        Ok(blob)
+    }
+
+    /// The same as bytes.
+    pub fn raw(&self, commit: Oid, path: &str) -> Result<(Oid, Vec<u8>), BrowseError> {
+        let (oid, _, size_bytes) = self.file(commit, path)?;
+        if size_bytes > self.limits.raw_bytes {
+            return Err(BrowseError::TooLarge("the file is too large to be sent raw; clone the repository"));
+        }
+        let odb = self.repository.odb()?;
+        let object = odb.read(oid).map_err(BrowseError::missing("file"))?;
+        Ok((oid.into(), object.data().to_vec()))
+    }
+
+    /// Id, mode and size of the file at `path`.
+    fn file(&self, commit: Oid, path: &str) -> Result<(git2::Oid, String, usize), BrowseError> {
+        let commit = self.find_commit(commit.raw())?;
+        let place = self.place_in(&commit, &TreePath::parse(path)?)?;
+        if place.is_tree() || place.mode == MODE_COMMIT {
+            return Err(BrowseError::BadRequest("the path is not a file"));
+        }
+        let odb = self.repository.odb()?;
+        let size_bytes = self.blob_size(&odb, place.oid).ok_or(BrowseError::NotFound("file"))?;
+        Ok((place.oid, place.octal(), size_bytes))
+    }
+}

@@ -1,0 +1,245 @@
+//! Which files differ between two trees.
+//!
+//! The trees are compared here and not by libgit2, because that would list every file of a huge change before it
+//! could be told to stop. Only once a change is known to be small is libgit2 asked to find the renames in it.
+
+use std::cmp::Ordering;
+use std::time::Instant;
+
+use git2::{Delta, DiffFindOptions, DiffOptions, Tree};
+use serde::Serialize;
+
+use super::history::deadline;
+use super::path::{DEPTH_MAX, Place};
+use super::{BrowseError, Browser};
+
+/// The bits of a mode that say what something is.
+const MODE_KIND: i32 = 0o170_000;
+
+/// Entries of all trees that are open at once, one within the other: some 50 bytes each.
+const OPEN_ENTRIES_MAX: usize = 500_000;
+
+/// What happened to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeStatus {
+    Added,
+    Deleted,
+    /// The content, the mode or both.
+    Modified,
+    Renamed,
+    Copied,
+    /// A file became a link or a submodule, or the other way round.
+    Typechange,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Change {
+    pub(super) status: ChangeStatus,
+    /// The new path; for a deleted file the old one.
+    pub(super) path: Vec<u8>,
+    /// For renames and copies.
+    pub(super) old_path: Option<Vec<u8>>,
+    pub(super) old: Option<Place>,
+    pub(super) new: Option<Place>,
+}
+
+/// The changes so far, and the bounds.
+struct Comparing<'b> {
+    browser: &'b Browser,
+    until: Instant,
+    found: Vec<Change>,
+    open_entries: usize,
+    truncated: bool,
+}
+
+impl Browser {
+    /// The files that differ, in the order of their paths, and whether there are more. `None` is the empty tree.
+    pub(super) fn changes(
+        &self,
+        old: Option<git2::Oid>,
+        new: Option<git2::Oid>,
+    ) -> Result<(Vec<Change>, bool), BrowseError> {
+        let mut comparing = Comparing {
+            browser: self,
+            until: deadline(&self.limits),
+            found: Vec::new(),
+            open_entries: 0,
+            truncated: false,
+        };
+        comparing.trees(old, new, &[], 0)?;
+        let Comparing { found, truncated, .. } = comparing;
+        if !truncated && self.may_hold_renames(&found) {
+            // A file that is missing can still be listed without.
+            let renamed = self.with_renames(old, new, &found).unwrap_or(found);
+            return Ok((renamed, false));
+        }
+        Ok((found, truncated))
+    }
+
+    fn may_hold_renames(&self, changes: &[Change]) -> bool {
+        changes.len() <= self.limits.rename_files
+            && changes.iter().any(|change| change.status == ChangeStatus::Added)
+            && changes.iter().any(|change| change.status == ChangeStatus::Deleted)
+    }
+
+    /// The same changes with deleted and added files paired where their contents are alike.
+    fn with_renames(
+        &self,
+        old: Option<git2::Oid>,
+        new: Option<git2::Oid>,
+        changes: &[Change],
+    ) -> Result<Vec<Change>, BrowseError> {
+        let old = old.map(|oid| self.find_tree(oid)).transpose()?;
+        let new = new.map(|oid| self.find_tree(oid)).transpose()?;
+        let mut options = DiffOptions::new();
+        options.include_typechange(true);
+        let mut diff = self.repository.diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut options))?;
+        let mut find = DiffFindOptions::new();
+        find.renames(true).rename_limit(self.limits.rename_files);
+        find.exact_match_only(!self.can_be_read(changes)?);
+        diff.find_similar(Some(&mut find))?;
+        Ok(diff.deltas().filter_map(|delta| Change::of(&delta)).collect())
+    }
+
+    /// Whether all files that came or went are together small enough to be compared with each other.
+    fn can_be_read(&self, changes: &[Change]) -> Result<bool, BrowseError> {
+        let odb = self.repository.odb()?;
+        let mut total: usize = 0;
+        for change in changes {
+            let place = match change.status {
+                ChangeStatus::Added => change.new,
+                ChangeStatus::Deleted => change.old,
+                _ => continue,
+            };
+            let bytes = place.and_then(|place| self.blob_size(&odb, place.oid)).unwrap_or(0);
+            total = total.saturating_add(bytes);
+            if bytes > self.limits.diff_blob_bytes || total > self.limits.diff_read_bytes {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Comparing<'_> {
+    /// Two trees that differ, below `folder`.
+    fn trees(
+        &mut self,
+        old: Option<git2::Oid>,
+        new: Option<git2::Oid>,
+        folder: &[u8],
+        depth: usize,
+    ) -> Result<(), BrowseError> {
+        if depth >= DEPTH_MAX || Instant::now() >= self.until {
+            self.truncated = true;
+            return Ok(());
+        }
+        let old = old.map(|oid| self.browser.find_tree(oid)).transpose()?;
+        let new = new.map(|oid| self.browser.find_tree(oid)).transpose()?;
+        let length = |tree: &Option<Tree<'_>>| tree.as_ref().map_or(0, Tree::len);
+        let opened = length(&old).saturating_add(length(&new));
+        self.open_entries = self.open_entries.saturating_add(opened);
+        if self.open_entries > OPEN_ENTRIES_MAX {
+            self.truncated = true;
+            return Ok(());
+        }
+        self.side_by_side(old.as_ref(), new.as_ref(), folder, depth)?;
+        self.open_entries = self.open_entries.saturating_sub(opened);
+        Ok(())
+    }
+
+    /// Goes through both trees at once; they are sorted alike. Entries of the same id are never opened.
+    fn side_by_side(
+        &mut self,
+        old: Option<&Tree<'_>>,
+        new: Option<&Tree<'_>>,
+        folder: &[u8],
+        depth: usize,
+    ) -> Result<(), BrowseError> {
+        let (mut old_at, mut new_at) = (0_usize, 0_usize);
+        while !self.truncated {
+            let old_entry = old.and_then(|tree| tree.get(old_at));
+            let new_entry = new.and_then(|tree| tree.get(new_at));
+            let order = match (&old_entry, &new_entry) {
+                (None, None) => break,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(old), Some(new)) => tree_order(old, new),
+            };
+            let old_entry = old_entry.filter(|_| order.is_le());
+            let new_entry = new_entry.filter(|_| order.is_ge());
+            old_at = old_at.saturating_add(usize::from(old_entry.is_some()));
+            new_at = new_at.saturating_add(usize::from(new_entry.is_some()));
+            let places = [&old_entry, &new_entry].map(|entry| entry.as_ref().map(Place::of));
+            let Some(entry) = new_entry.or(old_entry) else { break };
+            let [old_place, new_place] = places;
+            if old_place != new_place {
+                let name = entry.name_bytes();
+                let path = if folder.is_empty() { name.to_vec() } else { [folder, name].join(&b'/') };
+                self.places(old_place, new_place, path, depth)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Two entries of one name that differ. A tree stands only beside a tree: the order tells them from files.
+    fn places(
+        &mut self,
+        old: Option<Place>,
+        new: Option<Place>,
+        path: Vec<u8>,
+        depth: usize,
+    ) -> Result<(), BrowseError> {
+        if [old, new].into_iter().flatten().any(Place::is_tree) {
+            let (old, new) = (old.map(|place| place.oid), new.map(|place| place.oid));
+            return self.trees(old, new, &path, depth.saturating_add(1));
+        }
+        if self.found.len() >= self.browser.limits.diff_files {
+            self.truncated = true;
+            return Ok(());
+        }
+        let status = match (old, new) {
+            (None, _) => ChangeStatus::Added,
+            (_, None) => ChangeStatus::Deleted,
+            (Some(old), Some(new)) if old.mode & MODE_KIND != new.mode & MODE_KIND => {
+                ChangeStatus::Typechange
+            }
+            _ => ChangeStatus::Modified,
+        };
+        self.found.push(Change { status, path, old_path: None, old, new });
+        Ok(())
+    }
+}
+
+/// Git's order of the entries of a tree: bytewise, folders as if their names ended in `/`.
+fn tree_order(one: &git2::TreeEntry<'_>, other: &git2::TreeEntry<'_>) -> Ordering {
+    let slash = |entry: &git2::TreeEntry<'_>| Place::of(entry).is_tree().then_some(b'/');
+    let (one_slash, other_slash) = (slash(one), slash(other));
+    let one = one.name_bytes().iter().copied().chain(one_slash);
+    one.cmp(other.name_bytes().iter().copied().chain(other_slash))
+}
+
+impl Change {
+    fn of(delta: &git2::DiffDelta<'_>) -> Option<Self> {
+        let status = match delta.status() {
+            Delta::Added => ChangeStatus::Added,
+            Delta::Deleted => ChangeStatus::Deleted,
+            Delta::Modified => ChangeStatus::Modified,
+            Delta::Renamed => ChangeStatus::Renamed,
+            Delta::Copied => ChangeStatus::Copied,
+            Delta::Typechange => ChangeStatus::Typechange,
+            _ => return None,
+        };
+        let place = |file: git2::DiffFile<'_>| Place { oid: file.id(), mode: i32::from(file.mode()) };
+        let (old, new) = (delta.old_file(), delta.new_file());
+        let moved = matches!(status, ChangeStatus::Renamed | ChangeStatus::Copied);
+        Some(Self {
+            status,
+            path: new.path_bytes().or(old.path_bytes())?.to_vec(),
+            old_path: old.path_bytes().filter(|_| moved).map(<[u8]>::to_vec),
+            old: (status != ChangeStatus::Added).then(|| place(old)),
+            new: (status != ChangeStatus::Deleted).then(|| place(new)),
+        })
+    }
+}

@@ -1,0 +1,213 @@
+//! What a commit changed, file by file, with patches as far as the limits reach.
+
+use std::time::Instant;
+
+use git2::{DiffLine, DiffOptions, Patch};
+use serde::Serialize;
+
+use super::blob::is_binary;
+use super::changes::{Change, ChangeStatus};
+use super::history::deadline;
+use super::object::{CommitView, Oid};
+use super::path::{MODE_COMMIT, Place};
+use super::{BrowseError, Browser};
+
+/// One changed file.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FileDiff {
+    /// The new path; for a deleted file the old one.
+    pub path: String,
+    /// Where a renamed or copied file was before.
+    pub old_path: Option<String>,
+    pub status: ChangeStatus,
+    pub old_oid: Option<Oid>,
+    pub new_oid: Option<Oid>,
+    /// Six octal digits, such as `100644`.
+    pub old_mode: Option<String>,
+    pub new_mode: Option<String>,
+    pub additions: usize,
+    pub deletions: usize,
+    pub binary: bool,
+    /// Whether the contents were not compared, or the patch was left out, for their size. Then the numbers of lines
+    /// may be 0 although there are some.
+    pub too_large: bool,
+    /// The hunks of a unified diff (from `@@` on, without the file header), empty when only the mode or the name
+    /// changed; none for binary files, submodules and what is too large.
+    pub patch: Option<String>,
+}
+
+/// The changed files between two trees.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Diff {
+    pub files: Vec<FileDiff>,
+    /// Sums over the listed files.
+    pub additions: usize,
+    pub deletions: usize,
+    /// Whether files are not listed, or patches left out because all of them together would be too large.
+    pub truncated: bool,
+}
+
+/// A commit and its changes against its first parent; against nothing for a first commit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CommitDiff {
+    #[serde(flatten)]
+    pub commit: CommitView,
+    #[serde(flatten)]
+    pub diff: Diff,
+}
+
+impl Browser {
+    /// A commit with what it changed.
+    pub fn commit(&self, oid: Oid) -> Result<CommitDiff, BrowseError> {
+        let commit = self.find_commit(oid.raw())?;
+        let parent = commit.parent_ids().next();
+        let old = parent.map(|parent| self.find_commit(parent)).transpose()?.map(|parent| parent.tree_id());
+        Ok(CommitDiff { diff: self.diff(old, commit.tree_id())?, commit: CommitView::of(&commit) })
+    }
+
+    /// The difference between two trees; `None` is the empty one.
+    pub(super) fn diff(&self, old: Option<git2::Oid>, new: git2::Oid) -> Result<Diff, BrowseError> {
+        let (changes, truncated) = self.changes(old, Some(new))?;
+        let mut writer = PatchWriter {
+            browser: self,
+            odb: self.repository.odb()?,
+            read_left: self.limits.diff_read_bytes,
+            bytes_left: self.limits.diff_bytes,
+            lines_left: self.limits.diff_lines,
+            until: deadline(&self.limits),
+        };
+        let mut diff = Diff { truncated, ..Diff::default() };
+        for change in &changes {
+            let mut file = FileDiff::of(change);
+            diff.truncated |= writer.compare(change, &mut file) == Outcome::OverBudget;
+            diff.additions = diff.additions.saturating_add(file.additions);
+            diff.deletions = diff.deletions.saturating_add(file.deletions);
+            diff.files.push(file);
+        }
+        Ok(diff)
+    }
+}
+
+impl FileDiff {
+    /// Without the contents.
+    fn of(change: &Change) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            path: text(&change.path),
+            old_path: change.old_path.as_deref().map(text),
+            status: change.status,
+            old_oid: change.old.map(|place| place.oid.into()),
+            new_oid: change.new.map(|place| place.oid.into()),
+            old_mode: change.old.map(Place::octal),
+            new_mode: change.new.map(Place::octal),
+            additions: 0,
+            deletions: 0,
+            binary: false,
+            too_large: false,
+            patch: None,
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// The whole diff's limits were met, not this file's.
+    OverBudget,
+}
+
+/// Compares contents until the limits of the whole diff are reached.
+struct PatchWriter<'b> {
+    browser: &'b Browser,
+    odb: git2::Odb<'b>,
+    read_left: usize,
+    bytes_left: usize,
+    lines_left: usize,
+    until: Instant,
+}
+
+impl PatchWriter<'_> {
+    fn compare(&mut self, change: &Change, file: &mut FileDiff) -> Outcome {
+        let places = [change.old, change.new];
+        // A submodule's commit is in another repository: the ids say it all.
+        if places.into_iter().flatten().any(|place| place.mode == MODE_COMMIT) {
+            return Outcome::Done;
+        }
+        if change.old.map(|place| place.oid) == change.new.map(|place| place.oid) {
+            file.patch = Some(String::new());
+            return Outcome::Done;
+        }
+        let sizes = places.map(|place| place.map_or(Some(0), |at| self.browser.blob_size(&self.odb, at.oid)));
+        // A missing object cannot be shown; the rest of the commit can.
+        let [Some(old_bytes), Some(new_bytes)] = sizes else {
+            file.too_large = true;
+            return Outcome::Done;
+        };
+        let limits = &self.browser.limits;
+        if old_bytes.max(new_bytes) > limits.diff_blob_bytes {
+            file.too_large = true;
+            return Outcome::Done;
+        }
+        let read = old_bytes.saturating_add(new_bytes);
+        if read > self.read_left || Instant::now() >= self.until {
+            file.too_large = true;
+            return Outcome::OverBudget;
+        }
+        self.read_left = self.read_left.saturating_sub(read);
+        let (Ok(old), Ok(new)) = (self.read(change.old), self.read(change.new)) else {
+            file.too_large = true;
+            return Outcome::Done;
+        };
+        file.binary = is_binary(&old) || is_binary(&new);
+        if file.binary {
+            return Outcome::Done;
+        }
+        if lines(&old).max(lines(&new)) > limits.diff_blob_lines {
+            file.too_large = true;
+            return Outcome::Done;
+        }
+        self.write(&old, &new, file).unwrap_or_else(|_| {
+            file.too_large = true;
+            Outcome::Done
+        })
+    }
+
+    fn read(&self, place: Option<Place>) -> Result<Vec<u8>, git2::Error> {
+        place.map_or(Ok(Vec::new()), |place| Ok(self.odb.read(place.oid)?.data().to_vec()))
+    }
+
+    /// The patch of two texts. It is left out if it does not fit into what is left; a smaller one may still.
+    fn write(&mut self, old: &[u8], new: &[u8], file: &mut FileDiff) -> Result<Outcome, git2::Error> {
+        let mut options = DiffOptions::new();
+        // What is binary was decided above, for all of a file's contents alike.
+        options.force_text(true);
+        let mut patch = Patch::from_buffers(old, None, new, None, Some(&mut options))?;
+        (_, file.additions, file.deletions) = patch.line_stats()?;
+        let (mut text, mut lines) = (Vec::new(), 0_usize);
+        let mut fits = true;
+        let printed = patch.print(&mut |_, _, line: DiffLine<'_>| {
+            match line.origin() {
+                'F' | 'B' => return true,
+                origin @ (' ' | '+' | '-') => text.push(u8::try_from(origin).unwrap_or(b' ')),
+                _ => {}
+            }
+            text.extend_from_slice(line.content());
+            lines = lines.saturating_add(1);
+            fits = text.len() <= self.bytes_left && lines <= self.lines_left;
+            fits
+        });
+        if !fits {
+            file.too_large = true;
+            return Ok(Outcome::OverBudget);
+        }
+        printed?;
+        self.bytes_left = self.bytes_left.saturating_sub(text.len());
+        self.lines_left = self.lines_left.saturating_sub(lines);
+        file.patch = Some(String::from_utf8_lossy(&text).into_owned());
+        Ok(Outcome::Done)
+    }
+}
+
+fn lines(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte == b'\n').count()
+}

@@ -1,0 +1,230 @@
+//! What commits changed.
+
+use super::sample::{FILE, Files, LINK, PROGRAM, SUBMODULE, Sample, files};
+use super::*;
+
+/// The diff between two sets of files.
+fn diff_with(browser: &Browser, sample: &Sample, old: &Files, new: &Files) -> Diff {
+    let root = sample.commit(&[], old);
+    let head = sample.commit(&[root], new);
+    browser.commit(head).unwrap().diff
+}
+
+fn diff(old: &Files, new: &Files) -> Diff {
+    let sample = Sample::new();
+    diff_with(&sample.browser(), &sample, old, new)
+}
+
+fn numbered(count: usize) -> String {
+    (0..count).map(|number| format!("line {number}\n")).collect()
+}
+
+#[test]
+fn files_come_go_and_change() {
+    let old =
+        files(&[("changed", "one\ntwo\nthree"), ("gone", "x\n"), ("same", "y\n"), ("dir/deep/same", "z\n")]);
+    let new = files(&[
+        ("changed", "one\n2\nthree\n"),
+        ("dir/new", "n\nm\n"),
+        ("same", "y\n"),
+        ("dir/deep/same", "z\n"),
+    ]);
+    let seen = diff(&old, &new);
+    let rows: Vec<_> =
+        seen.files.iter().map(|f| (f.path.as_str(), f.status, f.additions, f.deletions)).collect();
+    assert_eq!(
+        rows,
+        [
+            ("changed", ChangeStatus::Modified, 2, 2),
+            ("dir/new", ChangeStatus::Added, 2, 0),
+            ("gone", ChangeStatus::Deleted, 0, 1),
+        ]
+    );
+    assert_eq!((seen.additions, seen.deletions, seen.truncated), (4, 3, false));
+    let patches: Vec<_> = seen.files.iter().map(|f| f.patch.as_deref().unwrap()).collect();
+    assert_eq!(
+        patches,
+        [
+            "@@ -1,3 +1,3 @@\n one\n-two\n-three\n\\ No newline at end of file\n+2\n+three\n",
+            "@@ -0,0 +1,2 @@\n+n\n+m\n",
+            "@@ -1 +0,0 @@\n-x\n",
+        ]
+    );
+    assert!(seen.files[1].old_oid.is_none() && seen.files[1].old_mode.is_none());
+    assert!(seen.files[2].new_oid.is_none() && seen.files[2].old_oid.is_some());
+}
+
+#[test]
+fn a_first_commit_adds_all_its_files_and_a_merge_is_compared_with_its_first_parent() {
+    let sample = Sample::new();
+    let root = sample.commit(&[], &files(&[("a", "0\n"), ("b", "0\n")]));
+    let left = sample.commit(&[root], &files(&[("a", "1\n"), ("b", "0\n")]));
+    let right = sample.commit(&[root], &files(&[("a", "0\n"), ("b", "1\n")]));
+    let merge = sample.commit(&[left, right], &files(&[("a", "1\n"), ("b", "1\n")]));
+    let browser = sample.browser();
+    let paths = |oid| browser.commit(oid).unwrap().diff.files.into_iter().map(|f| f.path).collect::<Vec<_>>();
+    assert_eq!(paths(root), ["a", "b"]);
+    assert_eq!(paths(merge), ["b"]);
+    let json = serde_json::to_value(browser.commit(merge).unwrap()).unwrap();
+    assert_eq!(
+        (json["oid"].as_str(), json["additions"].as_u64()),
+        (Some(merge.to_string().as_str()), Some(1))
+    );
+}
+
+#[test]
+fn the_diff_of_random_histories_is_that_of_git() {
+    for seed in 1..=4 {
+        let sample = Sample::new();
+        let head = sample.random_history(seed, 30, false);
+        let browser = sample.browser();
+        for oid in sample.git(&["rev-list", "--no-merges", &head.to_string()]) {
+            let seen = browser.commit(Oid::parse(&oid).unwrap()).unwrap().diff;
+            let letter = |file: &FileDiff| match file.status {
+                ChangeStatus::Added => "A",
+                ChangeStatus::Deleted => "D",
+                ChangeStatus::Modified => "M",
+                _ => "R",
+            };
+            // What is renamed and what comes and goes is a matter of taste; the rest is not.
+            if seen.files.iter().any(|file| letter(file) == "R") {
+                continue;
+            }
+            let seen: Vec<_> = seen.files.iter().map(|f| format!("{}\t{}", letter(f), f.path)).collect();
+            let judged = sample.git(&[
+                "diff-tree",
+                "--root",
+                "-r",
+                "--no-renames",
+                "--no-commit-id",
+                "--name-status",
+                &oid,
+            ]);
+            assert_eq!(seen, judged, "seed {seed}, {oid}");
+        }
+    }
+}
+
+#[test]
+fn a_renamed_file_is_one_change_also_when_it_was_edited() {
+    let text = numbered(50);
+    let edited = text.replace("line 7\n", "line seven\n");
+    let old = files(&[("old/name", &text), ("twin", "exactly the same\n"), ("other", "1\n")]);
+    let new = files(&[("new/name", &edited), ("moved", "exactly the same\n"), ("other", "2\n")]);
+    let seen = diff(&old, &new);
+    let rows: Vec<_> = seen
+        .files
+        .iter()
+        .map(|f| (f.path.as_str(), f.old_path.as_deref(), f.status, f.additions, f.deletions))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            ("moved", Some("twin"), ChangeStatus::Renamed, 0, 0),
+            ("new/name", Some("old/name"), ChangeStatus::Renamed, 1, 1),
+            ("other", None, ChangeStatus::Modified, 1, 1),
+        ]
+    );
+    assert_eq!(seen.files[0].patch.as_deref(), Some(""));
+}
+
+#[test]
+fn renames_are_not_looked_for_among_too_many_files_or_in_too_large_ones() {
+    let text = numbered(50);
+    let edited = text.replace("line 7\n", "line seven\n");
+    let (old, new) = (files(&[("a", &text), ("b", "same\n")]), files(&[("c", &edited), ("d", "same\n")]));
+    let statuses = |change: fn(&mut BrowseLimits)| {
+        let sample = Sample::new();
+        let seen = diff_with(&sample.limited(change), &sample, &old, &new);
+        seen.files.iter().map(|f| f.status).collect::<Vec<_>>()
+    };
+    use ChangeStatus::{Added, Deleted, Renamed};
+    assert_eq!(statuses(|_| ()), [Renamed, Renamed]);
+    assert_eq!(statuses(|limits| limits.rename_files = 3), [Deleted, Deleted, Added, Added]);
+    // Identical files are still recognised: no content is needed for that.
+    assert_eq!(statuses(|limits| limits.diff_blob_bytes = 100), [Deleted, Added, Renamed]);
+    assert_eq!(statuses(|limits| limits.diff_read_bytes = 100), [Deleted, Added, Renamed]);
+}
+
+#[test]
+fn modes_links_submodules_and_binary_files_have_no_text_to_compare() {
+    let hex = |digit: &str| digit.repeat(40).into_bytes();
+    let mut old = files(&[("run", "x\n"), ("becomes-link", "target\n"), ("logo", "a\0b")]);
+    old.insert("module".into(), (SUBMODULE, hex("1")));
+    old.insert("link".into(), (LINK, b"here".to_vec()));
+    let mut new = old.clone();
+    new.insert("run".into(), (PROGRAM, b"x\n".to_vec()));
+    new.insert("becomes-link".into(), (LINK, b"elsewhere".to_vec()));
+    new.insert("logo".into(), (FILE, b"a\0c".to_vec()));
+    new.insert("module".into(), (SUBMODULE, hex("2")));
+    new.insert("link".into(), (LINK, b"there".to_vec()));
+    let seen = diff(&old, &new);
+    let rows: Vec<_> =
+        seen.files.iter().map(|f| (f.path.as_str(), f.status, f.binary, f.patch.is_some())).collect();
+    assert_eq!(
+        rows,
+        [
+            ("becomes-link", ChangeStatus::Typechange, false, true),
+            ("link", ChangeStatus::Modified, false, true),
+            ("logo", ChangeStatus::Modified, true, false),
+            ("module", ChangeStatus::Modified, false, false),
+            ("run", ChangeStatus::Modified, false, true),
+        ]
+    );
+    assert_eq!(seen.files[3].new_oid, Oid::parse(&"2".repeat(40)));
+    assert_eq!(seen.files[4].new_mode.as_deref(), Some("100755"));
+    assert_eq!((seen.files[4].patch.as_deref(), seen.files[4].additions), (Some(""), 0));
+}
+
+#[test]
+fn a_file_that_becomes_a_folder_goes_and_its_files_come() {
+    let seen = diff(
+        &files(&[("a", "file\n"), ("a.txt", "1\n")]),
+        &files(&[("a/b", "other text\n"), ("a.txt", "1\n")]),
+    );
+    let rows: Vec<_> = seen.files.iter().map(|f| (f.path.as_str(), f.status)).collect();
+    assert_eq!(rows, [("a", ChangeStatus::Deleted), ("a/b", ChangeStatus::Added)]);
+}
+
+#[test]
+fn a_diff_of_too_many_files_lists_the_first_ones() {
+    let many: Vec<_> = (0..20).map(|number| (format!("d{}/f{number:02}", number % 3), "x\n")).collect();
+    let many: Vec<_> = many.iter().map(|(path, text)| (path.as_str(), *text)).collect();
+    let sample = Sample::new();
+    let browser = sample.limited(|limits| limits.diff_files = 8);
+    let seen = diff_with(&browser, &sample, &Files::new(), &files(&many));
+    assert_eq!((seen.files.len(), seen.truncated, seen.additions), (8, true, 8));
+    assert_eq!(seen.files[7].path, "d1/f01");
+    let browser = sample.limited(|limits| limits.diff_files = 20);
+    let seen = diff_with(&browser, &sample, &Files::new(), &files(&many));
+    assert_eq!((seen.files.len(), seen.truncated), (20, false));
+}
+
+#[test]
+fn a_file_that_is_too_large_says_so_and_the_others_are_compared() {
+    let (large, long) = ("x".repeat(500), "\n".repeat(60));
+    let sample = Sample::new();
+    let browser = sample.limited(|limits| (limits.diff_blob_bytes, limits.diff_blob_lines) = (400, 50));
+    let new = files(&[("large", &large), ("long", &long), ("small", "1\n")]);
+    let seen = diff_with(&browser, &sample, &Files::new(), &new);
+    let rows: Vec<_> = seen.files.iter().map(|f| (f.too_large, f.patch.is_some())).collect();
+    assert_eq!((rows, seen.truncated), (vec![(true, false), (true, false), (false, true)], false));
+}
+
+#[test]
+fn patches_that_do_not_fit_into_the_whole_are_left_out_and_counted() {
+    let text = numbered(30);
+    let new = files(&[("a", "1\n"), ("b", &text), ("c", "2\n")]);
+    let seen = |change: fn(&mut BrowseLimits)| {
+        let sample = Sample::new();
+        let seen = diff_with(&sample.limited(change), &sample, &Files::new(), &new);
+        (seen.files.iter().map(|f| f.patch.is_some()).collect::<Vec<_>>(), seen.additions, seen.truncated)
+    };
+    let without_b = vec![true, false, true];
+    assert_eq!(seen(|limits| limits.diff_lines = 10), (without_b.clone(), 32, true));
+    assert_eq!(seen(|limits| limits.diff_bytes = 100), (without_b.clone(), 32, true));
+    assert_eq!(seen(|limits| limits.diff_read_bytes = 100), (without_b, 2, true));
+    assert_eq!(seen(|limits| limits.diff_lines = 35), (vec![true, true, true], 32, false));
+    let (patches, _, truncated) = seen(|limits| limits.time_ms = 0);
+    assert!(patches.is_empty() && truncated);
+}

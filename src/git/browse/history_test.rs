@@ -1,0 +1,156 @@
+//! Lists of commits and comparisons.
+
+use super::sample::{Sample, files};
+use super::*;
+
+fn pages(browser: &Browser, from: Oid, path: Option<&str>, size: usize) -> Vec<String> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = browser.commits(from, path, after, size).unwrap();
+        assert!(page.items.len() <= size && !page.truncated);
+        found.extend(page.items.iter().map(|item| item.oid.to_string()));
+        after = page.next;
+        if after.is_none() {
+            return found;
+        }
+    }
+}
+
+#[test]
+fn pages_of_commits_meet_each_commit_exactly_once_in_the_order_of_git_log() {
+    for seed in 1..=6 {
+        let sample = Sample::new();
+        let head = sample.random_history(seed, 50, seed % 2 == 0);
+        let browser = sample.browser();
+        let judged = sample.git(&["log", "--format=%H", &head.to_string()]);
+        for size in [1, 7, 50] {
+            assert_eq!(pages(&browser, head, None, size), judged, "seed {seed}, pages of {size}");
+        }
+    }
+}
+
+#[test]
+fn the_commits_of_a_path_are_those_of_git_log() {
+    for seed in 1..=6 {
+        let sample = Sample::new();
+        let head = sample.random_history(seed, 60, seed % 2 == 0);
+        let browser = sample.browser();
+        for path in ["a", "b", "d", "d/x", "d/e", "d/e/z", "d.txt", "never"] {
+            let judged = sample.git(&["log", "--format=%H", &head.to_string(), "--", path]);
+            assert_eq!(pages(&browser, head, Some(path), 4), judged, "seed {seed}, {path}");
+        }
+    }
+}
+
+#[test]
+fn a_commit_is_shown_with_what_it_says() {
+    let sample = Sample::new();
+    let tree = sample.tree(&files(&[("a", "1")]));
+    let root = sample.commit_tree(1_700_000_000, &[], tree, "One\nline\n\nBody \u{1b}[31m\n");
+    let long = "é".repeat(20_000);
+    let head = sample.commit_tree(1_700_000_001, &[root], tree, &long);
+    let page = sample.browser().commits(head, None, None, 10).unwrap();
+    let [second, first] = page.items.as_slice() else { panic!("{page:?}") };
+    assert_eq!((first.summary.as_str(), first.message_truncated), ("One line", false));
+    assert_eq!(first.message, "One\nline\n\nBody \u{1b}[31m\n");
+    assert_eq!((first.author.name.as_str(), first.committer.email.as_str()), ("Ada", "bob@example.org"));
+    assert_eq!(first.authored_at.0, 1_700_000_000_000);
+    assert_eq!((second.message.len(), second.message_truncated), (16 * 1024, true));
+    assert_eq!(second.parents, [root]);
+    assert!(second.summary.len() <= 1024);
+    let json = serde_json::to_value(first).unwrap();
+    assert_eq!(json["committed_at"], "2023-11-14T22:13:20Z");
+}
+
+#[test]
+fn a_list_that_may_not_go_on_says_so_and_one_that_ends_does_not() {
+    let sample = Sample::new();
+    let mut head = sample.commit(&[], &files(&[("a", "0")]));
+    for number in 1..10 {
+        head = sample.commit(&[head], &files(&[("a", &number.to_string())]));
+    }
+    let browser = sample.limited(|limits| limits.walk_commits = 6);
+    let page = browser.commits(head, None, None, 4).unwrap();
+    assert_eq!((page.items.len(), page.truncated), (4, false));
+    let page = browser.commits(head, None, page.next, 4).unwrap();
+    assert_eq!((page.items.len(), page.next, page.truncated), (2, None, true));
+    let page = sample.limited(|limits| limits.walk_commits = 10).commits(head, None, None, 10).unwrap();
+    assert_eq!((page.items.len(), page.next, page.truncated), (10, None, false));
+    let late = sample.limited(|limits| limits.time_ms = 0).commits(head, None, None, 10).unwrap();
+    assert_eq!((late.items.len(), late.truncated), (0, true));
+}
+
+#[test]
+fn a_cursor_from_elsewhere_is_refused() {
+    let sample = Sample::new();
+    let head = sample.commit(&[], &files(&[("a", "0")]));
+    let stranger = sample.commit(&[], &files(&[("a", "1")]));
+    let browser = sample.browser();
+    assert!(matches!(browser.commits(head, None, Some(stranger), 1), Err(BrowseError::BadRequest(_))));
+    let nobody = Oid::parse(&"1".repeat(40)).unwrap();
+    assert_eq!(browser.commits(nobody, None, None, 1), Err(BrowseError::NotFound("commit")));
+}
+
+#[test]
+fn a_comparison_has_the_merge_base_both_counts_and_what_the_head_adds() {
+    let sample = Sample::new();
+    let root = sample.commit(&[], &files(&[("a", "0\n"), ("b", "0\n")]));
+    let base = sample.commit(&[root], &files(&[("a", "base\n"), ("b", "0\n")]));
+    let one = sample.commit(&[root], &files(&[("a", "0\n"), ("b", "1\n")]));
+    let two = sample.commit(&[one], &files(&[("a", "0\n"), ("b", "2\n")]));
+    let browser = sample.browser();
+    let seen = browser.compare(base, two).unwrap();
+    assert_eq!((seen.merge_base, seen.ahead, seen.behind, seen.commits_truncated), (Some(root), 2, 1, false));
+    assert_eq!(seen.commits.iter().map(|c| c.oid).collect::<Vec<_>>(), [two, one]);
+    let [file] = seen.diff.files.as_slice() else { panic!("{seen:?}") };
+    assert_eq!((file.path.as_str(), file.patch.as_deref()), ("b", Some("@@ -1 +1 @@\n-0\n+2\n")));
+
+    let same = browser.compare(two, two).unwrap();
+    assert_eq!((same.merge_base, same.ahead, same.behind, same.diff.files.len()), (Some(two), 0, 0, 0));
+    let back = browser.compare(two, root).unwrap();
+    assert_eq!((back.merge_base, back.ahead, back.behind, back.diff.files.len()), (Some(root), 0, 2, 0));
+    let json = serde_json::to_value(&seen).unwrap();
+    assert_eq!((json["ahead"].as_u64(), json["files"][0]["status"].as_str()), (Some(2), Some("modified")));
+}
+
+#[test]
+fn histories_without_a_common_commit_have_no_merge_base_and_no_diff() {
+    let sample = Sample::new();
+    let one = sample.commit(&[], &files(&[("a", "0")]));
+    let other = sample.commit(&[], &files(&[("a", "1")]));
+    let seen = sample.browser().compare(one, other).unwrap();
+    assert_eq!((seen.merge_base, seen.ahead, seen.behind, seen.diff.files.len()), (None, 1, 1, 0));
+}
+
+#[test]
+fn counts_and_merge_bases_are_those_of_git() {
+    for seed in 1..=8 {
+        let sample = Sample::new();
+        let head = sample.random_history(seed, 60, seed % 2 == 0);
+        let browser = sample.browser();
+        let all = sample.git(&["rev-list", &head.to_string()]);
+        for (at, step) in [(0, 5), (1, 2), (3, 11), (2, 20), (4, 30)] {
+            let (Some(one), Some(other)) = (all.get(at), all.get(at + step)) else { continue };
+            let seen = browser.compare(Oid::parse(one).unwrap(), Oid::parse(other).unwrap()).unwrap();
+            let range = format!("{one}...{other}");
+            let counts = sample.git(&["rev-list", "--left-right", "--count", &range]);
+            assert_eq!(format!("{}\t{}", seen.behind, seen.ahead), counts[0], "seed {seed}, {range}");
+            let bases = sample.git(&["merge-base", "--all", one, other]);
+            assert!(bases.contains(&seen.merge_base.unwrap().to_string()), "seed {seed}, {range}");
+        }
+    }
+}
+
+#[test]
+fn a_long_comparison_is_cut_and_says_so() {
+    let sample = Sample::new();
+    let root = sample.commit(&[], &files(&[("a", "0")]));
+    let mut head = root;
+    for number in 1..=10 {
+        head = sample.commit(&[head], &files(&[("a", &number.to_string())]));
+    }
+    let seen = sample.limited(|limits| limits.compare_commits = 3).compare(root, head).unwrap();
+    assert_eq!((seen.commits.len(), seen.ahead, seen.commits_truncated), (3, 10, true));
+    let seen = sample.limited(|limits| limits.walk_commits = 6).compare(root, head).unwrap();
+    assert!(seen.commits_truncated && seen.ahead < 10);
+}

@@ -1,0 +1,264 @@
+//! Repositories that somebody broke, by accident or not: an answer or a refusal, never a panic, never no end.
+
+use std::fs;
+
+use git2::ObjectType;
+
+use super::sample::{Sample, files};
+use super::*;
+
+/// Names and bytes as a tree object holds them.
+fn raw_tree(sample: &Sample, entries: &[(&str, &[u8], git2::Oid)]) -> git2::Oid {
+    let mut bytes = Vec::new();
+    for (mode, name, oid) in entries {
+        bytes.extend_from_slice(format!("{mode} ").as_bytes());
+        bytes.extend_from_slice(name);
+        bytes.push(0);
+        bytes.extend_from_slice(oid.as_bytes());
+    }
+    sample.object(ObjectType::Tree, &bytes)
+}
+
+/// A loose ref, whatever it says.
+fn write_ref(sample: &Sample, name: &str, content: &str) {
+    let path = sample.path().join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+#[test]
+fn symbolic_refs_that_turn_in_circles_or_lead_to_hidden_ones_are_not_there() {
+    let sample = Sample::new();
+    let oid = sample.commit(&[], &files(&[("a", "1")]));
+    sample.set("refs/heads/main", oid);
+    sample.set("refs/netbit/hidden", oid);
+    for (name, target) in [
+        ("one", "refs/heads/two"),
+        ("two", "refs/heads/one"),
+        ("self", "refs/heads/self"),
+        ("peek", "refs/netbit/hidden"),
+        ("outside", "../../config"),
+        ("unborn", "refs/heads/none"),
+        ("alias", "refs/heads/main"),
+    ] {
+        write_ref(&sample, &format!("refs/heads/{name}"), &format!("ref: {target}\n"));
+    }
+    write_ref(&sample, "refs/heads/garbage", "what is this\n");
+    let browser = sample.browser();
+    for name in ["one", "two", "self", "peek", "unborn"] {
+        assert_eq!(browser.resolve(name), Err(BrowseError::NotFound("ref")), "{name}");
+    }
+    assert!(browser.resolve("outside").is_err() && browser.resolve("garbage").is_err());
+    assert_eq!(browser.resolve("alias").unwrap().oid, oid);
+    let names: Vec<_> = browser.branches(None, 100).unwrap().items.into_iter().map(|b| b.name).collect();
+    assert_eq!(names, ["alias", "main"]);
+    assert!(Browser::ref_targets(sample.path(), &["refs/heads/none"]).is_ok());
+}
+
+#[test]
+fn a_ref_to_a_missing_object_is_listed_and_leads_nowhere() {
+    let sample = Sample::new();
+    let lost = "1".repeat(40);
+    write_ref(&sample, "refs/heads/main", &lost);
+    write_ref(&sample, "refs/tags/v1", &lost);
+    let browser = sample.browser();
+    assert_eq!(browser.resolve(""), Err(BrowseError::NotFound("commit")));
+    assert_eq!(browser.resolve("v1"), Err(BrowseError::NotFound("commit")));
+    let branch = &browser.branches(None, 1).unwrap().items[0];
+    assert_eq!((branch.oid.to_string(), branch.committed_at), (lost.clone(), None));
+    let tag = &browser.tags(None, 1).unwrap().items[0];
+    assert_eq!((tag.oid.to_string(), tag.target_kind, tag.created_at), (lost, None, None));
+}
+
+#[test]
+fn tags_of_trees_and_blobs_and_endless_tags_of_tags_are_listed_and_no_commits() {
+    let sample = Sample::new();
+    let oid = sample.commit(&[], &files(&[("a", "1")]));
+    let blob = sample.blob(b"x");
+    let tree = sample.tree(&files(&[("a", "1")]));
+    write_ref(&sample, "refs/tags/blob", &blob.to_string());
+    write_ref(&sample, "refs/tags/tree", &tree.to_string());
+    write_ref(&sample, "refs/heads/not-a-commit", &tree.to_string());
+    let (mut target, mut kind) = (oid.raw(), "commit");
+    for level in 0..100 {
+        let text = format!("object {target}\ntype {kind}\ntag t{level}\ntagger T <t@e> 1 +0000\n\nx\n");
+        (target, kind) = (sample.object(ObjectType::Tag, text.as_bytes()), "tag");
+    }
+    write_ref(&sample, "refs/tags/deep", &target.to_string());
+    let garbage = sample.object(ObjectType::Tag, b"no tag at all");
+    write_ref(&sample, "refs/tags/garbage", &garbage.to_string());
+    let browser = sample.browser();
+    for name in ["blob", "tree", "deep", "not-a-commit"] {
+        assert_eq!(browser.resolve(name), Err(BrowseError::NotFound("commit")), "{name}");
+    }
+    assert!(matches!(browser.resolve("garbage"), Err(BrowseError::Failed(_))));
+    let kinds: Vec<_> = browser.tags(None, 10).unwrap().items.into_iter().map(|t| t.target_kind).collect();
+    assert_eq!(kinds, [Some("blob"), Some("tag"), None, Some("tree")]);
+    assert_eq!(browser.branches(None, 10).unwrap().items[0].summary, None);
+}
+
+#[test]
+fn names_that_are_not_utf_8_are_shown_and_cannot_be_asked_for() {
+    let sample = Sample::new();
+    let blob = sample.blob(b"x\n");
+    let tree = raw_tree(&sample, &[("100644", b"a\xff", blob), ("100644", b"b", blob)]);
+    let head = sample.commit_tree(1, &[], tree, "m");
+    let browser = sample.browser();
+    let names: Vec<_> = browser.tree(head, "", true).unwrap().entries;
+    assert_eq!(names.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["a\u{fffd}", "b"]);
+    assert!(names.iter().all(|e| e.last_commit.as_ref().unwrap().oid == head));
+    assert_eq!(browser.blob(head, "a\u{fffd}"), Err(BrowseError::NotFound("path")));
+    assert_eq!(browser.commit(head).unwrap().diff.files[0].path, "a\u{fffd}");
+}
+
+#[test]
+fn trees_with_evil_names_odd_modes_or_wrong_order_do_no_harm() {
+    let sample = Sample::new();
+    let blob = sample.blob(b"x\n");
+    let inner = raw_tree(&sample, &[("100644", b"f", blob)]);
+    let tree = raw_tree(
+        &sample,
+        &[
+            ("40000", b"z", inner),
+            ("100644", b"..", blob),
+            ("100664", b".git", blob),
+            ("100644", b"a/b", blob),
+            ("100644", b"dup", blob),
+            ("100644", b"dup", blob),
+            ("0", b"none", blob),
+            ("40000", b"not-a-tree", blob),
+            ("100644", b"not-a-blob", inner),
+        ],
+    );
+    let head = sample.commit_tree(1, &[], tree, "m");
+    let next = sample.commit_tree(2, &[head], inner, "n");
+    let browser = sample.browser();
+    let listed = browser.tree(head, "", true);
+    assert!(listed.is_ok_and(|tree| tree.entries.len() == 9));
+    for path in ["..", "a/b", "not-a-tree/x", "not-a-tree", "not-a-blob", "none", "dup", ".git"] {
+        drop((browser.tree(head, path, true), browser.blob(head, path), browser.raw(head, path)));
+        drop(browser.commits(next, Some(path), None, 10));
+    }
+    drop((browser.commit(head), browser.commit(next), browser.compare(head, next)));
+}
+
+#[test]
+fn missing_and_mangled_objects_are_refusals_and_ends_of_lists() {
+    let sample = Sample::new();
+    let root = sample.commit(&[], &files(&[("a", "1\n"), ("d/b", "1\n")]));
+    let second = sample.commit(&[root], &files(&[("a", "2\n"), ("d/b", "1\n")]));
+    let third = sample.commit(&[second], &files(&[("a", "2\n"), ("d/b", "3\n")]));
+    sample.lose(sample.blob(b"2\n"));
+    let browser = sample.browser();
+    assert_eq!(browser.blob(second, "a"), Err(BrowseError::NotFound("file")));
+    assert_eq!(browser.raw(second, "a"), Err(BrowseError::NotFound("file")));
+    assert_eq!(browser.tree(second, "", true).unwrap().entries[0].size_bytes, None);
+    let file = &browser.commit(second).unwrap().diff.files[0];
+    assert!(file.too_large && file.patch.is_none());
+
+    sample.lose(root.raw());
+    let browser = sample.browser();
+    let page = browser.commits(third, None, None, 10).unwrap();
+    assert_eq!((page.items.len(), page.truncated), (2, true));
+    assert_eq!(browser.commit(second), Err(BrowseError::NotFound("commit")));
+    drop((browser.tree(third, "", true).unwrap(), browser.compare(second, third).unwrap()));
+    assert!(browser.compare(root, third).is_err());
+
+    let tree = sample.repository.find_commit(third.raw()).unwrap().tree_id();
+    sample.lose(tree);
+    let browser = sample.browser();
+    assert_eq!(browser.tree(third, "", true), Err(BrowseError::NotFound("tree")));
+    assert_eq!(browser.commit(third), Err(BrowseError::NotFound("tree")));
+    assert!(browser.commits(third, Some("a"), None, 10).is_ok());
+
+    for text in ["", "tree x\n", "tree 1111111111111111111111111111111111111111\nparent\n\n\n"] {
+        let garbage = Oid::from(sample.object(ObjectType::Commit, text.as_bytes()));
+        let browser = sample.browser();
+        assert!(browser.tree(garbage, "", true).is_err() && browser.commit(garbage).is_err());
+        assert!(browser.commits(garbage, None, None, 1).is_err());
+    }
+}
+
+#[test]
+fn strange_people_and_times_in_a_commit_are_shown_as_well_as_can_be() {
+    let sample = Sample::new();
+    let tree = sample.tree(&files(&[("a", "1\n")]));
+    let who = ["A <a@e> 99999999999999999999 +9999", "<> 0 +0000", "\u{1}\u{202e} <\u{fffd}> -5 -0000", "x"];
+    for who in who {
+        let text = format!("tree {tree}\nauthor {who}\ncommitter {who}\nencoding latin1\n\n\u{1b}[2J\n");
+        let oid = Oid::from(sample.object(ObjectType::Commit, text.as_bytes()));
+        let browser = sample.browser();
+        if let Ok(seen) = browser.commit(oid) {
+            assert!(serde_json::to_string(&seen).is_ok(), "{who:?}");
+        }
+        drop((browser.tree(oid, "", true), browser.commits(oid, Some("a"), None, 1)));
+    }
+}
+
+/// Ten folders that all hold ten times the same folder, ten deep: ten thousand million paths in ten objects.
+#[test]
+fn a_tree_bomb_is_listed_level_by_level_and_its_diff_is_cut() {
+    let sample = Sample::new();
+    let blob = sample.blob(b"x\n");
+    for leaf in [raw_tree(&sample, &[("100644", b"f", blob)]), sample.object(ObjectType::Tree, b"")] {
+        let mut tree = leaf;
+        for _ in 0..10 {
+            let names: Vec<_> = (0..10_u8).map(|number| [b'd', b'0' + number]).collect();
+            let entries: Vec<_> = names.iter().map(|name| ("40000", name.as_slice(), tree)).collect();
+            tree = raw_tree(&sample, &entries);
+        }
+        let head = sample.commit_tree(1, &[], tree, "bomb");
+        let browser = sample.limited(|limits| limits.time_ms = 300);
+        assert_eq!(browser.tree(head, "d0/d1/d2", true).unwrap().entries.len(), 10);
+        assert!(browser.commit(head).unwrap().diff.truncated);
+    }
+}
+
+#[test]
+fn a_tree_deeper_than_any_path_does_not_exhaust_the_stack() {
+    let sample = Sample::new();
+    let mut tree = raw_tree(&sample, &[("100644", b"f", sample.blob(b"x\n"))]);
+    for _ in 0..5_000 {
+        tree = raw_tree(&sample, &[("40000", b"d", tree)]);
+    }
+    let head = sample.commit_tree(1, &[], tree, "deep");
+    let browser = sample.browser();
+    let seen = browser.commit(head).unwrap().diff;
+    assert_eq!((seen.files.len(), seen.truncated), (0, true));
+    assert!(browser.tree(head, &vec!["d"; 128].join("/"), true).is_ok());
+    assert!(matches!(browser.tree(head, &vec!["d"; 129].join("/"), true), Err(BrowseError::BadRequest(_))));
+}
+
+#[test]
+fn a_merge_of_very_many_is_walked_within_the_budget() {
+    let sample = Sample::new();
+    let mut parents = Vec::new();
+    for number in 0..300 {
+        parents.push(sample.commit(&[], &files(&[("a", &number.to_string())])));
+    }
+    let head = sample.commit(&parents, &files(&[("a", "merged")]));
+    let browser = sample.limited(|limits| limits.walk_commits = 50);
+    let page = browser.commits(head, None, None, 100).unwrap();
+    assert!(page.truncated);
+    assert_eq!(page.items[0].parents.len(), 64);
+    assert!(browser.tree(head, "", true).is_ok());
+    assert!(browser.compare(parents[299], head).unwrap().commits_truncated);
+    assert_eq!(sample.browser().commits(head, Some("a"), None, 100).unwrap().items.len(), 100);
+}
+
+#[test]
+fn a_commit_or_tag_that_is_all_message_is_not_even_loaded() {
+    let sample = Sample::new();
+    let tree = sample.tree(&files(&[("a", "1\n")]));
+    let huge = sample.commit_tree(1, &[], tree, &"x".repeat(300 * 1024));
+    let head = sample.commit_tree(2, &[huge], tree, "small");
+    let text =
+        format!("object {head}\ntype commit\ntag t\ntagger T <t@e> 1 +0000\n\n{}", "x".repeat(300 * 1024));
+    write_ref(&sample, "refs/tags/huge", &sample.object(ObjectType::Tag, text.as_bytes()).to_string());
+    let browser = sample.browser();
+    assert!(matches!(browser.commit(huge), Err(BrowseError::TooLarge(_))));
+    assert!(matches!(browser.resolve("huge"), Err(BrowseError::TooLarge(_))));
+    let page = browser.commits(head, None, None, 10).unwrap();
+    assert_eq!((page.items.len(), page.truncated), (1, true));
+    assert_eq!(browser.tags(None, 10).unwrap().items[0].target_kind, None);
+}

@@ -1,0 +1,74 @@
+//! How much one answer may hold, read and take.
+
+use std::time::Duration;
+
+/// The bounds of browsing, with the reason for each default.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BrowseLimits {
+    /// A file's content in JSON; larger ones are fetched raw.
+    pub blob_bytes: usize,
+    /// A raw file: it is held in memory once while it is sent.
+    pub raw_bytes: usize,
+    /// One commit or tag object. Real ones have some hundred bytes; a walk holds many at once.
+    pub commit_bytes: usize,
+    /// One tree object: some 40 bytes an entry, so about 200,000 entries.
+    pub tree_bytes: usize,
+    /// Entries listed of one folder.
+    pub tree_entries: usize,
+    /// Items of a page: branches, tags, commits.
+    pub page_items: usize,
+    /// Files listed in one diff.
+    pub diff_files: usize,
+    /// Lines in all patches of one diff.
+    pub diff_lines: usize,
+    /// Bytes in all patches of one diff.
+    pub diff_bytes: usize,
+    /// A file beyond this is not compared.
+    pub diff_blob_bytes: usize,
+    /// A file of more lines is not compared: each costs some 100 bytes while it is.
+    pub diff_blob_lines: usize,
+    /// Bytes of all files that one diff reads, renames included.
+    pub diff_read_bytes: usize,
+    /// Renames are looked for among at most so many changed files: the work grows with the square.
+    pub rename_files: usize,
+    /// Commits that one walk through the history loads: some 20 us each.
+    pub walk_commits: usize,
+    /// Commits listed in one comparison.
+    pub compare_commits: usize,
+    /// How long one walk or one diff may take; it answers with what it has by then.
+    pub time_ms: u64,
+}
+
+impl Default for BrowseLimits {
+    fn default() -> Self {
+        Self {
+            blob_bytes: 1024 * 1024,
+            raw_bytes: 64 * 1024 * 1024,
+            commit_bytes: 256 * 1024,
+            tree_bytes: 8 * 1024 * 1024,
+            tree_entries: 10_000,
+            page_items: 100,
+            diff_files: 300,
+            diff_lines: 20_000,
+            diff_bytes: 1024 * 1024,
+            diff_blob_bytes: 1024 * 1024,
+            diff_blob_lines: 100_000,
+            diff_read_bytes: 32 * 1024 * 1024,
+            rename_files: 200,
+            walk_commits: 10_000,
+            compare_commits: 250,
+            time_ms: 5_000,
+        }
+    }
+}
+
+impl BrowseLimits {
+    pub(super) fn time(&self) -> Duration {
+        Duration::from_millis(self.time_ms)
+    }
+
+    /// A page of at least one item, so that paging always advances.
+    pub(super) fn page(&self, asked: usize) -> usize {
+        asked.min(self.page_items).max(1)
+    }
+}

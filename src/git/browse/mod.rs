@@ -1,0 +1,143 @@
+//! Browsing: what a bare repository holds, read in process for people and programs.
+//!
+//! A [`Browser`] is opened for one request and dropped after it, so every answer sees the refs as they are on disk.
+//! It is synchronous; callers run it where blocking is allowed.
+//!
+//! Invariants:
+//! - Nothing outside the repository's folder is read: no upward search, no environment, and after the opening no
+//!   configuration at all ([`Browser::open`]).
+//! - Names and paths are looked up, never interpreted: no revision expressions, no patterns.
+//! - Every answer is bounded by [`BrowseLimits`], in size and in time, and says `truncated` where a bound was met.
+//! - What was pushed is not trusted: broken, missing or absurd objects are refused or skipped, never followed forever.
+//!
+//! Deliberately absent: writing, blame and archives.
+
+mod blob;
+mod changes;
+mod compare;
+mod diff;
+mod error;
+mod history;
+mod last_commit;
+mod limits;
+mod object;
+mod paint;
+mod path;
+mod refs;
+mod tree;
+
+#[cfg(test)]
+mod diff_test;
+#[cfg(test)]
+mod history_test;
+#[cfg(test)]
+mod hostile_test;
+#[cfg(test)]
+mod refs_test;
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tree_test;
+
+use std::path::Path;
+
+use git2::{ErrorCode, ObjectType, Repository, RepositoryOpenFlags};
+
+pub use blob::Blob;
+pub use changes::ChangeStatus;
+pub use compare::Comparison;
+pub use diff::{CommitDiff, Diff, FileDiff};
+pub use error::BrowseError;
+pub use history::CommitPage;
+pub use limits::BrowseLimits;
+pub use object::{CommitSummary, CommitView, Oid, Person};
+pub use refs::{Branch, Page, RefKind, ResolvedRef, Tag};
+pub use tree::{EntryKind, Tree, TreeEntry};
+
+/// One bare repository, open for reading.
+pub struct Browser {
+    repository: Repository,
+    default_branch: String,
+    limits: BrowseLimits,
+}
+
+impl std::fmt::Debug for Browser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Browser").field("path", &self.repository.path()).finish_non_exhaustive()
+    }
+}
+
+impl Browser {
+    /// Opens the bare repository whose folder is `path`; `default_branch` is a short name such as `main`.
+    ///
+    /// The folder must belong to the user that the server runs as; libgit2 refuses others, as git does. The host's
+    /// configuration and the repository's own are consulted for nothing but this opening: what is read afterwards
+    /// must not depend on the machine, so an empty configuration takes their place.
+    pub fn open(path: &Path, default_branch: &str, limits: BrowseLimits) -> Result<Self, BrowseError> {
+        Ok(Self { repository: open_repository(path)?, default_branch: default_branch.to_owned(), limits })
+    }
+
+    /// The commit that the default branch stands at; `None` before the first push to it.
+    pub fn default_branch_head(&self) -> Result<Option<Oid>, BrowseError> {
+        let target = self.ref_target(&format!("refs/heads/{}", self.default_branch))?;
+        Ok(target.map(Oid::from))
+    }
+
+    /// Whether there is no branch, tag or note at all.
+    pub fn is_empty(&self) -> Result<bool, BrowseError> {
+        for prefix in refs::VISIBLE {
+            if !self.ref_names(prefix, None, 1)?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Where each of the full ref names points now, not peeled; `None` for one that does not exist. Hidden names are
+    /// answered too: this is for the server itself, which settles pushes with it.
+    pub fn ref_targets(path: &Path, names: &[&str]) -> Result<Vec<Option<Oid>>, BrowseError> {
+        let repository = open_repository(path)?;
+        let target = |name: &&str| match repository.refname_to_id(name) {
+            Ok(oid) => Ok(Some(Oid::from(oid))),
+            Err(error) if matches!(error.code(), ErrorCode::NotFound | ErrorCode::InvalidSpec) => Ok(None),
+            Err(error) => Err(error.into()),
+        };
+        names.iter().map(target).collect()
+    }
+
+    fn find_commit(&self, oid: git2::Oid) -> Result<git2::Commit<'_>, BrowseError> {
+        self.check_size(oid, ObjectType::Commit, self.limits.commit_bytes)?;
+        self.repository.find_commit(oid).map_err(BrowseError::missing("commit"))
+    }
+
+    fn find_tag(&self, oid: git2::Oid) -> Result<git2::Tag<'_>, BrowseError> {
+        self.check_size(oid, ObjectType::Tag, self.limits.commit_bytes)?;
+        self.repository.find_tag(oid).map_err(BrowseError::missing("tag"))
+    }
+
+    fn find_tree(&self, oid: git2::Oid) -> Result<git2::Tree<'_>, BrowseError> {
+        self.check_size(oid, ObjectType::Tree, self.limits.tree_bytes)?;
+        self.repository.find_tree(oid).map_err(BrowseError::missing("tree"))
+    }
+
+    /// Objects are loaded whole, and a few kilobytes can unpack to gigabytes: the header is asked first.
+    fn check_size(&self, oid: git2::Oid, kind: ObjectType, bytes_max: usize) -> Result<(), BrowseError> {
+        let missing = BrowseError::missing(kind.str());
+        match self.repository.odb()?.read_header(oid).map_err(missing)? {
+            (_, found) if found != kind => Err(BrowseError::NotFound(kind.str())),
+            (bytes, _) if bytes > bytes_max => {
+                Err(BrowseError::TooLarge("the object is too large to be shown"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn open_repository(path: &Path) -> Result<Repository, BrowseError> {
+    let flags = RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::NO_DOTGIT | RepositoryOpenFlags::BARE;
+    let no_ceilings: [&Path; 0] = [];
+    let repository =
+        Repository::open_ext(path, flags, no_ceilings).map_err(BrowseError::missing("repository"))?;
+    repository.set_config(&git2::Config::new()?)?;
+    Ok(repository)
+}

@@ -1,0 +1,252 @@
+//! Branches, tags, and what a name in a URL stands for.
+//!
+//! Only what lies under [`VISIBLE`] exists here, also behind a symbolic ref: the server keeps refs of its own.
+
+use std::collections::BTreeSet;
+
+use git2::{ErrorClass, ErrorCode, ObjectType, Reference};
+use serde::Serialize;
+
+use super::object::{self, Oid, Person};
+use super::{BrowseError, Browser};
+use crate::domain::timestamp::Timestamp;
+
+/// The namespaces that people push to.
+pub(super) const VISIBLE: [&str; 3] = ["refs/heads/", "refs/tags/", "refs/notes/"];
+/// git follows five as well.
+const SYMBOLIC_REFS_MAX: usize = 5;
+/// Tags of tags that are followed; real ones have one or two.
+const TAG_CHAIN_MAX: usize = 16;
+/// A ref's name; what is longer cannot be a file's name either.
+const NAME_BYTES_MAX: usize = 1024;
+const NAME_PART_BYTES_MAX: usize = 255;
+
+/// How a name was understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefKind {
+    Branch,
+    Tag,
+    /// A full name, `refs/...`.
+    Ref,
+    /// An object id.
+    Commit,
+}
+
+/// A name in a URL and the commit it stands for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ResolvedRef {
+    /// A commit: tags are peeled.
+    pub oid: Oid,
+    pub kind: RefKind,
+    /// The short name of a branch or tag, otherwise as `canonical`.
+    pub name: String,
+    /// The full ref name, or the object id in lower case. Safe as an argument of git: it never begins with `-`.
+    pub canonical: String,
+}
+
+/// Items in bytewise order of their names, and the name to continue behind.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub next: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Branch {
+    pub name: String,
+    pub oid: Oid,
+    pub default: bool,
+    /// Absent when the commit cannot be read.
+    pub committed_at: Option<Timestamp>,
+    pub summary: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Tag {
+    pub name: String,
+    /// What the tag leads to, usually a commit.
+    pub oid: Oid,
+    /// `commit`, `tree`, `blob`; `tag` for a chain of tags too long to follow; absent when it cannot be read.
+    pub target_kind: Option<&'static str>,
+    /// The tag object of an annotated tag, with what it says.
+    pub tag_oid: Option<Oid>,
+    pub message: Option<String>,
+    pub tagger: Option<Person>,
+    /// When it was tagged; for a tag without an object of its own, when its commit was made.
+    pub created_at: Option<Timestamp>,
+}
+
+impl Browser {
+    /// What `reference` stands for: the default branch when empty, a branch, a tag, a full name under `refs/heads/`,
+    /// `refs/tags/` or `refs/notes/`, or a full object id of a commit or of a tag of one. An object id needs no ref
+    /// that leads to it. Never a revision expression.
+    pub fn resolve(&self, reference: &str) -> Result<ResolvedRef, BrowseError> {
+        if reference.is_empty() {
+            return match self.default_branch_head()? {
+                Some(_) => self.resolve(&self.default_branch),
+                None => Err(BrowseError::Empty),
+            };
+        }
+        // No such name can be pushed; a refusal here keeps it from ever being taken for an option.
+        if reference.starts_with('-') {
+            return Err(BrowseError::NotFound("ref"));
+        }
+        let full_names = [
+            (RefKind::Branch, format!("refs/heads/{reference}")),
+            (RefKind::Tag, format!("refs/tags/{reference}")),
+            (RefKind::Ref, reference.to_owned()),
+        ];
+        for (kind, canonical) in full_names {
+            if let Some(target) = self.ref_target(&canonical)? {
+                let oid = self.peel_to_commit(target)?.into();
+                return Ok(ResolvedRef { oid, kind, name: reference.to_owned(), canonical });
+            }
+        }
+        let oid = Oid::parse(reference).ok_or(BrowseError::NotFound("ref"))?;
+        let name = oid.to_string();
+        let oid = self.peel_to_commit(oid.raw())?.into();
+        Ok(ResolvedRef { oid, kind: RefKind::Commit, name: name.clone(), canonical: name })
+    }
+
+    /// Branches behind `after`, a short name.
+    pub fn branches(&self, after: Option<&str>, limit: usize) -> Result<Page<Branch>, BrowseError> {
+        self.ref_page("refs/heads/", after, limit, |name, target| {
+            let commit = self.find_commit(target).ok();
+            Branch {
+                default: name == self.default_branch,
+                name,
+                oid: target.into(),
+                committed_at: commit.as_ref().map(|commit| object::time(commit.time())),
+                summary: commit.as_ref().map(object::summary),
+            }
+        })
+    }
+
+    /// Tags behind `after`, a short name.
+    pub fn tags(&self, after: Option<&str>, limit: usize) -> Result<Page<Tag>, BrowseError> {
+        self.ref_page("refs/tags/", after, limit, |name, target| self.tag(name, target))
+    }
+
+    fn ref_page<T>(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        item: impl Fn(String, git2::Oid) -> T,
+    ) -> Result<Page<T>, BrowseError> {
+        let limit = self.limits.page(limit);
+        let mut names = self.ref_names(prefix, after, limit.saturating_add(1))?;
+        let more = names.len() > limit;
+        if more {
+            names.pop_last();
+        }
+        let next = names.last().filter(|_| more).cloned();
+        let mut items = Vec::with_capacity(names.len());
+        for name in names {
+            // A symbolic ref that leads nowhere is no branch yet.
+            if let Ok(Some(target)) = self.ref_target(&format!("{prefix}{name}")) {
+                items.push(item(name, target));
+            }
+        }
+        Ok(Page { items, next })
+    }
+
+    /// The first `count` names under `prefix` behind `after`, without the prefix. All are looked at, few are kept.
+    pub(super) fn ref_names(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        count: usize,
+    ) -> Result<BTreeSet<String>, BrowseError> {
+        let mut names = BTreeSet::new();
+        let mut references = self.repository.references_glob(&format!("{prefix}*"))?;
+        for name in references.names() {
+            let name = match name {
+                Ok(name) => name,
+                // Not UTF-8: nobody can ask for it.
+                Err(error) if error.class() == ErrorClass::None => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let Some(name) = name.strip_prefix(prefix) else { continue };
+            if after.is_some_and(|after| name <= after) {
+                continue;
+            }
+            names.insert(name.to_owned());
+            if names.len() > count {
+                names.pop_last();
+            }
+        }
+        Ok(names)
+    }
+
+    /// Where a visible ref points, symbolic ones followed, tags not peeled.
+    pub(super) fn ref_target(&self, full_name: &str) -> Result<Option<git2::Oid>, BrowseError> {
+        let mut name = full_name.to_owned();
+        for _ in 0..=SYMBOLIC_REFS_MAX {
+            if !is_visible_name(&name) {
+                return Ok(None);
+            }
+            let reference = match self.repository.find_reference(&name) {
+                Ok(reference) => reference,
+                Err(error) if matches!(error.code(), ErrorCode::NotFound | ErrorCode::InvalidSpec) => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(target) = reference.target() {
+                return Ok(Some(target));
+            }
+            match reference.symbolic_target() {
+                Ok(Some(target)) => name = target.to_owned(),
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    fn peel_to_commit(&self, oid: git2::Oid) -> Result<git2::Oid, BrowseError> {
+        match self.peel(oid)? {
+            (oid, ObjectType::Commit) => Ok(oid),
+            _ => Err(BrowseError::NotFound("commit")),
+        }
+    }
+
+    /// What a chain of tags leads to.
+    fn peel(&self, mut oid: git2::Oid) -> Result<(git2::Oid, ObjectType), BrowseError> {
+        let odb = self.repository.odb()?;
+        for _ in 0..TAG_CHAIN_MAX {
+            match odb.read_header(oid).map_err(BrowseError::missing("commit"))?.1 {
+                ObjectType::Tag => oid = self.find_tag(oid)?.target_id(),
+                kind => return Ok((oid, kind)),
+            }
+        }
+        Ok((oid, ObjectType::Tag))
+    }
+
+    fn tag(&self, name: String, target: git2::Oid) -> Tag {
+        let (oid, kind) = self.peel(target).map_or((target, None), |(oid, kind)| (oid, Some(kind)));
+        let object = self.find_tag(target).ok();
+        let tagger = object.as_ref().and_then(git2::Tag::tagger);
+        let created_at = match &object {
+            Some(_) => tagger.as_ref().map(git2::Signature::when),
+            None => self.find_commit(target).ok().map(|commit| commit.time()),
+        };
+        Tag {
+            name,
+            oid: oid.into(),
+            target_kind: kind.map(|kind| kind.str()),
+            tag_oid: object.as_ref().map(|tag| tag.id().into()),
+            message: object.as_ref().map(|tag| object::message(tag.message_bytes().unwrap_or_default()).0),
+            tagger: tagger.as_ref().map(Person::of),
+            created_at: created_at.map(object::time),
+        }
+    }
+}
+
+fn is_visible_name(name: &str) -> bool {
+    VISIBLE.iter().any(|prefix| name.starts_with(prefix))
+        && name.len() <= NAME_BYTES_MAX
+        && name.split('/').all(|part| part.len() <= NAME_PART_BYTES_MAX)
+        && Reference::is_valid_name(name)
+}

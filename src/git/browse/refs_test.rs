@@ -1,0 +1,233 @@
+//! Names, branches and tags.
+
+use super::sample::{Sample, files};
+use super::*;
+
+fn with_main() -> (Sample, Oid) {
+    let sample = Sample::new();
+    let oid = sample.commit(&[], &files(&[("a", "1")]));
+    sample.set("refs/heads/main", oid);
+    (sample, oid)
+}
+
+#[test]
+fn an_empty_repository_says_so() {
+    let sample = Sample::new();
+    let browser = sample.browser();
+    assert!(browser.is_empty().unwrap());
+    assert_eq!(browser.default_branch_head().unwrap(), None);
+    assert_eq!(browser.resolve(""), Err(BrowseError::Empty));
+    assert_eq!(browser.resolve("main"), Err(BrowseError::NotFound("ref")));
+    assert_eq!(browser.branches(None, 10).unwrap(), Page { items: vec![], next: None });
+    assert_eq!(browser.tags(None, 10).unwrap(), Page { items: vec![], next: None });
+}
+
+#[test]
+fn a_folder_without_a_repository_is_not_searched_upwards() {
+    let (sample, _) = with_main();
+    let within = sample.path().join("refs");
+    assert_eq!(
+        Browser::open(&within, "main", BrowseLimits::default()).unwrap_err(),
+        BrowseError::NotFound("repository")
+    );
+}
+
+#[test]
+fn the_repositorys_own_configuration_changes_nothing_after_the_opening() {
+    let (sample, _) = with_main();
+    sample.git(&["config", "diff.renames", "false"]);
+    let browser = sample.browser();
+    assert!(browser.repository.config().unwrap().get_string("diff.renames").is_err());
+}
+
+#[test]
+fn a_name_is_a_branch_before_it_is_a_tag_before_it_is_anything_else() {
+    let (sample, first) = with_main();
+    let second = sample.commit(&[first], &files(&[("a", "2")]));
+    sample.set("refs/heads/feature/x", second);
+    sample.set("refs/tags/main", second);
+    sample.set("refs/tags/v1", second);
+    sample.set("refs/notes/commits", first);
+    let browser = sample.browser();
+    let resolve = |name: &str| {
+        let found = browser.resolve(name).unwrap();
+        (found.oid, found.kind, found.name, found.canonical)
+    };
+    let expect = |oid, kind, name: &str, canonical: &str| (oid, kind, name.to_owned(), canonical.to_owned());
+    assert_eq!(resolve(""), expect(first, RefKind::Branch, "main", "refs/heads/main"));
+    assert_eq!(resolve("main"), expect(first, RefKind::Branch, "main", "refs/heads/main"));
+    assert_eq!(resolve("feature/x"), expect(second, RefKind::Branch, "feature/x", "refs/heads/feature/x"));
+    assert_eq!(resolve("v1"), expect(second, RefKind::Tag, "v1", "refs/tags/v1"));
+    for full in ["refs/tags/main", "refs/heads/feature/x"] {
+        assert_eq!(resolve(full), expect(second, RefKind::Ref, full, full));
+    }
+    assert_eq!(resolve("refs/notes/commits").0, first);
+    let hex = second.to_string();
+    assert_eq!(resolve(&hex.to_uppercase()), expect(second, RefKind::Commit, &hex, &hex));
+}
+
+#[test]
+fn an_annotated_tag_leads_to_its_commit_also_through_another_tag() {
+    let (sample, first) = with_main();
+    let commit = sample.repository.find_object(first.raw(), None).unwrap();
+    let who = git2::Signature::new("Tess", "t@example.org", &git2::Time::new(1_600_000_000, 0)).unwrap();
+    let inner = sample.repository.tag("v1", &commit, &who, "First\n", false).unwrap();
+    let inner = sample.repository.find_object(inner, None).unwrap();
+    let outer = sample.repository.tag("v1-signed", &inner, &who, "Signed\n", false).unwrap();
+    sample.repository.tag_lightweight("light", &commit, false).unwrap();
+    let browser = sample.browser();
+    assert_eq!(browser.resolve("v1").unwrap().oid, first);
+    assert_eq!(browser.resolve("v1-signed").unwrap().oid, first);
+    assert_eq!(browser.resolve(&outer.to_string()).unwrap().oid, first);
+
+    let tags = browser.tags(None, 10).unwrap().items;
+    let [light, v1, signed] = tags.as_slice() else { panic!("{tags:?}") };
+    assert_eq!((light.name.as_str(), light.oid, light.tag_oid), ("light", first, None));
+    assert_eq!(light.created_at, Some(object::time(git2::Time::new(1_700_000_060, 0))));
+    assert_eq!((v1.oid, v1.target_kind), (first, Some("commit")));
+    assert_eq!(v1.message.as_deref(), Some("First\n"));
+    assert_eq!(v1.tagger, Some(Person { name: "Tess".into(), email: "t@example.org".into() }));
+    assert_eq!(v1.created_at, Some(object::time(git2::Time::new(1_600_000_000, 0))));
+    assert_eq!((signed.oid, signed.tag_oid), (first, Some(outer.into())));
+}
+
+#[test]
+fn a_revision_expression_or_an_option_is_no_ref() {
+    let (sample, first) = with_main();
+    let second = sample.commit(&[first], &files(&[("a", "2")]));
+    sample.set("refs/heads/main", second);
+    sample.set("refs/heads/-h", second);
+    sample.set("refs/netbit/hidden", first);
+    let browser = sample.browser();
+    let hex = second.to_string();
+    let mut names = vec![
+        "HEAD",
+        "@",
+        "main~1",
+        "main^",
+        "main^{tree}",
+        "main@{0}",
+        "@{u}",
+        "@{-1}",
+        ":/Change",
+        ":/",
+        ":a",
+        "main:a",
+        "a..b",
+        "main...main",
+        "-h",
+        "--output=x",
+        "--all",
+        "^main",
+        "main ",
+        " main",
+        "main\0",
+        "main\n",
+        "/main",
+        "main/",
+        "main/x",
+        "refs/heads",
+        "refs/heads/",
+        "refs/netbit/hidden",
+        "netbit/hidden",
+        "heads/main",
+        "refs/heads/../netbit/hidden",
+        "../netbit/hidden",
+        "refs/heads/main.lock",
+        "main.lock",
+        "*",
+        "ma*",
+        "[m]ain",
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "FETCH_HEAD",
+        "config",
+        "refs",
+        "ü\u{7f}",
+    ];
+    names.extend([&hex[..7], &hex[..39]]);
+    let (long, describe) = ("x".repeat(5000), format!("v1-0-g{}", &hex[..7]));
+    names.extend([long.as_str(), describe.as_str()]);
+    for name in names {
+        assert_eq!(browser.resolve(name), Err(BrowseError::NotFound("ref")), "{name:?}");
+    }
+    let unknown = "1".repeat(40);
+    assert_eq!(browser.resolve(&unknown), Err(BrowseError::NotFound("commit")));
+    // A blob's or tree's id is no commit.
+    let tree = sample.tree(&files(&[("a", "1")]));
+    assert_eq!(browser.resolve(&tree.to_string()), Err(BrowseError::NotFound("commit")));
+    // Not asked for by a ref, a commit is found all the same.
+    assert_eq!(browser.resolve(&first.to_string()).unwrap().kind, RefKind::Commit);
+}
+
+#[test]
+fn pages_of_branches_meet_each_branch_exactly_once_in_bytewise_order() {
+    let (sample, oid) = with_main();
+    for number in 0..25 {
+        sample.set(&format!("refs/heads/b{number}"), oid);
+        if number == 12 {
+            // Some packed, some loose, one both.
+            sample.git(&["pack-refs", "--all"]);
+            sample.set("refs/heads/b3", oid);
+        }
+    }
+    sample.set("refs/heads/B/x", oid);
+    sample.set("refs/heads/c/x", oid);
+    let browser = sample.browser();
+    for size in [1, 3, 9, 14, 27, 28, 100] {
+        let (mut names, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = browser.branches(after.as_deref(), size).unwrap();
+            assert!(page.items.len() <= size);
+            names.extend(page.items.into_iter().map(|branch| branch.name));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let mut expected = sample.git(&["for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads"]);
+        expected.sort();
+        assert_eq!(names.len(), 28);
+        assert_eq!(names, expected, "pages of {size}");
+    }
+}
+
+#[test]
+fn a_page_is_never_larger_than_the_limit_and_never_empty_for_a_zero() {
+    let (sample, oid) = with_main();
+    sample.set("refs/heads/other", oid);
+    sample.set("refs/heads/third", oid);
+    let browser = sample.limited(|limits| limits.page_items = 2);
+    assert_eq!(browser.branches(None, 1000).unwrap().items.len(), 2);
+    let page = browser.branches(None, 0).unwrap();
+    assert_eq!((page.items.len(), page.next.as_deref()), (1, Some("main")));
+    let [branch] = page.items.as_slice() else { panic!() };
+    assert!(branch.default);
+    assert_eq!(branch.summary.as_deref(), Some("Change at 1700000060"));
+}
+
+#[test]
+fn ref_targets_are_read_anew_and_not_peeled() {
+    let (sample, first) = with_main();
+    let commit = sample.repository.find_object(first.raw(), None).unwrap();
+    let who = git2::Signature::new("T", "t@example.org", &git2::Time::new(0, 0)).unwrap();
+    let tag = sample.repository.tag("v1", &commit, &who, "x", false).unwrap();
+    sample.set("refs/netbit/kept", first);
+    let names = ["refs/heads/main", "refs/tags/v1", "refs/heads/none", "refs/netbit/kept", "refs/heads/a..b"];
+    let expected = vec![Some(first), Some(tag.into()), None, Some(first), None];
+    assert_eq!(Browser::ref_targets(sample.path(), &names).unwrap(), expected);
+    sample.git(&["update-ref", "-d", "refs/heads/main"]);
+    assert_eq!(Browser::ref_targets(sample.path(), &names).unwrap()[0], None);
+}
+
+#[test]
+fn answers_have_snake_case_fields_hex_ids_and_printable_times() {
+    let (sample, first) = with_main();
+    let json = serde_json::to_value(sample.browser().branches(None, 1).unwrap()).unwrap();
+    let expected = serde_json::json!({"items": [{
+        "name": "main", "oid": first.to_string(), "default": true,
+        "committed_at": "2023-11-14T22:14:20Z", "summary": "Change at 1700000060",
+    }], "next": null});
+    assert_eq!(json, expected);
+    let json = serde_json::to_value(sample.browser().resolve("").unwrap()).unwrap();
+    assert_eq!(json["kind"], "branch");
+}

@@ -1,0 +1,109 @@
+//! Folders: the entries of one tree.
+
+use serde::Serialize;
+
+use super::object::{CommitSummary, Oid};
+use super::path::{MODE_COMMIT, MODE_LINK, MODE_TREE, Place, TreePath};
+use super::{BrowseError, Browser};
+
+/// What an entry is. Git's own words, and one for symbolic links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    Blob,
+    Tree,
+    /// A submodule: a commit of another repository, which is not here.
+    Commit,
+    /// A blob whose content is the path that it leads to.
+    Symlink,
+}
+
+impl EntryKind {
+    fn of(place: Place) -> Self {
+        match place.mode {
+            MODE_TREE => Self::Tree,
+            MODE_COMMIT => Self::Commit,
+            MODE_LINK => Self::Symlink,
+            _ => Self::Blob,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TreeEntry {
+    /// Bytes that are not UTF-8 are replaced; such an entry is shown and cannot be looked up.
+    pub name: String,
+    /// From the root of the repository.
+    pub path: String,
+    pub kind: EntryKind,
+    /// Six octal digits, such as `100644`.
+    pub mode: String,
+    pub oid: Oid,
+    /// For blobs and links, unless the object is missing.
+    pub size_bytes: Option<usize>,
+    /// The commit that made the entry what it is, if it was asked for and found.
+    pub last_commit: Option<CommitSummary>,
+}
+
+/// One folder of one commit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Tree {
+    pub commit_oid: Oid,
+    pub oid: Oid,
+    /// Empty for the root.
+    pub path: String,
+    /// In git's order: bytewise, folders as if their names ended in `/`.
+    pub entries: Vec<TreeEntry>,
+    /// Whether the folder has more entries than are listed.
+    pub truncated: bool,
+    /// Whether the walk through the history ended before every entry had its last commit.
+    pub history_truncated: bool,
+}
+
+impl Browser {
+    /// The folder at `path` in a commit; with `with_history`, every entry with its last commit, found in one walk.
+    pub fn tree(&self, commit: Oid, path: &str, with_history: bool) -> Result<Tree, BrowseError> {
+        let folder = TreePath::parse(path)?;
+        let commit = self.find_commit(commit.raw())?;
+        let place = self.place_in(&commit, &folder)?;
+        if !place.is_tree() {
+            return Err(BrowseError::BadRequest("the path is not a folder"));
+        }
+        let tree = self.find_tree(place.oid)?;
+        let odb = self.repository.odb()?;
+        let listed = || tree.iter().take(self.limits.tree_entries);
+        let mut entries: Vec<_> = listed()
+            .map(|entry| {
+                let place = Place::of(&entry);
+                let kind = EntryKind::of(place);
+                let has_size = matches!(kind, EntryKind::Blob | EntryKind::Symlink);
+                TreeEntry {
+                    name: String::from_utf8_lossy(entry.name_bytes()).into_owned(),
+                    path: folder.join(entry.name_bytes()),
+                    kind,
+                    mode: place.octal(),
+                    oid: place.oid.into(),
+                    size_bytes: has_size.then(|| self.blob_size(&odb, place.oid)).flatten(),
+                    last_commit: None,
+                }
+            })
+            .collect();
+        let mut history_truncated = false;
+        if with_history {
+            let names = listed().map(|entry| (entry.name_bytes().to_vec(), Place::of(&entry))).collect();
+            let (commits, truncated) = self.last_commits(&commit, &folder, names);
+            for (entry, commit) in entries.iter_mut().zip(commits) {
+                entry.last_commit = commit;
+            }
+            history_truncated = truncated;
+        }
+        Ok(Tree {
+            commit_oid: commit.id().into(),
+            oid: place.oid.into(),
+            path: path.to_owned(),
+            truncated: tree.len() > entries.len(),
+            entries,
+            history_truncated,
+        })
+    }
+}

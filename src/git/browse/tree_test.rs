@@ -1,0 +1,190 @@
+//! Folders and files.
+
+use super::sample::{FILE, Files, LINK, PROGRAM, SUBMODULE, Sample, files};
+use super::*;
+
+fn rich() -> (Sample, Oid) {
+    let sample = Sample::new();
+    let mut all =
+        files(&[("README.md", "# Hi\n"), ("src/main.rs", "fn main() {}\n"), ("src/a b/ü.txt", "é")]);
+    all.insert("run".into(), (PROGRAM, b"#!/bin/sh\n".to_vec()));
+    all.insert("link".into(), (LINK, b"README.md".to_vec()));
+    all.insert("module".into(), (SUBMODULE, b"1111111111111111111111111111111111111111".to_vec()));
+    all.insert("logo.png".into(), (FILE, b"\x89PNG\0\0".to_vec()));
+    all.insert("latin1.txt".into(), (FILE, b"caf\xe9\n".to_vec()));
+    let oid = sample.commit(&[], &all);
+    (sample, oid)
+}
+
+#[test]
+fn a_folder_lists_every_kind_of_entry_in_gits_order() {
+    let (sample, oid) = rich();
+    let tree = sample.browser().tree(oid, "", false).unwrap();
+    let seen: Vec<_> =
+        tree.entries.iter().map(|e| (e.name.as_str(), e.kind, e.mode.as_str(), e.size_bytes)).collect();
+    assert_eq!(
+        seen,
+        [
+            ("README.md", EntryKind::Blob, "100644", Some(5)),
+            ("latin1.txt", EntryKind::Blob, "100644", Some(5)),
+            ("link", EntryKind::Symlink, "120000", Some(9)),
+            ("logo.png", EntryKind::Blob, "100644", Some(6)),
+            ("module", EntryKind::Commit, "160000", None),
+            ("run", EntryKind::Blob, "100755", Some(10)),
+            ("src", EntryKind::Tree, "040000", None),
+        ]
+    );
+    assert_eq!((tree.commit_oid, tree.path.as_str(), tree.truncated), (oid, "", false));
+    let tree = sample.browser().tree(oid, "src", false).unwrap();
+    assert_eq!(tree.entries.iter().map(|e| e.path.as_str()).collect::<Vec<_>>(), ["src/a b", "src/main.rs"]);
+    assert_eq!(serde_json::to_value(&tree).unwrap()["entries"][0]["kind"], "tree");
+}
+
+#[test]
+fn a_long_folder_is_cut_and_says_so() {
+    let (sample, oid) = rich();
+    let tree = sample.limited(|limits| limits.tree_entries = 3).tree(oid, "", true).unwrap();
+    assert_eq!((tree.entries.len(), tree.truncated), (3, true));
+    let refused = sample.limited(|limits| limits.tree_bytes = 100).tree(oid, "", false);
+    assert!(matches!(refused, Err(BrowseError::TooLarge(_))));
+}
+
+#[test]
+fn a_path_is_looked_up_and_never_interpreted() {
+    let (sample, oid) = rich();
+    let browser = sample.browser();
+    for path in
+        [":(top)*", "*", "src/*", "SRC", "src/main.rs/x", "link/x", "module/x", ":/src", "none", "s", "--"]
+    {
+        assert_eq!(browser.tree(oid, path, false), Err(BrowseError::NotFound("path")), "{path}");
+        assert_eq!(browser.blob(oid, path), Err(BrowseError::NotFound("path")), "{path}");
+        assert_eq!(browser.raw(oid, path), Err(BrowseError::NotFound("path")), "{path}");
+    }
+    for path in ["/", "../x", "src/", "/src", "src//main.rs", "./src", "src/.", "src/..", "a\0"] {
+        assert!(matches!(browser.tree(oid, path, false), Err(BrowseError::BadRequest(_))), "{path:?}");
+        assert!(matches!(browser.blob(oid, path), Err(BrowseError::BadRequest(_))), "{path:?}");
+        assert!(
+            matches!(browser.commits(oid, Some(path), None, 1), Err(BrowseError::BadRequest(_))),
+            "{path:?}"
+        );
+    }
+}
+
+#[test]
+fn a_file_is_no_folder_and_a_folder_no_file() {
+    let (sample, oid) = rich();
+    let browser = sample.browser();
+    for path in ["README.md", "link", "module"] {
+        assert!(matches!(browser.tree(oid, path, false), Err(BrowseError::BadRequest(_))), "{path}");
+    }
+    for path in ["", "src", "module"] {
+        assert!(matches!(browser.blob(oid, path), Err(BrowseError::BadRequest(_))), "{path}");
+        assert!(matches!(browser.raw(oid, path), Err(BrowseError::BadRequest(_))), "{path}");
+    }
+    let nobody = Oid::parse(&"1".repeat(40)).unwrap();
+    assert_eq!(browser.tree(nobody, "", false), Err(BrowseError::NotFound("commit")));
+    assert_eq!(browser.blob(nobody, "x"), Err(BrowseError::NotFound("commit")));
+}
+
+#[test]
+fn a_blob_is_text_lossy_text_binary_or_too_large() {
+    let (sample, oid) = rich();
+    let browser = sample.limited(|limits| limits.blob_bytes = 9);
+    let blob = |path: &str| {
+        let blob = browser.blob(oid, path).unwrap();
+        (blob.content, blob.lossy, blob.binary, blob.truncated)
+    };
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(blob("README.md"), (text("# Hi\n"), false, false, false));
+    assert_eq!(blob("src/a b/ü.txt"), (text("é"), false, false, false));
+    assert_eq!(blob("link"), (text("README.md"), false, false, false));
+    assert_eq!(blob("latin1.txt"), (text("caf\u{fffd}\n"), true, false, false));
+    assert_eq!(blob("logo.png"), (None, false, true, false));
+    assert_eq!(blob("run"), (None, false, false, true));
+    assert_eq!(browser.blob(oid, "run").unwrap().mode, "100755");
+    assert_eq!(browser.blob(oid, "run").unwrap().size_bytes, 10);
+}
+
+#[test]
+fn raw_is_every_byte_or_a_refusal() {
+    let (sample, oid) = rich();
+    let browser = sample.limited(|limits| limits.raw_bytes = 9);
+    let (id, bytes) = browser.raw(oid, "logo.png").unwrap();
+    assert_eq!(bytes, b"\x89PNG\0\0");
+    assert_eq!(id, browser.blob(oid, "logo.png").unwrap().oid);
+    assert_eq!(browser.raw(oid, "link").unwrap().1, b"README.md");
+    assert!(matches!(browser.raw(oid, "run"), Err(BrowseError::TooLarge(_))));
+}
+
+/// Every entry's last commit, by path.
+fn last_commits(browser: &Browser, head: Oid, folder: &str) -> Vec<(String, Option<Oid>)> {
+    let tree = browser.tree(head, folder, true).unwrap();
+    tree.entries.into_iter().map(|e| (e.path, e.last_commit.map(|commit| commit.oid))).collect()
+}
+
+#[test]
+fn the_last_commit_of_every_entry_is_the_one_that_git_log_names() {
+    for seed in 1..=8 {
+        let sample = Sample::new();
+        let head = sample.random_history(seed, 60, seed % 2 == 0);
+        let browser = sample.browser();
+        let mut checked = 0;
+        for folder in ["", "d", "d/e"] {
+            if browser.tree(head, folder, false) == Err(BrowseError::NotFound("path")) {
+                continue;
+            }
+            for (path, oid) in last_commits(&browser, head, folder) {
+                let judged = sample.git(&["log", "-1", "--format=%H", &head.to_string(), "--", &path]);
+                assert_eq!(oid.map(|oid| oid.to_string()).as_ref(), judged.first(), "seed {seed}, {path}");
+                checked += 1;
+            }
+        }
+        assert!(checked >= 3, "seed {seed} has only {checked} entries");
+    }
+}
+
+#[test]
+fn a_merge_that_takes_one_side_does_not_count_but_one_that_mixes_does() {
+    let sample = Sample::new();
+    let root = sample.commit(&[], &files(&[("a", "0"), ("b", "0"), ("c", "0")]));
+    let left = sample.commit(&[root], &files(&[("a", "left"), ("b", "0"), ("c", "left")]));
+    let right = sample.commit(&[root], &files(&[("a", "0"), ("b", "right"), ("c", "right")]));
+    let merge = sample.commit(&[left, right], &files(&[("a", "left"), ("b", "right"), ("c", "both")]));
+    let seen = last_commits(&sample.browser(), merge, "");
+    let expected = [("a", left), ("b", right), ("c", merge)];
+    assert_eq!(seen, expected.map(|(path, oid)| (path.to_owned(), Some(oid))));
+}
+
+#[test]
+fn a_walk_that_ends_early_leaves_entries_without_their_commit() {
+    let sample = Sample::new();
+    let mut head = sample.commit(&[], &files(&[("old", "1"), ("new", "0")]));
+    for number in 1..=10 {
+        head = sample.commit(&[head], &files(&[("old", "1"), ("new", &number.to_string())]));
+    }
+    let tree = sample.limited(|limits| limits.walk_commits = 5).tree(head, "", true).unwrap();
+    let found: Vec<_> = tree.entries.iter().map(|e| (e.name.as_str(), e.last_commit.is_some())).collect();
+    assert_eq!((found, tree.history_truncated), (vec![("new", true), ("old", false)], true));
+    let tree = sample.limited(|limits| limits.time_ms = 0).tree(head, "", true).unwrap();
+    assert!(tree.history_truncated && tree.entries.iter().all(|e| e.last_commit.is_none()));
+    let tree = sample.browser().tree(head, "", true).unwrap();
+    assert!(!tree.history_truncated && tree.entries.iter().all(|e| e.last_commit.is_some()));
+}
+
+#[test]
+fn the_last_commit_of_many_entries_needs_one_walk() {
+    let sample = Sample::new();
+    let mut all = Files::new();
+    let mut head = None;
+    for number in 0..200 {
+        all.insert(format!("f{number:03}"), (FILE, b"x".to_vec()));
+        head = Some(sample.commit(head.as_slice(), &all));
+    }
+    // Exactly the commits there are: each is loaded once.
+    let browser = sample.limited(|limits| limits.walk_commits = 200);
+    let tree = browser.tree(head.unwrap(), "", true).unwrap();
+    assert!(!tree.history_truncated);
+    let distinct: std::collections::HashSet<_> =
+        tree.entries.iter().map(|e| e.last_commit.as_ref().unwrap().oid).collect();
+    assert_eq!(distinct.len(), 200);
+}

@@ -1,0 +1,3 @@
+//! Git repositories: what the server does with them.
+
+pub mod browse;
