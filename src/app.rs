@@ -32,8 +32,11 @@ use crate::core::config::Config;
 use crate::core::data_dir::{DataDir, DataDirError};
 use crate::core::database::{self, DatabaseError};
 use crate::core::limits::Limits;
+use crate::git::program::Git;
+use crate::git::store::Store;
 use crate::messaging::{SessionThread, TcpEdge, bind};
 use crate::services::Services;
+use crate::services::hosting::Hosting;
 use crate::storage::readers::{ReadError, Readers};
 
 /// How often expired logins are ended.
@@ -52,6 +55,10 @@ pub enum StartError {
     Readers(#[from] ReadError),
     #[error("{key}: cannot listen on {address}: {source}")]
     Listen { key: &'static str, address: SocketAddr, source: std::io::Error },
+    #[error("the folder for repositories cannot be used: {0}")]
+    Repositories(std::io::Error),
+    #[error("what the last run left unfinished cannot be finished: {0}")]
+    Reconcile(String),
     #[error("starting a thread failed: {0}")]
     Thread(String),
 }
@@ -201,7 +208,11 @@ impl RunningApp {
 
         let tokens = TokenKeys::new(&secret, epoch);
         let registration = config.accounts.registration;
-        let services = Arc::new(Services::new(cache, writer, readers, tokens, registration, limits.clone()));
+        let hosting = host_repositories(&data_dir, &config).map_err(StartError::Repositories)?;
+        let services =
+            Arc::new(Services::new(cache, writer, readers, tokens, registration, hosting, limits.clone()));
+        services.reconcile().await.map_err(|error| StartError::Reconcile(error.detail))?;
+        started.push("settle pushes");
         let tcp = TcpEdge::start(tcp_listener, session_threads, services.clone(), fatal)
             .map_err(listen_error("tcp.listen", addresses.tcp))?;
         let server_info = ServerInfo {
@@ -218,6 +229,9 @@ impl RunningApp {
         readiness.show(actors.clone(), counters.clone());
         let chores = CancellationToken::new();
         actix::spawn(chores.clone().run_until_cancelled_owned(do_chores(services.clone())));
+        let tending = services.clone();
+        let tend = async move { tending.tend_repositories().await };
+        actix::spawn(chores.clone().run_until_cancelled_owned(tend));
         readiness.set(true);
         started.push("ready");
         Ok(Self {
@@ -258,6 +272,24 @@ impl RunningApp {
     }
 }
 
+/// The repositories' directories, and the `git` that moves packs, if there is one.
+fn host_repositories(data_dir: &DataDir, config: &Config) -> std::io::Result<Hosting> {
+    // Orphans of a child that was killed become ours, so that they can be reaped.
+    if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
+        warn!(%error, "orphans of git processes are left to the system");
+    }
+    let store = Store::open(data_dir.path())?;
+    let git = match Git::find(&store) {
+        Ok(git) => Some(git),
+        Err(error) => {
+            warn!(%error, "cloning and pushing are off until a git is installed and the server started again");
+            None
+        }
+    };
+    let public_url = Some(config.http.public_url.clone()).filter(|url| !url.is_empty());
+    Ok(Hosting::new(store, git, public_url, &config.limits))
+}
+
 /// Runs what blocks on a thread of its own.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
@@ -268,6 +300,7 @@ async fn blocking<T: Send + 'static>(
 async fn do_chores(services: Arc<Services>) {
     let mut tidy = tokio::time::interval(TIDY_EVERY);
     let mut expire = tokio::time::interval(EXPIRE_EVERY);
+    let mut expire_tokens = tokio::time::interval(EXPIRE_EVERY);
     loop {
         tokio::select! {
             _ = tidy.tick() => services.tidy_rates(),
@@ -279,6 +312,11 @@ async fn do_chores(services: Arc<Services>) {
                     expire.reset_immediately();
                 }
                 Err(error) => warn!(%error, "expired logins could not be ended"),
+            },
+            _ = expire_tokens.tick() => match services.end_expired_tokens().await {
+                Ok(0) => {}
+                Ok(_) => expire_tokens.reset_immediately(),
+                Err(error) => warn!(%error, "expired access tokens could not be ended"),
             },
         }
     }

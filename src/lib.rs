@@ -3,7 +3,7 @@
 //! # The rooms
 //! Every `use` points to a room further left (`tests/it/tidy.rs` holds them to it):
 //!
-//! `domain <- core <- protocol <- storage <- actors <- services <- {messaging, api} <- app <- client, cli <- main`
+//! `domain <- core <- protocol <- {storage, git} <- actors <- services <- {messaging, api} <- app <- client, cli <- main`
 //!
 //! | Room | Holds |
 //! |---|---|
@@ -11,6 +11,7 @@
 //! | [`core`] | infrastructure without business meaning: configuration, limits, database, tokens, the actor kit |
 //! | [`protocol`] | the bytes that travel: packets, frames, error codes |
 //! | [`storage`] | everything that knows SQL |
+//! | [`git`] | everything that knows git: directories, transfers, browsing |
 //! | [`actors`] | the owners of state: writer, cache, hubs |
 //! | [`services`] | what a user can do, one function each |
 //! | [`messaging`] | the TCP edge |

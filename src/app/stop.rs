@@ -11,8 +11,9 @@ use crate::services::Services;
 use crate::storage::snapshot;
 
 /// What each part of a stop may take at most, in hundredths of `limits.shutdown_ms`.
-pub(super) const HTTP_SHARE: u32 = 30;
-const DRAIN_SHARE: u32 = 30;
+pub(super) const HTTP_SHARE: u32 = 25;
+const PUSH_SHARE: u32 = 15;
+const DRAIN_SHARE: u32 = 20;
 const GOODBYE_SHARE: u32 = 20;
 const VERIFY_SHARE: u32 = 10;
 /// How long the last checkpoint waits for other processes that read the database.
@@ -48,6 +49,8 @@ impl RunningApp {
         self.tcp.stop_accepting();
         self.chores.cancel();
         stop.mark("stop accepting");
+        self.services.hosting.close();
+        stop.step("settle pushes", share(PUSH_SHARE), self.services.hosting.pushes_settled()).await;
         // Stops accepting and finishes requests that are under way.
         stop.step("finish HTTP", share(HTTP_SHARE), self.http.stop(true)).await;
         stop.step("drain the writer", share(DRAIN_SHARE), self.services.writer.drain()).await;

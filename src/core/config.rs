@@ -75,7 +75,21 @@ macro_rules! listener {
         }
     };
 }
-listener!(Http, 8080);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    pub listen: Listen,
+    /// How people reach this server (`https://git.example.org`), for links; empty: as whoever asks reached it.
+    pub public_url: String,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: Listen(SocketAddr::from(([127, 0, 0, 1], 8080))), public_url: String::new() }
+    }
+}
+
 listener!(Tcp, 8081);
 listener!(Udp, 8082);
 listener!(Ops, 8083);
@@ -257,6 +271,17 @@ impl Config {
         let mut problems = Vec::new();
         if self.cache.window == 0 || self.cache.window > 10_000 {
             problems.push(("cache.window".to_owned(), "allowed is 1 to 10000 messages".to_owned()));
+        }
+        let url = &self.http.public_url;
+        let parsed = url.parse::<actix_web::http::Uri>();
+        let fine = parsed.is_ok_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() && uri.path() == "/"
+        });
+        if !url.is_empty() && (!fine || url.ends_with('/')) {
+            problems.push((
+                "http.public_url".to_owned(),
+                format!("\"{url}\" is no base URL; allowed is like https://git.example.org, without a path"),
+            ));
         }
         if let Err((key, allowed)) = self.limits.check() {
             problems.push((format!("limits.{key}"), format!("allowed is {allowed}")));

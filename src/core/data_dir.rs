@@ -1,7 +1,7 @@
 //! The data directory: one process at a time, private to its owner.
 //!
 //! `netbit.db` the database · `secret.key` the secret that signs tokens · `lock` held while a process serves ·
-//! `high_water.json` how far the database had come (see [`HighWater`]).
+//! `high_water.json` how far the database had come (see [`HighWater`]) · `repos/` the repositories.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -71,6 +71,10 @@ impl DataDir {
             Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(DataDirError::Io { path: file, source }),
         }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     pub fn database(&self) -> PathBuf {

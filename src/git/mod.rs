@@ -1,3 +1,23 @@
-//! Git repositories: what the server does with them.
+//! Git repositories: the only room that uses git2 or runs the `git` program.
+//!
+//! * [`store`] the directories on disk, named by storage keys and nothing a user chose
+//! * [`program`] the `git` that moves packs, with a fixed environment and configuration
+//! * [`pkt_line`], [`push_head`], [`report`] the bytes of the smart protocol that the server itself reads and writes
+//! * [`transfer`] one fetch or push: a child process between two pumps, ended with its client
+//! * [`browse`] reading repositories for people; [`history`] what a push brought
+//! * [`maintenance`] packing in the background
+//!
+//! Deliberately absent: who may do what. Whoever calls has asked.
 
 pub mod browse;
+pub mod compute;
+pub mod history;
+pub mod leftovers;
+pub mod maintenance;
+pub mod pkt_line;
+mod process;
+pub mod program;
+pub mod push_head;
+pub mod report;
+pub mod store;
+pub mod transfer;

@@ -39,14 +39,14 @@ pub struct Grant {
 
 /// Collects every field's problem, so that one answer names them all.
 #[derive(Default)]
-struct Fields(Vec<FieldProblem>);
+pub(super) struct Fields(Vec<FieldProblem>);
 
 impl Fields {
-    fn check<T>(&mut self, field: &'static str, parsed: Result<T, Invalid>) -> Option<T> {
+    pub(super) fn check<T>(&mut self, field: &'static str, parsed: Result<T, Invalid>) -> Option<T> {
         parsed.map_err(|reason| self.0.push(FieldProblem { field, problem: reason.to_string() })).ok()
     }
 
-    fn done(self) -> Result<(), ServiceError> {
+    pub(super) fn done(self) -> Result<(), ServiceError> {
         if self.0.is_empty() { Ok(()) } else { Err(ServiceError::invalid(self.0)) }
     }
 }
@@ -91,7 +91,7 @@ impl Services {
 
     /// Whether the password is the user's, after the delay that earlier failures earned. Who waits is counted by
     /// address, and by account and address: a flood from elsewhere takes nobody's place.
-    async fn prove(
+    pub(super) async fn prove(
         &self,
         from: IpAddr,
         username: String,

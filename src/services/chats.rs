@@ -147,7 +147,7 @@ impl Services {
         Ok(self.writer.execute(Who::User(who.user.0), MarkRead { who, chat, seq }).await?)
     }
 
-    async fn user_id(&self, who: Credential, username: String) -> Result<UserId, ServiceError> {
+    pub(super) async fn user_id(&self, who: Credential, username: String) -> Result<UserId, ServiceError> {
         let ids = self.cache.ask(who, UserIds(vec![username])).await?;
         ids.first().copied().ok_or_else(|| Refusal::NotFound("user").into())
     }

@@ -3,14 +3,24 @@
 //!
 //! Deliberately absent: state. Services hold handles of the actors, the pools and the rate limiters.
 
+pub mod access;
 pub mod accounts;
 pub mod chats;
 mod error;
+pub mod hosting;
+mod housekeeping;
 pub mod messages;
+mod notifications;
+pub mod projects;
+mod pushes;
 mod rates;
+pub mod repositories;
+pub mod tokens;
+pub mod transfers;
 mod turnstile;
 
 pub use error::{FieldProblem, ServiceError};
+use hosting::Hosting;
 pub use rates::Rates;
 use turnstile::Turnstile;
 
@@ -41,6 +51,7 @@ pub struct Services {
     rates: Rates,
     registration: Registration,
     logins: Logins,
+    pub hosting: Hosting,
     pub limits: Limits,
 }
 
@@ -51,6 +62,7 @@ impl Services {
         readers: Readers,
         tokens: TokenKeys,
         registration: Registration,
+        hosting: Hosting,
         limits: Limits,
     ) -> Self {
         let passwords = PasswordPool::new(Limits::per_core(limits.hashes_running), limits.hashes_waiting);
@@ -59,7 +71,7 @@ impl Services {
             delayed: Turnstile::new(limits.delayed_per_login),
         };
         let rates = Rates::new(&limits);
-        Self { cache, writer, readers, passwords, tokens, rates, registration, logins, limits }
+        Self { cache, writer, readers, passwords, tokens, rates, registration, logins, hosting, limits }
     }
 
     /// Who an access token speaks for. Whether the login still lives is checked by the actor that is asked next.

@@ -8,7 +8,7 @@ const ROOMS: &[&[&str]] = &[
     &["domain"],
     &["core"],
     &["protocol"],
-    &["storage"],
+    &["storage", "git"],
     &["actors"],
     &["services"],
     &["messaging", "api"],

@@ -21,6 +21,7 @@ mod login_failures;
 mod messages;
 mod notifications;
 mod open_sessions;
+mod project_queries;
 mod projects;
 mod queries;
 mod read_models;
@@ -37,5 +38,9 @@ pub use messages::{Hello, QueryError};
 pub use queries::{
     ChatDetails, ChatList, ChatView, Events, LoginCandidate, Me, Models, Participants, PersonNamed, Query,
     UserIds, Verdict,
+};
+pub use project_queries::{
+    AccessTokens, KnownUsers, Members, NotificationList, ProjectList, ProjectNamed, ProjectView,
+    Repositories, RepositoryById, RepositoryNamed, RepositoryView, TokenHolder,
 };
 pub use read_models::ReadModels;

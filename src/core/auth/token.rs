@@ -117,6 +117,34 @@ pub fn fresh_refresh_token() -> String {
     format!("nbr_{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
 }
 
+/// What a personal access token begins with.
+pub const ACCESS_TOKEN_PREFIX: &str = "nbp_";
+/// Hex digits at its end that show a slip of the hand.
+const CHECKSUM_DIGITS: usize = 6;
+
+/// A fresh personal access token: 256 random bits and a checksum. Only its hash is stored.
+pub fn fresh_access_token() -> String {
+    use base64::Engine;
+    let bytes: [u8; 32] = rand::random();
+    let random = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+    format!("{ACCESS_TOKEN_PREFIX}{random}{}", checksum(&random))
+}
+
+/// The hash under which a personal access token is found, if it has the shape of one.
+pub fn access_token_hash(token: &str) -> Result<[u8; 32], InvalidToken> {
+    let body = token.strip_prefix(ACCESS_TOKEN_PREFIX).ok_or(InvalidToken)?;
+    let cut = body.len().checked_sub(CHECKSUM_DIGITS).ok_or(InvalidToken)?;
+    match body.split_at_checked(cut) {
+        Some((random, sum)) if random.len() == 43 && checksum(random) == sum => Ok(hash_of(token)),
+        _ => Err(InvalidToken),
+    }
+}
+
+fn checksum(random: &str) -> String {
+    let digest = hash_of(random);
+    digest.iter().take(CHECKSUM_DIGITS / 2).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// What is stored of a refresh token, and compared in its stead.
 pub fn hash_of(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
@@ -197,6 +225,18 @@ mod tests {
         let mut mac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap();
         mac.update(signed.as_bytes());
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+    }
+
+    #[test]
+    fn a_slip_in_an_access_token_is_seen_without_looking_it_up() {
+        let token = fresh_access_token();
+        assert_eq!(access_token_hash(&token), Ok(hash_of(&token)));
+        let mut slipped = token.clone().into_bytes();
+        slipped[10] = if slipped[10] == b'x' { b'y' } else { b'x' };
+        assert!(access_token_hash(std::str::from_utf8(&slipped).unwrap()).is_err());
+        for bad in ["", "nbp_", "nbp_123456", &token[..token.len() - 1], &token[4..]] {
+            assert!(access_token_hash(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

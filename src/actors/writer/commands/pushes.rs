@@ -35,6 +35,8 @@ pub struct OpenPush {
     pub refs: Vec<RefUpdate>,
     /// Of the receive-pack that waits for the end of its input.
     pub process_group: i64,
+    /// That receive-pack was told to refuse rewritten history.
+    pub fast_forward_only: bool,
     pub chat_text: Option<String>,
     pub base_url: String,
 }
@@ -54,6 +56,10 @@ impl Command for OpenPush {
             access(tx, self.who, repository.project_id, Some(repository.id), Act::Push)?;
         for update in &self.refs {
             permission::check_update(&project.config, role, update)?;
+            if permission::must_fast_forward(&project.config, update) && !self.fast_forward_only {
+                let why = "the rules for branches have changed meanwhile; push again";
+                return Err(Refusal::Forbidden(why).into());
+            }
         }
         if pushes::pending_of(tx.look(), repository.id.0)?.is_some() {
             return Err(Refusal::Conflict("another push to this repository is not finished").into());

@@ -1,0 +1,303 @@
+//! Questions about projects, repositories, tokens and notifications.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::projects::ProjectState;
+use super::queries::{Models, Query, Verdict, user_of};
+use crate::domain::access::{AccessToken, Credential, Need, Subject};
+use crate::domain::ids::{NotificationId, ProjectId, RepositoryId, UserId};
+use crate::domain::notification::Notification;
+use crate::domain::permission::project::{self as permission, Act};
+use crate::domain::project::{Project, ProjectRole};
+use crate::domain::refusal::Refusal;
+use crate::domain::repository::Repository;
+
+/// Whom a personal access token speaks for. Whether it still holds is checked with its first use.
+pub struct TokenHolder(pub [u8; 32]);
+
+impl Query for TokenHolder {
+    type Answer = Credential;
+    const NAME: &'static str = "TokenHolder";
+    const NEED: Need = Need::Identity;
+
+    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Credential> {
+        Verdict::Now(models.read.directory.token_holder(&self.0).ok_or(Refusal::Unauthenticated))
+    }
+}
+
+/// One's own access tokens.
+pub struct AccessTokens;
+
+impl Query for AccessTokens {
+    type Answer = Vec<Arc<AccessToken>>;
+    const NAME: &'static str = "AccessTokens";
+    const NEED: Need = Need::Person;
+
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+        Verdict::Now(user_of(who).map(|user| models.read.directory.tokens_of(user)))
+    }
+}
+
+/// A project, as somebody may see it who may do what they want to.
+#[derive(Debug, Clone)]
+pub struct ProjectView {
+    pub project: Arc<Project>,
+    /// The user name in its path.
+    pub owner: String,
+    /// The role in which whoever asks acts.
+    pub role: Option<ProjectRole>,
+    pub watches: bool,
+    pub member_count: usize,
+    pub repository_count: usize,
+    /// It was asked for by a name that it had.
+    pub moved: bool,
+}
+
+/// A repository, as somebody may see it who may do what they want to.
+#[derive(Debug, Clone)]
+pub struct RepositoryView {
+    pub project: Arc<Project>,
+    pub repository: Arc<Repository>,
+    pub owner: String,
+    pub role: Option<ProjectRole>,
+    pub moved: bool,
+}
+
+impl RepositoryView {
+    /// `owner/project/repository`.
+    pub fn path(&self) -> String {
+        format!("{}/{}/{}", self.owner, self.project.name, self.repository.name)
+    }
+
+    pub fn may(&self, act: Act) -> bool {
+        permission::check(act, self.project.visibility, self.role, "repository").is_ok()
+    }
+}
+
+/// The project of this name, for somebody who wants to `act`.
+pub struct ProjectNamed {
+    pub owner: String,
+    pub project: String,
+    pub act: Act,
+}
+
+impl Query for ProjectNamed {
+    type Answer = ProjectView;
+    const NAME: &'static str = "ProjectNamed";
+    const NEED: Need = Need::Identity;
+
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<ProjectView> {
+        Verdict::Now(find(models, &self.owner, &self.project, "project").and_then(|(state, moved)| {
+            let view = view(who, models, state, moved);
+            permission::check(self.act, view.project.visibility, view.role, "project")?;
+            Ok(view)
+        }))
+    }
+}
+
+/// The same answer for what is missing and for what one may not see: that is checked next.
+fn find<'a>(
+    models: &'a Models<'_>,
+    owner: &str,
+    project: &str,
+    noun: &'static str,
+) -> Result<(&'a ProjectState, bool), Refusal> {
+    let owner = models.read.directory.named(owner).map(|entry| entry.user.id);
+    let found = owner.and_then(|owner| models.read.projects.named(owner, project));
+    found.ok_or(Refusal::NotFound(noun))
+}
+
+fn view(who: Option<Credential>, models: &Models<'_>, state: &ProjectState, moved: bool) -> ProjectView {
+    let user = who.map(|who| who.user);
+    ProjectView {
+        project: state.project.clone(),
+        owner: models.read.directory.username(state.project.owner_id).to_owned(),
+        role: state.standing(user, models.grant.as_ref()),
+        watches: user.is_some_and(|user| state.watchers.contains(&user)),
+        member_count: state.members.len(),
+        repository_count: state.repositories.len(),
+        moved,
+    }
+}
+
+/// The repository of this name, for somebody who wants to `act`.
+pub struct RepositoryNamed {
+    pub owner: String,
+    pub project: String,
+    pub repository: String,
+    pub act: Act,
+}
+
+impl Query for RepositoryNamed {
+    type Answer = RepositoryView;
+    const NAME: &'static str = "RepositoryNamed";
+    const NEED: Need = Need::Identity;
+
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<RepositoryView> {
+        const NOUN: &str = "repository";
+        Verdict::Now(find(models, &self.owner, &self.project, NOUN).and_then(|(state, project_moved)| {
+            let (repository, moved) = models
+                .read
+                .projects
+                .repository_named(state, &self.repository)
+                .ok_or(Refusal::NotFound(NOUN))?;
+            let role = state.role(who.map(|who| who.user));
+            let grant = models.grant.as_ref();
+            let role = grant.and_then(|grant| grant.cap(role, Subject::Repository(repository.id)));
+            permission::check(self.act, state.project.visibility, role, NOUN)?;
+            Ok(RepositoryView {
+                project: state.project.clone(),
+                repository: repository.clone(),
+                owner: models.read.directory.username(state.project.owner_id).to_owned(),
+                role,
+                moved: moved || project_moved,
+            })
+        }))
+    }
+}
+
+/// The repository with this id, for the server itself.
+pub struct RepositoryById(pub RepositoryId);
+
+impl Query for RepositoryById {
+    type Answer = Arc<Repository>;
+    const NAME: &'static str = "RepositoryById";
+    const NEED: Need = Need::Identity;
+
+    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+        let found = models.read.projects.repository(self.0).map(|(_, repository)| repository.clone());
+        Verdict::Now(found.ok_or(Refusal::NotFound("repository")))
+    }
+}
+
+/// Projects that one may read, by id.
+pub struct ProjectList {
+    pub after: ProjectId,
+    pub limit: usize,
+    /// Only those that one is a member of.
+    pub members_only: bool,
+}
+
+impl Query for ProjectList {
+    /// And whether there are more.
+    type Answer = (Vec<ProjectView>, bool);
+    const NAME: &'static str = "ProjectList";
+    const NEED: Need = Need::Identity;
+
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+        let user = who.map(|who| who.user);
+        let states = models.read.projects.readable(user, self.after, self.members_only);
+        let visible = states.filter(|state| {
+            let role = state.standing(user, models.grant.as_ref());
+            permission::check(Act::Read, state.project.visibility, role, "project").is_ok()
+        });
+        let mut list: Vec<_> =
+            visible.take(self.limit + 1).map(|state| view(who, models, state, false)).collect();
+        let has_more = list.len() > self.limit;
+        list.truncate(self.limit);
+        Verdict::Now(Ok((list, has_more)))
+    }
+}
+
+/// The members of a project, by user id.
+pub struct Members {
+    pub project: ProjectId,
+    pub after: UserId,
+    pub limit: usize,
+}
+
+impl Query for Members {
+    /// With their user names; and whether there are more.
+    type Answer = (Vec<(UserId, String, ProjectRole)>, bool);
+    const NAME: &'static str = "Members";
+    const NEED: Need = Need::Identity;
+
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+        Verdict::Now(user_of(who).and_then(|user| {
+            let state = models.read.projects.get(self.project).ok_or(Refusal::NotFound("project"))?;
+            let role = state.standing(Some(user), models.grant.as_ref());
+            permission::check(Act::Read, state.project.visibility, role, "project")?;
+            let above = state.members.range((Bound::Excluded(self.after), Bound::Unbounded));
+            let mut list: Vec<_> = above
+                .take(self.limit + 1)
+                .map(|(id, role)| (*id, models.read.directory.username(*id).to_owned(), *role))
+                .collect();
+            let has_more = list.len() > self.limit;
+            list.truncate(self.limit);
+            Ok((list, has_more))
+        }))
+    }
+}
+
+/// The repositories of a project, by name in lower case.
+pub struct Repositories {
+    pub project: ProjectId,
+    pub after: String,
+    pub limit: usize,
+}
+
+impl Query for Repositories {
+    type Answer = (Vec<RepositoryView>, bool);
+    const NAME: &'static str = "Repositories";
+    const NEED: Need = Need::Identity;
+
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+        let user = who.map(|who| who.user);
+        let Some(state) = models.read.projects.get(self.project) else {
+            return Verdict::Now(Err(Refusal::NotFound("project")));
+        };
+        let owner = models.read.directory.username(state.project.owner_id);
+        let above = state.repositories.range::<str, _>((Bound::Excluded(self.after.as_str()), Bound::Unbounded));
+        let visible = above.filter_map(|(_, repository)| {
+            let grant = models.grant.as_ref();
+            let role = grant.and_then(|grant| grant.cap(state.role(user), Subject::Repository(repository.id)));
+            permission::check(Act::Read, state.project.visibility, role, "repository").ok()?;
+            Some(RepositoryView {
+                project: state.project.clone(),
+                repository: repository.clone(),
+                owner: owner.to_owned(),
+                role,
+                moved: false,
+            })
+        });
+        let mut list: Vec<_> = visible.take(self.limit + 1).collect();
+        let has_more = list.len() > self.limit;
+        list.truncate(self.limit);
+        Verdict::Now(Ok((list, has_more)))
+    }
+}
+
+/// The users behind these names, as far as there are any.
+pub struct KnownUsers(pub BTreeSet<String>);
+
+impl Query for KnownUsers {
+    type Answer = Vec<UserId>;
+    const NAME: &'static str = "KnownUsers";
+    const NEED: Need = Need::Identity;
+
+    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Vec<UserId>> {
+        let named = |name: &String| models.read.directory.named(name).map(|entry| entry.user.id);
+        Verdict::Now(Ok(self.0.iter().filter_map(named).collect()))
+    }
+}
+
+/// One's notifications, the newest first.
+pub struct NotificationList {
+    pub before: Option<NotificationId>,
+    pub unread: bool,
+    pub limit: usize,
+}
+
+impl Query for NotificationList {
+    /// `None`: older ones than those in memory are needed to tell.
+    type Answer = Option<Vec<Arc<Notification>>>;
+    const NAME: &'static str = "NotificationList";
+    const NEED: Need = Need::ChatRead;
+
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+        let own = &models.read.notifications;
+        Verdict::Now(user_of(who).map(|user| own.page(user, self.before, self.unread, self.limit)))
+    }
+}

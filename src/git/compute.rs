@@ -1,0 +1,54 @@
+//! Children whose whole output is wanted: advertisements of refs, blame, maintenance.
+
+use std::io;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+
+use super::process::{Deadlines, End, Group, Progress, supervise};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ComputeError {
+    #[error("git could not be run: {0}")]
+    Io(#[from] io::Error),
+    #[error("git took too long")]
+    TooSlow,
+    #[error("git said too much")]
+    TooMuch,
+    #[error("git failed: {0}")]
+    Failed(String),
+}
+
+/// Runs the child to its end; its output is at most `bytes_max`. Dropping the future ends the child.
+pub async fn run(mut command: Command, bytes_max: usize, within: Duration) -> Result<Vec<u8>, ComputeError> {
+    let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = spawned?;
+    let group = Group::of(&child);
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(io::Error::other("the child has no pipes").into());
+    };
+    let cancel = CancellationToken::new();
+    let _cancelled_when_dropped = cancel.clone().drop_guard();
+    let deadlines = Deadlines { idle: within, total: within };
+    let supervisor =
+        tokio::spawn(supervise(child, group, cancel.clone(), Progress::new(), deadlines, false));
+    let (mut output, mut errors) = (Vec::new(), Vec::new());
+    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
+    let mut limited_output = stdout.take(limit);
+    let mut limited_errors = stderr.take(4096);
+    let (read, _) =
+        tokio::join!(limited_output.read_to_end(&mut output), limited_errors.read_to_end(&mut errors));
+    read?;
+    if output.len() > bytes_max {
+        return Err(ComputeError::TooMuch);
+    }
+    match supervisor.await {
+        Ok(end) if end.is_success() => Ok(output),
+        Ok(End::Idle | End::Total) => Err(ComputeError::TooSlow),
+        Ok(_) => Err(ComputeError::Failed(String::from_utf8_lossy(&errors).trim().to_owned())),
+        Err(error) => Err(io::Error::other(error).into()),
+    }
+}

@@ -1,0 +1,178 @@
+//! Children: each leads a process group of its own, which is ended and reaped as a whole.
+//!
+//! Invariants
+//! * No child outlives its [`Group`]: dropping it, also when the runtime is torn down, kills the group.
+//! * After [`supervise`] returns nothing of the group is left, not as a zombie either.
+//! * A receive-pack is first asked to end by closing its input: then it removes its quarantine itself. Killing it would
+//!   leave a whole pack behind.
+
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpgid};
+use tokio::process::Child;
+use tokio_util::sync::CancellationToken;
+
+/// How long a child that was told to end is waited for.
+const GRACE: Duration = Duration::from_secs(2);
+/// Orphans of a killed group are reaped for so long, in steps.
+const REAP_STEPS: u32 = 200;
+const REAP_STEP: Duration = Duration::from_millis(10);
+/// Input counts as progress only in such portions: a client that sends a byte a second is idle.
+const PROGRESS_BYTES: u64 = 4096;
+
+/// How a child came to its end.
+#[derive(Debug)]
+pub enum End {
+    Exit(ExitStatus),
+    /// The client left, and the child ended by itself when its input was closed.
+    Aborted,
+    /// The client left, and the child was killed.
+    Cancelled,
+    /// Nothing moved for too long.
+    Idle,
+    /// It took too long altogether.
+    Total,
+}
+
+impl End {
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::Exit(status) if status.success())
+    }
+}
+
+/// The deadlines of a transfer.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    pub idle: Duration,
+    pub total: Duration,
+}
+
+/// A process group that goes with this value.
+pub(super) struct Group(Option<Pid>);
+
+impl Group {
+    pub(super) fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw))
+    }
+
+    /// Its number; 0 when the child has ended already.
+    pub(super) fn number(&self) -> i64 {
+        self.0.map_or(0, |pid| i64::from(pid.as_raw_nonzero().get()))
+    }
+
+    fn send(&self, signal: Signal) {
+        if let Some(group) = self.0
+            && let Err(error) = kill_process_group(group, signal)
+        {
+            tracing::trace!(%error, "the group has gone already");
+        }
+    }
+
+    /// Kills what is left and reaps it.
+    async fn finish(mut self) {
+        self.send(Signal::KILL);
+        for _ in 0..REAP_STEPS {
+            match self.0.map(|group| waitpgid(group, WaitOptions::NOHANG)) {
+                Some(Ok(Some(_))) => {}
+                Some(Ok(None)) => tokio::time::sleep(REAP_STEP).await,
+                Some(Err(_)) | None => break,
+            }
+        }
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.send(Signal::KILL);
+    }
+}
+
+/// What moves in a transfer, seen from both pumps and the supervisor.
+#[derive(Debug)]
+pub(super) struct Progress {
+    begun: Instant,
+    last_ms: AtomicU64,
+    fed: AtomicU64,
+    /// All input was handed over: the child must be let finish.
+    pub(super) complete: AtomicBool,
+}
+
+impl Progress {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            begun: Instant::now(),
+            last_ms: AtomicU64::new(0),
+            fed: AtomicU64::new(0),
+            complete: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn touch(&self) {
+        self.last_ms.store(u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    pub(super) fn fed(&self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let before = self.fed.fetch_add(bytes, Relaxed);
+        if before / PROGRESS_BYTES != before.saturating_add(bytes) / PROGRESS_BYTES {
+            self.touch();
+        }
+    }
+
+    fn idle(&self) -> Duration {
+        self.begun.elapsed().saturating_sub(Duration::from_millis(self.last_ms.load(Relaxed)))
+    }
+}
+
+/// Waits for the child's end, or brings it about: when `cancel` is cancelled, or a deadline passes. `gentle`: close the
+/// input first (whoever holds it does so on `cancel`), and let a push that has arrived whole finish.
+pub(super) async fn supervise(
+    mut child: Child,
+    group: Group,
+    cancel: CancellationToken,
+    progress: Arc<Progress>,
+    deadlines: Deadlines,
+    gentle: bool,
+) -> End {
+    let total = tokio::time::sleep(deadlines.total);
+    tokio::pin!(total);
+    let mut tick = tokio::time::interval((deadlines.idle / 8).max(Duration::from_millis(1)));
+    let (mut left, mut aborted) = (false, false);
+    let end = loop {
+        tokio::select! {
+            biased;
+            waited = child.wait() => break match waited {
+                Ok(_) if aborted => End::Aborted,
+                Ok(status) => End::Exit(status),
+                Err(_) => End::Cancelled,
+            },
+            () = cancel.cancelled(), if !left => {
+                if !gentle {
+                    break End::Cancelled;
+                }
+                left = true;
+                if !progress.complete.load(Relaxed) {
+                    aborted = true;
+                    total.as_mut().reset(tokio::time::Instant::now() + GRACE);
+                }
+            },
+            () = &mut total => break if aborted { End::Cancelled } else { End::Total },
+            _ = tick.tick() => if progress.idle() >= deadlines.idle { break End::Idle },
+        }
+    };
+    if !matches!(end, End::Exit(_) | End::Aborted) {
+        group.send(Signal::TERM);
+        if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
+            group.send(Signal::KILL);
+        }
+        if let Err(error) = child.wait().await {
+            tracing::warn!(%error, "a child could not be waited for");
+        }
+    }
+    group.finish().await;
+    end
+}

@@ -1,0 +1,272 @@
+//! The `git` program: found once, run with a fixed environment and configuration, never through a shell.
+//!
+//! Invariant: nothing that a user or the machine chose reaches a child but its arguments: no configuration file, no hook,
+//! no home, no terminal, no credentials, no environment variable.
+
+use std::env;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command as Blocking, Stdio};
+
+use tokio::process::Command;
+
+use super::store::Store;
+
+/// The oldest git that was shown to do what is asked of it, as Debian 12 has it.
+const OLDEST: (u32, u32, u32) = (2, 39, 4);
+/// Marks every child as ours: the value is our repositories' root.
+pub(super) const MARK: &str = "NETBIT_CHILD_OF";
+/// The storage key of the repository that a child works on.
+pub(super) const MARK_REPOSITORY: &str = "NETBIT_REPOSITORY";
+
+#[derive(Debug, thiserror::Error)]
+pub enum NoProgram {
+    #[error("there is no git in the PATH")]
+    Missing,
+    #[error("git at {} is {found}; NetBit needs 2.39.4 or newer", .path.display())]
+    TooOld { path: PathBuf, found: String },
+}
+
+/// What a service of the smart protocol does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    UploadPack,
+    ReceivePack,
+}
+
+impl Service {
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::UploadPack, Self::ReceivePack].into_iter().find(|service| service.name() == name)
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UploadPack => "git-upload-pack",
+            Self::ReceivePack => "git-receive-pack",
+        }
+    }
+
+    fn command(self) -> &'static str {
+        match self {
+            Self::UploadPack => "upload-pack",
+            Self::ReceivePack => "receive-pack",
+        }
+    }
+}
+
+/// The version of the protocol that a client asks for; anything else is version 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProtocolVersion {
+    #[default]
+    Zero,
+    One,
+    Two,
+}
+
+impl ProtocolVersion {
+    /// Of the header `Git-Protocol`. Only these two values are ever handed on.
+    pub fn from_header(value: Option<&str>) -> Self {
+        match value {
+            Some("version=1") => Self::One,
+            Some("version=2") => Self::Two,
+            _ => Self::Zero,
+        }
+    }
+
+    fn variable(self) -> Option<&'static str> {
+        match self {
+            Self::Zero => None,
+            Self::One => Some("version=1"),
+            Self::Two => Some("version=2"),
+        }
+    }
+}
+
+/// What one push may do, as git itself can hold it to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PushRules {
+    /// The pack may have so many bytes.
+    pub input_bytes_max: u64,
+    /// No branch may be rewritten.
+    pub fast_forward_only: bool,
+}
+
+/// The program and the places that its children are given. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Git {
+    path: PathBuf,
+    search_path: String,
+    store: Store,
+    pub version: String,
+}
+
+impl Git {
+    /// Looks through the `PATH`, once.
+    pub fn find(store: &Store) -> Result<Self, NoProgram> {
+        let search_path = env::var("PATH").unwrap_or_default();
+        let path = env::split_paths(&search_path)
+            .filter(|folder| folder.is_absolute())
+            .map(|folder| folder.join("git"))
+            .find(|candidate| candidate.is_file())
+            .ok_or(NoProgram::Missing)?;
+        let told = Blocking::new(&path).arg("version").env_clear().stdin(Stdio::null()).output();
+        let text = told.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        let version = text.trim().trim_start_matches("git version ").to_owned();
+        if parse_version(&version).is_none_or(|found| found < OLDEST) {
+            return Err(NoProgram::TooOld { path, found: version });
+        }
+        Ok(Self { path, search_path, store: store.clone(), version })
+    }
+
+    /// A child that works on `repository`; what it does comes from the caller.
+    fn command(&self, repository: &Path) -> Command {
+        let mut command = Command::new(&self.path);
+        let key = repository.file_stem().unwrap_or_default();
+        command
+            .env_clear()
+            .env("PATH", &self.search_path)
+            .env("LC_ALL", "C")
+            .env("HOME", self.store.home())
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
+            .env("GIT_CEILING_DIRECTORIES", self.store.root())
+            .env(MARK, self.store.root())
+            .env(MARK_REPOSITORY, key)
+            .current_dir(self.store.home())
+            .process_group(0)
+            .kill_on_drop(true);
+        let mut safe = std::ffi::OsString::from("safe.directory=");
+        safe.push(repository);
+        let mut hooks = std::ffi::OsString::from("core.hooksPath=");
+        hooks.push(self.store.hooks());
+        set(&mut command, &safe);
+        set(&mut command, &hooks);
+        for setting in [
+            "core.useReplaceRefs=false",
+            "core.fsync=objects,derived-metadata,reference",
+            "gc.auto=0",
+            "maintenance.auto=false",
+            "pack.windowMemory=100m",
+            "protocol.version=2",
+        ] {
+            set(&mut command, setting);
+        }
+        command
+    }
+
+    /// `git upload-pack` or `git receive-pack` for one request, or for the advertisement of refs.
+    pub fn service(
+        &self,
+        service: Service,
+        repository: &Path,
+        protocol: ProtocolVersion,
+        advertise: bool,
+        rules: Option<PushRules>,
+    ) -> Command {
+        let mut command = self.command(repository);
+        if let Some(variable) = protocol.variable() {
+            command.env("GIT_PROTOCOL", variable);
+        }
+        for setting in [
+            "uploadpack.allowFilter=true",
+            "receive.autogc=false",
+            "receive.advertisePushOptions=true",
+            "transfer.fsckObjects=true",
+            "transfer.hideRefs=refs/netbit",
+        ] {
+            set(&mut command, setting);
+        }
+        if let Some(rules) = rules {
+            // 0 would mean that there is no limit.
+            let max = rules.input_bytes_max.max(1);
+            set(&mut command, format!("receive.maxInputSize={max}"));
+            set(&mut command, format!("receive.denyNonFastForwards={}", rules.fast_forward_only));
+        }
+        command.arg(service.command()).arg("--stateless-rpc");
+        if advertise {
+            command.arg("--http-backend-info-refs");
+        }
+        command.arg(repository);
+        command
+    }
+
+    /// `git blame` of a path in a commit, in the porcelain format, for the lines asked for.
+    pub fn blame(&self, repository: &Path, commit: &str, path: &str, lines: (usize, usize)) -> Command {
+        let mut command = self.at(repository);
+        command.args(["blame", "--line-porcelain", "-L"]).arg(format!("{},{}", lines.0, lines.1));
+        command.args([commit, "--", path]);
+        command
+    }
+
+    /// `git archive` of a commit. `--worktree-attributes` is off: nothing beside the tree is looked at.
+    pub fn archive(&self, repository: &Path, commit: &str, format: &str, prefix: &str) -> Command {
+        let mut command = self.at(repository);
+        set(&mut command, "tar.umask=0022");
+        command.arg("archive").arg(format!("--format={format}")).arg(format!("--prefix={prefix}"));
+        command.arg(commit);
+        command
+    }
+
+    /// A command of maintenance.
+    pub(super) fn maintain(&self, repository: &Path, arguments: &[&str]) -> Command {
+        let mut command = self.at(repository);
+        command.args(arguments);
+        command
+    }
+
+    fn at(&self, repository: &Path) -> Command {
+        let mut command = self.command(repository);
+        command.arg("--git-dir").arg(repository).arg("--literal-pathspecs");
+        command
+    }
+}
+
+/// One setting, on the command line: only there may it be trusted.
+fn set(command: &mut Command, setting: impl AsRef<OsStr>) {
+    command.arg("-c").arg(setting);
+}
+
+/// `2.47.3`, also with words behind.
+fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
+    let mut numbers = text.split_whitespace().next()?.split('.').map(str::parse::<u32>);
+    let mut next = || numbers.next()?.ok();
+    Some((next()?, next()?, next().unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert!(parse_version("2.47.3").unwrap() > OLDEST);
+        assert!(parse_version("2.39.4 (Apple Git-143)").unwrap() >= OLDEST);
+        assert!(parse_version("2.9.5").unwrap() < OLDEST);
+        assert!(parse_version("2.40.rc1").unwrap() > OLDEST);
+        assert_eq!(parse_version("nonsense"), None);
+    }
+
+    #[test]
+    fn only_two_values_of_the_protocol_header_mean_anything() {
+        for value in ["version=2:foo=$(id)", "version=3", "version=2 ", "", "version=1\n"] {
+            assert_eq!(ProtocolVersion::from_header(Some(value)), ProtocolVersion::Zero, "{value:?}");
+        }
+        assert_eq!(ProtocolVersion::from_header(Some("version=2")), ProtocolVersion::Two);
+    }
+
+    #[tokio::test]
+    async fn a_child_sees_nothing_of_our_environment_and_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let key = crate::domain::repository::StorageKey::fresh();
+        store.create(key, "main").unwrap();
+        let git = Git::find(&store).unwrap();
+        let mut command = git.maintain(&store.path(key), &["config", "--list", "--show-origin"]);
+        let listed = String::from_utf8(command.output().await.unwrap().stdout).unwrap();
+        assert!(listed.lines().all(|line| line.starts_with("command line:") || line.contains("/config\t")), "{listed}");
+        let variables: Vec<_> = command.as_std().get_envs().map(|(name, _)| name.to_str().unwrap()).collect();
+        assert!(!variables.contains(&"SSH_AUTH_SOCK") && variables.contains(&"GIT_CONFIG_NOSYSTEM"));
+    }
+}

@@ -1,0 +1,296 @@
+//! The head of a push: commands and options, read before git sees anything (gitprotocol-pack, "Reference Update
+//! Request").
+//!
+//! Invariant: what is forwarded to git is byte for byte what was read here, so git and we see the same commands.
+
+use bytes::{Bytes, BytesMut};
+
+use super::pkt_line::{self, Line};
+use crate::domain::project::check_branch_name;
+use crate::domain::push::RefUpdate;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    #[error("the push is not framed as git frames it")]
+    Malformed,
+    #[error("the push names more refs than allowed at once")]
+    TooMany,
+    #[error("the head of the push is too large")]
+    TooLarge,
+    #[error("signed pushes are not supported")]
+    Signed,
+}
+
+/// What the client asked for, and the bytes in which it did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PushHead {
+    pub updates: Vec<RefUpdate>,
+    pub options: Vec<String>,
+    capabilities: Vec<String>,
+    /// To be forwarded to git before the rest of the body.
+    pub bytes: Bytes,
+}
+
+impl PushHead {
+    /// Whether the client understands progress and error text beside the report.
+    pub fn has_side_band(&self) -> bool {
+        self.has("side-band-64k")
+    }
+
+    pub fn wants_report(&self) -> bool {
+        self.has("report-status") || self.has("report-status-v2")
+    }
+
+    fn has(&self, capability: &str) -> bool {
+        self.capabilities.iter().any(|known| known == capability)
+    }
+
+    /// Whether a pack follows: not when refs are deleted only.
+    pub fn has_pack(&self) -> bool {
+        self.updates.iter().any(|update| update.new.is_some())
+    }
+
+    /// The bytes of an object id in this push: 20, or 32 in SHA-256 repositories.
+    pub fn hash_bytes(&self) -> usize {
+        let hex = self.updates.iter().find_map(|update| update.new.as_deref().or(update.old.as_deref()));
+        hex.map_or(32, |hex| hex.len() / 2)
+    }
+
+    /// The value of the last option `name=value`.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        self.options.iter().rev().find_map(|option| option.strip_prefix(name)?.strip_prefix('='))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Commands,
+    Options,
+    Done,
+}
+
+/// Reads the head as bytes arrive.
+#[derive(Debug)]
+pub struct HeadReader {
+    stage: Stage,
+    head: PushHead,
+    /// Arrived, not yet read.
+    rest: BytesMut,
+    read: BytesMut,
+    updates_max: usize,
+    bytes_max: usize,
+}
+
+impl HeadReader {
+    pub fn new(updates_max: usize, bytes_max: usize) -> Self {
+        Self {
+            stage: Stage::Commands,
+            head: PushHead::default(),
+            rest: BytesMut::new(),
+            read: BytesMut::new(),
+            updates_max,
+            bytes_max,
+        }
+    }
+
+    /// Takes in bytes; `true` when the head is whole.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<bool, HeadError> {
+        self.rest.extend_from_slice(bytes);
+        while self.stage != Stage::Done {
+            let before = self.rest.clone();
+            let Some(line) = pkt_line::take(&mut self.rest).map_err(|_| HeadError::Malformed)? else {
+                if self.read.len() + self.rest.len() > self.bytes_max {
+                    return Err(HeadError::TooLarge);
+                }
+                return Ok(false);
+            };
+            let used = before.len() - self.rest.len();
+            self.read.extend_from_slice(before.get(..used).unwrap_or_default());
+            if self.read.len() > self.bytes_max {
+                return Err(HeadError::TooLarge);
+            }
+            match (self.stage, line) {
+                (Stage::Commands, Line::Flush) => {
+                    let options = self.head.has("push-options") && !self.head.updates.is_empty();
+                    self.stage = if options { Stage::Options } else { Stage::Done };
+                }
+                (Stage::Commands, Line::Data(data)) => self.command(&data)?,
+                (Stage::Options, Line::Flush) => self.stage = Stage::Done,
+                (Stage::Options, Line::Data(data)) => {
+                    let text = String::from_utf8_lossy(&data);
+                    self.head.options.push(text.trim_end_matches('\n').to_owned());
+                }
+                (Stage::Done, _) => {}
+            }
+        }
+        Ok(true)
+    }
+
+    /// The head, and the beginning of what follows it. Only when [`HeadReader::feed`] said so.
+    pub fn finish(mut self) -> (PushHead, Bytes) {
+        self.head.bytes = self.read.freeze();
+        (self.head, self.rest.freeze())
+    }
+
+    fn command(&mut self, data: &[u8]) -> Result<(), HeadError> {
+        let (line, capabilities) = match data.iter().position(|b| *b == 0) {
+            Some(at) => (data.get(..at).unwrap_or_default(), data.get(at + 1..)),
+            None => (data, None),
+        };
+        if let Some(capabilities) = capabilities
+            && self.head.capabilities.is_empty()
+        {
+            let text = String::from_utf8_lossy(capabilities);
+            self.head.capabilities = text.split_whitespace().map(str::to_owned).collect();
+        }
+        // A ref that is not UTF-8 fits no rule of ours: it is refused as malformed.
+        let line = std::str::from_utf8(line).map_err(|_| HeadError::Malformed)?.trim_end_matches('\n');
+        if line.starts_with("shallow ") {
+            return Ok(());
+        }
+        if line.starts_with("push-cert") {
+            return Err(HeadError::Signed);
+        }
+        let mut words = line.splitn(3, ' ');
+        let (Some(old), Some(new), Some(name)) = (words.next(), words.next(), words.next()) else {
+            return Err(HeadError::Malformed);
+        };
+        if self.head.updates.len() >= self.updates_max {
+            return Err(HeadError::TooMany);
+        }
+        self.head.updates.push(RefUpdate { name: name.to_owned(), old: oid(old)?, new: oid(new)? });
+        Ok(())
+    }
+}
+
+/// An object id in hex; zeros stand for none.
+fn oid(text: &str) -> Result<Option<String>, HeadError> {
+    if !matches!(text.len(), 40 | 64) || !text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f')) {
+        return Err(HeadError::Malformed);
+    }
+    Ok(text.bytes().any(|b| b != b'0').then(|| text.to_owned()))
+}
+
+/// Why a ref of this name is not taken, whoever pushes it. git itself would let some of these brick a repository
+/// (`refs/replace/…`) or mislead people.
+pub fn check_name(name: &str) -> Result<(), &'static str> {
+    let short = ["refs/heads/", "refs/tags/", "refs/notes/"].iter().find_map(|space| name.strip_prefix(space));
+    let Some(short) = short else {
+        return Err("only refs/heads/, refs/tags/ and refs/notes/ can be pushed");
+    };
+    check_branch_name(short).map_err(|invalid| match invalid.0 {
+        "reads like an object id" => "the name reads like an object id",
+        _ => "the name is not allowed",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const A: &str = "1111111111111111111111111111111111111111";
+    const ZERO: &str = "0000000000000000000000000000000000000000";
+
+    fn lines(lines: &[&str]) -> Vec<u8> {
+        let mut bytes = BytesMut::new();
+        for line in lines {
+            if line.is_empty() {
+                bytes.extend_from_slice(pkt_line::FLUSH);
+            } else {
+                pkt_line::put(&mut bytes, line.as_bytes());
+            }
+        }
+        bytes.to_vec()
+    }
+
+    fn read(bytes: &[u8]) -> Result<(PushHead, Bytes), HeadError> {
+        let mut reader = HeadReader::new(3, 4096);
+        // Byte by byte: the network cuts where it likes.
+        let mut done = false;
+        for (at, byte) in bytes.iter().enumerate() {
+            if reader.feed(std::slice::from_ref(byte))? {
+                done = true;
+                reader.feed(&bytes[at + 1..])?;
+                break;
+            }
+        }
+        assert!(done, "the head is not whole");
+        Ok(reader.finish())
+    }
+
+    #[test]
+    fn commands_options_and_the_rest_are_told_apart() {
+        let first = format!("{ZERO} {A} refs/heads/main\0report-status side-band-64k push-options agent=x");
+        let second = format!("{A} {ZERO} refs/tags/old tag");
+        let mut bytes = lines(&[&first, &second, "", "chat=hello", "x", ""]);
+        let head_bytes = bytes.len();
+        bytes.extend_from_slice(b"PACK...");
+        let (head, rest) = read(&bytes).unwrap();
+        assert_eq!(head.updates.len(), 2);
+        assert_eq!((&head.updates[0].old, head.updates[0].new.as_deref()), (&None, Some(A)));
+        assert_eq!((head.updates[1].name.as_str(), &head.updates[1].new), ("refs/tags/old tag", &None));
+        assert_eq!((head.option("chat"), head.option("cha")), (Some("hello"), None));
+        assert!(head.has_side_band() && head.wants_report() && head.has_pack());
+        assert_eq!((&rest[..], &head.bytes[..]), (&b"PACK..."[..], &bytes[..head_bytes]));
+        assert_eq!(head.hash_bytes(), 20);
+    }
+
+    #[test]
+    fn the_probe_of_a_git_client_is_an_empty_head() {
+        let (head, rest) = read(b"0000").unwrap();
+        assert!(head.updates.is_empty() && rest.is_empty());
+    }
+
+    #[test]
+    fn deletions_bring_no_pack_and_shallow_lines_are_none_of_ours() {
+        let (head, _) = read(&lines(&[&format!("shallow {A}"), &format!("{A} {ZERO} refs/heads/x\0"), ""])).unwrap();
+        assert_eq!(head.updates.len(), 1);
+        assert!(!head.has_pack() && !head.has_side_band());
+    }
+
+    #[test]
+    fn what_is_too_much_or_makes_no_sense_is_refused() {
+        let line = format!("{ZERO} {A} refs/heads/x");
+        assert_eq!(read(&lines(&[&line, &line, &line, &line, ""])), Err(HeadError::TooMany));
+        let long = format!("{ZERO} {A} refs/heads/{}", "x".repeat(5000));
+        assert_eq!(read(&lines(&[&long, ""])), Err(HeadError::TooLarge));
+        for bad in ["x", "a b c", &format!("{A} {A}"), &format!("{A} {} r", A.to_uppercase().replace('1', "A"))] {
+            assert_eq!(read(&lines(&[bad, ""])), Err(HeadError::Malformed), "{bad}");
+        }
+        assert_eq!(read(&lines(&["push-cert x", ""])), Err(HeadError::Signed));
+    }
+
+    #[test]
+    fn names_outside_the_namespaces_or_that_mislead_are_refused() {
+        for good in ["refs/heads/main", "refs/heads/feature/x", "refs/tags/v1.0", "refs/notes/commits"] {
+            assert_eq!(check_name(good), Ok(()), "{good}");
+        }
+        let hex = format!("refs/heads/{A}");
+        for bad in [
+            "HEAD",
+            "refs/replace/x",
+            "refs/netbit/x",
+            "refs/pull/1/head",
+            "refs/heads/",
+            "refs/heads/HEAD",
+            "refs/heads/-x",
+            "refs/heads/a..b",
+            "refs/heads/a b",
+            "refs/headsx/y",
+            "refs/stash",
+            "main",
+            &hex,
+        ] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_head_or_an_error_and_never_a_panic(data in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let mut reader = HeadReader::new(3, 4096);
+            drop(reader.feed(&data));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What the server itself says to a pushing client: reports of refusals, and lines of text.
+
+use bytes::{Bytes, BytesMut};
+
+use super::pkt_line;
+use super::push_head::PushHead;
+
+/// The band of the report, and that of text for people (gitprotocol-pack, "side-band").
+const REPORT_BAND: u8 = 1;
+const TEXT_BAND: u8 = 2;
+
+/// Text that `git push` prints behind `remote: `. Nothing in it can drive a terminal.
+pub fn text(lines: &str) -> Bytes {
+    let plain: String = lines.chars().filter(|c| !c.is_control() || *c == '\n').collect();
+    let mut output = BytesMut::new();
+    pkt_line::put_band(&mut output, TEXT_BAND, plain.as_bytes());
+    output.freeze()
+}
+
+/// A whole answer that refuses every ref: `why` is called with each name.
+pub fn refusal(head: &PushHead, detail: Option<&str>, why: impl Fn(&str) -> String) -> Bytes {
+    let mut report = BytesMut::new();
+    if head.wants_report() {
+        pkt_line::put(&mut report, b"unpack ok\n");
+        for update in &head.updates {
+            pkt_line::put(&mut report, format!("ng {} {}\n", update.name, why(&update.name)).as_bytes());
+        }
+        report.extend_from_slice(pkt_line::FLUSH);
+    }
+    if !head.has_side_band() {
+        return report.freeze();
+    }
+    let mut output = BytesMut::new();
+    if let Some(detail) = detail {
+        output.extend_from_slice(&text(&format!("{detail}\n")));
+    }
+    pkt_line::put_band(&mut output, REPORT_BAND, &report);
+    output.extend_from_slice(pkt_line::FLUSH);
+    output.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::push_head::HeadReader;
+
+    fn head(capabilities: &str) -> PushHead {
+        let (zero, one) = ("0".repeat(40), "1".repeat(40));
+        let mut bytes = BytesMut::new();
+        pkt_line::put(&mut bytes, format!("{zero} {one} refs/heads/x\0{capabilities}").as_bytes());
+        bytes.extend_from_slice(pkt_line::FLUSH);
+        let mut reader = HeadReader::new(10, 4096);
+        assert!(reader.feed(&bytes).unwrap());
+        reader.finish().0
+    }
+
+    #[test]
+    fn a_refusal_names_each_ref() {
+        let plain = refusal(&head("report-status"), Some("no"), |_| "protected branch".to_owned());
+        assert_eq!(plain, "000eunpack ok\n0025ng refs/heads/x protected branch\n0000");
+        let banded = refusal(&head("report-status side-band-64k"), Some("no"), |_| "why".to_owned());
+        assert!(banded.starts_with(b"0008\x02no\n"));
+        assert!(banded.ends_with(b"00000000"), "the report's flush, then the answer's");
+    }
+
+    #[test]
+    fn text_for_people_cannot_drive_their_terminal() {
+        assert_eq!(text("a\u{1b}[31m\u{7}b\n"), "000b\x02a[31mb\n");
+    }
+}

@@ -1,0 +1,288 @@
+//! Where repositories lie: `repos/ab/cd/<storage key>.git`.
+//!
+//! Invariants
+//! * No path holds anything that a user chose, so a rename is one row and no name can lead elsewhere.
+//! * A repository is whole when it appears: it is made in `tmp/`, fsynced, and renamed into place.
+//! * One that goes disappears at once: it is renamed into `trash/`, and removed later.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use git2::RepositoryInitOptions;
+
+use crate::domain::repository::StorageKey;
+
+/// Directory levels that a walk through a repository goes down: `objects/pack`, `refs/heads/a/b/c`.
+const DEPTH_MAX: usize = 64;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the repository's directory is not there")]
+    Missing,
+    #[error("the repository's directory cannot be used: {0}")]
+    Io(#[from] io::Error),
+    #[error("the repository cannot be made: {0}")]
+    Git(#[from] git2::Error),
+}
+
+/// The directories of one server. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// Makes what is missing under the data directory.
+    pub fn open(data_dir: &Path) -> io::Result<Self> {
+        let store = Self { root: data_dir.canonicalize()?.join("repos") };
+        for folder in [store.root.clone(), store.tmp(), store.trash(), store.hooks(), store.home()] {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        sync(data_dir)?;
+        sync(&store.root)?;
+        Ok(store)
+    }
+
+    fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    fn trash(&self) -> PathBuf {
+        self.root.join("trash")
+    }
+
+    /// An empty folder: the hooks of every repository.
+    pub fn hooks(&self) -> PathBuf {
+        self.root.join("no-hooks")
+    }
+
+    /// An empty folder: the home of every child.
+    pub fn home(&self) -> PathBuf {
+        self.root.join("no-home")
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn path(&self, key: StorageKey) -> PathBuf {
+        let name = key.to_string();
+        let (first, second) = (name.get(..2).unwrap_or("00"), name.get(2..4).unwrap_or("00"));
+        self.root.join(first).join(second).join(format!("{name}.git"))
+    }
+
+    /// The path, if there is a repository.
+    pub fn existing(&self, key: StorageKey) -> Result<PathBuf, StoreError> {
+        let path = self.path(key);
+        if path.join("HEAD").is_file() { Ok(path) } else { Err(StoreError::Missing) }
+    }
+
+    /// Makes a bare repository: durable, and visible as a whole or not at all.
+    pub fn create(&self, key: StorageKey, default_branch: &str) -> Result<(), StoreError> {
+        let beside = self.tmp().join(key.to_string());
+        remove_if_there(&beside)?;
+        let mut options = RepositoryInitOptions::new();
+        options.bare(true).no_reinit(true).initial_head(default_branch).external_template(false);
+        drop(git2::Repository::init_opts(&beside, &options)?);
+        sync_tree(&beside, 0)?;
+        let path = self.path(key);
+        let second = path.parent().unwrap_or(&self.root);
+        let first = second.parent().unwrap_or(&self.root);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(second)?;
+        fs::rename(&beside, &path)?;
+        for folder in [second, first, self.root.as_path(), &self.tmp()] {
+            sync(folder)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a repository out of its place. One that is not there is as good.
+    pub fn discard(&self, key: StorageKey) -> Result<(), StoreError> {
+        let (path, trash) = (self.path(key), self.trash());
+        match fs::rename(&path, trash.join(key.to_string())) {
+            Ok(()) => {
+                sync(path.parent().unwrap_or(&self.root))?;
+                Ok(sync(&trash)?)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            // It was discarded before, and came back: both are removed.
+            Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
+                Ok(fs::remove_dir_all(&path)?)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes what was discarded or left half made.
+    pub fn empty_trash(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.trash())? {
+            remove_if_there(&entry?.path())?;
+        }
+        Ok(())
+    }
+
+    /// Removes what a creation left behind. At start only: nothing is being made then.
+    pub fn empty_tmp(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.tmp())? {
+            remove_if_there(&entry?.path())?;
+        }
+        Ok(())
+    }
+
+    /// Has `HEAD` name the default branch, if it names another one.
+    pub fn ensure_head(&self, key: StorageKey, default_branch: &str) -> Result<PathBuf, StoreError> {
+        let path = self.existing(key)?;
+        let wanted = format!("ref: refs/heads/{default_branch}\n");
+        let (head, beside) = (path.join("HEAD"), path.join("HEAD.netbit"));
+        if fs::read_to_string(&head)? != wanted {
+            fs::write(&beside, wanted)?;
+            File::open(&beside)?.sync_all()?;
+            fs::rename(&beside, &head)?;
+            sync(&path)?;
+        }
+        Ok(path)
+    }
+
+    /// What the repository holds on disk, in bytes.
+    pub fn size_bytes(&self, key: StorageKey) -> Result<u64, StoreError> {
+        Ok(size_of_tree(&self.existing(key)?.join("objects"), 0)?)
+    }
+
+    /// Removes what a killed receive-pack leaves: its quarantine, and locks. Only while nobody works on the repository.
+    pub fn clean(&self, key: StorageKey) -> Result<(), StoreError> {
+        let path = self.existing(key)?;
+        for entry in fs::read_dir(path.join("objects"))? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with("tmp_objdir-") {
+                remove_if_there(&entry.path())?;
+            }
+        }
+        for entry in fs::read_dir(path.join("objects").join("pack")).into_iter().flatten() {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with("tmp_") {
+                remove_if_there(&entry.path())?;
+            }
+        }
+        for lock in ["HEAD.lock", "packed-refs.lock", "packed-refs.new", "config.lock", "shallow.lock"] {
+            remove_if_there(&path.join(lock))?;
+        }
+        Ok(remove_locks(&path.join("refs"), 0)?)
+    }
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    let outcome = match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn remove_locks(folder: &Path, depth: usize) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            if depth < DEPTH_MAX {
+                remove_locks(&entry.path(), depth + 1)?;
+            }
+        } else if entry.file_name().to_string_lossy().ends_with(".lock") {
+            remove_if_there(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn sync_tree(folder: &Path, depth: usize) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() && depth < DEPTH_MAX {
+            sync_tree(&entry.path(), depth + 1)?;
+        } else {
+            sync(&entry.path())?;
+        }
+    }
+    sync(folder)
+}
+
+fn size_of_tree(folder: &Path, depth: usize) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        // A file may go while we look: packing replaces files by others.
+        let Ok(metadata) = entry.metadata() else { continue };
+        if metadata.is_dir() {
+            if depth < DEPTH_MAX {
+                bytes += size_of_tree(&entry.path(), depth + 1).unwrap_or(0);
+            }
+        } else {
+            bytes += metadata.len();
+        }
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_is_made_found_renamed_at_heart_and_discarded() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let key = StorageKey::fresh();
+        assert!(matches!(store.existing(key), Err(StoreError::Missing)));
+        store.create(key, "trunk").unwrap();
+        let path = store.existing(key).unwrap();
+        assert_eq!(fs::read_to_string(path.join("HEAD")).unwrap(), "ref: refs/heads/trunk\n");
+        assert!(fs::read_dir(path.join("hooks")).is_err() || fs::read_dir(path.join("hooks")).unwrap().next().is_none());
+        store.ensure_head(key, "main").unwrap();
+        assert_eq!(fs::read_to_string(path.join("HEAD")).unwrap(), "ref: refs/heads/main\n");
+        store.discard(key).unwrap();
+        assert!(matches!(store.existing(key), Err(StoreError::Missing)));
+        store.discard(key).unwrap();
+        store.empty_trash().unwrap();
+        assert!(fs::read_dir(store.trash()).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn what_a_crash_left_half_made_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let key = StorageKey::fresh();
+        fs::create_dir_all(store.tmp().join(key.to_string()).join("objects")).unwrap();
+        store.create(key, "main").unwrap();
+        fs::create_dir_all(store.tmp().join("half")).unwrap();
+        store.empty_tmp().unwrap();
+        assert!(fs::read_dir(store.tmp()).unwrap().next().is_none());
+        assert!(store.existing(key).is_ok());
+    }
+
+    #[test]
+    fn locks_and_quarantine_of_a_killed_push_are_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let key = StorageKey::fresh();
+        store.create(key, "main").unwrap();
+        let path = store.path(key);
+        fs::create_dir_all(path.join("objects/tmp_objdir-incoming-x/pack")).unwrap();
+        fs::create_dir_all(path.join("refs/heads/a")).unwrap();
+        fs::write(path.join("refs/heads/a/b.lock"), "").unwrap();
+        fs::write(path.join("refs/heads/a/c"), "x").unwrap();
+        fs::write(path.join("packed-refs.lock"), "").unwrap();
+        store.clean(key).unwrap();
+        assert!(!path.join("objects/tmp_objdir-incoming-x").exists());
+        assert!(!path.join("refs/heads/a/b.lock").exists() && !path.join("packed-refs.lock").exists());
+        assert!(path.join("refs/heads/a/c").exists());
+        assert!(store.size_bytes(key).is_ok());
+    }
+}

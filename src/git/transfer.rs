@@ -1,0 +1,479 @@
+//! One fetch, push or archive: a child between two pumps, streamed both ways with bounded memory.
+//!
+//! ```text
+//! request body -> input pump (64 KiB) -> child -> output pump -> channel (4 x 64 KiB) -> response body
+//! ```
+//!
+//! Invariants
+//! * Memory of a transfer is bounded by its buffers, whatever its size and however slow the client.
+//! * Dropping the [`TransferBody`] (the client left) ends the child; so do the deadlines.
+//! * A body ends cleanly only when the child succeeded, or the server itself said why not; else it breaks off, and the
+//!   client knows that something is missing.
+//! * The end of a push is held back until its [`Judge`] admits it, and a ref cannot move before that: git has not seen
+//!   the end of the pack. Once admitted, a push is finished whether or not its client is still there.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::Stream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::pkt_line::FLUSH;
+pub use super::process::{Deadlines, End};
+use super::process::{Group, Progress, supervise};
+
+/// What one pump moves at once.
+const BUFFER_BYTES: usize = 64 * 1024;
+/// Buffers between the child and the client.
+const CHANNEL_DEPTH: usize = 4;
+/// What is kept of a child's complaints.
+const STDERR_BYTES: usize = 16 * 1024;
+/// actix drops what it has not written yet when a body fails: let it write first.
+const FAILURE_PAUSE: Duration = Duration::from_millis(20);
+/// More than the checksum at the end of any pack (32 bytes with SHA-256): git cannot finish without it.
+const HELD_BYTES: usize = 32;
+
+/// The body of a request, inflated if need be.
+pub type Input = Pin<Box<dyn AsyncRead>>;
+
+/// Decides over a push when all of it has arrived, and has the last word when git has done its part.
+pub trait Judge: 'static {
+    /// May the push go through? `process_group` is that of the receive-pack. `Err` is the whole answer to the client.
+    fn admit(&mut self, process_group: i64) -> impl Future<Output = Result<(), Bytes>>;
+
+    /// What the client is told when the push has become too large.
+    fn too_large(&self) -> Bytes;
+
+    /// The child has ended after the push was admitted. Answers text for the client, framed. Runs to its end even when
+    /// the client has left.
+    fn finish(self, end: &End) -> impl Future<Output = Option<Bytes>>;
+}
+
+/// How a push arrives.
+pub struct Push<J> {
+    /// What was read of the body already, to be forwarded first.
+    pub head: Bytes,
+    /// Bytes of the body after the head.
+    pub rest: Bytes,
+    pub has_pack: bool,
+    /// More than this after the head is refused.
+    pub pack_bytes_max: u64,
+    /// Whether the answer ends in a flush, before which text fits.
+    pub side_band: bool,
+    pub judge: J,
+}
+
+/// The child's ends.
+struct Pipes {
+    input: Option<ChildStdin>,
+    output: ChildStdout,
+    errors: ChildStderr,
+}
+
+/// What the pumps and the body share.
+struct Shared {
+    cancel: CancellationToken,
+    /// The child was ended by force: nobody reads its output any more.
+    dead: CancellationToken,
+    clean: Arc<AtomicBool>,
+    progress: Arc<Progress>,
+    ended: oneshot::Receiver<End>,
+    group: i64,
+}
+
+/// Starts the child and its supervisor; `place` is held until the child is gone.
+fn start(
+    mut command: Command,
+    deadlines: Deadlines,
+    gentle: bool,
+    place: OwnedSemaphorePermit,
+) -> io::Result<(Pipes, Shared)> {
+    use std::process::Stdio;
+    let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = spawned?;
+    let group = Group::of(&child);
+    let gone = || io::Error::other("the child has no pipes");
+    let pipes = Pipes {
+        input: child.stdin.take(),
+        output: child.stdout.take().ok_or_else(gone)?,
+        errors: child.stderr.take().ok_or_else(gone)?,
+    };
+    let (cancel, dead, progress) = (CancellationToken::new(), CancellationToken::new(), Progress::new());
+    let (tell, ended) = oneshot::channel();
+    let shared = Shared {
+        cancel: cancel.clone(),
+        dead: dead.clone(),
+        clean: Arc::new(AtomicBool::new(false)),
+        progress: progress.clone(),
+        ended,
+        group: group.number(),
+    };
+    tokio::spawn(async move {
+        let end = supervise(child, group, cancel, progress, deadlines, gentle).await;
+        drop(place);
+        if !matches!(end, End::Exit(_)) {
+            dead.cancel();
+        }
+        // The output pump may have gone with its runtime.
+        drop(tell.send(end));
+    });
+    Ok((pipes, shared))
+}
+
+/// Streams a child that only reads the repository. `input` is what it is asked.
+pub fn read(
+    command: Command,
+    input: Input,
+    deadlines: Deadlines,
+    place: OwnedSemaphorePermit,
+) -> io::Result<TransferBody> {
+    let (mut pipes, shared) = start(command, deadlines, false, place)?;
+    if let Some(to_child) = pipes.input.take() {
+        let (cancel, progress) = (shared.cancel.clone(), shared.progress.clone());
+        actix_web::rt::spawn(async move {
+            let mut pump = InputPump { to_child, cancel: cancel.clone(), progress };
+            if pump.forward(input).await.is_err() {
+                cancel.cancel();
+            }
+        });
+    }
+    let errors = tokio::spawn(drain(pipes.errors));
+    let (sender, chunks) = mpsc::channel(CHANNEL_DEPTH);
+    let body = TransferBody::new(chunks, &shared);
+    actix_web::rt::spawn(async move {
+        let mut output = OutputPump::new(pipes.output, sender, &shared);
+        output.run(0, &AtomicBool::new(false), false).await;
+        let end = shared.ended.await.unwrap_or(End::Cancelled);
+        log_failure(&end, &errors.await.unwrap_or_default());
+        shared.clean.store(end.is_success(), Relaxed);
+    });
+    Ok(body)
+}
+
+/// Streams a push through its judge.
+pub fn receive<J: Judge>(
+    command: Command,
+    input: Input,
+    push: Push<J>,
+    deadlines: Deadlines,
+    place: OwnedSemaphorePermit,
+) -> io::Result<TransferBody> {
+    let (mut pipes, shared) = start(command, deadlines, true, place)?;
+    let refused = Arc::new(AtomicBool::new(false));
+    let (verdict, judged) = oneshot::channel();
+    let to_child = pipes.input.take().ok_or_else(|| io::Error::other("the child has no input"))?;
+    let (cancel, progress, group) = (shared.cancel.clone(), shared.progress.clone(), shared.group);
+    let keep = if push.side_band { FLUSH.len() } else { 0 };
+    let pump = InputPump { to_child, cancel: cancel.clone(), progress };
+    let known = refused.clone();
+    actix_web::rt::spawn(async move {
+        match pump.push(input, push, group, &known).await {
+            Ok(outcome) => drop(verdict.send(outcome)),
+            Err(Broken) => cancel.cancel(),
+        }
+    });
+    let errors = tokio::spawn(drain(pipes.errors));
+    let (sender, chunks) = mpsc::channel(CHANNEL_DEPTH);
+    let body = TransferBody::new(chunks, &shared);
+    actix_web::rt::spawn(finish_push(pipes.output, sender, shared, keep, refused, judged, errors));
+    Ok(body)
+}
+
+/// What became of a push that arrived whole.
+enum Verdict<J> {
+    Admitted(J),
+    /// With the whole answer.
+    Refused(Bytes),
+}
+
+async fn finish_push<J: Judge>(
+    output: ChildStdout,
+    sender: mpsc::Sender<Bytes>,
+    shared: Shared,
+    keep: usize,
+    refused: Arc<AtomicBool>,
+    judged: oneshot::Receiver<Verdict<J>>,
+    errors: tokio::task::JoinHandle<Vec<u8>>,
+) {
+    let mut pump = OutputPump::new(output, sender, &shared);
+    pump.run(keep, &refused, true).await;
+    let end = shared.ended.await.unwrap_or(End::Cancelled);
+    let errors = errors.await.unwrap_or_default();
+    match judged.await {
+        Ok(Verdict::Admitted(judge)) => {
+            log_failure(&end, &errors);
+            let text = judge.finish(&end).await;
+            shared.clean.store(end.is_success(), Relaxed);
+            if let Some(text) = text.filter(|_| keep > 0 && pump.held == FLUSH) {
+                pump.send(text).await;
+            }
+            pump.send_held().await;
+        }
+        Ok(Verdict::Refused(answer)) => {
+            pump.held.clear();
+            shared.clean.store(true, Relaxed);
+            pump.send(answer).await;
+        }
+        // The client left before all had arrived.
+        Err(_) => pump.held.clear(),
+    }
+}
+
+struct InputPump {
+    to_child: ChildStdin,
+    cancel: CancellationToken,
+    progress: Arc<Progress>,
+}
+
+/// The client left, or its body broke off.
+struct Broken;
+
+impl InputPump {
+    /// Reads the next piece of the body; empty at its end.
+    async fn next(&self, input: &mut Input, buffer: &mut BytesMut) -> Result<(), Broken> {
+        buffer.reserve(BUFFER_BYTES);
+        let mut limited = input.take(BUFFER_BYTES as u64);
+        let read = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(Broken),
+            read = limited.read_buf(buffer) => read,
+        };
+        read.map(drop).map_err(|_| Broken)
+    }
+
+    /// Writes to the child. A child that does not listen any more is no reason to stop: the body is drained, so that
+    /// the client reads the answer.
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(Broken),
+            written = self.to_child.write_all(bytes) => if written.is_err() { return Ok(()) },
+        }
+        self.progress.fed(bytes.len());
+        Ok(())
+    }
+
+    /// The whole body, as it comes.
+    async fn forward(&mut self, mut input: Input) -> Result<(), Broken> {
+        let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
+        loop {
+            buffer.clear();
+            self.next(&mut input, &mut buffer).await?;
+            if buffer.is_empty() {
+                break;
+            }
+            self.write(&buffer).await?;
+        }
+        self.progress.complete.store(true, Relaxed);
+        if let Err(error) = self.to_child.shutdown().await {
+            tracing::trace!(%error, "the child has closed its input");
+        }
+        Ok(())
+    }
+
+    /// Everything but the end; then the judge; then the end.
+    async fn push<J: Judge>(
+        mut self,
+        mut input: Input,
+        push: Push<J>,
+        group: i64,
+        refused: &AtomicBool,
+    ) -> Result<Verdict<J>, Broken> {
+        let Push { head, rest, has_pack, pack_bytes_max, mut judge, .. } = push;
+        let mut held = BytesMut::with_capacity(BUFFER_BYTES + HELD_BYTES);
+        if has_pack {
+            self.write(&head).await?;
+        } else {
+            held.extend_from_slice(&head);
+        }
+        let mut received = u64::try_from(rest.len()).unwrap_or(u64::MAX);
+        held.extend_from_slice(&rest);
+        let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
+        let mut too_large = false;
+        loop {
+            if has_pack && held.len() > HELD_BYTES {
+                let ready = held.split_to(held.len() - HELD_BYTES);
+                self.write(&ready).await?;
+            }
+            buffer.clear();
+            self.next(&mut input, &mut buffer).await?;
+            if buffer.is_empty() {
+                break;
+            }
+            received = received.saturating_add(u64::try_from(buffer.len()).unwrap_or(u64::MAX));
+            if received > pack_bytes_max {
+                too_large = true;
+                break;
+            }
+            held.extend_from_slice(&buffer);
+        }
+        let verdict = if too_large { Err(judge.too_large()) } else { judge.admit(group).await };
+        if let Err(answer) = verdict {
+            // Known before git sees the end: what it says from now on is not for the client.
+            refused.store(true, Relaxed);
+            drop(self.to_child);
+            self.progress.touch();
+            // Only what is on its way: a client that sends on is not listened to for ever.
+            let mut drained = 0usize;
+            while too_large && drained < DRAIN_BYTES_MAX {
+                buffer.clear();
+                let mut limited = (&mut input).take(BUFFER_BYTES as u64);
+                match tokio::time::timeout(DRAIN_PATIENCE, limited.read_buf(&mut buffer)).await {
+                    Ok(Ok(read)) if read > 0 => drained += read,
+                    _ => break,
+                }
+            }
+            return Ok(Verdict::Refused(answer));
+        }
+        // From here on the push is finished, whoever leaves.
+        self.progress.complete.store(true, Relaxed);
+        self.progress.touch();
+        if self.to_child.write_all(&held).await.is_ok()
+            && let Err(error) = self.to_child.shutdown().await
+        {
+            tracing::trace!(%error, "the child has closed its input");
+        }
+        Ok(Verdict::Admitted(judge))
+    }
+}
+
+/// What is read on from a client whose push was refused in the middle, so that it hears why.
+const DRAIN_BYTES_MAX: usize = 256 * 1024 * 1024;
+const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
+
+struct OutputPump {
+    output: ChildStdout,
+    sender: mpsc::Sender<Bytes>,
+    dead: CancellationToken,
+    progress: Arc<Progress>,
+    /// The last bytes, held back.
+    held: BytesMut,
+    client_left: bool,
+}
+
+impl OutputPump {
+    fn new(output: ChildStdout, sender: mpsc::Sender<Bytes>, shared: &Shared) -> Self {
+        Self {
+            output,
+            sender,
+            dead: shared.dead.clone(),
+            progress: shared.progress.clone(),
+            held: BytesMut::with_capacity(BUFFER_BYTES),
+            client_left: false,
+        }
+    }
+
+    /// Moves all that the child writes, keeping the last `keep` bytes back. What comes while `refused` is set is dropped.
+    /// `to_the_end`: also when the client has left.
+    async fn run(&mut self, keep: usize, refused: &AtomicBool, to_the_end: bool) {
+        loop {
+            self.held.reserve(BUFFER_BYTES);
+            match (&mut self.output).take(BUFFER_BYTES as u64).read_buf(&mut self.held).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+            self.progress.touch();
+            if refused.load(Relaxed) {
+                self.held.clear();
+                continue;
+            }
+            let ready = self.held.split_to(self.held.len().saturating_sub(keep)).freeze();
+            if !ready.is_empty() {
+                self.send(ready).await;
+                self.progress.touch();
+            }
+            if self.client_left && !to_the_end {
+                return;
+            }
+        }
+    }
+
+    async fn send(&mut self, bytes: Bytes) {
+        if self.client_left {
+            return;
+        }
+        let sent = tokio::select! {
+            biased;
+            () = self.dead.cancelled() => false,
+            sent = self.sender.send(bytes) => sent.is_ok(),
+        };
+        self.client_left = !sent;
+    }
+
+    async fn send_held(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        if held.has_remaining() {
+            self.send(held.freeze()).await;
+        }
+    }
+}
+
+/// Reads a child's complaints to their end, keeping the first of them.
+async fn drain(mut errors: ChildStderr) -> Vec<u8> {
+    let (mut kept, mut buffer) = (Vec::new(), [0; 4096]);
+    while let Ok(read) = errors.read(&mut buffer).await {
+        if read == 0 {
+            break;
+        }
+        let room = STDERR_BYTES - kept.len();
+        kept.extend_from_slice(buffer.get(..read.min(room)).unwrap_or_default());
+    }
+    kept
+}
+
+fn log_failure(end: &End, errors: &[u8]) {
+    if !end.is_success() {
+        let errors = String::from_utf8_lossy(errors);
+        tracing::info!(?end, errors = errors.trim(), "a git transfer did not succeed");
+    }
+}
+
+/// The response body. Dropping it means that the client has left.
+pub struct TransferBody {
+    chunks: mpsc::Receiver<Bytes>,
+    clean: Arc<AtomicBool>,
+    _cancel: DropGuard,
+    pause: Option<Pin<Box<tokio::time::Sleep>>>,
+    over: bool,
+}
+
+impl TransferBody {
+    fn new(chunks: mpsc::Receiver<Bytes>, shared: &Shared) -> Self {
+        let (clean, cancel) = (shared.clean.clone(), shared.cancel.clone().drop_guard());
+        Self { chunks, clean, _cancel: cancel, pause: None, over: false }
+    }
+}
+
+impl Stream for TransferBody {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(context));
+                self.pause = None;
+                return Poll::Ready(Some(Err(io::Error::other("git failed"))));
+            }
+            if self.over {
+                return Poll::Ready(None);
+            }
+            match ready!(self.chunks.poll_recv(context)) {
+                Some(chunk) => return Poll::Ready(Some(Ok(chunk))),
+                None => {
+                    self.over = true;
+                    if !self.clean.load(Relaxed) {
+                        self.pause = Some(Box::pin(tokio::time::sleep(FAILURE_PAUSE)));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What git hosting shares: the store, the `git` program, and the places that transfers and computations take.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+
+use super::ServiceError;
+use super::housekeeping::Bell;
+use crate::core::limits::Limits;
+use crate::domain::ids::RepositoryId;
+use crate::domain::repository::Repository;
+use crate::git::program::Git;
+use crate::git::store::{Store, StoreError};
+use crate::git::transfer::Deadlines;
+use crate::protocol::code::Code;
+
+/// How many permits the repositories share for their pushes' last steps: two that share one wait for each other.
+const PUSH_TURNS: usize = 1024;
+
+/// One per application.
+pub struct Hosting {
+    pub store: Store,
+    /// `None`: there is no usable `git`; repositories can be made and read, not cloned or pushed to.
+    pub(super) git: Option<Git>,
+    reads: Arc<Semaphore>,
+    writes: Arc<Semaphore>,
+    browses: Arc<Semaphore>,
+    turns: Vec<Arc<Semaphore>>,
+    /// Pushes that were admitted and are not settled yet.
+    admitted: TaskTracker,
+    /// How clients reach this server, where that is configured.
+    pub(super) public_url: Option<String>,
+    pub(super) bell: Bell,
+    patience: Duration,
+}
+
+impl Hosting {
+    pub fn new(store: Store, git: Option<Git>, public_url: Option<String>, limits: &Limits) -> Self {
+        Self {
+            store,
+            git,
+            reads: Arc::new(Semaphore::new(limits.git_reads)),
+            writes: Arc::new(Semaphore::new(limits.git_writes)),
+            browses: Arc::new(Semaphore::new(Limits::per_core(limits.git_browses))),
+            turns: (0..PUSH_TURNS).map(|_| Arc::new(Semaphore::new(1))).collect(),
+            admitted: TaskTracker::new(),
+            public_url,
+            bell: Bell::default(),
+            patience: Duration::from_millis(limits.git_patience_ms),
+        }
+    }
+
+    pub(super) fn git(&self) -> Result<&Git, ServiceError> {
+        self.git.as_ref().ok_or_else(|| {
+            ServiceError::new(
+                Code::Overloaded,
+                "this server has no git 2.39.4 or newer: its operator must install it",
+            )
+        })
+    }
+
+    /// A place for a transfer out.
+    pub(super) async fn read_place(&self) -> Result<OwnedSemaphorePermit, ServiceError> {
+        self.place(&self.reads, "too many clones and fetches at once").await
+    }
+
+    /// A place for a push.
+    pub(super) async fn write_place(&self) -> Result<OwnedSemaphorePermit, ServiceError> {
+        self.place(&self.writes, "too many pushes at once").await
+    }
+
+    async fn place(
+        &self,
+        places: &Arc<Semaphore>,
+        why: &'static str,
+    ) -> Result<OwnedSemaphorePermit, ServiceError> {
+        let busy = || {
+            let retry_ms = u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX);
+            ServiceError::later(Code::Overloaded, why, retry_ms.max(1000))
+        };
+        let entered = tokio::time::timeout(self.patience, places.clone().acquire_owned()).await;
+        entered.map_err(|_| busy())?.map_err(|_| busy())
+    }
+
+    /// The repository's push turn: one push at a time goes through its last steps.
+    pub(super) async fn push_turn(&self, id: RepositoryId) -> Result<OwnedSemaphorePermit, ServiceError> {
+        match self.turn(id) {
+            Some(turn) => self.place(turn, "another push to this repository is under way").await,
+            None => Err(ServiceError::new(Code::Internal, "there is no push turn")),
+        }
+    }
+
+    /// The turn, if nobody has it.
+    pub(super) fn try_push_turn(&self, id: RepositoryId) -> Option<OwnedSemaphorePermit> {
+        self.turn(id)?.clone().try_acquire_owned().ok()
+    }
+
+    fn turn(&self, id: RepositoryId) -> Option<&Arc<Semaphore>> {
+        self.turns.get(usize::try_from(id.0.unsigned_abs()).unwrap_or(0) % PUSH_TURNS)
+    }
+
+    /// Held by an admitted push until it is settled.
+    pub(super) fn admit(&self) -> tokio_util::task::task_tracker::TaskTrackerToken {
+        self.admitted.token()
+    }
+
+    /// Something was deleted: the background need not wait for its time.
+    pub(super) fn tend_soon(&self) {
+        self.bell.ring();
+    }
+
+    /// Takes nothing new; what was admitted goes on.
+    pub fn close(&self) {
+        self.reads.close();
+        self.writes.close();
+        self.turns.iter().for_each(|turn| turn.close());
+        self.admitted.close();
+    }
+
+    /// Returns when every admitted push is settled. Only after [`Hosting::close`].
+    pub async fn pushes_settled(&self) {
+        self.admitted.wait().await;
+    }
+
+    /// Runs what reads a repository on a thread that may block; so many at once.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let place = self.place(&self.browses, "too many repositories are being read at once").await?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            work()
+        });
+        done.await.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))
+    }
+
+    /// The repository's directory; its `HEAD` names the default branch.
+    pub(super) async fn directory(&self, repository: &Repository) -> Result<PathBuf, ServiceError> {
+        let (store, key) = (self.store.clone(), repository.storage_key);
+        let branch = repository.default_branch.clone();
+        let found = tokio::task::spawn_blocking(move || store.ensure_head(key, &branch)).await;
+        Ok(found.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))??)
+    }
+
+    pub(super) fn deadlines(limits: &Limits) -> Deadlines {
+        Deadlines {
+            idle: Duration::from_millis(limits.git_idle_ms),
+            total: Duration::from_millis(limits.git_total_ms),
+        }
+    }
+}
+
+impl From<StoreError> for ServiceError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Missing => {
+                tracing::error!("a repository's directory is missing");
+                Self::new(Code::Overloaded, "the repository's files are not there; tell the operator")
+            }
+            StoreError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                Self::later(Code::ReadOnly, "the server is out of disk space", 1000)
+            }
+            other => {
+                tracing::error!(error = %other, "a repository's directory cannot be used");
+                Self::new(Code::Internal, "the repository's files cannot be used")
+            }
+        }
+    }
+}

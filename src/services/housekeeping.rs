@@ -1,0 +1,147 @@
+//! What the server does for repositories by itself: finish what a crash interrupted, pack, remove what was deleted.
+
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::{ServiceError, Services};
+use crate::actors::cache::RepositoryById;
+use crate::actors::writer::commands::{AbandonRepository, FinishDeletion, RecordMaintenance};
+use crate::core::actor::Who;
+use crate::domain::repository::{Repository, StorageKey};
+use crate::git::{leftovers, maintenance};
+use crate::protocol::code::Code;
+use crate::storage::queries::repositories;
+
+/// Repositories packed in one round.
+const PACKED_PER_ROUND: i64 = 10;
+
+/// Wakes the background before its time.
+#[derive(Debug, Default)]
+pub(super) struct Bell(Notify);
+
+impl Bell {
+    pub(super) fn ring(&self) {
+        self.0.notify_one();
+    }
+
+    async fn rung(&self) {
+        self.0.notified().await;
+    }
+}
+
+impl Services {
+    /// At start, before anybody is served: ends children of a killed server, rolls half made repositories back, and
+    /// writes what interrupted pushes did.
+    pub async fn reconcile(&self) -> Result<(), ServiceError> {
+        let store = self.hosting.store.clone();
+        let touched = self
+            .on_disk(move || {
+                let touched = leftovers::end_leftovers(&store);
+                if let Err(error) = store.empty_tmp() {
+                    tracing::warn!(%error, "the folder for new repositories could not be emptied");
+                }
+                touched
+            })
+            .await?;
+        let mut keys: Vec<StorageKey> = leftovers::keys(&touched).collect();
+        for id in self.repositories_in_doubt().await? {
+            if let Ok(repository) = self.cache.ask_anonymously(RepositoryById(id)).await {
+                keys.push(repository.storage_key);
+            }
+        }
+        let store = self.hosting.store.clone();
+        self.on_disk(move || {
+            for key in keys {
+                if let Err(error) = store.clean(key) {
+                    tracing::warn!(%error, "a repository could not be cleaned of an interrupted push");
+                }
+            }
+        })
+        .await?;
+        self.roll_back_creations().await?;
+        let settled = self.settle_leftovers().await?;
+        if settled > 0 {
+            tracing::info!(settled, "pushes of the last run were settled");
+        }
+        Ok(())
+    }
+
+    /// Nobody was told that these exist.
+    async fn roll_back_creations(&self) -> Result<(), ServiceError> {
+        let half = self.readers.read(|db| repositories::in_state(db, repositories::CREATING)).await?;
+        for repository in half {
+            let (store, key) = (self.hosting.store.clone(), repository.storage_key);
+            self.on_disk(move || store.discard(key)).await??;
+            self.writer.execute(Who::Server, AbandonRepository { repository: repository.id }).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs for as long as the server does.
+    pub async fn tend_repositories(&self) {
+        let every = Duration::from_millis(self.limits.maintenance_ms);
+        loop {
+            for (what, outcome) in [
+                ("settling pushes", self.settle_leftovers().await.map(drop)),
+                ("removing repositories", self.finish_deletions().await),
+                ("packing repositories", self.pack_repositories().await),
+            ] {
+                if let Err(error) = outcome {
+                    tracing::warn!(%error, "{what} failed; it is tried again later");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(every) => {}
+                () = self.hosting.bell.rung() => {}
+            }
+        }
+    }
+
+    async fn finish_deletions(&self) -> Result<(), ServiceError> {
+        let gone = self.readers.read(|db| repositories::in_state(db, repositories::DELETING)).await?;
+        for repository in gone {
+            let (store, key) = (self.hosting.store.clone(), repository.storage_key);
+            self.on_disk(move || store.discard(key)).await??;
+            self.writer.execute(Who::Server, FinishDeletion { repository: repository.id }).await?;
+        }
+        let store = self.hosting.store.clone();
+        self.on_disk(move || store.empty_trash()).await?.map_err(crate::git::store::StoreError::from)?;
+        Ok(())
+    }
+
+    async fn pack_repositories(&self) -> Result<(), ServiceError> {
+        if self.hosting.git.is_none() {
+            return Ok(());
+        }
+        let at_least = self.limits.maintenance_pushes;
+        let needy =
+            self.readers.read(move |db| repositories::unpacked(db, at_least, PACKED_PER_ROUND)).await?;
+        for repository in needy {
+            self.pack(&repository).await?;
+        }
+        Ok(())
+    }
+
+    /// Packs one repository and notes its size.
+    async fn pack(&self, repository: &Repository) -> Result<(), ServiceError> {
+        let git = self.hosting.git()?;
+        let directory = self.hosting.directory(repository).await?;
+        maintenance::run(git, &directory).await?;
+        let (store, key) = (self.hosting.store.clone(), repository.storage_key);
+        let size = self.on_disk(move || store.size_bytes(key)).await??;
+        let size_bytes = i64::try_from(size).unwrap_or(i64::MAX);
+        let command = RecordMaintenance { repository: repository.id, size_bytes };
+        self.writer.execute(Who::Server, command).await?;
+        tracing::info!(repository.id = %repository.id, size_bytes, "a repository was packed");
+        Ok(())
+    }
+
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))
+    }
+}

@@ -1,0 +1,176 @@
+//! Projects and the people in them.
+
+use std::sync::Arc;
+
+use super::access::ProjectPath;
+use super::accounts::Fields;
+use super::{ServiceError, Services};
+use crate::actors::cache::{Members, ProjectList, ProjectNamed, ProjectView};
+use crate::actors::writer::commands::{
+    CreateProject, DeleteProject, SetMember, SetProjectConfig, SetWatch, UpdateProject,
+};
+use crate::core::actor::Who;
+use crate::domain::access::Credential;
+use crate::domain::ids::{ProjectId, UserId};
+use crate::domain::name::Name;
+use crate::domain::permission::project::Act;
+use crate::domain::project::{ProjectConfig, ProjectRole, Visibility, parse_description};
+use crate::domain::refusal::Refusal;
+
+/// The project that legacy routes put repositories into.
+pub const PERSONAL: &str = "personal";
+
+/// A page of members with their names and roles, and whether there are more.
+pub type MemberPage = (Vec<(UserId, String, ProjectRole)>, bool);
+
+/// What somebody wants changed; `None` leaves a field as it is.
+#[derive(Debug, Default)]
+pub struct ProjectChange {
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub visibility: Option<Visibility>,
+}
+
+impl Services {
+    pub async fn create_project(
+        &self,
+        who: Credential,
+        name: &str,
+        description: &str,
+        visibility: Visibility,
+    ) -> Result<ProjectView, ServiceError> {
+        let mut fields = Fields::default();
+        let name = fields.check("name", Name::parse(name));
+        let description = fields.check("description", parse_description(description));
+        fields.done()?;
+        let (Some(name), Some(description)) = (name, description) else {
+            return Err(Refusal::invalid("name", "is missing").into());
+        };
+        self.rates.change(who.user, 1)?;
+        let command = CreateProject { who, name, description, visibility };
+        let project = self.writer.execute(Who::User(who.user.0), command).await?;
+        self.project_of(who, &project.name).await
+    }
+
+    /// One's own project of this name.
+    async fn project_of(&self, who: Credential, project: &str) -> Result<ProjectView, ServiceError> {
+        let owner = self.username(who).await?;
+        Ok(self.cache.ask(who, ProjectNamed { owner, project: project.to_owned(), act: Act::Read }).await?)
+    }
+
+    pub(super) async fn username(&self, who: Credential) -> Result<String, ServiceError> {
+        Ok(self.me(who).await?.username.clone())
+    }
+
+    /// One's project for legacy routes; made when it is first needed.
+    pub async fn personal_project(&self, who: Credential) -> Result<ProjectView, ServiceError> {
+        match self.project_of(who, PERSONAL).await {
+            Err(ServiceError { code: crate::protocol::code::Code::NotFound, .. }) => {
+                match self.create_project(who, PERSONAL, "", Visibility::Private).await {
+                    // Somebody else's request was quicker.
+                    Err(ServiceError { code: crate::protocol::code::Code::Conflict, .. }) => {
+                        self.project_of(who, PERSONAL).await
+                    }
+                    made => made,
+                }
+            }
+            found => found,
+        }
+    }
+
+    /// Projects that one may read, by id above `after`; or only one's own.
+    pub async fn projects(
+        &self,
+        who: Option<Credential>,
+        after: ProjectId,
+        limit: usize,
+        members_only: bool,
+    ) -> Result<(Vec<ProjectView>, bool), ServiceError> {
+        self.ask_as_anyone(who, ProjectList { after, limit, members_only }).await
+    }
+
+    pub async fn update_project(
+        &self,
+        who: Credential,
+        at: &ProjectPath,
+        change: ProjectChange,
+    ) -> Result<ProjectView, ServiceError> {
+        let view = self.project(Some(who), at, Act::Manage).await?;
+        let mut fields = Fields::default();
+        let name = change.name.map(|name| fields.check("name", Name::parse(&name)));
+        let description =
+            change.description.map(|text| fields.check("description", parse_description(&text)));
+        fields.done()?;
+        self.rates.change(who.user, 1)?;
+        let command = UpdateProject {
+            who,
+            project: view.project.id,
+            name: name.flatten(),
+            description: description.flatten(),
+            visibility: change.visibility,
+        };
+        let project = self.writer.execute(Who::User(who.user.0), command).await?;
+        let query =
+            ProjectNamed { owner: view.owner, project: project.name.clone(), act: Act::Read };
+        Ok(self.cache.ask(who, query).await?)
+    }
+
+    pub async fn delete_project(&self, who: Credential, at: &ProjectPath) -> Result<(), ServiceError> {
+        let project = self.project(Some(who), at, Act::Manage).await?.project.id;
+        self.rates.change(who.user, 1)?;
+        self.writer.execute(Who::User(who.user.0), DeleteProject { who, project }).await?;
+        self.hosting.tend_soon();
+        Ok(())
+    }
+
+    pub async fn set_project_config(
+        &self,
+        who: Credential,
+        at: &ProjectPath,
+        config: ProjectConfig,
+    ) -> Result<ProjectConfig, ServiceError> {
+        let project = self.project(Some(who), at, Act::Manage).await?.project.id;
+        let config = config.check().map_err(|(field, reason)| Refusal::Invalid { field, reason })?;
+        self.rates.change(who.user, 1)?;
+        let command = SetProjectConfig { who, project, config };
+        let project = self.writer.execute(Who::User(who.user.0), command).await?;
+        Ok(Arc::unwrap_or_clone(project).config)
+    }
+
+    pub async fn members(
+        &self,
+        who: Credential,
+        at: &ProjectPath,
+        after: UserId,
+        limit: usize,
+    ) -> Result<MemberPage, ServiceError> {
+        let project = self.project(Some(who), at, Act::Read).await?.project.id;
+        Ok(self.cache.ask(who, Members { project, after, limit }).await?)
+    }
+
+    /// Adds somebody or changes a role; `None` takes them out. Answers whether they were a member before.
+    pub async fn set_member(
+        &self,
+        who: Credential,
+        at: &ProjectPath,
+        username: String,
+        role: Option<ProjectRole>,
+    ) -> Result<bool, ServiceError> {
+        let project = self.project(Some(who), at, Act::Read).await?.project.id;
+        let user = self.user_id(who, username).await?;
+        self.rates.change(who.user, 1)?;
+        let command = SetMember { who, project, user, role };
+        Ok(self.writer.execute(Who::User(who.user.0), command).await?)
+    }
+
+    pub async fn set_watch(
+        &self,
+        who: Credential,
+        at: &ProjectPath,
+        watches: bool,
+    ) -> Result<(), ServiceError> {
+        let project = self.project(Some(who), at, Act::Read).await?.project.id;
+        self.rates.change(who.user, 1)?;
+        Ok(self.writer.execute(Who::User(who.user.0), SetWatch { who, project, watches }).await?)
+    }
+}

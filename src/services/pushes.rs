@@ -1,0 +1,214 @@
+//! The gate of a push, and what is written when it is through.
+//!
+//! A ref update and a chat event are two systems. So the end of the pack is held back until an intent is committed; what
+//! the push did is found out by comparing refs with the intent, and written once, by whoever settles: the push itself,
+//! the background, or the next start.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::transfers::{chat_text, too_large};
+use super::{ServiceError, Services};
+use crate::actors::cache::{KnownUsers, RepositoryById, RepositoryView};
+use crate::actors::writer::commands::{OpenPush, SettlePush, Settled};
+use crate::core::actor::Who;
+use crate::domain::access::Credential;
+use crate::domain::ids::{PushId, RepositoryId};
+use crate::domain::push::{Moved, RefUpdate};
+use crate::domain::repository::Repository;
+use crate::git::history;
+use crate::git::push_head::PushHead;
+use crate::git::report;
+use crate::git::transfer::{End, Judge};
+use crate::protocol::code::Code;
+use crate::storage::queries::pushes;
+use crate::storage::rows::push::PushIntent;
+
+/// Intents that are looked at in one round.
+const INTENTS_PER_ROUND: i64 = 100;
+/// A push with more watchers than this many slices is finished by the background.
+const SLICES_MAX: usize = 1_000;
+
+/// Decides over one push.
+pub struct PushJudge {
+    services: Arc<Services>,
+    who: Credential,
+    view: RepositoryView,
+    head: PushHead,
+    base_url: String,
+    fast_forward_only: bool,
+    admitted: Option<Admitted>,
+}
+
+/// Held from the moment the push may move refs until what it did is written.
+struct Admitted {
+    push: PushId,
+    _turn: OwnedSemaphorePermit,
+    _token: TaskTrackerToken,
+}
+
+impl PushJudge {
+    pub(super) fn new(
+        services: Arc<Services>,
+        who: Credential,
+        view: RepositoryView,
+        head: PushHead,
+        base_url: String,
+        fast_forward_only: bool,
+    ) -> Self {
+        Self { services, who, view, head, base_url, fast_forward_only, admitted: None }
+    }
+
+    async fn open(&self, process_group: i64) -> Result<Admitted, ServiceError> {
+        let repository = self.view.repository.id;
+        let turn = self.services.hosting.push_turn(repository).await?;
+        let token = self.services.hosting.admit();
+        let command = || OpenPush {
+            who: self.who,
+            repository,
+            refs: self.head.updates.clone(),
+            process_group,
+            fast_forward_only: self.fast_forward_only,
+            chat_text: chat_text(&self.head),
+            base_url: self.base_url.clone(),
+        };
+        let place = Who::User(self.who.user.0);
+        let push = match self.services.writer.execute(place, command()).await.map_err(ServiceError::from) {
+            // An earlier push was never settled; nobody else can be at it, for the turn is ours.
+            Err(error) if error.code == Code::Conflict => {
+                self.services.settle_pending_of(repository).await?;
+                self.services.writer.execute(place, command()).await?
+            }
+            other => other?,
+        };
+        Ok(Admitted { push, _turn: turn, _token: token })
+    }
+}
+
+impl Judge for PushJudge {
+    async fn admit(&mut self, process_group: i64) -> Result<(), Bytes> {
+        match self.open(process_group).await {
+            Ok(admitted) => {
+                self.admitted = Some(admitted);
+                Ok(())
+            }
+            Err(error) => {
+                let why = error.detail.clone();
+                Err(report::refusal(&self.head, Some(&error.detail), |_| why.clone()))
+            }
+        }
+    }
+
+    fn too_large(&self) -> Bytes {
+        too_large(&self.head, self.services.limits.repository_bytes)
+    }
+
+    async fn finish(self, _: &End) -> Option<Bytes> {
+        let admitted = self.admitted?;
+        let settled =
+            self.services.settle(admitted.push, &self.view.repository, &self.head.updates).await;
+        match settled {
+            Ok(Settled { announced: Some((chat, seq)), .. }) => {
+                let after = seq - 1;
+                let link = format!("{}/api/chats/{chat}/events?after_seq={after}", self.base_url);
+                let path = self.view.path();
+                Some(report::text(&format!("\nThe channel of {path}:\n  {link}\n\n")))
+            }
+            Ok(_) => None,
+            Err(error) => {
+                // The refs have moved: the push stands, and the background writes what is missing.
+                tracing::warn!(push.id = %admitted.push, %error, "a push could not be settled yet");
+                None
+            }
+        }
+    }
+}
+
+impl Services {
+    /// Finds out what a push did and writes it. Only with the repository's push turn.
+    pub(super) async fn settle(
+        &self,
+        push: PushId,
+        repository: &Repository,
+        updates: &[RefUpdate],
+    ) -> Result<Settled, ServiceError> {
+        let moved = self.moved(repository, updates).await?;
+        self.write_settlement(push, moved).await
+    }
+
+    async fn write_settlement(&self, push: PushId, moved: Moved) -> Result<Settled, ServiceError> {
+        let mut last = Settled::default();
+        for _ in 0..SLICES_MAX {
+            let command = SettlePush { push, moved: moved.clone() };
+            last = self.writer.execute(Who::Server, command).await?;
+            if !last.more {
+                break;
+            }
+        }
+        Ok(last)
+    }
+
+    async fn moved(&self, repository: &Repository, updates: &[RefUpdate]) -> Result<Moved, ServiceError> {
+        let (store, key, updates) = (self.hosting.store.clone(), repository.storage_key, updates.to_vec());
+        let read = tokio::task::spawn_blocking(move || {
+            let path = store.existing(key)?;
+            let brought = history::brought(&path, &updates)?;
+            Ok::<_, crate::git::store::StoreError>((brought, store.size_bytes(key)?))
+        });
+        let read = read.await.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?;
+        let (brought, size_bytes) = read?;
+        let mentioned = self.cache.ask_anonymously(KnownUsers(brought.named)).await?;
+        Ok(Moved {
+            refs: brought.refs,
+            commits: brought.commits,
+            commit_count: brought.commit_count,
+            mentioned,
+            size_bytes: i64::try_from(size_bytes).unwrap_or(i64::MAX),
+        })
+    }
+
+    /// Settles what an earlier push left pending. Only with the repository's push turn.
+    async fn settle_pending_of(&self, repository: RepositoryId) -> Result<(), ServiceError> {
+        for intent in self.unsettled().await? {
+            if intent.repository_id == repository {
+                self.settle_intent(&intent).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn unsettled(&self) -> Result<Vec<PushIntent>, ServiceError> {
+        Ok(self.readers.read(|db| pushes::all_unsettled(db, INTENTS_PER_ROUND)).await?)
+    }
+
+    async fn settle_intent(&self, intent: &PushIntent) -> Result<Settled, ServiceError> {
+        match self.cache.ask_anonymously(RepositoryById(intent.repository_id)).await {
+            // What was announced needs no look at the refs: they may have moved on.
+            Ok(_) if intent.announced => self.write_settlement(intent.id, Moved::default()).await,
+            Ok(repository) => self.settle(intent.id, &repository, &intent.refs).await,
+            // The repository is gone: there is nothing to tell any more.
+            Err(_) => self.write_settlement(intent.id, Moved::default()).await,
+        }
+    }
+
+    /// Settles what earlier pushes left, where no push is under way; answers how many were settled.
+    pub(super) async fn settle_leftovers(&self) -> Result<usize, ServiceError> {
+        let mut settled = 0;
+        for intent in self.unsettled().await? {
+            let Some(_turn) = self.hosting.try_push_turn(intent.repository_id) else { continue };
+            match self.settle_intent(&intent).await {
+                Ok(_) => settled += 1,
+                Err(error) => tracing::warn!(push.id = %intent.id, %error, "a push could not be settled"),
+            }
+        }
+        Ok(settled)
+    }
+
+    /// The repositories of pushes that are not settled.
+    pub(super) async fn repositories_in_doubt(&self) -> Result<Vec<RepositoryId>, ServiceError> {
+        Ok(self.unsettled().await?.iter().map(|intent| intent.repository_id).collect())
+    }
+}

@@ -1,0 +1,159 @@
+//! Repositories: made, changed, taken away.
+
+use std::sync::Arc;
+
+use super::access::{ProjectPath, RepositoryPath};
+use super::accounts::Fields;
+use super::{ServiceError, Services};
+use crate::actors::cache::{Repositories, RepositoryNamed, RepositoryView};
+use crate::actors::writer::commands::{
+    AbandonRepository, ActivateRepository, BeginRepository, DeleteRepository, UpdateRepository,
+};
+use crate::core::actor::Who;
+use crate::domain::access::Credential;
+use crate::domain::ids::ProjectId;
+use crate::domain::name::Name;
+use crate::domain::permission::project::Act;
+use crate::domain::project::{check_branch_name, parse_description};
+use crate::domain::refusal::Refusal;
+use crate::domain::repository::{Repository, StorageKey};
+use crate::protocol::code::Code;
+
+/// A repository that somebody wants.
+#[derive(Debug)]
+pub struct RepositoryRequest {
+    pub name: String,
+    pub description: Option<String>,
+    pub default_branch: Option<String>,
+}
+
+/// What somebody wants changed; `None` leaves a field as it is.
+#[derive(Debug, Default)]
+pub struct RepositoryChange {
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub default_branch: Option<String>,
+}
+
+impl Services {
+    pub async fn create_repository(
+        self: &Arc<Self>,
+        who: Credential,
+        at: &ProjectPath,
+        request: RepositoryRequest,
+    ) -> Result<RepositoryView, ServiceError> {
+        let project = self.project(Some(who), at, Act::Maintain).await?;
+        let mut fields = Fields::default();
+        let name = fields.check("name", Name::parse(&request.name));
+        let description =
+            fields.check("description", parse_description(request.description.as_deref().unwrap_or("")));
+        if let Some(branch) = &request.default_branch {
+            fields.check("default_branch", check_branch_name(branch));
+        }
+        fields.done()?;
+        let (Some(name), Some(description)) = (name, description) else {
+            return Err(Refusal::invalid("name", "is missing").into());
+        };
+        self.rates.change(who.user, 1)?;
+        let begin = BeginRepository {
+            who,
+            project: project.project.id,
+            name,
+            description,
+            default_branch: request.default_branch,
+            storage_key: StorageKey::fresh(),
+        };
+        // In a task of its own: a client that leaves does not leave half a repository behind.
+        let services = self.clone();
+        let made = actix_web::rt::spawn(async move { services.make(begin).await }).await;
+        let repository = made.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))??;
+        let query = RepositoryNamed {
+            owner: project.owner,
+            project: project.project.name.clone(),
+            repository: repository.name.clone(),
+            act: Act::Read,
+        };
+        Ok(self.cache.ask(who, query).await?)
+    }
+
+    /// Row, directory, row: what a crash in between leaves is rolled back at start.
+    async fn make(&self, begin: BeginRepository) -> Result<Arc<Repository>, ServiceError> {
+        let repository = self.writer.execute(Who::User(begin.who.user.0), begin).await?;
+        let (store, key) = (self.hosting.store.clone(), repository.storage_key);
+        let branch = repository.default_branch.clone();
+        let made = tokio::task::spawn_blocking(move || store.create(key, &branch)).await;
+        let made = made.map_err(|error| ServiceError::new(Code::Internal, error.to_string()));
+        let outcome = match made.and_then(|made| made.map_err(ServiceError::from)) {
+            Ok(()) => {
+                let activate = ActivateRepository { repository: repository.id };
+                self.writer.execute(Who::Server, activate).await.map_err(ServiceError::from)
+            }
+            Err(error) => Err(error),
+        };
+        // An unknown outcome is left to the reconciler.
+        if let Err(error) = &outcome
+            && error.code != Code::Internal
+        {
+            self.writer.execute(Who::Server, AbandonRepository { repository: repository.id }).await?;
+            let store = self.hosting.store.clone();
+            let gone = tokio::task::spawn_blocking(move || store.discard(key)).await;
+            if !matches!(gone, Ok(Ok(()))) {
+                tracing::warn!(repository.id = %repository.id, "a directory of no repository is left");
+            }
+        }
+        outcome
+    }
+
+    /// A project's repositories, by name.
+    pub async fn repositories(
+        &self,
+        who: Option<Credential>,
+        project: ProjectId,
+        after: String,
+        limit: usize,
+    ) -> Result<(Vec<RepositoryView>, bool), ServiceError> {
+        self.ask_as_anyone(who, Repositories { project, after, limit }).await
+    }
+
+    pub async fn update_repository(
+        &self,
+        who: Credential,
+        at: &RepositoryPath,
+        change: RepositoryChange,
+    ) -> Result<RepositoryView, ServiceError> {
+        let view = self.repository(Some(who), at, Act::Maintain).await?;
+        let mut fields = Fields::default();
+        let name = change.name.map(|name| fields.check("name", Name::parse(&name)));
+        let description =
+            change.description.map(|text| fields.check("description", parse_description(&text)));
+        if let Some(branch) = &change.default_branch {
+            fields.check("default_branch", check_branch_name(branch));
+        }
+        fields.done()?;
+        self.rates.change(who.user, 1)?;
+        let command = UpdateRepository {
+            who,
+            repository: view.repository.id,
+            name: name.flatten(),
+            description: description.flatten(),
+            default_branch: change.default_branch,
+        };
+        let repository = self.writer.execute(Who::User(who.user.0), command).await?;
+        let query = RepositoryNamed {
+            owner: view.owner,
+            project: view.project.name.clone(),
+            repository: repository.name.clone(),
+            act: Act::Read,
+        };
+        Ok(self.cache.ask(who, query).await?)
+    }
+
+    pub async fn delete_repository(&self, who: Credential, at: &RepositoryPath) -> Result<(), ServiceError> {
+        let repository = self.repository(Some(who), at, Act::Manage).await?.repository;
+        self.rates.change(who.user, 1)?;
+        let command = DeleteRepository { who, repository: repository.id };
+        self.writer.execute(Who::User(who.user.0), command).await?;
+        self.hosting.tend_soon();
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+//! Clones, fetches and pushes: who may, and when it is their turn.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::access::RepositoryPath;
+use super::hosting::Hosting;
+use super::pushes::PushJudge;
+use super::{ServiceError, Services};
+use crate::actors::cache::RepositoryView;
+use crate::domain::access::Credential;
+use crate::domain::message::Content;
+use crate::domain::permission::project::{self as permission, Act};
+use crate::domain::push::PUSH_TEXT_BYTES_MAX;
+use crate::git::compute::{self, ComputeError};
+use crate::git::program::{ProtocolVersion, PushRules, Service};
+use crate::git::push_head::{PushHead, check_name};
+use crate::git::report;
+use crate::git::transfer::{self, Input, Push, TransferBody};
+use crate::protocol::code::Code;
+
+/// The option of a push whose value goes to the project's channel with it.
+const CHAT_OPTION: &str = "chat";
+/// The largest advertisement of refs.
+const ADVERTISEMENT_BYTES: usize = 64 * 1024 * 1024;
+
+/// What a service of git needs.
+fn act_of(service: Service) -> Act {
+    match service {
+        Service::UploadPack => Act::Read,
+        Service::ReceivePack => Act::Push,
+    }
+}
+
+/// What is answered to a push.
+pub enum PushAnswer {
+    Streamed(TransferBody),
+    /// git was not asked: the whole answer.
+    Refused(Bytes),
+}
+
+impl Services {
+    /// The repository behind a git route, for somebody who may use the service.
+    pub async fn git_repository(
+        &self,
+        who: Option<Credential>,
+        at: &RepositoryPath,
+        service: Service,
+    ) -> Result<RepositoryView, ServiceError> {
+        self.repository(who, at, act_of(service)).await
+    }
+
+    /// The refs, as `git` advertises them.
+    pub async fn advertise(
+        &self,
+        view: &RepositoryView,
+        service: Service,
+        protocol: ProtocolVersion,
+    ) -> Result<Vec<u8>, ServiceError> {
+        let git = self.hosting.git()?;
+        let directory = self.hosting.directory(&view.repository).await?;
+        let _place = self.hosting.read_place().await?;
+        let command = git.service(service, &directory, protocol, true, None);
+        let within = Duration::from_millis(self.limits.git_idle_ms);
+        Ok(compute::run(command, ADVERTISEMENT_BYTES, within).await?)
+    }
+
+    /// Streams what `git upload-pack` answers to `input`.
+    pub async fn fetch(
+        &self,
+        view: &RepositoryView,
+        protocol: ProtocolVersion,
+        input: Input,
+    ) -> Result<TransferBody, ServiceError> {
+        let git = self.hosting.git()?;
+        let directory = self.hosting.directory(&view.repository).await?;
+        let place = self.hosting.read_place().await?;
+        let command = git.service(Service::UploadPack, &directory, protocol, false, None);
+        let deadlines = Hosting::deadlines(&self.limits);
+        Ok(transfer::read(command, input, deadlines, place).map_err(ComputeError::from)?)
+    }
+
+    /// Takes a push whose head has been read. `base_url` is how the pusher reached us.
+    pub async fn push(
+        self: &Arc<Self>,
+        who: Credential,
+        view: RepositoryView,
+        protocol: ProtocolVersion,
+        head: PushHead,
+        rest: Bytes,
+        input: Input,
+        base_url: String,
+    ) -> Result<PushAnswer, ServiceError> {
+        let git = self.hosting.git()?;
+        if let Some(answer) = self.refuse_at_once(&view, &head) {
+            return Ok(PushAnswer::Refused(answer));
+        }
+        let quota = self.limits.repository_bytes;
+        let used = u64::try_from(view.repository.size_bytes).unwrap_or(0);
+        let left = quota.saturating_sub(used);
+        if head.has_pack() && left == 0 {
+            return Ok(PushAnswer::Refused(too_large(&head, quota)));
+        }
+        let fast_forward_only =
+            head.updates.iter().any(|update| permission::must_fast_forward(&view.project.config, update));
+        let directory = self.hosting.directory(&view.repository).await?;
+        let place = self.hosting.write_place().await?;
+        let rules = PushRules { input_bytes_max: left, fast_forward_only };
+        let command = git.service(Service::ReceivePack, &directory, protocol, false, Some(rules));
+        let bytes = head.bytes.clone();
+        let (has_pack, side_band) = (head.has_pack(), head.has_side_band());
+        let judge = PushJudge::new(self.clone(), who, view, head, base_url, fast_forward_only);
+        let push = Push { head: bytes, rest, has_pack, pack_bytes_max: left, side_band, judge };
+        let deadlines = Hosting::deadlines(&self.limits);
+        let body = transfer::receive(command, input, push, deadlines, place).map_err(ComputeError::from)?;
+        Ok(PushAnswer::Streamed(body))
+    }
+
+    /// What can be refused before git sees a byte. One forbidden ref refuses the whole push.
+    fn refuse_at_once(&self, view: &RepositoryView, head: &PushHead) -> Option<Bytes> {
+        let config = &view.project.config;
+        let reason = |name: &str| -> Option<String> {
+            if let Err(why) = check_name(name) {
+                return Some(why.to_owned());
+            }
+            let update = head.updates.iter().find(|update| update.name == name)?;
+            permission::check_update(config, view.role, update).err().map(|refusal| refusal.to_string())
+        };
+        if let Some(text) = head.option(CHAT_OPTION)
+            && (text.len() > PUSH_TEXT_BYTES_MAX || Content::parse(text.to_owned()).is_err())
+        {
+            let detail = "chat= must be 1 to 4096 bytes of text";
+            return Some(report::refusal(head, Some(detail), |_| "the text for the chat cannot be posted".to_owned()));
+        }
+        head.updates.iter().find_map(|update| reason(&update.name))?;
+        Some(report::refusal(head, None, |name| {
+            reason(name).unwrap_or_else(|| "another ref of this push was refused".to_owned())
+        }))
+    }
+}
+
+/// The text that goes to the channel with a push.
+pub(super) fn chat_text(head: &PushHead) -> Option<String> {
+    head.option(CHAT_OPTION).map(str::to_owned)
+}
+
+pub(super) fn too_large(head: &PushHead, quota: u64) -> Bytes {
+    let detail = format!("The repository may hold {quota} bytes; with this push it would hold more.");
+    report::refusal(head, Some(&detail), |_| "the repository's quota is exceeded".to_owned())
+}
+
+impl From<ComputeError> for ServiceError {
+    fn from(error: ComputeError) -> Self {
+        match error {
+            ComputeError::TooSlow => Self::new(Code::Overloaded, "this takes longer than the server allows"),
+            ComputeError::TooMuch => Self::new(Code::TooLarge, "the answer is larger than the server allows"),
+            ComputeError::Io(_) | ComputeError::Failed(_) => {
+                tracing::error!(%error, "git could not do its part");
+                Self::new(Code::Internal, "git could not do its part")
+            }
+        }
+    }
+}
