@@ -22,21 +22,40 @@ pub(super) struct Caller(pub(super) Credential);
 
 impl FromRequest for Caller {
     type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(caller(request).map(Self))
+        let request = request.clone();
+        Box::pin(async move {
+            let who = caller(&request).await?;
+            Ok(Self(who.ok_or_else(ServiceError::unauthenticated)?))
+        })
     }
 }
 
-fn caller(request: &HttpRequest) -> Result<Credential, ApiError> {
+/// Whoever sent a valid token, or nobody. A token that is not valid is no way to be nobody.
+pub(super) struct Anyone(pub(super) Option<Credential>);
+
+impl FromRequest for Anyone {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move { Ok(Self(caller(&request).await?)) })
+    }
+}
+
+async fn caller(request: &HttpRequest) -> Result<Option<Credential>, ApiError> {
     let services = services(request)?;
-    let value = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Ok(None) };
     let token = value
+        .to_str()
+        .ok()
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let (_, token) = token.ok_or_else(ServiceError::unauthenticated)?;
-    Ok(services.credential(token.trim())?)
+    Ok(Some(services.bearer(token.trim()).await?))
 }
 
 fn services(request: &HttpRequest) -> Result<&web::Data<Services>, ApiError> {

@@ -3,14 +3,20 @@
 //! The route table is [`routes`]. Errors are RFC 9457 problems everywhere ([`error`]); every answer carries a request id
 //! and the security headers ([`observe`]).
 
+mod address;
 mod chat;
 mod error;
 mod extract;
+mod git;
 mod message;
+mod notification;
 pub mod observe;
 mod operations;
 mod page;
+mod project;
+mod repo;
 mod server;
+mod token;
 mod user;
 
 use actix_web::web;
@@ -27,6 +33,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/api/users/logout").post(user::logout))
         .service(web::resource("/api/users/me").get(user::me).patch(user::update_me))
         .service(web::resource("/api/users/me/password").post(user::change_password))
+        .service(web::resource("/api/users/me/tokens").get(token::list).post(token::create))
+        .service(web::resource("/api/users/me/tokens/{id}").delete(token::revoke))
         .service(web::resource("/api/users/{username}").get(user::by_name))
         .service(web::resource("/api/chats").get(chat::list).post(chat::create))
         .service(web::resource("/api/chats/{id}").get(chat::get).patch(chat::update))
@@ -39,5 +47,40 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/api/chats/{id}/read").post(chat::mark_read))
         .service(web::resource("/api/chats/{id}/messages").get(message::list).post(message::post))
         .service(web::resource("/api/chats/{id}/events").get(message::events))
+        .service(web::resource("/api/notifications").get(notification::list))
+        .service(web::resource("/api/notifications/read").post(notification::mark_all_read))
+        .service(web::resource("/api/notifications/{id}/read").post(notification::mark_read))
+        .configure(projects)
+        .configure(git_over_http)
         .default_service(web::to(error::no_route));
+}
+
+/// Projects, repositories and what is in them.
+fn projects(config: &mut web::ServiceConfig) {
+    const PROJECT: &str = "/api/projects/{user}/{project}";
+    let project = |rest: &str| web::resource(format!("{PROJECT}{rest}"));
+    #[expect(deprecated, reason = "the legacy routes are served as long as they are announced")]
+    let (legacy_list, legacy_create) =
+        (web::get().to(repo::legacy_list), web::post().to(repo::legacy_create));
+    config
+        .service(web::resource("/api/projects").get(project::list))
+        .service(web::resource("/api/projects/create").post(project::create))
+        .service(project("").get(project::get).patch(project::update).delete(project::delete))
+        .service(project("/config").get(project::config).put(project::put_config))
+        .service(project("/members").get(project::members))
+        .service(project("/members/{username}").put(project::put_member).delete(project::remove_member))
+        .service(project("/watch").put(project::watch).delete(project::unwatch))
+        .service(project("/repos").get(repo::list))
+        .service(project("/repos/create").post(repo::create))
+        .service(project("/repos/{repo}").get(repo::get).patch(repo::update).delete(repo::delete))
+        .service(web::resource("/api/repos").route(legacy_list))
+        .service(web::resource("/api/repos/create").route(legacy_create));
+}
+
+/// What the git client asks.
+fn git_over_http(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource("/{user}/{project}/{repo}/info/refs").get(git::info_refs))
+        .service(web::resource("/{user}/{project}/{repo}/git-upload-pack").post(git::upload_pack))
+        .service(web::resource("/{user}/{project}/{repo}/git-receive-pack").post(git::receive_pack));
 }

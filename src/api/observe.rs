@@ -37,7 +37,9 @@ pub async fn observe<B: MessageBody + 'static>(
     let path = request.path().to_owned();
     // Handlers' errors are responses by now; only another middleware could make this fail.
     let response = next.call(request).await?.map_into_left_body();
-    let mut response = into_problem(response, &id);
+    // git clients understand a line of text, and nothing else.
+    let for_git = route.as_deref().is_some_and(|route| route.starts_with("/{user}/"));
+    let mut response = if for_git { response } else { into_problem(response, &id) };
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, value);

@@ -21,9 +21,9 @@ use crate::core::config::Synchronous;
 use crate::core::data_dir::DataDir;
 use crate::core::database;
 use crate::core::limits::Limits;
+use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::message::{ClientId, Content, NewMessage};
-use crate::domain::access::Credential;
 use crate::domain::user::{Username, check_password};
 use crate::storage::queries::meta;
 

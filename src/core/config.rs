@@ -275,7 +275,9 @@ impl Config {
         let url = &self.http.public_url;
         let parsed = url.parse::<actix_web::http::Uri>();
         let fine = parsed.is_ok_and(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() && uri.path() == "/"
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.authority().is_some()
+                && uri.path() == "/"
         });
         if !url.is_empty() && (!fine || url.ends_with('/')) {
             problems.push((

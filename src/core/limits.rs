@@ -182,7 +182,7 @@ limits! {
     /// Refs that one push may update.
     git_updates: usize = 1_000,
     /// An inflated request to fetch.
-    git_request_bytes: usize = 16 * 1024 * 1024,
+    git_request_bytes: usize = 4 * 1024 * 1024,
     /// Computations over repositories for browsing at once; 0 means one per core.
     git_browses: usize = 0,
     /// How long blame and archive may compute.

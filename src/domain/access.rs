@@ -117,7 +117,9 @@ pub enum Grant {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     /// A project as a whole; `chosen`: it holds a repository that the token is for.
-    Project { chosen: bool },
+    Project {
+        chosen: bool,
+    },
     Repository(RepositoryId),
 }
 

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use super::access::AccessToken;
 use super::chat::{Audience, Chat, ChatRole, Participant};
-use super::ids::{
-    AccessTokenId, ChatId, LoginId, NotificationId, ProjectId, RepositoryId, Seq, UserId,
-};
+use super::ids::{AccessTokenId, ChatId, LoginId, NotificationId, ProjectId, RepositoryId, Seq, UserId};
 use super::message::Message;
 use super::notification::Notification;
 use super::project::{Project, ProjectRole};
@@ -29,11 +27,24 @@ pub struct ChatEvent {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     Message(Arc<Message>),
-    Join { user_id: UserId, role: ChatRole },
-    Leave { user_id: UserId, role: ChatRole },
-    Role { user_id: UserId, role: ChatRole },
-    Rename { name: String },
-    Archive { archived: bool },
+    Join {
+        user_id: UserId,
+        role: ChatRole,
+    },
+    Leave {
+        user_id: UserId,
+        role: ChatRole,
+    },
+    Role {
+        user_id: UserId,
+        role: ChatRole,
+    },
+    Rename {
+        name: String,
+    },
+    Archive {
+        archived: bool,
+    },
     /// Somebody pushed to a repository of the project whose channel this is.
     Push(Arc<Push>),
 }

@@ -100,8 +100,23 @@ mod tests {
     fn names_that_could_be_paths_routes_or_options_are_refused() {
         let long = "x".repeat(65);
         for name in [
-            "", "..", ".git", "a/b", "-x", "api", "API", "x.git", "x.GIT", "x.lock", "x.", "a..b", "a b", "é",
-            "a\u{200b}", "a\0", &long,
+            "",
+            "..",
+            ".git",
+            "a/b",
+            "-x",
+            "api",
+            "API",
+            "x.git",
+            "x.GIT",
+            "x.lock",
+            "x.",
+            "a..b",
+            "a b",
+            "é",
+            "a\u{200b}",
+            "a\0",
+            &long,
         ] {
             assert!(Name::parse(name).is_err(), "{name:?}");
         }

@@ -224,7 +224,8 @@ mod tests {
 
     #[test]
     fn the_first_rule_that_fits_holds() {
-        let text = r#"{"protected_branches":[{"pattern":"main","push":"owner"},{"pattern":"m*","force":true}]}"#;
+        let text =
+            r#"{"protected_branches":[{"pattern":"main","push":"owner"},{"pattern":"m*","force":true}]}"#;
         let config: ProjectConfig = serde_json::from_str(text).unwrap();
         let config = config.check().unwrap();
         assert_eq!(config.rule_for("main").map(|rule| rule.push), Some(ProjectRole::Owner));
@@ -253,8 +254,8 @@ mod tests {
         }
         let hex = "a".repeat(40);
         for bad in [
-            "", "-x", "HEAD", "@", "a..b", "a b", "a~1", "a^", "a:b", "a\\b", "/a", "a/", "a//b", ".a", "a/.b",
-            "a.lock", "a.", "a@{1}", "a\u{7f}", &hex,
+            "", "-x", "HEAD", "@", "a..b", "a b", "a~1", "a^", "a:b", "a\\b", "/a", "a/", "a//b", ".a",
+            "a/.b", "a.lock", "a.", "a@{1}", "a\u{7f}", &hex,
         ] {
             assert!(check_branch_name(bad).is_err(), "{bad:?}");
         }

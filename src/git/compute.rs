@@ -33,8 +33,7 @@ pub async fn run(mut command: Command, bytes_max: usize, within: Duration) -> Re
     let cancel = CancellationToken::new();
     let _cancelled_when_dropped = cancel.clone().drop_guard();
     let deadlines = Deadlines { idle: within, total: within };
-    let supervisor =
-        tokio::spawn(supervise(child, group, cancel.clone(), Progress::new(), deadlines, false));
+    let supervisor = tokio::spawn(supervise(child, group, cancel.clone(), Progress::new(), deadlines, false));
     let (mut output, mut errors) = (Vec::new(), Vec::new());
     let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
     let mut limited_output = stdout.take(limit);

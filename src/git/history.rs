@@ -32,7 +32,8 @@ pub struct Brought {
 /// Compares each ref with where it was to go. Reads the repository as it lies on disk.
 pub fn brought(path: &Path, updates: &[RefUpdate]) -> Result<Brought, git2::Error> {
     let names: Vec<_> = updates.iter().map(|update| update.name.as_str()).collect();
-    let targets = Browser::ref_targets(path, &names).map_err(|error| git2::Error::from_str(&error.to_string()))?;
+    let targets =
+        Browser::ref_targets(path, &names).map_err(|error| git2::Error::from_str(&error.to_string()))?;
     let mut found = Brought::default();
     for (update, target) in updates.iter().zip(targets) {
         let target = target.map(|oid| oid.to_string());
@@ -52,7 +53,12 @@ pub fn brought(path: &Path, updates: &[RefUpdate]) -> Result<Brought, git2::Erro
     Ok(found)
 }
 
-fn tell(path: &Path, update: &RefUpdate, moved: &[RefUpdate], found: &mut Brought) -> Result<(), git2::Error> {
+fn tell(
+    path: &Path,
+    update: &RefUpdate,
+    moved: &[RefUpdate],
+    found: &mut Brought,
+) -> Result<(), git2::Error> {
     let Some(new) = &update.new else { return Ok(()) };
     let flags = RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::NO_DOTGIT | RepositoryOpenFlags::BARE;
     let repository = Repository::open_ext(path, flags, &[] as &[&Path])?;
@@ -102,7 +108,8 @@ fn names_in(text: &str, found: &mut BTreeSet<String>) {
     for (at, c) in text.char_indices() {
         if c == '@' && !before.is_alphanumeric() && found.len() < NAMES_MAX {
             let rest = text.get(at + 1..).unwrap_or_default();
-            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+            let plain =
+                |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
             let name: String = rest.chars().take_while(|c| plain(*c)).take(40).collect();
             let name = name.trim_end_matches(['.', '-', '_']);
             if !name.is_empty() {

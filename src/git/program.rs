@@ -110,7 +110,8 @@ impl Git {
             .find(|candidate| candidate.is_file())
             .ok_or(NoProgram::Missing)?;
         let told = Blocking::new(&path).arg("version").env_clear().stdin(Stdio::null()).output();
-        let text = told.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        let text =
+            told.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
         let version = text.trim().trim_start_matches("git version ").to_owned();
         if parse_version(&version).is_none_or(|found| found < OLDEST) {
             return Err(NoProgram::TooOld { path, found: version });
@@ -265,7 +266,10 @@ mod tests {
         let git = Git::find(&store).unwrap();
         let mut command = git.maintain(&store.path(key), &["config", "--list", "--show-origin"]);
         let listed = String::from_utf8(command.output().await.unwrap().stdout).unwrap();
-        assert!(listed.lines().all(|line| line.starts_with("command line:") || line.contains("/config\t")), "{listed}");
+        assert!(
+            listed.lines().all(|line| line.starts_with("command line:") || line.contains("/config\t")),
+            "{listed}"
+        );
         let variables: Vec<_> = command.as_std().get_envs().map(|(name, _)| name.to_str().unwrap()).collect();
         assert!(!variables.contains(&"SSH_AUTH_SOCK") && variables.contains(&"GIT_CONFIG_NOSYSTEM"));
     }

@@ -165,7 +165,8 @@ impl HeadReader {
 
 /// An object id in hex; zeros stand for none.
 fn oid(text: &str) -> Result<Option<String>, HeadError> {
-    if !matches!(text.len(), 40 | 64) || !text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f')) {
+    if !matches!(text.len(), 40 | 64) || !text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
+    {
         return Err(HeadError::Malformed);
     }
     Ok(text.bytes().any(|b| b != b'0').then(|| text.to_owned()))
@@ -174,7 +175,8 @@ fn oid(text: &str) -> Result<Option<String>, HeadError> {
 /// Why a ref of this name is not taken, whoever pushes it. git itself would let some of these brick a repository
 /// (`refs/replace/…`) or mislead people.
 pub fn check_name(name: &str) -> Result<(), &'static str> {
-    let short = ["refs/heads/", "refs/tags/", "refs/notes/"].iter().find_map(|space| name.strip_prefix(space));
+    let short =
+        ["refs/heads/", "refs/tags/", "refs/notes/"].iter().find_map(|space| name.strip_prefix(space));
     let Some(short) = short else {
         return Err("only refs/heads/, refs/tags/ and refs/notes/ can be pushed");
     };
@@ -244,7 +246,8 @@ mod tests {
 
     #[test]
     fn deletions_bring_no_pack_and_shallow_lines_are_none_of_ours() {
-        let (head, _) = read(&lines(&[&format!("shallow {A}"), &format!("{A} {ZERO} refs/heads/x\0"), ""])).unwrap();
+        let (head, _) =
+            read(&lines(&[&format!("shallow {A}"), &format!("{A} {ZERO} refs/heads/x\0"), ""])).unwrap();
         assert_eq!(head.updates.len(), 1);
         assert!(!head.has_pack() && !head.has_side_band());
     }
@@ -255,7 +258,9 @@ mod tests {
         assert_eq!(read(&lines(&[&line, &line, &line, &line, ""])), Err(HeadError::TooMany));
         let long = format!("{ZERO} {A} refs/heads/{}", "x".repeat(5000));
         assert_eq!(read(&lines(&[&long, ""])), Err(HeadError::TooLarge));
-        for bad in ["x", "a b c", &format!("{A} {A}"), &format!("{A} {} r", A.to_uppercase().replace('1', "A"))] {
+        for bad in
+            ["x", "a b c", &format!("{A} {A}"), &format!("{A} {} r", A.to_uppercase().replace('1', "A"))]
+        {
             assert_eq!(read(&lines(&[bad, ""])), Err(HeadError::Malformed), "{bad}");
         }
         assert_eq!(read(&lines(&["push-cert x", ""])), Err(HeadError::Signed));
@@ -290,7 +295,8 @@ mod tests {
         #[test]
         fn any_bytes_are_a_head_or_an_error_and_never_a_panic(data in proptest::collection::vec(any::<u8>(), 0..300)) {
             let mut reader = HeadReader::new(3, 4096);
-            drop(reader.feed(&data));
+            let whole = reader.feed(&data);
+            prop_assert!(whole != Ok(true) || data.len() >= 4, "a head has a flush at least");
         }
     }
 }

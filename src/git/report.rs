@@ -65,6 +65,6 @@ mod tests {
 
     #[test]
     fn text_for_people_cannot_drive_their_terminal() {
-        assert_eq!(text("a\u{1b}[31m\u{7}b\n"), "000b\x02a[31mb\n");
+        assert_eq!(text("a\u{1b}[31m\u{7}b\n"), "000c\x02a[31mb\n");
     }
 }

@@ -86,6 +86,10 @@ impl Store {
         let mut options = RepositoryInitOptions::new();
         options.bare(true).no_reinit(true).initial_head(default_branch).external_template(false);
         drop(git2::Repository::init_opts(&beside, &options)?);
+        // What libgit2 lays beside a repository for people: nobody edits it here.
+        for extra in ["hooks", "description", "info"] {
+            remove_if_there(&beside.join(extra))?;
+        }
         sync_tree(&beside, 0)?;
         let path = self.path(key);
         let second = path.parent().unwrap_or(&self.root);
@@ -108,7 +112,12 @@ impl Store {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             // It was discarded before, and came back: both are removed.
-            Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
+                ) =>
+            {
                 Ok(fs::remove_dir_all(&path)?)
             }
             Err(error) => Err(error.into()),
@@ -244,7 +253,7 @@ mod tests {
         store.create(key, "trunk").unwrap();
         let path = store.existing(key).unwrap();
         assert_eq!(fs::read_to_string(path.join("HEAD")).unwrap(), "ref: refs/heads/trunk\n");
-        assert!(fs::read_dir(path.join("hooks")).is_err() || fs::read_dir(path.join("hooks")).unwrap().next().is_none());
+        assert!(!path.join("hooks").exists());
         store.ensure_head(key, "main").unwrap();
         assert_eq!(fs::read_to_string(path.join("HEAD")).unwrap(), "ref: refs/heads/main\n");
         store.discard(key).unwrap();

@@ -43,7 +43,9 @@ impl Services {
         username: &str,
         password: String,
     ) -> Result<Credential, ServiceError> {
-        if password.starts_with(ACCESS_TOKEN_PREFIX) || password.split('.').count() == 3 && password.len() > 100 {
+        if password.starts_with(ACCESS_TOKEN_PREFIX)
+            || password.split('.').count() == 3 && password.len() > 100
+        {
             return self.bearer(&password).await;
         }
         let wrong = || ServiceError::new(Code::Unauthenticated, "the user name or the password is wrong");
@@ -90,10 +92,14 @@ impl Services {
     ) -> Result<Q::Answer, ServiceError> {
         match who {
             Some(who) => Ok(self.cache.ask(who, query).await?),
-            None => self.cache.ask_anonymously(query).await.map_err(|error| match ServiceError::from(error) {
-                ServiceError { code: Code::NotFound | Code::Forbidden, .. } => ServiceError::unauthenticated(),
-                other => other,
-            }),
+            None => {
+                self.cache.ask_anonymously(query).await.map_err(|error| match ServiceError::from(error) {
+                    ServiceError { code: Code::NotFound | Code::Forbidden, .. } => {
+                        ServiceError::unauthenticated()
+                    }
+                    other => other,
+                })
+            }
         }
     }
 }

@@ -12,10 +12,10 @@ use crate::actors::writer::commands::{
 use crate::core::actor::Who;
 use crate::core::auth::token::{self, Identity};
 use crate::core::config::Registration as RegistrationPolicy;
+use crate::domain::access::Credential;
 use crate::domain::ids::LoginId;
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::access::Credential;
 use crate::domain::user::{self, Invalid, User, Username};
 use crate::protocol::code::Code;
 

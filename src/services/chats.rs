@@ -8,11 +8,11 @@ use crate::actors::writer::commands::{
     CreateChat, MarkRead, NewChat, RemoveParticipant, SetParticipant, UpdateChat,
 };
 use crate::core::actor::Who;
+use crate::domain::access::Credential;
 use crate::domain::chat::{ChatKind, ChatRole, Participant, parse_chat_name};
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::refusal::Refusal;
-use crate::domain::access::Credential;
 use crate::protocol::view::ChatSummary;
 
 /// What somebody wants to create.

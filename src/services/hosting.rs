@@ -32,7 +32,7 @@ pub struct Hosting {
     /// Pushes that were admitted and are not settled yet.
     admitted: TaskTracker,
     /// How clients reach this server, where that is configured.
-    pub(super) public_url: Option<String>,
+    public_url: Option<String>,
     pub(super) bell: Bell,
     patience: Duration,
 }
@@ -51,6 +51,10 @@ impl Hosting {
             bell: Bell::default(),
             patience: Duration::from_millis(limits.git_patience_ms),
         }
+    }
+
+    pub fn public_url(&self) -> Option<&str> {
+        self.public_url.as_deref()
     }
 
     pub(super) fn git(&self) -> Result<&Git, ServiceError> {

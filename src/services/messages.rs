@@ -7,12 +7,12 @@ use crate::actors::cache::{Events, Page, Range};
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{AppendMessage, Appended};
 use crate::core::actor::{Permit, Reply, Who};
+use crate::domain::access::Credential;
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::message::{ClientId, Content, InvalidContent, Message, NewMessage};
 use crate::domain::metadata::Metadata;
 use crate::domain::refusal::Refusal;
-use crate::domain::access::Credential;
 use crate::storage::snapshot;
 
 /// Checks what a client wants to say. The one place where text becomes a message.

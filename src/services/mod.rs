@@ -30,8 +30,8 @@ use crate::core::auth::password::PasswordPool;
 use crate::core::auth::token::TokenKeys;
 use crate::core::config::Registration;
 use crate::core::limits::Limits;
-use crate::domain::ids::{LoginId, UserId};
 use crate::domain::access::Credential;
+use crate::domain::ids::{LoginId, UserId};
 use crate::storage::readers::Readers;
 
 /// Who may try to log in at once.

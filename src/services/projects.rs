@@ -110,8 +110,7 @@ impl Services {
             visibility: change.visibility,
         };
         let project = self.writer.execute(Who::User(who.user.0), command).await?;
-        let query =
-            ProjectNamed { owner: view.owner, project: project.name.clone(), act: Act::Read };
+        let query = ProjectNamed { owner: view.owner, project: project.name.clone(), act: Act::Read };
         Ok(self.cache.ask(who, query).await?)
     }
 

@@ -33,7 +33,7 @@ const INTENTS_PER_ROUND: i64 = 100;
 const SLICES_MAX: usize = 1_000;
 
 /// Decides over one push.
-pub struct PushJudge {
+pub(super) struct PushJudge {
     services: Arc<Services>,
     who: Credential,
     view: RepositoryView,
@@ -108,8 +108,7 @@ impl Judge for PushJudge {
 
     async fn finish(self, _: &End) -> Option<Bytes> {
         let admitted = self.admitted?;
-        let settled =
-            self.services.settle(admitted.push, &self.view.repository, &self.head.updates).await;
+        let settled = self.services.settle(admitted.push, &self.view.repository, &self.head.updates).await;
         match settled {
             Ok(Settled { announced: Some((chat, seq)), .. }) => {
                 let after = seq - 1;

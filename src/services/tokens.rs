@@ -46,8 +46,12 @@ impl Services {
             fields.check::<()>("expires_in_days", Err(Invalid("must be 1 to 3650 days")));
         }
         let repositories_max = self.limits.access_token_repositories;
-        if request.repositories.as_ref().is_some_and(|list| list.is_empty() || list.len() > repositories_max) {
-            fields.check::<()>("repositories", Err(Invalid("must name at least one repository, and not too many")));
+        if request.repositories.as_ref().is_some_and(|list| list.is_empty() || list.len() > repositories_max)
+        {
+            fields.check::<()>(
+                "repositories",
+                Err(Invalid("must name at least one repository, and not too many")),
+            );
         }
         fields.done()?;
         let Some(name) = name else { return Err(Refusal::invalid("name", "is missing").into()) };
@@ -69,7 +73,8 @@ impl Services {
         scopes.dedup();
         self.rates.change(who.user, 1)?;
         let secret = token::fresh_access_token();
-        let expires_at = request.expires_in_days.map(|days| Timestamp::now().plus_seconds(days * DAY_SECONDS));
+        let expires_at =
+            request.expires_in_days.map(|days| Timestamp::now().plus_seconds(days * DAY_SECONDS));
         let hash = token::hash_of(&secret);
         let command = CreateAccessToken { who, name, scopes, repositories, expires_at, hash };
         Ok((self.writer.execute(Who::User(who.user.0), command).await?, secret))

@@ -34,11 +34,24 @@ fn act_of(service: Service) -> Act {
     }
 }
 
+/// A push whose head has been read.
+pub struct Arrival {
+    pub head: PushHead,
+    /// What arrived behind the head already.
+    pub rest: Bytes,
+    /// How the pusher reached us.
+    pub base_url: String,
+}
+
 /// What is answered to a push.
 pub enum PushAnswer {
     Streamed(TransferBody),
     /// git was not asked: the whole answer.
-    Refused(Bytes),
+    Refused {
+        answer: Bytes,
+        /// What the client may still be sending.
+        unread: Input,
+    },
 }
 
 impl Services {
@@ -82,26 +95,25 @@ impl Services {
         Ok(transfer::read(command, input, deadlines, place).map_err(ComputeError::from)?)
     }
 
-    /// Takes a push whose head has been read. `base_url` is how the pusher reached us.
+    /// Takes a push; `input` is what follows its head.
     pub async fn push(
         self: &Arc<Self>,
         who: Credential,
         view: RepositoryView,
         protocol: ProtocolVersion,
-        head: PushHead,
-        rest: Bytes,
+        arrival: Arrival,
         input: Input,
-        base_url: String,
     ) -> Result<PushAnswer, ServiceError> {
+        let Arrival { head, rest, base_url } = arrival;
         let git = self.hosting.git()?;
         if let Some(answer) = self.refuse_at_once(&view, &head) {
-            return Ok(PushAnswer::Refused(answer));
+            return Ok(PushAnswer::Refused { answer, unread: input });
         }
         let quota = self.limits.repository_bytes;
         let used = u64::try_from(view.repository.size_bytes).unwrap_or(0);
         let left = quota.saturating_sub(used);
         if head.has_pack() && left == 0 {
-            return Ok(PushAnswer::Refused(too_large(&head, quota)));
+            return Ok(PushAnswer::Refused { answer: too_large(&head, quota), unread: input });
         }
         let fast_forward_only =
             head.updates.iter().any(|update| permission::must_fast_forward(&view.project.config, update));
@@ -132,7 +144,9 @@ impl Services {
             && (text.len() > PUSH_TEXT_BYTES_MAX || Content::parse(text.to_owned()).is_err())
         {
             let detail = "chat= must be 1 to 4096 bytes of text";
-            return Some(report::refusal(head, Some(detail), |_| "the text for the chat cannot be posted".to_owned()));
+            return Some(report::refusal(head, Some(detail), |_| {
+                "the text for the chat cannot be posted".to_owned()
+            }));
         }
         head.updates.iter().find_map(|update| reason(&update.name))?;
         Some(report::refusal(head, None, |name| {

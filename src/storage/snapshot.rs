@@ -9,12 +9,10 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
-use super::queries::{
-    access_tokens, accounts, chats, messages, meta, notifications, projects, repositories,
-};
+use super::queries::{access_tokens, accounts, chats, messages, meta, notifications, projects, repositories};
+use crate::domain::access::AccessToken;
 use crate::domain::chat::{Chat, Participant};
 use crate::domain::event::{Change, ChatEvent};
-use crate::domain::access::AccessToken;
 use crate::domain::ids::{ChatId, LoginId, ProjectId, Seq, UserId};
 use crate::domain::notification::Notification;
 use crate::domain::project::{Project, ProjectRole};

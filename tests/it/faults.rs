@@ -7,7 +7,7 @@ use netbit::actors::cache::{Models, Query, Verdict};
 use netbit::actors::writer::{Command, CommandError, Committed, Execution, Published, Tx};
 use netbit::client::TcpError;
 use netbit::core::actor::Who;
-use netbit::domain::user::Credential;
+use netbit::domain::access::{Credential, Need};
 use netbit::protocol::packet::MessagePacket;
 
 use crate::harness::{Person, TestServer, soon};
@@ -42,6 +42,7 @@ struct BreaksTheCache;
 impl Query for BreaksTheCache {
     type Answer = ();
     const NAME: &'static str = "BreaksTheCache";
+    const NEED: Need = Need::Identity;
     fn answer(&self, _: Option<Credential>, _: &mut Models<'_>) -> Verdict<()> {
         panic!("on purpose");
     }

@@ -10,7 +10,18 @@ async fn a_start_takes_its_steps_in_order() {
     let server = TestServer::start().await;
     assert_eq!(
         server.app.started,
-        ["operations", "lock", "migrate", "checkpoint", "load", "bind", "actors", "listeners", "ready"]
+        [
+            "operations",
+            "lock",
+            "migrate",
+            "checkpoint",
+            "load",
+            "bind",
+            "actors",
+            "settle pushes",
+            "listeners",
+            "ready"
+        ]
     );
     assert_eq!(server.operations("/livez").await.0, 200);
     assert_eq!(server.operations("/readyz").await.0, 200);
@@ -29,6 +40,7 @@ async fn a_stop_takes_its_steps_in_order_and_cuts_none() {
         [
             "not ready",
             "stop accepting",
+            "settle pushes",
             "finish HTTP",
             "drain the writer",
             "say goodbye",

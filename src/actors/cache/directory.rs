@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::domain::access::{AccessToken, Credential, Grant, Proof};
 use crate::domain::event::Event;
 use crate::domain::ids::{AccessTokenId, LoginId, UserId};
 use crate::domain::refusal::Refusal;
-use crate::domain::access::{AccessToken, Credential, Grant, Proof};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
 use crate::storage::snapshot::Snapshot;

@@ -10,8 +10,8 @@ use super::queries::Query;
 use super::read_models::ReadModels;
 use crate::actors::writer::Published;
 use crate::core::actor::{Gate, Mailbox, Reply, Who};
-use crate::domain::ids::SessionId;
 use crate::domain::access::Credential;
+use crate::domain::ids::SessionId;
 use crate::storage::readers::ReadError;
 use crate::storage::snapshot::{Snapshot, WindowRows};
 

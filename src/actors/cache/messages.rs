@@ -10,9 +10,9 @@ use super::read_models::ReadModels;
 use crate::actors::hub::Outbox;
 use crate::actors::writer::Published;
 use crate::core::actor::{Letter, Overloaded, Permit, Reply, Vanished};
+use crate::domain::access::Credential;
 use crate::domain::ids::SessionId;
 use crate::domain::refusal::Refusal;
-use crate::domain::access::Credential;
 use crate::storage::readers::ReadError;
 use crate::storage::snapshot::{Snapshot, WindowRows};
 

@@ -35,12 +35,12 @@ pub use chats::{Page, Range};
 pub use counters::{CacheCounters, CacheSnapshot};
 pub use handle::CacheHandle;
 pub use messages::{Hello, QueryError};
-pub use queries::{
-    ChatDetails, ChatList, ChatView, Events, LoginCandidate, Me, Models, Participants, PersonNamed, Query,
-    UserIds, Verdict,
-};
 pub use project_queries::{
     AccessTokens, KnownUsers, Members, NotificationList, ProjectList, ProjectNamed, ProjectView,
     Repositories, RepositoryById, RepositoryNamed, RepositoryView, TokenHolder,
+};
+pub use queries::{
+    ChatDetails, ChatList, ChatView, Events, LoginCandidate, Me, Models, Participants, PersonNamed, Query,
+    UserIds, Verdict,
 };
 pub use read_models::ReadModels;

@@ -15,10 +15,10 @@ use crate::core::actor::Reply;
 use crate::core::config::Synchronous;
 use crate::core::database;
 use crate::core::limits::Limits;
+use crate::domain::access::Credential;
 use crate::domain::chat::ChatRole;
 use crate::domain::ids::{ChatId, LoginId, UserId};
 use crate::domain::message::{ClientId, Content, NewMessage};
-use crate::domain::access::Credential;
 use crate::domain::user::Username;
 use crate::storage::queries::meta;
 use crate::storage::snapshot::{self, WindowRows};
@@ -309,7 +309,9 @@ impl World {
                 who.proof.login().unwrap().0,
                 row.token_version,
             );
-            if who != Credential::login(who.user, who.proof.login().unwrap(), row.token_version) || !live.unwrap() {
+            if who != Credential::login(who.user, who.proof.login().unwrap(), row.token_version)
+                || !live.unwrap()
+            {
                 self.login(user, row.token_version);
             }
         }

@@ -249,10 +249,12 @@ impl Query for Repositories {
             return Verdict::Now(Err(Refusal::NotFound("project")));
         };
         let owner = models.read.directory.username(state.project.owner_id);
-        let above = state.repositories.range::<str, _>((Bound::Excluded(self.after.as_str()), Bound::Unbounded));
+        let above =
+            state.repositories.range::<str, _>((Bound::Excluded(self.after.as_str()), Bound::Unbounded));
         let visible = above.filter_map(|(_, repository)| {
             let grant = models.grant.as_ref();
-            let role = grant.and_then(|grant| grant.cap(state.role(user), Subject::Repository(repository.id)));
+            let role =
+                grant.and_then(|grant| grant.cap(state.role(user), Subject::Repository(repository.id)));
             permission::check(Act::Read, state.project.visibility, role, "repository").ok()?;
             Some(RepositoryView {
                 project: state.project.clone(),

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use super::chats::{ChatState, Chats, Lookup, Page, Range};
 use super::login_failures::LoginFailures;
 use super::read_models::ReadModels;
+use crate::domain::access::{Credential, Grant, Need};
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
-use crate::domain::access::{Credential, Grant, Need};
 use crate::domain::user::User;
 use crate::protocol::view::ChatSummary;
 

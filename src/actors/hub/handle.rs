@@ -43,10 +43,10 @@ mod tests {
     use super::*;
     use crate::actors::hub::{Outbox, Registration};
     use crate::core::actor::{ActorStats, FatalSignal, Metered, Reply, start};
+    use crate::domain::access::Credential;
     use crate::domain::event::{Change, ChatEvent};
     use crate::domain::ids::{ChatId, LoginId, SessionId, UserId};
     use crate::domain::timestamp::Timestamp;
-    use crate::domain::access::Credential;
     use crate::protocol::answer::ReceivedPacket;
 
     fn event(seq: i64) -> LaneItem {

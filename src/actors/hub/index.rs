@@ -153,11 +153,11 @@ mod tests {
     use super::*;
     use crate::actors::hub::outbox::OutboxDrain;
     use crate::core::actor::Reply;
+    use crate::domain::access::Credential;
     use crate::domain::chat::ChatRole;
     use crate::domain::ids::MessageId;
     use crate::domain::message::{ClientId, Message};
     use crate::domain::timestamp::Timestamp;
-    use crate::domain::access::Credential;
     use crate::protocol::answer::ReceivedPacket;
 
     struct Session(OutboxDrain);

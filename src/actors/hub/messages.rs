@@ -8,9 +8,9 @@ use bytes::Bytes;
 use super::outbox::Outbox;
 use crate::actors::cache::QueryError;
 use crate::core::actor::{Letter, Reply};
+use crate::domain::access::Credential;
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::{ChatId, LoginId, SessionId, UserId};
-use crate::domain::access::Credential;
 
 /// Items in the order in which the cache made them.
 #[derive(Message)]

@@ -6,11 +6,11 @@ use diesel::sqlite::SqliteConnection;
 
 use crate::core::actor::{Overloaded, Vanished};
 use crate::core::limits::Limits;
+use crate::domain::access::{Credential, Grant, Need, Proof};
 use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::access::{Credential, Grant, Need, Proof};
 use crate::storage::queries::{access_tokens, accounts, chats};
 
 /// A change that somebody wants. Executed once or more (a batch may be replayed), so it keeps nothing to itself.

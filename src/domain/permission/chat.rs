@@ -95,12 +95,7 @@ pub fn set_role(
 }
 
 /// Taking somebody with the role `current` out.
-pub fn remove(
-    chat: &Chat,
-    actor: Option<ChatRole>,
-    oneself: bool,
-    current: ChatRole,
-) -> Result<(), Refusal> {
+pub fn remove(chat: &Chat, actor: Option<ChatRole>, oneself: bool, current: ChatRole) -> Result<(), Refusal> {
     let actor = member(chat, actor)?;
     if chat.kind == ChatKind::Direct {
         return Err(Refusal::Forbidden("a direct chat cannot be left"));

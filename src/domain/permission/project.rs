@@ -37,7 +37,9 @@ pub fn check(
         Act::Maintain if role < Some(ProjectRole::Maintainer) => {
             Err(Refusal::Forbidden("this needs the role maintainer"))
         }
-        Act::Manage if role < Some(ProjectRole::Owner) => Err(Refusal::Forbidden("this needs the role owner")),
+        Act::Manage if role < Some(ProjectRole::Owner) => {
+            Err(Refusal::Forbidden("this needs the role owner"))
+        }
         Act::Push | Act::Maintain | Act::Manage => Ok(()),
     }
 }
@@ -117,7 +119,11 @@ mod tests {
             (Some(Owner), Act::Manage),
         ] {
             for act in [Act::Read, Act::Push, Act::Maintain, Act::Manage] {
-                assert_eq!(check(act, Public, role, "repository").is_ok(), act <= highest, "{role:?} {act:?}");
+                assert_eq!(
+                    check(act, Public, role, "repository").is_ok(),
+                    act <= highest,
+                    "{role:?} {act:?}"
+                );
             }
         }
     }

@@ -14,9 +14,9 @@ use crate::actors::hub::Outbox;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::Appended;
 use crate::core::actor::{ActorStats, Ctx, Letter, Metered, Overloaded, Permit, Reply, Who};
+use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, SessionId};
 use crate::domain::message::NewMessage;
-use crate::domain::access::Credential;
 use crate::protocol::answer::{AckPacket, GoodbyeCode, ServerPacket};
 use crate::services::{ServiceError, Services};
 

@@ -4,10 +4,10 @@
 //! machine takes a packet and returns the [`Step`] to perform.
 
 use crate::actors::cache::Range;
+use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, Seq};
 use crate::domain::message::NewMessage;
 use crate::domain::refusal::Refusal;
-use crate::domain::access::Credential;
 use crate::protocol::answer::{AckPacket, GoodbyeCode};
 use crate::protocol::code::Code;
 use crate::protocol::packet::{self, MessagePacket};

@@ -47,10 +47,7 @@ pub fn count_of(db: &mut Db, user: i64) -> QueryResult<i64> {
 }
 
 pub fn revoke(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {
-    diesel::update(access_tokens::table.find(id))
-        .set(access_tokens::revoked_at.eq(now))
-        .execute(db)
-        .map(drop)
+    diesel::update(access_tokens::table.find(id)).set(access_tokens::revoked_at.eq(now)).execute(db).map(drop)
 }
 
 /// Tokens that expired before `now`, to be revoked.

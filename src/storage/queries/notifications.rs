@@ -32,7 +32,13 @@ pub fn forget_old(db: &mut Db, user: i64, keep: i64) -> QueryResult<()> {
 }
 
 /// One's notifications below `before`, the newest first.
-pub fn below(db: &mut Db, user: i64, before: i64, unread: bool, limit: i64) -> QueryResult<Vec<Notification>> {
+pub fn below(
+    db: &mut Db,
+    user: i64,
+    before: i64,
+    unread: bool,
+    limit: i64,
+) -> QueryResult<Vec<Notification>> {
     let mut query = notifications::table
         .filter(notifications::user_id.eq(user))
         .filter(notifications::id.lt(before))
@@ -48,9 +54,8 @@ pub fn below(db: &mut Db, user: i64, before: i64, unread: bool, limit: i64) -> Q
 
 /// Marks one notification read, or all; answers how many were unread.
 pub fn mark_read(db: &mut Db, user: i64, id: Option<i64>, now: i64) -> QueryResult<usize> {
-    let unread = notifications::table
-        .filter(notifications::user_id.eq(user))
-        .filter(notifications::read_at.is_null());
+    let unread =
+        notifications::table.filter(notifications::user_id.eq(user)).filter(notifications::read_at.is_null());
     match id {
         Some(id) => diesel::update(unread.filter(notifications::id.eq(id)))
             .set(notifications::read_at.eq(now))
@@ -60,10 +65,8 @@ pub fn mark_read(db: &mut Db, user: i64, id: Option<i64>, now: i64) -> QueryResu
 }
 
 pub fn exists(db: &mut Db, user: i64, id: i64) -> QueryResult<bool> {
-    diesel::select(diesel::dsl::exists(
-        notifications::table.find(id).filter(notifications::user_id.eq(user)),
-    ))
-    .get_result(db)
+    diesel::select(diesel::dsl::exists(notifications::table.find(id).filter(notifications::user_id.eq(user))))
+        .get_result(db)
 }
 
 #[derive(QueryableByName)]

@@ -104,11 +104,8 @@ pub fn set_config(db: &mut Db, project: i64, config: &str, now: i64) -> QueryRes
 }
 
 pub fn member_role(db: &mut Db, project: i64, user: i64) -> QueryResult<Option<ProjectRole>> {
-    let role: Option<String> = project_members::table
-        .find((project, user))
-        .select(project_members::role)
-        .first(db)
-        .optional()?;
+    let role: Option<String> =
+        project_members::table.find((project, user)).select(project_members::role).first(db).optional()?;
     role.as_deref().map(project_role).transpose()
 }
 

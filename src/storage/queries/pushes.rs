@@ -70,10 +70,7 @@ pub fn set_announced(db: &mut Db, id: i64, event_seq: i64, mentioned: &str) -> Q
 }
 
 pub fn set_notified_to(db: &mut Db, id: i64, user: i64) -> QueryResult<()> {
-    diesel::update(push_intents::table.find(id))
-        .set(push_intents::notified_to.eq(user))
-        .execute(db)
-        .map(drop)
+    diesel::update(push_intents::table.find(id)).set(push_intents::notified_to.eq(user)).execute(db).map(drop)
 }
 
 pub fn set_settled(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {

@@ -101,10 +101,7 @@ pub fn set_repository(
 /// After a push: what it holds now, and one more push that nobody has packed.
 pub fn count_push(db: &mut Db, id: i64, size_bytes: i64) -> QueryResult<()> {
     diesel::update(repositories::table.find(id))
-        .set((
-            repositories::size_bytes.eq(size_bytes),
-            repositories::unpacked.eq(repositories::unpacked + 1),
-        ))
+        .set((repositories::size_bytes.eq(size_bytes), repositories::unpacked.eq(repositories::unpacked + 1)))
         .execute(db)
         .map(drop)
 }

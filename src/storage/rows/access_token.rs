@@ -28,7 +28,8 @@ impl AccessTokenRow {
             .token_hash
             .try_into()
             .map_err(|_| unreadable("access_tokens.token_hash", "of another length"))?;
-        let scope = |name: &str| Scope::from_name(name).ok_or_else(|| unreadable("access_tokens.scopes", name));
+        let scope =
+            |name: &str| Scope::from_name(name).ok_or_else(|| unreadable("access_tokens.scopes", name));
         let repositories = match &self.repositories {
             None => None,
             Some(text) => Some(

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::domain::access::{Credential, Need};
 use crate::domain::event::Event;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::refusal::Refusal;
-use crate::domain::access::{Credential, Need};
 use crate::domain::user::{User, Username};
 use crate::storage::queries::accounts;
 use crate::storage::rows::account::{NewUserRow, RefreshTokenRow};

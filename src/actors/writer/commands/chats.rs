@@ -1,12 +1,12 @@
 //! Commands about chats and the people in them.
 
 use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::domain::access::{Credential, Need};
 use crate::domain::chat::{Audience, Chat, ChatKind, ChatRole, Participant};
 use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
-use crate::domain::access::{Credential, Need};
 use crate::storage::queries::{accounts, chats, messages};
 use crate::storage::rows::chat::{NewChatRow, direct_key};
 

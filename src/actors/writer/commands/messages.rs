@@ -6,12 +6,12 @@ use sha2::{Digest, Sha256};
 
 use super::chats::load;
 use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::domain::access::{Credential, Need};
 use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::ChatId;
 use crate::domain::message::{Message, NewMessage};
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
-use crate::domain::access::{Credential, Need};
 use crate::storage::queries::{chats, messages};
 use crate::storage::rows::message::NewMessageRow;
 

@@ -142,8 +142,7 @@ impl Command for UpdateProject {
         let name = self.name.as_ref().map_or(old.name.as_str(), Name::as_str);
         let description = self.description.as_ref().unwrap_or(&old.description);
         let visibility = self.visibility.unwrap_or(old.visibility);
-        let unchanged =
-            name == old.name && *description == old.description && visibility == old.visibility;
+        let unchanged = name == old.name && *description == old.description && visibility == old.visibility;
         if unchanged {
             return Ok(Arc::new(old));
         }
@@ -156,11 +155,7 @@ impl Command for UpdateProject {
         projects::set_project(tx.write(), old.id.0, name, &new_key, description, visibility.as_str())?;
         if new_key != old_key {
             projects::leave_name(tx.write(), projects::FORMER_PROJECT, owner.0, &old_key, old.id.0)?;
-            tx.announce(Event::ProjectNameLeft {
-                owner_id: owner,
-                name_key: old_key,
-                project_id: old.id,
-            });
+            tx.announce(Event::ProjectNameLeft { owner_id: owner, name_key: old_key, project_id: old.id });
         }
         let project = announce(tx, old.id)?;
         if visibility != old.visibility {
@@ -320,11 +315,7 @@ impl Command for SetWatch {
         let user = self.who.user;
         if projects::watches(tx.look(), project.id.0, user.0)? != self.watches {
             projects::set_watch(tx.write(), project.id.0, user.0, self.watches)?;
-            tx.announce(Event::WatchChanged {
-                project_id: project.id,
-                user_id: user,
-                watches: self.watches,
-            });
+            tx.announce(Event::WatchChanged { project_id: project.id, user_id: user, watches: self.watches });
         }
         Ok(())
     }

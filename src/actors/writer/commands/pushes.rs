@@ -50,10 +50,9 @@ impl Command for OpenPush {
     }
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<PushId> {
-        let repository = repositories::repository(tx.look(), self.repository.0)?
-            .ok_or(Refusal::NotFound("repository"))?;
-        let (project, role) =
-            access(tx, self.who, repository.project_id, Some(repository.id), Act::Push)?;
+        let repository =
+            repositories::repository(tx.look(), self.repository.0)?.ok_or(Refusal::NotFound("repository"))?;
+        let (project, role) = access(tx, self.who, repository.project_id, Some(repository.id), Act::Push)?;
         for update in &self.refs {
             permission::check_update(&project.config, role, update)?;
             if permission::must_fast_forward(&project.config, update) && !self.fast_forward_only {

@@ -197,8 +197,7 @@ impl Command for RecordMaintenance {
 
 /// The repository, if the caller may `act` on it.
 fn load(tx: &mut Tx<'_>, who: Credential, id: RepositoryId, act: Act) -> Execution<Repository> {
-    let repository =
-        repositories::repository(tx.look(), id.0)?.ok_or(Refusal::NotFound("repository"))?;
+    let repository = repositories::repository(tx.look(), id.0)?.ok_or(Refusal::NotFound("repository"))?;
     access(tx, who, repository.project_id, Some(id), act)?;
     Ok(repository)
 }

@@ -1,0 +1,40 @@
+//! Where clients find things: base URLs, and the new address of what was renamed.
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::services::Services;
+
+/// The base of links in answers: as configured, else as the client itself reached us.
+pub(super) fn base_url(request: &HttpRequest, services: &Services) -> String {
+    if let Some(configured) = services.hosting.public_url() {
+        return configured.to_owned();
+    }
+    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
+    let plain = |host: &&str| {
+        !host.is_empty()
+            && host.len() <= 255
+            && host
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'))
+    };
+    match host.filter(plain) {
+        Some(host) => format!("http://{host}"),
+        None => format!("http://{}", request.app_config().local_addr()),
+    }
+}
+
+/// 308 to the same route under the present name: `old` path segments from the front are replaced by `now`.
+pub(super) fn moved(request: &HttpRequest, old: usize, now: &str) -> HttpResponse {
+    let rest: Vec<_> = request.path().split('/').skip(old + 1).collect();
+    let mut location = now.to_owned();
+    for segment in rest {
+        location.push('/');
+        location.push_str(segment);
+    }
+    if !request.query_string().is_empty() {
+        location.push('?');
+        location.push_str(request.query_string());
+    }
+    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, location)).finish()
+}

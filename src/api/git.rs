@@ -1,0 +1,279 @@
+//! git over HTTP (gitprotocol-http): clone, fetch and push with the client that people have.
+//!
+//! Invariants
+//! * What a request may do is decided by its route, never by its query.
+//! * A missing or wrong credential is 401 with a Basic challenge, so that git asks its user; never 403.
+//! * Bodies stream both ways; nothing here holds a pack.
+
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use async_compression::tokio::bufread::GzipDecoder;
+use base64::Engine;
+use bytes::{Bytes, BytesMut};
+use futures_util::TryStreamExt;
+use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio_util::io::StreamReader;
+
+use super::address;
+use super::error::ApiError;
+use super::extract::{Path, Peer};
+use crate::domain::access::Credential;
+use crate::git::pkt_line;
+use crate::git::program::{ProtocolVersion, Service};
+use crate::git::push_head::{HeadError, HeadReader, PushHead};
+use crate::git::transfer::Input;
+use crate::protocol::code::Code;
+use crate::services::access::{RepositoryPath, required};
+use crate::services::transfers::{Arrival, PushAnswer};
+use crate::services::{ServiceError, Services};
+
+/// What is read on from a client whose push was refused, so that it hears why.
+const DRAIN_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// An error of a git route: a line of text, for the git client shows nothing else.
+#[derive(Debug)]
+pub(super) struct GitError {
+    error: ApiError,
+}
+
+impl<E: Into<ApiError>> From<E> for GitError {
+    fn from(error: E) -> Self {
+        Self { error: error.into() }
+    }
+}
+
+impl std::fmt::Display for GitError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl actix_web::ResponseError for GitError {
+    fn status_code(&self) -> StatusCode {
+        self.error.status_code()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        response.content_type("text/plain; charset=utf-8");
+        if self.status_code() == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"NetBit\", charset=\"UTF-8\""));
+        }
+        if let Some(ms) = self.error.error.retry_after_ms {
+            response.insert_header((header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000).max(1))));
+        }
+        response.body(format!("{}\n", self.error.error.detail))
+    }
+}
+
+type GitResult = Result<HttpResponse, GitError>;
+
+fn problem(status: StatusCode, code: Code, detail: &str) -> GitError {
+    ApiError::with_status(status, code, detail).into()
+}
+
+#[derive(Deserialize)]
+pub(super) struct ServiceQuery {
+    service: Option<String>,
+}
+
+/// `owner/project/repository` with or without `.git`.
+fn without_suffix(mut at: RepositoryPath) -> RepositoryPath {
+    if let Some(name) = at.repo.strip_suffix(".git") {
+        at.repo = name.to_owned();
+    }
+    at
+}
+
+/// Who asks: `Authorization: Basic` or `Bearer`, or nobody.
+async fn caller(
+    request: &HttpRequest,
+    services: &Services,
+    peer: &Peer,
+) -> Result<Option<Credential>, GitError> {
+    let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Ok(None) };
+    let wrong = ServiceError::unauthenticated;
+    let (scheme, credentials) =
+        value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(wrong)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(Some(services.bearer(credentials.trim()).await?));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(wrong().into());
+    }
+    let decoded =
+        base64::engine::general_purpose::STANDARD.decode(credentials.trim()).map_err(|_| wrong())?;
+    let text = String::from_utf8(decoded).map_err(|_| wrong())?;
+    let (username, password) = text.split_once(':').ok_or_else(wrong)?;
+    Ok(Some(services.basic(peer.0, username, password.to_owned()).await?))
+}
+
+fn protocol_of(request: &HttpRequest) -> ProtocolVersion {
+    let value = request.headers().get("git-protocol").and_then(|value| value.to_str().ok());
+    ProtocolVersion::from_header(value)
+}
+
+/// An answer of `service`; `kind` is `advertisement` or `result`.
+fn answer(service: Service, kind: &str) -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    response
+        .content_type(format!("application/x-{}-{kind}", service.name()))
+        .insert_header((header::EXPIRES, "Fri, 01 Jan 1980 00:00:00 GMT"))
+        .insert_header((header::PRAGMA, "no-cache"))
+        .insert_header((header::CACHE_CONTROL, "no-cache, max-age=0, must-revalidate"));
+    response
+}
+
+/// The refs of a repository: where every clone, fetch and push begins.
+pub(super) async fn info_refs(
+    request: HttpRequest,
+    peer: Peer,
+    path: Path<RepositoryPath>,
+    query: web::Query<ServiceQuery>,
+    services: web::Data<Services>,
+) -> GitResult {
+    let service = query.service.as_deref().and_then(Service::from_name).ok_or_else(|| {
+        problem(StatusCode::FORBIDDEN, Code::Forbidden, "only git's smart protocol is served here")
+    })?;
+    let who = caller(&request, &services, &peer).await?;
+    let view = services.git_repository(who, &without_suffix(path.0), service).await?;
+    if view.moved {
+        let now = format!("/{}.git/info/refs?service={}", view.path(), service.name());
+        return Ok(HttpResponse::MovedPermanently().insert_header((header::LOCATION, now)).finish());
+    }
+    let refs = services.advertise(&view, service, protocol_of(&request)).await?;
+    let mut body = BytesMut::with_capacity(refs.len() + 64);
+    pkt_line::put(&mut body, format!("# service={}\n", service.name()).as_bytes());
+    body.extend_from_slice(pkt_line::FLUSH);
+    body.extend_from_slice(&refs);
+    Ok(answer(service, "advertisement").body(body.freeze()))
+}
+
+/// The body of a request, inflated if it is compressed.
+fn body_of(request: &HttpRequest, payload: web::Payload, service: Service) -> Result<Input, GitError> {
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let kind = header(header::CONTENT_TYPE);
+    if kind != format!("application/x-{}-request", service.name()) {
+        let detail = "the content type is not that of a git client";
+        return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadRequest, detail));
+    }
+    let reader = StreamReader::new(payload.map_err(io::Error::other));
+    match header(header::CONTENT_ENCODING) {
+        "" | "identity" => Ok(Box::pin(reader)),
+        "gzip" | "x-gzip" => Ok(Box::pin(GzipDecoder::new(reader))),
+        _ => {
+            let detail = "only gzip is understood";
+            Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadRequest, detail))
+        }
+    }
+}
+
+/// A clone or fetch.
+pub(super) async fn upload_pack(
+    request: HttpRequest,
+    peer: Peer,
+    path: Path<RepositoryPath>,
+    payload: web::Payload,
+    services: web::Data<Services>,
+) -> GitResult {
+    let who = caller(&request, &services, &peer).await?;
+    let view = services.git_repository(who, &without_suffix(path.0), Service::UploadPack).await?;
+    let input = body_of(&request, payload, Service::UploadPack)?;
+    // Read whole before anything is answered: an answer that begins earlier costs the client its connection.
+    let max = services.limits.git_request_bytes;
+    let mut asked = Vec::new();
+    let mut limited = input.take(u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1));
+    let patience = Duration::from_millis(services.limits.git_head_ms);
+    match tokio::time::timeout(patience, limited.read_to_end(&mut asked)).await {
+        Ok(Ok(_)) if asked.len() > max => {
+            let detail = format!("the request is larger than {max} bytes");
+            return Err(ServiceError::new(Code::TooLarge, detail).into());
+        }
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => return Err(ApiError::bad_request(format!("the body broke off: {error}")).into()),
+        Err(_) => return Err(too_slow()),
+    }
+    let body = services.fetch(&view, protocol_of(&request), Box::pin(io::Cursor::new(asked))).await?;
+    Ok(answer(Service::UploadPack, "result").streaming(body))
+}
+
+fn too_slow() -> GitError {
+    problem(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, "the request took too long to arrive")
+}
+
+/// A push.
+pub(super) async fn receive_pack(
+    request: HttpRequest,
+    peer: Peer,
+    path: Path<RepositoryPath>,
+    payload: web::Payload,
+    services: web::Data<Services>,
+) -> GitResult {
+    let who = caller(&request, &services, &peer).await?;
+    let view = services.git_repository(who, &without_suffix(path.0), Service::ReceivePack).await?;
+    let who = required(who)?;
+    let mut input = body_of(&request, payload, Service::ReceivePack)?;
+    let (head, rest) = read_head(&mut input, &services).await?;
+    if head.updates.is_empty() {
+        // The probe of a client that is about to send a chunked body.
+        return Ok(answer(Service::ReceivePack, "result").finish());
+    }
+    let arrival = Arrival { head, rest, base_url: address::base_url(&request, &services) };
+    match services.push(who, view, protocol_of(&request), arrival, input).await? {
+        PushAnswer::Streamed(body) => Ok(answer(Service::ReceivePack, "result").streaming(body)),
+        PushAnswer::Refused { answer: report, unread } => {
+            drain(unread).await;
+            Ok(answer(Service::ReceivePack, "result").body(report))
+        }
+    }
+}
+
+/// Reads on for a while: a client that is still sending would not see the answer.
+async fn drain(input: Input) {
+    let mut sink = tokio::io::sink();
+    let mut limited = input.take(DRAIN_BYTES_MAX);
+    if tokio::time::timeout(DRAIN_PATIENCE, tokio::io::copy(&mut limited, &mut sink)).await.is_err() {
+        tracing::debug!("a refused push was still being sent");
+    }
+}
+
+/// The commands and options of a push, and the beginning of what follows.
+async fn read_head(input: &mut Input, services: &Services) -> Result<(PushHead, Bytes), GitError> {
+    let limits = &services.limits;
+    let mut reader = HeadReader::new(limits.git_updates, limits.git_head_bytes);
+    let read = async {
+        let mut buffer = BytesMut::with_capacity(16 * 1024);
+        loop {
+            buffer.clear();
+            let mut piece: Pin<&mut dyn AsyncRead> = input.as_mut();
+            let count = piece.read_buf(&mut buffer).await;
+            let count =
+                count.map_err(|error| ApiError::bad_request(format!("the body broke off: {error}")))?;
+            if count == 0 {
+                return Err(ApiError::bad_request("the push broke off"));
+            }
+            if reader.feed(&buffer).map_err(head_error)? {
+                return Ok(());
+            }
+        }
+    };
+    let patience = Duration::from_millis(limits.git_head_ms);
+    tokio::time::timeout(patience, read).await.map_err(|_| too_slow())??;
+    Ok(reader.finish())
+}
+
+fn head_error(error: HeadError) -> ApiError {
+    match error {
+        HeadError::TooMany | HeadError::TooLarge => {
+            ServiceError::new(Code::TooLarge, error.to_string()).into()
+        }
+        HeadError::Malformed | HeadError::Signed => ApiError::bad_request(error.to_string()),
+    }
+}

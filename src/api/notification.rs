@@ -1,0 +1,92 @@
+//! Notifications.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::error::ApiResult;
+use super::extract::{Caller, Path, Query};
+use super::page;
+use crate::domain::ids::{ChatId, MessageId, NotificationId, UserId};
+use crate::domain::notification::{Notification, NotificationKind};
+use crate::domain::timestamp::Timestamp;
+use crate::services::Services;
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct NotificationAnswer {
+    #[schema(value_type = i64)]
+    id: NotificationId,
+    /// `push`.
+    #[schema(value_type = String)]
+    kind: NotificationKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    chat_id: Option<ChatId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    message_id: Option<MessageId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    actor_id: Option<UserId>,
+    text: String,
+    #[schema(value_type = String)]
+    created_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    read_at: Option<Timestamp>,
+}
+
+impl From<&Notification> for NotificationAnswer {
+    fn from(notification: &Notification) -> Self {
+        Self {
+            id: notification.id,
+            kind: notification.kind,
+            chat_id: notification.chat_id,
+            message_id: notification.message_id,
+            actor_id: notification.actor_id,
+            text: notification.text.clone(),
+            created_at: notification.created_at,
+            read_at: notification.read_at,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct ListQuery {
+    #[serde(default)]
+    unread: bool,
+    limit: Option<i64>,
+    cursor: Option<i64>,
+}
+
+/// One's notifications, the newest first.
+#[utoipa::path(get, path = "/api/notifications",
+    params(("unread" = Option<bool>, Query), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
+    responses((status = 200, body = [NotificationAnswer]), (status = 400), (status = 401), (status = 403)))]
+pub(super) async fn list(
+    caller: Caller,
+    request: HttpRequest,
+    query: Query<ListQuery>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let limit = page::limit(query.0.limit, &services.limits)?;
+    let before = query.0.cursor.map(NotificationId);
+    let (list, has_more) = services.notifications(caller.0, before, query.0.unread, limit).await?;
+    let next = list.last().filter(|_| has_more).map(|last| last.id.to_string());
+    page::items(&request, list.iter().map(|one| NotificationAnswer::from(&**one)).collect(), next)
+}
+
+/// Marks one as read.
+#[utoipa::path(post, path = "/api/notifications/{id}/read", params(("id" = i64, Path)),
+    responses((status = 204), (status = 401), (status = 403), (status = 404)))]
+pub(super) async fn mark_read(caller: Caller, id: Path<i64>, services: web::Data<Services>) -> ApiResult {
+    services.mark_notifications_read(caller.0, Some(NotificationId(id.0))).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Marks all as read.
+#[utoipa::path(post, path = "/api/notifications/read", responses((status = 204), (status = 401), (status = 403)))]
+pub(super) async fn mark_all_read(caller: Caller, services: web::Data<Services>) -> ApiResult {
+    services.mark_notifications_read(caller.0, None).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

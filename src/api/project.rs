@@ -1,0 +1,324 @@
+//! Projects and the people in them. A project that was renamed is found under its old name: reads are sent on (308),
+//! changes are made.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::address;
+use super::error::ApiResult;
+use super::extract::{Anyone, Body, Caller, Path, Query};
+use super::page;
+use crate::actors::cache::ProjectView;
+use crate::domain::ids::{ChatId, ProjectId, UserId};
+use crate::domain::permission::project::{self as permission, Act};
+use crate::domain::project::{ProjectConfig, ProjectRole, Visibility};
+use crate::domain::timestamp::Timestamp;
+use crate::services::Services;
+use crate::services::access::ProjectPath;
+use crate::services::projects::ProjectChange;
+
+/// What whoever asks may do.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Permissions {
+    pub(super) read: bool,
+    pub(super) push: bool,
+    pub(super) maintain: bool,
+    pub(super) manage: bool,
+}
+
+impl Permissions {
+    pub(super) fn of(visibility: Visibility, role: Option<ProjectRole>) -> Self {
+        let may = |act| permission::check(act, visibility, role, "project").is_ok();
+        Self {
+            read: may(Act::Read),
+            push: may(Act::Push),
+            maintain: may(Act::Maintain),
+            manage: may(Act::Manage),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ProjectAnswer {
+    #[schema(value_type = i64)]
+    id: ProjectId,
+    owner: String,
+    name: String,
+    description: String,
+    /// `public` or `private`.
+    #[schema(value_type = String)]
+    visibility: Visibility,
+    /// The chat that pushes are announced in; its people are the project's members.
+    #[schema(value_type = i64)]
+    channel_id: ChatId,
+    repository_count: usize,
+    member_count: usize,
+    /// One's own role, if one is a member: `owner`, `maintainer`, `writer`, `reader`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    role: Option<ProjectRole>,
+    watches: bool,
+    permissions: Permissions,
+    #[schema(value_type = String)]
+    created_at: Timestamp,
+}
+
+impl From<ProjectView> for ProjectAnswer {
+    fn from(view: ProjectView) -> Self {
+        let project = &view.project;
+        Self {
+            id: project.id,
+            owner: view.owner,
+            name: project.name.clone(),
+            description: project.description.clone(),
+            visibility: project.visibility,
+            channel_id: project.channel_id,
+            repository_count: view.repository_count,
+            member_count: view.member_count,
+            role: view.role,
+            watches: view.watches,
+            permissions: Permissions::of(project.visibility, view.role),
+            created_at: project.created_at,
+        }
+    }
+}
+
+/// Where a project is that was asked for by a name it had.
+pub(super) fn moved(request: &HttpRequest, view: &ProjectView) -> Option<HttpResponse> {
+    let now = format!("/api/projects/{}/{}", view.owner, view.project.name);
+    view.moved.then(|| address::moved(request, 4, &now))
+}
+
+#[derive(Deserialize)]
+pub(super) struct ListQuery {
+    limit: Option<i64>,
+    cursor: Option<i64>,
+    /// Only those that one is a member of.
+    #[serde(default)]
+    member: bool,
+}
+
+/// Projects that one may read, by id.
+#[utoipa::path(get, path = "/api/projects",
+    params(("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query), ("member" = Option<bool>, Query)),
+    responses((status = 200, body = [ProjectAnswer]), (status = 400), (status = 401)))]
+pub(super) async fn list(
+    anyone: Anyone,
+    request: HttpRequest,
+    query: Query<ListQuery>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let limit = page::limit(query.0.limit, &services.limits)?;
+    let after = ProjectId(query.0.cursor.unwrap_or(0));
+    let (list, has_more) = services.projects(anyone.0, after, limit, query.0.member).await?;
+    let next = list.last().filter(|_| has_more).map(|view| view.project.id.to_string());
+    page::items(&request, list.into_iter().map(ProjectAnswer::from).collect(), next)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateBody {
+    name: String,
+    #[serde(default)]
+    description: String,
+    /// `public` or `private` (unless said).
+    #[schema(value_type = Option<String>)]
+    visibility: Option<Visibility>,
+}
+
+/// Makes a project under one's own name, with its channel.
+#[utoipa::path(post, path = "/api/projects/create", request_body = CreateBody,
+    responses((status = 201, body = ProjectAnswer), (status = 401), (status = 403), (status = 409), (status = 422), (status = 429)))]
+pub(super) async fn create(
+    caller: Caller,
+    body: Body<CreateBody>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let CreateBody { name, description, visibility } = body.0;
+    let visibility = visibility.unwrap_or(Visibility::Private);
+    let view = services.create_project(caller.0, &name, &description, visibility).await?;
+    Ok(HttpResponse::Created().json(ProjectAnswer::from(view)))
+}
+
+/// One project.
+#[utoipa::path(get, path = "/api/projects/{user}/{project}", params(("user" = String, Path), ("project" = String, Path)),
+    responses((status = 200, body = ProjectAnswer), (status = 308), (status = 401), (status = 404)))]
+pub(super) async fn get(
+    anyone: Anyone,
+    request: HttpRequest,
+    at: Path<ProjectPath>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let view = services.project(anyone.0, &at.0, Act::Read).await?;
+    match moved(&request, &view) {
+        Some(answer) => Ok(answer),
+        None => page::read(&request, &ProjectAnswer::from(view), None),
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpdateBody {
+    name: Option<String>,
+    description: Option<String>,
+    #[schema(value_type = Option<String>)]
+    visibility: Option<Visibility>,
+}
+
+/// Renames, describes, opens or closes a project.
+#[utoipa::path(patch, path = "/api/projects/{user}/{project}", request_body = UpdateBody,
+    params(("user" = String, Path), ("project" = String, Path)),
+    responses((status = 200, body = ProjectAnswer), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
+pub(super) async fn update(
+    caller: Caller,
+    at: Path<ProjectPath>,
+    body: Body<UpdateBody>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let UpdateBody { name, description, visibility } = body.0;
+    let change = ProjectChange { name, description, visibility };
+    let view = services.update_project(caller.0, &at.0, change).await?;
+    Ok(HttpResponse::Ok().json(ProjectAnswer::from(view)))
+}
+
+/// Deletes a project and its repositories; its channel stays, archived, with the people in it.
+#[utoipa::path(delete, path = "/api/projects/{user}/{project}", params(("user" = String, Path), ("project" = String, Path)),
+    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]
+pub(super) async fn delete(
+    caller: Caller,
+    at: Path<ProjectPath>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    services.delete_project(caller.0, &at.0).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The settings of a project.
+#[utoipa::path(get, path = "/api/projects/{user}/{project}/config", params(("user" = String, Path), ("project" = String, Path)),
+    responses((status = 200, description = "default_branch, protected_branches"), (status = 308), (status = 401), (status = 404)))]
+pub(super) async fn config(
+    anyone: Anyone,
+    request: HttpRequest,
+    at: Path<ProjectPath>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let view = services.project(anyone.0, &at.0, Act::Read).await?;
+    match moved(&request, &view) {
+        Some(answer) => Ok(answer),
+        None => page::read(&request, &view.project.config, None),
+    }
+}
+
+/// Replaces the settings of a project.
+#[utoipa::path(put, path = "/api/projects/{user}/{project}/config", params(("user" = String, Path), ("project" = String, Path)),
+    responses((status = 200, description = "the settings"), (status = 401), (status = 403), (status = 404), (status = 422)))]
+pub(super) async fn put_config(
+    caller: Caller,
+    at: Path<ProjectPath>,
+    body: Body<ProjectConfig>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    Ok(HttpResponse::Ok().json(services.set_project_config(caller.0, &at.0, body.0).await?))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MemberAnswer {
+    #[schema(value_type = i64)]
+    user_id: UserId,
+    username: String,
+    /// `owner`, `maintainer`, `writer`, `reader`.
+    #[schema(value_type = String)]
+    role: ProjectRole,
+}
+
+#[derive(Deserialize)]
+pub(super) struct PageQuery {
+    limit: Option<i64>,
+    cursor: Option<i64>,
+}
+
+/// The members of a project, by user id.
+#[utoipa::path(get, path = "/api/projects/{user}/{project}/members",
+    params(("user" = String, Path), ("project" = String, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
+    responses((status = 200, body = [MemberAnswer]), (status = 401), (status = 404)))]
+pub(super) async fn members(
+    caller: Caller,
+    request: HttpRequest,
+    at: Path<ProjectPath>,
+    query: Query<PageQuery>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let limit = page::limit(query.0.limit, &services.limits)?;
+    let after = UserId(query.0.cursor.unwrap_or(0));
+    let (list, has_more) = services.members(caller.0, &at.0, after, limit).await?;
+    let next = list.last().filter(|_| has_more).map(|(id, ..)| id.to_string());
+    let items = list.into_iter().map(|(user_id, username, role)| MemberAnswer { user_id, username, role });
+    page::items(&request, items.collect(), next)
+}
+
+/// `owner/project`, and a member of it.
+#[derive(Deserialize)]
+pub(super) struct MemberPath {
+    user: String,
+    project: String,
+    username: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RoleBody {
+    /// `owner`, `maintainer`, `writer`, `reader`.
+    #[schema(value_type = String)]
+    role: ProjectRole,
+}
+
+/// Adds somebody (201) or changes a role (204). The project's channel follows.
+#[utoipa::path(put, path = "/api/projects/{user}/{project}/members/{username}", request_body = RoleBody,
+    params(("user" = String, Path), ("project" = String, Path), ("username" = String, Path)),
+    responses((status = 201), (status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
+pub(super) async fn put_member(
+    caller: Caller,
+    path: Path<MemberPath>,
+    body: Body<RoleBody>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let MemberPath { user, project, username } = path.0;
+    let at = ProjectPath { user, project };
+    let existed = services.set_member(caller.0, &at, username, Some(body.0.role)).await?;
+    Ok(if existed { HttpResponse::NoContent().finish() } else { HttpResponse::Created().finish() })
+}
+
+/// Removes somebody, or leaves.
+#[utoipa::path(delete, path = "/api/projects/{user}/{project}/members/{username}",
+    params(("user" = String, Path), ("project" = String, Path), ("username" = String, Path)),
+    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]
+pub(super) async fn remove_member(
+    caller: Caller,
+    path: Path<MemberPath>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let MemberPath { user, project, username } = path.0;
+    services.set_member(caller.0, &ProjectPath { user, project }, username, None).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Hear of pushes.
+#[utoipa::path(put, path = "/api/projects/{user}/{project}/watch", params(("user" = String, Path), ("project" = String, Path)),
+    responses((status = 204), (status = 401), (status = 404)))]
+pub(super) async fn watch(caller: Caller, at: Path<ProjectPath>, services: web::Data<Services>) -> ApiResult {
+    services.set_watch(caller.0, &at.0, true).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Hear of pushes no more.
+#[utoipa::path(delete, path = "/api/projects/{user}/{project}/watch", params(("user" = String, Path), ("project" = String, Path)),
+    responses((status = 204), (status = 401), (status = 404)))]
+pub(super) async fn unwatch(
+    caller: Caller,
+    at: Path<ProjectPath>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    services.set_watch(caller.0, &at.0, false).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

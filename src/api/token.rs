@@ -1,0 +1,91 @@
+//! Personal access tokens.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::error::ApiResult;
+use super::extract::{Body, Caller, Path};
+use super::page;
+use crate::domain::access::{AccessToken, Scope};
+use crate::domain::ids::{AccessTokenId, RepositoryId};
+use crate::domain::timestamp::Timestamp;
+use crate::services::Services;
+use crate::services::tokens::TokenRequest;
+
+/// A token; `token` itself is there once, when it is made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AccessTokenAnswer {
+    #[schema(value_type = i64)]
+    id: AccessTokenId,
+    name: String,
+    #[schema(value_type = Vec<String>)]
+    scopes: Vec<Scope>,
+    /// Ids of the repositories it is for; absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<i64>>)]
+    repository_ids: Option<Vec<RepositoryId>>,
+    #[schema(value_type = String)]
+    created_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+}
+
+impl AccessTokenAnswer {
+    fn new(token: &AccessToken, secret: Option<String>) -> Self {
+        Self {
+            id: token.id,
+            name: token.name.clone(),
+            scopes: token.scopes.clone(),
+            repository_ids: token.repositories.clone(),
+            created_at: token.created_at,
+            expires_at: token.expires_at,
+            token: secret,
+        }
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TokenBody {
+    name: String,
+    /// `repo:read`, `repo:write`, `chat:read`, `chat:write`, `admin`.
+    #[schema(value_type = Vec<String>)]
+    scopes: Vec<Scope>,
+    /// `owner/project/repository` each; absent: every repository.
+    repositories: Option<Vec<String>>,
+    /// Absent: it does not expire.
+    expires_in_days: Option<i64>,
+}
+
+/// Makes a token. It is shown in this answer only.
+#[utoipa::path(post, path = "/api/users/me/tokens", request_body = TokenBody,
+    responses((status = 201, body = AccessTokenAnswer), (status = 401), (status = 403), (status = 409), (status = 422)))]
+pub(super) async fn create(
+    caller: Caller,
+    body: Body<TokenBody>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let TokenBody { name, scopes, repositories, expires_in_days } = body.0;
+    let request = TokenRequest { name, scopes, repositories, expires_in_days };
+    let (token, secret) = services.create_token(caller.0, request).await?;
+    Ok(HttpResponse::Created().json(AccessTokenAnswer::new(&token, Some(secret))))
+}
+
+/// One's tokens, without the tokens.
+#[utoipa::path(get, path = "/api/users/me/tokens", responses((status = 200, body = [AccessTokenAnswer]), (status = 401), (status = 403)))]
+pub(super) async fn list(caller: Caller, request: HttpRequest, services: web::Data<Services>) -> ApiResult {
+    let tokens = services.tokens(caller.0).await?;
+    page::items(&request, tokens.iter().map(|token| AccessTokenAnswer::new(token, None)).collect(), None)
+}
+
+/// Revokes a token: it ends at once.
+#[utoipa::path(delete, path = "/api/users/me/tokens/{id}", params(("id" = i64, Path)),
+    responses((status = 204), (status = 401), (status = 403), (status = 404)))]
+pub(super) async fn revoke(caller: Caller, id: Path<i64>, services: web::Data<Services>) -> ApiResult {
+    services.revoke_token(caller.0, AccessTokenId(id.0)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
