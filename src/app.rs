@@ -211,7 +211,7 @@ impl RunningApp {
         let hosting = host_repositories(&data_dir, &config).map_err(StartError::Repositories)?;
         let services =
             Arc::new(Services::new(cache, writer, readers, tokens, registration, hosting, limits.clone()));
-        services.reconcile().await.map_err(|error| StartError::Reconcile(error.detail))?;
+        services.reconcile(loaded.unfinished).await.map_err(|error| StartError::Reconcile(error.detail))?;
         started.push("settle pushes");
         let tcp = TcpEdge::start(tcp_listener, session_threads, services.clone(), fatal)
             .map_err(listen_error("tcp.listen", addresses.tcp))?;

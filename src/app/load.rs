@@ -9,11 +9,13 @@ use crate::core::data_dir::{DataDir, HighWater};
 use crate::core::database;
 use crate::storage::queries::meta;
 use crate::storage::snapshot::{self, Snapshot};
+use crate::storage::unfinished::Unfinished;
 
 /// What the database gives at start.
 pub(super) struct Loaded {
     pub(super) ledger: Ledger,
     pub(super) snapshot: Snapshot,
+    pub(super) unfinished: Unfinished,
 }
 
 /// Everything between the lock and the listeners: migrate, make durable, read.
@@ -43,8 +45,9 @@ pub(super) fn load(data_dir: &DataDir, config: &Config) -> Result<(Loaded, Vec<&
         "the database is loaded"
     );
     steps.push("load");
+    let unfinished = Unfinished::read(&mut db)?;
     let ledger = Ledger::new(db, config.limits.clone())?;
-    Ok((Loaded { ledger, snapshot }, steps))
+    Ok((Loaded { ledger, snapshot, unfinished }, steps))
 }
 
 /// A new database gets an epoch; one that is older than what this directory held, or another one altogether, gets a new

@@ -12,6 +12,7 @@ use crate::domain::repository::{Repository, StorageKey};
 use crate::git::{leftovers, maintenance};
 use crate::protocol::code::Code;
 use crate::storage::queries::repositories;
+use crate::storage::unfinished::Unfinished;
 
 /// Repositories packed in one round.
 const PACKED_PER_ROUND: i64 = 10;
@@ -33,7 +34,7 @@ impl Bell {
 impl Services {
     /// At start, before anybody is served: ends children of a killed server, rolls half made repositories back, and
     /// writes what interrupted pushes did.
-    pub async fn reconcile(&self) -> Result<(), ServiceError> {
+    pub async fn reconcile(&self, unfinished: Unfinished) -> Result<(), ServiceError> {
         let store = self.hosting.store.clone();
         let touched = self
             .on_disk(move || {
@@ -45,8 +46,9 @@ impl Services {
             })
             .await?;
         let mut keys: Vec<StorageKey> = leftovers::keys(&touched).collect();
-        for id in self.repositories_in_doubt().await? {
-            if let Ok(repository) = self.cache.ask_anonymously(RepositoryById(id)).await {
+        for intent in &unfinished.pushes {
+            let asked = self.cache.ask_anonymously(RepositoryById(intent.repository_id)).await;
+            if let Ok(repository) = asked {
                 keys.push(repository.storage_key);
             }
         }
@@ -59,8 +61,8 @@ impl Services {
             }
         })
         .await?;
-        self.roll_back_creations().await?;
-        let settled = self.settle_leftovers().await?;
+        self.roll_back(unfinished.creations).await?;
+        let settled = self.settle_intents(unfinished.pushes).await;
         if settled > 0 {
             tracing::info!(settled, "pushes of the last run were settled");
         }
@@ -68,9 +70,8 @@ impl Services {
     }
 
     /// Nobody was told that these exist.
-    async fn roll_back_creations(&self) -> Result<(), ServiceError> {
-        let half = self.readers.read(|db| repositories::in_state(db, repositories::CREATING)).await?;
-        for repository in half {
+    async fn roll_back(&self, half_made: Vec<Repository>) -> Result<(), ServiceError> {
+        for repository in half_made {
             let (store, key) = (self.hosting.store.clone(), repository.storage_key);
             self.on_disk(move || store.discard(key)).await??;
             self.writer.execute(Who::Server, AbandonRepository { repository: repository.id }).await?;

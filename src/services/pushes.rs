@@ -195,19 +195,20 @@ impl Services {
 
     /// Settles what earlier pushes left, where no push is under way; answers how many were settled.
     pub(super) async fn settle_leftovers(&self) -> Result<usize, ServiceError> {
+        let intents = self.unsettled().await?;
+        Ok(self.settle_intents(intents).await)
+    }
+
+    /// Settles those where no push is under way; answers how many were settled.
+    pub(super) async fn settle_intents(&self, intents: Vec<PushIntent>) -> usize {
         let mut settled = 0;
-        for intent in self.unsettled().await? {
+        for intent in intents {
             let Some(_turn) = self.hosting.try_push_turn(intent.repository_id) else { continue };
             match self.settle_intent(&intent).await {
                 Ok(_) => settled += 1,
                 Err(error) => tracing::warn!(push.id = %intent.id, %error, "a push could not be settled"),
             }
         }
-        Ok(settled)
-    }
-
-    /// The repositories of pushes that are not settled.
-    pub(super) async fn repositories_in_doubt(&self) -> Result<Vec<RepositoryId>, ServiceError> {
-        Ok(self.unsettled().await?.iter().map(|intent| intent.repository_id).collect())
+        settled
     }
 }
