@@ -172,9 +172,16 @@ impl Git {
         }
         for setting in [
             "uploadpack.allowFilter=true",
+            // As protocol version 2 does: a partial clone fetches what it lacks by its id.
+            "uploadpack.allowAnySHA1InWant=true",
             "receive.autogc=false",
             "receive.advertisePushOptions=true",
             "transfer.fsckObjects=true",
+            // Only warnings to git: names that another client would take for its own folder, or for another one.
+            "receive.fsck.hasDot=error",
+            "receive.fsck.hasDotdot=error",
+            "receive.fsck.hasDotgit=error",
+            "receive.fsck.fullPathname=error",
             "transfer.hideRefs=refs/netbit",
         ] {
             set(&mut command, setting);

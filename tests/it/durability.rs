@@ -24,14 +24,15 @@ const SENDERS: usize = 20;
 const CHATS: usize = 4;
 
 /// A server in a process of its own.
-struct Process {
+pub(crate) struct Process {
     child: Child,
-    http: HttpClient,
+    pub(crate) http: HttpClient,
     tcp: SocketAddr,
+    base: String,
 }
 
 impl Process {
-    async fn start(directory: &Path) -> Self {
+    pub(crate) async fn start(directory: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_netbit"))
             .args([
                 "--http-listen",
@@ -57,10 +58,15 @@ impl Process {
         let base = url.strip_suffix("/api/users/register").unwrap();
         let http = HttpClient::new(base).unwrap();
         let tcp = http.server().await.unwrap()["tcp_address"].as_str().unwrap().parse().unwrap();
-        Self { child, http, tcp }
+        Self { child, http, tcp, base: base.to_owned() }
     }
 
-    fn kill(&mut self) {
+    /// Where HTTP is served.
+    pub(crate) fn address(&self) -> &str {
+        self.base.strip_prefix("http://").unwrap()
+    }
+
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

@@ -14,6 +14,7 @@ mod command_line;
 mod conventions;
 mod durability;
 mod faults;
+mod git;
 mod harness;
 mod hostile;
 mod life;

@@ -2,6 +2,8 @@
 //!
 //! A test ends with [`TestServer::stop`], which fails if an actor panicked or the cache and the database disagree.
 
+pub(crate) mod git;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

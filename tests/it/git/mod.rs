@@ -1,0 +1,9 @@
+//! git over HTTP, with the client that people have and with raw requests.
+
+mod access;
+mod clients;
+mod departures;
+mod pushes;
+mod recovery;
+mod refusals;
+mod wire;

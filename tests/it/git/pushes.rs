@@ -1,0 +1,179 @@
+//! A push speaks in the project's channel.
+
+use serde_json::json;
+
+use crate::harness::TestServer;
+use crate::harness::git::Workplace;
+
+#[actix_web::test]
+async fn a_push_is_an_event_a_message_and_a_notification_for_those_who_watch() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let (carol, dora) = (server.user("carol").await, server.user("dora").await);
+    let path = alice.hello_web("private").await;
+    alice.member("hello", "bob", "writer").await;
+    alice.member("hello", "carol", "reader").await;
+    alice.member("hello", "dora", "reader").await;
+    assert_eq!(carol.delete("/api/projects/alice/hello/watch").await.status, 204);
+    assert_eq!(dora.delete("/api/projects/alice/hello/watch").await.status, 204);
+    let chat = alice.get("/api/projects/alice/hello").await.body["channel_id"].as_i64().unwrap();
+
+    let place = Workplace::new();
+    place.repository("work").await;
+    let first = place.head("work").await;
+    let second = place.commit("work", "a.txt", "a", "teach it, @carol\n\nand mail x@dora.org").await;
+    let url = server.url_as("bob", &path);
+    let said = place.git("work", &["push", "-o", "chat=please look", &url, "main"]).await;
+    assert!(said.success && said.err.contains("The channel of alice/hello/web"), "{}", said.err);
+    let link = said.err.lines().find_map(|line| line.split_once("http://")).unwrap().1.trim().to_owned();
+    let at = link.find("/api").unwrap();
+    let linked = alice.get(&link[at..]).await.body;
+    assert_eq!(linked["items"][0]["kind"], "push", "the link leads to the push: {linked}");
+
+    let pushes = carol.pushes(chat).await;
+    assert_eq!(pushes.len(), 1);
+    assert_eq!(pushes[0]["repository"], "alice/hello/web");
+    assert_eq!(pushes[0]["refs"], json!([{"ref": "refs/heads/main", "old": null, "new": second}]));
+    assert_eq!((&pushes[0]["commit_count"], &pushes[0]["commits"][1]["oid"]), (&json!(2), &json!(first)));
+
+    let (messages, _) = alice.http.messages(netbit::domain::ids::ChatId(chat), "").await.unwrap();
+    assert_eq!(messages.len(), 1);
+    assert_eq!(messages[0].sender_id, bob.id);
+    let lines: Vec<_> = messages[0].content.lines().collect();
+    assert_eq!(lines[0], "please look");
+    assert_eq!(lines[1], "pushed 2 commits to main of alice/hello/web");
+    assert_eq!(lines[2], format!("- {} teach it, @carol", &second[..8]));
+    assert!(lines[4].starts_with("http://127.0.0.1"), "{lines:?}");
+    let metadata = serde_json::to_value(&messages[0].metadata).unwrap();
+    assert_eq!(metadata["push_seq"], messages[0].seq - 1);
+
+    let texts = async |person: &crate::harness::Person| {
+        let list = person.get("/api/notifications").await.body;
+        list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|n| n["text"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let expected = ["bob pushed 2 commits to main of alice/hello/web"];
+    assert_eq!(texts(&alice).await, expected, "she watches her project");
+    assert_eq!(texts(&carol).await, expected, "the commit names her");
+    assert!(texts(&bob).await.is_empty(), "he did it himself");
+    assert!(texts(&dora).await.is_empty(), "an address is no name, and she does not watch");
+
+    let unread = alice.get("/api/notifications?unread=true").await.body;
+    let id = unread["items"][0]["id"].as_i64().unwrap();
+    assert_eq!(unread["items"][0]["message_id"], messages[0].id.0);
+    assert_eq!(alice.post(&format!("/api/notifications/{id}/read"), json!({})).await.status, 204);
+    assert_eq!(alice.get("/api/notifications?unread=true").await.body["items"], json!([]));
+    assert_eq!(carol.post(&format!("/api/notifications/{id}/read"), json!({})).await.status, 404);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn sessions_hear_of_a_push_at_once() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let mut session = alice.tcp().await;
+    let place = Workplace::new();
+    place.repository("work").await;
+    place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
+    let push = crate::harness::soon(session.pushed()).await.unwrap();
+    assert_eq!((push.packet_type.as_str(), push.kind.as_deref()), ("Event", Some("push")));
+    let message = crate::harness::soon(session.pushed()).await.unwrap();
+    assert_eq!(message.seq, push.seq.map(|seq| seq + 1));
+    assert!(message.message.unwrap().content.contains("pushed 1 commit to main"));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn deletions_tags_and_many_refs_are_told_in_one_event() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let url = server.url_as("alice", &path);
+    let place = Workplace::new();
+    place.repository("work").await;
+    let branches: Vec<_> = (0..30).map(|n| format!("main:refs/heads/b{n}")).collect();
+    let branches: Vec<_> = branches.iter().map(String::as_str).collect();
+    place.git("work", &[&["push", "--quiet", &url][..], &branches].concat()).await.ok();
+    place.git("work", &["push", "--quiet", &url, "--delete", "b0", "b1"]).await.ok();
+    place.git("work", &["tag", "v1"]).await.ok();
+    place.git("work", &["push", "--quiet", &url, "v1"]).await.ok();
+    let pushes = alice.pushes(1).await;
+    assert_eq!((&pushes[0]["ref_count"], pushes[0]["refs"].as_array().unwrap().len()), (&json!(30), 20));
+    assert_eq!((&pushes[1]["ref_count"], &pushes[1]["refs"][0]["new"]), (&json!(2), &json!(null)));
+    assert_eq!(
+        (&pushes[2]["refs"][0]["ref"], &pushes[2]["commit_count"]),
+        (&json!("refs/tags/v1"), &json!(0))
+    );
+    let contents = alice.contents(netbit::domain::ids::ChatId(1)).await;
+    assert!(contents[1].starts_with("deleted b0, b1 in alice/hello/web"), "{contents:?}");
+    assert!(contents[2].starts_with("pushed v1 to alice/hello/web"), "{contents:?}");
+    // A push that moves nothing is no event.
+    place.git("work", &["push", "--quiet", &url, "v1"]).await.ok();
+    assert_eq!(alice.pushes(1).await.len(), 3);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn whatever_a_commit_says_the_channel_stays_readable() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let place = Workplace::new();
+    place.repository("work").await;
+    place.commit("work", "a", "a", "\u{1b}[31mred\u{202e}turned <script>alert(1)</script>").await;
+    place.commit("work", "b", "b", &"long ".repeat(2000)).await;
+    place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
+    let contents = alice.contents(netbit::domain::ids::ChatId(1)).await;
+    assert!(!contents[0].contains('\u{1b}') && !contents[0].contains('\u{202e}'), "{contents:?}");
+    assert!(contents[0].contains("red") && contents[0].len() < 1000);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn two_pushes_to_one_repository_take_their_turns() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let url = server.url_as("alice", &path);
+    let place = Workplace::new();
+    place.repository("work").await;
+    let names: Vec<_> = (0..6).map(|n| format!("main:refs/heads/b{n}")).collect();
+    let all = names.iter().map(|name| {
+        let arguments = ["push".to_owned(), "--quiet".to_owned(), url.clone(), name.clone()];
+        let place = &place;
+        async move {
+            let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+            place.git("work", &arguments).await.ok();
+        }
+    });
+    futures_util::future::join_all(all).await;
+    assert_eq!(alice.pushes(1).await.len(), 6);
+    assert_eq!(alice.contents(netbit::domain::ids::ChatId(1)).await.len(), 6);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn many_watchers_are_all_notified_once() {
+    let server = TestServer::with_limits(|limits| limits.notifications_per_command = 2).await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let mut people = Vec::new();
+    for n in 0..5 {
+        people.push(server.user(&format!("w{n}")).await);
+        alice.member("hello", &format!("w{n}"), "reader").await;
+    }
+    let place = Workplace::new();
+    place.repository("work").await;
+    place.commit("work", "a", "a", "for @w3 and @w0").await;
+    place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
+    for person in &people {
+        let list = person.get("/api/notifications").await.body;
+        assert_eq!(list["items"].as_array().unwrap().len(), 1, "{}: {list}", person.name);
+    }
+    server.stop().await;
+}

@@ -1,0 +1,247 @@
+//! A ref and the event that tells of it are two systems: whatever ends the server between them, in the end there is an
+//! event for every ref that moved, once, and none for one that did not.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use diesel::prelude::*;
+use netbit::core::config::Synchronous;
+use netbit::core::database;
+use netbit::domain::ids::ChatId;
+use serde_json::{Value, json};
+
+use crate::durability::Process;
+use crate::harness::git::Workplace;
+use crate::harness::{PASSWORD, Person, TestServer, soon};
+
+/// Writes an intent into the database of a server that is not running, as a push does before it lets refs move.
+fn intend(directory: &Path, old: Option<&str>, new: &str, process_group: i64) {
+    let mut db = database::open_writer(&directory.join("netbit.db"), Synchronous::Full).unwrap();
+    let refs = json!([{"ref": "refs/heads/main", "old": old, "new": new}]).to_string();
+    diesel::sql_query(
+        "INSERT INTO push_intents (repository_id, user_id, refs, process_group, base_url, client_id, state, created_at) \
+         VALUES (1, 1, ?, ?, 'http://x', randomblob(16), 'pending', 0)",
+    )
+    .bind::<diesel::sql_types::Text, _>(refs)
+    .bind::<diesel::sql_types::BigInt, _>(process_group)
+    .execute(&mut db)
+    .unwrap();
+}
+
+/// A server that was stopped with one commit pushed and a second one on disk that no ref names.
+async fn between() -> (TestServer, Workplace, String, String) {
+    let server = TestServer::start().await;
+    let (alice, _) = (server.user("alice").await, server.user("bob").await);
+    let path = alice.hello_web("private").await;
+    alice.member("hello", "bob", "reader").await;
+    let place = Workplace::new();
+    place.repository("work").await;
+    let first = place.head("work").await;
+    place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
+    let second = place.commit("work", "a", "a", "second").await;
+    let bare = server.only_repository();
+    place.git("work", &["push", "--quiet", bare.to_str().unwrap(), "main:refs/netbit/kept"]).await.ok();
+    (server, place, first, second)
+}
+
+async fn told(server: &TestServer, person: &Person) -> (usize, usize, usize) {
+    let bob = server.login("bob").await;
+    let notifications = bob.get("/api/notifications").await.body["items"].as_array().unwrap().len();
+    (person.pushes(1).await.len(), person.contents(ChatId(1)).await.len(), notifications)
+}
+
+#[actix_web::test]
+async fn a_ref_that_moved_before_the_server_was_killed_is_told_once_after_the_restart() {
+    let (server, place, first, second) = between().await;
+    let bare = server.only_repository();
+    let server = server
+        .restart(|config| {
+            intend(&config.data_dir.0, Some(&first), &second, 0);
+            let moved = Command::new("git")
+                .args(["-C", bare.to_str().unwrap(), "update-ref", "refs/heads/main", &second])
+                .status();
+            assert!(moved.unwrap().success());
+        })
+        .await;
+    let alice = server.login("alice").await;
+    assert_eq!(told(&server, &alice).await, (2, 2, 2));
+    assert_eq!(alice.pushes(1).await[1]["refs"][0]["new"], second);
+    // And not once more.
+    let server = server.restart(|_| ()).await;
+    let alice = server.login("alice").await;
+    assert_eq!(told(&server, &alice).await, (2, 2, 2));
+    // Pushing goes on.
+    place.commit("work", "b", "b", "third").await;
+    place.git("work", &["push", "--quiet", &server.url_as("alice", "alice/hello/web"), "main"]).await.ok();
+    assert_eq!(told(&server, &alice).await, (3, 3, 3));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_ref_that_did_not_move_is_not_told_and_a_receive_pack_that_lives_on_is_ended() {
+    let (server, _, first, second) = between().await;
+    let bare = server.only_repository();
+    let root = server.path().canonicalize().unwrap().join("repos");
+    let mut child = None;
+    let server = server
+        .restart(|config| {
+            intend(&config.data_dir.0, Some(&first), &second, 0);
+            // What a killed server leaves: a receive-pack that waits for the end of its input, and its lock.
+            child = Some(
+                Command::new("git")
+                    .args(["receive-pack", "--stateless-rpc", bare.to_str().unwrap()])
+                    .env("NETBIT_CHILD_OF", &root)
+                    .env("NETBIT_REPOSITORY", bare.file_stem().unwrap())
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .unwrap(),
+            );
+            std::fs::write(bare.join("refs/heads/main.lock"), "").unwrap();
+            std::fs::create_dir(bare.join("objects/tmp_objdir-incoming-x")).unwrap();
+        })
+        .await;
+    let status = child.as_mut().unwrap().wait().unwrap();
+    assert!(!status.success(), "it was killed");
+    let alice = server.login("alice").await;
+    assert_eq!(told(&server, &alice).await, (1, 1, 1));
+    assert!(
+        !bare.join("refs/heads/main.lock").exists() && !bare.join("objects/tmp_objdir-incoming-x").exists()
+    );
+    let place = Workplace::new();
+    place.git("", &["clone", "--quiet", &server.url_as("alice", "alice/hello/web"), "again"]).await.ok();
+    place.commit("again", "c", "c", "goes on").await;
+    place.git("again", &["push", "--quiet", "origin", "HEAD:main"]).await.ok();
+    assert_eq!(told(&server, &alice).await, (2, 2, 2));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_half_made_repository_is_rolled_back_and_a_half_deleted_one_is_finished() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    alice.hello_web("private").await;
+    alice.repository("hello", "kept").await;
+    let server = server
+        .restart(|config| {
+            let mut db =
+                database::open_writer(&config.data_dir.0.join("netbit.db"), Synchronous::Full).unwrap();
+            diesel::sql_query("UPDATE repositories SET state = 'creating' WHERE name = 'web'")
+                .execute(&mut db)
+                .unwrap();
+        })
+        .await;
+    let alice = server.login("alice").await;
+    assert_eq!(alice.get("/api/projects/alice/hello/repos/web").await.status, 404);
+    let bare = server.only_repository();
+    assert!(bare.exists(), "the other one is untouched");
+    alice.repository("hello", "web").await;
+    assert_eq!(alice.delete("/api/projects/alice/hello/repos/web").await.status, 204);
+    // The background removes it; a restart would.
+    let server = server.restart(|_| ()).await;
+    soon(async {
+        while server.repositories().len() > 1 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert_eq!(server.only_repository().file_name(), bare.file_name());
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_repository_whose_directory_is_missing_is_unavailable_and_the_rest_is_fine() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    std::fs::remove_dir_all(server.only_repository()).unwrap();
+    alice.repository("hello", "other").await;
+    let place = Workplace::new();
+    let lost = place.git("", &["ls-remote", &server.url_as("alice", &path)]).await;
+    lost.refused("503");
+    place.git("", &["ls-remote", &server.url_as("alice", "alice/hello/other")]).await.ok();
+    server.stop().await;
+}
+
+/// Every push event of `main`, in order, must begin where the one before it ended.
+fn chain(events: &[Value]) -> Option<String> {
+    let mut at = None;
+    for event in events.iter().filter(|event| event["kind"] == "push") {
+        for update in event["push"]["refs"].as_array().unwrap() {
+            assert_eq!(update["old"].as_str().map(str::to_owned), at, "a move was not told, or told twice");
+            at = update["new"].as_str().map(str::to_owned);
+        }
+    }
+    at
+}
+
+#[actix_web::test]
+async fn kill_9_while_people_push_leaves_an_event_for_every_move() {
+    let rounds: u64 =
+        std::env::var("NETBIT_KILL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Process::start(directory.path()).await;
+    server.http.register("alice", PASSWORD).await.unwrap();
+    let login = async |server: &Process| {
+        server.http.with_token(server.http.login("alice", PASSWORD).await.unwrap().token)
+    };
+    let http = login(&server).await;
+    http.post("/api/projects/create", &json!({"name": "hello"})).await.unwrap().success().unwrap();
+    http.post("/api/projects/alice/hello/repos/create", &json!({"name": "web"}))
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    let place = Workplace::new();
+    place.repository("work").await;
+    let mut acknowledged = None;
+    for round in 0..rounds {
+        let url =
+            format!("http://alice:{}@{}/alice/hello/web", PASSWORD.replace(' ', "%20"), server.address());
+        let pushing = async {
+            for n in 0..1000 {
+                let commit =
+                    place.commit("work", "n", &format!("{round} {n}"), &format!("{round} {n}")).await;
+                if !place.git("work", &["push", "--quiet", &url, "main"]).await.success {
+                    return;
+                }
+                acknowledged = Some(commit);
+            }
+        };
+        // Killed somewhere in the third or fourth push, a little later each round.
+        let delay = std::time::Duration::from_millis(250 + 37 * round % 200);
+        let kill = async {
+            tokio::time::sleep(delay).await;
+            server.kill();
+        };
+        soon(futures_util::future::join(pushing, kill)).await;
+        server = Process::start(directory.path()).await;
+        let http = login(&server).await;
+        let mut events = Vec::new();
+        let mut after = 0;
+        loop {
+            let page =
+                http.get(&format!("/api/chats/1/events?after_seq={after}&limit=100")).await.unwrap().body;
+            let items = page["items"].as_array().unwrap().clone();
+            after = items.last().map_or(after, |last| last["seq"].as_i64().unwrap());
+            events.extend(items);
+            if page["has_more"] == false {
+                break;
+            }
+        }
+        let url =
+            format!("http://alice:{}@{}/alice/hello/web", PASSWORD.replace(' ', "%20"), server.address());
+        let listed = place.git("", &["ls-remote", &url, "refs/heads/main"]).await.ok();
+        let now = listed.split_whitespace().next().map(str::to_owned);
+        assert_eq!(chain(&events), now, "round {round}: the last event is where the branch is");
+        let messages = events.iter().filter(|event| event["kind"] == "message").count();
+        assert_eq!(messages, events.iter().filter(|event| event["kind"] == "push").count());
+        if let (Some(acknowledged), Some(now)) = (&acknowledged, &now) {
+            place.git("work", &["merge-base", "--is-ancestor", acknowledged, now]).await.ok();
+        }
+        let check = format!("fsck-{round}");
+        place.git("", &["clone", "--quiet", "--mirror", &url, &check]).await.ok();
+        place.git(&check, &["fsck", "--strict"]).await.ok();
+    }
+}

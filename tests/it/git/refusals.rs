@@ -1,0 +1,228 @@
+//! What is not taken, whoever pushes it, and what is not taken from everybody.
+
+use serde_json::json;
+
+use super::clients::noise;
+use crate::harness::TestServer;
+use crate::harness::git::Workplace;
+
+#[actix_web::test]
+async fn refs_outside_the_namespaces_and_misleading_names_are_refused_and_take_the_push_with_them() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    place.repository("work").await;
+    let head = place.head("work").await;
+    for (name, why) in [
+        (format!("refs/replace/{head}"), "only refs/heads/"),
+        ("refs/netbit/x".to_owned(), "only refs/heads/"),
+        ("refs/pull/1/head".to_owned(), "only refs/heads/"),
+        ("refs/heads/HEAD".to_owned(), "not allowed"),
+        ("refs/heads/-x".to_owned(), "not allowed"),
+        (format!("refs/heads/{head}"), "object id"),
+        (format!("refs/tags/{head}"), "object id"),
+    ] {
+        let said = place.git("work", &["push", &url, &format!("main:{name}"), "main:good"]).await;
+        assert!(said.err.contains("another ref of this push was refused"), "{}", said.err);
+        said.refused(why);
+    }
+    assert_eq!(place.git("", &["ls-remote", &url]).await.ok(), "", "nothing was taken");
+    place.git("work", &["push", "--quiet", &url, "main", "main:refs/notes/x"]).await.ok();
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_protected_branch_takes_pushes_from_some_and_force_and_deletion_from_none() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let path = alice.hello_web("private").await;
+    alice.member("hello", "bob", "writer").await;
+    let rules =
+        json!({"protected_branches": [{"pattern": "main"}, {"pattern": "release/*", "push": "writer"}]});
+    assert_eq!(alice.put("/api/projects/alice/hello/config", rules).await.status, 200);
+    let place = Workplace::new();
+    place.repository("work").await;
+    let (as_alice, as_bob) = (server.url_as("alice", &path), server.url_as(&bob.name, &path));
+    let push = async |url: &str, arguments: &[&str]| {
+        place.git("work", &[&["push", "--quiet", url], arguments].concat()).await
+    };
+    push(&as_bob, &["main"]).await.refused("protected branch");
+    push(&as_alice, &["main"]).await.ok();
+    push(&as_bob, &["main:topic", "main:release/1"]).await.ok();
+    place.commit("work", "a", "a", "second").await;
+    push(&as_alice, &["main"]).await.ok();
+    place.git("work", &["reset", "--quiet", "--hard", "HEAD~1"]).await.ok();
+    place.commit("work", "b", "b", "instead").await;
+    push(&as_alice, &["--force", "main"]).await.refused("non-fast-forward");
+    push(&as_alice, &["--delete", "main"]).await.refused("it cannot be deleted");
+    push(&as_bob, &["--delete", "release/1"]).await.refused("it cannot be deleted");
+    push(&as_bob, &["--force", "main:topic"]).await.ok();
+    push(&as_bob, &["--delete", "topic"]).await.ok();
+    // A rule that allows it.
+    let rules = json!({"protected_branches": [{"pattern": "main", "force": true, "delete": true}]});
+    assert_eq!(alice.put("/api/projects/alice/hello/config", rules).await.status, 200);
+    push(&as_alice, &["--force", "main"]).await.ok();
+    let telling = alice.pushes(1).await;
+    assert_eq!(telling.len(), 6, "refused pushes are no events");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_push_over_the_quota_is_refused_with_a_reason_and_leaves_nothing() {
+    let server = TestServer::with_limits(|limits| limits.repository_bytes = 200_000).await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    let work = place.repository("work").await;
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let before = place.git("", &["ls-remote", &url]).await.ok();
+    for size in [199_900, 3_000_000] {
+        std::fs::write(work.join("large"), noise(size)).unwrap();
+        place.git("work", &["add", "."]).await.ok();
+        place.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
+        let said = place.git("work", &["push", &url, "main"]).await;
+        assert!(said.err.contains("The repository may hold 200000 bytes"), "{}", said.err);
+        said.refused("quota is exceeded");
+        place.git("work", &["reset", "--quiet", "--hard", "HEAD~1"]).await.ok();
+    }
+    assert_eq!(place.git("", &["ls-remote", &url]).await.ok(), before);
+    let objects = server.only_repository().join("objects");
+    let left: Vec<_> = std::fs::read_dir(objects)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("tmp_"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    // What fits is taken.
+    std::fs::write(work.join("small"), noise(100_000)).unwrap();
+    place.git("work", &["add", "."]).await.ok();
+    place.git("work", &["commit", "--quiet", "-m", "small"]).await.ok();
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let seen = alice.get("/api/projects/alice/hello/repos/web").await.body;
+    assert!((100_000..200_000).contains(&seen["size_bytes"].as_i64().unwrap()), "{seen}");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn trees_that_would_write_outside_their_clone_are_refused() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    let work = place.repository("work").await;
+    let blob = place.git("work", &["rev-parse", "HEAD:README"]).await.ok();
+    let oid: Vec<u8> = (0..20).map(|n| u8::from_str_radix(&blob[2 * n..2 * n + 2], 16).unwrap()).collect();
+    for (mode, name) in [
+        ("100644", ".git"),
+        ("40000", ".GIT"),
+        ("100644", "git~1"),
+        ("40000", ".."),
+        ("40000", "."),
+        ("100644", "a/b"),
+        ("120000", ".gitmodules"),
+    ] {
+        // A file called `raw` holds the tree, byte for byte; git is told not to look.
+        let tree = [mode.as_bytes(), b" ", name.as_bytes(), b"\0", &oid].concat();
+        std::fs::write(work.join(".git/raw"), tree).unwrap();
+        let tree =
+            place.git("work", &["hash-object", "-t", "tree", "-w", "--literally", ".git/raw"]).await.ok();
+        let commit = place.git("work", &["commit-tree", &tree, "-m", "evil"]).await.ok();
+        let said = place.git("work", &["push", &url, &format!("{commit}:refs/heads/evil")]).await;
+        assert!(!said.success, "{mode} {name}: {}", said.err);
+    }
+    assert_eq!(place.git("", &["ls-remote", &url]).await.ok(), "");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn hooks_settings_and_attributes_that_were_pushed_do_nothing() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    let work = place.repository("work").await;
+    let mark = place.path().join("it-ran");
+    std::fs::create_dir(work.join("hooks")).unwrap();
+    for hook in ["hooks/pre-receive", "hooks/post-receive", "hooks/update", "config"] {
+        std::fs::write(work.join(hook), format!("#!/bin/sh\ntouch {}\n", mark.display())).unwrap();
+    }
+    std::fs::write(work.join(".gitattributes"), "* filter=evil diff=evil\n").unwrap();
+    place.git("work", &["add", "."]).await.ok();
+    place.git("work", &["commit", "--quiet", "-m", "hooks"]).await.ok();
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    // Even one in the repository itself does not run.
+    let hooks = server.only_repository().join("hooks");
+    std::fs::create_dir_all(&hooks).unwrap();
+    std::fs::copy(work.join("hooks/post-receive"), hooks.join("post-receive")).unwrap();
+    std::fs::set_permissions(hooks.join("post-receive"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    place.commit("work", "x", "x", "again").await;
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    assert!(!mark.exists());
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_text_for_the_chat_that_cannot_be_posted_stops_the_push() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    place.repository("work").await;
+    for text in ["chat=", "chat=   ", &format!("chat={}", "x".repeat(5000))] {
+        let said = place.git("work", &["push", "-o", text, &url, "main"]).await;
+        said.refused("the text for the chat cannot be posted");
+    }
+    place.git("work", &["push", "--quiet", "-o", "other=ignored", &url, "main"]).await.ok();
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn whoever_loses_the_right_during_an_upload_moves_nothing() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let path = alice.hello_web("private").await;
+    alice.member("hello", "bob", "writer").await;
+    let place = Workplace::new();
+    let work = place.repository("work").await;
+    // The body of a push, made by hand: commands, flush, pack.
+    let head = place.head("work").await;
+    place.git("work", &["pack-objects", "--quiet", "--all", ".git/made"]).await;
+    let list = place.git("work", &["rev-list", "--objects", "--all"]).await.ok();
+    std::fs::write(
+        work.join(".git/list"),
+        list.lines().map(|l| format!("{}\n", &l[..40])).collect::<String>(),
+    )
+    .unwrap();
+    let made = std::process::Command::new("sh")
+        .args(["-c", "git pack-objects --quiet --stdout < .git/list"])
+        .current_dir(&work)
+        .output()
+        .unwrap()
+        .stdout;
+    let line = format!("{} {head} refs/heads/main\0report-status side-band-64k", "0".repeat(40));
+    let body = [format!("{:04x}{line}0000", line.len() + 4).as_bytes(), &made].concat();
+    let mut socket = tokio::net::TcpStream::connect(server.app.addresses.http).await.unwrap();
+    let token = bob.http.token().unwrap();
+    let request = format!(
+        "POST /{path}/git-receive-pack HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/x-git-receive-pack-request\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let (most, last) = body.split_at(body.len() - 10);
+    socket.write_all(most).await.unwrap();
+    // git has everything but the end of the pack.
+    assert_eq!(alice.delete("/api/projects/alice/hello/members/bob").await.status, 204);
+    socket.write_all(last).await.unwrap();
+    let mut answer = Vec::new();
+    crate::harness::soon(socket.read_to_end(&mut answer)).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.contains("ng refs/heads/main"), "{answer}");
+    let listed = place.git("", &["ls-remote", &server.url_as("alice", &path)]).await.ok();
+    assert_eq!(listed, "");
+    assert!(alice.pushes(1).await.is_empty());
+    server.stop().await;
+}

@@ -1,0 +1,162 @@
+//! The bytes of the smart protocol, with requests that no git client would make.
+
+use std::io::Write;
+
+use crate::harness::{PASSWORD, TestServer};
+
+struct Raw {
+    base: String,
+    client: reqwest::Client,
+}
+
+async fn raw(server: &TestServer) -> Raw {
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("public").await;
+    Raw { base: server.url(&path), client: reqwest::Client::new() }
+}
+
+impl Raw {
+    async fn get(&self, rest: &str) -> reqwest::Response {
+        self.client.get(format!("{}{rest}", self.base)).send().await.unwrap()
+    }
+
+    async fn post(&self, service: &str, headers: &[(&str, &str)], body: Vec<u8>) -> reqwest::Response {
+        let mut request = self
+            .client
+            .post(format!("{}/git-{service}", self.base))
+            .basic_auth("alice", Some(PASSWORD))
+            .header("content-type", format!("application/x-git-{service}-request"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(body).send().await.unwrap()
+    }
+}
+
+#[actix_web::test]
+async fn the_advertisement_names_its_service_and_is_never_cached() {
+    let server = TestServer::start().await;
+    let raw = raw(&server).await;
+    let answer = raw.get("/info/refs?service=git-upload-pack").await;
+    let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(header("content-type"), "application/x-git-upload-pack-advertisement");
+    assert_eq!(header("cache-control"), "no-cache, max-age=0, must-revalidate");
+    assert_eq!(header("x-content-type-options"), "nosniff");
+    assert!(answer.bytes().await.unwrap().starts_with(b"001e# service=git-upload-pack\n0000"));
+    for bad in [
+        "",
+        "?service=",
+        "?service=git-upload-archive",
+        "?service=upload-pack",
+        "?service=git-upload-pack%00",
+    ] {
+        assert_eq!(raw.get(&format!("/info/refs{bad}")).await.status().as_u16(), 403, "{bad}");
+    }
+    assert_eq!(raw.get("/git-upload-pack").await.status().as_u16(), 405);
+    assert_eq!(raw.get("/HEAD").await.status().as_u16(), 404, "the dumb protocol is not served");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn the_protocol_header_means_one_of_two_values_or_nothing() {
+    let server = TestServer::start().await;
+    let raw = raw(&server).await;
+    for (value, version_2) in [
+        ("version=2", true),
+        ("version=1", false),
+        ("version=2:foo=$(id)", false),
+        ("version=3", false),
+        (&"x".repeat(8000), false),
+    ] {
+        let url = format!("{}/info/refs?service=git-upload-pack", raw.base);
+        let sent = raw.client.get(url).header("git-protocol", value).send().await.unwrap();
+        let text = sent.text().await.unwrap();
+        assert_eq!(text.contains("version 2"), version_2, "{value}");
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn the_probe_before_a_large_push_is_answered_with_nothing() {
+    let server = TestServer::start().await;
+    let raw = raw(&server).await;
+    let probe = raw.post("receive-pack", &[], b"0000".to_vec()).await;
+    assert_eq!(probe.headers()["content-type"], "application/x-git-receive-pack-result");
+    assert_eq!((probe.status().as_u16(), probe.bytes().await.unwrap().len()), (200, 0));
+    let anonymous = raw
+        .client
+        .post(format!("{}/git-receive-pack", raw.base))
+        .header("content-type", "application/x-git-receive-pack-request")
+        .body("0000");
+    assert_eq!(anonymous.send().await.unwrap().status().as_u16(), 401);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn bodies_of_the_wrong_kind_or_form_are_refused() {
+    let server = TestServer::with_limits(|limits| limits.git_updates = 3).await;
+    let raw = raw(&server).await;
+    for service in ["upload-pack", "receive-pack"] {
+        let sent = raw
+            .client
+            .post(format!("{}/git-{service}", raw.base))
+            .basic_auth("alice", Some(PASSWORD))
+            .header("content-type", "text/plain")
+            .body("0000");
+        assert_eq!(sent.send().await.unwrap().status().as_u16(), 415);
+        let encoded = raw.post(service, &[("content-encoding", "br")], b"0000".to_vec()).await;
+        assert_eq!(encoded.status().as_u16(), 415);
+        let broken = raw.post(service, &[("content-encoding", "gzip")], b"not gzip".to_vec()).await;
+        assert_eq!(broken.status().as_u16(), 400);
+    }
+    for body in ["zzzz", "0001", "000dnonsense0000", ""] {
+        let sent = raw.post("receive-pack", &[], body.as_bytes().to_vec()).await;
+        assert_eq!(sent.status().as_u16(), 400, "{body}");
+        assert_eq!(sent.headers()["content-type"], "text/plain; charset=utf-8");
+    }
+    let line = format!("0063{} {} refs/heads/x\n", "0".repeat(40), "1".repeat(40));
+    let many = raw.post("receive-pack", &[], format!("{}0000", line.repeat(5)).into_bytes()).await;
+    assert_eq!(many.status().as_u16(), 413);
+    server.stop().await;
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    // The smallest gzip stream: stored blocks (RFC 1951 section 3.2.4) and a checksum.
+    let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    let blocks: Vec<_> = bytes.chunks(65_535).collect();
+    for (at, block) in blocks.iter().enumerate() {
+        let length = u16::try_from(block.len()).unwrap();
+        out.push(u8::from(at + 1 == blocks.len()));
+        out.write_all(&length.to_le_bytes()).unwrap();
+        out.write_all(&(!length).to_le_bytes()).unwrap();
+        out.write_all(block).unwrap();
+    }
+    let mut crc = !0u32;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
+        }
+    }
+    out.write_all(&(!crc).to_le_bytes()).unwrap();
+    out.write_all(&u32::try_from(bytes.len()).unwrap().to_le_bytes()).unwrap();
+    out
+}
+
+#[actix_web::test]
+async fn compressed_requests_are_inflated_up_to_a_limit() {
+    let server = TestServer::with_limits(|limits| limits.git_request_bytes = 10_000).await;
+    let raw = raw(&server).await;
+    let compressed = [("content-encoding", "gzip")];
+    let asked = gzip(b"0014command=ls-refs\n0000");
+    let protocol = [compressed[0], ("git-protocol", "version=2")];
+    let small = raw.post("upload-pack", &protocol, asked.clone()).await;
+    assert_eq!(small.status().as_u16(), 200);
+    let cut = raw.post("upload-pack", &compressed, asked[..asked.len() - 12].to_vec()).await;
+    assert_eq!(cut.status().as_u16(), 400, "truncated");
+    let bomb = raw.post("upload-pack", &compressed, gzip(&vec![b'0'; 200_000])).await;
+    assert_eq!(bomb.status().as_u16(), 413);
+    let plain = raw.post("upload-pack", &[], vec![b'0'; 200_000]).await;
+    assert_eq!(plain.status().as_u16(), 413);
+    server.stop().await;
+}

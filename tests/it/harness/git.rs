@@ -1,0 +1,182 @@
+//! The real git client, shut off from this machine's configuration, and people's workplaces for it.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::{PASSWORD, Person, TestServer, soon};
+
+/// A folder to work in, with its own author.
+pub(crate) struct Workplace {
+    directory: TempDir,
+    /// The value of `protocol.version`.
+    pub(crate) protocol: &'static str,
+}
+
+/// What a git command said and whether it worked.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) success: bool,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Said {
+    #[track_caller]
+    pub(crate) fn ok(self) -> String {
+        assert!(self.success, "{}\n{}", self.out, self.err);
+        self.out.trim().to_owned()
+    }
+
+    /// It failed, and said this.
+    #[track_caller]
+    pub(crate) fn refused(self, why: &str) {
+        assert!(!self.success && self.err.contains(why), "expected {why:?}:\n{}\n{}", self.out, self.err);
+    }
+}
+
+impl Workplace {
+    pub(crate) fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), protocol: "2" }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Runs git in a folder of the workplace.
+    pub(crate) async fn git(&self, folder: &str, arguments: &[&str]) -> Said {
+        let mut command = Command::new("git");
+        command
+            .current_dir(self.path().join(folder))
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("LC_ALL", "C")
+            .args(["-c", "user.name=Someone", "-c", "user.email=someone@example.org"])
+            .args([
+                "-c",
+                "init.defaultBranch=main",
+                "-c",
+                "gc.auto=0",
+                "-c",
+                "maintenance.auto=false",
+                "-c",
+                "http.proxy=",
+            ])
+            .args(["-c", &format!("protocol.version={}", self.protocol)])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let output = soon(command.output()).await.unwrap();
+        Said {
+            success: output.status.success(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// A fresh repository with one commit on `main`.
+    pub(crate) async fn repository(&self, folder: &str) -> PathBuf {
+        self.git("", &["init", "--quiet", folder]).await.ok();
+        self.commit(folder, "README", "hello\n", "first commit").await;
+        self.path().join(folder)
+    }
+
+    /// Writes a file and commits it; answers the commit.
+    pub(crate) async fn commit(&self, folder: &str, file: &str, content: &str, message: &str) -> String {
+        std::fs::write(self.path().join(folder).join(file), content).unwrap();
+        self.git(folder, &["add", file]).await.ok();
+        self.git(folder, &["commit", "--quiet", "-m", message]).await.ok();
+        self.head(folder).await
+    }
+
+    pub(crate) async fn head(&self, folder: &str) -> String {
+        self.git(folder, &["rev-parse", "HEAD"]).await.ok()
+    }
+
+    /// Every object of a repository, sorted.
+    pub(crate) async fn objects(&self, folder: &str) -> Vec<String> {
+        let listed = self.git(folder, &["rev-list", "--objects", "--all"]).await.ok();
+        let mut ids: Vec<_> =
+            listed.lines().map(|line| line.split(' ').next().unwrap_or_default().to_owned()).collect();
+        ids.sort();
+        ids
+    }
+}
+
+impl TestServer {
+    /// Where git finds a repository, with somebody's password in the URL.
+    pub(crate) fn url_as(&self, user: &str, path: &str) -> String {
+        let password = PASSWORD.replace(' ', "%20");
+        format!("http://{user}:{password}@{}/{path}", self.app.addresses.http)
+    }
+
+    /// The same for nobody in particular.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}/{path}", self.app.addresses.http)
+    }
+
+    /// The directory of the only repository that there is.
+    pub(crate) fn only_repository(&self) -> PathBuf {
+        let mut found = self.repositories();
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.remove(0)
+    }
+
+    /// The directories of all repositories.
+    pub(crate) fn repositories(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        repositories_in(&self.path().join("repos"), &mut found);
+        found
+    }
+}
+
+fn repositories_in(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "git") {
+            found.push(path);
+        } else if path.is_dir() {
+            repositories_in(&path, found);
+        }
+    }
+}
+
+impl Person {
+    pub(crate) async fn project(&self, name: &str, visibility: &str) -> serde_json::Value {
+        let body = json!({"name": name, "visibility": visibility});
+        let made = self.post("/api/projects/create", body).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+        made.body
+    }
+
+    pub(crate) async fn repository(&self, project: &str, name: &str) -> serde_json::Value {
+        let path = format!("/api/projects/{}/{project}/repos/create", self.name);
+        let made = self.post(&path, json!({"name": name})).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+        made.body
+    }
+
+    /// The project `hello` with the repository `web`, and the path of it.
+    pub(crate) async fn hello_web(&self, visibility: &str) -> String {
+        self.project("hello", visibility).await;
+        self.repository("hello", "web").await;
+        format!("{}/hello/web", self.name)
+    }
+
+    pub(crate) async fn member(&self, project: &str, other: &str, role: &str) {
+        let path = format!("/api/projects/{}/{project}/members/{other}", self.name);
+        assert_eq!(self.put(&path, json!({"role": role})).await.status, 201);
+    }
+
+    /// The `push` events of a chat.
+    pub(crate) async fn pushes(&self, chat: i64) -> Vec<serde_json::Value> {
+        let events = self.get(&format!("/api/chats/{chat}/events?after_seq=0&limit=100")).await.body;
+        let items = events["items"].as_array().unwrap().iter();
+        items.filter(|event| event["kind"] == "push").map(|event| event["push"].clone()).collect()
+    }
+}
