@@ -23,10 +23,31 @@ pub enum ComputeError {
 }
 
 /// Runs the child to its end; its output is at most `bytes_max`. Dropping the future ends the child.
-pub async fn run(mut command: Command, bytes_max: usize, within: Duration) -> Result<Vec<u8>, ComputeError> {
+pub async fn run(command: Command, bytes_max: usize, within: Duration) -> Result<Vec<u8>, ComputeError> {
+    run_at(command, bytes_max, within, false).await
+}
+
+/// The same, behind everything that somebody waits for.
+pub(super) async fn run_in_background(
+    command: Command,
+    bytes_max: usize,
+    within: Duration,
+) -> Result<Vec<u8>, ComputeError> {
+    run_at(command, bytes_max, within, true).await
+}
+
+async fn run_at(
+    mut command: Command,
+    bytes_max: usize,
+    within: Duration,
+    background: bool,
+) -> Result<Vec<u8>, ComputeError> {
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = spawned?;
     let group = Group::of(&child);
+    if background {
+        group.lower_priority();
+    }
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(io::Error::other("the child has no pipes").into());
     };

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::compute::{self, ComputeError};
+use super::compute::{ComputeError, run_in_background};
 use super::program::Git;
 
 /// The longest that one step may take.
@@ -26,7 +26,7 @@ pub async fn run(git: &Git, repository: &Path) -> Result<(), ComputeError> {
         // Half of the repositories' packs may be rewritten: whoever waits for an answer comes first.
         command.env("GIT_CONFIG_COUNT", "1");
         command.env("GIT_CONFIG_KEY_0", "pack.threads").env("GIT_CONFIG_VALUE_0", "1");
-        compute::run(command, OUTPUT_BYTES, STEP).await?;
+        run_in_background(command, OUTPUT_BYTES, STEP).await?;
     }
     Ok(())
 }

@@ -20,6 +20,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Orphans of a killed group are reaped for so long, in steps.
 const REAP_STEPS: u32 = 200;
 const REAP_STEP: Duration = Duration::from_millis(10);
+/// The `nice` value of work that nobody waits for.
+const BACKGROUND_PRIORITY: i32 = 10;
 /// Input counts as progress only in such portions: a client that sends a byte a second is idle.
 const PROGRESS_BYTES: u64 = 4096;
 
@@ -61,6 +63,13 @@ impl Group {
     /// Its number; 0 when the child has ended already.
     pub(super) fn number(&self) -> i64 {
         self.0.map_or(0, |pid| i64::from(pid.as_raw_nonzero().get()))
+    }
+
+    /// Whoever waits for an answer comes first.
+    pub(super) fn lower_priority(&self) {
+        if let Err(error) = rustix::process::setpriority_pgrp(self.0, BACKGROUND_PRIORITY) {
+            tracing::debug!(%error, "a child runs at the usual priority");
+        }
     }
 
     fn send(&self, signal: Signal) {
@@ -129,7 +138,8 @@ impl Progress {
 }
 
 /// Waits for the child's end, or brings it about: when `cancel` is cancelled, or a deadline passes. `gentle`: close the
-/// input first (whoever holds it does so on `cancel`), and let a push that has arrived whole finish.
+/// input first (whoever holds it does so on `cancel`), and let a push that has arrived whole finish. Once everything has
+/// arrived only the total deadline holds: the child may think in silence.
 pub(super) async fn supervise(
     mut child: Child,
     group: Group,
@@ -161,7 +171,15 @@ pub(super) async fn supervise(
                 }
             },
             () = &mut total => break if aborted { End::Cancelled } else { End::Total },
-            _ = tick.tick() => if progress.idle() >= deadlines.idle { break End::Idle },
+            _ = tick.tick(), if !left => {
+                let stuck = progress.idle() >= deadlines.idle && !(gentle && progress.complete.load(Relaxed));
+                if stuck && !gentle {
+                    break End::Idle;
+                }
+                if stuck {
+                    cancel.cancel();
+                }
+            },
         }
     };
     if !matches!(end, End::Exit(_) | End::Aborted) {

@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use git2::RepositoryInitOptions;
 
@@ -159,6 +160,18 @@ impl Store {
         Ok(size_of_tree(&self.existing(key)?.join("objects"), 0)?)
     }
 
+    /// Removes quarantines of pushes that were killed: those that nothing can be writing to any more.
+    pub fn sweep(&self, key: StorageKey, older_than: Duration) -> Result<(), StoreError> {
+        for entry in fs::read_dir(self.existing(key)?.join("objects"))? {
+            let entry = entry?;
+            let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+            if age > older_than && entry.file_name().to_string_lossy().starts_with("tmp_objdir-") {
+                remove_if_there(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes what a killed receive-pack leaves: its quarantine, and locks. Only while nobody works on the repository.
     pub fn clean(&self, key: StorageKey) -> Result<(), StoreError> {
         let path = self.existing(key)?;
@@ -292,6 +305,11 @@ mod tests {
         assert!(!path.join("objects/tmp_objdir-incoming-x").exists());
         assert!(!path.join("refs/heads/a/b.lock").exists() && !path.join("packed-refs.lock").exists());
         assert!(path.join("refs/heads/a/c").exists());
+        fs::create_dir_all(path.join("objects/tmp_objdir-incoming-y")).unwrap();
+        store.sweep(key, Duration::from_secs(3600)).unwrap();
+        assert!(path.join("objects/tmp_objdir-incoming-y").exists(), "somebody may be writing to it");
+        store.sweep(key, Duration::ZERO).unwrap();
+        assert!(!path.join("objects/tmp_objdir-incoming-y").exists());
         assert!(store.size_bytes(key).is_ok());
     }
 }

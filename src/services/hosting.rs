@@ -86,7 +86,8 @@ impl Hosting {
             ServiceError::later(Code::Overloaded, why, retry_ms.max(1000))
         };
         let entered = tokio::time::timeout(self.patience, places.clone().acquire_owned()).await;
-        entered.map_err(|_| busy())?.map_err(|_| busy())
+        let stopping = |_| ServiceError::later(Code::Overloaded, "the server is stopping; try again", 5_000);
+        entered.map_err(|_| busy())?.map_err(stopping)
     }
 
     /// The repository's push turn: one push at a time goes through its last steps.

@@ -1,6 +1,6 @@
 //! What the server does for repositories by itself: finish what a crash interrupted, pack, remove what was deleted.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -16,6 +16,9 @@ use crate::storage::unfinished::Unfinished;
 
 /// Repositories packed in one round.
 const PACKED_PER_ROUND: i64 = 10;
+
+/// How often remains of killed pushes are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
 /// Wakes the background before its time.
 #[derive(Debug, Default)]
@@ -82,7 +85,14 @@ impl Services {
     /// Runs for as long as the server does.
     pub async fn tend_repositories(&self) {
         let every = Duration::from_millis(self.limits.maintenance_ms);
+        let mut swept = None;
         loop {
+            if swept.is_none_or(|at: Instant| at.elapsed() > SWEEP_EVERY) {
+                swept = Some(Instant::now());
+                if let Err(error) = self.sweep_repositories().await {
+                    tracing::warn!(%error, "looking for remains of killed pushes failed");
+                }
+            }
             for (what, outcome) in [
                 ("settling pushes", self.settle_leftovers().await.map(drop)),
                 ("removing repositories", self.finish_deletions().await),
@@ -97,6 +107,20 @@ impl Services {
                 () = self.hosting.bell.rung() => {}
             }
         }
+    }
+
+    /// Killing a receive-pack leaves a whole pack behind; it is removed when no push can be as old as that.
+    async fn sweep_repositories(&self) -> Result<(), ServiceError> {
+        let all = self.readers.read(|db| repositories::in_state(db, repositories::ACTIVE)).await?;
+        let (store, age) = (self.hosting.store.clone(), Duration::from_millis(self.limits.git_total_ms) * 2);
+        self.on_disk(move || {
+            for repository in all {
+                if let Err(error) = store.sweep(repository.storage_key, age) {
+                    tracing::debug!(repository.id = %repository.id, %error, "a repository could not be swept");
+                }
+            }
+        })
+        .await
     }
 
     async fn finish_deletions(&self) -> Result<(), ServiceError> {

@@ -6,4 +6,5 @@ mod departures;
 mod pushes;
 mod recovery;
 mod refusals;
+mod upkeep;
 mod wire;

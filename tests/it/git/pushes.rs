@@ -174,6 +174,7 @@ async fn many_watchers_are_all_notified_once() {
     for person in &people {
         let list = person.get("/api/notifications").await.body;
         assert_eq!(list["items"].as_array().unwrap().len(), 1, "{}: {list}", person.name);
+        assert_eq!(list["items"][0]["text"], "alice pushed 2 commits to main of alice/hello/web");
     }
     server.stop().await;
 }

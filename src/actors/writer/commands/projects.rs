@@ -56,7 +56,7 @@ fn announce(tx: &mut Tx<'_>, id: ProjectId) -> Execution<Arc<Project>> {
     Ok(project)
 }
 
-fn username(tx: &mut Tx<'_>, user: UserId) -> Execution<String> {
+pub(super) fn username(tx: &mut Tx<'_>, user: UserId) -> Execution<String> {
     Ok(accounts::user(tx.look(), user.0)?.map(|row| row.username).unwrap_or_default())
 }
 

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::notifications::notify;
-use super::projects::access;
+use super::projects::{access, username};
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::Credential;
 use crate::domain::chat::Chat;
@@ -124,13 +124,26 @@ impl Command for SettlePush {
                 (seq, self.moved.mentioned.clone(), Some(text))
             }
         };
-        let text = text.unwrap_or_else(|| format!("pushed to {}", project.name));
+        let text = match text {
+            Some(text) => text,
+            None => headline(tx, &intent, &project, seq)?,
+        };
         let more = notify_slice(tx, &intent, &project, seq, &mentioned, &text)?;
         if !more {
             pushes::set_settled(tx.write(), self.push.0, now)?;
         }
         Ok(Settled { announced: Some((project.channel_id, seq)), more })
     }
+}
+
+/// The push in one line, as it was announced.
+fn headline(tx: &mut Tx<'_>, intent: &PushIntent, project: &Project, seq: Seq) -> Execution<String> {
+    let pusher = username(tx, intent.user_id)?;
+    let told = chats::events_between(tx.look(), project.channel_id.0, seq - 1, seq + 1, 1, false)?;
+    Ok(match told.first().map(|event| &event.change) {
+        Some(Change::Push(push)) => format!("{pusher} {}", push.headline()),
+        _ => format!("{pusher} pushed"),
+    })
 }
 
 /// Writes event and message; answers the event's seq and the push in one line.
@@ -142,10 +155,7 @@ fn announce(
     moved: &Moved,
 ) -> Execution<(Seq, String)> {
     let mut chat = chats::chat(tx.look(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
-    let name = |tx: &mut Tx<'_>, id: UserId| -> Execution<String> {
-        Ok(accounts::user(tx.look(), id.0)?.map(|row| row.username).unwrap_or_default())
-    };
-    let owner = name(tx, project.owner_id)?;
+    let owner = username(tx, project.owner_id)?;
     let push = Push {
         repository_id: repository.id,
         repository: format!("{owner}/{}/{}", project.name, repository.name),
@@ -154,7 +164,7 @@ fn announce(
         commits: moved.commits.clone(),
         commit_count: moved.commit_count,
     };
-    let headline = format!("{} {}", name(tx, intent.user_id)?, push.headline());
+    let headline = format!("{} {}", username(tx, intent.user_id)?, push.headline());
     let content = push.message(intent.chat_text.as_deref(), &intent.base_url);
     let mut last_seq = chat.last_seq;
     tx.append_event(chat.id, &mut last_seq, intent.user_id, Change::Push(Arc::new(push)))?;
