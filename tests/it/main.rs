@@ -18,5 +18,6 @@ mod harness;
 mod hostile;
 mod life;
 mod messages;
+mod projects;
 mod sessions;
 mod tidy;
