@@ -123,9 +123,18 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
                 ApiError::with_status(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, detail)
             };
             let bytes = tokio::time::timeout(patience, read).await.map_err(late)??;
-            serde_json::from_slice(&bytes).map(Self).map_err(|error| json_error(&error))
+            object(&bytes).map(Self).map_err(|error| json_error(&error))
         })
     }
+}
+
+/// A JSON object. serde would also take an array for its fields in order, and an empty one for all the defaults.
+fn object<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        serde_json::from_slice::<serde::de::IgnoredAny>(bytes)?;
+        return Err(serde::de::Error::invalid_type(serde::de::Unexpected::Seq, &"an object"));
+    }
+    serde_json::from_slice(bytes)
 }
 
 /// Bad syntax is 400, a bad shape 422.

@@ -241,7 +241,7 @@ pub(super) struct PageQuery {
 /// The members of a project, by user id.
 #[utoipa::path(get, path = "/api/projects/{user}/{project}/members",
     params(("user" = String, Path), ("project" = String, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
-    responses((status = 200, body = [MemberAnswer]), (status = 401), (status = 404)))]
+    responses((status = 200, body = [MemberAnswer]), (status = 308), (status = 401), (status = 404)))]
 pub(super) async fn members(
     caller: Caller,
     request: HttpRequest,
@@ -249,9 +249,13 @@ pub(super) async fn members(
     query: Query<PageQuery>,
     services: web::Data<Services>,
 ) -> ApiResult {
+    let view = services.project(Some(caller.0), &at.0, Act::Read).await?;
+    if let Some(answer) = moved(&request, &view) {
+        return Ok(answer);
+    }
     let limit = page::limit(query.0.limit, &services.limits)?;
     let after = UserId(query.0.cursor.unwrap_or(0));
-    let (list, has_more) = services.members(caller.0, &at.0, after, limit).await?;
+    let (list, has_more) = services.members(caller.0, view.project.id, after, limit).await?;
     let next = list.last().filter(|_| has_more).map(|(id, ..)| id.to_string());
     let items = list.into_iter().map(|(user_id, username, role)| MemberAnswer { user_id, username, role });
     page::items(&request, items.collect(), next)

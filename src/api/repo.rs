@@ -14,10 +14,11 @@ use crate::actors::cache::RepositoryView;
 use crate::domain::ids::RepositoryId;
 use crate::domain::permission::project::Act;
 use crate::domain::timestamp::Timestamp;
-use crate::services::Services;
+use crate::protocol::code::Code;
 use crate::services::access::{ProjectPath, RepositoryPath};
 use crate::services::projects::PERSONAL;
 use crate::services::repositories::{RepositoryChange, RepositoryRequest};
+use crate::services::{ServiceError, Services};
 
 /// Since when the legacy routes are deprecated (RFC 9745: seconds since 1970), and when they may go (RFC 8594).
 const DEPRECATED_SINCE: &str = "@1795392000";
@@ -208,7 +209,8 @@ pub(super) async fn legacy_list(
             let after = query.0.cursor.unwrap_or_default();
             services.repositories(Some(caller.0), view.project.id, after, limit).await?
         }
-        Err(_) => (Vec::new(), false),
+        Err(ServiceError { code: Code::NotFound, .. }) => (Vec::new(), false),
+        Err(other) => return Err(other.into()),
     };
     let answer = answer_list(&request, &services, &list, has_more)?;
     Ok(deprecated(answer, &format!("/api/projects/{}/{PERSONAL}/repos", me.username)))

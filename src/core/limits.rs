@@ -250,6 +250,15 @@ impl Limits {
                 "a number from 1 to 200 (a command writes at most 500 rows)",
             ));
         }
+        let rows_bound = [
+            ("repositories_per_project", self.repositories_per_project, 400),
+            ("notifications_per_user", self.notifications_per_user, 400),
+            ("notifications_per_command", self.notifications_per_command, 200),
+        ];
+        if let Some((key, ..)) = rows_bound.iter().find(|(_, value, max)| !(1..=*max).contains(value)) {
+            let allowed = "a number from 1 to the default (a command writes at most 500 rows)";
+            return Err((key, allowed));
+        }
         if self.frame_bytes < 32 * 1024 || self.frame_bytes > 16 * 1024 * 1024 {
             return Err(("frame_bytes", "32768 to 16777216 bytes (a message has up to 16 KiB)"));
         }

@@ -167,6 +167,11 @@ pub enum Event {
     Notified {
         notification: Arc<Notification>,
     },
+    /// They gave way to newer ones.
+    NotificationsForgotten {
+        user_id: UserId,
+        up_to: NotificationId,
+    },
     NotificationsRead {
         user_id: UserId,
         /// `None`: all of them.

@@ -16,6 +16,7 @@ use crate::domain::name::Name;
 use crate::domain::permission::project::Act;
 use crate::domain::project::{ProjectConfig, ProjectRole, Visibility, parse_description};
 use crate::domain::refusal::Refusal;
+use crate::protocol::code::Code;
 
 /// The project that legacy routes put repositories into.
 pub const PERSONAL: &str = "personal";
@@ -65,16 +66,15 @@ impl Services {
     /// One's project for legacy routes; made when it is first needed.
     pub async fn personal_project(&self, who: Credential) -> Result<ProjectView, ServiceError> {
         match self.project_of(who, PERSONAL).await {
-            Err(ServiceError { code: crate::protocol::code::Code::NotFound, .. }) => {
-                match self.create_project(who, PERSONAL, "", Visibility::Private).await {
-                    // Somebody else's request was quicker.
-                    Err(ServiceError { code: crate::protocol::code::Code::Conflict, .. }) => {
-                        self.project_of(who, PERSONAL).await
-                    }
-                    made => made,
-                }
+            Err(ServiceError { code: Code::NotFound, .. }) => {}
+            found => return found,
+        }
+        match self.create_project(who, PERSONAL, "", Visibility::Private).await {
+            // Another request was quicker; else there is no room for one more project.
+            Err(conflict) if conflict.code == Code::Conflict => {
+                self.project_of(who, PERSONAL).await.map_err(|_| conflict)
             }
-            found => found,
+            made => made,
         }
     }
 
@@ -139,11 +139,10 @@ impl Services {
     pub async fn members(
         &self,
         who: Credential,
-        at: &ProjectPath,
+        project: ProjectId,
         after: UserId,
         limit: usize,
     ) -> Result<MemberPage, ServiceError> {
-        let project = self.project(Some(who), at, Act::Read).await?.project.id;
         Ok(self.cache.ask(who, Members { project, after, limit }).await?)
     }
 

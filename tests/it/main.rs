@@ -19,5 +19,6 @@ mod harness;
 mod hostile;
 mod life;
 mod messages;
+mod projects;
 mod sessions;
 mod tidy;

@@ -27,6 +27,7 @@ impl Notifications {
     pub(super) fn apply(&mut self, event: &Event) {
         match event {
             Event::Notified { notification } => self.push(notification.clone()),
+            Event::NotificationsForgotten { user_id, up_to } => self.forget(*user_id, *up_to),
             Event::NotificationsRead { user_id, notification_id, read_at } => {
                 self.mark(*user_id, *notification_id, *read_at);
             }
@@ -39,6 +40,14 @@ impl Notifications {
         own.push_back(notification);
         if own.len() > usize::try_from(NOTIFICATIONS_CACHED).unwrap_or(usize::MAX) {
             own.pop_front();
+        }
+    }
+
+    fn forget(&mut self, user: UserId, up_to: NotificationId) {
+        let Some(own) = self.of_user.get_mut(&user) else { return };
+        own.retain(|notification| notification.id > up_to);
+        if own.is_empty() {
+            self.of_user.remove(&user);
         }
     }
 

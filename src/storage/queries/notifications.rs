@@ -18,17 +18,15 @@ pub fn insert(db: &mut Db, row: &NewNotificationRow<'_>) -> QueryResult<Notifica
     row.try_into()
 }
 
-/// Forgets all but the newest `keep` notifications of a user.
-pub fn forget_old(db: &mut Db, user: i64, keep: i64) -> QueryResult<()> {
-    diesel::sql_query(
-        "DELETE FROM notifications WHERE user_id = ? AND id <= \
-         (SELECT id FROM notifications WHERE user_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
-    )
-    .bind::<BigInt, _>(user)
-    .bind::<BigInt, _>(user)
-    .bind::<BigInt, _>(keep)
-    .execute(db)
-    .map(drop)
+/// Forgets all but the newest `keep` notifications of a user; answers the newest of those, if there were any.
+pub fn forget_old(db: &mut Db, user: i64, keep: i64) -> QueryResult<Option<i64>> {
+    let own = notifications::table.filter(notifications::user_id.eq(user));
+    let newest: Option<i64> =
+        own.order(notifications::id.desc()).offset(keep).select(notifications::id).first(db).optional()?;
+    if let Some(newest) = newest {
+        diesel::delete(own.filter(notifications::id.le(newest))).execute(db)?;
+    }
+    Ok(newest)
 }
 
 /// One's notifications below `before`, the newest first.

@@ -14,8 +14,12 @@ use crate::storage::rows::notification::NewNotificationRow;
 pub(super) fn notify(tx: &mut Tx<'_>, row: &NewNotificationRow<'_>) -> Execution<()> {
     let keep = tx.limits.notifications_per_user;
     let notification = Arc::new(notifications::insert(tx.write(), row)?);
-    notifications::forget_old(tx.write(), row.user_id, keep)?;
+    let forgotten = notifications::forget_old(tx.write(), row.user_id, keep)?;
     tx.announce(Event::Notified { notification });
+    if let Some(newest) = forgotten {
+        let (user_id, up_to) = (UserId(row.user_id), NotificationId(newest));
+        tx.announce(Event::NotificationsForgotten { user_id, up_to });
+    }
     Ok(())
 }
 

@@ -231,11 +231,13 @@ fn notify_slice(
     mentioned: &[UserId],
     text: &str,
 ) -> Execution<bool> {
-    let limit = tx.limits.notifications_per_command;
+    let first = intent.notified_to == 0;
+    // Those who are named come with the first slice, and count.
+    let named = if first { i64::try_from(mentioned.len()).unwrap_or(i64::MAX) } else { 0 };
+    let limit = tx.limits.notifications_per_command.saturating_sub(named).max(1);
     let message = messages::at_seq(tx.look(), project.channel_id.0, seq + 1)?;
     let watchers = projects::watchers_above(tx.look(), project.id.0, intent.notified_to, limit)?;
     let more = i64::try_from(watchers.len()).unwrap_or(i64::MAX) >= limit;
-    let first = intent.notified_to == 0;
     let named = mentioned.iter().map(|user| user.0).filter(|_| first).map(|user| (user, true));
     let others = watchers.iter().copied().filter(|user| !mentioned.contains(&UserId(*user)));
     let people: Vec<_> = named.chain(others.map(|user| (user, false))).collect();

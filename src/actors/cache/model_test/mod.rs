@@ -1,0 +1,147 @@
+//! The read models equal the database, whatever happens: random commands, panics in the middle of batches, evictions,
+//! fills that race with commits, doubled and lost batches; then a comparison with a fresh load.
+
+mod acts;
+mod world;
+
+use acts::{Act, ProjectAct, RepositoryAct, act};
+use proptest::prelude::*;
+use world::World;
+
+use super::chats::{Lookup, Range};
+use crate::core::limits::Limits;
+use crate::domain::ids::{ChatId, UserId};
+
+/// A project of two with a repository that can be pushed to: without it most random acts would meet nothing.
+fn furnish(world: &mut World) {
+    let project = |what| Act::Project { by: None, project: 1, what };
+    for act in [
+        Act::CreateProject { by: 1, name: 0, public: false },
+        project(ProjectAct::Member { user: 2, role: 2 }),
+        project(ProjectAct::BeginRepository { name: 0 }),
+        Act::Repository { by: None, repository: 1, what: RepositoryAct::Activate },
+    ] {
+        let job = world.job(&act);
+        world.run(job.into_iter().collect());
+    }
+}
+
+fn push(world: &mut World, push: i64) {
+    for act in [
+        Act::Repository { by: None, repository: 1, what: RepositoryAct::OpenPush },
+        Act::Settle { push, moved: true, names: 1 },
+        Act::Settle { push, moved: true, names: 1 },
+    ] {
+        let job = world.job(&act);
+        world.run(job.into_iter().collect());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_read_models_equal_a_fresh_load(acts in proptest::collection::vec(act(), 1..120), batch in 1..7usize) {
+        let mut world = World::new();
+        furnish(&mut world);
+        for acts in acts.chunks(batch) {
+            let jobs: Vec<_> = acts.iter().filter_map(|act| world.job(act)).collect();
+            world.run(jobs);
+            acts.iter().for_each(|act| world.do_to_cache(act));
+            world.heal_logins();
+        }
+        // Whatever was lost shows with the next batch.
+        world.lose_next = false;
+        let again = world.job(&Act::Profile { by: 1, n: rand::random() });
+        world.run(again.into_iter().collect());
+        let fresh = world.fresh();
+        prop_assert_eq!(world.models.differences(&fresh), Vec::<String>::new());
+        prop_assert_eq!(world.models.chats.window_differences(&fresh.chats), vec![]);
+    }
+}
+
+/// A window is evicted, somebody asks for it, and while it is being read the chat goes on: the read may see none, some
+/// or all of what happens meanwhile.
+#[test]
+fn a_window_refilled_while_commits_go_on_stays_dense() {
+    for seen in 0..=3 {
+        let mut world = World::new();
+        let create = world.job(&Act::Create { by: 1, with: 2, kind: 1 });
+        world.run(create.into_iter().collect());
+        let say = |world: &mut World, key| {
+            let job = world.job(&Act::Say { by: 1, chat: 1, key });
+            world.run(job.into_iter().collect());
+        };
+        (0..4).for_each(|key| say(&mut world, key));
+        world.models.chats.evict_one(ChatId(1));
+        world.do_to_cache(&Act::Look { chat: 1 });
+        (0..seen).for_each(|key| say(&mut world, 10 + key));
+        let rows = world.window_rows(ChatId(1));
+        (seen..3).for_each(|key| say(&mut world, 10 + key));
+        let fill = world.fills.remove(0);
+        world.models.chats.filled(fill, rows).unwrap();
+        let range = Range { before: None, after: None, limit: 5, messages_only: true };
+        let Lookup::Here(page) = world.models.chats.page(ChatId(1), &range) else {
+            panic!("the window is there")
+        };
+        let seqs: Vec<_> = page.events.iter().map(|event| event.seq).collect();
+        assert_eq!((seqs, page.as_of), (vec![5, 6, 7, 8, 9], 9), "seen {seen}");
+    }
+}
+
+#[test]
+fn a_fill_of_an_earlier_generation_is_void() {
+    let mut world = World::new();
+    let create = world.job(&Act::Create { by: 1, with: 2, kind: 1 });
+    world.run(create.into_iter().collect());
+    world.models.chats.evict_one(ChatId(1));
+    world.do_to_cache(&Act::Look { chat: 1 });
+    let fill = world.fills.remove(0);
+    world.models.chats.fill_failed(fill);
+    let rows = world.window_rows(ChatId(1));
+    world.do_to_cache(&Act::Look { chat: 1 });
+    world.models.chats.filled(fill, rows).unwrap();
+    let range = Range { before: None, after: None, limit: 5, messages_only: false };
+    assert!(
+        matches!(world.models.chats.page(ChatId(1), &range), Lookup::Missing(None)),
+        "the newer fill is awaited"
+    );
+}
+
+#[test]
+fn a_lost_batch_is_noticed_by_the_next_one() {
+    let mut world = World::new();
+    world.lose_next = true;
+    for n in 0..2 {
+        let job = world.job(&Act::Profile { by: 1, n });
+        world.run(job.into_iter().collect());
+    }
+    assert_eq!(world.reloads, 1);
+    let fresh = world.fresh();
+    assert!(world.models.differences(&fresh).is_empty());
+}
+
+/// Makes sure that the comparison can fail.
+#[test]
+fn a_model_that_missed_something_differs() {
+    let mut world = World::new();
+    world.lose_next = true;
+    let job = world.job(&Act::Create { by: 1, with: 2, kind: 1 });
+    world.run(job.into_iter().collect());
+    let fresh = world.fresh();
+    assert!(world.models.differences(&fresh).len() >= 2);
+}
+
+/// With a small limit the database forgot notifications that the cache went on showing.
+#[test]
+fn notifications_that_gave_way_are_forgotten_by_both_sides() {
+    for keep in [3, 400] {
+        let mut world = World::with(Limits { notifications_per_user: keep, ..Limits::default() });
+        furnish(&mut world);
+        (1..=105).for_each(|number| push(&mut world, number));
+        let fresh = world.fresh();
+        assert_eq!(world.models.differences(&fresh), Vec::<String>::new());
+        let page = fresh.notifications.page(UserId(2), None, false, 100).unwrap();
+        assert_eq!(page.len(), usize::try_from(keep).unwrap().min(100));
+    }
+}

@@ -1,0 +1,425 @@
+//! A server without threads, and how each act is done in it.
+
+use diesel::sqlite::SqliteConnection;
+
+use super::super::chats::{Fill, Lookup, Range};
+use super::super::read_models::{Applied, ReadModels};
+use super::acts::{Act, NAMES, ProjectAct, RepositoryAct, USERS};
+use crate::actors::writer::commands::{
+    AbandonRepository, ActivateRepository, AppendMessage, BeginRepository, ChangePassword, CreateAccessToken,
+    CreateChat, CreateProject, DeleteProject, DeleteRepository, EndExpiredTokens, EndLogin, FinishDeletion,
+    MarkNotificationsRead, MarkRead, NewChat, OpenPush, RecordMaintenance, RegisterUser, RemoveParticipant,
+    RevokeAccessToken, SetMember, SetParticipant, SetProjectConfig, SetWatch, SettlePush, StartLogin,
+    UpdateChat, UpdateProfile, UpdateProject, UpdateRepository,
+};
+use crate::actors::writer::{Batch, Command, CommandError, Execution, Job, Ledger, Pending, Tx};
+use crate::core::actor::Reply;
+use crate::core::config::Synchronous;
+use crate::core::database;
+use crate::core::limits::Limits;
+use crate::domain::access::{Credential, Scope};
+use crate::domain::chat::ChatRole;
+use crate::domain::ids::{
+    AccessTokenId, ChatId, LoginId, NotificationId, ProjectId, PushId, RepositoryId, UserId,
+};
+use crate::domain::message::{ClientId, Content, NewMessage};
+use crate::domain::name::Name;
+use crate::domain::project::{BranchRule, ProjectConfig, ProjectRole, Visibility};
+use crate::domain::push::{Moved, PushedCommit, RefUpdate};
+use crate::domain::repository::StorageKey;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::user::Username;
+use crate::storage::queries::{meta, repositories};
+use crate::storage::snapshot::{self, WindowRows};
+
+const WINDOW: usize = 5;
+/// Room for a few windows: evictions happen by themselves too.
+const WINDOW_BYTES: usize = 6_000;
+
+struct PanicAfterWriting;
+
+impl Command for PanicAfterWriting {
+    type Output = ();
+    const NAME: &'static str = "PanicAfterWriting";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        meta::set(tx.write(), "half", 1)?;
+        panic!("injected");
+    }
+}
+
+/// A server without threads: the ledger, the read models, and a reader beside them.
+pub(super) struct World {
+    pub(super) ledger: Ledger,
+    pub(super) models: ReadModels,
+    reader: SqliteConnection,
+    pub(super) fills: Vec<Fill>,
+    logins: Vec<Credential>,
+    pub(super) reloads: usize,
+    pub(super) lose_next: bool,
+    /// What must hold of the answers of the next batch.
+    checks: Vec<Box<dyn FnOnce()>>,
+    _dir: tempfile::TempDir,
+}
+
+pub(super) type Answer<C> = tokio::sync::oneshot::Receiver<Result<<C as Command>::Output, CommandError>>;
+
+pub(super) fn job<C: Command>(command: C) -> (Box<dyn Job>, Answer<C>) {
+    let (reply, answer) = Reply::channel();
+    (Box::new(Pending::new(command, None, reply)), answer)
+}
+
+impl World {
+    /// Small limits: they are met on the way.
+    pub(super) fn new() -> Self {
+        Self::with(Limits {
+            projects_per_user: 3,
+            repositories_per_project: 3,
+            access_tokens_per_user: 3,
+            notifications_per_user: 2,
+            notifications_per_command: 2,
+            ..Limits::default()
+        })
+    }
+
+    pub(super) fn with(limits: Limits) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netbit.db");
+        // What is fsynced is not the question here.
+        let mut db = database::open_writer(&path, Synchronous::Normal).unwrap();
+        database::migrate(&mut db, &path).unwrap();
+        let mut reader = database::open_reader(&path).unwrap();
+        let models = ReadModels::load(
+            snapshot::load(&mut reader, WINDOW, WINDOW_BYTES).unwrap(),
+            WINDOW,
+            WINDOW_BYTES,
+        );
+        let limits = Limits { batch_ms: 60_000, logins_per_user: 2, ..limits };
+        let ledger = Ledger::new(db, limits).unwrap();
+        let mut world = Self {
+            ledger,
+            models,
+            reader,
+            fills: Vec::new(),
+            logins: Vec::new(),
+            reloads: 0,
+            lose_next: false,
+            checks: Vec::new(),
+            _dir: dir,
+        };
+        for n in 1..=USERS {
+            let username = Username::parse(&format!("u{n}")).unwrap();
+            let (new, _) = job(RegisterUser {
+                username,
+                display_name: "x".into(),
+                email: None,
+                password_hash: "hash".into(),
+                open: true,
+            });
+            world.run(vec![new]);
+            world.login(UserId(n), 1);
+        }
+        world
+    }
+
+    fn login(&mut self, user: UserId, token_version: i64) {
+        let (login, mut answer) = job(StartLogin { user, token_version, refresh_hash: rand::random() });
+        self.run(vec![login]);
+        let login = answer.try_recv().unwrap().unwrap_or(LoginId(0));
+        self.logins.retain(|who| who.user != user);
+        self.logins.push(Credential::login(user, login, token_version));
+    }
+
+    fn who(&self, user: i64) -> Credential {
+        *self.logins.iter().find(|who| who.user.0 == user).unwrap()
+    }
+
+    /// Runs a batch and hands what was committed to the read models, as the writer does.
+    pub(super) fn run(&mut self, jobs: Vec<Box<dyn Job>>) {
+        let mut batch = self.ledger.run(jobs);
+        assert!(!batch.fatal && batch.left.is_empty());
+        if let Some(committed) = batch.committed.take() {
+            if std::mem::take(&mut self.lose_next) {
+                return self.answered(batch);
+            }
+            match self.models.apply(committed.commit_no, &committed.events, &mut Vec::new()) {
+                Applied::Yes => {
+                    let again = self.models.apply(committed.commit_no, &committed.events, &mut Vec::new());
+                    assert_eq!(again, Applied::Old, "a doubled batch changes nothing");
+                }
+                Applied::Old => panic!("a new batch is never old"),
+                Applied::Gap => self.reload(),
+            }
+            self.models.chats.evict(None);
+        }
+        self.answered(batch);
+    }
+
+    fn answered(&mut self, batch: Batch) {
+        batch.answer();
+        for check in self.checks.drain(..) {
+            check();
+        }
+    }
+
+    fn reload(&mut self) {
+        self.reloads += 1;
+        self.fills.clear();
+        self.models = self.fresh();
+    }
+
+    pub(super) fn fresh(&mut self) -> ReadModels {
+        let snapshot = snapshot::load(&mut self.reader, WINDOW, WINDOW_BYTES).unwrap();
+        ReadModels::load(snapshot, WINDOW, WINDOW_BYTES)
+    }
+
+    pub(super) fn window_rows(&mut self, chat: ChatId) -> WindowRows {
+        snapshot::load_window(&mut self.reader, chat, WINDOW).unwrap()
+    }
+
+    /// The job of an act, or nothing when it concerns the cache alone.
+    pub(super) fn job(&mut self, act: &Act) -> Option<Box<dyn Job>> {
+        Some(match *act {
+            Act::Create { by, with, kind } => {
+                let (with, name) = (UserId(with), format!("chat {}", rand::random::<u16>()));
+                let chat = match kind {
+                    0 if with.0 != by => NewChat::Direct { with },
+                    0 | 1 => NewChat::Group { name, participants: vec![with] },
+                    _ => NewChat::Channel { name, participants: vec![] },
+                };
+                self.sound(CreateChat { who: self.who(by), chat })
+            }
+            Act::Say { by, chat, key } => {
+                let content = Content::parse(format!("say {key}")).unwrap();
+                let mut client_id = [key; 16];
+                client_id[0] = u8::try_from(by).unwrap();
+                client_id[1] = u8::try_from(chat).unwrap();
+                let message =
+                    NewMessage { client_id: ClientId(client_id), content, reply_to: None, metadata: None };
+                self.sound(AppendMessage {
+                    who: self.who(by),
+                    chat: ChatId(chat),
+                    message,
+                    within_rate: Ok(()),
+                })
+            }
+            Act::Add { by, chat, user, role } => {
+                let role = [None, Some(ChatRole::Reader), Some(ChatRole::Admin), Some(ChatRole::Owner)]
+                    [usize::from(role)];
+                self.sound(SetParticipant { who: self.who(by), chat: ChatId(chat), user: UserId(user), role })
+            }
+            Act::Remove { by, chat, user } => {
+                self.sound(RemoveParticipant { who: self.who(by), chat: ChatId(chat), user: UserId(user) })
+            }
+            Act::Rename { by, chat, archived } => {
+                let name = Some(format!("name {}", rand::random::<u8>()));
+                let (who, chat) = (self.who(by), ChatId(chat));
+                self.sound(UpdateChat { who, chat, name, archived: Some(archived) })
+            }
+            Act::Read { by, chat } => {
+                self.sound(MarkRead { who: self.who(by), chat: ChatId(chat), seq: None })
+            }
+            Act::Profile { by, n } => {
+                let (display_name, email) = (Some(format!("name {n}")), Some(None));
+                self.sound(UpdateProfile { who: self.who(by), display_name, email })
+            }
+            Act::Logout { by } => self.sound(EndLogin { who: self.who(by), all: false }),
+            Act::Password { by } => {
+                self.sound(ChangePassword { who: self.who(by), password_hash: "other".into() })
+            }
+            Act::CreateProject { by, name, public } => self.sound(CreateProject {
+                who: self.who(by),
+                name: a_name(name),
+                description: String::new(),
+                visibility: visibility(public),
+            }),
+            Act::Project { by, project, ref what } => self.project_job(by, ProjectId(project), what),
+            Act::Repository { by, repository, ref what } => {
+                self.repository_job(by, RepositoryId(repository), what)
+            }
+            Act::Settle { push, moved, names } => {
+                let moved = if moved { moved_by(push, UserId(names)) } else { Moved::default() };
+                self.sound(SettlePush { push: PushId(push), moved })
+            }
+            Act::CreateToken { by, expired, repository } => self.sound(CreateAccessToken {
+                who: self.who(by),
+                name: "token".into(),
+                scopes: vec![Scope::RepoRead],
+                repositories: repository.map(|id| vec![RepositoryId(id)]),
+                expires_at: expired.then_some(Timestamp(1)),
+                hash: rand::random(),
+            }),
+            Act::RevokeToken { by, token } => {
+                self.sound(RevokeAccessToken { who: self.who(by), token: AccessTokenId(token) })
+            }
+            Act::ExpireTokens => self.sound(EndExpiredTokens),
+            Act::ReadNotification { by, notification } => self.sound(MarkNotificationsRead {
+                who: self.who(by),
+                notification: notification.map(NotificationId),
+            }),
+            Act::Panic => job(PanicAfterWriting).0,
+            Act::Evict { .. } | Act::Look { .. } | Act::Fill | Act::Double | Act::Lose => return None,
+        })
+    }
+
+    fn project_job(&mut self, by: Option<i64>, project: ProjectId, what: &ProjectAct) -> Box<dyn Job> {
+        let who = self.who_in(by, Some(project));
+        let update = UpdateProject { who, project, name: None, description: None, visibility: None };
+        match *what {
+            ProjectAct::Rename { name } => self.sound(UpdateProject { name: Some(a_name(name)), ..update }),
+            ProjectAct::Open { public } => {
+                self.sound(UpdateProject { visibility: Some(visibility(public)), ..update })
+            }
+            ProjectAct::Delete => self.sound(DeleteProject { who, project }),
+            ProjectAct::Member { user, role } => {
+                let role = role.checked_sub(1).map(|role| ProjectRole::ALL[role]);
+                self.sound(SetMember { who, project, user: UserId(user), role })
+            }
+            ProjectAct::Watch { watches } => self.sound(SetWatch { who, project, watches }),
+            ProjectAct::Config { protects } => {
+                let rule = BranchRule {
+                    pattern: "main".into(),
+                    push: ProjectRole::Owner,
+                    force: true,
+                    delete: false,
+                };
+                let protected_branches = protects.then_some(rule).into_iter().collect();
+                let config = ProjectConfig { protected_branches, ..ProjectConfig::default() };
+                self.sound(SetProjectConfig { who, project, config })
+            }
+            ProjectAct::BeginRepository { name } => self.sound(BeginRepository {
+                who,
+                project,
+                name: a_name(name),
+                description: String::new(),
+                default_branch: None,
+                storage_key: StorageKey::fresh(),
+            }),
+        }
+    }
+
+    fn repository_job(
+        &mut self,
+        by: Option<i64>,
+        repository: RepositoryId,
+        what: &RepositoryAct,
+    ) -> Box<dyn Job> {
+        let project = self.models.projects.repository(repository).map(|(state, _)| state.project.id);
+        let who = self.who_in(by, project);
+        match *what {
+            RepositoryAct::Activate => self.sound(ActivateRepository { repository }),
+            RepositoryAct::Abandon => self.sound(AbandonRepository { repository }),
+            RepositoryAct::Rename { name } => self.sound(UpdateRepository {
+                who,
+                repository,
+                name: Some(a_name(name)),
+                description: None,
+                default_branch: None,
+            }),
+            RepositoryAct::Delete => self.sound(DeleteRepository { who, repository }),
+            RepositoryAct::FinishDeletion if project.is_none() => {
+                // As the background does: only what is being deleted.
+                let deleting = repositories::in_state(self.ledger.connection(), repositories::DELETING);
+                match deleting.unwrap().first() {
+                    Some(gone) => self.sound(FinishDeletion { repository: gone.id }),
+                    None => self.sound(EndExpiredTokens),
+                }
+            }
+            RepositoryAct::FinishDeletion => self.sound(EndExpiredTokens),
+            RepositoryAct::Pack => {
+                self.sound(RecordMaintenance { repository, size_bytes: i64::from(rand::random::<u16>()) })
+            }
+            RepositoryAct::OpenPush => self.sound(OpenPush {
+                who,
+                repository,
+                refs: vec![to_main()],
+                process_group: 1,
+                fast_forward_only: false,
+                chat_text: Some("see what I pushed".into()),
+                base_url: "http://here".into(),
+            }),
+        }
+    }
+
+    /// A member, or whoever the project stands under the name of.
+    fn who_in(&self, by: Option<i64>, project: Option<ProjectId>) -> Credential {
+        let owner = || self.models.projects.get(project?).map(|state| state.project.owner_id.0);
+        self.who(by.or_else(owner).unwrap_or(1))
+    }
+
+    /// The job of a command that may be refused and must not fail: no rule of the database says no to what the rules of
+    /// the domain allow.
+    fn sound<C: Command>(&mut self, command: C) -> Box<dyn Job> {
+        let (job, mut answer) = job(command);
+        self.checks.push(Box::new(move || {
+            let failed =
+                matches!(answer.try_recv(), Ok(Err(error)) if !matches!(error, CommandError::Refused(_)));
+            assert!(!failed, "{} failed", C::NAME);
+        }));
+        job
+    }
+
+    pub(super) fn do_to_cache(&mut self, act: &Act) {
+        match *act {
+            Act::Evict { chat } => self.models.chats.evict_one(ChatId(chat)),
+            Act::Look { chat } => {
+                let range = Range { before: None, after: None, limit: 3, messages_only: true };
+                if let Lookup::Missing(Some(fill)) = self.models.chats.page(ChatId(chat), &range) {
+                    self.fills.push(fill);
+                }
+            }
+            Act::Fill if !self.fills.is_empty() => {
+                let fill = self.fills.remove(0);
+                let rows = self.window_rows(fill.chat);
+                self.models.chats.filled(fill, rows).unwrap();
+                self.models.chats.evict(None);
+            }
+            Act::Lose => self.lose_next = true,
+            _ => {}
+        }
+    }
+
+    /// Whoever was logged out logs in again.
+    pub(super) fn heal_logins(&mut self) {
+        for user in 1..=USERS {
+            let user = UserId(user);
+            let row =
+                crate::storage::queries::accounts::user(self.ledger.connection(), user.0).unwrap().unwrap();
+            let who = self.who(user.0);
+            let live = crate::storage::queries::accounts::credential_is_live(
+                self.ledger.connection(),
+                user.0,
+                who.proof.login().unwrap().0,
+                row.token_version,
+            );
+            if who != Credential::login(who.user, who.proof.login().unwrap(), row.token_version)
+                || !live.unwrap()
+            {
+                self.login(user, row.token_version);
+            }
+        }
+    }
+}
+
+fn a_name(index: usize) -> Name {
+    Name::parse(NAMES[index]).unwrap()
+}
+
+fn visibility(public: bool) -> Visibility {
+    if public { Visibility::Public } else { Visibility::Private }
+}
+
+fn to_main() -> RefUpdate {
+    RefUpdate { name: "refs/heads/main".into(), old: None, new: Some("1".repeat(40)) }
+}
+
+fn moved_by(push: i64, named: UserId) -> Moved {
+    let commit = PushedCommit { oid: "1".repeat(40), summary: "a commit".into(), author: "x".into() };
+    Moved {
+        refs: vec![to_main()],
+        commits: vec![commit],
+        commit_count: 1,
+        mentioned: vec![named],
+        size_bytes: push,
+    }
+}
