@@ -29,14 +29,26 @@ pub struct Brought {
     pub named: BTreeSet<String>,
 }
 
-/// Compares each ref with where it was to go. Reads the repository as it lies on disk.
-pub fn brought(path: &Path, updates: &[RefUpdate]) -> Result<Brought, git2::Error> {
+/// The updates that can succeed: their refs are where the client believes them to be. The others git will refuse, and a
+/// ref that somebody else has moved to the same place must not look as if this push had done it.
+pub fn possible(path: &Path, updates: &[RefUpdate]) -> Result<Vec<RefUpdate>, git2::Error> {
+    let targets = targets(path, updates)?;
+    let both = updates.iter().zip(targets);
+    Ok(both.filter(|(update, now)| update.old == *now).map(|(update, _)| update.clone()).collect())
+}
+
+fn targets(path: &Path, updates: &[RefUpdate]) -> Result<Vec<Option<String>>, git2::Error> {
     let names: Vec<_> = updates.iter().map(|update| update.name.as_str()).collect();
     let targets =
         Browser::ref_targets(path, &names).map_err(|error| git2::Error::from_str(&error.to_string()))?;
+    Ok(targets.into_iter().map(|target| target.map(|oid| oid.to_string())).collect())
+}
+
+/// Compares each ref with where it was to go. Reads the repository as it lies on disk.
+pub fn brought(path: &Path, updates: &[RefUpdate]) -> Result<Brought, git2::Error> {
+    let targets = targets(path, updates)?;
     let mut found = Brought::default();
     for (update, target) in updates.iter().zip(targets) {
-        let target = target.map(|oid| oid.to_string());
         if target == update.new && update.old != update.new {
             found.refs.push(update.clone());
         }

@@ -22,6 +22,7 @@ use crate::domain::repository::Repository;
 use crate::git::history;
 use crate::git::push_head::PushHead;
 use crate::git::report;
+use crate::git::store::StoreError;
 use crate::git::transfer::{End, Judge};
 use crate::protocol::code::Code;
 use crate::storage::queries::pushes;
@@ -43,9 +44,13 @@ pub(super) struct PushJudge {
     admitted: Option<Admitted>,
 }
 
+/// What the push may move.
+type Updates = Vec<RefUpdate>;
+
 /// Held from the moment the push may move refs until what it did is written.
 struct Admitted {
     push: PushId,
+    updates: Updates,
     _turn: OwnedSemaphorePermit,
     _token: TaskTrackerToken,
 }
@@ -66,10 +71,11 @@ impl PushJudge {
         let repository = self.view.repository.id;
         let turn = self.services.hosting.push_turn(repository).await?;
         let token = self.services.hosting.admit();
+        let updates = self.possible().await?;
         let command = || OpenPush {
             who: self.who,
             repository,
-            refs: self.head.updates.clone(),
+            refs: updates.clone(),
             process_group,
             fast_forward_only: self.fast_forward_only,
             chat_text: chat_text(&self.head),
@@ -84,7 +90,17 @@ impl PushJudge {
             }
             other => other?,
         };
-        Ok(Admitted { push, _turn: turn, _token: token })
+        Ok(Admitted { push, updates, _turn: turn, _token: token })
+    }
+
+    /// Looked up with the turn: nobody else moves refs of this repository meanwhile.
+    async fn possible(&self) -> Result<Updates, ServiceError> {
+        let (store, key) = (self.services.hosting.store.clone(), self.view.repository.storage_key);
+        let updates = self.head.updates.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            Ok::<_, StoreError>(history::possible(&store.existing(key)?, &updates)?)
+        });
+        Ok(read.await.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))??)
     }
 }
 
@@ -108,7 +124,7 @@ impl Judge for PushJudge {
 
     async fn finish(self, _: &End) -> Option<Bytes> {
         let admitted = self.admitted?;
-        let settled = self.services.settle(admitted.push, &self.view.repository, &self.head.updates).await;
+        let settled = self.services.settle(admitted.push, &self.view.repository, &admitted.updates).await;
         match settled {
             Ok(Settled { announced: Some((chat, seq)), .. }) => {
                 let after = seq - 1;
@@ -155,7 +171,7 @@ impl Services {
         let read = tokio::task::spawn_blocking(move || {
             let path = store.existing(key)?;
             let brought = history::brought(&path, &updates)?;
-            Ok::<_, crate::git::store::StoreError>((brought, store.size_bytes(key)?))
+            Ok::<_, StoreError>((brought, store.size_bytes(key)?))
         });
         let read = read.await.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?;
         let (brought, size_bytes) = read?;

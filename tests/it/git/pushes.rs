@@ -157,6 +157,36 @@ async fn two_pushes_to_one_repository_take_their_turns() {
     server.stop().await;
 }
 
+/// Two people push the same commit at once: the second is refused, for the branch is there already. A comparison of refs
+/// alone would tell of both.
+#[actix_web::test]
+async fn a_push_that_finds_the_branch_moved_already_is_not_told() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let url = server.url_as("alice", &path);
+    let place = Workplace::new();
+    place.repository("work").await;
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let old = place.head("work").await;
+    let new = place.commit("work", "a", "a", "second").await;
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    // What the other one's client sends: from the old commit to the new one, with a pack of nothing (30 bytes with its
+    // checksum: RFC 3174 of the twelve before it).
+    let line = format!("{old} {new} refs/heads/main\0report-status");
+    let pack = b"PACK\0\0\0\x02\0\0\0\0\x02\x9d\x08\x82\x3b\xd8\xa8\xea\xb5\x10\xad\x6a\xc7\x5c\x82\x3c\xfd\x3e\xd3\x1e";
+    let body = [format!("{:04x}{line}0000", line.len() + 4).as_bytes(), pack].concat();
+    let sent = reqwest::Client::new()
+        .post(format!("{}/git-receive-pack", server.url(&path)))
+        .basic_auth("alice", Some(crate::harness::PASSWORD))
+        .header("content-type", "application/x-git-receive-pack-request")
+        .body(body);
+    let answer = sent.send().await.unwrap().text().await.unwrap();
+    assert!(answer.contains("unpack ok") && answer.contains("ng refs/heads/main"), "{answer}");
+    assert_eq!(alice.pushes(1).await.len(), 2);
+    server.stop().await;
+}
+
 #[actix_web::test]
 async fn many_watchers_are_all_notified_once() {
     let server = TestServer::with_limits(|limits| limits.notifications_per_command = 2).await;
