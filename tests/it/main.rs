@@ -8,6 +8,7 @@
     reason = "a test that meets the unexpected fails"
 )]
 
+mod access_tokens;
 mod accounts;
 mod chats;
 mod command_line;
@@ -19,6 +20,7 @@ mod harness;
 mod hostile;
 mod life;
 mod messages;
+mod notifications;
 mod projects;
 mod sessions;
 mod tidy;
