@@ -9,6 +9,7 @@
 )]
 
 mod accounts;
+mod browsing;
 mod chats;
 mod command_line;
 mod conventions;
