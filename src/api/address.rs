@@ -26,7 +26,8 @@ pub(super) fn base_url(request: &HttpRequest, services: &Services) -> String {
 
 /// 308 to the same route under the present name: `old` path segments from the front are replaced by `now`.
 pub(super) fn moved(request: &HttpRequest, old: usize, now: &str) -> HttpResponse {
-    let rest: Vec<_> = request.path().split('/').skip(old + 1).collect();
+    // As the client encoded it: the decoded path may hold anything.
+    let rest: Vec<_> = request.uri().path().split('/').skip(old + 1).collect();
     let mut location = now.to_owned();
     for segment in rest {
         location.push('/');
@@ -37,4 +38,19 @@ pub(super) fn moved(request: &HttpRequest, old: usize, now: &str) -> HttpRespons
         location.push_str(request.query_string());
     }
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, location)).finish()
+}
+
+/// Text as a value of a query or a segment of a path: everything but unreserved characters is encoded (RFC 3986
+/// section 2.3).
+pub(super) fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(char::from(byte))
+            }
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
 }

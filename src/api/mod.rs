@@ -4,10 +4,12 @@
 //! and the security headers ([`observe`]).
 
 mod address;
+mod browse;
 mod chat;
 mod error;
 mod extract;
 mod git;
+mod history;
 mod message;
 mod notification;
 pub mod observe;
@@ -18,6 +20,7 @@ mod repo;
 mod server;
 mod token;
 mod user;
+mod validator;
 
 use actix_web::web;
 pub use operations::{Operations, Readiness, routes as operations_routes};
@@ -51,6 +54,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/api/notifications/read").post(notification::mark_all_read))
         .service(web::resource("/api/notifications/{id}/read").post(notification::mark_read))
         .configure(projects)
+        .configure(browsing)
         .configure(git_over_http)
         .default_service(web::to(error::no_route));
 }
@@ -75,6 +79,26 @@ fn projects(config: &mut web::ServiceConfig) {
         .service(project("/repos/{repo}").get(repo::get).patch(repo::update).delete(repo::delete))
         .service(web::resource("/api/repos").route(legacy_list))
         .service(web::resource("/api/repos/create").route(legacy_create));
+}
+
+/// What is in a repository. A ref is one segment, percent-encoded; a path is the rest.
+fn browsing(config: &mut web::ServiceConfig) {
+    const REPOSITORY: &str = "/api/projects/{user}/{project}/repos/{repo}";
+    let repository = |rest: &str| web::resource(format!("{REPOSITORY}{rest}"));
+    config
+        .service(repository("/branches").get(browse::branches))
+        .service(repository("/tags").get(browse::tags))
+        .service(repository("/tree").get(browse::tree_of_default_branch))
+        .service(repository("/tree/{ref}").get(browse::tree_of_ref))
+        .service(repository("/tree/{ref}/{path:.*}").get(browse::tree))
+        .service(repository("/blob/{ref}/{path:.*}").get(browse::blob))
+        .service(repository("/raw/{ref}/{path:.*}").get(browse::raw))
+        .service(repository("/commits").get(history::commits))
+        .service(repository("/commits/{oid}").get(history::commit))
+        .service(repository("/compare/{base}...{head}").get(history::compare))
+        .service(repository("/blame/{ref}/{path:.*}").get(history::blame))
+        .service(repository("/archive/{ref}.tar.gz").get(browse::archive_tar_gz))
+        .service(repository("/archive/{ref}.zip").get(browse::archive_zip));
 }
 
 /// What the git client asks.

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::address::percent_encoded;
 use super::error::{ApiError, ApiResult};
 use crate::core::limits::Limits;
 use crate::protocol::code::Code;
@@ -43,9 +44,21 @@ pub(super) fn link(request: &HttpRequest, set: &[(&str, &str)], replaced: &[&str
         let name = pair.split('=').next().unwrap_or_default();
         !pair.is_empty() && !replaced.contains(&name)
     });
-    let query: Vec<_> =
-        kept.map(str::to_owned).chain(set.iter().map(|(name, value)| format!("{name}={value}"))).collect();
-    format!("<{}?{}>; rel=\"next\"", request.path(), query.join("&"))
+    let new = set.iter().map(|(name, value)| format!("{name}={}", percent_encoded(value)));
+    let query: Vec<_> = kept.map(str::to_owned).chain(new).collect();
+    format!("<{}?{}>; rel=\"next\"", request.uri().path(), query.join("&"))
+}
+
+/// Whether the client has the answer with this tag already: `If-None-Match`, compared weakly (RFC 9110 section 13.1.2).
+pub(super) fn knows(request: &HttpRequest, tag: &str) -> bool {
+    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag))
+}
+
+/// A strong entity tag that stands for `content`.
+pub(super) fn tag(content: &[u8]) -> String {
+    let hex: String = Sha256::digest(content).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{hex}\"")
 }
 
 /// 200 with an `ETag` over the body, or 304 if the client has it already (RFC 9110 section 13.1.2).
@@ -53,12 +66,8 @@ pub(super) fn read<T: Serialize>(request: &HttpRequest, body: &T, link: Option<S
     let body = serde_json::to_vec(body).map_err(|error| {
         ServiceError::new(Code::Internal, format!("the answer could not be written: {error}"))
     })?;
-    let digest = Sha256::digest(&body);
-    let tag: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    let tag = format!("\"{tag}\"");
-    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let fresh =
-        known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag));
+    let tag = tag(&body);
+    let fresh = knows(request, &tag);
     let mut response = if fresh { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response.insert_header((header::ETAG, tag)).insert_header((header::CACHE_CONTROL, "private, no-cache"));
     if let Some(link) = link {

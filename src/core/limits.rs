@@ -185,8 +185,10 @@ limits! {
     git_request_bytes: usize = 4 * 1024 * 1024,
     /// Computations over repositories for browsing at once; 0 means one per core.
     git_browses: usize = 0,
-    /// How long blame and archive may compute.
+    /// How long a blame may compute.
     git_compute_ms: u64 = 30_000,
+    /// The longest archive. It is packed while it is sent, and a small repository can unfold to any size.
+    git_archive_ms: u64 = 600_000,
     /// Pushes to a repository before it is packed anew in the background.
     maintenance_pushes: i64 = 50,
     /// How often the background looks for repositories to pack, pushes to settle and trash to remove.

@@ -4,11 +4,12 @@
 //! * [`program`] the `git` that moves packs, with a fixed environment and configuration
 //! * [`pkt_line`], [`push_head`], [`report`] the bytes of the smart protocol that the server itself reads and writes
 //! * [`transfer`] one fetch or push: a child process between two pumps, ended with its client
-//! * [`browse`] reading repositories for people; [`history`] what a push brought
+//! * [`browse`] reading repositories for people; [`blame`] whose line is whose; [`history`] what a push brought
 //! * [`maintenance`] packing in the background
 //!
 //! Deliberately absent: who may do what. Whoever calls has asked.
 
+pub mod blame;
 pub mod browse;
 pub mod compute;
 pub mod history;

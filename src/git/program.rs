@@ -91,6 +91,23 @@ pub struct PushRules {
     pub fast_forward_only: bool,
 }
 
+/// How an archive is packed. git does both itself, gzip included (since 2.38).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArchiveFormat {
+    TarGz,
+    Zip,
+}
+
+impl ArchiveFormat {
+    /// Of the file name, and what git calls the format.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::TarGz => "tar.gz",
+            Self::Zip => "zip",
+        }
+    }
+}
+
 /// The program and the places that its children are given. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Git {
@@ -200,18 +217,21 @@ impl Git {
         command
     }
 
-    /// `git blame` of a path in a commit, in the porcelain format, for the lines asked for.
+    /// `git blame` of a path in a commit, in the porcelain format, for the lines asked for. No mailmap: in a bare
+    /// repository git would take that of the default branch, whatever commit is asked about.
     pub fn blame(&self, repository: &Path, commit: &str, path: &str, lines: (usize, usize)) -> Command {
         let mut command = self.at(repository);
-        command.args(["blame", "--line-porcelain", "-L"]).arg(format!("{},{}", lines.0, lines.1));
+        set(&mut command, "mailmap.blob=");
+        command.args(["blame", "--porcelain", "-L"]).arg(format!("{},{}", lines.0, lines.1));
         command.args([commit, "--", path]);
         command
     }
 
     /// `git archive` of a commit. `--worktree-attributes` is off: nothing beside the tree is looked at.
-    pub fn archive(&self, repository: &Path, commit: &str, format: &str, prefix: &str) -> Command {
+    pub fn archive(&self, repository: &Path, commit: &str, format: ArchiveFormat, prefix: &str) -> Command {
         let mut command = self.at(repository);
         set(&mut command, "tar.umask=0022");
+        let format = format.suffix();
         command.arg("archive").arg(format!("--format={format}")).arg(format!("--prefix={prefix}"));
         command.arg(commit);
         command

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod browsing;
 pub mod chats;
 mod error;
 pub mod hosting;

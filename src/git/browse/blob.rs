@@ -1,6 +1,7 @@
 //! Files: as text for JSON, or as they are.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::object::Oid;
 use super::path::{MODE_COMMIT, TreePath};
@@ -10,7 +11,7 @@ use super::{BrowseError, Browser};
 const BINARY_SNIFF_BYTES: usize = 8000;
 
 /// One file of one commit. A symbolic link is the text that it leads to.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Blob {
     pub oid: Oid,
     pub path: String,
@@ -68,6 +69,11 @@ impl Browser {
         let odb = self.repository.odb()?;
         let object = odb.read(oid).map_err(BrowseError::missing("file"))?;
         Ok((oid.into(), object.data().to_vec()))
+    }
+
+    /// How many bytes [`Browser::raw`] would answer.
+    pub fn file_size(&self, commit: Oid, path: &str) -> Result<usize, BrowseError> {
+        Ok(self.file(commit, path)?.2)
     }
 
     /// Id, mode and size of the file at `path`.

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use git2::{Delta, DiffFindOptions, DiffOptions, Tree};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::history::deadline;
 use super::path::{DEPTH_MAX, Place};
@@ -20,7 +21,7 @@ const MODE_KIND: i32 = 0o170_000;
 const OPEN_ENTRIES_MAX: usize = 500_000;
 
 /// What happened to a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeStatus {
     Added,

@@ -1,12 +1,13 @@
 //! Two commits compared the way a pull request is: what the head adds since both went their own ways.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::diff::Diff;
 use super::object::{CommitView, Oid};
 use super::{BrowseError, Browser};
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Comparison {
     pub base_oid: Oid,
     pub head_oid: Oid,

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use git2::{DiffLine, DiffOptions, Patch};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::blob::is_binary;
 use super::changes::{Change, ChangeStatus};
@@ -13,7 +14,7 @@ use super::path::{MODE_COMMIT, Place};
 use super::{BrowseError, Browser};
 
 /// One changed file.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct FileDiff {
     /// The new path; for a deleted file the old one.
     pub path: String,
@@ -37,7 +38,7 @@ pub struct FileDiff {
 }
 
 /// The changed files between two trees.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
 pub struct Diff {
     pub files: Vec<FileDiff>,
     /// Sums over the listed files.
@@ -48,7 +49,7 @@ pub struct Diff {
 }
 
 /// A commit and its changes against its first parent; against nothing for a first commit.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct CommitDiff {
     #[serde(flatten)]
     pub commit: CommitView,

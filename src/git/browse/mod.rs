@@ -20,7 +20,7 @@ mod error;
 mod history;
 mod last_commit;
 mod limits;
-mod object;
+pub(super) mod object;
 mod paint;
 mod path;
 mod refs;

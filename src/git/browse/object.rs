@@ -4,6 +4,7 @@
 //! be printed, bytes that are not UTF-8 become U+FFFD. Control characters stay; JSON escapes them.
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use crate::domain::timestamp::Timestamp;
 
@@ -15,7 +16,8 @@ const LINE_BYTES_MAX: usize = 1024;
 const PARENTS_MAX: usize = 64;
 
 /// A full object id; lower-case hex in JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
+#[schema(value_type = String)]
 pub struct Oid(git2::Oid);
 
 impl Oid {
@@ -49,7 +51,7 @@ impl Serialize for Oid {
 }
 
 /// Who a commit or a tag says it is from. Nobody has proved it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Person {
     pub name: String,
     pub email: String,
@@ -62,11 +64,12 @@ impl Person {
 }
 
 /// A commit in one line.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct CommitSummary {
     pub oid: Oid,
     pub summary: String,
     pub author: Person,
+    #[schema(value_type = String)]
     pub committed_at: Timestamp,
 }
 
@@ -82,7 +85,7 @@ impl CommitSummary {
 }
 
 /// A commit without its changes.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct CommitView {
     pub oid: Oid,
     /// The first paragraph of the message in one line.
@@ -91,8 +94,10 @@ pub struct CommitView {
     /// Whether the message is longer than 16 KiB and was cut.
     pub message_truncated: bool,
     pub author: Person,
+    #[schema(value_type = String)]
     pub authored_at: Timestamp,
     pub committer: Person,
+    #[schema(value_type = String)]
     pub committed_at: Timestamp,
     /// At most the first 64.
     pub parents: Vec<Oid>,
@@ -125,7 +130,8 @@ pub(super) fn message(bytes: &[u8]) -> (String, bool) {
     cut(bytes, MESSAGE_BYTES_MAX)
 }
 
-fn line(bytes: &[u8]) -> String {
+/// One line of a stranger's text.
+pub(in crate::git) fn line(bytes: &[u8]) -> String {
     cut(bytes, LINE_BYTES_MAX).0
 }
 
@@ -148,8 +154,13 @@ fn cut(bytes: &[u8], max: usize) -> (String, bool) {
 
 /// Git's times are any 64-bit number of seconds; ours can be printed.
 pub(super) fn time(time: git2::Time) -> Timestamp {
+    seconds(time.seconds())
+}
+
+/// Seconds since 1970, brought into the range that can be printed.
+pub(in crate::git) fn seconds(seconds: i64) -> Timestamp {
     let (min, max) = (jiff::Timestamp::MIN.as_second(), jiff::Timestamp::MAX.as_second());
-    Timestamp(time.seconds().clamp(min, max).saturating_mul(1000))
+    Timestamp(seconds.clamp(min, max).saturating_mul(1000))
 }
 
 #[cfg(test)]

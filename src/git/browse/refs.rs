@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use git2::{ErrorClass, ErrorCode, ObjectType, Reference};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::object::{self, Oid, Person};
 use super::{BrowseError, Browser};
@@ -52,17 +53,18 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Branch {
     pub name: String,
     pub oid: Oid,
     pub default: bool,
     /// Absent when the commit cannot be read.
+    #[schema(value_type = Option<String>)]
     pub committed_at: Option<Timestamp>,
     pub summary: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Tag {
     pub name: String,
     /// What the tag leads to, usually a commit.
@@ -74,6 +76,7 @@ pub struct Tag {
     pub message: Option<String>,
     pub tagger: Option<Person>,
     /// When it was tagged; for a tag without an object of its own, when its commit was made.
+    #[schema(value_type = Option<String>)]
     pub created_at: Option<Timestamp>,
 }
 

@@ -1,13 +1,14 @@
 //! Folders: the entries of one tree.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::object::{CommitSummary, Oid};
 use super::path::{MODE_COMMIT, MODE_LINK, MODE_TREE, Place, TreePath};
 use super::{BrowseError, Browser};
 
 /// What an entry is. Git's own words, and one for symbolic links.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryKind {
     Blob,
@@ -29,7 +30,7 @@ impl EntryKind {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct TreeEntry {
     /// Bytes that are not UTF-8 are replaced; such an entry is shown and cannot be looked up.
     pub name: String,
@@ -46,7 +47,7 @@ pub struct TreeEntry {
 }
 
 /// One folder of one commit.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Tree {
     pub commit_oid: Oid,
     pub oid: Oid,

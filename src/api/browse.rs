@@ -1,0 +1,322 @@
+//! What a repository holds: branches, tags, folders, files, archives.
+//!
+//! `{ref}` is one percent-encoded segment (`feature%2Fx`): a branch, else a tag, a full name under `refs/`, or a full
+//! object id; never a revision expression. Names are resolved first, and whoever has the answer about that commit
+//! gets 304 before anything is read.
+//!
+//! Invariant: what was pushed never runs in a browser. Raw files are text or a download, in a sandbox without an origin.
+
+use std::convert::Infallible;
+
+use actix_web::body::SizedStream;
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::address::percent_encoded;
+use super::error::ApiResult;
+use super::extract::{Anyone, Path, Query};
+use super::page;
+use super::repo;
+use super::validator::Validator;
+use crate::actors::cache::RepositoryView;
+use crate::domain::permission::project::Act;
+use crate::git::browse::{Blob, Branch, Oid, ResolvedRef, Tag, Tree};
+use crate::git::program::ArchiveFormat;
+use crate::services::Services;
+use crate::services::access::RepositoryPath;
+use crate::services::browsing::RawFile;
+
+/// Of a raw file: nothing in it is loaded, run or framed, and it has no origin.
+const SANDBOX: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
+/// A raw file is sent in such pieces.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// A repository, and what is asked about in it.
+#[derive(Debug, Deserialize)]
+pub(super) struct CommitPath {
+    user: String,
+    project: String,
+    repo: String,
+    /// `None`: the default branch.
+    #[serde(rename = "ref")]
+    reference: Option<String>,
+    #[serde(default)]
+    path: String,
+}
+
+/// What was asked about.
+pub(super) struct Found {
+    pub(super) view: RepositoryView,
+    pub(super) commit: ResolvedRef,
+    pub(super) path: String,
+    pub(super) validator: Validator,
+}
+
+/// Finds the commit, and answers at once if the repository has moved or the client has the answer already.
+pub(super) async fn at_commit(
+    anyone: Anyone,
+    request: &HttpRequest,
+    at: CommitPath,
+    services: &Services,
+    answer: impl AsyncFnOnce(Found) -> ApiResult,
+) -> ApiResult {
+    let CommitPath { user, project, repo, reference, path } = at;
+    let view = services.repository(anyone.0, &RepositoryPath { user, project, repo }, Act::Read).await?;
+    if let Some(answer) = repo::moved(request, &view) {
+        return Ok(answer);
+    }
+    let commit = services.resolve(&view, reference).await?;
+    let validator = Validator::new(request, &[&commit]);
+    match validator.unchanged(request) {
+        Some(answer) => Ok(answer),
+        None => answer(Found { view, commit, path, validator }).await,
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct ListQuery {
+    limit: Option<i64>,
+    /// The last name of the page before.
+    cursor: Option<String>,
+}
+
+/// The branches, by name.
+#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/branches",
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
+    responses((status = 200, body = [Branch]), (status = 308), (status = 400), (status = 401), (status = 404)))]
+pub(super) async fn branches(
+    anyone: Anyone,
+    request: HttpRequest,
+    at: Path<RepositoryPath>,
+    query: Query<ListQuery>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let view = services.repository(anyone.0, &at.0, Act::Read).await?;
+    if let Some(answer) = repo::moved(&request, &view) {
+        return Ok(answer);
+    }
+    let limit = page::limit(query.0.limit, &services.limits)?;
+    let found = services.branches(&view, query.0.cursor, limit).await?;
+    page::items(&request, found.items, found.next)
+}
+
+/// The tags, by name.
+#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/tags",
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
+    responses((status = 200, body = [Tag]), (status = 308), (status = 400), (status = 401), (status = 404)))]
+pub(super) async fn tags(
+    anyone: Anyone,
+    request: HttpRequest,
+    at: Path<RepositoryPath>,
+    query: Query<ListQuery>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let view = services.repository(anyone.0, &at.0, Act::Read).await?;
+    if let Some(answer) = repo::moved(&request, &view) {
+        return Ok(answer);
+    }
+    let limit = page::limit(query.0.limit, &services.limits)?;
+    let found = services.tags(&view, query.0.cursor, limit).await?;
+    page::items(&request, found.items, found.next)
+}
+
+#[derive(Deserialize)]
+pub(super) struct TreeQuery {
+    /// Whether every entry comes with the commit that made it what it is.
+    #[serde(default)]
+    last_commit: bool,
+}
+
+/// A folder.
+#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}/{path}",
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("path" = String, Path), ("last_commit" = Option<bool>, Query)),
+    responses((status = 200, body = Tree), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
+pub(super) async fn tree(
+    anyone: Anyone,
+    request: HttpRequest,
+    at: Path<CommitPath>,
+    query: Query<TreeQuery>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    at_commit(anyone, &request, at.0, &services, async |found| {
+        let Found { view, commit, path, validator } = found;
+        let tree = services.tree(&view, commit.oid, path, query.0.last_commit).await?;
+        validator.json(&tree, tree.truncated || tree.history_truncated, None)
+    })
+    .await
+}
+
+/// The outermost folder.
+#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}",
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("last_commit" = Option<bool>, Query)),
+    responses((status = 200, body = Tree), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
+pub(super) async fn tree_of_ref(
+    anyone: Anyone,
+    request: HttpRequest,
+    at: Path<CommitPath>,
+    query: Query<TreeQuery>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    tree(anyone, request, at, query, services).await
+}
+
+/// The outermost folder of the default branch.
+#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/tree",
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("last_commit" = Option<bool>, Query)),
+    responses((status = 200, body = Tree), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
+pub(super) async fn tree_of_default_branch(
+    anyone: Anyone,
+    request: HttpRequest,
+    at: Path<CommitPath>,
+    query: Query<TreeQuery>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    tree(anyone, request, at, query, services).await
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct BlobAnswer {
+    commit_oid: Oid,
+    #[serde(flatten)]
+    blob: Blob,
+}
+
+/// A file, with its text if it has one that is not too large.
+#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/blob/{ref}/{path}",
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("path" = String, Path)),
+    responses((status = 200, body = BlobAnswer), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
+pub(super) async fn blob(
+    anyone: Anyone,
+    request: HttpRequest,
+    at: Path<CommitPath>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    at_commit(anyone, &request, at.0, &services, async |found| {
+        let Found { view, commit, path, validator } = found;
+        let blob = services.blob(&view, commit.oid, path).await?;
+        // Cut for its size and not for time: it stays so.
+        validator.json(&BlobAnswer { commit_oid: commit.oid, blob }, false, None)
+    })
+    .await
+}
+
+/// A file as it is: `text/plain` if it is UTF-8, else a download.
+#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/raw/{ref}/{path}",
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("path" = String, Path)),
+    responses((status = 200, content_type = "text/plain", body = String), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404), (status = 413)))]
+pub(super) async fn raw(
+    anyone: Anyone,
+    request: HttpRequest,
+    at: Path<CommitPath>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    at_commit(anyone, &request, at.0, &services, async |found| {
+        let Found { view, commit, path, validator } = found;
+        let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+        let file = services.raw(&view, commit.oid, path).await?;
+        let mut response = HttpResponse::Ok();
+        validator.mark(&mut response).insert_header((header::CONTENT_SECURITY_POLICY, SANDBOX));
+        if is_text(&file.bytes) {
+            response.content_type("text/plain; charset=utf-8");
+        } else {
+            response.content_type("application/octet-stream");
+            response.insert_header((header::CONTENT_DISPOSITION, attachment(&name)));
+        }
+        Ok(response.body(pieces(file)))
+    })
+    .await
+}
+
+fn is_text(bytes: &[u8]) -> bool {
+    !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok()
+}
+
+/// The file's place among the transfers is free when the client has all of it, or has left.
+fn pieces(file: RawFile) -> SizedStream<impl stream::Stream<Item = Result<web::Bytes, Infallible>>> {
+    let RawFile { bytes, place, .. } = file;
+    let size_bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let pieces = stream::unfold((bytes, place), async |(mut left, place)| {
+        let piece = left.split_to(left.len().min(PIECE_BYTES));
+        (!piece.is_empty()).then_some((Ok(piece), (left, place)))
+    });
+    SizedStream::new(size_bytes, pieces)
+}
+
+/// Has a browser save the answer under this name (RFC 6266).
+fn attachment(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let safe: String = name.chars().map(|c| if plain(c) { c } else { '_' }).collect();
+    if safe == name {
+        return format!("attachment; filename=\"{safe}\"");
+    }
+    format!("attachment; filename=\"{safe}\"; filename*=UTF-8''{}", percent_encoded(name))
+}
+
+/// All files of a commit, as a compressed tape archive.
+#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/archive/{ref}.tar.gz",
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path)),
+    responses((status = 200, content_type = "application/gzip", body = Vec<u8>), (status = 304), (status = 308), (status = 401), (status = 404), (status = 503)))]
+pub(super) async fn archive_tar_gz(
+    anyone: Anyone,
+    request: HttpRequest,
+    at: Path<CommitPath>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    archive(anyone, request, at.0, &services, ArchiveFormat::TarGz, "application/gzip").await
+}
+
+/// All files of a commit, as a ZIP file.
+#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/archive/{ref}.zip",
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path)),
+    responses((status = 200, content_type = "application/zip", body = Vec<u8>), (status = 304), (status = 308), (status = 401), (status = 404), (status = 503)))]
+pub(super) async fn archive_zip(
+    anyone: Anyone,
+    request: HttpRequest,
+    at: Path<CommitPath>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    archive(anyone, request, at.0, &services, ArchiveFormat::Zip, "application/zip").await
+}
+
+async fn archive(
+    anyone: Anyone,
+    request: HttpRequest,
+    at: CommitPath,
+    services: &Services,
+    format: ArchiveFormat,
+    kind: &str,
+) -> ApiResult {
+    at_commit(anyone, &request, at, services, async |found| {
+        let Found { view, commit, validator, .. } = found;
+        let body = services.archive(&view, commit.oid, format).await?;
+        let reference = commit.name.replace('/', "-");
+        let name = format!("{}-{reference}.{}", view.repository.name, format.suffix());
+        let mut response = HttpResponse::Ok();
+        validator.mark(&mut response).insert_header((header::CONTENT_DISPOSITION, attachment(&name)));
+        Ok(response.content_type(kind).streaming(body))
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_in_a_header_holds_nothing_that_ends_it() {
+        assert_eq!(attachment("a-b_1.tar.gz"), "attachment; filename=\"a-b_1.tar.gz\"");
+        assert_eq!(
+            attachment("a\"; x\r\nü.bin"),
+            "attachment; filename=\"a___x____.bin\"; filename*=UTF-8''a%22%3B%20x%0D%0A%C3%BC.bin"
+        );
+    }
+
+    #[test]
+    fn text_is_utf_8_without_nul() {
+        assert!(is_text("<b>ü</b>".as_bytes()) && is_text(b""));
+        assert!(!is_text(b"a\0b") && !is_text(b"\xff\xfe"));
+    }
+}

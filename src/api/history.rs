@@ -1,0 +1,176 @@
+//! How a repository came to hold what it does: commits, comparisons, blame.
+
+use actix_web::{HttpRequest, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::browse::{CommitPath, Found, at_commit};
+use super::error::{ApiError, ApiResult};
+use super::extract::{Anyone, Path, Query};
+use super::page;
+use super::repo;
+use super::validator::Validator;
+use crate::domain::permission::project::Act;
+use crate::git::browse::{CommitDiff, CommitView, Comparison, Oid};
+use crate::protocol::code::Code;
+use crate::services::access::RepositoryPath;
+use crate::services::browsing::Blame;
+use crate::services::{ServiceError, Services};
+
+#[derive(Deserialize)]
+pub(super) struct CommitsQuery {
+    /// Where the history begins; unless said, at the default branch.
+    #[serde(rename = "ref")]
+    reference: Option<String>,
+    /// Only commits that changed this file or folder.
+    path: Option<String>,
+    limit: Option<i64>,
+    /// The id of the last commit of the page before.
+    cursor: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct CommitsAnswer {
+    items: Vec<CommitView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<Oid>,
+    /// Whether the list ends because the server walks no further, and not because the history ends.
+    truncated: bool,
+}
+
+/// The history, newest first.
+#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/commits",
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = Option<String>, Query), ("path" = Option<String>, Query), ("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
+    responses((status = 200, body = CommitsAnswer), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
+pub(super) async fn commits(
+    anyone: Anyone,
+    request: HttpRequest,
+    at: Path<RepositoryPath>,
+    query: Query<CommitsQuery>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let view = services.repository(anyone.0, &at.0, Act::Read).await?;
+    if let Some(answer) = repo::moved(&request, &view) {
+        return Ok(answer);
+    }
+    let CommitsQuery { reference, path, limit, cursor } = query.0;
+    let limit = page::limit(limit, &services.limits)?;
+    let wrong = || ApiError::bad_request("the cursor is not the id of a commit");
+    let after = cursor.map(|cursor| Oid::parse(&cursor).ok_or_else(wrong)).transpose()?;
+    let from = match reference {
+        Some(reference) => Some(services.resolve(&view, Some(reference)).await?),
+        None => services.default_head(&view).await?,
+    };
+    let Some(from) = from else {
+        return page::read(
+            &request,
+            &CommitsAnswer { items: Vec::new(), next: None, truncated: false },
+            None,
+        );
+    };
+    let validator = Validator::new(&request, &[&from]);
+    if let Some(answer) = validator.unchanged(&request) {
+        return Ok(answer);
+    }
+    let path = path.filter(|path| !path.is_empty());
+    let found = services.commits(&view, from.oid, path, after, limit).await?;
+    let link = found.next.map(|next| page::link(&request, &[("cursor", &next.to_string())], &["cursor"]));
+    let answer = CommitsAnswer { items: found.items, next: found.next, truncated: found.truncated };
+    validator.json(&answer, found.truncated, link)
+}
+
+#[derive(Deserialize)]
+pub(super) struct OneCommitPath {
+    user: String,
+    project: String,
+    repo: String,
+    oid: String,
+}
+
+/// A commit and what it changed against its first parent.
+#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/commits/{oid}",
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("oid" = String, Path)),
+    responses((status = 200, body = CommitDiff), (status = 304), (status = 308), (status = 401), (status = 404)))]
+pub(super) async fn commit(
+    anyone: Anyone,
+    request: HttpRequest,
+    at: Path<OneCommitPath>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let OneCommitPath { user, project, repo, oid } = at.0;
+    let view = services.repository(anyone.0, &RepositoryPath { user, project, repo }, Act::Read).await?;
+    if let Some(answer) = repo::moved(&request, &view) {
+        return Ok(answer);
+    }
+    let missing = || ServiceError::new(Code::NotFound, "there is no such commit; its whole id is needed");
+    let oid = Oid::parse(&oid).ok_or_else(missing)?;
+    let commit = services.resolve(&view, Some(oid.to_string())).await?;
+    let validator = Validator::new(&request, &[&commit]);
+    if let Some(answer) = validator.unchanged(&request) {
+        return Ok(answer);
+    }
+    let found = services.commit(&view, commit.oid).await?;
+    validator.json(&found, found.diff.truncated, None)
+}
+
+#[derive(Deserialize)]
+pub(super) struct ComparePath {
+    user: String,
+    project: String,
+    repo: String,
+    base: String,
+    head: String,
+}
+
+/// What `head` adds to `base`, as a pull request would: compared with their merge base.
+#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/compare/{base}...{head}",
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("base" = String, Path), ("head" = String, Path)),
+    responses((status = 200, body = Comparison), (status = 304), (status = 308), (status = 401), (status = 404)))]
+pub(super) async fn compare(
+    anyone: Anyone,
+    request: HttpRequest,
+    at: Path<ComparePath>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let ComparePath { user, project, repo, base, head } = at.0;
+    let view = services.repository(anyone.0, &RepositoryPath { user, project, repo }, Act::Read).await?;
+    if let Some(answer) = repo::moved(&request, &view) {
+        return Ok(answer);
+    }
+    let base = services.resolve(&view, Some(base)).await?;
+    let head = services.resolve(&view, Some(head)).await?;
+    let validator = Validator::new(&request, &[&base, &head]);
+    if let Some(answer) = validator.unchanged(&request) {
+        return Ok(answer);
+    }
+    let found = services.compare(&view, base.oid, head.oid).await?;
+    validator.json(&found, found.commits_truncated || found.diff.truncated, None)
+}
+
+#[derive(Deserialize)]
+pub(super) struct BlameQuery {
+    /// The first line, counted from 1.
+    from: Option<usize>,
+    /// The last line.
+    to: Option<usize>,
+}
+
+/// Which commits the lines of a file are from; at most 1,000 lines at once.
+#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/blame/{ref}/{path}",
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("path" = String, Path), ("from" = Option<usize>, Query), ("to" = Option<usize>, Query)),
+    responses((status = 200, body = Blame), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404), (status = 413), (status = 503)))]
+pub(super) async fn blame(
+    anyone: Anyone,
+    request: HttpRequest,
+    at: Path<CommitPath>,
+    query: Query<BlameQuery>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    at_commit(anyone, &request, at.0, &services, async |found| {
+        let Found { view, commit, path, validator } = found;
+        let blame = services.blame(&view, commit.oid, path, (query.0.from, query.0.to)).await?;
+        // The lines are cut by their number and not for time: it stays so.
+        validator.json(&blame, false, None)
+    })
+    .await
+}

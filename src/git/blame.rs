@@ -1,0 +1,191 @@
+//! What `git blame --porcelain` says, read: which commit each line of a file is from (git-blame, "The porcelain format").
+//!
+//! ```text
+//! <commit> <line then> <line now> <lines of the group>     what the commit is follows, the first time it is named
+//! author ..., author-mail <...>, author-time <seconds>, ..., summary ..., filename ...
+//! <tab><content of the line>
+//! ```
+//! Names and summaries are what strangers wrote; they are cut and made UTF-8 as everywhere else.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::browse::{Oid, Person, object};
+use crate::domain::timestamp::Timestamp;
+
+/// Lines next to each other that came with one commit.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct BlameRange {
+    /// The first line, counted from 1, and the last.
+    pub from: usize,
+    pub to: usize,
+    pub oid: Oid,
+    pub author: Person,
+    #[schema(value_type = String)]
+    pub authored_at: Timestamp,
+    /// The first paragraph of the message in one line.
+    pub summary: String,
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} of git's blame is not understood")]
+pub struct NotBlame {
+    line: usize,
+}
+
+/// What a commit says about itself, as far as it was read.
+struct Origin {
+    author: Person,
+    authored_at: Timestamp,
+    summary: String,
+}
+
+/// The ranges of a blame, in the order of the lines.
+pub fn parse(output: &[u8]) -> Result<Vec<BlameRange>, NotBlame> {
+    let mut origins: HashMap<Oid, Origin> = HashMap::new();
+    let mut lines: Vec<(usize, Oid)> = Vec::new();
+    let mut now: Option<(usize, Oid)> = None;
+    for (index, line) in output.split(|byte| *byte == b'\n').enumerate() {
+        let wrong = || NotBlame { line: index.saturating_add(1) };
+        match now {
+            Some(place) if line.first() == Some(&b'\t') => {
+                lines.push(place);
+                now = None;
+            }
+            Some((_, oid)) => origins.entry(oid).or_insert_with(Origin::unknown).hear(line),
+            // After the last newline.
+            None if line.is_empty() => {}
+            None => now = Some(head(line).ok_or_else(wrong)?),
+        }
+    }
+    if now.is_some() {
+        return Err(NotBlame { line: output.split(|byte| *byte == b'\n').count() });
+    }
+    Ok(ranges(&lines, &origins))
+}
+
+/// The line that begins a line's record: where it is now, and whose it is.
+fn head(line: &[u8]) -> Option<(usize, Oid)> {
+    let mut words = std::str::from_utf8(line).ok()?.split(' ');
+    let oid = Oid::parse(words.next()?)?;
+    let _then = words.next()?.parse::<usize>().ok()?;
+    Some((words.next()?.parse().ok()?, oid))
+}
+
+fn ranges(lines: &[(usize, Oid)], origins: &HashMap<Oid, Origin>) -> Vec<BlameRange> {
+    let mut ranges: Vec<BlameRange> = Vec::new();
+    for (number, oid) in lines {
+        match ranges.last_mut() {
+            Some(last) if last.oid == *oid && last.to.checked_add(1) == Some(*number) => last.to = *number,
+            _ => {
+                let unknown = Origin::unknown();
+                let Origin { author, authored_at, summary } = origins.get(oid).unwrap_or(&unknown);
+                ranges.push(BlameRange {
+                    from: *number,
+                    to: *number,
+                    oid: *oid,
+                    author: author.clone(),
+                    authored_at: *authored_at,
+                    summary: summary.clone(),
+                });
+            }
+        }
+    }
+    ranges
+}
+
+impl Origin {
+    fn unknown() -> Self {
+        let author = Person { name: String::new(), email: String::new() };
+        Self { author, authored_at: Timestamp(0), summary: String::new() }
+    }
+
+    fn hear(&mut self, line: &[u8]) {
+        let after = |key: &[u8]| line.strip_prefix(key);
+        if let Some(name) = after(b"author ") {
+            self.author.name = object::line(name);
+        } else if let Some(email) = after(b"author-mail ") {
+            let email = email.strip_prefix(b"<").unwrap_or(email);
+            self.author.email = object::line(email.strip_suffix(b">").unwrap_or(email));
+        } else if let Some(seconds) = after(b"author-time ") {
+            let seconds = std::str::from_utf8(seconds).ok().and_then(|text| text.parse().ok());
+            self.authored_at = object::seconds(seconds.unwrap_or(0));
+        } else if let Some(summary) = after(b"summary ") {
+            self.summary = object::line(summary);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "1111111111111111111111111111111111111111";
+    const TWO: &str = "2222222222222222222222222222222222222222";
+
+    fn commit(name: &str, summary: &str) -> String {
+        format!(
+            "author {name}\nauthor-mail <{name}@x>\nauthor-time 1700000000\nauthor-tz +0100\ncommitter c\n\
+             committer-mail <c@x>\ncommitter-time 1\ncommitter-tz +0000\nsummary {summary}\nfilename f\n"
+        )
+    }
+
+    #[test]
+    fn neighbouring_lines_of_one_commit_are_one_range() {
+        let (one, two) = (commit("ann", "first: a thing"), commit("bob", "second"));
+        // The same commit twice in a row from two places of the old file, and once more further down.
+        let text = format!(
+            "{ONE} 1 4 1\n{one}\ta\n{ONE} 7 5 2\n\tb\n{ONE} 8 6\n\tc\n{TWO} 1 7 1\n{two}previous {ONE} f\n\td\n{ONE} 9 8 1\n\t\n"
+        );
+        let ranges = parse(text.as_bytes()).unwrap();
+        let places: Vec<_> =
+            ranges.iter().map(|range| (range.from, range.to, range.oid.to_string())).collect();
+        assert_eq!(places, [(4, 6, ONE.into()), (7, 7, TWO.into()), (8, 8, ONE.into())]);
+        assert_eq!(ranges[0].author, Person { name: "ann".into(), email: "ann@x".into() });
+        assert_eq!(
+            (ranges[2].summary.as_str(), ranges[2].authored_at),
+            ("first: a thing", Timestamp(1_700_000_000_000))
+        );
+    }
+
+    #[test]
+    fn content_cannot_be_taken_for_a_header() {
+        let text = format!(
+            "{ONE} 1 1 1\n{}\tauthor mallory\n{TWO} 2 2 1\n{}\t{ONE} 1 1 1\n",
+            commit("ann", "x"),
+            commit("bob", "y")
+        );
+        let names: Vec<_> =
+            parse(text.as_bytes()).unwrap().into_iter().map(|range| range.author.name).collect();
+        assert_eq!(names, ["ann", "bob"]);
+    }
+
+    #[test]
+    fn nothing_is_no_lines_and_anything_else_is_refused() {
+        assert_eq!(parse(b""), Ok(Vec::new()));
+        for bad in [
+            "hello\n",
+            "1111 1 1 1\n\ta\n",
+            &format!("{ONE} x 1\n\ta\n"),
+            &format!("{ONE} 1 1 1\nauthor a\n"),
+        ] {
+            assert!(parse(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn strangers_words_are_cut_and_made_utf_8() {
+        let text = format!(
+            "{ONE} 1 1 1\nauthor \u{1}\nauthor-mail <>>\nauthor-time 99999999999999999\nsummary {}\n\ta\n",
+            "s".repeat(5000)
+        );
+        let mut bytes = text.into_bytes();
+        bytes.splice(49..49, [0xff]);
+        let range = parse(&bytes).unwrap().remove(0);
+        assert_eq!(range.summary.len(), 1024);
+        assert_eq!((range.author.email.as_str(), range.author.name.contains('\u{1}')), (">", true));
+        assert!(range.authored_at.to_string().starts_with("9999"));
+    }
+}

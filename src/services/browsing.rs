@@ -1,0 +1,300 @@
+//! What a repository holds, for whoever may read it: one function per question.
+//!
+//! Every function takes the view that [`Services::repository`] gave to somebody who may read, and a commit that
+//! [`Services::resolve`] found: names are understood once, and what was resolved is an object id from then on.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
+use utoipa::ToSchema;
+
+use super::{ServiceError, Services};
+use crate::actors::cache::RepositoryView;
+use crate::git::blame::{self, BlameRange};
+use crate::git::browse::{
+    Blob, Branch, BrowseError, BrowseLimits, Browser, CommitDiff, CommitPage, Comparison, Oid, Page,
+    ResolvedRef, Tag, Tree,
+};
+use crate::git::compute::{self, ComputeError};
+use crate::git::program::ArchiveFormat;
+use crate::git::transfer::{self, Deadlines, TransferBody};
+use crate::protocol::code::Code;
+
+/// Lines that one blame answers.
+const BLAME_LINES_MAX: usize = 1_000;
+/// All that git says to a blame: the file (at most `BrowseLimits::blob_bytes`) and each commit once, whose summary may be long.
+const BLAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Hex digits of the commit in an archive's folder: unique in any repository that people make.
+const SHORT_OID: usize = 12;
+/// A raw file beyond this takes a place among the transfers until it is sent: it is held in memory so long.
+const RAW_BYTES_UNCOUNTED: usize = 1024 * 1024;
+
+/// A file as it is.
+pub struct RawFile {
+    pub oid: Oid,
+    pub bytes: Bytes,
+    /// Held while the bytes are.
+    pub place: Option<OwnedSemaphorePermit>,
+}
+
+/// Who is behind the lines of a file.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Blame {
+    pub commit_oid: Oid,
+    /// The file.
+    pub oid: Oid,
+    pub path: String,
+    /// The lines that the ranges cover, counted from 1; 0 to 0 for an empty file.
+    pub lines_from: usize,
+    pub lines_to: usize,
+    /// Of the whole file.
+    pub line_count: usize,
+    pub ranges: Vec<BlameRange>,
+    /// Whether more lines were asked for than one answer covers.
+    pub truncated: bool,
+}
+
+impl Services {
+    /// Runs a question on a thread that may block.
+    async fn ask_browser<T: Send + 'static>(
+        &self,
+        view: &RepositoryView,
+        question: impl FnOnce(&Browser) -> Result<T, BrowseError> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let (store, repository) = (self.hosting.store.clone(), view.repository.clone());
+        let work = move || -> Result<T, ServiceError> {
+            let directory = store.existing(repository.storage_key)?;
+            let browser = Browser::open(&directory, &repository.default_branch, BrowseLimits::default())?;
+            Ok(question(&browser)?)
+        };
+        self.hosting.blocking(work).await?
+    }
+
+    /// The commit that a name in a URL stands for; without a name, that of the default branch.
+    pub async fn resolve(
+        &self,
+        view: &RepositoryView,
+        reference: Option<String>,
+    ) -> Result<ResolvedRef, ServiceError> {
+        // An empty name is not the default branch when somebody wrote it.
+        if reference.as_ref().is_some_and(String::is_empty) {
+            return Err(ServiceError::new(Code::BadRequest, "the ref must not be empty"));
+        }
+        self.ask_browser(view, move |browser| browser.resolve(reference.as_deref().unwrap_or(""))).await
+    }
+
+    /// The commit of the default branch; `None` before the first push to it.
+    pub async fn default_head(&self, view: &RepositoryView) -> Result<Option<ResolvedRef>, ServiceError> {
+        let resolve = |browser: &Browser| match browser.resolve("") {
+            Err(BrowseError::Empty) => Ok(None),
+            other => other.map(Some),
+        };
+        self.ask_browser(view, resolve).await
+    }
+
+    /// Branches behind `after`, by name.
+    pub async fn branches(
+        &self,
+        view: &RepositoryView,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Page<Branch>, ServiceError> {
+        self.ask_browser(view, move |browser| browser.branches(after.as_deref(), limit)).await
+    }
+
+    /// Tags behind `after`, by name.
+    pub async fn tags(
+        &self,
+        view: &RepositoryView,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Page<Tag>, ServiceError> {
+        self.ask_browser(view, move |browser| browser.tags(after.as_deref(), limit)).await
+    }
+
+    /// A folder.
+    pub async fn tree(
+        &self,
+        view: &RepositoryView,
+        commit: Oid,
+        path: String,
+        with_history: bool,
+    ) -> Result<Tree, ServiceError> {
+        self.ask_browser(view, move |browser| browser.tree(commit, &path, with_history)).await
+    }
+
+    /// A file, as text if it is.
+    pub async fn blob(&self, view: &RepositoryView, commit: Oid, path: String) -> Result<Blob, ServiceError> {
+        self.ask_browser(view, move |browser| browser.blob(commit, &path)).await
+    }
+
+    /// A file, whatever is in it.
+    pub async fn raw(
+        &self,
+        view: &RepositoryView,
+        commit: Oid,
+        path: String,
+    ) -> Result<RawFile, ServiceError> {
+        let at = path.clone();
+        let size_bytes = self.ask_browser(view, move |browser| browser.file_size(commit, &at)).await?;
+        let counted = size_bytes > RAW_BYTES_UNCOUNTED;
+        let place = if counted { Some(self.hosting.read_place().await?) } else { None };
+        let (oid, bytes) = self.ask_browser(view, move |browser| browser.raw(commit, &path)).await?;
+        Ok(RawFile { oid, bytes: bytes.into(), place })
+    }
+
+    /// The history that leads to `from`; with a path, as far as it is about that.
+    pub async fn commits(
+        &self,
+        view: &RepositoryView,
+        from: Oid,
+        path: Option<String>,
+        after: Option<Oid>,
+        limit: usize,
+    ) -> Result<CommitPage, ServiceError> {
+        self.ask_browser(view, move |browser| browser.commits(from, path.as_deref(), after, limit)).await
+    }
+
+    /// A commit and what it changed.
+    pub async fn commit(&self, view: &RepositoryView, oid: Oid) -> Result<CommitDiff, ServiceError> {
+        self.ask_browser(view, move |browser| browser.commit(oid)).await
+    }
+
+    /// What `head` adds to `base`.
+    pub async fn compare(
+        &self,
+        view: &RepositoryView,
+        base: Oid,
+        head: Oid,
+    ) -> Result<Comparison, ServiceError> {
+        self.ask_browser(view, move |browser| browser.compare(base, head)).await
+    }
+
+    /// Who is behind the lines `from` to `to` of a file, counted from 1; without them, behind all that fit.
+    pub async fn blame(
+        &self,
+        view: &RepositoryView,
+        commit: Oid,
+        path: String,
+        (from, to): (Option<usize>, Option<usize>),
+    ) -> Result<Blame, ServiceError> {
+        // git is asked only about a text that is there and has these lines.
+        let blob = self.blob(view, commit, path).await?;
+        let text = match blob {
+            Blob { truncated: true, .. } => Err(ServiceError::new(
+                Code::TooLarge,
+                "the file is too large to be blamed; clone the repository",
+            )),
+            Blob { content: None, .. } => Err(ServiceError::new(Code::BadRequest, "the file is binary")),
+            Blob { content: Some(text), oid, path, .. } => Ok((text, oid, path)),
+        };
+        let (text, oid, path) = text?;
+        let line_count = text.split_inclusive('\n').count();
+        drop(text);
+        let (lines_from, lines_to, truncated) = lines(from, to, line_count)?;
+        let ranges = match line_count {
+            0 => Vec::new(),
+            _ => self.blamed(view, commit, &path, (lines_from, lines_to)).await?,
+        };
+        Ok(Blame { commit_oid: commit, oid, path, lines_from, lines_to, line_count, ranges, truncated })
+    }
+
+    async fn blamed(
+        &self,
+        view: &RepositoryView,
+        commit: Oid,
+        path: &str,
+        lines: (usize, usize),
+    ) -> Result<Vec<BlameRange>, ServiceError> {
+        let git = self.hosting.git()?;
+        let directory = self.hosting.directory(&view.repository).await?;
+        let _place = self.hosting.read_place().await?;
+        let command = git.blame(&directory, &commit.to_string(), path, lines);
+        let within = Duration::from_millis(self.limits.git_compute_ms);
+        let output = compute::run(command, BLAME_BYTES_MAX, within).await?;
+        blame::parse(&output).map_err(|error| {
+            tracing::error!(%error, repository.id = %view.repository.id, commit = %commit, "a blame could not be read");
+            ServiceError::new(Code::Internal, "git's answer is not understood")
+        })
+    }
+
+    /// Streams everything that a commit holds, in a folder named after the repository and the commit.
+    pub async fn archive(
+        &self,
+        view: &RepositoryView,
+        commit: Oid,
+        format: ArchiveFormat,
+    ) -> Result<TransferBody, ServiceError> {
+        let git = self.hosting.git()?;
+        let directory = self.hosting.directory(&view.repository).await?;
+        let place = self.hosting.read_place().await?;
+        let oid = commit.to_string();
+        let prefix = format!("{}-{}/", view.repository.name, oid.get(..SHORT_OID).unwrap_or(&oid));
+        let command = git.archive(&directory, &oid, format, &prefix);
+        let deadlines = Deadlines {
+            idle: Duration::from_millis(self.limits.git_idle_ms),
+            total: Duration::from_millis(self.limits.git_archive_ms),
+        };
+        let nothing = Box::pin(tokio::io::empty());
+        Ok(transfer::read(command, nothing, deadlines, place).map_err(ComputeError::from)?)
+    }
+}
+
+/// The first and the last line to blame, and whether that is less than was asked for.
+fn lines(
+    from: Option<usize>,
+    to: Option<usize>,
+    line_count: usize,
+) -> Result<(usize, usize, bool), ServiceError> {
+    let bad = |why: String| Err(ServiceError::new(Code::BadRequest, why));
+    if from == Some(0) || to == Some(0) {
+        return bad("lines are counted from 1".to_owned());
+    }
+    let (first, last) = (from.unwrap_or(1), to.unwrap_or(line_count).min(line_count));
+    if line_count == 0 && first == 1 {
+        return Ok((0, 0, false));
+    }
+    if first > line_count {
+        return bad(format!("the file has {line_count} lines"));
+    }
+    if first > last {
+        return bad("to must not be less than from".to_owned());
+    }
+    let end = last.min(first.saturating_add(BLAME_LINES_MAX - 1));
+    Ok((first, end, end < last))
+}
+
+impl From<BrowseError> for ServiceError {
+    fn from(error: BrowseError) -> Self {
+        let code = match &error {
+            BrowseError::NotFound(_) | BrowseError::Empty => Code::NotFound,
+            BrowseError::BadRequest(_) => Code::BadRequest,
+            BrowseError::TooLarge(_) => Code::TooLarge,
+            BrowseError::Failed(cause) => {
+                tracing::error!(error = %cause, "a repository could not be read");
+                Code::Internal
+            }
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blame_covers_the_lines_that_are_there_and_at_most_a_thousand() {
+        assert_eq!(lines(None, None, 3).unwrap(), (1, 3, false));
+        assert_eq!(lines(Some(2), Some(9), 3).unwrap(), (2, 3, false));
+        assert_eq!(lines(None, None, 0).unwrap(), (0, 0, false));
+        assert_eq!(lines(None, None, 1_000).unwrap(), (1, 1_000, false));
+        assert_eq!(lines(None, None, 1_001).unwrap(), (1, 1_000, true));
+        assert_eq!(lines(Some(500), Some(usize::MAX), 5_000).unwrap(), (500, 1_499, true));
+        for (from, to, count) in [(0, 1, 3), (1, 0, 3), (4, 4, 3), (3, 2, 3), (2, 2, 0), (usize::MAX, 1, 3)] {
+            assert_eq!(lines(Some(from), Some(to), count).unwrap_err().code, Code::BadRequest);
+        }
+    }
+}

@@ -1,0 +1,598 @@
+//! Browsing over REST: a repository that real git pushed, and every route that shows it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::harness::{Person, TestServer, assert_problem, soon};
+
+const WEB: &str = "/api/projects/alice/hello/repos/web";
+/// Branches whose names are hard to write in a URL: the name, and its segment.
+const ODD_BRANCHES: [(&str, &str); 5] = [
+    ("feature/x", "feature%2Fx"),
+    ("100%", "100%25"),
+    ("a%2Fb", "a%252Fb"),
+    ("ünï/코드", "%C3%BCn%C3%AF%2F%EC%BD%94%EB%93%9C"),
+    ("issue#7+c&d=e", "issue%237%2Bc&d=e"),
+];
+
+/// Runs a program with nothing of this machine's git configuration.
+fn run(program: &str, at: &Path, arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new(program)
+        .current_dir(at)
+        .args(arguments)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_AUTHOR_NAME", "Ann Author")
+        .env("GIT_AUTHOR_EMAIL", "ann@example.org")
+        .env("GIT_COMMITTER_NAME", "Carl Committer")
+        .env("GIT_COMMITTER_EMAIL", "carl@example.org")
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {errors}");
+    output.stdout
+}
+
+fn git(at: &Path, arguments: &[&str]) -> String {
+    String::from_utf8(run("git", at, arguments)).unwrap().trim_end().to_owned()
+}
+
+fn write(at: &Path, name: &str, content: impl AsRef<[u8]>) {
+    let path = at.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, content).unwrap();
+}
+
+fn commit(at: &Path, message: &str) -> String {
+    git(at, &["add", "-A"]);
+    git(at, &["commit", "-q", "--allow-empty", "-m", message]);
+    git(at, &["rev-parse", "HEAD"])
+}
+
+/// What the tests look at: three commits on `main`, branches, tags, files of every kind.
+fn prepare(at: &Path) {
+    git(at, &["init", "-q", "-b", "main"]);
+    write(at, "README.md", "# Web\n\nhello\n");
+    write(at, "src/main.rs", "fn main() {}\n");
+    write(at, "page.html", "<script>alert(1)</script>\n");
+    write(at, "image.svg", "<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>\n");
+    write(at, "bytes \"x\".bin", b"\0\x01\xff");
+    write(at, "docs/a b#c?d%41+ü.txt", "odd\n");
+    write(at, "-n", "dash\n");
+    write(at, "empty", "");
+    write(at, "long.txt", (1..=1500).map(|n| format!("line {n}\n")).collect::<String>());
+    write(at, "large.txt", "0123456789abcde\n".repeat(100_000));
+    commit(at, "First\n\nWith a body.");
+    write(at, "src/main.rs", "fn main() {\n    println!();\n}\n");
+    write(at, "README.md", "# Web\n\nhello\nworld");
+    commit(at, "Second");
+    git(at, &["tag", "-a", "v1.0", "-m", "One"]);
+    git(at, &["tag", "light"]);
+    for (name, _) in ODD_BRANCHES {
+        git(at, &["branch", name]);
+    }
+    git(at, &["checkout", "-q", "-b", "topic"]);
+    write(at, "src/topic.rs", "// topic\n");
+    commit(at, "Topic");
+    git(at, &["checkout", "-q", "main"]);
+    write(at, "src/main.rs", "// new\nfn main() {\n    println!();\n}\n");
+    commit(at, "Third");
+}
+
+/// Off the server's thread: git talks to the server while it runs.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    soon(tokio::task::spawn_blocking(work)).await.unwrap()
+}
+
+struct World {
+    server: TestServer,
+    alice: Person,
+    work: tempfile::TempDir,
+}
+
+impl World {
+    /// Alice's project `hello` with the repository `web`, pushed.
+    async fn start(visibility: &str) -> Self {
+        let server = TestServer::start().await;
+        let alice = server.user("alice").await;
+        let project = json!({"name": "hello", "visibility": visibility});
+        assert_eq!(alice.post("/api/projects/create", project).await.status, 201);
+        let created = alice.post("/api/projects/alice/hello/repos/create", json!({"name": "web"})).await;
+        assert_eq!(created.status, 201);
+        let work = tempfile::tempdir().unwrap();
+        let (at, host) = (work.path().to_owned(), server.app.addresses.http);
+        blocking(move || {
+            prepare(&at);
+            let url = format!("http://alice:correct%20horse@{host}/alice/hello/web");
+            git(&at, &["push", "-q", "--all", &url]);
+            git(&at, &["push", "-q", "--tags", &url]);
+        })
+        .await;
+        Self { server, alice, work }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.work.path().to_owned()
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        git(self.work.path(), arguments)
+    }
+
+    async fn json(&self, path: &str) -> Value {
+        let answer = self.alice.get(&format!("{WEB}{path}")).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answer.body
+    }
+
+    /// An answer that is not JSON.
+    async fn bytes(&self, path: &str, headers: &[(&str, &str)]) -> (reqwest::Response, String) {
+        let url = format!("http://{}{WEB}{path}", self.server.app.addresses.http);
+        let mut request = reqwest::Client::new().get(&url).bearer_auth(self.alice.http.token().unwrap());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        (request.send().await.unwrap(), url)
+    }
+
+    /// The status of a request whose path no client has tidied.
+    async fn raw_status(&self, path: &str) -> u16 {
+        let token = self.alice.http.token().unwrap();
+        let mut socket = tokio::net::TcpStream::connect(self.server.app.addresses.http).await.unwrap();
+        let head = format!(
+            "GET {WEB}{path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        soon(socket.read_to_end(&mut answer)).await.unwrap();
+        let text = String::from_utf8_lossy(&answer);
+        text.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    async fn stop(self) {
+        self.server.stop().await;
+    }
+}
+
+fn header<'r>(response: &'r reqwest::Response, name: &str) -> &'r str {
+    response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+}
+
+/// Follows `Link` to the end; every page has at most two items.
+async fn all_pages(world: &World, path: &str, key: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut next = Some(format!("{WEB}{path}"));
+    while let Some(path) = next {
+        let answer = world.alice.get(&path).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        let items = answer.body["items"].as_array().unwrap();
+        assert!(items.len() <= 2);
+        found.extend(items.iter().map(|item| item[key].as_str().unwrap().to_owned()));
+        next = answer.header("link").map(|link| link[1..link.find('>').unwrap()].to_owned());
+        assert_eq!(next.is_some(), answer.body["next"].is_string());
+    }
+    found
+}
+
+#[actix_web::test]
+async fn pages_of_branches_tags_and_commits_meet_each_item_once() {
+    let world = World::start("private").await;
+    let lines = |arguments: &[&str]| world.git(arguments).lines().map(str::to_owned).collect::<Vec<_>>();
+    let branches = lines(&["for-each-ref", "--format=%(refname:strip=2)", "refs/heads"]);
+    assert_eq!(all_pages(&world, "/branches?limit=2", "name").await, branches);
+    assert_eq!(all_pages(&world, "/tags?limit=2", "name").await, ["light", "v1.0"]);
+    assert_eq!(all_pages(&world, "/tags?limit=1", "name").await, ["light", "v1.0"]);
+    assert_eq!(all_pages(&world, "/commits?limit=2", "oid").await, lines(&["log", "--format=%H"]));
+    assert_eq!(
+        all_pages(&world, "/commits?limit=1&path=src/main.rs&ref=light", "oid").await,
+        lines(&["log", "--format=%H", "light", "--", "src/main.rs"])
+    );
+    let main = &world.json("/branches").await["items"];
+    let main = main.as_array().unwrap().iter().find(|branch| branch["name"] == "main").unwrap();
+    assert_eq!((&main["default"], &main["summary"]), (&json!(true), &json!("Third")));
+    let tag = &world.json("/tags").await["items"][1];
+    assert_eq!((&tag["message"], &tag["oid"]), (&json!("One\n"), &json!(world.git(&["rev-parse", "light"]))));
+    for bad in ["/branches?limit=0", "/tags?limit=101", "/commits?cursor=main", "/commits?ref="] {
+        assert_problem(&world.alice.get(&format!("{WEB}{bad}")).await, 400, "bad_request");
+    }
+    let stranger = "/commits?cursor=1111111111111111111111111111111111111111";
+    assert_problem(&world.alice.get(&format!("{WEB}{stranger}")).await, 400, "bad_request");
+    world.stop().await;
+}
+
+#[actix_web::test]
+async fn folders_and_files_are_shown_as_git_has_them() {
+    let world = World::start("private").await;
+    let tree = world.json("/tree?last_commit=true").await;
+    assert_eq!(tree["commit_oid"], world.git(&["rev-parse", "main"]));
+    let names: BTreeSet<_> =
+        tree["entries"].as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect();
+    let listed = world.git(&["-c", "core.quotePath=false", "ls-tree", "--name-only", "-z", "main"]);
+    assert_eq!(names, listed.split('\0').filter(|name| !name.is_empty()).collect());
+    let last = |name: &str| {
+        let entry = tree["entries"].as_array().unwrap().iter().find(|entry| entry["name"] == name).unwrap();
+        entry["last_commit"]["summary"].clone()
+    };
+    assert_eq!(
+        (last("src"), last("README.md"), last("-n")),
+        (json!("Third"), json!("Second"), json!("First"))
+    );
+    assert_eq!(world.json("/tree/main").await["oid"], tree["oid"]);
+    assert_eq!(world.json("/tree/main/").await["oid"], tree["oid"]);
+    assert_eq!(world.json("/tree/topic/src").await["entries"][1]["path"], "src/topic.rs");
+
+    let blob = world.json("/blob/main/src/main.rs").await;
+    assert_eq!(blob["content"], "// new\nfn main() {\n    println!();\n}\n");
+    assert_eq!(blob["oid"], world.git(&["rev-parse", "main:src/main.rs"]));
+    assert_eq!(world.json("/blob/v1.0/README.md").await["content"], "# Web\n\nhello\nworld");
+    assert_eq!(world.json("/blob/refs%2Ftags%2Flight/-n").await["content"], "dash\n");
+    assert_eq!(world.json("/blob/main/docs/a%20b%23c%3Fd%2541+%C3%BC.txt").await["content"], "odd\n");
+    assert_eq!(world.json("/blob/main/docs%2Fa%20b%23c%3Fd%2541%2B%C3%BC.txt").await["content"], "odd\n");
+    let binary = world.json("/blob/main/bytes%20%22x%22.bin").await;
+    assert_eq!((&binary["binary"], &binary["content"]), (&json!(true), &Value::Null));
+    let large = world.json("/blob/main/large.txt").await;
+    assert_eq!((&large["truncated"], &large["size_bytes"]), (&json!(true), &json!(1_600_000)));
+    for (path, status) in [("/blob/main/src", 400), ("/tree/main/-n", 400), ("/blob/main/none", 404)] {
+        assert_eq!(world.alice.get(&format!("{WEB}{path}")).await.status, status, "{path}");
+    }
+    world.stop().await;
+}
+
+#[actix_web::test]
+async fn a_branch_with_an_odd_name_is_one_encoded_segment() {
+    let world = World::start("private").await;
+    for (name, segment) in ODD_BRANCHES {
+        let oid = world.git(&["rev-parse", &format!("refs/heads/{name}")]);
+        assert_eq!(world.json(&format!("/tree/{segment}")).await["commit_oid"], oid, "{name}");
+        assert_eq!(world.json(&format!("/blob/{segment}/-n")).await["commit_oid"], oid, "{name}");
+        let query = segment.replace('&', "%26");
+        assert_eq!(world.json(&format!("/commits?ref={query}")).await["items"][0]["oid"], oid, "{name}");
+        let compared = world.json(&format!("/compare/{segment}...{segment}")).await;
+        assert_eq!((&compared["head_oid"], &compared["ahead"]), (&json!(oid), &json!(0)), "{name}");
+        let (archive, _) = world.bytes(&format!("/archive/{segment}.zip"), &[]).await;
+        assert_eq!(archive.status(), 200);
+        let saved = header(&archive, "content-disposition");
+        assert!(saved.starts_with("attachment; filename=\"web-") && saved.is_ascii(), "{saved}");
+    }
+    // The old name of a renamed repository leads to the same address under the new one, still encoded.
+    assert_eq!(world.alice.patch(WEB, json!({"name": "site"})).await.status, 200);
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let base = format!("http://{}", world.server.app.addresses.http);
+    for path in ["/tree/a%252Fb/docs?last_commit=true", "/compare/100%25...feature%2Fx", "/archive/main.zip"]
+    {
+        let request = client.get(format!("{base}{WEB}{path}")).bearer_auth(world.alice.http.token().unwrap());
+        let answer = request.send().await.unwrap();
+        let now = format!("/api/projects/alice/hello/repos/site{path}");
+        assert_eq!((answer.status().as_u16(), header(&answer, "location")), (308, now.as_str()));
+    }
+    world.stop().await;
+}
+
+#[actix_web::test]
+async fn names_and_paths_are_never_interpreted() {
+    let world = World::start("private").await;
+    let refs = [
+        "--output=%2Ftmp%2Fx",
+        "-h",
+        ":%2Fregex",
+        "HEAD~1",
+        "HEAD",
+        "main~1",
+        "main%5E",
+        "@",
+        "main@%7B0%7D",
+        "..",
+        "%2e%2e",
+        ".",
+        "main..topic",
+        "%00",
+        "main%00",
+        "%0A",
+        ":(top)*",
+        "refs%2Fnetbit%2Fx",
+        "refs%2Fheads%2F..%2FHEAD",
+        "1111111111111111111111111111111111111111",
+        "%FF",
+        "*",
+        "main:README.md",
+    ];
+    let first = world.git(&["rev-parse", "--short", "main"]);
+    for name in refs.into_iter().chain([first.as_str()]) {
+        for route in [
+            "/tree/{}/src",
+            "/blob/{}/-n",
+            "/raw/{}/-n",
+            "/blame/{}/-n",
+            "/archive/{}.zip",
+            "/archive/{}.tar.gz",
+            "/commits/{}",
+            "/compare/main...{}",
+            "/compare/{}...main",
+            "/commits?ref={}",
+        ] {
+            let path = route.replace("{}", name);
+            let status = world.raw_status(&path).await;
+            assert!(matches!(status, 400 | 404), "{path}: {status}");
+        }
+    }
+    for place in [
+        "..",
+        "%2e%2e",
+        "../../config",
+        "%2e%2e%2fHEAD",
+        "src/../-n",
+        ":(top)*",
+        "--output=/tmp/x",
+        "-h",
+        "a%00b",
+        "%00",
+        "src//main.rs",
+        "/-n",
+        "*",
+        "src/main.rs/",
+    ] {
+        for route in ["tree", "blob", "raw", "blame"] {
+            let path = format!("/{route}/main/{place}");
+            let status = world.raw_status(&path).await;
+            assert!(matches!(status, 400 | 404), "{path}: {status}");
+        }
+    }
+    // A file that is named like an option is a file.
+    assert_eq!(world.json("/blame/main/-n").await["line_count"], 1);
+    world.stop().await;
+}
+
+#[actix_web::test]
+async fn an_answer_the_client_has_is_not_sent_again() {
+    let world = World::start("public").await;
+    let (oid, old) = (world.git(&["rev-parse", "main"]), world.git(&["rev-parse", "light"]));
+    let mut tags = BTreeSet::new();
+    for (path, immutable) in [
+        ("/tree/main?last_commit=true".to_owned(), false),
+        ("/tree/main".to_owned(), false),
+        ("/tree".to_owned(), false),
+        (format!("/tree/{oid}"), true),
+        ("/blob/main/-n".to_owned(), false),
+        (format!("/raw/{oid}/-n"), true),
+        ("/commits".to_owned(), false),
+        (format!("/commits?ref={oid}"), true),
+        (format!("/commits/{oid}"), true),
+        ("/compare/light...main".to_owned(), false),
+        (format!("/compare/{old}...main"), false),
+        (format!("/compare/{old}...{oid}"), true),
+        (format!("/blame/{oid}/-n"), true),
+        ("/archive/main.tar.gz".to_owned(), false),
+        (format!("/archive/{oid}.zip"), true),
+    ] {
+        let (answer, _) = world.bytes(&path, &[]).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        let wanted = if immutable { "private, max-age=31536000, immutable" } else { "private, no-cache" };
+        assert_eq!(header(&answer, "cache-control"), wanted, "{path}");
+        let tag = header(&answer, "etag").to_owned();
+        assert!(tag.starts_with('"') && tags.insert(tag.clone()), "{path}: {tag}");
+        let (again, _) = world.bytes(&path, &[("if-none-match", &format!("\"x\", W/{tag}"))]).await;
+        assert_eq!((again.status().as_u16(), header(&again, "etag")), (304, tag.as_str()), "{path}");
+        assert_eq!(header(&again, "cache-control"), wanted);
+    }
+    // The branch moves on: what was known of it is old.
+    let (before, _) = world.bytes("/tree/main", &[]).await;
+    let (at, host) = (world.path(), world.server.app.addresses.http);
+    blocking(move || {
+        commit(&at, "Fourth");
+        git(&at, &["push", "-q", &format!("http://alice:correct%20horse@{host}/alice/hello/web"), "main"]);
+    })
+    .await;
+    let (after, _) = world.bytes("/tree/main", &[("if-none-match", header(&before, "etag"))]).await;
+    assert_eq!(after.status(), 200);
+    assert_ne!(header(&after, "etag"), header(&before, "etag"));
+    world.stop().await;
+}
+
+#[actix_web::test]
+async fn raw_files_are_inert() {
+    let world = World::start("public").await;
+    for (path, text) in
+        [("page.html", true), ("image.svg", true), ("empty", true), ("bytes%20%22x%22.bin", false)]
+    {
+        let (answer, _) = world.bytes(&format!("/raw/main/{path}"), &[]).await;
+        let kind = if text { "text/plain; charset=utf-8" } else { "application/octet-stream" };
+        assert_eq!((answer.status().as_u16(), header(&answer, "content-type")), (200, kind), "{path}");
+        assert_eq!(header(&answer, "x-content-type-options"), "nosniff");
+        let policy = header(&answer, "content-security-policy");
+        assert!(policy.contains("default-src 'none'") && policy.contains("sandbox"), "{policy}");
+        assert_eq!(header(&answer, "content-disposition").starts_with("attachment; "), !text, "{path}");
+        let name = world.path().join(path.replace("%20", " ").replace("%22", "\""));
+        assert_eq!(answer.bytes().await.unwrap(), std::fs::read(name).unwrap());
+    }
+    let (large, _) = world.bytes("/raw/main/large.txt", &[]).await;
+    assert_eq!(header(&large, "content-length"), "1600000");
+    assert_eq!(large.bytes().await.unwrap(), std::fs::read(world.path().join("large.txt")).unwrap());
+    world.stop().await;
+}
+
+#[actix_web::test]
+async fn a_commit_and_a_comparison_show_what_changed() {
+    let world = World::start("private").await;
+    let oid = world.git(&["rev-parse", "main"]);
+    let commit = world.json(&format!("/commits/{}", oid.to_uppercase())).await;
+    assert_eq!((&commit["oid"], &commit["summary"]), (&json!(oid), &json!("Third")));
+    assert_eq!(commit["author"], json!({"name": "Ann Author", "email": "ann@example.org"}));
+    assert_eq!((&commit["additions"], &commit["deletions"]), (&json!(1), &json!(0)));
+    let patch = commit["files"][0]["patch"].as_str().unwrap();
+    assert!(patch.contains("+// new\n") && commit["files"][0]["path"] == "src/main.rs", "{commit}");
+    let history = world.json("/commits").await;
+    assert_eq!(history["items"][2]["message"], "First\n\nWith a body.\n");
+    assert!(history["items"][0]["committed_at"].is_string() && history["truncated"] == false);
+
+    let compared = world.json("/compare/main...topic").await;
+    assert_eq!((&compared["ahead"], &compared["behind"]), (&json!(1), &json!(1)));
+    assert_eq!(compared["merge_base"], world.git(&["merge-base", "main", "topic"]));
+    assert_eq!(
+        (&compared["files"][0]["path"], &compared["commits"][0]["summary"]),
+        (&json!("src/topic.rs"), &json!("Topic"))
+    );
+
+    // A commit of more files than one answer lists says so, and is not kept.
+    let (at, host) = (world.path(), world.server.app.addresses.http);
+    let many = blocking(move || {
+        (0..400).for_each(|n| write(&at, &format!("many/{n}"), n.to_string()));
+        let many = self::commit(&at, "Many");
+        git(&at, &["push", "-q", &format!("http://alice:correct%20horse@{host}/alice/hello/web"), "main"]);
+        many
+    })
+    .await;
+    let answer = world.alice.get(&format!("{WEB}/commits/{many}")).await;
+    assert_eq!((&answer.body["truncated"], answer.header("etag")), (&json!(true), None));
+    assert_eq!(answer.header("cache-control"), Some("private, no-cache"));
+    world.stop().await;
+}
+
+#[actix_web::test]
+async fn blame_says_what_git_blame_says() {
+    let world = World::start("private").await;
+    for file in ["src/main.rs", "README.md", "-n"] {
+        let told = world.git(&["blame", "-s", "-l", "--root", "main", "--", file]);
+        let wanted: Vec<_> = told.lines().map(|line| line[..40].to_owned()).collect();
+        let blame = world.json(&format!("/blame/main/{file}")).await;
+        let mut found = Vec::new();
+        for range in blame["ranges"].as_array().unwrap() {
+            let (from, to) = (range["from"].as_u64().unwrap(), range["to"].as_u64().unwrap());
+            assert_eq!(usize::try_from(from).unwrap(), found.len() + 1);
+            found.extend((from..=to).map(|_| range["oid"].as_str().unwrap().to_owned()));
+            assert_eq!(range["author"]["email"], "ann@example.org");
+            let subject = world.git(&["log", "-1", "--format=%s", range["oid"].as_str().unwrap()]);
+            assert_eq!(range["summary"], subject);
+        }
+        assert_eq!(found, wanted, "{file}");
+        assert_eq!((&blame["line_count"], &blame["truncated"]), (&json!(wanted.len()), &json!(false)));
+    }
+    let part = world.json("/blame/main/src/main.rs?from=2&to=3").await;
+    assert_eq!(
+        (&part["lines_from"], &part["lines_to"], &part["ranges"][0]["from"]),
+        (&json!(2), &json!(3), &json!(2))
+    );
+    let long = world.json("/blame/main/long.txt").await;
+    assert_eq!(
+        (&long["lines_to"], &long["line_count"], &long["truncated"]),
+        (&json!(1000), &json!(1500), &json!(true))
+    );
+    let rest = world.json("/blame/main/long.txt?from=1001").await;
+    assert_eq!((&rest["lines_to"], &rest["truncated"]), (&json!(1500), &json!(false)));
+    assert_eq!(world.json("/blame/main/empty").await["ranges"], json!([]));
+    for (path, status) in [
+        ("main/src", 400),
+        ("main/-n?from=2", 400),
+        ("main/-n?from=0", 400),
+        ("main/-n?from=x", 400),
+        ("main/long.txt?from=5&to=4", 400),
+        ("main/bytes%20%22x%22.bin", 400),
+        ("main/large.txt", 413),
+        ("main/none", 404),
+    ] {
+        assert_eq!(world.alice.get(&format!("{WEB}/blame/{path}")).await.status, status, "{path}");
+    }
+    world.stop().await;
+}
+
+#[actix_web::test]
+async fn an_archive_holds_what_git_archive_holds() {
+    let world = World::start("private").await;
+    let oid = world.git(&["rev-parse", "light"]);
+    let folder = format!("web-{}", &oid[..12]);
+    let (answer, _) = world.bytes("/archive/light.tar.gz", &[]).await;
+    assert_eq!(header(&answer, "content-type"), "application/gzip");
+    assert_eq!(header(&answer, "content-disposition"), "attachment; filename=\"web-light.tar.gz\"");
+    let received = answer.bytes().await.unwrap();
+    let (ours, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(ours.path(), "a.tar.gz", &received);
+    let prefix = format!("--prefix={folder}/");
+    write(
+        theirs.path(),
+        "a.tar.gz",
+        run("git", &world.path(), &["archive", "--format=tar.gz", &prefix, "light"]),
+    );
+    for at in [&ours, &theirs] {
+        run("tar", at.path(), &["xzf", "a.tar.gz"]);
+    }
+    let (left, right) = (ours.path().join(&folder), theirs.path().join(&folder));
+    run("diff", Path::new("/"), &["-r", left.to_str().unwrap(), right.to_str().unwrap()]);
+    assert_eq!(
+        std::fs::read_to_string(left.join("src/main.rs")).unwrap(),
+        "fn main() {\n    println!();\n}\n"
+    );
+    let (zip, _) = world.bytes("/archive/light.zip", &[]).await;
+    assert_eq!(header(&zip, "content-type"), "application/zip");
+    let zipped = run("git", &world.path(), &["archive", "--format=zip", &prefix, "light"]);
+    assert_eq!(zip.bytes().await.unwrap().len(), zipped.len());
+    world.stop().await;
+}
+
+/// One address of every route.
+fn every_route(oid: &str) -> Vec<String> {
+    [
+        "/branches",
+        "/tags",
+        "/tree",
+        "/tree/main",
+        "/tree/main/src",
+        "/blob/main/-n",
+        "/raw/main/-n",
+        "/commits",
+        "/compare/light...main",
+        "/blame/main/-n",
+        "/archive/main.tar.gz",
+        "/archive/main.zip",
+    ]
+    .into_iter()
+    .map(str::to_owned)
+    .chain([format!("/commits/{oid}")])
+    .collect()
+}
+
+#[actix_web::test]
+async fn only_readers_learn_anything_of_a_private_repository_and_all_of_a_public_one() {
+    let world = World::start("private").await;
+    let eve = world.server.user("eve").await;
+    let routes = every_route(&world.git(&["rev-parse", "main"]));
+    for path in &routes {
+        let path = format!("{WEB}{path}");
+        assert_problem(&world.server.http.get(&path).await.unwrap(), 401, "unauthenticated");
+        assert_problem(&eve.get(&path).await, 404, "not_found");
+        let missing = path.replace("/repos/web", "/repos/none");
+        assert_eq!(eve.get(&missing).await.body["detail"], eve.get(&path).await.body["detail"], "{path}");
+    }
+    let open = world.alice.patch("/api/projects/alice/hello", json!({"visibility": "public"})).await;
+    assert_eq!(open.status, 200);
+    for path in &routes {
+        let url = format!("http://{}{WEB}{path}", world.server.app.addresses.http);
+        assert_eq!(reqwest::get(&url).await.unwrap().status(), 200, "{path}");
+    }
+    world.stop().await;
+}
+
+#[actix_web::test]
+async fn an_empty_repository_has_empty_lists_and_nothing_else() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    assert_eq!(alice.post("/api/projects/create", json!({"name": "hello"})).await.status, 201);
+    let created = alice.post("/api/projects/alice/hello/repos/create", json!({"name": "web"})).await;
+    assert_eq!(created.status, 201);
+    for path in ["/branches", "/tags", "/commits"] {
+        let answer = alice.http.send(Method::GET, &format!("{WEB}{path}"), None, &[]).await.unwrap();
+        assert_eq!((answer.status, &answer.body["items"]), (200, &json!([])), "{path}");
+    }
+    for path in every_route("1111111111111111111111111111111111111111") {
+        if !["/branches", "/tags", "/commits"].contains(&path.as_str()) {
+            assert_problem(&alice.get(&format!("{WEB}{path}")).await, 404, "not_found");
+        }
+    }
+    let detail = alice.get(&format!("{WEB}/tree")).await.body["detail"].to_string();
+    assert!(detail.contains("no commit"), "{detail}");
+    server.stop().await;
+}
