@@ -310,7 +310,7 @@ mod tests {
         assert_eq!(attachment("a-b_1.tar.gz"), "attachment; filename=\"a-b_1.tar.gz\"");
         assert_eq!(
             attachment("a\"; x\r\nü.bin"),
-            "attachment; filename=\"a___x____.bin\"; filename*=UTF-8''a%22%3B%20x%0D%0A%C3%BC.bin"
+            "attachment; filename=\"a___x___.bin\"; filename*=UTF-8''a%22%3B%20x%0D%0A%C3%BC.bin"
         );
     }
 
