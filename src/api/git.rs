@@ -15,7 +15,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use async_compression::tokio::bufread::GzipDecoder;
 use base64::Engine;
 use bytes::{Bytes, BytesMut};
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::io::StreamReader;
@@ -33,6 +33,8 @@ use crate::services::access::{RepositoryPath, required};
 use crate::services::transfers::{Arrival, PushAnswer};
 use crate::services::{ServiceError, Services};
 
+/// What is read of a request to fetch before its client has a place.
+const SMALL_REQUEST_BYTES: u64 = 64 * 1024;
 /// What is read on from a client whose push was refused, so that it hears why.
 const DRAIN_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
@@ -149,11 +151,11 @@ pub(super) async fn info_refs(
         return Ok(HttpResponse::MovedPermanently().insert_header((header::LOCATION, now)).finish());
     }
     let refs = services.advertise(&view, service, protocol_of(&request)).await?;
-    let mut body = BytesMut::with_capacity(refs.len() + 64);
-    pkt_line::put(&mut body, format!("# service={}\n", service.name()).as_bytes());
-    body.extend_from_slice(pkt_line::FLUSH);
-    body.extend_from_slice(&refs);
-    Ok(answer(service, "advertisement").body(body.freeze()))
+    let mut begin = BytesMut::with_capacity(64);
+    pkt_line::put(&mut begin, format!("# service={}\n", service.name()).as_bytes());
+    begin.extend_from_slice(pkt_line::FLUSH);
+    let begin = futures_util::stream::iter([Ok(begin.freeze())]);
+    Ok(answer(service, "advertisement").streaming(begin.chain(refs)))
 }
 
 /// The body of a request, inflated if it is compressed.
@@ -188,19 +190,29 @@ pub(super) async fn upload_pack(
     let input = body_of(&request, payload, Service::UploadPack)?;
     // Read whole before anything is answered: an answer that begins earlier costs the client its connection.
     let max = services.limits.git_request_bytes;
-    let mut asked = Vec::new();
     let mut limited = input.take(u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1));
     let patience = Duration::from_millis(services.limits.git_head_ms);
-    match tokio::time::timeout(patience, limited.read_to_end(&mut asked)).await {
-        Ok(Ok(_)) if asked.len() > max => {
+    let read = async {
+        let mut asked = Vec::new();
+        (&mut limited).take(SMALL_REQUEST_BYTES).read_to_end(&mut asked).await?;
+        // Most requests end here. Only who has a place may send more.
+        let place = services.fetch_place().await;
+        if place.is_ok() {
+            limited.read_to_end(&mut asked).await?;
+        }
+        Ok::<_, io::Error>((asked, place))
+    };
+    let (asked, place) = match tokio::time::timeout(patience, read).await {
+        Ok(Ok((asked, _))) if asked.len() > max => {
             let detail = format!("the request is larger than {max} bytes");
             return Err(ServiceError::new(Code::TooLarge, detail).into());
         }
-        Ok(Ok(_)) => {}
+        Ok(Ok((asked, place))) => (asked, place?),
         Ok(Err(error)) => return Err(ApiError::bad_request(format!("the body broke off: {error}")).into()),
         Err(_) => return Err(too_slow()),
-    }
-    let body = services.fetch(&view, protocol_of(&request), Box::pin(io::Cursor::new(asked))).await?;
+    };
+    let asked = Box::pin(io::Cursor::new(asked));
+    let body = services.fetch(&view, protocol_of(&request), asked, place).await?;
     Ok(answer(Service::UploadPack, "result").streaming(body))
 }
 

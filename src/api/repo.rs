@@ -231,7 +231,8 @@ pub(super) async fn legacy_create(
     let view = services.create_repository(caller.0, &at, body.0.into()).await?;
     let base_url = address::base_url(&request, &services);
     let answer = HttpResponse::Created().json(RepositoryAnswer::new(&view, &base_url));
-    Ok(deprecated(answer, &format!("/api/projects/{}/{PERSONAL}/repos/create", project.owner)))
+    let at = format!("/api/projects/{}/{}/repos/create", project.owner, project.project.name);
+    Ok(deprecated(answer, &at))
 }
 
 /// Says that a route goes, when, and which one comes after it.

@@ -167,7 +167,10 @@ pub(super) async fn logout(
 /// Oneself.
 #[utoipa::path(get, path = "/api/users/me", responses((status = 200, body = OwnUser), (status = 401)))]
 pub(super) async fn me(caller: Caller, request: HttpRequest, services: web::Data<Services>) -> ApiResult {
-    page::read(&request, &OwnUser::from(services.me(caller.0).await?), None)
+    let mut me = OwnUser::from(services.me(caller.0).await?);
+    // A token that leaks does not give the address away.
+    me.email = me.email.filter(|_| caller.0.proof.login().is_some());
+    page::read(&request, &me, None)
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -155,6 +155,8 @@ limits! {
     projects_per_user: i64 = 1_000,
     /// Repositories of one project: all of them are marked in one command when it is deleted.
     repositories_per_project: i64 = 400,
+    /// Names that the projects of one user, or the repositories of one project, left behind.
+    former_names: i64 = 1_000,
     /// Personal access tokens of one user.
     access_tokens_per_user: i64 = 100,
     /// Repositories that one token is for.

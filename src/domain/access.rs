@@ -100,6 +100,8 @@ pub enum Need {
     Identity,
     ChatRead,
     ChatWrite,
+    /// Changing who is in a project.
+    Admin,
     /// The person, not a program of theirs: passwords, tokens, profile.
     Person,
 }
@@ -112,6 +114,8 @@ pub enum Grant {
     /// As a personal access token says.
     Token(Arc<AccessToken>),
 }
+
+const NOT_FOR_TOKENS: Refusal = Refusal::Forbidden("this needs a login; access tokens may not do it");
 
 /// What is asked about, as far as the choice of repositories matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,9 +137,19 @@ impl Grant {
                 Ok(())
             }
             Need::ChatWrite if scopes.contains(&Scope::ChatWrite) => Ok(()),
+            Need::Admin if scopes.contains(&Scope::Admin) => Ok(()),
+            Need::Admin => Err(Refusal::Forbidden("the access token lacks the scope admin")),
             Need::ChatRead => Err(Refusal::Forbidden("the access token lacks the scope chat:read")),
             Need::ChatWrite => Err(Refusal::Forbidden("the access token lacks the scope chat:write")),
-            Need::Person => Err(Refusal::Forbidden("this needs a login; access tokens may not do it")),
+            Need::Person => Err(NOT_FOR_TOKENS),
+        }
+    }
+
+    /// Refuses tokens, whatever they are for.
+    pub fn person(proof: Proof) -> Result<(), Refusal> {
+        match proof {
+            Proof::Token(_) => Err(NOT_FOR_TOKENS),
+            Proof::Login { .. } | Proof::Password { .. } => Ok(()),
         }
     }
 

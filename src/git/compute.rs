@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use super::process::{Deadlines, End, Group, Progress, supervise};
+use super::process::{Deadlines, End, Group, Progress, drain, supervise};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ComputeError {
@@ -55,16 +55,14 @@ async fn run_at(
     let _cancelled_when_dropped = cancel.clone().drop_guard();
     let deadlines = Deadlines { idle: within, total: within };
     let supervisor = tokio::spawn(supervise(child, group, cancel.clone(), Progress::new(), deadlines, false));
-    let (mut output, mut errors) = (Vec::new(), Vec::new());
+    let errors = tokio::spawn(drain(stderr));
+    let mut output = Vec::new();
     let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
-    let mut limited_output = stdout.take(limit);
-    let mut limited_errors = stderr.take(4096);
-    let (read, _) =
-        tokio::join!(limited_output.read_to_end(&mut output), limited_errors.read_to_end(&mut errors));
-    read?;
+    stdout.take(limit).read_to_end(&mut output).await?;
     if output.len() > bytes_max {
         return Err(ComputeError::TooMuch);
     }
+    let errors = errors.await.unwrap_or_default();
     match supervisor.await {
         Ok(end) if end.is_success() => Ok(output),
         Ok(End::Idle | End::Total) => Err(ComputeError::TooSlow),

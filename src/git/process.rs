@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpgid};
-use tokio::process::Child;
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, ChildStderr};
 use tokio_util::sync::CancellationToken;
 
 /// How long a child that was told to end is waited for.
@@ -22,6 +23,8 @@ const REAP_STEPS: u32 = 200;
 const REAP_STEP: Duration = Duration::from_millis(10);
 /// The `nice` value of work that nobody waits for.
 const BACKGROUND_PRIORITY: i32 = 10;
+/// What is kept of a child's complaints.
+const STDERR_BYTES: usize = 16 * 1024;
 /// Input counts as progress only in such portions: a client that sends a byte a second is idle.
 const PROGRESS_BYTES: u64 = 4096;
 
@@ -193,4 +196,17 @@ pub(super) async fn supervise(
     }
     group.finish().await;
     end
+}
+
+/// Reads a child's complaints to their end, keeping the first of them.
+pub(super) async fn drain(mut errors: ChildStderr) -> Vec<u8> {
+    let (mut kept, mut buffer) = (Vec::new(), [0; 4096]);
+    while let Ok(read) = errors.read(&mut buffer).await {
+        if read == 0 {
+            break;
+        }
+        let room = STDERR_BYTES - kept.len();
+        kept.extend_from_slice(buffer.get(..read.min(room)).unwrap_or_default());
+    }
+    kept
 }

@@ -74,7 +74,7 @@ enum Stage {
 pub struct HeadReader {
     stage: Stage,
     head: PushHead,
-    /// Arrived, not yet read.
+    /// What of that is not understood yet.
     rest: BytesMut,
     read: BytesMut,
     updates_max: usize,
@@ -96,17 +96,12 @@ impl HeadReader {
     /// Takes in bytes; `true` when the head is whole.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<bool, HeadError> {
         self.rest.extend_from_slice(bytes);
+        self.read.extend_from_slice(bytes);
         while self.stage != Stage::Done {
-            let before = self.rest.clone();
             let Some(line) = pkt_line::take(&mut self.rest).map_err(|_| HeadError::Malformed)? else {
-                if self.read.len() + self.rest.len() > self.bytes_max {
-                    return Err(HeadError::TooLarge);
-                }
-                return Ok(false);
+                return if self.read.len() > self.bytes_max { Err(HeadError::TooLarge) } else { Ok(false) };
             };
-            let used = before.len() - self.rest.len();
-            self.read.extend_from_slice(before.get(..used).unwrap_or_default());
-            if self.read.len() > self.bytes_max {
+            if self.read.len() - self.rest.len() > self.bytes_max {
                 return Err(HeadError::TooLarge);
             }
             match (self.stage, line) {
@@ -128,6 +123,7 @@ impl HeadReader {
 
     /// The head, and the beginning of what follows it. Only when [`HeadReader::feed`] said so.
     pub fn finish(mut self) -> (PushHead, Bytes) {
+        self.read.truncate(self.read.len() - self.rest.len());
         self.head.bytes = self.read.freeze();
         (self.head, self.rest.freeze())
     }
@@ -137,9 +133,11 @@ impl HeadReader {
             Some(at) => (data.get(..at).unwrap_or_default(), data.get(at + 1..)),
             None => (data, None),
         };
-        if let Some(capabilities) = capabilities
-            && self.head.capabilities.is_empty()
-        {
+        if let Some(capabilities) = capabilities {
+            // Only the first command has them; git would add up those of others.
+            if !self.head.updates.is_empty() || line.starts_with(b"shallow ") {
+                return Err(HeadError::Malformed);
+            }
             let text = String::from_utf8_lossy(capabilities);
             self.head.capabilities = text.split_whitespace().map(str::to_owned).collect();
         }

@@ -6,10 +6,10 @@
 //! * One that goes disappears at once: it is renamed into `trash/`, and removed later.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::SystemTime;
 
 use git2::RepositoryInitOptions;
 
@@ -17,6 +17,9 @@ use crate::domain::repository::StorageKey;
 
 /// Directory levels that a walk through a repository goes down: `objects/pack`, `refs/heads/a/b/c`.
 const DEPTH_MAX: usize = 64;
+
+/// Locks that git takes outside of `refs/`.
+const LOCKS: [&str; 5] = ["HEAD.lock", "packed-refs.lock", "packed-refs.new", "config.lock", "shallow.lock"];
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -145,10 +148,13 @@ impl Store {
     pub fn ensure_head(&self, key: StorageKey, default_branch: &str) -> Result<PathBuf, StoreError> {
         let path = self.existing(key)?;
         let wanted = format!("ref: refs/heads/{default_branch}\n");
-        let (head, beside) = (path.join("HEAD"), path.join("HEAD.netbit"));
+        let head = path.join("HEAD");
         if fs::read_to_string(&head)? != wanted {
-            fs::write(&beside, wanted)?;
-            File::open(&beside)?.sync_all()?;
+            // Two who find the old one write the same, each beside it.
+            let beside = self.tmp().join(format!("{key}.{}.head", StorageKey::fresh()));
+            let mut file = File::create(&beside)?;
+            file.write_all(wanted.as_bytes())?;
+            file.sync_all()?;
             fs::rename(&beside, &head)?;
             sync(&path)?;
         }
@@ -160,16 +166,19 @@ impl Store {
         Ok(size_of_tree(&self.existing(key)?.join("objects"), 0)?)
     }
 
-    /// Removes quarantines of pushes that were killed: those that nothing can be writing to any more.
-    pub fn sweep(&self, key: StorageKey, older_than: Duration) -> Result<(), StoreError> {
+    /// Removes quarantines and locks of pushes that were killed: those that nothing can be using any more.
+    pub fn sweep(&self, key: StorageKey, before: SystemTime) -> Result<(), StoreError> {
         for entry in fs::read_dir(self.existing(key)?.join("objects"))? {
             let entry = entry?;
-            let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
-            if age > older_than && entry.file_name().to_string_lossy().starts_with("tmp_objdir-") {
-                remove_if_there(&entry.path())?;
+            if entry.file_name().to_string_lossy().starts_with("tmp_objdir-") {
+                remove_old(&entry.path(), before)?;
             }
         }
-        Ok(())
+        let path = self.path(key);
+        for lock in LOCKS {
+            remove_old(&path.join(lock), before)?;
+        }
+        Ok(remove_locks(&path.join("refs"), Some(before), 0)?)
     }
 
     /// Removes what a killed receive-pack leaves: its quarantine, and locks. Only while nobody works on the repository.
@@ -187,10 +196,10 @@ impl Store {
                 remove_if_there(&entry.path())?;
             }
         }
-        for lock in ["HEAD.lock", "packed-refs.lock", "packed-refs.new", "config.lock", "shallow.lock"] {
+        for lock in LOCKS {
             remove_if_there(&path.join(lock))?;
         }
-        Ok(remove_locks(&path.join("refs"), 0)?)
+        Ok(remove_locks(&path.join("refs"), None, 0)?)
     }
 }
 
@@ -206,15 +215,24 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-fn remove_locks(folder: &Path, depth: usize) -> io::Result<()> {
+/// Removes what nobody has written to since `before`.
+fn remove_old(path: &Path, before: SystemTime) -> io::Result<()> {
+    let Ok(metadata) = path.symlink_metadata() else { return Ok(()) };
+    if metadata.modified()? < before { remove_if_there(path) } else { Ok(()) }
+}
+
+fn remove_locks(folder: &Path, before: Option<SystemTime>, depth: usize) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             if depth < DEPTH_MAX {
-                remove_locks(&entry.path(), depth + 1)?;
+                remove_locks(&entry.path(), before, depth + 1)?;
             }
         } else if entry.file_name().to_string_lossy().ends_with(".lock") {
-            remove_if_there(&entry.path())?;
+            match before {
+                Some(before) => remove_old(&entry.path(), before)?,
+                None => remove_if_there(&entry.path())?,
+            }
         }
     }
     Ok(())
@@ -306,9 +324,11 @@ mod tests {
         assert!(!path.join("refs/heads/a/b.lock").exists() && !path.join("packed-refs.lock").exists());
         assert!(path.join("refs/heads/a/c").exists());
         fs::create_dir_all(path.join("objects/tmp_objdir-incoming-y")).unwrap();
-        store.sweep(key, Duration::from_secs(3600)).unwrap();
+        store.sweep(key, SystemTime::now() - std::time::Duration::from_secs(3600)).unwrap();
         assert!(path.join("objects/tmp_objdir-incoming-y").exists(), "somebody may be writing to it");
-        store.sweep(key, Duration::ZERO).unwrap();
+        fs::write(path.join("packed-refs.lock"), "").unwrap();
+        store.sweep(key, SystemTime::now() + std::time::Duration::from_secs(3600)).unwrap();
+        assert!(!path.join("packed-refs.lock").exists());
         assert!(!path.join("objects/tmp_objdir-incoming-y").exists());
         assert!(store.size_bytes(key).is_ok());
     }

@@ -9,8 +9,9 @@
 //! * Dropping the [`TransferBody`] (the client left) ends the child; so do the deadlines.
 //! * A body ends cleanly only when the child succeeded, or the server itself said why not; else it breaks off, and the
 //!   client knows that something is missing.
-//! * The end of a push is held back until its [`Judge`] admits it, and a ref cannot move before that: git has not seen
-//!   the end of the pack. Once admitted, a push is finished whether or not its client is still there.
+//! * The checksum at the end of a push's pack is held back until its [`Judge`] admits it, and a ref cannot move before
+//!   that: without it git does not have the pack. Where it begins is found by reading the pack; what stands behind it is
+//!   refused. Once admitted, a push is finished whether or not its client is still there.
 
 use std::io;
 use std::pin::Pin;
@@ -26,20 +27,17 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::pack_reader::{PackError, PackReader};
 use super::pkt_line::FLUSH;
 pub use super::process::{Deadlines, End};
-use super::process::{Group, Progress, supervise};
+use super::process::{Group, Progress, drain, supervise};
 
 /// What one pump moves at once.
 const BUFFER_BYTES: usize = 64 * 1024;
 /// Buffers between the child and the client.
 const CHANNEL_DEPTH: usize = 4;
-/// What is kept of a child's complaints.
-const STDERR_BYTES: usize = 16 * 1024;
 /// actix drops what it has not written yet when a body fails: let it write first.
 const FAILURE_PAUSE: Duration = Duration::from_millis(20);
-/// More than the checksum at the end of any pack (32 bytes with SHA-256): git cannot finish without it.
-const HELD_BYTES: usize = 32;
 
 /// The body of a request, inflated if need be.
 pub type Input = Pin<Box<dyn AsyncRead>>;
@@ -51,6 +49,9 @@ pub trait Judge: 'static {
 
     /// What the client is told when the push has become too large.
     fn too_large(&self) -> Bytes;
+
+    /// What the client is told when its pack is none, or is not the end of the body.
+    fn malformed(&self, why: String) -> Bytes;
 
     /// The child has ended after the push was admitted. Answers text for the client, framed. Runs to its end even when
     /// the client has left.
@@ -139,7 +140,7 @@ pub fn read(
     if let Some(to_child) = pipes.input.take() {
         let (cancel, progress) = (shared.cancel.clone(), shared.progress.clone());
         actix_web::rt::spawn(async move {
-            let mut pump = InputPump { to_child, cancel: cancel.clone(), progress };
+            let mut pump = InputPump { to_child, cancel: cancel.clone(), progress, deaf: false };
             if pump.forward(input).await.is_err() {
                 cancel.cancel();
             }
@@ -172,11 +173,13 @@ pub fn receive<J: Judge>(
     let to_child = pipes.input.take().ok_or_else(|| io::Error::other("the child has no input"))?;
     let (cancel, progress, group) = (shared.cancel.clone(), shared.progress.clone(), shared.group);
     let keep = if push.side_band { FLUSH.len() } else { 0 };
-    let pump = InputPump { to_child, cancel: cancel.clone(), progress };
+    let pump = InputPump { to_child, cancel: cancel.clone(), progress, deaf: false };
     let known = refused.clone();
     actix_web::rt::spawn(async move {
         match pump.push(input, push, group, &known).await {
-            Ok(outcome) => drop(verdict.send(outcome)),
+            Ok(Some(outcome)) => drop(verdict.send(outcome)),
+            // Dropping the verdict says that nothing was decided.
+            Ok(None) => drop(verdict),
             Err(Broken) => cancel.cancel(),
         }
     });
@@ -222,8 +225,12 @@ async fn finish_push<J: Judge>(
             shared.clean.store(true, Relaxed);
             pump.send(answer).await;
         }
-        // The client left before all had arrived.
-        Err(_) => pump.held.clear(),
+        // git ended by itself before all had arrived, or the client left: nothing has moved.
+        Err(_) => {
+            log_failure(&end, &errors);
+            shared.clean.store(end.is_success(), Relaxed);
+            pump.send_held().await;
+        }
     }
 }
 
@@ -231,6 +238,8 @@ struct InputPump {
     to_child: ChildStdin,
     cancel: CancellationToken,
     progress: Arc<Progress>,
+    /// The child does not read any more.
+    deaf: bool,
 }
 
 /// The client left, or its body broke off.
@@ -249,13 +258,15 @@ impl InputPump {
         read.map(drop).map_err(|_| Broken)
     }
 
-    /// Writes to the child. A child that does not listen any more is no reason to stop: the body is drained, so that
-    /// the client reads the answer.
+    /// Writes to the child, unless it does not listen any more.
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Err(Broken),
-            written = self.to_child.write_all(bytes) => if written.is_err() { return Ok(()) },
+            written = self.to_child.write_all(bytes) => if written.is_err() {
+                self.deaf = true;
+                return Ok(());
+            },
         }
         self.progress.fed(bytes.len());
         Ok(())
@@ -279,75 +290,108 @@ impl InputPump {
         Ok(())
     }
 
-    /// Everything but the end; then the judge; then the end.
+    /// Everything but the end; then the judge; then the end. `None`: git ended before, and says why itself.
     async fn push<J: Judge>(
         mut self,
         mut input: Input,
         push: Push<J>,
         group: i64,
         refused: &AtomicBool,
-    ) -> Result<Verdict<J>, Broken> {
+    ) -> Result<Option<Verdict<J>>, Broken> {
         let Push { head, rest, has_pack, pack_bytes_max, mut judge, .. } = push;
-        let mut held = BytesMut::with_capacity(BUFFER_BYTES + HELD_BYTES);
+        let mut pack = PackReader::new();
         if has_pack {
             self.write(&head).await?;
-        } else {
-            held.extend_from_slice(&head);
         }
-        let mut received = u64::try_from(rest.len()).unwrap_or(u64::MAX);
-        held.extend_from_slice(&rest);
-        let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
-        let mut too_large = false;
-        loop {
-            if has_pack && held.len() > HELD_BYTES {
-                let ready = held.split_to(held.len() - HELD_BYTES);
-                self.write(&ready).await?;
-            }
-            buffer.clear();
-            self.next(&mut input, &mut buffer).await?;
-            if buffer.is_empty() {
-                break;
-            }
-            received = received.saturating_add(u64::try_from(buffer.len()).unwrap_or(u64::MAX));
+        let mut received = 0u64;
+        let mut piece = rest;
+        // What git has, and what it still waits for: the checksum of the pack, or all there is.
+        let outcome = loop {
+            received = received.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
             if received > pack_bytes_max {
-                too_large = true;
-                break;
+                break Err(judge.too_large());
             }
-            held.extend_from_slice(&buffer);
-        }
-        let verdict = if too_large { Err(judge.too_large()) } else { judge.admit(group).await };
-        if let Err(answer) = verdict {
-            // Known before git sees the end: what it says from now on is not for the client.
-            refused.store(true, Relaxed);
-            drop(self.to_child);
-            self.progress.touch();
-            // Only what is on its way: a client that sends on is not listened to for ever.
-            let mut drained = 0usize;
-            while too_large && drained < DRAIN_BYTES_MAX {
-                buffer.clear();
-                let mut limited = (&mut input).take(BUFFER_BYTES as u64);
-                match tokio::time::timeout(DRAIN_PATIENCE, limited.read_buf(&mut buffer)).await {
-                    Ok(Ok(read)) if read > 0 => drained += read,
-                    _ => break,
+            if !piece.is_empty() {
+                if !has_pack {
+                    break Err(judge.malformed(PackError::Trailing.to_string()));
+                }
+                // Inflating is work: not on a thread that serves others.
+                let read = tokio::task::spawn_blocking(move || (pack.feed(&piece), pack)).await;
+                let Ok((ready, reader)) = read else { return Err(Broken) };
+                pack = reader;
+                match ready {
+                    Ok(ready) => self.write(&ready).await?,
+                    Err(error) => break Err(judge.malformed(error.to_string())),
+                }
+                if self.deaf {
+                    break Ok(None);
                 }
             }
-            return Ok(Verdict::Refused(answer));
+            let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
+            self.next(&mut input, &mut buffer).await?;
+            if buffer.is_empty() {
+                break Ok(if has_pack {
+                    pack.checksum().map(Bytes::copy_from_slice)
+                } else {
+                    Some(head.clone())
+                });
+            }
+            piece = buffer.freeze();
+        };
+        let unread = outcome.is_err() || self.deaf;
+        let outcome = match outcome {
+            Ok(Some(tail)) => {
+                // From here on a client that leaves stops nothing: the judge may be writing the intent.
+                self.progress.complete.store(true, Relaxed);
+                judge.admit(group).await.map(|()| tail)
+            }
+            // The pack broke off, or git did: its own report says so.
+            Ok(None) => {
+                drop(self.to_child);
+                if unread {
+                    drain_input(&mut input).await;
+                }
+                return Ok(None);
+            }
+            Err(answer) => Err(answer),
+        };
+        match outcome {
+            Ok(tail) => {
+                self.progress.touch();
+                if self.to_child.write_all(&tail).await.is_ok()
+                    && let Err(error) = self.to_child.shutdown().await
+                {
+                    tracing::trace!(%error, "the child has closed its input");
+                }
+                Ok(Some(Verdict::Admitted(judge)))
+            }
+            Err(answer) => {
+                // Known before git sees the end: what it says from now on is not for the client.
+                refused.store(true, Relaxed);
+                self.progress.complete.store(false, Relaxed);
+                self.progress.touch();
+                drop(self.to_child);
+                if unread {
+                    drain_input(&mut input).await;
+                }
+                Ok(Some(Verdict::Refused(answer)))
+            }
         }
-        // From here on the push is finished, whoever leaves.
-        self.progress.complete.store(true, Relaxed);
-        self.progress.touch();
-        if self.to_child.write_all(&held).await.is_ok()
-            && let Err(error) = self.to_child.shutdown().await
-        {
-            tracing::trace!(%error, "the child has closed its input");
-        }
-        Ok(Verdict::Admitted(judge))
     }
 }
 
-/// What is read on from a client whose push was refused in the middle, so that it hears why.
-const DRAIN_BYTES_MAX: usize = 256 * 1024 * 1024;
-const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
+/// Reads on for a while from a client whose push ended in the middle, so that it hears why.
+async fn drain_input(input: &mut Input) {
+    let mut limited = input.take(DRAIN_BYTES_MAX);
+    let mut sink = tokio::io::sink();
+    if tokio::time::timeout(DRAIN_PATIENCE, tokio::io::copy(&mut limited, &mut sink)).await.is_err() {
+        tracing::debug!("a client went on sending");
+    }
+}
+
+/// What is read on at most, and for how long in all.
+const DRAIN_BYTES_MAX: u64 = 256 * 1024 * 1024;
+const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 
 struct OutputPump {
     output: ChildStdout,
@@ -414,19 +458,6 @@ impl OutputPump {
             self.send(held.freeze()).await;
         }
     }
-}
-
-/// Reads a child's complaints to their end, keeping the first of them.
-async fn drain(mut errors: ChildStderr) -> Vec<u8> {
-    let (mut kept, mut buffer) = (Vec::new(), [0; 4096]);
-    while let Ok(read) = errors.read(&mut buffer).await {
-        if read == 0 {
-            break;
-        }
-        let room = STDERR_BYTES - kept.len();
-        kept.extend_from_slice(buffer.get(..read.min(room)).unwrap_or_default());
-    }
-    kept
 }
 
 fn log_failure(end: &End, errors: &[u8]) {

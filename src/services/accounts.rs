@@ -12,7 +12,7 @@ use crate::actors::writer::commands::{
 use crate::core::actor::Who;
 use crate::core::auth::token::{self, Identity};
 use crate::core::config::Registration as RegistrationPolicy;
-use crate::domain::access::Credential;
+use crate::domain::access::{self, Credential};
 use crate::domain::ids::LoginId;
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
@@ -188,6 +188,8 @@ impl Services {
         new: String,
     ) -> Result<(), ServiceError> {
         let mut fields = Fields::default();
+        // Before anything is compared: a token must not be a way to guess.
+        access::Grant::person(who.proof)?;
         fields.check("current_password", user::check_password(&current));
         fields.check("new_password", user::check_password(&new));
         fields.done()?;

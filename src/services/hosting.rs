@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
@@ -34,6 +34,8 @@ pub struct Hosting {
     /// How clients reach this server, where that is configured.
     public_url: Option<String>,
     pub(super) bell: Bell,
+    /// What is older was left by an earlier run.
+    pub(super) started_at: SystemTime,
     patience: Duration,
 }
 
@@ -49,6 +51,7 @@ impl Hosting {
             admitted: TaskTracker::new(),
             public_url,
             bell: Bell::default(),
+            started_at: SystemTime::now(),
             patience: Duration::from_millis(limits.git_patience_ms),
         }
     }

@@ -1,11 +1,12 @@
 //! What the server does for repositories by itself: finish what a crash interrupted, pack, remove what was deleted.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Notify;
 
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryById;
+use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{AbandonRepository, FinishDeletion, RecordMaintenance};
 use crate::core::actor::Who;
 use crate::domain::repository::{Repository, StorageKey};
@@ -76,8 +77,16 @@ impl Services {
     async fn roll_back(&self, half_made: Vec<Repository>) -> Result<(), ServiceError> {
         for repository in half_made {
             let (store, key) = (self.hosting.store.clone(), repository.storage_key);
-            self.on_disk(move || store.discard(key)).await??;
-            self.writer.execute(Who::Server, AbandonRepository { repository: repository.id }).await?;
+            let discarded = self.on_disk(move || store.discard(key)).await?;
+            let command = AbandonRepository { repository: repository.id };
+            // A full disk is no reason not to serve what there is: the next start tries again.
+            match discarded {
+                Ok(()) => match self.writer.execute(Who::Server, command).await {
+                    Ok(()) | Err(CommandError::ReadOnly) => {}
+                    Err(error) => return Err(error.into()),
+                },
+                Err(error) => tracing::warn!(%error, "a half made repository could not be removed"),
+            }
         }
         Ok(())
     }
@@ -88,8 +97,13 @@ impl Services {
         let mut swept = None;
         loop {
             if swept.is_none_or(|at: Instant| at.elapsed() > SWEEP_EVERY) {
-                swept = Some(Instant::now());
-                if let Err(error) = self.sweep_repositories().await {
+                // At first, what an earlier run left; later, what no push that runs now can be using.
+                let oldest = Duration::from_millis(self.limits.git_total_ms) * 2;
+                let before = match swept.replace(Instant::now()) {
+                    None => self.hosting.started_at,
+                    Some(_) => SystemTime::now().checked_sub(oldest).unwrap_or(SystemTime::UNIX_EPOCH),
+                };
+                if let Err(error) = self.sweep_repositories(before).await {
                     tracing::warn!(%error, "looking for remains of killed pushes failed");
                 }
             }
@@ -110,12 +124,12 @@ impl Services {
     }
 
     /// Killing a receive-pack leaves a whole pack behind; it is removed when no push can be as old as that.
-    async fn sweep_repositories(&self) -> Result<(), ServiceError> {
+    async fn sweep_repositories(&self, before: SystemTime) -> Result<(), ServiceError> {
         let all = self.readers.read(|db| repositories::in_state(db, repositories::ACTIVE)).await?;
-        let (store, age) = (self.hosting.store.clone(), Duration::from_millis(self.limits.git_total_ms) * 2);
+        let store = self.hosting.store.clone();
         self.on_disk(move || {
             for repository in all {
-                if let Err(error) = store.sweep(repository.storage_key, age) {
+                if let Err(error) = store.sweep(repository.storage_key, before) {
                     tracing::debug!(repository.id = %repository.id, %error, "a repository could not be swept");
                 }
             }
@@ -127,7 +141,10 @@ impl Services {
         let gone = self.readers.read(|db| repositories::in_state(db, repositories::DELETING)).await?;
         for repository in gone {
             let (store, key) = (self.hosting.store.clone(), repository.storage_key);
-            self.on_disk(move || store.discard(key)).await??;
+            if let Err(error) = self.on_disk(move || store.discard(key)).await? {
+                tracing::warn!(repository.id = %repository.id, %error, "a repository could not be removed");
+                continue;
+            }
             self.writer.execute(Who::Server, FinishDeletion { repository: repository.id }).await?;
         }
         let store = self.hosting.store.clone();
@@ -143,7 +160,13 @@ impl Services {
         let needy =
             self.readers.read(move |db| repositories::unpacked(db, at_least, PACKED_PER_ROUND)).await?;
         for repository in needy {
-            self.pack(&repository).await?;
+            if let Err(error) = self.pack(&repository).await {
+                // The others are not to wait for it; it comes last from now on, until it is pushed to again.
+                tracing::warn!(repository.id = %repository.id, %error, "a repository could not be packed");
+                let command =
+                    RecordMaintenance { repository: repository.id, size_bytes: repository.size_bytes };
+                self.writer.execute(Who::Server, command).await?;
+            }
         }
         Ok(())
     }

@@ -98,9 +98,16 @@ impl PushJudge {
         let (store, key) = (self.services.hosting.store.clone(), self.view.repository.storage_key);
         let updates = self.head.updates.clone();
         let read = tokio::task::spawn_blocking(move || {
-            Ok::<_, StoreError>(history::possible(&store.existing(key)?, &updates)?)
+            let possible = history::possible(&store.existing(key)?, &updates)?;
+            Ok::<_, StoreError>((possible, store.size_bytes(key)?))
         });
-        Ok(read.await.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))??)
+        let read = read.await.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?;
+        let (possible, size) = read?;
+        // With what is in quarantine: pushes that run at the same time share the quota.
+        if self.head.has_pack() && size > self.services.limits.repository_bytes {
+            return Err(ServiceError::new(Code::TooLarge, "the repository's quota is exceeded"));
+        }
+        Ok(possible)
     }
 }
 
@@ -120,6 +127,10 @@ impl Judge for PushJudge {
 
     fn too_large(&self) -> Bytes {
         too_large(&self.head, self.services.limits.repository_bytes)
+    }
+
+    fn malformed(&self, why: String) -> Bytes {
+        report::refusal(&self.head, Some(&why), |_| why.clone())
     }
 
     async fn finish(self, _: &End) -> Option<Bytes> {
@@ -186,11 +197,10 @@ impl Services {
     }
 
     /// Settles what an earlier push left pending. Only with the repository's push turn.
-    async fn settle_pending_of(&self, repository: RepositoryId) -> Result<(), ServiceError> {
-        for intent in self.unsettled().await? {
-            if intent.repository_id == repository {
-                self.settle_intent(&intent).await?;
-            }
+    pub(super) async fn settle_pending_of(&self, repository: RepositoryId) -> Result<(), ServiceError> {
+        let pending = self.readers.read(move |db| pushes::pending_intent_of(db, repository.0)).await?;
+        if let Some(intent) = pending {
+            self.settle_intent(&intent).await?;
         }
         Ok(())
     }

@@ -151,6 +151,11 @@ impl Services {
     pub async fn delete_repository(&self, who: Credential, at: &RepositoryPath) -> Result<(), ServiceError> {
         let repository = self.repository(Some(who), at, Act::Manage).await?.repository;
         self.rates.change(who.user, 1)?;
+        let _turn = self.hosting.push_turn(repository.id).await?;
+        // What an interrupted push did is told if it can be found out; without its directory it cannot.
+        if let Err(error) = self.settle_pending_of(repository.id).await {
+            tracing::warn!(repository.id = %repository.id, %error, "a push to a repository that goes was not settled");
+        }
         let command = DeleteRepository { who, repository: repository.id };
         self.writer.execute(Who::User(who.user.0), command).await?;
         self.hosting.tend_soon();

@@ -15,6 +15,7 @@ use crate::domain::permission::project::Act;
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::Invalid;
+use crate::protocol::code::Code;
 
 /// A token that somebody wants.
 #[derive(Debug)]
@@ -65,8 +66,15 @@ impl Services {
                 return Err(missing().into());
             };
             let at = RepositoryPath { user, project, repo };
-            let found = self.repository(Some(who), &at, Act::Read).await.map_err(|_| missing())?;
-            repositories.get_or_insert_with(Vec::new).push(found.repository.id);
+            let found =
+                self.repository(Some(who), &at, Act::Read).await.map_err(|error| match error.code {
+                    Code::NotFound => missing().into(),
+                    _ => error,
+                })?;
+            let chosen = repositories.get_or_insert_with(Vec::new);
+            if !chosen.contains(&found.repository.id) {
+                chosen.push(found.repository.id);
+            }
         }
         let mut scopes = request.scopes;
         scopes.sort_unstable();

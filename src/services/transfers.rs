@@ -1,9 +1,10 @@
 //! Clones, fetches and pushes: who may, and when it is their turn.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::access::RepositoryPath;
 use super::hosting::Hosting;
@@ -14,7 +15,7 @@ use crate::domain::access::Credential;
 use crate::domain::message::Content;
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::push::PUSH_TEXT_BYTES_MAX;
-use crate::git::compute::{self, ComputeError};
+use crate::git::compute::ComputeError;
 use crate::git::program::{ProtocolVersion, PushRules, Service};
 use crate::git::push_head::{PushHead, check_name};
 use crate::git::report;
@@ -23,8 +24,6 @@ use crate::protocol::code::Code;
 
 /// The option of a push whose value goes to the project's channel with it.
 const CHAT_OPTION: &str = "chat";
-/// The largest advertisement of refs.
-const ADVERTISEMENT_BYTES: usize = 64 * 1024 * 1024;
 
 /// What a service of git needs.
 fn act_of(service: Service) -> Act {
@@ -65,19 +64,25 @@ impl Services {
         self.repository(who, at, act_of(service)).await
     }
 
-    /// The refs, as `git` advertises them.
+    /// The refs, as `git` advertises them, streamed.
     pub async fn advertise(
         &self,
         view: &RepositoryView,
         service: Service,
         protocol: ProtocolVersion,
-    ) -> Result<Vec<u8>, ServiceError> {
+    ) -> Result<TransferBody, ServiceError> {
         let git = self.hosting.git()?;
         let directory = self.hosting.directory(&view.repository).await?;
-        let _place = self.hosting.read_place().await?;
+        let place = self.hosting.read_place().await?;
         let command = git.service(service, &directory, protocol, true, None);
-        let within = Duration::from_millis(self.limits.git_idle_ms);
-        Ok(compute::run(command, ADVERTISEMENT_BYTES, within).await?)
+        let deadlines = Hosting::deadlines(&self.limits);
+        let nothing: Input = Box::pin(tokio::io::empty());
+        Ok(transfer::read(command, nothing, deadlines, place).map_err(ComputeError::from)?)
+    }
+
+    /// A place among the fetches.
+    pub async fn fetch_place(&self) -> Result<OwnedSemaphorePermit, ServiceError> {
+        self.hosting.read_place().await
     }
 
     /// Streams what `git upload-pack` answers to `input`.
@@ -86,10 +91,10 @@ impl Services {
         view: &RepositoryView,
         protocol: ProtocolVersion,
         input: Input,
+        place: OwnedSemaphorePermit,
     ) -> Result<TransferBody, ServiceError> {
         let git = self.hosting.git()?;
         let directory = self.hosting.directory(&view.repository).await?;
-        let place = self.hosting.read_place().await?;
         let command = git.service(Service::UploadPack, &directory, protocol, false, None);
         let deadlines = Hosting::deadlines(&self.limits);
         Ok(transfer::read(command, input, deadlines, place).map_err(ComputeError::from)?)
@@ -147,6 +152,10 @@ impl Services {
             return Some(report::refusal(head, Some(detail), |_| {
                 "the text for the chat cannot be posted".to_owned()
             }));
+        }
+        let mut names = BTreeSet::new();
+        if head.updates.iter().any(|update| !names.insert(&update.name)) {
+            return Some(report::refusal(head, None, |_| "a ref is named twice in this push".to_owned()));
         }
         head.updates.iter().find_map(|update| reason(&update.name))?;
         Some(report::refusal(head, None, |name| {

@@ -1,6 +1,6 @@
 //! The directory: who exists, and which logins and tokens are alive.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::domain::access::{AccessToken, Credential, Grant, Proof};
@@ -18,6 +18,7 @@ pub(super) struct Directory {
     logins: HashMap<LoginId, UserId>,
     tokens: HashMap<AccessTokenId, LiveToken>,
     token_hashes: HashMap<[u8; 32], AccessTokenId>,
+    tokens_of: HashMap<UserId, BTreeSet<AccessTokenId>>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -52,7 +53,17 @@ impl Directory {
 
     fn insert_token(&mut self, token: Arc<AccessToken>, hash: [u8; 32]) {
         self.token_hashes.insert(hash, token.id);
+        self.tokens_of.entry(token.user_id).or_default().insert(token.id);
         self.tokens.insert(token.id, LiveToken { token, hash });
+    }
+
+    fn forget_token(&mut self, user: UserId, token: AccessTokenId) {
+        if let Some(own) = self.tokens_of.get_mut(&user) {
+            own.remove(&token);
+            if own.is_empty() {
+                self.tokens_of.remove(&user);
+            }
+        }
     }
 
     pub(super) fn apply(&mut self, event: &Event) {
@@ -79,6 +90,7 @@ impl Directory {
             Event::AccessTokenRevoked { token_id } => {
                 if let Some(revoked) = self.tokens.remove(token_id) {
                     self.token_hashes.remove(&revoked.hash);
+                    self.forget_token(revoked.token.user_id, *token_id);
                 }
             }
             _ => {}
@@ -114,10 +126,8 @@ impl Directory {
 
     /// The tokens of a user, by id.
     pub(super) fn tokens_of(&self, user: UserId) -> Vec<Arc<AccessToken>> {
-        let own = self.tokens.values().filter(|live| live.token.user_id == user);
-        let mut own: Vec<_> = own.map(|live| live.token.clone()).collect();
-        own.sort_unstable_by_key(|token| token.id);
-        own
+        let own = self.tokens_of.get(&user).into_iter().flatten();
+        own.filter_map(|id| self.tokens.get(id)).map(|live| live.token.clone()).collect()
     }
 
     pub(super) fn user(&self, id: UserId) -> Option<&Arc<User>> {

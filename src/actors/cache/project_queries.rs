@@ -114,10 +114,10 @@ fn view(who: Option<Credential>, models: &Models<'_>, state: &ProjectState, move
     ProjectView {
         project: state.project.clone(),
         owner: models.read.directory.username(state.project.owner_id).to_owned(),
-        role: state.standing(user, models.grant.as_ref()),
+        role: models.read.projects.standing(state, user, models.grant.as_ref()),
         watches: user.is_some_and(|user| state.watchers.contains(&user)),
         member_count: state.members.len(),
-        repository_count: state.repositories.len(),
+        repository_count: models.read.projects.repository_count(state, models.grant.as_ref()),
         moved,
     }
 }
@@ -190,7 +190,7 @@ impl Query for ProjectList {
         let user = who.map(|who| who.user);
         let states = models.read.projects.readable(user, self.after, self.members_only);
         let visible = states.filter(|state| {
-            let role = state.standing(user, models.grant.as_ref());
+            let role = models.read.projects.standing(state, user, models.grant.as_ref());
             permission::check(Act::Read, state.project.visibility, role, "project").is_ok()
         });
         let mut list: Vec<_> =
@@ -217,7 +217,7 @@ impl Query for Members {
     fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
         Verdict::Now(user_of(who).and_then(|user| {
             let state = models.read.projects.get(self.project).ok_or(Refusal::NotFound("project"))?;
-            let role = state.standing(Some(user), models.grant.as_ref());
+            let role = models.read.projects.standing(state, Some(user), models.grant.as_ref());
             permission::check(Act::Read, state.project.visibility, role, "project")?;
             let above = state.members.range((Bound::Excluded(self.after), Bound::Unbounded));
             let mut list: Vec<_> = above

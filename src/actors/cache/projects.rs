@@ -39,14 +39,6 @@ impl ProjectState {
         self.members.get(&user?).copied()
     }
 
-    /// The role in which somebody acts on the project as a whole, with what they presented.
-    pub(super) fn standing(&self, user: Option<UserId>, grant: Option<&Grant>) -> Option<ProjectRole> {
-        let chosen = |ids: &[RepositoryId]| self.repositories.values().any(|known| ids.contains(&known.id));
-        let grant = grant?;
-        let chosen = grant.repositories().is_some_and(chosen);
-        grant.cap(self.role(user), Subject::Project { chosen })
-    }
-
     pub(super) fn repository(&self, id: RepositoryId) -> Option<&Arc<Repository>> {
         self.repositories.values().find(|repository| repository.id == id)
     }
@@ -187,6 +179,36 @@ impl Projects {
     fn leave_repository_name(&mut self, project: ProjectId, name_key: &str, target: RepositoryId) {
         if let Some(state) = self.projects.get_mut(&project) {
             state.former_repositories.insert(name_key.to_owned(), target);
+        }
+    }
+
+    /// The role in which somebody acts on the project as a whole, with what they presented.
+    pub(super) fn standing(
+        &self,
+        state: &ProjectState,
+        user: Option<UserId>,
+        grant: Option<&Grant>,
+    ) -> Option<ProjectRole> {
+        let grant = grant?;
+        let chosen = self.chosen(state, grant) > 0;
+        grant.cap(state.role(user), Subject::Project { chosen })
+    }
+
+    /// How many of the repositories that a token is for are in the project.
+    fn chosen(&self, state: &ProjectState, grant: &Grant) -> usize {
+        let here = |id: &&RepositoryId| self.repositories.get(id) == Some(&state.project.id);
+        grant.repositories().unwrap_or_default().iter().filter(here).count()
+    }
+
+    /// How many repositories of a project one may know of.
+    pub(super) fn repository_count(&self, state: &ProjectState, grant: Option<&Grant>) -> usize {
+        match grant {
+            Some(grant)
+                if grant.repositories().is_some() && state.project.visibility == Visibility::Private =>
+            {
+                self.chosen(state, grant)
+            }
+            _ => state.repositories.len(),
         }
     }
 

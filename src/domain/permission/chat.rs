@@ -48,6 +48,11 @@ pub fn manage(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
     }
 }
 
+/// The channel of a project that was deleted: archived, for nobody can archive that of a living one.
+pub fn is_left_behind(chat: &Chat) -> bool {
+    chat.project_id.is_some() && chat.archived
+}
+
 /// A project's channel is changed by changing the project.
 fn follows_no_project(chat: &Chat) -> Result<(), Refusal> {
     if chat.project_id.is_some() {
@@ -100,6 +105,9 @@ pub fn remove(chat: &Chat, actor: Option<ChatRole>, oneself: bool, current: Chat
     if chat.kind == ChatKind::Direct {
         return Err(Refusal::Forbidden("a direct chat cannot be left"));
     }
+    if oneself && is_left_behind(chat) {
+        return Ok(());
+    }
     follows_no_project(chat)?;
     if oneself || (actor >= ChatRole::Admin && actor >= current) {
         return Ok(());
@@ -141,6 +149,9 @@ mod tests {
         assert!(forbidden(set_role(&channel, Some(Owner), false, None, Member)));
         assert!(forbidden(remove(&channel, Some(Owner), true, Owner)));
         assert!(forbidden(manage(&channel, Some(Owner))));
+        let left_behind = Chat { archived: true, ..channel.clone() };
+        assert!(remove(&left_behind, Some(Owner), true, Owner).is_ok());
+        assert!(forbidden(remove(&left_behind, Some(Owner), false, Member)));
         let private = Chat { audience: Audience::Members, ..channel };
         assert_eq!(set_role(&private, None, true, None, Member), Err(Refusal::NotFound("chat")));
         assert_eq!(read(&private, None), Err(Refusal::NotFound("chat")));

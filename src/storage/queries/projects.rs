@@ -194,6 +194,14 @@ pub fn leave_name(db: &mut Db, kind: &str, parent: i64, name_key: &str, target: 
         .map(drop)
 }
 
+pub fn former_name_count(db: &mut Db, kind: &str, parent: i64) -> QueryResult<i64> {
+    former_names::table
+        .filter(former_names::kind.eq(kind))
+        .filter(former_names::parent_id.eq(parent))
+        .count()
+        .get_result(db)
+}
+
 /// Every name that was left: (kind, parent, name, target).
 pub fn all_former_names(db: &mut Db) -> QueryResult<Vec<(String, i64, String, i64)>> {
     former_names::table.load(db)

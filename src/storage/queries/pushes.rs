@@ -48,6 +48,14 @@ pub fn pending_of(db: &mut Db, repository: i64) -> QueryResult<Option<i64>> {
         .optional()
 }
 
+/// The same, whole.
+pub fn pending_intent_of(db: &mut Db, repository: i64) -> QueryResult<Option<PushIntent>> {
+    match pending_of(db, repository)? {
+        Some(id) => unsettled(db, id),
+        None => Ok(None),
+    }
+}
+
 /// Whether anything of this repository is not settled.
 pub fn any_unsettled_of(db: &mut Db, repository: i64) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(
@@ -71,6 +79,18 @@ pub fn set_announced(db: &mut Db, id: i64, event_seq: i64, mentioned: &str) -> Q
 
 pub fn set_notified_to(db: &mut Db, id: i64, user: i64) -> QueryResult<()> {
     diesel::update(push_intents::table.find(id)).set(push_intents::notified_to.eq(user)).execute(db).map(drop)
+}
+
+/// Ends what is left of a repository's pushes: at most one is pending, few are being told.
+pub fn settle_all_of(db: &mut Db, repository: i64, now: i64) -> QueryResult<()> {
+    diesel::update(
+        push_intents::table
+            .filter(push_intents::repository_id.eq(repository))
+            .filter(push_intents::state.ne(SETTLED)),
+    )
+    .set((push_intents::state.eq(SETTLED), push_intents::settled_at.eq(now)))
+    .execute(db)
+    .map(drop)
 }
 
 pub fn set_settled(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use crate::harness::git::Workplace;
 use crate::harness::{PASSWORD, TestServer};
 
 struct Raw {
@@ -117,6 +118,117 @@ async fn bodies_of_the_wrong_kind_or_form_are_refused() {
     let line = format!("0063{} {} refs/heads/x\n", "0".repeat(40), "1".repeat(40));
     let many = raw.post("receive-pack", &[], format!("{}0000", line.repeat(5)).into_bytes()).await;
     assert_eq!(many.status().as_u16(), 413);
+    server.stop().await;
+}
+
+/// A push of the commit `main` of a workplace to a new branch, by hand.
+async fn push_body(place: &Workplace, branch: &str) -> Vec<u8> {
+    let head = place.head("work").await;
+    let list = place.git("work", &["rev-list", "--objects", "--all"]).await.ok();
+    let work = place.path().join("work");
+    let ids: String = list.lines().map(|line| format!("{}\n", &line[..40])).collect();
+    std::fs::write(work.join(".git/list"), ids).unwrap();
+    let pack = std::process::Command::new("sh")
+        .args(["-c", "git pack-objects --quiet --stdout < .git/list"])
+        .current_dir(&work)
+        .output()
+        .unwrap()
+        .stdout;
+    let line = format!("{} {head} refs/heads/{branch}\0report-status", "0".repeat(40));
+    [format!("{:04x}{line}0000", line.len() + 4).as_bytes(), &pack].concat()
+}
+
+/// git takes a pack as whole with its checksum, whatever follows. So a client that sends more behind it, or keeps the
+/// body open, must not get a ref moved before the server has written down what the push does.
+#[actix_web::test]
+async fn bytes_behind_a_pack_do_not_open_the_gate() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = TestServer::start().await;
+    let raw = raw(&server).await;
+    let place = Workplace::new();
+    place.repository("work").await;
+    let none = async || place.git("", &["ls-remote", &raw.base]).await.ok();
+    for more in [1, 33, 200, 100_000] {
+        let body = [push_body(&place, "ghost").await, vec![0; more]].concat();
+        let answer = raw.post("receive-pack", &[], body).await.text().await.unwrap();
+        assert!(answer.contains("ng refs/heads/ghost there are bytes behind the pack"), "{more}: {answer}");
+        assert_eq!(none().await, "");
+    }
+    // The whole pack, and a body that does not end: nothing moves while it is open, or when it breaks off.
+    let body = push_body(&place, "ghost").await;
+    let credentials = {
+        use base64::Engine;
+        base64::engine::general_purpose::STANDARD.encode(format!("alice:{PASSWORD}"))
+    };
+    let path = raw.base.rsplitn(4, '/').take(3).collect::<Vec<_>>();
+    let path = format!("{}/{}/{}", path[2], path[1], path[0]);
+    let mut socket = tokio::net::TcpStream::connect(server.app.addresses.http).await.unwrap();
+    let head = format!(
+        "POST /{path}/git-receive-pack HTTP/1.1\r\nhost: x\r\nauthorization: Basic {credentials}\r\n\
+         content-type: application/x-git-receive-pack-request\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n",
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.write_all(&body).await.unwrap();
+    socket.write_all(b"\r\n").await.unwrap();
+    let silence = tokio::time::timeout(std::time::Duration::from_millis(300), socket.read_u8()).await;
+    assert!(silence.is_err(), "there is nothing to say yet");
+    assert_eq!(none().await, "");
+    drop(socket);
+    // Whole and ended, it goes through.
+    let answer = raw.post("receive-pack", &[], push_body(&place, "good").await).await.text().await.unwrap();
+    assert!(answer.contains("ok refs/heads/good"), "{answer}");
+    assert_eq!(none().await.lines().count(), 1);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn what_is_no_pack_or_breaks_off_moves_nothing_and_says_why() {
+    let server = TestServer::start().await;
+    let raw = raw(&server).await;
+    let place = Workplace::new();
+    place.repository("work").await;
+    let good = push_body(&place, "x").await;
+    let start = good.windows(4).position(|window| window == b"PACK").unwrap();
+    let mut mangled = good.clone();
+    mangled[start + 20] ^= 0xff;
+    let mut wrong_sum = good.clone();
+    *wrong_sum.last_mut().unwrap() ^= 0xff;
+    for (story, body) in [
+        ("truncated", good[..good.len() - 7].to_vec()),
+        ("no pack", good[..start].to_vec()),
+        ("mangled", mangled),
+        ("another checksum", wrong_sum),
+        ("another magic", [&good[..start], b"PUCK", &good[start + 4..]].concat()),
+    ] {
+        let answer = raw.post("receive-pack", &[], body).await;
+        let text = answer.bytes().await.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        assert!(!text.as_ref().is_ok_and(|text| text.contains("ok refs/heads/x")), "{story}: {text:?}");
+        assert_eq!(place.git("", &["ls-remote", &raw.base]).await.ok(), "", "{story}");
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_deletion_brings_nothing_with_it_and_a_ref_is_named_once() {
+    let server = TestServer::start().await;
+    let raw = raw(&server).await;
+    let (zero, one) = ("0".repeat(40), "1".repeat(40));
+    let command = |old: &str, new: &str, rest: &str| {
+        let line = format!("{old} {new} refs/heads/x{rest}");
+        format!("{:04x}{line}", line.len() + 4)
+    };
+    let delete = format!("{}0000", command(&one, &zero, "\0report-status"));
+    let bomb = [delete.as_bytes(), &vec![0; 1_000_000]].concat();
+    let answer = raw.post("receive-pack", &[], bomb).await.text().await.unwrap();
+    assert!(answer.contains("ng refs/heads/x there are bytes behind the pack"), "{answer}");
+    // A ref that never was is no news when it is deleted.
+    raw.post("receive-pack", &[], delete.into_bytes()).await;
+    let alice = server.login("alice").await;
+    assert!(alice.pushes(1).await.is_empty());
+    let twice = format!("{}{}0000", command(&zero, &one, "\0report-status"), command(&one, &zero, ""));
+    let answer = raw.post("receive-pack", &[], twice.into_bytes()).await.text().await.unwrap();
+    assert!(answer.contains("a ref is named twice"), "{answer}");
     server.stop().await;
 }
 

@@ -181,7 +181,9 @@ impl Command for RemoveParticipant {
         let current =
             chats::participant(tx.look(), chat.id.0, self.user.0)?.ok_or(Refusal::NotFound("participant"))?;
         permission::remove(&chat, role, me == self.user, current.role)?;
-        keep_an_owner(tx, chat.id, current.role)?;
+        if !permission::is_left_behind(&chat) {
+            keep_an_owner(tx, chat.id, current.role)?;
+        }
         chats::delete_participant(tx.write(), chat.id.0, self.user.0)?;
         let mut last_seq = chat.last_seq;
         tx.append_event(chat.id, &mut last_seq, me, Change::Leave { user_id: self.user, role: current.role })

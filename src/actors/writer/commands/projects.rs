@@ -151,6 +151,9 @@ impl Command for UpdateProject {
         if new_key != old_key && projects::project_named(tx.look(), owner.0, &new_key)?.is_some() {
             return Err(Refusal::Conflict("there is a project of this name").into());
         }
+        if new_key != old_key {
+            check_room_for_name(tx, projects::FORMER_PROJECT, owner.0)?;
+        }
         let chat = chats::chat(tx.look(), old.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
         projects::set_project(tx.write(), old.id.0, name, &new_key, description, visibility.as_str())?;
         if new_key != old_key {
@@ -172,6 +175,14 @@ impl Command for UpdateProject {
     }
 }
 
+/// Names that were left stay in memory: an owner or a project has so many.
+pub(super) fn check_room_for_name(tx: &mut Tx<'_>, kind: &str, parent: i64) -> Execution<()> {
+    if projects::former_name_count(tx.look(), kind, parent)? >= tx.limits.former_names {
+        return Err(Refusal::Conflict("too many names were left already: this one must stay").into());
+    }
+    Ok(())
+}
+
 fn set_audience(tx: &mut Tx<'_>, project: &Project, audience: Audience) -> Execution<()> {
     projects::set_audience(tx.write(), project.channel_id.0, audience.as_str())?;
     tx.announce(Event::AudienceChanged { chat_id: project.channel_id, audience });
@@ -191,8 +202,8 @@ impl Command for DeleteProject {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         let (project, _) = access(tx, self.who, self.project, None, Act::Manage)?;
         let held = repositories::of_project(tx.look(), project.id.0)?;
-        for (repository, state) in &held {
-            if state == repositories::CREATING || pushes::any_unsettled_of(tx.look(), *repository)? {
+        for (repository, _) in &held {
+            if pushes::any_unsettled_of(tx.look(), *repository)? {
                 return Err(Refusal::Conflict("a push is under way; try again").into());
             }
         }
@@ -250,6 +261,8 @@ impl Command for SetMember {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
         let me = self.who.user;
+        // Leaving needs no role to speak of: so a token must be for such things.
+        tx.authenticate(self.who, Need::Admin)?;
         let (project, role) = access(tx, self.who, self.project, None, Act::Read)?;
         permission::set_member(role, me == self.user, project.owner_id == self.user, self.role)?;
         let current = projects::member_role(tx.look(), project.id.0, self.user.0)?;
@@ -311,6 +324,7 @@ impl Command for SetWatch {
     const NAME: &'static str = "SetWatch";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        tx.authenticate(self.who, Need::ChatWrite)?;
         let (project, _) = access(tx, self.who, self.project, None, Act::Read)?;
         let user = self.who.user;
         if projects::watches(tx.look(), project.id.0, user.0)? != self.watches {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::projects::access;
+use super::projects::{access, check_room_for_name};
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::Credential;
 use crate::domain::event::Event;
@@ -118,6 +118,9 @@ impl Command for UpdateRepository {
         if new_key != old_key && repositories::repository_named(tx.look(), project.0, &new_key)?.is_some() {
             return Err(Refusal::Conflict("the project has a repository of this name").into());
         }
+        if new_key != old_key {
+            check_room_for_name(tx, projects::FORMER_REPOSITORY, project.0)?;
+        }
         let db = tx.write();
         repositories::set_repository(
             db,
@@ -141,7 +144,7 @@ impl Command for UpdateRepository {
     }
 }
 
-/// Takes a repository away. Its directory goes next, then the row says `deleted`.
+/// Takes a repository away; only with its push turn. Its directory goes next, then the row says `deleted`.
 pub struct DeleteRepository {
     pub who: Credential,
     pub repository: RepositoryId,
@@ -153,10 +156,10 @@ impl Command for DeleteRepository {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         let repository = load(tx, self.who, self.repository, Act::Manage)?;
-        if pushes::any_unsettled_of(tx.look(), repository.id.0)? {
-            return Err(Refusal::Conflict("a push is under way; try again").into());
-        }
+        let now = tx.now.0;
         repositories::set_state(tx.write(), repository.id.0, repositories::DELETING)?;
+        // Nobody is told any more of a push to what is gone.
+        pushes::settle_all_of(tx.write(), repository.id.0, now)?;
         tx.announce(Event::RepositoryDeleted { repository_id: repository.id });
         Ok(())
     }
