@@ -7,7 +7,8 @@ under 8 clones, what 200 clients that disconnect in mid-clone leave behind, smal
 Needs: Linux, Python 3.10 or newer (standard library only), git with `git daemon`, a release build, a machine with
 nothing else to do, and 3 GB of disk in the temporary directory (TMPDIR; 8 GiB with --large).
 
-    python3 tests/git_performance.py target/release/netbit [--quick] [--large] [--only PART,PART] [--json FILE]
+    python3 tests/git_performance.py target/release/netbit [--quick] [--large] [--json FILE]
+        [--only PART,PART] [--credential password|token]
 
 --quick takes 20 MB and fewer runs; its timings are reported, but only what is not a timing can fail. The exit code is 1
 when a target is missed. Everything lives in one temporary directory that is removed at the end, and all traffic stays
@@ -422,6 +423,10 @@ class Line:
         return "MISSED (not counted: --quick)" if quick and self.timing else "MISSED"
 
 
+def basic(secret: str) -> str:
+    return "Basic " + base64.b64encode(f"alice:{secret}".encode()).decode()
+
+
 def percentile(values: Sequence[float], percent: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
@@ -455,13 +460,13 @@ def size_of(directory: Path) -> int:
 
 class Measurements:
     def __init__(self, options: argparse.Namespace, directory: Path, cleanup: contextlib.ExitStack) -> None:
-        self.quick, self.large = options.quick, options.large
+        self.quick, self.large, self.credential = options.quick, options.large, options.credential
         self.directory, self.cleanup = directory, cleanup
         self.lines: list[Line] = []
         self.git = Git(directory, 1800 if options.large else 300)
         self.server = Server(options.binary, directory)
         cleanup.callback(self.server.stop)
-        self.basic = "Basic " + base64.b64encode(f"alice:{PASSWORD}".encode()).decode()
+        self.secret = PASSWORD
         self.source = directory / "source.git"
 
     def add(self, line: Line) -> None:
@@ -469,8 +474,8 @@ class Measurements:
         print(f"  {line.what}: {line.netbit}; {line.compared_to}; {line.figure} {line.verdict(self.quick)}", flush=True)
 
     def url(self, name: str) -> str:
-        password = PASSWORD.replace(" ", "%20")
-        return f"http://alice:{password}@{self.server.host}:{self.server.port}/alice/trial/{name}"
+        secret = self.secret.replace(" ", "%20")
+        return f"http://alice:{secret}@{self.server.host}:{self.server.port}/alice/trial/{name}"
 
     def create_repository(self, name: str) -> None:
         Rest(self.server, self.token).post("/api/projects/alice/trial/repos/create", {"name": name})
@@ -488,6 +493,9 @@ class Measurements:
         alice = Rest(self.server, self.token)
         self.chat = alice.post("/api/chats", {"kind": "group", "name": "team", "participants": ["bob"]})["id"]
         alice.post("/api/projects/create", {"name": "trial", "visibility": "private"})
+        body = {"name": "trial", "scopes": ["repo:read", "repo:write"]}
+        self.access_token = alice.post("/api/users/me/tokens", body)["token"]
+        self.secret = PASSWORD if self.credential == "password" else self.access_token
         # No git has been served yet: what the server grows by from here on, git has cost.
         self.at_first = self.server.status("VmRSS")
         files, commits = 400, 200
@@ -535,7 +543,7 @@ class Measurements:
         growth = peak - self.at_first
         self.add(
             Line(
-                f"push of {stored // MB} MB, chunked, Basic",
+                f"push of {stored // MB} MB, chunked, Basic with the {self.credential}",
                 seconds(times),
                 f"push to a local path {seconds(local)}",
                 f"ratio {ratio:.2f}",
@@ -553,7 +561,7 @@ class Measurements:
             )
         )
         path = f"/alice/trial/{self.name}/git-upload-pack"
-        self.target = Target(self.server.host, self.server.port, path, self.basic)
+        self.target = Target(self.server.host, self.server.port, path, basic(self.secret))
 
     def repositories(self) -> list[Path]:
         """The bare repositories of the server."""
@@ -662,10 +670,15 @@ class Measurements:
         return count
 
     def refs(self) -> None:
+        """With either credential: a password is hashed for each request, a token is only looked up."""
         print("info/refs", flush=True)
+        for name, secret in (("access token", self.access_token), ("password", PASSWORD)):
+            self.refs_with(name, secret)
+
+    def refs_with(self, name: str, secret: str) -> None:
         path = f"/alice/trial/{self.name}/info/refs?service=git-upload-pack"
         connection = Rest(self.server).connection
-        headers = {"Authorization": self.basic, "Git-Protocol": "version=2"}
+        headers = {"Authorization": basic(secret), "Git-Protocol": "version=2"}
         direct_env = {**self.git.env, "GIT_PROTOCOL": "version=2"}
         command = ["git", "upload-pack", "--stateless-rpc", "--http-backend-info-refs", str(self.repository)]
 
@@ -691,7 +704,7 @@ class Measurements:
         more = statistics.median(ours) - statistics.median(theirs)
         self.add(
             Line(
-                "info/refs, keep-alive",
+                f"info/refs, keep-alive, {name}",
                 milliseconds(ours),
                 f"git upload-pack run directly {milliseconds(theirs)}",
                 f"{more * 1000:+.1f} ms",
@@ -1029,6 +1042,9 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="20 MB and fewer runs; timings are only reported")
     parser.add_argument("--large", action="store_true", help="a push of 2 GiB too: takes 8 GiB of disk")
     parser.add_argument("--only", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
+    parser.add_argument(
+        "--credential", choices=("password", "token"), default="password", help="what clones and pushes are done with"
+    )
     parser.add_argument("--json", type=Path, help="write the figures there too")
     options = parser.parse_args()
     parts = [part for part in options.only.split(",") if part]
