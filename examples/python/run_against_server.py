@@ -1,4 +1,4 @@
-"""Checks netbit_client.py, and with it docs/PROTOCOL.md, against a real server.
+"""Checks netbit_client.py, and with it docs/PROTOCOL.md, and git_client.py against a real server.
 
     python examples/python/run_against_server.py target/release/netbit
 
@@ -27,6 +27,9 @@ from uuid import UUID, uuid4
 
 sys.dont_write_bytecode = True  # leave nothing behind
 
+from dulwich.repo import Repo
+
+from git_client import BRANCH, Remote, commit, objects
 from netbit_client import Account, Client, Packet, Refused, State, encode, read_packet
 
 PATIENCE = 20  # seconds that one answer may take
@@ -421,15 +424,85 @@ class Checks:
         assert client.closed and client.closed["code"] == "unauthenticated"
 
 
+class GitChecks:
+    """What a git client that is not git finds, in the order in which it runs."""
+
+    account: Account
+    url: str
+    mine: Remote
+    reader: Remote  # with a token that may only read
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+
+    def place(self, name: str) -> str:
+        return f"{self.server.directory}/{name}.git"
+
+    async def an_empty_repository_is_cloned_and_the_first_commit_pushed(self) -> None:
+        await asyncio.to_thread(self.server.account().register, "carol", PASSWORD)
+        self.account = await asyncio.to_thread(self.server.account, "carol")
+        for path, body in (
+            ("/api/projects/create", {"name": "hello", "visibility": "private"}),
+            ("/api/projects/carol/hello/repos/create", {"name": "web"}),
+        ):
+            await asyncio.to_thread(self.account.call, "POST", path, body)
+        self.url = f"{self.account.url}/carol/hello/web"
+        self.mine = Remote(self.url, "carol", PASSWORD)
+        with await soon(asyncio.to_thread(self.mine.clone, self.place("first"))) as first:
+            assert objects(first) == set()
+            tip = commit(first, {"README": b"hello\n"}, "first commit")
+            await soon(asyncio.to_thread(self.mine.push, first))
+            assert await soon(asyncio.to_thread(self.mine.fetch, first)) == tip
+            assert len(objects(first)) == 3
+
+    async def what_one_clone_pushes_the_other_fetches(self) -> None:
+        with (
+            Repo(self.place("first")) as first,
+            await soon(asyncio.to_thread(self.mine.clone, self.place("second"))) as second,
+        ):
+            assert objects(second) == objects(first)
+            # More than fits in any buffer on the way.
+            tip = commit(second, {"large": os.urandom(5_000_000), "README": b"hello again\n"}, "second commit")
+            await soon(asyncio.to_thread(self.mine.push, second))
+            assert tip not in objects(first)
+            assert await soon(asyncio.to_thread(self.mine.fetch, first)) == tip
+            assert objects(first) == objects(second) and len(objects(first)) == 7
+
+    async def a_token_for_reading_clones_and_cannot_push(self) -> None:
+        body = {"name": "reader", "scopes": ["repo:read"]}
+        token = await asyncio.to_thread(self.account.call, "POST", "/api/users/me/tokens", body)
+        self.reader = Remote(self.url, "carol", token["token"])
+        with (
+            Repo(self.place("second")) as second,
+            await soon(asyncio.to_thread(self.reader.clone, self.place("third"))) as third,
+        ):
+            assert objects(third) == objects(second)
+            before = third.refs[BRANCH]
+            commit(third, {"README": b"not allowed\n"}, "third commit")
+            assert await refusal(asyncio.to_thread(self.reader.push, third)) == "forbidden"
+            assert await soon(asyncio.to_thread(self.mine.fetch, third)) == before  # nothing has moved
+
+    async def nobody_and_a_wrong_password_get_nothing(self) -> None:
+        with Repo(self.place("third")) as third:
+            for stranger in (Remote(self.url), Remote(self.url, "carol", "wrong horse")):
+                assert await refusal(asyncio.to_thread(stranger.fetch, third)) == "unauthenticated"
+                assert await refusal(asyncio.to_thread(stranger.push, third)) == "unauthenticated"
+
+
 async def run(server: Server) -> tuple[int, int]:
     """All checks; returns how many passed and failed."""
     await asyncio.to_thread(server.start)
-    checks, passed, failed = Checks(server), 0, 0
-    names = [name for name, value in vars(Checks).items() if inspect.iscoroutinefunction(value) and name != "connect"]
+    checks, git_checks, passed, failed = Checks(server), GitChecks(server), 0, 0
+    steps = [
+        (name, getattr(of, name))
+        for of in (checks, git_checks)
+        for name, value in vars(type(of)).items()
+        if inspect.iscoroutinefunction(value) and name != "connect"
+    ]
     try:
-        for name in names:
+        for name, step in steps:
             try:
-                await getattr(checks, name)()
+                await step()
                 passed += 1
                 print(f"ok      {name.replace('_', ' ')}", flush=True)
             except Exception:
