@@ -29,12 +29,15 @@ fn children(server: &TestServer) -> Vec<String> {
 /// that stay.
 fn zombies() -> Vec<String> {
     let own = std::process::id().to_string();
+    let session = rustix::process::getsid(None).unwrap().as_raw_nonzero().to_string();
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
         let Some((name, rest)) = stat.rsplit_once(')') else { continue };
-        let mut fields = rest.split_whitespace();
-        if (fields.next(), fields.next()) == (Some("Z"), Some(&own)) && name.contains("(git") {
+        let fields: Vec<_> = rest.split_whitespace().collect();
+        // Clients' own background work leads a session of its own; its orphans come to this process too.
+        let ours = fields.first() == Some(&"Z") && fields.get(1) == Some(&own.as_str());
+        if ours && name.contains("(git") && fields.get(3) == Some(&session.as_str()) {
             found.push(stat);
         }
     }

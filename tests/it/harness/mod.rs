@@ -7,9 +7,10 @@ pub(crate) mod git;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use netbit::app::{RunningApp, Stopped};
+use netbit::app::{RunningApp, StartError, Stopped};
 use netbit::client::{HttpAnswer, HttpClient, TcpClient};
 use netbit::core::config::{Config, DataDirPath, Listen};
+use netbit::core::data_dir::DataDirError;
 use netbit::core::limits::Limits;
 use netbit::domain::ids::{ChatId, UserId};
 use netbit::protocol::answer::ReceivedPacket;
@@ -63,7 +64,16 @@ impl TestServer {
     }
 
     async fn run(config: Config, directory: TempDir) -> Self {
-        let app = RunningApp::start(config).await.unwrap();
+        let begun = std::time::Instant::now();
+        let app = loop {
+            match RunningApp::start(config.clone()).await {
+                // A stop that was cut on a busy machine is still giving the directory back.
+                Err(StartError::DataDir(DataDirError::InUse(_))) if begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                started => break started.unwrap(),
+            }
+        };
         let http = HttpClient::new(format!("http://{}", app.addresses.http)).unwrap();
         Self { app, http, directory, stopped: false }
     }
