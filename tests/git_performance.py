@@ -104,9 +104,21 @@ class Git:
         """A bare repository of incompressible files, spread over the commits; a tag on every 20th."""
         self.run("init", "--quiet", "--bare", "--initial-branch=main", str(at))
         source = random.Random(files * file_bytes)  # the same repository in every run
-        importer = subprocess.Popen(
-            ["git", "fast-import", "--quiet", "--done"], cwd=at, env=self.env, stdin=subprocess.PIPE
-        )
+        # Nothing is gained by compressing what cannot be compressed, nor by looking for what it resembles.
+        command = ["git", "-c", "pack.compression=0", "fast-import", "--quiet", "--done", "--big-file-threshold=1m"]
+        importer = subprocess.Popen(command, cwd=at, env=self.env, stdin=subprocess.PIPE)
+        try:
+            self._feed(importer, files, file_bytes, commits, source)
+            if importer.wait(self.patience) != 0:
+                raise RuntimeError("git fast-import failed")
+        finally:
+            importer.kill()  # if we were interrupted: it would write on into a directory that is being removed
+            importer.wait()
+
+    @staticmethod
+    def _feed(
+        importer: subprocess.Popen[bytes], files: int, file_bytes: int, commits: int, source: random.Random
+    ) -> None:
         assert importer.stdin is not None
         with importer.stdin as out:
             written = 0
@@ -121,8 +133,6 @@ class Git:
                 if commit % 20 == 19:
                     out.write(b"reset refs/tags/v%d\nfrom :%d\n\n" % (commit, commit + 1))
             out.write(b"done\n")
-        if importer.wait(self.patience) != 0:
-            raise RuntimeError("git fast-import failed")
 
     def add_commit(self, at: Path, name: str) -> None:
         """One small commit on main."""
@@ -673,7 +683,8 @@ class Measurements:
         return count
 
     def refs(self) -> None:
-        """With either credential: a password is hashed for each request, a token is only looked up."""
+        """With either credential: a token is looked up, a password is hashed for each request, slowly on purpose; that
+        cost is reported and is no cost of git."""
         print("info/refs", flush=True)
         for name, secret in (("access token", self.access_token), ("password", PASSWORD)):
             self.refs_with(name, secret)
@@ -711,8 +722,8 @@ class Measurements:
                 milliseconds(ours),
                 f"git upload-pack run directly {milliseconds(theirs)}",
                 f"{more * 1000:+.1f} ms",
-                "at most +10 ms",
-                more <= 0.010,
+                "at most +10 ms" if name == "access token" else "",
+                more <= 0.010 if name == "access token" else None,
                 values={"seconds": ours, "direct_seconds": theirs, "difference": more},
             )
         )
@@ -1057,9 +1068,16 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the figures there too")
     options = parser.parse_args()
     parts = [part for part in options.only.split(",") if part]
+    if not os.access(options.binary, os.X_OK):
+        parser.error(f"{options.binary} is no program: cargo build --release")
     if unknown := [part for part in parts if part not in PARTS]:
         parser.error(f"unknown: {unknown[0]}")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # so that everything is tidied up
+
+    def ended(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would leave everything behind
+        sys.exit("ended by SIGTERM")  # an exception, so that everything is tidied up
+
+    signal.signal(signal.SIGTERM, ended)
     limit = 60 * (120 if options.large else 10 if options.quick else 60)
 
     def too_long() -> None:
