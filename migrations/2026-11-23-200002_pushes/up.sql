@@ -5,8 +5,6 @@ CREATE TABLE push_intents (
     user_id       BIGINT  NOT NULL REFERENCES users (id),
     -- JSON: [{"ref","old","new"}].
     refs          TEXT    NOT NULL,
-    -- The process group of the receive-pack that moves the refs.
-    process_group BIGINT  NOT NULL,
     -- What the pusher wants said with it.
     chat_text     TEXT,
     -- How the pusher reached the server, for links.

@@ -27,7 +27,7 @@ use crate::domain::access::Credential;
 use crate::git::pkt_line;
 use crate::git::program::{ProtocolVersion, Service};
 use crate::git::push_head::{HeadError, HeadReader, PushHead};
-use crate::git::transfer::Input;
+use crate::git::transfer::{Input, drain_input};
 use crate::protocol::code::Code;
 use crate::services::access::{RepositoryPath, required};
 use crate::services::transfers::{Arrival, PushAnswer};
@@ -35,10 +35,6 @@ use crate::services::{ServiceError, Services};
 
 /// What is read of a request to fetch before its client has a place.
 const SMALL_REQUEST_BYTES: u64 = 64 * 1024;
-/// What is read on from a client whose push was refused, so that it hears why.
-const DRAIN_BYTES_MAX: u64 = 64 * 1024 * 1024;
-const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
-
 /// An error of a git route: a line of text, for the git client shows nothing else.
 #[derive(Debug)]
 pub(super) struct GitError {
@@ -240,19 +236,10 @@ pub(super) async fn receive_pack(
     let arrival = Arrival { head, rest, base_url: address::base_url(&request, &services) };
     match services.push(who, view, protocol_of(&request), arrival, input).await? {
         PushAnswer::Streamed(body) => Ok(answer(Service::ReceivePack, "result").streaming(body)),
-        PushAnswer::Refused { answer: report, unread } => {
-            drain(unread).await;
+        PushAnswer::Refused { answer: report, mut unread } => {
+            drain_input(&mut unread).await;
             Ok(answer(Service::ReceivePack, "result").body(report))
         }
-    }
-}
-
-/// Reads on for a while: a client that is still sending would not see the answer.
-async fn drain(input: Input) {
-    let mut sink = tokio::io::sink();
-    let mut limited = input.take(DRAIN_BYTES_MAX);
-    if tokio::time::timeout(DRAIN_PATIENCE, tokio::io::copy(&mut limited, &mut sink)).await.is_err() {
-        tracing::debug!("a refused push was still being sent");
     }
 }
 

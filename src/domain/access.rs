@@ -271,6 +271,14 @@ mod tests {
     }
 
     #[test]
+    fn a_token_lives_until_the_moment_it_expires() {
+        let Grant::Token(forever) = token(&Scope::ALL, None) else { panic!("it is a token") };
+        assert!(forever.is_live(Timestamp(i64::MAX)));
+        let token = AccessToken { expires_at: Some(Timestamp(10)), ..(*forever).clone() };
+        assert!(token.is_live(Timestamp(9)) && !token.is_live(Timestamp(10)));
+    }
+
+    #[test]
     fn chat_scopes_open_chats_and_nothing_opens_the_account() {
         let reads = token(&[Scope::ChatRead], None);
         assert!(reads.check(Need::ChatRead).is_ok() && reads.check(Need::ChatWrite).is_err());

@@ -63,11 +63,6 @@ impl Group {
         Self(child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw))
     }
 
-    /// Its number; 0 when the child has ended already.
-    pub(super) fn number(&self) -> i64 {
-        self.0.map_or(0, |pid| i64::from(pid.as_raw_nonzero().get()))
-    }
-
     /// Whoever waits for an answer comes first.
     pub(super) fn lower_priority(&self) {
         if let Err(error) = rustix::process::setpriority_pgrp(self.0, BACKGROUND_PRIORITY) {

@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::pkt_line;
 use super::push_head::PushHead;
+use crate::domain::push::RefUpdate;
 
 /// The band of the report, and that of text for people (gitprotocol-pack, "side-band").
 const REPORT_BAND: u8 = 1;
@@ -17,13 +18,13 @@ pub fn text(lines: &str) -> Bytes {
     output.freeze()
 }
 
-/// A whole answer that refuses every ref: `why` is called with each name.
-pub fn refusal(head: &PushHead, detail: Option<&str>, why: impl Fn(&str) -> String) -> Bytes {
+/// A whole answer that refuses every ref: `why` is called with each of them.
+pub fn refusal(head: &PushHead, detail: Option<&str>, why: impl Fn(&RefUpdate) -> String) -> Bytes {
     let mut report = BytesMut::new();
     if head.wants_report() {
         pkt_line::put(&mut report, b"unpack ok\n");
         for update in &head.updates {
-            pkt_line::put(&mut report, format!("ng {} {}\n", update.name, why(&update.name)).as_bytes());
+            pkt_line::put(&mut report, format!("ng {} {}\n", update.name, why(update)).as_bytes());
         }
         report.extend_from_slice(pkt_line::FLUSH);
     }

@@ -44,8 +44,8 @@ pub type Input = Pin<Box<dyn AsyncRead>>;
 
 /// Decides over a push when all of it has arrived, and has the last word when git has done its part.
 pub trait Judge: 'static {
-    /// May the push go through? `process_group` is that of the receive-pack. `Err` is the whole answer to the client.
-    fn admit(&mut self, process_group: i64) -> impl Future<Output = Result<(), Bytes>>;
+    /// May the push go through? `Err` is the whole answer to the client.
+    fn admit(&mut self) -> impl Future<Output = Result<(), Bytes>>;
 
     /// What the client is told when the push has become too large.
     fn too_large(&self) -> Bytes;
@@ -55,7 +55,7 @@ pub trait Judge: 'static {
 
     /// The child has ended after the push was admitted. Answers text for the client, framed. Runs to its end even when
     /// the client has left.
-    fn finish(self, end: &End) -> impl Future<Output = Option<Bytes>>;
+    fn finish(self) -> impl Future<Output = Option<Bytes>>;
 }
 
 /// How a push arrives.
@@ -87,7 +87,6 @@ struct Shared {
     clean: Arc<AtomicBool>,
     progress: Arc<Progress>,
     ended: oneshot::Receiver<End>,
-    group: i64,
 }
 
 /// Starts the child and its supervisor; `place` is held until the child is gone.
@@ -115,7 +114,6 @@ fn start(
         clean: Arc::new(AtomicBool::new(false)),
         progress: progress.clone(),
         ended,
-        group: group.number(),
     };
     tokio::spawn(async move {
         let end = supervise(child, group, cancel, progress, deadlines, gentle).await;
@@ -171,12 +169,12 @@ pub fn receive<J: Judge>(
     let refused = Arc::new(AtomicBool::new(false));
     let (verdict, judged) = oneshot::channel();
     let to_child = pipes.input.take().ok_or_else(|| io::Error::other("the child has no input"))?;
-    let (cancel, progress, group) = (shared.cancel.clone(), shared.progress.clone(), shared.group);
+    let (cancel, progress) = (shared.cancel.clone(), shared.progress.clone());
     let keep = if push.side_band { FLUSH.len() } else { 0 };
     let pump = InputPump { to_child, cancel: cancel.clone(), progress, deaf: false };
     let known = refused.clone();
     actix_web::rt::spawn(async move {
-        match pump.push(input, push, group, &known).await {
+        match pump.push(input, push, &known).await {
             Ok(Some(outcome)) => drop(verdict.send(outcome)),
             // Dropping the verdict says that nothing was decided.
             Ok(None) => drop(verdict),
@@ -213,7 +211,7 @@ async fn finish_push<J: Judge>(
     match judged.await {
         Ok(Verdict::Admitted(judge)) => {
             log_failure(&end, &errors);
-            let text = judge.finish(&end).await;
+            let text = judge.finish().await;
             shared.clean.store(end.is_success(), Relaxed);
             if let Some(text) = text.filter(|_| keep > 0 && pump.held == FLUSH) {
                 pump.send(text).await;
@@ -295,7 +293,6 @@ impl InputPump {
         mut self,
         mut input: Input,
         push: Push<J>,
-        group: i64,
         refused: &AtomicBool,
     ) -> Result<Option<Verdict<J>>, Broken> {
         let Push { head, rest, has_pack, pack_bytes_max, mut judge, .. } = push;
@@ -343,7 +340,7 @@ impl InputPump {
             Ok(Some(tail)) => {
                 // From here on a client that leaves stops nothing: the judge may be writing the intent.
                 self.progress.complete.store(true, Relaxed);
-                judge.admit(group).await.map(|()| tail)
+                judge.admit().await.map(|()| tail)
             }
             // The pack broke off, or git did: its own report says so.
             Ok(None) => {
@@ -380,8 +377,8 @@ impl InputPump {
     }
 }
 
-/// Reads on for a while from a client whose push ended in the middle, so that it hears why.
-async fn drain_input(input: &mut Input) {
+/// Reads on for a while from a client whose push ended before it was all there, so that it hears why.
+pub async fn drain_input(input: &mut Input) {
     let mut limited = input.take(DRAIN_BYTES_MAX);
     let mut sink = tokio::io::sink();
     if tokio::time::timeout(DRAIN_PATIENCE, tokio::io::copy(&mut limited, &mut sink)).await.is_err() {

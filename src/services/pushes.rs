@@ -23,7 +23,7 @@ use crate::git::history;
 use crate::git::push_head::PushHead;
 use crate::git::report;
 use crate::git::store::StoreError;
-use crate::git::transfer::{End, Judge};
+use crate::git::transfer::Judge;
 use crate::protocol::code::Code;
 use crate::storage::queries::pushes;
 use crate::storage::rows::push::PushIntent;
@@ -67,7 +67,7 @@ impl PushJudge {
         Self { services, who, view, head, base_url, fast_forward_only, admitted: None }
     }
 
-    async fn open(&self, process_group: i64) -> Result<Admitted, ServiceError> {
+    async fn open(&self) -> Result<Admitted, ServiceError> {
         let repository = self.view.repository.id;
         let turn = self.services.hosting.push_turn(repository).await?;
         let token = self.services.hosting.admit();
@@ -76,7 +76,6 @@ impl PushJudge {
             who: self.who,
             repository,
             refs: updates.clone(),
-            process_group,
             fast_forward_only: self.fast_forward_only,
             chat_text: chat_text(&self.head),
             base_url: self.base_url.clone(),
@@ -112,8 +111,8 @@ impl PushJudge {
 }
 
 impl Judge for PushJudge {
-    async fn admit(&mut self, process_group: i64) -> Result<(), Bytes> {
-        match self.open(process_group).await {
+    async fn admit(&mut self) -> Result<(), Bytes> {
+        match self.open().await {
             Ok(admitted) => {
                 self.admitted = Some(admitted);
                 Ok(())
@@ -133,7 +132,7 @@ impl Judge for PushJudge {
         report::refusal(&self.head, Some(&why), |_| why.clone())
     }
 
-    async fn finish(self, _: &End) -> Option<Bytes> {
+    async fn finish(self) -> Option<Bytes> {
         let admitted = self.admitted?;
         let settled = self.services.settle(admitted.push, &self.view.repository, &admitted.updates).await;
         match settled {

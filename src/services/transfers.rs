@@ -14,7 +14,7 @@ use crate::actors::cache::RepositoryView;
 use crate::domain::access::Credential;
 use crate::domain::message::Content;
 use crate::domain::permission::project::{self as permission, Act};
-use crate::domain::push::PUSH_TEXT_BYTES_MAX;
+use crate::domain::push::{PUSH_TEXT_BYTES_MAX, RefUpdate};
 use crate::git::compute::ComputeError;
 use crate::git::program::{ProtocolVersion, PushRules, Service};
 use crate::git::push_head::{PushHead, check_name};
@@ -138,11 +138,10 @@ impl Services {
     /// What can be refused before git sees a byte. One forbidden ref refuses the whole push.
     fn refuse_at_once(&self, view: &RepositoryView, head: &PushHead) -> Option<Bytes> {
         let config = &view.project.config;
-        let reason = |name: &str| -> Option<String> {
-            if let Err(why) = check_name(name) {
+        let reason = |update: &RefUpdate| -> Option<String> {
+            if let Err(why) = check_name(&update.name) {
                 return Some(why.to_owned());
             }
-            let update = head.updates.iter().find(|update| update.name == name)?;
             permission::check_update(config, view.role, update).err().map(|refusal| refusal.to_string())
         };
         if let Some(text) = head.option(CHAT_OPTION)
@@ -157,9 +156,9 @@ impl Services {
         if head.updates.iter().any(|update| !names.insert(&update.name)) {
             return Some(report::refusal(head, None, |_| "a ref is named twice in this push".to_owned()));
         }
-        head.updates.iter().find_map(|update| reason(&update.name))?;
-        Some(report::refusal(head, None, |name| {
-            reason(name).unwrap_or_else(|| "another ref of this push was refused".to_owned())
+        head.updates.iter().find_map(reason)?;
+        Some(report::refusal(head, None, |update| {
+            reason(update).unwrap_or_else(|| "another ref of this push was refused".to_owned())
         }))
     }
 }

@@ -148,7 +148,6 @@ diesel::table! {
         repository_id -> BigInt,
         user_id -> BigInt,
         refs -> Text,
-        process_group -> BigInt,
         chat_text -> Nullable<Text>,
         base_url -> Text,
         client_id -> Binary,

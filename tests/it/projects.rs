@@ -462,6 +462,25 @@ async fn a_renamed_project_is_found_under_its_old_name() {
 }
 
 #[actix_web::test]
+async fn so_many_names_can_be_left_and_no_more() {
+    let server = TestServer::with_limits(|limits| limits.former_names = 2).await;
+    let alice = server.user("alice").await;
+    project(&alice, "a0", "private").await;
+    for n in 0..2 {
+        let renamed =
+            alice.patch(&format!("/api/projects/alice/a{n}"), json!({"name": format!("a{}", n + 1)})).await;
+        assert_eq!(renamed.status, 200);
+    }
+    assert_problem(&alice.patch("/api/projects/alice/a2", json!({"name": "a3"})).await, 409, "conflict");
+    assert_eq!(
+        alice.patch("/api/projects/alice/a2", json!({"name": "A2"})).await.status,
+        200,
+        "only the case"
+    );
+    server.stop().await;
+}
+
+#[actix_web::test]
 async fn a_new_project_takes_the_name_that_another_one_left() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;

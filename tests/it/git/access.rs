@@ -1,6 +1,9 @@
 //! One authorisation path: REST and git give the same answer to the same person.
 
 use base64::Engine;
+use diesel::RunQueryDsl;
+use netbit::core::config::Synchronous;
+use netbit::core::database;
 use reqwest::Method;
 use serde_json::json;
 
@@ -130,6 +133,32 @@ async fn an_access_token_gives_the_same_decision_as_bearer_and_as_password() {
             server.http.with_token(&token).get(&format!("/api/projects/alice/{project}/repos/{repo}")).await;
         assert_eq!(rest.unwrap().status, web.0, "{story}");
     }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn an_expired_token_is_nobodys_over_rest_and_git() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let token = token(&alice, json!({"name": "t", "scopes": ["repo:write"], "expires_in_days": 1})).await;
+    assert_eq!(git_status(&server, Some(&basic("x", &token)), &path, "git-receive-pack").await, 200);
+    // A day later, as far as the token is concerned.
+    let server = server
+        .restart(|config| {
+            let database = config.data_dir.0.join("netbit.db");
+            let mut db = database::open_writer(&database, Synchronous::Full).unwrap();
+            let changed = diesel::sql_query("UPDATE access_tokens SET expires_at = 1000").execute(&mut db);
+            assert_eq!(changed.unwrap(), 1);
+        })
+        .await;
+    for authorization in [basic("x", &token), format!("Bearer {token}")] {
+        for service in ["git-upload-pack", "git-receive-pack"] {
+            assert_eq!(git_status(&server, Some(&authorization), &path, service).await, 401);
+        }
+    }
+    let rest = server.http.with_token(&token).get("/api/projects/alice/hello").await.unwrap();
+    assert_eq!(rest.status, 401);
     server.stop().await;
 }
 

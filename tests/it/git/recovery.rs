@@ -15,15 +15,14 @@ use crate::harness::git::Workplace;
 use crate::harness::{PASSWORD, Person, TestServer, soon};
 
 /// Writes an intent into the database of a server that is not running, as a push does before it lets refs move.
-fn intend(directory: &Path, old: Option<&str>, new: &str, process_group: i64) {
+fn intend(directory: &Path, old: Option<&str>, new: &str) {
     let mut db = database::open_writer(&directory.join("netbit.db"), Synchronous::Full).unwrap();
     let refs = json!([{"ref": "refs/heads/main", "old": old, "new": new}]).to_string();
     diesel::sql_query(
-        "INSERT INTO push_intents (repository_id, user_id, refs, process_group, base_url, client_id, state, created_at) \
-         VALUES (1, 1, ?, ?, 'http://x', randomblob(16), 'pending', 0)",
+        "INSERT INTO push_intents (repository_id, user_id, refs, base_url, client_id, state, created_at) \
+         VALUES (1, 1, ?, 'http://x', randomblob(16), 'pending', 0)",
     )
     .bind::<diesel::sql_types::Text, _>(refs)
-    .bind::<diesel::sql_types::BigInt, _>(process_group)
     .execute(&mut db)
     .unwrap();
 }
@@ -56,7 +55,7 @@ async fn a_ref_that_moved_before_the_server_was_killed_is_told_once_after_the_re
     let bare = server.only_repository();
     let server = server
         .restart(|config| {
-            intend(&config.data_dir.0, Some(&first), &second, 0);
+            intend(&config.data_dir.0, Some(&first), &second);
             let moved = Command::new("git")
                 .args(["-C", bare.to_str().unwrap(), "update-ref", "refs/heads/main", &second])
                 .status();
@@ -85,7 +84,7 @@ async fn a_ref_that_did_not_move_is_not_told_and_a_receive_pack_that_lives_on_is
     let mut child = None;
     let server = server
         .restart(|config| {
-            intend(&config.data_dir.0, Some(&first), &second, 0);
+            intend(&config.data_dir.0, Some(&first), &second);
             // What a killed server leaves: a receive-pack that waits for the end of its input, and its lock.
             child = Some(
                 Command::new("git")

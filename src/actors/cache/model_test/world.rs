@@ -333,7 +333,6 @@ impl World {
                 who,
                 repository,
                 refs: vec![to_main()],
-                process_group: 1,
                 fast_forward_only: false,
                 chat_text: Some("see what I pushed".into()),
                 base_url: "http://here".into(),

@@ -7,8 +7,9 @@ use sha2::{Digest, Sha256};
 use super::chats::load;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need};
+use crate::domain::chat::Chat;
 use crate::domain::event::{Change, ChatEvent, Event};
-use crate::domain::ids::ChatId;
+use crate::domain::ids::{ChatId, MessageId, UserId};
 use crate::domain::message::{Message, NewMessage};
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
@@ -65,39 +66,52 @@ impl Command for AppendMessage {
         {
             return Err(Refusal::invalid("reply_to", "names no message of this chat").into());
         }
-        let (seq, ordinal) = (chat.last_seq + 1, chat.last_ordinal + 1);
-        let row = NewMessageRow {
-            chat_id: chat.id.0,
-            seq,
-            ordinal,
-            sender_id: self.who.user.0,
-            client_id: &new.client_id.0,
-            request_hash: &request_hash,
-            content: new.content.as_str(),
-            reply_to: new.reply_to.map(|id| id.0),
-            metadata: metadata.as_deref(),
-            created_at: tx.now.0,
-            updated_seq: seq,
-        };
-        let id = messages::insert(tx.write(), &row)?;
-        chats::set_head(tx.write(), chat.id.0, seq, ordinal, id)?;
-        let message = Arc::new(Message {
-            id: crate::domain::ids::MessageId(id),
-            chat_id: chat.id,
-            seq,
-            sender_id: self.who.user,
-            client_id: new.client_id,
-            content: new.content.as_str().to_owned(),
-            reply_to: new.reply_to,
-            metadata: new.metadata.clone(),
-            created_at: tx.now,
-            ordinal,
-        });
-        let (created_at, actor_id) = (tx.now, self.who.user);
-        let change = Change::Message(message.clone());
-        tx.announce(Event::Chat(ChatEvent { chat_id: chat.id, seq, actor_id, created_at, change }.into()));
+        let message = write(tx, &chat, self.who.user, new, metadata.as_deref(), &request_hash)?;
         Ok(Appended { message, duplicate: false })
     }
+}
+
+/// Gives a message its place in the chat, stores it and announces it. `metadata` is the message's, as JSON.
+pub(super) fn write(
+    tx: &mut Tx<'_>,
+    chat: &Chat,
+    sender: UserId,
+    new: &NewMessage,
+    metadata: Option<&str>,
+    request_hash: &[u8; 32],
+) -> Execution<Arc<Message>> {
+    let (seq, ordinal, created_at) = (chat.last_seq + 1, chat.last_ordinal + 1, tx.now);
+    let row = NewMessageRow {
+        chat_id: chat.id.0,
+        seq,
+        ordinal,
+        sender_id: sender.0,
+        client_id: &new.client_id.0,
+        request_hash,
+        content: new.content.as_str(),
+        reply_to: new.reply_to.map(|id| id.0),
+        metadata,
+        created_at: created_at.0,
+        updated_seq: seq,
+    };
+    let id = messages::insert(tx.write(), &row)?;
+    chats::set_head(tx.write(), chat.id.0, seq, ordinal, id)?;
+    let message = Arc::new(Message {
+        id: MessageId(id),
+        chat_id: chat.id,
+        seq,
+        sender_id: sender,
+        client_id: new.client_id,
+        content: new.content.as_str().to_owned(),
+        reply_to: new.reply_to,
+        metadata: new.metadata.clone(),
+        created_at,
+        ordinal,
+    });
+    let change = Change::Message(message.clone());
+    let event = ChatEvent { chat_id: chat.id, seq, actor_id: sender, created_at, change };
+    tx.announce(Event::Chat(event.into()));
+    Ok(message)
 }
 
 impl AppendMessage {

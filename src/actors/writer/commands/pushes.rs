@@ -8,14 +8,15 @@
 
 use std::sync::Arc;
 
+use super::messages::write;
 use super::notifications::notify;
 use super::projects::{access, username};
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::Credential;
 use crate::domain::chat::Chat;
-use crate::domain::event::{Change, ChatEvent, Event};
-use crate::domain::ids::{ChatId, MessageId, PushId, RepositoryId, Seq, UserId};
-use crate::domain::message::{CONTENT_BYTES_MAX, ClientId, Message};
+use crate::domain::event::{Change, Event};
+use crate::domain::ids::{ChatId, PushId, RepositoryId, Seq, UserId};
+use crate::domain::message::{CONTENT_BYTES_MAX, ClientId, Content, NewMessage};
 use crate::domain::metadata::Metadata;
 use crate::domain::notification::{Cause, Decision, Standing, decide};
 use crate::domain::permission::project::{self as permission, Act};
@@ -24,7 +25,6 @@ use crate::domain::push::{Moved, PUSH_REFS_MAX, Push, RefUpdate};
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::Repository;
 use crate::storage::queries::{accounts, chats, messages, projects, pushes, repositories};
-use crate::storage::rows::message::NewMessageRow;
 use crate::storage::rows::notification::NewNotificationRow;
 use crate::storage::rows::push::{NewPushIntentRow, PushIntent};
 
@@ -33,8 +33,6 @@ pub struct OpenPush {
     pub who: Credential,
     pub repository: RepositoryId,
     pub refs: Vec<RefUpdate>,
-    /// Of the receive-pack that waits for the end of its input.
-    pub process_group: i64,
     /// That receive-pack was told to refuse rewritten history.
     pub fast_forward_only: bool,
     pub chat_text: Option<String>,
@@ -69,7 +67,6 @@ impl Command for OpenPush {
             repository_id: repository.id.0,
             user_id: self.who.user.0,
             refs: &refs,
-            process_group: self.process_group,
             chat_text: self.chat_text.as_deref(),
             base_url: &self.base_url,
             client_id: &ClientId::fresh().0,
@@ -165,7 +162,10 @@ fn announce(
         commit_count: moved.commit_count,
     };
     let headline = format!("{} {}", username(tx, intent.user_id)?, push.headline());
-    let content = push.message(intent.chat_text.as_deref(), &intent.base_url);
+    let mut content = push.message(intent.chat_text.as_deref(), &intent.base_url);
+    content.truncate(content.floor_char_boundary(CONTENT_BYTES_MAX));
+    let content = Content::parse(content)
+        .map_err(|_| Refusal::invalid("content", "of the push's message cannot be posted"))?;
     let mut last_seq = chat.last_seq;
     tx.append_event(chat.id, &mut last_seq, intent.user_id, Change::Push(Arc::new(push)))?;
     pushes::mark_event(tx.write(), chat.id.0, last_seq, intent.id.0)?;
@@ -181,45 +181,15 @@ fn announce(
 }
 
 /// The message of a push: by the pusher, whatever their rights are by now, for the refs have moved.
-fn say(tx: &mut Tx<'_>, intent: &PushIntent, chat: &Chat, mut content: String) -> Execution<MessageId> {
-    while content.len() > CONTENT_BYTES_MAX {
-        content.pop();
-    }
+fn say(tx: &mut Tx<'_>, intent: &PushIntent, chat: &Chat, content: Content) -> Execution<()> {
     let metadata = Metadata::of("push_seq", chat.last_seq);
-    let metadata_text = serde_json::to_string(&metadata)
+    let text = serde_json::to_string(&metadata)
         .map_err(|_| Refusal::invalid("metadata", "cannot be written as JSON"))?;
-    let (seq, ordinal) = (chat.last_seq + 1, chat.last_ordinal + 1);
-    let row = NewMessageRow {
-        chat_id: chat.id.0,
-        seq,
-        ordinal,
-        sender_id: intent.user_id.0,
-        client_id: &intent.client_id,
-        request_hash: &[0; 32],
-        content: &content,
-        reply_to: None,
-        metadata: Some(&metadata_text),
-        created_at: tx.now.0,
-        updated_seq: seq,
-    };
-    let id = MessageId(messages::insert(tx.write(), &row)?);
-    chats::set_head(tx.write(), chat.id.0, seq, ordinal, id.0)?;
-    let message = Message {
-        id,
-        chat_id: chat.id,
-        seq,
-        sender_id: intent.user_id,
-        client_id: ClientId(intent.client_id),
-        content,
-        reply_to: None,
-        metadata: Some(metadata),
-        created_at: tx.now,
-        ordinal,
-    };
-    let change = Change::Message(Arc::new(message));
-    let (actor_id, created_at) = (intent.user_id, tx.now);
-    tx.announce(Event::Chat(ChatEvent { chat_id: chat.id, seq, actor_id, created_at, change }.into()));
-    Ok(id)
+    let client_id = ClientId(intent.client_id);
+    let message = NewMessage { client_id, content, reply_to: None, metadata: Some(metadata) };
+    // No client sent it: no request has this hash.
+    write(tx, chat, intent.user_id, &message, Some(&text), &[0; 32])?;
+    Ok(())
 }
 
 /// Notifies the next people; answers whether there are more.
