@@ -14,6 +14,7 @@ use crate::domain::message::{ClientId, Message};
 use crate::domain::metadata::Metadata;
 use crate::protocol::view::EventView;
 use crate::services::Services;
+use crate::services::messages::Choice;
 use crate::services::messages::{fit, json_bytes, parse_message};
 
 #[derive(Deserialize)]
@@ -21,9 +22,20 @@ pub(super) struct RangeQuery {
     before_seq: Option<u64>,
     after_seq: Option<u64>,
     limit: Option<i64>,
+    thread: Option<i64>,
+    pinned: Option<bool>,
 }
 
 impl RangeQuery {
+    fn choice(&self) -> Result<Option<Choice>, ApiError> {
+        match (self.thread, self.pinned.unwrap_or(false)) {
+            (Some(_), true) => Err(ApiError::bad_request("thread and pinned cannot be combined")),
+            (Some(id), false) => Ok(Some(Choice::Thread(MessageId(id)))),
+            (None, true) => Ok(Some(Choice::Pinned)),
+            (None, false) => Ok(None),
+        }
+    }
+
     fn range(&self, services: &Services, messages_only: bool) -> Result<Range, ApiError> {
         Ok(Range {
             before: page::seq("before_seq", self.before_seq)?,
@@ -50,15 +62,25 @@ fn next_link(request: &HttpRequest, range: &Range, page: &Page) -> Option<String
 }
 
 /// A page that is cut where it would grow too big: a client that asks and does not read must not cost much memory.
-async fn page_of(services: &Services, caller: Caller, chat: ChatId, range: Range) -> Result<Page, ApiError> {
+async fn page_of(
+    services: &Services,
+    caller: Caller,
+    chat: ChatId,
+    choice: Option<Choice>,
+    range: Range,
+) -> Result<Page, ApiError> {
     let newest = range.after.is_none();
-    let page = services.events(caller.0, chat, range).await?;
+    let page = match choice {
+        Some(choice) => services.chosen_messages(caller.0, chat, choice, range).await?,
+        None => services.events(caller.0, chat, range).await?,
+    };
     Ok(fit(page, newest, services.limits.server_frame_bytes, json_bytes))
 }
 
-/// Messages: the latest, those before, or those after a seq.
+/// Messages: the latest, those before, or those after a seq; all, those of the thread that a message is in, or the pinned ones.
 #[utoipa::path(get, path = "/api/chats/{id}/messages",
-    params(("id" = i64, Path), ("before_seq" = Option<u64>, Query), ("after_seq" = Option<u64>, Query), ("limit" = Option<i64>, Query)),
+    params(("id" = i64, Path), ("before_seq" = Option<u64>, Query), ("after_seq" = Option<u64>, Query), ("limit" = Option<i64>, Query),
+        ("thread" = Option<i64>, Query), ("pinned" = Option<bool>, Query)),
     responses((status = 200), (status = 400), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn list(
     caller: Caller,
@@ -67,8 +89,8 @@ pub(super) async fn list(
     query: Query<RangeQuery>,
     services: web::Data<Services>,
 ) -> ApiResult {
-    let range = query.0.range(&services, true)?;
-    let found = page_of(&services, caller, ChatId(id.0), range.clone()).await?;
+    let (range, choice) = (query.0.range(&services, true)?, query.0.choice()?);
+    let found = page_of(&services, caller, ChatId(id.0), choice, range.clone()).await?;
     let items: Vec<&Message> =
         found.events.iter().filter_map(|event| event.message()).map(|m| &**m).collect();
     page::read(&request, &PageAnswer { items, has_more: found.has_more }, next_link(&request, &range, &found))
@@ -86,7 +108,10 @@ pub(super) async fn events(
     services: web::Data<Services>,
 ) -> ApiResult {
     let range = query.0.range(&services, false)?;
-    let found = page_of(&services, caller, ChatId(id.0), range.clone()).await?;
+    if query.0.choice()?.is_some() {
+        return Err(ApiError::bad_request("thread and pinned choose among messages, not events"));
+    }
+    let found = page_of(&services, caller, ChatId(id.0), None, range.clone()).await?;
     let items: Vec<_> = found.events.iter().map(|event| EventView::listed(event)).collect();
     page::read(&request, &PageAnswer { items, has_more: found.has_more }, next_link(&request, &range, &found))
 }

@@ -4,6 +4,7 @@
 //! and the security headers ([`observe`]).
 
 mod address;
+mod alteration;
 mod browse;
 mod chat;
 mod error;
@@ -49,6 +50,21 @@ pub fn routes(config: &mut web::ServiceConfig) {
         )
         .service(web::resource("/api/chats/{id}/read").post(chat::mark_read))
         .service(web::resource("/api/chats/{id}/messages").get(message::list).post(message::post))
+        .service(
+            web::resource("/api/chats/{id}/messages/{message_id}")
+                .patch(alteration::edit)
+                .delete(alteration::delete),
+        )
+        .service(
+            web::resource("/api/chats/{id}/messages/{message_id}/reactions/{emoji}")
+                .put(alteration::react)
+                .delete(alteration::unreact),
+        )
+        .service(
+            web::resource("/api/chats/{id}/messages/{message_id}/pin")
+                .put(alteration::pin)
+                .delete(alteration::unpin),
+        )
         .service(web::resource("/api/chats/{id}/events").get(message::events))
         .service(web::resource("/api/notifications").get(notification::list))
         .service(web::resource("/api/notifications/read").post(notification::mark_all_read))

@@ -147,6 +147,10 @@ limits! {
     changes_burst: u32 = 1_000,
     /// Chats that one user can make or join; being added by others is not counted against anybody.
     chats_per_user: usize = 10_000,
+    /// Reactions to one message: its readers get them all, with the message.
+    reactions_per_message: usize = 500,
+    /// Different emoji among them.
+    emojis_per_message: usize = 50,
     /// People in one chat.
     participants_per_chat: usize = 10_000,
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::access::AccessToken;
 use super::chat::{Audience, Chat, ChatRole, Participant};
-use super::ids::{AccessTokenId, ChatId, LoginId, NotificationId, ProjectId, RepositoryId, Seq, UserId};
+use super::ids::{AccessTokenId, ChatId, LoginId, MessageId, NotificationId, ProjectId, RepositoryId, Seq, UserId};
 use super::message::Message;
 use super::notification::Notification;
 use super::project::{Project, ProjectRole};
@@ -47,6 +47,25 @@ pub enum Change {
     },
     /// Somebody pushed to a repository of the project whose channel this is.
     Push(Arc<Push>),
+    /// The message as it is now, which may be later than this edit.
+    Edit(Arc<Message>),
+    Delete {
+        message_id: MessageId,
+    },
+    React {
+        message_id: MessageId,
+        emoji: String,
+    },
+    Unreact {
+        message_id: MessageId,
+        emoji: String,
+    },
+    Pin {
+        message_id: MessageId,
+    },
+    Unpin {
+        message_id: MessageId,
+    },
 }
 
 impl Change {
@@ -59,6 +78,12 @@ impl Change {
             Self::Rename { .. } => "rename",
             Self::Archive { .. } => "archive",
             Self::Push(_) => "push",
+            Self::Edit(_) => "edit",
+            Self::Delete { .. } => "delete",
+            Self::React { .. } => "react",
+            Self::Unreact { .. } => "unreact",
+            Self::Pin { .. } => "pin",
+            Self::Unpin { .. } => "unpin",
         }
     }
 }
@@ -72,13 +97,24 @@ impl ChatEvent {
         }
     }
 
+    /// The same event, showing `message` as it is now; `None` when it shows no message, or another one.
+    pub fn showing(&self, message: &Arc<Message>) -> Option<Self> {
+        let change = match &self.change {
+            Change::Message(shown) if shown.id == message.id => Change::Message(message.clone()),
+            Change::Edit(shown) if shown.id == message.id => Change::Edit(message.clone()),
+            _ => return None,
+        };
+        Some(Self { change, ..self.clone() })
+    }
+
     /// What the event costs a cache, in bytes.
     pub fn bytes(&self) -> usize {
         size_of::<Self>()
             + 16
             + match &self.change {
-                Change::Message(message) => message.bytes() + 16,
+                Change::Message(message) | Change::Edit(message) => message.bytes() + 16,
                 Change::Rename { name } => name.len(),
+                Change::React { emoji, .. } | Change::Unreact { emoji, .. } => emoji.len(),
                 Change::Push(push) => push.bytes() + 16,
                 _ => 0,
             }
@@ -113,6 +149,10 @@ pub enum Event {
         chat: Arc<Chat>,
     },
     Chat(Arc<ChatEvent>),
+    /// How a message stands now, wherever it is shown. The chat's own event follows.
+    MessageChanged {
+        message: Arc<Message>,
+    },
     ReadMarked {
         chat_id: ChatId,
         participant: Participant,

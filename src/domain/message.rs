@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::ids::{ChatId, MessageId, Seq, UserId};
 use super::metadata::Metadata;
 use super::timestamp::Timestamp;
-use super::user::Invalid;
+use super::user::{Invalid, misleads};
 
 /// The largest content, in bytes of UTF-8.
 pub const CONTENT_BYTES_MAX: usize = 16 * 1024;
@@ -28,6 +28,22 @@ pub struct Message {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub metadata: Option<Metadata>,
     pub created_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub edited_at: Option<Timestamp>,
+    /// It was taken back: its content, metadata, reactions and pin are gone.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub deleted: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub pinned: bool,
+    /// In the order in which each emoji was first used.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub reactions: Vec<Reaction>,
+    /// The message with which the thread began, in replies.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub thread_id: Option<MessageId>,
+    /// The last event that changed the message, if one did: of two copies, the one with the larger seq is newer.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub updated_seq: Option<Seq>,
     /// Counts the messages of the chat, and nothing else; unread counts are differences of it.
     #[serde(skip, default)]
     pub ordinal: i64,
@@ -36,8 +52,80 @@ pub struct Message {
 impl Message {
     /// What the message costs a cache, in bytes.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.content.len() + self.metadata.as_ref().map_or(0, Metadata::bytes)
+        let reactions: usize = self.reactions.iter().map(Reaction::bytes).sum();
+        size_of::<Self>()
+            + self.content.len()
+            + self.metadata.as_ref().map_or(0, Metadata::bytes)
+            + reactions
     }
+
+    /// How `user` reacts with `emoji` from now on; `false` when they did so already.
+    pub fn react(&mut self, user: UserId, emoji: &Emoji) -> bool {
+        match self.reactions.iter_mut().find(|reaction| reaction.emoji == emoji.0) {
+            Some(reaction) if reaction.user_ids.contains(&user) => return false,
+            Some(reaction) => reaction.user_ids.push(user),
+            None => self.reactions.push(Reaction { emoji: emoji.0.clone(), user_ids: vec![user] }),
+        }
+        true
+    }
+
+    /// Takes a reaction back; `false` when there was none.
+    pub fn unreact(&mut self, user: UserId, emoji: &Emoji) -> bool {
+        let Some(reaction) = self.reactions.iter_mut().find(|reaction| reaction.emoji == emoji.0) else {
+            return false;
+        };
+        let before = reaction.user_ids.len();
+        reaction.user_ids.retain(|other| *other != user);
+        let taken = reaction.user_ids.len() < before;
+        self.reactions.retain(|reaction| !reaction.user_ids.is_empty());
+        taken
+    }
+}
+
+/// Who reacted with one emoji, in the order in which they did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Reaction {
+    pub emoji: String,
+    pub user_ids: Vec<UserId>,
+}
+
+impl Reaction {
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.emoji.len() + size_of_val(self.user_ids.as_slice())
+    }
+}
+
+/// 1 to 32 bytes without control characters and white space: an emoji, `+1`, a shortcode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Emoji(String);
+
+impl Emoji {
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let bad = |c: char| c.is_control() || c.is_whitespace() || misleads(c);
+        if (1..=32).contains(&text.len()) && !text.chars().any(bad) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Invalid("must be 1 to 32 bytes without control characters and white space"))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What somebody does to a message that is there.
+#[derive(Debug, Clone)]
+pub enum Alteration {
+    /// `metadata: None` leaves it as it is.
+    Edit {
+        content: Content,
+        metadata: Option<Metadata>,
+    },
+    Delete,
+    React(Emoji),
+    Unreact(Emoji),
+    Pin,
+    Unpin,
 }
 
 /// Text of 1 to [`CONTENT_BYTES_MAX`] bytes, not only white space, without NUL.
@@ -149,6 +237,16 @@ mod tests {
         assert_eq!(bytes[..2], [0xc4, 16]);
         assert_eq!(rmp_serde::from_slice::<ClientId>(&bytes).unwrap(), from_text);
         assert_eq!(serde_json::to_string(&from_text).unwrap(), text);
+    }
+
+    #[test]
+    fn an_emoji_is_short_and_visible() {
+        for good in ["+1", ":tada:", "\u{1f44d}", "\u{1f469}\u{200d}\u{1f4bb}", "\u{2764}\u{fe0f}"] {
+            assert!(Emoji::parse(good).is_ok(), "{good:?}");
+        }
+        for bad in ["", "a b", "\n", "\0", "\u{202e}", &"x".repeat(33)] {
+            assert!(Emoji::parse(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

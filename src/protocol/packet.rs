@@ -28,6 +28,13 @@ pub struct MessagePacket {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub message: Option<PacketMessage>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub message_id: Option<MessageId>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub emoji: Option<String>,
+    /// Takes a reaction or a pin back.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub remove: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub before_seq: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub after_seq: Option<u64>,
@@ -35,7 +42,7 @@ pub struct MessagePacket {
     pub limit: Option<u16>,
 }
 
-/// The `message` of a `SendMessage`.
+/// The `message` of a `SendMessage` or `EditMessage`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PacketMessage {
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -52,6 +52,11 @@ pub struct EventView<'a> {
     pub archived: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub push: Option<&'a Push>,
+    /// The message that an event other than `message` and `edit` is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<MessageId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emoji: Option<&'a str>,
     /// In a `join` of oneself: the chat one is now in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chat: Option<&'a ChatSummary>,
@@ -73,10 +78,19 @@ impl<'a> EventView<'a> {
             name: None,
             archived: None,
             push: None,
+            message_id: None,
+            emoji: None,
             chat: None,
         };
         match &event.change {
-            Change::Message(message) => view.message = Some(message),
+            Change::Message(message) | Change::Edit(message) => view.message = Some(message),
+            Change::Delete { message_id }
+            | Change::Pin { message_id }
+            | Change::Unpin { message_id } => view.message_id = Some(*message_id),
+            Change::React { message_id, emoji } | Change::Unreact { message_id, emoji } => {
+                view.message_id = Some(*message_id);
+                view.emoji = Some(emoji);
+            }
             Change::Join { user_id, role }
             | Change::Leave { user_id, role }
             | Change::Role { user_id, role } => {
@@ -142,6 +156,8 @@ pub struct EventData {
     pub archived: Option<bool>,
     #[serde(default)]
     pub push: Option<Push>,
+    #[serde(default)]
+    pub emoji: Option<String>,
     #[serde(default)]
     pub chat: Option<ChatSummary>,
 }

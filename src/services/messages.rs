@@ -5,15 +5,29 @@ use std::sync::Arc;
 use super::{ServiceError, Services};
 use crate::actors::cache::{Events, Page, Range};
 use crate::actors::writer::CommandError;
-use crate::actors::writer::commands::{AppendMessage, Appended};
+use crate::actors::writer::commands::{AlterMessage, Altered, AppendMessage, Appended};
 use crate::core::actor::{Permit, Reply, Who};
 use crate::domain::access::Credential;
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::{ChatId, MessageId, Seq};
-use crate::domain::message::{ClientId, Content, InvalidContent, Message, NewMessage};
+use crate::domain::message::{Alteration, ClientId, Content, Emoji, InvalidContent, Message, NewMessage};
 use crate::domain::metadata::Metadata;
 use crate::domain::refusal::Refusal;
+use crate::storage::queries::messages;
+pub use crate::storage::queries::messages::Choice;
 use crate::storage::snapshot;
+
+/// Checks what a client wants a message to say from now on.
+pub fn parse_edit(content: String, metadata: Option<Metadata>) -> Result<Alteration, Refusal> {
+    let NewMessage { content, metadata, .. } = parse_message(None, content, None, metadata)?;
+    Ok(Alteration::Edit { content, metadata })
+}
+
+/// Checks a reaction, and whether it is made or taken back.
+pub fn parse_reaction(emoji: &str, remove: bool) -> Result<Alteration, Refusal> {
+    let emoji = Emoji::parse(emoji).map_err(|reason| Refusal::Invalid { field: "emoji", reason })?;
+    Ok(if remove { Alteration::Unreact(emoji) } else { Alteration::React(emoji) })
+}
 
 /// Checks what a client wants to say. The one place where text becomes a message.
 pub fn parse_message(
@@ -59,6 +73,64 @@ impl Services {
         self.writer.submit(permit, self.append(who, chat, message), reply);
     }
 
+    fn alter(
+        &self,
+        who: Credential,
+        chat: ChatId,
+        message: MessageId,
+        alteration: Alteration,
+    ) -> AlterMessage {
+        AlterMessage { who, chat, message, alteration, within_rate: self.rates.message(who.user) }
+    }
+
+    /// Changes a message and waits until that is committed.
+    pub async fn alter_message(
+        &self,
+        who: Credential,
+        chat: ChatId,
+        message: MessageId,
+        alteration: Alteration,
+    ) -> Result<Altered, ServiceError> {
+        let command = self.alter(who, chat, message, alteration);
+        Ok(self.writer.execute(Who::User(who.user.0), command).await?)
+    }
+
+    /// As [`Self::submit_message`], for a change of a message.
+    pub fn submit_alteration(
+        &self,
+        who: Credential,
+        (chat, message): (ChatId, MessageId),
+        alteration: Alteration,
+        permit: Permit,
+        reply: Reply<Altered, CommandError>,
+    ) {
+        self.writer.submit(permit, self.alter(who, chat, message, alteration), reply);
+    }
+
+    /// Messages of a thread, or pinned ones: always from the database. Asking for the newest event first is what
+    /// decides whether one may read the chat.
+    pub async fn chosen_messages(
+        &self,
+        who: Credential,
+        chat: ChatId,
+        choice: Choice,
+        range: Range,
+    ) -> Result<Page, ServiceError> {
+        let newest_event = Range { before: None, after: None, limit: 1, messages_only: false };
+        let as_of = match self.cache.ask(who, Events { chat, range: newest_event }).await? {
+            Ok(page) => page.as_of,
+            Err(as_of) => as_of,
+        };
+        let (after, before) = (range.after.unwrap_or(0), range.before.unwrap_or(Seq::MAX).min(as_of + 1));
+        let (newest, limit) = (range.after.is_none(), range.limit);
+        let count = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+        let read = self
+            .readers
+            .read(move |db| messages::chosen(db, chat.0, choice, after, before, count, newest));
+        let events = read.await?.into_iter().map(event_of).collect();
+        Ok(page_of(events, limit, newest, as_of))
+    }
+
     /// A page of events: from memory, or from the database when it lies below the chat's window.
     pub async fn events(&self, who: Credential, chat: ChatId, range: Range) -> Result<Page, ServiceError> {
         let as_of = match self.cache.ask(who, Events { chat, range: range.clone() }).await? {
@@ -68,25 +140,30 @@ impl Services {
         let (after, before) = (range.after.unwrap_or(0), range.before.unwrap_or(Seq::MAX).min(as_of + 1));
         let newest = range.after.is_none();
         let (limit, messages_only) = (range.limit, range.messages_only);
-        let mut events = self
+        let events = self
             .readers
             .read(move |db| {
                 if messages_only {
                     let count = i64::try_from(limit + 1).unwrap_or(i64::MAX);
                     let said =
-                        crate::storage::queries::messages::between(db, chat.0, after, before, count, newest)?;
+                        messages::between(db, chat.0, after, before, count, newest)?;
                     return Ok(said.into_iter().map(event_of).collect());
                 }
                 snapshot::events_between(db, chat, after, before, limit + 1, newest)
             })
             .await?;
-        let has_more = events.len() > limit;
-        if has_more && newest {
-            events.remove(0);
-        }
-        events.truncate(limit);
-        Ok(Page { events, has_more, as_of })
+        Ok(page_of(events, limit, newest, as_of))
     }
+}
+
+/// A page of what was read, which is one more than asked for when there is more.
+fn page_of(mut events: Vec<Arc<ChatEvent>>, limit: usize, newest: bool, as_of: Seq) -> Page {
+    let has_more = events.len() > limit;
+    if has_more && newest {
+        events.remove(0);
+    }
+    events.truncate(limit);
+    Page { events, has_more, as_of }
 }
 
 fn event_of(message: Message) -> Arc<ChatEvent> {
@@ -126,7 +203,7 @@ pub fn fit(mut page: Page, newest: bool, bytes_max: usize, cost: impl Fn(&ChatEv
 /// What an event costs as JSON: a control character, a quote or a backslash may take six bytes.
 pub fn json_bytes(event: &ChatEvent) -> usize {
     let escaped = match &event.change {
-        Change::Message(message) => {
+        Change::Message(message) | Change::Edit(message) => {
             message.content.bytes().filter(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\' | 0x7f)).count()
         }
         _ => 0,

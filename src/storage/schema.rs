@@ -27,6 +27,8 @@ diesel::table! {
         created_at -> BigInt,
         push_id -> Nullable<BigInt>,
         data -> Nullable<Text>,
+        message_id -> Nullable<BigInt>,
+        emoji -> Nullable<Text>,
     }
 }
 
@@ -81,6 +83,11 @@ diesel::table! {
         metadata -> Nullable<Text>,
         created_at -> BigInt,
         updated_seq -> BigInt,
+        edited_at -> Nullable<BigInt>,
+        deleted_at -> Nullable<BigInt>,
+        pinned_at -> Nullable<BigInt>,
+        reactions -> Nullable<Text>,
+        thread_id -> Nullable<BigInt>,
     }
 }
 

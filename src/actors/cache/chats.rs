@@ -8,6 +8,7 @@ use super::window::{NotDense, Window};
 use crate::domain::chat::{Audience, Chat, Participant};
 use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::{ChatId, Seq, UserId};
+use crate::domain::message::Message;
 use crate::storage::snapshot::{Snapshot, WindowRows};
 
 /// Which events of a chat somebody wants: those below `before`, those above `after`, or the newest.
@@ -46,6 +47,8 @@ enum WindowState {
         generation: u64,
         from: Seq,
         tail: Vec<Arc<ChatEvent>>,
+        /// Messages that changed meanwhile, as they were after each change.
+        changed: Vec<Arc<Message>>,
     },
     Ready(Window),
 }
@@ -137,6 +140,10 @@ impl Chats {
                 Ok(())
             }
             Event::Chat(event) => self.append(event),
+            Event::MessageChanged { message } => {
+                self.change_message(message);
+                Ok(())
+            }
             Event::ReadMarked { chat_id, participant } => {
                 if let Some(known) =
                     self.chats.get_mut(chat_id).and_then(|s| s.people.get_mut(&participant.user_id))
@@ -184,7 +191,13 @@ impl Chats {
             }
             Change::Rename { name } => state.chat.name = Some(name.clone()),
             Change::Archive { archived } => state.chat.archived = *archived,
-            Change::Push(_) => {}
+            Change::Push(_)
+            | Change::Edit(_)
+            | Change::Delete { .. }
+            | Change::React { .. }
+            | Change::Unreact { .. }
+            | Change::Pin { .. }
+            | Change::Unpin { .. } => {}
         }
         match &mut state.window {
             WindowState::Absent => Ok(()),
@@ -197,6 +210,20 @@ impl Chats {
                 window.push(event.clone())?;
                 self.window_bytes = self.window_bytes + window.bytes() - before;
                 Ok(())
+            }
+        }
+    }
+
+    /// Shows the message as it is now wherever the chat's window shows it; a fill learns of it when it is joined.
+    fn change_message(&mut self, message: &Arc<Message>) {
+        let Some(state) = self.chats.get_mut(&message.chat_id) else { return };
+        match &mut state.window {
+            WindowState::Absent => {}
+            WindowState::Filling { changed, .. } => changed.push(message.clone()),
+            WindowState::Ready(window) => {
+                let before = window.bytes();
+                window.change(message);
+                self.window_bytes = self.window_bytes + window.bytes() - before;
             }
         }
     }
@@ -231,7 +258,8 @@ impl Chats {
             WindowState::Absent => {
                 self.generation += 1;
                 let generation = self.generation;
-                state.window = WindowState::Filling { generation, from: as_of + 1, tail: Vec::new() };
+                state.window =
+                    WindowState::Filling { generation, from: as_of + 1, tail: Vec::new(), changed: Vec::new() };
                 Lookup::Missing(Some(Fill { chat, generation }))
             }
         }
@@ -249,16 +277,17 @@ impl Chats {
     pub(super) fn filled(&mut self, fill: Fill, rows: WindowRows) -> Result<(), NotDense> {
         let messages_max = self.messages_max;
         let Some(state) = self.chats.get_mut(&fill.chat) else { return Ok(()) };
-        let WindowState::Filling { generation, from, tail } = &mut state.window else { return Ok(()) };
+        let WindowState::Filling { generation, from, tail, changed } = &mut state.window else { return Ok(()) };
         if *generation != fill.generation {
             return Ok(());
         }
-        let from = *from;
+        let (from, changed) = (*from, std::mem::take(changed));
         // The read began after `from` was noted, so it may have seen some of the tail: those come once, from the tail.
         let below = rows.entries.into_iter().filter(|entry| entry.seq < from);
         let joined = below.chain(std::mem::take(tail));
         match Window::from_rows(joined, state.chat.last_seq, messages_max) {
-            Ok(window) => {
+            Ok(mut window) => {
+                changed.iter().for_each(|message| window.change(message));
                 self.install(fill.chat, window);
                 Ok(())
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::chats::{Page, Range};
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::Seq;
+use crate::domain::message::Message;
 use crate::storage::snapshot::ENTRIES_PER_MESSAGE;
 
 /// The last messages of a chat and every event since the oldest of them.
@@ -75,6 +76,22 @@ impl Window {
             self.start = event.seq + 1;
             self.messages -= usize::from(is_message(&event));
             self.bytes -= event.bytes();
+        }
+    }
+
+    /// Shows the message as it is now, wherever it is shown. What is known to be newer stays.
+    pub(super) fn change(&mut self, message: &Arc<Message>) {
+        for entry in &mut self.entries {
+            let shown = match &entry.change {
+                Change::Message(shown) | Change::Edit(shown) => shown,
+                _ => continue,
+            };
+            if shown.updated_seq < message.updated_seq
+                && let Some(changed) = entry.showing(message)
+            {
+                self.bytes = self.bytes + changed.bytes() - entry.bytes();
+                *entry = Arc::new(changed);
+            }
         }
     }
 
@@ -156,6 +173,12 @@ mod tests {
             reply_to: None,
             metadata: None,
             created_at: Timestamp(0),
+            edited_at: None,
+            deleted: false,
+            pinned: false,
+            reactions: Vec::new(),
+            thread_id: None,
+            updated_seq: None,
             ordinal,
         };
         event(seq, Change::Message(message.into()))
@@ -186,6 +209,29 @@ mod tests {
         assert_eq!(seqs(window.page(&newest(3, true))), (vec![4, 5, 7], true));
         assert_eq!(seqs(window.page(&newest(2, false))), (vec![6, 7], true));
         assert_eq!(window.page(&newest(4, true)), None, "one message more is below");
+    }
+
+    #[test]
+    fn a_changed_message_shows_its_newest_state_everywhere_and_never_an_older_one() {
+        let mut window = Window::empty(3);
+        window.push(message(1, 1)).unwrap();
+        let said = window.last_message().unwrap().message().unwrap().clone();
+        let edited = |content: &str, seq| {
+            Arc::new(Message { content: content.into(), updated_seq: Some(seq), ..(*said).clone() })
+        };
+        window.push(event(2, Change::Edit(edited("first edit", 2)))).unwrap();
+        window.change(&edited("", 3));
+        window.change(&edited("first edit", 2));
+        let contents: Vec<_> = window
+            .entries
+            .iter()
+            .map(|entry| match &entry.change {
+                Change::Message(message) | Change::Edit(message) => message.content.as_str(),
+                _ => "none",
+            })
+            .collect();
+        assert_eq!(contents, ["", ""], "a deleted content is in no event any more");
+        assert_eq!(window.bytes, window.entries.iter().map(|e| e.bytes()).sum::<usize>());
     }
 
     #[test]

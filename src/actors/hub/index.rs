@@ -220,6 +220,12 @@ mod tests {
             reply_to: None,
             metadata: None,
             created_at: Timestamp(0),
+            edited_at: None,
+            deleted: false,
+            pinned: false,
+            reactions: Vec::new(),
+            thread_id: None,
+            updated_seq: None,
             ordinal: 1,
         };
         index.take(event(7, 1, Change::Message(said.into()), "message"));

@@ -162,7 +162,7 @@ impl Model {
         if chat.last_seq == chat.head {
             self.behind.remove(&id);
         }
-        if let Some(message) = &event.message {
+        if let Some(message) = event.message.as_ref().filter(|_| event.kind == "message") {
             if is_open {
                 if event.seq <= chat.shown_seq {
                     return Vec::new();
@@ -174,12 +174,17 @@ impl Model {
                 chat.unread += 1;
             }
             let (chat, sender) = (self.title(id), self.name(message.sender_id));
-            return vec![Line::Notice { chat, sender, content: message.content.clone() }];
+            return vec![Line::Notice { chat, sender, content: shown(message).to_owned() }];
         }
         match event.kind.as_str() {
             "rename" => chat.name.clone_from(&event.name),
             "archive" => chat.archived = event.archived.unwrap_or(false),
             _ => {}
+        }
+        // What happens to single messages is for those who look at them.
+        let about_a_message = event.message_id.is_some() || event.kind == "edit";
+        if about_a_message && !is_open {
+            return Vec::new();
         }
         let Some(text) = self.change(event) else { return Vec::new() };
         let chat = (!is_open).then(|| self.title(id));
@@ -205,6 +210,14 @@ impl Model {
             "rename" => {
                 format!("{actor} renamed the chat to \"{}\"", event.name.as_deref().unwrap_or_default())
             }
+            "edit" => format!("{actor} edited: {}", event.message.as_ref().map_or("", |m| shown(m))),
+            "delete" => format!("{actor} deleted a message"),
+            "react" => format!("{actor} reacted with {}", event.emoji.as_deref().unwrap_or_default()),
+            "unreact" => {
+                format!("{actor} took {} back", event.emoji.as_deref().unwrap_or_default())
+            }
+            "pin" => format!("{actor} pinned a message"),
+            "unpin" => format!("{actor} took a pin off"),
             "archive" if event.archived == Some(false) => format!("{actor} reopened the chat"),
             "archive" => format!("{actor} archived the chat"),
             _ => return None,
@@ -219,7 +232,7 @@ impl Model {
             lines.push(Line::Day(message.created_at));
         }
         let sender = self.name(message.sender_id);
-        lines.push(Line::Message { at: message.created_at, sender, content: message.content.clone() });
+        lines.push(Line::Message { at: message.created_at, sender, content: shown(message).to_owned() });
         lines
     }
 
@@ -265,4 +278,9 @@ impl Model {
             chat.read_seq = chat.read_seq.max(seq);
         }
     }
+}
+
+/// What a message says, or that it says nothing any more.
+fn shown(message: &Message) -> &str {
+    if message.deleted { "(deleted)" } else { &message.content }
 }

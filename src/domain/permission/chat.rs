@@ -34,6 +34,21 @@ pub fn post(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
     if chat.archived { Err(Refusal::Forbidden("the chat is archived")) } else { Ok(()) }
 }
 
+/// Changing what a message says: its sender alone.
+pub fn edit(chat: &Chat, role: Option<ChatRole>, is_sender: bool) -> Result<(), Refusal> {
+    post(chat, role)?;
+    if is_sender { Ok(()) } else { Err(Refusal::Forbidden("only who wrote a message may edit it")) }
+}
+
+/// Taking a message back: its sender, and whoever keeps order in the chat.
+pub fn delete(chat: &Chat, role: Option<ChatRole>, is_sender: bool) -> Result<(), Refusal> {
+    post(chat, role)?;
+    if is_sender || role >= Some(ChatRole::Admin) {
+        return Ok(());
+    }
+    Err(Refusal::Forbidden("only who wrote a message, owners and admins may delete it"))
+}
+
 /// Renaming and archiving.
 pub fn manage(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
     let role = member(chat, role)?;

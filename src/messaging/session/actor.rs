@@ -8,15 +8,14 @@ use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, Message,
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::super::admission::{Seat, StrangerSeat};
-use super::state::{Incoming, Member, PageLimits, Step, Stranger, nack};
+use super::state::{Deed, Incoming, Member, PageLimits, Step, Stranger, nack};
 use crate::actors::cache::{Hello, QueryError};
 use crate::actors::hub::Outbox;
 use crate::actors::writer::CommandError;
-use crate::actors::writer::commands::Appended;
+use crate::actors::writer::commands::{Altered, Appended};
 use crate::core::actor::{ActorStats, Ctx, Letter, Metered, Overloaded, Permit, Reply, Who};
 use crate::domain::access::Credential;
-use crate::domain::ids::{ChatId, SessionId};
-use crate::domain::message::NewMessage;
+use crate::domain::ids::{ChatId, MessageId, Seq, SessionId};
 use crate::protocol::answer::{AckPacket, GoodbyeCode, ServerPacket};
 use crate::services::{ServiceError, Services};
 
@@ -42,8 +41,8 @@ pub(super) struct SessionActor {
     stranger: Option<StrangerSeat>,
     window: Arc<Semaphore>,
     welcomed: Arc<AtomicBool>,
-    /// Messages that wait for a place at the writer, in order.
-    sends: VecDeque<Send>,
+    /// Deeds that wait for a place at the writer, in order.
+    deeds: VecDeque<Waiting>,
     /// Whether somebody is waiting for a place on behalf of the first of them.
     waiting: bool,
     /// One bulk answer at a time.
@@ -56,10 +55,10 @@ enum Conversation {
     Ended,
 }
 
-struct Send {
+struct Waiting {
     request_id: Option<u64>,
     chat: ChatId,
-    message: NewMessage,
+    deed: Deed,
     place: OwnedSemaphorePermit,
 }
 
@@ -141,7 +140,7 @@ impl SessionActor {
             stranger: Some(setup.stranger),
             window,
             welcomed,
-            sends: VecDeque::new(),
+            deeds: VecDeque::new(),
             waiting: false,
             bulk: Arc::new(Semaphore::new(1)),
         }
@@ -163,8 +162,8 @@ impl SessionActor {
             (Step::Authenticate { token, echo, request_id }, _) => {
                 self.authenticate(&token, echo, request_id, place, ctx)
             }
-            (Step::Send { request_id, chat, message }, Some(who)) => {
-                self.sends.push_back(Send { request_id, chat, message, place });
+            (Step::Do { request_id, chat, deed }, Some(who)) => {
+                self.deeds.push_back(Waiting { request_id, chat, deed, place });
                 if !self.waiting {
                     self.submit_ready(who, ctx);
                 }
@@ -236,9 +235,9 @@ impl SessionActor {
         self.window.add_permits(limits.in_flight.saturating_sub(1));
     }
 
-    /// Submits as many of the waiting messages as there are places this instant; then waits for one place.
+    /// Submits as many of the waiting deeds as there are places this instant; then waits for one place.
     fn submit_ready(&mut self, who: Credential, ctx: &mut Ctx<Self>) {
-        while !self.sends.is_empty() {
+        while !self.deeds.is_empty() {
             match self.services.writer.try_enter(Who::User(who.user.0)) {
                 Ok(Some(permit)) => self.submit_first(who, Ok(permit)),
                 Err(overloaded) => self.submit_first(who, Err(overloaded)),
@@ -258,22 +257,22 @@ impl SessionActor {
     }
 
     fn submit_first(&mut self, who: Credential, permit: Result<Permit, Overloaded>) {
-        let Some(Send { request_id, chat, message, place }) = self.sends.pop_front() else { return };
+        let Some(Waiting { request_id, chat, deed, place }) = self.deeds.pop_front() else { return };
         let permit = match permit {
             Ok(permit) => permit,
             Err(overloaded) => return self.acknowledge(nack(request_id, overloaded.into())),
         };
         let outbox = self.outbox.clone();
         // Runs on the writer's thread, after the commit: encodes some bytes and hands them over.
-        let answer = move |outcome: Result<Appended, CommandError>| {
+        let answer = move |outcome: Result<(MessageId, Seq, bool), CommandError>| {
             let ack = match outcome {
                 Ok(_) if request_id.is_none() => None,
-                Ok(appended) => Some(AckPacket {
+                Ok((message_id, seq, duplicate)) => Some(AckPacket {
                     request_id,
                     success: true,
-                    message_id: Some(appended.message.id),
-                    seq: Some(appended.message.seq),
-                    duplicate: appended.duplicate.then_some(true),
+                    message_id: Some(message_id),
+                    seq: Some(seq),
+                    duplicate: duplicate.then_some(true),
                     ..AckPacket::default()
                 }),
                 Err(error) => Some(nack(request_id, error.into())),
@@ -283,7 +282,20 @@ impl SessionActor {
             }
             drop(place);
         };
-        self.services.submit_message(who, chat, message, permit, Reply::call(answer));
+        match deed {
+            Deed::Say(message) => {
+                let reply = Reply::call(move |outcome: Result<Appended, CommandError>| {
+                    answer(outcome.map(|said| (said.message.id, said.message.seq, said.duplicate)));
+                });
+                self.services.submit_message(who, chat, message, permit, reply);
+            }
+            Deed::Alter(message, alteration) => {
+                let reply = Reply::call(move |outcome: Result<Altered, CommandError>| {
+                    answer(outcome.map(|done| (done.message.id, done.seq, done.duplicate)));
+                });
+                self.services.submit_alteration(who, (chat, message), alteration, permit, reply);
+            }
+        }
     }
 
     /// Ends the session once every packet in flight is answered: what was asked before a `Bye`, or before the peer
@@ -322,7 +334,7 @@ impl Supervised for SessionActor {
     /// A session cannot go on in the middle of a conversation: it ends, and the client comes back.
     fn restarting(&mut self, ctx: &mut Ctx<Self>) {
         self.conversation = Conversation::Ended;
-        self.sends.clear();
+        self.deeds.clear();
         self.outbox.goodbye(GoodbyeCode::Overloaded, true);
         ctx.stop();
     }

@@ -5,14 +5,14 @@
 
 use crate::actors::cache::Range;
 use crate::domain::access::Credential;
-use crate::domain::ids::{ChatId, Seq};
-use crate::domain::message::NewMessage;
+use crate::domain::ids::{ChatId, MessageId, Seq};
+use crate::domain::message::{Alteration, NewMessage};
 use crate::domain::refusal::Refusal;
 use crate::protocol::answer::{AckPacket, GoodbyeCode};
 use crate::protocol::code::Code;
 use crate::protocol::packet::{self, MessagePacket};
 use crate::services::ServiceError;
-use crate::services::messages::parse_message;
+use crate::services::messages::{parse_edit, parse_message, parse_reaction};
 
 /// How many answers a query may ask for.
 #[derive(Debug, Clone, Copy)]
@@ -42,10 +42,11 @@ pub(super) enum Step {
         echo: bool,
         request_id: Option<u64>,
     },
-    Send {
+    /// Changes something; done in the order in which it was asked for.
+    Do {
         request_id: Option<u64>,
         chat: ChatId,
-        message: NewMessage,
+        deed: Deed,
     },
     Chats {
         request_id: Option<u64>,
@@ -66,6 +67,13 @@ pub(super) enum Step {
         last: Option<AckPacket>,
         code: GoodbyeCode,
     },
+}
+
+/// What a session can do to a chat.
+#[derive(Debug)]
+pub(super) enum Deed {
+    Say(NewMessage),
+    Alter(MessageId, Alteration),
 }
 
 /// Somebody who has not said who they are.
@@ -129,6 +137,19 @@ impl Member {
         }
         match packet.packet_type.as_str() {
             "SendMessage" => self.send(packet),
+            "EditMessage" => alter(packet, |packet| {
+                let message = packet.message.take().ok_or(Refusal::invalid("message", "is missing"))?;
+                let content = message.content.ok_or(Refusal::invalid("message.content", "is missing"))?;
+                parse_edit(content, message.metadata)
+            }),
+            "DeleteMessage" => alter(packet, |_| Ok(Alteration::Delete)),
+            "React" => alter(packet, |packet| {
+                let emoji = packet.emoji.take().ok_or(Refusal::invalid("emoji", "is missing"))?;
+                parse_reaction(&emoji, packet.remove.unwrap_or(false))
+            }),
+            "Pin" => alter(packet, |packet| {
+                Ok(if packet.remove.unwrap_or(false) { Alteration::Unpin } else { Alteration::Pin })
+            }),
             "GetChats" => Step::Chats { request_id, after: packet.after_chat_id.unwrap_or(ChatId(0)) },
             "GetMessages" => self.page(&packet, true),
             "GetEvents" => self.page(&packet, false),
@@ -153,7 +174,7 @@ impl Member {
             return bad_request(request_id, "message.content is missing");
         };
         match parse_message(Some(client_id), content, message.reply_to, message.metadata) {
-            Ok(message) => Step::Send { request_id, chat, message },
+            Ok(message) => Step::Do { request_id, chat, deed: Deed::Say(message) },
             Err(refusal) => Step::Refuse(nack(request_id, refusal.into())),
         }
     }
@@ -171,6 +192,20 @@ impl Member {
             return bad_request(request_id, "before_seq and after_seq must be 0 to 2^53");
         };
         Step::Messages { request_id, chat, range: Range { before, after, limit, messages_only } }
+    }
+}
+
+/// A packet that changes a message; `what` says how.
+fn alter(
+    mut packet: MessagePacket,
+    what: impl FnOnce(&mut MessagePacket) -> Result<Alteration, Refusal>,
+) -> Step {
+    let request_id = packet.request_id;
+    let Some(chat) = packet.chat_id else { return bad_request(request_id, "chat_id is missing") };
+    let Some(message) = packet.message_id else { return bad_request(request_id, "message_id is missing") };
+    match what(&mut packet) {
+        Ok(alteration) => Step::Do { request_id, chat, deed: Deed::Alter(message, alteration) },
+        Err(refusal) => Step::Refuse(nack(request_id, refusal.into())),
     }
 }
 
@@ -235,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_well_formed_message_is_sent() {
-        assert!(matches!(tell(saying("hi")), Step::Send { request_id: Some(9), chat: ChatId(3), .. }));
+        assert!(matches!(tell(saying("hi")), Step::Do { request_id: Some(9), chat: ChatId(3), .. }));
     }
 
     #[test]
@@ -262,7 +297,7 @@ mod tests {
     fn ones_own_user_id_is_accepted_and_bye_ends() {
         assert!(matches!(
             tell(MessagePacket { user_id: Some(UserId(1)), ..saying("hi") }),
-            Step::Send { .. }
+            Step::Do { .. }
         ));
         assert!(matches!(tell(packet("Bye")), Step::End { code: GoodbyeCode::Bye, .. }));
     }

@@ -1,11 +1,15 @@
 //! Chats, their people, and the events that are not messages.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::UserId;
+use crate::storage::queries::messages;
 use crate::storage::rows::chat::{ChatEventRow, ChatRow, NewChatRow, ParticipantRow};
 use crate::storage::schema::{chat_events, chat_participants, chats};
 
@@ -146,7 +150,7 @@ pub fn last_leave(db: &mut Db, chat: i64, user: i64) -> QueryResult<Option<(User
         .select(ChatEventRow::as_select())
         .first(db)
         .optional()?;
-    match row.map(ChatEvent::try_from).transpose()? {
+    match row.map(|row| row.into_event(None)).transpose()? {
         Some(ChatEvent { actor_id, change: Change::Leave { role, .. }, .. }) => Ok(Some((actor_id, role))),
         _ => Ok(None),
     }
@@ -175,5 +179,16 @@ pub fn events_between(
     if newest {
         rows.reverse();
     }
-    rows.into_iter().map(ChatEvent::try_from).collect()
+    let shown: Vec<i64> = rows.iter().filter_map(ChatEventRow::shows).collect();
+    let shown: HashMap<_, _> = if shown.is_empty() {
+        HashMap::new()
+    } else {
+        let found = messages::by_ids(db, &shown)?;
+        found.into_iter().map(|message| (message.id.0, Arc::new(message))).collect()
+    };
+    let event = |row: ChatEventRow| {
+        let message = row.shows().and_then(|id| shown.get(&id).cloned());
+        row.into_event(message)
+    };
+    rows.into_iter().map(event).collect()
 }

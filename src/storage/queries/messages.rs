@@ -4,7 +4,8 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
 use crate::domain::message::Message;
-use crate::storage::rows::message::{MessageRow, NewMessageRow};
+use crate::domain::ids::MessageId;
+use crate::storage::rows::message::{MessageChanges, MessageRow, NewMessageRow};
 use crate::storage::schema::messages;
 
 type Db = SqliteConnection;
@@ -24,9 +25,79 @@ pub fn by_client_id(db: &mut Db, sender: i64, client_id: &[u8]) -> QueryResult<O
     found.map(|(row, hash)| Ok((row.try_into()?, hash))).transpose()
 }
 
-pub fn exists_in_chat(db: &mut Db, chat: i64, id: i64) -> QueryResult<bool> {
-    diesel::select(diesel::dsl::exists(messages::table.find(id).filter(messages::chat_id.eq(chat))))
-        .get_result(db)
+/// The message of this id, if it is one of the chat.
+pub fn in_chat(db: &mut Db, chat: i64, id: i64) -> QueryResult<Option<Message>> {
+    let row = messages::table
+        .find(id)
+        .filter(messages::chat_id.eq(chat))
+        .select(MessageRow::as_select())
+        .first(db)
+        .optional()?;
+    row.map(Message::try_from).transpose()
+}
+
+/// The thread that a reply to this message of the chat belongs to; `None` when there is no such message.
+pub fn thread_of(db: &mut Db, chat: i64, id: i64) -> QueryResult<Option<MessageId>> {
+    let thread: Option<Option<i64>> = messages::table
+        .find(id)
+        .filter(messages::chat_id.eq(chat))
+        .select(messages::thread_id)
+        .first(db)
+        .optional()?;
+    Ok(thread.map(|thread| MessageId(thread.unwrap_or(id))))
+}
+
+pub fn change(db: &mut Db, id: i64, changes: &MessageChanges<'_>) -> QueryResult<()> {
+    diesel::update(messages::table.find(id)).set(changes).execute(db).map(drop)
+}
+
+/// Messages by id. `ids` are those of one page or window.
+pub fn by_ids(db: &mut Db, ids: &[i64]) -> QueryResult<Vec<Message>> {
+    let rows = messages::table.filter(messages::id.eq_any(ids)).select(MessageRow::as_select()).load(db)?;
+    rows.into_iter().map(Message::try_from).collect()
+}
+
+/// A choice among the messages of a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// The thread that the message is in: its first message and every reply below it.
+    Thread(MessageId),
+    Pinned,
+}
+
+/// As [`between`], of the chosen messages only.
+pub fn chosen(
+    db: &mut Db,
+    chat: i64,
+    choice: Choice,
+    after: i64,
+    before: i64,
+    limit: i64,
+    newest: bool,
+) -> QueryResult<Vec<Message>> {
+    let mut range = messages::table
+        .filter(messages::chat_id.eq(chat))
+        .filter(messages::seq.gt(after))
+        .filter(messages::seq.lt(before))
+        .limit(limit)
+        .select(MessageRow::as_select())
+        .into_boxed();
+    range = match choice {
+        Choice::Pinned => range.filter(messages::pinned_at.is_not_null()),
+        Choice::Thread(id) => {
+            let Some(first) = thread_of(db, chat, id.0)? else { return Ok(Vec::new()) };
+            range.filter(messages::id.eq(first.0).or(messages::thread_id.eq(first.0)))
+        }
+    };
+    let mut rows = if newest {
+        range.order(messages::seq.desc()).load(db)?
+    } else {
+        range.order(messages::seq.asc()).load(db)?
+    };
+    if newest {
+        rows.reverse();
+    }
+    rows.into_iter().map(Message::try_from).collect()
 }
 
 /// The message with this seq.

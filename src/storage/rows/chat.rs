@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use crate::domain::chat::{Audience, Chat, ChatKind, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::{ChatId, MessageId, ProjectId, UserId};
+use crate::domain::message::Message;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::schema::{chat_events, chat_participants, chats};
 
@@ -109,6 +110,8 @@ pub struct ChatEventRow {
     pub push_id: Option<i64>,
     /// The rest of the event, as JSON.
     pub data: Option<String>,
+    pub message_id: Option<i64>,
+    pub emoji: Option<String>,
 }
 
 impl ChatEventRow {
@@ -126,6 +129,8 @@ impl ChatEventRow {
             created_at: event.created_at.0,
             push_id: None,
             data: None,
+            message_id: None,
+            emoji: None,
         };
         match &event.change {
             Change::Message(_) => return None,
@@ -138,16 +143,31 @@ impl ChatEventRow {
             Change::Rename { name } => row.name = Some(name.clone()),
             Change::Archive { archived } => row.archived = Some(*archived),
             Change::Push(push) => row.data = serde_json::to_string(&**push).ok(),
+            Change::Edit(message) => row.message_id = Some(message.id.0),
+            Change::Delete { message_id }
+            | Change::Pin { message_id }
+            | Change::Unpin { message_id } => row.message_id = Some(message_id.0),
+            Change::React { message_id, emoji } | Change::Unreact { message_id, emoji } => {
+                row.message_id = Some(message_id.0);
+                row.emoji = Some(emoji.clone());
+            }
         }
         Some(row)
     }
-}
 
-impl TryFrom<ChatEventRow> for ChatEvent {
-    type Error = diesel::result::Error;
+    /// The message whose present state the event shows.
+    pub fn shows(&self) -> Option<i64> {
+        self.message_id.filter(|_| self.kind == "edit")
+    }
 
-    fn try_from(row: ChatEventRow) -> QueryResult<Self> {
+    /// The event, showing `message` if it [shows](Self::shows) one.
+    pub fn into_event(self, message: Option<Arc<Message>>) -> QueryResult<ChatEvent> {
+        let row = self;
         let kind = row.kind;
+        let message_id = || -> QueryResult<MessageId> {
+            row.message_id.map(MessageId).ok_or_else(|| unreadable("chat_events.message_id", "NULL"))
+        };
+        let emoji = || row.emoji.clone().unwrap_or_default();
         let person = || -> QueryResult<(UserId, ChatRole)> {
             let user_id = row.user_id.ok_or_else(|| unreadable("chat_events.user_id", "NULL"))?;
             Ok((UserId(user_id), role(row.role.as_deref().unwrap_or_default())?))
@@ -163,9 +183,17 @@ impl TryFrom<ChatEventRow> for ChatEvent {
                 let push = serde_json::from_str(text).map_err(|_| unreadable("chat_events.data", text))?;
                 Change::Push(Arc::new(push))
             }
+            "edit" => {
+                Change::Edit(message.ok_or_else(|| unreadable("chat_events.message_id", "no message"))?)
+            }
+            "delete" => Change::Delete { message_id: message_id()? },
+            "react" => Change::React { message_id: message_id()?, emoji: emoji() },
+            "unreact" => Change::Unreact { message_id: message_id()?, emoji: emoji() },
+            "pin" => Change::Pin { message_id: message_id()? },
+            "unpin" => Change::Unpin { message_id: message_id()? },
             other => return Err(unreadable("chat_events.kind", other)),
         };
-        Ok(Self {
+        Ok(ChatEvent {
             chat_id: ChatId(row.chat_id),
             seq: row.seq,
             actor_id: UserId(row.actor_id),

@@ -21,6 +21,12 @@ pub struct MessageRow {
     pub reply_to: Option<i64>,
     pub metadata: Option<String>,
     pub created_at: i64,
+    pub updated_seq: i64,
+    pub edited_at: Option<i64>,
+    pub deleted_at: Option<i64>,
+    pub pinned_at: Option<i64>,
+    pub reactions: Option<String>,
+    pub thread_id: Option<i64>,
 }
 
 impl TryFrom<MessageRow> for Message {
@@ -31,6 +37,9 @@ impl TryFrom<MessageRow> for Message {
             row.client_id.try_into().map_err(|_| unreadable("messages.client_id", "not 16 bytes"))?;
         let metadata = row.metadata.map(|text| {
             serde_json::from_str(&text).map_err(|_| unreadable("messages.metadata", "not a JSON map"))
+        });
+        let reactions = row.reactions.map(|text| {
+            serde_json::from_str(&text).map_err(|_| unreadable("messages.reactions", "not a JSON list"))
         });
         Ok(Self {
             id: MessageId(row.id),
@@ -43,6 +52,12 @@ impl TryFrom<MessageRow> for Message {
             reply_to: row.reply_to.map(MessageId),
             metadata: metadata.transpose()?,
             created_at: Timestamp(row.created_at),
+            edited_at: row.edited_at.map(Timestamp),
+            deleted: row.deleted_at.is_some(),
+            pinned: row.pinned_at.is_some(),
+            reactions: reactions.transpose()?.unwrap_or_default(),
+            thread_id: row.thread_id.map(MessageId),
+            updated_seq: (row.updated_seq > row.seq).then_some(row.updated_seq),
         })
     }
 }
@@ -60,5 +75,19 @@ pub struct NewMessageRow<'a> {
     pub reply_to: Option<i64>,
     pub metadata: Option<&'a str>,
     pub created_at: i64,
+    pub updated_seq: i64,
+    pub thread_id: Option<i64>,
+}
+
+/// What of a message can change, all of it: `None` is written too.
+#[derive(Debug, AsChangeset)]
+#[diesel(table_name = messages, treat_none_as_null = true)]
+pub struct MessageChanges<'a> {
+    pub content: &'a str,
+    pub metadata: Option<&'a str>,
+    pub edited_at: Option<i64>,
+    pub deleted_at: Option<i64>,
+    pub pinned_at: Option<i64>,
+    pub reactions: Option<&'a str>,
     pub updated_seq: i64,
 }

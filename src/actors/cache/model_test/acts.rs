@@ -19,6 +19,12 @@ pub(super) enum Act {
         chat: i64,
         key: u8,
     },
+    /// `what`: edit, delete, react, unreact, pin or unpin.
+    Alter {
+        by: i64,
+        message: i64,
+        what: u8,
+    },
     Add {
         by: i64,
         chat: i64,
@@ -147,6 +153,7 @@ fn chat_act() -> impl Strategy<Value = Act> {
     prop_oneof![
         2 => (by.clone(), user.clone(), 0..3u8).prop_map(|(by, with, kind)| Act::Create { by, with, kind }),
         8 => (by.clone(), chat.clone(), 0..40u8).prop_map(|(by, chat, key)| Act::Say { by, chat, key }),
+        6 => (by.clone(), 1..12i64, 0..12u8).prop_map(|(by, message, what)| Act::Alter { by, message, what }),
         3 => (by.clone(), chat.clone(), user.clone(), 0..4u8).prop_map(|(by, chat, user, role)| Act::Add { by, chat, user, role }),
         2 => (by.clone(), chat.clone(), user).prop_map(|(by, chat, user)| Act::Remove { by, chat, user }),
         1 => (by.clone(), chat.clone(), any::<bool>()).prop_map(|(by, chat, archived)| Act::Rename { by, chat, archived }),

@@ -6,7 +6,7 @@ use super::super::chats::{Fill, Lookup, Range};
 use super::super::read_models::{Applied, ReadModels};
 use super::acts::{Act, NAMES, ProjectAct, RepositoryAct, USERS};
 use crate::actors::writer::commands::{
-    AbandonRepository, ActivateRepository, AppendMessage, BeginRepository, ChangePassword, CreateAccessToken,
+    AbandonRepository, ActivateRepository, AlterMessage, AppendMessage, BeginRepository, ChangePassword, CreateAccessToken,
     CreateChat, CreateProject, DeleteProject, DeleteRepository, EndExpiredTokens, EndLogin, FinishDeletion,
     MarkNotificationsRead, MarkRead, NewChat, OpenPush, RecordMaintenance, RegisterUser, RemoveParticipant,
     RevokeAccessToken, SetMember, SetParticipant, SetProjectConfig, SetWatch, SettlePush, StartLogin,
@@ -20,16 +20,16 @@ use crate::core::limits::Limits;
 use crate::domain::access::{Credential, Scope};
 use crate::domain::chat::ChatRole;
 use crate::domain::ids::{
-    AccessTokenId, ChatId, LoginId, NotificationId, ProjectId, PushId, RepositoryId, UserId,
+    AccessTokenId, ChatId, LoginId, MessageId, NotificationId, ProjectId, PushId, RepositoryId, UserId,
 };
-use crate::domain::message::{ClientId, Content, NewMessage};
+use crate::domain::message::{Alteration, ClientId, Content, Emoji, NewMessage};
 use crate::domain::name::Name;
 use crate::domain::project::{BranchRule, ProjectConfig, ProjectRole, Visibility};
 use crate::domain::push::{Moved, PushedCommit, RefUpdate};
 use crate::domain::repository::StorageKey;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::Username;
-use crate::storage::queries::{meta, repositories};
+use crate::storage::queries::{messages, meta, repositories};
 use crate::storage::snapshot::{self, WindowRows};
 
 const WINDOW: usize = 5;
@@ -130,6 +130,12 @@ impl World {
         self.logins.push(Credential::login(user, login, token_version));
     }
 
+    /// The chat that a message is in, if there is one.
+    fn chat_of(&mut self, message: i64) -> i64 {
+        let found = messages::by_ids(&mut self.reader, &[message]).unwrap();
+        found.first().map_or(1, |message| message.chat_id.0)
+    }
+
     fn who(&self, user: i64) -> Credential {
         *self.logins.iter().find(|who| who.user.0 == user).unwrap()
     }
@@ -188,6 +194,22 @@ impl World {
                     _ => NewChat::Channel { name, participants: vec![] },
                 };
                 self.sound(CreateChat { who: self.who(by), chat })
+            }
+            Act::Alter { by, message, what } => {
+                let chat = ChatId(self.chat_of(message));
+                let emoji = Emoji::parse(if what > 5 { "+1" } else { "-1" }).unwrap();
+                let alteration = match what % 6 {
+                    0 => {
+                        Alteration::Edit { content: Content::parse(format!("as {what}")).unwrap(), metadata: None }
+                    }
+                    1 => Alteration::Delete,
+                    2 => Alteration::React(emoji),
+                    3 => Alteration::Unreact(emoji),
+                    4 => Alteration::Pin,
+                    _ => Alteration::Unpin,
+                };
+                let (who, message) = (self.who(by), MessageId(message));
+                self.sound(AlterMessage { who, chat, message, alteration, within_rate: Ok(()) })
             }
             Act::Say { by, chat, key } => {
                 let content = Content::parse(format!("say {key}")).unwrap();

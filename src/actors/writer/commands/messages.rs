@@ -61,12 +61,14 @@ impl Command for AppendMessage {
         let (chat, role) = load(tx, self.chat, self.who.user)?;
         permission::post(&chat, role)?;
         self.within_rate.clone()?;
-        if let Some(reply_to) = new.reply_to
-            && !messages::exists_in_chat(tx.look(), chat.id.0, reply_to.0)?
-        {
-            return Err(Refusal::invalid("reply_to", "names no message of this chat").into());
-        }
-        let message = write(tx, &chat, self.who.user, new, metadata.as_deref(), &request_hash)?;
+        let thread = match new.reply_to {
+            Some(reply_to) => Some(
+                messages::thread_of(tx.look(), chat.id.0, reply_to.0)?
+                    .ok_or(Refusal::invalid("reply_to", "names no message of this chat"))?,
+            ),
+            None => None,
+        };
+        let message = write(tx, &chat, self.who.user, new, thread, metadata.as_deref(), &request_hash)?;
         Ok(Appended { message, duplicate: false })
     }
 }
@@ -77,6 +79,7 @@ pub(super) fn write(
     chat: &Chat,
     sender: UserId,
     new: &NewMessage,
+    thread: Option<MessageId>,
     metadata: Option<&str>,
     request_hash: &[u8; 32],
 ) -> Execution<Arc<Message>> {
@@ -93,6 +96,7 @@ pub(super) fn write(
         metadata,
         created_at: created_at.0,
         updated_seq: seq,
+        thread_id: thread.map(|id| id.0),
     };
     let id = messages::insert(tx.write(), &row)?;
     chats::set_head(tx.write(), chat.id.0, seq, ordinal, id)?;
@@ -106,6 +110,12 @@ pub(super) fn write(
         reply_to: new.reply_to,
         metadata: new.metadata.clone(),
         created_at,
+        edited_at: None,
+        deleted: false,
+        pinned: false,
+        reactions: Vec::new(),
+        thread_id: thread,
+        updated_seq: None,
         ordinal,
     });
     let change = Change::Message(message.clone());

@@ -5,6 +5,7 @@
 
 mod access_tokens;
 mod accounts;
+mod alterations;
 mod chats;
 mod messages;
 mod notifications;
@@ -17,6 +18,7 @@ pub use accounts::{
     ChangePassword, EndExpiredLogins, EndLogin, RefreshLogin, Refreshed, RegisterUser, StartLogin,
     UpdateProfile,
 };
+pub use alterations::{AlterMessage, Altered};
 pub use chats::{CreateChat, MarkRead, NewChat, RemoveParticipant, SetParticipant, UpdateChat};
 pub use messages::{AppendMessage, Appended};
 pub use notifications::MarkNotificationsRead;
@@ -31,6 +33,7 @@ pub use repositories::{
 pub(super) const NAMES: &[&str] = &[
     "AbandonRepository",
     "ActivateRepository",
+    "AlterMessage",
     "AppendMessage",
     "BeginRepository",
     "ChangePassword",

@@ -1,0 +1,159 @@
+//! What happens to a message that is there: edits, deletion, reactions, pins.
+
+use std::sync::Arc;
+
+use super::chats::load;
+use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::domain::access::{Credential, Need};
+use crate::domain::event::{Change, Event};
+use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
+use crate::domain::message::{Alteration, Message};
+use crate::domain::permission::chat as permission;
+use crate::domain::refusal::Refusal;
+use crate::storage::queries::messages;
+use crate::storage::rows::message::MessageChanges;
+
+/// Changes a message, and says so in the chat. What changes nothing makes no event.
+pub struct AlterMessage {
+    pub who: Credential,
+    pub chat: ChatId,
+    pub message: MessageId,
+    pub alteration: Alteration,
+    /// What the rate limiter said.
+    pub within_rate: Result<(), Refusal>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Altered {
+    /// As it is now.
+    pub message: Arc<Message>,
+    /// The event that says so; when nothing changed, the last one that touched the message.
+    pub seq: Seq,
+    /// It was so already.
+    pub duplicate: bool,
+}
+
+impl Command for AlterMessage {
+    type Output = Altered;
+    const NAME: &'static str = "AlterMessage";
+
+    fn bytes(&self) -> usize {
+        match &self.alteration {
+            Alteration::Edit { content, metadata } => {
+                256 + content.as_str().len() + metadata.as_ref().map_or(0, |m| m.bytes())
+            }
+            _ => 256,
+        }
+    }
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Altered> {
+        tx.authenticate(self.who, Need::ChatWrite)?;
+        let me = self.who.user;
+        let (chat, role) = load(tx, self.chat, me)?;
+        permission::read(&chat, role)?;
+        let found = messages::in_chat(tx.look(), chat.id.0, self.message.0)?;
+        let message = found.ok_or(Refusal::NotFound("message"))?;
+        let is_sender = message.sender_id == me;
+        match &self.alteration {
+            Alteration::Edit { .. } => permission::edit(&chat, role, is_sender)?,
+            Alteration::Delete => permission::delete(&chat, role, is_sender)?,
+            _ => permission::post(&chat, role)?,
+        }
+        self.within_rate.clone()?;
+        let Some((mut message, change)) = self.altered(&message, me, tx)? else {
+            let seq = message.updated_seq.unwrap_or(message.seq);
+            return Ok(Altered { message: message.into(), seq, duplicate: true });
+        };
+        let seq = chat.last_seq + 1;
+        message.updated_seq = Some(seq);
+        store(tx, &message)?;
+        let message = Arc::new(message);
+        let change = match change {
+            Told::Edit => Change::Edit(message.clone()),
+            Told::Other(change) => change,
+        };
+        tx.announce(Event::MessageChanged { message: message.clone() });
+        let mut last_seq = chat.last_seq;
+        tx.append_event(chat.id, &mut last_seq, me, change)?;
+        Ok(Altered { message, seq, duplicate: false })
+    }
+}
+
+/// How the change is told. An edit shows the message, which is not finished yet when this is made.
+enum Told {
+    Edit,
+    Other(Change),
+}
+
+impl AlterMessage {
+    /// The message as it will be, or nothing when it is so already.
+    fn altered(&self, old: &Message, me: UserId, tx: &Tx<'_>) -> Execution<Option<(Message, Told)>> {
+        let mut message = old.clone();
+        let (message_id, deleted) = (old.id, old.deleted);
+        if deleted && !matches!(self.alteration, Alteration::Delete) {
+            return Err(Refusal::NotFound("message").into());
+        }
+        let (changed, told) = match &self.alteration {
+            Alteration::Edit { content, metadata } => {
+                message.content = content.as_str().to_owned();
+                if metadata.is_some() {
+                    message.metadata.clone_from(metadata);
+                }
+                let changed = message.content != old.content || message.metadata != old.metadata;
+                message.edited_at = Some(tx.now);
+                (changed, Told::Edit)
+            }
+            Alteration::Delete => {
+                message.deleted = true;
+                message.content.clear();
+                message.metadata = None;
+                message.reactions.clear();
+                message.pinned = false;
+                (!deleted, Told::Other(Change::Delete { message_id }))
+            }
+            Alteration::React(emoji) => {
+                let changed = message.react(me, emoji);
+                let total: usize = message.reactions.iter().map(|reaction| reaction.user_ids.len()).sum();
+                if total > tx.limits.reactions_per_message
+                    || message.reactions.len() > tx.limits.emojis_per_message
+                {
+                    return Err(Refusal::Conflict("the message has as many reactions as it can").into());
+                }
+                let emoji = emoji.as_str().to_owned();
+                (changed, Told::Other(Change::React { message_id, emoji }))
+            }
+            Alteration::Unreact(emoji) => {
+                let changed = message.unreact(me, emoji);
+                let emoji = emoji.as_str().to_owned();
+                (changed, Told::Other(Change::Unreact { message_id, emoji }))
+            }
+            Alteration::Pin => {
+                message.pinned = true;
+                (!old.pinned, Told::Other(Change::Pin { message_id }))
+            }
+            Alteration::Unpin => {
+                message.pinned = false;
+                (old.pinned, Told::Other(Change::Unpin { message_id }))
+            }
+        };
+        Ok(changed.then_some((message, told)))
+    }
+}
+
+fn store(tx: &mut Tx<'_>, message: &Message) -> Execution<()> {
+    let unwritable = |_| Refusal::invalid("metadata", "cannot be written as JSON");
+    let metadata = message.metadata.as_ref().map(serde_json::to_string).transpose().map_err(unwritable)?;
+    let reactions = (!message.reactions.is_empty()).then(|| serde_json::to_string(&message.reactions));
+    let reactions = reactions.transpose().map_err(unwritable)?;
+    let now = tx.now.0;
+    let changes = MessageChanges {
+        content: &message.content,
+        metadata: metadata.as_deref(),
+        edited_at: message.edited_at.map(|at| at.0),
+        deleted_at: message.deleted.then_some(now),
+        pinned_at: message.pinned.then_some(now),
+        reactions: reactions.as_deref(),
+        updated_seq: message.updated_seq.unwrap_or(message.seq),
+    };
+    Ok(messages::change(tx.write(), message.id.0, &changes)?)
+}

@@ -1,0 +1,119 @@
+//! What can be done to a message that is there.
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::error::{ApiError, ApiResult};
+use super::extract::{Body, Caller, Path};
+use crate::actors::writer::commands::Altered;
+use crate::domain::ids::{ChatId, MessageId};
+use crate::domain::message::Alteration;
+use crate::domain::metadata::Metadata;
+use crate::services::messages::{parse_edit, parse_reaction};
+use crate::services::{ServiceError, Services};
+
+async fn alter(
+    services: &Services,
+    caller: Caller,
+    (chat, message): (i64, i64),
+    alteration: Alteration,
+) -> Result<Altered, ApiError> {
+    Ok(services.alter_message(caller.0, ChatId(chat), MessageId(message), alteration).await?)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EditBody {
+    /// 1 to 16384 bytes.
+    content: String,
+    /// At most 4096 bytes of JSON; absent: stays as it is.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Metadata>,
+}
+
+/// Changes what a message says; only who wrote it may.
+#[utoipa::path(patch, path = "/api/chats/{id}/messages/{message_id}",
+    params(("id" = i64, Path), ("message_id" = i64, Path)), request_body = EditBody,
+    responses((status = 200), (status = 401), (status = 403), (status = 404), (status = 413), (status = 422), (status = 429)))]
+pub(super) async fn edit(
+    caller: Caller,
+    path: Path<(i64, i64)>,
+    body: Body<EditBody>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let EditBody { content, metadata } = body.0;
+    let edit = parse_edit(content, metadata).map_err(ServiceError::from)?;
+    let altered = alter(&services, caller, path.0, edit).await?;
+    Ok(HttpResponse::Ok().json(&*altered.message))
+}
+
+/// Takes a message back: its content is gone, its place stays. Who wrote it may, and owners and admins of the chat.
+#[utoipa::path(delete, path = "/api/chats/{id}/messages/{message_id}",
+    params(("id" = i64, Path), ("message_id" = i64, Path)),
+    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 429)))]
+pub(super) async fn delete(
+    caller: Caller,
+    path: Path<(i64, i64)>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    alter(&services, caller, path.0, Alteration::Delete).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Reacts with an emoji of 1 to 32 bytes.
+#[utoipa::path(put, path = "/api/chats/{id}/messages/{message_id}/reactions/{emoji}",
+    params(("id" = i64, Path), ("message_id" = i64, Path), ("emoji" = String, Path)),
+    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422), (status = 429)))]
+pub(super) async fn react(
+    caller: Caller,
+    path: Path<(i64, i64, String)>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    set_reaction(&services, caller, path.0, false).await
+}
+
+/// Takes one's own reaction back.
+#[utoipa::path(delete, path = "/api/chats/{id}/messages/{message_id}/reactions/{emoji}",
+    params(("id" = i64, Path), ("message_id" = i64, Path), ("emoji" = String, Path)),
+    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 422), (status = 429)))]
+pub(super) async fn unreact(
+    caller: Caller,
+    path: Path<(i64, i64, String)>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    set_reaction(&services, caller, path.0, true).await
+}
+
+async fn set_reaction(
+    services: &Services,
+    caller: Caller,
+    (chat, message, emoji): (i64, i64, String),
+    remove: bool,
+) -> ApiResult {
+    let reaction = parse_reaction(&emoji, remove).map_err(ServiceError::from)?;
+    alter(services, caller, (chat, message), reaction).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Pins a message: `?pinned=true` lists them.
+#[utoipa::path(put, path = "/api/chats/{id}/messages/{message_id}/pin",
+    params(("id" = i64, Path), ("message_id" = i64, Path)),
+    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 429)))]
+pub(super) async fn pin(caller: Caller, path: Path<(i64, i64)>, services: web::Data<Services>) -> ApiResult {
+    alter(&services, caller, path.0, Alteration::Pin).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Takes a pin off.
+#[utoipa::path(delete, path = "/api/chats/{id}/messages/{message_id}/pin",
+    params(("id" = i64, Path), ("message_id" = i64, Path)),
+    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 429)))]
+pub(super) async fn unpin(
+    caller: Caller,
+    path: Path<(i64, i64)>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    alter(&services, caller, path.0, Alteration::Unpin).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
