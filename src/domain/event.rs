@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::access::AccessToken;
 use super::chat::{Audience, Chat, ChatRole, Participant};
-use super::ids::{AccessTokenId, ChatId, LoginId, MessageId, NotificationId, ProjectId, RepositoryId, Seq, UserId};
+use super::ids::{
+    AccessTokenId, ChatId, LoginId, MessageId, NotificationId, ProjectId, RepositoryId, Seq, UserId,
+};
 use super::message::Message;
 use super::notification::Notification;
 use super::project::{Project, ProjectRole};

@@ -53,10 +53,7 @@ impl Message {
     /// What the message costs a cache, in bytes.
     pub fn bytes(&self) -> usize {
         let reactions: usize = self.reactions.iter().map(Reaction::bytes).sum();
-        size_of::<Self>()
-            + self.content.len()
-            + self.metadata.as_ref().map_or(0, Metadata::bytes)
-            + reactions
+        size_of::<Self>() + self.content.len() + self.metadata.as_ref().map_or(0, Metadata::bytes) + reactions
     }
 
     /// How `user` reacts with `emoji` from now on; `false` when they did so already.

@@ -84,9 +84,9 @@ impl<'a> EventView<'a> {
         };
         match &event.change {
             Change::Message(message) | Change::Edit(message) => view.message = Some(message),
-            Change::Delete { message_id }
-            | Change::Pin { message_id }
-            | Change::Unpin { message_id } => view.message_id = Some(*message_id),
+            Change::Delete { message_id } | Change::Pin { message_id } | Change::Unpin { message_id } => {
+                view.message_id = Some(*message_id)
+            }
             Change::React { message_id, emoji } | Change::Unreact { message_id, emoji } => {
                 view.message_id = Some(*message_id);
                 view.emoji = Some(emoji);

@@ -258,8 +258,12 @@ impl Chats {
             WindowState::Absent => {
                 self.generation += 1;
                 let generation = self.generation;
-                state.window =
-                    WindowState::Filling { generation, from: as_of + 1, tail: Vec::new(), changed: Vec::new() };
+                state.window = WindowState::Filling {
+                    generation,
+                    from: as_of + 1,
+                    tail: Vec::new(),
+                    changed: Vec::new(),
+                };
                 Lookup::Missing(Some(Fill { chat, generation }))
             }
         }
@@ -277,7 +281,9 @@ impl Chats {
     pub(super) fn filled(&mut self, fill: Fill, rows: WindowRows) -> Result<(), NotDense> {
         let messages_max = self.messages_max;
         let Some(state) = self.chats.get_mut(&fill.chat) else { return Ok(()) };
-        let WindowState::Filling { generation, from, tail, changed } = &mut state.window else { return Ok(()) };
+        let WindowState::Filling { generation, from, tail, changed } = &mut state.window else {
+            return Ok(());
+        };
         if *generation != fill.generation {
             return Ok(());
         }

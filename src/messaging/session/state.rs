@@ -295,10 +295,7 @@ mod tests {
 
     #[test]
     fn ones_own_user_id_is_accepted_and_bye_ends() {
-        assert!(matches!(
-            tell(MessagePacket { user_id: Some(UserId(1)), ..saying("hi") }),
-            Step::Do { .. }
-        ));
+        assert!(matches!(tell(MessagePacket { user_id: Some(UserId(1)), ..saying("hi") }), Step::Do { .. }));
         assert!(matches!(tell(packet("Bye")), Step::End { code: GoodbyeCode::Bye, .. }));
     }
 

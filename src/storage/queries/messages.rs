@@ -3,8 +3,8 @@
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
-use crate::domain::message::Message;
 use crate::domain::ids::MessageId;
+use crate::domain::message::Message;
 use crate::storage::rows::message::{MessageChanges, MessageRow, NewMessageRow};
 use crate::storage::schema::messages;
 

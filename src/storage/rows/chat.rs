@@ -144,9 +144,9 @@ impl ChatEventRow {
             Change::Archive { archived } => row.archived = Some(*archived),
             Change::Push(push) => row.data = serde_json::to_string(&**push).ok(),
             Change::Edit(message) => row.message_id = Some(message.id.0),
-            Change::Delete { message_id }
-            | Change::Pin { message_id }
-            | Change::Unpin { message_id } => row.message_id = Some(message_id.0),
+            Change::Delete { message_id } | Change::Pin { message_id } | Change::Unpin { message_id } => {
+                row.message_id = Some(message_id.0)
+            }
             Change::React { message_id, emoji } | Change::Unreact { message_id, emoji } => {
                 row.message_id = Some(message_id.0);
                 row.emoji = Some(emoji.clone());

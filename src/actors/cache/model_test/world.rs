@@ -6,11 +6,11 @@ use super::super::chats::{Fill, Lookup, Range};
 use super::super::read_models::{Applied, ReadModels};
 use super::acts::{Act, NAMES, ProjectAct, RepositoryAct, USERS};
 use crate::actors::writer::commands::{
-    AbandonRepository, ActivateRepository, AlterMessage, AppendMessage, BeginRepository, ChangePassword, CreateAccessToken,
-    CreateChat, CreateProject, DeleteProject, DeleteRepository, EndExpiredTokens, EndLogin, FinishDeletion,
-    MarkNotificationsRead, MarkRead, NewChat, OpenPush, RecordMaintenance, RegisterUser, RemoveParticipant,
-    RevokeAccessToken, SetMember, SetParticipant, SetProjectConfig, SetWatch, SettlePush, StartLogin,
-    UpdateChat, UpdateProfile, UpdateProject, UpdateRepository,
+    AbandonRepository, ActivateRepository, AlterMessage, AppendMessage, BeginRepository, ChangePassword,
+    CreateAccessToken, CreateChat, CreateProject, DeleteProject, DeleteRepository, EndExpiredTokens,
+    EndLogin, FinishDeletion, MarkNotificationsRead, MarkRead, NewChat, OpenPush, RecordMaintenance,
+    RegisterUser, RemoveParticipant, RevokeAccessToken, SetMember, SetParticipant, SetProjectConfig,
+    SetWatch, SettlePush, StartLogin, UpdateChat, UpdateProfile, UpdateProject, UpdateRepository,
 };
 use crate::actors::writer::{Batch, Command, CommandError, Execution, Job, Ledger, Pending, Tx};
 use crate::core::actor::Reply;
@@ -199,9 +199,10 @@ impl World {
                 let chat = ChatId(self.chat_of(message));
                 let emoji = Emoji::parse(if what > 5 { "+1" } else { "-1" }).unwrap();
                 let alteration = match what % 6 {
-                    0 => {
-                        Alteration::Edit { content: Content::parse(format!("as {what}")).unwrap(), metadata: None }
-                    }
+                    0 => Alteration::Edit {
+                        content: Content::parse(format!("as {what}")).unwrap(),
+                        metadata: None,
+                    },
                     1 => Alteration::Delete,
                     2 => Alteration::React(emoji),
                     3 => Alteration::Unreact(emoji),

@@ -1,0 +1,328 @@
+//! What happens to messages after they were sent: edits, deletion, reactions, pins, threads.
+
+use netbit::client::{TcpClient, TcpError};
+use netbit::domain::ids::{ChatId, MessageId};
+use netbit::protocol::answer::ReceivedPacket;
+use netbit::protocol::packet::{MessagePacket, PacketMessage};
+use serde_json::{Value, json};
+
+use crate::harness::{Person, TestServer, assert_problem, soon};
+
+async fn event(client: &mut TcpClient, kind: &str) -> ReceivedPacket {
+    let packet = soon(client.pushed()).await.unwrap();
+    assert_eq!((packet.packet_type.as_str(), packet.kind.as_deref()), ("Event", Some(kind)), "{packet:?}");
+    packet
+}
+
+/// Says something; answers the path of the message and its id.
+async fn said(person: &Person, chat: ChatId, content: &str) -> (String, i64) {
+    let answer = person.say(chat, content).await;
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    let id = answer.body["id"].as_i64().unwrap();
+    (format!("/api/chats/{chat}/messages/{id}"), id)
+}
+
+async fn events(person: &Person, chat: ChatId) -> Vec<Value> {
+    let answer = person.get(&format!("/api/chats/{chat}/events?after_seq=0&limit=100")).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.body["items"].as_array().unwrap().clone()
+}
+
+async fn messages(person: &Person, chat: ChatId, query: &str) -> Vec<Value> {
+    let answer = person.get(&format!("/api/chats/{chat}/messages{query}")).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.body["items"].as_array().unwrap().clone()
+}
+
+fn ids(messages: &[Value]) -> Vec<i64> {
+    messages.iter().map(|message| message["id"].as_i64().unwrap()).collect()
+}
+
+fn packet(packet_type: &str, chat: ChatId, message: i64) -> MessagePacket {
+    MessagePacket {
+        packet_type: packet_type.into(),
+        chat_id: Some(chat),
+        message_id: Some(MessageId(message)),
+        ..MessagePacket::default()
+    }
+}
+
+fn edit(chat: ChatId, message: i64, content: &str) -> MessagePacket {
+    let said = PacketMessage { content: Some(content.into()), ..PacketMessage::default() };
+    MessagePacket { message: Some(said), ..packet("EditMessage", chat, message) }
+}
+
+fn refused(answer: Result<ReceivedPacket, TcpError>) -> String {
+    match answer {
+        Err(TcpError::Refused(nack)) => nack.code.unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[actix_web::test]
+async fn every_change_of_a_message_is_one_event_for_everybody_with_the_next_seq() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let (path, id) = said(&alice, chat, "helo").await;
+    let mut desk = bob.tcp().await;
+    let mut own = alice.tcp().await;
+
+    let ack = own.request(edit(chat, id, "hello")).await.unwrap();
+    assert_eq!((ack.message_id, ack.seq, ack.duplicate), (Some(MessageId(id)), Some(4), None));
+    let seen = event(&mut desk, "edit").await;
+    let message = seen.message.unwrap();
+    assert_eq!((seen.seq, message.content.as_str(), message.updated_seq), (Some(4), "hello", Some(4)));
+    assert!(message.edited_at.is_some());
+    assert_eq!((message.seq, message.id), (3, MessageId(id)), "it stays where it was said");
+
+    let ack = desk.request(MessagePacket { emoji: Some("+1".into()), ..packet("React", chat, id) }).await;
+    assert_eq!(ack.unwrap().seq, Some(5));
+    assert_eq!(bob.put(&format!("{path}/reactions/%F0%9F%8E%89"), json!({})).await.status, 204);
+    assert_eq!(alice.put(&format!("{path}/pin"), json!({})).await.status, 204);
+    let undo = MessagePacket { remove: Some(true), ..packet("Pin", chat, id) };
+    assert_eq!(desk.request(undo).await.unwrap().seq, Some(8));
+    // "+" as a client may encode it.
+    assert_eq!(bob.delete(&format!("{path}/reactions/%2B1")).await.status, 204);
+    assert_eq!(own.request(packet("DeleteMessage", chat, id)).await.unwrap().seq, Some(10));
+
+    let told = events(&bob, chat).await;
+    let kinds: Vec<_> = told.iter().map(|event| event["kind"].as_str().unwrap()).collect();
+    let changes = ["edit", "react", "react", "pin", "unpin", "unreact", "delete"];
+    assert_eq!(kinds, [&["join", "join", "message"], &changes[..]].concat());
+    for (at, event) in told.iter().enumerate() {
+        assert_eq!(event["seq"], json!(at + 1));
+    }
+    assert_eq!(
+        (&told[4]["emoji"], &told[5]["emoji"], &told[8]["emoji"]),
+        (&json!("+1"), &json!("🎉"), &json!("+1"))
+    );
+    assert!(told[4..].iter().all(|event| event["message_id"] == json!(id)));
+    for kind in &changes[1..] {
+        event(&mut desk, kind).await;
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_message_shows_how_it_stands_now_from_memory_and_from_the_database_alike() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let (path, id) = said(&alice, chat, "v1").await;
+    assert_eq!(alice.patch(&path, json!({"content": "v2", "metadata": {"k": 1}})).await.status, 200);
+    let answer = alice.patch(&path, json!({"content": "v3"})).await;
+    assert_eq!((&answer.body["content"], &answer.body["metadata"]), (&json!("v3"), &json!({"k": 1})));
+    for person in [&bob, &alice] {
+        assert_eq!(person.put(&format!("{path}/reactions/:tada:"), json!({})).await.status, 204);
+    }
+    assert_eq!(bob.put(&format!("{path}/pin"), json!({})).await.status, 204);
+    let in_memory = (messages(&bob, chat, "").await, events(&bob, chat).await);
+    let message = &in_memory.0[0];
+    assert_eq!((&message["content"], &message["pinned"]), (&json!("v3"), &json!(true)));
+    assert_eq!(message["reactions"], json!([{"emoji": ":tada:", "user_ids": [bob.id, alice.id]}]));
+    assert_eq!(message["updated_seq"], json!(8));
+    assert_eq!(in_memory.1[3]["message"], *message, "an old edit shows the message as it is now");
+
+    // A window of one message: everything else is read from the database.
+    for n in 0..3 {
+        said(&alice, chat, &format!("later {n}")).await;
+    }
+    let server = server.restart(|config| config.cache.window = 1).await;
+    let bob = server.login("bob").await;
+    assert_eq!(messages(&bob, chat, "?before_seq=4").await, in_memory.0);
+    assert_eq!(events(&bob, chat).await[..8], in_memory.1[..]);
+    assert_eq!(ids(&messages(&bob, chat, "?pinned=true").await), [id]);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn the_content_of_a_deleted_message_is_nowhere_and_its_seq_and_client_id_stay() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let body = json!({"content": "secret one", "metadata": {"k": "secret three"}});
+    let key = [("idempotency-key", "0190b6d2-7d3e-7c1a-9d2f-1a2b3c4d5e6f")];
+    let list = format!("/api/chats/{chat}/messages");
+    let first = alice.http.send(reqwest::Method::POST, &list, Some(&body), &key).await.unwrap();
+    let path = format!("/api/chats/{chat}/messages/{}", first.body["id"]);
+    assert_eq!(alice.patch(&path, json!({"content": "secret two"})).await.status, 200);
+    assert_eq!(bob.put(&format!("{path}/reactions/+1"), json!({})).await.status, 204);
+    assert_eq!(alice.delete(&path).await.status, 204);
+    assert_eq!(alice.delete(&path).await.status, 204, "twice is once");
+
+    let server = server.restart(|_| {}).await;
+    let bob = server.login("bob").await;
+    let (said, told) = (messages(&bob, chat, "").await, events(&bob, chat).await);
+    assert!(!format!("{said:?} {told:?}").contains("secret"));
+    let shown = (&said[0]["deleted"], &said[0]["content"], &said[0]["seq"]);
+    assert_eq!(shown, (&json!(true), &json!(""), &json!(3)));
+    assert_eq!(told.last().unwrap()["kind"], json!("delete"));
+    assert_eq!(told.len(), 6, "deleting twice is one event");
+
+    let alice = server.login("alice").await;
+    for answer in [
+        alice.patch(&path, json!({"content": "back"})).await,
+        alice.put(&format!("{path}/pin"), json!({})).await,
+    ] {
+        assert_problem(&answer, 404, "not_found");
+    }
+    let retry = alice.http.send(reqwest::Method::POST, &list, Some(&body), &key).await.unwrap();
+    assert_eq!((retry.status, &retry.body["id"]), (200, &first.body["id"]), "a retry still finds it");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn what_changes_nothing_makes_no_event_and_says_duplicate() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let chat = alice.group(&[]).await;
+    let (_, id) = said(&alice, chat, "same").await;
+    let mut session = alice.tcp().await;
+    let react = |remove| MessagePacket {
+        emoji: Some("+1".into()),
+        remove: Some(remove),
+        ..packet("React", chat, id)
+    };
+    let mut acks = Vec::new();
+    for change in [
+        edit(chat, id, "same"),
+        react(true),
+        MessagePacket { remove: Some(true), ..packet("Pin", chat, id) },
+        react(false),
+        react(false),
+    ] {
+        let ack = session.request(change).await.unwrap();
+        acks.push((ack.seq.unwrap(), ack.duplicate.is_some()));
+    }
+    assert_eq!(acks, [(2, true), (2, true), (2, true), (3, false), (3, true)]);
+    assert_eq!(events(&alice, chat).await.len(), 3);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn who_may_change_a_message_is_one_rule_over_every_transport() {
+    let server = TestServer::start().await;
+    let (owner, writer) = (server.user("owner").await, server.user("writer").await);
+    let (reader, outsider) = (server.user("reader").await, server.user("outsider").await);
+    let made = json!({"kind": "channel", "name": "news", "participants": ["writer"]});
+    let chat = ChatId(owner.post("/api/chats", made).await.body["id"].as_i64().unwrap());
+    let role = json!({"role": "reader"});
+    assert!(owner.put(&format!("/api/chats/{chat}/participants/reader"), role).await.status < 300);
+    let group = owner.group(&[&writer]).await;
+    let (owners, owners_id) = said(&owner, group, "by the owner").await;
+    let (writers, writers_id) = said(&writer, chat, "by the writer").await;
+
+    // (who, path, id, chat, what they may: edit, delete, react, pin)
+    let may = async |person: &Person, path: &str, chat: ChatId, id: i64| {
+        let mut tcp = person.tcp().await;
+        let react = MessagePacket { emoji: Some("x".into()), ..packet("React", chat, id) };
+        let over_tcp = [
+            tcp.request(edit(chat, id, "mine now")).await.map_or_else(|e| refused(Err(e)), |_| "ok".into()),
+            tcp.request(react).await.map_or_else(|e| refused(Err(e)), |_| "ok".into()),
+            tcp.request(packet("Pin", chat, id)).await.map_or_else(|e| refused(Err(e)), |_| "ok".into()),
+            tcp.request(packet("DeleteMessage", chat, id))
+                .await
+                .map_or_else(|e| refused(Err(e)), |_| "ok".into()),
+        ];
+        let over_rest = [
+            person.patch(path, json!({"content": "mine now"})).await,
+            person.put(&format!("{path}/reactions/x"), json!({})).await,
+            person.put(&format!("{path}/pin"), json!({})).await,
+            person.delete(path).await,
+        ];
+        for (said, answer) in over_tcp.iter().zip(&over_rest) {
+            // A message that was deleted over TCP is gone over REST.
+            if said != "ok" {
+                assert_eq!(answer.code(), said, "{}", answer.body);
+            }
+        }
+        over_tcp
+    };
+    assert_eq!(may(&outsider, &owners, group, owners_id).await, ["not_found"; 4]);
+    assert_eq!(may(&outsider, &writers, chat, writers_id).await, ["forbidden"; 4]);
+    assert_eq!(may(&reader, &writers, chat, writers_id).await, ["forbidden"; 4]);
+    assert_eq!(may(&writer, &owners, group, owners_id).await, ["forbidden", "ok", "ok", "forbidden"]);
+    assert_eq!(may(&owner, &writers, chat, writers_id).await, ["forbidden", "ok", "ok", "ok"]);
+    // A message of another chat is not there, whoever asks.
+    let elsewhere = format!("/api/chats/{chat}/messages/{owners_id}");
+    assert_problem(&owner.patch(&elsewhere, json!({"content": "x"})).await, 404, "not_found");
+    // Nothing happens in an archived chat.
+    assert_eq!(owner.patch(&format!("/api/chats/{group}"), json!({"archived": true})).await.status, 200);
+    assert_eq!(may(&owner, &owners, group, owners_id).await, ["forbidden"; 4]);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_change_that_makes_no_sense_is_refused_with_its_field() {
+    let server = TestServer::with_limits(|limits| {
+        limits.reactions_per_message = 3;
+        limits.emojis_per_message = 2;
+    })
+    .await;
+    let alice = server.user("alice").await;
+    let chat = alice.group(&[]).await;
+    let (path, id) = said(&alice, chat, "text").await;
+    for (body, status) in [
+        (json!({"content": " "}), 422),
+        (json!({"content": "x".repeat(16_385)}), 413),
+        (json!({}), 422),
+        (json!({"content": "x", "sender_id": 7}), 422),
+        (json!({"content": "x", "metadata": [1]}), 422),
+    ] {
+        assert_eq!(alice.patch(&path, body).await.status, status);
+    }
+    for emoji in ["a%20b", "%00", "%0a", "%E2%80%AE", &"x".repeat(33)] {
+        assert_problem(&alice.put(&format!("{path}/reactions/{emoji}"), json!({})).await, 422, "validation");
+    }
+    for (n, status) in [(1, 204), (2, 204), (3, 409)] {
+        assert_eq!(alice.put(&format!("{path}/reactions/{n}"), json!({})).await.status, status);
+    }
+    let mut tcp = alice.tcp().await;
+    let no_emoji = packet("React", chat, id);
+    let no_message = MessagePacket { message_id: None, ..packet("DeleteMessage", chat, id) };
+    for wrong in [no_emoji, no_message, packet("EditMessage", chat, id), edit(chat, id, "")] {
+        assert_eq!(refused(tcp.request(wrong).await), "bad_request");
+    }
+    assert_eq!(refused(tcp.request(edit(chat, id + 1, "x")).await), "not_found");
+    assert_eq!(alice.contents(chat).await, ["text"]);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_thread_is_its_first_message_and_every_reply_below_it() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let (_, root) = said(&alice, chat, "root").await;
+    let reply = async |person: &Person, to: i64| {
+        let body = json!({"content": "reply", "reply_to": to});
+        let answer = person.post(&format!("/api/chats/{chat}/messages"), body).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        assert_eq!(answer.body["thread_id"], json!(root));
+        answer.body["id"].as_i64().unwrap()
+    };
+    let first = reply(&bob, root).await;
+    said(&bob, chat, "something else").await;
+    let second = reply(&alice, first).await;
+    // From whichever message of it one asks.
+    for of in [root, first, second] {
+        let thread = messages(&bob, chat, &format!("?thread={of}")).await;
+        assert_eq!(ids(&thread), [root, first, second]);
+    }
+    let page = alice.get(&format!("/api/chats/{chat}/messages?thread={root}&limit=2&after_seq=0")).await;
+    assert_eq!(
+        (page.body["has_more"].clone(), ids(page.body["items"].as_array().unwrap())),
+        (json!(true), vec![root, first])
+    );
+    assert!(page.header("link").unwrap().contains(&format!("thread={root}")));
+    assert!(messages(&bob, chat, "?thread=999").await.is_empty());
+    let both = bob.get(&format!("/api/chats/{chat}/messages?thread={root}&pinned=true")).await;
+    assert_problem(&both, 400, "bad_request");
+    let outsider = server.user("carol").await;
+    let hidden = outsider.get(&format!("/api/chats/{chat}/messages?thread={root}")).await;
+    assert_problem(&hidden, 404, "not_found");
+    let alien = alice.group(&[]).await;
+    assert!(messages(&alice, alien, &format!("?thread={root}")).await.is_empty(), "of another chat");
+    server.stop().await;
+}
