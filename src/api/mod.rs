@@ -4,6 +4,7 @@
 //! and the security headers ([`observe`]).
 
 mod address;
+mod admin;
 mod alteration;
 mod browse;
 mod chat;
@@ -40,6 +41,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/api/users/me/tokens").get(token::list).post(token::create))
         .service(web::resource("/api/users/me/tokens/{id}").delete(token::revoke))
         .service(web::resource("/api/users/{username}").get(user::by_name))
+        .service(web::resource("/api/admin/users/{username}").patch(admin::update_user))
         .service(web::resource("/api/chats").get(chat::list).post(chat::create))
         .service(web::resource("/api/chats/{id}").get(chat::get).patch(chat::update))
         .service(web::resource("/api/chats/{id}/participants").get(chat::participants))

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{FieldProblem, ServiceError, Services};
 use crate::actors::cache::{LoginCandidate, Me, PersonNamed};
 use crate::actors::writer::commands::{
-    ChangePassword, EndExpiredLogins, EndLogin, RefreshLogin, Refreshed, RegisterUser, StartLogin,
-    UpdateProfile,
+    ChangePassword, EndExpiredLogins, EndLogin, RefreshLogin, Refreshed, RegisterUser, SetUserActive,
+    StartLogin, UpdateProfile,
 };
 use crate::core::actor::Who;
 use crate::core::auth::token::{self, Identity};
@@ -200,6 +200,17 @@ impl Services {
         }
         let password_hash = self.passwords.hash(new).await?;
         Ok(self.writer.execute(Who::User(who.user.0), ChangePassword { who, password_hash }).await?)
+    }
+
+    /// Shuts a user out of everything at once, or lets them in again; for administrators of the server.
+    pub async fn set_user_active(
+        &self,
+        who: Credential,
+        username: String,
+        active: bool,
+    ) -> Result<Arc<User>, ServiceError> {
+        let user = self.user_id(who, username).await?;
+        Ok(self.writer.execute(Who::User(who.user.0), SetUserActive { who, user, active }).await?)
     }
 
     /// Ends logins that nobody can renew any more; answers how many.

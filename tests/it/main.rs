@@ -10,6 +10,7 @@
 
 mod access_tokens;
 mod accounts;
+mod administration;
 mod alterations;
 mod browsing;
 mod chats;

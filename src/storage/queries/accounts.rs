@@ -43,6 +43,14 @@ pub fn set_password(db: &mut Db, id: i64, password_hash: &str) -> QueryResult<Us
         .get_result(db)
 }
 
+/// Lets a user in again, or shuts them out: every token of theirs is over.
+pub fn set_active(db: &mut Db, id: i64, deactivated_at: Option<i64>) -> QueryResult<UserRow> {
+    diesel::update(users::table.find(id))
+        .set((users::deactivated_at.eq(deactivated_at), users::token_version.eq(users::token_version + 1)))
+        .returning(UserRow::as_returning())
+        .get_result(db)
+}
+
 /// Whether the login lives, belongs to the active user, and the token version is current.
 pub fn credential_is_live(db: &mut Db, user: i64, login: i64, token_version: i64) -> QueryResult<bool> {
     let found: Option<i64> = sessions::table

@@ -15,8 +15,8 @@ mod repositories;
 
 pub use access_tokens::{CreateAccessToken, EndExpiredTokens, RevokeAccessToken};
 pub use accounts::{
-    ChangePassword, EndExpiredLogins, EndLogin, RefreshLogin, Refreshed, RegisterUser, StartLogin,
-    UpdateProfile,
+    ChangePassword, EndExpiredLogins, EndLogin, RefreshLogin, Refreshed, RegisterUser, SetUserActive,
+    StartLogin, UpdateProfile,
 };
 pub use alterations::{AlterMessage, Altered};
 pub use chats::{CreateChat, MarkRead, NewChat, RemoveParticipant, SetParticipant, UpdateChat};
@@ -58,6 +58,7 @@ pub(super) const NAMES: &[&str] = &[
     "SetMember",
     "SetParticipant",
     "SetProjectConfig",
+    "SetUserActive",
     "SetWatch",
     "SettlePush",
     "StartLogin",

@@ -1,0 +1,89 @@
+//! What administrators of the server do.
+
+use netbit::client::{TcpClient, TcpError};
+use serde_json::json;
+
+use crate::harness::{PASSWORD, TestServer, assert_problem, soon};
+
+/// Reads to the end; answers the code of the server's `Goodbye`.
+async fn goodbye(client: &mut TcpClient) -> Option<String> {
+    loop {
+        match soon(client.pushed()).await {
+            Ok(_) => {}
+            Err(TcpError::Closed(code)) => return code,
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_deactivated_user_is_out_of_everything_at_once_and_comes_back_when_let_in() {
+    let server = TestServer::start().await;
+    let (admin, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = admin.group(&[&bob]).await;
+    let made = bob.post("/api/users/me/tokens", json!({"name": "ci", "scopes": ["chat:read"]})).await;
+    let token = made.body["token"].as_str().unwrap().to_owned();
+    let login = json!({"username": "bob", "password": PASSWORD});
+    let (mut desk, mut phone) = (bob.tcp().await, server.login("bob").await.tcp().await);
+
+    let out = admin.patch("/api/admin/users/bob", json!({"active": false})).await;
+    assert_eq!((out.status, &out.body["active"], &out.body["username"]), (200, &json!(false), &json!("bob")));
+    assert_eq!(goodbye(&mut desk).await.as_deref(), Some("revoked"));
+    assert_eq!(goodbye(&mut phone).await.as_deref(), Some("revoked"));
+    assert_problem(&bob.get("/api/users/me").await, 401, "unauthenticated");
+    let with_token = reqwest::Client::new()
+        .get(format!("http://{}/api/chats", server.app.addresses.http))
+        .bearer_auth(&token)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(with_token.status().as_u16(), 401);
+    // As if the password were wrong: nobody learns that the account is there.
+    let refused = admin.post("/api/users/login", login.clone()).await;
+    assert_eq!(
+        (refused.status, &refused.body["detail"]),
+        (401, &json!("the user name or the password is wrong"))
+    );
+    // Others cannot add them anywhere; what they said and where they belong stays.
+    let added = admin.post("/api/chats", json!({"kind": "direct", "participants": ["bob"]})).await;
+    assert_eq!(added.status, 404, "{}", added.body);
+
+    let server = server.restart(|_| {}).await;
+    let admin = server.login("alice").await;
+    assert_eq!(admin.post("/api/users/login", login).await.status, 401, "a restart changes nothing");
+    for _ in 0..2 {
+        let back = admin.patch("/api/admin/users/bob", json!({"active": true})).await;
+        assert_eq!((back.status, &back.body["active"]), (200, &json!(true)));
+    }
+    let before = admin.http.with_token(bob.http.token().unwrap());
+    assert_problem(&before.get("/api/users/me").await.unwrap(), 401, "unauthenticated");
+    let bob = server.login("bob").await;
+    assert_eq!(bob.say(chat, "back").await.status, 201);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn only_administrators_deactivate_and_never_themselves() {
+    let server = TestServer::start().await;
+    let (admin, bob) = (server.user("alice").await, server.user("bob").await);
+    server.user("carol").await;
+    let off = || json!({"active": false});
+    assert_problem(&bob.patch("/api/admin/users/carol", off()).await, 403, "forbidden");
+    assert_problem(&admin.patch("/api/admin/users/alice", off()).await, 409, "conflict");
+    assert_problem(&admin.patch("/api/admin/users/nobody", off()).await, 404, "not_found");
+    for body in [json!({}), json!({"active": "no"}), json!({"active": false, "is_admin": true})] {
+        assert_problem(&admin.patch("/api/admin/users/bob", body).await, 422, "validation");
+    }
+    for (scope, status) in [("chat:write", 403), ("admin", 200)] {
+        let made = admin.post("/api/users/me/tokens", json!({"name": scope, "scopes": [scope]})).await;
+        let sent = reqwest::Client::new()
+            .patch(format!("http://{}/api/admin/users/carol", server.app.addresses.http))
+            .bearer_auth(made.body["token"].as_str().unwrap())
+            .json(&off())
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(sent.status().as_u16(), status, "{scope}");
+    }
+    server.stop().await;
+}
