@@ -11,6 +11,7 @@ use crate::actors::cache::ChatView;
 use crate::domain::chat::{ChatKind, ChatRole, Participant};
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::message::Message;
+use crate::domain::notification::NotifyLevel;
 use crate::domain::timestamp::Timestamp;
 use crate::protocol::view::ChatSummary;
 use crate::services::Services;
@@ -276,4 +277,25 @@ pub(super) async fn mark_read(
     let seq = page::seq("read_seq", body.0.read_seq)?;
     let read_seq = services.mark_read(caller.0, ChatId(id.0), seq).await?;
     Ok(HttpResponse::Ok().json(ReadAnswer { read_seq }))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NotifyBody {
+    /// `all` (direct messages, replies, mentions), `mentions`, `none`.
+    #[schema(value_type = String)]
+    level: NotifyLevel,
+}
+
+/// Sets what one wants to be notified of in the chat.
+#[utoipa::path(put, path = "/api/chats/{id}/notify", params(("id" = i64, Path)), request_body = NotifyBody,
+    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 422)))]
+pub(super) async fn set_notify_level(
+    caller: Caller,
+    id: Path<i64>,
+    body: Body<NotifyBody>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    services.set_notify_level(caller.0, ChatId(id.0), body.0.level).await?;
+    Ok(HttpResponse::NoContent().finish())
 }

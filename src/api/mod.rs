@@ -50,6 +50,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .put(chat::put_participant)
                 .delete(chat::remove_participant),
         )
+        .service(web::resource("/api/chats/{id}/notify").put(chat::set_notify_level))
         .service(web::resource("/api/chats/{id}/read").post(chat::mark_read))
         .service(web::resource("/api/chats/{id}/messages").get(message::list).post(message::post))
         .service(

@@ -16,7 +16,7 @@ use crate::services::Services;
 pub(super) struct NotificationAnswer {
     #[schema(value_type = i64)]
     id: NotificationId,
-    /// `push`.
+    /// `mention`, `direct`, `reply`, `added` or `push`.
     #[schema(value_type = String)]
     kind: NotificationKind,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -45,7 +45,7 @@ limits! {
     batch_bytes: usize = 4 * 1024 * 1024,
     /// How long a batch may collect and execute before it commits.
     batch_ms: u64 = 20,
-    /// People named in one creation of a chat: two rows each, so that a command stays below 500 rows.
+    /// People named in one creation of a chat: four rows each with their notifications, so that a command stays below 500 rows.
     create_participants: usize = 100,
     /// Connections that read history from the database.
     readers: usize = 4,
@@ -169,6 +169,8 @@ limits! {
     notifications_per_user: i64 = 400,
     /// People notified in one command: two rows each, so that it stays below 500 rows.
     notifications_per_command: i64 = 200,
+    /// Names that are looked for in one message; further ones are only text.
+    mentions_per_message: usize = 50,
     /// What one repository may hold, in bytes on disk.
     repository_bytes: u64 = 10 * 1024 * 1024 * 1024,
     /// Clones and fetches at once, over all repositories; each is a git process or two.
@@ -252,10 +254,10 @@ impl Limits {
         if self.page_max > 100 {
             return Err(("page_max", "a number from 1 to 100"));
         }
-        if self.create_participants > 200 {
+        if self.create_participants > 100 {
             return Err((
                 "create_participants",
-                "a number from 1 to 200 (a command writes at most 500 rows)",
+                "a number from 1 to 100 (a command writes at most 500 rows)",
             ));
         }
         let rows_bound = [

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::{ChatId, MessageId, ProjectId, Seq, UserId};
+use super::notification::NotifyLevel;
 use super::timestamp::Timestamp;
 use super::user::{Invalid, parse_line};
 
@@ -120,11 +121,12 @@ pub struct Participant {
     pub read_ordinal: i64,
     /// How far any of this person's devices has received.
     pub delivered_seq: Seq,
+    pub notify: NotifyLevel,
 }
 
 impl Participant {
     pub fn new(user_id: UserId, role: ChatRole) -> Self {
-        Self { user_id, role, read_seq: 0, read_ordinal: 0, delivered_seq: 0 }
+        Self { user_id, role, read_seq: 0, read_ordinal: 0, delivered_seq: 0, notify: NotifyLevel::All }
     }
 }
 

@@ -8,7 +8,7 @@ use super::ids::{
     AccessTokenId, ChatId, LoginId, MessageId, NotificationId, ProjectId, RepositoryId, Seq, UserId,
 };
 use super::message::Message;
-use super::notification::Notification;
+use super::notification::{Notification, NotifyLevel};
 use super::project::{Project, ProjectRole};
 use super::push::Push;
 use super::repository::Repository;
@@ -158,6 +158,11 @@ pub enum Event {
     ReadMarked {
         chat_id: ChatId,
         participant: Participant,
+    },
+    NotifyLevelSet {
+        chat_id: ChatId,
+        user_id: UserId,
+        level: NotifyLevel,
     },
     AudienceChanged {
         chat_id: ChatId,

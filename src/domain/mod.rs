@@ -7,6 +7,7 @@ pub mod access;
 pub mod chat;
 pub mod event;
 pub mod ids;
+pub mod mention;
 pub mod message;
 pub mod metadata;
 pub mod name;

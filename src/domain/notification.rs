@@ -10,17 +10,55 @@ use super::timestamp::Timestamp;
 pub enum NotificationKind {
     /// Somebody pushed to a project that one watches, or named one in a commit.
     Push,
+    /// A message names one, with `@name` or `@all`.
+    Mention,
+    /// A message in a direct chat.
+    Direct,
+    /// A message replies to one's own.
+    Reply,
+    /// Somebody took one into a chat.
+    Added,
 }
 
 impl NotificationKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Push => "push",
+            Self::Mention => "mention",
+            Self::Direct => "direct",
+            Self::Reply => "reply",
+            Self::Added => "added",
         }
     }
 
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Push].into_iter().find(|kind| kind.as_str() == name)
+        let all = [Self::Push, Self::Mention, Self::Direct, Self::Reply, Self::Added];
+        all.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// What one person wants to be notified of in one chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NotifyLevel {
+    /// Direct messages, replies, mentions.
+    #[default]
+    All,
+    Mentions,
+    None,
+}
+
+impl NotifyLevel {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Mentions => "mentions",
+            Self::None => "none",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::All, Self::Mentions, Self::None].into_iter().find(|level| level.as_str() == name)
     }
 }
 
@@ -41,6 +79,12 @@ pub struct Notification {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     Push,
+    /// A message, in a direct chat or elsewhere.
+    Message {
+        direct: bool,
+    },
+    /// Being taken into a chat.
+    Added,
 }
 
 /// How one person stands to the cause.
@@ -52,8 +96,12 @@ pub struct Standing {
     pub may_read: bool,
     pub active: bool,
     pub watches: bool,
-    /// Named with `@name`.
+    /// Named with `@name`, or by `@all`.
     pub mentioned: bool,
+    /// The message replies to theirs.
+    pub replied_to: bool,
+    /// What they want to hear of this chat.
+    pub level: NotifyLevel,
 }
 
 /// Whether somebody is told, and why.
@@ -82,6 +130,23 @@ pub fn decide(cause: Cause, person: Standing) -> Decision {
             Decision::Notify(NotificationKind::Push, "the user watches the project")
         }
         Cause::Push => Decision::Silent("the user does not watch the project"),
+        Cause::Added => Decision::Notify(NotificationKind::Added, "somebody took the user into the chat"),
+        Cause::Message { direct } => decide_message(direct, person),
+    }
+}
+
+fn decide_message(direct: bool, person: Standing) -> Decision {
+    match person.level {
+        NotifyLevel::None => Decision::Silent("the user wants to hear nothing of this chat"),
+        NotifyLevel::All if direct => {
+            Decision::Notify(NotificationKind::Direct, "the message was written to the user alone")
+        }
+        _ if person.mentioned => Decision::Notify(NotificationKind::Mention, "the message names the user"),
+        NotifyLevel::Mentions => Decision::Silent("the user only wants to hear of mentions in this chat"),
+        NotifyLevel::All if person.replied_to => {
+            Decision::Notify(NotificationKind::Reply, "the message replies to the user's")
+        }
+        NotifyLevel::All => Decision::Silent("the message neither names the user nor replies to them"),
     }
 }
 
@@ -89,8 +154,40 @@ pub fn decide(cause: Cause, person: Standing) -> Decision {
 mod tests {
     use super::*;
 
-    const WATCHER: Standing =
-        Standing { is_actor: false, may_read: true, active: true, watches: true, mentioned: false };
+    const WATCHER: Standing = Standing {
+        is_actor: false,
+        may_read: true,
+        active: true,
+        watches: true,
+        mentioned: false,
+        replied_to: false,
+        level: NotifyLevel::All,
+    };
+
+    #[test]
+    fn the_level_of_a_chat_decides_what_of_its_messages_is_told() {
+        use NotificationKind::{Direct, Mention, Reply};
+        let told = |direct, mentioned, replied_to, level| {
+            let person = Standing { mentioned, replied_to, level, ..WATCHER };
+            match decide(Cause::Message { direct }, person) {
+                Decision::Notify(kind, _) => Some(kind),
+                Decision::Silent(_) => None,
+            }
+        };
+        let (all, mentions, none) = (NotifyLevel::All, NotifyLevel::Mentions, NotifyLevel::None);
+        for (direct, mentioned, replied, at_all, at_mentions) in [
+            (false, false, false, None, None),
+            (false, true, false, Some(Mention), Some(Mention)),
+            (false, false, true, Some(Reply), None),
+            (false, true, true, Some(Mention), Some(Mention)),
+            (true, false, false, Some(Direct), None),
+            (true, true, true, Some(Direct), Some(Mention)),
+        ] {
+            assert_eq!(told(direct, mentioned, replied, all), at_all);
+            assert_eq!(told(direct, mentioned, replied, mentions), at_mentions);
+            assert_eq!(told(direct, mentioned, replied, none), None);
+        }
+    }
 
     #[test]
     fn a_push_is_told_to_those_who_watch_or_are_named_and_may_see_it() {

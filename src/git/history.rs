@@ -6,6 +6,7 @@ use std::path::Path;
 use git2::{Oid, Repository, RepositoryOpenFlags, Sort};
 
 use super::browse::Browser;
+use crate::domain::mention::names_in;
 use crate::domain::push::{PUSH_COMMITS_MAX, PushedCommit, RefUpdate};
 
 /// Commits that are counted at most.
@@ -105,41 +106,11 @@ fn tell(
                 author: cut(author.name_bytes()),
             });
         }
-        names_in(&String::from_utf8_lossy(commit.message_bytes()), &mut found.named);
+        names_in(&String::from_utf8_lossy(commit.message_bytes()), NAMES_MAX, &mut found.named);
     }
     Ok(())
 }
 
 fn cut(text: &[u8]) -> String {
     String::from_utf8_lossy(text).chars().take(TEXT_MAX).collect()
-}
-
-/// `@name`, where the `@` does not belong to a word (an address).
-fn names_in(text: &str, found: &mut BTreeSet<String>) {
-    let mut before = ' ';
-    for (at, c) in text.char_indices() {
-        if c == '@' && !before.is_alphanumeric() && found.len() < NAMES_MAX {
-            let rest = text.get(at + 1..).unwrap_or_default();
-            let plain =
-                |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
-            let name: String = rest.chars().take_while(|c| plain(*c)).take(40).collect();
-            let name = name.trim_end_matches(['.', '-', '_']);
-            if !name.is_empty() {
-                found.insert(name.to_owned());
-            }
-        }
-        before = c;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_found_and_addresses_are_not() {
-        let mut found = BTreeSet::new();
-        names_in("Fix it, @bob and (@jean-luc.p). cc carol@example.org @@dora @", &mut found);
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["bob", "dora", "jean-luc.p"]);
-    }
 }

@@ -6,6 +6,7 @@ use crate::domain::chat::{ChatKind, ChatRole};
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::{ChatId, MessageId, ProjectId, Seq, UserId};
 use crate::domain::message::Message;
+use crate::domain::notification::NotifyLevel;
 use crate::domain::push::Push;
 use crate::domain::timestamp::Timestamp;
 
@@ -24,9 +25,16 @@ pub struct ChatSummary {
     pub project_id: Option<ProjectId>,
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub archived: bool,
+    /// What one wants to be notified of; absent: `all`.
+    #[serde(skip_serializing_if = "is_default", default)]
+    pub notify: NotifyLevel,
     pub last_seq: Seq,
     pub read_seq: Seq,
     pub unread_count: i64,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// An event as clients see it. Fields that do not apply to its kind are absent.

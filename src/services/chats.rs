@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::{ServiceError, Services};
 use crate::actors::cache::{ChatDetails, ChatList, ChatView, Participants, UserIds};
 use crate::actors::writer::commands::{
-    CreateChat, MarkRead, NewChat, RemoveParticipant, SetParticipant, UpdateChat,
+    CreateChat, MarkRead, NewChat, RemoveParticipant, SetNotifyLevel, SetParticipant, UpdateChat,
 };
 use crate::core::actor::Who;
 use crate::domain::access::Credential;
 use crate::domain::chat::{ChatKind, ChatRole, Participant, parse_chat_name};
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::{ChatId, Seq, UserId};
+use crate::domain::notification::NotifyLevel;
 use crate::domain::refusal::Refusal;
 use crate::protocol::view::ChatSummary;
 
@@ -145,6 +146,16 @@ impl Services {
         seq: Option<Seq>,
     ) -> Result<Seq, ServiceError> {
         Ok(self.writer.execute(Who::User(who.user.0), MarkRead { who, chat, seq }).await?)
+    }
+
+    /// Sets what one wants to be notified of in a chat.
+    pub async fn set_notify_level(
+        &self,
+        who: Credential,
+        chat: ChatId,
+        level: NotifyLevel,
+    ) -> Result<(), ServiceError> {
+        Ok(self.writer.execute(Who::User(who.user.0), SetNotifyLevel { who, chat, level }).await?)
     }
 
     pub(super) async fn user_id(&self, who: Credential, username: String) -> Result<UserId, ServiceError> {

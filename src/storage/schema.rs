@@ -40,6 +40,7 @@ diesel::table! {
         read_seq -> BigInt,
         read_ordinal -> BigInt,
         delivered_seq -> BigInt,
+        notify -> Text,
     }
 }
 

@@ -153,6 +153,12 @@ impl Chats {
                 }
                 Ok(())
             }
+            Event::NotifyLevelSet { chat_id, user_id, level } => {
+                if let Some(known) = self.chats.get_mut(chat_id).and_then(|s| s.people.get_mut(user_id)) {
+                    known.notify = *level;
+                }
+                Ok(())
+            }
             Event::AudienceChanged { chat_id, audience } => {
                 if let Some(state) = self.chats.get_mut(chat_id) {
                     state.chat.audience = *audience;

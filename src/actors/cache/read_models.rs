@@ -105,6 +105,7 @@ impl ReadModels {
             project_id: state.chat.project_id,
             archived: state.chat.archived,
             last_seq: state.chat.last_seq,
+            notify: me.map(|p| p.notify).unwrap_or_default(),
             read_seq: me.map_or(0, |p| p.read_seq),
             unread_count: me.map_or(0, |p| state.chat.last_ordinal - p.read_ordinal),
         }

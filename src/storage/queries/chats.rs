@@ -9,9 +9,10 @@ use diesel::sqlite::SqliteConnection;
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::UserId;
+use crate::domain::notification::NotifyLevel;
 use crate::storage::queries::messages;
-use crate::storage::rows::chat::{ChatEventRow, ChatRow, NewChatRow, ParticipantRow};
-use crate::storage::schema::{chat_events, chat_participants, chats};
+use crate::storage::rows::chat::{ChatEventRow, ChatRow, NewChatRow, ParticipantRow, notify_level};
+use crate::storage::schema::{chat_events, chat_participants, chats, users};
 
 type Db = SqliteConnection;
 
@@ -111,8 +112,54 @@ pub fn insert_participant(db: &mut Db, chat: i64, participant: &Participant) -> 
         read_seq: participant.read_seq,
         read_ordinal: participant.read_ordinal,
         delivered_seq: participant.delivered_seq,
+        notify: participant.notify.as_str().to_owned(),
     };
     diesel::insert_into(chat_participants::table).values(&row).execute(db).map(drop)
+}
+
+pub fn set_notify(db: &mut Db, chat: i64, user: i64, level: &str) -> QueryResult<()> {
+    diesel::update(chat_participants::table.find((chat, user)))
+        .set(chat_participants::notify.eq(level))
+        .execute(db)
+        .map(drop)
+}
+
+/// Somebody in a chat, as far as it matters to who is notified.
+#[derive(Debug)]
+pub struct Listener {
+    pub user_id: UserId,
+    pub username: String,
+    pub level: NotifyLevel,
+    pub active: bool,
+}
+
+/// Whom a message of the chat may concern.
+#[derive(Debug, Clone, Copy)]
+pub enum Concerned<'a> {
+    Everybody,
+    /// Those of these names, and this user.
+    Only(&'a [String], Option<UserId>),
+}
+
+/// The people of the chat whom a message may concern, at most `limit`.
+pub fn listeners(db: &mut Db, chat: i64, concerned: Concerned<'_>, limit: i64) -> QueryResult<Vec<Listener>> {
+    let mut found = chat_participants::table
+        .inner_join(users::table)
+        .filter(chat_participants::chat_id.eq(chat))
+        .order(chat_participants::user_id)
+        .limit(limit)
+        .select((users::id, users::username, chat_participants::notify, users::deactivated_at))
+        .into_boxed();
+    if let Concerned::Only(names, user) = concerned {
+        let user = user.map_or(0, |user| user.0);
+        found = found.filter(users::username.eq_any(names).or(users::id.eq(user)));
+    }
+    let rows: Vec<(i64, String, String, Option<i64>)> = found.load(db)?;
+    let listener = |(id, username, level, deactivated_at): (i64, String, String, Option<i64>)| {
+        let (level, active) = (notify_level(&level)?, deactivated_at.is_none());
+        Ok(Listener { user_id: UserId(id), username, level, active })
+    };
+    rows.into_iter().map(listener).collect()
 }
 
 pub fn delete_participant(db: &mut Db, chat: i64, user: i64) -> QueryResult<()> {

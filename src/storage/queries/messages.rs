@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
-use crate::domain::ids::MessageId;
+use crate::domain::ids::{MessageId, UserId};
 use crate::domain::message::Message;
 use crate::storage::rows::message::{MessageChanges, MessageRow, NewMessageRow};
 use crate::storage::schema::messages;
@@ -36,15 +36,16 @@ pub fn in_chat(db: &mut Db, chat: i64, id: i64) -> QueryResult<Option<Message>> 
     row.map(Message::try_from).transpose()
 }
 
-/// The thread that a reply to this message of the chat belongs to; `None` when there is no such message.
-pub fn thread_of(db: &mut Db, chat: i64, id: i64) -> QueryResult<Option<MessageId>> {
-    let thread: Option<Option<i64>> = messages::table
+/// The thread that a reply to this message of the chat belongs to, and whom it replies to; `None` when there is no such
+/// message.
+pub fn thread_of(db: &mut Db, chat: i64, id: i64) -> QueryResult<Option<(MessageId, UserId)>> {
+    let found: Option<(Option<i64>, i64)> = messages::table
         .find(id)
         .filter(messages::chat_id.eq(chat))
-        .select(messages::thread_id)
+        .select((messages::thread_id, messages::sender_id))
         .first(db)
         .optional()?;
-    Ok(thread.map(|thread| MessageId(thread.unwrap_or(id))))
+    Ok(found.map(|(thread, sender)| (MessageId(thread.unwrap_or(id)), UserId(sender))))
 }
 
 pub fn change(db: &mut Db, id: i64, changes: &MessageChanges<'_>) -> QueryResult<()> {
@@ -85,7 +86,7 @@ pub fn chosen(
     range = match choice {
         Choice::Pinned => range.filter(messages::pinned_at.is_not_null()),
         Choice::Thread(id) => {
-            let Some(first) = thread_of(db, chat, id.0)? else { return Ok(Vec::new()) };
+            let Some((first, _)) = thread_of(db, chat, id.0)? else { return Ok(Vec::new()) };
             range.filter(messages::id.eq(first.0).or(messages::thread_id.eq(first.0)))
         }
     };

@@ -8,6 +8,7 @@ use crate::domain::chat::{Audience, Chat, ChatKind, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::{ChatId, MessageId, ProjectId, UserId};
 use crate::domain::message::Message;
+use crate::domain::notification::NotifyLevel;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::schema::{chat_events, chat_participants, chats};
 
@@ -79,6 +80,7 @@ pub struct ParticipantRow {
     pub read_seq: i64,
     pub read_ordinal: i64,
     pub delivered_seq: i64,
+    pub notify: String,
 }
 
 impl TryFrom<ParticipantRow> for Participant {
@@ -91,6 +93,7 @@ impl TryFrom<ParticipantRow> for Participant {
             read_seq: row.read_seq,
             read_ordinal: row.read_ordinal,
             delivered_seq: row.delivered_seq,
+            notify: notify_level(&row.notify)?,
         })
     }
 }
@@ -205,6 +208,10 @@ impl ChatEventRow {
 
 fn role(name: &str) -> QueryResult<ChatRole> {
     ChatRole::from_name(name).ok_or_else(|| unreadable("role", name))
+}
+
+pub(in crate::storage) fn notify_level(name: &str) -> QueryResult<NotifyLevel> {
+    NotifyLevel::from_name(name).ok_or_else(|| unreadable("chat_participants.notify", name))
 }
 
 /// A value that this version never writes: the database is damaged or from elsewhere.

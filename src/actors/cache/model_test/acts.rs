@@ -45,6 +45,11 @@ pub(super) enum Act {
         by: i64,
         chat: i64,
     },
+    Level {
+        by: i64,
+        chat: i64,
+        level: usize,
+    },
     Profile {
         by: i64,
         n: u8,
@@ -158,6 +163,7 @@ fn chat_act() -> impl Strategy<Value = Act> {
         2 => (by.clone(), chat.clone(), user).prop_map(|(by, chat, user)| Act::Remove { by, chat, user }),
         1 => (by.clone(), chat.clone(), any::<bool>()).prop_map(|(by, chat, archived)| Act::Rename { by, chat, archived }),
         2 => (by.clone(), chat).prop_map(|(by, chat)| Act::Read { by, chat }),
+        1 => (by.clone(), 1..9i64, 0..3usize).prop_map(|(by, chat, level)| Act::Level { by, chat, level }),
         1 => (by.clone(), any::<u8>()).prop_map(|(by, n)| Act::Profile { by, n }),
         1 => by.clone().prop_map(|by| Act::Logout { by }),
         1 => by.prop_map(|by| Act::Password { by }),

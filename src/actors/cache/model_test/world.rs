@@ -9,8 +9,9 @@ use crate::actors::writer::commands::{
     AbandonRepository, ActivateRepository, AlterMessage, AppendMessage, BeginRepository, ChangePassword,
     CreateAccessToken, CreateChat, CreateProject, DeleteProject, DeleteRepository, EndExpiredTokens,
     EndLogin, FinishDeletion, MarkNotificationsRead, MarkRead, NewChat, OpenPush, RecordMaintenance,
-    RegisterUser, RemoveParticipant, RevokeAccessToken, SetMember, SetParticipant, SetProjectConfig,
-    SetWatch, SettlePush, StartLogin, UpdateChat, UpdateProfile, UpdateProject, UpdateRepository,
+    RegisterUser, RemoveParticipant, RevokeAccessToken, SetMember, SetNotifyLevel, SetParticipant,
+    SetProjectConfig, SetWatch, SettlePush, StartLogin, UpdateChat, UpdateProfile, UpdateProject,
+    UpdateRepository,
 };
 use crate::actors::writer::{Batch, Command, CommandError, Execution, Job, Ledger, Pending, Tx};
 use crate::core::actor::Reply;
@@ -24,6 +25,7 @@ use crate::domain::ids::{
 };
 use crate::domain::message::{Alteration, ClientId, Content, Emoji, NewMessage};
 use crate::domain::name::Name;
+use crate::domain::notification::NotifyLevel;
 use crate::domain::project::{BranchRule, ProjectConfig, ProjectRole, Visibility};
 use crate::domain::push::{Moved, PushedCommit, RefUpdate};
 use crate::domain::repository::StorageKey;
@@ -212,8 +214,12 @@ impl World {
                 let (who, message) = (self.who(by), MessageId(message));
                 self.sound(AlterMessage { who, chat, message, alteration, within_rate: Ok(()) })
             }
+            Act::Level { by, chat, level } => {
+                let level = [NotifyLevel::All, NotifyLevel::Mentions, NotifyLevel::None][level];
+                self.sound(SetNotifyLevel { who: self.who(by), chat: ChatId(chat), level })
+            }
             Act::Say { by, chat, key } => {
-                let content = Content::parse(format!("say {key}")).unwrap();
+                let content = Content::parse(format!("say {key} @u{} @all", key % 6)).unwrap();
                 let mut client_id = [key; 16];
                 client_id[0] = u8::try_from(by).unwrap();
                 client_id[1] = u8::try_from(chat).unwrap();

@@ -1,10 +1,12 @@
 //! Commands about chats and the people in them.
 
+use super::notifications::tell_of_being_added;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need};
 use crate::domain::chat::{Audience, Chat, ChatKind, ChatRole, Participant};
 use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ChatId, Seq, UserId};
+use crate::domain::notification::NotifyLevel;
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::{accounts, chats, messages};
@@ -74,6 +76,7 @@ impl Command for CreateChat {
         join(tx, id, &mut last_seq, me, me, creator)?;
         for user in people.iter().filter(|user| **user != me) {
             join(tx, id, &mut last_seq, me, *user, ChatRole::Member)?;
+            tell_of_being_added(tx, id, name, me, *user)?;
         }
         Ok((id, false))
     }
@@ -150,6 +153,7 @@ impl Command for SetParticipant {
                 return Err(Refusal::Conflict("the chat is full").into());
             }
             join(tx, chat.id, &mut last_seq, me, self.user, wanted)?;
+            tell_of_being_added(tx, chat.id, chat.name.as_deref(), me, self.user)?;
             return Ok(false);
         };
         if current.role == wanted {
@@ -220,6 +224,31 @@ impl Command for MarkRead {
         (participant.read_seq, participant.read_ordinal) = (seq, ordinal);
         tx.announce(Event::ReadMarked { chat_id: chat.id, participant });
         Ok(seq)
+    }
+}
+
+/// Sets what one wants to be notified of in a chat.
+pub struct SetNotifyLevel {
+    pub who: Credential,
+    pub chat: ChatId,
+    pub level: NotifyLevel,
+}
+
+impl Command for SetNotifyLevel {
+    type Output = ();
+    const NAME: &'static str = "SetNotifyLevel";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        tx.authenticate(self.who, Need::ChatWrite)?;
+        let (chat, role) = load(tx, self.chat, self.who.user)?;
+        permission::read(&chat, role)?;
+        let user_id = self.who.user;
+        let me = chats::participant(tx.look(), chat.id.0, user_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+        if me.notify != self.level {
+            chats::set_notify(tx.write(), chat.id.0, user_id.0, self.level.as_str())?;
+            tx.announce(Event::NotifyLevelSet { chat_id: chat.id, user_id, level: self.level });
+        }
+        Ok(())
     }
 }
 

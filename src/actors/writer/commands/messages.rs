@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::chats::load;
+use super::notifications::tell_of_message;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need};
 use crate::domain::chat::Chat;
@@ -61,14 +62,16 @@ impl Command for AppendMessage {
         let (chat, role) = load(tx, self.chat, self.who.user)?;
         permission::post(&chat, role)?;
         self.within_rate.clone()?;
-        let thread = match new.reply_to {
+        let reply = match new.reply_to {
             Some(reply_to) => Some(
                 messages::thread_of(tx.look(), chat.id.0, reply_to.0)?
                     .ok_or(Refusal::invalid("reply_to", "names no message of this chat"))?,
             ),
             None => None,
         };
+        let (thread, replied_to) = reply.unzip();
         let message = write(tx, &chat, self.who.user, new, thread, metadata.as_deref(), &request_hash)?;
+        tell_of_message(tx, &chat, &message, replied_to)?;
         Ok(Appended { message, duplicate: false })
     }
 }

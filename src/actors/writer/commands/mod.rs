@@ -19,7 +19,9 @@ pub use accounts::{
     StartLogin, UpdateProfile,
 };
 pub use alterations::{AlterMessage, Altered};
-pub use chats::{CreateChat, MarkRead, NewChat, RemoveParticipant, SetParticipant, UpdateChat};
+pub use chats::{
+    CreateChat, MarkRead, NewChat, RemoveParticipant, SetNotifyLevel, SetParticipant, UpdateChat,
+};
 pub use messages::{AppendMessage, Appended};
 pub use notifications::MarkNotificationsRead;
 pub use projects::{CreateProject, DeleteProject, SetMember, SetProjectConfig, SetWatch, UpdateProject};
@@ -56,6 +58,7 @@ pub(super) const NAMES: &[&str] = &[
     "RemoveParticipant",
     "RevokeAccessToken",
     "SetMember",
+    "SetNotifyLevel",
     "SetParticipant",
     "SetProjectConfig",
     "SetUserActive",

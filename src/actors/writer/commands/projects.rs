@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::chats::{check_active, check_room_for, join};
+use super::notifications::tell_of_being_added;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Grant, Need, Subject};
 use crate::domain::chat::{Audience, ChatKind};
@@ -300,6 +301,7 @@ impl Command for SetMember {
         }
         enter(tx, project.id, self.user, role)?;
         join(tx, chat.id, &mut last_seq, me, self.user, chat_role)?;
+        tell_of_being_added(tx, chat.id, chat.name.as_deref(), me, self.user)?;
         Ok(false)
     }
 }
