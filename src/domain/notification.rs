@@ -104,6 +104,19 @@ pub struct Standing {
     pub level: NotifyLevel,
 }
 
+impl Standing {
+    /// Somebody who may see it and whom nothing else makes special.
+    pub const BYSTANDER: Self = Self {
+        is_actor: false,
+        may_read: true,
+        active: true,
+        watches: false,
+        mentioned: false,
+        replied_to: false,
+        level: NotifyLevel::All,
+    };
+}
+
 /// Whether somebody is told, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
@@ -154,15 +167,7 @@ fn decide_message(direct: bool, person: Standing) -> Decision {
 mod tests {
     use super::*;
 
-    const WATCHER: Standing = Standing {
-        is_actor: false,
-        may_read: true,
-        active: true,
-        watches: true,
-        mentioned: false,
-        replied_to: false,
-        level: NotifyLevel::All,
-    };
+    const WATCHER: Standing = Standing { watches: true, ..Standing::BYSTANDER };
 
     #[test]
     fn the_level_of_a_chat_decides_what_of_its_messages_is_told() {

@@ -247,6 +247,15 @@ async fn who_may_change_a_message_is_one_rule_over_every_transport() {
     // A message of another chat is not there, whoever asks.
     let elsewhere = format!("/api/chats/{chat}/messages/{owners_id}");
     assert_problem(&owner.patch(&elsewhere, json!({"content": "x"})).await, 404, "not_found");
+    // Whoever may not read a chat does not learn which messages it has.
+    for (there, missing) in [
+        (&owners, format!("/api/chats/{group}/messages/999")),
+        (&writers, format!("/api/chats/{chat}/messages/999")),
+    ] {
+        let (there, missing) = (outsider.delete(there).await, outsider.delete(&missing).await);
+        assert_eq!((there.status, there.code()), (missing.status, missing.code()));
+        assert_eq!(there.body["detail"], missing.body["detail"]);
+    }
     // Nothing happens in an archived chat.
     assert_eq!(owner.patch(&format!("/api/chats/{group}"), json!({"archived": true})).await.status, 200);
     assert_eq!(may(&owner, &owners, group, owners_id).await, ["forbidden"; 4]);
@@ -286,6 +295,20 @@ async fn a_change_that_makes_no_sense_is_refused_with_its_field() {
     }
     assert_eq!(refused(tcp.request(edit(chat, id + 1, "x")).await), "not_found");
     assert_eq!(alice.contents(chat).await, ["text"]);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn changes_count_against_the_rate_of_messages() {
+    let server =
+        TestServer::with_limits(|limits| (limits.messages_burst, limits.messages_per_second) = (2, 1)).await;
+    let alice = server.user("alice").await;
+    let chat = alice.group(&[]).await;
+    let (path, id) = said(&alice, chat, "one").await;
+    assert_eq!(alice.put(&format!("{path}/reactions/1"), json!({})).await.status, 204);
+    let answer = alice.put(&format!("{path}/reactions/2"), json!({})).await;
+    assert_problem(&answer, 429, "rate_limited");
+    assert_eq!(refused(alice.tcp().await.request(edit(chat, id, "two")).await), "rate_limited");
     server.stop().await;
 }
 

@@ -1,7 +1,7 @@
 //! Messages.
 
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
+use diesel::sqlite::{Sqlite, SqliteConnection};
 
 use crate::domain::ids::{MessageId, UserId};
 use crate::domain::message::Message;
@@ -76,29 +76,15 @@ pub fn chosen(
     limit: i64,
     newest: bool,
 ) -> QueryResult<Vec<Message>> {
-    let mut range = messages::table
-        .filter(messages::chat_id.eq(chat))
-        .filter(messages::seq.gt(after))
-        .filter(messages::seq.lt(before))
-        .limit(limit)
-        .select(MessageRow::as_select())
-        .into_boxed();
-    range = match choice {
+    let range = in_range(chat, after, before);
+    let chosen = match choice {
         Choice::Pinned => range.filter(messages::pinned_at.is_not_null()),
         Choice::Thread(id) => {
             let Some((first, _)) = thread_of(db, chat, id.0)? else { return Ok(Vec::new()) };
             range.filter(messages::id.eq(first.0).or(messages::thread_id.eq(first.0)))
         }
     };
-    let mut rows = if newest {
-        range.order(messages::seq.desc()).load(db)?
-    } else {
-        range.order(messages::seq.asc()).load(db)?
-    };
-    if newest {
-        rows.reverse();
-    }
-    rows.into_iter().map(Message::try_from).collect()
+    ascending(db, chosen, limit, newest)
 }
 
 /// The message with this seq.
@@ -132,17 +118,26 @@ pub fn between(
     limit: i64,
     newest: bool,
 ) -> QueryResult<Vec<Message>> {
-    let range = messages::table
+    ascending(db, in_range(chat, after, before), limit, newest)
+}
+
+fn in_range(chat: i64, after: i64, before: i64) -> messages::BoxedQuery<'static, Sqlite> {
+    messages::table
         .filter(messages::chat_id.eq(chat))
         .filter(messages::seq.gt(after))
         .filter(messages::seq.lt(before))
-        .limit(limit)
-        .select(MessageRow::as_select());
-    let mut rows = if newest {
-        range.order(messages::seq.desc()).load(db)?
-    } else {
-        range.order(messages::seq.asc()).load(db)?
-    };
+        .into_boxed()
+}
+
+/// The first `limit` of these, or the last when `newest`; either way the oldest comes first.
+fn ascending(
+    db: &mut Db,
+    range: messages::BoxedQuery<'static, Sqlite>,
+    limit: i64,
+    newest: bool,
+) -> QueryResult<Vec<Message>> {
+    let ordered = if newest { range.order(messages::seq.desc()) } else { range.order(messages::seq.asc()) };
+    let mut rows = ordered.limit(limit).select(MessageRow::as_select()).load(db)?;
     if newest {
         rows.reverse();
     }

@@ -79,15 +79,15 @@ pub struct NewMessageRow<'a> {
     pub thread_id: Option<i64>,
 }
 
-/// What of a message can change, all of it: `None` is written too.
+/// What of a message can change. `Some(None)` is written as NULL; `None`, for times alone, leaves the column as it is.
 #[derive(Debug, AsChangeset)]
-#[diesel(table_name = messages, treat_none_as_null = true)]
+#[diesel(table_name = messages)]
 pub struct MessageChanges<'a> {
     pub content: &'a str,
-    pub metadata: Option<&'a str>,
+    pub metadata: Option<Option<&'a str>>,
     pub edited_at: Option<i64>,
     pub deleted_at: Option<i64>,
-    pub pinned_at: Option<i64>,
-    pub reactions: Option<&'a str>,
+    pub pinned_at: Option<Option<i64>>,
+    pub reactions: Option<Option<&'a str>>,
     pub updated_seq: i64,
 }

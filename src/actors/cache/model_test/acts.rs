@@ -54,6 +54,11 @@ pub(super) enum Act {
         by: i64,
         n: u8,
     },
+    /// By the administrator, who is the first user.
+    Active {
+        user: i64,
+        active: bool,
+    },
     Logout {
         by: i64,
     },
@@ -105,7 +110,9 @@ pub(super) enum Act {
     Look {
         chat: i64,
     },
-    /// The oldest fill under way is read and installed now.
+    /// The oldest fill under way reads now, and delivers later.
+    Fetch,
+    /// What was read is installed; or the oldest fill is read and installed at once.
     Fill,
     /// The last batch arrives once more.
     Double,
@@ -165,6 +172,7 @@ fn chat_act() -> impl Strategy<Value = Act> {
         2 => (by.clone(), chat).prop_map(|(by, chat)| Act::Read { by, chat }),
         1 => (by.clone(), 1..9i64, 0..3usize).prop_map(|(by, chat, level)| Act::Level { by, chat, level }),
         1 => (by.clone(), any::<u8>()).prop_map(|(by, n)| Act::Profile { by, n }),
+        2 => (2..=USERS, prop_oneof![1 => Just(false), 3 => Just(true)]).prop_map(|(user, active)| Act::Active { user, active }),
         1 => by.clone().prop_map(|by| Act::Logout { by }),
         1 => by.prop_map(|by| Act::Password { by }),
         2 => Just(Act::Panic),
@@ -222,6 +230,7 @@ fn cache_act() -> impl Strategy<Value = Act> {
     prop_oneof![
         2 => chat.clone().prop_map(|chat| Act::Evict { chat }),
         3 => chat.prop_map(|chat| Act::Look { chat }),
+        2 => Just(Act::Fetch),
         3 => Just(Act::Fill),
         1 => Just(Act::Double),
         1 => Just(Act::Lose),

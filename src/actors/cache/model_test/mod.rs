@@ -89,6 +89,31 @@ fn a_window_refilled_while_commits_go_on_stays_dense() {
     }
 }
 
+/// A fill read a message, and before it was delivered the message was edited and deleted: its content came back.
+#[test]
+fn a_fill_that_read_a_message_before_it_changed_shows_it_as_it_is_now() {
+    for changes in [&[0][..], &[0, 1], &[1], &[2, 4]] {
+        let mut world = World::new();
+        for act in [Act::Create { by: 1, with: 2, kind: 1 }, Act::Say { by: 1, chat: 1, key: 1 }] {
+            let job = world.job(&act);
+            world.run(job.into_iter().collect());
+        }
+        world.models.chats.evict_one(ChatId(1));
+        for act in [Act::Look { chat: 1 }, Act::Fetch] {
+            world.do_to_cache(&act);
+        }
+        for what in changes {
+            let job = world.job(&Act::Alter { by: 1, message: 1, what: *what });
+            world.run(job.into_iter().collect());
+        }
+        world.do_to_cache(&Act::Fill);
+        let fresh = world.fresh();
+        assert_eq!(world.models.chats.window_differences(&fresh.chats), vec![], "{changes:?}");
+        let range = Range { before: None, after: None, limit: 5, messages_only: false };
+        assert!(matches!(world.models.chats.page(ChatId(1), &range), Lookup::Here(_)), "it was compared");
+    }
+}
+
 #[test]
 fn a_fill_of_an_earlier_generation_is_void() {
     let mut world = World::new();

@@ -10,8 +10,8 @@ use crate::actors::writer::commands::{
     CreateAccessToken, CreateChat, CreateProject, DeleteProject, DeleteRepository, EndExpiredTokens,
     EndLogin, FinishDeletion, MarkNotificationsRead, MarkRead, NewChat, OpenPush, RecordMaintenance,
     RegisterUser, RemoveParticipant, RevokeAccessToken, SetMember, SetNotifyLevel, SetParticipant,
-    SetProjectConfig, SetWatch, SettlePush, StartLogin, UpdateChat, UpdateProfile, UpdateProject,
-    UpdateRepository,
+    SetProjectConfig, SetUserActive, SetWatch, SettlePush, StartLogin, UpdateChat, UpdateProfile,
+    UpdateProject, UpdateRepository,
 };
 use crate::actors::writer::{Batch, Command, CommandError, Execution, Job, Ledger, Pending, Tx};
 use crate::core::actor::Reply;
@@ -56,6 +56,8 @@ pub(super) struct World {
     pub(super) models: ReadModels,
     reader: SqliteConnection,
     pub(super) fills: Vec<Fill>,
+    /// What a fill has read and not delivered yet.
+    held: Option<(Fill, WindowRows)>,
     logins: Vec<Credential>,
     pub(super) reloads: usize,
     pub(super) lose_next: bool,
@@ -103,6 +105,7 @@ impl World {
             models,
             reader,
             fills: Vec::new(),
+            held: None,
             logins: Vec::new(),
             reloads: 0,
             lose_next: false,
@@ -173,6 +176,7 @@ impl World {
     fn reload(&mut self) {
         self.reloads += 1;
         self.fills.clear();
+        self.held = None;
         self.models = self.fresh();
     }
 
@@ -252,6 +256,9 @@ impl World {
                 let (display_name, email) = (Some(format!("name {n}")), Some(None));
                 self.sound(UpdateProfile { who: self.who(by), display_name, email })
             }
+            Act::Active { user, active } => {
+                self.sound(SetUserActive { who: self.who(1), user: UserId(user), active })
+            }
             Act::Logout { by } => self.sound(EndLogin { who: self.who(by), all: false }),
             Act::Password { by } => {
                 self.sound(ChangePassword { who: self.who(by), password_hash: "other".into() })
@@ -287,7 +294,9 @@ impl World {
                 notification: notification.map(NotificationId),
             }),
             Act::Panic => job(PanicAfterWriting).0,
-            Act::Evict { .. } | Act::Look { .. } | Act::Fill | Act::Double | Act::Lose => return None,
+            Act::Evict { .. } | Act::Look { .. } | Act::Fetch | Act::Fill | Act::Double | Act::Lose => {
+                return None;
+            }
         })
     }
 
@@ -396,15 +405,22 @@ impl World {
                     self.fills.push(fill);
                 }
             }
-            Act::Fill if !self.fills.is_empty() => {
-                let fill = self.fills.remove(0);
-                let rows = self.window_rows(fill.chat);
-                self.models.chats.filled(fill, rows).unwrap();
-                self.models.chats.evict(None);
+            Act::Fetch if self.held.is_none() => self.held = self.read_next(),
+            Act::Fill => {
+                if let Some((fill, rows)) = self.held.take().or_else(|| self.read_next()) {
+                    self.models.chats.filled(fill, rows).unwrap();
+                    self.models.chats.evict(None);
+                }
             }
             Act::Lose => self.lose_next = true,
             _ => {}
         }
+    }
+
+    /// What the oldest fill that has not been read reads now.
+    fn read_next(&mut self) -> Option<(Fill, WindowRows)> {
+        let fill = (!self.fills.is_empty()).then(|| self.fills.remove(0))?;
+        Some((fill, self.window_rows(fill.chat)))
     }
 
     /// Whoever was logged out logs in again.

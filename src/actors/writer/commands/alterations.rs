@@ -52,21 +52,21 @@ impl Command for AlterMessage {
         let (chat, role) = load(tx, self.chat, me)?;
         permission::read(&chat, role)?;
         let found = messages::in_chat(tx.look(), chat.id.0, self.message.0)?;
-        let message = found.ok_or(Refusal::NotFound("message"))?;
-        let is_sender = message.sender_id == me;
+        let old = found.ok_or(Refusal::NotFound("message"))?;
+        let is_sender = old.sender_id == me;
         match &self.alteration {
             Alteration::Edit { .. } => permission::edit(&chat, role, is_sender)?,
             Alteration::Delete => permission::delete(&chat, role, is_sender)?,
             _ => permission::post(&chat, role)?,
         }
         self.within_rate.clone()?;
-        let Some((mut message, change)) = self.altered(&message, me, tx)? else {
-            let seq = message.updated_seq.unwrap_or(message.seq);
-            return Ok(Altered { message: message.into(), seq, duplicate: true });
+        let Some((mut message, change)) = self.altered(&old, me, tx)? else {
+            let seq = old.updated_seq.unwrap_or(old.seq);
+            return Ok(Altered { message: old.into(), seq, duplicate: true });
         };
         let seq = chat.last_seq + 1;
         message.updated_seq = Some(seq);
-        store(tx, &message)?;
+        store(tx, &old, &message)?;
         let message = Arc::new(message);
         let change = match change {
             Told::Edit => Change::Edit(message.clone()),
@@ -140,7 +140,7 @@ impl AlterMessage {
     }
 }
 
-fn store(tx: &mut Tx<'_>, message: &Message) -> Execution<()> {
+fn store(tx: &mut Tx<'_>, old: &Message, message: &Message) -> Execution<()> {
     let unwritable = |_| Refusal::invalid("metadata", "cannot be written as JSON");
     let metadata = message.metadata.as_ref().map(serde_json::to_string).transpose().map_err(unwritable)?;
     let reactions = (!message.reactions.is_empty()).then(|| serde_json::to_string(&message.reactions));
@@ -148,11 +148,11 @@ fn store(tx: &mut Tx<'_>, message: &Message) -> Execution<()> {
     let now = tx.now.0;
     let changes = MessageChanges {
         content: &message.content,
-        metadata: metadata.as_deref(),
+        metadata: Some(metadata.as_deref()),
         edited_at: message.edited_at.map(|at| at.0),
-        deleted_at: message.deleted.then_some(now),
-        pinned_at: message.pinned.then_some(now),
-        reactions: reactions.as_deref(),
+        deleted_at: (message.deleted && !old.deleted).then_some(now),
+        pinned_at: (message.pinned != old.pinned).then(|| message.pinned.then_some(now)),
+        reactions: Some(reactions.as_deref()),
         updated_seq: message.updated_seq.unwrap_or(message.seq),
     };
     Ok(messages::change(tx.write(), message.id.0, &changes)?)

@@ -10,7 +10,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::{ChatId, NotificationId, UserId};
 use crate::domain::mention::{EVERYBODY, names_in};
 use crate::domain::message::Message;
-use crate::domain::notification::{Cause, Decision, NotificationKind, NotifyLevel, Standing, decide};
+use crate::domain::notification::{Cause, Decision, NotificationKind, Standing, decide};
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::chats::{self, Concerned};
 use crate::storage::queries::{accounts, notifications};
@@ -52,12 +52,11 @@ pub(super) fn tell_of_message(
     for listener in listeners {
         let standing = Standing {
             is_actor: listener.user_id == message.sender_id,
-            may_read: true,
             active: listener.active,
-            watches: false,
             mentioned: all || names.contains(&listener.username),
             replied_to: replied_to == Some(listener.user_id),
             level: listener.level,
+            ..Standing::BYSTANDER
         };
         if let Decision::Notify(kind, _) = decide(Cause::Message { direct }, standing) {
             told.push((listener.user_id, kind));
@@ -97,15 +96,7 @@ pub(super) fn tell_of_being_added(
     user: UserId,
 ) -> Execution<()> {
     // Whoever joins them is active: that was checked.
-    let standing = Standing {
-        is_actor: actor == user,
-        may_read: true,
-        active: true,
-        watches: false,
-        mentioned: false,
-        replied_to: false,
-        level: NotifyLevel::All,
-    };
+    let standing = Standing { is_actor: actor == user, ..Standing::BYSTANDER };
     let Decision::Notify(kind, _) = decide(Cause::Added, standing) else { return Ok(()) };
     let actor_name = username(tx, actor)?;
     let text = match name {

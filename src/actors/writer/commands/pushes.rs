@@ -18,7 +18,7 @@ use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ChatId, PushId, RepositoryId, Seq, UserId};
 use crate::domain::message::{CONTENT_BYTES_MAX, ClientId, Content, NewMessage};
 use crate::domain::metadata::Metadata;
-use crate::domain::notification::{Cause, Decision, NotifyLevel, Standing, decide};
+use crate::domain::notification::{Cause, Decision, Standing, decide};
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::project::Project;
 use crate::domain::push::{Moved, PUSH_REFS_MAX, Push, RefUpdate};
@@ -247,7 +247,6 @@ fn standing(
         active: row.is_some_and(|row| row.deactivated_at.is_none()),
         watches: projects::watches(tx.look(), project.id.0, user)?,
         mentioned,
-        replied_to: false,
-        level: NotifyLevel::All,
+        ..Standing::BYSTANDER
     })
 }
