@@ -15,7 +15,7 @@ use crate::domain::metadata::Metadata;
 use crate::protocol::view::EventView;
 use crate::services::Services;
 use crate::services::messages::Choice;
-use crate::services::messages::{fit, json_bytes, parse_message};
+use crate::services::messages::{json_bytes, parse_message};
 
 #[derive(Deserialize)]
 pub(super) struct RangeQuery {
@@ -74,7 +74,7 @@ async fn page_of(
         Some(choice) => services.chosen_messages(caller.0, chat, choice, range).await?,
         None => services.events(caller.0, chat, range).await?,
     };
-    Ok(fit(page, newest, services.limits.server_frame_bytes, json_bytes))
+    Ok(page.fit(newest, services.limits.server_frame_bytes, json_bytes))
 }
 
 /// Messages: the latest, those before, or those after a seq; all, those of the thread that a message is in, or the pinned ones.

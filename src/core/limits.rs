@@ -89,6 +89,12 @@ limits! {
     outbox_bytes: usize = 1024 * 1024,
     /// Frames waiting for one session's socket.
     outbox_frames: usize = 512,
+    /// Chats that one session may have catching up, and cursors in one `Resume`.
+    resume_chats: usize = 10_000,
+    /// Events that are replayed of one chat; whoever misses more pages by itself.
+    replay_events: i64 = 1_000,
+    /// Events of a replay in one go: with what may wait below half, they fit the outbox.
+    replay_page: usize = 100,
     /// Chats in one `Welcome` or `Chats`.
     welcome_chats: usize = 200,
 
@@ -235,6 +241,8 @@ impl Limits {
             ("in_flight", self.in_flight),
             ("outbox_frames", self.outbox_frames),
             ("welcome_chats", self.welcome_chats),
+            ("resume_chats", self.resume_chats),
+            ("replay_page", self.replay_page),
             ("page_default", self.page_default),
             ("page_max", self.page_max),
             ("connections", self.connections),

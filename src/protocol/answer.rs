@@ -95,7 +95,31 @@ pub enum ServerPacket<'a> {
         has_more: bool,
         as_of: Seq,
     },
-    Limited {},
+    /// The chat has everything up to `seq` now, and is live.
+    Synced {
+        chat_id: ChatId,
+        seq: Seq,
+    },
+    /// With a chat: too much is missing to be replayed; it is live above `head`, and what lies from `from` on is to be
+    /// paged. Without one: pushes were dropped, and every chat needs a `Resume`.
+    Limited {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        chat_id: Option<ChatId>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from: Option<Seq>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        head: Option<Seq>,
+    },
+    /// What the client has is not of this history. With a chat: of that one; `head` is absent when there is no such chat
+    /// for this user. With an epoch: of all.
+    Reset {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        chat_id: Option<ChatId>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        head: Option<Seq>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        epoch: Option<i64>,
+    },
     Pong {
         #[serde(skip_serializing_if = "Option::is_none")]
         request_id: Option<u64>,
@@ -153,6 +177,10 @@ pub struct ReceivedPacket {
     pub as_of: Option<Seq>,
     #[serde(default)]
     pub chat_id: Option<ChatId>,
+    #[serde(default)]
+    pub from: Option<Seq>,
+    #[serde(default)]
+    pub head: Option<Seq>,
     #[serde(default)]
     pub kind: Option<String>,
     #[serde(default)]

@@ -1,5 +1,7 @@
 //! What clients send: one flat map, `MessagePacket`, of which only `packet_type` is always there.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::scan::{self, Malformed};
@@ -19,6 +21,11 @@ pub struct MessagePacket {
     pub device_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub echo: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub epoch: Option<u64>,
+    /// How far the client has each chat. Integer keys in MessagePack, decimal strings in JSON.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cursors: Option<BTreeMap<ChatId, u64>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub user_id: Option<UserId>,
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -1,7 +1,9 @@
 //! How chats and events look from outside: the same fields in MessagePack and in JSON.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::framing;
 use crate::domain::chat::{ChatKind, ChatRole};
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::{ChatId, MessageId, ProjectId, Seq, UserId};
@@ -112,6 +114,14 @@ impl<'a> EventView<'a> {
         view
     }
 
+    /// The packet as a frame.
+    pub fn frame(&self) -> Bytes {
+        framing::encode(self).unwrap_or_else(|error| {
+            tracing::error!(%error, "an event could not be encoded");
+            Bytes::new()
+        })
+    }
+
     /// The event as a packet of its own.
     pub fn pushed(event: &'a ChatEvent) -> Self {
         Self { packet_type: Some("Event"), ..Self::listed(event) }
@@ -134,8 +144,13 @@ pub struct EventStub {
 }
 
 impl EventStub {
+    /// The stub as a frame.
+    pub fn frame_of(event: &ChatEvent) -> Option<Bytes> {
+        framing::encode(&Self::of(event)?).ok()
+    }
+
     /// `None` for events that are no messages: those are small, and say what one needs to know.
-    pub fn of(event: &ChatEvent) -> Option<Self> {
+    fn of(event: &ChatEvent) -> Option<Self> {
         let Change::Message(message) = &event.change else { return None };
         let (chat_id, seq, kind) = (event.chat_id, event.seq, event.change.kind());
         Some(Self { packet_type: "Event", chat_id, seq, kind, message_id: message.id })

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{ServiceError, Services};
-use crate::actors::cache::{Events, Page, Range};
+use crate::actors::cache::{Events, Page, Range, Station};
+use crate::actors::hub::Replayed;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{AlterMessage, Altered, AppendMessage, Appended};
 use crate::core::actor::{Permit, Reply, Who};
@@ -154,6 +155,35 @@ impl Services {
     }
 }
 
+impl Services {
+    /// The next page of what a session missed of a chat. The last one goes out on the session's lane.
+    pub async fn replay(
+        &self,
+        station: Station,
+        turn: u64,
+        chat: ChatId,
+        after: Seq,
+    ) -> Result<Replayed, ServiceError> {
+        Ok(self.cache.replay(station, turn, chat, after).await?)
+    }
+
+    /// The same from below what is in memory, for whom [`Self::replay`] found that they may read it.
+    pub async fn replay_from_database(
+        &self,
+        chat: ChatId,
+        after: Seq,
+        as_of: Seq,
+    ) -> Result<Vec<Arc<ChatEvent>>, ServiceError> {
+        let limit = self.limits.replay_page;
+        let events = self
+            .readers
+            .read(move |db| snapshot::events_between(db, chat, after, as_of + 1, limit, false))
+            .await?;
+        let page = Page { events, has_more: true, as_of };
+        Ok(page.fit(false, self.limits.outbox_bytes / 2, ChatEvent::bytes).events)
+    }
+}
+
 /// A page of what was read, which is one more than asked for when there is more.
 fn page_of(mut events: Vec<Arc<ChatEvent>>, limit: usize, newest: bool, as_of: Seq) -> Page {
     let has_more = events.len() > limit;
@@ -172,30 +202,6 @@ fn event_of(message: Message) -> Arc<ChatEvent> {
         created_at: message.created_at,
         change: Change::Message(Arc::new(message)),
     })
-}
-
-/// Cuts a page so that `cost` of its events stays within `bytes_max`, keeping at least one. What is cut can be asked for
-/// again.
-pub fn fit(mut page: Page, newest: bool, bytes_max: usize, cost: impl Fn(&ChatEvent) -> usize) -> Page {
-    let within = |events: &mut dyn Iterator<Item = &Arc<ChatEvent>>| {
-        let mut used = 0;
-        let fitting = events.take_while(|event| {
-            used += cost(event);
-            used <= bytes_max
-        });
-        fitting.count().max(1)
-    };
-    let kept = if newest { within(&mut page.events.iter().rev()) } else { within(&mut page.events.iter()) };
-    let cut = page.events.len().saturating_sub(kept);
-    if cut > 0 {
-        page.has_more = true;
-        if newest {
-            page.events.drain(..cut);
-        } else {
-            page.events.truncate(kept);
-        }
-    }
-    page
 }
 
 /// What an event costs as JSON: a control character, a quote or a backslash may take six bytes.

@@ -25,5 +25,6 @@ mod life;
 mod messages;
 mod notifications;
 mod projects;
+mod resume;
 mod sessions;
 mod tidy;

@@ -12,23 +12,16 @@ use super::chats::Fill;
 use super::counters::CacheCounters;
 use super::handle::CacheHandle;
 use super::login_failures::LoginFailures;
-use super::messages::{
-    Ask, CloseSession, Heartbeat, LoginTried, OpenSession, Publish, QueryError, SnapshotRead, Verify,
-    WindowRead,
-};
+use super::messages::{Ask, LoginTried, Publish, QueryError, SnapshotRead, Verify, WindowRead};
 use super::open_sessions::OpenSessions;
 use super::queries::{Models, Query, Verdict};
 use super::read_models::{Applied, ReadModels};
-use crate::actors::hub::{HubHandle, LaneItem, Registration};
+use crate::actors::hub::{HubHandle, LaneItem};
 use crate::actors::writer::{Committed, Published};
 use crate::core::actor::{Ctx, FATAL_EXIT_CODE, FatalSignal, Metered};
 use crate::core::config::Cache;
 use crate::core::limits::Limits;
-use crate::domain::access::Grant;
 use crate::domain::ids::ChatId;
-use crate::domain::refusal::Refusal;
-use crate::protocol::answer::ServerPacket;
-use crate::protocol::framing;
 use crate::storage::readers::Readers;
 use crate::storage::snapshot;
 
@@ -45,14 +38,14 @@ pub struct Sources {
 
 /// See the [module](super).
 pub struct CacheActor {
-    models: ReadModels,
+    pub(super) models: ReadModels,
     failures: LoginFailures,
-    hubs: Vec<HubHandle>,
-    counters: Arc<CacheCounters>,
-    sources: Sources,
+    pub(super) hubs: Vec<HubHandle>,
+    pub(super) counters: Arc<CacheCounters>,
+    pub(super) sources: Sources,
     own: CacheHandle,
     fatal: FatalSignal,
-    sessions: OpenSessions,
+    pub(super) sessions: OpenSessions,
     /// Queries that wait for a window.
     awaiting_window: HashMap<ChatId, Vec<Parked>>,
     reload: Reload,
@@ -108,10 +101,7 @@ impl CacheActor {
     }
 
     fn answer<Q: Query>(&mut self, ask: Ask<Q>) {
-        if let Reload::Running { queries, .. } = &mut self.reload {
-            queries.push(Box::new(move |cache| cache.answer(ask)));
-            return;
-        }
+        let Some(ask) = self.unless_reloading(ask, Self::answer) else { return };
         let grant = match ask.who.map(|who| self.models.directory.authenticate(who)).transpose() {
             Ok(proven) => proven.map(|(_, grant)| grant),
             Err(refusal) => return ask.reply.send(Err(refusal.into())),
@@ -127,11 +117,7 @@ impl CacheActor {
                 ask.reply.send(answer.map_err(QueryError::Refused));
             }
             (Verdict::AfterFill(chat), fill) => {
-                CacheCounters::count(&self.counters.misses);
-                self.awaiting_window.entry(chat).or_default().push(Box::new(move |cache| cache.answer(ask)));
-                if let Some(fill) = fill {
-                    self.read_window(fill);
-                }
+                self.after_fill(chat, fill, ask, Self::answer);
             }
         }
     }
@@ -201,7 +187,11 @@ impl CacheActor {
             LaneItem::Revoked { login } => Some(LaneItem::Revoked { login: *login }),
             LaneItem::Lost => Some(LaneItem::Lost),
             // Addressed to one session, never broadcast.
-            LaneItem::Registered { .. } | LaneItem::Unregistered { .. } | LaneItem::Answer { .. } => None,
+            LaneItem::Registered { .. }
+            | LaneItem::Unregistered { .. }
+            | LaneItem::Heartbeat { .. }
+            | LaneItem::CatchUp { .. }
+            | LaneItem::Replayed { .. } => None,
         };
         let Some((last, others)) = self.hubs.split_last() else { return };
         for hub in others {
@@ -260,77 +250,34 @@ impl CacheActor {
         self.count_bytes();
     }
 
-    fn open_session(&mut self, open: OpenSession) {
-        if let Reload::Running { queries, .. } = &mut self.reload {
-            queries.push(Box::new(move |cache| cache.open_session(open)));
-            return;
-        }
-        let OpenSession { hello, reply, permit } = open;
-        let user = match self.models.directory.authenticate(hello.who) {
-            Ok((user, Grant::Whole)) => user.clone(),
-            Ok((_, Grant::Token(_))) => {
-                return reply.send(Err(Refusal::Forbidden("sessions need a login").into()));
+    /// Hands `what` back, unless the read models are being loaded: then it waits, and `then` takes it up.
+    pub(super) fn unless_reloading<T: Send + 'static>(
+        &mut self,
+        what: T,
+        then: fn(&mut Self, T),
+    ) -> Option<T> {
+        match &mut self.reload {
+            Reload::No => Some(what),
+            Reload::Running { queries, .. } => {
+                queries.push(Box::new(move |cache| then(cache, what)));
+                None
             }
-            Err(refusal) => return reply.send(Err(refusal.into())),
-        };
-        let limits = &self.sources.limits;
-        if !self.sessions.open(hello.session, user.id, limits.sessions_per_user) {
-            let refusal = Refusal::RateLimited { retry_after_ms: limits.ask_patience_ms };
-            return reply.send(Err(refusal.into()));
-        }
-        let (chats, has_more) = self.models.summaries(user.id, ChatId(0), limits.welcome_chats);
-        let welcome = ServerPacket::Welcome {
-            request_id: hello.request_id,
-            user_id: user.id,
-            username: &user.username,
-            session_id: hello.session,
-            epoch: self.models.epoch,
-            heartbeat_ms: limits.heartbeat_ms,
-            max_frame_bytes: limits.frame_bytes,
-            window: limits.in_flight,
-            chats: &chats,
-            has_more,
-        };
-        let Ok(welcome) = framing::encode(&welcome) else { return };
-        let registration =
-            Registration { session: hello.session, who: hello.who, outbox: hello.outbox, echo: hello.echo };
-        let chats = self.models.chats.of_user(user.id, ChatId(0)).map(|state| state.chat.id).collect();
-        if let Some(hub) = self.hubs.get(hello.hub) {
-            hub.deliver(vec![LaneItem::Registered { registration, chats, welcome, reply }]);
-        }
-        drop(permit);
-    }
-
-    /// Behind the session's own registration, also when that one waits for a reload.
-    fn close_session(&mut self, close: CloseSession) {
-        if let Reload::Running { queries, .. } = &mut self.reload {
-            queries.push(Box::new(move |cache| cache.close_session(close)));
-            return;
-        }
-        self.sessions.closed(close.session);
-        if let Some(hub) = self.hubs.get(close.hub) {
-            hub.deliver(vec![LaneItem::Unregistered { session: close.session }]);
         }
     }
 
-    fn heartbeat(&mut self, beat: Heartbeat) {
-        if let Reload::Running { queries, .. } = &mut self.reload {
-            queries.push(Box::new(move |cache| cache.heartbeat(beat)));
-            return;
+    /// Has `then` take `what` up again when the chat's window is there.
+    pub(super) fn after_fill<T: Send + 'static>(
+        &mut self,
+        chat: ChatId,
+        fill: Option<Fill>,
+        what: T,
+        then: fn(&mut Self, T),
+    ) {
+        CacheCounters::count(&self.counters.misses);
+        self.awaiting_window.entry(chat).or_default().push(Box::new(move |cache| then(cache, what)));
+        if let Some(fill) = fill {
+            self.read_window(fill);
         }
-        if let Err(refusal) = self.models.directory.authenticate(beat.who) {
-            return beat.reply.send(Err(refusal.into()));
-        }
-        let (mut chats, mut heads_sum) = (0, 0);
-        for state in self.models.chats.of_user(beat.who.user, ChatId(0)) {
-            chats += 1;
-            heads_sum += state.chat.last_seq;
-        }
-        let pong = ServerPacket::Pong { request_id: beat.request_id, chats, heads_sum };
-        if let (Ok(frame), Some(hub)) = (framing::encode(&pong), self.hubs.get(beat.hub)) {
-            hub.deliver(vec![LaneItem::Answer { session: beat.session, frame, reply: beat.reply }]);
-        }
-        drop(beat.permit);
     }
 }
 
@@ -357,6 +304,7 @@ impl Metered for CacheActor {
     const NAME: &'static str = "cache";
     const MESSAGES: &'static [&'static str] = &[
         "AccessTokens",
+        "CatchUp",
         "ChatDetails",
         "ChatList",
         "CloseSession",
@@ -374,6 +322,7 @@ impl Metered for CacheActor {
         "ProjectList",
         "ProjectNamed",
         "Publish",
+        "Replay",
         "Repositories",
         "RepositoryById",
         "RepositoryNamed",
@@ -396,27 +345,6 @@ impl Handler<Publish> for CacheActor {
     type Result = ();
     fn handle(&mut self, Publish(published): Publish, _: &mut Ctx<Self>) {
         self.publish(published);
-    }
-}
-
-impl Handler<OpenSession> for CacheActor {
-    type Result = ();
-    fn handle(&mut self, open: OpenSession, _: &mut Ctx<Self>) {
-        self.open_session(open);
-    }
-}
-
-impl Handler<CloseSession> for CacheActor {
-    type Result = ();
-    fn handle(&mut self, close: CloseSession, _: &mut Ctx<Self>) {
-        self.close_session(close);
-    }
-}
-
-impl Handler<Heartbeat> for CacheActor {
-    type Result = ();
-    fn handle(&mut self, beat: Heartbeat, _: &mut Ctx<Self>) {
-        self.heartbeat(beat);
     }
 }
 

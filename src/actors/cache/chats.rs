@@ -4,31 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::counters::CacheCounters;
+use super::page::{Page, Range};
 use super::window::{NotDense, Window};
 use crate::domain::chat::{Audience, Chat, Participant};
 use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::message::Message;
 use crate::storage::snapshot::{Snapshot, WindowRows};
-
-/// Which events of a chat somebody wants: those below `before`, those above `after`, or the newest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Range {
-    pub before: Option<Seq>,
-    pub after: Option<Seq>,
-    pub limit: usize,
-    pub messages_only: bool,
-}
-
-/// Events in ascending order.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Page {
-    pub events: Vec<Arc<ChatEvent>>,
-    /// Whether there are more in the direction of the range.
-    pub has_more: bool,
-    /// The chat's head when this was read.
-    pub as_of: Seq,
-}
 
 #[derive(Debug)]
 pub(super) struct ChatState {

@@ -3,15 +3,16 @@
 use super::actor::CacheActor;
 use super::chats::Fill;
 use super::messages::{
-    Ask, CloseSession, Heartbeat, Hello, LoginTried, OpenSession, Publish, QueryError, SnapshotRead, Verify,
-    WindowRead,
+    Ask, CatchUp, CloseSession, Cursors, Heartbeat, Hello, LoginTried, OpenSession, Publish, QueryError,
+    Replay, SnapshotRead, Station, Verify, WindowRead,
 };
 use super::queries::Query;
 use super::read_models::ReadModels;
+use crate::actors::hub::Replayed;
 use crate::actors::writer::Published;
 use crate::core::actor::{Gate, Mailbox, Reply, Who};
 use crate::domain::access::Credential;
-use crate::domain::ids::SessionId;
+use crate::domain::ids::{ChatId, Seq, SessionId};
 use crate::storage::readers::ReadError;
 use crate::storage::snapshot::{Snapshot, WindowRows};
 
@@ -51,7 +52,7 @@ impl CacheHandle {
 
     /// Registers a session: `Ok` once `Welcome` is in its outbox and events follow it.
     pub async fn open_session(&self, hello: Hello) -> Result<(), QueryError> {
-        let permit = self.gate.enter(Who::User(hello.who.user.0)).await?;
+        let permit = self.gate.enter(Who::User(hello.station.who.user.0)).await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(OpenSession { hello, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
@@ -62,16 +63,36 @@ impl CacheHandle {
     }
 
     /// Answers a `Ping` on the session's lane.
-    pub async fn heartbeat(
-        &self,
-        session: SessionId,
-        hub: usize,
-        who: Credential,
-        request_id: Option<u64>,
-    ) -> Result<(), QueryError> {
-        let permit = self.gate.enter(Who::User(who.user.0)).await?;
+    pub async fn heartbeat(&self, station: Station, request_id: Option<u64>) -> Result<(), QueryError> {
+        let permit = self.gate.enter(Who::User(station.who.user.0)).await?;
         let (reply, answer) = Reply::channel();
-        self.mailbox.post(Heartbeat { session, hub, who, request_id, reply, permit });
+        self.mailbox.post(Heartbeat { station, request_id, reply, permit });
+        answer.await.unwrap_or(Err(QueryError::Internal))
+    }
+
+    /// Answers, on the session's lane, for every chat named; returns those that must be replayed, and from where.
+    pub async fn catch_up(
+        &self,
+        station: Station,
+        cursors: Cursors,
+    ) -> Result<Vec<(ChatId, Seq)>, QueryError> {
+        let permit = self.gate.enter(Who::User(station.who.user.0)).await?;
+        let (reply, answer) = Reply::channel();
+        self.mailbox.post(CatchUp { station, cursors, reply, permit });
+        answer.await.unwrap_or(Err(QueryError::Internal))
+    }
+
+    /// The next page of a replay; the last one goes out on the session's lane.
+    pub async fn replay(
+        &self,
+        station: Station,
+        turn: u64,
+        chat: ChatId,
+        after: Seq,
+    ) -> Result<Replayed, QueryError> {
+        let permit = self.gate.enter(Who::User(station.who.user.0)).await?;
+        let (reply, answer) = Reply::channel();
+        self.mailbox.post(Replay { station, turn, chat, after, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
     }
 

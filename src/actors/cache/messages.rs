@@ -7,11 +7,11 @@ use actix::Message;
 use super::chats::Fill;
 use super::queries::Query;
 use super::read_models::ReadModels;
-use crate::actors::hub::Outbox;
+use crate::actors::hub::{Outbox, Replayed};
 use crate::actors::writer::Published;
 use crate::core::actor::{Letter, Overloaded, Permit, Reply, Vanished};
 use crate::domain::access::Credential;
-use crate::domain::ids::SessionId;
+use crate::domain::ids::{ChatId, Seq, SessionId};
 use crate::domain::refusal::Refusal;
 use crate::storage::readers::ReadError;
 use crate::storage::snapshot::{Snapshot, WindowRows};
@@ -71,12 +71,18 @@ pub struct OpenSession {
 }
 letter!(OpenSession);
 
-/// What a session says of itself when it asks to be registered.
-pub struct Hello {
+/// Which session asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Station {
     pub session: SessionId,
-    /// The hub of the thread that the session lives on.
+    /// The hub that the session is registered at.
     pub hub: usize,
     pub who: Credential,
+}
+
+/// What a session says of itself when it asks to be registered.
+pub struct Hello {
+    pub station: Station,
     pub outbox: Arc<Outbox>,
     pub echo: bool,
     pub request_id: Option<u64>,
@@ -95,14 +101,46 @@ letter!(CloseSession);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Heartbeat {
-    pub(super) session: SessionId,
-    pub(super) hub: usize,
-    pub(super) who: Credential,
+    pub(super) station: Station,
     pub(super) request_id: Option<u64>,
     pub(super) reply: Reply<(), QueryError>,
     pub(super) permit: Permit,
 }
 letter!(Heartbeat);
+
+/// How far a session has its chats.
+#[derive(Debug)]
+pub struct Cursors {
+    /// Which `Resume` of the session this is.
+    pub turn: u64,
+    /// The history that the cursors are of.
+    pub epoch: i64,
+    pub chats: Vec<(ChatId, Seq)>,
+}
+
+/// A session wants to be brought up to date.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct CatchUp {
+    pub(super) station: Station,
+    pub(super) cursors: Cursors,
+    pub(super) reply: Reply<Vec<(ChatId, Seq)>, QueryError>,
+    pub(super) permit: Permit,
+}
+letter!(CatchUp);
+
+/// A session that is catching up wants the events above `after`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Replay {
+    pub(super) station: Station,
+    pub(super) turn: u64,
+    pub(super) chat: ChatId,
+    pub(super) after: Seq,
+    pub(super) reply: Reply<Replayed, QueryError>,
+    pub(super) permit: Permit,
+}
+letter!(Replay);
 
 /// What a login came to, for the delay of the next one.
 #[derive(Message)]

@@ -21,20 +21,22 @@ mod login_failures;
 mod messages;
 mod notifications;
 mod open_sessions;
+mod page;
 mod project_queries;
 mod projects;
 mod queries;
 mod read_models;
+mod sessions;
 mod window;
 
 #[cfg(test)]
 mod model_test;
 
 pub use actor::{CacheActor, Sources};
-pub use chats::{Page, Range};
 pub use counters::{CacheCounters, CacheSnapshot};
 pub use handle::CacheHandle;
-pub use messages::{Hello, QueryError};
+pub use messages::{Cursors, Hello, QueryError, Station};
+pub use page::{Page, Range};
 pub use project_queries::{
     AccessTokens, KnownUsers, Members, NotificationList, ProjectList, ProjectNamed, ProjectView,
     Repositories, RepositoryById, RepositoryNamed, RepositoryView, TokenHolder,

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::chats::{ChatState, Chats, Lookup, Page, Range};
+use super::chats::{ChatState, Chats, Lookup};
 use super::login_failures::LoginFailures;
+use super::page::{Page, Range};
 use super::read_models::ReadModels;
 use crate::domain::access::{Credential, Grant, Need};
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::ChatEvent;
-use crate::domain::ids::{ChatId, UserId};
+use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
 use crate::domain::user::User;
@@ -56,6 +57,13 @@ fn chat_for(
 ) -> Result<(&ChatState, Option<ChatRole>), Refusal> {
     let state = models.chats.get(chat).ok_or(Refusal::NotFound("chat"))?;
     Ok((state, state.people.get(&user).map(|p| p.role)))
+}
+
+/// The head of a chat whose events `user` may read.
+pub(super) fn readable(models: &ReadModels, chat: ChatId, user: UserId) -> Result<Seq, Refusal> {
+    let (state, role) = chat_for(models, chat, user)?;
+    permission::read(&state.chat, role)?;
+    Ok(state.chat.last_seq)
 }
 
 /// Oneself.
@@ -236,11 +244,7 @@ impl Query for Events {
     const NEED: Need = Need::ChatRead;
 
     fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
-        let allowed = user_of(who).and_then(|user| {
-            let (state, role) = chat_for(models.read, self.chat, user)?;
-            permission::read(&state.chat, role)
-        });
-        if let Err(refusal) = allowed {
+        if let Err(refusal) = user_of(who).and_then(|user| readable(models.read, self.chat, user)) {
             return Verdict::Now(Err(refusal));
         }
         match models.read.chats.page(self.chat, &self.range) {

@@ -10,7 +10,6 @@ use super::window::NotDense;
 use crate::actors::hub::LaneItem;
 use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::{ChatId, UserId};
-use crate::protocol::framing;
 use crate::protocol::view::{ChatSummary, EventView};
 use crate::storage::snapshot::Snapshot;
 
@@ -71,7 +70,7 @@ impl ReadModels {
             }
             match event {
                 Event::Chat(event) => lane.push(LaneItem::Event {
-                    frame: frame(&EventView::pushed(event)),
+                    frame: EventView::pushed(event).frame(),
                     joiner: self.joiner(event),
                     event: event.clone(),
                 }),
@@ -87,7 +86,7 @@ impl ReadModels {
     fn joiner(&self, event: &ChatEvent) -> Option<(UserId, Bytes)> {
         let Change::Join { user_id, .. } = event.change else { return None };
         let summary = self.summary(self.chats.get(event.chat_id)?, user_id);
-        Some((user_id, frame(&EventView::pushed_to_joiner(event, &summary))))
+        Some((user_id, EventView::pushed_to_joiner(event, &summary).frame()))
     }
 
     /// The chat as it stands in the list of `user`.
@@ -137,11 +136,4 @@ impl ReadModels {
         }
         found
     }
-}
-
-fn frame(view: &EventView<'_>) -> Bytes {
-    framing::encode(view).unwrap_or_else(|error| {
-        tracing::error!(%error, "an event could not be encoded");
-        Bytes::new()
-    })
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::chats::{Page, Range};
+use super::page::{Page, Range};
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::Seq;
 use crate::domain::message::Message;

@@ -68,7 +68,7 @@ mod tests {
         let (reply, registered) = Reply::channel();
         hub.deliver(vec![LaneItem::Registered {
             registration: Registration { session: SessionId(1), who, outbox, echo: true },
-            chats: vec![ChatId(1)],
+            chats: vec![(ChatId(1), 0)],
             welcome: Bytes::from_static(b"welcome"),
             reply,
         }]);

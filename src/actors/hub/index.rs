@@ -5,25 +5,29 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::messages::{LaneItem, Registration};
+use super::following::Following;
+use super::messages::{LaneItem, Registration, Replayed};
 use super::outbox::Outbox;
 use crate::domain::event::{Change, ChatEvent};
-use crate::domain::ids::{ChatId, LoginId, SessionId, UserId};
-use crate::protocol::answer::GoodbyeCode;
-use crate::protocol::framing;
-use crate::protocol::view::EventStub;
+use crate::domain::ids::{ChatId, LoginId, Seq, SessionId, UserId};
+use crate::protocol::answer::{GoodbyeCode, ServerPacket};
+use crate::protocol::view::{EventStub, EventView};
 
 struct Live {
     id: SessionId,
     login: Option<LoginId>,
     outbox: Arc<Outbox>,
     echo: bool,
+    following: Following,
 }
 
+/// A user who has sessions here.
 #[derive(Default)]
 struct Present {
     sessions: Vec<Live>,
     chats: HashSet<ChatId>,
+    /// The sum of the heads of `chats`, as far as this lane has brought them.
+    heads_sum: Seq,
 }
 
 #[derive(Default)]
@@ -44,9 +48,21 @@ impl Index {
             }
             LaneItem::Unregistered { session } => self.unregister(session),
             LaneItem::Event { event, frame, joiner } => self.deliver(&event, &frame, joiner.as_ref()),
-            LaneItem::Answer { session, frame, reply } => {
-                self.answer(session, frame);
+            LaneItem::Heartbeat { session, request_id, reply } => {
+                self.pong(session, request_id);
                 reply.send(Ok(()));
+            }
+            LaneItem::CatchUp { session, turn, answers, live, behind, reply } => {
+                if let Some(found) = self.session(session) {
+                    answers.into_iter().for_each(|frame| found.outbox.reply(frame));
+                    live.into_iter().for_each(|chat| found.following.go_live(chat));
+                    behind.iter().for_each(|(chat, _)| found.following.catch_up(*chat, turn));
+                }
+                reply.send(Ok(behind));
+            }
+            LaneItem::Replayed { session, turn, chat, events, last, reply } => {
+                self.replayed(session, turn, chat, &events, last);
+                reply.send(Ok(Replayed::Live));
             }
             LaneItem::Revoked { login } => {
                 self.end_where(GoodbyeCode::Revoked, false, |live| live.login == Some(login))
@@ -55,16 +71,23 @@ impl Index {
         }
     }
 
-    fn register(&mut self, registration: Registration, chats: Vec<ChatId>) {
+    fn register(&mut self, registration: Registration, chats: Vec<(ChatId, Seq)>) {
         let Registration { session, who, outbox, echo } = registration;
         let present = self.users.entry(who.user).or_default();
         if present.sessions.is_empty() {
-            present.chats = chats.into_iter().collect();
+            present.heads_sum = chats.iter().map(|(_, head)| head).sum();
+            present.chats = chats.into_iter().map(|(chat, _)| chat).collect();
             for chat in &present.chats {
                 self.chats.entry(*chat).or_default().insert(who.user);
             }
         }
-        present.sessions.push(Live { id: session, login: who.proof.login(), outbox, echo });
+        present.sessions.push(Live {
+            id: session,
+            login: who.proof.login(),
+            outbox,
+            echo,
+            following: Following::default(),
+        });
         self.sessions.insert(session, who.user);
     }
 
@@ -94,36 +117,72 @@ impl Index {
         let chat = event.chat_id;
         if let Change::Join { user_id, .. } = event.change
             && let Some(present) = self.users.get_mut(&user_id)
+            && present.chats.insert(chat)
         {
-            present.chats.insert(chat);
+            present.heads_sum += event.seq - 1;
+            present.sessions.iter_mut().for_each(|live| live.following.joined(chat));
             self.chats.entry(chat).or_default().insert(user_id);
         }
         // Made when the first session wants it.
         let mut stub: Option<Bytes> = None;
         for user in self.chats.get(&chat).into_iter().flatten() {
-            let Some(present) = self.users.get(user) else { continue };
+            let Some(present) = self.users.get_mut(user) else { continue };
+            present.heads_sum += 1;
             let own = joiner.filter(|(joined, _)| joined == user).map_or(frame, |(_, frame)| frame);
-            for live in &present.sessions {
-                if *user == event.actor_id && !live.echo {
-                    let encode = || EventStub::of(event).and_then(|stub| framing::encode(&stub).ok());
-                    live.outbox.push(stub.get_or_insert_with(|| encode().unwrap_or_else(|| own.clone())));
+            for live in present.sessions.iter_mut().filter(|live| live.following.is_live(chat)) {
+                let frame = if *user == event.actor_id && !live.echo {
+                    stub.get_or_insert_with(|| EventStub::frame_of(event).unwrap_or_else(|| own.clone()))
                 } else {
-                    live.outbox.push(own);
+                    own
+                };
+                if !live.outbox.push(frame) && live.following.lose() {
+                    live.outbox.reply_packet(&ServerPacket::Limited {
+                        chat_id: None,
+                        from: None,
+                        head: None,
+                    });
                 }
             }
         }
-        if let Change::Leave { user_id, .. } = event.change {
-            if let Some(present) = self.users.get_mut(&user_id) {
-                present.chats.remove(&chat);
-            }
+        if let Change::Leave { user_id, .. } = event.change
+            && let Some(present) = self.users.get_mut(&user_id)
+            && present.chats.remove(&chat)
+        {
+            present.heads_sum -= event.seq;
+            present.sessions.iter_mut().for_each(|live| live.following.left(chat));
             self.forget(chat, user_id);
         }
     }
 
-    fn answer(&self, session: SessionId, frame: Bytes) {
-        let live = self.sessions.get(&session).and_then(|user| self.users.get(user));
-        if let Some(live) = live.and_then(|present| present.sessions.iter().find(|live| live.id == session)) {
-            live.outbox.reply(frame);
+    fn session(&mut self, session: SessionId) -> Option<&mut Live> {
+        let present = self.users.get_mut(self.sessions.get(&session)?)?;
+        present.sessions.iter_mut().find(|live| live.id == session)
+    }
+
+    fn pong(&mut self, session: SessionId, request_id: Option<u64>) {
+        let Some(present) = self.sessions.get(&session).and_then(|user| self.users.get(user)) else { return };
+        let pong =
+            ServerPacket::Pong { request_id, chats: present.chats.len(), heads_sum: present.heads_sum };
+        if let Some(live) = present.sessions.iter().find(|live| live.id == session) {
+            live.outbox.reply_packet(&pong);
+        }
+    }
+
+    /// The last page of what a session missed of a chat, which is live from here on.
+    fn replayed(
+        &mut self,
+        session: SessionId,
+        turn: u64,
+        chat: ChatId,
+        events: &[Arc<ChatEvent>],
+        last: Bytes,
+    ) {
+        let Some(user) = self.sessions.get(&session).copied() else { return };
+        let Some(live) = self.session(session) else { return };
+        if live.following.caught_up(chat, turn) {
+            let echo = live.echo;
+            events.iter().for_each(|event| live.outbox.reply(replay_frame(event, user, echo)));
+            live.outbox.reply(last);
         }
     }
 
@@ -148,115 +207,12 @@ impl Index {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::actors::hub::outbox::OutboxDrain;
-    use crate::core::actor::Reply;
-    use crate::domain::access::Credential;
-    use crate::domain::chat::ChatRole;
-    use crate::domain::ids::MessageId;
-    use crate::domain::message::{ClientId, Message};
-    use crate::domain::timestamp::Timestamp;
-    use crate::protocol::answer::ReceivedPacket;
-
-    struct Session(OutboxDrain);
-
-    impl Session {
-        async fn frames(&mut self) -> Vec<Bytes> {
-            let mut frames = Vec::new();
-            self.0.next(&mut frames).await;
-            frames
-        }
-    }
-
-    fn register(index: &mut Index, session: u64, user: i64, echo: bool, chats: &[i64]) -> Session {
-        let (outbox, drain) = Outbox::new(10_000, 100);
-        let who = Credential::login(UserId(user), LoginId(user * 10), 1);
-        index.take(LaneItem::Registered {
-            registration: Registration { session: SessionId(session), who, outbox, echo },
-            chats: chats.iter().map(|id| ChatId(*id)).collect(),
-            welcome: Bytes::from_static(b"welcome"),
-            reply: Reply::call(|_| ()),
-        });
-        Session(drain)
-    }
-
-    fn event(chat: i64, seq: i64, change: Change, frame: &'static str) -> LaneItem {
-        let event =
-            ChatEvent { chat_id: ChatId(chat), seq, actor_id: UserId(1), created_at: Timestamp(0), change };
-        LaneItem::Event { event: event.into(), frame: Bytes::from_static(frame.as_bytes()), joiner: None }
-    }
-
-    fn rename(chat: i64, seq: i64, frame: &'static str) -> LaneItem {
-        event(chat, seq, Change::Rename { name: "n".into() }, frame)
-    }
-
-    #[actix_web::test]
-    async fn a_session_sees_the_events_between_its_join_and_its_leave() {
-        let mut index = Index::default();
-        let mut bob = register(&mut index, 1, 2, true, &[]);
-        let (user_id, role) = (UserId(2), ChatRole::Member);
-        index.take(rename(7, 1, "before"));
-        index.take(event(7, 2, Change::Join { user_id, role }, "join"));
-        index.take(rename(7, 3, "between"));
-        index.take(event(7, 4, Change::Leave { user_id, role }, "leave"));
-        index.take(rename(7, 5, "after"));
-        assert_eq!(bob.frames().await, ["welcome", "join", "between", "leave"]);
-    }
-
-    #[actix_web::test]
-    async fn a_session_without_echo_gets_stubs_of_its_own_messages_and_other_events_in_full() {
-        let mut index = Index::default();
-        let mut bot = register(&mut index, 1, 1, false, &[7]);
-        let mut desk = register(&mut index, 2, 1, true, &[7]);
-        let said = Message {
-            id: MessageId(9),
-            chat_id: ChatId(7),
-            seq: 1,
-            sender_id: UserId(1),
-            client_id: ClientId([0; 16]),
-            content: "x".into(),
-            reply_to: None,
-            metadata: None,
-            created_at: Timestamp(0),
-            edited_at: None,
-            deleted: false,
-            pinned: false,
-            reactions: Vec::new(),
-            thread_id: None,
-            updated_seq: None,
-            ordinal: 1,
-        };
-        index.take(event(7, 1, Change::Message(said.into()), "message"));
-        index.take(rename(7, 2, "rename"));
-        let frames = bot.frames().await;
-        let stub: ReceivedPacket = rmp_serde::from_slice(&frames[1][4..]).unwrap();
-        assert_eq!((stub.seq, stub.message_id, stub.message), (Some(1), Some(MessageId(9)), None));
-        assert_eq!(frames[2], "rename");
-        assert_eq!(desk.frames().await, ["welcome", "message", "rename"]);
-    }
-
-    #[actix_web::test]
-    async fn a_revoked_login_ends_its_sessions_and_no_others() {
-        let mut index = Index::default();
-        let mut gone = register(&mut index, 1, 1, true, &[7]);
-        let mut stays = register(&mut index, 2, 2, true, &[7]);
-        index.take(LaneItem::Revoked { login: LoginId(10) });
-        index.take(rename(7, 1, "later"));
-        assert_eq!(gone.frames().await.len(), 2, "welcome and goodbye");
-        assert_eq!(stays.frames().await, ["welcome", "later"]);
-        assert_eq!(index.sessions.len(), 1);
-    }
-
-    #[actix_web::test]
-    async fn the_index_is_empty_when_everybody_has_left() {
-        let mut index = Index::default();
-        let _first = register(&mut index, 1, 1, true, &[7, 8]);
-        let _second = register(&mut index, 2, 1, true, &[7, 8]);
-        index.take(LaneItem::Unregistered { session: SessionId(1) });
-        assert_eq!(index.chats.len(), 2);
-        index.take(LaneItem::Unregistered { session: SessionId(2) });
-        assert!(index.chats.is_empty() && index.users.is_empty() && index.sessions.is_empty());
-    }
+/// An event of a replay: the same packet as when it was live.
+pub fn replay_frame(event: &ChatEvent, to: UserId, echo: bool) -> Bytes {
+    let stub = (event.actor_id == to && !echo).then(|| EventStub::frame_of(event)).flatten();
+    stub.unwrap_or_else(|| EventView::pushed(event).frame())
 }
+
+#[cfg(test)]
+#[path = "index_test.rs"]
+mod tests;

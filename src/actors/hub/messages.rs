@@ -10,7 +10,7 @@ use crate::actors::cache::QueryError;
 use crate::core::actor::{Letter, Reply};
 use crate::domain::access::Credential;
 use crate::domain::event::ChatEvent;
-use crate::domain::ids::{ChatId, LoginId, SessionId, UserId};
+use crate::domain::ids::{ChatId, LoginId, Seq, SessionId, UserId};
 
 /// Items in the order in which the cache made them.
 #[derive(Message)]
@@ -35,11 +35,23 @@ pub struct Registration {
     pub echo: bool,
 }
 
+/// What asking for the next page of a replay came to.
+#[derive(Debug)]
+pub enum Replayed {
+    /// There is nothing more: the chat is live.
+    Live,
+    /// A page from memory, and more to come.
+    Page(Vec<Arc<ChatEvent>>),
+    /// The page is in the database only; the chat's head is at `as_of`.
+    Below { as_of: Seq },
+}
+
 pub enum LaneItem {
     /// The session is live from here on: `Welcome` goes out first, then whatever follows on this lane.
     Registered {
         registration: Registration,
-        chats: Vec<ChatId>,
+        /// With their heads.
+        chats: Vec<(ChatId, Seq)>,
         welcome: Bytes,
         reply: Reply<(), QueryError>,
     },
@@ -53,12 +65,33 @@ pub enum LaneItem {
         /// What the person who joins gets instead.
         joiner: Option<(UserId, Bytes)>,
     },
-    /// An answer whose place among the events matters.
-    Answer {
+    /// A `Ping`: its answer tells how far this lane has come.
+    Heartbeat {
         session: SessionId,
-        frame: Bytes,
-        /// Called when the answer is in the outbox.
+        request_id: Option<u64>,
         reply: Reply<(), QueryError>,
+    },
+    /// What a `Resume` comes to at this point of the lane.
+    CatchUp {
+        session: SessionId,
+        /// Which `Resume` of the session this is.
+        turn: u64,
+        answers: Vec<Bytes>,
+        /// Nothing has to be replayed of these: they are live from here on.
+        live: Vec<ChatId>,
+        /// These are catching up from here on, above the seq that the client has.
+        behind: Vec<(ChatId, Seq)>,
+        reply: Reply<Vec<(ChatId, Seq)>, QueryError>,
+    },
+    /// The last of what a session missed of a chat, up to this point of the lane: it is live again.
+    Replayed {
+        session: SessionId,
+        turn: u64,
+        chat: ChatId,
+        events: Vec<Arc<ChatEvent>>,
+        /// `Synced`, or `Reset` if there is nothing that the user may see.
+        last: Bytes,
+        reply: Reply<Replayed, QueryError>,
     },
     /// The login is over: its sessions end.
     Revoked {

@@ -1,11 +1,10 @@
 //! Outboxes: what waits for one session's socket.
 //!
-//! Two classes. *Replies* (answers, `Goodbye`) are never dropped; how many there can be is bounded by the packets in
-//! flight. *Pushes* are dropped as whole frames once the outbox is full; the client is told once, by `Limited {}`, and
-//! gets no pushes any more: memory never grows with a slow reader.
+//! Two classes. *Replies* (answers, replayed pages, `Goodbye`) are never dropped; how many there can be is bounded by the
+//! packets in flight, and pages are made only while the outbox is below half. *Pushes* are dropped as whole frames once
+//! the outbox is full, soft ones once it is half full: memory never grows with a slow reader.
 
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
 
 use bytes::Bytes;
@@ -28,8 +27,6 @@ pub struct Outbox {
     sender: UnboundedSender<Item>,
     bytes: AtomicUsize,
     frames: AtomicUsize,
-    /// Pushes were dropped and the client was told.
-    limited: AtomicBool,
     ended: AtomicBool,
     bytes_max: usize,
     frames_max: usize,
@@ -58,7 +55,6 @@ impl Outbox {
             sender,
             bytes: AtomicUsize::new(0),
             frames: AtomicUsize::new(0),
-            limited: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             bytes_max,
             frames_max,
@@ -82,21 +78,28 @@ impl Outbox {
         }
     }
 
-    /// A push. Returns whether it was dropped.
+    /// A push. Returns whether there was room for it; behind the session's end there always is.
+    #[must_use]
     pub fn push(&self, frame: &Bytes) -> bool {
-        if self.limited.load(Acquire) || self.ended.load(Acquire) {
+        self.push_below(frame, self.bytes_max, self.frames_max)
+    }
+
+    /// A push that others of its kind make up for: taken only while the outbox is below half.
+    #[must_use]
+    pub fn push_soft(&self, frame: &Bytes) -> bool {
+        self.push_below(frame, self.bytes_max / 2, self.frames_max / 2)
+    }
+
+    fn push_below(&self, frame: &Bytes, bytes_max: usize, frames_max: usize) -> bool {
+        if self.ended.load(Acquire) {
             return true;
         }
-        let full = self.bytes.load(Acquire) + frame.len() > self.bytes_max
-            || self.frames.load(Acquire) >= self.frames_max;
-        if !full {
+        let room =
+            self.bytes.load(Acquire) + frame.len() <= bytes_max && self.frames.load(Acquire) < frames_max;
+        if room {
             self.enqueue(frame.clone());
-            return false;
         }
-        if !self.limited.swap(true, AcqRel) {
-            self.enqueue(limited_frame());
-        }
-        true
+        room
     }
 
     /// Says goodbye; nothing follows it, and the socket is closed once it is flushed.
@@ -173,11 +176,6 @@ impl Drop for OutboxDrain {
     }
 }
 
-fn limited_frame() -> Bytes {
-    static FRAME: OnceLock<Bytes> = OnceLock::new();
-    FRAME.get_or_init(|| framing::encode(&ServerPacket::Limited {}).unwrap_or_default()).clone()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,24 +188,24 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_full_outbox_drops_pushes_says_so_once_and_keeps_replies() {
-        let (outbox, mut out) = Outbox::new(1000, 3);
-        let frame = Bytes::from_static(b"push");
-        let dropped = (0..10).filter(|_| outbox.push(&frame)).count();
-        assert_eq!(dropped, 7);
+    async fn a_full_outbox_takes_replies_and_no_pushes_and_soft_pushes_only_to_the_half() {
+        let (outbox, mut out) = Outbox::new(1000, 4);
+        let (push, soft) = (Bytes::from_static(b"push"), Bytes::from_static(b"soft"));
+        assert_eq!((0..10).filter(|_| outbox.push_soft(&soft)).count(), 2);
+        assert_eq!((0..10).filter(|_| outbox.push(&push)).count(), 2);
         outbox.reply(Bytes::from_static(b"reply"));
         let mut frames = drain(&mut out).await.0;
         frames.extend(drain(&mut out).await.0);
-        assert_eq!(frames, [&frame[..], &frame[..], &frame[..], &limited_frame()[..], b"reply"]);
-        assert!(outbox.push(&frame), "nothing is pushed after Limited");
+        assert_eq!(frames, [&soft[..], &soft[..], &push[..], &push[..], b"reply"]);
         assert_eq!(outbox.bytes(), 0);
+        assert!(outbox.push(&push), "there is room again");
     }
 
     #[actix_web::test]
     async fn bytes_are_bounded_too() {
         let (outbox, _out) = Outbox::new(1000, 512);
         let frame = Bytes::from(vec![0; 400]);
-        assert_eq!([outbox.push(&frame), outbox.push(&frame), outbox.push(&frame)], [false, false, true]);
+        assert_eq!([outbox.push(&frame), outbox.push(&frame), outbox.push(&frame)], [true, true, false]);
         assert!(outbox.bytes() < 1000 + 64);
     }
 
@@ -224,7 +222,7 @@ mod tests {
     #[actix_web::test]
     async fn room_is_waited_for() {
         let (outbox, mut out) = Outbox::new(100, 10);
-        outbox.push(&Bytes::from(vec![0; 80]));
+        assert!(outbox.push(&Bytes::from(vec![0; 80])));
         let waiting = {
             let outbox = outbox.clone();
             actix::spawn(async move { outbox.room().await })

@@ -8,8 +8,9 @@ use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, Message,
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::super::admission::{Seat, StrangerSeat};
+use super::resumption::Resumption;
 use super::state::{Deed, Incoming, Member, PageLimits, Step, Stranger, nack};
-use crate::actors::cache::{Hello, QueryError};
+use crate::actors::cache::{Hello, QueryError, Station};
 use crate::actors::hub::Outbox;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{Altered, Appended};
@@ -33,8 +34,8 @@ pub(in crate::messaging) struct Setup {
 
 /// One connection's actor. See the [module](super).
 pub(super) struct SessionActor {
-    pub(super) id: SessionId,
-    pub(super) hub: usize,
+    id: SessionId,
+    hub: usize,
     conversation: Conversation,
     pub(super) outbox: Arc<Outbox>,
     pub(super) services: Arc<Services>,
@@ -47,6 +48,7 @@ pub(super) struct SessionActor {
     waiting: bool,
     /// One bulk answer at a time.
     pub(super) bulk: Arc<Semaphore>,
+    pub(super) resumption: Resumption,
 }
 
 enum Conversation {
@@ -143,6 +145,7 @@ impl SessionActor {
             deeds: VecDeque::new(),
             waiting: false,
             bulk: Arc::new(Semaphore::new(1)),
+            resumption: Resumption::new(true),
         }
     }
 
@@ -172,16 +175,24 @@ impl SessionActor {
             (Step::Messages { request_id, chat, range }, Some(who)) => {
                 self.page(who, request_id, chat, range, place)
             }
+            (Step::Resume { request_id, epoch, chats }, Some(who)) => {
+                self.resume(who, request_id, epoch, chats, place, ctx)
+            }
             (Step::Heartbeat { request_id }, Some(who)) => self.heartbeat(who, request_id, place),
             (_, None) => {}
         }
     }
 
-    fn acknowledge(&self, ack: AckPacket) {
+    /// Where the cache finds this session.
+    pub(super) fn station(&self, who: Credential) -> Station {
+        Station { session: self.id, hub: self.hub, who }
+    }
+
+    pub(super) fn acknowledge(&self, ack: AckPacket) {
         self.outbox.reply_packet(&ServerPacket::Ack(ack));
     }
 
-    fn end(&mut self, last: Option<AckPacket>, code: GoodbyeCode) {
+    pub(super) fn end(&mut self, last: Option<AckPacket>, code: GoodbyeCode) {
         if let Some(ack) = last {
             self.acknowledge(ack);
         }
@@ -202,14 +213,13 @@ impl SessionActor {
             Ok(who) => who,
             Err(error) => return self.end(Some(nack(request_id, error)), GoodbyeCode::Unauthenticated),
         };
-        let hello =
-            Hello { session: self.id, hub: self.hub, who, outbox: self.outbox.clone(), echo, request_id };
+        let hello = Hello { station: self.station(who), outbox: self.outbox.clone(), echo, request_id };
         let services = self.services.clone();
         let opening = async move { services.cache.open_session(hello).await };
         // `place` is kept until the answer: no second packet is looked at before this one is settled.
         let settle = move |opened: Result<(), QueryError>, session: &mut Self, _: &mut Ctx<Self>| {
             match opened {
-                Ok(()) => session.welcome(who),
+                Ok(()) => session.welcome(who, echo),
                 Err(error) => {
                     let error = ServiceError::from(error);
                     let code = if error.code == crate::protocol::code::Code::Unauthenticated {
@@ -226,10 +236,12 @@ impl SessionActor {
     }
 
     /// Registered, and `Welcome` is in the outbox.
-    fn welcome(&mut self, who: Credential) {
+    fn welcome(&mut self, who: Credential, echo: bool) {
         let limits = &self.services.limits;
-        let pages = PageLimits { default: limits.page_default, max: limits.page_max };
+        let pages =
+            PageLimits { default: limits.page_default, max: limits.page_max, cursors: limits.resume_chats };
         self.conversation = Conversation::Member(Member { who, pages });
+        self.resumption = Resumption::new(echo);
         self.stranger = None;
         self.welcomed.store(true, Release);
         self.window.add_permits(limits.in_flight.saturating_sub(1));

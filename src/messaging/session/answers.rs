@@ -13,7 +13,6 @@ use crate::domain::event::ChatEvent;
 use crate::domain::ids::ChatId;
 use crate::protocol::answer::ServerPacket;
 use crate::protocol::view::EventView;
-use crate::services::messages::fit;
 
 /// Room in a server frame for what is not events.
 const FRAME_OVERHEAD_BYTES: usize = 4096;
@@ -60,7 +59,7 @@ impl SessionActor {
                 Err(error) => return outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error))),
             };
             let bytes_max = services.limits.server_frame_bytes.saturating_sub(FRAME_OVERHEAD_BYTES);
-            let page = fit(page, newest, bytes_max, ChatEvent::bytes);
+            let page = page.fit(newest, bytes_max, ChatEvent::bytes);
             let (has_more, as_of) = (page.has_more, page.as_of);
             if messages_only {
                 let messages = page.events.iter().filter_map(|event| event.message()).map(|m| &**m).collect();
@@ -79,10 +78,10 @@ impl SessionActor {
     }
 
     pub(super) fn heartbeat(&self, who: Credential, request_id: Option<u64>, place: OwnedSemaphorePermit) {
-        let (services, outbox, id, hub) = (self.services.clone(), self.outbox.clone(), self.id, self.hub);
+        let (services, outbox, station) = (self.services.clone(), self.outbox.clone(), self.station(who));
         actix::spawn(async move {
             let _place = place;
-            if let Err(error) = services.cache.heartbeat(id, hub, who, request_id).await {
+            if let Err(error) = services.cache.heartbeat(station, request_id).await {
                 outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error.into())));
             }
         });

@@ -1,8 +1,7 @@
 //! Sessions: one per connection.
 //!
 //! `state` is the conversation, a machine without socket, clock or actor; `actor` performs its steps, `answers` those
-//! that are queries; `reader` and
-//! `writer` are the two tasks at the socket.
+//! that are queries, `resumption` replays what a session missed; `reader` and `writer` are the two tasks at the socket.
 //!
 //! Invariants: what a session sends is submitted in the order in which it came; a packet holds a place in the session's
 //! window until it is answered, and without a free place the socket is not read; a stranger's window is one packet.
@@ -10,6 +9,7 @@
 mod actor;
 mod answers;
 mod reader;
+mod resumption;
 mod state;
 mod writer;
 

@@ -19,6 +19,8 @@ use crate::services::messages::{parse_edit, parse_message, parse_reaction};
 pub(super) struct PageLimits {
     pub(super) default: usize,
     pub(super) max: usize,
+    /// Cursors in one `Resume`.
+    pub(super) cursors: usize,
 }
 
 /// What came in.
@@ -59,6 +61,12 @@ pub(super) enum Step {
     },
     Heartbeat {
         request_id: Option<u64>,
+    },
+    /// Bring these chats up to date, each from the seq that the client has.
+    Resume {
+        request_id: Option<u64>,
+        epoch: i64,
+        chats: Vec<(ChatId, Seq)>,
     },
     /// Say no; the session stays.
     Refuse(AckPacket),
@@ -153,6 +161,7 @@ impl Member {
             "GetChats" => Step::Chats { request_id, after: packet.after_chat_id.unwrap_or(ChatId(0)) },
             "GetMessages" => self.page(&packet, true),
             "GetEvents" => self.page(&packet, false),
+            "Resume" => self.resume(packet),
             "Ping" => Step::Heartbeat { request_id },
             "Bye" => Step::End { last: None, code: GoodbyeCode::Bye },
             "Hello" => bad_request(request_id, "Hello was said already"),
@@ -176,6 +185,21 @@ impl Member {
         match parse_message(Some(client_id), content, message.reply_to, message.metadata) {
             Ok(message) => Step::Do { request_id, chat, deed: Deed::Say(message) },
             Err(refusal) => Step::Refuse(nack(request_id, refusal.into())),
+        }
+    }
+
+    fn resume(&self, packet: MessagePacket) -> Step {
+        let request_id = packet.request_id;
+        let Some(epoch) = packet.epoch else { return bad_request(request_id, "epoch is missing") };
+        let Some(cursors) = packet.cursors else { return bad_request(request_id, "cursors is missing") };
+        if cursors.len() > self.pages.cursors {
+            return bad_request(request_id, format!("more than {} cursors", self.pages.cursors));
+        }
+        let chats: Option<Vec<_>> =
+            cursors.into_iter().map(|(chat, value)| Some((chat, packet::seq(value)?))).collect();
+        match (i64::try_from(epoch), chats) {
+            (Ok(epoch), Some(chats)) => Step::Resume { request_id, epoch, chats },
+            _ => bad_request(request_id, "epoch and cursors must be 0 to 2^53"),
         }
     }
 
@@ -222,7 +246,7 @@ mod tests {
 
     fn member() -> Member {
         let who = Credential::login(UserId(1), LoginId(1), 1);
-        Member { who, pages: PageLimits { default: 50, max: 100 } }
+        Member { who, pages: PageLimits { default: 50, max: 100, cursors: 2 } }
     }
 
     fn packet(packet_type: &str) -> MessagePacket {
@@ -285,7 +309,16 @@ mod tests {
             Code::Forbidden
         );
         assert_eq!(refusal(tell(packet("Hello"))), Code::BadRequest);
-        assert_eq!(refusal(tell(packet("Resume"))), Code::BadRequest);
+        let resume = |cursors: &[(i64, u64)]| MessagePacket {
+            epoch: Some(1),
+            cursors: Some(cursors.iter().map(|(chat, seq)| (ChatId(*chat), *seq)).collect()),
+            ..packet("Resume")
+        };
+        assert!(matches!(tell(resume(&[(3, 4), (5, 6)])), Step::Resume { request_id: Some(9), .. }));
+        assert_eq!(refusal(tell(resume(&[(1, 1), (2, 2), (3, 3)]))), Code::BadRequest);
+        assert_eq!(refusal(tell(resume(&[(3, 1 << 60)]))), Code::BadRequest);
+        assert_eq!(refusal(tell(MessagePacket { epoch: None, ..resume(&[]) })), Code::BadRequest);
+        assert_eq!(refusal(tell(MessagePacket { cursors: None, ..resume(&[]) })), Code::BadRequest);
         assert_eq!(refusal(tell(packet("<script>"))), Code::BadRequest);
         let page = MessagePacket { chat_id: Some(ChatId(3)), ..packet("GetMessages") };
         assert_eq!(refusal(tell(MessagePacket { limit: Some(0), ..page.clone() })), Code::BadRequest);

@@ -8,7 +8,8 @@ use acts::{Act, ProjectAct, RepositoryAct, act};
 use proptest::prelude::*;
 use world::World;
 
-use super::chats::{Lookup, Range};
+use super::chats::Lookup;
+use super::page::Range;
 use crate::core::limits::Limits;
 use crate::domain::ids::{ChatId, UserId};
 

@@ -2,7 +2,8 @@
 
 use diesel::sqlite::SqliteConnection;
 
-use super::super::chats::{Fill, Lookup, Range};
+use super::super::chats::{Fill, Lookup};
+use super::super::page::Range;
 use super::super::read_models::{Applied, ReadModels};
 use super::acts::{Act, NAMES, ProjectAct, RepositoryAct, USERS};
 use crate::actors::writer::commands::{

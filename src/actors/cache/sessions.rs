@@ -1,0 +1,190 @@
+//! What sessions ask of the cache: to be registered, to be brought up to date, to hear how far they are.
+//!
+//! Every answer takes its place among the events on the lane of the session's hub. A chat is switched from catching up
+//! to live by the same item that carries the last of what was missed, so nothing falls between the two.
+
+use actix::Handler;
+
+use super::actor::CacheActor;
+use super::chats::Lookup;
+use super::messages::{CatchUp, CloseSession, Cursors, Heartbeat, OpenSession, Replay, Station};
+use super::page::Range;
+use super::queries::readable;
+use crate::actors::hub::{LaneItem, Registration, Replayed};
+use crate::core::actor::Ctx;
+use crate::domain::access::Grant;
+use crate::domain::event::ChatEvent;
+use crate::domain::ids::ChatId;
+use crate::domain::refusal::Refusal;
+use crate::protocol::answer::ServerPacket;
+use crate::protocol::framing;
+
+impl CacheActor {
+    fn open_session(&mut self, open: OpenSession) {
+        let Some(open) = self.unless_reloading(open, Self::open_session) else { return };
+        let OpenSession { hello, reply, permit } = open;
+        let user = match self.models.directory.authenticate(hello.station.who) {
+            Ok((user, Grant::Whole)) => user.clone(),
+            Ok((_, Grant::Token(_))) => {
+                return reply.send(Err(Refusal::Forbidden("sessions need a login").into()));
+            }
+            Err(refusal) => return reply.send(Err(refusal.into())),
+        };
+        let limits = &self.sources.limits;
+        if !self.sessions.open(hello.station.session, user.id, limits.sessions_per_user) {
+            let refusal = Refusal::RateLimited { retry_after_ms: limits.ask_patience_ms };
+            return reply.send(Err(refusal.into()));
+        }
+        let (chats, has_more) = self.models.summaries(user.id, ChatId(0), limits.welcome_chats);
+        let welcome = ServerPacket::Welcome {
+            request_id: hello.request_id,
+            user_id: user.id,
+            username: &user.username,
+            session_id: hello.station.session,
+            epoch: self.models.epoch,
+            heartbeat_ms: limits.heartbeat_ms,
+            max_frame_bytes: limits.frame_bytes,
+            window: limits.in_flight,
+            chats: &chats,
+            has_more,
+        };
+        let Ok(welcome) = framing::encode(&welcome) else { return };
+        let Station { session, hub, who } = hello.station;
+        let registration = Registration { session, who, outbox: hello.outbox, echo: hello.echo };
+        let chats = self.models.chats.of_user(user.id, ChatId(0));
+        let chats = chats.map(|state| (state.chat.id, state.chat.last_seq)).collect();
+        if let Some(hub) = self.hubs.get(hub) {
+            hub.deliver(vec![LaneItem::Registered { registration, chats, welcome, reply }]);
+        }
+        drop(permit);
+    }
+
+    /// Behind the session's own registration, also when that one waits for a reload.
+    fn close_session(&mut self, close: CloseSession) {
+        let Some(close) = self.unless_reloading(close, Self::close_session) else { return };
+        self.sessions.closed(close.session);
+        if let Some(hub) = self.hubs.get(close.hub) {
+            hub.deliver(vec![LaneItem::Unregistered { session: close.session }]);
+        }
+    }
+
+    fn heartbeat(&mut self, beat: Heartbeat) {
+        let Some(beat) = self.unless_reloading(beat, Self::heartbeat) else { return };
+        if let Err(refusal) = self.models.directory.authenticate(beat.station.who) {
+            return beat.reply.send(Err(refusal.into()));
+        }
+        let Heartbeat { station: Station { session, hub, .. }, request_id, reply, .. } = beat;
+        if let Some(hub) = self.hubs.get(hub) {
+            hub.deliver(vec![LaneItem::Heartbeat { session, request_id, reply }]);
+        }
+        drop(beat.permit);
+    }
+
+    /// Sorts the chats of a `Resume`: up to date, too far behind, of another history, or to be replayed.
+    fn catch_up(&mut self, ask: CatchUp) {
+        let Some(ask) = self.unless_reloading(ask, Self::catch_up) else { return };
+        let CatchUp { station, cursors: Cursors { turn, epoch, chats }, reply, permit } = ask;
+        if let Err(refusal) = self.models.directory.authenticate(station.who) {
+            return reply.send(Err(refusal.into()));
+        }
+        let (mut answers, mut live, mut behind) = (Vec::new(), Vec::new(), Vec::new());
+        let mut answer = |packet: &ServerPacket<'_>| answers.extend(framing::encode(packet));
+        if epoch != self.models.epoch {
+            answer(&ServerPacket::Reset { chat_id: None, head: None, epoch: Some(self.models.epoch) });
+            live =
+                self.models.chats.of_user(station.who.user, ChatId(0)).map(|state| state.chat.id).collect();
+        } else {
+            for (chat_id, seq) in chats {
+                let Ok(head) = readable(&self.models, chat_id, station.who.user) else {
+                    answer(&ServerPacket::Reset { chat_id: Some(chat_id), head: None, epoch: None });
+                    continue;
+                };
+                let missing = head - seq;
+                if missing > 0 && missing <= self.sources.limits.replay_events {
+                    behind.push((chat_id, seq));
+                    continue;
+                }
+                live.push(chat_id);
+                answer(&match missing {
+                    0 => ServerPacket::Synced { chat_id, seq },
+                    1.. => ServerPacket::Limited {
+                        chat_id: Some(chat_id),
+                        from: Some(seq + 1),
+                        head: Some(head),
+                    },
+                    _ => ServerPacket::Reset { chat_id: Some(chat_id), head: Some(head), epoch: None },
+                });
+            }
+        }
+        if let Some(hub) = self.hubs.get(station.hub) {
+            let session = station.session;
+            hub.deliver(vec![LaneItem::CatchUp { session, turn, answers, live, behind, reply }]);
+        }
+        drop(permit);
+    }
+
+    /// The next page of a replay, by today's rights. The last one goes out on the lane, with the switch to live.
+    fn replay(&mut self, ask: Replay) {
+        let Some(ask) = self.unless_reloading(ask, Self::replay) else { return };
+        let Station { session, hub, who } = ask.station;
+        if let Err(refusal) = self.models.directory.authenticate(who) {
+            return ask.reply.send(Err(refusal.into()));
+        }
+        let (chat, turn) = (ask.chat, ask.turn);
+        let (events, last) = if readable(&self.models, chat, who.user).is_err() {
+            (Vec::new(), ServerPacket::Reset { chat_id: Some(chat), head: None, epoch: None })
+        } else {
+            let limits = &self.sources.limits;
+            let limit = limits.replay_page;
+            let range = Range { before: None, after: Some(ask.after), limit, messages_only: false };
+            let page = match self.models.chats.page(chat, &range) {
+                Lookup::Here(page) => page.fit(false, limits.outbox_bytes / 2, ChatEvent::bytes),
+                Lookup::Below { as_of } => return ask.reply.send(Ok(Replayed::Below { as_of })),
+                Lookup::Missing(fill) => return self.after_fill(chat, fill, ask, Self::replay),
+            };
+            if page.has_more {
+                return ask.reply.send(Ok(Replayed::Page(page.events)));
+            }
+            (page.events, ServerPacket::Synced { chat_id: chat, seq: page.as_of })
+        };
+        if let (Ok(last), Some(hub)) = (framing::encode(&last), self.hubs.get(hub)) {
+            hub.deliver(vec![LaneItem::Replayed { session, turn, chat, events, last, reply: ask.reply }]);
+        }
+        drop(ask.permit);
+    }
+}
+
+impl Handler<OpenSession> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, open: OpenSession, _: &mut Ctx<Self>) {
+        self.open_session(open);
+    }
+}
+
+impl Handler<CloseSession> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, close: CloseSession, _: &mut Ctx<Self>) {
+        self.close_session(close);
+    }
+}
+
+impl Handler<Heartbeat> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, beat: Heartbeat, _: &mut Ctx<Self>) {
+        self.heartbeat(beat);
+    }
+}
+
+impl Handler<CatchUp> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, ask: CatchUp, _: &mut Ctx<Self>) {
+        self.catch_up(ask);
+    }
+}
+
+impl Handler<Replay> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, ask: Replay, _: &mut Ctx<Self>) {
+        self.replay(ask);
+    }
+}

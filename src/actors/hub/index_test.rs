@@ -1,0 +1,111 @@
+//! The index of one hub: who hears what.
+
+use super::*;
+use crate::actors::hub::outbox::OutboxDrain;
+use crate::core::actor::Reply;
+use crate::domain::access::Credential;
+use crate::domain::chat::ChatRole;
+use crate::domain::ids::MessageId;
+use crate::domain::message::{ClientId, Message};
+use crate::domain::timestamp::Timestamp;
+use crate::protocol::answer::ReceivedPacket;
+
+struct Session(OutboxDrain);
+
+impl Session {
+    async fn frames(&mut self) -> Vec<Bytes> {
+        let mut frames = Vec::new();
+        self.0.next(&mut frames).await;
+        frames
+    }
+}
+
+fn register(index: &mut Index, session: u64, user: i64, echo: bool, chats: &[i64]) -> Session {
+    let (outbox, drain) = Outbox::new(10_000, 100);
+    let who = Credential::login(UserId(user), LoginId(user * 10), 1);
+    index.take(LaneItem::Registered {
+        registration: Registration { session: SessionId(session), who, outbox, echo },
+        chats: chats.iter().map(|id| (ChatId(*id), 0)).collect(),
+        welcome: Bytes::from_static(b"welcome"),
+        reply: Reply::call(|_| ()),
+    });
+    Session(drain)
+}
+
+fn event(chat: i64, seq: i64, change: Change, frame: &'static str) -> LaneItem {
+    let event =
+        ChatEvent { chat_id: ChatId(chat), seq, actor_id: UserId(1), created_at: Timestamp(0), change };
+    LaneItem::Event { event: event.into(), frame: Bytes::from_static(frame.as_bytes()), joiner: None }
+}
+
+fn rename(chat: i64, seq: i64, frame: &'static str) -> LaneItem {
+    event(chat, seq, Change::Rename { name: "n".into() }, frame)
+}
+
+#[actix_web::test]
+async fn a_session_sees_the_events_between_its_join_and_its_leave() {
+    let mut index = Index::default();
+    let mut bob = register(&mut index, 1, 2, true, &[]);
+    let (user_id, role) = (UserId(2), ChatRole::Member);
+    index.take(rename(7, 1, "before"));
+    index.take(event(7, 2, Change::Join { user_id, role }, "join"));
+    index.take(rename(7, 3, "between"));
+    index.take(event(7, 4, Change::Leave { user_id, role }, "leave"));
+    index.take(rename(7, 5, "after"));
+    assert_eq!(bob.frames().await, ["welcome", "join", "between", "leave"]);
+}
+
+#[actix_web::test]
+async fn a_session_without_echo_gets_stubs_of_its_own_messages_and_other_events_in_full() {
+    let mut index = Index::default();
+    let mut bot = register(&mut index, 1, 1, false, &[7]);
+    let mut desk = register(&mut index, 2, 1, true, &[7]);
+    let said = Message {
+        id: MessageId(9),
+        chat_id: ChatId(7),
+        seq: 1,
+        sender_id: UserId(1),
+        client_id: ClientId([0; 16]),
+        content: "x".into(),
+        reply_to: None,
+        metadata: None,
+        created_at: Timestamp(0),
+        edited_at: None,
+        deleted: false,
+        pinned: false,
+        reactions: Vec::new(),
+        thread_id: None,
+        updated_seq: None,
+        ordinal: 1,
+    };
+    index.take(event(7, 1, Change::Message(said.into()), "message"));
+    index.take(rename(7, 2, "rename"));
+    let frames = bot.frames().await;
+    let stub: ReceivedPacket = rmp_serde::from_slice(&frames[1][4..]).unwrap();
+    assert_eq!((stub.seq, stub.message_id, stub.message), (Some(1), Some(MessageId(9)), None));
+    assert_eq!(frames[2], "rename");
+    assert_eq!(desk.frames().await, ["welcome", "message", "rename"]);
+}
+
+#[actix_web::test]
+async fn a_revoked_login_ends_its_sessions_and_no_others() {
+    let mut index = Index::default();
+    let mut gone = register(&mut index, 1, 1, true, &[7]);
+    let mut stays = register(&mut index, 2, 2, true, &[7]);
+    index.take(LaneItem::Revoked { login: LoginId(10) });
+    index.take(rename(7, 1, "later"));
+    assert_eq!(gone.frames().await.len(), 2, "welcome and goodbye");
+    assert_eq!(stays.frames().await, ["welcome", "later"]);
+    assert_eq!(index.sessions.len(), 1);
+}
+
+#[actix_web::test]
+async fn the_index_is_empty_when_everybody_has_left() {
+    let mut index = Index::default();
+    let _first = register(&mut index, 1, 1, true, &[7, 8]);
+    let _second = register(&mut index, 2, 1, true, &[7, 8]);
+    index.take(LaneItem::Unregistered { session: SessionId(1) });
+    assert_eq!(index.chats.len(), 2);
+    index.take(LaneItem::Unregistered { session: SessionId(2) });
+    assert!(index.chats.is_empty() && index.users.is_empty() && index.sessions.is_empty());
+}

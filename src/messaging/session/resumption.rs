@@ -1,0 +1,156 @@
+//! Bringing a session up to date: what it missed, page by page, then live.
+//!
+//! Invariants: a page is made only while the outbox is below half, so a replay waits for its reader and is never what
+//! fills the outbox; a chat named twice is replayed from the cursor named last; nothing is kept for a session that is
+//! gone, the database is the queue.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix::{ActorFutureExt, AsyncContext, WrapFuture};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::actor::SessionActor;
+use super::state::nack;
+use crate::actors::cache::{Cursors, QueryError};
+use crate::actors::hub::{Replayed, replay_frame};
+use crate::core::actor::Ctx;
+use crate::domain::access::Credential;
+use crate::domain::ids::{ChatId, Seq};
+use crate::protocol::answer::{AckPacket, GoodbyeCode};
+use crate::protocol::code::Code;
+use crate::services::ServiceError;
+
+/// How long a replay rests when the server has no place for it.
+const REST: Duration = Duration::from_millis(200);
+
+/// The chats of one session that are catching up.
+pub(super) struct Resumption {
+    /// Whether the session wants its own user's messages in full.
+    echo: bool,
+    /// The last `Resume`.
+    turn: u64,
+    /// How far each chat is, and the `Resume` that asked for it.
+    behind: BTreeMap<ChatId, (u64, Seq)>,
+    running: bool,
+}
+
+impl Resumption {
+    pub(super) fn new(echo: bool) -> Self {
+        Self { echo, turn: 0, behind: BTreeMap::new(), running: false }
+    }
+
+    /// Notes that a page up to `seq` is out, or with `None` that the chat is live; void if it was asked for anew.
+    fn advance(&mut self, chat: ChatId, turn: u64, seq: Option<Seq>) {
+        if let Some((current, after)) = self.behind.get_mut(&chat)
+            && *current == turn
+        {
+            match seq {
+                Some(seq) => *after = seq,
+                None => drop(self.behind.remove(&chat)),
+            }
+        }
+    }
+}
+
+impl SessionActor {
+    pub(super) fn resume(
+        &mut self,
+        who: Credential,
+        request_id: Option<u64>,
+        epoch: i64,
+        chats: Vec<(ChatId, Seq)>,
+        place: OwnedSemaphorePermit,
+        ctx: &mut Ctx<Self>,
+    ) {
+        self.resumption.turn += 1;
+        let (turn, station) = (self.resumption.turn, self.station(who));
+        let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
+        let asking = async move {
+            // Every chat named has an answer: those too are made one packet at a time.
+            let _turn = bulk.acquire().await;
+            outbox.room().await;
+            services.cache.catch_up(station, Cursors { turn, epoch, chats }).await
+        };
+        let begin = move |behind: Result<Vec<(ChatId, Seq)>, QueryError>,
+                          session: &mut Self,
+                          ctx: &mut Ctx<Self>| {
+            match behind {
+                Ok(behind) => {
+                    let queue = behind.into_iter().map(|(chat, seq)| (chat, (turn, seq)));
+                    session.resumption.behind.extend(queue);
+                    if request_id.is_some() {
+                        session.acknowledge(AckPacket { request_id, success: true, ..AckPacket::default() });
+                    }
+                    if session.resumption.behind.len() > session.services.limits.resume_chats {
+                        return session.end(None, GoodbyeCode::Overloaded);
+                    }
+                    session.replay_next(who, ctx);
+                }
+                Err(error) => session.acknowledge(nack(request_id, error.into())),
+            }
+            drop(place);
+        };
+        ctx.spawn(asking.into_actor(self).map(begin));
+    }
+
+    /// Replays a page of the first chat that is behind, and goes on until none is.
+    fn replay_next(&mut self, who: Credential, ctx: &mut Ctx<Self>) {
+        if self.resumption.running {
+            return;
+        }
+        let Some((&chat, &(turn, after))) = self.resumption.behind.first_key_value() else { return };
+        self.resumption.running = true;
+        let (services, outbox, station) = (self.services.clone(), self.outbox.clone(), self.station(who));
+        let echo = self.resumption.echo;
+        let page = async move {
+            outbox.room().await;
+            let events = match services.replay(station, turn, chat, after).await? {
+                Replayed::Live => return Ok(None),
+                Replayed::Page(events) => events,
+                Replayed::Below { as_of } => services.replay_from_database(chat, after, as_of).await?,
+            };
+            for event in &events {
+                outbox.reply(replay_frame(event, who.user, echo));
+            }
+            Ok(Some(events.last().map_or(after, |event| event.seq)))
+        };
+        let go_on = move |outcome: Result<Option<Seq>, ServiceError>,
+                          session: &mut Self,
+                          ctx: &mut Ctx<Self>| {
+            session.resumption.running = false;
+            match outcome {
+                Ok(seq) => {
+                    session.resumption.advance(chat, turn, seq);
+                    session.replay_next(who, ctx);
+                }
+                Err(error) if error.code == Code::Overloaded => {
+                    ctx.run_later(REST, move |session, ctx| session.replay_next(who, ctx));
+                }
+                Err(error) => {
+                    tracing::error!(%chat, error = error.detail, "a replay failed; the session must reconnect");
+                    session.end(None, GoodbyeCode::Overloaded);
+                }
+            }
+        };
+        ctx.spawn(page.into_actor(self).map(go_on));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_an_earlier_resume_does_not_move_the_chat() {
+        let mut resumption = Resumption::new(true);
+        resumption.behind.insert(ChatId(1), (2, 10));
+        resumption.advance(ChatId(1), 1, Some(500));
+        resumption.advance(ChatId(1), 1, None);
+        assert_eq!(resumption.behind.get(&ChatId(1)), Some(&(2, 10)));
+        resumption.advance(ChatId(1), 2, Some(20));
+        assert_eq!(resumption.behind.get(&ChatId(1)), Some(&(2, 20)));
+        resumption.advance(ChatId(1), 2, None);
+        assert!(resumption.behind.is_empty());
+    }
+}
