@@ -1,55 +1,14 @@
 //! Notifications.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde::Deserialize;
 
 use super::error::ApiResult;
 use super::extract::{Caller, Path, Query};
 use super::page;
-use crate::domain::ids::{ChatId, MessageId, NotificationId, UserId};
-use crate::domain::notification::{Notification, NotificationKind};
-use crate::domain::timestamp::Timestamp;
+use crate::domain::ids::NotificationId;
+use crate::protocol::view::NotificationView;
 use crate::services::Services;
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct NotificationAnswer {
-    #[schema(value_type = i64)]
-    id: NotificationId,
-    /// `mention`, `direct`, `reply`, `added` or `push`.
-    #[schema(value_type = String)]
-    kind: NotificationKind,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<i64>)]
-    chat_id: Option<ChatId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<i64>)]
-    message_id: Option<MessageId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<i64>)]
-    actor_id: Option<UserId>,
-    text: String,
-    #[schema(value_type = String)]
-    created_at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    read_at: Option<Timestamp>,
-}
-
-impl From<&Notification> for NotificationAnswer {
-    fn from(notification: &Notification) -> Self {
-        Self {
-            id: notification.id,
-            kind: notification.kind,
-            chat_id: notification.chat_id,
-            message_id: notification.message_id,
-            actor_id: notification.actor_id,
-            text: notification.text.clone(),
-            created_at: notification.created_at,
-            read_at: notification.read_at,
-        }
-    }
-}
 
 #[derive(Deserialize)]
 pub(super) struct ListQuery {
@@ -62,7 +21,7 @@ pub(super) struct ListQuery {
 /// One's notifications, the newest first.
 #[utoipa::path(get, path = "/api/notifications",
     params(("unread" = Option<bool>, Query), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
-    responses((status = 200, body = [NotificationAnswer]), (status = 400), (status = 401), (status = 403)))]
+    responses((status = 200, body = [NotificationView]), (status = 400), (status = 401), (status = 403)))]
 pub(super) async fn list(
     caller: Caller,
     request: HttpRequest,
@@ -73,7 +32,7 @@ pub(super) async fn list(
     let before = query.0.cursor.map(NotificationId);
     let (list, has_more) = services.notifications(caller.0, before, query.0.unread, limit).await?;
     let next = list.last().filter(|_| has_more).map(|last| last.id.to_string());
-    page::items(&request, list.iter().map(|one| NotificationAnswer::from(&**one)).collect(), next)
+    page::items(&request, list.iter().map(|one| NotificationView::from(&**one)).collect(), next)
 }
 
 /// Marks one as read.

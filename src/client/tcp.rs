@@ -181,8 +181,19 @@ impl TcpClient {
         self.request(saying(chat, ClientId::fresh(), content)).await
     }
 
-    /// The next packet that is no answer to a request: an event, or what else the server pushes.
+    /// The next packet that is no answer to a request and concerns the history of a chat: an event, or what else the
+    /// server says of it. What it tells aside is passed over.
     pub async fn pushed(&mut self) -> Result<ReceivedPacket, TcpError> {
+        loop {
+            let packet = self.any().await?;
+            if !matches!(packet.packet_type.as_str(), "Notification" | "Marks" | "Presence" | "Typing") {
+                return Ok(packet);
+            }
+        }
+    }
+
+    /// The next packet of any type that is no answer to a request.
+    pub async fn any(&mut self) -> Result<ReceivedPacket, TcpError> {
         match self.kept.pop_front() {
             Some(packet) => Ok(packet),
             None => self.reader.next().await,

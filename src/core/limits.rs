@@ -89,6 +89,16 @@ limits! {
     outbox_bytes: usize = 1024 * 1024,
     /// Frames waiting for one session's socket.
     outbox_frames: usize = 512,
+    /// How long a session collects marks of what was read before they are written, when nobody waits for the answer.
+    mark_merge_ms: u64 = 500,
+    /// The same for what was only delivered.
+    delivered_merge_ms: u64 = 30_000,
+    /// Chats whose marks are written in one command: a row each.
+    marks_per_command: usize = 400,
+    /// How long receipts of a chat are collected before the others hear of them.
+    receipts_ms: u64 = 500,
+    /// Receipts are only pushed in chats of at most so many people.
+    receipts_participants: usize = 100,
     /// Chats that one session may have catching up, and cursors in one `Resume`.
     resume_chats: usize = 10_000,
     /// Events that are replayed of one chat; whoever misses more pages by itself.
@@ -243,6 +253,7 @@ impl Limits {
             ("welcome_chats", self.welcome_chats),
             ("resume_chats", self.resume_chats),
             ("replay_page", self.replay_page),
+            ("marks_per_command", self.marks_per_command),
             ("page_default", self.page_default),
             ("page_max", self.page_max),
             ("connections", self.connections),

@@ -128,6 +128,18 @@ impl Participant {
     pub fn new(user_id: UserId, role: ChatRole) -> Self {
         Self { user_id, role, read_seq: 0, read_ordinal: 0, delivered_seq: 0, notify: NotifyLevel::All }
     }
+
+    /// Somebody who joins with the event `seq`: what was said before is not unread.
+    pub fn joining(user_id: UserId, role: ChatRole, seq: Seq, last_ordinal: i64) -> Self {
+        Self { read_seq: seq, read_ordinal: last_ordinal, delivered_seq: seq, ..Self::new(user_id, role) }
+    }
+
+    /// Moves the cursors forward to those of `other`; never back.
+    pub fn merge_cursors(&mut self, other: &Self) {
+        self.read_seq = self.read_seq.max(other.read_seq);
+        self.read_ordinal = self.read_ordinal.max(other.read_ordinal);
+        self.delivered_seq = self.delivered_seq.max(other.delivered_seq);
+    }
 }
 
 /// 1 to 80 characters without control characters.

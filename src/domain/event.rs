@@ -155,7 +155,8 @@ pub enum Event {
     MessageChanged {
         message: Arc<Message>,
     },
-    ReadMarked {
+    /// Somebody has read, or received, up to here.
+    CursorsMoved {
         chat_id: ChatId,
         participant: Participant,
     },

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::code::Code;
-use super::view::{ChatSummary, EventData, EventView};
+use super::view::{ChatSummary, EventData, EventView, MarkView, NotificationView};
 use crate::domain::ids::{ChatId, MessageId, Seq, SessionId, UserId};
 use crate::domain::message::Message;
 
@@ -95,6 +95,16 @@ pub enum ServerPacket<'a> {
         has_more: bool,
         as_of: Seq,
     },
+    /// How far people are in a chat. To one's own sessions with the count of what is unread.
+    Marks {
+        chat_id: ChatId,
+        marks: Vec<MarkView>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unread_count: Option<i64>,
+    },
+    Notification {
+        notification: NotificationView,
+    },
     /// The chat has everything up to `seq` now, and is live.
     Synced {
         chat_id: ChatId,
@@ -177,6 +187,12 @@ pub struct ReceivedPacket {
     pub as_of: Option<Seq>,
     #[serde(default)]
     pub chat_id: Option<ChatId>,
+    #[serde(default)]
+    pub marks: Vec<MarkView>,
+    #[serde(default)]
+    pub unread_count: Option<i64>,
+    #[serde(default)]
+    pub notification: Option<NotificationView>,
     #[serde(default)]
     pub from: Option<Seq>,
     #[serde(default)]

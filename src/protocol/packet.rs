@@ -46,6 +46,10 @@ pub struct MessagePacket {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub after_seq: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub read_seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub delivered_seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub limit: Option<u16>,
 }
 

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::framing;
-use crate::domain::chat::{ChatKind, ChatRole};
+use crate::domain::chat::{ChatKind, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent};
-use crate::domain::ids::{ChatId, MessageId, ProjectId, Seq, UserId};
+use crate::domain::ids::{ChatId, MessageId, NotificationId, ProjectId, Seq, UserId};
 use crate::domain::message::Message;
-use crate::domain::notification::NotifyLevel;
+use crate::domain::notification::{Notification, NotificationKind, NotifyLevel};
 use crate::domain::push::Push;
 use crate::domain::timestamp::Timestamp;
 
@@ -33,6 +33,60 @@ pub struct ChatSummary {
     pub last_seq: Seq,
     pub read_seq: Seq,
     pub unread_count: i64,
+}
+
+/// How far somebody is in a chat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarkView {
+    pub user_id: UserId,
+    pub read_seq: Seq,
+    pub delivered_seq: Seq,
+}
+
+impl From<&Participant> for MarkView {
+    fn from(person: &Participant) -> Self {
+        Self { user_id: person.user_id, read_seq: person.read_seq, delivered_seq: person.delivered_seq }
+    }
+}
+
+/// Something that one person should look at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct NotificationView {
+    #[schema(value_type = i64)]
+    pub id: NotificationId,
+    /// `mention`, `direct`, `reply`, `added` or `push`.
+    #[schema(value_type = String)]
+    pub kind: NotificationKind,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<i64>)]
+    pub chat_id: Option<ChatId>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<i64>)]
+    pub message_id: Option<MessageId>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<i64>)]
+    pub actor_id: Option<UserId>,
+    pub text: String,
+    #[schema(value_type = String)]
+    pub created_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
+    pub read_at: Option<Timestamp>,
+}
+
+impl From<&Notification> for NotificationView {
+    fn from(notification: &Notification) -> Self {
+        Self {
+            id: notification.id,
+            kind: notification.kind,
+            chat_id: notification.chat_id,
+            message_id: notification.message_id,
+            actor_id: notification.actor_id,
+            text: notification.text.clone(),
+            created_at: notification.created_at,
+            read_at: notification.read_at,
+        }
+    }
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

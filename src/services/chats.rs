@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use super::{ServiceError, Services};
 use crate::actors::cache::{ChatDetails, ChatList, ChatView, Participants, UserIds};
+use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{
-    CreateChat, MarkRead, NewChat, RemoveParticipant, SetNotifyLevel, SetParticipant, UpdateChat,
+    CreateChat, MarkRead, Marks, MergeMarks, NewChat, RemoveParticipant, SetNotifyLevel, SetParticipant,
+    UpdateChat,
 };
-use crate::core::actor::Who;
+use crate::core::actor::{Permit, Reply, Who};
 use crate::domain::access::Credential;
 use crate::domain::chat::{ChatKind, ChatRole, Participant, parse_chat_name};
 use crate::domain::event::ChatEvent;
@@ -145,7 +147,36 @@ impl Services {
         chat: ChatId,
         seq: Option<Seq>,
     ) -> Result<Seq, ServiceError> {
-        Ok(self.writer.execute(Who::User(who.user.0), MarkRead { who, chat, seq }).await?)
+        let marks = seq.map(|seq| Marks { read: Some(seq), delivered: None });
+        Ok(self.writer.execute(Who::User(who.user.0), MarkRead { who, chat, marks }).await?)
+    }
+
+    /// As [`Self::submit_message`], for cursors.
+    pub fn submit_marks(
+        &self,
+        who: Credential,
+        chat: ChatId,
+        marks: Marks,
+        permit: Permit,
+        reply: Reply<Seq, CommandError>,
+    ) {
+        self.writer.submit(permit, MarkRead { who, chat, marks: Some(marks) }, reply);
+    }
+
+    /// Moves cursors whose owner waits for no answer.
+    pub async fn merge_marks(
+        &self,
+        who: Credential,
+        marks: Vec<(ChatId, Marks)>,
+    ) -> Result<(), ServiceError> {
+        Ok(self.writer.execute(Who::User(who.user.0), MergeMarks { who, marks }).await?)
+    }
+
+    /// The same from somebody who is about to be gone: lost when there is no place this instant.
+    pub fn merge_last_marks(&self, who: Credential, marks: Vec<(ChatId, Marks)>) {
+        if let Ok(Some(permit)) = self.writer.try_enter(Who::User(who.user.0)) {
+            self.writer.submit(permit, MergeMarks { who, marks }, Reply::call(|_| ()));
+        }
     }
 
     /// Sets what one wants to be notified of in a chat.

@@ -43,6 +43,8 @@ pub struct Snapshot {
     pub notifications: Vec<Arc<Notification>>,
     pub chats: Vec<Chat>,
     pub participants: Vec<(ChatId, Participant)>,
+    /// The ordinals of deleted messages, ascending in each chat.
+    pub deleted: Vec<(ChatId, i64)>,
     /// Windows of the most recently active chats, as many as the budget holds.
     pub windows: Vec<WindowRows>,
 }
@@ -108,6 +110,7 @@ pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> Qu
                 .into_iter()
                 .map(|row| Ok((ChatId(row.chat_id), row.try_into()?)))
                 .collect::<QueryResult<_>>()?,
+            deleted: messages::all_deleted(db)?.into_iter().map(|(chat, at)| (ChatId(chat), at)).collect(),
             windows,
         })
     })

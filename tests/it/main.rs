@@ -16,6 +16,7 @@ mod browsing;
 mod chats;
 mod command_line;
 mod conventions;
+mod cursors;
 mod durability;
 mod faults;
 mod git;

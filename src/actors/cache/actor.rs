@@ -12,7 +12,7 @@ use super::chats::Fill;
 use super::counters::CacheCounters;
 use super::handle::CacheHandle;
 use super::login_failures::LoginFailures;
-use super::messages::{Ask, LoginTried, Publish, QueryError, SnapshotRead, Verify, WindowRead};
+use super::messages::{Ask, LoginTried, Publish, QueryError, SendReceipts, SnapshotRead, Verify, WindowRead};
 use super::open_sessions::OpenSessions;
 use super::queries::{Models, Query, Verdict};
 use super::read_models::{Applied, ReadModels};
@@ -52,6 +52,7 @@ pub struct CacheActor {
     /// How many reloads there were: the answer of an earlier one is void.
     reloads: u64,
     dropped_by_panic: bool,
+    receipts_scheduled: bool,
 }
 
 /// Whether the read models can be trusted.
@@ -90,6 +91,7 @@ impl CacheActor {
             reload: Reload::No,
             reloads: 0,
             dropped_by_panic: false,
+            receipts_scheduled: false,
         };
         this.count_bytes();
         this
@@ -169,10 +171,23 @@ impl CacheActor {
                 self.models.chats.evict(Some(&self.counters));
                 self.count_bytes();
                 self.deliver_to_all(lane);
+                self.schedule_receipts();
             }
             Applied::Old => {}
             Applied::Gap => self.start_reload(vec![committed]),
         }
+    }
+
+    /// Has the receipts sent a little later, with those that come meanwhile. Nothing runs while nobody reads.
+    fn schedule_receipts(&mut self) {
+        if self.models.receipts.is_empty() || std::mem::replace(&mut self.receipts_scheduled, true) {
+            return;
+        }
+        let (own, wait) = (self.own.clone(), Duration::from_millis(self.sources.limits.receipts_ms));
+        actix::spawn(async move {
+            tokio::time::sleep(wait).await;
+            own.send_receipts();
+        });
     }
 
     /// The same items to every hub. Bytes and events are shared; only the last hub gets the originals.
@@ -186,6 +201,12 @@ impl CacheActor {
             }
             LaneItem::Revoked { login } => Some(LaneItem::Revoked { login: *login }),
             LaneItem::Lost => Some(LaneItem::Lost),
+            LaneItem::Personal { user, frame, soft } => {
+                Some(LaneItem::Personal { user: *user, frame: frame.clone(), soft: *soft })
+            }
+            LaneItem::Receipts { chat, frame } => {
+                Some(LaneItem::Receipts { chat: *chat, frame: frame.clone() })
+            }
             // Addressed to one session, never broadcast.
             LaneItem::Registered { .. }
             | LaneItem::Unregistered { .. }
@@ -326,6 +347,7 @@ impl Metered for CacheActor {
         "Repositories",
         "RepositoryById",
         "RepositoryNamed",
+        "SendReceipts",
         "SnapshotRead",
         "TokenHolder",
         "UserIds",
@@ -363,6 +385,15 @@ impl Handler<WindowRead> for CacheActor {
     type Result = ();
     fn handle(&mut self, read: WindowRead, _: &mut Ctx<Self>) {
         self.window_read(read);
+    }
+}
+
+impl Handler<SendReceipts> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, _: SendReceipts, _: &mut Ctx<Self>) {
+        self.receipts_scheduled = false;
+        let lane = self.models.take_receipts(self.sources.limits.receipts_participants);
+        self.deliver_to_all(lane);
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::counters::CacheCounters;
+use super::deleted::DeletedOrdinals;
 use super::page::{Page, Range};
 use super::window::{NotDense, Window};
 use crate::domain::chat::{Audience, Chat, Participant};
@@ -16,6 +17,7 @@ use crate::storage::snapshot::{Snapshot, WindowRows};
 pub(super) struct ChatState {
     pub(super) chat: Chat,
     pub(super) people: BTreeMap<UserId, Participant>,
+    deleted: DeletedOrdinals,
     window: WindowState,
     /// The moment of the last use, in uses: 0 for never.
     used: u64,
@@ -68,6 +70,15 @@ pub(super) struct Chats {
     generation: u64,
 }
 
+impl ChatState {
+    /// How many messages are unread for somebody, who may not be in the chat: deleted ones are not.
+    pub(super) fn unread(&self, user: UserId) -> i64 {
+        self.people.get(&user).map_or(0, |person| {
+            self.chat.last_ordinal - person.read_ordinal - self.deleted.above(person.read_ordinal)
+        })
+    }
+}
+
 impl Chats {
     pub(super) fn load(snapshot: &mut Snapshot, messages_max: usize, window_bytes_max: usize) -> Self {
         let mut this = Self {
@@ -87,6 +98,11 @@ impl Chats {
         for (chat, participant) in std::mem::take(&mut snapshot.participants) {
             this.enter(chat, participant);
         }
+        for (chat, ordinal) in std::mem::take(&mut snapshot.deleted) {
+            if let Some(state) = this.chats.get_mut(&chat) {
+                state.deleted.insert(ordinal);
+            }
+        }
         // The most recently active chats come first; the last to be installed is the last to give way.
         for rows in std::mem::take(&mut snapshot.windows).into_iter().rev() {
             match Window::from_rows(rows.entries, rows.head, messages_max) {
@@ -102,7 +118,10 @@ impl Chats {
         if chat.audience == Audience::Joinable {
             self.channels.insert(chat.id);
         }
-        self.chats.insert(chat.id, ChatState { chat, people: BTreeMap::new(), window, used: 0 });
+        self.chats.insert(
+            chat.id,
+            ChatState { chat, people: BTreeMap::new(), deleted: DeletedOrdinals::default(), window, used: 0 },
+        );
     }
 
     fn enter(&mut self, chat: ChatId, participant: Participant) {
@@ -126,12 +145,10 @@ impl Chats {
                 self.change_message(message);
                 Ok(())
             }
-            Event::ReadMarked { chat_id, participant } => {
-                if let Some(known) =
-                    self.chats.get_mut(chat_id).and_then(|s| s.people.get_mut(&participant.user_id))
-                {
-                    known.read_seq = known.read_seq.max(participant.read_seq);
-                    known.read_ordinal = known.read_ordinal.max(participant.read_ordinal);
+            Event::CursorsMoved { chat_id, participant } => {
+                let people = self.chats.get_mut(chat_id).map(|state| &mut state.people);
+                if let Some(known) = people.and_then(|people| people.get_mut(&participant.user_id)) {
+                    known.merge_cursors(participant);
                 }
                 Ok(())
             }
@@ -163,7 +180,8 @@ impl Chats {
                 state.chat.last_message_id = Some(message.id);
             }
             Change::Join { user_id, role } => {
-                state.people.insert(*user_id, Participant::new(*user_id, *role));
+                let person = Participant::joining(*user_id, *role, event.seq, state.chat.last_ordinal);
+                state.people.insert(*user_id, person);
                 self.of_user.entry(*user_id).or_default().insert(event.chat_id);
             }
             Change::Leave { user_id, .. } => {
@@ -205,6 +223,9 @@ impl Chats {
     /// Shows the message as it is now wherever the chat's window shows it; a fill learns of it when it is joined.
     fn change_message(&mut self, message: &Arc<Message>) {
         let Some(state) = self.chats.get_mut(&message.chat_id) else { return };
+        if message.deleted {
+            state.deleted.insert(message.ordinal);
+        }
         match &mut state.window {
             WindowState::Absent => {}
             WindowState::Filling { changed, .. } => changed.push(message.clone()),
@@ -364,11 +385,11 @@ impl Chats {
         let ids: BTreeSet<_> = self.chats.keys().chain(fresh.chats.keys()).collect();
         for id in ids {
             match (self.chats.get(id), fresh.chats.get(id)) {
-                (Some(a), Some(b)) if a.chat == b.chat && a.people == b.people => {}
+                (Some(a), Some(b)) if a.chat == b.chat && a.people == b.people && a.deleted == b.deleted => {}
                 (a, b) => found.push(format!(
                     "chat {id}: {:?} against {:?}",
-                    a.map(|s| (&s.chat, &s.people)),
-                    b.map(|s| (&s.chat, &s.people))
+                    a.map(|s| (&s.chat, &s.people, &s.deleted)),
+                    b.map(|s| (&s.chat, &s.people, &s.deleted))
                 )),
             }
         }

@@ -4,7 +4,7 @@ use super::actor::CacheActor;
 use super::chats::Fill;
 use super::messages::{
     Ask, CatchUp, CloseSession, Cursors, Heartbeat, Hello, LoginTried, OpenSession, Publish, QueryError,
-    Replay, SnapshotRead, Station, Verify, WindowRead,
+    Replay, SendReceipts, SnapshotRead, Station, Verify, WindowRead,
 };
 use super::queries::Query;
 use super::read_models::ReadModels;
@@ -114,6 +114,10 @@ impl CacheHandle {
 
     pub(super) fn window_read(&self, fill: Fill, rows: Result<WindowRows, ReadError>) {
         self.mailbox.post(WindowRead { fill, rows });
+    }
+
+    pub(super) fn send_receipts(&self) {
+        self.mailbox.post(SendReceipts);
     }
 
     pub(super) fn snapshot_read(&self, reload: u64, snapshot: Result<Box<Snapshot>, ReadError>) {

@@ -160,6 +160,12 @@ pub(super) struct WindowRead {
 }
 letter!(WindowRead);
 
+/// Receipts were collected long enough.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct SendReceipts;
+letter!(SendReceipts);
+
 /// A fresh snapshot has been read.
 #[derive(Message)]
 #[rtype(result = "()")]

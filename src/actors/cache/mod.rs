@@ -15,6 +15,7 @@
 mod actor;
 mod chats;
 mod counters;
+mod deleted;
 mod directory;
 mod handle;
 mod login_failures;
@@ -26,6 +27,7 @@ mod project_queries;
 mod projects;
 mod queries;
 mod read_models;
+mod receipts;
 mod sessions;
 mod window;
 

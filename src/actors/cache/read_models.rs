@@ -1,15 +1,20 @@
 //! The read models: directory and chats, moved by events only.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use super::chats::{ChatState, Chats};
 use super::directory::Directory;
 use super::notifications::Notifications;
 use super::projects::Projects;
+use super::receipts::Receipts;
 use super::window::NotDense;
 use crate::actors::hub::LaneItem;
 use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::{ChatId, UserId};
+use crate::protocol::answer::ServerPacket;
+use crate::protocol::framing;
 use crate::protocol::view::{ChatSummary, EventView};
 use crate::storage::snapshot::Snapshot;
 
@@ -19,6 +24,8 @@ pub struct ReadModels {
     pub(super) chats: Chats,
     pub(super) projects: Projects,
     pub(super) notifications: Notifications,
+    /// Whose cursors moved since the others were told. No read model: lost with a reload.
+    pub(super) receipts: Receipts,
     pub(super) commit_no: i64,
     pub(super) epoch: i64,
 }
@@ -39,6 +46,7 @@ impl ReadModels {
             directory: Directory::load(&mut snapshot),
             projects: Projects::load(&mut snapshot),
             notifications: Notifications::load(&mut snapshot),
+            receipts: Receipts::default(),
             chats: Chats::load(&mut snapshot, window, window_bytes_max),
             commit_no: snapshot.commit_no,
             epoch: snapshot.epoch,
@@ -74,12 +82,43 @@ impl ReadModels {
                     joiner: self.joiner(event),
                     event: event.clone(),
                 }),
+                Event::CursorsMoved { chat_id, participant } => {
+                    lane.extend(self.own_marks(*chat_id, participant.user_id));
+                    self.receipts.note(*chat_id, participant.user_id);
+                }
+                Event::Notified { notification } => {
+                    let packet = ServerPacket::Notification { notification: (&**notification).into() };
+                    lane.extend(personal(notification.user_id, &packet, false));
+                }
                 Event::LoginEnded { login_id, .. } => lane.push(LaneItem::Revoked { login: *login_id }),
                 _ => {}
             }
         }
         self.commit_no = commit_no;
         Applied::Yes
+    }
+
+    /// What the other devices of `user` must hear: how far they are, and what is left to read.
+    fn own_marks(&self, chat_id: ChatId, user: UserId) -> Option<LaneItem> {
+        let state = self.chats.get(chat_id)?;
+        let marks = vec![state.people.get(&user)?.into()];
+        let packet = ServerPacket::Marks { chat_id, marks, unread_count: Some(state.unread(user)) };
+        personal(user, &packet, true)
+    }
+
+    /// What was noted since the last time, for the other people of chats with at most `participants_max`.
+    pub(super) fn take_receipts(&mut self, participants_max: usize) -> Vec<LaneItem> {
+        let noted = self.receipts.take();
+        let item = |(chat_id, users): (ChatId, BTreeSet<UserId>)| {
+            let people = &self.chats.get(chat_id)?.people;
+            if people.len() > participants_max {
+                return None;
+            }
+            let marks = users.iter().filter_map(|user| people.get(user)).map(Into::into).collect();
+            let packet = ServerPacket::Marks { chat_id, marks, unread_count: None };
+            Some(LaneItem::Receipts { chat: chat_id, frame: framing::encode(&packet).ok()? })
+        };
+        noted.into_iter().filter_map(item).collect()
     }
 
     /// The frame for whoever just joined: with the chat that they are now in.
@@ -106,7 +145,7 @@ impl ReadModels {
             last_seq: state.chat.last_seq,
             notify: me.map(|p| p.notify).unwrap_or_default(),
             read_seq: me.map_or(0, |p| p.read_seq),
-            unread_count: me.map_or(0, |p| state.chat.last_ordinal - p.read_ordinal),
+            unread_count: state.unread(user),
         }
     }
 
@@ -136,4 +175,8 @@ impl ReadModels {
         }
         found
     }
+}
+
+fn personal(user: UserId, packet: &ServerPacket<'_>, soft: bool) -> Option<LaneItem> {
+    Some(LaneItem::Personal { user, frame: framing::encode(packet).ok()?, soft })
 }

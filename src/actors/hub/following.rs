@@ -21,6 +21,11 @@ impl Following {
         !self.catching_up.contains_key(&chat) && (!self.lost || self.live_again.contains(&chat))
     }
 
+    /// Whether anything is pushed to the session at all.
+    pub(super) fn hears(&self) -> bool {
+        !self.lost || !self.live_again.is_empty()
+    }
+
     /// Nothing live is sent of the chat from here on.
     pub(super) fn catch_up(&mut self, chat: ChatId, turn: u64) {
         self.live_again.remove(&chat);

@@ -26,8 +26,8 @@ impl HubHandle {
     pub fn deliver(&self, mut items: Vec<LaneItem>) {
         let mut bytes: usize = items.iter().map(LaneItem::bytes).sum();
         if bytes > 0 && self.pending.load(Relaxed) + bytes > self.pending_max {
-            let at = items.iter().position(LaneItem::is_event).unwrap_or(0);
-            items.retain(|item| !item.is_event());
+            let at = items.iter().position(LaneItem::is_push).unwrap_or(0);
+            items.retain(|item| !item.is_push());
             items.insert(at.min(items.len()), LaneItem::Lost);
             bytes = 0;
         }

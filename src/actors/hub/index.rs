@@ -21,6 +21,25 @@ struct Live {
     following: Following,
 }
 
+impl Live {
+    /// Pushes a frame that must not be missing: if it does not fit, the client is told once.
+    fn push(&mut self, frame: &Bytes) {
+        if !self.outbox.push(frame) && self.following.lose() {
+            self.outbox.reply_packet(&ServerPacket::Limited { chat_id: None, from: None, head: None });
+        }
+    }
+
+    /// Pushes what is no event of a chat.
+    fn push_aside(&mut self, frame: &Bytes, soft: bool) {
+        if !self.following.hears() {
+        } else if !soft {
+            self.push(frame);
+        } else if !self.outbox.push_soft(frame) {
+            tracing::trace!(session = self.id.0, "a soft push was dropped");
+        }
+    }
+}
+
 /// A user who has sessions here.
 #[derive(Default)]
 struct Present {
@@ -63,6 +82,17 @@ impl Index {
             LaneItem::Replayed { session, turn, chat, events, last, reply } => {
                 self.replayed(session, turn, chat, &events, last);
                 reply.send(Ok(Replayed::Live));
+            }
+            LaneItem::Personal { user, frame, soft } => {
+                if let Some(present) = self.users.get_mut(&user) {
+                    present.sessions.iter_mut().for_each(|live| live.push_aside(&frame, soft));
+                }
+            }
+            LaneItem::Receipts { chat, frame } => {
+                for user in self.chats.get(&chat).into_iter().flatten() {
+                    let Some(present) = self.users.get_mut(user) else { continue };
+                    present.sessions.iter_mut().for_each(|live| live.push_aside(&frame, true));
+                }
             }
             LaneItem::Revoked { login } => {
                 self.end_where(GoodbyeCode::Revoked, false, |live| live.login == Some(login))
@@ -135,13 +165,7 @@ impl Index {
                 } else {
                     own
                 };
-                if !live.outbox.push(frame) && live.following.lose() {
-                    live.outbox.reply_packet(&ServerPacket::Limited {
-                        chat_id: None,
-                        from: None,
-                        head: None,
-                    });
-                }
+                live.push(frame);
             }
         }
         if let Change::Leave { user_id, .. } = event.change

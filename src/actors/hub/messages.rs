@@ -93,6 +93,18 @@ pub enum LaneItem {
         last: Bytes,
         reply: Reply<Replayed, QueryError>,
     },
+    /// For the sessions of one user.
+    Personal {
+        user: UserId,
+        frame: Bytes,
+        /// May be dropped when the outbox is half full: the next one says it again.
+        soft: bool,
+    },
+    /// For the people of a chat: how far some of them are. May be dropped like a soft one.
+    Receipts {
+        chat: ChatId,
+        frame: Bytes,
+    },
     /// The login is over: its sessions end.
     Revoked {
         login: LoginId,
@@ -102,17 +114,18 @@ pub enum LaneItem {
 }
 
 impl LaneItem {
-    /// What the item counts against the lane's bound. Only events can be many and big.
+    /// What the item counts against the lane's bound. Only pushes can be many and big.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Event { frame, joiner, .. } => {
                 frame.len() + joiner.as_ref().map_or(0, |(_, frame)| frame.len())
             }
+            Self::Personal { frame, .. } | Self::Receipts { frame, .. } => frame.len(),
             _ => 0,
         }
     }
 
-    pub(super) fn is_event(&self) -> bool {
-        matches!(self, Self::Event { .. })
+    pub(super) fn is_push(&self) -> bool {
+        matches!(self, Self::Event { .. } | Self::Personal { .. } | Self::Receipts { .. })
     }
 }

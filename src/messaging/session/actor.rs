@@ -8,6 +8,7 @@ use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, Message,
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::super::admission::{Seat, StrangerSeat};
+use super::marks::PendingMarks;
 use super::resumption::Resumption;
 use super::state::{Deed, Incoming, Member, PageLimits, Step, Stranger, nack};
 use crate::actors::cache::{Hello, QueryError, Station};
@@ -49,6 +50,7 @@ pub(super) struct SessionActor {
     /// One bulk answer at a time.
     pub(super) bulk: Arc<Semaphore>,
     pub(super) resumption: Resumption,
+    pub(super) marks: PendingMarks,
 }
 
 enum Conversation {
@@ -146,6 +148,7 @@ impl SessionActor {
             waiting: false,
             bulk: Arc::new(Semaphore::new(1)),
             resumption: Resumption::new(true),
+            marks: PendingMarks::default(),
         }
     }
 
@@ -175,6 +178,7 @@ impl SessionActor {
             (Step::Messages { request_id, chat, range }, Some(who)) => {
                 self.page(who, request_id, chat, range, place)
             }
+            (Step::Note { chat, marks }, Some(who)) => self.note_marks(who, chat, marks, ctx),
             (Step::Resume { request_id, epoch, chats }, Some(who)) => {
                 self.resume(who, request_id, epoch, chats, place, ctx)
             }
@@ -276,13 +280,13 @@ impl SessionActor {
         };
         let outbox = self.outbox.clone();
         // Runs on the writer's thread, after the commit: encodes some bytes and hands them over.
-        let answer = move |outcome: Result<(MessageId, Seq, bool), CommandError>| {
+        let answer = move |outcome: Result<(Option<MessageId>, Seq, bool), CommandError>| {
             let ack = match outcome {
                 Ok(_) if request_id.is_none() => None,
                 Ok((message_id, seq, duplicate)) => Some(AckPacket {
                     request_id,
                     success: true,
-                    message_id: Some(message_id),
+                    message_id,
                     seq: Some(seq),
                     duplicate: duplicate.then_some(true),
                     ..AckPacket::default()
@@ -297,15 +301,21 @@ impl SessionActor {
         match deed {
             Deed::Say(message) => {
                 let reply = Reply::call(move |outcome: Result<Appended, CommandError>| {
-                    answer(outcome.map(|said| (said.message.id, said.message.seq, said.duplicate)));
+                    answer(outcome.map(|said| (Some(said.message.id), said.message.seq, said.duplicate)));
                 });
                 self.services.submit_message(who, chat, message, permit, reply);
             }
             Deed::Alter(message, alteration) => {
                 let reply = Reply::call(move |outcome: Result<Altered, CommandError>| {
-                    answer(outcome.map(|done| (done.message.id, done.seq, done.duplicate)));
+                    answer(outcome.map(|done| (Some(done.message.id), done.seq, done.duplicate)));
                 });
                 self.services.submit_alteration(who, (chat, message), alteration, permit, reply);
+            }
+            Deed::Mark(marks) => {
+                let reply = Reply::call(move |outcome: Result<Seq, CommandError>| {
+                    answer(outcome.map(|read_seq| (None, read_seq, false)));
+                });
+                self.services.submit_marks(who, chat, marks, permit, reply);
             }
         }
     }
@@ -337,6 +347,7 @@ impl Actor for SessionActor {
     type Context = Ctx<Self>;
 
     fn stopped(&mut self, _: &mut Ctx<Self>) {
+        self.flush_last_marks();
         // Also right when the session was never registered, or is being registered now: the cache keeps the order.
         self.services.cache.close_session(self.id, self.hub);
     }

@@ -4,6 +4,7 @@
 //! machine takes a packet and returns the [`Step`] to perform.
 
 use crate::actors::cache::Range;
+use crate::actors::writer::commands::Marks;
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::message::{Alteration, NewMessage};
@@ -62,6 +63,11 @@ pub(super) enum Step {
     Heartbeat {
         request_id: Option<u64>,
     },
+    /// Remember how far the client is; nobody waits for an answer.
+    Note {
+        chat: ChatId,
+        marks: Marks,
+    },
     /// Bring these chats up to date, each from the seq that the client has.
     Resume {
         request_id: Option<u64>,
@@ -82,6 +88,7 @@ pub(super) enum Step {
 pub(super) enum Deed {
     Say(NewMessage),
     Alter(MessageId, Alteration),
+    Mark(Marks),
 }
 
 /// Somebody who has not said who they are.
@@ -162,6 +169,7 @@ impl Member {
             "GetMessages" => self.page(&packet, true),
             "GetEvents" => self.page(&packet, false),
             "Resume" => self.resume(packet),
+            "Mark" => mark(&packet),
             "Ping" => Step::Heartbeat { request_id },
             "Bye" => Step::End { last: None, code: GoodbyeCode::Bye },
             "Hello" => bad_request(request_id, "Hello was said already"),
@@ -216,6 +224,23 @@ impl Member {
             return bad_request(request_id, "before_seq and after_seq must be 0 to 2^53");
         };
         Step::Messages { request_id, chat, range: Range { before, after, limit, messages_only } }
+    }
+}
+
+/// Cursors that move: with a request id once that is committed, without one soon.
+fn mark(packet: &MessagePacket) -> Step {
+    let request_id = packet.request_id;
+    let Some(chat) = packet.chat_id else { return bad_request(request_id, "chat_id is missing") };
+    let (Ok(read), Ok(delivered)) =
+        (seq("read_seq", packet.read_seq), seq("delivered_seq", packet.delivered_seq))
+    else {
+        return bad_request(request_id, "read_seq and delivered_seq must be 0 to 2^53");
+    };
+    let marks = Marks { read, delivered };
+    match request_id {
+        _ if marks == Marks::default() => bad_request(request_id, "read_seq or delivered_seq is missing"),
+        Some(_) => Step::Do { request_id, chat, deed: Deed::Mark(marks) },
+        None => Step::Note { chat, marks },
     }
 }
 

@@ -173,9 +173,13 @@ pub fn set_role(db: &mut Db, chat: i64, user: i64, role: &str) -> QueryResult<()
         .map(drop)
 }
 
-pub fn set_read(db: &mut Db, chat: i64, user: i64, seq: i64, ordinal: i64) -> QueryResult<()> {
-    diesel::update(chat_participants::table.find((chat, user)))
-        .set((chat_participants::read_seq.eq(seq), chat_participants::read_ordinal.eq(ordinal)))
+pub fn set_cursors(db: &mut Db, chat: i64, participant: &Participant) -> QueryResult<()> {
+    diesel::update(chat_participants::table.find((chat, participant.user_id.0)))
+        .set((
+            chat_participants::read_seq.eq(participant.read_seq),
+            chat_participants::read_ordinal.eq(participant.read_ordinal),
+            chat_participants::delivered_seq.eq(participant.delivered_seq),
+        ))
         .execute(db)
         .map(drop)
 }

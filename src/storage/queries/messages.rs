@@ -109,6 +109,15 @@ pub fn ordinal_at(db: &mut Db, chat: i64, seq: i64) -> QueryResult<i64> {
     Ok(found.unwrap_or(0))
 }
 
+/// (chat, ordinal) of every deleted message, in order.
+pub fn all_deleted(db: &mut Db) -> QueryResult<Vec<(i64, i64)>> {
+    messages::table
+        .filter(messages::deleted_at.is_not_null())
+        .order((messages::chat_id, messages::ordinal))
+        .select((messages::chat_id, messages::ordinal))
+        .load(db)
+}
+
 /// Messages with `after < seq < before` in ascending order: the first `limit`, or the last when `newest`.
 pub fn between(
     db: &mut Db,

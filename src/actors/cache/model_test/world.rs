@@ -251,7 +251,7 @@ impl World {
                 self.sound(UpdateChat { who, chat, name, archived: Some(archived) })
             }
             Act::Read { by, chat } => {
-                self.sound(MarkRead { who: self.who(by), chat: ChatId(chat), seq: None })
+                self.sound(MarkRead { who: self.who(by), chat: ChatId(chat), marks: None })
             }
             Act::Profile { by, n } => {
                 let (display_name, email) = (Some(format!("name {n}")), Some(None));

@@ -9,7 +9,7 @@ use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::notification::NotifyLevel;
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
-use crate::storage::queries::{accounts, chats, messages};
+use crate::storage::queries::{accounts, chats};
 use crate::storage::rows::chat::{NewChatRow, direct_key};
 
 /// What to create; the creator is always in it.
@@ -73,9 +73,9 @@ impl Command for CreateChat {
         let (id, mut last_seq) = (chat.id, chat.last_seq);
         tx.announce(Event::ChatCreated { chat: chat.into() });
         let creator = if kind == ChatKind::Direct { ChatRole::Member } else { ChatRole::Owner };
-        join(tx, id, &mut last_seq, me, me, creator)?;
+        join(tx, id, (&mut last_seq, 0), me, me, creator)?;
         for user in people.iter().filter(|user| **user != me) {
-            join(tx, id, &mut last_seq, me, *user, ChatRole::Member)?;
+            join(tx, id, (&mut last_seq, 0), me, *user, ChatRole::Member)?;
             tell_of_being_added(tx, id, name, me, *user)?;
         }
         Ok((id, false))
@@ -152,7 +152,7 @@ impl Command for SetParticipant {
             if usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.participants_per_chat {
                 return Err(Refusal::Conflict("the chat is full").into());
             }
-            join(tx, chat.id, &mut last_seq, me, self.user, wanted)?;
+            join(tx, chat.id, (&mut last_seq, chat.last_ordinal), me, self.user, wanted)?;
             tell_of_being_added(tx, chat.id, chat.name.as_deref(), me, self.user)?;
             return Ok(false);
         };
@@ -194,39 +194,6 @@ impl Command for RemoveParticipant {
     }
 }
 
-/// Moves the read cursor forward; backwards is no change.
-pub struct MarkRead {
-    pub who: Credential,
-    pub chat: ChatId,
-    /// `None`: up to the newest event.
-    pub seq: Option<Seq>,
-}
-
-impl Command for MarkRead {
-    type Output = Seq;
-    const NAME: &'static str = "MarkRead";
-
-    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Seq> {
-        tx.authenticate(self.who, Need::ChatWrite)?;
-        let (chat, role) = load(tx, self.chat, self.who.user)?;
-        permission::read(&chat, role)?;
-        let mut participant =
-            chats::participant(tx.look(), chat.id.0, self.who.user.0)?.ok_or(Refusal::NotFound("chat"))?;
-        let seq = self.seq.unwrap_or(chat.last_seq);
-        if seq > chat.last_seq {
-            return Err(Refusal::invalid("read_seq", "is beyond the newest event of the chat").into());
-        }
-        if seq <= participant.read_seq {
-            return Ok(participant.read_seq);
-        }
-        let ordinal = messages::ordinal_at(tx.look(), chat.id.0, seq)?;
-        chats::set_read(tx.write(), chat.id.0, self.who.user.0, seq, ordinal)?;
-        (participant.read_seq, participant.read_ordinal) = (seq, ordinal);
-        tx.announce(Event::ReadMarked { chat_id: chat.id, participant });
-        Ok(seq)
-    }
-}
-
 /// Sets what one wants to be notified of in a chat.
 pub struct SetNotifyLevel {
     pub who: Credential,
@@ -262,12 +229,13 @@ pub(super) fn load(tx: &mut Tx<'_>, chat: ChatId, user: UserId) -> Execution<(Ch
 pub(super) fn join(
     tx: &mut Tx<'_>,
     chat: ChatId,
-    last_seq: &mut Seq,
+    (last_seq, last_ordinal): (&mut Seq, i64),
     actor: UserId,
     user: UserId,
     role: ChatRole,
 ) -> Execution<()> {
-    chats::insert_participant(tx.write(), chat.0, &Participant::new(user, role))?;
+    let participant = Participant::joining(user, role, *last_seq + 1, last_ordinal);
+    chats::insert_participant(tx.write(), chat.0, &participant)?;
     tx.append_event(chat, last_seq, actor, Change::Join { user_id: user, role })
 }
 

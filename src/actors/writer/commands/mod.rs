@@ -7,6 +7,7 @@ mod access_tokens;
 mod accounts;
 mod alterations;
 mod chats;
+mod cursors;
 mod messages;
 mod notifications;
 mod projects;
@@ -19,9 +20,8 @@ pub use accounts::{
     StartLogin, UpdateProfile,
 };
 pub use alterations::{AlterMessage, Altered};
-pub use chats::{
-    CreateChat, MarkRead, NewChat, RemoveParticipant, SetNotifyLevel, SetParticipant, UpdateChat,
-};
+pub use chats::{CreateChat, NewChat, RemoveParticipant, SetNotifyLevel, SetParticipant, UpdateChat};
+pub use cursors::{MarkRead, Marks, MergeMarks};
 pub use messages::{AppendMessage, Appended};
 pub use notifications::MarkNotificationsRead;
 pub use projects::{CreateProject, DeleteProject, SetMember, SetProjectConfig, SetWatch, UpdateProject};
@@ -51,6 +51,7 @@ pub(super) const NAMES: &[&str] = &[
     "FinishDeletion",
     "MarkNotificationsRead",
     "MarkRead",
+    "MergeMarks",
     "OpenPush",
     "RecordMaintenance",
     "RefreshLogin",

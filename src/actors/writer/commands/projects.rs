@@ -111,7 +111,7 @@ impl Command for CreateProject {
         tx.announce(Event::ChatCreated { chat: chat.into() });
         let project = announce(tx, id)?;
         enter(tx, id, me, ProjectRole::Owner)?;
-        join(tx, channel, &mut last_seq, me, me, permission::channel_role(ProjectRole::Owner))?;
+        join(tx, channel, (&mut last_seq, 0), me, me, permission::channel_role(ProjectRole::Owner))?;
         Ok(project)
     }
 }
@@ -300,7 +300,7 @@ impl Command for SetMember {
             return Err(Refusal::Conflict("the project is full").into());
         }
         enter(tx, project.id, self.user, role)?;
-        join(tx, chat.id, &mut last_seq, me, self.user, chat_role)?;
+        join(tx, chat.id, (&mut last_seq, chat.last_ordinal), me, self.user, chat_role)?;
         tell_of_being_added(tx, chat.id, chat.name.as_deref(), me, self.user)?;
         Ok(false)
     }

@@ -1,0 +1,48 @@
+//! Which messages of a chat are deleted, by ordinal: they do not count as unread.
+
+/// As many as are remembered of one chat: the newest.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// Ordinals in ascending order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct DeletedOrdinals(Vec<i64>);
+
+impl DeletedOrdinals {
+    pub(super) fn insert(&mut self, ordinal: i64) {
+        if let Err(place) = self.0.binary_search(&ordinal) {
+            self.0.insert(place, ordinal);
+            if self.0.len() > REMEMBERED_MAX {
+                self.0.remove(0);
+            }
+        }
+    }
+
+    /// How many lie above `ordinal`.
+    pub(super) fn above(&self, ordinal: i64) -> i64 {
+        let below = self.0.partition_point(|deleted| *deleted <= ordinal);
+        i64::try_from(self.0.len() - below).unwrap_or(i64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_above_a_cursor_are_counted_once() {
+        let mut deleted = DeletedOrdinals::default();
+        for ordinal in [5, 3, 9, 3] {
+            deleted.insert(ordinal);
+        }
+        assert_eq!([deleted.above(0), deleted.above(3), deleted.above(8), deleted.above(9)], [3, 2, 1, 0]);
+    }
+
+    #[test]
+    fn only_the_newest_are_remembered() {
+        let mut deleted = DeletedOrdinals::default();
+        for ordinal in 1..=10_005 {
+            deleted.insert(ordinal);
+        }
+        assert_eq!((deleted.0.len(), deleted.0.first()), (REMEMBERED_MAX, Some(&6)));
+    }
+}

@@ -1,0 +1,79 @@
+//! What a session has read and received, collected until it is worth a write.
+//!
+//! A mark with a request id goes the way of every command. One without is merged here, the further wins, and written a
+//! moment later with the others; what was only delivered may wait longer. A crash may lose such marks: the client says
+//! them again with the next one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix::{ActorFutureExt, AsyncContext, WrapFuture};
+
+use super::actor::SessionActor;
+use crate::actors::writer::commands::Marks;
+use crate::core::actor::Ctx;
+use crate::domain::access::Credential;
+use crate::domain::ids::ChatId;
+use crate::protocol::code::Code;
+use crate::services::ServiceError;
+
+/// The marks of one session that are not written yet.
+#[derive(Default)]
+pub(super) struct PendingMarks {
+    who: Option<Credential>,
+    chats: BTreeMap<ChatId, Marks>,
+    /// Whether they will be written soon, or at all.
+    soon: bool,
+    later: bool,
+}
+
+impl SessionActor {
+    pub(super) fn note_marks(&mut self, who: Credential, chat: ChatId, marks: Marks, ctx: &mut Ctx<Self>) {
+        let limits = &self.services.limits;
+        let (merge_ms, delivered_ms) = (limits.mark_merge_ms, limits.delivered_merge_ms);
+        let full = self.marks.chats.len() >= limits.marks_per_command;
+        self.marks.who = Some(who);
+        self.marks.chats.entry(chat).or_default().merge(marks);
+        if full {
+            self.flush_marks(ctx);
+        } else if marks.read.is_some() && !std::mem::replace(&mut self.marks.soon, true) {
+            ctx.run_later(Duration::from_millis(merge_ms), |session, ctx| {
+                session.marks.soon = false;
+                session.flush_marks(ctx);
+            });
+        } else if !std::mem::replace(&mut self.marks.later, true) {
+            ctx.run_later(Duration::from_millis(delivered_ms), |session, ctx| {
+                session.marks.later = false;
+                session.flush_marks(ctx);
+            });
+        }
+    }
+
+    fn take_marks(&mut self) -> Option<(Credential, Vec<(ChatId, Marks)>)> {
+        let marks: Vec<_> = std::mem::take(&mut self.marks.chats).into_iter().collect();
+        self.marks.who.filter(|_| !marks.is_empty()).map(|who| (who, marks))
+    }
+
+    fn flush_marks(&mut self, ctx: &mut Ctx<Self>) {
+        let Some((who, marks)) = self.take_marks() else { return };
+        let (services, again) = (self.services.clone(), marks.clone());
+        let merging = async move { services.merge_marks(who, marks).await };
+        let settle =
+            move |merged: Result<(), ServiceError>, session: &mut Self, ctx: &mut Ctx<Self>| match merged {
+                Ok(()) => {}
+                Err(error) if matches!(error.code, Code::Overloaded | Code::ReadOnly) => {
+                    let marks = again.into_iter().take(session.services.limits.marks_per_command);
+                    marks.for_each(|(chat, marks)| session.note_marks(who, chat, marks, ctx));
+                }
+                Err(error) => tracing::debug!(error = error.detail, "marks were not written"),
+            };
+        ctx.spawn(merging.into_actor(self).map(settle));
+    }
+
+    /// The session is over: what it still has is handed over without waiting.
+    pub(super) fn flush_last_marks(&mut self) {
+        if let Some((who, marks)) = self.take_marks() {
+            self.services.merge_last_marks(who, marks);
+        }
+    }
+}

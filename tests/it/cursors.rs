@@ -1,0 +1,194 @@
+//! Cursors: how far everybody has read and received, on all devices.
+
+use netbit::client::TcpClient;
+use netbit::domain::ids::{ChatId, Seq};
+use netbit::protocol::answer::ReceivedPacket;
+use netbit::protocol::packet::MessagePacket;
+use serde_json::{Value, json};
+
+use crate::harness::{PATIENCE, Person, TestServer, soon};
+
+fn mark(chat: ChatId, read: Option<u64>, delivered: Option<u64>) -> MessagePacket {
+    MessagePacket {
+        packet_type: "Mark".into(),
+        chat_id: Some(chat),
+        read_seq: read,
+        delivered_seq: delivered,
+        ..MessagePacket::default()
+    }
+}
+
+/// The next `Marks` of the session in which this holds.
+async fn marks(session: &mut TcpClient, wanted: impl Fn(&ReceivedPacket) -> bool) -> ReceivedPacket {
+    loop {
+        let packet = soon(session.any()).await.unwrap();
+        if packet.packet_type == "Marks" && wanted(&packet) {
+            return packet;
+        }
+    }
+}
+
+/// (read_seq, delivered_seq) of a participant, as the chat's page shows them.
+async fn cursors(reader: &Person, chat: ChatId, of: &Person) -> (Value, Value) {
+    let people = reader.get(&format!("/api/chats/{chat}/participants")).await.body["items"].clone();
+    let person = people.as_array().unwrap().iter().find(|p| p["user_id"] == of.id.0).unwrap().clone();
+    (person["read_seq"].clone(), person["delivered_seq"].clone())
+}
+
+async fn unread(person: &Person, chat: ChatId) -> (Seq, i64) {
+    let chat = person.get(&format!("/api/chats/{chat}")).await.body;
+    (chat["read_seq"].as_i64().unwrap(), chat["unread_count"].as_i64().unwrap())
+}
+
+#[actix_web::test]
+async fn a_mark_with_a_request_id_is_acknowledged_and_every_device_and_the_others_hear_of_it() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    for text in ["one", "two", "three"] {
+        alice.say(chat, text).await;
+    }
+    let (mut phone, mut desk, mut sender) = (bob.tcp().await, bob.tcp().await, alice.tcp().await);
+    let ack = phone.request(mark(chat, Some(4), None)).await.unwrap();
+    assert_eq!((ack.seq, ack.message_id), (Some(4), None));
+    assert_eq!(unread(&bob, chat).await, (4, 1), "a mark that was acknowledged is readable");
+    let own = marks(&mut desk, |packet| packet.unread_count.is_some()).await;
+    assert_eq!((own.chat_id, own.marks[0].read_seq, own.unread_count), (Some(chat), 4, Some(1)));
+    let receipt = marks(&mut sender, |_| true).await;
+    assert_eq!((receipt.marks.len(), receipt.marks[0].user_id), (1, bob.id));
+    assert_eq!((receipt.marks[0].read_seq, receipt.marks[0].delivered_seq), (4, 4), "read is delivered");
+    assert_eq!(receipt.unread_count, None, "what others have not read is theirs");
+
+    let back = phone.request(mark(chat, Some(3), Some(1))).await.unwrap();
+    assert_eq!(back.seq, Some(4), "a cursor never moves back");
+    let beyond = phone.ask(mark(chat, Some(9), None)).await.unwrap();
+    assert_eq!((beyond.success, beyond.code.as_deref()), (false, Some("bad_request")));
+    let nothing = phone.ask(mark(chat, None, None)).await.unwrap();
+    assert_eq!(nothing.code.as_deref(), Some("bad_request"));
+    let eve = server.user("eve").await;
+    let stranger = eve.tcp().await.ask(mark(chat, Some(1), None)).await.unwrap();
+    assert_eq!(stranger.code.as_deref(), Some("not_found"));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn marks_without_a_request_id_are_merged_and_written_soon() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    for n in 0..50 {
+        alice.say(chat, &n.to_string()).await;
+    }
+    let before = commands(&server, "MergeMarks").await;
+    let (mut phone, mut desk) = (bob.tcp().await, bob.tcp().await);
+    for seq in (3..=52).rev() {
+        phone.writer.send(&mark(chat, Some(seq), None)).await.unwrap();
+    }
+    let own = marks(&mut desk, |_| true).await;
+    assert_eq!((own.marks[0].read_seq, own.unread_count), (52, Some(0)), "the furthest wins");
+    let written = commands(&server, "MergeMarks").await - before;
+    assert!(written <= 2, "50 marks were {written} commands");
+    server.stop().await;
+}
+
+/// How many commands of this name the writer has handled.
+async fn commands(server: &TestServer, name: &str) -> u64 {
+    let (_, body) = server.operations("/actors").await;
+    let actors: Value = serde_json::from_str(&body).unwrap();
+    let find = |list: &Value, key: &str, name: &str| {
+        list.as_array().unwrap().iter().find(|entry| entry[key] == name).unwrap().clone()
+    };
+    let writer = find(&actors["actors"], "actor", "writer");
+    find(&writer["messages"], "message", name)["handled"].as_u64().unwrap()
+}
+
+#[actix_web::test]
+async fn what_was_only_delivered_is_written_later_or_when_the_session_ends() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    alice.say(chat, "hello").await;
+    let mut phone = bob.tcp().await;
+    phone.writer.send(&mark(chat, None, Some(3))).await.unwrap();
+    phone.request(MessagePacket { packet_type: "Ping".into(), ..MessagePacket::default() }).await.unwrap();
+    assert_eq!(cursors(&alice, chat, &bob).await, (json!(2), json!(2)), "soft: not written at once");
+    drop(phone);
+    let begun = std::time::Instant::now();
+    while cursors(&alice, chat, &bob).await != (json!(2), json!(3)) {
+        assert!(begun.elapsed() < PATIENCE, "the last marks of a session are lost");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn deleted_messages_are_not_unread_and_what_was_said_before_one_came_is_not_either() {
+    let server = TestServer::start().await;
+    let (alice, bob, carol) =
+        (server.user("alice").await, server.user("bob").await, server.user("carol").await);
+    let chat = alice.group(&[&bob]).await;
+    let mut ids = Vec::new();
+    for n in 0..4 {
+        ids.push(alice.say(chat, &n.to_string()).await.body["id"].as_i64().unwrap());
+    }
+    assert_eq!(unread(&bob, chat).await.1, 4);
+    alice.delete(&format!("/api/chats/{chat}/messages/{}", ids[3])).await;
+    bob.post(&format!("/api/chats/{chat}/read"), json!({"read_seq": 3})).await;
+    assert_eq!(unread(&bob, chat).await, (3, 2));
+    alice.delete(&format!("/api/chats/{chat}/messages/{}", ids[0])).await;
+    assert_eq!(unread(&bob, chat).await.1, 2, "what one had read already does not count twice");
+    alice.put(&format!("/api/chats/{chat}/participants/carol"), json!({})).await;
+    assert_eq!(unread(&carol, chat).await.1, 0, "nobody begins with the whole history unread");
+    alice.say(chat, "welcome").await;
+    assert_eq!(unread(&carol, chat).await.1, 1);
+    // The same after a start from the database.
+    let server = server.restart(|_| ()).await;
+    let (bob, carol) = (server.login("bob").await, server.login("carol").await);
+    assert_eq!((unread(&bob, chat).await.1, unread(&carol, chat).await.1), (3, 1));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_large_chat_pushes_no_receipts_and_still_keeps_them() {
+    let server = TestServer::with_limits(|limits| {
+        limits.receipts_participants = 1;
+        limits.receipts_ms = 20;
+    })
+    .await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    alice.say(chat, "hello").await;
+    let (mut phone, mut sender) = (bob.tcp().await, alice.tcp().await);
+    phone.request(mark(chat, Some(3), None)).await.unwrap();
+    assert_eq!(cursors(&alice, chat, &bob).await, (json!(3), json!(3)));
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    sender
+        .writer
+        .send(&MessagePacket { packet_type: "Ping".into(), ..MessagePacket::default() })
+        .await
+        .unwrap();
+    assert_eq!(soon(sender.any()).await.unwrap().packet_type, "Pong");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_notification_reaches_every_session_of_its_person_at_once() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let (mut phone, mut desk, mut outsider) = (bob.tcp().await, bob.tcp().await, alice.tcp().await);
+    let said = alice.say(chat, "hello @bob").await.body["id"].as_i64().unwrap();
+    for session in [&mut phone, &mut desk] {
+        let notification = loop {
+            let packet = soon(session.any()).await.unwrap();
+            if packet.packet_type == "Notification" {
+                break serde_json::to_value(packet.notification.unwrap()).unwrap();
+            }
+        };
+        assert_eq!((&notification["kind"], &notification["message_id"]), (&json!("mention"), &json!(said)));
+        let listed = bob.get("/api/notifications?unread=true").await.body["items"][0].clone();
+        assert_eq!(notification, listed, "the same as over REST");
+    }
+    assert_eq!(soon(outsider.any()).await.unwrap().packet_type, "Event", "nobody else hears of it");
+    server.stop().await;
+}
