@@ -34,7 +34,7 @@ use crate::core::database::{self, DatabaseError};
 use crate::core::limits::Limits;
 use crate::git::program::Git;
 use crate::git::store::Store;
-use crate::messaging::{SessionThread, TcpEdge, bind};
+use crate::messaging::{SessionEdge, SessionThread, TcpEdge, bind};
 use crate::services::Services;
 use crate::services::hosting::Hosting;
 use crate::storage::readers::{ReadError, Readers};
@@ -81,6 +81,7 @@ pub struct RunningApp {
     pub cache_counters: Arc<CacheCounters>,
     fatal: watch::Receiver<Option<i32>>,
     readiness: Readiness,
+    sessions: Arc<SessionEdge>,
     tcp: TcpEdge,
     http: ServerHandle,
     ops: ServerHandle,
@@ -213,7 +214,8 @@ impl RunningApp {
             Arc::new(Services::new(cache, writer, readers, tokens, registration, hosting, limits.clone()));
         services.reconcile(loaded.unfinished).await.map_err(|error| StartError::Reconcile(error.detail))?;
         started.push("settle pushes");
-        let tcp = TcpEdge::start(tcp_listener, session_threads, services.clone(), fatal)
+        let sessions = Arc::new(SessionEdge::new(session_threads, services.clone(), fatal));
+        let tcp = TcpEdge::start(tcp_listener, sessions.clone())
             .map_err(listen_error("tcp.listen", addresses.tcp))?;
         let server_info = ServerInfo {
             name: "NetBit",
@@ -221,11 +223,11 @@ impl RunningApp {
             tcp_address: addresses.tcp.to_string(),
             registration,
         };
-        let http = serve_http(http_listener, services.clone(), server_info, &limits)
+        let http = serve_http(http_listener, services.clone(), sessions.clone(), server_info, &limits)
             .map_err(listen_error("http.listen", addresses.http))?;
         started.push("listeners");
 
-        let actors = vec![writer_stats, cache_stats, hub_stats, tcp.stats().clone()];
+        let actors = vec![writer_stats, cache_stats, hub_stats, sessions.stats().clone()];
         readiness.show(actors.clone(), counters.clone());
         let chores = CancellationToken::new();
         actix::spawn(chores.clone().run_until_cancelled_owned(do_chores(services.clone())));
@@ -242,6 +244,7 @@ impl RunningApp {
             cache_counters: counters,
             fatal: fatal_seen,
             readiness,
+            sessions,
             tcp,
             http,
             ops,
@@ -266,9 +269,9 @@ impl RunningApp {
         }
     }
 
-    /// How many TCP sessions there are.
+    /// How many connections of sessions there are.
     pub fn sessions(&self) -> usize {
-        self.tcp.connections()
+        self.sessions.connections()
     }
 }
 

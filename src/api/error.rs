@@ -13,7 +13,7 @@ pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// A service's error on its way to an HTTP client.
 #[derive(Debug, Clone)]
-pub(super) struct ApiError {
+pub struct ApiError {
     pub(super) error: ServiceError,
     /// Where HTTP is finer than the code: 405, 415.
     status: Option<StatusCode>,

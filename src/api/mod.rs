@@ -25,6 +25,7 @@ mod user;
 mod validator;
 
 use actix_web::web;
+pub use error::ApiError;
 pub use operations::{Operations, Readiness, routes as operations_routes};
 pub use server::ServerInfo;
 

@@ -4,29 +4,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::{App as WebApp, HttpServer, middleware, web};
+use actix_web::{App as WebApp, HttpRequest, HttpResponse, HttpServer, middleware, web};
 use tracing::debug;
 
 use super::stop::HTTP_SHARE;
 use crate::api::{self, Operations, ServerInfo};
 use crate::core::limits::Limits;
+use crate::messaging::{SessionEdge, open_websocket};
 use crate::services::Services;
 
 pub(super) fn serve_http(
     listener: std::net::TcpListener,
     services: Arc<Services>,
+    sessions: Arc<SessionEdge>,
     info: ServerInfo,
     limits: &Limits,
 ) -> std::io::Result<ServerHandle> {
     let (workers, stall_ms) = (Limits::per_core(limits.http_workers), limits.write_stall_ms);
     let services = web::Data::from(services);
-    let info = web::Data::new(info);
+    let (info, sessions) = (web::Data::new(info), web::Data::from(sessions));
     let server = HttpServer::new(move || {
         WebApp::new()
             .app_data(services.clone())
             .app_data(info.clone())
+            .app_data(sessions.clone())
             .wrap(middleware::from_fn(api::observe::observe))
             .configure(api::routes)
+            .service(web::resource("/ws").get(upgrade))
     })
     .workers(workers)
     .max_connections(limits.http_connections.div_ceil(workers))
@@ -41,6 +45,15 @@ pub(super) fn serve_http(
     let handle = server.handle();
     actix::spawn(server);
     Ok(handle)
+}
+
+/// A session over WebSocket: the one route that is no request.
+async fn upgrade(
+    request: HttpRequest,
+    payload: web::Payload,
+    sessions: web::Data<SessionEdge>,
+) -> Result<HttpResponse, api::ApiError> {
+    Ok(open_websocket(&request, payload, &sessions)?)
 }
 
 /// Has the kernel end a connection whose peer takes nothing for so long (`TCP_USER_TIMEOUT`): a client that asks and does

@@ -51,15 +51,17 @@ impl RunningApp {
         stop.mark("stop accepting");
         self.services.hosting.close();
         stop.step("settle pushes", share(PUSH_SHARE), self.services.hosting.pushes_settled()).await;
+        // Their answers need the writer, which is drained behind HTTP.
+        self.sessions.end_web_sessions();
         // Stops accepting and finishes requests that are under way.
         stop.step("finish HTTP", share(HTTP_SHARE), self.http.stop(true)).await;
         stop.step("drain the writer", share(DRAIN_SHARE), self.services.writer.drain()).await;
-        stop.step("say goodbye", share(GOODBYE_SHARE), self.tcp.end_sessions()).await;
+        stop.step("say goodbye", share(GOODBYE_SHARE), self.sessions.end_sessions()).await;
         let differences =
             stop.step("verify the cache", share(VERIFY_SHARE), verify(&self.services)).await.unwrap_or(0);
 
         let (threads, checkpointer) = (self.threads, self.checkpointer);
-        drop(self.services);
+        drop((self.services, self.sessions));
         let (path, synchronous) = (self.data_dir.database(), self.config.storage.synchronous);
         let last = blocking(move || {
             for thread in &threads {

@@ -7,3 +7,4 @@ pub mod data_dir;
 pub mod database;
 pub mod limits;
 pub mod telemetry;
+pub mod turnstile;

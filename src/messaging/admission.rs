@@ -1,20 +1,20 @@
 //! Who may connect: how many in all, how many that have not said Hello, how many of those from one address.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Acquire};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use crate::core::limits::Limits;
+use crate::core::turnstile::Turnstile;
 
-/// Counters of addresses are tidied when the map has grown to this many.
-const TIDY_AT: usize = 4096;
-
-/// Owned by the accept loop; what it hands out gives itself back.
+/// One for all transports; what it hands out gives itself back.
+#[derive(Debug)]
 pub(super) struct Admission {
     connections: Arc<AtomicUsize>,
     strangers: Arc<AtomicUsize>,
-    by_address: HashMap<IpAddr, Arc<AtomicUsize>>,
+    by_address: Turnstile,
     limits: Limits,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Seat {
 #[derive(Debug)]
 pub(super) struct StrangerSeat {
     _all: Counted,
-    _own: Counted,
+    _own: OwnedSemaphorePermit,
 }
 
 #[derive(Debug)]
@@ -48,19 +48,21 @@ impl Drop for Counted {
 }
 
 impl Admission {
-    pub(super) fn new(connections: Arc<AtomicUsize>, limits: Limits) -> Self {
-        Self { connections, strangers: Arc::default(), by_address: HashMap::new(), limits }
+    pub(super) fn new(limits: Limits) -> Self {
+        let by_address = Turnstile::new(limits.strangers_per_address);
+        Self { connections: Arc::default(), strangers: Arc::default(), by_address, limits }
     }
 
-    pub(super) fn admit(&mut self, address: IpAddr) -> Option<(Seat, StrangerSeat)> {
-        if self.by_address.len() >= TIDY_AT {
-            self.by_address.retain(|_, count| count.load(Acquire) > 0);
-        }
+    pub(super) fn admit(&self, address: IpAddr) -> Option<(Seat, StrangerSeat)> {
         let connection = Counted::take(&self.connections, self.limits.connections)?;
         let stranger = Counted::take(&self.strangers, self.limits.strangers)?;
-        let own = self.by_address.entry(address).or_default();
-        let own = Counted::take(own, self.limits.strangers_per_address)?;
+        let own = self.by_address.enter(address)?;
         Some((Seat { _connection: connection }, StrangerSeat { _all: stranger, _own: own }))
+    }
+
+    /// How many connections there are.
+    pub(super) fn connections(&self) -> usize {
+        self.connections.load(Acquire)
     }
 }
 
@@ -71,7 +73,7 @@ mod tests {
     #[test]
     fn strangers_are_capped_per_address_until_they_are_known() {
         let limits = Limits { strangers_per_address: 2, strangers: 3, connections: 4, ..Limits::default() };
-        let mut admission = Admission::new(Arc::default(), limits);
+        let admission = Admission::new(limits);
         let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
         let mut places = vec![admission.admit(here).unwrap(), admission.admit(here).unwrap()];
         assert!(admission.admit(here).is_none(), "two strangers from one address");

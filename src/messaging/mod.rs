@@ -1,11 +1,16 @@
-//! The TCP edge: sockets, and the sessions behind them.
+//! The edge of chat sessions: sockets, and the sessions behind them.
 //!
 //! `session` holds the state machine, the actor around it and its two socket tasks; `admission` says who may connect;
-//! `tcp` accepts. Answers and pushes leave through the session's outbox only.
+//! `edge` is what the transports share; `tcp` accepts, `websocket` upgrades. Answers and pushes leave through the
+//! session's outbox only.
 
 mod admission;
+mod edge;
 mod session;
 mod tcp;
+mod websocket;
 
+pub use edge::{SessionEdge, SessionThread};
 pub use session::SessionStats;
-pub use tcp::{SessionThread, TcpEdge, bind};
+pub use tcp::{TcpEdge, bind};
+pub use websocket::open as open_websocket;

@@ -26,6 +26,11 @@ pub fn split(input: &[u8], max: usize) -> Result<Option<(&[u8], usize)>, FrameEr
     Ok(rest.get(..length).map(|frame| (frame, PREFIX_BYTES + length)))
 }
 
+/// The packet inside a whole frame of ours.
+pub fn packet_of(frame: &Bytes) -> Bytes {
+    frame.slice(PREFIX_BYTES.min(frame.len())..)
+}
+
 /// `packet` as a whole frame: length, then a MessagePack map with string keys.
 pub fn encode(packet: &impl Serialize) -> Result<Bytes, rmp_serde::encode::Error> {
     let mut frame = Vec::with_capacity(256);

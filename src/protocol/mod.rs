@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod code;
 pub mod framing;
+pub mod json;
 pub mod packet;
 pub mod scan;
 pub mod view;

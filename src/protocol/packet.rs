@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::json;
 use super::scan::{self, Malformed};
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::message::ClientId;
@@ -92,6 +93,24 @@ pub fn decode(frame: &[u8]) -> Result<MessagePacket, PacketError> {
     })
 }
 
+/// The same from JSON text.
+pub fn decode_json(text: &[u8]) -> Result<MessagePacket, PacketError> {
+    if json::is_too_deep(text) {
+        return Err(Malformed::TooDeep.into());
+    }
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Malformed::NotAMap.into());
+    }
+    serde_json::from_slice(text).map_err(|error| {
+        if !error.is_data() {
+            return Malformed::NotJson.into();
+        }
+        let request = serde_json::from_slice::<RequestIdOnly>(text).ok();
+        let reason = format!("a field is missing or has the wrong type: {error}");
+        PacketError::BadField { request_id: request.and_then(|packet| packet.request_id), reason }
+    })
+}
+
 /// A seq that a client may name: from 0 to 2^53.
 pub fn seq(value: u64) -> Option<Seq> {
     Seq::try_from(value).ok().filter(|seq| *seq <= 1 << 53)
@@ -120,6 +139,18 @@ mod tests {
             decode(&frame(serde_json::json!({"request_id": 1}))),
             Err(PacketError::BadField { .. })
         ));
+    }
+
+    #[test]
+    fn json_is_read_like_message_pack() {
+        let packet =
+            decode_json(br#" {"packet_type":"Resume","epoch":7,"cursors":{"3":4,"10":0}} "#).unwrap();
+        assert_eq!(packet.cursors, Some([(ChatId(3), 4), (ChatId(10), 0)].into()));
+        let bad = decode_json(br#"{"packet_type":"SendMessage","request_id":7,"chat_id":"one"}"#);
+        assert!(matches!(bad, Err(PacketError::BadField { request_id: Some(7), .. })));
+        for malformed in [&b"{"[..], b"[1]", b"", b"{\"packet_type\":\"Ping\"} x"] {
+            assert!(matches!(decode_json(malformed), Err(PacketError::Malformed(_))));
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ pub const DEPTH_MAX: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
+    #[error("the message is not JSON")]
+    NotJson,
     #[error("the frame is not MessagePack")]
     NotMessagePack,
     #[error("the frame ends in the middle of a value")]

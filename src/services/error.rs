@@ -41,7 +41,7 @@ impl ServiceError {
         Self { fields, ..Self::new(Code::Validation, names.join("; ")) }
     }
 
-    pub(super) fn later(code: Code, detail: impl Into<String>, retry_after_ms: u64) -> Self {
+    pub fn later(code: Code, detail: impl Into<String>, retry_after_ms: u64) -> Self {
         Self { retry_after_ms: Some(retry_after_ms), ..Self::new(code, detail) }
     }
 }

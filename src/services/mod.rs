@@ -18,12 +18,10 @@ mod rates;
 pub mod repositories;
 pub mod tokens;
 pub mod transfers;
-mod turnstile;
 
 pub use error::{FieldProblem, ServiceError};
 use hosting::Hosting;
 pub use rates::Rates;
-use turnstile::Turnstile;
 
 use crate::actors::cache::CacheHandle;
 use crate::actors::writer::WriterHandle;
@@ -31,6 +29,7 @@ use crate::core::auth::password::PasswordPool;
 use crate::core::auth::token::TokenKeys;
 use crate::core::config::Registration;
 use crate::core::limits::Limits;
+use crate::core::turnstile::Turnstile;
 use crate::domain::access::Credential;
 use crate::domain::ids::{LoginId, UserId};
 use crate::storage::readers::Readers;

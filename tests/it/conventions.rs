@@ -55,7 +55,7 @@ async fn a_path_that_nobody_serves_is_404_and_a_method_405() {
 async fn later_routes_are_not_there_yet() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    for path in ["/ws", "/docs", "/api/openapi.json"] {
+    for path in ["/docs", "/api/openapi.json"] {
         assert_problem(&alice.get(path).await, 404, "not_found");
     }
     server.stop().await;

@@ -29,3 +29,4 @@ mod projects;
 mod resume;
 mod sessions;
 mod tidy;
+mod websocket;

@@ -6,16 +6,19 @@ use std::sync::atomic::{AtomicBool, Ordering::Release};
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, Message, Supervised, WrapFuture};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use super::super::admission::{Seat, StrangerSeat};
+use super::super::edge::{Place, SessionEdge};
+use super::intake::Intake;
 use super::marks::PendingMarks;
 use super::resumption::Resumption;
 use super::state::{Deed, Incoming, Member, PageLimits, Step, Stranger, nack};
 use crate::actors::cache::{Hello, QueryError, Station};
-use crate::actors::hub::Outbox;
+use crate::actors::hub::{Outbox, OutboxDrain};
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{Altered, Appended};
-use crate::core::actor::{ActorStats, Ctx, Letter, Metered, Overloaded, Permit, Reply, Who};
+use crate::core::actor::{ActorStats, Ctx, Letter, Mailbox, Metered, Overloaded, Permit, Reply, Who};
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, MessageId, Seq, SessionId};
 use crate::protocol::answer::{AckPacket, GoodbyeCode, ServerPacket};
@@ -23,15 +26,6 @@ use crate::services::{ServiceError, Services};
 
 /// The statistics that all sessions of an application share.
 pub type SessionStats = Arc<ActorStats>;
-
-/// What a session is made of.
-pub(in crate::messaging) struct Setup {
-    pub(in crate::messaging) id: SessionId,
-    pub(in crate::messaging) hub: usize,
-    pub(in crate::messaging) outbox: Arc<Outbox>,
-    pub(in crate::messaging) services: Arc<Services>,
-    pub(in crate::messaging) stranger: StrangerSeat,
-}
 
 /// One connection's actor. See the [module](super).
 pub(super) struct SessionActor {
@@ -89,59 +83,40 @@ impl Letter for Gone {
     const NAME: &'static str = "Gone";
 }
 
-/// The peer has said all it had to say. What it asked for is answered first.
+/// Nothing more will be read. What was asked for is answered first.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Finished;
+pub(super) struct Finished {
+    pub(super) code: Option<GoodbyeCode>,
+}
 
 impl Letter for Finished {
     const NAME: &'static str = "Finished";
 }
 
-/// Starts a session on this thread: the actor and the two tasks at its socket.
-pub(in crate::messaging) fn start(
-    socket: tokio::net::TcpStream,
-    seat: Seat,
-    setup: Setup,
-    drain: crate::actors::hub::OutboxDrain,
-    stats: SessionStats,
-    fatal: crate::core::actor::FatalSignal,
-    stopping: tokio_util::sync::CancellationToken,
-) {
-    let (limits, outbox) = (setup.services.limits.clone(), setup.outbox.clone());
-    let (reading, writing) = socket.into_split();
-    let window = Arc::new(Semaphore::new(1));
-    let welcomed = Arc::new(AtomicBool::new(false));
-    let closed = tokio_util::sync::CancellationToken::new();
-    let session = {
-        let (window, welcomed) = (window.clone(), welcomed.clone());
-        let arbiter = actix::Arbiter::current();
-        crate::core::actor::start(&arbiter, stats, fatal, move |_| SessionActor::new(setup, window, welcomed))
-    };
-    let stall = std::time::Duration::from_millis(limits.write_stall_ms);
-    actix::spawn(super::writer::run(writing, drain, stall, closed.clone(), seat));
-    let reader = super::reader::Reader {
-        socket: reading,
-        session,
-        window,
-        outbox,
-        welcomed,
-        closed,
-        stopping,
-        limits,
-    };
-    actix::spawn(reader.run());
+/// What the two tasks at a session's socket work with.
+pub(super) struct Started {
+    pub(super) intake: Intake,
+    pub(super) drain: OutboxDrain,
+    pub(super) seat: Seat,
 }
 
-impl SessionActor {
-    fn new(setup: Setup, window: Arc<Semaphore>, welcomed: Arc<AtomicBool>) -> Self {
-        Self {
-            id: setup.id,
-            hub: setup.hub,
+/// Starts a session's actor on its thread.
+pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToken) -> Started {
+    let limits = edge.services.limits.clone();
+    let (outbox, drain) = Outbox::new(limits.outbox_bytes, limits.outbox_frames);
+    let (window, welcomed) = (Arc::new(Semaphore::new(1)), Arc::new(AtomicBool::new(false)));
+    let Place { id, hub, thread, seat, stranger } = place;
+    let session = {
+        let (outbox, services) = (outbox.clone(), edge.services.clone());
+        let (window, welcomed) = (window.clone(), welcomed.clone());
+        let make = move |_: &Mailbox<SessionActor>| SessionActor {
+            id,
+            hub,
             conversation: Conversation::Stranger(Stranger),
-            outbox: setup.outbox,
-            services: setup.services,
-            stranger: Some(setup.stranger),
+            outbox,
+            services,
+            stranger: Some(stranger),
             window,
             welcomed,
             deeds: VecDeque::new(),
@@ -149,9 +124,15 @@ impl SessionActor {
             bulk: Arc::new(Semaphore::new(1)),
             resumption: Resumption::new(true),
             marks: PendingMarks::default(),
-        }
-    }
+        };
+        crate::core::actor::start(&thread, edge.stats.clone(), edge.fatal.clone(), make)
+    };
+    let closed = CancellationToken::new();
+    let intake = Intake { session, window, outbox, welcomed, closed, stopping, limits };
+    Started { intake, drain, seat }
+}
 
+impl SessionActor {
     fn receive(&mut self, Frame { incoming, place }: Frame, ctx: &mut Ctx<Self>) {
         let (step, who) = match &self.conversation {
             Conversation::Stranger(stranger) => (stranger.receive(incoming), None),
@@ -382,8 +363,8 @@ impl Handler<Frame> for SessionActor {
 
 impl Handler<Finished> for SessionActor {
     type Result = ();
-    fn handle(&mut self, _: Finished, ctx: &mut Ctx<Self>) {
-        self.leave(None, ctx);
+    fn handle(&mut self, finished: Finished, ctx: &mut Ctx<Self>) {
+        self.leave(finished.code, ctx);
     }
 }
 

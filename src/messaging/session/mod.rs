@@ -1,18 +1,58 @@
 //! Sessions: one per connection.
 //!
 //! `state` is the conversation, a machine without socket, clock or actor; `actor` performs its steps, `answers` those
-//! that are queries, `resumption` replays what a session missed, `marks` collects what it has read; `reader` and `writer` are the two tasks at the socket.
+//! that are queries, `resumption` replays what a session missed, `marks` collects what it has read. At the socket are two
+//! tasks: `reader` and `writer` over TCP, `web_reader` and `web_writer` over WebSocket; `intake` is what the readers have
+//! in common.
 //!
 //! Invariants: what a session sends is submitted in the order in which it came; a packet holds a place in the session's
 //! window until it is answered, and without a free place the socket is not read; a stranger's window is one packet.
 
 mod actor;
 mod answers;
+mod intake;
 mod marks;
 mod reader;
 mod resumption;
 mod state;
+mod web_reader;
+mod web_writer;
 mod writer;
 
+use std::time::Duration;
+
+use actix_web::body::{BodyStream, BoxBody, MessageBody};
 pub use actor::SessionStats;
-pub(super) use actor::{Setup, start, stats};
+pub(super) use actor::stats;
+use tokio::net::TcpStream;
+use web_reader::WebReader;
+
+use super::edge::{Place, SessionEdge};
+
+/// Runs a session over TCP, on its own thread.
+pub(super) fn over_tcp(socket: TcpStream, place: Place, edge: &SessionEdge) {
+    let started = actor::start(place, edge, edge.ending.clone());
+    let (reading, writing) = socket.into_split();
+    let stall = Duration::from_millis(started.intake.limits.write_stall_ms);
+    let closed = started.intake.closed.clone();
+    actix::spawn(writer::run(writing, started.drain, stall, closed, started.seat));
+    actix::spawn(reader::Reader { socket: reading, intake: started.intake }.run());
+}
+
+/// Runs a session over WebSocket: its messages come from `messages`, and leave as the body that is returned. The session
+/// itself lives on its own thread; the socket stays with the HTTP worker.
+///
+/// `own_body` is the one that the library would have sent: when it is dropped, `messages` ends.
+pub(super) fn over_websocket(
+    messages: actix_ws::MessageStream,
+    own_body: BoxBody,
+    place: Place,
+    edge: &SessionEdge,
+) -> BoxBody {
+    let started = actor::start(place, edge, edge.ending_web.clone());
+    let closed = started.intake.closed.clone();
+    let (reader, pongs, form) = WebReader::new(messages, started.intake);
+    actix_web::rt::spawn(reader.run());
+    let frames = web_writer::frames(started.drain, pongs, form, (closed, own_body, started.seat));
+    BodyStream::new(frames).boxed()
+}

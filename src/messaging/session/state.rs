@@ -11,7 +11,7 @@ use crate::domain::message::{Alteration, NewMessage};
 use crate::domain::refusal::Refusal;
 use crate::protocol::answer::{AckPacket, GoodbyeCode};
 use crate::protocol::code::Code;
-use crate::protocol::packet::{self, MessagePacket};
+use crate::protocol::packet::{self, MessagePacket, PacketError};
 use crate::services::ServiceError;
 use crate::services::messages::{parse_edit, parse_message, parse_reaction};
 
@@ -35,6 +35,19 @@ pub(super) enum Incoming {
     },
     /// No packet at all.
     Malformed,
+}
+
+impl Incoming {
+    pub(super) fn of(decoded: Result<MessagePacket, PacketError>) -> Self {
+        match decoded {
+            Ok(packet) => Self::Packet(Box::new(packet)),
+            Err(PacketError::BadField { request_id, reason }) => Self::BadField { request_id, reason },
+            Err(PacketError::Malformed(malformed)) => {
+                tracing::debug!(%malformed, "a frame is no packet");
+                Self::Malformed
+            }
+        }
+    }
 }
 
 /// What to do about it.

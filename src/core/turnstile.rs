@@ -10,19 +10,19 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const STRIPES: usize = 1024;
 
 #[derive(Debug)]
-pub(super) struct Turnstile {
+pub struct Turnstile {
     stripes: Box<[Arc<Semaphore>]>,
     hasher: RandomState,
 }
 
 impl Turnstile {
-    pub(super) fn new(inside: usize) -> Self {
+    pub fn new(inside: usize) -> Self {
         let stripes = (0..STRIPES).map(|_| Arc::new(Semaphore::new(inside))).collect();
         Self { stripes, hasher: RandomState::new() }
     }
 
     /// A place, if there is one for this key.
-    pub(super) fn enter(&self, key: impl Hash) -> Option<OwnedSemaphorePermit> {
+    pub fn enter(&self, key: impl Hash) -> Option<OwnedSemaphorePermit> {
         let stripe = usize::try_from(self.hasher.hash_one(key)).unwrap_or(usize::MAX) % STRIPES;
         self.stripes.get(stripe)?.clone().try_acquire_owned().ok()
     }

@@ -1,0 +1,123 @@
+//! The writing half of a WebSocket: all that waits in the outbox, as the body of the upgraded response.
+//!
+//! The HTTP worker asks for the next chunk when the socket has taken the last one, so nothing leaves the outbox before
+//! there is room for it, and a reader that stopped reading costs no more than one who does so over TCP.
+
+use std::collections::VecDeque;
+
+use actix_http::ws::{CloseCode, Codec, Message};
+use actix_web::body::BoxBody;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, stream};
+use tokio::sync::mpsc::Receiver;
+use tokio_util::codec::Encoder;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::super::admission::Seat;
+use super::web_reader::{Form, SharedForm};
+use crate::actors::hub::{Drained, OutboxDrain};
+use crate::protocol::{framing, json};
+
+/// Bytes given to the HTTP worker at once, if there are so many.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+struct WebWriter {
+    drain: OutboxDrain,
+    pongs: Receiver<Bytes>,
+    form: SharedForm,
+    codec: Codec,
+    waiting: VecDeque<Bytes>,
+    /// Frames and bytes of the last chunk: out of the outbox when the next one is asked for.
+    handed_over: (usize, usize),
+    end: End,
+    /// The connection counts until its body is dropped; then its reader ends too.
+    _dropped_last: (DropGuard, BoxBody, Seat),
+}
+
+#[derive(PartialEq)]
+enum End {
+    Open,
+    /// The outbox is closed: when all is out, the closing handshake follows.
+    Draining,
+    Said,
+}
+
+/// The session's frames as WebSocket messages.
+pub(super) fn frames(
+    drain: OutboxDrain,
+    pongs: Receiver<Bytes>,
+    form: SharedForm,
+    (closed, own_body, seat): (CancellationToken, BoxBody, Seat),
+) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
+    let writer = WebWriter {
+        drain,
+        pongs,
+        form,
+        codec: Codec::new(),
+        waiting: VecDeque::new(),
+        handed_over: (0, 0),
+        end: End::Open,
+        _dropped_last: (closed.drop_guard(), own_body, seat),
+    };
+    stream::unfold(writer, |mut writer| async move {
+        let chunk = writer.chunk().await?;
+        Some((Ok(chunk), writer))
+    })
+}
+
+impl WebWriter {
+    async fn chunk(&mut self) -> Option<Bytes> {
+        let (frames, bytes) = std::mem::take(&mut self.handed_over);
+        self.drain.written(frames, bytes);
+        let mut out = BytesMut::new();
+        while out.is_empty() {
+            if self.waiting.is_empty() && self.end == End::Open {
+                self.wait(&mut out).await;
+            }
+            while out.len() < CHUNK_BYTES
+                && let Some(frame) = self.waiting.pop_front()
+            {
+                self.handed_over.0 += 1;
+                self.handed_over.1 += frame.len();
+                self.put(message(self.form.get(), &frame), &mut out);
+            }
+            if self.waiting.is_empty() && self.end != End::Open {
+                if self.end == End::Said {
+                    return (!out.is_empty()).then(|| out.freeze());
+                }
+                self.end = End::Said;
+                self.put(Message::Close(Some(CloseCode::Normal.into())), &mut out);
+            }
+        }
+        Some(out.freeze())
+    }
+
+    /// Until there is something to say.
+    async fn wait(&mut self, out: &mut BytesMut) {
+        let mut frames = Vec::new();
+        tokio::select! {
+            drained = self.drain.next(&mut frames) => {
+                self.waiting.extend(frames);
+                if drained == Drained::Closed {
+                    self.end = End::Draining;
+                }
+            }
+            Some(payload) = self.pongs.recv() => self.put(Message::Pong(payload), out),
+        }
+    }
+
+    fn put(&mut self, message: Message, out: &mut BytesMut) {
+        if let Err(error) = self.codec.encode(message, out) {
+            tracing::error!(%error, "a WebSocket message could not be encoded");
+        }
+    }
+}
+
+/// A frame of ours in the form of the session.
+fn message(form: Form, frame: &Bytes) -> Message {
+    let packet = framing::packet_of(frame);
+    match form {
+        Form::Binary => Message::Binary(packet),
+        Form::Text => Message::Text(json::from_message_pack(&packet).unwrap_or_default().into()),
+    }
+}

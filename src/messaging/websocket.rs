@@ -1,0 +1,71 @@
+//! The WebSocket transport: the upgrade of `GET /ws`. Behind it is the same session as behind TCP.
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::edge::SessionEdge;
+use super::session;
+use crate::protocol::code::Code;
+use crate::services::ServiceError;
+
+/// How long a browser should wait when there is no place for another session.
+const RETRY_AFTER_MS: u64 = 1_000;
+
+/// Upgrades a request to a session. It needs no credentials, the first message is `Hello`; but a browser says from which
+/// page it comes, and other people's pages may not speak for its user.
+pub fn open(
+    request: &HttpRequest,
+    payload: web::Payload,
+    edge: &SessionEdge,
+) -> Result<HttpResponse, ServiceError> {
+    if !is_own_origin(request, edge.services.hosting.public_url()) {
+        return Err(ServiceError::new(Code::Forbidden, "this origin may not open sessions"));
+    }
+    let handled = actix_ws::handle(request, payload);
+    let (response, _, messages) = handled.map_err(|error| {
+        ServiceError::new(Code::BadRequest, format!("a WebSocket upgrade is expected here: {error}"))
+    })?;
+    let address =
+        request.peer_addr().ok_or_else(|| ServiceError::new(Code::Internal, "the peer is unknown"))?;
+    let place = edge.place(address.ip()).ok_or_else(|| {
+        ServiceError::later(Code::Overloaded, "there are too many connections", RETRY_AFTER_MS)
+    })?;
+    let (response, own_body) = response.into_parts();
+    Ok(response.set_body(session::over_websocket(messages, own_body, place, edge)))
+}
+
+/// Whether the page, if there is one, is of this host or of the configured address.
+fn is_own_origin(request: &HttpRequest, public_url: Option<&str>) -> bool {
+    let Some(origin) = request.headers().get(header::ORIGIN) else { return true };
+    let host = request.headers().get(header::HOST);
+    let (Ok(origin), Some(Ok(host))) = (origin.to_str(), host.map(|host| host.to_str())) else {
+        return false;
+    };
+    let own = origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
+    own || public_url.is_some_and(|url| url.eq_ignore_ascii_case(origin))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn only_pages_of_this_host_or_the_configured_one_may_open_sessions() {
+        let from = |origin: Option<&'static str>| {
+            let mut request = TestRequest::get().insert_header((header::HOST, "chat.example:8080"));
+            if let Some(origin) = origin {
+                request = request.insert_header((header::ORIGIN, origin));
+            }
+            is_own_origin(&request.to_http_request(), Some("https://git.example.org"))
+        };
+        for own in [None, Some("http://chat.example:8080"), Some("https://git.example.org")] {
+            assert!(from(own), "{own:?}");
+        }
+        for foreign in ["http://evil.example", "null", "http://chat.example", "https://git.example.org.evil"]
+        {
+            assert!(!from(Some(foreign)), "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Packets as JSON text: what sessions over WebSocket may speak instead of MessagePack.
+//!
+//! The same maps with the same names. What is bytes in MessagePack is text here: sixteen of them are a UUID, others
+//! standard base64.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+use uuid::Uuid;
+
+use super::scan::DEPTH_MAX;
+
+/// One of our own packets as text; `None` for what is no MessagePack.
+pub fn from_message_pack(packet: &[u8]) -> Option<String> {
+    let Text(value) = rmp_serde::from_slice(packet).ok()?;
+    serde_json::to_string(&value).ok()
+}
+
+/// Whether arrays and objects nest deeper than packets may, counted before anything is built.
+pub(super) fn is_too_deep(text: &[u8]) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > DEPTH_MAX {
+                    return true;
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// A MessagePack value as JSON.
+struct Text(Value);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue).map(Self)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_bytes<E>(self, value: &[u8]) -> Result<Value, E> {
+        let id = Uuid::from_slice(value).map(|id| id.to_string());
+        Ok(id.unwrap_or_else(|_| STANDARD.encode(value)).into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Text(value)) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut values = Map::new();
+        while let Some((Text(key), Text(value))) = map.next_entry()? {
+            let key = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
+            values.insert(key, value);
+        }
+        Ok(Value::Object(values))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::message::ClientId;
+    use crate::protocol::framing;
+    use crate::protocol::packet::{MessagePacket, PacketMessage};
+
+    #[test]
+    fn a_packet_reads_the_same_in_both_forms() {
+        let message = PacketMessage { client_id: Some(ClientId([7; 16])), ..PacketMessage::default() };
+        let packet = MessagePacket {
+            packet_type: "SendMessage".into(),
+            request_id: Some(u64::MAX),
+            echo: Some(true),
+            message: Some(message),
+            ..MessagePacket::default()
+        };
+        let frame = framing::encode(&packet).unwrap();
+        let text = from_message_pack(&framing::packet_of(&frame)).unwrap();
+        let expected: Value = serde_json::to_value(&packet).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
+        assert_eq!(expected["message"]["client_id"], "07070707-0707-0707-0707-070707070707");
+    }
+
+    #[test]
+    fn keys_become_text_and_other_bytes_base64() {
+        let packet = [0x82, 0x01, 0xc0, 0xa1, b'k', 0xc4, 0x02, 0xff, 0xfe];
+        assert_eq!(from_message_pack(&packet).unwrap(), r#"{"1":null,"k":"//4="}"#);
+    }
+
+    #[test]
+    fn depth_is_counted_outside_of_strings() {
+        assert!(!is_too_deep(format!("{}{}", "[".repeat(16), "]".repeat(16)).as_bytes()));
+        assert!(is_too_deep("[".repeat(17).as_bytes()));
+        assert!(!is_too_deep(format!(r#"{{"a":"\"{}"}}"#, "[".repeat(40)).as_bytes()));
+    }
+}

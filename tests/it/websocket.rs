@@ -1,0 +1,263 @@
+//! Sessions over WebSocket, with a client that is not ours.
+
+use futures_util::{SinkExt, StreamExt};
+use netbit::domain::ids::ChatId;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::harness::{Person, TestServer, soon};
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+async fn connect(server: &TestServer) -> Socket {
+    let url = format!("ws://{}/ws", server.app.addresses.http);
+    soon(connect_async(url)).await.unwrap().0
+}
+
+async fn say(socket: &mut Socket, packet: &Value) {
+    socket.send(Message::text(packet.to_string())).await.unwrap();
+}
+
+/// The next packet of the server, in whichever form it is.
+async fn heard(socket: &mut Socket) -> Value {
+    loop {
+        match soon(socket.next()).await.unwrap().unwrap() {
+            Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+            Message::Binary(bytes) => return rmp_serde::from_slice(&bytes).unwrap(),
+            Message::Close(_) => return json!({"packet_type": "(closed)"}),
+            _ => {}
+        }
+    }
+}
+
+/// The next packet of this type.
+async fn next(socket: &mut Socket, packet_type: &str) -> Value {
+    loop {
+        let packet = heard(socket).await;
+        assert_ne!(packet["packet_type"], "(closed)", "closed while waiting for {packet_type}");
+        if packet["packet_type"] == packet_type {
+            return packet;
+        }
+    }
+}
+
+fn hello(person: &Person) -> Value {
+    json!({"packet_type": "Hello", "request_id": 1, "token": person.http.token().unwrap()})
+}
+
+async fn welcomed(server: &TestServer, person: &Person) -> (Socket, Value) {
+    let mut socket = connect(server).await;
+    say(&mut socket, &hello(person)).await;
+    let welcome = heard(&mut socket).await;
+    assert_eq!(welcome["packet_type"], "Welcome", "{welcome}");
+    (socket, welcome)
+}
+
+fn message(chat: ChatId, content: &str) -> Value {
+    let client_id = uuid::Uuid::now_v7().to_string();
+    json!({"packet_type": "SendMessage", "request_id": 7, "chat_id": chat,
+        "message": {"client_id": client_id, "content": content}})
+}
+
+#[actix_web::test]
+async fn a_session_in_json_speaks_and_hears_the_same_as_everybody() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let (mut socket, welcome) = welcomed(&server, &bob).await;
+    assert_eq!((&welcome["username"], &welcome["request_id"]), (&json!("bob"), &json!(1)));
+    let said = message(chat, "from a browser");
+    say(&mut socket, &said).await;
+    let (mut ack, mut event) = (Value::Null, Value::Null);
+    while ack.is_null() || event.is_null() {
+        let packet = heard(&mut socket).await;
+        match packet["packet_type"].as_str().unwrap() {
+            "Ack" => ack = packet,
+            "Event" => event = packet,
+            _ => {}
+        }
+    }
+    assert_eq!((&ack["success"], &ack["seq"], &ack["request_id"]), (&json!(true), &json!(3), &json!(7)));
+    assert_eq!(event["message"]["client_id"], said["message"]["client_id"], "an id is text in JSON");
+    let over_http = alice.get(&format!("/api/chats/{chat}/messages")).await.body["items"][0].clone();
+    assert_eq!(event["message"], over_http);
+
+    alice.tcp().await.say(chat, "from TCP").await.unwrap();
+    assert_eq!(next(&mut socket, "Event").await["message"]["content"], "from TCP");
+
+    let resume =
+        json!({"packet_type": "Resume", "epoch": welcome["epoch"], "cursors": {chat.to_string(): 3}});
+    say(&mut socket, &resume).await;
+    assert_eq!(next(&mut socket, "Event").await["seq"], 4);
+    assert_eq!(next(&mut socket, "Synced").await["seq"], 4);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_session_in_message_pack_is_answered_in_message_pack() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let mut socket = connect(&server).await;
+    let packed = |packet: &Value| Message::binary(rmp_serde::to_vec_named(packet).unwrap());
+    socket.send(packed(&hello(&alice))).await.unwrap();
+    let Message::Binary(welcome) = soon(socket.next()).await.unwrap().unwrap() else {
+        panic!("expected a binary message")
+    };
+    let welcome: Value = rmp_serde::from_slice(&welcome).unwrap();
+    assert_eq!(welcome["packet_type"], "Welcome");
+    // The other form is a mistake, and the session stays.
+    say(&mut socket, &json!({"packet_type": "Ping", "request_id": 2})).await;
+    assert_eq!(heard(&mut socket).await["code"], "bad_request");
+    socket.send(packed(&json!({"packet_type": "Ping", "request_id": 3}))).await.unwrap();
+    let pong = heard(&mut socket).await;
+    assert_eq!((&pong["packet_type"], &pong["request_id"]), (&json!("Pong"), &json!(3)));
+    // Pings of WebSocket itself are answered too.
+    socket.send(Message::Ping("are you there".into())).await.unwrap();
+    assert_eq!(soon(socket.next()).await.unwrap().unwrap(), Message::Pong("are you there".into()));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn what_is_no_hello_ends_the_session_with_a_word() {
+    let server = TestServer::with_limits(|limits| limits.hello_timeout_ms = 300).await;
+    let alice = server.user("alice").await;
+    for (first, code) in [
+        (Message::text(r#"{"packet_type":"Ping"}"#), "unauthenticated"),
+        (Message::text(r#"{"packet_type":"Hello","token":"forged"}"#), "unauthenticated"),
+        (Message::text("{"), "bad_request"),
+        (Message::text("[".repeat(100)), "bad_request"),
+        (Message::binary(vec![0xc1]), "bad_request"),
+        (Message::text(" ".repeat(5000)), "bad_request"),
+        (Message::text("x".repeat(100_000)), "bad_request"),
+    ] {
+        let mut socket = connect(&server).await;
+        // What is too long may be cut off while it is sent.
+        drop(socket.send(first.clone()).await);
+        let goodbye = next(&mut socket, "Goodbye").await;
+        assert_eq!(goodbye["code"], code, "{first:?}");
+        assert_eq!(heard(&mut socket).await["packet_type"], "(closed)");
+    }
+    let mut silent = connect(&server).await;
+    assert_eq!(next(&mut silent, "Goodbye").await["code"], "unauthenticated");
+    // A message in pieces is one message.
+    use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+    use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+    let (mut socket, text) = (connect(&server).await, hello(&alice).to_string());
+    let (head, tail) = text.split_at(text.len() / 2);
+    let frame =
+        |text: &str, code, last| Message::Frame(Frame::message(text.to_owned(), OpCode::Data(code), last));
+    socket.send(frame(head, Data::Text, false)).await.unwrap();
+    socket.send(frame(tail, Data::Continue, true)).await.unwrap();
+    assert_eq!(heard(&mut socket).await["packet_type"], "Welcome");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn an_upgrade_is_for_pages_of_this_host_only() {
+    let server = TestServer::start().await;
+    let address = server.app.addresses.http;
+    let ask = async |origin: String| {
+        let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
+        request.headers_mut().insert("Origin", origin.parse().unwrap());
+        match soon(connect_async(request)).await {
+            Ok(_) => 101,
+            Err(Error::Http(response)) => response.status().as_u16(),
+            Err(other) => panic!("{other}"),
+        }
+    };
+    assert_eq!(ask(format!("http://{address}")).await, 101);
+    assert_eq!(ask("http://evil.example".to_owned()).await, 403);
+    let plain = reqwest::get(format!("http://{address}/ws")).await.unwrap();
+    assert_eq!(plain.status().as_u16(), 400);
+    assert_eq!(plain.headers()["content-type"], "application/problem+json");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn logout_ends_it_at_once_and_a_stop_says_goodbye_behind_the_last_answer() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let (mut theirs, _) = welcomed(&server, &alice).await;
+    let (mut gone, _) = welcomed(&server, &bob).await;
+    bob.post("/api/users/logout", json!({})).await;
+    let goodbye = next(&mut gone, "Goodbye").await;
+    assert_eq!((&goodbye["code"], &goodbye["reconnect"]), (&json!("revoked"), &json!(false)));
+
+    say(&mut theirs, &message(chat, "the last word")).await;
+    let listening = actix::spawn(async move {
+        let mut packets = Vec::new();
+        loop {
+            packets.push(heard(&mut theirs).await);
+            if packets.last().unwrap()["packet_type"] == "(closed)" {
+                return packets;
+            }
+        }
+    });
+    let alone = async {
+        while server.app.sessions() > 1 {
+            tokio::task::yield_now().await
+        }
+    };
+    soon(alone).await;
+    let stopped = server.stop().await;
+    assert!(stopped.steps.iter().all(|step| !step.cut), "{:?}", stopped.steps);
+    let packets = soon(listening).await.unwrap();
+    let types: Vec<_> = packets.iter().map(|packet| packet["packet_type"].as_str().unwrap()).collect();
+    let goodbye = types.iter().position(|t| *t == "Goodbye").unwrap();
+    assert_eq!(packets[goodbye]["code"], "shutdown");
+    if let Some(ack) = types.iter().position(|t| *t == "Ack") {
+        assert!(ack < goodbye);
+    }
+}
+
+#[actix_web::test]
+async fn a_socket_that_is_not_read_costs_no_more_than_its_outbox_and_is_cut_off() {
+    let server = TestServer::with_limits(|limits| {
+        limits.rates = false;
+        limits.write_stall_ms = 1_500;
+        limits.outbox_bytes = 64 * 1024;
+    })
+    .await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let (stuck, _) = welcomed(&server, &bob).await;
+    let mut desk = alice.tcp().await;
+    let text = "x".repeat(16 * 1024);
+    for _ in 0..700 {
+        desk.say(chat, &text).await.unwrap();
+    }
+    let cut_off = async {
+        while server.app.sessions() > 1 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await
+        }
+    };
+    soon(cut_off).await;
+    drop(stuck);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn whoever_hangs_up_leaves_nothing_behind() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    for polite in [true, false] {
+        let (mut socket, _) = welcomed(&server, &alice).await;
+        if polite {
+            say(&mut socket, &json!({"packet_type": "Ping", "request_id": 1})).await;
+            socket.close(None).await.unwrap();
+            while soon(socket.next()).await.is_some_and(|message| message.is_ok()) {}
+        }
+        drop(socket);
+        let none = async {
+            while server.app.sessions() > 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await
+            }
+        };
+        soon(none).await;
+    }
+    server.stop().await;
+}
