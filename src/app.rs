@@ -24,6 +24,7 @@ use tracing::{info, warn};
 
 use crate::actors::cache::{CacheActor, CacheCounters, CacheHandle, ReadModels, Sources};
 use crate::actors::hub::{HubActor, HubHandle};
+use crate::actors::presence::{DatagramCounters, PresenceActor, PresenceHandle};
 use crate::actors::writer::{Checkpointer, DbWriterActor, Ledger, WalGauge, WriterHandle};
 use crate::api::{Operations, Readiness, ServerInfo};
 use crate::core::actor::{ActorStats, FatalSignal, Gate, Metered, start};
@@ -68,6 +69,7 @@ pub enum StartError {
 pub struct Addresses {
     pub http: SocketAddr,
     pub tcp: SocketAddr,
+    pub udp: SocketAddr,
     pub ops: SocketAddr,
 }
 
@@ -136,7 +138,12 @@ impl RunningApp {
             bind(config.http.listen.0).map_err(listen_error("http.listen", config.http.listen.0))?;
         let tcp_listener =
             bind(config.tcp.listen.0).map_err(listen_error("tcp.listen", config.tcp.listen.0))?;
+        let udp_error =
+            |source| StartError::Listen { key: "udp.listen", address: config.udp.listen.0, source };
+        let udp_socket = std::net::UdpSocket::bind(config.udp.listen.0).map_err(udp_error)?;
+        udp_socket.set_nonblocking(true).map_err(udp_error)?;
         let addresses = Addresses {
+            udp: udp_socket.local_addr().map_err(udp_error)?,
             http: http_listener.local_addr().map_err(listen_error("http.listen", config.http.listen.0))?,
             tcp: tcp_listener.local_addr().map_err(listen_error("tcp.listen", config.tcp.listen.0))?,
             ops: ops_address,
@@ -167,6 +174,19 @@ impl RunningApp {
             session_threads.push(SessionThread(handle));
         }
 
+        let datagrams = Arc::new(DatagramCounters::default());
+        let presence_stats =
+            ActorStats::new(PresenceActor::NAME, Some(limits.presence_queries), PresenceActor::MESSAGES);
+        let presence_gate =
+            Gate::new(limits.presence_queries, limits.presence_queries, patience, presence_stats.clone());
+        let presence_mailbox = {
+            let (counters, limits) = (datagrams.clone(), limits.clone());
+            start(&thread(), presence_stats.clone(), fatal.clone(), move |own| {
+                PresenceActor::new(udp_socket, counters, own.clone(), limits)
+            })
+        };
+        let presence = PresenceHandle::new(presence_mailbox, presence_gate);
+
         let readers = Readers::open(&data_dir.database(), limits.readers, patience)?;
         let cache_stats = ActorStats::new(CacheActor::NAME, Some(limits.cache_queries), CacheActor::MESSAGES);
         let cache_gate =
@@ -177,9 +197,10 @@ impl RunningApp {
             let (gate, counters, fatal_too) = (cache_gate.clone(), counters.clone(), fatal.clone());
             let sources =
                 Sources { readers: readers.clone(), cache: config.cache.clone(), limits: limits.clone() };
+            let delivering = (hubs, presence.clone());
             start(&thread(), cache_stats.clone(), fatal.clone(), move |mailbox| {
                 let own = CacheHandle::new(mailbox.clone(), gate);
-                CacheActor::new(models, hubs, counters, sources, own, fatal_too)
+                CacheActor::new(models, delivering, counters, sources, own, fatal_too)
             })
         };
         let cache = CacheHandle::new(cache_mailbox, cache_gate);
@@ -210,8 +231,16 @@ impl RunningApp {
         let tokens = TokenKeys::new(&secret, epoch);
         let registration = config.accounts.registration;
         let hosting = host_repositories(&data_dir, &config).map_err(StartError::Repositories)?;
-        let services =
-            Arc::new(Services::new(cache, writer, readers, tokens, registration, hosting, limits.clone()));
+        let services = Arc::new(Services::new(
+            cache,
+            writer,
+            readers,
+            (presence, addresses.udp.to_string().into()),
+            tokens,
+            registration,
+            hosting,
+            limits.clone(),
+        ));
         services.reconcile(loaded.unfinished).await.map_err(|error| StartError::Reconcile(error.detail))?;
         started.push("settle pushes");
         let sessions = Arc::new(SessionEdge::new(session_threads, services.clone(), fatal));
@@ -221,14 +250,15 @@ impl RunningApp {
             name: "NetBit",
             version: env!("CARGO_PKG_VERSION"),
             tcp_address: addresses.tcp.to_string(),
+            udp_address: addresses.udp.to_string(),
             registration,
         };
         let http = serve_http(http_listener, services.clone(), sessions.clone(), server_info, &limits)
             .map_err(listen_error("http.listen", addresses.http))?;
         started.push("listeners");
 
-        let actors = vec![writer_stats, cache_stats, hub_stats, sessions.stats().clone()];
-        readiness.show(actors.clone(), counters.clone());
+        let actors = vec![writer_stats, cache_stats, hub_stats, presence_stats, sessions.stats().clone()];
+        readiness.show(actors.clone(), counters.clone(), datagrams);
         let chores = CancellationToken::new();
         actix::spawn(chores.clone().run_until_cancelled_owned(do_chores(services.clone())));
         let tending = services.clone();

@@ -11,7 +11,7 @@ trap 'rm -rf "$work"' EXIT
 ready() {
     local begun ended pid
     begun=$(date +%s%N)
-    NETBIT_LOG__LEVEL=warn "$netbit" --data-dir "$1" --http-listen 127.0.0.1:0 --tcp-listen 127.0.0.1:0 \
+    NETBIT_LOG__LEVEL=warn "$netbit" --data-dir "$1" --http-listen 127.0.0.1:0 --tcp-listen 127.0.0.1:0 --udp-listen 127.0.0.1:0 \
         --ops-listen 127.0.0.1:0 > "$work/out" 2> "$work/log" &
     pid=$!
     # The three lines are printed when the server is ready.

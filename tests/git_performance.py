@@ -301,7 +301,7 @@ class Server:
         env = {key: value for key, value in os.environ.items() if not key.startswith("NETBIT_")}
         env |= {"NETBIT_LIMITS__RATES": "false", "NETBIT_LOG__LEVEL": "warn"}
         options = ["--data-dir", str(self.data)]
-        for listener in ("http", "tcp", "ops"):
+        for listener in ("http", "tcp", "udp", "ops"):
             options += [f"--{listener}-listen", "127.0.0.1:0"]
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(

@@ -50,7 +50,7 @@ class Server:
 
     def start(self) -> None:
         options = ["--data-dir", f"{self.directory}/data", "--ops-listen", "127.0.0.1:0"]
-        options += ["--http-listen", self.http, "--tcp-listen", self.tcp]
+        options += ["--http-listen", self.http, "--tcp-listen", self.tcp, "--udp-listen", "127.0.0.1:0"]
         env = {key: value for key, value in os.environ.items() if not key.startswith("NETBIT_")}
         env["NETBIT_LOG__LEVEL"] = "warn"
         with open(f"{self.directory}/stderr", "ab") as log:

@@ -3,4 +3,5 @@
 
 pub mod cache;
 pub mod hub;
+pub mod presence;
 pub mod writer;

@@ -1,5 +1,7 @@
 //! Where clients find things: base URLs, and the new address of what was renamed.
 
+use std::net::SocketAddr;
+
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -53,4 +55,22 @@ pub(super) fn percent_encoded(text: &str) -> String {
         }
     }
     encoded
+}
+
+/// Where a client finds another listener: one that is bound to every address is where the client reached us.
+pub(super) fn reachable(request: &HttpRequest, listener: &str) -> String {
+    let connection = request.connection_info();
+    match listener.parse::<SocketAddr>().ok().zip(host_of(connection.host())) {
+        Some((listen, host)) if listen.ip().is_unspecified() => format!("{host}:{}", listen.port()),
+        _ => listener.to_owned(),
+    }
+}
+
+/// `example.org:8080` without the port; brackets of an IPv6 address stay.
+fn host_of(authority: &str) -> Option<&str> {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    Some(host).filter(|host| !host.is_empty())
 }

@@ -17,6 +17,7 @@ mod notification;
 pub mod observe;
 mod operations;
 mod page;
+mod presence;
 mod project;
 mod repo;
 mod server;
@@ -70,6 +71,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .delete(alteration::unpin),
         )
         .service(web::resource("/api/chats/{id}/events").get(message::events))
+        .service(web::resource("/api/presence").get(presence::look))
+        .service(web::resource("/api/udp/ticket").post(presence::issue_ticket))
         .service(web::resource("/api/notifications").get(notification::list))
         .service(web::resource("/api/notifications/read").post(notification::mark_all_read))
         .service(web::resource("/api/notifications/{id}/read").post(notification::mark_read))

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::actors::cache::{CacheCounters, CacheSnapshot};
+use crate::actors::presence::{DatagramCounters, DatagramSnapshot};
 use crate::core::actor::{ActorSnapshot, ActorStats};
 
 /// What there is to see. Filled in while the server starts.
@@ -23,6 +24,7 @@ pub struct Operations {
 struct Seen {
     actors: Vec<Arc<ActorStats>>,
     cache: Option<Arc<CacheCounters>>,
+    udp: Option<Arc<DatagramCounters>>,
 }
 
 /// The side of [`Operations`] that the application turns.
@@ -36,6 +38,8 @@ struct Mailboxes {
     actors: Vec<ActorSnapshot>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache: Option<CacheSnapshot>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    udp: Option<DatagramSnapshot>,
 }
 
 impl Operations {
@@ -47,8 +51,8 @@ impl Operations {
 }
 
 impl Readiness {
-    pub fn show(&self, actors: Vec<Arc<ActorStats>>, cache: Arc<CacheCounters>) {
-        self.seen.send_replace(Seen { actors, cache: Some(cache) });
+    pub fn show(&self, actors: Vec<Arc<ActorStats>>, cache: Arc<CacheCounters>, udp: Arc<DatagramCounters>) {
+        self.seen.send_replace(Seen { actors, cache: Some(cache), udp: Some(udp) });
     }
 
     pub fn set(&self, ready: bool) {
@@ -80,7 +84,8 @@ async fn actors(operations: web::Data<Operations>) -> HttpResponse {
     let seen = operations.seen.borrow().clone();
     let actors = seen.actors.iter().map(|stats| stats.snapshot()).collect();
     let cache = seen.cache.map(|counters| counters.snapshot());
-    HttpResponse::Ok().json(Mailboxes { actors, cache })
+    let udp = seen.udp.map(|counters| counters.snapshot());
+    HttpResponse::Ok().json(Mailboxes { actors, cache, udp })
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ pub struct ServerFlags {
     /// Address of the TCP chat sessions.
     #[arg(long, value_name = "IP:PORT")]
     tcp_listen: Option<SocketAddr>,
-    /// Address of the UDP presence socket (not bound yet by this version).
+    /// Address of the UDP presence socket.
     #[arg(long, value_name = "IP:PORT")]
     udp_listen: Option<SocketAddr>,
     /// Address of the operations listener.

@@ -108,6 +108,36 @@ limits! {
     /// Chats in one `Welcome` or `Chats`.
     welcome_chats: usize = 200,
 
+    // --- presence and UDP ---------------------------------------------------------------------------------------
+    /// How long a device counts as there after its last datagram: three and a half keepalives of 25 s.
+    presence_ttl_ms: u64 = 90_000,
+    /// How long somebody whose last connection ended is still shown, so that a reconnect goes unnoticed.
+    offline_debounce_ms: u64 = 15_000,
+    /// Changes are collected for so long before others hear of them.
+    presence_tick_ms: u64 = 500,
+    /// People in one `Presence` packet.
+    presence_batch: usize = 500,
+    /// One typing notice per person and chat in this time.
+    typing_interval_ms: u64 = 2_500,
+    /// Typing is not told in chats in which more people are connected.
+    typing_participants: usize = 200,
+    /// Questions about presence that wait at once.
+    presence_queries: usize = 64,
+    /// How long a UDP ticket is good for.
+    udp_ticket_seconds: u64 = 600,
+    /// UDP tickets of one user; the oldest gives way.
+    udp_tickets_per_user: usize = 20,
+    /// Nothing is pushed to an address that said nothing for so long.
+    udp_push_window_ms: u64 = 60_000,
+    /// Datagrams of one ticket per second, after the burst.
+    udp_datagrams_per_second: u32 = 10,
+    /// Datagrams of one ticket at once.
+    udp_datagrams_burst: u32 = 40,
+    /// Datagrams of presence on their way to one address; more follow when these are acknowledged.
+    udp_batch_datagrams: usize = 16,
+    /// After how long what was not acknowledged is sent again; it doubles four times, then waits for a `Ping`.
+    udp_resend_ms: u64 = 500,
+
     // --- pages and bodies ---------------------------------------------------------------------------------------
     /// Items of a page when the client does not say.
     page_default: usize = 50,

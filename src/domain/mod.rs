@@ -13,6 +13,7 @@ pub mod metadata;
 pub mod name;
 pub mod notification;
 pub mod permission;
+pub mod presence;
 pub mod project;
 pub mod push;
 pub mod refusal;

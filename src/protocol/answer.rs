@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::code::Code;
-use super::view::{ChatSummary, EventData, EventView, MarkView, NotificationView};
+use super::view::{ChatSummary, EventData, EventView, MarkView, NotificationView, PresenceView, TicketView};
 use crate::domain::ids::{ChatId, MessageId, Seq, SessionId, UserId};
 use crate::domain::message::Message;
 
@@ -71,6 +71,8 @@ pub enum ServerPacket<'a> {
         window: usize,
         chats: &'a [ChatSummary],
         has_more: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        udp: Option<TicketView<'a>>,
     },
     Ack(AckPacket),
     Chats {
@@ -104,6 +106,18 @@ pub enum ServerPacket<'a> {
     },
     Notification {
         notification: NotificationView,
+    },
+    Presence {
+        users: Vec<PresenceView>,
+    },
+    Typing {
+        chat_id: ChatId,
+        user_id: UserId,
+    },
+    Ticket {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<u64>,
+        udp: TicketView<'a>,
     },
     /// The chat has everything up to `seq` now, and is live.
     Synced {
@@ -194,6 +208,10 @@ pub struct ReceivedPacket {
     #[serde(default)]
     pub notification: Option<NotificationView>,
     #[serde(default)]
+    pub users: Vec<PresenceView>,
+    #[serde(default)]
+    pub udp: Option<TicketData>,
+    #[serde(default)]
     pub from: Option<Seq>,
     #[serde(default)]
     pub head: Option<Seq>,
@@ -209,6 +227,16 @@ pub struct ReceivedPacket {
     pub events: Vec<EventData>,
     #[serde(default)]
     pub reconnect: bool,
+}
+
+/// A ticket as a client reads it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct TicketData {
+    pub connection_id: u64,
+    pub key_up: Vec<u8>,
+    pub key_down: Vec<u8>,
+    pub expires_in: u64,
+    pub address: String,
 }
 
 /// `chats` is a list in `Welcome` and `Chats`, and a number in `Pong`.

@@ -1,7 +1,8 @@
 //! Packets as JSON text: what sessions over WebSocket may speak instead of MessagePack.
 //!
 //! The same maps with the same names. What is bytes in MessagePack is text here: sixteen of them are a UUID, others
-//! standard base64.
+//! standard base64. Times (`…_at`) are RFC 3339 and a `connection_id` is decimal text, as in the HTTP API. Metadata is the
+//! users' own and stays as it is.
 
 use std::fmt;
 
@@ -12,11 +13,30 @@ use serde_json::{Map, Number, Value};
 use uuid::Uuid;
 
 use super::scan::DEPTH_MAX;
+use crate::domain::timestamp::Timestamp;
 
 /// One of our own packets as text; `None` for what is no MessagePack.
 pub fn from_message_pack(packet: &[u8]) -> Option<String> {
-    let Text(value) = rmp_serde::from_slice(packet).ok()?;
+    let Text(mut value) = rmp_serde::from_slice(packet).ok()?;
+    as_over_http(&mut value);
     serde_json::to_string(&value).ok()
+}
+
+/// Gives times and connection ids the form that they have in the HTTP API.
+fn as_over_http(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(as_over_http),
+        Value::Object(fields) => {
+            for (name, value) in fields.iter_mut().filter(|(name, _)| *name != "metadata") {
+                match value.as_i64() {
+                    Some(at) if name.ends_with("_at") => *value = Timestamp(at).to_string().into(),
+                    _ if name == "connection_id" => *value = value.to_string().into(),
+                    _ => as_over_http(value),
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Whether arrays and objects nest deeper than packets may, counted before anything is built.

@@ -4,6 +4,7 @@
 
 pub mod answer;
 pub mod code;
+pub mod datagram;
 pub mod framing;
 pub mod json;
 pub mod packet;

@@ -22,6 +22,14 @@ pub struct MessagePacket {
     pub device_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub echo: Option<bool>,
+    /// Asks for a UDP ticket.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub udp: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub status: Option<String>,
+    /// Of two statuses of a device the one with the larger version counts.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub epoch: Option<u64>,
     /// How far the client has each chat. Integer keys in MessagePack, decimal strings in JSON.

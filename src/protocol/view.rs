@@ -3,12 +3,14 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::datagram::Key;
 use super::framing;
 use crate::domain::chat::{ChatKind, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::{ChatId, MessageId, NotificationId, ProjectId, Seq, UserId};
 use crate::domain::message::Message;
 use crate::domain::notification::{Notification, NotificationKind, NotifyLevel};
+use crate::domain::presence::Shown;
 use crate::domain::push::Push;
 use crate::domain::timestamp::Timestamp;
 
@@ -33,6 +35,39 @@ pub struct ChatSummary {
     pub last_seq: Seq,
     pub read_seq: Seq,
     pub unread_count: i64,
+}
+
+/// How somebody is shown. Of two the one with the larger version is newer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PresenceView {
+    #[schema(value_type = i64)]
+    pub user_id: UserId,
+    /// `online`, `away`, `dnd` or `offline`.
+    #[schema(value_type = String)]
+    pub status: Shown,
+    pub version: u64,
+}
+
+/// What a client needs to speak over UDP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TicketView<'a> {
+    pub connection_id: u64,
+    #[serde(with = "key_bytes")]
+    pub key_up: Key,
+    #[serde(with = "key_bytes")]
+    pub key_down: Key,
+    /// Seconds.
+    pub expires_in: u64,
+    /// `host:port` of the UDP socket.
+    pub address: &'a str,
+}
+
+mod key_bytes {
+    use super::Key;
+
+    pub(super) fn serialize<S: serde::Serializer>(key: &Key, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(key)
+    }
 }
 
 /// How far somebody is in a chat.

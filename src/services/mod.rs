@@ -12,6 +12,7 @@ pub mod hosting;
 mod housekeeping;
 pub mod messages;
 mod notifications;
+pub mod presence;
 pub mod projects;
 mod pushes;
 mod rates;
@@ -23,7 +24,10 @@ pub use error::{FieldProblem, ServiceError};
 use hosting::Hosting;
 pub use rates::Rates;
 
+use std::sync::Arc;
+
 use crate::actors::cache::CacheHandle;
+use crate::actors::presence::PresenceHandle;
 use crate::actors::writer::WriterHandle;
 use crate::core::auth::password::PasswordPool;
 use crate::core::auth::token::TokenKeys;
@@ -46,6 +50,8 @@ pub struct Services {
     pub cache: CacheHandle,
     pub writer: WriterHandle,
     pub readers: Readers,
+    pub presence: PresenceHandle,
+    udp_address: Arc<str>,
     passwords: PasswordPool,
     tokens: TokenKeys,
     rates: Rates,
@@ -60,6 +66,7 @@ impl Services {
         cache: CacheHandle,
         writer: WriterHandle,
         readers: Readers,
+        (presence, udp_address): (PresenceHandle, Arc<str>),
         tokens: TokenKeys,
         registration: Registration,
         hosting: Hosting,
@@ -71,7 +78,20 @@ impl Services {
             delayed: Turnstile::new(limits.delayed_per_login),
         };
         let rates = Rates::new(&limits);
-        Self { cache, writer, readers, passwords, tokens, rates, registration, logins, hosting, limits }
+        Self {
+            cache,
+            writer,
+            readers,
+            presence,
+            udp_address,
+            passwords,
+            tokens,
+            rates,
+            registration,
+            logins,
+            hosting,
+            limits,
+        }
     }
 
     /// Who an access token speaks for. Whether the login still lives is checked by the actor that is asked next.

@@ -62,7 +62,16 @@ fn a_mistake_is_told_with_key_origin_and_what_is_allowed_and_the_exit_code_is_78
 fn a_data_directory_that_cannot_be_used_is_named() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("file"), "").unwrap();
-    let free = ["--http-listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"];
+    let free = [
+        "--udp-listen",
+        "127.0.0.1:0",
+        "--http-listen",
+        "127.0.0.1:0",
+        "--tcp-listen",
+        "127.0.0.1:0",
+        "--ops-listen",
+        "127.0.0.1:0",
+    ];
     let output = netbit(directory.path(), &[&["--data-dir", "file/data"], &free[..]].concat(), &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("file/data"));

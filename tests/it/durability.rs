@@ -37,6 +37,8 @@ impl Process {
             .args([
                 "--http-listen",
                 "127.0.0.1:0",
+                "--udp-listen",
+                "127.0.0.1:0",
                 "--tcp-listen",
                 "127.0.0.1:0",
                 "--ops-listen",

@@ -97,7 +97,7 @@ async fn the_mailboxes_can_be_watched() {
     assert_eq!(status, 200);
     let names: Vec<_> =
         seen["actors"].as_array().unwrap().iter().map(|actor| actor["actor"].as_str().unwrap()).collect();
-    assert_eq!(names, ["writer", "cache", "hub", "session"]);
+    assert_eq!(names, ["writer", "cache", "hub", "presence", "session"]);
     let append = seen["actors"][0]["messages"]
         .as_array()
         .unwrap()

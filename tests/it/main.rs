@@ -25,6 +25,7 @@ mod hostile;
 mod life;
 mod messages;
 mod notifications;
+mod presence;
 mod projects;
 mod resume;
 mod sessions;

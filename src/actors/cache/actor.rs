@@ -17,10 +17,12 @@ use super::open_sessions::OpenSessions;
 use super::queries::{Models, Query, Verdict};
 use super::read_models::{Applied, ReadModels};
 use crate::actors::hub::{HubHandle, LaneItem};
+use crate::actors::presence::{PresenceHandle, PresenceItem};
 use crate::actors::writer::{Committed, Published};
 use crate::core::actor::{Ctx, FATAL_EXIT_CODE, FatalSignal, Metered};
 use crate::core::config::Cache;
 use crate::core::limits::Limits;
+use crate::domain::event::Change;
 use crate::domain::ids::ChatId;
 use crate::storage::readers::Readers;
 use crate::storage::snapshot;
@@ -41,6 +43,7 @@ pub struct CacheActor {
     pub(super) models: ReadModels,
     failures: LoginFailures,
     pub(super) hubs: Vec<HubHandle>,
+    pub(super) presence: PresenceHandle,
     pub(super) counters: Arc<CacheCounters>,
     pub(super) sources: Sources,
     own: CacheHandle,
@@ -68,7 +71,7 @@ enum Reload {
 impl CacheActor {
     pub fn new(
         models: ReadModels,
-        hubs: Vec<HubHandle>,
+        (hubs, presence): (Vec<HubHandle>, PresenceHandle),
         counters: Arc<CacheCounters>,
         sources: Sources,
         own: CacheHandle,
@@ -82,6 +85,7 @@ impl CacheActor {
             models,
             failures,
             hubs,
+            presence,
             counters,
             sources,
             own,
@@ -195,6 +199,7 @@ impl CacheActor {
         if lane.is_empty() {
             return;
         }
+        self.presence.deliver(lane.iter().filter_map(of_presence).collect());
         let copy = |item: &LaneItem| match item {
             LaneItem::Event { event, frame, joiner } => {
                 Some(LaneItem::Event { event: event.clone(), frame: frame.clone(), joiner: joiner.clone() })
@@ -302,6 +307,20 @@ impl CacheActor {
     }
 }
 
+/// What the presence actor must know of what the hubs are told.
+fn of_presence(item: &LaneItem) -> Option<PresenceItem> {
+    match item {
+        LaneItem::Event { event, .. } => match event.change {
+            Change::Join { user_id: user, .. } => Some(PresenceItem::Joined { chat: event.chat_id, user }),
+            Change::Leave { user_id: user, .. } => Some(PresenceItem::Left { chat: event.chat_id, user }),
+            _ => None,
+        },
+        LaneItem::Revoked { login } => Some(PresenceItem::Revoked { login: *login }),
+        LaneItem::Lost => Some(PresenceItem::Lost),
+        _ => None,
+    }
+}
+
 impl Actor for CacheActor {
     type Context = Ctx<Self>;
 
@@ -331,6 +350,7 @@ impl Metered for CacheActor {
         "CloseSession",
         "Events",
         "Heartbeat",
+        "IssueTicket",
         "KnownUsers",
         "LoginCandidate",
         "LoginTried",

@@ -3,12 +3,13 @@
 use super::actor::CacheActor;
 use super::chats::Fill;
 use super::messages::{
-    Ask, CatchUp, CloseSession, Cursors, Heartbeat, Hello, LoginTried, OpenSession, Publish, QueryError,
-    Replay, SendReceipts, SnapshotRead, Station, Verify, WindowRead,
+    Ask, CatchUp, CloseSession, Cursors, Heartbeat, Hello, IssueTicket, LoginTried, OpenSession, Publish,
+    QueryError, Replay, SendReceipts, SnapshotRead, Station, Verify, WindowRead,
 };
 use super::queries::Query;
 use super::read_models::ReadModels;
 use crate::actors::hub::Replayed;
+use crate::actors::presence::{DeviceKey, Ticket};
 use crate::actors::writer::Published;
 use crate::core::actor::{Gate, Mailbox, Reply, Who};
 use crate::domain::access::Credential;
@@ -55,6 +56,19 @@ impl CacheHandle {
         let permit = self.gate.enter(Who::User(hello.station.who.user.0)).await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(OpenSession { hello, reply, permit });
+        answer.await.unwrap_or(Err(QueryError::Internal))
+    }
+
+    /// Puts a UDP ticket in use: `Ok` once datagrams with it are heard.
+    pub async fn issue_ticket(
+        &self,
+        who: Credential,
+        device: DeviceKey,
+        ticket: Ticket,
+    ) -> Result<(), QueryError> {
+        let permit = self.gate.enter(Who::User(who.user.0)).await?;
+        let (reply, answer) = Reply::channel();
+        self.mailbox.post(IssueTicket { who, device, ticket, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
     }
 

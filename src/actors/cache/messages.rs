@@ -8,10 +8,12 @@ use super::chats::Fill;
 use super::queries::Query;
 use super::read_models::ReadModels;
 use crate::actors::hub::{Outbox, Replayed};
+use crate::actors::presence::{DeviceKey, Ticket};
 use crate::actors::writer::Published;
 use crate::core::actor::{Letter, Overloaded, Permit, Reply, Vanished};
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, Seq, SessionId};
+use crate::domain::presence::Status;
 use crate::domain::refusal::Refusal;
 use crate::storage::readers::ReadError;
 use crate::storage::snapshot::{Snapshot, WindowRows};
@@ -85,8 +87,24 @@ pub struct Hello {
     pub station: Station,
     pub outbox: Arc<Outbox>,
     pub echo: bool,
+    pub device: DeviceKey,
+    pub status: Option<Status>,
+    /// The UDP ticket that it wants to have, and where to use it.
+    pub ticket: Option<(Ticket, Arc<str>)>,
     pub request_id: Option<u64>,
 }
+
+/// Somebody wants to use a UDP ticket.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct IssueTicket {
+    pub(super) who: Credential,
+    pub(super) device: DeviceKey,
+    pub(super) ticket: Ticket,
+    pub(super) reply: Reply<(), QueryError>,
+    pub(super) permit: Permit,
+}
+letter!(IssueTicket);
 
 /// A session is gone.
 #[derive(Message)]

@@ -7,14 +7,15 @@ use actix::Handler;
 
 use super::actor::CacheActor;
 use super::chats::Lookup;
-use super::messages::{CatchUp, CloseSession, Cursors, Heartbeat, OpenSession, Replay, Station};
+use super::messages::{CatchUp, CloseSession, Cursors, Heartbeat, IssueTicket, OpenSession, Replay, Station};
 use super::page::Range;
 use super::queries::readable;
 use crate::actors::hub::{LaneItem, Registration, Replayed};
+use crate::actors::presence::PresenceItem;
 use crate::core::actor::Ctx;
 use crate::domain::access::Grant;
 use crate::domain::event::ChatEvent;
-use crate::domain::ids::ChatId;
+use crate::domain::ids::{ChatId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::protocol::answer::ServerPacket;
 use crate::protocol::framing;
@@ -47,9 +48,22 @@ impl CacheActor {
             window: limits.in_flight,
             chats: &chats,
             has_more,
+            udp: hello
+                .ticket
+                .as_ref()
+                .map(|(ticket, address)| ticket.view(limits.udp_ticket_seconds, address)),
         };
         let Ok(welcome) = framing::encode(&welcome) else { return };
         let Station { session, hub, who } = hello.station;
+        self.presence.deliver(vec![PresenceItem::Registered {
+            session,
+            who,
+            device: hello.device,
+            status: hello.status,
+            outbox: hello.outbox.clone(),
+            chats: self.chat_ids(user.id),
+            ticket: hello.ticket.map(|(ticket, _)| ticket),
+        }]);
         let registration = Registration { session, who, outbox: hello.outbox, echo: hello.echo };
         let chats = self.models.chats.of_user(user.id, ChatId(0));
         let chats = chats.map(|state| (state.chat.id, state.chat.last_seq)).collect();
@@ -59,10 +73,32 @@ impl CacheActor {
         drop(permit);
     }
 
+    fn chat_ids(&self, user: UserId) -> Vec<ChatId> {
+        self.models.chats.of_user(user, ChatId(0)).map(|state| state.chat.id).collect()
+    }
+
+    /// A ticket is good for as long as the login that asked for it lives.
+    fn issue_ticket(&mut self, ask: IssueTicket) {
+        let Some(ask) = self.unless_reloading(ask, Self::issue_ticket) else { return };
+        let IssueTicket { who, device, ticket, reply, permit } = ask;
+        let issued = match self.models.directory.authenticate(who) {
+            Ok((_, Grant::Whole)) => Ok(()),
+            Ok((_, Grant::Token(_))) => Err(Refusal::Forbidden("tickets need a login").into()),
+            Err(refusal) => Err(refusal.into()),
+        };
+        if issued.is_ok() {
+            let chats = self.chat_ids(who.user);
+            self.presence.deliver(vec![PresenceItem::TicketIssued { who, device, ticket, chats }]);
+        }
+        reply.send(issued);
+        drop(permit);
+    }
+
     /// Behind the session's own registration, also when that one waits for a reload.
     fn close_session(&mut self, close: CloseSession) {
         let Some(close) = self.unless_reloading(close, Self::close_session) else { return };
         self.sessions.closed(close.session);
+        self.presence.deliver(vec![PresenceItem::Unregistered { session: close.session }]);
         if let Some(hub) = self.hubs.get(close.hub) {
             hub.deliver(vec![LaneItem::Unregistered { session: close.session }]);
         }
@@ -165,6 +201,13 @@ impl Handler<CloseSession> for CacheActor {
     type Result = ();
     fn handle(&mut self, close: CloseSession, _: &mut Ctx<Self>) {
         self.close_session(close);
+    }
+}
+
+impl Handler<IssueTicket> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, ask: IssueTicket, _: &mut Ctx<Self>) {
+        self.issue_ticket(ask);
     }
 }
 

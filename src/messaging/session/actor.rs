@@ -13,15 +13,18 @@ use super::super::edge::{Place, SessionEdge};
 use super::intake::Intake;
 use super::marks::PendingMarks;
 use super::resumption::Resumption;
-use super::state::{Deed, Incoming, Member, PageLimits, Step, Stranger, nack};
+use super::state::{Deed, Incoming, Introduction, Member, PageLimits, Step, Stranger, nack};
 use crate::actors::cache::{Hello, QueryError, Station};
 use crate::actors::hub::{Outbox, OutboxDrain};
+use crate::actors::presence::{DeviceKey, Ticket};
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{Altered, Appended};
 use crate::core::actor::{ActorStats, Ctx, Letter, Mailbox, Metered, Overloaded, Permit, Reply, Who};
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, MessageId, Seq, SessionId};
 use crate::protocol::answer::{AckPacket, GoodbyeCode, ServerPacket};
+use crate::protocol::code::Code;
+use crate::services::presence::parse_device;
 use crate::services::{ServiceError, Services};
 
 /// The statistics that all sessions of an application share.
@@ -31,6 +34,7 @@ pub type SessionStats = Arc<ActorStats>;
 pub(super) struct SessionActor {
     id: SessionId,
     hub: usize,
+    pub(super) device: DeviceKey,
     conversation: Conversation,
     pub(super) outbox: Arc<Outbox>,
     pub(super) services: Arc<Services>,
@@ -113,6 +117,7 @@ pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToke
         let make = move |_: &Mailbox<SessionActor>| SessionActor {
             id,
             hub,
+            device: DeviceKey::Session(id),
             conversation: Conversation::Stranger(Stranger),
             outbox,
             services,
@@ -146,8 +151,8 @@ impl SessionActor {
                 self.leave(Some(code), ctx);
             }
             (Step::End { last, code }, _) => self.end(last, code),
-            (Step::Authenticate { token, echo, request_id }, _) => {
-                self.authenticate(&token, echo, request_id, place, ctx)
+            (Step::Authenticate { token, introduction, request_id }, _) => {
+                self.authenticate(&token, introduction, request_id, place, ctx)
             }
             (Step::Do { request_id, chat, deed }, Some(who)) => {
                 self.deeds.push_back(Waiting { request_id, chat, deed, place });
@@ -159,6 +164,13 @@ impl SessionActor {
             (Step::Messages { request_id, chat, range }, Some(who)) => {
                 self.page(who, request_id, chat, range, place)
             }
+            (Step::Show { request_id, said }, Some(_)) => {
+                if request_id.is_some() {
+                    self.acknowledge(AckPacket { request_id, success: true, ..AckPacket::default() });
+                }
+                self.services.presence.say(self.id, said, place);
+            }
+            (Step::Ticket { request_id }, Some(who)) => self.ticket(who, request_id, place),
             (Step::Note { chat, marks }, Some(who)) => self.note_marks(who, chat, marks, ctx),
             (Step::Resume { request_id, epoch, chats }, Some(who)) => {
                 self.resume(who, request_id, epoch, chats, place, ctx)
@@ -189,7 +201,7 @@ impl SessionActor {
     fn authenticate(
         &mut self,
         token: &str,
-        echo: bool,
+        introduction: Introduction,
         request_id: Option<u64>,
         place: OwnedSemaphorePermit,
         ctx: &mut Ctx<Self>,
@@ -198,7 +210,16 @@ impl SessionActor {
             Ok(who) => who,
             Err(error) => return self.end(Some(nack(request_id, error)), GoodbyeCode::Unauthenticated),
         };
-        let hello = Hello { station: self.station(who), outbox: self.outbox.clone(), echo, request_id };
+        let Introduction { echo, device, status, udp } = introduction;
+        let Some(device) = parse_device(device, DeviceKey::Session(self.id)) else {
+            let error = "device_id must be 1 to 64 bytes without control characters";
+            let ack = AckPacket::refusal(request_id, Code::BadRequest, error.to_owned(), None);
+            return self.end(Some(ack), GoodbyeCode::BadRequest);
+        };
+        self.device = device.clone();
+        let ticket = udp.then(|| (Ticket::fresh(), self.services.udp_address().clone()));
+        let (station, outbox) = (self.station(who), self.outbox.clone());
+        let hello = Hello { station, outbox, echo, device, status, ticket, request_id };
         let services = self.services.clone();
         let opening = async move { services.cache.open_session(hello).await };
         // `place` is kept until the answer: no second packet is looked at before this one is settled.
@@ -207,7 +228,7 @@ impl SessionActor {
                 Ok(()) => session.welcome(who, echo),
                 Err(error) => {
                     let error = ServiceError::from(error);
-                    let code = if error.code == crate::protocol::code::Code::Unauthenticated {
+                    let code = if error.code == Code::Unauthenticated {
                         GoodbyeCode::Unauthenticated
                     } else {
                         GoodbyeCode::Overloaded

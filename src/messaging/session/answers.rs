@@ -77,6 +77,21 @@ impl SessionActor {
         });
     }
 
+    /// A fresh UDP ticket for the session's device.
+    pub(super) fn ticket(&self, who: Credential, request_id: Option<u64>, place: OwnedSemaphorePermit) {
+        let (services, outbox, device) = (self.services.clone(), self.outbox.clone(), self.device.clone());
+        actix::spawn(async move {
+            let _place = place;
+            match services.issue_ticket(who, device).await {
+                Ok(ticket) => {
+                    let udp = ticket.view(services.limits.udp_ticket_seconds, services.udp_address());
+                    outbox.reply_packet(&ServerPacket::Ticket { request_id, udp });
+                }
+                Err(error) => outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error))),
+            }
+        });
+    }
+
     pub(super) fn heartbeat(&self, who: Credential, request_id: Option<u64>, place: OwnedSemaphorePermit) {
         let (services, outbox, station) = (self.services.clone(), self.outbox.clone(), self.station(who));
         actix::spawn(async move {

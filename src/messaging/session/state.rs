@@ -4,10 +4,12 @@
 //! machine takes a packet and returns the [`Step`] to perform.
 
 use crate::actors::cache::Range;
+use crate::actors::presence::Said;
 use crate::actors::writer::commands::Marks;
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::message::{Alteration, NewMessage};
+use crate::domain::presence::Status;
 use crate::domain::refusal::Refusal;
 use crate::protocol::answer::{AckPacket, GoodbyeCode};
 use crate::protocol::code::Code;
@@ -55,7 +57,7 @@ impl Incoming {
 pub(super) enum Step {
     Authenticate {
         token: String,
-        echo: bool,
+        introduction: Introduction,
         request_id: Option<u64>,
     },
     /// Changes something; done in the order in which it was asked for.
@@ -81,6 +83,14 @@ pub(super) enum Step {
         chat: ChatId,
         marks: Marks,
     },
+    /// Tell others how this device's person is, or that they type.
+    Show {
+        request_id: Option<u64>,
+        said: Said,
+    },
+    Ticket {
+        request_id: Option<u64>,
+    },
     /// Bring these chats up to date, each from the seq that the client has.
     Resume {
         request_id: Option<u64>,
@@ -94,6 +104,16 @@ pub(super) enum Step {
         last: Option<AckPacket>,
         code: GoodbyeCode,
     },
+}
+
+/// What a client says of itself in its Hello, besides who it is.
+#[derive(Debug)]
+pub(super) struct Introduction {
+    pub(super) echo: bool,
+    pub(super) device: Option<String>,
+    pub(super) status: Option<Status>,
+    /// Whether it wants a UDP ticket.
+    pub(super) udp: bool,
 }
 
 /// What a session can do to a chat.
@@ -134,7 +154,12 @@ impl Stranger {
             Incoming::Packet(packet) if packet.packet_type == "Hello" => match packet.token {
                 Some(token) => Step::Authenticate {
                     token,
-                    echo: packet.echo.unwrap_or(true),
+                    introduction: Introduction {
+                        echo: packet.echo.unwrap_or(true),
+                        device: packet.device_id,
+                        status: packet.status.as_deref().and_then(Status::from_name),
+                        udp: packet.udp.unwrap_or(false),
+                    },
                     request_id: packet.request_id,
                 },
                 None => refuse(packet.request_id, "Hello needs a token"),
@@ -183,6 +208,12 @@ impl Member {
             "GetEvents" => self.page(&packet, false),
             "Resume" => self.resume(packet),
             "Mark" => mark(&packet),
+            "Status" => show_status(&packet),
+            "Typing" => match packet.chat_id {
+                Some(chat) => Step::Show { request_id, said: Said::Typing(chat) },
+                None => bad_request(request_id, "chat_id is missing"),
+            },
+            "Ticket" => Step::Ticket { request_id },
             "Ping" => Step::Heartbeat { request_id },
             "Bye" => Step::End { last: None, code: GoodbyeCode::Bye },
             "Hello" => bad_request(request_id, "Hello was said already"),
@@ -237,6 +268,14 @@ impl Member {
             return bad_request(request_id, "before_seq and after_seq must be 0 to 2^53");
         };
         Step::Messages { request_id, chat, range: Range { before, after, limit, messages_only } }
+    }
+}
+
+fn show_status(packet: &MessagePacket) -> Step {
+    let (request_id, version) = (packet.request_id, packet.version);
+    match packet.status.as_deref().map(Status::from_name) {
+        Some(Some(status)) => Step::Show { request_id, said: Said::Status { status, version } },
+        _ => bad_request(request_id, "status must be online, away, dnd or invisible"),
     }
 }
 
@@ -320,7 +359,7 @@ mod tests {
         let hello = MessagePacket { token: Some("t".into()), ..packet("Hello") };
         assert!(matches!(
             Stranger.receive(Incoming::Packet(Box::new(hello))),
-            Step::Authenticate { echo: true, request_id: Some(9), .. }
+            Step::Authenticate { introduction: Introduction { echo: true, .. }, request_id: Some(9), .. }
         ));
         for first in [packet("Ping"), packet("Hello"), saying("hi")] {
             let step = Stranger.receive(Incoming::Packet(Box::new(first)));

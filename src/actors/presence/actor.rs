@@ -1,0 +1,163 @@
+//! Routing: the socket, the lane, the sessions and the clock into the crowd; datagrams out of it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix::{Actor, AsyncContext, Handler, SpawnHandle, Supervised};
+use tokio::net::UdpSocket;
+use tokio::sync::oneshot;
+use tracing::{error, warn};
+
+use super::counters::DatagramCounters;
+use super::crowd::{Crowd, Outgoing};
+use super::messages::{Datagrams, Lane, Look, Say};
+use crate::core::actor::{Ctx, Mailbox, Metered};
+use crate::core::limits::Limits;
+use crate::protocol::datagram::DATAGRAM_BYTES_MAX;
+
+/// Datagrams read in one go.
+const READ_MAX: usize = 64;
+/// How long reading rests after an error of the socket.
+const REST: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// See the [module](super).
+pub struct PresenceActor {
+    crowd: Crowd,
+    socket: Option<Arc<UdpSocket>>,
+    counters: Arc<DatagramCounters>,
+    scheduled: Option<(Instant, SpawnHandle)>,
+}
+
+impl PresenceActor {
+    /// On the actor's own thread. `socket` must not block.
+    pub fn new(
+        socket: std::net::UdpSocket,
+        counters: Arc<DatagramCounters>,
+        own: Mailbox<Self>,
+        limits: Limits,
+    ) -> Self {
+        let socket = match UdpSocket::from_std(socket) {
+            Ok(socket) => Some(Arc::new(socket)),
+            Err(error) => {
+                error!(%error, "presence over UDP is off");
+                None
+            }
+        };
+        if let Some(socket) = &socket {
+            actix::spawn(read(socket.clone(), own));
+        }
+        Self { crowd: Crowd::new(limits), socket, counters, scheduled: None }
+    }
+
+    fn send(&self, datagrams: impl IntoIterator<Item = Outgoing>) {
+        let Some(socket) = &self.socket else { return };
+        for (address, datagram) in datagrams {
+            self.counters.sent(socket.try_send_to(&datagram, address).is_ok());
+        }
+    }
+
+    /// Wakes up when the crowd has something to do, and not before.
+    fn schedule(&mut self, ctx: &mut Ctx<Self>) {
+        let next = self.crowd.next_deadline();
+        if next == self.scheduled.map(|(at, _)| at) {
+            return;
+        }
+        if let Some((_, handle)) = self.scheduled.take() {
+            ctx.cancel_future(handle);
+        }
+        self.scheduled = next.map(|at| {
+            let wait = at.saturating_duration_since(Instant::now());
+            let run = ctx.run_later(wait, |actor, ctx| {
+                actor.scheduled = None;
+                let datagrams = actor.crowd.run(Instant::now());
+                actor.send(datagrams);
+                actor.schedule(ctx);
+            });
+            (at, run)
+        });
+    }
+}
+
+/// Reads what has come, hands it over, and waits until it is handled: what comes faster stays with the kernel.
+async fn read(socket: Arc<UdpSocket>, actor: Mailbox<PresenceActor>) {
+    // One byte more than allowed, to tell what is too long.
+    let mut buffer = [0; DATAGRAM_BYTES_MAX + 1];
+    loop {
+        if let Err(error) = socket.readable().await {
+            warn!(%error, "reading datagrams failed");
+            tokio::time::sleep(REST).await;
+        }
+        let mut datagrams = Vec::new();
+        while datagrams.len() < READ_MAX
+            && let Ok((size, from)) = socket.try_recv_from(&mut buffer)
+        {
+            datagrams.push((from, buffer.get(..size).unwrap_or_default().to_vec()));
+        }
+        if datagrams.is_empty() {
+            continue;
+        }
+        let (handled, done) = oneshot::channel();
+        actor.post(Datagrams { datagrams, handled });
+        // A panic drops the other end: the next datagrams are others.
+        drop(done.await);
+    }
+}
+
+impl Actor for PresenceActor {
+    type Context = Ctx<Self>;
+}
+
+impl Supervised for PresenceActor {
+    fn restarting(&mut self, _: &mut Ctx<Self>) {
+        self.scheduled = None;
+        self.crowd.end_all();
+    }
+}
+
+impl Metered for PresenceActor {
+    const NAME: &'static str = "presence";
+    const MESSAGES: &'static [&'static str] = &["Datagrams", "Lane", "Look", "Say"];
+}
+
+impl Handler<Lane> for PresenceActor {
+    type Result = ();
+    fn handle(&mut self, Lane(items): Lane, ctx: &mut Ctx<Self>) {
+        let now = Instant::now();
+        items.into_iter().for_each(|item| self.crowd.take(item, now));
+        self.schedule(ctx);
+    }
+}
+
+impl Handler<Say> for PresenceActor {
+    type Result = ();
+    fn handle(&mut self, say: Say, ctx: &mut Ctx<Self>) {
+        self.crowd.say(say.session, &say.what, Instant::now());
+        self.schedule(ctx);
+    }
+}
+
+impl Handler<Look> for PresenceActor {
+    type Result = ();
+    fn handle(&mut self, look: Look, _: &mut Ctx<Self>) {
+        look.reply.send(Ok(self.crowd.look(look.watcher, &look.users)));
+        drop(look.permit);
+    }
+}
+
+impl Handler<Datagrams> for PresenceActor {
+    type Result = ();
+    fn handle(&mut self, Datagrams { datagrams, handled }: Datagrams, ctx: &mut Ctx<Self>) {
+        let now = Instant::now();
+        for (from, datagram) in datagrams {
+            self.counters.received();
+            match self.crowd.receive(from, &datagram, now) {
+                Ok(answer) => self.send(answer),
+                Err(reason) => self.counters.dropped(reason),
+            }
+        }
+        self.schedule(ctx);
+        if handled.send(()).is_err() {
+            tracing::debug!("nobody reads datagrams any more");
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! The crowd: sessions and tickets around [`People`], and what each of them must hear.
+//!
+//! A plain struct; time is passed in, datagrams to send come out. Invariants: nothing is sent but at a flush, and a flush
+//! is only due when there is something to say; what a session's outbox refuses is said again later; what a datagram
+//! carried is said again until it is acknowledged, or the client falls silent.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::messages::{PresenceItem, Said};
+use super::people::{DeviceKey, People};
+use super::tickets::{Connection, Heard, Ticket, Tickets};
+use crate::actors::hub::Outbox;
+use crate::core::limits::Limits;
+use crate::domain::access::Credential;
+use crate::domain::ids::{ChatId, SessionId, UserId};
+use crate::protocol::answer::{GoodbyeCode, ServerPacket};
+use crate::protocol::datagram::{Dropped, Kind, Pong, PresenceBatch, TypingNotice};
+use crate::protocol::framing;
+use crate::protocol::view::PresenceView;
+
+/// As many people fit a datagram, whatever their numbers are.
+const USERS_PER_DATAGRAM: usize = 20;
+/// How often what was not acknowledged is sent again before a `Ping` is waited for.
+const RESENDS_MAX: u32 = 5;
+/// After how many ticks a session whose outbox was half full is told again.
+const RETRY_TICKS: u32 = 10;
+
+struct Seat {
+    user: UserId,
+    device: DeviceKey,
+    outbox: Arc<Outbox>,
+    /// Up to which version it was told.
+    told: u64,
+}
+
+/// A datagram on its way out.
+pub(super) type Outgoing = (SocketAddr, Vec<u8>);
+
+pub(super) struct Crowd {
+    people: People,
+    tickets: Tickets,
+    sessions: HashMap<SessionId, Seat>,
+    of_user: HashMap<UserId, Vec<SessionId>>,
+    /// Sessions that must be told all that they do not know, and not before when.
+    behind: BTreeMap<SessionId, Instant>,
+    /// Connections that must be told what they do not know.
+    news: BTreeSet<u64>,
+    typing: BTreeSet<(ChatId, UserId)>,
+    typed: HashMap<(UserId, ChatId), Instant>,
+    flush_at: Option<Instant>,
+    limits: Limits,
+}
+
+impl Crowd {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            people: People::new(&limits),
+            tickets: Tickets::default(),
+            sessions: HashMap::new(),
+            of_user: HashMap::new(),
+            behind: BTreeMap::new(),
+            news: BTreeSet::new(),
+            typing: BTreeSet::new(),
+            typed: HashMap::new(),
+            flush_at: None,
+            limits,
+        }
+    }
+
+    fn tick(&self) -> Duration {
+        Duration::from_millis(self.limits.presence_tick_ms)
+    }
+
+    pub(super) fn take(&mut self, item: PresenceItem, now: Instant) {
+        match item {
+            PresenceItem::Registered { session, who, device, status, outbox, chats, ticket } => {
+                let user = who.user;
+                self.people.meet(user, chats);
+                self.people.connect(user, device.clone(), now);
+                if let Some(status) = status {
+                    self.people.set_status(user, &device, status, None, now);
+                }
+                if let Some(ticket) = ticket {
+                    self.add_ticket(who, device.clone(), ticket, now);
+                }
+                self.sessions.insert(session, Seat { user, device, outbox, told: 0 });
+                self.of_user.entry(user).or_default().push(session);
+                self.behind.insert(session, now);
+            }
+            PresenceItem::Unregistered { session } => self.unregister(session, now),
+            PresenceItem::TicketIssued { who, device, ticket, chats } => {
+                self.people.meet(who.user, chats);
+                self.add_ticket(who, device, ticket, now);
+            }
+            PresenceItem::Joined { chat, user } => self.joined(chat, user, now),
+            PresenceItem::Left { chat, user } => self.people.leave(chat, user),
+            PresenceItem::Revoked { login } => {
+                let gone = self.tickets.remove_login(login);
+                self.forget_users_of(gone);
+            }
+            PresenceItem::Lost => {
+                let gone = self.tickets.remove_where(|_| true);
+                self.forget_users_of(gone);
+            }
+        }
+        self.schedule(now);
+    }
+
+    fn add_ticket(&mut self, who: Credential, device: DeviceKey, ticket: Ticket, now: Instant) {
+        let gone = self.tickets.add(who, device, ticket, &self.limits, now);
+        self.forget_users_of(gone);
+    }
+
+    fn forget_users_of(&mut self, connections: Vec<Connection>) {
+        connections.into_iter().for_each(|connection| self.forget(connection.user));
+    }
+
+    fn unregister(&mut self, session: SessionId, now: Instant) {
+        let Some(seat) = self.sessions.remove(&session) else { return };
+        self.behind.remove(&session);
+        if let Some(own) = self.of_user.get_mut(&seat.user) {
+            own.retain(|other| *other != session);
+            if own.is_empty() {
+                self.of_user.remove(&seat.user);
+            }
+        }
+        self.people.disconnect(seat.user, &seat.device, now);
+        self.forget(seat.user);
+    }
+
+    /// Nothing is kept of whoever has gone for good.
+    fn forget(&mut self, user: UserId) {
+        if !self.of_user.contains_key(&user) && self.tickets.of_user(user).next().is_none() {
+            self.people.forget(user);
+        }
+    }
+
+    /// Whoever joins has not been told of the people of the chat, whenever they changed.
+    fn joined(&mut self, chat: ChatId, user: UserId, now: Instant) {
+        self.people.join(chat, user);
+        for session in self.of_user.get(&user).into_iter().flatten() {
+            if let Some(seat) = self.sessions.get_mut(session) {
+                seat.told = 0;
+                self.behind.insert(*session, now);
+            }
+        }
+        let ids: Vec<_> = self.tickets.of_user(user).collect();
+        for id in ids {
+            if let Some(connection) = self.tickets.get_mut(id) {
+                (connection.known, connection.sent) = (0, 0);
+                connection.known_from = self.people.version();
+                self.news.insert(id);
+            }
+        }
+    }
+
+    /// What a session says of its device or its typing.
+    pub(super) fn say(&mut self, session: SessionId, what: &Said, now: Instant) {
+        let Some(seat) = self.sessions.get(&session) else { return };
+        let (user, device) = (seat.user, seat.device.clone());
+        match *what {
+            Said::Status { status, version } => {
+                self.people.set_status(user, &device, status, version, now);
+            }
+            Said::Typing(chat) => {
+                self.type_in(chat, user, now);
+            }
+        }
+        self.schedule(now);
+    }
+
+    /// Whether `user` is in the chat; told to the others, if that is not too often or too many.
+    fn type_in(&mut self, chat: ChatId, user: UserId, now: Instant) -> bool {
+        let Some(company) = self.people.company(chat, user) else { return false };
+        let interval = Duration::from_millis(self.limits.typing_interval_ms);
+        let recently = self.typed.get(&(user, chat)).is_some_and(|at| now.duration_since(*at) < interval);
+        if company.len() <= self.limits.typing_participants && self.people.is_shown(user) && !recently {
+            self.typed.insert((user, chat), now);
+            self.typing.insert((chat, user));
+        }
+        true
+    }
+
+    /// Handles a datagram; what it is answered with, if with anything.
+    pub(super) fn receive(
+        &mut self,
+        from: SocketAddr,
+        datagram: &[u8],
+        now: Instant,
+    ) -> Result<Option<Outgoing>, Dropped> {
+        let Heard { header, said, newest } = self.tickets.receive(from, datagram, &self.limits, now)?;
+        let id = header.connection_id;
+        let Some(connection) = self.tickets.get_mut(id) else { return Err(Dropped::Connection) };
+        let (user, device) = (connection.user, connection.device.clone());
+        self.people.heard(user, &device, now);
+        // Without a version the counter is one: what was overtaken does not count.
+        if let Some(status) = said.status.filter(|_| said.version.is_some() || newest) {
+            self.people.set_status(user, &device, status, said.version, now);
+        }
+        let answer = match header.kind {
+            Kind::Ping => self.pong(id, said.known.unwrap_or(0), from, datagram.len()),
+            Kind::Typing => {
+                let chat = said.chat_id.ok_or(Dropped::Malformed)?;
+                if !self.type_in(chat, user, now) {
+                    return Err(Dropped::NotMember);
+                }
+                None
+            }
+            _ if said.status.is_none() => return Err(Dropped::Malformed),
+            _ => None,
+        };
+        self.schedule(now);
+        Ok(answer)
+    }
+
+    /// Takes note of what the client has, and answers; never with more than it sent.
+    fn pong(&mut self, id: u64, known: u64, from: SocketAddr, size: usize) -> Option<Outgoing> {
+        let version = self.people.version();
+        let connection = self.tickets.get_mut(id)?;
+        if known >= connection.known_from && known <= version {
+            connection.known = connection.known.max(known);
+        }
+        let status = self.people.status_version(connection.user, &connection.device);
+        let pong = connection.seal(Kind::Pong, &Pong { version: status, known: version });
+        if connection.known < version {
+            // Behind, or just come: told at the next flush.
+            self.news.insert(id);
+        }
+        if self.tickets.get_mut(id).is_some_and(|connection| connection.known >= connection.sent) {
+            self.tickets.set_resend(id, None);
+        }
+        pong.filter(|pong| pong.len() <= size).map(|pong| (from, pong))
+    }
+
+    /// When [`Self::run`] has something to do; `None` while nothing happens.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let deadlines = [
+            self.flush_at,
+            self.people.next_deadline(),
+            self.tickets.next_expiry(),
+            self.tickets.next_resend(),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    fn schedule(&mut self, now: Instant) {
+        if self.flush_at.is_some() {
+            return;
+        }
+        let soon = self.people.has_changes() || !self.news.is_empty() || !self.typing.is_empty();
+        let behind = self.behind.values().min().copied();
+        let at = if soon { Some(now + self.tick()) } else { behind.map(|at| at.max(now + self.tick())) };
+        self.flush_at = at;
+    }
+
+    /// Does what is due, and answers the datagrams to send.
+    pub(super) fn run(&mut self, now: Instant) -> Vec<Outgoing> {
+        self.people.expire(now);
+        let gone = self.tickets.remove_expired(now);
+        self.forget_users_of(gone);
+        self.news.extend(self.tickets.due(now));
+        let mut out = Vec::new();
+        if self.flush_at.is_some_and(|at| at <= now) {
+            self.flush_at = None;
+            self.flush(now, &mut out);
+        } else {
+            // Those that are due again do not wait for others.
+            for id in self.tickets.due(now) {
+                self.news.remove(&id);
+                self.tell_connection(id, now, &mut out);
+            }
+        }
+        self.schedule(now);
+        out
+    }
+
+    fn flush(&mut self, now: Instant, out: &mut Vec<Outgoing>) {
+        let changed = self.people.take_changed();
+        let mut watched: HashMap<UserId, BTreeSet<UserId>> = HashMap::new();
+        for user in &changed {
+            for watcher in self.people.watchers(*user) {
+                watched.entry(watcher).or_default().insert(*user);
+            }
+        }
+        for (watcher, users) in watched {
+            self.news.extend(self.tickets.of_user(watcher));
+            // Those who are behind are told everything at once.
+            let sessions = self.of_user.get(&watcher).into_iter().flatten().copied();
+            let sessions: Vec<_> = sessions.filter(|id| !self.behind.contains_key(id)).collect();
+            if !sessions.is_empty() {
+                let frames = self.frames(self.people.views(&users));
+                sessions.into_iter().for_each(|session| self.tell_session(session, &frames, now));
+            }
+        }
+        let due = self.behind.iter().filter(|(_, at)| **at <= now).map(|(session, _)| *session);
+        for session in due.collect::<Vec<_>>() {
+            self.behind.remove(&session);
+            if let Some(seat) = self.sessions.get(&session) {
+                let frames = self.frames(self.people.seen_by(seat.user, seat.told));
+                self.tell_session(session, &frames, now);
+            }
+        }
+        self.tell_typing(now, out);
+        for id in std::mem::take(&mut self.news) {
+            self.tell_connection(id, now, out);
+        }
+        changed.into_iter().for_each(|user| self.forget(user));
+    }
+
+    fn frames(&self, views: Vec<PresenceView>) -> Vec<bytes::Bytes> {
+        let packets = views.chunks(self.limits.presence_batch.max(1));
+        packets
+            .filter_map(|users| framing::encode(&ServerPacket::Presence { users: users.to_vec() }).ok())
+            .collect()
+    }
+
+    /// Whoever cannot be told now is told everything later.
+    fn tell_session(&mut self, session: SessionId, frames: &[bytes::Bytes], now: Instant) {
+        let retry = now + self.tick() * RETRY_TICKS;
+        let version = self.people.version();
+        let Some(seat) = self.sessions.get_mut(&session) else { return };
+        if !frames.iter().all(|frame| seat.outbox.push_soft(frame)) {
+            self.behind.insert(session, retry);
+        } else {
+            seat.told = version;
+        }
+    }
+
+    fn tell_typing(&mut self, now: Instant, out: &mut Vec<Outgoing>) {
+        let interval = Duration::from_millis(self.limits.typing_interval_ms);
+        let window = Duration::from_millis(self.limits.udp_push_window_ms);
+        for (chat_id, user_id) in std::mem::take(&mut self.typing) {
+            let Some(company) = self.people.company(chat_id, user_id) else { continue };
+            let Ok(frame) = framing::encode(&ServerPacket::Typing { chat_id, user_id }) else { continue };
+            for other in company.iter().filter(|other| **other != user_id) {
+                for session in self.of_user.get(other).into_iter().flatten() {
+                    if let Some(seat) = self.sessions.get(session)
+                        && !seat.outbox.push_soft(&frame)
+                    {
+                        tracing::trace!(session = session.0, "a typing notice was dropped");
+                    }
+                }
+                let ids: Vec<_> = self.tickets.of_user(*other).collect();
+                for id in ids {
+                    let Some(connection) = self.tickets.get_mut(id) else { continue };
+                    let Some(address) = connection.address(window, now) else { continue };
+                    let notice = connection.seal(Kind::Typing, &TypingNotice { chat_id, user_id });
+                    out.extend(notice.map(|datagram| (address, datagram)));
+                }
+            }
+        }
+        self.typed.retain(|_, at| now.duration_since(*at) < interval);
+    }
+
+    /// Sends a connection what it does not have, in the order of the versions, each datagram joined to the one before.
+    fn tell_connection(&mut self, id: u64, now: Instant, out: &mut Vec<Outgoing>) {
+        let window = Duration::from_millis(self.limits.udp_push_window_ms);
+        let tries = self.tickets.tries(id);
+        self.tickets.set_resend(id, None);
+        let Some(connection) = self.tickets.get_mut(id) else { return };
+        let Some(address) = connection.address(window, now) else { return };
+        let views = self.people.seen_by(connection.user, connection.known);
+        if views.is_empty() {
+            return;
+        }
+        let (mut from, version) = (connection.known, self.people.version());
+        let mut chunks = views.chunks(USERS_PER_DATAGRAM).take(self.limits.udp_batch_datagrams).peekable();
+        let whole = views.len() <= USERS_PER_DATAGRAM * self.limits.udp_batch_datagrams;
+        while let Some(chunk) = chunks.next() {
+            let last = chunk.last().map_or(from, |view| view.version);
+            let to = if chunks.peek().is_none() && whole { version } else { last };
+            let users = chunk.iter().map(|view| (view.user_id, view.status.code(), view.version)).collect();
+            let datagram = connection.seal(Kind::PresenceBatch, &PresenceBatch { from, to, users });
+            out.extend(datagram.map(|datagram| (address, datagram)));
+            (from, connection.sent) = (to, to);
+        }
+        if tries < RESENDS_MAX {
+            let wait = Duration::from_millis(self.limits.udp_resend_ms) * 2_u32.pow(tries);
+            self.tickets.set_resend(id, Some((now + wait, tries + 1)));
+        }
+    }
+
+    pub(super) fn look(&self, watcher: UserId, users: &[UserId]) -> Vec<PresenceView> {
+        users.iter().map(|user| self.people.as_seen_by(watcher, *user)).collect()
+    }
+
+    /// Nobody may stay half alive: sessions end, tickets are dead.
+    pub(super) fn end_all(&mut self) {
+        for seat in self.sessions.values() {
+            seat.outbox.goodbye(GoodbyeCode::Overloaded, true);
+        }
+        *self = Self::new(self.limits.clone());
+    }
+}
+
+#[cfg(test)]
+#[path = "crowd_test.rs"]
+mod tests;

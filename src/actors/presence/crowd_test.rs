@@ -1,0 +1,293 @@
+//! What everybody hears of everybody, over sessions and over a network that loses, doubles and reorders.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::actors::hub::OutboxDrain;
+use crate::domain::ids::LoginId;
+use crate::domain::presence::{Shown, Status};
+use crate::protocol::answer::ReceivedPacket;
+use crate::protocol::datagram::{self, Header, Upward};
+
+const CHAT: ChatId = ChatId(7);
+
+fn who(user: i64) -> Credential {
+    Credential::login(UserId(user), LoginId(user * 10), 1)
+}
+
+/// A session of `user`, who is in the chat.
+fn register(crowd: &mut Crowd, session: u64, user: i64, now: Instant) -> OutboxDrain {
+    let (outbox, drain) = Outbox::new(100_000, 100);
+    crowd.take(
+        PresenceItem::Registered {
+            session: SessionId(session),
+            who: who(user),
+            device: DeviceKey::Session(SessionId(session)),
+            status: None,
+            outbox,
+            chats: vec![CHAT],
+            ticket: None,
+        },
+        now,
+    );
+    drain
+}
+
+/// Lets time pass, in the steps that the crowd asks for.
+fn pass(crowd: &mut Crowd, now: &mut Instant, time: Duration) -> Vec<Outgoing> {
+    let (end, mut out) = (*now + time, Vec::new());
+    while let Some(at) = crowd.next_deadline().filter(|at| *at <= end) {
+        out.extend(crowd.run(at.max(*now)));
+    }
+    *now = end;
+    out
+}
+
+/// What a session heard: the packets, each as text.
+async fn heard(drain: &mut OutboxDrain) -> Vec<String> {
+    let mut frames = Vec::new();
+    let waiting = tokio::time::timeout(Duration::from_millis(1), drain.next(&mut frames)).await;
+    drop(waiting);
+    let packet = |frame: &bytes::Bytes| rmp_serde::from_slice::<ReceivedPacket>(&frame[4..]).unwrap();
+    frames.iter().map(packet).flat_map(|packet| said(&packet)).collect()
+}
+
+fn said(packet: &ReceivedPacket) -> Vec<String> {
+    match packet.packet_type.as_str() {
+        "Presence" => packet.users.iter().map(|v| format!("{} {:?}", v.user_id, v.status)).collect(),
+        other => vec![format!("{other} {}", packet.user_id.unwrap())],
+    }
+}
+
+#[actix_web::test]
+async fn a_session_is_told_who_is_there_and_then_what_changes_once_a_tick() {
+    let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
+    let mut alice = register(&mut crowd, 1, 1, now);
+    let mut bob = register(&mut crowd, 2, 2, now);
+    pass(&mut crowd, &mut now, Duration::from_secs(1));
+    for session in [&mut alice, &mut bob] {
+        let told: BTreeSet<_> = heard(session).await.into_iter().collect();
+        assert_eq!(told, ["1 Online".to_owned(), "2 Online".to_owned()].into());
+    }
+    for status in [Status::Away, Status::Dnd, Status::Away, Status::Dnd] {
+        crowd.say(SessionId(1), &Said::Status { status, version: None }, now);
+    }
+    crowd.say(SessionId(1), &Said::Typing(CHAT), now);
+    crowd.say(SessionId(1), &Said::Typing(CHAT), now);
+    pass(&mut crowd, &mut now, Duration::from_secs(1));
+    assert_eq!(heard(&mut bob).await, ["1 Dnd", "Typing 1"], "the last state only, and one notice");
+    assert_eq!(heard(&mut alice).await, ["1 Dnd"], "one's own devices too, but not one's own typing");
+    crowd.take(PresenceItem::Unregistered { session: SessionId(1) }, now);
+    pass(&mut crowd, &mut now, Duration::from_secs(14));
+    assert!(heard(&mut bob).await.is_empty());
+    pass(&mut crowd, &mut now, Duration::from_secs(2));
+    assert_eq!(heard(&mut bob).await, ["1 Offline"]);
+    assert_eq!(crowd.next_deadline(), None, "nobody does anything: nothing is to be done");
+    crowd.take(PresenceItem::Unregistered { session: SessionId(2) }, now);
+    pass(&mut crowd, &mut now, Duration::from_secs(20));
+    assert!(crowd.next_deadline().is_none() && crowd.sessions.is_empty() && crowd.of_user.is_empty());
+}
+
+#[actix_web::test]
+async fn the_invisible_type_unseen_and_outsiders_do_not_type_at_all() {
+    let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
+    let _alice = register(&mut crowd, 1, 1, now);
+    let mut bob = register(&mut crowd, 2, 2, now);
+    crowd.say(SessionId(1), &Said::Status { status: Status::Invisible, version: None }, now);
+    crowd.say(SessionId(1), &Said::Typing(CHAT), now);
+    crowd.say(SessionId(1), &Said::Typing(ChatId(8)), now);
+    pass(&mut crowd, &mut now, Duration::from_secs(1));
+    assert_eq!(heard(&mut bob).await, ["2 Online"]);
+}
+
+#[actix_web::test]
+async fn a_session_whose_outbox_is_full_is_told_later() {
+    let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
+    let mut bob = register(&mut crowd, 2, 2, now);
+    let outbox = crowd.sessions[&SessionId(2)].outbox.clone();
+    while outbox.push_soft(&bytes::Bytes::from_static(b"    \x80")) {}
+    let _alice = register(&mut crowd, 1, 1, now);
+    pass(&mut crowd, &mut now, Duration::from_secs(2));
+    let mut frames = Vec::new();
+    bob.next(&mut frames).await;
+    assert_eq!(frames.len(), 50);
+    bob.written(frames.len(), frames.iter().map(bytes::Bytes::len).sum());
+    pass(&mut crowd, &mut now, Duration::from_secs(10));
+    let told: BTreeSet<_> = heard(&mut bob).await.into_iter().collect();
+    assert_eq!(told, ["1 Online".to_owned(), "2 Online".to_owned()].into());
+}
+
+/// A client over UDP as the protocol tells to write it.
+struct Client {
+    ticket: Ticket,
+    counter: u64,
+    known: u64,
+    seen: BTreeMap<UserId, (u8, u64)>,
+    status: (Status, u64),
+    acknowledged: u64,
+}
+
+impl Client {
+    fn new(crowd: &mut Crowd, user: i64, now: Instant) -> Self {
+        let ticket = Ticket::fresh();
+        let device = DeviceKey::Named(format!("phone of {user}"));
+        let chats = vec![CHAT];
+        crowd.take(PresenceItem::TicketIssued { who: who(user), device, ticket, chats }, now);
+        let (seen, status) = (BTreeMap::new(), (Status::Online, 1));
+        Self { ticket, counter: 0, known: 0, seen, status, acknowledged: 0 }
+    }
+
+    fn ping(&mut self) -> Vec<u8> {
+        self.counter += 1;
+        let header =
+            Header { kind: Kind::Ping, connection_id: self.ticket.connection_id, counter: self.counter };
+        let (status, version) = self.status;
+        let map = Upward {
+            status: Some(status),
+            version: Some(version),
+            known: Some(self.known),
+            ..Upward::default()
+        };
+        datagram::seal(&self.ticket.key_up, header, &map).unwrap()
+    }
+
+    /// Takes what the server sent; answers whether it should be acknowledged.
+    fn take(&mut self, bytes: &[u8]) -> bool {
+        let header = Header::of(bytes).unwrap();
+        if header.kind == Kind::Pong {
+            let pong: Pong = datagram::open(&self.ticket.key_down, header, bytes).unwrap();
+            self.acknowledged = self.acknowledged.max(pong.version);
+            return false;
+        }
+        let batch: PresenceBatch = datagram::open(&self.ticket.key_down, header, bytes).unwrap();
+        for (user, status, version) in batch.users {
+            let known = self.seen.entry(user).or_insert((status, version));
+            if version > known.1 {
+                *known = (status, version);
+            }
+        }
+        if batch.from <= self.known {
+            self.known = self.known.max(batch.to);
+        }
+        true
+    }
+}
+
+#[test]
+fn presence_converges_within_two_keepalives_over_a_network_that_loses_doubles_and_reorders() {
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, TestRunner};
+    let here = |user: usize| SocketAddr::from(([127, 0, 0, 1], 1000 + u16::try_from(user).unwrap()));
+    let failed = std::cell::Cell::new(0);
+    let mut runner = TestRunner::new(Config { cases: 60, failure_persistence: None, ..Config::default() });
+    let fates = prop::collection::vec(0..100_u32, 5000);
+    runner
+        .run(&fates, |fates| {
+            let mut fates = fates.into_iter().cycle();
+            let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
+            let mut clients: Vec<_> = (1..=4).map(|user| Client::new(&mut crowd, user, now)).collect();
+            let statuses = [Status::Away, Status::Dnd, Status::Online, Status::Invisible];
+            // Datagrams on their way: when they arrive, to or from which client, and what they are.
+            let mut wire: Vec<(Instant, usize, bool, Vec<u8>)> = Vec::new();
+            let mut post = |wire: &mut Vec<_>, now: Instant, client: usize, up: bool, bytes: Vec<u8>| {
+                let copies = match fates.next().unwrap() {
+                    0..30 => 0,
+                    30..45 => 2,
+                    _ => 1,
+                };
+                for _ in 0..copies {
+                    let delay = Duration::from_millis(u64::from(fates.next().unwrap()) * 4);
+                    wire.push((now + delay, client, up, bytes.clone()));
+                }
+            };
+            // Everybody changes their status at the end of each second; then silence for two keepalives.
+            for second in 0..70_u64 {
+                for (index, client) in clients.iter_mut().enumerate() {
+                    if second < 10 {
+                        client.status =
+                            (statuses[(index + usize::try_from(second).unwrap()) % 4], second + 2);
+                    }
+                    if second < 10 || (second + u64::try_from(index).unwrap()) % 25 == 0 {
+                        let ping = client.ping();
+                        post(&mut wire, now, index, true, ping);
+                    }
+                }
+                for _ in 0..10 {
+                    for (to, bytes) in pass(&mut crowd, &mut now, Duration::from_millis(100)) {
+                        post(&mut wire, now, usize::from(to.port() - 1000), false, bytes);
+                    }
+                    let (arrived, later) = wire.into_iter().partition::<Vec<_>, _>(|(at, ..)| *at <= now);
+                    wire = later;
+                    for (_, index, up, bytes) in arrived {
+                        let client = &mut clients[index];
+                        if up {
+                            if let Ok(Some((_, pong))) = crowd.receive(here(index), &bytes, now) {
+                                assert!(
+                                    pong.len() <= bytes.len(),
+                                    "an answer is never larger than its request"
+                                );
+                                post(&mut wire, now, index, false, pong);
+                            }
+                        } else if client.take(&bytes) {
+                            let ping = client.ping();
+                            post(&mut wire, now, index, true, ping);
+                        }
+                    }
+                }
+            }
+            let expected: Vec<_> = clients.iter().map(|client| client.status.0.shown().code()).collect();
+            let right = clients.iter().all(|client| {
+                expected.iter().zip(1..).all(|(code, user)| {
+                    client.seen.get(&UserId(user)).map_or(0, |(status, _)| *status) == *code
+                })
+            });
+            failed.set(failed.get() + usize::from(!right));
+            Ok(())
+        })
+        .unwrap();
+    // A client whose every datagram of a minute is lost cannot know: one in hundreds of thousands.
+    let failed = failed.get();
+    assert!(failed <= 1, "{failed} of 60 did not converge");
+    assert_eq!(Shown::Dnd.code(), 3);
+}
+
+#[test]
+fn revocation_expiry_and_lost_joins_silence_a_ticket() {
+    let address = SocketAddr::from(([127, 0, 0, 1], 1000));
+    for end in [
+        PresenceItem::Revoked { login: LoginId(10) },
+        PresenceItem::Lost,
+        // Somebody else's login: this one stays.
+        PresenceItem::Revoked { login: LoginId(20) },
+    ] {
+        let stays = matches!(end, PresenceItem::Revoked { login: LoginId(20) });
+        let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
+        let mut client = Client::new(&mut crowd, 1, now);
+        assert!(crowd.receive(address, &client.ping(), now).unwrap().is_some());
+        crowd.take(end, now);
+        assert_eq!(crowd.receive(address, &client.ping(), now).is_ok(), stays);
+        now += Duration::from_secs(600);
+        crowd.run(now);
+        let refused = crowd.receive(address, &client.ping(), now);
+        assert_eq!(refused, Err(Dropped::Connection), "an expired ticket is gone");
+    }
+}
+
+#[test]
+fn a_ping_that_is_too_small_gets_no_pong_and_typing_is_for_members() {
+    let address = SocketAddr::from(([127, 0, 0, 1], 1000));
+    let (mut crowd, now) = (Crowd::new(Limits::default()), Instant::now());
+    let client = Client::new(&mut crowd, 1, now);
+    let send = |kind, counter, map: &Upward| {
+        let header = Header { kind, connection_id: client.ticket.connection_id, counter };
+        datagram::seal(&client.ticket.key_up, header, map).unwrap()
+    };
+    let small = send(Kind::Ping, 1, &Upward::default());
+    assert_eq!(crowd.receive(address, &small, now), Ok(None));
+    let typing =
+        |counter, chat| send(Kind::Typing, counter, &Upward { chat_id: Some(chat), ..Upward::default() });
+    assert_eq!(crowd.receive(address, &typing(2, CHAT), now), Ok(None));
+    assert_eq!(crowd.receive(address, &typing(3, ChatId(8)), now), Err(Dropped::NotMember));
+    let empty = send(Kind::Status, 4, &Upward::default());
+    assert_eq!(crowd.receive(address, &empty, now), Err(Dropped::Malformed));
+}

@@ -1,0 +1,138 @@
+//! Who is there, and who sees whom.
+
+use super::*;
+
+const ALICE: UserId = UserId(1);
+const BOB: UserId = UserId(2);
+const EVE: UserId = UserId(3);
+const CHAT: ChatId = ChatId(7);
+
+fn device(name: &str) -> DeviceKey {
+    DeviceKey::Named(name.into())
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// Alice and Bob in one chat, Eve in none.
+fn people() -> (People, Instant) {
+    let mut people = People::new(&Limits::default());
+    people.meet(ALICE, vec![CHAT]);
+    people.meet(BOB, vec![CHAT]);
+    people.meet(EVE, vec![]);
+    (people, Instant::now())
+}
+
+fn shown(people: &People) -> Shown {
+    people.as_seen_by(BOB, ALICE).status
+}
+
+#[test]
+fn a_person_is_the_best_of_their_devices() {
+    let (mut people, now) = people();
+    assert_eq!(shown(&people), Shown::Offline);
+    people.connect(ALICE, device("phone"), now);
+    people.connect(ALICE, device("desk"), now);
+    people.set_status(ALICE, &device("phone"), Status::Away, None, now);
+    assert_eq!(shown(&people), Shown::Online);
+    people.set_status(ALICE, &device("desk"), Status::Dnd, None, now);
+    assert_eq!(shown(&people), Shown::Dnd);
+    people.set_status(ALICE, &device("desk"), Status::Invisible, None, now);
+    assert_eq!(shown(&people), Shown::Away, "an invisible device does not count");
+    people.set_status(ALICE, &device("phone"), Status::Invisible, None, now);
+    assert_eq!(shown(&people), Shown::Offline, "at once, without waiting for anything");
+}
+
+#[test]
+fn a_late_status_never_undoes_a_newer_one() {
+    let (mut people, now) = people();
+    people.connect(ALICE, device("phone"), now);
+    assert_eq!(people.set_status(ALICE, &device("phone"), Status::Dnd, Some(5), now), 5);
+    assert_eq!(people.set_status(ALICE, &device("phone"), Status::Online, Some(4), now), 5);
+    assert_eq!(people.set_status(ALICE, &device("phone"), Status::Online, Some(5), now), 5);
+    assert_eq!(shown(&people), Shown::Dnd);
+    assert_eq!(people.set_status(ALICE, &device("phone"), Status::Away, None, now), 6);
+    assert_eq!(shown(&people), Shown::Away);
+}
+
+#[test]
+fn going_is_noticed_only_when_nobody_comes_back() {
+    let (mut people, now) = people();
+    people.connect(ALICE, device("phone"), now);
+    people.take_changed();
+    people.disconnect(ALICE, &device("phone"), now);
+    assert_eq!((shown(&people), people.next_deadline()), (Shown::Online, Some(now + seconds(15))));
+    people.connect(ALICE, device("desk"), now + seconds(14));
+    people.expire(now + seconds(20));
+    assert!(!people.has_changes() && people.next_deadline().is_none(), "nothing happened");
+    people.disconnect(ALICE, &device("desk"), now + seconds(20));
+    people.expire(now + seconds(34));
+    assert_eq!(shown(&people), Shown::Online);
+    people.expire(now + seconds(35));
+    assert_eq!(shown(&people), Shown::Offline);
+    assert_eq!(people.take_changed(), [ALICE].into());
+    assert_eq!(people.next_deadline(), None);
+}
+
+#[test]
+fn losing_udp_shows_nobody_offline_who_has_a_session() {
+    let (mut people, now) = people();
+    people.connect(ALICE, device("phone"), now);
+    people.heard(ALICE, &device("phone"), now);
+    people.expire(now + seconds(1000));
+    assert_eq!((shown(&people), people.next_deadline()), (Shown::Online, None));
+    // And the other way round: datagrams alone keep somebody there for their time to live.
+    people.disconnect(ALICE, &device("phone"), now + seconds(1000));
+    people.heard(ALICE, &device("phone"), now + seconds(1000));
+    people.expire(now + seconds(1089));
+    assert_eq!(shown(&people), Shown::Online);
+    people.expire(now + seconds(1090));
+    people.expire(now + seconds(1106));
+    assert_eq!(shown(&people), Shown::Offline);
+}
+
+#[test]
+fn only_people_who_share_a_chat_see_each_other() {
+    let (mut people, now) = people();
+    people.connect(ALICE, device("phone"), now);
+    assert_eq!(people.as_seen_by(EVE, ALICE).status, Shown::Offline);
+    assert_eq!(people.as_seen_by(ALICE, ALICE).status, Shown::Online);
+    assert_eq!(people.watchers(ALICE), [ALICE, BOB].into());
+    people.take_changed();
+    let before = people.version();
+    people.join(CHAT, EVE);
+    people.connect(EVE, device("desk"), now);
+    assert_eq!(people.take_changed(), [EVE].into());
+    assert_eq!(people.as_seen_by(EVE, ALICE).status, Shown::Online);
+    assert_eq!(people.seen_by(BOB, before).iter().map(|view| view.user_id).collect::<Vec<_>>(), [EVE]);
+    people.leave(CHAT, EVE);
+    assert_eq!(people.as_seen_by(EVE, ALICE).status, Shown::Offline);
+    assert_eq!(people.company(CHAT, EVE), None);
+}
+
+#[test]
+fn whoever_was_here_unseen_leaves_no_trace() {
+    let (mut people, now) = people();
+    people.connect(ALICE, device("phone"), now);
+    people.set_status(ALICE, &device("phone"), Status::Invisible, None, now);
+    let before = people.version();
+    assert_eq!((people.take_changed(), people.version()), ([].into(), before));
+    assert!(people.seen_by(BOB, 0).is_empty());
+}
+
+#[test]
+fn whoever_is_gone_for_good_is_forgotten() {
+    let (mut people, now) = people();
+    people.connect(ALICE, device("phone"), now);
+    people.take_changed();
+    people.disconnect(ALICE, &device("phone"), now);
+    people.expire(now + seconds(15));
+    people.forget(ALICE);
+    assert!(people.people.contains_key(&ALICE), "the others must hear of it first");
+    people.take_changed();
+    for user in [ALICE, BOB, EVE] {
+        people.forget(user);
+    }
+    assert!(people.people.is_empty() && people.chats.is_empty() && people.deadlines.is_empty());
+}

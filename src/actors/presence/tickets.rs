@@ -1,0 +1,322 @@
+//! UDP tickets: who may speak over UDP, with which keys, and from where they last did.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::people::DeviceKey;
+use super::replay::ReplayWindow;
+use crate::core::limits::Limits;
+use crate::domain::access::Credential;
+use crate::domain::ids::{LoginId, UserId};
+use crate::protocol::datagram::{self, Dropped, Header, Key, Upward};
+use crate::protocol::view::TicketView;
+
+/// What its holder needs to know. The keys are secrets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Ticket {
+    pub connection_id: u64,
+    pub key_up: Key,
+    pub key_down: Key,
+}
+
+impl Ticket {
+    /// Random in every part.
+    pub fn fresh() -> Self {
+        Self { connection_id: rand::random(), key_up: rand::random(), key_down: rand::random() }
+    }
+
+    pub fn view<'a>(&self, expires_in: u64, address: &'a str) -> TicketView<'a> {
+        let Self { connection_id, key_up, key_down } = *self;
+        TicketView { connection_id, key_up, key_down, expires_in, address }
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").finish_non_exhaustive()
+    }
+}
+
+/// One ticket in use.
+#[derive(Debug)]
+pub(super) struct Connection {
+    ticket: Ticket,
+    pub(super) user: UserId,
+    login: Option<LoginId>,
+    pub(super) device: DeviceKey,
+    expires: Instant,
+    window: ReplayWindow,
+    /// The last counter towards the client.
+    counter: u64,
+    address: Option<(SocketAddr, Instant)>,
+    /// Datagrams that may still come at once, as of a moment.
+    tokens: (f64, Instant),
+    /// Up to which version the client has what was said of others, and up to which it was sent.
+    pub(super) known: u64,
+    pub(super) sent: u64,
+    /// A `known` below this is of before the client joined a chat.
+    pub(super) known_from: u64,
+    /// When to send again what was not acknowledged, and how often that was done.
+    resend: Option<(Instant, u32)>,
+}
+
+impl Connection {
+    /// A datagram to the client.
+    pub(super) fn seal(&mut self, kind: datagram::Kind, map: &impl serde::Serialize) -> Option<Vec<u8>> {
+        let (connection_id, counter) = (self.ticket.connection_id, self.counter + 1);
+        let sealed = datagram::seal(&self.ticket.key_down, Header { kind, connection_id, counter }, map)?;
+        self.counter = counter;
+        Some(sealed)
+    }
+
+    /// Where the client is, if it was heard of within `window`.
+    pub(super) fn address(&self, window: Duration, now: Instant) -> Option<SocketAddr> {
+        self.address.filter(|(_, heard)| now.duration_since(*heard) < window).map(|(address, _)| address)
+    }
+
+    fn within_rate(&mut self, limits: &Limits, now: Instant) -> bool {
+        let (tokens, since) = self.tokens;
+        let refilled = now.duration_since(since).as_secs_f64() * f64::from(limits.udp_datagrams_per_second);
+        let tokens = (tokens + refilled).min(f64::from(limits.udp_datagrams_burst));
+        let allowed = tokens >= 1.0;
+        self.tokens = (if allowed { tokens - 1.0 } else { tokens }, now);
+        allowed
+    }
+}
+
+/// An authentic datagram.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) header: Header,
+    pub(super) said: Upward,
+    /// Nothing that was sent later came earlier.
+    pub(super) newest: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Tickets {
+    connections: HashMap<u64, Connection>,
+    of_user: HashMap<UserId, VecDeque<u64>>,
+    /// In the order in which they expire; some may be gone already.
+    expiries: VecDeque<(Instant, u64)>,
+    resends: BTreeSet<(Instant, u64)>,
+}
+
+impl Tickets {
+    /// Puts a ticket in use; answers those that gave way to it.
+    pub(super) fn add(
+        &mut self,
+        who: Credential,
+        device: DeviceKey,
+        ticket: Ticket,
+        limits: &Limits,
+        now: Instant,
+    ) -> Vec<Connection> {
+        let id = ticket.connection_id;
+        let connection = Connection {
+            ticket,
+            user: who.user,
+            login: who.proof.login(),
+            device,
+            expires: now + Duration::from_secs(limits.udp_ticket_seconds),
+            window: ReplayWindow::default(),
+            counter: 0,
+            address: None,
+            tokens: (f64::from(limits.udp_datagrams_burst), now),
+            known: 0,
+            sent: 0,
+            known_from: 0,
+            resend: None,
+        };
+        let mut gone: Vec<_> = self.remove(id).into_iter().collect();
+        self.expiries.push_back((connection.expires, id));
+        self.connections.insert(id, connection);
+        let own = self.of_user.entry(who.user).or_default();
+        own.push_back(id);
+        let too_many = own.len().saturating_sub(limits.udp_tickets_per_user);
+        let oldest: Vec<_> = own.iter().copied().take(too_many).collect();
+        gone.extend(oldest.into_iter().filter_map(|id| self.remove(id)));
+        gone
+    }
+
+    pub(super) fn remove(&mut self, id: u64) -> Option<Connection> {
+        let connection = self.connections.remove(&id)?;
+        if let Some((at, _)) = connection.resend {
+            self.resends.remove(&(at, id));
+        }
+        if let Some(own) = self.of_user.get_mut(&connection.user) {
+            own.retain(|other| *other != id);
+            if own.is_empty() {
+                self.of_user.remove(&connection.user);
+            }
+        }
+        Some(connection)
+    }
+
+    /// Ends the tickets for which this holds.
+    pub(super) fn remove_where(&mut self, which: impl Fn(&Connection) -> bool) -> Vec<Connection> {
+        let ids: Vec<_> =
+            self.connections.iter().filter(|(_, connection)| which(connection)).map(|(id, _)| *id).collect();
+        ids.into_iter().filter_map(|id| self.remove(id)).collect()
+    }
+
+    pub(super) fn remove_login(&mut self, login: LoginId) -> Vec<Connection> {
+        self.remove_where(|connection| connection.login == Some(login))
+    }
+
+    pub(super) fn remove_expired(&mut self, now: Instant) -> Vec<Connection> {
+        let mut gone = Vec::new();
+        while let Some((_, id)) = self.expiries.front().copied().filter(|(at, _)| *at <= now) {
+            self.expiries.pop_front();
+            gone.extend(self.remove(id));
+        }
+        gone
+    }
+
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.expiries.front().map(|(at, _)| *at)
+    }
+
+    /// Notes when what a connection was told must be told again; `None`: it has it.
+    pub(super) fn set_resend(&mut self, id: u64, resend: Option<(Instant, u32)>) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if let Some((old, _)) = connection.resend {
+            self.resends.remove(&(old, id));
+        }
+        self.resends.extend(resend.map(|(at, _)| (at, id)));
+        connection.resend = resend;
+    }
+
+    /// How often a connection was told again.
+    pub(super) fn tries(&self, id: u64) -> u32 {
+        self.connections.get(&id).and_then(|connection| connection.resend).map_or(0, |(_, tries)| tries)
+    }
+
+    /// The connections that must be told again by now.
+    pub(super) fn due(&self, now: Instant) -> Vec<u64> {
+        self.resends.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect()
+    }
+
+    pub(super) fn next_resend(&self) -> Option<Instant> {
+        self.resends.first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Connection> {
+        self.connections.get_mut(&id)
+    }
+
+    pub(super) fn of_user(&self, user: UserId) -> impl Iterator<Item = u64> + '_ {
+        self.of_user.get(&user).into_iter().flatten().copied()
+    }
+
+    /// Checks a datagram, the cheapest first; what fails is dropped in silence. An authentic one tells where its sender
+    /// is.
+    pub(super) fn receive(
+        &mut self,
+        from: SocketAddr,
+        datagram: &[u8],
+        limits: &Limits,
+        now: Instant,
+    ) -> Result<Heard, Dropped> {
+        let header = Header::of_client(datagram)?;
+        let connection = self.connections.get_mut(&header.connection_id).ok_or(Dropped::Connection)?;
+        if connection.expires <= now {
+            return Err(Dropped::Expired);
+        }
+        if !connection.window.may_be_new(header.counter) {
+            return Err(Dropped::Replayed);
+        }
+        let said = datagram::open(&connection.ticket.key_up, header, datagram)?;
+        let newest = connection.window.is_newest(header.counter);
+        connection.window.mark(header.counter);
+        // A datagram that was overtaken may come from where the client is no more.
+        if newest {
+            connection.address = Some((from, now));
+        }
+        if !connection.within_rate(limits, now) {
+            return Err(Dropped::Rate);
+        }
+        Ok(Heard { header, said, newest })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::datagram::Kind;
+
+    const HERE: ([u8; 4], u16) = ([127, 0, 0, 1], 1000);
+
+    fn tickets(limits: &Limits) -> (Tickets, Ticket, Instant) {
+        let (mut tickets, ticket, now) = (Tickets::default(), Ticket::fresh(), Instant::now());
+        let who = Credential::login(UserId(1), LoginId(10), 1);
+        assert!(tickets.add(who, DeviceKey::Ticket(1), ticket, limits, now).is_empty());
+        (tickets, ticket, now)
+    }
+
+    fn ping(ticket: &Ticket, counter: u64) -> Vec<u8> {
+        let header = Header { kind: Kind::Ping, connection_id: ticket.connection_id, counter };
+        datagram::seal(&ticket.key_up, header, &Upward::default()).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_authentic_fresh_and_alive_is_dropped_by_its_reason() {
+        let limits = Limits::default();
+        let (mut tickets, ticket, now) = tickets(&limits);
+        let mut tell = |datagram: &[u8], at| {
+            tickets.receive(HERE.into(), datagram, &limits, at).map(|heard| heard.header.counter)
+        };
+        let first = ping(&ticket, 1);
+        assert_eq!(tell(&first, now), Ok(1));
+        assert_eq!(tell(&first, now), Err(Dropped::Replayed));
+        let mut altered = ping(&ticket, 2);
+        *altered.last_mut().unwrap() ^= 1;
+        assert_eq!(tell(&altered, now), Err(Dropped::Forged));
+        assert_eq!(tell(&ping(&ticket, 2), now), Ok(2), "a forgery does not use a counter up");
+        assert_eq!(tell(&ping(&Ticket::fresh(), 3), now), Err(Dropped::Connection));
+        let foreign = Ticket { connection_id: ticket.connection_id, ..Ticket::fresh() };
+        assert_eq!(tell(&ping(&foreign, 3), now), Err(Dropped::Forged));
+        assert_eq!(tell(&ping(&ticket, 3), now + Duration::from_secs(600)), Err(Dropped::Expired));
+        assert_eq!(tell(&[0x4E; 600], now), Err(Dropped::Size));
+    }
+
+    #[test]
+    fn a_flood_is_cut_to_its_rate() {
+        let limits = Limits { udp_datagrams_burst: 5, udp_datagrams_per_second: 1, ..Limits::default() };
+        let (mut tickets, ticket, now) = tickets(&limits);
+        let mut allowed = |from: u64, at| {
+            let flood = from..from + 20;
+            flood.filter(|n| tickets.receive(HERE.into(), &ping(&ticket, *n), &limits, at).is_ok()).count()
+        };
+        assert_eq!(allowed(1, now), 5);
+        assert_eq!(allowed(100, now + Duration::from_secs(2)), 2);
+    }
+
+    #[test]
+    fn an_answer_goes_to_where_the_newest_datagram_came_from() {
+        let limits = Limits::default();
+        let (mut tickets, ticket, now) = tickets(&limits);
+        let there = ([127, 0, 0, 1], 2000);
+        tickets.receive(HERE.into(), &ping(&ticket, 1), &limits, now).unwrap();
+        tickets.receive(there.into(), &ping(&ticket, 3), &limits, now).unwrap();
+        tickets.receive(HERE.into(), &ping(&ticket, 2), &limits, now).unwrap();
+        let connection = tickets.get_mut(ticket.connection_id).unwrap();
+        let window = Duration::from_secs(60);
+        assert_eq!(connection.address(window, now), Some(there.into()));
+        assert_eq!(connection.address(window, now + window), None, "nothing is pushed to who is silent");
+    }
+
+    #[test]
+    fn the_oldest_ticket_gives_way_and_all_of_a_login_end_with_it() {
+        let limits = Limits { udp_tickets_per_user: 2, ..Limits::default() };
+        let (mut tickets, first, now) = tickets(&limits);
+        let who = Credential::login(UserId(1), LoginId(11), 1);
+        assert!(tickets.add(who, DeviceKey::Ticket(2), Ticket::fresh(), &limits, now).is_empty());
+        let gone = tickets.add(who, DeviceKey::Ticket(3), Ticket::fresh(), &limits, now);
+        assert_eq!(gone.iter().map(|connection| connection.ticket).collect::<Vec<_>>(), [first]);
+        assert_eq!(tickets.remove_login(LoginId(11)).len(), 2);
+        assert!(tickets.connections.is_empty() && tickets.of_user.is_empty());
+    }
+}

@@ -1,0 +1,84 @@
+//! Presence, and tickets to speak over UDP.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::address::reachable;
+use super::error::{ApiError, ApiResult};
+use super::extract::{Body, Caller, Query};
+use super::page;
+use crate::actors::presence::DeviceKey;
+use crate::protocol::view::PresenceView;
+use crate::services::presence::parse_device;
+use crate::services::{FieldProblem, ServiceError, Services};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PresenceQuery {
+    users: String,
+}
+
+/// How people are shown to the caller: those with whom no chat is shared are offline.
+#[utoipa::path(get, path = "/api/presence", params(("users" = String, Query, description = "user names, with commas")),
+    responses((status = 200, body = [PresenceView]), (status = 400), (status = 401), (status = 404)))]
+pub(super) async fn look(
+    caller: Caller,
+    query: Query<PresenceQuery>,
+    request: HttpRequest,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let names: Vec<_> = query.0.users.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    if names.is_empty() || names.len() > services.limits.page_max {
+        let max = services.limits.page_max;
+        return Err(ApiError::bad_request(format!("users must be 1 to {max} names")));
+    }
+    let users = services.look_at(caller.0, names).await?;
+    page::items(&request, users, None)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TicketBody {
+    /// The device that the ticket speaks for; absent: one of its own.
+    device_id: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct TicketAnswer {
+    /// A 64-bit number in decimal.
+    connection_id: String,
+    /// Standard base64 of 32 bytes: what the client seals with.
+    key_up: String,
+    /// What the server seals with.
+    key_down: String,
+    /// Seconds.
+    expires_in: u64,
+    /// `host:port` of the UDP socket.
+    address: String,
+}
+
+/// Issues a ticket for presence and typing over UDP. It dies with the login.
+#[utoipa::path(post, path = "/api/udp/ticket", request_body = TicketBody,
+    responses((status = 201, body = TicketAnswer), (status = 401), (status = 403), (status = 422)))]
+pub(super) async fn issue_ticket(
+    caller: Caller,
+    body: Body<TicketBody>,
+    request: HttpRequest,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let device = parse_device(body.0.device_id, DeviceKey::Ticket(rand::random())).ok_or_else(|| {
+        let problem = "must be 1 to 64 bytes without control characters".to_owned();
+        ServiceError::invalid(vec![FieldProblem { field: "device_id", problem }])
+    })?;
+    let ticket = services.issue_ticket(caller.0, device).await?;
+    Ok(HttpResponse::Created().json(TicketAnswer {
+        connection_id: ticket.connection_id.to_string(),
+        key_up: STANDARD.encode(ticket.key_up),
+        key_down: STANDARD.encode(ticket.key_down),
+        expires_in: services.limits.udp_ticket_seconds,
+        address: reachable(&request, services.udp_address()),
+    }))
+}

@@ -1,0 +1,248 @@
+//! Datagrams: presence and typing over UDP, encrypted and authenticated.
+//!
+//! `u8 0x4E | u8 type | u64 LE connection_id | u64 LE counter | ChaCha20-Poly1305(MessagePack map) | tag`, at most
+//! [`DATAGRAM_BYTES_MAX`]. The nonce is four zero bytes and the counter, the associated data are the header; each
+//! direction has its own key, and no counter is used twice with one.
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{ChaCha20Poly1305, Nonce};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::scan;
+use crate::domain::ids::{ChatId, UserId};
+use crate::domain::presence::Status;
+
+pub const DATAGRAM_BYTES_MAX: usize = 512;
+pub const HEADER_BYTES: usize = 18;
+pub const TAG_BYTES: usize = 16;
+const MAGIC: u8 = 0x4E;
+
+pub type Key = [u8; 32];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    Ping = 1,
+    Pong = 2,
+    Status = 3,
+    Typing = 4,
+    PresenceBatch = 5,
+}
+
+/// Why a datagram was dropped. Its sender hears nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Dropped {
+    Size,
+    Magic,
+    Type,
+    Connection,
+    Expired,
+    Replayed,
+    Forged,
+    Malformed,
+    Rate,
+    NotMember,
+}
+
+impl Dropped {
+    /// The names of the counters, in the order of the variants.
+    pub const NAMES: [&'static str; 10] = [
+        "size",
+        "magic",
+        "type",
+        "connection",
+        "expired",
+        "replayed",
+        "forged",
+        "malformed",
+        "rate",
+        "not_member",
+    ];
+}
+
+/// The part that everybody can read, and nobody can change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    pub kind: Kind,
+    pub connection_id: u64,
+    pub counter: u64,
+}
+
+impl Header {
+    /// The header of what a client sent.
+    pub fn of_client(datagram: &[u8]) -> Result<Self, Dropped> {
+        let header = Self::of(datagram)?;
+        let theirs = matches!(header.kind, Kind::Ping | Kind::Status | Kind::Typing);
+        if theirs { Ok(header) } else { Err(Dropped::Type) }
+    }
+
+    /// The header of any datagram. Checks no more than what is cheap.
+    pub fn of(datagram: &[u8]) -> Result<Self, Dropped> {
+        if datagram.len() < HEADER_BYTES + TAG_BYTES || datagram.len() > DATAGRAM_BYTES_MAX {
+            return Err(Dropped::Size);
+        }
+        let [magic, kind, rest @ ..] = datagram else { return Err(Dropped::Size) };
+        if *magic != MAGIC {
+            return Err(Dropped::Magic);
+        }
+        let kind = match kind {
+            1 => Kind::Ping,
+            2 => Kind::Pong,
+            3 => Kind::Status,
+            4 => Kind::Typing,
+            5 => Kind::PresenceBatch,
+            _ => return Err(Dropped::Type),
+        };
+        let number = |at: usize| rest.get(at..).and_then(|rest| rest.first_chunk::<8>().copied());
+        match (number(0), number(8)) {
+            (Some(id), Some(counter)) if counter != [0; 8] => {
+                let (connection_id, counter) = (u64::from_le_bytes(id), u64::from_le_bytes(counter));
+                Ok(Self { kind, connection_id, counter })
+            }
+            _ => Err(Dropped::Replayed),
+        }
+    }
+
+    fn bytes(self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        let parts = [MAGIC, self.kind as u8].into_iter();
+        let parts = parts.chain(self.connection_id.to_le_bytes()).chain(self.counter.to_le_bytes());
+        bytes.iter_mut().zip(parts).for_each(|(byte, part)| *byte = part);
+        bytes
+    }
+
+    fn nonce(self) -> Nonce {
+        let mut nonce = [0; 12];
+        nonce.iter_mut().skip(4).zip(self.counter.to_le_bytes()).for_each(|(byte, part)| *byte = part);
+        nonce.into()
+    }
+}
+
+/// What a client says. Unknown keys are ignored, so a `Ping` can be padded.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Upward {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub status: Option<Status>,
+    /// Of two statuses of a device the one with the larger version counts.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub chat_id: Option<ChatId>,
+    /// Up to which version the client has what was said of others.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub known: Option<u64>,
+}
+
+/// The answer to a `Ping`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pong {
+    /// The version of the device's status that counts.
+    pub version: u64,
+    /// Up to which version the server has said what there is to say.
+    pub known: u64,
+}
+
+/// What changed above the version `from`, up to `to`: (user, status, version) each. The codes of statuses are 0 offline,
+/// 1 online, 2 away, 3 do not disturb.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PresenceBatch {
+    pub from: u64,
+    pub to: u64,
+    pub users: Vec<(UserId, u8, u64)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TypingNotice {
+    pub chat_id: ChatId,
+    pub user_id: UserId,
+}
+
+/// Whether the datagram was made with `key`, and what it says. `header` is its own.
+pub fn open<T: DeserializeOwned>(key: &Key, header: Header, datagram: &[u8]) -> Result<T, Dropped> {
+    let sealed = datagram.get(HEADER_BYTES..).ok_or(Dropped::Size)?;
+    let payload = Payload { msg: sealed, aad: &header.bytes() };
+    let map = ChaCha20Poly1305::new(&(*key).into()).decrypt(&header.nonce(), payload);
+    let map = map.map_err(|_| Dropped::Forged)?;
+    scan::scan(&map).map_err(|_| Dropped::Malformed)?;
+    rmp_serde::from_slice(&map).map_err(|_| Dropped::Malformed)
+}
+
+/// A datagram; `None` if it would be too large.
+pub fn seal(key: &Key, header: Header, map: &impl Serialize) -> Option<Vec<u8>> {
+    let map = rmp_serde::to_vec_named(map).ok()?;
+    let bytes = header.bytes();
+    let payload = Payload { msg: &map, aad: &bytes };
+    let sealed = ChaCha20Poly1305::new(&(*key).into()).encrypt(&header.nonce(), payload).ok()?;
+    let datagram = [&bytes, &sealed[..]].concat();
+    (datagram.len() <= DATAGRAM_BYTES_MAX).then_some(datagram)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Key = [7; 32];
+    const PING: Header = Header { kind: Kind::Ping, connection_id: 0x0102_0304_0506_0708, counter: 9 };
+
+    fn ping() -> Vec<u8> {
+        let map = Upward { status: Some(Status::Away), version: Some(3), ..Upward::default() };
+        seal(&KEY, PING, &map).unwrap()
+    }
+
+    /// Golden bytes: whoever changes these changes the protocol for every client in the world.
+    #[test]
+    fn a_ping_has_these_bytes() {
+        let hex: String = ping().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(&hex[..36], "4e0108070605040302010900000000000000");
+        assert_eq!(hex, GOLDEN_PING);
+    }
+
+    const GOLDEN_PING: &str = "4e01080706050403020109000000000000000447730cfee6ec67905ad63f7bac8927dbf9b635c9e40683b96730f8b8fa614481e329ba9bb8";
+
+    #[test]
+    fn what_was_sealed_is_opened_with_the_same_key_only() {
+        let datagram = ping();
+        let header = Header::of_client(&datagram).unwrap();
+        assert_eq!(header, PING);
+        let said: Upward = open(&KEY, header, &datagram).unwrap();
+        assert_eq!((said.status, said.version, said.chat_id), (Some(Status::Away), Some(3), None));
+        assert_eq!(open::<Upward>(&[8; 32], header, &datagram), Err(Dropped::Forged));
+    }
+
+    #[test]
+    fn no_bit_of_a_datagram_can_be_changed() {
+        let datagram = ping();
+        for place in 0..datagram.len() {
+            let mut altered = datagram.clone();
+            altered[place] ^= 1;
+            let outcome =
+                Header::of_client(&altered).and_then(|header| open::<Upward>(&KEY, header, &altered));
+            assert!(outcome.is_err(), "byte {place}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_datagram_of_a_client_is_told_apart_before_any_cryptography() {
+        let with = |place: usize, byte: u8| {
+            let mut datagram = ping();
+            datagram[place] = byte;
+            Header::of_client(&datagram)
+        };
+        assert_eq!(Header::of_client(&[]), Err(Dropped::Size));
+        assert_eq!(Header::of_client(&[MAGIC; 33]), Err(Dropped::Size));
+        assert_eq!(Header::of_client(&[MAGIC; 513]), Err(Dropped::Size));
+        assert_eq!(with(0, 0), Err(Dropped::Magic));
+        assert_eq!(with(1, Kind::Pong as u8), Err(Dropped::Type), "a Pong is the server's");
+        assert_eq!(with(10, 0), Err(Dropped::Replayed), "counters begin with 1");
+    }
+
+    #[test]
+    fn a_map_that_does_not_fit_is_not_sent() {
+        let users = |count| (0..count).map(|n| (UserId(n + 1_000_000), 1, 5_000_000)).collect();
+        let batch = |count| seal(&KEY, PING, &PresenceBatch { from: 0, to: 1, users: users(count) });
+        assert!(batch(30).is_some());
+        assert!(batch(100).is_none());
+    }
+}

@@ -1,0 +1,46 @@
+//! Presence: looking at others, and speaking over UDP.
+
+use std::sync::Arc;
+
+use super::{ServiceError, Services};
+use crate::actors::cache::UserIds;
+use crate::actors::presence::{DeviceKey, Ticket};
+use crate::domain::access::Credential;
+use crate::protocol::view::PresenceView;
+
+/// A device id is text of at most so many bytes.
+const DEVICE_BYTES_MAX: usize = 64;
+
+/// A device as a client names it; `None`: the name is none.
+pub fn parse_device(name: Option<String>, unnamed: DeviceKey) -> Option<DeviceKey> {
+    match name {
+        None => Some(unnamed),
+        Some(name) if name.is_empty() || name.len() > DEVICE_BYTES_MAX => None,
+        Some(name) if name.chars().any(char::is_control) => None,
+        Some(name) => Some(DeviceKey::Named(name)),
+    }
+}
+
+impl Services {
+    /// Where the UDP socket is, as clients reach it.
+    pub fn udp_address(&self) -> &Arc<str> {
+        &self.udp_address
+    }
+
+    /// A ticket for the device, in use from now on.
+    pub async fn issue_ticket(&self, who: Credential, device: DeviceKey) -> Result<Ticket, ServiceError> {
+        let ticket = Ticket::fresh();
+        self.cache.issue_ticket(who, device, ticket).await?;
+        Ok(ticket)
+    }
+
+    /// How these people are shown to `who`, in the order of their names.
+    pub async fn look_at(
+        &self,
+        who: Credential,
+        usernames: Vec<String>,
+    ) -> Result<Vec<PresenceView>, ServiceError> {
+        let users = self.cache.ask(who, UserIds(usernames)).await?;
+        Ok(self.presence.look(who.user, users).await?)
+    }
+}

@@ -1,0 +1,398 @@
+//! Presence and typing: over TCP, over UDP, and seen over REST.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use netbit::client::TcpClient;
+use netbit::domain::ids::UserId;
+use netbit::domain::presence::{Shown, Status};
+use netbit::protocol::answer::{ReceivedPacket, TicketData};
+use netbit::protocol::datagram::{self, Header, Kind, Pong, PresenceBatch, TypingNotice, Upward};
+use netbit::protocol::packet::MessagePacket;
+use serde_json::{Value, json};
+use tokio::net::UdpSocket;
+
+use crate::harness::{PATIENCE, Person, TestServer, assert_problem, soon};
+
+async fn start() -> TestServer {
+    TestServer::with_limits(|limits| {
+        limits.presence_tick_ms = 20;
+        limits.offline_debounce_ms = 100;
+    })
+    .await
+}
+
+/// A session that introduces itself with more than a token.
+async fn hello(person: &Person, server: &TestServer, with: MessagePacket) -> (TcpClient, ReceivedPacket) {
+    let mut client = TcpClient::connect(server.app.addresses.tcp).await.unwrap();
+    let token = person.http.token().map(str::to_owned);
+    let hello = MessagePacket { packet_type: "Hello".into(), token, ..with };
+    let welcome = client.request(hello).await.unwrap();
+    (client, welcome)
+}
+
+fn status(status: &str, version: Option<u64>) -> MessagePacket {
+    MessagePacket {
+        packet_type: "Status".into(),
+        status: Some(status.into()),
+        version,
+        ..MessagePacket::default()
+    }
+}
+
+/// How `user` is shown in the next `Presence` packet that names them.
+async fn told(session: &mut TcpClient, user: UserId) -> String {
+    loop {
+        let packet = soon(session.any()).await.unwrap();
+        if let Some(view) = packet.users.iter().find(|view| view.user_id == user) {
+            return serde_json::to_value(view.status).unwrap().as_str().unwrap().to_owned();
+        }
+    }
+}
+
+async fn until_told(session: &mut TcpClient, user: UserId, wanted: &str) {
+    while told(session, user).await != wanted {}
+}
+
+async fn look(watcher: &Person, name: &str) -> Value {
+    watcher.get(&format!("/api/presence?users={name}")).await.body["items"][0]["status"].clone()
+}
+
+async fn dropped(server: &TestServer, reason: &str) -> u64 {
+    let (_, body) = server.operations("/actors").await;
+    serde_json::from_str::<Value>(&body).unwrap()["udp"]["dropped"][reason].as_u64().unwrap()
+}
+
+/// A client over UDP.
+struct Udp {
+    socket: UdpSocket,
+    server: SocketAddr,
+    connection_id: u64,
+    keys: (datagram::Key, datagram::Key),
+    counter: u64,
+}
+
+impl Udp {
+    async fn new(ticket: &TicketData) -> Self {
+        let key = |bytes: &[u8]| bytes.try_into().unwrap();
+        Self {
+            socket: UdpSocket::bind("127.0.0.1:0").await.unwrap(),
+            server: ticket.address.parse().unwrap(),
+            connection_id: ticket.connection_id,
+            keys: (key(&ticket.key_up), key(&ticket.key_down)),
+            counter: 0,
+        }
+    }
+
+    fn sealed(&mut self, kind: Kind, map: &Upward) -> Vec<u8> {
+        self.counter += 1;
+        let header = Header { kind, connection_id: self.connection_id, counter: self.counter };
+        datagram::seal(&self.keys.0, header, map).unwrap()
+    }
+
+    async fn send(&mut self, kind: Kind, map: &Upward) {
+        let datagram = self.sealed(kind, map);
+        self.socket.send_to(&datagram, self.server).await.unwrap();
+    }
+
+    async fn receive(&self) -> (Header, Vec<u8>) {
+        let mut buffer = [0; 600];
+        let (size, from) = soon(self.socket.recv_from(&mut buffer)).await.unwrap();
+        assert_eq!(from, self.server);
+        (Header::of(&buffer[..size]).unwrap(), buffer[..size].to_vec())
+    }
+
+    async fn pong(&self) -> Pong {
+        loop {
+            let (header, bytes) = self.receive().await;
+            if header.kind == Kind::Pong {
+                return datagram::open(&self.keys.1, header, &bytes).unwrap();
+            }
+        }
+    }
+
+    async fn batch(&self) -> PresenceBatch {
+        loop {
+            let (header, bytes) = self.receive().await;
+            if header.kind == Kind::PresenceBatch {
+                return datagram::open(&self.keys.1, header, &bytes).unwrap();
+            }
+        }
+    }
+
+    /// Whether anything comes at all.
+    async fn hears(&self) -> bool {
+        let mut buffer = [0; 600];
+        tokio::time::timeout(Duration::from_millis(150), self.socket.recv_from(&mut buffer)).await.is_ok()
+    }
+}
+
+/// Large enough for its answer.
+fn ping(known: u64) -> Upward {
+    Upward { known: Some(known), version: Some(1), status: Some(Status::Online), ..Upward::default() }
+}
+
+#[actix_web::test]
+async fn people_who_share_a_chat_see_each_other_come_change_and_go() {
+    let server = start().await;
+    let (alice, bob, eve) = (server.user("alice").await, server.user("bob").await, server.user("eve").await);
+    alice.group(&[&bob]).await;
+    let mut watcher = bob.tcp().await;
+    let mut outsider = eve.tcp().await;
+    let mut desk = alice.tcp().await;
+    until_told(&mut watcher, alice.id, "online").await;
+    assert_eq!((look(&bob, "alice").await, look(&eve, "alice").await), (json!("online"), json!("offline")));
+    let ack = desk.request(status("away", None)).await.unwrap();
+    assert!(ack.success);
+    until_told(&mut watcher, alice.id, "away").await;
+    for wrong in ["asleep", ""] {
+        assert_eq!(desk.ask(status(wrong, None)).await.unwrap().code.as_deref(), Some("bad_request"));
+    }
+    drop(desk);
+    until_told(&mut watcher, alice.id, "offline").await;
+    assert_eq!(look(&bob, "alice").await, json!("offline"));
+    // Whoever shares no chat was told of nobody but themselves.
+    outsider.writer.send(&status("dnd", None)).await.unwrap();
+    until_told(&mut outsider, eve.id, "dnd").await;
+    assert_problem(&bob.get("/api/presence?users=nobody").await, 404, "not_found");
+    assert_problem(&bob.get("/api/presence?users=").await, 400, "bad_request");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_device_with_two_connections_has_one_status_and_the_newer_version_wins() {
+    let server = start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    alice.group(&[&bob]).await;
+    let mut watcher = bob.tcp().await;
+    let device = || MessagePacket { device_id: Some("phone".into()), ..MessagePacket::default() };
+    let (mut first, _) = hello(&alice, &server, device()).await;
+    let (mut second, _) = hello(&alice, &server, device()).await;
+    first.request(status("dnd", Some(10))).await.unwrap();
+    until_told(&mut watcher, alice.id, "dnd").await;
+    second.request(status("online", Some(9))).await.unwrap();
+    second.request(status("away", Some(11))).await.unwrap();
+    assert_eq!(told(&mut watcher, alice.id).await, "away", "the late status was not shown in between");
+    drop(second);
+    first.request(status("dnd", None)).await.unwrap();
+    until_told(&mut watcher, alice.id, "dnd").await;
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn whoever_comes_invisible_is_never_seen() {
+    let server = start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let mut watcher = bob.tcp().await;
+    let unseen = MessagePacket { status: Some("invisible".into()), ..MessagePacket::default() };
+    let (mut ghost, _) = hello(&alice, &server, unseen).await;
+    let typing =
+        MessagePacket { packet_type: "Typing".into(), chat_id: Some(chat), ..MessagePacket::default() };
+    assert!(ghost.request(typing).await.unwrap().success);
+    assert_eq!(look(&bob, "alice").await, json!("offline"));
+    watcher.writer.send(&status("away", None)).await.unwrap();
+    loop {
+        let packet = soon(watcher.any()).await.unwrap();
+        assert_ne!(packet.packet_type, "Typing");
+        assert!(packet.users.iter().all(|view| view.user_id == bob.id), "{packet:?}");
+        if packet.users.iter().any(|view| view.status == Shown::Away) {
+            break;
+        }
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn typing_is_told_to_the_others_of_the_chat_not_too_often() {
+    let server = start().await;
+    let (alice, bob, eve) = (server.user("alice").await, server.user("bob").await, server.user("eve").await);
+    let chat = alice.group(&[&bob]).await;
+    let (mut desk, mut watcher, mut outsider) = (alice.tcp().await, bob.tcp().await, eve.tcp().await);
+    until_told(&mut watcher, alice.id, "online").await;
+    let typing =
+        || MessagePacket { packet_type: "Typing".into(), chat_id: Some(chat), ..MessagePacket::default() };
+    outsider.request(typing()).await.unwrap();
+    for _ in 0..5 {
+        desk.request(typing()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    desk.say(chat, "done").await.unwrap();
+    let mut notices = 0;
+    loop {
+        let packet = soon(watcher.any()).await.unwrap();
+        match packet.packet_type.as_str() {
+            "Typing" => {
+                assert_eq!((packet.chat_id, packet.user_id), (Some(chat), Some(alice.id)));
+                notices += 1;
+            }
+            "Event" => break,
+            _ => {}
+        }
+    }
+    assert_eq!(notices, 1);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_ticket_opens_udp_for_presence_and_typing() {
+    let server = start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let asks = MessagePacket { udp: Some(true), device_id: Some("phone".into()), ..MessagePacket::default() };
+    let (mut session, welcome) = hello(&alice, &server, asks).await;
+    let mut phone = Udp::new(&welcome.udp.unwrap()).await;
+    let mut watcher = bob.tcp().await;
+    until_told(&mut watcher, alice.id, "online").await;
+
+    phone.send(Kind::Ping, &ping(0)).await;
+    assert_eq!(phone.pong().await.version, 1);
+    let batch = phone.batch().await;
+    assert_eq!(batch.from, 0);
+    assert!(batch.users.iter().any(|(user, status, _)| (*user, *status) == (bob.id, 1)), "{batch:?}");
+
+    let away = Upward { status: Some(Status::Away), version: Some(2), ..Upward::default() };
+    phone.send(Kind::Status, &away).await;
+    until_told(&mut watcher, alice.id, "away").await;
+    phone.send(Kind::Typing, &Upward { chat_id: Some(chat), ..Upward::default() }).await;
+    while soon(watcher.any()).await.unwrap().packet_type != "Typing" {}
+    watcher
+        .request(MessagePacket {
+            packet_type: "Typing".into(),
+            chat_id: Some(chat),
+            ..MessagePacket::default()
+        })
+        .await
+        .unwrap();
+    loop {
+        let (header, bytes) = phone.receive().await;
+        if header.kind == Kind::Typing {
+            let notice: TypingNotice = datagram::open(&phone.keys.1, header, &bytes).unwrap();
+            assert_eq!((notice.chat_id, notice.user_id), (chat, bob.id));
+            break;
+        }
+    }
+
+    // The session ends, and the datagrams alone keep their person there.
+    session
+        .writer
+        .send(&MessagePacket { packet_type: "Bye".into(), ..MessagePacket::default() })
+        .await
+        .unwrap();
+    while soon(session.any()).await.is_ok() {}
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(look(&bob, "alice").await, json!("away"));
+
+    // Another ticket over the session, and one over REST.
+    let mut session = alice.tcp().await;
+    let ticket = session
+        .request(MessagePacket { packet_type: "Ticket".into(), ..MessagePacket::default() })
+        .await
+        .unwrap();
+    let mut desk = Udp::new(&ticket.udp.unwrap()).await;
+    desk.send(Kind::Ping, &ping(0)).await;
+    desk.pong().await;
+    let issued = alice.post("/api/udp/ticket", json!({"device_id": "tablet"})).await;
+    assert_eq!((issued.status, issued.body["expires_in"].clone()), (201, json!(600)));
+    let mut tablet = Udp::new(&from_json(&issued.body)).await;
+    tablet.send(Kind::Ping, &ping(0)).await;
+    tablet.pong().await;
+    assert_problem(&alice.post("/api/udp/ticket", json!({"device_id": ""})).await, 422, "validation");
+    server.stop().await;
+}
+
+fn from_json(body: &Value) -> TicketData {
+    use base64::Engine;
+    let key =
+        |name: &str| base64::engine::general_purpose::STANDARD.decode(body[name].as_str().unwrap()).unwrap();
+    TicketData {
+        connection_id: body["connection_id"].as_str().unwrap().parse().unwrap(),
+        key_up: key("key_up"),
+        key_down: key("key_down"),
+        expires_in: body["expires_in"].as_u64().unwrap(),
+        address: body["address"].as_str().unwrap().to_owned(),
+    }
+}
+
+#[actix_web::test]
+async fn strangers_forgers_and_repeaters_hear_nothing_and_are_counted() {
+    let server = start().await;
+    let alice = server.user("alice").await;
+    let ticket = from_json(&alice.post("/api/udp/ticket", json!({})).await.body);
+    let (mut phone, mut stranger) = (Udp::new(&ticket).await, Udp::new(&ticket).await);
+    stranger.connection_id ^= 1;
+    let mut forger = Udp::new(&ticket).await;
+    forger.keys.0 = [9; 32];
+    stranger.send(Kind::Ping, &ping(0)).await;
+    forger.send(Kind::Ping, &ping(0)).await;
+    let replayed = phone.sealed(Kind::Ping, &ping(0));
+    phone.socket.send_to(&replayed, phone.server).await.unwrap();
+    phone.pong().await;
+    for (index, datagram) in
+        [replayed, vec![0x4E; 600], vec![0; 40], vec![0x4E; 40], b"?".to_vec()].iter().enumerate()
+    {
+        assert!(index < 5);
+        forger.socket.send_to(datagram, phone.server).await.unwrap();
+    }
+    let begun = std::time::Instant::now();
+    for (reason, count) in
+        [("connection", 1), ("forged", 1), ("replayed", 1), ("size", 2), ("magic", 1), ("type", 1)]
+    {
+        while dropped(&server, reason).await < count {
+            assert!(begun.elapsed() < PATIENCE, "{reason} was not counted");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    assert!(!stranger.hears().await && !forger.hears().await);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_logout_kills_tickets_and_a_restart_forgets_them() {
+    let server = start().await;
+    let alice = server.user("alice").await;
+    let ticket = from_json(&alice.post("/api/udp/ticket", json!({})).await.body);
+    let mut phone = Udp::new(&ticket).await;
+    phone.send(Kind::Ping, &ping(0)).await;
+    phone.pong().await;
+    alice.post("/api/users/logout", json!({})).await;
+    let begun = std::time::Instant::now();
+    while dropped(&server, "connection").await == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(5), "the ticket outlived its login");
+        phone.send(Kind::Ping, &ping(0)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let body = alice.get("/api/server").await.body;
+    assert_eq!(body["udp_address"], server.app.addresses.udp.to_string());
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_crowd_that_does_nothing_costs_nothing_and_a_change_reaches_it() {
+    let server = start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    alice.group(&[&bob]).await;
+    let mut sessions = Vec::new();
+    for _ in 0..20 {
+        sessions.push(bob.tcp().await);
+    }
+    let mut desk = alice.tcp().await;
+    for session in &mut sessions {
+        until_told(session, alice.id, "online").await;
+    }
+    let handled = async || {
+        let (_, body) = server.operations("/actors").await;
+        let actors: Value = serde_json::from_str(&body).unwrap();
+        let all = actors["actors"].as_array().unwrap().iter();
+        let presence = all.clone().find(|actor| actor["actor"] == "presence").unwrap();
+        presence["messages"].as_array().unwrap().iter().map(|m| m["handled"].as_u64().unwrap()).sum::<u64>()
+    };
+    let before = handled().await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(handled().await, before, "nobody did anything");
+    desk.request(status("dnd", None)).await.unwrap();
+    for session in &mut sessions {
+        until_told(session, alice.id, "dnd").await;
+    }
+    server.stop().await;
+}
