@@ -68,6 +68,10 @@ impl Process {
         self.base.strip_prefix("http://").unwrap()
     }
 
+    pub(crate) fn tcp(&self) -> SocketAddr {
+        self.tcp
+    }
+
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

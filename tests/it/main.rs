@@ -29,5 +29,6 @@ mod presence;
 mod projects;
 mod resume;
 mod sessions;
+mod soak;
 mod tidy;
 mod websocket;
