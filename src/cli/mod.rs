@@ -3,6 +3,7 @@
 
 mod chat;
 mod config;
+mod notify;
 mod seed;
 mod serve;
 
@@ -38,6 +39,8 @@ enum Command {
     Seed(seed::SeedArguments),
     /// Chat from this terminal.
     Chat(chat::ChatArguments),
+    /// Look into notifications.
+    Notify(notify::NotifyArguments),
 }
 
 /// Flags beat the environment (NETBIT_…), which beats netbit.toml, which beats the defaults.
@@ -102,6 +105,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Config(flags)) => config::run(&flags),
         Some(Command::Seed(arguments)) => seed::run(&arguments),
         Some(Command::Chat(arguments)) => chat::run(&arguments),
+        Some(Command::Notify(arguments)) => notify::run(&arguments),
     };
     outcome.unwrap_or_else(|code| code)
 }

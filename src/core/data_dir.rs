@@ -78,7 +78,12 @@ impl DataDir {
     }
 
     pub fn database(&self) -> PathBuf {
-        self.path.join("netbit.db")
+        Self::database_in(&self.path)
+    }
+
+    /// The database of a directory that somebody else may have open.
+    pub fn database_in(path: &Path) -> PathBuf {
+        path.join("netbit.db")
     }
 
     /// Nobody else reads the database, also when the directory was made by somebody more generous. SQLite gives its

@@ -115,6 +115,13 @@ impl Standing {
         replied_to: false,
         level: NotifyLevel::All,
     };
+
+    /// How `user` stands to a message of `sender` in a chat that they are in. `named`: by name, or everybody is;
+    /// `replied_to`: whose message it replies to.
+    pub fn towards_message(user: UserId, sender: UserId, named: bool, replied_to: Option<UserId>) -> Self {
+        let (is_actor, replied_to) = (user == sender, replied_to == Some(user));
+        Self { is_actor, mentioned: named, replied_to, ..Self::BYSTANDER }
+    }
 }
 
 /// Whether somebody is told, and why.

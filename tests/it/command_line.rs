@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 
 use netbit::core::limits::Limits;
 use netbit::domain::ids::ChatId;
+use serde_json::json;
 
 use crate::harness::{PASSWORD, TestServer};
 
@@ -116,4 +117,30 @@ fn seeding_says_what_does_not_fit() {
         let output = netbit(directory.path(), &[&base[..], &extra].concat(), &[]);
         assert!(!output.status.success() && text(&output.stderr).contains(part), "{}", text(&output.stderr));
     }
+}
+
+#[actix_web::test]
+async fn notify_explain_says_why_somebody_was_told_and_why_not_also_while_the_server_runs() {
+    let server = TestServer::start().await;
+    let (alice, bob, carol) =
+        (server.user("alice").await, server.user("bob").await, server.user("carol").await);
+    let chat = alice.group(&[&bob, &carol]).await;
+    carol.put(&format!("/api/chats/{chat}/notify"), json!({"level": "none"})).await;
+    let message = alice.say(chat, "@bob and @carol, look").await.body["id"].to_string();
+    let explain = |user: &str| {
+        let directory = server.path().to_str().unwrap();
+        let which = ["--message", &message, "--user", user, "--data-dir", directory];
+        let output = netbit(server.path(), &[&["notify", "explain"], &which[..]].concat(), &[]);
+        (output.status.success(), text(&output.stdout))
+    };
+    let (_, told) = explain("bob");
+    assert!(
+        told.contains("a notification (mention)") && told.contains("because the message names the user"),
+        "{told}"
+    );
+    let (_, silent) = explain("carol");
+    assert!(silent.contains("nothing") && silent.contains("wants to hear nothing of this chat"), "{silent}");
+    assert!(explain("alice").1.contains("what one did oneself"));
+    assert!(!explain("nobody").0);
+    server.stop().await;
 }

@@ -12,6 +12,10 @@ pub fn user(db: &mut Db, id: i64) -> QueryResult<Option<UserRow>> {
     users::table.find(id).select(UserRow::as_select()).first(db).optional()
 }
 
+pub fn user_named(db: &mut Db, username: &str) -> QueryResult<Option<UserRow>> {
+    users::table.filter(users::username.eq(username)).select(UserRow::as_select()).first(db).optional()
+}
+
 pub fn all_users(db: &mut Db) -> QueryResult<Vec<UserRow>> {
     users::table.order(users::id).select(UserRow::as_select()).load(db)
 }

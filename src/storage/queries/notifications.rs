@@ -29,6 +29,17 @@ pub fn forget_old(db: &mut Db, user: i64, keep: i64) -> QueryResult<Option<i64>>
     Ok(newest)
 }
 
+/// What a user was told of a message, if that is still kept.
+pub fn of_message(db: &mut Db, user: i64, message: i64) -> QueryResult<Option<Notification>> {
+    let row: Option<NotificationRow> = notifications::table
+        .filter(notifications::user_id.eq(user))
+        .filter(notifications::message_id.eq(message))
+        .select(NotificationRow::as_select())
+        .first(db)
+        .optional()?;
+    row.map(Notification::try_from).transpose()
+}
+
 /// One's notifications below `before`, the newest first.
 pub fn below(
     db: &mut Db,

@@ -50,13 +50,11 @@ pub(super) fn tell_of_message(
     let listeners = chats::listeners(tx.look(), chat.id.0, concerned, limit)?;
     let mut told = Vec::new();
     for listener in listeners {
+        let named = all || names.contains(&listener.username);
         let standing = Standing {
-            is_actor: listener.user_id == message.sender_id,
             active: listener.active,
-            mentioned: all || names.contains(&listener.username),
-            replied_to: replied_to == Some(listener.user_id),
             level: listener.level,
-            ..Standing::BYSTANDER
+            ..Standing::towards_message(listener.user_id, message.sender_id, named, replied_to)
         };
         if let Decision::Notify(kind, _) = decide(Cause::Message { direct }, standing) {
             told.push((listener.user_id, kind));

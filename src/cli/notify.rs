@@ -1,0 +1,99 @@
+//! `netbit notify explain`: why somebody was notified of a message, or was not.
+//!
+//! Reads the database, also while a server runs on it, and asks the same rule that the server asks. What people chose
+//! since then counts: the answer is for today.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use clap::{Args, Subcommand};
+
+use super::complain;
+use crate::core::data_dir::DataDir;
+use crate::core::database;
+use crate::core::limits::Limits;
+use crate::domain::chat::ChatKind;
+use crate::domain::mention::{EVERYBODY, names_in};
+use crate::domain::notification::{Cause, Decision, Standing, decide};
+use crate::storage::queries::{accounts, chats, messages, notifications};
+
+#[derive(Args)]
+pub(super) struct NotifyArguments {
+    #[command(subcommand)]
+    command: NotifyCommand,
+}
+
+#[derive(Subcommand)]
+enum NotifyCommand {
+    /// Say why a user was notified of a message, or was not.
+    Explain(ExplainArguments),
+}
+
+#[derive(Args)]
+struct ExplainArguments {
+    /// The id of the message.
+    #[arg(long, value_name = "ID")]
+    message: i64,
+    /// The user name.
+    #[arg(long, value_name = "NAME")]
+    user: String,
+    /// The data directory.
+    #[arg(long, value_name = "DIR", default_value = "./data")]
+    data_dir: PathBuf,
+}
+
+pub(super) fn run(arguments: &NotifyArguments) -> Result<ExitCode, ExitCode> {
+    let NotifyCommand::Explain(arguments) = &arguments.command;
+    let lines = explain(arguments).map_err(|error| complain(&error))?;
+    for line in lines {
+        println!("{line}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn explain(arguments: &ExplainArguments) -> anyhow::Result<[String; 3]> {
+    let path = DataDir::database_in(&arguments.data_dir);
+    ensure!(path.exists(), "there is no database in {}", arguments.data_dir.display());
+    let db = &mut database::open_reader(&path).context("the database cannot be read")?;
+    let limits = Limits::default();
+    let user = accounts::user_named(db, &arguments.user)?
+        .with_context(|| format!("there is no user {}", arguments.user))?;
+    let message = messages::by_ids(db, &[arguments.message])?
+        .pop()
+        .with_context(|| format!("there is no message {}", arguments.message))?;
+    let chat = chats::chat(db, message.chat_id.0)?.context("the message's chat is gone")?;
+    let place = chat.name.clone().unwrap_or_else(|| "a direct chat".to_owned());
+    let sender = accounts::user(db, message.sender_id.0)?.map_or_else(String::new, |row| row.username);
+
+    let mut names = BTreeSet::new();
+    names_in(&message.content, limits.mentions_per_message, &mut names);
+    let people = chats::participant_count(db, chat.id.0)?;
+    let all = names.remove(EVERYBODY) && people <= limits.notifications_per_command;
+    let replied_to = match message.reply_to {
+        Some(id) => messages::by_ids(db, &[id.0])?.pop().map(|answered| answered.sender_id),
+        None => None,
+    };
+    let participant = chats::participant(db, chat.id.0, user.id)?;
+    let named = all || names.contains(&user.username);
+    let standing = Standing {
+        may_read: participant.is_some(),
+        active: user.deactivated_at.is_none(),
+        level: participant.map(|participant| participant.notify).unwrap_or_default(),
+        ..Standing::towards_message(crate::domain::ids::UserId(user.id), message.sender_id, named, replied_to)
+    };
+    let rule = match decide(Cause::Message { direct: chat.kind == ChatKind::Direct }, standing) {
+        Decision::Notify(kind, why) => format!("the rule today: notify ({}), because {why}", kind.as_str()),
+        Decision::Silent(why) => format!("the rule today: be silent, because {why}"),
+    };
+    let made = match notifications::of_message(db, user.id, message.id.0)? {
+        Some(made) => {
+            let read = made.read_at.map_or_else(|| "unread".to_owned(), |at| format!("read {at}"));
+            format!("what was made: a notification ({}), {}, {read}", made.kind.as_str(), made.created_at)
+        }
+        None => "what was made: nothing, or it has given way to newer ones".to_owned(),
+    };
+    let deleted = if message.deleted { ", deleted since: its text, and whom it named, are gone" } else { "" };
+    Ok([format!("message {} of {sender} in {place}, to {}{deleted}", message.id, user.username), made, rule])
+}
