@@ -36,8 +36,8 @@ use crate::core::limits::Limits;
 use crate::git::program::Git;
 use crate::git::store::Store;
 use crate::messaging::{SessionEdge, SessionThread, TcpEdge, bind};
-use crate::services::Services;
 use crate::services::hosting::Hosting;
+use crate::services::{Owners, Services};
 use crate::storage::readers::{ReadError, Readers};
 
 /// How often expired logins are ended.
@@ -231,16 +231,10 @@ impl RunningApp {
         let tokens = TokenKeys::new(&secret, epoch);
         let registration = config.accounts.registration;
         let hosting = host_repositories(&data_dir, &config).map_err(StartError::Repositories)?;
-        let services = Arc::new(Services::new(
-            cache,
-            writer,
-            readers,
-            (presence, addresses.udp.to_string().into()),
-            tokens,
-            registration,
-            hosting,
-            limits.clone(),
-        ));
+        let owners = Owners { cache, writer, readers, presence };
+        let udp_address = addresses.udp.to_string().into();
+        let services = Services::new(owners, udp_address, tokens, registration, hosting, limits.clone());
+        let services = Arc::new(services);
         services.reconcile(loaded.unfinished).await.map_err(|error| StartError::Reconcile(error.detail))?;
         started.push("settle pushes");
         let sessions = Arc::new(SessionEdge::new(session_threads, services.clone(), fatal));

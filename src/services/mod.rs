@@ -45,6 +45,14 @@ struct Logins {
     delayed: Turnstile,
 }
 
+/// The ways to those who own state.
+pub struct Owners {
+    pub cache: CacheHandle,
+    pub writer: WriterHandle,
+    pub readers: Readers,
+    pub presence: PresenceHandle,
+}
+
 /// Everything that the functions of this room need. One per application, shared.
 pub struct Services {
     pub cache: CacheHandle,
@@ -63,10 +71,8 @@ pub struct Services {
 
 impl Services {
     pub fn new(
-        cache: CacheHandle,
-        writer: WriterHandle,
-        readers: Readers,
-        (presence, udp_address): (PresenceHandle, Arc<str>),
+        owners: Owners,
+        udp_address: Arc<str>,
         tokens: TokenKeys,
         registration: Registration,
         hosting: Hosting,
@@ -78,6 +84,7 @@ impl Services {
             delayed: Turnstile::new(limits.delayed_per_login),
         };
         let rates = Rates::new(&limits);
+        let Owners { cache, writer, readers, presence } = owners;
         Self {
             cache,
             writer,
