@@ -110,7 +110,7 @@ async def read_packet(reader: asyncio.StreamReader) -> Packet:
     (length,) = struct.unpack(">I", await reader.readexactly(4))
     if not 0 < length <= 1 << 20:
         raise ValueError(f"a frame of {length} bytes")
-    return msgpack.unpackb(await reader.readexactly(length))
+    return msgpack.unpackb(await reader.readexactly(length), strict_map_key=False)
 
 
 @dataclass
@@ -127,7 +127,8 @@ class Client:
     `events` gets every event of the user's chats once, and in ascending seq within a chat; for a
     chat that was not in `state`, from its newest `history` events on. Three kinds are our own:
     `reset` (the server was restored from an older copy: forget all you know of it), `gone` (we
-    are no longer in `chat_id`, since some time) and, as the last, `closed` with the `code` of the
+    are no longer in `chat_id`, since some time), `skipped` (too much was missed: `from` to `head` is
+    to be paged, if somebody wants to see it) and, as the last, `closed` with the `code` of the
     Goodbye.
     """
 
@@ -233,14 +234,17 @@ class Client:
         self._jobs: list[asyncio.Task[None]] = []  # they end with the session
         act: dict[str, Callable[[Packet], None]]
         act = {"Welcome": self._on_welcome, "Event": self._on_event, "Pong": self._on_pong}
+        act |= {kind: self._on_resumed for kind in ("Synced", "Limited", "Reset")}
         try:
             host, port = await asyncio.to_thread(self.account.tcp_address)
             reader, self._writer = await asyncio.open_connection(host, port)
             self._write("Hello", token=self.account.token, echo=self.echo)
             while True:
                 packet = await asyncio.wait_for(read_packet(reader), self._silence)
-                if packet["packet_type"] in ("Goodbye", "Limited"):  # after Limited, nothing more is pushed
+                if packet["packet_type"] == "Goodbye":
                     return packet
+                if packet["packet_type"] == "Reset" and "epoch" in packet:
+                    return {}  # another history: the next Welcome tells
                 act.get(packet["packet_type"], lambda _: None)(packet)
                 answer = self._waiting.pop(packet.get("request_id", -1), None)
                 if answer and not answer.done():
@@ -271,8 +275,7 @@ class Client:
                 self.events.put_nowait({"kind": "reset"})
             self.state.epoch = packet["epoch"]
             self.state.last.clear()
-        self._target: dict[int, int] = {}  # by chat: the seq to reach by paging
-        self._paging: set[int] = set()  # chats that are being paged
+        self._resuming: set[int] = set()  # chats that are catching up
         self._listing, self._listed = True, set[int]()  # is a listing of all chats under way; chats seen in it
         self._silence, self._welcomed = packet["heartbeat_ms"] * 2 / 1000, True
         self._ready.set()
@@ -288,9 +291,12 @@ class Client:
     def _on_pong(self, pong: Packet) -> None:
         """A checksum of all we know. If it is wrong, list the chats again and catch up."""
         ours = len(self.state.last), sum(self.state.last.values())
-        if ours != (pong["chats"], pong["heads_sum"]) and not self._paging and not self._listing:
-            self._listing, self._listed = True, set()
-            self._jobs.append(asyncio.create_task(self._list({"chats": [{"id": 0}], "has_more": True})))
+        if ours != (pong["chats"], pong["heads_sum"]) and not self._resuming and not self._listing:
+            self._list_anew()
+
+    def _list_anew(self) -> None:
+        self._listing, self._listed = True, set()
+        self._jobs.append(asyncio.create_task(self._list({"chats": [{"id": 0}], "has_more": True})))
 
     async def _list(self, page: Packet) -> None:
         """Read on in the list of chats after this page; then drop those that were not in it."""
@@ -307,35 +313,39 @@ class Client:
         for chat in packet["chats"]:
             self._listed.add(chat["id"])
             self.state.last.setdefault(chat["id"], max(0, chat["last_seq"] - self.history))
-            self._reach(chat["id"], chat["last_seq"])
+        self._resume([c["id"] for c in packet["chats"] if self.state.last[c["id"]] != c["last_seq"]])
 
-    def _on_event(self, event: Packet, pushed: bool = True) -> None:
+    def _on_event(self, event: Packet) -> None:
         """The rule of the client. A chat that we do not know begins with this event: we have just joined."""
         chat_id, seq, last = event["chat_id"], event["seq"], self.state.last
         self._listed.add(chat_id)
         if seq > last.setdefault(chat_id, seq - 1) + 1:
-            self._reach(chat_id, seq)  # a gap; this event comes again, in its place
+            self._resume([chat_id])  # a gap; this event comes again, in its place
         elif seq == last[chat_id] + 1:
             last[chat_id] = seq
             self.events.put_nowait(event)
-            if pushed and event["kind"] == "leave" and event["user_id"] == self.account.user_id:
-                del last[chat_id]  # not if it is in a page: who may read the page is in the chat again
+            leaves = event["kind"] == "leave" and event["user_id"] == self.account.user_id
+            if leaves and chat_id not in self._resuming:
+                del last[chat_id]  # not in a replay: to whom it is replayed, they are in the chat again
 
-    def _reach(self, chat_id: int, seq: int) -> None:
-        """See to it that everything of this chat up to seq is known."""
-        self._target[chat_id] = max(self._target.get(chat_id, 0), seq)
-        if self.state.last[chat_id] < self._target[chat_id] and chat_id not in self._paging:
-            self._paging.add(chat_id)
-            self._jobs.append(asyncio.create_task(self._catch_up(chat_id)))
+    def _resume(self, chats: list[int]) -> None:
+        """Have the server send what is missing of these chats; what is under way is not asked for twice."""
+        cursors = {chat_id: self.state.last[chat_id] for chat_id in chats if chat_id not in self._resuming}
+        self._resuming.update(cursors)
+        if cursors:
+            self._write("Resume", epoch=self.state.epoch, cursors=cursors)
 
-    async def _catch_up(self, chat_id: int) -> None:
-        """Page from what is known to the target, which may rise meanwhile."""
-        last = self.state.last
-        with contextlib.suppress(Refused):  # no longer in it; if we missed that, the next Pong tells
-            while last.get(chat_id, self._target[chat_id]) < self._target[chat_id]:
-                page = await self.request("GetEvents", chat_id=chat_id, after_seq=last[chat_id], limit=100)
-                for event in page["events"]:
-                    if chat_id in last:
-                        self._on_event(event, pushed=False)
-                self._target[chat_id] = max(self._target[chat_id], page["as_of"])
-        self._paging.discard(chat_id)
+    def _on_resumed(self, packet: Packet) -> None:
+        """`Synced`, `Limited` and `Reset`: how far the server brings a chat, or that every chat must be resumed."""
+        kind, chat_id, last = packet["packet_type"], packet.get("chat_id"), self.state.last
+        if chat_id is None:  # pushes were dropped, for we read too slowly
+            self._resuming.clear()
+            self._resume(list(last))
+            return self._list_anew()
+        self._resuming.discard(chat_id)
+        if kind == "Limited":
+            self.events.put_nowait({"kind": "skipped", "chat_id": chat_id, "from": packet["from"], "head": packet["head"]})
+        if kind != "Synced" and "head" in packet:
+            last[chat_id] = packet["head"]
+        elif kind == "Reset" and last.pop(chat_id, None) is not None:
+            self.events.put_nowait({"kind": "gone", "chat_id": chat_id})

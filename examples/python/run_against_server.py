@@ -31,6 +31,7 @@ from dulwich.repo import Repo
 
 from git_client import BRANCH, Remote, commit, objects
 from netbit_client import Account, Client, Packet, Refused, State, encode, read_packet
+from realtime_checks import RealtimeChecks
 
 PATIENCE = 20  # seconds that one answer may take
 LIMIT = 55  # seconds for everything
@@ -492,12 +493,12 @@ class GitChecks:
 async def run(server: Server) -> tuple[int, int]:
     """All checks; returns how many passed and failed."""
     await asyncio.to_thread(server.start)
-    checks, git_checks, passed, failed = Checks(server), GitChecks(server), 0, 0
+    checks, git_checks, realtime_checks, passed, failed = Checks(server), GitChecks(server), RealtimeChecks(server), 0, 0
     steps = [
         (name, getattr(of, name))
-        for of in (checks, git_checks)
+        for of in (checks, git_checks, realtime_checks)
         for name, value in vars(type(of)).items()
-        if inspect.iscoroutinefunction(value) and name != "connect"
+        if inspect.iscoroutinefunction(value) and name not in ("connect", "call", "ticket")
     ]
     try:
         for name, step in steps:
