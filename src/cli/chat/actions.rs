@@ -10,9 +10,10 @@ use super::commands::{self, Command, HELP};
 use super::line::Line;
 use super::link::Link;
 use super::rest::RestError;
-use super::session::{READ_EVERY, Session, Stop};
-use crate::domain::ids::ChatId;
+use super::session::{Asked, READ_EVERY, Session, Stop, packet_of};
+use crate::domain::ids::{ChatId, UserId};
 use crate::domain::message::{CONTENT_BYTES_MAX, Content, InvalidContent, Message};
+use crate::protocol::packet::{MessagePacket, PacketMessage};
 use crate::protocol::view::ChatSummary;
 
 /// Messages of history at once.
@@ -70,6 +71,24 @@ impl Session {
             }
             Command::Join(name) => self.join(&name).await,
             Command::Who => self.who().await,
+            Command::Edit(content) => match Content::parse(content) {
+                Ok(content) => {
+                    let content = Some(content.into_string());
+                    let message = Some(PacketMessage { content, ..PacketMessage::default() });
+                    let packet = MessagePacket { message, ..packet_of("EditMessage") };
+                    self.change_message(packet, Some(self.model.me)).await
+                }
+                Err(_) => self.problem("not done: no message can say that".to_owned()),
+            },
+            Command::Delete => self.change_message(packet_of("DeleteMessage"), Some(self.model.me)).await,
+            Command::React { emoji, remove } => {
+                let (emoji, remove) = (Some(emoji), Some(remove));
+                self.change_message(MessagePacket { emoji, remove, ..packet_of("React") }, None).await
+            }
+            Command::Status(status) => {
+                let packet = MessagePacket { status: Some(status), ..packet_of("Status") };
+                self.do_now(packet).await
+            }
             Command::More => self.more().await,
             Command::Help => {
                 let lines: Vec<_> = HELP.iter().map(|line| Line::Info((*line).to_owned())).collect();
@@ -78,6 +97,25 @@ impl Session {
             Command::Quit => {
                 self.end();
                 Ok(())
+            }
+        }
+    }
+
+    /// Sends a change of the newest message of the open chat, or of the newest one of `of`.
+    async fn change_message(&mut self, packet: MessagePacket, of: Option<UserId>) -> Result<(), Stop> {
+        let Some(message) = self.model.recent.newest(of) else {
+            return self.problem("there is no such message on the screen".to_owned());
+        };
+        let (chat_id, message_id) = (self.model.open, Some(message));
+        self.do_now(MessagePacket { chat_id, message_id, ..packet }).await
+    }
+
+    /// Sends what makes no sense later.
+    async fn do_now(&mut self, packet: MessagePacket) -> Result<(), Stop> {
+        match self.link {
+            Link::Online { .. } => self.request(packet, Asked::Deed).await,
+            Link::Offline(_) => {
+                self.problem("not connected; try again when there is a connection".to_owned())
             }
         }
     }
@@ -205,7 +243,11 @@ impl Session {
             |person: &Value, key: &str| person.get(key).and_then(Value::as_str).unwrap_or("?").to_owned();
         let names: Vec<_> = people
             .iter()
-            .map(|person| format!("{} ({})", text(person, "username"), text(person, "role")))
+            .map(|person| {
+                let user = person.get("user_id").and_then(Value::as_i64).map_or(UserId(0), UserId);
+                let (name, role) = (text(person, "username"), text(person, "role"));
+                format!("{name} ({role}, {})", self.model.people.mark(user))
+            })
             .collect();
         let more = if page.get("next").is_some_and(Value::is_string) { " and more" } else { "" };
         self.show(&[Line::Info(format!("{}: {}{more}", self.model.title(id), names.join(", ")))])

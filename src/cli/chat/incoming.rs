@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::line::Line;
 use super::link::Link;
 use super::outgoing::Refused;
+use super::people::People;
 use super::rest::RestError;
 use super::session::{Asked, Session, Stop, packet_of};
 use super::text::shorten;
@@ -47,6 +48,7 @@ impl Session {
             self.show(&[Line::Problem(text.to_owned())])?;
         }
         self.epoch = welcome.epoch;
+        self.model.people = People::default();
         self.model.begin_listing();
         self.listed(welcome).await
     }
@@ -84,6 +86,22 @@ impl Session {
             "Chats" => self.listed(&packet).await,
             "Events" => self.events(&packet).await,
             "Pong" => self.compare(&packet).await,
+            "Presence" => {
+                self.model.people.learn(&packet.users);
+                Ok(())
+            }
+            "Typing" => {
+                let (Some(chat), Some(user)) = (packet.chat_id, packet.user_id) else { return Ok(()) };
+                let lines = self.model.typing(chat, user, Instant::now());
+                self.show(&lines)
+            }
+            "Marks" => {
+                let own = packet.marks.iter().find(|mark| mark.user_id == self.model.me);
+                if let (Some(chat), Some(own), Some(unread)) = (packet.chat_id, own, packet.unread_count) {
+                    self.model.moved(chat, own.read_seq, unread);
+                }
+                Ok(())
+            }
             "Limited" => self.lost("this side was too slow for the messages that came"),
             "Goodbye" => self.lost(&format!(
                 "the server said goodbye ({})",
@@ -114,6 +132,10 @@ impl Session {
                     ))]),
                     None => Ok(()),
                 }
+            }
+            Some(Asked::Deed) => {
+                self.failures += 1;
+                self.show(&[Line::Problem(format!("not done: {error} ({code})"))])
             }
             Some(Asked::Events(id)) if matches!(code, "not_found" | "forbidden" | "bad_request") => {
                 self.model.give_up(id);

@@ -15,6 +15,8 @@ mod model;
 #[cfg(test)]
 mod model_test;
 mod outgoing;
+mod people;
+mod recent;
 mod rest;
 mod screen;
 mod session;

@@ -6,7 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use tokio::time::Instant;
+
 use super::line::Line;
+use super::people::People;
+use super::recent::Recent;
 use super::text;
 use crate::domain::chat::ChatKind;
 use crate::domain::ids::{ChatId, Seq, UserId};
@@ -54,6 +58,9 @@ pub(super) struct Model {
     pub(super) listed: BTreeSet<ChatId>,
     /// The day of the last message on the screen.
     pub(super) shown_day: Option<i64>,
+    /// The newest messages of the open chat on the screen.
+    pub(super) recent: Recent,
+    pub(super) people: People,
 }
 
 impl Model {
@@ -68,6 +75,8 @@ impl Model {
             unlisted: HashMap::new(),
             listed: BTreeSet::new(),
             shown_day: None,
+            recent: Recent::default(),
+            people: People::default(),
         }
     }
 
@@ -168,6 +177,8 @@ impl Model {
                     return Vec::new();
                 }
                 chat.shown_seq = event.seq;
+                self.recent.shown(message);
+                self.people.said(id, message.sender_id);
                 return self.message_lines(message);
             }
             if message.sender_id != self.me && event.seq > chat.counted_seq {
@@ -179,6 +190,7 @@ impl Model {
         match event.kind.as_str() {
             "rename" => chat.name.clone_from(&event.name),
             "archive" => chat.archived = event.archived.unwrap_or(false),
+            "delete" => event.message_id.into_iter().for_each(|message| self.recent.deleted(message)),
             _ => {}
         }
         // What happens to single messages is for those who look at them.
@@ -240,6 +252,8 @@ impl Model {
     pub(super) fn opened(&mut self, id: ChatId, messages: &[Message], has_more: bool) -> Vec<Line> {
         self.open = Some(id);
         self.shown_day = None;
+        self.recent.clear();
+        messages.iter().for_each(|message| self.recent.shown(message));
         let mut lines = vec![Line::Info(format!("--- {} ---", self.title(id)))];
         lines.extend(messages.iter().flat_map(|message| self.message_lines(message)));
         if let Some(chat) = self.chats.get_mut(&id) {
@@ -264,6 +278,23 @@ impl Model {
             chat.older_than = messages.first().filter(|_| has_more).map(|message| message.seq);
         }
         lines
+    }
+
+    /// Somebody types; a line if that is in the open chat.
+    pub(super) fn typing(&mut self, chat: ChatId, user: UserId, now: Instant) -> Vec<Line> {
+        if self.open != Some(chat) || !self.people.types(chat, user, now) {
+            return Vec::new();
+        }
+        vec![Line::Change { chat: None, text: format!("{} is typing…", self.name(user)) }]
+    }
+
+    /// One's own cursor moved, perhaps on another device.
+    pub(super) fn moved(&mut self, id: ChatId, read_seq: Seq, unread: i64) {
+        if let Some(chat) = self.chats.get_mut(&id).filter(|chat| read_seq >= chat.read_seq) {
+            chat.read_seq = read_seq;
+            chat.unread = unread;
+            chat.counted_seq = chat.counted_seq.max(chat.last_seq);
+        }
     }
 
     /// How far the open chat has been read, if the server does not know it yet.

@@ -1,10 +1,11 @@
 //! The model against events as servers send them, in every order.
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::line::Line;
 use super::model::Model;
-use crate::domain::ids::{ChatId, Seq, UserId};
+use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::message::Message;
 use crate::protocol::view::{ChatSummary, EventData};
 
@@ -215,4 +216,38 @@ fn only_unknown_people_are_asked_for() {
     model.names.insert(UserId(3), None);
     assert!(model.strangers(&[said_by(3)]).is_empty(), "once is enough");
     assert_eq!(model.strangers(&[join]).len(), 1, "unless they come back");
+}
+
+#[test]
+fn typing_is_shown_of_the_open_chat_once_and_again_after_they_said_it() {
+    let (mut model, now) = (alice(), Instant::now());
+    assert_eq!(changes(&model.typing(TEAM, UserId(2), now)), ["bob is typing…"]);
+    assert_eq!(model.typing(TEAM, UserId(2), now), []);
+    assert_eq!(model.typing(OTHER, UserId(2), now), []);
+    model.apply(&message(TEAM, 6));
+    assert_eq!(model.typing(TEAM, UserId(2), now).len(), 1);
+}
+
+#[test]
+fn the_newest_message_on_the_screen_is_the_one_that_commands_are_about() {
+    let mut model = alice();
+    assert_eq!(model.recent.newest(None), None);
+    model.apply(&message(TEAM, 6));
+    model.apply(&message(TEAM, 7));
+    assert_eq!(model.recent.newest(None), Some(MessageId(7)));
+    assert_eq!(model.recent.newest(Some(UserId(1))), None, "none of them is alice's");
+    model.apply(&event(TEAM, 8, "delete", json!({"actor_id": 2, "message_id": 7})));
+    assert_eq!(model.recent.newest(Some(UserId(2))), Some(MessageId(6)));
+    model.opened(OTHER, &[], false);
+    assert_eq!(model.recent.newest(None), None, "of another chat nothing is on the screen");
+}
+
+#[test]
+fn what_another_device_read_is_read_here() {
+    let mut model = alice();
+    model.apply(&message(OTHER, 6));
+    model.moved(OTHER, 6, 0);
+    assert_eq!((model.chats[&OTHER].unread, model.chats[&OTHER].read_seq), (0, 6));
+    model.moved(OTHER, 3, 9);
+    assert_eq!(model.chats[&OTHER].unread, 0, "an older mark changes nothing");
 }

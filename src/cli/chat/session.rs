@@ -48,6 +48,8 @@ pub(super) enum Asked {
     Chats,
     Events(ChatId),
     Heartbeat,
+    /// A change that is shown by its event, if by anything.
+    Deed,
 }
 
 pub(super) struct Session {

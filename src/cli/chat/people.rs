@@ -1,0 +1,84 @@
+//! Who is there and who types, as the server tells it. Forgotten with the connection.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::domain::ids::{ChatId, UserId};
+use crate::domain::presence::Shown;
+use crate::protocol::view::PresenceView;
+
+/// People whose presence is remembered; further ones are shown as if nothing were known.
+const PEOPLE_MAX: usize = 20_000;
+/// One typing notice a person in this time.
+const TYPING_SHOWN: Duration = Duration::from_secs(6);
+
+#[derive(Debug, Default)]
+pub(super) struct People {
+    shown: HashMap<UserId, (Shown, u64)>,
+    typing: HashMap<(ChatId, UserId), Instant>,
+}
+
+impl People {
+    /// Of two entries for one person the one with the larger version is newer.
+    pub(super) fn learn(&mut self, views: &[PresenceView]) {
+        for view in views {
+            let known = self.shown.get(&view.user_id).map(|(_, version)| *version);
+            let room = known.is_some() || self.shown.len() < PEOPLE_MAX;
+            if room && known.is_none_or(|version| view.version > version) {
+                self.shown.insert(view.user_id, (view.status, view.version));
+            }
+        }
+    }
+
+    /// What to show behind a name: whoever was never named is offline.
+    pub(super) fn mark(&self, user: UserId) -> &'static str {
+        match self.shown.get(&user).map(|(shown, _)| *shown).unwrap_or_default() {
+            Shown::Online => "online",
+            Shown::Away => "away",
+            Shown::Dnd => "do not disturb",
+            Shown::Offline => "offline",
+        }
+    }
+
+    /// Somebody types; answers whether that is worth a line.
+    pub(super) fn types(&mut self, chat: ChatId, user: UserId, now: Instant) -> bool {
+        self.typing.retain(|_, at| now.duration_since(*at) < TYPING_SHOWN);
+        if self.typing.contains_key(&(chat, user)) || self.typing.len() >= PEOPLE_MAX {
+            return false;
+        }
+        self.typing.insert((chat, user), now);
+        true
+    }
+
+    /// They said it: whatever they type next is news again.
+    pub(super) fn said(&mut self, chat: ChatId, user: UserId) {
+        self.typing.remove(&(chat, user));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_larger_version_wins_whatever_the_order() {
+        let mut people = People::default();
+        let view = |status, version| PresenceView { user_id: UserId(1), status, version };
+        people.learn(&[view(Shown::Dnd, 5), view(Shown::Online, 4)]);
+        assert_eq!((people.mark(UserId(1)), people.mark(UserId(2))), ("do not disturb", "offline"));
+        people.learn(&[view(Shown::Offline, 6)]);
+        assert_eq!(people.mark(UserId(1)), "offline");
+    }
+
+    #[test]
+    fn typing_is_told_once_until_it_is_over_or_said() {
+        let (mut people, now, chat) = (People::default(), Instant::now(), ChatId(1));
+        assert!(people.types(chat, UserId(1), now));
+        assert!(!people.types(chat, UserId(1), now + Duration::from_secs(3)));
+        assert!(people.types(chat, UserId(1), now + Duration::from_secs(7)));
+        people.said(chat, UserId(1));
+        assert!(people.types(chat, UserId(1), now + Duration::from_secs(8)));
+    }
+}
