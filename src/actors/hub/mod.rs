@@ -15,6 +15,8 @@ mod handle;
 mod index;
 mod messages;
 mod outbox;
+#[cfg(test)]
+mod rule_test;
 
 pub use actor::HubActor;
 pub use handle::HubHandle;
