@@ -205,7 +205,11 @@ async fn whoever_comes_invisible_is_never_seen() {
 
 #[actix_web::test]
 async fn typing_is_told_to_the_others_of_the_chat_not_too_often() {
-    let server = start().await;
+    let server = TestServer::with_limits(|limits| {
+        limits.presence_tick_ms = 20;
+        limits.typing_interval_ms = 60_000;
+    })
+    .await;
     let (alice, bob, eve) = (server.user("alice").await, server.user("bob").await, server.user("eve").await);
     let chat = alice.group(&[&bob]).await;
     let (mut desk, mut watcher, mut outsider) = (alice.tcp().await, bob.tcp().await, eve.tcp().await);

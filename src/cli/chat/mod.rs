@@ -9,6 +9,7 @@ mod actions;
 mod commands;
 mod directory;
 mod incoming;
+mod keys;
 mod line;
 mod link;
 mod model;

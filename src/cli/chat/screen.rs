@@ -12,9 +12,11 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use rustyline::{DefaultEditor, ExternalPrinter};
+use rustyline::history::DefaultHistory;
+use rustyline::{Editor, ExternalPrinter};
 use tokio::sync::mpsc;
 
+use super::keys::Keys;
 use super::line::{Line, render};
 use crate::domain::message::CONTENT_BYTES_MAX;
 
@@ -42,9 +44,18 @@ struct Printer {
     finished: Receiver<()>,
 }
 
+/// What a person did.
+pub(super) enum Typed {
+    /// `None`: that was the end.
+    Line(Option<String>),
+    Key,
+}
+
 /// Where lines come from.
 pub(super) struct Input {
     lines: mpsc::Receiver<Option<String>>,
+    /// At a terminal: that a line is being edited.
+    keys: Option<mpsc::Receiver<()>>,
     permits: Sender<()>,
     reading: bool,
     /// The terminal's modes, as `stty` wrote them.
@@ -102,11 +113,25 @@ impl Input {
         }
     }
 
-    /// The next line, or `None` at the end. May be dropped while it waits.
-    pub(super) async fn next(&mut self) -> Option<String> {
-        let line = self.lines.recv().await.flatten();
-        self.reading = false;
-        line
+    /// The next line, or that one is being edited. May be dropped while it waits.
+    pub(super) async fn next(&mut self) -> Typed {
+        let key = async {
+            let pressed = match &mut self.keys {
+                Some(keys) => keys.recv().await,
+                None => None,
+            };
+            if pressed.is_none() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            line = self.lines.recv() => {
+                self.reading = false;
+                Typed::Line(line.flatten())
+            }
+            () = key => Typed::Key,
+        }
     }
 
     /// Gives the terminal back as it was. A thread that still reads a line holds it in raw mode, and nothing can
@@ -126,25 +151,29 @@ pub(super) fn open() -> (Screen, Input) {
     let interactive = io::stdin().is_terminal();
     let colours =
         io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let editor = (interactive && io::stdout().is_terminal()).then(|| DefaultEditor::new().ok()).flatten();
+    let editor = (interactive && io::stdout().is_terminal())
+        .then(|| Editor::<Keys, DefaultHistory>::new().ok())
+        .flatten();
     let edited = editor.and_then(|mut editor| {
         let printer = editor.create_external_printer().ok()?;
         Some((editor, print_with(printer)))
     });
     let (line, lines) = mpsc::channel(1);
     let (permits, permit) = channel();
-    let (printer, modes) = match edited {
+    let (printer, modes, keys) = match edited {
         Some((mut editor, printer)) => {
             let modes = terminal_modes();
+            let (helper, keys) = Keys::new();
+            editor.set_helper(Some(helper));
             std::thread::spawn(move || feed(&line, &permit, || edit(&mut editor)));
-            (Some(printer), modes)
+            (Some(printer), modes, Some(keys))
         }
         None => {
             std::thread::spawn(move || feed(&line, &permit, read));
-            (None, None)
+            (None, None, None)
         }
     };
-    (Screen { printer, interactive, colours }, Input { lines, permits, reading: false, modes })
+    (Screen { printer, interactive, colours }, Input { lines, keys, permits, reading: false, modes })
 }
 
 fn print_with(mut printer: impl ExternalPrinter + Send + 'static) -> Printer {
@@ -176,7 +205,7 @@ fn feed(
 }
 
 /// A line from the editor; Ctrl-C and Ctrl-D end.
-fn edit(editor: &mut DefaultEditor) -> Option<String> {
+fn edit(editor: &mut Editor<Keys, DefaultHistory>) -> Option<String> {
     let line = editor.readline(PROMPT).ok()?;
     // A history without this line is no reason to stop.
     drop(editor.add_history_entry(&line));

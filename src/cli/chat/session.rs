@@ -14,13 +14,15 @@ use super::link::{Happening, Link, Wire, reopen};
 use super::model::Model;
 use super::outgoing::Outgoing;
 use super::rest::Rest;
-use super::screen::{Input, Screen};
+use super::screen::{Input, Screen, Typed};
 use crate::domain::ids::{ChatId, Seq};
 use crate::protocol::answer::ReceivedPacket;
 use crate::protocol::packet::MessagePacket;
 
 /// The read cursor follows at most so often.
 pub(super) const READ_EVERY: Duration = Duration::from_secs(1);
+/// Others are told that one types at most so often.
+const TYPING_EVERY: Duration = Duration::from_millis(2_500);
 /// How long somebody who leaves waits for what they said last.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
 /// Pages of missed events asked for at once.
@@ -50,6 +52,8 @@ pub(super) enum Asked {
     Heartbeat,
     /// A change that is shown by its event, if by anything.
     Deed,
+    /// What may as well be lost.
+    Aside,
 }
 
 pub(super) struct Session {
@@ -73,6 +77,8 @@ pub(super) struct Session {
     pub(super) failures: usize,
     /// Names the server's history.
     pub(super) epoch: Option<i64>,
+    /// When the others were last told that we type.
+    told_typing: Option<Instant>,
     host: String,
     pause: Duration,
 }
@@ -98,6 +104,7 @@ impl Session {
             acknowledged: None,
             failures: 0,
             epoch: None,
+            told_typing: None,
             host,
             pause: Duration::ZERO,
         }
@@ -133,8 +140,9 @@ impl Session {
             let due = self.next_due();
             tokio::select! {
                 line = self.input.next(), if self.ending.is_none() => match line {
-                    Some(line) => self.typed(&line).await?,
-                    None => self.end(),
+                    Typed::Line(Some(line)) => self.typed(&line).await?,
+                    Typed::Line(None) => self.end(),
+                    Typed::Key => self.tell_typing().await?,
                 },
                 happening = self.link.next() => self.happened(happening).await?,
                 () = sleep_until(due), if due.is_some() => {}
@@ -234,6 +242,15 @@ impl Session {
             .await?;
         }
         Ok(())
+    }
+
+    /// Tells the people of the open chat that somebody types here, now and then.
+    async fn tell_typing(&mut self) -> Result<(), Stop> {
+        let recently = self.told_typing.is_some_and(|at| at.elapsed() < TYPING_EVERY);
+        let Some(chat) = self.model.open.filter(|_| !recently) else { return Ok(()) };
+        self.told_typing = Some(Instant::now());
+        let packet = MessagePacket { chat_id: Some(chat), ..packet_of("Typing") };
+        self.request(packet, Asked::Aside).await
     }
 
     /// Sends a packet whose answer is awaited, if there is a connection.
