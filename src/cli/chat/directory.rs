@@ -193,7 +193,7 @@ impl Model {
                 person.get("username").and_then(Value::as_str),
             );
             if let (Some(id), Some(name)) = (id, name) {
-                self.names.insert(UserId(id), Some(name.to_owned()));
+                self.called(UserId(id), Some(name.to_owned()));
             }
         }
     }

@@ -197,7 +197,7 @@ impl Session {
         };
         self.model.introduce(&page);
         if let Some(user) = first.filter(|user| !self.model.knows(*user)) {
-            self.model.names.insert(user, None);
+            self.model.called(user, None);
         }
         Ok(true)
     }

@@ -17,6 +17,10 @@ use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::message::Message;
 use crate::protocol::view::EventData;
 
+/// Names kept; beyond, they are asked for anew when they are needed.
+const NAMES_MAX: usize = 10_000;
+/// Chats without a summary whose heads are remembered; of others the next heartbeat tells that something is missing.
+const UNLISTED_MAX: usize = 10_000;
 /// Of a chat that is not open, a page of missed messages longer than this becomes one line.
 const NOTICES_MAX: usize = 5;
 
@@ -91,10 +95,15 @@ impl Model {
             self.behind.insert(event.chat_id);
             return Vec::new();
         }
-        self.take(event)
+        let lines = self.take(event);
+        // In a page it may be followed by a way back in.
+        if event.kind == "leave" && event.user_id == Some(self.me) {
+            self.forget(event.chat_id);
+        }
+        lines
     }
 
-    /// Takes a page of events that was asked for because of a gap.
+    /// Takes a page of events that was asked for because of a gap. What follows a hole in the page is not taken.
     pub(super) fn apply_page(
         &mut self,
         id: ChatId,
@@ -102,17 +111,21 @@ impl Model {
         has_more: bool,
         as_of: Seq,
     ) -> Vec<Line> {
-        let mut lines = Vec::new();
+        let (mut lines, mut dense) = (Vec::new(), true);
         for event in events.iter().filter(|event| event.chat_id == id) {
-            match self.chats.get(&id) {
-                Some(chat) if event.seq > chat.last_seq => lines.extend(self.take(event)),
-                Some(_) => {}
-                None => break,
+            let Some(chat) = self.chats.get(&id) else { break };
+            match event.seq - chat.last_seq {
+                ..=0 => {}
+                1 => lines.extend(self.take(event)),
+                _ => {
+                    dense = false;
+                    break;
+                }
             }
         }
         if let Some(chat) = self.chats.get_mut(&id) {
             chat.head = chat.head.max(as_of);
-            if !has_more || events.is_empty() {
+            if dense && (!has_more || events.is_empty()) {
                 chat.last_seq = chat.last_seq.max(as_of);
             }
             if chat.last_seq >= chat.head {
@@ -146,8 +159,10 @@ impl Model {
         let Some(summary) =
             event.chat.as_ref().filter(|_| event.kind == "join" && event.user_id == Some(self.me))
         else {
-            let head = self.unlisted.entry(event.chat_id).or_insert(event.seq);
-            *head = event.seq.max(*head);
+            if self.unlisted.len() < UNLISTED_MAX || self.unlisted.contains_key(&event.chat_id) {
+                let head = self.unlisted.entry(event.chat_id).or_insert(event.seq);
+                *head = event.seq.max(*head);
+            }
             return Vec::new();
         };
         self.learn(summary);
@@ -200,9 +215,6 @@ impl Model {
         }
         let Some(text) = self.change(event) else { return Vec::new() };
         let chat = (!is_open).then(|| self.title(id));
-        if event.kind == "leave" && event.user_id == Some(self.me) {
-            self.forget(id);
-        }
         vec![Line::Change { chat, text }]
     }
 
@@ -295,6 +307,14 @@ impl Model {
             chat.unread = unread;
             chat.counted_seq = chat.counted_seq.max(chat.last_seq);
         }
+    }
+
+    /// What a user is called; `None`: nobody could say.
+    pub(super) fn called(&mut self, user: UserId, name: Option<String>) {
+        if self.names.len() >= NAMES_MAX {
+            self.names.retain(|known, _| *known == self.me);
+        }
+        self.names.insert(user, name);
     }
 
     /// How far the open chat has been read, if the server does not know it yet.

@@ -93,6 +93,28 @@ fn a_gap_is_closed_by_pages_in_order() {
 }
 
 #[test]
+fn a_page_with_ones_own_leave_and_return_keeps_the_chat() {
+    let mut model = alice();
+    let leave = event(TEAM, 6, "leave", json!({"actor_id": 2, "user_id": 1}));
+    let join = event(TEAM, 7, "join", json!({"actor_id": 2, "user_id": 1}));
+    model.apply(&message(TEAM, 8));
+    assert_eq!(shown(&model.apply_page(TEAM, &[leave.clone(), join, message(TEAM, 8)], false, 8)), [8]);
+    assert!(model.chats.contains_key(&TEAM) && model.behind.is_empty());
+    model.apply(&EventData { seq: 9, ..leave });
+    assert!(!model.chats.contains_key(&TEAM), "a leave that is pushed ends it");
+}
+
+#[test]
+fn what_follows_a_hole_in_a_page_is_not_taken() {
+    let mut model = alice();
+    model.apply(&message(TEAM, 9));
+    assert_eq!(shown(&model.apply_page(TEAM, &[message(TEAM, 6), message(TEAM, 8)], false, 9)), [6]);
+    assert!(model.behind.contains(&TEAM), "7 is still to come");
+    assert_eq!(shown(&model.apply_page(TEAM, &[7, 8, 9].map(|seq| message(TEAM, seq)), false, 9)), [7, 8, 9]);
+    assert!(model.behind.is_empty());
+}
+
+#[test]
 fn a_list_after_a_lost_connection_tells_what_is_missing() {
     let mut model = alice();
     model.begin_listing();
