@@ -4,6 +4,7 @@
 //! Start and stop are lists of steps; [`RunningApp::started`] and [`Stopped`] tell which ran, in which order, and how
 //! long each took.
 
+mod instruments;
 mod listeners;
 mod load;
 mod stop;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use actix::Arbiter;
 use actix_web::dev::ServerHandle;
+use instruments::Instruments;
 use listeners::{serve_http, serve_operations};
 use load::load;
 pub use stop::{Step, Stopped};
@@ -24,15 +26,16 @@ use tracing::{info, warn};
 
 use crate::actors::cache::{CacheActor, CacheCounters, CacheHandle, ReadModels, Sources};
 use crate::actors::hub::{HubActor, HubHandle};
-use crate::actors::presence::{DatagramCounters, PresenceActor, PresenceHandle};
+use crate::actors::presence::{PresenceActor, PresenceHandle};
 use crate::actors::writer::{Checkpointer, DbWriterActor, Ledger, WalGauge, WriterHandle};
-use crate::api::{Operations, Readiness, ServerInfo};
-use crate::core::actor::{ActorStats, FatalSignal, Gate, Metered, start};
+use crate::api::{Operations, Readiness, ServerInfo, Shown};
+use crate::core::actor::{ActorStats, FatalSignal, Gate, start};
 use crate::core::auth::token::TokenKeys;
 use crate::core::config::Config;
 use crate::core::data_dir::{DataDir, DataDirError};
 use crate::core::database::{self, DatabaseError};
 use crate::core::limits::Limits;
+use crate::git::metrics::TransferMetrics;
 use crate::git::program::Git;
 use crate::git::store::Store;
 use crate::messaging::{SessionEdge, SessionThread, TcpEdge, bind};
@@ -80,7 +83,7 @@ pub struct RunningApp {
     pub started: Vec<&'static str>,
     pub services: Arc<Services>,
     pub actors: Vec<Arc<ActorStats>>,
-    pub cache_counters: Arc<CacheCounters>,
+    pub cache_counters: CacheCounters,
     fatal: watch::Receiver<Option<i32>>,
     readiness: Readiness,
     sessions: Arc<SessionEdge>,
@@ -101,14 +104,22 @@ fn listen_error(key: &'static str, address: SocketAddr) -> impl FnOnce(std::io::
 impl RunningApp {
     /// Starts a server. On the way up, the operations listener answers first: alive, not ready.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let (operations, readiness) = Operations::new();
+        let instruments = Instruments::new(&config, Limits::per_core(config.limits.session_threads));
+        let shown = Shown {
+            actors: instruments.actors(),
+            cache: instruments.cached.clone(),
+            udp: instruments.datagrams.clone(),
+            ready: instruments.ready.clone(),
+            registry: instruments.registry.clone(),
+        };
+        let (operations, readiness) = Operations::new(shown);
         let ops_listener =
             bind(config.ops.listen.0).map_err(listen_error("ops.listen", config.ops.listen.0))?;
         let ops_address =
             ops_listener.local_addr().map_err(listen_error("ops.listen", config.ops.listen.0))?;
         let ops =
             serve_operations(ops_listener, operations).map_err(listen_error("ops.listen", ops_address))?;
-        let outcome = Self::start_behind(config, ops.clone(), ops_address, readiness).await;
+        let outcome = Self::start_behind(config, ops.clone(), ops_address, readiness, instruments).await;
         if outcome.is_err() {
             ops.stop(false).await;
         }
@@ -121,6 +132,7 @@ impl RunningApp {
         ops: ServerHandle,
         ops_address: SocketAddr,
         readiness: Readiness,
+        instruments: Instruments,
     ) -> Result<Self, StartError> {
         let mut started = vec!["operations"];
         let limits = config.limits.clone();
@@ -129,7 +141,8 @@ impl RunningApp {
         let secret = data_dir.secret(config.auth.secret.as_ref().map(|secret| secret.expose()))?;
 
         let (loading, loading_config) = (data_dir.clone(), config.clone());
-        let loaded = blocking(move || load(&loading, &loading_config)).await?;
+        let commits = instruments.commits.clone();
+        let loaded = blocking(move || load(&loading, &loading_config, commits)).await?;
         let (loaded, steps) = loaded;
         started.extend(steps);
         let epoch = loaded.snapshot.epoch;
@@ -164,7 +177,8 @@ impl RunningApp {
             handle
         };
         let patience = limits.ask_patience();
-        let hub_stats = ActorStats::new(HubActor::NAME, None, HubActor::MESSAGES);
+        let actors = instruments.actors();
+        let hub_stats = instruments.hub;
         let (mut hubs, mut session_threads) = (Vec::new(), Vec::new());
         for _ in 0..Limits::per_core(limits.session_threads) {
             let (handle, pending) = (thread(), Arc::new(AtomicUsize::new(0)));
@@ -174,24 +188,22 @@ impl RunningApp {
             session_threads.push(SessionThread(handle));
         }
 
-        let datagrams = Arc::new(DatagramCounters::default());
-        let presence_stats =
-            ActorStats::new(PresenceActor::NAME, Some(limits.presence_queries), PresenceActor::MESSAGES);
+        let presence_stats = instruments.presence;
         let presence_gate =
             Gate::new(limits.presence_queries, limits.presence_queries, patience, presence_stats.clone());
         let presence_mailbox = {
-            let (counters, limits) = (datagrams.clone(), limits.clone());
+            let (counters, limits) = (instruments.datagrams, limits.clone());
             start(&thread(), presence_stats.clone(), fatal.clone(), move |own| {
                 PresenceActor::new(udp_socket, counters, own.clone(), limits)
             })
         };
         let presence = PresenceHandle::new(presence_mailbox, presence_gate);
 
-        let readers = Readers::open(&data_dir.database(), limits.readers, patience)?;
-        let cache_stats = ActorStats::new(CacheActor::NAME, Some(limits.cache_queries), CacheActor::MESSAGES);
+        let readers = Readers::open(&data_dir.database(), limits.readers, patience, instruments.reads)?;
+        let cache_stats = instruments.cache;
         let cache_gate =
             Gate::new(limits.cache_queries, limits.queries_per_user, patience, cache_stats.clone());
-        let counters = Arc::new(CacheCounters::default());
+        let counters = instruments.cached;
         let cache_mailbox = {
             let models = ReadModels::load(loaded.snapshot, config.cache.window, config.cache.max_bytes);
             let (gate, counters, fatal_too) = (cache_gate.clone(), counters.clone(), fatal.clone());
@@ -207,9 +219,10 @@ impl RunningApp {
 
         let wal = Arc::new(WalGauge::default());
         wal.committed(loaded.ledger.commit_no(), 0);
-        let checkpointer = Checkpointer::start(&data_dir.database(), data_dir.clone(), epoch, wal.clone())?;
-        let writer_stats =
-            ActorStats::new(DbWriterActor::NAME, Some(limits.writer_commands), DbWriterActor::MESSAGES);
+        let commits = instruments.commits;
+        let checkpointer =
+            Checkpointer::start(&data_dir.database(), data_dir.clone(), epoch, wal.clone(), commits.clone())?;
+        let writer_stats = instruments.writer;
         let writer_gate =
             Gate::new(limits.writer_commands, limits.commands_per_user, patience, writer_stats.clone());
         let writer_mailbox = {
@@ -217,7 +230,7 @@ impl RunningApp {
                 (data_dir.database(), config.storage.synchronous, limits.clone());
             let open = Box::new(move || {
                 let db = database::open_writer(&path, synchronous)?;
-                Ok(Ledger::new(db, for_reopening.clone())?)
+                Ok(Ledger::new(db, for_reopening.clone(), commits.clone())?)
             });
             let (ledger, cache, wake) = (loaded.ledger, cache.clone(), checkpointer.waker());
             let (fatal_too, limits) = (fatal.clone(), limits.clone());
@@ -230,14 +243,16 @@ impl RunningApp {
 
         let tokens = TokenKeys::new(&secret, epoch);
         let registration = config.accounts.registration;
-        let hosting = host_repositories(&data_dir, &config).map_err(StartError::Repositories)?;
+        let hosting =
+            host_repositories(&data_dir, &config, instruments.transfers).map_err(StartError::Repositories)?;
         let owners = Owners { cache, writer, readers, presence };
         let udp_address = addresses.udp.to_string().into();
         let services = Services::new(owners, udp_address, tokens, registration, hosting, limits.clone());
         let services = Arc::new(services);
         services.reconcile(loaded.unfinished).await.map_err(|error| StartError::Reconcile(error.detail))?;
         started.push("settle pushes");
-        let sessions = Arc::new(SessionEdge::new(session_threads, services.clone(), fatal));
+        let sessions =
+            Arc::new(SessionEdge::new(session_threads, services.clone(), fatal, &instruments.sessions));
         let tcp = TcpEdge::start(tcp_listener, sessions.clone())
             .map_err(listen_error("tcp.listen", addresses.tcp))?;
         let server_info = ServerInfo {
@@ -247,12 +262,17 @@ impl RunningApp {
             udp_address: addresses.udp.to_string(),
             registration,
         };
-        let http = serve_http(http_listener, services.clone(), sessions.clone(), server_info, &limits)
-            .map_err(listen_error("http.listen", addresses.http))?;
+        let http = serve_http(
+            http_listener,
+            services.clone(),
+            sessions.clone(),
+            server_info,
+            instruments.http,
+            &limits,
+        )
+        .map_err(listen_error("http.listen", addresses.http))?;
         started.push("listeners");
 
-        let actors = vec![writer_stats, cache_stats, hub_stats, presence_stats, sessions.stats().clone()];
-        readiness.show(actors.clone(), counters.clone(), datagrams);
         let chores = CancellationToken::new();
         actix::spawn(chores.clone().run_until_cancelled_owned(do_chores(services.clone())));
         let tending = services.clone();
@@ -300,7 +320,11 @@ impl RunningApp {
 }
 
 /// The repositories' directories, and the `git` that moves packs, if there is one.
-fn host_repositories(data_dir: &DataDir, config: &Config) -> std::io::Result<Hosting> {
+fn host_repositories(
+    data_dir: &DataDir,
+    config: &Config,
+    metrics: TransferMetrics,
+) -> std::io::Result<Hosting> {
     // Orphans of a child that was killed become ours, so that they can be reaped.
     if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
         warn!(%error, "orphans of git processes are left to the system");
@@ -314,7 +338,7 @@ fn host_repositories(data_dir: &DataDir, config: &Config) -> std::io::Result<Hos
         }
     };
     let public_url = Some(config.http.public_url.clone()).filter(|url| !url.is_empty());
-    Ok(Hosting::new(store, git, public_url, &config.limits))
+    Ok(Hosting::new(store, git, public_url, metrics, &config.limits))
 }
 
 /// Runs what blocks on a thread of its own.

@@ -18,7 +18,7 @@ pub(super) struct UserBody {
 
 /// A user as administrators see them.
 #[derive(Serialize, ToSchema)]
-struct ManagedUser {
+pub(super) struct ManagedUser {
     #[serde(flatten)]
     user: OwnUser,
     active: bool,
@@ -26,7 +26,7 @@ struct ManagedUser {
 
 /// Deactivates a user, or lets them in again. What they wrote stays.
 #[utoipa::path(patch, path = "/api/admin/users/{username}", params(("username" = String, Path)), request_body = UserBody,
-    responses((status = 200), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
+    responses((status = 200, body = ManagedUser), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn update_user(
     caller: Caller,
     username: Path<String>,

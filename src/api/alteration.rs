@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::error::{ApiError, ApiResult};
 use super::extract::{Body, Caller, Path};
+use super::shapes::MessageShape;
 use crate::actors::writer::commands::Altered;
 use crate::domain::ids::{ChatId, MessageId};
 use crate::domain::message::Alteration;
@@ -35,7 +36,7 @@ pub(super) struct EditBody {
 /// Changes what a message says; only who wrote it may.
 #[utoipa::path(patch, path = "/api/chats/{id}/messages/{message_id}",
     params(("id" = i64, Path), ("message_id" = i64, Path)), request_body = EditBody,
-    responses((status = 200), (status = 401), (status = 403), (status = 404), (status = 413), (status = 422), (status = 429)))]
+    responses((status = 200, body = MessageShape), (status = 401), (status = 403), (status = 404), (status = 413), (status = 422), (status = 429)))]
 pub(super) async fn edit(
     caller: Caller,
     path: Path<(i64, i64)>,

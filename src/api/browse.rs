@@ -86,7 +86,7 @@ pub(super) struct ListQuery {
 /// The branches, by name.
 #[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/branches",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
-    responses((status = 200, body = [Branch]), (status = 308), (status = 400), (status = 401), (status = 404)))]
+    responses((status = 200, body = page::Items<Branch>), (status = 308), (status = 400), (status = 401), (status = 404)))]
 pub(super) async fn branches(
     anyone: Anyone,
     request: HttpRequest,
@@ -106,7 +106,7 @@ pub(super) async fn branches(
 /// The tags, by name.
 #[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/tags",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
-    responses((status = 200, body = [Tag]), (status = 308), (status = 400), (status = 401), (status = 404)))]
+    responses((status = 200, body = page::Items<Tag>), (status = 308), (status = 400), (status = 401), (status = 404)))]
 pub(super) async fn tags(
     anyone: Anyone,
     request: HttpRequest,

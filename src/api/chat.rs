@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::error::ApiResult;
 use super::extract::{Body, Caller, Path, Query};
 use super::page;
+use super::shapes::MessageShape;
 use crate::actors::cache::ChatView;
 use crate::domain::chat::{ChatKind, ChatRole, Participant};
 use crate::domain::ids::{ChatId, Seq, UserId};
@@ -86,11 +87,10 @@ impl From<ChatView> for ChatAnswer {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ChatItem {
     #[serde(flatten)]
-    #[schema(value_type = Object)]
     summary: ChatSummary,
     /// Absent when it is not in memory, or when the page is full of long ones.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<MessageShape>)]
     last_message: Option<Message>,
 }
 
@@ -106,7 +106,7 @@ pub(super) struct ListQuery {
 /// One's chats, by id; or, with `joinable=true`, the channels that one is not in.
 #[utoipa::path(get, path = "/api/chats",
     params(("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query), ("joinable" = Option<bool>, Query)),
-    responses((status = 200, body = [ChatItem]), (status = 400), (status = 401)))]
+    responses((status = 200, body = page::Items<ChatItem>), (status = 400), (status = 401)))]
 pub(super) async fn list(
     caller: Caller,
     request: HttpRequest,
@@ -134,6 +134,7 @@ pub(super) async fn list(
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewChat)]
 pub(super) struct CreateBody {
     /// `direct`, `group` or `channel`.
     #[schema(value_type = String)]
@@ -173,6 +174,7 @@ pub(super) async fn get(
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ChatChange)]
 pub(super) struct UpdateBody {
     name: Option<String>,
     archived: Option<bool>,
@@ -201,7 +203,7 @@ pub(super) struct PageQuery {
 /// The people of a chat, by id.
 #[utoipa::path(get, path = "/api/chats/{id}/participants",
     params(("id" = i64, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
-    responses((status = 200, body = [ParticipantAnswer]), (status = 401), (status = 403), (status = 404)))]
+    responses((status = 200, body = page::Items<ParticipantAnswer>), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn participants(
     caller: Caller,
     request: HttpRequest,
@@ -218,6 +220,7 @@ pub(super) async fn participants(
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ParticipantRole)]
 pub(super) struct RoleBody {
     /// `owner`, `admin`, `member` or `reader`; absent: as a member, or as before.
     #[schema(value_type = Option<String>)]

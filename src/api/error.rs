@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::protocol::code::Code;
 use crate::services::{FieldProblem, ServiceError};
@@ -21,15 +22,21 @@ pub struct ApiError {
 
 pub(super) type ApiResult = Result<HttpResponse, ApiError>;
 
-#[derive(Serialize)]
-struct Problem<'a> {
+/// What went wrong (RFC 9457).
+#[derive(Serialize, ToSchema)]
+pub(super) struct Problem<'a> {
     r#type: &'static str,
     title: &'a str,
     status: u16,
+    /// A sentence for people.
     detail: &'a str,
+    /// For programs: one of a fixed set of words.
+    #[schema(value_type = String)]
     code: Code,
     request_id: &'a str,
+    /// The fields that are wrong.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Option<Vec<FieldProblem>>)]
     errors: &'a [FieldProblem],
 }
 

@@ -192,7 +192,7 @@ pub(super) async fn upload_pack(
         let mut asked = Vec::new();
         (&mut limited).take(SMALL_REQUEST_BYTES).read_to_end(&mut asked).await?;
         // Most requests end here. Only who has a place may send more.
-        let place = services.fetch_place().await;
+        let place = services.fetch_turn().await;
         if place.is_ok() {
             limited.read_to_end(&mut asked).await?;
         }

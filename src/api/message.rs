@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::error::{ApiError, ApiResult};
 use super::extract::{Body, Caller, Path, Query};
 use super::page;
+use super::shapes::{EventShape, MessageShape};
 use crate::actors::cache::{Page, Range};
 use crate::domain::ids::{ChatId, MessageId};
 use crate::domain::message::{ClientId, Message};
@@ -47,7 +48,7 @@ impl RangeQuery {
 }
 
 /// A page in ascending seq.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct PageAnswer<T> {
     items: Vec<T>,
     has_more: bool,
@@ -81,7 +82,7 @@ async fn page_of(
 #[utoipa::path(get, path = "/api/chats/{id}/messages",
     params(("id" = i64, Path), ("before_seq" = Option<u64>, Query), ("after_seq" = Option<u64>, Query), ("limit" = Option<i64>, Query),
         ("thread" = Option<i64>, Query), ("pinned" = Option<bool>, Query)),
-    responses((status = 200), (status = 400), (status = 401), (status = 403), (status = 404)))]
+    responses((status = 200, body = PageAnswer<MessageShape>), (status = 400), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn list(
     caller: Caller,
     request: HttpRequest,
@@ -99,7 +100,7 @@ pub(super) async fn list(
 /// Every event of a chat, messages included.
 #[utoipa::path(get, path = "/api/chats/{id}/events",
     params(("id" = i64, Path), ("before_seq" = Option<u64>, Query), ("after_seq" = Option<u64>, Query), ("limit" = Option<i64>, Query)),
-    responses((status = 200), (status = 400), (status = 401), (status = 403), (status = 404)))]
+    responses((status = 200, body = PageAnswer<EventShape>), (status = 400), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn events(
     caller: Caller,
     request: HttpRequest,
@@ -134,7 +135,7 @@ pub(super) struct MessageBody {
 /// Says something: 201, or 200 when this `client_id` was seen before.
 #[utoipa::path(post, path = "/api/chats/{id}/messages", params(("id" = i64, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = MessageBody,
-    responses((status = 201), (status = 200), (status = 401), (status = 403), (status = 404), (status = 413), (status = 422), (status = 429)))]
+    responses((status = 201, body = MessageShape), (status = 200, body = MessageShape), (status = 401), (status = 403), (status = 404), (status = 413), (status = 422), (status = 429)))]
 pub(super) async fn post(
     caller: Caller,
     request: HttpRequest,

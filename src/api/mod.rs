@@ -8,26 +8,30 @@ mod admin;
 mod alteration;
 mod browse;
 mod chat;
+pub mod docs;
 mod error;
 mod extract;
 mod git;
 mod history;
 mod message;
+pub mod metrics;
 mod notification;
 pub mod observe;
+pub mod openapi;
 mod operations;
 mod page;
 mod presence;
 mod project;
 mod repo;
 mod server;
+mod shapes;
 mod token;
 mod user;
 mod validator;
 
 use actix_web::web;
 pub use error::ApiError;
-pub use operations::{Operations, Readiness, routes as operations_routes};
+pub use operations::{Operations, Readiness, Shown, routes as operations_routes};
 pub use server::ServerInfo;
 
 /// Every route of the public listener, on one screen.
@@ -76,6 +80,9 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/api/notifications").get(notification::list))
         .service(web::resource("/api/notifications/read").post(notification::mark_all_read))
         .service(web::resource("/api/notifications/{id}/read").post(notification::mark_read))
+        .service(web::resource("/api/openapi.json").get(openapi::json))
+        .service(web::resource("/docs").get(docs::folder))
+        .service(web::resource("/docs/{file:.*}").get(docs::file))
         .configure(projects)
         .configure(browsing)
         .configure(git_over_http)

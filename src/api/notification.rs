@@ -21,7 +21,7 @@ pub(super) struct ListQuery {
 /// One's notifications, the newest first.
 #[utoipa::path(get, path = "/api/notifications",
     params(("unread" = Option<bool>, Query), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
-    responses((status = 200, body = [NotificationView]), (status = 400), (status = 401), (status = 403)))]
+    responses((status = 200, body = page::Items<NotificationView>), (status = 400), (status = 401), (status = 403)))]
 pub(super) async fn list(
     caller: Caller,
     request: HttpRequest,

@@ -2,14 +2,15 @@
 
 use std::time::Instant;
 
-use actix_web::Error;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
+use actix_web::{Error, web};
 use tracing::{error, info};
 
 use super::error::{ApiError, PROBLEM_JSON};
+use super::metrics::HttpMetrics;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A client's own request id is taken up to this length.
@@ -31,6 +32,8 @@ pub async fn observe<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let begun = Instant::now();
+    let metrics = request.app_data::<web::Data<HttpMetrics>>().cloned();
+    let _under_way = metrics.as_ref().map(|metrics| metrics.begun());
     let id = request_id(request.headers());
     let (method, route) = (request.method().clone(), request.match_pattern());
     // The path as it was asked for; queries may hold what does not belong into logs.
@@ -47,6 +50,9 @@ pub async fn observe<B: MessageBody + 'static>(
     secure(headers);
     let status = response.status();
     let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    if let Some(metrics) = metrics {
+        metrics.answered(&method, route.as_deref(), status, begun.elapsed());
+    }
     let route = route.unwrap_or_default();
     if status.is_server_error() {
         error!(request_id = id, %method, path, route, status = status.as_u16(), duration_ms, "{method} {path} {status}");

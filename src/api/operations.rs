@@ -3,60 +3,54 @@
 //! It binds first and answers while everything else is still starting. On loopback by default: it has no login.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
 
 use actix_web::{HttpResponse, web};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use serde::Serialize;
-use tokio::sync::watch;
+use tracing::error;
 
 use crate::actors::cache::{CacheCounters, CacheSnapshot};
 use crate::actors::presence::{DatagramCounters, DatagramSnapshot};
 use crate::core::actor::{ActorSnapshot, ActorStats};
+use crate::core::metrics;
 
-/// What there is to see. Filled in while the server starts.
+/// What there is to see.
 #[derive(Clone)]
 pub struct Operations {
-    ready: Arc<AtomicBool>,
-    seen: watch::Receiver<Seen>,
+    shown: Arc<Shown>,
 }
 
-#[derive(Clone, Default)]
-struct Seen {
-    actors: Vec<Arc<ActorStats>>,
-    cache: Option<Arc<CacheCounters>>,
-    udp: Option<Arc<DatagramCounters>>,
+/// The numbers of one application.
+pub struct Shown {
+    pub actors: Vec<Arc<ActorStats>>,
+    pub cache: CacheCounters,
+    pub udp: DatagramCounters,
+    /// 1 when the server serves.
+    pub ready: Gauge,
+    pub registry: Arc<Registry>,
 }
 
 /// The side of [`Operations`] that the application turns.
-pub struct Readiness {
-    ready: Arc<AtomicBool>,
-    seen: watch::Sender<Seen>,
-}
+pub struct Readiness(Gauge);
 
 #[derive(Serialize)]
 struct Mailboxes {
     actors: Vec<ActorSnapshot>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cache: Option<CacheSnapshot>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    udp: Option<DatagramSnapshot>,
+    cache: CacheSnapshot,
+    udp: DatagramSnapshot,
 }
 
 impl Operations {
-    pub fn new() -> (Self, Readiness) {
-        let ready = Arc::new(AtomicBool::new(false));
-        let (sender, seen) = watch::channel(Seen::default());
-        (Self { ready: ready.clone(), seen }, Readiness { ready, seen: sender })
+    pub fn new(shown: Shown) -> (Self, Readiness) {
+        let ready = shown.ready.clone();
+        (Self { shown: Arc::new(shown) }, Readiness(ready))
     }
 }
 
 impl Readiness {
-    pub fn show(&self, actors: Vec<Arc<ActorStats>>, cache: Arc<CacheCounters>, udp: Arc<DatagramCounters>) {
-        self.seen.send_replace(Seen { actors, cache: Some(cache), udp: Some(udp) });
-    }
-
     pub fn set(&self, ready: bool) {
-        self.ready.store(ready, Release);
+        self.0.set(i64::from(ready));
     }
 }
 
@@ -65,6 +59,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/livez").get(livez))
         .service(web::resource("/readyz").get(readyz))
+        .service(web::resource("/metrics").get(metrics))
         .service(web::resource("/actors").get(actors));
 }
 
@@ -73,7 +68,7 @@ async fn livez() -> HttpResponse {
 }
 
 async fn readyz(operations: web::Data<Operations>) -> HttpResponse {
-    if operations.ready.load(Acquire) {
+    if operations.shown.ready.get() == 1 {
         HttpResponse::Ok().content_type("text/plain").body("ready\n")
     } else {
         HttpResponse::ServiceUnavailable().content_type("text/plain").body("not ready\n")
@@ -81,11 +76,20 @@ async fn readyz(operations: web::Data<Operations>) -> HttpResponse {
 }
 
 async fn actors(operations: web::Data<Operations>) -> HttpResponse {
-    let seen = operations.seen.borrow().clone();
-    let actors = seen.actors.iter().map(|stats| stats.snapshot()).collect();
-    let cache = seen.cache.map(|counters| counters.snapshot());
-    let udp = seen.udp.map(|counters| counters.snapshot());
+    let shown = &operations.shown;
+    let actors = shown.actors.iter().map(|stats| stats.snapshot()).collect();
+    let (cache, udp) = (shown.cache.snapshot(), shown.udp.snapshot());
     HttpResponse::Ok().json(Mailboxes { actors, cache, udp })
+}
+
+async fn metrics(operations: web::Data<Operations>) -> HttpResponse {
+    match metrics::render(&operations.shown.registry) {
+        Ok(text) => HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(text),
+        Err(error) => {
+            error!(%error, "the metrics could not be written");
+            HttpResponse::InternalServerError().finish()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -96,7 +100,14 @@ mod tests {
 
     #[actix_web::test]
     async fn a_server_is_alive_before_it_is_ready_and_while_it_stops() {
-        let (operations, readiness) = Operations::new();
+        let shown = Shown {
+            actors: Vec::new(),
+            cache: CacheCounters::default(),
+            udp: DatagramCounters::default(),
+            ready: Gauge::default(),
+            registry: Arc::default(),
+        };
+        let (operations, readiness) = Operations::new(shown);
         let app = test::init_service(App::new().app_data(web::Data::new(operations)).configure(routes)).await;
         let ask = async |path: &str| {
             let request = test::TestRequest::get().uri(path).to_request();

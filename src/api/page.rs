@@ -4,6 +4,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use super::address::percent_encoded;
 use super::error::{ApiError, ApiResult};
@@ -25,10 +26,11 @@ pub(super) fn seq(name: &str, asked: Option<u64>) -> Result<Option<i64>, ApiErro
 }
 
 /// A list, and where it goes on.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Items<T> {
     pub(super) items: Vec<T>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// The `cursor` of the next page; absent on the last one.
     pub(super) next: Option<String>,
 }
 

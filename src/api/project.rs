@@ -9,6 +9,7 @@ use super::address;
 use super::error::ApiResult;
 use super::extract::{Anyone, Body, Caller, Path, Query};
 use super::page;
+use super::shapes::ProjectConfigShape;
 use crate::actors::cache::ProjectView;
 use crate::domain::ids::{ChatId, ProjectId, UserId};
 use crate::domain::permission::project::{self as permission, Act};
@@ -102,7 +103,7 @@ pub(super) struct ListQuery {
 /// Projects that one may read, by id.
 #[utoipa::path(get, path = "/api/projects",
     params(("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query), ("member" = Option<bool>, Query)),
-    responses((status = 200, body = [ProjectAnswer]), (status = 400), (status = 401)))]
+    responses((status = 200, body = page::Items<ProjectAnswer>), (status = 400), (status = 401)))]
 pub(super) async fn list(
     anyone: Anyone,
     request: HttpRequest,
@@ -118,6 +119,7 @@ pub(super) async fn list(
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewProject)]
 pub(super) struct CreateBody {
     name: String,
     #[serde(default)]
@@ -159,6 +161,7 @@ pub(super) async fn get(
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ProjectChange)]
 pub(super) struct UpdateBody {
     name: Option<String>,
     description: Option<String>,
@@ -196,7 +199,7 @@ pub(super) async fn delete(
 
 /// The settings of a project.
 #[utoipa::path(get, path = "/api/projects/{user}/{project}/config", params(("user" = String, Path), ("project" = String, Path)),
-    responses((status = 200, description = "default_branch, protected_branches"), (status = 308), (status = 401), (status = 404)))]
+    responses((status = 200, body = ProjectConfigShape), (status = 308), (status = 401), (status = 404)))]
 pub(super) async fn config(
     anyone: Anyone,
     request: HttpRequest,
@@ -211,8 +214,9 @@ pub(super) async fn config(
 }
 
 /// Replaces the settings of a project.
-#[utoipa::path(put, path = "/api/projects/{user}/{project}/config", params(("user" = String, Path), ("project" = String, Path)),
-    responses((status = 200, description = "the settings"), (status = 401), (status = 403), (status = 404), (status = 422)))]
+#[utoipa::path(put, path = "/api/projects/{user}/{project}/config", request_body = ProjectConfigShape,
+    params(("user" = String, Path), ("project" = String, Path)),
+    responses((status = 200, body = ProjectConfigShape), (status = 401), (status = 403), (status = 404), (status = 422)))]
 pub(super) async fn put_config(
     caller: Caller,
     at: Path<ProjectPath>,
@@ -241,7 +245,7 @@ pub(super) struct PageQuery {
 /// The members of a project, by user id.
 #[utoipa::path(get, path = "/api/projects/{user}/{project}/members",
     params(("user" = String, Path), ("project" = String, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
-    responses((status = 200, body = [MemberAnswer]), (status = 308), (status = 401), (status = 404)))]
+    responses((status = 200, body = page::Items<MemberAnswer>), (status = 308), (status = 401), (status = 404)))]
 pub(super) async fn members(
     caller: Caller,
     request: HttpRequest,
@@ -271,6 +275,7 @@ pub(super) struct MemberPath {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = MemberRole)]
 pub(super) struct RoleBody {
     /// `owner`, `maintainer`, `writer`, `reader`.
     #[schema(value_type = String)]
@@ -280,7 +285,7 @@ pub(super) struct RoleBody {
 /// Adds somebody (201) or changes a role (204). The project's channel follows.
 #[utoipa::path(put, path = "/api/projects/{user}/{project}/members/{username}", request_body = RoleBody,
     params(("user" = String, Path), ("project" = String, Path), ("username" = String, Path)),
-    responses((status = 201), (status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
+    responses((status = 201, description = "They are new here."), (status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn put_member(
     caller: Caller,
     path: Path<MemberPath>,

@@ -73,7 +73,7 @@ pub(super) struct ListQuery {
 /// The repositories of a project, by name.
 #[utoipa::path(get, path = "/api/projects/{user}/{project}/repos",
     params(("user" = String, Path), ("project" = String, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
-    responses((status = 200, body = [RepositoryAnswer]), (status = 308), (status = 401), (status = 404)))]
+    responses((status = 200, body = page::Items<RepositoryAnswer>), (status = 308), (status = 401), (status = 404)))]
 pub(super) async fn list(
     anyone: Anyone,
     request: HttpRequest,
@@ -104,6 +104,7 @@ fn answer_list(
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewRepository)]
 pub(super) struct CreateBody {
     name: String,
     description: Option<String>,
@@ -153,6 +154,7 @@ pub(super) async fn get(
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RepositoryChange)]
 pub(super) struct UpdateBody {
     name: Option<String>,
     description: Option<String>,
@@ -192,7 +194,7 @@ pub(super) async fn delete(
 
 /// The repositories of one's project `personal`.
 #[utoipa::path(get, path = "/api/repos", params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
-    responses((status = 200, body = [RepositoryAnswer]), (status = 401)))]
+    responses((status = 200, body = page::Items<RepositoryAnswer>), (status = 401)))]
 #[deprecated = "since projects exist"]
 pub(super) async fn legacy_list(
     caller: Caller,

@@ -76,7 +76,7 @@ pub(super) async fn create(
 }
 
 /// One's tokens, without the tokens.
-#[utoipa::path(get, path = "/api/users/me/tokens", responses((status = 200, body = [AccessTokenAnswer]), (status = 401), (status = 403)))]
+#[utoipa::path(get, path = "/api/users/me/tokens", responses((status = 200, body = page::Items<AccessTokenAnswer>), (status = 401), (status = 403)))]
 pub(super) async fn list(caller: Caller, request: HttpRequest, services: web::Data<Services>) -> ApiResult {
     let tokens = services.tokens(caller.0).await?;
     page::items(&request, tokens.iter().map(|token| AccessTokenAnswer::new(token, None)).collect(), None)

@@ -8,6 +8,8 @@ use actix_web::{App as WebApp, HttpRequest, HttpResponse, HttpServer, middleware
 use tracing::debug;
 
 use super::stop::HTTP_SHARE;
+use crate::api::metrics::HttpMetrics;
+use crate::api::openapi::DescriptionText;
 use crate::api::{self, Operations, ServerInfo};
 use crate::core::limits::Limits;
 use crate::messaging::{SessionEdge, open_websocket};
@@ -18,15 +20,21 @@ pub(super) fn serve_http(
     services: Arc<Services>,
     sessions: Arc<SessionEdge>,
     info: ServerInfo,
+    metrics: HttpMetrics,
     limits: &Limits,
 ) -> std::io::Result<ServerHandle> {
     let (workers, stall_ms) = (Limits::per_core(limits.http_workers), limits.write_stall_ms);
     let services = web::Data::from(services);
     let (info, sessions) = (web::Data::new(info), web::Data::from(sessions));
+    let page = web::Data::new(api::docs::Page::default());
+    let (counted, described) = (web::Data::new(metrics.clone()), web::Data::new(DescriptionText::default()));
     let server = HttpServer::new(move || {
         WebApp::new()
             .app_data(services.clone())
             .app_data(info.clone())
+            .app_data(counted.clone())
+            .app_data(described.clone())
+            .app_data(page.clone())
             .app_data(sessions.clone())
             .wrap(middleware::from_fn(api::observe::observe))
             .configure(api::routes)
@@ -34,7 +42,10 @@ pub(super) fn serve_http(
     })
     .workers(workers)
     .max_connections(limits.http_connections.div_ceil(workers))
-    .on_connect(move |connection, _| cut_off_when_stuck(connection, stall_ms))
+    .on_connect(move |connection, kept| {
+        kept.insert(metrics.connected());
+        cut_off_when_stuck(connection, stall_ms);
+    })
     .client_request_timeout(Duration::from_millis(limits.request_head_ms))
     .h1_allow_half_closed(false)
     .tcp_nodelay(true)

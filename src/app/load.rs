@@ -3,7 +3,7 @@
 use tracing::{error, info};
 
 use super::StartError;
-use crate::actors::writer::Ledger;
+use crate::actors::writer::{CommitMetrics, Ledger};
 use crate::core::config::Config;
 use crate::core::data_dir::{DataDir, HighWater};
 use crate::core::database;
@@ -19,7 +19,11 @@ pub(super) struct Loaded {
 }
 
 /// Everything between the lock and the listeners: migrate, make durable, read.
-pub(super) fn load(data_dir: &DataDir, config: &Config) -> Result<(Loaded, Vec<&'static str>), StartError> {
+pub(super) fn load(
+    data_dir: &DataDir,
+    config: &Config,
+    metrics: CommitMetrics,
+) -> Result<(Loaded, Vec<&'static str>), StartError> {
     let mut steps = Vec::new();
     let path = data_dir.database();
     let mut db = database::open_writer(&path, config.storage.synchronous)?;
@@ -46,7 +50,7 @@ pub(super) fn load(data_dir: &DataDir, config: &Config) -> Result<(Loaded, Vec<&
     );
     steps.push("load");
     let unfinished = Unfinished::read(&mut db)?;
-    let ledger = Ledger::new(db, config.limits.clone())?;
+    let ledger = Ledger::new(db, config.limits.clone(), metrics)?;
     Ok((Loaded { ledger, snapshot, unfinished }, steps))
 }
 

@@ -14,7 +14,7 @@ use super::complain;
 use crate::actors::writer::commands::{
     AppendMessage, CreateChat, NewChat, RegisterUser, SetParticipant, StartLogin,
 };
-use crate::actors::writer::{Command, CommandError, Job, Ledger, Pending};
+use crate::actors::writer::{Command, CommandError, CommitMetrics, Job, Ledger, Pending};
 use crate::core::actor::Reply;
 use crate::core::auth::{password, token};
 use crate::core::config::Synchronous;
@@ -79,7 +79,7 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
         participants_per_chat: usize::MAX,
         ..Limits::default()
     };
-    let mut seeder = Seeder { ledger: Ledger::new(db, limits)?, batches: 0 };
+    let mut seeder = Seeder { ledger: Ledger::new(db, limits, CommitMetrics::default())?, batches: 0 };
 
     let password_hash = password::hash_now(&arguments.password)?;
     let users = seeder.run((0..arguments.users).map(|n| {

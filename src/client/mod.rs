@@ -4,6 +4,7 @@
 //! what users run. Nothing in the server uses it.
 
 mod http;
+pub mod metrics;
 mod tcp;
 
 pub use http::{Account, HttpAnswer, HttpClient, HttpError};

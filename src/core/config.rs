@@ -92,7 +92,20 @@ impl Default for Http {
 
 listener!(Tcp, 8081);
 listener!(Udp, 8082);
-listener!(Ops, 8083);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ops {
+    pub listen: Listen,
+    /// Whether messages between actors are counted and timed. `false` is for measuring what that costs.
+    pub measure: bool,
+}
+
+impl Default for Ops {
+    fn default() -> Self {
+        Self { listen: Listen(SocketAddr::from(([127, 0, 0, 1], 8083))), measure: true }
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

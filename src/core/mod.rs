@@ -6,5 +6,6 @@ pub mod config;
 pub mod data_dir;
 pub mod database;
 pub mod limits;
+pub mod metrics;
 pub mod telemetry;
 pub mod turnstile;

@@ -15,6 +15,7 @@ pub mod compute;
 pub mod history;
 pub mod leftovers;
 pub mod maintenance;
+pub mod metrics;
 mod pack_reader;
 pub mod pkt_line;
 mod process;

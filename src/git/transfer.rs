@@ -24,9 +24,10 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures_util::Stream;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::metrics::{Meter, Turn};
 use super::pack_reader::{PackError, PackReader};
 use super::pkt_line::FLUSH;
 pub use super::process::{Deadlines, End};
@@ -86,15 +87,16 @@ struct Shared {
     dead: CancellationToken,
     clean: Arc<AtomicBool>,
     progress: Arc<Progress>,
+    meter: Arc<Meter>,
     ended: oneshot::Receiver<End>,
 }
 
-/// Starts the child and its supervisor; `place` is held until the child is gone.
+/// Starts the child and its supervisor; `turn` is held until the child is gone.
 fn start(
     mut command: Command,
     deadlines: Deadlines,
     gentle: bool,
-    place: OwnedSemaphorePermit,
+    turn: Turn,
 ) -> io::Result<(Pipes, Shared)> {
     use std::process::Stdio;
     let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
@@ -108,16 +110,19 @@ fn start(
     };
     let (cancel, dead, progress) = (CancellationToken::new(), CancellationToken::new(), Progress::new());
     let (tell, ended) = oneshot::channel();
+    let (running, meter) = turn.run();
     let shared = Shared {
         cancel: cancel.clone(),
         dead: dead.clone(),
         clean: Arc::new(AtomicBool::new(false)),
         progress: progress.clone(),
+        meter,
         ended,
     };
     tokio::spawn(async move {
         let end = supervise(child, group, cancel, progress, deadlines, gentle).await;
-        drop(place);
+        running.ended(&end);
+        drop(running);
         if !matches!(end, End::Exit(_)) {
             dead.cancel();
         }
@@ -128,17 +133,13 @@ fn start(
 }
 
 /// Streams a child that only reads the repository. `input` is what it is asked.
-pub fn read(
-    command: Command,
-    input: Input,
-    deadlines: Deadlines,
-    place: OwnedSemaphorePermit,
-) -> io::Result<TransferBody> {
-    let (mut pipes, shared) = start(command, deadlines, false, place)?;
+pub fn read(command: Command, input: Input, deadlines: Deadlines, turn: Turn) -> io::Result<TransferBody> {
+    let (mut pipes, shared) = start(command, deadlines, false, turn)?;
     if let Some(to_child) = pipes.input.take() {
         let (cancel, progress) = (shared.cancel.clone(), shared.progress.clone());
+        let meter = shared.meter.clone();
         actix_web::rt::spawn(async move {
-            let mut pump = InputPump { to_child, cancel: cancel.clone(), progress, deaf: false };
+            let mut pump = InputPump { to_child, cancel: cancel.clone(), progress, meter, deaf: false };
             if pump.forward(input).await.is_err() {
                 cancel.cancel();
             }
@@ -163,15 +164,16 @@ pub fn receive<J: Judge>(
     input: Input,
     push: Push<J>,
     deadlines: Deadlines,
-    place: OwnedSemaphorePermit,
+    turn: Turn,
 ) -> io::Result<TransferBody> {
-    let (mut pipes, shared) = start(command, deadlines, true, place)?;
+    let (mut pipes, shared) = start(command, deadlines, true, turn)?;
     let refused = Arc::new(AtomicBool::new(false));
     let (verdict, judged) = oneshot::channel();
     let to_child = pipes.input.take().ok_or_else(|| io::Error::other("the child has no input"))?;
     let (cancel, progress) = (shared.cancel.clone(), shared.progress.clone());
     let keep = if push.side_band { FLUSH.len() } else { 0 };
-    let pump = InputPump { to_child, cancel: cancel.clone(), progress, deaf: false };
+    let pump =
+        InputPump { to_child, cancel: cancel.clone(), progress, meter: shared.meter.clone(), deaf: false };
     let known = refused.clone();
     actix_web::rt::spawn(async move {
         match pump.push(input, push, &known).await {
@@ -236,6 +238,7 @@ struct InputPump {
     to_child: ChildStdin,
     cancel: CancellationToken,
     progress: Arc<Progress>,
+    meter: Arc<Meter>,
     /// The child does not read any more.
     deaf: bool,
 }
@@ -267,6 +270,7 @@ impl InputPump {
             },
         }
         self.progress.fed(bytes.len());
+        self.meter.received(bytes.len());
         Ok(())
     }
 
@@ -395,6 +399,7 @@ struct OutputPump {
     sender: mpsc::Sender<Bytes>,
     dead: CancellationToken,
     progress: Arc<Progress>,
+    meter: Arc<Meter>,
     /// The last bytes, held back.
     held: BytesMut,
     client_left: bool,
@@ -407,6 +412,7 @@ impl OutputPump {
             sender,
             dead: shared.dead.clone(),
             progress: shared.progress.clone(),
+            meter: shared.meter.clone(),
             held: BytesMut::with_capacity(BUFFER_BYTES),
             client_left: false,
         }
@@ -441,12 +447,16 @@ impl OutputPump {
         if self.client_left {
             return;
         }
+        let count = bytes.len();
         let sent = tokio::select! {
             biased;
             () = self.dead.cancelled() => false,
             sent = self.sender.send(bytes) => sent.is_ok(),
         };
         self.client_left = !sent;
+        if sent {
+            self.meter.sent(count);
+        }
     }
 
     async fn send_held(&mut self) {

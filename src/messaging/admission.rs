@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Acquire};
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::metrics::{ConnectionMeter, Present};
 use crate::core::limits::Limits;
 use crate::core::turnstile::Turnstile;
 
@@ -22,6 +23,7 @@ pub(super) struct Admission {
 #[derive(Debug)]
 pub(super) struct Seat {
     _connection: Counted,
+    _present: Present,
 }
 
 /// A place among those who have not said who they are: given up with the `Welcome`.
@@ -53,11 +55,12 @@ impl Admission {
         Self { connections: Arc::default(), strangers: Arc::default(), by_address, limits }
     }
 
-    pub(super) fn admit(&self, address: IpAddr) -> Option<(Seat, StrangerSeat)> {
+    pub(super) fn admit(&self, address: IpAddr, meter: &ConnectionMeter) -> Option<(Seat, StrangerSeat)> {
         let connection = Counted::take(&self.connections, self.limits.connections)?;
         let stranger = Counted::take(&self.strangers, self.limits.strangers)?;
         let own = self.by_address.enter(address)?;
-        Some((Seat { _connection: connection }, StrangerSeat { _all: stranger, _own: own }))
+        let seat = Seat { _connection: connection, _present: meter.connected() };
+        Some((seat, StrangerSeat { _all: stranger, _own: own }))
     }
 
     /// How many connections there are.
@@ -68,21 +71,23 @@ impl Admission {
 
 #[cfg(test)]
 mod tests {
+    use super::super::metrics::{ConnectionMetrics, Transport};
     use super::*;
 
     #[test]
     fn strangers_are_capped_per_address_until_they_are_known() {
         let limits = Limits { strangers_per_address: 2, strangers: 3, connections: 4, ..Limits::default() };
-        let admission = Admission::new(limits);
+        let (admission, metrics) = (Admission::new(limits), ConnectionMetrics::default());
+        let admit = |from| admission.admit(from, metrics.meter(Transport::Tcp));
         let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        let mut places = vec![admission.admit(here).unwrap(), admission.admit(here).unwrap()];
-        assert!(admission.admit(here).is_none(), "two strangers from one address");
-        places.push(admission.admit(there).unwrap());
-        assert!(admission.admit(there).is_none(), "three strangers in all");
+        let mut places = vec![admit(here).unwrap(), admit(here).unwrap()];
+        assert!(admit(here).is_none(), "two strangers from one address");
+        places.push(admit(there).unwrap());
+        assert!(admit(there).is_none(), "three strangers in all");
         let mut seats: Vec<_> = places.into_iter().map(|(seat, _stranger)| seat).collect();
-        seats.push(admission.admit(here).unwrap().0);
-        assert!(admission.admit(there).is_none(), "four connections in all");
+        seats.push(admit(here).unwrap().0);
+        assert!(admit(there).is_none(), "four connections in all");
         drop(seats);
-        assert!(admission.admit(here).is_some());
+        assert!(admit(here).is_some());
     }
 }

@@ -9,7 +9,9 @@ use actix::ArbiterHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{Admission, Seat, StrangerSeat};
-use super::session::{self, SessionStats};
+use super::metrics::{ConnectionMeter, ConnectionMetrics, Transport};
+use super::session::SessionStats;
+use crate::actors::hub::{DeliveryMeter, DeliveryMetrics};
 use crate::core::actor::FatalSignal;
 use crate::domain::ids::SessionId;
 use crate::services::Services;
@@ -23,6 +25,9 @@ pub struct SessionEdge {
     admission: Admission,
     next_session: AtomicU64,
     threads: Vec<SessionThread>,
+    connections: ConnectionMetrics,
+    /// Per hub, of TCP and of WebSocket.
+    deliveries: Vec<[DeliveryMeter; 2]>,
     pub(super) services: Arc<Services>,
     pub(super) stats: SessionStats,
     pub(super) fatal: FatalSignal,
@@ -39,17 +44,36 @@ pub(super) struct Place {
     pub(super) thread: ArbiterHandle,
     pub(super) seat: Seat,
     pub(super) stranger: StrangerSeat,
+    pub(super) meter: ConnectionMeter,
+    pub(super) deliveries: DeliveryMeter,
+}
+
+/// What is counted about sessions.
+pub struct SessionMetrics {
+    pub actors: SessionStats,
+    pub connections: ConnectionMetrics,
+    pub deliveries: DeliveryMetrics,
 }
 
 impl SessionEdge {
-    pub fn new(threads: Vec<SessionThread>, services: Arc<Services>, fatal: FatalSignal) -> Self {
+    pub fn new(
+        threads: Vec<SessionThread>,
+        services: Arc<Services>,
+        fatal: FatalSignal,
+        metrics: &SessionMetrics,
+    ) -> Self {
+        let deliveries = (0..threads.len())
+            .map(|hub| Transport::ALL.map(|transport| metrics.deliveries.meter(transport.name(), hub)))
+            .collect();
         let ending = CancellationToken::new();
         Self {
             admission: Admission::new(services.limits.clone()),
             next_session: AtomicU64::new(1),
             threads,
+            connections: metrics.connections.clone(),
+            deliveries,
             services,
-            stats: session::stats(),
+            stats: metrics.actors.clone(),
             fatal,
             ending_web: ending.child_token(),
             ending,
@@ -57,12 +81,18 @@ impl SessionEdge {
     }
 
     /// A place for a session from `address`, if there is one.
-    pub(super) fn place(&self, address: IpAddr) -> Option<Place> {
-        let (seat, stranger) = self.admission.admit(address)?;
+    pub(super) fn place(&self, transport: Transport, address: IpAddr) -> Option<Place> {
+        let meter = self.connections.meter(transport);
+        let Some((seat, stranger)) = self.admission.admit(address, meter) else {
+            meter.refused();
+            return None;
+        };
         let id = self.next_session.fetch_add(1, Relaxed);
         let hub = usize::try_from(id).unwrap_or(0) % self.threads.len().max(1);
         let SessionThread(thread) = self.threads.get(hub)?;
-        Some(Place { id: SessionId(id), hub, thread: thread.clone(), seat, stranger })
+        let deliveries = self.deliveries.get(hub)?.get(transport as usize)?.clone();
+        let (thread, meter) = (thread.clone(), meter.clone());
+        Some(Place { id: SessionId(id), hub, thread, seat, stranger, meter, deliveries })
     }
 
     pub fn stats(&self) -> &SessionStats {

@@ -6,11 +6,13 @@
 
 mod admission;
 mod edge;
+mod metrics;
 mod session;
 mod tcp;
 mod websocket;
 
-pub use edge::{SessionEdge, SessionThread};
-pub use session::SessionStats;
+pub use edge::{SessionEdge, SessionMetrics, SessionThread};
+pub use metrics::{ConnectionMetrics, Transport};
+pub use session::{SessionStats, stats as session_stats};
 pub use tcp::{TcpEdge, bind};
 pub use websocket::open as open_websocket;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::edge::{Place, SessionEdge};
+use super::metrics::Transport;
 use super::session;
 use crate::protocol::answer::{GoodbyeCode, ServerPacket};
 use crate::protocol::framing;
@@ -63,7 +64,7 @@ impl Acceptor {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((socket, peer)) => match self.edge.place(peer.ip()) {
+                Ok((socket, peer)) => match self.edge.place(Transport::Tcp, peer.ip()) {
                     Some(place) => self.hand_over(socket, place),
                     None => turn_away(&socket),
                 },

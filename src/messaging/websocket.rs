@@ -4,6 +4,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::edge::SessionEdge;
+use super::metrics::Transport;
 use super::session;
 use crate::protocol::code::Code;
 use crate::services::ServiceError;
@@ -27,7 +28,7 @@ pub fn open(
     })?;
     let address =
         request.peer_addr().ok_or_else(|| ServiceError::new(Code::Internal, "the peer is unknown"))?;
-    let place = edge.place(address.ip()).ok_or_else(|| {
+    let place = edge.place(Transport::WebSocket, address.ip()).ok_or_else(|| {
         ServiceError::later(Code::Overloaded, "there are too many connections", RETRY_AFTER_MS)
     })?;
     let (response, own_body) = response.into_parts();

@@ -15,9 +15,11 @@ use crate::domain::push::Push;
 use crate::domain::timestamp::Timestamp;
 
 /// A chat in one person's list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ChatSummary {
+    #[schema(value_type = i64)]
     pub id: ChatId,
+    #[schema(value_type = String)]
     pub kind: ChatKind,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
@@ -26,11 +28,13 @@ pub struct ChatSummary {
     pub peer: Option<String>,
     /// The project whose channel it is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<i64>)]
     pub project_id: Option<ProjectId>,
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub archived: bool,
     /// What one wants to be notified of; absent: `all`.
     #[serde(skip_serializing_if = "is_default", default)]
+    #[schema(value_type = String)]
     pub notify: NotifyLevel,
     pub last_seq: Seq,
     pub read_seq: Seq,

@@ -18,6 +18,7 @@ use crate::git::browse::{
     ResolvedRef, Tag, Tree,
 };
 use crate::git::compute::{self, ComputeError};
+use crate::git::metrics::Work;
 use crate::git::program::ArchiveFormat;
 use crate::git::transfer::{self, Deadlines, TransferBody};
 use crate::protocol::code::Code;
@@ -229,7 +230,7 @@ impl Services {
     ) -> Result<TransferBody, ServiceError> {
         let git = self.hosting.git()?;
         let directory = self.hosting.directory(&view.repository).await?;
-        let place = self.hosting.read_place().await?;
+        let turn = self.hosting.turn_for(Work::Archive).await?;
         let oid = commit.to_string();
         let prefix = format!("{}-{}/", view.repository.name, oid.get(..SHORT_OID).unwrap_or(&oid));
         let command = git.archive(&directory, &oid, format, &prefix);
@@ -238,7 +239,7 @@ impl Services {
             total: Duration::from_millis(self.limits.git_archive_ms),
         };
         let nothing = Box::pin(tokio::io::empty());
-        Ok(transfer::read(command, nothing, deadlines, place).map_err(ComputeError::from)?)
+        Ok(transfer::read(command, nothing, deadlines, turn).map_err(ComputeError::from)?)
     }
 }
 

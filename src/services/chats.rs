@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{ServiceError, Services};
 use crate::actors::cache::{ChatDetails, ChatList, ChatView, Participants, UserIds};
-use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{
     CreateChat, MarkRead, Marks, MergeMarks, NewChat, RemoveParticipant, SetNotifyLevel, SetParticipant,
     UpdateChat,
 };
+use crate::actors::writer::{Command, CommandError};
 use crate::core::actor::{Permit, Reply, Who};
 use crate::domain::access::Credential;
 use crate::domain::chat::{ChatKind, ChatRole, Participant, parse_chat_name};
@@ -174,7 +174,7 @@ impl Services {
 
     /// The same from somebody who is about to be gone: lost when there is no place this instant.
     pub fn merge_last_marks(&self, who: Credential, marks: Vec<(ChatId, Marks)>) {
-        if let Ok(Some(permit)) = self.writer.try_enter(Who::User(who.user.0)) {
+        if let Ok(Some(permit)) = self.writer.try_enter(Who::User(who.user.0), MergeMarks::NAME) {
             self.writer.submit(permit, MergeMarks { who, marks }, Reply::call(|_| ()));
         }
     }

@@ -1,6 +1,7 @@
 //! Service errors: a stable code, a sentence, and when to come back.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::actors::cache::QueryError;
 use crate::actors::writer::CommandError;
@@ -11,9 +12,10 @@ use crate::protocol::code::Code;
 use crate::storage::readers::ReadError;
 
 /// What is wrong with one field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldProblem {
     pub field: &'static str,
+    /// A sentence for people.
     pub problem: String,
 }
 

@@ -12,6 +12,7 @@ use super::housekeeping::Bell;
 use crate::core::limits::Limits;
 use crate::domain::ids::RepositoryId;
 use crate::domain::repository::Repository;
+use crate::git::metrics::{TransferMetrics, Turn, Work};
 use crate::git::program::Git;
 use crate::git::store::{Store, StoreError};
 use crate::git::transfer::Deadlines;
@@ -33,6 +34,7 @@ pub struct Hosting {
     admitted: TaskTracker,
     /// How clients reach this server, where that is configured.
     public_url: Option<String>,
+    metrics: TransferMetrics,
     pub(super) bell: Bell,
     /// What is older was left by an earlier run.
     pub(super) started_at: SystemTime,
@@ -40,7 +42,13 @@ pub struct Hosting {
 }
 
 impl Hosting {
-    pub fn new(store: Store, git: Option<Git>, public_url: Option<String>, limits: &Limits) -> Self {
+    pub fn new(
+        store: Store,
+        git: Option<Git>,
+        public_url: Option<String>,
+        metrics: TransferMetrics,
+        limits: &Limits,
+    ) -> Self {
         Self {
             store,
             git,
@@ -50,6 +58,7 @@ impl Hosting {
             turns: (0..PUSH_TURNS).map(|_| Arc::new(Semaphore::new(1))).collect(),
             admitted: TaskTracker::new(),
             public_url,
+            metrics,
             bell: Bell::default(),
             started_at: SystemTime::now(),
             patience: Duration::from_millis(limits.git_patience_ms),
@@ -69,14 +78,24 @@ impl Hosting {
         })
     }
 
-    /// A place for a transfer out.
+    /// A place among those who read repositories at length.
     pub(super) async fn read_place(&self) -> Result<OwnedSemaphorePermit, ServiceError> {
         self.place(&self.reads, "too many clones and fetches at once").await
     }
 
-    /// A place for a push.
-    pub(super) async fn write_place(&self) -> Result<OwnedSemaphorePermit, ServiceError> {
-        self.place(&self.writes, "too many pushes at once").await
+    /// A turn for a transfer.
+    pub(super) async fn turn_for(&self, work: Work) -> Result<Turn, ServiceError> {
+        let place = match work {
+            Work::Push => self.place(&self.writes, "too many pushes at once").await,
+            Work::Advertise | Work::Fetch | Work::Archive => self.read_place().await,
+        };
+        match place {
+            Ok(place) => Ok(self.metrics.turn(work, place)),
+            Err(error) => {
+                self.metrics.refused(work);
+                Err(error)
+            }
+        }
     }
 
     async fn place(

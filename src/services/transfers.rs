@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::access::RepositoryPath;
 use super::hosting::Hosting;
@@ -16,6 +15,7 @@ use crate::domain::message::Content;
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::push::{PUSH_TEXT_BYTES_MAX, RefUpdate};
 use crate::git::compute::ComputeError;
+use crate::git::metrics::{Turn, Work};
 use crate::git::program::{ProtocolVersion, PushRules, Service};
 use crate::git::push_head::{PushHead, check_name};
 use crate::git::report;
@@ -73,16 +73,16 @@ impl Services {
     ) -> Result<TransferBody, ServiceError> {
         let git = self.hosting.git()?;
         let directory = self.hosting.directory(&view.repository).await?;
-        let place = self.hosting.read_place().await?;
+        let turn = self.hosting.turn_for(Work::Advertise).await?;
         let command = git.service(service, &directory, protocol, true, None);
         let deadlines = Hosting::deadlines(&self.limits);
         let nothing: Input = Box::pin(tokio::io::empty());
-        Ok(transfer::read(command, nothing, deadlines, place).map_err(ComputeError::from)?)
+        Ok(transfer::read(command, nothing, deadlines, turn).map_err(ComputeError::from)?)
     }
 
     /// A place among the fetches.
-    pub async fn fetch_place(&self) -> Result<OwnedSemaphorePermit, ServiceError> {
-        self.hosting.read_place().await
+    pub async fn fetch_turn(&self) -> Result<Turn, ServiceError> {
+        self.hosting.turn_for(Work::Fetch).await
     }
 
     /// Streams what `git upload-pack` answers to `input`.
@@ -91,13 +91,13 @@ impl Services {
         view: &RepositoryView,
         protocol: ProtocolVersion,
         input: Input,
-        place: OwnedSemaphorePermit,
+        turn: Turn,
     ) -> Result<TransferBody, ServiceError> {
         let git = self.hosting.git()?;
         let directory = self.hosting.directory(&view.repository).await?;
         let command = git.service(Service::UploadPack, &directory, protocol, false, None);
         let deadlines = Hosting::deadlines(&self.limits);
-        Ok(transfer::read(command, input, deadlines, place).map_err(ComputeError::from)?)
+        Ok(transfer::read(command, input, deadlines, turn).map_err(ComputeError::from)?)
     }
 
     /// Takes a push; `input` is what follows its head.
@@ -123,7 +123,7 @@ impl Services {
         let fast_forward_only =
             head.updates.iter().any(|update| permission::must_fast_forward(&view.project.config, update));
         let directory = self.hosting.directory(&view.repository).await?;
-        let place = self.hosting.write_place().await?;
+        let turn = self.hosting.turn_for(Work::Push).await?;
         let rules = PushRules { input_bytes_max: left, fast_forward_only };
         let command = git.service(Service::ReceivePack, &directory, protocol, false, Some(rules));
         let bytes = head.bytes.clone();
@@ -131,7 +131,7 @@ impl Services {
         let judge = PushJudge::new(self.clone(), who, view, head, base_url, fast_forward_only);
         let push = Push { head: bytes, rest, has_pack, pack_bytes_max: left, side_band, judge };
         let deadlines = Hosting::deadlines(&self.limits);
-        let body = transfer::receive(command, input, push, deadlines, place).map_err(ComputeError::from)?;
+        let body = transfer::receive(command, input, push, deadlines, turn).map_err(ComputeError::from)?;
         Ok(PushAnswer::Streamed(body))
     }
 

@@ -5,13 +5,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::QueryResult;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use diesel::sqlite::SqliteConnection;
 use tokio::sync::Semaphore;
 
+use super::metrics::ReadMetrics;
 use crate::core::actor::Overloaded;
 use crate::core::database;
 
@@ -31,6 +32,7 @@ pub struct Readers {
     pool: Pool<ConnectionManager<SqliteConnection>>,
     places: Arc<Semaphore>,
     patience: Duration,
+    metrics: ReadMetrics,
 }
 
 #[derive(Debug)]
@@ -44,7 +46,12 @@ impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for ReadOnly {
 
 impl Readers {
     /// `connections` may be 0: then every read is refused, and only what is cached can be read.
-    pub fn open(path: &Path, connections: usize, patience: Duration) -> Result<Self, ReadError> {
+    pub fn open(
+        path: &Path,
+        connections: usize,
+        patience: Duration,
+        metrics: ReadMetrics,
+    ) -> Result<Self, ReadError> {
         let size = u32::try_from(connections.max(1)).unwrap_or(u32::MAX);
         let pool = Pool::builder()
             .max_size(size)
@@ -54,23 +61,34 @@ impl Readers {
             .connection_customizer(Box::new(ReadOnly))
             .build(ConnectionManager::new(path.display().to_string()))
             .map_err(|error| ReadError::Connection(error.to_string()))?;
-        Ok(Self { pool, places: Arc::new(Semaphore::new(connections)), patience })
+        Ok(Self { pool, places: Arc::new(Semaphore::new(connections)), patience, metrics })
     }
 
     pub async fn read<T: Send + 'static>(
         &self,
         query: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, ReadError> {
-        let overloaded = || Overloaded { retry_after: self.patience };
+        let overloaded = || {
+            self.metrics.refused.inc();
+            Overloaded { retry_after: self.patience }
+        };
+        let begun = Instant::now();
         let place = tokio::time::timeout(self.patience, self.places.clone().acquire_owned())
             .await
             .map_err(|_| overloaded())?
             .map_err(|_| overloaded())?;
-        let pool = self.pool.clone();
+        self.metrics.wait_seconds.observe(begun.elapsed().as_secs_f64());
+        let (pool, metrics) = (self.pool.clone(), self.metrics.clone());
         let read = tokio::task::spawn_blocking(move || {
             let _place = place;
             let mut connection = pool.get().map_err(|error| ReadError::Connection(error.to_string()))?;
-            Ok(query(&mut connection)?)
+            let begun = Instant::now();
+            metrics.running.inc();
+            // A panic must not leave it counted.
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| query(&mut connection)));
+            metrics.running.dec();
+            metrics.seconds.observe(begun.elapsed().as_secs_f64());
+            Ok(outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?)
         });
         read.await.map_err(|error| ReadError::Connection(error.to_string()))?
     }

@@ -52,16 +52,6 @@ async fn a_path_that_nobody_serves_is_404_and_a_method_405() {
 }
 
 #[actix_web::test]
-async fn later_routes_are_not_there_yet() {
-    let server = TestServer::start().await;
-    let alice = server.user("alice").await;
-    for path in ["/docs", "/api/openapi.json"] {
-        assert_problem(&alice.get(path).await, 404, "not_found");
-    }
-    server.stop().await;
-}
-
-#[actix_web::test]
 async fn a_body_is_json_of_the_right_size_and_shape() {
     let server = TestServer::start().await;
     let url = format!("http://{}/api/users/register", server.app.addresses.http);

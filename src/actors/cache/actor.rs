@@ -1,8 +1,6 @@
 //! Routing: queries to the read models, commits into them, lane items to the hubs, reads to the pool.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Handler, Supervised};
@@ -44,7 +42,7 @@ pub struct CacheActor {
     failures: LoginFailures,
     pub(super) hubs: Vec<HubHandle>,
     pub(super) presence: PresenceHandle,
-    pub(super) counters: Arc<CacheCounters>,
+    pub(super) counters: CacheCounters,
     pub(super) sources: Sources,
     own: CacheHandle,
     fatal: FatalSignal,
@@ -72,7 +70,7 @@ impl CacheActor {
     pub fn new(
         models: ReadModels,
         (hubs, presence): (Vec<HubHandle>, PresenceHandle),
-        counters: Arc<CacheCounters>,
+        counters: CacheCounters,
         sources: Sources,
         own: CacheHandle,
         fatal: FatalSignal,
@@ -103,7 +101,7 @@ impl CacheActor {
 
     fn count_bytes(&self) {
         let bytes = u64::try_from(self.models.chats.window_bytes()).unwrap_or(u64::MAX);
-        self.counters.window_bytes.store(bytes, Relaxed);
+        self.counters.window_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     fn answer<Q: Query>(&mut self, ask: Ask<Q>) {
@@ -118,7 +116,7 @@ impl CacheActor {
         let mut models = Models { read: &mut self.models, failures: &self.failures, grant, fill: None };
         match (ask.query.answer(ask.who, &mut models), models.fill) {
             (Verdict::Now(answer), _) => {
-                CacheCounters::count(&self.counters.hits);
+                self.counters.hits.inc();
                 drop(ask.permit);
                 ask.reply.send(answer.map_err(QueryError::Refused));
             }
@@ -228,7 +226,7 @@ impl CacheActor {
 
     fn start_reload(&mut self, commits: Vec<Committed>) {
         info!("the read models are loaded anew from the database");
-        CacheCounters::count(&self.counters.reloads);
+        self.counters.reloads.inc();
         self.reload = Reload::Running { commits, queries: Vec::new() };
         self.reloads += 1;
         let reload = self.reloads;
@@ -299,7 +297,7 @@ impl CacheActor {
         what: T,
         then: fn(&mut Self, T),
     ) {
-        CacheCounters::count(&self.counters.misses);
+        self.counters.misses.inc();
         self.awaiting_window.entry(chat).or_default().push(Box::new(move |cache| then(cache, what)));
         if let Some(fill) = fill {
             self.read_window(fill);

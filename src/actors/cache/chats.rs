@@ -344,7 +344,7 @@ impl Chats {
             let Some((_, chat)) = self.uses.pop_first() else { return };
             self.drop_window(chat);
             if let Some(counters) = counters {
-                CacheCounters::count(&counters.evictions);
+                counters.evictions.inc();
             }
         }
     }

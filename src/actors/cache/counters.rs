@@ -1,16 +1,20 @@
 //! What the cache counts: hits, misses, evictions, bytes.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use serde::Serialize;
 
-#[derive(Debug, Default)]
+use crate::core::metrics::Export;
+
+/// Written by the cache, read by whoever watches. Clones share their numbers.
+#[derive(Debug, Clone, Default)]
 pub struct CacheCounters {
-    pub(super) hits: AtomicU64,
-    pub(super) misses: AtomicU64,
-    pub(super) evictions: AtomicU64,
-    pub(super) reloads: AtomicU64,
-    pub(super) window_bytes: AtomicU64,
+    pub(super) hits: Counter,
+    pub(super) misses: Counter,
+    pub(super) evictions: Counter,
+    pub(super) reloads: Counter,
+    pub(super) window_bytes: Gauge,
 }
 
 /// [`CacheCounters`] at one moment.
@@ -20,21 +24,31 @@ pub struct CacheSnapshot {
     pub misses: u64,
     pub evictions: u64,
     pub reloads: u64,
-    pub window_bytes: u64,
+    pub window_bytes: i64,
 }
 
 impl CacheCounters {
     pub fn snapshot(&self) -> CacheSnapshot {
         CacheSnapshot {
-            hits: self.hits.load(Relaxed),
-            misses: self.misses.load(Relaxed),
-            evictions: self.evictions.load(Relaxed),
-            reloads: self.reloads.load(Relaxed),
-            window_bytes: self.window_bytes.load(Relaxed),
+            hits: self.hits.get(),
+            misses: self.misses.get(),
+            evictions: self.evictions.get(),
+            reloads: self.reloads.get(),
+            window_bytes: self.window_bytes.get(),
         }
     }
+}
 
-    pub(super) fn count(counter: &AtomicU64) {
-        counter.fetch_add(1, Relaxed);
+impl Export for CacheCounters {
+    fn export(&self, registry: &mut Registry) {
+        let (hits, misses) = (self.hits.clone(), self.misses.clone());
+        registry.register("netbit_cache_hits", "Queries that memory answered", hits);
+        registry.register("netbit_cache_misses", "Queries that needed the database", misses);
+        let help = "Windows of recent messages given up for others";
+        registry.register("netbit_cache_evictions", help, self.evictions.clone());
+        let help = "Times that the read models were loaded anew";
+        registry.register("netbit_cache_reloads", help, self.reloads.clone());
+        let help = "Memory of the windows of recent messages";
+        registry.register("netbit_cache_window_bytes", help, self.window_bytes.clone());
     }
 }

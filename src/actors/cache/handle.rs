@@ -11,7 +11,7 @@ use super::read_models::ReadModels;
 use crate::actors::hub::Replayed;
 use crate::actors::presence::{DeviceKey, Ticket};
 use crate::actors::writer::Published;
-use crate::core::actor::{Gate, Mailbox, Reply, Who};
+use crate::core::actor::{Gate, Letter, Mailbox, Reply, Who};
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, Seq, SessionId};
 use crate::storage::readers::ReadError;
@@ -45,7 +45,7 @@ impl CacheHandle {
         who: Option<Credential>,
         query: Q,
     ) -> Result<Q::Answer, QueryError> {
-        let permit = self.gate.enter(place).await?;
+        let permit = self.gate.enter(place, Q::NAME).await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(Ask { who, query, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
@@ -53,7 +53,7 @@ impl CacheHandle {
 
     /// Registers a session: `Ok` once `Welcome` is in its outbox and events follow it.
     pub async fn open_session(&self, hello: Hello) -> Result<(), QueryError> {
-        let permit = self.gate.enter(Who::User(hello.station.who.user.0)).await?;
+        let permit = self.gate.enter(Who::User(hello.station.who.user.0), OpenSession::NAME).await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(OpenSession { hello, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
@@ -66,7 +66,7 @@ impl CacheHandle {
         device: DeviceKey,
         ticket: Ticket,
     ) -> Result<(), QueryError> {
-        let permit = self.gate.enter(Who::User(who.user.0)).await?;
+        let permit = self.gate.enter(Who::User(who.user.0), IssueTicket::NAME).await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(IssueTicket { who, device, ticket, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
@@ -78,7 +78,7 @@ impl CacheHandle {
 
     /// Answers a `Ping` on the session's lane.
     pub async fn heartbeat(&self, station: Station, request_id: Option<u64>) -> Result<(), QueryError> {
-        let permit = self.gate.enter(Who::User(station.who.user.0)).await?;
+        let permit = self.gate.enter(Who::User(station.who.user.0), Heartbeat::NAME).await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(Heartbeat { station, request_id, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
@@ -90,7 +90,7 @@ impl CacheHandle {
         station: Station,
         cursors: Cursors,
     ) -> Result<Vec<(ChatId, Seq)>, QueryError> {
-        let permit = self.gate.enter(Who::User(station.who.user.0)).await?;
+        let permit = self.gate.enter(Who::User(station.who.user.0), CatchUp::NAME).await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(CatchUp { station, cursors, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
@@ -104,7 +104,7 @@ impl CacheHandle {
         chat: ChatId,
         after: Seq,
     ) -> Result<Replayed, QueryError> {
-        let permit = self.gate.enter(Who::User(station.who.user.0)).await?;
+        let permit = self.gate.enter(Who::User(station.who.user.0), Replay::NAME).await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(Replay { station, turn, chat, after, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))

@@ -41,6 +41,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::actors::hub::DeliveryMeter;
     use crate::actors::hub::{Outbox, Registration};
     use crate::core::actor::{ActorStats, FatalSignal, Metered, Reply, start};
     use crate::domain::access::Credential;
@@ -63,7 +64,7 @@ mod tests {
         let (stats, owned) = (ActorStats::new(HubActor::NAME, None, HubActor::MESSAGES), pending.clone());
         let mailbox = start(&arbiter.handle(), stats, FatalSignal::new().0, move |_| HubActor::new(owned));
         let hub = HubHandle::new(mailbox, pending.clone(), 1000);
-        let (outbox, mut drain) = Outbox::new(100_000, 1000);
+        let (outbox, mut drain) = Outbox::new(100_000, 1000, DeliveryMeter::default());
         let who = Credential::login(UserId(1), LoginId(1), 1);
         let (reply, registered) = Reply::channel();
         hub.deliver(vec![LaneItem::Registered {

@@ -25,7 +25,7 @@ impl Live {
     /// Pushes a frame that must not be missing: if it does not fit, the client is told once.
     fn push(&mut self, frame: &Bytes) {
         if !self.outbox.push(frame) && self.following.lose() {
-            self.outbox.reply_packet(&ServerPacket::Limited { chat_id: None, from: None, head: None });
+            self.outbox.limited();
         }
     }
 

@@ -1,6 +1,7 @@
 //! The index of one hub: who hears what.
 
 use super::*;
+use crate::actors::hub::meter::DeliveryMeter;
 use crate::actors::hub::outbox::OutboxDrain;
 use crate::core::actor::Reply;
 use crate::domain::access::Credential;
@@ -21,7 +22,7 @@ impl Session {
 }
 
 fn register(index: &mut Index, session: u64, user: i64, echo: bool, chats: &[i64]) -> Session {
-    let (outbox, drain) = Outbox::new(10_000, 100);
+    let (outbox, drain) = Outbox::new(10_000, 100, DeliveryMeter::default());
     let who = Credential::login(UserId(user), LoginId(user * 10), 1);
     index.take(LaneItem::Registered {
         registration: Registration { session: SessionId(session), who, outbox, echo },

@@ -14,6 +14,7 @@ mod following;
 mod handle;
 mod index;
 mod messages;
+mod meter;
 mod outbox;
 #[cfg(test)]
 mod rule_test;
@@ -22,4 +23,5 @@ pub use actor::HubActor;
 pub use handle::HubHandle;
 pub use index::replay_frame;
 pub use messages::{Lane, LaneItem, Registration, Replayed};
+pub use meter::{DeliveryMeter, DeliveryMetrics};
 pub use outbox::{Drained, Outbox, OutboxDrain};

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::meter::DeliveryMeter;
 use crate::protocol::answer::{GoodbyeCode, ServerPacket};
 use crate::protocol::framing;
 
@@ -31,6 +32,9 @@ pub struct Outbox {
     bytes_max: usize,
     frames_max: usize,
     room: Notify,
+    /// A push did not fit, and the outbox is not below half again.
+    slow: AtomicBool,
+    meter: DeliveryMeter,
 }
 
 /// The socket's side.
@@ -49,7 +53,7 @@ pub enum Drained {
 }
 
 impl Outbox {
-    pub fn new(bytes_max: usize, frames_max: usize) -> (Arc<Self>, OutboxDrain) {
+    pub fn new(bytes_max: usize, frames_max: usize, meter: DeliveryMeter) -> (Arc<Self>, OutboxDrain) {
         let (sender, receiver) = unbounded_channel();
         let outbox = Arc::new(Self {
             sender,
@@ -59,6 +63,8 @@ impl Outbox {
             bytes_max,
             frames_max,
             room: Notify::new(),
+            slow: AtomicBool::new(false),
+            meter,
         });
         (outbox.clone(), OutboxDrain { receiver, outbox, batch: Vec::new() })
     }
@@ -81,7 +87,11 @@ impl Outbox {
     /// A push. Returns whether there was room for it; behind the session's end there always is.
     #[must_use]
     pub fn push(&self, frame: &Bytes) -> bool {
-        self.push_below(frame, self.bytes_max, self.frames_max)
+        let room = self.push_below(frame, self.bytes_max, self.frames_max);
+        if !room && !self.slow.swap(true, AcqRel) {
+            self.meter.slow(true);
+        }
+        room
     }
 
     /// A push that others of its kind make up for: taken only while the outbox is below half.
@@ -98,6 +108,8 @@ impl Outbox {
             self.bytes.load(Acquire) + frame.len() <= bytes_max && self.frames.load(Acquire) < frames_max;
         if room {
             self.enqueue(frame.clone());
+        } else {
+            self.meter.dropped();
         }
         room
     }
@@ -123,13 +135,21 @@ impl Outbox {
     pub async fn room(&self) {
         loop {
             let room = self.room.notified();
-            let half_empty = self.bytes.load(Acquire) * 2 < self.bytes_max
-                && self.frames.load(Acquire) * 2 < self.frames_max;
-            if half_empty || self.ended.load(Acquire) {
+            if self.is_half_empty() || self.ended.load(Acquire) {
                 return;
             }
             room.await;
         }
+    }
+
+    fn is_half_empty(&self) -> bool {
+        self.bytes.load(Acquire) * 2 < self.bytes_max && self.frames.load(Acquire) * 2 < self.frames_max
+    }
+
+    /// The client is told that something is missing.
+    pub fn limited(&self) {
+        self.meter.limited();
+        self.reply_packet(&ServerPacket::Limited { chat_id: None, from: None, head: None });
     }
 
     /// Bytes that wait for the socket.
@@ -139,6 +159,7 @@ impl Outbox {
 
     fn enqueue(&self, frame: Bytes) {
         self.bytes.fetch_add(frame.len(), AcqRel);
+        self.meter.waiting(frame.len());
         self.frames.fetch_add(1, AcqRel);
         // A closed receiver means that the socket is gone already.
         drop(self.sender.send(Item::Frame(frame)));
@@ -164,8 +185,24 @@ impl OutboxDrain {
     /// The frames reached the socket: their room is free again.
     pub fn written(&self, frames: usize, bytes: usize) {
         self.outbox.bytes.fetch_sub(bytes, AcqRel);
+        self.outbox.meter.written(frames, bytes);
         self.outbox.frames.fetch_sub(frames, AcqRel);
+        if self.outbox.slow.load(Acquire)
+            && self.outbox.is_half_empty()
+            && self.outbox.slow.swap(false, AcqRel)
+        {
+            self.outbox.meter.slow(false);
+        }
         self.outbox.room.notify_waiters();
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.meter.discarded(self.bytes());
+        if self.slow.load(Acquire) {
+            self.meter.slow(false);
+        }
     }
 }
 
@@ -189,7 +226,7 @@ mod tests {
 
     #[actix_web::test]
     async fn a_full_outbox_takes_replies_and_no_pushes_and_soft_pushes_only_to_the_half() {
-        let (outbox, mut out) = Outbox::new(1000, 4);
+        let (outbox, mut out) = Outbox::new(1000, 4, DeliveryMeter::default());
         let (push, soft) = (Bytes::from_static(b"push"), Bytes::from_static(b"soft"));
         assert_eq!((0..10).filter(|_| outbox.push_soft(&soft)).count(), 2);
         assert_eq!((0..10).filter(|_| outbox.push(&push)).count(), 2);
@@ -203,7 +240,7 @@ mod tests {
 
     #[actix_web::test]
     async fn bytes_are_bounded_too() {
-        let (outbox, _out) = Outbox::new(1000, 512);
+        let (outbox, _out) = Outbox::new(1000, 512, DeliveryMeter::default());
         let frame = Bytes::from(vec![0; 400]);
         assert_eq!([outbox.push(&frame), outbox.push(&frame), outbox.push(&frame)], [true, true, false]);
         assert!(outbox.bytes() < 1000 + 64);
@@ -211,7 +248,7 @@ mod tests {
 
     #[actix_web::test]
     async fn nothing_follows_a_goodbye() {
-        let (outbox, mut out) = Outbox::new(1000, 3);
+        let (outbox, mut out) = Outbox::new(1000, 3, DeliveryMeter::default());
         outbox.goodbye(GoodbyeCode::Bye, false);
         outbox.reply(Bytes::from_static(b"late"));
         assert!(outbox.push(&Bytes::from_static(b"later")));
@@ -221,7 +258,7 @@ mod tests {
 
     #[actix_web::test]
     async fn room_is_waited_for() {
-        let (outbox, mut out) = Outbox::new(100, 10);
+        let (outbox, mut out) = Outbox::new(100, 10, DeliveryMeter::default());
         assert!(outbox.push(&Bytes::from(vec![0; 80])));
         let waiting = {
             let outbox = outbox.clone();

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::index::{Index, replay_frame};
 use super::messages::{LaneItem, Registration};
+use super::meter::DeliveryMeter;
 use super::outbox::{Outbox, OutboxDrain};
 use crate::core::actor::Reply;
 use crate::domain::access::Credential;
@@ -88,7 +89,7 @@ impl World {
     fn connect(&mut self) -> Connection {
         self.sessions += 1;
         let session = SessionId(self.sessions);
-        let (outbox, drain) = Outbox::new(1 << 20, OUTBOX_FRAMES);
+        let (outbox, drain) = Outbox::new(1 << 20, OUTBOX_FRAMES, DeliveryMeter::default());
         let who = Credential::login(ME, LoginId(1), 1);
         let registration = Registration { session, who, outbox: outbox.clone(), echo: true };
         let chats = vec![(CHAT, self.head)];

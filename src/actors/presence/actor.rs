@@ -24,7 +24,7 @@ const REST: std::time::Duration = std::time::Duration::from_millis(50);
 pub struct PresenceActor {
     crowd: Crowd,
     socket: Option<Arc<UdpSocket>>,
-    counters: Arc<DatagramCounters>,
+    counters: DatagramCounters,
     scheduled: Option<(Instant, SpawnHandle)>,
 }
 
@@ -32,7 +32,7 @@ impl PresenceActor {
     /// On the actor's own thread. `socket` must not block.
     pub fn new(
         socket: std::net::UdpSocket,
-        counters: Arc<DatagramCounters>,
+        counters: DatagramCounters,
         own: Mailbox<Self>,
         limits: Limits,
     ) -> Self {

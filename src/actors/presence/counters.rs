@@ -1,19 +1,30 @@
 //! What became of datagrams.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 use serde::Serialize;
 
+use crate::core::metrics::{Export, Labelled};
 use crate::protocol::datagram::Dropped;
 
-/// Written by the presence actor, read by whoever watches.
-#[derive(Debug, Default)]
+/// Written by the presence actor, read by whoever watches. Clones share their numbers.
+#[derive(Debug, Clone)]
 pub struct DatagramCounters {
-    received: AtomicU64,
-    sent: AtomicU64,
+    received: Counter,
+    sent: Counter,
     /// The kernel had no room for what we sent.
-    unsent: AtomicU64,
-    dropped: [AtomicU64; Dropped::NAMES.len()],
+    unsent: Counter,
+    dropped: [Counter; Dropped::NAMES.len()],
+    by_reason: Labelled<Counter, 1>,
+}
+
+impl Default for DatagramCounters {
+    fn default() -> Self {
+        let by_reason = Labelled::<Counter, 1>::default();
+        let dropped = Dropped::NAMES.map(|reason| by_reason.get_or_create_owned(&[("reason", reason)]));
+        let (received, sent, unsent) = Default::default();
+        Self { received, sent, unsent, dropped, by_reason }
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -27,27 +38,39 @@ pub struct DatagramSnapshot {
 
 impl DatagramCounters {
     pub(super) fn received(&self) {
-        self.received.fetch_add(1, Relaxed);
+        self.received.inc();
     }
 
     pub(super) fn dropped(&self, reason: Dropped) {
         if let Some(counter) = self.dropped.get(reason as usize) {
-            counter.fetch_add(1, Relaxed);
+            counter.inc();
         }
     }
 
     pub(super) fn sent(&self, taken: bool) {
         let counter = if taken { &self.sent } else { &self.unsent };
-        counter.fetch_add(1, Relaxed);
+        counter.inc();
     }
 
     pub fn snapshot(&self) -> DatagramSnapshot {
-        let dropped = self.dropped.iter().map(|counter| counter.load(Relaxed));
+        let dropped = self.dropped.iter().map(Counter::get);
         DatagramSnapshot {
-            received: self.received.load(Relaxed),
-            sent: self.sent.load(Relaxed),
-            unsent: self.unsent.load(Relaxed),
+            received: self.received.get(),
+            sent: self.sent.get(),
+            unsent: self.unsent.get(),
             dropped: Dropped::NAMES.into_iter().zip(dropped).collect(),
         }
+    }
+}
+
+impl Export for DatagramCounters {
+    fn export(&self, registry: &mut Registry) {
+        let (received, sent) = (self.received.clone(), self.sent.clone());
+        registry.register("netbit_udp_datagrams_received", "Datagrams that came", received);
+        registry.register("netbit_udp_datagrams_sent", "Datagrams that were sent", sent);
+        let help = "Datagrams for which the kernel had no room";
+        registry.register("netbit_udp_datagrams_unsent", help, self.unsent.clone());
+        let help = "Datagrams that were not believed";
+        registry.register("netbit_udp_datagrams_dropped", help, self.by_reason.clone());
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::actors::hub::OutboxDrain;
+use crate::actors::hub::{DeliveryMeter, OutboxDrain};
 use crate::domain::ids::LoginId;
 use crate::domain::presence::{Shown, Status};
 use crate::protocol::answer::ReceivedPacket;
@@ -17,7 +17,7 @@ fn who(user: i64) -> Credential {
 
 /// A session of `user`, who is in the chat.
 fn register(crowd: &mut Crowd, session: u64, user: i64, now: Instant) -> OutboxDrain {
-    let (outbox, drain) = Outbox::new(100_000, 100);
+    let (outbox, drain) = Outbox::new(100_000, 100, DeliveryMeter::default());
     crowd.take(
         PresenceItem::Registered {
             session: SessionId(session),

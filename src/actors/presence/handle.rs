@@ -5,7 +5,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::actor::PresenceActor;
 use super::messages::{Lane, Look, PresenceItem, Said, Say};
 use crate::actors::cache::QueryError;
-use crate::core::actor::{Gate, Mailbox, Reply, Who};
+use crate::core::actor::{Gate, Letter, Mailbox, Reply, Who};
 use crate::domain::ids::{SessionId, UserId};
 use crate::protocol::view::PresenceView;
 
@@ -35,7 +35,7 @@ impl PresenceHandle {
 
     /// How `users` are shown to `watcher`: those with whom no chat is shared are offline.
     pub async fn look(&self, watcher: UserId, users: Vec<UserId>) -> Result<Vec<PresenceView>, QueryError> {
-        let permit = self.gate.enter(Who::User(watcher.0)).await?;
+        let permit = self.gate.enter(Who::User(watcher.0), Look::NAME).await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(Look { watcher, users, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))

@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 
 use super::command::{CommandError, Fault, Tx};
 use super::messages::Job;
+use super::metrics::CommitMetrics;
 use crate::core::actor::Permit;
 use crate::core::database;
 use crate::core::limits::Limits;
@@ -62,8 +63,11 @@ impl Batch {
 pub struct Ledger {
     db: SqliteConnection,
     limits: Limits,
+    metrics: CommitMetrics,
     commit_no: i64,
     read_only: Option<Instant>,
+    /// When the batch that is being run began.
+    begun: Instant,
 }
 
 enum Executed {
@@ -78,9 +82,9 @@ enum Executed {
 }
 
 impl Ledger {
-    pub fn new(mut db: SqliteConnection, limits: Limits) -> Result<Self, SqlError> {
+    pub fn new(mut db: SqliteConnection, limits: Limits, metrics: CommitMetrics) -> Result<Self, SqlError> {
         let commit_no = meta::get(&mut db, meta::COMMIT_NO)?.unwrap_or(0);
-        Ok(Self { db, limits, commit_no, read_only: None })
+        Ok(Self { db, limits, metrics, commit_no, read_only: None, begun: Instant::now() })
     }
 
     pub fn commit_no(&self) -> i64 {
@@ -97,6 +101,7 @@ impl Ledger {
             return Self::failed(jobs, &CommandError::ReadOnly, false);
         }
         let now = Timestamp::now();
+        self.begun = Instant::now();
         // Jobs that are settled outside the transaction: told, but not executed again.
         let mut settled = Vec::new();
         loop {
@@ -108,6 +113,7 @@ impl Ledger {
             }
             match self.execute(&mut jobs, &mut events, now) {
                 Executed::Spoiled(index) => {
+                    self.metrics.replayed.inc();
                     self.roll_back();
                     settled.push(jobs.remove(index));
                 }
@@ -181,6 +187,8 @@ impl Ledger {
         match self.try_commit() {
             Ok(()) => {
                 self.commit_no = commit_no;
+                self.metrics.seconds.observe(self.begun.elapsed().as_secs_f64());
+                self.metrics.batch_size.observe(f64::from(u32::try_from(jobs.len()).unwrap_or(u32::MAX)));
                 let committed = Some(Committed { commit_no, events, permits });
                 Batch { committed, answers: jobs, fatal: false, left: Vec::new() }
             }
@@ -196,6 +204,13 @@ impl Ledger {
     }
 
     fn try_commit(&mut self) -> Result<(), SqlError> {
+        let begun = Instant::now();
+        let committed = self.try_commit_for_long();
+        self.metrics.sync_seconds.observe(begun.elapsed().as_secs_f64());
+        committed
+    }
+
+    fn try_commit_for_long(&mut self) -> Result<(), SqlError> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -210,9 +225,11 @@ impl Ledger {
 
     /// The whole batch fails. A full disk makes the ledger read-only.
     fn database_failed(&mut self, jobs: Vec<Box<dyn Job>>, error: &SqlError, step: &str) -> Batch {
+        self.metrics.failed.inc();
         if database::is_full(error) {
             warn!(step, "the disk is full: writes are refused until there is room again");
             self.read_only = Some(Instant::now());
+            self.metrics.read_only.set(1);
             return Self::failed(jobs, &CommandError::ReadOnly, false);
         }
         error!(step, %error, "the database failed; the batch is rolled back");
@@ -243,6 +260,7 @@ impl Ledger {
             Ok(()) => {
                 info!("there is room on the disk again: writes are taken");
                 self.read_only = None;
+                self.metrics.read_only.set(0);
                 false
             }
             Err(error) => {

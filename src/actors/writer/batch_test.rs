@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::batch::{Batch, Ledger};
 use super::command::{Command, CommandError, Execution, Fault, Tx};
 use super::messages::{Job, Pending};
+use super::metrics::CommitMetrics;
 use crate::core::actor::Reply;
 use crate::core::config::Synchronous;
 use crate::core::database;
@@ -78,7 +79,7 @@ fn fixture() -> Fixture {
     let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
     database::migrate(&mut db, &path).unwrap();
     let limits = Limits { batch_ms: 60_000, read_only_probe_ms: 0, ..Limits::default() };
-    Fixture { ledger: Ledger::new(db, limits).unwrap(), _dir: dir }
+    Fixture { ledger: Ledger::new(db, limits, CommitMetrics::default()).unwrap(), _dir: dir }
 }
 
 impl Fixture {
@@ -221,7 +222,8 @@ fn a_batch_out_of_time_commits_what_is_done_and_leaves_the_rest_for_the_next() {
     let mut fixture = fixture();
     let dir = &fixture._dir;
     let db = database::open_writer(&dir.path().join("netbit.db"), Synchronous::Full).unwrap();
-    fixture.ledger = Ledger::new(db, Limits { batch_ms: 0, ..Limits::default() }).unwrap();
+    fixture.ledger =
+        Ledger::new(db, Limits { batch_ms: 0, ..Limits::default() }, CommitMetrics::default()).unwrap();
     let (mut batch, answers) = fixture.run(&[("a", Mood::Good), ("b", Mood::Good), ("c", Mood::Good)]);
     assert!(batch.committed.is_some());
     let mut batches = 0;

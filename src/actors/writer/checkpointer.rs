@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use diesel::sql_types::Integer;
 use diesel::sqlite::SqliteConnection;
 use tracing::warn;
 
+use super::metrics::CommitMetrics;
 use crate::core::data_dir::{DataDir, HighWater};
 use crate::core::database;
 
@@ -73,6 +74,7 @@ impl Checkpointer {
         data_dir: Arc<DataDir>,
         epoch: i64,
         gauge: Arc<WalGauge>,
+        metrics: CommitMetrics,
     ) -> Result<Self, database::DatabaseError> {
         let mut db = database::open_reader(database)?;
         diesel::connection::SimpleConnection::batch_execute(&mut db, "PRAGMA query_only = OFF;")?;
@@ -82,7 +84,7 @@ impl Checkpointer {
             loop {
                 let last = match woken.recv_timeout(MARK_EVERY) {
                     Ok(()) => {
-                        passive(&mut db, &gauge);
+                        passive(&mut db, &gauge, &metrics);
                         false
                     }
                     Err(RecvTimeoutError::Timeout) => false,
@@ -117,10 +119,12 @@ impl Checkpointer {
     }
 }
 
-fn passive(db: &mut SqliteConnection, gauge: &WalGauge) {
+fn passive(db: &mut SqliteConnection, gauge: &WalGauge, metrics: &CommitMetrics) {
+    let begun = Instant::now();
     gauge.since_checkpoint.store(0, Relaxed);
     match diesel::sql_query("PRAGMA wal_checkpoint(PASSIVE)").get_result::<Checkpointed>(db) {
         Ok(row) => gauge.log_bytes.store(u64::try_from(row.log).unwrap_or(0) * FRAME_BYTES, Relaxed),
         Err(error) => warn!(%error, "a checkpoint failed; the next one will try again"),
     }
+    metrics.checkpoint_seconds.observe(begun.elapsed().as_secs_f64());
 }

@@ -19,19 +19,19 @@ impl WriterHandle {
 
     /// Waits for a place, submits `command` and waits for its outcome.
     pub async fn execute<C: Command>(&self, who: Who, command: C) -> Result<C::Output, CommandError> {
-        let permit = self.gate.enter(who).await?;
+        let permit = self.gate.enter(who, C::NAME).await?;
         let (reply, answer) = Reply::channel();
         self.submit(permit, command, reply);
         answer.await.unwrap_or(Err(CommandError::Internal))
     }
 
-    /// A place if there is one this instant; see [`Gate::try_enter`].
-    pub fn try_enter(&self, who: Who) -> Result<Option<Permit>, Overloaded> {
-        self.gate.try_enter(who)
+    /// A place for a command of this name if there is one this instant; see [`Gate::try_enter`].
+    pub fn try_enter(&self, who: Who, command: &'static str) -> Result<Option<Permit>, Overloaded> {
+        self.gate.try_enter(who, command)
     }
 
-    pub async fn enter(&self, who: Who) -> Result<Permit, Overloaded> {
-        self.gate.enter(who).await
+    pub async fn enter(&self, who: Who, command: &'static str) -> Result<Permit, Overloaded> {
+        self.gate.enter(who, command).await
     }
 
     /// Submits `command`; `reply` is called on the writer's thread after the commit.

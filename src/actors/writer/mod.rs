@@ -20,6 +20,7 @@ mod command;
 pub mod commands;
 mod handle;
 mod messages;
+mod metrics;
 
 #[cfg(test)]
 mod batch_test;
@@ -30,3 +31,4 @@ pub use checkpointer::{Checkpointer, WalGauge};
 pub use command::{Command, CommandError, Execution, Fault, Tx};
 pub use handle::WriterHandle;
 pub use messages::{Drain, Job, Pending, Submit};
+pub use metrics::CommitMetrics;

@@ -12,7 +12,7 @@ use actix::{
     Supervised,
 };
 
-use super::stats::ActorStats;
+use super::stats::{ActorStats, Row};
 
 /// A message that can be counted: it has a name.
 pub trait Letter: Message + Send + 'static {
@@ -29,19 +29,21 @@ pub trait Metered: Actor<Context = Ctx<Self>> + Supervised {
 /// One message's place in a mailbox: depth counts it until it is taken out or dropped with the mailbox.
 pub(super) struct Slot {
     stats: Arc<ActorStats>,
-    message: &'static str,
+    row: Option<Row>,
+    at: Instant,
 }
 
 impl Slot {
     pub(super) fn take(stats: &Arc<ActorStats>, message: &'static str) -> Self {
-        stats.enqueued(message);
-        Self { stats: stats.clone(), message }
+        let row = stats.row(message);
+        stats.enqueued(row);
+        Self { stats: stats.clone(), row, at: Instant::now() }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.stats.dequeued();
+        self.stats.dequeued(self.row);
     }
 }
 
@@ -54,20 +56,19 @@ thread_local! {
 struct Stamped<M: Message> {
     inner: Option<(M, Option<Slot>)>,
     reply: Option<OneshotSender<M::Result>>,
-    at: Instant,
 }
 
 /// Counts the panic of the handler it outlives.
 struct Handling<'a> {
     stats: &'a ActorStats,
-    message: &'static str,
+    row: Option<Row>,
     done: bool,
 }
 
 impl Drop for Handling<'_> {
     fn drop(&mut self) {
         if !self.done {
-            self.stats.panicked(self.message);
+            self.stats.panicked(self.row);
         }
     }
 }
@@ -85,14 +86,14 @@ where
             actor.handle(message, ctx).handle(ctx, reply);
             return;
         };
-        let (stats, name) = (slot.stats.clone(), slot.message);
+        let (stats, row, at) = (slot.stats.clone(), slot.row, slot.at);
         drop(slot);
         let begun = Instant::now();
-        let mut handling = Handling { stats: &stats, message: name, done: false };
+        let mut handling = Handling { stats: &stats, row, done: false };
         actor.handle(message, ctx).handle(ctx, reply);
         handling.done = true;
         drop(handling);
-        stats.handled(name, begun - self.at, begun.elapsed());
+        stats.handled(row, begun - at, begun.elapsed());
     }
 }
 
@@ -151,6 +152,6 @@ where
 {
     fn pack(message: M, reply: Option<OneshotSender<M::Result>>) -> Envelope<A> {
         let slot = HANDOVER.take();
-        Envelope::with_proxy(Box::new(Stamped { inner: Some((message, slot)), reply, at: Instant::now() }))
+        Envelope::with_proxy(Box::new(Stamped { inner: Some((message, slot)), reply }))
     }
 }

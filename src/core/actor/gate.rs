@@ -49,8 +49,10 @@ pub struct Gate {
 impl Gate {
     /// `capacity` places for all, `per_user` for each user, and a sixteenth of `capacity` more for the server itself.
     pub fn new(capacity: usize, per_user: usize, patience: Duration, stats: Arc<ActorStats>) -> Self {
+        let shared = Arc::new(Semaphore::new(capacity));
+        stats.watch(shared.clone());
         Self {
-            shared: Arc::new(Semaphore::new(capacity)),
+            shared,
             reserved: Arc::new(Semaphore::new((capacity / 16).max(1))),
             users: (0..USER_STRIPES).map(|_| Arc::new(Semaphore::new(per_user))).collect(),
             patience,
@@ -68,24 +70,24 @@ impl Gate {
         if who == Who::Server { &self.reserved } else { &self.shared }
     }
 
-    /// A place if one is free this instant. `Ok(None)` means that waiting may help.
-    pub fn try_enter(&self, who: Who) -> Result<Option<Permit>, Overloaded> {
+    /// A place for `message` if one is free this instant. `Ok(None)` means that waiting may help.
+    pub fn try_enter(&self, who: Who, message: &'static str) -> Result<Option<Permit>, Overloaded> {
         let own = match self.own(who).map(|own| own.clone().try_acquire_owned()) {
             None => None,
             Some(Ok(permit)) => Some(permit),
             Some(Err(TryAcquireError::NoPermits)) => return Ok(None),
-            Some(Err(TryAcquireError::Closed)) => return Err(self.refuse()),
+            Some(Err(TryAcquireError::Closed)) => return Err(self.refuse(message)),
         };
         match self.common(who).clone().try_acquire_owned() {
             Ok(shared) => Ok(Some(Permit { _shared: shared, _own: own })),
             Err(TryAcquireError::NoPermits) => Ok(None),
-            Err(TryAcquireError::Closed) => Err(self.refuse()),
+            Err(TryAcquireError::Closed) => Err(self.refuse(message)),
         }
     }
 
-    /// A place, waiting at most the patience.
-    pub async fn enter(&self, who: Who) -> Result<Permit, Overloaded> {
-        if let Some(permit) = self.try_enter(who)? {
+    /// A place for `message`, waiting at most the patience.
+    pub async fn enter(&self, who: Who, message: &'static str) -> Result<Permit, Overloaded> {
+        if let Some(permit) = self.try_enter(who, message)? {
             return Ok(permit);
         }
         let begun = Instant::now();
@@ -98,10 +100,10 @@ impl Gate {
             Ok::<_, tokio::sync::AcquireError>(Permit { _shared: shared, _own: own })
         })
         .await;
-        self.stats.waited_for_slot(begun.elapsed());
+        self.stats.waited_for_slot(message, begun.elapsed());
         match entered {
             Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(self.refuse()),
+            Ok(Err(_)) | Err(_) => Err(self.refuse(message)),
         }
     }
 
@@ -113,8 +115,8 @@ impl Gate {
         }
     }
 
-    fn refuse(&self) -> Overloaded {
-        self.stats.refused();
+    fn refuse(&self, message: &str) -> Overloaded {
+        self.stats.refused(message);
         Overloaded { retry_after: self.patience.max(Duration::from_millis(100)) }
     }
 }

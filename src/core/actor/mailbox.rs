@@ -35,7 +35,9 @@ impl<A: Metered> Mailbox<A> {
         M: Letter,
         M::Result: Send,
     {
-        HANDOVER.set(Some(Slot::take(&self.stats, M::NAME)));
+        if self.stats.measures() {
+            HANDOVER.set(Some(Slot::take(&self.stats, M::NAME)));
+        }
         #[expect(clippy::disallowed_methods, reason = "this is the handle that the rule names")]
         self.addr.do_send(letter);
         // Still there when actix did not pack the message because the mailbox was closed.

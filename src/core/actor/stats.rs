@@ -1,19 +1,28 @@
 //! What is counted about a mailbox: atomics only, read by the operations listener.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::sync::Semaphore;
 
 #[derive(Debug, Default)]
 struct MessageStats {
+    depth: AtomicU64,
+    high_water: AtomicU64,
     enqueued: AtomicU64,
     handled: AtomicU64,
+    refused: AtomicU64,
+    slot_wait_ns: AtomicU64,
     queue_wait_ns: AtomicU64,
     handling_ns: AtomicU64,
     panics: AtomicU64,
 }
+
+/// A row of an actor's statistics: one type of message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row(usize);
 
 /// The counters of one kind of actor in one application.
 #[derive(Debug)]
@@ -21,11 +30,13 @@ pub struct ActorStats {
     name: &'static str,
     /// How many asks may be inside at once; `None` where the mailbox takes events only.
     capacity: Option<usize>,
+    /// Whether messages are counted and timed at all: measuring has a price, and one wants to know it.
+    measures: bool,
     depth: AtomicU64,
     high_water: AtomicU64,
     restarts: AtomicU64,
-    refused: AtomicU64,
-    slot_wait_ns: AtomicU64,
+    /// The places of the gate, if there is one.
+    places: OnceLock<Arc<Semaphore>>,
     names: &'static [&'static str],
     messages: Box<[MessageStats]>,
 }
@@ -35,6 +46,8 @@ pub struct ActorStats {
 pub struct ActorSnapshot {
     pub actor: &'static str,
     pub capacity: Option<usize>,
+    /// Asks that have a place now: in the mailbox, being worked on, or committed and not yet applied.
+    pub inside: Option<usize>,
     pub depth: u64,
     pub high_water: u64,
     pub restarts: u64,
@@ -46,8 +59,12 @@ pub struct ActorSnapshot {
 #[derive(Debug, Clone, Serialize)]
 pub struct MessageSnapshot {
     pub message: &'static str,
+    pub depth: u64,
+    pub high_water: u64,
     pub enqueued: u64,
     pub handled: u64,
+    pub refused: u64,
+    pub slot_wait_us: u64,
     pub queue_wait_us: u64,
     pub handling_us: u64,
     pub panics: u64,
@@ -55,47 +72,70 @@ pub struct MessageSnapshot {
 
 impl ActorStats {
     pub fn new(name: &'static str, capacity: Option<usize>, names: &'static [&'static str]) -> Arc<Self> {
+        Self::measuring(true, name, capacity, names)
+    }
+
+    /// With `measures` false, what happens in the mailbox is neither counted nor timed.
+    pub fn measuring(
+        measures: bool,
+        name: &'static str,
+        capacity: Option<usize>,
+        names: &'static [&'static str],
+    ) -> Arc<Self> {
         Arc::new(Self {
             name,
             capacity,
+            measures,
             depth: AtomicU64::new(0),
             high_water: AtomicU64::new(0),
             restarts: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-            slot_wait_ns: AtomicU64::new(0),
+            places: OnceLock::new(),
             names,
             messages: names.iter().map(|_| MessageStats::default()).collect(),
         })
     }
 
-    fn of(&self, message: &str) -> Option<&MessageStats> {
-        let index = self.names.iter().position(|name| *name == message)?;
-        self.messages.get(index)
+    pub(super) fn measures(&self) -> bool {
+        self.measures
     }
 
-    pub(super) fn enqueued(&self, message: &str) {
+    /// The row of a type of message. A type that the actor does not list has none, and shows in the totals only.
+    pub(super) fn row(&self, message: &str) -> Option<Row> {
+        self.names.iter().position(|name| *name == message).map(Row)
+    }
+
+    fn of(&self, row: Option<Row>) -> Option<&MessageStats> {
+        self.messages.get(row?.0)
+    }
+
+    pub(super) fn enqueued(&self, row: Option<Row>) {
         let depth = self.depth.fetch_add(1, Relaxed) + 1;
         self.high_water.fetch_max(depth, Relaxed);
-        if let Some(stats) = self.of(message) {
+        if let Some(stats) = self.of(row) {
             stats.enqueued.fetch_add(1, Relaxed);
+            let depth = stats.depth.fetch_add(1, Relaxed) + 1;
+            stats.high_water.fetch_max(depth, Relaxed);
         }
     }
 
     /// The message left the mailbox, handled or not.
-    pub(super) fn dequeued(&self) {
+    pub(super) fn dequeued(&self, row: Option<Row>) {
         self.depth.fetch_sub(1, Relaxed);
+        if let Some(stats) = self.of(row) {
+            stats.depth.fetch_sub(1, Relaxed);
+        }
     }
 
-    pub(super) fn handled(&self, message: &str, queue_wait: Duration, handling: Duration) {
-        if let Some(stats) = self.of(message) {
+    pub(super) fn handled(&self, row: Option<Row>, queue_wait: Duration, handling: Duration) {
+        if let Some(stats) = self.of(row) {
             stats.handled.fetch_add(1, Relaxed);
             stats.queue_wait_ns.fetch_add(nanos(queue_wait), Relaxed);
             stats.handling_ns.fetch_add(nanos(handling), Relaxed);
         }
     }
 
-    pub(super) fn panicked(&self, message: &str) {
-        if let Some(stats) = self.of(message) {
+    pub(super) fn panicked(&self, row: Option<Row>) {
+        if let Some(stats) = self.of(row) {
             stats.panics.fetch_add(1, Relaxed);
         }
     }
@@ -104,12 +144,26 @@ impl ActorStats {
         self.restarts.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn refused(&self) {
-        self.refused.fetch_add(1, Relaxed);
+    pub(super) fn refused(&self, message: &str) {
+        if let Some(stats) = self.of(self.row(message)) {
+            stats.refused.fetch_add(1, Relaxed);
+        }
     }
 
-    pub(super) fn waited_for_slot(&self, wait: Duration) {
-        self.slot_wait_ns.fetch_add(nanos(wait), Relaxed);
+    pub(super) fn waited_for_slot(&self, message: &str, wait: Duration) {
+        if let Some(stats) = self.of(self.row(message)) {
+            stats.slot_wait_ns.fetch_add(nanos(wait), Relaxed);
+        }
+    }
+
+    /// Whose places are taken is seen from now on.
+    pub(super) fn watch(&self, places: Arc<Semaphore>) {
+        drop(self.places.set(places));
+    }
+
+    fn inside(&self) -> Option<usize> {
+        let free = self.places.get().map_or(self.capacity, |places| Some(places.available_permits()));
+        Some(self.capacity?.saturating_sub(free?))
     }
 
     /// How many messages wait in the mailbox now.
@@ -123,22 +177,30 @@ impl ActorStats {
 
     pub fn snapshot(&self) -> ActorSnapshot {
         let micros = |ns: &AtomicU64| ns.load(Relaxed) / 1000;
+        let total = |of: fn(&MessageStats) -> &AtomicU64| -> u64 {
+            self.messages.iter().map(|stats| of(stats).load(Relaxed)).sum()
+        };
         ActorSnapshot {
             actor: self.name,
             capacity: self.capacity,
+            inside: self.inside(),
             depth: self.depth(),
             high_water: self.high_water.load(Relaxed),
             restarts: self.restarts.load(Relaxed),
-            refused: self.refused.load(Relaxed),
-            slot_wait_us: micros(&self.slot_wait_ns),
+            refused: total(|stats| &stats.refused),
+            slot_wait_us: total(|stats| &stats.slot_wait_ns) / 1000,
             messages: self
                 .names
                 .iter()
                 .zip(&self.messages)
                 .map(|(message, stats)| MessageSnapshot {
                     message,
+                    depth: stats.depth.load(Relaxed),
+                    high_water: stats.high_water.load(Relaxed),
                     enqueued: stats.enqueued.load(Relaxed),
                     handled: stats.handled.load(Relaxed),
+                    refused: stats.refused.load(Relaxed),
+                    slot_wait_us: micros(&stats.slot_wait_ns),
                     queue_wait_us: micros(&stats.queue_wait_ns),
                     handling_us: micros(&stats.handling_ns),
                     panics: stats.panics.load(Relaxed),

@@ -99,7 +99,7 @@ struct Handle {
 }
 impl Handle {
     async fn enter(&self, entry: u32) -> Result<oneshot::Receiver<Result<u32, Failed>>, Overloaded> {
-        let permit = self.gate.enter(Who::Anyone).await?;
+        let permit = self.gate.enter(Who::Anyone, "Enter").await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(Enter(entry, reply, permit));
         Ok(answer)
@@ -219,19 +219,20 @@ async fn queued_work_is_committed_by_a_drain_and_nothing_enters_after_it() {
         assert!(answer.await.unwrap().is_ok());
     }
     assert!(house.handle.enter(99).await.is_err());
-    assert!(house.handle.gate.enter(Who::Server).await.is_ok(), "the server itself still may");
+    assert!(house.handle.gate.enter(Who::Server, "Enter").await.is_ok(), "the server itself still may");
     house.close();
 }
 
 #[actix_web::test]
 async fn a_user_cannot_take_the_places_of_others() {
-    let stats = ActorStats::new("x", Some(8), &[]);
+    let stats = ActorStats::new("x", Some(8), &["Enter"]);
     let gate = Gate::new(8, 2, Duration::from_millis(10), stats);
-    let held = [gate.enter(Who::User(1)).await.unwrap(), gate.enter(Who::User(1)).await.unwrap()];
-    assert!(gate.enter(Who::User(1)).await.is_err());
-    assert!(gate.enter(Who::User(2)).await.is_ok());
+    let held =
+        [gate.enter(Who::User(1), "Enter").await.unwrap(), gate.enter(Who::User(1), "Enter").await.unwrap()];
+    assert!(gate.enter(Who::User(1), "Enter").await.is_err());
+    assert!(gate.enter(Who::User(2), "Enter").await.is_ok());
     drop(held);
-    assert!(gate.enter(Who::User(1)).await.is_ok());
+    assert!(gate.enter(Who::User(1), "Enter").await.is_ok());
 }
 
 #[actix_web::test]

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::admission::{Seat, StrangerSeat};
 use super::super::edge::{Place, SessionEdge};
+use super::super::metrics::{ConnectionMeter, Present};
 use super::intake::Intake;
 use super::marks::PendingMarks;
 use super::resumption::Resumption;
@@ -39,6 +40,9 @@ pub(super) struct SessionActor {
     pub(super) outbox: Arc<Outbox>,
     pub(super) services: Arc<Services>,
     stranger: Option<StrangerSeat>,
+    meter: ConnectionMeter,
+    /// Counts the session, from the `Welcome` on.
+    counted: Option<Present>,
     window: Arc<Semaphore>,
     welcomed: Arc<AtomicBool>,
     /// Deeds that wait for a place at the writer, in order.
@@ -108,12 +112,12 @@ pub(super) struct Started {
 /// Starts a session's actor on its thread.
 pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToken) -> Started {
     let limits = edge.services.limits.clone();
-    let (outbox, drain) = Outbox::new(limits.outbox_bytes, limits.outbox_frames);
+    let (outbox, drain) = Outbox::new(limits.outbox_bytes, limits.outbox_frames, place.deliveries.clone());
     let (window, welcomed) = (Arc::new(Semaphore::new(1)), Arc::new(AtomicBool::new(false)));
-    let Place { id, hub, thread, seat, stranger } = place;
+    let Place { id, hub, thread, seat, stranger, meter, .. } = place;
     let session = {
         let (outbox, services) = (outbox.clone(), edge.services.clone());
-        let (window, welcomed) = (window.clone(), welcomed.clone());
+        let (window, welcomed, meter) = (window.clone(), welcomed.clone(), meter.clone());
         let make = move |_: &Mailbox<SessionActor>| SessionActor {
             id,
             hub,
@@ -122,6 +126,8 @@ pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToke
             outbox,
             services,
             stranger: Some(stranger),
+            meter,
+            counted: None,
             window,
             welcomed,
             deeds: VecDeque::new(),
@@ -133,7 +139,7 @@ pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToke
         crate::core::actor::start(&thread, edge.stats.clone(), edge.fatal.clone(), make)
     };
     let closed = CancellationToken::new();
-    let intake = Intake { session, window, outbox, welcomed, closed, stopping, limits };
+    let intake = Intake { session, window, outbox, welcomed, closed, stopping, limits, meter };
     Started { intake, drain, seat }
 }
 
@@ -249,20 +255,21 @@ impl SessionActor {
         self.conversation = Conversation::Member(Member { who, pages });
         self.resumption = Resumption::new(echo);
         self.stranger = None;
+        self.counted = Some(self.meter.welcomed());
         self.welcomed.store(true, Release);
         self.window.add_permits(limits.in_flight.saturating_sub(1));
     }
 
     /// Submits as many of the waiting deeds as there are places this instant; then waits for one place.
     fn submit_ready(&mut self, who: Credential, ctx: &mut Ctx<Self>) {
-        while !self.deeds.is_empty() {
-            match self.services.writer.try_enter(Who::User(who.user.0)) {
+        while let Some(command) = self.deeds.front().map(|first| first.deed.command()) {
+            match self.services.writer.try_enter(Who::User(who.user.0), command) {
                 Ok(Some(permit)) => self.submit_first(who, Ok(permit)),
                 Err(overloaded) => self.submit_first(who, Err(overloaded)),
                 Ok(None) => {
                     self.waiting = true;
                     let services = self.services.clone();
-                    let entering = async move { services.writer.enter(Who::User(who.user.0)).await };
+                    let entering = async move { services.writer.enter(Who::User(who.user.0), command).await };
                     ctx.spawn(entering.into_actor(self).map(move |permit, session: &mut Self, ctx| {
                         session.waiting = false;
                         session.submit_first(who, permit);
@@ -341,6 +348,7 @@ impl SessionActor {
             Some(code) => self.end(None, code),
             None => self.outbox.close(),
         }
+        self.counted = None;
         ctx.stop();
     }
 }
@@ -371,8 +379,8 @@ impl Metered for SessionActor {
 }
 
 /// The statistics of a server's sessions.
-pub(in crate::messaging) fn stats() -> SessionStats {
-    ActorStats::new(SessionActor::NAME, None, SessionActor::MESSAGES)
+pub fn stats(measures: bool) -> SessionStats {
+    ActorStats::measuring(measures, SessionActor::NAME, None, SessionActor::MESSAGES)
 }
 
 impl Handler<Frame> for SessionActor {

@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::super::metrics::ConnectionMeter;
 use super::actor::{Finished, Gone, SessionActor};
 use crate::actors::hub::Outbox;
 use crate::core::actor::Mailbox;
@@ -25,6 +26,7 @@ pub(super) struct Intake {
     pub(super) closed: CancellationToken,
     pub(super) stopping: CancellationToken,
     pub(super) limits: Limits,
+    pub(super) meter: ConnectionMeter,
 }
 
 /// Why reading ended.

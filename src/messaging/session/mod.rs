@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use actix_web::body::{BodyStream, BoxBody, MessageBody};
 pub use actor::SessionStats;
-pub(super) use actor::stats;
+pub use actor::stats;
 use tokio::net::TcpStream;
 use web_reader::WebReader;
 

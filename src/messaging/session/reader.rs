@@ -106,11 +106,16 @@ impl Reader {
                     let last = matches!(incoming, Incoming::Malformed);
                     self.intake.session.post(Frame { incoming, place });
                     used += length;
+                    self.intake.meter.received(length);
                     if last {
+                        self.intake.meter.malformed();
                         return Some(End::Say(GoodbyeCode::BadRequest));
                     }
                 }
-                Err(_) => return Some(End::Say(GoodbyeCode::BadRequest)),
+                Err(_) => {
+                    self.intake.meter.malformed();
+                    return Some(End::Say(GoodbyeCode::BadRequest));
+                }
             }
         }
         buffer.drain(..used);

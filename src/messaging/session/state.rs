@@ -5,7 +5,8 @@
 
 use crate::actors::cache::Range;
 use crate::actors::presence::Said;
-use crate::actors::writer::commands::Marks;
+use crate::actors::writer::Command;
+use crate::actors::writer::commands::{AlterMessage, AppendMessage, MarkRead, Marks};
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::message::{Alteration, NewMessage};
@@ -122,6 +123,17 @@ pub(super) enum Deed {
     Say(NewMessage),
     Alter(MessageId, Alteration),
     Mark(Marks),
+}
+
+impl Deed {
+    /// The name of the command that it is.
+    pub(super) fn command(&self) -> &'static str {
+        match self {
+            Self::Say(_) => AppendMessage::NAME,
+            Self::Alter(..) => AlterMessage::NAME,
+            Self::Mark(_) => MarkRead::NAME,
+        }
+    }
 }
 
 /// Somebody who has not said who they are.

@@ -118,12 +118,14 @@ impl WebReader {
                 Err(end) => return end,
             }
             if last {
+                self.intake.meter.malformed();
                 return End::Say(GoodbyeCode::BadRequest);
             }
         }
     }
 
     fn packet(&self, form: Form, bytes: &[u8]) -> Incoming {
+        self.intake.meter.received(bytes.len());
         if bytes.is_empty() || bytes.len() > self.intake.bytes_max() {
             return Incoming::Malformed;
         }

@@ -14,7 +14,9 @@ use crate::actors::writer::commands::{
     SetProjectConfig, SetUserActive, SetWatch, SettlePush, StartLogin, UpdateChat, UpdateProfile,
     UpdateProject, UpdateRepository,
 };
-use crate::actors::writer::{Batch, Command, CommandError, Execution, Job, Ledger, Pending, Tx};
+use crate::actors::writer::{
+    Batch, Command, CommandError, CommitMetrics, Execution, Job, Ledger, Pending, Tx,
+};
 use crate::core::actor::Reply;
 use crate::core::config::Synchronous;
 use crate::core::database;
@@ -100,7 +102,7 @@ impl World {
             WINDOW_BYTES,
         );
         let limits = Limits { batch_ms: 60_000, logins_per_user: 2, ..limits };
-        let ledger = Ledger::new(db, limits).unwrap();
+        let ledger = Ledger::new(db, limits, CommitMetrics::default()).unwrap();
         let mut world = Self {
             ledger,
             models,

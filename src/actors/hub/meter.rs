@@ -1,0 +1,104 @@
+//! What is counted about deliveries: what waits, what went out, what did not fit.
+
+use std::sync::Arc;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::core::metrics::{Export, Labelled};
+
+/// All deliveries of one application.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryMetrics {
+    /// By transport and hub: each hub's thread counts in memory of its own.
+    waiting_bytes: Family<[(&'static str, String); 2], Gauge>,
+    frames: Labelled<Counter, 1>,
+    bytes: Labelled<Counter, 1>,
+    dropped: Labelled<Counter, 1>,
+    limited: Labelled<Counter, 1>,
+    slow_readers: Labelled<Gauge, 1>,
+}
+
+/// The deliveries over one transport from one hub. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryMeter(Arc<Meter>);
+
+#[derive(Debug, Default)]
+struct Meter {
+    waiting_bytes: Gauge,
+    frames: Counter,
+    bytes: Counter,
+    dropped: Counter,
+    limited: Counter,
+    slow_readers: Gauge,
+}
+
+impl DeliveryMetrics {
+    pub fn meter(&self, transport: &'static str, hub: usize) -> DeliveryMeter {
+        let own = [("transport", transport)];
+        let of_hub = [("transport", transport.to_owned()), ("hub", hub.to_string())];
+        DeliveryMeter(Arc::new(Meter {
+            waiting_bytes: self.waiting_bytes.get_or_create_owned(&of_hub),
+            frames: self.frames.get_or_create_owned(&own),
+            bytes: self.bytes.get_or_create_owned(&own),
+            dropped: self.dropped.get_or_create_owned(&own),
+            limited: self.limited.get_or_create_owned(&own),
+            slow_readers: self.slow_readers.get_or_create_owned(&own),
+        }))
+    }
+}
+
+impl DeliveryMeter {
+    pub(super) fn waiting(&self, bytes: usize) {
+        self.0.waiting_bytes.inc_by(signed(bytes));
+    }
+
+    /// What reached the socket.
+    pub(super) fn written(&self, frames: usize, bytes: usize) {
+        self.0.waiting_bytes.dec_by(signed(bytes));
+        self.0.frames.inc_by(unsigned(frames));
+        self.0.bytes.inc_by(unsigned(bytes));
+    }
+
+    /// What will never reach it.
+    pub(super) fn discarded(&self, bytes: usize) {
+        self.0.waiting_bytes.dec_by(signed(bytes));
+    }
+
+    pub(super) fn dropped(&self) {
+        self.0.dropped.inc();
+    }
+
+    pub(super) fn limited(&self) {
+        self.0.limited.inc();
+    }
+
+    pub(super) fn slow(&self, is_slow: bool) {
+        self.0.slow_readers.inc_by(if is_slow { 1 } else { -1 });
+    }
+}
+
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn unsigned(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+impl Export for DeliveryMetrics {
+    fn export(&self, registry: &mut Registry) {
+        let help = "Bytes that wait for the sockets of sessions";
+        registry.register("netbit_outbox_bytes", help, self.waiting_bytes.clone());
+        registry.register("netbit_frames_sent", "Frames that reached their socket", self.frames.clone());
+        registry.register("netbit_frame_bytes_sent", "Bytes of frames sent", self.bytes.clone());
+        let help = "Pushes that found the outbox of their session full";
+        registry.register("netbit_pushes_dropped", help, self.dropped.clone());
+        let help = "Times that a session was told to resume, because it reads too slowly";
+        registry.register("netbit_sessions_limited", help, self.limited.clone());
+        let help = "Sessions whose outbox was full and is not below half yet";
+        registry.register("netbit_slow_readers", help, self.slow_readers.clone());
+    }
+}

@@ -1,0 +1,57 @@
+//! What is counted about commits.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::core::metrics::{Export, counts, seconds};
+
+/// Written by the writer and the checkpointer. Clones share their numbers.
+#[derive(Debug, Clone)]
+pub struct CommitMetrics {
+    /// A batch, from BEGIN to the end of COMMIT.
+    pub(super) seconds: Histogram,
+    /// COMMIT alone: writing the log and waiting until the disk has it.
+    pub(super) sync_seconds: Histogram,
+    pub(super) batch_size: Histogram,
+    /// Batches of which nothing was kept.
+    pub(super) failed: Counter,
+    /// Batches that were run again without the command that spoiled them.
+    pub(super) replayed: Counter,
+    pub(super) read_only: Gauge,
+    pub(super) checkpoint_seconds: Histogram,
+}
+
+impl Default for CommitMetrics {
+    fn default() -> Self {
+        Self {
+            seconds: seconds(),
+            sync_seconds: seconds(),
+            batch_size: counts(),
+            failed: Counter::default(),
+            replayed: Counter::default(),
+            read_only: Gauge::default(),
+            checkpoint_seconds: seconds(),
+        }
+    }
+}
+
+impl Export for CommitMetrics {
+    fn export(&self, registry: &mut Registry) {
+        let help = "A batch of commands, from BEGIN to the end of COMMIT";
+        registry.register("netbit_commit_seconds", help, self.seconds.clone());
+        let help = "COMMIT alone: writing the log, and the fsync";
+        registry.register("netbit_commit_sync_seconds", help, self.sync_seconds.clone());
+        let help = "Commands in one commit";
+        registry.register("netbit_commit_batch_size", help, self.batch_size.clone());
+        let help = "Batches that were rolled back, because the database failed";
+        registry.register("netbit_commits_failed", help, self.failed.clone());
+        let help = "Batches that were run again, because one command failed after it had written";
+        registry.register("netbit_commits_replayed", help, self.replayed.clone());
+        let help = "1 while the disk is full and writes are refused";
+        registry.register("netbit_read_only", help, self.read_only.clone());
+        let help = "Checkpoints: moving the log into the database";
+        registry.register("netbit_checkpoint_seconds", help, self.checkpoint_seconds.clone());
+    }
+}

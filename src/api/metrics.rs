@@ -1,0 +1,127 @@
+//! What is counted about HTTP requests, by route.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::{Method, StatusCode};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::openapi;
+use crate::core::metrics::{Export, seconds};
+
+/// Routes that are no part of the documented API.
+const OTHER_ROUTES: [(&str, &str); 7] = [
+    ("GET", "/docs"),
+    ("GET", "/ws"),
+    ("GET", "/docs/{file}"),
+    ("GET", "/api/openapi.json"),
+    ("GET", "/{user}/{project}/{repo}/info/refs"),
+    ("POST", "/{user}/{project}/{repo}/git-upload-pack"),
+    ("POST", "/{user}/{project}/{repo}/git-receive-pack"),
+];
+/// A request that no route answers.
+const NO_ROUTE: &str = "none";
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+type Labels<const N: usize> = [(&'static str, String); N];
+
+/// Every request of one application. Clones share their numbers.
+#[derive(Debug, Clone)]
+pub struct HttpMetrics {
+    requests: Family<Labels<3>, Counter>,
+    seconds: Family<Labels<2>, Histogram>,
+    in_flight: Gauge,
+    connections: Gauge,
+    /// By route, then by method: all are known from the start, so that a request finds its own without a lock.
+    routes: Arc<HashMap<String, HashMap<String, RouteMeter>>>,
+    none: Arc<RouteMeter>,
+}
+
+#[derive(Debug)]
+struct RouteMeter {
+    by_class: [Counter; CLASSES.len()],
+    seconds: Histogram,
+}
+
+/// One more, until it is dropped.
+pub struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Default for HttpMetrics {
+    fn default() -> Self {
+        let requests = Family::<Labels<3>, Counter>::default();
+        let durations = Family::<Labels<2>, Histogram>::new_with_constructor(seconds);
+        let meter = |method: &str, route: &str| {
+            let labels = [("method", method.to_owned()), ("route", route.to_owned())];
+            let [of_method, of_route] = labels.clone();
+            RouteMeter {
+                by_class: CLASSES.map(|class| {
+                    let status = ("status", class.to_owned());
+                    requests.get_or_create_owned(&[of_method.clone(), of_route.clone(), status])
+                }),
+                seconds: durations.get_or_create_owned(&labels),
+            }
+        };
+        let none = Arc::new(meter("any", NO_ROUTE));
+        let mut routes: HashMap<String, HashMap<String, RouteMeter>> = HashMap::new();
+        let others = OTHER_ROUTES.map(|(method, route)| (method.to_owned(), route.to_owned()));
+        for (method, route) in openapi::routes().into_iter().chain(others) {
+            let of_method = meter(&method, &route);
+            routes.entry(route).or_default().insert(method, of_method);
+        }
+        let (in_flight, connections) = Default::default();
+        Self { requests, seconds: durations, in_flight, connections, routes: Arc::new(routes), none }
+    }
+}
+
+impl HttpMetrics {
+    /// A connection of the listener, until what is returned is dropped.
+    pub fn connected(&self) -> Counted {
+        Counted::new(&self.connections)
+    }
+
+    pub(super) fn begun(&self) -> Counted {
+        Counted::new(&self.in_flight)
+    }
+
+    /// A request to `route` (as actix-web writes it) was answered.
+    pub(super) fn answered(&self, method: &Method, route: Option<&str>, status: StatusCode, took: Duration) {
+        let route = route.map(openapi::documented);
+        let known = route.and_then(|route| self.routes.get(&*route)?.get(method.as_str()));
+        let meter = known.unwrap_or(&self.none);
+        let class = usize::from(status.as_u16() / 100).saturating_sub(1);
+        if let Some(counter) = meter.by_class.get(class) {
+            counter.inc();
+        }
+        meter.seconds.observe(took.as_secs_f64());
+    }
+}
+
+impl Export for HttpMetrics {
+    fn export(&self, registry: &mut Registry) {
+        let help = "Requests that were answered";
+        registry.register("netbit_http_requests", help, self.requests.clone());
+        let help = "From a request's head to its answer's head";
+        registry.register("netbit_http_request_seconds", help, self.seconds.clone());
+        registry.register("netbit_http_requests_in_flight", "Requests under way", self.in_flight.clone());
+        let help = "Connections of the HTTP listener, WebSockets among them";
+        registry.register("netbit_http_connections", help, self.connections.clone());
+    }
+}

@@ -1,0 +1,329 @@
+//! The API's description in OpenAPI 3.1, made from the handlers themselves.
+//!
+//! What every route has in common is said here once: who may call it, and the problems that any request can meet.
+
+use std::borrow::Cow;
+
+use actix_web::{HttpResponse, web};
+use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Schema};
+use utoipa::{Modify, OpenApi};
+
+use super::error::Problem;
+use super::{
+    admin, alteration, browse, chat, history, message, notification, presence, project, repo, server, token,
+    user,
+};
+
+/// What any request may be answered, besides what its route says.
+const COMMON: [(&str, &str); 9] = [
+    ("400", "The path, the query or the JSON cannot be read."),
+    ("404", "There is no such thing, or it is not yours to see."),
+    ("408", "The body did not come in time."),
+    ("413", "The body is larger than 64 KiB, or a text in it than its limit."),
+    ("415", "The content type is not application/json."),
+    ("422", "A field has the wrong type or a value that is not allowed; each is named."),
+    ("429", "Too often. `Retry-After` says when to come back."),
+    ("503", "Too much at once. `Retry-After` says when to come back."),
+    ("507", "The disk is full: nothing was written, reads go on."),
+];
+/// The same, where one must say who one is.
+const MEMBERS: [(&str, &str); 2] = [
+    ("401", "No token, or one that is not valid any more."),
+    ("403", "You may see this, and may not do that."),
+];
+/// What every property and parameter of a name may look like.
+const EXAMPLES: [(&str, &str); 63] = [
+    ("Idempotency-Key", r#""0190b6d2-7d3e-7c1a-9d2f-1a2b3c4d5e6f""#),
+    ("actor_id", r#"1"#),
+    ("after_seq", r#"0"#),
+    ("at", r#""2026-11-24T09:00:00.000Z""#),
+    ("base", r#""main""#),
+    ("before_seq", r#"100"#),
+    ("channel_id", r#"7"#),
+    ("chat_id", r#"7"#),
+    ("client_id", r#""0190b6d2-7d3e-7c1a-9d2f-1a2b3c4d5e6f""#),
+    ("clone_url", r#""http://127.0.0.1:8080/alice/website/site.git""#),
+    ("content", r#""Hello @bob""#),
+    ("created_at", r#""2026-11-24T09:00:00.000Z""#),
+    ("current_password", r#""correct horse""#),
+    ("cursor", r#""50""#),
+    ("default_branch", r#""main""#),
+    ("description", r#""Our website""#),
+    ("detail", r#""there is no such chat""#),
+    ("display_name", r#""Alice""#),
+    ("edited_at", r#""2026-11-24T09:01:00.000Z""#),
+    ("email", r#""alice@example.org""#),
+    ("emoji", r#""👍""#),
+    ("expires_at", r#""2027-11-24T09:00:00.000Z""#),
+    ("expires_in", r#"900"#),
+    ("expires_in_days", r#"90"#),
+    ("head", r#""feature""#),
+    ("id", r#"1"#),
+    ("last_used_at", r#""2026-11-24T09:01:00.000Z""#),
+    ("limit", r#"50"#),
+    ("message_id", r#"3"#),
+    ("metadata", r#"{"ticket":42}"#),
+    ("new_password", r#""battery staple""#),
+    ("oid", r#""8d8f1fb2a0b3f2a9d6a3d6c5a1e0f9b8c7d6e5f4""#),
+    ("owner", r#""alice""#),
+    ("participants", r#"["bob"]"#),
+    ("password", r#""correct horse""#),
+    ("path", r#""src/main.rs""#),
+    ("project", r#""website""#),
+    ("project_id", r#"2"#),
+    ("read_at", r#""2026-11-24T09:01:00.000Z""#),
+    ("ref", r#""main""#),
+    ("refresh_token", r#""q83vEjRWeJ…""#),
+    ("registration", r#""open""#),
+    ("reply_to", r#"3"#),
+    ("repo", r#""site""#),
+    ("repositories", r#"["alice/website/site"]"#),
+    ("repository", r#""alice/website/site""#),
+    ("request_id", r#""0190b6d2-7d3e-7c1a-9d2f-1a2b3c4d5e6f""#),
+    ("scopes", r#"["repo:read"]"#),
+    ("sender_id", r#"1"#),
+    ("seq", r#"12"#),
+    ("status", r#"404"#),
+    ("tcp_address", r#""127.0.0.1:8081""#),
+    ("thread_id", r#"3"#),
+    ("title", r#""Not found""#),
+    ("token", r#""eyJhbGciOi…""#),
+    ("token_type", r#""Bearer""#),
+    ("udp_address", r#""127.0.0.1:8082""#),
+    ("user", r#""alice""#),
+    ("user_id", r#"1"#),
+    ("username", r#""alice""#),
+    ("users", r#""alice,bob""#),
+    ("version", r#""0.1.0""#),
+    ("visibility", r#""private""#),
+];
+/// Routes that need nobody to be logged in.
+const PUBLIC: [&str; 4] = ["/api/server", "/api/users/register", "/api/users/login", "/api/users/refresh"];
+/// The first segments of paths behind `/api/`, and the headings under which they stand.
+const TAGS: [(&str, &str); 10] = [
+    ("server", "Server"),
+    ("users", "Accounts"),
+    ("admin", "Administration"),
+    ("chats", "Chats"),
+    ("notifications", "Notifications"),
+    ("presence", "Realtime"),
+    ("udp", "Realtime"),
+    ("projects", "Projects"),
+    ("repos", "Legacy"),
+    ("openapi.json", "Server"),
+];
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "NetBit", description = "Git hosting and chat for a team. Times are RFC 3339, UTC; errors are RFC 9457 problems; lists page by `cursor`."),
+    paths(
+        server::info,
+        user::by_name,
+        user::change_password,
+        user::login,
+        user::logout,
+        user::me,
+        user::refresh,
+        user::register,
+        user::update_me,
+        token::create,
+        token::list,
+        token::revoke,
+        admin::update_user,
+        chat::create,
+        chat::get,
+        chat::list,
+        chat::mark_read,
+        chat::participants,
+        chat::put_participant,
+        chat::remove_participant,
+        chat::set_notify_level,
+        chat::update,
+        message::events,
+        message::list,
+        message::post,
+        alteration::delete,
+        alteration::edit,
+        alteration::pin,
+        alteration::react,
+        alteration::unpin,
+        alteration::unreact,
+        notification::list,
+        notification::mark_all_read,
+        notification::mark_read,
+        presence::issue_ticket,
+        presence::look,
+        project::config,
+        project::create,
+        project::delete,
+        project::get,
+        project::list,
+        project::members,
+        project::put_config,
+        project::put_member,
+        project::remove_member,
+        project::unwatch,
+        project::update,
+        project::watch,
+        repo::create,
+        repo::delete,
+        repo::get,
+        repo::legacy_create,
+        repo::legacy_list,
+        repo::list,
+        repo::update,
+        browse::archive_tar_gz,
+        browse::archive_zip,
+        browse::blob,
+        browse::branches,
+        browse::raw,
+        browse::tags,
+        browse::tree,
+        browse::tree_of_default_branch,
+        browse::tree_of_ref,
+        history::blame,
+        history::commit,
+        history::commits,
+        history::compare,
+    ),
+    components(schemas(Problem)),
+    modifiers(&Common)
+)]
+struct Description;
+
+struct Common;
+
+impl Modify for Common {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("The `token` of a login, or a personal access token."))
+            .build();
+        let components = api.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        for schema in components.schemas.values_mut() {
+            give_examples(schema);
+        }
+        for (path, item) in &mut api.paths.paths {
+            let first = path.trim_start_matches("/api/").split('/').next().unwrap_or_default();
+            let tag = TAGS.iter().find(|(segment, _)| *segment == first).map(|(_, tag)| (*tag).to_owned());
+            let is_public = PUBLIC.contains(&path.as_str());
+            let operations =
+                [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
+            for operation in operations.into_iter().flatten() {
+                operation.tags = tag.clone().map(|tag| vec![tag]);
+                let token = SecurityRequirement::new("bearer", Vec::<String>::new());
+                operation.security = (!is_public).then(|| vec![token]);
+                for parameter in operation.parameters.iter_mut().flatten() {
+                    let RefOr::T(parameter) = parameter else { continue };
+                    if let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema {
+                        schema.example = example_of(&parameter.name, &schema.schema_type);
+                    }
+                }
+                let responses = &mut operation.responses.responses;
+                let for_members = MEMBERS.into_iter().filter(|_| !is_public);
+                for (status, description) in COMMON.into_iter().chain(for_members) {
+                    responses.entry(status.to_owned()).or_insert_with(|| problem(description).into());
+                }
+                for (status, response) in responses {
+                    if let (true, RefOr::T(response)) = (status.starts_with(['4', '5']), response) {
+                        *response = problem(&response.description);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The example of a name that fits a type: some names stand for different things in different places.
+fn example_of(name: &str, kind: &SchemaType) -> Option<serde_json::Value> {
+    let (_, text) = EXAMPLES.iter().find(|(known, _)| *known == name)?;
+    let example = serde_json::from_str(text).ok()?;
+    let fits = |kind: &Type| match kind {
+        Type::String => example.is_string(),
+        Type::Integer | Type::Number => example.is_number(),
+        Type::Array => example.is_array(),
+        Type::Object => example.is_object(),
+        Type::Boolean | Type::Null => false,
+    };
+    let allowed = match kind {
+        SchemaType::Type(one) => fits(one),
+        SchemaType::Array(some) => some.iter().any(fits),
+        SchemaType::AnyValue => true,
+    };
+    allowed.then_some(example)
+}
+
+/// Gives every property of a schema its example.
+fn give_examples(schema: &mut RefOr<Schema>) {
+    let RefOr::T(schema) = schema else { return };
+    match schema {
+        Schema::Object(object) => {
+            for (name, property) in &mut object.properties {
+                match property {
+                    RefOr::T(Schema::Object(property)) => {
+                        property.example = example_of(name, &property.schema_type)
+                    }
+                    RefOr::T(Schema::Array(property)) => {
+                        property.example = example_of(name, &SchemaType::Type(Type::Array));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Schema::AllOf(all) => all.items.iter_mut().for_each(give_examples),
+        _ => {}
+    }
+}
+
+/// An answer that says what went wrong.
+fn problem(description: &str) -> Response {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    ResponseBuilder::new().description(description).content("application/problem+json", content).build()
+}
+
+/// The whole description.
+pub fn describe() -> utoipa::openapi::OpenApi {
+    Description::openapi()
+}
+
+/// Method and path of every documented route.
+pub(super) fn routes() -> Vec<(String, String)> {
+    let paths = describe().paths.paths;
+    let of_path = |(path, item): (String, utoipa::openapi::PathItem)| {
+        let methods = [
+            ("GET", item.get.is_some()),
+            ("PUT", item.put.is_some()),
+            ("POST", item.post.is_some()),
+            ("PATCH", item.patch.is_some()),
+            ("DELETE", item.delete.is_some()),
+        ];
+        methods
+            .into_iter()
+            .filter(|(_, exists)| *exists)
+            .map(move |(method, _)| (method.to_owned(), path.clone()))
+    };
+    paths.into_iter().flat_map(of_path).collect()
+}
+
+/// A route of actix-web as it is documented: `{path:.*}` is `{path}`.
+pub(super) fn documented(route: &str) -> Cow<'_, str> {
+    if route.contains(":.*}") { Cow::Owned(route.replace(":.*}", "}")) } else { Cow::Borrowed(route) }
+}
+
+/// The description as JSON.
+pub(super) async fn json(text: web::Data<DescriptionText>) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(text.0.clone())
+}
+
+/// [`describe`], made once.
+#[derive(Clone)]
+pub struct DescriptionText(web::Bytes);
+
+impl Default for DescriptionText {
+    fn default() -> Self {
+        Self(serde_json::to_vec(&describe()).unwrap_or_default().into())
+    }
+}

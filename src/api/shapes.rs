@@ -1,0 +1,86 @@
+//! Answers whose types live in rooms that know nothing of HTTP, as the API's description shows them. A test compares them
+//! with real answers.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A message. Fields that do not apply are absent.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Message)]
+pub(super) struct MessageShape {
+    id: i64,
+    chat_id: i64,
+    seq: i64,
+    sender_id: i64,
+    client_id: String,
+    /// Empty when it was deleted.
+    content: String,
+    reply_to: Option<i64>,
+    /// Any object of at most 4096 bytes.
+    metadata: Option<serde_json::Map<String, serde_json::Value>>,
+    created_at: String,
+    edited_at: Option<String>,
+    deleted: Option<bool>,
+    pinned: Option<bool>,
+    reactions: Option<Vec<ReactionShape>>,
+    /// The message with which the thread began, in replies.
+    thread_id: Option<i64>,
+    /// The last event that changed the message: of two copies, the one with the larger seq is newer.
+    updated_seq: Option<i64>,
+}
+
+/// One emoji, and who chose it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Reaction)]
+pub(super) struct ReactionShape {
+    emoji: String,
+    user_ids: Vec<i64>,
+}
+
+/// An event of a chat. Fields that do not apply to its kind are absent.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Event)]
+pub(super) struct EventShape {
+    chat_id: i64,
+    seq: i64,
+    /// `message`, `edit`, `delete`, `react`, `unreact`, `pin`, `unpin`, `join`, `leave`, `role`, `rename`, `archive`, `push`.
+    kind: String,
+    actor_id: i64,
+    created_at: String,
+    message: Option<MessageShape>,
+    user_id: Option<i64>,
+    role: Option<String>,
+    name: Option<String>,
+    archived: Option<bool>,
+    /// The refs that a push moved, and its commits.
+    push: Option<serde_json::Map<String, serde_json::Value>>,
+    message_id: Option<i64>,
+    emoji: Option<String>,
+}
+
+/// Settings of a project.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProjectConfig)]
+pub(super) struct ProjectConfigShape {
+    /// Of new repositories.
+    #[schema(required = false)]
+    default_branch: String,
+    #[schema(required = false)]
+    protected_branches: Vec<BranchRuleShape>,
+}
+
+/// Who may do what to branches of certain names.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BranchRule)]
+pub(super) struct BranchRuleShape {
+    /// A branch name in which `*` stands for any characters.
+    pattern: String,
+    /// Who may push: this role and those above it; `maintainer` unless said.
+    #[schema(required = false)]
+    push: String,
+    /// Whether history may be rewritten.
+    #[schema(required = false)]
+    force: bool,
+    #[schema(required = false)]
+    delete: bool,
+}

@@ -1,0 +1,94 @@
+//! Everything that is measured, made before anything that measures: so every series is there from the first scrape on.
+
+use std::sync::Arc;
+
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::actors::cache::{CacheActor, CacheCounters};
+use crate::actors::hub::{DeliveryMetrics, HubActor};
+use crate::actors::presence::{DatagramCounters, PresenceActor};
+use crate::actors::writer::{CommitMetrics, DbWriterActor};
+use crate::api::metrics::HttpMetrics;
+use crate::core::actor::{ActorStats, Metered};
+use crate::core::config::Config;
+use crate::core::metrics::{Export, Mailboxes, Process};
+use crate::git::metrics::TransferMetrics;
+use crate::messaging::{ConnectionMetrics, SessionMetrics, Transport, session_stats};
+use crate::storage::metrics::{DatabaseFiles, ReadMetrics};
+
+/// The instruments of one application.
+pub(super) struct Instruments {
+    pub(super) writer: Arc<ActorStats>,
+    pub(super) cache: Arc<ActorStats>,
+    pub(super) hub: Arc<ActorStats>,
+    pub(super) presence: Arc<ActorStats>,
+    pub(super) sessions: SessionMetrics,
+    pub(super) cached: CacheCounters,
+    pub(super) datagrams: DatagramCounters,
+    pub(super) commits: CommitMetrics,
+    pub(super) reads: ReadMetrics,
+    pub(super) transfers: TransferMetrics,
+    pub(super) http: HttpMetrics,
+    pub(super) ready: Gauge,
+    pub(super) registry: Arc<Registry>,
+}
+
+impl Instruments {
+    pub(super) fn new(config: &Config, hubs: usize) -> Self {
+        let (limits, measures) = (&config.limits, config.ops.measure);
+        let actor = |name, capacity, messages| ActorStats::measuring(measures, name, capacity, messages);
+        let sessions = SessionMetrics {
+            actors: session_stats(measures),
+            connections: ConnectionMetrics::default(),
+            deliveries: DeliveryMetrics::default(),
+        };
+        for (hub, transport) in (0..hubs).flat_map(|hub| Transport::ALL.map(|transport| (hub, transport))) {
+            drop(sessions.deliveries.meter(transport.name(), hub));
+        }
+        let mut this = Self {
+            writer: actor(DbWriterActor::NAME, Some(limits.writer_commands), DbWriterActor::MESSAGES),
+            cache: actor(CacheActor::NAME, Some(limits.cache_queries), CacheActor::MESSAGES),
+            hub: actor(HubActor::NAME, None, HubActor::MESSAGES),
+            presence: actor(PresenceActor::NAME, Some(limits.presence_queries), PresenceActor::MESSAGES),
+            sessions,
+            cached: CacheCounters::default(),
+            datagrams: DatagramCounters::default(),
+            commits: CommitMetrics::default(),
+            reads: ReadMetrics::default(),
+            transfers: TransferMetrics::default(),
+            http: HttpMetrics::default(),
+            ready: Gauge::default(),
+            registry: Arc::default(),
+        };
+        let mut registry = Registry::default();
+        let files =
+            DatabaseFiles { database: crate::core::data_dir::DataDir::database_in(&config.data_dir.0) };
+        let mailboxes = Mailboxes(this.actors());
+        let all: [&dyn Export; 11] = [
+            &mailboxes,
+            &this.cached,
+            &this.commits,
+            &files,
+            &this.reads,
+            &this.http,
+            &this.sessions.connections,
+            &this.sessions.deliveries,
+            &this.datagrams,
+            &this.transfers,
+            &Process::started(),
+        ];
+        for metrics in all {
+            metrics.export(&mut registry);
+        }
+        let help = "1 when the server serves, 0 while it starts and stops";
+        registry.register("netbit_ready", help, this.ready.clone());
+        this.registry = Arc::new(registry);
+        this
+    }
+
+    /// The statistics of every kind of actor.
+    pub(super) fn actors(&self) -> Vec<Arc<ActorStats>> {
+        [&self.writer, &self.cache, &self.hub, &self.presence, &self.sessions.actors].map(Arc::clone).to_vec()
+    }
+}

@@ -1,0 +1,170 @@
+//! What is counted about git's children and what they move.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::process::End;
+use crate::core::metrics::{Export, Labelled, labelled_seconds};
+
+/// What a child does for whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// The refs, at the beginning of every clone, fetch and push.
+    Advertise,
+    /// A clone or fetch.
+    Fetch,
+    Push,
+    Archive,
+}
+
+impl Work {
+    const ALL: [Self; 4] = [Self::Advertise, Self::Fetch, Self::Push, Self::Archive];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Advertise => "advertise",
+            Self::Fetch => "fetch",
+            Self::Push => "push",
+            Self::Archive => "archive",
+        }
+    }
+}
+
+/// Every transfer of one application.
+#[derive(Debug, Clone)]
+pub struct TransferMetrics {
+    children: Labelled<Gauge, 1>,
+    seconds: Labelled<Histogram, 1>,
+    outcomes: Labelled<Counter, 2>,
+    bytes: Labelled<Counter, 2>,
+    refused: Labelled<Counter, 1>,
+}
+
+/// One child, from its start to its end.
+#[derive(Debug)]
+pub(super) struct Running {
+    meter: Arc<Meter>,
+    begun: Instant,
+    /// The turn that it has.
+    _place: OwnedSemaphorePermit,
+}
+
+/// A place for a transfer, and what it will be counted as.
+#[derive(Debug)]
+pub struct Turn {
+    place: OwnedSemaphorePermit,
+    meter: Arc<Meter>,
+}
+
+#[derive(Debug)]
+pub(super) struct Meter {
+    children: Gauge,
+    seconds: Histogram,
+    ok: Counter,
+    failed: Counter,
+    cut: Counter,
+    bytes_in: Counter,
+    bytes_out: Counter,
+}
+
+impl Default for TransferMetrics {
+    fn default() -> Self {
+        let this = Self {
+            children: Labelled::default(),
+            seconds: labelled_seconds(),
+            outcomes: Labelled::default(),
+            bytes: Labelled::default(),
+            refused: Labelled::default(),
+        };
+        for work in Work::ALL {
+            this.meter(work);
+            this.refused.get_or_create_owned(&[("work", work.name())]);
+        }
+        this
+    }
+}
+
+impl TransferMetrics {
+    fn meter(&self, work: Work) -> Meter {
+        let own = [("work", work.name())];
+        let outcome =
+            |outcome| self.outcomes.get_or_create_owned(&[("work", work.name()), ("outcome", outcome)]);
+        let bytes = |to| self.bytes.get_or_create_owned(&[("work", work.name()), ("direction", to)]);
+        Meter {
+            children: self.children.get_or_create_owned(&own),
+            seconds: self.seconds.get_or_create_owned(&own),
+            ok: outcome("ok"),
+            failed: outcome("failed"),
+            cut: outcome("cut"),
+            bytes_in: bytes("in"),
+            bytes_out: bytes("out"),
+        }
+    }
+
+    /// Somebody has found a place.
+    pub fn turn(&self, work: Work, place: OwnedSemaphorePermit) -> Turn {
+        Turn { place, meter: Arc::new(self.meter(work)) }
+    }
+
+    /// Somebody has found none.
+    pub fn refused(&self, work: Work) {
+        self.refused.get_or_create_owned(&[("work", work.name())]).inc();
+    }
+}
+
+impl Turn {
+    /// The child runs; what counts its bytes.
+    pub(super) fn run(self) -> (Running, Arc<Meter>) {
+        let Self { place, meter } = self;
+        meter.children.inc();
+        (Running { meter: meter.clone(), begun: Instant::now(), _place: place }, meter)
+    }
+}
+
+impl Running {
+    pub(super) fn ended(&self, end: &End) {
+        let outcome = match end {
+            end if end.is_success() => &self.meter.ok,
+            End::Exit(_) => &self.meter.failed,
+            _ => &self.meter.cut,
+        };
+        outcome.inc();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.meter.children.dec();
+        self.meter.seconds.observe(self.begun.elapsed().as_secs_f64());
+    }
+}
+
+impl Meter {
+    pub(super) fn received(&self, bytes: usize) {
+        self.bytes_in.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    pub(super) fn sent(&self, bytes: usize) {
+        self.bytes_out.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+}
+
+impl Export for TransferMetrics {
+    fn export(&self, registry: &mut Registry) {
+        registry.register("netbit_git_children", "git processes that run", self.children.clone());
+        let help = "Transfers, from the start of the git process to its end";
+        registry.register("netbit_git_seconds", help, self.seconds.clone());
+        let help = "Transfers that ended; cut: by their client, a deadline or the server";
+        registry.register("netbit_git_transfers", help, self.outcomes.clone());
+        let help = "Bytes moved to (in) and from (out) git processes";
+        registry.register("netbit_git_bytes", help, self.bytes.clone());
+        let help = "Transfers that found no place within the patience";
+        registry.register("netbit_git_refusals", help, self.refused.clone());
+    }
+}

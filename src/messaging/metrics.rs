@@ -1,0 +1,134 @@
+//! What is counted about connections and what comes in over them.
+
+use std::sync::Arc;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::core::metrics::{Export, Labelled};
+
+/// How a session reaches us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    Tcp,
+    WebSocket,
+}
+
+impl Transport {
+    pub const ALL: [Self; 2] = [Self::Tcp, Self::WebSocket];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::WebSocket => "websocket",
+        }
+    }
+}
+
+/// All connections of one application.
+#[derive(Debug, Clone)]
+pub struct ConnectionMetrics {
+    connections: Labelled<Gauge, 1>,
+    sessions: Labelled<Gauge, 1>,
+    refused: Labelled<Counter, 1>,
+    frames: Labelled<Counter, 1>,
+    bytes: Labelled<Counter, 1>,
+    malformed: Labelled<Counter, 1>,
+    meters: [ConnectionMeter; 2],
+}
+
+/// The connections over one transport. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct ConnectionMeter(Arc<Meter>);
+
+#[derive(Debug)]
+struct Meter {
+    connections: Gauge,
+    sessions: Gauge,
+    refused: Counter,
+    frames: Counter,
+    bytes: Counter,
+    malformed: Counter,
+}
+
+/// One more, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Present(Gauge);
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Default for ConnectionMetrics {
+    fn default() -> Self {
+        let (connections, sessions) = (Labelled::<Gauge, 1>::default(), Labelled::<Gauge, 1>::default());
+        let counters = || Labelled::<Counter, 1>::default();
+        let (refused, frames, bytes, malformed) = (counters(), counters(), counters(), counters());
+        let meters = Transport::ALL.map(|transport| {
+            let own = [("transport", transport.name())];
+            ConnectionMeter(Arc::new(Meter {
+                connections: connections.get_or_create_owned(&own),
+                sessions: sessions.get_or_create_owned(&own),
+                refused: refused.get_or_create_owned(&own),
+                frames: frames.get_or_create_owned(&own),
+                bytes: bytes.get_or_create_owned(&own),
+                malformed: malformed.get_or_create_owned(&own),
+            }))
+        });
+        Self { connections, sessions, refused, frames, bytes, malformed, meters }
+    }
+}
+
+impl ConnectionMetrics {
+    pub(super) fn meter(&self, transport: Transport) -> &ConnectionMeter {
+        let [tcp, websocket] = &self.meters;
+        match transport {
+            Transport::Tcp => tcp,
+            Transport::WebSocket => websocket,
+        }
+    }
+}
+
+impl ConnectionMeter {
+    pub(super) fn connected(&self) -> Present {
+        self.0.connections.inc();
+        Present(self.0.connections.clone())
+    }
+
+    /// Somebody has said who they are.
+    pub(super) fn welcomed(&self) -> Present {
+        self.0.sessions.inc();
+        Present(self.0.sessions.clone())
+    }
+
+    pub(super) fn refused(&self) {
+        self.0.refused.inc();
+    }
+
+    pub(super) fn received(&self, bytes: usize) {
+        self.0.frames.inc();
+        self.0.bytes.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    pub(super) fn malformed(&self) {
+        self.0.malformed.inc();
+    }
+}
+
+impl Export for ConnectionMetrics {
+    fn export(&self, registry: &mut Registry) {
+        let help = "Connections, welcomed or not";
+        registry.register("netbit_connections", help, self.connections.clone());
+        let help = "Sessions: connections that have said who they are";
+        registry.register("netbit_sessions", help, self.sessions.clone());
+        let help = "Connections turned away, because there were too many";
+        registry.register("netbit_connections_refused", help, self.refused.clone());
+        registry.register("netbit_frames_received", "Frames that came", self.frames.clone());
+        registry.register("netbit_frame_bytes_received", "Bytes of frames that came", self.bytes.clone());
+        let help = "Frames that could not be read, after which the connection ended";
+        registry.register("netbit_frames_malformed", help, self.malformed.clone());
+    }
+}

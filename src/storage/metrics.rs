@@ -1,0 +1,72 @@
+//! What is counted about reads from the database, and how large its files are.
+
+use std::path::PathBuf;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::core::metrics::{Export, Rows, seconds};
+
+/// Written by the readers. Clones share their numbers.
+#[derive(Debug, Clone)]
+pub struct ReadMetrics {
+    pub(super) wait_seconds: Histogram,
+    pub(super) seconds: Histogram,
+    pub(super) refused: Counter,
+    pub(super) running: Gauge,
+}
+
+impl Default for ReadMetrics {
+    fn default() -> Self {
+        Self {
+            wait_seconds: seconds(),
+            seconds: seconds(),
+            refused: Counter::default(),
+            running: Gauge::default(),
+        }
+    }
+}
+
+impl Export for ReadMetrics {
+    fn export(&self, registry: &mut Registry) {
+        let help = "Waiting for a connection of the read pool";
+        registry.register("netbit_read_wait_seconds", help, self.wait_seconds.clone());
+        let help = "Queries of the read pool";
+        registry.register("netbit_read_seconds", help, self.seconds.clone());
+        let help = "Reads that found no connection within the patience";
+        registry.register("netbit_reads_refused", help, self.refused.clone());
+        let help = "Queries of the read pool that run now";
+        registry.register("netbit_reads_running", help, self.running.clone());
+    }
+}
+
+/// The files of the database and the room that is left for them, looked at when somebody asks.
+#[derive(Debug, Clone)]
+pub struct DatabaseFiles {
+    pub database: PathBuf,
+}
+
+impl Export for DatabaseFiles {
+    fn export(&self, registry: &mut Registry) {
+        registry.register_collector(Box::new(self.clone()));
+    }
+}
+
+impl Collector for DatabaseFiles {
+    #[expect(clippy::as_conversions, reason = "metrics are floating-point numbers")]
+    fn encode(&self, encoder: DescriptorEncoder) -> std::fmt::Result {
+        let bytes = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |file| file.len()) as f64;
+        let mut log = self.database.clone().into_os_string();
+        log.push("-wal");
+        let mut rows = Rows(encoder);
+        rows.gauge("netbit_database_bytes", "The database's file", bytes(&self.database))?;
+        rows.gauge("netbit_wal_bytes", "The file of the write-ahead log", bytes(log.as_ref()))?;
+        let directory = self.database.parent().unwrap_or(&self.database);
+        let free = rustix::fs::statvfs(directory).map_or(0, |disk| disk.f_bavail * disk.f_frsize) as f64;
+        rows.gauge("netbit_disk_free_bytes", "Room on the disk of the data directory", free)
+    }
+}
