@@ -25,6 +25,7 @@
 pub mod actors;
 pub mod api;
 pub mod app;
+pub mod backup;
 pub mod cli;
 pub mod client;
 pub mod core;

@@ -240,7 +240,7 @@ impl Modify for Common {
 /// The example of a name that fits a type: some names stand for different things in different places.
 fn example_of(name: &str, kind: &SchemaType) -> Option<serde_json::Value> {
     let (_, text) = EXAMPLES.iter().find(|(known, _)| *known == name)?;
-    let example = serde_json::from_str(text).ok()?;
+    let example: serde_json::Value = serde_json::from_str(text).ok()?;
     let fits = |kind: &Type| match kind {
         Type::String => example.is_string(),
         Type::Integer | Type::Number => example.is_number(),

@@ -74,8 +74,7 @@ fn settle_epoch(db: &mut diesel::SqliteConnection, data_dir: &DataDir) -> Result
     let epoch = match (known, lost) {
         (Some(known), None) => known,
         _ => {
-            // Below 2^53, so that every JSON reader holds it exactly; never 0.
-            let fresh = i64::from(rand::random::<u32>()) << 20 | i64::from(rand::random::<u16>()) | 1;
+            let fresh = meta::fresh_epoch();
             meta::set(db, meta::EPOCH, fresh)?;
             meta::set(db, meta::COMMIT_NO, commit_no)?;
             fresh

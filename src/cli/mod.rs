@@ -1,9 +1,13 @@
 //! The command line: one file per command. `netbit` alone serves.
 #![allow(clippy::print_stdout, reason = "a command speaks to the person who typed it")]
 
+mod backup;
 mod chat;
 mod config;
+mod doctor;
 mod notify;
+mod progress;
+mod restore;
 mod seed;
 mod serve;
 
@@ -39,6 +43,12 @@ enum Command {
     Seed(seed::SeedArguments),
     /// Chat from this terminal.
     Chat(chat::ChatArguments),
+    /// Copy everything, beside a running server or without one.
+    Backup(backup::BackupArguments),
+    /// Make a data directory from a backup.
+    Restore(restore::RestoreArguments),
+    /// Look whether a data directory is well; reads only.
+    Doctor(doctor::DoctorArguments),
     /// Look into notifications.
     Notify(notify::NotifyArguments),
 }
@@ -105,6 +115,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Config(flags)) => config::run(&flags),
         Some(Command::Seed(arguments)) => seed::run(&arguments),
         Some(Command::Chat(arguments)) => chat::run(&arguments),
+        Some(Command::Backup(arguments)) => backup::run(&arguments),
+        Some(Command::Restore(arguments)) => restore::run(&arguments),
+        Some(Command::Doctor(arguments)) => doctor::run(&arguments),
         Some(Command::Notify(arguments)) => notify::run(&arguments),
     };
     outcome.unwrap_or_else(|code| code)

@@ -16,6 +16,8 @@ pub enum DataDirError {
     InUse(PathBuf),
     #[error("cannot use the data directory: {} {}", .path.display(), .source)]
     Io { path: PathBuf, source: io::Error },
+    #[error("a restore into {} did not finish; remove that directory and restore again", .0.display())]
+    RestoreUnfinished(PathBuf),
     #[error("{}: {reason}", .path.display())]
     BadSecret { path: PathBuf, reason: &'static str },
 }
@@ -25,6 +27,52 @@ pub enum DataDirError {
 pub struct DataDir {
     path: PathBuf,
     _lock: File,
+}
+
+/// There while a restore has not finished.
+const RESTORE_MARK: &str = "restore.unfinished";
+
+/// A data directory that is being restored.
+#[derive(Debug)]
+pub struct Filling {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Filling {
+    /// Everything is in place and on disk.
+    pub fn finish(self, mark: HighWater) -> Result<(), DataDirError> {
+        write_atomically(&self.path, "high_water.json", &serde_json::to_vec(&mark).unwrap_or_default())?;
+        let file = self.path.join(RESTORE_MARK);
+        let removed = fs::remove_file(&file).and_then(|()| File::open(&self.path)?.sync_all());
+        removed.map_err(|source| DataDirError::Io { path: file, source })
+    }
+}
+
+fn lock(path: &Path) -> Result<File, DataDirError> {
+    let file = path.join("lock");
+    let failed = |source| DataDirError::Io { path: file.clone(), source };
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&file);
+    let lock = lock.map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// Whole or not at all, also when the power goes: written beside, fsynced, renamed, directory fsynced.
+fn write_atomically(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), DataDirError> {
+    let (target, beside) = (directory.join(name), directory.join(format!("{name}.new")));
+    let write = || {
+        let mut file =
+            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, &target)?;
+        File::open(directory)?.sync_all()
+    };
+    write().map_err(|source| DataDirError::Io { path: target.clone(), source })
 }
 
 /// How far the database had come when this was written. A database that knows less is an older copy.
@@ -48,29 +96,28 @@ impl DataDir {
         if fresh {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
         }
-        let file = path.join("lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&file)
-            .map_err(failed(&file))?;
-        match lock.try_lock() {
-            Ok(()) => {
-                let this = Self { path: path.to_owned(), _lock: lock };
-                this.keep_private().map_err(failed(path))?;
-                if fresh {
-                    // The directory's own name must survive a power cut too.
-                    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-                    let parent = parent.unwrap_or(Path::new("."));
-                    File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed(parent))?;
-                }
-                Ok(this)
-            }
-            Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
-            Err(TryLockError::Error(source)) => Err(DataDirError::Io { path: file, source }),
+        let lock = lock(path)?;
+        if path.join(RESTORE_MARK).exists() {
+            return Err(DataDirError::RestoreUnfinished(path.to_owned()));
         }
+        let this = Self { path: path.to_owned(), _lock: lock };
+        this.keep_private().map_err(failed(path))?;
+        if fresh {
+            // The directory's own name must survive a power cut too.
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let parent = parent.unwrap_or(Path::new("."));
+            File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed(parent))?;
+        }
+        Ok(this)
+    }
+
+    /// Locks a directory that is being filled. Nobody opens it before [`Filling::finish`], also after a crash.
+    pub fn fill(path: &Path) -> Result<Filling, DataDirError> {
+        let lock = lock(path)?;
+        let mark = path.join(RESTORE_MARK);
+        let made = File::create(&mark).and_then(|_| File::open(path)?.sync_all());
+        made.map_err(|source| DataDirError::Io { path: mark, source })?;
+        Ok(Filling { path: path.to_owned(), _lock: lock })
     }
 
     pub fn path(&self) -> &Path {
@@ -124,7 +171,7 @@ impl DataDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let bytes: [u8; 32] = rand::random();
                 let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-                self.write_atomically("secret.key", text.as_bytes())?;
+                write_atomically(&self.path, "secret.key", text.as_bytes())?;
                 Ok(text.into_bytes())
             }
             Err(source) => Err(DataDirError::Io { path, source }),
@@ -137,21 +184,7 @@ impl DataDir {
 
     pub fn write_high_water(&self, mark: HighWater) -> Result<(), DataDirError> {
         let text = serde_json::to_vec(&mark).unwrap_or_default();
-        self.write_atomically("high_water.json", &text)
-    }
-
-    /// Whole or not at all, also when the power goes: written beside, fsynced, renamed, directory fsynced.
-    fn write_atomically(&self, name: &str, bytes: &[u8]) -> Result<(), DataDirError> {
-        let (target, beside) = (self.path.join(name), self.path.join(format!("{name}.new")));
-        let write = || {
-            let mut file =
-                OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&beside, &target)?;
-            File::open(&self.path)?.sync_all()
-        };
-        write().map_err(|source| DataDirError::Io { path: target.clone(), source })
+        write_atomically(&self.path, "high_water.json", &text)
     }
 }
 

@@ -12,6 +12,8 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::SqliteConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+pub use diesel::result::Error as QueryError;
+
 use super::config::Synchronous;
 
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -32,7 +34,9 @@ pub enum DatabaseError {
         "the database was made by a newer netbit (it knows migration {0}); use that version or a newer one"
     )]
     FromTheFuture(String),
-    #[error("cannot keep a copy of the database before migrating it: {0}")]
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+    #[error("cannot keep a copy of the database: {0}")]
     Copy(String),
 }
 
@@ -98,13 +102,10 @@ pub fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<usize, 
         .iter()
         .map(|m| m.name().version().to_string())
         .collect();
-    let applied: Vec<String> =
-        connection.applied_migrations().map_err(failed)?.iter().map(ToString::to_string).collect();
-    let known = embedded_versions()?;
-    if let Some(stranger) = applied.iter().find(|version| !known.contains(version)) {
-        return Err(DatabaseError::FromTheFuture(stranger.clone()));
+    if let Some(stranger) = unknown_migrations(connection)?.into_iter().next() {
+        return Err(DatabaseError::FromTheFuture(stranger));
     }
-    if let (Some(first), false) = (pending.first(), applied.is_empty()) {
+    if let (Some(first), false) = (pending.first(), applied_versions(connection)?.is_empty()) {
         keep_copy(connection, path, first)?;
     }
     connection.run_pending_migrations(MIGRATIONS).map_err(failed)?;
@@ -124,11 +125,63 @@ fn keep_copy(connection: &mut SqliteConnection, path: &Path, migration: &str) ->
         fs::remove_file(&copy).map_err(|error| DatabaseError::Copy(error.to_string()))?;
     }
     diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(copy.display().to_string()).execute(connection)?;
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    let synced = fs::set_permissions(&copy, private)
-        .and_then(|()| fs::File::open(&copy)?.sync_all())
-        .and_then(|()| fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all());
+    make_private(&copy)?;
+    let synced = fs::File::open(path.parent().unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
     synced.map_err(|error| DatabaseError::Copy(error.to_string()))
+}
+
+/// Nobody else reads the copy of a database, and it is on disk.
+pub fn make_private(copy: &Path) -> Result<(), DatabaseError> {
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    let synced = fs::set_permissions(copy, private).and_then(|()| fs::File::open(copy)?.sync_all());
+    synced.map_err(|error| DatabaseError::Copy(error.to_string()))
+}
+
+/// What SQLite finds wrong with the file and between tables; empty: nothing.
+pub fn integrity(connection: &mut SqliteConnection) -> QueryResult<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Line {
+        #[diesel(sql_type = Text)]
+        integrity_check: String,
+    }
+    #[derive(QueryableByName)]
+    struct Orphan {
+        #[diesel(sql_type = Text)]
+        table: String,
+        #[diesel(sql_type = Text)]
+        parent: String,
+    }
+    let lines: Vec<Line> = diesel::sql_query("PRAGMA integrity_check(100)").load(connection)?;
+    let orphans: Vec<Orphan> = diesel::sql_query("PRAGMA foreign_key_check").load(connection)?;
+    let damage = lines.into_iter().map(|line| line.integrity_check).filter(|line| line != "ok");
+    let orphans = orphans
+        .into_iter()
+        .map(|row| format!("a row of {} names a row of {} that is not there", row.table, row.parent));
+    Ok(damage.chain(orphans).collect())
+}
+
+/// Fails if SQLite finds anything wrong with the file.
+pub fn check_whole(connection: &mut SqliteConnection) -> Result<(), DatabaseError> {
+    let findings = integrity(connection)?;
+    if findings.is_empty() { Ok(()) } else { Err(DatabaseError::Damaged(findings.join("; "))) }
+}
+
+/// Migrations that the database knows and this program does not.
+pub fn unknown_migrations(connection: &mut SqliteConnection) -> Result<Vec<String>, DatabaseError> {
+    let known = embedded_versions()?;
+    Ok(applied_versions(connection)?.into_iter().filter(|version| !known.contains(version)).collect())
+}
+
+/// Migrations that this program knows and the database does not.
+pub fn pending_migrations(connection: &mut SqliteConnection) -> Result<Vec<String>, DatabaseError> {
+    let applied = applied_versions(connection)?;
+    Ok(embedded_versions()?.into_iter().filter(|version| !applied.contains(version)).collect())
+}
+
+fn applied_versions(connection: &mut SqliteConnection) -> Result<Vec<String>, DatabaseError> {
+    let applied = connection.applied_migrations();
+    let applied = applied.map_err(|error| DatabaseError::Migration(error.to_string()))?;
+    Ok(applied.iter().map(ToString::to_string).collect())
 }
 
 /// How long statements of this connection wait for others' locks.

@@ -237,6 +237,13 @@ impl Git {
         command
     }
 
+    /// `git fsck` of everything that is there.
+    pub fn fsck(&self, repository: &Path) -> Command {
+        let mut command = self.at(repository);
+        command.args(["fsck", "--full", "--no-progress", "--no-dangling"]);
+        command
+    }
+
     /// A command of maintenance.
     pub(super) fn maintain(&self, repository: &Path, arguments: &[&str]) -> Command {
         let mut command = self.at(repository);

@@ -5,9 +5,9 @@
 //! * A repository is whole when it appears: it is made in `tmp/`, fsynced, and renamed into place.
 //! * One that goes disappears at once: it is renamed into `trash/`, and removed later.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -47,6 +47,40 @@ impl Store {
         sync(data_dir)?;
         sync(&store.root)?;
         Ok(store)
+    }
+
+    /// The same, of a data directory that somebody else may be serving: makes nothing.
+    pub fn at(data_dir: &Path) -> io::Result<Self> {
+        Ok(Self { root: data_dir.canonicalize()?.join("repos") })
+    }
+
+    /// The right to prune, repack and remove; a backup holds it so that nobody does. One at a time, over all processes;
+    /// given back when the file is dropped. `None` if somebody else has it and one does not want to `wait`.
+    pub fn tending(&self, wait: bool) -> io::Result<Option<File>> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root)?;
+        let path = self.root.join("tending.lock");
+        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+        if wait {
+            file.lock()?;
+            return Ok(Some(file));
+        }
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// The storage keys of the directories that are in place.
+    pub fn names_on_disk(&self) -> io::Result<Vec<String>> {
+        let mut found = Vec::new();
+        for first in folders(&self.root)?.into_iter().filter(|path| is_shard(path)) {
+            for second in folders(&first)?.into_iter().filter(|path| is_shard(path)) {
+                let names = folders(&second)?.into_iter();
+                found.extend(names.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())));
+            }
+        }
+        Ok(found)
     }
 
     fn tmp(&self) -> PathBuf {
@@ -201,6 +235,27 @@ impl Store {
         }
         Ok(remove_locks(&path.join("refs"), None, 0)?)
     }
+}
+
+/// The directories in a directory that may not be there.
+fn folders(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+/// Whether the directory is one of the two levels above repositories.
+fn is_shard(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.len() == 2)
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {

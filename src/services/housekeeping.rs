@@ -10,6 +10,7 @@ use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{AbandonRepository, FinishDeletion, RecordMaintenance};
 use crate::core::actor::Who;
 use crate::domain::repository::{Repository, StorageKey};
+use crate::git::store::StoreError;
 use crate::git::{leftovers, maintenance};
 use crate::protocol::code::Code;
 use crate::storage::queries::repositories;
@@ -137,7 +138,18 @@ impl Services {
         .await
     }
 
+    /// The right to remove and to pack, unless a backup has it: then it is done another time.
+    async fn tending(&self) -> Result<Option<std::fs::File>, ServiceError> {
+        let store = self.hosting.store.clone();
+        let right = self.on_disk(move || store.tending(false)).await?.map_err(StoreError::from)?;
+        if right.is_none() {
+            tracing::info!("a backup is being taken: nothing is packed or removed meanwhile");
+        }
+        Ok(right)
+    }
+
     async fn finish_deletions(&self) -> Result<(), ServiceError> {
+        let Some(_right) = self.tending().await? else { return Ok(()) };
         let gone = self.readers.read(|db| repositories::in_state(db, repositories::DELETING)).await?;
         for repository in gone {
             let (store, key) = (self.hosting.store.clone(), repository.storage_key);
@@ -148,7 +160,7 @@ impl Services {
             self.writer.execute(Who::Server, FinishDeletion { repository: repository.id }).await?;
         }
         let store = self.hosting.store.clone();
-        self.on_disk(move || store.empty_trash()).await?.map_err(crate::git::store::StoreError::from)?;
+        self.on_disk(move || store.empty_trash()).await?.map_err(StoreError::from)?;
         Ok(())
     }
 
@@ -160,6 +172,7 @@ impl Services {
         let needy =
             self.readers.read(move |db| repositories::unpacked(db, at_least, PACKED_PER_ROUND)).await?;
         for repository in needy {
+            let Some(_right) = self.tending().await? else { return Ok(()) };
             if let Err(error) = self.pack(&repository).await {
                 // The others are not to wait for it; it comes last from now on, until it is pushed to again.
                 tracing::warn!(repository.id = %repository.id, %error, "a repository could not be packed");

@@ -4,6 +4,7 @@
 //! read models, `unfinished` what a crash interrupted, `readers` is the pool of read-only connections. Writing functions are called inside the writer's
 //! transaction and nowhere else.
 
+pub mod copy;
 pub mod metrics;
 pub mod queries;
 pub mod readers;

@@ -13,6 +13,7 @@ mod accounts;
 mod administration;
 mod alterations;
 mod api_description;
+mod backups;
 mod browsing;
 mod chats;
 mod command_line;

@@ -11,7 +11,7 @@ const ROOMS: &[&[&str]] = &[
     &["storage", "git"],
     &["actors"],
     &["services"],
-    &["messaging", "api"],
+    &["messaging", "api", "backup"],
     &["app"],
     &["client"],
     &["cli"],

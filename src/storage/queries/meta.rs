@@ -8,6 +8,11 @@ use crate::storage::schema::meta;
 pub const EPOCH: &str = "epoch";
 pub const COMMIT_NO: &str = "commit_no";
 
+/// An epoch that no database had before: below 2^53, so that every JSON reader holds it exactly; never 0.
+pub fn fresh_epoch() -> i64 {
+    i64::from(rand::random::<u32>()) << 20 | i64::from(rand::random::<u16>()) | 1
+}
+
 pub fn get(connection: &mut SqliteConnection, key: &str) -> QueryResult<Option<i64>> {
     meta::table.find(key).select(meta::value).first(connection).optional()
 }

@@ -48,6 +48,11 @@ pub fn in_state(db: &mut Db, state: &str) -> QueryResult<Vec<Repository>> {
 }
 
 /// The repository of this name (in lower case) that is not being deleted.
+/// The storage keys of all that are not deleted for good.
+pub fn all_storage_keys(db: &mut Db) -> QueryResult<Vec<String>> {
+    repositories::table.filter(repositories::state.ne("deleted")).select(repositories::storage_key).load(db)
+}
+
 pub fn repository_named(db: &mut Db, project: i64, name_key: &str) -> QueryResult<Option<i64>> {
     repositories::table
         .filter(repositories::project_id.eq(project))

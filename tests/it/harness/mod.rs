@@ -64,6 +64,12 @@ impl TestServer {
         Self::run(config, directory).await
     }
 
+    /// On a data directory that exists.
+    pub(crate) async fn on(directory: TempDir) -> Self {
+        let config = config(directory.path(), Limits::default());
+        Self::run(config, directory).await
+    }
+
     async fn run(config: Config, directory: TempDir) -> Self {
         let begun = std::time::Instant::now();
         let app = loop {

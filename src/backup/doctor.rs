@@ -1,0 +1,123 @@
+//! The doctor: is everything there, does it fit together, is there room? Reads only, also beside a running server.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{BackupError, Progress, Report};
+use crate::actors::cache::ReadModels;
+use crate::core::data_dir::DataDir;
+use crate::core::database;
+use crate::domain::repository::Repository;
+use crate::git::compute;
+use crate::git::program::Git;
+use crate::git::store::Store;
+use crate::storage::queries::{consistency, repositories};
+use crate::storage::snapshot;
+
+/// Less room than this is worth a warning.
+const FREE_BYTES_MIN: u64 = 1024 * 1024 * 1024;
+/// What `git fsck` may print, and how long it may take.
+const FSCK_OUTPUT_BYTES: usize = 256 * 1024;
+const FSCK_PATIENCE: Duration = Duration::from_secs(3600);
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    pub what: &'static str,
+    /// What was looked at, in numbers.
+    pub extent: String,
+    /// What is wrong; empty: nothing.
+    pub findings: Vec<String>,
+}
+
+impl Checked {
+    fn new(what: &'static str, extent: String, findings: Vec<String>) -> Self {
+        Self { what, extent, findings }
+    }
+}
+
+/// Looks at everything that a data directory holds.
+pub async fn examine(data_dir: &Path, report: Report<'_>) -> Result<Vec<Checked>, BackupError> {
+    let path = DataDir::database_in(data_dir);
+    if !path.exists() {
+        return Err(BackupError::NoDatabase(data_dir.to_owned()));
+    }
+    let mut checked = Vec::new();
+    report(Progress::Begin("database", 0));
+    let mut db = database::open_reader(&path)?;
+    let findings = database::integrity(&mut db)?;
+    checked.push(Checked::new("integrity of the database", bytes_of(&path), findings));
+    let strangers = database::unknown_migrations(&mut db)?;
+    let pending = database::pending_migrations(&mut db)?;
+    if !strangers.is_empty() || !pending.is_empty() {
+        let newer =
+            strangers.iter().map(|name| format!("it knows migration {name}, which this netbit does not"));
+        let older =
+            pending.iter().map(|name| format!("migration {name} was not run; the next start does it"));
+        checked.push(Checked::new("version of the database", String::new(), newer.chain(older).collect()));
+        return Ok(checked);
+    }
+    report(Progress::Begin("read models", 0));
+    let findings = consistency::contradictions(&mut db)?;
+    let snapshot = snapshot::load(&mut db, 1, 0)?;
+    let extent = format!("{} users, {} chats", snapshot.users.len(), snapshot.chats.len());
+    drop(ReadModels::load(snapshot, 1, 0));
+    checked.push(Checked::new("the database agrees with itself", extent, findings));
+
+    let store = Store::at(data_dir).map_err(super::files::failed(data_dir))?;
+    let active = repositories::in_state(&mut db, repositories::ACTIVE)?;
+    let known: BTreeSet<_> = repositories::all_storage_keys(&mut db)?.into_iter().collect();
+    drop(db);
+    report(Progress::Begin("repositories", u64::try_from(active.len()).unwrap_or(0)));
+    checked.push(examine_repositories(&store, &active, report).await);
+    let found = store.names_on_disk().map_err(super::files::failed(store.root()))?;
+    let orphans = found.iter().filter(|name| !known.contains(*name));
+    let findings = orphans.map(|name| format!("repos/…/{name}.git belongs to no repository")).collect();
+    checked.push(Checked::new("no orphans", format!("{} directories", found.len()), findings));
+    checked.push(free_space(data_dir));
+    Ok(checked)
+}
+
+async fn examine_repositories(store: &Store, active: &[Repository], report: Report<'_>) -> Checked {
+    let mut findings = Vec::new();
+    let git = match Git::find(store) {
+        Ok(git) => Some(git),
+        Err(error) => {
+            findings.push(format!("what is in the repositories cannot be checked: {error}"));
+            None
+        }
+    };
+    for repository in active {
+        let name = format!("repository {} ({})", repository.id, repository.name);
+        match (store.existing(repository.storage_key), &git) {
+            (Err(error), _) => findings.push(format!("{name}: {error}")),
+            (Ok(path), Some(git)) => {
+                if let Err(error) = compute::run(git.fsck(&path), FSCK_OUTPUT_BYTES, FSCK_PATIENCE).await {
+                    findings.push(format!("{name}: git fsck: {error}"));
+                }
+            }
+            (Ok(_), None) => {}
+        }
+        report(Progress::Done(1));
+    }
+    Checked::new("repositories exist and pass git fsck", format!("{} repositories", active.len()), findings)
+}
+
+fn free_space(data_dir: &Path) -> Checked {
+    let mebibytes = |bytes: u64| bytes / (1024 * 1024);
+    let (extent, findings) = match rustix::fs::statvfs(data_dir) {
+        Ok(disk) => {
+            let free = disk.f_bavail * disk.f_frsize;
+            let low = free < FREE_BYTES_MIN;
+            let finding = format!("only {} MiB are free: at 0 the server refuses writes", mebibytes(free));
+            (format!("{} MiB free", mebibytes(free)), low.then_some(finding).into_iter().collect())
+        }
+        Err(error) => (String::new(), vec![format!("the disk cannot be asked: {error}")]),
+    };
+    Checked::new("free space", extent, findings)
+}
+
+fn bytes_of(path: &Path) -> String {
+    format!("{} bytes", std::fs::metadata(path).map_or(0, |file| file.len()))
+}

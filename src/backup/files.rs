@@ -1,0 +1,118 @@
+//! Copying files so that they are there when the power goes, with their checksums.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::BackupError;
+
+/// What is read at once.
+const BUFFER_BYTES: usize = 256 * 1024;
+/// Directory levels of a repository.
+const DEPTH_MAX: usize = 64;
+
+pub(super) fn failed(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
+    move |source| BackupError::Io { path: path.to_owned(), source }
+}
+
+/// Size and SHA-256 of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sum {
+    pub(super) bytes: u64,
+    pub(super) sha256: String,
+}
+
+/// Makes a private directory, with those above it. One that is there must be empty.
+pub(super) fn make_empty(path: &Path) -> Result<(), BackupError> {
+    make(path).map_err(failed(path))?;
+    let mut entries = fs::read_dir(path).map_err(failed(path))?;
+    if entries.next().is_some() { Err(BackupError::NotEmpty(path.to_owned())) } else { Ok(()) }
+}
+
+/// Copies one file, fsynced and private; the directory that it is in must be [`sync`]ed by the caller.
+pub(super) fn copy(from: &Path, to: &Path) -> io::Result<Sum> {
+    let mut source = File::open(from)?;
+    if let Some(parent) = to.parent() {
+        make(parent)?;
+    }
+    let mut target = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+    let sum = pump(&mut source, &mut target)?;
+    target.sync_all()?;
+    Ok(sum)
+}
+
+pub(super) fn sum(path: &Path) -> io::Result<Sum> {
+    pump(&mut File::open(path)?, &mut io::sink())
+}
+
+fn pump(from: &mut impl Read, to: &mut impl Write) -> io::Result<Sum> {
+    let (mut buffer, mut hash, mut bytes) = (vec![0; BUFFER_BYTES], Sha256::new(), 0);
+    loop {
+        let count = from.read(&mut buffer)?;
+        let Some(chunk) = buffer.get(..count).filter(|chunk| !chunk.is_empty()) else { break };
+        hash.update(chunk);
+        to.write_all(chunk)?;
+        bytes += u64::try_from(count).unwrap_or(0);
+    }
+    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Sum { bytes, sha256 })
+}
+
+/// Fsyncs a directory and all below it: the names of the files in it.
+pub(super) fn sync(directory: &Path) -> io::Result<()> {
+    sync_below(directory, 0)
+}
+
+fn sync_below(directory: &Path, depth: usize) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() && depth < DEPTH_MAX {
+            sync_below(&entry.path(), depth + 1)?;
+        }
+    }
+    File::open(directory)?.sync_all()
+}
+
+/// What is below a directory, relative to it, in a fixed order.
+#[derive(Debug, Default)]
+pub(super) struct Below {
+    /// Regular files.
+    pub(super) files: Vec<PathBuf>,
+    /// Folders, also empty ones: git wants `refs/` even when there is no ref.
+    pub(super) folders: Vec<PathBuf>,
+}
+
+/// What is gone meanwhile is not there.
+pub(super) fn below(directory: &Path) -> io::Result<Below> {
+    let mut found = Below::default();
+    collect(directory, Path::new(""), 0, &mut found)?;
+    found.files.sort();
+    found.folders.sort();
+    Ok(found)
+}
+
+/// Makes a private folder, with those above it.
+pub(super) fn make(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+fn collect(directory: &Path, prefix: &Path, depth: usize, found: &mut Below) -> io::Result<()> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let (kind, name) = (entry.file_type()?, prefix.join(entry.file_name()));
+        if kind.is_dir() && depth < DEPTH_MAX {
+            collect(&entry.path(), &name, depth + 1, found)?;
+            found.folders.push(name);
+        } else if kind.is_file() {
+            found.files.push(name);
+        }
+    }
+    Ok(())
+}

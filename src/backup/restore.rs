@@ -1,0 +1,50 @@
+//! Restoring a backup into a new data directory.
+
+use std::path::Path;
+
+use super::files::{self, failed};
+use super::{BackupError, Manifest, Progress, Report};
+use crate::core::config::Synchronous;
+use crate::core::data_dir::{DataDir, HighWater};
+use crate::core::database;
+use crate::git::store::Store;
+use crate::storage::copy::begin_anew;
+
+/// What was restored.
+#[derive(Debug)]
+pub struct Restored {
+    pub manifest: Manifest,
+    /// Logins that were open in the backup and are not any more.
+    pub logins_ended: usize,
+}
+
+/// Copies the backup `from` into `data_dir`, which must be new or empty, and gives the database a new epoch. Every file
+/// is compared with its checksum. A directory whose restore did not finish cannot be served from.
+pub fn restore(from: &Path, data_dir: &Path, report: Report<'_>) -> Result<Restored, BackupError> {
+    let manifest = Manifest::read(from)?;
+    files::make_empty(data_dir)?;
+    let filling = DataDir::fill(data_dir)?;
+    report(Progress::Begin("restoring", manifest.bytes));
+    for folder in manifest.folders() {
+        let folder = data_dir.join(folder);
+        files::make(&folder).map_err(failed(&folder))?;
+    }
+    for (path, expected) in manifest.files() {
+        let (source, target) = (from.join(&path), data_dir.join(&path));
+        let found = files::copy(&source, &target).map_err(failed(&source))?;
+        if found != expected {
+            return Err(BackupError::Damaged(source));
+        }
+        report(Progress::Done(expected.bytes));
+    }
+    drop(Store::open(data_dir).map_err(failed(data_dir))?);
+    report(Progress::Begin("a new epoch", 0));
+    let mut db = database::open_writer(&DataDir::database_in(data_dir), Synchronous::Full)?;
+    database::check_whole(&mut db)?;
+    let (epoch, logins_ended) = begin_anew(&mut db)?;
+    database::checkpoint_truncate(&mut db)?;
+    drop(db);
+    files::sync(data_dir).map_err(failed(data_dir))?;
+    filling.finish(HighWater { epoch, commit_no: manifest.commit_no })?;
+    Ok(Restored { manifest, logins_ended })
+}

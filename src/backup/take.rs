@@ -1,0 +1,108 @@
+//! Taking a backup, beside a running server or without one.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::files::{self, failed};
+use super::{BackupError, Manifest, Progress, Report};
+use crate::core::data_dir::DataDir;
+use crate::core::database;
+use crate::domain::repository::Repository;
+use crate::git::store::Store;
+use crate::storage::copy::copy_database;
+use crate::storage::queries::{meta, repositories};
+
+const DATABASE: &str = "netbit.db";
+const REPOSITORIES: &str = "repos";
+
+/// Writes a backup of `data_dir` into `target`, which must be new or empty.
+pub fn take(data_dir: &Path, target: &Path, report: Report<'_>) -> Result<Manifest, BackupError> {
+    let database = DataDir::database_in(data_dir);
+    if !database.exists() {
+        return Err(BackupError::NoDatabase(data_dir.to_owned()));
+    }
+    files::make_empty(target)?;
+    let store = Store::at(data_dir).map_err(failed(data_dir))?;
+    report(Progress::Begin("waiting for maintenance under way", 0));
+    let _nothing_is_removed = store.tending(true).map_err(failed(store.root()))?;
+
+    report(Progress::Begin("database", 0));
+    let copy = target.join(DATABASE);
+    copy_database(&database, &copy)?;
+    let mut db = database::open_reader(&copy)?;
+    let epoch = meta::get(&mut db, meta::EPOCH)?.unwrap_or(0);
+    let mut manifest = Manifest::new(epoch, meta::get(&mut db, meta::COMMIT_NO)?.unwrap_or(0));
+    let all = repositories::in_state(&mut db, repositories::ACTIVE)?;
+    drop(db);
+    manifest.add(Path::new(DATABASE), files::sum(&copy).map_err(failed(&copy))?);
+
+    report(Progress::Begin("repositories", u64::try_from(all.len()).unwrap_or(0)));
+    for repository in &all {
+        copy_repository(&store, repository, target, &mut manifest)?;
+        report(Progress::Done(1));
+    }
+    manifest.repositories = all.len();
+    manifest.write(target)?;
+    Ok(manifest)
+}
+
+/// Refs first: a push that moves one later brings its objects before it moves, and what is copied of objects is copied
+/// after.
+fn copy_repository(
+    store: &Store,
+    repository: &Repository,
+    target: &Path,
+    manifest: &mut Manifest,
+) -> Result<(), BackupError> {
+    let from = store.path(repository.storage_key);
+    let inside = from.strip_prefix(store.root()).unwrap_or(&from);
+    let to = Path::new(REPOSITORIES).join(inside);
+    let all = files::below(&from).map_err(failed(&from))?;
+    let is_object = |path: &Path| path.starts_with("objects");
+    // Packed refs are rewritten when a ref goes, loose ones when one moves: loose ones first, so that none is missed.
+    for folder in all.folders.iter().filter(|path| !is_passing(path)) {
+        let folder = to.join(folder);
+        files::make(&target.join(&folder)).map_err(failed(target))?;
+        manifest.add_folder(&folder);
+    }
+    let refs = all.files.iter().filter(|path| !is_object(path) && *path != Path::new("packed-refs"));
+    let packed = all.files.iter().filter(|path| *path == Path::new("packed-refs"));
+    for path in refs.chain(packed).filter(|path| !is_passing(path)) {
+        copy_file(&from, &to, path, target, manifest, true)?;
+    }
+    // Listed anew: the objects of the refs that were just copied are all there now.
+    let objects = from.join("objects");
+    let found = files::below(&objects).map_err(failed(&objects))?;
+    for path in found.files.iter().filter(|path| !is_passing(path)) {
+        copy_file(&from, &to, &Path::new("objects").join(path), target, manifest, false)?;
+    }
+    Ok(())
+}
+
+/// Locks, quarantines and files that are being written: nobody needs them in a backup.
+fn is_passing(path: &Path) -> bool {
+    path.iter().any(|part| {
+        let name = part.to_string_lossy();
+        name.starts_with("tmp_") || name.ends_with(".lock")
+    })
+}
+
+fn copy_file(
+    from: &Path,
+    to: &Path,
+    path: &Path,
+    target: &Path,
+    manifest: &mut Manifest,
+    may_be_gone: bool,
+) -> Result<(), BackupError> {
+    let (source, name): (PathBuf, PathBuf) = (from.join(path), to.join(path));
+    match files::copy(&source, &target.join(&name)) {
+        Ok(sum) => {
+            manifest.add(&name, sum);
+            Ok(())
+        }
+        // A ref that was deleted since it was listed.
+        Err(error) if may_be_gone && error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed(&source)(error)),
+    }
+}

@@ -1,0 +1,45 @@
+//! `netbit backup`: a copy of everything, beside a running server or without one.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::complain;
+use super::progress::Bar;
+use crate::backup;
+
+#[derive(Args)]
+pub(super) struct BackupArguments {
+    /// Where the backup goes: a directory that is new or empty.
+    #[arg(value_name = "DIR")]
+    target: PathBuf,
+    /// The data directory.
+    #[arg(long, value_name = "DIR", default_value = "./data")]
+    data_dir: PathBuf,
+    /// Read a backup that was taken and compare every file with its checksum, instead of taking one.
+    #[arg(long)]
+    verify: bool,
+}
+
+pub(super) fn run(arguments: &BackupArguments) -> Result<ExitCode, ExitCode> {
+    let mut bar = Bar::new(arguments.verify);
+    let report = &mut |progress: backup::Progress<'_>| bar.show(progress);
+    let done = if arguments.verify {
+        backup::verify(&arguments.target, report)
+    } else {
+        backup::take(&arguments.data_dir, &arguments.target, report)
+    };
+    drop(bar);
+    let manifest = done.map_err(|error| complain(&error.into()))?;
+    let act = if arguments.verify { "verified" } else { "backed up" };
+    println!(
+        "{act} {} files, {} bytes, {} repositories, up to commit {}: {}",
+        manifest.file_count() + 1,
+        manifest.bytes,
+        manifest.repositories,
+        manifest.commit_no,
+        arguments.target.display()
+    );
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,37 @@
+//! The database as a whole: copied while it is in use, and begun anew from a copy.
+
+use std::path::Path;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use diesel::sqlite::SqliteConnection;
+
+use super::queries::meta;
+use super::schema::{refresh_tokens, sessions};
+use crate::core::database::{self, DatabaseError};
+use crate::domain::timestamp::Timestamp;
+
+/// Writes a copy of `from` to `to`, which must not exist, in one read transaction on a connection of its own. Fsynced by
+/// whoever asked for it.
+pub fn copy_database(from: &Path, to: &Path) -> Result<(), DatabaseError> {
+    let mut db = database::open_reader(from)?;
+    // VACUUM INTO writes no page of this database; SQLite calls it writing all the same.
+    db.batch_execute("PRAGMA query_only = OFF;")?;
+    diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(to.display().to_string()).execute(&mut db)?;
+    database::make_private(to)
+}
+
+/// Gives the database a new epoch and ends every login: nobody goes on where a lost future left them. Answers the epoch
+/// and how many logins were open.
+pub fn begin_anew(db: &mut SqliteConnection) -> QueryResult<(i64, usize)> {
+    db.immediate_transaction(|db| {
+        let epoch = meta::fresh_epoch();
+        meta::set(db, meta::EPOCH, epoch)?;
+        diesel::delete(refresh_tokens::table).execute(db)?;
+        let ended = diesel::update(sessions::table.filter(sessions::ended_at.is_null()))
+            .set(sessions::ended_at.eq(Timestamp::now().0))
+            .execute(db)?;
+        Ok((epoch, ended))
+    })
+}

@@ -1,0 +1,70 @@
+//! What must be true between the rows: the numbers that the read models rely on.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use diesel::sqlite::SqliteConnection as Db;
+
+/// Contradictions told of one kind; the rest is counted.
+const TOLD_MAX: usize = 20;
+
+#[derive(QueryableByName)]
+struct Contradiction {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    detail: String,
+}
+
+/// What is checked: a sentence, and a query that selects an id and a detail for each row for which it is not so.
+const RULES: &[(&str, &str)] = &[
+    (
+        "the seq of chat {} is not dense",
+        "SELECT c.id AS id, 'last_seq ' || c.last_seq || ', ' || coalesce(s.n, 0) || ' events up to ' || coalesce(s.m, 0) AS detail
+         FROM chats c LEFT JOIN (
+             SELECT chat_id, count(*) n, count(DISTINCT seq) d, max(seq) m FROM (
+                 SELECT chat_id, seq FROM messages UNION ALL SELECT chat_id, seq FROM chat_events
+             ) GROUP BY chat_id
+         ) s ON s.chat_id = c.id
+         WHERE coalesce(s.n, 0) <> c.last_seq OR coalesce(s.d, 0) <> c.last_seq OR coalesce(s.m, 0) <> c.last_seq",
+    ),
+    (
+        "the ordinals of chat {} are not dense",
+        "SELECT c.id AS id, 'last_ordinal ' || c.last_ordinal || ', ' || coalesce(s.n, 0) || ' messages' AS detail
+         FROM chats c LEFT JOIN (
+             SELECT chat_id, count(DISTINCT ordinal) n, max(ordinal) m FROM messages GROUP BY chat_id
+         ) s ON s.chat_id = c.id
+         WHERE coalesce(s.n, 0) <> c.last_ordinal OR coalesce(s.m, 0) <> c.last_ordinal",
+    ),
+    (
+        "a cursor in chat {} is beyond its head",
+        "SELECT p.chat_id AS id, 'user ' || p.user_id AS detail FROM chat_participants p JOIN chats c ON c.id = p.chat_id
+         WHERE p.read_seq > c.last_seq OR p.delivered_seq > c.last_seq OR p.read_ordinal > c.last_ordinal",
+    ),
+    (
+        "project {} has no owner",
+        "SELECT id, name AS detail FROM projects WHERE deleted_at IS NULL AND NOT EXISTS (
+             SELECT 1 FROM project_members m WHERE m.project_id = projects.id AND m.role = 'owner')",
+    ),
+    (
+        "the channel of project {} does not follow its members",
+        "SELECT j.id AS id, 'user ' || m.user_id AS detail FROM projects j JOIN project_members m ON m.project_id = j.id
+         WHERE j.deleted_at IS NULL AND NOT EXISTS (
+             SELECT 1 FROM chat_participants p WHERE p.chat_id = j.channel_id AND p.user_id = m.user_id)",
+    ),
+];
+
+/// Everything that is not so, as sentences.
+pub fn contradictions(db: &mut Db) -> QueryResult<Vec<String>> {
+    let mut told = Vec::new();
+    for (sentence, sql) in RULES {
+        let found: Vec<Contradiction> = diesel::sql_query(*sql).load(db)?;
+        let sentences = found.iter().take(TOLD_MAX);
+        told.extend(
+            sentences.map(|row| format!("{} ({})", sentence.replace("{}", &row.id.to_string()), row.detail)),
+        );
+        if found.len() > TOLD_MAX {
+            told.push(format!("and {} more of this kind", found.len() - TOLD_MAX));
+        }
+    }
+    Ok(told)
+}

@@ -1,0 +1,301 @@
+//! Backups one can trust: taken while everybody works, restored elsewhere, looked at by the doctor.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use netbit::core::config::Synchronous;
+use netbit::core::data_dir::DataDir;
+use netbit::core::database;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::harness::git::Workplace;
+use crate::harness::{Person, TestServer, assert_problem, soon};
+
+fn netbit(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_netbit")).args(arguments).output().unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn told(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// The command in a thread of its own, so that the server of this test goes on.
+async fn netbit_beside(arguments: &[&str]) -> Output {
+    let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
+    let run = tokio::task::spawn_blocking(move || {
+        netbit(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    });
+    soon(run).await.unwrap()
+}
+
+async fn backed_up(data_dir: &Path) -> (TempDir, PathBuf) {
+    let outside = tempfile::tempdir().unwrap();
+    let target = outside.path().join("backup");
+    let output = netbit_beside(&["backup", text(&target), "--data-dir", text(data_dir)]).await;
+    assert!(output.status.success(), "{}", told(&output));
+    (outside, target)
+}
+
+async fn restored(backup: &Path) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let output = netbit_beside(&["restore", text(backup), "--data-dir", text(directory.path())]).await;
+    assert!(output.status.success(), "{}", told(&output));
+    directory
+}
+
+async fn doctor(data_dir: &Path) -> (i32, String) {
+    let output = netbit_beside(&["doctor", "--data-dir", text(data_dir)]).await;
+    (output.status.code().unwrap(), told(&output))
+}
+
+#[actix_web::test]
+async fn a_backup_under_load_holds_everything_acknowledged_before_it_began() {
+    let server = TestServer::with_limits(|limits| limits.rates = false).await;
+    let alice = server.user("alice").await;
+    let chat = alice.group(&[]).await;
+    let url = server.hello_web_of(&alice).await;
+    let place = Workplace::new();
+    place.repository("work").await;
+    place.commit("work", "first", "one", "first").await;
+    place.git("work", &["push", &url, "main"]).await.ok();
+    let stop = Arc::new(AtomicBool::new(false));
+    let senders = (0..20).map(|sender| {
+        let (http, stop) = (alice.http.clone(), stop.clone());
+        async move {
+            let mut acknowledged = Vec::new();
+            while !stop.load(SeqCst) {
+                let content = format!("{sender}/{}", acknowledged.len());
+                let path = format!("/api/chats/{chat}/messages");
+                let answer = http.post(&path, &json!({"content": content})).await.unwrap();
+                assert_eq!(answer.status, 201);
+                acknowledged.push(content);
+            }
+            acknowledged.len()
+        }
+    });
+    let pushes = async {
+        let mut count = 0;
+        while !stop.load(SeqCst) {
+            count += 1;
+            place.commit("work", "file", &"x".repeat(200_000 + count), &format!("push {count}")).await;
+            place.git("work", &["push", &url, "main"]).await.ok();
+        }
+        count
+    };
+    let backup = async {
+        // Some of everything is there, and goes on while the backup is taken.
+        while alice
+            .http
+            .messages(chat, "?limit=1")
+            .await
+            .unwrap()
+            .0
+            .first()
+            .is_none_or(|newest| newest.seq < 100)
+        {
+            tokio::task::yield_now().await;
+        }
+        let before = alice.http.messages(chat, "?limit=1").await.unwrap().0[0].clone();
+        let head_before = place.git("work", &["ls-remote", &url, "main"]).await.ok();
+        let taken = backed_up(server.path()).await;
+        stop.store(true, SeqCst);
+        (before, head_before, taken)
+    };
+    let (counts, pushed, (before, head_before, (_outside, backup))) =
+        futures_util::join!(futures_util::future::join_all(senders), pushes, backup);
+    assert!(counts.iter().sum::<usize>() > 100 && pushed > 0);
+    let all = server.stop().await;
+    assert_eq!(all.differences, 0);
+
+    let directory = restored(&backup).await;
+    assert_eq!(doctor(directory.path()).await.0, 0, "{}", doctor(directory.path()).await.1);
+    let server = TestServer::on(directory).await;
+    assert_eq!(
+        server.http.with_token(alice.http.token().unwrap()).get("/api/users/me").await.unwrap().status,
+        401
+    );
+    let refresh =
+        server.http.post("/api/users/refresh", &json!({"refresh_token": alice.refresh_token})).await.unwrap();
+    assert_problem(&refresh, 401, "unauthenticated");
+    let alice = server.login("alice").await;
+    let path = format!("?after_seq={}&limit=1", before.seq - 1);
+    let (found, _) = alice.http.messages(chat, &path).await.unwrap();
+    assert_eq!(found[0].content, before.content, "what was acknowledged before is there");
+    let place = Workplace::new();
+    let url = server.url_as("alice", "alice/hello/web.git");
+    let head = place.git(".", &["ls-remote", &url, "main"]).await.ok();
+    place.git(".", &["clone", "--quiet", &url, "again"]).await.ok();
+    place.git("again", &["fsck", "--full"]).await.ok();
+    let old = head_before.split_whitespace().next().unwrap();
+    place.git("again", &["merge-base", "--is-ancestor", old, "main"]).await.ok();
+    assert!(!head.is_empty());
+    // It lives: a push and a message go on where the backup ended.
+    place.commit("again", "later", "later", "after the restore").await;
+    place.git("again", &["push", &url, "main"]).await.ok();
+    assert_eq!(alice.say(chat, "after the restore").await.status, 201);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn what_is_no_whole_backup_is_refused_and_leaves_nothing_that_could_be_served() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    alice.group(&[]).await;
+    let (outside, backup) = backed_up(server.path()).await;
+    server.stop().await;
+
+    let again = netbit(&["backup", text(&backup), "--data-dir", text(outside.path())]);
+    assert!(!again.status.success() && told(&again).contains("no database"), "{}", told(&again));
+    let other = tempfile::tempdir().unwrap();
+    fs::write(other.path().join("precious"), "x").unwrap();
+    let target = netbit(&["restore", text(&backup), "--data-dir", text(other.path())]);
+    assert!(!target.status.success() && told(&target).contains("not empty"), "{}", told(&target));
+    assert_eq!(fs::read_dir(other.path()).unwrap().count(), 1, "nothing was touched");
+
+    assert!(netbit(&["backup", "--verify", text(&backup)]).status.success());
+    let mut bytes = fs::read(backup.join("netbit.db")).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(backup.join("netbit.db"), &bytes).unwrap();
+    let verified = netbit(&["backup", "--verify", text(&backup)]);
+    assert!(!verified.status.success() && told(&verified).contains("checksum"), "{}", told(&verified));
+    let directory = tempfile::tempdir().unwrap();
+    let refused = netbit(&["restore", text(&backup), "--data-dir", text(directory.path())]);
+    assert!(!refused.status.success() && told(&refused).contains("damaged"), "{}", told(&refused));
+    let served = netbit(&["serve", "--data-dir", text(directory.path()), "--ops-listen", "127.0.0.1:0"]);
+    assert!(!served.status.success() && told(&served).contains("did not finish"), "{}", told(&served));
+
+    fs::remove_file(backup.join("manifest.json")).unwrap();
+    let unfinished = netbit(&["restore", text(&backup), "--data-dir", text(&directory.path().join("new"))]);
+    assert!(!unfinished.status.success() && told(&unfinished).contains("no finished backup"));
+}
+
+#[actix_web::test]
+async fn a_manifest_cannot_lead_out_of_the_backup() {
+    let server = TestServer::start().await;
+    server.user("alice").await;
+    let (outside, backup) = backed_up(server.path()).await;
+    server.stop().await;
+    let manifest = fs::read_to_string(backup.join("manifest.json")).unwrap();
+    for path in ["../../escaped", "/tmp/escaped"] {
+        fs::write(backup.join("manifest.json"), manifest.replace("\"netbit.db\"", &format!("\"{path}\"")))
+            .unwrap();
+        let refused = netbit(&["restore", text(&backup), "--data-dir", text(&outside.path().join("new"))]);
+        assert!(!refused.status.success() && told(&refused).contains("leads out"), "{}", told(&refused));
+    }
+}
+
+/// Every file with its content; the shared memory of SQLite apart, which readers may touch.
+fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(contents(&path));
+        } else if path.extension().is_none_or(|extension| extension != "db-shm") {
+            found.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+    found
+}
+
+#[actix_web::test]
+async fn the_doctor_finds_what_is_wrong_and_changes_nothing() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let chat = alice.group(&[]).await;
+    alice.say(chat, "one").await;
+    alice.say(chat, "two").await;
+    let url = server.hello_web_of(&alice).await;
+    let place = Workplace::new();
+    place.repository("work").await;
+    place.commit("work", "file", "one", "first").await;
+    place.git("work", &["push", &url, "main"]).await.ok();
+    alice.repository("hello", "second").await;
+    assert_eq!(
+        doctor(server.path()).await.0,
+        0,
+        "also beside a running server: {}",
+        doctor(server.path()).await.1
+    );
+    let (_outside, backup) = backed_up(server.path()).await;
+    server.stop().await;
+
+    let directory = restored(&backup).await;
+    let path = directory.path();
+    let before = contents(path);
+    assert_eq!(doctor(path).await.0, 0);
+    assert_eq!(contents(path), before);
+
+    let mut db = database::open_writer(&DataDir::database_in(path), Synchronous::Full).unwrap();
+    db.batch_execute(
+        "DELETE FROM messages WHERE content = 'one'; UPDATE chats SET last_seq = last_seq + 1 WHERE id = 2",
+    )
+    .unwrap();
+    drop(db);
+    let repositories: Vec<_> = contents(path).into_keys().filter(|path| path.ends_with("HEAD")).collect();
+    assert_eq!(repositories.len(), 2);
+    let pushed = |repository: &Path| repository.join("refs/heads/main").exists();
+    let (pushed, empty): (Vec<&Path>, Vec<&Path>) =
+        repositories.iter().map(|head| head.parent().unwrap()).partition(|repository| pushed(repository));
+    let objects = contents(&pushed[0].join("objects"));
+    let (object, bytes) = objects.iter().next().unwrap();
+    let mut damaged = bytes.clone();
+    let last = damaged.len() - 1;
+    damaged[last] ^= 1;
+    fs::remove_file(object).unwrap();
+    fs::write(object, damaged).unwrap();
+    let key = "0".repeat(32);
+    fs::rename(empty[0], empty[0].with_file_name(format!("{key}.git"))).unwrap();
+    let before = contents(path);
+    let (code, told) = doctor(path).await;
+    assert_eq!(code, 1, "{told}");
+    for finding in ["seq of chat", "ordinals of chat", "git fsck", "is not there", "belongs to no repository"]
+    {
+        assert!(told.contains(finding), "{finding}: {told}");
+    }
+    assert_eq!(contents(path), before, "the doctor reads only");
+}
+
+/// A backup that copies a repository must not see it vanish: nothing is removed while it holds the lock.
+#[actix_web::test]
+async fn nothing_is_removed_while_a_backup_is_being_taken() {
+    let server = TestServer::with_limits(|limits| limits.maintenance_ms = 10).await;
+    let alice = server.user("alice").await;
+    server.hello_web_of(&alice).await;
+    let store = server.app.services.hosting.store.clone();
+    let right = tokio::task::spawn_blocking(move || store.tending(true)).await.unwrap().unwrap();
+    let directory = server.only_repository();
+    assert_eq!(alice.delete("/api/projects/alice/hello/repos/web").await.status, 204);
+    assert_eq!(alice.get("/api/projects/alice/hello/repos/web").await.status, 404);
+    // Several rounds of the background, seen by their own clock.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(directory.exists(), "deleted for everybody, and still on disk");
+    drop(right);
+    let gone = async {
+        while directory.exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(gone).await;
+    server.stop().await;
+}
+
+impl TestServer {
+    /// Alice's repository `hello/web`; answers its URL for her.
+    async fn hello_web_of(&self, alice: &Person) -> String {
+        alice.hello_web("private").await;
+        self.url_as(&alice.name, &format!("{}/hello/web.git", alice.name))
+    }
+}
