@@ -17,7 +17,7 @@ use std::time::Duration;
 use actix::Arbiter;
 use actix_web::dev::ServerHandle;
 use instruments::Instruments;
-use listeners::{serve_http, serve_operations};
+use listeners::{serve_control, serve_http, serve_operations};
 use load::load;
 pub use stop::{Step, Stopped};
 use tokio::sync::watch;
@@ -32,6 +32,7 @@ use crate::api::{Operations, Readiness, ServerInfo, Shown};
 use crate::core::actor::{ActorStats, FatalSignal, Gate, start};
 use crate::core::auth::token::TokenKeys;
 use crate::core::config::Config;
+use crate::core::control_socket;
 use crate::core::data_dir::{DataDir, DataDirError};
 use crate::core::database::{self, DatabaseError};
 use crate::core::limits::Limits;
@@ -61,6 +62,8 @@ pub enum StartError {
     Listen { key: &'static str, address: SocketAddr, source: std::io::Error },
     #[error("the folder for repositories cannot be used: {0}")]
     Repositories(std::io::Error),
+    #[error("the control socket cannot be opened: {0}")]
+    Control(std::io::Error),
     #[error("what the last run left unfinished cannot be finished: {0}")]
     Reconcile(String),
     #[error("starting a thread failed: {0}")]
@@ -89,6 +92,7 @@ pub struct RunningApp {
     sessions: Arc<SessionEdge>,
     tcp: TcpEdge,
     http: ServerHandle,
+    control: ServerHandle,
     ops: ServerHandle,
     threads: Vec<Arbiter>,
     checkpointer: Checkpointer,
@@ -271,6 +275,9 @@ impl RunningApp {
             &limits,
         )
         .map_err(listen_error("http.listen", addresses.http))?;
+        let control = control_socket::bind(data_dir.path())
+            .and_then(|listener| serve_control(listener, services.clone()))
+            .map_err(StartError::Control)?;
         started.push("listeners");
 
         let chores = CancellationToken::new();
@@ -278,6 +285,9 @@ impl RunningApp {
         let tending = services.clone();
         let tend = async move { tending.tend_repositories().await };
         actix::spawn(chores.clone().run_until_cancelled_owned(tend));
+        let trimming = services.clone();
+        let trim = async move { trimming.tend_chats().await };
+        actix::spawn(chores.clone().run_until_cancelled_owned(trim));
         readiness.set(true);
         started.push("ready");
         Ok(Self {
@@ -291,6 +301,7 @@ impl RunningApp {
             sessions,
             tcp,
             http,
+            control,
             ops,
             threads,
             checkpointer,

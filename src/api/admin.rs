@@ -1,12 +1,16 @@
 //! What administrators of the server do.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::ApiResult;
-use super::extract::{Body, Caller, Path};
+use super::extract::{Body, Caller, Path, Query};
+use super::page;
 use super::user::OwnUser;
+use crate::domain::audit::AuditEvent;
+use crate::domain::ids::UserId;
+use crate::domain::timestamp::Timestamp;
 use crate::services::Services;
 
 #[derive(Deserialize, ToSchema)]
@@ -36,4 +40,64 @@ pub(super) async fn update_user(
     let user = services.set_user_active(caller.0, username.0, body.0.active).await?;
     let active = user.active;
     Ok(HttpResponse::Ok().json(ManagedUser { user: user.into(), active }))
+}
+
+/// Something that an administrator or owner did.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AuditAnswer {
+    id: i64,
+    /// Absent: the operator of the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    actor_id: Option<UserId>,
+    /// `user.deactivate`, `chat.rename`, `project.member`, …
+    action: String,
+    /// `user:3`, `chat:7`, …
+    target: String,
+    /// What was set.
+    detail: serde_json::Map<String, serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    #[schema(value_type = String)]
+    created_at: Timestamp,
+}
+
+impl From<AuditEvent> for AuditAnswer {
+    fn from(event: AuditEvent) -> Self {
+        Self {
+            id: event.id,
+            actor_id: event.actor_id,
+            action: event.action,
+            target: event.target,
+            detail: serde_json::from_str(&event.detail).unwrap_or_default(),
+            request_id: event.request_id,
+            created_at: event.created_at,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AuditQuery {
+    limit: Option<i64>,
+    cursor: Option<i64>,
+}
+
+/// What administrators and owners did, the newest first; for administrators of the server.
+#[utoipa::path(get, path = "/api/admin/audit", params(("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
+    responses((status = 200, body = page::Items<AuditAnswer>), (status = 400), (status = 401), (status = 403)))]
+pub(super) async fn audit(
+    caller: Caller,
+    request: HttpRequest,
+    query: Query<AuditQuery>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let limit = page::limit(query.0.limit, &services.limits)?;
+    let below = query.0.cursor.unwrap_or(i64::MAX);
+    let wanted = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let mut found = services.audit(Some(caller.0), below, wanted).await?;
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| has_more).map(|event| event.id.to_string());
+    page::items(&request, found.into_iter().map(AuditAnswer::from).collect(), next)
 }

@@ -56,6 +56,9 @@ pub(super) struct ChatAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     peer: Option<String>,
     archived: bool,
+    /// How many of its newest messages it keeps; absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retention: Option<i64>,
     last_seq: Seq,
     read_seq: Seq,
     unread_count: i64,
@@ -73,6 +76,7 @@ impl From<ChatView> for ChatAnswer {
             name: view.chat.name,
             peer: view.summary.peer,
             archived: view.chat.archived,
+            retention: view.chat.retention,
             last_seq: view.chat.last_seq,
             read_seq: view.summary.read_seq,
             unread_count: view.summary.unread_count,
@@ -178,9 +182,18 @@ pub(super) async fn get(
 pub(super) struct UpdateBody {
     name: Option<String>,
     archived: Option<bool>,
+    /// How many of its newest messages the chat keeps: older ones are deleted, for good. `null`: all. Only owners.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<i64>)]
+    retention: Option<Option<i64>>,
 }
 
-/// Renames, archives or reopens a chat.
+/// Tells `null` from a field that is absent.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// Renames, archives or reopens a chat, or says how many messages it keeps.
 #[utoipa::path(patch, path = "/api/chats/{id}", params(("id" = i64, Path)), request_body = UpdateBody,
     responses((status = 200, body = ChatAnswer), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn update(
@@ -189,7 +202,10 @@ pub(super) async fn update(
     body: Body<UpdateBody>,
     services: web::Data<Services>,
 ) -> ApiResult {
-    let UpdateBody { name, archived } = body.0;
+    let UpdateBody { name, archived, retention } = body.0;
+    if let Some(keep) = retention {
+        services.set_retention(Some(caller.0), ChatId(id.0), keep).await?;
+    }
     let chat = services.update_chat(caller.0, ChatId(id.0), name, archived).await?;
     Ok(HttpResponse::Ok().json(ChatAnswer::from(chat)))
 }

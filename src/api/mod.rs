@@ -8,6 +8,7 @@ mod admin;
 mod alteration;
 mod browse;
 mod chat;
+mod control;
 pub mod docs;
 mod error;
 mod extract;
@@ -30,6 +31,7 @@ mod user;
 mod validator;
 
 use actix_web::web;
+pub use control::routes as control_routes;
 pub use error::ApiError;
 pub use operations::{Operations, Readiness, Shown, routes as operations_routes};
 pub use server::ServerInfo;
@@ -48,6 +50,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/api/users/me/tokens/{id}").delete(token::revoke))
         .service(web::resource("/api/users/{username}").get(user::by_name))
         .service(web::resource("/api/admin/users/{username}").patch(admin::update_user))
+        .service(web::resource("/api/admin/audit").get(admin::audit))
         .service(web::resource("/api/chats").get(chat::list).post(chat::create))
         .service(web::resource("/api/chats/{id}").get(chat::get).patch(chat::update))
         .service(web::resource("/api/chats/{id}/participants").get(chat::participants))

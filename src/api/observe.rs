@@ -11,6 +11,7 @@ use tracing::{error, info};
 
 use super::error::{ApiError, PROBLEM_JSON};
 use super::metrics::HttpMetrics;
+use crate::core::telemetry;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A client's own request id is taken up to this length.
@@ -39,7 +40,8 @@ pub async fn observe<B: MessageBody + 'static>(
     // The path as it was asked for; queries may hold what does not belong into logs.
     let path = request.path().to_owned();
     // Handlers' errors are responses by now; only another middleware could make this fail.
-    let response = next.call(request).await?.map_into_left_body();
+    let answered = telemetry::in_request(id.as_str().into(), next.call(request)).await;
+    let response = answered?.map_into_left_body();
     // git clients understand a line of text, and nothing else.
     let for_git = route.as_deref().is_some_and(|route| route.starts_with("/{user}/"));
     let mut response = if for_git { response } else { into_problem(response, &id) };

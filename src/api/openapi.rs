@@ -131,6 +131,7 @@ const TAGS: [(&str, &str); 10] = [
         token::create,
         token::list,
         token::revoke,
+        admin::audit,
         admin::update_user,
         chat::create,
         chat::get,

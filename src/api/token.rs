@@ -35,7 +35,7 @@ pub(super) struct AccessTokenAnswer {
 }
 
 impl AccessTokenAnswer {
-    fn new(token: &AccessToken, secret: Option<String>) -> Self {
+    pub(super) fn new(token: &AccessToken, secret: Option<String>) -> Self {
         Self {
             id: token.id,
             name: token.name.clone(),
@@ -61,6 +61,13 @@ pub(super) struct TokenBody {
     expires_in_days: Option<i64>,
 }
 
+impl From<TokenBody> for TokenRequest {
+    fn from(body: TokenBody) -> Self {
+        let TokenBody { name, scopes, repositories, expires_in_days } = body;
+        Self { name, scopes, repositories, expires_in_days }
+    }
+}
+
 /// Makes a token. It is shown in this answer only.
 #[utoipa::path(post, path = "/api/users/me/tokens", request_body = TokenBody,
     responses((status = 201, body = AccessTokenAnswer), (status = 401), (status = 403), (status = 409), (status = 422)))]
@@ -69,9 +76,7 @@ pub(super) async fn create(
     body: Body<TokenBody>,
     services: web::Data<Services>,
 ) -> ApiResult {
-    let TokenBody { name, scopes, repositories, expires_in_days } = body.0;
-    let request = TokenRequest { name, scopes, repositories, expires_in_days };
-    let (token, secret) = services.create_token(caller.0, request).await?;
+    let (token, secret) = services.create_token(caller.0, body.0.into()).await?;
     Ok(HttpResponse::Created().json(AccessTokenAnswer::new(&token, Some(secret))))
 }
 

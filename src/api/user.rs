@@ -76,6 +76,13 @@ pub(super) struct RegisterBody {
     display_name: Option<String>,
 }
 
+impl From<RegisterBody> for Registration {
+    fn from(body: RegisterBody) -> Self {
+        let RegisterBody { username, password, email, display_name } = body;
+        Self { username, password: password.expose().to_owned(), email, display_name }
+    }
+}
+
 /// Makes an account. The first one administers the server.
 #[utoipa::path(post, path = "/api/users/register", request_body = RegisterBody,
     responses((status = 201, body = OwnUser), (status = 403), (status = 409), (status = 422), (status = 429)))]
@@ -84,9 +91,7 @@ pub(super) async fn register(
     body: Body<RegisterBody>,
     services: web::Data<Services>,
 ) -> ApiResult {
-    let RegisterBody { username, password, email, display_name } = body.0;
-    let new = Registration { username, password: password.expose().to_owned(), email, display_name };
-    let user = services.register(peer.0, new).await?;
+    let user = services.register(peer.0, body.0.into()).await?;
     Ok(HttpResponse::Created().json(OwnUser::from(user)))
 }
 

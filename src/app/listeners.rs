@@ -77,6 +77,28 @@ fn cut_off_when_stuck(connection: &dyn std::any::Any, stall_ms: u64) {
     }
 }
 
+/// The operator's socket. One at a time is enough.
+pub(super) fn serve_control(
+    listener: std::os::unix::net::UnixListener,
+    services: Arc<Services>,
+) -> std::io::Result<ServerHandle> {
+    let services = web::Data::from(services);
+    let server = HttpServer::new(move || {
+        WebApp::new()
+            .app_data(services.clone())
+            .wrap(middleware::from_fn(api::observe::observe))
+            .configure(api::control_routes)
+    })
+    .workers(1)
+    .disable_signals()
+    .shutdown_timeout(1)
+    .listen_uds(listener)?
+    .run();
+    let handle = server.handle();
+    actix::spawn(server);
+    Ok(handle)
+}
+
 pub(super) fn serve_operations(
     listener: std::net::TcpListener,
     operations: Operations,

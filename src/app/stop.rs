@@ -5,10 +5,8 @@ use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
 use super::{RunningApp, blocking};
-use crate::actors::cache::ReadModels;
-use crate::core::database;
+use crate::core::{control_socket, database};
 use crate::services::Services;
-use crate::storage::snapshot;
 
 /// What each part of a stop may take at most, in hundredths of `limits.shutdown_ms`.
 pub(super) const HTTP_SHARE: u32 = 25;
@@ -46,6 +44,8 @@ impl RunningApp {
 
         self.readiness.set(false);
         stop.mark("not ready");
+        self.control.stop(true).await;
+        drop(std::fs::remove_file(control_socket::path(self.data_dir.path())));
         self.tcp.stop_accepting();
         self.chores.cancel();
         stop.mark("stop accepting");
@@ -123,15 +123,13 @@ impl Stopping {
 
 /// Compares the read models with a fresh load; answers how many things differ.
 async fn verify(services: &Services) -> usize {
-    let fresh = services.readers.read(|db| snapshot::load(db, 1, 0)).await;
-    let fresh = match fresh {
-        Ok(snapshot) => ReadModels::load(snapshot, 1, 0),
+    let differences = match services.compare_with_database().await {
+        Ok(differences) => differences,
         Err(error) => {
             warn!(%error, "the cache could not be compared with the database");
             return 0;
         }
     };
-    let differences = services.cache.verify(fresh).await.unwrap_or_default();
     for difference in differences.iter().take(10) {
         error!(difference, "the cache differs from the database");
     }

@@ -1,13 +1,17 @@
 //! `netbit doctor`: is everything there, does it fit together? Reads only; 0 if nothing was found, 1 if something was.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use serde_json::Value;
 
 use super::complain;
+use super::control::is_served;
 use super::progress::Bar;
-use crate::backup;
+use crate::backup::{self, Checked};
+use crate::client::HttpClient;
+use crate::core::control_socket;
 
 #[derive(Args)]
 pub(super) struct DoctorArguments {
@@ -22,7 +26,10 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<ExitCode, ExitCode> {
     let mut report = |progress: backup::Progress<'_>| bar.show(progress);
     let examined = system.block_on(backup::examine(&arguments.data_dir, &mut report));
     drop(bar);
-    let checked = examined.map_err(|error| complain(&error.into()))?;
+    let mut checked = examined.map_err(|error| complain(&error.into()))?;
+    if is_served(&arguments.data_dir) {
+        checked.push(system.block_on(compare(&arguments.data_dir)).map_err(|error| complain(&error))?);
+    }
     let mut findings = 0;
     for check in &checked {
         findings += check.findings.len();
@@ -35,4 +42,14 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<ExitCode, ExitCode> {
     }
     println!("{findings} findings");
     Ok(if findings == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Asks the running server whether what it has in memory equals what is on disk.
+async fn compare(data_dir: &Path) -> anyhow::Result<Checked> {
+    let server = HttpClient::over_socket(&control_socket::path(data_dir))?;
+    let answer = server.post("/verify", &Value::Null).await?.success()?;
+    let differences = answer.get("differences").and_then(Value::as_array).into_iter().flatten();
+    let findings = differences.map(|difference| difference.as_str().unwrap_or_default().to_owned()).collect();
+    let what = "the running server's cache equals the database";
+    Ok(Checked { what, extent: String::new(), findings })
 }

@@ -4,12 +4,15 @@
 mod backup;
 mod chat;
 mod config;
+mod control;
 mod doctor;
 mod notify;
 mod progress;
 mod restore;
 mod seed;
 mod serve;
+mod token;
+mod user;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -49,6 +52,12 @@ enum Command {
     Restore(restore::RestoreArguments),
     /// Look whether a data directory is well; reads only.
     Doctor(doctor::DoctorArguments),
+    /// Manage users, with or without a running server.
+    User(user::UserArguments),
+    /// Manage personal access tokens of users.
+    Token(token::TokenArguments),
+    /// Print what administrators and owners did, as JSON lines, the newest first.
+    Audit(control::AuditArguments),
     /// Look into notifications.
     Notify(notify::NotifyArguments),
 }
@@ -118,6 +127,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Backup(arguments)) => backup::run(&arguments),
         Some(Command::Restore(arguments)) => restore::run(&arguments),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
+        Some(Command::User(arguments)) => user::run(&arguments),
+        Some(Command::Token(arguments)) => token::run(&arguments),
+        Some(Command::Audit(arguments)) => control::run_audit(&arguments),
         Some(Command::Notify(arguments)) => notify::run(&arguments),
     };
     outcome.unwrap_or_else(|code| code)

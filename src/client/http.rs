@@ -79,6 +79,12 @@ impl HttpClient {
         Ok(Self { base: base.into().trim_end_matches('/').to_owned(), token: None, inner })
     }
 
+    /// Over a Unix socket: no token is asked for there.
+    pub fn over_socket(path: &std::path::Path) -> Result<Self, HttpError> {
+        let inner = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().unix_socket(path).build()?;
+        Ok(Self { base: "http://localhost".to_owned(), token: None, inner })
+    }
+
     #[must_use]
     pub fn with_token(&self, token: impl Into<String>) -> Self {
         Self { token: Some(token.into()), ..self.clone() }

@@ -197,6 +197,10 @@ limits! {
     reactions_per_message: usize = 500,
     /// Different emoji among them.
     emojis_per_message: usize = 50,
+    /// Messages deleted in one command, because a chat keeps fewer: three rows each.
+    trimmed_per_command: i64 = 100,
+    /// How often chats are looked at that keep only so many messages.
+    trim_ms: u64 = 60_000,
     /// People in one chat.
     participants_per_chat: usize = 10_000,
 
@@ -253,6 +257,8 @@ limits! {
     checkpoint_bytes: u64 = 4 * 1024 * 1024,
     /// WAL beyond which the writer itself checkpoints between two batches.
     wal_bytes: u64 = 64 * 1024 * 1024,
+    /// A command that takes so long in the writer is named in the log: all others wait for it.
+    slow_command_ms: u64 = 100,
     /// How often a server that ran out of disk tries to write again.
     read_only_probe_ms: u64 = 1_000,
     /// All of an orderly stop.
@@ -313,6 +319,7 @@ impl Limits {
             ("repositories_per_project", self.repositories_per_project, 400),
             ("notifications_per_user", self.notifications_per_user, 400),
             ("notifications_per_command", self.notifications_per_command, 200),
+            ("trimmed_per_command", self.trimmed_per_command, 100),
         ];
         if let Some((key, ..)) = rows_bound.iter().find(|(_, value, max)| !(1..=*max).contains(value)) {
             let allowed = "a number from 1 to the default (a command writes at most 500 rows)";

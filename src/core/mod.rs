@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod auth;
 pub mod config;
+pub mod control_socket;
 pub mod data_dir;
 pub mod database;
 pub mod limits;

@@ -1,11 +1,26 @@
 //! Logs: text for people on a terminal, JSON lines for machines.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
 use super::config::{Log, LogFormat};
+
+tokio::task_local! {
+    static REQUEST_ID: Arc<str>;
+}
+
+/// Runs `work` on behalf of a request: what it asks of others carries the request's id.
+pub async fn in_request<T>(id: Arc<str>, work: impl Future<Output = T>) -> T {
+    REQUEST_ID.scope(id, work).await
+}
+
+/// The id of the request on whose behalf this runs, if it is one.
+pub fn request_id() -> Option<Arc<str>> {
+    REQUEST_ID.try_with(Clone::clone).ok()
+}
 
 /// Installs the process's subscriber. Only `main` calls it; a second call is ignored.
 pub fn install(log: &Log) {

@@ -107,6 +107,8 @@ pub struct Chat {
     /// The newest message: recency without a clock.
     pub last_message_id: Option<MessageId>,
     pub archived: bool,
+    /// How many of its newest messages it keeps; `None`: all.
+    pub retention: Option<i64>,
     pub created_at: Timestamp,
 }
 

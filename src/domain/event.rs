@@ -165,6 +165,10 @@ pub enum Event {
         user_id: UserId,
         level: NotifyLevel,
     },
+    RetentionSet {
+        chat_id: ChatId,
+        keep: Option<i64>,
+    },
     AudienceChanged {
         chat_id: ChatId,
         audience: Audience,

@@ -56,6 +56,15 @@ impl Message {
         size_of::<Self>() + self.content.len() + self.metadata.as_ref().map_or(0, Metadata::bytes) + reactions
     }
 
+    /// Its content, metadata, reactions and pin are gone from now on.
+    pub fn take_back(&mut self) {
+        self.deleted = true;
+        self.content.clear();
+        self.metadata = None;
+        self.reactions.clear();
+        self.pinned = false;
+    }
+
     /// How `user` reacts with `emoji` from now on; `false` when they did so already.
     pub fn react(&mut self, user: UserId, emoji: &Emoji) -> bool {
         match self.reactions.iter_mut().find(|reaction| reaction.emoji == emoji.0) {

@@ -4,6 +4,7 @@
 //! trusted from there on. Deliberately absent: any dependency beyond serde's derives, time and UUIDs.
 
 pub mod access;
+pub mod audit;
 pub mod chat;
 pub mod event;
 pub mod ids;

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod administration;
 pub mod browsing;
 pub mod chats;
 mod error;
@@ -25,6 +26,8 @@ use hosting::Hosting;
 pub use rates::Rates;
 
 use std::sync::Arc;
+
+use tokio::sync::Notify;
 
 use crate::actors::cache::CacheHandle;
 use crate::actors::presence::PresenceHandle;
@@ -66,6 +69,8 @@ pub struct Services {
     registration: Registration,
     logins: Logins,
     pub hosting: Hosting,
+    /// Wakes whoever deletes what chats do not keep.
+    trims: Notify,
     pub limits: Limits,
 }
 
@@ -97,6 +102,7 @@ impl Services {
             registration,
             logins,
             hosting,
+            trims: Notify::new(),
             limits,
         }
     }

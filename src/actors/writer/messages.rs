@@ -1,9 +1,12 @@
 //! What the writer's mailbox takes.
 
+use std::sync::Arc;
+
 use actix::Message;
 
 use super::command::{Command, CommandError, Fault, Tx};
 use crate::core::actor::{Letter, Permit, Reply};
+use crate::core::telemetry;
 use crate::domain::refusal::Refusal;
 
 /// A command on its way, with its place at the gate and the way back.
@@ -29,12 +32,13 @@ pub struct Pending<C: Command> {
     command: C,
     reply: Reply<C::Output, CommandError>,
     permit: Option<Permit>,
+    request_id: Option<Arc<str>>,
     result: Option<Result<C::Output, CommandError>>,
 }
 
 impl<C: Command> Pending<C> {
     pub fn new(command: C, permit: Option<Permit>, reply: Reply<C::Output, CommandError>) -> Self {
-        Self { command, reply, permit, result: None }
+        Self { command, reply, permit, request_id: telemetry::request_id(), result: None }
     }
 }
 
@@ -42,6 +46,8 @@ impl<C: Command> Pending<C> {
 pub trait Job: Send {
     fn name(&self) -> &'static str;
     fn bytes(&self) -> usize;
+    /// Of the HTTP request that asked for it, if it was one.
+    fn request_id(&self) -> Option<Arc<str>>;
     /// Executes the command; on success the result is kept for [`Job::answer`].
     fn execute(&mut self, tx: &mut Tx<'_>) -> Result<(), Fault>;
     fn refuse(&mut self, refusal: Refusal);
@@ -58,6 +64,10 @@ impl<C: Command> Job for Pending<C> {
 
     fn bytes(&self) -> usize {
         self.command.bytes()
+    }
+
+    fn request_id(&self) -> Option<Arc<str>> {
+        self.request_id.clone()
     }
 
     fn execute(&mut self, tx: &mut Tx<'_>) -> Result<(), Fault> {

@@ -8,6 +8,7 @@
 mod actions;
 mod commands;
 mod directory;
+mod export;
 mod incoming;
 mod keys;
 mod line;
@@ -27,7 +28,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use self::line::{Line, render};
 use self::link::{OpenError, Wire};
@@ -38,19 +39,36 @@ use super::complain;
 use crate::client::HttpClient;
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct ChatArguments {
+    #[command(subcommand)]
+    command: Option<ChatCommand>,
     /// The server's HTTP address.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     server: String,
     /// Who you are there.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", required = true, default_value = "")]
     user: String,
     /// Read the password from the first line of this file instead of asking for it.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }
 
+/// What the operator of the server does with chats.
+#[derive(Subcommand)]
+enum ChatCommand {
+    /// Write every event of a chat as JSON lines.
+    Export(export::ExportArguments),
+    /// Say how many of its newest messages a chat keeps.
+    Retention(export::RetentionArguments),
+}
+
 pub(super) fn run(arguments: &ChatArguments) -> Result<ExitCode, ExitCode> {
+    match &arguments.command {
+        Some(ChatCommand::Export(arguments)) => return export::run(arguments),
+        Some(ChatCommand::Retention(arguments)) => return export::set_retention(arguments),
+        None => {}
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| complain(&error.into()))?;
     let ended = runtime.block_on(chat(arguments));
@@ -145,6 +163,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "correct horse \r\nrest\n").unwrap();
         let arguments = ChatArguments {
+            command: None,
             server: String::new(),
             user: "alice".into(),
             password_file: Some(file.path().into()),

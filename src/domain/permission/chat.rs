@@ -63,6 +63,16 @@ pub fn manage(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
     }
 }
 
+/// Who may let its older messages be deleted for good: an owner, and in a direct chat nobody.
+pub fn own(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
+    read(chat, role)?;
+    match (chat.kind, role) {
+        (ChatKind::Direct, _) => Err(Refusal::Forbidden("a direct chat keeps what was said")),
+        (_, Some(ChatRole::Owner)) => Ok(()),
+        _ => Err(Refusal::Forbidden("only an owner of the chat may do this")),
+    }
+}
+
 /// The channel of a project that was deleted: archived, for nobody can archive that of a living one.
 pub fn is_left_behind(chat: &Chat) -> bool {
     chat.project_id.is_some() && chat.archived
@@ -149,6 +159,7 @@ mod tests {
             last_seq: 0,
             last_ordinal: 0,
             last_message_id: None,
+            retention: None,
             archived: false,
             created_at: Timestamp(0),
         }

@@ -20,12 +20,27 @@ pub fn all_users(db: &mut Db) -> QueryResult<Vec<UserRow>> {
     users::table.order(users::id).select(UserRow::as_select()).load(db)
 }
 
+pub fn users_above(db: &mut Db, id: i64, limit: i64) -> QueryResult<Vec<UserRow>> {
+    users::table.filter(users::id.gt(id)).order(users::id).limit(limit).select(UserRow::as_select()).load(db)
+}
+
 pub fn username_is_taken(db: &mut Db, username: &str) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(users::table.filter(users::username.eq(username)))).get_result(db)
 }
 
 pub fn any_user(db: &mut Db) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(users::table.select(users::id))).get_result(db)
+}
+
+/// Who administers the server and has done so for longest.
+pub fn first_admin(db: &mut Db) -> QueryResult<Option<i64>> {
+    users::table
+        .filter(users::is_admin.eq(true))
+        .filter(users::deactivated_at.is_null())
+        .order(users::id)
+        .select(users::id)
+        .first(db)
+        .optional()
 }
 
 pub fn insert_user(db: &mut Db, row: &NewUserRow<'_>) -> QueryResult<UserRow> {

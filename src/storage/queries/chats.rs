@@ -75,6 +75,37 @@ pub fn set_archived(db: &mut Db, id: i64, archived_at: Option<i64>) -> QueryResu
     diesel::update(chats::table.find(id)).set(chats::archived_at.eq(archived_at)).execute(db).map(drop)
 }
 
+/// How many messages a chat keeps, and who said so.
+pub fn set_retention(db: &mut Db, id: i64, keep: Option<i64>, by: i64) -> QueryResult<()> {
+    diesel::update(chats::table.find(id))
+        .set((chats::retention.eq(keep), chats::retention_by.eq(keep.map(|_| by))))
+        .execute(db)
+        .map(drop)
+}
+
+/// Who said how many messages a chat keeps, and up to which seq the others are gone.
+pub fn retention_of(db: &mut Db, id: i64) -> QueryResult<(Option<i64>, i64)> {
+    chats::table.find(id).select((chats::retention_by, chats::trimmed_seq)).first(db)
+}
+
+pub fn set_trimmed(db: &mut Db, id: i64, seq: i64) -> QueryResult<()> {
+    diesel::update(chats::table.find(id)).set(chats::trimmed_seq.eq(seq)).execute(db).map(drop)
+}
+
+/// Chats that hold more messages than they keep.
+pub fn to_trim(db: &mut Db, limit: i64) -> QueryResult<Vec<i64>> {
+    #[derive(QueryableByName)]
+    struct Id {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        id: i64,
+    }
+    let sql = "SELECT id FROM chats c WHERE retention IS NOT NULL AND EXISTS ( \
+                   SELECT 1 FROM messages m WHERE m.chat_id = c.id AND m.seq > c.trimmed_seq \
+                   AND m.ordinal <= c.last_ordinal - c.retention) ORDER BY id LIMIT ?";
+    let found: Vec<Id> = diesel::sql_query(sql).bind::<diesel::sql_types::BigInt, _>(limit).load(db)?;
+    Ok(found.into_iter().map(|row| row.id).collect())
+}
+
 pub fn participant(db: &mut Db, chat: i64, user: i64) -> QueryResult<Option<Participant>> {
     let row = chat_participants::table
         .find((chat, user))

@@ -52,6 +52,25 @@ pub fn change(db: &mut Db, id: i64, changes: &MessageChanges<'_>) -> QueryResult
     diesel::update(messages::table.find(id)).set(changes).execute(db).map(drop)
 }
 
+/// The first messages above a seq, up to an ordinal.
+pub fn to_trim(
+    db: &mut Db,
+    chat: i64,
+    above: i64,
+    ordinal_max: i64,
+    limit: i64,
+) -> QueryResult<Vec<Message>> {
+    let rows = messages::table
+        .filter(messages::chat_id.eq(chat))
+        .filter(messages::seq.gt(above))
+        .filter(messages::ordinal.le(ordinal_max))
+        .order(messages::seq)
+        .limit(limit)
+        .select(MessageRow::as_select())
+        .load(db)?;
+    rows.into_iter().map(Message::try_from).collect()
+}
+
 /// Messages by id. `ids` are those of one page or window.
 pub fn by_ids(db: &mut Db, ids: &[i64]) -> QueryResult<Vec<Message>> {
     let rows = messages::table.filter(messages::id.eq_any(ids)).select(MessageRow::as_select()).load(db)?;

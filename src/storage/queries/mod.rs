@@ -2,6 +2,7 @@
 
 pub mod access_tokens;
 pub mod accounts;
+pub mod audit;
 pub mod chats;
 pub mod consistency;
 pub mod messages;

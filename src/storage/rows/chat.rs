@@ -25,6 +25,7 @@ pub struct ChatRow {
     pub last_ordinal: i64,
     pub last_message_id: Option<i64>,
     pub archived_at: Option<i64>,
+    pub retention: Option<i64>,
     pub created_at: i64,
 }
 
@@ -44,6 +45,7 @@ impl TryFrom<ChatRow> for Chat {
             last_ordinal: row.last_ordinal,
             last_message_id: row.last_message_id.map(MessageId),
             archived: row.archived_at.is_some(),
+            retention: row.retention,
             created_at: Timestamp(row.created_at),
         })
     }

@@ -2,6 +2,7 @@
 
 pub mod access_token;
 pub mod account;
+pub mod audit;
 pub mod chat;
 pub mod message;
 pub mod notification;

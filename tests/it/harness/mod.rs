@@ -64,6 +64,13 @@ impl TestServer {
         Self::run(config, directory).await
     }
 
+    /// Stops, and keeps the directory.
+    pub(crate) async fn stop_and_keep(mut self) -> TempDir {
+        let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
+        self.stop().await;
+        directory
+    }
+
     /// On a data directory that exists.
     pub(crate) async fn on(directory: TempDir) -> Self {
         let config = config(directory.path(), Limits::default());
@@ -191,6 +198,13 @@ impl Person {
         let (messages, _) = self.http.messages(chat, "?limit=100").await.unwrap();
         messages.into_iter().map(|message| message.content).collect()
     }
+}
+
+/// The `netbit` command in a thread of its own, so that the server of the test goes on.
+pub(crate) async fn netbit_beside(arguments: &[&str]) -> std::process::Output {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_netbit"));
+    command.args(arguments);
+    soon(tokio::task::spawn_blocking(move || command.output())).await.unwrap().unwrap()
 }
 
 /// Fails when nothing comes.

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::domain::access::{AccessToken, Credential, Need, Scope};
+use crate::domain::access::{AccessToken, Credential, Need, Proof, Scope};
 use crate::domain::event::Event;
 use crate::domain::ids::{AccessTokenId, RepositoryId};
 use crate::domain::refusal::Refusal;
@@ -46,6 +48,10 @@ impl Command for CreateAccessToken {
             expires_at: self.expires_at.map(|at| at.0),
         };
         let (token, hash) = access_tokens::insert(tx.write(), &row)?;
+        if self.who.proof == Proof::Operator {
+            let detail = json!({"user_id": self.who.user, "name": self.name, "scopes": self.scopes});
+            tx.audit(self.who, "token.create", ("token", token.id.0), &detail)?;
+        }
         let token = Arc::new(token);
         tx.announce(Event::AccessTokenCreated { token: token.clone(), hash });
         Ok(token)
@@ -69,6 +75,10 @@ impl Command for RevokeAccessToken {
         }
         let now = tx.now.0;
         access_tokens::revoke(tx.write(), self.token.0, now)?;
+        if self.who.proof == Proof::Operator {
+            let detail = json!({"user_id": self.who.user});
+            tx.audit(self.who, "token.revoke", ("token", self.token.0), &detail)?;
+        }
         tx.announce(Event::AccessTokenRevoked { token_id: self.token });
         Ok(())
     }

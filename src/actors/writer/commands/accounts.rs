@@ -210,40 +210,6 @@ impl Command for ChangePassword {
     }
 }
 
-/// Shuts a user out, or lets them in again. What they wrote, and where they belong, stays.
-pub struct SetUserActive {
-    pub who: Credential,
-    pub user: UserId,
-    pub active: bool,
-}
-
-impl Command for SetUserActive {
-    type Output = Arc<User>;
-    const NAME: &'static str = "SetUserActive";
-
-    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
-        tx.authenticate(self.who, Need::Admin)?;
-        let me = accounts::user(tx.look(), self.who.user.0)?;
-        if !me.is_some_and(|me| me.is_admin) {
-            return Err(Refusal::Forbidden("only an administrator of the server may do this").into());
-        }
-        if self.user == self.who.user {
-            return Err(Refusal::Conflict("an administrator cannot deactivate themselves").into());
-        }
-        let (old, _) = accounts::user(tx.look(), self.user.0)?.ok_or(Refusal::NotFound("user"))?.into_parts();
-        if old.active == self.active {
-            return Ok(Arc::new(old));
-        }
-        let logins = accounts::live_logins_of(tx.look(), self.user.0)?;
-        let deactivated_at = (!self.active).then_some(tx.now.0);
-        let (user, _) = accounts::set_active(tx.write(), self.user.0, deactivated_at)?.into_parts();
-        let user = Arc::new(user);
-        tx.announce(Event::UserUpdated { user: user.clone() });
-        logins.into_iter().try_for_each(|login| end(tx, LoginId(login), user.id))?;
-        Ok(user)
-    }
-}
-
 /// Changes how the user appears. `None` leaves a field as it is; an empty email removes it.
 pub struct UpdateProfile {
     pub who: Credential,
@@ -272,7 +238,7 @@ impl Command for UpdateProfile {
     }
 }
 
-fn end(tx: &mut Tx<'_>, login: LoginId, user: UserId) -> Execution<()> {
+pub(super) fn end(tx: &mut Tx<'_>, login: LoginId, user: UserId) -> Execution<()> {
     let now = tx.now.0;
     accounts::end_login(tx.write(), login.0, now)?;
     tx.announce(Event::LoginEnded { login_id: login, user_id: user });

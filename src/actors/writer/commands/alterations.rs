@@ -104,11 +104,7 @@ impl AlterMessage {
                 (changed, Told::Edit)
             }
             Alteration::Delete => {
-                message.deleted = true;
-                message.content.clear();
-                message.metadata = None;
-                message.reactions.clear();
-                message.pinned = false;
+                message.take_back();
                 (!deleted, Told::Other(Change::Delete { message_id }))
             }
             Alteration::React(emoji) => {
@@ -140,7 +136,7 @@ impl AlterMessage {
     }
 }
 
-fn store(tx: &mut Tx<'_>, old: &Message, message: &Message) -> Execution<()> {
+pub(super) fn store(tx: &mut Tx<'_>, old: &Message, message: &Message) -> Execution<()> {
     let unwritable = |_| Refusal::invalid("metadata", "cannot be written as JSON");
     let metadata = message.metadata.as_ref().map(serde_json::to_string).transpose().map_err(unwritable)?;
     let reactions = (!message.reactions.is_empty()).then(|| serde_json::to_string(&message.reactions));

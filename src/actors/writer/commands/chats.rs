@@ -1,5 +1,7 @@
 //! Commands about chats and the people in them.
 
+use serde_json::json;
+
 use super::notifications::tell_of_being_added;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need};
@@ -109,11 +111,13 @@ impl Command for UpdateChat {
         let mut last_seq = chat.last_seq;
         if let Some(name) = name {
             chats::set_name(tx.write(), chat.id.0, name, key.as_deref())?;
+            tx.audit(self.who, "chat.rename", ("chat", chat.id.0), &json!({"name": name}))?;
             tx.append_event(chat.id, &mut last_seq, self.who.user, Change::Rename { name: name.clone() })?;
         }
         if let Some(archived) = archived {
             let at = archived.then_some(tx.now.0);
             chats::set_archived(tx.write(), chat.id.0, at)?;
+            tx.audit(self.who, "chat.archive", ("chat", chat.id.0), &json!({"archived": archived}))?;
             tx.append_event(chat.id, &mut last_seq, self.who.user, Change::Archive { archived })?;
         }
         Ok(())
@@ -161,6 +165,8 @@ impl Command for SetParticipant {
         }
         keep_an_owner(tx, chat.id, current.role)?;
         chats::set_role(tx.write(), chat.id.0, self.user.0, wanted.as_str())?;
+        let detail = json!({"user_id": self.user, "role": wanted});
+        tx.audit(self.who, "chat.role", ("chat", chat.id.0), &detail)?;
         tx.append_event(chat.id, &mut last_seq, me, Change::Role { user_id: self.user, role: wanted })?;
         Ok(true)
     }
@@ -189,6 +195,9 @@ impl Command for RemoveParticipant {
             keep_an_owner(tx, chat.id, current.role)?;
         }
         chats::delete_participant(tx.write(), chat.id.0, self.user.0)?;
+        if me != self.user {
+            tx.audit(self.who, "chat.remove", ("chat", chat.id.0), &json!({"user_id": self.user}))?;
+        }
         let mut last_seq = chat.last_seq;
         tx.append_event(chat.id, &mut last_seq, me, Change::Leave { user_id: self.user, role: current.role })
     }

@@ -5,6 +5,7 @@
 
 mod access_tokens;
 mod accounts;
+mod administration;
 mod alterations;
 mod chats;
 mod cursors;
@@ -13,12 +14,14 @@ mod notifications;
 mod projects;
 mod pushes;
 mod repositories;
+mod retention;
 
 pub use access_tokens::{CreateAccessToken, EndExpiredTokens, RevokeAccessToken};
 pub use accounts::{
-    ChangePassword, EndExpiredLogins, EndLogin, RefreshLogin, Refreshed, RegisterUser, SetUserActive,
-    StartLogin, UpdateProfile,
+    ChangePassword, EndExpiredLogins, EndLogin, RefreshLogin, Refreshed, RegisterUser, StartLogin,
+    UpdateProfile,
 };
+pub use administration::{AddUser, ResetPassword, SetUserActive};
 pub use alterations::{AlterMessage, Altered};
 pub use chats::{CreateChat, NewChat, RemoveParticipant, SetNotifyLevel, SetParticipant, UpdateChat};
 pub use cursors::{MarkRead, Marks, MergeMarks};
@@ -31,10 +34,13 @@ pub use repositories::{
     RecordMaintenance, UpdateRepository,
 };
 
+pub use retention::{SetRetention, TrimChat};
+
 /// The rows of the writer's statistics.
 pub(super) const NAMES: &[&str] = &[
     "AbandonRepository",
     "ActivateRepository",
+    "AddUser",
     "AlterMessage",
     "AppendMessage",
     "BeginRepository",
@@ -57,15 +63,18 @@ pub(super) const NAMES: &[&str] = &[
     "RefreshLogin",
     "RegisterUser",
     "RemoveParticipant",
+    "ResetPassword",
     "RevokeAccessToken",
     "SetMember",
     "SetNotifyLevel",
     "SetParticipant",
     "SetProjectConfig",
+    "SetRetention",
     "SetUserActive",
     "SetWatch",
     "SettlePush",
     "StartLogin",
+    "TrimChat",
     "UpdateChat",
     "UpdateProfile",
     "UpdateProject",

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::chats::{check_active, check_room_for, join};
 use super::notifications::tell_of_being_added;
 use crate::actors::writer::command::{Command, Execution, Tx};
@@ -157,6 +159,8 @@ impl Command for UpdateProject {
         }
         let chat = chats::chat(tx.look(), old.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
         projects::set_project(tx.write(), old.id.0, name, &new_key, description, visibility.as_str())?;
+        let detail = json!({"name": name, "description": description, "visibility": visibility});
+        tx.audit(self.who, "project.update", ("project", old.id.0), &detail)?;
         if new_key != old_key {
             projects::leave_name(tx.write(), projects::FORMER_PROJECT, owner.0, &old_key, old.id.0)?;
             tx.announce(Event::ProjectNameLeft { owner_id: owner, name_key: old_key, project_id: old.id });
@@ -215,6 +219,7 @@ impl Command for DeleteProject {
             tx.announce(Event::RepositoryDeleted { repository_id: RepositoryId(repository) });
         }
         projects::set_project_deleted(tx.write(), project.id.0, now)?;
+        tx.audit(self.who, "project.delete", ("project", project.id.0), &json!({"name": project.name}))?;
         tx.announce(Event::ProjectDeleted { project_id: project.id });
         set_audience(tx, &project, Audience::Members)?;
         chats::set_archived(tx.write(), chat.id.0, Some(now))?;
@@ -243,6 +248,7 @@ impl Command for SetProjectConfig {
             .map_err(|_| Refusal::invalid("config", "cannot be written as JSON"))?;
         let now = tx.now.0;
         projects::set_config(tx.write(), old.id.0, &text, now)?;
+        tx.audit(self.who, "project.config", ("project", old.id.0), &self.config)?;
         announce(tx, old.id)
     }
 }
@@ -272,6 +278,16 @@ impl Command for SetMember {
         }
         let chat = chats::chat(tx.look(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
         let mut last_seq = chat.last_seq;
+        if self.role.is_some() && current.is_none() {
+            check_active(tx, self.user)?;
+        }
+        let count = projects::member_count(tx.look(), project.id.0)?;
+        let full = usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.participants_per_chat;
+        if current.is_none() && full {
+            return Err(Refusal::Conflict("the project is full").into());
+        }
+        let detail = json!({"user_id": self.user, "role": self.role});
+        tx.audit(self.who, "project.member", ("project", project.id.0), &detail)?;
         let Some(role) = self.role else {
             leave(tx, &project, self.user)?;
             if let Some(left) = chats::participant(tx.look(), chat.id.0, self.user.0)? {
@@ -293,11 +309,6 @@ impl Command for SetMember {
             let change = Change::Role { user_id: self.user, role: chat_role };
             tx.append_event(chat.id, &mut last_seq, me, change)?;
             return Ok(true);
-        }
-        check_active(tx, self.user)?;
-        let count = projects::member_count(tx.look(), project.id.0)?;
-        if usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.participants_per_chat {
-            return Err(Refusal::Conflict("the project is full").into());
         }
         enter(tx, project.id, self.user, role)?;
         join(tx, chat.id, (&mut last_seq, chat.last_ordinal), me, self.user, chat_role)?;

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::projects::{access, check_room_for_name};
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::Credential;
@@ -138,6 +140,9 @@ impl Command for UpdateRepository {
                 repository_id: old.id,
             });
         }
+        let detail =
+            json!({"name": new.name, "description": new.description, "default_branch": new.default_branch});
+        tx.audit(self.who, "repository.update", ("repository", new.id.0), &detail)?;
         let new = Arc::new(new);
         tx.announce(Event::RepositoryChanged { repository: new.clone() });
         Ok(new)
@@ -158,6 +163,8 @@ impl Command for DeleteRepository {
         let repository = load(tx, self.who, self.repository, Act::Manage)?;
         let now = tx.now.0;
         repositories::set_state(tx.write(), repository.id.0, repositories::DELETING)?;
+        let detail = json!({"name": repository.name});
+        tx.audit(self.who, "repository.delete", ("repository", repository.id.0), &detail)?;
         // Nobody is told any more of a push to what is gone.
         pushes::settle_all_of(tx.write(), repository.id.0, now)?;
         tx.announce(Event::RepositoryDeleted { repository_id: repository.id });

@@ -1,0 +1,119 @@
+//! Commands of those who administer the server, over the API or from its machine.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::accounts::end;
+use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::domain::access::{Credential, Need, Proof};
+use crate::domain::event::Event;
+use crate::domain::ids::{LoginId, UserId};
+use crate::domain::refusal::Refusal;
+use crate::domain::user::{User, Username};
+use crate::storage::queries::accounts;
+use crate::storage::rows::account::NewUserRow;
+
+/// That whoever asks administers the server: a user who does, or the operator of the machine.
+fn check_administrator(tx: &mut Tx<'_>, who: Credential) -> Execution<()> {
+    tx.authenticate(who, Need::Admin)?;
+    if who.proof == Proof::Operator || accounts::user(tx.look(), who.user.0)?.is_some_and(|me| me.is_admin) {
+        return Ok(());
+    }
+    Err(Refusal::Forbidden("only an administrator of the server may do this").into())
+}
+
+/// Makes a user, also when registration is closed.
+pub struct AddUser {
+    pub who: Credential,
+    pub username: Username,
+    pub display_name: String,
+    pub email: Option<String>,
+    pub password_hash: String,
+    pub is_admin: bool,
+}
+
+impl Command for AddUser {
+    type Output = Arc<User>;
+    const NAME: &'static str = "AddUser";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
+        check_administrator(tx, self.who)?;
+        if accounts::username_is_taken(tx.look(), self.username.as_str())? {
+            return Err(Refusal::Conflict("the username is taken").into());
+        }
+        let row = NewUserRow {
+            username: self.username.as_str(),
+            display_name: &self.display_name,
+            email: self.email.as_deref(),
+            password_hash: &self.password_hash,
+            is_admin: self.is_admin,
+            created_at: tx.now.0,
+        };
+        let (user, password_hash) = accounts::insert_user(tx.write(), &row)?.into_parts();
+        let detail = json!({"username": user.username, "is_admin": user.is_admin});
+        tx.audit(self.who, "user.add", ("user", user.id.0), &detail)?;
+        let user = Arc::new(user);
+        tx.announce(Event::UserRegistered { user: user.clone(), password_hash });
+        Ok(user)
+    }
+}
+
+/// Shuts a user out, or lets them in again. What they wrote, and where they belong, stays.
+pub struct SetUserActive {
+    pub who: Credential,
+    pub user: UserId,
+    pub active: bool,
+}
+
+impl Command for SetUserActive {
+    type Output = Arc<User>;
+    const NAME: &'static str = "SetUserActive";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
+        check_administrator(tx, self.who)?;
+        if self.user == self.who.user {
+            return Err(Refusal::Conflict("an administrator cannot deactivate themselves").into());
+        }
+        let (old, _) = accounts::user(tx.look(), self.user.0)?.ok_or(Refusal::NotFound("user"))?.into_parts();
+        if old.active == self.active {
+            return Ok(Arc::new(old));
+        }
+        let logins = accounts::live_logins_of(tx.look(), self.user.0)?;
+        let deactivated_at = (!self.active).then_some(tx.now.0);
+        let (user, _) = accounts::set_active(tx.write(), self.user.0, deactivated_at)?.into_parts();
+        let action = if self.active { "user.activate" } else { "user.deactivate" };
+        tx.audit(self.who, action, ("user", user.id.0), &json!({"username": user.username}))?;
+        let user = Arc::new(user);
+        tx.announce(Event::UserUpdated { user: user.clone() });
+        logins.into_iter().try_for_each(|login| end(tx, LoginId(login), user.id))?;
+        Ok(user)
+    }
+}
+
+/// Gives somebody a new password, which they did not choose; all their logins end.
+pub struct ResetPassword {
+    pub who: Credential,
+    pub user: UserId,
+    pub password_hash: String,
+}
+
+impl Command for ResetPassword {
+    type Output = ();
+    const NAME: &'static str = "ResetPassword";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        check_administrator(tx, self.who)?;
+        accounts::user(tx.look(), self.user.0)?.ok_or(Refusal::NotFound("user"))?;
+        let logins = accounts::live_logins_of(tx.look(), self.user.0)?;
+        let (user, password_hash) =
+            accounts::set_password(tx.write(), self.user.0, &self.password_hash)?.into_parts();
+        tx.audit(self.who, "user.password", ("user", user.id.0), &json!({"username": user.username}))?;
+        tx.announce(Event::PasswordChanged {
+            user_id: user.id,
+            password_hash,
+            token_version: user.token_version,
+        });
+        logins.into_iter().try_for_each(|login| end(tx, LoginId(login), user.id))
+    }
+}

@@ -1,0 +1,171 @@
+//! The control socket: what the operator of the machine does. HTTP and JSON like the API, on a Unix socket that nobody else
+//! can open; there is no login.
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+
+use super::admin::AuditAnswer;
+use super::error::ApiResult;
+use super::extract::{Body, Path, Query};
+use super::token::{AccessTokenAnswer, TokenBody};
+use super::user::RegisterBody;
+use crate::domain::ids::{AccessTokenId, ChatId, UserId};
+use crate::domain::timestamp::Timestamp;
+use crate::domain::user::User;
+use crate::protocol::view::EventView;
+use crate::services::Services;
+
+/// Items of a page.
+const PAGE: i64 = 500;
+/// Events of a page: with messages of 16 KiB each, some megabytes.
+const EXPORT_PAGE: usize = 200;
+
+/// Every route of the socket.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource("/users").get(users).post(add_user))
+        .service(web::resource("/users/{username}").patch(change_user))
+        .service(web::resource("/users/{username}/tokens").get(tokens).post(create_token))
+        .service(web::resource("/users/{username}/tokens/{id}").delete(revoke_token))
+        .service(web::resource("/chats/{id}/events").get(events))
+        .service(web::resource("/chats/{id}/retention").put(set_retention))
+        .service(web::resource("/audit").get(audit))
+        .service(web::resource("/verify").post(verify));
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct After {
+    #[serde(default)]
+    after: i64,
+}
+
+#[derive(Serialize)]
+struct Items<T> {
+    items: Vec<T>,
+}
+
+#[derive(Serialize)]
+struct KnownUser {
+    id: UserId,
+    username: String,
+    display_name: String,
+    email: Option<String>,
+    is_admin: bool,
+    active: bool,
+    created_at: Timestamp,
+}
+
+impl From<&User> for KnownUser {
+    fn from(user: &User) -> Self {
+        Self {
+            id: user.id,
+            username: user.username.clone(),
+            display_name: user.display_name.clone(),
+            email: user.email.clone(),
+            is_admin: user.is_admin,
+            active: user.active,
+            created_at: user.created_at,
+        }
+    }
+}
+
+fn items<T: Serialize>(items: Vec<T>) -> ApiResult {
+    Ok(HttpResponse::Ok().json(Items { items }))
+}
+
+async fn users(query: Query<After>, services: web::Data<Services>) -> ApiResult {
+    let found = services.users(UserId(query.0.after), PAGE).await?;
+    items(found.iter().map(KnownUser::from).collect())
+}
+
+#[derive(Deserialize)]
+struct NewUser {
+    #[serde(flatten)]
+    user: RegisterBody,
+    #[serde(default)]
+    is_admin: bool,
+}
+
+async fn add_user(body: Body<NewUser>, services: web::Data<Services>) -> ApiResult {
+    let NewUser { user, is_admin } = body.0;
+    let made = services.add_user(user.into(), is_admin).await?;
+    Ok(HttpResponse::Created().json(KnownUser::from(&*made)))
+}
+
+/// One of these.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum UserChange {
+    Active(bool),
+    Password(String),
+}
+
+async fn change_user(
+    username: Path<String>,
+    body: Body<UserChange>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    match body.0 {
+        UserChange::Active(active) => drop(services.activate_user(username.0, active).await?),
+        UserChange::Password(password) => services.reset_password(username.0, password).await?,
+    }
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn tokens(username: Path<String>, services: web::Data<Services>) -> ApiResult {
+    let found = services.tokens_of(username.0).await?;
+    items(found.iter().map(|token| AccessTokenAnswer::new(token, None)).collect())
+}
+
+async fn create_token(
+    username: Path<String>,
+    body: Body<TokenBody>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let (token, secret) = services.create_token_for(username.0, body.0.into()).await?;
+    Ok(HttpResponse::Created().json(AccessTokenAnswer::new(&token, Some(secret))))
+}
+
+async fn revoke_token(path: Path<(String, i64)>, services: web::Data<Services>) -> ApiResult {
+    let (username, id) = path.0;
+    services.revoke_token_of(username, AccessTokenId(id)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn events(id: Path<i64>, query: Query<After>, services: web::Data<Services>) -> ApiResult {
+    let found = services.export(ChatId(id.0), query.0.after, EXPORT_PAGE).await?;
+    items(found.iter().map(|event| EventView::listed(event)).collect())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Retention {
+    keep: Option<i64>,
+}
+
+async fn set_retention(id: Path<i64>, body: Body<Retention>, services: web::Data<Services>) -> ApiResult {
+    services.set_retention(None, ChatId(id.0), body.0.keep).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Below {
+    below: Option<i64>,
+}
+
+async fn audit(query: Query<Below>, services: web::Data<Services>) -> ApiResult {
+    let found = services.audit(None, query.0.below.unwrap_or(i64::MAX), PAGE).await?;
+    items(found.into_iter().map(AuditAnswer::from).collect())
+}
+
+#[derive(Serialize)]
+struct Differences {
+    differences: Vec<String>,
+}
+
+/// Whether the read models equal the database.
+async fn verify(services: web::Data<Services>) -> ApiResult {
+    Ok(HttpResponse::Ok().json(Differences { differences: services.compare_with_database().await? }))
+}

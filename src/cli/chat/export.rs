@@ -1,0 +1,84 @@
+//! `netbit chat export` and `retention`: what the operator of the server does with any chat.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::cli::control::{Place, with_server};
+
+#[derive(Args)]
+pub(super) struct ExportArguments {
+    /// The chat's id.
+    chat: i64,
+    /// Write to this file, which must not exist, instead of the terminal.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Args)]
+pub(super) struct RetentionArguments {
+    /// The chat's id.
+    chat: i64,
+    /// How many of its newest messages it keeps, or `all`. Older ones are deleted, for good.
+    keep: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+pub(super) fn run(arguments: &ExportArguments) -> Result<ExitCode, ExitCode> {
+    with_server(&arguments.place, async |control| {
+        let mut out: Box<dyn Write> = match &arguments.out {
+            Some(path) => Box::new(io::BufWriter::new(
+                File::create_new(path).with_context(|| path.display().to_string())?,
+            )),
+            None => Box::new(io::BufWriter::new(io::stdout())),
+        };
+        let mut names = std::collections::HashMap::new();
+        let learn = |user: &Value| {
+            names.insert(
+                user.get("id").cloned().unwrap_or_default().to_string(),
+                user.get("username").cloned(),
+            );
+            Ok(())
+        };
+        control.each("/users", "id", learn).await?;
+        let mut count = 0;
+        let write = |event: &Value| {
+            let mut event = event.clone();
+            let actor = event.get("actor_id").map(Value::to_string).unwrap_or_default();
+            if let (Some(Some(name)), Some(event)) = (names.get(&actor), event.as_object_mut()) {
+                event.insert("actor".to_owned(), name.clone());
+            }
+            count += 1;
+            Ok(writeln!(out, "{event}")?)
+        };
+        control.each(&format!("/chats/{}/events", arguments.chat), "seq", write).await?;
+        out.flush()?;
+        eprintln!("{count} events");
+        Ok(())
+    })
+}
+
+pub(super) fn set_retention(arguments: &RetentionArguments) -> Result<ExitCode, ExitCode> {
+    with_server(&arguments.place, async |control| {
+        let keep = match arguments.keep.as_str() {
+            "all" => None,
+            number => Some(number.parse::<i64>().context("how many messages, or all")?),
+        };
+        let path = format!("/chats/{}/retention", arguments.chat);
+        control.ask(Method::PUT, &path, Some(&json!({"keep": keep}))).await?;
+        match keep {
+            Some(keep) => println!("the chat keeps its newest {keep} messages"),
+            None => println!("the chat keeps all its messages"),
+        }
+        Ok(())
+    })
+}

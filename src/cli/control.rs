@@ -1,0 +1,135 @@
+//! Commands of the operator: over the control socket of the running server, or, when none runs, of one that is started for
+//! the command alone. Either way it is the server's own services that act.
+
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use reqwest::Method;
+use serde_json::Value;
+
+use super::complain;
+use crate::app::RunningApp;
+use crate::client::HttpClient;
+use crate::core::config::{Config, ConfigError, Listen, Log, Overrides, environment, load};
+use crate::core::control_socket;
+use crate::core::telemetry;
+
+/// Where the server's data is.
+#[derive(Args)]
+pub(super) struct Place {
+    /// The data directory.
+    #[arg(long, value_name = "DIR", default_value = "./data", global = true)]
+    data_dir: PathBuf,
+}
+
+#[derive(Args)]
+pub(super) struct AuditArguments {
+    #[command(flatten)]
+    place: Place,
+    /// How many at most.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+}
+
+/// The way to the services.
+pub(super) struct Control(HttpClient);
+
+impl Control {
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        Ok(self.0.send(method, path, body, &[]).await?.success()?)
+    }
+
+    /// The `items` of a page.
+    pub(super) async fn items(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        let page = self.ask(Method::GET, path, None).await?;
+        Ok(page.get("items").and_then(Value::as_array).cloned().unwrap_or_default())
+    }
+
+    /// Every item of a list that pages by `after`, which is `key` of the last item; `each` takes them one by one.
+    pub(super) async fn each(
+        &self,
+        path: &str,
+        key: &str,
+        mut each: impl FnMut(&Value) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut after = 0;
+        loop {
+            let page = self.items(&format!("{path}?after={after}")).await?;
+            let Some(last) = page.last().and_then(|item| item.get(key)?.as_i64()) else { return Ok(()) };
+            page.iter().try_for_each(&mut each)?;
+            after = last;
+        }
+    }
+}
+
+/// Whether a server answers on the socket of this directory.
+pub(super) fn is_served(data_dir: &Path) -> bool {
+    UnixStream::connect(control_socket::path(data_dir)).is_ok()
+}
+
+/// Runs `act` with the server of the directory.
+pub(super) fn with_server(
+    place: &Place,
+    act: impl AsyncFnOnce(Control) -> anyhow::Result<()>,
+) -> Result<ExitCode, ExitCode> {
+    let done = actix_web::rt::System::new().block_on(async {
+        let own = if is_served(&place.data_dir) { None } else { Some(start(&place.data_dir).await?) };
+        let client = HttpClient::over_socket(&control_socket::path(&place.data_dir))?;
+        let outcome = act(Control(client)).await;
+        if let Some(app) = own {
+            app.shutdown().await;
+        }
+        outcome
+    });
+    done.map(|()| ExitCode::SUCCESS).map_err(|error: anyhow::Error| complain(&error))
+}
+
+/// A server that nobody is told of: on this machine only, on ports that are free, for as long as the command runs. It
+/// holds the lock of the data directory.
+async fn start(data_dir: &Path) -> anyhow::Result<RunningApp> {
+    let overrides = Overrides { file: None, values: vec![("data_dir", data_dir.display().to_string())] };
+    let loaded = load(&overrides, &environment());
+    let mistakes = |mistakes: Vec<_>| {
+        anyhow::anyhow!(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    };
+    let mut config: Config = loaded.map_err(|found: Vec<ConfigError>| mistakes(found))?.config;
+    telemetry::install(&Log { level: "error".to_owned(), ..Log::default() });
+    let free = Listen(SocketAddr::from(([127, 0, 0, 1], 0)));
+    (config.http.listen, config.tcp.listen) = (free, free);
+    (config.udp.listen, config.ops.listen) = (free, free);
+    RunningApp::start(config).await.context("no server runs here, and none can be started")
+}
+
+/// A password of two equal lines, or the first line of a file.
+pub(super) fn new_password(file: Option<&Path>) -> anyhow::Result<String> {
+    if let Some(file) = file {
+        let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        return Ok(text.lines().next().unwrap_or_default().to_owned());
+    }
+    let password = rpassword::prompt_password("New password: ")?;
+    anyhow::ensure!(rpassword::prompt_password("Once more: ")? == password, "these are not the same");
+    Ok(password)
+}
+
+pub(super) fn run_audit(arguments: &AuditArguments) -> Result<ExitCode, ExitCode> {
+    with_server(&arguments.place, async |control| {
+        let (mut below, mut left) = (i64::MAX, arguments.limit);
+        while left > 0 {
+            let page = control.items(&format!("/audit?below={below}")).await?;
+            let Some(last) = page.last().and_then(|event| event.get("id")?.as_i64()) else { break };
+            page.iter().take(left).for_each(|event| println!("{event}"));
+            left = left.saturating_sub(page.len());
+            below = last;
+        }
+        Ok(())
+    })
+}

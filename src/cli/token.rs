@@ -1,0 +1,64 @@
+//! `netbit token`: personal access tokens of users, for programs.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::control::{Place, with_server};
+use super::user::path;
+
+#[derive(Args)]
+pub(super) struct TokenArguments {
+    #[command(subcommand)]
+    command: TokenCommand,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Subcommand)]
+enum TokenCommand {
+    /// Make a token in somebody's name and print it; it is shown this once.
+    Create {
+        username: String,
+        /// What it is for, in words.
+        #[arg(long)]
+        name: String,
+        /// repo:read, repo:write, chat:read, chat:write, admin; may be given more than once.
+        #[arg(long = "scope", required = true)]
+        scopes: Vec<String>,
+        /// owner/project/repository; may be given more than once. Unless said: every repository of the user.
+        #[arg(long = "repository")]
+        repositories: Vec<String>,
+        /// Unless said, it does not expire.
+        #[arg(long, value_name = "DAYS")]
+        expires_in_days: Option<i64>,
+    },
+    /// List somebody's tokens, without the tokens, as JSON lines.
+    List { username: String },
+    /// End one.
+    Revoke { username: String, id: i64 },
+}
+
+pub(super) fn run(arguments: &TokenArguments) -> Result<ExitCode, ExitCode> {
+    with_server(&arguments.place, async |control| match &arguments.command {
+        TokenCommand::Create { username, name, scopes, repositories, expires_in_days } => {
+            let chosen = (!repositories.is_empty()).then_some(repositories);
+            let body = json!({"name": name, "scopes": scopes, "repositories": chosen, "expires_in_days": expires_in_days});
+            let made = control.ask(Method::POST, &format!("{}/tokens", path(username)), Some(&body)).await?;
+            println!("{}", made.get("token").and_then(Value::as_str).unwrap_or_default());
+            Ok(())
+        }
+        TokenCommand::List { username } => {
+            let tokens = control.items(&format!("{}/tokens", path(username))).await?;
+            tokens.iter().for_each(|token| println!("{token}"));
+            Ok(())
+        }
+        TokenCommand::Revoke { username, id } => {
+            control.ask(Method::DELETE, &format!("{}/tokens/{id}", path(username)), None).await?;
+            println!("token {id} has ended");
+            Ok(())
+        }
+    })
+}

@@ -1,0 +1,128 @@
+//! `netbit user`: who has an account.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::control::{Place, new_password, with_server};
+
+#[derive(Args)]
+pub(super) struct UserArguments {
+    #[command(subcommand)]
+    command: UserCommand,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Subcommand)]
+enum UserCommand {
+    /// Make an account, also when registration is closed.
+    Add(AddArguments),
+    /// List every account.
+    List {
+        /// As JSON lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shut somebody out: logins, sessions and tokens end at once.
+    Deactivate { username: String },
+    /// Let somebody in again.
+    Activate { username: String },
+    /// Give somebody a new password; all their logins end.
+    Password {
+        username: String,
+        /// Read it from the first line of this file instead of asking for it.
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+}
+
+#[derive(Args)]
+struct AddArguments {
+    username: String,
+    /// They administer the server.
+    #[arg(long)]
+    admin: bool,
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    display_name: Option<String>,
+    /// Read the password from the first line of this file instead of asking for it.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &UserArguments) -> Result<ExitCode, ExitCode> {
+    with_server(&arguments.place, async |control| match &arguments.command {
+        UserCommand::Add(new) => {
+            let password = new_password(new.password_file.as_deref())?;
+            let mut body = json!({"username": new.username, "password": password, "is_admin": new.admin});
+            for (key, value) in [("email", &new.email), ("display_name", &new.display_name)] {
+                if let (Some(value), Some(body)) = (value, body.as_object_mut()) {
+                    body.insert(key.to_owned(), json!(value));
+                }
+            }
+            let user = control.ask(Method::POST, "/users", Some(&body)).await?;
+            println!("user {} has the id {}", new.username, user.get("id").unwrap_or(&Value::Null));
+            Ok(())
+        }
+        UserCommand::List { json } => {
+            let mut first = true;
+            let show = |user: &Value| {
+                if *json {
+                    println!("{user}");
+                    return Ok(());
+                }
+                if std::mem::take(&mut first) {
+                    println!("{:>6}  {:<39}  {:<11}  {:<24}  name", "id", "user", "", "since");
+                }
+                println!("{}", line(user));
+                Ok(())
+            };
+            control.each("/users", "id", show).await
+        }
+        UserCommand::Deactivate { username } => {
+            control.ask(Method::PATCH, &path(username), Some(&json!({"active": false}))).await?;
+            println!("{username} is shut out; what they wrote stays");
+            Ok(())
+        }
+        UserCommand::Activate { username } => {
+            control.ask(Method::PATCH, &path(username), Some(&json!({"active": true}))).await?;
+            println!("{username} may log in again");
+            Ok(())
+        }
+        UserCommand::Password { username, password_file } => {
+            let password = new_password(password_file.as_deref())?;
+            control.ask(Method::PATCH, &path(username), Some(&json!({"password": password}))).await?;
+            println!("{username} has a new password; all their logins have ended");
+            Ok(())
+        }
+    })
+}
+
+/// Names hold nothing that means something in a path, unless they are none.
+pub(super) fn path(username: &str) -> String {
+    let plain: String =
+        username.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
+    format!("/users/{}", if plain == username { plain } else { "-".to_owned() })
+}
+
+fn line(user: &Value) -> String {
+    let text = |key: &str| user.get(key).and_then(Value::as_str).unwrap_or_default();
+    let is = |key: &str| user.get(key).and_then(Value::as_bool).unwrap_or(false);
+    let id = user.get("id").and_then(Value::as_i64).unwrap_or(0);
+    let state = match (is("active"), is("is_admin")) {
+        (false, _) => "deactivated",
+        (true, true) => "admin",
+        (true, false) => "",
+    };
+    format!(
+        "{id:>6}  {:<39}  {state:<11}  {:<24}  {}",
+        text("username"),
+        text("created_at"),
+        text("display_name")
+    )
+}

@@ -1,0 +1,182 @@
+//! What the operator of the machine does, over the control socket; and what administrators read.
+//!
+//! Whoever can open the socket administers the server: nobody's credentials are looked at. The commands are those that
+//! everybody's changes go through, and the audit says that it was the operator.
+
+use std::sync::Arc;
+
+use super::accounts::{Fields, Registration};
+use super::tokens::TokenRequest;
+use super::{ServiceError, Services};
+use crate::actors::cache::{Me, PersonNamed, ReadModels};
+use crate::actors::writer::commands::{AddUser, ResetPassword, SetRetention, SetUserActive, TrimChat};
+use crate::core::actor::Who;
+use crate::domain::access::{AccessToken, Credential};
+use crate::domain::audit::AuditEvent;
+use crate::domain::event::ChatEvent;
+use crate::domain::ids::{AccessTokenId, ChatId, Seq, UserId};
+use crate::domain::refusal::Refusal;
+use crate::domain::user::{self, User, Username};
+use crate::protocol::code::Code;
+use crate::storage::queries::{accounts, audit, chats};
+use crate::storage::snapshot;
+
+/// Chats trimmed in one round.
+const TRIMMED_PER_ROUND: i64 = 100;
+/// What a chat keeps at least, and a number that is as good as all.
+const KEEP_MIN: i64 = 1;
+const KEEP_MAX: i64 = 1 << 53;
+
+/// The operator in nobody's name.
+fn operator() -> Credential {
+    Credential::operator(UserId(0))
+}
+
+impl Services {
+    async fn known(&self, username: String) -> Result<Arc<User>, ServiceError> {
+        Ok(self.cache.ask_anonymously(PersonNamed(username)).await?)
+    }
+
+    /// Every user above an id, deactivated ones too.
+    pub async fn users(&self, above: UserId, limit: i64) -> Result<Vec<User>, ServiceError> {
+        let rows = self.readers.read(move |db| accounts::users_above(db, above.0, limit)).await?;
+        Ok(rows.into_iter().map(|row| row.into_parts().0).collect())
+    }
+
+    /// Makes a user, also when registration is closed.
+    pub async fn add_user(&self, new: Registration, is_admin: bool) -> Result<Arc<User>, ServiceError> {
+        let mut fields = Fields::default();
+        let username = fields.check("username", Username::parse(&new.username));
+        fields.check("password", user::check_password(&new.password));
+        let email = new.email.as_deref().map(|email| fields.check("email", user::parse_email(email)));
+        let shown = new.display_name.as_deref().unwrap_or(&new.username);
+        let display_name = fields.check("display_name", user::parse_display_name(shown));
+        fields.done()?;
+        let (Some(username), Some(display_name)) = (username, display_name) else {
+            return Err(ServiceError::new(Code::Validation, "the user is incomplete"));
+        };
+        let password_hash = self.passwords.hash(new.password).await?;
+        let email = email.flatten();
+        let command = AddUser { who: operator(), username, display_name, email, password_hash, is_admin };
+        Ok(self.writer.execute(Who::Server, command).await?)
+    }
+
+    pub async fn activate_user(&self, username: String, active: bool) -> Result<Arc<User>, ServiceError> {
+        let user = self.known(username).await?.id;
+        Ok(self.writer.execute(Who::Server, SetUserActive { who: operator(), user, active }).await?)
+    }
+
+    /// Gives somebody a new password; all their logins end.
+    pub async fn reset_password(&self, username: String, password: String) -> Result<(), ServiceError> {
+        let mut fields = Fields::default();
+        fields.check("password", user::check_password(&password));
+        fields.done()?;
+        let user = self.known(username).await?.id;
+        let password_hash = self.passwords.hash(password).await?;
+        Ok(self.writer.execute(Who::Server, ResetPassword { who: operator(), user, password_hash }).await?)
+    }
+
+    pub async fn tokens_of(&self, username: String) -> Result<Vec<Arc<AccessToken>>, ServiceError> {
+        let user = self.known(username).await?.id;
+        self.tokens(Credential::operator(user)).await
+    }
+
+    /// A token in somebody's name; the secret is in this answer and nowhere else.
+    pub async fn create_token_for(
+        &self,
+        username: String,
+        request: TokenRequest,
+    ) -> Result<(Arc<AccessToken>, String), ServiceError> {
+        let user = self.known(username).await?.id;
+        self.create_token(Credential::operator(user), request).await
+    }
+
+    pub async fn revoke_token_of(&self, username: String, token: AccessTokenId) -> Result<(), ServiceError> {
+        let user = self.known(username).await?.id;
+        self.revoke_token(Credential::operator(user), token).await
+    }
+
+    /// Events of any chat, from the database.
+    pub async fn export(
+        &self,
+        chat: ChatId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Arc<ChatEvent>>, ServiceError> {
+        let found = self.readers.read(move |db| {
+            let Some(chat) = chats::chat(db, chat.0)? else { return Ok(None) };
+            snapshot::events_between(db, chat.id, after, chat.last_seq + 1, limit, false).map(Some)
+        });
+        found.await?.ok_or_else(|| Refusal::NotFound("chat").into())
+    }
+
+    /// Says how many of its newest messages a chat keeps; `None`: all.
+    pub async fn set_retention(
+        &self,
+        who: Option<Credential>,
+        chat: ChatId,
+        keep: Option<i64>,
+    ) -> Result<(), ServiceError> {
+        if keep.is_some_and(|keep| !(KEEP_MIN..=KEEP_MAX).contains(&keep)) {
+            return Err(Refusal::invalid("retention", "must be a number of messages, 1 to 2^53").into());
+        }
+        let (place, who) = match who {
+            Some(who) => {
+                self.rates.change(who.user, 1)?;
+                (Who::User(who.user.0), who)
+            }
+            None => (Who::Server, operator()),
+        };
+        self.writer.execute(place, SetRetention { who, chat, keep }).await?;
+        self.trims.notify_one();
+        Ok(())
+    }
+
+    /// Deletes what chats do not keep, for as long as the server runs.
+    pub async fn tend_chats(&self) {
+        let every = std::time::Duration::from_millis(self.limits.trim_ms);
+        loop {
+            if let Err(error) = self.trim_chats().await {
+                tracing::warn!(%error, "deleting what chats do not keep failed; it is tried again later");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(every) => {}
+                () = self.trims.notified() => {}
+            }
+        }
+    }
+
+    async fn trim_chats(&self) -> Result<(), ServiceError> {
+        loop {
+            let found = self.readers.read(|db| chats::to_trim(db, TRIMMED_PER_ROUND)).await?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            for chat in found {
+                while self.writer.execute(Who::Server, TrimChat { chat: ChatId(chat) }).await? {}
+            }
+        }
+    }
+
+    /// What administrators and owners did, the newest first, below an id.
+    pub async fn audit(
+        &self,
+        who: Option<Credential>,
+        below: i64,
+        limit: i64,
+    ) -> Result<Vec<AuditEvent>, ServiceError> {
+        if let Some(who) = who {
+            let (me, _) = self.cache.ask(who, Me).await?;
+            if !me.is_admin {
+                return Err(Refusal::Forbidden("only an administrator of the server may read this").into());
+            }
+        }
+        Ok(self.readers.read(move |db| audit::below(db, below, limit)).await?)
+    }
+
+    /// Compares the read models with a fresh load; answers what differs.
+    pub async fn compare_with_database(&self) -> Result<Vec<String>, ServiceError> {
+        let fresh = self.readers.read(|db| snapshot::load(db, 1, 0)).await?;
+        Ok(self.cache.verify(ReadModels::load(fresh, 1, 0)).await.unwrap_or_default())
+    }
+}

@@ -1,0 +1,23 @@
+//! Queries on `audit_events`.
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection as Db;
+
+use crate::domain::audit::AuditEvent;
+use crate::storage::rows::audit::{AuditRow, NewAuditRow};
+use crate::storage::schema::audit_events;
+
+pub fn insert(db: &mut Db, row: &NewAuditRow<'_>) -> QueryResult<()> {
+    diesel::insert_into(audit_events::table).values(row).execute(db).map(drop)
+}
+
+/// The newest ones below an id.
+pub fn below(db: &mut Db, id: i64, limit: i64) -> QueryResult<Vec<AuditEvent>> {
+    let rows: Vec<AuditRow> = audit_events::table
+        .filter(audit_events::id.lt(id))
+        .order(audit_events::id.desc())
+        .limit(limit)
+        .select(AuditRow::as_select())
+        .load(db)?;
+    Ok(rows.into_iter().map(AuditEvent::from).collect())
+}

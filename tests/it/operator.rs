@@ -1,0 +1,229 @@
+//! The operator of the machine: the control socket, and the commands that use it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Output;
+
+use diesel::connection::SimpleConnection;
+use netbit::core::config::Synchronous;
+use netbit::core::control_socket;
+use netbit::core::data_dir::DataDir;
+use netbit::core::database;
+use serde_json::{Value, json};
+
+use crate::harness::{TestServer, assert_problem, netbit_beside, soon};
+
+async fn operate(data_dir: &Path, arguments: &[&str]) -> (bool, String) {
+    let place = ["--data-dir", data_dir.to_str().unwrap()];
+    let output: Output = netbit_beside(&[arguments, &place].concat()).await;
+    let told = [&output.stdout[..], &output.stderr[..]].concat();
+    (output.status.success(), String::from_utf8(told).unwrap())
+}
+
+fn password_file(content: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), content).unwrap();
+    file
+}
+
+#[actix_web::test]
+async fn nobody_but_the_owner_of_the_directory_can_open_the_socket() {
+    let server = TestServer::start().await;
+    let path = control_socket::path(server.path());
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let answer = server.http.get("/users").await.unwrap();
+    assert_problem(&answer, 404, "not_found");
+    server.stop().await;
+    assert!(!path.exists(), "gone with the server");
+}
+
+#[actix_web::test]
+async fn users_are_managed_beside_a_running_server_and_without_one() {
+    let server = TestServer::with(|config| {
+        config.accounts.registration = netbit::core::config::Registration::Closed;
+    })
+    .await;
+    let alice = server.user("alice").await;
+    let secret = password_file("a long password\n");
+    let file = secret.path().to_str().unwrap();
+    let add = ["user", "add", "bob", "--display-name", "Bob", "--password-file", file];
+    let (ok, told) = operate(server.path(), &add).await;
+    assert!(ok, "{told}");
+    assert!(!operate(server.path(), &add).await.0, "the name is taken");
+    let bob = server.http.login("bob", "a long password").await.unwrap();
+    let bobs = server.http.with_token(bob.token);
+    assert_eq!(bobs.get("/api/users/me").await.unwrap().status, 200, "a login at once");
+    let (ok, told) = operate(server.path(), &["user", "deactivate", "bob"]).await;
+    assert!(ok, "{told}");
+    assert_eq!(bobs.get("/api/users/me").await.unwrap().status, 401, "and out at once");
+    let (_, listed) = operate(server.path(), &["user", "list"]).await;
+    let of = |name: &str| listed.lines().find(|line| line.contains(name)).unwrap().to_owned();
+    assert!(of("alice").contains("admin") && of("bob").contains("deactivated"), "{listed}");
+    for unknown in ["nobody", "../users", "a/b", ""] {
+        let (ok, told) = operate(server.path(), &["user", "activate", unknown]).await;
+        assert!(!ok && told.contains("404"), "{unknown}: {told}");
+    }
+    assert_eq!(alice.get("/api/users/me").await.status, 200);
+    let server_path = server.path().to_owned();
+
+    // The directory outlives its server.
+    let directory = server.stop_and_keep().await;
+    assert_eq!(directory.path(), server_path);
+    let (ok, told) = operate(directory.path(), &["user", "activate", "bob"]).await;
+    assert!(ok, "{told}");
+    let other = password_file("another password");
+    let reset = ["user", "password", "bob", "--password-file", other.path().to_str().unwrap()];
+    let (ok, told) = operate(directory.path(), &reset).await;
+    assert!(ok, "{told}");
+    let server = TestServer::on(directory).await;
+    assert!(server.http.login("bob", "a long password").await.is_err());
+    assert!(server.http.login("bob", "another password").await.is_ok());
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_token_that_the_operator_makes_is_the_users_and_ends_when_revoked() {
+    let server = TestServer::start().await;
+    server.user("alice").await;
+    let create = ["token", "create", "alice", "--name", "ci", "--scope", "chat:read", "--scope", "repo:read"];
+    let (ok, token) = operate(server.path(), &create).await;
+    assert!(ok, "{token}");
+    let program = server.http.with_token(token.trim());
+    assert_eq!(program.get("/api/chats").await.unwrap().status, 200);
+    let (_, listed) = operate(server.path(), &["token", "list", "alice"]).await;
+    let known: Value = serde_json::from_str(listed.trim()).unwrap();
+    assert!(known["name"] == "ci" && known.get("token").is_none(), "{known}");
+    let id = known["id"].to_string();
+    assert!(operate(server.path(), &["token", "revoke", "alice", &id]).await.0);
+    assert_eq!(program.get("/api/chats").await.unwrap().status, 401);
+    let wrong = ["token", "create", "alice", "--name", "x", "--scope", "everything"];
+    assert!(!operate(server.path(), &wrong).await.0);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_chat_is_exported_whole_as_lines_of_json() {
+    let server = TestServer::with_limits(|limits| limits.rates = false).await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    for n in 0..450 {
+        alice.say(chat, &format!("text {n}\nwith a second line")).await;
+    }
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("chat.jsonl");
+    let export = ["chat", "export", &chat.to_string(), "--out", file.to_str().unwrap()];
+    let (ok, told) = operate(server.path(), &export).await;
+    assert!(ok, "{told}");
+    let lines: Vec<Value> = std::fs::read_to_string(&file)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let seqs: Vec<_> = lines.iter().map(|line| line["seq"].as_i64().unwrap()).collect();
+    assert_eq!(seqs, (1..=452).collect::<Vec<_>>(), "two joins and every message, in order");
+    assert_eq!(lines[451]["actor"], "alice");
+    assert_eq!(lines[451]["message"]["content"], "text 449\nwith a second line");
+    assert!(!operate(server.path(), &export).await.0, "an existing file is not overwritten");
+    assert!(!operate(server.path(), &["chat", "export", "999"]).await.0);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_chat_keeps_as_many_messages_as_its_owner_says() {
+    let server = TestServer::with_limits(|limits| limits.trimmed_per_command = 3).await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    for n in 0..10 {
+        alice.say(chat, &n.to_string()).await;
+    }
+    let mut session = bob.tcp().await;
+    let path = format!("/api/chats/{chat}");
+    assert_problem(&bob.patch(&path, json!({"retention": 4})).await, 403, "forbidden");
+    assert_problem(&alice.patch(&path, json!({"retention": 0})).await, 422, "validation");
+    let set = alice.patch(&path, json!({"retention": 4})).await;
+    assert_eq!((set.status, &set.body["retention"]), (200, &json!(4)));
+    for _ in 0..6 {
+        let event = soon(session.pushed()).await.unwrap();
+        assert_eq!(event.kind.as_deref(), Some("delete"), "everybody hears of each");
+    }
+    let kept = ["", "", "", "", "", "", "6", "7", "8", "9"];
+    assert_eq!(bob.contents(chat).await, kept);
+    alice.say(chat, "10").await;
+    let trimmed = async {
+        while !bob.contents(chat).await[6].is_empty() {
+            // Setting the same again looks at once; the background would look within a minute.
+            alice.patch(&path, json!({"retention": 4})).await;
+        }
+    };
+    soon(trimmed).await;
+    let all = alice.patch(&path, json!({"retention": null})).await;
+    assert_eq!((all.status, all.body.get("retention")), (200, None));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn what_administrators_and_owners_do_is_written_down_for_ever() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = bob.group(&[&alice]).await;
+    let rename = format!("/api/chats/{chat}");
+    let headers = [("x-request-id", "my-request")];
+    let renamed =
+        bob.http.send(reqwest::Method::PATCH, &rename, Some(&json!({"name": "new"})), &headers).await;
+    assert_eq!(renamed.unwrap().status, 200);
+    bob.project("site", "private").await;
+    bob.member("site", "alice", "reader").await;
+    bob.put("/api/projects/bob/site/config", json!({"default_branch": "trunk"})).await;
+    bob.delete(&format!("/api/chats/{chat}/participants/alice")).await;
+    alice.patch("/api/admin/users/bob", json!({"active": false})).await;
+    assert!(operate(server.path(), &["user", "activate", "bob"]).await.0);
+
+    let page = alice.get("/api/admin/audit?limit=100").await;
+    let events: Vec<_> = page.body["items"].as_array().unwrap().iter().rev().collect();
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| (event["actor_id"].as_i64(), event["action"].as_str().unwrap().to_owned()))
+        .collect();
+    let (alices, bobs) = (Some(alice.id.0), Some(bob.id.0));
+    let expected = [
+        (bobs, "chat.rename"),
+        (bobs, "project.member"),
+        (bobs, "project.config"),
+        (bobs, "chat.remove"),
+        (alices, "user.deactivate"),
+        (None, "user.activate"),
+    ];
+    assert_eq!(told, expected.map(|(actor, action)| (actor, action.to_owned())));
+    assert_eq!(events[0]["request_id"], "my-request", "as in the log");
+    assert_eq!(events[0]["target"], format!("chat:{chat}"));
+    assert_eq!(events[0]["detail"], json!({"name": "new"}));
+    let paged = alice.get("/api/admin/audit?limit=2").await;
+    assert_eq!(paged.body["items"].as_array().unwrap().len(), 2);
+    let next = alice
+        .get(&format!("/api/admin/audit?limit=100&cursor={}", paged.body["next"].as_str().unwrap()))
+        .await;
+    assert_eq!(next.body["items"].as_array().unwrap().len(), 4);
+    let bob = server.login("bob").await;
+    assert_problem(&bob.get("/api/admin/audit").await, 403, "forbidden");
+    assert_problem(&server.http.get("/api/admin/audit").await.unwrap(), 401, "unauthenticated");
+
+    let mut db = database::open_writer(&DataDir::database_in(server.path()), Synchronous::Full).unwrap();
+    for tampering in ["DELETE FROM audit_events", "UPDATE audit_events SET action = 'nothing'"] {
+        let refused = db.batch_execute(tampering).unwrap_err().to_string();
+        assert!(refused.contains("audit events are not"), "{refused}");
+    }
+    let (_, listed) = operate(server.path(), &["audit", "--limit", "3"]).await;
+    assert_eq!(listed.lines().count(), 3);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn the_doctor_asks_a_running_server_whether_its_memory_is_the_database() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let chat = alice.group(&[]).await;
+    alice.say(chat, "hello").await;
+    let (ok, told) = operate(server.path(), &["doctor"]).await;
+    assert!(ok && told.contains("ok  the running server's cache equals the database"), "{told}");
+    server.stop().await;
+}
