@@ -11,19 +11,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::openapi;
+use super::route_names::{DESCRIBED, OTHERS, name_of};
 use crate::core::metrics::{Export, seconds};
 
-/// Routes that are no part of the documented API.
-const OTHER_ROUTES: [(&str, &str); 7] = [
-    ("GET", "/docs"),
-    ("GET", "/ws"),
-    ("GET", "/docs/{file}"),
-    ("GET", "/api/openapi.json"),
-    ("GET", "/{user}/{project}/{repo}/info/refs"),
-    ("POST", "/{user}/{project}/{repo}/git-upload-pack"),
-    ("POST", "/{user}/{project}/{repo}/git-receive-pack"),
-];
 /// A request that no route answers.
 const NO_ROUTE: &str = "none";
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -81,10 +71,9 @@ impl Default for HttpMetrics {
         };
         let none = Arc::new(meter("any", NO_ROUTE));
         let mut routes: HashMap<String, HashMap<String, RouteMeter>> = HashMap::new();
-        let others = OTHER_ROUTES.map(|(method, route)| (method.to_owned(), route.to_owned()));
-        for (method, route) in openapi::routes().into_iter().chain(others) {
-            let of_method = meter(&method, &route);
-            routes.entry(route).or_default().insert(method, of_method);
+        for (method, route) in DESCRIBED.into_iter().chain(OTHERS) {
+            let of_method = meter(method, route);
+            routes.entry(route.to_owned()).or_default().insert(method.to_owned(), of_method);
         }
         let (in_flight, connections) = Default::default();
         Self { requests, seconds: durations, in_flight, connections, routes: Arc::new(routes), none }
@@ -103,7 +92,7 @@ impl HttpMetrics {
 
     /// A request to `route` (as actix-web writes it) was answered.
     pub(super) fn answered(&self, method: &Method, route: Option<&str>, status: StatusCode, took: Duration) {
-        let route = route.map(openapi::documented);
+        let route = route.map(name_of);
         let known = route.and_then(|route| self.routes.get(&*route)?.get(method.as_str()));
         let meter = known.unwrap_or(&self.none);
         let class = usize::from(status.as_u16() / 100).saturating_sub(1);

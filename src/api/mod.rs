@@ -24,6 +24,7 @@ mod page;
 mod presence;
 mod project;
 mod repo;
+mod route_names;
 mod server;
 mod shapes;
 mod token;

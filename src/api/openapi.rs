@@ -2,7 +2,7 @@
 //!
 //! What every route has in common is said here once: who may call it, and the problems that any request can meet.
 
-use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 use actix_web::{HttpResponse, web};
 use utoipa::openapi::schema::{SchemaType, Type};
@@ -290,41 +290,17 @@ pub fn describe() -> utoipa::openapi::OpenApi {
     Description::openapi()
 }
 
-/// Method and path of every documented route.
-pub(super) fn routes() -> Vec<(String, String)> {
-    let paths = describe().paths.paths;
-    let of_path = |(path, item): (String, utoipa::openapi::PathItem)| {
-        let methods = [
-            ("GET", item.get.is_some()),
-            ("PUT", item.put.is_some()),
-            ("POST", item.post.is_some()),
-            ("PATCH", item.patch.is_some()),
-            ("DELETE", item.delete.is_some()),
-        ];
-        methods
-            .into_iter()
-            .filter(|(_, exists)| *exists)
-            .map(move |(method, _)| (method.to_owned(), path.clone()))
-    };
-    paths.into_iter().flat_map(of_path).collect()
-}
-
-/// A route of actix-web as it is documented: `{path:.*}` is `{path}`.
-pub(super) fn documented(route: &str) -> Cow<'_, str> {
-    if route.contains(":.*}") { Cow::Owned(route.replace(":.*}", "}")) } else { Cow::Borrowed(route) }
-}
-
 /// The description as JSON.
 pub(super) async fn json(text: web::Data<DescriptionText>) -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(text.0.clone())
+    HttpResponse::Ok().content_type("application/json").body(text.bytes())
 }
 
-/// [`describe`], made once.
-#[derive(Clone)]
-pub struct DescriptionText(web::Bytes);
+/// [`describe`], made once, when somebody asks for it: making it takes some megabytes for a moment.
+#[derive(Clone, Default)]
+pub struct DescriptionText(Arc<OnceLock<web::Bytes>>);
 
-impl Default for DescriptionText {
-    fn default() -> Self {
-        Self(serde_json::to_vec(&describe()).unwrap_or_default().into())
+impl DescriptionText {
+    fn bytes(&self) -> web::Bytes {
+        self.0.get_or_init(|| serde_json::to_vec(&describe()).unwrap_or_default().into()).clone()
     }
 }

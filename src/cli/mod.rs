@@ -12,6 +12,7 @@ mod restore;
 mod seed;
 mod serve;
 mod token;
+mod top;
 mod user;
 
 use std::ffi::OsString;
@@ -58,6 +59,8 @@ enum Command {
     Token(token::TokenArguments),
     /// Print what administrators and owners did, as JSON lines, the newest first.
     Audit(control::AuditArguments),
+    /// Watch what a server does, live.
+    Top(top::TopArguments),
     /// Look into notifications.
     Notify(notify::NotifyArguments),
 }
@@ -130,6 +133,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::User(arguments)) => user::run(&arguments),
         Some(Command::Token(arguments)) => token::run(&arguments),
         Some(Command::Audit(arguments)) => control::run_audit(&arguments),
+        Some(Command::Top(arguments)) => top::run(&arguments),
         Some(Command::Notify(arguments)) => notify::run(&arguments),
     };
     outcome.unwrap_or_else(|code| code)

@@ -1,0 +1,150 @@
+//! `netbit top`: what a server does, live. It reads `/metrics` of the operations listener and shows what happened between
+//! two readings; whatever it shows is also there for Prometheus.
+//!
+//! [`view`] turns two readings into numbers, [`screen`] draws them; this module reads, waits for keys and ends.
+
+mod screen;
+#[cfg(test)]
+mod screen_test;
+mod view;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+
+use self::screen::Screen;
+use self::view::View;
+use super::complain;
+use crate::client::metrics::Scrape;
+
+/// An answer that takes longer is none.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a key waits for its effect at most.
+const KEY_WAIT: Duration = Duration::from_millis(100);
+const SECONDS_MAX: u64 = 60;
+
+#[derive(Args)]
+pub(super) struct TopArguments {
+    /// The operations listener of the server.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8083")]
+    ops: SocketAddr,
+    /// Seconds between two readings.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=SECONDS_MAX))]
+    interval: u64,
+    /// Read twice, print what happened in between, and end.
+    #[arg(long)]
+    once: bool,
+    /// With --once: as JSON.
+    #[arg(long, requires = "once")]
+    json: bool,
+}
+
+/// One reading.
+struct Reading {
+    at: Instant,
+    scrape: Scrape,
+}
+
+/// Reads the metrics of one server.
+struct Source {
+    client: reqwest::Client,
+    url: String,
+}
+
+impl Source {
+    fn new(ops: SocketAddr) -> anyhow::Result<Self> {
+        let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build()?;
+        Ok(Self { client, url: format!("http://{ops}/metrics") })
+    }
+
+    async fn read(&self) -> anyhow::Result<Reading> {
+        let answer = self.client.get(&self.url).send().await.and_then(reqwest::Response::error_for_status);
+        let answer = answer.with_context(|| format!("no metrics from {}", self.url))?;
+        Ok(Reading { at: Instant::now(), scrape: Scrape::parse(&answer.text().await?) })
+    }
+}
+
+pub(super) fn run(arguments: &TopArguments) -> Result<ExitCode, ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| complain(&error.into()))?;
+    let outcome = if arguments.once { once(arguments, &runtime) } else { watch(arguments, &runtime) };
+    outcome.map(|()| ExitCode::SUCCESS).map_err(|error| complain(&error))
+}
+
+fn once(arguments: &TopArguments, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
+    let source = Source::new(arguments.ops)?;
+    let view = runtime.block_on(async {
+        let before = source.read().await?;
+        tokio::time::sleep(Duration::from_secs(arguments.interval)).await;
+        let after = source.read().await?;
+        anyhow::Ok(View::between(&before.scrape, &after.scrape, after.at - before.at))
+    })?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&view)?);
+    } else {
+        let mut screen = Screen::new(arguments.ops.to_string(), arguments.interval);
+        screen.show(view);
+        println!("{}", screen.as_text(100, 40)?);
+    }
+    Ok(())
+}
+
+fn watch(arguments: &TopArguments, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
+    let source = Source::new(arguments.ops)?;
+    // Whoever asks for a server that is not there reads that on their own terminal, not on ours.
+    let mut before = runtime.block_on(source.read())?;
+    let mut screen = Screen::new(arguments.ops.to_string(), arguments.interval);
+    let mut terminal = ratatui::try_init().context("this is no terminal; --once prints and ends")?;
+    let outcome = loop {
+        if let Err(error) = terminal.draw(|frame| screen.draw(frame)) {
+            break Err(error.into());
+        }
+        match take_key(&mut screen) {
+            Ok(true) => {}
+            Ok(false) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+        if screen.is_paused() || before.at.elapsed() < screen.interval() {
+            continue;
+        }
+        match runtime.block_on(source.read()) {
+            Ok(after) => {
+                screen.show(View::between(&before.scrape, &after.scrape, after.at - before.at));
+                before = after;
+            }
+            // A server that restarts comes back.
+            Err(error) => {
+                screen.lost(&format!("{error:#}"));
+                before.at = Instant::now();
+            }
+        }
+    };
+    ratatui::restore();
+    outcome
+}
+
+/// Waits a moment for a key; `false` ends it all.
+fn take_key(screen: &mut Screen) -> anyhow::Result<bool> {
+    if !event::poll(KEY_WAIT)? {
+        return Ok(true);
+    }
+    let Event::Key(key) = event::read()? else { return Ok(true) };
+    if key.kind != KeyEventKind::Press {
+        return Ok(true);
+    }
+    match key.code {
+        KeyCode::Char('q') | KeyCode::Esc | KeyCode::F(10) => return Ok(false),
+        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => return Ok(false),
+        KeyCode::Char(letter) => screen.press(letter),
+        KeyCode::Down => screen.scroll(1),
+        KeyCode::Up => screen.scroll(-1),
+        KeyCode::PageDown => screen.scroll(10),
+        KeyCode::PageUp => screen.scroll(-10),
+        _ => {}
+    }
+    Ok(true)
+}
