@@ -22,7 +22,7 @@ use load::load;
 pub use stop::{Step, Stopped};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::actors::cache::{CacheActor, CacheCounters, CacheHandle, ReadModels, Sources};
 use crate::actors::hub::{HubActor, HubHandle};
@@ -36,6 +36,7 @@ use crate::core::control_socket;
 use crate::core::data_dir::{DataDir, DataDirError};
 use crate::core::database::{self, DatabaseError};
 use crate::core::limits::Limits;
+use crate::core::tls::{Tls, TlsError};
 use crate::git::metrics::TransferMetrics;
 use crate::git::program::Git;
 use crate::git::store::Store;
@@ -62,6 +63,8 @@ pub enum StartError {
     Listen { key: &'static str, address: SocketAddr, source: std::io::Error },
     #[error("the folder for repositories cannot be used: {0}")]
     Repositories(std::io::Error),
+    #[error("tls: {0}")]
+    Tls(#[from] TlsError),
     #[error("the control socket cannot be opened: {0}")]
     Control(std::io::Error),
     #[error("what the last run left unfinished cannot be finished: {0}")]
@@ -94,6 +97,7 @@ pub struct RunningApp {
     http: ServerHandle,
     control: ServerHandle,
     ops: ServerHandle,
+    tls: Option<Tls>,
     threads: Vec<Arbiter>,
     checkpointer: Checkpointer,
     data_dir: Arc<DataDir>,
@@ -142,6 +146,10 @@ impl RunningApp {
         let limits = config.limits.clone();
         let data_dir = Arc::new(DataDir::open(&config.data_dir.0)?);
         started.push("lock");
+        let tls = match &config.tls {
+            files if files.is_on() => Some(Tls::open(&files.certificate, &files.key)?),
+            _ => None,
+        };
         let secret = data_dir.secret(config.auth.secret.as_ref().map(|secret| secret.expose()))?;
 
         let (loading, loading_config) = (data_dir.clone(), config.clone());
@@ -166,8 +174,8 @@ impl RunningApp {
             ops: ops_address,
         };
         for address in [addresses.http, addresses.tcp] {
-            if !address.ip().is_loopback() {
-                warn!(%address, "listening beyond this machine without TLS: put a TLS proxy in front");
+            if tls.is_none() && !address.ip().is_loopback() {
+                warn!(%address, "listening beyond this machine without TLS: set tls.certificate and tls.key, or put a TLS proxy in front");
             }
         }
         started.push("bind");
@@ -257,12 +265,13 @@ impl RunningApp {
         started.push("settle pushes");
         let sessions =
             Arc::new(SessionEdge::new(session_threads, services.clone(), fatal, &instruments.sessions));
-        let tcp = TcpEdge::start(tcp_listener, sessions.clone())
+        let tcp = TcpEdge::start(tcp_listener, sessions.clone(), tls.as_ref())
             .map_err(listen_error("tcp.listen", addresses.tcp))?;
         let server_info = ServerInfo {
             name: "NetBit",
             version: env!("CARGO_PKG_VERSION"),
             tcp_address: addresses.tcp.to_string(),
+            tcp_tls: tls.is_some(),
             udp_address: addresses.udp.to_string(),
             registration,
         };
@@ -272,7 +281,7 @@ impl RunningApp {
             sessions.clone(),
             server_info,
             instruments.http,
-            &limits,
+            (&config, tls.as_ref()),
         )
         .map_err(listen_error("http.listen", addresses.http))?;
         let control = control_socket::bind(data_dir.path())
@@ -303,6 +312,7 @@ impl RunningApp {
             http,
             control,
             ops,
+            tls,
             threads,
             checkpointer,
             data_dir,
@@ -321,6 +331,20 @@ impl RunningApp {
         match code {
             Ok(Some(code)) => code,
             _ => std::future::pending().await,
+        }
+    }
+
+    /// Whether HTTP and chat sessions speak TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Reads the certificate again, if there is one. Connections that are open keep theirs.
+    pub fn reload_certificate(&self) {
+        match self.tls.as_ref().map(Tls::reload) {
+            Some(Ok(())) => info!("the certificate was read again"),
+            Some(Err(error)) => error!(%error, "the certificate cannot be read; the old one stays in use"),
+            None => info!("there is no certificate to read again"),
         }
     }
 

@@ -12,6 +12,7 @@ pub(super) fn base_url(request: &HttpRequest, services: &Services) -> String {
     if let Some(configured) = services.hosting.public_url() {
         return configured.to_owned();
     }
+    let scheme = if request.app_config().secure() { "https" } else { "http" };
     let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
     let plain = |host: &&str| {
         !host.is_empty()
@@ -21,8 +22,8 @@ pub(super) fn base_url(request: &HttpRequest, services: &Services) -> String {
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'))
     };
     match host.filter(plain) {
-        Some(host) => format!("http://{host}"),
-        None => format!("http://{}", request.app_config().local_addr()),
+        Some(host) => format!("{scheme}://{host}"),
+        None => format!("{scheme}://{}", request.app_config().local_addr()),
     }
 }
 

@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
+use crate::core::proxies::TrustedProxies;
 use crate::domain::access::Credential;
 use crate::protocol::code::Code;
 use crate::services::{FieldProblem, ServiceError, Services};
@@ -63,7 +64,7 @@ fn services(request: &HttpRequest) -> Result<&web::Data<Services>, ApiError> {
     services.ok_or_else(|| ServiceError::new(Code::Internal, "the server is not wired").into())
 }
 
-/// The address at the other end of the socket. `X-Forwarded-For` is never believed.
+/// Who asks: the address at the other end of the socket, or what a trusted proxy there says (`http.trusted_proxies`).
 pub(super) struct Peer(pub(super) IpAddr);
 
 impl FromRequest for Peer {
@@ -71,9 +72,20 @@ impl FromRequest for Peer {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let peer = request.peer_addr().map(|address| Self(address.ip()));
-        ready(peer.ok_or_else(|| ApiError::bad_request("the connection has no address")))
+        ready(peer_of(request).map(Self))
     }
+}
+
+/// See [`Peer`].
+pub fn peer_of(request: &HttpRequest) -> Result<IpAddr, ApiError> {
+    let peer = request.peer_addr().ok_or_else(|| ApiError::bad_request("the connection has no address"))?;
+    let forwarded: Vec<_> = request
+        .headers()
+        .get_all("x-forwarded-for")
+        .map(|value| value.to_str().unwrap_or_default())
+        .collect();
+    let proxies = request.app_data::<web::Data<TrustedProxies>>();
+    Ok(proxies.map_or(peer.ip(), |proxies| proxies.client(peer.ip(), forwarded.into_iter())))
 }
 
 /// A JSON body: at most `limits.body_bytes`, unknown fields refused.

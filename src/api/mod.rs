@@ -34,6 +34,7 @@ mod validator;
 use actix_web::web;
 pub use control::routes as control_routes;
 pub use error::ApiError;
+pub use extract::peer_of;
 pub use operations::{Operations, Readiness, Shown, routes as operations_routes};
 pub use server::ServerInfo;
 

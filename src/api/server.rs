@@ -16,6 +16,8 @@ pub struct ServerInfo {
     pub version: &'static str,
     /// `host:port` of the TCP listener.
     pub tcp_address: String,
+    /// Whether that listener expects TLS.
+    pub tcp_tls: bool,
     /// `host:port` of the UDP socket.
     pub udp_address: String,
     /// `open` or `closed`.

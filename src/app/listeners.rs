@@ -3,15 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::dev::ServerHandle;
+use actix_web::rt::net::TcpStream;
 use actix_web::{App as WebApp, HttpRequest, HttpResponse, HttpServer, middleware, web};
+use rustls::ServerConfig;
 use tracing::debug;
 
 use super::stop::HTTP_SHARE;
 use crate::api::metrics::HttpMetrics;
 use crate::api::openapi::DescriptionText;
 use crate::api::{self, Operations, ServerInfo};
+use crate::core::config::Config;
 use crate::core::limits::Limits;
+use crate::core::tls::Tls;
 use crate::messaging::{SessionEdge, open_websocket};
 use crate::services::Services;
 
@@ -21,8 +26,10 @@ pub(super) fn serve_http(
     sessions: Arc<SessionEdge>,
     info: ServerInfo,
     metrics: HttpMetrics,
-    limits: &Limits,
+    (config, tls): (&Config, Option<&Tls>),
 ) -> std::io::Result<ServerHandle> {
+    let limits = &config.limits;
+    let proxies = web::Data::new(config.http.trusted_proxies.clone());
     let (workers, stall_ms) = (Limits::per_core(limits.http_workers), limits.write_stall_ms);
     let services = web::Data::from(services);
     let (info, sessions) = (web::Data::new(info), web::Data::from(sessions));
@@ -35,6 +42,7 @@ pub(super) fn serve_http(
             .app_data(counted.clone())
             .app_data(described.clone())
             .app_data(page.clone())
+            .app_data(proxies.clone())
             .app_data(sessions.clone())
             .wrap(middleware::from_fn(api::observe::observe))
             .configure(api::routes)
@@ -50,9 +58,12 @@ pub(super) fn serve_http(
     .h1_allow_half_closed(false)
     .tcp_nodelay(true)
     .shutdown_timeout((limits.shutdown_ms * u64::from(HTTP_SHARE) / 100 / 1000).max(1))
-    .disable_signals()
-    .listen(listener)?
-    .run();
+    .disable_signals();
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, ServerConfig::clone(tls.config()))?,
+        None => server.listen(listener)?,
+    };
+    let server = server.run();
     let handle = server.handle();
     actix::spawn(server);
     Ok(handle)
@@ -64,13 +75,18 @@ async fn upgrade(
     payload: web::Payload,
     sessions: web::Data<SessionEdge>,
 ) -> Result<HttpResponse, api::ApiError> {
-    Ok(open_websocket(&request, payload, &sessions)?)
+    let from = api::peer_of(&request)?;
+    Ok(open_websocket(&request, payload, from, &sessions)?)
 }
 
 /// Has the kernel end a connection whose peer takes nothing for so long (`TCP_USER_TIMEOUT`): a client that asks and does
 /// not read would otherwise keep its answer in memory for ever.
 fn cut_off_when_stuck(connection: &dyn std::any::Any, stall_ms: u64) {
-    let Some(socket) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() else { return };
+    let plain = connection.downcast_ref::<TcpStream>();
+    let Some(socket) = plain.or_else(|| Some(connection.downcast_ref::<TlsStream<TcpStream>>()?.get_ref().0))
+    else {
+        return;
+    };
     let stall_ms = u32::try_from(stall_ms).unwrap_or(u32::MAX);
     if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(socket, stall_ms) {
         debug!(%error, "a connection has no write timeout");

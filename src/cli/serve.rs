@@ -20,7 +20,7 @@ pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
     }
     raise_file_limit();
     let code = actix_web::rt::System::new().block_on(async move {
-        let mut signals = Signals::new()?;
+        let (mut signals, mut reloads) = (Signals::new()?, Reloads::new()?);
         let app = RunningApp::start(config).await?;
         greet(&app);
         let code = tokio::select! {
@@ -28,6 +28,7 @@ pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
                 info!(signal = name, "stopping");
                 0
             }
+            never = reloads.serve(&app) => match never {},
             code = app.failed() => code,
         };
         if code != 0 {
@@ -58,13 +59,14 @@ pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
 /// Three lines for whoever just started it.
 fn greet(app: &RunningApp) {
     let addresses = &app.addresses;
+    let scheme = if app.is_encrypted() { "https" } else { "http" };
     let lines = [
         format!(
-            "NetBit is ready. Register: curl --json '{{\"username\":\"you\",\"password\":\"correct horse\"}}' http://{}/api/users/register",
+            "NetBit is ready. Register: curl --json '{{\"username\":\"you\",\"password\":\"correct horse\"}}' {scheme}://{}/api/users/register",
             addresses.http
         ),
         format!(
-            "Chat sessions: tcp://{} (netbit chat --server http://{} --user you)",
+            "Chat sessions: tcp://{} (netbit chat --server {scheme}://{} --user you)",
             addresses.tcp, addresses.http
         ),
         format!(
@@ -93,6 +95,23 @@ fn raise_file_limit() {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+}
+
+/// SIGHUP: read the certificate again.
+struct Reloads(Signal);
+
+impl Reloads {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    /// Never ends.
+    async fn serve(&mut self, app: &RunningApp) -> std::convert::Infallible {
+        loop {
+            self.0.recv().await;
+            app.reload_certificate();
+        }
+    }
 }
 
 impl Signals {

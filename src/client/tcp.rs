@@ -6,9 +6,8 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::domain::ids::ChatId;
 use crate::domain::message::ClientId;
@@ -33,9 +32,8 @@ pub enum TcpError {
 }
 
 /// The receiving half.
-#[derive(Debug)]
 pub struct FrameReader {
-    socket: OwnedReadHalf,
+    socket: Box<dyn AsyncRead + Send + Unpin>,
     buffer: Vec<u8>,
     used: usize,
     /// The code of the server's `Goodbye`.
@@ -43,9 +41,8 @@ pub struct FrameReader {
 }
 
 /// The sending half.
-#[derive(Debug)]
 pub struct FrameWriter {
-    socket: OwnedWriteHalf,
+    socket: Box<dyn AsyncWrite + Send + Unpin>,
 }
 
 /// What the server sent, and if it is an event, all that it says.
@@ -112,7 +109,8 @@ impl FrameWriter {
 
     /// Bytes as they are, well-formed or not.
     pub async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), TcpError> {
-        Ok(self.socket.write_all(bytes).await?)
+        self.socket.write_all(bytes).await?;
+        Ok(self.socket.flush().await?)
     }
 }
 
@@ -122,7 +120,6 @@ pub fn encode(packet: &MessagePacket) -> Result<Bytes, TcpError> {
 }
 
 /// A whole session: asks and waits for the answers; events that come in between are kept.
-#[derive(Debug)]
 pub struct TcpClient {
     pub reader: FrameReader,
     pub writer: FrameWriter,
@@ -136,20 +133,34 @@ impl TcpClient {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
         let (reading, writing) = socket.into_split();
-        let reader = FrameReader { socket: reading, buffer: Vec::new(), used: 0, goodbye: None };
-        Ok(Self { reader, writer: FrameWriter { socket: writing }, next_request: 1, kept: VecDeque::new() })
+        Ok(Self::over(reading, writing))
+    }
+
+    /// Over a connection that is there, as one that is encrypted.
+    pub fn over(
+        reading: impl AsyncRead + Send + Unpin + 'static,
+        writing: impl AsyncWrite + Send + Unpin + 'static,
+    ) -> Self {
+        let reader = FrameReader { socket: Box::new(reading), buffer: Vec::new(), used: 0, goodbye: None };
+        let writer = FrameWriter { socket: Box::new(writing) };
+        Self { reader, writer, next_request: 1, kept: VecDeque::new() }
     }
 
     /// Connects and says Hello; answers the `Welcome` too.
     pub async fn open(address: SocketAddr, token: &str) -> Result<(Self, ReceivedPacket), TcpError> {
         let mut client = Self::connect(address).await?;
+        let welcome = client.hello(token).await?;
+        Ok((client, welcome))
+    }
+
+    /// Says who one is; answers the `Welcome`.
+    pub async fn hello(&mut self, token: &str) -> Result<ReceivedPacket, TcpError> {
         let hello = MessagePacket {
             packet_type: "Hello".to_owned(),
             token: Some(token.to_owned()),
             ..MessagePacket::default()
         };
-        let welcome = client.request(hello).await?;
-        Ok((client, welcome))
+        self.request(hello).await
     }
 
     /// Sends `packet` under a fresh request id and waits for its answer; a NACK is [`TcpError::Refused`].

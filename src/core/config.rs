@@ -11,6 +11,7 @@ use figment::{Figment, Profile};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::limits::Limits;
+use super::proxies::TrustedProxies;
 
 /// The file read when none is named.
 pub const DEFAULT_FILE: &str = "netbit.toml";
@@ -26,6 +27,7 @@ pub struct Config {
     pub tcp: Tcp,
     pub udp: Udp,
     pub ops: Ops,
+    pub tls: TlsFiles,
     pub cache: Cache,
     pub storage: Storage,
     pub accounts: Accounts,
@@ -82,11 +84,17 @@ pub struct Http {
     pub listen: Listen,
     /// How people reach this server (`https://git.example.org`), for links; empty: as whoever asks reached it.
     pub public_url: String,
+    /// Reverse proxies whose `X-Forwarded-For` is believed, with commas between them.
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: Listen(SocketAddr::from(([127, 0, 0, 1], 8080))), public_url: String::new() }
+        Self {
+            listen: Listen(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            public_url: String::new(),
+            trusted_proxies: TrustedProxies::default(),
+        }
     }
 }
 
@@ -104,6 +112,21 @@ pub struct Ops {
 impl Default for Ops {
     fn default() -> Self {
         Self { listen: Listen(SocketAddr::from(([127, 0, 0, 1], 8083))), measure: true }
+    }
+}
+
+/// PEM files; both or none.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsFiles {
+    /// The certificate and those that vouch for it. Empty: HTTP and chat sessions are not encrypted.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+impl TlsFiles {
+    pub fn is_on(&self) -> bool {
+        !self.certificate.as_os_str().is_empty()
     }
 }
 
@@ -284,6 +307,9 @@ impl Config {
         let mut problems = Vec::new();
         if self.cache.window == 0 || self.cache.window > 10_000 {
             problems.push(("cache.window".to_owned(), "allowed is 1 to 10000 messages".to_owned()));
+        }
+        if self.tls.certificate.as_os_str().is_empty() != self.tls.key.as_os_str().is_empty() {
+            problems.push(("tls.key".to_owned(), "tls.certificate and tls.key belong together".to_owned()));
         }
         let url = &self.http.public_url;
         let parsed = url.parse::<actix_web::http::Uri>();

@@ -8,5 +8,7 @@ pub mod data_dir;
 pub mod database;
 pub mod limits;
 pub mod metrics;
+pub mod proxies;
 pub mod telemetry;
+pub mod tls;
 pub mod turnstile;

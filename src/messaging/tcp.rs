@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::edge::{Place, SessionEdge};
 use super::metrics::Transport;
 use super::session;
+use crate::core::tls::Tls;
 use crate::protocol::answer::{GoodbyeCode, ServerPacket};
 use crate::protocol::framing;
 
@@ -39,10 +41,15 @@ pub fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
 
 impl TcpEdge {
     /// Starts accepting on the current thread.
-    pub fn start(listener: std::net::TcpListener, edge: Arc<SessionEdge>) -> std::io::Result<Self> {
+    pub fn start(
+        listener: std::net::TcpListener,
+        edge: Arc<SessionEdge>,
+        tls: Option<&Tls>,
+    ) -> std::io::Result<Self> {
         let this = Self { accepting: CancellationToken::new() };
         let listener = TcpListener::from_std(listener)?;
-        actix::spawn(Acceptor { edge }.run(listener, this.accepting.clone()));
+        let tls = tls.map(|tls| TlsAcceptor::from(tls.config().clone()));
+        actix::spawn(Acceptor { edge, tls }.run(listener, this.accepting.clone()));
         Ok(this)
     }
 
@@ -53,6 +60,7 @@ impl TcpEdge {
 
 struct Acceptor {
     edge: Arc<SessionEdge>,
+    tls: Option<TlsAcceptor>,
 }
 
 impl Acceptor {
@@ -66,7 +74,7 @@ impl Acceptor {
             match accepted {
                 Ok((socket, peer)) => match self.edge.place(Transport::Tcp, peer.ip()) {
                     Some(place) => self.hand_over(socket, place),
-                    None => turn_away(&socket),
+                    None => turn_away(&socket, self.tls.is_some()),
                 },
                 Err(error) => {
                     warn!(%error, "accepting a connection failed");
@@ -82,16 +90,30 @@ impl Acceptor {
             Ok(socket) => socket,
             Err(error) => return debug!(%error, "a connection was gone before it began"),
         };
-        let (edge, thread) = (self.edge.clone(), place.thread.clone());
-        thread.spawn_fn(move || match TcpStream::from_std(socket) {
-            Ok(socket) => session::over_tcp(socket, place, &edge),
-            Err(error) => debug!(%error, "a connection could not be taken over"),
+        let (edge, thread, tls) = (self.edge.clone(), place.thread.clone(), self.tls.clone());
+        thread.spawn_fn(move || match (TcpStream::from_std(socket), tls) {
+            (Ok(socket), None) => session::over_tcp(socket, place, &edge),
+            (Ok(socket), Some(tls)) => drop(actix::spawn(shake_hands(socket, tls, place, edge))),
+            (Err(error), _) => debug!(%error, "a connection could not be taken over"),
         });
     }
 }
 
-/// One frame if the socket takes it at once, then closed.
-fn turn_away(socket: &TcpStream) {
+/// The handshake of TLS, which must be done by when a Hello must be there; the place is taken meanwhile.
+async fn shake_hands(socket: TcpStream, tls: TlsAcceptor, place: Place, edge: Arc<SessionEdge>) {
+    let patience = Duration::from_millis(edge.services.limits.hello_timeout_ms);
+    match tokio::time::timeout(patience, tls.accept(socket)).await {
+        Ok(Ok(stream)) => session::over_tls(stream, place, &edge),
+        Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
+        Err(_) => debug!("a TLS handshake took too long"),
+    }
+}
+
+/// One frame if the socket takes it at once, then closed. Whoever expects TLS would not understand it.
+fn turn_away(socket: &TcpStream, encrypted: bool) {
+    if encrypted {
+        return;
+    }
     let goodbye =
         ServerPacket::Goodbye { code: GoodbyeCode::Overloaded, reconnect: true, after_ms: Some(1000) };
     if let Ok(frame) = framing::encode(&goodbye)

@@ -1,5 +1,7 @@
 //! The WebSocket transport: the upgrade of `GET /ws`. Behind it is the same session as behind TCP.
 
+use std::net::IpAddr;
+
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -17,6 +19,7 @@ const RETRY_AFTER_MS: u64 = 1_000;
 pub fn open(
     request: &HttpRequest,
     payload: web::Payload,
+    from: IpAddr,
     edge: &SessionEdge,
 ) -> Result<HttpResponse, ServiceError> {
     if !is_own_origin(request, edge.services.hosting.public_url()) {
@@ -26,9 +29,7 @@ pub fn open(
     let (response, _, messages) = handled.map_err(|error| {
         ServiceError::new(Code::BadRequest, format!("a WebSocket upgrade is expected here: {error}"))
     })?;
-    let address =
-        request.peer_addr().ok_or_else(|| ServiceError::new(Code::Internal, "the peer is unknown"))?;
-    let place = edge.place(Transport::WebSocket, address.ip()).ok_or_else(|| {
+    let place = edge.place(Transport::WebSocket, from).ok_or_else(|| {
         ServiceError::later(Code::Overloaded, "there are too many connections", RETRY_AFTER_MS)
     })?;
     let (response, own_body) = response.into_parts();

@@ -35,4 +35,5 @@ mod resume;
 mod sessions;
 mod soak;
 mod tidy;
+mod tls;
 mod websocket;

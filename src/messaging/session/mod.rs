@@ -24,15 +24,33 @@ use std::time::Duration;
 use actix_web::body::{BodyStream, BoxBody, MessageBody};
 pub use actor::SessionStats;
 pub use actor::stats;
+use reader::Source;
+use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 use web_reader::WebReader;
 
 use super::edge::{Place, SessionEdge};
 
 /// Runs a session over TCP, on its own thread.
 pub(super) fn over_tcp(socket: TcpStream, place: Place, edge: &SessionEdge) {
-    let started = actor::start(place, edge, edge.ending.clone());
     let (reading, writing) = socket.into_split();
+    over_stream(reading, writing, place, edge);
+}
+
+/// The same, encrypted.
+pub(super) fn over_tls(stream: TlsStream<TcpStream>, place: Place, edge: &SessionEdge) {
+    let (reading, writing) = tokio::io::split(stream);
+    over_stream(reading, writing, place, edge);
+}
+
+fn over_stream(
+    reading: impl Source + 'static,
+    writing: impl AsyncWrite + Unpin + 'static,
+    place: Place,
+    edge: &SessionEdge,
+) {
+    let started = actor::start(place, edge, edge.ending.clone());
     let stall = Duration::from_millis(started.intake.limits.write_stall_ms);
     let closed = started.intake.closed.clone();
     actix::spawn(writer::run(writing, started.drain, stall, closed, started.seat));

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadHalf};
+use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Instant;
+use tokio_rustls::server::TlsStream;
 
 use super::actor::Frame;
 use super::intake::{End, Intake};
@@ -20,12 +22,38 @@ const KEEP_BYTES: usize = 1024;
 /// What a peer may still send while it is being said goodbye to.
 const LINGER_CHUNKS_MAX: usize = 64;
 
-pub(super) struct Reader {
-    pub(super) socket: OwnedReadHalf,
+/// Where frames come from.
+pub(super) trait Source: AsyncRead + Unpin {
+    /// Bytes asked for at once; a session that waits for them holds as much memory, unless it can wait without.
+    const CHUNK_BYTES: usize;
+
+    /// Waits until there may be something to read, without memory for it.
+    fn readable(&self) -> impl Future<Output = std::io::Result<()>>;
+}
+
+impl Source for OwnedReadHalf {
+    const CHUNK_BYTES: usize = CHUNK_BYTES;
+
+    async fn readable(&self) -> std::io::Result<()> {
+        Self::readable(self).await
+    }
+}
+
+impl Source for ReadHalf<TlsStream<TcpStream>> {
+    const CHUNK_BYTES: usize = 1024;
+
+    /// What was decrypted already is not the socket's affair: only reading tells.
+    async fn readable(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+pub(super) struct Reader<S> {
+    pub(super) socket: S,
     pub(super) intake: Intake,
 }
 
-impl Reader {
+impl<S: Source> Reader<S> {
     pub(super) async fn run(mut self) {
         let end = self.read().await;
         if self.intake.end(end) {
@@ -64,8 +92,8 @@ impl Reader {
             let patience = self.intake.patience(opened, began);
             let read = async {
                 self.socket.readable().await?;
-                buffer.reserve(CHUNK_BYTES);
-                (&mut self.socket).take(CHUNK_BYTES as u64).read_buf(&mut buffer).await
+                buffer.reserve(S::CHUNK_BYTES);
+                (&mut self.socket).take(S::CHUNK_BYTES as u64).read_buf(&mut buffer).await
             };
             let read = tokio::select! {
                 biased;

@@ -4,8 +4,7 @@ use std::io::IoSlice;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 use super::super::admission::Seat;
@@ -16,7 +15,7 @@ const SLICES_MAX: usize = 64;
 
 /// Writes until the outbox is closed or the peer takes nothing for `stall`; then `closed` is cancelled.
 pub(super) async fn run(
-    mut socket: OwnedWriteHalf,
+    mut socket: impl AsyncWrite + Unpin,
     mut outbox: OutboxDrain,
     stall: Duration,
     closed: CancellationToken,
@@ -46,7 +45,7 @@ pub(super) async fn run(
 struct Stalled;
 
 async fn write_all(
-    socket: &mut OwnedWriteHalf,
+    socket: &mut (impl AsyncWrite + Unpin),
     outbox: &OutboxDrain,
     frames: &mut Vec<Bytes>,
     stall: Duration,
@@ -78,5 +77,9 @@ async fn write_all(
         first += done;
     }
     frames.clear();
-    Ok(())
+    // TLS may hold the last bytes back.
+    match tokio::time::timeout(stall, socket.flush()).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(Stalled),
+    }
 }

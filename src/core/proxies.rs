@@ -1,0 +1,100 @@
+//! Reverse proxies: whose word on where a request came from is taken.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Addresses and networks of proxies, with commas between them. Nobody's word is taken unless said here.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    pub fn parse(text: &str) -> Option<Self> {
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let network = |part: &str| part.parse().ok().or_else(|| part.parse::<IpAddr>().ok().map(IpNet::from));
+        parts.map(network).collect::<Option<_>>().map(Self)
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// Who asks: `peer` itself, or, if that is a proxy, the last address in `X-Forwarded-For` that is none. Each proxy
+    /// appends the address that it was asked from, so what stands further left can be anybody's invention.
+    pub fn client<'a>(&self, peer: IpAddr, forwarded: impl DoubleEndedIterator<Item = &'a str>) -> IpAddr {
+        if !self.trusts(peer) {
+            return peer;
+        }
+        let mut client = peer;
+        for entry in forwarded.rev().flat_map(|line| line.rsplit(',')) {
+            let Ok(address) = entry.trim().parse() else { return client };
+            client = address;
+            if !self.trusts(address) {
+                return client;
+            }
+        }
+        client
+    }
+}
+
+impl fmt::Display for TrustedProxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&parts.join(", "))
+    }
+}
+
+impl Serialize for TrustedProxies {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TrustedProxies {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "\"{text}\" is no list of addresses; allowed are addresses and networks with commas, as 127.0.0.1, 10.0.0.0/8"
+            ))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(trusted: &str, peer: &str, forwarded: &[&str]) -> String {
+        let proxies = TrustedProxies::parse(trusted).unwrap();
+        proxies.client(peer.parse().unwrap(), forwarded.iter().copied()).to_string()
+    }
+
+    #[test]
+    fn the_word_of_a_stranger_is_not_taken() {
+        assert_eq!(client("", "1.2.3.4", &["9.9.9.9"]), "1.2.3.4");
+        assert_eq!(client("10.0.0.0/8", "1.2.3.4", &["9.9.9.9"]), "1.2.3.4");
+    }
+
+    #[test]
+    fn the_last_address_that_is_no_proxy_asks() {
+        assert_eq!(client("10.0.0.0/8, ::1", "10.0.0.1", &["9.9.9.9"]), "9.9.9.9");
+        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["6.6.6.6, 9.9.9.9, 10.0.0.2"]), "9.9.9.9");
+        assert_eq!(
+            client("10.0.0.0/8", "10.0.0.1", &["6.6.6.6", "9.9.9.9"]),
+            "9.9.9.9",
+            "lines are one list"
+        );
+        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["10.0.0.3, 10.0.0.2"]), "10.0.0.3", "all of them are");
+        assert_eq!(client("::1", "::1", &["2001:db8::7"]), "2001:db8::7");
+    }
+
+    #[test]
+    fn what_is_no_address_ends_the_list() {
+        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &[]), "10.0.0.1");
+        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["9.9.9.9, unknown, 10.0.0.2"]), "10.0.0.2");
+        assert!(TrustedProxies::parse("10.0.0.0/8, elsewhere").is_none());
+    }
+}

@@ -1,0 +1,203 @@
+//! TLS for HTTP, WebSocket and TCP sessions, and proxies in front.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::{SinkExt, StreamExt};
+use netbit::client::TcpClient;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::harness::{PASSWORD, TestServer, soon};
+
+/// A new certificate for `localhost`, and its key.
+fn renew(directory: &Path) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(directory.join("certificate.pem"), made.cert.pem()).unwrap();
+    std::fs::write(directory.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+}
+
+async fn server(directory: &Path) -> TestServer {
+    renew(directory);
+    let (certificate, key) = (directory.join("certificate.pem"), directory.join("key.pem"));
+    TestServer::with(|config| {
+        (config.tls.certificate, config.tls.key) = (certificate, key);
+        config.limits.hello_timeout_ms = 500;
+    })
+    .await
+}
+
+/// Connects and believes in the certificate that lies there now, and in no other.
+async fn connect(directory: &Path, address: std::net::SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(directory.join("certificate.pem")).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let socket = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    soon(TlsConnector::from(Arc::new(config)).connect(name, socket)).await
+}
+
+/// One request on a connection of its own; answers status line and body.
+async fn request(
+    directory: &Path,
+    server: &TestServer,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> (String, Value) {
+    let mut stream = connect(directory, server.app.addresses.http).await.unwrap();
+    let body = body.to_string();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // The server may close without a farewell.
+    drop(soon(stream.read_to_end(&mut answer)).await);
+    let text = String::from_utf8(answer).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), serde_json::from_str(body).unwrap_or_default())
+}
+
+async fn token(directory: &Path, server: &TestServer) -> String {
+    let account = json!({"username": "alice", "password": PASSWORD});
+    request(directory, server, "POST", "/api/users/register", &account).await;
+    let (status, login) = request(directory, server, "POST", "/api/users/login", &account).await;
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    login["token"].as_str().unwrap().to_owned()
+}
+
+#[actix_web::test]
+async fn http_websocket_and_tcp_sessions_are_encrypted() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = server(directory.path()).await;
+    let token = token(directory.path(), &server).await;
+    let (_, info) = request(directory.path(), &server, "GET", "/api/server", &Value::Null).await;
+    assert_eq!(info["tcp_tls"], true);
+
+    let stream = connect(directory.path(), server.app.addresses.tcp).await.unwrap();
+    let (reading, writing) = tokio::io::split(stream);
+    let mut session = TcpClient::over(reading, writing);
+    let welcome = soon(session.hello(&token)).await.unwrap();
+    assert_eq!(welcome.packet_type, "Welcome");
+
+    let stream = connect(directory.path(), server.app.addresses.http).await.unwrap();
+    let (mut socket, _) = tokio_tungstenite::client_async("wss://localhost/ws", stream).await.unwrap();
+    let hello = json!({"packet_type": "Hello", "token": token});
+    socket.send(Message::text(hello.to_string())).await.unwrap();
+    let welcome = soon(socket.next()).await.unwrap().unwrap();
+    assert!(welcome.to_text().unwrap().contains("Welcome"));
+
+    // A long answer and many small ones come through whole.
+    let who = server.app.services.bearer(&token).await.unwrap();
+    let chat = netbit::services::chats::ChatRequest {
+        kind: netbit::domain::chat::ChatKind::Group,
+        name: Some("team".into()),
+        participants: vec![],
+    };
+    let (chat, _) = server.app.services.create_chat(who, chat).await.unwrap();
+    for n in 0..50 {
+        let text = format!("{n} {}", "x".repeat(10_000));
+        soon(session.say(chat.chat.id, &text)).await.unwrap();
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn whoever_does_not_shake_hands_is_cut_off_and_plain_text_gets_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = server(directory.path()).await;
+    let mut silent = TcpStream::connect(server.app.addresses.tcp).await.unwrap();
+    let mut rest = Vec::new();
+    soon(silent.read_to_end(&mut rest)).await.unwrap();
+    assert!(rest.is_empty());
+    let mut plain = TcpStream::connect(server.app.addresses.http).await.unwrap();
+    plain.write_all(b"GET /api/server HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    drop(soon(plain.read_to_end(&mut answer)).await);
+    assert!(!String::from_utf8_lossy(&answer).contains("NetBit"));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_renewed_certificate_is_used_without_a_restart_and_a_broken_one_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = server(directory.path()).await;
+    let token = token(directory.path(), &server).await;
+    let stream = connect(directory.path(), server.app.addresses.tcp).await.unwrap();
+    let (reading, writing) = tokio::io::split(stream);
+    let mut session = TcpClient::over(reading, writing);
+    soon(session.hello(&token)).await.unwrap();
+
+    renew(directory.path());
+    let refused = connect(directory.path(), server.app.addresses.tcp).await;
+    assert!(refused.is_err(), "the server still shows the old one");
+    server.app.reload_certificate();
+    connect(directory.path(), server.app.addresses.tcp).await.unwrap();
+    let (status, _) = request(directory.path(), &server, "GET", "/api/server", &Value::Null).await;
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    let ping = netbit::protocol::packet::MessagePacket { packet_type: "Ping".into(), ..Default::default() };
+    assert_eq!(soon(session.request(ping)).await.unwrap().packet_type, "Pong", "open sessions go on");
+
+    let key = std::fs::read(directory.path().join("key.pem")).unwrap();
+    std::fs::write(directory.path().join("key.pem"), "nonsense").unwrap();
+    server.app.reload_certificate();
+    connect(directory.path(), server.app.addresses.tcp).await.unwrap();
+    std::fs::write(directory.path().join("key.pem"), key).unwrap();
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_certificate_that_cannot_be_read_is_told_at_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let netbit = |extra: &[(&str, &str)]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_netbit"));
+        command
+            .args(["serve", "--ops-listen", "127.0.0.1:0", "--data-dir"])
+            .arg(directory.path().join("data"));
+        let output = command.envs(extra.iter().copied()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, told) =
+        netbit(&[("NETBIT_TLS__CERTIFICATE", "/nowhere.pem"), ("NETBIT_TLS__KEY", "/nowhere.key")]);
+    assert!(code == Some(1) && told.contains("/nowhere.pem"), "{told}");
+    let (code, told) = netbit(&[("NETBIT_TLS__CERTIFICATE", "/nowhere.pem")]);
+    assert!(code == Some(78) && told.contains("belong together"), "{told}");
+}
+
+/// Registrations are limited by address: behind a proxy, by that of whoever asks the proxy.
+#[actix_web::test]
+async fn only_a_trusted_proxy_says_who_asks() {
+    let register = async |server: &TestServer, name: &str, forwarded: &str| {
+        let body = json!({"username": name, "password": PASSWORD});
+        let headers = [("x-forwarded-for", forwarded)];
+        let path = "/api/users/register";
+        server.http.send(reqwest::Method::POST, path, Some(&body), &headers).await.unwrap().status
+    };
+    for (trusted, statuses) in [("", [201, 429, 429]), ("127.0.0.0/8", [201, 201, 429])] {
+        let server = TestServer::with(|config| {
+            config.http.trusted_proxies = netbit::core::proxies::TrustedProxies::parse(trusted).unwrap();
+            (config.limits.registrations_burst, config.limits.registrations_per_minute) = (1, 1);
+        })
+        .await;
+        let mut seen = Vec::new();
+        for (name, forwarded) in
+            [("one", "203.0.113.1"), ("two", "203.0.113.2"), ("three", "6.6.6.6, 203.0.113.1")]
+        {
+            seen.push(register(&server, name, forwarded).await);
+        }
+        assert_eq!(seen, statuses, "{trusted}");
+        server.stop().await;
+    }
+}
