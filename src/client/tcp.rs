@@ -1,6 +1,7 @@
 //! The TCP client: frames out, packets in.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -50,6 +51,18 @@ pub struct FrameWriter {
 pub enum Incoming {
     Event(Box<EventData>),
     Packet(Box<ReceivedPacket>),
+}
+
+impl fmt::Debug for FrameReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameReader").field("waiting", &self.buffer.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for FrameWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameWriter").finish_non_exhaustive()
+    }
 }
 
 impl FrameReader {
@@ -120,6 +133,7 @@ pub fn encode(packet: &MessagePacket) -> Result<Bytes, TcpError> {
 }
 
 /// A whole session: asks and waits for the answers; events that come in between are kept.
+#[derive(Debug)]
 pub struct TcpClient {
     pub reader: FrameReader,
     pub writer: FrameWriter,

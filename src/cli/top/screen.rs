@@ -270,7 +270,7 @@ fn draw_meters(frame: &mut Frame<'_>, area: Rect, view: &View) {
         (
             "Commits",
             format!(
-                "{}/s {} cmds/s p50 {} p99 {}",
+                "{}/s {} cmd/s p50 {} p99 {}",
                 count(commits.per_second),
                 count(commits.commands_per_second),
                 quantile(commits.p50_us),
@@ -308,7 +308,7 @@ fn draw_meters(frame: &mut Frame<'_>, area: Rect, view: &View) {
         ),
     ];
     let lines = facts.map(|(name, fact)| {
-        Line::from(vec![Span::styled(format!("{name:>9} "), Style::new().fg(Color::Cyan)), Span::raw(fact)])
+        Line::from(vec![Span::styled(format!("{name:>8} "), Style::new().fg(Color::Cyan)), Span::raw(fact)])
     });
     frame.render_widget(Paragraph::new(lines.to_vec()), right);
 }
@@ -362,9 +362,10 @@ fn count(value: f64) -> String {
 /// Microseconds.
 fn time(us: f64) -> String {
     match us {
-        us if us >= 1e6 => format!("{:.2} s", us / 1e6),
-        us if us >= 1e3 => format!("{:.1} ms", us / 1e3),
-        us => format!("{us:.0} us"),
+        us if us >= 1e6 => format!("{:.2}s", us / 1e6),
+        us if us >= 1e4 => format!("{:.0}ms", us / 1e3),
+        us if us >= 1e3 => format!("{:.1}ms", us / 1e3),
+        us => format!("{us:.0}us"),
     }
 }
 
