@@ -103,6 +103,12 @@ impl Ledger {
         Ok(Self { db, limits, metrics, commit_no, read_only: None, begun: Instant::now(), slow })
     }
 
+    /// From when on a command is named in the log.
+    #[cfg(test)]
+    pub(super) fn set_slow_threshold(&mut self, threshold: Duration) {
+        self.slow.threshold = threshold;
+    }
+
     pub fn commit_no(&self) -> i64 {
         self.commit_no
     }
@@ -172,12 +178,16 @@ impl Ledger {
                 }
                 Ok(Err(Fault::Refused(refusal))) => job.refuse(refusal),
                 Ok(Err(Fault::Database(error))) if is_own_fault(&error) => {
-                    error!(command = job.name(), %error, "a command broke a constraint");
+                    error!(command = job.name(), request_id = job.request_id().as_deref(), %error, "a command broke a constraint");
                     job.fail(CommandError::Internal);
                 }
                 Ok(Err(Fault::Database(error))) => return Executed::Failed(error),
                 Err(_panic) => {
-                    error!(command = job.name(), "a command panicked");
+                    error!(
+                        command = job.name(),
+                        request_id = job.request_id().as_deref(),
+                        "a command panicked"
+                    );
                     job.fail(CommandError::Internal);
                 }
             }

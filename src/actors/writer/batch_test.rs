@@ -2,6 +2,8 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use std::time::Duration;
+
 use tokio::sync::oneshot;
 
 use super::batch::{Batch, Ledger};
@@ -246,4 +248,44 @@ fn a_batch_out_of_time_commits_what_is_done_and_leaves_the_rest_for_the_next() {
 fn an_execution_error_of_the_database_is_not_a_refusal() {
     let fault: Fault = diesel::result::Error::BrokenTransactionManager.into();
     assert!(matches!(fault, Fault::Database(_)));
+}
+
+/// Passes on what is logged.
+#[derive(Clone)]
+struct Log(std::sync::mpsc::Sender<Vec<u8>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.send(bytes.to_vec()).unwrap();
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[actix_web::test]
+async fn slow_and_failing_commands_are_named_with_the_request_that_asked_for_them() {
+    let (sender, logged) = std::sync::mpsc::channel();
+    let subscriber = tracing_subscriber::fmt().json().with_writer(move || Log(sender.clone())).finish();
+    let mut fixture = fixture();
+    fixture.ledger.set_slow_threshold(Duration::ZERO);
+    let asked = async {
+        let (batch, answers) = fixture.run(&[("slow", Mood::Good), ("bad", Mood::PanicsAtOnce)]);
+        told(batch, answers);
+    };
+    let quiet = tracing::subscriber::set_default(subscriber);
+    crate::core::telemetry::in_request("request-7".into(), asked).await;
+    drop(quiet);
+    let text = String::from_utf8(logged.try_iter().flatten().collect()).unwrap();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |level: &str| lines.iter().find(|line| line["level"] == level).unwrap();
+    for line in [of("WARN"), of("ERROR")] {
+        assert_eq!(
+            (&line["fields"]["command"], &line["fields"]["request_id"]),
+            (&"Note".into(), &"request-7".into())
+        );
+    }
+    assert_eq!(lines.iter().filter(|line| line["level"] == "ERROR").count(), 1, "errors are told once");
 }

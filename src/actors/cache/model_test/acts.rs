@@ -50,6 +50,19 @@ pub(super) enum Act {
         chat: i64,
         level: usize,
     },
+    /// How many messages a chat keeps; 0: all.
+    Keep {
+        by: i64,
+        chat: i64,
+        keep: i64,
+    },
+    Trim {
+        chat: i64,
+    },
+    /// By the operator of the machine.
+    ResetPassword {
+        user: i64,
+    },
     Profile {
         by: i64,
         n: u8,
@@ -171,6 +184,9 @@ fn chat_act() -> impl Strategy<Value = Act> {
         1 => (by.clone(), chat.clone(), any::<bool>()).prop_map(|(by, chat, archived)| Act::Rename { by, chat, archived }),
         2 => (by.clone(), chat).prop_map(|(by, chat)| Act::Read { by, chat }),
         1 => (by.clone(), 1..9i64, 0..3usize).prop_map(|(by, chat, level)| Act::Level { by, chat, level }),
+        3 => (by.clone(), 1..9i64, 0..4i64).prop_map(|(by, chat, keep)| Act::Keep { by, chat, keep }),
+        3 => (1..9i64).prop_map(|chat| Act::Trim { chat }),
+        1 => (1..=USERS).prop_map(|user| Act::ResetPassword { user }),
         1 => (by.clone(), any::<u8>()).prop_map(|(by, n)| Act::Profile { by, n }),
         2 => (2..=USERS, prop_oneof![1 => Just(false), 3 => Just(true)]).prop_map(|(user, active)| Act::Active { user, active }),
         1 => by.clone().prop_map(|by| Act::Logout { by }),

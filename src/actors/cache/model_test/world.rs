@@ -10,9 +10,9 @@ use crate::actors::writer::commands::{
     AbandonRepository, ActivateRepository, AlterMessage, AppendMessage, BeginRepository, ChangePassword,
     CreateAccessToken, CreateChat, CreateProject, DeleteProject, DeleteRepository, EndExpiredTokens,
     EndLogin, FinishDeletion, MarkNotificationsRead, MarkRead, NewChat, OpenPush, RecordMaintenance,
-    RegisterUser, RemoveParticipant, RevokeAccessToken, SetMember, SetNotifyLevel, SetParticipant,
-    SetProjectConfig, SetUserActive, SetWatch, SettlePush, StartLogin, UpdateChat, UpdateProfile,
-    UpdateProject, UpdateRepository,
+    RegisterUser, RemoveParticipant, ResetPassword, RevokeAccessToken, SetMember, SetNotifyLevel,
+    SetParticipant, SetProjectConfig, SetRetention, SetUserActive, SetWatch, SettlePush, StartLogin,
+    TrimChat, UpdateChat, UpdateProfile, UpdateProject, UpdateRepository,
 };
 use crate::actors::writer::{
     Batch, Command, CommandError, CommitMetrics, Execution, Job, Ledger, Pending, Tx,
@@ -224,6 +224,15 @@ impl World {
             Act::Level { by, chat, level } => {
                 let level = [NotifyLevel::All, NotifyLevel::Mentions, NotifyLevel::None][level];
                 self.sound(SetNotifyLevel { who: self.who(by), chat: ChatId(chat), level })
+            }
+            Act::Keep { by, chat, keep } => {
+                let keep = (keep > 0).then_some(keep);
+                self.sound(SetRetention { who: self.who(by), chat: ChatId(chat), keep })
+            }
+            Act::Trim { chat } => self.sound(TrimChat { chat: ChatId(chat) }),
+            Act::ResetPassword { user } => {
+                let who = Credential::operator(UserId(0));
+                self.sound(ResetPassword { who, user: UserId(user), password_hash: "reset".into() })
             }
             Act::Say { by, chat, key } => {
                 let content = Content::parse(format!("say {key} @u{} @all", key % 6)).unwrap();
