@@ -1,4 +1,5 @@
 DROP INDEX chats_with_retention;
+ALTER TABLE chats DROP COLUMN trimmed_ordinal;
 ALTER TABLE chats DROP COLUMN trimmed_seq;
 ALTER TABLE chats DROP COLUMN retention_by;
 ALTER TABLE chats DROP COLUMN retention;

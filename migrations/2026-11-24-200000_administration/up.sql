@@ -22,4 +22,5 @@ ALTER TABLE chats ADD COLUMN retention BIGINT;
 ALTER TABLE chats ADD COLUMN retention_by BIGINT REFERENCES users (id);
 -- Up to here nothing is left to delete.
 ALTER TABLE chats ADD COLUMN trimmed_seq BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE chats ADD COLUMN trimmed_ordinal BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX chats_with_retention ON chats (id) WHERE retention IS NOT NULL;

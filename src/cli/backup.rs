@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::complain;
 use super::progress::Bar;
+use super::{DataDirFlag, complain};
 use crate::backup;
 
 #[derive(Args)]
@@ -14,21 +14,21 @@ pub(super) struct BackupArguments {
     /// Where the backup goes: a directory that is new or empty.
     #[arg(value_name = "DIR")]
     target: PathBuf,
-    /// The data directory.
-    #[arg(long, value_name = "DIR", default_value = "./data")]
-    data_dir: PathBuf,
+    #[command(flatten)]
+    place: DataDirFlag,
     /// Read a backup that was taken and compare every file with its checksum, instead of taking one.
     #[arg(long)]
     verify: bool,
 }
 
 pub(super) fn run(arguments: &BackupArguments) -> Result<ExitCode, ExitCode> {
+    let data_dir = arguments.place.path()?;
     let mut bar = Bar::new(arguments.verify);
     let report = &mut |progress: backup::Progress<'_>| bar.show(progress);
     let done = if arguments.verify {
         backup::verify(&arguments.target, report)
     } else {
-        backup::take(&arguments.data_dir, &arguments.target, report)
+        backup::take(&data_dir, &arguments.target, report)
     };
     drop(bar);
     let manifest = done.map_err(|error| complain(&error.into()))?;

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -11,25 +11,18 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::complain;
+use super::{DataDirFlag, complain};
 use crate::app::RunningApp;
 use crate::client::HttpClient;
 use crate::core::config::{Config, ConfigError, Listen, Log, Overrides, environment, load};
 use crate::core::control_socket;
+use crate::core::data_dir::DataDir;
 use crate::core::telemetry;
-
-/// Where the server's data is.
-#[derive(Args)]
-pub(super) struct Place {
-    /// The data directory.
-    #[arg(long, value_name = "DIR", default_value = "./data", global = true)]
-    data_dir: PathBuf,
-}
 
 #[derive(Args)]
 pub(super) struct AuditArguments {
     #[command(flatten)]
-    place: Place,
+    place: DataDirFlag,
     /// How many at most.
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
@@ -76,14 +69,28 @@ pub(super) fn is_served(data_dir: &Path) -> bool {
     UnixStream::connect(control_socket::path(data_dir)).is_ok()
 }
 
+/// What a command expects to find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Data {
+    /// A directory that a server has filled: a mistyped one is not made.
+    Exists,
+    /// Also none: it is made.
+    MayBeNew,
+}
+
 /// Runs `act` with the server of the directory.
 pub(super) fn with_server(
-    place: &Place,
+    place: &DataDirFlag,
+    expected: Data,
     act: impl AsyncFnOnce(Control) -> anyhow::Result<()>,
 ) -> Result<ExitCode, ExitCode> {
+    let data_dir = &place.path()?;
+    if expected == Data::Exists && !DataDir::database_in(data_dir).exists() {
+        return Err(complain(&anyhow::anyhow!("there is no data of a server in {}", data_dir.display())));
+    }
     let done = actix_web::rt::System::new().block_on(async {
-        let own = if is_served(&place.data_dir) { None } else { Some(start(&place.data_dir).await?) };
-        let client = HttpClient::over_socket(&control_socket::path(&place.data_dir))?;
+        let own = if is_served(data_dir) { None } else { Some(start(data_dir).await?) };
+        let client = HttpClient::over_socket(&control_socket::path(data_dir))?;
         let outcome = act(Control(client)).await;
         if let Some(app) = own {
             app.shutdown().await;
@@ -121,7 +128,7 @@ pub(super) fn new_password(file: Option<&Path>) -> anyhow::Result<String> {
 }
 
 pub(super) fn run_audit(arguments: &AuditArguments) -> Result<ExitCode, ExitCode> {
-    with_server(&arguments.place, async |control| {
+    with_server(&arguments.place, Data::Exists, async |control| {
         let (mut below, mut left) = (i64::MAX, arguments.limit);
         while left > 0 {
             let page = control.items(&format!("/audit?below={below}")).await?;

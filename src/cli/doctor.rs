@@ -1,34 +1,34 @@
 //! `netbit doctor`: is everything there, does it fit together? Reads only; 0 if nothing was found, 1 if something was.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::Value;
 
-use super::complain;
 use super::control::is_served;
 use super::progress::Bar;
+use super::{DataDirFlag, complain};
 use crate::backup::{self, Checked};
 use crate::client::HttpClient;
 use crate::core::control_socket;
 
 #[derive(Args)]
 pub(super) struct DoctorArguments {
-    /// The data directory.
-    #[arg(long, value_name = "DIR", default_value = "./data")]
-    data_dir: PathBuf,
+    #[command(flatten)]
+    place: DataDirFlag,
 }
 
 pub(super) fn run(arguments: &DoctorArguments) -> Result<ExitCode, ExitCode> {
+    let data_dir = arguments.place.path()?;
     let mut bar = Bar::new(false);
     let system = actix_web::rt::System::new();
     let mut report = |progress: backup::Progress<'_>| bar.show(progress);
-    let examined = system.block_on(backup::examine(&arguments.data_dir, &mut report));
+    let examined = system.block_on(backup::examine(&data_dir, &mut report));
     drop(bar);
     let mut checked = examined.map_err(|error| complain(&error.into()))?;
-    if is_served(&arguments.data_dir) {
-        checked.push(system.block_on(compare(&arguments.data_dir)).map_err(|error| complain(&error))?);
+    if is_served(&data_dir) {
+        checked.push(system.block_on(compare(&data_dir)).map_err(|error| complain(&error))?);
     }
     let mut findings = 0;
     for check in &checked {

@@ -112,6 +112,21 @@ impl ServerFlags {
     }
 }
 
+/// Which data directory a command is about.
+#[derive(Args, Clone)]
+struct DataDirFlag {
+    /// The data directory; unless said, the configured one.
+    #[arg(long, value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
+}
+
+impl DataDirFlag {
+    fn path(&self) -> Result<PathBuf, ExitCode> {
+        let flags = ServerFlags { data_dir: self.data_dir.clone(), ..ServerFlags::default() };
+        Ok(flags.load()?.config.data_dir.0)
+    }
+}
+
 /// Runs the command line and answers the process's exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {

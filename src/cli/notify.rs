@@ -4,13 +4,13 @@
 //! since then counts: the answer is for today.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 
-use super::complain;
+use super::{DataDirFlag, complain};
 use crate::core::data_dir::DataDir;
 use crate::core::database;
 use crate::core::limits::Limits;
@@ -39,23 +39,22 @@ struct ExplainArguments {
     /// The user name.
     #[arg(long, value_name = "NAME")]
     user: String,
-    /// The data directory.
-    #[arg(long, value_name = "DIR", default_value = "./data")]
-    data_dir: PathBuf,
+    #[command(flatten)]
+    place: DataDirFlag,
 }
 
 pub(super) fn run(arguments: &NotifyArguments) -> Result<ExitCode, ExitCode> {
     let NotifyCommand::Explain(arguments) = &arguments.command;
-    let lines = explain(arguments).map_err(|error| complain(&error))?;
+    let lines = explain(arguments, &arguments.place.path()?).map_err(|error| complain(&error))?;
     for line in lines {
         println!("{line}");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn explain(arguments: &ExplainArguments) -> anyhow::Result<[String; 3]> {
-    let path = DataDir::database_in(&arguments.data_dir);
-    ensure!(path.exists(), "there is no database in {}", arguments.data_dir.display());
+fn explain(arguments: &ExplainArguments, data_dir: &Path) -> anyhow::Result<[String; 3]> {
+    let path = DataDir::database_in(data_dir);
+    ensure!(path.exists(), "there is no database in {}", data_dir.display());
     let db = &mut database::open_reader(&path).context("the database cannot be read")?;
     let limits = Limits::default();
     let user = accounts::user_named(db, &arguments.user)?

@@ -6,7 +6,8 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::control::{Place, with_server};
+use super::DataDirFlag;
+use super::control::{Data, with_server};
 use super::user::path;
 
 #[derive(Args)]
@@ -14,7 +15,7 @@ pub(super) struct TokenArguments {
     #[command(subcommand)]
     command: TokenCommand,
     #[command(flatten)]
-    place: Place,
+    place: DataDirFlag,
 }
 
 #[derive(Subcommand)]
@@ -42,7 +43,7 @@ enum TokenCommand {
 }
 
 pub(super) fn run(arguments: &TokenArguments) -> Result<ExitCode, ExitCode> {
-    with_server(&arguments.place, async |control| match &arguments.command {
+    with_server(&arguments.place, Data::Exists, async |control| match &arguments.command {
         TokenCommand::Create { username, name, scopes, repositories, expires_in_days } => {
             let chosen = (!repositories.is_empty()).then_some(repositories);
             let body = json!({"name": name, "scopes": scopes, "repositories": chosen, "expires_in_days": expires_in_days});

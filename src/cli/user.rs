@@ -7,14 +7,15 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::control::{Place, new_password, with_server};
+use super::DataDirFlag;
+use super::control::{Data, new_password, with_server};
 
 #[derive(Args)]
 pub(super) struct UserArguments {
     #[command(subcommand)]
     command: UserCommand,
     #[command(flatten)]
-    place: Place,
+    place: DataDirFlag,
 }
 
 #[derive(Subcommand)]
@@ -56,7 +57,10 @@ struct AddArguments {
 }
 
 pub(super) fn run(arguments: &UserArguments) -> Result<ExitCode, ExitCode> {
-    with_server(&arguments.place, async |control| match &arguments.command {
+    // Also the first one of a server that has never run.
+    let is_first_step = matches!(arguments.command, UserCommand::Add(_));
+    let expected = if is_first_step { Data::MayBeNew } else { Data::Exists };
+    with_server(&arguments.place, expected, async |control| match &arguments.command {
         UserCommand::Add(new) => {
             let password = new_password(new.password_file.as_deref())?;
             let mut body = json!({"username": new.username, "password": password, "is_admin": new.admin});

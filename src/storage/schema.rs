@@ -73,6 +73,7 @@ diesel::table! {
         retention -> Nullable<BigInt>,
         retention_by -> Nullable<BigInt>,
         trimmed_seq -> BigInt,
+        trimmed_ordinal -> BigInt,
     }
 }
 

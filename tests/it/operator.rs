@@ -82,6 +82,28 @@ async fn users_are_managed_beside_a_running_server_and_without_one() {
 }
 
 #[actix_web::test]
+async fn a_mistyped_directory_is_not_made_and_a_new_server_begins_with_its_administrator() {
+    let place = tempfile::tempdir().unwrap();
+    let nowhere = place.path().join("nowhere");
+    for command in [
+        &["user", "list"][..],
+        &["audit"],
+        &["token", "list", "alice"],
+        &["doctor"],
+        &["chat", "export", "1"],
+    ] {
+        let (ok, told) = operate(&nowhere, command).await;
+        assert!(!ok && told.contains("nowhere"), "{command:?}: {told}");
+    }
+    assert!(!nowhere.exists());
+    let secret = password_file("a long password");
+    let add = ["user", "add", "root", "--admin", "--password-file", secret.path().to_str().unwrap()];
+    let (ok, told) = operate(&nowhere, &add).await;
+    assert!(ok, "{told}");
+    assert!(operate(&nowhere, &["user", "list"]).await.1.contains("admin"));
+}
+
+#[actix_web::test]
 async fn a_token_that_the_operator_makes_is_the_users_and_ends_when_revoked() {
     let server = TestServer::start().await;
     server.user("alice").await;

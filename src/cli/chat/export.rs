@@ -10,7 +10,8 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::cli::control::{Place, with_server};
+use crate::cli::DataDirFlag;
+use crate::cli::control::{Data, with_server};
 
 #[derive(Args)]
 pub(super) struct ExportArguments {
@@ -20,7 +21,7 @@ pub(super) struct ExportArguments {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
-    place: Place,
+    place: DataDirFlag,
 }
 
 #[derive(Args)]
@@ -30,11 +31,11 @@ pub(super) struct RetentionArguments {
     /// How many of its newest messages it keeps, or `all`. Older ones are deleted, for good.
     keep: String,
     #[command(flatten)]
-    place: Place,
+    place: DataDirFlag,
 }
 
 pub(super) fn run(arguments: &ExportArguments) -> Result<ExitCode, ExitCode> {
-    with_server(&arguments.place, async |control| {
+    with_server(&arguments.place, Data::Exists, async |control| {
         let mut out: Box<dyn Write> = match &arguments.out {
             Some(path) => Box::new(io::BufWriter::new(
                 File::create_new(path).with_context(|| path.display().to_string())?,
@@ -68,7 +69,7 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<ExitCode, ExitCode> {
 }
 
 pub(super) fn set_retention(arguments: &RetentionArguments) -> Result<ExitCode, ExitCode> {
-    with_server(&arguments.place, async |control| {
+    with_server(&arguments.place, Data::Exists, async |control| {
         let keep = match arguments.keep.as_str() {
             "all" => None,
             number => Some(number.parse::<i64>().context("how many messages, or all")?),

@@ -47,7 +47,7 @@ pub(super) struct ChatArguments {
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     server: String,
     /// Who you are there.
-    #[arg(long, value_name = "NAME", required = true, default_value = "")]
+    #[arg(long, value_name = "NAME", required = true, default_value = "", hide_default_value = true)]
     user: String,
     /// Read the password from the first line of this file instead of asking for it.
     #[arg(long, value_name = "FILE")]

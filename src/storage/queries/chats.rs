@@ -88,22 +88,23 @@ pub fn retention_of(db: &mut Db, id: i64) -> QueryResult<(Option<i64>, i64)> {
     chats::table.find(id).select((chats::retention_by, chats::trimmed_seq)).first(db)
 }
 
-pub fn set_trimmed(db: &mut Db, id: i64, seq: i64) -> QueryResult<()> {
-    diesel::update(chats::table.find(id)).set(chats::trimmed_seq.eq(seq)).execute(db).map(drop)
+/// Up to this message nothing is left to delete.
+pub fn set_trimmed(db: &mut Db, id: i64, seq: i64, ordinal: i64) -> QueryResult<()> {
+    diesel::update(chats::table.find(id))
+        .set((chats::trimmed_seq.eq(seq), chats::trimmed_ordinal.eq(ordinal)))
+        .execute(db)
+        .map(drop)
 }
 
 /// Chats that hold more messages than they keep.
 pub fn to_trim(db: &mut Db, limit: i64) -> QueryResult<Vec<i64>> {
-    #[derive(QueryableByName)]
-    struct Id {
-        #[diesel(sql_type = diesel::sql_types::BigInt)]
-        id: i64,
-    }
-    let sql = "SELECT id FROM chats c WHERE retention IS NOT NULL AND EXISTS ( \
-                   SELECT 1 FROM messages m WHERE m.chat_id = c.id AND m.seq > c.trimmed_seq \
-                   AND m.ordinal <= c.last_ordinal - c.retention) ORDER BY id LIMIT ?";
-    let found: Vec<Id> = diesel::sql_query(sql).bind::<diesel::sql_types::BigInt, _>(limit).load(db)?;
-    Ok(found.into_iter().map(|row| row.id).collect())
+    chats::table
+        .filter(chats::retention.is_not_null())
+        .filter((chats::last_ordinal - chats::retention.assume_not_null()).gt(chats::trimmed_ordinal))
+        .order(chats::id)
+        .limit(limit)
+        .select(chats::id)
+        .load(db)
 }
 
 pub fn participant(db: &mut Db, chat: i64, user: i64) -> QueryResult<Option<Participant>> {

@@ -61,7 +61,7 @@ impl Command for TrimChat {
         };
         let limit = tx.limits.trimmed_per_command;
         let found = messages::to_trim(tx.look(), chat.id.0, trimmed, chat.last_ordinal - keep, limit)?;
-        let Some(last) = found.last().map(|message| message.seq) else { return Ok(false) };
+        let Some(last) = found.last().map(|message| (message.seq, message.ordinal)) else { return Ok(false) };
         let more = i64::try_from(found.len()).unwrap_or(i64::MAX) >= limit;
         let mut last_seq = chat.last_seq;
         for old in found.into_iter().filter(|message| !message.deleted) {
@@ -73,7 +73,7 @@ impl Command for TrimChat {
             let change = Change::Delete { message_id: old.id };
             tx.append_event(chat.id, &mut last_seq, UserId(by), change)?;
         }
-        chats::set_trimmed(tx.write(), chat.id.0, last)?;
+        chats::set_trimmed(tx.write(), chat.id.0, last.0, last.1)?;
         Ok(more)
     }
 }
