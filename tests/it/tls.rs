@@ -201,3 +201,35 @@ async fn only_a_trusted_proxy_says_who_asks() {
         server.stop().await;
     }
 }
+
+#[actix_web::test]
+async fn a_process_reads_its_certificate_again_on_sighup() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    let directory = tempfile::tempdir().unwrap();
+    renew(directory.path());
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_netbit"));
+    command.arg("serve").arg("--data-dir").arg(directory.path().join("data"));
+    for listener in ["http", "tcp", "udp", "ops"] {
+        command.args([format!("--{listener}-listen"), "127.0.0.1:0".to_owned()]);
+    }
+    command.env("NETBIT_TLS__CERTIFICATE", directory.path().join("certificate.pem"));
+    command.env("NETBIT_TLS__KEY", directory.path().join("key.pem"));
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
+    let ready = soon(told.next_line()).await.unwrap().unwrap();
+    let address = ready.split("https://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
+    connect(directory.path(), address).await.unwrap();
+
+    renew(directory.path());
+    assert!(connect(directory.path(), address).await.is_err());
+    let process = rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::HUP).unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let read_again = async {
+        while !log.next_line().await.unwrap().unwrap().contains("the certificate was read again") {}
+    };
+    soon(read_again).await;
+    connect(directory.path(), address).await.unwrap();
+    child.kill().await.unwrap();
+}
