@@ -12,7 +12,7 @@ use clap::Args;
 
 use super::complain;
 use crate::actors::writer::commands::{
-    AppendMessage, CreateChat, NewChat, RegisterUser, SetParticipant, StartLogin,
+    AppendMessage, CreateChat, NewChat, NewUser, RegisterUser, SetParticipant, StartLogin,
 };
 use crate::actors::writer::{Command, CommandError, CommitMetrics, Job, Ledger, Pending};
 use crate::core::actor::Reply;
@@ -86,7 +86,8 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
         let name = format!("u{n}");
         let username = Username::parse(&name)?;
         let password_hash = password_hash.clone();
-        Ok(RegisterUser { username, display_name: name, email: None, password_hash, open: true })
+        let user = NewUser { username, display_name: name, email: None, password_hash };
+        Ok(RegisterUser { user, open: true })
     }))?;
     println!("{} users", users.len());
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{FieldProblem, ServiceError, Services};
 use crate::actors::cache::{LoginCandidate, Me, PersonNamed};
 use crate::actors::writer::commands::{
-    ChangePassword, EndExpiredLogins, EndLogin, RefreshLogin, Refreshed, RegisterUser, SetUserActive,
-    StartLogin, UpdateProfile,
+    ChangePassword, EndExpiredLogins, EndLogin, NewUser, RefreshLogin, Refreshed, RegisterUser,
+    SetUserActive, StartLogin, UpdateProfile,
 };
 use crate::core::actor::Who;
 use crate::core::auth::token::{self, Identity};
@@ -51,8 +51,16 @@ impl Fields {
     }
 }
 
-impl Services {
-    pub async fn register(&self, from: IpAddr, new: Registration) -> Result<Arc<User>, ServiceError> {
+/// A registration whose every field is fine.
+pub(super) struct Person {
+    username: Username,
+    display_name: String,
+    email: Option<String>,
+    password: String,
+}
+
+impl Person {
+    pub(super) fn parse(new: Registration) -> Result<Self, ServiceError> {
         let mut fields = Fields::default();
         let username = fields.check("username", Username::parse(&new.username));
         fields.check("password", user::check_password(&new.password));
@@ -63,10 +71,24 @@ impl Services {
         let (Some(username), Some(display_name)) = (username, display_name) else {
             return Err(ServiceError::new(Code::Validation, "the registration is incomplete"));
         };
+        Ok(Self { username, display_name, email: email.flatten(), password: new.password })
+    }
+}
+
+impl Services {
+    /// Hashes the password, when it is its turn.
+    pub(super) async fn with_hash(&self, person: Person) -> Result<NewUser, ServiceError> {
+        let Person { username, display_name, email, password } = person;
+        let password_hash = self.passwords.hash(password).await?;
+        Ok(NewUser { username, display_name, email, password_hash })
+    }
+
+    pub async fn register(&self, from: IpAddr, new: Registration) -> Result<Arc<User>, ServiceError> {
+        let person = Person::parse(new)?;
         self.rates.registration(from)?;
-        let password_hash = self.passwords.hash(new.password).await?;
+        let user = self.with_hash(person).await?;
         let open = self.registration == RegistrationPolicy::Open;
-        let command = RegisterUser { username, display_name, email: email.flatten(), password_hash, open };
+        let command = RegisterUser { user, open };
         Ok(self.writer.execute(Who::Anyone, command).await?)
     }
 

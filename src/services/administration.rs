@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::accounts::{Fields, Registration};
+use super::accounts::{Fields, Person, Registration};
 use super::tokens::TokenRequest;
 use super::{ServiceError, Services};
 use crate::actors::cache::{Me, PersonNamed, ReadModels};
@@ -16,8 +16,7 @@ use crate::domain::audit::AuditEvent;
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::{AccessTokenId, ChatId, Seq, UserId};
 use crate::domain::refusal::Refusal;
-use crate::domain::user::{self, User, Username};
-use crate::protocol::code::Code;
+use crate::domain::user::{self, User};
 use crate::storage::queries::{accounts, audit, chats};
 use crate::storage::snapshot;
 
@@ -45,19 +44,8 @@ impl Services {
 
     /// Makes a user, also when registration is closed.
     pub async fn add_user(&self, new: Registration, is_admin: bool) -> Result<Arc<User>, ServiceError> {
-        let mut fields = Fields::default();
-        let username = fields.check("username", Username::parse(&new.username));
-        fields.check("password", user::check_password(&new.password));
-        let email = new.email.as_deref().map(|email| fields.check("email", user::parse_email(email)));
-        let shown = new.display_name.as_deref().unwrap_or(&new.username);
-        let display_name = fields.check("display_name", user::parse_display_name(shown));
-        fields.done()?;
-        let (Some(username), Some(display_name)) = (username, display_name) else {
-            return Err(ServiceError::new(Code::Validation, "the user is incomplete"));
-        };
-        let password_hash = self.passwords.hash(new.password).await?;
-        let email = email.flatten();
-        let command = AddUser { who: operator(), username, display_name, email, password_hash, is_admin };
+        let user = self.with_hash(Person::parse(new)?).await?;
+        let command = AddUser { who: operator(), user, is_admin };
         Ok(self.writer.execute(Who::Server, command).await?)
     }
 

@@ -9,7 +9,7 @@ use super::acts::{Act, NAMES, ProjectAct, RepositoryAct, USERS};
 use crate::actors::writer::commands::{
     AbandonRepository, ActivateRepository, AlterMessage, AppendMessage, BeginRepository, ChangePassword,
     CreateAccessToken, CreateChat, CreateProject, DeleteProject, DeleteRepository, EndExpiredTokens,
-    EndLogin, FinishDeletion, MarkNotificationsRead, MarkRead, NewChat, OpenPush, RecordMaintenance,
+    EndLogin, FinishDeletion, MarkNotificationsRead, MarkRead, NewChat, NewUser, OpenPush, RecordMaintenance,
     RegisterUser, RemoveParticipant, ResetPassword, RevokeAccessToken, SetMember, SetNotifyLevel,
     SetParticipant, SetProjectConfig, SetRetention, SetUserActive, SetWatch, SettlePush, StartLogin,
     TrimChat, UpdateChat, UpdateProfile, UpdateProject, UpdateRepository,
@@ -117,13 +117,9 @@ impl World {
         };
         for n in 1..=USERS {
             let username = Username::parse(&format!("u{n}")).unwrap();
-            let (new, _) = job(RegisterUser {
-                username,
-                display_name: "x".into(),
-                email: None,
-                password_hash: "hash".into(),
-                open: true,
-            });
+            let (display_name, password_hash) = ("x".into(), "hash".into());
+            let user = NewUser { username, display_name, email: None, password_hash };
+            let (new, _) = job(RegisterUser { user, open: true });
             world.run(vec![new]);
             world.login(UserId(n), 1);
         }

@@ -16,12 +16,38 @@ const REFRESH_SIBLINGS_MAX: i64 = 8;
 /// Expired logins ended in one command: two rows each and their tokens.
 const EXPIRED_PER_COMMAND: i64 = 100;
 
-/// Makes a user. The first one administers the server.
-pub struct RegisterUser {
+/// Who somebody will be.
+#[derive(Debug, Clone)]
+pub struct NewUser {
     pub username: Username,
     pub display_name: String,
     pub email: Option<String>,
     pub password_hash: String,
+}
+
+impl NewUser {
+    pub(super) fn insert(&self, tx: &mut Tx<'_>, is_admin: bool) -> Execution<Arc<User>> {
+        if accounts::username_is_taken(tx.look(), self.username.as_str())? {
+            return Err(Refusal::Conflict("the username is taken").into());
+        }
+        let row = NewUserRow {
+            username: self.username.as_str(),
+            display_name: &self.display_name,
+            email: self.email.as_deref(),
+            password_hash: &self.password_hash,
+            is_admin,
+            created_at: tx.now.0,
+        };
+        let (user, password_hash) = accounts::insert_user(tx.write(), &row)?.into_parts();
+        let user = Arc::new(user);
+        tx.announce(Event::UserRegistered { user: user.clone(), password_hash });
+        Ok(user)
+    }
+}
+
+/// Makes a user. The first one administers the server.
+pub struct RegisterUser {
+    pub user: NewUser,
     /// Whether anybody may register; the first user always may.
     pub open: bool,
 }
@@ -35,21 +61,7 @@ impl Command for RegisterUser {
         if !self.open && !first {
             return Err(Refusal::Forbidden("registration is closed on this server").into());
         }
-        if accounts::username_is_taken(tx.look(), self.username.as_str())? {
-            return Err(Refusal::Conflict("the username is taken").into());
-        }
-        let row = NewUserRow {
-            username: self.username.as_str(),
-            display_name: &self.display_name,
-            email: self.email.as_deref(),
-            password_hash: &self.password_hash,
-            is_admin: first,
-            created_at: tx.now.0,
-        };
-        let (user, password_hash) = accounts::insert_user(tx.write(), &row)?.into_parts();
-        let user = Arc::new(user);
-        tx.announce(Event::UserRegistered { user: user.clone(), password_hash });
-        Ok(user)
+        self.user.insert(tx, first)
     }
 }
 
@@ -198,16 +210,21 @@ impl Command for ChangePassword {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, Need::Person)?;
-        let logins = accounts::live_logins_of(tx.look(), self.who.user.0)?;
-        let (user, password_hash) =
-            accounts::set_password(tx.write(), self.who.user.0, &self.password_hash)?.into_parts();
-        tx.announce(Event::PasswordChanged {
-            user_id: user.id,
-            password_hash,
-            token_version: user.token_version,
-        });
-        logins.into_iter().try_for_each(|login| end(tx, LoginId(login), user.id))
+        set_password(tx, self.who.user, &self.password_hash).map(drop)
     }
+}
+
+/// Stores a password; every login of the user ends.
+pub(super) fn set_password(tx: &mut Tx<'_>, user: UserId, password_hash: &str) -> Execution<User> {
+    let logins = accounts::live_logins_of(tx.look(), user.0)?;
+    let (user, password_hash) = accounts::set_password(tx.write(), user.0, password_hash)?.into_parts();
+    tx.announce(Event::PasswordChanged {
+        user_id: user.id,
+        password_hash,
+        token_version: user.token_version,
+    });
+    logins.into_iter().try_for_each(|login| end(tx, LoginId(login), user.id))?;
+    Ok(user)
 }
 
 /// Changes how the user appears. `None` leaves a field as it is; an empty email removes it.

@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::accounts::end;
+use super::accounts::{NewUser, end, set_password};
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need, Proof};
 use crate::domain::event::Event;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::refusal::Refusal;
-use crate::domain::user::{User, Username};
+use crate::domain::user::User;
 use crate::storage::queries::accounts;
-use crate::storage::rows::account::NewUserRow;
 
 /// That whoever asks administers the server: a user who does, or the operator of the machine.
 fn check_administrator(tx: &mut Tx<'_>, who: Credential) -> Execution<()> {
@@ -26,10 +25,7 @@ fn check_administrator(tx: &mut Tx<'_>, who: Credential) -> Execution<()> {
 /// Makes a user, also when registration is closed.
 pub struct AddUser {
     pub who: Credential,
-    pub username: Username,
-    pub display_name: String,
-    pub email: Option<String>,
-    pub password_hash: String,
+    pub user: NewUser,
     pub is_admin: bool,
 }
 
@@ -39,22 +35,9 @@ impl Command for AddUser {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
         check_administrator(tx, self.who)?;
-        if accounts::username_is_taken(tx.look(), self.username.as_str())? {
-            return Err(Refusal::Conflict("the username is taken").into());
-        }
-        let row = NewUserRow {
-            username: self.username.as_str(),
-            display_name: &self.display_name,
-            email: self.email.as_deref(),
-            password_hash: &self.password_hash,
-            is_admin: self.is_admin,
-            created_at: tx.now.0,
-        };
-        let (user, password_hash) = accounts::insert_user(tx.write(), &row)?.into_parts();
+        let user = self.user.insert(tx, self.is_admin)?;
         let detail = json!({"username": user.username, "is_admin": user.is_admin});
         tx.audit(self.who, "user.add", ("user", user.id.0), &detail)?;
-        let user = Arc::new(user);
-        tx.announce(Event::UserRegistered { user: user.clone(), password_hash });
         Ok(user)
     }
 }
@@ -105,15 +88,7 @@ impl Command for ResetPassword {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         check_administrator(tx, self.who)?;
         accounts::user(tx.look(), self.user.0)?.ok_or(Refusal::NotFound("user"))?;
-        let logins = accounts::live_logins_of(tx.look(), self.user.0)?;
-        let (user, password_hash) =
-            accounts::set_password(tx.write(), self.user.0, &self.password_hash)?.into_parts();
-        tx.audit(self.who, "user.password", ("user", user.id.0), &json!({"username": user.username}))?;
-        tx.announce(Event::PasswordChanged {
-            user_id: user.id,
-            password_hash,
-            token_version: user.token_version,
-        });
-        logins.into_iter().try_for_each(|login| end(tx, LoginId(login), user.id))
+        let user = set_password(tx, self.user, &self.password_hash)?;
+        tx.audit(self.who, "user.password", ("user", user.id.0), &json!({"username": user.username}))
     }
 }

@@ -18,7 +18,7 @@ mod retention;
 
 pub use access_tokens::{CreateAccessToken, EndExpiredTokens, RevokeAccessToken};
 pub use accounts::{
-    ChangePassword, EndExpiredLogins, EndLogin, RefreshLogin, Refreshed, RegisterUser, StartLogin,
+    ChangePassword, EndExpiredLogins, EndLogin, NewUser, RefreshLogin, Refreshed, RegisterUser, StartLogin,
     UpdateProfile,
 };
 pub use administration::{AddUser, ResetPassword, SetUserActive};
