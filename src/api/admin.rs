@@ -1,5 +1,7 @@
 //! What administrators of the server do.
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -11,6 +13,7 @@ use super::user::OwnUser;
 use crate::domain::audit::AuditEvent;
 use crate::domain::ids::UserId;
 use crate::domain::timestamp::Timestamp;
+use crate::domain::user::User;
 use crate::services::Services;
 
 #[derive(Deserialize, ToSchema)]
@@ -28,6 +31,13 @@ pub(super) struct ManagedUser {
     active: bool,
 }
 
+impl From<Arc<User>> for ManagedUser {
+    fn from(user: Arc<User>) -> Self {
+        let active = user.active;
+        Self { user: user.into(), active }
+    }
+}
+
 /// Deactivates a user, or lets them in again. What they wrote stays.
 #[utoipa::path(patch, path = "/api/admin/users/{username}", params(("username" = String, Path)), request_body = UserBody,
     responses((status = 200, body = ManagedUser), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
@@ -38,8 +48,7 @@ pub(super) async fn update_user(
     services: web::Data<Services>,
 ) -> ApiResult {
     let user = services.set_user_active(caller.0, username.0, body.0.active).await?;
-    let active = user.active;
-    Ok(HttpResponse::Ok().json(ManagedUser { user: user.into(), active }))
+    Ok(HttpResponse::Ok().json(ManagedUser::from(user)))
 }
 
 /// Something that an administrator or owner did.

@@ -4,14 +4,12 @@
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use super::admin::AuditAnswer;
+use super::admin::{AuditAnswer, ManagedUser};
 use super::error::ApiResult;
 use super::extract::{Body, Path, Query};
 use super::token::{AccessTokenAnswer, TokenBody};
 use super::user::RegisterBody;
 use crate::domain::ids::{AccessTokenId, ChatId, UserId};
-use crate::domain::timestamp::Timestamp;
-use crate::domain::user::User;
 use crate::protocol::view::EventView;
 use crate::services::Services;
 
@@ -45,38 +43,13 @@ struct Items<T> {
     items: Vec<T>,
 }
 
-#[derive(Serialize)]
-struct KnownUser {
-    id: UserId,
-    username: String,
-    display_name: String,
-    email: Option<String>,
-    is_admin: bool,
-    active: bool,
-    created_at: Timestamp,
-}
-
-impl From<&User> for KnownUser {
-    fn from(user: &User) -> Self {
-        Self {
-            id: user.id,
-            username: user.username.clone(),
-            display_name: user.display_name.clone(),
-            email: user.email.clone(),
-            is_admin: user.is_admin,
-            active: user.active,
-            created_at: user.created_at,
-        }
-    }
-}
-
 fn items<T: Serialize>(items: Vec<T>) -> ApiResult {
     Ok(HttpResponse::Ok().json(Items { items }))
 }
 
 async fn users(query: Query<After>, services: web::Data<Services>) -> ApiResult {
     let found = services.users(UserId(query.0.after), PAGE).await?;
-    items(found.iter().map(KnownUser::from).collect())
+    items(found.into_iter().map(ManagedUser::from).collect())
 }
 
 #[derive(Deserialize)]
@@ -90,7 +63,7 @@ struct NewUser {
 async fn add_user(body: Body<NewUser>, services: web::Data<Services>) -> ApiResult {
     let NewUser { user, is_admin } = body.0;
     let made = services.add_user(user.into(), is_admin).await?;
-    Ok(HttpResponse::Created().json(KnownUser::from(&*made)))
+    Ok(HttpResponse::Created().json(ManagedUser::from(made)))
 }
 
 /// One of these.

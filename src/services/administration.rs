@@ -37,9 +37,9 @@ impl Services {
     }
 
     /// Every user above an id, deactivated ones too.
-    pub async fn users(&self, above: UserId, limit: i64) -> Result<Vec<User>, ServiceError> {
+    pub async fn users(&self, above: UserId, limit: i64) -> Result<Vec<Arc<User>>, ServiceError> {
         let rows = self.readers.read(move |db| accounts::users_above(db, above.0, limit)).await?;
-        Ok(rows.into_iter().map(|row| row.into_parts().0).collect())
+        Ok(rows.into_iter().map(|row| Arc::new(row.into_parts().0)).collect())
     }
 
     /// Makes a user, also when registration is closed.
