@@ -25,11 +25,16 @@ fn renew(directory: &Path) {
 }
 
 async fn server(directory: &Path) -> TestServer {
+    impatient_server(directory, 5_000).await
+}
+
+/// Whoever has not said Hello by then is cut off.
+async fn impatient_server(directory: &Path, hello_timeout_ms: u64) -> TestServer {
     renew(directory);
     let (certificate, key) = (directory.join("certificate.pem"), directory.join("key.pem"));
     TestServer::with(|config| {
         (config.tls.certificate, config.tls.key) = (certificate, key);
-        config.limits.hello_timeout_ms = 500;
+        config.limits.hello_timeout_ms = hello_timeout_ms;
     })
     .await
 }
@@ -117,7 +122,7 @@ async fn http_websocket_and_tcp_sessions_are_encrypted() {
 #[actix_web::test]
 async fn whoever_does_not_shake_hands_is_cut_off_and_plain_text_gets_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let server = server(directory.path()).await;
+    let server = impatient_server(directory.path(), 200).await;
     let mut silent = TcpStream::connect(server.app.addresses.tcp).await.unwrap();
     let mut rest = Vec::new();
     soon(silent.read_to_end(&mut rest)).await.unwrap();
