@@ -66,7 +66,7 @@ impl Control {
 
 /// Whether a server answers on the socket of this directory.
 pub(super) fn is_served(data_dir: &Path) -> bool {
-    UnixStream::connect(control_socket::path(data_dir)).is_ok()
+    control_socket::to_connect(data_dir).and_then(UnixStream::connect).is_ok()
 }
 
 /// What a command expects to find.
@@ -90,7 +90,7 @@ pub(super) fn with_server(
     }
     let done = actix_web::rt::System::new().block_on(async {
         let own = if is_served(data_dir) { None } else { Some(start(data_dir).await?) };
-        let client = HttpClient::over_socket(&control_socket::path(data_dir))?;
+        let client = HttpClient::over_socket(&control_socket::to_connect(data_dir)?)?;
         let outcome = act(Control(client)).await;
         if let Some(app) = own {
             app.shutdown().await;

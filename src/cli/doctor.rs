@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<ExitCode, ExitCode> {
 
 /// Asks the running server whether what it has in memory equals what is on disk.
 async fn compare(data_dir: &Path) -> anyhow::Result<Checked> {
-    let server = HttpClient::over_socket(&control_socket::path(data_dir))?;
+    let server = HttpClient::over_socket(&control_socket::to_connect(data_dir)?)?;
     let answer = server.post("/verify", &Value::Null).await?.success()?;
     let differences = answer.get("differences").and_then(Value::as_array).into_iter().flatten();
     let findings = differences.map(|difference| difference.as_str().unwrap_or_default().to_owned()).collect();

@@ -103,6 +103,22 @@ async fn a_mistyped_directory_is_not_made_and_a_new_server_begins_with_its_admin
     assert!(operate(&nowhere, &["user", "list"]).await.1.contains("admin"));
 }
 
+/// Names of sockets are short, those of directories are not.
+#[actix_web::test]
+async fn a_data_directory_may_have_a_long_name() {
+    let place = tempfile::tempdir().unwrap();
+    let long = place.path().join("d".repeat(120));
+    let secret = password_file("a long password");
+    let add = ["user", "add", "alice", "--password-file", secret.path().to_str().unwrap()];
+    let (ok, told) = operate(&long, &add).await;
+    assert!(ok, "{told}");
+    let server = TestServer::with(|config| config.data_dir.0 = long.clone()).await;
+    let (ok, told) = operate(&long, &["user", "list"]).await;
+    assert!(ok && told.contains("alice"), "{told}");
+    assert!(operate(&long, &["doctor"]).await.1.contains("running server's cache"));
+    server.stop().await;
+}
+
 #[actix_web::test]
 async fn a_token_that_the_operator_makes_is_the_users_and_ends_when_revoked() {
     let server = TestServer::start().await;
