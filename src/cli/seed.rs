@@ -3,8 +3,11 @@
 //! Users `u0`…, groups `r0`… whose members are the first users, and messages spread over the chats in turn, all through
 //! the same write commands as the server's. Takes the data lock: no server may run on the directory meanwhile.
 
-use std::path::PathBuf;
+use std::fmt::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
@@ -16,7 +19,8 @@ use crate::actors::writer::commands::{
 };
 use crate::actors::writer::{Command, CommandError, CommitMetrics, Job, Ledger, Pending};
 use crate::core::actor::Reply;
-use crate::core::auth::{password, token};
+use crate::core::auth::password;
+use crate::core::auth::token::{self, Identity, TokenKeys};
 use crate::core::config::Synchronous;
 use crate::core::data_dir::DataDir;
 use crate::core::database;
@@ -24,7 +28,8 @@ use crate::core::limits::Limits;
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::message::{ClientId, Content, NewMessage};
-use crate::domain::user::{Username, check_password};
+use crate::domain::timestamp::Timestamp;
+use crate::domain::user::{User, Username, check_password};
 use crate::storage::queries::meta;
 
 /// Commands in one transaction.
@@ -52,6 +57,10 @@ pub(super) struct SeedArguments {
     /// The password of every user.
     #[arg(long)]
     password: String,
+    /// Log everybody in, and write a line `name token` for each into this new file: a measurement of sessions needs no
+    /// thousand password hashes. The tokens are good for `limits.access_token_seconds`.
+    #[arg(long, value_name = "FILE")]
+    tokens: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &SeedArguments) -> Result<ExitCode, ExitCode> {
@@ -65,7 +74,7 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
     ensure!(arguments.chats == 0 || arguments.members > 0, "--members must be at least 1");
     ensure!(arguments.messages == 0 || arguments.chats > 0, "--messages need --chats");
     let data_dir = DataDir::open(&arguments.data_dir)?;
-    data_dir.secret(None)?;
+    let secret = data_dir.secret(None)?;
     let path = data_dir.database();
     let mut db = database::open_writer(&path, Synchronous::Full)?;
     database::migrate(&mut db, &path)?;
@@ -91,7 +100,8 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
     }))?;
     println!("{} users", users.len());
 
-    let logins = seeder.run(users.iter().take(arguments.members.max(1)).map(|user| {
+    let logged_in = if arguments.tokens.is_some() { users.len() } else { arguments.members.max(1) };
+    let logins = seeder.run(users.iter().take(logged_in).map(|user| {
         let refresh_hash = token::hash_of(&token::fresh_refresh_token());
         Ok(StartLogin { user: user.id, token_version: user.token_version, refresh_hash })
     }))?;
@@ -100,8 +110,13 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
         .zip(logins)
         .map(|(user, login)| Credential::login(user.id, login, user.token_version))
         .collect();
+    if let Some(file) = &arguments.tokens {
+        let epoch = meta::get(seeder.ledger.connection(), meta::EPOCH)?.context("no epoch")?;
+        write_tokens(file, &TokenKeys::new(&secret, epoch), &users, &people)?;
+    }
+    let people = people.get(..arguments.members.max(1)).unwrap_or(&people);
 
-    let chats = seeder.make_chats(arguments, &people)?;
+    let chats = seeder.make_chats(arguments, people)?;
     println!("{} chats of {} people", chats.len(), arguments.members);
 
     let mut written = 0;
@@ -122,6 +137,26 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
     }
     println!("{written} messages in {:.1} s", begun.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// Only the owner may read the file: each line is a login.
+fn write_tokens(
+    file: &Path,
+    keys: &TokenKeys,
+    users: &[Arc<User>],
+    people: &[Credential],
+) -> anyhow::Result<()> {
+    let seconds = Limits::default().access_token_seconds;
+    let now = Timestamp::now().0 / 1000;
+    let mut lines = String::new();
+    for (user, who) in users.iter().zip(people) {
+        let login = who.proof.login().context("no login")?.0;
+        let identity = Identity { user: user.id.0, login, token_version: user.token_version };
+        writeln!(lines, "{} {}", user.username, keys.sign(identity, now, seconds)?)?;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(file).context("--tokens")?;
+    Ok(std::io::Write::write_all(&mut file, lines.as_bytes())?)
 }
 
 struct Seeder {

@@ -1,13 +1,46 @@
-//! Scenarios: what the server is put through.
+//! Scenarios: what the server is put through, and against what it is held.
 //!
-//! `messages` is the one there is; `target` is where it takes place, `run` what its sessions share, `session` one of
-//! them, `slow` one that does not read, `crowd` many things at a time.
+//! Each is one file: the cast that it needs, one round of it, and which of its figures is compared. [`compare`] runs the
+//! rounds, NetBit's and the floor's in turn, so that what disturbs one disturbs the other too.
 
-mod crowd;
-mod messages;
-mod run;
-mod session;
-mod slow;
-mod target;
+mod compare;
+mod fan_out;
+mod history;
+mod http;
+mod idle;
+mod outcome;
+mod ping_pong;
+mod pipelined;
+mod presence;
+mod reconnect_storm;
 
-pub(crate) use messages::Messages;
+pub(crate) use compare::{Options, compare, median, middle};
+pub(crate) use fan_out::{FanOut, Pace};
+pub(crate) use history::History;
+pub(crate) use http::{Http, Route};
+pub(crate) use idle::Idle;
+pub(crate) use outcome::{Compared, Outcome};
+pub(crate) use ping_pong::PingPong;
+pub(crate) use pipelined::Pipelined;
+pub(crate) use presence::Presence;
+pub(crate) use reconnect_storm::ReconnectStorm;
+
+use std::time::Duration;
+
+use crate::stage::{Cast, Stage};
+
+/// One thing that is measured.
+pub(crate) trait Scenario {
+    /// As in `--json`.
+    fn name(&self) -> String;
+    fn cast(&self) -> Cast;
+    fn compared(&self) -> Compared;
+
+    /// Whether the floor does this at all.
+    fn has_floor(&self) -> bool {
+        true
+    }
+
+    /// Runs once, for about `time` where the scenario does not say how much is to be done.
+    async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome>;
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio::task::JoinSet;
 
 /// Does `work` for 0 to `count`, never more than `at_once` at the same time; the results in order, or the first error.
-pub(super) async fn crowd<T: 'static, F: Future<Output = anyhow::Result<T>> + 'static>(
+pub(crate) async fn crowd<T: 'static, F: Future<Output = anyhow::Result<T>> + 'static>(
     count: usize,
     at_once: usize,
     work: impl Fn(usize) -> F,

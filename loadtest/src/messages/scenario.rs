@@ -19,15 +19,15 @@ use netbit::protocol::view::ChatSummary;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::crowd::crowd;
+use super::checker::Checker;
+use super::content::Content;
 use super::run::{Phase, Run, between};
 use super::session::{Listener, Sending, Speaker, Voice};
 use super::slow::{Bait, SlowEnd, SlowReader};
 use super::target::Target;
-use crate::checker::Checker;
-use crate::content::Content;
 use crate::report::{Figure, Report, duration, latencies, rate};
-use crate::usage::Usage;
+use crate::stage::Usage;
+use crate::stage::crowd;
 
 /// Connections that are being opened at the same time; the server lets many more be strangers.
 const OPENING_AT_ONCE: usize = 64;

@@ -7,11 +7,8 @@ use anyhow::{Context, bail, ensure};
 use netbit::client::{HttpClient, HttpError};
 use serde_json::Value;
 
-use super::crowd::crowd;
-use crate::server::{Seed, Server};
+use crate::stage::{PASSWORD, Process, Seed, crowd, start_netbit};
 
-/// The password of everybody. It protects nothing.
-const PASSWORD: &str = "correct horse battery";
 /// Password hashes are bounded on the server on purpose: who asks for more at once is told to wait.
 const HASHES_AT_ONCE: usize = 2;
 /// People who can be named when a chat is made (`limits.create_participants`).
@@ -22,19 +19,28 @@ const REST: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Target {
     /// `None`: a given server, of which nothing is known but its addresses.
-    pub(super) server: Option<Server>,
+    pub(super) server: Option<Process>,
     pub(super) http: HttpClient,
     pub(super) tcp: SocketAddr,
     pub(super) users: Vec<String>,
+    /// Those that came with the database.
+    tokens: Vec<String>,
 }
 
 impl Target {
     /// Starts a server with users and chats; every user is in every chat.
     pub(super) async fn own(users: usize, chats: usize) -> anyhow::Result<Self> {
-        let server = Server::start(&Seed { users, chats, password: PASSWORD }).await?;
+        let seed = Seed { users, chats, members: users, messages: 0, password: PASSWORD };
+        let (server, tokens) = start_netbit(&seed).await?;
         let http = HttpClient::new(format!("http://{}", server.addresses.http))?;
         let tcp = server.addresses.tcp;
-        Ok(Self { server: Some(server), http, tcp, users: (0..users).map(|n| format!("u{n}")).collect() })
+        Ok(Self {
+            server: Some(server),
+            http,
+            tcp,
+            tokens,
+            users: (0..users).map(|n| format!("u{n}")).collect(),
+        })
     }
 
     /// Registers users and makes chats on a server that is there already; every user is in every chat.
@@ -51,7 +57,7 @@ impl Target {
         // New people for each run, so that what is in the chats is what this run put there.
         let run = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros();
         let users: Vec<_> = (0..users).map(|n| format!("lt{run:x}-u{n}")).collect();
-        let target = Self { server: None, http, tcp, users };
+        let target = Self { server: None, http, tcp, users, tokens: Vec::new() };
         target.register().await?;
         target.make_chats(chats).await?;
         Ok(target)
@@ -59,6 +65,9 @@ impl Target {
 
     /// Logs everybody in: a token for each user.
     pub(super) async fn log_in(&self) -> anyhow::Result<Vec<String>> {
+        if !self.tokens.is_empty() {
+            return Ok(self.tokens.clone());
+        }
         let login = |n| {
             let (http, user) = (self.http.clone(), self.user(n));
             async move { log_in(&http, &user?).await }

@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use netbit::domain::ids::ChatId;
 use tokio::sync::{Notify, Semaphore, watch};
 
-use crate::checker::Checker;
+use super::checker::Checker;
 
 /// How many troubles are described.
 const DESCRIBED: usize = 10;

@@ -6,7 +6,11 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
-use crate::checker::{Fault, Faults};
+use crate::messages::{Fault, Faults};
+
+mod summary;
+
+pub(crate) use summary::{Server, Summary};
 
 /// Everything that is reported of one scenario.
 #[derive(Debug, Default)]

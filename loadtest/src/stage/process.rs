@@ -1,7 +1,7 @@
-//! The server under test, as a child process: this program's own `server` subcommand.
+//! A server as a child process.
 //!
-//! The child never outlives the load test: it is stopped in order by [`Server::stop`], killed when the [`Server`] is
-//! dropped, and told to end by the kernel when this process is killed.
+//! It never outlives the load test: it is stopped in order by [`Process::stop`], killed when the [`Process`] is dropped,
+//! and told to end by the kernel when this process is killed.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -11,37 +11,30 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::spawn_local;
 
-use crate::usage::{Usage, forget_peak};
+use super::usage::{Usage, forget_peak};
 
 /// Far beyond what the server allows itself (`limits.shutdown_ms`): a server that needs longer hangs.
 const STOP_WITHIN: Duration = Duration::from_secs(60);
 
-/// Where the server listens.
+/// Where a server listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Addresses {
     pub(crate) http: SocketAddr,
     pub(crate) tcp: SocketAddr,
-    /// Unused yet, but a server that does not name it is not ready.
     pub(crate) ops: SocketAddr,
-}
-
-/// What the database holds at first.
-#[derive(Debug)]
-pub(crate) struct Seed<'a> {
-    pub(crate) users: usize,
-    pub(crate) chats: usize,
-    pub(crate) password: &'a str,
+    /// NetBit does not name it in its greeting.
+    pub(crate) udp: Option<SocketAddr>,
 }
 
 /// A running child.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub(crate) struct Process {
     child: Child,
     pid: u32,
     pub(crate) addresses: Addresses,
@@ -50,23 +43,29 @@ pub(crate) struct Server {
     _data: TempDir,
 }
 
-impl Server {
-    /// Fills a database and serves it.
-    pub(crate) async fn start(seed: &Seed<'_>) -> anyhow::Result<Self> {
-        let data = tempfile::Builder::new().prefix("netbit-loadtest-").tempdir()?;
-        fill(data.path(), seed).await?;
-        let mut command = netbit(data.path())?;
-        command.arg("--data-dir").arg(data.path());
-        for listener in ["--http-listen", "--tcp-listen", "--udp-listen", "--ops-listen"] {
-            command.args([listener, "127.0.0.1:0"]);
-        }
-        command.env("NETBIT_LIMITS__RATES", "false");
-        command.env("NETBIT_LOG__LEVEL", "warn").env("NETBIT_LOG__FORMAT", "text");
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("cannot start the server")?;
+/// This program with other arguments, away from any netbit.toml.
+pub(super) fn own_program(directory: &Path) -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.current_dir(directory).stdin(Stdio::null()).kill_on_drop(true);
+    Ok(command)
+}
+
+pub(super) fn temporary() -> anyhow::Result<TempDir> {
+    Ok(tempfile::Builder::new().prefix("netbit-loadtest-").tempdir()?)
+}
+
+/// In the child: it ends with its parent, however that ends.
+pub(crate) fn end_with_parent() {
+    if let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
+        eprintln!("loadtest: the server would outlive a killed load test: {error}");
+    }
+}
+
+impl Process {
+    /// Starts `command` and waits until it says where it listens.
+    pub(super) async fn start(mut command: Command, data: TempDir) -> anyhow::Result<Self> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().context("cannot start the server")?;
         let pid = child.id().context("the server ended at once")?;
         let log_lines = Rc::new(Cell::new(0));
         if let Some(log) = child.stderr.take() {
@@ -107,29 +106,6 @@ impl Server {
     }
 }
 
-/// This program as `netbit`, away from any netbit.toml.
-fn netbit(directory: &Path) -> anyhow::Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("server").current_dir(directory).stdin(Stdio::null()).kill_on_drop(true);
-    Ok(command)
-}
-
-async fn fill(data: &Path, seed: &Seed<'_>) -> anyhow::Result<()> {
-    let mut command = netbit(data)?;
-    command.arg("seed").arg("--data-dir").arg(data).args(["--messages", "0", "--password", seed.password]);
-    let (users, chats) = (seed.users.to_string(), seed.chats.to_string());
-    command.args(["--users", &users, "--members", &users, "--chats", &chats]);
-    let output = command.stdout(Stdio::null()).stderr(Stdio::piped()).output().await?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success(),
-        "the database could not be filled ({}): {}",
-        output.status,
-        complaint.trim()
-    );
-    Ok(())
-}
-
 /// Reads until all listeners were named; `None` when the output ends first. What follows is read and forgotten, so that
 /// the server can always write.
 async fn greeting(said: impl AsyncRead + Unpin + 'static) -> anyhow::Result<Option<Addresses>> {
@@ -154,8 +130,8 @@ fn parse(text: &str) -> Option<Addresses> {
     });
     let http = urls.clone().find(|(_, path)| path.starts_with("/api/"))?.0;
     let ops = urls.find(|(_, path)| path.starts_with("/readyz"))?.0;
-    let tcp = text.split("tcp://").skip(1).find_map(|rest| split_address(rest).0.parse().ok())?;
-    Some(Addresses { http, tcp, ops })
+    let after = |scheme| text.split(scheme).skip(1).find_map(|rest| split_address(rest).0.parse().ok());
+    Some(Addresses { http, tcp: after("tcp://")?, ops, udp: after("udp://") })
 }
 
 fn split_address(text: &str) -> (&str, &str) {

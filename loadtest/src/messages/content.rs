@@ -2,7 +2,7 @@
 //!
 //! The text alone identifies the message, so that a reader needs nothing but what the server gave it.
 
-use crate::checker::Mark;
+use super::checker::Mark;
 
 /// About as long as what people write; the rest is filled up, and must come back filled up.
 const BYTES: usize = 120;

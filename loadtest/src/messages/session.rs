@@ -16,9 +16,9 @@ use netbit::protocol::packet::MessagePacket;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
+use super::checker::Mark;
+use super::content::Content;
 use super::run::{Phase, Run};
-use crate::checker::Mark;
-use crate::content::Content;
 
 /// How many chats a sender speaks in: several, so that senders meet, and few, so that there is an order to keep in each.
 const CHATS_PER_SENDER: usize = 5;

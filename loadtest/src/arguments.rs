@@ -1,0 +1,206 @@
+//! The command line, and which scenario each word stands for.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::bail;
+use clap::{Args, Parser, Subcommand};
+use indicatif::ProgressBar;
+
+use crate::messages::Messages;
+use crate::report::Summary;
+use crate::scenario::{
+    FanOut, History, Http, Idle, Options, Pace, PingPong, Pipelined, Presence, ReconnectStorm, Route, compare,
+};
+use crate::wire::Names;
+
+/// Drives a NetBit server, measures it, and fails on a lost, doubled or reordered message.
+#[derive(Parser)]
+#[command(name = "loadtest", version)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Many sessions in the same chats: some write, everybody reads everything.
+    Messages(MessagesArguments),
+    #[command(flatten)]
+    Scenario(ScenarioCommand),
+    /// NetBit's own command line: what the child process runs.
+    #[command(hide = true)]
+    Server {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// The floor: what the other child process runs.
+    #[command(hide = true)]
+    FloorServer { directory: PathBuf },
+}
+
+#[derive(Subcommand)]
+#[command(rename_all = "snake_case")]
+pub(crate) enum ScenarioCommand {
+    /// One sender, who waits for each acknowledgement.
+    PingPong(Measure),
+    /// 50 connections with 16 messages in flight each.
+    Pipelined(Measure),
+    /// One chat of 200 and of 1,000 members, as fast as they listen and at 10 messages a second.
+    FanOut(Measure),
+    /// 1,000, 5,000 and 10,000 sessions that do nothing.
+    Idle(Measure),
+    /// The last 50 messages, for 32 clients over TCP.
+    History(Measure),
+    /// GET and POST over HTTP.
+    Http(Measure),
+    /// 1,000 sessions are cut at once and come back.
+    ReconnectStorm(Measure),
+    /// A Ping over UDP.
+    Presence(Measure),
+    /// What a message costs when there are more chats and more messages.
+    Growth(Measure),
+    /// Everything above.
+    All(Measure),
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Measure {
+    /// How often each scenario is run; what is reported is the middle.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// How long each round measures, in milliseconds, where a scenario is not over by itself.
+    #[arg(long, default_value_t = 3000)]
+    time_ms: u64,
+    /// One short round of each, and nothing large.
+    #[arg(long)]
+    quick: bool,
+    /// Do not measure the floor.
+    #[arg(long)]
+    no_floor: bool,
+    /// Give one scenario up after so many seconds, and fail.
+    #[arg(long, default_value_t = 900)]
+    timeout: u64,
+    /// Write the figures to this file, too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct MessagesArguments {
+    #[command(flatten)]
+    pub(crate) load: Messages,
+    /// Give up after so many seconds, and fail.
+    #[arg(long, default_value_t = 300)]
+    pub(crate) timeout: u64,
+    /// Drive this server (like http://127.0.0.1:8080, on this machine only) instead of starting one.
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// Write the figures to this file, too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// How long a quick round measures.
+const QUICK: Duration = Duration::from_millis(500);
+
+impl Measure {
+    pub(crate) fn options(&self) -> Options {
+        let (rounds, time) =
+            if self.quick { (1, QUICK) } else { (self.rounds.max(1), Duration::from_millis(self.time_ms)) };
+        Options { rounds, time, floor: !self.no_floor, patience: Duration::from_secs(self.timeout) }
+    }
+}
+
+impl ScenarioCommand {
+    pub(crate) fn measure(&self) -> &Measure {
+        match self {
+            Self::PingPong(measure)
+            | Self::Pipelined(measure)
+            | Self::FanOut(measure)
+            | Self::Idle(measure)
+            | Self::History(measure)
+            | Self::Http(measure)
+            | Self::ReconnectStorm(measure)
+            | Self::Presence(measure)
+            | Self::Growth(measure)
+            | Self::All(measure) => measure,
+        }
+    }
+
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        match self {
+            Self::PingPong(_) => vec!["ping_pong"],
+            Self::Pipelined(_) => vec!["pipelined"],
+            Self::FanOut(_) => vec!["fan_out"],
+            Self::Idle(_) => vec!["idle"],
+            Self::History(_) => vec!["history"],
+            Self::Http(_) => vec!["http"],
+            Self::ReconnectStorm(_) => vec!["reconnect_storm"],
+            Self::Presence(_) => vec!["presence"],
+            Self::Growth(_) => vec!["growth"],
+            Self::All(_) => vec![
+                "ping_pong",
+                "pipelined",
+                "fan_out",
+                "idle",
+                "history",
+                "http",
+                "reconnect_storm",
+                "presence",
+            ],
+        }
+    }
+}
+
+/// Runs what `name` stands for: one scenario, or a few of a kind.
+pub(crate) async fn run(
+    name: &str,
+    measure: &Measure,
+    options: Options,
+    progress: &ProgressBar,
+) -> anyhow::Result<Vec<Summary>> {
+    let mut summaries = Vec::new();
+    macro_rules! run {
+        ($($scenario:expr),* $(,)?) => {{ $( summaries.push(compare(&$scenario, options, progress).await?); )* }};
+    }
+    match name {
+        "ping_pong" => run!(PingPong),
+        "pipelined" => {
+            run!(Pipelined::default(), Pipelined { names: Names::Random, ..Pipelined::default() });
+            if !measure.quick {
+                run!(Pipelined { rows: 5_000_000, ..Pipelined::default() });
+            }
+        }
+        "fan_out" => {
+            let sizes: &[usize] = if measure.quick { &[200] } else { &[200, 1_000] };
+            for members in sizes.iter().copied() {
+                run!(FanOut { members, pace: Pace::Blast }, FanOut { members, pace: Pace::PerSecond(10) },);
+            }
+        }
+        "idle" => {
+            let sizes: &[usize] = if measure.quick { &[1_000] } else { &[1_000, 5_000, 10_000] };
+            for sessions in sizes.iter().copied() {
+                run!(Idle { sessions });
+            }
+        }
+        "history" => run!(History { clients: 32 }),
+        "http" => run!(
+            Http { route: Route::Messages, clients: 32 },
+            Http { route: Route::Chats, clients: 32 },
+            Http { route: Route::Post, clients: 32 },
+        ),
+        "reconnect_storm" => run!(ReconnectStorm { sessions: if measure.quick { 200 } else { 1_000 } }),
+        "presence" => run!(Presence),
+        "growth" => {
+            for (chats, rows) in
+                [(10, 0), (1_000, 0), (10_000, 0), (10, 1_000), (10, 100_000), (10, 1_000_000)]
+            {
+                run!(Pipelined { chats, rows, ..Pipelined::default() });
+            }
+        }
+        other => bail!("there is no scenario {other}"),
+    }
+    Ok(summaries)
+}

@@ -1,0 +1,138 @@
+//! The floor's chats: heads, the last messages as they are sent, and who is in them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::{Rc, Weak};
+use std::sync::mpsc::Sender;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::connection::Connection;
+use super::encode::{Encoded, ack, event, stub};
+use super::ledger::Row;
+
+/// Messages of a chat that are kept.
+const KEPT: usize = 100;
+
+#[derive(Debug)]
+pub(super) struct Chats {
+    chats: RefCell<HashMap<i64, Chat>>,
+    connections: RefCell<HashMap<usize, Weak<Connection>>>,
+    next_connection: Cell<usize>,
+    next_id: Cell<i64>,
+    ledger: Sender<Row>,
+}
+
+#[derive(Debug, Default)]
+struct Chat {
+    head: i64,
+    members: Vec<Rc<Connection>>,
+    recent: VecDeque<Encoded>,
+}
+
+impl Chats {
+    pub(super) fn new(ledger: Sender<Row>) -> Self {
+        // Nothing that an earlier run left is read: ids begin behind it.
+        let now = i64::try_from(now_ms()).unwrap_or(0);
+        Self {
+            chats: RefCell::default(),
+            connections: RefCell::default(),
+            next_connection: Cell::new(0),
+            next_id: Cell::new(now << 16),
+            ledger,
+        }
+    }
+
+    pub(super) fn join(&self, connection: &Rc<Connection>, chats: &[i64]) -> usize {
+        let number = self.next_connection.replace(self.next_connection.get() + 1);
+        self.connections.borrow_mut().insert(number, Rc::downgrade(connection));
+        for chat in chats {
+            self.chats.borrow_mut().entry(*chat).or_default().members.push(connection.clone());
+        }
+        number
+    }
+
+    pub(super) fn leave(&self, connection: &Rc<Connection>, chats: &[i64], number: usize) {
+        self.connections.borrow_mut().remove(&number);
+        for chat in chats {
+            if let Some(chat) = self.chats.borrow_mut().get_mut(chat) {
+                chat.members.retain(|member| !Rc::ptr_eq(member, connection));
+            }
+        }
+    }
+
+    /// Hands a message to the writer.
+    pub(super) fn say(
+        &self,
+        connection: usize,
+        request_id: u64,
+        chat: i64,
+        client_id: [u8; 16],
+        content: &str,
+    ) {
+        let id = self.next_id.replace(self.next_id.get() + 1) + 1;
+        let mut chats = self.chats.borrow_mut();
+        let of_chat = chats.entry(chat).or_default();
+        of_chat.head += 1;
+        let row = Row {
+            connection,
+            request_id,
+            id,
+            chat,
+            seq: of_chat.head,
+            sender: i64::try_from(connection).unwrap_or(0),
+            client_id,
+            content: content.to_owned(),
+            created_at: i64::try_from(now_ms()).unwrap_or(0),
+        };
+        if self.ledger.send(row).is_err() {
+            eprintln!("floor: the writer is gone");
+        }
+    }
+
+    /// What is committed is acknowledged and delivered.
+    pub(super) fn publish(&self, batch: Vec<Row>) {
+        let connections = self.connections.borrow();
+        let mut chats = self.chats.borrow_mut();
+        for row in batch {
+            let sender = connections.get(&row.connection).and_then(Weak::upgrade);
+            if let Some(sender) = &sender {
+                sender.send(&ack(&row));
+            }
+            let Some(chat) = chats.get_mut(&row.chat) else { continue };
+            let (pushed, message) = event(&row);
+            for member in &chat.members {
+                let own = sender.as_ref().is_some_and(|sender| Rc::ptr_eq(sender, member));
+                if own {
+                    member.send(&stub(&row));
+                } else {
+                    member.send(&pushed);
+                }
+            }
+            if chat.recent.len() == KEPT {
+                chat.recent.pop_front();
+            }
+            chat.recent.push_back(message);
+        }
+    }
+
+    /// Appends the newest messages of a chat to a frame; answers how many, and the head.
+    pub(super) fn newest(
+        &self,
+        chat: i64,
+        limit: usize,
+        with: impl FnOnce(&mut dyn Iterator<Item = &Encoded>, usize, i64),
+    ) {
+        let chats = self.chats.borrow();
+        let Some(chat) = chats.get(&chat) else { return with(&mut std::iter::empty(), 0, 0) };
+        let skip = chat.recent.len().saturating_sub(limit);
+        with(&mut chat.recent.iter().skip(skip), chat.recent.len() - skip, chat.head);
+    }
+
+    pub(super) fn head(&self, chat: i64) -> i64 {
+        self.chats.borrow().get(&chat).map_or(0, |chat| chat.head)
+    }
+}
+
+fn now_ms() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis())
+}

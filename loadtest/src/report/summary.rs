@@ -1,0 +1,172 @@
+//! What a scenario came to, over all its rounds: the middle one's figures, and the distance from the floor.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::scenario::{Compared, Outcome, median, middle};
+
+/// What the server spent on all rounds.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Server {
+    pub(crate) cpu: Duration,
+    pub(crate) peak_kib: u64,
+    pub(crate) commits: f64,
+    /// Commands in those commits.
+    pub(crate) commands: f64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Summary {
+    pub(crate) name: String,
+    pub(crate) compared: Compared,
+    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) floors: Vec<Outcome>,
+    pub(crate) server: Server,
+    pub(crate) wrong: Vec<String>,
+}
+
+impl Summary {
+    pub(crate) fn new(
+        name: String,
+        compared: Compared,
+        outcomes: Vec<Outcome>,
+        floors: Vec<Outcome>,
+        server: Server,
+    ) -> Self {
+        let wrong = outcomes.iter().chain(&floors).flat_map(|outcome| {
+            let more =
+                (outcome.more_wrong > 0).then(|| format!("and {} more like these", outcome.more_wrong));
+            outcome.wrong.iter().cloned().chain(more)
+        });
+        let wrong = wrong.collect();
+        Self { name, compared, outcomes, floors, server, wrong }
+    }
+
+    pub(crate) fn ok(&self) -> bool {
+        self.wrong.is_empty() && self.outcomes.iter().all(Outcome::is_right)
+    }
+
+    pub(crate) fn middle(&self) -> Option<&Outcome> {
+        middle(&self.outcomes, |outcome| outcome.figure(self.compared))
+    }
+
+    pub(crate) fn middle_floor(&self) -> Option<&Outcome> {
+        middle(&self.floors, |outcome| outcome.figure(self.compared))
+    }
+
+    /// The median of the rounds' own ratios: of NetBit's figure to the floor's a moment later.
+    pub(crate) fn ratio(&self) -> Option<f64> {
+        let of = |outcome: &Outcome| outcome.figure(self.compared);
+        let ratios: Vec<f64> =
+            self.outcomes.iter().zip(&self.floors).map(|(own, floor)| of(own) / of(floor)).collect();
+        Some(median(ratios)).filter(|ratio| ratio.is_finite())
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        let figures = |outcome: &Outcome| {
+            json!({
+                "p50_us": outcome.quantile_us(0.5), "p99_us": outcome.quantile_us(0.99),
+                "p999_us": outcome.quantile_us(0.999), "max_us": outcome.quantile_us(1.0),
+                "rate": outcome.rate(), "bytes_each": outcome.bytes_each, "notes": outcome.notes,
+            })
+        };
+        let mut whole = self.middle().map_or(json!({}), figures);
+        let rounds: Vec<f64> = self.outcomes.iter().map(|outcome| outcome.figure(self.compared)).collect();
+        let floor_rounds: Vec<f64> =
+            self.floors.iter().map(|outcome| outcome.figure(self.compared)).collect();
+        if let Some(map) = whole.as_object_mut() {
+            let mut put = |key: &str, value: Value| drop(map.insert(key.to_owned(), value));
+            put("name", json!(self.name));
+            put("ok", json!(self.ok()));
+            put("ratio_to_floor", json!(self.ratio()));
+            put("compared", json!(self.compared.unit()));
+            put("rounds", json!(rounds));
+            put("floor_rounds", json!(floor_rounds));
+            put("floor", json!(self.middle_floor().map(figures)));
+            put(
+                "server",
+                json!({
+                    "cpu_ms": u64::try_from(self.server.cpu.as_millis()).unwrap_or(u64::MAX),
+                    "peak_kib": self.server.peak_kib,
+                    "commits": self.server.commits, "commands": self.server.commands,
+                }),
+            );
+        }
+        whole
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.ok() { "" } else { "  WRONG" };
+        write!(f, "{:<26}", self.name)?;
+        if let Some(outcome) = self.middle() {
+            let us = |quantile| outcome.quantile_us(quantile);
+            write!(
+                f,
+                "{:>10.0}/s  p50 {:>8.0}  p99 {:>8.0}  p99.9 {:>8.0}  max {:>8.0} us",
+                outcome.rate(),
+                us(0.5),
+                us(0.99),
+                us(0.999),
+                us(1.0)
+            )?;
+        }
+        if let (Some(ratio), Some(own), Some(floor)) = (self.ratio(), self.middle(), self.middle_floor()) {
+            let (own, floor) = (own.figure(self.compared), floor.figure(self.compared));
+            write!(f, "  {ratio:.2}x of the floor ({own:.0} to {floor:.0} {})", self.compared.unit())?;
+        } else if let (Compared::Bytes, Some(own)) = (self.compared, self.middle()) {
+            write!(f, "  {:.0} {}", own.figure(self.compared), self.compared.unit())?;
+        }
+        writeln!(f, "{word}")?;
+        let mib = self.server.peak_kib / 1024;
+        write!(f, "{:<26}  server: {:.2} s CPU, {mib} MiB at most", "", self.server.cpu.as_secs_f64())?;
+        if self.server.commits > 0.0 {
+            let each = self.server.commands / self.server.commits;
+            write!(f, ", {:.0} commits of {each:.1} commands", self.server.commits)?;
+        }
+        writeln!(f)?;
+        for note in self.middle().into_iter().flat_map(|outcome| &outcome.notes) {
+            writeln!(f, "{:<26}  {note}", "")?;
+        }
+        for wrong in &self.wrong {
+            writeln!(f, "{:<26}  wrong: {wrong}", "")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round(latency_us: u64) -> Outcome {
+        let mut outcome = Outcome::new().unwrap();
+        outcome.took(Duration::from_micros(latency_us));
+        outcome
+    }
+
+    #[test]
+    fn the_ratio_is_the_median_of_rounds_that_were_neighbours() {
+        let outcomes = vec![round(100), round(900), round(300)];
+        let floors = vec![round(100), round(300), round(150)];
+        let summary = Summary::new("x".into(), Compared::Median, outcomes, floors, Server::default());
+        assert!((summary.ratio().unwrap() - 2.0).abs() < 0.01);
+        assert!(summary.ok() && summary.to_string().contains("2.00x of the floor"));
+        let json = summary.to_json();
+        assert_eq!((json["name"].as_str(), json["ok"].as_bool()), (Some("x"), Some(true)));
+        assert!(json["p50_us"].as_f64().unwrap() >= 299.0);
+    }
+
+    #[test]
+    fn what_was_wrong_in_any_round_makes_it_wrong() {
+        let mut bad = round(1);
+        bad.wrong(|| "lost".to_owned());
+        let summary =
+            Summary::new("x".into(), Compared::Rate, vec![round(1), bad], Vec::new(), Server::default());
+        assert!(!summary.ok() && summary.to_string().contains("wrong: lost"));
+        assert_eq!(summary.to_json()["ratio_to_floor"], Value::Null);
+    }
+}

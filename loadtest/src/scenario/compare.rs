@@ -1,0 +1,103 @@
+//! Rounds of NetBit and of the floor in turn, and what comes of them.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use indicatif::ProgressBar;
+
+use super::{Outcome, Scenario};
+use crate::report::{Server, Summary};
+use crate::stage::{Stage, Subject, Usage};
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options {
+    pub(crate) rounds: usize,
+    pub(crate) time: Duration,
+    /// Without it nothing is said of ratios.
+    pub(crate) floor: bool,
+    /// No more than this for one scenario.
+    pub(crate) patience: Duration,
+}
+
+/// Runs one scenario. The error is what kept it from being run; what was wrong with the answers is in the summary.
+pub(crate) async fn compare<S: Scenario>(
+    scenario: &S,
+    options: Options,
+    progress: &ProgressBar,
+) -> anyhow::Result<Summary> {
+    let name = scenario.name();
+    progress.set_message(name.clone());
+    let run = tokio::time::timeout(options.patience, run(scenario, options, progress));
+    run.await.with_context(|| format!("{name} took too long"))?.with_context(|| name)
+}
+
+async fn run<S: Scenario>(scenario: &S, options: Options, progress: &ProgressBar) -> anyhow::Result<Summary> {
+    let cast = scenario.cast();
+    let stage = Stage::set(Subject::NetBit, &cast).await?;
+    let floor = match options.floor && scenario.has_floor() {
+        true => Some(Stage::set(Subject::Floor, &cast).await?),
+        false => None,
+    };
+    let (before, scraped) = (stage.process.usage(), stage.scrape().await?);
+    let (mut outcomes, mut floors) = (Vec::new(), Vec::new());
+    for _ in 0..options.rounds {
+        outcomes.push(scenario.round(&stage, options.time).await?);
+        progress.inc(1);
+        if let Some(floor) = &floor {
+            floors.push(scenario.round(floor, options.time).await.context("at the floor")?);
+            progress.inc(1);
+        }
+    }
+    let after = stage.scrape().await?;
+    let mut server = cost(before, stage.process.usage());
+    if let (Some(before), Some(after)) = (scraped, after) {
+        let grown = |metric: &str| after.sum(metric, &[]) - before.sum(metric, &[]);
+        server.commits = grown("netbit_commit_seconds_count");
+        server.commands = grown("netbit_commit_batch_size_sum");
+    }
+    let mut summary = Summary::new(scenario.name(), scenario.compared(), outcomes, floors, server);
+    if stage.process.log_lines() > 0 {
+        summary.wrong.push(format!("the server logged {} warnings or worse", stage.process.log_lines()));
+    }
+    if let Err(error) = stage.process.stop().await {
+        summary.wrong.push(format!("stopping: {error:#}"));
+    }
+    Ok(summary)
+}
+
+fn cost(before: Option<Usage>, after: Option<Usage>) -> Server {
+    let (Some(before), Some(after)) = (before, after) else { return Server::default() };
+    Server { cpu: after.cpu.saturating_sub(before.cpu), peak_kib: after.peak_kib, ..Server::default() }
+}
+
+/// The middle one of `values`, which is NaN when there is none.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    let at = |place: usize| values.get(place).copied().unwrap_or(f64::NAN);
+    if values.len() % 2 == 1 || values.is_empty() {
+        at(middle)
+    } else {
+        f64::midpoint(at(middle - 1), at(middle))
+    }
+}
+
+/// The round whose figure is the middle one.
+pub(crate) fn middle(outcomes: &[Outcome], figure: impl Fn(&Outcome) -> f64) -> Option<&Outcome> {
+    let mut order: Vec<_> = outcomes.iter().collect();
+    order.sort_by(|one, other| figure(one).total_cmp(&figure(other)));
+    order.get(order.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert!(median(Vec::new()).is_nan());
+        assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < 1e-9);
+        assert!((median(vec![4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,250 @@
+//! One chat, many members: every message goes to everybody.
+//!
+//! What a member receives is compared, byte for byte, with what the first who received that event got: reading each of
+//! a million deliveries would measure the reader. Members lag behind each other by at most [`BACKLOG`] messages, so that
+//! no outbox overflows because of this program.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::idle::connect_users;
+use super::{Compared, Outcome, Scenario};
+use crate::stage::{Cast, Stage};
+use crate::wire::{Cursor, Names, Saying, Seen, Wire};
+
+/// Messages that may be on their way to somebody.
+const BACKLOG: usize = 256;
+/// Messages of a sender that may be unacknowledged.
+const IN_FLIGHT: u64 = 32;
+/// Those who speak in a blast, beside the members.
+const SENDERS: usize = 4;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// As fast as everybody can listen.
+    Blast,
+    /// So many messages a second, whether the others came or not.
+    PerSecond(u32),
+}
+
+#[derive(Debug)]
+pub(crate) struct FanOut {
+    pub(crate) members: usize,
+    pub(crate) pace: Pace,
+}
+
+impl Scenario for FanOut {
+    fn name(&self) -> String {
+        let pace = if self.pace == Pace::Blast { "blast" } else { "paced" };
+        format!("fan_out/{}/{pace}", self.members)
+    }
+
+    fn cast(&self) -> Cast {
+        Cast { users: self.members + SENDERS, shared_chats: 1, ..Cast::default() }
+    }
+
+    fn compared(&self) -> Compared {
+        if self.pace == Pace::Blast { Compared::Rate } else { Compared::Tail }
+    }
+
+    async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome> {
+        let chat = stage.first_chat()?;
+        let mut connecting = Outcome::new()?;
+        let wires = connect_users(stage, self.members, 1, &mut connecting).await?;
+        let senders = if self.pace == Pace::Blast { SENDERS } else { 1 };
+        let crowd = Rc::new(Crowd {
+            members: self.members,
+            outcome: RefCell::new(Outcome::new()?),
+            events: RefCell::default(),
+            room: Semaphore::new(BACKLOG),
+            due: RefCell::default(),
+        });
+        let mut listening = JoinSet::new();
+        for wire in wires {
+            listening.spawn_local(listen(wire, crowd.clone()));
+        }
+        crowd.outcome.borrow_mut().begin();
+        let (end, mut speaking) = (Instant::now() + time, JoinSet::new());
+        for n in 0..senders {
+            let speaker = Speaker {
+                wire: stage.open(self.members + n).await?,
+                saying: Saying::new(u64::try_from(n)?, chat, Names::Ordered)?,
+                crowd: crowd.clone(),
+            };
+            match self.pace {
+                Pace::Blast => speaking.spawn_local(speaker.blast(end)),
+                Pace::PerSecond(count) => speaking.spawn_local(speaker.pace(end, count)),
+            };
+        }
+        while let Some(done) = speaking.join_next().await {
+            done??;
+        }
+        // Everything said has reached everybody when all the room is free again.
+        drop(crowd.room.acquire_many(u32::try_from(BACKLOG)?).await?);
+        listening.shutdown().await;
+        let outcome = crowd.outcome.replace(Outcome::new()?);
+        Ok(outcome)
+    }
+}
+
+/// What all share.
+struct Crowd {
+    members: usize,
+    outcome: RefCell<Outcome>,
+    /// From the oldest event that somebody still lacks: the first seq, and each as the first who got it saw it.
+    events: RefCell<(i64, VecDeque<Event>)>,
+    room: Semaphore,
+    /// When the messages that nobody has seen yet were due, in the order of their sending.
+    due: RefCell<VecDeque<Instant>>,
+}
+
+struct Event {
+    frame: Vec<u8>,
+    due: Option<Instant>,
+    seen_by: usize,
+}
+
+impl Crowd {
+    /// Somebody got `frame`, which is event `seq`.
+    fn saw(&self, seq: i64, frame: &[u8]) {
+        let (mut events, mut outcome) = (self.events.borrow_mut(), self.outcome.borrow_mut());
+        let (first, queue) = &mut *events;
+        if queue.is_empty() {
+            *first = seq;
+        }
+        let place = usize::try_from(seq - *first).unwrap_or(usize::MAX);
+        if place == queue.len() {
+            let due = self.due.borrow_mut().pop_front();
+            queue.push_back(Event { frame: frame.to_vec(), due, seen_by: 0 });
+        }
+        let Some(event) = queue.get_mut(place) else {
+            return outcome.wrong(|| format!("event {seq} comes out of turn"));
+        };
+        outcome.check(event.frame == frame, || format!("event {seq} is not the same for all"));
+        if let Some(due) = event.due {
+            outcome.took(due.elapsed());
+        }
+        outcome.done(1);
+        event.seen_by += 1;
+        while queue.front().is_some_and(|event| event.seen_by >= self.members) {
+            queue.pop_front();
+            *first += 1;
+            self.room.add_permits(1);
+        }
+    }
+}
+
+async fn listen(mut wire: Wire, crowd: Rc<Crowd>) -> anyhow::Result<()> {
+    let mut cursor: Option<Cursor> = None;
+    loop {
+        if let Err(error) = wire.fill().await {
+            crowd.outcome.borrow_mut().wrong(|| format!("a member cannot read on: {error:#}"));
+            return Ok(());
+        }
+        while let Some(frame) = wire.next()? {
+            // What the one before was followed by: found without reading the packet as a whole.
+            let next = cursor.map(|cursor| cursor.0 + 1);
+            let known = next.filter(|seq| {
+                let events = crowd.events.borrow();
+                let place = usize::try_from(seq - events.0).ok();
+                place.and_then(|place| events.1.get(place)).is_some_and(|event| event.frame == frame)
+            });
+            let seq = match known {
+                Some(seq) => seq,
+                None => {
+                    let seen = Seen::of(frame)?;
+                    match (seen.packet_type, seen.seq) {
+                        ("Event", Some(seq)) if seen.message.is_some() => seq,
+                        // Others come and go.
+                        ("Presence", _) => continue,
+                        _ => {
+                            crowd.outcome.borrow_mut().wrong(|| format!("a member gets {seen:?}"));
+                            continue;
+                        }
+                    }
+                }
+            };
+            let cursor = cursor.get_or_insert(Cursor(seq - 1));
+            if let Err(reason) = cursor.take(seq) {
+                crowd.outcome.borrow_mut().wrong(|| format!("at a member: {reason}"));
+                continue;
+            }
+            crowd.saw(seq, frame);
+        }
+    }
+}
+
+struct Speaker {
+    wire: Wire,
+    saying: Saying,
+    crowd: Rc<Crowd>,
+}
+
+impl Speaker {
+    async fn blast(mut self, end: Instant) -> anyhow::Result<()> {
+        let (mut sent, mut answered, mut out) = (0, 0, Vec::new());
+        loop {
+            while Instant::now() < end
+                && sent - answered < IN_FLIGHT
+                && let Ok(room) = self.crowd.room.try_acquire()
+            {
+                room.forget();
+                sent += 1;
+                self.saying.append(sent, &mut out);
+            }
+            self.wire.send(&out).await?;
+            out.clear();
+            if sent > answered {
+                answered += self.answers().await?;
+            } else if Instant::now() < end {
+                self.crowd.room.acquire().await?.forget();
+                sent += 1;
+                self.saying.append(sent, &mut out);
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn pace(mut self, end: Instant, per_second: u32) -> anyhow::Result<()> {
+        let (mut due, every, mut out) = (Instant::now(), Duration::from_secs(1) / per_second, Vec::new());
+        let mut number = 0;
+        while due < end {
+            tokio::time::sleep_until(due.into()).await;
+            self.crowd.room.acquire().await?.forget();
+            self.crowd.due.borrow_mut().push_back(due);
+            number += 1;
+            out.clear();
+            self.saying.append(number, &mut out);
+            self.wire.send(&out).await?;
+            self.answers().await?;
+            due += every;
+        }
+        Ok(())
+    }
+
+    /// Waits for acknowledgements; answers how many came.
+    async fn answers(&mut self) -> anyhow::Result<u64> {
+        let mut count = 0;
+        while count == 0 {
+            self.wire.fill().await?;
+            while let Some(frame) = self.wire.next()? {
+                let seen = Seen::of(frame)?;
+                if seen.packet_type != "Ack" {
+                    continue;
+                }
+                count += 1;
+                self.crowd
+                    .outcome
+                    .borrow_mut()
+                    .check(seen.is_fresh_ack(), || format!("answered by {seen:?}"));
+            }
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,108 @@
+//! Clients who open a chat: the last fifty messages, again and again.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use tokio::task::JoinSet;
+
+use super::{Compared, Outcome, Scenario};
+use crate::stage::{Cast, Stage};
+use crate::wire::{Names, Saying, Seen, Wire, message_content, page};
+
+/// Messages of a page.
+pub(crate) const PAGE: u16 = 50;
+
+#[derive(Debug)]
+pub(crate) struct History {
+    pub(crate) clients: usize,
+}
+
+impl Scenario for History {
+    fn name(&self) -> String {
+        "history".to_owned()
+    }
+
+    fn cast(&self) -> Cast {
+        Cast { users: self.clients, shared_chats: 1, ..Cast::default() }
+    }
+
+    fn compared(&self) -> Compared {
+        Compared::Rate
+    }
+
+    async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome> {
+        let chat = stage.first_chat()?;
+        fill(&mut stage.open(0).await?, chat).await?;
+        let mut wires = Vec::new();
+        for n in 0..self.clients {
+            wires.push(stage.open(n).await?);
+        }
+        let ask: Rc<[u8]> = page(chat, None, PAGE)?.into();
+        let outcome = Rc::new(RefCell::new(Outcome::new()?));
+        outcome.borrow_mut().begin();
+        let (end, mut tasks) = (Instant::now() + time, JoinSet::new());
+        for wire in wires {
+            tasks.spawn_local(read(wire, ask.clone(), end, outcome.clone()));
+        }
+        while let Some(done) = tasks.join_next().await {
+            done??;
+        }
+        Rc::into_inner(outcome).map(RefCell::into_inner).context("a reader is still at it")
+    }
+}
+
+/// Says as many messages as a page has.
+pub(super) async fn fill(wire: &mut Wire, chat: i64) -> anyhow::Result<()> {
+    let (mut saying, mut out) = (Saying::new(0, chat, Names::Ordered)?, Vec::new());
+    for number in 1..=u64::from(PAGE) {
+        saying.append(number, &mut out);
+    }
+    wire.send(&out).await?;
+    for number in 1..=u64::from(PAGE) {
+        loop {
+            let seen = Seen::of(wire.frame().await?)?;
+            if seen.request_id == Some(number) {
+                ensure!(seen.is_fresh_ack(), "{seen:?}");
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The first answer is read and checked; the others must be the same bytes.
+async fn read(
+    mut wire: Wire,
+    ask: Rc<[u8]>,
+    end: Instant,
+    outcome: Rc<RefCell<Outcome>>,
+) -> anyhow::Result<()> {
+    let mut first: Option<Vec<u8>> = None;
+    while Instant::now() < end {
+        let sent = Instant::now();
+        wire.send(&ask).await?;
+        let frame = wire.frame().await?;
+        let mut outcome = outcome.borrow_mut();
+        match &first {
+            None => {
+                let seen = Seen::of(frame)?;
+                let right = seen.messages.len() == usize::from(PAGE)
+                    && seen
+                        .messages
+                        .iter()
+                        .zip(1..)
+                        .all(|(message, n)| message.content == message_content(0, n));
+                outcome.check(right, || format!("the newest {PAGE} messages are {seen:?}"));
+                first = Some(frame.to_vec());
+            }
+            Some(first) => {
+                outcome.check(first == frame, || "an answer differs from the one before".to_owned())
+            }
+        }
+        outcome.took(sent.elapsed());
+        outcome.done(1);
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Sessions that do nothing: what they cost, and how fast they come.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use tokio::task::JoinSet;
+
+use super::{Compared, Outcome, Scenario};
+use crate::stage::{Cast, Stage};
+use crate::wire::{Seen, Wire, ping};
+
+/// Connections that are being opened at the same time.
+const OPENING_AT_ONCE: usize = 64;
+/// Each user has so many devices.
+const SESSIONS_PER_USER: usize = 20;
+/// Before memory is looked at: what was only needed for connecting is given back by then.
+const SETTLE: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) struct Idle {
+    pub(crate) sessions: usize,
+}
+
+impl Scenario for Idle {
+    fn name(&self) -> String {
+        format!("idle/{}", self.sessions)
+    }
+
+    fn cast(&self) -> Cast {
+        Cast { users: self.sessions.div_ceil(SESSIONS_PER_USER), shared_chats: 1, ..Cast::default() }
+    }
+
+    fn compared(&self) -> Compared {
+        Compared::Bytes
+    }
+
+    async fn round(&self, stage: &Stage, _: Duration) -> anyhow::Result<Outcome> {
+        let mut outcome = Outcome::new()?;
+        let before = stage.process.usage().context("the server's memory cannot be read")?.resident_kib;
+        outcome.begin();
+        let mut wires = connect_users(stage, self.sessions, SESSIONS_PER_USER, &mut outcome).await?;
+        let took = outcome.within;
+        tokio::time::sleep(SETTLE).await;
+        let after = stage.process.usage().context("the server's memory cannot be read")?.resident_kib;
+        // Each is there, and alive.
+        let ask = ping(2)?;
+        for wire in &mut wires {
+            wire.send(&ask).await?;
+        }
+        for wire in &mut wires {
+            let seen = Seen::of(wire.frame().await?)?;
+            outcome.check(seen.packet_type == "Pong", || format!("a Ping is answered by {seen:?}"));
+        }
+        let bytes = u32::try_from((after.saturating_sub(before)) * 1024).unwrap_or(u32::MAX);
+        outcome.bytes_each = Some(f64::from(bytes) / f64::from(u32::try_from(self.sessions)?));
+        outcome.notes.push(format!("{} sessions connected in {:.2} s", self.sessions, took.as_secs_f64()));
+        Ok(outcome)
+    }
+}
+
+/// Opens sessions, some at a time; each counts when it has its `Welcome`.
+pub(super) async fn connect_users(
+    stage: &Stage,
+    count: usize,
+    sessions_per_user: usize,
+    outcome: &mut Outcome,
+) -> anyhow::Result<Vec<Wire>> {
+    let (mut wires, mut opening) = (Vec::with_capacity(count), JoinSet::new());
+    let mut next = 0;
+    loop {
+        while next < count && opening.len() < OPENING_AT_ONCE {
+            let (tcp, token) = (stage.tcp(), stage.token(next / sessions_per_user)?);
+            opening.spawn_local(async move {
+                let begun = Instant::now();
+                let mut wire = Wire::open(tcp, &token).await?;
+                wire.rest();
+                Ok::<_, anyhow::Error>((wire, begun.elapsed()))
+            });
+            next += 1;
+        }
+        let Some(opened) = opening.join_next().await else { return Ok(wires) };
+        let (wire, took) = opened??;
+        outcome.took(took);
+        outcome.done(1);
+        wires.push(wire);
+    }
+}

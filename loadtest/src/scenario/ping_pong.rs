@@ -1,0 +1,63 @@
+//! One sender who waits for each acknowledgement: what a person waits for.
+
+use std::time::{Duration, Instant};
+
+use super::{Compared, Outcome, Scenario};
+use crate::stage::{Cast, Stage};
+use crate::wire::{Names, Saying, Seen};
+
+#[derive(Debug)]
+pub(crate) struct PingPong;
+
+/// Before it counts.
+const WARM_UP: u64 = 50;
+
+impl Scenario for PingPong {
+    fn name(&self) -> String {
+        "ping_pong".to_owned()
+    }
+
+    fn cast(&self) -> Cast {
+        Cast { users: 1, own_chats: true, ..Cast::default() }
+    }
+
+    fn compared(&self) -> Compared {
+        Compared::Median
+    }
+
+    async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome> {
+        let mut wire = stage.open(0).await?;
+        let mut saying = Saying::new(0, stage.own_chat(0)?, Names::Ordered)?;
+        let (mut outcome, mut out) = (Outcome::new()?, Vec::new());
+        let (mut number, mut last_seq) = (0, None);
+        outcome.begin();
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            number += 1;
+            out.clear();
+            saying.append(number, &mut out);
+            let sent = Instant::now();
+            wire.send(&out).await?;
+            loop {
+                let seen = Seen::of(wire.frame().await?)?;
+                if seen.request_id != Some(number) {
+                    // The event that tells this session of its own message.
+                    continue;
+                }
+                outcome.check(seen.is_fresh_ack(), || format!("message {number} is answered by {seen:?}"));
+                outcome.check(last_seq.is_none_or(|last| seen.seq == Some(last + 1)), || {
+                    format!("message {number} has seq {:?} after {last_seq:?}", seen.seq)
+                });
+                last_seq = seen.seq;
+                break;
+            }
+            if number == WARM_UP {
+                outcome.begin();
+            } else if number > WARM_UP {
+                outcome.took(sent.elapsed());
+                outcome.done(1);
+            }
+        }
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,155 @@
+//! Many senders, each with several messages unacknowledged: what the server can take.
+//!
+//! Each sender speaks in a chat of their own, so that what is measured is the way of a message into the database and
+//! not its delivery to others.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use tokio::task::JoinSet;
+
+use super::{Compared, Outcome, Scenario};
+use crate::stage::{Cast, Stage};
+use crate::wire::{Cursor, Names, Saying, Seen, Wire, message_content, page};
+
+#[derive(Debug)]
+pub(crate) struct Pipelined {
+    pub(crate) senders: usize,
+    pub(crate) in_flight: u64,
+    pub(crate) names: Names,
+    /// Messages that are in the database before.
+    pub(crate) rows: usize,
+    /// Chats that are there beside the senders' own.
+    pub(crate) chats: usize,
+}
+
+impl Default for Pipelined {
+    fn default() -> Self {
+        Self { senders: 50, in_flight: 16, names: Names::Ordered, rows: 0, chats: 0 }
+    }
+}
+
+/// A page that shows that what was acknowledged is there.
+const PAGE: u16 = 100;
+
+impl Scenario for Pipelined {
+    fn name(&self) -> String {
+        let names = if self.names == Names::Random { "/random_ids" } else { "" };
+        let rows = if self.rows > 0 { format!("/rows_{}", self.rows) } else { String::new() };
+        let chats = if self.chats > 1 { format!("/chats_{}", self.chats) } else { String::new() };
+        format!("pipelined{names}{rows}{chats}")
+    }
+
+    fn cast(&self) -> Cast {
+        let shared_chats = if self.rows > 0 { self.chats.max(1) } else { self.chats };
+        Cast { users: self.senders, own_chats: true, shared_chats, messages: self.rows }
+    }
+
+    fn compared(&self) -> Compared {
+        Compared::Rate
+    }
+
+    async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome> {
+        let mut senders = Vec::new();
+        for n in 0..self.senders {
+            let chat = stage.own_chat(n)?;
+            let sender = u64::try_from(n)?;
+            senders.push(Sender {
+                wire: stage.open(n).await?,
+                saying: Saying::new(sender, chat, self.names)?,
+                chat,
+                sender,
+            });
+        }
+        let outcome = Rc::new(RefCell::new(Outcome::new()?));
+        outcome.borrow_mut().begin();
+        let (end, mut tasks) = (Instant::now() + time, JoinSet::new());
+        for sender in senders {
+            tasks.spawn_local(sender.run(self.in_flight, end, outcome.clone()));
+        }
+        while let Some(done) = tasks.join_next().await {
+            done??;
+        }
+        Rc::into_inner(outcome).map(RefCell::into_inner).context("a sender is still at it")
+    }
+}
+
+struct Sender {
+    wire: Wire,
+    saying: Saying,
+    chat: i64,
+    sender: u64,
+}
+
+impl Sender {
+    async fn run(
+        mut self,
+        in_flight: u64,
+        end: Instant,
+        outcome: Rc<RefCell<Outcome>>,
+    ) -> anyhow::Result<()> {
+        let (mut sent_at, mut out) = (std::collections::VecDeque::new(), Vec::new());
+        let (mut sent, mut answered, mut seqs) = (0, 0, Cursor::default());
+        loop {
+            let now = Instant::now();
+            if now < end {
+                while sent - answered < in_flight {
+                    sent += 1;
+                    self.saying.append(sent, &mut out);
+                    sent_at.push_back(now);
+                }
+                self.wire.send(&out).await?;
+                out.clear();
+            } else if sent == answered {
+                break;
+            }
+            self.wire.fill().await?;
+            let now = Instant::now();
+            let mut outcome = outcome.borrow_mut();
+            while let Some(frame) = self.wire.next()? {
+                let seen = Seen::of(frame)?;
+                let Some(number) = seen.request_id else { continue };
+                answered += 1;
+                outcome.check(number == answered && seen.is_fresh_ack(), || {
+                    format!("message {answered} of sender {} is answered by {seen:?}", self.sender)
+                });
+                let seq = seen.seq.unwrap_or(0);
+                if answered == 1 {
+                    seqs = Cursor(seq - 1);
+                }
+                if let Err(reason) = seqs.take(seq) {
+                    outcome.wrong(|| format!("chat {}: {reason}", self.chat));
+                }
+                if let Some(at) = sent_at.pop_front() {
+                    outcome.took(now - at);
+                }
+                outcome.done(1);
+            }
+        }
+        self.read_back(sent, seqs.0, &outcome).await
+    }
+
+    /// The newest messages of the chat are those that were said last, in order.
+    async fn read_back(mut self, sent: u64, head: i64, outcome: &RefCell<Outcome>) -> anyhow::Result<()> {
+        self.wire.send(&page(self.chat, None, PAGE)?).await?;
+        let seen = loop {
+            let seen = Seen::of(self.wire.frame().await?)?;
+            if seen.packet_type == "Messages" {
+                break seen;
+            }
+        };
+        let mut outcome = outcome.borrow_mut();
+        let count = u64::from(PAGE).min(sent);
+        let here = u64::try_from(seen.messages.len())?;
+        outcome.check(here >= count, || format!("chat {}: {here} messages instead of {count}", self.chat));
+        for (message, back) in seen.messages.iter().rev().zip(0..count) {
+            let expected = (Some(head - i64::try_from(back)?), message_content(self.sender, sent - back));
+            outcome.check((message.seq, message.content) == (expected.0, expected.1.as_str()), || {
+                format!("chat {}: {message:?} instead of {expected:?}", self.chat)
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! All sessions are cut at once, miss a few messages, and come back together.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use tokio::task::JoinSet;
+
+use super::idle::connect_users;
+use super::{Compared, Outcome, Scenario};
+use crate::stage::{Cast, Stage, Subject};
+use crate::wire::{Cursor, Names, Saying, Seen, Wire, page, resume};
+
+/// Messages that are said while everybody is away.
+const MISSED: u64 = 5;
+const SESSIONS_PER_USER: usize = 20;
+
+#[derive(Debug)]
+pub(crate) struct ReconnectStorm {
+    pub(crate) sessions: usize,
+}
+
+impl Scenario for ReconnectStorm {
+    fn name(&self) -> String {
+        format!("reconnect_storm/{}", self.sessions)
+    }
+
+    fn cast(&self) -> Cast {
+        Cast { users: self.sessions.div_ceil(SESSIONS_PER_USER), shared_chats: 1, ..Cast::default() }
+    }
+
+    fn compared(&self) -> Compared {
+        Compared::Rate
+    }
+
+    async fn round(&self, stage: &Stage, _: Duration) -> anyhow::Result<Outcome> {
+        let (chat, mut outcome) = (stage.first_chat()?, Outcome::new()?);
+        let wires = connect_users(stage, self.sessions, SESSIONS_PER_USER, &mut outcome).await?;
+        wires.into_iter().for_each(Wire::cut);
+
+        let mut speaker = stage.open(0).await?;
+        let (head, epoch) = head_of(&mut speaker, chat).await?;
+        let mut saying = Saying::new(0, chat, Names::Ordered)?;
+        let mut out = Vec::new();
+        (1..=MISSED).for_each(|number| saying.append(number, &mut out));
+        speaker.send(&out).await?;
+        let mut acknowledged = 0;
+        while acknowledged < MISSED {
+            let seen = Seen::of(speaker.frame().await?)?;
+            if seen.packet_type == "Ack" {
+                ensure!(seen.is_fresh_ack(), "{seen:?}");
+                acknowledged += 1;
+            }
+        }
+
+        let mut outcome = Outcome::new()?;
+        outcome.begin();
+        let (outcome, mut tasks) = (Rc::new(RefCell::new(outcome)), JoinSet::new());
+        let ask: Rc<[u8]> = resume(epoch, chat, u64::try_from(head)?)?.into();
+        let replays = stage.subject == Subject::NetBit;
+        for n in 0..self.sessions {
+            let (tcp, token) = (stage.tcp(), stage.token(n / SESSIONS_PER_USER)?);
+            let back = Back { chat, head, replays, ask: ask.clone(), outcome: outcome.clone() };
+            tasks.spawn_local(async move { back.come(tcp, &token).await });
+        }
+        let mut wires = Vec::new();
+        while let Some(done) = tasks.join_next().await {
+            wires.push(done??);
+        }
+        let mut outcome =
+            Rc::into_inner(outcome).map(RefCell::into_inner).context("somebody is still coming")?;
+        let took = outcome.within.as_secs_f64();
+        outcome.notes.push(format!("{} sessions resumed in {took:.2} s", self.sessions));
+        Ok(outcome)
+    }
+}
+
+/// Where the chat is, and the epoch that a `Resume` must name.
+async fn head_of(wire: &mut Wire, chat: i64) -> anyhow::Result<(i64, u64)> {
+    wire.send(&page(chat, None, 1)?).await?;
+    let head = loop {
+        let seen = Seen::of(wire.frame().await?)?;
+        if seen.packet_type == "Messages" {
+            break seen.as_of.context("a page without as_of")?;
+        }
+    };
+    Ok((head, wire.epoch))
+}
+
+struct Back {
+    chat: i64,
+    head: i64,
+    /// The floor keeps nothing for whoever was away.
+    replays: bool,
+    ask: Rc<[u8]>,
+    outcome: Rc<RefCell<Outcome>>,
+}
+
+impl Back {
+    async fn come(self, tcp: std::net::SocketAddr, token: &str) -> anyhow::Result<Wire> {
+        let begun = Instant::now();
+        let mut wire = Wire::open(tcp, token).await?;
+        wire.send(&self.ask).await?;
+        let mut cursor = Cursor(self.head);
+        loop {
+            let seen = Seen::of(wire.frame().await?)?;
+            match seen.packet_type {
+                "Event" if seen.chat_id == Some(self.chat) => {
+                    if let Err(reason) = cursor.take(seen.seq.unwrap_or(0)) {
+                        self.outcome.borrow_mut().wrong(|| format!("in a replay: {reason}"));
+                    }
+                }
+                "Synced" => {
+                    let mut outcome = self.outcome.borrow_mut();
+                    if self.replays {
+                        let missed = self.head + i64::try_from(MISSED)?;
+                        outcome.check(seen.seq == Some(missed) && cursor.0 == missed, || {
+                            format!(
+                                "Synced at {:?} with events up to {} instead of {missed}",
+                                seen.seq, cursor.0
+                            )
+                        });
+                    }
+                    outcome.took(begun.elapsed());
+                    outcome.done(1);
+                    return Ok(wire);
+                }
+                other => self.outcome.borrow_mut().wrong(|| format!("{other} while catching up")),
+            }
+        }
+    }
+}

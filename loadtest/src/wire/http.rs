@@ -1,0 +1,88 @@
+//! HTTP/1.1 on a kept connection: one fixed request again and again.
+
+use std::io;
+use std::net::SocketAddr;
+
+use anyhow::{Context, bail, ensure};
+use tokio::net::TcpStream;
+
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct HttpWire {
+    socket: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl HttpWire {
+    pub(crate) async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
+        let socket = TcpStream::connect(address).await?;
+        socket.set_nodelay(true)?;
+        Ok(Self { socket, buffer: Vec::new() })
+    }
+
+    /// A request with a bearer token and, if there is one, a JSON body.
+    pub(crate) fn request(method: &str, path: &str, token: &str, body: Option<&str>) -> Vec<u8> {
+        let body = body.unwrap_or_default();
+        let mut request =
+            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n");
+        if !body.is_empty() {
+            request
+                .push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
+        }
+        request.push_str("\r\n");
+        request.push_str(body);
+        request.into_bytes()
+    }
+
+    /// Sends `request`; answers the body of a response that says success.
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> anyhow::Result<&[u8]> {
+        self.buffer.clear();
+        let mut rest = request;
+        while !rest.is_empty() {
+            match self.socket.try_write(rest) {
+                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.writable().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        loop {
+            if let Some((begin, length)) = self.head()? {
+                while self.buffer.len() < begin + length {
+                    self.fill().await?;
+                }
+                return self.buffer.get(begin..begin + length).context("no body");
+            }
+            self.fill().await?;
+        }
+    }
+
+    /// Where the body begins, and how long it is.
+    fn head(&self) -> anyhow::Result<Option<(usize, usize)>> {
+        let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") else {
+            ensure!(self.buffer.len() < HEAD_BYTES_MAX, "a head of more than {HEAD_BYTES_MAX} bytes");
+            return Ok(None);
+        };
+        let head = std::str::from_utf8(self.buffer.get(..end).unwrap_or_default())?;
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap_or_default();
+        ensure!(status.starts_with("HTTP/1.1 2"), "the answer is {status}");
+        let length = lines.find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok()).flatten()
+        });
+        Ok(Some((end + 4, length.context("an answer without a length")?)))
+    }
+
+    async fn fill(&mut self) -> anyhow::Result<()> {
+        self.buffer.reserve(16 * 1024);
+        loop {
+            match self.socket.try_read_buf(&mut self.buffer) {
+                Ok(0) => bail!("the server closed the connection"),
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.readable().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}

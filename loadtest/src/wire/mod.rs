@@ -1,0 +1,14 @@
+//! Connections of the load generator: as thin as can be, for what the generator costs is taken from the server.
+//!
+//! `netbit::client` is what programs should use; it makes a whole packet of every frame. Here frames are made once and
+//! patched, and of what comes only that is looked at which is checked.
+
+mod frames;
+mod http;
+mod seen;
+mod socket;
+
+pub(crate) use frames::{Names, Saying, hello, message_content, page, ping, resume};
+pub(crate) use http::HttpWire;
+pub(crate) use seen::{Cursor, Seen};
+pub(crate) use socket::Wire;

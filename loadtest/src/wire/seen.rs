@@ -1,0 +1,105 @@
+//! What is looked at of a server's packet.
+
+use anyhow::Context;
+use serde::Deserialize;
+
+/// A packet of the server, borrowed from its frame. What is not here is not looked at.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Seen<'a> {
+    pub(crate) packet_type: &'a str,
+    #[serde(default)]
+    pub(crate) request_id: Option<u64>,
+    #[serde(default)]
+    pub(crate) success: Option<bool>,
+    #[serde(default)]
+    pub(crate) duplicate: Option<bool>,
+    #[serde(default)]
+    pub(crate) chat_id: Option<i64>,
+    #[serde(default)]
+    pub(crate) seq: Option<i64>,
+    #[serde(default)]
+    pub(crate) error: Option<&'a str>,
+    #[serde(default, borrow)]
+    pub(crate) message: Option<SeenMessage<'a>>,
+    #[serde(default, borrow)]
+    pub(crate) messages: Vec<SeenMessage<'a>>,
+    #[serde(default)]
+    pub(crate) as_of: Option<i64>,
+    #[serde(default)]
+    pub(crate) epoch: Option<u64>,
+    #[serde(default, borrow)]
+    pub(crate) udp: Option<SeenTicket<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct SeenMessage<'a> {
+    #[serde(default)]
+    pub(crate) seq: Option<i64>,
+    #[serde(default)]
+    pub(crate) content: &'a str,
+}
+
+/// What is needed to speak over UDP.
+#[derive(Debug, Deserialize)]
+pub(crate) struct SeenTicket<'a> {
+    pub(crate) connection_id: u64,
+    pub(crate) key_up: &'a [u8],
+    pub(crate) key_down: &'a [u8],
+    pub(crate) address: &'a str,
+}
+
+impl<'a> Seen<'a> {
+    pub(crate) fn of(frame: &'a [u8]) -> anyhow::Result<Self> {
+        rmp_serde::from_slice(frame).context("the server sent what is no packet")
+    }
+
+    /// Whether it is the positive answer to a command, which was not committed before.
+    pub(crate) fn is_fresh_ack(&self) -> bool {
+        self.packet_type == "Ack" && self.success == Some(true) && self.duplicate != Some(true)
+    }
+}
+
+/// How far a connection has seen one chat: every seq once, in order.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cursor(pub(crate) i64);
+
+impl Cursor {
+    /// Takes the next event's seq; answers what is wrong with it.
+    pub(crate) fn take(&mut self, seq: i64) -> Result<(), String> {
+        let next = self.0 + 1;
+        if seq == next {
+            self.0 = seq;
+            return Ok(());
+        }
+        Err(if seq < next {
+            format!("{seq} after {} again", self.0)
+        } else {
+            format!("{seq} instead of {next}")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_is_read_as_far_as_it_is_checked() {
+        let frame = rmp_serde::to_vec_named(&serde_json::json!({
+            "packet_type": "Event", "chat_id": 3, "seq": 7, "kind": "message", "message": {"id": 1, "content": "hey"}
+        }));
+        let frame = frame.unwrap();
+        let seen = Seen::of(&frame).unwrap();
+        assert_eq!((seen.packet_type, seen.chat_id, seen.seq), ("Event", Some(3), Some(7)));
+        assert_eq!(seen.message.unwrap().content, "hey");
+        assert!(Seen::of(b"\x93").is_err());
+    }
+
+    #[test]
+    fn a_cursor_finds_what_is_lost_and_what_is_doubled() {
+        let mut cursor = Cursor(4);
+        assert!(cursor.take(5).is_ok());
+        assert_eq!(cursor.take(5).unwrap_err(), "5 after 5 again");
+        assert_eq!(cursor.take(8).unwrap_err(), "8 instead of 6");
+    }
+}

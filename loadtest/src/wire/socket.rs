@@ -1,0 +1,112 @@
+//! A socket that carries frames.
+
+use std::io;
+use std::net::SocketAddr;
+
+use anyhow::{Context, bail, ensure};
+use tokio::net::TcpStream;
+
+use super::frames::hello;
+use super::seen::Seen;
+
+/// Larger frames are no frames of ours.
+const FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Read at once.
+const READ_BYTES: usize = 32 * 1024;
+
+/// One connection. Reads and writes take `&mut`: whoever does both at once does so in one loop.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    socket: TcpStream,
+    buffer: Vec<u8>,
+    used: usize,
+    /// What the `Welcome` said.
+    pub(crate) epoch: u64,
+}
+
+impl Wire {
+    pub(crate) async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
+        let socket = TcpStream::connect(address).await.context("cannot connect")?;
+        socket.set_nodelay(true)?;
+        Ok(Self { socket, buffer: Vec::new(), used: 0, epoch: 0 })
+    }
+
+    /// Connects and says who one is; the answer must be `Welcome`.
+    pub(crate) async fn open(address: SocketAddr, token: &str) -> anyhow::Result<Self> {
+        let mut wire = Self::connect(address).await?;
+        wire.send(&hello(token, false)?).await?;
+        let welcome = wire.frame().await?;
+        let seen = Seen::of(welcome)?;
+        ensure!(seen.packet_type == "Welcome", "{} instead of Welcome: {:?}", seen.packet_type, seen.error);
+        wire.epoch = seen.epoch.unwrap_or(0);
+        Ok(wire)
+    }
+
+    pub(crate) async fn send(&mut self, mut bytes: &[u8]) -> anyhow::Result<()> {
+        while !bytes.is_empty() {
+            match self.socket.try_write(bytes) {
+                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.writable().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next packet, without its length. May be dropped while it waits: no bytes are lost.
+    pub(crate) async fn frame(&mut self) -> anyhow::Result<&[u8]> {
+        while self.whole()?.is_none() {
+            self.fill().await?;
+        }
+        self.next()?.context("a frame that was here is gone")
+    }
+
+    /// The next packet, if it is here already.
+    pub(crate) fn next(&mut self) -> anyhow::Result<Option<&[u8]>> {
+        let Some(length) = self.whole()? else { return Ok(None) };
+        let begin = self.used + 4;
+        self.used = begin + length;
+        Ok(self.buffer.get(begin..self.used))
+    }
+
+    /// How long the next packet is, if it is here as a whole.
+    fn whole(&self) -> anyhow::Result<Option<usize>> {
+        let rest = self.buffer.get(self.used..).unwrap_or_default();
+        let Some((prefix, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+        let length = usize::try_from(u32::from_be_bytes(*prefix))?;
+        ensure!(length <= FRAME_BYTES_MAX, "a frame of {length} bytes");
+        Ok((rest.len() >= length).then_some(length))
+    }
+
+    /// Waits for bytes, and takes as many as there are.
+    pub(crate) async fn fill(&mut self) -> anyhow::Result<()> {
+        if self.used == self.buffer.len() {
+            self.buffer.clear();
+        } else {
+            self.buffer.drain(..self.used);
+        }
+        self.used = 0;
+        self.buffer.reserve(READ_BYTES);
+        loop {
+            match self.socket.try_read_buf(&mut self.buffer) {
+                Ok(0) => bail!("the server closed the connection"),
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.readable().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Gives the memory back that reading took: for connections that idle.
+    pub(crate) fn rest(&mut self) {
+        if self.used == self.buffer.len() {
+            self.buffer = Vec::new();
+            self.used = 0;
+        }
+    }
+
+    /// Closes at once, with what is under way lost, as when a network fails.
+    pub(crate) fn cut(self) {
+        drop(self);
+    }
+}
