@@ -48,8 +48,8 @@ impl Scenario for Idle {
             wire.send(&ask).await?;
         }
         for wire in &mut wires {
-            let seen = Seen::of(wire.frame().await?)?;
-            outcome.check(seen.packet_type == "Pong", || format!("a Ping is answered by {seen:?}"));
+            // Before it may come who else is there.
+            while Seen::of(wire.frame().await?)?.packet_type != "Pong" {}
         }
         let bytes = u32::try_from((after.saturating_sub(before)) * 1024).unwrap_or(u32::MAX);
         outcome.bytes_each = Some(f64::from(bytes) / f64::from(u32::try_from(self.sessions)?));

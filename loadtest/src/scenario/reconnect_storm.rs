@@ -126,6 +126,7 @@ impl Back {
                     outcome.done(1);
                     return Ok(wire);
                 }
+                "Ack" | "Presence" => {}
                 other => self.outcome.borrow_mut().wrong(|| format!("{other} while catching up")),
             }
         }

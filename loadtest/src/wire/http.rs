@@ -71,6 +71,7 @@ impl HttpWire {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok()).flatten()
         });
+        let length = if status.starts_with("HTTP/1.1 204") { Some(0) } else { length };
         Ok(Some((end + 4, length.context("an answer without a length")?)))
     }
 
