@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 use super::command::{CommandError, Fault, Tx};
 use super::messages::Job;
 use super::metrics::CommitMetrics;
+use super::mirror::{Effect, Mirror};
 use crate::core::actor::Permit;
 use crate::core::database;
 use crate::core::limits::Limits;
@@ -65,6 +66,7 @@ pub struct Ledger {
     limits: Limits,
     metrics: CommitMetrics,
     commit_no: i64,
+    mirror: Mirror,
     read_only: Option<Instant>,
     /// When the batch that is being run began.
     begun: Instant,
@@ -100,7 +102,8 @@ impl Ledger {
     pub fn new(mut db: SqliteConnection, limits: Limits, metrics: CommitMetrics) -> Result<Self, SqlError> {
         let commit_no = meta::get(&mut db, meta::COMMIT_NO)?.unwrap_or(0);
         let slow = Slow { threshold: Duration::from_millis(limits.slow_command_ms) };
-        Ok(Self { db, limits, metrics, commit_no, read_only: None, begun: Instant::now(), slow })
+        let (mirror, begun) = (Mirror::default(), Instant::now());
+        Ok(Self { db, limits, metrics, commit_no, mirror, read_only: None, begun, slow })
     }
 
     /// From when on a command is named in the log.
@@ -124,6 +127,9 @@ impl Ledger {
         }
         let now = Timestamp::now();
         self.begun = Instant::now();
+        if self.mirror.facts() > self.limits.mirror_facts {
+            self.mirror.forget();
+        }
         // Jobs that are settled outside the transaction: told, but not executed again.
         let mut settled = Vec::new();
         loop {
@@ -165,11 +171,20 @@ impl Ledger {
             if index > 0 && begun.elapsed() > budget {
                 return Executed::Done { wrote, left: count - index };
             }
+            if job.effect() != Effect::Appends
+                && let Err(error) = self.mirror.flush(&mut self.db)
+            {
+                return Executed::Failed(error);
+            }
             let mark = events.len();
             let started = Instant::now();
-            let mut tx = Tx::new(&mut self.db, events, now, &self.limits).asked_by(job.request_id());
+            let mut tx =
+                Tx::new(&mut self.db, events, &mut self.mirror, now, &self.limits).asked_by(job.request_id());
             let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| job.execute(&mut tx)));
             let dirty = tx.wrote();
+            if dirty && job.effect() == Effect::Changes {
+                self.mirror.forget();
+            }
             self.slow.tell(job.name(), job.request_id().as_deref(), started.elapsed());
             match outcome {
                 Ok(Ok(())) => {
@@ -199,14 +214,16 @@ impl Ledger {
         Executed::Done { wrote, left: 0 }
     }
 
+    /// What was learnt by looking stays true.
     fn nothing_to_commit(&mut self, jobs: Vec<Box<dyn Job>>) -> Batch {
-        self.roll_back();
+        self.end_transaction();
         Batch { committed: None, answers: jobs, fatal: false, left: Vec::new() }
     }
 
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>, events: Vec<Event>) -> Batch {
         let commit_no = self.commit_no + 1;
-        if let Err(error) = meta::set(&mut self.db, meta::COMMIT_NO, commit_no) {
+        let prepared = self.mirror.flush(&mut self.db);
+        if let Err(error) = prepared.and_then(|()| meta::set(&mut self.db, meta::COMMIT_NO, commit_no)) {
             self.roll_back();
             return self.database_failed(jobs, &error, "count the commit");
         }
@@ -273,6 +290,11 @@ impl Ledger {
 
     /// Ends the transaction. SQLite may have ended it already, which is as good.
     fn roll_back(&mut self) {
+        self.mirror.rolled_back();
+        self.end_transaction();
+    }
+
+    fn end_transaction(&mut self) {
         if let Err(error) = self.db.batch_execute("ROLLBACK") {
             tracing::debug!(%error, "there was no transaction to roll back");
         }

@@ -5,20 +5,25 @@ use std::sync::Arc;
 use diesel::sqlite::SqliteConnection;
 use serde::Serialize;
 
+use super::mirror::{Effect, Head, Mirror};
 use crate::core::actor::{Overloaded, Vanished};
 use crate::core::limits::Limits;
 use crate::domain::access::{Credential, Grant, Need, Proof};
+use crate::domain::chat::{Chat, ChatRole};
 use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
-use crate::storage::queries::{access_tokens, accounts, audit, chats};
+use crate::storage::queries::{access_tokens, accounts, audit, chats, messages};
 use crate::storage::rows::audit::NewAuditRow;
+use crate::storage::rows::message::NewMessageRow;
 
 /// A change that somebody wants. Executed once or more (a batch may be replayed), so it keeps nothing to itself.
 pub trait Command: Send + 'static {
     type Output: Send + 'static;
     const NAME: &'static str;
+    /// What it does to what the writer remembers.
+    const EFFECT: Effect = Effect::Changes;
 
     /// How much the command weighs in a batch.
     fn bytes(&self) -> usize {
@@ -77,6 +82,7 @@ impl From<Vanished> for CommandError {
 pub struct Tx<'a> {
     db: &'a mut SqliteConnection,
     events: &'a mut Vec<Event>,
+    mirror: &'a mut Mirror,
     wrote: bool,
     /// Of the HTTP request that asked for the command, if it was one.
     request_id: Option<Arc<str>>,
@@ -88,10 +94,11 @@ impl<'a> Tx<'a> {
     pub(super) fn new(
         db: &'a mut SqliteConnection,
         events: &'a mut Vec<Event>,
+        mirror: &'a mut Mirror,
         now: Timestamp,
         limits: &'a Limits,
     ) -> Self {
-        Self { db, events, wrote: false, request_id: None, now, limits }
+        Self { db, events, mirror, wrote: false, request_id: None, now, limits }
     }
 
     /// The connection, for looking.
@@ -147,7 +154,12 @@ impl<'a> Tx<'a> {
         let user = who.user.0;
         let grant = match who.proof {
             Proof::Login { id, token_version } => {
-                accounts::credential_is_live(self.db, user, id.0, token_version)?.then_some(Grant::Whole)
+                let known = self.mirror.knows_login(who.user, id, token_version);
+                let live = known || accounts::credential_is_live(self.db, user, id.0, token_version)?;
+                if live && !known {
+                    self.mirror.learn_login(who.user, id, token_version);
+                }
+                live.then_some(Grant::Whole)
             }
             Proof::Password { token_version } => {
                 accounts::user_is_live(self.db, user, token_version)?.then_some(Grant::Whole)
@@ -162,6 +174,42 @@ impl<'a> Tx<'a> {
         Ok(grant)
     }
 
+    /// The chat, how far it is, and the role of `user` in it: for commands that append.
+    pub fn chat_to_append(
+        &mut self,
+        chat: ChatId,
+        user: UserId,
+    ) -> Execution<(Arc<Chat>, Head, Option<ChatRole>)> {
+        if let Some((chat, head, role)) = self.mirror.chat(chat, user) {
+            return Ok((chat, head, Some(role)));
+        }
+        let found = chats::chat(self.db, chat.0)?.ok_or(Refusal::NotFound("chat"))?;
+        let role = chats::participant(self.db, chat.0, user.0)?.map(|participant| participant.role);
+        let (found, head) = (Arc::new(found), self.mirror.head(chat));
+        if let Some(role) = role {
+            self.mirror.learn_chat(&found, user, role);
+        }
+        let head = head.unwrap_or(Head::of(&found));
+        Ok((found, head, role))
+    }
+
+    pub fn next_message_id(&mut self) -> Execution<i64> {
+        Ok(self.mirror.next_message_id(self.db)?)
+    }
+
+    /// Stores a message as the next of its chat; `false`, and nothing is changed, when its sender has used the name before.
+    pub fn insert_message(&mut self, row: &NewMessageRow<'_>) -> Execution<bool> {
+        if !messages::insert(self.db, row)? {
+            return Ok(false);
+        }
+        self.wrote = true;
+        let head = Head { seq: row.seq, ordinal: row.ordinal };
+        if !self.mirror.move_head(ChatId(row.chat_id), head, row.id) {
+            chats::set_head(self.db, row.chat_id, row.seq, row.ordinal, row.id)?;
+        }
+        Ok(true)
+    }
+
     /// Gives `change` the next seq of its chat, stores it and announces it. Not for messages: they also take an ordinal.
     pub fn append_event(
         &mut self,
@@ -173,6 +221,7 @@ impl<'a> Tx<'a> {
         let event = ChatEvent { chat_id, seq: *last_seq + 1, actor_id, created_at: self.now, change };
         chats::insert_event(self.write(), &event)?;
         chats::set_last_seq(self.write(), chat_id.0, event.seq)?;
+        self.mirror.forget_chat(chat_id);
         *last_seq = event.seq;
         self.announce(Event::Chat(event.into()));
         Ok(())

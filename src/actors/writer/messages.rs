@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix::Message;
 
 use super::command::{Command, CommandError, Fault, Tx};
+use super::mirror::Effect;
 use crate::core::actor::{Letter, Permit, Reply};
 use crate::core::telemetry;
 use crate::domain::refusal::Refusal;
@@ -46,6 +47,7 @@ impl<C: Command> Pending<C> {
 pub trait Job: Send {
     fn name(&self) -> &'static str;
     fn bytes(&self) -> usize;
+    fn effect(&self) -> Effect;
     /// Of the HTTP request that asked for it, if it was one.
     fn request_id(&self) -> Option<Arc<str>>;
     /// Executes the command; on success the result is kept for [`Job::answer`].
@@ -64,6 +66,10 @@ impl<C: Command> Job for Pending<C> {
 
     fn bytes(&self) -> usize {
         self.command.bytes()
+    }
+
+    fn effect(&self) -> Effect {
+        C::EFFECT
     }
 
     fn request_id(&self) -> Option<Arc<str>> {

@@ -21,6 +21,7 @@ pub mod commands;
 mod handle;
 mod messages;
 mod metrics;
+mod mirror;
 
 #[cfg(test)]
 mod batch_test;
@@ -32,3 +33,4 @@ pub use command::{Command, CommandError, Execution, Fault, Tx};
 pub use handle::WriterHandle;
 pub use messages::{Drain, Job, Pending, Submit};
 pub use metrics::CommitMetrics;
+pub use mirror::{Effect, Head};

@@ -10,8 +10,25 @@ use crate::storage::schema::messages;
 
 type Db = SqliteConnection;
 
-pub fn insert(db: &mut Db, row: &NewMessageRow<'_>) -> QueryResult<i64> {
-    diesel::insert_into(messages::table).values(row).returning(messages::id).get_result(db)
+/// `false`, and nothing is changed, when the sender has a message of this name already.
+pub fn insert(db: &mut Db, row: &NewMessageRow<'_>) -> QueryResult<bool> {
+    let named_alike = (messages::sender_id, messages::client_id);
+    let inserted = diesel::insert_into(messages::table).values(row).on_conflict(named_alike).do_nothing();
+    Ok(inserted.execute(db)? > 0)
+}
+
+#[derive(QueryableByName)]
+struct LastId {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    seq: i64,
+}
+
+/// The largest id that a message ever had: ids are not used again.
+pub fn last_id(db: &mut Db) -> QueryResult<i64> {
+    let found: Option<LastId> = diesel::sql_query("SELECT seq FROM sqlite_sequence WHERE name = 'messages'")
+        .get_result(db)
+        .optional()?;
+    Ok(found.map_or(0, |last| last.seq))
 }
 
 /// The message that this sender wrote under this name, and the hash of what was received then.

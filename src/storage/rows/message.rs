@@ -65,6 +65,7 @@ impl TryFrom<MessageRow> for Message {
 #[derive(Debug, Insertable)]
 #[diesel(table_name = messages)]
 pub struct NewMessageRow<'a> {
+    pub id: i64,
     pub chat_id: i64,
     pub seq: i64,
     pub ordinal: i64,

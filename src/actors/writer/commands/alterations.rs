@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::chats::load;
+use crate::actors::writer::Effect;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need};
 use crate::domain::event::{Change, Event};
@@ -36,6 +37,7 @@ pub struct Altered {
 impl Command for AlterMessage {
     type Output = Altered;
     const NAME: &'static str = "AlterMessage";
+    const EFFECT: Effect = Effect::Local;
 
     fn bytes(&self) -> usize {
         match &self.alteration {

@@ -3,6 +3,7 @@
 //! Cursors only move forward. They are no events of the chat: nobody's seq moves because somebody reads.
 
 use super::chats::load;
+use crate::actors::writer::Effect;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need};
 use crate::domain::event::Event;
@@ -37,6 +38,7 @@ pub struct MarkRead {
 impl Command for MarkRead {
     type Output = Seq;
     const NAME: &'static str = "MarkRead";
+    const EFFECT: Effect = Effect::Local;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Seq> {
         tx.authenticate(self.who, Need::ChatWrite)?;
@@ -63,6 +65,7 @@ pub struct MergeMarks {
 impl Command for MergeMarks {
     type Output = ();
     const NAME: &'static str = "MergeMarks";
+    const EFFECT: Effect = Effect::Local;
 
     fn bytes(&self) -> usize {
         256 + self.marks.len() * size_of::<(ChatId, Marks)>()

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::chats::load;
 use super::notifications::tell_of_message;
-use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::actors::writer::command::{Command, Execution, Fault, Tx};
+use crate::actors::writer::{Effect, Head};
 use crate::domain::access::{Credential, Need};
 use crate::domain::chat::Chat;
 use crate::domain::event::{Change, ChatEvent, Event};
@@ -14,7 +14,7 @@ use crate::domain::ids::{ChatId, MessageId, UserId};
 use crate::domain::message::{Message, NewMessage};
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
-use crate::storage::queries::{chats, messages};
+use crate::storage::queries::messages;
 use crate::storage::rows::message::NewMessageRow;
 
 /// Writes a message, once per (sender, client_id).
@@ -36,6 +36,7 @@ pub struct Appended {
 impl Command for AppendMessage {
     type Output = Appended;
     const NAME: &'static str = "AppendMessage";
+    const EFFECT: Effect = Effect::Appends;
 
     fn bytes(&self) -> usize {
         256 + self.message.content.as_str().len() + self.message.metadata.as_ref().map_or(0, |m| m.bytes())
@@ -52,42 +53,69 @@ impl Command for AppendMessage {
             None => None,
         };
         let request_hash = self.request_hash(metadata.as_deref());
-        // Before membership, archive and rate rules: whoever was told "committed" once is told so again.
-        if let Some((message, hash)) = messages::by_client_id(tx.look(), self.who.user.0, &new.client_id.0)? {
-            if hash != request_hash {
-                return Err(Refusal::ClientIdReused.into());
+        let (chat, head, reply) = match self.place(tx) {
+            Ok(place) => place,
+            // Above membership, archive and rate rules: whoever was told "committed" once is told so again.
+            Err(Fault::Refused(refusal)) => return self.earlier(tx, &request_hash)?.ok_or(refusal.into()),
+            Err(fault) => return Err(fault),
+        };
+        let (thread, replied_to) = reply.unzip();
+        let written =
+            write(tx, (&chat, head), self.who.user, new, thread, metadata.as_deref(), &request_hash)?;
+        match written {
+            Some(message) => {
+                tell_of_message(tx, &chat, &message, replied_to)?;
+                Ok(Appended { message, duplicate: false })
             }
-            return Ok(Appended { message: message.into(), duplicate: true });
+            None => self.earlier(tx, &request_hash)?.ok_or(Refusal::ClientIdReused.into()),
         }
-        let (chat, role) = load(tx, self.chat, self.who.user)?;
+    }
+}
+
+/// The thread that a reply belongs to, and whom it replies to.
+type Reply = (MessageId, UserId);
+
+impl AppendMessage {
+    /// Where the message goes, if its sender may say it.
+    fn place(&self, tx: &mut Tx<'_>) -> Execution<(Arc<Chat>, Head, Option<Reply>)> {
+        let (chat, head, role) = tx.chat_to_append(self.chat, self.who.user)?;
         permission::post(&chat, role)?;
         self.within_rate.clone()?;
-        let reply = match new.reply_to {
+        let reply = match self.message.reply_to {
             Some(reply_to) => Some(
                 messages::thread_of(tx.look(), chat.id.0, reply_to.0)?
                     .ok_or(Refusal::invalid("reply_to", "names no message of this chat"))?,
             ),
             None => None,
         };
-        let (thread, replied_to) = reply.unzip();
-        let message = write(tx, &chat, self.who.user, new, thread, metadata.as_deref(), &request_hash)?;
-        tell_of_message(tx, &chat, &message, replied_to)?;
-        Ok(Appended { message, duplicate: false })
+        Ok((chat, head, reply))
+    }
+
+    /// What the sender said before under the same name.
+    fn earlier(&self, tx: &mut Tx<'_>, request_hash: &[u8; 32]) -> Execution<Option<Appended>> {
+        let (sender, name) = (self.who.user.0, &self.message.client_id.0);
+        match messages::by_client_id(tx.look(), sender, name)? {
+            Some((_, hash)) if hash != request_hash => Err(Refusal::ClientIdReused.into()),
+            found => Ok(found.map(|(message, _)| Appended { message: message.into(), duplicate: true })),
+        }
     }
 }
 
-/// Gives a message its place in the chat, stores it and announces it. `metadata` is the message's, as JSON.
+/// Gives a message the next place in the chat, stores it and announces it. `metadata` is the message's, as JSON.
+/// `None`, and nothing is changed: its sender has used its name before.
 pub(super) fn write(
     tx: &mut Tx<'_>,
-    chat: &Chat,
+    (chat, head): (&Chat, Head),
     sender: UserId,
     new: &NewMessage,
     thread: Option<MessageId>,
     metadata: Option<&str>,
     request_hash: &[u8; 32],
-) -> Execution<Arc<Message>> {
-    let (seq, ordinal, created_at) = (chat.last_seq + 1, chat.last_ordinal + 1, tx.now);
+) -> Execution<Option<Arc<Message>>> {
+    let (seq, ordinal, created_at) = (head.seq + 1, head.ordinal + 1, tx.now);
+    let id = tx.next_message_id()?;
     let row = NewMessageRow {
+        id,
         chat_id: chat.id.0,
         seq,
         ordinal,
@@ -101,8 +129,9 @@ pub(super) fn write(
         updated_seq: seq,
         thread_id: thread.map(|id| id.0),
     };
-    let id = messages::insert(tx.write(), &row)?;
-    chats::set_head(tx.write(), chat.id.0, seq, ordinal, id)?;
+    if !tx.insert_message(&row)? {
+        return Ok(None);
+    }
     let message = Arc::new(Message {
         id: MessageId(id),
         chat_id: chat.id,
@@ -124,7 +153,7 @@ pub(super) fn write(
     let change = Change::Message(message.clone());
     let event = ChatEvent { chat_id: chat.id, seq, actor_id: sender, created_at, change };
     tx.announce(Event::Chat(event.into()));
-    Ok(message)
+    Ok(Some(message))
 }
 
 impl AppendMessage {

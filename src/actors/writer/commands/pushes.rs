@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::messages::write;
 use super::notifications::notify;
 use super::projects::{access, username};
+use crate::actors::writer::Head;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::Credential;
 use crate::domain::chat::Chat;
@@ -188,8 +189,8 @@ fn say(tx: &mut Tx<'_>, intent: &PushIntent, chat: &Chat, content: Content) -> E
     let client_id = ClientId(intent.client_id);
     let message = NewMessage { client_id, content, reply_to: None, metadata: Some(metadata) };
     // No client sent it: no request has this hash.
-    write(tx, chat, intent.user_id, &message, None, Some(&text), &[0; 32])?;
-    Ok(())
+    let written = write(tx, (chat, Head::of(chat)), intent.user_id, &message, None, Some(&text), &[0; 32])?;
+    written.map(drop).ok_or(Refusal::ClientIdReused.into())
 }
 
 /// Notifies the next people; answers whether there are more.

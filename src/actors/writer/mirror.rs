@@ -1,0 +1,146 @@
+//! What the writer knows without asking the database: logins that are alive, chats with their heads, roles.
+//!
+//! Saying something is what happens most; with these facts it costs one INSERT, and one UPDATE for each chat that a
+//! batch has touched, however much was said in it.
+//!
+//! Invariants
+//! * Only the writer changes the database, so a fact that was read stays true until a command changes it. Whoever
+//!   changes more than they announce ([`Effect::Changes`], which is what every command has unless it says otherwise)
+//!   makes the mirror forget everything; a chat's own events make it forget the chat; so does a rollback, of all.
+//! * A head that is ahead of its row is written before any other command looks, and before the commit.
+//! * Nothing is here that was not in the transaction: a refusal is never remembered.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use diesel::result::QueryResult;
+use diesel::sqlite::SqliteConnection;
+
+use crate::domain::chat::{Chat, ChatRole};
+use crate::domain::ids::{ChatId, LoginId, Seq, UserId};
+use crate::storage::queries::{chats, messages};
+
+/// What a command does to the facts that the mirror holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It moves heads through the mirror, and changes no other fact.
+    Appends,
+    /// It changes no fact, or only through the events of a chat.
+    Local,
+    /// It may change any.
+    Changes,
+}
+
+/// How far a chat is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    pub seq: Seq,
+    pub ordinal: i64,
+}
+
+impl Head {
+    pub fn of(chat: &Chat) -> Self {
+        Self { seq: chat.last_seq, ordinal: chat.last_ordinal }
+    }
+}
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(super) struct Mirror {
+    logins: HashSet<(UserId, LoginId, i64)>,
+    chats: HashMap<ChatId, Known>,
+    roles: HashMap<(ChatId, UserId), ChatRole>,
+    /// Chats whose rows are behind.
+    moved: Vec<ChatId>,
+    last_message_id: Option<i64>,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// Its heads are those of when it was read: [`Known::head`] counts.
+    chat: Arc<Chat>,
+    head: Head,
+    /// The newest message, if the row is behind.
+    unwritten: Option<i64>,
+}
+
+impl Mirror {
+    pub(super) fn knows_login(&self, user: UserId, login: LoginId, token_version: i64) -> bool {
+        self.logins.contains(&(user, login, token_version))
+    }
+
+    pub(super) fn learn_login(&mut self, user: UserId, login: LoginId, token_version: i64) {
+        self.logins.insert((user, login, token_version));
+    }
+
+    /// The chat, its head, and the user's role in it, if all of that is known.
+    pub(super) fn chat(&self, chat: ChatId, user: UserId) -> Option<(Arc<Chat>, Head, ChatRole)> {
+        let role = self.roles.get(&(chat, user))?;
+        let known = self.chats.get(&chat)?;
+        Some((known.chat.clone(), known.head, *role))
+    }
+
+    /// Only what was read when no head was ahead of its row.
+    pub(super) fn learn_chat(&mut self, chat: &Arc<Chat>, user: UserId, role: ChatRole) {
+        self.roles.insert((chat.id, user), role);
+        let known = || Known { chat: chat.clone(), head: Head::of(chat), unwritten: None };
+        self.chats.entry(chat.id).or_insert_with(known);
+    }
+
+    /// The head as the mirror has it, if it is ahead of what was read.
+    pub(super) fn head(&self, chat: ChatId) -> Option<Head> {
+        self.chats.get(&chat).map(|known| known.head)
+    }
+
+    /// A message took the next place of the chat. Answers whether its row is written later; else the caller does it.
+    pub(super) fn move_head(&mut self, chat: ChatId, head: Head, message: i64) -> bool {
+        let Some(known) = self.chats.get_mut(&chat) else { return false };
+        known.head = head;
+        if known.unwritten.replace(message).is_none() {
+            self.moved.push(chat);
+        }
+        true
+    }
+
+    /// Writes the rows that are behind: one for each chat.
+    pub(super) fn flush(&mut self, db: &mut SqliteConnection) -> QueryResult<()> {
+        for chat in self.moved.drain(..) {
+            let Some(known) = self.chats.get_mut(&chat) else { continue };
+            if let Some(message) = known.unwritten.take() {
+                chats::set_head(db, chat.0, known.head.seq, known.head.ordinal, message)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The id of the next message. Not given back when it is not used.
+    pub(super) fn next_message_id(&mut self, db: &mut SqliteConnection) -> QueryResult<i64> {
+        let last = match self.last_message_id {
+            Some(last) => last,
+            None => messages::last_id(db)?,
+        };
+        self.last_message_id = Some(last + 1);
+        Ok(last + 1)
+    }
+
+    /// The chat has an event that is not a message.
+    pub(super) fn forget_chat(&mut self, chat: ChatId) {
+        self.chats.remove(&chat);
+    }
+
+    /// A command may have changed anything. Nothing is behind: it was written before.
+    pub(super) fn forget(&mut self) {
+        let last_message_id = self.last_message_id;
+        *self = Self { last_message_id, ..Self::default() };
+    }
+
+    /// The transaction is undone, and with it what is here.
+    pub(super) fn rolled_back(&mut self) {
+        *self = Self::default();
+    }
+
+    /// How much is known.
+    pub(super) fn facts(&self) -> usize {
+        self.logins.len() + self.chats.len() + self.roles.len()
+    }
+}
