@@ -70,8 +70,15 @@ impl Scenario for Presence {
             };
             let sent = Instant::now();
             socket.send(&datagram).await?;
-            let count =
-                tokio::time::timeout(PATIENCE, socket.recv(&mut buffer)).await.context("no answer")??;
+            let count = loop {
+                let waiting = tokio::time::timeout(PATIENCE, socket.recv(&mut buffer));
+                let count = waiting.await.context("no answer")??;
+                // Before it may come who else is there.
+                let answer = buffer.get(..count).unwrap_or_default();
+                if ticket.is_none() || Header::of(answer).is_ok_and(|header| header.kind == Kind::Pong) {
+                    break count;
+                }
+            };
             outcome.took(sent.elapsed());
             outcome.done(1);
             let answer = buffer.get(..count).unwrap_or_default();

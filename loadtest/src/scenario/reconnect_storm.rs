@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::idle::connect_users;
 use super::{Compared, Outcome, Scenario};
-use crate::stage::{Cast, Stage, Subject};
+use crate::stage::{Cast, Stage};
 use crate::wire::{Cursor, Names, Saying, Seen, Wire, page, resume};
 
 /// Messages that are said while everybody is away.
@@ -32,6 +32,11 @@ impl Scenario for ReconnectStorm {
 
     fn compared(&self) -> Compared {
         Compared::Rate
+    }
+
+    /// It keeps nothing for whoever was away: there is nothing to compare.
+    fn has_floor(&self) -> bool {
+        false
     }
 
     async fn round(&self, stage: &Stage, _: Duration) -> anyhow::Result<Outcome> {
@@ -58,10 +63,9 @@ impl Scenario for ReconnectStorm {
         outcome.begin();
         let (outcome, mut tasks) = (Rc::new(RefCell::new(outcome)), JoinSet::new());
         let ask: Rc<[u8]> = resume(epoch, chat, u64::try_from(head)?)?.into();
-        let replays = stage.subject == Subject::NetBit;
         for n in 0..self.sessions {
             let (tcp, token) = (stage.tcp(), stage.token(n / SESSIONS_PER_USER)?);
-            let back = Back { chat, head, replays, ask: ask.clone(), outcome: outcome.clone() };
+            let back = Back { chat, head, ask: ask.clone(), outcome: outcome.clone() };
             tasks.spawn_local(async move { back.come(tcp, &token).await });
         }
         let mut wires = Vec::new();
@@ -91,8 +95,6 @@ async fn head_of(wire: &mut Wire, chat: i64) -> anyhow::Result<(i64, u64)> {
 struct Back {
     chat: i64,
     head: i64,
-    /// The floor keeps nothing for whoever was away.
-    replays: bool,
     ask: Rc<[u8]>,
     outcome: Rc<RefCell<Outcome>>,
 }
@@ -113,7 +115,7 @@ impl Back {
                 }
                 "Synced" => {
                     let mut outcome = self.outcome.borrow_mut();
-                    if self.replays {
+                    {
                         let missed = self.head + i64::try_from(MISSED)?;
                         outcome.check(seen.seq == Some(missed) && cursor.0 == missed, || {
                             format!(

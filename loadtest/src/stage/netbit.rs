@@ -31,6 +31,9 @@ pub(crate) async fn start(seed: &Seed<'_>) -> anyhow::Result<(Process, Vec<Strin
         command.args([listener, "127.0.0.1:0"]);
     }
     command.env("NETBIT_LIMITS__RATES", "false");
+    for rate in ["PER_SECOND", "BURST"] {
+        command.env(format!("NETBIT_LIMITS__UDP_DATAGRAMS_{rate}"), "1000000");
+    }
     command.env("NETBIT_LOG__LEVEL", "warn").env("NETBIT_LOG__FORMAT", "text");
     Ok((Process::start(command, data).await?, tokens))
 }

@@ -192,7 +192,7 @@ impl CacheActor {
         });
     }
 
-    /// The same items to every hub. Bytes and events are shared; only the last hub gets the originals.
+    /// The same items to every hub that has somebody. Bytes and events are shared; only the last hub gets the originals.
     fn deliver_to_all(&self, lane: Vec<LaneItem>) {
         if lane.is_empty() {
             return;
@@ -217,8 +217,11 @@ impl CacheActor {
             | LaneItem::CatchUp { .. }
             | LaneItem::Replayed { .. } => None,
         };
-        let Some((last, others)) = self.hubs.split_last() else { return };
-        for hub in others {
+        // Waking a thread that has nobody to tell costs more than all else here.
+        let mut hubs =
+            self.hubs.iter().enumerate().filter(|(n, _)| self.sessions.any_on(*n)).map(|(_, hub)| hub);
+        let Some(last) = hubs.next_back() else { return };
+        for hub in hubs {
             hub.deliver(lane.iter().filter_map(copy).collect());
         }
         last.deliver(lane);

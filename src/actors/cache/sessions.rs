@@ -32,7 +32,7 @@ impl CacheActor {
             Err(refusal) => return reply.send(Err(refusal.into())),
         };
         let limits = &self.sources.limits;
-        if !self.sessions.open(hello.station.session, user.id, limits.sessions_per_user) {
+        if !self.sessions.open(hello.station.session, hello.station.hub, user.id, limits.sessions_per_user) {
             let refusal = Refusal::RateLimited { retry_after_ms: limits.ask_patience_ms };
             return reply.send(Err(refusal.into()));
         }

@@ -62,8 +62,10 @@ impl TryFrom<MessageRow> for Message {
     }
 }
 
+/// `None` is written as NULL, so that every message is the same statement, prepared once.
 #[derive(Debug, Insertable)]
 #[diesel(table_name = messages)]
+#[diesel(treat_none_as_default_value = false)]
 pub struct NewMessageRow<'a> {
     pub id: i64,
     pub chat_id: i64,
