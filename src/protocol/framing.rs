@@ -31,9 +31,17 @@ pub fn packet_of(frame: &Bytes) -> Bytes {
     frame.slice(PREFIX_BYTES.min(frame.len())..)
 }
 
+/// What most packets fit.
+const USUAL_BYTES: usize = 256;
+
 /// `packet` as a whole frame: length, then a MessagePack map with string keys.
 pub fn encode(packet: &impl Serialize) -> Result<Bytes, rmp_serde::encode::Error> {
-    let mut frame = Vec::with_capacity(256);
+    encode_about(packet, USUAL_BYTES)
+}
+
+/// The same, with room for about `bytes` from the start: a page is not moved while it grows.
+pub fn encode_about(packet: &impl Serialize, bytes: usize) -> Result<Bytes, rmp_serde::encode::Error> {
+    let mut frame = Vec::with_capacity(bytes);
     frame.extend_from_slice(&[0; PREFIX_BYTES]);
     packet.serialize(&mut rmp_serde::Serializer::new(&mut frame).with_struct_map())?;
     let length = u32::try_from(frame.len() - PREFIX_BYTES)

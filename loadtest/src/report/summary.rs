@@ -66,9 +66,9 @@ impl Summary {
 
     pub(crate) fn to_json(&self) -> Value {
         let figures = |outcome: &Outcome| {
+            let us = |quantile| (!outcome.latency.is_empty()).then(|| outcome.quantile_us(quantile));
             json!({
-                "p50_us": outcome.quantile_us(0.5), "p99_us": outcome.quantile_us(0.99),
-                "p999_us": outcome.quantile_us(0.999), "max_us": outcome.quantile_us(1.0),
+                "p50_us": us(0.5), "p99_us": us(0.99), "p999_us": us(0.999), "max_us": us(1.0),
                 "rate": outcome.rate(), "bytes_each": outcome.bytes_each, "notes": outcome.notes,
             })
         };
@@ -104,15 +104,17 @@ impl fmt::Display for Summary {
         write!(f, "{:<26}", self.name)?;
         if let Some(outcome) = self.middle() {
             let us = |quantile| outcome.quantile_us(quantile);
-            write!(
-                f,
-                "{:>10.0}/s  p50 {:>8.0}  p99 {:>8.0}  p99.9 {:>8.0}  max {:>8.0} us",
-                outcome.rate(),
-                us(0.5),
-                us(0.99),
-                us(0.999),
-                us(1.0)
-            )?;
+            write!(f, "{:>10.0}/s", outcome.rate())?;
+            if !outcome.latency.is_empty() {
+                write!(
+                    f,
+                    "  p50 {:>8.0}  p99 {:>8.0}  p99.9 {:>8.0}  max {:>8.0} us",
+                    us(0.5),
+                    us(0.99),
+                    us(0.999),
+                    us(1.0)
+                )?;
+            }
         }
         if let (Some(ratio), Some(own), Some(floor)) = (self.ratio(), self.middle(), self.middle_floor()) {
             let (own, floor) = (own.figure(self.compared), floor.figure(self.compared));

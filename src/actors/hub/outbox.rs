@@ -78,7 +78,16 @@ impl Outbox {
 
     /// Encodes and sends an answer. A packet of ours always encodes.
     pub fn reply_packet(&self, packet: &ServerPacket<'_>) {
-        match framing::encode(packet) {
+        self.reply_encoded(framing::encode(packet));
+    }
+
+    /// The same for an answer of about so many bytes.
+    pub fn reply_page(&self, packet: &ServerPacket<'_>, bytes: usize) {
+        self.reply_encoded(framing::encode_about(packet, bytes));
+    }
+
+    fn reply_encoded(&self, encoded: Result<Bytes, rmp_serde::encode::Error>) {
+        match encoded {
             Ok(frame) => self.reply(frame),
             Err(error) => tracing::error!(%error, "an answer could not be encoded"),
         }

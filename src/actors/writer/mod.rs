@@ -25,6 +25,8 @@ mod mirror;
 
 #[cfg(test)]
 mod batch_test;
+#[cfg(test)]
+mod mirror_test;
 
 pub use actor::{DbWriterActor, OpenLedger, Published};
 pub use batch::{Batch, Committed, Ledger};

@@ -61,18 +61,16 @@ impl SessionActor {
             let bytes_max = services.limits.server_frame_bytes.saturating_sub(FRAME_OVERHEAD_BYTES);
             let page = page.fit(newest, bytes_max, ChatEvent::bytes);
             let (has_more, as_of) = (page.has_more, page.as_of);
+            // What an event takes in memory is above what it takes on the wire.
+            let bytes = FRAME_OVERHEAD_BYTES + page.events.iter().map(|event| event.bytes()).sum::<usize>();
             if messages_only {
                 let messages = page.events.iter().filter_map(|event| event.message()).map(|m| &**m).collect();
-                outbox.reply_packet(&ServerPacket::Messages {
-                    request_id,
-                    chat_id,
-                    messages,
-                    has_more,
-                    as_of,
-                });
+                let page = ServerPacket::Messages { request_id, chat_id, messages, has_more, as_of };
+                outbox.reply_page(&page, bytes);
             } else {
                 let events = page.events.iter().map(|event| EventView::listed(event)).collect();
-                outbox.reply_packet(&ServerPacket::Events { request_id, chat_id, events, has_more, as_of });
+                let page = ServerPacket::Events { request_id, chat_id, events, has_more, as_of };
+                outbox.reply_page(&page, bytes);
             }
         });
     }
