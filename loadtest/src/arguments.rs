@@ -154,7 +154,7 @@ impl ScenarioCommand {
     }
 }
 
-/// Runs what `name` stands for: one scenario, or a few of a kind.
+/// Runs what `name` stands for, one scenario or a few of a kind, and prints each as it comes.
 pub(crate) async fn run(
     name: &str,
     measure: &Measure,
@@ -163,7 +163,11 @@ pub(crate) async fn run(
 ) -> anyhow::Result<Vec<Summary>> {
     let mut summaries = Vec::new();
     macro_rules! run {
-        ($($scenario:expr),* $(,)?) => {{ $( summaries.push(compare(&$scenario, options, progress).await?); )* }};
+        ($($scenario:expr),* $(,)?) => {{ $(
+            let summary = compare(&$scenario, options, progress).await?;
+            progress.suspend(|| print!("{summary}"));
+            summaries.push(summary);
+        )* }};
     }
     match name {
         "ping_pong" => run!(PingPong),

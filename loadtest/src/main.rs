@@ -73,10 +73,7 @@ fn measure(measure: &Measure, names: &[&str]) -> anyhow::Result<ExitCode> {
         .with_style(ProgressStyle::with_template("{spinner} {pos} rounds {elapsed} {msg}")?);
     let mut summaries = Vec::new();
     for name in names {
-        for summary in block_on(arguments::run(name, measure, options, &progress))? {
-            progress.suspend(|| print!("{summary}"));
-            summaries.push(summary);
-        }
+        summaries.extend(block_on(arguments::run(name, measure, options, &progress))?);
     }
     progress.finish_and_clear();
     let ok = summaries.iter().all(report::Summary::ok);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::scenario::{Compared, Outcome, median, middle};
+use crate::stage::Usage;
 
 /// What the server spent on all rounds.
 #[derive(Debug, Clone, Copy, Default)]
@@ -15,6 +16,16 @@ pub(crate) struct Server {
     pub(crate) commits: f64,
     /// Commands in those commits.
     pub(crate) commands: f64,
+}
+
+impl Server {
+    /// What was spent between two looks.
+    pub(crate) fn add(&mut self, before: Option<Usage>, after: Option<Usage>) {
+        if let (Some(before), Some(after)) = (before, after) {
+            self.cpu += after.cpu.saturating_sub(before.cpu);
+            self.peak_kib = self.peak_kib.max(after.peak_kib);
+        }
+    }
 }
 
 #[derive(Debug)]

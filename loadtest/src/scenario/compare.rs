@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 
 use super::{Outcome, Scenario};
 use crate::report::{Server, Summary};
-use crate::stage::{Stage, Subject, Usage};
+use crate::stage::{Stage, Subject};
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
@@ -33,42 +33,48 @@ pub(crate) async fn compare<S: Scenario>(
 }
 
 async fn run<S: Scenario>(scenario: &S, options: Options, progress: &ProgressBar) -> anyhow::Result<Summary> {
-    let cast = scenario.cast();
-    let stage = Stage::set(Subject::NetBit, &cast).await?;
-    let floor = match options.floor && scenario.has_floor() {
-        true => Some(Stage::set(Subject::Floor, &cast).await?),
-        false => None,
-    };
-    let (before, scraped) = (stage.process.usage(), stage.scrape().await?);
     let (mut outcomes, mut floors) = (Vec::new(), Vec::new());
-    for _ in 0..options.rounds {
-        outcomes.push(scenario.round(&stage, options.time).await?);
-        progress.inc(1);
-        if let Some(floor) = &floor {
-            floors.push(scenario.round(floor, options.time).await.context("at the floor")?);
+    let (mut server, mut troubles) = (Server::default(), Vec::new());
+    let (stages, rounds) = if scenario.starts_fresh() { (options.rounds, 1) } else { (1, options.rounds) };
+    for _ in 0..stages {
+        let cast = scenario.cast();
+        let stage = Stage::set(Subject::NetBit, &cast).await?;
+        let floor = match options.floor && scenario.has_floor() {
+            true => Some(Stage::set(Subject::Floor, &cast).await?),
+            false => None,
+        };
+        let (before, scraped) = (stage.process.usage(), stage.scrape().await?);
+        for _ in 0..rounds {
+            outcomes.push(scenario.round(&stage, options.time).await?);
             progress.inc(1);
+            if let Some(floor) = &floor {
+                floors.push(scenario.round(floor, options.time).await.context("at the floor")?);
+                progress.inc(1);
+            }
         }
-    }
-    let after = stage.scrape().await?;
-    let mut server = cost(before, stage.process.usage());
-    if let (Some(before), Some(after)) = (scraped, after) {
-        let grown = |metric: &str| after.sum(metric, &[]) - before.sum(metric, &[]);
-        server.commits = grown("netbit_commit_seconds_count");
-        server.commands = grown("netbit_commit_batch_size_sum");
+        server.add(before, stage.process.usage());
+        if let (Some(before), Some(after)) = (scraped, stage.scrape().await?) {
+            let grown = |metric: &str| after.sum(metric, &[]) - before.sum(metric, &[]);
+            server.commits += grown("netbit_commit_seconds_count");
+            server.commands += grown("netbit_commit_batch_size_sum");
+        }
+        troubles.extend(end(stage).await);
     }
     let mut summary = Summary::new(scenario.name(), scenario.compared(), outcomes, floors, server);
-    if stage.process.log_lines() > 0 {
-        summary.wrong.push(format!("the server logged {} warnings or worse", stage.process.log_lines()));
-    }
-    if let Err(error) = stage.process.stop().await {
-        summary.wrong.push(format!("stopping: {error:#}"));
-    }
+    summary.wrong.append(&mut troubles);
     Ok(summary)
 }
 
-fn cost(before: Option<Usage>, after: Option<Usage>) -> Server {
-    let (Some(before), Some(after)) = (before, after) else { return Server::default() };
-    Server { cpu: after.cpu.saturating_sub(before.cpu), peak_kib: after.peak_kib, ..Server::default() }
+/// Stops the server; answers what it complained about.
+async fn end(stage: Stage) -> Vec<String> {
+    let mut troubles = Vec::new();
+    if stage.process.log_lines() > 0 {
+        troubles.push(format!("the server logged {} warnings or worse", stage.process.log_lines()));
+    }
+    if let Err(error) = stage.process.stop().await {
+        troubles.push(format!("stopping: {error:#}"));
+    }
+    troubles
 }
 
 /// The middle one of `values`, which is NaN when there is none.

@@ -34,6 +34,11 @@ impl Scenario for Idle {
         Compared::Bytes
     }
 
+    /// Memory that an earlier round has used is there again for the next.
+    fn starts_fresh(&self) -> bool {
+        true
+    }
+
     async fn round(&self, stage: &Stage, _: Duration) -> anyhow::Result<Outcome> {
         let mut outcome = Outcome::new()?;
         let before = stage.process.usage().context("the server's memory cannot be read")?.resident_kib;

@@ -41,6 +41,11 @@ pub(crate) trait Scenario {
         true
     }
 
+    /// Whether every round needs servers that have done nothing before.
+    fn starts_fresh(&self) -> bool {
+        false
+    }
+
     /// Runs once, for about `time` where the scenario does not say how much is to be done.
     async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome>;
 }

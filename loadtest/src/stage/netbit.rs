@@ -30,7 +30,7 @@ pub(crate) async fn start(seed: &Seed<'_>) -> anyhow::Result<(Process, Vec<Strin
     for listener in ["--http-listen", "--tcp-listen", "--udp-listen", "--ops-listen"] {
         command.args([listener, "127.0.0.1:0"]);
     }
-    command.env("NETBIT_LIMITS__RATES", "false");
+    command.env("NETBIT_LIMITS__RATES", "false").env("NETBIT_LIMITS__CHATS_PER_USER", "100000");
     for rate in ["PER_SECOND", "BURST"] {
         command.env(format!("NETBIT_LIMITS__UDP_DATAGRAMS_{rate}"), "1000000");
     }

@@ -1,6 +1,9 @@
 //! Push intents.
 
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use diesel::sqlite::SqliteConnection;
 
 use crate::storage::rows::push::{NewPushIntentRow, PushIntent, PushIntentRow};
@@ -12,6 +15,15 @@ pub const PENDING: &str = "pending";
 pub const ANNOUNCED: &str = "announced";
 pub const SETTLED: &str = "settled";
 
+// Written out, and nothing bound: only then does SQLite use the partial indexes on these conditions.
+fn is_unsettled() -> SqlLiteral<Bool> {
+    sql("push_intents.state <> 'settled'")
+}
+
+fn is_pending() -> SqlLiteral<Bool> {
+    sql("push_intents.state = 'pending'")
+}
+
 pub fn insert(db: &mut Db, row: &NewPushIntentRow<'_>) -> QueryResult<i64> {
     diesel::insert_into(push_intents::table).values(row).returning(push_intents::id).get_result(db)
 }
@@ -20,7 +32,7 @@ pub fn insert(db: &mut Db, row: &NewPushIntentRow<'_>) -> QueryResult<i64> {
 pub fn unsettled(db: &mut Db, id: i64) -> QueryResult<Option<PushIntent>> {
     let row: Option<PushIntentRow> = push_intents::table
         .find(id)
-        .filter(push_intents::state.ne(SETTLED))
+        .filter(is_unsettled())
         .select(PushIntentRow::as_select())
         .first(db)
         .optional()?;
@@ -30,7 +42,7 @@ pub fn unsettled(db: &mut Db, id: i64) -> QueryResult<Option<PushIntent>> {
 /// Every intent that is not settled, oldest first.
 pub fn all_unsettled(db: &mut Db, limit: i64) -> QueryResult<Vec<PushIntent>> {
     let rows: Vec<PushIntentRow> = push_intents::table
-        .filter(push_intents::state.ne(SETTLED))
+        .filter(is_unsettled())
         .order(push_intents::id)
         .limit(limit)
         .select(PushIntentRow::as_select())
@@ -42,7 +54,7 @@ pub fn all_unsettled(db: &mut Db, limit: i64) -> QueryResult<Vec<PushIntent>> {
 pub fn pending_of(db: &mut Db, repository: i64) -> QueryResult<Option<i64>> {
     push_intents::table
         .filter(push_intents::repository_id.eq(repository))
-        .filter(push_intents::state.eq(PENDING))
+        .filter(is_pending())
         .select(push_intents::id)
         .first(db)
         .optional()
@@ -59,9 +71,7 @@ pub fn pending_intent_of(db: &mut Db, repository: i64) -> QueryResult<Option<Pus
 /// Whether anything of this repository is not settled.
 pub fn any_unsettled_of(db: &mut Db, repository: i64) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(
-        push_intents::table
-            .filter(push_intents::repository_id.eq(repository))
-            .filter(push_intents::state.ne(SETTLED)),
+        push_intents::table.filter(push_intents::repository_id.eq(repository)).filter(is_unsettled()),
     ))
     .get_result(db)
 }
@@ -84,9 +94,7 @@ pub fn set_notified_to(db: &mut Db, id: i64, user: i64) -> QueryResult<()> {
 /// Ends what is left of a repository's pushes: at most one is pending, few are being told.
 pub fn settle_all_of(db: &mut Db, repository: i64, now: i64) -> QueryResult<()> {
     diesel::update(
-        push_intents::table
-            .filter(push_intents::repository_id.eq(repository))
-            .filter(push_intents::state.ne(SETTLED)),
+        push_intents::table.filter(push_intents::repository_id.eq(repository)).filter(is_unsettled()),
     )
     .set((push_intents::state.eq(SETTLED), push_intents::settled_at.eq(now)))
     .execute(db)
