@@ -230,6 +230,16 @@ mod tests {
     }
 
     #[test]
+    fn the_sqlite_inside_is_built_as_cargo_is_configured() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut connection = open_writer(&dir.path().join("netbit.db"), Synchronous::Full).unwrap();
+        let options = "SELECT count(*) AS value FROM pragma_compile_options
+            WHERE compile_options IN ('ENABLE_QPSG', 'THREADSAFE=2')";
+        let found = integer(&mut connection, options).unwrap();
+        assert_eq!(found, 2, "it works without .cargo/config.toml, and is several times slower");
+    }
+
+    #[test]
     fn a_copy_is_kept_before_a_migration_changes_a_database_that_holds_something() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("netbit.db");

@@ -1,10 +1,11 @@
 //! HTTP/1.1 on a kept connection: one fixed request again and again.
 
-use std::io;
 use std::net::SocketAddr;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use tokio::net::TcpStream;
+
+use super::bytes::{read_some, write_all};
 
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
@@ -38,22 +39,15 @@ impl HttpWire {
     /// Sends `request`; answers the body of a response that says success.
     pub(crate) async fn ask(&mut self, request: &[u8]) -> anyhow::Result<&[u8]> {
         self.buffer.clear();
-        let mut rest = request;
-        while !rest.is_empty() {
-            match self.socket.try_write(rest) {
-                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.writable().await?,
-                Err(error) => return Err(error.into()),
-            }
-        }
+        write_all(&self.socket, request).await?;
         loop {
             if let Some((begin, length)) = self.head()? {
                 while self.buffer.len() < begin + length {
-                    self.fill().await?;
+                    read_some(&self.socket, &mut self.buffer).await?;
                 }
                 return self.buffer.get(begin..begin + length).context("no body");
             }
-            self.fill().await?;
+            read_some(&self.socket, &mut self.buffer).await?;
         }
     }
 
@@ -73,17 +67,5 @@ impl HttpWire {
         });
         let length = if status.starts_with("HTTP/1.1 204") { Some(0) } else { length };
         Ok(Some((end + 4, length.context("an answer without a length")?)))
-    }
-
-    async fn fill(&mut self) -> anyhow::Result<()> {
-        self.buffer.reserve(16 * 1024);
-        loop {
-            match self.socket.try_read_buf(&mut self.buffer) {
-                Ok(0) => bail!("the server closed the connection"),
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.readable().await?,
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
 }

@@ -3,6 +3,7 @@
 //! `netbit::client` is what programs should use; it makes a whole packet of every frame. Here frames are made once and
 //! patched, and of what comes only that is looked at which is checked.
 
+mod bytes;
 mod frames;
 mod http;
 mod seen;

@@ -1,18 +1,16 @@
 //! A socket that carries frames.
 
-use std::io;
 use std::net::SocketAddr;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use tokio::net::TcpStream;
 
+use super::bytes::{read_some, write_all};
 use super::frames::hello;
 use super::seen::Seen;
 
 /// Larger frames are no frames of ours.
 const FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// Read at once.
-const READ_BYTES: usize = 32 * 1024;
 
 /// One connection. Reads and writes take `&mut`: whoever does both at once does so in one loop.
 #[derive(Debug)]
@@ -42,15 +40,8 @@ impl Wire {
         Ok(wire)
     }
 
-    pub(crate) async fn send(&mut self, mut bytes: &[u8]) -> anyhow::Result<()> {
-        while !bytes.is_empty() {
-            match self.socket.try_write(bytes) {
-                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.writable().await?,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        write_all(&self.socket, bytes).await
     }
 
     /// The next packet, without its length. May be dropped while it waits: no bytes are lost.
@@ -86,15 +77,7 @@ impl Wire {
             self.buffer.drain(..self.used);
         }
         self.used = 0;
-        self.buffer.reserve(READ_BYTES);
-        loop {
-            match self.socket.try_read_buf(&mut self.buffer) {
-                Ok(0) => bail!("the server closed the connection"),
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.readable().await?,
-                Err(error) => return Err(error.into()),
-            }
-        }
+        read_some(&self.socket, &mut self.buffer).await
     }
 
     /// Gives the memory back that reading took: for connections that idle.

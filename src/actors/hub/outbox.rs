@@ -15,6 +15,9 @@ use super::meter::DeliveryMeter;
 use crate::protocol::answer::{GoodbyeCode, ServerPacket};
 use crate::protocol::framing;
 
+/// Room for more items is given back when they are taken out.
+const KEEP_ITEMS: usize = 64;
+
 #[derive(Debug)]
 enum Item {
     Frame(Bytes),
@@ -187,6 +190,9 @@ impl OutboxDrain {
                 Item::Frame(frame) => out.push(frame),
                 Item::Close => closed = true,
             }
+        }
+        if self.batch.capacity() > KEEP_ITEMS {
+            self.batch = Vec::new();
         }
         if closed { Drained::Closed } else { Drained::Frames }
     }

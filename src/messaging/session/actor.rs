@@ -111,7 +111,7 @@ pub(super) struct Started {
 
 /// Starts a session's actor on its thread.
 pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToken) -> Started {
-    let limits = edge.services.limits.clone();
+    let (services, limits) = (edge.services.clone(), &edge.services.limits);
     let (outbox, drain) = Outbox::new(limits.outbox_bytes, limits.outbox_frames, place.deliveries.clone());
     let (window, welcomed) = (Arc::new(Semaphore::new(1)), Arc::new(AtomicBool::new(false)));
     let Place { id, hub, thread, seat, stranger, meter, .. } = place;
@@ -139,7 +139,7 @@ pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToke
         crate::core::actor::start(&thread, edge.stats.clone(), edge.fatal.clone(), make)
     };
     let closed = CancellationToken::new();
-    let intake = Intake { session, window, outbox, welcomed, closed, stopping, limits, meter };
+    let intake = Intake { session, window, outbox, welcomed, closed, stopping, services, meter };
     Started { intake, drain, seat }
 }
 

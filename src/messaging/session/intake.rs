@@ -14,6 +14,7 @@ use crate::actors::hub::Outbox;
 use crate::core::actor::Mailbox;
 use crate::core::limits::Limits;
 use crate::protocol::answer::GoodbyeCode;
+use crate::services::Services;
 
 /// The session as its reading task sees it.
 pub(super) struct Intake {
@@ -25,7 +26,7 @@ pub(super) struct Intake {
     /// The socket is closed, or the server stops.
     pub(super) closed: CancellationToken,
     pub(super) stopping: CancellationToken,
-    pub(super) limits: Limits,
+    pub(super) services: Arc<Services>,
     pub(super) meter: ConnectionMeter,
 }
 
@@ -41,22 +42,26 @@ pub(super) enum End {
 }
 
 impl Intake {
+    pub(super) fn limits(&self) -> &Limits {
+        &self.services.limits
+    }
+
     pub(super) fn is_welcomed(&self) -> bool {
         self.welcomed.load(Acquire)
     }
 
     /// How large a packet may be.
     pub(super) fn bytes_max(&self) -> usize {
-        if self.is_welcomed() { self.limits.frame_bytes } else { self.limits.stranger_frame_bytes }
+        if self.is_welcomed() { self.limits().frame_bytes } else { self.limits().stranger_frame_bytes }
     }
 
     /// How long the next bytes may take; `began` is when the packet began of which a part is here.
     pub(super) fn patience(&self, opened: Instant, began: Option<Instant>) -> Duration {
         let left = |ms, since: Instant| Duration::from_millis(ms).saturating_sub(since.elapsed());
         match began {
-            _ if !self.is_welcomed() => left(self.limits.hello_timeout_ms, opened),
-            Some(began) => left(self.limits.frame_timeout_ms, began),
-            None => Duration::from_millis(self.limits.silence_ms),
+            _ if !self.is_welcomed() => left(self.limits().hello_timeout_ms, opened),
+            Some(began) => left(self.limits().frame_timeout_ms, began),
+            None => Duration::from_millis(self.limits().silence_ms),
         }
     }
 

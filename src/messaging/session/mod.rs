@@ -51,7 +51,7 @@ fn over_stream(
     edge: &SessionEdge,
 ) {
     let started = actor::start(place, edge, edge.ending.clone());
-    let stall = Duration::from_millis(started.intake.limits.write_stall_ms);
+    let stall = Duration::from_millis(started.intake.limits().write_stall_ms);
     let closed = started.intake.closed.clone();
     actix::spawn(writer::run(writing, started.drain, stall, closed, started.seat));
     actix::spawn(reader::Reader { socket: reading, intake: started.intake }.run());

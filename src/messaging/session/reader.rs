@@ -74,7 +74,7 @@ impl<S: Source> Reader<S> {
                 }
             }
         };
-        drop(tokio::time::timeout(Duration::from_millis(self.intake.limits.linger_ms), drained).await);
+        drop(tokio::time::timeout(Duration::from_millis(self.intake.limits().linger_ms), drained).await);
     }
 
     async fn read(&mut self) -> End {

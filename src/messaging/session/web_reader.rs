@@ -62,7 +62,7 @@ pub(super) struct WebReader {
 
 impl WebReader {
     pub(super) fn new(messages: MessageStream, intake: Intake) -> (Self, Receiver<Bytes>, SharedForm) {
-        let max = intake.limits.frame_bytes;
+        let max = intake.limits().frame_bytes;
         let messages = messages.max_frame_size(max).aggregate_continuations().max_continuation_size(max);
         let ((pongs, waiting), form) = (channel(PONGS_MAX), SharedForm::default());
         (Self { messages, intake, pongs, form: form.clone() }, waiting, form)
@@ -71,7 +71,7 @@ impl WebReader {
     pub(super) async fn run(mut self) {
         let end = self.read().await;
         if self.intake.end(end) {
-            let linger = Duration::from_millis(self.intake.limits.linger_ms);
+            let linger = Duration::from_millis(self.intake.limits().linger_ms);
             let mut rest = self.messages.take(LINGER_MESSAGES_MAX);
             drop(tokio::time::timeout(linger, async { while rest.next().await.is_some() {} }).await);
         }

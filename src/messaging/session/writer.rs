@@ -1,6 +1,9 @@
 //! The writing half of a socket: all that waits in the outbox, in one write where it fits.
 
+use std::future::poll_fn;
 use std::io::IoSlice;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -12,6 +15,9 @@ use crate::actors::hub::{Drained, OutboxDrain};
 
 /// Frames given to one system call (Linux takes up to 1024, IOV_MAX).
 const SLICES_MAX: usize = 64;
+
+/// So few frames at a time are no reason to keep room for more.
+const FEW: usize = 4;
 
 /// Writes until the outbox is closed or the peer takes nothing for `stall`; then `closed` is cancelled.
 pub(super) async fn run(
@@ -27,6 +33,7 @@ pub(super) async fn run(
     let mut frames = Vec::new();
     loop {
         let drained = outbox.next(&mut frames).await;
+        let count = frames.len();
         if write_all(&mut socket, &outbox, &mut frames, stall).await.is_err() {
             return;
         }
@@ -35,10 +42,24 @@ pub(super) async fn run(
             drop(tokio::time::timeout(stall, socket.shutdown()).await);
             return;
         }
-        if frames.capacity() > SLICES_MAX {
+        if frames.capacity() > if count > FEW { SLICES_MAX } else { FEW } {
             frames = Vec::new();
         }
     }
+}
+
+/// One system call. What it is given lives on the stack, not in the session's task: idle sessions stay small.
+fn write_some(
+    socket: Pin<&mut impl AsyncWrite>,
+    context: &mut Context<'_>,
+    frames: &[Bytes],
+) -> Poll<std::io::Result<usize>> {
+    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+    for (slice, frame) in slices.iter_mut().zip(frames) {
+        *slice = IoSlice::new(frame);
+    }
+    let count = frames.len().min(SLICES_MAX);
+    socket.poll_write_vectored(context, slices.get(..count).unwrap_or_default())
 }
 
 /// The peer is gone or takes nothing.
@@ -52,13 +73,8 @@ async fn write_all(
 ) -> Result<(), Stalled> {
     let mut first = 0;
     while let Some(rest) = frames.get_mut(first..).filter(|rest| !rest.is_empty()) {
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        for (slice, frame) in slices.iter_mut().zip(rest.iter()) {
-            *slice = IoSlice::new(frame);
-        }
-        let count = rest.len().min(SLICES_MAX);
-        let slices = slices.get(..count).unwrap_or_default();
-        let written = tokio::time::timeout(stall, socket.write_vectored(slices)).await;
+        let write = poll_fn(|context| write_some(Pin::new(&mut *socket), context, rest));
+        let written = tokio::time::timeout(stall, write).await;
         let Ok(Ok(mut written @ 1..)) = written else { return Err(Stalled) };
         let (bytes, mut done) = (written, 0);
         for frame in rest {
