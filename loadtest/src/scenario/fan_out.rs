@@ -21,6 +21,8 @@ use crate::wire::{Cursor, Names, Saying, Seen, Wire};
 const BACKLOG: usize = 256;
 /// Messages of a sender that may be unacknowledged.
 const IN_FLIGHT: u64 = 32;
+/// How long the last of what was said may be on its way: far beyond what it takes.
+const DELIVERED_WITHIN: Duration = Duration::from_secs(30);
 /// Those who speak in a blast, beside the members.
 const SENDERS: usize = 4;
 
@@ -81,13 +83,31 @@ impl Scenario for FanOut {
                 Pace::PerSecond(count) => speaking.spawn_local(speaker.pace(end, count)),
             };
         }
-        while let Some(done) = speaking.join_next().await {
-            done??;
+        let delivered = async {
+            while let Some(done) = speaking.join_next().await {
+                done??;
+            }
+            // Everything said has reached everybody when all the room is free again, and twice if there is more.
+            crowd.room.acquire_many(u32::try_from(BACKLOG)?).await?.forget();
+            anyhow::Ok(())
+        };
+        let delivered = tokio::time::timeout(time + DELIVERED_WITHIN, delivered).await;
+        while let Some(ended) = listening.try_join_next() {
+            ended??;
         }
-        // Everything said has reached everybody when all the room is free again.
-        drop(crowd.room.acquire_many(u32::try_from(BACKLOG)?).await?);
         listening.shutdown().await;
-        let outcome = crowd.outcome.replace(Outcome::new()?);
+        let mut outcome = crowd.outcome.replace(Outcome::new()?);
+        match delivered {
+            Ok(done) => {
+                done?;
+                let more = crowd.room.available_permits();
+                outcome.check(more == 0, || format!("{more} events more than messages"));
+            }
+            Err(_) => {
+                let missing = crowd.events.borrow().1.len();
+                outcome.wrong(|| format!("lost: {missing} events or more did not reach everybody"));
+            }
+        }
         Ok(outcome)
     }
 }

@@ -112,6 +112,12 @@ impl Ledger {
         self.slow.threshold = threshold;
     }
 
+    /// How much the writer remembers.
+    #[cfg(test)]
+    pub(super) fn facts(&self) -> usize {
+        self.mirror.facts()
+    }
+
     pub fn commit_no(&self) -> i64 {
         self.commit_no
     }
@@ -195,6 +201,9 @@ impl Ledger {
                 Ok(Err(Fault::Database(error))) if is_own_fault(&error) => {
                     error!(command = job.name(), request_id = job.request_id().as_deref(), %error, "a command broke a constraint");
                     job.fail(CommandError::Internal);
+                    // Should what the writer remembers ever be wrong, this is how it shows: it is forgotten with a rollback.
+                    events.truncate(mark);
+                    return Executed::Spoiled(index);
                 }
                 Ok(Err(Fault::Database(error))) => return Executed::Failed(error),
                 Err(_panic) => {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use diesel::connection::SimpleConnection;
+
 use super::batch::Ledger;
 use super::command::{Command, CommandError};
 use super::commands::{
@@ -15,7 +17,7 @@ use crate::core::config::Synchronous;
 use crate::core::database;
 use crate::core::limits::Limits;
 use crate::domain::access::Credential;
-use crate::domain::ids::{ChatId, UserId};
+use crate::domain::ids::ChatId;
 use crate::domain::message::{Alteration, ClientId, Content, NewMessage};
 use crate::domain::refusal::Refusal;
 use crate::domain::user::{User, Username};
@@ -167,11 +169,32 @@ fn a_name_that_was_used_takes_no_place_and_is_answered_as_before() {
 }
 
 #[test]
-fn forgetting_everything_all_the_time_changes_nothing() {
-    let mut town = Town::found(0);
-    let base = seq(town.say(0, "first"));
-    for n in 1..20 {
-        assert_eq!(seq(town.say(usize::try_from(n % 3).unwrap(), "more")), base + n);
+fn what_is_remembered_has_a_bound_and_forgetting_changes_nothing() {
+    // A login, a chat and a role for each of one message's questions; three people know one chat.
+    for (mirror_facts, remembered) in [(1000, 3 + 1 + 3), (0, 1 + 1 + 1)] {
+        let mut town = Town::found(mirror_facts);
+        let base = seq(town.say(0, "first"));
+        for n in 1..20 {
+            assert_eq!(seq(town.say(usize::try_from(n % 3).unwrap(), "more")), base + n);
+        }
+        assert_eq!(town.ledger.facts(), remembered);
+        assert_eq!(town.head(), base + 19);
     }
-    assert_eq!(town.people[0].user, UserId(1));
+}
+
+#[test]
+fn a_number_that_is_taken_after_all_fails_one_message_and_not_the_next() {
+    let mut town = Town::found(1000);
+    let base = seq(town.say(0, "first"));
+    // Behind the writer's back, which nobody can do.
+    let taken = format!(
+        "INSERT INTO messages (chat_id, seq, ordinal, sender_id, client_id, request_hash, content, created_at, updated_seq)
+         SELECT chat_id, seq + 1, ordinal + 1, sender_id, x'00', request_hash, content, created_at, seq + 1
+         FROM messages WHERE seq = {base};
+         UPDATE chats SET last_seq = last_seq + 1, last_ordinal = last_ordinal + 1 WHERE id = {};",
+        town.chat
+    );
+    town.ledger.connection().batch_execute(&taken).unwrap();
+    assert_eq!(town.say(0, "second").unwrap_err(), CommandError::Internal);
+    assert_eq!(seq(town.say(0, "third")), base + 2);
 }

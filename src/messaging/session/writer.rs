@@ -42,7 +42,8 @@ pub(super) async fn run(
             drop(tokio::time::timeout(stall, socket.shutdown()).await);
             return;
         }
-        if frames.capacity() > if count > FEW { SLICES_MAX } else { FEW } {
+        let keep = if count > FEW { SLICES_MAX } else { FEW };
+        if frames.capacity() > keep {
             frames = Vec::new();
         }
     }
