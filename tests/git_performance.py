@@ -9,9 +9,10 @@ Needs: Linux, Python 3.10 or newer (standard library only), git with `git daemon
 nothing else to do, and 3 GB of disk in the temporary directory (TMPDIR; 8 GiB with --large).
 
     python3 tests/git_performance.py target/release/netbit [--quick] [--large] [--json FILE]
-        [--only PART,PART] [--credential password|token]
+        [--only PART,PART] [--credential password|token|bearer]
 
---quick takes 20 MB and fewer runs; its timings are reported, but only what is not a timing can fail. The exit code is 1
+--credential says what clones and pushes are done with: the password or an access token, both as Basic, or the token as
+Bearer, in a header that git is told to send. --quick takes 20 MB and fewer runs; its timings are reported, but only what is not a timing can fail. The exit code is 1
 when a target is missed. Everything lives in one temporary directory that is removed at the end, and all traffic stays
 on 127.0.0.1. It takes about 7 minutes (--quick: 1 minute) and stops itself after 60 (with --large: 120, --quick: 10).
 """
@@ -84,6 +85,10 @@ class Git:
     def __init__(self, directory: Path, patience: float) -> None:
         self.directory, self.patience = directory, patience
         self.env = environment(str(directory))
+
+    def send_header(self, header: str) -> None:
+        """With every request from now on."""
+        self.env |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "http.extraHeader", "GIT_CONFIG_VALUE_0": header}
 
     def run(self, *arguments: str, at: Path | None = None, data: bytes | None = None) -> str:
         """What it printed; raises with what it complained of when it failed."""
@@ -488,7 +493,13 @@ class Measurements:
 
     def url(self, name: str) -> str:
         secret = self.secret.replace(" ", "%20")
-        return f"http://alice:{secret}@{self.server.host}:{self.server.port}/alice/trial/{name}"
+        who = "" if self.credential == "bearer" else f"alice:{secret}@"
+        return f"http://{who}{self.server.host}:{self.server.port}/alice/trial/{name}"
+
+    @property
+    def how(self) -> str:
+        """In words, what a push is done with."""
+        return "Bearer" if self.credential == "bearer" else f"Basic with the {self.credential}"
 
     def create_repository(self, name: str) -> None:
         Rest(self.server, self.token).post("/api/projects/alice/trial/repos/create", {"name": name})
@@ -509,6 +520,8 @@ class Measurements:
         body = {"name": "trial", "scopes": ["repo:read", "repo:write"]}
         self.access_token = alice.post("/api/users/me/tokens", body)["token"]
         self.secret = PASSWORD if self.credential == "password" else self.access_token
+        if self.credential == "bearer":
+            self.git.send_header(f"Authorization: Bearer {self.secret}")
         # No git has been served yet: what the server grows by from here on, git has cost.
         self.at_first = self.server.status("VmRSS")
         files, commits = 400, 200
@@ -556,7 +569,7 @@ class Measurements:
         growth = peak - self.at_first
         self.add(
             Line(
-                f"push of {stored // MB} MB, chunked, Basic with the {self.credential}",
+                f"push of {stored // MB} MB, chunked, {self.how}",
                 seconds(times),
                 f"push to a local path {seconds(local)}",
                 f"ratio {ratio:.2f}",
@@ -574,7 +587,9 @@ class Measurements:
             )
         )
         path = f"/alice/trial/{self.name}/git-upload-pack"
-        self.target = Target(self.server.host, self.server.port, path, basic(self.secret))
+        bearer = self.credential == "bearer"
+        authorization = f"Bearer {self.secret}" if bearer else basic(self.secret)
+        self.target = Target(self.server.host, self.server.port, path, authorization)
 
     def repositories(self) -> list[Path]:
         """The bare repositories of the server."""
@@ -997,7 +1012,7 @@ class Measurements:
         for what, peak, taken in (("push", memory.peak, pushed), ("clone", reading.peak, cloned)):
             self.add(
                 Line(
-                    f"{what} of 2 GiB",
+                    f"{what} of 2 GiB, {self.how}",
                     f"{taken:.1f} s, server at most {peak / MIB:.1f} MiB",
                     f"just before {before / MIB:.1f} MiB",
                     f"+{(peak - before) / MIB:.1f} MiB",
@@ -1063,7 +1078,10 @@ def main() -> int:
     parser.add_argument("--large", action="store_true", help="a push of 2 GiB too: takes 8 GiB of disk")
     parser.add_argument("--only", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
     parser.add_argument(
-        "--credential", choices=("password", "token"), default="password", help="what clones and pushes are done with"
+        "--credential",
+        choices=("password", "token", "bearer"),
+        default="password",
+        help="what clones and pushes are done with"
     )
     parser.add_argument("--json", type=Path, help="write the figures there too")
     options = parser.parse_args()

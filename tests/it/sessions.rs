@@ -1,5 +1,8 @@
 //! Chat sessions over TCP.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use netbit::client::{TcpClient, TcpError, encode, saying};
 use netbit::domain::ids::ChatId;
 use netbit::domain::message::ClientId;
@@ -348,25 +351,50 @@ async fn bye_is_answered_and_the_place_is_free_again() {
 /// in the window back as soon as it was in the outbox.
 #[actix_web::test]
 async fn whoever_asks_and_does_not_read_is_not_listened_to_any_more() {
+    // Far more than the buffers between both ends hold, which are small.
+    const QUESTIONS: usize = 100_000;
+    const AT_ONCE: usize = 1_000;
     let server = TestServer::with_limits(|limits| limits.outbox_frames = 64).await;
     let alice = server.user("alice").await;
-    let (mut reader, mut writer) = alice.tcp().await.into_halves();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    socket.set_send_buffer_size(16 * 1024).unwrap();
+    let (reading, writing) = socket.connect(server.app.addresses.tcp).await.unwrap().into_split();
+    let mut client = TcpClient::over(reading, writing);
+    soon(client.hello(alice.http.token().unwrap())).await.unwrap();
+    let (mut reader, mut writer) = client.into_halves();
     let nonsense =
         MessagePacket { packet_type: "x".repeat(32), request_id: Some(1), ..MessagePacket::default() };
-    let frames = encode(&nonsense).unwrap().repeat(1000);
-    // Far more than the kernel keeps on both sides: at some point nothing is taken any more.
-    let mut sent = 0;
-    while let Ok(done) =
-        tokio::time::timeout(std::time::Duration::from_millis(500), writer.send_bytes(&frames)).await
-    {
-        done.unwrap();
-        sent += 1000;
-        assert!(sent < 2_000_000, "the server takes everything");
+    let questions = encode(&nonsense).unwrap().repeat(AT_ONCE);
+    let sent = Arc::new(AtomicUsize::new(0));
+    let asking = {
+        let sent = sent.clone();
+        actix_web::rt::spawn(async move {
+            for _ in 0..QUESTIONS / AT_ONCE {
+                writer.send_bytes(&questions).await.unwrap();
+                sent.fetch_add(AT_ONCE, Relaxed);
+            }
+            writer
+        })
+    };
+    // Until nothing is taken any more.
+    let mut before = usize::MAX;
+    while before != sent.load(Relaxed) {
+        before = sent.load(Relaxed);
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     }
+    assert!(!asking.is_finished(), "the server takes everything");
     // As soon as it reads, it is answered.
-    for _ in 0..sent {
-        assert_eq!(soon(reader.next()).await.unwrap().code.as_deref(), Some("bad_request"));
+    let mut answered = 0;
+    while answered < QUESTIONS {
+        let packet = soon(reader.next()).await.unwrap();
+        // Who is online is told in between.
+        if packet.packet_type != "Presence" {
+            assert_eq!(packet.code.as_deref(), Some("bad_request"), "behind {answered} answers: {packet:?}");
+            answered += 1;
+        }
     }
+    drop(soon(asking).await.unwrap());
     server.stop().await;
 }
 

@@ -7,23 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::clients::noise;
-use crate::harness::git::Workplace;
+use crate::harness::git::{Workplace, children};
 use crate::harness::{PASSWORD, PATIENCE, Person, TestServer, soon};
-
-/// Processes that work for this server, and zombies of git among our children.
-fn children(server: &TestServer) -> Vec<String> {
-    let root = server.path().canonicalize().unwrap().join("repos");
-    let mark = format!("NETBIT_CHILD_OF={}", root.display());
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let read = |file: &str| std::fs::read(entry.path().join(file)).unwrap_or_default();
-        let ours = read("environ").split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes());
-        if ours {
-            found.push(String::from_utf8_lossy(&read("cmdline")).replace('\0', " "));
-        }
-    }
-    found
-}
 
 /// Git processes among our children that nobody waited for. Other tests of this process run git too, so only those count
 /// that stay.

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::clients::noise;
-use crate::harness::TestServer;
-use crate::harness::git::Workplace;
+use crate::harness::git::{Workplace, children};
+use crate::harness::{TestServer, soon};
 
 #[actix_web::test]
 async fn refs_outside_the_namespaces_and_misleading_names_are_refused_and_take_the_push_with_them() {
@@ -214,11 +214,18 @@ async fn whoever_loses_the_right_during_an_upload_moves_nothing() {
     socket.write_all(request.as_bytes()).await.unwrap();
     let (most, last) = body.split_at(body.len() - 10);
     socket.write_all(most).await.unwrap();
-    // git has everything but the end of the pack.
+    // The push was let in, and git has everything but the end of the pack.
+    let let_in = || children(&server).iter().any(|child| child.contains("receive-pack"));
+    soon(async {
+        while !let_in() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    })
+    .await;
     assert_eq!(alice.delete("/api/projects/alice/hello/members/bob").await.status, 204);
     socket.write_all(last).await.unwrap();
     let mut answer = Vec::new();
-    crate::harness::soon(socket.read_to_end(&mut answer)).await.unwrap();
+    soon(socket.read_to_end(&mut answer)).await.unwrap();
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.contains("ng refs/heads/main"), "{answer}");
     let listed = place.git("", &["ls-remote", &server.url_as("alice", &path)]).await.ok();

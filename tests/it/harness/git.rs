@@ -180,3 +180,18 @@ impl Person {
         items.filter(|event| event["kind"] == "push").map(|event| event["push"].clone()).collect()
     }
 }
+
+/// Processes that work for this server's repositories, by their command lines.
+pub(crate) fn children(server: &TestServer) -> Vec<String> {
+    let root = server.path().canonicalize().unwrap().join("repos");
+    let mark = format!("NETBIT_CHILD_OF={}", root.display());
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let read = |file: &str| std::fs::read(entry.path().join(file)).unwrap_or_default();
+        let ours = read("environ").split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes());
+        if ours {
+            found.push(String::from_utf8_lossy(&read("cmdline")).replace('\0', " "));
+        }
+    }
+    found
+}
