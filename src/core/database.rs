@@ -189,6 +189,19 @@ pub fn wait_for_locks(connection: &mut SqliteConnection, wait: std::time::Durati
     connection.batch_execute(&format!("PRAGMA busy_timeout = {}", wait.as_millis()))
 }
 
+/// The pages in the WAL, and how many of them a checkpoint has moved already; -1 without a WAL. Moves none.
+#[derive(QueryableByName)]
+pub struct WalPages {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    pub log: i32,
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    pub checkpointed: i32,
+}
+
+pub fn wal_pages(connection: &mut SqliteConnection) -> QueryResult<WalPages> {
+    diesel::sql_query("PRAGMA wal_checkpoint(NOOP)").get_result(connection)
+}
+
 /// Moves the whole WAL into the database and fsyncs it: after a crash, what was recovered is durable from here on.
 /// `false` if another connection reads and the log could not be emptied.
 pub fn checkpoint_truncate(connection: &mut SqliteConnection) -> QueryResult<bool> {

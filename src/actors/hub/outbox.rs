@@ -8,26 +8,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
 
 use bytes::Bytes;
+use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures_util::StreamExt;
 use tokio::sync::Notify;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::meter::DeliveryMeter;
 use crate::protocol::answer::{GoodbyeCode, ServerPacket};
 use crate::protocol::framing;
 
-/// Room for more items is given back when they are taken out.
-const KEEP_ITEMS: usize = 64;
-
 #[derive(Debug)]
 enum Item {
     Frame(Bytes),
-    /// Flush, then close the socket.
-    Close,
+    /// Say this, if anything, then close the socket. Nothing follows it.
+    Last(Option<Bytes>),
 }
 
 /// The sending side, shared by everybody who has something to say to the session.
 #[derive(Debug)]
 pub struct Outbox {
+    /// Of the channels this one holds no memory for items that are not there: most sessions are idle.
     sender: UnboundedSender<Item>,
     bytes: AtomicUsize,
     frames: AtomicUsize,
@@ -45,7 +44,6 @@ pub struct Outbox {
 pub struct OutboxDrain {
     receiver: UnboundedReceiver<Item>,
     outbox: Arc<Outbox>,
-    batch: Vec<Item>,
 }
 
 /// What [`OutboxDrain::next`] came to.
@@ -57,7 +55,7 @@ pub enum Drained {
 
 impl Outbox {
     pub fn new(bytes_max: usize, frames_max: usize, meter: DeliveryMeter) -> (Arc<Self>, OutboxDrain) {
-        let (sender, receiver) = unbounded_channel();
+        let (sender, receiver) = unbounded();
         let outbox = Arc::new(Self {
             sender,
             bytes: AtomicUsize::new(0),
@@ -69,7 +67,7 @@ impl Outbox {
             slow: AtomicBool::new(false),
             meter,
         });
-        (outbox.clone(), OutboxDrain { receiver, outbox, batch: Vec::new() })
+        (outbox.clone(), OutboxDrain { receiver, outbox })
     }
 
     /// An answer. Never dropped, except behind the session's end.
@@ -131,16 +129,17 @@ impl Outbox {
         if self.ended.swap(true, AcqRel) {
             return;
         }
-        if let Ok(frame) = framing::encode(&ServerPacket::Goodbye { code, reconnect, after_ms: None }) {
-            self.enqueue(frame);
+        let last = framing::encode(&ServerPacket::Goodbye { code, reconnect, after_ms: None }).ok();
+        if let Some(frame) = &last {
+            self.count(frame);
         }
-        drop(self.sender.send(Item::Close));
+        self.send(Item::Last(last));
     }
 
     /// Closes without a word: the peer is gone.
     pub fn close(&self) {
         self.ended.store(true, Release);
-        drop(self.sender.send(Item::Close));
+        self.send(Item::Last(None));
     }
 
     /// Waits until the outbox is below half: bulk answers are made only then.
@@ -170,31 +169,45 @@ impl Outbox {
     }
 
     fn enqueue(&self, frame: Bytes) {
+        self.count(&frame);
+        self.send(Item::Frame(frame));
+    }
+
+    fn count(&self, frame: &Bytes) {
         self.bytes.fetch_add(frame.len(), AcqRel);
         self.meter.waiting(frame.len());
         self.frames.fetch_add(1, AcqRel);
+    }
+
+    fn send(&self, item: Item) {
         // A closed receiver means that the socket is gone already.
-        drop(self.sender.send(Item::Frame(frame)));
+        drop(self.sender.unbounded_send(item));
     }
 }
 
 impl OutboxDrain {
     /// Waits for frames and appends all that wait, up to the outbox's own bound, to `out`.
     pub async fn next(&mut self, out: &mut Vec<Bytes>) -> Drained {
-        let count = self.receiver.recv_many(&mut self.batch, self.outbox.frames_max).await;
-        let mut closed = count == 0;
-        for item in self.batch.drain(..) {
-            match item {
-                // Nothing follows a goodbye, even if another thread was a moment late.
-                Item::Frame(_) if closed => {}
-                Item::Frame(frame) => out.push(frame),
-                Item::Close => closed = true,
+        let mut next = self.receiver.next().await;
+        let most = out.len() + self.outbox.frames_max;
+        loop {
+            match next {
+                Some(Item::Frame(frame)) => out.push(frame),
+                // Nothing follows it, even if another thread was a moment late.
+                Some(Item::Last(last)) => {
+                    out.extend(last);
+                    return Drained::Closed;
+                }
+                None => return Drained::Closed,
+            }
+            if out.len() >= most {
+                return Drained::Frames;
+            }
+            match self.receiver.try_recv() {
+                Ok(item) => next = Some(item),
+                Err(_) => return Drained::Frames,
             }
         }
-        if self.batch.capacity() > KEEP_ITEMS {
-            self.batch = Vec::new();
-        }
-        if closed { Drained::Closed } else { Drained::Frames }
     }
 
     /// The frames reached the socket: their room is free again.

@@ -13,6 +13,7 @@ use super::command::{Command, CommandError};
 use super::messages::{Drain, Job, Submit};
 use crate::actors::cache::CacheHandle;
 use crate::core::actor::{Ctx, FATAL_EXIT_CODE, FatalSignal, Metered};
+use crate::core::database;
 use crate::core::limits::Limits;
 
 /// The exit code when the outcome of a COMMIT is unknown (`EX_IOERR` of sysexits.h).
@@ -94,16 +95,12 @@ impl DbWriterActor {
                 }
                 return;
             };
-            let mut batch = ledger.run(jobs);
+            let (mut batch, mut checkpoint_due) = (ledger.run(jobs), false);
             self.pending = std::mem::take(&mut batch.left);
             if let Some(committed) = batch.committed.take() {
-                let pending_checkpoint = self.wal.committed(committed.commit_no, count);
+                let unmoved = self.wal.committed(committed.commit_no, count);
                 self.cache.publish(Published::Committed(committed));
-                if pending_checkpoint >= self.limits.checkpoint_bytes
-                    && self.wake_checkpointer.try_send(()).is_err()
-                {
-                    debug!("the checkpointer is at work already");
-                }
+                checkpoint_due = unmoved >= self.limits.checkpoint_bytes;
             }
             let fatal = batch.fatal;
             batch.answer();
@@ -111,8 +108,24 @@ impl DbWriterActor {
                 self.ledger = None;
                 self.fatal.raise(COMMIT_UNCLEAR_EXIT_CODE);
             } else {
+                if checkpoint_due {
+                    self.checkpoint_if_due();
+                }
                 self.restart_log_if_long();
             }
+        }
+    }
+
+    /// Wakes the checkpointer, if there is as much to do for it as was estimated.
+    fn checkpoint_if_due(&mut self) {
+        let Some(ledger) = &mut self.ledger else { return };
+        match database::wal_pages(ledger.connection()) {
+            Ok(pages) if self.wal.counted(&pages) < self.limits.checkpoint_bytes => return,
+            Ok(_) => {}
+            Err(error) => debug!(%error, "the log could not be measured"),
+        }
+        if self.wake_checkpointer.try_send(()).is_err() {
+            debug!("the checkpointer is at work already");
         }
     }
 

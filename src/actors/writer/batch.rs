@@ -4,6 +4,8 @@
 //!
 //! * A refusal before the first write costs nothing. A refusal or panic after it rolls the batch back and replays it
 //!   without the culprit, who alone is told.
+//! * Messages get their rows many at a time, so a row that breaks a constraint does not tell whose it was: the batch is
+//!   replayed once with a statement for each.
 //! * Any error of SQLite fails the whole batch at once: SQLite may have ended the transaction already, and a later
 //!   statement would commit on its own.
 //! * A full disk makes the ledger read-only; it tries again once in a while. A COMMIT with an unclear outcome answers
@@ -138,6 +140,7 @@ impl Ledger {
         }
         // Jobs that are settled outside the transaction: told, but not executed again.
         let mut settled = Vec::new();
+        let mut collects = true;
         loop {
             let mut events = Vec::new();
             if let Err(error) = self.db.batch_execute("BEGIN IMMEDIATE") {
@@ -145,11 +148,17 @@ impl Ledger {
                 batch.answers.append(&mut settled);
                 return batch;
             }
-            match self.execute(&mut jobs, &mut events, now) {
+            match self.execute(&mut jobs, &mut events, now, collects) {
                 Executed::Spoiled(index) => {
                     self.metrics.replayed.inc();
                     self.roll_back();
                     settled.push(jobs.remove(index));
+                }
+                Executed::Failed(error) if collects && is_own_fault(&error) => {
+                    warn!(%error, "messages broke a constraint; the batch is replayed one by one");
+                    self.metrics.replayed.inc();
+                    self.roll_back();
+                    collects = false;
                 }
                 Executed::Failed(error) => {
                     self.roll_back();
@@ -170,7 +179,30 @@ impl Ledger {
         }
     }
 
-    fn execute(&mut self, jobs: &mut [Box<dyn Job>], events: &mut Vec<Event>, now: Timestamp) -> Executed {
+    fn execute(
+        &mut self,
+        jobs: &mut [Box<dyn Job>],
+        events: &mut Vec<Event>,
+        now: Timestamp,
+        collects: bool,
+    ) -> Executed {
+        let outcome = self.execute_each(jobs, events, now, collects);
+        match outcome {
+            Executed::Done { .. } => match self.mirror.flush(&mut self.db) {
+                Ok(()) => outcome,
+                Err(error) => Executed::Failed(error),
+            },
+            other => other,
+        }
+    }
+
+    fn execute_each(
+        &mut self,
+        jobs: &mut [Box<dyn Job>],
+        events: &mut Vec<Event>,
+        now: Timestamp,
+        collects: bool,
+    ) -> Executed {
         let (begun, budget) = (Instant::now(), Duration::from_millis(self.limits.batch_ms));
         let (mut wrote, count) = (false, jobs.len());
         for (index, job) in jobs.iter_mut().enumerate() {
@@ -184,8 +216,10 @@ impl Ledger {
             }
             let mark = events.len();
             let started = Instant::now();
-            let mut tx =
-                Tx::new(&mut self.db, events, &mut self.mirror, now, &self.limits).asked_by(job.request_id());
+            let collects = collects && job.effect() == Effect::Appends;
+            let mut tx = Tx::new(&mut self.db, events, &mut self.mirror, now, &self.limits)
+                .asked_by(job.request_id())
+                .collecting(collects);
             let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| job.execute(&mut tx)));
             let dirty = tx.wrote();
             if dirty && job.effect() == Effect::Changes {
@@ -198,6 +232,10 @@ impl Ledger {
                     continue;
                 }
                 Ok(Err(Fault::Refused(refusal))) => job.refuse(refusal),
+                // It may be another's: looking at messages writes those that wait.
+                Ok(Err(Fault::Database(error))) if collects && is_own_fault(&error) => {
+                    return Executed::Failed(error);
+                }
                 Ok(Err(Fault::Database(error))) if is_own_fault(&error) => {
                     error!(command = job.name(), request_id = job.request_id().as_deref(), %error, "a command broke a constraint");
                     job.fail(CommandError::Internal);
@@ -231,8 +269,7 @@ impl Ledger {
 
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>, events: Vec<Event>) -> Batch {
         let commit_no = self.commit_no + 1;
-        let prepared = self.mirror.flush(&mut self.db);
-        if let Err(error) = prepared.and_then(|()| meta::set(&mut self.db, meta::COMMIT_NO, commit_no)) {
+        if let Err(error) = meta::set(&mut self.db, meta::COMMIT_NO, commit_no) {
             self.roll_back();
             return self.database_failed(jobs, &error, "count the commit");
         }

@@ -18,7 +18,7 @@ use tracing::warn;
 
 use super::metrics::CommitMetrics;
 use crate::core::data_dir::{DataDir, HighWater};
-use crate::core::database;
+use crate::core::database::{self, WalPages};
 
 /// SQLite's page size, and a frame's header in the log.
 const FRAME_BYTES: u64 = 4096 + 24;
@@ -42,6 +42,16 @@ impl WalGauge {
         self.commit_no.store(commit_no, Relaxed);
         let pages = 4 + 3 * u64::try_from(commands).unwrap_or(u64::MAX / FRAME_BYTES);
         self.since_checkpoint.fetch_add(pages * FRAME_BYTES, Relaxed) + pages * FRAME_BYTES
+    }
+
+    /// The estimate is checked before anything is done about it: it is far too high for large batches, whose commands
+    /// touch the same pages. Answers the bytes that no checkpoint has moved yet.
+    pub fn counted(&self, pages: &WalPages) -> u64 {
+        let bytes = |pages: i32| u64::try_from(pages).unwrap_or(0) * FRAME_BYTES;
+        let unmoved = bytes(pages.log.saturating_sub(pages.checkpointed));
+        self.log_bytes.store(bytes(pages.log), Relaxed);
+        self.since_checkpoint.store(unmoved, Relaxed);
+        unmoved
     }
 
     pub fn log_bytes(&self) -> u64 {

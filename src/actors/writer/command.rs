@@ -6,6 +6,7 @@ use diesel::sqlite::SqliteConnection;
 use serde::Serialize;
 
 use super::mirror::{Effect, Head, Mirror};
+use super::unwritten::UnwrittenMessage;
 use crate::core::actor::{Overloaded, Vanished};
 use crate::core::limits::Limits;
 use crate::domain::access::{Credential, Grant, Need, Proof};
@@ -16,7 +17,6 @@ use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::queries::{access_tokens, accounts, audit, chats, messages};
 use crate::storage::rows::audit::NewAuditRow;
-use crate::storage::rows::message::NewMessageRow;
 
 /// A change that somebody wants. Executed once or more (a batch may be replayed), so it keeps nothing to itself.
 pub trait Command: Send + 'static {
@@ -84,6 +84,8 @@ pub struct Tx<'a> {
     events: &'a mut Vec<Event>,
     mirror: &'a mut Mirror,
     wrote: bool,
+    /// Whether messages may wait for their rows.
+    collects: bool,
     /// Of the HTTP request that asked for the command, if it was one.
     request_id: Option<Arc<str>>,
     pub now: Timestamp,
@@ -98,12 +100,18 @@ impl<'a> Tx<'a> {
         now: Timestamp,
         limits: &'a Limits,
     ) -> Self {
-        Self { db, events, mirror, wrote: false, request_id: None, now, limits }
+        Self { db, events, mirror, wrote: false, collects: false, request_id: None, now, limits }
     }
 
     /// The connection, for looking.
     pub fn look(&mut self) -> &mut SqliteConnection {
         self.db
+    }
+
+    /// The same, for looking at messages: those of this batch are there, too.
+    pub fn look_at_messages(&mut self) -> Execution<&mut SqliteConnection> {
+        self.mirror.flush_messages(self.db)?;
+        Ok(self.db)
     }
 
     /// The connection, for changing. From here on a failure costs the batch a replay.
@@ -119,6 +127,11 @@ impl<'a> Tx<'a> {
     /// What the read models will learn if the batch commits.
     pub fn announce(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    pub(super) fn collecting(mut self, collects: bool) -> Self {
+        self.collects = collects;
+        self
     }
 
     pub(super) fn asked_by(mut self, request_id: Option<Arc<str>>) -> Self {
@@ -198,14 +211,26 @@ impl<'a> Tx<'a> {
     }
 
     /// Stores a message as the next of its chat; `false`, and nothing is changed, when its sender has used the name before.
-    pub fn insert_message(&mut self, row: &NewMessageRow<'_>) -> Execution<bool> {
-        if !messages::insert(self.db, row)? {
+    pub(super) fn insert_message(&mut self, new: UnwrittenMessage) -> Execution<bool> {
+        let message = &new.message;
+        let (chat, head) = (message.chat_id, Head { seq: message.seq, ordinal: message.ordinal });
+        let (id, sender) = (message.id.0, message.sender_id);
+        let later = self.collects && self.mirror.knows_chat(chat);
+        let taken = if later {
+            self.mirror.takes_name(self.db, sender, message.client_id)?
+        } else {
+            messages::insert(self.db, &new.row())?
+        };
+        if !taken {
             return Ok(false);
         }
         self.wrote = true;
-        let head = Head { seq: row.seq, ordinal: row.ordinal };
-        if !self.mirror.move_head(ChatId(row.chat_id), head, row.id) {
-            chats::set_head(self.db, row.chat_id, row.seq, row.ordinal, row.id)?;
+        if later {
+            self.mirror.move_head(chat, head, id);
+            self.mirror.write_later(new);
+        } else {
+            chats::set_head(self.db, chat.0, head.seq, head.ordinal, id)?;
+            self.mirror.forget_said(chat, sender);
         }
         Ok(true)
     }

@@ -1,13 +1,16 @@
 //! What the writer knows without asking the database: logins that are alive, chats with their heads, roles.
 //!
-//! Saying something is what happens most; with these facts it costs one INSERT, and one UPDATE for each chat that a
-//! batch has touched, however much was said in it.
+//! Saying something is what happens most; with these facts it costs a place among the rows that are inserted together
+//! ([`Unwritten`]), and one UPDATE for each chat that a batch has touched, however much was said in it.
 //!
 //! Invariants
 //! * Only the writer changes the database, so a fact that was read stays true until a command changes it. Whoever
 //!   changes more than they announce ([`Effect::Changes`], which is what every command has unless it says otherwise)
 //!   makes the mirror forget everything; a chat's own events make it forget the chat; so does a rollback, of all.
-//! * A head that is ahead of its row is written before any other command looks, and before the commit.
+//! * A head that is ahead of its row, and a message that has none yet, are written before any other command looks, and
+//!   before the commit.
+//! * A message waits for its row only when nothing can refuse it any more: its chat's head is known, and its sender has
+//!   not used its name.
 //! * Nothing is here that was not in the transaction: a refusal is never remembered.
 
 use std::collections::{HashMap, HashSet};
@@ -16,8 +19,10 @@ use std::sync::Arc;
 use diesel::result::QueryResult;
 use diesel::sqlite::SqliteConnection;
 
+use super::unwritten::{Unwritten, UnwrittenMessage};
 use crate::domain::chat::{Chat, ChatRole};
 use crate::domain::ids::{ChatId, LoginId, Seq, UserId};
+use crate::domain::message::ClientId;
 use crate::storage::queries::{chats, messages};
 
 /// What a command does to the facts that the mirror holds.
@@ -52,6 +57,9 @@ pub(super) struct Mirror {
     roles: HashMap<(ChatId, UserId), ChatRole>,
     /// Chats whose rows are behind.
     moved: Vec<ChatId>,
+    /// The largest name that each sender has used: names are made of the time, so the next one is mostly larger.
+    names: HashMap<UserId, ClientId>,
+    unwritten: Unwritten,
     last_message_id: Option<i64>,
 }
 
@@ -92,18 +100,53 @@ impl Mirror {
         self.chats.get(&chat).map(|known| known.head)
     }
 
-    /// A message took the next place of the chat. Answers whether its row is written later; else the caller does it.
-    pub(super) fn move_head(&mut self, chat: ChatId, head: Head, message: i64) -> bool {
-        let Some(known) = self.chats.get_mut(&chat) else { return false };
+    pub(super) fn knows_chat(&self, chat: ChatId) -> bool {
+        self.chats.contains_key(&chat)
+    }
+
+    /// A message took the next place of a chat that is known; the chat's row is written later.
+    pub(super) fn move_head(&mut self, chat: ChatId, head: Head, message: i64) {
+        let Some(known) = self.chats.get_mut(&chat) else { return };
         known.head = head;
         if known.unwritten.replace(message).is_none() {
             self.moved.push(chat);
         }
-        true
     }
 
-    /// Writes the rows that are behind: one for each chat.
+    /// Whether the sender has not used this name yet; if so, it counts as used from now on.
+    pub(super) fn takes_name(
+        &mut self,
+        db: &mut SqliteConnection,
+        sender: UserId,
+        name: ClientId,
+    ) -> QueryResult<bool> {
+        let newest = match self.names.get_mut(&sender) {
+            Some(newest) => newest,
+            None => {
+                let newest = messages::largest_client_id(db, sender.0)?;
+                self.names.entry(sender).or_insert(newest.unwrap_or(ClientId([0; 16])))
+            }
+        };
+        if name.0 > newest.0 {
+            *newest = name;
+            return Ok(true);
+        }
+        Ok(!self.unwritten.has(sender, name) && !messages::is_client_id_used(db, sender.0, &name.0)?)
+    }
+
+    /// A message that cannot be refused any more: its row is written with others.
+    pub(super) fn write_later(&mut self, message: UnwrittenMessage) {
+        self.unwritten.add(message);
+    }
+
+    /// Writes the messages that have no row yet.
+    pub(super) fn flush_messages(&mut self, db: &mut SqliteConnection) -> QueryResult<()> {
+        self.unwritten.flush(db)
+    }
+
+    /// Writes the messages that have no row yet, and the rows that are behind: one for each chat.
     pub(super) fn flush(&mut self, db: &mut SqliteConnection) -> QueryResult<()> {
+        self.flush_messages(db)?;
         for chat in self.moved.drain(..) {
             let Some(known) = self.chats.get_mut(&chat) else { continue };
             if let Some(message) = known.unwritten.take() {
@@ -128,6 +171,12 @@ impl Mirror {
         self.chats.remove(&chat);
     }
 
+    /// A message of this sender was written past the mirror.
+    pub(super) fn forget_said(&mut self, chat: ChatId, sender: UserId) {
+        self.forget_chat(chat);
+        self.names.remove(&sender);
+    }
+
     /// A command may have changed anything. Nothing is behind: it was written before.
     pub(super) fn forget(&mut self) {
         let last_message_id = self.last_message_id;
@@ -141,6 +190,6 @@ impl Mirror {
 
     /// How much is known.
     pub(super) fn facts(&self) -> usize {
-        self.logins.len() + self.chats.len() + self.roles.len()
+        self.logins.len() + self.chats.len() + self.roles.len() + self.names.len()
     }
 }

@@ -16,12 +16,12 @@ use crate::core::actor::Reply;
 use crate::core::config::Synchronous;
 use crate::core::database;
 use crate::core::limits::Limits;
-use crate::domain::access::Credential;
-use crate::domain::ids::ChatId;
+use crate::domain::access::{Credential, Proof};
+use crate::domain::ids::{ChatId, MessageId};
 use crate::domain::message::{Alteration, ClientId, Content, NewMessage};
 use crate::domain::refusal::Refusal;
 use crate::domain::user::{User, Username};
-use crate::storage::queries::chats;
+use crate::storage::queries::{chats, messages};
 
 struct Town {
     ledger: Ledger,
@@ -57,6 +57,15 @@ impl Town {
         let refresh_hash = crate::core::auth::token::hash_of(&user.username);
         let login = StartLogin { user: user.id, token_version: user.token_version, refresh_hash };
         Credential::login(user.id, self.one(login).unwrap(), user.token_version)
+    }
+
+    /// A command that may change anything, as far as the writer knows.
+    fn log_in_again(&mut self, who: usize) {
+        let Credential { user, proof: Proof::Login { token_version, .. } } = self.people[who] else {
+            panic!("everybody here has logged in")
+        };
+        let refresh_hash = crate::core::auth::token::hash_of(&format!("{:?}", ClientId::fresh()));
+        self.one(StartLogin { user, token_version, refresh_hash }).unwrap();
     }
 
     /// Runs one command in a batch of its own.
@@ -170,8 +179,8 @@ fn a_name_that_was_used_takes_no_place_and_is_answered_as_before() {
 
 #[test]
 fn what_is_remembered_has_a_bound_and_forgetting_changes_nothing() {
-    // A login, a chat and a role for each of one message's questions; three people know one chat.
-    for (mirror_facts, remembered) in [(1000, 3 + 1 + 3), (0, 1 + 1 + 1)] {
+    // A login, a chat, a role and a name for each of one message's questions; three people know one chat.
+    for (mirror_facts, remembered) in [(1000, 3 + 1 + 3 + 3), (0, 1 + 1 + 1 + 1)] {
         let mut town = Town::found(mirror_facts);
         let base = seq(town.say(0, "first"));
         for n in 1..20 {
@@ -183,18 +192,101 @@ fn what_is_remembered_has_a_bound_and_forgetting_changes_nothing() {
 }
 
 #[test]
-fn a_number_that_is_taken_after_all_fails_one_message_and_not_the_next() {
+fn messages_of_one_batch_are_stored_as_they_were_answered_however_many() {
+    let mut town = Town::found(1000);
+    for count in [1, 15, 16, 17, 70] {
+        let (jobs, answers): (Vec<_>, Vec<_>) = (0..count)
+            .map(|n| {
+                let mut said = town.saying(n % 3, &format!("{n} of {count}"), ClientId::fresh());
+                said.message.metadata = (n % 2 == 0).then(|| serde_json::from_str("{\"n\":1}").unwrap());
+                job(said)
+            })
+            .unzip();
+        town.ledger.run(jobs).answer();
+        for mut answer in answers {
+            let said = answer.try_recv().unwrap().unwrap().message;
+            let stored = messages::in_chat(town.ledger.connection(), town.chat.0, said.id.0).unwrap();
+            assert_eq!(stored.as_ref(), Some(&*said));
+        }
+    }
+}
+
+#[test]
+fn a_reply_finds_the_message_before_it_in_the_same_batch() {
+    let mut town = Town::found(1000);
+    let first = town.say(0, "first").unwrap().message.id;
+    let mut reply = town.saying(1, "a reply to what is being said", ClientId::fresh());
+    reply.message.reply_to = Some(MessageId(first.0 + 1));
+    let jobs = [job(town.saying(0, "what is being said", ClientId::fresh())), job(reply)];
+    let replied = town.all(jobs).unwrap().message;
+    assert_eq!(replied.thread_id, Some(MessageId(first.0 + 1)));
+}
+
+#[test]
+fn names_that_do_not_grow_are_as_good_as_those_that_do() {
+    let mut town = Town::found(1000);
+    let name = |n: u8| ClientId([n; 16]);
+    let base = seq(town.one(town.saying(0, "five", name(5))));
+    for (n, told) in [(9, "nine"), (7, "seven"), (6, "six"), (8, "eight")] {
+        seq(town.one(town.saying(0, told, name(n))));
+    }
+    // Each of them is known, wherever it stands among the others; also to one who has not looked yet.
+    for forgets in [false, true] {
+        for (n, told) in [(5, "five"), (6, "six"), (7, "seven"), (8, "eight"), (9, "nine")] {
+            assert!(town.one(town.saying(0, told, name(n))).unwrap().duplicate, "{told}");
+        }
+        let batch = [(2, "two"), (1, "one"), (2, "two"), (9, "nine"), (1, "one")];
+        let duplicates: Vec<_> = {
+            let (jobs, answers): (Vec<_>, Vec<_>) =
+                batch.map(|(n, told)| job(town.saying(1, told, name(n)))).into_iter().unzip();
+            town.ledger.run(jobs).answer();
+            answers.into_iter().map(|mut answer| answer.try_recv().unwrap().unwrap().duplicate).collect()
+        };
+        let expected = if forgets { [true; 5] } else { [false, false, true, false, true] };
+        assert_eq!(duplicates, expected);
+        // Others' names are their own, and a command that may change anything makes the writer forget.
+        town.log_in_again(2);
+    }
+    assert_eq!(town.head(), base + 4 + 3);
+}
+
+/// Behind the writer's back, which nobody can do.
+const NUMBER_TAKEN: &str = "INSERT INTO messages
+    (chat_id, seq, ordinal, sender_id, client_id, request_hash, content, created_at, updated_seq)
+    SELECT chat_id, seq + 1, ordinal + 1, sender_id, randomblob(16), request_hash, content, created_at, seq + 1
+    FROM messages WHERE id = (SELECT max(id) FROM messages);";
+
+#[test]
+fn what_is_remembered_wrongly_is_looked_up_again() {
     let mut town = Town::found(1000);
     let base = seq(town.say(0, "first"));
-    // Behind the writer's back, which nobody can do.
-    let taken = format!(
-        "INSERT INTO messages (chat_id, seq, ordinal, sender_id, client_id, request_hash, content, created_at, updated_seq)
-         SELECT chat_id, seq + 1, ordinal + 1, sender_id, x'00', request_hash, content, created_at, seq + 1
-         FROM messages WHERE seq = {base};
-         UPDATE chats SET last_seq = last_seq + 1, last_ordinal = last_ordinal + 1 WHERE id = {};",
-        town.chat
-    );
-    town.ledger.connection().batch_execute(&taken).unwrap();
-    assert_eq!(town.say(0, "second").unwrap_err(), CommandError::Internal);
-    assert_eq!(seq(town.say(0, "third")), base + 2);
+    let heads =
+        "UPDATE chats SET last_seq = last_seq + 1, last_ordinal = last_ordinal + 1 WHERE last_seq > 0;";
+    town.ledger.connection().batch_execute(&format!("{NUMBER_TAKEN} {heads}")).unwrap();
+    assert_eq!(seq(town.say(0, "second")), base + 2);
+    assert_eq!(seq(town.say(0, "third")), base + 3);
+}
+
+#[test]
+fn a_row_that_is_refused_after_all_fails_its_own_message_and_no_other_of_the_batch() {
+    let mut town = Town::found(1000);
+    seq(town.say(0, "first"));
+    let (who, bob) = (town.people[0], town.people[1].user);
+    let other = NewChat::Group { name: "other".into(), participants: vec![bob] };
+    let other = town.one(CreateChat { who, chat: other }).unwrap().0;
+    let base = seq(town.say(0, "second"));
+    town.ledger.connection().batch_execute(NUMBER_TAKEN).unwrap();
+    let elsewhere = |town: &Town, who: usize| {
+        let mut said = town.saying(who, "elsewhere", ClientId::fresh());
+        said.chat = other;
+        job(said)
+    };
+    let here = job(town.saying(0, "here", ClientId::fresh()));
+    let (jobs, answers): (Vec<_>, Vec<_>) =
+        [elsewhere(&town, 0), here, elsewhere(&town, 1)].into_iter().unzip();
+    town.ledger.run(jobs).answer();
+    let answers: Vec<_> = answers.into_iter().map(|mut answer| answer.try_recv().unwrap()).collect();
+    assert!(answers[0].is_ok() && answers[2].is_ok(), "{answers:?}");
+    assert_eq!(answers[1].as_ref().unwrap_err(), &CommandError::Internal);
+    assert_eq!(town.head(), base);
 }

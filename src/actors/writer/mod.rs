@@ -22,6 +22,7 @@ mod handle;
 mod messages;
 mod metrics;
 mod mirror;
+mod unwritten;
 
 #[cfg(test)]
 mod batch_test;

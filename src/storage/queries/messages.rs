@@ -1,11 +1,13 @@
 //! Messages.
 
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 
 use crate::domain::ids::{MessageId, UserId};
-use crate::domain::message::Message;
-use crate::storage::rows::message::{MessageChanges, MessageRow, NewMessageRow};
+use crate::domain::message::{ClientId, Message};
+use crate::storage::rows::message::{MessageChanges, MessageRow, NewMessageRow, client_id};
 use crate::storage::schema::messages;
 
 type Db = SqliteConnection;
@@ -15,6 +17,83 @@ pub fn insert(db: &mut Db, row: &NewMessageRow<'_>) -> QueryResult<bool> {
     let named_alike = (messages::sender_id, messages::client_id);
     let inserted = diesel::insert_into(messages::table).values(row).on_conflict(named_alike).do_nothing();
     Ok(inserted.execute(db)? > 0)
+}
+
+/// How many rows one statement of [`insert_new`] inserts; more bring nothing.
+const ROWS_AT_ONCE: usize = 16;
+
+/// Messages whose names are known to be new, with as few statements as that takes.
+pub fn insert_new(db: &mut Db, rows: &[NewMessageRow<'_>]) -> QueryResult<()> {
+    let (many, rest) = rows.as_chunks::<ROWS_AT_ONCE>();
+    for rows in many {
+        InsertRows(rows).execute(db)?;
+    }
+    for row in rest {
+        InsertRows(std::array::from_ref(row)).execute(db)?;
+    }
+    Ok(())
+}
+
+/// The same statement for any `N` rows: prepared once.
+struct InsertRows<'a, const N: usize>(&'a [NewMessageRow<'a>; N]);
+
+impl<const N: usize> QueryId for InsertRows<'_, N> {
+    type QueryId = InsertRows<'static, N>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl<const N: usize> QueryFragment<Sqlite> for InsertRows<'_, N> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql(
+            "INSERT INTO messages (id, chat_id, seq, ordinal, sender_id, client_id, request_hash, content, reply_to, \
+             metadata, created_at, updated_seq, thread_id) VALUES ",
+        );
+        for (n, row) in self.0.iter().enumerate() {
+            out.push_sql(if n == 0 { "(" } else { ", (" });
+            for number in [&row.id, &row.chat_id, &row.seq, &row.ordinal, &row.sender_id] {
+                out.push_bind_param::<BigInt, _>(number)?;
+                out.push_sql(", ");
+            }
+            out.push_bind_param::<Binary, _>(&row.client_id)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Binary, _>(&row.request_hash)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Text, _>(&row.content)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<BigInt>, _>(&row.reply_to)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<Text>, _>(&row.metadata)?;
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(&row.created_at)?;
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(&row.updated_seq)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<BigInt>, _>(&row.thread_id)?;
+            out.push_sql(")");
+        }
+        Ok(())
+    }
+}
+
+impl<const N: usize> RunQueryDsl<Db> for InsertRows<'_, N> {}
+
+/// The largest name that this sender has used.
+pub fn largest_client_id(db: &mut Db, sender: i64) -> QueryResult<Option<ClientId>> {
+    let found: Option<Vec<u8>> = messages::table
+        .filter(messages::sender_id.eq(sender))
+        .order(messages::client_id.desc())
+        .select(messages::client_id)
+        .first(db)
+        .optional()?;
+    found.map(|name| client_id(name).map(ClientId)).transpose()
+}
+
+pub fn is_client_id_used(db: &mut Db, sender: i64, client_id: &[u8]) -> QueryResult<bool> {
+    let named_alike = messages::table
+        .filter(messages::sender_id.eq(sender))
+        .filter(messages::client_id.eq(client_id))
+        .select(messages::id);
+    Ok(named_alike.first::<i64>(db).optional()?.is_some())
 }
 
 #[derive(QueryableByName)]

@@ -33,8 +33,7 @@ impl TryFrom<MessageRow> for Message {
     type Error = diesel::result::Error;
 
     fn try_from(row: MessageRow) -> QueryResult<Self> {
-        let client_id =
-            row.client_id.try_into().map_err(|_| unreadable("messages.client_id", "not 16 bytes"))?;
+        let client_id = client_id(row.client_id)?;
         let metadata = row.metadata.map(|text| {
             serde_json::from_str(&text).map_err(|_| unreadable("messages.metadata", "not a JSON map"))
         });
@@ -60,6 +59,11 @@ impl TryFrom<MessageRow> for Message {
             updated_seq: (row.updated_seq > row.seq).then_some(row.updated_seq),
         })
     }
+}
+
+/// A name as it is stored.
+pub fn client_id(stored: Vec<u8>) -> QueryResult<[u8; 16]> {
+    stored.try_into().map_err(|_| unreadable("messages.client_id", "not 16 bytes"))
 }
 
 /// `None` is written as NULL, so that every message is the same statement, prepared once.

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::notifications::tell_of_message;
 use crate::actors::writer::command::{Command, Execution, Fault, Tx};
+use crate::actors::writer::unwritten::UnwrittenMessage;
 use crate::actors::writer::{Effect, Head};
 use crate::domain::access::{Credential, Need};
 use crate::domain::chat::Chat;
@@ -15,7 +16,6 @@ use crate::domain::message::{Message, NewMessage};
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::messages;
-use crate::storage::rows::message::NewMessageRow;
 
 /// Writes a message, once per (sender, client_id).
 pub struct AppendMessage {
@@ -60,8 +60,7 @@ impl Command for AppendMessage {
             Err(fault) => return Err(fault),
         };
         let (thread, replied_to) = reply.unzip();
-        let written =
-            write(tx, (&chat, head), self.who.user, new, thread, metadata.as_deref(), &request_hash)?;
+        let written = write(tx, (&chat, head), self.who.user, new, thread, metadata, request_hash)?;
         match written {
             Some(message) => {
                 tell_of_message(tx, &chat, &message, replied_to)?;
@@ -83,7 +82,7 @@ impl AppendMessage {
         self.within_rate.clone()?;
         let reply = match self.message.reply_to {
             Some(reply_to) => Some(
-                messages::thread_of(tx.look(), chat.id.0, reply_to.0)?
+                messages::thread_of(tx.look_at_messages()?, chat.id.0, reply_to.0)?
                     .ok_or(Refusal::invalid("reply_to", "names no message of this chat"))?,
             ),
             None => None,
@@ -94,7 +93,7 @@ impl AppendMessage {
     /// What the sender said before under the same name.
     fn earlier(&self, tx: &mut Tx<'_>, request_hash: &[u8; 32]) -> Execution<Option<Appended>> {
         let (sender, name) = (self.who.user.0, &self.message.client_id.0);
-        match messages::by_client_id(tx.look(), sender, name)? {
+        match messages::by_client_id(tx.look_at_messages()?, sender, name)? {
             Some((_, hash)) if hash != request_hash => Err(Refusal::ClientIdReused.into()),
             found => Ok(found.map(|(message, _)| Appended { message: message.into(), duplicate: true })),
         }
@@ -109,29 +108,11 @@ pub(super) fn write(
     sender: UserId,
     new: &NewMessage,
     thread: Option<MessageId>,
-    metadata: Option<&str>,
-    request_hash: &[u8; 32],
+    metadata: Option<String>,
+    request_hash: [u8; 32],
 ) -> Execution<Option<Arc<Message>>> {
     let (seq, ordinal, created_at) = (head.seq + 1, head.ordinal + 1, tx.now);
     let id = tx.next_message_id()?;
-    let row = NewMessageRow {
-        id,
-        chat_id: chat.id.0,
-        seq,
-        ordinal,
-        sender_id: sender.0,
-        client_id: &new.client_id.0,
-        request_hash,
-        content: new.content.as_str(),
-        reply_to: new.reply_to.map(|id| id.0),
-        metadata,
-        created_at: created_at.0,
-        updated_seq: seq,
-        thread_id: thread.map(|id| id.0),
-    };
-    if !tx.insert_message(&row)? {
-        return Ok(None);
-    }
     let message = Arc::new(Message {
         id: MessageId(id),
         chat_id: chat.id,
@@ -150,6 +131,9 @@ pub(super) fn write(
         updated_seq: None,
         ordinal,
     });
+    if !tx.insert_message(UnwrittenMessage { message: message.clone(), request_hash, metadata })? {
+        return Ok(None);
+    }
     let change = Change::Message(message.clone());
     let event = ChatEvent { chat_id: chat.id, seq, actor_id: sender, created_at, change };
     tx.announce(Event::Chat(event.into()));

@@ -189,7 +189,7 @@ fn say(tx: &mut Tx<'_>, intent: &PushIntent, chat: &Chat, content: Content) -> E
     let client_id = ClientId(intent.client_id);
     let message = NewMessage { client_id, content, reply_to: None, metadata: Some(metadata) };
     // No client sent it: no request has this hash.
-    let written = write(tx, (chat, Head::of(chat)), intent.user_id, &message, None, Some(&text), &[0; 32])?;
+    let written = write(tx, (chat, Head::of(chat)), intent.user_id, &message, None, Some(text), [0; 32])?;
     written.map(drop).ok_or(Refusal::ClientIdReused.into())
 }
 

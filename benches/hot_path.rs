@@ -1,0 +1,249 @@
+//! The steps of a message's way, each alone: `cargo bench`. Compare two runs on the same machine, nothing else.
+//!
+//! Codec, the read models, delivery to a thousand outboxes, and commits of 1, 16 and 512 messages on a real disk.
+
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to say")]
+
+use std::sync::Arc;
+
+use divan::counter::ItemsCount;
+use divan::{Bencher, black_box};
+use futures_util::FutureExt;
+use netbit::actors::cache::ReadModels;
+use netbit::actors::hub::{DeliveryMeter, Outbox, OutboxDrain};
+use netbit::actors::writer::commands::{
+    AppendMessage, CreateChat, NewChat, NewUser, RegisterUser, StartLogin,
+};
+use netbit::actors::writer::{Command, CommandError, CommitMetrics, Committed, Job, Ledger, Pending};
+use netbit::client::{encode, saying};
+use netbit::core::actor::Reply;
+use netbit::core::config::Synchronous;
+use netbit::core::{auth, database, limits::Limits};
+use netbit::domain::access::Credential;
+use netbit::domain::event::{Change, ChatEvent, Event};
+use netbit::domain::ids::{ChatId, MessageId, UserId};
+use netbit::domain::message::{ClientId, Content, Message, NewMessage};
+use netbit::domain::timestamp::Timestamp;
+use netbit::domain::user::Username;
+use netbit::protocol::answer::{AckPacket, ServerPacket};
+use netbit::protocol::view::EventView;
+use netbit::protocol::{framing, packet};
+use netbit::storage::snapshot;
+
+#[global_allocator]
+static ALLOCATOR: divan::AllocProfiler<mimalloc::MiMalloc> = divan::AllocProfiler::new(mimalloc::MiMalloc);
+
+/// What people are taken to say.
+const CONTENT_BYTES: usize = 200;
+const PAGE: usize = 50;
+
+fn main() {
+    divan::main();
+}
+
+fn content() -> String {
+    "lorem ipsum ".chars().cycle().take(CONTENT_BYTES).collect()
+}
+
+fn message(seq: i64) -> Arc<Message> {
+    Arc::new(Message {
+        id: MessageId(1_000_000 + seq),
+        chat_id: ChatId(17),
+        seq,
+        sender_id: UserId(42),
+        client_id: ClientId::fresh(),
+        content: content(),
+        reply_to: None,
+        metadata: None,
+        created_at: Timestamp(1_760_000_000_123 + seq),
+        edited_at: None,
+        deleted: false,
+        pinned: false,
+        reactions: Vec::new(),
+        thread_id: None,
+        updated_seq: None,
+        ordinal: seq,
+    })
+}
+
+fn event(seq: i64) -> ChatEvent {
+    let change = Change::Message(message(seq));
+    ChatEvent { chat_id: ChatId(17), seq, actor_id: UserId(42), created_at: Timestamp(0), change }
+}
+
+fn page() -> Vec<Arc<Message>> {
+    (1..).take(PAGE).map(message).collect()
+}
+
+#[divan::bench_group]
+mod codec {
+    use super::*;
+
+    #[divan::bench]
+    fn decode_send_message(bencher: Bencher<'_, '_>) {
+        let frame = encode(&saying(ChatId(17), ClientId::fresh(), &content())).unwrap();
+        let packet = framing::packet_of(&frame);
+        bencher.bench(|| packet::decode(black_box(&packet)));
+    }
+
+    #[divan::bench]
+    fn encode_event(bencher: Bencher<'_, '_>) {
+        let event = event(7);
+        bencher.bench(|| EventView::pushed(black_box(&event)).frame());
+    }
+
+    #[divan::bench]
+    fn encode_ack(bencher: Bencher<'_, '_>) {
+        let ack = ServerPacket::Ack(AckPacket {
+            request_id: Some(7),
+            success: true,
+            message_id: Some(MessageId(1_000_000)),
+            seq: Some(100_000),
+            ..AckPacket::default()
+        });
+        bencher.bench(|| framing::encode(black_box(&ack)));
+    }
+
+    #[divan::bench]
+    fn page_as_message_pack(bencher: Bencher<'_, '_>) {
+        let page = page();
+        bencher.bench(|| {
+            let messages = page.iter().map(|message| &**message).collect();
+            let answer = ServerPacket::Messages {
+                request_id: Some(7),
+                chat_id: ChatId(17),
+                messages,
+                has_more: true,
+                as_of: 50,
+            };
+            framing::encode_about(black_box(&answer), 32 * 1024)
+        });
+    }
+
+    #[divan::bench]
+    fn page_as_json(bencher: Bencher<'_, '_>) {
+        let page: Vec<_> = page();
+        bencher.bench(|| {
+            let items: Vec<&Message> = page.iter().map(|message| &**message).collect();
+            serde_json::to_vec(black_box(&items))
+        });
+    }
+}
+
+#[divan::bench_group]
+mod fan_out {
+    use super::*;
+
+    /// Into each outbox, and out of it again as its socket's task would take it.
+    #[divan::bench]
+    fn to_1000_outboxes(bencher: Bencher<'_, '_>) {
+        let frame = EventView::pushed(&event(7)).frame();
+        let mut outboxes: Vec<(Arc<Outbox>, OutboxDrain)> =
+            (0..1000).map(|_| Outbox::new(1 << 20, 512, DeliveryMeter::default())).collect();
+        let mut out = Vec::new();
+        bencher.counter(ItemsCount::new(1000_usize)).bench_local(|| {
+            for (outbox, _) in &outboxes {
+                assert!(outbox.push(black_box(&frame)));
+            }
+            for (_, drain) in &mut outboxes {
+                drain.next(&mut out).now_or_never();
+                drain.written(out.len(), frame.len());
+                out.clear();
+            }
+        });
+    }
+}
+
+/// A database with one person and one chat.
+struct Town {
+    ledger: Ledger,
+    who: Credential,
+    chat: ChatId,
+    _dir: tempfile::TempDir,
+}
+
+fn ask<C: Command>(ledger: &mut Ledger, command: C) -> Result<C::Output, CommandError> {
+    let (reply, mut answer) = Reply::channel();
+    ledger.run(vec![Box::new(Pending::new(command, None, reply))]).answer();
+    answer.try_recv().unwrap()
+}
+
+impl Town {
+    fn found() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netbit.db");
+        let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
+        database::migrate(&mut db, &path).unwrap();
+        let limits = Limits { batch_ms: 60_000, ..Limits::default() };
+        let mut ledger = Ledger::new(db, limits, CommitMetrics::default()).unwrap();
+        let user = NewUser {
+            username: Username::parse("ada").unwrap(),
+            display_name: "Ada".to_owned(),
+            email: None,
+            password_hash: "none".to_owned(),
+        };
+        let user = ask(&mut ledger, RegisterUser { user, open: true }).unwrap();
+        let refresh_hash = auth::token::hash_of("ada");
+        let login = StartLogin { user: user.id, token_version: user.token_version, refresh_hash };
+        let login = ask(&mut ledger, login).unwrap();
+        let who = Credential::login(user.id, login, user.token_version);
+        let chat = NewChat::Group { name: "all".into(), participants: Vec::new() };
+        let chat = ask(&mut ledger, CreateChat { who, chat }).unwrap().0;
+        Self { ledger, who, chat, _dir: dir }
+    }
+
+    fn batch(&self, count: usize) -> Vec<Box<dyn Job>> {
+        let job = |_| -> Box<dyn Job> {
+            let content = Content::parse(content()).unwrap();
+            let message =
+                NewMessage { client_id: ClientId::fresh(), content, reply_to: None, metadata: None };
+            let command = AppendMessage { who: self.who, chat: self.chat, message, within_rate: Ok(()) };
+            Box::new(Pending::new(command, None, Reply::call(|said| drop(black_box(said)))))
+        };
+        (0..count).map(job).collect()
+    }
+
+    fn commit(&mut self, jobs: Vec<Box<dyn Job>>) -> Committed {
+        let mut batch = self.ledger.run(jobs);
+        let committed = batch.committed.take().unwrap();
+        batch.answer();
+        committed
+    }
+}
+
+#[divan::bench_group(sample_count = 50, sample_size = 4)]
+mod writer {
+    use super::*;
+
+    #[divan::bench(args = [1, 16, 512])]
+    fn commit(bencher: Bencher<'_, '_>, count: usize) {
+        let town = std::cell::RefCell::new(Town::found());
+        bencher
+            .counter(ItemsCount::new(count))
+            .with_inputs(|| town.borrow().batch(count))
+            .bench_local_values(|jobs| town.borrow_mut().commit(jobs));
+    }
+}
+
+#[divan::bench_group(sample_count = 50, sample_size = 1)]
+mod cache {
+    use super::*;
+
+    #[divan::bench]
+    fn apply_512_messages(bencher: Bencher<'_, '_>) {
+        let mut town = Town::found();
+        let snapshot = snapshot::load(town.ledger.connection(), 100, 1 << 20).unwrap();
+        let models = std::cell::RefCell::new(ReadModels::load(snapshot, 100, 1 << 20));
+        let town = std::cell::RefCell::new(town);
+        let commit = || -> (i64, Vec<Event>) {
+            let jobs = town.borrow().batch(512);
+            let committed = town.borrow_mut().commit(jobs);
+            (committed.commit_no, committed.events)
+        };
+        bencher.counter(ItemsCount::new(512_usize)).with_inputs(commit).bench_local_values(|(no, events)| {
+            let mut lane = Vec::new();
+            black_box(models.borrow_mut().apply(no, &events, &mut lane));
+            (lane, events)
+        });
+    }
+}

@@ -1,0 +1,75 @@
+//! Messages of a batch that have their places, and no rows yet: they are inserted many at a time.
+//!
+//! A statement costs as much as three rows: it opens its tables and indexes, looks up the largest id ever used, and notes
+//! the new one. So whatever was said in a batch is collected, and inserted with as few statements as that takes.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use diesel::result::QueryResult;
+use diesel::sqlite::SqliteConnection;
+
+use crate::domain::ids::UserId;
+use crate::domain::message::{ClientId, Message};
+use crate::storage::queries::messages;
+use crate::storage::rows::message::NewMessageRow;
+
+/// All that its row will say.
+#[derive(Debug)]
+pub(super) struct UnwrittenMessage {
+    pub(super) message: Arc<Message>,
+    pub(super) request_hash: [u8; 32],
+    /// The message's metadata as JSON.
+    pub(super) metadata: Option<String>,
+}
+
+impl UnwrittenMessage {
+    pub(super) fn row(&self) -> NewMessageRow<'_> {
+        let Self { message, request_hash, metadata } = self;
+        NewMessageRow {
+            id: message.id.0,
+            chat_id: message.chat_id.0,
+            seq: message.seq,
+            ordinal: message.ordinal,
+            sender_id: message.sender_id.0,
+            client_id: &message.client_id.0,
+            request_hash,
+            content: &message.content,
+            reply_to: message.reply_to.map(|id| id.0),
+            metadata: metadata.as_deref(),
+            created_at: message.created_at.0,
+            updated_seq: message.seq,
+            thread_id: message.thread_id.map(|id| id.0),
+        }
+    }
+}
+
+/// In the order of their ids. See the [module](self).
+#[derive(Debug, Default)]
+pub(super) struct Unwritten {
+    messages: Vec<UnwrittenMessage>,
+    names: HashSet<(UserId, ClientId)>,
+}
+
+impl Unwritten {
+    pub(super) fn has(&self, sender: UserId, name: ClientId) -> bool {
+        self.names.contains(&(sender, name))
+    }
+
+    pub(super) fn add(&mut self, message: UnwrittenMessage) {
+        self.names.insert((message.message.sender_id, message.message.client_id));
+        self.messages.push(message);
+    }
+
+    /// Writes all of them. After a failure the transaction must be rolled back.
+    pub(super) fn flush(&mut self, db: &mut SqliteConnection) -> QueryResult<()> {
+        if self.messages.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<_> = self.messages.iter().map(UnwrittenMessage::row).collect();
+        messages::insert_new(db, &rows)?;
+        self.messages.clear();
+        self.names.clear();
+        Ok(())
+    }
+}
