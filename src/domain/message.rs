@@ -189,6 +189,16 @@ impl ClientId {
         Self(Uuid::now_v7().into_bytes())
     }
 
+    /// The largest one that can be made at a time (UUIDv7 begins with 48 bits of milliseconds).
+    pub fn last_of(time: Timestamp) -> Self {
+        let mut bytes = [0xff; 16];
+        let ms = u64::try_from(time.0).unwrap_or(0).to_be_bytes();
+        if let (Some(prefix), [_, _, ms @ ..]) = (bytes.first_chunk_mut::<6>(), ms) {
+            *prefix = ms;
+        }
+        Self(bytes)
+    }
+
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         Uuid::try_parse(text)
             .map(|id| Self(id.into_bytes()))

@@ -283,7 +283,8 @@ impl Ledger {
                 let committed = Some(Committed { commit_no, events, permits });
                 Batch { committed, answers: jobs, fatal: false, left: Vec::new() }
             }
-            Err(error) if database::is_full(&error) || database::is_busy(&error) => {
+            // A constraint that is checked here leaves the transaction open: that outcome is clear.
+            Err(error) if database::is_full(&error) || database::is_busy(&error) || is_own_fault(&error) => {
                 self.roll_back();
                 self.database_failed(jobs, &error, "commit")
             }

@@ -26,30 +26,58 @@ const FRAME_BYTES: u64 = 4096 + 24;
 /// within this time of a commit is recognised by the next mark only.
 const MARK_EVERY: Duration = Duration::from_secs(5);
 
+/// Pages that a commit touches, whatever is in it.
+const COMMIT_PAGES: u64 = 4;
+/// Pages that a command touches, as long as nothing is known: those of a table and its indexes.
+const COMMAND_PAGES: u64 = 3;
+
 /// What writer and checkpointer tell each other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct WalGauge {
     /// Estimated bytes since the last checkpoint.
     since_checkpoint: AtomicU64,
-    /// Bytes of log that the last checkpoint found.
+    /// Bytes of log that were found the last time.
     log_bytes: AtomicU64,
+    /// Bytes of log that a command was found to take: less in large batches, whose commands touch the same pages.
+    command_bytes: AtomicU64,
+    /// Commands since the log was counted.
+    commands: AtomicU64,
     commit_no: AtomicI64,
 }
 
+impl Default for WalGauge {
+    fn default() -> Self {
+        Self {
+            since_checkpoint: AtomicU64::default(),
+            log_bytes: AtomicU64::default(),
+            command_bytes: AtomicU64::new(COMMAND_PAGES * FRAME_BYTES),
+            commands: AtomicU64::default(),
+            commit_no: AtomicI64::default(),
+        }
+    }
+}
+
 impl WalGauge {
-    /// A commit of `commands` commands: each touches a few pages of tables and indexes.
+    /// A commit of `commands` commands. Answers the bytes, as is estimated, that no checkpoint has moved yet.
     pub fn committed(&self, commit_no: i64, commands: usize) -> u64 {
         self.commit_no.store(commit_no, Relaxed);
-        let pages = 4 + 3 * u64::try_from(commands).unwrap_or(u64::MAX / FRAME_BYTES);
-        self.since_checkpoint.fetch_add(pages * FRAME_BYTES, Relaxed) + pages * FRAME_BYTES
+        let commands = u64::try_from(commands).unwrap_or(0);
+        self.commands.fetch_add(commands, Relaxed);
+        let bytes = COMMIT_PAGES * FRAME_BYTES + commands * self.command_bytes.load(Relaxed);
+        self.since_checkpoint.fetch_add(bytes, Relaxed) + bytes
     }
 
-    /// The estimate is checked before anything is done about it: it is far too high for large batches, whose commands
-    /// touch the same pages. Answers the bytes that no checkpoint has moved yet.
+    /// The estimate is checked before anything is done about it, and the next one learns from it. Answers the bytes that
+    /// no checkpoint has moved yet.
     pub fn counted(&self, pages: &WalPages) -> u64 {
         let bytes = |pages: i32| u64::try_from(pages).unwrap_or(0) * FRAME_BYTES;
-        let unmoved = bytes(pages.log.saturating_sub(pages.checkpointed));
-        self.log_bytes.store(bytes(pages.log), Relaxed);
+        let (log, unmoved) = (bytes(pages.log), bytes(pages.log.saturating_sub(pages.checkpointed)));
+        let before = self.log_bytes.swap(log, Relaxed);
+        // A log that is shorter than before began anew.
+        if let (Some(grown), commands @ 1..) = (log.checked_sub(before), self.commands.swap(0, Relaxed)) {
+            let found = (grown / commands).clamp(1, COMMAND_PAGES * FRAME_BYTES);
+            self.command_bytes.store(found.midpoint(self.command_bytes.load(Relaxed)), Relaxed);
+        }
         self.since_checkpoint.store(unmoved, Relaxed);
         unmoved
     }
@@ -137,4 +165,22 @@ fn passive(db: &mut SqliteConnection, gauge: &WalGauge, metrics: &CommitMetrics)
         Err(error) => warn!(%error, "a checkpoint failed; the next one will try again"),
     }
     metrics.checkpoint_seconds.observe(begun.elapsed().as_secs_f64());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_estimate_learns_what_a_command_takes_and_begins_again_with_the_log() {
+        let gauge = WalGauge::default();
+        let frames = |count: u64| count * FRAME_BYTES;
+        assert_eq!(gauge.committed(1, 100), frames(4 + 300));
+        // 304 pages were expected, 100 are there, of which 40 were moved.
+        assert_eq!(gauge.counted(&WalPages { log: 100, checkpointed: 40 }), frames(60));
+        assert_eq!(gauge.committed(2, 100) - frames(60), frames(4 + 200), "halfway from 3 to 1");
+        assert_eq!(gauge.counted(&WalPages { log: 10, checkpointed: 0 }), frames(10));
+        assert_eq!(gauge.log_bytes(), frames(10));
+        assert_eq!(gauge.committed(3, 100) - frames(10), frames(4 + 200), "nothing is learnt of a new log");
+    }
 }

@@ -217,7 +217,7 @@ impl<'a> Tx<'a> {
         let (id, sender) = (message.id.0, message.sender_id);
         let later = self.collects && self.mirror.knows_chat(chat);
         let taken = if later {
-            self.mirror.takes_name(self.db, sender, message.client_id)?
+            self.mirror.takes_name(self.db, sender, message.client_id, self.now)?
         } else {
             messages::insert(self.db, &new.row())?
         };

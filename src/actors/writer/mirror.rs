@@ -23,7 +23,11 @@ use super::unwritten::{Unwritten, UnwrittenMessage};
 use crate::domain::chat::{Chat, ChatRole};
 use crate::domain::ids::{ChatId, LoginId, Seq, UserId};
 use crate::domain::message::ClientId;
+use crate::domain::timestamp::Timestamp;
 use crate::storage::queries::{chats, messages};
+
+/// How far ahead of this server's a client's clock may be before its names are looked up one by one.
+const HORIZON_SECONDS: i64 = 24 * 60 * 60;
 
 /// What a command does to the facts that the mirror holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +61,18 @@ pub(super) struct Mirror {
     roles: HashMap<(ChatId, UserId), ChatRole>,
     /// Chats whose rows are behind.
     moved: Vec<ChatId>,
-    /// The largest name that each sender has used: names are made of the time, so the next one is mostly larger.
-    names: HashMap<UserId, ClientId>,
+    names: HashMap<UserId, Names>,
     unwritten: Unwritten,
     last_message_id: Option<i64>,
+}
+
+/// The names that a sender has not used for certain: those above `used`, up to `horizon`. Names are made of the time
+/// (UUIDv7), so the next one is mostly among them. Above the horizon, a day ahead, are names that are not: one of those
+/// must not spoil it for everybody.
+#[derive(Debug)]
+struct Names {
+    used: ClientId,
+    horizon: ClientId,
 }
 
 #[derive(Debug)]
@@ -119,16 +131,21 @@ impl Mirror {
         db: &mut SqliteConnection,
         sender: UserId,
         name: ClientId,
+        now: Timestamp,
     ) -> QueryResult<bool> {
-        let newest = match self.names.get_mut(&sender) {
-            Some(newest) => newest,
-            None => {
-                let newest = messages::largest_client_id(db, sender.0)?;
-                self.names.entry(sender).or_insert(newest.unwrap_or(ClientId([0; 16])))
-            }
-        };
-        if name.0 > newest.0 {
-            *newest = name;
+        let horizon = ClientId::last_of(now.plus_seconds(HORIZON_SECONDS));
+        let known = self.names.get(&sender);
+        if known.is_none_or(|known| known.horizon < name && name <= horizon) {
+            self.unwritten.flush(db)?;
+            let used = messages::largest_client_id(db, horizon)?.unwrap_or(ClientId([0; 16]));
+            let used = known.map_or(used, |known| known.used.max(used));
+            self.names.insert(sender, Names { used, horizon });
+        }
+        if let Some(known) = self.names.get_mut(&sender)
+            && known.used < name
+            && name <= known.horizon
+        {
+            known.used = name;
             return Ok(true);
         }
         Ok(!self.unwritten.has(sender, name) && !messages::is_client_id_used(db, sender.0, &name.0)?)

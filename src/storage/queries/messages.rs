@@ -22,7 +22,8 @@ pub fn insert(db: &mut Db, row: &NewMessageRow<'_>) -> QueryResult<bool> {
 /// How many rows one statement of [`insert_new`] inserts; more bring nothing.
 const ROWS_AT_ONCE: usize = 16;
 
-/// Messages whose names are known to be new, with as few statements as that takes.
+/// Messages whose names are known to be new, with as few statements as that takes. After a failure some of the rows are
+/// there (`OR FAIL`: a statement that takes nothing back keeps no journal): the transaction must be rolled back.
 pub fn insert_new(db: &mut Db, rows: &[NewMessageRow<'_>]) -> QueryResult<()> {
     let (many, rest) = rows.as_chunks::<ROWS_AT_ONCE>();
     for rows in many {
@@ -45,7 +46,7 @@ impl<const N: usize> QueryId for InsertRows<'_, N> {
 impl<const N: usize> QueryFragment<Sqlite> for InsertRows<'_, N> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         out.push_sql(
-            "INSERT INTO messages (id, chat_id, seq, ordinal, sender_id, client_id, request_hash, content, reply_to, \
+            "INSERT OR FAIL INTO messages (id, chat_id, seq, ordinal, sender_id, client_id, request_hash, content, reply_to, \
              metadata, created_at, updated_seq, thread_id) VALUES ",
         );
         for (n, row) in self.0.iter().enumerate() {
@@ -77,10 +78,10 @@ impl<const N: usize> QueryFragment<Sqlite> for InsertRows<'_, N> {
 
 impl<const N: usize> RunQueryDsl<Db> for InsertRows<'_, N> {}
 
-/// The largest name that this sender has used.
-pub fn largest_client_id(db: &mut Db, sender: i64) -> QueryResult<Option<ClientId>> {
+/// The largest name up to `horizon` that anybody has used.
+pub fn largest_client_id(db: &mut Db, horizon: ClientId) -> QueryResult<Option<ClientId>> {
     let found: Option<Vec<u8>> = messages::table
-        .filter(messages::sender_id.eq(sender))
+        .filter(messages::client_id.le(&horizon.0[..]))
         .order(messages::client_id.desc())
         .select(messages::client_id)
         .first(db)
