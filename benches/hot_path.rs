@@ -125,7 +125,9 @@ mod codec {
         let page: Vec<_> = page();
         bencher.bench(|| {
             let items: Vec<&Message> = page.iter().map(|message| &**message).collect();
-            serde_json::to_vec(black_box(&items))
+            let mut body = Vec::with_capacity(32 * 1024);
+            sonic_rs::to_writer(&mut body, black_box(&items)).unwrap();
+            body
         });
     }
 }

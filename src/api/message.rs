@@ -16,7 +16,7 @@ use crate::domain::metadata::Metadata;
 use crate::protocol::view::EventView;
 use crate::services::Services;
 use crate::services::messages::Choice;
-use crate::services::messages::{json_bytes, parse_message};
+use crate::services::messages::{JSON_BYTES_MAX, json_bytes, parse_message};
 
 #[derive(Deserialize)]
 pub(super) struct RangeQuery {
@@ -75,7 +75,9 @@ async fn page_of(
         Some(choice) => services.chosen_messages(caller.0, chat, choice, range).await?,
         None => services.events(caller.0, chat, range).await?,
     };
-    Ok(page.fit(newest, services.limits.server_frame_bytes, json_bytes))
+    let most = services.limits.server_frame_bytes;
+    // Mostly it is so small that it fits whatever is in it.
+    Ok(if page.bytes() * JSON_BYTES_MAX <= most { page } else { page.fit(newest, most, json_bytes) })
 }
 
 /// Messages: the latest, those before, or those after a seq; all, those of the thread that a message is in, or the pinned ones.
@@ -94,7 +96,8 @@ pub(super) async fn list(
     let found = page_of(&services, caller, ChatId(id.0), choice, range.clone()).await?;
     let items: Vec<&Message> =
         found.events.iter().filter_map(|event| event.message()).map(|m| &**m).collect();
-    page::read(&request, &PageAnswer { items, has_more: found.has_more }, next_link(&request, &range, &found))
+    let (link, bytes) = (next_link(&request, &range, &found), found.bytes());
+    page::read_about(&request, &PageAnswer { items, has_more: found.has_more }, link, bytes)
 }
 
 /// Every event of a chat, messages included.
@@ -114,7 +117,8 @@ pub(super) async fn events(
     }
     let found = page_of(&services, caller, ChatId(id.0), None, range.clone()).await?;
     let items: Vec<_> = found.events.iter().map(|event| EventView::listed(event)).collect();
-    page::read(&request, &PageAnswer { items, has_more: found.has_more }, next_link(&request, &range, &found))
+    let (link, bytes) = (next_link(&request, &range, &found), found.bytes());
+    page::read_about(&request, &PageAnswer { items, has_more: found.has_more }, link, bytes)
 }
 
 #[derive(Deserialize, ToSchema)]

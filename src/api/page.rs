@@ -1,10 +1,12 @@
 //! Pages: limits, cursors, `Link` and `ETag`.
 
+use std::sync::LazyLock;
+
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::address::percent_encoded;
 use super::error::{ApiError, ApiResult};
@@ -57,15 +59,32 @@ pub(super) fn knows(request: &HttpRequest, tag: &str) -> bool {
     known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag))
 }
 
+/// What tags are made with: nobody can know which contents would share one. They change with every start, which costs
+/// each client one answer that it knew.
+static TAG_SEED: LazyLock<u64> = LazyLock::new(rand::random);
+
 /// A strong entity tag that stands for `content`.
 pub(super) fn tag(content: &[u8]) -> String {
-    let hex: String = Sha256::digest(content).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{hex}\"")
+    format!("\"{:032x}\"", xxh3_128_with_seed(content, *TAG_SEED))
 }
+
+/// What most answers fit.
+const USUAL_BYTES: usize = 1024;
 
 /// 200 with an `ETag` over the body, or 304 if the client has it already (RFC 9110 section 13.1.2).
 pub(super) fn read<T: Serialize>(request: &HttpRequest, body: &T, link: Option<String>) -> ApiResult {
-    let body = serde_json::to_vec(body).map_err(|error| {
+    read_about(request, body, link, USUAL_BYTES)
+}
+
+/// The same, with room for about `bytes` from the start: a page is not moved while it grows.
+pub(super) fn read_about<T: Serialize>(
+    request: &HttpRequest,
+    answer: &T,
+    link: Option<String>,
+    bytes: usize,
+) -> ApiResult {
+    let mut body = Vec::with_capacity(bytes);
+    sonic_rs::to_writer(&mut body, answer).map_err(|error| {
         ServiceError::new(Code::Internal, format!("the answer could not be written: {error}"))
     })?;
     let tag = tag(&body);

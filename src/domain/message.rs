@@ -215,7 +215,8 @@ impl fmt::Display for ClientId {
 impl Serialize for ClientId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.collect_str(self)
+            let text = &mut [0; uuid::fmt::Hyphenated::LENGTH];
+            serializer.serialize_str(Uuid::from_bytes(self.0).hyphenated().encode_lower(text))
         } else {
             serializer.serialize_bytes(&self.0)
         }

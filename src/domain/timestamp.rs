@@ -1,5 +1,7 @@
 //! Wall-clock time, for people to read. Order never depends on it.
 
+use jiff::fmt::StdIoWrite;
+use jiff::fmt::temporal::DateTimePrinter;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::{Serialize, Serializer};
 
@@ -18,6 +20,9 @@ impl Timestamp {
     }
 }
 
+/// Where a time is written on its way into JSON: the longest is `-009999-01-02T01:59:59.999Z`.
+const TEXT_BYTES: usize = 40;
+
 impl std::fmt::Display for Timestamp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match jiff::Timestamp::from_millisecond(self.0) {
@@ -29,10 +34,21 @@ impl std::fmt::Display for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            serializer.collect_str(self)
-        } else {
-            serializer.serialize_i64(self.0)
+        if !serializer.is_human_readable() {
+            return serializer.serialize_i64(self.0);
+        }
+        // A page has one for each message: no formatter, no allocation.
+        let mut text = [0; TEXT_BYTES];
+        let mut rest = text.as_mut_slice();
+        let time = jiff::Timestamp::from_millisecond(self.0);
+        let printed = time.and_then(|time| {
+            const PRINTER: DateTimePrinter = DateTimePrinter::new();
+            PRINTER.print_timestamp(&time, StdIoWrite(&mut rest))
+        });
+        let used = TEXT_BYTES - rest.len();
+        match text.get(..used).map(std::str::from_utf8) {
+            Some(Ok(text)) if printed.is_ok() => serializer.serialize_str(text),
+            _ => serializer.collect_str(self),
         }
     }
 }
@@ -69,5 +85,9 @@ mod tests {
         assert_eq!(serde_json::to_string(&time).unwrap(), "\"2023-11-14T22:13:20.123Z\"");
         assert_eq!(rmp_serde::from_slice::<i64>(&rmp_serde::to_vec(&time).unwrap()).unwrap(), time.0);
         assert_eq!(serde_json::from_str::<Timestamp>("\"2023-11-14T22:13:20.123Z\"").unwrap(), time);
+        for time in [0, 100, 999, -1, 1_700_000_000_000, 253_402_207_200_999, -377_705_023_201_000, i64::MAX] {
+            let time = Timestamp(time);
+            assert_eq!(serde_json::to_string(&time).unwrap(), format!("\"{time}\""), "as it is displayed");
+        }
     }
 }

@@ -204,6 +204,9 @@ fn event_of(message: Message) -> Arc<ChatEvent> {
     })
 }
 
+/// What a byte in memory may become in JSON.
+pub const JSON_BYTES_MAX: usize = 6;
+
 /// What an event costs as JSON: a control character, a quote or a backslash may take six bytes.
 pub fn json_bytes(event: &ChatEvent) -> usize {
     let escaped = match &event.change {
@@ -212,5 +215,5 @@ pub fn json_bytes(event: &ChatEvent) -> usize {
         }
         _ => 0,
     };
-    event.bytes() + 5 * escaped
+    event.bytes() + (JSON_BYTES_MAX - 1) * escaped
 }

@@ -25,6 +25,11 @@ pub struct Page {
 }
 
 impl Page {
+    /// What its events take in memory, which is about what they take when they are written.
+    pub fn bytes(&self) -> usize {
+        self.events.iter().map(|event| event.bytes()).sum()
+    }
+
     /// Cuts a page so that `cost` of its events stays within `bytes_max`, keeping at least one. What is cut can be asked for
     /// again.
     pub fn fit(mut self, newest: bool, bytes_max: usize, cost: impl Fn(&ChatEvent) -> usize) -> Self {

@@ -62,7 +62,7 @@ impl SessionActor {
             let page = page.fit(newest, bytes_max, ChatEvent::bytes);
             let (has_more, as_of) = (page.has_more, page.as_of);
             // What an event takes in memory is above what it takes on the wire.
-            let bytes = FRAME_OVERHEAD_BYTES + page.events.iter().map(|event| event.bytes()).sum::<usize>();
+            let bytes = FRAME_OVERHEAD_BYTES + page.bytes();
             if messages_only {
                 let messages = page.events.iter().filter_map(|event| event.message()).map(|m| &**m).collect();
                 let page = ServerPacket::Messages { request_id, chat_id, messages, has_more, as_of };
