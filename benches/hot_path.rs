@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to say")]
 
+mod town;
+
 use std::sync::Arc;
 
 use divan::counter::ItemsCount;
@@ -11,38 +13,25 @@ use divan::{Bencher, black_box};
 use futures_util::FutureExt;
 use netbit::actors::cache::ReadModels;
 use netbit::actors::hub::{DeliveryMeter, Outbox, OutboxDrain};
-use netbit::actors::writer::commands::{
-    AppendMessage, CreateChat, NewChat, NewUser, RegisterUser, StartLogin,
-};
-use netbit::actors::writer::{Command, CommandError, CommitMetrics, Committed, Job, Ledger, Pending};
 use netbit::client::{encode, saying};
-use netbit::core::actor::Reply;
-use netbit::core::config::Synchronous;
-use netbit::core::{auth, database, limits::Limits};
-use netbit::domain::access::Credential;
 use netbit::domain::event::{Change, ChatEvent, Event};
 use netbit::domain::ids::{ChatId, MessageId, UserId};
-use netbit::domain::message::{ClientId, Content, Message, NewMessage};
+use netbit::domain::message::{ClientId, Message};
 use netbit::domain::timestamp::Timestamp;
-use netbit::domain::user::Username;
 use netbit::protocol::answer::{AckPacket, ServerPacket};
 use netbit::protocol::view::EventView;
 use netbit::protocol::{framing, packet};
 use netbit::storage::snapshot;
 
+use crate::town::{Town, content};
+
 #[global_allocator]
 static ALLOCATOR: divan::AllocProfiler<mimalloc::MiMalloc> = divan::AllocProfiler::new(mimalloc::MiMalloc);
 
-/// What people are taken to say.
-const CONTENT_BYTES: usize = 200;
 const PAGE: usize = 50;
 
 fn main() {
     divan::main();
-}
-
-fn content() -> String {
-    "lorem ipsum ".chars().cycle().take(CONTENT_BYTES).collect()
 }
 
 fn message(seq: i64) -> Arc<Message> {
@@ -153,63 +142,6 @@ mod fan_out {
                 out.clear();
             }
         });
-    }
-}
-
-/// A database with one person and one chat.
-struct Town {
-    ledger: Ledger,
-    who: Credential,
-    chat: ChatId,
-    _dir: tempfile::TempDir,
-}
-
-fn ask<C: Command>(ledger: &mut Ledger, command: C) -> Result<C::Output, CommandError> {
-    let (reply, mut answer) = Reply::channel();
-    ledger.run(vec![Box::new(Pending::new(command, None, reply))]).answer();
-    answer.try_recv().unwrap()
-}
-
-impl Town {
-    fn found() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("netbit.db");
-        let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
-        database::migrate(&mut db, &path).unwrap();
-        let limits = Limits { batch_ms: 60_000, ..Limits::default() };
-        let mut ledger = Ledger::new(db, limits, CommitMetrics::default()).unwrap();
-        let user = NewUser {
-            username: Username::parse("ada").unwrap(),
-            display_name: "Ada".to_owned(),
-            email: None,
-            password_hash: "none".to_owned(),
-        };
-        let user = ask(&mut ledger, RegisterUser { user, open: true }).unwrap();
-        let refresh_hash = auth::token::hash_of("ada");
-        let login = StartLogin { user: user.id, token_version: user.token_version, refresh_hash };
-        let login = ask(&mut ledger, login).unwrap();
-        let who = Credential::login(user.id, login, user.token_version);
-        let chat = NewChat::Group { name: "all".into(), participants: Vec::new() };
-        let chat = ask(&mut ledger, CreateChat { who, chat }).unwrap().0;
-        Self { ledger, who, chat, _dir: dir }
-    }
-
-    fn batch(&self, count: usize) -> Vec<Box<dyn Job>> {
-        let job = |_| -> Box<dyn Job> {
-            let content = Content::parse(content()).unwrap();
-            let message =
-                NewMessage { client_id: ClientId::fresh(), content, reply_to: None, metadata: None };
-            let command = AppendMessage { who: self.who, chat: self.chat, message, within_rate: Ok(()) };
-            Box::new(Pending::new(command, None, Reply::call(|said| drop(black_box(said)))))
-        };
-        (0..count).map(job).collect()
-    }
-
-    fn commit(&mut self, jobs: Vec<Box<dyn Job>>) -> Committed {
-        let mut batch = self.ledger.run(jobs);
-        let committed = batch.committed.take().unwrap();
-        batch.answer();
-        committed
     }
 }
 

@@ -4,5 +4,6 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
+    netbit::core::memory::take_small_pages();
     netbit::cli::run(std::env::args_os())
 }

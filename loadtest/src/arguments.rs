@@ -11,7 +11,8 @@ use indicatif::ProgressBar;
 use crate::messages::Messages;
 use crate::report::Summary;
 use crate::scenario::{
-    FanOut, History, Http, Idle, Options, Pace, PingPong, Pipelined, Presence, ReconnectStorm, Route, compare,
+    ClonePush, ColdStart, FanOut, History, Http, Idle, Options, Pace, PingPong, Pipelined, Presence,
+    ReconnectStorm, Route, SlowReaders, Subjects, compare,
 };
 use crate::wire::Names;
 
@@ -61,7 +62,15 @@ pub(crate) enum ScenarioCommand {
     Presence(Measure),
     /// What a message costs when there are more chats and more messages.
     Growth(Measure),
-    /// Everything above.
+    /// A server that has 10,000 chats and 1,000,000 messages, from its start to its first answer.
+    ColdStart(Measure),
+    /// Some of the sessions of many chats stop reading.
+    SlowReaders(Measure),
+    /// Clones and pushes by the git command, beside each other.
+    ClonePush(Measure),
+    /// The floor alone, in every scenario that it knows.
+    Floor(Measure),
+    /// Everything above but `growth`.
     All(Measure),
 }
 
@@ -85,6 +94,9 @@ pub(crate) struct Measure {
     /// Write the figures to this file, too.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Draw the latencies and what was done over time into this file, too.
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) plot: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -105,15 +117,22 @@ pub(crate) struct MessagesArguments {
 /// How long a quick round measures.
 const QUICK: Duration = Duration::from_millis(500);
 
-impl Measure {
-    pub(crate) fn options(&self) -> Options {
-        let (rounds, time) =
-            if self.quick { (1, QUICK) } else { (self.rounds.max(1), Duration::from_millis(self.time_ms)) };
-        Options { rounds, time, floor: !self.no_floor, patience: Duration::from_secs(self.timeout) }
-    }
-}
-
 impl ScenarioCommand {
+    pub(crate) fn options(&self) -> Options {
+        let measure = self.measure();
+        let (rounds, time) = if measure.quick {
+            (1, QUICK)
+        } else {
+            (measure.rounds.max(1), Duration::from_millis(measure.time_ms))
+        };
+        let subjects = match self {
+            Self::Floor(_) => Subjects::Floor,
+            _ if measure.no_floor => Subjects::NetBit,
+            _ => Subjects::Both,
+        };
+        Options { rounds, time, subjects, patience: Duration::from_secs(measure.timeout) }
+    }
+
     pub(crate) fn measure(&self) -> &Measure {
         match self {
             Self::PingPong(measure)
@@ -125,6 +144,10 @@ impl ScenarioCommand {
             | Self::ReconnectStorm(measure)
             | Self::Presence(measure)
             | Self::Growth(measure)
+            | Self::ColdStart(measure)
+            | Self::SlowReaders(measure)
+            | Self::ClonePush(measure)
+            | Self::Floor(measure)
             | Self::All(measure) => measure,
         }
     }
@@ -140,7 +163,10 @@ impl ScenarioCommand {
             Self::ReconnectStorm(_) => vec!["reconnect_storm"],
             Self::Presence(_) => vec!["presence"],
             Self::Growth(_) => vec!["growth"],
-            Self::All(_) => vec![
+            Self::ColdStart(_) => vec!["cold_start"],
+            Self::SlowReaders(_) => vec!["slow_readers"],
+            Self::ClonePush(_) => vec!["clone_push"],
+            Self::Floor(_) | Self::All(_) => vec![
                 "ping_pong",
                 "pipelined",
                 "fan_out",
@@ -149,6 +175,9 @@ impl ScenarioCommand {
                 "http",
                 "reconnect_storm",
                 "presence",
+                "cold_start",
+                "slow_readers",
+                "clone_push",
             ],
         }
     }
@@ -164,9 +193,10 @@ pub(crate) async fn run(
     let mut summaries = Vec::new();
     macro_rules! run {
         ($($scenario:expr),* $(,)?) => {{ $(
-            let summary = compare(&$scenario, options, progress).await?;
-            progress.suspend(|| print!("{summary}"));
-            summaries.push(summary);
+            if let Some(summary) = compare(&$scenario, options, progress).await? {
+                progress.suspend(|| print!("{summary}"));
+                summaries.push(summary);
+            }
         )* }};
     }
     match name {
@@ -197,6 +227,10 @@ pub(crate) async fn run(
         ),
         "reconnect_storm" => run!(ReconnectStorm { sessions: if measure.quick { 200 } else { 1_000 } }),
         "presence" => run!(Presence),
+        "cold_start" if measure.quick => run!(ColdStart { chats: 100, messages: 10_000 }),
+        "cold_start" => run!(ColdStart { chats: 10_000, messages: 1_000_000 }),
+        "slow_readers" => run!(SlowReaders { slow: if measure.quick { 4 } else { 50 } }),
+        "clone_push" => run!(ClonePush { megabytes: if measure.quick { 1 } else { 20 } }),
         "growth" => {
             for (chats, rows) in
                 [(10, 0), (1_000, 0), (10_000, 0), (10, 1_000), (10, 100_000), (10, 1_000_000)]

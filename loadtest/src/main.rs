@@ -27,7 +27,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::arguments::{Arguments, Command, Measure, MessagesArguments};
+use crate::arguments::{Arguments, Command, MessagesArguments, ScenarioCommand};
 
 /// The server's own: what the child is measured with must be what users run.
 #[global_allocator]
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
             floor::serve(directory).map(|()| ExitCode::SUCCESS)
         }
         Command::Messages(arguments) => messages(&arguments),
-        Command::Scenario(scenario) => measure(&scenario.measure().clone(), &scenario.names()),
+        Command::Scenario(scenario) => measure(&scenario),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("loadtest: {error:#}");
@@ -51,6 +51,7 @@ fn main() -> ExitCode {
 
 /// The child: nothing but `netbit`.
 fn serve(arguments: Vec<OsString>) -> ExitCode {
+    netbit::core::memory::take_small_pages();
     stage::end_with_parent();
     netbit::cli::run(std::iter::once(OsString::from("netbit")).chain(arguments))
 }
@@ -67,12 +68,12 @@ fn messages(arguments: &MessagesArguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Runs scenarios one after the other; a table, and what else is asked for.
-fn measure(measure: &Measure, names: &[&str]) -> anyhow::Result<ExitCode> {
-    let options = measure.options();
+fn measure(scenario: &ScenarioCommand) -> anyhow::Result<ExitCode> {
+    let (measure, options) = (scenario.measure(), scenario.options());
     let progress = ProgressBar::new(0)
         .with_style(ProgressStyle::with_template("{spinner} {pos} rounds {elapsed} {msg}")?);
     let mut summaries = Vec::new();
-    for name in names {
+    for name in scenario.names() {
         summaries.extend(block_on(arguments::run(name, measure, options, &progress))?);
     }
     progress.finish_and_clear();
@@ -82,6 +83,9 @@ fn measure(measure: &Measure, names: &[&str]) -> anyhow::Result<ExitCode> {
             file,
             &json!({"scenarios": summaries.iter().map(report::Summary::to_json).collect::<Vec<_>>()}),
         )?;
+    }
+    if let Some(file) = &measure.plot {
+        report::plot(&summaries, file).with_context(|| format!("cannot write {}", file.display()))?;
     }
     println!("{}", if ok { "correct" } else { "WRONG" });
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })

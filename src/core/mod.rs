@@ -7,6 +7,7 @@ pub mod control_socket;
 pub mod data_dir;
 pub mod database;
 pub mod limits;
+pub mod memory;
 pub mod metrics;
 pub mod proxies;
 pub mod telemetry;

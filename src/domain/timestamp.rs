@@ -85,7 +85,8 @@ mod tests {
         assert_eq!(serde_json::to_string(&time).unwrap(), "\"2023-11-14T22:13:20.123Z\"");
         assert_eq!(rmp_serde::from_slice::<i64>(&rmp_serde::to_vec(&time).unwrap()).unwrap(), time.0);
         assert_eq!(serde_json::from_str::<Timestamp>("\"2023-11-14T22:13:20.123Z\"").unwrap(), time);
-        for time in [0, 100, 999, -1, 1_700_000_000_000, 253_402_207_200_999, -377_705_023_201_000, i64::MAX] {
+        for time in [0, 100, 999, -1, 1_700_000_000_000, 253_402_207_200_999, -377_705_023_201_000, i64::MAX]
+        {
             let time = Timestamp(time);
             assert_eq!(serde_json::to_string(&time).unwrap(), format!("\"{time}\""), "as it is displayed");
         }

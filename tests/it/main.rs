@@ -11,6 +11,7 @@
 mod access_tokens;
 mod accounts;
 mod administration;
+mod allocations;
 mod alterations;
 mod api_description;
 mod backups;

@@ -85,6 +85,20 @@ struct Opened {
 
 impl Messages {
     /// Says what makes no sense.
+    /// What one scenario of many runs.
+    pub(crate) fn beside_slow_readers(slow_readers: usize) -> Self {
+        Self {
+            users: 20,
+            sessions: 200,
+            senders: 50,
+            chats: 10,
+            messages_per_sender: 40,
+            in_flight: 8,
+            backlog: 256,
+            slow_readers,
+        }
+    }
+
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         let counts = [
             ("--users", self.users),

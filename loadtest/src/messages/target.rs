@@ -30,7 +30,7 @@ pub(super) struct Target {
 impl Target {
     /// Starts a server with users and chats; every user is in every chat.
     pub(super) async fn own(users: usize, chats: usize) -> anyhow::Result<Self> {
-        let seed = Seed { users, chats, members: users, messages: 0, password: PASSWORD };
+        let seed = Seed { users, chats, members: users, messages: 0, password: PASSWORD, cache_bytes: None };
         let (server, tokens) = start_netbit(&seed).await?;
         let http = HttpClient::new(format!("http://{}", server.addresses.http))?;
         let tcp = server.addresses.tcp;

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 
 use crate::messages::{Fault, Faults};
 
+mod plot;
 mod summary;
 
+pub(crate) use plot::plot;
 pub(crate) use summary::{Server, Summary};
 
 /// Everything that is reported of one scenario.

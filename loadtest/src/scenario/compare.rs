@@ -14,22 +14,32 @@ use crate::stage::{Stage, Subject};
 pub(crate) struct Options {
     pub(crate) rounds: usize,
     pub(crate) time: Duration,
-    /// Without it nothing is said of ratios.
-    pub(crate) floor: bool,
+    pub(crate) subjects: Subjects,
     /// No more than this for one scenario.
     pub(crate) patience: Duration,
 }
 
-/// Runs one scenario. The error is what kept it from being run; what was wrong with the answers is in the summary.
+/// Who is measured. Only with both there are ratios.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subjects {
+    Both,
+    NetBit,
+    Floor,
+}
+
+/// Runs one scenario; `None` when those who are measured do not do it. The error is what kept it from being run; what was wrong with the answers is in the summary.
 pub(crate) async fn compare<S: Scenario>(
     scenario: &S,
     options: Options,
     progress: &ProgressBar,
-) -> anyhow::Result<Summary> {
+) -> anyhow::Result<Option<Summary>> {
+    if options.subjects == Subjects::Floor && !scenario.has_floor() {
+        return Ok(None);
+    }
     let name = scenario.name();
     progress.set_message(name.clone());
     let run = tokio::time::timeout(options.patience, run(scenario, options, progress));
-    run.await.with_context(|| format!("{name} took too long"))?.with_context(|| name)
+    run.await.with_context(|| format!("{name} took too long"))?.with_context(|| name).map(Some)
 }
 
 async fn run<S: Scenario>(scenario: &S, options: Options, progress: &ProgressBar) -> anyhow::Result<Summary> {
@@ -38,8 +48,9 @@ async fn run<S: Scenario>(scenario: &S, options: Options, progress: &ProgressBar
     let (stages, rounds) = if scenario.starts_fresh() { (options.rounds, 1) } else { (1, options.rounds) };
     for _ in 0..stages {
         let cast = scenario.cast();
-        let stage = Stage::set(Subject::NetBit, &cast).await?;
-        let floor = match options.floor && scenario.has_floor() {
+        let first = if options.subjects == Subjects::Floor { Subject::Floor } else { Subject::NetBit };
+        let stage = Stage::set(first, &cast).await?;
+        let floor = match options.subjects == Subjects::Both && scenario.has_floor() {
             true => Some(Stage::set(Subject::Floor, &cast).await?),
             false => None,
         };
@@ -60,7 +71,11 @@ async fn run<S: Scenario>(scenario: &S, options: Options, progress: &ProgressBar
         }
         troubles.extend(end(stage).await);
     }
-    let mut summary = Summary::new(scenario.name(), scenario.compared(), outcomes, floors, server);
+    let mut name = scenario.name();
+    if options.subjects == Subjects::Floor {
+        name.insert_str(0, "floor/");
+    }
+    let mut summary = Summary::new(name, scenario.compared(), outcomes, floors, server);
     summary.wrong.append(&mut troubles);
     Ok(summary)
 }
@@ -71,7 +86,10 @@ async fn end(stage: Stage) -> Vec<String> {
     if stage.process.log_lines() > 0 {
         troubles.push(format!("the server logged {} warnings or worse", stage.process.log_lines()));
     }
-    if let Err(error) = stage.process.stop().await {
+    // The floor has nothing to bring in order: it is killed when it is dropped.
+    if stage.subject == Subject::NetBit
+        && let Err(error) = stage.process.stop().await
+    {
         troubles.push(format!("stopping: {error:#}"));
     }
     troubles

@@ -3,6 +3,8 @@
 //! Each is one file: the cast that it needs, one round of it, and which of its figures is compared. [`compare`] runs the
 //! rounds, NetBit's and the floor's in turn, so that what disturbs one disturbs the other too.
 
+mod clone_push;
+mod cold_start;
 mod compare;
 mod fan_out;
 mod history;
@@ -13,8 +15,11 @@ mod ping_pong;
 mod pipelined;
 mod presence;
 mod reconnect_storm;
+mod slow_readers;
 
-pub(crate) use compare::{Options, compare, median, middle};
+pub(crate) use clone_push::ClonePush;
+pub(crate) use cold_start::ColdStart;
+pub(crate) use compare::{Options, Subjects, compare, median, middle};
 pub(crate) use fan_out::{FanOut, Pace};
 pub(crate) use history::History;
 pub(crate) use http::{Http, Route};
@@ -24,6 +29,7 @@ pub(crate) use ping_pong::PingPong;
 pub(crate) use pipelined::Pipelined;
 pub(crate) use presence::Presence;
 pub(crate) use reconnect_storm::ReconnectStorm;
+pub(crate) use slow_readers::SlowReaders;
 
 use std::time::Duration;
 

@@ -44,7 +44,7 @@ impl Scenario for Pipelined {
 
     fn cast(&self) -> Cast {
         let shared_chats = if self.rows > 0 { self.chats.max(1) } else { self.chats };
-        Cast { users: self.senders, own_chats: true, shared_chats, messages: self.rows }
+        Cast { users: self.senders, own_chats: true, shared_chats, messages: self.rows, ..Cast::default() }
     }
 
     fn compared(&self) -> Compared {

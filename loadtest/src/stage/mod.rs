@@ -38,6 +38,8 @@ pub(crate) struct Cast {
     pub(crate) messages: usize,
     /// Whether each user also has a chat that nobody else is in.
     pub(crate) own_chats: bool,
+    /// How much memory windows of chats may take (`cache.max_bytes`); `None`: what the server takes by itself.
+    pub(crate) cache_bytes: Option<u64>,
 }
 
 /// A server, and who is on it.
@@ -60,9 +62,9 @@ impl Stage {
     }
 
     async fn netbit(cast: &Cast) -> anyhow::Result<Self> {
-        let Cast { users, shared_chats, messages, own_chats } = *cast;
+        let Cast { users, shared_chats, messages, own_chats, cache_bytes } = *cast;
         let members = if shared_chats > 0 { users } else { 1 };
-        let seed = Seed { users, chats: shared_chats, members, messages, password: PASSWORD };
+        let seed = Seed { users, chats: shared_chats, members, messages, password: PASSWORD, cache_bytes };
         let (process, tokens) = start_netbit(&seed).await?;
         let http = HttpClient::new(format!("http://{}", process.addresses.http))?;
         let mut own = Vec::new();

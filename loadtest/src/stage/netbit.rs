@@ -16,6 +16,7 @@ pub(crate) struct Seed<'a> {
     pub(crate) members: usize,
     pub(crate) messages: usize,
     pub(crate) password: &'a str,
+    pub(crate) cache_bytes: Option<u64>,
 }
 
 /// Fills a database and serves it. Also answers a token for each user.
@@ -31,6 +32,9 @@ pub(crate) async fn start(seed: &Seed<'_>) -> anyhow::Result<(Process, Vec<Strin
         command.args([listener, "127.0.0.1:0"]);
     }
     command.env("NETBIT_LIMITS__RATES", "false").env("NETBIT_LIMITS__CHATS_PER_USER", "100000");
+    if let Some(bytes) = seed.cache_bytes {
+        command.env("NETBIT_CACHE__MAX_BYTES", bytes.to_string());
+    }
     for rate in ["PER_SECOND", "BURST"] {
         command.env(format!("NETBIT_LIMITS__UDP_DATAGRAMS_{rate}"), "1000000");
     }

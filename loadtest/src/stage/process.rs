@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
@@ -38,6 +38,8 @@ pub(crate) struct Process {
     child: Child,
     pid: u32,
     pub(crate) addresses: Addresses,
+    /// From its start until it said where it listens.
+    pub(crate) ready_after: Duration,
     log_lines: Rc<Cell<usize>>,
     /// Removed with the server.
     _data: TempDir,
@@ -65,6 +67,7 @@ impl Process {
     /// Starts `command` and waits until it says where it listens.
     pub(super) async fn start(mut command: Command, data: TempDir) -> anyhow::Result<Self> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let begun = Instant::now();
         let mut child = command.spawn().context("cannot start the server")?;
         let pid = child.id().context("the server ended at once")?;
         let log_lines = Rc::new(Cell::new(0));
@@ -75,7 +78,7 @@ impl Process {
         let Some(addresses) = greeting(said).await? else {
             bail!("the server ended before it was ready ({})", child.wait().await?);
         };
-        Ok(Self { child, pid, addresses, log_lines, _data: data })
+        Ok(Self { child, pid, addresses, ready_after: begun.elapsed(), log_lines, _data: data })
     }
 
     pub(crate) fn usage(&self) -> Option<Usage> {

@@ -15,10 +15,11 @@ fn frame(packet: MessagePacket) -> anyhow::Result<Vec<u8>> {
     Ok(encode(&packet).context("a packet of ours cannot be encoded")?.to_vec())
 }
 
-/// With `udp`, a UDP ticket is asked for.
+/// What one says oneself comes back without its content, as the floor does it. With `udp`, a UDP ticket is asked for.
 pub(crate) fn hello(token: &str, udp: bool) -> anyhow::Result<Vec<u8>> {
     frame(MessagePacket {
         udp: udp.then_some(true),
+        echo: Some(false),
         packet_type: "Hello".to_owned(),
         request_id: Some(1),
         token: Some(token.to_owned()),

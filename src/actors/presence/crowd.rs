@@ -6,8 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 
 use super::messages::{PresenceItem, Said};
 use super::people::{DeviceKey, People};
@@ -35,6 +38,9 @@ struct Seat {
     /// Up to which version it was told.
     told: u64,
 }
+
+/// What a session is told: the same bytes for everybody who sees the same.
+type Frames = Rc<[Bytes]>;
 
 /// A datagram on its way out.
 pub(super) type Outgoing = (SocketAddr, Vec<u8>);
@@ -279,30 +285,8 @@ impl Crowd {
 
     fn flush(&mut self, now: Instant, out: &mut Vec<Outgoing>) {
         let changed = self.people.take_changed();
-        let mut watched: HashMap<UserId, BTreeSet<UserId>> = HashMap::new();
-        for user in &changed {
-            for watcher in self.people.watchers(*user) {
-                watched.entry(watcher).or_default().insert(*user);
-            }
-        }
-        for (watcher, users) in watched {
-            self.news.extend(self.tickets.of_user(watcher));
-            // Those who are behind are told everything at once.
-            let sessions = self.of_user.get(&watcher).into_iter().flatten().copied();
-            let sessions: Vec<_> = sessions.filter(|id| !self.behind.contains_key(id)).collect();
-            if !sessions.is_empty() {
-                let frames = self.frames(self.people.views(&users));
-                sessions.into_iter().for_each(|session| self.tell_session(session, &frames, now));
-            }
-        }
-        let due = self.behind.iter().filter(|(_, at)| **at <= now).map(|(session, _)| *session);
-        for session in due.collect::<Vec<_>>() {
-            self.behind.remove(&session);
-            if let Some(seat) = self.sessions.get(&session) {
-                let frames = self.frames(self.people.seen_by(seat.user, seat.told));
-                self.tell_session(session, &frames, now);
-            }
-        }
+        self.tell_changes(&changed, now);
+        self.tell_behind(now);
         self.tell_typing(now, out);
         for id in std::mem::take(&mut self.news) {
             self.tell_connection(id, now, out);
@@ -310,7 +294,54 @@ impl Crowd {
         changed.into_iter().for_each(|user| self.forget(user));
     }
 
-    fn frames(&self, views: Vec<PresenceView>) -> Vec<bytes::Bytes> {
+    /// Tells everybody who sees one of `changed`. When many come at once, most see the same: that is encoded once.
+    fn tell_changes(&mut self, changed: &BTreeSet<UserId>, now: Instant) {
+        let touched: BTreeSet<_> = changed.iter().flat_map(|user| self.people.chats(*user)).collect();
+        let mut watchers = changed.clone();
+        watchers.extend(touched.iter().flat_map(|chat| self.people.people_of(*chat)));
+        let mut known: HashMap<Vec<ChatId>, Frames> = HashMap::new();
+        for watcher in watchers {
+            self.news.extend(self.tickets.of_user(watcher));
+            // Those who are behind are told everything at once.
+            let sessions = self.of_user.get(&watcher).into_iter().flatten().copied();
+            let sessions: Vec<_> = sessions.filter(|id| !self.behind.contains_key(id)).collect();
+            if sessions.is_empty() {
+                continue;
+            }
+            let mut chats = self.people.chats(watcher);
+            chats.retain(|chat| touched.contains(chat));
+            let frames = if chats.is_empty() {
+                self.frames(self.people.views(&[watcher].into()))
+            } else {
+                let shared = known.entry(chats);
+                let make =
+                    |chats: &Vec<_>| self.frames(self.people.views(&self.people.of_chats(changed, chats)));
+                shared.or_insert_with_key(make).clone()
+            };
+            sessions.into_iter().for_each(|session| self.tell_session(session, &frames, now));
+        }
+    }
+
+    /// Tells those whose time has come all that they do not know.
+    fn tell_behind(&mut self, now: Instant) {
+        let due = self.behind.iter().filter(|(_, at)| **at <= now).map(|(session, _)| *session);
+        let mut known: HashMap<(u64, Vec<ChatId>), Frames> = HashMap::new();
+        for session in due.collect::<Vec<_>>() {
+            self.behind.remove(&session);
+            let Some(Seat { user, told, .. }) = self.sessions.get(&session) else { continue };
+            let (user, told) = (*user, *told);
+            let make = || self.frames(self.people.seen_by(user, told));
+            let chats = self.people.chats(user);
+            let frames = if chats.is_empty() {
+                make()
+            } else {
+                known.entry((told, chats)).or_insert_with(make).clone()
+            };
+            self.tell_session(session, &frames, now);
+        }
+    }
+
+    fn frames(&self, views: Vec<PresenceView>) -> Frames {
         let packets = views.chunks(self.limits.presence_batch.max(1));
         packets
             .filter_map(|users| framing::encode(&ServerPacket::Presence { users: users.to_vec() }).ok())
@@ -318,7 +349,7 @@ impl Crowd {
     }
 
     /// Whoever cannot be told now is told everything later.
-    fn tell_session(&mut self, session: SessionId, frames: &[bytes::Bytes], now: Instant) {
+    fn tell_session(&mut self, session: SessionId, frames: &[Bytes], now: Instant) {
         let retry = now + self.tick() * RETRY_TICKS;
         let version = self.people.version();
         let Some(seat) = self.sessions.get_mut(&session) else { return };

@@ -17,6 +17,11 @@ fn who(user: i64) -> Credential {
 
 /// A session of `user`, who is in the chat.
 fn register(crowd: &mut Crowd, session: u64, user: i64, now: Instant) -> OutboxDrain {
+    register_in(crowd, session, user, &[CHAT], now)
+}
+
+/// A session of `user`, who is in these chats.
+fn register_in(crowd: &mut Crowd, session: u64, user: i64, chats: &[ChatId], now: Instant) -> OutboxDrain {
     let (outbox, drain) = Outbox::new(100_000, 100, DeliveryMeter::default());
     crowd.take(
         PresenceItem::Registered {
@@ -25,7 +30,7 @@ fn register(crowd: &mut Crowd, session: u64, user: i64, now: Instant) -> OutboxD
             device: DeviceKey::Session(SessionId(session)),
             status: None,
             outbox,
-            chats: vec![CHAT],
+            chats: chats.to_vec(),
             ticket: None,
         },
         now,
@@ -290,4 +295,59 @@ fn a_ping_that_is_too_small_gets_no_pong_and_typing_is_for_members() {
     assert_eq!(crowd.receive(address, &typing(3, ChatId(8)), now), Err(Dropped::NotMember));
     let empty = send(Kind::Status, 4, &Upward::default());
     assert_eq!(crowd.receive(address, &empty, now), Err(Dropped::Malformed));
+}
+
+#[actix_web::test]
+async fn everybody_hears_of_those_they_share_a_chat_with_and_of_nobody_else() {
+    let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
+    let (left, right) = (ChatId(1), ChatId(2));
+    let chats: [&[ChatId]; 5] = [&[left], &[left], &[left, right], &[right], &[]];
+    let mut drains = Vec::new();
+    for (user, chats) in (1..).zip(chats) {
+        drains.push(register_in(&mut crowd, user, i64::try_from(user).unwrap(), chats, now));
+    }
+    let expected = [
+        vec!["1 Online", "2 Online", "3 Online"],
+        vec!["1 Online", "2 Online", "3 Online"],
+        vec!["1 Online", "2 Online", "3 Online", "4 Online"],
+        vec!["3 Online", "4 Online"],
+        vec!["5 Online"],
+    ];
+    pass(&mut crowd, &mut now, Duration::from_secs(1));
+    for (drain, expected) in drains.iter_mut().zip(&expected) {
+        let mut told = heard(drain).await;
+        told.sort();
+        assert_eq!(told, *expected, "who has just come is told of all");
+    }
+    for session in 1..=5 {
+        let what = Said::Status { status: Status::Away, version: None };
+        crowd.say(SessionId(session), &what, now);
+    }
+    pass(&mut crowd, &mut now, Duration::from_secs(1));
+    for (drain, expected) in drains.iter_mut().zip(&expected) {
+        let mut told = heard(drain).await;
+        told.sort();
+        let expected: Vec<_> = expected.iter().map(|online| online.replace("Online", "Away")).collect();
+        assert_eq!(told, expected, "who was there is told of what changed");
+    }
+}
+
+/// When a thousand people come at once, it used to be encoded a million times.
+#[actix_web::test]
+async fn what_many_hear_is_encoded_once() {
+    let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
+    let mut drains: Vec<_> =
+        (1..=3).map(|user| register(&mut crowd, user, i64::try_from(user).unwrap(), now)).collect();
+    for round in ["who has just come", "who was there"] {
+        pass(&mut crowd, &mut now, Duration::from_secs(1));
+        let mut places = Vec::new();
+        for drain in &mut drains {
+            let mut frames = Vec::new();
+            drop(tokio::time::timeout(Duration::from_millis(1), drain.next(&mut frames)).await);
+            assert_eq!(frames.len(), 1, "{round}");
+            places.push(frames[0].as_ptr());
+        }
+        assert!(places.iter().all(|place| *place == places[0]), "{round}");
+        crowd.say(SessionId(1), &Said::Status { status: Status::Away, version: None }, now);
+    }
 }

@@ -272,8 +272,29 @@ impl People {
         PresenceView { user_id: user, status, version }
     }
 
+    /// The chats of `user`, in order. People with the same chats see the same people, if they have any chat at all.
+    pub(super) fn chats(&self, user: UserId) -> Vec<ChatId> {
+        let mut chats: Vec<_> =
+            self.people.get(&user).into_iter().flat_map(|person| &person.chats).copied().collect();
+        chats.sort_unstable();
+        chats
+    }
+
+    /// Those of `users` who are in one of `chats`.
+    pub(super) fn of_chats(&self, users: &BTreeSet<UserId>, chats: &[ChatId]) -> BTreeSet<UserId> {
+        let is_in = |user: &UserId| {
+            chats.iter().any(|chat| self.chats.get(chat).is_some_and(|people| people.contains(user)))
+        };
+        users.iter().copied().filter(is_in).collect()
+    }
+
+    /// The people of a chat who have a session or a ticket.
+    pub(super) fn people_of(&self, chat: ChatId) -> impl Iterator<Item = UserId> {
+        self.chats.get(&chat).into_iter().flatten().copied()
+    }
+
     /// The people who see `user`: those who share a chat, and `user` too.
-    pub(super) fn watchers(&self, user: UserId) -> HashSet<UserId> {
+    fn watchers(&self, user: UserId) -> HashSet<UserId> {
         let chats = self.people.get(&user).into_iter().flat_map(|person| &person.chats);
         let mut found: HashSet<_> =
             chats.filter_map(|chat| self.chats.get(chat)).flatten().copied().collect();

@@ -81,8 +81,10 @@ struct Slow {
 }
 
 impl Slow {
-    fn tell(&self, command: &str, request_id: Option<&str>, took: Duration) {
+    fn tell(&self, job: &dyn Job, took: Duration) {
         if took >= self.threshold {
+            let (command, request_id) = (job.name(), job.request_id());
+            let request_id = request_id.as_deref();
             let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             warn!(command, request_id, duration_ms, "the command {command} took {duration_ms} ms");
         }
@@ -205,8 +207,10 @@ impl Ledger {
     ) -> Executed {
         let (begun, budget) = (Instant::now(), Duration::from_millis(self.limits.batch_ms));
         let (mut wrote, count) = (false, jobs.len());
+        // One look at the clock for each job: when it ends, the next one begins.
+        let mut started = begun;
         for (index, job) in jobs.iter_mut().enumerate() {
-            if index > 0 && begun.elapsed() > budget {
+            if index > 0 && started.duration_since(begun) > budget {
                 return Executed::Done { wrote, left: count - index };
             }
             if job.effect() != Effect::Appends
@@ -215,7 +219,6 @@ impl Ledger {
                 return Executed::Failed(error);
             }
             let mark = events.len();
-            let started = Instant::now();
             let collects = collects && job.effect() == Effect::Appends;
             let mut tx = Tx::new(&mut self.db, events, &mut self.mirror, now, &self.limits)
                 .asked_by(job.request_id())
@@ -225,7 +228,8 @@ impl Ledger {
             if dirty && job.effect() == Effect::Changes {
                 self.mirror.forget();
             }
-            self.slow.tell(job.name(), job.request_id().as_deref(), started.elapsed());
+            let ended = Instant::now();
+            self.slow.tell(&**job, ended.duration_since(std::mem::replace(&mut started, ended)));
             match outcome {
                 Ok(Ok(())) => {
                     wrote |= dirty;

@@ -1,0 +1,87 @@
+//! A database with one person and one chat, and what is said there: for benchmarks, and for the test that counts
+//! allocations.
+
+use netbit::actors::writer::commands::{
+    AppendMessage, Appended, CreateChat, NewChat, NewUser, RegisterUser, StartLogin,
+};
+use netbit::actors::writer::{Command, CommandError, CommitMetrics, Committed, Job, Ledger, Pending};
+use netbit::core::actor::Reply;
+use netbit::core::config::Synchronous;
+use netbit::core::{auth, database, limits::Limits};
+use netbit::domain::access::Credential;
+use netbit::domain::ids::ChatId;
+use netbit::domain::message::{ClientId, Content, NewMessage};
+use netbit::domain::user::Username;
+
+/// What people are taken to say.
+const CONTENT_BYTES: usize = 200;
+
+pub(crate) fn content() -> String {
+    "lorem ipsum ".chars().cycle().take(CONTENT_BYTES).collect()
+}
+
+/// A database with one person and one chat.
+pub(crate) struct Town {
+    pub(crate) ledger: Ledger,
+    who: Credential,
+    pub(crate) chat: ChatId,
+    _dir: tempfile::TempDir,
+}
+
+fn ask<C: Command>(ledger: &mut Ledger, command: C) -> Result<C::Output, CommandError> {
+    let (reply, mut answer) = Reply::channel();
+    ledger.run(vec![Box::new(Pending::new(command, None, reply))]).answer();
+    answer.try_recv().unwrap()
+}
+
+impl Town {
+    pub(crate) fn found() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netbit.db");
+        let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
+        database::migrate(&mut db, &path).unwrap();
+        let limits = Limits { batch_ms: 60_000, ..Limits::default() };
+        let mut ledger = Ledger::new(db, limits, CommitMetrics::default()).unwrap();
+        let user = NewUser {
+            username: Username::parse("ada").unwrap(),
+            display_name: "Ada".to_owned(),
+            email: None,
+            password_hash: "none".to_owned(),
+        };
+        let user = ask(&mut ledger, RegisterUser { user, open: true }).unwrap();
+        let refresh_hash = auth::token::hash_of("ada");
+        let login = StartLogin { user: user.id, token_version: user.token_version, refresh_hash };
+        let login = ask(&mut ledger, login).unwrap();
+        let who = Credential::login(user.id, login, user.token_version);
+        let chat = NewChat::Group { name: "all".into(), participants: Vec::new() };
+        let chat = ask(&mut ledger, CreateChat { who, chat }).unwrap().0;
+        Self { ledger, who, chat, _dir: dir }
+    }
+
+    /// A message on its way to the writer.
+    pub(crate) fn saying(
+        &self,
+        message: NewMessage,
+        answer: impl FnOnce(Result<Appended, CommandError>) + Send + 'static,
+    ) -> Box<dyn Job> {
+        let command = AppendMessage { who: self.who, chat: self.chat, message, within_rate: Ok(()) };
+        Box::new(Pending::new(command, None, Reply::call(answer)))
+    }
+
+    /// Many of them, all different.
+    pub(crate) fn batch(&self, count: usize) -> Vec<Box<dyn Job>> {
+        let message = || {
+            let content = Content::parse(content()).unwrap();
+            NewMessage { client_id: ClientId::fresh(), content, reply_to: None, metadata: None }
+        };
+        (0..count).map(|_| self.saying(message(), drop)).collect()
+    }
+
+    /// Runs a batch, and answers everybody.
+    pub(crate) fn commit(&mut self, jobs: Vec<Box<dyn Job>>) -> Committed {
+        let mut batch = self.ledger.run(jobs);
+        let committed = batch.committed.take().unwrap();
+        batch.answer();
+        committed
+    }
+}

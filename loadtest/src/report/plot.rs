@@ -1,0 +1,114 @@
+//! Summaries as a picture: how latencies are distributed, and what was done over time.
+//!
+//! A row for each scenario: on the left the latency up to which so many percent of all came, on the right the things
+//! done in each tenth of a second, both of the middle round; NetBit in blue, the floor in grey.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+use plotters::prelude::*;
+
+use super::Summary;
+use crate::scenario::Outcome;
+
+const ROW: (u32, u32) = (1100, 260);
+const NETBIT: RGBColor = RGBColor(31, 119, 180);
+const FLOOR: RGBColor = RGBColor(150, 150, 150);
+/// Steps of a distribution.
+const STEPS: u32 = 200;
+
+type Line = (RGBColor, Vec<(f64, f64)>);
+
+/// What is written at the height `y`.
+type Scale = fn(&f64) -> String;
+
+/// Writes the picture as SVG.
+pub(crate) fn plot(summaries: &[Summary], file: &Path) -> anyhow::Result<()> {
+    let rows = u32::try_from(summaries.len().max(1))?;
+    let area = SVGBackend::new(file, (ROW.0, ROW.1 * rows)).into_drawing_area();
+    let failed = |error: &dyn std::error::Error| anyhow!("the picture cannot be drawn: {error}");
+    area.fill(&WHITE).map_err(|error| failed(&error))?;
+    for (row, summary) in area.split_evenly((summaries.len().max(1), 1)).iter().zip(summaries) {
+        let (left, right) = row.split_horizontally(ROW.0 / 2);
+        let lines = |make: fn(&Outcome) -> Vec<(f64, f64)>| -> Vec<Line> {
+            let floor = summary.middle_floor().map(|outcome| (FLOOR, make(outcome)));
+            floor.into_iter().chain(summary.middle().map(|outcome| (NETBIT, make(outcome)))).collect()
+        };
+        let latencies = (format!("{}: latency, us", summary.name), "percent of all");
+        // By powers of ten: one that took a thousand times as long would hide all others.
+        let powers: Scale = |y| format!("{:.0}", 10_f64.powf(*y));
+        draw(&left, latencies, powers, &lines(distribution)).map_err(|error| failed(&*error))?;
+        let timeline = (format!("{}: done in each 0.1 s", summary.name), "seconds");
+        draw(&right, timeline, |y| format!("{y:.0}"), &lines(timeline_of))
+            .map_err(|error| failed(&*error))?;
+    }
+    area.present().map_err(|error| failed(&error))
+}
+
+/// The latency at each percent, as the power of ten of its microseconds.
+fn distribution(outcome: &Outcome) -> Vec<(f64, f64)> {
+    if outcome.latency.is_empty() {
+        return Vec::new();
+    }
+    (0..=STEPS)
+        .map(|step| f64::from(step) / f64::from(STEPS))
+        .map(|quantile| (quantile * 100.0, outcome.quantile_us(quantile).max(1.0).log10()))
+        .collect()
+}
+
+fn timeline_of(outcome: &Outcome) -> Vec<(f64, f64)> {
+    // The last tenth is seldom a whole one.
+    let whole = outcome.timeline.len().saturating_sub(1);
+    (0_u32..)
+        .zip(outcome.timeline.iter().take(whole))
+        .map(|(tenth, count)| (f64::from(tenth) / 10.0, f64::from(u32::try_from(*count).unwrap_or(u32::MAX))))
+        .collect()
+}
+
+fn draw<D: DrawingBackend>(
+    area: &DrawingArea<D, plotters::coord::Shift>,
+    (title, below): (String, &str),
+    scale: Scale,
+    lines: &[Line],
+) -> Result<(), Box<dyn std::error::Error>>
+where
+    D::ErrorType: 'static,
+{
+    let points = || lines.iter().flat_map(|(_, points)| points);
+    let most = |part: fn(&(f64, f64)) -> f64| points().map(part).fold(0.0_f64, f64::max).max(1e-3) * 1.05;
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, ("sans-serif", 14))
+        .margin(8)
+        .x_label_area_size(34)
+        .y_label_area_size(64)
+        .build_cartesian_2d(0.0..most(|point| point.0), 0.0..most(|point| point.1))?;
+    chart.configure_mesh().x_desc(below).y_label_formatter(&scale).light_line_style(TRANSPARENT).draw()?;
+    for (color, points) in lines {
+        chart.draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(2)))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::report::Server;
+    use crate::scenario::Compared;
+
+    #[test]
+    fn every_scenario_has_a_row_also_one_of_which_nothing_is_known() {
+        let mut outcome = Outcome::new().unwrap();
+        outcome.begin();
+        outcome.took(Duration::from_micros(250));
+        outcome.done(1);
+        let summary = |name: &str, outcomes| {
+            Summary::new(name.into(), Compared::Median, outcomes, Vec::new(), Server::default())
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        plot(&[summary("first", vec![outcome]), summary("second", Vec::new())], file.path()).unwrap();
+        let picture = std::fs::read_to_string(file.path()).unwrap();
+        assert!(picture.starts_with("<svg") && picture.contains("first") && picture.contains("second"));
+    }
+}

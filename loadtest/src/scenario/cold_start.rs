@@ -1,0 +1,91 @@
+//! A full server is started: how long until it is ready, and what it holds for each message that it remembers.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use super::{Compared, Outcome, Scenario};
+use crate::stage::{Cast, Stage, Subject};
+use crate::wire::{Seen, page};
+
+/// They are in every chat.
+const USERS: usize = 10;
+/// Chats whose newest page is looked at, spread over all.
+const LOOKED_AT: usize = 20;
+/// Enough to remember every message of the scenario: then it is known how many there are in memory.
+const CACHE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// A page of a chat.
+const PAGE: u16 = 50;
+
+#[derive(Debug)]
+pub(crate) struct ColdStart {
+    pub(crate) chats: usize,
+    /// Over all chats; as many of each as a window takes, at most.
+    pub(crate) messages: usize,
+}
+
+impl Scenario for ColdStart {
+    fn name(&self) -> String {
+        format!("cold_start/{}", self.messages)
+    }
+
+    fn cast(&self) -> Cast {
+        Cast {
+            users: USERS,
+            shared_chats: self.chats,
+            messages: self.messages,
+            cache_bytes: Some(CACHE_BYTES),
+            ..Cast::default()
+        }
+    }
+
+    fn compared(&self) -> Compared {
+        Compared::Bytes
+    }
+
+    fn has_floor(&self) -> bool {
+        false
+    }
+
+    fn starts_fresh(&self) -> bool {
+        true
+    }
+
+    async fn round(&self, stage: &Stage, _: Duration) -> anyhow::Result<Outcome> {
+        let mut outcome = Outcome::new()?;
+        let resident = |stage: &Stage| stage.process.usage().map(|usage| usage.resident_kib);
+        let full = resident(stage).context("the server's memory cannot be read")?;
+        outcome.begin();
+        let mut wire = stage.open(0).await?;
+        let in_each = self.messages / self.chats;
+        for chat in stage.shared_chats.iter().step_by(self.chats.div_ceil(LOOKED_AT)) {
+            let asked = Instant::now();
+            wire.send(&page(*chat, None, PAGE)?).await?;
+            let seen = loop {
+                let seen = Seen::of(wire.frame().await?)?;
+                if seen.packet_type == "Messages" {
+                    break seen;
+                }
+            };
+            outcome.took(asked.elapsed());
+            outcome.done(1);
+            let seqs: Vec<_> = seen.messages.iter().filter_map(|message| message.seq).collect();
+            let dense = seqs.windows(2).all(|two| matches!(two, [one, next] if one + 1 == *next));
+            let whole = seqs.len() == in_each.min(usize::from(PAGE)) && seqs.last().copied() == seen.as_of;
+            outcome.check(dense && whole, || format!("the newest page of chat {chat} is {seqs:?}"));
+        }
+        let empty = Stage::set(Subject::NetBit, &Cast { users: 1, ..Cast::default() }).await?;
+        let fresh = resident(&empty).context("the server's memory cannot be read")?;
+        let (ready, ready_empty) = (stage.process.ready_after, empty.process.ready_after);
+        empty.process.stop().await?;
+        let bytes = u32::try_from(full.saturating_sub(fresh)).map(f64::from)? * 1024.0;
+        outcome.bytes_each = Some(bytes / f64::from(u32::try_from(self.messages)?));
+        outcome.notes.push(format!("ready after {:.2} s, {} MiB resident", ready.as_secs_f64(), full / 1024));
+        outcome.notes.push(format!(
+            "with nothing in it: ready after {:.2} s, {:.1} MiB resident",
+            ready_empty.as_secs_f64(),
+            f64::from(u32::try_from(fresh)?) / 1024.0
+        ));
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,62 @@
+//! Some sessions stop reading while the others talk: nobody else loses anything by it, and the server's memory stays
+//! within its bounds. The scenario [`messages`](crate::messages) with a given number of such sessions.
+
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::{Compared, Outcome, Scenario};
+use crate::messages::Messages;
+use crate::stage::{Cast, Stage};
+
+/// How much the server may grow, whatever the load.
+const GROWTH_MAX_KIB: u64 = 256 * 1024;
+/// For each session that does not read: twice its outbox.
+const GROWTH_MAX_EACH_KIB: u64 = 2 * 1024;
+/// Far beyond what a run takes.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+#[derive(Debug)]
+pub(crate) struct SlowReaders {
+    pub(crate) slow: usize,
+}
+
+impl Scenario for SlowReaders {
+    fn name(&self) -> String {
+        format!("slow_readers/{}", self.slow)
+    }
+
+    fn cast(&self) -> Cast {
+        Cast { users: 1, ..Cast::default() }
+    }
+
+    fn compared(&self) -> Compared {
+        Compared::Rate
+    }
+
+    /// Its connections have no bound: it would take all that is said to those who do not listen.
+    fn has_floor(&self) -> bool {
+        false
+    }
+
+    async fn round(&self, stage: &Stage, _: Duration) -> anyhow::Result<Outcome> {
+        let mut outcome = Outcome::new()?;
+        stage.process.forget_peak();
+        let before = stage.process.usage().context("the server's memory cannot be read")?;
+        let url = format!("http://{}", stage.process.addresses.http);
+        outcome.begin();
+        let report = Messages::beside_slow_readers(self.slow).run(Some(&url), PATIENCE).await?;
+        let after = stage.process.usage().context("the server's memory cannot be read")?;
+        outcome.done(u64::try_from(report.messages)?);
+        let grown = after.peak_kib.saturating_sub(before.resident_kib);
+        let most = GROWTH_MAX_KIB + GROWTH_MAX_EACH_KIB * u64::try_from(self.slow)?;
+        outcome.check(grown <= most, || format!("the server grew by {grown} KiB, which is more than {most}"));
+        for trouble in report.troubles.iter().chain(report.faults.first()) {
+            outcome.wrong(|| trouble.clone());
+        }
+        outcome.check(report.ok(), || "the sessions that read have lost something".to_owned());
+        outcome.notes.extend(report.rows.iter().map(|(name, value)| format!("{name}: {value}")));
+        outcome.notes.push(format!("the server grew by {} MiB at most", grown / 1024));
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,81 @@
+//! What a message costs in allocations, from its frame to the outboxes of those who hear it: a number that does not
+//! depend on the machine, so that a step that becomes dearer is seen.
+
+#[path = "../../benches/town/mod.rs"]
+mod town;
+
+use std::sync::Arc;
+
+use allocation_counter::measure;
+use netbit::actors::cache::ReadModels;
+use netbit::actors::hub::{DeliveryMeter, LaneItem, Outbox, OutboxDrain};
+use netbit::client::{encode, saying};
+use netbit::domain::ids::MessageId;
+use netbit::domain::message::ClientId;
+use netbit::protocol::answer::{AckPacket, ServerPacket};
+use netbit::protocol::{framing, packet};
+use netbit::services::messages::parse_message;
+use netbit::storage::snapshot;
+
+use self::town::{Town, content};
+
+/// Messages of the batch that is counted.
+const COUNTED: u64 = 512;
+/// At most so many for each message with its listeners: what was counted when this was written is 27.
+const EACH_MAX: u64 = 28;
+/// Each of them is a place in a queue, and so an allocation.
+const LISTENERS: usize = 10;
+
+#[test]
+fn a_message_costs_few_allocations_from_its_frame_to_the_outboxes() {
+    let mut town = Town::found();
+    let mut models = {
+        let snapshot = snapshot::load(town.ledger.connection(), 100, 1 << 20).unwrap();
+        ReadModels::load(snapshot, 100, 1 << 20)
+    };
+    let outboxes: Vec<(Arc<Outbox>, OutboxDrain)> =
+        (0..LISTENERS).map(|_| Outbox::new(1 << 30, 1 << 20, DeliveryMeter::default())).collect();
+    let frames: Vec<_> = (0..COUNTED)
+        .map(|_| framing::packet_of(&encode(&saying(town.chat, ClientId::fresh(), &content())).unwrap()))
+        .collect();
+    let ack = |request_id: u64| {
+        ServerPacket::Ack(AckPacket {
+            request_id: Some(request_id),
+            success: true,
+            message_id: Some(MessageId(1)),
+            seq: Some(1),
+            ..AckPacket::default()
+        })
+    };
+    // What is made once is not counted: statements, what the writer remembers, windows.
+    for _ in 0..2 {
+        let warm = town.batch(usize::try_from(COUNTED).unwrap());
+        let committed = town.commit(warm);
+        models.apply(committed.commit_no, &committed.events, &mut Vec::new());
+    }
+    let mut delivered = 0;
+    let spent = measure(|| {
+        let mut jobs = Vec::new();
+        for frame in &frames {
+            let said = packet::decode(frame).unwrap().message.unwrap();
+            let message = parse_message(said.client_id, said.content.unwrap(), None, None).unwrap();
+            let (sender, _) = &outboxes[0];
+            let (sender, ack) = (sender.clone(), ack(7));
+            jobs.push(town.saying(message, move |answer| {
+                answer.unwrap();
+                sender.reply_packet(&ack);
+            }));
+        }
+        let committed = town.commit(jobs);
+        let mut lane = Vec::new();
+        models.apply(committed.commit_no, &committed.events, &mut lane);
+        for item in &lane {
+            let LaneItem::Event { frame, .. } = item else { panic!("a message is an event") };
+            delivered += outboxes.iter().filter(|(outbox, _)| outbox.push(frame)).count();
+        }
+    });
+    assert_eq!(delivered, outboxes.len() * frames.len());
+    let each = spent.count_total.div_ceil(COUNTED);
+    assert!(each <= EACH_MAX, "{each} allocations for each message, {} in all", spent.count_total);
+    println!("{each} allocations for each message");
+}
