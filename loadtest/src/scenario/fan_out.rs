@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use super::idle::connect_users;
 use super::{Compared, Outcome, Scenario};
 use crate::stage::{Cast, Stage};
-use crate::wire::{Cursor, Names, Saying, Seen, Wire};
+use crate::wire::{Cursor, Names, Saying, Seen, Wire, is_presence};
 
 /// Messages that may be on their way to somebody.
 const BACKLOG: usize = 256;
@@ -23,6 +23,8 @@ const BACKLOG: usize = 256;
 const IN_FLIGHT: u64 = 32;
 /// How long the last of what was said may be on its way: far beyond what it takes.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(30);
+/// Everybody is told who has come, within half a second: what is measured begins behind that.
+const SETTLE: Duration = Duration::from_secs(1);
 /// Those who speak in a blast, beside the members.
 const SENDERS: usize = 4;
 
@@ -58,6 +60,7 @@ impl Scenario for FanOut {
         let chat = stage.first_chat()?;
         let mut connecting = Outcome::new()?;
         let wires = connect_users(stage, self.members, 1, &mut connecting).await?;
+        tokio::time::sleep(SETTLE).await;
         let senders = if self.pace == Pace::Blast { SENDERS } else { 1 };
         let crowd = Rc::new(Crowd {
             members: self.members,
@@ -176,12 +179,12 @@ async fn listen(mut wire: Wire, crowd: Rc<Crowd>) -> anyhow::Result<()> {
             });
             let seq = match known {
                 Some(seq) => seq,
+                // Others come and go.
+                None if is_presence(frame) => continue,
                 None => {
                     let seen = Seen::of(frame)?;
                     match (seen.packet_type, seen.seq) {
                         ("Event", Some(seq)) if seen.message.is_some() => seq,
-                        // Others come and go.
-                        ("Presence", _) => continue,
                         _ => {
                             crowd.outcome.borrow_mut().wrong(|| format!("a member gets {seen:?}"));
                             continue;

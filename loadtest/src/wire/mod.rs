@@ -11,5 +11,5 @@ mod socket;
 
 pub(crate) use frames::{Names, Saying, hello, message_content, page, ping, resume};
 pub(crate) use http::HttpWire;
-pub(crate) use seen::{Cursor, Seen};
+pub(crate) use seen::{Cursor, Seen, is_presence};
 pub(crate) use socket::Wire;

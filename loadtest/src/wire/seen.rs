@@ -59,6 +59,13 @@ impl<'a> Seen<'a> {
     }
 }
 
+/// Whether a packet tells who is there: told from its beginning, for it may name a thousand people.
+pub(crate) fn is_presence(frame: &[u8]) -> bool {
+    const BEGINNING: &[u8] = b"\xabpacket_type\xa8Presence";
+    // Before it stands how many fields there are.
+    frame.get(1..).is_some_and(|fields| fields.starts_with(BEGINNING))
+}
+
 /// How far a connection has seen one chat: every seq once, in order.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Cursor(pub(crate) i64);
@@ -93,6 +100,9 @@ mod tests {
         assert_eq!((seen.packet_type, seen.chat_id, seen.seq), ("Event", Some(3), Some(7)));
         assert_eq!(seen.message.unwrap().content, "hey");
         assert!(Seen::of(b"\x93").is_err());
+        assert!(!is_presence(&frame));
+        let told = netbit::protocol::answer::ServerPacket::Presence { users: Vec::new() };
+        assert!(is_presence(&rmp_serde::to_vec_named(&told).unwrap()));
     }
 
     #[test]
