@@ -61,7 +61,7 @@ impl Index {
     pub(super) fn take(&mut self, item: LaneItem) {
         match item {
             LaneItem::Registered { registration, chats, welcome, reply } => {
-                registration.outbox.reply(welcome);
+                registration.outbox.welcome(welcome);
                 self.register(registration, chats);
                 reply.send(Ok(()));
             }

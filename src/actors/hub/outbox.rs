@@ -31,6 +31,8 @@ pub struct Outbox {
     bytes: AtomicUsize,
     frames: AtomicUsize,
     ended: AtomicBool,
+    /// Nothing of others comes before `Welcome`.
+    held: AtomicBool,
     bytes_max: usize,
     frames_max: usize,
     room: Notify,
@@ -61,6 +63,7 @@ impl Outbox {
             bytes: AtomicUsize::new(0),
             frames: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
+            held: AtomicBool::new(false),
             bytes_max,
             frames_max,
             room: Notify::new(),
@@ -68,6 +71,17 @@ impl Outbox {
             meter,
         });
         (outbox.clone(), OutboxDrain { receiver, outbox })
+    }
+
+    /// From now on nothing soft is taken, until [`Outbox::welcome`]: whoever says it is on another thread than the hub.
+    pub fn hold(&self) {
+        self.held.store(true, Release);
+    }
+
+    /// The first thing that a session hears from the inside.
+    pub fn welcome(&self, frame: Bytes) {
+        self.reply(frame);
+        self.held.store(false, Release);
     }
 
     /// An answer. Never dropped, except behind the session's end.
@@ -107,7 +121,7 @@ impl Outbox {
     /// A push that others of its kind make up for: taken only while the outbox is below half.
     #[must_use]
     pub fn push_soft(&self, frame: &Bytes) -> bool {
-        self.push_below(frame, self.bytes_max / 2, self.frames_max / 2)
+        !self.held.load(Acquire) && self.push_below(frame, self.bytes_max / 2, self.frames_max / 2)
     }
 
     fn push_below(&self, frame: &Bytes, bytes_max: usize, frames_max: usize) -> bool {
@@ -264,6 +278,17 @@ mod tests {
         assert_eq!(frames, [&soft[..], &soft[..], &push[..], &push[..], b"reply"]);
         assert_eq!(outbox.bytes(), 0);
         assert!(outbox.push(&push), "there is room again");
+    }
+
+    #[actix_web::test]
+    async fn nothing_soft_comes_before_the_welcome() {
+        let (outbox, mut out) = Outbox::new(1000, 4, DeliveryMeter::default());
+        let soft = Bytes::from_static(b"soft");
+        outbox.hold();
+        assert!(!outbox.push_soft(&soft), "it must be said again");
+        outbox.welcome(Bytes::from_static(b"welcome"));
+        assert!(outbox.push_soft(&soft));
+        assert_eq!(drain(&mut out).await.0, [&b"welcome"[..], &soft[..]]);
     }
 
     #[actix_web::test]

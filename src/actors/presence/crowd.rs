@@ -94,7 +94,8 @@ impl Crowd {
                 }
                 self.sessions.insert(session, Seat { user, device, outbox, told: 0 });
                 self.of_user.entry(user).or_default().push(session);
-                self.behind.insert(session, now);
+                // By then its `Welcome` is most likely there, before which it takes nothing.
+                self.behind.insert(session, now + self.tick());
             }
             PresenceItem::Unregistered { session } => self.unregister(session, now),
             PresenceItem::TicketIssued { who, device, ticket, chats } => {
