@@ -242,6 +242,47 @@ mod tests {
         assert_eq!(migrate(&mut connection, &path).unwrap(), count);
     }
 
+    /// The table is built anew: every row and every id stays, in both directions, also ids above the last row.
+    #[test]
+    fn messages_survive_the_migration_of_their_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netbit.db");
+        let mut db = open_writer(&path, Synchronous::Full).unwrap();
+        migrate(&mut db, &path).unwrap();
+        let down = |db: &mut SqliteConnection| {
+            while applied_versions(db).unwrap().iter().any(|version| version.as_str() > "20261126") {
+                db.revert_last_migration(MIGRATIONS).unwrap();
+            }
+        };
+        down(&mut db);
+        db.batch_execute(
+            "INSERT INTO users (username, display_name, password_hash, created_at) VALUES ('ada', 'Ada', '', 0);
+             INSERT INTO chats (kind, created_at) VALUES ('group', 0);
+             INSERT INTO messages (chat_id, seq, ordinal, sender_id, client_id, request_hash, content, reply_to, metadata,
+                 created_at, updated_seq, edited_at, deleted_at, pinned_at, reactions, thread_id)
+             VALUES (1, 1, 1, 1, x'01', x'0a', 'one', NULL, NULL, 10, 1, NULL, 11, NULL, NULL, NULL),
+                    (1, 2, 2, 1, x'02', x'0b', 'two', 1, '{}', 20, 5, 21, NULL, 22, '[]', 1),
+                    (1, 3, 3, 1, x'03', x'0c', 'gone', NULL, NULL, 30, 3, NULL, NULL, NULL, NULL, NULL);
+             DELETE FROM messages WHERE id = 3;",
+        )
+        .unwrap();
+        // Every column of every row, and the largest id ever used.
+        let whole = "SELECT count(*) AS value FROM messages JOIN sqlite_sequence ON name = 'messages'
+            WHERE sqlite_sequence.seq = 3 AND
+            (messages.id, chat_id, messages.seq, ordinal, sender_id, hex(client_id), hex(request_hash), content,
+             coalesce(reply_to, '-'), coalesce(metadata, '-'), created_at, updated_seq, coalesce(edited_at, '-'),
+             coalesce(deleted_at, '-'), coalesce(pinned_at, '-'), coalesce(reactions, '-'), coalesce(thread_id, '-'))
+            IN (VALUES (1, 1, 1, 1, 1, '01', '0A', 'one', '-', '-', 10, 1, '-', 11, '-', '-', '-'),
+                       (2, 1, 2, 2, 1, '02', '0B', 'two', 1, '{}', 20, 5, 21, '-', 22, '[]', 1))";
+        assert_eq!(integer(&mut db, whole).unwrap(), 2, "before");
+        migrate(&mut db, &path).unwrap();
+        assert_eq!(integer(&mut db, whole).unwrap(), 2, "up");
+        check_whole(&mut db).unwrap();
+        down(&mut db);
+        assert_eq!(integer(&mut db, whole).unwrap(), 2, "down");
+        check_whole(&mut db).unwrap();
+    }
+
     #[test]
     fn the_sqlite_inside_is_built_as_cargo_is_configured() {
         let dir = tempfile::tempdir().unwrap();

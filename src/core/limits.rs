@@ -45,7 +45,7 @@ limits! {
     batch_bytes: usize = 4 * 1024 * 1024,
     /// How long a batch may collect and execute before it commits.
     batch_ms: u64 = 20,
-    /// Logins, chats and roles that the writer remembers: some 200 bytes each. Beyond, it forgets them all and asks again.
+    /// Logins, chats, roles and names of messages that the writer remembers: some 200 bytes each. Beyond, it forgets them all and asks again.
     mirror_facts: usize = 100_000,
     /// People named in one creation of a chat: four rows each with their notifications, so that a command stays below 500 rows.
     create_participants: usize = 100,

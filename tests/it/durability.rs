@@ -63,6 +63,13 @@ impl Process {
         Self { child, http, tcp, base: base.to_owned() }
     }
 
+    /// What the kernel says of it (proc(5)).
+    pub(crate) fn status(&self, key: &str) -> Option<String> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+        line.map(|value| value.trim().to_owned())
+    }
+
     /// Where HTTP is served.
     pub(crate) fn address(&self) -> &str {
         self.base.strip_prefix("http://").unwrap()

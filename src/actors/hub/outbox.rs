@@ -63,7 +63,7 @@ impl Outbox {
             bytes: AtomicUsize::new(0),
             frames: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
-            held: AtomicBool::new(false),
+            held: AtomicBool::new(true),
             bytes_max,
             frames_max,
             room: Notify::new(),
@@ -73,12 +73,8 @@ impl Outbox {
         (outbox.clone(), OutboxDrain { receiver, outbox })
     }
 
-    /// From now on nothing soft is taken, until [`Outbox::welcome`]: whoever says it is on another thread than the hub.
-    pub fn hold(&self) {
-        self.held.store(true, Release);
-    }
-
-    /// The first thing that a session hears from the inside.
+    /// The first thing that a session hears from the inside. Before it nothing soft is taken, for whoever says it is on
+    /// another thread than the hub.
     pub fn welcome(&self, frame: Bytes) {
         self.reply(frame);
         self.held.store(false, Release);
@@ -270,6 +266,8 @@ mod tests {
     async fn a_full_outbox_takes_replies_and_no_pushes_and_soft_pushes_only_to_the_half() {
         let (outbox, mut out) = Outbox::new(1000, 4, DeliveryMeter::default());
         let (push, soft) = (Bytes::from_static(b"push"), Bytes::from_static(b"soft"));
+        outbox.welcome(Bytes::from_static(b"welcome"));
+        assert_eq!(drain(&mut out).await.0, [&b"welcome"[..]]);
         assert_eq!((0..10).filter(|_| outbox.push_soft(&soft)).count(), 2);
         assert_eq!((0..10).filter(|_| outbox.push(&push)).count(), 2);
         outbox.reply(Bytes::from_static(b"reply"));
@@ -284,7 +282,6 @@ mod tests {
     async fn nothing_soft_comes_before_the_welcome() {
         let (outbox, mut out) = Outbox::new(1000, 4, DeliveryMeter::default());
         let soft = Bytes::from_static(b"soft");
-        outbox.hold();
         assert!(!outbox.push_soft(&soft), "it must be said again");
         outbox.welcome(Bytes::from_static(b"welcome"));
         assert!(outbox.push_soft(&soft));

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::FutureExt;
+
 use super::*;
 use crate::actors::hub::{DeliveryMeter, OutboxDrain};
 use crate::domain::ids::LoginId;
@@ -22,7 +24,11 @@ fn register(crowd: &mut Crowd, session: u64, user: i64, now: Instant) -> OutboxD
 
 /// A session of `user`, who is in these chats.
 fn register_in(crowd: &mut Crowd, session: u64, user: i64, chats: &[ChatId], now: Instant) -> OutboxDrain {
-    let (outbox, drain) = Outbox::new(100_000, 100, DeliveryMeter::default());
+    let (outbox, mut drain) = Outbox::new(100_000, 100, DeliveryMeter::default());
+    let (welcome, mut welcomed) = (Bytes::from_static(b"welcome"), Vec::new());
+    outbox.welcome(welcome.clone());
+    assert!(drain.next(&mut welcomed).now_or_never().is_some());
+    drain.written(1, welcome.len());
     crowd.take(
         PresenceItem::Registered {
             session: SessionId(session),

@@ -150,7 +150,13 @@ impl Ledger {
                 batch.answers.append(&mut settled);
                 return batch;
             }
-            match self.execute(&mut jobs, &mut events, now, collects) {
+            let executed = match self.execute(&mut jobs, &mut events, now, collects) {
+                done @ Executed::Done { .. } => {
+                    self.mirror.flush(&mut self.db).map_or_else(Executed::Failed, |()| done)
+                }
+                other => other,
+            };
+            match executed {
                 Executed::Spoiled(index) => {
                     self.metrics.replayed.inc();
                     self.roll_back();
@@ -182,23 +188,6 @@ impl Ledger {
     }
 
     fn execute(
-        &mut self,
-        jobs: &mut [Box<dyn Job>],
-        events: &mut Vec<Event>,
-        now: Timestamp,
-        collects: bool,
-    ) -> Executed {
-        let outcome = self.execute_each(jobs, events, now, collects);
-        match outcome {
-            Executed::Done { .. } => match self.mirror.flush(&mut self.db) {
-                Ok(()) => outcome,
-                Err(error) => Executed::Failed(error),
-            },
-            other => other,
-        }
-    }
-
-    fn execute_each(
         &mut self,
         jobs: &mut [Box<dyn Job>],
         events: &mut Vec<Event>,

@@ -42,6 +42,11 @@ pub struct WalGauge {
     command_bytes: AtomicU64,
     /// Commands since the log was counted.
     commands: AtomicU64,
+    /// Checkpoints so far: only behind one can the log begin anew.
+    checkpoints: AtomicU64,
+    /// What [`WalGauge::counted`] found the last time, and behind how many checkpoints.
+    last_count: AtomicU64,
+    last_count_at: AtomicU64,
     commit_no: AtomicI64,
 }
 
@@ -52,6 +57,9 @@ impl Default for WalGauge {
             log_bytes: AtomicU64::default(),
             command_bytes: AtomicU64::new(COMMAND_PAGES * FRAME_BYTES),
             commands: AtomicU64::default(),
+            checkpoints: AtomicU64::default(),
+            last_count: AtomicU64::default(),
+            last_count_at: AtomicU64::new(u64::MAX),
             commit_no: AtomicI64::default(),
         }
     }
@@ -67,17 +75,19 @@ impl WalGauge {
         self.since_checkpoint.fetch_add(bytes, Relaxed) + bytes
     }
 
-    /// The estimate is checked before anything is done about it, and the next one learns from it. Answers the bytes that
-    /// no checkpoint has moved yet.
+    /// The estimate is checked before anything is done about it. The next one learns from it, unless there was a checkpoint
+    /// since the last time: then it may be another log. Answers the bytes that no checkpoint has moved yet.
     pub fn counted(&self, pages: &WalPages) -> u64 {
         let bytes = |pages: i32| u64::try_from(pages).unwrap_or(0) * FRAME_BYTES;
         let (log, unmoved) = (bytes(pages.log), bytes(pages.log.saturating_sub(pages.checkpointed)));
-        let before = self.log_bytes.swap(log, Relaxed);
-        // A log that is shorter than before began anew.
-        if let (Some(grown), commands @ 1..) = (log.checked_sub(before), self.commands.swap(0, Relaxed)) {
+        let (checkpoints, commands) = (self.checkpoints.load(Relaxed), self.commands.swap(0, Relaxed));
+        let same_log = self.last_count_at.swap(checkpoints, Relaxed) == checkpoints;
+        let grown = log.saturating_sub(self.last_count.swap(log, Relaxed));
+        if same_log && commands > 0 {
             let found = (grown / commands).clamp(1, COMMAND_PAGES * FRAME_BYTES);
             self.command_bytes.store(found.midpoint(self.command_bytes.load(Relaxed)), Relaxed);
         }
+        self.log_bytes.store(log, Relaxed);
         self.since_checkpoint.store(unmoved, Relaxed);
         unmoved
     }
@@ -86,7 +96,14 @@ impl WalGauge {
         self.log_bytes.load(Relaxed)
     }
 
+    /// A checkpoint has found so many bytes of log.
+    fn checkpointed(&self, log_bytes: u64) {
+        self.log_bytes.store(log_bytes, Relaxed);
+        self.checkpoints.fetch_add(1, Relaxed);
+    }
+
     pub fn restarted(&self) {
+        self.checkpoints.fetch_add(1, Relaxed);
         self.log_bytes.store(0, Relaxed);
         self.since_checkpoint.store(0, Relaxed);
     }
@@ -161,7 +178,7 @@ fn passive(db: &mut SqliteConnection, gauge: &WalGauge, metrics: &CommitMetrics)
     let begun = Instant::now();
     gauge.since_checkpoint.store(0, Relaxed);
     match diesel::sql_query("PRAGMA wal_checkpoint(PASSIVE)").get_result::<Checkpointed>(db) {
-        Ok(row) => gauge.log_bytes.store(u64::try_from(row.log).unwrap_or(0) * FRAME_BYTES, Relaxed),
+        Ok(row) => gauge.checkpointed(u64::try_from(row.log).unwrap_or(0) * FRAME_BYTES),
         Err(error) => warn!(%error, "a checkpoint failed; the next one will try again"),
     }
     metrics.checkpoint_seconds.observe(begun.elapsed().as_secs_f64());
@@ -172,15 +189,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_estimate_learns_what_a_command_takes_and_begins_again_with_the_log() {
+    fn the_estimate_learns_what_a_command_takes_from_one_log_and_nothing_across_a_checkpoint() {
         let gauge = WalGauge::default();
         let frames = |count: u64| count * FRAME_BYTES;
         assert_eq!(gauge.committed(1, 100), frames(4 + 300));
         // 304 pages were expected, 100 are there, of which 40 were moved.
         assert_eq!(gauge.counted(&WalPages { log: 100, checkpointed: 40 }), frames(60));
-        assert_eq!(gauge.committed(2, 100) - frames(60), frames(4 + 200), "halfway from 3 to 1");
-        assert_eq!(gauge.counted(&WalPages { log: 10, checkpointed: 0 }), frames(10));
-        assert_eq!(gauge.log_bytes(), frames(10));
-        assert_eq!(gauge.committed(3, 100) - frames(10), frames(4 + 200), "nothing is learnt of a new log");
+        assert_eq!(
+            gauge.committed(2, 100) - frames(60),
+            frames(4 + 300),
+            "the first count compares with nothing"
+        );
+        assert_eq!(gauge.counted(&WalPages { log: 200, checkpointed: 40 }), frames(160));
+        assert_eq!(
+            gauge.committed(3, 100) - frames(160),
+            frames(4 + 200),
+            "100 grew by 100: halfway from 3 to 1"
+        );
+        // The log began anew behind it, and is a little longer now than it was: 210 pages, not 10.
+        gauge.checkpointed(frames(200));
+        assert_eq!(gauge.counted(&WalPages { log: 210, checkpointed: 0 }), frames(210));
+        assert_eq!(gauge.log_bytes(), frames(210));
+        assert_eq!(
+            gauge.committed(4, 100) - frames(210),
+            frames(4 + 200),
+            "nothing is learnt of another log"
+        );
     }
 }

@@ -26,8 +26,9 @@ use crate::domain::message::ClientId;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::queries::{chats, messages};
 
-/// How far ahead of this server's a client's clock may be before its names are looked up one by one.
-const HORIZON_SECONDS: i64 = 24 * 60 * 60;
+/// How far ahead of this server's a client's clock may be before its names are looked up one by one. Until that time has
+/// come, the names of all others are looked up too: so it is short.
+const HORIZON_SECONDS: i64 = 5 * 60;
 
 /// What a command does to the facts that the mirror holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +68,8 @@ pub(super) struct Mirror {
 }
 
 /// The names that a sender has not used for certain: those above `used`, up to `horizon`. Names are made of the time
-/// (UUIDv7), so the next one is mostly among them. Above the horizon, a day ahead, are names that are not: one of those
-/// must not spoil it for everybody.
+/// (UUIDv7), so the next one is mostly among them. Above the horizon are names that are not: one of those must
+/// not spoil it for everybody.
 #[derive(Debug)]
 struct Names {
     used: ClientId,

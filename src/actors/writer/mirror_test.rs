@@ -25,6 +25,7 @@ use crate::storage::queries::{chats, messages};
 
 struct Town {
     ledger: Ledger,
+    metrics: CommitMetrics,
     people: Vec<Credential>,
     chat: ChatId,
     _dir: tempfile::TempDir,
@@ -40,8 +41,9 @@ impl Town {
         let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
         database::migrate(&mut db, &path).unwrap();
         let limits = Limits { batch_ms: 60_000, mirror_facts, ..Limits::default() };
-        let ledger = Ledger::new(db, limits, CommitMetrics::default()).unwrap();
-        let mut town = Self { ledger, people: Vec::new(), chat: ChatId(0), _dir: dir };
+        let metrics = CommitMetrics::default();
+        let ledger = Ledger::new(db, limits, metrics.clone()).unwrap();
+        let mut town = Self { ledger, metrics, people: Vec::new(), chat: ChatId(0), _dir: dir };
         for name in ["ada", "bob", "eve"] {
             let user = town.one(RegisterUser { user: new_user(name), open: true }).unwrap();
             let who = town.log_in(&user);
@@ -212,6 +214,22 @@ fn messages_of_one_batch_are_stored_as_they_were_answered_however_many() {
 }
 
 #[test]
+fn a_message_can_be_edited_in_the_batch_in_which_it_was_said() {
+    let mut town = Town::found(1000);
+    let first = town.say(0, "first").unwrap().message;
+    let (said, mut answer) = job(town.saying(0, "secnod", ClientId::fresh()));
+    let content = Content::parse("second".to_owned()).unwrap();
+    let (who, chat, message) = (town.people[0], town.chat, MessageId(first.id.0 + 1));
+    let alteration = Alteration::Edit { content, metadata: None };
+    let (edit, mut edited) = job(AlterMessage { who, chat, message, alteration, within_rate: Ok(()) });
+    town.ledger.run(vec![said, edit]).answer();
+    assert_eq!(answer.try_recv().unwrap().unwrap().message.seq, first.seq + 1);
+    let altered = edited.try_recv().unwrap().unwrap();
+    assert_eq!((altered.seq, altered.message.content.as_str()), (first.seq + 2, "second"));
+    assert_eq!(town.head(), first.seq + 2);
+}
+
+#[test]
 fn a_reply_finds_the_message_before_it_in_the_same_batch() {
     let mut town = Town::found(1000);
     let first = town.say(0, "first").unwrap().message.id;
@@ -249,6 +267,7 @@ fn names_that_do_not_grow_are_as_good_as_those_that_do() {
         town.log_in_again(2);
     }
     assert_eq!(town.head(), base + 5 + 4);
+    assert_eq!(town.metrics.replayed.get(), 0, "the database had nothing to refuse");
 }
 
 /// Behind the writer's back, which nobody can do.

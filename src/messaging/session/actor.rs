@@ -113,7 +113,6 @@ pub(super) struct Started {
 pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToken) -> Started {
     let (services, limits) = (edge.services.clone(), &edge.services.limits);
     let (outbox, drain) = Outbox::new(limits.outbox_bytes, limits.outbox_frames, place.deliveries.clone());
-    outbox.hold();
     let (window, welcomed) = (Arc::new(Semaphore::new(1)), Arc::new(AtomicBool::new(false)));
     let Place { id, hub, thread, seat, stranger, meter, .. } = place;
     let session = {
