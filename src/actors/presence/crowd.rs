@@ -390,13 +390,15 @@ impl Crowd {
     /// Sends a connection what it does not have, in the order of the versions, each datagram joined to the one before.
     fn tell_connection(&mut self, id: u64, now: Instant, out: &mut Vec<Outgoing>) {
         let window = Duration::from_millis(self.limits.udp_push_window_ms);
-        let tries = self.tickets.tries(id);
+        let mut tries = self.tickets.tries(id);
         self.tickets.set_resend(id, None);
         let Some(connection) = self.tickets.get_mut(id) else { return };
         let Some(address) = connection.address(window, now) else { return };
         let views = self.people.seen_by(connection.user, connection.known);
-        if views.is_empty() {
-            return;
+        let Some(newest) = views.last() else { return };
+        if newest.version > connection.sent {
+            // News have all their tries, however often what came before them was lost.
+            tries = 0;
         }
         let (mut from, version) = (connection.known, self.people.version());
         let mut chunks = views.chunks(USERS_PER_DATAGRAM).take(self.limits.udp_batch_datagrams).peekable();
