@@ -14,6 +14,7 @@ use crate::scenario::{
     ClonePush, ColdStart, FanOut, History, Http, Idle, Options, Pace, PingPong, Pipelined, Presence,
     ReconnectStorm, Route, SlowReaders, Subjects, compare,
 };
+use crate::team::Team;
 use crate::wire::Names;
 
 /// Drives a NetBit server, measures it, and fails on a lost, doubled or reordered message.
@@ -68,6 +69,8 @@ pub(crate) enum ScenarioCommand {
     SlowReaders(Measure),
     /// Clones and pushes by the git command, beside each other.
     ClonePush(Measure),
+    /// The day of a thousand people over TCP, WebSocket, HTTP and UDP, with git beside it: ten times as long as a round.
+    Team(Measure),
     /// The floor alone, in every scenario that it knows.
     Floor(Measure),
     /// Everything above but `growth`.
@@ -147,6 +150,7 @@ impl ScenarioCommand {
             | Self::ColdStart(measure)
             | Self::SlowReaders(measure)
             | Self::ClonePush(measure)
+            | Self::Team(measure)
             | Self::Floor(measure)
             | Self::All(measure) => measure,
         }
@@ -166,6 +170,7 @@ impl ScenarioCommand {
             Self::ColdStart(_) => vec!["cold_start"],
             Self::SlowReaders(_) => vec!["slow_readers"],
             Self::ClonePush(_) => vec!["clone_push"],
+            Self::Team(_) => vec!["team"],
             Self::Floor(_) | Self::All(_) => vec![
                 "ping_pong",
                 "pipelined",
@@ -178,6 +183,7 @@ impl ScenarioCommand {
                 "cold_start",
                 "slow_readers",
                 "clone_push",
+                "team",
             ],
         }
     }
@@ -231,6 +237,7 @@ pub(crate) async fn run(
         "cold_start" => run!(ColdStart { chats: 10_000, messages: 1_000_000 }),
         "slow_readers" => run!(SlowReaders { slow: if measure.quick { 4 } else { 50 } }),
         "clone_push" => run!(ClonePush { megabytes: if measure.quick { 1 } else { 20 } }),
+        "team" => run!(Team { users: if measure.quick { 100 } else { 1_000 } }),
         "growth" => {
             for (chats, rows) in
                 [(10, 0), (1_000, 0), (10_000, 0), (10, 1_000), (10, 100_000), (10, 1_000_000)]

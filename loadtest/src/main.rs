@@ -13,6 +13,7 @@ mod messages;
 mod report;
 mod scenario;
 mod stage;
+mod team;
 mod wire;
 
 use std::ffi::OsString;

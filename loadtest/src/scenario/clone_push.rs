@@ -3,25 +3,16 @@
 //! Each clone counts. How that compares with git alone is measured by `tests/git_performance.py`.
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
-use netbit::client::HttpClient;
-use serde_json::json;
-use tempfile::TempDir;
-use tokio::process::Command;
+use anyhow::Context;
 use tokio::task::JoinSet;
 
 use super::{Compared, Outcome, Scenario};
-use crate::stage::{Cast, Stage};
+use crate::stage::{Cast, Git, Stage};
 
 const CLONERS: usize = 4;
 const PUSHERS: usize = 2;
-const FILES: usize = 20;
-/// Far beyond what one command takes.
-const COMMAND_WITHIN: Duration = Duration::from_secs(120);
 
 #[derive(Debug)]
 pub(crate) struct ClonePush {
@@ -50,11 +41,7 @@ impl Scenario for ClonePush {
     }
 
     async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome> {
-        let git = Git::new(stage)?;
-        let http = HttpClient::new(format!("http://{}", stage.process.addresses.http))?;
-        let http = http.with_token(stage.token(0)?);
-        http.post("/api/projects/create", &json!({"name": "trial"})).await?.success()?;
-        http.post("/api/projects/u0/trial/repos/create", &json!({"name": "it"})).await?.success()?;
+        let git = Git::new(stage, 0).await?;
         let source = git.make("source", self.megabytes).await?;
         let tip = git.run(&source, &["rev-parse", "HEAD"]).await?;
         git.run(&source, &["push", "--quiet", &git.url, "HEAD:main"]).await?;
@@ -87,7 +74,7 @@ impl Scenario for ClonePush {
         }
         for n in 0..PUSHERS {
             let git = git.clone();
-            tasks.spawn_local(async move { git.keep_pushing(n, end).await });
+            tasks.spawn_local(async move { keep_pushing(&git, n, end).await });
         }
         let mut pushed = Vec::new();
         while let Some(done) = tasks.join_next().await {
@@ -107,68 +94,14 @@ impl Scenario for ClonePush {
     }
 }
 
-/// The git command, shut off from this machine's configuration.
-struct Git {
-    directory: TempDir,
-    url: String,
-    header: String,
-}
-
-impl Git {
-    fn new(stage: &Stage) -> anyhow::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("netbit-loadtest-git-").tempdir()?;
-        let url = format!("http://{}/u0/trial/it", stage.process.addresses.http);
-        Ok(Self { directory, url, header: format!("Authorization: Bearer {}", stage.token(0)?) })
+/// Pushes commits to branches of its own; answers the branches, and where they must be.
+async fn keep_pushing(git: &Git, n: usize, end: Instant) -> anyhow::Result<Vec<(String, String)>> {
+    let place = git.make(&format!("pusher-{n}"), 0).await?;
+    let mut pushed = Vec::new();
+    while pushed.is_empty() || Instant::now() < end {
+        let branch = format!("pusher-{n}-{}", pushed.len());
+        let commit = git.push(&place, &branch).await?;
+        pushed.push((branch, commit));
     }
-
-    fn home(&self) -> &Path {
-        self.directory.path()
-    }
-
-    /// What it printed; what it complained of is the error.
-    async fn run(&self, at: &Path, arguments: &[&str]) -> anyhow::Result<String> {
-        let mut command = Command::new("git");
-        command.args(["-c", "gc.auto=0", "-c", "maintenance.auto=false"]).args(arguments).current_dir(at);
-        command.env("HOME", self.home()).env("GIT_CONFIG_GLOBAL", "/dev/null");
-        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
-        command.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", "http.extraHeader");
-        command.env("GIT_CONFIG_VALUE_0", &self.header);
-        for who in ["AUTHOR", "COMMITTER"] {
-            command.env(format!("GIT_{who}_NAME"), "Somebody");
-            command.env(format!("GIT_{who}_EMAIL"), "somebody@example.org");
-        }
-        let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
-        let output = tokio::time::timeout(COMMAND_WITHIN, output).await.context("git takes too long")??;
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "git {}: {}", arguments.join(" "), complaint.trim());
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-    }
-
-    /// A repository with files that cannot be compressed.
-    async fn make(&self, name: &str, megabytes: usize) -> anyhow::Result<PathBuf> {
-        self.run(self.home(), &["init", "--quiet", "--initial-branch=main", name]).await?;
-        let place = self.home().join(name);
-        for n in 0..FILES {
-            let noise =
-                (0..megabytes * 1_000_000 / FILES / 16).flat_map(|_| uuid::Uuid::new_v4().into_bytes());
-            std::fs::write(place.join(format!("file-{n}")), noise.collect::<Vec<_>>())?;
-        }
-        self.run(&place, &["add", "."]).await?;
-        self.run(&place, &["commit", "--quiet", "--message", "everything"]).await?;
-        Ok(place)
-    }
-
-    /// Pushes commits to branches of its own; answers the branches, and where they must be.
-    async fn keep_pushing(&self, n: usize, end: Instant) -> anyhow::Result<Vec<(String, String)>> {
-        let place = self.make(&format!("pusher-{n}"), 0).await?;
-        let mut pushed = Vec::new();
-        while pushed.is_empty() || Instant::now() < end {
-            let branch = format!("pusher-{n}-{}", pushed.len());
-            self.run(&place, &["commit", "--quiet", "--allow-empty", "--message", &branch]).await?;
-            let commit = self.run(&place, &["rev-parse", "HEAD"]).await?;
-            self.run(&place, &["push", "--quiet", &self.url, &format!("HEAD:refs/heads/{branch}")]).await?;
-            pushed.push((branch, commit));
-        }
-        Ok(pushed)
-    }
+    Ok(pushed)
 }

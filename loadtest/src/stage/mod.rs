@@ -1,6 +1,7 @@
 //! Where a scenario takes place: a server as a child process, and the people in it.
 
 mod crowd;
+mod git;
 mod netbit;
 mod process;
 mod usage;
@@ -12,6 +13,7 @@ use ::netbit::client::metrics::Scrape;
 use anyhow::Context;
 
 pub(crate) use crowd::crowd;
+pub(crate) use git::Git;
 pub(crate) use netbit::{Seed, start as start_netbit};
 pub(crate) use process::{Process, end_with_parent};
 pub(crate) use usage::Usage;

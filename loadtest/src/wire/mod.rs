@@ -4,11 +4,13 @@
 //! patched, and of what comes only that is looked at which is checked.
 
 mod bytes;
+mod datagrams;
 mod frames;
 mod http;
 mod seen;
 mod socket;
 
+pub(crate) use datagrams::UdpWire;
 pub(crate) use frames::{Names, Saying, hello, message_content, page, ping, resume};
 pub(crate) use http::HttpWire;
 pub(crate) use seen::{Cursor, Seen, is_presence};

@@ -1,0 +1,85 @@
+//! The git command, and a repository for it.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use ::netbit::client::HttpClient;
+use anyhow::{Context, ensure};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::Stage;
+
+/// Files of a repository.
+const FILES: usize = 20;
+/// Far beyond what one command takes.
+const COMMAND_WITHIN: Duration = Duration::from_secs(120);
+
+/// The git command, shut off from this machine's configuration.
+pub(crate) struct Git {
+    directory: TempDir,
+    pub(crate) url: String,
+    header: String,
+}
+
+impl Git {
+    /// `user` makes an empty repository, too.
+    pub(crate) async fn new(stage: &Stage, user: usize) -> anyhow::Result<Self> {
+        let http = HttpClient::new(format!("http://{}", stage.process.addresses.http))?;
+        let http = http.with_token(stage.token(user)?);
+        http.post("/api/projects/create", &json!({"name": "trial"})).await?.success()?;
+        http.post(&format!("/api/projects/u{user}/trial/repos/create"), &json!({"name": "it"}))
+            .await?
+            .success()?;
+        let directory = tempfile::Builder::new().prefix("netbit-loadtest-git-").tempdir()?;
+        let url = format!("http://{}/u{user}/trial/it", stage.process.addresses.http);
+        Ok(Self { directory, url, header: format!("Authorization: Bearer {}", stage.token(user)?) })
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// What it printed; what it complained of is the error.
+    pub(crate) async fn run(&self, at: &Path, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = Command::new("git");
+        command.args(["-c", "gc.auto=0", "-c", "maintenance.auto=false"]).args(arguments).current_dir(at);
+        command.env("HOME", self.home()).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
+        command.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", "http.extraHeader");
+        command.env("GIT_CONFIG_VALUE_0", &self.header);
+        for who in ["AUTHOR", "COMMITTER"] {
+            command.env(format!("GIT_{who}_NAME"), "Somebody");
+            command.env(format!("GIT_{who}_EMAIL"), "somebody@example.org");
+        }
+        let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
+        let output = tokio::time::timeout(COMMAND_WITHIN, output).await.context("git takes too long")??;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "git {}: {}", arguments.join(" "), complaint.trim());
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
+    /// A repository with files that cannot be compressed.
+    pub(crate) async fn make(&self, name: &str, megabytes: usize) -> anyhow::Result<PathBuf> {
+        self.run(self.home(), &["init", "--quiet", "--initial-branch=main", name]).await?;
+        let place = self.home().join(name);
+        for n in 0..FILES {
+            let noise =
+                (0..megabytes * 1_000_000 / FILES / 16).flat_map(|_| uuid::Uuid::new_v4().into_bytes());
+            std::fs::write(place.join(format!("file-{n}")), noise.collect::<Vec<_>>())?;
+        }
+        self.run(&place, &["add", "."]).await?;
+        self.run(&place, &["commit", "--quiet", "--message", "everything"]).await?;
+        Ok(place)
+    }
+
+    /// Commits at `place` and pushes that to a new branch; answers the commit.
+    pub(crate) async fn push(&self, place: &Path, branch: &str) -> anyhow::Result<String> {
+        self.run(place, &["commit", "--quiet", "--allow-empty", "--message", branch]).await?;
+        let commit = self.run(place, &["rev-parse", "HEAD"]).await?;
+        self.run(place, &["push", "--quiet", &self.url, &format!("HEAD:refs/heads/{branch}")]).await?;
+        Ok(commit)
+    }
+}

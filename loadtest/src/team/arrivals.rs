@@ -1,0 +1,54 @@
+//! When somebody does something: a Poisson process, whether what was done before is over or not.
+
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+/// One kind of deed. The same seed makes the same times and the same choices.
+#[derive(Debug)]
+pub(crate) struct Arrivals {
+    chance: StdRng,
+    per_second: f64,
+    due: Instant,
+}
+
+impl Arrivals {
+    pub(crate) fn new(seed: u64, per_second: f64, begin: Instant) -> Self {
+        Self { chance: StdRng::seed_from_u64(seed), per_second, due: begin }
+    }
+
+    /// Waits for the next; answers when it was due, or `None` when that is not before `end`.
+    pub(crate) async fn next(&mut self, end: Instant) -> Option<Instant> {
+        let unlikely = 1.0 - self.chance.random::<f64>();
+        self.due += Duration::from_secs_f64(-unlikely.ln() / self.per_second);
+        if self.due >= end {
+            return None;
+        }
+        tokio::time::sleep_until(self.due.into()).await;
+        Some(self.due)
+    }
+
+    /// One of `count`, each as likely.
+    pub(crate) fn one_of(&mut self, count: usize) -> usize {
+        self.chance.random_range(0..count.max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn there_are_as_many_as_there_should_be_and_not_at_even_times() {
+        let begin = tokio::time::Instant::now().into_std();
+        let (mut arrivals, end) = (Arrivals::new(7, 1_000.0, begin), begin + Duration::from_secs(10));
+        let mut times = Vec::new();
+        while let Some(due) = arrivals.next(end).await {
+            times.push(due - begin);
+        }
+        assert!((9_500..10_500).contains(&times.len()), "{} in ten seconds", times.len());
+        let close = times.windows(2).filter(|two| two[1] - two[0] < Duration::from_micros(100)).count();
+        assert!((700..1_200).contains(&close), "{close} of them follow within a tenth of the mean");
+    }
+}

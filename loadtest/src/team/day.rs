@@ -1,0 +1,355 @@
+//! The people of one day, and what each deed is.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use netbit::client::HttpClient;
+use serde_json::Value;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
+
+use super::arrivals::Arrivals;
+use super::line::{Ask, Line};
+use super::member::live;
+use super::talk::Talk;
+use super::world::{Deed, World};
+use crate::scenario::Outcome;
+use crate::stage::{Git, Stage, crowd};
+use crate::wire::{HttpWire, UdpWire, message_content};
+
+/// People in one team.
+const TEAM: usize = 20;
+/// Of twenty people so many have a session over TCP, and so many over WebSocket; the others use HTTP alone.
+const OVER_TCP: usize = 14;
+const OVER_SOCKETS: usize = 5;
+/// Sessions opened at once.
+const OPENING: usize = 64;
+/// One of so many messages goes to everybody.
+const TO_ALL: usize = 200;
+/// Messages of a page.
+const PAGE: usize = 50;
+/// Far beyond what the last of what was begun takes.
+const DONE_WITHIN: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+pub(super) struct Day {
+    pub(super) world: Rc<World>,
+    /// The chat of everybody, and those of the teams in order.
+    town: i64,
+    teams: Vec<i64>,
+    people: Vec<Person>,
+    http: SocketAddr,
+    /// Connections that nobody uses now.
+    idle: RefCell<Vec<HttpWire>>,
+    said: std::cell::Cell<u64>,
+    git: Rc<Git>,
+    clones: std::cell::Cell<u32>,
+    pushes: UnboundedSender<Instant>,
+    pushed: Rc<RefCell<Vec<(String, String)>>>,
+    tasks: RefCell<JoinSet<anyhow::Result<()>>>,
+}
+
+struct Person {
+    token: String,
+    /// What their session is to ask, if they have one.
+    session: Option<UnboundedSender<(Instant, Ask)>>,
+    /// When they are to say that they are there, if they have a ticket.
+    datagrams: Option<UnboundedSender<Instant>>,
+}
+
+impl Day {
+    /// Makes the teams' chats and a repository, and opens everybody's session.
+    pub(super) async fn begin(stage: &Stage, users: usize) -> anyhow::Result<Self> {
+        let (mut talk, mut teams, town) = (Talk::default(), Vec::new(), stage.first_chat()?);
+        let http = HttpClient::new(format!("http://{}", stage.process.addresses.http))?;
+        talk.add(town, 0..users);
+        for first in (0..users).step_by(TEAM) {
+            let members = first..(first + TEAM).min(users);
+            let names: Vec<_> = members.clone().skip(1).map(|n| format!("u{n}")).collect();
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            let chat =
+                http.with_token(stage.token(first)?).create_group(&format!("team {first}"), &names).await?.0;
+            talk.add(chat, members);
+            teams.push(chat);
+        }
+        // One more, who is in the town and in no team, has the repository: what is pushed is said in a chat of its own.
+        let git = Rc::new(Git::new(stage, users).await?);
+        let source = git.make("source", 1).await?;
+        git.run(&source, &["push", "--quiet", &git.url, "HEAD:main"]).await?;
+
+        let world = Rc::new(World::new(talk, Outcome::new()?));
+        let mut tasks = JoinSet::new();
+        let people = open(stage, users, &world, &mut tasks).await?;
+        let (pushes, due) = unbounded_channel();
+        let pushed = Rc::default();
+        tasks.spawn_local(push(git.clone(), due, world.clone(), Rc::clone(&pushed)));
+        Ok(Self {
+            world,
+            town,
+            teams,
+            people,
+            http: stage.process.addresses.http,
+            idle: RefCell::default(),
+            said: std::cell::Cell::new(0),
+            git,
+            clones: std::cell::Cell::new(0),
+            pushes,
+            pushed,
+            tasks: RefCell::new(tasks),
+        })
+    }
+
+    /// One kind of deed, by anybody who can, until `end`.
+    pub(super) async fn keep_doing(
+        self: Rc<Self>,
+        deed: Deed,
+        mut arrivals: Arrivals,
+        end: Instant,
+    ) -> anyhow::Result<()> {
+        let can = |person: &Person| match deed {
+            Deed::Say | Deed::Page | Deed::Mark | Deed::Typing => person.session.is_some(),
+            Deed::Ping => person.datagrams.is_some(),
+            _ => true,
+        };
+        let able: Vec<_> =
+            self.people.iter().enumerate().filter(|(_, person)| can(person)).map(|(user, _)| user).collect();
+        while let Some(due) = arrivals.next(end).await {
+            let user = able.get(arrivals.one_of(able.len())).copied().context("nobody can")?;
+            let chat = self.chat_of(user, arrivals.one_of(TO_ALL) == 0)?;
+            self.clone().act(deed, user, chat, due)?;
+        }
+        Ok(())
+    }
+
+    fn chat_of(&self, user: usize, everybody: bool) -> anyhow::Result<i64> {
+        if everybody { Ok(self.town) } else { self.teams.get(user / TEAM).copied().context("no team") }
+    }
+
+    /// Has `user` do something that was due at a time.
+    fn act(self: Rc<Self>, deed: Deed, user: usize, chat: i64, due: Instant) -> anyhow::Result<()> {
+        let person = self.people.get(user).context("nobody")?;
+        let ask = match deed {
+            Deed::Say => Some(Ask::Say { chat, content: self.says(user, chat, due) }),
+            Deed::Page => Some(Ask::Page { chat }),
+            Deed::Typing => Some(Ask::Typing { chat }),
+            Deed::Mark => {
+                let cursors = self.world.cursors.borrow();
+                let heard = cursors.get(&user).and_then(|cursors| cursors.get(&chat));
+                // Whoever has heard nothing has nothing to mark.
+                let Some(cursor) = heard else { return Ok(()) };
+                Some(Ask::Mark { chat, seq: cursor.0 })
+            }
+            _ => None,
+        };
+        self.world.begin(deed);
+        if let Some(ask) = ask {
+            person.session.as_ref().context("no session")?.send((due, ask))?;
+            return Ok(());
+        }
+        match deed {
+            Deed::Ping => person.datagrams.as_ref().context("no ticket")?.send(due)?,
+            Deed::Push => self.pushes.send(due)?,
+            Deed::Clone => {
+                let day = self.clone();
+                self.tasks.borrow_mut().spawn_local(async move { day.clone_whole(due).await });
+            }
+            _ => {
+                let day = self.clone();
+                self.tasks.borrow_mut().spawn_local(async move { day.request(deed, user, chat, due).await });
+            }
+        }
+        Ok(())
+    }
+
+    /// A content that nobody said before.
+    fn says(&self, user: usize, chat: i64, due: Instant) -> String {
+        self.said.set(self.said.get() + 1);
+        let content = message_content(u64::try_from(user).unwrap_or(0), self.said.get());
+        self.world.talk.borrow_mut().says(chat, content.clone(), due);
+        content
+    }
+
+    async fn request(&self, deed: Deed, user: usize, chat: i64, due: Instant) -> anyhow::Result<()> {
+        let idle = self.idle.borrow_mut().pop();
+        let mut wire = match idle {
+            Some(wire) => wire,
+            None => HttpWire::connect(self.http).await?,
+        };
+        let token = &self.people.get(user).context("nobody")?.token;
+        let get = |path: &str| HttpWire::request("GET", path, token, None);
+        let of_chat = |chat: i64| format!("/api/chats/{chat}/messages");
+        match deed {
+            Deed::Post => {
+                let (id, content) = (uuid::Uuid::now_v7(), self.says(user, chat, due));
+                let body = format!(r#"{{"client_id":"{id}","content":"{content}"}}"#);
+                wire.ask(&HttpWire::request("POST", &of_chat(chat), token, Some(&body))).await?;
+                self.world.talk.borrow_mut().acknowledged(chat);
+            }
+            Deed::GetMessages => {
+                let body = wire.ask(&get(&format!("{}?limit={PAGE}", of_chat(chat)))).await?;
+                self.check_page(chat, body)?;
+            }
+            Deed::Intrude => {
+                let other = self.teams.get((user / TEAM + 1) % self.teams.len()).context("no team")?;
+                let answer = wire.ask(&get(&of_chat(*other))).await.map(<[u8]>::len);
+                let refused = answer.as_ref().is_err_and(|error| error.to_string().contains("HTTP/1.1 404"));
+                let alone = self.teams.len() < 2;
+                self.world
+                    .outcome
+                    .borrow_mut()
+                    .check(refused || alone, || format!("user {user} may read {other}"));
+                self.world.done(deed, due);
+                return Ok(());
+            }
+            _ => {
+                let body: Value = serde_json::from_slice(wire.ask(&get("/api/chats")).await?)?;
+                let count = body["items"].as_array().map_or(0, Vec::len);
+                // The town and the team.
+                self.world
+                    .outcome
+                    .borrow_mut()
+                    .check(count == 2, || format!("user {user} has {count} chats"));
+            }
+        }
+        self.world.done(deed, due);
+        self.idle.borrow_mut().push(wire);
+        Ok(())
+    }
+
+    fn check_page(&self, chat: i64, body: &[u8]) -> anyhow::Result<()> {
+        let page: Value = serde_json::from_slice(body)?;
+        let items = page["items"].as_array().context("a page without items")?;
+        let seqs: Vec<_> = items.iter().filter_map(|item| item["seq"].as_i64()).collect();
+        let right = seqs.len() == items.len()
+            && seqs.windows(2).all(|two| two[1] == two[0] + 1)
+            && items.iter().all(|item| item["chat_id"] == chat);
+        self.world.outcome.borrow_mut().check(right, || format!("a page of chat {chat} with seqs {seqs:?}"));
+        Ok(())
+    }
+
+    async fn clone_whole(&self, due: Instant) -> anyhow::Result<()> {
+        self.clones.set(self.clones.get() + 1);
+        let place = format!("clone-{}", self.clones.get());
+        self.git.run(self.git.home(), &["clone", "--quiet", &self.git.url, &place]).await?;
+        self.world.done(Deed::Clone, due);
+        let place: PathBuf = self.git.home().join(place);
+        std::fs::remove_dir_all(place)?;
+        Ok(())
+    }
+
+    /// Waits until everything is done and everybody has everything; what is not by then is lost.
+    pub(super) async fn end(self: Rc<Self>) -> anyhow::Result<Outcome> {
+        let (last, world) = (Instant::now() + DONE_WITHIN, self.world.clone());
+        let missing = || {
+            let cursors = world.cursors.borrow();
+            let none = super::talk::Cursors::new();
+            let with_sessions = self.people.iter().enumerate().filter(|(_, person)| person.session.is_some());
+            let people = with_sessions.map(|(user, _)| (user, cursors.get(&user).unwrap_or(&none)));
+            world.talk.borrow().missing(people)
+        };
+        while Instant::now() < last
+            && (world.under_way() > 0 || missing().0 > 0)
+            && world.outcome.borrow().is_right()
+        {
+            while let Some(ended) = self.tasks.borrow_mut().try_join_next() {
+                ended??;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        let (lacking, more) = missing();
+        let there = self.git.run(self.git.home(), &["ls-remote", &self.git.url]).await?;
+        self.tasks.borrow_mut().abort_all();
+        let mut outcome = world.outcome.replace(Outcome::new()?);
+        outcome
+            .check(lacking == 0, || format!("lost: {lacking} people lack something that was acknowledged"));
+        outcome.check(more == 0, || format!("{more} events more than messages"));
+        let under_way = world.under_way();
+        outcome.check(under_way == 0, || format!("lost: {under_way} deeds were begun and never done"));
+        for (branch, commit) in &*self.pushed.borrow() {
+            let line = format!("{commit}\trefs/heads/{branch}");
+            outcome.check(there.lines().any(|is| is == line), || format!("lost: {line} was pushed"));
+        }
+        outcome
+            .notes
+            .push("latencies above: from when a message was due until another person has it".to_owned());
+        outcome.notes.extend(world.lines());
+        Ok(outcome)
+    }
+}
+
+/// Opens the sessions, and has somebody mind each.
+async fn open(
+    stage: &Stage,
+    users: usize,
+    world: &Rc<World>,
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+) -> anyhow::Result<Vec<Person>> {
+    // What is opened lives as long as the stage; the futures below do not outlive this call.
+    let tokens = (0..users).map(|user| stage.token(user)).collect::<anyhow::Result<Vec<_>>>()?;
+    let (tcp, http) = (stage.tcp(), stage.process.addresses.http);
+    let lines = crowd(users, OPENING, {
+        let tokens = tokens.clone();
+        move |user| {
+            let token = tokens.get(user).cloned().unwrap_or_default();
+            async move {
+                Ok(match user % TEAM {
+                    0..OVER_TCP => {
+                        let (line, udp) = Line::tcp(tcp, token).await?;
+                        (Some(line), Some(udp))
+                    }
+                    n if n < OVER_TCP + OVER_SOCKETS => (Some(Line::socket(http, &token).await?), None),
+                    _ => (None, None),
+                })
+            }
+        }
+    });
+    let mut people = Vec::new();
+    for (user, ((line, udp), token)) in lines.await?.into_iter().zip(tokens).enumerate() {
+        let mut person = Person { token, session: None, datagrams: None };
+        if let Some(line) = line {
+            let (session, asks) = unbounded_channel();
+            person.session = Some(session);
+            let world = world.clone();
+            tasks.spawn_local(async move {
+                live(line, user, asks, world).await;
+                Ok(())
+            });
+        }
+        if let Some(udp) = udp {
+            let (datagrams, due) = unbounded_channel();
+            person.datagrams = Some(datagrams);
+            tasks.spawn_local(ping(udp, due, world.clone()));
+        }
+        people.push(person);
+    }
+    Ok(people)
+}
+
+async fn ping(mut udp: UdpWire, mut due: UnboundedReceiver<Instant>, world: Rc<World>) -> anyhow::Result<()> {
+    while let Some(due) = due.recv().await {
+        udp.ping().await?;
+        world.done(Deed::Ping, due);
+    }
+    Ok(())
+}
+
+/// Pushes are one person's, one after the other.
+async fn push(
+    git: Rc<Git>,
+    mut due: UnboundedReceiver<Instant>,
+    world: Rc<World>,
+    pushed: Rc<RefCell<Vec<(String, String)>>>,
+) -> anyhow::Result<()> {
+    let place = git.make("pusher", 0).await?;
+    while let Some(due) = due.recv().await {
+        let branch = format!("branch-{}", pushed.borrow().len());
+        let commit = git.push(&place, &branch).await?;
+        world.done(Deed::Push, due);
+        pushed.borrow_mut().push((branch, commit));
+    }
+    Ok(())
+}

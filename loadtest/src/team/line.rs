@@ -1,0 +1,136 @@
+//! A session, over TCP in MessagePack or over WebSocket in JSON.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, bail, ensure};
+use futures_util::{SinkExt, StreamExt};
+use netbit::client::encode;
+use netbit::domain::ids::ChatId;
+use netbit::domain::message::ClientId;
+use netbit::protocol::packet::{MessagePacket, PacketMessage};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::wire::{Seen, UdpWire, Wire};
+
+/// What a session says.
+#[derive(Debug, Clone)]
+pub(crate) enum Ask {
+    Say {
+        chat: i64,
+        content: String,
+    },
+    Page {
+        chat: i64,
+    },
+    /// Everything up to this is read.
+    Mark {
+        chat: i64,
+        seq: i64,
+    },
+    Typing {
+        chat: i64,
+    },
+}
+
+pub(crate) enum Line {
+    Tcp(Wire),
+    Socket(Box<WebSocketStream<MaybeTlsStream<TcpStream>>>),
+}
+
+impl Line {
+    /// Over TCP there is a ticket for datagrams, too.
+    pub(crate) async fn tcp(address: SocketAddr, token: String) -> anyhow::Result<(Self, UdpWire)> {
+        let mut wire = Wire::connect(address).await?;
+        let hello = MessagePacket {
+            packet_type: "Hello".to_owned(),
+            request_id: Some(0),
+            token: Some(token),
+            udp: Some(true),
+            ..MessagePacket::default()
+        };
+        wire.send(&encode(&hello)?).await?;
+        let seen = Seen::of(wire.frame().await?)?;
+        ensure!(seen.packet_type == "Welcome", "{seen:?} instead of Welcome");
+        let udp = UdpWire::open(&seen.udp.context("Welcome without a ticket")?).await?;
+        Ok((Self::Tcp(wire), udp))
+    }
+
+    pub(crate) async fn socket(address: SocketAddr, token: &str) -> anyhow::Result<Self> {
+        let (mut socket, _) = connect_async(format!("ws://{address}/ws")).await?;
+        let hello = json!({"packet_type": "Hello", "request_id": 0, "token": token});
+        socket.send(Message::text(hello.to_string())).await?;
+        let mut line = Self::Socket(Box::new(socket));
+        let welcome: Value = serde_json::from_slice(&line.next().await?)?;
+        ensure!(welcome["packet_type"] == "Welcome", "{welcome} instead of Welcome");
+        Ok(line)
+    }
+
+    /// The bytes of the next packet. May be dropped while it waits: none is lost.
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Vec<u8>> {
+        match self {
+            Self::Tcp(wire) => Ok(wire.frame().await?.to_vec()),
+            Self::Socket(socket) => loop {
+                match socket.next().await.context("the server closed the socket")?? {
+                    Message::Text(text) => return Ok(text.as_bytes().to_vec()),
+                    Message::Ping(_) | Message::Pong(_) => {}
+                    other => bail!("not a packet: {other:?}"),
+                }
+            },
+        }
+    }
+
+    pub(crate) fn read<'a>(&self, packet: &'a [u8]) -> anyhow::Result<Seen<'a>> {
+        match self {
+            Self::Tcp(_) => Seen::of(packet),
+            Self::Socket(_) => serde_json::from_slice(packet).context("the server sent what is no packet"),
+        }
+    }
+
+    pub(crate) async fn ask(&mut self, request_id: u64, ask: Ask) -> anyhow::Result<()> {
+        match self {
+            Self::Tcp(wire) => wire.send(&encode(&packet(request_id, ask))?).await,
+            Self::Socket(socket) => Ok(socket.send(Message::text(text(request_id, ask).to_string())).await?),
+        }
+    }
+}
+
+fn packet(request_id: u64, ask: Ask) -> MessagePacket {
+    let of = |packet_type: &str, chat: i64| MessagePacket {
+        packet_type: packet_type.to_owned(),
+        request_id: Some(request_id),
+        chat_id: Some(ChatId(chat)),
+        ..MessagePacket::default()
+    };
+    match ask {
+        Ask::Say { chat, content } => {
+            let message = PacketMessage {
+                client_id: Some(ClientId::fresh()),
+                content: Some(content),
+                ..PacketMessage::default()
+            };
+            MessagePacket { message: Some(message), ..of("SendMessage", chat) }
+        }
+        Ask::Page { chat } => MessagePacket { limit: Some(50), ..of("GetMessages", chat) },
+        Ask::Mark { chat, seq } => MessagePacket { read_seq: u64::try_from(seq).ok(), ..of("Mark", chat) },
+        Ask::Typing { chat } => of("Typing", chat),
+    }
+}
+
+fn text(request_id: u64, ask: Ask) -> Value {
+    match ask {
+        Ask::Say { chat, content } => {
+            json!({"packet_type": "SendMessage", "request_id": request_id, "chat_id": chat,
+            "message": {"client_id": uuid::Uuid::now_v7(), "content": content}})
+        }
+        Ask::Page { chat } => {
+            json!({"packet_type": "GetMessages", "request_id": request_id, "chat_id": chat, "limit": 50})
+        }
+        Ask::Mark { chat, seq } => {
+            json!({"packet_type": "Mark", "request_id": request_id, "chat_id": chat, "read_seq": seq})
+        }
+        Ask::Typing { chat } => json!({"packet_type": "Typing", "request_id": request_id, "chat_id": chat}),
+    }
+}

@@ -1,0 +1,69 @@
+//! One person with an open session: asks what they are told to ask, and listens.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Instant;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::line::{Ask, Line};
+use super::world::{Deed, World};
+use crate::wire::Seen;
+
+/// Runs until it is dropped, or the session fails: which nothing here is a reason for.
+pub(crate) async fn live(
+    mut line: Line,
+    user: usize,
+    mut asks: UnboundedReceiver<(Instant, Ask)>,
+    world: Rc<World>,
+) {
+    let (mut waiting, mut request_id) = (HashMap::new(), 0);
+    loop {
+        tokio::select! {
+            packet = line.next() => {
+                let took = packet.and_then(|packet| Ok(take(user, &line.read(&packet)?, &mut waiting, &world)));
+                if let Err(error) = took {
+                    return world.outcome.borrow_mut().wrong(|| format!("the session of user {user} ends: {error:#}"));
+                }
+            }
+            ask = asks.recv() => {
+                let Some((due, ask)) = ask else { return };
+                request_id += 1;
+                waiting.insert(request_id, (due, ask.clone()));
+                if let Err(error) = line.ask(request_id, ask).await {
+                    return world.outcome.borrow_mut().wrong(|| format!("user {user} cannot speak: {error:#}"));
+                }
+            }
+        }
+    }
+}
+
+fn take(user: usize, seen: &Seen<'_>, waiting: &mut HashMap<u64, (Instant, Ask)>, world: &World) {
+    match (seen.packet_type, seen.request_id.and_then(|id| waiting.remove(&id))) {
+        ("Event", None) => {
+            let mut cursors = world.cursors.borrow_mut();
+            let heard = world.talk.borrow_mut().hears(user, cursors.entry(user).or_default(), seen);
+            match heard {
+                Ok(due) => world.delivered(due),
+                Err(reason) => world.outcome.borrow_mut().wrong(|| reason),
+            }
+        }
+        // Who is there, who types, and how far others have read.
+        ("Presence" | "Typing" | "Marks", None) => {}
+        ("Ack", Some((due, Ask::Say { chat, .. }))) if seen.is_fresh_ack() => {
+            world.talk.borrow_mut().acknowledged(chat);
+            world.done(Deed::Say, due);
+        }
+        ("Ack", Some((due, Ask::Mark { .. }))) if seen.success == Some(true) => world.done(Deed::Mark, due),
+        ("Ack", Some((due, Ask::Typing { .. }))) if seen.success == Some(true) => {
+            world.done(Deed::Typing, due)
+        }
+        ("Messages", Some((due, Ask::Page { chat }))) => {
+            let dense =
+                seen.messages.windows(2).all(|two| two[0].seq < two[1].seq) && seen.chat_id == Some(chat);
+            world.outcome.borrow_mut().check(dense, || format!("a page of chat {chat}: {seen:?}"));
+            world.done(Deed::Page, due);
+        }
+        (_, ask) => world.outcome.borrow_mut().wrong(|| format!("user {user} gets {seen:?} for {ask:?}")),
+    }
+}

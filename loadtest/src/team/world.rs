@@ -1,0 +1,124 @@
+//! What all who take part in the team's day share.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::time::Instant;
+
+use hdrhistogram::Histogram;
+
+use super::talk::{Cursors, Talk};
+use crate::scenario::Outcome;
+
+/// Latencies above this are counted as this.
+const LATENCY_MAX_US: u64 = 600_000_000;
+
+/// What somebody does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Deed {
+    Say,
+    Page,
+    Mark,
+    Typing,
+    GetChats,
+    GetMessages,
+    Post,
+    Intrude,
+    Ping,
+    Clone,
+    Push,
+}
+
+impl fmt::Display for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Say => "say (session)",
+            Self::Page => "page (session)",
+            Self::Mark => "mark (session)",
+            Self::Typing => "typing (session)",
+            Self::GetChats => "GET chats",
+            Self::GetMessages => "GET messages",
+            Self::Post => "POST message",
+            Self::Intrude => "GET, refused",
+            Self::Ping => "Ping (UDP)",
+            Self::Clone => "git clone",
+            Self::Push => "git push",
+        })
+    }
+}
+
+/// How often something was begun, and how long each took that is done, in microseconds.
+struct Record {
+    begun: u64,
+    latency: Option<Histogram<u64>>,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self { begun: 0, latency: Histogram::new_with_max(LATENCY_MAX_US, 3).ok() }
+    }
+}
+
+impl Record {
+    fn done(&self) -> u64 {
+        self.latency.as_ref().map_or(0, Histogram::len)
+    }
+}
+
+pub(crate) struct World {
+    /// Its latency is the one of deliveries: from when a message was due until somebody else has it.
+    pub(crate) outcome: RefCell<Outcome>,
+    pub(crate) talk: RefCell<Talk>,
+    /// Of those who have a session.
+    pub(crate) cursors: RefCell<HashMap<usize, Cursors>>,
+    deeds: RefCell<BTreeMap<Deed, Record>>,
+}
+
+impl World {
+    pub(crate) fn new(talk: Talk, outcome: Outcome) -> Self {
+        let talk = RefCell::new(talk);
+        Self { outcome: RefCell::new(outcome), talk, cursors: RefCell::default(), deeds: RefCell::default() }
+    }
+
+    pub(crate) fn delivered(&self, due: Option<Instant>) {
+        let mut outcome = self.outcome.borrow_mut();
+        if let Some(due) = due {
+            outcome.took(due.elapsed());
+        }
+        outcome.done(1);
+    }
+
+    /// Something will be done: what was begun and is not done in the end is lost.
+    pub(crate) fn begin(&self, deed: Deed) {
+        self.deeds.borrow_mut().entry(deed).or_default().begun += 1;
+    }
+
+    pub(crate) fn done(&self, deed: Deed, due: Instant) {
+        let us = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if let Some(latency) = &mut self.deeds.borrow_mut().entry(deed).or_default().latency {
+            latency.saturating_record(us);
+        }
+    }
+
+    /// How much was begun and is not done.
+    pub(crate) fn under_way(&self) -> u64 {
+        self.deeds.borrow().values().map(|record| record.begun - record.done().min(record.begun)).sum()
+    }
+
+    /// A line for each deed.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (deed, record) in &*self.deeds.borrow() {
+            let Some(latency) = &record.latency else { continue };
+            let us = |quantile| latency.value_at_quantile(quantile);
+            lines.push(format!(
+                "{deed:<17}{:>7} times  p50 {:>7}  p99 {:>7}  max {:>7} us",
+                record.done(),
+                us(0.5),
+                us(0.99),
+                us(1.0)
+            ));
+        }
+        lines
+    }
+}

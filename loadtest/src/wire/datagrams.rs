@@ -1,0 +1,88 @@
+//! Datagrams of one ticket.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use netbit::protocol::datagram::{self, Header, Kind};
+use serde::Deserialize;
+use tokio::net::UdpSocket;
+
+use super::seen::SeenTicket;
+
+/// How often it is asked, for datagrams may be lost.
+const TRIES: u32 = 3;
+/// How long each is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) struct UdpWire {
+    socket: UdpSocket,
+    connection_id: u64,
+    key_up: datagram::Key,
+    key_down: datagram::Key,
+    counter: u64,
+    /// Up to which version what is said of others is here.
+    known: u64,
+}
+
+impl UdpWire {
+    pub(crate) async fn open(ticket: &SeenTicket<'_>) -> anyhow::Result<Self> {
+        let socket = UdpSocket::bind("127.0.0.1:0").await?;
+        socket.connect(ticket.address.parse::<SocketAddr>()?).await?;
+        Ok(Self {
+            socket,
+            connection_id: ticket.connection_id,
+            key_up: ticket.key_up.try_into()?,
+            key_down: ticket.key_down.try_into()?,
+            counter: 0,
+            known: 0,
+        })
+    }
+
+    /// Sends a `Ping` that acknowledges what came of others meanwhile, and waits for its answer.
+    pub(crate) async fn ping(&mut self) -> anyhow::Result<()> {
+        let mut buffer = [0; 2048];
+        // What was not read fills the socket, and the answer finds no room.
+        while let Ok(count) = self.socket.try_recv(&mut buffer) {
+            self.take(buffer.get(..count).unwrap_or_default())?;
+        }
+        for _ in 0..TRIES {
+            self.counter += 1;
+            // No answer is longer than its question: a Ping is filled up.
+            let ping =
+                serde_json::json!({ "known": self.known, "padding": "................................" });
+            let header =
+                Header { kind: Kind::Ping, connection_id: self.connection_id, counter: self.counter };
+            let datagram = datagram::seal(&self.key_up, header, &ping).context("cannot be sealed")?;
+            self.socket.send(&datagram).await?;
+            while let Ok(count) = tokio::time::timeout(PATIENCE, self.socket.recv(&mut buffer)).await {
+                if self.take(buffer.get(..count?).unwrap_or_default())? == Kind::Pong {
+                    return Ok(());
+                }
+            }
+        }
+        bail!("no answer to {TRIES} Pings")
+    }
+
+    fn take(&mut self, datagram: &[u8]) -> anyhow::Result<Kind> {
+        let header = Header::of(datagram).map_err(|why| anyhow::anyhow!("{why:?}"))?;
+        ensure!(header.connection_id == self.connection_id, "an answer to another: {header:?}");
+        let seen: SeenDatagram = datagram::open(&self.key_down, header, datagram)
+            .map_err(|why| anyhow::anyhow!("{header:?} cannot be opened: {why:?}"))?;
+        if seen.from.is_some_and(|from| from <= self.known) {
+            self.known = self.known.max(seen.to.unwrap_or(0));
+        }
+        Ok(header.kind)
+    }
+}
+
+/// What is looked at of a server's datagram.
+#[derive(Deserialize)]
+struct SeenDatagram {
+    /// Of a `PresenceBatch`: up to which version what comes before it goes, and up to which it goes itself.
+    #[serde(default)]
+    from: Option<u64>,
+    #[serde(default)]
+    to: Option<u64>,
+}
