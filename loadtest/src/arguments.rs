@@ -91,6 +91,10 @@ pub(crate) struct Measure {
     /// Do not measure the floor.
     #[arg(long)]
     no_floor: bool,
+    /// Drive this server (like http://127.0.0.1:8080, on this machine only) instead of starting one. It should run
+    /// without rates (NETBIT_LIMITS__RATES=false).
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
     /// Give one scenario up after so many seconds, and fail.
     #[arg(long, default_value_t = 900)]
     timeout: u64,
@@ -121,7 +125,7 @@ pub(crate) struct MessagesArguments {
 const QUICK: Duration = Duration::from_millis(500);
 
 impl ScenarioCommand {
-    pub(crate) fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options<'_> {
         let measure = self.measure();
         let (rounds, time) = if measure.quick {
             (1, QUICK)
@@ -133,7 +137,13 @@ impl ScenarioCommand {
             _ if measure.no_floor => Subjects::NetBit,
             _ => Subjects::Both,
         };
-        Options { rounds, time, subjects, patience: Duration::from_secs(measure.timeout) }
+        Options {
+            rounds,
+            time,
+            subjects,
+            server: measure.server.as_deref(),
+            patience: Duration::from_secs(measure.timeout),
+        }
     }
 
     pub(crate) fn measure(&self) -> &Measure {
@@ -193,7 +203,7 @@ impl ScenarioCommand {
 pub(crate) async fn run(
     name: &str,
     measure: &Measure,
-    options: Options,
+    options: Options<'_>,
     progress: &ProgressBar,
 ) -> anyhow::Result<Vec<Summary>> {
     let mut summaries = Vec::new();

@@ -51,9 +51,13 @@ impl Scenario for ColdStart {
         true
     }
 
+    fn needs_own_server(&self) -> bool {
+        true
+    }
+
     async fn round(&self, stage: &Stage, _: Duration) -> anyhow::Result<Outcome> {
         let mut outcome = Outcome::new()?;
-        let resident = |stage: &Stage| stage.process.usage().map(|usage| usage.resident_kib);
+        let resident = |stage: &Stage| stage.usage().map(|usage| usage.resident_kib);
         let full = resident(stage).context("the server's memory cannot be read")?;
         outcome.begin();
         let mut wire = stage.open(0).await?;
@@ -74,10 +78,12 @@ impl Scenario for ColdStart {
             let whole = seqs.len() == in_each.min(usize::from(PAGE)) && seqs.last().copied() == seen.as_of;
             outcome.check(dense && whole, || format!("the newest page of chat {chat} is {seqs:?}"));
         }
-        let empty = Stage::set(Subject::NetBit, &Cast { users: 1, ..Cast::default() }).await?;
+        let empty = Stage::set(Subject::NetBit, &Cast { users: 1, ..Cast::default() }, None).await?;
         let fresh = resident(&empty).context("the server's memory cannot be read")?;
-        let (ready, ready_empty) = (stage.process.ready_after, empty.process.ready_after);
-        empty.process.stop().await?;
+        let (ready, ready_empty) = (stage.process()?.ready_after, empty.process()?.ready_after);
+        for trouble in empty.end().await {
+            outcome.wrong(|| trouble);
+        }
         let bytes = u32::try_from(full.saturating_sub(fresh)).map(f64::from)? * 1024.0;
         outcome.bytes_each = Some(bytes / f64::from(u32::try_from(self.messages)?));
         outcome.notes.push(format!("ready after {:.2} s, {} MiB resident", ready.as_secs_f64(), full / 1024));

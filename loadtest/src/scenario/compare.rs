@@ -11,10 +11,12 @@ use crate::stage::{Stage, Subject};
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Options {
+pub(crate) struct Options<'a> {
     pub(crate) rounds: usize,
     pub(crate) time: Duration,
     pub(crate) subjects: Subjects,
+    /// A server that runs already, like http://127.0.0.1:8080; `None`: one of its own.
+    pub(crate) server: Option<&'a str>,
     /// No more than this for one scenario.
     pub(crate) patience: Duration,
 }
@@ -30,31 +32,39 @@ pub(crate) enum Subjects {
 /// Runs one scenario; `None` when those who are measured do not do it. The error is what kept it from being run; what was wrong with the answers is in the summary.
 pub(crate) async fn compare<S: Scenario>(
     scenario: &S,
-    options: Options,
+    options: Options<'_>,
     progress: &ProgressBar,
 ) -> anyhow::Result<Option<Summary>> {
     if options.subjects == Subjects::Floor && !scenario.has_floor() {
         return Ok(None);
     }
     let name = scenario.name();
+    if options.server.is_some() && scenario.needs_own_server() {
+        progress.suspend(|| eprintln!("{name:<26}  left out: it needs a server of its own"));
+        return Ok(None);
+    }
     progress.set_message(name.clone());
     let run = tokio::time::timeout(options.patience, run(scenario, options, progress));
     run.await.with_context(|| format!("{name} took too long"))?.with_context(|| name).map(Some)
 }
 
-async fn run<S: Scenario>(scenario: &S, options: Options, progress: &ProgressBar) -> anyhow::Result<Summary> {
+async fn run<S: Scenario>(
+    scenario: &S,
+    options: Options<'_>,
+    progress: &ProgressBar,
+) -> anyhow::Result<Summary> {
     let (mut outcomes, mut floors) = (Vec::new(), Vec::new());
     let (mut server, mut troubles) = (Server::default(), Vec::new());
     let (stages, rounds) = if scenario.starts_fresh() { (options.rounds, 1) } else { (1, options.rounds) };
     for _ in 0..stages {
         let cast = scenario.cast();
         let first = if options.subjects == Subjects::Floor { Subject::Floor } else { Subject::NetBit };
-        let stage = Stage::set(first, &cast).await?;
+        let stage = Stage::set(first, &cast, options.server).await?;
         let floor = match options.subjects == Subjects::Both && scenario.has_floor() {
-            true => Some(Stage::set(Subject::Floor, &cast).await?),
+            true => Some(Stage::set(Subject::Floor, &cast, None).await?),
             false => None,
         };
-        let (before, scraped) = (stage.process.usage(), stage.scrape().await?);
+        let (before, scraped) = (stage.usage(), stage.scrape().await?);
         for _ in 0..rounds {
             outcomes.push(scenario.round(&stage, options.time).await?);
             progress.inc(1);
@@ -63,13 +73,13 @@ async fn run<S: Scenario>(scenario: &S, options: Options, progress: &ProgressBar
                 progress.inc(1);
             }
         }
-        server.add(before, stage.process.usage());
+        server.add(before, stage.usage());
         if let (Some(before), Some(after)) = (scraped, stage.scrape().await?) {
             let grown = |metric: &str| after.sum(metric, &[]) - before.sum(metric, &[]);
             server.commits += grown("netbit_commit_seconds_count");
             server.commands += grown("netbit_commit_batch_size_sum");
         }
-        troubles.extend(end(stage).await);
+        troubles.extend(stage.end().await);
     }
     let mut name = scenario.name();
     if options.subjects == Subjects::Floor {
@@ -78,21 +88,6 @@ async fn run<S: Scenario>(scenario: &S, options: Options, progress: &ProgressBar
     let mut summary = Summary::new(name, scenario.compared(), outcomes, floors, server);
     summary.wrong.append(&mut troubles);
     Ok(summary)
-}
-
-/// Stops the server; answers what it complained about.
-async fn end(stage: Stage) -> Vec<String> {
-    let mut troubles = Vec::new();
-    if stage.process.log_lines() > 0 {
-        troubles.push(format!("the server logged {} warnings or worse", stage.process.log_lines()));
-    }
-    // The floor has nothing to bring in order: it is killed when it is dropped.
-    if stage.subject == Subject::NetBit
-        && let Err(error) = stage.process.stop().await
-    {
-        troubles.push(format!("stopping: {error:#}"));
-    }
-    troubles
 }
 
 /// The middle one of `values`, which is NaN when there is none.

@@ -58,7 +58,7 @@ impl Scenario for Http {
         }
         let mut clients = Vec::new();
         for n in 0..self.clients {
-            let wire = HttpWire::connect(stage.process.addresses.http).await?;
+            let wire = HttpWire::connect(stage.http).await?;
             clients.push((wire, self.asker(stage, chat, n)?));
         }
         let outcome = Rc::new(RefCell::new(Outcome::new()?));
@@ -115,7 +115,7 @@ async fn give_body(stage: &Stage) -> anyhow::Result<()> {
     };
     let items: Vec<_> = (1..=u64::from(PAGE)).map(message).collect();
     let body = serde_json::json!({"items": items, "has_more": true}).to_string();
-    let mut wire = HttpWire::connect(stage.process.addresses.http).await?;
+    let mut wire = HttpWire::connect(stage.http).await?;
     wire.ask(&HttpWire::request("PUT", "/body", "", Some(&body))).await?;
     Ok(())
 }

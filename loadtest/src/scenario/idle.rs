@@ -39,14 +39,18 @@ impl Scenario for Idle {
         true
     }
 
+    fn needs_own_server(&self) -> bool {
+        true
+    }
+
     async fn round(&self, stage: &Stage, _: Duration) -> anyhow::Result<Outcome> {
         let mut outcome = Outcome::new()?;
-        let before = stage.process.usage().context("the server's memory cannot be read")?.resident_kib;
+        let before = stage.usage().context("the server's memory cannot be read")?.resident_kib;
         outcome.begin();
         let mut wires = connect_users(stage, self.sessions, SESSIONS_PER_USER, &mut outcome).await?;
         let took = outcome.within;
         tokio::time::sleep(SETTLE).await;
-        let after = stage.process.usage().context("the server's memory cannot be read")?.resident_kib;
+        let after = stage.usage().context("the server's memory cannot be read")?.resident_kib;
         // Each is there, and alive.
         let ask = ping(2)?;
         for wire in &mut wires {

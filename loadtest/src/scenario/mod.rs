@@ -47,6 +47,11 @@ pub(crate) trait Scenario {
         true
     }
 
+    /// Whether it looks at the process, or needs a database that was filled before.
+    fn needs_own_server(&self) -> bool {
+        false
+    }
+
     /// Whether every round needs servers that have done nothing before.
     fn starts_fresh(&self) -> bool {
         false

@@ -51,6 +51,10 @@ impl Scenario for Pipelined {
         Compared::Rate
     }
 
+    fn needs_own_server(&self) -> bool {
+        self.rows > 0
+    }
+
     async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome> {
         let mut senders = Vec::new();
         for n in 0..self.senders {

@@ -33,7 +33,7 @@ impl Scenario for Presence {
         let end = Instant::now() + time;
         if stage.subject == Subject::Floor {
             let socket = UdpSocket::bind("127.0.0.1:0").await?;
-            socket.connect(stage.process.addresses.udp.context("the floor names no UDP address")?).await?;
+            socket.connect(stage.process()?.addresses.udp.context("the floor names no UDP address")?).await?;
             outcome.begin();
             while Instant::now() < end {
                 let sent = Instant::now();

@@ -39,14 +39,18 @@ impl Scenario for SlowReaders {
         false
     }
 
+    fn needs_own_server(&self) -> bool {
+        true
+    }
+
     async fn round(&self, stage: &Stage, _: Duration) -> anyhow::Result<Outcome> {
         let mut outcome = Outcome::new()?;
-        stage.process.forget_peak();
-        let before = stage.process.usage().context("the server's memory cannot be read")?;
-        let url = format!("http://{}", stage.process.addresses.http);
+        stage.process()?.forget_peak();
+        let before = stage.usage().context("the server's memory cannot be read")?;
+        let url = format!("http://{}", stage.http);
         outcome.begin();
         let report = Messages::beside_slow_readers(self.slow).run(Some(&url), PATIENCE).await?;
-        let after = stage.process.usage().context("the server's memory cannot be read")?;
+        let after = stage.usage().context("the server's memory cannot be read")?;
         outcome.done(u64::try_from(report.messages)?);
         let grown = after.peak_kib.saturating_sub(before.resident_kib);
         let most = GROWTH_MAX_KIB + GROWTH_MAX_EACH_KIB * u64::try_from(self.slow)?;

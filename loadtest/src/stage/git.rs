@@ -27,14 +27,15 @@ pub(crate) struct Git {
 impl Git {
     /// `user` makes an empty repository, too.
     pub(crate) async fn new(stage: &Stage, user: usize) -> anyhow::Result<Self> {
-        let http = HttpClient::new(format!("http://{}", stage.process.addresses.http))?;
+        let name = stage.user(user)?;
+        let http = HttpClient::new(format!("http://{}", stage.http))?;
         let http = http.with_token(stage.token(user)?);
         http.post("/api/projects/create", &json!({"name": "trial"})).await?.success()?;
-        http.post(&format!("/api/projects/u{user}/trial/repos/create"), &json!({"name": "it"}))
+        http.post(&format!("/api/projects/{name}/trial/repos/create"), &json!({"name": "it"}))
             .await?
             .success()?;
         let directory = tempfile::Builder::new().prefix("netbit-loadtest-git-").tempdir()?;
-        let url = format!("http://{}/u{user}/trial/it", stage.process.addresses.http);
+        let url = format!("http://{}/{name}/trial/it", stage.http);
         Ok(Self { directory, url, header: format!("Authorization: Bearer {}", stage.token(user)?) })
     }
 

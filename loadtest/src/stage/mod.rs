@@ -2,6 +2,7 @@
 
 mod crowd;
 mod git;
+mod given;
 mod netbit;
 mod process;
 mod usage;
@@ -10,12 +11,13 @@ use std::net::SocketAddr;
 
 use ::netbit::client::HttpClient;
 use ::netbit::client::metrics::Scrape;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 pub(crate) use crowd::crowd;
 pub(crate) use git::Git;
+pub(crate) use given::{Given, patiently};
 pub(crate) use netbit::{Seed, start as start_netbit};
-pub(crate) use process::{Process, end_with_parent};
+pub(crate) use process::{Addresses, Process, end_with_parent};
 pub(crate) use usage::Usage;
 
 use crate::wire::{HttpWire, Wire};
@@ -48,18 +50,24 @@ pub(crate) struct Cast {
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) subject: Subject,
-    pub(crate) process: Process,
+    /// `None`: a server that was there already, of which nothing is known but where it listens.
+    process: Option<Process>,
+    pub(crate) http: SocketAddr,
+    tcp: SocketAddr,
     /// One for each user; the floor has none.
     tokens: Vec<String>,
+    users: Vec<String>,
     pub(crate) shared_chats: Vec<i64>,
     own_chats: Vec<i64>,
 }
 
 impl Stage {
-    pub(crate) async fn set(subject: Subject, cast: &Cast) -> anyhow::Result<Self> {
-        match subject {
-            Subject::NetBit => Self::netbit(cast).await,
-            Subject::Floor => Self::floor(cast).await,
+    /// A server as the cast needs it; on a `given` one, new people and chats.
+    pub(crate) async fn set(subject: Subject, cast: &Cast, given: Option<&str>) -> anyhow::Result<Self> {
+        match (subject, given) {
+            (Subject::NetBit, None) => Self::netbit(cast).await,
+            (Subject::NetBit, Some(url)) => Self::given(url, cast).await,
+            (Subject::Floor, _) => Self::floor(cast).await,
         }
     }
 
@@ -68,20 +76,26 @@ impl Stage {
         let members = if shared_chats > 0 { users } else { 1 };
         let seed = Seed { users, chats: shared_chats, members, messages, password: PASSWORD, cache_bytes };
         let (process, tokens) = start_netbit(&seed).await?;
-        let http = HttpClient::new(format!("http://{}", process.addresses.http))?;
-        let mut own = Vec::new();
-        if own_chats {
-            for token in &tokens {
-                own.push(http.with_token(token).create_group("own", &[]).await?.0);
-            }
-        }
+        let Addresses { http, tcp, .. } = process.addresses;
         Ok(Self {
             subject: Subject::NetBit,
-            process,
-            tokens,
+            http,
+            tcp,
+            process: Some(process),
+            users: (0..users).map(|n| format!("u{n}")).collect(),
             shared_chats: netbit::seeded_chats(shared_chats)?,
-            own_chats: own,
+            own_chats: if own_chats { make_own_chats(http, &tokens).await? } else { Vec::new() },
+            tokens,
         })
+    }
+
+    async fn given(url: &str, cast: &Cast) -> anyhow::Result<Self> {
+        ensure!(cast.messages == 0, "messages that are there before are only in a server of its own");
+        let Given { http, tcp, users, tokens, chats } =
+            Given::meet(url, cast.users, cast.shared_chats).await?;
+        let own_chats = if cast.own_chats { make_own_chats(http, &tokens).await? } else { Vec::new() };
+        let (subject, process) = (Subject::NetBit, None);
+        Ok(Self { subject, process, http, tcp, tokens, users, shared_chats: chats, own_chats })
     }
 
     async fn floor(cast: &Cast) -> anyhow::Result<Self> {
@@ -89,14 +103,54 @@ impl Stage {
         let mut command = process::own_program(data.path())?;
         command.arg("floor-server").arg(data.path());
         let process = Process::start(command, data).await?;
+        let Addresses { http, tcp, .. } = process.addresses;
         let shared_chats = netbit::seeded_chats(cast.shared_chats)?;
         let first = i64::try_from(cast.shared_chats)? + 1;
         let own_chats = if cast.own_chats { (first..).take(cast.users).collect() } else { Vec::new() };
-        Ok(Self { subject: Subject::Floor, process, tokens: Vec::new(), shared_chats, own_chats })
+        let (tokens, users) = (Vec::new(), Vec::new());
+        Ok(Self {
+            subject: Subject::Floor,
+            process: Some(process),
+            http,
+            tcp,
+            tokens,
+            users,
+            shared_chats,
+            own_chats,
+        })
+    }
+
+    /// The server's process, for what can only be known of a child.
+    pub(crate) fn process(&self) -> anyhow::Result<&Process> {
+        self.process.as_ref().context("this needs a server of its own")
+    }
+
+    /// What the server spent so far, if that can be known.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        self.process.as_ref()?.usage()
+    }
+
+    /// Ends the server; answers what it complained about.
+    pub(crate) async fn end(self) -> Vec<String> {
+        let (mut troubles, Some(process)) = (Vec::new(), self.process) else { return Vec::new() };
+        if process.log_lines() > 0 {
+            troubles.push(format!("the server logged {} warnings or worse", process.log_lines()));
+        }
+        // The floor has nothing to bring in order: it is killed when it is dropped.
+        if self.subject == Subject::NetBit
+            && let Err(error) = process.stop().await
+        {
+            troubles.push(format!("stopping: {error:#}"));
+        }
+        troubles
+    }
+
+    pub(crate) fn user(&self, n: usize) -> anyhow::Result<&str> {
+        self.users.get(n).map(String::as_str).context("there is nobody")
     }
 
     pub(crate) fn tcp(&self) -> SocketAddr {
-        self.process.addresses.tcp
+        self.tcp
     }
 
     /// How `user` says who they are, over TCP and HTTP.
@@ -123,13 +177,24 @@ impl Stage {
         self.shared_chats.first().copied().context("there is no chat")
     }
 
-    /// What the server says of itself; the floor says nothing.
+    /// What the server says of itself; the floor says nothing, and of a given server it is not known where.
     pub(crate) async fn scrape(&self) -> anyhow::Result<Option<Scrape>> {
-        if self.subject == Subject::Floor {
+        let Some(process) = self.process.as_ref().filter(|_| self.subject == Subject::NetBit) else {
             return Ok(None);
-        }
-        let mut http = HttpWire::connect(self.process.addresses.ops).await?;
+        };
+        let mut http = HttpWire::connect(process.addresses.ops).await?;
         let text = http.ask(&HttpWire::request("GET", "/metrics", "", None)).await?;
         Ok(Some(Scrape::parse(std::str::from_utf8(text)?)))
     }
+}
+
+/// A chat for each, alone.
+async fn make_own_chats(http: SocketAddr, tokens: &[String]) -> anyhow::Result<Vec<i64>> {
+    let http = HttpClient::new(format!("http://{http}"))?;
+    let mut own = Vec::new();
+    for token in tokens {
+        let http = http.with_token(token);
+        own.push(patiently(async || http.create_group("own", &[]).await).await?.0);
+    }
+    Ok(own)
 }

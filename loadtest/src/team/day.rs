@@ -65,12 +65,11 @@ impl Day {
     /// Makes the teams' chats and a repository, and opens everybody's session.
     pub(super) async fn begin(stage: &Stage, users: usize) -> anyhow::Result<Self> {
         let (mut talk, mut teams, town) = (Talk::default(), Vec::new(), stage.first_chat()?);
-        let http = HttpClient::new(format!("http://{}", stage.process.addresses.http))?;
+        let http = HttpClient::new(format!("http://{}", stage.http))?;
         talk.add(town, 0..users);
         for first in (0..users).step_by(TEAM) {
             let members = first..(first + TEAM).min(users);
-            let names: Vec<_> = members.clone().skip(1).map(|n| format!("u{n}")).collect();
-            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            let names = members.clone().skip(1).map(|n| stage.user(n)).collect::<anyhow::Result<Vec<_>>>()?;
             let chat =
                 http.with_token(stage.token(first)?).create_group(&format!("team {first}"), &names).await?.0;
             talk.add(chat, members);
@@ -92,7 +91,7 @@ impl Day {
             town,
             teams,
             people,
-            http: stage.process.addresses.http,
+            http: stage.http,
             idle: RefCell::default(),
             said: std::cell::Cell::new(0),
             git,
@@ -207,7 +206,7 @@ impl Day {
             }
             _ => {
                 let body: Value = serde_json::from_slice(wire.ask(&get("/api/chats")).await?)?;
-                let count = body["items"].as_array().map_or(0, Vec::len);
+                let count = body.get("items").and_then(Value::as_array).map_or(0, Vec::len);
                 // The town and the team.
                 self.world
                     .outcome
@@ -222,11 +221,11 @@ impl Day {
 
     fn check_page(&self, chat: i64, body: &[u8]) -> anyhow::Result<()> {
         let page: Value = serde_json::from_slice(body)?;
-        let items = page["items"].as_array().context("a page without items")?;
-        let seqs: Vec<_> = items.iter().filter_map(|item| item["seq"].as_i64()).collect();
+        let items = page.get("items").and_then(Value::as_array).context("a page without items")?;
+        let seqs: Vec<_> = items.iter().filter_map(|item| item.get("seq")?.as_i64()).collect();
         let right = seqs.len() == items.len()
-            && seqs.windows(2).all(|two| two[1] == two[0] + 1)
-            && items.iter().all(|item| item["chat_id"] == chat);
+            && seqs.windows(2).all(|two| matches!(two, [one, next] if one + 1 == *next))
+            && items.iter().all(|item| item.get("chat_id").is_some_and(|id| *id == chat));
         self.world.outcome.borrow_mut().check(right, || format!("a page of chat {chat} with seqs {seqs:?}"));
         Ok(())
     }
@@ -290,7 +289,7 @@ async fn open(
 ) -> anyhow::Result<Vec<Person>> {
     // What is opened lives as long as the stage; the futures below do not outlive this call.
     let tokens = (0..users).map(|user| stage.token(user)).collect::<anyhow::Result<Vec<_>>>()?;
-    let (tcp, http) = (stage.tcp(), stage.process.addresses.http);
+    let (tcp, http) = (stage.tcp(), stage.http);
     let lines = crowd(users, OPENING, {
         let tokens = tokens.clone();
         move |user| {

@@ -63,8 +63,9 @@ impl Line {
         let hello = json!({"packet_type": "Hello", "request_id": 0, "token": token});
         socket.send(Message::text(hello.to_string())).await?;
         let mut line = Self::Socket(Box::new(socket));
-        let welcome: Value = serde_json::from_slice(&line.next().await?)?;
-        ensure!(welcome["packet_type"] == "Welcome", "{welcome} instead of Welcome");
+        let packet = line.next().await?;
+        let seen = line.read(&packet)?;
+        ensure!(seen.packet_type == "Welcome", "{seen:?} instead of Welcome");
         Ok(line)
     }
 

@@ -21,7 +21,7 @@ pub(crate) async fn live(
     loop {
         tokio::select! {
             packet = line.next() => {
-                let took = packet.and_then(|packet| Ok(take(user, &line.read(&packet)?, &mut waiting, &world)));
+                let took = packet.and_then(|packet| line.read(&packet).map(|seen| take(user, &seen, &mut waiting, &world)));
                 if let Err(error) = took {
                     return world.outcome.borrow_mut().wrong(|| format!("the session of user {user} ends: {error:#}"));
                 }
@@ -59,8 +59,8 @@ fn take(user: usize, seen: &Seen<'_>, waiting: &mut HashMap<u64, (Instant, Ask)>
             world.done(Deed::Typing, due)
         }
         ("Messages", Some((due, Ask::Page { chat }))) => {
-            let dense =
-                seen.messages.windows(2).all(|two| two[0].seq < two[1].seq) && seen.chat_id == Some(chat);
+            let dense = seen.messages.windows(2).all(|two| matches!(two, [one, next] if one.seq < next.seq))
+                && seen.chat_id == Some(chat);
             world.outcome.borrow_mut().check(dense, || format!("a page of chat {chat}: {seen:?}"));
             world.done(Deed::Page, due);
         }

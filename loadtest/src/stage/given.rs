@@ -1,0 +1,107 @@
+//! A NetBit that runs already, on this machine: new people and chats on it, made over REST.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ::netbit::client::{HttpClient, HttpError};
+use anyhow::{Context, bail, ensure};
+use serde_json::Value;
+
+use super::{PASSWORD, crowd};
+
+/// Password hashes are bounded on the server on purpose: who asks for more at once is told to wait.
+const HASHES_AT_ONCE: usize = 2;
+/// People who can be named when a chat is made (`limits.create_participants`).
+const NAMED_AT_ONCE: usize = 100;
+/// Before something that was refused for now is asked again.
+const REST: Duration = Duration::from_millis(500);
+
+#[derive(Debug)]
+pub(crate) struct Given {
+    pub(crate) http: SocketAddr,
+    pub(crate) tcp: SocketAddr,
+    /// New ones for each run, so that what is in the chats is what this run put there.
+    pub(crate) users: Vec<String>,
+    pub(crate) tokens: Vec<String>,
+    pub(crate) chats: Vec<i64>,
+}
+
+impl Given {
+    /// Registers users, logs them in, and makes chats that all of them are in.
+    pub(crate) async fn meet(url: &str, users: usize, chats: usize) -> anyhow::Result<Self> {
+        let address = loopback(url)?;
+        let http = HttpClient::new(format!("http://{address}"))?;
+        let info = http.server().await?;
+        let tcp =
+            info.get("tcp_address").and_then(Value::as_str).context("the server names no TCP address")?;
+        let mut tcp: SocketAddr = tcp.parse().with_context(|| format!("{tcp} is no address"))?;
+        if tcp.ip().is_unspecified() {
+            tcp.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        }
+        ensure!(tcp.ip().is_loopback(), "{tcp} is not on this machine");
+        let run = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros();
+        let users: Vec<_> = (0..users).map(|n| format!("lt{run:x}-u{n}")).collect();
+        let enter = |n: usize| {
+            let (http, user) = (http.clone(), users.get(n).cloned());
+            async move {
+                let user = user.context("there is nobody")?;
+                patiently(async || http.register(&user, PASSWORD).await).await?;
+                Ok(patiently(async || http.login(&user, PASSWORD).await).await?.token)
+            }
+        };
+        let tokens = crowd(users.len(), HASHES_AT_ONCE, enter).await?;
+        let mut given = Self { http: address, tcp, users, tokens, chats: Vec::new() };
+        let first = http.with_token(given.tokens.first().context("there is nobody")?);
+        for n in 0..chats {
+            given.chats.push(given.make_chat(&first, &format!("load {n}")).await?);
+        }
+        Ok(given)
+    }
+
+    async fn make_chat(&self, http: &HttpClient, name: &str) -> anyhow::Result<i64> {
+        let others = self.users.get(1..).unwrap_or_default();
+        let (named, added) = others.split_at(others.len().min(NAMED_AT_ONCE));
+        let named: Vec<_> = named.iter().map(String::as_str).collect();
+        let chat = patiently(async || http.create_group(name, &named).await).await?;
+        for user in added {
+            patiently(async || http.add_participant(chat, user).await).await?;
+        }
+        Ok(chat.0)
+    }
+}
+
+/// Asks until the answer is another than "not now".
+pub(crate) async fn patiently<T>(ask: impl AsyncFn() -> Result<T, HttpError>) -> anyhow::Result<T> {
+    loop {
+        match ask().await {
+            Err(HttpError::Refused { status: 429 | 503, .. }) => tokio::time::sleep(REST).await,
+            outcome => return Ok(outcome?),
+        }
+    }
+}
+
+/// The address in a URL of this machine; the load test speaks to no other.
+fn loopback(url: &str) -> anyhow::Result<SocketAddr> {
+    let Some(rest) = url.strip_prefix("http://") else { bail!("--server is like http://127.0.0.1:8080") };
+    let text = rest.trim_end_matches('/').replace("localhost", "127.0.0.1");
+    let address: SocketAddr =
+        text.parse().with_context(|| format!("--server is like http://127.0.0.1:8080, not {url}"))?;
+    ensure!(address.ip().is_loopback(), "--server must be on this machine: {address} is not");
+    Ok(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_a_target() {
+        assert_eq!(loopback("http://127.0.0.1:8080").unwrap().port(), 8080);
+        assert_eq!(loopback("http://localhost:1/").unwrap().to_string(), "127.0.0.1:1");
+        assert!(loopback("http://[::1]:8080").is_ok());
+        for other in ["https://127.0.0.1:1", "http://192.0.2.1:80", "http://example.org", "127.0.0.1:80", ""]
+        {
+            assert!(loopback(other).is_err(), "{other}");
+        }
+    }
+}
