@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use indicatif::ProgressBar;
 
 use crate::messages::Messages;
+use crate::redis::{self, BesideRedis};
 use crate::report::Summary;
 use crate::scenario::{
     ClonePush, ColdStart, FanOut, History, Http, Idle, Options, Pace, PingPong, Pipelined, Presence,
@@ -71,9 +72,11 @@ pub(crate) enum ScenarioCommand {
     ClonePush(Measure),
     /// The day of a thousand people over TCP, WebSocket, HTTP and UDP, with git beside it: ten times as long as a round.
     Team(Measure),
+    /// `pipelined` and `fan_out` beside Redis with `appendfsync always`, if there is a redis-server in the path.
+    Redis(Measure),
     /// The floor alone, in every scenario that it knows.
     Floor(Measure),
-    /// Everything above but `growth`.
+    /// Everything above but `growth` and `redis`.
     All(Measure),
 }
 
@@ -161,6 +164,7 @@ impl ScenarioCommand {
             | Self::SlowReaders(measure)
             | Self::ClonePush(measure)
             | Self::Team(measure)
+            | Self::Redis(measure)
             | Self::Floor(measure)
             | Self::All(measure) => measure,
         }
@@ -181,6 +185,7 @@ impl ScenarioCommand {
             Self::SlowReaders(_) => vec!["slow_readers"],
             Self::ClonePush(_) => vec!["clone_push"],
             Self::Team(_) => vec!["team"],
+            Self::Redis(_) => vec!["redis"],
             Self::Floor(_) | Self::All(_) => vec![
                 "ping_pong",
                 "pipelined",
@@ -247,6 +252,8 @@ pub(crate) async fn run(
         "cold_start" => run!(ColdStart { chats: 10_000, messages: 1_000_000 }),
         "slow_readers" => run!(SlowReaders { slow: if measure.quick { 4 } else { 50 } }),
         "clone_push" => run!(ClonePush { megabytes: if measure.quick { 1 } else { 20 } }),
+        "redis" if !redis::is_here() => eprintln!("there is no redis-server in the path: left out"),
+        "redis" => run!(BesideRedis::Pipelined, BesideRedis::FanOut { members: 1_000 }),
         "team" => run!(Team { users: if measure.quick { 100 } else { 1_000 } }),
         "growth" => {
             for (chats, rows) in

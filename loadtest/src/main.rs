@@ -10,6 +10,7 @@
 mod arguments;
 mod floor;
 mod messages;
+mod redis;
 mod report;
 mod scenario;
 mod stage;

@@ -104,7 +104,7 @@ mod tests {
         outcome.took(Duration::from_micros(250));
         outcome.done(1);
         let summary = |name: &str, outcomes| {
-            Summary::new(name.into(), Compared::Median, outcomes, Vec::new(), Server::default())
+            Summary::new(name.into(), Compared::Median, "the floor", outcomes, Vec::new(), Server::default())
         };
         let file = tempfile::NamedTempFile::new().unwrap();
         plot(&[summary("first", vec![outcome]), summary("second", Vec::new())], file.path()).unwrap();

@@ -32,6 +32,8 @@ impl Server {
 pub(crate) struct Summary {
     pub(crate) name: String,
     pub(crate) compared: Compared,
+    /// What it is held against.
+    beside: &'static str,
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) floors: Vec<Outcome>,
     pub(crate) server: Server,
@@ -42,6 +44,7 @@ impl Summary {
     pub(crate) fn new(
         name: String,
         compared: Compared,
+        beside: &'static str,
         outcomes: Vec<Outcome>,
         floors: Vec<Outcome>,
         server: Server,
@@ -52,7 +55,7 @@ impl Summary {
             outcome.wrong.iter().cloned().chain(more)
         });
         let wrong = wrong.collect();
-        Self { name, compared, outcomes, floors, server, wrong }
+        Self { name, compared, beside, outcomes, floors, server, wrong }
     }
 
     pub(crate) fn ok(&self) -> bool {
@@ -93,6 +96,7 @@ impl Summary {
             put("ok", json!(self.ok()));
             put("ratio_to_floor", json!(self.ratio()));
             put("compared", json!(self.compared.unit()));
+            put("beside", json!(self.beside));
             put("rounds", json!(rounds));
             put("floor_rounds", json!(floor_rounds));
             put("floor", json!(self.middle_floor().map(figures)));
@@ -129,7 +133,7 @@ impl fmt::Display for Summary {
         }
         if let (Some(ratio), Some(own), Some(floor)) = (self.ratio(), self.middle(), self.middle_floor()) {
             let (own, floor) = (own.figure(self.compared), floor.figure(self.compared));
-            write!(f, "  {ratio:.2}x of the floor ({own:.0} to {floor:.0} {})", self.compared.unit())?;
+            write!(f, "  {ratio:.2}x of {} ({own:.0} to {floor:.0} {})", self.beside, self.compared.unit())?;
         } else if let (Compared::Bytes, Some(own)) = (self.compared, self.middle()) {
             write!(f, "  {:.0} {}", own.figure(self.compared), self.compared.unit())?;
         }
@@ -165,7 +169,8 @@ mod tests {
     fn the_ratio_is_the_median_of_rounds_that_were_neighbours() {
         let outcomes = vec![round(100), round(900), round(300)];
         let floors = vec![round(100), round(300), round(150)];
-        let summary = Summary::new("x".into(), Compared::Median, outcomes, floors, Server::default());
+        let summary =
+            Summary::new("x".into(), Compared::Median, "the floor", outcomes, floors, Server::default());
         assert!((summary.ratio().unwrap() - 2.0).abs() < 0.01);
         assert!(summary.ok() && summary.to_string().contains("2.00x of the floor"));
         let json = summary.to_json();
@@ -177,8 +182,14 @@ mod tests {
     fn what_was_wrong_in_any_round_makes_it_wrong() {
         let mut bad = round(1);
         bad.wrong(|| "lost".to_owned());
-        let summary =
-            Summary::new("x".into(), Compared::Rate, vec![round(1), bad], Vec::new(), Server::default());
+        let summary = Summary::new(
+            "x".into(),
+            Compared::Rate,
+            "the floor",
+            vec![round(1), bad],
+            Vec::new(),
+            Server::default(),
+        );
         assert!(!summary.ok() && summary.to_string().contains("wrong: lost"));
         assert_eq!(summary.to_json()["ratio_to_floor"], Value::Null);
     }

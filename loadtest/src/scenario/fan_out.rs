@@ -62,13 +62,7 @@ impl Scenario for FanOut {
         let wires = connect_users(stage, self.members, 1, &mut connecting).await?;
         tokio::time::sleep(SETTLE).await;
         let senders = if self.pace == Pace::Blast { SENDERS } else { 1 };
-        let crowd = Rc::new(Crowd {
-            members: self.members,
-            outcome: RefCell::new(Outcome::new()?),
-            events: RefCell::default(),
-            room: Semaphore::new(BACKLOG),
-            due: RefCell::default(),
-        });
+        let crowd = Rc::new(Crowd::new(self.members)?);
         let mut listening = JoinSet::new();
         for wire in wires {
             listening.spawn_local(listen(wire, crowd.clone()));
@@ -90,9 +84,7 @@ impl Scenario for FanOut {
             while let Some(done) = speaking.join_next().await {
                 done??;
             }
-            // Everything said has reached everybody when all the room is free again, and twice if there is more.
-            crowd.room.acquire_many(u32::try_from(BACKLOG)?).await?.forget();
-            anyhow::Ok(())
+            crowd.all_delivered().await
         };
         let delivered = tokio::time::timeout(time + DELIVERED_WITHIN, delivered).await;
         while let Some(ended) = listening.try_join_next() {
@@ -116,12 +108,12 @@ impl Scenario for FanOut {
 }
 
 /// What all share.
-struct Crowd {
+pub(crate) struct Crowd {
     members: usize,
-    outcome: RefCell<Outcome>,
+    pub(crate) outcome: RefCell<Outcome>,
     /// From the oldest event that somebody still lacks: the first seq, and each as the first who got it saw it.
     events: RefCell<(i64, VecDeque<Event>)>,
-    room: Semaphore,
+    pub(crate) room: Semaphore,
     /// When the messages that nobody has seen yet were due, in the order of their sending.
     due: RefCell<VecDeque<Instant>>,
 }
@@ -133,8 +125,24 @@ struct Event {
 }
 
 impl Crowd {
+    pub(crate) fn new(members: usize) -> anyhow::Result<Self> {
+        Ok(Self {
+            members,
+            outcome: RefCell::new(Outcome::new()?),
+            events: RefCell::default(),
+            room: Semaphore::new(BACKLOG),
+            due: RefCell::default(),
+        })
+    }
+
+    /// Everything said has reached everybody when all the room is free again, and twice if there is more.
+    pub(crate) async fn all_delivered(&self) -> anyhow::Result<()> {
+        self.room.acquire_many(u32::try_from(BACKLOG)?).await?.forget();
+        Ok(())
+    }
+
     /// Somebody got `frame`, which is event `seq`.
-    fn saw(&self, seq: i64, frame: &[u8]) {
+    pub(crate) fn saw(&self, seq: i64, frame: &[u8]) {
         let (mut events, mut outcome) = (self.events.borrow_mut(), self.outcome.borrow_mut());
         let (first, queue) = &mut *events;
         if queue.is_empty() {

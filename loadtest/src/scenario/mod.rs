@@ -20,7 +20,7 @@ mod slow_readers;
 pub(crate) use clone_push::ClonePush;
 pub(crate) use cold_start::ColdStart;
 pub(crate) use compare::{Options, Subjects, compare, median, middle};
-pub(crate) use fan_out::{FanOut, Pace};
+pub(crate) use fan_out::{Crowd, FanOut, Pace};
 pub(crate) use history::History;
 pub(crate) use http::{Http, Route};
 pub(crate) use idle::Idle;
@@ -41,6 +41,11 @@ pub(crate) trait Scenario {
     fn name(&self) -> String;
     fn cast(&self) -> Cast;
     fn compared(&self) -> Compared;
+
+    /// What it is held against.
+    fn beside(&self) -> &'static str {
+        "the floor"
+    }
 
     /// Whether the floor does this at all.
     fn has_floor(&self) -> bool {

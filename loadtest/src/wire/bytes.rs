@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 /// Read at once.
 const READ_BYTES: usize = 32 * 1024;
 
-pub(super) async fn write_all(socket: &TcpStream, mut bytes: &[u8]) -> anyhow::Result<()> {
+pub(crate) async fn write_all(socket: &TcpStream, mut bytes: &[u8]) -> anyhow::Result<()> {
     while !bytes.is_empty() {
         match socket.try_write(bytes) {
             Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
@@ -20,7 +20,7 @@ pub(super) async fn write_all(socket: &TcpStream, mut bytes: &[u8]) -> anyhow::R
 }
 
 /// Waits for bytes, and appends as many as there are. May be dropped while it waits: none are lost.
-pub(super) async fn read_some(socket: &TcpStream, buffer: &mut Vec<u8>) -> anyhow::Result<()> {
+pub(crate) async fn read_some(socket: &TcpStream, buffer: &mut Vec<u8>) -> anyhow::Result<()> {
     buffer.reserve(READ_BYTES);
     loop {
         match socket.try_read_buf(buffer) {

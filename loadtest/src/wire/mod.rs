@@ -10,6 +10,7 @@ mod http;
 mod seen;
 mod socket;
 
+pub(crate) use bytes::{read_some, write_all};
 pub(crate) use datagrams::UdpWire;
 pub(crate) use frames::{Names, Saying, hello, message_content, page, ping, resume};
 pub(crate) use http::HttpWire;

@@ -1,0 +1,285 @@
+//! Redis beside NetBit: streams with `appendfsync always`, which is the promise that NetBit makes, too.
+//!
+//! `redis-server` is started from the path, alone on a port of its own; where there is none, these are left out. One
+//! `XADD` stands for one message; what many hear is also `PUBLISH`ed. Redis knows no users, no rights and no names that
+//! make a retry harmless.
+
+mod reply;
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::scenario::{Compared, Crowd, FanOut, Outcome, Pace, Pipelined, Scenario};
+use crate::stage::{Cast, Stage, Subject};
+use crate::wire::{message_content, read_some, write_all};
+
+const READY_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long the last of what was said may be on its way: far beyond what it takes.
+const DELIVERED_WITHIN: Duration = Duration::from_secs(30);
+/// As in [`FanOut`].
+const SENDERS: u64 = 4;
+const IN_FLIGHT: u64 = 32;
+
+/// Whether there is a Redis to start.
+pub(crate) fn is_here() -> bool {
+    let mut command = std::process::Command::new("redis-server");
+    command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// A scenario of NetBit's, and the same with Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BesideRedis {
+    Pipelined,
+    FanOut { members: usize },
+}
+
+impl Scenario for BesideRedis {
+    fn name(&self) -> String {
+        match self {
+            Self::Pipelined => "redis/pipelined".to_owned(),
+            Self::FanOut { members } => format!("redis/fan_out/{members}"),
+        }
+    }
+
+    fn cast(&self) -> Cast {
+        match *self {
+            Self::Pipelined => Pipelined::default().cast(),
+            Self::FanOut { members } => FanOut { members, pace: Pace::Blast }.cast(),
+        }
+    }
+
+    fn compared(&self) -> Compared {
+        Compared::Rate
+    }
+
+    fn beside(&self) -> &'static str {
+        "Redis"
+    }
+
+    async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome> {
+        match (*self, stage.subject) {
+            (Self::Pipelined, Subject::NetBit) => Pipelined::default().round(stage, time).await,
+            (Self::Pipelined, Subject::Floor) => pipelined(&Pipelined::default(), time).await,
+            (Self::FanOut { members }, Subject::NetBit) => {
+                FanOut { members, pace: Pace::Blast }.round(stage, time).await
+            }
+            (Self::FanOut { members }, Subject::Floor) => fan_out(members, time).await,
+        }
+    }
+}
+
+/// A Redis of our own, killed when it is dropped.
+struct Redis {
+    address: SocketAddr,
+    _child: Child,
+    _data: TempDir,
+}
+
+impl Redis {
+    async fn start() -> anyhow::Result<Self> {
+        let data = tempfile::Builder::new().prefix("netbit-loadtest-redis-").tempdir()?;
+        let address = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+        let mut command = Command::new("redis-server");
+        command.args(["--bind", "127.0.0.1", "--port", &address.port().to_string(), "--save", ""]);
+        command.args(["--appendonly", "yes", "--appendfsync", "always", "--no-appendfsync-on-rewrite", "no"]);
+        command.args(["--client-output-buffer-limit", "pubsub 0 0 0"]).arg("--dir").arg(data.path());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        let redis =
+            Self { address, _child: command.spawn().context("cannot start redis-server")?, _data: data };
+        let last = Instant::now() + READY_WITHIN;
+        while TcpStream::connect(redis.address).await.is_err() {
+            ensure!(Instant::now() < last, "redis-server does not answer");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(redis)
+    }
+
+    async fn open(&self) -> anyhow::Result<Connection> {
+        let socket = TcpStream::connect(self.address).await?;
+        socket.set_nodelay(true)?;
+        Ok(Connection { socket, buffer: Vec::new(), used: 0 })
+    }
+}
+
+struct Connection {
+    socket: TcpStream,
+    buffer: Vec<u8>,
+    used: usize,
+}
+
+impl Connection {
+    /// Waits for bytes.
+    async fn fill(&mut self) -> anyhow::Result<()> {
+        self.buffer.drain(..self.used);
+        self.used = 0;
+        read_some(&self.socket, &mut self.buffer).await
+    }
+
+    /// The next reply's texts, if it is here already.
+    fn next(&mut self) -> anyhow::Result<Option<Vec<&[u8]>>> {
+        let rest = self.buffer.get(self.used..).unwrap_or_default();
+        let Some(reply) = reply::first(rest)? else { return Ok(None) };
+        self.used += reply.length;
+        Ok(Some(reply.texts))
+    }
+
+    /// How many replies came, at least one.
+    async fn replies(&mut self) -> anyhow::Result<u64> {
+        let mut count = 0;
+        while count == 0 {
+            self.fill().await?;
+            while self.next()?.is_some() {
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    /// The single text that answers a command.
+    async fn ask(&mut self, words: &[&[u8]]) -> anyhow::Result<String> {
+        let mut out = Vec::new();
+        reply::command(words, &mut out);
+        write_all(&self.socket, &out).await?;
+        loop {
+            if let Some(texts) = self.next()? {
+                return Ok(String::from_utf8(texts.concat())?);
+            }
+            self.fill().await?;
+        }
+    }
+}
+
+async fn pipelined(like: &Pipelined, time: Duration) -> anyhow::Result<Outcome> {
+    let redis = Redis::start().await?;
+    let outcome = Rc::new(RefCell::new(Outcome::new()?));
+    outcome.borrow_mut().begin();
+    let (end, mut tasks) = (Instant::now() + time, JoinSet::new());
+    for sender in 0..u64::try_from(like.senders)? {
+        let (wire, in_flight, outcome) = (redis.open().await?, like.in_flight, outcome.clone());
+        tasks.spawn_local(add(wire, sender, in_flight, end, outcome));
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    Rc::into_inner(outcome).map(RefCell::into_inner).context("a sender is still at it")
+}
+
+async fn add(
+    mut wire: Connection,
+    sender: u64,
+    in_flight: u64,
+    end: Instant,
+    outcome: Rc<RefCell<Outcome>>,
+) -> anyhow::Result<()> {
+    let (mut sent_at, mut out) = (std::collections::VecDeque::new(), Vec::new());
+    let (mut sent, stream) = (0, format!("s{sender}"));
+    loop {
+        let now = Instant::now();
+        if now < end {
+            while u64::try_from(sent_at.len())? < in_flight {
+                sent += 1;
+                let content = message_content(sender, sent);
+                reply::command(&[b"XADD", stream.as_bytes(), b"*", b"m", content.as_bytes()], &mut out);
+                sent_at.push_back(now);
+            }
+            write_all(&wire.socket, &out).await?;
+            out.clear();
+        } else if sent_at.is_empty() {
+            break;
+        }
+        let count = wire.replies().await?;
+        let (now, mut outcome) = (Instant::now(), outcome.borrow_mut());
+        for at in (0..count).filter_map(|_| sent_at.pop_front()) {
+            outcome.took(now - at);
+        }
+        outcome.done(count);
+    }
+    let there = wire.ask(&[b"XLEN", stream.as_bytes()]).await?;
+    outcome
+        .borrow_mut()
+        .check(there == sent.to_string(), || format!("{there} instead of {sent} in {stream}"));
+    Ok(())
+}
+
+async fn fan_out(members: usize, time: Duration) -> anyhow::Result<Outcome> {
+    let redis = Redis::start().await?;
+    let crowd = Rc::new(Crowd::new(members)?);
+    let mut listening = JoinSet::new();
+    for _ in 0..members {
+        let mut wire = redis.open().await?;
+        ensure!(wire.ask(&[b"SUBSCRIBE", b"c"]).await?.starts_with("subscribe"), "not subscribed");
+        listening.spawn_local(listen(wire, crowd.clone()));
+    }
+    crowd.outcome.borrow_mut().begin();
+    let (end, mut speaking) = (Instant::now() + time, JoinSet::new());
+    for sender in 0..SENDERS {
+        speaking.spawn_local(publish(redis.open().await?, sender, crowd.clone(), end));
+    }
+    let delivered = async {
+        while let Some(done) = speaking.join_next().await {
+            done??;
+        }
+        crowd.all_delivered().await
+    };
+    match tokio::time::timeout(time + DELIVERED_WITHIN, delivered).await {
+        Ok(done) => done?,
+        Err(_) => bail!("not everything was delivered"),
+    }
+    listening.shutdown().await;
+    Ok(crowd.outcome.replace(Outcome::new()?))
+}
+
+async fn listen(mut wire: Connection, crowd: Rc<Crowd>) -> anyhow::Result<()> {
+    let mut count = 0;
+    loop {
+        wire.fill().await?;
+        while let Some(texts) = wire.next()? {
+            count += 1;
+            crowd.saw(count, texts.last().context("a message without a content")?);
+        }
+    }
+}
+
+/// Each message is added and published; both answers must be there before another may take its place.
+async fn publish(mut wire: Connection, sender: u64, crowd: Rc<Crowd>, end: Instant) -> anyhow::Result<()> {
+    let (mut sent, mut replies, mut out) = (0, 0, Vec::new());
+    let room: &Semaphore = &crowd.room;
+    loop {
+        let mut say = |sent: u64| {
+            let content = message_content(sender, sent);
+            reply::command(&[b"XADD", b"s", b"*", b"m", content.as_bytes()], &mut out);
+            reply::command(&[b"PUBLISH", b"c", content.as_bytes()], &mut out);
+        };
+        while Instant::now() < end
+            && sent - replies / 2 < IN_FLIGHT
+            && let Ok(place) = room.try_acquire()
+        {
+            place.forget();
+            sent += 1;
+            say(sent);
+        }
+        if sent * 2 == replies {
+            if Instant::now() >= end {
+                return Ok(());
+            }
+            room.acquire().await?.forget();
+            sent += 1;
+            say(sent);
+        }
+        write_all(&wire.socket, &out).await?;
+        out.clear();
+        replies += wire.replies().await?;
+    }
+}
