@@ -7,6 +7,7 @@ use super::files::{self, failed};
 use super::{BackupError, Manifest, Progress, Report};
 use crate::core::data_dir::DataDir;
 use crate::core::database;
+use crate::core::fail_points;
 use crate::domain::repository::Repository;
 use crate::git::store::Store;
 use crate::storage::copy::copy_database;
@@ -42,6 +43,7 @@ pub fn take(data_dir: &Path, target: &Path, report: Report<'_>) -> Result<Manife
         report(Progress::Done(1));
     }
     manifest.repositories = all.len();
+    fail_points::reach(fail_points::BEFORE_MANIFEST);
     manifest.write(target)?;
     Ok(manifest)
 }

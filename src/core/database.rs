@@ -15,6 +15,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 pub use diesel::result::Error as QueryError;
 
 use super::config::Synchronous;
+use super::fail_points;
 
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 /// Older libraries have a WAL-reset bug that can lose commits (fixed in 3.51.3).
@@ -108,7 +109,11 @@ pub fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<usize, 
     if let (Some(first), false) = (pending.first(), applied_versions(connection)?.is_empty()) {
         keep_copy(connection, path, first)?;
     }
-    connection.run_pending_migrations(MIGRATIONS).map_err(failed)?;
+    // Each is a transaction of its own: whatever ends the process between two, the next start goes on.
+    for _ in &pending {
+        fail_points::reach(fail_points::BEFORE_MIGRATION);
+        connection.run_next_migration(MIGRATIONS).map_err(failed)?;
+    }
     Ok(pending.len())
 }
 

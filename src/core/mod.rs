@@ -6,6 +6,7 @@ pub mod config;
 pub mod control_socket;
 pub mod data_dir;
 pub mod database;
+pub mod fail_points;
 pub mod limits;
 pub mod memory;
 pub mod metrics;

@@ -15,6 +15,7 @@ use super::{ServiceError, Services};
 use crate::actors::cache::{KnownUsers, RepositoryById, RepositoryView};
 use crate::actors::writer::commands::{OpenPush, SettlePush, Settled};
 use crate::core::actor::Who;
+use crate::core::fail_points;
 use crate::domain::access::Credential;
 use crate::domain::ids::{PushId, RepositoryId};
 use crate::domain::push::{Moved, RefUpdate};
@@ -160,6 +161,7 @@ impl Services {
         repository: &Repository,
         updates: &[RefUpdate],
     ) -> Result<Settled, ServiceError> {
+        fail_points::reach(fail_points::BEFORE_SETTLEMENT);
         let moved = self.moved(repository, updates).await?;
         self.write_settlement(push, moved).await
     }

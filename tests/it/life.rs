@@ -177,7 +177,7 @@ async fn the_same_old_copy_put_in_place_twice_revives_no_token() {
 #[actix_web::test]
 async fn a_server_takes_small_pages() {
     let directory = tempfile::tempdir().unwrap();
-    let server = crate::durability::Process::start(directory.path()).await;
+    let server = crate::harness::Process::start(directory.path()).await;
     // Kernels before 5.0 do not say.
     assert_ne!(server.status("THP_enabled").as_deref(), Some("1"));
 }

@@ -19,6 +19,7 @@ use crate::actors::presence::{PresenceHandle, PresenceItem};
 use crate::actors::writer::{Committed, Published};
 use crate::core::actor::{Ctx, FATAL_EXIT_CODE, FatalSignal, Metered};
 use crate::core::config::Cache;
+use crate::core::fail_points;
 use crate::core::limits::Limits;
 use crate::domain::event::Change;
 use crate::domain::ids::ChatId;
@@ -158,6 +159,7 @@ impl CacheActor {
     }
 
     fn publish(&mut self, published: Published) {
+        fail_points::reach(fail_points::IN_CACHE);
         match (published, &mut self.reload) {
             (Published::Committed(committed), Reload::Running { commits, .. }) => commits.push(committed),
             (Published::Committed(committed), Reload::No) => self.apply(committed),

@@ -7,6 +7,7 @@ use super::counters::CacheCounters;
 use super::deleted::DeletedOrdinals;
 use super::page::{Page, Range};
 use super::window::{NotDense, Window};
+use crate::core::fail_points;
 use crate::domain::chat::{Audience, Chat, Participant};
 use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::{ChatId, Seq, UserId};
@@ -348,6 +349,7 @@ impl Chats {
     pub(super) fn evict(&mut self, counters: Option<&CacheCounters>) {
         while self.window_bytes > self.window_bytes_max {
             let Some((_, chat)) = self.uses.pop_first() else { return };
+            fail_points::reach(fail_points::EVICTION);
             self.drop_window(chat);
             if let Some(counters) = counters {
                 counters.evictions.inc();

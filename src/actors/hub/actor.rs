@@ -8,6 +8,7 @@ use actix::{Actor, Handler, Supervised};
 use super::index::Index;
 use super::messages::Lane;
 use crate::core::actor::{Ctx, Metered};
+use crate::core::fail_points;
 use crate::protocol::answer::GoodbyeCode;
 
 /// See the [module](super).
@@ -44,6 +45,7 @@ impl Handler<Lane> for HubActor {
 
     fn handle(&mut self, lane: Lane, _: &mut Ctx<Self>) {
         self.pending.fetch_sub(lane.bytes, Relaxed);
+        fail_points::reach(fail_points::IN_HUB);
         for item in lane.items {
             self.index.take(item);
         }

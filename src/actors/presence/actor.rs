@@ -12,6 +12,7 @@ use super::counters::DatagramCounters;
 use super::crowd::{Crowd, Outgoing};
 use super::messages::{Datagrams, Lane, Look, Say};
 use crate::core::actor::{Ctx, Mailbox, Metered};
+use crate::core::fail_points;
 use crate::core::limits::Limits;
 use crate::protocol::datagram::DATAGRAM_BYTES_MAX;
 
@@ -131,6 +132,7 @@ impl Handler<Lane> for PresenceActor {
 impl Handler<Say> for PresenceActor {
     type Result = ();
     fn handle(&mut self, say: Say, ctx: &mut Ctx<Self>) {
+        fail_points::reach(fail_points::IN_PRESENCE);
         self.crowd.say(say.session, &say.what, Instant::now());
         self.schedule(ctx);
     }

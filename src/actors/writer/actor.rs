@@ -14,6 +14,7 @@ use super::messages::{Drain, Job, Submit};
 use crate::actors::cache::CacheHandle;
 use crate::core::actor::{Ctx, FATAL_EXIT_CODE, FatalSignal, Metered};
 use crate::core::database;
+use crate::core::fail_points;
 use crate::core::limits::Limits;
 
 /// The exit code when the outcome of a COMMIT is unknown (`EX_IOERR` of sysexits.h).
@@ -85,6 +86,7 @@ impl DbWriterActor {
     fn flush(&mut self) {
         self.scheduled = false;
         self.pending_bytes = 0;
+        fail_points::reach(fail_points::IN_WRITER);
         while !self.pending.is_empty() {
             let jobs = std::mem::take(&mut self.pending);
             let count = jobs.len();
@@ -100,6 +102,7 @@ impl DbWriterActor {
             if let Some(committed) = batch.committed.take() {
                 let unmoved = self.wal.committed(committed.commit_no, count);
                 self.cache.publish(Published::Committed(committed));
+                fail_points::reach(fail_points::BEFORE_ANSWER);
                 checkpoint_due = unmoved >= self.limits.checkpoint_bytes;
             }
             let fatal = batch.fatal;

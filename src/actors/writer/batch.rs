@@ -25,6 +25,7 @@ use super::metrics::CommitMetrics;
 use super::mirror::{Effect, Mirror};
 use crate::core::actor::Permit;
 use crate::core::database;
+use crate::core::fail_points;
 use crate::core::limits::Limits;
 use crate::domain::event::Event;
 use crate::domain::timestamp::Timestamp;
@@ -268,8 +269,10 @@ impl Ledger {
         }
         // Everything that can fail is done before COMMIT: what comes after only moves.
         let permits = jobs.iter_mut().filter_map(|job| job.take_permit()).collect();
+        fail_points::reach(fail_points::BEFORE_COMMIT);
         match self.try_commit() {
             Ok(()) => {
+                fail_points::reach(fail_points::AFTER_COMMIT);
                 self.commit_no = commit_no;
                 self.metrics.seconds.observe(self.begun.elapsed().as_secs_f64());
                 self.metrics.batch_size.observe(f64::from(u32::try_from(jobs.len()).unwrap_or(u32::MAX)));
@@ -297,6 +300,7 @@ impl Ledger {
 
     fn try_commit_for_long(&mut self) -> Result<(), SqlError> {
         let mut tries = 0;
+        fail_points::instead_of_commit()?;
         loop {
             tries += 1;
             match self.db.batch_execute("COMMIT") {

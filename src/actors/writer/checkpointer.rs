@@ -19,6 +19,7 @@ use tracing::warn;
 use super::metrics::CommitMetrics;
 use crate::core::data_dir::{DataDir, HighWater};
 use crate::core::database::{self, WalPages};
+use crate::core::fail_points;
 
 /// SQLite's page size, and a frame's header in the log.
 const FRAME_BYTES: u64 = 4096 + 24;
@@ -177,10 +178,12 @@ impl Checkpointer {
 fn passive(db: &mut SqliteConnection, gauge: &WalGauge, metrics: &CommitMetrics) {
     let begun = Instant::now();
     gauge.since_checkpoint.store(0, Relaxed);
+    fail_points::reach(fail_points::BEFORE_CHECKPOINT);
     match diesel::sql_query("PRAGMA wal_checkpoint(PASSIVE)").get_result::<Checkpointed>(db) {
         Ok(row) => gauge.checkpointed(u64::try_from(row.log).unwrap_or(0) * FRAME_BYTES),
         Err(error) => warn!(%error, "a checkpoint failed; the next one will try again"),
     }
+    fail_points::reach(fail_points::AFTER_CHECKPOINT);
     metrics.checkpoint_seconds.observe(begun.elapsed().as_secs_f64());
 }
 

@@ -21,6 +21,7 @@ use crate::actors::presence::{DeviceKey, Ticket};
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{Altered, Appended};
 use crate::core::actor::{ActorStats, Ctx, Letter, Mailbox, Metered, Overloaded, Permit, Reply, Who};
+use crate::core::fail_points;
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, MessageId, Seq, SessionId};
 use crate::protocol::answer::{AckPacket, GoodbyeCode, ServerPacket};
@@ -386,6 +387,7 @@ pub fn stats(measures: bool) -> SessionStats {
 impl Handler<Frame> for SessionActor {
     type Result = ();
     fn handle(&mut self, frame: Frame, ctx: &mut Ctx<Self>) {
+        fail_points::reach(fail_points::IN_SESSION);
         self.receive(frame, ctx);
     }
 }

@@ -10,9 +10,8 @@ use netbit::core::database;
 use netbit::domain::ids::ChatId;
 use serde_json::{Value, json};
 
-use crate::durability::Process;
 use crate::harness::git::Workplace;
-use crate::harness::{PASSWORD, Person, TestServer, soon};
+use crate::harness::{PASSWORD, Person, Process, TestServer, soon};
 
 /// Writes an intent into the database of a server that is not running, as a push does before it lets refs move.
 fn intend(directory: &Path, old: Option<&str>, new: &str) {

@@ -3,6 +3,7 @@
 //! A test ends with [`TestServer::stop`], which fails if an actor panicked or the cache and the database disagree.
 
 pub(crate) mod git;
+mod process;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use netbit::domain::ids::{ChatId, UserId};
 use netbit::protocol::answer::ReceivedPacket;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+pub(crate) use process::{Process, command};
 
 pub(crate) const PASSWORD: &str = "correct horse";
 /// Nothing in a test waits longer: a lost answer fails instead of hanging.

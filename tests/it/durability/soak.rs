@@ -16,8 +16,7 @@ use netbit::protocol::answer::ReceivedPacket;
 use netbit::protocol::packet::{MessagePacket, PacketMessage};
 use netbit::protocol::view::EventData;
 
-use crate::durability::Process;
-use crate::harness::{PASSWORD, soon};
+use crate::harness::{PASSWORD, Process, soon};
 
 const CHATS: usize = 3;
 /// What a client leaves unanswered at once.

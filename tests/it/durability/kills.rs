@@ -1,14 +1,10 @@
-//! What was acknowledged is there, whatever ends the process.
+//! Killed by SIGKILL or told to stop by SIGTERM while people write.
 //!
-//! The server runs as a child process and is killed with SIGKILL while people write. `NETBIT_KILL_ROUNDS` sets how
-//! often (3 unless said).
+//! `NETBIT_KILL_ROUNDS` sets how often (3 unless said).
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,86 +14,17 @@ use netbit::domain::ids::ChatId;
 use netbit::domain::message::{ClientId, Message};
 use netbit::protocol::packet::MessagePacket;
 
-use crate::harness::{PASSWORD, soon};
+use crate::harness::{PASSWORD, Process, soon};
 
 const SENDERS: usize = 20;
 const CHATS: usize = 4;
 
-/// A server in a process of its own.
-pub(crate) struct Process {
-    child: Child,
-    pub(crate) http: HttpClient,
-    tcp: SocketAddr,
-    base: String,
-}
-
-impl Process {
-    pub(crate) async fn start(directory: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_netbit"))
-            .args([
-                "--http-listen",
-                "127.0.0.1:0",
-                "--udp-listen",
-                "127.0.0.1:0",
-                "--tcp-listen",
-                "127.0.0.1:0",
-                "--ops-listen",
-                "127.0.0.1:0",
-            ])
-            .arg("--data-dir")
-            .arg(directory)
-            .env("NETBIT_LIMITS__RATES", "false")
-            .env("NETBIT_LOG__LEVEL", "warn")
-            .current_dir(directory)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // The first line says where to register.
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url =
-            line.split_whitespace().find(|word| word.starts_with("http://")).expect("the server is ready");
-        let base = url.strip_suffix("/api/users/register").unwrap();
-        let http = HttpClient::new(base).unwrap();
-        let tcp = http.server().await.unwrap()["tcp_address"].as_str().unwrap().parse().unwrap();
-        Self { child, http, tcp, base: base.to_owned() }
-    }
-
-    /// What the kernel says of it (proc(5)).
-    pub(crate) fn status(&self, key: &str) -> Option<String> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-        line.map(|value| value.trim().to_owned())
-    }
-
-    /// Where HTTP is served.
-    pub(crate) fn address(&self) -> &str {
-        self.base.strip_prefix("http://").unwrap()
-    }
-
-    pub(crate) fn tcp(&self) -> SocketAddr {
-        self.tcp
-    }
-
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
 /// What one sender was told is committed: name -> (chat, content, id, seq).
-type Acknowledged = HashMap<ClientId, (ChatId, String, i64, i64)>;
+pub(super) type Acknowledged = HashMap<ClientId, (ChatId, String, i64, i64)>;
 
 /// Sends until the connection breaks; up to 8 messages wait for their answer at once. What was sent and not
 /// acknowledged is tried again first, with the same name, as a client should.
-async fn send_until_killed(
+pub(super) async fn send_until_killed(
     address: SocketAddr,
     token: String,
     chats: Vec<ChatId>,
@@ -146,7 +73,7 @@ async fn send_until_killed(
 }
 
 /// Waits until the senders have been told so often that something is committed.
-async fn acknowledged_so_far(progress: &Cell<usize>, count: usize) {
+pub(super) async fn acknowledged_so_far(progress: &Cell<usize>, count: usize) {
     soon(async {
         while progress.get() < count {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -156,7 +83,7 @@ async fn acknowledged_so_far(progress: &Cell<usize>, count: usize) {
 }
 
 /// Every message of a chat, page by page.
-async fn whole_history(http: &HttpClient, chat: ChatId) -> Vec<Message> {
+pub(super) async fn whole_history(http: &HttpClient, chat: ChatId) -> Vec<Message> {
     let (mut after, mut all) = (0, Vec::new());
     loop {
         let (page, has_more) = http.messages(chat, &format!("?after_seq={after}&limit=100")).await.unwrap();
@@ -196,7 +123,7 @@ async fn kill_9_under_load_loses_and_doubles_no_acknowledged_message() {
             .enumerate()
             .map(|(who, (token, open))| {
                 let sending = send_until_killed(
-                    server.tcp,
+                    server.tcp(),
                     token.clone(),
                     chats.clone(),
                     who,
@@ -266,13 +193,12 @@ async fn sigterm_under_load_loses_nothing_that_was_acknowledged_and_exits_with_0
     let token = server.http.login("u0", PASSWORD).await.unwrap().token;
     let chat = server.http.with_token(token.clone()).create_group("team", &[]).await.unwrap();
     let progress = Rc::new(Cell::new(0));
-    let sending = send_until_killed(server.tcp, token, vec![chat], 0, 0, Vec::new(), progress.clone());
+    let sending = send_until_killed(server.tcp(), token, vec![chat], 0, 0, Vec::new(), progress.clone());
     let sender = actix::spawn(sending);
     acknowledged_so_far(&progress, 50).await;
-    let pid = rustix::process::Pid::from_raw(i32::try_from(server.child.id()).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    server.terminate();
     let (told, _) = soon(sender).await.unwrap();
-    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    assert_eq!(server.end().await, Some(0));
     assert!(!told.is_empty());
 
     let server = Process::start(directory.path()).await;

@@ -1,0 +1,108 @@
+//! Places where the tests make the server fail: a crash, a panic, an error, a delay.
+//!
+//! Compiled in where `cargo test` builds the server, and nowhere else: there is nothing of this in a release. What
+//! happens at a place is said by the variable `FAILPOINTS` of a child process, like `commit.after=3*off->return`; the
+//! words are those of the crate `fail`. Invariant: every place is in [`NAMES`], and a test hits each
+//! (`tests/it/durability/fail_points.rs`).
+
+/// Before a COMMIT.
+pub const BEFORE_COMMIT: &str = "commit.before";
+/// Instead of a COMMIT: the disk does not take it.
+pub const COMMIT_FAILS: &str = "commit.fails";
+/// Instead of a COMMIT: there is no room on the disk.
+pub const COMMIT_FULL: &str = "commit.full";
+/// Behind a COMMIT, before anybody hears of it.
+pub const AFTER_COMMIT: &str = "commit.after";
+/// The cache has the commit, and nobody an answer.
+pub const BEFORE_ANSWER: &str = "answer.before";
+/// Around a checkpoint.
+pub const BEFORE_CHECKPOINT: &str = "checkpoint.before";
+pub const AFTER_CHECKPOINT: &str = "checkpoint.after";
+/// Refs have moved, and nothing of it is written yet.
+pub const BEFORE_SETTLEMENT: &str = "settlement.before";
+/// Between two migrations.
+pub const BEFORE_MIGRATION: &str = "migration.before";
+/// Everything is copied, and the manifest is missing.
+pub const BEFORE_MANIFEST: &str = "manifest.before";
+/// A window leaves the cache.
+pub const EVICTION: &str = "eviction";
+/// In the handler of an actor.
+pub const IN_CACHE: &str = "cache.publish";
+pub const IN_WRITER: &str = "writer.flush";
+pub const IN_HUB: &str = "hub.lane";
+pub const IN_PRESENCE: &str = "presence.say";
+pub const IN_SESSION: &str = "session.frame";
+
+/// All of them.
+pub const NAMES: [&str; 16] = [
+    BEFORE_COMMIT,
+    COMMIT_FAILS,
+    COMMIT_FULL,
+    AFTER_COMMIT,
+    BEFORE_ANSWER,
+    BEFORE_CHECKPOINT,
+    AFTER_CHECKPOINT,
+    BEFORE_SETTLEMENT,
+    BEFORE_MIGRATION,
+    BEFORE_MANIFEST,
+    EVICTION,
+    IN_CACHE,
+    IN_WRITER,
+    IN_HUB,
+    IN_PRESENCE,
+    IN_SESSION,
+];
+
+/// Reads `FAILPOINTS`. For `main`, once.
+pub fn read_environment() {
+    // The scenario ends with the process.
+    std::mem::forget(fail::FailScenario::setup());
+}
+
+/// `return` ends the process here, as SIGKILL does; `panic`, `sleep(ms)` and `delay(ms)` are what they say.
+pub fn reach(name: &'static str) {
+    let _ = name;
+    fail::fail_point!(name, |_| end());
+}
+
+/// Whether what follows is to fail.
+#[must_use]
+pub fn fails(name: &'static str) -> bool {
+    let _ = name;
+    fail::fail_point!(name, |_| true);
+    false
+}
+
+/// The error that a COMMIT is to meet.
+pub fn instead_of_commit() -> Result<(), diesel::result::Error> {
+    let error = |text: &str| {
+        let kind = diesel::result::DatabaseErrorKind::Unknown;
+        Err(diesel::result::Error::DatabaseError(kind, Box::new(text.to_owned())))
+    };
+    if fails(COMMIT_FAILS) {
+        return error("disk I/O error");
+    }
+    if fails(COMMIT_FULL) { error("database or disk is full") } else { Ok(()) }
+}
+
+/// Without a word, without unwinding, and without anything being flushed.
+#[allow(dead_code, reason = "not in a release")]
+fn end() {
+    use rustix::process::{Signal, getpid, kill_process};
+    // The signal may need a moment to arrive; where there is none, this is not the end, and the test fails.
+    let _sent = kill_process(getpid(), Signal::KILL);
+    std::thread::sleep(std::time::Duration::from_secs(60));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_fails_unless_it_is_asked_for() {
+        NAMES.into_iter().for_each(reach);
+        assert!(!NAMES.into_iter().any(fails));
+        let different: std::collections::BTreeSet<_> = NAMES.into();
+        assert_eq!(different.len(), NAMES.len());
+    }
+}

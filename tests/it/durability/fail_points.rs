@@ -1,0 +1,364 @@
+//! The server fails at a chosen place: between COMMIT and fan-out, in fsync, between a ref and its event, in the middle of
+//! a migration or a backup, in every actor. Always in a child process, for fail points belong to a whole process.
+
+use std::path::Path;
+
+use netbit::client::{HttpClient, TcpClient, TcpError, saying};
+use netbit::core::database;
+use netbit::core::fail_points::NAMES;
+use netbit::domain::ids::ChatId;
+use netbit::domain::message::ClientId;
+use netbit::protocol::packet::MessagePacket;
+use serde_json::json;
+
+use crate::harness::git::Workplace;
+use crate::harness::{PASSWORD, Process, command, soon};
+
+/// Alice and Bob, who share a chat, and a server that was killed behind that.
+struct Scene {
+    directory: tempfile::TempDir,
+    alice: String,
+    bob: String,
+    chat: ChatId,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut server = Process::start(directory.path()).await;
+        for name in ["alice", "bob"] {
+            server.http.register(name, PASSWORD).await.unwrap();
+        }
+        let login = async |name| server.http.login(name, PASSWORD).await.unwrap().token;
+        let (alice, bob) = (login("alice").await, login("bob").await);
+        let chat = server.http.with_token(&alice).create_group("team", &["bob"]).await.unwrap();
+        server.kill();
+        Self { directory, alice, bob, chat }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    async fn failing(&self, points: &str) -> Process {
+        Process::with(self.path(), &[("FAILPOINTS", points)]).await
+    }
+
+    /// Says something whose answer never comes, for the server ends at `point`.
+    async fn say_into_the_end(&self, point: &str) -> (ClientId, &'static str) {
+        let mut server = self.failing(&format!("{point}=return")).await;
+        let (mut session, _) = TcpClient::open(server.tcp(), &self.alice).await.unwrap();
+        let (name, content) = (ClientId::fresh(), "said once");
+        let answer = soon(session.request(saying(self.chat, name, content))).await;
+        assert!(matches!(answer, Err(TcpError::Io(_) | TcpError::Closed(_))), "{answer:?}");
+        assert_eq!(server.end().await, None, "{point} is a kill");
+        (name, content)
+    }
+
+    async fn contents(&self, http: &HttpClient) -> Vec<(String, i64)> {
+        let (page, _) = http.with_token(&self.alice).messages(self.chat, "?limit=100").await.unwrap();
+        page.into_iter().map(|message| (message.content, message.id.0)).collect()
+    }
+
+    /// Everything works, and the database is whole.
+    async fn whole(&self) {
+        let mut server = Process::start(self.path()).await;
+        let (mut alice, _) = TcpClient::open(server.tcp(), &self.alice).await.unwrap();
+        let (mut bob, _) = TcpClient::open(server.tcp(), &self.bob).await.unwrap();
+        assert!(alice.say(self.chat, "still here").await.unwrap().success);
+        heard(&mut bob, "still here").await;
+        server.kill();
+        sound(self.path());
+    }
+}
+
+/// Waits for a message of somebody else.
+async fn heard(session: &mut TcpClient, content: &str) {
+    loop {
+        let packet = soon(session.any()).await.unwrap();
+        if packet.message.is_some_and(|message| message.content == content) {
+            return;
+        }
+    }
+}
+
+fn sound(directory: &Path) {
+    let mut db = database::open_reader(&directory.join("netbit.db")).unwrap();
+    assert_eq!(database::integrity(&mut db).unwrap(), Vec::<String>::new());
+}
+
+#[actix_web::test]
+async fn killed_between_commit_and_ack_the_retry_gets_the_same_message() {
+    let scene = Scene::new().await;
+    for point in ["answer.before", "commit.after"] {
+        let (name, content) = scene.say_into_the_end(point).await;
+        let mut server = Process::start(scene.path()).await;
+        let before = scene.contents(&server.http).await;
+        let (_, id) = before.last().unwrap().clone();
+        assert_eq!(before.last().unwrap().0, content, "{point}: what was committed is there");
+        let (mut session, _) = TcpClient::open(server.tcp(), &scene.alice).await.unwrap();
+        let ack = session.request(saying(scene.chat, name, content)).await.unwrap();
+        assert!(ack.success && ack.duplicate == Some(true), "{ack:?}");
+        assert_eq!(ack.message_id.unwrap().0, id);
+        assert_eq!(scene.contents(&server.http).await, before, "and it is there once");
+        server.kill();
+    }
+    scene.whole().await;
+}
+
+#[actix_web::test]
+async fn killed_before_the_commit_nothing_is_there_and_the_retry_is_the_first() {
+    let scene = Scene::new().await;
+    let (name, content) = scene.say_into_the_end("commit.before").await;
+    let server = Process::start(scene.path()).await;
+    assert_eq!(scene.contents(&server.http).await, []);
+    let (mut session, _) = TcpClient::open(server.tcp(), &scene.alice).await.unwrap();
+    let ack = session.request(saying(scene.chat, name, content)).await.unwrap();
+    assert!(ack.success && ack.duplicate != Some(true), "{ack:?}");
+    assert_eq!(scene.contents(&server.http).await.len(), 1);
+}
+
+#[actix_web::test]
+async fn killed_between_commit_and_fan_out_receivers_get_it_by_resuming() {
+    let scene = Scene::new().await;
+    let (epoch, seen) = {
+        let server = Process::start(scene.path()).await;
+        let (mut bob, welcome) = TcpClient::open(server.tcp(), &scene.bob).await.unwrap();
+        let (mut alice, _) = TcpClient::open(server.tcp(), &scene.alice).await.unwrap();
+        let ack = alice.say(scene.chat, "heard").await.unwrap();
+        heard(&mut bob, "heard").await;
+        (u64::try_from(welcome.epoch.unwrap()).unwrap(), u64::try_from(ack.seq.unwrap()).unwrap())
+    };
+    let (_, content) = scene.say_into_the_end("commit.after").await;
+    let server = Process::start(scene.path()).await;
+    let (mut bob, _) = TcpClient::open(server.tcp(), &scene.bob).await.unwrap();
+    let resume = MessagePacket {
+        packet_type: "Resume".into(),
+        epoch: Some(epoch),
+        cursors: Some([(scene.chat, seen)].into()),
+        ..MessagePacket::default()
+    };
+    bob.writer.send(&resume).await.unwrap();
+    heard(&mut bob, content).await;
+}
+
+/// The disk says that it could not write: whether the commit is there is not known to anybody.
+#[actix_web::test]
+async fn behind_an_error_of_fsync_nothing_is_acknowledged_and_the_process_ends() {
+    let scene = Scene::new().await;
+    let mut server = scene.failing("commit.fails=2*off->return").await;
+    let (mut session, _) = TcpClient::open(server.tcp(), &scene.alice).await.unwrap();
+    let mut acknowledged = 0;
+    for n in 0..20 {
+        match soon(session.say(scene.chat, &n.to_string())).await {
+            Ok(ack) => acknowledged += usize::from(ack.success),
+            Err(TcpError::Refused(nack)) => assert_eq!(nack.code.as_deref(), Some("internal")),
+            Err(_) => break,
+        }
+    }
+    assert_eq!(acknowledged, 2, "nothing behind the error");
+    assert_eq!(server.end().await, Some(74));
+    let server = Process::start(scene.path()).await;
+    assert_eq!(scene.contents(&server.http).await.len(), 2);
+    drop(server);
+    scene.whole().await;
+}
+
+/// A full disk is no reason to end: who writes is told, who reads is served, and it goes on when there is room.
+#[actix_web::test]
+async fn while_the_disk_is_full_writes_are_refused_reads_go_on_and_it_recovers_without_a_restart() {
+    let scene = Scene::new().await;
+    let environment =
+        [("FAILPOINTS", "commit.full=1*off->1*return->off"), ("NETBIT_LIMITS__READ_ONLY_PROBE_MS", "300")];
+    let server = Process::with(scene.path(), &environment).await;
+    let (mut session, _) = TcpClient::open(server.tcp(), &scene.alice).await.unwrap();
+    assert!(session.say(scene.chat, "before").await.unwrap().success);
+    let Err(TcpError::Refused(nack)) = session.say(scene.chat, "too much").await else { panic!() };
+    assert_eq!(nack.code.as_deref(), Some("read_only"));
+    let http = server.http.with_token(&scene.alice);
+    let posted = http.post(&format!("/api/chats/{}/messages", scene.chat), &json!({"content": "x"})).await;
+    assert_eq!((posted.as_ref().unwrap().status, posted.unwrap().code()), (507, "read_only"));
+    assert_eq!(scene.contents(&server.http).await.len(), 1, "reads go on");
+    soon(async {
+        while session.say(scene.chat, "after").await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let said: Vec<_> = scene.contents(&server.http).await.into_iter().map(|(content, _)| content).collect();
+    assert_eq!(said, ["before", "after"], "what was refused is not there");
+}
+
+#[actix_web::test]
+async fn killed_around_a_checkpoint_everything_acknowledged_is_there() {
+    let scene = Scene::new().await;
+    let mut acknowledged = 0;
+    for point in ["checkpoint.before", "checkpoint.after"] {
+        let points = format!("{point}=1*off->return");
+        let environment = [("FAILPOINTS", points.as_str()), ("NETBIT_LIMITS__CHECKPOINT_BYTES", "65536")];
+        let mut server = Process::with(scene.path(), &environment).await;
+        let (mut session, _) = TcpClient::open(server.tcp(), &scene.alice).await.unwrap();
+        while let Ok(ack) = soon(session.say(scene.chat, "x")).await {
+            acknowledged += usize::from(ack.success);
+            assert!(acknowledged < 10_000, "{point} is never reached");
+        }
+        assert_eq!(server.end().await, None, "{point} is a kill");
+    }
+    let server = Process::start(scene.path()).await;
+    let chat = server.http.with_token(&scene.alice).get(&format!("/api/chats/{}", scene.chat)).await.unwrap();
+    let head = chat.body["last_seq"].as_i64().unwrap();
+    drop(server);
+    assert!(head >= i64::try_from(acknowledged).unwrap());
+    scene.whole().await;
+}
+
+#[actix_web::test]
+async fn killed_between_two_migrations_the_next_start_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let count = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations")).unwrap().count();
+    for done in [1, 2, 1] {
+        let points = format!("migration.before={done}*off->return");
+        let started = Process::try_with(directory.path(), &[("FAILPOINTS", &points)]).await;
+        assert_eq!(started.err().unwrap().code(), None, "a kill");
+        sound(directory.path());
+    }
+    assert!(count > 5, "there is something left to do");
+    let mut server = Process::start(directory.path()).await;
+    server.http.register("alice", PASSWORD).await.unwrap();
+    server.kill();
+    sound(directory.path());
+}
+
+#[actix_web::test]
+async fn a_backup_that_was_killed_is_none_and_the_next_one_is_whole() {
+    let scene = Scene::new().await;
+    let server = Process::start(scene.path()).await;
+    server.http.with_token(&scene.alice).post_message(scene.chat, "kept").await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let backup = |target: &str, points: &str| {
+        let mut command = command(scene.path());
+        let target = place.path().join(target);
+        // The options of a server do not belong here.
+        command = std::process::Command::new(command.get_program());
+        command.args(["backup", "--data-dir"]).arg(scene.path()).arg(&target).env("FAILPOINTS", points);
+        (command.output().unwrap().status, target)
+    };
+    let restore = |from: &Path, to: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_netbit"));
+        let to = place.path().join(to);
+        (command.arg("restore").arg(from).arg("--data-dir").arg(&to).output().unwrap().status, to)
+    };
+    let (killed, half) = backup("half", "manifest.before=return");
+    assert_eq!(killed.code(), None);
+    assert!(!restore(&half, "nowhere").0.success(), "half a backup is refused");
+    let (taken, whole) = backup("whole", "");
+    assert!(taken.success());
+    let (restored, to) = restore(&whole, "elsewhere");
+    assert!(restored.success());
+    drop(server);
+    let server = Process::start(&to).await;
+    let alice = server.http.login("alice", PASSWORD).await.unwrap().token;
+    let (page, _) = server.http.with_token(alice).messages(scene.chat, "").await.unwrap();
+    assert_eq!(page[0].content, "kept");
+}
+
+/// The ref is on disk, the event is not: two systems, one story.
+#[actix_web::test]
+async fn killed_between_ref_and_event_the_event_appears_once() {
+    let scene = Scene::new().await;
+    let url = |server: &Process| {
+        format!("http://alice:{}@{}/alice/hello/web", PASSWORD.replace(' ', "%20"), server.address())
+    };
+    let mut server = scene.failing("settlement.before=return").await;
+    let http = server.http.with_token(&scene.alice);
+    http.post("/api/projects/create", &json!({"name": "hello"})).await.unwrap().success().unwrap();
+    let made = http.post("/api/projects/alice/hello/repos/create", &json!({"name": "web"})).await.unwrap();
+    made.success().unwrap();
+    let place = Workplace::new();
+    place.repository("work").await;
+    assert!(!place.git("work", &["push", "--quiet", &url(&server), "main"]).await.success);
+    assert_eq!(server.end().await, None, "a kill");
+
+    let server = Process::start(scene.path()).await;
+    let http = server.http.with_token(&scene.alice);
+    let chats = http.get("/api/chats").await.unwrap().body;
+    let channel = chats["items"].as_array().unwrap().iter().find(|chat| chat["kind"] == "channel").unwrap();
+    let events = async || {
+        let page = http.get(&format!("/api/chats/{}/events?limit=100", channel["id"])).await.unwrap().body;
+        page["items"].as_array().unwrap().iter().filter(|event| event["kind"] == "push").count()
+    };
+    soon(async {
+        while events().await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let tip = place.git("work", &["ls-remote", &url(&server), "main"]).await.ok();
+    assert!(tip.starts_with(&place.head("work").await), "the ref has moved");
+    assert_eq!(events().await, 1);
+}
+
+/// A panic in an actor: it is restarted with what the database says, or the process ends; nothing in between.
+#[actix_web::test]
+async fn a_panic_in_any_actor_leaves_a_server_that_works_or_one_that_has_ended() {
+    let places = ["cache.publish", "writer.flush", "hub.lane", "presence.say", "session.frame", "eviction"];
+    for place in places {
+        let scene = Scene::new().await;
+        let points = format!("{place}=1*off->1*panic->off");
+        // So little memory that a second window must go.
+        let environment = [("FAILPOINTS", points.as_str()), ("NETBIT_CACHE__MAX_BYTES", "1")];
+        let mut server = Process::with(scene.path(), &environment).await;
+        let mut acknowledged = Vec::new();
+        for n in 0..20 {
+            let content = format!("{place} {n}");
+            let Ok((mut session, _)) = soon(TcpClient::open(server.tcp(), &scene.alice)).await else {
+                continue;
+            };
+            let status = MessagePacket {
+                packet_type: "Status".into(),
+                status: Some(if n % 2 == 0 { "away" } else { "online" }.into()),
+                ..MessagePacket::default()
+            };
+            drop(session.writer.send(&status).await);
+            if soon(session.say(scene.chat, &content)).await.is_ok() {
+                acknowledged.push(content);
+            }
+            let read = MessagePacket {
+                packet_type: "GetMessages".into(),
+                chat_id: Some(scene.chat),
+                ..MessagePacket::default()
+            };
+            drop(soon(session.ask(read)).await);
+        }
+        if !server.has_ended() {
+            let (_, metrics) = server.operations("/metrics").await;
+            let counts = ["netbit_actor_panics_total", "netbit_actor_restarts_total"];
+            let told = metrics.lines().filter(|line| counts.iter().any(|count| line.starts_with(count)));
+            let told: f64 = told.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
+            assert!(told >= 1.0, "{place} was never reached");
+            assert_eq!(server.operations("/readyz").await.0, 200, "{place}");
+            assert!(acknowledged.len() >= 15, "{place}: {} of 20", acknowledged.len());
+        }
+        server.kill();
+        let server = Process::start(scene.path()).await;
+        let stored = scene.contents(&server.http).await;
+        let stored: Vec<_> = stored.into_iter().map(|(content, _)| content).collect();
+        for content in &acknowledged {
+            let count = stored.iter().filter(|stored| *stored == content).count();
+            assert_eq!(count, 1, "{place}: {content}");
+        }
+        drop(server);
+        scene.whole().await;
+    }
+}
+
+#[test]
+fn a_test_hits_every_fail_point() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/durability");
+    let files = ["fail_points.rs", "history/mod.rs"];
+    let text: String = files.iter().map(|file| std::fs::read_to_string(folder.join(file)).unwrap()).collect();
+    for name in NAMES {
+        let named = text.contains(&format!("\"{name}")) || text.contains(&format!("{name}="));
+        assert!(named, "no test hits {name}");
+    }
+}

@@ -1,0 +1,230 @@
+//! A history: many clients over TCP, WebSocket and REST, a server that ends again and again in every way, and a judge.
+//!
+//! Everything that a client did and was told is recorded. In the end: what was acknowledged is there, once, where it was
+//! said to be; what was refused is not; everybody saw the same message at the same place; no read went back in time, not
+//! even behind what somebody else had an acknowledgement of; and what was seen once is there.
+//!
+//! `NETBIT_HISTORY_KILLS` (8 unless said), `NETBIT_HISTORY_OPERATIONS` (4,000, in all) and `NETBIT_HISTORY_SEED` set how
+//! hard it is. The seed decides who does what, how the server ends and after how much; it is printed.
+
+mod client;
+mod record;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use netbit::core::database;
+use netbit::domain::ids::ChatId;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::kills::whole_history;
+use crate::harness::{PASSWORD, Process, soon};
+use client::{Client, Over};
+use record::Record;
+
+const CHATS: usize = 3;
+const CLIENTS: [Over; 12] = [
+    Over::Tcp,
+    Over::Tcp,
+    Over::Tcp,
+    Over::Tcp,
+    Over::Tcp,
+    Over::Tcp,
+    Over::Socket,
+    Over::Socket,
+    Over::Socket,
+    Over::Rest,
+    Over::Rest,
+    Over::Rest,
+];
+
+/// Where the server is now.
+#[derive(Clone)]
+struct Server {
+    http: String,
+    tcp: SocketAddr,
+}
+
+/// What all clients share.
+struct World {
+    seed: u64,
+    chats: Vec<i64>,
+    /// A chat that none of them is in.
+    foreign: i64,
+    server: RefCell<Option<Server>>,
+    record: RefCell<Record>,
+    ending: Cell<bool>,
+}
+
+/// How the server ends, or what befalls it.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    /// SIGKILL from outside, at any moment.
+    Killed,
+    /// SIGTERM: a stop in order.
+    Stopped,
+    /// A kill at this fail point, the n-th time that it is reached.
+    At(&'static str, u32),
+    /// The disk does not take the n-th commit.
+    Error(u32),
+    /// From the n-th commit on there is no room for a while; then it is killed.
+    Full(u32),
+}
+
+impl Fault {
+    fn draw(chance: &mut StdRng) -> Self {
+        const POINTS: [&str; 5] =
+            ["commit.before", "commit.after", "answer.before", "checkpoint.before", "checkpoint.after"];
+        let nth = chance.random_range(3..40);
+        match chance.random_range(0..10) {
+            0..3 => Self::Killed,
+            3..5 => Self::Stopped,
+            5..8 => {
+                let point = POINTS[chance.random_range(0..POINTS.len())];
+                // Checkpoints are few.
+                Self::At(point, if point.starts_with("checkpoint") { nth % 3 } else { nth })
+            }
+            8 => Self::Error(nth),
+            _ => Self::Full(nth),
+        }
+    }
+
+    fn fail_points(self) -> String {
+        match self {
+            Self::Killed | Self::Stopped => String::new(),
+            Self::At(point, nth) => format!("{point}={nth}*off->return"),
+            Self::Error(nth) => format!("commit.fails={nth}*off->return"),
+            Self::Full(nth) => format!("commit.full={nth}*off->2*return->off"),
+        }
+    }
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+async fn start(directory: &std::path::Path, fail_points: &str) -> Process {
+    let environment = [
+        ("FAILPOINTS", fail_points),
+        ("NETBIT_LIMITS__CHECKPOINT_BYTES", "262144"),
+        ("NETBIT_LIMITS__READ_ONLY_PROBE_MS", "50"),
+        // Longer than any run.
+        ("NETBIT_LIMITS__ACCESS_TOKEN_SECONDS", "86400"),
+    ];
+    Process::with(directory, &environment).await
+}
+
+impl World {
+    fn moved(&self, server: Option<&Process>) {
+        let server = server.map(|server| Server { http: server.address().to_owned(), tcp: server.tcp() });
+        *self.server.borrow_mut() = server;
+    }
+
+    fn operations(&self) -> u64 {
+        self.record.borrow().operations
+    }
+
+    /// Until so much is done, or the server has ended by itself.
+    async fn until(&self, operations: u64, server: &mut Process) {
+        let (mut last, mut idle) = (self.operations(), 0);
+        while self.operations() < operations && !server.has_ended() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            idle = if self.operations() == last { idle + 1 } else { 0 };
+            last = self.operations();
+            assert!(idle < 15_000, "nothing happens any more");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn nothing_acknowledged_is_lost_doubled_moved_or_unread_however_the_server_ends() {
+    let (kills, operations) =
+        (setting("NETBIT_HISTORY_KILLS", 8), setting("NETBIT_HISTORY_OPERATIONS", 4_000));
+    let seed = setting("NETBIT_HISTORY_SEED", 1);
+    println!("NETBIT_HISTORY_SEED={seed}");
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = start(directory.path(), "").await;
+    let mut tokens = Vec::new();
+    for n in 0..CLIENTS.len() {
+        server.http.register(&format!("u{n}"), PASSWORD).await.unwrap();
+        tokens.push(server.http.login(&format!("u{n}"), PASSWORD).await.unwrap().token);
+    }
+    server.http.register("hermit", PASSWORD).await.unwrap();
+    let hermit = server.http.login("hermit", PASSWORD).await.unwrap().token;
+    let foreign = server.http.with_token(hermit).create_group("alone", &[]).await.unwrap();
+    let others: Vec<_> = (1..CLIENTS.len()).map(|n| format!("u{n}")).collect();
+    let others: Vec<_> = others.iter().map(String::as_str).collect();
+    let mut chats = Vec::new();
+    for _ in 0..CHATS {
+        chats.push(server.http.with_token(&tokens[0]).create_group("team", &others).await.unwrap().0);
+    }
+    server.kill();
+
+    let world = Rc::new(World {
+        seed,
+        chats,
+        foreign: foreign.0,
+        server: RefCell::default(),
+        record: RefCell::default(),
+        ending: Cell::new(false),
+    });
+    let clients: Vec<_> = CLIENTS
+        .into_iter()
+        .zip(&tokens)
+        .enumerate()
+        .map(|(who, (over, token))| actix::spawn(Client::new(who, over, token.clone(), world.clone()).live()))
+        .collect();
+    let mut chance = StdRng::seed_from_u64(seed);
+    let each = operations / kills.max(1);
+    let mut kinds = BTreeMap::<_, u32>::new();
+    for kill in 0..kills {
+        let fault = Fault::draw(&mut chance);
+        server = start(directory.path(), &fault.fail_points()).await;
+        world.moved(Some(&server));
+        let enough = (kill + 1) * each + chance.random_range(0..each.max(2) / 2);
+        world.until(enough, &mut server).await;
+        let by_itself = server.has_ended();
+        world.moved(None);
+        match fault {
+            Fault::Stopped => {
+                server.terminate();
+                assert_eq!(server.end().await, Some(0), "a stop in order");
+            }
+            Fault::Error(_) if by_itself => assert_eq!(server.end().await, Some(74)),
+            _ => server.kill(),
+        }
+        let word = format!("{fault:?}");
+        let word = word.split(['(', ',']).next().unwrap_or_default().to_owned();
+        *kinds.entry((word, by_itself)).or_default() += 1;
+    }
+    server = start(directory.path(), "").await;
+    world.moved(Some(&server));
+    world.ending.set(true);
+    for client in clients {
+        soon(client).await.unwrap();
+    }
+
+    let http = server.http.with_token(&tokens[0]);
+    let mut stored = BTreeMap::new();
+    for chat in &world.chats {
+        for message in whole_history(&http, ChatId(*chat)).await {
+            stored.insert((*chat, message.seq), (message.id.0, message.content));
+        }
+    }
+    let record = world.record.borrow();
+    record.judge(&stored);
+    println!(
+        "{kills} ends {kinds:?}, {} operations, {} acknowledged, {} refused, {} stored: 0 lost, 0 doubled, 0 out of order",
+        record.operations,
+        record.acknowledged,
+        record.refused,
+        stored.len()
+    );
+    server.kill();
+    let mut db = database::open_reader(&directory.path().join("netbit.db")).unwrap();
+    assert_eq!(database::integrity(&mut db).unwrap(), Vec::<String>::new());
+}

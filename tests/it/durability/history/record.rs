@@ -1,0 +1,121 @@
+//! What clients did, and what they were told: everything that a history is judged by.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// What a client knows of a message: where it is, and which it is.
+type Place = (i64, i64);
+
+/// A message that somebody said, by its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Fate {
+    /// Nobody knows yet.
+    Open,
+    Acknowledged {
+        place: Place,
+        id: i64,
+    },
+    Refused,
+}
+
+#[derive(Default)]
+pub(super) struct Record {
+    fates: HashMap<String, Fate>,
+    /// Every message that anybody saw anywhere.
+    seen: HashMap<Place, i64>,
+    /// The largest seq of each chat whose acknowledgement somebody has.
+    heads: BTreeMap<i64, i64>,
+    pub(super) operations: u64,
+    pub(super) acknowledged: u64,
+    pub(super) refused: u64,
+}
+
+impl Record {
+    pub(super) fn said(&mut self, content: &str) {
+        self.fates.entry(content.to_owned()).or_insert(Fate::Open);
+    }
+
+    pub(super) fn acknowledged(&mut self, content: &str, chat: i64, seq: i64, id: i64) {
+        let place = (chat, seq);
+        let fate = self.fates.get_mut(content).unwrap();
+        assert_ne!(*fate, Fate::Refused, "{content} was refused, and is acknowledged now");
+        if let Fate::Acknowledged { place: before, id: id_before } = *fate {
+            assert_eq!((before, id_before), (place, id), "{content} is acknowledged as two messages");
+        }
+        *fate = Fate::Acknowledged { place, id };
+        self.saw(chat, seq, id);
+        let head = self.heads.entry(chat).or_default();
+        *head = seq.max(*head);
+        self.acknowledged += 1;
+        self.operations += 1;
+    }
+
+    /// It will not be said again: it must not be there.
+    pub(super) fn refused(&mut self, content: &str) {
+        let fate = self.fates.get_mut(content).unwrap();
+        assert_eq!(*fate, Fate::Open, "{content} is refused although it is there");
+        *fate = Fate::Refused;
+        self.refused += 1;
+        self.operations += 1;
+    }
+
+    /// Somebody saw message `id` at `seq`: everybody sees the same there.
+    pub(super) fn saw(&mut self, chat: i64, seq: i64, id: i64) {
+        let known = *self.seen.entry((chat, seq)).or_insert(id);
+        assert_eq!(known, id, "two messages at {seq} of chat {chat}");
+    }
+
+    /// The least that a read that begins now must know: what anybody has an acknowledgement of, and what the reader knew.
+    pub(super) fn floor(&self, chat: i64, known: i64) -> i64 {
+        self.heads.get(&chat).copied().unwrap_or(0).max(known)
+    }
+
+    pub(super) fn read(&mut self) {
+        self.operations += 1;
+    }
+
+    /// Holds everything against what the server has in the end: `(chat, seq) -> (id, content)`.
+    pub(super) fn judge(&self, stored: &BTreeMap<Place, (i64, String)>) {
+        let mut contents = HashSet::new();
+        for (id, content) in stored.values() {
+            assert!(contents.insert(content.as_str()), "doubled: {content} ({id})");
+            let fate = self.fates.get(content.as_str());
+            assert!(fate.is_some_and(|fate| *fate != Fate::Refused), "{content} is there: {fate:?}");
+        }
+        for (content, fate) in &self.fates {
+            match fate {
+                Fate::Acknowledged { place, id } => {
+                    assert_eq!(stored.get(place), Some(&(*id, content.clone())), "lost: {content}");
+                }
+                Fate::Refused => assert!(!contents.contains(content.as_str())),
+                Fate::Open => panic!("{content} was never answered"),
+            }
+        }
+        for (place, id) in &self.seen {
+            assert_eq!(stored.get(place).map(|(id, _)| id), Some(id), "{place:?} was seen and is not there");
+        }
+    }
+}
+
+#[test]
+fn the_judge_finds_what_is_lost_doubled_refused_or_seen_in_vain() {
+    let fails = |change: fn(&mut Record, &mut BTreeMap<Place, (i64, String)>)| {
+        let (mut record, mut stored) = (Record::default(), BTreeMap::new());
+        for (n, content) in ["a", "b"].into_iter().enumerate() {
+            let n = i64::try_from(n).unwrap();
+            record.said(content);
+            record.acknowledged(content, 1, n + 1, n + 10);
+            stored.insert((1, n + 1), (n + 10, content.to_owned()));
+        }
+        record.said("no");
+        record.refused("no");
+        change(&mut record, &mut stored);
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| record.judge(&stored))).is_err()
+    };
+    assert!(!fails(|_, _| ()));
+    assert!(fails(|_, stored| drop(stored.remove(&(1, 2)))), "lost");
+    assert!(fails(|_, stored| drop(stored.insert((1, 3), (12, "a".into())))), "doubled");
+    assert!(fails(|_, stored| drop(stored.insert((1, 3), (12, "no".into())))), "refused");
+    assert!(fails(|_, stored| drop(stored.insert((1, 2), (12, "b".into())))), "another id");
+    assert!(fails(|record, _| record.saw(1, 9, 99)), "seen in vain");
+    assert!(fails(|record, _| record.said("c")), "never answered");
+}

@@ -1,0 +1,10 @@
+//! What was acknowledged is there, whatever ends the process, the disk or the power: by what breaks.
+//!
+//! Each test begins with its story. `docs/SECURITY-TESTS.md` lists them beside what they show.
+
+mod fail_points;
+mod history;
+mod kills;
+mod panics;
+mod power_cut;
+mod soak;

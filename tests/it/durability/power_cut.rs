@@ -1,0 +1,200 @@
+//! The power goes: what was not fsynced is not there, or is there in part.
+//!
+//! The server runs with `power_cut.c` before its C library, which keeps what each fsync made durable. After a SIGKILL
+//! the test builds the disk as a cut would leave it: a file that was never fsynced is not there, names are those that an
+//! fsync of the file or of its folder made durable, and each page that was written behind the last fsync is there or not
+//! as a seed says. Then a server starts on that. It shows that nothing is acknowledged before it is durable, and that
+//! pages in any mixture are recovered from. It does not show what a disk does that lies about its flushes, nor what
+//! becomes of repositories, which git itself syncs.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::rc::Rc;
+
+use netbit::core::database;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::kills::{Acknowledged, acknowledged_so_far, send_until_killed, whole_history};
+use crate::harness::{PASSWORD, Process, soon};
+
+const PAGE: usize = 4096;
+const SENDERS: usize = 8;
+
+/// Compiles what keeps track of fsync. Whoever has Rust has a C compiler: SQLite needs it.
+fn preload(into: &Path) -> PathBuf {
+    let library = into.join("power_cut.so");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/durability/power_cut.c");
+    let mut compiler = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl");
+    assert!(compiler.status().unwrap().success(), "the C compiler fails");
+    library
+}
+
+/// Which file each name leads to, as far as that is durable.
+fn names(disk: &Path) -> BTreeMap<PathBuf, String> {
+    let mut names = BTreeMap::new();
+    for line in fs::read_to_string(disk.join("names")).unwrap().lines() {
+        let mut words = line.splitn(3, ' ');
+        let mut word = || words.next().unwrap().to_owned();
+        let (kind, inode, path) = (word(), word(), PathBuf::from(word()));
+        match kind.as_str() {
+            "D" => names.retain(|name: &PathBuf, _| name.parent() != Some(&path)),
+            _ => drop(names.insert(path, inode)),
+        }
+    }
+    names
+}
+
+/// What was durable, with some of the pages that were written behind it.
+fn mix(durable: &[u8], written: &[u8], chance: &mut StdRng) -> Vec<u8> {
+    let length = if chance.random() { durable.len() } else { written.len() };
+    let mut mixed = Vec::with_capacity(length);
+    while mixed.len() < length {
+        let from = mixed.len();
+        let to = (from + PAGE).min(length);
+        let page = |bytes: &[u8]| bytes.get(from..to.min(bytes.len())).unwrap_or_default().to_vec();
+        let mut page = if chance.random() { page(written) } else { page(durable) };
+        page.resize(to - from, 0);
+        mixed.append(&mut page);
+    }
+    mixed
+}
+
+/// The files of a folder, without those in folders below it.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.is_file()).collect()
+}
+
+/// Turns the directory into what the cut leaves of it.
+fn cut(data: &Path, disk: &Path, chance: &mut StdRng) -> usize {
+    let (names, mut lost) = (names(disk), 0);
+    let mut left = Vec::new();
+    for (path, inode) in &names {
+        // A name that is durable leads to a file of which nothing may be.
+        let durable = fs::read(disk.join(inode)).unwrap_or_default();
+        let written = fs::read(path).unwrap_or_default();
+        let database = path.file_name().is_some_and(|name| name.to_str().unwrap().starts_with("netbit.db"));
+        lost += usize::from(durable != written);
+        left.push((path.clone(), if database { mix(&durable, &written, chance) } else { durable }));
+    }
+    for path in files(data) {
+        fs::remove_file(path).unwrap();
+    }
+    for (path, content) in left {
+        if path.parent().is_some_and(Path::exists) {
+            fs::write(path, content).unwrap();
+        }
+    }
+    // What is there now is what the disk holds.
+    fs::remove_dir_all(disk).unwrap();
+    fs::create_dir(disk).unwrap();
+    let mut names = String::new();
+    for path in files(data) {
+        let inode = fs::metadata(&path).unwrap().ino();
+        fs::copy(&path, disk.join(inode.to_string())).unwrap();
+        writeln!(names, "F {inode} {}", path.display()).unwrap();
+    }
+    fs::write(disk.join("names"), names).unwrap();
+    lost
+}
+
+/// Cuts the power under people who write, up to `rounds` times; answers how many acknowledged messages were lost, as soon
+/// as one was.
+async fn cut_again_and_again(rounds: u64, synchronous: &str) -> usize {
+    let place = tempfile::tempdir().unwrap();
+    let library = preload(place.path());
+    let (data, disk) = (place.path().join("data"), place.path().join("disk"));
+    fs::create_dir(&data).unwrap();
+    fs::create_dir(&disk).unwrap();
+    let environment = [
+        ("LD_PRELOAD", library.to_str().unwrap()),
+        ("POWERCUT_ROOT", data.to_str().unwrap()),
+        ("POWERCUT_DISK", disk.to_str().unwrap()),
+        ("NETBIT_STORAGE__SYNCHRONOUS", synchronous),
+        // Checkpoints come often: a cut meets pages of both files.
+        ("NETBIT_LIMITS__CHECKPOINT_BYTES", "262144"),
+    ];
+    let mut server = Process::with(&data, &environment).await;
+    let mut tokens = Vec::new();
+    for n in 0..SENDERS {
+        server.http.register(&format!("u{n}"), PASSWORD).await.unwrap();
+        tokens.push(server.http.login(&format!("u{n}"), PASSWORD).await.unwrap().token);
+    }
+    let others: Vec<_> = (1..SENDERS).map(|n| format!("u{n}")).collect();
+    let others: Vec<_> = others.iter().map(String::as_str).collect();
+    let chat = server.http.with_token(&tokens[0]).create_group("team", &others).await.unwrap();
+
+    let (mut told, mut lost) = (Acknowledged::new(), 0);
+    let mut open = vec![Vec::new(); SENDERS];
+    for round in 0..rounds {
+        let progress = Rc::new(Cell::new(0));
+        let senders: Vec<_> = tokens
+            .iter()
+            .zip(std::mem::take(&mut open))
+            .enumerate()
+            .map(|(who, (token, open))| {
+                let number = usize::try_from(round).unwrap();
+                let (token, progress) = (token.clone(), progress.clone());
+                actix::spawn(send_until_killed(server.tcp(), token, vec![chat], who, number, open, progress))
+            })
+            .collect();
+        acknowledged_so_far(&progress, 200 + usize::try_from(97 * (round % 7)).unwrap()).await;
+        server.kill();
+        for sender in senders {
+            let (acknowledged, unanswered) = soon(sender).await.unwrap();
+            told.extend(acknowledged);
+            open.push(unanswered);
+        }
+        lost += cut(&data, &disk, &mut StdRng::seed_from_u64(round));
+        server = Process::with(&data, &environment).await;
+        let http = server.http.with_token(&tokens[0]);
+        let stored = whole_history(&http, chat).await;
+        let count = stored.len();
+        let stored: HashMap<_, _> = stored
+            .into_iter()
+            .map(|message| (message.client_id, (message.chat_id, message.content, message.id.0, message.seq)))
+            .collect();
+        assert_eq!(stored.len(), count, "seed {round}: a message is there twice");
+        let missing = told.iter().filter(|(name, entry)| stored.get(name) != Some(entry)).count();
+        if missing > 0 {
+            return missing;
+        }
+    }
+    assert!(lost > 0, "the cuts took nothing away: this shows nothing");
+    println!("{rounds} cuts, {lost} files not as they were written, {} acknowledged", told.len());
+    server.kill();
+    let mut db = database::open_reader(&data.join("netbit.db")).unwrap();
+    assert_eq!(database::integrity(&mut db).unwrap(), Vec::<String>::new());
+    0
+}
+
+#[actix_web::test]
+async fn a_power_cut_loses_and_doubles_no_acknowledged_message() {
+    let rounds = std::env::var("NETBIT_KILL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    assert_eq!(cut_again_and_again(rounds, "full").await, 0);
+}
+
+/// The cuts are real: without an fsync for each commit they take what was acknowledged.
+#[actix_web::test]
+async fn a_server_that_is_told_not_to_sync_loses_messages_in_a_power_cut() {
+    assert!(cut_again_and_again(20, "normal").await > 0);
+}
+
+#[test]
+fn a_cut_leaves_pages_of_before_and_of_behind() {
+    let (durable, written) = (vec![1; 3 * PAGE], vec![2; 5 * PAGE]);
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in 0..40 {
+        let mixed = mix(&durable, &written, &mut StdRng::seed_from_u64(seed));
+        assert!([3 * PAGE, 5 * PAGE].contains(&mixed.len()));
+        seen.extend(mixed.chunks(PAGE).map(|page| page[0]));
+    }
+    assert_eq!(seen, [0, 1, 2].into(), "also pages that were never written");
+}

@@ -1,0 +1,132 @@
+//! A server in a process of its own, for what ends a process.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use netbit::client::HttpClient;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::soon;
+
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) http: HttpClient,
+    tcp: SocketAddr,
+    base: String,
+    ops: String,
+}
+
+/// `netbit` on free ports; what it logs goes where the test's own words go.
+pub(crate) fn command(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netbit"));
+    for listener in ["--http-listen", "--tcp-listen", "--udp-listen", "--ops-listen"] {
+        command.args([listener, "127.0.0.1:0"]);
+    }
+    command.arg("--data-dir").arg(directory).current_dir(directory);
+    // What sets a test is no setting of a server.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("NETBIT_")) {
+        command.env_remove(name);
+    }
+    command.env("NETBIT_LIMITS__RATES", "false").env("NETBIT_LOG__LEVEL", "warn");
+    command
+}
+
+impl Process {
+    pub(crate) async fn start(directory: &Path) -> Self {
+        Self::with(directory, &[]).await
+    }
+
+    /// Starts with more in its environment.
+    pub(crate) async fn with(directory: &Path, environment: &[(&str, &str)]) -> Self {
+        let started = Self::try_with(directory, environment).await;
+        started.unwrap_or_else(|status| panic!("the server ended before it was ready: {status}"))
+    }
+
+    /// `Err` when it ended before it was ready.
+    pub(crate) async fn try_with(
+        directory: &Path,
+        environment: &[(&str, &str)],
+    ) -> Result<Self, std::process::ExitStatus> {
+        let mut command = command(directory);
+        command.envs(environment.iter().copied()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // The first line says where to register, the last one where operators look.
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let mut text = String::new();
+        while !text.contains("/readyz") {
+            if said.read_line(&mut text).unwrap() == 0 {
+                return Err(child.wait().unwrap());
+            }
+        }
+        let url = |path: &str| {
+            let url = text.split_whitespace().find_map(|word| word.strip_suffix(path));
+            url.unwrap_or_else(|| panic!("{path} is not in {text}")).to_owned()
+        };
+        let (base, ops) = (url("/api/users/register"), url("/readyz"));
+        let http = HttpClient::new(&base).unwrap();
+        let tcp = text.split("tcp://").nth(1).and_then(|rest| rest.split_whitespace().next());
+        let tcp = tcp.unwrap().parse().unwrap();
+        Ok(Self { child, http, tcp, base, ops })
+    }
+
+    /// What the kernel says of it (proc(5)).
+    pub(crate) fn status(&self, key: &str) -> Option<String> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+        line.map(|value| value.trim().to_owned())
+    }
+
+    /// Where HTTP is served.
+    pub(crate) fn address(&self) -> &str {
+        self.base.strip_prefix("http://").unwrap()
+    }
+
+    pub(crate) fn tcp(&self) -> SocketAddr {
+        self.tcp
+    }
+
+    /// What the operators' port answers.
+    pub(crate) async fn operations(&self, path: &str) -> (u16, String) {
+        let answer = soon(reqwest::get(format!("{}{path}", self.ops))).await.unwrap();
+        (answer.status().as_u16(), soon(answer.text()).await.unwrap())
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for its end; the exit code, or `None` when a signal ended it.
+    pub(crate) async fn end(&mut self) -> Option<i32> {
+        soon(async {
+            loop {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    return status.code();
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        })
+        .await
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

@@ -1,0 +1,71 @@
+//! Attacks: a clear refusal or a close, nobody else disturbed, nothing stored: by where they come in.
+//!
+//! Each test begins with its story. `docs/SECURITY-TESTS.md` lists them beside what they show.
+
+mod frames;
+
+use netbit::client::{TcpClient, TcpError};
+use netbit::domain::ids::ChatId;
+
+use crate::harness::{Person, TestServer, soon};
+
+/// Reads to the end; answers the NACK's code, if one came, and the goodbye's.
+async fn end_of(client: &mut TcpClient) -> (Option<String>, Option<String>) {
+    let mut nack = None;
+    loop {
+        match soon(client.reader.next()).await {
+            Ok(packet) if packet.packet_type == "Ack" => nack = packet.code,
+            Ok(_) => {}
+            Err(TcpError::Closed(code)) => return (nack, code),
+            Err(TcpError::Io(_)) => return (nack, None),
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+/// Alice's server, in which somebody else is talking all the while.
+struct Scene {
+    server: TestServer,
+    alice: Person,
+    chat: ChatId,
+    witness: TcpClient,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let server = TestServer::with_limits(|limits| {
+            (limits.hello_timeout_ms, limits.frame_timeout_ms) = (1_500, 300);
+        })
+        .await;
+        let alice = server.user("alice").await;
+        let chat = alice.group(&[]).await;
+        let witness = alice.tcp().await;
+        Self { server, alice, chat, witness }
+    }
+
+    /// Sends raw bytes to a fresh connection, before or after Hello, and reads to the end.
+    async fn send_raw(&self, known: bool, bytes: &[u8]) -> (Option<String>, Option<String>) {
+        let mut client = if known {
+            self.alice.tcp().await
+        } else {
+            TcpClient::connect(self.server.app.addresses.tcp).await.unwrap()
+        };
+        // The server may have closed already.
+        drop(client.writer.send_bytes(bytes).await);
+        end_of(&mut client).await
+    }
+
+    /// Nobody was disturbed and nothing was stored.
+    async fn unharmed(mut self) {
+        assert_eq!(self.alice.contents(self.chat).await, Vec::<String>::new());
+        let ack = self.witness.say(self.chat, "still here").await.unwrap();
+        assert!(ack.success);
+        self.server.stop().await;
+    }
+}
+
+/// A frame around anything.
+fn frame(body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len()).unwrap();
+    [&length.to_be_bytes(), body].concat()
+}
