@@ -154,7 +154,8 @@ async fn cut_again_and_again(rounds: u64, synchronous: &str) -> usize {
         }
         lost += cut(&data, &disk, &mut StdRng::seed_from_u64(round));
         server = Process::with(&data, &environment).await;
-        let http = server.http.with_token(&tokens[0]);
+        // Who lost commits ends every login.
+        let http = server.http.with_token(server.http.login("u0", PASSWORD).await.unwrap().token);
         let stored = whole_history(&http, chat).await;
         let count = stored.len();
         let stored: HashMap<_, _> = stored
