@@ -107,6 +107,7 @@ fn cut(data: &Path, disk: &Path, chance: &mut StdRng) -> usize {
 
 /// Cuts the power under people who write, up to `rounds` times; answers how many acknowledged messages were lost, as soon
 /// as one was.
+#[allow(clippy::print_stdout, reason = "a long run says what it did")]
 async fn cut_again_and_again(rounds: u64, synchronous: &str) -> usize {
     let place = tempfile::tempdir().unwrap();
     let library = preload(place.path());
