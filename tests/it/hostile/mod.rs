@@ -3,6 +3,7 @@
 //! Each test begins with its story. `docs/SECURITY-TESTS.md` lists them beside what they show.
 
 mod frames;
+mod seeds;
 
 use netbit::client::{TcpClient, TcpError};
 use netbit::domain::ids::ChatId;

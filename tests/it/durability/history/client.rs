@@ -62,6 +62,8 @@ struct Saying {
     name: ClientId,
     chat: i64,
     content: String,
+    /// It was sent before, and what became of that is not known.
+    again: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -175,7 +177,7 @@ impl Client {
     /// What was open first, then something new; `None` in the end.
     fn next_ask(&mut self, retries: &mut VecDeque<Saying>) -> Option<Ask> {
         if let Some(saying) = retries.pop_front() {
-            return Some(Ask::Say(saying));
+            return Some(Ask::Say(Saying { again: true, ..saying }));
         }
         if self.world.ending.get() {
             return None;
@@ -190,7 +192,7 @@ impl Client {
         let chat = if self.chance.random_range(0..50) == 0 { self.world.foreign } else { chat };
         let content = format!("{} says {}", self.who, self.count);
         self.record().said(&content);
-        let saying = Saying { name: ClientId::fresh(), chat, content };
+        let saying = Saying { name: ClientId::fresh(), chat, content, again: false };
         self.open.push_back(saying.clone());
         Some(Ask::Say(saying))
     }
@@ -205,9 +207,11 @@ impl Client {
         self.knows(saying.chat, seq);
     }
 
-    /// Whatever is not certain is said again; the rest is refused for good.
+    /// Whatever is not certain is said again; the rest is refused for good. That it is not taken now does not say that it
+    /// was not taken before.
     fn refused(&mut self, saying: &Saying, code: &str) {
         match code {
+            "read_only" | "overloaded" if saying.again => {}
             "not_found" | "read_only" | "overloaded" => {
                 self.closed(saying);
                 self.record().refused(&saying.content);
@@ -319,7 +323,7 @@ fn form(request_id: u64, ask: &Ask) -> (MessagePacket, serde_json::Value) {
         ..MessagePacket::default()
     };
     match ask {
-        Ask::Say(Saying { name, chat, content }) => {
+        Ask::Say(Saying { name, chat, content, .. }) => {
             let message = PacketMessage {
                 client_id: Some(*name),
                 content: Some(content.clone()),

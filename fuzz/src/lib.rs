@@ -1,0 +1,169 @@
+//! What must hold for any bytes from a stranger: each function takes bytes, and panics when it does not.
+//!
+//! Two use it: the fuzz targets beside it, and `tests/it/hostile/seeds.rs`, which runs the seeds in every `cargo test`.
+
+use bytes::BytesMut;
+use netbit::domain::chat::parse_chat_name;
+use netbit::domain::message::{ClientId, Content, Emoji};
+use netbit::domain::name::Name;
+use netbit::domain::project::{ProjectConfig, check_branch_name};
+use netbit::domain::user::{Username, parse_display_name, parse_email};
+use netbit::git::pkt_line;
+use netbit::git::push_head::{HeadReader, check_name};
+use netbit::protocol::datagram::{self, Header, Upward};
+use netbit::protocol::packet::{self, MessagePacket};
+use netbit::protocol::{framing, json, scan};
+
+/// Every target by its name.
+pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+    ("frames", frames),
+    ("json_bodies", json_bodies),
+    ("datagrams", datagrams),
+    ("pkt_lines", pkt_lines),
+    ("push_commands", push_commands),
+    ("names", names),
+];
+
+/// A client's frame may not be larger.
+const FRAME_BYTES: usize = 64 * 1024;
+
+/// What is read of a packet is written and read again the same.
+fn stays(packet: &MessagePacket) {
+    let bytes = framing::encode(packet).expect("what was read can be written");
+    let again = packet::decode(&framing::packet_of(&bytes));
+    assert_eq!(again.as_ref(), Ok(packet), "a packet does not survive its own bytes");
+    let text = json::from_message_pack(&framing::packet_of(&bytes));
+    assert!(text.is_some_and(|text| serde_json::from_str::<serde_json::Value>(&text).is_ok()), "no JSON");
+}
+
+/// Frames of a stream, and the packets in them.
+pub fn frames(mut input: &[u8]) {
+    while let Ok(Some((frame, used))) = framing::split(input, FRAME_BYTES) {
+        assert!(!frame.is_empty() && frame.len() <= FRAME_BYTES && used == frame.len() + 4);
+        let sound = scan::scan(frame).is_ok();
+        match packet::decode(frame) {
+            Ok(packet) => {
+                assert!(sound, "a frame that is malformed was read");
+                stays(&packet);
+            }
+            Err(packet::PacketError::Malformed(_)) => assert!(!sound, "a sound frame is called malformed"),
+            Err(packet::PacketError::BadField { .. }) => assert!(sound),
+        }
+        input = &input[used..];
+    }
+}
+
+/// A session's packet in JSON, and a body of REST.
+pub fn json_bodies(input: &[u8]) {
+    if let Ok(packet) = packet::decode_json(input) {
+        stays(&packet);
+    }
+    if let Ok(config) = serde_json::from_slice::<ProjectConfig>(input)
+        && let Ok(config) = config.check()
+    {
+        let text = serde_json::to_string(&config).expect("settings can be written");
+        let again = serde_json::from_str::<ProjectConfig>(&text).expect("settings can be read again");
+        assert!(again.check().is_ok(), "settings that were fine are not any more");
+    }
+}
+
+/// A datagram, opened with a key that it was not made with, and what would be in one.
+pub fn datagrams(input: &[u8]) {
+    let key = [7; 32];
+    if let Ok(header) = Header::of_client(input) {
+        assert!(header.counter > 0 && input.len() <= 512);
+        assert!(datagram::open::<Upward>(&key, header, input).is_err(), "nobody has sealed this");
+    }
+    if let Ok(said) = rmp_serde::from_slice::<Upward>(input) {
+        let header = Header { kind: datagram::Kind::Ping, connection_id: 1, counter: 1 };
+        if let Some(mut sealed) = datagram::seal(&key, header, &said) {
+            assert_eq!(datagram::open::<Upward>(&key, header, &sealed), Ok(said));
+            let place = usize::from(input.first().copied().unwrap_or(0)) % sealed.len();
+            sealed[place] ^= 1;
+            let altered =
+                Header::of(&sealed).and_then(|header| datagram::open::<Upward>(&key, header, &sealed));
+            assert!(altered.is_err(), "an altered datagram was opened");
+        }
+    }
+}
+
+/// Lines as git frames them: what was taken is written again the same.
+pub fn pkt_lines(input: &[u8]) {
+    let (mut rest, mut written) = (BytesMut::from(input), BytesMut::new());
+    while let Ok(Some(line)) = pkt_line::take(&mut rest) {
+        match line {
+            pkt_line::Line::Flush => written.extend_from_slice(pkt_line::FLUSH),
+            pkt_line::Line::Data(data) => pkt_line::put(&mut written, &data),
+        }
+    }
+    let taken = &input[..input.len() - rest.len()];
+    // The length may be written with capital digits.
+    assert!(taken.eq_ignore_ascii_case(&written), "{taken:x?} was taken as {written:x?}");
+}
+
+/// The head of a push, whole and in pieces.
+pub fn push_commands(input: &[u8]) {
+    const UPDATES: usize = 20;
+    const BYTES: usize = 4096;
+    let read = |pieces: usize| {
+        let mut reader = HeadReader::new(UPDATES, BYTES);
+        for piece in input.chunks(pieces) {
+            match reader.feed(piece) {
+                Ok(true) => return Some(Ok(reader.finish().0)),
+                Ok(false) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        None
+    };
+    let (whole, pieces) = (read(input.len().max(1)), read(3));
+    if let (Some(Ok(whole)), Some(Ok(pieces))) = (&whole, &pieces) {
+        assert_eq!(whole, pieces, "what is read depends on how it arrives");
+        assert!(whole.updates.len() <= UPDATES && whole.bytes.len() <= BYTES);
+        assert!(input.starts_with(&whole.bytes));
+        for update in &whole.updates {
+            names(update.name.as_bytes());
+        }
+    }
+    assert_eq!(whole.is_some_and(|read| read.is_ok()), pieces.is_some_and(|read| read.is_ok()));
+}
+
+/// Names of everything: what is accepted is what its rule says, and no ref is taken that git itself refuses.
+pub fn names(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    if let Ok(name) = Username::parse(text) {
+        let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+        assert!(name.as_str().chars().all(fine) && name.as_str().len() <= 39);
+        assert!(!name.as_str().starts_with(['.', '-']) && !name.as_str().contains(".."));
+    }
+    if let Ok(name) = Name::parse(text) {
+        let name = name.as_str().to_ascii_lowercase();
+        assert!(name.len() <= 64 && !name.contains(['/', '\\']) && !name.contains(".."));
+        assert!(!name.ends_with(".git") && !name.ends_with(".lock") && name != "api");
+    }
+    let git_takes = |name: &str| git2::Reference::is_valid_name(name);
+    if check_name(text).is_ok() {
+        assert!(git_takes(text), "{text:?} is no ref");
+        assert!(!text.starts_with("refs/replace/") && !text.contains("..") && !text.contains("//"));
+    }
+    if check_branch_name(text).is_ok() {
+        assert!(git_takes(&format!("refs/heads/{text}")), "{text:?} is no branch");
+        assert!(check_name(&format!("refs/heads/{text}")).is_ok(), "{text:?} can be made and not pushed");
+    }
+    for shown in [parse_chat_name(text), parse_display_name(text), parse_email(text)].into_iter().flatten() {
+        assert!(!shown.chars().any(char::is_control), "{shown:?} would be printed");
+        assert!(!shown.contains(['\u{202e}', '\u{2066}', '\u{200b}']), "{shown:?} would mislead");
+    }
+    if let Ok(content) = Content::parse(text.to_owned()) {
+        assert!(!content.as_str().is_empty() && !content.as_str().contains('\0'));
+    }
+    if let Ok(emoji) = Emoji::parse(text) {
+        assert!(!emoji.as_str().is_empty() && emoji.as_str().len() <= 32);
+    }
+    if let Ok(name) = ClientId::parse(text) {
+        assert_eq!(ClientId::parse(&name.to_string()), Ok(name));
+    }
+    let mut mentioned = std::collections::BTreeSet::new();
+    netbit::domain::mention::names_in(text, 50, &mut mentioned);
+    assert!(mentioned.len() <= 50 && mentioned.iter().all(|name| Username::parse(name).is_ok()));
+}

@@ -1,0 +1,35 @@
+//! The seeds of the fuzz targets, in every run of the tests: what was found once stays found.
+
+#[path = "../../../fuzz/src/lib.rs"]
+mod targets;
+
+use std::fs;
+use std::path::Path;
+
+use targets::TARGETS;
+
+#[test]
+fn bytes_that_a_fuzzer_found_or_began_with_are_read_or_refused_and_never_a_panic() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+    let folders =
+        fs::read_dir(&seeds).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut folders: Vec<_> = folders.collect();
+    folders.sort();
+    let mut names = TARGETS.map(|(name, _)| name.to_owned()).to_vec();
+    names.sort();
+    assert_eq!(folders, names, "every target has its seeds");
+    for (name, target) in TARGETS {
+        let files: Vec<_> =
+            fs::read_dir(seeds.join(name)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(files.len() >= 5, "{name} has few seeds");
+        for file in files {
+            let bytes = fs::read(&file).unwrap();
+            // Cut anywhere, it must be no worse.
+            for end in 0..=bytes.len() {
+                let piece = bytes.get(..end).unwrap();
+                let outcome = std::panic::catch_unwind(|| target(piece));
+                assert!(outcome.is_ok(), "{} up to {end}", file.display());
+            }
+        }
+    }
+}
