@@ -58,18 +58,20 @@ pub fn parse_display_name(text: &str) -> Result<String, Invalid> {
     parse_line(text, 64).ok_or(Invalid("must be 1 to 64 characters without control characters"))
 }
 
-/// One line of 1 to `max` characters, for people to read: no control characters, and none that turn the direction of
-/// what stands around them (the bidirectional controls of Unicode Annex 9). White space around it is cut off.
+/// One line of 1 to `max` characters, for people to read: no control characters, none that turn the direction of
+/// what stands around them (the bidirectional controls of Unicode Annex 9), and none that is not seen. White space around it is cut off.
 pub(super) fn parse_line(text: &str, max: usize) -> Option<String> {
     let text = text.trim();
     (!text.is_empty() && text.chars().count() <= max && !text.chars().any(misleads)).then(|| text.to_owned())
 }
 
-/// Control characters, and those that turn the direction of what stands around them.
+/// Control characters, those that turn the direction of what stands around them, and those that nobody sees. The two
+/// joiners stay, which scripts and emoji need.
 pub(super) fn misleads(c: char) -> bool {
     const BIDI: [std::ops::RangeInclusive<char>; 4] =
         ['\u{61c}'..='\u{61c}', '\u{200e}'..='\u{200f}', '\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
-    c.is_control() || BIDI.iter().any(|range| range.contains(&c))
+    let unseen = matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
+    c.is_control() || unseen || BIDI.iter().any(|range| range.contains(&c))
 }
 
 /// At most 254 bytes (RFC 5321 section 4.5.3.1.3), one `@` with something on both sides, no white space. Whether
@@ -129,7 +131,7 @@ mod tests {
             parse_display_name("  Zoë \u{1f469}\u{200d}\u{1f680} ").unwrap(),
             "Zoë \u{1f469}\u{200d}\u{1f680}"
         );
-        for bad in ["", "  ", "a\nb", "a\u{1b}[31m", "a\u{202e}b", "\u{2067}x", &"x".repeat(65)] {
+        for bad in ["", "  ", "a\nb", "a\u{1b}[31m", "a\u{202e}b", "a\u{200b}b", "\u{feff}x", "\u{2067}x", &"x".repeat(65)] {
             assert!(parse_display_name(bad).is_err(), "{bad:?}");
         }
     }
