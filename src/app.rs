@@ -4,6 +4,7 @@
 //! Start and stop are lists of steps; [`RunningApp::started`] and [`Stopped`] tell which ran, in which order, and how
 //! long each took.
 
+mod check;
 mod instruments;
 mod listeners;
 mod load;
@@ -263,8 +264,12 @@ impl RunningApp {
         let services = Arc::new(services);
         services.reconcile(loaded.unfinished).await.map_err(|error| StartError::Reconcile(error.detail))?;
         started.push("settle pushes");
-        let sessions =
-            Arc::new(SessionEdge::new(session_threads, services.clone(), fatal, &instruments.sessions));
+        let sessions = Arc::new(SessionEdge::new(
+            session_threads,
+            services.clone(),
+            fatal.clone(),
+            &instruments.sessions,
+        ));
         let tcp = TcpEdge::start(tcp_listener, sessions.clone(), tls.as_ref())
             .map_err(listen_error("tcp.listen", addresses.tcp))?;
         let server_info = ServerInfo {
@@ -299,6 +304,7 @@ impl RunningApp {
         actix::spawn(chores.clone().run_until_cancelled_owned(trim));
         readiness.set(true);
         started.push("ready");
+        check::look_over(data_dir.database(), instruments.ready, fatal);
         Ok(Self {
             addresses,
             started,

@@ -131,7 +131,17 @@ mod tests {
             parse_display_name("  Zoë \u{1f469}\u{200d}\u{1f680} ").unwrap(),
             "Zoë \u{1f469}\u{200d}\u{1f680}"
         );
-        for bad in ["", "  ", "a\nb", "a\u{1b}[31m", "a\u{202e}b", "a\u{200b}b", "\u{feff}x", "\u{2067}x", &"x".repeat(65)] {
+        for bad in [
+            "",
+            "  ",
+            "a\nb",
+            "a\u{1b}[31m",
+            "a\u{202e}b",
+            "a\u{200b}b",
+            "\u{feff}x",
+            "\u{2067}x",
+            &"x".repeat(65),
+        ] {
             assert!(parse_display_name(bad).is_err(), "{bad:?}");
         }
     }

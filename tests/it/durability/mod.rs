@@ -2,6 +2,8 @@
 //!
 //! Each test begins with its story. `docs/SECURITY-TESTS.md` lists them beside what they show.
 
+mod clock;
+mod damage;
 mod fail_points;
 mod history;
 mod kills;

@@ -26,10 +26,10 @@ use crate::harness::{PASSWORD, Process, soon};
 const PAGE: usize = 4096;
 const SENDERS: usize = 8;
 
-/// Compiles what keeps track of fsync. Whoever has Rust has a C compiler: SQLite needs it.
-fn preload(into: &Path) -> PathBuf {
-    let library = into.join("power_cut.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/durability/power_cut.c");
+/// Compiles a library that is put before the C library. Whoever has Rust has a C compiler: SQLite needs it.
+pub(super) fn compiled(name: &str, into: &Path) -> PathBuf {
+    let library = into.join(format!("{name}.so"));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/it/durability/{name}.c"));
     let mut compiler = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
     compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl");
     assert!(compiler.status().unwrap().success(), "the C compiler fails");
@@ -110,7 +110,7 @@ fn cut(data: &Path, disk: &Path, chance: &mut StdRng) -> usize {
 #[allow(clippy::print_stdout, reason = "a long run says what it did")]
 async fn cut_again_and_again(rounds: u64, synchronous: &str) -> usize {
     let place = tempfile::tempdir().unwrap();
-    let library = preload(place.path());
+    let library = compiled("power_cut", place.path());
     let (data, disk) = (place.path().join("data"), place.path().join("disk"));
     fs::create_dir(&data).unwrap();
     fs::create_dir(&disk).unwrap();
