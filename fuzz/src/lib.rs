@@ -14,8 +14,11 @@ use netbit::protocol::datagram::{self, Header, Upward};
 use netbit::protocol::packet::{self, MessagePacket};
 use netbit::protocol::{framing, json, scan};
 
+/// Takes any bytes.
+pub type Target = fn(&[u8]);
+
 /// Every target by its name.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("frames", frames),
     ("json_bodies", json_bodies),
     ("datagrams", datagrams),

@@ -133,7 +133,7 @@ impl Handler<Say> for PresenceActor {
     type Result = ();
     fn handle(&mut self, say: Say, ctx: &mut Ctx<Self>) {
         fail_points::reach(fail_points::IN_PRESENCE);
-        self.crowd.say(say.session, &say.what, Instant::now());
+        self.crowd.say(say.session, say.request_id, &say.what, Instant::now());
         self.schedule(ctx);
     }
 }

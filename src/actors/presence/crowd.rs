@@ -19,7 +19,8 @@ use crate::actors::hub::Outbox;
 use crate::core::limits::Limits;
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, SessionId, UserId};
-use crate::protocol::answer::{GoodbyeCode, ServerPacket};
+use crate::protocol::answer::{AckPacket, GoodbyeCode, ServerPacket};
+use crate::protocol::code::Code;
 use crate::protocol::datagram::{Dropped, Kind, Pong, PresenceBatch, TypingNotice};
 use crate::protocol::framing;
 use crate::protocol::view::PresenceView;
@@ -164,17 +165,31 @@ impl Crowd {
         }
     }
 
-    /// What a session says of its device or its typing.
-    pub(super) fn say(&mut self, session: SessionId, what: &Said, now: Instant) {
+    /// What a session says of its device or its typing. It is answered when it asked to be, and when it is refused.
+    pub(super) fn say(&mut self, session: SessionId, request_id: Option<u64>, what: &Said, now: Instant) {
         let Some(seat) = self.sessions.get(&session) else { return };
-        let (user, device) = (seat.user, seat.device.clone());
-        match *what {
+        let (user, device, outbox) = (seat.user, seat.device.clone(), seat.outbox.clone());
+        let taken = match *what {
             Said::Status { status, version } => {
                 self.people.set_status(user, &device, status, version, now);
+                true
             }
-            Said::Typing(chat) => {
-                self.type_in(chat, user, now);
-            }
+            Said::Typing(chat) => self.type_in(chat, user, now),
+        };
+        if !taken {
+            let why = "there is no such chat, or you are not in it".to_owned();
+            outbox.reply_packet(&ServerPacket::Ack(AckPacket::refusal(
+                request_id,
+                Code::NotFound,
+                why,
+                None,
+            )));
+        } else if request_id.is_some() {
+            outbox.reply_packet(&ServerPacket::Ack(AckPacket {
+                request_id,
+                success: true,
+                ..AckPacket::default()
+            }));
         }
         self.schedule(now);
     }

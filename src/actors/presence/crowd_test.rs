@@ -81,10 +81,10 @@ async fn a_session_is_told_who_is_there_and_then_what_changes_once_a_tick() {
         assert_eq!(told, ["1 Online".to_owned(), "2 Online".to_owned()].into());
     }
     for status in [Status::Away, Status::Dnd, Status::Away, Status::Dnd] {
-        crowd.say(SessionId(1), &Said::Status { status, version: None }, now);
+        crowd.say(SessionId(1), None, &Said::Status { status, version: None }, now);
     }
-    crowd.say(SessionId(1), &Said::Typing(CHAT), now);
-    crowd.say(SessionId(1), &Said::Typing(CHAT), now);
+    crowd.say(SessionId(1), None, &Said::Typing(CHAT), now);
+    crowd.say(SessionId(1), None, &Said::Typing(CHAT), now);
     pass(&mut crowd, &mut now, Duration::from_secs(1));
     assert_eq!(heard(&mut bob).await, ["1 Dnd", "Typing 1"], "the last state only, and one notice");
     assert_eq!(heard(&mut alice).await, ["1 Dnd"], "one's own devices too, but not one's own typing");
@@ -104,9 +104,9 @@ async fn the_invisible_type_unseen_and_outsiders_do_not_type_at_all() {
     let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
     let _alice = register(&mut crowd, 1, 1, now);
     let mut bob = register(&mut crowd, 2, 2, now);
-    crowd.say(SessionId(1), &Said::Status { status: Status::Invisible, version: None }, now);
-    crowd.say(SessionId(1), &Said::Typing(CHAT), now);
-    crowd.say(SessionId(1), &Said::Typing(ChatId(8)), now);
+    crowd.say(SessionId(1), None, &Said::Status { status: Status::Invisible, version: None }, now);
+    crowd.say(SessionId(1), None, &Said::Typing(CHAT), now);
+    crowd.say(SessionId(1), None, &Said::Typing(ChatId(8)), now);
     pass(&mut crowd, &mut now, Duration::from_secs(1));
     assert_eq!(heard(&mut bob).await, ["2 Online"]);
 }
@@ -323,7 +323,7 @@ async fn everybody_hears_of_those_they_share_a_chat_with_and_of_nobody_else() {
     }
     for session in 1..=5 {
         let what = Said::Status { status: Status::Away, version: None };
-        crowd.say(SessionId(session), &what, now);
+        crowd.say(SessionId(session), None, &what, now);
     }
     pass(&mut crowd, &mut now, Duration::from_secs(1));
     for (drain, expected) in drains.iter_mut().zip(&expected) {
@@ -350,6 +350,6 @@ async fn what_many_hear_is_encoded_once() {
             places.push(frames[0].as_ptr());
         }
         assert!(places.iter().all(|place| *place == places[0]), "{round}");
-        crowd.say(SessionId(1), &Said::Status { status: Status::Away, version: None }, now);
+        crowd.say(SessionId(1), None, &Said::Status { status: Status::Away, version: None }, now);
     }
 }

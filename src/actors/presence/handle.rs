@@ -28,9 +28,10 @@ impl PresenceHandle {
         }
     }
 
-    /// From a session that is registered; `place` bounds how much it can say at once.
-    pub fn say(&self, session: SessionId, what: Said, place: OwnedSemaphorePermit) {
-        self.mailbox.post(Say { session, what, _place: place });
+    /// From a session that is registered; `place` bounds how much it can say at once. The session is answered when it
+    /// asked to be, and when it types where it is not.
+    pub fn say(&self, session: SessionId, request_id: Option<u64>, what: Said, place: OwnedSemaphorePermit) {
+        self.mailbox.post(Say { session, request_id, what, _place: place });
     }
 
     /// How `users` are shown to `watcher`: those with whom no chat is shared are offline.

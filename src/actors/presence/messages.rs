@@ -67,6 +67,7 @@ impl Letter for Lane {
 #[rtype(result = "()")]
 pub(super) struct Say {
     pub(super) session: SessionId,
+    pub(super) request_id: Option<u64>,
     pub(super) what: Said,
     pub(super) _place: OwnedSemaphorePermit,
 }

@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::signature::{self, Signer, Verifier};
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, EncodingKey, Header, TokenData, Validation};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -16,6 +16,8 @@ const ISSUER: &str = "netbit";
 const AUDIENCE: &str = "netbit";
 /// Clocks of two machines may differ by this much.
 const LEEWAY_SECONDS: u64 = 30;
+/// Ten years: nothing that was made here lives as long.
+const LIFE_SECONDS_MAX: i64 = 10 * 365 * 24 * 3600;
 /// No token of ours is longer; longer ones are refused unread.
 const TOKEN_BYTES_MAX: usize = 1024;
 
@@ -93,10 +95,13 @@ impl TokenKeys {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(InvalidToken);
         }
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation)
-            .map_err(|_| InvalidToken)?
-            .claims;
-        if claims.epoch != self.epoch {
+        let decoded = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation);
+        let TokenData { header, claims, .. } = decoded.map_err(|_| InvalidToken)?;
+        // Our header names no key and no place to find one.
+        if header.kid.is_some() || header.jku.is_some() || header.jwk.is_some() || header.x5u.is_some() {
+            return Err(InvalidToken);
+        }
+        if claims.epoch != self.epoch || claims.exp.saturating_sub(claims.iat) > LIFE_SECONDS_MAX {
             return Err(InvalidToken);
         }
         let user = claims.sub.parse().map_err(|_| InvalidToken)?;
@@ -262,19 +267,29 @@ mod tests {
     fn a_token_that_is_well_signed_but_oddly_made_proves_nothing() {
         let keys = TokenKeys::new(SECRET, 1);
         let head = r#"{"alg":"HS256","typ":"JWT"}"#;
+        let iat = now();
         let claims = |exp: &str, aud: &str, iss: &str| {
             format!(
-                r#"{{"iss":"{iss}","aud":"{aud}","sub":"7","iat":0,"jti":"x","sid":8,"ver":9,"epoch":1{exp}}}"#
+                r#"{{"iss":"{iss}","aud":"{aud}","sub":"7","iat":{iat},"jti":"x","sid":8,"ver":9,"epoch":1{exp}}}"#
             )
         };
         let good = format!(",\"exp\":{}", now() + 900);
         assert_eq!(keys.verify(&forged(head, &claims(&good, "netbit", "netbit"))), Ok(ME), "the forge works");
-        for exp in ["", ",\"exp\":\"9999999999\"", ",\"exp\":-1", ",\"exp\":null", ",\"exp\":0"] {
+        for exp in [
+            "",
+            ",\"exp\":\"9999999999\"",
+            ",\"exp\":-1",
+            ",\"exp\":null",
+            ",\"exp\":0",
+            ",\"exp\":9223372036854775807",
+        ] {
             assert!(keys.verify(&forged(head, &claims(exp, "netbit", "netbit"))).is_err(), "{exp}");
         }
         assert!(keys.verify(&forged(head, &claims(&good, "other", "netbit"))).is_err());
         assert!(keys.verify(&forged(head, &claims(&good, "netbit", "other"))).is_err());
-        for alg in [r#"{"alg":"none"}"#, r#"{"alg":"HS512"}"#, r#"{"alg":"RS256"}"#] {
+        for alg in
+            [r#"{"alg":"none"}"#, r#"{"alg":"HS512"}"#, r#"{"alg":"RS256"}"#, r#"{"alg":"HS256","kid":"x"}"#]
+        {
             assert!(keys.verify(&forged(alg, &claims(&good, "netbit", "netbit"))).is_err(), "{alg}");
         }
         let unsigned = forged(head, &claims(&good, "netbit", "netbit"));

@@ -172,10 +172,7 @@ impl SessionActor {
                 self.page(who, request_id, chat, range, place)
             }
             (Step::Show { request_id, said }, Some(_)) => {
-                if request_id.is_some() {
-                    self.acknowledge(AckPacket { request_id, success: true, ..AckPacket::default() });
-                }
-                self.services.presence.say(self.id, said, place);
+                self.services.presence.say(self.id, request_id, said, place);
             }
             (Step::Ticket { request_id }, Some(who)) => self.ticket(who, request_id, place),
             (Step::Note { chat, marks }, Some(who)) => self.note_marks(who, chat, marks, ctx),

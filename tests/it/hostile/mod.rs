@@ -2,7 +2,9 @@
 //!
 //! Each test begins with its story. `docs/SECURITY-TESTS.md` lists them beside what they show.
 
+mod floods;
 mod frames;
+mod requests;
 mod seeds;
 
 use netbit::client::{TcpClient, TcpError};

@@ -1,5 +1,11 @@
 //! The seeds of the fuzz targets, in every run of the tests: what was found once stays found.
 
+#[allow(
+    unreachable_pub,
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a crate of its own elsewhere"
+)]
 #[path = "../../../fuzz/src/lib.rs"]
 mod targets;
 

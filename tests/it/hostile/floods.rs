@@ -1,0 +1,90 @@
+//! More than there is room for. What each flood costs in memory is measured by `tests/floods.py`.
+
+use std::time::Duration;
+
+use netbit::client::TcpClient;
+use netbit::domain::ids::ChatId;
+use netbit::protocol::packet::MessagePacket;
+use rustix::process::{Resource, Rlimit, prlimit};
+use tokio::net::TcpStream;
+
+use crate::harness::{PASSWORD, Process, TestServer, soon};
+
+/// Connections come until the process has no file descriptor left. A loop that takes the error for its end would take no
+/// connection ever again.
+#[actix_web::test]
+async fn the_accept_loop_survives_when_there_are_no_file_descriptors() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Process::start(directory.path()).await;
+    server.http.register("alice", PASSWORD).await.unwrap();
+    let token = server.http.login("alice", PASSWORD).await.unwrap().token;
+    let chat = server.http.with_token(&token).create_group("team", &[]).await.unwrap();
+    let (mut session, _) = TcpClient::open(server.tcp(), &token).await.unwrap();
+    let few = Rlimit { current: Some(90), maximum: Some(90) };
+    prlimit(Some(server.pid()), Resource::Nofile, few).unwrap();
+    let http: std::net::SocketAddr = server.address().parse().unwrap();
+    let mut flood = Vec::new();
+    for n in 0..400 {
+        let address = if n % 2 == 0 { server.tcp() } else { http };
+        // The kernel takes them whether the server does or not.
+        flood
+            .extend(tokio::time::timeout(Duration::from_secs(5), TcpStream::connect(address)).await.unwrap());
+        if n % 100 == 99 {
+            assert!(session.say(chat, "still here").await.unwrap().success, "whoever is in stays in");
+        }
+    }
+    drop(flood);
+    soon(async {
+        while TcpClient::open(server.tcp(), &token).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        while server.http.with_token(&token).get("/api/chats").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert!(session.say(chat, "and now").await.unwrap().success);
+}
+
+/// Somebody who is in no chat tries everything that one can do in one.
+#[actix_web::test]
+async fn one_does_nothing_in_a_chat_of_others_or_in_one_that_is_not() {
+    let server = TestServer::start().await;
+    let (alice, mallory) = (server.user("alice").await, server.user("mallory").await);
+    let hers = alice.group(&[]).await;
+    let said = alice.say(hers, "hello").await.body["id"].as_i64().unwrap();
+    let mut witness = alice.tcp().await;
+    let mut session = mallory.tcp().await;
+    for chat in [hers, ChatId(9_999), ChatId(-1), ChatId(i64::MAX)] {
+        let packet = |packet_type: &str| MessagePacket {
+            packet_type: packet_type.into(),
+            chat_id: Some(chat),
+            ..MessagePacket::default()
+        };
+        let message_id = Some(netbit::domain::ids::MessageId(said));
+        for packet in [
+            MessagePacket { read_seq: Some(1), ..packet("Mark") },
+            MessagePacket { message_id, emoji: Some("+1".into()), ..packet("React") },
+            MessagePacket { message_id, ..packet("DeleteMessage") },
+            MessagePacket { message_id, ..packet("Pin") },
+            packet("GetMessages"),
+            packet("Typing"),
+        ] {
+            let answer = soon(session.ask(packet.clone())).await.unwrap();
+            assert_eq!((answer.success, answer.code.as_deref()), (false, Some("not_found")), "{packet:?}");
+        }
+        assert!(session.say(chat, "me too").await.is_err());
+    }
+    // Nothing of it reached anybody: the next thing that is heard is what is said now.
+    alice.say(hers, "alone").await;
+    loop {
+        let packet = soon(witness.any()).await.unwrap();
+        assert!(!["Typing", "Marks"].contains(&packet.packet_type.as_str()), "{packet:?}");
+        if let Some(message) = packet.message {
+            assert_eq!(message.content, "alone");
+            break;
+        }
+    }
+    assert_eq!(alice.contents(hers).await, ["hello", "alone"]);
+    server.stop().await;
+}
