@@ -12,10 +12,13 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::route_names::{DESCRIBED, OTHERS, name_of};
-use crate::core::metrics::{Export, seconds};
+use crate::core::metrics::{Export, Labelled, seconds};
 
 /// A request that no route answers.
 const NO_ROUTE: &str = "none";
+/// The refusals that are counted one by one.
+const REFUSALS: [&str; 13] =
+    ["400", "401", "403", "404", "405", "409", "413", "415", "422", "429", "500", "503", "507"];
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 type Labels<const N: usize> = [(&'static str, String); N];
@@ -27,6 +30,9 @@ pub struct HttpMetrics {
     seconds: Family<Labels<2>, Histogram>,
     in_flight: Gauge,
     connections: Gauge,
+    refusals: Labelled<Counter, 1>,
+    /// In the order of [`REFUSALS`].
+    refused: Arc<[Counter; REFUSALS.len()]>,
     /// By route, then by method: all are known from the start, so that a request finds its own without a lock.
     routes: Arc<HashMap<String, HashMap<String, RouteMeter>>>,
     none: Arc<RouteMeter>,
@@ -76,7 +82,18 @@ impl Default for HttpMetrics {
             routes.entry(route.to_owned()).or_default().insert(method.to_owned(), of_method);
         }
         let (in_flight, connections) = Default::default();
-        Self { requests, seconds: durations, in_flight, connections, routes: Arc::new(routes), none }
+        let refusals = Labelled::<Counter, 1>::default();
+        let refused = Arc::new(REFUSALS.map(|status| refusals.get_or_create_owned(&[("status", status)])));
+        Self {
+            requests,
+            seconds: durations,
+            in_flight,
+            connections,
+            refusals,
+            refused,
+            routes: Arc::new(routes),
+            none,
+        }
     }
 }
 
@@ -99,6 +116,12 @@ impl HttpMetrics {
         if let Some(counter) = meter.by_class.get(class) {
             counter.inc();
         }
+        if class >= 3 {
+            let place = REFUSALS.iter().position(|refusal| *refusal == status.as_str());
+            if let Some(counter) = place.and_then(|place| self.refused.get(place)) {
+                counter.inc();
+            }
+        }
         meter.seconds.observe(took.as_secs_f64());
     }
 }
@@ -109,6 +132,8 @@ impl Export for HttpMetrics {
         registry.register("netbit_http_requests", help, self.requests.clone());
         let help = "From a request's head to its answer's head";
         registry.register("netbit_http_request_seconds", help, self.seconds.clone());
+        let help = "Requests that were refused or failed, by the status of the answer";
+        registry.register("netbit_http_refusals", help, self.refusals.clone());
         registry.register("netbit_http_requests_in_flight", "Requests under way", self.in_flight.clone());
         let help = "Connections of the HTTP listener, WebSockets among them";
         registry.register("netbit_http_connections", help, self.connections.clone());

@@ -32,6 +32,7 @@ mod operator;
 mod presence;
 mod projects;
 mod resume;
+mod security_list;
 mod sessions;
 mod tidy;
 mod tls;

@@ -8,6 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::core::metrics::{Export, Labelled};
+use crate::protocol::code::Code;
 
 /// All deliveries of one application.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +20,7 @@ pub struct DeliveryMetrics {
     dropped: Labelled<Counter, 1>,
     limited: Labelled<Counter, 1>,
     slow_readers: Labelled<Gauge, 1>,
+    refusals: Labelled<Counter, 2>,
 }
 
 /// The deliveries over one transport from one hub. Cheap to clone.
@@ -33,6 +35,8 @@ struct Meter {
     dropped: Counter,
     limited: Counter,
     slow_readers: Gauge,
+    /// In the order of [`Code::ALL`].
+    refusals: [Counter; Code::ALL.len()],
 }
 
 impl DeliveryMetrics {
@@ -46,6 +50,9 @@ impl DeliveryMetrics {
             dropped: self.dropped.get_or_create_owned(&own),
             limited: self.limited.get_or_create_owned(&own),
             slow_readers: self.slow_readers.get_or_create_owned(&own),
+            refusals: Code::ALL.map(|code| {
+                self.refusals.get_or_create_owned(&[("transport", transport), ("code", code.as_str())])
+            }),
         }))
     }
 }
@@ -75,6 +82,14 @@ impl DeliveryMeter {
         self.0.limited.inc();
     }
 
+    /// A client was told no.
+    pub(super) fn refused(&self, code: Code) {
+        let place = Code::ALL.iter().position(|other| *other == code);
+        if let Some(counter) = place.and_then(|place| self.0.refusals.get(place)) {
+            counter.inc();
+        }
+    }
+
     pub(super) fn slow(&self, is_slow: bool) {
         self.0.slow_readers.inc_by(if is_slow { 1 } else { -1 });
     }
@@ -98,6 +113,8 @@ impl Export for DeliveryMetrics {
         registry.register("netbit_pushes_dropped", help, self.dropped.clone());
         let help = "Times that a session was told to resume, because it reads too slowly";
         registry.register("netbit_sessions_limited", help, self.limited.clone());
+        let help = "Packets that were answered with success false, by their code";
+        registry.register("netbit_session_refusals", help, self.refusals.clone());
         let help = "Sessions whose outbox was full and is not below half yet";
         registry.register("netbit_slow_readers", help, self.slow_readers.clone());
     }

@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use tokio::sync::Notify;
 
 use super::meter::DeliveryMeter;
-use crate::protocol::answer::{GoodbyeCode, ServerPacket};
+use crate::protocol::answer::{AckPacket, GoodbyeCode, ServerPacket};
 use crate::protocol::framing;
 
 #[derive(Debug)]
@@ -89,6 +89,9 @@ impl Outbox {
 
     /// Encodes and sends an answer. A packet of ours always encodes.
     pub fn reply_packet(&self, packet: &ServerPacket<'_>) {
+        if let ServerPacket::Ack(AckPacket { code: Some(code), .. }) = packet {
+            self.meter.refused(*code);
+        }
         self.reply_encoded(framing::encode(packet));
     }
 

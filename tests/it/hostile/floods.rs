@@ -88,3 +88,38 @@ async fn one_does_nothing_in_a_chat_of_others_or_in_one_that_is_not() {
     assert_eq!(alice.contents(hers).await, ["hello", "alone"]);
     server.stop().await;
 }
+
+/// The token is good when it is read, and its login is over when the session is entered: whoever looks once only serves
+/// somebody who is gone.
+#[actix_web::test]
+async fn a_login_that_ends_while_its_session_begins_leaves_no_session() {
+    let server = TestServer::with_limits(|limits| limits.rates = false).await;
+    server.user("alice").await;
+    let address = server.app.addresses.tcp;
+    for round in 0..20 {
+        let alice = server.login("alice").await;
+        let token = alice.http.token().unwrap().to_owned();
+        let opening = async {
+            let mut open = Vec::new();
+            for _ in 0..10 {
+                open.extend(TcpClient::open(address, &token).await.ok().map(|(session, _)| session));
+            }
+            open
+        };
+        let leaving = async {
+            // A little later each round.
+            for _ in 0..round * 5 {
+                tokio::task::yield_now().await;
+            }
+            alice.post("/api/users/logout", serde_json::json!({})).await
+        };
+        let (open, left) = futures_util::join!(opening, leaving);
+        assert_eq!(left.status, 204);
+        for mut session in open {
+            // Each is ended: reading it comes to an end.
+            while soon(session.any()).await.is_ok() {}
+        }
+        assert!(TcpClient::open(address, &token).await.is_err());
+    }
+    server.stop().await;
+}

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::harness::git::Workplace;
 use crate::harness::{PASSWORD, TestServer, assert_problem, soon};
 
 /// The status of a request whose target is sent as it is: clients would tidy it up.
@@ -211,5 +212,35 @@ async fn what_is_too_much_is_refused_by_its_bytes_and_numbers_by_their_bounds() 
     let body = json!({"username": "alice", "password": PASSWORD});
     assert_eq!(server.http.post("/api/users/login", &body).await.unwrap().status, 200, "and no lock-out");
     assert_eq!(alice.contents(chat).await, Vec::<String>::new());
+    server.stop().await;
+}
+
+/// Somebody pushes twenty thousand branches at once, of which each would be a lock, a file and a part of an event. (git
+/// itself needs minutes to ask for so many: the commands are written by hand.)
+#[actix_web::test]
+async fn a_push_of_more_refs_than_one_may_have_moves_none() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let (mut body, zeros, ones) = (String::new(), "0".repeat(40), "1".repeat(40));
+    for n in 0..20_000 {
+        let capabilities = if n == 0 { "\0report-status side-band-64k" } else { "" };
+        let line = format!("{zeros} {ones} refs/heads/many-{n}{capabilities}");
+        body.push_str(&format!("{:04x}{line}", line.len() + 4));
+    }
+    body.push_str("0000");
+    let url = format!("http://{}/{path}/git-receive-pack", server.app.addresses.http);
+    let request = reqwest::Client::new().post(url).basic_auth("alice", Some(PASSWORD)).body(body);
+    let answer = soon(request.header("content-type", "application/x-git-receive-pack-request").send()).await;
+    // Whoever is refused in the middle of what they send may not hear of it.
+    if let Ok(answer) = answer {
+        assert_eq!(answer.status().as_u16(), 413);
+        assert!(soon(answer.text()).await.unwrap().contains("more refs than allowed"));
+    }
+    let place = Workplace::new();
+    place.repository("work").await;
+    let url = server.url_as("alice", &path);
+    assert_eq!(place.git("work", &["ls-remote", &url]).await.ok(), "", "no ref has moved");
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     server.stop().await;
 }
