@@ -55,8 +55,10 @@ pub const NAMES: [&str; 16] = [
 
 /// Reads `FAILPOINTS`. For `main`, once.
 pub fn read_environment() {
-    // The scenario ends with the process.
-    std::mem::forget(fail::FailScenario::setup());
+    if fail::has_failpoints() {
+        // The scenario ends with the process.
+        std::mem::forget(fail::FailScenario::setup());
+    }
 }
 
 /// `return` ends the process here, as SIGKILL does; `panic`, `sleep(ms)` and `delay(ms)` are what they say.
