@@ -216,7 +216,8 @@ async fn typing_is_told_to_the_others_of_the_chat_not_too_often() {
     until_told(&mut watcher, alice.id, "online").await;
     let typing =
         || MessagePacket { packet_type: "Typing".into(), chat_id: Some(chat), ..MessagePacket::default() };
-    outsider.request(typing()).await.unwrap();
+    let refused = outsider.ask(typing()).await.unwrap();
+    assert_eq!((refused.success, refused.code.as_deref()), (false, Some("not_found")));
     for _ in 0..5 {
         desk.request(typing()).await.unwrap();
         tokio::time::sleep(Duration::from_millis(30)).await;
