@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -59,8 +60,9 @@ pub fn open_writer(path: &Path, synchronous: Synchronous) -> Result<SqliteConnec
         Synchronous::Full => "FULL",
         Synchronous::Normal => "NORMAL",
     };
+    wait_for_locks(&mut connection, WRITER_WAIT)?;
     connection.batch_execute(&format!(
-        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = {level}; \
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = {level}; \
          PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -16000; \
          PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;"
     ))?;
@@ -211,8 +213,33 @@ fn applied_versions(connection: &mut SqliteConnection) -> Result<Vec<String>, Da
 }
 
 /// How long statements of this connection wait for others' locks.
-pub fn wait_for_locks(connection: &mut SqliteConnection, wait: std::time::Duration) -> QueryResult<()> {
+pub fn wait_for_locks(connection: &mut SqliteConnection, wait: Duration) -> QueryResult<()> {
     connection.batch_execute(&format!("PRAGMA busy_timeout = {}", wait.as_millis()))
+}
+
+/// How long the writer waits for a lock.
+const WRITER_WAIT: Duration = Duration::from_secs(5);
+/// How long the writer waits for those who read, before it lets the log grow on.
+const RESTART_WAIT: Duration = Duration::from_millis(100);
+
+/// Moves the whole log and begins it anew. Whoever reads for long (a backup, the look over the file at the start) is waited
+/// for no longer than all who write can be made to wait; `false`: the log grows on.
+pub fn restart_log(writer: &mut SqliteConnection) -> QueryResult<bool> {
+    wait_for_locks(writer, RESTART_WAIT)?;
+    let restarted = checkpoint(writer, "RESTART");
+    wait_for_locks(writer, WRITER_WAIT)?;
+    restarted
+}
+
+/// Whether nobody was in the way.
+fn checkpoint(connection: &mut SqliteConnection, mode: &str) -> QueryResult<bool> {
+    #[derive(QueryableByName)]
+    struct Outcome {
+        #[diesel(sql_type = diesel::sql_types::Integer)]
+        busy: i32,
+    }
+    let outcome = diesel::sql_query(format!("PRAGMA wal_checkpoint({mode})"));
+    Ok(outcome.get_result::<Outcome>(connection)?.busy == 0)
 }
 
 /// The pages in the WAL, and how many of them a checkpoint has moved already; -1 without a WAL. Moves none.
@@ -231,13 +258,7 @@ pub fn wal_pages(connection: &mut SqliteConnection) -> QueryResult<WalPages> {
 /// Moves the whole WAL into the database and fsyncs it: after a crash, what was recovered is durable from here on.
 /// `false` if another connection reads and the log could not be emptied.
 pub fn checkpoint_truncate(connection: &mut SqliteConnection) -> QueryResult<bool> {
-    #[derive(QueryableByName)]
-    struct Outcome {
-        #[diesel(sql_type = diesel::sql_types::Integer)]
-        busy: i32,
-    }
-    let outcome: Outcome = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(connection)?;
-    Ok(outcome.busy == 0)
+    checkpoint(connection, "TRUNCATE")
 }
 
 /// Whether the statement failed because there is no room: the transaction is over and may be tried again later.
@@ -366,6 +387,23 @@ mod tests {
         reader.batch_execute("BEGIN; SELECT count(*) FROM meta;").unwrap();
         writer.batch_execute("INSERT INTO meta (key, value) VALUES ('x', 1)").unwrap();
         assert!(!checkpoint_truncate(&mut writer).unwrap());
+    }
+
+    /// A backup reads for minutes. Every 64 MiB of log the writer used to wait 5 s for it, and everybody with it.
+    #[test]
+    fn the_log_grows_on_while_somebody_reads_for_long() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netbit.db");
+        let mut writer = open_writer(&path, Synchronous::Full).unwrap();
+        migrate(&mut writer, &path).unwrap();
+        let mut reader = open_reader(&path).unwrap();
+        reader.batch_execute("BEGIN; SELECT count(*) FROM meta;").unwrap();
+        writer.batch_execute("INSERT INTO meta (key, value) VALUES ('x', 1)").unwrap();
+        let begun = std::time::Instant::now();
+        assert!(!restart_log(&mut writer).unwrap());
+        assert!(begun.elapsed() < WRITER_WAIT);
+        reader.batch_execute("ROLLBACK").unwrap();
+        assert!(restart_log(&mut writer).unwrap());
     }
 
     #[test]

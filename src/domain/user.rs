@@ -79,7 +79,7 @@ pub(super) fn misleads(c: char) -> bool {
 pub fn parse_email(text: &str) -> Result<String, Invalid> {
     const SHAPE: Invalid = Invalid("must be an address like name@example.org of at most 254 bytes");
     let (local, host) = text.split_once('@').ok_or(SHAPE)?;
-    let blank = |c: char| c.is_whitespace() || c.is_control();
+    let blank = |c: char| c.is_whitespace() || misleads(c);
     if text.len() > 254 || local.is_empty() || host.is_empty() || host.contains('@') || text.contains(blank) {
         return Err(SHAPE);
     }

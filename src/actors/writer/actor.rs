@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Handler, Supervised};
-use diesel::connection::SimpleConnection;
 use tracing::{debug, error};
 
 use super::batch::{Committed, Ledger};
@@ -137,10 +136,10 @@ impl DbWriterActor {
         if self.wal.log_bytes() <= self.limits.wal_bytes {
             return;
         }
-        if let Some(ledger) = &mut self.ledger
-            && let Err(error) = ledger.connection().batch_execute("PRAGMA wal_checkpoint(RESTART);")
-        {
-            debug!(%error, "the log could not be restarted");
+        match self.ledger.as_mut().map(|ledger| database::restart_log(ledger.connection())) {
+            Some(Ok(false)) => debug!("somebody reads for long: the log grows on"),
+            Some(Err(error)) => debug!(%error, "the log could not be restarted"),
+            Some(Ok(true)) | None => {}
         }
         self.wal.restarted();
     }
