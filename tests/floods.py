@@ -5,7 +5,7 @@
     python3 tests/floods.py --datagrams 127.0.0.1:8082 8    # only these, to a server that runs already
 
 Needs Python 3.9 and git; nothing else. Starts a server of its own on free ports of 127.0.0.1 with the limits that it has
-by itself, but for the two that the table names. Each flood begins when the memory of the one before was measured; what
+by itself, but without rates, which would refuse most of this before it costs anything. Each flood begins when the memory of the one before was measured; what
 is told is by how much the peak grew (VmHWM, proc(5)). Fails when a bound is broken, when somebody who behaves is not
 served meanwhile, or when the server has ended.
 """
