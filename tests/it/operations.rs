@@ -124,6 +124,15 @@ async fn what_happens_is_counted_and_nobody_is_named() {
     assert_eq!(rose("netbit_commit_batch_size_sum", &[]), 6.0, "the chat and five messages");
     assert_eq!(rose("netbit_commit_seconds_count", &[]), rose("netbit_commit_sync_seconds_count", &[]));
     assert!(rose("netbit_cache_hits_total", &[]) >= 1.0);
+    assert_eq!(alice.get("/api/chats/999").await.status, 404);
+    assert!(session.say(netbit::domain::ids::ChatId(999), "zebra").await.is_err());
+    let later = scrape(&server).await;
+    let refused = |name: &str, labels: &[(&str, &str)]| later.sum(name, labels) - before.sum(name, labels);
+    assert_eq!(refused("netbit_http_refusals_total", &[("status", "404")]), 1.0);
+    assert_eq!(refused("netbit_http_refusals_total", &[]), 1.0, "and nothing else");
+    let no_chat = [("transport", "tcp"), ("code", "not_found")];
+    assert_eq!(refused("netbit_session_refusals_total", &no_chat), 1.0);
+    assert_eq!(refused("netbit_session_refusals_total", &[]), 1.0);
     let posted = [("method", "POST"), ("route", "/api/chats/{id}/messages"), ("status", "2xx")];
     assert_eq!(rose("netbit_http_requests_total", &posted), 5.0);
     assert_eq!(rose("netbit_http_request_seconds_count", &posted[..2]), 5.0);

@@ -15,11 +15,10 @@ fn tests_in(file: &Path) -> BTreeSet<String> {
     for line in text.lines().map(str::trim_start) {
         if line.starts_with("#[test]") || line.starts_with("#[actix_web::test]") {
             is_test = true;
-        } else if let Some(name) = line.split("fn ").nth(1).filter(|_| line.contains("fn ")) {
-            // A property test has its attribute inside of a macro, too.
-            if std::mem::take(&mut is_test) {
-                found.insert(name.split('(').next().unwrap().to_owned());
-            }
+        } else if let Some((_, name)) = line.split_once("fn ")
+            && std::mem::take(&mut is_test)
+        {
+            found.insert(name.split('(').next().unwrap().to_owned());
         }
     }
     found

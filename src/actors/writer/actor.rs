@@ -131,17 +131,18 @@ impl DbWriterActor {
         }
     }
 
-    /// Readers kept the log from shrinking: wait for them once, between two batches.
+    /// Readers kept the log from shrinking: wait for them a moment, between two batches.
     fn restart_log_if_long(&mut self) {
-        if self.wal.log_bytes() <= self.limits.wal_bytes {
+        if !self.wal.restart_is_due(self.limits.wal_bytes) {
             return;
         }
         match self.ledger.as_mut().map(|ledger| database::restart_log(ledger.connection())) {
+            Some(Ok(true)) => return self.wal.restarted(),
             Some(Ok(false)) => debug!("somebody reads for long: the log grows on"),
             Some(Err(error)) => debug!(%error, "the log could not be restarted"),
-            Some(Ok(true)) | None => {}
+            None => {}
         }
-        self.wal.restarted();
+        self.wal.restart_failed(self.limits.wal_bytes);
     }
 }
 

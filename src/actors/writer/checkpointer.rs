@@ -48,6 +48,8 @@ pub struct WalGauge {
     /// What [`WalGauge::counted`] found the last time, and behind how many checkpoints.
     last_count: AtomicU64,
     last_count_at: AtomicU64,
+    /// Below this length of the log the writer does not try again to begin it anew.
+    restart_above: AtomicU64,
     commit_no: AtomicI64,
 }
 
@@ -61,6 +63,7 @@ impl Default for WalGauge {
             checkpoints: AtomicU64::default(),
             last_count: AtomicU64::default(),
             last_count_at: AtomicU64::new(u64::MAX),
+            restart_above: AtomicU64::default(),
             commit_no: AtomicI64::default(),
         }
     }
@@ -93,8 +96,18 @@ impl WalGauge {
         unmoved
     }
 
-    pub fn log_bytes(&self) -> u64 {
-        self.log_bytes.load(Relaxed)
+    /// Whether the log is longer than it may be, and by `wal_bytes` longer than when somebody who reads was in the way.
+    pub fn restart_is_due(&self, wal_bytes: u64) -> bool {
+        let log = self.log_bytes.load(Relaxed);
+        if log <= wal_bytes {
+            self.restart_above.store(wal_bytes, Relaxed);
+        }
+        log > wal_bytes && log > self.restart_above.load(Relaxed)
+    }
+
+    /// Somebody reads: trying again at once would make all who write wait for nothing.
+    pub fn restart_failed(&self, wal_bytes: u64) {
+        self.restart_above.store(self.log_bytes.load(Relaxed) + wal_bytes, Relaxed);
     }
 
     /// A checkpoint has found so many bytes of log.
@@ -190,6 +203,22 @@ fn passive(db: &mut SqliteConnection, gauge: &WalGauge, metrics: &CommitMetrics)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_restart_that_somebody_was_in_the_way_of_is_tried_again_when_the_log_is_longer_by_as_much() {
+        let gauge = WalGauge::default();
+        let due_at = |log: u64| {
+            gauge.checkpointed(log);
+            gauge.restart_is_due(64)
+        };
+        assert!(!due_at(64) && due_at(65));
+        gauge.restart_failed(64);
+        assert!(!due_at(66) && !due_at(129) && due_at(130));
+        gauge.restart_failed(64);
+        assert!(!due_at(190));
+        // Whoever read is gone, and the log began anew by itself.
+        assert!(!due_at(10) && !due_at(64) && due_at(65));
+    }
 
     #[test]
     fn the_estimate_learns_what_a_command_takes_from_one_log_and_nothing_across_a_checkpoint() {

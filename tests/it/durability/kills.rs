@@ -20,11 +20,11 @@ const SENDERS: usize = 20;
 const CHATS: usize = 4;
 
 /// What one sender was told is committed: name -> (chat, content, id, seq).
-pub(super) type Acknowledged = HashMap<ClientId, (ChatId, String, i64, i64)>;
+type Acknowledged = HashMap<ClientId, (ChatId, String, i64, i64)>;
 
 /// Sends until the connection breaks; up to 8 messages wait for their answer at once. What was sent and not
 /// acknowledged is tried again first, with the same name, as a client should.
-pub(super) async fn send_until_killed(
+async fn send_until_killed(
     address: SocketAddr,
     token: String,
     chats: Vec<ChatId>,
@@ -73,13 +73,60 @@ pub(super) async fn send_until_killed(
 }
 
 /// Waits until the senders have been told so often that something is committed.
-pub(super) async fn acknowledged_so_far(progress: &Cell<usize>, count: usize) {
+async fn acknowledged_so_far(progress: &Cell<usize>, count: usize) {
     soon(async {
         while progress.get() < count {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     })
     .await;
+}
+
+/// People who share chats, write in them until the server is gone, and remember what they were told.
+pub(super) struct Writers {
+    pub(super) tokens: Vec<String>,
+    pub(super) chats: Vec<ChatId>,
+    pub(super) told: Acknowledged,
+    /// Sent and not answered, of each.
+    open: Vec<Vec<(ClientId, ChatId, String)>>,
+}
+
+impl Writers {
+    /// Registers `u0` and so on; everybody is in every chat.
+    pub(super) async fn meet(server: &Process, people: usize, chats: usize) -> Self {
+        let mut tokens = Vec::new();
+        for n in 0..people {
+            server.http.register(&format!("u{n}"), PASSWORD).await.unwrap();
+            tokens.push(server.http.login(&format!("u{n}"), PASSWORD).await.unwrap().token);
+        }
+        let owner = server.http.with_token(&tokens[0]);
+        let names: Vec<_> = (1..people).map(|n| format!("u{n}")).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let mut made = Vec::new();
+        for _ in 0..chats {
+            made.push(owner.create_group("team", &names).await.unwrap());
+        }
+        Self { tokens, chats: made, told: Acknowledged::new(), open: vec![Vec::new(); people] }
+    }
+
+    /// Everybody writes; in the middle of it, when so much more is acknowledged, the server is killed.
+    pub(super) async fn write_and_kill(&mut self, server: &mut Process, round: usize, enough: usize) {
+        let (progress, before) = (Rc::new(Cell::new(0)), self.told.len());
+        let open = std::mem::take(&mut self.open);
+        let people = self.tokens.iter().zip(open).enumerate().map(|(who, (token, open))| {
+            let (token, chats, progress) = (token.clone(), self.chats.clone(), progress.clone());
+            actix::spawn(send_until_killed(server.tcp(), token, chats, who, round, open, progress))
+        });
+        let people: Vec<_> = people.collect();
+        acknowledged_so_far(&progress, enough).await;
+        server.kill();
+        for person in people {
+            let (acknowledged, unanswered) = soon(person).await.unwrap();
+            self.told.extend(acknowledged);
+            self.open.push(unanswered);
+        }
+        assert!(self.told.len() > before, "round {round} acknowledged nothing");
+    }
 }
 
 /// Every message of a chat, page by page.
@@ -100,52 +147,13 @@ async fn kill_9_under_load_loses_and_doubles_no_acknowledged_message() {
     let rounds = std::env::var("NETBIT_KILL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
     let directory = tempfile::tempdir().unwrap();
     let mut server = Process::start(directory.path()).await;
-    let mut tokens = Vec::new();
-    for n in 0..SENDERS {
-        server.http.register(&format!("u{n}"), PASSWORD).await.unwrap();
-        tokens.push(server.http.login(&format!("u{n}"), PASSWORD).await.unwrap().token);
-    }
-    let owner = server.http.with_token(tokens[0].clone());
-    let names: Vec<_> = (1..SENDERS).map(|n| format!("u{n}")).collect();
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let mut chats = Vec::new();
-    for _ in 0..CHATS {
-        chats.push(owner.create_group("team", &names).await.unwrap());
-    }
-
-    let mut told = Acknowledged::new();
-    let mut open = vec![Vec::new(); SENDERS];
+    let mut writers = Writers::meet(&server, SENDERS, CHATS).await;
     for round in 0..rounds {
-        let progress = Rc::new(Cell::new(0));
-        let senders: Vec<_> = tokens
-            .iter()
-            .zip(std::mem::take(&mut open))
-            .enumerate()
-            .map(|(who, (token, open))| {
-                let sending = send_until_killed(
-                    server.tcp(),
-                    token.clone(),
-                    chats.clone(),
-                    who,
-                    round,
-                    open,
-                    progress.clone(),
-                );
-                actix::spawn(sending)
-            })
-            .collect();
-        // Killed in the middle of it, a little later each round.
-        let before = told.len();
-        acknowledged_so_far(&progress, 300 + 137 * (round % 10)).await;
-        server.kill();
-        for sender in senders {
-            let (acknowledged, unanswered) = soon(sender).await.unwrap();
-            told.extend(acknowledged);
-            open.push(unanswered);
-        }
-        assert!(told.len() > before, "round {round} acknowledged nothing");
+        // A little later each round.
+        writers.write_and_kill(&mut server, round, 300 + 137 * (round % 10)).await;
         server = Process::start(directory.path()).await;
     }
+    let Writers { chats, told, .. } = writers;
 
     let http = server.http.with_token(server.http.login("u0", PASSWORD).await.unwrap().token);
     let mut stored = HashMap::new();

@@ -2,10 +2,12 @@
  *
  * Preloaded into a server. Every fsync and fdatasync of a file under POWERCUT_ROOT copies the file as it is now to
  * POWERCUT_DISK/<inode>, and notes its name in POWERCUT_DISK/names; one of a folder notes what it holds. The test puts
- * together from this what would be left. */
+ * together from this what would be left. While there is a file POWERCUT_FAIL, each of them fails, as on a disk that is
+ * broken. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
@@ -68,8 +70,16 @@ static void note(int fd) {
     pthread_mutex_unlock(&one_at_a_time);
 }
 
+static int is_broken(void) {
+    const char *broken = getenv("POWERCUT_FAIL");
+    if (!broken || access(broken, F_OK)) return 0;
+    errno = EIO;
+    return 1;
+}
+
 int fsync(int fd) {
     int (*real)(int) = dlsym(RTLD_NEXT, "fsync");
+    if (is_broken()) return -1;
     int outcome = real(fd);
     if (!outcome) note(fd);
     return outcome;
@@ -77,6 +87,7 @@ int fsync(int fd) {
 
 int fdatasync(int fd) {
     int (*real)(int) = dlsym(RTLD_NEXT, "fdatasync");
+    if (is_broken()) return -1;
     int outcome = real(fd);
     if (!outcome) note(fd);
     return outcome;

@@ -7,20 +7,19 @@
 //! pages in any mixture are recovered from. It does not show what a disk does that lies about its flushes, nor what
 //! becomes of repositories, which git itself syncs.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::rc::Rc;
 
+use netbit::client::{TcpClient, TcpError};
 use netbit::core::database;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::kills::{Acknowledged, acknowledged_so_far, send_until_killed, whole_history};
+use super::kills::{Writers, whole_history};
 use crate::harness::{PASSWORD, Process, soon};
 
 const PAGE: usize = 4096;
@@ -123,36 +122,12 @@ async fn cut_again_and_again(rounds: u64, synchronous: &str) -> usize {
         ("NETBIT_LIMITS__CHECKPOINT_BYTES", "262144"),
     ];
     let mut server = Process::with(&data, &environment).await;
-    let mut tokens = Vec::new();
-    for n in 0..SENDERS {
-        server.http.register(&format!("u{n}"), PASSWORD).await.unwrap();
-        tokens.push(server.http.login(&format!("u{n}"), PASSWORD).await.unwrap().token);
-    }
-    let others: Vec<_> = (1..SENDERS).map(|n| format!("u{n}")).collect();
-    let others: Vec<_> = others.iter().map(String::as_str).collect();
-    let chat = server.http.with_token(&tokens[0]).create_group("team", &others).await.unwrap();
-
-    let (mut told, mut lost) = (Acknowledged::new(), 0);
-    let mut open = vec![Vec::new(); SENDERS];
+    let mut writers = Writers::meet(&server, SENDERS, 1).await;
+    let chat = writers.chats[0];
+    let mut lost = 0;
     for round in 0..rounds {
-        let progress = Rc::new(Cell::new(0));
-        let senders: Vec<_> = tokens
-            .iter()
-            .zip(std::mem::take(&mut open))
-            .enumerate()
-            .map(|(who, (token, open))| {
-                let number = usize::try_from(round).unwrap();
-                let (token, progress) = (token.clone(), progress.clone());
-                actix::spawn(send_until_killed(server.tcp(), token, vec![chat], who, number, open, progress))
-            })
-            .collect();
-        acknowledged_so_far(&progress, 200 + usize::try_from(97 * (round % 7)).unwrap()).await;
-        server.kill();
-        for sender in senders {
-            let (acknowledged, unanswered) = soon(sender).await.unwrap();
-            told.extend(acknowledged);
-            open.push(unanswered);
-        }
+        let enough = 200 + usize::try_from(97 * (round % 7)).unwrap();
+        writers.write_and_kill(&mut server, usize::try_from(round).unwrap(), enough).await;
         lost += cut(&data, &disk, &mut StdRng::seed_from_u64(round));
         server = Process::with(&data, &environment).await;
         // Who lost commits ends every login.
@@ -164,13 +139,13 @@ async fn cut_again_and_again(rounds: u64, synchronous: &str) -> usize {
             .map(|message| (message.client_id, (message.chat_id, message.content, message.id.0, message.seq)))
             .collect();
         assert_eq!(stored.len(), count, "seed {round}: a message is there twice");
-        let missing = told.iter().filter(|(name, entry)| stored.get(name) != Some(entry)).count();
+        let missing = writers.told.iter().filter(|(name, entry)| stored.get(name) != Some(entry)).count();
         if missing > 0 {
             return missing;
         }
     }
     assert!(lost > 0, "the cuts took nothing away: this shows nothing");
-    println!("{rounds} cuts, {lost} files not as they were written, {} acknowledged", told.len());
+    println!("{rounds} cuts, {lost} files not as they were written, {} acknowledged", writers.told.len());
     server.kill();
     let mut db = database::open_reader(&data.join("netbit.db")).unwrap();
     assert_eq!(database::integrity(&mut db).unwrap(), Vec::<String>::new());
@@ -187,6 +162,35 @@ async fn a_power_cut_loses_and_doubles_no_acknowledged_message() {
 #[actix_web::test]
 async fn a_server_that_is_told_not_to_sync_loses_messages_in_a_power_cut() {
     assert!(cut_again_and_again(20, "normal").await > 0);
+}
+
+/// The disk breaks: the real fsync of the real writer fails, in SQLite's own code.
+#[actix_web::test]
+async fn a_disk_that_does_not_sync_any_more_acknowledges_nothing_and_ends_the_process() {
+    let place = tempfile::tempdir().unwrap();
+    let library = compiled("power_cut", place.path());
+    let (data, broken) = (place.path().join("data"), place.path().join("broken"));
+    fs::create_dir(&data).unwrap();
+    let environment =
+        [("LD_PRELOAD", library.to_str().unwrap()), ("POWERCUT_FAIL", broken.to_str().unwrap())];
+    let mut server = Process::with(&data, &environment).await;
+    let writers = Writers::meet(&server, 1, 1).await;
+    let (token, chat) = (&writers.tokens[0], writers.chats[0]);
+    let (mut session, _) = TcpClient::open(server.tcp(), token).await.unwrap();
+    assert!(session.say(chat, "before").await.unwrap().success);
+    fs::write(&broken, "").unwrap();
+    match soon(session.say(chat, "behind")).await {
+        Err(TcpError::Refused(nack)) => assert_eq!(nack.code.as_deref(), Some("internal")),
+        Err(_) => {}
+        Ok(ack) => panic!("acknowledged: {ack:?}"),
+    }
+    assert_eq!(server.end().await, Some(74));
+    let started = Process::try_with(&data, &environment).await;
+    assert!(started.is_err(), "a server that cannot make durable what it finds does not serve");
+    fs::remove_file(&broken).unwrap();
+    let server = Process::start(&data).await;
+    let stored = whole_history(&server.http.with_token(token), chat).await;
+    assert_eq!(stored[0].content, "before");
 }
 
 #[test]
