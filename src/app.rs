@@ -371,7 +371,7 @@ fn host_repositories(
         warn!(%error, "orphans of git processes are left to the system");
     }
     let store = Store::open(data_dir.path())?;
-    let git = match Git::find(&store) {
+    let git = match Git::find(&store, &config.limits, metrics.memory.clone()) {
         Ok(git) => Some(git),
         Err(error) => {
             warn!(%error, "cloning and pushing are off until a git is installed and the server started again");

@@ -8,8 +8,10 @@ use super::{BackupError, Progress, Report};
 use crate::actors::cache::ReadModels;
 use crate::core::data_dir::DataDir;
 use crate::core::database;
+use crate::core::limits::Limits;
 use crate::domain::repository::Repository;
 use crate::git::compute;
+use crate::git::memory::MemoryMetrics;
 use crate::git::program::Git;
 use crate::git::store::Store;
 use crate::storage::queries::{consistency, repositories};
@@ -81,7 +83,7 @@ pub async fn examine(data_dir: &Path, report: Report<'_>) -> Result<Vec<Checked>
 
 async fn examine_repositories(store: &Store, active: &[Repository], report: Report<'_>) -> Checked {
     let mut findings = Vec::new();
-    let git = match Git::find(store) {
+    let git = match Git::find(store, &Limits::default(), MemoryMetrics::default()) {
         Ok(git) => Some(git),
         Err(error) => {
             findings.push(format!("what is in the repositories cannot be checked: {error}"));

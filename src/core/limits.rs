@@ -241,6 +241,51 @@ limits! {
     git_head_bytes: usize = 1024 * 1024,
     /// Refs that one push may update.
     git_updates: usize = 1_000,
+    /// Objects in one push. git keeps some 200 bytes of each in memory: raise it for the import of a larger history.
+    git_push_objects: u32 = 1_500_000,
+    /// Bytes of a commit or an annotated tag that is pushed. Real ones have some hundred bytes.
+    git_commit_bytes: u64 = 1024 * 1024,
+    /// Bytes of a tree that is pushed: some 40 bytes an entry, so about 200,000 entries.
+    git_tree_bytes: u64 = 8 * 1024 * 1024,
+    /// Bytes of one pushed file. git streams files, unless they come as deltas.
+    git_blob_bytes: u64 = 4 * 1024 * 1024 * 1024,
+    /// Bytes of a pushed delta, of its base and of its result: git holds all three in memory.
+    git_delta_bytes: u64 = 128 * 1024 * 1024,
+    /// Pushes with a delta beyond this many bytes unpack after each other.
+    git_large_delta_bytes: u64 = 16 * 1024 * 1024,
+    /// How long such a push waits for those before it.
+    git_unpacking_wait_ms: u64 = 120_000,
+    /// Deltas in one chain, as git itself allows: reading its last object applies them all.
+    git_delta_chain: u32 = 4_095,
+    /// Bytes that the objects of one push may unpack to: git hashes them all.
+    git_unpacked_bytes: u64 = 4 * 1024 * 1024 * 1024,
+    /// In addition to `git_unpacked_bytes`, for each byte received. Packs of real histories reach some hundred.
+    git_unpacked_ratio: u64 = 500,
+    /// Memory that all git children may hold together, in bytes; beyond it the largest is ended. 0: an eighth of the
+    /// machine's memory, at least 256 MiB.
+    git_memory_bytes: u64 = 0,
+    /// Address space of one git child, in bytes: git maps packs, so this is more than it holds in memory.
+    git_child_bytes: u64 = 1024 * 1024 * 1024,
+    /// CPU time of one git child, in seconds; in addition one second for each `git_cpu_bytes` that it works on.
+    git_cpu_seconds: u64 = 300,
+    /// Bytes that a slow core inflates and hashes in a second.
+    git_cpu_bytes: u64 = 32 * 1024 * 1024,
+    /// Commits that the description of a push loads: some 20 us each.
+    git_settle_commits: usize = 10_000,
+    /// Bytes of commits that the description of a push reads.
+    git_settle_bytes: usize = 32 * 1024 * 1024,
+    /// How long the description of a push may take; it holds what was found by then.
+    git_settle_ms: u64 = 2_000,
+    /// Attempts to describe a push by its commits; after that it is settled without them.
+    git_settle_attempts: i64 = 3,
+    /// Refs of one repository.
+    git_refs: usize = 200_000,
+    /// Bytes of all repositories under one user's name.
+    account_bytes: u64 = 50 * 1024 * 1024 * 1024,
+    /// Free space that pushes leave for chats and accounts, in bytes; at most a tenth of the file system.
+    disk_reserve_bytes: u64 = 1024 * 1024 * 1024,
+    /// A push that is compressed as a whole (`Content-Encoding`) may inflate to so many bytes. git sends none.
+    git_gzip_push_bytes: u64 = 64 * 1024 * 1024,
     /// An inflated request to fetch.
     git_request_bytes: usize = 4 * 1024 * 1024,
     /// Computations over repositories for browsing at once; 0 means one per core.

@@ -5,10 +5,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use super::process::{Deadlines, End, Group, Progress, drain, supervise};
+use super::child::{Caged, GitCommand};
+use super::process::{Deadlines, End, Progress, drain, supervise};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ComputeError {
@@ -18,18 +18,20 @@ pub enum ComputeError {
     TooSlow,
     #[error("git said too much")]
     TooMuch,
+    #[error("git needs more memory than the server has for it")]
+    TooMuchMemory,
     #[error("git failed: {0}")]
     Failed(String),
 }
 
 /// Runs the child to its end; its output is at most `bytes_max`. Dropping the future ends the child.
-pub async fn run(command: Command, bytes_max: usize, within: Duration) -> Result<Vec<u8>, ComputeError> {
+pub async fn run(command: GitCommand, bytes_max: usize, within: Duration) -> Result<Vec<u8>, ComputeError> {
     run_at(command, bytes_max, within, false).await
 }
 
 /// The same, behind everything that somebody waits for.
 pub(super) async fn run_in_background(
-    command: Command,
+    command: GitCommand,
     bytes_max: usize,
     within: Duration,
 ) -> Result<Vec<u8>, ComputeError> {
@@ -37,14 +39,12 @@ pub(super) async fn run_in_background(
 }
 
 async fn run_at(
-    mut command: Command,
+    command: GitCommand,
     bytes_max: usize,
     within: Duration,
     background: bool,
 ) -> Result<Vec<u8>, ComputeError> {
-    let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = spawned?;
-    let group = Group::of(&child);
+    let Caged { mut child, group, watched } = command.spawn(Stdio::null())?;
     if background {
         group.lower_priority();
     }
@@ -54,7 +54,9 @@ async fn run_at(
     let cancel = CancellationToken::new();
     let _cancelled_when_dropped = cancel.clone().drop_guard();
     let deadlines = Deadlines { idle: within, total: within };
-    let supervisor = tokio::spawn(supervise(child, group, cancel.clone(), Progress::new(), deadlines, false));
+    let progress = Progress::new();
+    let supervisor =
+        tokio::spawn(supervise(child, group, watched, cancel.clone(), progress, deadlines, false));
     let errors = tokio::spawn(drain(stderr));
     let mut output = Vec::new();
     let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
@@ -66,6 +68,7 @@ async fn run_at(
     match supervisor.await {
         Ok(end) if end.is_success() => Ok(output),
         Ok(End::Idle | End::Total) => Err(ComputeError::TooSlow),
+        Ok(End::Memory) => Err(ComputeError::TooMuchMemory),
         Ok(_) => Err(ComputeError::Failed(String::from_utf8_lossy(&errors).trim().to_owned())),
         Err(error) => Err(io::Error::other(error).into()),
     }

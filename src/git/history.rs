@@ -1,11 +1,17 @@
 //! What a push brought: which refs are where it wanted them, and the commits that are new.
+//!
+//! Invariant: one walk for the whole push, bounded in commits, bytes and time ([`WalkLimits`]). A push whose history
+//! cannot be walked to its end is described as far as the walk came; it is never left undescribed.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use git2::{Oid, Repository, RepositoryOpenFlags, Sort};
+use git2::{Commit, Odb, Oid, Repository};
 
-use super::browse::Browser;
+use super::browse::{Browser, open_repository};
+use crate::core::limits::Limits;
 use crate::domain::mention::names_in;
 use crate::domain::push::{PUSH_COMMITS_MAX, PushedCommit, RefUpdate};
 
@@ -13,12 +19,41 @@ use crate::domain::push::{PUSH_COMMITS_MAX, PushedCommit, RefUpdate};
 const COUNTED_MAX: usize = 1_000;
 /// Commits whose messages are read for names.
 const READ_MAX: usize = 100;
-/// Other branches that a new branch is compared with.
+/// Bytes of a message that are read for names.
+const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Branches that the new commits are compared with.
 const OTHERS_MAX: usize = 100;
 /// People named in one push.
 const NAMES_MAX: usize = 50;
 /// The longest summary and name that is kept.
 const TEXT_MAX: usize = 200;
+/// Bytes of a summary or a name that are decoded.
+const TEXT_BYTES_MAX: usize = 4 * TEXT_MAX;
+/// Commits visited beyond the last new one: where clocks were wrong, an older commit may still be known.
+const SLOP: usize = 32;
+
+/// What one walk may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct WalkLimits {
+    /// Commits that are loaded.
+    pub commits: usize,
+    /// Bytes of all commits that are loaded.
+    pub bytes: usize,
+    /// Bytes of one commit; a larger one ends its line of history.
+    pub commit_bytes: usize,
+    pub time: Duration,
+}
+
+impl WalkLimits {
+    pub fn of(limits: &Limits) -> Self {
+        Self {
+            commits: limits.git_settle_commits,
+            bytes: limits.git_settle_bytes,
+            commit_bytes: usize::try_from(limits.git_commit_bytes).unwrap_or(usize::MAX),
+            time: Duration::from_millis(limits.git_settle_ms),
+        }
+    }
+}
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Brought {
@@ -45,72 +80,187 @@ fn targets(path: &Path, updates: &[RefUpdate]) -> Result<Vec<Option<String>>, gi
     Ok(targets.into_iter().map(|target| target.map(|oid| oid.to_string())).collect())
 }
 
-/// Compares each ref with where it was to go. Reads the repository as it lies on disk.
-pub fn brought(path: &Path, updates: &[RefUpdate]) -> Result<Brought, git2::Error> {
+/// The updates that the refs show as done.
+pub fn moved(path: &Path, updates: &[RefUpdate]) -> Result<Vec<RefUpdate>, git2::Error> {
     let targets = targets(path, updates)?;
-    let mut found = Brought::default();
-    for (update, target) in updates.iter().zip(targets) {
-        if target == update.new && update.old != update.new {
-            found.refs.push(update.clone());
-        }
-    }
-    let moved: Vec<_> = found.refs.clone();
-    for update in &moved {
-        // What cannot be read is not told; the push itself stands.
-        if update.branch().is_some()
-            && let Err(error) = tell(path, update, &moved, &mut found)
-        {
-            tracing::warn!(%error, "the commits of a push could not be read");
-        }
+    let done = updates
+        .iter()
+        .zip(targets)
+        .filter(|(update, target)| *target == update.new && update.old != update.new);
+    Ok(done.map(|(update, _)| update.clone()).collect())
+}
+
+/// Compares each ref with where it was to go, and walks what is new. Reads the repository as it lies on disk.
+pub fn brought(path: &Path, updates: &[RefUpdate], limits: WalkLimits) -> Result<Brought, git2::Error> {
+    let mut found = Brought { refs: moved(path, updates)?, ..Brought::default() };
+    // Commits that cannot be read are not described; the push itself stands.
+    if let Err(error) = describe(path, limits, &mut found) {
+        tracing::warn!(%error, "the commits of a push could not be read");
     }
     Ok(found)
 }
 
-fn tell(
-    path: &Path,
-    update: &RefUpdate,
-    moved: &[RefUpdate],
-    found: &mut Brought,
-) -> Result<(), git2::Error> {
-    let Some(new) = &update.new else { return Ok(()) };
-    let flags = RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::NO_DOTGIT | RepositoryOpenFlags::BARE;
-    let repository = Repository::open_ext(path, flags, &[] as &[&Path])?;
-    let mut walk = repository.revwalk()?;
-    walk.set_sorting(Sort::TOPOLOGICAL)?;
-    walk.push(Oid::from_str(new)?)?;
-    match &update.old {
-        Some(old) => walk.hide(Oid::from_str(old)?)?,
-        // New to the repository is what no other branch has; those of this push may be new themselves.
-        None => {
-            for other in repository.references_glob("refs/heads/*")?.take(OTHERS_MAX) {
-                let Ok(other) = other else { continue };
-                let own = other.name().is_ok_and(|name| moved.iter().any(|update| update.name == name));
-                if let Some(target) = other.target().filter(|_| !own) {
-                    walk.hide(target)?;
-                }
-            }
+fn describe(path: &Path, limits: WalkLimits, found: &mut Brought) -> Result<(), git2::Error> {
+    let repository = open_repository(path).map_err(|error| git2::Error::from_str(&error.to_string()))?;
+    let mut walk = Walk::new(&repository, limits)?;
+    let branches = || found.refs.iter().filter(|update| update.branch().is_some());
+    for update in branches() {
+        if let Some(old) = &update.old {
+            walk.add(Oid::from_str(old)?, Colours::KNOWN);
         }
     }
-    for oid in walk.take(COUNTED_MAX) {
-        let oid = oid?;
-        found.commit_count += 1;
-        if found.commit_count > READ_MAX {
-            continue;
+    for other in repository.references_glob("refs/heads/*")?.take(OTHERS_MAX + found.refs.len()) {
+        let Ok(other) = other else { continue };
+        let own = other.name().is_ok_and(|name| branches().any(|update| update.name == name));
+        if let Some(target) = other.target().filter(|_| !own) {
+            walk.add(target, Colours::KNOWN);
         }
-        let commit = repository.find_commit(oid)?;
+    }
+    for update in branches() {
+        if let Some(new) = &update.new {
+            walk.add(Oid::from_str(new)?, Colours::NEW);
+        }
+    }
+    let new = walk.run();
+    found.commit_count = new.len().min(COUNTED_MAX);
+    for oid in new.into_iter().take(READ_MAX) {
+        let Some(commit) = walk.read(oid) else { continue };
         if found.commits.len() < PUSH_COMMITS_MAX {
             let author = commit.author();
             found.commits.push(PushedCommit {
                 oid: oid.to_string(),
-                summary: cut(commit.summary_bytes().unwrap_or_default()),
-                author: cut(author.name_bytes()),
+                summary: text(commit.summary_bytes().unwrap_or_default()),
+                author: text(author.name_bytes()),
             });
         }
-        names_in(&String::from_utf8_lossy(commit.message_bytes()), NAMES_MAX, &mut found.named);
+        let message = commit.message_bytes();
+        let message = message.get(..MESSAGE_BYTES_MAX).unwrap_or(message);
+        names_in(&String::from_utf8_lossy(message), NAMES_MAX, &mut found.named);
     }
     Ok(())
 }
 
-fn cut(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).chars().take(TEXT_MAX).collect()
+/// From where a commit is reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Colours {
+    new: bool,
+    known: bool,
+}
+
+impl Colours {
+    const NEW: Self = Self { new: true, known: false };
+    const KNOWN: Self = Self { new: false, known: true };
+
+    fn with(self, other: Self) -> Self {
+        Self { new: self.new || other.new, known: self.known || other.known }
+    }
+
+    fn is_only_new(self) -> bool {
+        self.new && !self.known
+    }
+}
+
+/// Commits by date, newest first; each hands its colours to its parents.
+struct Walk<'r> {
+    repository: &'r Repository,
+    odb: Odb<'r>,
+    limits: WalkLimits,
+    until: Instant,
+    loaded: usize,
+    bytes: usize,
+    colours: HashMap<Oid, Colours>,
+    /// Seconds, order of arrival, commit.
+    waiting: BinaryHeap<(i64, Reverse<usize>, Oid)>,
+    /// Those of them that are only new: the walk ends behind the last.
+    fresh: HashSet<Oid>,
+}
+
+impl<'r> Walk<'r> {
+    fn new(repository: &'r Repository, limits: WalkLimits) -> Result<Self, git2::Error> {
+        let now = Instant::now();
+        Ok(Self {
+            repository,
+            odb: repository.odb()?,
+            limits,
+            until: now.checked_add(limits.time).unwrap_or(now),
+            loaded: 0,
+            bytes: 0,
+            colours: HashMap::new(),
+            waiting: BinaryHeap::new(),
+            fresh: HashSet::new(),
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        self.loaded >= self.limits.commits || self.bytes >= self.limits.bytes || Instant::now() >= self.until
+    }
+
+    /// Gives colours to a commit, which has to be visited when that is news.
+    fn add(&mut self, oid: Oid, colours: Colours) {
+        let before = self.colours.get(&oid).copied();
+        let after = before.unwrap_or_default().with(colours);
+        if before == Some(after) || (before.is_none() && self.is_over()) {
+            return;
+        }
+        self.colours.insert(oid, after);
+        // A commit that cannot be read ends its line of history.
+        let Some(commit) = self.load(oid) else { return };
+        if after.is_only_new() {
+            self.fresh.insert(oid);
+        } else {
+            self.fresh.remove(&oid);
+        }
+        self.waiting.push((commit.time().seconds(), Reverse(self.loaded), oid));
+    }
+
+    fn load(&mut self, oid: Oid) -> Option<Commit<'r>> {
+        self.loaded = self.loaded.saturating_add(1);
+        self.read(oid)
+    }
+
+    /// The commit, unless it is too large: the size is known before its content is unpacked.
+    fn read(&mut self, oid: Oid) -> Option<Commit<'r>> {
+        let (bytes, kind) = self.odb.read_header(oid).ok()?;
+        if kind != git2::ObjectType::Commit || bytes > self.limits.commit_bytes {
+            return None;
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.repository.find_commit(oid).ok()
+    }
+
+    /// Walks until nothing new is left or a limit is met; returns the commits that are only new, newest first.
+    fn run(&mut self) -> Vec<Oid> {
+        let mut new = Vec::new();
+        let mut slop = SLOP;
+        while let Some((_, _, oid)) = self.waiting.pop() {
+            let colours = self.colours.get(&oid).copied().unwrap_or_default();
+            self.fresh.remove(&oid);
+            if colours.is_only_new() {
+                new.push(oid);
+            } else if self.fresh.is_empty() {
+                slop = slop.saturating_sub(1);
+            }
+            if slop == 0 || self.is_over() {
+                break;
+            }
+            let Some(commit) = self.read(oid) else { continue };
+            for parent in commit.parent_ids() {
+                if self.is_over() {
+                    break;
+                }
+                self.add(parent, colours);
+            }
+        }
+        // Colours that came late count.
+        let mut seen = BTreeSet::new();
+        let colours = &self.colours;
+        new.retain(|oid| seen.insert(*oid) && colours.get(oid).copied().is_some_and(Colours::is_only_new));
+        new
+    }
+}
+
+/// A stranger's text in one short line.
+fn text(bytes: &[u8]) -> String {
+    let head = bytes.get(..TEXT_BYTES_MAX).unwrap_or(bytes);
+    String::from_utf8_lossy(head).chars().take(TEXT_MAX).collect()
 }

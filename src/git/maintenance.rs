@@ -22,10 +22,7 @@ const STEPS: &[&[&str]] = &[
 /// Packs one repository, at low priority.
 pub async fn run(git: &Git, repository: &Path) -> Result<(), ComputeError> {
     for step in STEPS {
-        let mut command = git.maintain(repository, step);
-        // Half of the repositories' packs may be rewritten: whoever waits for an answer comes first.
-        command.env("GIT_CONFIG_COUNT", "1");
-        command.env("GIT_CONFIG_KEY_0", "pack.threads").env("GIT_CONFIG_VALUE_0", "1");
+        let command = git.maintain(repository, step);
         run_in_background(command, OUTPUT_BYTES, STEP).await?;
     }
     Ok(())

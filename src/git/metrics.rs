@@ -9,6 +9,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::memory::MemoryMetrics;
 use super::process::End;
 use crate::core::metrics::{Export, Labelled, labelled_seconds};
 
@@ -44,6 +45,8 @@ pub struct TransferMetrics {
     outcomes: Labelled<Counter, 2>,
     bytes: Labelled<Counter, 2>,
     refused: Labelled<Counter, 1>,
+    /// Memory of all children.
+    pub memory: MemoryMetrics,
 }
 
 /// One child, from its start to its end.
@@ -81,6 +84,7 @@ impl Default for TransferMetrics {
             outcomes: Labelled::default(),
             bytes: Labelled::default(),
             refused: Labelled::default(),
+            memory: MemoryMetrics::default(),
         };
         for work in Work::ALL {
             this.meter(work);
@@ -166,5 +170,9 @@ impl Export for TransferMetrics {
         registry.register("netbit_git_bytes", help, self.bytes.clone());
         let help = "Transfers that found no place within the patience";
         registry.register("netbit_git_refusals", help, self.refused.clone());
+        let help = "Anonymous memory of all git processes, in bytes, as last measured";
+        registry.register("netbit_git_memory_bytes", help, self.memory.held_bytes.clone());
+        let help = "git processes ended because all of them together held more than limits.git_memory_bytes";
+        registry.register("netbit_git_evictions", help, self.memory.evicted.clone());
     }
 }

@@ -3,6 +3,8 @@
 //! * [`store`] the directories on disk, named by storage keys and nothing a user chose
 //! * [`program`] the `git` that moves packs, with a fixed environment and configuration
 //! * [`pkt_line`], [`push_head`], [`report`] the bytes of the smart protocol that the server itself reads and writes
+//! * [`child`], [`cage`], [`memory`] how a child is run and what it may use
+//! * [`pack_reader`], [`pack_limits`] the sizes in a pushed pack, checked before git has it
 //! * [`transfer`] one fetch or push: a child process between two pumps, ended with its client
 //! * [`browse`] reading repositories for people; [`blame`] whose line is whose; [`history`] what a push brought
 //! * [`maintenance`] packing in the background
@@ -11,11 +13,16 @@
 
 pub mod blame;
 pub mod browse;
+mod cage;
+pub mod child;
 pub mod compute;
 pub mod history;
 pub mod leftovers;
 pub mod maintenance;
+pub mod memory;
 pub mod metrics;
+mod pack_entries;
+pub mod pack_limits;
 mod pack_reader;
 pub mod pkt_line;
 mod process;

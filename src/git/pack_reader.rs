@@ -1,38 +1,104 @@
-//! Where a pack ends (gitformat-pack): found by reading it, entry by entry, as it passes.
+//! Reads a pack as it passes (gitformat-pack) and refuses what is too large before git has it.
 //!
-//! git takes a pack as whole as soon as it has the checksum behind the last entry, whatever follows. So whoever wants to
-//! hold a push back must know exactly where that checksum begins: no length is said anywhere, and a client may send more
-//! behind it.
+//! Purpose: the gate for the bytes of a push. git checks a pack only after it holds all of it in memory, so every size is
+//! checked here first, entry by entry: the declared size, the inflated size, the size that a delta results in, the length
+//! of delta chains, the number of entries and the sum of everything ([`PackLimits`]).
 //!
-//! Invariant: what [`PackReader::feed`] lets through never holds a byte of the checksum. Contents are inflated and thrown
-//! away, a buffer at a time; whether they make sense is for git to say.
+//! Invariants
+//! * [`PackReader::feed`] never passes on a byte of the checksum. git takes a pack as complete once it has the checksum,
+//!   so the caller decides about a push by holding it back.
+//! * A refused entry is not passed on completely: git never sees the pack as whole.
+//! * Memory is bounded by [`PackLimits::entries`] (see [`EntryTable`]) and one scratch buffer.
+//!
+//! Deliberately absent: resolving deltas. The size of a result stands at the beginning of the delta, and git refuses a
+//! delta whose base has another size than the delta says.
+
+use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
 use flate2::{Decompress, FlushDecompress, Status};
 
+use super::browse::open_repository;
+use super::pack_entries::{Base, EntryKind, EntryTable};
+use super::pack_limits::{PackCost, PackLimits, PackTotals};
+
 /// `PACK`, version, number of entries.
 const HEADER_BYTES: usize = 12;
-/// SHA-1 at the end of a pack, and the name of the base of a delta.
+/// A SHA-1: at the end of a pack, and as the name of a delta's base.
 pub(super) const HASH_BYTES: usize = 20;
-/// What is inflated at once.
+/// Bytes that are inflated at once.
 const SCRATCH_BYTES: usize = 64 * 1024;
 /// The bytes of a size or offset: 7 bits each, of 64.
 const VARINT_BYTES_MAX: usize = 10;
+/// The sizes of base and result at the beginning of a delta.
+const DELTA_HEAD_BYTES: usize = 2 * VARINT_BYTES_MAX;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PackError {
     #[error("the pack is malformed")]
     Malformed,
     #[error("there are bytes behind the pack")]
     Trailing,
+    #[error(
+        "the push has {count} objects; this server takes at most {max} at once: push the history in parts"
+    )]
+    TooManyEntries { count: u32, max: u32 },
+    #[error("{} of {bytes} bytes is too large: at most {max} bytes are accepted", .kind.with_article())]
+    TooLarge { kind: EntryKind, bytes: u64, max: u64 },
+    #[error(
+        "a delta with a result of {bytes} bytes is too large: at most {max} bytes are accepted; push with git -c core.bigFileThreshold=32m"
+    )]
+    DeltaTooLarge { bytes: u64, max: u64 },
+    #[error(
+        "a delta with a result of {bytes} bytes builds on an object that is only named: at most {max} bytes \
+         are accepted; push with the git command line client"
+    )]
+    UnknownBase { bytes: u64, max: u64 },
+    #[error(
+        "a chain of {depth} deltas is too long: at most {max} are accepted; run git repack -a -d -F, then push again"
+    )]
+    ChainTooLong { depth: u32, max: u32 },
+    #[error(
+        "the deltas of one object add up to {bytes} bytes, more than this server unpacks for one object; run git repack -a -d -F, then push again"
+    )]
+    ChainTooCostly { bytes: u64 },
+    #[error("the objects of the push unpack to more than {max} bytes: push the history in parts")]
+    TooMuch { max: u64 },
+}
+
+/// Looks up the kind of an object of the repository, for deltas on objects that the pack does not hold.
+pub(super) type FindKind = Box<dyn FnMut(&[u8; HASH_BYTES]) -> Option<EntryKind> + Send>;
+
+/// Looks into the repository at `path`, which is opened when it is first needed.
+pub(super) fn kinds_in(path: PathBuf) -> FindKind {
+    let mut opened = None;
+    Box::new(move |name| {
+        let repository = opened.get_or_insert_with(|| open_repository(&path).ok()).as_ref()?;
+        let oid = git2::Oid::from_bytes(name).ok()?;
+        match repository.odb().ok()?.read_header(oid).ok()?.1 {
+            git2::ObjectType::Commit => Some(EntryKind::Commit),
+            git2::ObjectType::Tree => Some(EntryKind::Tree),
+            git2::ObjectType::Blob => Some(EntryKind::Blob),
+            git2::ObjectType::Tag => Some(EntryKind::Tag),
+            git2::ObjectType::Any => None,
+        }
+    })
 }
 
 /// Reads a pack that arrives in pieces.
 pub(super) struct PackReader {
+    limits: PackLimits,
+    find_kind: FindKind,
+    totals: PackTotals,
+    entries: EntryTable,
     stage: Stage,
     entries_left: u32,
     /// Bytes of a header that are not there whole yet.
     partial: BytesMut,
+    current: Entry,
+    /// Where the current entry begins, and how many bytes of the pack were read.
+    entry_offset: u64,
+    offset: u64,
     inflate: Decompress,
     scratch: Vec<u8>,
     checksum: BytesMut,
@@ -47,24 +113,48 @@ enum Stage {
     Checksum,
 }
 
+/// The entry whose content is being read.
+#[derive(Debug, Default)]
+struct Entry {
+    /// `None`: a delta.
+    kind: Option<EntryKind>,
+    base: Option<Base>,
+    declared: u64,
+    inflated: u64,
+    /// The first inflated bytes of a delta, until both sizes are known.
+    delta_head: BytesMut,
+    delta_read: bool,
+}
+
 impl PackReader {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(limits: PackLimits, find_kind: FindKind) -> Self {
         Self {
+            find_kind,
+            totals: PackTotals::new(limits),
+            limits,
+            entries: EntryTable::default(),
             stage: Stage::Header,
             entries_left: 0,
             partial: BytesMut::new(),
+            current: Entry::default(),
+            entry_offset: 0,
+            offset: 0,
             inflate: Decompress::new(true),
             scratch: vec![0; SCRATCH_BYTES],
             checksum: BytesMut::new(),
         }
     }
 
-    /// Takes in the next bytes; answers those that may go to git now.
+    /// Takes in the next bytes; returns those that may go to git now.
+    ///
+    /// # Errors
+    /// The pack is malformed or exceeds a limit. Nothing of the push may go to git from then on.
     pub(super) fn feed(&mut self, bytes: &Bytes) -> Result<Bytes, PackError> {
         let mut at = 0;
+        self.totals.received(bytes.len());
         while at < bytes.len() {
             let rest = bytes.get(at..).unwrap_or_default();
-            at += match self.stage {
+            let taken = match self.stage {
                 Stage::Header => self.header(rest)?,
                 Stage::Entry => self.entry(rest)?,
                 Stage::Content => self.content(rest)?,
@@ -76,6 +166,11 @@ impl PackReader {
                     return Ok(bytes.slice(..at));
                 }
             };
+            at += taken;
+            self.offset = self.offset.saturating_add(u64::try_from(taken).unwrap_or(u64::MAX));
+            if self.stage == Stage::Entry && self.partial.is_empty() {
+                self.entry_offset = self.offset;
+            }
         }
         Ok(bytes.clone())
     }
@@ -85,7 +180,12 @@ impl PackReader {
         (self.checksum.len() == HASH_BYTES).then_some(&self.checksum[..])
     }
 
-    /// Collects up to `wanted` bytes of a header; answers how many were taken.
+    /// What the pack costs git to unpack.
+    pub(super) fn cost(&self) -> PackCost {
+        self.totals.cost()
+    }
+
+    /// Collects up to `wanted` bytes of a header; returns how many were taken.
     fn collect(&mut self, rest: &[u8], wanted: usize) -> usize {
         let take = wanted.saturating_sub(self.partial.len()).min(rest.len());
         self.partial.extend_from_slice(rest.get(..take).unwrap_or_default());
@@ -102,12 +202,17 @@ impl PackReader {
             return Err(PackError::Malformed);
         }
         self.entries_left = count.try_into().map(u32::from_be_bytes).map_err(|_| PackError::Malformed)?;
+        if self.entries_left > self.limits.entries {
+            let (count, max) = (self.entries_left, self.limits.entries);
+            return Err(PackError::TooManyEntries { count, max });
+        }
         self.next_entry();
         Ok(taken)
     }
 
     fn next_entry(&mut self) {
         self.partial.clear();
+        self.current = Entry::default();
         self.stage = if self.entries_left == 0 { Stage::Checksum } else { Stage::Entry };
     }
 
@@ -115,18 +220,30 @@ impl PackReader {
         // One byte at a time: a header is short, and must not swallow what is behind it.
         let taken = self.collect(rest, self.partial.len() + 1);
         let Some(size_bytes) = varint_bytes(&self.partial)? else { return Ok(taken) };
-        let kind = self.partial.first().map_or(0, |first| (first >> 4) & 7);
-        let base = self.partial.get(size_bytes..).unwrap_or_default();
-        let whole = match kind {
-            1..=4 => true,
-            6 => varint_bytes(base)?.is_some(),
-            7 => base.len() == HASH_BYTES,
+        let (size, tail) = self.partial.split_at_checked(size_bytes).ok_or(PackError::Malformed)?;
+        let code = size.first().map_or(0, |first| (first >> 4) & 7);
+        let base = match code {
+            1..=4 => None,
+            6 if varint_bytes(tail)?.is_none() => return Ok(taken),
+            6 => Some(Base::At(base_offset(self.entry_offset, tail).ok_or(PackError::Malformed)?)),
+            7 => match tail.first_chunk::<HASH_BYTES>() {
+                Some(hash) => Some(Base::Named(*hash)),
+                None => return Ok(taken),
+            },
             _ => return Err(PackError::Malformed),
         };
-        if whole {
-            self.inflate.reset(true);
-            self.stage = Stage::Content;
+        let declared = entry_size(size).ok_or(PackError::Malformed)?;
+        self.current = Entry { kind: EntryKind::from_code(code), base, declared, ..Entry::default() };
+        match self.current.kind {
+            Some(kind) => {
+                self.limits.check_object(kind, declared)?;
+                self.entries.push(self.entry_offset, Some(kind), declared, 0);
+            }
+            None => self.limits.check_delta_bytes(declared)?,
         }
+        self.totals.unpacked(declared)?;
+        self.inflate.reset(true);
+        self.stage = Stage::Content;
         Ok(taken)
     }
 
@@ -140,19 +257,93 @@ impl PackReader {
                 .decompress(input, &mut self.scratch, FlushDecompress::None)
                 .map_err(|_| PackError::Malformed)?;
             let used = usize::try_from(self.inflate.total_in() - before_in).unwrap_or(usize::MAX);
+            let made = usize::try_from(self.inflate.total_out() - before_out).unwrap_or(usize::MAX);
             taken += used;
-            let idle = used == 0 && self.inflate.total_out() == before_out;
+            self.inflated(made)?;
             match status {
                 Status::StreamEnd => {
-                    self.entries_left = self.entries_left.saturating_sub(1);
-                    self.next_entry();
+                    self.end_entry()?;
                     return Ok(taken);
                 }
-                _ if taken >= rest.len() && idle => return Ok(taken),
-                _ if idle => return Err(PackError::Malformed),
+                _ if taken >= rest.len() && used == 0 && made == 0 => return Ok(taken),
+                _ if used == 0 && made == 0 => return Err(PackError::Malformed),
                 _ => {}
             }
         }
+    }
+
+    /// Counts inflated bytes of the current entry, the first `made` of the scratch buffer.
+    fn inflated(&mut self, made: usize) -> Result<(), PackError> {
+        let entry = &mut self.current;
+        entry.inflated = entry.inflated.saturating_add(u64::try_from(made).unwrap_or(u64::MAX));
+        if entry.inflated > entry.declared {
+            return Err(PackError::Malformed);
+        }
+        let Some(base) = entry.base.filter(|_| !entry.delta_read) else { return Ok(()) };
+        let room = DELTA_HEAD_BYTES.saturating_sub(entry.delta_head.len());
+        entry.delta_head.extend_from_slice(self.scratch.get(..made.min(room)).unwrap_or_default());
+        let Some(sizes) = DeltaSizes::read(&entry.delta_head)? else { return Ok(()) };
+        entry.delta_read = true;
+        self.delta(base, sizes)
+    }
+
+    /// Checks what a delta results in, before git has its last byte.
+    fn delta(&mut self, base: Base, sizes: DeltaSizes) -> Result<(), PackError> {
+        let found = match base {
+            Base::At(offset) => Some(self.entries.get(offset).ok_or(PackError::Malformed)?),
+            Base::Named(_) => None,
+        };
+        let kind = match (found, base) {
+            (Some(base), _) => base.kind,
+            // Small enough for any kind: no look into the repository.
+            (None, Base::Named(_)) if sizes.result <= self.limits.commit_bytes => None,
+            (None, Base::Named(name)) => (self.find_kind)(&name),
+            (None, Base::At(_)) => None,
+        };
+        self.limits.check_delta_bytes(sizes.base)?;
+        self.limits.check_delta(kind, sizes.result)?;
+        self.totals.delta(sizes.base, sizes.result)?;
+        let (depth, cost) = match found {
+            Some(base) => (base.depth, base.cost),
+            None => (0, sizes.base),
+        };
+        let (depth, cost) = (depth.saturating_add(1), cost.saturating_add(sizes.result));
+        self.limits.check_chain(depth, cost, sizes.result)?;
+        self.entries.push(self.entry_offset, kind, cost, depth);
+        if found.is_none() {
+            self.totals.unknown_base(sizes.result)?;
+        }
+        Ok(())
+    }
+
+    fn end_entry(&mut self) -> Result<(), PackError> {
+        let entry = &self.current;
+        if entry.inflated != entry.declared || (entry.base.is_some() && !entry.delta_read) {
+            return Err(PackError::Malformed);
+        }
+        self.entries_left = self.entries_left.saturating_sub(1);
+        self.next_entry();
+        Ok(())
+    }
+}
+
+/// The sizes that a delta begins with.
+#[derive(Debug, Clone, Copy)]
+struct DeltaSizes {
+    base: u64,
+    result: u64,
+}
+
+impl DeltaSizes {
+    /// `None` while they are not there whole.
+    fn read(bytes: &[u8]) -> Result<Option<Self>, PackError> {
+        let Some(length) = varint_bytes(bytes)? else { return Ok(None) };
+        let (base, rest) = bytes.split_at_checked(length).ok_or(PackError::Malformed)?;
+        let Some(length) = varint_bytes(rest)? else { return Ok(None) };
+        let result = rest.get(..length).ok_or(PackError::Malformed)?;
+        let sizes = (little_endian(base, 0), little_endian(result, 0));
+        let (Some(base), Some(result)) = sizes else { return Err(PackError::Malformed) };
+        Ok(Some(Self { base, result }))
     }
 }
 
@@ -165,103 +356,37 @@ fn varint_bytes(bytes: &[u8]) -> Result<Option<usize>, PackError> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::process::{Command, Stdio};
-
-    use proptest::prelude::*;
-
-    /// A pack that real git made, with deltas, a large blob and an empty one.
-    fn real_pack() -> Vec<u8> {
-        let dir = tempfile::tempdir().unwrap();
-        let git = |arguments: &[&str]| {
-            let mut command = Command::new("git");
-            command
-                .current_dir(dir.path())
-                .args(["-c", "user.name=x", "-c", "user.email=x@y"])
-                .args(arguments);
-            command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-            command
-        };
-        assert!(git(&["init", "-q"]).status().unwrap().success());
-        for n in 0..6 {
-            let lines: String =
-                (0..3000).map(|line| format!("line {line} of {n} {}\n", line * 7919)).collect();
-            std::fs::write(dir.path().join("large"), lines).unwrap();
-            std::fs::write(dir.path().join(format!("empty{n}")), "").unwrap();
-            assert!(git(&["add", "."]).status().unwrap().success());
-            assert!(git(&["commit", "-q", "-m", "x"]).status().unwrap().success());
-        }
-        let child = git(&["pack-objects", "--all", "--stdout", "-q", "--delta-base-offset"])
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        assert!(child.stdout.len() > 10_000);
-        child.stdout
+/// A number in groups of 7 bits, lowest first, above `shift` bits that are known; `None` beyond 64 bits.
+fn little_endian(groups: &[u8], shift: u32) -> Option<u64> {
+    let mut number = 0u64;
+    let mut shift = shift;
+    for byte in groups {
+        let group = u64::from(byte & 0x7f);
+        let placed = group.checked_shl(shift).filter(|placed| placed >> shift == group);
+        number |= if group == 0 { 0 } else { placed? };
+        shift = shift.saturating_add(7);
     }
-
-    /// What goes through when the pack comes in pieces of this size, and the checksum.
-    fn through(pack: &[u8], piece: usize) -> Result<(Vec<u8>, Option<Vec<u8>>), PackError> {
-        let mut reader = PackReader::new();
-        let mut passed = Vec::new();
-        for chunk in pack.chunks(piece) {
-            passed.extend_from_slice(&reader.feed(&Bytes::copy_from_slice(chunk))?);
-        }
-        Ok((passed, reader.checksum().map(<[u8]>::to_vec)))
-    }
-
-    #[test]
-    fn everything_but_the_checksum_goes_through_however_it_is_cut() {
-        let pack = real_pack();
-        let (entries, checksum) = pack.split_at(pack.len() - HASH_BYTES);
-        for piece in [1, 7, 4096, 65_536, pack.len()] {
-            assert_eq!(through(&pack, piece), Ok((entries.to_vec(), Some(checksum.to_vec()))), "{piece}");
-        }
-        let (passed, checksum) = through(&pack[..pack.len() - 1], 1000).unwrap();
-        assert_eq!((passed.len(), checksum), (entries.len(), None));
-    }
-
-    #[test]
-    fn whatever_stands_behind_a_pack_is_refused_and_its_checksum_never_went_through() {
-        let pack = real_pack();
-        for more in [1, 33, 65_536] {
-            for piece in [1, 4096, 1 << 20] {
-                let long = [&pack[..], &vec![0; more]].concat();
-                assert_eq!(through(&long, piece), Err(PackError::Trailing), "{more} {piece}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_pack_of_nothing_is_its_header_and_a_checksum() {
-        let pack = [&b"PACK\0\0\0\x02\0\0\0\0"[..], &[7; 20]].concat();
-        assert_eq!(through(&pack, 5), Ok((pack[..12].to_vec(), Some(vec![7; 20]))));
-    }
-
-    #[test]
-    fn what_is_no_pack_is_malformed() {
-        for bad in [
-            &b"PUCK\0\0\0\x02\0\0\0\x01"[..],
-            b"PACK\0\0\0\x04\0\0\0\x01",
-            b"PACK\0\0\0\x02\0\0\0\x01\x00",
-            b"PACK\0\0\0\x02\0\0\0\x01\x50",
-            b"PACK\0\0\0\x02\0\0\0\x01\x30not deflated",
-            b"PACK\0\0\0\x02\0\0\0\x01\xb0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
-        ] {
-            assert_eq!(through(bad, 3), Err(PackError::Malformed), "{bad:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_read_or_refused_and_never_a_panic(
-            data in proptest::collection::vec(any::<u8>(), 0..400), piece in 1..50usize
-        ) {
-            let pack = [&b"PACK\0\0\0\x02\0\0\0\x02"[..], &data].concat();
-            if let Ok((passed, _)) = through(&pack, piece) {
-                prop_assert!(passed.len() <= pack.len());
-            }
-        }
-    }
+    Some(number)
 }
+
+/// The size in an entry's header: 4 bits beside the type, then groups of 7.
+fn entry_size(bytes: &[u8]) -> Option<u64> {
+    let (first, rest) = bytes.split_first()?;
+    Some(u64::from(first & 0x0f) | little_endian(rest, 4)?)
+}
+
+/// Where the base of a delta begins: a distance back, highest group first, each further group one more than it says.
+fn base_offset(entry: u64, groups: &[u8]) -> Option<u64> {
+    let mut distance = 0u64;
+    for (at, byte) in groups.iter().enumerate() {
+        if at > 0 {
+            distance = distance.checked_add(1)?.checked_mul(128)?;
+        }
+        distance = distance.checked_add(u64::from(byte & 0x7f))?;
+    }
+    entry.checked_sub(distance).filter(|_| distance > 0)
+}
+
+#[cfg(test)]
+#[path = "pack_reader_test.rs"]
+mod tests;

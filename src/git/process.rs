@@ -16,6 +16,8 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStderr};
 use tokio_util::sync::CancellationToken;
 
+use super::memory::Watched;
+
 /// How long a child that was told to end is waited for.
 const GRACE: Duration = Duration::from_secs(2);
 /// Orphans of a killed group are reaped for so long, in steps.
@@ -40,6 +42,8 @@ pub enum End {
     Idle,
     /// It took too long altogether.
     Total,
+    /// It was the largest when all children held too much memory.
+    Memory,
 }
 
 impl End {
@@ -61,6 +65,11 @@ pub(super) struct Group(Option<Pid>);
 impl Group {
     pub(super) fn of(child: &Child) -> Self {
         Self(child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw))
+    }
+
+    /// The process that leads the group, while it may run.
+    pub(super) fn leader(&self) -> Option<Pid> {
+        self.0
     }
 
     /// Whoever waits for an answer comes first.
@@ -141,6 +150,7 @@ impl Progress {
 pub(super) async fn supervise(
     mut child: Child,
     group: Group,
+    watched: Watched,
     cancel: CancellationToken,
     progress: Arc<Progress>,
     deadlines: Deadlines,
@@ -150,6 +160,7 @@ pub(super) async fn supervise(
     tokio::pin!(total);
     let mut tick = tokio::time::interval((deadlines.idle / 8).max(Duration::from_millis(1)));
     let (mut left, mut aborted) = (false, false);
+    let evicted = watched.evicted();
     let end = loop {
         tokio::select! {
             biased;
@@ -158,6 +169,11 @@ pub(super) async fn supervise(
                 Ok(status) => End::Exit(status),
                 Err(_) => End::Cancelled,
             },
+            () = evicted.cancelled() => {
+                // At once: it may be growing.
+                group.send(Signal::KILL);
+                break End::Memory;
+            }
             () = cancel.cancelled(), if !left => {
                 if !gentle {
                     break End::Cancelled;

@@ -4,13 +4,15 @@
 //! no home, no terminal, no credentials, no environment variable.
 
 use std::env;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Blocking, Stdio};
 
-use tokio::process::Command;
-
+use super::cage::Cage;
+use super::child::GitCommand;
+use super::memory::{MemoryMetrics, MemoryMonitor};
 use super::store::Store;
+use crate::core::limits::Limits;
+use crate::core::machine;
 
 /// The oldest git that was shown to do what is asked of it, as Debian 12 has it.
 const OLDEST: (u32, u32, u32) = (2, 39, 4);
@@ -23,6 +25,8 @@ pub(super) const MARK_REPOSITORY: &str = "NETBIT_REPOSITORY";
 pub enum NoProgram {
     #[error("there is no git in the PATH")]
     Missing,
+    #[error("the memory of git children cannot be measured: {0}")]
+    Monitor(#[from] std::io::Error),
     #[error("git at {} is {found}; NetBit needs 2.39.4 or newer", .path.display())]
     TooOld { path: PathBuf, found: String },
 }
@@ -108,18 +112,38 @@ impl ArchiveFormat {
     }
 }
 
+/// What git holds in memory, to fit [`Limits::git_child_bytes`]. It maps packs in windows, so large repositories need no
+/// more than these; files beyond `bigFileThreshold` are streamed and never compared with others.
+const MEMORY_SETTINGS: &[&str] = &[
+    "core.packedGitWindowSize=16m",
+    "core.packedGitLimit=128m",
+    "core.deltaBaseCacheLimit=16m",
+    "core.bigFileThreshold=32m",
+    "pack.windowMemory=32m",
+    "pack.deltaCacheSize=16m",
+    "pack.threads=1",
+];
+
 /// The program and the places that its children are given. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Git {
     path: PathBuf,
     search_path: String,
     store: Store,
+    limits: Limits,
+    monitor: MemoryMonitor,
     pub version: String,
 }
 
+/// The share of the machine's memory that git children may hold together, and the least that they need.
+const MEMORY_SHARE: u64 = 8;
+const MEMORY_BYTES_MIN: u64 = 256 * 1024 * 1024;
+/// CPU time of a step of maintenance or of a check, which read a repository several times.
+const UPKEEP_FACTOR: u64 = 4;
+
 impl Git {
     /// Looks through the `PATH`, once.
-    pub fn find(store: &Store) -> Result<Self, NoProgram> {
+    pub fn find(store: &Store, limits: &Limits, metrics: MemoryMetrics) -> Result<Self, NoProgram> {
         let search_path = env::var("PATH").unwrap_or_default();
         let path = env::split_paths(&search_path)
             .filter(|folder| folder.is_absolute())
@@ -133,14 +157,16 @@ impl Git {
         if parse_version(&version).is_none_or(|found| found < OLDEST) {
             return Err(NoProgram::TooOld { path, found: version });
         }
-        Ok(Self { path, search_path, store: store.clone(), version })
+        let monitor = MemoryMonitor::start(memory_bytes(limits), metrics)?;
+        Ok(Self { path, search_path, store: store.clone(), limits: limits.clone(), monitor, version })
     }
 
     /// A child that works on `repository`; what it does comes from the caller.
-    fn command(&self, repository: &Path) -> Command {
-        let mut command = Command::new(&self.path);
+    fn command(&self, repository: &Path, cage: Cage) -> GitCommand {
+        let mut command = GitCommand::new(&self.path, cage, self.monitor.clone());
         let key = repository.file_stem().unwrap_or_default();
         command
+            .as_command()
             .env_clear()
             .env("PATH", &self.search_path)
             .env("LC_ALL", "C")
@@ -159,17 +185,18 @@ impl Git {
         safe.push(repository);
         let mut hooks = std::ffi::OsString::from("core.hooksPath=");
         hooks.push(self.store.hooks());
-        set(&mut command, &safe);
-        set(&mut command, &hooks);
+        command.set(&safe).set(&hooks);
         for setting in [
             "core.useReplaceRefs=false",
             "core.fsync=objects,derived-metadata,reference",
             "gc.auto=0",
             "maintenance.auto=false",
-            "pack.windowMemory=100m",
             "protocol.version=2",
-        ] {
-            set(&mut command, setting);
+        ]
+        .iter()
+        .chain(MEMORY_SETTINGS)
+        {
+            command.set(setting);
         }
         command
     }
@@ -182,8 +209,12 @@ impl Git {
         protocol: ProtocolVersion,
         advertise: bool,
         rules: Option<PushRules>,
-    ) -> Command {
-        let mut command = self.command(repository);
+    ) -> GitCommand {
+        let cage = match rules {
+            Some(rules) => Cage::writer(&self.limits, rules.input_bytes_max),
+            None => self.reader(),
+        };
+        let mut command = self.command(repository, cage);
         if let Some(variable) = protocol.variable() {
             command.env("GIT_PROTOCOL", variable);
         }
@@ -201,13 +232,13 @@ impl Git {
             "receive.fsck.fullPathname=error",
             "transfer.hideRefs=refs/netbit",
         ] {
-            set(&mut command, setting);
+            command.set(setting);
         }
         if let Some(rules) = rules {
             // 0 would mean that there is no limit.
             let max = rules.input_bytes_max.max(1);
-            set(&mut command, format!("receive.maxInputSize={max}"));
-            set(&mut command, format!("receive.denyNonFastForwards={}", rules.fast_forward_only));
+            command.set(format!("receive.maxInputSize={max}"));
+            command.set(format!("receive.denyNonFastForwards={}", rules.fast_forward_only));
         }
         command.arg(service.command()).arg("--stateless-rpc");
         if advertise {
@@ -219,18 +250,24 @@ impl Git {
 
     /// `git blame` of a path in a commit, in the porcelain format, for the lines asked for. No mailmap: in a bare
     /// repository git would take that of the default branch, whatever commit is asked about.
-    pub fn blame(&self, repository: &Path, commit: &str, path: &str, lines: (usize, usize)) -> Command {
-        let mut command = self.at(repository);
-        set(&mut command, "mailmap.blob=");
+    pub fn blame(&self, repository: &Path, commit: &str, path: &str, lines: (usize, usize)) -> GitCommand {
+        let mut command = self.at(repository, self.reader());
+        command.set("mailmap.blob=");
         command.args(["blame", "--porcelain", "-L"]).arg(format!("{},{}", lines.0, lines.1));
         command.args([commit, "--", path]);
         command
     }
 
     /// `git archive` of a commit. `--worktree-attributes` is off: nothing beside the tree is looked at.
-    pub fn archive(&self, repository: &Path, commit: &str, format: ArchiveFormat, prefix: &str) -> Command {
-        let mut command = self.at(repository);
-        set(&mut command, "tar.umask=0022");
+    pub fn archive(
+        &self,
+        repository: &Path,
+        commit: &str,
+        format: ArchiveFormat,
+        prefix: &str,
+    ) -> GitCommand {
+        let mut command = self.at(repository, self.reader());
+        command.set("tar.umask=0022");
         let format = format.suffix();
         command.arg("archive").arg(format!("--format={format}")).arg(format!("--prefix={prefix}"));
         command.arg(commit);
@@ -238,29 +275,41 @@ impl Git {
     }
 
     /// `git fsck` of everything that is there.
-    pub fn fsck(&self, repository: &Path) -> Command {
-        let mut command = self.at(repository);
+    pub fn fsck(&self, repository: &Path) -> GitCommand {
+        let mut command = self.at(repository, self.upkeep());
         command.args(["fsck", "--full", "--no-progress", "--no-dangling"]);
         command
     }
 
     /// A command of maintenance.
-    pub(super) fn maintain(&self, repository: &Path, arguments: &[&str]) -> Command {
-        let mut command = self.at(repository);
+    pub(super) fn maintain(&self, repository: &Path, arguments: &[&str]) -> GitCommand {
+        let mut command = self.at(repository, self.upkeep());
         command.args(arguments);
         command
     }
 
-    fn at(&self, repository: &Path) -> Command {
-        let mut command = self.command(repository);
+    fn reader(&self) -> Cage {
+        Cage::reader(&self.limits, self.limits.repository_bytes)
+    }
+
+    /// For packing and checking: no request waits for it, so it may take its time, and it writes whole repositories.
+    fn upkeep(&self) -> Cage {
+        Cage::writer(&self.limits, self.limits.repository_bytes.saturating_mul(UPKEEP_FACTOR))
+    }
+
+    fn at(&self, repository: &Path, cage: Cage) -> GitCommand {
+        let mut command = self.command(repository, cage);
         command.arg("--git-dir").arg(repository).arg("--literal-pathspecs");
         command
     }
 }
 
-/// One setting, on the command line: only there may it be trusted.
-fn set(command: &mut Command, setting: impl AsRef<OsStr>) {
-    command.arg("-c").arg(setting);
+/// What all children may hold together.
+fn memory_bytes(limits: &Limits) -> u64 {
+    match limits.git_memory_bytes {
+        0 => (machine::memory_bytes() / MEMORY_SHARE).max(MEMORY_BYTES_MIN),
+        bytes => bytes,
+    }
 }
 
 /// `2.47.3`, also with words behind.
@@ -297,14 +346,15 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         let key = crate::domain::repository::StorageKey::fresh();
         store.create(key, "main").unwrap();
-        let git = Git::find(&store).unwrap();
+        let git = Git::find(&store, &Limits::default(), MemoryMetrics::default()).unwrap();
         let mut command = git.maintain(&store.path(key), &["config", "--list", "--show-origin"]);
-        let listed = String::from_utf8(command.output().await.unwrap().stdout).unwrap();
+        let listed = String::from_utf8(command.as_command().output().await.unwrap().stdout).unwrap();
         assert!(
             listed.lines().all(|line| line.starts_with("command line:") || line.contains("/config\t")),
             "{listed}"
         );
-        let variables: Vec<_> = command.as_std().get_envs().map(|(name, _)| name.to_str().unwrap()).collect();
+        let variables: Vec<_> =
+            command.as_command().as_std().get_envs().map(|(name, _)| name.to_str().unwrap()).collect();
         assert!(!variables.contains(&"SSH_AUTH_SOCK") && variables.contains(&"GIT_CONFIG_NOSYSTEM"));
     }
 }

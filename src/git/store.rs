@@ -209,27 +209,22 @@ impl Store {
             }
         }
         let path = self.path(key);
+        for entry in fs::read_dir(path.join("objects").join("pack")).into_iter().flatten() {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with("tmp_") {
+                remove_old(&entry.path(), before)?;
+            }
+        }
         for lock in LOCKS {
             remove_old(&path.join(lock), before)?;
         }
         Ok(remove_locks(&path.join("refs"), Some(before), 0)?)
     }
 
-    /// Removes what a killed receive-pack leaves: its quarantine, and locks. Only while nobody works on the repository.
-    pub fn clean(&self, key: StorageKey) -> Result<(), StoreError> {
+    /// Removes the locks that killed processes left, which would stop pushes. Only while nothing works on the repository.
+    /// Quarantines, which may be large, are left to [`Store::sweep`].
+    pub fn remove_locks(&self, key: StorageKey) -> Result<(), StoreError> {
         let path = self.existing(key)?;
-        for entry in fs::read_dir(path.join("objects"))? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with("tmp_objdir-") {
-                remove_if_there(&entry.path())?;
-            }
-        }
-        for entry in fs::read_dir(path.join("objects").join("pack")).into_iter().flatten() {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with("tmp_") {
-                remove_if_there(&entry.path())?;
-            }
-        }
         for lock in LOCKS {
             remove_if_there(&path.join(lock))?;
         }
@@ -374,17 +369,18 @@ mod tests {
         fs::write(path.join("refs/heads/a/b.lock"), "").unwrap();
         fs::write(path.join("refs/heads/a/c"), "x").unwrap();
         fs::write(path.join("packed-refs.lock"), "").unwrap();
-        store.clean(key).unwrap();
-        assert!(!path.join("objects/tmp_objdir-incoming-x").exists());
+        store.remove_locks(key).unwrap();
         assert!(!path.join("refs/heads/a/b.lock").exists() && !path.join("packed-refs.lock").exists());
         assert!(path.join("refs/heads/a/c").exists());
-        fs::create_dir_all(path.join("objects/tmp_objdir-incoming-y")).unwrap();
+        fs::create_dir_all(path.join("objects/pack")).unwrap();
+        fs::write(path.join("objects/pack/tmp_pack_x"), "").unwrap();
         store.sweep(key, SystemTime::now() - std::time::Duration::from_secs(3600)).unwrap();
-        assert!(path.join("objects/tmp_objdir-incoming-y").exists(), "somebody may be writing to it");
+        assert!(path.join("objects/tmp_objdir-incoming-x").exists(), "a push may be writing to it");
         fs::write(path.join("packed-refs.lock"), "").unwrap();
         store.sweep(key, SystemTime::now() + std::time::Duration::from_secs(3600)).unwrap();
         assert!(!path.join("packed-refs.lock").exists());
-        assert!(!path.join("objects/tmp_objdir-incoming-y").exists());
+        assert!(!path.join("objects/tmp_objdir-incoming-x").exists());
+        assert!(!path.join("objects/pack/tmp_pack_x").exists());
         assert!(store.size_bytes(key).is_ok());
     }
 }

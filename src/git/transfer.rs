@@ -14,7 +14,9 @@
 //!   refused. Once admitted, a push is finished whether or not its client is still there.
 
 use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
@@ -22,16 +24,21 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::Stream;
+use rustix::process::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::cage;
+use super::child::{Caged, GitCommand};
 use super::metrics::{Meter, Turn};
-use super::pack_reader::{PackError, PackReader};
+use super::pack_limits::{PackCost, PackLimits};
+use super::pack_reader::{PackError, PackReader, kinds_in};
 use super::pkt_line::FLUSH;
 pub use super::process::{Deadlines, End};
-use super::process::{Group, Progress, drain, supervise};
+use super::process::{Progress, drain, supervise};
+use crate::core::limits::Limits;
 
 /// What one pump moves at once.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -46,7 +53,7 @@ pub type Input = Pin<Box<dyn AsyncRead>>;
 /// Decides over a push when all of it has arrived, and has the last word when git has done its part.
 pub trait Judge: 'static {
     /// May the push go through? `Err` is the whole answer to the client.
-    fn admit(&mut self) -> impl Future<Output = Result<(), Bytes>>;
+    fn admit(&mut self, cost: PackCost) -> impl Future<Output = Result<(), Bytes>>;
 
     /// What the client is told when the push has become too large.
     fn too_large(&self) -> Bytes;
@@ -68,6 +75,9 @@ pub struct Push<J> {
     pub has_pack: bool,
     /// More than this after the head is refused.
     pub pack_bytes_max: u64,
+    pub limits: Limits,
+    /// The directory of the repository.
+    pub repository: PathBuf,
     /// Whether the answer ends in a flush, before which text fits.
     pub side_band: bool,
     pub judge: J,
@@ -82,6 +92,7 @@ struct Pipes {
 
 /// What the pumps and the body share.
 struct Shared {
+    child: Option<Pid>,
     cancel: CancellationToken,
     /// The child was ended by force: nobody reads its output any more.
     dead: CancellationToken,
@@ -92,16 +103,8 @@ struct Shared {
 }
 
 /// Starts the child and its supervisor; `turn` is held until the child is gone.
-fn start(
-    mut command: Command,
-    deadlines: Deadlines,
-    gentle: bool,
-    turn: Turn,
-) -> io::Result<(Pipes, Shared)> {
-    use std::process::Stdio;
-    let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = spawned?;
-    let group = Group::of(&child);
+fn start(command: GitCommand, deadlines: Deadlines, gentle: bool, turn: Turn) -> io::Result<(Pipes, Shared)> {
+    let Caged { mut child, group, watched } = command.spawn(Stdio::piped())?;
     let gone = || io::Error::other("the child has no pipes");
     let pipes = Pipes {
         input: child.stdin.take(),
@@ -112,6 +115,7 @@ fn start(
     let (tell, ended) = oneshot::channel();
     let (running, meter) = turn.run();
     let shared = Shared {
+        child: group.leader(),
         cancel: cancel.clone(),
         dead: dead.clone(),
         clean: Arc::new(AtomicBool::new(false)),
@@ -120,7 +124,7 @@ fn start(
         ended,
     };
     tokio::spawn(async move {
-        let end = supervise(child, group, cancel, progress, deadlines, gentle).await;
+        let end = supervise(child, group, watched, cancel, progress, deadlines, gentle).await;
         running.ended(&end);
         drop(running);
         if !matches!(end, End::Exit(_)) {
@@ -133,13 +137,14 @@ fn start(
 }
 
 /// Streams a child that only reads the repository. `input` is what it is asked.
-pub fn read(command: Command, input: Input, deadlines: Deadlines, turn: Turn) -> io::Result<TransferBody> {
+pub fn read(command: GitCommand, input: Input, deadlines: Deadlines, turn: Turn) -> io::Result<TransferBody> {
     let (mut pipes, shared) = start(command, deadlines, false, turn)?;
     if let Some(to_child) = pipes.input.take() {
         let (cancel, progress) = (shared.cancel.clone(), shared.progress.clone());
         let meter = shared.meter.clone();
         actix_web::rt::spawn(async move {
-            let mut pump = InputPump { to_child, cancel: cancel.clone(), progress, meter, deaf: false };
+            let mut pump =
+                InputPump { to_child, child: None, cancel: cancel.clone(), progress, meter, deaf: false };
             if pump.forward(input).await.is_err() {
                 cancel.cancel();
             }
@@ -160,7 +165,7 @@ pub fn read(command: Command, input: Input, deadlines: Deadlines, turn: Turn) ->
 
 /// Streams a push through its judge.
 pub fn receive<J: Judge>(
-    command: Command,
+    command: GitCommand,
     input: Input,
     push: Push<J>,
     deadlines: Deadlines,
@@ -172,8 +177,8 @@ pub fn receive<J: Judge>(
     let to_child = pipes.input.take().ok_or_else(|| io::Error::other("the child has no input"))?;
     let (cancel, progress) = (shared.cancel.clone(), shared.progress.clone());
     let keep = if push.side_band { FLUSH.len() } else { 0 };
-    let pump =
-        InputPump { to_child, cancel: cancel.clone(), progress, meter: shared.meter.clone(), deaf: false };
+    let (child, meter) = (shared.child, shared.meter.clone());
+    let pump = InputPump { to_child, child, cancel: cancel.clone(), progress, meter, deaf: false };
     let known = refused.clone();
     actix_web::rt::spawn(async move {
         match pump.push(input, push, &known).await {
@@ -236,6 +241,7 @@ async fn finish_push<J: Judge>(
 
 struct InputPump {
     to_child: ChildStdin,
+    child: Option<Pid>,
     cancel: CancellationToken,
     progress: Arc<Progress>,
     meter: Arc<Meter>,
@@ -299,8 +305,8 @@ impl InputPump {
         push: Push<J>,
         refused: &AtomicBool,
     ) -> Result<Option<Verdict<J>>, Broken> {
-        let Push { head, rest, has_pack, pack_bytes_max, mut judge, .. } = push;
-        let mut pack = PackReader::new();
+        let Push { head, rest, has_pack, pack_bytes_max, limits, repository, mut judge, .. } = push;
+        let mut pack = PackReader::new(PackLimits::of(&limits), kinds_in(repository));
         if has_pack {
             self.write(&head).await?;
         }
@@ -344,7 +350,12 @@ impl InputPump {
             Ok(Some(tail)) => {
                 // From here on a client that leaves stops nothing: the judge may be writing the intent.
                 self.progress.complete.store(true, Relaxed);
-                judge.admit().await.map(|()| tail)
+                let cost = pack.cost();
+                let admitted = judge.admit(cost).await;
+                if let (Ok(()), Some(child)) = (&admitted, self.child) {
+                    cage::limit_cpu(child, cage::cpu_seconds(&limits, cost.unpacked_bytes));
+                }
+                admitted.map(|()| tail)
             }
             // The pack broke off, or git did: its own report says so.
             Ok(None) => {

@@ -10,16 +10,17 @@ use tokio_util::task::TaskTracker;
 use super::ServiceError;
 use super::housekeeping::Bell;
 use crate::core::limits::Limits;
+use crate::core::turns::{Turn, Turns};
 use crate::domain::ids::RepositoryId;
 use crate::domain::repository::Repository;
-use crate::git::metrics::{TransferMetrics, Turn, Work};
+use crate::git::metrics::{TransferMetrics, Turn as TransferTurn, Work};
 use crate::git::program::Git;
 use crate::git::store::{Store, StoreError};
 use crate::git::transfer::Deadlines;
 use crate::protocol::code::Code;
 
-/// How many permits the repositories share for their pushes' last steps: two that share one wait for each other.
-const PUSH_TURNS: usize = 1024;
+/// Held while a push of a repository is in its last steps.
+pub(super) type PushTurn = Turn<RepositoryId>;
 
 /// One per application.
 pub struct Hosting {
@@ -29,7 +30,11 @@ pub struct Hosting {
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
     browses: Arc<Semaphore>,
-    turns: Vec<Arc<Semaphore>>,
+    turns: Turns<RepositoryId>,
+    /// One push with large deltas unpacks at a time.
+    unpacking: Arc<Semaphore>,
+    large_delta_bytes: u64,
+    unpacking_wait: Duration,
     /// Pushes that were admitted and are not settled yet.
     admitted: TaskTracker,
     /// How clients reach this server, where that is configured.
@@ -55,7 +60,10 @@ impl Hosting {
             reads: Arc::new(Semaphore::new(limits.git_reads)),
             writes: Arc::new(Semaphore::new(limits.git_writes)),
             browses: Arc::new(Semaphore::new(Limits::per_core(limits.git_browses))),
-            turns: (0..PUSH_TURNS).map(|_| Arc::new(Semaphore::new(1))).collect(),
+            turns: Turns::start(),
+            unpacking: Arc::new(Semaphore::new(1)),
+            large_delta_bytes: limits.git_large_delta_bytes,
+            unpacking_wait: Duration::from_millis(limits.git_unpacking_wait_ms),
             admitted: TaskTracker::new(),
             public_url,
             metrics,
@@ -84,7 +92,7 @@ impl Hosting {
     }
 
     /// A turn for a transfer.
-    pub(super) async fn turn_for(&self, work: Work) -> Result<Turn, ServiceError> {
+    pub(super) async fn turn_for(&self, work: Work) -> Result<TransferTurn, ServiceError> {
         let place = match work {
             Work::Push => self.place(&self.writes, "too many pushes at once").await,
             Work::Advertise | Work::Fetch | Work::Archive => self.read_place().await,
@@ -108,25 +116,38 @@ impl Hosting {
             ServiceError::later(Code::Overloaded, why, retry_ms.max(1000))
         };
         let entered = tokio::time::timeout(self.patience, places.clone().acquire_owned()).await;
-        let stopping = |_| ServiceError::later(Code::Overloaded, "the server is stopping; try again", 5_000);
-        entered.map_err(|_| busy())?.map_err(stopping)
+        entered.map_err(|_| busy())?.map_err(|_| stopping())
+    }
+
+    /// The right to unpack a push with deltas of up to so many bytes; `None`: every push may.
+    pub(super) async fn unpacking_place(
+        &self,
+        largest_delta_bytes: u64,
+    ) -> Result<Option<OwnedSemaphorePermit>, ServiceError> {
+        if largest_delta_bytes <= self.large_delta_bytes {
+            return Ok(None);
+        }
+        let entered = tokio::time::timeout(self.unpacking_wait, self.unpacking.clone().acquire_owned()).await;
+        let busy = || {
+            let why = "other pushes with large files are being unpacked; push again later";
+            ServiceError::later(Code::Overloaded, why, 10_000)
+        };
+        entered.map_err(|_| busy())?.map_err(|_| stopping()).map(Some)
     }
 
     /// The repository's push turn: one push at a time goes through its last steps.
-    pub(super) async fn push_turn(&self, id: RepositoryId) -> Result<OwnedSemaphorePermit, ServiceError> {
-        match self.turn(id) {
-            Some(turn) => self.place(turn, "another push to this repository is under way").await,
-            None => Err(ServiceError::new(Code::Internal, "there is no push turn")),
-        }
+    pub(super) async fn push_turn(&self, id: RepositoryId) -> Result<PushTurn, ServiceError> {
+        let entered = tokio::time::timeout(self.patience, self.turns.enter(id)).await;
+        let busy = |_| {
+            let retry_ms = u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX).max(1000);
+            ServiceError::later(Code::Overloaded, "another push to this repository is under way", retry_ms)
+        };
+        entered.map_err(busy)?.ok_or_else(stopping)
     }
 
-    /// The turn, if nobody has it.
-    pub(super) fn try_push_turn(&self, id: RepositoryId) -> Option<OwnedSemaphorePermit> {
-        self.turn(id)?.clone().try_acquire_owned().ok()
-    }
-
-    fn turn(&self, id: RepositoryId) -> Option<&Arc<Semaphore>> {
-        self.turns.get(usize::try_from(id.0.unsigned_abs()).unwrap_or(0) % PUSH_TURNS)
+    /// The turn, if no push has it.
+    pub(super) async fn try_push_turn(&self, id: RepositoryId) -> Option<PushTurn> {
+        self.turns.try_enter(id).await
     }
 
     /// Held by an admitted push until it is settled.
@@ -143,7 +164,8 @@ impl Hosting {
     pub fn close(&self) {
         self.reads.close();
         self.writes.close();
-        self.turns.iter().for_each(|turn| turn.close());
+        self.turns.close();
+        self.unpacking.close();
         self.admitted.close();
     }
 
@@ -179,6 +201,10 @@ impl Hosting {
             total: Duration::from_millis(limits.git_total_ms),
         }
     }
+}
+
+fn stopping() -> ServiceError {
+    ServiceError::later(Code::Overloaded, "the server is stopping; try again", 5_000)
 }
 
 impl From<StoreError> for ServiceError {

@@ -37,8 +37,9 @@ impl Bell {
 }
 
 impl Services {
-    /// At start, before anybody is served: ends children of a killed server, rolls half made repositories back, and
-    /// writes what interrupted pushes did.
+    /// At start, before requests are served: ends children of a killed server, removes the locks that they left, and rolls
+    /// half made repositories back. Interrupted pushes are settled behind ready ([`Services::tend_repositories`]): a push
+    /// to one of their repositories settles the earlier one first.
     pub async fn reconcile(&self, unfinished: Unfinished) -> Result<(), ServiceError> {
         let store = self.hosting.store.clone();
         let touched = self
@@ -51,27 +52,21 @@ impl Services {
             })
             .await?;
         let mut keys: Vec<StorageKey> = leftovers::keys(&touched).collect();
-        for intent in &unfinished.pushes {
-            let asked = self.cache.ask_anonymously(RepositoryById(intent.repository_id)).await;
-            if let Ok(repository) = asked {
+        for repository in &unfinished.pushed {
+            if let Ok(repository) = self.cache.ask_anonymously(RepositoryById(*repository)).await {
                 keys.push(repository.storage_key);
             }
         }
         let store = self.hosting.store.clone();
         self.on_disk(move || {
             for key in keys {
-                if let Err(error) = store.clean(key) {
-                    tracing::warn!(%error, "a repository could not be cleaned of an interrupted push");
+                if let Err(error) = store.remove_locks(key) {
+                    tracing::warn!(%error, "a repository could not be freed of the locks of an interrupted push");
                 }
             }
         })
         .await?;
-        self.roll_back(unfinished.creations).await?;
-        let settled = self.settle_intents(unfinished.pushes).await;
-        if settled > 0 {
-            tracing::info!(settled, "pushes of the last run were settled");
-        }
-        Ok(())
+        self.roll_back(unfinished.creations).await
     }
 
     /// Nobody was told that these exist.
@@ -96,6 +91,10 @@ impl Services {
     pub async fn tend_repositories(&self) {
         let every = Duration::from_millis(self.limits.maintenance_ms);
         let mut swept = None;
+        // What a crash interrupted comes first: members wait for its event.
+        if let Err(error) = self.settle_leftovers().await {
+            tracing::warn!(%error, "settling the pushes of the last run failed; it is tried again later");
+        }
         loop {
             if swept.is_none_or(|at: Instant| at.elapsed() > SWEEP_EVERY) {
                 // At first, what an earlier run left; later, what no push that runs now can be using.

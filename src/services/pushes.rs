@@ -10,17 +10,19 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::hosting::PushTurn;
 use super::transfers::{chat_text, too_large};
 use super::{ServiceError, Services};
 use crate::actors::cache::{KnownUsers, RepositoryById, RepositoryView};
-use crate::actors::writer::commands::{OpenPush, SettlePush, Settled};
+use crate::actors::writer::commands::{CountAttempt, OpenPush, SettlePush, Settled};
 use crate::core::actor::Who;
 use crate::core::fail_points;
 use crate::domain::access::Credential;
 use crate::domain::ids::{PushId, RepositoryId};
 use crate::domain::push::{Moved, RefUpdate};
 use crate::domain::repository::Repository;
-use crate::git::history;
+use crate::git::history::{self, Brought, WalkLimits};
+use crate::git::pack_limits::PackCost;
 use crate::git::push_head::PushHead;
 use crate::git::report;
 use crate::git::store::StoreError;
@@ -45,6 +47,15 @@ pub(super) struct PushJudge {
     admitted: Option<Admitted>,
 }
 
+/// How much is read to describe what a push did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Description {
+    /// Refs and the new commits.
+    Commits,
+    /// Refs alone: reading the commits has failed too often.
+    Refs,
+}
+
 /// What the push may move.
 type Updates = Vec<RefUpdate>;
 
@@ -52,7 +63,9 @@ type Updates = Vec<RefUpdate>;
 struct Admitted {
     push: PushId,
     updates: Updates,
-    _turn: OwnedSemaphorePermit,
+    _turn: PushTurn,
+    /// For a push whose unpacking takes much memory.
+    _memory: Option<OwnedSemaphorePermit>,
     _token: TaskTrackerToken,
 }
 
@@ -68,8 +81,10 @@ impl PushJudge {
         Self { services, who, view, head, base_url, fast_forward_only, admitted: None }
     }
 
-    async fn open(&self) -> Result<Admitted, ServiceError> {
+    async fn open(&self, cost: PackCost) -> Result<Admitted, ServiceError> {
         let repository = self.view.repository.id;
+        // Before the turn: others that push here do not wait for memory.
+        let memory = self.services.hosting.unpacking_place(cost.largest_delta_bytes).await?;
         let turn = self.services.hosting.push_turn(repository).await?;
         let token = self.services.hosting.admit();
         let updates = self.possible().await?;
@@ -90,7 +105,7 @@ impl PushJudge {
             }
             other => other?,
         };
-        Ok(Admitted { push, updates, _turn: turn, _token: token })
+        Ok(Admitted { push, updates, _turn: turn, _memory: memory, _token: token })
     }
 
     /// Looked up with the turn: nobody else moves refs of this repository meanwhile.
@@ -112,8 +127,8 @@ impl PushJudge {
 }
 
 impl Judge for PushJudge {
-    async fn admit(&mut self) -> Result<(), Bytes> {
-        match self.open().await {
+    async fn admit(&mut self, cost: PackCost) -> Result<(), Bytes> {
+        match self.open(cost).await {
             Ok(admitted) => {
                 self.admitted = Some(admitted);
                 Ok(())
@@ -162,7 +177,7 @@ impl Services {
         updates: &[RefUpdate],
     ) -> Result<Settled, ServiceError> {
         fail_points::reach(fail_points::BEFORE_SETTLEMENT);
-        let moved = self.moved(repository, updates).await?;
+        let moved = self.moved(repository, updates, Description::Commits).await?;
         self.write_settlement(push, moved).await
     }
 
@@ -178,11 +193,20 @@ impl Services {
         Ok(last)
     }
 
-    async fn moved(&self, repository: &Repository, updates: &[RefUpdate]) -> Result<Moved, ServiceError> {
+    async fn moved(
+        &self,
+        repository: &Repository,
+        updates: &[RefUpdate],
+        description: Description,
+    ) -> Result<Moved, ServiceError> {
         let (store, key, updates) = (self.hosting.store.clone(), repository.storage_key, updates.to_vec());
+        let limits = WalkLimits::of(&self.limits);
         let read = tokio::task::spawn_blocking(move || {
             let path = store.existing(key)?;
-            let brought = history::brought(&path, &updates)?;
+            let brought = match description {
+                Description::Commits => history::brought(&path, &updates, limits)?,
+                Description::Refs => Brought { refs: history::moved(&path, &updates)?, ..Brought::default() },
+            };
             Ok::<_, StoreError>((brought, store.size_bytes(key)?))
         });
         let read = read.await.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?;
@@ -214,7 +238,16 @@ impl Services {
         match self.cache.ask_anonymously(RepositoryById(intent.repository_id)).await {
             // What was announced needs no look at the refs: they may have moved on.
             Ok(_) if intent.announced => self.write_settlement(intent.id, Moved::default()).await,
-            Ok(repository) => self.settle(intent.id, &repository, &intent.refs).await,
+            Ok(repository) => {
+                // Counted before anything is read: an attempt that ends the process counts.
+                let attempts = self.writer.execute(Who::Server, CountAttempt { push: intent.id }).await?;
+                let description = match attempts {
+                    attempts if attempts > self.limits.git_settle_attempts => Description::Refs,
+                    _ => Description::Commits,
+                };
+                let moved = self.moved(&repository, &intent.refs, description).await?;
+                self.write_settlement(intent.id, moved).await
+            }
             // The repository is gone: there is nothing to tell any more.
             Err(_) => self.write_settlement(intent.id, Moved::default()).await,
         }
@@ -230,7 +263,7 @@ impl Services {
     pub(super) async fn settle_intents(&self, intents: Vec<PushIntent>) -> usize {
         let mut settled = 0;
         for intent in intents {
-            let Some(_turn) = self.hosting.try_push_turn(intent.repository_id) else { continue };
+            let Some(_turn) = self.hosting.try_push_turn(intent.repository_id).await else { continue };
             match self.settle_intent(&intent).await {
                 Ok(_) => settled += 1,
                 Err(error) => tracing::warn!(push.id = %intent.id, %error, "a push could not be settled"),

@@ -129,7 +129,16 @@ impl Services {
         let bytes = head.bytes.clone();
         let (has_pack, side_band) = (head.has_pack(), head.has_side_band());
         let judge = PushJudge::new(self.clone(), who, view, head, base_url, fast_forward_only);
-        let push = Push { head: bytes, rest, has_pack, pack_bytes_max: left, side_band, judge };
+        let push = Push {
+            head: bytes,
+            rest,
+            has_pack,
+            pack_bytes_max: left,
+            limits: self.limits.clone(),
+            repository: directory,
+            side_band,
+            judge,
+        };
         let deadlines = Hosting::deadlines(&self.limits);
         let body = transfer::receive(command, input, push, deadlines, turn).map_err(ComputeError::from)?;
         Ok(PushAnswer::Streamed(body))
@@ -178,6 +187,9 @@ impl From<ComputeError> for ServiceError {
         match error {
             ComputeError::TooSlow => Self::new(Code::Overloaded, "this takes longer than the server allows"),
             ComputeError::TooMuch => Self::new(Code::TooLarge, "the answer is larger than the server allows"),
+            ComputeError::TooMuchMemory => {
+                Self::new(Code::TooLarge, "git needs more memory for this than the server allows")
+            }
             ComputeError::Io(_) | ComputeError::Failed(_) => {
                 tracing::error!(%error, "git could not do its part");
                 Self::new(Code::Internal, "git could not do its part")

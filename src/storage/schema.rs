@@ -181,6 +181,7 @@ diesel::table! {
         mentioned -> Text,
         created_at -> BigInt,
         settled_at -> Nullable<BigInt>,
+        attempts -> BigInt,
     }
 }
 

@@ -1,24 +1,25 @@
-//! What the last run did not finish: read once, at start, and settled before anybody is served.
+//! What the last run did not finish: read once, at start.
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
 use super::queries::{pushes, repositories};
-use super::rows::push::PushIntent;
+use crate::domain::ids::RepositoryId;
 use crate::domain::repository::Repository;
 
 /// What the database says was not finished when the last run ended.
 #[derive(Debug, Default)]
 pub struct Unfinished {
     pub creations: Vec<Repository>,
-    pub pushes: Vec<PushIntent>,
+    /// The repositories with pushes that are not settled.
+    pub pushed: Vec<RepositoryId>,
 }
 
 impl Unfinished {
     pub fn read(db: &mut SqliteConnection) -> QueryResult<Self> {
         Ok(Self {
             creations: repositories::in_state(db, repositories::CREATING)?,
-            pushes: pushes::all_unsettled(db, i64::MAX)?,
+            pushed: pushes::repositories_unsettled(db)?,
         })
     }
 }

@@ -133,7 +133,7 @@ impl Browser {
     }
 }
 
-fn open_repository(path: &Path) -> Result<Repository, BrowseError> {
+pub(super) fn open_repository(path: &Path) -> Result<Repository, BrowseError> {
     let flags = RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::NO_DOTGIT | RepositoryOpenFlags::BARE;
     let no_ceilings: [&Path; 0] = [];
     let repository =

@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel::sqlite::SqliteConnection;
 
+use crate::domain::ids::RepositoryId;
 use crate::storage::rows::push::{NewPushIntentRow, PushIntent, PushIntentRow};
 use crate::storage::schema::{chat_events, push_intents};
 
@@ -39,15 +40,22 @@ pub fn unsettled(db: &mut Db, id: i64) -> QueryResult<Option<PushIntent>> {
     row.map(PushIntent::try_from).transpose()
 }
 
-/// Every intent that is not settled, oldest first.
+/// Intents that are not settled: those with the fewest attempts first, so that none waits behind one that fails.
 pub fn all_unsettled(db: &mut Db, limit: i64) -> QueryResult<Vec<PushIntent>> {
     let rows: Vec<PushIntentRow> = push_intents::table
         .filter(is_unsettled())
-        .order(push_intents::id)
+        .order((push_intents::attempts, push_intents::id))
         .limit(limit)
         .select(PushIntentRow::as_select())
         .load(db)?;
     rows.into_iter().map(PushIntent::try_from).collect()
+}
+
+/// Every repository with an intent that is not settled.
+pub fn repositories_unsettled(db: &mut Db) -> QueryResult<Vec<RepositoryId>> {
+    let ids: Vec<i64> =
+        push_intents::table.filter(is_unsettled()).select(push_intents::repository_id).distinct().load(db)?;
+    Ok(ids.into_iter().map(RepositoryId).collect())
 }
 
 /// The intent of this repository whose refs are not settled.
@@ -74,6 +82,15 @@ pub fn any_unsettled_of(db: &mut Db, repository: i64) -> QueryResult<bool> {
         push_intents::table.filter(push_intents::repository_id.eq(repository)).filter(is_unsettled()),
     ))
     .get_result(db)
+}
+
+/// Adds an attempt to settle an intent; returns how many there were, `None` without such an intent.
+pub fn count_attempt(db: &mut Db, id: i64) -> QueryResult<Option<i64>> {
+    diesel::update(push_intents::table.find(id))
+        .set(push_intents::attempts.eq(push_intents::attempts + 1))
+        .returning(push_intents::attempts)
+        .get_result(db)
+        .optional()
 }
 
 pub fn set_announced(db: &mut Db, id: i64, event_seq: i64, mentioned: &str) -> QueryResult<()> {

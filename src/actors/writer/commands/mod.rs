@@ -28,7 +28,7 @@ pub use cursors::{MarkRead, Marks, MergeMarks};
 pub use messages::{AppendMessage, Appended};
 pub use notifications::MarkNotificationsRead;
 pub use projects::{CreateProject, DeleteProject, SetMember, SetProjectConfig, SetWatch, UpdateProject};
-pub use pushes::{OpenPush, SettlePush, Settled};
+pub use pushes::{CountAttempt, OpenPush, SettlePush, Settled};
 pub use repositories::{
     AbandonRepository, ActivateRepository, BeginRepository, DeleteRepository, FinishDeletion,
     RecordMaintenance, UpdateRepository,
@@ -59,6 +59,7 @@ pub(super) const NAMES: &[&str] = &[
     "MarkRead",
     "MergeMarks",
     "OpenPush",
+    "CountAttempt",
     "RecordMaintenance",
     "RefreshLogin",
     "RegisterUser",

@@ -84,6 +84,20 @@ pub struct SettlePush {
     pub moved: Moved,
 }
 
+/// Counts an attempt to settle an interrupted push, before it is made; returns how many there were with this one.
+pub struct CountAttempt {
+    pub push: PushId,
+}
+
+impl Command for CountAttempt {
+    type Output = i64;
+    const NAME: &'static str = "CountAttempt";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<i64> {
+        Ok(pushes::count_attempt(tx.write(), self.push.0)?.unwrap_or(0))
+    }
+}
+
 /// What there is to say about a settled push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Settled {

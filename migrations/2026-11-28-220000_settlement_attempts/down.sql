@@ -1,0 +1,1 @@
+ALTER TABLE push_intents DROP COLUMN attempts;

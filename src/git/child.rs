@@ -1,0 +1,82 @@
+//! A git command with its limits, and the process that it becomes.
+//!
+//! Invariant: there is no other way to run git: every child is in its [`Cage`] before it gets input, and its memory is
+//! measured while it runs.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+
+use rustix::process::Pid;
+use tokio::process::{Child, Command};
+
+use super::cage::Cage;
+use super::memory::{MemoryMonitor, Watched};
+use super::process::Group;
+
+/// A command that was not started yet.
+#[derive(Debug)]
+pub struct GitCommand {
+    command: Command,
+    cage: Cage,
+    monitor: MemoryMonitor,
+}
+
+/// A child in its cage.
+pub(super) struct Caged {
+    pub(super) child: Child,
+    pub(super) group: Group,
+    pub(super) watched: Watched,
+}
+
+impl GitCommand {
+    pub(super) fn new(program: &Path, cage: Cage, monitor: MemoryMonitor) -> Self {
+        Self { command: Command::new(program), cage, monitor }
+    }
+
+    pub(super) fn env(&mut self, name: &str, value: impl AsRef<OsStr>) -> &mut Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub(super) fn arg(&mut self, argument: impl AsRef<OsStr>) -> &mut Self {
+        self.command.arg(argument);
+        self
+    }
+
+    pub(super) fn args<S: AsRef<OsStr>>(&mut self, arguments: impl IntoIterator<Item = S>) -> &mut Self {
+        self.command.args(arguments);
+        self
+    }
+
+    /// One setting, on the command line: only there may it be trusted.
+    pub(super) fn set(&mut self, setting: impl AsRef<OsStr>) -> &mut Self {
+        self.command.arg("-c").arg(setting);
+        self
+    }
+
+    /// What the command line has no methods for here.
+    pub(super) fn as_command(&mut self) -> &mut Command {
+        &mut self.command
+    }
+
+    /// Starts the child with pipes for its output and errors.
+    pub(super) fn spawn(mut self, input: Stdio) -> io::Result<Caged> {
+        let spawned = self.command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = spawned?;
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        let group = Group::of(&child);
+        let Some(pid) = pid else { return Err(io::Error::other("the child has no id")) };
+        if let Err(error) = self.cage.close(pid) {
+            // A child that has ended already needs no limits.
+            if error.raw_os_error() != Some(rustix::io::Errno::SRCH.raw_os_error()) {
+                tracing::error!(%error, "a git child cannot be limited and is not run");
+                child.start_kill()?;
+                return Err(error);
+            }
+        }
+        let watched = self.monitor.watch(pid);
+        Ok(Caged { child, group, watched })
+    }
+}

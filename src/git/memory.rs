@@ -1,0 +1,179 @@
+//! Memory of all git children together: measured while any run, and bounded by ending the largest.
+//!
+//! Purpose: [`super::cage`] bounds each process, this bounds their sum, whatever they do. The kernel's own killer would
+//! choose among all processes of the machine, the server among them.
+//!
+//! Owner: one thread per [`Git`](super::program::Git). Invariant: a child is ended by its own supervisor, which has not
+//! reaped it, so no other process can be hit.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use rustix::process::Pid;
+use tokio_util::sync::CancellationToken;
+
+use super::cage::family;
+
+/// How often the memory of the children is measured.
+const MEASURE_EVERY: Duration = Duration::from_millis(100);
+/// Children that wait to be watched: more than there are places for.
+const WAITING_MAX: usize = 1024;
+
+/// The way to the thread that measures. Cheap to clone; the thread ends with the last one.
+#[derive(Debug, Clone)]
+pub struct MemoryMonitor {
+    children: SyncSender<Arc<Child>>,
+}
+
+/// What is measured and counted.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryMetrics {
+    /// Bytes that all children held when they were last measured.
+    pub held_bytes: Gauge,
+    /// Children that were ended.
+    pub evicted: Counter,
+}
+
+#[derive(Debug)]
+struct Child {
+    pid: Pid,
+    running: AtomicBool,
+    evict: CancellationToken,
+}
+
+/// A child that is measured until this is dropped.
+#[derive(Debug)]
+pub(super) struct Watched {
+    child: Arc<Child>,
+}
+
+impl Watched {
+    /// Cancelled when the child is to be ended.
+    pub(super) fn evicted(&self) -> CancellationToken {
+        self.child.evict.clone()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.child.running.store(false, Relaxed);
+    }
+}
+
+impl MemoryMonitor {
+    /// Starts the thread; children may hold `bytes_max` together.
+    pub fn start(bytes_max: u64, metrics: MemoryMetrics) -> std::io::Result<Self> {
+        let (children, arrivals) = sync_channel(WAITING_MAX);
+        let measure = move || measure(&arrivals, bytes_max, &metrics);
+        std::thread::Builder::new().name("git memory".to_owned()).spawn(measure)?;
+        Ok(Self { children })
+    }
+
+    pub(super) fn watch(&self, pid: Pid) -> Watched {
+        let child = Arc::new(Child { pid, running: AtomicBool::new(true), evict: CancellationToken::new() });
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
+            self.children.try_send(child.clone())
+        {
+            tracing::warn!("a git child runs without a limit of memory for all");
+        }
+        Watched { child }
+    }
+}
+
+fn measure(arrivals: &Receiver<Arc<Child>>, bytes_max: u64, metrics: &MemoryMetrics) {
+    let mut children: Vec<Arc<Child>> = Vec::new();
+    loop {
+        children.retain(|child| child.running.load(Relaxed));
+        let arrived = if children.is_empty() {
+            metrics.held_bytes.set(0);
+            arrivals.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            arrivals.recv_timeout(MEASURE_EVERY)
+        };
+        match arrived {
+            Ok(child) => {
+                children.push(child);
+                // Others may wait as well; they are measured together.
+                children.extend(arrivals.try_iter());
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        let held: Vec<u64> = children.iter().map(|child| held_bytes(child.pid)).collect();
+        let total: u64 = held.iter().sum();
+        metrics.held_bytes.set(i64::try_from(total).unwrap_or(i64::MAX));
+        if total > bytes_max
+            && let Some((child, bytes)) = largest(&children, &held)
+        {
+            tracing::warn!(
+                total,
+                bytes,
+                bytes_max,
+                "the git children hold too much memory: the largest is ended"
+            );
+            metrics.evicted.inc();
+            child.evict.cancel();
+        }
+    }
+}
+
+/// The largest child that is not being ended already.
+fn largest<'c>(children: &'c [Arc<Child>], held: &[u64]) -> Option<(&'c Arc<Child>, u64)> {
+    let both = children.iter().zip(held.iter().copied());
+    both.filter(|(child, _)| !child.evict.is_cancelled()).max_by_key(|(_, bytes)| *bytes)
+}
+
+/// Anonymous memory of a process and of those below it, in bytes: the rest is files, which the kernel can drop.
+pub(super) fn held_bytes(process: Pid) -> u64 {
+    family(process).into_iter().map(anonymous_bytes).sum()
+}
+
+fn anonymous_bytes(process: Pid) -> u64 {
+    let process = process.as_raw_nonzero();
+    let text = fs::read_to_string(format!("/proc/{process}/statm")).unwrap_or_default();
+    let mut pages = text.split_whitespace().skip(1).map(|pages| pages.parse().unwrap_or(0u64));
+    let (resident, shared) = (pages.next().unwrap_or(0), pages.next().unwrap_or(0));
+    let page_bytes = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
+    resident.saturating_sub(shared).saturating_mul(page_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    /// A process that holds so many MiB and waits for its input to end.
+    fn holds(mib: usize) -> std::process::Child {
+        let script = format!("x=$(head -c {} /dev/zero | tr '\\0' x); read -r end", mib * 1024 * 1024);
+        Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn pid_of(child: &std::process::Child) -> Pid {
+        Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_largest_child_is_chosen_when_all_hold_too_much() {
+        let metrics = MemoryMetrics::default();
+        let monitor = MemoryMonitor::start(20 << 20, metrics.clone()).unwrap();
+        let mut children = [holds(1), holds(40)];
+        let watched = children.each_ref().map(|child| monitor.watch(pid_of(child)));
+        let begun = std::time::Instant::now();
+        while !watched[1].evicted().is_cancelled() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "the large child was never chosen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!watched[0].evicted().is_cancelled(), "the small child stays");
+        assert_eq!(metrics.evicted.get(), 1);
+        for child in &mut children {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        drop(watched);
+    }
+}

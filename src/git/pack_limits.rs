@@ -1,0 +1,149 @@
+//! What a pack may hold, and what was counted of one so far.
+
+use super::pack_entries::EntryKind;
+use super::pack_reader::PackError;
+use crate::core::limits::Limits;
+
+/// A chain of deltas may make this many bytes, whatever its object's size.
+const CHAIN_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// A chain may make this many times its object's size: git's own chains are 50 deltas long.
+const CHAIN_RATIO: u64 = 64;
+/// Deltas on objects that are not known here may result in this many bytes altogether: their chains cannot be measured.
+const UNKNOWN_BASE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+
+/// The limits of one push, from `core/limits.rs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackLimits {
+    /// Entries of the pack.
+    pub entries: u32,
+    /// Bytes of a commit or an annotated tag.
+    pub commit_bytes: u64,
+    /// Bytes of a tree.
+    pub tree_bytes: u64,
+    /// Bytes of a file that is not sent as a delta: git streams those.
+    pub blob_bytes: u64,
+    /// Bytes of a delta, of its base and of its result: git holds all three in memory.
+    pub delta_bytes: u64,
+    /// Deltas in one chain.
+    pub chain_length: u32,
+    /// Bytes of all objects, unpacked; in addition [`PackLimits::unpacked_ratio`] for each byte received.
+    pub unpacked_bytes: u64,
+    pub unpacked_ratio: u64,
+}
+
+impl PackLimits {
+    pub fn of(limits: &Limits) -> Self {
+        Self {
+            entries: limits.git_push_objects,
+            commit_bytes: limits.git_commit_bytes,
+            tree_bytes: limits.git_tree_bytes,
+            blob_bytes: limits.git_blob_bytes,
+            delta_bytes: limits.git_delta_bytes,
+            chain_length: limits.git_delta_chain,
+            unpacked_bytes: limits.git_unpacked_bytes,
+            unpacked_ratio: limits.git_unpacked_ratio,
+        }
+    }
+
+    pub(super) fn check_object(&self, kind: EntryKind, bytes: u64) -> Result<(), PackError> {
+        let max = match kind {
+            EntryKind::Commit | EntryKind::Tag => self.commit_bytes,
+            EntryKind::Tree => self.tree_bytes,
+            EntryKind::Blob => self.blob_bytes,
+        };
+        if bytes > max { Err(PackError::TooLarge { kind, bytes, max }) } else { Ok(()) }
+    }
+
+    /// The delta itself, before its base is known.
+    pub(super) fn check_delta_bytes(&self, bytes: u64) -> Result<(), PackError> {
+        let max = self.delta_bytes;
+        if bytes > max { Err(PackError::DeltaTooLarge { bytes, max }) } else { Ok(()) }
+    }
+
+    /// What a delta results in. An object of unknown kind may be a tree.
+    pub(super) fn check_delta(&self, kind: Option<EntryKind>, bytes: u64) -> Result<(), PackError> {
+        match kind {
+            Some(EntryKind::Blob) => self.check_delta_bytes(bytes),
+            Some(kind) => self.check_object(kind, bytes),
+            None if bytes > self.tree_bytes => Err(PackError::UnknownBase { bytes, max: self.tree_bytes }),
+            None => Ok(()),
+        }
+    }
+
+    /// `depth` deltas make `cost` bytes to read an object of `bytes`.
+    pub(super) fn check_chain(&self, depth: u32, cost: u64, bytes: u64) -> Result<(), PackError> {
+        if depth > self.chain_length {
+            return Err(PackError::ChainTooLong { depth, max: self.chain_length });
+        }
+        if cost > CHAIN_BYTES.max(bytes.saturating_mul(CHAIN_RATIO)) {
+            return Err(PackError::ChainTooCostly { bytes: cost });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+impl PackLimits {
+    pub(super) const SMALL: Self = Self {
+        entries: 1000,
+        commit_bytes: 1000,
+        tree_bytes: 8000,
+        blob_bytes: 1 << 30,
+        delta_bytes: 128_000,
+        chain_length: 60,
+        unpacked_bytes: 4 << 20,
+        unpacked_ratio: 20,
+    };
+}
+
+/// What a pack costs git to unpack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PackCost {
+    /// Bytes of all objects: git hashes them.
+    pub unpacked_bytes: u64,
+    /// Bytes of the largest result or base of a delta: git holds both in memory.
+    pub largest_delta_bytes: u64,
+}
+
+/// Sums over one pack.
+#[derive(Debug)]
+pub(super) struct PackTotals {
+    limits: PackLimits,
+    received: u64,
+    unpacked: u64,
+    on_unknown_bases: u64,
+    largest_delta: u64,
+}
+
+impl PackTotals {
+    pub(super) fn new(limits: PackLimits) -> Self {
+        Self { limits, received: 0, unpacked: 0, on_unknown_bases: 0, largest_delta: 0 }
+    }
+
+    pub(super) fn received(&mut self, bytes: usize) {
+        self.received = self.received.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    /// Adds the bytes of an entry, or of what a delta results in.
+    pub(super) fn unpacked(&mut self, bytes: u64) -> Result<(), PackError> {
+        self.unpacked = self.unpacked.saturating_add(bytes);
+        let earned = self.received.saturating_mul(self.limits.unpacked_ratio);
+        let max = self.limits.unpacked_bytes.saturating_add(earned);
+        if self.unpacked > max { Err(PackError::TooMuch { max }) } else { Ok(()) }
+    }
+
+    pub(super) fn delta(&mut self, base: u64, result: u64) -> Result<(), PackError> {
+        self.largest_delta = self.largest_delta.max(base).max(result);
+        self.unpacked(result)
+    }
+
+    pub(super) fn unknown_base(&mut self, result: u64) -> Result<(), PackError> {
+        self.on_unknown_bases = self.on_unknown_bases.saturating_add(result);
+        let max = UNKNOWN_BASE_BYTES;
+        if self.on_unknown_bases > max { Err(PackError::TooMuch { max }) } else { Ok(()) }
+    }
+
+    pub(super) fn cost(&self) -> PackCost {
+        PackCost { unpacked_bytes: self.unpacked, largest_delta_bytes: self.largest_delta }
+    }
+}

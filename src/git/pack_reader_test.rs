@@ -1,0 +1,282 @@
+use super::*;
+use crate::git::pack_limits::PackLimits;
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use proptest::prelude::*;
+
+/// A pack that real git made, with deltas, a large blob and an empty one.
+fn real_pack() -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let git = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        command.current_dir(dir.path()).args(["-c", "user.name=x", "-c", "user.email=x@y"]).args(arguments);
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+        command
+    };
+    assert!(git(&["init", "-q"]).status().unwrap().success());
+    for n in 0..6 {
+        let lines: String = (0..3000).map(|line| format!("line {line} of {n} {}\n", line * 7919)).collect();
+        std::fs::write(dir.path().join("large"), lines).unwrap();
+        std::fs::write(dir.path().join(format!("empty{n}")), "").unwrap();
+        assert!(git(&["add", "."]).status().unwrap().success());
+        assert!(git(&["commit", "-q", "-m", "x"]).status().unwrap().success());
+    }
+    let child = git(&["pack-objects", "--all", "--stdout", "-q", "--delta-base-offset"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(child.stdout.len() > 10_000);
+    child.stdout
+}
+
+/// What goes through when the pack comes in pieces of this size, and the checksum.
+fn through(pack: &[u8], piece: usize) -> Result<(Vec<u8>, Option<Vec<u8>>), PackError> {
+    read(pack, piece, PackLimits { tree_bytes: 1 << 20, delta_bytes: 1 << 20, ..PackLimits::SMALL })
+}
+
+/// The same under other limits.
+fn read(pack: &[u8], piece: usize, limits: PackLimits) -> Result<(Vec<u8>, Option<Vec<u8>>), PackError> {
+    let mut reader = PackReader::new(limits, Box::new(|_| None));
+    let mut passed = Vec::new();
+    for chunk in pack.chunks(piece) {
+        passed.extend_from_slice(&reader.feed(&Bytes::copy_from_slice(chunk))?);
+    }
+    Ok((passed, reader.checksum().map(<[u8]>::to_vec)))
+}
+
+#[test]
+fn everything_but_the_checksum_goes_through_however_it_is_cut() {
+    let pack = real_pack();
+    let (entries, checksum) = pack.split_at(pack.len() - HASH_BYTES);
+    for piece in [1, 7, 4096, 65_536, pack.len()] {
+        assert_eq!(through(&pack, piece), Ok((entries.to_vec(), Some(checksum.to_vec()))), "{piece}");
+    }
+    let (passed, checksum) = through(&pack[..pack.len() - 1], 1000).unwrap();
+    assert_eq!((passed.len(), checksum), (entries.len(), None));
+}
+
+#[test]
+fn whatever_stands_behind_a_pack_is_refused_and_its_checksum_never_went_through() {
+    let pack = real_pack();
+    for more in [1, 33, 65_536] {
+        for piece in [1, 4096, 1 << 20] {
+            let long = [&pack[..], &vec![0; more]].concat();
+            assert_eq!(through(&long, piece), Err(PackError::Trailing), "{more} {piece}");
+        }
+    }
+}
+
+#[test]
+fn a_pack_of_nothing_is_its_header_and_a_checksum() {
+    let pack = [&b"PACK\0\0\0\x02\0\0\0\0"[..], &[7; 20]].concat();
+    assert_eq!(through(&pack, 5), Ok((pack[..12].to_vec(), Some(vec![7; 20]))));
+}
+
+#[test]
+fn what_is_no_pack_is_malformed() {
+    for bad in [
+        &b"PUCK\0\0\0\x02\0\0\0\x01"[..],
+        b"PACK\0\0\0\x04\0\0\0\x01",
+        b"PACK\0\0\0\x02\0\0\0\x01\x00",
+        b"PACK\0\0\0\x02\0\0\0\x01\x50",
+        b"PACK\0\0\0\x02\0\0\0\x01\x30not deflated",
+        b"PACK\0\0\0\x02\0\0\0\x01\xb0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+    ] {
+        assert_eq!(through(bad, 3), Err(PackError::Malformed), "{bad:?}");
+    }
+}
+
+/// A pack made by hand: entries, whatever they hold.
+#[derive(Clone)]
+struct Handmade {
+    bytes: Vec<u8>,
+    offsets: Vec<u64>,
+}
+
+const COMMIT: u8 = 1;
+const TREE: u8 = 2;
+const BLOB: u8 = 3;
+const OFFSET_DELTA: u8 = 6;
+const NAMED_DELTA: u8 = 7;
+
+impl Handmade {
+    fn new(count: u32) -> Self {
+        Self { bytes: [&b"PACK\0\0\0\x02"[..], &count.to_be_bytes()].concat(), offsets: Vec::new() }
+    }
+
+    /// An entry that declares `size`, with `base` behind its header and `content` deflated.
+    fn entry(mut self, code: u8, size: u64, base: &[u8], content: &[u8]) -> Self {
+        self.offsets.push(self.bytes.len() as u64);
+        let mut rest = size >> 4;
+        let mut byte = (code << 4) | (size & 15) as u8;
+        while rest > 0 {
+            self.bytes.push(byte | 0x80);
+            byte = (rest & 0x7f) as u8;
+            rest >>= 7;
+        }
+        self.bytes.push(byte);
+        self.bytes.extend_from_slice(base);
+        let mut deflated = ZlibEncoder::new(Vec::new(), Compression::best());
+        deflated.write_all(content).unwrap();
+        self.bytes.extend_from_slice(&deflated.finish().unwrap());
+        self
+    }
+
+    fn object(self, code: u8, content: &[u8]) -> Self {
+        self.entry(code, content.len() as u64, &[], content)
+    }
+
+    /// A delta on entry number `base` that says it makes `result` bytes out of `from`.
+    fn delta(self, base: usize, from: u64, result: u64) -> Self {
+        let distance = self.bytes.len() as u64 - self.offsets[base];
+        let content = [size(from), size(result), vec![0x90, 1]].concat();
+        self.entry(OFFSET_DELTA, content.len() as u64, &back(distance), &content)
+    }
+
+    fn named_delta(self, from: u64, result: u64) -> Self {
+        let content = [size(from), size(result), vec![0x90, 1]].concat();
+        self.entry(NAMED_DELTA, content.len() as u64, &[9; HASH_BYTES], &content)
+    }
+
+    fn read(self) -> Result<(), PackError> {
+        let whole = [&self.bytes[..], &[0; HASH_BYTES]].concat();
+        let in_one = read(&whole, whole.len(), PackLimits::SMALL).map(drop);
+        assert_eq!(read(&whole, 1, PackLimits::SMALL).map(drop), in_one, "however it is cut");
+        in_one
+    }
+}
+
+/// A size in a delta.
+fn size(mut number: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number > 0x7f {
+        bytes.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
+/// A distance back to a base.
+fn back(mut distance: u64) -> Vec<u8> {
+    let mut bytes = vec![(distance & 0x7f) as u8];
+    while distance > 0x7f {
+        distance = (distance >> 7) - 1;
+        bytes.push((distance & 0x7f) as u8 | 0x80);
+    }
+    bytes.reverse();
+    bytes
+}
+
+#[test]
+fn objects_are_measured_by_what_they_declare() {
+    let declares = |code, size| Handmade::new(1).entry(code, size, &[], b"").read();
+    for (code, kind, max) in [
+        (COMMIT, EntryKind::Commit, 1000),
+        (4, EntryKind::Tag, 1000),
+        (TREE, EntryKind::Tree, 8000),
+        (BLOB, EntryKind::Blob, 1 << 30),
+    ] {
+        let bytes = max + 1;
+        assert_eq!(declares(code, bytes), Err(PackError::TooLarge { kind, bytes, max }));
+    }
+    assert_eq!(Handmade::new(1).object(COMMIT, &[b'x'; 1000]).read(), Ok(()));
+    assert_eq!(Handmade::new(1).object(TREE, &[b'x'; 8000]).read(), Ok(()));
+    let too_many = Err(PackError::TooManyEntries { count: 1001, max: 1000 });
+    assert_eq!(Handmade::new(1001).read(), too_many);
+}
+
+#[test]
+fn objects_that_hold_more_or_less_than_they_declare_are_malformed() {
+    for (size, content) in [(10, &b"12345678901"[..]), (10, b"123456789"), (0, b"x"), (1, b"")] {
+        let read = Handmade::new(1).entry(COMMIT, size, &[], content).read();
+        assert_eq!(read, Err(PackError::Malformed), "{size}");
+    }
+    // More than one buffer behind a small size: refused before it is inflated.
+    let bomb = Handmade::new(1).entry(BLOB, 100, &[], &vec![0; 3_000_000]);
+    assert_eq!(bomb.read(), Err(PackError::Malformed));
+}
+
+#[test]
+fn deltas_are_measured_by_their_result_and_kind() {
+    let on = |code, result| Handmade::new(2).object(code, b"base").delta(0, 4, result).read();
+    let too_large = |kind, bytes, max| Err(PackError::TooLarge { kind, bytes, max });
+    assert_eq!(on(COMMIT, 1001), too_large(EntryKind::Commit, 1001, 1000));
+    assert_eq!(on(TREE, 8001), too_large(EntryKind::Tree, 8001, 8000));
+    assert_eq!(on(BLOB, 128_001), Err(PackError::DeltaTooLarge { bytes: 128_001, max: 128_000 }));
+    assert_eq!(on(COMMIT, u64::MAX), too_large(EntryKind::Commit, u64::MAX, 1000));
+    for (code, result) in [(COMMIT, 1000), (TREE, 8000), (BLOB, 128_000)] {
+        assert_eq!(on(code, result), Ok(()));
+    }
+    // A delta on a delta on a commit results in a commit.
+    let chain = Handmade::new(3).object(COMMIT, b"base").delta(0, 4, 900).delta(1, 900, 1001);
+    assert_eq!(chain.read(), too_large(EntryKind::Commit, 1001, 1000));
+    // A base that is said to be large is as large in git's memory.
+    let base = Handmade::new(2).object(BLOB, b"base").delta(0, 128_001, 1);
+    assert_eq!(base.read(), Err(PackError::DeltaTooLarge { bytes: 128_001, max: 128_000 }));
+}
+
+#[test]
+fn deltas_on_named_objects_have_the_limit_of_what_they_may_be() {
+    let named = |result| Handmade::new(1).named_delta(4, result).read();
+    assert_eq!(named(8000), Ok(()));
+    assert_eq!(named(8001), Err(PackError::UnknownBase { bytes: 8001, max: 8000 }));
+    // The repository knows what it is.
+    let read = |kind, result| {
+        let pack = Handmade::new(1).named_delta(4, result).bytes;
+        let mut reader = PackReader::new(PackLimits::SMALL, Box::new(move |_| Some(kind)));
+        reader.feed(&Bytes::from(pack)).map(drop)
+    };
+    assert_eq!(read(EntryKind::Blob, 128_000), Ok(()));
+    let too_large = PackError::TooLarge { kind: EntryKind::Commit, bytes: 1001, max: 1000 };
+    assert_eq!(read(EntryKind::Commit, 1001), Err(too_large));
+}
+
+#[test]
+fn delta_chains_have_a_length_and_a_cost() {
+    let mut pack = Handmade::new(62).object(BLOB, b"base");
+    for base in 0..61 {
+        pack = pack.delta(base, 4, 4);
+    }
+    assert_eq!(pack.read(), Err(PackError::ChainTooLong { depth: 61, max: 60 }));
+    let limits = PackLimits { delta_bytes: 1 << 40, unpacked_bytes: 1 << 50, ..PackLimits::SMALL };
+    let pack = Handmade::new(3).object(BLOB, b"base").delta(0, 4, 5 << 30).delta(1, 5 << 30, 4);
+    let read = super::tests::read(&pack.bytes, 100, limits);
+    assert_eq!(read, Err(PackError::ChainTooCostly { bytes: (5 << 30) + 8 }));
+}
+
+#[test]
+fn all_objects_together_have_a_limit_that_grows_with_the_bytes() {
+    let mut pack = Handmade::new(1000).object(BLOB, b"base");
+    for base in 0..60 {
+        pack = pack.delta(base, 4, 128_000);
+    }
+    assert!(matches!(pack.read(), Err(PackError::TooMuch { max }) if max >= 4 << 20));
+}
+
+#[test]
+fn a_delta_builds_on_an_entry_before_it_and_nothing_else() {
+    let pack = Handmade::new(2).object(BLOB, b"base");
+    let content = [size(4), size(4), vec![0x90, 4]].concat();
+    for distance in [1, pack.bytes.len() as u64 - 13, pack.bytes.len() as u64, 1 << 40] {
+        let odd = pack.clone().entry(OFFSET_DELTA, content.len() as u64, &back(distance), &content);
+        assert_eq!(odd.read(), Err(PackError::Malformed), "{distance}");
+    }
+    let short = Handmade::new(2).object(BLOB, b"base").entry(OFFSET_DELTA, 1, &back(21), &[4]);
+    assert_eq!(short.read(), Err(PackError::Malformed), "a delta without a result");
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused_and_never_a_panic(
+        data in proptest::collection::vec(any::<u8>(), 0..400), piece in 1..50usize
+    ) {
+        let pack = [&b"PACK\0\0\0\x02\0\0\0\x02"[..], &data].concat();
+        if let Ok((passed, _)) = through(&pack, piece) {
+            prop_assert!(passed.len() <= pack.len());
+        }
+    }
+}
