@@ -154,6 +154,12 @@ pub(super) async fn info_refs(
     Ok(answer(service, "advertisement").streaming(begin.chain(refs)))
 }
 
+/// How the body as a whole is compressed.
+fn encoding_of(request: &HttpRequest) -> &str {
+    let value = request.headers().get(header::CONTENT_ENCODING);
+    value.and_then(|value| value.to_str().ok()).unwrap_or("")
+}
+
 /// The body of a request, inflated if it is compressed.
 fn body_of(request: &HttpRequest, payload: web::Payload, service: Service) -> Result<Input, GitError> {
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
@@ -163,7 +169,7 @@ fn body_of(request: &HttpRequest, payload: web::Payload, service: Service) -> Re
         return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadRequest, detail));
     }
     let reader = StreamReader::new(payload.map_err(io::Error::other));
-    match header(header::CONTENT_ENCODING) {
+    match encoding_of(request) {
         "" | "identity" => Ok(Box::pin(reader)),
         "gzip" | "x-gzip" => Ok(Box::pin(GzipDecoder::new(reader))),
         _ => {
@@ -233,7 +239,9 @@ pub(super) async fn receive_pack(
         // The probe of a client that is about to send a chunked body.
         return Ok(answer(Service::ReceivePack, "result").finish());
     }
-    let arrival = Arrival { head, rest, base_url: address::base_url(&request, &services) };
+    let compressed = !matches!(encoding_of(&request), "" | "identity");
+    let base_url = address::base_url(&request, &services);
+    let arrival = Arrival { head, rest, base_url, compressed };
     match services.push(who, view, protocol_of(&request), arrival, input).await? {
         PushAnswer::Streamed(body) => Ok(answer(Service::ReceivePack, "result").streaming(body)),
         PushAnswer::Refused { answer: report, mut unread } => {

@@ -120,8 +120,9 @@ impl PackTotals {
         Self { limits, received: 0, unpacked: 0, on_unknown_bases: 0, largest_delta: 0 }
     }
 
-    pub(super) fn received(&mut self, bytes: usize) {
-        self.received = self.received.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    /// An entry begins behind so many bytes.
+    pub(super) fn entry_at(&mut self, offset: u64) {
+        self.received = offset;
     }
 
     /// Adds the bytes of an entry, or of what a delta results in.

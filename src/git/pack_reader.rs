@@ -151,7 +151,6 @@ impl PackReader {
     /// The pack is malformed or exceeds a limit. Nothing of the push may go to git from then on.
     pub(super) fn feed(&mut self, bytes: &Bytes) -> Result<Bytes, PackError> {
         let mut at = 0;
-        self.totals.received(bytes.len());
         while at < bytes.len() {
             let rest = bytes.get(at..).unwrap_or_default();
             let taken = match self.stage {
@@ -241,6 +240,7 @@ impl PackReader {
             }
             None => self.limits.check_delta_bytes(declared)?,
         }
+        self.totals.entry_at(self.entry_offset);
         self.totals.unpacked(declared)?;
         self.inflate.reset(true);
         self.stage = Stage::Content;

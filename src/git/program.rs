@@ -4,6 +4,7 @@
 //! no home, no terminal, no credentials, no environment variable.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Blocking, Stdio};
 
@@ -181,11 +182,9 @@ impl Git {
             .current_dir(self.store.home())
             .process_group(0)
             .kill_on_drop(true);
-        let mut safe = std::ffi::OsString::from("safe.directory=");
+        let mut safe = OsString::from("safe.directory=");
         safe.push(repository);
-        let mut hooks = std::ffi::OsString::from("core.hooksPath=");
-        hooks.push(self.store.hooks());
-        command.set(&safe).set(&hooks);
+        command.set(&safe).set(&hooks_path(&self.store.hooks()));
         for setting in [
             "core.useReplaceRefs=false",
             "core.fsync=objects,derived-metadata,reference",
@@ -223,6 +222,10 @@ impl Git {
             // As protocol version 2 does: a partial clone fetches what it lacks by its id.
             "uploadpack.allowAnySHA1InWant=true",
             "receive.autogc=false",
+            // index-pack for every push: unpack-objects holds trees and commits of a push in memory.
+            "transfer.unpackLimit=1",
+            // Narrow checkouts by a file of the repository: work for the server that no client here needs.
+            "uploadpackfilter.sparse:oid.allow=false",
             "receive.advertisePushOptions=true",
             "transfer.fsckObjects=true",
             // Only warnings to git: names that another client would take for its own folder, or for another one.
@@ -239,6 +242,8 @@ impl Git {
             let max = rules.input_bytes_max.max(1);
             command.set(format!("receive.maxInputSize={max}"));
             command.set(format!("receive.denyNonFastForwards={}", rules.fast_forward_only));
+            command.set(&hooks_path(&self.store.push_hooks()));
+            command.env("NETBIT_FAST_FORWARD", if rules.fast_forward_only { "1" } else { "0" });
         }
         command.arg(service.command()).arg("--stateless-rpc");
         if advertise {
@@ -302,6 +307,13 @@ impl Git {
         command.arg("--git-dir").arg(repository).arg("--literal-pathspecs");
         command
     }
+}
+
+/// The last setting of a name counts.
+fn hooks_path(folder: &Path) -> OsString {
+    let mut setting = OsString::from("core.hooksPath=");
+    setting.push(folder);
+    setting
 }
 
 /// What all children may hold together.

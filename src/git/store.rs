@@ -6,7 +6,7 @@
 //! * One that goes disappears at once: it is renamed into `trash/`, and removed later.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -18,8 +18,16 @@ use crate::domain::repository::StorageKey;
 /// Directory levels that a walk through a repository goes down: `objects/pack`, `refs/heads/a/b/c`.
 const DEPTH_MAX: usize = 64;
 
+/// What a small file or a folder takes of a disk.
+const BLOCK_BYTES: u64 = 4096;
+/// The longest line of `packed-refs` that is read at once.
+const PACKED_LINE_BYTES: u64 = 4096;
+
 /// Locks that git takes outside of `refs/`.
 const LOCKS: [&str; 5] = ["HEAD.lock", "packed-refs.lock", "packed-refs.new", "config.lock", "shallow.lock"];
+
+/// The hook of pushes.
+const PRE_RECEIVE: &str = include_str!("pre_receive.sh");
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -44,9 +52,27 @@ impl Store {
         for folder in [store.root.clone(), store.tmp(), store.trash(), store.hooks(), store.home()] {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
+        store.install_hook()?;
         sync(data_dir)?;
         sync(&store.root)?;
         Ok(store)
+    }
+
+    /// Writes the hook of pushes, if it is not there as this program has it.
+    fn install_hook(&self) -> io::Result<()> {
+        let folder = self.push_hooks();
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        let path = folder.join("pre-receive");
+        if fs::read(&path).is_ok_and(|found| found == PRE_RECEIVE.as_bytes()) {
+            return Ok(());
+        }
+        let beside = self.tmp().join("pre-receive");
+        remove_if_there(&beside)?;
+        let mut file = File::options().create_new(true).write(true).mode(0o700).open(&beside)?;
+        file.write_all(PRE_RECEIVE.as_bytes())?;
+        file.sync_all()?;
+        drop(file);
+        fs::rename(&beside, &path)
     }
 
     /// The same, of a data directory that somebody else may be serving: makes nothing.
@@ -91,7 +117,12 @@ impl Store {
         self.root.join("trash")
     }
 
-    /// An empty folder: the hooks of every repository.
+    /// The hook that git runs while a push is in quarantine.
+    pub fn push_hooks(&self) -> PathBuf {
+        self.root.join("push-hooks")
+    }
+
+    /// An empty folder: the hooks of every other command.
     pub fn hooks(&self) -> PathBuf {
         self.root.join("no-hooks")
     }
@@ -195,9 +226,24 @@ impl Store {
         Ok(path)
     }
 
-    /// What the repository holds on disk, in bytes.
+    /// What the repository holds on disk, in bytes: objects, and refs with the blocks that they take.
     pub fn size_bytes(&self, key: StorageKey) -> Result<u64, StoreError> {
-        Ok(size_of_tree(&self.existing(key)?.join("objects"), 0)?)
+        let path = self.existing(key)?;
+        let objects = size_of_tree(&path.join("objects"), 0, 0)?;
+        let refs = size_of_tree(&path.join("refs"), 0, BLOCK_BYTES)?;
+        let packed = fs::metadata(path.join("packed-refs")).map_or(0, |file| file.len());
+        Ok(objects.saturating_add(refs).saturating_add(packed))
+    }
+
+    /// How many refs there are at most: one that is packed and changed since counts twice.
+    pub fn ref_count(&self, key: StorageKey) -> Result<usize, StoreError> {
+        let path = self.existing(key)?;
+        let packed = match File::open(path.join("packed-refs")) {
+            Ok(file) => packed_refs(file)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(packed.saturating_add(files_below(&path.join("refs"), 0)?))
     }
 
     /// Removes quarantines and locks of pushes that were killed: those that nothing can be using any more.
@@ -304,18 +350,43 @@ fn sync_tree(folder: &Path, depth: usize) -> io::Result<()> {
     sync(folder)
 }
 
-fn size_of_tree(folder: &Path, depth: usize) -> io::Result<u64> {
-    let mut bytes = 0;
+/// The lines of a `packed-refs` file that are refs.
+fn packed_refs(file: File) -> io::Result<usize> {
+    let (mut reader, mut line, mut count) = (BufReader::new(file), Vec::new(), 0);
+    while (&mut reader).take(PACKED_LINE_BYTES).read_until(b'\n', &mut line)? > 0 {
+        count += usize::from(!matches!(line.first(), Some(b'#' | b'^')));
+        line.clear();
+    }
+    Ok(count)
+}
+
+fn files_below(folder: &Path, depth: usize) -> io::Result<usize> {
+    let mut count = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() {
+            count += 1;
+        } else if depth < DEPTH_MAX {
+            // A folder may go while it is counted: the last ref in it was deleted.
+            count += files_below(&entry.path(), depth + 1).unwrap_or(0);
+        }
+    }
+    Ok(count)
+}
+
+/// Bytes of all files below a folder; each file and each folder counts at least `each` bytes.
+fn size_of_tree(folder: &Path, depth: usize, each: u64) -> io::Result<u64> {
+    let mut bytes = each;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         // A file may go while we look: packing replaces files by others.
         let Ok(metadata) = entry.metadata() else { continue };
         if metadata.is_dir() {
             if depth < DEPTH_MAX {
-                bytes += size_of_tree(&entry.path(), depth + 1).unwrap_or(0);
+                bytes += size_of_tree(&entry.path(), depth + 1, each).unwrap_or(0);
             }
         } else {
-            bytes += metadata.len();
+            bytes += metadata.len().max(each);
         }
     }
     Ok(bytes)

@@ -44,6 +44,8 @@ use crate::core::limits::Limits;
 const BUFFER_BYTES: usize = 64 * 1024;
 /// Buffers between the child and the client.
 const CHANNEL_DEPTH: usize = 4;
+/// How often the judge is asked whether a push may go on.
+const ASK_EVERY_BYTES: u64 = 32 * 1024 * 1024;
 /// actix drops what it has not written yet when a body fails: let it write first.
 const FAILURE_PAUSE: Duration = Duration::from_millis(20);
 
@@ -54,6 +56,9 @@ pub type Input = Pin<Box<dyn AsyncRead>>;
 pub trait Judge: 'static {
     /// May the push go through? `Err` is the whole answer to the client.
     fn admit(&mut self, cost: PackCost) -> impl Future<Output = Result<(), Bytes>>;
+
+    /// May more of the push arrive? Asked now and then; `Err` is the whole answer to the client.
+    fn goes_on(&mut self) -> impl Future<Output = Result<(), Bytes>>;
 
     /// What the client is told when the push has become too large.
     fn too_large(&self) -> Bytes;
@@ -310,13 +315,19 @@ impl InputPump {
         if has_pack {
             self.write(&head).await?;
         }
-        let mut received = 0u64;
+        let (mut received, mut asked_at) = (0u64, 0u64);
         let mut piece = rest;
         // What git has, and what it still waits for: the checksum of the pack, or all there is.
         let outcome = loop {
             received = received.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
             if received > pack_bytes_max {
                 break Err(judge.too_large());
+            }
+            if received.saturating_sub(asked_at) >= ASK_EVERY_BYTES {
+                asked_at = received;
+                if let Err(answer) = judge.goes_on().await {
+                    break Err(answer);
+                }
             }
             if !piece.is_empty() {
                 if !has_pack {

@@ -18,6 +18,7 @@ pub mod projects;
 mod pushes;
 mod rates;
 pub mod repositories;
+mod room;
 pub mod tokens;
 pub mod transfers;
 

@@ -11,7 +11,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::hosting::PushTurn;
-use super::transfers::{chat_text, too_large};
+use super::room::Room;
+use super::transfers::chat_text;
 use super::{ServiceError, Services};
 use crate::actors::cache::{KnownUsers, RepositoryById, RepositoryView};
 use crate::actors::writer::commands::{CountAttempt, OpenPush, SettlePush, Settled};
@@ -44,6 +45,7 @@ pub(super) struct PushJudge {
     head: PushHead,
     base_url: String,
     fast_forward_only: bool,
+    room: Room,
     admitted: Option<Admitted>,
 }
 
@@ -77,8 +79,9 @@ impl PushJudge {
         head: PushHead,
         base_url: String,
         fast_forward_only: bool,
+        room: Room,
     ) -> Self {
-        Self { services, who, view, head, base_url, fast_forward_only, admitted: None }
+        Self { services, who, view, head, base_url, fast_forward_only, room, admitted: None }
     }
 
     async fn open(&self, cost: PackCost) -> Result<Admitted, ServiceError> {
@@ -108,19 +111,33 @@ impl PushJudge {
         Ok(Admitted { push, updates, _turn: turn, _memory: memory, _token: token })
     }
 
-    /// Looked up with the turn: nobody else moves refs of this repository meanwhile.
+    /// Looked up with the turn: no other push moves refs of this repository meanwhile.
+    ///
+    /// # Errors
+    /// Nothing of the push can move, or the repository would hold too much.
     async fn possible(&self) -> Result<Updates, ServiceError> {
         let (store, key) = (self.services.hosting.store.clone(), self.view.repository.storage_key);
         let updates = self.head.updates.clone();
+        let refs_max = self.services.limits.git_refs;
         let read = tokio::task::spawn_blocking(move || {
+            let creations = updates.iter().filter(|update| update.old.is_none()).count();
+            let full = creations > 0 && store.ref_count(key)?.saturating_add(creations) > refs_max;
             let possible = history::possible(&store.existing(key)?, &updates)?;
-            Ok::<_, StoreError>((possible, store.size_bytes(key)?))
+            Ok::<_, StoreError>((possible, store.size_bytes(key)?, full))
         });
         let read = read.await.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?;
-        let (possible, size) = read?;
+        let (possible, size, full) = read?;
+        if full {
+            let why = format!("a repository may have {refs_max} refs; delete some, then push again");
+            return Err(ServiceError::new(Code::TooLarge, why));
+        }
+        if possible.is_empty() {
+            let why = "the refs have moved since they were read; fetch, then push again";
+            return Err(ServiceError::new(Code::Conflict, why));
+        }
         // With what is in quarantine: pushes that run at the same time share the quota.
-        if self.head.has_pack() && size > self.services.limits.repository_bytes {
-            return Err(ServiceError::new(Code::TooLarge, "the repository's quota is exceeded"));
+        if self.head.has_pack() {
+            self.services.check_room(&self.view, size).await?;
         }
         Ok(possible)
     }
@@ -140,8 +157,13 @@ impl Judge for PushJudge {
         }
     }
 
+    async fn goes_on(&mut self) -> Result<(), Bytes> {
+        let checked = self.services.check_disk().await;
+        checked.map_err(|error| report::refusal(&self.head, Some(&error.detail), |_| error.detail.clone()))
+    }
+
     fn too_large(&self) -> Bytes {
-        too_large(&self.head, self.services.limits.repository_bytes)
+        self.room.refusal(&self.head)
     }
 
     fn malformed(&self, why: String) -> Bytes {

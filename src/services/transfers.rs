@@ -40,6 +40,8 @@ pub struct Arrival {
     pub rest: Bytes,
     /// How the pusher reached us.
     pub base_url: String,
+    /// The whole body is compressed (`Content-Encoding`).
+    pub compressed: bool,
 }
 
 /// What is answered to a push.
@@ -109,31 +111,29 @@ impl Services {
         arrival: Arrival,
         input: Input,
     ) -> Result<PushAnswer, ServiceError> {
-        let Arrival { head, rest, base_url } = arrival;
+        let Arrival { head, rest, base_url, compressed } = arrival;
         let git = self.hosting.git()?;
         if let Some(answer) = self.refuse_at_once(&view, &head) {
             return Ok(PushAnswer::Refused { answer, unread: input });
         }
-        let quota = self.limits.repository_bytes;
-        let used = u64::try_from(view.repository.size_bytes).unwrap_or(0);
-        let left = quota.saturating_sub(used);
-        if head.has_pack() && left == 0 {
-            return Ok(PushAnswer::Refused { answer: too_large(&head, quota), unread: input });
+        let room = self.room_for(&view, compressed).await?;
+        if head.has_pack() && room.bytes == 0 {
+            return Ok(PushAnswer::Refused { answer: room.refusal(&head), unread: input });
         }
         let fast_forward_only =
             head.updates.iter().any(|update| permission::must_fast_forward(&view.project.config, update));
         let directory = self.hosting.directory(&view.repository).await?;
         let turn = self.hosting.turn_for(Work::Push).await?;
-        let rules = PushRules { input_bytes_max: left, fast_forward_only };
+        let rules = PushRules { input_bytes_max: room.bytes, fast_forward_only };
         let command = git.service(Service::ReceivePack, &directory, protocol, false, Some(rules));
         let bytes = head.bytes.clone();
         let (has_pack, side_band) = (head.has_pack(), head.has_side_band());
-        let judge = PushJudge::new(self.clone(), who, view, head, base_url, fast_forward_only);
+        let judge = PushJudge::new(self.clone(), who, view, head, base_url, fast_forward_only, room);
         let push = Push {
             head: bytes,
             rest,
             has_pack,
-            pack_bytes_max: left,
+            pack_bytes_max: room.bytes,
             limits: self.limits.clone(),
             repository: directory,
             side_band,
@@ -175,11 +175,6 @@ impl Services {
 /// The text that goes to the channel with a push.
 pub(super) fn chat_text(head: &PushHead) -> Option<String> {
     head.option(CHAT_OPTION).map(str::to_owned)
-}
-
-pub(super) fn too_large(head: &PushHead, quota: u64) -> Bytes {
-    let detail = format!("The repository may hold {quota} bytes; with this push it would hold more.");
-    report::refusal(head, Some(&detail), |_| "the repository's quota is exceeded".to_owned())
 }
 
 impl From<ComputeError> for ServiceError {

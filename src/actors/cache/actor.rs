@@ -347,6 +347,7 @@ impl Metered for CacheActor {
     const NAME: &'static str = "cache";
     const MESSAGES: &'static [&'static str] = &[
         "AccessTokens",
+        "AccountBytes",
         "CatchUp",
         "ChatDetails",
         "ChatList",

@@ -40,8 +40,8 @@ pub use handle::CacheHandle;
 pub use messages::{Cursors, Hello, QueryError, Station};
 pub use page::{Page, Range};
 pub use project_queries::{
-    AccessTokens, KnownUsers, Members, NotificationList, ProjectList, ProjectNamed, ProjectView,
-    Repositories, RepositoryById, RepositoryNamed, RepositoryView, TokenHolder,
+    AccessTokens, AccountBytes, KnownUsers, Members, NotificationList, ProjectList, ProjectNamed,
+    ProjectView, Repositories, RepositoryById, RepositoryNamed, RepositoryView, TokenHolder,
 };
 pub use queries::{
     ChatDetails, ChatList, ChatView, Events, LoginCandidate, Me, Models, Participants, PersonNamed, Query,

@@ -172,6 +172,19 @@ impl Query for RepositoryById {
     }
 }
 
+/// Bytes of all repositories under a user's name, for the server itself.
+pub struct AccountBytes(pub UserId);
+
+impl Query for AccountBytes {
+    type Answer = u64;
+    const NAME: &'static str = "AccountBytes";
+    const NEED: Need = Need::Identity;
+
+    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<u64> {
+        Verdict::Now(Ok(models.read.projects.bytes_owned_by(self.0)))
+    }
+}
+
 /// Projects that one may read, by id.
 pub struct ProjectList {
     pub after: ProjectId,

@@ -182,6 +182,15 @@ impl Projects {
         }
     }
 
+    /// Bytes of all repositories in the projects under a user's name: the owner is always a member.
+    pub(super) fn bytes_owned_by(&self, user: UserId) -> u64 {
+        let own = self.of_user.get(&user).into_iter().flatten().filter_map(|id| self.projects.get(id));
+        own.filter(|state| state.project.owner_id == user)
+            .flat_map(|state| state.repositories.values())
+            .map(|repository| u64::try_from(repository.size_bytes).unwrap_or(0))
+            .sum()
+    }
+
     /// The role in which somebody acts on the project as a whole, with what they presented.
     pub(super) fn standing(
         &self,

@@ -104,9 +104,10 @@ pub fn set_repository(
 }
 
 /// After a push: what it holds now, and one more push that nobody has packed.
-pub fn count_push(db: &mut Db, id: i64, size_bytes: i64) -> QueryResult<()> {
+pub fn count_push(db: &mut Db, id: i64, size_bytes: i64, weight: i64) -> QueryResult<()> {
+    let unpacked = repositories::unpacked + weight;
     diesel::update(repositories::table.find(id))
-        .set((repositories::size_bytes.eq(size_bytes), repositories::unpacked.eq(repositories::unpacked + 1)))
+        .set((repositories::size_bytes.eq(size_bytes), repositories::unpacked.eq(unpacked)))
         .execute(db)
         .map(drop)
 }

@@ -29,6 +29,9 @@ use crate::storage::queries::{accounts, chats, messages, projects, pushes, repos
 use crate::storage::rows::notification::NewNotificationRow;
 use crate::storage::rows::push::{NewPushIntentRow, PushIntent};
 
+/// Refs or commits that count as one small push more.
+const CHANGES_PER_SMALL_PUSH: usize = 20;
+
 /// Writes down what a push is about to do. Rights and protection are those of this moment.
 pub struct OpenPush {
     pub who: Credential,
@@ -189,10 +192,16 @@ fn announce(
     say(tx, intent, &chat, content)?;
     let mentioned = serde_json::to_string(&moved.mentioned).unwrap_or_else(|_| "[]".to_owned());
     pushes::set_announced(tx.write(), intent.id.0, seq, &mentioned)?;
-    repositories::count_push(tx.write(), repository.id.0, moved.size_bytes)?;
+    repositories::count_push(tx.write(), repository.id.0, moved.size_bytes, weight(moved))?;
     let repository = Arc::new(Repository { size_bytes: moved.size_bytes, ..repository.clone() });
     tx.announce(Event::RepositoryChanged { repository });
     Ok((seq, headline))
+}
+
+/// How many small pushes this one is worth, for packing: each leaves a pack, and a file for each ref.
+fn weight(moved: &Moved) -> i64 {
+    let many = moved.refs.len().max(moved.commit_count) / CHANGES_PER_SMALL_PUSH;
+    i64::try_from(many).unwrap_or(i64::MAX).saturating_add(1)
 }
 
 /// The message of a push: by the pusher, whatever their rights are by now, for the refs have moved.

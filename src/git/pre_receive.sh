@@ -1,0 +1,47 @@
+#!/bin/sh
+# NetBit's pre-receive hook (githooks(5)): the last check of a push while its objects are in quarantine. A push that would
+# move no ref is declined here, so that git drops the quarantine and nothing of it stays. Once one ref will move, git
+# decides about the others.
+#
+# NETBIT_FAST_FORWARD: 1 when no branch of this push may be rewritten.
+# The server writes this file at each start; changes are lost.
+set -u
+say() { printf 'netbit: %s\n' "$1" >&2; }
+zero=0000000000000000000000000000000000000000
+updates=$(cat)
+
+# One process looks up all new tips and their .gitmodules.
+looked_up=$(printf '%s\n' "$updates" | while read -r old new name; do
+    [ "$new" = "$zero" ] || printf '%s\n%s:.gitmodules\n' "$new" "$new"
+done | git cat-file --batch-check='%(objecttype) %(objectname)' 2>/dev/null)
+
+# A carriage return within a line can lead a client out of its clone (CVE-2025-48384).
+modules=$(printf '%s\n' "$looked_up" | sed -n 's/^blob //p')
+if [ -n "$modules" ] &&
+    printf '%s\n' "$modules" | git cat-file --batch | LC_ALL=C grep -aq "$(printf '\r.')"; then
+    say "a .gitmodules of this push has a carriage return within a line"
+    exit 1
+fi
+
+moves() { # old new name
+    [ "$2" != "$zero" ] || return 0
+    case $3 in refs/heads/*) ;; *) return 0 ;; esac
+    case $looked_up in
+    *"commit $2"*) ;;
+    *)
+        say "$3 can only lead to a commit"
+        return 1
+        ;;
+    esac
+    [ "${NETBIT_FAST_FORWARD:-0}" = 1 ] && [ "$1" != "$zero" ] || return 0
+    git merge-base --is-ancestor "$1" "$2" 2>/dev/null && return 0
+    say "$3 is protected and would be rewritten (non-fast-forward)"
+    return 1
+}
+
+while read -r old new name; do
+    [ -z "$name" ] || ! moves "$old" "$new" "$name" || exit 0
+done <<END
+$updates
+END
+exit 1

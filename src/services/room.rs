@@ -1,0 +1,141 @@
+//! Room for a push: what the repository, its owner's account and the disk still take.
+
+use bytes::Bytes;
+
+use super::{ServiceError, Services};
+use crate::actors::cache::{AccountBytes, RepositoryView};
+use crate::core::machine;
+use crate::git::push_head::PushHead;
+use crate::git::report;
+use crate::protocol::code::Code;
+
+/// How many bytes a push may have, and which limit says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    pub(super) bytes: u64,
+    bound: Bound,
+}
+
+/// The limit that is met first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    Repository { max: u64 },
+    Account { max: u64 },
+    Disk,
+    Compressed { max: u64 },
+}
+
+impl Room {
+    /// The whole answer to a push that needs more.
+    pub(super) fn refusal(&self, head: &PushHead) -> Bytes {
+        report::refusal(head, Some(&self.sentence()), |_| self.reason().to_owned())
+    }
+
+    /// The same for a push that was found to need more when it had arrived.
+    fn error(&self) -> ServiceError {
+        let code = if self.bound == Bound::Disk { Code::ReadOnly } else { Code::TooLarge };
+        ServiceError::new(code, self.sentence())
+    }
+
+    fn reason(&self) -> &'static str {
+        match self.bound {
+            Bound::Repository { .. } => "the repository's quota is exceeded",
+            Bound::Account { .. } => "the account's quota is exceeded",
+            Bound::Disk => "the server is short of disk space",
+            Bound::Compressed { .. } => "the push is compressed as a whole",
+        }
+    }
+
+    fn sentence(&self) -> String {
+        match self.bound {
+            Bound::Repository { max } => {
+                format!("The repository may hold {max} bytes; with this push it would hold more.")
+            }
+            Bound::Account { max } => {
+                format!(
+                    "All repositories of their owner may hold {max} bytes together; with this push they would hold more."
+                )
+            }
+            Bound::Disk => {
+                "The server keeps the rest of its disk for chats; tell its operator, then push again."
+                    .to_owned()
+            }
+            Bound::Compressed { max } => {
+                format!("A push with a Content-Encoding may have {max} bytes; send it without.")
+            }
+        }
+    }
+}
+
+impl Services {
+    /// What a push to this repository may bring.
+    pub(super) async fn room_for(
+        &self,
+        view: &RepositoryView,
+        compressed: bool,
+    ) -> Result<Room, ServiceError> {
+        let used = u64::try_from(view.repository.size_bytes).unwrap_or(0);
+        let quotas = self.quotas(view, used).await?;
+        let disk = Room { bytes: self.disk_room().await?, bound: Bound::Disk };
+        let max = self.limits.git_gzip_push_bytes;
+        let packed = compressed.then_some(Room { bytes: max, bound: Bound::Compressed { max } });
+        Ok(quotas.into_iter().chain([disk]).chain(packed).min_by_key(|room| room.bytes).unwrap_or(disk))
+    }
+
+    /// Checks that a repository that now has `size_bytes`, the push in quarantine included, is within its limits.
+    ///
+    /// # Errors
+    /// The sentence of the limit that is exceeded.
+    pub(super) async fn check_room(
+        &self,
+        view: &RepositoryView,
+        size_bytes: u64,
+    ) -> Result<(), ServiceError> {
+        let (repository, account) = (self.limits.repository_bytes, self.limits.account_bytes);
+        let all = self.bytes_beside(view).await?.saturating_add(size_bytes);
+        if size_bytes > repository {
+            return Err(Room { bytes: 0, bound: Bound::Repository { max: repository } }.error());
+        }
+        if all > account {
+            return Err(Room { bytes: 0, bound: Bound::Account { max: account } }.error());
+        }
+        self.check_disk().await
+    }
+
+    /// Checks that the disk has more than its reserve.
+    pub(super) async fn check_disk(&self) -> Result<(), ServiceError> {
+        match self.disk_room().await? {
+            0 => Err(Room { bytes: 0, bound: Bound::Disk }.error()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn quotas(&self, view: &RepositoryView, used: u64) -> Result<[Room; 2], ServiceError> {
+        let (repository, account) = (self.limits.repository_bytes, self.limits.account_bytes);
+        let all = self.bytes_beside(view).await?.saturating_add(used);
+        Ok([
+            Room { bytes: repository.saturating_sub(used), bound: Bound::Repository { max: repository } },
+            Room { bytes: account.saturating_sub(all), bound: Bound::Account { max: account } },
+        ])
+    }
+
+    /// Bytes of the other repositories under the same user's name.
+    async fn bytes_beside(&self, view: &RepositoryView) -> Result<u64, ServiceError> {
+        let all = self.cache.ask_anonymously(AccountBytes(view.project.owner_id)).await?;
+        Ok(all.saturating_sub(u64::try_from(view.repository.size_bytes).unwrap_or(0)))
+    }
+
+    /// Bytes that pushes may take of the disk.
+    async fn disk_room(&self) -> Result<u64, ServiceError> {
+        let (root, reserve) = (self.hosting.store.root().to_owned(), self.limits.disk_reserve_bytes);
+        let asked = tokio::task::spawn_blocking(move || machine::space(&root)).await;
+        let space = asked.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?;
+        match space {
+            Ok(space) => Ok(space.above_reserve(reserve)),
+            Err(error) => {
+                tracing::warn!(%error, "the free space of the disk is not known");
+                Ok(u64::MAX)
+            }
+        }
+    }
+}
