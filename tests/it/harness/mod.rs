@@ -3,6 +3,7 @@
 //! A test ends with [`TestServer::stop`], which fails if an actor panicked or the cache and the database disagree.
 
 pub(crate) mod git;
+pub(crate) mod memory;
 mod process;
 
 use std::net::SocketAddr;
