@@ -65,12 +65,50 @@ pub struct Brought {
     pub named: BTreeSet<String>,
 }
 
-/// The updates that can succeed: their refs are where the client believes them to be. The others git will refuse, and a
-/// ref that somebody else has moved to the same place must not look as if this push had done it.
+/// The updates that can succeed: their refs are where the client believes them to be, and no other ref stands where they
+/// need a folder. git will refuse the others, and a ref that another push has moved to the same place must not look as if
+/// this push had done it.
 pub fn possible(path: &Path, updates: &[RefUpdate]) -> Result<Vec<RefUpdate>, git2::Error> {
     let targets = targets(path, updates)?;
+    let blocked = blocked(path, updates)?;
     let both = updates.iter().zip(targets);
-    Ok(both.filter(|(update, now)| update.old == *now).map(|(update, _)| update.clone()).collect())
+    let possible = both.filter(|(update, now)| update.old == *now && !blocked.contains(update.name.as_str()));
+    Ok(possible.map(|(update, _)| update.clone()).collect())
+}
+
+/// New refs whose names are folders of existing ones, or the other way round: `main` and `main/below`.
+fn blocked<'u>(path: &Path, updates: &'u [RefUpdate]) -> Result<HashSet<&'u str>, git2::Error> {
+    let new: HashSet<&str> =
+        updates.iter().filter(|update| update.old.is_none()).map(|update| update.name.as_str()).collect();
+    let mut found = HashSet::new();
+    if new.is_empty() {
+        return Ok(found);
+    }
+    let going = |name: &str| updates.iter().any(|update| update.name == name && update.new.is_none());
+    let mut folders: HashMap<&str, Vec<&str>> = HashMap::new();
+    for name in &new {
+        folders_of(name).for_each(|folder| folders.entry(folder).or_default().push(name));
+    }
+    let repository = open(path)?;
+    let mut references = repository.references()?;
+    for existing in references.names() {
+        let Ok(existing) = existing else { continue };
+        let (above, below) = (folders.get(existing), folders_of(existing).filter_map(|name| new.get(name)));
+        let meets: Vec<&str> = above.into_iter().flatten().chain(below).copied().collect();
+        if !meets.is_empty() && !going(existing) {
+            found.extend(meets);
+        }
+    }
+    Ok(found)
+}
+
+/// `a` and `a/b` of `a/b/c`.
+fn folders_of(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices('/').filter_map(|(at, _)| name.get(..at))
+}
+
+fn open(path: &Path) -> Result<Repository, git2::Error> {
+    open_repository(path).map_err(|error| git2::Error::from_str(&error.to_string()))
 }
 
 fn targets(path: &Path, updates: &[RefUpdate]) -> Result<Vec<Option<String>>, git2::Error> {
@@ -101,7 +139,7 @@ pub fn brought(path: &Path, updates: &[RefUpdate], limits: WalkLimits) -> Result
 }
 
 fn describe(path: &Path, limits: WalkLimits, found: &mut Brought) -> Result<(), git2::Error> {
-    let repository = open_repository(path).map_err(|error| git2::Error::from_str(&error.to_string()))?;
+    let repository = open(path)?;
     let mut walk = Walk::new(&repository, limits)?;
     let branches = || found.refs.iter().filter(|update| update.branch().is_some());
     for update in branches() {

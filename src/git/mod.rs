@@ -16,6 +16,8 @@ pub mod browse;
 mod cage;
 pub mod child;
 pub mod compute;
+#[cfg(test)]
+mod handmade_pack;
 pub mod history;
 pub mod leftovers;
 pub mod maintenance;

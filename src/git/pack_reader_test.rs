@@ -1,8 +1,6 @@
 use super::*;
+use crate::git::handmade_pack::{BLOB, COMMIT, Handmade, OFFSET_DELTA, TREE, back, size};
 use crate::git::pack_limits::PackLimits;
-use flate2::Compression;
-use flate2::write::ZlibEncoder;
-use std::io::Write;
 use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
@@ -89,91 +87,17 @@ fn what_is_no_pack_is_malformed() {
     }
 }
 
-/// A pack made by hand: entries, whatever they hold.
-#[derive(Clone)]
-struct Handmade {
-    bytes: Vec<u8>,
-    offsets: Vec<u64>,
-}
-
-const COMMIT: u8 = 1;
-const TREE: u8 = 2;
-const BLOB: u8 = 3;
-const OFFSET_DELTA: u8 = 6;
-const NAMED_DELTA: u8 = 7;
-
-impl Handmade {
-    fn new(count: u32) -> Self {
-        Self { bytes: [&b"PACK\0\0\0\x02"[..], &count.to_be_bytes()].concat(), offsets: Vec::new() }
-    }
-
-    /// An entry that declares `size`, with `base` behind its header and `content` deflated.
-    fn entry(mut self, code: u8, size: u64, base: &[u8], content: &[u8]) -> Self {
-        self.offsets.push(self.bytes.len() as u64);
-        let mut rest = size >> 4;
-        let mut byte = (code << 4) | (size & 15) as u8;
-        while rest > 0 {
-            self.bytes.push(byte | 0x80);
-            byte = (rest & 0x7f) as u8;
-            rest >>= 7;
-        }
-        self.bytes.push(byte);
-        self.bytes.extend_from_slice(base);
-        let mut deflated = ZlibEncoder::new(Vec::new(), Compression::best());
-        deflated.write_all(content).unwrap();
-        self.bytes.extend_from_slice(&deflated.finish().unwrap());
-        self
-    }
-
-    fn object(self, code: u8, content: &[u8]) -> Self {
-        self.entry(code, content.len() as u64, &[], content)
-    }
-
-    /// A delta on entry number `base` that says it makes `result` bytes out of `from`.
-    fn delta(self, base: usize, from: u64, result: u64) -> Self {
-        let distance = self.bytes.len() as u64 - self.offsets[base];
-        let content = [size(from), size(result), vec![0x90, 1]].concat();
-        self.entry(OFFSET_DELTA, content.len() as u64, &back(distance), &content)
-    }
-
-    fn named_delta(self, from: u64, result: u64) -> Self {
-        let content = [size(from), size(result), vec![0x90, 1]].concat();
-        self.entry(NAMED_DELTA, content.len() as u64, &[9; HASH_BYTES], &content)
-    }
-
-    fn read(self) -> Result<(), PackError> {
-        let whole = [&self.bytes[..], &[0; HASH_BYTES]].concat();
-        let in_one = read(&whole, whole.len(), PackLimits::SMALL).map(drop);
-        assert_eq!(read(&whole, 1, PackLimits::SMALL).map(drop), in_one, "however it is cut");
-        in_one
-    }
-}
-
-/// A size in a delta.
-fn size(mut number: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while number > 0x7f {
-        bytes.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-    bytes
-}
-
-/// A distance back to a base.
-fn back(mut distance: u64) -> Vec<u8> {
-    let mut bytes = vec![(distance & 0x7f) as u8];
-    while distance > 0x7f {
-        distance = (distance >> 7) - 1;
-        bytes.push((distance & 0x7f) as u8 | 0x80);
-    }
-    bytes.reverse();
-    bytes
+/// Reads a handmade pack, in one piece and byte by byte.
+fn check(pack: Handmade) -> Result<(), PackError> {
+    let whole = [&pack.bytes[..], &[0; HASH_BYTES]].concat();
+    let in_one = read(&whole, whole.len(), PackLimits::SMALL).map(drop);
+    assert_eq!(read(&whole, 1, PackLimits::SMALL).map(drop), in_one, "however it is cut");
+    in_one
 }
 
 #[test]
 fn objects_are_measured_by_what_they_declare() {
-    let declares = |code, size| Handmade::new(1).entry(code, size, &[], b"").read();
+    let declares = |code, size| check(Handmade::new(1).entry(code, size, &[], b""));
     for (code, kind, max) in [
         (COMMIT, EntryKind::Commit, 1000),
         (4, EntryKind::Tag, 1000),
@@ -183,26 +107,26 @@ fn objects_are_measured_by_what_they_declare() {
         let bytes = max + 1;
         assert_eq!(declares(code, bytes), Err(PackError::TooLarge { kind, bytes, max }));
     }
-    assert_eq!(Handmade::new(1).object(COMMIT, &[b'x'; 1000]).read(), Ok(()));
-    assert_eq!(Handmade::new(1).object(TREE, &[b'x'; 8000]).read(), Ok(()));
+    assert_eq!(check(Handmade::new(1).object(COMMIT, &[b'x'; 1000])), Ok(()));
+    assert_eq!(check(Handmade::new(1).object(TREE, &[b'x'; 8000])), Ok(()));
     let too_many = Err(PackError::TooManyEntries { count: 1001, max: 1000 });
-    assert_eq!(Handmade::new(1001).read(), too_many);
+    assert_eq!(check(Handmade::new(1001)), too_many);
 }
 
 #[test]
 fn objects_that_hold_more_or_less_than_they_declare_are_malformed() {
     for (size, content) in [(10, &b"12345678901"[..]), (10, b"123456789"), (0, b"x"), (1, b"")] {
-        let read = Handmade::new(1).entry(COMMIT, size, &[], content).read();
+        let read = check(Handmade::new(1).entry(COMMIT, size, &[], content));
         assert_eq!(read, Err(PackError::Malformed), "{size}");
     }
     // More than one buffer behind a small size: refused before it is inflated.
     let bomb = Handmade::new(1).entry(BLOB, 100, &[], &vec![0; 3_000_000]);
-    assert_eq!(bomb.read(), Err(PackError::Malformed));
+    assert_eq!(check(bomb), Err(PackError::Malformed));
 }
 
 #[test]
 fn deltas_are_measured_by_their_result_and_kind() {
-    let on = |code, result| Handmade::new(2).object(code, b"base").delta(0, 4, result).read();
+    let on = |code, result| check(Handmade::new(2).object(code, b"base").delta(0, 4, result));
     let too_large = |kind, bytes, max| Err(PackError::TooLarge { kind, bytes, max });
     assert_eq!(on(COMMIT, 1001), too_large(EntryKind::Commit, 1001, 1000));
     assert_eq!(on(TREE, 8001), too_large(EntryKind::Tree, 8001, 8000));
@@ -213,15 +137,15 @@ fn deltas_are_measured_by_their_result_and_kind() {
     }
     // A delta on a delta on a commit results in a commit.
     let chain = Handmade::new(3).object(COMMIT, b"base").delta(0, 4, 900).delta(1, 900, 1001);
-    assert_eq!(chain.read(), too_large(EntryKind::Commit, 1001, 1000));
+    assert_eq!(check(chain), too_large(EntryKind::Commit, 1001, 1000));
     // A base that is said to be large is as large in git's memory.
     let base = Handmade::new(2).object(BLOB, b"base").delta(0, 128_001, 1);
-    assert_eq!(base.read(), Err(PackError::DeltaTooLarge { bytes: 128_001, max: 128_000 }));
+    assert_eq!(check(base), Err(PackError::DeltaTooLarge { bytes: 128_001, max: 128_000 }));
 }
 
 #[test]
 fn deltas_on_named_objects_have_the_limit_of_what_they_may_be() {
-    let named = |result| Handmade::new(1).named_delta(4, result).read();
+    let named = |result| check(Handmade::new(1).named_delta(4, result));
     assert_eq!(named(8000), Ok(()));
     assert_eq!(named(8001), Err(PackError::UnknownBase { bytes: 8001, max: 8000 }));
     // The repository knows what it is.
@@ -241,10 +165,10 @@ fn delta_chains_have_a_length_and_a_cost() {
     for base in 0..61 {
         pack = pack.delta(base, 4, 4);
     }
-    assert_eq!(pack.read(), Err(PackError::ChainTooLong { depth: 61, max: 60 }));
+    assert_eq!(check(pack), Err(PackError::ChainTooLong { depth: 61, max: 60 }));
     let limits = PackLimits { delta_bytes: 1 << 40, unpacked_bytes: 1 << 50, ..PackLimits::SMALL };
     let pack = Handmade::new(3).object(BLOB, b"base").delta(0, 4, 5 << 30).delta(1, 5 << 30, 4);
-    let read = super::tests::read(&pack.bytes, 100, limits);
+    let read = read(&pack.bytes, 100, limits);
     assert_eq!(read, Err(PackError::ChainTooCostly { bytes: (5 << 30) + 8 }));
 }
 
@@ -254,7 +178,7 @@ fn all_objects_together_have_a_limit_that_grows_with_the_bytes() {
     for base in 0..60 {
         pack = pack.delta(base, 4, 128_000);
     }
-    assert!(matches!(pack.read(), Err(PackError::TooMuch { max }) if max >= 4 << 20));
+    assert!(matches!(check(pack), Err(PackError::TooMuch { max }) if max >= 4 << 20));
 }
 
 #[test]
@@ -263,10 +187,10 @@ fn a_delta_builds_on_an_entry_before_it_and_nothing_else() {
     let content = [size(4), size(4), vec![0x90, 4]].concat();
     for distance in [1, pack.bytes.len() as u64 - 13, pack.bytes.len() as u64, 1 << 40] {
         let odd = pack.clone().entry(OFFSET_DELTA, content.len() as u64, &back(distance), &content);
-        assert_eq!(odd.read(), Err(PackError::Malformed), "{distance}");
+        assert_eq!(check(odd), Err(PackError::Malformed), "{distance}");
     }
     let short = Handmade::new(2).object(BLOB, b"base").entry(OFFSET_DELTA, 1, &back(21), &[4]);
-    assert_eq!(short.read(), Err(PackError::Malformed), "a delta without a result");
+    assert_eq!(check(short), Err(PackError::Malformed), "a delta without a result");
 }
 
 proptest! {

@@ -132,7 +132,8 @@ impl PushJudge {
             return Err(ServiceError::new(Code::TooLarge, why));
         }
         if possible.is_empty() {
-            let why = "the refs have moved since they were read; fetch, then push again";
+            let why =
+                "the refs have moved since they were read, or their names are taken; fetch, then push again";
             return Err(ServiceError::new(Code::Conflict, why));
         }
         // With what is in quarantine: pushes that run at the same time share the quota.

@@ -89,7 +89,7 @@ async fn everything_works_in_protocol_version_2() {
 }
 
 /// Text that does not compress: its pack is as large as it is. Printable, so that git shows it as it is.
-pub(super) fn noise(bytes: usize) -> Vec<u8> {
+pub(crate) fn noise(bytes: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = || {
         state ^= state << 13;

@@ -1,7 +1,7 @@
 //! git over HTTP, with the client that people have and with raw requests.
 
 mod access;
-mod clients;
+pub(crate) mod clients;
 mod departures;
 mod pushes;
 mod recovery;

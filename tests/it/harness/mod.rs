@@ -2,6 +2,7 @@
 //!
 //! A test ends with [`TestServer::stop`], which fails if an actor panicked or the cache and the database disagree.
 
+pub(crate) mod attack;
 pub(crate) mod git;
 pub(crate) mod memory;
 mod process;

@@ -4,6 +4,9 @@
 
 mod floods;
 mod frames;
+#[path = "../../../src/git/handmade_pack.rs"]
+mod handmade_pack;
+mod pushes;
 mod requests;
 mod seeds;
 

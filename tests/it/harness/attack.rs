@@ -1,0 +1,114 @@
+//! A server in a process of its own under an address-space limit, with two users, a repository and a watch over memory:
+//! for attacks that must not end it.
+
+use netbit::client::HttpClient;
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::git::{Said, Workplace};
+use super::memory::{CAGE_BYTES, MemoryWatch, TREE_BYTES_MAX};
+use super::{PASSWORD, Process};
+
+/// The scene of an attack. Mallory owns the repository `mallory/p/r`; alice has a private one and a chat with bob.
+pub(crate) struct Attacked {
+    pub(crate) server: Process,
+    pub(crate) mallory: HttpClient,
+    pub(crate) alice: HttpClient,
+    pub(crate) place: Workplace,
+    directory: TempDir,
+    watch: MemoryWatch,
+}
+
+impl Attacked {
+    pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// Starts with more in the server's environment.
+    pub(crate) async fn with(environment: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let server = Process::with(directory.path(), environment).await;
+        server.limit_address_space(CAGE_BYTES);
+        for name in ["alice", "bob", "mallory"] {
+            server.http.register(name, PASSWORD).await.unwrap();
+        }
+        let (alice, mallory) = (login(&server, "alice").await, login(&server, "mallory").await);
+        for (http, owner, visibility) in [(&mallory, "mallory", "public"), (&alice, "alice", "private")] {
+            let project = json!({"name": "p", "visibility": visibility});
+            http.post("/api/projects/create", &project).await.unwrap().success().unwrap();
+            let path = format!("/api/projects/{owner}/p/repos/create");
+            http.post(&path, &json!({"name": "r"})).await.unwrap().success().unwrap();
+        }
+        alice.create_group("team", &["bob"]).await.unwrap();
+        let watch = server.watch_memory();
+        Self { server, mallory, alice, place: Workplace::new(), directory, watch }
+    }
+
+    /// The repository of a user, with their password in the URL.
+    pub(crate) fn url(&self, user: &str) -> String {
+        let password = PASSWORD.replace(' ', "%20");
+        format!("http://{user}:{password}@{}/{user}/p/r", self.server.address())
+    }
+
+    /// Pushes from a folder of the workplace to mallory's repository.
+    pub(crate) async fn push(&self, folder: &str, refs: &[&str]) -> Said {
+        let url = self.url("mallory");
+        self.place.git(folder, &[&["push", &url], refs].concat()).await
+    }
+
+    /// Posts a body to `git-receive-pack` of mallory's repository; returns the answer as text.
+    pub(crate) async fn post_push(&self, body: Vec<u8>) -> (u16, String) {
+        let answer = reqwest::Client::new()
+            .post(format!("http://{}/mallory/p/r/git-receive-pack", self.server.address()))
+            .basic_auth("mallory", Some(PASSWORD))
+            .header("content-type", "application/x-git-receive-pack-request")
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+        let status = answer.status().as_u16();
+        (status, String::from_utf8_lossy(&answer.bytes().await.unwrap()).into_owned())
+    }
+
+    /// Other users are served: a private repository is listed and a message is posted.
+    pub(crate) async fn others_are_served(&self) {
+        self.place.git("", &["ls-remote", &self.url("alice")]).await.ok();
+        let chat = self.alice.create_group("again", &["bob"]).await.unwrap();
+        self.alice.post_message(chat, "served").await.unwrap();
+    }
+
+    /// The server is up, serves others, and never used more memory than it may with all its children; after SIGKILL it
+    /// is ready again.
+    pub(crate) async fn survived(mut self) {
+        self.others_are_served().await;
+        assert!(!self.server.has_ended());
+        self.watch.assert_below(TREE_BYTES_MAX);
+        self.restart().await;
+        self.others_are_served().await;
+    }
+
+    /// Ends the server by SIGKILL and starts it again on the same directory.
+    pub(crate) async fn restart(&mut self) {
+        self.server.kill();
+        let begun = std::time::Instant::now();
+        self.server = Process::start(self.directory.path()).await;
+        eprintln!("ready {} ms after SIGKILL", begun.elapsed().as_millis());
+        self.server.limit_address_space(CAGE_BYTES);
+        self.watch = self.server.watch_memory();
+        self.alice = login(&self.server, "alice").await;
+        self.mallory = login(&self.server, "mallory").await;
+    }
+}
+
+async fn login(server: &Process, name: &str) -> HttpClient {
+    server.http.with_token(server.http.login(name, PASSWORD).await.unwrap().token)
+}
+
+/// The body of a push that creates `refs/heads/main` at a made-up commit, with `pack` behind it.
+pub(crate) fn push_body(pack: &[u8]) -> Vec<u8> {
+    let (zero, new) = ("0".repeat(40), "1".repeat(40));
+    let command = format!("{zero} {new} refs/heads/main\0report-status side-band-64k");
+    let head = format!("{:04x}{command}0000", command.len() + 4);
+    // Refused packs are not read to their checksum.
+    [head.as_bytes(), pack, &[0; 20]].concat()
+}

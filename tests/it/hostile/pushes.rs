@@ -1,0 +1,301 @@
+//! Pushes that are small on the way in and large in memory, on the disk or in time. Each runs against a server under an
+//! address-space limit, with a bound on the memory of the server and its children together.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::Stdio;
+
+use serde_json::json;
+
+use super::handmade_pack::{BLOB, COMMIT, Handmade, TREE};
+use crate::harness::attack::{Attacked, push_body};
+use crate::harness::git::Workplace;
+use crate::harness::{TestServer, soon};
+
+const MIB: u64 = 1024 * 1024;
+
+/// Writes an object as it is, and returns its id. git is told not to check it.
+async fn object(place: &Workplace, kind: &str, content: &[u8]) -> String {
+    let path = place.path().join("work/.git/raw");
+    std::fs::write(&path, content).unwrap();
+    place.git("work", &["hash-object", "-t", kind, "-w", "--literally", ".git/raw"]).await.ok()
+}
+
+/// A commit of the empty tree with this message.
+fn commit_of(message: &[u8]) -> Vec<u8> {
+    let tree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+    let head =
+        format!("tree {tree}\nauthor A <a@example.org> 0 +0000\ncommitter A <a@example.org> 0 +0000\n\n");
+    [head.as_bytes(), message].concat()
+}
+
+/// A history of `commits` commits on the branch `main`, made in one go.
+fn long_history(place: &Workplace, commits: usize) {
+    let mut stream = String::new();
+    for n in 0..commits {
+        let _ = write!(stream, "commit refs/heads/main\ncommitter A <a@example.org> {n} +0000\ndata 1\nx\n");
+    }
+    let mut child = std::process::Command::new("git")
+        .current_dir(place.path().join("work"))
+        .args(["fast-import", "--quiet", "--force"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(stream.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[actix_web::test]
+async fn commits_and_tags_beyond_a_mebibyte_are_refused() {
+    // A push of 100 KB: one commit whose message is 100 MB of 0xff. It took 785 MiB, and ended every start after it.
+    let attacked = Attacked::start().await;
+    attacked.place.git("", &["init", "--quiet", "work"]).await.ok();
+    let huge = object(&attacked.place, "commit", &commit_of(&vec![0xff; 100_000_000])).await;
+    attacked.push("work", &[&format!("{huge}:refs/heads/main")]).await.refused("a commit of 1000001");
+    let small = object(&attacked.place, "commit", &commit_of(b"fine")).await;
+    let tag = format!("object {small}\ntype commit\ntag x\ntagger A <a@example.org> 0 +0000\n\n");
+    let tag = [tag.as_bytes(), &vec![b'x'; 2_000_000]].concat();
+    let tag = object(&attacked.place, "tag", &tag).await;
+    attacked.push("work", &[&format!("{tag}:refs/tags/x")]).await.refused("a tag of 2000");
+    let largest = object(&attacked.place, "commit", &commit_of(&vec![b'x'; 1_000_000])).await;
+    attacked.push("work", &[&format!("{largest}:refs/heads/large")]).await.ok();
+    attacked.survived().await;
+}
+
+#[actix_web::test]
+async fn trees_beyond_their_limit_are_refused() {
+    let attacked = Attacked::start().await;
+    attacked.place.git("", &["init", "--quiet", "work"]).await.ok();
+    let blob = object(&attacked.place, "blob", b"x").await;
+    let oid: Vec<u8> = (0..20).map(|n| u8::from_str_radix(&blob[2 * n..2 * n + 2], 16).unwrap()).collect();
+    let tree: Vec<u8> =
+        (0..260_000).flat_map(|n| [format!("100644 {n:08}\0").as_bytes(), &oid].concat()).collect();
+    let tree = object(&attacked.place, "tree", &tree).await;
+    let commit = attacked.place.git("work", &["commit-tree", &tree, "-m", "wide"]).await.ok();
+    attacked.push("work", &[&format!("{commit}:refs/heads/main")]).await.refused("a tree of 9");
+    attacked.survived().await;
+}
+
+#[actix_web::test]
+async fn deltas_that_result_in_too_much_are_refused_before_git_has_them() {
+    // 16 KB that unpack to 3.1 GiB: a base and deltas on it that copy it again and again.
+    let attacked = Attacked::start().await;
+    let base = vec![b'x'; 1_000_000];
+    for (pack, why) in [
+        (Handmade::new(2).object(COMMIT, &base).delta(0, 1_000_000, 2_000_000), "a commit of 2000000 bytes"),
+        (Handmade::new(2).object(TREE, &base).delta(0, 1_000_000, 9_000_000), "a tree of 9000000 bytes"),
+        (Handmade::new(2).object(BLOB, &base).delta(0, 1_000_000, 200 * MIB), "a delta with a result of"),
+        (Handmade::new(1).named_delta(1_000_000, 100 * MIB), "is only named"),
+        (Handmade::new(1).entry(COMMIT, 5 << 40, &[], b"x"), "a commit of"),
+        (Handmade::new(1).entry(BLOB, 5 << 40, &[], b"x"), "a file of"),
+        (Handmade::new(u32::MAX), "objects; this server takes at most"),
+    ] {
+        let (status, said) = attacked.post_push(push_body(&pack.bytes)).await;
+        assert_eq!(status, 200, "refused inside the protocol: {said}");
+        assert!(said.contains("ng refs/heads/main") && said.contains(why), "{why}: {said}");
+    }
+    attacked.survived().await;
+}
+
+#[actix_web::test]
+async fn deltas_that_add_up_are_refused_and_hold_up_no_one() {
+    // Each delta is allowed; all of them together would have git hash terabytes for a few kilobytes.
+    let attacked = Attacked::start().await;
+    let base = vec![b'x'; 1_000_000];
+    let mut pack = Handmade::new(5000).object(BLOB, &base);
+    for _ in 0..4000 {
+        pack = pack.delta(0, 1_000_000, 100 * MIB);
+    }
+    let (_, said) = attacked.post_push(push_body(&pack.bytes)).await;
+    assert!(said.contains("unpack to more than"), "{said}");
+    // A chain: the last object is made of all before it.
+    let mut pack = Handmade::new(5000).object(BLOB, &base);
+    for n in 0..4500 {
+        pack = pack.delta(n, 1_000_000, 1_000_000);
+    }
+    let (_, said) = attacked.post_push(push_body(&pack.bytes)).await;
+    assert!(said.contains("deltas"), "{said}");
+    attacked.survived().await;
+}
+
+#[actix_web::test]
+async fn clones_of_large_compressed_files_stay_small() {
+    // Four files of 64 MiB that compress to nothing took 440 MiB for each anonymous clone.
+    let attacked = Attacked::start().await;
+    let work = attacked.place.repository("work").await;
+    for n in 0..4u8 {
+        let mut file = vec![0; 64 << 20];
+        file[usize::from(n)] = n;
+        std::fs::write(work.join(format!("large{n}")), file).unwrap();
+    }
+    attacked.place.git("work", &["add", "."]).await.ok();
+    attacked.place.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
+    attacked.push("work", &["main"]).await.ok();
+    let url = format!("http://{}/mallory/p/r", attacked.server.address());
+    let clones = (0..6).map(|n| {
+        let (place, url) = (&attacked.place, &url);
+        async move { place.git("", &["clone", "--quiet", "--mirror", url, &format!("copy{n}")]).await.ok() }
+    });
+    futures_util::future::join_all(clones).await;
+    attacked.survived().await;
+}
+
+#[actix_web::test]
+async fn a_history_on_many_branches_is_walked_once_behind_ready() {
+    // 50,000 commits on eight new branches were walked eight times before the server was ready.
+    let mut attacked = Attacked::start().await;
+    attacked.place.git("", &["init", "--quiet", "work"]).await.ok();
+    long_history(&attacked.place, 50_000);
+    let refs: Vec<_> = (0..8).map(|n| format!("main:refs/heads/b{n}")).collect();
+    let refs: Vec<_> = refs.iter().map(String::as_str).collect();
+    attacked.push("work", &refs).await.ok();
+    // Killed with an intent that was not settled: the start does not wait for it.
+    for n in 0..3u64 {
+        let more = format!("main:refs/heads/again{n}");
+        let url = attacked.url("mallory");
+        let arguments = ["push", &url, &more];
+        let pushing = attacked.place.git("work", &arguments);
+        let killing = async {
+            tokio::time::sleep(std::time::Duration::from_millis(40 * n)).await;
+        };
+        drop(futures_util::future::select(Box::pin(pushing), Box::pin(killing)).await);
+        attacked.restart().await;
+        attacked.others_are_served().await;
+    }
+    attacked.push("work", &["main:refs/heads/last"]).await.ok();
+    let told = attacked.mallory.get("/api/chats/1/events?after_seq=0&limit=100").await.unwrap().body;
+    let last = told["items"].as_array().unwrap().iter().rev().find(|event| event["kind"] == "push");
+    assert_eq!(last.unwrap()["push"]["refs"][0]["ref"], "refs/heads/last", "{told}");
+    attacked.survived().await;
+}
+
+#[actix_web::test]
+async fn a_push_that_moves_no_ref_leaves_no_object() {
+    // Pushed by accident, refused, and readable by its id for any visitor of the public project.
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("public").await;
+    let rules = json!({"protected_branches": [{"pattern": "main"}]});
+    assert_eq!(alice.put("/api/projects/alice/hello/config", rules).await.status, 200);
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    place.repository("work").await;
+    place.commit("work", "a", "a", "second").await;
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let reads = async |oid: &str| {
+        let shown =
+            server.http.get(&format!("/api/projects/alice/hello/repos/web/commits/{oid}")).await.unwrap();
+        place.git("", &["init", "--quiet", "--bare", "reader"]).await.ok();
+        let fetched = place.git("reader", &["fetch", "--quiet", &server.url(&path), oid]).await;
+        (shown.status, fetched.success)
+    };
+    let kept = place.head("work").await;
+    assert_eq!(reads(&kept).await, (200, true));
+
+    place.git("work", &["reset", "--quiet", "--hard", "HEAD~1"]).await.ok();
+    let secret = place.commit("work", "secret", "s3cret", "rewritten").await;
+    place.git("work", &["push", "--force", &url, "main"]).await.refused("non-fast-forward");
+    assert_eq!(reads(&secret).await, (404, false), "not a fast-forward");
+
+    let other = place.commit("work", "secret", "other", "under a branch").await;
+    place.git("work", &["push", &url, "HEAD:refs/heads/main/below"]).await.refused("the refs have moved");
+    assert_eq!(reads(&other).await, (404, false), "the name is taken by a branch");
+
+    let blob = place.git("work", &["rev-parse", "HEAD:secret"]).await.ok();
+    place.git("work", &["push", &url, &format!("{blob}:refs/heads/blob")]).await.refused("a commit");
+    assert!(!place.git("reader", &["fetch", "--quiet", &server.url(&path), &blob]).await.success);
+
+    // One ref that moves brings what it leads to, and what the others led to.
+    place
+        .git("work", &["push", "--force", &url, "HEAD:main", "HEAD:topic"])
+        .await
+        .refused("non-fast-forward");
+    assert_eq!(reads(&other).await, (200, true));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn refs_count_in_the_quota_and_have_a_limit() {
+    // 30,000 tags are 30,000 files, and were counted as 112 bytes.
+    let server =
+        TestServer::with_limits(|limits| (limits.git_refs, limits.repository_bytes) = (60, 400_000)).await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    place.repository("work").await;
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let size =
+        async || alice.get("/api/projects/alice/hello/repos/web").await.body["size_bytes"].as_i64().unwrap();
+    let before = size().await;
+    let tags =
+        |range: std::ops::Range<usize>| range.map(|n| format!("main:refs/tags/t{n}")).collect::<Vec<_>>();
+    let push = async |refs: Vec<String>| {
+        let refs: Vec<_> = refs.iter().map(String::as_str).collect();
+        place.git("work", &[&["push", "--quiet", &url], &refs[..]].concat()).await
+    };
+    push(tags(0..40)).await.ok();
+    assert!(size().await - before >= 40 * 4096, "each is a file");
+    push(tags(40..80)).await.refused("a repository may have 60 refs");
+    push(tags(40..50)).await.ok();
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn all_repositories_of_an_account_share_a_quota() {
+    let server = TestServer::with_limits(|limits| limits.account_bytes = 300_000).await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    alice.repository("hello", "other").await;
+    let place = Workplace::new();
+    let work = place.repository("work").await;
+    std::fs::write(work.join("large"), crate::git::clients::noise(200_000)).unwrap();
+    place.git("work", &["add", "."]).await.ok();
+    place.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
+    place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
+    let other = server.url_as("alice", "alice/hello/other");
+    place.git("work", &["push", &other, "main"]).await.refused("the account's quota is exceeded");
+    place.git("work", &["push", "--quiet", &other, "main~1:refs/heads/main"]).await.ok();
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_push_that_is_compressed_as_a_whole_has_a_limit() {
+    // 968 bytes on the disk for each byte on the wire.
+    let server = TestServer::with_limits(|limits| limits.git_gzip_push_bytes = 1_000_000).await;
+    let alice = server.user("alice").await;
+    alice.hello_web("private").await;
+    // Blocks that zlib stores as they are: gzip shrinks them again.
+    let mut stored = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::none());
+    stored.write_all(&vec![0; 5_000_000]).unwrap();
+    let mut pack = Handmade::new(1).entry(BLOB, 5_000_000, &[], b"");
+    pack.bytes.truncate(12 + 4);
+    pack.bytes.extend_from_slice(&stored.finish().unwrap());
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gzip.write_all(&push_body(&pack.bytes)).unwrap();
+    let answer = reqwest::Client::new()
+        .post(format!("{}/git-receive-pack", server.url("alice/hello/web")))
+        .basic_auth("alice", Some(crate::harness::PASSWORD))
+        .header("content-type", "application/x-git-receive-pack-request")
+        .header("content-encoding", "gzip")
+        .body(gzip.finish().unwrap());
+    let said = soon(soon(answer.send()).await.unwrap().text()).await.unwrap();
+    assert!(said.contains("Content-Encoding may have 1000000 bytes"), "{said}");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn submodule_paths_with_carriage_returns_are_refused() {
+    // CVE-2025-48384: a path that ends in CR is another path after it was written to a configuration.
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    place.repository("work").await;
+    let lines = "[submodule \"x\"]\r\n\tpath = x\r\n\turl = https://example.org/x\r\n";
+    place.commit("work", ".gitmodules", lines, "lines that end in CR LF").await;
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let evil = "[submodule \"x\"]\n\tpath = \"x\r\"\n\turl = https://example.org/x\n";
+    place.commit("work", ".gitmodules", evil, "evil").await;
+    place.git("work", &["push", "--quiet", &url, "main"]).await.refused("carriage return");
+    place.git("work", &["push", "--quiet", &url, "main:refs/tags/v1"]).await.refused("carriage return");
+    server.stop().await;
+}
