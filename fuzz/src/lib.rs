@@ -2,29 +2,36 @@
 //!
 //! Two use it: the fuzz targets beside it, and `tests/it/hostile/seeds.rs`, which runs the seeds in every `cargo test`.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use netbit::domain::chat::parse_chat_name;
 use netbit::domain::message::{ClientId, Content, Emoji};
 use netbit::domain::name::Name;
 use netbit::domain::project::{ProjectConfig, check_branch_name};
 use netbit::domain::user::{Username, parse_display_name, parse_email};
+use netbit::git::pack_limits::PackLimits;
+use netbit::git::pack_reader::{PackError, PackReader};
 use netbit::git::pkt_line;
 use netbit::git::push_head::{HeadReader, check_name};
 use netbit::protocol::datagram::{self, Header, Upward};
 use netbit::protocol::packet::{self, MessagePacket};
 use netbit::protocol::{framing, json, scan};
 
+#[path = "../../src/git/handmade_pack.rs"]
+mod handmade_pack;
+
 /// Takes any bytes.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("frames", frames),
     ("json_bodies", json_bodies),
     ("datagrams", datagrams),
     ("pkt_lines", pkt_lines),
     ("push_commands", push_commands),
     ("names", names),
+    ("packs", packs),
+    ("delta_chains", delta_chains),
 ];
 
 /// A client's frame may not be larger.
@@ -130,6 +137,72 @@ pub fn push_commands(input: &[u8]) {
         }
     }
     assert_eq!(whole.is_some_and(|read| read.is_ok()), pieces.is_some_and(|read| read.is_ok()));
+}
+
+/// What a pushed pack may hold while it is fuzzed.
+const PACK: PackLimits = PackLimits {
+    entries: 1000,
+    commit_bytes: 1000,
+    tree_bytes: 8000,
+    blob_bytes: 100_000,
+    delta_bytes: 50_000,
+    chain_length: 8,
+    unpacked_bytes: 400_000,
+    unpacked_ratio: 2,
+};
+
+/// Reads a pack in pieces; returns how many bytes went through.
+fn read_pack(pack: &[u8], piece: usize) -> Result<usize, PackError> {
+    let mut reader = PackReader::new(PACK, Box::new(|_| None));
+    let mut passed = 0;
+    for chunk in pack.chunks(piece) {
+        passed += reader.feed(&Bytes::copy_from_slice(chunk))?.len();
+        assert!(reader.cost().largest_delta_bytes <= PACK.delta_bytes);
+    }
+    assert!(passed + reader.checksum().map_or(0, <[u8]>::len) <= pack.len());
+    Ok(passed)
+}
+
+/// A pack of any bytes: how it arrives changes nothing.
+pub fn packs(input: &[u8]) {
+    let whole = read_pack(input, input.len().max(1));
+    assert_eq!(whole, read_pack(input, 1), "what is read depends on how it arrives");
+    assert_eq!(whole, read_pack(input, 7));
+}
+
+/// A pack of objects and deltas as the input says, three bytes each: kind, base, size. What is accepted keeps every
+/// limit, by a count of its own.
+pub fn delta_chains(input: &[u8]) {
+    let count = u32::try_from(input.len() / 3).unwrap_or(u32::MAX);
+    let mut pack = handmade_pack::Handmade::new(count);
+    // Of each entry: its bytes, and how many deltas lead to it.
+    let (mut entries, mut largest, mut all): (Vec<(u64, u32)>, u64, u64) = (Vec::new(), 0, 0);
+    for step in input.chunks_exact(3) {
+        let (kind, base, size) = (step[0], usize::from(step[1]), u64::from(step[2]));
+        let size = size * size;
+        match (kind % 5, entries.get(base % entries.len().max(1)).copied()) {
+            (4, Some((from, depth))) => {
+                pack = pack.delta(base % entries.len(), from, size);
+                entries.push((size, depth + 1));
+                all += 4;
+            }
+            (kind, _) => {
+                let code = [1, 2, 3, 4][usize::from(kind) % 4];
+                pack = pack.object(code, &vec![b'x'; usize::try_from(size).unwrap_or(0)]);
+                entries.push((size, 0));
+            }
+        }
+        all += size;
+        largest = largest.max(size);
+    }
+    let read = read_pack(&pack.bytes, 64);
+    assert_eq!(read, read_pack(&pack.bytes, pack.bytes.len()));
+    if read.is_ok() {
+        assert!(entries.iter().all(|(_, depth)| *depth <= PACK.chain_length), "a chain is too long");
+        assert!(largest <= PACK.blob_bytes);
+        assert!(all <= PACK.unpacked_bytes + PACK.unpacked_ratio * u64::try_from(pack.bytes.len()).unwrap_or(0));
+    }
+    assert_ne!(read, Err(PackError::Malformed), "a sound pack is called malformed");
 }
 
 /// Names of everything: what is accepted is what its rule says, and no ref is taken that git itself refuses.

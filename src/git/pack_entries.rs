@@ -12,7 +12,7 @@ const DEPTH_BITS: u32 = 13;
 
 /// What an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum EntryKind {
+pub enum EntryKind {
     Commit,
     Tree,
     Blob,

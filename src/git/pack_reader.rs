@@ -34,7 +34,7 @@ const VARINT_BYTES_MAX: usize = 10;
 const DELTA_HEAD_BYTES: usize = 2 * VARINT_BYTES_MAX;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum PackError {
+pub enum PackError {
     #[error("the pack is malformed")]
     Malformed,
     #[error("there are bytes behind the pack")]
@@ -67,7 +67,7 @@ pub(super) enum PackError {
 }
 
 /// Looks up the kind of an object of the repository, for deltas on objects that the pack does not hold.
-pub(super) type FindKind = Box<dyn FnMut(&[u8; HASH_BYTES]) -> Option<EntryKind> + Send>;
+pub type FindKind = Box<dyn FnMut(&[u8; HASH_BYTES]) -> Option<EntryKind> + Send>;
 
 /// Looks into the repository at `path`, which is opened when it is first needed.
 pub(super) fn kinds_in(path: PathBuf) -> FindKind {
@@ -86,7 +86,7 @@ pub(super) fn kinds_in(path: PathBuf) -> FindKind {
 }
 
 /// Reads a pack that arrives in pieces.
-pub(super) struct PackReader {
+pub struct PackReader {
     limits: PackLimits,
     find_kind: FindKind,
     totals: PackTotals,
@@ -127,7 +127,7 @@ struct Entry {
 }
 
 impl PackReader {
-    pub(super) fn new(limits: PackLimits, find_kind: FindKind) -> Self {
+    pub fn new(limits: PackLimits, find_kind: FindKind) -> Self {
         Self {
             find_kind,
             totals: PackTotals::new(limits),
@@ -149,7 +149,7 @@ impl PackReader {
     ///
     /// # Errors
     /// The pack is malformed or exceeds a limit. Nothing of the push may go to git from then on.
-    pub(super) fn feed(&mut self, bytes: &Bytes) -> Result<Bytes, PackError> {
+    pub fn feed(&mut self, bytes: &Bytes) -> Result<Bytes, PackError> {
         let mut at = 0;
         while at < bytes.len() {
             let rest = bytes.get(at..).unwrap_or_default();
@@ -175,12 +175,12 @@ impl PackReader {
     }
 
     /// The checksum, once it is there whole: nothing else is missing then.
-    pub(super) fn checksum(&self) -> Option<&[u8]> {
+    pub fn checksum(&self) -> Option<&[u8]> {
         (self.checksum.len() == HASH_BYTES).then_some(&self.checksum[..])
     }
 
     /// What the pack costs git to unpack.
-    pub(super) fn cost(&self) -> PackCost {
+    pub fn cost(&self) -> PackCost {
         self.totals.cost()
     }
 

@@ -187,7 +187,8 @@ impl Services {
     async fn pack(&self, repository: &Repository) -> Result<(), ServiceError> {
         let git = self.hosting.git()?;
         let directory = self.hosting.directory(repository).await?;
-        maintenance::run(git, &directory).await?;
+        let before = u64::try_from(repository.size_bytes).unwrap_or(0);
+        maintenance::run(git, &directory, before).await?;
         let (store, key) = (self.hosting.store.clone(), repository.storage_key);
         let size = self.on_disk(move || store.size_bytes(key)).await??;
         let size_bytes = i64::try_from(size).unwrap_or(i64::MAX);
