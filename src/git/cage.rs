@@ -16,6 +16,9 @@ const OPEN_FILES: u64 = 512;
 const CPU_GRACE_SECONDS: u64 = 5;
 /// A child that only reads writes no file; git may still make a lock or a small state file.
 const READER_FILE_BYTES: u64 = 1024 * 1024;
+/// The index of a pack of tiny objects is larger than the pack, and git adds the bases of a thin pack to it.
+const INDEX_FACTOR: u64 = 3;
+const WRITER_FILE_BYTES: u64 = 256 * 1024 * 1024;
 /// Levels of processes below a child: receive-pack, its hook, a command of the hook.
 const DEPTH_MAX: usize = 6;
 
@@ -45,7 +48,7 @@ impl Cage {
         Self {
             address_space: limits.git_child_bytes,
             cpu_seconds: limits.git_total_ms.div_ceil(1000),
-            file_bytes: file_bytes.saturating_add(READER_FILE_BYTES),
+            file_bytes: file_bytes.saturating_mul(INDEX_FACTOR).saturating_add(WRITER_FILE_BYTES),
         }
     }
 

@@ -45,9 +45,7 @@ async fn run_at(
     background: bool,
 ) -> Result<Vec<u8>, ComputeError> {
     let Caged { mut child, group, watched } = command.spawn(Stdio::null())?;
-    if background {
-        group.lower_priority();
-    }
+    group.lower_priority(background);
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(io::Error::other("the child has no pipes").into());
     };

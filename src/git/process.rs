@@ -23,7 +23,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Orphans of a killed group are reaped for so long, in steps.
 const REAP_STEPS: u32 = 200;
 const REAP_STEP: Duration = Duration::from_millis(10);
-/// The `nice` value of work that nobody waits for.
+/// The `nice` value of git children: chats are answered first.
+const PRIORITY: i32 = 5;
+/// The same of work that no request waits for.
 const BACKGROUND_PRIORITY: i32 = 10;
 /// What is kept of a child's complaints.
 const STDERR_BYTES: usize = 16 * 1024;
@@ -72,9 +74,10 @@ impl Group {
         self.0
     }
 
-    /// Whoever waits for an answer comes first.
-    pub(super) fn lower_priority(&self) {
-        if let Err(error) = rustix::process::setpriority_pgrp(self.0, BACKGROUND_PRIORITY) {
+    /// Has the group run behind the server, `background` work behind everything.
+    pub(super) fn lower_priority(&self, background: bool) {
+        let nice = if background { BACKGROUND_PRIORITY } else { PRIORITY };
+        if let Err(error) = rustix::process::setpriority_pgrp(self.0, nice) {
             tracing::debug!(%error, "a child runs at the usual priority");
         }
     }

@@ -27,7 +27,7 @@ use futures_util::Stream;
 use rustix::process::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::cage;
@@ -81,6 +81,8 @@ pub struct Push<J> {
     /// More than this after the head is refused.
     pub pack_bytes_max: u64,
     pub limits: Limits,
+    /// Permits to inflate: it is work, and other requests are answered meanwhile.
+    pub inflating: Arc<Semaphore>,
     /// The directory of the repository.
     pub repository: PathBuf,
     /// Whether the answer ends in a flush, before which text fits.
@@ -110,6 +112,7 @@ struct Shared {
 /// Starts the child and its supervisor; `turn` is held until the child is gone.
 fn start(command: GitCommand, deadlines: Deadlines, gentle: bool, turn: Turn) -> io::Result<(Pipes, Shared)> {
     let Caged { mut child, group, watched } = command.spawn(Stdio::piped())?;
+    group.lower_priority(false);
     let gone = || io::Error::other("the child has no pipes");
     let pipes = Pipes {
         input: child.stdin.take(),
@@ -310,7 +313,7 @@ impl InputPump {
         push: Push<J>,
         refused: &AtomicBool,
     ) -> Result<Option<Verdict<J>>, Broken> {
-        let Push { head, rest, has_pack, pack_bytes_max, limits, repository, mut judge, .. } = push;
+        let Push { head, rest, has_pack, pack_bytes_max, limits, inflating, repository, mut judge, .. } = push;
         let mut pack = PackReader::new(PackLimits::of(&limits), kinds_in(repository));
         if has_pack {
             self.write(&head).await?;
@@ -334,7 +337,9 @@ impl InputPump {
                     break Err(judge.malformed(PackError::Trailing.to_string()));
                 }
                 // Inflating is work: not on a thread that serves others.
+                let Ok(place) = inflating.acquire().await else { return Err(Broken) };
                 let read = tokio::task::spawn_blocking(move || (pack.feed(&piece), pack)).await;
+                drop(place);
                 let Ok((ready, reader)) = read else { return Err(Broken) };
                 pack = reader;
                 match ready {

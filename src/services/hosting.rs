@@ -33,6 +33,8 @@ pub struct Hosting {
     turns: Turns<RepositoryId>,
     /// One push with large deltas unpacks at a time.
     unpacking: Arc<Semaphore>,
+    /// Pushes that inflate at the same time.
+    pub(super) inflating: Arc<Semaphore>,
     large_delta_bytes: u64,
     unpacking_wait: Duration,
     /// Pushes that were admitted and are not settled yet.
@@ -62,6 +64,7 @@ impl Hosting {
             browses: Arc::new(Semaphore::new(Limits::per_core(limits.git_browses))),
             turns: Turns::start(),
             unpacking: Arc::new(Semaphore::new(1)),
+            inflating: Arc::new(Semaphore::new(Limits::per_core(0).saturating_sub(1).max(1))),
             large_delta_bytes: limits.git_large_delta_bytes,
             unpacking_wait: Duration::from_millis(limits.git_unpacking_wait_ms),
             admitted: TaskTracker::new(),

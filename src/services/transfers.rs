@@ -135,6 +135,7 @@ impl Services {
             has_pack,
             pack_bytes_max: room.bytes,
             limits: self.limits.clone(),
+            inflating: self.hosting.inflating.clone(),
             repository: directory,
             side_band,
             judge,
