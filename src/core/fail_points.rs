@@ -20,6 +20,8 @@ pub const BEFORE_CHECKPOINT: &str = "checkpoint.before";
 pub const AFTER_CHECKPOINT: &str = "checkpoint.after";
 /// Refs have moved, and nothing of it is written yet.
 pub const BEFORE_SETTLEMENT: &str = "settlement.before";
+/// The commits of a push are about to be read.
+pub const BEFORE_READING: &str = "push.reading";
 /// Between two migrations.
 pub const BEFORE_MIGRATION: &str = "migration.before";
 /// Everything is copied, and the manifest is missing.
@@ -34,7 +36,7 @@ pub const IN_PRESENCE: &str = "presence.say";
 pub const IN_SESSION: &str = "session.frame";
 
 /// All of them.
-pub const NAMES: [&str; 16] = [
+pub const NAMES: [&str; 17] = [
     BEFORE_COMMIT,
     COMMIT_FAILS,
     COMMIT_FULL,
@@ -43,6 +45,7 @@ pub const NAMES: [&str; 16] = [
     BEFORE_CHECKPOINT,
     AFTER_CHECKPOINT,
     BEFORE_SETTLEMENT,
+    BEFORE_READING,
     BEFORE_MIGRATION,
     BEFORE_MANIFEST,
     EVICTION,

@@ -227,7 +227,10 @@ impl Services {
         let read = tokio::task::spawn_blocking(move || {
             let path = store.existing(key)?;
             let brought = match description {
-                Description::Commits => history::brought(&path, &updates, limits)?,
+                Description::Commits => {
+                    fail_points::reach(fail_points::BEFORE_READING);
+                    history::brought(&path, &updates, limits)?
+                }
                 Description::Refs => Brought { refs: history::moved(&path, &updates)?, ..Brought::default() },
             };
             Ok::<_, StoreError>((brought, store.size_bytes(key)?))

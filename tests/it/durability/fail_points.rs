@@ -265,6 +265,45 @@ async fn a_backup_that_was_killed_is_none_and_the_next_one_is_whole() {
     assert_eq!(page[0].content, "kept");
 }
 
+/// A push whose commits end the process that reads them ended every start as well. Attempts are counted before they are
+/// made, and in the end the push is announced without its commits.
+#[actix_web::test]
+async fn a_push_that_kills_its_reader_is_settled_without_commits() {
+    let scene = Scene::new().await;
+    let mut server = scene.failing("push.reading=return").await;
+    let url = format!("http://alice:{}@{}/alice/hello/web", PASSWORD.replace(' ', "%20"), server.address());
+    let http = server.http.with_token(&scene.alice);
+    http.post("/api/projects/create", &json!({"name": "hello"})).await.unwrap().success().unwrap();
+    let made = http.post("/api/projects/alice/hello/repos/create", &json!({"name": "web"})).await.unwrap();
+    made.success().unwrap();
+    let place = Workplace::new();
+    place.repository("work").await;
+    assert!(!place.git("work", &["push", "--quiet", &url, "main"]).await.success);
+    assert_eq!(server.end().await, None, "killed by the push");
+    for attempt in 1..=3 {
+        // Ready each time: settlement stands behind it.
+        let mut server = scene.failing("push.reading=return").await;
+        assert_eq!(server.end().await, None, "killed by attempt {attempt}");
+    }
+    let server = scene.failing("push.reading=return").await;
+    let http = server.http.with_token(&scene.alice);
+    let push = soon(async {
+        loop {
+            let chats = http.get("/api/chats").await.unwrap().body;
+            let chats = chats["items"].as_array().unwrap().clone();
+            let channel = chats.iter().find(|chat| chat["kind"] == "channel").unwrap()["id"].clone();
+            let page = http.get(&format!("/api/chats/{channel}/events?limit=100")).await.unwrap().body;
+            let items = page["items"].as_array().unwrap().clone();
+            if let Some(event) = items.into_iter().find(|event| event["kind"] == "push") {
+                return event["push"].clone();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert_eq!((&push["refs"][0]["ref"], &push["commit_count"]), (&json!("refs/heads/main"), &json!(0)), "{push}");
+}
+
 /// The ref is on disk, the event is not: two systems, one story.
 #[actix_web::test]
 async fn killed_between_ref_and_event_the_event_appears_once() {
