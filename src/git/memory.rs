@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::cage::family;
 
-/// How often the memory of the children is measured.
+/// How often the memory of the children is measured, and how often while they hold more than half of what they may.
 const MEASURE_EVERY: Duration = Duration::from_millis(100);
+const MEASURE_OFTEN: Duration = Duration::from_millis(10);
 /// Children that wait to be watched: more than there are places for.
 const WAITING_MAX: usize = 1024;
 
@@ -87,13 +88,14 @@ impl MemoryMonitor {
 
 fn measure(arrivals: &Receiver<Arc<Child>>, bytes_max: u64, metrics: &MemoryMetrics) {
     let mut children: Vec<Arc<Child>> = Vec::new();
+    let mut pause = MEASURE_EVERY;
     loop {
         children.retain(|child| child.running.load(Relaxed));
         let arrived = if children.is_empty() {
             metrics.held_bytes.set(0);
             arrivals.recv().map_err(|_| RecvTimeoutError::Disconnected)
         } else {
-            arrivals.recv_timeout(MEASURE_EVERY)
+            arrivals.recv_timeout(pause)
         };
         match arrived {
             Ok(child) => {
@@ -104,28 +106,30 @@ fn measure(arrivals: &Receiver<Arc<Child>>, bytes_max: u64, metrics: &MemoryMetr
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        let held: Vec<u64> = children.iter().map(|child| held_bytes(child.pid)).collect();
-        let total: u64 = held.iter().sum();
+        let mut held: Vec<(u64, &Child)> =
+            children.iter().map(|child| (held_bytes(child.pid), child.as_ref())).collect();
+        let total: u64 = held.iter().map(|(bytes, _)| *bytes).sum();
         metrics.held_bytes.set(i64::try_from(total).unwrap_or(i64::MAX));
-        if total > bytes_max
-            && let Some((child, bytes)) = largest(&children, &held)
-        {
-            tracing::warn!(
-                total,
-                bytes,
-                bytes_max,
-                "the git children hold too much memory: the largest is ended"
-            );
-            metrics.evicted.inc();
-            child.evict.cancel();
-        }
+        pause = if total > bytes_max / 2 { MEASURE_OFTEN } else { MEASURE_EVERY };
+        held.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+        evict(&held, total, bytes_max, metrics);
     }
 }
 
-/// The largest child that is not being ended already.
-fn largest<'c>(children: &'c [Arc<Child>], held: &[u64]) -> Option<(&'c Arc<Child>, u64)> {
-    let both = children.iter().zip(held.iter().copied());
-    both.filter(|(child, _)| !child.evict.is_cancelled()).max_by_key(|(_, bytes)| *bytes)
+/// Ends children, the largest first, until the others hold no more than they may.
+fn evict(largest_first: &[(u64, &Child)], mut total: u64, bytes_max: u64, metrics: &MemoryMetrics) {
+    for (bytes, child) in largest_first {
+        if total <= bytes_max {
+            return;
+        }
+        // One that is being ended gives its memory back in a moment.
+        if !child.evict.is_cancelled() {
+            tracing::warn!(total, bytes, bytes_max, "the git children hold too much memory: one is ended");
+            metrics.evicted.inc();
+            child.evict.cancel();
+        }
+        total = total.saturating_sub(*bytes);
+    }
 }
 
 /// Anonymous memory of a process and of those below it, in bytes: the rest is files, which the kernel can drop.
@@ -155,6 +159,19 @@ mod tests {
 
     fn pid_of(child: &std::process::Child) -> Pid {
         Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn as_many_children_are_ended_as_needed_and_none_twice() {
+        let pid = Pid::from_raw(1).unwrap();
+        let child = || Child { pid, running: AtomicBool::new(true), evict: CancellationToken::new() };
+        let (children, metrics) = ([child(), child(), child()], MemoryMetrics::default());
+        let held = [(50, &children[0]), (30, &children[1]), (20, &children[2])];
+        for _ in 0..2 {
+            evict(&held, 100, 25, &metrics);
+            assert_eq!(children.each_ref().map(|child| child.evict.is_cancelled()), [true, true, false]);
+            assert_eq!(metrics.evicted.get(), 2);
+        }
     }
 
     #[test]
