@@ -5,6 +5,7 @@
 //! long each took.
 
 mod check;
+mod chores;
 mod instruments;
 mod listeners;
 mod load;
@@ -13,7 +14,6 @@ mod stop;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
 
 use actix::Arbiter;
 use actix_web::dev::ServerHandle;
@@ -31,6 +31,7 @@ use crate::actors::presence::{PresenceActor, PresenceHandle};
 use crate::actors::writer::{Checkpointer, DbWriterActor, Ledger, WalGauge, WriterHandle};
 use crate::api::{Operations, Readiness, ServerInfo, Shown};
 use crate::core::actor::{ActorStats, FatalSignal, Gate, start};
+use crate::core::auth::setup::SetupCode;
 use crate::core::auth::token::TokenKeys;
 use crate::core::config::Config;
 use crate::core::control_socket;
@@ -46,10 +47,6 @@ use crate::services::hosting::Hosting;
 use crate::services::{Owners, Services};
 use crate::storage::readers::{ReadError, Readers};
 
-/// How often expired logins are ended.
-const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
-/// How often the rate limiters forget.
-const TIDY_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
@@ -159,6 +156,7 @@ impl RunningApp {
         let (loaded, steps) = loaded;
         started.extend(steps);
         let epoch = loaded.snapshot.epoch;
+        let setup = SetupCode::for_server_of(loaded.snapshot.users.iter().map(|(user, _)| &**user));
 
         let http_listener =
             bind(config.http.listen.0).map_err(listen_error("http.listen", config.http.listen.0))?;
@@ -255,12 +253,13 @@ impl RunningApp {
         started.push("actors");
 
         let tokens = TokenKeys::new(&secret, epoch);
-        let registration = config.accounts.registration;
         let hosting =
             host_repositories(&data_dir, &config, instruments.transfers).map_err(StartError::Repositories)?;
         let owners = Owners { cache, writer, readers, presence };
         let udp_address = addresses.udp.to_string().into();
-        let services = Services::new(owners, udp_address, tokens, registration, hosting, limits.clone());
+        let accounts = config.accounts.clone();
+        let registration = accounts.registration;
+        let services = Services::new(owners, udp_address, (tokens, setup), accounts, hosting, limits.clone());
         let services = Arc::new(services);
         services.reconcile(loaded.unfinished).await.map_err(|error| StartError::Reconcile(error.detail))?;
         started.push("settle pushes");
@@ -295,7 +294,7 @@ impl RunningApp {
         started.push("listeners");
 
         let chores = CancellationToken::new();
-        actix::spawn(chores.clone().run_until_cancelled_owned(do_chores(services.clone())));
+        actix::spawn(chores.clone().run_until_cancelled_owned(chores::run(services.clone())));
         let tending = services.clone();
         let tend = async move { tending.tend_repositories().await };
         actix::spawn(chores.clone().run_until_cancelled_owned(tend));
@@ -387,29 +386,4 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
 ) -> Result<T, StartError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| StartError::Thread(error.to_string()))?
-}
-
-async fn do_chores(services: Arc<Services>) {
-    let mut tidy = tokio::time::interval(TIDY_EVERY);
-    let mut expire = tokio::time::interval(EXPIRE_EVERY);
-    let mut expire_tokens = tokio::time::interval(EXPIRE_EVERY);
-    loop {
-        tokio::select! {
-            _ = tidy.tick() => services.tidy_rates(),
-            _ = expire.tick() => match services.end_expired_logins().await {
-                Ok(0) => {}
-                Ok(ended) => {
-                    info!(ended, "expired logins were ended");
-                    // There may be more.
-                    expire.reset_immediately();
-                }
-                Err(error) => warn!(%error, "expired logins could not be ended"),
-            },
-            _ = expire_tokens.tick() => match services.end_expired_tokens().await {
-                Ok(0) => {}
-                Ok(_) => expire_tokens.reset_immediately(),
-                Err(error) => warn!(%error, "expired access tokens could not be ended"),
-            },
-        }
-    }
 }

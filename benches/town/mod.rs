@@ -48,7 +48,7 @@ impl Town {
             email: None,
             password_hash: "none".to_owned(),
         };
-        let user = ask(&mut ledger, RegisterUser { user, open: true }).unwrap();
+        let user = ask(&mut ledger, RegisterUser { user, open: true, setup: None }).unwrap();
         let refresh_hash = auth::token::hash_of("ada");
         let login = StartLogin { user: user.id, token_version: user.token_version, refresh_hash };
         let login = ask(&mut ledger, login).unwrap();

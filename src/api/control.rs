@@ -23,7 +23,9 @@ pub fn routes(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/users").get(users).post(add_user))
         .service(web::resource("/users/{username}").patch(change_user))
-        .service(web::resource("/users/{username}/tokens").get(tokens).post(create_token))
+        .service(
+            web::resource("/users/{username}/tokens").get(tokens).post(create_token).delete(revoke_tokens),
+        )
         .service(web::resource("/users/{username}/tokens/{id}").delete(revoke_token))
         .service(web::resource("/chats/{id}/events").get(events))
         .service(web::resource("/chats/{id}/retention").put(set_retention))
@@ -96,7 +98,8 @@ async fn create_token(
     body: Body<TokenBody>,
     services: web::Data<Services>,
 ) -> ApiResult {
-    let (token, secret) = services.create_token_for(username.0, body.0.into()).await?;
+    let (request, _) = body.0.into_parts();
+    let (token, secret) = services.create_token_for(username.0, request).await?;
     Ok(HttpResponse::Created().json(AccessTokenAnswer::new(&token, Some(secret))))
 }
 
@@ -104,6 +107,16 @@ async fn revoke_token(path: Path<(String, i64)>, services: web::Data<Services>) 
     let (username, id) = path.0;
     services.revoke_token_of(username, AccessTokenId(id)).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+#[derive(Serialize)]
+struct Revoked {
+    revoked: usize,
+}
+
+async fn revoke_tokens(username: Path<String>, services: web::Data<Services>) -> ApiResult {
+    let revoked = services.revoke_tokens_of(username.0).await?;
+    Ok(HttpResponse::Ok().json(Revoked { revoked }))
 }
 
 async fn events(id: Path<i64>, query: Query<After>, services: web::Data<Services>) -> ApiResult {

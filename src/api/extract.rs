@@ -13,12 +13,14 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
+use super::route_names::need_of;
 use crate::core::proxies::TrustedProxies;
 use crate::domain::access::Credential;
 use crate::protocol::code::Code;
 use crate::services::{FieldProblem, ServiceError, Services};
 
-/// Whoever sent a valid access token as `Authorization: Bearer` (RFC 6750).
+/// The holder of the valid token in `Authorization: Bearer` (RFC 6750). A personal access token
+/// must meet the need of the route ([`need_of`]).
 pub(super) struct Caller(pub(super) Credential);
 
 impl FromRequest for Caller {
@@ -56,7 +58,8 @@ async fn caller(request: &HttpRequest) -> Result<Option<Credential>, ApiError> {
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let (_, token) = token.ok_or_else(ServiceError::unauthenticated)?;
-    Ok(Some(services.bearer(token.trim()).await?))
+    let route = request.match_pattern().unwrap_or_default();
+    Ok(Some(services.bearer(token.trim(), need_of(request.method().as_str(), &route)).await?))
 }
 
 fn services(request: &HttpRequest) -> Result<&web::Data<Services>, ApiError> {

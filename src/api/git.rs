@@ -23,7 +23,7 @@ use tokio_util::io::StreamReader;
 use super::address;
 use super::error::ApiError;
 use super::extract::{Path, Peer};
-use crate::domain::access::Credential;
+use crate::domain::access::{Credential, Need};
 use crate::git::pkt_line;
 use crate::git::program::{ProtocolVersion, Service};
 use crate::git::push_head::{HeadError, HeadReader, PushHead};
@@ -101,7 +101,7 @@ async fn caller(
     let (scheme, credentials) =
         value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(wrong)?;
     if scheme.eq_ignore_ascii_case("bearer") {
-        return Ok(Some(services.bearer(credentials.trim()).await?));
+        return Ok(Some(services.bearer(credentials.trim(), Need::Identity).await?));
     }
     if !scheme.eq_ignore_ascii_case("basic") {
         return Err(wrong().into());

@@ -77,7 +77,7 @@ impl Default for HttpMetrics {
         };
         let none = Arc::new(meter("any", NO_ROUTE));
         let mut routes: HashMap<String, HashMap<String, RouteMeter>> = HashMap::new();
-        for (method, route) in DESCRIBED.into_iter().chain(OTHERS) {
+        for (method, route, _) in DESCRIBED.into_iter().chain(OTHERS) {
             let of_method = meter(method, route);
             routes.entry(route.to_owned()).or_default().insert(method.to_owned(), of_method);
         }

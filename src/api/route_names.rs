@@ -1,92 +1,109 @@
-//! The names of the routes, for whoever counts requests by route. Written down, because asking the API's description for
-//! them takes megabytes; a test compares the two.
+//! The routes by name, with what each needs of an access token. The names are written down because
+//! asking the API's description for them takes megabytes; a test compares the two.
+//!
+//! Invariant: a route that is not here takes no access token ([`need_of`]).
 
-/// Method and path of every route that the description names.
-pub(super) const DESCRIBED: [(&str, &str); 69] = [
-    ("GET", "/api/admin/audit"),
-    ("PATCH", "/api/admin/users/{username}"),
-    ("GET", "/api/chats"),
-    ("POST", "/api/chats"),
-    ("GET", "/api/chats/{id}"),
-    ("PATCH", "/api/chats/{id}"),
-    ("GET", "/api/chats/{id}/events"),
-    ("GET", "/api/chats/{id}/messages"),
-    ("POST", "/api/chats/{id}/messages"),
-    ("DELETE", "/api/chats/{id}/messages/{message_id}"),
-    ("PATCH", "/api/chats/{id}/messages/{message_id}"),
-    ("DELETE", "/api/chats/{id}/messages/{message_id}/pin"),
-    ("PUT", "/api/chats/{id}/messages/{message_id}/pin"),
-    ("DELETE", "/api/chats/{id}/messages/{message_id}/reactions/{emoji}"),
-    ("PUT", "/api/chats/{id}/messages/{message_id}/reactions/{emoji}"),
-    ("PUT", "/api/chats/{id}/notify"),
-    ("GET", "/api/chats/{id}/participants"),
-    ("DELETE", "/api/chats/{id}/participants/{username}"),
-    ("PUT", "/api/chats/{id}/participants/{username}"),
-    ("POST", "/api/chats/{id}/read"),
-    ("GET", "/api/notifications"),
-    ("POST", "/api/notifications/read"),
-    ("POST", "/api/notifications/{id}/read"),
-    ("GET", "/api/presence"),
-    ("GET", "/api/projects"),
-    ("POST", "/api/projects/create"),
-    ("DELETE", "/api/projects/{user}/{project}"),
-    ("GET", "/api/projects/{user}/{project}"),
-    ("PATCH", "/api/projects/{user}/{project}"),
-    ("GET", "/api/projects/{user}/{project}/config"),
-    ("PUT", "/api/projects/{user}/{project}/config"),
-    ("GET", "/api/projects/{user}/{project}/members"),
-    ("DELETE", "/api/projects/{user}/{project}/members/{username}"),
-    ("PUT", "/api/projects/{user}/{project}/members/{username}"),
-    ("GET", "/api/projects/{user}/{project}/repos"),
-    ("POST", "/api/projects/{user}/{project}/repos/create"),
-    ("DELETE", "/api/projects/{user}/{project}/repos/{repo}"),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}"),
-    ("PATCH", "/api/projects/{user}/{project}/repos/{repo}"),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/archive/{ref}.tar.gz"),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/archive/{ref}.zip"),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/blame/{ref}/{path}"),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/blob/{ref}/{path}"),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/branches"),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/commits"),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/commits/{oid}"),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/compare/{base}...{head}"),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/raw/{ref}/{path}"),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tags"),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree"),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}"),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}/{path}"),
-    ("DELETE", "/api/projects/{user}/{project}/watch"),
-    ("PUT", "/api/projects/{user}/{project}/watch"),
-    ("GET", "/api/repos"),
-    ("POST", "/api/repos/create"),
-    ("GET", "/api/server"),
-    ("POST", "/api/udp/ticket"),
-    ("POST", "/api/users/login"),
-    ("POST", "/api/users/logout"),
-    ("GET", "/api/users/me"),
-    ("PATCH", "/api/users/me"),
-    ("POST", "/api/users/me/password"),
-    ("GET", "/api/users/me/tokens"),
-    ("POST", "/api/users/me/tokens"),
-    ("DELETE", "/api/users/me/tokens/{id}"),
-    ("POST", "/api/users/refresh"),
-    ("POST", "/api/users/register"),
-    ("GET", "/api/users/{username}"),
+use std::borrow::Cow;
+
+use crate::domain::access::Need;
+
+/// Method and path of every route that the description names, and its need. `Need::Identity` stands
+/// for routes without credentials, and for those that decide by the role in which a token lets its
+/// user act: projects, repositories and git.
+pub(super) const DESCRIBED: [(&str, &str, Need); 69] = [
+    ("GET", "/api/admin/audit", Need::ServerAdmin),
+    ("PATCH", "/api/admin/users/{username}", Need::ServerAdmin),
+    ("GET", "/api/chats", Need::ChatRead),
+    ("POST", "/api/chats", Need::ChatWrite),
+    ("GET", "/api/chats/{id}", Need::ChatRead),
+    ("PATCH", "/api/chats/{id}", Need::ChatWrite),
+    ("GET", "/api/chats/{id}/events", Need::ChatRead),
+    ("GET", "/api/chats/{id}/messages", Need::ChatRead),
+    ("POST", "/api/chats/{id}/messages", Need::ChatWrite),
+    ("DELETE", "/api/chats/{id}/messages/{message_id}", Need::ChatWrite),
+    ("PATCH", "/api/chats/{id}/messages/{message_id}", Need::ChatWrite),
+    ("DELETE", "/api/chats/{id}/messages/{message_id}/pin", Need::ChatWrite),
+    ("PUT", "/api/chats/{id}/messages/{message_id}/pin", Need::ChatWrite),
+    ("DELETE", "/api/chats/{id}/messages/{message_id}/reactions/{emoji}", Need::ChatWrite),
+    ("PUT", "/api/chats/{id}/messages/{message_id}/reactions/{emoji}", Need::ChatWrite),
+    ("PUT", "/api/chats/{id}/notify", Need::ChatWrite),
+    ("GET", "/api/chats/{id}/participants", Need::ChatRead),
+    ("DELETE", "/api/chats/{id}/participants/{username}", Need::ChatWrite),
+    ("PUT", "/api/chats/{id}/participants/{username}", Need::ChatWrite),
+    ("POST", "/api/chats/{id}/read", Need::ChatWrite),
+    ("GET", "/api/notifications", Need::ChatRead),
+    ("POST", "/api/notifications/read", Need::ChatWrite),
+    ("POST", "/api/notifications/{id}/read", Need::ChatWrite),
+    ("GET", "/api/presence", Need::ChatRead),
+    ("GET", "/api/projects", Need::Identity),
+    ("POST", "/api/projects/create", Need::Identity),
+    ("DELETE", "/api/projects/{user}/{project}", Need::Identity),
+    ("GET", "/api/projects/{user}/{project}", Need::Identity),
+    ("PATCH", "/api/projects/{user}/{project}", Need::Identity),
+    ("GET", "/api/projects/{user}/{project}/config", Need::Identity),
+    ("PUT", "/api/projects/{user}/{project}/config", Need::Identity),
+    ("GET", "/api/projects/{user}/{project}/members", Need::Identity),
+    ("DELETE", "/api/projects/{user}/{project}/members/{username}", Need::Admin),
+    ("PUT", "/api/projects/{user}/{project}/members/{username}", Need::Admin),
+    ("GET", "/api/projects/{user}/{project}/repos", Need::Identity),
+    ("POST", "/api/projects/{user}/{project}/repos/create", Need::Identity),
+    ("DELETE", "/api/projects/{user}/{project}/repos/{repo}", Need::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}", Need::Identity),
+    ("PATCH", "/api/projects/{user}/{project}/repos/{repo}", Need::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/archive/{ref}.tar.gz", Need::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/archive/{ref}.zip", Need::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/blame/{ref}/{path}", Need::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/blob/{ref}/{path}", Need::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/branches", Need::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/commits", Need::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/commits/{oid}", Need::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/compare/{base}...{head}", Need::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/raw/{ref}/{path}", Need::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tags", Need::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree", Need::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}", Need::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}/{path}", Need::Identity),
+    ("DELETE", "/api/projects/{user}/{project}/watch", Need::ChatWrite),
+    ("PUT", "/api/projects/{user}/{project}/watch", Need::ChatWrite),
+    ("GET", "/api/repos", Need::Identity),
+    ("POST", "/api/repos/create", Need::Identity),
+    ("GET", "/api/server", Need::Identity),
+    ("POST", "/api/udp/ticket", Need::Person),
+    ("POST", "/api/users/login", Need::Identity),
+    ("POST", "/api/users/logout", Need::Person),
+    ("GET", "/api/users/me", Need::Identity),
+    ("PATCH", "/api/users/me", Need::Person),
+    ("POST", "/api/users/me/password", Need::Person),
+    ("GET", "/api/users/me/tokens", Need::Person),
+    ("POST", "/api/users/me/tokens", Need::Person),
+    ("DELETE", "/api/users/me/tokens/{id}", Need::Person),
+    ("POST", "/api/users/refresh", Need::Identity),
+    ("POST", "/api/users/register", Need::Identity),
+    ("GET", "/api/users/{username}", Need::Identity),
 ];
 
 /// Routes that are no part of the description: they speak git, are the description, or become a session.
-pub(super) const OTHERS: [(&str, &str); 7] = [
-    ("GET", "/ws"),
-    ("GET", "/docs"),
-    ("GET", "/docs/{file}"),
-    ("GET", "/api/openapi.json"),
-    ("GET", "/{user}/{project}/{repo}/info/refs"),
-    ("POST", "/{user}/{project}/{repo}/git-upload-pack"),
-    ("POST", "/{user}/{project}/{repo}/git-receive-pack"),
+pub(super) const OTHERS: [(&str, &str, Need); 7] = [
+    ("GET", "/ws", Need::Identity),
+    ("GET", "/docs", Need::Identity),
+    ("GET", "/docs/{file}", Need::Identity),
+    ("GET", "/api/openapi.json", Need::Identity),
+    ("GET", "/{user}/{project}/{repo}/info/refs", Need::Identity),
+    ("POST", "/{user}/{project}/{repo}/git-upload-pack", Need::Identity),
+    ("POST", "/{user}/{project}/{repo}/git-receive-pack", Need::Identity),
 ];
 
+/// What the route needs of an access token. One that is not declared needs the person: tokens are
+/// refused.
+pub(super) fn need_of(method: &str, route: &str) -> Need {
+    let route = name_of(route);
+    let mut declared = DESCRIBED.iter().chain(&OTHERS);
+    let found = declared.find(|(named, path, _)| *named == method && *path == route);
+    found.map_or(Need::Person, |(.., need)| *need)
+}
+
 /// A route of actix-web by its name here: `{path:.*}` is `{path}`.
-pub(super) fn name_of(route: &str) -> std::borrow::Cow<'_, str> {
+pub(super) fn name_of(route: &str) -> Cow<'_, str> {
     if route.contains(":.*}") { route.replace(":.*}", "}").into() } else { route.into() }
 }
 
@@ -112,7 +129,16 @@ mod tests {
             there.map(move |(method, _)| (method.to_owned(), path.clone()))
         };
         let described: BTreeSet<_> = api.into_iter().flat_map(of_path).collect();
-        let listed = DESCRIBED.map(|(method, path)| (method.to_owned(), path.to_owned()));
+        let listed = DESCRIBED.map(|(method, path, _)| (method.to_owned(), path.to_owned()));
         assert_eq!(described, listed.into());
+    }
+
+    #[test]
+    fn route_without_a_declared_need_takes_no_token() {
+        assert_eq!(need_of("GET", "/api/admin/audit"), Need::ServerAdmin);
+        assert_eq!(need_of("POST", "/api/admin/audit"), Need::Person);
+        assert_eq!(need_of("GET", "/api/something/new"), Need::Person);
+        let blob = "/api/projects/{user}/{project}/repos/{repo}/blob/{ref}/{path:.*}";
+        assert_eq!(need_of("GET", blob), Need::Identity);
     }
 }

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::ApiResult;
-use super::extract::{Body, Caller, Path};
+use super::extract::{Body, Caller, Path, Peer};
 use super::page;
+use crate::core::config::Secret;
 use crate::domain::access::{AccessToken, Scope};
 use crate::domain::ids::{AccessTokenId, RepositoryId};
 use crate::domain::timestamp::Timestamp;
@@ -30,6 +31,10 @@ pub(super) struct AccessTokenAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     expires_at: Option<Timestamp>,
+    /// To the hour; absent: it was not used yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    last_used_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
 }
@@ -43,6 +48,7 @@ impl AccessTokenAnswer {
             repository_ids: token.repositories.clone(),
             created_at: token.created_at,
             expires_at: token.expires_at,
+            last_used_at: token.last_used_at,
             token: secret,
         }
     }
@@ -52,31 +58,41 @@ impl AccessTokenAnswer {
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenBody {
     name: String,
-    /// `repo:read`, `repo:write`, `chat:read`, `chat:write`, `admin`.
+    /// `repo:read`, `repo:write`, `chat:read`, `chat:write`, `admin` (what owners of projects may),
+    /// `server:admin` (administration of the server; for administrators, without `repositories`).
     #[schema(value_type = Vec<String>)]
     scopes: Vec<Scope>,
     /// `owner/project/repository` each; absent: every repository.
     repositories: Option<Vec<String>>,
-    /// Absent: it does not expire.
+    /// 1 to 3650; absent: 90; 0: never, if the server allows it.
     expires_in_days: Option<i64>,
+    /// The user's password. Needed unless the login began within the last 10 minutes.
+    #[schema(value_type = Option<String>)]
+    password: Option<Secret>,
 }
 
-impl From<TokenBody> for TokenRequest {
-    fn from(body: TokenBody) -> Self {
-        let TokenBody { name, scopes, repositories, expires_in_days } = body;
-        Self { name, scopes, repositories, expires_in_days }
+impl TokenBody {
+    /// The request, and the password that came with it.
+    pub(super) fn into_parts(self) -> (TokenRequest, Option<String>) {
+        let Self { name, scopes, repositories, expires_in_days, password } = self;
+        let password = password.map(|password| password.expose().to_owned());
+        (TokenRequest { name, scopes, repositories, expires_in_days }, password)
     }
 }
 
-/// Makes a token. It is shown in this answer only.
+/// Makes a token, for a user who sends the password or logged in within the last 10 minutes:
+/// otherwise 403 with the code `fresh_login_required`. It is shown in this answer only; its owner
+/// is notified.
 #[utoipa::path(post, path = "/api/users/me/tokens", request_body = TokenBody,
-    responses((status = 201, body = AccessTokenAnswer), (status = 401), (status = 403), (status = 409), (status = 422)))]
+    responses((status = 201, body = AccessTokenAnswer), (status = 401), (status = 403), (status = 409), (status = 422), (status = 429)))]
 pub(super) async fn create(
     caller: Caller,
+    peer: Peer,
     body: Body<TokenBody>,
     services: web::Data<Services>,
 ) -> ApiResult {
-    let (token, secret) = services.create_token(caller.0, body.0.into()).await?;
+    let (request, password) = body.0.into_parts();
+    let (token, secret) = services.create_token(caller.0, peer.0, request, password).await?;
     Ok(HttpResponse::Created().json(AccessTokenAnswer::new(&token, Some(secret))))
 }
 

@@ -9,12 +9,14 @@ use utoipa::ToSchema;
 use super::error::ApiResult;
 use super::extract::{Body, Caller, Path, Peer};
 use super::page;
+use crate::actors::writer::commands::Logout;
 use crate::core::config::Secret;
 use crate::domain::ids::UserId;
+use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
-use crate::services::Services;
 use crate::services::accounts::{Grant, Registration};
+use crate::services::{ServiceError, Services};
 
 /// A user as others see them.
 #[derive(Debug, Serialize, ToSchema)]
@@ -69,21 +71,28 @@ impl From<Arc<User>> for OwnUser {
 #[serde(deny_unknown_fields)]
 pub(super) struct RegisterBody {
     username: String,
-    /// 8 to 1024 bytes.
+    /// 8 characters to 1024 bytes; not blank, not among the most common ones, not the user's own
+    /// name.
     #[schema(value_type = String)]
     password: Secret,
     email: Option<String>,
     display_name: Option<String>,
+    /// The code that the server prints at its start while it has no administrator: who sends it
+    /// becomes the administrator, also when registration is closed.
+    #[schema(value_type = Option<String>)]
+    setup_code: Option<Secret>,
 }
 
 impl From<RegisterBody> for Registration {
     fn from(body: RegisterBody) -> Self {
-        let RegisterBody { username, password, email, display_name } = body;
-        Self { username, password: password.expose().to_owned(), email, display_name }
+        let RegisterBody { username, password, email, display_name, setup_code } = body;
+        let setup_code = setup_code.map(|code| code.expose().to_owned());
+        Self { username, password: password.expose().to_owned(), email, display_name, setup_code }
     }
 }
 
-/// Makes an account. The first one administers the server.
+/// Makes an account: an ordinary one, or with `setup_code` the administrator of a server that has
+/// none.
 #[utoipa::path(post, path = "/api/users/register", request_body = RegisterBody,
     responses((status = 201, body = OwnUser), (status = 403), (status = 409), (status = 422), (status = 429)))]
 pub(super) async fn register(
@@ -153,19 +162,31 @@ pub(super) async fn refresh(body: Body<RefreshBody>, services: web::Data<Service
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogoutBody {
-    /// Every login of the user, not only this one.
+    /// Every login of the user, not only this one, and the access tokens made within the last 24
+    /// hours.
     #[serde(default)]
     all: bool,
+    /// With `all`: every access token.
+    #[serde(default)]
+    tokens: bool,
 }
 
-/// Ends this login session, or all of them.
-#[utoipa::path(post, path = "/api/users/logout", request_body = LogoutBody, responses((status = 204), (status = 401)))]
+/// Ends this login session, or all of them and access tokens too.
+#[utoipa::path(post, path = "/api/users/logout", request_body = LogoutBody, responses((status = 204), (status = 401), (status = 422)))]
 pub(super) async fn logout(
     caller: Caller,
     body: Body<LogoutBody>,
     services: web::Data<Services>,
 ) -> ApiResult {
-    services.logout(caller.0, body.0.all).await?;
+    let reach = match body.0 {
+        LogoutBody { all: false, tokens: false } => Logout::This,
+        LogoutBody { all: true, tokens: false } => Logout::AllLogins,
+        LogoutBody { all: true, tokens: true } => Logout::Everything,
+        LogoutBody { all: false, tokens: true } => {
+            return Err(ServiceError::from(Refusal::invalid("tokens", "goes with \"all\": true")).into());
+        }
+    };
+    services.logout(caller.0, reach).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

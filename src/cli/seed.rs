@@ -28,8 +28,9 @@ use crate::core::limits::Limits;
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::message::{ClientId, Content, NewMessage};
+use crate::domain::password::check_new;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::user::{User, Username, check_password};
+use crate::domain::user::{User, Username};
 use crate::storage::queries::meta;
 
 /// Commands in one transaction.
@@ -69,7 +70,7 @@ pub(super) fn run(arguments: &SeedArguments) -> Result<ExitCode, ExitCode> {
 
 fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
     let begun = Instant::now();
-    check_password(&arguments.password).context("--password")?;
+    check_new(&arguments.password, &[]).context("--password")?;
     ensure!(arguments.members <= arguments.users, "--members must not be more than --users");
     ensure!(arguments.chats == 0 || arguments.members > 0, "--members must be at least 1");
     ensure!(arguments.messages == 0 || arguments.chats > 0, "--messages need --chats");
@@ -96,7 +97,7 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
         let username = Username::parse(&name)?;
         let password_hash = password_hash.clone();
         let user = NewUser { username, display_name: name, email: None, password_hash };
-        Ok(RegisterUser { user, open: true })
+        Ok(RegisterUser { user, open: true, setup: None })
     }))?;
     println!("{} users", users.len());
 

@@ -56,10 +56,19 @@ pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
     code.map_err(|error: anyhow::Error| complain(&error))
 }
 
-/// Three lines for whoever just started it.
+/// A few lines for the terminal in which the server was started. The setup code is on standard
+/// output only, never in the log.
 fn greet(app: &RunningApp) {
     let addresses = &app.addresses;
     let scheme = if app.is_encrypted() { "https" } else { "http" };
+    let setup = app.services.setup_code().map(|code| {
+        let base = app.services.hosting.public_url().map(str::to_owned);
+        let base = base.unwrap_or_else(|| format!("{scheme}://{}", addresses.http));
+        format!(
+            "No administrator yet. Set up: {base}/setup#code={} (or send the code as \"setup_code\" with the registration; it works once)\n",
+            code.text()
+        )
+    });
     let lines = [
         format!(
             "NetBit is ready. Register: curl --json '{{\"username\":\"you\",\"password\":\"correct horse\"}}' {scheme}://{}/api/users/register",
@@ -70,7 +79,8 @@ fn greet(app: &RunningApp) {
             addresses.tcp, addresses.http
         ),
         format!(
-            "Documentation: README.md, docs/PROTOCOL.md, docs/OPERATIONS.md; operations: http://{}/readyz",
+            "{}Documentation: README.md, docs/PROTOCOL.md, docs/OPERATIONS.md; operations: http://{}/readyz",
+            setup.unwrap_or_default(),
             addresses.ops
         ),
     ];

@@ -26,20 +26,28 @@ enum TokenCommand {
         /// What it is for, in words.
         #[arg(long)]
         name: String,
-        /// repo:read, repo:write, chat:read, chat:write, admin; may be given more than once.
+        /// repo:read, repo:write, chat:read, chat:write, admin, server:admin; may be given more
+        /// than once.
         #[arg(long = "scope", required = true)]
         scopes: Vec<String>,
         /// owner/project/repository; may be given more than once. Unless said: every repository of the user.
         #[arg(long = "repository")]
         repositories: Vec<String>,
-        /// Unless said, it does not expire.
+        /// 1 to 3650, or 0 for never; by default 90.
         #[arg(long, value_name = "DAYS")]
         expires_in_days: Option<i64>,
     },
-    /// List somebody's tokens, without the tokens, as JSON lines.
+    /// List a user's tokens with their last use, without the tokens, as JSON lines.
     List { username: String },
-    /// End one.
-    Revoke { username: String, id: i64 },
+    /// Revoke one token of a user, or all of them.
+    #[command(group(clap::ArgGroup::new("which").required(true).args(["id", "all"])))]
+    Revoke {
+        username: String,
+        id: Option<i64>,
+        /// Revoke every token of the user.
+        #[arg(long)]
+        all: bool,
+    },
 }
 
 pub(super) fn run(arguments: &TokenArguments) -> Result<ExitCode, ExitCode> {
@@ -56,9 +64,14 @@ pub(super) fn run(arguments: &TokenArguments) -> Result<ExitCode, ExitCode> {
             tokens.iter().for_each(|token| println!("{token}"));
             Ok(())
         }
-        TokenCommand::Revoke { username, id } => {
+        TokenCommand::Revoke { username, id: Some(id), .. } => {
             control.ask(Method::DELETE, &format!("{}/tokens/{id}", path(username)), None).await?;
             println!("token {id} has ended");
+            Ok(())
+        }
+        TokenCommand::Revoke { username, id: None, .. } => {
+            let done = control.ask(Method::DELETE, &format!("{}/tokens", path(username)), None).await?;
+            println!("{} tokens have ended", done.get("revoked").unwrap_or(&Value::Null));
             Ok(())
         }
     })

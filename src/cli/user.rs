@@ -32,7 +32,7 @@ enum UserCommand {
     Deactivate { username: String },
     /// Let somebody in again.
     Activate { username: String },
-    /// Give somebody a new password; all their logins end.
+    /// Give a user a new password; all their logins and access tokens end.
     Password {
         username: String,
         /// Read it from the first line of this file instead of asking for it.
@@ -101,7 +101,7 @@ pub(super) fn run(arguments: &UserArguments) -> Result<ExitCode, ExitCode> {
         UserCommand::Password { username, password_file } => {
             let password = new_password(password_file.as_deref())?;
             control.ask(Method::PATCH, &path(username), Some(&json!({"password": password}))).await?;
-            println!("{username} has a new password; all their logins have ended");
+            println!("{username} has a new password; all their logins and access tokens have ended");
             Ok(())
         }
     })

@@ -162,10 +162,19 @@ pub enum Synchronous {
     Normal,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Accounts {
     pub registration: Registration,
+    /// Whether users may make access tokens that never expire (`"expires_in_days": 0`). The
+    /// operator of the machine always may, and tokens that exist keep what they have.
+    pub tokens_without_expiry: bool,
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self { registration: Registration::default(), tokens_without_expiry: true }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -174,7 +183,8 @@ pub enum Registration {
     /// Everybody who reaches the server may register.
     #[default]
     Open,
-    /// Nobody may, except the very first user, who becomes the administrator.
+    /// Accounts are made by the operator (`netbit user add`), and the administrator's with the
+    /// setup code.
     Closed,
 }
 

@@ -181,6 +181,22 @@ limits! {
     refresh_race_seconds: i64 = 10,
     /// Superseded refresh tokens remembered per login, to recognise a stolen one.
     refresh_history: i64 = 100,
+    /// Seconds for which a login is fresh enough to make an access token without the password: time
+    /// to log in and do so, and less than a stolen login mostly needs.
+    fresh_login_seconds: i64 = 600,
+    /// A logout of all logins also ends the access tokens made so many seconds before it: a day, in
+    /// which a theft is mostly noticed.
+    recent_token_seconds: i64 = 24 * 3600,
+    /// Days after which a personal access token expires, unless its maker says otherwise.
+    token_default_days: i64 = 90,
+    /// Days before a personal access token expires that its owner is notified.
+    token_warning_days: i64 = 7,
+    /// Seconds within which the uses of a token are written once: a row for each token in use.
+    token_use_seconds: i64 = 3600,
+    /// Milliseconds between two writes of the uses of tokens.
+    token_use_write_ms: u64 = 60_000,
+    /// Tokens whose use waits to be written, some 100 bytes each; further uses are not noted.
+    token_uses_pending: usize = 10_000,
     /// Logins of one user alive at once; the oldest ends.
     logins_per_user: i64 = 100,
 
@@ -377,6 +393,12 @@ impl Limits {
         }
         if self.server_frame_bytes < 64 * 1024 || self.outbox_bytes < 64 * 1024 {
             return Err(("server_frame_bytes", "at least 65536 bytes, as limits.outbox_bytes"));
+        }
+        if !(1..=3650).contains(&self.token_default_days) {
+            return Err(("token_default_days", "a number of days from 1 to 3650"));
+        }
+        if self.token_use_write_ms == 0 {
+            return Err(("token_use_write_ms", "a number of at least 1"));
         }
         for (key, value) in [
             ("messages_per_second", self.messages_per_second),

@@ -70,14 +70,18 @@ pub enum Scope {
     ChatRead,
     #[serde(rename = "chat:write")]
     ChatWrite,
-    /// Members, visibility, deletion; administration, if the user administers the server.
+    /// What the owner of a project may: members, visibility, deletion.
     #[serde(rename = "admin")]
     Admin,
+    /// Administration of the server. Only tokens of administrators have it, and never one that is
+    /// limited to some repositories.
+    #[serde(rename = "server:admin")]
+    ServerAdmin,
 }
 
 impl Scope {
-    pub const ALL: [Self; 5] =
-        [Self::RepoRead, Self::RepoWrite, Self::ChatRead, Self::ChatWrite, Self::Admin];
+    pub const ALL: [Self; 6] =
+        [Self::RepoRead, Self::RepoWrite, Self::ChatRead, Self::ChatWrite, Self::Admin, Self::ServerAdmin];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -86,6 +90,7 @@ impl Scope {
             Self::ChatRead => "chat:read",
             Self::ChatWrite => "chat:write",
             Self::Admin => "admin",
+            Self::ServerAdmin => "server:admin",
         }
     }
 
@@ -109,8 +114,39 @@ pub enum Need {
     ChatWrite,
     /// Changing who is in a project.
     Admin,
+    /// Administering the server. Whether the user is an administrator is asked on top of it.
+    ServerAdmin,
     /// The person, not a program of theirs: passwords, tokens, profile.
     Person,
+}
+
+impl Need {
+    /// Every need, for tests that compare each of them with each scope.
+    pub const ALL: [Self; 6] =
+        [Self::Identity, Self::ChatRead, Self::ChatWrite, Self::Admin, Self::ServerAdmin, Self::Person];
+
+    /// The scopes of which a token must have one, and the refusal of a token that has none of them.
+    /// `None`: any token will do.
+    fn scopes(self) -> Option<(&'static [Scope], Refusal)> {
+        match self {
+            Self::Identity => None,
+            Self::ChatRead => Some((
+                &[Scope::ChatRead, Scope::ChatWrite],
+                Refusal::Forbidden("the access token lacks the scope chat:read"),
+            )),
+            Self::ChatWrite => {
+                Some((&[Scope::ChatWrite], Refusal::Forbidden("the access token lacks the scope chat:write")))
+            }
+            Self::Admin => {
+                Some((&[Scope::Admin], Refusal::Forbidden("the access token lacks the scope admin")))
+            }
+            Self::ServerAdmin => Some((
+                &[Scope::ServerAdmin],
+                Refusal::Forbidden("the access token lacks the scope server:admin"),
+            )),
+            Self::Person => Some((&[], NOT_FOR_TOKENS)),
+        }
+    }
 }
 
 /// How far a proof reaches.
@@ -137,18 +173,11 @@ pub enum Subject {
 impl Grant {
     pub fn check(&self, need: Need) -> Result<(), Refusal> {
         let Self::Token(token) = self else { return Ok(()) };
-        let scopes = &token.scopes;
-        match need {
-            Need::Identity => Ok(()),
-            Need::ChatRead if scopes.contains(&Scope::ChatRead) || scopes.contains(&Scope::ChatWrite) => {
-                Ok(())
+        match need.scopes() {
+            Some((any_of, refusal)) if !any_of.iter().any(|scope| token.scopes.contains(scope)) => {
+                Err(refusal)
             }
-            Need::ChatWrite if scopes.contains(&Scope::ChatWrite) => Ok(()),
-            Need::Admin if scopes.contains(&Scope::Admin) => Ok(()),
-            Need::Admin => Err(Refusal::Forbidden("the access token lacks the scope admin")),
-            Need::ChatRead => Err(Refusal::Forbidden("the access token lacks the scope chat:read")),
-            Need::ChatWrite => Err(Refusal::Forbidden("the access token lacks the scope chat:write")),
-            Need::Person => Err(NOT_FOR_TOKENS),
+            _ => Ok(()),
         }
     }
 
@@ -157,6 +186,14 @@ impl Grant {
         match proof {
             Proof::Token(_) => Err(NOT_FOR_TOKENS),
             Proof::Login { .. } | Proof::Password { .. } | Proof::Operator => Ok(()),
+        }
+    }
+
+    /// The personal access token, if that is the proof.
+    pub fn token(&self) -> Option<&AccessToken> {
+        match self {
+            Self::Whole => None,
+            Self::Token(token) => Some(token),
         }
     }
 
@@ -218,6 +255,27 @@ pub struct AccessToken {
     pub repositories: Option<Vec<RepositoryId>>,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
+    /// When the token was last used, known to within `limits.token_use_seconds`.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// Refuses scopes that the token of this user may not have.
+///
+/// # Errors
+/// `server:admin` for a user who does not administer the server, or together with `repositories`.
+pub fn check_scopes(scopes: &[Scope], chooses_repositories: bool, is_admin: bool) -> Result<(), Refusal> {
+    if !scopes.contains(&Scope::ServerAdmin) {
+        return Ok(());
+    }
+    if chooses_repositories {
+        return Err(Refusal::invalid("scopes", "cannot hold server:admin together with repositories"));
+    }
+    if !is_admin {
+        return Err(Refusal::Forbidden(
+            "only an administrator of the server may give the scope server:admin",
+        ));
+    }
+    Ok(())
 }
 
 impl AccessToken {
@@ -229,70 +287,4 @@ impl AccessToken {
 /// 1 to 64 characters without control characters.
 pub fn parse_token_name(text: &str) -> Result<String, Invalid> {
     parse_line(text, 64).ok_or(Invalid("must be 1 to 64 characters without control characters"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn token(scopes: &[Scope], repositories: Option<&[i64]>) -> Grant {
-        Grant::Token(Arc::new(AccessToken {
-            id: AccessTokenId(1),
-            user_id: UserId(1),
-            name: "t".into(),
-            scopes: scopes.to_vec(),
-            repositories: repositories.map(|ids| ids.iter().map(|id| RepositoryId(*id)).collect()),
-            created_at: Timestamp(0),
-            expires_at: None,
-        }))
-    }
-
-    #[test]
-    fn a_token_reaches_as_far_as_its_scopes_and_never_further_than_its_user() {
-        let (owner, reader) = (Some(ProjectRole::Owner), Some(ProjectRole::Reader));
-        let about = Subject::Repository(RepositoryId(7));
-        for (scopes, as_owner) in [
-            (vec![], None),
-            (vec![Scope::ChatWrite], None),
-            (vec![Scope::RepoRead], Some(ProjectRole::Reader)),
-            (vec![Scope::RepoRead, Scope::RepoWrite], Some(ProjectRole::Maintainer)),
-            (vec![Scope::Admin], Some(ProjectRole::Owner)),
-        ] {
-            let grant = token(&scopes, None);
-            assert_eq!(grant.cap(owner, about), as_owner, "{scopes:?}");
-            assert_eq!(grant.cap(reader, about), as_owner.and(reader));
-            assert_eq!(grant.cap(None, about), None);
-        }
-    }
-
-    #[test]
-    fn a_token_for_some_repositories_is_a_strangers_elsewhere() {
-        let grant = token(&[Scope::Admin], Some(&[7]));
-        let owner = Some(ProjectRole::Owner);
-        assert_eq!(grant.cap(owner, Subject::Repository(RepositoryId(7))), owner);
-        assert_eq!(grant.cap(owner, Subject::Repository(RepositoryId(8))), None);
-        assert_eq!(grant.cap(owner, Subject::Project { chosen: true }), Some(ProjectRole::Reader));
-        assert_eq!(grant.cap(owner, Subject::Project { chosen: false }), None);
-        assert!(grant.check_create_project().is_err());
-        assert!(token(&[Scope::RepoWrite], None).check_create_project().is_ok());
-    }
-
-    #[test]
-    fn a_token_lives_until_the_moment_it_expires() {
-        let Grant::Token(forever) = token(&Scope::ALL, None) else { panic!("it is a token") };
-        assert!(forever.is_live(Timestamp(i64::MAX)));
-        let token = AccessToken { expires_at: Some(Timestamp(10)), ..(*forever).clone() };
-        assert!(token.is_live(Timestamp(9)) && !token.is_live(Timestamp(10)));
-    }
-
-    #[test]
-    fn chat_scopes_open_chats_and_nothing_opens_the_account() {
-        let reads = token(&[Scope::ChatRead], None);
-        assert!(reads.check(Need::ChatRead).is_ok() && reads.check(Need::ChatWrite).is_err());
-        let writes = token(&[Scope::ChatWrite], None);
-        assert!(writes.check(Need::ChatRead).is_ok() && writes.check(Need::ChatWrite).is_ok());
-        let all = token(&Scope::ALL, None);
-        assert!(all.check(Need::Person).is_err());
-        assert!(Grant::Whole.check(Need::Person).is_ok());
-    }
 }

@@ -180,6 +180,10 @@ pub enum Event {
     AccessTokenRevoked {
         token_id: AccessTokenId,
     },
+    /// When these were last used.
+    AccessTokensUsed {
+        uses: Vec<(AccessTokenId, Timestamp)>,
+    },
     /// Made, or changed: this is how it stands now.
     ProjectChanged {
         project: Arc<Project>,

@@ -4,6 +4,8 @@
 //! trusted from there on. Deliberately absent: any dependency beyond serde's derives, time and UUIDs.
 
 pub mod access;
+#[cfg(test)]
+mod access_test;
 pub mod audit;
 pub mod chat;
 pub mod event;
@@ -13,6 +15,7 @@ pub mod message;
 pub mod metadata;
 pub mod name;
 pub mod notification;
+pub mod password;
 pub mod permission;
 pub mod presence;
 pub mod project;

@@ -18,6 +18,8 @@ pub enum NotificationKind {
     Reply,
     /// Somebody took one into a chat.
     Added,
+    /// An access token of the user was made or is about to expire.
+    Account,
 }
 
 impl NotificationKind {
@@ -28,11 +30,12 @@ impl NotificationKind {
             Self::Direct => "direct",
             Self::Reply => "reply",
             Self::Added => "added",
+            Self::Account => "account",
         }
     }
 
     pub fn from_name(name: &str) -> Option<Self> {
-        let all = [Self::Push, Self::Mention, Self::Direct, Self::Reply, Self::Added];
+        let all = [Self::Push, Self::Mention, Self::Direct, Self::Reply, Self::Added, Self::Account];
         all.into_iter().find(|kind| kind.as_str() == name)
     }
 }
@@ -85,6 +88,8 @@ pub enum Cause {
     },
     /// Being taken into a chat.
     Added,
+    /// A change of the user's own account that may not have been the user's.
+    Account,
 }
 
 /// How one person stands to the cause.
@@ -133,6 +138,9 @@ pub enum Decision {
 
 /// The one rule: what leads to a notification, for every kind.
 pub fn decide(cause: Cause, person: Standing) -> Decision {
+    if cause == Cause::Account && person.active {
+        return Decision::Notify(NotificationKind::Account, "the account's credentials changed");
+    }
     if person.is_actor {
         return Decision::Silent("one is not told what one did oneself");
     }
@@ -152,6 +160,7 @@ pub fn decide(cause: Cause, person: Standing) -> Decision {
         Cause::Push => Decision::Silent("the user does not watch the project"),
         Cause::Added => Decision::Notify(NotificationKind::Added, "somebody took the user into the chat"),
         Cause::Message { direct } => decide_message(direct, person),
+        Cause::Account => Decision::Silent("the user is deactivated"),
     }
 }
 
@@ -210,5 +219,13 @@ mod tests {
         assert!(!told(Standing { is_actor: true, ..WATCHER }));
         assert!(!told(Standing { may_read: false, mentioned: true, ..WATCHER }));
         assert!(!told(Standing { active: false, ..WATCHER }));
+    }
+
+    #[test]
+    fn owner_of_an_account_is_notified_of_own_changes() {
+        let own = Standing { is_actor: true, ..Standing::BYSTANDER };
+        assert!(matches!(decide(Cause::Account, own), Decision::Notify(NotificationKind::Account, _)));
+        let gone = Standing { active: false, ..own };
+        assert!(matches!(decide(Cause::Account, gone), Decision::Silent(_)));
     }
 }

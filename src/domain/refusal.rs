@@ -12,6 +12,9 @@ pub enum Refusal {
     NotFound(&'static str),
     #[error("{0}")]
     Forbidden(&'static str),
+    /// The login is too old for this, and no password came with the request.
+    #[error("this needs your password, or a login of the last minutes")]
+    FreshLoginRequired,
     #[error("{0}")]
     Conflict(&'static str),
     #[error("this client_id was used for another message")]

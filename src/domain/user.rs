@@ -86,11 +86,6 @@ pub fn parse_email(text: &str) -> Result<String, Invalid> {
     Ok(text.to_owned())
 }
 
-/// 8 to 1024 bytes; checked before anything is hashed.
-pub fn check_password(text: &str) -> Result<(), Invalid> {
-    if (8..=1024).contains(&text.len()) { Ok(()) } else { Err(Invalid("must be 8 to 1024 bytes")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

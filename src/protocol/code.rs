@@ -21,10 +21,13 @@ pub enum Code {
     Conflict,
     /// HTTP only: fields are named with what is wrong.
     Validation,
+    /// HTTP only: the login is too old for this; send the password with the request, or log in
+    /// again.
+    FreshLoginRequired,
 }
 
 impl Code {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::BadRequest,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -37,6 +40,7 @@ impl Code {
         Self::Internal,
         Self::Conflict,
         Self::Validation,
+        Self::FreshLoginRequired,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -53,6 +57,7 @@ impl Code {
             Self::Internal => "internal",
             Self::Conflict => "conflict",
             Self::Validation => "validation",
+            Self::FreshLoginRequired => "fresh_login_required",
         }
     }
 
@@ -61,7 +66,7 @@ impl Code {
         match self {
             Self::BadRequest => 400,
             Self::Unauthenticated => 401,
-            Self::Forbidden => 403,
+            Self::Forbidden | Self::FreshLoginRequired => 403,
             Self::NotFound => 404,
             Self::Conflict => 409,
             Self::TooLarge => 413,
@@ -88,14 +93,16 @@ impl Code {
             Self::Internal => "Internal error",
             Self::Conflict => "Conflict",
             Self::Validation => "Invalid fields",
+            Self::FreshLoginRequired => "Password or fresh login required",
         }
     }
 
-    /// The code as a packet may carry it: those that only HTTP has become `bad_request`.
+    /// The code as a packet may carry it: those that only HTTP has become one that packets have.
     #[must_use]
     pub fn in_packets(self) -> Self {
         match self {
             Self::Conflict | Self::Validation => Self::BadRequest,
+            Self::FreshLoginRequired => Self::Forbidden,
             other => other,
         }
     }

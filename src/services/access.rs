@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use super::{ServiceError, Services};
 use crate::actors::cache::{ProjectNamed, ProjectView, RepositoryNamed, RepositoryView, TokenHolder};
 use crate::core::auth::token::{self, ACCESS_TOKEN_PREFIX};
-use crate::domain::access::{Credential, Proof};
+use crate::domain::access::{Credential, Need, Proof};
+use crate::domain::password;
 use crate::domain::permission::project::Act;
 use crate::protocol::code::Code;
 
@@ -26,13 +27,14 @@ pub struct RepositoryPath {
 }
 
 impl Services {
-    /// Who a token speaks for: a login's access token or a personal access token.
-    pub async fn bearer(&self, token: &str) -> Result<Credential, ServiceError> {
+    /// Who a token speaks for: a login's access token, or a personal access token that meets the
+    /// need.
+    pub async fn bearer(&self, token: &str, need: Need) -> Result<Credential, ServiceError> {
         if !token.starts_with(ACCESS_TOKEN_PREFIX) {
             return self.credential(token);
         }
         let hash = token::access_token_hash(token).map_err(|_| ServiceError::unauthenticated())?;
-        Ok(self.cache.ask_anonymously(TokenHolder(hash)).await?)
+        Ok(self.cache.ask_anonymously(TokenHolder { hash, need }).await?)
     }
 
     /// Who a user name and password speak for (RFC 7617), as git clients send them. The password may be a token: then the
@@ -46,10 +48,10 @@ impl Services {
         if password.starts_with(ACCESS_TOKEN_PREFIX)
             || password.split('.').count() == 3 && password.len() > 100
         {
-            return self.bearer(&password).await;
+            return self.bearer(&password, Need::Identity).await;
         }
         let wrong = || ServiceError::new(Code::Unauthenticated, "the user name or the password is wrong");
-        if username.is_empty() || username.len() > 64 || !(8..=1024).contains(&password.len()) {
+        if username.is_empty() || username.len() > 64 || password::check_size(&password).is_err() {
             return Err(wrong());
         }
         let user = self.prove(from, username.to_owned(), password).await?.ok_or_else(wrong)?;

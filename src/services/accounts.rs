@@ -4,16 +4,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{FieldProblem, ServiceError, Services};
-use crate::actors::cache::{LoginCandidate, Me, PersonNamed};
+use crate::actors::cache::{Administrator, LoginCandidate, Me, PersonNamed};
 use crate::actors::writer::commands::{
-    ChangePassword, EndExpiredLogins, EndLogin, NewUser, RefreshLogin, Refreshed, RegisterUser,
-    SetUserActive, StartLogin, UpdateProfile,
+    ChangePassword, EndExpiredLogins, EndLogin, INVALID_SETUP_CODE, Logout, NewUser, REGISTRATION_CLOSED,
+    RefreshLogin, Refreshed, RegisterUser, SetUserActive, StartLogin, UpdateProfile,
 };
 use crate::core::actor::Who;
 use crate::core::auth::token::{self, Identity};
 use crate::core::config::Registration as RegistrationPolicy;
 use crate::domain::access::{self, Credential};
 use crate::domain::ids::LoginId;
+use crate::domain::password;
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::{self, Invalid, User, Username};
@@ -26,6 +27,8 @@ pub struct Registration {
     pub password: String,
     pub email: Option<String>,
     pub display_name: Option<String>,
+    /// Who has it becomes the administrator of a server that has none.
+    pub setup_code: Option<String>,
 }
 
 /// What a login gives.
@@ -63,7 +66,9 @@ impl Person {
     pub(super) fn parse(new: Registration) -> Result<Self, ServiceError> {
         let mut fields = Fields::default();
         let username = fields.check("username", Username::parse(&new.username));
-        fields.check("password", user::check_password(&new.password));
+        let names = [Some(&new.username), new.display_name.as_ref(), new.email.as_ref()];
+        let names: Vec<_> = names.into_iter().flatten().map(String::as_str).collect();
+        fields.check("password", password::check_new(&new.password, &names));
         let email = new.email.as_deref().map(|email| fields.check("email", user::parse_email(email)));
         let shown = new.display_name.as_deref().unwrap_or(&new.username);
         let display_name = fields.check("display_name", user::parse_display_name(shown));
@@ -75,6 +80,15 @@ impl Person {
     }
 }
 
+/// What a user is called: not to be their password.
+pub(super) fn names_of(user: &User) -> Vec<&str> {
+    [Some(&user.username), Some(&user.display_name), user.email.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect()
+}
+
 impl Services {
     /// Hashes the password, when it is its turn.
     pub(super) async fn with_hash(&self, person: Person) -> Result<NewUser, ServiceError> {
@@ -84,11 +98,23 @@ impl Services {
     }
 
     pub async fn register(&self, from: IpAddr, new: Registration) -> Result<Arc<User>, ServiceError> {
+        let setup_code = new.setup_code.clone();
         let person = Person::parse(new)?;
         self.rates.registration(from)?;
+        // Before the hash: a guess costs the server little.
+        let setup = match setup_code {
+            None => None,
+            Some(code) => {
+                let checked = self.setup.as_ref().and_then(|setup| setup.check(&code));
+                Some(checked.ok_or(INVALID_SETUP_CODE)?)
+            }
+        };
+        let open = self.accounts.registration == RegistrationPolicy::Open;
+        if setup.is_none() && !open {
+            return Err(REGISTRATION_CLOSED.into());
+        }
         let user = self.with_hash(person).await?;
-        let open = self.registration == RegistrationPolicy::Open;
-        let command = RegisterUser { user, open };
+        let command = RegisterUser { user, open, setup };
         Ok(self.writer.execute(Who::Anyone, command).await?)
     }
 
@@ -100,7 +126,7 @@ impl Services {
         password: String,
     ) -> Result<Grant, ServiceError> {
         let mut fields = Fields::default();
-        fields.check("password", user::check_password(&password));
+        fields.check("password", password::check_size(&password));
         if username.is_empty() || username.len() > 64 {
             fields.check::<()>("username", Err(Invalid("must be 1 to 64 bytes")));
         }
@@ -168,9 +194,9 @@ impl Services {
         }
     }
 
-    /// Ends this login, or all of the user's.
-    pub async fn logout(&self, who: Credential, all: bool) -> Result<(), ServiceError> {
-        Ok(self.writer.execute(Who::User(who.user.0), EndLogin { who, all }).await?)
+    /// Ends this login, or more.
+    pub async fn logout(&self, who: Credential, reach: Logout) -> Result<(), ServiceError> {
+        Ok(self.writer.execute(Who::User(who.user.0), EndLogin { who, reach }).await?)
     }
 
     pub async fn me(&self, who: Credential) -> Result<Arc<User>, ServiceError> {
@@ -212,10 +238,10 @@ impl Services {
         let mut fields = Fields::default();
         // Before anything is compared: a token must not be a way to guess.
         access::Grant::person(who.proof)?;
-        fields.check("current_password", user::check_password(&current));
-        fields.check("new_password", user::check_password(&new));
-        fields.done()?;
         let (me, _) = self.cache.ask(who, Me).await?;
+        fields.check("current_password", password::check_size(&current));
+        fields.check("new_password", password::check_new(&new, &names_of(&me)));
+        fields.done()?;
         // Guessing here is delayed like guessing at the login.
         if self.prove(from, me.username.clone(), current).await?.is_none() {
             return Err(ServiceError::new(Code::Forbidden, "the current password is wrong"));
@@ -231,6 +257,7 @@ impl Services {
         username: String,
         active: bool,
     ) -> Result<Arc<User>, ServiceError> {
+        self.cache.ask(who, Administrator).await?;
         let user = self.user_id(who, username).await?;
         Ok(self.writer.execute(Who::User(who.user.0), SetUserActive { who, user, active }).await?)
     }

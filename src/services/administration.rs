@@ -5,18 +5,21 @@
 
 use std::sync::Arc;
 
-use super::accounts::{Fields, Person, Registration};
+use super::accounts::{Fields, Person, Registration, names_of};
 use super::tokens::TokenRequest;
 use super::{ServiceError, Services};
-use crate::actors::cache::{Me, PersonNamed, ReadModels};
-use crate::actors::writer::commands::{AddUser, ResetPassword, SetRetention, SetUserActive, TrimChat};
+use crate::actors::cache::{AccessTokensOf, Administrator, PersonNamed, ReadModels};
+use crate::actors::writer::commands::{
+    AddUser, ResetPassword, RevokeAllAccessTokens, SetRetention, SetUserActive, TrimChat,
+};
 use crate::core::actor::Who;
 use crate::domain::access::{AccessToken, Credential};
 use crate::domain::audit::AuditEvent;
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::{AccessTokenId, ChatId, Seq, UserId};
+use crate::domain::password;
 use crate::domain::refusal::Refusal;
-use crate::domain::user::{self, User};
+use crate::domain::user::User;
 use crate::storage::queries::{accounts, audit, chats};
 use crate::storage::snapshot;
 
@@ -44,6 +47,9 @@ impl Services {
 
     /// Makes a user, also when registration is closed.
     pub async fn add_user(&self, new: Registration, is_admin: bool) -> Result<Arc<User>, ServiceError> {
+        if new.setup_code.is_some() {
+            return Err(Refusal::invalid("setup_code", "is for registrations; use is_admin here").into());
+        }
         let user = self.with_hash(Person::parse(new)?).await?;
         let command = AddUser { who: operator(), user, is_admin };
         Ok(self.writer.execute(Who::Server, command).await?)
@@ -54,19 +60,20 @@ impl Services {
         Ok(self.writer.execute(Who::Server, SetUserActive { who: operator(), user, active }).await?)
     }
 
-    /// Gives somebody a new password; all their logins end.
+    /// Gives a user a new password; all their logins and access tokens end.
     pub async fn reset_password(&self, username: String, password: String) -> Result<(), ServiceError> {
+        let found = self.known(username).await?;
         let mut fields = Fields::default();
-        fields.check("password", user::check_password(&password));
+        fields.check("password", password::check_new(&password, &names_of(&found)));
         fields.done()?;
-        let user = self.known(username).await?.id;
+        let user = found.id;
         let password_hash = self.passwords.hash(password).await?;
         Ok(self.writer.execute(Who::Server, ResetPassword { who: operator(), user, password_hash }).await?)
     }
 
     pub async fn tokens_of(&self, username: String) -> Result<Vec<Arc<AccessToken>>, ServiceError> {
         let user = self.known(username).await?.id;
-        self.tokens(Credential::operator(user)).await
+        Ok(self.cache.ask_anonymously(AccessTokensOf(user)).await?)
     }
 
     /// A token in somebody's name; the secret is in this answer and nowhere else.
@@ -76,12 +83,18 @@ impl Services {
         request: TokenRequest,
     ) -> Result<(Arc<AccessToken>, String), ServiceError> {
         let user = self.known(username).await?.id;
-        self.create_token(Credential::operator(user), request).await
+        self.make_token(Credential::operator(user), request, false).await
     }
 
     pub async fn revoke_token_of(&self, username: String, token: AccessTokenId) -> Result<(), ServiceError> {
         let user = self.known(username).await?.id;
         self.revoke_token(Credential::operator(user), token).await
+    }
+
+    /// Revokes every token of a user; answers how many there were.
+    pub async fn revoke_tokens_of(&self, username: String) -> Result<usize, ServiceError> {
+        let who = Credential::operator(self.known(username).await?.id);
+        Ok(self.writer.execute(Who::Server, RevokeAllAccessTokens { who }).await?)
     }
 
     /// Events of any chat, from the database.
@@ -154,10 +167,7 @@ impl Services {
         limit: i64,
     ) -> Result<Vec<AuditEvent>, ServiceError> {
         if let Some(who) = who {
-            let (me, _) = self.cache.ask(who, Me).await?;
-            if !me.is_admin {
-                return Err(Refusal::Forbidden("only an administrator of the server may read this").into());
-            }
+            self.cache.ask(who, Administrator).await?;
         }
         Ok(self.readers.read(move |db| audit::below(db, below, limit)).await?)
     }

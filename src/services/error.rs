@@ -55,6 +55,7 @@ impl From<Refusal> for ServiceError {
             Refusal::Unauthenticated => Self::new(Code::Unauthenticated, detail),
             Refusal::NotFound(_) => Self::new(Code::NotFound, detail),
             Refusal::Forbidden(_) => Self::new(Code::Forbidden, detail),
+            Refusal::FreshLoginRequired => Self::new(Code::FreshLoginRequired, detail),
             Refusal::Conflict(_) => Self::new(Code::Conflict, detail),
             Refusal::ClientIdReused => Self::new(Code::ClientIdReused, detail),
             Refusal::RateLimited { retry_after_ms } => Self::later(Code::RateLimited, detail, retry_after_ms),

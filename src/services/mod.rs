@@ -34,8 +34,9 @@ use crate::actors::cache::CacheHandle;
 use crate::actors::presence::PresenceHandle;
 use crate::actors::writer::WriterHandle;
 use crate::core::auth::password::PasswordPool;
+use crate::core::auth::setup::SetupCode;
 use crate::core::auth::token::TokenKeys;
-use crate::core::config::Registration;
+use crate::core::config::Accounts;
 use crate::core::limits::Limits;
 use crate::core::turnstile::Turnstile;
 use crate::domain::access::Credential;
@@ -67,7 +68,9 @@ pub struct Services {
     passwords: PasswordPool,
     tokens: TokenKeys,
     rates: Rates,
-    registration: Registration,
+    accounts: Accounts,
+    /// Until the next start, if there was no administrator at this one.
+    setup: Option<SetupCode>,
     logins: Logins,
     pub hosting: Hosting,
     /// Wakes whoever deletes what chats do not keep.
@@ -79,8 +82,8 @@ impl Services {
     pub fn new(
         owners: Owners,
         udp_address: Arc<str>,
-        tokens: TokenKeys,
-        registration: Registration,
+        (tokens, setup): (TokenKeys, Option<SetupCode>),
+        accounts: Accounts,
         hosting: Hosting,
         limits: Limits,
     ) -> Self {
@@ -100,7 +103,8 @@ impl Services {
             passwords,
             tokens,
             rates,
-            registration,
+            accounts,
+            setup,
             logins,
             hosting,
             trims: Notify::new(),
@@ -112,6 +116,11 @@ impl Services {
     pub fn credential(&self, token: &str) -> Result<Credential, ServiceError> {
         let identity = self.tokens.verify(token).map_err(|_| ServiceError::unauthenticated())?;
         Ok(Credential::login(UserId(identity.user), LoginId(identity.login), identity.token_version))
+    }
+
+    /// The code that makes the first administrator, if there was none at the start.
+    pub fn setup_code(&self) -> Option<&SetupCode> {
+        self.setup.as_ref()
     }
 
     /// Forgets what the rate limiters need no more; called now and then.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{ServiceError, Services};
-use crate::actors::cache::UserIds;
+use crate::actors::cache::PeopleSeen;
 use crate::actors::presence::{DeviceKey, Ticket};
 use crate::domain::access::Credential;
 use crate::protocol::view::PresenceView;
@@ -40,7 +40,7 @@ impl Services {
         who: Credential,
         usernames: Vec<String>,
     ) -> Result<Vec<PresenceView>, ServiceError> {
-        let users = self.cache.ask(who, UserIds(usernames)).await?;
+        let users = self.cache.ask(who, PeopleSeen(usernames)).await?;
         Ok(self.presence.look(who.user, users).await?)
     }
 }

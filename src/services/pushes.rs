@@ -15,7 +15,7 @@ use super::room::Room;
 use super::transfers::chat_text;
 use super::{ServiceError, Services};
 use crate::actors::cache::{KnownUsers, RepositoryById, RepositoryView};
-use crate::actors::writer::commands::{CountAttempt, OpenPush, SettlePush, Settled};
+use crate::actors::writer::commands::{CountAttempt, OpenPush, Opened, SettlePush, Settled};
 use crate::core::actor::Who;
 use crate::core::fail_points;
 use crate::domain::access::Credential;
@@ -37,12 +37,17 @@ const INTENTS_PER_ROUND: i64 = 100;
 /// A push with more watchers than this many slices is finished by the background.
 const SLICES_MAX: usize = 1_000;
 
+/// What the pusher's terminal shows when `-o chat=` was not followed.
+const TEXT_LEFT_OUT: &str =
+    "\nThe text of -o chat was left out: the access token lacks the scope chat:write\n";
+
 /// Decides over one push.
 pub(super) struct PushJudge {
     services: Arc<Services>,
     who: Credential,
     view: RepositoryView,
     head: PushHead,
+    /// How the pusher reached the server. Only the pusher's own terminal shows it.
     base_url: String,
     fast_forward_only: bool,
     room: Room,
@@ -63,7 +68,7 @@ type Updates = Vec<RefUpdate>;
 
 /// Held from the moment the push may move refs until what it did is written.
 struct Admitted {
-    push: PushId,
+    opened: Opened,
     updates: Updates,
     _turn: PushTurn,
     /// For a push whose unpacking takes much memory.
@@ -97,10 +102,10 @@ impl PushJudge {
             refs: updates.clone(),
             fast_forward_only: self.fast_forward_only,
             chat_text: chat_text(&self.head),
-            base_url: self.base_url.clone(),
+            base_url: self.services.hosting.public_url().unwrap_or_default().to_owned(),
         };
         let place = Who::User(self.who.user.0);
-        let push = match self.services.writer.execute(place, command()).await.map_err(ServiceError::from) {
+        let opened = match self.services.writer.execute(place, command()).await.map_err(ServiceError::from) {
             // An earlier push was never settled; nobody else can be at it, for the turn is ours.
             Err(error) if error.code == Code::Conflict => {
                 self.services.settle_pending_of(repository).await?;
@@ -108,7 +113,7 @@ impl PushJudge {
             }
             other => other?,
         };
-        Ok(Admitted { push, updates, _turn: turn, _memory: memory, _token: token })
+        Ok(Admitted { opened, updates, _turn: turn, _memory: memory, _token: token })
     }
 
     /// Looked up with the turn: no other push moves refs of this repository meanwhile.
@@ -173,19 +178,21 @@ impl Judge for PushJudge {
 
     async fn finish(self) -> Option<Bytes> {
         let admitted = self.admitted?;
-        let settled = self.services.settle(admitted.push, &self.view.repository, &admitted.updates).await;
+        let Opened { push, is_text_left_out } = admitted.opened;
+        let settled = self.services.settle(push, &self.view.repository, &admitted.updates).await;
         match settled {
             Ok(Settled { announced: Some((chat, seq)), .. }) => {
                 let after = seq - 1;
                 let link = format!("{}/api/chats/{chat}/events?after_seq={after}", self.base_url);
                 let path = self.view.path();
-                Some(report::text(&format!("\nThe channel of {path}:\n  {link}\n\n")))
+                let left_out = if is_text_left_out { TEXT_LEFT_OUT } else { "" };
+                Some(report::text(&format!("{left_out}\nThe channel of {path}:\n  {link}\n\n")))
             }
-            Ok(_) => None,
+            Ok(_) => is_text_left_out.then(|| report::text(TEXT_LEFT_OUT)),
             Err(error) => {
                 // The refs have moved: the push stands, and the background writes what is missing.
-                tracing::warn!(push.id = %admitted.push, %error, "a push could not be settled yet");
-                None
+                tracing::warn!(push.id = %push, %error, "a push could not be settled yet");
+                is_text_left_out.then(|| report::text(TEXT_LEFT_OUT))
             }
         }
     }

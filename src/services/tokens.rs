@@ -1,16 +1,20 @@
 //! Personal access tokens.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::access::RepositoryPath;
 use super::accounts::Fields;
 use super::{ServiceError, Services};
-use crate::actors::cache::AccessTokens;
-use crate::actors::writer::commands::{CreateAccessToken, EndExpiredTokens, RevokeAccessToken};
+use crate::actors::cache::{AccessTokens, Me, TokenUsesToWrite};
+use crate::actors::writer::commands::{
+    CreateAccessToken, EndExpiredTokens, RecordTokenUses, RevokeAccessToken, WarnOfExpiringTokens,
+};
 use crate::core::actor::Who;
 use crate::core::auth::token;
-use crate::domain::access::{AccessToken, Credential, Scope, parse_token_name};
-use crate::domain::ids::AccessTokenId;
+use crate::domain::access::{self, AccessToken, Credential, Proof, Scope, parse_token_name};
+use crate::domain::ids::{AccessTokenId, RepositoryId};
+use crate::domain::password;
 use crate::domain::permission::project::Act;
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
@@ -24,28 +28,58 @@ pub struct TokenRequest {
     pub scopes: Vec<Scope>,
     /// `owner/project/repository` each; `None`: all.
     pub repositories: Option<Vec<String>>,
+    /// `None`: `limits.token_default_days`; 0: never.
     pub expires_in_days: Option<i64>,
 }
 
 /// The longest life of a token that expires at all: ten years.
 const DAYS_MAX: i64 = 3650;
 const DAY_SECONDS: i64 = 24 * 3600;
+/// Uses of tokens written in one command: a row each.
+const USES_PER_COMMAND: usize = 200;
 
 impl Services {
-    /// The token itself is in this answer and nowhere else.
+    /// Makes a token for a user who proves to be there: by the password, or by a login that began a
+    /// moment ago. The token itself is in this answer and nowhere else.
+    ///
+    /// # Errors
+    /// `fresh_login_required` without either; `forbidden` when the password is wrong, which delays
+    /// the next try as at the login.
     pub async fn create_token(
         &self,
         who: Credential,
+        from: IpAddr,
         request: TokenRequest,
+        password: Option<String>,
+    ) -> Result<(Arc<AccessToken>, String), ServiceError> {
+        // Before anything is compared: neither a token nor a login that has ended is a way to
+        // guess.
+        access::Grant::person(who.proof)?;
+        let (me, _) = self.cache.ask(who, Me).await?;
+        let password_proven = password.is_some();
+        if let Some(password) = password {
+            let mut fields = Fields::default();
+            fields.check("password", password::check_size(&password));
+            fields.done()?;
+            if self.prove(from, me.username.clone(), password).await?.is_none() {
+                return Err(ServiceError::new(Code::Forbidden, "the password is wrong"));
+            }
+        }
+        self.make_token(who, request, password_proven).await
+    }
+
+    pub(super) async fn make_token(
+        &self,
+        who: Credential,
+        request: TokenRequest,
+        password_proven: bool,
     ) -> Result<(Arc<AccessToken>, String), ServiceError> {
         let mut fields = Fields::default();
         let name = fields.check("name", parse_token_name(&request.name));
         if request.scopes.is_empty() {
             fields.check::<()>("scopes", Err(Invalid("must name at least one scope")));
         }
-        if request.expires_in_days.is_some_and(|days| !(1..=DAYS_MAX).contains(&days)) {
-            fields.check::<()>("expires_in_days", Err(Invalid("must be 1 to 3650 days")));
-        }
+        let days = fields.check("expires_in_days", self.token_days(who, request.expires_in_days)).flatten();
         let repositories_max = self.limits.access_token_repositories;
         if request.repositories.as_ref().is_some_and(|list| list.is_empty() || list.len() > repositories_max)
         {
@@ -56,8 +90,39 @@ impl Services {
         }
         fields.done()?;
         let Some(name) = name else { return Err(Refusal::invalid("name", "is missing").into()) };
+        let repositories = self.chosen_repositories(who, request.repositories).await?;
+        let mut scopes = request.scopes;
+        scopes.sort_unstable();
+        scopes.dedup();
+        self.rates.change(who.user, 1)?;
+        let secret = token::fresh_access_token();
+        let expires_at = days.map(|days| Timestamp::now().plus_seconds(days * DAY_SECONDS));
+        let hash = token::hash_of(&secret);
+        let command =
+            CreateAccessToken { who, name, scopes, repositories, expires_at, hash, password_proven };
+        Ok((self.writer.execute(Who::User(who.user.0), command).await?, secret))
+    }
+
+    /// The days until a new token expires; `None`: never, which the operator may always choose.
+    fn token_days(&self, who: Credential, wanted: Option<i64>) -> Result<Option<i64>, Invalid> {
+        let may_be_endless = self.accounts.tokens_without_expiry || who.proof == Proof::Operator;
+        match wanted {
+            None => Ok(Some(self.limits.token_default_days)),
+            Some(0) if may_be_endless => Ok(None),
+            Some(0) => Err(Invalid("must be 1 to 3650 days; this server has no tokens that never expire")),
+            Some(days) if (1..=DAYS_MAX).contains(&days) => Ok(Some(days)),
+            Some(_) => Err(Invalid("must be 1 to 3650 days, or 0 for never")),
+        }
+    }
+
+    /// The ids of the repositories that a token is to be for; `None`: all.
+    async fn chosen_repositories(
+        &self,
+        who: Credential,
+        paths: Option<Vec<String>>,
+    ) -> Result<Option<Vec<RepositoryId>>, ServiceError> {
         let mut repositories = None;
-        for path in request.repositories.into_iter().flatten() {
+        for path in paths.into_iter().flatten() {
             let missing = || Refusal::invalid("repositories", "name one that does not exist");
             let mut parts = path.split('/').map(str::to_owned);
             let (Some(user), Some(project), Some(repo), None) =
@@ -76,16 +141,7 @@ impl Services {
                 chosen.push(found.repository.id);
             }
         }
-        let mut scopes = request.scopes;
-        scopes.sort_unstable();
-        scopes.dedup();
-        self.rates.change(who.user, 1)?;
-        let secret = token::fresh_access_token();
-        let expires_at =
-            request.expires_in_days.map(|days| Timestamp::now().plus_seconds(days * DAY_SECONDS));
-        let hash = token::hash_of(&secret);
-        let command = CreateAccessToken { who, name, scopes, repositories, expires_at, hash };
-        Ok((self.writer.execute(Who::User(who.user.0), command).await?, secret))
+        Ok(repositories)
     }
 
     pub async fn tokens(&self, who: Credential) -> Result<Vec<Arc<AccessToken>>, ServiceError> {
@@ -99,5 +155,21 @@ impl Services {
     /// Ends tokens that have expired; answers how many.
     pub async fn end_expired_tokens(&self) -> Result<usize, ServiceError> {
         Ok(self.writer.execute(Who::Server, EndExpiredTokens).await?)
+    }
+
+    /// Notifies owners of tokens that are about to expire; answers how many.
+    pub async fn warn_of_expiring_tokens(&self) -> Result<usize, ServiceError> {
+        Ok(self.writer.execute(Who::Server, WarnOfExpiringTokens).await?)
+    }
+
+    /// Writes when tokens were last used, as far as it is noted.
+    pub async fn write_token_uses(&self) -> Result<(), ServiceError> {
+        loop {
+            let uses = self.cache.ask_anonymously(TokenUsesToWrite { count: USES_PER_COMMAND }).await?;
+            if uses.is_empty() {
+                return Ok(());
+            }
+            self.writer.execute(Who::Server, RecordTokenUses { uses }).await?;
+        }
     }
 }

@@ -38,7 +38,7 @@ pub struct Arrival {
     pub head: PushHead,
     /// What arrived behind the head already.
     pub rest: Bytes,
-    /// How the pusher reached us.
+    /// How the pusher reached the server, for links that the pusher alone sees.
     pub base_url: String,
     /// The whole body is compressed (`Content-Encoding`).
     pub compressed: bool,

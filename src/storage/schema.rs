@@ -11,6 +11,8 @@ diesel::table! {
         created_at -> BigInt,
         expires_at -> Nullable<BigInt>,
         revoked_at -> Nullable<BigInt>,
+        last_used_at -> Nullable<BigInt>,
+        warned_at -> Nullable<BigInt>,
     }
 }
 

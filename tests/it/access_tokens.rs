@@ -6,11 +6,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{Person, TestServer, assert_problem, soon};
 
-/// Makes a token; answers its id and a client that acts with it.
 async fn token(who: &Person, body: Value) -> (i64, HttpClient) {
-    let made = who.post("/api/users/me/tokens", body).await;
-    assert_eq!(made.status, 201, "{}", made.body);
-    (made.body["id"].as_i64().unwrap(), who.http.with_token(made.body["token"].as_str().unwrap()))
+    who.access_token(body).await
 }
 
 async fn scoped(who: &Person, scopes: &[&str]) -> HttpClient {
@@ -145,7 +142,7 @@ async fn a_user_has_so_many_tokens_and_no_more() {
         json!({"name": "t", "scopes": []}),
         json!({"name": "", "scopes": ["repo:read"]}),
         json!({"name": "t", "scopes": ["everything"]}),
-        json!({"name": "t", "scopes": ["repo:read"], "expires_in_days": 0}),
+        json!({"name": "t", "scopes": ["repo:read"], "expires_in_days": -1}),
         json!({"name": "t", "scopes": ["repo:read"], "expires_in_days": 3651}),
     ] {
         assert_problem(&alice.post("/api/users/me/tokens", bad).await, 422, "validation");

@@ -6,17 +6,6 @@ use serde_json::json;
 use crate::harness::{PASSWORD, TestServer, assert_problem};
 
 #[actix_web::test]
-async fn whoever_registers_first_administers_the_server() {
-    let server = TestServer::start().await;
-    let alice = server.user("alice").await;
-    let bob = server.user("bob").await;
-    let me = alice.get("/api/users/me").await.body;
-    assert_eq!((&me["username"], &me["is_admin"]), (&json!("alice"), &json!(true)));
-    assert_eq!(bob.get("/api/users/me").await.body["is_admin"], false);
-    server.stop().await;
-}
-
-#[actix_web::test]
 async fn a_taken_name_is_a_conflict_and_a_bad_one_names_its_field() {
     let server = TestServer::start().await;
     server.user("alice").await;
@@ -150,9 +139,9 @@ async fn tokens_survive_a_restart_and_a_logout_does_too() {
 }
 
 #[actix_web::test]
-async fn a_closed_server_takes_its_first_user_and_no_other() {
+async fn closed_server_takes_its_administrator_and_no_other() {
     let server = TestServer::with(|config| config.accounts.registration = Registration::Closed).await;
-    server.user("admin1").await;
+    server.admin("root").await;
     let body = json!({"username": "bob", "password": PASSWORD});
     assert_problem(&server.http.post("/api/users/register", &body).await.unwrap(), 403, "forbidden");
     assert_eq!(server.http.server().await.unwrap()["registration"], "closed");

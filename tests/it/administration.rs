@@ -19,7 +19,7 @@ async fn goodbye(client: &mut TcpClient) -> Option<String> {
 #[actix_web::test]
 async fn a_deactivated_user_is_out_of_everything_at_once_and_comes_back_when_let_in() {
     let server = TestServer::start().await;
-    let (admin, bob) = (server.user("alice").await, server.user("bob").await);
+    let (admin, bob) = (server.admin("alice").await, server.user("bob").await);
     let chat = admin.group(&[&bob]).await;
     let made = bob.post("/api/users/me/tokens", json!({"name": "ci", "scopes": ["chat:read"]})).await;
     let token = made.body["token"].as_str().unwrap().to_owned();
@@ -65,7 +65,7 @@ async fn a_deactivated_user_is_out_of_everything_at_once_and_comes_back_when_let
 #[actix_web::test]
 async fn only_administrators_deactivate_and_never_themselves() {
     let server = TestServer::start().await;
-    let (admin, bob) = (server.user("alice").await, server.user("bob").await);
+    let (admin, bob) = (server.admin("alice").await, server.user("bob").await);
     server.user("carol").await;
     let off = || json!({"active": false});
     assert_problem(&bob.patch("/api/admin/users/carol", off()).await, 403, "forbidden");
@@ -74,7 +74,7 @@ async fn only_administrators_deactivate_and_never_themselves() {
     for body in [json!({}), json!({"active": "no"}), json!({"active": false, "is_admin": true})] {
         assert_problem(&admin.patch("/api/admin/users/bob", body).await, 422, "validation");
     }
-    for (scope, status) in [("chat:write", 403), ("admin", 200)] {
+    for (scope, status) in [("chat:write", 403), ("admin", 403), ("server:admin", 200)] {
         let made = admin.post("/api/users/me/tokens", json!({"name": scope, "scopes": [scope]})).await;
         let sent = reqwest::Client::new()
             .patch(format!("http://{}/api/admin/users/carol", server.app.addresses.http))

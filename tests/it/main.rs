@@ -18,6 +18,7 @@ mod backups;
 mod browsing;
 mod chats;
 mod command_line;
+mod compatibility;
 mod conventions;
 mod cursors;
 mod durability;

@@ -43,7 +43,7 @@ async fn users_are_managed_beside_a_running_server_and_without_one() {
         config.accounts.registration = netbit::core::config::Registration::Closed;
     })
     .await;
-    let alice = server.user("alice").await;
+    let alice = server.admin("alice").await;
     let secret = password_file("a long password\n");
     let file = secret.path().to_str().unwrap();
     let add = ["user", "add", "bob", "--display-name", "Bob", "--password-file", file];
@@ -202,7 +202,7 @@ async fn a_chat_keeps_as_many_messages_as_its_owner_says() {
 #[actix_web::test]
 async fn what_administrators_and_owners_do_is_written_down_for_ever() {
     let server = TestServer::start().await;
-    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let (alice, bob) = (server.admin("alice").await, server.user("bob").await);
     let chat = bob.group(&[&alice]).await;
     let rename = format!("/api/chats/{chat}");
     let headers = [("x-request-id", "my-request")];
@@ -217,7 +217,10 @@ async fn what_administrators_and_owners_do_is_written_down_for_ever() {
     assert!(operate(server.path(), &["user", "activate", "bob"]).await.0);
 
     let page = alice.get("/api/admin/audit?limit=100").await;
-    let events: Vec<_> = page.body["items"].as_array().unwrap().iter().rev().collect();
+    let all = page.body["items"].as_array().unwrap();
+    let is_setup = |event: &Value| event["action"] == "user.setup" && event["actor_id"] == alice.id.0;
+    assert!(is_setup(all.last().unwrap()), "{all:?}");
+    let events: Vec<_> = all.iter().rev().skip(1).collect();
     let told: Vec<_> = events
         .iter()
         .map(|event| (event["actor_id"].as_i64(), event["action"].as_str().unwrap().to_owned()))
@@ -240,7 +243,7 @@ async fn what_administrators_and_owners_do_is_written_down_for_ever() {
     let next = alice
         .get(&format!("/api/admin/audit?limit=100&cursor={}", paged.body["next"].as_str().unwrap()))
         .await;
-    assert_eq!(next.body["items"].as_array().unwrap().len(), 4);
+    assert_eq!(next.body["items"].as_array().unwrap().len(), 5);
     let bob = server.login("bob").await;
     assert_problem(&bob.get("/api/admin/audit").await, 403, "forbidden");
     assert_problem(&server.http.get("/api/admin/audit").await.unwrap(), 401, "unauthenticated");

@@ -14,6 +14,7 @@ use super::messages::{Ask, LoginTried, Publish, QueryError, SendReceipts, Snapsh
 use super::open_sessions::OpenSessions;
 use super::queries::{Models, Query, Verdict};
 use super::read_models::{Applied, ReadModels};
+use super::token_uses::TokenUses;
 use crate::actors::hub::{HubHandle, LaneItem};
 use crate::actors::presence::{PresenceHandle, PresenceItem};
 use crate::actors::writer::{Committed, Published};
@@ -41,6 +42,8 @@ pub struct Sources {
 pub struct CacheActor {
     pub(super) models: ReadModels,
     failures: LoginFailures,
+    /// Uses of access tokens that are not written yet.
+    uses: TokenUses,
     pub(super) hubs: Vec<HubHandle>,
     pub(super) presence: PresenceHandle,
     pub(super) counters: CacheCounters,
@@ -80,9 +83,11 @@ impl CacheActor {
         let delay_max = Duration::from_millis(limits.login_delay_max_ms);
         let free = if limits.rates { limits.login_failures_free } else { u32::MAX };
         let failures = LoginFailures::new(free, delay_max, limits.login_failures_tracked);
+        let uses = TokenUses::new(limits.token_use_seconds, limits.token_uses_pending);
         let this = Self {
             models,
             failures,
+            uses,
             hubs,
             presence,
             counters,
@@ -114,7 +119,8 @@ impl CacheActor {
         if let Some(Err(refusal)) = grant.as_ref().map(|grant| grant.check(Q::NEED)) {
             return ask.reply.send(Err(refusal.into()));
         }
-        let mut models = Models { read: &mut self.models, failures: &self.failures, grant, fill: None };
+        let (failures, uses) = (&self.failures, &mut self.uses);
+        let mut models = Models { read: &mut self.models, failures, uses, grant, fill: None };
         match (ask.query.answer(ask.who, &mut models), models.fill) {
             (Verdict::Now(answer), _) => {
                 self.counters.hits.inc();
@@ -347,7 +353,9 @@ impl Metered for CacheActor {
     const NAME: &'static str = "cache";
     const MESSAGES: &'static [&'static str] = &[
         "AccessTokens",
+        "AccessTokensOf",
         "AccountBytes",
+        "Administrator",
         "CatchUp",
         "ChatDetails",
         "ChatList",
@@ -363,6 +371,7 @@ impl Metered for CacheActor {
         "NotificationList",
         "OpenSession",
         "Participants",
+        "PeopleSeen",
         "PersonNamed",
         "ProjectList",
         "ProjectNamed",
@@ -374,6 +383,7 @@ impl Metered for CacheActor {
         "SendReceipts",
         "SnapshotRead",
         "TokenHolder",
+        "TokenUsesToWrite",
         "UserIds",
         "Verify",
         "WindowRead",

@@ -93,6 +93,14 @@ impl Directory {
                     self.forget_token(revoked.token.user_id, *token_id);
                 }
             }
+            Event::AccessTokensUsed { uses } => {
+                for (id, at) in uses {
+                    if let Some(live) = self.tokens.get_mut(id) {
+                        live.token =
+                            Arc::new(AccessToken { last_used_at: Some(*at), ..(*live.token).clone() });
+                    }
+                }
+            }
             _ => {}
         }
     }

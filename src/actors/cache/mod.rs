@@ -29,6 +29,8 @@ mod queries;
 mod read_models;
 mod receipts;
 mod sessions;
+mod token_queries;
+mod token_uses;
 mod window;
 
 #[cfg(test)]
@@ -40,11 +42,14 @@ pub use handle::CacheHandle;
 pub use messages::{Cursors, Hello, QueryError, Station};
 pub use page::{Page, Range};
 pub use project_queries::{
-    AccessTokens, AccountBytes, KnownUsers, Members, NotificationList, ProjectList, ProjectNamed,
-    ProjectView, Repositories, RepositoryById, RepositoryNamed, RepositoryView, TokenHolder,
+    AccountBytes, KnownUsers, Members, NotificationList, ProjectList, ProjectNamed, ProjectView,
+    Repositories, RepositoryById, RepositoryNamed, RepositoryView,
 };
 pub use queries::{
     ChatDetails, ChatList, ChatView, Events, LoginCandidate, Me, Models, Participants, PersonNamed, Query,
     UserIds, Verdict,
 };
 pub use read_models::ReadModels;
+pub use token_queries::{
+    AccessTokens, AccessTokensOf, Administrator, PeopleSeen, TokenHolder, TokenUsesToWrite,
+};

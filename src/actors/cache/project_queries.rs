@@ -1,4 +1,4 @@
-//! Questions about projects, repositories, tokens and notifications.
+//! Questions about projects, repositories and notifications.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -6,39 +6,13 @@ use std::sync::Arc;
 
 use super::projects::ProjectState;
 use super::queries::{Models, Query, Verdict, user_of};
-use crate::domain::access::{AccessToken, Credential, Need, Subject};
+use crate::domain::access::{Credential, Need, Subject};
 use crate::domain::ids::{NotificationId, ProjectId, RepositoryId, UserId};
 use crate::domain::notification::Notification;
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::project::{Project, ProjectRole};
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::Repository;
-
-/// Whom a personal access token speaks for. Whether it still holds is checked with its first use.
-pub struct TokenHolder(pub [u8; 32]);
-
-impl Query for TokenHolder {
-    type Answer = Credential;
-    const NAME: &'static str = "TokenHolder";
-    const NEED: Need = Need::Identity;
-
-    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Credential> {
-        Verdict::Now(models.read.directory.token_holder(&self.0).ok_or(Refusal::Unauthenticated))
-    }
-}
-
-/// One's own access tokens.
-pub struct AccessTokens;
-
-impl Query for AccessTokens {
-    type Answer = Vec<Arc<AccessToken>>;
-    const NAME: &'static str = "AccessTokens";
-    const NEED: Need = Need::Person;
-
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
-        Verdict::Now(user_of(who).map(|user| models.read.directory.tokens_of(user)))
-    }
-}
 
 /// A project, as somebody may see it who may do what they want to.
 #[derive(Debug, Clone)]

@@ -10,6 +10,7 @@ use super::chats::{ChatState, Chats, Lookup};
 use super::login_failures::LoginFailures;
 use super::page::{Page, Range};
 use super::read_models::ReadModels;
+use super::token_uses::TokenUses;
 use crate::domain::access::{Credential, Grant, Need};
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::ChatEvent;
@@ -23,6 +24,8 @@ use crate::protocol::view::ChatSummary;
 pub struct Models<'a> {
     pub(super) read: &'a mut ReadModels,
     pub(super) failures: &'a LoginFailures,
+    /// Uses of access tokens, to be written later.
+    pub(super) uses: &'a mut TokenUses,
     /// How far the proof of whoever asks reaches; `None`: nobody is logged in.
     pub(super) grant: Option<Grant>,
     /// Set when a window must be filled before the query can be answered.

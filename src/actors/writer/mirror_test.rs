@@ -7,7 +7,7 @@ use diesel::connection::SimpleConnection;
 use super::batch::Ledger;
 use super::command::{Command, CommandError};
 use super::commands::{
-    AlterMessage, AppendMessage, Appended, CreateChat, EndLogin, NewChat, NewUser, RegisterUser,
+    AlterMessage, AppendMessage, Appended, CreateChat, EndLogin, Logout, NewChat, NewUser, RegisterUser,
     RemoveParticipant, StartLogin, UpdateChat,
 };
 use super::messages::{Job, Pending};
@@ -45,7 +45,7 @@ impl Town {
         let ledger = Ledger::new(db, limits, metrics.clone()).unwrap();
         let mut town = Self { ledger, metrics, people: Vec::new(), chat: ChatId(0), _dir: dir };
         for name in ["ada", "bob", "eve"] {
-            let user = town.one(RegisterUser { user: new_user(name), open: true }).unwrap();
+            let user = town.one(RegisterUser { user: new_user(name), open: true, setup: None }).unwrap();
             let who = town.log_in(&user);
             town.people.push(who);
         }
@@ -127,7 +127,7 @@ fn whoever_was_removed_or_logged_out_says_nothing_more_though_they_just_did() {
     town.one(RemoveParticipant { who: ada, chat, user: town.people[1].user }).unwrap();
     assert!(matches!(town.say(1, "hello?"), Err(CommandError::Refused(_))));
     assert!(town.say(2, "bob is gone").is_ok(), "the others stay");
-    town.one(EndLogin { who: town.people[2], all: false }).unwrap();
+    town.one(EndLogin { who: town.people[2], reach: Logout::This }).unwrap();
     let refused = town.say(2, "hello?");
     assert!(matches!(refused, Err(CommandError::Refused(Refusal::Unauthenticated))), "{refused:?}");
 }

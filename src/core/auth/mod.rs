@@ -1,4 +1,5 @@
 //! Proofs of identity: passwords and tokens. Who may do what is decided elsewhere.
 
 pub mod password;
+pub mod setup;
 pub mod token;

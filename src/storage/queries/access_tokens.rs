@@ -50,6 +50,56 @@ pub fn revoke(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {
     diesel::update(access_tokens::table.find(id)).set(access_tokens::revoked_at.eq(now)).execute(db).map(drop)
 }
 
+/// A token that is not revoked, also one of a user who is deactivated.
+pub fn unrevoked(db: &mut Db, id: i64) -> QueryResult<Option<AccessToken>> {
+    let row: Option<AccessTokenRow> = access_tokens::table
+        .find(id)
+        .filter(access_tokens::revoked_at.is_null())
+        .select(AccessTokenRow::as_select())
+        .first(db)
+        .optional()?;
+    row.map(|row| row.into_parts().map(|(token, _)| token)).transpose()
+}
+
+/// The tokens of a user that are not revoked and were made at `since` or later, by id.
+pub fn unrevoked_of(db: &mut Db, user: i64, since: i64) -> QueryResult<Vec<i64>> {
+    access_tokens::table
+        .filter(access_tokens::user_id.eq(user))
+        .filter(access_tokens::revoked_at.is_null())
+        .filter(access_tokens::created_at.ge(since))
+        .order(access_tokens::id)
+        .select(access_tokens::id)
+        .load(db)
+}
+
+/// Tokens of active users that expire after `now` and until `until`, and whose owners do not know
+/// yet. A token that was made for less than `until - now` is not among them.
+pub fn to_warn(db: &mut Db, now: i64, until: i64, limit: i64) -> QueryResult<Vec<AccessToken>> {
+    let rows: Vec<AccessTokenRow> = access_tokens::table
+        .inner_join(users::table)
+        .filter(users::deactivated_at.is_null())
+        .filter(access_tokens::revoked_at.is_null())
+        .filter(access_tokens::warned_at.is_null())
+        .filter(access_tokens::expires_at.gt(now))
+        .filter(access_tokens::expires_at.le(until))
+        .filter((access_tokens::expires_at - access_tokens::created_at.nullable()).gt(until - now))
+        .order(access_tokens::id)
+        .limit(limit)
+        .select(AccessTokenRow::as_select())
+        .load(db)?;
+    rows.into_iter().map(|row| row.into_parts().map(|(token, _)| token)).collect()
+}
+
+pub fn set_warned(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {
+    diesel::update(access_tokens::table.find(id)).set(access_tokens::warned_at.eq(now)).execute(db).map(drop)
+}
+
+/// Notes the use of a token that is not revoked; answers whether there is one.
+pub fn set_used(db: &mut Db, id: i64, at: i64) -> QueryResult<bool> {
+    let live = access_tokens::table.find(id).filter(access_tokens::revoked_at.is_null());
+    Ok(diesel::update(live).set(access_tokens::last_used_at.eq(at)).execute(db)? > 0)
+}
+
 /// Tokens that expired before `now`, to be revoked.
 pub fn expired(db: &mut Db, now: i64, limit: i64) -> QueryResult<Vec<i64>> {
     access_tokens::table

@@ -28,8 +28,27 @@ pub fn username_is_taken(db: &mut Db, username: &str) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(users::table.filter(users::username.eq(username)))).get_result(db)
 }
 
-pub fn any_user(db: &mut Db) -> QueryResult<bool> {
-    diesel::select(diesel::dsl::exists(users::table.select(users::id))).get_result(db)
+#[derive(QueryableByName)]
+struct Mark {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    mark: i64,
+}
+
+/// A number that grows with each administrator that is made, let in, shut out or given a password,
+/// and never shrinks: administrators are not deleted, and token versions only rise.
+pub fn admin_mark(db: &mut Db) -> QueryResult<i64> {
+    let sum = "SELECT COALESCE(SUM(token_version + 1), 0) AS mark FROM users WHERE is_admin";
+    diesel::sql_query(sum).get_result::<Mark>(db).map(|row| row.mark)
+}
+
+/// When a login that has not ended began. Refreshing it does not change that.
+pub fn login_began(db: &mut Db, login: i64) -> QueryResult<Option<i64>> {
+    sessions::table
+        .find(login)
+        .filter(sessions::ended_at.is_null())
+        .select(sessions::created_at)
+        .first(db)
+        .optional()
 }
 
 /// Who administers the server and has done so for longest.

@@ -19,6 +19,7 @@ pub struct AccessTokenRow {
     pub repositories: Option<String>,
     pub created_at: i64,
     pub expires_at: Option<i64>,
+    pub last_used_at: Option<i64>,
 }
 
 impl AccessTokenRow {
@@ -45,6 +46,7 @@ impl AccessTokenRow {
             repositories,
             created_at: Timestamp(self.created_at),
             expires_at: self.expires_at.map(Timestamp),
+            last_used_at: self.last_used_at.map(Timestamp),
         };
         Ok((token, hash))
     }

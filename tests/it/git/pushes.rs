@@ -43,7 +43,7 @@ async fn a_push_is_an_event_a_message_and_a_notification_for_those_who_watch() {
     assert_eq!(lines[0], "please look");
     assert_eq!(lines[1], "pushed 2 commits to main of alice/hello/web");
     assert_eq!(lines[2], format!("- {} teach it, @carol", &second[..8]));
-    assert!(lines[4].starts_with("http://127.0.0.1"), "{lines:?}");
+    assert!(lines[4].starts_with("/api/projects/alice/hello/repos/web/"), "{lines:?}");
     let metadata = serde_json::to_value(&messages[0].metadata).unwrap();
     assert_eq!(metadata["push_seq"], messages[0].seq - 1);
 

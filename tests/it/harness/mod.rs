@@ -82,7 +82,8 @@ impl TestServer {
         Self::run(config, directory).await
     }
 
-    async fn run(config: Config, directory: TempDir) -> Self {
+    /// Starts with this configuration; the directory lives as long as the server.
+    pub(crate) async fn run(config: Config, directory: TempDir) -> Self {
         let begun = std::time::Instant::now();
         let app = loop {
             match RunningApp::start(config.clone()).await {
@@ -108,6 +109,20 @@ impl TestServer {
 
     pub(crate) fn path(&self) -> &std::path::Path {
         self.directory.path()
+    }
+
+    /// Registers the administrator with the server's setup code, and logs in.
+    pub(crate) async fn admin(&self, name: &str) -> Person {
+        let code = self.setup_code();
+        let body = json!({"username": name, "password": PASSWORD, "setup_code": code});
+        let made = self.http.post("/api/users/register", &body).await.unwrap();
+        assert_eq!(made.status, 201, "{}", made.body);
+        self.login(name).await
+    }
+
+    /// The code that the server prints at its start while it has no administrator.
+    pub(crate) fn setup_code(&self) -> String {
+        self.app.services.setup_code().expect("an administrator was there at the start").text().to_owned()
     }
 
     /// Registers and logs in.
@@ -171,6 +186,13 @@ impl Person {
     pub(crate) async fn group(&self, others: &[&Person]) -> ChatId {
         let names: Vec<_> = others.iter().map(|person| person.name.as_str()).collect();
         self.http.create_group("team", &names).await.unwrap()
+    }
+
+    /// Makes an access token; answers its id and a client that acts with it.
+    pub(crate) async fn access_token(&self, body: Value) -> (i64, HttpClient) {
+        let made = self.post("/api/users/me/tokens", body).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+        (made.body["id"].as_i64().unwrap(), self.http.with_token(made.body["token"].as_str().unwrap()))
     }
 
     pub(crate) async fn get(&self, path: &str) -> HttpAnswer {

@@ -17,6 +17,8 @@ pub(crate) struct Process {
     tcp: SocketAddr,
     base: String,
     ops: String,
+    /// What the server printed until it was ready.
+    pub(crate) greeting: String,
 }
 
 /// `netbit` on free ports; what it logs goes where the test's own words go.
@@ -69,7 +71,7 @@ impl Process {
         let http = HttpClient::new(&base).unwrap();
         let tcp = text.split("tcp://").nth(1).and_then(|rest| rest.split_whitespace().next());
         let tcp = tcp.unwrap().parse().unwrap();
-        Ok(Self { child, http, tcp, base, ops })
+        Ok(Self { child, http, tcp, base, ops, greeting: text })
     }
 
     /// What the kernel says of it (proc(5)).

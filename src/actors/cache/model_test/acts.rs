@@ -74,6 +74,7 @@ pub(super) enum Act {
     },
     Logout {
         by: i64,
+        all: bool,
     },
     Password {
         by: i64,
@@ -109,6 +110,11 @@ pub(super) enum Act {
         by: i64,
         token: i64,
     },
+    UseToken {
+        token: i64,
+        at: i64,
+    },
+    WarnOfTokens,
     ExpireTokens,
     ReadNotification {
         by: i64,
@@ -189,7 +195,7 @@ fn chat_act() -> impl Strategy<Value = Act> {
         1 => (1..=USERS).prop_map(|user| Act::ResetPassword { user }),
         1 => (by.clone(), any::<u8>()).prop_map(|(by, n)| Act::Profile { by, n }),
         2 => (2..=USERS, prop_oneof![1 => Just(false), 3 => Just(true)]).prop_map(|(user, active)| Act::Active { user, active }),
-        1 => by.clone().prop_map(|by| Act::Logout { by }),
+        1 => (by.clone(), any::<bool>()).prop_map(|(by, all)| Act::Logout { by, all }),
         1 => by.prop_map(|by| Act::Password { by }),
         2 => Just(Act::Panic),
     ]
@@ -211,6 +217,8 @@ fn project_act() -> impl Strategy<Value = Act> {
         5 => (1..9i64, any::<bool>(), 1..=USERS).prop_map(|(push, moved, names)| Act::Settle { push, moved, names }),
         2 => (by.clone(), any::<bool>(), proptest::option::of(1..7i64)).prop_map(|(by, expired, repository)| Act::CreateToken { by, expired, repository }),
         1 => (by.clone(), 1..6i64).prop_map(|(by, token)| Act::RevokeToken { by, token }),
+        2 => (1..6i64, 1..9i64).prop_map(|(token, at)| Act::UseToken { token, at }),
+        1 => Just(Act::WarnOfTokens),
         1 => Just(Act::ExpireTokens),
         3 => (by, proptest::option::of(1..20i64)).prop_map(|(by, notification)| Act::ReadNotification { by, notification }),
     ]

@@ -9,10 +9,11 @@ use super::acts::{Act, NAMES, ProjectAct, RepositoryAct, USERS};
 use crate::actors::writer::commands::{
     AbandonRepository, ActivateRepository, AlterMessage, AppendMessage, BeginRepository, ChangePassword,
     CreateAccessToken, CreateChat, CreateProject, DeleteProject, DeleteRepository, EndExpiredTokens,
-    EndLogin, FinishDeletion, MarkNotificationsRead, MarkRead, NewChat, NewUser, OpenPush, RecordMaintenance,
-    RegisterUser, RemoveParticipant, ResetPassword, RevokeAccessToken, SetMember, SetNotifyLevel,
-    SetParticipant, SetProjectConfig, SetRetention, SetUserActive, SetWatch, SettlePush, StartLogin,
-    TrimChat, UpdateChat, UpdateProfile, UpdateProject, UpdateRepository,
+    EndLogin, FinishDeletion, Logout, MarkNotificationsRead, MarkRead, NewChat, NewUser, OpenPush,
+    RecordMaintenance, RecordTokenUses, RegisterUser, RemoveParticipant, ResetPassword, RevokeAccessToken,
+    SetMember, SetNotifyLevel, SetParticipant, SetProjectConfig, SetRetention, SetUserActive, SetWatch,
+    SettlePush, StartLogin, TrimChat, UpdateChat, UpdateProfile, UpdateProject, UpdateRepository,
+    WarnOfExpiringTokens,
 };
 use crate::actors::writer::{
     Batch, Command, CommandError, CommitMetrics, Execution, Job, Ledger, Pending, Tx,
@@ -119,7 +120,7 @@ impl World {
             let username = Username::parse(&format!("u{n}")).unwrap();
             let (display_name, password_hash) = ("x".into(), "hash".into());
             let user = NewUser { username, display_name, email: None, password_hash };
-            let (new, _) = job(RegisterUser { user, open: true });
+            let (new, _) = job(RegisterUser { user, open: true, setup: (n == 1).then_some(0) });
             world.run(vec![new]);
             world.login(UserId(n), 1);
         }
@@ -267,7 +268,10 @@ impl World {
             Act::Active { user, active } => {
                 self.sound(SetUserActive { who: self.who(1), user: UserId(user), active })
             }
-            Act::Logout { by } => self.sound(EndLogin { who: self.who(by), all: false }),
+            Act::Logout { by, all } => self.sound(EndLogin {
+                who: self.who(by),
+                reach: if all { Logout::AllLogins } else { Logout::This },
+            }),
             Act::Password { by } => {
                 self.sound(ChangePassword { who: self.who(by), password_hash: "other".into() })
             }
@@ -292,7 +296,12 @@ impl World {
                 repositories: repository.map(|id| vec![RepositoryId(id)]),
                 expires_at: expired.then_some(Timestamp(1)),
                 hash: rand::random(),
+                password_proven: false,
             }),
+            Act::UseToken { token, at } => {
+                self.sound(RecordTokenUses { uses: vec![(AccessTokenId(token), Timestamp(at))] })
+            }
+            Act::WarnOfTokens => self.sound(WarnOfExpiringTokens),
             Act::RevokeToken { by, token } => {
                 self.sound(RevokeAccessToken { who: self.who(by), token: AccessTokenId(token) })
             }

@@ -4,17 +4,70 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::notifications::notify;
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::domain::access::{AccessToken, Credential, Need, Proof, Scope};
+use crate::actors::writer::mirror::Effect;
+use crate::domain::access::{AccessToken, Credential, Need, Proof, Scope, check_scopes};
 use crate::domain::event::Event;
-use crate::domain::ids::{AccessTokenId, RepositoryId};
+use crate::domain::ids::{AccessTokenId, RepositoryId, UserId};
+use crate::domain::notification::{Cause, Decision, Standing, decide};
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
-use crate::storage::queries::access_tokens;
+use crate::storage::queries::{access_tokens, accounts};
 use crate::storage::rows::access_token::NewAccessTokenRow;
+use crate::storage::rows::notification::NewNotificationRow;
 
 /// Expired tokens ended in one command.
 const EXPIRED_PER_COMMAND: i64 = 200;
+/// Owners notified of expiring tokens in one command: three rows each.
+const WARNED_PER_COMMAND: i64 = 100;
+/// A login may have begun so much later than now: the clock was set back in between. Milliseconds.
+const CLOCK_SLACK_MS: i64 = 30_000;
+const DAY_SECONDS: i64 = 24 * 3600;
+
+/// Refuses a login that is older than `limits.fresh_login_seconds`, unless the password came with
+/// the request. Refreshing a login does not make it younger.
+fn check_fresh(tx: &mut Tx<'_>, who: Credential, password_proven: bool) -> Execution<()> {
+    let Proof::Login { id, .. } = who.proof else { return Ok(()) };
+    if password_proven {
+        return Ok(());
+    }
+    let began = accounts::login_began(tx.look(), id.0)?.ok_or(Refusal::Unauthenticated)?;
+    let age_ms = tx.now.0.saturating_sub(began);
+    let fresh_ms = tx.limits.fresh_login_seconds.saturating_mul(1000);
+    if (-CLOCK_SLACK_MS..fresh_ms).contains(&age_ms) {
+        return Ok(());
+    }
+    Err(Refusal::FreshLoginRequired.into())
+}
+
+/// Notifies the owner of a token of what happened to it.
+fn notify_owner(tx: &mut Tx<'_>, owner: UserId, text: &str) -> Execution<()> {
+    let active = accounts::user(tx.look(), owner.0)?.is_some_and(|row| row.deactivated_at.is_none());
+    let standing = Standing { active, ..Standing::BYSTANDER };
+    let Decision::Notify(kind, _) = decide(Cause::Account, standing) else { return Ok(()) };
+    let row = NewNotificationRow {
+        user_id: owner.0,
+        kind: kind.as_str(),
+        chat_id: None,
+        message_id: None,
+        actor_id: None,
+        text,
+        created_at: tx.now.0,
+    };
+    notify(tx, &row)
+}
+
+/// Revokes the tokens of a user that were made at `since` or later; answers how many.
+pub(super) fn revoke_made_since(tx: &mut Tx<'_>, user: UserId, since: Timestamp) -> Execution<usize> {
+    let now = tx.now.0;
+    let tokens = access_tokens::unrevoked_of(tx.look(), user.0, since.0)?;
+    for id in &tokens {
+        access_tokens::revoke(tx.write(), *id, now)?;
+        tx.announce(Event::AccessTokenRevoked { token_id: AccessTokenId(*id) });
+    }
+    Ok(tokens.len())
+}
 
 pub struct CreateAccessToken {
     pub who: Credential,
@@ -23,6 +76,8 @@ pub struct CreateAccessToken {
     pub repositories: Option<Vec<RepositoryId>>,
     pub expires_at: Option<Timestamp>,
     pub hash: [u8; 32],
+    /// The user's password came with the request, and is right.
+    pub password_proven: bool,
 }
 
 impl Command for CreateAccessToken {
@@ -31,6 +86,9 @@ impl Command for CreateAccessToken {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<AccessToken>> {
         tx.authenticate(self.who, Need::Person)?;
+        let owner = accounts::user(tx.look(), self.who.user.0)?.ok_or(Refusal::Unauthenticated)?;
+        check_scopes(&self.scopes, self.repositories.is_some(), owner.is_admin)?;
+        check_fresh(tx, self.who, self.password_proven)?;
         if access_tokens::count_of(tx.look(), self.who.user.0)? >= tx.limits.access_tokens_per_user {
             return Err(Refusal::Conflict("you have too many access tokens; revoke some").into());
         }
@@ -48,10 +106,17 @@ impl Command for CreateAccessToken {
             expires_at: self.expires_at.map(|at| at.0),
         };
         let (token, hash) = access_tokens::insert(tx.write(), &row)?;
-        if self.who.proof == Proof::Operator {
-            let detail = json!({"user_id": self.who.user, "name": self.name, "scopes": self.scopes});
-            tx.audit(self.who, "token.create", ("token", token.id.0), &detail)?;
-        }
+        let detail = json!({
+            "user_id": self.who.user, "name": self.name, "scopes": self.scopes, "expires_at": self.expires_at,
+        });
+        tx.audit(self.who, "token.create", ("token", token.id.0), &detail)?;
+        let by = if self.who.proof == Proof::Operator { " by the operator of the server" } else { "" };
+        let text = format!(
+            "an access token \"{}\" ({}) was made for your account{by}; revoke it if you do not know it",
+            self.name,
+            scopes.join(", ")
+        );
+        notify_owner(tx, self.who.user, &text)?;
         let token = Arc::new(token);
         tx.announce(Event::AccessTokenCreated { token: token.clone(), hash });
         Ok(token)
@@ -69,16 +134,15 @@ impl Command for RevokeAccessToken {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, Need::Person)?;
-        let own = access_tokens::live(tx.look(), self.token.0)?;
+        // Also a token of a user who is deactivated: the operator may end it.
+        let own = access_tokens::unrevoked(tx.look(), self.token.0)?;
         if own.is_none_or(|token| token.user_id != self.who.user) {
             return Err(Refusal::NotFound("access token").into());
         }
         let now = tx.now.0;
         access_tokens::revoke(tx.write(), self.token.0, now)?;
-        if self.who.proof == Proof::Operator {
-            let detail = json!({"user_id": self.who.user});
-            tx.audit(self.who, "token.revoke", ("token", self.token.0), &detail)?;
-        }
+        let detail = json!({"user_id": self.who.user});
+        tx.audit(self.who, "token.revoke", ("token", self.token.0), &detail)?;
         tx.announce(Event::AccessTokenRevoked { token_id: self.token });
         Ok(())
     }
@@ -99,5 +163,70 @@ impl Command for EndExpiredTokens {
             tx.announce(Event::AccessTokenRevoked { token_id: AccessTokenId(*id) });
         }
         Ok(expired.len())
+    }
+}
+
+/// Revokes every token of a user; for the operator of the machine. Answers how many there were.
+pub struct RevokeAllAccessTokens {
+    pub who: Credential,
+}
+
+impl Command for RevokeAllAccessTokens {
+    type Output = usize;
+    const NAME: &'static str = "RevokeAllAccessTokens";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
+        tx.authenticate(self.who, Need::Person)?;
+        let count = revoke_made_since(tx, self.who.user, Timestamp(i64::MIN))?;
+        let detail = json!({"count": count});
+        tx.audit(self.who, "token.revoke_all", ("user", self.who.user.0), &detail)?;
+        Ok(count)
+    }
+}
+
+/// Notes when tokens were last used. The times are coarse, and a crash may lose the newest.
+pub struct RecordTokenUses {
+    pub uses: Vec<(AccessTokenId, Timestamp)>,
+}
+
+impl Command for RecordTokenUses {
+    type Output = ();
+    const NAME: &'static str = "RecordTokenUses";
+    const EFFECT: Effect = Effect::Local;
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        let mut uses = Vec::with_capacity(self.uses.len());
+        for (id, at) in &self.uses {
+            if access_tokens::set_used(tx.write(), id.0, at.0)? {
+                uses.push((*id, *at));
+            }
+        }
+        if !uses.is_empty() {
+            tx.announce(Event::AccessTokensUsed { uses });
+        }
+        Ok(())
+    }
+}
+
+/// Notifies owners of tokens that expire within `limits.token_warning_days`, once for each token;
+/// answers how many there were.
+pub struct WarnOfExpiringTokens;
+
+impl Command for WarnOfExpiringTokens {
+    type Output = usize;
+    const NAME: &'static str = "WarnOfExpiringTokens";
+    const EFFECT: Effect = Effect::Local;
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
+        let now = tx.now;
+        let until = now.plus_seconds(tx.limits.token_warning_days.saturating_mul(DAY_SECONDS));
+        let tokens = access_tokens::to_warn(tx.look(), now.0, until.0, WARNED_PER_COMMAND)?;
+        for token in &tokens {
+            let Some(expires_at) = token.expires_at else { continue };
+            let text = format!("your access token \"{}\" expires at {expires_at}", token.name);
+            notify_owner(tx, token.user_id, &text)?;
+            access_tokens::set_warned(tx.write(), token.id.0, now.0)?;
+        }
+        Ok(tokens.len())
     }
 }

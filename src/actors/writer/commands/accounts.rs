@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
+use super::access_tokens::revoke_made_since;
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::domain::access::{Credential, Need};
+use crate::domain::access::{Credential, Need, Proof};
 use crate::domain::event::Event;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::refusal::Refusal;
+use crate::domain::timestamp::Timestamp;
 use crate::domain::user::{User, Username};
 use crate::storage::queries::accounts;
 use crate::storage::rows::account::{NewUserRow, RefreshTokenRow};
@@ -15,6 +19,14 @@ use crate::storage::rows::account::{NewUserRow, RefreshTokenRow};
 const REFRESH_SIBLINGS_MAX: i64 = 8;
 /// Expired logins ended in one command: two rows each and their tokens.
 const EXPIRED_PER_COMMAND: i64 = 100;
+
+/// The refusal of a registration without a setup code on a closed server.
+pub const REGISTRATION_CLOSED: Refusal = Refusal::Forbidden("registration is closed on this server");
+
+/// The same refusal for a code that is wrong, used or not there at all.
+pub const INVALID_SETUP_CODE: Refusal = Refusal::Forbidden(
+    "the setup code is not valid; the server prints a valid one at its start while it has no administrator",
+);
 
 /// Who somebody will be.
 #[derive(Debug, Clone)]
@@ -45,11 +57,13 @@ impl NewUser {
     }
 }
 
-/// Makes a user. The first one administers the server.
+/// Makes a user: an ordinary one, or the administrator of a server that has none.
 pub struct RegisterUser {
     pub user: NewUser,
-    /// Whether anybody may register; the first user always may.
+    /// Whether registration is open to users without a setup code.
     pub open: bool,
+    /// The setup code came with the request: the mark of the administrators when the code was made.
+    pub setup: Option<i64>,
 }
 
 impl Command for RegisterUser {
@@ -57,11 +71,23 @@ impl Command for RegisterUser {
     const NAME: &'static str = "RegisterUser";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
-        let first = !accounts::any_user(tx.look())?;
-        if !self.open && !first {
-            return Err(Refusal::Forbidden("registration is closed on this server").into());
+        if self.setup.is_none() && !self.open {
+            return Err(REGISTRATION_CLOSED.into());
         }
-        self.user.insert(tx, first)
+        if let Some(mark) = self.setup {
+            // Each use makes an administrator, so a code that was used is never valid again.
+            let overtaken = accounts::admin_mark(tx.look())? != mark;
+            if overtaken || accounts::first_admin(tx.look())?.is_some() {
+                return Err(INVALID_SETUP_CODE.into());
+            }
+        }
+        let user = self.user.insert(tx, self.setup.is_some())?;
+        if user.is_admin {
+            let proof = Proof::Password { token_version: user.token_version };
+            let who = Credential { user: user.id, proof };
+            tx.audit(who, "user.setup", ("user", user.id.0), &json!({"username": user.username}))?;
+        }
+        Ok(user)
     }
 }
 
@@ -160,10 +186,22 @@ impl Command for RefreshLogin {
     }
 }
 
+/// How much a logout ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Logout {
+    /// This login.
+    This,
+    /// Every login, and the access tokens made within `limits.recent_token_seconds`: a stolen login
+    /// may have made them.
+    AllLogins,
+    /// Every login and every access token.
+    Everything,
+}
+
 /// Ends this login, or every one of the user.
 pub struct EndLogin {
     pub who: Credential,
-    pub all: bool,
+    pub reach: Logout,
 }
 
 impl Command for EndLogin {
@@ -172,12 +210,22 @@ impl Command for EndLogin {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, Need::Person)?;
-        let logins = if self.all {
-            accounts::live_logins_of(tx.look(), self.who.user.0)?
-        } else {
-            self.who.proof.login().map(|login| login.0).into_iter().collect()
+        let user = self.who.user;
+        let logins = match self.reach {
+            Logout::This => self.who.proof.login().map(|login| login.0).into_iter().collect(),
+            Logout::AllLogins | Logout::Everything => accounts::live_logins_of(tx.look(), user.0)?,
         };
-        logins.into_iter().try_for_each(|login| end(tx, LoginId(login), self.who.user))
+        logins.into_iter().try_for_each(|login| end(tx, LoginId(login), user))?;
+        let since = match self.reach {
+            Logout::This => return Ok(()),
+            Logout::AllLogins => tx.now.plus_seconds(0_i64.saturating_sub(tx.limits.recent_token_seconds)),
+            Logout::Everything => Timestamp(i64::MIN),
+        };
+        let count = revoke_made_since(tx, user, since)?;
+        if count > 0 {
+            tx.audit(self.who, "token.revoke_all", ("user", user.0), &json!({"count": count}))?;
+        }
+        Ok(())
     }
 }
 

@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::access_tokens::revoke_made_since;
 use super::accounts::{NewUser, end, set_password};
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need, Proof};
 use crate::domain::event::Event;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::refusal::Refusal;
+use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
 use crate::storage::queries::accounts;
 
 /// That whoever asks administers the server: a user who does, or the operator of the machine.
 fn check_administrator(tx: &mut Tx<'_>, who: Credential) -> Execution<()> {
-    tx.authenticate(who, Need::Admin)?;
+    tx.authenticate(who, Need::ServerAdmin)?;
     if who.proof == Proof::Operator || accounts::user(tx.look(), who.user.0)?.is_some_and(|me| me.is_admin) {
         return Ok(());
     }
@@ -42,7 +44,8 @@ impl Command for AddUser {
     }
 }
 
-/// Shuts a user out, or lets them in again. What they wrote, and where they belong, stays.
+/// Shuts a user out, or lets them in again. Logins and access tokens end for good; what the user
+/// wrote, and where they belong, stays.
 pub struct SetUserActive {
     pub who: Credential,
     pub user: UserId,
@@ -70,11 +73,15 @@ impl Command for SetUserActive {
         let user = Arc::new(user);
         tx.announce(Event::UserUpdated { user: user.clone() });
         logins.into_iter().try_for_each(|login| end(tx, LoginId(login), user.id))?;
+        if !self.active {
+            // They do not come back with the user: a thief may have made them.
+            revoke_made_since(tx, user.id, Timestamp(i64::MIN))?;
+        }
         Ok(user)
     }
 }
 
-/// Gives somebody a new password, which they did not choose; all their logins end.
+/// Gives a user a new password; all their logins and access tokens end.
 pub struct ResetPassword {
     pub who: Credential,
     pub user: UserId,
@@ -89,6 +96,8 @@ impl Command for ResetPassword {
         check_administrator(tx, self.who)?;
         accounts::user(tx.look(), self.user.0)?.ok_or(Refusal::NotFound("user"))?;
         let user = set_password(tx, self.user, &self.password_hash)?;
-        tx.audit(self.who, "user.password", ("user", user.id.0), &json!({"username": user.username}))
+        let tokens = revoke_made_since(tx, self.user, Timestamp(i64::MIN))?;
+        let detail = json!({"username": user.username, "tokens_revoked": tokens});
+        tx.audit(self.who, "user.password", ("user", user.id.0), &detail)
     }
 }

@@ -16,10 +16,13 @@ mod pushes;
 mod repositories;
 mod retention;
 
-pub use access_tokens::{CreateAccessToken, EndExpiredTokens, RevokeAccessToken};
+pub use access_tokens::{
+    CreateAccessToken, EndExpiredTokens, RecordTokenUses, RevokeAccessToken, RevokeAllAccessTokens,
+    WarnOfExpiringTokens,
+};
 pub use accounts::{
-    ChangePassword, EndExpiredLogins, EndLogin, NewUser, RefreshLogin, Refreshed, RegisterUser, StartLogin,
-    UpdateProfile,
+    ChangePassword, EndExpiredLogins, EndLogin, INVALID_SETUP_CODE, Logout, NewUser, REGISTRATION_CLOSED,
+    RefreshLogin, Refreshed, RegisterUser, StartLogin, UpdateProfile,
 };
 pub use administration::{AddUser, ResetPassword, SetUserActive};
 pub use alterations::{AlterMessage, Altered};
@@ -28,7 +31,7 @@ pub use cursors::{MarkRead, Marks, MergeMarks};
 pub use messages::{AppendMessage, Appended};
 pub use notifications::MarkNotificationsRead;
 pub use projects::{CreateProject, DeleteProject, SetMember, SetProjectConfig, SetWatch, UpdateProject};
-pub use pushes::{CountAttempt, OpenPush, SettlePush, Settled};
+pub use pushes::{CountAttempt, OpenPush, Opened, SettlePush, Settled};
 pub use repositories::{
     AbandonRepository, ActivateRepository, BeginRepository, DeleteRepository, FinishDeletion,
     RecordMaintenance, UpdateRepository,
@@ -61,11 +64,13 @@ pub(super) const NAMES: &[&str] = &[
     "OpenPush",
     "CountAttempt",
     "RecordMaintenance",
+    "RecordTokenUses",
     "RefreshLogin",
     "RegisterUser",
     "RemoveParticipant",
     "ResetPassword",
     "RevokeAccessToken",
+    "RevokeAllAccessTokens",
     "SetMember",
     "SetNotifyLevel",
     "SetParticipant",
@@ -80,4 +85,5 @@ pub(super) const NAMES: &[&str] = &[
     "UpdateProfile",
     "UpdateProject",
     "UpdateRepository",
+    "WarnOfExpiringTokens",
 ];

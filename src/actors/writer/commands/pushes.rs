@@ -13,7 +13,7 @@ use super::notifications::notify;
 use super::projects::{access, username};
 use crate::actors::writer::Head;
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::domain::access::Credential;
+use crate::domain::access::{Credential, Need};
 use crate::domain::chat::Chat;
 use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ChatId, PushId, RepositoryId, Seq, UserId};
@@ -40,18 +40,28 @@ pub struct OpenPush {
     /// That receive-pack was told to refuse rewritten history.
     pub fast_forward_only: bool,
     pub chat_text: Option<String>,
+    /// What links of the stored message begin with: `http.public_url`, or nothing.
     pub base_url: String,
 }
 
+/// A push that may move its refs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened {
+    pub push: PushId,
+    /// Whether the text for the project's channel was left out, because the access token may not
+    /// write to chats.
+    pub is_text_left_out: bool,
+}
+
 impl Command for OpenPush {
-    type Output = PushId;
+    type Output = Opened;
     const NAME: &'static str = "OpenPush";
 
     fn bytes(&self) -> usize {
         256 + self.refs.iter().map(|update| 128 + update.name.len()).sum::<usize>()
     }
 
-    fn execute(&self, tx: &mut Tx<'_>) -> Execution<PushId> {
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Opened> {
         let repository =
             repositories::repository(tx.look(), self.repository.0)?.ok_or(Refusal::NotFound("repository"))?;
         let (project, role) = access(tx, self.who, repository.project_id, Some(repository.id), Act::Push)?;
@@ -65,19 +75,22 @@ impl Command for OpenPush {
         if pushes::pending_of(tx.look(), repository.id.0)?.is_some() {
             return Err(Refusal::Conflict("another push to this repository is not finished").into());
         }
+        let may_write = tx.authenticate(self.who, Need::Identity)?.check(Need::ChatWrite).is_ok();
+        let chat_text = self.chat_text.as_deref().filter(|_| may_write);
         let refs = serde_json::to_string(&self.refs)
             .map_err(|_| Refusal::invalid("refs", "cannot be written as JSON"))?;
         let row = NewPushIntentRow {
             repository_id: repository.id.0,
             user_id: self.who.user.0,
             refs: &refs,
-            chat_text: self.chat_text.as_deref(),
+            chat_text,
             base_url: &self.base_url,
             client_id: &ClientId::fresh().0,
             state: pushes::PENDING,
             created_at: tx.now.0,
         };
-        Ok(PushId(pushes::insert(tx.write(), &row)?))
+        let is_text_left_out = self.chat_text.is_some() && chat_text.is_none();
+        Ok(Opened { push: PushId(pushes::insert(tx.write(), &row)?), is_text_left_out })
     }
 }
 

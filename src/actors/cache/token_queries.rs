@@ -1,0 +1,108 @@
+//! Questions about access tokens, and those whose answer depends on what a token is for.
+
+use std::sync::Arc;
+
+use super::queries::{Models, Query, Verdict, user_of};
+use crate::domain::access::{AccessToken, Credential, Need};
+use crate::domain::ids::{AccessTokenId, UserId};
+use crate::domain::refusal::Refusal;
+use crate::domain::timestamp::Timestamp;
+
+/// The credential of a personal access token, if the token is alive and meets a need. Its use is
+/// noted.
+pub struct TokenHolder {
+    pub hash: [u8; 32],
+    pub need: Need,
+}
+
+impl Query for TokenHolder {
+    type Answer = Credential;
+    const NAME: &'static str = "TokenHolder";
+    const NEED: Need = Need::Identity;
+
+    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Credential> {
+        let directory = &models.read.directory;
+        let Some(who) = directory.token_holder(&self.hash) else {
+            return Verdict::Now(Err(Refusal::Unauthenticated));
+        };
+        let proven = directory.authenticate(who).map(|(_, grant)| grant);
+        Verdict::Now(proven.and_then(|grant| {
+            if let Some(token) = grant.token() {
+                models.uses.note(token, Timestamp::now());
+            }
+            grant.check(self.need).map(|()| who)
+        }))
+    }
+}
+
+/// The caller's own access tokens.
+pub struct AccessTokens;
+
+impl Query for AccessTokens {
+    type Answer = Vec<Arc<AccessToken>>;
+    const NAME: &'static str = "AccessTokens";
+    const NEED: Need = Need::Person;
+
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+        Verdict::Now(user_of(who).map(|user| models.read.directory.tokens_of(user)))
+    }
+}
+
+/// The access tokens of a user, who may be deactivated. For the operator of the machine.
+pub struct AccessTokensOf(pub UserId);
+
+impl Query for AccessTokensOf {
+    type Answer = Vec<Arc<AccessToken>>;
+    const NAME: &'static str = "AccessTokensOf";
+    const NEED: Need = Need::Person;
+
+    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+        Verdict::Now(Ok(models.read.directory.tokens_of(self.0)))
+    }
+}
+
+/// Uses of tokens that are to be written, at most so many. They are forgotten here.
+pub struct TokenUsesToWrite {
+    pub count: usize,
+}
+
+impl Query for TokenUsesToWrite {
+    type Answer = Vec<(AccessTokenId, Timestamp)>;
+    const NAME: &'static str = "TokenUsesToWrite";
+    const NEED: Need = Need::Identity;
+
+    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+        Verdict::Now(Ok(models.uses.take(self.count)))
+    }
+}
+
+/// Whether the caller administers the server, with a proof that reaches so far: refused otherwise.
+pub struct Administrator;
+
+impl Query for Administrator {
+    type Answer = ();
+    const NAME: &'static str = "Administrator";
+    const NEED: Need = Need::ServerAdmin;
+
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<()> {
+        Verdict::Now(user_of(who).and_then(|user| {
+            let is_admin = models.read.directory.user(user).is_some_and(|user| user.is_admin);
+            let refusal = Refusal::Forbidden("only an administrator of the server may do this");
+            is_admin.then_some(()).ok_or(refusal)
+        }))
+    }
+}
+
+/// The ids behind user names, for a caller who wants to see their presence.
+pub struct PeopleSeen(pub Vec<String>);
+
+impl Query for PeopleSeen {
+    type Answer = Vec<UserId>;
+    const NAME: &'static str = "PeopleSeen";
+    const NEED: Need = Need::ChatRead;
+
+    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Vec<UserId>> {
+        let id = |name: &String| models.read.directory.named(name).map(|entry| entry.user.id);
+        Verdict::Now(self.0.iter().map(|name| id(name).ok_or(Refusal::NotFound("user"))).collect())
+    }
+}

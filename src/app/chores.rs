@@ -1,0 +1,50 @@
+//! What the server does now and then for accounts: end what has expired, notify of what will, write
+//! what was noted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use crate::services::Services;
+
+/// How often expired logins and tokens are ended, and owners of expiring ones notified.
+const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
+/// How often the rate limiters forget.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+
+/// Runs for as long as the server does.
+pub(super) async fn run(services: Arc<Services>) {
+    let mut tidy = tokio::time::interval(TIDY_EVERY);
+    let mut expire = tokio::time::interval(EXPIRE_EVERY);
+    let mut expire_tokens = tokio::time::interval(EXPIRE_EVERY);
+    let mut warn_of_tokens = tokio::time::interval(EXPIRE_EVERY);
+    let mut token_uses = tokio::time::interval(Duration::from_millis(services.limits.token_use_write_ms));
+    loop {
+        tokio::select! {
+            _ = tidy.tick() => services.tidy_rates(),
+            _ = expire.tick() => match services.end_expired_logins().await {
+                Ok(0) => {}
+                Ok(ended) => {
+                    info!(ended, "expired logins were ended");
+                    // There may be more.
+                    expire.reset_immediately();
+                }
+                Err(error) => warn!(%error, "expired logins could not be ended"),
+            },
+            _ = expire_tokens.tick() => match services.end_expired_tokens().await {
+                Ok(0) => {}
+                Ok(_) => expire_tokens.reset_immediately(),
+                Err(error) => warn!(%error, "expired access tokens could not be ended"),
+            },
+            _ = warn_of_tokens.tick() => match services.warn_of_expiring_tokens().await {
+                Ok(0) => {}
+                Ok(_) => warn_of_tokens.reset_immediately(),
+                Err(error) => warn!(%error, "owners of expiring access tokens could not be notified"),
+            },
+            _ = token_uses.tick() => if let Err(error) = services.write_token_uses().await {
+                warn!(%error, "the last uses of access tokens could not be written");
+            },
+        }
+    }
+}

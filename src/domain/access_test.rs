@@ -1,0 +1,105 @@
+//! Tests of what access tokens reach.
+
+use std::sync::Arc;
+
+use super::access::*;
+use super::ids::{AccessTokenId, RepositoryId, UserId};
+use super::project::ProjectRole;
+use super::timestamp::Timestamp;
+
+fn token(scopes: &[Scope], repositories: Option<&[i64]>) -> Grant {
+    Grant::Token(Arc::new(AccessToken {
+        id: AccessTokenId(1),
+        user_id: UserId(1),
+        name: "t".into(),
+        scopes: scopes.to_vec(),
+        repositories: repositories.map(|ids| ids.iter().map(|id| RepositoryId(*id)).collect()),
+        created_at: Timestamp(0),
+        expires_at: None,
+        last_used_at: None,
+    }))
+}
+
+#[test]
+fn a_token_reaches_as_far_as_its_scopes_and_never_further_than_its_user() {
+    let (owner, reader) = (Some(ProjectRole::Owner), Some(ProjectRole::Reader));
+    let about = Subject::Repository(RepositoryId(7));
+    for (scopes, as_owner) in [
+        (vec![], None),
+        (vec![Scope::ChatWrite], None),
+        (vec![Scope::RepoRead], Some(ProjectRole::Reader)),
+        (vec![Scope::RepoRead, Scope::RepoWrite], Some(ProjectRole::Maintainer)),
+        (vec![Scope::Admin], Some(ProjectRole::Owner)),
+    ] {
+        let grant = token(&scopes, None);
+        assert_eq!(grant.cap(owner, about), as_owner, "{scopes:?}");
+        assert_eq!(grant.cap(reader, about), as_owner.and(reader));
+        assert_eq!(grant.cap(None, about), None);
+    }
+}
+
+#[test]
+fn a_token_for_some_repositories_is_a_strangers_elsewhere() {
+    let grant = token(&[Scope::Admin], Some(&[7]));
+    let owner = Some(ProjectRole::Owner);
+    assert_eq!(grant.cap(owner, Subject::Repository(RepositoryId(7))), owner);
+    assert_eq!(grant.cap(owner, Subject::Repository(RepositoryId(8))), None);
+    assert_eq!(grant.cap(owner, Subject::Project { chosen: true }), Some(ProjectRole::Reader));
+    assert_eq!(grant.cap(owner, Subject::Project { chosen: false }), None);
+    assert!(grant.check_create_project().is_err());
+    assert!(token(&[Scope::RepoWrite], None).check_create_project().is_ok());
+}
+
+#[test]
+fn a_token_lives_until_the_moment_it_expires() {
+    let Grant::Token(forever) = token(&Scope::ALL, None) else { panic!("it is a token") };
+    assert!(forever.is_live(Timestamp(i64::MAX)));
+    let token = AccessToken { expires_at: Some(Timestamp(10)), ..(*forever).clone() };
+    assert!(token.is_live(Timestamp(9)) && !token.is_live(Timestamp(10)));
+}
+
+#[test]
+fn chat_scopes_open_chats_and_nothing_opens_the_account() {
+    let reads = token(&[Scope::ChatRead], None);
+    assert!(reads.check(Need::ChatRead).is_ok() && reads.check(Need::ChatWrite).is_err());
+    let writes = token(&[Scope::ChatWrite], None);
+    assert!(writes.check(Need::ChatRead).is_ok() && writes.check(Need::ChatWrite).is_ok());
+    let all = token(&Scope::ALL, None);
+    assert!(all.check(Need::Person).is_err());
+    assert!(Grant::Whole.check(Need::Person).is_ok());
+}
+
+#[test]
+fn each_need_is_met_by_its_scopes_and_by_no_other() {
+    for need in Need::ALL {
+        assert_eq!(Grant::Whole.check(need), Ok(()), "a login reaches as far as its user: {need:?}");
+        for scope in Scope::ALL {
+            let met = match need {
+                Need::Identity => true,
+                Need::ChatRead => matches!(scope, Scope::ChatRead | Scope::ChatWrite),
+                Need::ChatWrite => scope == Scope::ChatWrite,
+                Need::Admin => scope == Scope::Admin,
+                Need::ServerAdmin => scope == Scope::ServerAdmin,
+                Need::Person => false,
+            };
+            assert_eq!(token(&[scope], None).check(need).is_ok(), met, "{need:?} {scope}");
+        }
+        let all_others: Vec<_> = Scope::ALL.into_iter().filter(|s| *s != Scope::ServerAdmin).collect();
+        let reaches = !matches!(need, Need::ServerAdmin | Need::Person);
+        assert_eq!(token(&all_others, None).check(need).is_ok(), reaches, "{need:?}");
+    }
+    assert_eq!(
+        token(&[Scope::ServerAdmin], None)
+            .cap(Some(ProjectRole::Owner), Subject::Repository(RepositoryId(7))),
+        None
+    );
+}
+
+#[test]
+fn server_admin_is_for_administrators_and_whole_tokens() {
+    let asked = |scopes: &[Scope], chooses, is_admin| check_scopes(scopes, chooses, is_admin).is_ok();
+    assert!(asked(&[Scope::Admin], true, false));
+    assert!(asked(&[Scope::ServerAdmin], false, true));
+    assert!(!asked(&[Scope::ServerAdmin], false, false));
+    assert!(!asked(&[Scope::Admin, Scope::ServerAdmin], true, true));
+}

@@ -1,0 +1,175 @@
+//! Rules for passwords: a size for every password that is compared, more for those that are set.
+//!
+//! The rules follow NIST SP 800-63B section 5.1.1.2: a minimum length, a list of values that
+//! attackers try first, words of the context, and no rule about classes of characters. They apply
+//! when a password is set and never at login, so a password that exists stays valid.
+
+use super::user::{Invalid, misleads};
+
+/// Characters of a new password.
+const CHARACTERS_MIN: usize = 8;
+/// Bytes of any password, checked before anything is hashed.
+pub const BYTES_MAX: usize = 1024;
+/// The 3,000 most frequent passwords of at least 8 characters, in lower case and sorted by byte.
+/// Taken from the frequency lists of zxcvbn (MIT licence).
+const COMMON: &str = include_str!("common_passwords.txt");
+/// The service's own name, as a part of passwords that are guessed first.
+const SERVICE: &str = "netbit";
+
+/// A name that is shorter may stand in the middle of digits and punctuation.
+const NAME_BYTES_MIN: usize = 3;
+/// Bytes of digits and punctuation around a common word that make it no better.
+const DECORATION_BYTES: usize = 4;
+
+const SIZE: Invalid = Invalid("must be 8 characters to 1024 bytes");
+
+/// Checks the size of a password that is about to be compared with a hash: 1 to 1024 bytes.
+///
+/// # Errors
+/// Says what the size may be.
+pub fn check_size(text: &str) -> Result<(), Invalid> {
+    if (1..=BYTES_MAX).contains(&text.len()) { Ok(()) } else { Err(Invalid("must be 1 to 1024 bytes")) }
+}
+
+/// Checks a password that is about to be set. `names` are the user's own: user name, display name,
+/// mail address.
+///
+/// # Errors
+/// Says which rule the password breaks.
+pub fn check_new(text: &str, names: &[&str]) -> Result<(), Invalid> {
+    if text.len() > BYTES_MAX || text.chars().count() < CHARACTERS_MIN {
+        return Err(SIZE);
+    }
+    if text.chars().filter(|c| !c.is_whitespace() && !misleads(*c)).count() == 0 {
+        return Err(Invalid("must not be blank"));
+    }
+    let plain = text.trim().to_lowercase();
+    if is_run(&plain) || is_periodic(&plain) {
+        return Err(Invalid("must not be a few characters again and again, or counted up"));
+    }
+    let word = word_of(&plain);
+    if is_common(&plain) || plain.len() - word.len() <= DECORATION_BYTES && is_common(word) {
+        return Err(Invalid("is among the most common passwords; choose another"));
+    }
+    let own = names.iter().flat_map(|name| name.split('@').next().into_iter().chain([*name]));
+    for name in own.map(str::to_lowercase).chain([SERVICE.to_owned()]) {
+        let is_decorated = word.len() >= NAME_BYTES_MIN && word == word_of(&name);
+        if plain == name || is_decorated || is_repetition(&plain, &name) {
+            return Err(Invalid("must not be made of your own name or of the service's"));
+        }
+    }
+    Ok(())
+}
+
+fn is_common(text: &str) -> bool {
+    COMMON.lines().any(|common| common == text)
+}
+
+/// Whether `text` is a unit of up to 4 characters, or a common password, again and again.
+fn is_periodic(text: &str) -> bool {
+    let boundaries = text.char_indices().map(|(at, _)| at).skip(1);
+    let mut units = boundaries.filter_map(|at| text.split_at_checked(at)).map(|(unit, _)| unit);
+    units.any(|unit| {
+        text.len().is_multiple_of(unit.len())
+            && (unit.chars().count() <= 4 || is_common(unit))
+            && is_repetition(text, unit)
+    })
+}
+
+/// What is left without digits, punctuation and white space at both ends: `alice2024!` is `alice`.
+fn word_of(text: &str) -> &str {
+    text.trim_matches(|c: char| !c.is_alphabetic())
+}
+
+/// Whether `text` is `name` again and again.
+fn is_repetition(text: &str, name: &str) -> bool {
+    !name.is_empty() && text.len() > name.len() && text.replace(name, "").is_empty()
+}
+
+/// Whether each character follows the one before by the same step of -1, 0 or 1.
+fn is_run(text: &str) -> bool {
+    let codes: Vec<i64> = text.chars().map(|c| i64::from(u32::from(c))).collect();
+    let step = |pair: &[i64]| match pair {
+        [a, b] => b - a,
+        _ => i64::MAX,
+    };
+    let mut steps = codes.windows(2).map(step);
+    let Some(first) = steps.next() else { return true };
+    (-1..=1).contains(&first) && steps.all(|next| next == first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALICE: &[&str] = &["alice", "Alice Adams", "ali@example.org"];
+
+    #[test]
+    fn new_password_is_long_uncommon_and_not_a_name() {
+        for bad in [
+            "",
+            "short",
+            "seven77",
+            "        ",
+            "\u{3000}\u{3000}\u{3000}\u{3000}\u{3000}\u{3000}\u{3000}\u{3000}",
+            "\u{200b}\u{200b}\u{200b}\u{200b}\u{200b}\u{200b}\u{200b}\u{200b}",
+            "password",
+            "Password",
+            "PASSWORD1",
+            " password ",
+            "12345678",
+            "87654321",
+            "abcdefghij",
+            "aaaaaaaaaaaa",
+            "iloveyou",
+            "p@ssw0rd",
+            "Password123!",
+            "password2026",
+            "passwordpassword",
+            "abc1abc1abc1",
+            "xyxyxyxyxy",
+            "alice123",
+            "Alice2026!",
+            "alicealice",
+            "alice adams",
+            "ali@example.org",
+            "netbit2026",
+            "NetBitNetBit",
+            &"x1".repeat(513),
+        ] {
+            assert!(check_new(bad, ALICE).is_err(), "{bad:?}");
+        }
+        for good in [
+            "correct horse",
+            "battery staple",
+            "ü9k\u{1f600}4f(a",
+            "alices secret garden",
+            "76319420",
+            "mountain76319420",
+        ] {
+            assert_eq!(check_new(good, ALICE), Ok(()), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn short_name_does_not_spoil_a_password() {
+        assert_eq!(check_new("7394a8264", &["a"]), Ok(()));
+        assert!(check_new("7394bob8264", &["bob"]).is_err());
+    }
+
+    #[test]
+    fn password_that_exists_is_compared_whatever_its_rules() {
+        for password in ["a", "password", "        "] {
+            assert_eq!(check_size(password), Ok(()));
+        }
+        assert!(check_size("").is_err() && check_size(&"x".repeat(1025)).is_err());
+    }
+
+    #[test]
+    fn common_passwords_are_sorted_lower_case_and_long_enough() {
+        let lines: Vec<_> = COMMON.lines().collect();
+        assert_eq!(lines.len(), 3000);
+        assert!(lines.is_sorted() && lines.iter().all(|line| line.chars().count() >= CHARACTERS_MIN));
+        assert!(lines.iter().all(|line| line.to_lowercase() == *line));
+    }
+}

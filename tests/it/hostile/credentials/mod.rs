@@ -1,0 +1,39 @@
+//! Attacks with credentials: stolen logins, tokens that reach too far, fresh servers, weak
+//! passwords.
+
+mod matrix;
+mod passwords;
+mod pushes;
+mod setup;
+mod tokens;
+
+use diesel::RunQueryDsl;
+use netbit::core::config::Synchronous;
+use netbit::core::data_dir::DataDir;
+use netbit::core::database;
+use serde_json::Value;
+
+use crate::harness::Person;
+
+/// Runs a statement on the database of a stopped server.
+fn change_database(directory: &std::path::Path, statement: &str) {
+    let path = DataDir::database_in(directory);
+    let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
+    diesel::sql_query(statement).execute(&mut db).unwrap();
+}
+
+/// The texts of the notifications about the user's own account, the newest first.
+async fn account_notifications(person: &Person) -> Vec<String> {
+    let list = person.get("/api/notifications?limit=100").await.body;
+    let items = list["items"].as_array().unwrap().iter();
+    items
+        .filter(|item| item["kind"] == "account")
+        .map(|item| item["text"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// The actions in the audit log with their details, the newest first.
+async fn audited(administrator: &Person, action: &str) -> Vec<Value> {
+    let page = administrator.get("/api/admin/audit?limit=100").await.body;
+    page["items"].as_array().unwrap().iter().filter(|event| event["action"] == action).cloned().collect()
+}

@@ -1,0 +1,84 @@
+//! What a push with a narrow token or a false Host header leaves behind.
+
+use netbit::domain::ids::ChatId;
+use serde_json::json;
+
+use crate::harness::git::Workplace;
+use crate::harness::{Person, TestServer};
+
+async fn channel_texts(person: &Person) -> Vec<String> {
+    let chat = person.get("/api/projects/alice/hello").await.body["channel_id"].as_i64().unwrap();
+    person.contents(ChatId(chat)).await
+}
+
+fn url_with(server: &TestServer, token: &str) -> String {
+    format!("http://x:{token}@{}/alice/hello/web", server.app.addresses.http)
+}
+
+/// A token of repo:write spoke in the project's channel by `-o chat=`. The push lands, its text
+/// does not, and the pusher's terminal says so; with chat:write the text is there.
+#[actix_web::test]
+async fn push_without_chat_write_lands_and_leaves_its_text_out() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    alice.hello_web("private").await;
+    let place = Workplace::new();
+    place.repository("work").await;
+    for (scopes, speaks) in
+        [(&["repo:write"][..], false), (&["admin"], false), (&["repo:write", "chat:write"], true)]
+    {
+        let (_, client) = alice.access_token(json!({"name": "t", "scopes": scopes})).await;
+        let url = url_with(&server, client.token().unwrap());
+        let head = place.commit("work", "file", &format!("{scopes:?}"), "another commit").await;
+        let said = place.git("work", &["push", "-o", "chat=spoken @alice", &url, "main"]).await;
+        assert!(said.success, "{}", said.err);
+        assert_eq!(said.err.contains("remote: The text of -o chat was left out"), !speaks, "{}", said.err);
+        let refs = place.git("", &["ls-remote", &url, "refs/heads/main"]).await.ok();
+        assert!(refs.starts_with(&head), "the push itself landed: {refs}");
+        let texts = channel_texts(&alice).await;
+        let last = texts.last().unwrap();
+        assert!(last.contains("commit"), "the channel learns of the push: {texts:?}");
+        assert_eq!(last.contains("spoken"), speaks, "{texts:?}");
+    }
+    server.stop().await;
+}
+
+/// The Host header of the pusher was the link in everybody's channel. Without `http.public_url`
+/// what is stored carries a path, and with it the operator's address; the pusher's own terminal
+/// alone shows how they reached the server.
+#[actix_web::test]
+async fn host_header_of_a_pusher_reaches_only_their_terminal() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    alice.hello_web("private").await;
+    let place = Workplace::new();
+    place.repository("work").await;
+    let push = async |server: &TestServer| {
+        let url = server.url_as("alice", "alice/hello/web");
+        let headers = [
+            "-c",
+            "http.extraHeader=Host: evil.example",
+            "-c",
+            "http.extraHeader=X-Forwarded-Host: evil.example",
+        ];
+        let said = place.git("work", &[&headers[..], &["push", &url, "main"]].concat()).await;
+        assert!(said.success, "{}", said.err);
+        said.err
+    };
+    let terminal = push(&server).await;
+    assert!(terminal.contains("http://evil.example/api/chats/"), "their own doing: {terminal}");
+    let texts = channel_texts(&alice).await;
+    let link = texts[0].lines().last().unwrap().to_owned();
+    assert!(link.starts_with("/api/projects/alice/hello/repos/web/"), "{texts:?}");
+    assert_eq!(alice.get(&link).await.status, 200);
+    let events = alice.get("/api/notifications").await.body.to_string();
+    assert!(!texts[0].contains("evil") && !events.contains("evil"), "{texts:?} {events}");
+
+    let server = server.restart(|config| config.http.public_url = "https://git.example.org".to_owned()).await;
+    let alice = server.login("alice").await;
+    place.commit("work", "file", "more", "another commit").await;
+    push(&server).await;
+    let texts = channel_texts(&alice).await;
+    assert!(texts[1].contains("https://git.example.org/api/projects/") && !texts[1].contains("evil"));
+    server.stop().await;
+}
