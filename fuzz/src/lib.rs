@@ -17,7 +17,7 @@ use netbit::protocol::packet::{self, MessagePacket};
 use netbit::protocol::{framing, json, scan};
 
 #[path = "../../src/git/handmade_pack.rs"]
-mod handmade_pack;
+pub mod handmade_pack;
 
 /// Takes any bytes.
 pub type Target = fn(&[u8]);
@@ -200,7 +200,9 @@ pub fn delta_chains(input: &[u8]) {
     if read.is_ok() {
         assert!(entries.iter().all(|(_, depth)| *depth <= PACK.chain_length), "a chain is too long");
         assert!(largest <= PACK.blob_bytes);
-        assert!(all <= PACK.unpacked_bytes + PACK.unpacked_ratio * u64::try_from(pack.bytes.len()).unwrap_or(0));
+        assert!(
+            all <= PACK.unpacked_bytes + PACK.unpacked_ratio * u64::try_from(pack.bytes.len()).unwrap_or(0)
+        );
     }
     assert_ne!(read, Err(PackError::Malformed), "a sound pack is called malformed");
 }

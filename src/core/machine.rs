@@ -9,8 +9,7 @@ use rustix::process::{Resource, getrlimit};
 /// v2) and the limit of the address space.
 pub fn memory_bytes() -> u64 {
     let info = rustix::system::sysinfo();
-    let total =
-        u64::try_from(info.totalram).unwrap_or(u64::MAX).saturating_mul(u64::from(info.mem_unit.max(1)));
+    let total = info.totalram.saturating_mul(u64::from(info.mem_unit.max(1)));
     let address_space = getrlimit(Resource::As).current.unwrap_or(u64::MAX);
     total.min(address_space).min(control_group_bytes().unwrap_or(u64::MAX))
 }

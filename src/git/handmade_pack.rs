@@ -16,24 +16,24 @@ use flate2::write::ZlibEncoder;
 
 /// A pack made by hand: entries, whatever they hold.
 #[derive(Clone)]
-pub(crate) struct Handmade {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) offsets: Vec<u64>,
+pub struct Handmade {
+    pub bytes: Vec<u8>,
+    pub offsets: Vec<u64>,
 }
 
-pub(crate) const COMMIT: u8 = 1;
-pub(crate) const TREE: u8 = 2;
-pub(crate) const BLOB: u8 = 3;
-pub(crate) const OFFSET_DELTA: u8 = 6;
-pub(crate) const NAMED_DELTA: u8 = 7;
+pub const COMMIT: u8 = 1;
+pub const TREE: u8 = 2;
+pub const BLOB: u8 = 3;
+pub const OFFSET_DELTA: u8 = 6;
+pub const NAMED_DELTA: u8 = 7;
 
 impl Handmade {
-    pub(crate) fn new(count: u32) -> Self {
+    pub fn new(count: u32) -> Self {
         Self { bytes: [&b"PACK\0\0\0\x02"[..], &count.to_be_bytes()].concat(), offsets: Vec::new() }
     }
 
     /// An entry that declares `size`, with `base` behind its header and `content` deflated.
-    pub(crate) fn entry(mut self, code: u8, size: u64, base: &[u8], content: &[u8]) -> Self {
+    pub fn entry(mut self, code: u8, size: u64, base: &[u8], content: &[u8]) -> Self {
         self.offsets.push(self.bytes.len() as u64);
         let mut rest = size >> 4;
         let mut byte = (code << 4) | (size & 15) as u8;
@@ -50,25 +50,25 @@ impl Handmade {
         self
     }
 
-    pub(crate) fn object(self, code: u8, content: &[u8]) -> Self {
+    pub fn object(self, code: u8, content: &[u8]) -> Self {
         self.entry(code, content.len() as u64, &[], content)
     }
 
     /// A delta on entry number `base` that says it makes `result` bytes out of `from`.
-    pub(crate) fn delta(self, base: usize, from: u64, result: u64) -> Self {
+    pub fn delta(self, base: usize, from: u64, result: u64) -> Self {
         let distance = self.bytes.len() as u64 - self.offsets[base];
         let content = [size(from), size(result), vec![0x90, 1]].concat();
         self.entry(OFFSET_DELTA, content.len() as u64, &back(distance), &content)
     }
 
-    pub(crate) fn named_delta(self, from: u64, result: u64) -> Self {
+    pub fn named_delta(self, from: u64, result: u64) -> Self {
         let content = [size(from), size(result), vec![0x90, 1]].concat();
         self.entry(NAMED_DELTA, content.len() as u64, &[9; 20], &content)
     }
 }
 
 /// A size in a delta.
-pub(crate) fn size(mut number: u64) -> Vec<u8> {
+pub fn size(mut number: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while number > 0x7f {
         bytes.push((number & 0x7f) as u8 | 0x80);
@@ -79,7 +79,7 @@ pub(crate) fn size(mut number: u64) -> Vec<u8> {
 }
 
 /// A distance back to a base.
-pub(crate) fn back(mut distance: u64) -> Vec<u8> {
+pub fn back(mut distance: u64) -> Vec<u8> {
     let mut bytes = vec![(distance & 0x7f) as u8];
     while distance > 0x7f {
         distance = (distance >> 7) - 1;

@@ -24,7 +24,8 @@ const LARGE_WHOLE_EVERY: Duration = Duration::from_secs(14 * 24 * 3600);
 const MARK: &str = "netbit-packed";
 
 const REFS: &[&str] = &["pack-refs", "--all", "--prune"];
-const GEOMETRIC: &[&str] = &["repack", "--quiet", "-d", "--geometric=2", "--write-midx", "--write-bitmap-index"];
+const GEOMETRIC: &[&str] =
+    &["repack", "--quiet", "-d", "--geometric=2", "--write-midx", "--write-bitmap-index"];
 const WHOLE: &[&str] = &[
     "repack",
     "--quiet",

@@ -1,3 +1,5 @@
+//! The pack reader against packs of real git, handmade ones and any bytes.
+
 use super::*;
 use crate::git::handmade_pack::{BLOB, COMMIT, Handmade, OFFSET_DELTA, TREE, back, size};
 use crate::git::pack_limits::PackLimits;

@@ -184,7 +184,7 @@ impl Git {
             .kill_on_drop(true);
         let mut safe = OsString::from("safe.directory=");
         safe.push(repository);
-        command.set(&safe).set(&hooks_path(&self.store.hooks()));
+        command.set(&safe).set(hooks_path(&self.store.hooks()));
         for setting in [
             "core.useReplaceRefs=false",
             "core.fsync=objects,derived-metadata,reference",
@@ -242,7 +242,7 @@ impl Git {
             let max = rules.input_bytes_max.max(1);
             command.set(format!("receive.maxInputSize={max}"));
             command.set(format!("receive.denyNonFastForwards={}", rules.fast_forward_only));
-            command.set(&hooks_path(&self.store.push_hooks()));
+            command.set(hooks_path(&self.store.push_hooks()));
             command.env("NETBIT_FAST_FORWARD", if rules.fast_forward_only { "1" } else { "0" });
         }
         command.arg(service.command()).arg("--stateless-rpc");

@@ -313,7 +313,8 @@ impl InputPump {
         push: Push<J>,
         refused: &AtomicBool,
     ) -> Result<Option<Verdict<J>>, Broken> {
-        let Push { head, rest, has_pack, pack_bytes_max, limits, inflating, repository, mut judge, .. } = push;
+        let Push { head, rest, has_pack, pack_bytes_max, limits, inflating, repository, mut judge, .. } =
+            push;
         let mut pack = PackReader::new(PackLimits::of(&limits), kinds_in(repository));
         if has_pack {
             self.write(&head).await?;

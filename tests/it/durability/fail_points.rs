@@ -301,7 +301,11 @@ async fn a_push_that_kills_its_reader_is_settled_without_commits() {
         }
     })
     .await;
-    assert_eq!((&push["refs"][0]["ref"], &push["commit_count"]), (&json!("refs/heads/main"), &json!(0)), "{push}");
+    assert_eq!(
+        (&push["refs"][0]["ref"], &push["commit_count"]),
+        (&json!("refs/heads/main"), &json!(0)),
+        "{push}"
+    );
 }
 
 /// The ref is on disk, the event is not: two systems, one story.

@@ -5,8 +5,6 @@
 mod credentials;
 mod floods;
 mod frames;
-#[path = "../../../src/git/handmade_pack.rs"]
-mod handmade_pack;
 mod pushes;
 mod requests;
 mod seeds;

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use super::handmade_pack::{BLOB, COMMIT, Handmade, TREE};
+use super::seeds::targets::handmade_pack::{BLOB, COMMIT, Handmade, TREE};
 use crate::harness::attack::{Attacked, push_body};
 use crate::harness::git::Workplace;
 use crate::harness::{TestServer, soon};

@@ -7,7 +7,7 @@
     reason = "a crate of its own elsewhere"
 )]
 #[path = "../../../fuzz/src/lib.rs"]
-mod targets;
+pub(super) mod targets;
 
 use std::fs;
 use std::path::Path;
