@@ -7,6 +7,7 @@
     clippy::unwrap_used,
     reason = "for tests"
 )]
+#![allow(unreachable_pub, reason = "included in other crates")]
 #![allow(dead_code, reason = "each user needs a part")]
 
 use std::io::Write;
