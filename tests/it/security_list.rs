@@ -13,7 +13,7 @@ fn tests_in(file: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(file).unwrap_or_default();
     let (mut found, mut is_test) = (BTreeSet::new(), false);
     for line in text.lines().map(str::trim_start) {
-        if line.starts_with("#[test]") || line.starts_with("#[actix_web::test]") {
+        if ["#[test]", "#[actix_web::test]", "#[tokio::test]"].iter().any(|mark| line.starts_with(mark)) {
             is_test = true;
         } else if let Some((_, name)) = line.split_once("fn ")
             && std::mem::take(&mut is_test)
