@@ -6,12 +6,8 @@
 //!
 //! Invariant: what was pushed never runs in a browser. Raw files are text or a download, in a sandbox without an origin.
 
-use std::convert::Infallible;
-
-use actix_web::body::SizedStream;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -20,9 +16,11 @@ use super::error::ApiResult;
 use super::extract::{Anyone, Path, Query};
 use super::page;
 use super::repo;
+use super::spooled;
 use super::validator::Validator;
 use crate::actors::cache::RepositoryView;
 use crate::domain::permission::project::Act;
+use crate::domain::push::plain;
 use crate::git::browse::{Blob, Branch, Oid, ResolvedRef, Tag, Tree};
 use crate::git::program::ArchiveFormat;
 use crate::services::Services;
@@ -31,8 +29,9 @@ use crate::services::browsing::RawFile;
 
 /// Of a raw file: nothing in it is loaded, run or framed, and it has no origin.
 const SANDBOX: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
-/// A raw file is sent in such pieces.
-const PIECE_BYTES: usize = 64 * 1024;
+
+/// The longest name of a file on most file systems.
+const FILE_NAME_CHARACTERS_MAX: usize = 255;
 
 /// A repository, and what is asked about in it.
 #[derive(Debug, Deserialize)]
@@ -144,7 +143,7 @@ pub(super) async fn tree(
     at_commit(anyone, &request, at.0, &services, async |found| {
         let Found { view, commit, path, validator } = found;
         let tree = services.tree(&view, commit.oid, path, query.0.last_commit).await?;
-        validator.json(&tree, tree.truncated || tree.history_truncated, None)
+        validator.json(&services, &tree, tree.truncated || tree.history_truncated, None).await
     })
     .await
 }
@@ -198,7 +197,7 @@ pub(super) async fn blob(
         let Found { view, commit, path, validator } = found;
         let blob = services.blob(&view, commit.oid, path).await?;
         // Cut for its size and not for time: it stays so.
-        validator.json(&BlobAnswer { commit_oid: commit.oid, blob }, false, None)
+        validator.json(&services, &BlobAnswer { commit_oid: commit.oid, blob }, false, None).await
     })
     .await
 }
@@ -217,48 +216,41 @@ pub(super) async fn raw(
         let Found { view, commit, path, validator } = found;
         let name = path.rsplit('/').next().unwrap_or_default().to_owned();
         let file = services.raw(&view, commit.oid, path).await?;
+        let is_text = match &file {
+            RawFile::Small { is_text, .. } => *is_text,
+            RawFile::Large(spooled) => spooled.is_text,
+        };
         let mut response = HttpResponse::Ok();
         validator.mark(&mut response).insert_header((header::CONTENT_SECURITY_POLICY, SANDBOX));
-        if is_text(&file.bytes) {
+        if is_text {
             response.content_type("text/plain; charset=utf-8");
         } else {
             response.content_type("application/octet-stream");
             response.insert_header((header::CONTENT_DISPOSITION, attachment(&name)));
         }
-        Ok(response.body(pieces(file)))
+        match file {
+            RawFile::Small { bytes, .. } => Ok(response.body(bytes)),
+            RawFile::Large(spooled) => Ok(spooled::from_disk(&mut response, spooled)),
+        }
     })
     .await
 }
 
-fn is_text(bytes: &[u8]) -> bool {
-    !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok()
-}
-
-/// The file's place among the transfers is free when the client has all of it, or has left.
-fn pieces(file: RawFile) -> SizedStream<impl stream::Stream<Item = Result<web::Bytes, Infallible>>> {
-    let RawFile { bytes, place, .. } = file;
-    let size_bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    let pieces = stream::unfold((bytes, place), async |(mut left, place)| {
-        let piece = left.split_to(left.len().min(PIECE_BYTES));
-        (!piece.is_empty()).then_some((Ok(piece), (left, place)))
-    });
-    SizedStream::new(size_bytes, pieces)
-}
-
-/// Has a browser save the answer under this name (RFC 6266).
+/// Has a browser save the answer under this name (RFC 6266), without the characters that would show it as another one.
 fn attachment(name: &str) -> String {
+    let name = plain(name, FILE_NAME_CHARACTERS_MAX);
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     let safe: String = name.chars().map(|c| if plain(c) { c } else { '_' }).collect();
     if safe == name {
         return format!("attachment; filename=\"{safe}\"");
     }
-    format!("attachment; filename=\"{safe}\"; filename*=UTF-8''{}", percent_encoded(name))
+    format!("attachment; filename=\"{safe}\"; filename*=UTF-8''{}", percent_encoded(&name))
 }
 
 /// All files of a commit, as a compressed tape archive.
 #[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/archive/{ref}.tar.gz",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path)),
-    responses((status = 200, content_type = "application/gzip", body = Vec<u8>), (status = 304), (status = 308), (status = 401), (status = 404), (status = 503)))]
+    responses((status = 200, content_type = "application/gzip", body = Vec<u8>), (status = 304), (status = 308), (status = 401), (status = 404), (status = 413), (status = 503)))]
 pub(super) async fn archive_tar_gz(
     anyone: Anyone,
     request: HttpRequest,
@@ -271,7 +263,7 @@ pub(super) async fn archive_tar_gz(
 /// All files of a commit, as a ZIP file.
 #[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/archive/{ref}.zip",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path)),
-    responses((status = 200, content_type = "application/zip", body = Vec<u8>), (status = 304), (status = 308), (status = 401), (status = 404), (status = 503)))]
+    responses((status = 200, content_type = "application/zip", body = Vec<u8>), (status = 304), (status = 308), (status = 401), (status = 404), (status = 413), (status = 503)))]
 pub(super) async fn archive_zip(
     anyone: Anyone,
     request: HttpRequest,
@@ -309,14 +301,8 @@ mod tests {
     fn a_file_name_in_a_header_holds_nothing_that_ends_it() {
         assert_eq!(attachment("a-b_1.tar.gz"), "attachment; filename=\"a-b_1.tar.gz\"");
         assert_eq!(
-            attachment("a\"; x\r\nü.bin"),
-            "attachment; filename=\"a___x___.bin\"; filename*=UTF-8''a%22%3B%20x%0D%0A%C3%BC.bin"
+            attachment("a\"; x\r\nü\u{202e}.bin"),
+            "attachment; filename=\"a___x_.bin\"; filename*=UTF-8''a%22%3B%20x%C3%BC.bin"
         );
-    }
-
-    #[test]
-    fn text_is_utf_8_without_nul() {
-        assert!(is_text("<b>ü</b>".as_bytes()) && is_text(b""));
-        assert!(!is_text(b"a\0b") && !is_text(b"\xff\xfe"));
     }
 }

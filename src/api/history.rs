@@ -76,7 +76,7 @@ pub(super) async fn commits(
     let found = services.commits(&view, from.oid, path, after, limit).await?;
     let link = found.next.map(|next| page::link(&request, &[("cursor", &next.to_string())], &["cursor"]));
     let answer = CommitsAnswer { items: found.items, next: found.next, truncated: found.truncated };
-    validator.json(&answer, found.truncated, link)
+    validator.json(&services, &answer, found.truncated, link).await
 }
 
 #[derive(Deserialize)]
@@ -110,7 +110,7 @@ pub(super) async fn commit(
         return Ok(answer);
     }
     let found = services.commit(&view, commit.oid).await?;
-    validator.json(&found, found.diff.truncated, None)
+    validator.json(&services, &found, found.diff.truncated, None).await
 }
 
 #[derive(Deserialize)]
@@ -144,7 +144,7 @@ pub(super) async fn compare(
         return Ok(answer);
     }
     let found = services.compare(&view, base.oid, head.oid).await?;
-    validator.json(&found, found.commits_truncated || found.diff.truncated, None)
+    validator.json(&services, &found, found.commits_truncated || found.diff.truncated, None).await
 }
 
 #[derive(Deserialize)]
@@ -170,7 +170,7 @@ pub(super) async fn blame(
         let Found { view, commit, path, validator } = found;
         let blame = services.blame(&view, commit.oid, path, (query.0.from, query.0.to)).await?;
         // The lines are cut by their number and not for time: it stays so.
-        validator.json(&blame, false, None)
+        validator.json(&services, &blame, false, None).await
     })
     .await
 }

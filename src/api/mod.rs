@@ -27,6 +27,7 @@ mod repo;
 mod route_names;
 mod server;
 mod shapes;
+mod spooled;
 mod token;
 mod user;
 mod validator;

@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use super::error::ApiResult;
 use super::page;
+use super::spooled;
 use crate::git::browse::{RefKind, ResolvedRef};
 use crate::protocol::code::Code;
-use crate::services::ServiceError;
+use crate::services::{ServiceError, Services};
 
 /// A year; RFC 8246 for `immutable`. Private, also for public projects: they may become private.
 const KEPT: &str = "private, max-age=31536000, immutable";
@@ -47,7 +48,13 @@ impl Validator {
     }
 
     /// The whole answer. One that is `truncated` may say more next time, when the server is less busy: it gets no tag.
-    pub(super) fn json<T: Serialize>(&self, body: &T, truncated: bool, link: Option<String>) -> ApiResult {
+    pub(super) async fn json<T: Serialize>(
+        &self,
+        services: &Services,
+        body: &T,
+        truncated: bool,
+        link: Option<String>,
+    ) -> ApiResult {
         let body = serde_json::to_vec(body).map_err(|error| {
             ServiceError::new(Code::Internal, format!("the answer could not be written: {error}"))
         })?;
@@ -60,6 +67,6 @@ impl Validator {
         if let Some(link) = link {
             response.insert_header((header::LINK, link));
         }
-        Ok(response.content_type("application/json").body(body))
+        spooled::answer(response.content_type("application/json"), body, services).await
     }
 }

@@ -306,10 +306,21 @@ limits! {
     git_request_bytes: usize = 4 * 1024 * 1024,
     /// Computations over repositories for browsing at once; 0 means one per core.
     git_browses: usize = 0,
+    /// Answers of browsing that are on disk until their clients have taken them, in bytes; then
+    /// 503. Small ones are in memory.
+    git_spool_bytes: u64 = 4 * 1024 * 1024 * 1024,
     /// How long a blame may compute.
     git_compute_ms: u64 = 30_000,
     /// The longest archive. It is packed while it is sent, and a small repository can unfold to any size.
     git_archive_ms: u64 = 600_000,
+    /// Files and folders in an archive. They are counted before git starts: nested trees of some
+    /// hundred bytes can hold any number of them. 500,000 take git some 12 s.
+    git_archive_entries: u64 = 500_000,
+    /// All paths in an archive together.
+    git_archive_path_bytes: u64 = 64 * 1024 * 1024,
+    /// All files in an archive together, before they are compressed: less than a repository may
+    /// hold on disk.
+    git_archive_bytes: u64 = 8 * 1024 * 1024 * 1024,
     /// Pushes to a repository before it is packed anew in the background.
     maintenance_pushes: i64 = 50,
     /// How often the background looks for repositories to pack, pushes to settle and trash to remove.
@@ -331,6 +342,11 @@ limits! {
 impl Limits {
     pub fn ask_patience(&self) -> Duration {
         Duration::from_millis(self.ask_patience_ms)
+    }
+
+    /// The space for answers on disk in pieces of 64 KiB, in which it is shared out.
+    pub fn git_spool_pieces(&self) -> usize {
+        usize::try_from(self.git_spool_bytes / (64 * 1024)).unwrap_or(usize::MAX).min(u32::MAX as usize)
     }
 
     /// A count where 0 stands for "one per core".

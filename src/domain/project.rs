@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{ChatId, ProjectId, UserId};
 use super::timestamp::Timestamp;
-use super::user::Invalid;
+use super::user::{Invalid, misleads};
 
 /// Ordered by power: a higher role may do whatever a lower one may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -169,12 +169,16 @@ pub fn parse_description(text: &str) -> Result<String, Invalid> {
     Ok(text.trim().to_owned())
 }
 
-/// What git allows as a branch name (git-check-ref-format), 1 to 200 bytes, and not one that reads like an object id,
-/// an option or `HEAD`.
+/// What git allows as a branch name (git-check-ref-format), 1 to 200 bytes, and not one that reads
+/// like an object id, an option or `HEAD`. A name that begins with `refs/` would read like another
+/// full name, and a character that is not seen would make two different names look the same.
 pub fn check_branch_name(name: &str) -> Result<(), Invalid> {
     const SHAPE: Invalid = Invalid("is not a branch name that git accepts");
     let forbidden = |c: char| {
-        c.is_control() || c.is_whitespace() || matches!(c, '~' | '^' | ':' | '?' | '*' | '[' | '\\')
+        misleads(c)
+            || is_invisible(c)
+            || c.is_whitespace()
+            || matches!(c, '~' | '^' | ':' | '?' | '*' | '[' | '\\')
     };
     let part_is_bad = |part: &str| part.is_empty() || part.starts_with('.') || part.ends_with(".lock");
     if name.is_empty()
@@ -183,6 +187,7 @@ pub fn check_branch_name(name: &str) -> Result<(), Invalid> {
         || name.ends_with('.')
         || name == "@"
         || name == "HEAD"
+        || name.starts_with("refs/")
         || name.contains("..")
         || name.contains("@{")
         || name.chars().any(forbidden)
@@ -194,6 +199,16 @@ pub fn check_branch_name(name: &str) -> Result<(), Invalid> {
         return Err(Invalid("reads like an object id"));
     }
     Ok(())
+}
+
+/// Characters without a glyph of their own that [`misleads`] leaves to texts: joiners, fillers,
+/// variation selectors, tags, annotations, and those whose glyph is blank.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{206f}' | '\u{2800}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fff0}'..='\u{ffff}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -254,10 +269,57 @@ mod tests {
         }
         let hex = "a".repeat(40);
         for bad in [
-            "", "-x", "HEAD", "@", "a..b", "a b", "a~1", "a^", "a:b", "a\\b", "/a", "a/", "a//b", ".a",
-            "a/.b", "a.lock", "a.", "a@{1}", "a\u{7f}", &hex,
+            "",
+            "-x",
+            "HEAD",
+            "@",
+            "a..b",
+            "a b",
+            "a~1",
+            "a^",
+            "a:b",
+            "a\\b",
+            "/a",
+            "a/",
+            "a//b",
+            ".a",
+            "a/.b",
+            "a.lock",
+            "a.",
+            "a@{1}",
+            "a\u{7f}",
+            &hex,
+            "refs/heads/main",
+            "refs/x",
         ] {
             assert!(check_branch_name(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn branch_name_with_an_unseen_character_is_refused() {
+        for unseen in [
+            '\u{202e}',
+            '\u{2066}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{feff}',
+            '\u{ad}',
+            '\u{61c}',
+            '\u{85}',
+            '\u{2028}',
+            '\u{3164}',
+            '\u{fe0f}',
+            '\u{e0041}',
+            '\u{e0100}',
+            '\u{2800}',
+            '\u{fffd}',
+            '\u{180e}',
+            '\u{a0}',
+        ] {
+            for name in [format!("a{unseen}b"), format!("{unseen}main"), format!("main{unseen}")] {
+                assert!(check_branch_name(&name).is_err(), "{name:?}");
+            }
         }
     }
 }

@@ -27,6 +27,11 @@ impl RefUpdate {
         self.name.strip_prefix("refs/heads/")
     }
 
+    /// Whether the ref is a tag.
+    pub fn is_tag(&self) -> bool {
+        self.name.starts_with("refs/tags/")
+    }
+
     /// The name as people say it.
     pub fn short_name(&self) -> &str {
         let prefixes = ["refs/heads/", "refs/tags/", "refs/"];

@@ -62,8 +62,13 @@ impl GitCommand {
     }
 
     /// Starts the child with pipes for its output and errors.
-    pub(super) fn spawn(mut self, input: Stdio) -> io::Result<Caged> {
-        let spawned = self.command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    pub(super) fn spawn(self, input: Stdio) -> io::Result<Caged> {
+        self.spawn_into(input, Stdio::piped())
+    }
+
+    /// Starts the child with its output going to `output`.
+    pub(super) fn spawn_into(mut self, input: Stdio, output: Stdio) -> io::Result<Caged> {
+        let spawned = self.command.stdin(input).stdout(output).stderr(Stdio::piped()).spawn();
         let mut child = spawned?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
         let group = Group::of(&child);

@@ -1,10 +1,12 @@
 //! Children whose whole output is wanted: advertisements of refs, blame, maintenance.
 
+use std::fs::File;
 use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use super::child::{Caged, GitCommand};
@@ -38,6 +40,30 @@ pub(super) async fn run_in_background(
     run_at(command, bytes_max, within, true).await
 }
 
+/// Runs the child to its end; its output goes into `file`.
+pub async fn run_to_file(command: GitCommand, file: File, within: Duration) -> Result<(), ComputeError> {
+    let Caged { mut child, group, watched } = command.spawn_into(Stdio::null(), file.into())?;
+    let stderr = child.stderr.take().ok_or_else(|| io::Error::other("the child has no pipes"))?;
+    let cancel = CancellationToken::new();
+    let _cancelled_when_dropped = cancel.clone().drop_guard();
+    let deadlines = Deadlines { idle: within, total: within };
+    let progress = Progress::new();
+    let supervisor =
+        tokio::spawn(supervise(child, group, watched, cancel.clone(), progress, deadlines, false));
+    let errors = drain(stderr).await;
+    verdict(supervisor.await, &errors)
+}
+
+fn verdict(ended: Result<End, JoinError>, errors: &[u8]) -> Result<(), ComputeError> {
+    match ended {
+        Ok(end) if end.is_success() => Ok(()),
+        Ok(End::Idle | End::Total) => Err(ComputeError::TooSlow),
+        Ok(End::Memory) => Err(ComputeError::TooMuchMemory),
+        Ok(_) => Err(ComputeError::Failed(String::from_utf8_lossy(errors).trim().to_owned())),
+        Err(error) => Err(io::Error::other(error).into()),
+    }
+}
+
 async fn run_at(
     command: GitCommand,
     bytes_max: usize,
@@ -63,11 +89,5 @@ async fn run_at(
         return Err(ComputeError::TooMuch);
     }
     let errors = errors.await.unwrap_or_default();
-    match supervisor.await {
-        Ok(end) if end.is_success() => Ok(output),
-        Ok(End::Idle | End::Total) => Err(ComputeError::TooSlow),
-        Ok(End::Memory) => Err(ComputeError::TooMuchMemory),
-        Ok(_) => Err(ComputeError::Failed(String::from_utf8_lossy(&errors).trim().to_owned())),
-        Err(error) => Err(io::Error::other(error).into()),
-    }
+    verdict(supervisor.await, &errors).map(|()| output)
 }

@@ -22,6 +22,10 @@ pub(super) const MARK: &str = "NETBIT_CHILD_OF";
 /// The storage key of the repository that a child works on.
 pub(super) const MARK_REPOSITORY: &str = "NETBIT_REPOSITORY";
 
+/// Every git knows it without an object. git before 2.41 does not know the variable either, and
+/// needs it for nothing.
+const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+
 #[derive(Debug, thiserror::Error)]
 pub enum NoProgram {
     #[error("there is no git in the PATH")]
@@ -257,13 +261,18 @@ impl Git {
     /// repository git would take that of the default branch, whatever commit is asked about.
     pub fn blame(&self, repository: &Path, commit: &str, path: &str, lines: (usize, usize)) -> GitCommand {
         let mut command = self.at(repository, self.reader());
-        command.set("mailmap.blob=");
+        command.env("GIT_ATTR_SOURCE", EMPTY_TREE).set("mailmap.blob=");
         command.args(["blame", "--porcelain", "-L"]).arg(format!("{},{}", lines.0, lines.1));
         command.args([commit, "--", path]);
         command
     }
 
-    /// `git archive` of a commit. `--worktree-attributes` is off: nothing beside the tree is looked at.
+    /// `git archive` of a commit, as the tree has it: no attributes, for `working-tree-encoding`
+    /// would run iconv, `export-subst` would expand one message into every file, and
+    /// `export-ignore` would leave files out. git is told to read attributes from a working tree,
+    /// and there is none: it then builds no index of the whole tree either, which takes 150 bytes
+    /// for each file. Where a bare repository means `HEAD` by that (2.43 to 2.45), the empty tree
+    /// takes its place. Large files are streamed where they are not stored as deltas.
     pub fn archive(
         &self,
         repository: &Path,
@@ -272,10 +281,22 @@ impl Git {
         prefix: &str,
     ) -> GitCommand {
         let mut command = self.at(repository, self.reader());
-        command.set("tar.umask=0022");
+        command.env("GIT_ATTR_SOURCE", EMPTY_TREE);
+        command.set("tar.umask=0022").set("core.bigFileThreshold=1m");
         let format = format.suffix();
-        command.arg("archive").arg(format!("--format={format}")).arg(format!("--prefix={prefix}"));
+        command
+            .args(["archive", "--worktree-attributes"])
+            .arg(format!("--format={format}"))
+            .arg(format!("--prefix={prefix}"));
         command.arg(commit);
+        command
+    }
+
+    /// `git cat-file` of a blob of `size_bytes` into a file. It is streamed, unless it is stored as
+    /// a delta.
+    pub fn blob(&self, repository: &Path, oid: &str, size_bytes: u64) -> GitCommand {
+        let mut command = self.at(repository, Cage::writer(&self.limits, size_bytes));
+        command.set("core.bigFileThreshold=1m").args(["cat-file", "blob", oid]);
         command
     }
 

@@ -9,6 +9,11 @@ use super::pkt_line::{self, Line};
 use crate::domain::project::check_branch_name;
 use crate::domain::push::RefUpdate;
 
+/// Where clients push to.
+const NAMESPACES: [&str; 3] = ["refs/heads/", "refs/tags/", "refs/notes/"];
+/// The longest name of a ref that can be deleted: longer ones cannot be files.
+const NAME_BYTES_MAX: usize = 1024;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
     #[error("the push is not framed as git frames it")]
@@ -173,8 +178,7 @@ fn oid(text: &str) -> Result<Option<String>, HeadError> {
 /// Why a ref of this name is not taken, whoever pushes it. git itself would let some of these brick a repository
 /// (`refs/replace/…`) or mislead people.
 pub fn check_name(name: &str) -> Result<(), &'static str> {
-    let short =
-        ["refs/heads/", "refs/tags/", "refs/notes/"].iter().find_map(|space| name.strip_prefix(space));
+    let short = NAMESPACES.iter().find_map(|space| name.strip_prefix(space));
     let Some(short) = short else {
         return Err("only refs/heads/, refs/tags/ and refs/notes/ can be pushed");
     };
@@ -182,6 +186,17 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
         "reads like an object id" => "the name reads like an object id",
         _ => "the name is not allowed",
     })
+}
+
+/// Why an update is not taken for the name of its ref. A ref whose name was accepted by an earlier
+/// version can be deleted.
+pub fn check_update_name(update: &RefUpdate) -> Result<(), &'static str> {
+    let deletes = update.new.is_none() && update.old.is_some();
+    if deletes && update.name.len() <= NAME_BYTES_MAX && NAMESPACES.iter().any(|s| update.name.starts_with(s))
+    {
+        return Ok(());
+    }
+    check_name(&update.name)
 }
 
 #[cfg(test)]
@@ -283,10 +298,29 @@ mod tests {
             "refs/headsx/y",
             "refs/stash",
             "main",
+            "refs/heads/refs/heads/main",
+            "refs/tags/refs/x",
+            "refs/tags/v1\u{202e}",
+            "refs/notes/a\u{200b}",
             &hex,
         ] {
             assert!(check_name(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn ref_with_a_refused_name_can_only_be_deleted() {
+        for name in ["refs/heads/refs/heads/main", "refs/heads/a\u{202e}b", "refs/tags/HEAD"] {
+            let update = |old: Option<&str>, new: Option<&str>| {
+                let (old, new) = (old.map(str::to_owned), new.map(str::to_owned));
+                check_update_name(&RefUpdate { name: name.to_owned(), old, new })
+            };
+            assert_eq!(update(Some(A), None), Ok(()), "{name}");
+            assert!(update(None, Some(A)).is_err() && update(Some(A), Some(A)).is_err(), "{name}");
+            assert!(update(None, None).is_err(), "{name}");
+        }
+        let hidden = RefUpdate { name: "refs/netbit/x".to_owned(), old: Some(A.to_owned()), new: None };
+        assert!(check_update_name(&hidden).is_err());
     }
 
     proptest! {

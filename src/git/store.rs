@@ -209,6 +209,14 @@ impl Store {
         Ok(())
     }
 
+    /// A file without a name: it is gone when it is closed.
+    pub fn scratch_file(&self) -> io::Result<File> {
+        let path = self.tmp().join(format!("{}.scratch", StorageKey::fresh()));
+        let file = File::options().create_new(true).read(true).write(true).mode(0o600).open(&path)?;
+        fs::remove_file(&path)?;
+        Ok(file)
+    }
+
     /// Has `HEAD` name the default branch, if it names another one.
     pub fn ensure_head(&self, key: StorageKey, default_branch: &str) -> Result<PathBuf, StoreError> {
         let path = self.existing(key)?;

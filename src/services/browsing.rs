@@ -5,17 +5,16 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
+use super::spool::{MEMORY_BYTES_MAX, Spooled, TextCheck};
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
 use crate::git::blame::{self, BlameRange};
 use crate::git::browse::{
-    Blob, Branch, BrowseError, BrowseLimits, Browser, CommitDiff, CommitPage, Comparison, Oid, Page,
-    ResolvedRef, Tag, Tree,
+    ArchiveLimits, Blob, Branch, BrowseError, BrowseLimits, Browser, CommitDiff, CommitPage, Comparison, Oid,
+    Page, ResolvedRef, Tag, Tree,
 };
 use crate::git::compute::{self, ComputeError};
 use crate::git::metrics::Work;
@@ -25,19 +24,22 @@ use crate::protocol::code::Code;
 
 /// Lines that one blame answers.
 const BLAME_LINES_MAX: usize = 1_000;
-/// All that git says to a blame: the file (at most `BrowseLimits::blob_bytes`) and each commit once, whose summary may be long.
-const BLAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// All that git says to a blame: the file (at most `BrowseLimits::blob_bytes`) and each commit once, whose summary is short.
+/// It is in memory, for each blame that runs.
+const BLAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Hex digits of the commit in an archive's folder: unique in any repository that people make.
 const SHORT_OID: usize = 12;
-/// A raw file beyond this takes a place among the transfers until it is sent: it is held in memory so long.
-const RAW_BYTES_UNCOUNTED: usize = 1024 * 1024;
+/// A raw file of more bytes is read by a child of git, which streams what libgit2 would load whole.
+const RAW_READ_BYTES_MAX: usize = 1024 * 1024;
 
 /// A file as it is.
-pub struct RawFile {
-    pub oid: Oid,
-    pub bytes: Bytes,
-    /// Held while the bytes are.
-    pub place: Option<OwnedSemaphorePermit>,
+pub enum RawFile {
+    Small {
+        bytes: Vec<u8>,
+        /// Whether all of it is UTF-8 without NUL.
+        is_text: bool,
+    },
+    Large(Spooled),
 }
 
 /// Who is behind the lines of a file.
@@ -139,11 +141,21 @@ impl Services {
         path: String,
     ) -> Result<RawFile, ServiceError> {
         let at = path.clone();
-        let size_bytes = self.ask_browser(view, move |browser| browser.file_size(commit, &at)).await?;
-        let counted = size_bytes > RAW_BYTES_UNCOUNTED;
-        let place = if counted { Some(self.hosting.read_place().await?) } else { None };
-        let (oid, bytes) = self.ask_browser(view, move |browser| browser.raw(commit, &path)).await?;
-        Ok(RawFile { oid, bytes: bytes.into(), place })
+        let file = self.ask_browser(view, move |browser| browser.file_size(commit, &at)).await?;
+        if file.size_bytes <= RAW_READ_BYTES_MAX {
+            let (_, bytes) = self.ask_browser(view, move |browser| browser.raw(commit, &path)).await?;
+            let mut check = TextCheck::default();
+            check.feed(&bytes);
+            let is_text = check.is_text();
+            if bytes.len() > MEMORY_BYTES_MAX {
+                return Ok(RawFile::Large(self.spool(bytes, is_text).await?));
+            }
+            return Ok(RawFile::Small { is_text, bytes });
+        }
+        let directory = self.hosting.directory(&view.repository).await?;
+        let size_bytes = u64::try_from(file.size_bytes).unwrap_or(u64::MAX);
+        let command = self.hosting.git()?.blob(&directory, &file.oid.to_string(), size_bytes);
+        Ok(RawFile::Large(self.spool_output(command, file.size_bytes).await?))
     }
 
     /// The history that leads to `from`; with a path, as far as it is about that.
@@ -229,6 +241,12 @@ impl Services {
         format: ArchiveFormat,
     ) -> Result<TransferBody, ServiceError> {
         let git = self.hosting.git()?;
+        let limits = ArchiveLimits {
+            entries: self.limits.git_archive_entries,
+            path_bytes: self.limits.git_archive_path_bytes,
+            bytes: self.limits.git_archive_bytes,
+        };
+        self.ask_browser(view, move |browser| browser.archive_size(commit, limits)).await?;
         let directory = self.hosting.directory(&view.repository).await?;
         let turn = self.hosting.turn_for(Work::Archive).await?;
         let oid = commit.to_string();

@@ -30,6 +30,8 @@ pub struct Hosting {
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
     browses: Arc<Semaphore>,
+    /// Space for answers on disk, in pieces.
+    spool: Arc<Semaphore>,
     turns: Turns<RepositoryId>,
     /// One push with large deltas unpacks at a time.
     unpacking: Arc<Semaphore>,
@@ -62,6 +64,7 @@ impl Hosting {
             reads: Arc::new(Semaphore::new(limits.git_reads)),
             writes: Arc::new(Semaphore::new(limits.git_writes)),
             browses: Arc::new(Semaphore::new(Limits::per_core(limits.git_browses))),
+            spool: Arc::new(Semaphore::new(limits.git_spool_pieces())),
             turns: Turns::start(),
             unpacking: Arc::new(Semaphore::new(1)),
             inflating: Arc::new(Semaphore::new(Limits::per_core(0).saturating_sub(1).max(1))),
@@ -138,6 +141,18 @@ impl Hosting {
         entered.map_err(|_| busy())?.map_err(|_| stopping()).map(Some)
     }
 
+    /// Space on disk for an answer.
+    pub(super) fn spool_place(&self, pieces: u32) -> Result<OwnedSemaphorePermit, ServiceError> {
+        let full = "too many large answers wait for their clients";
+        let place = self.spool.clone().try_acquire_many_owned(pieces);
+        place.map_err(|_| ServiceError::later(Code::Overloaded, full, 1_000))
+    }
+
+    /// A place among those who compute over repositories.
+    pub(super) async fn browse_place(&self) -> Result<OwnedSemaphorePermit, ServiceError> {
+        self.place(&self.browses, "too many repositories are being read at once").await
+    }
+
     /// The repository's push turn: one push at a time goes through its last steps.
     pub(super) async fn push_turn(&self, id: RepositoryId) -> Result<PushTurn, ServiceError> {
         let entered = tokio::time::timeout(self.patience, self.turns.enter(id)).await;
@@ -182,7 +197,7 @@ impl Hosting {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ServiceError> {
-        let place = self.place(&self.browses, "too many repositories are being read at once").await?;
+        let place = self.browse_place().await?;
         let done = tokio::task::spawn_blocking(move || {
             let _place = place;
             work()

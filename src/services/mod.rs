@@ -19,6 +19,7 @@ mod pushes;
 mod rates;
 pub mod repositories;
 mod room;
+pub mod spool;
 pub mod tokens;
 pub mod transfers;
 

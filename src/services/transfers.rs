@@ -17,7 +17,7 @@ use crate::domain::push::{PUSH_TEXT_BYTES_MAX, RefUpdate};
 use crate::git::compute::ComputeError;
 use crate::git::metrics::{Turn, Work};
 use crate::git::program::{ProtocolVersion, PushRules, Service};
-use crate::git::push_head::{PushHead, check_name};
+use crate::git::push_head::{PushHead, check_update_name};
 use crate::git::report;
 use crate::git::transfer::{self, Input, Push, TransferBody};
 use crate::protocol::code::Code;
@@ -149,7 +149,7 @@ impl Services {
     fn refuse_at_once(&self, view: &RepositoryView, head: &PushHead) -> Option<Bytes> {
         let config = &view.project.config;
         let reason = |update: &RefUpdate| -> Option<String> {
-            if let Err(why) = check_name(&update.name) {
+            if let Err(why) = check_update_name(update) {
                 return Some(why.to_owned());
             }
             permission::check_update(config, view.role, update).err().map(|refusal| refusal.to_string())

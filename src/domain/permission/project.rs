@@ -44,12 +44,16 @@ pub fn check(
     }
 }
 
-/// Whether `role` may make this update, by the rules for branches.
+/// Whether `role` may make this update, by the rules for branches and tags. A tag that exists names
+/// a release: moving or deleting it needs the role that rewriting a protected branch needs.
 pub fn check_update(
     config: &ProjectConfig,
     role: Option<ProjectRole>,
     update: &RefUpdate,
 ) -> Result<(), Refusal> {
+    if update.is_tag() && update.old.is_some() && role < Some(ProjectRole::Maintainer) {
+        return Err(Refusal::Forbidden("moving or deleting a tag needs the role maintainer"));
+    }
     let Some(rule) = update.branch().and_then(|branch| config.rule_for(branch)) else { return Ok(()) };
     if role < Some(rule.push) {
         return Err(Refusal::Forbidden("protected branch"));
@@ -142,9 +146,23 @@ mod tests {
         assert!(check_update(&config, Some(Maintainer), &push).is_ok());
         assert!(check_update(&config, Some(Owner), &update("refs/heads/main", None)).is_err());
         assert!(check_update(&config, Some(Writer), &update("refs/heads/topic", None)).is_ok());
-        assert!(check_update(&config, Some(Writer), &update("refs/tags/main", None)).is_ok());
         assert!(must_fast_forward(&config, &push));
         assert!(!must_fast_forward(&config, &update("refs/heads/topic", None)));
+    }
+
+    #[test]
+    fn writer_makes_tags_and_maintainer_moves_and_deletes_them() {
+        let config = ProjectConfig::default();
+        let update = |old: Option<&str>, new: Option<&str>| RefUpdate {
+            name: "refs/tags/v1".to_owned(),
+            old: old.map(str::to_owned),
+            new: new.map(str::to_owned),
+        };
+        assert!(check_update(&config, Some(Writer), &update(None, Some("1"))).is_ok());
+        for change in [update(Some("1"), Some("2")), update(Some("1"), None)] {
+            assert!(check_update(&config, Some(Writer), &change).is_err());
+            assert!(check_update(&config, Some(Maintainer), &change).is_ok());
+        }
     }
 
     #[test]

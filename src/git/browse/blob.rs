@@ -28,6 +28,13 @@ pub struct Blob {
     pub truncated: bool,
 }
 
+/// One file, not read yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileSize {
+    pub oid: Oid,
+    pub size_bytes: usize,
+}
+
 pub(super) fn is_binary(bytes: &[u8]) -> bool {
     bytes.iter().take(BINARY_SNIFF_BYTES).any(|byte| *byte == 0)
 }
@@ -49,10 +56,10 @@ impl Browser {
         if blob.truncated {
             return Ok(blob);
         }
-        let object = self.repository.find_blob(oid).map_err(BrowseError::missing("file"))?;
-        blob.binary = is_binary(object.content());
+        let bytes = self.read_blob(oid, self.limits.blob_bytes)?;
+        blob.binary = is_binary(&bytes);
         if !blob.binary {
-            let text = String::from_utf8_lossy(object.content());
+            let text = String::from_utf8_lossy(&bytes);
             // Valid UTF-8 is borrowed.
             blob.lossy = matches!(text, std::borrow::Cow::Owned(_));
             blob.content = Some(text.into_owned());
@@ -60,20 +67,25 @@ impl Browser {
         Ok(blob)
     }
 
-    /// The same as bytes.
+    /// The file as bytes.
     pub fn raw(&self, commit: Oid, path: &str) -> Result<(Oid, Vec<u8>), BrowseError> {
+        let (oid, ..) = self.file(commit, path)?;
+        Ok((oid.into(), self.read_blob(oid, self.limits.raw_bytes)?))
+    }
+
+    /// Which object the file is, and how many bytes it has.
+    pub fn file_size(&self, commit: Oid, path: &str) -> Result<FileSize, BrowseError> {
         let (oid, _, size_bytes) = self.file(commit, path)?;
         if size_bytes > self.limits.raw_bytes {
             return Err(BrowseError::TooLarge("the file is too large to be sent raw; clone the repository"));
         }
-        let odb = self.repository.odb()?;
-        let object = odb.read(oid).map_err(BrowseError::missing("file"))?;
-        Ok((oid.into(), object.data().to_vec()))
-    }
-
-    /// How many bytes [`Browser::raw`] would answer.
-    pub fn file_size(&self, commit: Oid, path: &str) -> Result<usize, BrowseError> {
-        Ok(self.file(commit, path)?.2)
+        let stored = self.stored(oid, "file")?;
+        if stored.peak_bytes > self.limits.raw_bytes {
+            return Err(BrowseError::TooLarge(
+                "the file takes too much memory to be sent raw; clone the repository",
+            ));
+        }
+        Ok(FileSize { oid: oid.into(), size_bytes })
     }
 
     /// Id, mode and size of the file at `path`.
@@ -83,8 +95,7 @@ impl Browser {
         if place.is_tree() || place.mode == MODE_COMMIT {
             return Err(BrowseError::BadRequest("the path is not a file"));
         }
-        let odb = self.repository.odb()?;
-        let size_bytes = self.blob_size(&odb, place.oid).ok_or(BrowseError::NotFound("file"))?;
+        let size_bytes = self.blob_size(place.oid).ok_or(BrowseError::NotFound("file"))?;
         Ok((place.oid, place.octal(), size_bytes))
     }
 }

@@ -6,12 +6,12 @@
 use std::cmp::Ordering;
 use std::time::Instant;
 
-use git2::{Delta, DiffFindOptions, DiffOptions, Tree};
+use git2::{Delta, DiffFindOptions, DiffOptions, ObjectType, Tree};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::history::deadline;
-use super::path::{DEPTH_MAX, Place};
+use super::path::{DEPTH_MAX, MODE_COMMIT, PATH_BYTES_MAX, Place};
 use super::{BrowseError, Browser};
 
 /// The bits of a mode that say what something is.
@@ -51,6 +51,7 @@ struct Comparing<'b> {
     until: Instant,
     found: Vec<Change>,
     open_entries: usize,
+    open_bytes: usize,
     truncated: bool,
 }
 
@@ -63,14 +64,15 @@ impl Browser {
     ) -> Result<(Vec<Change>, bool), BrowseError> {
         let mut comparing = Comparing {
             browser: self,
-            until: deadline(&self.limits),
+            until: deadline(self.limits.time()),
             found: Vec::new(),
             open_entries: 0,
+            open_bytes: 0,
             truncated: false,
         };
         comparing.trees(old, new, &[], 0)?;
         let Comparing { found, truncated, .. } = comparing;
-        if !truncated && self.may_hold_renames(&found) {
+        if !truncated && !self.budget.is_spent() && self.may_hold_renames(&found) {
             // A file that is missing can still be listed without.
             let renamed = self.with_renames(old, new, &found).unwrap_or(found);
             return Ok((renamed, false));
@@ -105,7 +107,6 @@ impl Browser {
 
     /// Whether all files that came or went are together small enough to be compared with each other.
     fn can_be_read(&self, changes: &[Change]) -> Result<bool, BrowseError> {
-        let odb = self.repository.odb()?;
         let mut total: usize = 0;
         for change in changes {
             let place = match change.status {
@@ -113,9 +114,14 @@ impl Browser {
                 ChangeStatus::Deleted => change.old,
                 _ => continue,
             };
-            let bytes = place.and_then(|place| self.blob_size(&odb, place.oid)).unwrap_or(0);
-            total = total.saturating_add(bytes);
-            if bytes > self.limits.diff_blob_bytes || total > self.limits.diff_read_bytes {
+            // libgit2 reads them by itself.
+            let Some(place) = place.filter(|place| place.mode != MODE_COMMIT) else { continue };
+            match self.check_size(place.oid, ObjectType::Blob, self.limits.diff_blob_bytes) {
+                Ok(stored) => total = total.saturating_add(stored.bytes),
+                Err(BrowseError::NotFound(_)) => {}
+                Err(_) => return Ok(false),
+            }
+            if total > self.limits.diff_read_bytes {
                 return Ok(false);
             }
         }
@@ -136,6 +142,15 @@ impl Comparing<'_> {
             self.truncated = true;
             return Ok(());
         }
+        let bytes = [old, new].into_iter().flatten().try_fold(0_usize, |sum, oid| {
+            Ok::<_, BrowseError>(sum.saturating_add(self.browser.stored(oid, "tree")?.bytes))
+        })?;
+        let before = self.open_bytes;
+        self.open_bytes = before.saturating_add(bytes);
+        if self.open_bytes > self.browser.limits.open_tree_bytes {
+            self.truncated = true;
+            return Ok(());
+        }
         let old = old.map(|oid| self.browser.find_tree(oid)).transpose()?;
         let new = new.map(|oid| self.browser.find_tree(oid)).transpose()?;
         let length = |tree: &Option<Tree<'_>>| tree.as_ref().map_or(0, Tree::len);
@@ -147,6 +162,7 @@ impl Comparing<'_> {
         }
         self.side_by_side(old.as_ref(), new.as_ref(), folder, depth)?;
         self.open_entries = self.open_entries.saturating_sub(opened);
+        self.open_bytes = before;
         Ok(())
     }
 
@@ -177,6 +193,10 @@ impl Comparing<'_> {
             let [old_place, new_place] = places;
             if old_place != new_place {
                 let name = entry.name_bytes();
+                if folder.len().saturating_add(name.len()) >= PATH_BYTES_MAX {
+                    self.truncated = true;
+                    break;
+                }
                 let path = if folder.is_empty() { name.to_vec() } else { [folder, name].join(&b'/') };
                 self.places(old_place, new_place, path, depth)?;
             }

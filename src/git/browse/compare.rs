@@ -33,10 +33,13 @@ impl Browser {
         self.find_commit(base.raw())?;
         let head_commit = self.find_commit(head.raw())?;
         let painting = self.paint(base, head);
-        let listed = painting.ahead.iter().take(self.limits.compare_commits);
-        let commits = listed
-            .map(|oid| self.find_commit(*oid).map(|commit| CommitView::of(&commit)))
-            .collect::<Result<Vec<_>, _>>()?;
+        let (mut commits, mut answer_left) = (Vec::new(), self.limits.answer_bytes);
+        for oid in painting.ahead.iter().take(self.limits.compare_commits) {
+            let commit = CommitView::of(&self.find_commit(*oid)?);
+            let Some(left) = answer_left.checked_sub(commit.json_bytes()) else { break };
+            answer_left = left;
+            commits.push(commit);
+        }
         let diff = match painting.merge_base {
             Some(oid) => self.diff(Some(self.find_commit(oid)?.tree_id()), head_commit.tree_id())?,
             None => Diff::default(),

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::blob::is_binary;
+use super::budget::json_bytes;
 use super::changes::{Change, ChangeStatus};
 use super::history::deadline;
 use super::object::{CommitView, Oid};
@@ -71,11 +72,10 @@ impl Browser {
         let (changes, truncated) = self.changes(old, Some(new))?;
         let mut writer = PatchWriter {
             browser: self,
-            odb: self.repository.odb()?,
             read_left: self.limits.diff_read_bytes,
             bytes_left: self.limits.diff_bytes,
             lines_left: self.limits.diff_lines,
-            until: deadline(&self.limits),
+            until: deadline(self.limits.time()),
         };
         let mut diff = Diff { truncated, ..Diff::default() };
         for change in &changes {
@@ -120,7 +120,6 @@ enum Outcome {
 /// Compares contents until the limits of the whole diff are reached.
 struct PatchWriter<'b> {
     browser: &'b Browser,
-    odb: git2::Odb<'b>,
     read_left: usize,
     bytes_left: usize,
     lines_left: usize,
@@ -138,7 +137,7 @@ impl PatchWriter<'_> {
             file.patch = Some(String::new());
             return Outcome::Done;
         }
-        let sizes = places.map(|place| place.map_or(Some(0), |at| self.browser.blob_size(&self.odb, at.oid)));
+        let sizes = places.map(|place| place.map_or(Some(0), |at| self.browser.blob_size(at.oid)));
         // A missing object cannot be shown; the rest of the commit can.
         let [Some(old_bytes), Some(new_bytes)] = sizes else {
             file.too_large = true;
@@ -173,8 +172,9 @@ impl PatchWriter<'_> {
         })
     }
 
-    fn read(&self, place: Option<Place>) -> Result<Vec<u8>, git2::Error> {
-        place.map_or(Ok(Vec::new()), |place| Ok(self.odb.read(place.oid)?.data().to_vec()))
+    fn read(&self, place: Option<Place>) -> Result<Vec<u8>, BrowseError> {
+        let bytes_max = self.browser.limits.diff_blob_bytes;
+        place.map_or(Ok(Vec::new()), |place| self.browser.read_blob(place.oid, bytes_max))
     }
 
     /// The patch of two texts. It is left out if it does not fit into what is left; a smaller one may still.
@@ -184,7 +184,7 @@ impl PatchWriter<'_> {
         options.force_text(true);
         let mut patch = Patch::from_buffers(old, None, new, None, Some(&mut options))?;
         (_, file.additions, file.deletions) = patch.line_stats()?;
-        let (mut text, mut lines) = (Vec::new(), 0_usize);
+        let (mut text, mut lines, mut cost) = (Vec::new(), 0_usize, 0_usize);
         let mut fits = true;
         let printed = patch.print(&mut |_, _, line: DiffLine<'_>| {
             match line.origin() {
@@ -194,7 +194,9 @@ impl PatchWriter<'_> {
             }
             text.extend_from_slice(line.content());
             lines = lines.saturating_add(1);
-            fits = text.len() <= self.bytes_left && lines <= self.lines_left;
+            // What it takes in the answer, where a control character has six bytes.
+            cost = cost.saturating_add(json_bytes(line.content()).saturating_add(1));
+            fits = cost <= self.bytes_left && lines <= self.lines_left;
             fits
         });
         if !fits {
@@ -202,7 +204,7 @@ impl PatchWriter<'_> {
             return Ok(Outcome::OverBudget);
         }
         printed?;
-        self.bytes_left = self.bytes_left.saturating_sub(text.len());
+        self.bytes_left = self.bytes_left.saturating_sub(cost);
         self.lines_left = self.lines_left.saturating_sub(lines);
         file.patch = Some(String::from_utf8_lossy(&text).into_owned());
         Ok(Outcome::Done)

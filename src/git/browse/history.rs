@@ -2,14 +2,14 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use git2::Commit;
 use serde::Serialize;
 
 use super::object::{CommitView, Oid};
 use super::path::{Place, TreePath};
-use super::{BrowseError, BrowseLimits, Browser};
+use super::{BrowseError, Browser, PARENTS_MAX};
 
 /// Commits, and the one to continue behind.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,6 +37,7 @@ impl Browser {
         let mut places = Places { browser: self, path: path.as_ref(), known: HashMap::new() };
         let mut walk = Walk::from(self, from)?;
         let mut page = CommitPage { items: Vec::new(), next: None, truncated: false };
+        let mut answer_left = self.limits.answer_bytes;
         let mut skip_to = after.map(Oid::raw);
         while let Some(commit) = walk.next() {
             if !places.advance(&mut walk, &commit) {
@@ -52,7 +53,16 @@ impl Browser {
                 page.next = page.items.last().map(|item| item.oid);
                 return Ok(page);
             }
-            page.items.push(CommitView::of(&commit));
+            let item = CommitView::of(&commit);
+            let Some(left) =
+                answer_left.checked_sub(item.json_bytes()).or(page.items.is_empty().then_some(0))
+            else {
+                // A page of fewer items, with more behind it.
+                page.next = page.items.last().map(|item| item.oid);
+                return Ok(page);
+            };
+            answer_left = left;
+            page.items.push(item);
         }
         page.truncated = walk.is_incomplete();
         if skip_to.is_some() && !page.truncated {
@@ -77,17 +87,18 @@ impl Places<'_> {
             if commit.parent_count() == 0 {
                 return own.is_some();
             }
-            for parent in commit.parents() {
-                if self.place(&parent, path) == own {
-                    walk.push(parent.id());
-                    return false;
-                }
-                if walk.is_late() {
+            for parent in Browser::parents(commit) {
+                let Some(found) = walk.look_at(parent) else { break };
+                if self.place(&found, path) == own {
+                    walk.push(parent);
                     return false;
                 }
             }
+            if walk.is_late() {
+                return false;
+            }
         }
-        for parent in commit.parent_ids() {
+        for parent in Browser::parents(commit) {
             walk.push(parent);
         }
         true
@@ -102,11 +113,13 @@ impl Places<'_> {
     }
 }
 
-/// Commits by date, newest first; among equals, the one that was met first. Nothing is loaded beyond the budget, and
-/// when that is used up the walk ends, so that what was given is a true beginning.
+/// Commits by date, newest first; among equals, the one that was met first. Nothing is loaded
+/// beyond the budget, and when that is used up the walk ends, so that what was given is a true
+/// beginning. Only ids and dates are kept: a commit may have hundreds of kilobytes, and a merge
+/// thousands of parents.
 pub(super) struct Walk<'w> {
     browser: &'w Browser,
-    waiting: BinaryHeap<Waiting<'w>>,
+    waiting: BinaryHeap<Waiting>,
     seen: HashSet<git2::Oid>,
     loaded: usize,
     until: Instant,
@@ -122,7 +135,7 @@ impl<'w> Walk<'w> {
             waiting: BinaryHeap::new(),
             seen: HashSet::new(),
             loaded: 0,
-            until: deadline(&browser.limits),
+            until: deadline(browser.limits.time()),
             exhausted: false,
             broken: false,
         }
@@ -145,21 +158,33 @@ impl<'w> Walk<'w> {
             return;
         }
         self.loaded = self.loaded.saturating_add(1);
-        match self.browser.find_commit(oid) {
-            Ok(commit) => {
-                let order = Reverse(self.loaded);
-                self.waiting.push(Waiting { seconds: commit.time().seconds(), order, commit });
-            }
-            Err(_) => self.broken = true,
+        if let Some(commit) = self.look_at(oid) {
+            let order = Reverse(self.loaded);
+            self.waiting.push(Waiting { seconds: commit.time().seconds(), order, oid });
         }
+    }
+
+    /// A commit, unless it cannot be read or the walk is at its end.
+    pub(super) fn look_at(&mut self, oid: git2::Oid) -> Option<Commit<'w>> {
+        if self.is_late() {
+            return None;
+        }
+        let found = self.browser.find_commit(oid).ok();
+        if found.is_none() {
+            self.broken = true;
+        }
+        found
     }
 
     /// The next commit. Its parents are in the walk only once they are pushed.
     pub(super) fn next(&mut self) -> Option<Commit<'w>> {
-        if self.exhausted || self.is_late() {
+        if self.is_late() {
             return None;
         }
-        self.waiting.pop().map(|waiting| waiting.commit)
+        let next = self.waiting.pop()?;
+        let commit = self.look_at(next.oid)?;
+        self.broken |= commit.parent_count() > PARENTS_MAX;
+        Some(commit)
     }
 
     /// Lets a visited commit be pushed once more.
@@ -172,9 +197,9 @@ impl<'w> Walk<'w> {
         self.waiting.peek().map(|waiting| waiting.seconds)
     }
 
-    /// Whether the time is over; from then on the walk is at its end.
+    /// Whether the time or the reading is used up; from then on the walk is at its end.
     pub(super) fn is_late(&mut self) -> bool {
-        self.exhausted |= Instant::now() >= self.until;
+        self.exhausted |= self.browser.budget.is_spent() || Instant::now() >= self.until;
         self.exhausted
     }
 
@@ -184,38 +209,38 @@ impl<'w> Walk<'w> {
     }
 }
 
-pub(super) fn deadline(limits: &BrowseLimits) -> Instant {
+pub(super) fn deadline(time: Duration) -> Instant {
     let now = Instant::now();
-    now.checked_add(limits.time()).unwrap_or(now)
+    now.checked_add(time).unwrap_or(now)
 }
 
-struct Waiting<'w> {
+struct Waiting {
     seconds: i64,
     order: Reverse<usize>,
-    commit: Commit<'w>,
+    oid: git2::Oid,
 }
 
-impl Waiting<'_> {
+impl Waiting {
     fn rank(&self) -> (i64, Reverse<usize>) {
         (self.seconds, self.order)
     }
 }
 
-impl PartialEq for Waiting<'_> {
+impl PartialEq for Waiting {
     fn eq(&self, other: &Self) -> bool {
         self.rank() == other.rank()
     }
 }
 
-impl Eq for Waiting<'_> {}
+impl Eq for Waiting {}
 
-impl PartialOrd for Waiting<'_> {
+impl PartialOrd for Waiting {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Waiting<'_> {
+impl Ord for Waiting {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.rank().cmp(&other.rank())
     }

@@ -22,6 +22,7 @@ struct Attribution<'b> {
     folders: HashMap<git2::Oid, Option<Place>>,
     waiting: HashMap<git2::Oid, Vec<usize>>,
     found: Vec<Option<CommitSummary>>,
+    answer_left: usize,
 }
 
 impl Browser {
@@ -40,6 +41,7 @@ impl Browser {
             folders: HashMap::new(),
             waiting: HashMap::from([(commit.id(), all)]),
             found: vec![None; entries.len()],
+            answer_left: self.limits.answer_bytes,
             entries,
         };
         let mut walk = Walk::new(self);
@@ -58,10 +60,11 @@ impl Attribution<'_> {
     fn visit<'w>(&mut self, walk: &mut Walk<'w>, commit: &Commit<'w>) {
         let mut here = self.waiting.remove(&commit.id()).unwrap_or_default();
         let own = self.folder_in(commit);
-        for parent in commit.parents() {
+        for parent_id in Browser::parents(commit) {
             if here.is_empty() || walk.is_late() {
                 break;
             }
+            let Some(parent) = walk.look_at(parent_id) else { continue };
             let place = self.folder_in(&parent);
             let same;
             (same, here) = if place == own { (here, Vec::new()) } else { self.divide(here, place) };
@@ -75,6 +78,8 @@ impl Attribution<'_> {
         }
         let summary = CommitSummary::of(commit);
         for index in here {
+            let Some(left) = self.answer_left.checked_sub(summary.json_bytes()) else { return };
+            self.answer_left = left;
             if let Some(found) = self.found.get_mut(index) {
                 *found = Some(summary.clone());
             }

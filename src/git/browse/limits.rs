@@ -7,9 +7,9 @@ use std::time::Duration;
 pub struct BrowseLimits {
     /// A file's content in JSON; larger ones are fetched raw.
     pub blob_bytes: usize,
-    /// A raw file: it is held in memory once while it is sent.
+    /// A raw file.
     pub raw_bytes: usize,
-    /// One commit or tag object. Real ones have some hundred bytes; a walk holds many at once.
+    /// One commit or tag object. Real ones have some hundred bytes.
     pub commit_bytes: usize,
     /// One tree object: some 40 bytes an entry, so about 200,000 entries.
     pub tree_bytes: usize,
@@ -35,6 +35,26 @@ pub struct BrowseLimits {
     pub walk_commits: usize,
     /// Commits listed in one comparison.
     pub compare_commits: usize,
+    /// Bytes of all objects that one request reads. A walk over commits of a kilobyte and their
+    /// trees takes a fraction.
+    pub read_bytes: usize,
+    /// The largest object, base or delta that is in memory while one object is read. git makes no
+    /// delta of a base that is more than 32 times as large.
+    pub object_peak_bytes: usize,
+    /// The same for a file in an archive, in git's memory. A file that is not stored as a delta is streamed.
+    pub archive_peak_bytes: usize,
+    /// Bases and deltas that are built to read one object: fifty files of 8 MiB.
+    pub object_built_bytes: usize,
+    /// Bases that libgit2 keeps during one request, over all packs.
+    pub bases_bytes: usize,
+    /// Bytes of trees that are open at once, one within the other.
+    pub open_tree_bytes: usize,
+    /// Texts in one answer, as JSON: it is in memory until the client has taken it.
+    pub answer_bytes: usize,
+    /// Texts in one page of branches or tags, as JSON.
+    pub page_bytes: usize,
+    /// How long one request may read: a comparison walks, looks for changes and compares files.
+    pub read_ms: u64,
     /// How long one walk or one diff may take; it answers with what it has by then.
     pub time_ms: u64,
 }
@@ -57,6 +77,15 @@ impl Default for BrowseLimits {
             rename_files: 200,
             walk_commits: 10_000,
             compare_commits: 250,
+            read_bytes: 256 * 1024 * 1024,
+            object_peak_bytes: 32 * 1024 * 1024,
+            archive_peak_bytes: 128 * 1024 * 1024,
+            object_built_bytes: 400 * 1024 * 1024,
+            bases_bytes: 128 * 1024 * 1024,
+            open_tree_bytes: 32 * 1024 * 1024,
+            answer_bytes: 4 * 1024 * 1024,
+            page_bytes: 256 * 1024,
+            read_ms: 15_000,
             time_ms: 5_000,
         }
     }

@@ -8,11 +8,15 @@
 //!   configuration at all ([`Browser::open`]).
 //! - Names and paths are looked up, never interpreted: no revision expressions, no patterns.
 //! - Every answer is bounded by [`BrowseLimits`], in size and in time, and says `truncated` where a bound was met.
+//! - Every object is charged to the [`ReadBudget`] of the request before it is read, with all that has to be built for
+//!   it ([`packs`]); what is kept of commits in a walk is their id and date.
 //! - What was pushed is not trusted: broken, missing or absurd objects are refused or skipped, never followed forever.
 //!
 //! Deliberately absent: writing, blame and archives.
 
+mod archive_size;
 mod blob;
+mod budget;
 mod changes;
 mod compare;
 mod diff;
@@ -21,6 +25,7 @@ mod history;
 mod last_commit;
 mod limits;
 pub(super) mod object;
+mod packs;
 mod paint;
 mod path;
 mod refs;
@@ -33,17 +38,22 @@ mod history_test;
 #[cfg(test)]
 mod hostile_test;
 #[cfg(test)]
+mod packs_test;
+#[cfg(test)]
 mod refs_test;
 #[cfg(test)]
 mod sample;
 #[cfg(test)]
 mod tree_test;
 
+use std::cell::RefCell;
 use std::path::Path;
+use std::sync::Once;
 
 use git2::{ErrorCode, ObjectType, Repository, RepositoryOpenFlags};
 
-pub use blob::Blob;
+pub use archive_size::{ArchiveLimits, ArchiveSize};
+pub use blob::{Blob, FileSize};
 pub use changes::ChangeStatus;
 pub use compare::Comparison;
 pub use diff::{CommitDiff, Diff, FileDiff};
@@ -54,11 +64,22 @@ pub use object::{CommitSummary, CommitView, Oid, Person};
 pub use refs::{Branch, Page, RefKind, ResolvedRef, Tag};
 pub use tree::{EntryKind, Tree, TreeEntry};
 
+use budget::ReadBudget;
+use packs::{Packs, Stored};
+
+/// Parents of one commit that are followed: a merge of more is only made to cost its readers time.
+const PARENTS_MAX: usize = 1_024;
+
+/// libgit2 would keep up to 256 MiB of objects that were read, for all repositories together.
+static WITHOUT_CACHE: Once = Once::new();
+
 /// One bare repository, open for reading.
 pub struct Browser {
     repository: Repository,
     default_branch: String,
     limits: BrowseLimits,
+    budget: ReadBudget,
+    packs: RefCell<Packs>,
 }
 
 impl std::fmt::Debug for Browser {
@@ -74,7 +95,14 @@ impl Browser {
     /// configuration and the repository's own are consulted for nothing but this opening: what is read afterwards
     /// must not depend on the machine, so an empty configuration takes their place.
     pub fn open(path: &Path, default_branch: &str, limits: BrowseLimits) -> Result<Self, BrowseError> {
-        Ok(Self { repository: open_repository(path)?, default_branch: default_branch.to_owned(), limits })
+        WITHOUT_CACHE.call_once(|| git2::opts::enable_caching(false));
+        Ok(Self {
+            repository: open_repository(path)?,
+            default_branch: default_branch.to_owned(),
+            budget: ReadBudget::new(&limits),
+            packs: RefCell::new(Packs::of(path)),
+            limits,
+        })
     }
 
     /// The commit that the default branch stands at; `None` before the first push to it.
@@ -105,6 +133,26 @@ impl Browser {
         names.iter().map(target).collect()
     }
 
+    /// How an object is stored; what it would cost to read it.
+    fn stored(&self, oid: git2::Oid, noun: &'static str) -> Result<Stored, BrowseError> {
+        let (packed, is_loose) = {
+            let mut packs = self.packs.borrow_mut();
+            let packed = packs.find(oid).map_err(|error| {
+                git2::Error::new(ErrorCode::GenericError, git2::ErrorClass::Odb, error.to_string())
+            })?;
+            (packed, packed.is_none() && packs.is_loose(oid))
+        };
+        match packed {
+            Some(stored) => Ok(stored),
+            None if is_loose => {
+                let (bytes, kind) =
+                    self.repository.odb()?.read_header(oid).map_err(BrowseError::missing(noun))?;
+                Ok(Stored::whole(kind, bytes))
+            }
+            None => Err(BrowseError::NotFound(noun)),
+        }
+    }
+
     fn find_commit(&self, oid: git2::Oid) -> Result<git2::Commit<'_>, BrowseError> {
         self.check_size(oid, ObjectType::Commit, self.limits.commit_bytes)?;
         self.repository.find_commit(oid).map_err(BrowseError::missing("commit"))
@@ -120,16 +168,30 @@ impl Browser {
         self.repository.find_tree(oid).map_err(BrowseError::missing("tree"))
     }
 
-    /// Objects are loaded whole, and a few kilobytes can unpack to gigabytes: the header is asked first.
-    fn check_size(&self, oid: git2::Oid, kind: ObjectType, bytes_max: usize) -> Result<(), BrowseError> {
-        let missing = BrowseError::missing(kind.str());
-        match self.repository.odb()?.read_header(oid).map_err(missing)? {
-            (_, found) if found != kind => Err(BrowseError::NotFound(kind.str())),
-            (bytes, _) if bytes > bytes_max => {
-                Err(BrowseError::TooLarge("the object is too large to be shown"))
-            }
-            _ => Ok(()),
+    /// Objects are loaded whole, and a few kilobytes can unpack to gigabytes: the sizes are looked at first.
+    fn check_size(&self, oid: git2::Oid, kind: ObjectType, bytes_max: usize) -> Result<Stored, BrowseError> {
+        let stored = self.stored(oid, kind.str())?;
+        if stored.kind != kind {
+            return Err(BrowseError::NotFound(kind.str()));
         }
+        if stored.bytes > bytes_max {
+            return Err(BrowseError::TooLarge("the object is too large to be shown"));
+        }
+        self.budget.charge(&stored, &self.limits)?;
+        Ok(stored)
+    }
+
+    /// The bytes of a file of at most `bytes_max`.
+    fn read_blob(&self, oid: git2::Oid, bytes_max: usize) -> Result<Vec<u8>, BrowseError> {
+        self.check_size(oid, ObjectType::Blob, bytes_max)?;
+        let odb = self.repository.odb()?;
+        let object = odb.read(oid).map_err(BrowseError::missing("file"))?;
+        Ok(object.data().to_vec())
+    }
+
+    /// The parents that are followed.
+    fn parents<'c>(commit: &'c git2::Commit<'_>) -> impl Iterator<Item = git2::Oid> + use<'c> {
+        commit.parent_ids().take(PARENTS_MAX)
     }
 }
 

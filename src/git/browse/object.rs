@@ -6,6 +6,7 @@
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
+use super::budget::json_bytes;
 use crate::domain::timestamp::Timestamp;
 
 /// A commit message or a tag message beyond this is cut.
@@ -74,6 +75,12 @@ pub struct CommitSummary {
 }
 
 impl CommitSummary {
+    /// What its texts take in JSON.
+    pub(super) fn json_bytes(&self) -> usize {
+        let texts = [&self.summary, &self.author.name, &self.author.email];
+        texts.into_iter().map(|text| json_bytes(text.as_bytes())).fold(0, usize::saturating_add)
+    }
+
     pub(super) fn of(commit: &git2::Commit<'_>) -> Self {
         Self {
             oid: commit.id().into(),
@@ -104,6 +111,14 @@ pub struct CommitView {
 }
 
 impl CommitView {
+    /// What its texts take in JSON.
+    pub(super) fn json_bytes(&self) -> usize {
+        let people = [&self.author, &self.committer];
+        let people = people.into_iter().flat_map(|person| [&person.name, &person.email]);
+        let texts = people.chain([&self.summary, &self.message]);
+        texts.map(|text| json_bytes(text.as_bytes())).fold(0, usize::saturating_add)
+    }
+
     pub(super) fn of(commit: &git2::Commit<'_>) -> Self {
         let (author, committer) = (commit.author(), commit.committer());
         let (message, message_truncated) = message(commit.message_bytes());

@@ -100,7 +100,7 @@ impl Browser {
                 one_sided.push(commit.id());
                 oldest_one_sided = oldest_one_sided.min(commit.time().seconds());
             }
-            for parent in commit.parent_ids() {
+            for parent in Browser::parents(&commit) {
                 if colours.add(parent, handed_on) {
                     walk.push(parent);
                 }

@@ -5,7 +5,7 @@ use git2::ObjectType;
 use super::{BrowseError, Browser};
 
 /// Linux's `PATH_MAX`: no checkout could hold a longer one.
-const PATH_BYTES_MAX: usize = 4096;
+pub(super) const PATH_BYTES_MAX: usize = 4096;
 /// Folders within folders. It bounds every descent into trees.
 pub(super) const DEPTH_MAX: usize = 128;
 
@@ -89,9 +89,9 @@ impl Browser {
     }
 
     /// A blob's size without reading it; `None` when it is missing or no blob.
-    pub(super) fn blob_size(&self, odb: &git2::Odb<'_>, oid: git2::Oid) -> Option<usize> {
-        let (bytes, kind) = odb.read_header(oid).ok()?;
-        (kind == ObjectType::Blob).then_some(bytes)
+    pub(super) fn blob_size(&self, oid: git2::Oid) -> Option<usize> {
+        let stored = self.stored(oid, "file").ok()?;
+        (stored.kind == ObjectType::Blob).then_some(stored.bytes)
     }
 }
 

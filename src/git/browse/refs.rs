@@ -8,6 +8,7 @@ use git2::{ErrorClass, ErrorCode, ObjectType, Reference};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::budget::json_bytes;
 use super::object::{self, Oid, Person};
 use super::{BrowseError, Browser};
 use crate::domain::timestamp::Timestamp;
@@ -81,29 +82,28 @@ pub struct Tag {
 }
 
 impl Browser {
-    /// What `reference` stands for: the default branch when empty, a branch, a tag, a full name under `refs/heads/`,
-    /// `refs/tags/` or `refs/notes/`, or a full object id of a commit or of a tag of one. An object id needs no ref
-    /// that leads to it. Never a revision expression.
+    /// What `reference` stands for: the default branch when empty, exactly the full name when it
+    /// begins with `refs/`, else a branch, a tag, or a full object id of a commit or of a tag of
+    /// one, in this order. An object id needs no ref that leads to it. Never a revision expression.
     pub fn resolve(&self, reference: &str) -> Result<ResolvedRef, BrowseError> {
         if reference.is_empty() {
-            return match self.default_branch_head()? {
-                Some(_) => self.resolve(&self.default_branch),
-                None => Err(BrowseError::Empty),
-            };
+            let (kind, name) = (RefKind::Branch, self.default_branch.clone());
+            let full_name = format!("refs/heads/{name}");
+            return self.named(kind, name, full_name)?.ok_or(BrowseError::Empty);
         }
         // No such name can be pushed; a refusal here keeps it from ever being taken for an option.
         if reference.starts_with('-') {
             return Err(BrowseError::NotFound("ref"));
         }
-        let full_names = [
-            (RefKind::Branch, format!("refs/heads/{reference}")),
-            (RefKind::Tag, format!("refs/tags/{reference}")),
-            (RefKind::Ref, reference.to_owned()),
+        let is_full_name = reference.starts_with("refs/");
+        let candidates = [
+            (RefKind::Ref, is_full_name, reference.to_owned()),
+            (RefKind::Branch, !is_full_name, format!("refs/heads/{reference}")),
+            (RefKind::Tag, !is_full_name, format!("refs/tags/{reference}")),
         ];
-        for (kind, canonical) in full_names {
-            if let Some(target) = self.ref_target(&canonical)? {
-                let oid = self.peel_to_commit(target)?.into();
-                return Ok(ResolvedRef { oid, kind, name: reference.to_owned(), canonical });
+        for (kind, _, full_name) in candidates.into_iter().filter(|(_, fits, _)| *fits) {
+            if let Some(found) = self.named(kind, reference.to_owned(), full_name)? {
+                return Ok(found);
             }
         }
         let oid = Oid::parse(reference).ok_or(BrowseError::NotFound("ref"))?;
@@ -112,23 +112,43 @@ impl Browser {
         Ok(ResolvedRef { oid, kind: RefKind::Commit, name: name.clone(), canonical: name })
     }
 
+    fn named(
+        &self,
+        kind: RefKind,
+        name: String,
+        canonical: String,
+    ) -> Result<Option<ResolvedRef>, BrowseError> {
+        let Some(target) = self.ref_target(&canonical)? else { return Ok(None) };
+        let oid = self.peel_to_commit(target)?.into();
+        Ok(Some(ResolvedRef { oid, kind, name, canonical }))
+    }
+
     /// Branches behind `after`, a short name.
     pub fn branches(&self, after: Option<&str>, limit: usize) -> Result<Page<Branch>, BrowseError> {
         self.ref_page("refs/heads/", after, limit, |name, target| {
             let commit = self.find_commit(target).ok();
-            Branch {
+            let summary = commit.as_ref().map(object::summary);
+            let bytes = summary.as_ref().map_or(0, |summary| json_bytes(summary.as_bytes()));
+            let branch = Branch {
                 default: name == self.default_branch,
                 name,
                 oid: target.into(),
                 committed_at: commit.as_ref().map(|commit| object::time(commit.time())),
-                summary: commit.as_ref().map(object::summary),
-            }
+                summary,
+            };
+            (branch, bytes)
         })
     }
 
     /// Tags behind `after`, a short name.
     pub fn tags(&self, after: Option<&str>, limit: usize) -> Result<Page<Tag>, BrowseError> {
-        self.ref_page("refs/tags/", after, limit, |name, target| self.tag(name, target))
+        self.ref_page("refs/tags/", after, limit, |name, target| {
+            let tag = self.tag(name, target);
+            let tagger = tag.tagger.as_ref().map(|tagger| [&tagger.name, &tagger.email]);
+            let texts = tagger.into_iter().flatten().chain(&tag.message);
+            let bytes = texts.map(|text| json_bytes(text.as_bytes())).fold(0, usize::saturating_add);
+            (tag, bytes)
+        })
     }
 
     fn ref_page<T>(
@@ -136,7 +156,7 @@ impl Browser {
         prefix: &str,
         after: Option<&str>,
         limit: usize,
-        item: impl Fn(String, git2::Oid) -> T,
+        item: impl Fn(String, git2::Oid) -> (T, usize),
     ) -> Result<Page<T>, BrowseError> {
         let limit = self.limits.page(limit);
         let mut names = self.ref_names(prefix, after, limit.saturating_add(1))?;
@@ -144,13 +164,22 @@ impl Browser {
         if more {
             names.pop_last();
         }
-        let next = names.last().filter(|_| more).cloned();
-        let mut items = Vec::with_capacity(names.len());
+        let mut next = names.last().filter(|_| more).cloned();
+        let (mut items, mut left) = (Vec::with_capacity(names.len()), self.limits.page_bytes);
+        let mut before = None;
         for name in names {
             // A symbolic ref that leads nowhere is no branch yet.
             if let Ok(Some(target)) = self.ref_target(&format!("{prefix}{name}")) {
-                items.push(item(name, target));
+                let (item, bytes) = item(name.clone(), target);
+                let rest = left.checked_sub(bytes.saturating_add(json_bytes(name.as_bytes())));
+                if rest.is_none() && before.is_some() {
+                    next = before;
+                    break;
+                }
+                left = rest.unwrap_or(0);
+                items.push(item);
             }
+            before = Some(name);
         }
         Ok(Page { items, next })
     }
@@ -217,9 +246,8 @@ impl Browser {
 
     /// What a chain of tags leads to.
     fn peel(&self, mut oid: git2::Oid) -> Result<(git2::Oid, ObjectType), BrowseError> {
-        let odb = self.repository.odb()?;
         for _ in 0..TAG_CHAIN_MAX {
-            match odb.read_header(oid).map_err(BrowseError::missing("commit"))?.1 {
+            match self.stored(oid, "commit")?.kind {
                 ObjectType::Tag => oid = self.find_tag(oid)?.target_id(),
                 kind => return Ok((oid, kind)),
             }

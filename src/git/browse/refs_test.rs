@@ -67,6 +67,22 @@ fn a_name_is_a_branch_before_it_is_a_tag_before_it_is_anything_else() {
 }
 
 #[test]
+fn full_name_means_exactly_that_ref() {
+    let (sample, first) = with_main();
+    let second = sample.commit(&[first], &files(&[("a", "2")]));
+    for name in ["refs/heads/refs/heads/main", "refs/heads/refs/tags/v1", "refs/tags/refs/heads/main"] {
+        sample.set(name, second);
+    }
+    let browser = sample.browser();
+    assert_eq!(browser.resolve("refs/heads/main").unwrap().oid, first);
+    assert_eq!(browser.resolve("refs/tags/v1"), Err(BrowseError::NotFound("ref")));
+    // Refs that older versions accepted stay readable.
+    assert_eq!(browser.resolve("refs/heads/refs/heads/main").unwrap().oid, second);
+    let default = Browser::open(sample.path(), "refs/heads/main", BrowseLimits::default()).unwrap();
+    assert_eq!(default.resolve("").unwrap().oid, second);
+}
+
+#[test]
 fn an_annotated_tag_leads_to_its_commit_also_through_another_tag() {
     let (sample, first) = with_main();
     let commit = sample.repository.find_object(first.raw(), None).unwrap();

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::budget::json_bytes;
 use super::object::{CommitSummary, Oid};
 use super::path::{MODE_COMMIT, MODE_LINK, MODE_TREE, Place, TreePath};
 use super::{BrowseError, Browser};
@@ -71,8 +72,8 @@ impl Browser {
             return Err(BrowseError::BadRequest("the path is not a folder"));
         }
         let tree = self.find_tree(place.oid)?;
-        let odb = self.repository.odb()?;
-        let listed = || tree.iter().take(self.limits.tree_entries);
+        let count = self.listed_entries(&tree, path);
+        let listed = || tree.iter().take(count);
         let mut entries: Vec<_> = listed()
             .map(|entry| {
                 let place = Place::of(&entry);
@@ -84,7 +85,7 @@ impl Browser {
                     kind,
                     mode: place.octal(),
                     oid: place.oid.into(),
-                    size_bytes: has_size.then(|| self.blob_size(&odb, place.oid)).flatten(),
+                    size_bytes: has_size.then(|| self.blob_size(place.oid)).flatten(),
                     last_commit: None,
                 }
             })
@@ -106,5 +107,19 @@ impl Browser {
             entries,
             history_truncated,
         })
+    }
+
+    /// How many entries fit into an answer: each comes with its name and its whole path.
+    fn listed_entries(&self, tree: &git2::Tree<'_>, folder: &str) -> usize {
+        let (mut left, folder) = (self.limits.answer_bytes, json_bytes(folder.as_bytes()));
+        let mut fits = |entry: &git2::TreeEntry<'_>| {
+            // It stands there twice, and a byte that is not UTF-8 becomes three.
+            let name = json_bytes(entry.name_bytes()).saturating_mul(2);
+            let name = if entry.name().is_ok() { name } else { name.saturating_mul(3) };
+            let rest = left.checked_sub(name.saturating_add(folder));
+            left = rest.unwrap_or(0);
+            rest.is_some()
+        };
+        tree.iter().take(self.limits.tree_entries).take_while(|entry| fits(entry)).count()
     }
 }

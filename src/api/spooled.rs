@@ -1,0 +1,25 @@
+//! Bodies of answers that may be large.
+
+use actix_web::body::SizedStream;
+use actix_web::{HttpResponse, HttpResponseBuilder};
+
+use super::error::ApiResult;
+use crate::services::Services;
+use crate::services::spool::{MEMORY_BYTES_MAX, Spooled};
+
+/// The answer with this body, from memory or, when it is large, from disk.
+pub(super) async fn answer(
+    response: &mut HttpResponseBuilder,
+    body: Vec<u8>,
+    services: &Services,
+) -> ApiResult {
+    if body.len() <= MEMORY_BYTES_MAX {
+        return Ok(response.body(body));
+    }
+    Ok(from_disk(response, services.spool(body, true).await?))
+}
+
+/// The answer whose body is on disk.
+pub(super) fn from_disk(response: &mut HttpResponseBuilder, body: Spooled) -> HttpResponse {
+    response.body(SizedStream::new(body.size_bytes, Box::pin(body.pieces())))
+}

@@ -1,0 +1,79 @@
+//! What one request may read: every object that a [`super::Browser`] reads is charged here first.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::history::deadline;
+use super::packs::Stored;
+use super::{BrowseError, BrowseLimits};
+
+/// libgit2 keeps the bases of deltas, so many bytes for each pack (`GIT_PACK_CACHE_MEMORY_LIMIT`).
+const BASES_BYTES_PER_PACK: usize = 16 * 1024 * 1024;
+
+/// The rest of a request's budget.
+pub(super) struct ReadBudget {
+    /// Bytes of objects.
+    bytes_left: Cell<usize>,
+    until: Instant,
+    /// Bases that libgit2 may be keeping, by pack.
+    bases: RefCell<HashMap<usize, usize>>,
+    spent: Cell<bool>,
+}
+
+impl ReadBudget {
+    pub(super) fn new(limits: &BrowseLimits) -> Self {
+        Self {
+            bytes_left: Cell::new(limits.read_bytes),
+            until: deadline(Duration::from_millis(limits.read_ms)),
+            bases: RefCell::default(),
+            spent: Cell::new(false),
+        }
+    }
+
+    /// Whether an object was refused because the request has read enough.
+    pub(super) fn is_spent(&self) -> bool {
+        self.spent.get()
+    }
+
+    /// When the request has read for long enough.
+    pub(super) fn until(&self) -> Instant {
+        self.until
+    }
+
+    /// Charges one object that is about to be read.
+    pub(super) fn charge(&self, object: &Stored, limits: &BrowseLimits) -> Result<(), BrowseError> {
+        if object.peak_bytes > limits.object_peak_bytes || object.chain_bytes > limits.object_built_bytes {
+            return Err(BrowseError::TooLarge(
+                "the object takes too much memory to be shown; clone the repository",
+            ));
+        }
+        let left = self.bytes_left.get().checked_sub(object.bytes);
+        let in_time = Instant::now() < self.until;
+        let (Some(left), true, true) = (left, in_time, self.keeps_bases(object, limits)) else {
+            self.spent.set(true);
+            return Err(BrowseError::TooLarge("the answer takes more reading than one request may do"));
+        };
+        self.bytes_left.set(left);
+        Ok(())
+    }
+
+    /// Whether the bases that libgit2 keeps stay within their bound.
+    fn keeps_bases(&self, object: &Stored, limits: &BrowseLimits) -> bool {
+        let Some(pack) = object.deltas_of else { return true };
+        let mut bases = self.bases.borrow_mut();
+        let kept = bases.entry(pack).or_default();
+        *kept = kept.saturating_add(object.chain_bytes).min(BASES_BYTES_PER_PACK);
+        bases.values().sum::<usize>() <= limits.bases_bytes
+    }
+}
+
+/// What a text takes in JSON, in bytes: control characters take six.
+pub(super) fn json_bytes(text: &[u8]) -> usize {
+    let cost = |byte: u8| match byte {
+        0..=0x1f => 6,
+        b'"' | b'\\' => 2,
+        _ => 1,
+    };
+    text.iter().copied().map(cost).fold(0, usize::saturating_add)
+}

@@ -1,0 +1,316 @@
+//! How objects are stored in packs: what has to be rebuilt before one of them can be read
+//! (gitformat-pack).
+//!
+//! libgit2 tells the size of an object, and not what lies below it: a file of ten bytes may be a
+//! delta of one of a gigabyte, which would be built in memory first. The headers of the whole chain
+//! are read here before libgit2 is asked for the object. Loose objects have no chain and are not
+//! looked at.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use flate2::{Decompress, FlushDecompress};
+use git2::{ObjectType, Oid};
+
+/// Deltas upon deltas: the most that git itself makes (`pack.depth`).
+const CHAIN_MAX: usize = 4_096;
+/// Packs that are looked into; the background packs a repository long before.
+const PACKS_MAX: usize = 1_000;
+/// Indexes that stay open in one request.
+const OPEN_MAX: usize = 32;
+/// Listings of the folder in one request: the background may replace packs meanwhile.
+const LISTINGS_MAX: usize = 4;
+const INDEX_MAGIC: [u8; 8] = [0xff, b't', b'O', b'c', 0, 0, 0, 2];
+const FANOUT_BYTES: usize = 256 * 4;
+const OID_BYTES: usize = 20;
+const NAME_STEP: u64 = 20;
+const NAMES_AT: u64 = 8 + 1024;
+/// Names that are read at once when few are left.
+const BLOCK: u32 = 32;
+/// An entry's header, its base, and the beginning of its compressed delta.
+const ENTRY_BYTES: usize = 160;
+
+/// What reading one object means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) kind: ObjectType,
+    pub(super) bytes: usize,
+    /// The largest object or delta that is in memory meanwhile.
+    pub(super) peak_bytes: usize,
+    /// All objects and deltas of the chain together.
+    pub(super) chain_bytes: usize,
+    /// The pack, by its number, if a chain of it has to be applied.
+    pub(super) deltas_of: Option<usize>,
+}
+
+impl Stored {
+    pub(super) fn whole(kind: ObjectType, bytes: usize) -> Self {
+        Self { kind, bytes, peak_bytes: bytes, chain_bytes: bytes, deltas_of: None }
+    }
+}
+
+/// The packs of one repository, opened when they are needed.
+pub(super) struct Packs {
+    objects: PathBuf,
+    packs: Vec<Pack>,
+    listings: usize,
+}
+
+struct Pack {
+    path: PathBuf,
+    /// `None` when many packs are open: then it is opened for each search.
+    index: Option<File>,
+    fanout: Vec<u32>,
+    data: Option<File>,
+}
+
+enum Entry {
+    Whole(ObjectType, usize),
+    Delta { base: u64, delta_bytes: usize, bytes: usize },
+}
+
+impl Packs {
+    pub(super) fn of(repository: &Path) -> Self {
+        Self { objects: repository.join("objects"), packs: Vec::new(), listings: 0 }
+    }
+
+    /// The most expensive of the ways in which the object is packed; `None` when it is in no pack.
+    pub(super) fn find(&mut self, oid: Oid) -> io::Result<Option<Stored>> {
+        if self.listings == 0 {
+            self.list()?;
+        }
+        loop {
+            let found = self.find_listed(oid)?;
+            if found.is_some() || self.is_loose(oid) || self.listings >= LISTINGS_MAX {
+                return Ok(found);
+            }
+            self.list()?;
+        }
+    }
+
+    pub(super) fn is_loose(&self, oid: Oid) -> bool {
+        let hex = oid.to_string();
+        let (folder, name) = hex.split_at(2);
+        self.objects.join(folder).join(name).is_file()
+    }
+
+    fn find_listed(&mut self, oid: Oid) -> io::Result<Option<Stored>> {
+        let mut found: Option<Stored> = None;
+        for (number, pack) in self.packs.iter_mut().enumerate() {
+            let Some(offset) = pack.find(oid)? else { continue };
+            let stored = pack.stored(offset, number)?;
+            if found.is_none_or(|before| before.chain_bytes < stored.chain_bytes) {
+                found = Some(stored);
+            }
+        }
+        Ok(found)
+    }
+
+    fn list(&mut self) -> io::Result<()> {
+        self.listings = self.listings.saturating_add(1);
+        let entries = match fs::read_dir(self.objects.join("pack")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let path = entry?.path();
+            let is_new = !self.packs.iter().any(|pack| pack.path == path);
+            if path.extension().is_some_and(|extension| extension == "idx") && is_new {
+                if self.packs.len() >= PACKS_MAX {
+                    return Err(io::Error::other("the repository has too many packs"));
+                }
+                // A pack that went since the listing was replaced by another one.
+                match Pack::open(path, self.packs.len() < OPEN_MAX) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    pack => self.packs.push(pack?),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Pack {
+    fn open(path: PathBuf, keep: bool) -> io::Result<Self> {
+        let index = File::open(&path)?;
+        let mut head = [0; INDEX_MAGIC.len() + FANOUT_BYTES];
+        index.read_exact_at(&mut head, 0)?;
+        let (magic, fanout) = head.split_at(INDEX_MAGIC.len());
+        if magic != INDEX_MAGIC {
+            return Err(malformed("the index of a pack is not of version 2"));
+        }
+        let fanout = fanout.chunks_exact(4).map(number).collect();
+        Ok(Self { path, index: keep.then_some(index), fanout, data: None })
+    }
+
+    /// Where the object's entry begins.
+    fn find(&self, oid: Oid) -> io::Result<Option<u64>> {
+        let wanted = oid.as_bytes();
+        let first = usize::from(wanted.first().copied().unwrap_or_default());
+        let count = |at: usize| self.fanout.get(at).copied().unwrap_or_default();
+        let (mut low, mut high) = (first.checked_sub(1).map_or(0, count), count(first));
+        if low >= high {
+            return Ok(None);
+        }
+        let opened;
+        let index = match &self.index {
+            Some(index) => index,
+            None => {
+                opened = File::open(&self.path)?;
+                &opened
+            }
+        };
+        while high.saturating_sub(low) > BLOCK {
+            let middle = low.midpoint(high);
+            let mut name = [0; OID_BYTES];
+            index.read_exact_at(&mut name, name_at(middle))?;
+            if name.as_slice() <= wanted { low = middle } else { high = middle }
+        }
+        let count = usize::try_from(high.saturating_sub(low)).unwrap_or_default();
+        let mut names = vec![0; count.saturating_mul(OID_BYTES)];
+        index.read_exact_at(&mut names, name_at(low))?;
+        let Some(place) = names.chunks_exact(OID_BYTES).position(|name| name == wanted) else {
+            return Ok(None);
+        };
+        self.offset(index, low.saturating_add(u32::try_from(place).unwrap_or(u32::MAX))).map(Some)
+    }
+
+    fn offset(&self, index: &File, place: u32) -> io::Result<u64> {
+        let total = u64::from(self.fanout.last().copied().unwrap_or_default());
+        // Behind the names stand their checksums, the offsets of 31 bits, and those of 64.
+        let offsets_at = NAMES_AT.saturating_add(total.saturating_mul(24));
+        let mut word = [0; 4];
+        index.read_exact_at(&mut word, offsets_at.saturating_add(u64::from(place).saturating_mul(4)))?;
+        let offset = u32::from_be_bytes(word);
+        if offset & 0x8000_0000 == 0 {
+            return Ok(u64::from(offset));
+        }
+        let large_at = offsets_at.saturating_add(total.saturating_mul(4));
+        let mut word = [0; 8];
+        let place = u64::from(offset & 0x7fff_ffff).saturating_mul(8);
+        index.read_exact_at(&mut word, large_at.saturating_add(place))?;
+        Ok(u64::from_be_bytes(word))
+    }
+
+    fn stored(&mut self, offset: u64, number: usize) -> io::Result<Stored> {
+        let (mut at, mut bytes, mut peak, mut chain) = (offset, None, 0, 0_usize);
+        for _ in 0..CHAIN_MAX {
+            let (base, delta_bytes, size, kind) = match self.entry(at)? {
+                Entry::Whole(kind, size) => (None, 0, size, Some(kind)),
+                Entry::Delta { base, delta_bytes, bytes } => (Some(base), delta_bytes, bytes, None),
+            };
+            let own = *bytes.get_or_insert(size);
+            peak = size.max(delta_bytes).max(peak);
+            chain = chain.saturating_add(size).saturating_add(delta_bytes);
+            if let Some(kind) = kind {
+                let deltas_of = (at != offset).then_some(number);
+                return Ok(Stored { kind, bytes: own, peak_bytes: peak, chain_bytes: chain, deltas_of });
+            }
+            at = base.unwrap_or_default();
+        }
+        Err(malformed("an object is a delta of too many others"))
+    }
+
+    /// Reads the header of the entry at `at`; of a delta, also the sizes that it begins with.
+    fn entry(&mut self, at: u64) -> io::Result<Entry> {
+        let bytes = self.read(at)?;
+        let mut bytes = bytes.as_slice();
+        let first = take(&mut bytes)?;
+        let (mut size, mut shift, mut more) = (usize::from(first & 15), 4_u32, first & 0x80 != 0);
+        while more {
+            let byte = take(&mut bytes)?;
+            size |= shifted(byte, shift)?;
+            (shift, more) = (shift.saturating_add(7), byte & 0x80 != 0);
+        }
+        let base = match (first >> 4) & 7 {
+            1 => return Ok(Entry::Whole(ObjectType::Commit, size)),
+            2 => return Ok(Entry::Whole(ObjectType::Tree, size)),
+            3 => return Ok(Entry::Whole(ObjectType::Blob, size)),
+            4 => return Ok(Entry::Whole(ObjectType::Tag, size)),
+            6 => {
+                let back = distance(&mut bytes)?;
+                at.checked_sub(back).filter(|base| *base < at)
+            }
+            7 => {
+                let oid = bytes.get(..OID_BYTES).and_then(|name| Oid::from_bytes(name).ok());
+                bytes = bytes.get(OID_BYTES..).unwrap_or_default();
+                oid.map(|oid| self.find(oid)).transpose()?.flatten()
+            }
+            _ => None,
+        };
+        let base = base.ok_or_else(|| malformed("an entry of a pack has no base"))?;
+        let mut begin = [0; 32];
+        let mut inflater = Decompress::new(true);
+        inflater.decompress(bytes, &mut begin, FlushDecompress::None).map_err(io::Error::other)?;
+        let length = usize::try_from(inflater.total_out()).unwrap_or_default();
+        let mut begin = begin.get(..length).unwrap_or_default();
+        let _base_bytes = varint(&mut begin)?;
+        Ok(Entry::Delta { base, delta_bytes: size, bytes: varint(&mut begin)? })
+    }
+
+    fn read(&mut self, at: u64) -> io::Result<Vec<u8>> {
+        let data = match self.data.take() {
+            Some(data) => data,
+            None => File::open(self.path.with_extension("pack"))?,
+        };
+        let mut bytes = vec![0; ENTRY_BYTES];
+        let read = data.read_at(&mut bytes, at)?;
+        self.data = self.index.is_some().then_some(data);
+        bytes.truncate(read);
+        Ok(bytes)
+    }
+}
+
+fn malformed(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+fn name_at(place: u32) -> u64 {
+    NAMES_AT.saturating_add(u64::from(place).saturating_mul(NAME_STEP))
+}
+
+fn number(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
+}
+
+fn take(bytes: &mut &[u8]) -> io::Result<u8> {
+    let (first, rest) = bytes.split_first().ok_or_else(|| malformed("an entry of a pack is cut off"))?;
+    *bytes = rest;
+    Ok(*first)
+}
+
+fn shifted(byte: u8, shift: u32) -> io::Result<usize> {
+    let bits = usize::from(byte & 0x7f);
+    let value = bits.checked_shl(shift).filter(|value| value >> shift == bits);
+    value.ok_or_else(|| malformed("a size in a pack is too large"))
+}
+
+/// Seven bits a byte, the lowest first.
+fn varint(bytes: &mut &[u8]) -> io::Result<usize> {
+    let (mut value, mut shift) = (0, 0_u32);
+    loop {
+        let byte = take(bytes)?;
+        value |= shifted(byte, shift)?;
+        if byte & 0x80 == 0 {
+            return Ok(value);
+        }
+        shift = shift.saturating_add(7);
+    }
+}
+
+/// How far back a delta's base lies: seven bits a byte, the highest first, each further byte
+/// counting one more.
+fn distance(bytes: &mut &[u8]) -> io::Result<u64> {
+    let mut byte = take(bytes)?;
+    let mut value = u64::from(byte & 0x7f);
+    while byte & 0x80 != 0 {
+        byte = take(bytes)?;
+        let next = value.saturating_add(1).checked_mul(128);
+        value = next
+            .ok_or_else(|| malformed("a base lies before its pack"))?
+            .saturating_add(u64::from(byte & 0x7f));
+    }
+    Ok(value)
+}

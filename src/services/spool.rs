@@ -1,0 +1,177 @@
+//! Large answers on disk: an answer that a slow client has not taken yet costs a file without a
+//! name, and no memory.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::stream;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{ServiceError, Services};
+use crate::core::machine;
+use crate::git::child::GitCommand;
+use crate::git::compute;
+use crate::git::store::{Store, StoreError};
+use crate::protocol::code::Code;
+
+/// An answer of more bytes is sent from disk.
+pub const MEMORY_BYTES_MAX: usize = 64 * 1024;
+/// What is read of a file at once, and the unit in which the space on disk is shared out.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// An answer on disk; the file goes with this value.
+pub struct Spooled {
+    file: Arc<File>,
+    pub size_bytes: u64,
+    /// Whether all of it is UTF-8 without NUL.
+    pub is_text: bool,
+    place: OwnedSemaphorePermit,
+}
+
+impl Spooled {
+    /// The answer, piece by piece; its place is free when the client has all of it, or has left.
+    pub fn pieces(self) -> impl Stream<Item = io::Result<Bytes>> + 'static {
+        let Self { file, size_bytes, place, .. } = self;
+        stream::try_unfold((file, 0_u64, place), move |(file, at, place)| async move {
+            let left = usize::try_from(size_bytes.saturating_sub(at)).unwrap_or(usize::MAX).min(PIECE_BYTES);
+            if left == 0 {
+                return Ok(None);
+            }
+            let open = file.clone();
+            let read = tokio::task::spawn_blocking(move || read_piece(&open, at, left)).await;
+            let piece = read.map_err(io::Error::other)??;
+            Ok(Some((Bytes::from(piece), (file, at.saturating_add(left as u64), place))))
+        })
+    }
+}
+
+impl Services {
+    /// Moves an answer to disk.
+    pub async fn spool(&self, answer: Vec<u8>, is_text: bool) -> Result<Spooled, ServiceError> {
+        let place = self.hosting.spool_place(pieces_of(answer.len()))?;
+        let store = self.hosting.store.clone();
+        let size_bytes = u64::try_from(answer.len()).unwrap_or(u64::MAX);
+        let reserve_bytes = self.limits.disk_reserve_bytes;
+        let write = move || -> io::Result<Arc<File>> {
+            let mut file = scratch(&store, size_bytes, reserve_bytes)?;
+            file.write_all(&answer)?;
+            Ok(Arc::new(file))
+        };
+        let file = blocking(write).await?;
+        Ok(Spooled { file, size_bytes, is_text, place })
+    }
+
+    /// Has a child write an answer of so many bytes to disk.
+    pub(super) async fn spool_output(
+        &self,
+        command: GitCommand,
+        size_bytes: usize,
+    ) -> Result<Spooled, ServiceError> {
+        let place = self.hosting.spool_place(pieces_of(size_bytes))?;
+        let (store, reserve_bytes) = (self.hosting.store.clone(), self.limits.disk_reserve_bytes);
+        let wanted = u64::try_from(size_bytes).unwrap_or(u64::MAX);
+        let file = blocking(move || scratch(&store, wanted, reserve_bytes)).await?;
+        let output = file.try_clone().map_err(StoreError::Io)?;
+        let within = Duration::from_millis(self.limits.git_compute_ms);
+        // A file that is stored as a delta is in the child's memory as a whole: few at once.
+        let _turn = self.hosting.browse_place().await?;
+        compute::run_to_file(command, output, within).await?;
+        let file = Arc::new(file);
+        let written = file.clone();
+        let is_text = blocking(move || {
+            let length = written.metadata()?.len();
+            if length != wanted {
+                return Err(io::Error::other(format!("git wrote {length} bytes of {wanted}")));
+            }
+            is_text(&written, length)
+        })
+        .await?;
+        Ok(Spooled { file, size_bytes: wanted, is_text, place })
+    }
+}
+
+/// A file without a name, if the disk has room for it above the reserve that is kept for chats.
+fn scratch(store: &Store, size_bytes: u64, reserve_bytes: u64) -> io::Result<File> {
+    if machine::space(store.root())?.above_reserve(reserve_bytes) < size_bytes {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    store.scratch_file()
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, ServiceError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?.map_err(StoreError::Io)?)
+}
+
+fn pieces_of(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(PIECE_BYTES)).unwrap_or(u32::MAX)
+}
+
+fn read_piece(file: &File, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
+    let mut piece = vec![0; bytes];
+    file.read_exact_at(&mut piece, at)?;
+    Ok(piece)
+}
+
+fn is_text(file: &File, length: u64) -> io::Result<bool> {
+    let (mut check, mut at) = (TextCheck::default(), 0);
+    while at < length && !check.failed {
+        let left = usize::try_from(length.saturating_sub(at)).unwrap_or(usize::MAX).min(PIECE_BYTES);
+        check.feed(&read_piece(file, at, left)?);
+        at = at.saturating_add(left as u64);
+    }
+    Ok(check.is_text())
+}
+
+/// Whether bytes are UTF-8 without NUL, piece by piece.
+#[derive(Debug, Default)]
+pub struct TextCheck {
+    /// A character that goes on in the next piece.
+    begun: Vec<u8>,
+    failed: bool,
+}
+
+impl TextCheck {
+    pub fn feed(&mut self, piece: &[u8]) {
+        self.begun.extend_from_slice(piece);
+        self.failed |= piece.contains(&0);
+        match std::str::from_utf8(&self.begun) {
+            Ok(_) => self.begun.clear(),
+            Err(error) if error.error_len().is_none() => drop(self.begun.drain(..error.valid_up_to())),
+            Err(_) => self.failed = true,
+        }
+    }
+
+    pub fn is_text(&self) -> bool {
+        !self.failed && self.begun.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_utf_8_without_nul_wherever_it_is_cut() {
+        let is_text = |bytes: &[u8], step: usize| {
+            let mut check = TextCheck::default();
+            bytes.chunks(step).for_each(|piece| check.feed(piece));
+            check.is_text()
+        };
+        for step in 1..9 {
+            assert!(is_text("<b>ü€😀</b>".as_bytes(), step) && is_text(b"", step));
+            assert!(
+                !is_text(b"a\0b", step)
+                    && !is_text(b"\xff\xfe", step)
+                    && !is_text("a€".as_bytes().split_at(2).0, step)
+            );
+        }
+    }
+}
