@@ -16,7 +16,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 pub use diesel::result::Error as QueryError;
 
 use super::config::Synchronous;
-use super::fail_points;
+use super::{fail_points, private_file};
 
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 /// Older libraries have a WAL-reset bug that can lose commits (fixed in 3.51.3).
@@ -131,10 +131,17 @@ fn keep_copy(connection: &mut SqliteConnection, path: &Path, migration: &str) ->
     if copy.exists() {
         fs::remove_file(&copy).map_err(|error| DatabaseError::Copy(error.to_string()))?;
     }
+    make_private_target(&copy)?;
     diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(copy.display().to_string()).execute(connection)?;
     make_private(&copy)?;
     let synced = fs::File::open(path.parent().unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
     synced.map_err(|error| DatabaseError::Copy(error.to_string()))
+}
+
+/// Makes the empty private file into which a copy is written.
+pub fn make_private_target(copy: &Path) -> Result<(), DatabaseError> {
+    let made = private_file::create_new(copy);
+    made.map(drop).map_err(|error| DatabaseError::Copy(error.to_string()))
 }
 
 /// Nobody else reads the copy of a database, and it is on disk.
