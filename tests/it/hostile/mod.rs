@@ -3,8 +3,11 @@
 //! Each test begins with its story. `docs/SECURITY-TESTS.md` lists them beside what they show.
 
 mod credentials;
+mod datagrams;
 mod floods;
 mod frames;
+mod logs;
+mod people;
 mod pushes;
 mod requests;
 mod seeds;
