@@ -33,8 +33,9 @@ pub fn request_id() -> Option<Arc<str>> {
 
 /// Installs the process's subscriber. Only `main` calls it; a second call is ignored.
 pub fn install(log: &Log) {
-    // The HTTP library's own start and stop say nothing that ours do not; a filter that names it wins.
-    let quiet = format!("actix_server=warn,{}", log.level);
+    // The HTTP library's own start and stop say nothing that ours do not, and it logs an error for every malformed
+    // request, which any client can send. A filter that names it wins.
+    let quiet = format!("actix_server=warn,actix_http=off,{}", log.level);
     let filter = EnvFilter::try_new(quiet).unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = std::io::stderr().is_terminal();
     let builder = fmt::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
