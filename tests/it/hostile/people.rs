@@ -46,7 +46,7 @@ async fn fresh_accounts_do_not_flood_a_victim_with_chats() {
         limits.strangers_added_burst = 50;
     })
     .await;
-    let (admin, victim) = (server.user("alice").await, server.user("victim").await);
+    let (admin, victim) = (server.admin("alice").await, server.user("victim").await);
     let mut refused = 0;
     let mut note = |status: u16| refused += usize::from(status == 429);
     for n in 0..3 {
@@ -115,7 +115,7 @@ async fn people_of_a_team_add_each_other_freely() {
         (limits.strangers_added_burst, limits.added_by_strangers_burst) = (1, 1);
     })
     .await;
-    let lead = server.user("lead").await;
+    let lead = server.admin("lead").await;
     let (bob, carol) = (server.user("bob").await, server.user("carol").await);
     lead.group(&[&bob, &carol]).await;
     for n in 0..10 {
