@@ -9,11 +9,11 @@ use super::acts::{Act, NAMES, ProjectAct, RepositoryAct, USERS};
 use crate::actors::writer::commands::{
     AbandonRepository, ActivateRepository, AlterMessage, AppendMessage, BeginRepository, ChangePassword,
     CreateAccessToken, CreateChat, CreateProject, DeleteProject, DeleteRepository, EndExpiredTokens,
-    EndLogin, FinishDeletion, LeaveChats, Logout, MarkNotificationsRead, MarkRead, NewChat, NewUser, OpenPush,
-    RecordMaintenance, RecordTokenUses, RegisterUser, RemoveParticipant, ResetPassword, RevokeAccessToken,
-    SetBlock, SetMember, SetNotifyLevel, SetParticipant, SetProjectConfig, SetRetention, SetUserActive, SetWatch,
-    SettlePush, StartLogin, TrimChat, UpdateChat, UpdateProfile, UpdateProject, UpdateRepository,
-    WarnOfExpiringTokens,
+    EndLogin, FinishDeletion, LeaveChats, Logout, MarkNotificationsRead, MarkRead, NewChat, NewUser,
+    OpenPush, RecordMaintenance, RecordTokenUses, RegisterUser, RemoveParticipant, ResetPassword,
+    RevokeAccessToken, SetBlock, SetMember, SetNotifyLevel, SetParticipant, SetProjectConfig, SetRetention,
+    SetUserActive, SetWatch, SettlePush, StartLogin, TrimChat, UpdateChat, UpdateProfile, UpdateProject,
+    UpdateRepository, WarnOfExpiringTokens,
 };
 use crate::actors::writer::{
     Batch, Command, CommandError, CommitMetrics, Execution, Job, Ledger, Pending, Tx,
