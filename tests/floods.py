@@ -226,6 +226,9 @@ def floods(server, token, chat, repository):
 
         many(15_000, one)
 
+    def tickets():
+        many(20_000, lambda _: server.ask("POST", "/api/udp/ticket", {}, token))
+
     def clones():
         place = tempfile.mkdtemp()
         url = f"http://alice:{PASSWORD.replace(' ', '%20')}@{server.http}/{repository}"
@@ -244,6 +247,7 @@ def floods(server, token, chat, repository):
         ("64 bodies of 16 MiB", 64, "json body limit x connections", large_bodies),
         ("50 who do not read 4 MB", 160, "outbox_bytes x 51; what all hear is there once", deaf_readers),
         ("datagrams with made-up connections for 3 s", 32, "one buffer", datagrams),
+        ("20,000 UDP tickets of one account", 32, "udp_tickets_per_user, and mailboxes", tickets),
         ("15,000 connections, closed at once", 96, "connections at once", connects),
         ("100 clones at once", 128, "transfers at once x their buffers", clones),
     ]

@@ -21,9 +21,11 @@ pub mod observe;
 pub mod openapi;
 mod operations;
 mod page;
+mod people;
 mod presence;
 mod project;
 mod repo;
+mod request_log;
 mod route_names;
 mod server;
 mod shapes;
@@ -37,6 +39,7 @@ pub use control::routes as control_routes;
 pub use error::ApiError;
 pub use extract::peer_of;
 pub use operations::{Operations, Readiness, Shown, routes as operations_routes};
+pub use request_log::RequestLog;
 pub use server::ServerInfo;
 
 /// Every route of the public listener, on one screen.
@@ -51,10 +54,13 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/api/users/me/password").post(user::change_password))
         .service(web::resource("/api/users/me/tokens").get(token::list).post(token::create))
         .service(web::resource("/api/users/me/tokens/{id}").delete(token::revoke))
+        .service(web::resource("/api/users/me/blocks").get(people::blocks))
+        .service(web::resource("/api/users/me/blocks/{username}").put(people::block).delete(people::unblock))
         .service(web::resource("/api/users/{username}").get(user::by_name))
         .service(web::resource("/api/admin/users/{username}").patch(admin::update_user))
         .service(web::resource("/api/admin/audit").get(admin::audit))
         .service(web::resource("/api/chats").get(chat::list).post(chat::create))
+        .service(web::resource("/api/chats/leave").post(people::leave_chats))
         .service(web::resource("/api/chats/{id}").get(chat::get).patch(chat::update))
         .service(web::resource("/api/chats/{id}/participants").get(chat::participants))
         .service(

@@ -1,31 +1,38 @@
 //! Around every request: its id, one log line, security headers, and problems for errors the framework made.
+//!
+//! The id of a request in logs and audit events is always the server's own. The id that a client sends is echoed to
+//! that client, and logged beside the server's as `client_request_id`.
 
 use std::time::Instant;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use super::error::{ApiError, PROBLEM_JSON};
 use super::metrics::HttpMetrics;
-use crate::core::telemetry;
+use super::request_log::RequestLog;
+use crate::core::telemetry::{self, cut};
+use crate::protocol::code::Code;
+use crate::services::Services;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A client's own request id is taken up to this length.
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
-/// A header of ours is worth keeping only if it is short and plain.
-fn request_id(headers: &HeaderMap) -> String {
+/// The id that the client gave its request, if it is short and plain.
+fn client_request_id(headers: &HeaderMap) -> Option<String> {
     let given = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok());
     let plain = |text: &&str| {
         !text.is_empty()
             && text.len() <= REQUEST_ID_BYTES_MAX
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
     };
-    given.filter(plain).map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
+    given.filter(plain).map(str::to_owned)
 }
 
 pub async fn observe<B: MessageBody + 'static>(
@@ -35,18 +42,26 @@ pub async fn observe<B: MessageBody + 'static>(
     let begun = Instant::now();
     let metrics = request.app_data::<web::Data<HttpMetrics>>().cloned();
     let _under_way = metrics.as_ref().map(|metrics| metrics.begun());
-    let id = request_id(request.headers());
+    let id = uuid::Uuid::now_v7().to_string();
+    let client_id = client_request_id(request.headers());
     let (method, route) = (request.method().clone(), request.match_pattern());
     // The path as it was asked for; queries may hold what does not belong into logs.
-    let path = request.path().to_owned();
+    let path = cut(request.path()).to_string();
+    let log = request.app_data::<web::Data<RequestLog>>().cloned();
     // Handlers' errors are responses by now; only another middleware could make this fail.
-    let answered = telemetry::in_request(id.as_str().into(), next.call(request)).await;
-    let response = answered?.map_into_left_body();
+    let response = match uri_too_long(&request) {
+        Some(refused) => request.into_response(refused.respond(&id)).map_into_right_body(),
+        None => {
+            let answered = telemetry::in_request(id.as_str().into(), next.call(request)).await;
+            answered?.map_into_left_body()
+        }
+    };
+    let shown = client_id.as_deref().unwrap_or(&id);
     // git clients understand a line of text, and nothing else.
     let for_git = route.as_deref().is_some_and(|route| route.starts_with("/{user}/"));
-    let mut response = if for_git { response } else { into_problem(response, &id) };
+    let mut response = if for_git { response } else { into_problem(response, shown) };
     let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&id) {
+    if let Ok(value) = HeaderValue::from_str(shown) {
         headers.insert(REQUEST_ID, value);
     }
     secure(headers);
@@ -55,13 +70,31 @@ pub async fn observe<B: MessageBody + 'static>(
     if let Some(metrics) = metrics {
         metrics.answered(&method, route.as_deref(), status, begun.elapsed());
     }
-    let route = route.unwrap_or_default();
-    if status.is_server_error() {
-        error!(request_id = id, %method, path, route, status = status.as_u16(), duration_ms, "{method} {path} {status}");
-    } else {
-        info!(request_id = id, %method, path, route, status = status.as_u16(), duration_ms, "{method} {path} {status}");
+    let (route, method, status) = (route.unwrap_or_default(), cut(&method), status.as_u16());
+    let client_request_id = client_id.as_deref();
+    match log.map_or(Some(0), |log| log.admit(status)) {
+        Some(_) if status >= 500 => {
+            error!(request_id = id, client_request_id, %method, path, route, status, duration_ms, "{method} {path} {status}");
+        }
+        Some(0) => {
+            info!(request_id = id, client_request_id, %method, path, route, status, duration_ms, "{method} {path} {status}");
+        }
+        Some(unlogged) => {
+            info!(request_id = id, client_request_id, %method, path, route, status, duration_ms, unlogged, "{method} {path} {status}");
+        }
+        None => {
+            debug!(request_id = id, client_request_id, %method, path, route, status, duration_ms, "{method} {path} {status}");
+        }
     }
     Ok(response)
+}
+
+/// The refusal of a request whose path and query are longer than `limits.uri_bytes`.
+fn uri_too_long(request: &ServiceRequest) -> Option<ApiError> {
+    let max = request.app_data::<web::Data<Services>>()?.limits.uri_bytes;
+    let bytes = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
+    let detail = || format!("path and query are longer than {max} bytes");
+    (bytes > max).then(|| ApiError::with_status(StatusCode::URI_TOO_LONG, Code::BadRequest, detail()))
 }
 
 /// Gives an error response its problem body, with the request's id.

@@ -12,8 +12,8 @@ use utoipa::{Modify, OpenApi};
 
 use super::error::Problem;
 use super::{
-    admin, alteration, browse, chat, history, message, notification, presence, project, repo, server, token,
-    user,
+    admin, alteration, browse, chat, history, message, notification, people, presence, project, repo, server,
+    token, user,
 };
 
 /// What any request may be answered, besides what its route says.
@@ -34,9 +34,10 @@ const MEMBERS: [(&str, &str); 2] = [
     ("403", "You may see this, and may not do that."),
 ];
 /// What every property and parameter of a name may look like.
-const EXAMPLES: [(&str, &str); 63] = [
+const EXAMPLES: [(&str, &str); 66] = [
     ("Idempotency-Key", r#""0190b6d2-7d3e-7c1a-9d2f-1a2b3c4d5e6f""#),
     ("actor_id", r#"1"#),
+    ("added_by", r#""mallory""#),
     ("after_seq", r#"0"#),
     ("at", r#""2026-11-24T09:00:00.000Z""#),
     ("base", r#""main""#),
@@ -62,8 +63,10 @@ const EXAMPLES: [(&str, &str); 63] = [
     ("head", r#""feature""#),
     ("id", r#"1"#),
     ("last_used_at", r#""2026-11-24T09:01:00.000Z""#),
+    ("left", r#"12"#),
     ("limit", r#"50"#),
     ("message_id", r#"3"#),
+    ("more", r#"false"#),
     ("metadata", r#"{"ticket":42}"#),
     ("new_password", r#""battery staple""#),
     ("oid", r#""8d8f1fb2a0b3f2a9d6a3d6c5a1e0f9b8c7d6e5f4""#),
@@ -128,6 +131,10 @@ const TAGS: [(&str, &str); 10] = [
         user::refresh,
         user::register,
         user::update_me,
+        people::block,
+        people::blocks,
+        people::leave_chats,
+        people::unblock,
         token::create,
         token::list,
         token::revoke,

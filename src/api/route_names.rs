@@ -10,11 +10,12 @@ use crate::domain::access::Need;
 /// Method and path of every route that the description names, and its need. `Need::Identity` stands
 /// for routes without credentials, and for those that decide by the role in which a token lets its
 /// user act: projects, repositories and git.
-pub(super) const DESCRIBED: [(&str, &str, Need); 69] = [
+pub(super) const DESCRIBED: [(&str, &str, Need); 73] = [
     ("GET", "/api/admin/audit", Need::ServerAdmin),
     ("PATCH", "/api/admin/users/{username}", Need::ServerAdmin),
     ("GET", "/api/chats", Need::ChatRead),
     ("POST", "/api/chats", Need::ChatWrite),
+    ("POST", "/api/chats/leave", Need::ChatWrite),
     ("GET", "/api/chats/{id}", Need::ChatRead),
     ("PATCH", "/api/chats/{id}", Need::ChatWrite),
     ("GET", "/api/chats/{id}/events", Need::ChatRead),
@@ -73,6 +74,9 @@ pub(super) const DESCRIBED: [(&str, &str, Need); 69] = [
     ("POST", "/api/users/logout", Need::Person),
     ("GET", "/api/users/me", Need::Identity),
     ("PATCH", "/api/users/me", Need::Person),
+    ("GET", "/api/users/me/blocks", Need::ChatRead),
+    ("DELETE", "/api/users/me/blocks/{username}", Need::ChatWrite),
+    ("PUT", "/api/users/me/blocks/{username}", Need::ChatWrite),
     ("POST", "/api/users/me/password", Need::Person),
     ("GET", "/api/users/me/tokens", Need::Person),
     ("POST", "/api/users/me/tokens", Need::Person),

@@ -33,6 +33,7 @@ pub(super) fn serve_http(
     let (workers, stall_ms) = (Limits::per_core(limits.http_workers), limits.write_stall_ms);
     let services = web::Data::from(services);
     let (info, sessions) = (web::Data::new(info), web::Data::from(sessions));
+    let log = web::Data::new(api::RequestLog::new(limits));
     let page = web::Data::new(api::docs::Page::default());
     let (counted, described) = (web::Data::new(metrics.clone()), web::Data::new(DescriptionText::default()));
     let server = HttpServer::new(move || {
@@ -40,6 +41,7 @@ pub(super) fn serve_http(
             .app_data(services.clone())
             .app_data(info.clone())
             .app_data(counted.clone())
+            .app_data(log.clone())
             .app_data(described.clone())
             .app_data(page.clone())
             .app_data(proxies.clone())

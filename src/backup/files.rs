@@ -1,13 +1,14 @@
 //! Copying files so that they are there when the power goes, with their checksums.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::BackupError;
+use crate::core::private_file;
 
 /// What is read at once.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -38,7 +39,7 @@ pub(super) fn copy(from: &Path, to: &Path) -> io::Result<Sum> {
     if let Some(parent) = to.parent() {
         make(parent)?;
     }
-    let mut target = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+    let mut target = private_file::create_new(to)?;
     let sum = pump(&mut source, &mut target)?;
     target.sync_all()?;
     Ok(sum)

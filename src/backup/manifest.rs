@@ -1,14 +1,14 @@
 //! The manifest: what belongs to a backup. Written last, so a backup without one was not finished.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::files::{self, Sum, failed};
 use super::{BackupError, Progress, Report};
+use crate::core::private_file;
 use crate::domain::timestamp::Timestamp;
 
 const NAME: &str = "manifest.json";
@@ -77,8 +77,7 @@ impl Manifest {
         files::sync(backup).map_err(failed(backup))?;
         let (path, beside) = (backup.join(NAME), backup.join("manifest.json.new"));
         let write = || {
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+            let mut file = private_file::create(&beside)?;
             file.write_all(&serde_json::to_vec_pretty(self).unwrap_or_default())?;
             file.sync_all()?;
             fs::rename(&beside, &path)?;

@@ -17,7 +17,7 @@ use crate::core::limits::Limits;
 use crate::domain::chat::ChatKind;
 use crate::domain::mention::{EVERYBODY, names_in};
 use crate::domain::notification::{Cause, Decision, Standing, decide};
-use crate::storage::queries::{accounts, chats, messages, notifications};
+use crate::storage::queries::{accounts, blocks, chats, messages, notifications};
 
 #[derive(Args)]
 pub(super) struct NotifyArguments {
@@ -79,6 +79,7 @@ fn explain(arguments: &ExplainArguments, data_dir: &Path) -> anyhow::Result<[Str
     let standing = Standing {
         may_read: participant.is_some(),
         active: user.deactivated_at.is_none(),
+        blocks_actor: blocks::exists(db, user.id, message.sender_id.0)?,
         level: participant.map(|participant| participant.notify).unwrap_or_default(),
         ..Standing::towards_message(crate::domain::ids::UserId(user.id), message.sender_id, named, replied_to)
     };

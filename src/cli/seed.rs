@@ -4,7 +4,6 @@
 //! the same write commands as the server's. Takes the data lock: no server may run on the directory meanwhile.
 
 use std::fmt::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,6 +24,7 @@ use crate::core::config::Synchronous;
 use crate::core::data_dir::DataDir;
 use crate::core::database;
 use crate::core::limits::Limits;
+use crate::core::private_file;
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::message::{ClientId, Content, NewMessage};
@@ -155,8 +155,7 @@ fn write_tokens(
         let identity = Identity { user: user.id.0, login, token_version: user.token_version };
         writeln!(lines, "{} {}", user.username, keys.sign(identity, now, seconds)?)?;
     }
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(file).context("--tokens")?;
+    let mut file = private_file::create_new(file).context("--tokens")?;
     Ok(std::io::Write::write_all(&mut file, lines.as_bytes())?)
 }
 

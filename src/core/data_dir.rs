@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::private_file;
+
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
     #[error("another netbit process is using {}; stop it first, or choose another --data-dir", .0.display())]
@@ -65,8 +67,7 @@ fn lock(path: &Path) -> Result<File, DataDirError> {
 fn write_atomically(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), DataDirError> {
     let (target, beside) = (directory.join(name), directory.join(format!("{name}.new")));
     let write = || {
-        let mut file =
-            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
+        let mut file = private_file::create(&beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&beside, &target)?;
@@ -115,7 +116,7 @@ impl DataDir {
     pub fn fill(path: &Path) -> Result<Filling, DataDirError> {
         let lock = lock(path)?;
         let mark = path.join(RESTORE_MARK);
-        let made = File::create(&mark).and_then(|_| File::open(path)?.sync_all());
+        let made = private_file::create(&mark).and_then(|_| File::open(path)?.sync_all());
         made.map_err(|source| DataDirError::Io { path: mark, source })?;
         Ok(Filling { path: path.to_owned(), _lock: lock })
     }

@@ -16,7 +16,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 pub use diesel::result::Error as QueryError;
 
 use super::config::Synchronous;
-use super::fail_points;
+use super::{fail_points, private_file};
 
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 /// Older libraries have a WAL-reset bug that can lose commits (fixed in 3.51.3).
@@ -131,10 +131,17 @@ fn keep_copy(connection: &mut SqliteConnection, path: &Path, migration: &str) ->
     if copy.exists() {
         fs::remove_file(&copy).map_err(|error| DatabaseError::Copy(error.to_string()))?;
     }
+    make_private_target(&copy)?;
     diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(copy.display().to_string()).execute(connection)?;
     make_private(&copy)?;
     let synced = fs::File::open(path.parent().unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
     synced.map_err(|error| DatabaseError::Copy(error.to_string()))
+}
+
+/// Makes the empty private file into which a copy is written.
+pub fn make_private_target(copy: &Path) -> Result<(), DatabaseError> {
+    let made = private_file::create_new(copy);
+    made.map(drop).map_err(|error| DatabaseError::Copy(error.to_string()))
 }
 
 /// Nobody else reads the copy of a database, and it is on disk.
@@ -327,6 +334,35 @@ mod tests {
         check_whole(&mut db).unwrap();
         down(&mut db);
         assert_eq!(integer(&mut db, whole).unwrap(), 2, "down");
+        check_whole(&mut db).unwrap();
+    }
+
+    /// Chats of earlier versions: who put whom into them is in their events, and the last entry counts.
+    #[test]
+    fn people_of_old_chats_know_who_put_them_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netbit.db");
+        let mut db = open_writer(&path, Synchronous::Full).unwrap();
+        migrate(&mut db, &path).unwrap();
+        while applied_versions(&mut db).unwrap().iter().any(|version| version.as_str() >= "20261128200000") {
+            db.revert_last_migration(MIGRATIONS).unwrap();
+        }
+        db.batch_execute(
+            "INSERT INTO users (username, display_name, password_hash, created_at)
+             VALUES ('ada', '', '', 0), ('bob', '', '', 0), ('cleo', '', '', 0), ('dan', '', '', 0);
+             INSERT INTO chats (kind, created_at, last_seq) VALUES ('group', 0, 6);
+             INSERT INTO chat_participants (chat_id, user_id, role)
+             VALUES (1, 1, 'owner'), (1, 2, 'member'), (1, 3, 'member'), (1, 4, 'member');
+             INSERT INTO chat_events (chat_id, seq, kind, actor_id, user_id, role, created_at)
+             VALUES (1, 1, 'join', 1, 1, 'owner', 0), (1, 2, 'join', 1, 2, 'member', 0),
+                    (1, 3, 'join', 1, 3, 'member', 0), (1, 4, 'leave', 3, 3, 'member', 0),
+                    (1, 5, 'join', 3, 3, 'member', 0), (1, 6, 'role', 2, 2, 'member', 0);",
+        )
+        .unwrap();
+        migrate(&mut db, &path).unwrap();
+        let known = "SELECT count(*) AS value FROM chat_participants
+            WHERE (user_id, coalesce(added_by, 0)) IN (VALUES (1, 0), (2, 1), (3, 0), (4, 0))";
+        assert_eq!(integer(&mut db, known).unwrap(), 4);
         check_whole(&mut db).unwrap();
     }
 

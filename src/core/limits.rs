@@ -129,6 +129,12 @@ limits! {
     udp_ticket_seconds: u64 = 600,
     /// UDP tickets of one user; the oldest gives way.
     udp_tickets_per_user: usize = 20,
+    /// UDP tickets in all, some 700 bytes each; beyond, the oldest of the user who holds most gives way.
+    udp_tickets: usize = 50_000,
+    /// UDP tickets that one user is given per minute, after the burst: a ticket lives ten minutes.
+    udp_tickets_per_minute: u32 = 30,
+    /// UDP tickets that one user is given at once.
+    udp_tickets_burst: u32 = 60,
     /// Nothing is pushed to an address that said nothing for so long.
     udp_push_window_ms: u64 = 60_000,
     /// Datagrams of one ticket per second, after the burst.
@@ -147,6 +153,10 @@ limits! {
     page_max: usize = 100,
     /// A JSON request body.
     body_bytes: usize = 64 * 1024,
+    /// Path and query of a request, in bytes; beyond: 414. A path of 4 KiB fits, percent-encoded.
+    uri_bytes: usize = 16 * 1024,
+    /// Refused requests (4xx) that are logged at level `info` per second; more are logged at `debug` and counted.
+    logged_refusals_per_second: u32 = 100,
     /// HTTP connections, over all workers.
     http_connections: usize = 4_096,
     /// How long a client may take to send the head of a request.
@@ -209,6 +219,22 @@ limits! {
     changes_per_second: u32 = 5,
     /// Such changes at once.
     changes_burst: u32 = 1_000,
+    /// Strangers (no chat or project in common) that one user puts into chats and projects per hour, after the burst.
+    strangers_added_per_hour: u32 = 60,
+    /// Such strangers at once. A group with a whole department fits.
+    strangers_added_burst: u32 = 200,
+    /// How often one person is put into chats and projects by strangers per hour, after the burst.
+    added_by_strangers_per_hour: u32 = 20,
+    /// The same at once.
+    added_by_strangers_burst: u32 = 30,
+    /// How often one person is put into chats and projects by anyone but administrators per hour, after the burst.
+    added_per_hour: u32 = 60,
+    /// The same at once.
+    added_burst: u32 = 100,
+    /// Users that one user can block. All of them are in memory, some 50 bytes each.
+    blocks_per_user: usize = 1_000,
+    /// Chats that are left in one command when a user leaves all into which another put them: six rows each.
+    left_per_command: usize = 80,
     /// Chats that one user can make or join; being added by others is not counted against anybody.
     chats_per_user: usize = 10_000,
     /// Reactions to one message: its readers get them all, with the message.
@@ -378,6 +404,9 @@ impl Limits {
             ("git_reads", self.git_reads),
             ("git_writes", self.git_writes),
             ("git_updates", self.git_updates),
+            ("udp_tickets", self.udp_tickets),
+            ("uri_bytes", self.uri_bytes),
+            ("left_per_command", self.left_per_command),
         ];
         if let Some((key, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
             return Err((key, "a number of at least 1"));
@@ -387,6 +416,9 @@ impl Limits {
         }
         if self.page_max > 100 {
             return Err(("page_max", "a number from 1 to 100"));
+        }
+        if self.left_per_command > 80 {
+            return Err(("left_per_command", "a number from 1 to 80 (a command writes at most 500 rows)"));
         }
         if self.create_participants > 100 {
             return Err((
@@ -421,6 +453,15 @@ impl Limits {
             ("messages_burst", self.messages_burst),
             ("changes_per_second", self.changes_per_second),
             ("changes_burst", self.changes_burst),
+            ("strangers_added_per_hour", self.strangers_added_per_hour),
+            ("strangers_added_burst", self.strangers_added_burst),
+            ("added_by_strangers_per_hour", self.added_by_strangers_per_hour),
+            ("added_by_strangers_burst", self.added_by_strangers_burst),
+            ("added_per_hour", self.added_per_hour),
+            ("added_burst", self.added_burst),
+            ("udp_tickets_per_minute", self.udp_tickets_per_minute),
+            ("udp_tickets_burst", self.udp_tickets_burst),
+            ("logged_refusals_per_second", self.logged_refusals_per_second),
             ("registrations_burst", self.registrations_burst),
             ("registrations_per_minute", self.registrations_per_minute),
         ] {

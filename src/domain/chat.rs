@@ -124,16 +124,32 @@ pub struct Participant {
     /// How far any of this person's devices has received.
     pub delivered_seq: Seq,
     pub notify: NotifyLevel,
+    /// Who put this person into the chat; `None`: they entered by themselves.
+    pub added_by: Option<UserId>,
 }
 
 impl Participant {
     pub fn new(user_id: UserId, role: ChatRole) -> Self {
-        Self { user_id, role, read_seq: 0, read_ordinal: 0, delivered_seq: 0, notify: NotifyLevel::All }
+        Self {
+            user_id,
+            role,
+            read_seq: 0,
+            read_ordinal: 0,
+            delivered_seq: 0,
+            notify: NotifyLevel::All,
+            added_by: None,
+        }
     }
 
-    /// Somebody who joins with the event `seq`: what was said before is not unread.
-    pub fn joining(user_id: UserId, role: ChatRole, seq: Seq, last_ordinal: i64) -> Self {
-        Self { read_seq: seq, read_ordinal: last_ordinal, delivered_seq: seq, ..Self::new(user_id, role) }
+    /// A user whom `actor` brings in with the event `seq`: messages before it are not unread.
+    pub fn joining(user_id: UserId, actor: UserId, role: ChatRole, seq: Seq, last_ordinal: i64) -> Self {
+        Self {
+            read_seq: seq,
+            read_ordinal: last_ordinal,
+            delivered_seq: seq,
+            added_by: (actor != user_id).then_some(actor),
+            ..Self::new(user_id, role)
+        }
     }
 
     /// Moves the cursors forward to those of `other`; never back.

@@ -184,6 +184,11 @@ pub enum Event {
     AccessTokensUsed {
         uses: Vec<(AccessTokenId, Timestamp)>,
     },
+    BlockChanged {
+        user_id: UserId,
+        blocked_id: UserId,
+        blocks: bool,
+    },
     /// Made, or changed: this is how it stands now.
     ProjectChanged {
         project: Arc<Project>,

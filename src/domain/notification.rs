@@ -105,6 +105,8 @@ pub struct Standing {
     pub mentioned: bool,
     /// The message replies to theirs.
     pub replied_to: bool,
+    /// They block the user who did it.
+    pub blocks_actor: bool,
     /// What they want to hear of this chat.
     pub level: NotifyLevel,
 }
@@ -118,6 +120,7 @@ impl Standing {
         watches: false,
         mentioned: false,
         replied_to: false,
+        blocks_actor: false,
         level: NotifyLevel::All,
     };
 
@@ -149,6 +152,9 @@ pub fn decide(cause: Cause, person: Standing) -> Decision {
     }
     if !person.may_read {
         return Decision::Silent("the user may not see it");
+    }
+    if person.blocks_actor {
+        return Decision::Silent("the user blocks the sender");
     }
     match cause {
         Cause::Push if person.mentioned => {
@@ -219,6 +225,7 @@ mod tests {
         assert!(!told(Standing { is_actor: true, ..WATCHER }));
         assert!(!told(Standing { may_read: false, mentioned: true, ..WATCHER }));
         assert!(!told(Standing { active: false, ..WATCHER }));
+        assert!(!told(Standing { blocks_actor: true, mentioned: true, ..WATCHER }));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use git2::{Commit, Odb, Oid, Repository};
 
 use super::browse::{Browser, open_repository};
 use crate::core::limits::Limits;
+use crate::core::telemetry;
 use crate::domain::mention::names_in;
 use crate::domain::push::{PUSH_COMMITS_MAX, PushedCommit, RefUpdate};
 
@@ -133,7 +134,7 @@ pub fn brought(path: &Path, updates: &[RefUpdate], limits: WalkLimits) -> Result
     let mut found = Brought { refs: moved(path, updates)?, ..Brought::default() };
     // Commits that cannot be read are not described; the push itself stands.
     if let Err(error) = describe(path, limits, &mut found) {
-        tracing::warn!(%error, "the commits of a push could not be read");
+        tracing::warn!(error = %telemetry::cut(&error), "the commits of a push could not be read");
     }
     Ok(found)
 }

@@ -13,6 +13,7 @@ use std::time::SystemTime;
 
 use git2::RepositoryInitOptions;
 
+use crate::core::private_file;
 use crate::domain::repository::StorageKey;
 
 /// Directory levels that a walk through a repository goes down: `objects/pack`, `refs/heads/a/b/c`.
@@ -225,7 +226,7 @@ impl Store {
         if fs::read_to_string(&head)? != wanted {
             // Two who find the old one write the same, each beside it.
             let beside = self.tmp().join(format!("{key}.{}.head", StorageKey::fresh()));
-            let mut file = File::create(&beside)?;
+            let mut file = private_file::create_new(&beside)?;
             file.write_all(wanted.as_bytes())?;
             file.sync_all()?;
             fs::rename(&beside, &head)?;

@@ -39,6 +39,7 @@ use super::pkt_line::FLUSH;
 pub use super::process::{Deadlines, End};
 use super::process::{Progress, drain, supervise};
 use crate::core::limits::Limits;
+use crate::core::telemetry::cut;
 
 /// What one pump moves at once.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -498,7 +499,7 @@ impl OutputPump {
 fn log_failure(end: &End, errors: &[u8]) {
     if !end.is_success() {
         let errors = String::from_utf8_lossy(errors);
-        tracing::info!(?end, errors = errors.trim(), "a git transfer did not succeed");
+        tracing::info!(?end, errors = %cut(errors.trim()), "a git transfer did not succeed");
     }
 }
 

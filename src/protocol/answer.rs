@@ -19,6 +19,12 @@ pub struct AckPacket {
     pub seq: Option<Seq>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub duplicate: Option<bool>,
+    /// How many chats were left.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub left: Option<usize>,
+    /// There are more of them: ask again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub more: Option<bool>,
     /// A sentence for people.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
@@ -172,6 +178,10 @@ pub struct ReceivedPacket {
     pub seq: Option<Seq>,
     #[serde(default)]
     pub duplicate: Option<bool>,
+    #[serde(default)]
+    pub left: Option<usize>,
+    #[serde(default)]
+    pub more: Option<bool>,
     #[serde(default)]
     pub error: Option<String>,
     /// An error code in `Ack`, a reason in `Goodbye`.

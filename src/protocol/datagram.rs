@@ -169,6 +169,11 @@ pub fn open<T: DeserializeOwned>(key: &Key, header: Header, datagram: &[u8]) -> 
     rmp_serde::from_slice(&map).map_err(|_| Dropped::Malformed)
 }
 
+/// How many bytes [`seal`] makes of `map`.
+pub fn sealed_bytes(map: &impl Serialize) -> Option<usize> {
+    Some(HEADER_BYTES + rmp_serde::to_vec_named(map).ok()?.len() + TAG_BYTES)
+}
+
 /// A datagram; `None` if it would be too large.
 pub fn seal(key: &Key, header: Header, map: &impl Serialize) -> Option<Vec<u8>> {
     let map = rmp_serde::to_vec_named(map).ok()?;

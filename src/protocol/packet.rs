@@ -47,7 +47,10 @@ pub struct MessagePacket {
     pub message_id: Option<MessageId>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub emoji: Option<String>,
-    /// Takes a reaction or a pin back.
+    /// Of a user to be blocked, or who put one into chats.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub username: Option<String>,
+    /// Takes a reaction, a pin or a block back.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub remove: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none", default)]

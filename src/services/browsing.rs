@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::spool::{MEMORY_BYTES_MAX, Spooled, TextCheck};
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
+use crate::core::telemetry::cut;
 use crate::git::blame::{self, BlameRange};
 use crate::git::browse::{
     ArchiveLimits, Blob, Branch, BrowseError, BrowseLimits, Browser, CommitDiff, CommitPage, Comparison, Oid,
@@ -228,7 +229,7 @@ impl Services {
         let within = Duration::from_millis(self.limits.git_compute_ms);
         let output = compute::run(command, BLAME_BYTES_MAX, within).await?;
         blame::parse(&output).map_err(|error| {
-            tracing::error!(%error, repository.id = %view.repository.id, commit = %commit, "a blame could not be read");
+            tracing::error!(error = %cut(&error), repository.id = %view.repository.id, commit = %commit, "a blame could not be read");
             ServiceError::new(Code::Internal, "git's answer is not understood")
         })
     }
@@ -292,7 +293,7 @@ impl From<BrowseError> for ServiceError {
             BrowseError::BadRequest(_) => Code::BadRequest,
             BrowseError::TooLarge(_) => Code::TooLarge,
             BrowseError::Failed(cause) => {
-                tracing::error!(error = %cause, "a repository could not be read");
+                tracing::error!(error = %cut(cause), "a repository could not be read");
                 Code::Internal
             }
         };

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{ServiceError, Services};
-use crate::actors::cache::{ChatDetails, ChatList, ChatView, Participants, UserIds};
+use crate::actors::cache::{
+    ChatDetails, ChatList, ChatView, Destination, Participants, PeopleToAdd, UserIds,
+};
 use crate::actors::writer::commands::{
     CreateChat, MarkRead, Marks, MergeMarks, NewChat, RemoveParticipant, SetNotifyLevel, SetParticipant,
     UpdateChat,
@@ -16,6 +18,7 @@ use crate::domain::event::ChatEvent;
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::notification::NotifyLevel;
 use crate::domain::refusal::Refusal;
+use crate::protocol::code::Code;
 use crate::protocol::view::ChatSummary;
 
 /// What somebody wants to create.
@@ -53,13 +56,9 @@ impl Services {
             }
         };
         self.rates.change(who.user, 1 + request.participants.len())?;
-        let mut people =
-            self.cache.ask(who, UserIds(request.participants)).await.map_err(|error| match error.into() {
-                ServiceError { code: crate::protocol::code::Code::NotFound, .. } => {
-                    ServiceError::from(Refusal::invalid("participants", "name somebody who does not exist"))
-                }
-                other => other,
-            })?;
+        let to = Destination::NewChat(request.kind);
+        let named = self.cache.ask(who, PeopleToAdd { names: request.participants, to }).await;
+        let mut people = named.map_err(unknown_participant)?;
         people.retain(|user| *user != who.user);
         people.sort_unstable();
         people.dedup();
@@ -123,12 +122,12 @@ impl Services {
         username: String,
         role: Option<ChatRole>,
     ) -> Result<bool, ServiceError> {
-        let user = self.user_id(who, username).await?;
+        let user = self.person_to_add(who, username, Destination::Chat(chat)).await?;
         self.rates.change(who.user, 1)?;
         Ok(self.writer.execute(Who::User(who.user.0), SetParticipant { who, chat, user, role }).await?)
     }
 
-    /// Removes somebody, or leaves.
+    /// Removes somebody, or leaves. Leaving counts against no rate.
     pub async fn remove_participant(
         &self,
         who: Credential,
@@ -136,7 +135,9 @@ impl Services {
         username: String,
     ) -> Result<(), ServiceError> {
         let user = self.user_id(who, username).await?;
-        self.rates.change(who.user, 1)?;
+        if user != who.user {
+            self.rates.change(who.user, 1)?;
+        }
         Ok(self.writer.execute(Who::User(who.user.0), RemoveParticipant { who, chat, user }).await?)
     }
 
@@ -192,5 +193,15 @@ impl Services {
     pub(super) async fn user_id(&self, who: Credential, username: String) -> Result<UserId, ServiceError> {
         let ids = self.cache.ask(who, UserIds(vec![username])).await?;
         ids.first().copied().ok_or_else(|| Refusal::NotFound("user").into())
+    }
+}
+
+/// A creation names the field; a person who blocks the creator meets the same words as one who does not exist.
+fn unknown_participant(error: impl Into<ServiceError>) -> ServiceError {
+    match error.into() {
+        ServiceError { code: Code::NotFound, .. } => {
+            Refusal::invalid("participants", "name somebody who does not exist").into()
+        }
+        other => other,
     }
 }

@@ -13,6 +13,7 @@ pub mod hosting;
 mod housekeeping;
 pub mod messages;
 mod notifications;
+mod people;
 pub mod presence;
 pub mod projects;
 mod pushes;

@@ -29,9 +29,15 @@ impl Services {
 
     /// A ticket for the device, in use from now on.
     pub async fn issue_ticket(&self, who: Credential, device: DeviceKey) -> Result<Ticket, ServiceError> {
+        self.rates.ticket(who.user)?;
         let ticket = Ticket::fresh();
         self.cache.issue_ticket(who, device, ticket).await?;
         Ok(ticket)
+    }
+
+    /// The ticket that a session asks for in its `Hello`. Beyond the rate there is none, and the session begins without.
+    pub fn ticket_for_hello(&self, who: Credential) -> Option<Ticket> {
+        self.rates.ticket(who.user).ok().map(|()| Ticket::fresh())
     }
 
     /// How these people are shown to `who`, in the order of their names.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::access::ProjectPath;
 use super::accounts::Fields;
 use super::{ServiceError, Services};
-use crate::actors::cache::{Members, ProjectList, ProjectNamed, ProjectView};
+use crate::actors::cache::{Destination, Members, ProjectList, ProjectNamed, ProjectView};
 use crate::actors::writer::commands::{
     CreateProject, DeleteProject, SetMember, SetProjectConfig, SetWatch, UpdateProject,
 };
@@ -155,8 +155,10 @@ impl Services {
         role: Option<ProjectRole>,
     ) -> Result<bool, ServiceError> {
         let project = self.project(Some(who), at, Act::Read).await?.project.id;
-        let user = self.user_id(who, username).await?;
-        self.rates.change(who.user, 1)?;
+        let user = self.person_to_add(who, username, Destination::Project(project)).await?;
+        if user != who.user || role.is_some() {
+            self.rates.change(who.user, 1)?;
+        }
         let command = SetMember { who, project, user, role };
         Ok(self.writer.execute(Who::User(who.user.0), command).await?)
     }

@@ -16,6 +16,7 @@ pub struct Rates {
     messages: DefaultKeyedRateLimiter<UserId>,
     changes: DefaultKeyedRateLimiter<UserId>,
     registrations: DefaultKeyedRateLimiter<IpAddr>,
+    tickets: DefaultKeyedRateLimiter<UserId>,
     clock: DefaultClock,
 }
 
@@ -28,11 +29,14 @@ impl Rates {
             .allow_burst(at_least_one(limits.changes_burst));
         let registrations = Quota::per_minute(at_least_one(limits.registrations_per_minute))
             .allow_burst(at_least_one(limits.registrations_burst));
+        let tickets = Quota::per_minute(at_least_one(limits.udp_tickets_per_minute))
+            .allow_burst(at_least_one(limits.udp_tickets_burst));
         Self {
             on: limits.rates,
             messages: RateLimiter::keyed(messages),
             changes: RateLimiter::keyed(changes),
             registrations: RateLimiter::keyed(registrations),
+            tickets: RateLimiter::keyed(tickets),
             clock: DefaultClock::default(),
         }
     }
@@ -52,6 +56,11 @@ impl Rates {
             Ok(Err(not_until)) => Err(self.refusal(&not_until)),
             Err(_) => Err(Refusal::invalid("participants", "are too many at once; add the others later")),
         }
+    }
+
+    /// A UDP ticket, asked for over REST, by a `Ticket` packet or in a `Hello`.
+    pub fn ticket(&self, user: UserId) -> Result<(), Refusal> {
+        self.check(&self.tickets, &user)
     }
 
     pub fn registration(&self, address: IpAddr) -> Result<(), Refusal> {
@@ -79,6 +88,7 @@ impl Rates {
         self.messages.retain_recent();
         self.changes.retain_recent();
         self.registrations.retain_recent();
+        self.tickets.retain_recent();
     }
 }
 

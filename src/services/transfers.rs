@@ -10,6 +10,7 @@ use super::hosting::Hosting;
 use super::pushes::PushJudge;
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
+use crate::core::telemetry::cut;
 use crate::domain::access::Credential;
 use crate::domain::message::Content;
 use crate::domain::permission::project::{self as permission, Act};
@@ -187,7 +188,7 @@ impl From<ComputeError> for ServiceError {
                 Self::new(Code::TooLarge, "git needs more memory for this than the server allows")
             }
             ComputeError::Io(_) | ComputeError::Failed(_) => {
-                tracing::error!(%error, "git could not do its part");
+                tracing::error!(error = %cut(&error), "git could not do its part");
                 Self::new(Code::Internal, "git could not do its part")
             }
         }

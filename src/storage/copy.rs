@@ -18,6 +18,8 @@ pub fn copy_database(from: &Path, to: &Path) -> Result<(), DatabaseError> {
     let mut db = database::open_reader(from)?;
     // VACUUM INTO writes no page of this database; SQLite calls it writing all the same.
     db.batch_execute("PRAGMA query_only = OFF;")?;
+    // SQLite takes an empty file: it is private from its first byte on.
+    database::make_private_target(to)?;
     diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(to.display().to_string()).execute(&mut db)?;
     database::make_private(to)
 }

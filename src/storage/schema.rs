@@ -29,6 +29,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    blocks (user_id, blocked_id) {
+        user_id -> BigInt,
+        blocked_id -> BigInt,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
     chat_events (chat_id, seq) {
         chat_id -> BigInt,
         seq -> BigInt,
@@ -55,6 +63,7 @@ diesel::table! {
         read_ordinal -> BigInt,
         delivered_seq -> BigInt,
         notify -> Text,
+        added_by -> Nullable<BigInt>,
     }
 }
 
@@ -243,7 +252,6 @@ diesel::joinable!(chat_events -> chats (chat_id));
 diesel::joinable!(chat_events -> push_intents (push_id));
 diesel::joinable!(chat_events -> users (actor_id));
 diesel::joinable!(chat_participants -> chats (chat_id));
-diesel::joinable!(chat_participants -> users (user_id));
 diesel::joinable!(chats -> users (retention_by));
 diesel::joinable!(messages -> chats (chat_id));
 diesel::joinable!(messages -> users (sender_id));
@@ -263,6 +271,7 @@ diesel::joinable!(sessions -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(
     access_tokens,
     audit_events,
+    blocks,
     chat_events,
     chat_participants,
     chats,

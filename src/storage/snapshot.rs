@@ -9,7 +9,9 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
-use super::queries::{access_tokens, accounts, chats, messages, meta, notifications, projects, repositories};
+use super::queries::{
+    access_tokens, accounts, blocks, chats, messages, meta, notifications, projects, repositories,
+};
 use crate::domain::access::AccessToken;
 use crate::domain::chat::{Chat, Participant};
 use crate::domain::event::{Change, ChatEvent};
@@ -33,6 +35,8 @@ pub struct Snapshot {
     pub users: Vec<(Arc<User>, Arc<str>)>,
     pub logins: Vec<(LoginId, UserId)>,
     pub access_tokens: Vec<(Arc<AccessToken>, [u8; 32])>,
+    /// (who blocks, whom).
+    pub blocks: Vec<(UserId, UserId)>,
     pub projects: Vec<Arc<Project>>,
     pub members: Vec<(ProjectId, UserId, ProjectRole)>,
     pub watchers: Vec<(ProjectId, UserId)>,
@@ -93,6 +97,7 @@ pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> Qu
                 .into_iter()
                 .map(|(token, hash)| (Arc::new(token), hash))
                 .collect(),
+            blocks: blocks::all(db)?,
             projects: projects::all_projects(db)?.into_iter().map(Arc::new).collect(),
             members: projects::all_members(db)?,
             watchers: projects::all_watchers(db)?,

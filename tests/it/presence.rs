@@ -23,7 +23,11 @@ async fn start() -> TestServer {
 }
 
 /// A session that introduces itself with more than a token.
-async fn hello(person: &Person, server: &TestServer, with: MessagePacket) -> (TcpClient, ReceivedPacket) {
+pub(crate) async fn hello(
+    person: &Person,
+    server: &TestServer,
+    with: MessagePacket,
+) -> (TcpClient, ReceivedPacket) {
     let mut client = TcpClient::connect(server.app.addresses.tcp).await.unwrap();
     let token = person.http.token().map(str::to_owned);
     let hello = MessagePacket { packet_type: "Hello".into(), token, ..with };
@@ -31,7 +35,7 @@ async fn hello(person: &Person, server: &TestServer, with: MessagePacket) -> (Tc
     (client, welcome)
 }
 
-fn status(status: &str, version: Option<u64>) -> MessagePacket {
+pub(crate) fn status(status: &str, version: Option<u64>) -> MessagePacket {
     MessagePacket {
         packet_type: "Status".into(),
         status: Some(status.into()),
@@ -50,7 +54,7 @@ async fn told(session: &mut TcpClient, user: UserId) -> String {
     }
 }
 
-async fn until_told(session: &mut TcpClient, user: UserId, wanted: &str) {
+pub(crate) async fn until_told(session: &mut TcpClient, user: UserId, wanted: &str) {
     while told(session, user).await != wanted {}
 }
 
@@ -58,22 +62,22 @@ async fn look(watcher: &Person, name: &str) -> Value {
     watcher.get(&format!("/api/presence?users={name}")).await.body["items"][0]["status"].clone()
 }
 
-async fn dropped(server: &TestServer, reason: &str) -> u64 {
+pub(crate) async fn dropped(server: &TestServer, reason: &str) -> u64 {
     let (_, body) = server.operations("/actors").await;
     serde_json::from_str::<Value>(&body).unwrap()["udp"]["dropped"][reason].as_u64().unwrap()
 }
 
 /// A client over UDP.
-struct Udp {
-    socket: UdpSocket,
-    server: SocketAddr,
+pub(crate) struct Udp {
+    pub(crate) socket: UdpSocket,
+    pub(crate) server: SocketAddr,
     connection_id: u64,
-    keys: (datagram::Key, datagram::Key),
+    pub(crate) keys: (datagram::Key, datagram::Key),
     counter: u64,
 }
 
 impl Udp {
-    async fn new(ticket: &TicketData) -> Self {
+    pub(crate) async fn new(ticket: &TicketData) -> Self {
         let key = |bytes: &[u8]| bytes.try_into().unwrap();
         Self {
             socket: UdpSocket::bind("127.0.0.1:0").await.unwrap(),
@@ -84,25 +88,25 @@ impl Udp {
         }
     }
 
-    fn sealed(&mut self, kind: Kind, map: &Upward) -> Vec<u8> {
+    pub(crate) fn sealed(&mut self, kind: Kind, map: &Upward) -> Vec<u8> {
         self.counter += 1;
         let header = Header { kind, connection_id: self.connection_id, counter: self.counter };
         datagram::seal(&self.keys.0, header, map).unwrap()
     }
 
-    async fn send(&mut self, kind: Kind, map: &Upward) {
+    pub(crate) async fn send(&mut self, kind: Kind, map: &Upward) {
         let datagram = self.sealed(kind, map);
         self.socket.send_to(&datagram, self.server).await.unwrap();
     }
 
-    async fn receive(&self) -> (Header, Vec<u8>) {
+    pub(crate) async fn receive(&self) -> (Header, Vec<u8>) {
         let mut buffer = [0; 600];
         let (size, from) = soon(self.socket.recv_from(&mut buffer)).await.unwrap();
         assert_eq!(from, self.server);
         (Header::of(&buffer[..size]).unwrap(), buffer[..size].to_vec())
     }
 
-    async fn pong(&self) -> Pong {
+    pub(crate) async fn pong(&self) -> Pong {
         loop {
             let (header, bytes) = self.receive().await;
             if header.kind == Kind::Pong {
@@ -111,7 +115,7 @@ impl Udp {
         }
     }
 
-    async fn batch(&self) -> PresenceBatch {
+    pub(crate) async fn batch(&self) -> PresenceBatch {
         loop {
             let (header, bytes) = self.receive().await;
             if header.kind == Kind::PresenceBatch {
@@ -121,14 +125,14 @@ impl Udp {
     }
 
     /// Whether anything comes at all.
-    async fn hears(&self) -> bool {
+    pub(crate) async fn hears(&self) -> bool {
         let mut buffer = [0; 600];
         tokio::time::timeout(Duration::from_millis(150), self.socket.recv_from(&mut buffer)).await.is_ok()
     }
 }
 
 /// Large enough for its answer.
-fn ping(known: u64) -> Upward {
+pub(crate) fn ping(known: u64) -> Upward {
     Upward { known: Some(known), version: Some(1), status: Some(Status::Online), ..Upward::default() }
 }
 
@@ -306,7 +310,7 @@ async fn a_ticket_opens_udp_for_presence_and_typing() {
     server.stop().await;
 }
 
-fn from_json(body: &Value) -> TicketData {
+pub(crate) fn from_json(body: &Value) -> TicketData {
     use base64::Engine;
     let key =
         |name: &str| base64::engine::general_purpose::STANDARD.decode(body[name].as_str().unwrap()).unwrap();

@@ -187,7 +187,8 @@ impl Chats {
                 state.chat.last_message_id = Some(message.id);
             }
             Change::Join { user_id, role } => {
-                let person = Participant::joining(*user_id, *role, event.seq, state.chat.last_ordinal);
+                let person =
+                    Participant::joining(*user_id, event.actor_id, *role, event.seq, state.chat.last_ordinal);
                 state.people.insert(*user_id, person);
                 self.of_user.entry(*user_id).or_default().insert(event.chat_id);
             }

@@ -19,6 +19,8 @@ pub(super) struct Directory {
     tokens: HashMap<AccessTokenId, LiveToken>,
     token_hashes: HashMap<[u8; 32], AccessTokenId>,
     tokens_of: HashMap<UserId, BTreeSet<AccessTokenId>>,
+    /// Whom a user blocks, for those who block at least one.
+    blocks: HashMap<UserId, BTreeSet<UserId>>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -42,6 +44,9 @@ impl Directory {
         for (token, hash) in std::mem::take(&mut snapshot.access_tokens) {
             directory.insert_token(token, hash);
         }
+        for (user, blocked) in std::mem::take(&mut snapshot.blocks) {
+            directory.set_block(user, blocked, true);
+        }
         directory.logins = std::mem::take(&mut snapshot.logins).into_iter().collect();
         directory
     }
@@ -55,6 +60,30 @@ impl Directory {
         self.token_hashes.insert(hash, token.id);
         self.tokens_of.entry(token.user_id).or_default().insert(token.id);
         self.tokens.insert(token.id, LiveToken { token, hash });
+    }
+
+    fn set_block(&mut self, user: UserId, blocked: UserId, blocks: bool) {
+        let own = self.blocks.entry(user).or_default();
+        if blocks {
+            own.insert(blocked);
+        } else {
+            own.remove(&blocked);
+        }
+        if own.is_empty() {
+            self.blocks.remove(&user);
+        }
+    }
+
+    /// Whether `user` blocks `other`.
+    pub(super) fn blocks(&self, user: UserId, other: UserId) -> bool {
+        self.blocks.get(&user).is_some_and(|own| own.contains(&other))
+    }
+
+    /// Whom `user` blocks, by id above `after`.
+    pub(super) fn blocked_by(&self, user: UserId, after: UserId) -> impl Iterator<Item = &Arc<User>> {
+        let above = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
+        let own = self.blocks.get(&user).map(|own| own.range(above));
+        own.into_iter().flatten().filter_map(|id| self.user(*id))
     }
 
     fn forget_token(&mut self, user: UserId, token: AccessTokenId) {
@@ -85,6 +114,9 @@ impl Directory {
             }
             Event::LoginEnded { login_id, .. } => {
                 self.logins.remove(login_id);
+            }
+            Event::BlockChanged { user_id, blocked_id, blocks } => {
+                self.set_block(*user_id, *blocked_id, *blocks);
             }
             Event::AccessTokenCreated { token, hash } => self.insert_token(token.clone(), *hash),
             Event::AccessTokenRevoked { token_id } => {

@@ -23,6 +23,7 @@ mod messages;
 mod notifications;
 mod open_sessions;
 mod page;
+mod people_queries;
 mod project_queries;
 mod projects;
 mod queries;
@@ -41,6 +42,7 @@ pub use counters::{CacheCounters, CacheSnapshot};
 pub use handle::CacheHandle;
 pub use messages::{Cursors, Hello, QueryError, Station};
 pub use page::{Page, Range};
+pub use people_queries::{Blocks, Destination, PeopleToAdd};
 pub use project_queries::{
     AccountBytes, KnownUsers, Members, NotificationList, ProjectList, ProjectNamed, ProjectView,
     Repositories, RepositoryById, RepositoryNamed, RepositoryView,

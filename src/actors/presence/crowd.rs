@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::batches;
 use super::messages::{PresenceItem, Said};
+use super::paths::Claim;
 use super::people::{DeviceKey, People};
 use super::tickets::{Connection, Heard, Ticket, Tickets};
 use crate::actors::hub::Outbox;
@@ -21,12 +23,10 @@ use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, SessionId, UserId};
 use crate::protocol::answer::{AckPacket, GoodbyeCode, ServerPacket};
 use crate::protocol::code::Code;
-use crate::protocol::datagram::{Dropped, Kind, Pong, PresenceBatch, TypingNotice};
+use crate::protocol::datagram::{Dropped, Kind, Pong, TypingNotice, sealed_bytes};
 use crate::protocol::framing;
 use crate::protocol::view::PresenceView;
 
-/// As many people fit a datagram, whatever their numbers are.
-const USERS_PER_DATAGRAM: usize = 20;
 /// How often what was not acknowledged is sent again before a `Ping` is waited for.
 const RESENDS_MAX: u32 = 5;
 /// After how many ticks a session whose outbox was half full is told again.
@@ -160,6 +160,7 @@ impl Crowd {
             if let Some(connection) = self.tickets.get_mut(id) {
                 (connection.known, connection.sent) = (0, 0);
                 connection.known_from = self.people.version();
+                connection.paths.start_over();
                 self.news.insert(id);
             }
         }
@@ -213,17 +214,22 @@ impl Crowd {
         datagram: &[u8],
         now: Instant,
     ) -> Result<Option<Outgoing>, Dropped> {
-        let Heard { header, said, newest } = self.tickets.receive(from, datagram, &self.limits, now)?;
+        let version = self.people.version();
+        let Heard { header, said, newest } =
+            self.tickets.receive(from, datagram, version, &self.limits, now)?;
         let id = header.connection_id;
         let Some(connection) = self.tickets.get_mut(id) else { return Err(Dropped::Connection) };
         let (user, device) = (connection.user, connection.device.clone());
+        if connection.paths.must_prove(from) {
+            self.news.insert(id);
+        }
         self.people.heard(user, &device, now);
         // Without a version the counter is one: what was overtaken does not count.
         if let Some(status) = said.status.filter(|_| said.version.is_some() || newest) {
             self.people.set_status(user, &device, status, said.version, now);
         }
         let answer = match header.kind {
-            Kind::Ping => self.pong(id, said.known.unwrap_or(0), from, datagram.len()),
+            Kind::Ping => self.pong(id, said.known.unwrap_or(0), from, datagram.len(), now),
             Kind::Typing => {
                 let chat = said.chat_id.ok_or(Dropped::Malformed)?;
                 if !self.type_in(chat, user, now) {
@@ -239,14 +245,24 @@ impl Crowd {
     }
 
     /// Takes note of what the client has, and answers; never with more than it sent.
-    fn pong(&mut self, id: u64, known: u64, from: SocketAddr, size: usize) -> Option<Outgoing> {
+    fn pong(&mut self, id: u64, known: u64, from: SocketAddr, size: usize, now: Instant) -> Option<Outgoing> {
         let version = self.people.version();
         let connection = self.tickets.get_mut(id)?;
-        if known >= connection.known_from && known <= version {
-            connection.known = connection.known.max(known);
+        match connection.paths.claim(known, from, (connection.known, version), now) {
+            Claim::Version(known) if known >= connection.known_from => {
+                connection.known = connection.known.max(known);
+            }
+            Claim::Proved(known) => {
+                connection.known = known;
+                // What did not fit before the proof goes out at once.
+                self.flush_at = Some(now);
+            }
+            Claim::Version(_) | Claim::Unknown => {}
         }
         let status = self.people.status_version(connection.user, &connection.device);
-        let pong = connection.seal(Kind::Pong, &Pong { version: status, known: version });
+        let pong = Pong { version: status, known: connection.paths.number(version) };
+        let fits = sealed_bytes(&pong).is_some_and(|bytes| bytes <= size);
+        let pong = if fits { connection.seal_to(from, Kind::Pong, &pong) } else { None };
         if connection.known < version {
             // Behind, or just come: told at the next flush.
             self.news.insert(id);
@@ -254,7 +270,7 @@ impl Crowd {
         if self.tickets.get_mut(id).is_some_and(|connection| connection.known >= connection.sent) {
             self.tickets.set_resend(id, None);
         }
-        pong.filter(|pong| pong.len() <= size).map(|pong| (from, pong))
+        pong
     }
 
     /// When [`Self::run`] has something to do; `None` while nothing happens.
@@ -393,40 +409,37 @@ impl Crowd {
                 let ids: Vec<_> = self.tickets.of_user(*other).collect();
                 for id in ids {
                     let Some(connection) = self.tickets.get_mut(id) else { continue };
-                    let Some(address) = connection.address(window, now) else { continue };
-                    let notice = connection.seal(Kind::Typing, &TypingNotice { chat_id, user_id });
-                    out.extend(notice.map(|datagram| (address, datagram)));
+                    let Some(address) = connection.paths.reachable(window, now) else { continue };
+                    out.extend(connection.seal_to(address, Kind::Typing, &TypingNotice { chat_id, user_id }));
                 }
             }
         }
         self.typed.retain(|_, at| now.duration_since(*at) < interval);
     }
 
-    /// Sends a connection what it does not have, in the order of the versions, each datagram joined to the one before.
+    /// Sends a connection what it does not have. An address that must prove itself gets the challenge, with as much of
+    /// that as its budget holds.
     fn tell_connection(&mut self, id: u64, now: Instant, out: &mut Vec<Outgoing>) {
         let window = Duration::from_millis(self.limits.udp_push_window_ms);
         let mut tries = self.tickets.tries(id);
         self.tickets.set_resend(id, None);
         let Some(connection) = self.tickets.get_mut(id) else { return };
-        let Some(address) = connection.address(window, now) else { return };
-        let views = self.people.seen_by(connection.user, connection.known);
-        let Some(newest) = views.last() else { return };
-        if newest.version > connection.sent {
-            // News have all their tries, however often what came before them was lost.
-            tries = 0;
+        let (version, known) = (self.people.version(), connection.known);
+        let views = self.people.seen_by(connection.user, known);
+        let challenge = batches::challenge(connection, &views, version, window, now);
+        let mut acknowledged = challenge.is_none();
+        out.extend(challenge);
+        if let (Some(newest), Some(address)) = (views.last(), connection.paths.proved(window, now)) {
+            if newest.version > connection.sent {
+                // News have all their tries, however often what came before them was lost.
+                tries = 0;
+            }
+            let datagrams_max = self.limits.udp_batch_datagrams;
+            let datagrams = batches::batches(connection, &views, version, datagrams_max);
+            out.extend(datagrams.into_iter().map(|datagram| (address, datagram)));
+            acknowledged = false;
         }
-        let (mut from, version) = (connection.known, self.people.version());
-        let mut chunks = views.chunks(USERS_PER_DATAGRAM).take(self.limits.udp_batch_datagrams).peekable();
-        let whole = views.len() <= USERS_PER_DATAGRAM * self.limits.udp_batch_datagrams;
-        while let Some(chunk) = chunks.next() {
-            let last = chunk.last().map_or(from, |view| view.version);
-            let to = if chunks.peek().is_none() && whole { version } else { last };
-            let users = chunk.iter().map(|view| (view.user_id, view.status.code(), view.version)).collect();
-            let datagram = connection.seal(Kind::PresenceBatch, &PresenceBatch { from, to, users });
-            out.extend(datagram.map(|datagram| (address, datagram)));
-            (from, connection.sent) = (to, to);
-        }
-        if tries < RESENDS_MAX {
+        if tries < RESENDS_MAX && !acknowledged {
             let wait = Duration::from_millis(self.limits.udp_resend_ms) * 2_u32.pow(tries);
             self.tickets.set_resend(id, Some((now + wait, tries + 1)));
         }

@@ -9,7 +9,7 @@ use crate::actors::hub::{DeliveryMeter, OutboxDrain};
 use crate::domain::ids::LoginId;
 use crate::domain::presence::{Shown, Status};
 use crate::protocol::answer::ReceivedPacket;
-use crate::protocol::datagram::{self, Header, Upward};
+use crate::protocol::datagram::{self, Header, PresenceBatch, Upward};
 
 const CHAT: ChatId = ChatId(7);
 

@@ -5,15 +5,17 @@
 //! cache, on one lane with joins, leaves and revocations, so a ticket dies with its login and nobody sees whom they share
 //! no chat with.
 //!
-//! `people` says who is there and who sees whom, `tickets` and `replay` whether a datagram is authentic, `crowd` what
-//! everybody must hear; all three are plain structs to which the time is told. An idle crowd has no deadline but the
+//! `people` says who is there and who sees whom, `tickets` and `replay` whether a datagram is authentic, `paths` to which
+//! address a ticket's datagrams may go, `crowd` what everybody must hear; all are plain structs to which the time is told. An idle crowd has no deadline but the
 //! expiry of tickets: no timer ticks.
 
 mod actor;
+mod batches;
 mod counters;
 mod crowd;
 mod handle;
 mod messages;
+mod paths;
 mod people;
 mod replay;
 mod tickets;

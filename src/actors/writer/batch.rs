@@ -19,6 +19,7 @@ use diesel::result::Error as SqlError;
 use diesel::sqlite::SqliteConnection;
 use tracing::{error, info, warn};
 
+use super::additions::AdditionRates;
 use super::command::{CommandError, Fault, Tx};
 use super::messages::Job;
 use super::metrics::CommitMetrics;
@@ -33,6 +34,8 @@ use crate::storage::queries::meta;
 
 /// How often a COMMIT that meets a lock is tried again; each try waits for SQLite's own busy timeout.
 const COMMIT_TRIES: usize = 3;
+/// How often the rates of additions forget users whose buckets are full, in commits.
+const TIDY_COMMITS: i64 = 4096;
 /// What the probe of a full disk writes, so that success means room for a batch.
 const PROBE_ROWS: i64 = 64;
 
@@ -67,6 +70,7 @@ impl Batch {
 pub struct Ledger {
     db: SqliteConnection,
     limits: Limits,
+    additions: AdditionRates,
     metrics: CommitMetrics,
     commit_no: i64,
     mirror: Mirror,
@@ -107,8 +111,8 @@ impl Ledger {
     pub fn new(mut db: SqliteConnection, limits: Limits, metrics: CommitMetrics) -> Result<Self, SqlError> {
         let commit_no = meta::get(&mut db, meta::COMMIT_NO)?.unwrap_or(0);
         let slow = Slow { threshold: Duration::from_millis(limits.slow_command_ms) };
-        let (mirror, begun) = (Mirror::default(), Instant::now());
-        Ok(Self { db, limits, metrics, commit_no, mirror, read_only: None, begun, slow })
+        let (mirror, begun, additions) = (Mirror::default(), Instant::now(), AdditionRates::new(&limits));
+        Ok(Self { db, limits, additions, metrics, commit_no, mirror, read_only: None, begun, slow })
     }
 
     /// From when on a command is named in the log.
@@ -140,6 +144,9 @@ impl Ledger {
         self.begun = Instant::now();
         if self.mirror.facts() > self.limits.mirror_facts {
             self.mirror.forget();
+        }
+        if self.commit_no % TIDY_COMMITS == 0 {
+            self.additions.tidy();
         }
         // Jobs that are settled outside the transaction: told, but not executed again.
         let mut settled = Vec::new();
@@ -210,9 +217,10 @@ impl Ledger {
             }
             let mark = events.len();
             let collects = collects && job.effect() == Effect::Appends;
-            let mut tx = Tx::new(&mut self.db, events, &mut self.mirror, now, &self.limits)
-                .asked_by(job.request_id())
-                .collecting(collects);
+            let mut tx =
+                Tx::new(&mut self.db, events, &mut self.mirror, now, (&self.limits, &self.additions))
+                    .asked_by(job.request_id())
+                    .collecting(collects);
             let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| job.execute(&mut tx)));
             let dirty = tx.wrote();
             if dirty && job.effect() == Effect::Changes {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use diesel::sqlite::SqliteConnection;
 use serde::Serialize;
 
+use super::additions::AdditionRates;
 use super::mirror::{Effect, Head, Mirror};
 use super::unwritten::UnwrittenMessage;
 use crate::core::actor::{Overloaded, Vanished};
@@ -90,6 +91,7 @@ pub struct Tx<'a> {
     request_id: Option<Arc<str>>,
     pub now: Timestamp,
     pub limits: &'a Limits,
+    pub(super) additions: &'a AdditionRates,
 }
 
 impl<'a> Tx<'a> {
@@ -98,9 +100,9 @@ impl<'a> Tx<'a> {
         events: &'a mut Vec<Event>,
         mirror: &'a mut Mirror,
         now: Timestamp,
-        limits: &'a Limits,
+        (limits, additions): (&'a Limits, &'a AdditionRates),
     ) -> Self {
-        Self { db, events, mirror, wrote: false, collects: false, request_id: None, now, limits }
+        Self { db, events, mirror, wrote: false, collects: false, request_id: None, now, limits, additions }
     }
 
     /// The connection, for looking.

@@ -14,6 +14,7 @@
 //! Deliberately absent: reads for clients. The cache answers those.
 
 mod actor;
+mod additions;
 mod batch;
 mod checkpointer;
 mod command;

@@ -1,6 +1,5 @@
 //! `netbit chat export` and `retention`: what the operator of the server does with any chat.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::cli::DataDirFlag;
 use crate::cli::control::{Data, with_server};
+use crate::core::private_file;
 
 #[derive(Args)]
 pub(super) struct ExportArguments {
@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<ExitCode, ExitCode> {
     with_server(&arguments.place, Data::Exists, async |control| {
         let mut out: Box<dyn Write> = match &arguments.out {
             Some(path) => Box::new(io::BufWriter::new(
-                File::create_new(path).with_context(|| path.display().to_string())?,
+                private_file::create_new(path).with_context(|| path.display().to_string())?,
             )),
             None => Box::new(io::BufWriter::new(io::stdout())),
         };

@@ -17,7 +17,7 @@ use super::resumption::Resumption;
 use super::state::{Deed, Incoming, Introduction, Member, PageLimits, Step, Stranger, nack};
 use crate::actors::cache::{Hello, QueryError, Station};
 use crate::actors::hub::{Outbox, OutboxDrain};
-use crate::actors::presence::{DeviceKey, Ticket};
+use crate::actors::presence::DeviceKey;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{Altered, Appended};
 use crate::core::actor::{ActorStats, Ctx, Letter, Mailbox, Metered, Overloaded, Permit, Reply, Who};
@@ -175,6 +175,12 @@ impl SessionActor {
                 self.services.presence.say(self.id, request_id, said, place);
             }
             (Step::Ticket { request_id }, Some(who)) => self.ticket(who, request_id, place),
+            (Step::Block { request_id, username, blocks }, Some(who)) => {
+                self.block(who, request_id, username, blocks, place);
+            }
+            (Step::LeaveChats { request_id, username }, Some(who)) => {
+                self.leave_chats(who, request_id, username, place);
+            }
             (Step::Note { chat, marks }, Some(who)) => self.note_marks(who, chat, marks, ctx),
             (Step::Resume { request_id, epoch, chats }, Some(who)) => {
                 self.resume(who, request_id, epoch, chats, place, ctx)
@@ -221,7 +227,8 @@ impl SessionActor {
             return self.end(Some(ack), GoodbyeCode::BadRequest);
         };
         self.device = device.clone();
-        let ticket = udp.then(|| (Ticket::fresh(), self.services.udp_address().clone()));
+        let ticket = if udp { self.services.ticket_for_hello(who) } else { None };
+        let ticket = ticket.map(|ticket| (ticket, self.services.udp_address().clone()));
         let (station, outbox) = (self.station(who), self.outbox.clone());
         let hello = Hello { station, outbox, echo, device, status, ticket, request_id };
         let services = self.services.clone();

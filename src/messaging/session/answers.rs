@@ -8,11 +8,14 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::actor::SessionActor;
 use super::state::nack;
 use crate::actors::cache::Range;
+use crate::actors::hub::Outbox;
+use crate::actors::writer::commands::LeftChats;
 use crate::domain::access::Credential;
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::ChatId;
-use crate::protocol::answer::ServerPacket;
+use crate::protocol::answer::{AckPacket, ServerPacket};
 use crate::protocol::view::EventView;
+use crate::services::ServiceError;
 
 /// Room in a server frame for what is not events.
 const FRAME_OVERHEAD_BYTES: usize = 4096;
@@ -90,6 +93,45 @@ impl SessionActor {
         });
     }
 
+    /// Blocks a user, or takes that back.
+    pub(super) fn block(
+        &self,
+        who: Credential,
+        request_id: Option<u64>,
+        username: String,
+        blocks: bool,
+        place: OwnedSemaphorePermit,
+    ) {
+        let (services, outbox) = (self.services.clone(), self.outbox.clone());
+        actix::spawn(async move {
+            let _place = place;
+            let done = services.set_block(who, username, blocks).await;
+            answer(&outbox, request_id, done.map(|()| AckPacket::default()));
+        });
+    }
+
+    /// Leaves all chats into which one user put the session's.
+    pub(super) fn leave_chats(
+        &self,
+        who: Credential,
+        request_id: Option<u64>,
+        username: String,
+        place: OwnedSemaphorePermit,
+    ) {
+        let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
+        actix::spawn(async move {
+            let _place = place;
+            let Ok(_turn) = bulk.acquire().await else { return };
+            let done = services.leave_chats_of(who, username).await;
+            let ack = |left: LeftChats| AckPacket {
+                left: Some(left.left),
+                more: Some(left.more),
+                ..AckPacket::default()
+            };
+            answer(&outbox, request_id, done.map(ack));
+        });
+    }
+
     pub(super) fn heartbeat(&self, who: Credential, request_id: Option<u64>, place: OwnedSemaphorePermit) {
         let (services, outbox, station) = (self.services.clone(), self.outbox.clone(), self.station(who));
         actix::spawn(async move {
@@ -98,5 +140,16 @@ impl SessionActor {
                 outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error.into())));
             }
         });
+    }
+}
+
+/// The `Ack` of a change: always when it failed, else when the client asked for an answer.
+fn answer(outbox: &Outbox, request_id: Option<u64>, done: Result<AckPacket, ServiceError>) {
+    match done {
+        Ok(_) if request_id.is_none() => {}
+        Ok(ack) => {
+            outbox.reply_packet(&ServerPacket::Ack(AckPacket { request_id, success: true, ..ack }));
+        }
+        Err(error) => outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error))),
     }
 }

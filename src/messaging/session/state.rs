@@ -92,6 +92,17 @@ pub(super) enum Step {
     Ticket {
         request_id: Option<u64>,
     },
+    /// Block a user, or take that back.
+    Block {
+        request_id: Option<u64>,
+        username: String,
+        blocks: bool,
+    },
+    /// Leave all chats into which this user put the session's.
+    LeaveChats {
+        request_id: Option<u64>,
+        username: String,
+    },
     /// Bring these chats up to date, each from the seq that the client has.
     Resume {
         request_id: Option<u64>,
@@ -226,6 +237,16 @@ impl Member {
                 None => bad_request(request_id, "chat_id is missing"),
             },
             "Ticket" => Step::Ticket { request_id },
+            "Block" => match packet.username {
+                Some(username) => {
+                    Step::Block { request_id, username, blocks: !packet.remove.unwrap_or(false) }
+                }
+                None => bad_request(request_id, "username is missing"),
+            },
+            "LeaveChats" => match packet.username {
+                Some(username) => Step::LeaveChats { request_id, username },
+                None => bad_request(request_id, "username is missing"),
+            },
             "Ping" => Step::Heartbeat { request_id },
             "Bye" => Step::End { last: None, code: GoodbyeCode::Bye },
             "Hello" => bad_request(request_id, "Hello was said already"),

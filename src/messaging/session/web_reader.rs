@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::actor::Frame;
 use super::intake::{End, Intake};
 use super::state::Incoming;
+use crate::core::telemetry::cut;
 use crate::protocol::answer::GoodbyeCode;
 use crate::protocol::packet;
 
@@ -105,7 +106,7 @@ impl WebReader {
                 Ok(Some(Ok(AggregatedMessage::Pong(_)))) => continue,
                 Ok(Some(Ok(AggregatedMessage::Close(_)))) => return End::Finished,
                 Ok(Some(Err(error))) => {
-                    tracing::debug!(%error, "a WebSocket broke its protocol");
+                    tracing::debug!(error = %cut(&error), "a WebSocket broke its protocol");
                     return End::Say(GoodbyeCode::BadRequest);
                 }
                 Ok(None) => return End::Closed,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection;
 
 use crate::domain::chat::{Chat, ChatRole, Participant};
@@ -128,6 +129,84 @@ pub fn chat_count_of(db: &mut Db, user: i64) -> QueryResult<i64> {
     chat_participants::table.filter(chat_participants::user_id.eq(user)).count().get_result(db)
 }
 
+/// Chats that one person was put into by another, and that can be left: `limit` of them by id. Project channels only
+/// if `with_projects`.
+pub fn put_into_by(
+    db: &mut Db,
+    user: i64,
+    adder: i64,
+    with_projects: bool,
+    limit: i64,
+) -> QueryResult<Vec<Chat>> {
+    let mut query = chat_participants::table
+        .inner_join(chats::table)
+        .filter(chat_participants::user_id.eq(user))
+        .filter(chat_participants::added_by.eq(adder))
+        .filter(chats::kind.ne("direct"))
+        .order(chat_participants::chat_id)
+        .limit(limit)
+        .select(ChatRow::as_select())
+        .into_boxed();
+    if !with_projects {
+        query = query.filter(chats::project_id.is_null().or(chats::archived_at.is_not_null()));
+    }
+    query.load(db)?.into_iter().map(Chat::try_from).collect()
+}
+
+/// Common chats that are looked at for [`are_acquainted`]: the newest ones of the person.
+const ACQUAINTANCE_CHATS: i64 = 500;
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = BigInt)]
+    found: i64,
+}
+
+/// Whether both are in a chat that says something about them: one that not everybody can join, and into which `person`
+/// was not put by `adder`.
+pub fn are_acquainted(db: &mut Db, adder: i64, person: i64) -> QueryResult<bool> {
+    let found: Found = diesel::sql_query(
+        "SELECT EXISTS (
+             SELECT 1 FROM (
+                 SELECT chat_id FROM chat_participants
+                 WHERE user_id = ? AND (added_by IS NULL OR added_by <> ?)
+                 ORDER BY chat_id DESC LIMIT ?
+             ) own
+             JOIN chat_participants other ON other.chat_id = own.chat_id AND other.user_id = ?
+             JOIN chats ON chats.id = own.chat_id
+             WHERE chats.audience <> 'joinable'
+         ) AS found",
+    )
+    .bind::<BigInt, _>(person)
+    .bind::<BigInt, _>(adder)
+    .bind::<BigInt, _>(ACQUAINTANCE_CHATS)
+    .bind::<BigInt, _>(adder)
+    .get_result(db)?;
+    Ok(found.found != 0)
+}
+
+#[derive(QueryableByName)]
+struct Heir {
+    #[diesel(sql_type = BigInt)]
+    user_id: i64,
+}
+
+/// Who owns a chat when its last owner `leaving` is gone: `preferred` if in it, else the member with the highest role
+/// and the lowest id.
+pub fn heir(db: &mut Db, chat: i64, leaving: i64, preferred: i64) -> QueryResult<Option<UserId>> {
+    let heir: Option<Heir> = diesel::sql_query(
+        "SELECT user_id FROM chat_participants WHERE chat_id = ? AND user_id <> ?
+         ORDER BY user_id = ? DESC, CASE role WHEN 'admin' THEN 0 WHEN 'member' THEN 1 ELSE 2 END, user_id
+         LIMIT 1",
+    )
+    .bind::<BigInt, _>(chat)
+    .bind::<BigInt, _>(leaving)
+    .bind::<BigInt, _>(preferred)
+    .get_result(db)
+    .optional()?;
+    Ok(heir.map(|heir| UserId(heir.user_id)))
+}
+
 pub fn owner_count(db: &mut Db, chat: i64) -> QueryResult<i64> {
     chat_participants::table
         .filter(chat_participants::chat_id.eq(chat))
@@ -145,6 +224,7 @@ pub fn insert_participant(db: &mut Db, chat: i64, participant: &Participant) -> 
         read_ordinal: participant.read_ordinal,
         delivered_seq: participant.delivered_seq,
         notify: participant.notify.as_str().to_owned(),
+        added_by: participant.added_by.map(|user| user.0),
     };
     diesel::insert_into(chat_participants::table).values(&row).execute(db).map(drop)
 }
@@ -176,7 +256,7 @@ pub enum Concerned<'a> {
 /// The people of the chat whom a message may concern, at most `limit`.
 pub fn listeners(db: &mut Db, chat: i64, concerned: Concerned<'_>, limit: i64) -> QueryResult<Vec<Listener>> {
     let mut found = chat_participants::table
-        .inner_join(users::table)
+        .inner_join(users::table.on(users::id.eq(chat_participants::user_id)))
         .filter(chat_participants::chat_id.eq(chat))
         .order(chat_participants::user_id)
         .limit(limit)

@@ -41,6 +41,10 @@ const RULES: &[(&str, &str)] = &[
          WHERE p.read_seq > c.last_seq OR p.delivered_seq > c.last_seq OR p.read_ordinal > c.last_ordinal",
     ),
     (
+        "a person in chat {} was put there by themselves",
+        "SELECT chat_id AS id, 'user ' || user_id AS detail FROM chat_participants WHERE added_by = user_id",
+    ),
+    (
         "project {} has no owner",
         "SELECT id, name AS detail FROM projects WHERE deleted_at IS NULL AND NOT EXISTS (
              SELECT 1 FROM project_members m WHERE m.project_id = projects.id AND m.role = 'owner')",

@@ -3,6 +3,7 @@
 pub mod access_tokens;
 pub mod accounts;
 pub mod audit;
+pub mod blocks;
 pub mod chats;
 pub mod consistency;
 pub mod messages;

@@ -83,6 +83,7 @@ pub struct ParticipantRow {
     pub read_ordinal: i64,
     pub delivered_seq: i64,
     pub notify: String,
+    pub added_by: Option<i64>,
 }
 
 impl TryFrom<ParticipantRow> for Participant {
@@ -96,6 +97,7 @@ impl TryFrom<ParticipantRow> for Participant {
             read_ordinal: row.read_ordinal,
             delivered_seq: row.delivered_seq,
             notify: notify_level(&row.notify)?,
+            added_by: row.added_by.map(UserId),
         })
     }
 }

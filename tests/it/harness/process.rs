@@ -53,7 +53,20 @@ impl Process {
         environment: &[(&str, &str)],
     ) -> Result<Self, std::process::ExitStatus> {
         let mut command = command(directory);
-        command.envs(environment.iter().copied()).stdout(Stdio::piped());
+        command.envs(environment.iter().copied());
+        Self::spawn(command).await
+    }
+
+    /// Starts with its log in a file.
+    pub(crate) async fn logging(directory: &Path, environment: &[(&str, &str)], log: &Path) -> Self {
+        let mut command = command(directory);
+        command.envs(environment.iter().copied()).stderr(std::fs::File::create(log).unwrap());
+        let started = Self::spawn(command).await;
+        started.unwrap_or_else(|status| panic!("the server ended before it was ready: {status}"))
+    }
+
+    async fn spawn(mut command: Command) -> Result<Self, std::process::ExitStatus> {
+        command.stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // The first line says where to register, the last one where operators look.
         let mut said = BufReader::new(child.stdout.take().unwrap());

@@ -4,8 +4,11 @@
 
 mod browsing;
 mod credentials;
+mod datagrams;
 mod floods;
 mod frames;
+mod logs;
+mod people;
 mod pushes;
 mod requests;
 mod seeds;

@@ -50,6 +50,16 @@ pub(super) enum Act {
         chat: i64,
         level: usize,
     },
+    Block {
+        by: i64,
+        user: i64,
+        blocks: bool,
+    },
+    /// Leaves all chats into which `adder` put `by`.
+    LeaveAll {
+        by: i64,
+        adder: i64,
+    },
     /// How many messages a chat keeps; 0: all.
     Keep {
         by: i64,
@@ -186,7 +196,9 @@ fn chat_act() -> impl Strategy<Value = Act> {
         8 => (by.clone(), chat.clone(), 0..40u8).prop_map(|(by, chat, key)| Act::Say { by, chat, key }),
         6 => (by.clone(), 1..12i64, 0..12u8).prop_map(|(by, message, what)| Act::Alter { by, message, what }),
         3 => (by.clone(), chat.clone(), user.clone(), 0..4u8).prop_map(|(by, chat, user, role)| Act::Add { by, chat, user, role }),
-        2 => (by.clone(), chat.clone(), user).prop_map(|(by, chat, user)| Act::Remove { by, chat, user }),
+        2 => (by.clone(), chat.clone(), user.clone()).prop_map(|(by, chat, user)| Act::Remove { by, chat, user }),
+        1 => (by.clone(), user.clone(), any::<bool>()).prop_map(|(by, user, blocks)| Act::Block { by, user, blocks }),
+        1 => (by.clone(), user).prop_map(|(by, adder)| Act::LeaveAll { by, adder }),
         1 => (by.clone(), chat.clone(), any::<bool>()).prop_map(|(by, chat, archived)| Act::Rename { by, chat, archived }),
         2 => (by.clone(), chat).prop_map(|(by, chat)| Act::Read { by, chat }),
         1 => (by.clone(), 1..9i64, 0..3usize).prop_map(|(by, chat, level)| Act::Level { by, chat, level }),

@@ -9,11 +9,11 @@ use super::acts::{Act, NAMES, ProjectAct, RepositoryAct, USERS};
 use crate::actors::writer::commands::{
     AbandonRepository, ActivateRepository, AlterMessage, AppendMessage, BeginRepository, ChangePassword,
     CreateAccessToken, CreateChat, CreateProject, DeleteProject, DeleteRepository, EndExpiredTokens,
-    EndLogin, FinishDeletion, Logout, MarkNotificationsRead, MarkRead, NewChat, NewUser, OpenPush,
-    RecordMaintenance, RecordTokenUses, RegisterUser, RemoveParticipant, ResetPassword, RevokeAccessToken,
-    SetMember, SetNotifyLevel, SetParticipant, SetProjectConfig, SetRetention, SetUserActive, SetWatch,
-    SettlePush, StartLogin, TrimChat, UpdateChat, UpdateProfile, UpdateProject, UpdateRepository,
-    WarnOfExpiringTokens,
+    EndLogin, FinishDeletion, LeaveChats, Logout, MarkNotificationsRead, MarkRead, NewChat, NewUser,
+    OpenPush, RecordMaintenance, RecordTokenUses, RegisterUser, RemoveParticipant, ResetPassword,
+    RevokeAccessToken, SetBlock, SetMember, SetNotifyLevel, SetParticipant, SetProjectConfig, SetRetention,
+    SetUserActive, SetWatch, SettlePush, StartLogin, TrimChat, UpdateChat, UpdateProfile, UpdateProject,
+    UpdateRepository, WarnOfExpiringTokens,
 };
 use crate::actors::writer::{
     Batch, Command, CommandError, CommitMetrics, Execution, Job, Ledger, Pending, Tx,
@@ -86,6 +86,9 @@ impl World {
             access_tokens_per_user: 3,
             notifications_per_user: 2,
             notifications_per_command: 2,
+            blocks_per_user: 2,
+            left_per_command: 2,
+            rates: false,
             ..Limits::default()
         })
     }
@@ -252,6 +255,12 @@ impl World {
             }
             Act::Remove { by, chat, user } => {
                 self.sound(RemoveParticipant { who: self.who(by), chat: ChatId(chat), user: UserId(user) })
+            }
+            Act::Block { by, user, blocks } => {
+                self.sound(SetBlock { who: self.who(by), user: UserId(user), blocks, within_rate: Ok(()) })
+            }
+            Act::LeaveAll { by, adder } => {
+                self.sound(LeaveChats { who: self.who(by), added_by: UserId(adder) })
             }
             Act::Rename { by, chat, archived } => {
                 let name = Some(format!("name {}", rand::random::<u8>()));

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use super::adding::{check_reach, count_addition};
+use super::leaving::{LAST_OWNER, is_last_owner, leave_chat, take_out};
 use super::notifications::tell_of_being_added;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need};
@@ -11,7 +13,7 @@ use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::notification::NotifyLevel;
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
-use crate::storage::queries::{accounts, chats};
+use crate::storage::queries::chats;
 use crate::storage::rows::chat::{NewChatRow, direct_key};
 
 /// What to create; the creator is always in it.
@@ -54,6 +56,9 @@ impl Command for CreateChat {
         {
             return Ok((ChatId(existing), true));
         }
+        for user in people.iter().filter(|user| **user != me) {
+            check_reach(tx, self.who, *user)?;
+        }
         if let Some(key) = &channel_key
             && chats::channel_named(tx.look(), key)?.is_some()
         {
@@ -61,7 +66,7 @@ impl Command for CreateChat {
         }
         check_room_for(tx, me)?;
         for user in people {
-            check_active(tx, *user)?;
+            count_addition(tx, self.who, *user, false)?;
         }
         let row = NewChatRow {
             kind: kind.as_str(),
@@ -141,13 +146,15 @@ impl Command for SetParticipant {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
         tx.authenticate(self.who, Need::ChatWrite)?;
         let me = self.who.user;
+        if me != self.user && chats::participant(tx.look(), self.chat.0, self.user.0)?.is_none() {
+            check_reach(tx, self.who, self.user)?;
+        }
         let (chat, role) = load(tx, self.chat, me)?;
         let current = chats::participant(tx.look(), chat.id.0, self.user.0)?;
         let wanted = self.role.or(current.as_ref().map(|p| p.role)).unwrap_or(ChatRole::Member);
         permission::set_role(&chat, role, me == self.user, current.as_ref().map(|p| p.role), wanted)?;
         let mut last_seq = chat.last_seq;
         let Some(current) = current else {
-            check_active(tx, self.user)?;
             if me == self.user {
                 check_room_for(tx, me)?;
                 check_return(tx, &chat, me, wanted)?;
@@ -156,6 +163,7 @@ impl Command for SetParticipant {
             if usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.participants_per_chat {
                 return Err(Refusal::Conflict("the chat is full").into());
             }
+            count_addition(tx, self.who, self.user, false)?;
             join(tx, chat.id, (&mut last_seq, chat.last_ordinal), me, self.user, wanted)?;
             tell_of_being_added(tx, chat.id, chat.name.as_deref(), me, self.user)?;
             return Ok(false);
@@ -163,7 +171,9 @@ impl Command for SetParticipant {
         if current.role == wanted {
             return Ok(true);
         }
-        keep_an_owner(tx, chat.id, current.role)?;
+        if is_last_owner(tx, &chat, current.role)? {
+            return Err(LAST_OWNER.into());
+        }
         chats::set_role(tx.write(), chat.id.0, self.user.0, wanted.as_str())?;
         let detail = json!({"user_id": self.user, "role": wanted});
         tx.audit(self.who, "chat.role", ("chat", chat.id.0), &detail)?;
@@ -191,15 +201,15 @@ impl Command for RemoveParticipant {
         let current =
             chats::participant(tx.look(), chat.id.0, self.user.0)?.ok_or(Refusal::NotFound("participant"))?;
         permission::remove(&chat, role, me == self.user, current.role)?;
-        if !permission::is_left_behind(&chat) {
-            keep_an_owner(tx, chat.id, current.role)?;
+        if me == self.user {
+            return leave_chat(tx, &chat, &current);
         }
-        chats::delete_participant(tx.write(), chat.id.0, self.user.0)?;
-        if me != self.user {
-            tx.audit(self.who, "chat.remove", ("chat", chat.id.0), &json!({"user_id": self.user}))?;
+        if is_last_owner(tx, &chat, current.role)? {
+            return Err(LAST_OWNER.into());
         }
+        tx.audit(self.who, "chat.remove", ("chat", chat.id.0), &json!({"user_id": self.user}))?;
         let mut last_seq = chat.last_seq;
-        tx.append_event(chat.id, &mut last_seq, me, Change::Leave { user_id: self.user, role: current.role })
+        take_out(tx, &chat, &mut last_seq, me, &current)
     }
 }
 
@@ -243,16 +253,9 @@ pub(super) fn join(
     user: UserId,
     role: ChatRole,
 ) -> Execution<()> {
-    let participant = Participant::joining(user, role, *last_seq + 1, last_ordinal);
+    let participant = Participant::joining(user, actor, role, *last_seq + 1, last_ordinal);
     chats::insert_participant(tx.write(), chat.0, &participant)?;
     tx.append_event(chat, last_seq, actor, Change::Join { user_id: user, role })
-}
-
-pub(super) fn check_active(tx: &mut Tx<'_>, user: UserId) -> Execution<()> {
-    match accounts::user(tx.look(), user.0)? {
-        Some(row) if row.deactivated_at.is_none() => Ok(()),
-        _ => Err(Refusal::NotFound("user").into()),
-    }
 }
 
 pub(super) fn check_room_for(tx: &mut Tx<'_>, user: UserId) -> Execution<()> {
@@ -277,14 +280,6 @@ fn check_return(tx: &mut Tx<'_>, chat: &Chat, me: UserId, wanted: ChatRole) -> E
         }
         _ => Ok(()),
     }
-}
-
-/// A chat always has an owner, if it ever had one.
-fn keep_an_owner(tx: &mut Tx<'_>, chat: ChatId, leaving: ChatRole) -> Execution<()> {
-    if leaving == ChatRole::Owner && chats::owner_count(tx.look(), chat.0)? <= 1 {
-        return Err(Refusal::Conflict("the last owner must first make somebody else an owner").into());
-    }
-    Ok(())
 }
 
 /// Channels are found by name, whatever the case.

@@ -5,10 +5,13 @@
 
 mod access_tokens;
 mod accounts;
+mod adding;
 mod administration;
 mod alterations;
+mod blocks;
 mod chats;
 mod cursors;
+mod leaving;
 mod messages;
 mod notifications;
 mod projects;
@@ -26,8 +29,10 @@ pub use accounts::{
 };
 pub use administration::{AddUser, ResetPassword, SetUserActive};
 pub use alterations::{AlterMessage, Altered};
+pub use blocks::SetBlock;
 pub use chats::{CreateChat, NewChat, RemoveParticipant, SetNotifyLevel, SetParticipant, UpdateChat};
 pub use cursors::{MarkRead, Marks, MergeMarks};
+pub use leaving::{LeaveChats, LeftChats};
 pub use messages::{AppendMessage, Appended};
 pub use notifications::MarkNotificationsRead;
 pub use projects::{CreateProject, DeleteProject, SetMember, SetProjectConfig, SetWatch, UpdateProject};
@@ -58,6 +63,7 @@ pub(super) const NAMES: &[&str] = &[
     "EndExpiredTokens",
     "EndLogin",
     "FinishDeletion",
+    "LeaveChats",
     "MarkNotificationsRead",
     "MarkRead",
     "MergeMarks",
@@ -71,6 +77,7 @@ pub(super) const NAMES: &[&str] = &[
     "ResetPassword",
     "RevokeAccessToken",
     "RevokeAllAccessTokens",
+    "SetBlock",
     "SetMember",
     "SetNotifyLevel",
     "SetParticipant",

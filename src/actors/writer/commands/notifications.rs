@@ -13,7 +13,7 @@ use crate::domain::message::Message;
 use crate::domain::notification::{Cause, Decision, NotificationKind, Standing, decide};
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::chats::{self, Concerned};
-use crate::storage::queries::{accounts, notifications};
+use crate::storage::queries::{accounts, blocks, notifications};
 use crate::storage::rows::notification::NewNotificationRow;
 
 /// Writes a notification: two rows at most, for the oldest one gives way.
@@ -48,12 +48,17 @@ pub(super) fn tell_of_message(
     let list: Vec<_> = names.iter().cloned().collect();
     let concerned = if direct || all { Concerned::Everybody } else { Concerned::Only(&list, replied_to) };
     let listeners = chats::listeners(tx.look(), chat.id.0, concerned, limit)?;
+    let sender = message.sender_id.0;
+    let others: Vec<_> =
+        listeners.iter().map(|listener| listener.user_id.0).filter(|id| *id != sender).collect();
+    let blockers = blocks::blockers(tx.look(), &others, sender)?;
     let mut told = Vec::new();
     for listener in listeners {
         let named = all || names.contains(&listener.username);
         let standing = Standing {
             active: listener.active,
             level: listener.level,
+            blocks_actor: blockers.contains(&listener.user_id.0),
             ..Standing::towards_message(listener.user_id, message.sender_id, named, replied_to)
         };
         if let Decision::Notify(kind, _) = decide(Cause::Message { direct }, standing) {

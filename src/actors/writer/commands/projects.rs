@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::chats::{check_active, check_room_for, join};
+use super::adding::{check_reach, count_addition};
+use super::chats::{check_room_for, join};
+use super::leaving::take_out;
 use super::notifications::tell_of_being_added;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Grant, Need, Subject};
@@ -271,29 +273,30 @@ impl Command for SetMember {
         // Leaving needs no role to speak of: so a token must be for such things.
         tx.authenticate(self.who, Need::Admin)?;
         let (project, role) = access(tx, self.who, self.project, None, Act::Read)?;
-        permission::set_member(role, me == self.user, project.owner_id == self.user, self.role)?;
         let current = projects::member_role(tx.look(), project.id.0, self.user.0)?;
+        if current.is_none() && me != self.user {
+            check_reach(tx, self.who, self.user)?;
+        }
+        permission::set_member(role, me == self.user, project.owner_id == self.user, self.role)?;
         if current == self.role {
             return if self.role.is_some() { Ok(true) } else { Err(Refusal::NotFound("member").into()) };
         }
         let chat = chats::chat(tx.look(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
         let mut last_seq = chat.last_seq;
-        if self.role.is_some() && current.is_none() {
-            check_active(tx, self.user)?;
-        }
         let count = projects::member_count(tx.look(), project.id.0)?;
         let full = usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.participants_per_chat;
         if current.is_none() && full {
             return Err(Refusal::Conflict("the project is full").into());
         }
+        if current.is_none() {
+            count_addition(tx, self.who, self.user, role == Some(ProjectRole::Owner))?;
+        }
         let detail = json!({"user_id": self.user, "role": self.role});
         tx.audit(self.who, "project.member", ("project", project.id.0), &detail)?;
         let Some(role) = self.role else {
-            leave(tx, &project, self.user)?;
+            leave_project(tx, &project, self.user)?;
             if let Some(left) = chats::participant(tx.look(), chat.id.0, self.user.0)? {
-                chats::delete_participant(tx.write(), chat.id.0, self.user.0)?;
-                let change = Change::Leave { user_id: self.user, role: left.role };
-                tx.append_event(chat.id, &mut last_seq, me, change)?;
+                take_out(tx, &chat, &mut last_seq, me, &left)?;
             }
             return Ok(true);
         };
@@ -317,7 +320,8 @@ impl Command for SetMember {
     }
 }
 
-fn leave(tx: &mut Tx<'_>, project: &Project, user: UserId) -> Execution<()> {
+/// Ends a membership and the watch that came with it. The channel is the caller's part.
+pub(super) fn leave_project(tx: &mut Tx<'_>, project: &Project, user: UserId) -> Execution<()> {
     projects::delete_member(tx.write(), project.id.0, user.0)?;
     projects::set_watch(tx.write(), project.id.0, user.0, false)?;
     tx.announce(Event::MemberChanged { project_id: project.id, user_id: user, role: None });

@@ -25,7 +25,7 @@ use crate::domain::project::Project;
 use crate::domain::push::{Moved, PUSH_REFS_MAX, Push, RefUpdate};
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::Repository;
-use crate::storage::queries::{accounts, chats, messages, projects, pushes, repositories};
+use crate::storage::queries::{accounts, blocks, chats, messages, projects, pushes, repositories};
 use crate::storage::rows::notification::NewNotificationRow;
 use crate::storage::rows::push::{NewPushIntentRow, PushIntent};
 
@@ -284,6 +284,7 @@ fn standing(
         active: row.is_some_and(|row| row.deactivated_at.is_none()),
         watches: projects::watches(tx.look(), project.id.0, user)?,
         mentioned,
+        blocks_actor: blocks::exists(tx.look(), user, intent.user_id.0)?,
         ..Standing::BYSTANDER
     })
 }

@@ -1,12 +1,21 @@
 //! Logs: text for people on a terminal, JSON lines for machines.
+//!
+//! Bytes of clients are cut wherever they reach a line: each value by [`cut`], each line by the subscriber ([`bounded`]).
 
 use std::io::IsTerminal;
 use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt;
+use tracing_subscriber::fmt::{self, format};
 
 use super::config::{Log, LogFormat};
+
+mod bounded;
+mod cut;
+
+use bounded::Bounded;
+pub use bounded::LINE_BYTES_MAX;
+pub use cut::{Cut, LOGGED_BYTES_MAX, cut};
 
 tokio::task_local! {
     static REQUEST_ID: Arc<str>;
@@ -24,20 +33,23 @@ pub fn request_id() -> Option<Arc<str>> {
 
 /// Installs the process's subscriber. Only `main` calls it; a second call is ignored.
 pub fn install(log: &Log) {
-    // The HTTP library's own start and stop say nothing that ours do not; a filter that names it wins.
-    let quiet = format!("actix_server=warn,{}", log.level);
+    // The HTTP library's own start and stop say nothing that ours do not, and it logs an error for every malformed
+    // request, which any client can send. A filter that names it wins.
+    let quiet = format!("actix_server=warn,actix_http=off,{}", log.level);
     let filter = EnvFilter::try_new(quiet).unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = std::io::stderr().is_terminal();
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
+    let builder = fmt::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
     let json = match log.format {
         LogFormat::Auto => !terminal,
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
     let installed = if json {
-        builder.json().flatten_event(true).try_init()
+        let inner = format::format().json().flatten_event(true);
+        builder.event_format(Bounded { inner, json }).fmt_fields(format::JsonFields::new()).try_init()
     } else {
-        builder.with_target(false).try_init()
+        let inner = format::format().with_target(false).with_ansi(terminal);
+        builder.event_format(Bounded { inner, json }).try_init()
     };
     if installed.is_err() {
         tracing::debug!("a log subscriber is installed already");

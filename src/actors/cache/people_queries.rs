@@ -1,0 +1,87 @@
+//! Questions about whom a user may reach, and whom they block.
+
+use std::sync::Arc;
+
+use super::queries::{Models, Query, Verdict, user_of};
+use crate::domain::access::{Credential, Need};
+use crate::domain::chat::ChatKind;
+use crate::domain::ids::{ChatId, ProjectId, UserId};
+use crate::domain::permission::people as permission;
+use crate::domain::refusal::Refusal;
+use crate::domain::user::User;
+
+/// Where people are to be put.
+#[derive(Debug, Clone, Copy)]
+pub enum Destination {
+    NewChat(ChatKind),
+    Chat(ChatId),
+    Project(ProjectId),
+}
+
+/// The ids behind the names of people who are to be put somewhere; a name that does not exist refuses them all, and so
+/// does a user who blocks the user who asks and is not there yet. The writer decides again.
+pub struct PeopleToAdd {
+    pub names: Vec<String>,
+    pub to: Destination,
+}
+
+impl Query for PeopleToAdd {
+    type Answer = Vec<UserId>;
+    const NAME: &'static str = "PeopleToAdd";
+    const NEED: Need = Need::Identity;
+
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Vec<UserId>> {
+        Verdict::Now(user_of(who).and_then(|me| {
+            let id = |name: &String| {
+                let person = models.read.directory.named(name).ok_or(Refusal::NotFound("user"))?.user.id;
+                let is_blocked = models.read.directory.blocks(person, me);
+                permission::reach(is_blocked && !self.is_there(models, me, person))?;
+                Ok(person)
+            };
+            self.names.iter().map(id).collect()
+        }))
+    }
+}
+
+impl PeopleToAdd {
+    /// Whether `person` is where they are to be put already: what people share stays as it is.
+    fn is_there(&self, models: &Models<'_>, me: UserId, person: UserId) -> bool {
+        let (chats, projects) = (&models.read.chats, &models.read.projects);
+        match self.to {
+            Destination::Chat(chat) => {
+                chats.get(chat).is_some_and(|state| state.people.contains_key(&person))
+            }
+            Destination::Project(id) => {
+                projects.get(id).is_some_and(|state| state.role(Some(person)).is_some())
+            }
+            Destination::NewChat(ChatKind::Direct) => {
+                let pair = [Some((me, person)), Some((person, me))];
+                chats.of_user(me, ChatId(0)).any(|state| pair.contains(&state.chat.between))
+            }
+            Destination::NewChat(_) => false,
+        }
+    }
+}
+
+/// Whom the user who asks blocks, by id above `after`.
+pub struct Blocks {
+    pub after: UserId,
+    pub limit: usize,
+}
+
+impl Query for Blocks {
+    /// And whether there are more.
+    type Answer = (Vec<Arc<User>>, bool);
+    const NAME: &'static str = "Blocks";
+    const NEED: Need = Need::ChatRead;
+
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+        Verdict::Now(user_of(who).map(|user| {
+            let blocked = models.read.directory.blocked_by(user, self.after);
+            let mut list: Vec<_> = blocked.take(self.limit + 1).cloned().collect();
+            let has_more = list.len() > self.limit;
+            list.truncate(self.limit);
+            (list, has_more)
+        }))
+    }
+}

@@ -1,0 +1,283 @@
+//! Where the client of a ticket is, and which addresses have proved that they receive what is sent to them.
+//!
+//! Address validation as in RFC 9000, section 8: an address that has not proved itself is sent at most three times the
+//! bytes that came from it. The proof is a number that the client cannot guess: a `PresenceBatch` to such an address
+//! ends with a random `to`, and the client's acknowledgement (`Ping {known}`) repeats it from that same address.
+//!
+//! Invariants
+//! * State is per ticket and address: a proof of another address, or of another ticket, counts for nothing.
+//! * Pushes stay with the proved address until the next one has proved itself, so a datagram that was captured and sent
+//!   again from elsewhere moves nothing.
+//! * The numbers that a client knows versions by only grow, and stay below 2^53.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// How much more than it sent an address may be sent.
+const AMPLIFICATION_MAX: usize = 3;
+/// What a datagram costs on the wire beyond its bytes (IPv4 and UDP headers). Counted for what is sent only.
+const HEADER_BYTES: usize = 28;
+/// A challenge lies this far above every number that the client could know, and up to 2^40 further.
+const STEP_MIN: u64 = 1 << 32;
+const STEP_RANDOM: u64 = 1 << 40;
+/// Numbers stay below this: 2^53.
+const NUMBER_MAX: u64 = 1 << 53;
+
+/// Both addresses of a ticket: at most one of each kind, so that no client makes this grow.
+#[derive(Debug, Default)]
+pub(super) struct Paths {
+    proved: Option<(SocketAddr, Instant)>,
+    candidate: Option<Candidate>,
+    /// What is added to a version of presence for the number that this client knows it by.
+    offset: u64,
+    /// The largest number that was drawn or claimed.
+    highest: u64,
+}
+
+/// An address that authentic datagrams came from, and that has not proved that it receives.
+#[derive(Debug)]
+struct Candidate {
+    address: SocketAddr,
+    heard: Instant,
+    received_bytes: usize,
+    sent_bytes: usize,
+    challenge: u64,
+    /// Up to which version every batch with the challenge told. `None`: none was sent.
+    covers: Option<u64>,
+}
+
+impl Candidate {
+    fn budget(&self) -> usize {
+        let allowed = self.received_bytes.saturating_mul(AMPLIFICATION_MAX);
+        allowed.saturating_sub(self.sent_bytes).saturating_sub(HEADER_BYTES)
+    }
+
+    /// Takes the bytes of a datagram from the budget; `false`: there are not enough.
+    fn charge(&mut self, bytes: usize) -> bool {
+        let allowed = bytes <= self.budget();
+        if allowed {
+            self.sent_bytes += bytes + HEADER_BYTES;
+        }
+        allowed
+    }
+}
+
+/// What the `known` of a `Ping` means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// The client has everything up to this version.
+    Version(u64),
+    /// The address has just proved itself; its client has everything up to this version.
+    Proved(u64),
+    /// Nothing that the server could use.
+    Unknown,
+}
+
+impl Paths {
+    /// Notes an authentic datagram. `newest`: none with a higher counter came before.
+    pub(super) fn heard(&mut self, from: SocketAddr, bytes: usize, newest: bool, version: u64, now: Instant) {
+        if let Some((address, heard)) = &mut self.proved
+            && *address == from
+        {
+            *heard = now;
+            if newest {
+                self.candidate = None;
+            }
+        } else if let Some(candidate) = self.candidate.as_mut().filter(|known| known.address == from) {
+            candidate.heard = now;
+            candidate.received_bytes = candidate.received_bytes.saturating_add(bytes);
+        } else if newest && let Some(challenge) = self.draw(version) {
+            // A datagram that was overtaken may come from where the client no longer is.
+            self.candidate = Some(Candidate {
+                address: from,
+                heard: now,
+                received_bytes: bytes,
+                sent_bytes: 0,
+                challenge,
+                covers: None,
+            });
+        }
+    }
+
+    /// A number above all that the client can know; `None`: the ticket has used them up.
+    fn draw(&mut self, version: u64) -> Option<u64> {
+        let above = self.highest.max(self.number(version));
+        let number = above.checked_add(STEP_MIN + rand::random_range(0..STEP_RANDOM))?;
+        (number < NUMBER_MAX).then(|| {
+            self.highest = number;
+            number
+        })
+    }
+
+    /// The number by which the client knows a version.
+    pub(super) fn number(&self, version: u64) -> u64 {
+        version.saturating_add(self.offset)
+    }
+
+    /// Reads the `known` of a `Ping` from `from`. `told` is the version up to which the client is known to have
+    /// everything, `version` the present one.
+    pub(super) fn claim(
+        &mut self,
+        known: u64,
+        from: SocketAddr,
+        (told, version): (u64, u64),
+        now: Instant,
+    ) -> Claim {
+        let proved =
+            self.candidate.take_if(|candidate| candidate.address == from && candidate.challenge == known);
+        if let Some(candidate) = proved {
+            self.proved = Some((from, now));
+            let told = candidate.covers.unwrap_or(0).max(told);
+            self.offset = known.saturating_sub(told);
+            return Claim::Proved(told);
+        }
+        if known <= self.number(version) {
+            return known.checked_sub(self.offset).map_or(Claim::Unknown, Claim::Version);
+        }
+        if known < NUMBER_MAX {
+            // From a challenge that was lost on its way back, or from an earlier ticket: a new name for what it has.
+            self.offset = known.saturating_sub(told);
+            self.highest = self.highest.max(known);
+            if self.candidate.as_ref().is_some_and(|candidate| candidate.challenge <= known) {
+                let challenge = self.draw(version);
+                self.candidate = self
+                    .candidate
+                    .take()
+                    .zip(challenge)
+                    .map(|(candidate, challenge)| Candidate { challenge, covers: None, ..candidate });
+            }
+        }
+        Claim::Unknown
+    }
+
+    /// The proved address, if it was heard from within `window`.
+    pub(super) fn proved(&self, window: Duration, now: Instant) -> Option<SocketAddr> {
+        self.proved.filter(|(_, heard)| now.duration_since(*heard) < window).map(|(address, _)| address)
+    }
+
+    /// Whether `address` still has to prove itself.
+    pub(super) fn must_prove(&self, address: SocketAddr) -> bool {
+        self.candidate.as_ref().is_some_and(|candidate| candidate.address == address)
+    }
+
+    /// The challenge for the address that must prove itself, and how many bytes the datagram with it may have.
+    pub(super) fn challenge(&self, window: Duration, now: Instant) -> Option<(SocketAddr, u64, usize)> {
+        let candidate = self.candidate.as_ref()?;
+        let recent = now.duration_since(candidate.heard) < window;
+        recent.then(|| (candidate.address, candidate.challenge, candidate.budget()))
+    }
+
+    /// A batch with the challenge goes out, which tells everything up to the version `covers`.
+    pub(super) fn challenged(&mut self, bytes: usize, covers: u64) {
+        if let Some(candidate) = &mut self.candidate
+            && candidate.charge(bytes)
+        {
+            candidate.covers = Some(candidate.covers.map_or(covers, |before| before.min(covers)));
+        }
+    }
+
+    /// The client is in one more chat: what the challenge covered is told again.
+    pub(super) fn start_over(&mut self) {
+        if let Some(candidate) = &mut self.candidate {
+            candidate.covers = candidate.covers.map(|_| 0);
+        }
+    }
+
+    /// Whether a datagram of so many bytes may go to `address`. An address that is neither proved nor a candidate is
+    /// only ever answered with less than it sent.
+    pub(super) fn admits(&mut self, address: SocketAddr, bytes: usize) -> bool {
+        match &mut self.candidate {
+            Some(candidate) if candidate.address == address => candidate.charge(bytes),
+            _ => true,
+        }
+    }
+
+    /// Where something that is not said twice goes: to the proved address, or else to the candidate.
+    pub(super) fn reachable(&self, window: Duration, now: Instant) -> Option<SocketAddr> {
+        self.proved(window, now).or_else(|| self.challenge(window, now).map(|(address, ..)| address))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(60);
+
+    fn address(port: u16) -> SocketAddr {
+        ([127, 0, 0, 1], port).into()
+    }
+
+    /// Paths of which `port` has proved itself.
+    fn proved(port: u16, now: Instant) -> Paths {
+        let mut paths = Paths::default();
+        paths.heard(address(port), 60, true, 7, now);
+        let (_, number, _) = paths.challenge(WINDOW, now).unwrap();
+        paths.challenged(60, 7);
+        assert_eq!(paths.claim(number, address(port), (0, 7), now), Claim::Proved(7));
+        paths
+    }
+
+    #[test]
+    fn an_address_is_sent_three_times_what_came_from_it() {
+        let (mut paths, now, here) = (Paths::default(), Instant::now(), address(1));
+        paths.heard(here, 100, true, 0, now);
+        let mut sent = 0;
+        while paths.admits(here, 40) {
+            sent += 40;
+        }
+        assert!((100..=300).contains(&sent), "{sent}");
+        paths.heard(here, 100, true, 0, now);
+        assert!(paths.admits(here, 200) && !paths.admits(here, 200));
+        // Another address in between does not fill the budget again.
+        paths.heard(address(2), 10, true, 0, now);
+        paths.heard(here, 10, true, 0, now);
+        assert!(!paths.admits(here, 40));
+    }
+
+    #[test]
+    fn only_the_number_sent_there_proves_an_address() {
+        let now = Instant::now();
+        let guesses: [fn(u64) -> u64; 5] = [|_| 0, |_| 7, |n| n - 1, |n| n + 1, |_| NUMBER_MAX - 1];
+        for guess in guesses {
+            let mut paths = Paths::default();
+            paths.heard(address(1), 100, true, 7, now);
+            let (_, number, _) = paths.challenge(WINDOW, now).unwrap();
+            paths.challenged(60, 7);
+            let claim = paths.claim(guess(number), address(1), (0, 7), now);
+            assert!(!matches!(claim, Claim::Proved(_)), "{claim:?}");
+            let elsewhere = paths.claim(number, address(2), (0, 7), now);
+            assert!(!matches!(elsewhere, Claim::Proved(_)), "{elsewhere:?}");
+            assert_eq!(paths.proved(WINDOW, now), None);
+        }
+    }
+
+    #[test]
+    fn pushes_stay_until_the_next_address_has_proved_itself() {
+        let now = Instant::now();
+        let mut paths = proved(1, now);
+        paths.heard(address(2), 60, true, 7, now);
+        assert_eq!(paths.proved(WINDOW, now), Some(address(1)));
+        let (to, number, budget) = paths.challenge(WINDOW, now).unwrap();
+        assert_eq!(to, address(2));
+        assert!(budget <= 180);
+        assert_eq!(paths.claim(number, address(2), (7, 9), now), Claim::Proved(7));
+        assert_eq!(paths.proved(WINDOW, now), Some(address(2)));
+        // The client goes on counting from the number that proved the address.
+        assert_eq!(paths.number(7), number);
+        assert_eq!(paths.claim(number + 2, address(2), (7, 9), now), Claim::Version(9));
+        assert_eq!(paths.proved(WINDOW, now + WINDOW), None, "a silent address is sent nothing");
+    }
+
+    #[test]
+    fn a_client_that_knows_larger_numbers_keeps_them() {
+        let (mut paths, now, here) = (Paths::default(), Instant::now(), address(1));
+        paths.heard(here, 100, true, 7, now);
+        assert_eq!(paths.claim(1 << 50, here, (0, 7), now), Claim::Unknown);
+        let (_, number, _) = paths.challenge(WINDOW, now).unwrap();
+        assert!(number > 1 << 50 && number < NUMBER_MAX);
+        assert_eq!(paths.claim(number, here, (0, 7), now), Claim::Proved(0));
+        assert_eq!(paths.claim(NUMBER_MAX, here, (0, 7), now), Claim::Unknown);
+        assert!(paths.number(7) < NUMBER_MAX);
+    }
+}

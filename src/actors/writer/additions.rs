@@ -1,0 +1,113 @@
+//! How often people are put into chats and projects by others: token buckets, per user who adds and per person added.
+//!
+//! The buckets per person bound what many accounts can do together: fresh accounts of one address, of many addresses,
+//! and accounts that know each other. They live in the writer, because only there it is known that nothing else refuses
+//! the addition: a refused try costs the person's bucket nothing.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+use crate::core::limits::Limits;
+use crate::domain::ids::UserId;
+use crate::domain::permission::people::AddingRate;
+use crate::domain::refusal::Refusal;
+
+type Buckets = DefaultKeyedRateLimiter<UserId>;
+
+pub(super) struct AdditionRates {
+    on: bool,
+    /// Strangers, by the user who adds them.
+    strangers: Buckets,
+    /// Additions by strangers, by the person added.
+    by_strangers: Buckets,
+    /// All additions, by the person added.
+    all: Buckets,
+    clock: DefaultClock,
+}
+
+impl AdditionRates {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let count = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
+        let buckets =
+            |per_hour, burst| RateLimiter::keyed(Quota::per_hour(count(per_hour)).allow_burst(count(burst)));
+        Self {
+            on: limits.rates,
+            strangers: buckets(limits.strangers_added_per_hour, limits.strangers_added_burst),
+            by_strangers: buckets(limits.added_by_strangers_per_hour, limits.added_by_strangers_burst),
+            all: buckets(limits.added_per_hour, limits.added_burst),
+            clock: DefaultClock::default(),
+        }
+    }
+
+    /// Counts that `adder` adds `person`; asked last, when nothing else refuses it.
+    pub(super) fn count(&self, adder: UserId, person: UserId, rate: AddingRate) -> Result<(), Refusal> {
+        match rate {
+            _ if !self.on => Ok(()),
+            AddingRate::Free => Ok(()),
+            AddingRate::Person => self.take(&self.all, person),
+            AddingRate::Strangers => {
+                self.take(&self.strangers, adder)?;
+                self.take(&self.by_strangers, person)?;
+                self.take(&self.all, person)
+            }
+        }
+    }
+
+    fn take(&self, buckets: &Buckets, key: UserId) -> Result<(), Refusal> {
+        buckets.check_key(&key).map_err(|not_until| {
+            let wait = not_until.wait_time_from(self.clock.now()).max(Duration::from_millis(1));
+            Refusal::RateLimited { retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) }
+        })
+    }
+
+    /// Forgets users whose buckets are full again.
+    pub(super) fn tidy(&self) {
+        for buckets in [&self.strangers, &self.by_strangers, &self.all] {
+            buckets.retain_recent();
+            buckets.shrink_to_fit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rates() -> AdditionRates {
+        AdditionRates::new(&Limits {
+            strangers_added_burst: 3,
+            added_by_strangers_burst: 2,
+            added_burst: 4,
+            ..Limits::default()
+        })
+    }
+
+    fn added(rates: &AdditionRates, adders: std::ops::Range<i64>, person: i64, rate: AddingRate) -> usize {
+        adders.filter(|adder| rates.count(UserId(*adder), UserId(person), rate).is_ok()).count()
+    }
+
+    #[test]
+    fn many_adders_together_meet_the_bound_of_the_person() {
+        let rates = rates();
+        assert_eq!(added(&rates, 10..30, 1, AddingRate::Strangers), 2);
+        // Colleagues still have what strangers could not take.
+        assert_eq!(added(&rates, 10..30, 1, AddingRate::Person), 2);
+        assert_eq!(added(&rates, 10..30, 1, AddingRate::Free), 20);
+        assert_eq!(added(&rates, 10..30, 2, AddingRate::Strangers), 2, "other people are not concerned");
+    }
+
+    #[test]
+    fn one_adder_meets_a_bound_over_all_strangers() {
+        let rates = rates();
+        let to_strangers = |people: std::ops::Range<i64>| {
+            let add = |person: &i64| rates.count(UserId(1), UserId(*person), AddingRate::Strangers).is_ok();
+            people.filter(add).count()
+        };
+        assert_eq!(to_strangers(10..30), 3);
+        let off = AdditionRates::new(&Limits { rates: false, ..Limits::default() });
+        assert_eq!(added(&off, 0..1_000, 1, AddingRate::Strangers), 1_000);
+    }
+}

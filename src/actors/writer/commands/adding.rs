@@ -1,0 +1,36 @@
+//! Putting a person into a chat or project: what every way of it has in common.
+
+use crate::actors::writer::command::{Execution, Tx};
+use crate::domain::access::Credential;
+use crate::domain::ids::UserId;
+use crate::domain::permission::people::{self as permission, Adding};
+use crate::domain::refusal::Refusal;
+use crate::storage::queries::{accounts, blocks, chats};
+
+/// That `person` exists, is active, and does not block the user who wants to reach them. Asked before anything that
+/// would tell a person who does not exist from one who does.
+pub(super) fn check_reach(tx: &mut Tx<'_>, who: Credential, person: UserId) -> Execution<()> {
+    let is_blocked = blocks::exists(tx.look(), person.0, who.user.0)?;
+    permission::reach(is_blocked)?;
+    match accounts::user(tx.look(), person.0)? {
+        Some(row) if row.deactivated_at.is_none() => Ok(()),
+        _ => Err(Refusal::NotFound("user").into()),
+    }
+}
+
+/// Counts an addition. Asked last, right before the first write.
+pub(super) fn count_addition(
+    tx: &mut Tx<'_>,
+    who: Credential,
+    person: UserId,
+    into_own_project: bool,
+) -> Execution<()> {
+    if who.user == person {
+        return Ok(());
+    }
+    let by_administrator = accounts::user(tx.look(), who.user.0)?.is_some_and(|row| row.is_admin);
+    let acquainted =
+        by_administrator || into_own_project || chats::are_acquainted(tx.look(), who.user.0, person.0)?;
+    let rate = Adding { by_administrator, into_own_project, acquainted }.rate(who);
+    Ok(tx.additions.count(who.user, person, rate)?)
+}

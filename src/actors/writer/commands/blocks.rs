@@ -1,0 +1,48 @@
+//! Blocking: a user does not want to be reached by another.
+
+use crate::actors::writer::Effect;
+use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::domain::access::{Credential, Need};
+use crate::domain::event::Event;
+use crate::domain::ids::UserId;
+use crate::domain::refusal::Refusal;
+use crate::storage::queries::blocks;
+
+/// Blocks a user, or takes that back. Asking for what holds already changes nothing.
+pub struct SetBlock {
+    pub who: Credential,
+    pub user: UserId,
+    pub blocks: bool,
+    /// What the rate limiter said.
+    pub within_rate: Result<(), Refusal>,
+}
+
+impl Command for SetBlock {
+    type Output = ();
+    const NAME: &'static str = "SetBlock";
+    const EFFECT: Effect = Effect::Local;
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        tx.authenticate(self.who, Need::ChatWrite)?;
+        let (me, other) = (self.who.user, self.user);
+        if me == other {
+            return Err(Refusal::invalid("username", "must name another user").into());
+        }
+        if blocks::exists(tx.look(), me.0, other.0)? == self.blocks {
+            return Ok(());
+        }
+        self.within_rate.clone()?;
+        if self.blocks {
+            let count = usize::try_from(blocks::count_of(tx.look(), me.0)?).unwrap_or(usize::MAX);
+            if count >= tx.limits.blocks_per_user {
+                return Err(Refusal::Conflict("you block too many users already").into());
+            }
+            let now = tx.now.0;
+            blocks::insert(tx.write(), me.0, other.0, now)?;
+        } else {
+            blocks::delete(tx.write(), me.0, other.0)?;
+        }
+        tx.announce(Event::BlockChanged { user_id: me, blocked_id: other, blocks: self.blocks });
+        Ok(())
+    }
+}

@@ -1,0 +1,104 @@
+//! Leaving chats: one at a time, or all into which one user put me.
+
+use serde_json::json;
+
+use super::projects::leave_project;
+use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::domain::access::{Credential, Need};
+use crate::domain::chat::{Chat, ChatRole, Participant};
+use crate::domain::event::Change;
+use crate::domain::ids::UserId;
+use crate::domain::permission::chat as permission;
+use crate::domain::refusal::Refusal;
+use crate::storage::queries::{chats, projects};
+
+/// Leaves chats into which `added_by` put the user who asks: `limits.left_per_command` of them.
+pub struct LeaveChats {
+    pub who: Credential,
+    pub added_by: UserId,
+}
+
+/// What one command came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LeftChats {
+    pub left: usize,
+    /// There are more to leave: ask again.
+    pub more: bool,
+}
+
+impl Command for LeaveChats {
+    type Output = LeftChats;
+    const NAME: &'static str = "LeaveChats";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<LeftChats> {
+        let grant = tx.authenticate(self.who, Need::ChatWrite)?;
+        // Leaving a project's channel is leaving the project: a token must be for that.
+        let with_projects = grant.check(Need::Admin).is_ok();
+        let me = self.who.user;
+        let slice = tx.limits.left_per_command;
+        let limit = i64::try_from(slice + 1).unwrap_or(i64::MAX);
+        let found = chats::put_into_by(tx.look(), me.0, self.added_by.0, with_projects, limit)?;
+        let more = found.len() > slice;
+        let mut left = 0;
+        for chat in found.iter().take(slice) {
+            let Some(participant) = chats::participant(tx.look(), chat.id.0, me.0)? else { continue };
+            self.leave(tx, chat, &participant)?;
+            left += 1;
+        }
+        Ok(LeftChats { left, more })
+    }
+}
+
+impl LeaveChats {
+    /// Six rows at most.
+    fn leave(&self, tx: &mut Tx<'_>, chat: &Chat, participant: &Participant) -> Execution<()> {
+        let project = match chat.project_id {
+            Some(id) if !permission::is_left_behind(chat) => projects::project(tx.look(), id.0)?,
+            _ => None,
+        };
+        if let Some(project) = project {
+            let detail = json!({"user_id": self.who.user, "role": null});
+            tx.audit(self.who, "project.member", ("project", project.id.0), &detail)?;
+            leave_project(tx, &project, self.who.user)?;
+            let mut last_seq = chat.last_seq;
+            return take_out(tx, chat, &mut last_seq, self.who.user, participant);
+        }
+        leave_chat(tx, chat, participant)
+    }
+}
+
+/// Takes the user out of a chat that follows no project. A last owner hands the chat over if another user put them there,
+/// and must name a successor otherwise.
+pub(super) fn leave_chat(tx: &mut Tx<'_>, chat: &Chat, participant: &Participant) -> Execution<()> {
+    let (me, mut last_seq) = (participant.user_id, chat.last_seq);
+    if !permission::is_left_behind(chat) && is_last_owner(tx, chat, participant.role)? {
+        let adder = participant.added_by.ok_or(LAST_OWNER)?;
+        if let Some(heir) = chats::heir(tx.look(), chat.id.0, me.0, adder.0)? {
+            chats::set_role(tx.write(), chat.id.0, heir.0, ChatRole::Owner.as_str())?;
+            let change = Change::Role { user_id: heir, role: ChatRole::Owner };
+            tx.append_event(chat.id, &mut last_seq, me, change)?;
+        }
+    }
+    take_out(tx, chat, &mut last_seq, me, participant)
+}
+
+/// Removes a participant, and says so in the chat.
+pub(super) fn take_out(
+    tx: &mut Tx<'_>,
+    chat: &Chat,
+    last_seq: &mut i64,
+    actor: UserId,
+    participant: &Participant,
+) -> Execution<()> {
+    let user_id = participant.user_id;
+    chats::delete_participant(tx.write(), chat.id.0, user_id.0)?;
+    tx.append_event(chat.id, last_seq, actor, Change::Leave { user_id, role: participant.role })
+}
+
+pub(super) const LAST_OWNER: Refusal =
+    Refusal::Conflict("the last owner must first make somebody else an owner");
+
+/// A chat always has an owner, if it ever had one, and as long as anybody is in it.
+pub(super) fn is_last_owner(tx: &mut Tx<'_>, chat: &Chat, role: ChatRole) -> Execution<bool> {
+    Ok(role == ChatRole::Owner && chats::owner_count(tx.look(), chat.id.0)? <= 1)
+}

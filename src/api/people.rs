@@ -1,0 +1,88 @@
+//! Blocking other users, and leaving what another user put me into.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::error::ApiResult;
+use super::extract::{Body, Caller, Path, Query};
+use super::page;
+use super::user::PublicUser;
+use crate::domain::ids::UserId;
+use crate::services::Services;
+
+#[derive(Deserialize)]
+pub(super) struct PageQuery {
+    limit: Option<i64>,
+    cursor: Option<i64>,
+}
+
+/// The users whom the caller blocks, by id.
+#[utoipa::path(get, path = "/api/users/me/blocks",
+    params(("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
+    responses((status = 200, body = page::Items<PublicUser>), (status = 400), (status = 401), (status = 403)))]
+pub(super) async fn blocks(
+    caller: Caller,
+    request: HttpRequest,
+    query: Query<PageQuery>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let limit = page::limit(query.0.limit, &services.limits)?;
+    let after = UserId(query.0.cursor.unwrap_or(0));
+    let (users, has_more) = services.blocks(caller.0, after, limit).await?;
+    let next = users.last().filter(|_| has_more).map(|user| user.id.to_string());
+    page::items(&request, users.iter().map(|user| PublicUser::from(&**user)).collect(), next)
+}
+
+/// Blocks a user: they cannot add the caller to chats and projects, open a direct chat with the caller, or cause
+/// notifications. They are answered as if the caller did not exist. Common chats stay.
+#[utoipa::path(put, path = "/api/users/me/blocks/{username}", params(("username" = String, Path)),
+    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
+pub(super) async fn block(
+    caller: Caller,
+    username: Path<String>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    services.set_block(caller.0, username.0, true).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Takes a block back.
+#[utoipa::path(delete, path = "/api/users/me/blocks/{username}", params(("username" = String, Path)),
+    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 422)))]
+pub(super) async fn unblock(
+    caller: Caller,
+    username: Path<String>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    services.set_block(caller.0, username.0, false).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = LeaveChats)]
+pub(super) struct LeaveBody {
+    /// The name of the user who put the caller into the chats.
+    added_by: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct LeftAnswer {
+    /// How many chats were left.
+    left: usize,
+    /// There are more: ask again.
+    more: bool,
+}
+
+/// Leaves every group, channel and project into which one user put the caller. Direct chats stay. Counts against no rate.
+#[utoipa::path(post, path = "/api/chats/leave", request_body = LeaveBody,
+    responses((status = 200, body = LeftAnswer), (status = 401), (status = 403), (status = 404), (status = 422)))]
+pub(super) async fn leave_chats(
+    caller: Caller,
+    body: Body<LeaveBody>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let left = services.leave_chats_of(caller.0, body.0.added_by).await?;
+    Ok(HttpResponse::Ok().json(LeftAnswer { left: left.left, more: left.more }))
+}

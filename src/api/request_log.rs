@@ -1,0 +1,44 @@
+//! How many refused requests are logged: a flood of them must not become a flood of log lines.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use crate::core::limits::Limits;
+
+/// One per listener.
+pub struct RequestLog {
+    refusals: DefaultDirectRateLimiter,
+    /// Refused requests since the last logged line that were counted only.
+    unlogged: AtomicU64,
+}
+
+impl RequestLog {
+    pub fn new(limits: &Limits) -> Self {
+        let per_second = NonZeroU32::new(limits.logged_refusals_per_second).unwrap_or(NonZeroU32::MIN);
+        Self { refusals: RateLimiter::direct(Quota::per_second(per_second)), unlogged: AtomicU64::new(0) }
+    }
+
+    /// Whether the request is logged, and how many before it were not. Answers and errors of the server always are.
+    pub(super) fn admit(&self, status: u16) -> Option<u64> {
+        if (400..500).contains(&status) && self.refusals.check().is_err() {
+            self.unlogged.fetch_add(1, Relaxed);
+            return None;
+        }
+        Some(self.unlogged.swap(0, Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_beyond_the_rate_are_counted_and_told_with_the_next() {
+        let log = RequestLog::new(&Limits { logged_refusals_per_second: 2, ..Limits::default() });
+        let admitted: Vec<_> = [404, 404, 404, 401, 200, 503].map(|status| log.admit(status)).into();
+        assert_eq!(admitted, [Some(0), Some(0), None, None, Some(2), Some(0)]);
+    }
+}

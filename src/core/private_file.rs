@@ -1,0 +1,53 @@
+//! Files that only their owner can read: everything that holds what users wrote or secrets.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::Mode;
+
+/// The mode of every file that the server or a command writes.
+pub const MODE: u32 = 0o600;
+
+/// Makes a new file with mode 0600.
+///
+/// # Errors
+/// `AlreadyExists` when there is one.
+pub fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)
+}
+
+/// Empties the file, or makes it; either way it has mode 0600 before anything is written.
+pub fn create(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(path)?;
+    rustix::fs::fchmod(&file, Mode::from_raw_mode(MODE))?;
+    Ok(file)
+}
+
+/// Takes the rights of group and others from every file that this process and its children make from now on. Covers
+/// files that libraries and git make; called once, before any thread runs.
+pub fn take_private_umask() {
+    rustix::process::umask(Mode::from_raw_mode(0o077));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_private_also_when_it_was_not_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        for made in [create(&path), create_new(&folder.path().join("new"))] {
+            assert_eq!(made.unwrap().metadata().unwrap().permissions().mode() & 0o777, MODE);
+        }
+        assert_eq!(fs::read(&path).unwrap(), b"");
+        assert!(create_new(&path).is_err());
+    }
+}

@@ -1,0 +1,45 @@
+//! Blocks: whom a user does not want to be reached by.
+
+use std::collections::HashSet;
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use crate::domain::ids::UserId;
+use crate::storage::schema::blocks;
+
+type Db = SqliteConnection;
+
+/// Whether `user` blocks `other`.
+pub fn exists(db: &mut Db, user: i64, other: i64) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(blocks::table.find((user, other)))).get_result(db)
+}
+
+/// Those of `users` who block `other`.
+pub fn blockers(db: &mut Db, users: &[i64], other: i64) -> QueryResult<HashSet<i64>> {
+    let found: Vec<i64> = blocks::table
+        .filter(blocks::user_id.eq_any(users))
+        .filter(blocks::blocked_id.eq(other))
+        .select(blocks::user_id)
+        .load(db)?;
+    Ok(found.into_iter().collect())
+}
+
+pub fn count_of(db: &mut Db, user: i64) -> QueryResult<i64> {
+    blocks::table.filter(blocks::user_id.eq(user)).count().get_result(db)
+}
+
+pub fn insert(db: &mut Db, user: i64, other: i64, now: i64) -> QueryResult<()> {
+    let row = (blocks::user_id.eq(user), blocks::blocked_id.eq(other), blocks::created_at.eq(now));
+    diesel::insert_into(blocks::table).values(row).execute(db).map(drop)
+}
+
+pub fn delete(db: &mut Db, user: i64, other: i64) -> QueryResult<()> {
+    diesel::delete(blocks::table.find((user, other))).execute(db).map(drop)
+}
+
+/// (who blocks, whom), all of them.
+pub fn all(db: &mut Db) -> QueryResult<Vec<(UserId, UserId)>> {
+    let rows: Vec<(i64, i64)> = blocks::table.select((blocks::user_id, blocks::blocked_id)).load(db)?;
+    Ok(rows.into_iter().map(|(user, blocked)| (UserId(user), UserId(blocked))).collect())
+}

@@ -1,0 +1,187 @@
+//! UDP as a weapon: against addresses that asked for nothing, against tickets of others, against memory.
+
+use std::time::Duration;
+
+use netbit::client::TcpClient;
+use netbit::protocol::datagram::{self, Kind, PresenceBatch};
+use netbit::protocol::packet::MessagePacket;
+use serde_json::json;
+use tokio::net::UdpSocket;
+
+use crate::harness::{Person, TestServer, assert_problem, soon};
+use crate::presence::{Udp, from_json, hello, ping, status};
+
+/// Bytes that came to a socket, until it is quiet. The last of them were sent before what the caller has seen elsewhere.
+async fn drained(socket: &UdpSocket) -> usize {
+    let (mut bytes, mut buffer) = (0, [0; 600]);
+    while let Ok(received) =
+        tokio::time::timeout(Duration::from_millis(100), socket.recv_from(&mut buffer)).await
+    {
+        bytes += received.unwrap().0;
+    }
+    bytes
+}
+
+async fn start() -> TestServer {
+    TestServer::with_limits(|limits| {
+        limits.presence_tick_ms = 10;
+        limits.udp_resend_ms = 20;
+        (limits.udp_datagrams_per_second, limits.udp_datagrams_burst) = (1_000, 1_000);
+    })
+    .await
+}
+
+async fn ticket(person: &Person) -> netbit::protocol::answer::TicketData {
+    from_json(&person.post("/api/udp/ticket", json!({})).await.body)
+}
+
+/// Changes the person's status, again and again.
+async fn change_status(session: &mut TcpClient, times: usize) {
+    for n in 0..times {
+        let shown = if n % 2 == 0 { "away" } else { "online" };
+        assert!(soon(session.request(status(shown, None))).await.unwrap().success);
+        tokio::time::sleep(Duration::from_millis(12)).await;
+    }
+}
+
+/// Takes what comes, and acknowledges it, until a batch shows the user with the status.
+async fn acknowledge_until(udp: &mut Udp, known: &mut u64, wanted: (i64, u8)) {
+    loop {
+        let (header, bytes) = udp.receive().await;
+        if header.kind != Kind::PresenceBatch {
+            continue;
+        }
+        let batch: PresenceBatch = datagram::open(&udp.keys.1, header, &bytes).unwrap();
+        if batch.from <= *known {
+            *known = (*known).max(batch.to);
+        }
+        udp.send(Kind::Ping, &ping(*known)).await;
+        if batch.users.iter().any(|(user, status, _)| (user.0, *status) == wanted) {
+            return;
+        }
+    }
+}
+
+/// Mallory's datagrams carry the address of a victim. The server used to send every change of everybody there, a
+/// thousand times what had come. Acknowledgements that mallory makes up, also with numbers that were sent to an address
+/// of their own, prove nothing.
+#[actix_web::test]
+async fn spoofed_address_is_sent_three_times_its_bytes_at_most() {
+    let server = start().await;
+    let (alice, mallory) = (server.user("alice").await, server.user("mallory").await);
+    alice.group(&[&mallory]).await;
+    let mut busy = alice.tcp().await;
+    let mut own = Udp::new(&ticket(&mallory).await).await;
+    let mut known = 0;
+    own.send(Kind::Ping, &ping(0)).await;
+    acknowledge_until(&mut own, &mut known, (alice.id.0, 1)).await;
+    let victim = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut sent = 0;
+    for guess in [0, known, known + 1, known + (1 << 33), (1 << 53) - 1] {
+        let forged = own.sealed(Kind::Ping, &ping(guess));
+        sent += forged.len();
+        victim.send_to(&forged, own.server).await.unwrap();
+        change_status(&mut busy, 8).await;
+    }
+    // From here on mallory answers honestly from their own address: what was to come has come when this arrives.
+    own.send(Kind::Ping, &ping(known)).await;
+    change_status(&mut busy, 1).await;
+    acknowledge_until(&mut own, &mut known, (alice.id.0, 2)).await;
+    let received = drained(&victim).await;
+    assert!(received <= 3 * sent, "{received} bytes for {sent}");
+    assert!(received > 0, "the challenge was sent");
+    server.stop().await;
+}
+
+/// A client that answers is sent everything, at once and after it has moved to another address.
+#[actix_web::test]
+async fn client_that_acknowledges_is_sent_everything_wherever_it_is() {
+    let server = start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    alice.group(&[&bob]).await;
+    let mut busy = alice.tcp().await;
+    let mut phone = Udp::new(&ticket(&bob).await).await;
+    let mut known = 0;
+    for _ in 0..2 {
+        let pinged = phone.sealed(Kind::Ping, &ping(known));
+        phone.socket.send_to(&pinged, phone.server).await.unwrap();
+        let mut received = 0;
+        for round in 0..12 {
+            let (shown, code) = if round % 2 == 0 { ("dnd", 3) } else { ("away", 2) };
+            assert!(soon(busy.request(status(shown, None))).await.unwrap().success);
+            acknowledge_until(&mut phone, &mut known, (alice.id.0, code)).await;
+            received += 60;
+        }
+        assert!(received > 3 * pinged.len(), "more than an address gets that proves nothing");
+        // The network gives the phone another address.
+        phone.socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    }
+    server.stop().await;
+}
+
+/// An attacker on the way sends a captured datagram from elsewhere, before the original arrives: pushes must not follow.
+#[actix_web::test]
+async fn captured_datagram_from_elsewhere_moves_no_pushes() {
+    let server = start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    alice.group(&[&bob]).await;
+    let mut busy = alice.tcp().await;
+    let mut phone = Udp::new(&ticket(&bob).await).await;
+    let (mut known, thief) = (0, UdpSocket::bind("127.0.0.1:0").await.unwrap());
+    phone.send(Kind::Ping, &ping(0)).await;
+    acknowledge_until(&mut phone, &mut known, (alice.id.0, 1)).await;
+    let captured = phone.sealed(Kind::Ping, &ping(known));
+    thief.send_to(&captured, phone.server).await.unwrap();
+    // The Pong shows that the captured copy was taken; the original is dropped as a repetition.
+    let mut buffer = [0; 600];
+    soon(thief.recv_from(&mut buffer)).await.unwrap();
+    phone.socket.send_to(&captured, phone.server).await.unwrap();
+    change_status(&mut busy, 20).await;
+    assert!(soon(busy.request(status("dnd", None))).await.unwrap().success);
+    acknowledge_until(&mut phone, &mut known, (alice.id.0, 3)).await;
+    let stolen =
+        drained(&thief).await + buffer.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    assert!(stolen <= 3 * captured.len(), "{stolen} bytes for {}", captured.len());
+    server.stop().await;
+}
+
+/// One account asked for tickets as fast as it could, over every way there is: 193 MiB in 90 s.
+#[actix_web::test]
+async fn tickets_have_a_rate_over_every_way() {
+    let server = TestServer::with_limits(|limits| limits.udp_tickets_burst = 4).await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let mut session = alice.tcp().await;
+    let ask = || MessagePacket { packet_type: "Ticket".into(), ..MessagePacket::default() };
+    let asks = || MessagePacket { udp: Some(true), ..MessagePacket::default() };
+    assert!(hello(&alice, &server, asks()).await.1.udp.is_some());
+    assert!(soon(session.request(ask())).await.unwrap().udp.is_some());
+    for _ in 0..2 {
+        assert_eq!(alice.post("/api/udp/ticket", json!({})).await.status, 201);
+    }
+    let refused = alice.post("/api/udp/ticket", json!({})).await;
+    assert_problem(&refused, 429, "rate_limited");
+    assert!(refused.header("retry-after").is_some());
+    let refused = soon(session.ask(ask())).await.unwrap();
+    assert_eq!((refused.success, refused.code.as_deref()), (false, Some("rate_limited")));
+    let (_, welcome) = hello(&alice, &server, asks()).await;
+    assert_eq!((welcome.packet_type.as_str(), welcome.udp), ("Welcome", None), "the session begins without");
+    assert_eq!(bob.post("/api/udp/ticket", json!({})).await.status, 201, "others are not concerned");
+    server.stop().await;
+}
+
+/// Twenty newer tickets push out the oldest: its datagrams are dropped as those of a ticket that never was.
+#[actix_web::test]
+async fn superseded_ticket_is_gone_at_once() {
+    let server = TestServer::with_limits(|limits| limits.udp_tickets_per_user = 2).await;
+    let alice = server.user("alice").await;
+    let mut first = Udp::new(&ticket(&alice).await).await;
+    let mut second = Udp::new(&ticket(&alice).await).await;
+    let mut third = Udp::new(&ticket(&alice).await).await;
+    first.send(Kind::Ping, &ping(0)).await;
+    for newer in [&mut second, &mut third] {
+        newer.send(Kind::Ping, &ping(0)).await;
+        newer.pong().await;
+    }
+    assert_eq!(crate::presence::dropped(&server, "connection").await, 1);
+    server.stop().await;
+}
