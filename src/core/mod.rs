@@ -12,7 +12,7 @@ pub mod machine;
 pub mod memory;
 pub mod metrics;
 pub mod proxies;
+pub mod shares;
 pub mod telemetry;
 pub mod tls;
 pub mod turns;
-pub mod turnstile;
