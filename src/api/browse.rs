@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 use super::address::percent_encoded;
 use super::error::ApiResult;
-use super::extract::{Anyone, Path, Query};
+use super::extract::{Anyone, Path, Query, counted};
 use super::page;
 use super::repo;
 use super::validator::Validator;
@@ -65,6 +65,7 @@ pub(super) async fn at_commit(
 ) -> ApiResult {
     let CommitPath { user, project, repo, reference, path } = at;
     let view = services.repository(anyone.0, &RepositoryPath { user, project, repo }, Act::Read).await?;
+    let view = counted(request, view)?;
     if let Some(answer) = repo::moved(request, &view) {
         return Ok(answer);
     }
@@ -95,6 +96,7 @@ pub(super) async fn branches(
     services: web::Data<Services>,
 ) -> ApiResult {
     let view = services.repository(anyone.0, &at.0, Act::Read).await?;
+    let view = counted(&request, view)?;
     if let Some(answer) = repo::moved(&request, &view) {
         return Ok(answer);
     }
@@ -115,6 +117,7 @@ pub(super) async fn tags(
     services: web::Data<Services>,
 ) -> ApiResult {
     let view = services.repository(anyone.0, &at.0, Act::Read).await?;
+    let view = counted(&request, view)?;
     if let Some(answer) = repo::moved(&request, &view) {
         return Ok(answer);
     }

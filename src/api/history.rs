@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::browse::{CommitPath, Found, at_commit};
 use super::error::{ApiError, ApiResult};
-use super::extract::{Anyone, Path, Query};
+use super::extract::{Anyone, Path, Query, counted};
 use super::page;
 use super::repo;
 use super::validator::Validator;
@@ -50,6 +50,7 @@ pub(super) async fn commits(
     services: web::Data<Services>,
 ) -> ApiResult {
     let view = services.repository(anyone.0, &at.0, Act::Read).await?;
+    let view = counted(&request, view)?;
     if let Some(answer) = repo::moved(&request, &view) {
         return Ok(answer);
     }
@@ -99,6 +100,7 @@ pub(super) async fn commit(
 ) -> ApiResult {
     let OneCommitPath { user, project, repo, oid } = at.0;
     let view = services.repository(anyone.0, &RepositoryPath { user, project, repo }, Act::Read).await?;
+    let view = counted(&request, view)?;
     if let Some(answer) = repo::moved(&request, &view) {
         return Ok(answer);
     }
@@ -134,6 +136,7 @@ pub(super) async fn compare(
 ) -> ApiResult {
     let ComparePath { user, project, repo, base, head } = at.0;
     let view = services.repository(anyone.0, &RepositoryPath { user, project, repo }, Act::Read).await?;
+    let view = counted(&request, view)?;
     if let Some(answer) = repo::moved(&request, &view) {
         return Ok(answer);
     }

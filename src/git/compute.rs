@@ -51,8 +51,8 @@ async fn run_at(
     };
     let cancel = CancellationToken::new();
     let _cancelled_when_dropped = cancel.clone().drop_guard();
-    let deadlines = Deadlines { idle: within, total: within };
-    let progress = Progress::new();
+    let deadlines = Deadlines { idle: within, bytes_min: 0, total: within };
+    let progress = Progress::without_client();
     let supervisor =
         tokio::spawn(supervise(child, group, watched, cancel.clone(), progress, deadlines, false));
     let errors = tokio::spawn(drain(stderr));
@@ -65,7 +65,7 @@ async fn run_at(
     let errors = errors.await.unwrap_or_default();
     match supervisor.await {
         Ok(end) if end.is_success() => Ok(output),
-        Ok(End::Idle | End::Total) => Err(ComputeError::TooSlow),
+        Ok(End::Total) => Err(ComputeError::TooSlow),
         Ok(End::Memory) => Err(ComputeError::TooMuchMemory),
         Ok(_) => Err(ComputeError::Failed(String::from_utf8_lossy(&errors).trim().to_owned())),
         Err(error) => Err(io::Error::other(error).into()),

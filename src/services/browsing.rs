@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
+use super::hosting::Hosting;
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
+use crate::core::shares::Share;
 use crate::git::blame::{self, BlameRange};
 use crate::git::browse::{
     Blob, Branch, BrowseError, BrowseLimits, Browser, CommitDiff, CommitPage, Comparison, Oid, Page,
@@ -37,7 +38,7 @@ pub struct RawFile {
     pub oid: Oid,
     pub bytes: Bytes,
     /// Held while the bytes are.
-    pub place: Option<OwnedSemaphorePermit>,
+    pub place: Option<Share>,
 }
 
 /// Who is behind the lines of a file.
@@ -70,7 +71,7 @@ impl Services {
             let browser = Browser::open(&directory, &repository.default_branch, BrowseLimits::default())?;
             Ok(question(&browser)?)
         };
-        self.hosting.blocking(work).await?
+        self.hosting.blocking(view.holder, work).await?
     }
 
     /// The commit that a name in a URL stands for; without a name, that of the default branch.
@@ -141,7 +142,7 @@ impl Services {
         let at = path.clone();
         let size_bytes = self.ask_browser(view, move |browser| browser.file_size(commit, &at)).await?;
         let counted = size_bytes > RAW_BYTES_UNCOUNTED;
-        let place = if counted { Some(self.hosting.read_place().await?) } else { None };
+        let place = if counted { Some(self.hosting.bulk_place(view.holder).await?) } else { None };
         let (oid, bytes) = self.ask_browser(view, move |browser| browser.raw(commit, &path)).await?;
         Ok(RawFile { oid, bytes: bytes.into(), place })
     }
@@ -210,8 +211,8 @@ impl Services {
         lines: (usize, usize),
     ) -> Result<Vec<BlameRange>, ServiceError> {
         let git = self.hosting.git()?;
+        let _place = self.hosting.bulk_place(view.holder).await?;
         let directory = self.hosting.directory(&view.repository).await?;
-        let _place = self.hosting.read_place().await?;
         let command = git.blame(&directory, &commit.to_string(), path, lines);
         let within = Duration::from_millis(self.limits.git_compute_ms);
         let output = compute::run(command, BLAME_BYTES_MAX, within).await?;
@@ -229,15 +230,13 @@ impl Services {
         format: ArchiveFormat,
     ) -> Result<TransferBody, ServiceError> {
         let git = self.hosting.git()?;
+        let turn = self.hosting.turn_for(Work::Archive, view.holder).await?;
         let directory = self.hosting.directory(&view.repository).await?;
-        let turn = self.hosting.turn_for(Work::Archive).await?;
         let oid = commit.to_string();
         let prefix = format!("{}-{}/", view.repository.name, oid.get(..SHORT_OID).unwrap_or(&oid));
         let command = git.archive(&directory, &oid, format, &prefix);
-        let deadlines = Deadlines {
-            idle: Duration::from_millis(self.limits.git_idle_ms),
-            total: Duration::from_millis(self.limits.git_archive_ms),
-        };
+        let total = Duration::from_millis(self.limits.git_archive_ms);
+        let deadlines = Deadlines { total, ..Hosting::deadlines(&self.limits) };
         let nothing = Box::pin(tokio::io::empty());
         Ok(transfer::read(command, nothing, deadlines, turn).map_err(ComputeError::from)?)
     }
