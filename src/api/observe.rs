@@ -7,11 +7,13 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::error::{ApiError, PROBLEM_JSON};
 use super::metrics::HttpMetrics;
+use crate::core::proxies::TrustedProxies;
 use crate::core::telemetry;
+use crate::services::Services;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A client's own request id is taken up to this length.
@@ -34,6 +36,7 @@ pub async fn observe<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let begun = Instant::now();
     let metrics = request.app_data::<web::Data<HttpMetrics>>().cloned();
+    note_forwarder(&request);
     let _under_way = metrics.as_ref().map(|metrics| metrics.begun());
     let id = request_id(request.headers());
     let (method, route) = (request.method().clone(), request.match_pattern());
@@ -62,6 +65,23 @@ pub async fn observe<B: MessageBody + 'static>(
         info!(request_id = id, %method, path, route, status = status.as_u16(), duration_ms, "{method} {path} {status}");
     }
     Ok(response)
+}
+
+/// Names a peer in the log, once, that sends `X-Forwarded-For` and is not trusted: every client behind such a proxy counts
+/// as one.
+fn note_forwarder(request: &ServiceRequest) {
+    if !request.headers().contains_key("x-forwarded-for") {
+        return;
+    }
+    let proxies = request.app_data::<web::Data<TrustedProxies>>();
+    let services = request.app_data::<web::Data<Services>>();
+    let (Some(proxies), Some(services), Some(peer)) = (proxies, services, request.peer_addr()) else {
+        return;
+    };
+    if !proxies.trusts(peer.ip()) && services.forwarders.saw(peer.ip()) {
+        let peer = peer.ip();
+        warn!(%peer, "{peer} sends X-Forwarded-For but is not in http.trusted_proxies: all clients behind it count as one");
+    }
 }
 
 /// Gives an error response its problem body, with the request's id.
