@@ -5,9 +5,11 @@
 mod credentials;
 mod floods;
 mod frames;
+mod logins;
 mod pushes;
 mod requests;
 mod seeds;
+mod shares;
 
 use netbit::client::{TcpClient, TcpError};
 use netbit::domain::ids::ChatId;
