@@ -38,6 +38,7 @@ use crate::core::control_socket;
 use crate::core::data_dir::{DataDir, DataDirError};
 use crate::core::database::{self, DatabaseError};
 use crate::core::limits::Limits;
+use crate::core::shares::PoolMetrics;
 use crate::core::tls::{Tls, TlsError};
 use crate::git::metrics::TransferMetrics;
 use crate::git::program::Git;
@@ -253,13 +254,20 @@ impl RunningApp {
         started.push("actors");
 
         let tokens = TokenKeys::new(&secret, epoch);
-        let hosting =
-            host_repositories(&data_dir, &config, instruments.transfers).map_err(StartError::Repositories)?;
+        let hosting = host_repositories(&data_dir, &config, (instruments.transfers, &instruments.pools))
+            .map_err(StartError::Repositories)?;
         let owners = Owners { cache, writer, readers, presence };
         let udp_address = addresses.udp.to_string().into();
         let accounts = config.accounts.clone();
         let registration = accounts.registration;
-        let services = Services::new(owners, udp_address, (tokens, setup), accounts, hosting, limits.clone());
+        let services = Services::new(
+            owners,
+            udp_address,
+            (tokens, setup),
+            accounts,
+            hosting,
+            (limits.clone(), &instruments.pools),
+        );
         let services = Arc::new(services);
         services.reconcile(loaded.unfinished).await.map_err(|error| StartError::Reconcile(error.detail))?;
         started.push("settle pushes");
@@ -284,7 +292,7 @@ impl RunningApp {
             services.clone(),
             sessions.clone(),
             server_info,
-            instruments.http,
+            (instruments.http, &instruments.pools),
             (&config, tls.as_ref()),
         )
         .map_err(listen_error("http.listen", addresses.http))?;
@@ -363,14 +371,14 @@ impl RunningApp {
 fn host_repositories(
     data_dir: &DataDir,
     config: &Config,
-    metrics: TransferMetrics,
+    metrics: (TransferMetrics, &PoolMetrics),
 ) -> std::io::Result<Hosting> {
     // Orphans of a child that was killed become ours, so that they can be reaped.
     if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
         warn!(%error, "orphans of git processes are left to the system");
     }
     let store = Store::open(data_dir.path())?;
-    let git = match Git::find(&store, &config.limits, metrics.memory.clone()) {
+    let git = match Git::find(&store, &config.limits, metrics.0.memory.clone()) {
         Ok(git) => Some(git),
         Err(error) => {
             warn!(%error, "cloning and pushing are off until a git is installed and the server started again");

@@ -2,12 +2,14 @@
 """What each flood costs the server in memory, beside the bound that it is meant to keep.
 
     python3 tests/floods.py target/release/netbit
+    python3 tests/floods.py target/release/netbit visitors pushes    # only floods whose names hold one of these words
     python3 tests/floods.py --datagrams 127.0.0.1:8082 8    # only these, to a server that runs already
 
 Needs Python 3.9 and git; nothing else. Starts a server of its own on free ports of 127.0.0.1 with the limits that it has
 by itself, but without rates, which would refuse most of this before it costs anything. Each flood begins when the memory of the one before was measured; what
-is told is by how much the peak grew (VmHWM, proc(5)). Fails when a bound is broken, when somebody who behaves is not
-served meanwhile, or when the server has ended.
+is told is by how much the peak grew (VmHWM, proc(5)). Meanwhile witnesses ask ten times a second: for the server's
+description, for the refs of a private repository as `git ls-remote` does, and to post a message. Their 99th percentiles are
+printed beside. Fails when a bound is broken, when a witness is not served, or when the server has ended.
 """
 import base64
 import gzip
@@ -28,6 +30,10 @@ import urllib.request
 
 MIB = 1024 * 1024
 PASSWORD = "correct horse"
+# Only the flood of logins comes from here: it names the networks that it comes from.
+PROXY = "127.0.0.6"
+# Floods of places: no witness may be refused once.
+OF_PLACES = ["visitors", "dripping_pushes", "websockets", "idle_http", "logins_of_six_networks"]
 
 
 def pack(value):
@@ -51,7 +57,8 @@ def frame(body):
 class Server:
     def __init__(self, program, directory):
         free = [option for name in ("http", "tcp", "udp", "ops") for option in (f"--{name}-listen", "127.0.0.1:0")]
-        environment = dict(os.environ, NETBIT_LOG__LEVEL="error", NETBIT_LIMITS__RATES="false")
+        environment = dict(os.environ, NETBIT_LOG__LEVEL="error", NETBIT_LIMITS__RATES="false",
+                           NETBIT_HTTP__TRUSTED_PROXIES=PROXY)
         self.process = subprocess.Popen(
             [program, *free, "--data-dir", directory], stdout=subprocess.PIPE, env=environment, text=True
         )
@@ -91,8 +98,18 @@ class Server:
         except urllib.error.HTTPError as error:
             return error.code, error.read()
 
-    def connect(self, address=None):
-        return socket.create_connection(address or self.tcp, timeout=30)
+    def connect(self, address=None, source=None):
+        return socket.create_connection(address or self.tcp, timeout=30, source_address=source and (source, 0))
+
+    def request(self, source, head, body=b""):
+        """A connection to HTTP on which this was sent."""
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(30)
+        connection.bind((source, 0))
+        connection.connect(self.split(self.http))
+        connection.sendall(("\r\n".join(head) + "\r\n\r\n").encode() + body)
+        return connection
 
     def session(self, token, udp=False):
         hello = {"packet_type": "Hello", "token": token}
@@ -134,7 +151,7 @@ def many(count, work, threads=32):
         thread.join()
 
 
-def floods(server, token, chat, repository):
+def floods(server, token, chat, repository, public, commit, attackers):
     """(what, bound in bytes and why, how)"""
     bomb = gzip.compress(b"\0" * (256 * MIB), 9)
     basic = base64.b64encode(f"alice:{PASSWORD}".encode()).decode()
@@ -238,7 +255,77 @@ def floods(server, token, chat, repository):
             clone.wait()
         shutil.rmtree(place)
 
+    def hold(connections, seconds=20):
+        time.sleep(seconds)
+        for connection in connections:
+            connection.close()
+
+    def visitors():
+        want = f"want {commit}\n"
+        body = f"0011command=fetch0001{len(want) + 4:04x}{want}0009done\n0000".encode()
+        head = [f"POST /{public}/git-upload-pack HTTP/1.1", "Host: x", "Git-Protocol: version=2",
+                "Content-Type: application/x-git-upload-pack-request", f"Content-Length: {len(body)}"]
+        connections = []
+        many(60, lambda n: connections.append(server.request(f"127.0.1.{1 + n // 2}", head, body)))
+        hold(connections)
+
+    def dripping_pushes():
+        line = f"{'0' * 40} {'1' * 40} refs/heads/drip\0report-status"
+        body = f"{len(line) + 4:04x}{line}0000PACK".encode() + b"\0\0\0\2\0\0\0\x09"
+        connections = []
+        for name in attackers[:4]:
+            own = base64.b64encode(f"{name}:{PASSWORD}".encode()).decode()
+            head = [f"POST /{name}/p/r/git-receive-pack HTTP/1.1", "Host: x", f"Authorization: Basic {own}",
+                    "Content-Type: application/x-git-receive-pack-request", "Content-Length: 9000000"]
+            many(8, lambda n: connections.append(server.request("127.0.0.1", head, body if n % 2 else body[:9])))
+        end = time.time() + 20
+        while time.time() < end:
+            for connection in connections:
+                try:
+                    connection.send(b"\0")
+                except OSError:
+                    pass
+            time.sleep(0.5)
+        hold(connections, 0)
+
+    def websockets():
+        connections = []
+        for at, name in enumerate(attackers):
+            login = server.ask("POST", "/api/users/login", {"username": name, "password": PASSWORD})[1]
+            hello = json.dumps({"packet_type": "Hello", "token": json.loads(login)["token"]}).encode()
+            frame = b"\x81\xfe" + struct.pack(">H", len(hello)) + b"\0\0\0\0" + hello
+            head = ["GET /ws HTTP/1.1", "Host: x", "Connection: Upgrade", "Upgrade: websocket",
+                    "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+            many(480, lambda n: connections.append(server.request(f"127.0.2.{1 + at}", head, frame)))
+        print(f"  ({len(connections):,} WebSockets were begun)", file=sys.stderr)
+        hold(connections)
+
+    def idle_http():
+        connections = []
+        many(5_000, lambda n: connections.append(server.connect(Server.split(server.http), "127.0.0.9")))
+        hold(connections)
+
+    def logins_of_six_networks():
+        end = time.time() + 10
+
+        def one(n):
+            while time.time() < end:
+                body = json.dumps({"username": f"u{n}", "password": "wrong password"}).encode()
+                address = f"2001:db8:0:{n % 6}::{n + 1:x}"
+                head = ["POST /api/users/login HTTP/1.1", "Host: x", "Content-Type: application/json",
+                        f"Content-Length: {len(body)}", f"X-Forwarded-For: {address}", "Connection: close"]
+                connection = server.request(PROXY, head, body)
+                while connection.recv(65536):
+                    pass
+
+        many(96, one, 96)
+
     return [
+        ("60 visitors that request a repository and do not read", 128, "visitors at once x their buffers", visitors),
+        ("32 dripping pushes of 4 accounts", 128, "pushes at once x their buffers", dripping_pushes),
+        ("4,320 WebSockets of 9 accounts", 160, "WebSockets at once x what a session takes", websockets),
+        ("5,000 idle HTTP connections of one address", 160, "connections at once x what one takes", idle_http),
+        ("logins of six networks, 96 at once", 160, "hashes at once x 19 MiB", logins_of_six_networks),
         ("gzip bombs: 8 of 256 MiB on upload-pack", 64, "an inflated request and a password hash, on each core", gzip_bomb),
         ("2,000 frames that declare or nest too much", 64, "frame_bytes for each in 32", hostile_frames),
         ("10,000 strangers who say nothing", 160, "strangers x what a connection takes", strangers),
@@ -277,11 +364,26 @@ def main():
     directory = tempfile.mkdtemp(prefix="netbit-floods-")
     server, failures = Server(program, directory), []
     try:
-        server.ask("POST", "/api/users/register", {"username": "alice", "password": PASSWORD})
-        token = json.loads(server.ask("POST", "/api/users/login", {"username": "alice", "password": PASSWORD})[1])["token"]
-        chat = json.loads(server.ask("POST", "/api/chats", {"kind": "group", "name": "all"}, token)[1])["id"]
-        server.ask("POST", "/api/projects/create", {"name": "p"}, token)
-        server.ask("POST", "/api/projects/alice/p/repos/create", {"name": "r"}, token)
+        def person(name):
+            server.ask("POST", "/api/users/register", {"username": name, "password": PASSWORD})
+            login = server.ask("POST", "/api/users/login", {"username": name, "password": PASSWORD})[1]
+            return json.loads(login)["token"]
+
+        def repository(owner, token, project, visibility):
+            server.ask("POST", "/api/projects/create", {"name": project, "visibility": visibility}, token)
+            server.ask("POST", f"/api/projects/{owner}/{project}/repos/create", {"name": "r"}, token)
+            return f"{owner}/{project}/r"
+
+        def group(token):
+            return json.loads(server.ask("POST", "/api/chats", {"kind": "group", "name": "all"}, token)[1])["id"]
+
+        token, witness = person("alice"), person("walter")
+        chat, own_chat = group(token), group(witness)
+        private, public = repository("alice", token, "p", "private"), repository("alice", token, "open", "public")
+        own = repository("walter", witness, "p", "private")
+        attackers = [f"eve{n}" for n in range(9)]
+        for name in attackers:
+            repository(name, person(name), "p", "private")
         work = os.path.join(directory, "work")
         git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", work]
         subprocess.run(["git", "init", "--quiet", "-b", "main", work], check=True)
@@ -289,36 +391,59 @@ def main():
             file.write(os.urandom(5 * MIB))
         subprocess.run([*git, "add", "."], check=True)
         subprocess.run([*git, "commit", "--quiet", "-m", "noise"], check=True)
-        url = f"http://alice:{PASSWORD.replace(' ', '%20')}@{server.http}/alice/p/r"
-        subprocess.run([*git, "push", "--quiet", url, "main"], check=True, stderr=subprocess.DEVNULL)
-        print(f"| Flood | Grew by | Bound | of what |\n|---|---|---|---|")
-        for what, bound, why, flood in floods(server, token, chat, "alice/p/r"):
+        for path in (private, public):
+            url = f"http://alice:{PASSWORD.replace(' ', '%20')}@{server.http}/{path}"
+            subprocess.run([*git, "push", "--quiet", url, "main"], check=True, stderr=subprocess.DEVNULL)
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+        walter = {"username": "walter", "password": PASSWORD}
+        witnesses = {
+            "description": lambda: server.ask("GET", "/api/server", token=witness)[0] == 200,
+            "ls-remote": lambda: server.ask("GET", f"/{own}/info/refs?service=git-upload-pack", token=witness)[0] == 200,
+            "message": lambda: server.ask("POST", f"/api/chats/{own_chat}/messages", {"content": "here"}, witness)[0] == 201,
+        }
+        print("| Flood | Grew by | Bound | of what | p99 of ls-remote | p99 of a message |\n|---|---|---|---|---|---|")
+        for what, bound, why, flood in floods(server, token, chat, private, public, commit, attackers):
+            if sys.argv[2:] and not any(word in what for word in sys.argv[2:]):
+                continue
             server.forget_peak()
             before = server.memory("VmRSS")
-            served, stop = [], threading.Event()
+            asked_of = dict(witnesses)
+            if flood.__name__ == "logins_of_six_networks":
+                asked_of["login"] = lambda: server.ask("POST", "/api/users/login", walter)[0] == 200
+            served, stop = {name: [] for name in asked_of}, threading.Event()
 
-            def behave():
+            def behave(name, ask):
                 while not stop.is_set():
                     begun = time.time()
                     try:
-                        status = server.ask("GET", "/api/server", token=token)[0]
-                        served.append((status, time.time() - begun))
-                    except OSError:
-                        served.append((0, time.time() - begun))
+                        good = ask()
+                    except (OSError, EOFError):
+                        good = False
+                    served[name].append((good, time.time() - begun))
                     time.sleep(0.1)
 
-            witness = threading.Thread(target=behave)
-            witness.start()
+            running = [threading.Thread(target=behave, args=entry) for entry in asked_of.items()]
+            for thread in running:
+                thread.start()
             flood()
             stop.set()
-            witness.join()
+            for thread in running:
+                thread.join()
             grown = (server.memory("VmHWM") - before) / MIB
-            print(f"| {what} | {grown:.0f} MiB | {bound} MiB | {why} |", flush=True)
+
+            def p99(name):
+                took = sorted(took for _, took in served[name])
+                return f"{took[min(len(took) - 1, len(took) * 99 // 100)] * 1000:.0f} ms"
+
+            print(f"| {what} | {grown:.0f} MiB | {bound} MiB | {why} | {p99('ls-remote')} | {p99('message')} |", flush=True)
             if grown > bound:
                 failures.append(f"{what}: {grown:.0f} MiB")
-            good = sum(status == 200 for status, _ in served)
-            if good * 2 < len(served):
-                failures.append(f"{what}: {good} of {len(served)} requests of somebody else were served")
+            for name, asked in served.items():
+                good = sum(good for good, _ in asked)
+                # Floods of whole cores slow others down; those of places must not refuse a single request.
+                least = len(asked) if flood.__name__ in OF_PLACES else len(asked) / 2
+                if good < least:
+                    failures.append(f"{what}: {good} of {len(asked)} requests of a witness ({name}) were served")
             if server.process.poll() is not None:
                 sys.exit(f"{what}: the server has ended")
     finally:

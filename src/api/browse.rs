@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::address::percent_encoded;
 use super::error::ApiResult;
-use super::extract::{Anyone, Path, Query};
+use super::extract::{Anyone, Path, Query, counted};
 use super::page;
 use super::repo;
 use super::spooled;
@@ -64,6 +64,7 @@ pub(super) async fn at_commit(
 ) -> ApiResult {
     let CommitPath { user, project, repo, reference, path } = at;
     let view = services.repository(anyone.0, &RepositoryPath { user, project, repo }, Act::Read).await?;
+    let view = counted(request, view)?;
     if let Some(answer) = repo::moved(request, &view) {
         return Ok(answer);
     }
@@ -94,6 +95,7 @@ pub(super) async fn branches(
     services: web::Data<Services>,
 ) -> ApiResult {
     let view = services.repository(anyone.0, &at.0, Act::Read).await?;
+    let view = counted(&request, view)?;
     if let Some(answer) = repo::moved(&request, &view) {
         return Ok(answer);
     }
@@ -114,6 +116,7 @@ pub(super) async fn tags(
     services: web::Data<Services>,
 ) -> ApiResult {
     let view = services.repository(anyone.0, &at.0, Act::Read).await?;
+    let view = counted(&request, view)?;
     if let Some(answer) = repo::moved(&request, &view) {
         return Ok(answer);
     }
@@ -143,7 +146,7 @@ pub(super) async fn tree(
     at_commit(anyone, &request, at.0, &services, async |found| {
         let Found { view, commit, path, validator } = found;
         let tree = services.tree(&view, commit.oid, path, query.0.last_commit).await?;
-        validator.json(&services, &tree, tree.truncated || tree.history_truncated, None).await
+        validator.json((&services, view.holder), &tree, tree.truncated || tree.history_truncated, None).await
     })
     .await
 }
@@ -197,7 +200,9 @@ pub(super) async fn blob(
         let Found { view, commit, path, validator } = found;
         let blob = services.blob(&view, commit.oid, path).await?;
         // Cut for its size and not for time: it stays so.
-        validator.json(&services, &BlobAnswer { commit_oid: commit.oid, blob }, false, None).await
+        validator
+            .json((&services, view.holder), &BlobAnswer { commit_oid: commit.oid, blob }, false, None)
+            .await
     })
     .await
 }

@@ -30,7 +30,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/chats/{id}/events").get(events))
         .service(web::resource("/chats/{id}/retention").put(set_retention))
         .service(web::resource("/audit").get(audit))
-        .service(web::resource("/verify").post(verify));
+        .service(web::resource("/verify").post(verify))
+        .service(web::resource("/forwarders").get(forwarders));
 }
 
 #[derive(Deserialize)]
@@ -154,4 +155,16 @@ struct Differences {
 /// Whether the read models equal the database.
 async fn verify(services: web::Data<Services>) -> ApiResult {
     Ok(HttpResponse::Ok().json(Differences { differences: services.compare_with_database().await? }))
+}
+
+#[derive(Serialize)]
+struct Forwarders {
+    private: Vec<std::net::IpAddr>,
+    public_count: usize,
+}
+
+/// Peers that send `X-Forwarded-For` without being trusted.
+async fn forwarders(services: web::Data<Services>) -> ApiResult {
+    let seen = &services.forwarders;
+    Ok(HttpResponse::Ok().json(Forwarders { private: seen.private(), public_count: seen.public_count() }))
 }

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use super::route_names::need_of;
+use crate::actors::cache::RepositoryView;
 use crate::core::proxies::TrustedProxies;
 use crate::domain::access::Credential;
 use crate::protocol::code::Code;
@@ -89,6 +90,11 @@ pub fn peer_of(request: &HttpRequest) -> Result<IpAddr, ApiError> {
         .collect();
     let proxies = request.app_data::<web::Data<TrustedProxies>>();
     Ok(proxies.map_or(peer.ip(), |proxies| proxies.client(peer.ip(), forwarded.into_iter())))
+}
+
+/// The view for the client of this request: reading takes places that are counted for its account or network.
+pub(super) fn counted(request: &HttpRequest, view: RepositoryView) -> Result<RepositoryView, ApiError> {
+    Ok(view.from_address(peer_of(request)?))
 }
 
 /// A JSON body: at most `limits.body_bytes`, unknown fields refused.

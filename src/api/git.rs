@@ -23,7 +23,9 @@ use tokio_util::io::StreamReader;
 use super::address;
 use super::error::ApiError;
 use super::extract::{Path, Peer};
+use crate::core::shares::{Direction, Holder};
 use crate::domain::access::{Credential, Need};
+use crate::git::metrics::Turn;
 use crate::git::pkt_line;
 use crate::git::program::{ProtocolVersion, Service};
 use crate::git::push_head::{HeadError, HeadReader, PushHead};
@@ -33,8 +35,6 @@ use crate::services::access::{RepositoryPath, required};
 use crate::services::transfers::{Arrival, PushAnswer};
 use crate::services::{ServiceError, Services};
 
-/// What is read of a request to fetch before its client has a place.
-const SMALL_REQUEST_BYTES: u64 = 64 * 1024;
 /// An error of a git route: a line of text, for the git client shows nothing else.
 #[derive(Debug)]
 pub(super) struct GitError {
@@ -146,7 +146,8 @@ pub(super) async fn info_refs(
         let now = format!("/{}.git/info/refs?service={}", view.path(), service.name());
         return Ok(HttpResponse::MovedPermanently().insert_header((header::LOCATION, now)).finish());
     }
-    let refs = services.advertise(&view, service, protocol_of(&request)).await?;
+    let holder = Holder::of(who.map(|who| who.user), peer.0);
+    let refs = services.advertise(&view, service, protocol_of(&request), holder).await?;
     let mut begin = BytesMut::with_capacity(64);
     pkt_line::put(&mut begin, format!("# service={}\n", service.name()).as_bytes());
     begin.extend_from_slice(pkt_line::FLUSH);
@@ -190,32 +191,46 @@ pub(super) async fn upload_pack(
     let who = caller(&request, &services, &peer).await?;
     let view = services.git_repository(who, &without_suffix(path.0), Service::UploadPack).await?;
     let input = body_of(&request, payload, Service::UploadPack)?;
+    let place = services.fetch_turn(Holder::of(who.map(|who| who.user), peer.0)).await?;
     // Read whole before anything is answered: an answer that begins earlier costs the client its connection.
     let max = services.limits.git_request_bytes;
     let mut limited = input.take(u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1));
-    let patience = Duration::from_millis(services.limits.git_head_ms);
     let read = async {
         let mut asked = Vec::new();
-        (&mut limited).take(SMALL_REQUEST_BYTES).read_to_end(&mut asked).await?;
-        // Most requests end here. Only who has a place may send more.
-        let place = services.fetch_turn().await;
-        if place.is_ok() {
-            limited.read_to_end(&mut asked).await?;
-        }
-        Ok::<_, io::Error>((asked, place))
+        limited.read_to_end(&mut asked).await?;
+        Ok::<_, io::Error>(asked)
     };
-    let (asked, place) = match tokio::time::timeout(patience, read).await {
-        Ok(Ok((asked, _))) if asked.len() > max => {
+    let asked = match in_place(&place, &services, read).await? {
+        Ok(asked) if asked.len() > max => {
             let detail = format!("the request is larger than {max} bytes");
             return Err(ServiceError::new(Code::TooLarge, detail).into());
         }
-        Ok(Ok((asked, place))) => (asked, place?),
-        Ok(Err(error)) => return Err(ApiError::bad_request(format!("the body broke off: {error}")).into()),
-        Err(_) => return Err(too_slow()),
+        Ok(asked) => asked,
+        Err(error) => return Err(ApiError::bad_request(format!("the body broke off: {error}")).into()),
     };
     let asked = Box::pin(io::Cursor::new(asked));
     let body = services.fetch(&view, protocol_of(&request), asked, place).await?;
     Ok(answer(Service::UploadPack, "result").streaming(body))
+}
+
+/// Reads the beginning of a request whose client has a place, until `limits.git_head_ms` is over or another holder
+/// needs the place.
+async fn in_place<T>(
+    place: &Turn,
+    services: &Services,
+    read: impl Future<Output = T>,
+) -> Result<T, GitError> {
+    let patience = Duration::from_millis(services.limits.git_head_ms);
+    let share = place.share();
+    let read = tokio::time::timeout(patience, share.pace().wait(Direction::In, read));
+    tokio::select! {
+        biased;
+        read = read => read.map_err(|_| too_slow()),
+        () = share.cut().cancelled() => {
+            let detail = "the request arrived too slowly while others waited for its place";
+            Err(ServiceError::later(Code::Overloaded, detail, 1_000).into())
+        }
+    }
 }
 
 fn too_slow() -> GitError {
@@ -234,7 +249,8 @@ pub(super) async fn receive_pack(
     let view = services.git_repository(who, &without_suffix(path.0), Service::ReceivePack).await?;
     let who = required(who)?;
     let mut input = body_of(&request, payload, Service::ReceivePack)?;
-    let (head, rest) = read_head(&mut input, &services).await?;
+    let place = services.push_turn(who).await?;
+    let (head, rest) = in_place(&place, &services, read_head(&mut input, &services)).await??;
     if head.updates.is_empty() {
         // The probe of a client that is about to send a chunked body.
         return Ok(answer(Service::ReceivePack, "result").finish());
@@ -242,9 +258,9 @@ pub(super) async fn receive_pack(
     let compressed = !matches!(encoding_of(&request), "" | "identity");
     let base_url = address::base_url(&request, &services);
     let arrival = Arrival { head, rest, base_url, compressed };
-    match services.push(who, view, protocol_of(&request), arrival, input).await? {
+    match services.push(who, view, protocol_of(&request), arrival, input, place).await? {
         PushAnswer::Streamed(body) => Ok(answer(Service::ReceivePack, "result").streaming(body)),
-        PushAnswer::Refused { answer: report, mut unread } => {
+        PushAnswer::Refused { answer: report, mut unread, turn: _place } => {
             drain_input(&mut unread).await;
             Ok(answer(Service::ReceivePack, "result").body(report))
         }
@@ -255,25 +271,19 @@ pub(super) async fn receive_pack(
 async fn read_head(input: &mut Input, services: &Services) -> Result<(PushHead, Bytes), GitError> {
     let limits = &services.limits;
     let mut reader = HeadReader::new(limits.git_updates, limits.git_head_bytes);
-    let read = async {
-        let mut buffer = BytesMut::with_capacity(16 * 1024);
-        loop {
-            buffer.clear();
-            let mut piece: Pin<&mut dyn AsyncRead> = input.as_mut();
-            let count = piece.read_buf(&mut buffer).await;
-            let count =
-                count.map_err(|error| ApiError::bad_request(format!("the body broke off: {error}")))?;
-            if count == 0 {
-                return Err(ApiError::bad_request("the push broke off"));
-            }
-            if reader.feed(&buffer).map_err(head_error)? {
-                return Ok(());
-            }
+    let mut buffer = BytesMut::with_capacity(16 * 1024);
+    loop {
+        buffer.clear();
+        let mut piece: Pin<&mut dyn AsyncRead> = input.as_mut();
+        let count = piece.read_buf(&mut buffer).await;
+        let count = count.map_err(|error| ApiError::bad_request(format!("the body broke off: {error}")))?;
+        if count == 0 {
+            return Err(ApiError::bad_request("the push broke off").into());
         }
-    };
-    let patience = Duration::from_millis(limits.git_head_ms);
-    tokio::time::timeout(patience, read).await.map_err(|_| too_slow())??;
-    Ok(reader.finish())
+        if reader.feed(&buffer).map_err(head_error)? {
+            return Ok(reader.finish());
+        }
+    }
 }
 
 fn head_error(error: HeadError) -> ApiError {

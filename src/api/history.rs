@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::browse::{CommitPath, Found, at_commit};
 use super::error::{ApiError, ApiResult};
-use super::extract::{Anyone, Path, Query};
+use super::extract::{Anyone, Path, Query, counted};
 use super::page;
 use super::repo;
 use super::validator::Validator;
@@ -50,6 +50,7 @@ pub(super) async fn commits(
     services: web::Data<Services>,
 ) -> ApiResult {
     let view = services.repository(anyone.0, &at.0, Act::Read).await?;
+    let view = counted(&request, view)?;
     if let Some(answer) = repo::moved(&request, &view) {
         return Ok(answer);
     }
@@ -76,7 +77,7 @@ pub(super) async fn commits(
     let found = services.commits(&view, from.oid, path, after, limit).await?;
     let link = found.next.map(|next| page::link(&request, &[("cursor", &next.to_string())], &["cursor"]));
     let answer = CommitsAnswer { items: found.items, next: found.next, truncated: found.truncated };
-    validator.json(&services, &answer, found.truncated, link).await
+    validator.json((&services, view.holder), &answer, found.truncated, link).await
 }
 
 #[derive(Deserialize)]
@@ -99,6 +100,7 @@ pub(super) async fn commit(
 ) -> ApiResult {
     let OneCommitPath { user, project, repo, oid } = at.0;
     let view = services.repository(anyone.0, &RepositoryPath { user, project, repo }, Act::Read).await?;
+    let view = counted(&request, view)?;
     if let Some(answer) = repo::moved(&request, &view) {
         return Ok(answer);
     }
@@ -110,7 +112,7 @@ pub(super) async fn commit(
         return Ok(answer);
     }
     let found = services.commit(&view, commit.oid).await?;
-    validator.json(&services, &found, found.diff.truncated, None).await
+    validator.json((&services, view.holder), &found, found.diff.truncated, None).await
 }
 
 #[derive(Deserialize)]
@@ -134,6 +136,7 @@ pub(super) async fn compare(
 ) -> ApiResult {
     let ComparePath { user, project, repo, base, head } = at.0;
     let view = services.repository(anyone.0, &RepositoryPath { user, project, repo }, Act::Read).await?;
+    let view = counted(&request, view)?;
     if let Some(answer) = repo::moved(&request, &view) {
         return Ok(answer);
     }
@@ -144,7 +147,9 @@ pub(super) async fn compare(
         return Ok(answer);
     }
     let found = services.compare(&view, base.oid, head.oid).await?;
-    validator.json(&services, &found, found.commits_truncated || found.diff.truncated, None).await
+    validator
+        .json((&services, view.holder), &found, found.commits_truncated || found.diff.truncated, None)
+        .await
 }
 
 #[derive(Deserialize)]
@@ -170,7 +175,7 @@ pub(super) async fn blame(
         let Found { view, commit, path, validator } = found;
         let blame = services.blame(&view, commit.oid, path, (query.0.from, query.0.to)).await?;
         // The lines are cut by their number and not for time: it stays so.
-        validator.json(&services, &blame, false, None).await
+        validator.json((&services, view.holder), &blame, false, None).await
     })
     .await
 }

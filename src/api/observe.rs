@@ -11,11 +11,12 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use super::error::{ApiError, PROBLEM_JSON};
 use super::metrics::HttpMetrics;
 use super::request_log::RequestLog;
+use crate::core::proxies::TrustedProxies;
 use crate::core::telemetry::{self, cut};
 use crate::protocol::code::Code;
 use crate::services::Services;
@@ -41,6 +42,7 @@ pub async fn observe<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let begun = Instant::now();
     let metrics = request.app_data::<web::Data<HttpMetrics>>().cloned();
+    note_forwarder(&request);
     let _under_way = metrics.as_ref().map(|metrics| metrics.begun());
     let id = uuid::Uuid::now_v7().to_string();
     let client_id = client_request_id(request.headers());
@@ -95,6 +97,23 @@ fn uri_too_long(request: &ServiceRequest) -> Option<ApiError> {
     let bytes = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
     let detail = || format!("path and query are longer than {max} bytes");
     (bytes > max).then(|| ApiError::with_status(StatusCode::URI_TOO_LONG, Code::BadRequest, detail()))
+}
+
+/// Names a peer in the log, once, that sends `X-Forwarded-For` and is not trusted: every client behind such a proxy counts
+/// as one.
+fn note_forwarder(request: &ServiceRequest) {
+    if !request.headers().contains_key("x-forwarded-for") {
+        return;
+    }
+    let proxies = request.app_data::<web::Data<TrustedProxies>>();
+    let services = request.app_data::<web::Data<Services>>();
+    let (Some(proxies), Some(services), Some(peer)) = (proxies, services, request.peer_addr()) else {
+        return;
+    };
+    if !proxies.trusts(peer.ip()) && services.forwarders.saw(peer.ip()) {
+        let peer = peer.ip();
+        warn!(%peer, "{peer} sends X-Forwarded-For but is not in http.trusted_proxies: all clients behind it count as one");
+    }
 }
 
 /// Gives an error response its problem body, with the request's id.

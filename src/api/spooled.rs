@@ -4,6 +4,7 @@ use actix_web::body::SizedStream;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
 use super::error::ApiResult;
+use crate::core::shares::Holder;
 use crate::services::Services;
 use crate::services::spool::{MEMORY_BYTES_MAX, Spooled};
 
@@ -11,12 +12,12 @@ use crate::services::spool::{MEMORY_BYTES_MAX, Spooled};
 pub(super) async fn answer(
     response: &mut HttpResponseBuilder,
     body: Vec<u8>,
-    services: &Services,
+    (services, holder): (&Services, Holder),
 ) -> ApiResult {
     if body.len() <= MEMORY_BYTES_MAX {
         return Ok(response.body(body));
     }
-    Ok(from_disk(response, services.spool(body, true).await?))
+    Ok(from_disk(response, services.spool(holder, body, true).await?))
 }
 
 /// The answer whose body is on disk.

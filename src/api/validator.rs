@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::error::ApiResult;
 use super::page;
 use super::spooled;
+use crate::core::shares::Holder;
 use crate::git::browse::{RefKind, ResolvedRef};
 use crate::protocol::code::Code;
 use crate::services::{ServiceError, Services};
@@ -50,7 +51,7 @@ impl Validator {
     /// The whole answer. One that is `truncated` may say more next time, when the server is less busy: it gets no tag.
     pub(super) async fn json<T: Serialize>(
         &self,
-        services: &Services,
+        (services, holder): (&Services, Holder),
         body: &T,
         truncated: bool,
         link: Option<String>,
@@ -67,6 +68,6 @@ impl Validator {
         if let Some(link) = link {
             response.insert_header((header::LINK, link));
         }
-        spooled::answer(response.content_type("application/json"), body, services).await
+        spooled::answer(response.content_type("application/json"), body, (services, holder)).await
     }
 }

@@ -13,6 +13,7 @@ use crate::api::metrics::HttpMetrics;
 use crate::core::actor::{ActorStats, Metered};
 use crate::core::config::Config;
 use crate::core::metrics::{Export, Mailboxes, Process};
+use crate::core::shares::PoolMetrics;
 use crate::git::metrics::TransferMetrics;
 use crate::messaging::{ConnectionMetrics, SessionMetrics, Transport, session_stats};
 use crate::storage::metrics::{DatabaseFiles, ReadMetrics};
@@ -29,6 +30,7 @@ pub(super) struct Instruments {
     pub(super) commits: CommitMetrics,
     pub(super) reads: ReadMetrics,
     pub(super) transfers: TransferMetrics,
+    pub(super) pools: PoolMetrics,
     pub(super) http: HttpMetrics,
     pub(super) ready: Gauge,
     pub(super) registry: Arc<Registry>,
@@ -38,10 +40,12 @@ impl Instruments {
     pub(super) fn new(config: &Config, hubs: usize) -> Self {
         let (limits, measures) = (&config.limits, config.ops.measure);
         let actor = |name, capacity, messages| ActorStats::measuring(measures, name, capacity, messages);
+        let pools = PoolMetrics::default();
         let sessions = SessionMetrics {
             actors: session_stats(measures),
             connections: ConnectionMetrics::default(),
             deliveries: DeliveryMetrics::default(),
+            pools: pools.clone(),
         };
         for (hub, transport) in (0..hubs).flat_map(|hub| Transport::ALL.map(|transport| (hub, transport))) {
             drop(sessions.deliveries.meter(transport.name(), hub));
@@ -57,6 +61,7 @@ impl Instruments {
             commits: CommitMetrics::default(),
             reads: ReadMetrics::default(),
             transfers: TransferMetrics::default(),
+            pools,
             http: HttpMetrics::default(),
             ready: Gauge::default(),
             registry: Arc::default(),
@@ -65,7 +70,7 @@ impl Instruments {
         let files =
             DatabaseFiles { database: crate::core::data_dir::DataDir::database_in(&config.data_dir.0) };
         let mailboxes = Mailboxes(this.actors());
-        let all: [&dyn Export; 11] = [
+        let all: [&dyn Export; 12] = [
             &mailboxes,
             &this.cached,
             &this.commits,
@@ -76,6 +81,7 @@ impl Instruments {
             &this.sessions.deliveries,
             &this.datagrams,
             &this.transfers,
+            &this.pools,
             &Process::started(),
         ];
         for metrics in all {

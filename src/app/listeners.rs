@@ -16,6 +16,8 @@ use crate::api::openapi::DescriptionText;
 use crate::api::{self, Operations, ServerInfo};
 use crate::core::config::Config;
 use crate::core::limits::Limits;
+use crate::core::proxies::TrustedProxies;
+use crate::core::shares::{Crowd, Holder, PoolMetrics, PoolName, Spot};
 use crate::core::tls::Tls;
 use crate::messaging::{SessionEdge, open_websocket};
 use crate::services::Services;
@@ -25,7 +27,7 @@ pub(super) fn serve_http(
     services: Arc<Services>,
     sessions: Arc<SessionEdge>,
     info: ServerInfo,
-    metrics: HttpMetrics,
+    (metrics, pools): (HttpMetrics, &PoolMetrics),
     (config, tls): (&Config, Option<&Tls>),
 ) -> std::io::Result<ServerHandle> {
     let limits = &config.limits;
@@ -36,6 +38,10 @@ pub(super) fn serve_http(
     let log = web::Data::new(api::RequestLog::new(limits));
     let page = web::Data::new(api::docs::Page::default());
     let (counted, described) = (web::Data::new(metrics.clone()), web::Data::new(DescriptionText::default()));
+    let doorway = Doorway::new(limits, pools, config.http.trusted_proxies.clone());
+    let (unsent_bytes, is_encrypted) = (limits.http_unsent_bytes, tls.is_some());
+    // Handshakes are bounded by `max_connections`; a smaller bound would let few silent clients stop them all.
+    actix_tls::accept::max_concurrent_tls_connect(limits.http_connections + limits.http_handshakes);
     let server = HttpServer::new(move || {
         WebApp::new()
             .app_data(services.clone())
@@ -51,11 +57,18 @@ pub(super) fn serve_http(
             .service(web::resource("/ws").get(upgrade))
     })
     .workers(workers)
-    .max_connections(limits.http_connections.div_ceil(workers))
+    // Beyond the doorway's bound, so that accepting never stops: what stops is a choice of the doorway.
+    .max_connections((limits.http_connections + limits.http_handshakes).div_ceil(workers))
     .on_connect(move |connection, kept| {
+        let Some(socket) = socket_of(connection) else { return };
         kept.insert(metrics.connected());
-        cut_off_when_stuck(connection, stall_ms);
+        tune(socket, stall_ms, unsent_bytes);
+        match doorway.admit(socket) {
+            Some(spot) => drop(kept.insert(spot)),
+            None => turn_away(socket, is_encrypted),
+        }
     })
+    .tls_handshake_timeout(Duration::from_millis(limits.tls_handshake_ms))
     .client_request_timeout(Duration::from_millis(limits.request_head_ms))
     .h1_allow_half_closed(false)
     .tcp_nodelay(true)
@@ -81,17 +94,61 @@ async fn upgrade(
     Ok(open_websocket(&request, payload, from, &sessions)?)
 }
 
-/// Has the kernel end a connection whose peer takes nothing for so long (`TCP_USER_TIMEOUT`): a client that asks and does
-/// not read would otherwise keep its answer in memory for ever.
-fn cut_off_when_stuck(connection: &dyn std::any::Any, stall_ms: u64) {
+/// Which clients may have an HTTP connection: each network its share of the connections. A trusted proxy speaks for many,
+/// and limits them itself.
+#[derive(Clone)]
+struct Doorway {
+    connections: Arc<Crowd>,
+    proxies: TrustedProxies,
+}
+
+impl Doorway {
+    fn new(limits: &Limits, pools: &PoolMetrics, proxies: TrustedProxies) -> Self {
+        let crowd = Crowd::new(limits.http_connections, usize::MAX);
+        Self { connections: Arc::new(crowd.measured(pools.meter(PoolName::Http))), proxies }
+    }
+
+    /// A place for the connection; it is given back when what is returned is dropped.
+    fn admit(&self, socket: &TcpStream) -> Option<Spot> {
+        let Ok(peer) = socket.peer_addr() else { return None };
+        if self.proxies.trusts(peer.ip()) {
+            self.connections.enter_uncounted()
+        } else {
+            self.connections.enter(Holder::network(peer.ip()))
+        }
+    }
+}
+
+fn socket_of(connection: &dyn std::any::Any) -> Option<&TcpStream> {
     let plain = connection.downcast_ref::<TcpStream>();
-    let Some(socket) = plain.or_else(|| Some(connection.downcast_ref::<TlsStream<TcpStream>>()?.get_ref().0))
-    else {
-        return;
-    };
+    plain.or_else(|| Some(connection.downcast_ref::<TlsStream<TcpStream>>()?.get_ref().0))
+}
+
+/// Ends a connection that has no place: the server reads the end of its input. Plain HTTP gets an answer first, if the
+/// socket takes it at once.
+fn turn_away(socket: &TcpStream, is_encrypted: bool) {
+    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n\
+        content-type: text/plain\r\ncontent-length: 37\r\n\r\ntoo many connections of this network\n";
+    // Not through the runtime, which does not know yet that the socket can be written to.
+    let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
+    if !is_encrypted && let Err(error) = rustix::net::send(socket, ANSWER, flags) {
+        debug!(%error, "a connection was turned away without an answer");
+    }
+    if let Err(error) = rustix::net::shutdown(socket, rustix::net::Shutdown::Both) {
+        debug!(%error, "a connection was gone before it was turned away");
+    }
+}
+
+/// Has the kernel end a connection whose peer takes nothing for so long (`TCP_USER_TIMEOUT`): a client that asks and does
+/// not read would otherwise keep its answer in memory for ever. Has the socket take no more than the peer has room for
+/// (`TCP_NOTSENT_LOWAT`): what a slow reader has not read stays where its speed is measured.
+fn tune(socket: &TcpStream, stall_ms: u64, unsent_bytes: u32) {
     let stall_ms = u32::try_from(stall_ms).unwrap_or(u32::MAX);
     if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(socket, stall_ms) {
         debug!(%error, "a connection has no write timeout");
+    }
+    if let Err(error) = socket2::SockRef::from(socket).set_tcp_notsent_lowat(unsent_bytes) {
+        debug!(%error, "a connection has no bound on bytes that are not sent");
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<ExitCode, ExitCode> {
     let mut checked = examined.map_err(|error| complain(&error.into()))?;
     if is_served(&data_dir) {
         checked.push(system.block_on(compare(&data_dir)).map_err(|error| complain(&error))?);
+        checked.push(system.block_on(proxies(&data_dir)).map_err(|error| complain(&error))?);
     }
     let mut findings = 0;
     for check in &checked {
@@ -52,4 +53,21 @@ async fn compare(data_dir: &Path) -> anyhow::Result<Checked> {
     let findings = differences.map(|difference| difference.as_str().unwrap_or_default().to_owned()).collect();
     let what = "the running server's cache equals the database";
     Ok(Checked { what, extent: String::new(), findings })
+}
+
+/// Asks the running server which peers send `X-Forwarded-For` without being trusted. Those in private networks are likely
+/// to be proxies; others may be clients that invent addresses.
+async fn proxies(data_dir: &Path) -> anyhow::Result<Checked> {
+    let server = HttpClient::over_socket(&control_socket::to_connect(data_dir)?)?;
+    let answer = server.get("/forwarders").await?.success()?;
+    let private = answer.get("private").and_then(Value::as_array).into_iter().flatten();
+    let finding = |peer: &str| {
+        format!(
+            "{peer} sends X-Forwarded-For and is not trusted: if it is a proxy, add it to http.trusted_proxies"
+        )
+    };
+    let findings = private.map(|peer| finding(peer.as_str().unwrap_or_default())).collect();
+    let public = answer.get("public_count").and_then(Value::as_u64).unwrap_or_default();
+    let extent = format!("{public} public addresses send X-Forwarded-For");
+    Ok(Checked { what: "proxies are trusted", extent, findings })
 }

@@ -65,6 +65,14 @@ limits! {
     strangers: usize = 4_096,
     /// Connections that have not said Hello yet, from one address.
     strangers_per_address: usize = 1_024,
+    /// Connections of sessions that only clients before their Hello may take, so that known users never hold all.
+    /// Of connections over WebSocket at most a quarter.
+    connections_reserve: usize = 1_024,
+    /// Sessions, over TCP and over WebSocket, that only users without a session may take.
+    sessions_reserve: usize = 256,
+    /// How long a Hello waits for a place when known users hold all; every quarter of it the newest session of the
+    /// largest user ends, if that user keeps more than the waiting one gets.
+    sessions_patience_ms: u64 = 2_000,
     /// The first frame must be there by then.
     hello_timeout_ms: u64 = 5_000,
     /// How often a client should say something.
@@ -157,8 +165,18 @@ limits! {
     uri_bytes: usize = 16 * 1024,
     /// Refused requests (4xx) that are logged at level `info` per second; more are logged at `debug` and counted.
     logged_refusals_per_second: u32 = 100,
-    /// HTTP connections, over all workers.
+    /// HTTP connections, over all workers. A network has at most four times as many as are free; a trusted proxy is
+    /// not counted.
     http_connections: usize = 4_096,
+    /// HTTP connections that WebSockets cannot take.
+    http_reserve: usize = 1_024,
+    /// Connections in their TLS handshake, beside the HTTP connections.
+    http_handshakes: usize = 1_024,
+    /// How long a client may take for the TLS handshake.
+    tls_handshake_ms: u64 = 3_000,
+    /// Bytes of answers that a socket takes before the client's kernel has room for them: it bounds the memory of slow
+    /// readers, and shows how fast they read.
+    http_unsent_bytes: u32 = 256 * 1024,
     /// How long a client may take to send the head of a request.
     request_head_ms: u64 = 10_000,
     /// How long a client may take to send a JSON body.
@@ -167,17 +185,29 @@ limits! {
     // --- accounts -----------------------------------------------------------------------------------------------
     /// Password hashes computed at once; 0 means one per core.
     hashes_running: usize = 0,
-    /// Password hashes waiting; then 429. 64 waiting on 2 cores is about a second.
+    /// Password hashes waiting; then the network with the most gets 429. 64 waiting on 2 cores is about a second.
     hashes_waiting: usize = 64,
-    /// Logins from one address at once, in every stage: one address cannot take the places of all.
+    /// How long a password waits to be hashed.
+    hashes_patience_ms: u64 = 10_000,
+    /// Logins at once, in every stage; some KiB each.
+    logins: usize = 512,
+    /// Logins that only networks without a login under way may take.
+    logins_reserve: usize = 128,
+    /// Logins from one network at once, in every stage; further ones wait.
     logins_per_address: usize = 16,
-    /// Logins that wait out a delay at once, for one account from one address.
+    /// Logins that wait for one of `logins`.
+    logins_waiting: usize = 512,
+    /// Logins that wait out a delay at once, for one account from one network.
     delayed_per_login: usize = 2,
+    /// How long a login waits for a place, and again for its turn at the account: longer than the longest delay.
+    logins_patience_ms: u64 = 45_000,
+    /// Networks per account from which its user has logged in, whose logins do not wait for the guesses of others.
+    familiar_networks: usize = 8,
     /// Registrations from one address at once.
     registrations_burst: u32 = 100,
     /// Registrations from one address per minute after that.
     registrations_per_minute: u32 = 10,
-    /// Failed logins of an account before the next one is delayed.
+    /// Failed logins of an account before the next one is delayed; also how many are tried at once.
     login_failures_free: u32 = 10,
     /// The longest such delay; it doubles from 1 s.
     login_delay_max_ms: u64 = 30_000,
@@ -267,15 +297,34 @@ limits! {
     mentions_per_message: usize = 50,
     /// What one repository may hold, in bytes on disk.
     repository_bytes: u64 = 10 * 1024 * 1024 * 1024,
-    /// Clones and fetches at once, over all repositories; each is a git process or two.
+    /// Clones and fetches of known users at once, over all repositories; each is a git process or two.
     git_reads: usize = 16,
+    /// Advertisements of refs to known users at once: every clone, fetch and push begins with one.
+    git_advertisements: usize = 16,
+    /// Clones, fetches and advertisements at once of clients without an account.
+    git_visitors: usize = 16,
     /// Pushes at once.
     git_writes: usize = 8,
-    /// How long a git request waits for its turn before it gets 503.
-    git_patience_ms: u64 = 10_000,
+    /// Archives at once.
+    git_archives: usize = 4,
+    /// Large raw files and blames at once.
+    git_bulk: usize = 8,
+    /// Places in each of these pools that only an account (for visitors: a network) with nothing inside may take.
+    git_reserve: usize = 2,
+    /// Requests that wait in each of these pools; then the holder with the most is refused first.
+    git_waiting: usize = 256,
+    /// How long a git request waits for its turn before it gets 503. Below the 60 s after which many proxies give up.
+    git_patience_ms: u64 = 45_000,
+    /// How long a git request waits before the slowest transfer of the largest holder is ended for it.
+    git_starved_ms: u64 = 5_000,
+    /// A client that takes or sends at least so many bytes per second is never ended for another.
+    git_busy_rate: u64 = 32 * 1024,
+    /// Bytes per second, averaged over `git_idle_ms`, below which a transfer is ended. Only the time counts in which the
+    /// server waits for the client.
+    git_rate: u64 = 1_024,
     /// The head of a push (commands and options) must be there by then.
     git_head_ms: u64 = 30_000,
-    /// A git transfer that moves nothing for so long is ended. The kernel hides up to 4 MB from us, so this is long.
+    /// The window of `git_rate`. The kernel hides up to 4 MB from us, so this is long.
     git_idle_ms: u64 = 180_000,
     /// The longest git transfer.
     git_total_ms: u64 = 3_600_000,
@@ -375,6 +424,11 @@ impl Limits {
         usize::try_from(self.git_spool_bytes / (64 * 1024)).unwrap_or(usize::MAX).min(u32::MAX as usize)
     }
 
+    /// How many of the HTTP connections may be WebSockets.
+    pub fn websockets(&self) -> usize {
+        self.http_connections.saturating_sub(self.http_reserve.min(self.http_connections / 2)).max(1)
+    }
+
     /// A count where 0 stands for "one per core".
     pub fn per_core(count: usize) -> usize {
         if count > 0 { count } else { std::thread::available_parallelism().map_or(1, std::num::NonZero::get) }
@@ -403,6 +457,13 @@ impl Limits {
             ("create_participants", self.create_participants),
             ("git_reads", self.git_reads),
             ("git_writes", self.git_writes),
+            ("git_advertisements", self.git_advertisements),
+            ("git_visitors", self.git_visitors),
+            ("git_archives", self.git_archives),
+            ("git_bulk", self.git_bulk),
+            ("logins", self.logins),
+            ("logins_per_address", self.logins_per_address),
+            ("http_connections", self.http_connections),
             ("git_updates", self.git_updates),
             ("udp_tickets", self.udp_tickets),
             ("uri_bytes", self.uri_bytes),

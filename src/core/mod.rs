@@ -13,7 +13,7 @@ pub mod memory;
 pub mod metrics;
 pub mod private_file;
 pub mod proxies;
+pub mod shares;
 pub mod telemetry;
 pub mod tls;
 pub mod turns;
-pub mod turnstile;

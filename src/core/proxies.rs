@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -17,7 +18,8 @@ impl TrustedProxies {
         parts.map(network).collect::<Option<_>>().map(Self)
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 
@@ -29,13 +31,62 @@ impl TrustedProxies {
         }
         let mut client = peer;
         for entry in forwarded.rev().flat_map(|line| line.rsplit(',')) {
-            let Ok(address) = entry.trim().parse() else { return client };
-            client = address;
+            let Ok(address) = entry.trim().parse::<IpAddr>() else { return client };
+            client = address.to_canonical();
             if !self.trusts(address) {
                 return client;
             }
         }
         client
+    }
+}
+
+/// Peers remembered of each kind.
+const FORWARDERS: usize = 16;
+
+/// Peers that send `X-Forwarded-For` without being trusted: a proxy that is missing in `http.trusted_proxies`, or a client
+/// that invents addresses. Each is remembered once, and only the first few.
+#[derive(Debug, Default)]
+pub struct UntrustedForwarders {
+    /// On this machine or in a private network, where proxies are.
+    private: [OnceLock<IpAddr>; FORWARDERS],
+    /// Elsewhere. Clients there cannot use up the room of the private ones.
+    public: [OnceLock<IpAddr>; FORWARDERS],
+}
+
+impl UntrustedForwarders {
+    /// Remembers the peer; whether it is new and there was room.
+    pub fn saw(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        let kind = if is_private(peer) { &self.private } else { &self.public };
+        for entry in kind {
+            match entry.get() {
+                Some(known) if *known == peer => return false,
+                Some(_) => {}
+                None if entry.set(peer).is_ok() => return true,
+                // Another thread was faster, perhaps with the same peer.
+                None if entry.get() == Some(&peer) => return false,
+                None => {}
+            }
+        }
+        false
+    }
+
+    /// Those on this machine or in a private network.
+    pub fn private(&self) -> Vec<IpAddr> {
+        self.private.iter().filter_map(|entry| entry.get().copied()).collect()
+    }
+
+    /// How many others there are.
+    pub fn public_count(&self) -> usize {
+        self.public.iter().filter(|entry| entry.get().is_some()).count()
+    }
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
     }
 }
 
@@ -89,6 +140,23 @@ mod tests {
         );
         assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["10.0.0.3, 10.0.0.2"]), "10.0.0.3", "all of them are");
         assert_eq!(client("::1", "::1", &["2001:db8::7"]), "2001:db8::7");
+        assert_eq!(
+            client("10.0.0.0/8", "::ffff:10.0.0.1", &["::ffff:9.9.9.9"]),
+            "9.9.9.9",
+            "mapped ones too"
+        );
+    }
+
+    #[test]
+    fn untrusted_forwarders_are_remembered_once_and_few() {
+        let seen = UntrustedForwarders::default();
+        for n in 0..1_000u16 {
+            let [high, low] = n.to_be_bytes();
+            seen.saw(IpAddr::from([203, 0, high, low]));
+        }
+        let proxy: IpAddr = "::ffff:10.0.0.1".parse().unwrap();
+        assert!(seen.saw(proxy) && !seen.saw(proxy) && !seen.saw(IpAddr::from([10, 0, 0, 1])));
+        assert_eq!((seen.private(), seen.public_count()), (vec![IpAddr::from([10, 0, 0, 1])], 16));
     }
 
     #[test]

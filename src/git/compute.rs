@@ -46,8 +46,8 @@ pub async fn run_to_file(command: GitCommand, file: File, within: Duration) -> R
     let stderr = child.stderr.take().ok_or_else(|| io::Error::other("the child has no pipes"))?;
     let cancel = CancellationToken::new();
     let _cancelled_when_dropped = cancel.clone().drop_guard();
-    let deadlines = Deadlines { idle: within, total: within };
-    let progress = Progress::new();
+    let deadlines = Deadlines { idle: within, bytes_min: 0, total: within };
+    let progress = Progress::without_client();
     let supervisor =
         tokio::spawn(supervise(child, group, watched, cancel.clone(), progress, deadlines, false));
     let errors = drain(stderr).await;
@@ -57,7 +57,7 @@ pub async fn run_to_file(command: GitCommand, file: File, within: Duration) -> R
 fn verdict(ended: Result<End, JoinError>, errors: &[u8]) -> Result<(), ComputeError> {
     match ended {
         Ok(end) if end.is_success() => Ok(()),
-        Ok(End::Idle | End::Total) => Err(ComputeError::TooSlow),
+        Ok(End::Total) => Err(ComputeError::TooSlow),
         Ok(End::Memory) => Err(ComputeError::TooMuchMemory),
         Ok(_) => Err(ComputeError::Failed(String::from_utf8_lossy(errors).trim().to_owned())),
         Err(error) => Err(io::Error::other(error).into()),
@@ -77,8 +77,8 @@ async fn run_at(
     };
     let cancel = CancellationToken::new();
     let _cancelled_when_dropped = cancel.clone().drop_guard();
-    let deadlines = Deadlines { idle: within, total: within };
-    let progress = Progress::new();
+    let deadlines = Deadlines { idle: within, bytes_min: 0, total: within };
+    let progress = Progress::without_client();
     let supervisor =
         tokio::spawn(supervise(child, group, watched, cancel.clone(), progress, deadlines, false));
     let errors = tokio::spawn(drain(stderr));

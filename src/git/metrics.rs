@@ -7,11 +7,11 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::memory::MemoryMetrics;
 use super::process::End;
 use crate::core::metrics::{Export, Labelled, labelled_seconds};
+use crate::core::shares::Share;
 
 /// What a child does for whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,13 +55,13 @@ pub(super) struct Running {
     meter: Arc<Meter>,
     begun: Instant,
     /// The turn that it has.
-    _place: OwnedSemaphorePermit,
+    _place: Share,
 }
 
 /// A place for a transfer, and what it will be counted as.
 #[derive(Debug)]
 pub struct Turn {
-    place: OwnedSemaphorePermit,
+    place: Share,
     meter: Arc<Meter>,
 }
 
@@ -112,7 +112,7 @@ impl TransferMetrics {
     }
 
     /// Somebody has found a place.
-    pub fn turn(&self, work: Work, place: OwnedSemaphorePermit) -> Turn {
+    pub fn turn(&self, work: Work, place: Share) -> Turn {
         Turn { place, meter: Arc::new(self.meter(work)) }
     }
 
@@ -123,6 +123,11 @@ impl TransferMetrics {
 }
 
 impl Turn {
+    /// The place of the transfer.
+    pub fn share(&self) -> &Share {
+        &self.place
+    }
+
     /// The child runs; what counts its bytes.
     pub(super) fn run(self) -> (Running, Arc<Meter>) {
         let Self { place, meter } = self;

@@ -8,8 +8,8 @@
 
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpgid};
 use tokio::io::AsyncReadExt;
@@ -17,6 +17,7 @@ use tokio::process::{Child, ChildStderr};
 use tokio_util::sync::CancellationToken;
 
 use super::memory::Watched;
+use crate::core::shares::{Pace, Share, Window};
 
 /// How long a child that was told to end is waited for.
 const GRACE: Duration = Duration::from_secs(2);
@@ -29,8 +30,6 @@ const PRIORITY: i32 = 5;
 const BACKGROUND_PRIORITY: i32 = 10;
 /// What is kept of a child's complaints.
 const STDERR_BYTES: usize = 16 * 1024;
-/// Input counts as progress only in such portions: a client that sends a byte a second is idle.
-const PROGRESS_BYTES: u64 = 4096;
 
 /// How a child came to its end.
 #[derive(Debug)]
@@ -40,8 +39,10 @@ pub enum End {
     Aborted,
     /// The client left, and the child was killed.
     Cancelled,
-    /// Nothing moved for too long.
-    Idle,
+    /// Its client took or sent too few bytes for too long.
+    Slow,
+    /// Its client was slow, and another holder needed the place.
+    Displaced,
     /// It took too long altogether.
     Total,
     /// It was the largest when all children held too much memory.
@@ -57,7 +58,9 @@ impl End {
 /// The deadlines of a transfer.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
+    /// The window in which `bytes_min` must move. It counts the time in which the client is waited for.
     pub idle: Duration,
+    pub bytes_min: u64,
     pub total: Duration,
 }
 
@@ -113,37 +116,26 @@ impl Drop for Group {
 /// What moves in a transfer, seen from both pumps and the supervisor.
 #[derive(Debug)]
 pub(super) struct Progress {
-    begun: Instant,
-    last_ms: AtomicU64,
-    fed: AtomicU64,
+    pub(super) pace: Arc<Pace>,
+    /// The place of the transfer is needed by another holder.
+    displaced: CancellationToken,
     /// All input was handed over: the child must be let finish.
     pub(super) complete: AtomicBool,
 }
 
 impl Progress {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            begun: Instant::now(),
-            last_ms: AtomicU64::new(0),
-            fed: AtomicU64::new(0),
-            complete: AtomicBool::new(false),
-        })
+    /// Of a transfer in a place.
+    pub(super) fn of(share: &Share) -> Arc<Self> {
+        Self::new(share.pace().clone(), share.cut().clone())
     }
 
-    pub(super) fn touch(&self) {
-        self.last_ms.store(u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX), Relaxed);
+    /// Of a child that no client is waited for.
+    pub(super) fn without_client() -> Arc<Self> {
+        Self::new(Arc::default(), CancellationToken::new())
     }
 
-    pub(super) fn fed(&self, bytes: usize) {
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let before = self.fed.fetch_add(bytes, Relaxed);
-        if before / PROGRESS_BYTES != before.saturating_add(bytes) / PROGRESS_BYTES {
-            self.touch();
-        }
-    }
-
-    fn idle(&self) -> Duration {
-        self.begun.elapsed().saturating_sub(Duration::from_millis(self.last_ms.load(Relaxed)))
+    fn new(pace: Arc<Pace>, displaced: CancellationToken) -> Arc<Self> {
+        Arc::new(Self { pace, displaced, complete: AtomicBool::new(false) })
     }
 }
 
@@ -162,6 +154,7 @@ pub(super) async fn supervise(
     let total = tokio::time::sleep(deadlines.total);
     tokio::pin!(total);
     let mut tick = tokio::time::interval((deadlines.idle / 8).max(Duration::from_millis(1)));
+    let mut window = Window::default();
     let (mut left, mut aborted) = (false, false);
     let evicted = watched.evicted();
     let end = loop {
@@ -188,12 +181,23 @@ pub(super) async fn supervise(
                 }
             },
             () = &mut total => break if aborted { End::Cancelled } else { End::Total },
-            _ = tick.tick(), if !left => {
-                let stuck = progress.idle() >= deadlines.idle && !(gentle && progress.complete.load(Relaxed));
-                if stuck && !gentle {
-                    break End::Idle;
+            () = progress.displaced.cancelled(), if !left => {
+                if !gentle {
+                    break End::Displaced;
                 }
-                if stuck {
+                if progress.complete.load(Relaxed) {
+                    // It ends by itself: nothing waits for the client any more.
+                    left = true;
+                } else {
+                    cancel.cancel();
+                }
+            },
+            _ = tick.tick(), if !left => {
+                let slow = window.is_too_slow(&progress.pace, deadlines.idle, deadlines.bytes_min);
+                if slow && !gentle {
+                    break End::Slow;
+                }
+                if slow && !progress.complete.load(Relaxed) {
                     cancel.cancel();
                 }
             },

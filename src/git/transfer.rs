@@ -39,6 +39,7 @@ use super::pkt_line::FLUSH;
 pub use super::process::{Deadlines, End};
 use super::process::{Progress, drain, supervise};
 use crate::core::limits::Limits;
+use crate::core::shares::Direction;
 use crate::core::telemetry::cut;
 
 /// What one pump moves at once.
@@ -120,7 +121,8 @@ fn start(command: GitCommand, deadlines: Deadlines, gentle: bool, turn: Turn) ->
         output: child.stdout.take().ok_or_else(gone)?,
         errors: child.stderr.take().ok_or_else(gone)?,
     };
-    let (cancel, dead, progress) = (CancellationToken::new(), CancellationToken::new(), Progress::new());
+    let (cancel, dead) = (CancellationToken::new(), CancellationToken::new());
+    let progress = Progress::of(turn.share());
     let (tell, ended) = oneshot::channel();
     let (running, meter) = turn.run();
     let shared = Shared {
@@ -269,9 +271,11 @@ impl InputPump {
         let read = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Err(Broken),
-            read = limited.read_buf(buffer) => read,
+            read = self.progress.pace.wait(Direction::In, limited.read_buf(buffer)) => read,
         };
-        read.map(drop).map_err(|_| Broken)
+        let read = read.map_err(|_| Broken)?;
+        self.progress.pace.moved(Direction::In, read);
+        Ok(())
     }
 
     /// Writes to the child, unless it does not listen any more.
@@ -284,7 +288,6 @@ impl InputPump {
                 return Ok(());
             },
         }
-        self.progress.fed(bytes.len());
         self.meter.received(bytes.len());
         Ok(())
     }
@@ -387,7 +390,6 @@ impl InputPump {
         };
         match outcome {
             Ok(tail) => {
-                self.progress.touch();
                 if self.to_child.write_all(&tail).await.is_ok()
                     && let Err(error) = self.to_child.shutdown().await
                 {
@@ -399,7 +401,6 @@ impl InputPump {
                 // Known before git sees the end: what it says from now on is not for the client.
                 refused.store(true, Relaxed);
                 self.progress.complete.store(false, Relaxed);
-                self.progress.touch();
                 drop(self.to_child);
                 if unread {
                     drain_input(&mut input).await;
@@ -456,7 +457,6 @@ impl OutputPump {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}
             }
-            self.progress.touch();
             if refused.load(Relaxed) {
                 self.held.clear();
                 continue;
@@ -464,7 +464,6 @@ impl OutputPump {
             let ready = self.held.split_to(self.held.len().saturating_sub(keep)).freeze();
             if !ready.is_empty() {
                 self.send(ready).await;
-                self.progress.touch();
             }
             if self.client_left && !to_the_end {
                 return;
@@ -480,10 +479,11 @@ impl OutputPump {
         let sent = tokio::select! {
             biased;
             () = self.dead.cancelled() => false,
-            sent = self.sender.send(bytes) => sent.is_ok(),
+            sent = self.progress.pace.wait(Direction::Out, self.sender.send(bytes)) => sent.is_ok(),
         };
         self.client_left = !sent;
         if sent {
+            self.progress.pace.moved(Direction::Out, count);
             self.meter.sent(count);
         }
     }

@@ -1,84 +1,140 @@
-//! Who may connect: how many in all, how many that have not said Hello, how many of those from one address.
+//! Admission of connections, over all transports together.
+//!
+//! * Before its `Hello` a connection counts for the network of its client: [`Crowd`]s of all connections and of those over
+//!   WebSocket, and a cap on all strangers.
+//! * From the `Hello` on it counts for its account: [`Pool`]s of sessions, of all and of those over WebSocket. They are
+//!   smaller than the crowds, so there is always room for a client before its `Hello`.
+//! * When known users hold all, the newest session of the user with the most ends for a user with fewer.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Acquire};
+use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
-
-use super::metrics::{ConnectionMeter, Present};
+use super::metrics::{ConnectionMeter, Present, Transport};
 use crate::core::limits::Limits;
-use crate::core::turnstile::Turnstile;
+use crate::core::shares::{
+    Crowd, Cut, Holder, OwnSpot, Pool, PoolMetrics, PoolName, Refused, Reserved, Rules, Share, Spot,
+};
+use crate::domain::ids::UserId;
 
 /// One for all transports; what it hands out gives itself back.
 #[derive(Debug)]
 pub(super) struct Admission {
-    connections: Arc<AtomicUsize>,
-    strangers: Arc<AtomicUsize>,
-    by_address: Turnstile,
-    limits: Limits,
+    connections: Crowd,
+    websockets: Crowd,
+    strangers: Crowd,
+    sessions: Pool,
+    web_sessions: Pool,
 }
 
-/// One connection's place: kept until its socket is closed.
+/// The place of a connection: kept until its socket is closed.
 #[derive(Debug)]
 pub(super) struct Seat {
-    _connection: Counted,
+    _connection: Spot,
+    _websocket: Option<Spot>,
     _present: Present,
 }
 
-/// A place among those who have not said who they are: given up with the `Welcome`.
+/// A place among the clients before their `Hello`: given up with the `Welcome`.
 #[derive(Debug)]
 pub(super) struct StrangerSeat {
-    _all: Counted,
-    _own: OwnedSemaphorePermit,
+    _stranger: Spot,
+    _own: (OwnSpot, Option<OwnSpot>),
 }
 
+/// The places of a session of a known user.
 #[derive(Debug)]
-struct Counted(Arc<AtomicUsize>);
-
-impl Counted {
-    fn take(counter: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
-        let taken = counter.fetch_update(AcqRel, Acquire, |count| (count < max).then_some(count + 1));
-        taken.ok().map(|_| Self(counter.clone()))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, AcqRel);
-    }
+pub(super) struct MemberSeat {
+    session: Share,
+    web_session: Option<Share>,
 }
 
 impl Admission {
-    pub(super) fn new(limits: Limits) -> Self {
-        let by_address = Turnstile::new(limits.strangers_per_address);
-        Self { connections: Arc::default(), strangers: Arc::default(), by_address, limits }
+    pub(super) fn start(limits: &Limits, metrics: &PoolMetrics) -> Self {
+        let pool = |name, connections: usize, reserve: usize| {
+            let size = connections.saturating_sub(limits.connections_reserve.min(connections / 4)).max(1);
+            let patience = Duration::from_millis(limits.sessions_patience_ms);
+            let rules = Rules::new(size, size, patience)
+                .with_reserve(reserve.min(size / 8), Reserved::ForAll)
+                .with_cut(patience / 4, Cut::Surplus);
+            Pool::start(rules, metrics.meter(name))
+        };
+        let per_network = limits.strangers_per_address;
+        Self {
+            connections: Crowd::new(limits.connections, per_network),
+            websockets: Crowd::new(limits.websockets(), per_network),
+            strangers: Crowd::new(limits.strangers, usize::MAX),
+            sessions: pool(PoolName::Sessions, limits.connections, limits.sessions_reserve),
+            web_sessions: pool(PoolName::WebSockets, limits.websockets(), limits.sessions_reserve),
+        }
     }
 
-    pub(super) fn admit(&self, address: IpAddr, meter: &ConnectionMeter) -> Option<(Seat, StrangerSeat)> {
-        let connection = Counted::take(&self.connections, self.limits.connections)?;
-        let stranger = Counted::take(&self.strangers, self.limits.strangers)?;
-        let own = self.by_address.enter(address)?;
-        let seat = Seat { _connection: connection, _present: meter.connected() };
-        Some((seat, StrangerSeat { _all: stranger, _own: own }))
+    /// A seat for a connection before its `Hello`.
+    pub(super) fn admit(
+        &self,
+        transport: Transport,
+        address: IpAddr,
+        meter: &ConnectionMeter,
+    ) -> Option<(Seat, StrangerSeat)> {
+        let network = Holder::network(address);
+        let stranger = self.strangers.enter_uncounted()?;
+        let mut connection = self.connections.enter(network)?;
+        let mut websocket = match transport {
+            Transport::Tcp => None,
+            Transport::WebSocket => Some(self.websockets.enter(network)?),
+        };
+        let own = (connection.split(), websocket.as_mut().map(Spot::split));
+        let seat = Seat { _connection: connection, _websocket: websocket, _present: meter.connected() };
+        Some((seat, StrangerSeat { _stranger: stranger, _own: own }))
+    }
+
+    /// The places of a session of the user.
+    pub(super) async fn welcome(&self, transport: Transport, user: UserId) -> Result<MemberSeat, Refused> {
+        let holder = Holder::Account(user);
+        let web_session = match transport {
+            Transport::Tcp => None,
+            Transport::WebSocket => Some(self.web_sessions.enter(holder).await?),
+        };
+        let session = self.sessions.enter(holder).await?;
+        Ok(MemberSeat { session, web_session })
     }
 
     /// How many connections there are.
     pub(super) fn connections(&self) -> usize {
-        self.connections.load(Acquire)
+        self.connections.taken()
+    }
+}
+
+impl MemberSeat {
+    /// Returns when another user needs the place.
+    pub(super) fn displaced(&self) -> impl Future<Output = ()> + 'static {
+        let session = self.session.cut().clone();
+        let web_session = self.web_session.as_ref().map(|share| share.cut().clone());
+        async move {
+            match web_session {
+                None => session.cancelled().await,
+                Some(web_session) => tokio::select! {
+                    () = session.cancelled() => {}
+                    () = web_session.cancelled() => {}
+                },
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::metrics::{ConnectionMetrics, Transport};
+    use super::super::metrics::ConnectionMetrics;
     use super::*;
 
-    #[test]
-    fn strangers_are_capped_per_address_until_they_are_known() {
+    fn admission(limits: &Limits) -> Admission {
+        Admission::start(limits, &PoolMetrics::default())
+    }
+
+    #[actix_web::test]
+    async fn strangers_are_capped_per_address_until_they_are_known() {
         let limits = Limits { strangers_per_address: 2, strangers: 3, connections: 4, ..Limits::default() };
-        let (admission, metrics) = (Admission::new(limits), ConnectionMetrics::default());
-        let admit = |from| admission.admit(from, metrics.meter(Transport::Tcp));
+        let (admission, metrics) = (admission(&limits), ConnectionMetrics::default());
+        let admit = |from| admission.admit(Transport::Tcp, from, metrics.meter(Transport::Tcp));
         let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
         let mut places = vec![admit(here).unwrap(), admit(here).unwrap()];
         assert!(admit(here).is_none(), "two strangers from one address");
@@ -89,5 +145,36 @@ mod tests {
         assert!(admit(there).is_none(), "four connections in all");
         drop(seats);
         assert!(admit(here).is_some());
+    }
+
+    #[actix_web::test]
+    async fn websockets_leave_http_and_tcp_their_places() {
+        let limits = Limits { http_connections: 20, http_reserve: 10, ..Limits::default() };
+        let (admission, metrics) = (admission(&limits), ConnectionMetrics::default());
+        let address = |n| IpAddr::from([127, 0, 0, n]);
+        let admit = |transport, n| admission.admit(transport, address(n), metrics.meter(transport));
+        let open: Vec<_> = (0..200).filter_map(|n| admit(Transport::WebSocket, n)).collect();
+        assert_eq!(open.len(), 10);
+        assert!(admit(Transport::Tcp, 1).is_some());
+    }
+
+    #[actix_web::test]
+    async fn user_with_fewer_sessions_displaces_the_user_with_most() {
+        let limits = Limits { http_connections: 20, http_reserve: 10, ..Limits::default() };
+        let admission = admission(&Limits { sessions_patience_ms: 200, ..limits });
+        let mut eve = Vec::new();
+        while let Ok(seat) = admission.welcome(Transport::WebSocket, UserId(1)).await {
+            eve.push(seat);
+        }
+        let mallory = admission.welcome(Transport::WebSocket, UserId(2)).await.unwrap();
+        let newest = eve.pop().unwrap();
+        let gives_way = async {
+            newest.displaced().await;
+            drop(newest);
+        };
+        let (bob, ()) = futures_util::join!(admission.welcome(Transport::WebSocket, UserId(3)), gives_way);
+        assert!(bob.is_ok());
+        assert!(admission.welcome(Transport::WebSocket, UserId(1)).await.is_err(), "eve has the most");
+        drop(mallory);
     }
 }

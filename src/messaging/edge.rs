@@ -13,6 +13,7 @@ use super::metrics::{ConnectionMeter, ConnectionMetrics, Transport};
 use super::session::SessionStats;
 use crate::actors::hub::{DeliveryMeter, DeliveryMetrics};
 use crate::core::actor::FatalSignal;
+use crate::core::shares::PoolMetrics;
 use crate::domain::ids::SessionId;
 use crate::services::Services;
 
@@ -22,7 +23,7 @@ pub struct SessionThread(pub ArbiterHandle);
 
 /// Where sessions begin. Shared by the listeners.
 pub struct SessionEdge {
-    admission: Admission,
+    pub(super) admission: Arc<Admission>,
     next_session: AtomicU64,
     threads: Vec<SessionThread>,
     connections: ConnectionMetrics,
@@ -40,6 +41,7 @@ pub struct SessionEdge {
 /// A place for one session.
 pub(super) struct Place {
     pub(super) id: SessionId,
+    pub(super) transport: Transport,
     pub(super) hub: usize,
     pub(super) thread: ArbiterHandle,
     pub(super) seat: Seat,
@@ -53,6 +55,7 @@ pub struct SessionMetrics {
     pub actors: SessionStats,
     pub connections: ConnectionMetrics,
     pub deliveries: DeliveryMetrics,
+    pub pools: PoolMetrics,
 }
 
 impl SessionEdge {
@@ -67,7 +70,7 @@ impl SessionEdge {
             .collect();
         let ending = CancellationToken::new();
         Self {
-            admission: Admission::new(services.limits.clone()),
+            admission: Arc::new(Admission::start(&services.limits, &metrics.pools)),
             next_session: AtomicU64::new(1),
             threads,
             connections: metrics.connections.clone(),
@@ -83,7 +86,7 @@ impl SessionEdge {
     /// A place for a session from `address`, if there is one.
     pub(super) fn place(&self, transport: Transport, address: IpAddr) -> Option<Place> {
         let meter = self.connections.meter(transport);
-        let Some((seat, stranger)) = self.admission.admit(address, meter) else {
+        let Some((seat, stranger)) = self.admission.admit(transport, address, meter) else {
             meter.refused();
             return None;
         };
@@ -92,7 +95,7 @@ impl SessionEdge {
         let SessionThread(thread) = self.threads.get(hub)?;
         let deliveries = self.deliveries.get(hub)?.get(transport as usize)?.clone();
         let (thread, meter) = (thread.clone(), meter.clone());
-        Some(Place { id: SessionId(id), hub, thread, seat, stranger, meter, deliveries })
+        Some(Place { id: SessionId(id), transport, hub, thread, seat, stranger, meter, deliveries })
     }
 
     pub fn stats(&self) -> &SessionStats {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{FieldProblem, ServiceError, Services};
-use crate::actors::cache::{Administrator, LoginCandidate, Me, PersonNamed};
+use crate::actors::cache::{Administrator, Me, PersonNamed};
 use crate::actors::writer::commands::{
     ChangePassword, EndExpiredLogins, EndLogin, INVALID_SETUP_CODE, Logout, NewUser, REGISTRATION_CLOSED,
     RefreshLogin, Refreshed, RegisterUser, SetUserActive, StartLogin, UpdateProfile,
@@ -12,10 +12,10 @@ use crate::actors::writer::commands::{
 use crate::core::actor::Who;
 use crate::core::auth::token::{self, Identity};
 use crate::core::config::Registration as RegistrationPolicy;
+use crate::core::shares::Holder;
 use crate::domain::access::{self, Credential};
 use crate::domain::ids::LoginId;
 use crate::domain::password;
-use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::{self, Invalid, User, Username};
 use crate::protocol::code::Code;
@@ -91,9 +91,9 @@ pub(super) fn names_of(user: &User) -> Vec<&str> {
 
 impl Services {
     /// Hashes the password, when it is its turn.
-    pub(super) async fn with_hash(&self, person: Person) -> Result<NewUser, ServiceError> {
+    pub(super) async fn with_hash(&self, holder: Holder, person: Person) -> Result<NewUser, ServiceError> {
         let Person { username, display_name, email, password } = person;
-        let password_hash = self.passwords.hash(password).await?;
+        let password_hash = self.passwords.hash(holder, password).await?;
         Ok(NewUser { username, display_name, email, password_hash })
     }
 
@@ -113,7 +113,7 @@ impl Services {
         if setup.is_none() && !open {
             return Err(REGISTRATION_CLOSED.into());
         }
-        let user = self.with_hash(person).await?;
+        let user = self.with_hash(Holder::network(from), person).await?;
         let command = RegisterUser { user, open, setup };
         Ok(self.writer.execute(Who::Anyone, command).await?)
     }
@@ -135,27 +135,6 @@ impl Services {
             Some(user) => self.start_login(user).await,
             None => Err(ServiceError::new(Code::Unauthenticated, "the user name or the password is wrong")),
         }
-    }
-
-    /// Whether the password is the user's, after the delay that earlier failures earned. Who waits is counted by
-    /// address, and by account and address: a flood from elsewhere takes nobody's place.
-    pub(super) async fn prove(
-        &self,
-        from: IpAddr,
-        username: String,
-        password: String,
-    ) -> Result<Option<Arc<User>>, ServiceError> {
-        let busy = || Refusal::RateLimited { retry_after_ms: 1000 };
-        let _place = self.logins.by_address.enter(from).ok_or_else(busy)?;
-        let candidate = self.cache.ask_anonymously(LoginCandidate(username.clone())).await?;
-        if !candidate.delay.is_zero() {
-            let _turn = self.logins.delayed.enter((from, &username)).ok_or_else(busy)?;
-            tokio::time::sleep(candidate.delay).await;
-        }
-        let (user, phc) = candidate.user.unzip();
-        let right = self.passwords.verify(password, phc).await?;
-        self.cache.login_tried(username, right);
-        Ok(user.filter(|_| right))
     }
 
     async fn start_login(&self, user: Arc<User>) -> Result<Grant, ServiceError> {
@@ -246,7 +225,7 @@ impl Services {
         if self.prove(from, me.username.clone(), current).await?.is_none() {
             return Err(ServiceError::new(Code::Forbidden, "the current password is wrong"));
         }
-        let password_hash = self.passwords.hash(new).await?;
+        let password_hash = self.passwords.hash(Holder::Account(who.user), new).await?;
         Ok(self.writer.execute(Who::User(who.user.0), ChangePassword { who, password_hash }).await?)
     }
 

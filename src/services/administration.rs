@@ -13,6 +13,7 @@ use crate::actors::writer::commands::{
     AddUser, ResetPassword, RevokeAllAccessTokens, SetRetention, SetUserActive, TrimChat,
 };
 use crate::core::actor::Who;
+use crate::core::shares::Holder;
 use crate::domain::access::{AccessToken, Credential};
 use crate::domain::audit::AuditEvent;
 use crate::domain::event::ChatEvent;
@@ -50,7 +51,7 @@ impl Services {
         if new.setup_code.is_some() {
             return Err(Refusal::invalid("setup_code", "is for registrations; use is_admin here").into());
         }
-        let user = self.with_hash(Person::parse(new)?).await?;
+        let user = self.with_hash(Holder::Operator, Person::parse(new)?).await?;
         let command = AddUser { who: operator(), user, is_admin };
         Ok(self.writer.execute(Who::Server, command).await?)
     }
@@ -67,7 +68,7 @@ impl Services {
         fields.check("password", password::check_new(&password, &names_of(&found)));
         fields.done()?;
         let user = found.id;
-        let password_hash = self.passwords.hash(password).await?;
+        let password_hash = self.passwords.hash(Holder::Operator, password).await?;
         Ok(self.writer.execute(Who::Server, ResetPassword { who: operator(), user, password_hash }).await?)
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::hosting::Hosting;
 use super::spool::{MEMORY_BYTES_MAX, Spooled, TextCheck};
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
@@ -73,7 +74,7 @@ impl Services {
             let browser = Browser::open(&directory, &repository.default_branch, BrowseLimits::default())?;
             Ok(question(&browser)?)
         };
-        self.hosting.blocking(work).await?
+        self.hosting.blocking(view.holder, work).await?
     }
 
     /// The commit that a name in a URL stands for; without a name, that of the default branch.
@@ -149,14 +150,15 @@ impl Services {
             check.feed(&bytes);
             let is_text = check.is_text();
             if bytes.len() > MEMORY_BYTES_MAX {
-                return Ok(RawFile::Large(self.spool(bytes, is_text).await?));
+                return Ok(RawFile::Large(self.spool(view.holder, bytes, is_text).await?));
             }
             return Ok(RawFile::Small { is_text, bytes });
         }
+        let _place = self.hosting.bulk_place(view.holder).await?;
         let directory = self.hosting.directory(&view.repository).await?;
         let size_bytes = u64::try_from(file.size_bytes).unwrap_or(u64::MAX);
         let command = self.hosting.git()?.blob(&directory, &file.oid.to_string(), size_bytes);
-        Ok(RawFile::Large(self.spool_output(command, file.size_bytes).await?))
+        Ok(RawFile::Large(self.spool_output(view.holder, command, file.size_bytes).await?))
     }
 
     /// The history that leads to `from`; with a path, as far as it is about that.
@@ -223,8 +225,8 @@ impl Services {
         lines: (usize, usize),
     ) -> Result<Vec<BlameRange>, ServiceError> {
         let git = self.hosting.git()?;
+        let _place = self.hosting.bulk_place(view.holder).await?;
         let directory = self.hosting.directory(&view.repository).await?;
-        let _place = self.hosting.read_place().await?;
         let command = git.blame(&directory, &commit.to_string(), path, lines);
         let within = Duration::from_millis(self.limits.git_compute_ms);
         let output = compute::run(command, BLAME_BYTES_MAX, within).await?;
@@ -248,15 +250,13 @@ impl Services {
             bytes: self.limits.git_archive_bytes,
         };
         self.ask_browser(view, move |browser| browser.archive_size(commit, limits)).await?;
+        let turn = self.hosting.turn_for(Work::Archive, view.holder).await?;
         let directory = self.hosting.directory(&view.repository).await?;
-        let turn = self.hosting.turn_for(Work::Archive).await?;
         let oid = commit.to_string();
         let prefix = format!("{}-{}/", view.repository.name, oid.get(..SHORT_OID).unwrap_or(&oid));
         let command = git.archive(&directory, &oid, format, &prefix);
-        let deadlines = Deadlines {
-            idle: Duration::from_millis(self.limits.git_idle_ms),
-            total: Duration::from_millis(self.limits.git_archive_ms),
-        };
+        let total = Duration::from_millis(self.limits.git_archive_ms);
+        let deadlines = Deadlines { total, ..Hosting::deadlines(&self.limits) };
         let nothing = Box::pin(tokio::io::empty());
         Ok(transfer::read(command, nothing, deadlines, turn).map_err(ComputeError::from)?)
     }

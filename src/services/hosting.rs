@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::ServiceError;
+use super::git_pools::{GitPools, no_place};
 use super::housekeeping::Bell;
 use crate::core::limits::Limits;
+use crate::core::shares::{Crowd, Holder, PoolMetrics, PoolName, Share, Spot};
 use crate::core::turns::{Turn, Turns};
 use crate::domain::ids::RepositoryId;
 use crate::domain::repository::Repository;
@@ -27,18 +29,13 @@ pub struct Hosting {
     pub store: Store,
     /// `None`: there is no usable `git`; repositories can be made and read, not cloned or pushed to.
     pub(super) git: Option<Git>,
-    reads: Arc<Semaphore>,
-    writes: Arc<Semaphore>,
-    browses: Arc<Semaphore>,
+    pools: GitPools,
     /// Space for answers on disk, in pieces.
-    spool: Arc<Semaphore>,
+    spool: Crowd,
     turns: Turns<RepositoryId>,
-    /// One push with large deltas unpacks at a time.
-    unpacking: Arc<Semaphore>,
     /// Pushes that inflate at the same time.
     pub(super) inflating: Arc<Semaphore>,
     large_delta_bytes: u64,
-    unpacking_wait: Duration,
     /// Pushes that were admitted and are not settled yet.
     admitted: TaskTracker,
     /// How clients reach this server, where that is configured.
@@ -55,21 +52,17 @@ impl Hosting {
         store: Store,
         git: Option<Git>,
         public_url: Option<String>,
-        metrics: TransferMetrics,
+        (metrics, pools): (TransferMetrics, &PoolMetrics),
         limits: &Limits,
     ) -> Self {
         Self {
             store,
             git,
-            reads: Arc::new(Semaphore::new(limits.git_reads)),
-            writes: Arc::new(Semaphore::new(limits.git_writes)),
-            browses: Arc::new(Semaphore::new(Limits::per_core(limits.git_browses))),
-            spool: Arc::new(Semaphore::new(limits.git_spool_pieces())),
+            pools: GitPools::start(limits, pools),
+            spool: Crowd::new(limits.git_spool_pieces(), usize::MAX).measured(pools.meter(PoolName::Spool)),
             turns: Turns::start(),
-            unpacking: Arc::new(Semaphore::new(1)),
             inflating: Arc::new(Semaphore::new(Limits::per_core(0).saturating_sub(1).max(1))),
             large_delta_bytes: limits.git_large_delta_bytes,
-            unpacking_wait: Duration::from_millis(limits.git_unpacking_wait_ms),
             admitted: TaskTracker::new(),
             public_url,
             metrics,
@@ -92,65 +85,56 @@ impl Hosting {
         })
     }
 
-    /// A place among those who read repositories at length.
-    pub(super) async fn read_place(&self) -> Result<OwnedSemaphorePermit, ServiceError> {
-        self.place(&self.reads, "too many clones and fetches at once").await
+    /// A place for a large raw file or a blame.
+    pub(super) async fn bulk_place(&self, holder: Holder) -> Result<Share, ServiceError> {
+        let pool = &self.pools.bulk;
+        let entered = pool.enter(holder).await;
+        entered.map_err(|refused| no_place(pool, refused, "too many large files are being read at once"))
     }
 
-    /// A turn for a transfer.
-    pub(super) async fn turn_for(&self, work: Work) -> Result<TransferTurn, ServiceError> {
-        let place = match work {
-            Work::Push => self.place(&self.writes, "too many pushes at once").await,
-            Work::Advertise | Work::Fetch | Work::Archive => self.read_place().await,
-        };
-        match place {
-            Ok(place) => Ok(self.metrics.turn(work, place)),
-            Err(error) => {
+    /// A turn for a transfer on behalf of the holder.
+    pub(super) async fn turn_for(&self, work: Work, holder: Holder) -> Result<TransferTurn, ServiceError> {
+        let pool = self.pools.of(work, holder);
+        match pool.enter(holder).await {
+            Ok(share) => Ok(self.metrics.turn(work, share)),
+            Err(refused) => {
                 self.metrics.refused(work);
-                Err(error)
+                let why = match work {
+                    Work::Push => "too many pushes at once",
+                    Work::Archive => "too many archives at once",
+                    Work::Advertise | Work::Fetch => "too many clones and fetches at once",
+                };
+                Err(no_place(pool, refused, why))
             }
         }
-    }
-
-    async fn place(
-        &self,
-        places: &Arc<Semaphore>,
-        why: &'static str,
-    ) -> Result<OwnedSemaphorePermit, ServiceError> {
-        let busy = || {
-            let retry_ms = u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX);
-            ServiceError::later(Code::Overloaded, why, retry_ms.max(1000))
-        };
-        let entered = tokio::time::timeout(self.patience, places.clone().acquire_owned()).await;
-        entered.map_err(|_| busy())?.map_err(|_| stopping())
     }
 
     /// The right to unpack a push with deltas of up to so many bytes; `None`: every push may.
     pub(super) async fn unpacking_place(
         &self,
+        holder: Holder,
         largest_delta_bytes: u64,
-    ) -> Result<Option<OwnedSemaphorePermit>, ServiceError> {
+    ) -> Result<Option<Share>, ServiceError> {
         if largest_delta_bytes <= self.large_delta_bytes {
             return Ok(None);
         }
-        let entered = tokio::time::timeout(self.unpacking_wait, self.unpacking.clone().acquire_owned()).await;
-        let busy = || {
-            let why = "other pushes with large files are being unpacked; push again later";
-            ServiceError::later(Code::Overloaded, why, 10_000)
-        };
-        entered.map_err(|_| busy())?.map_err(|_| stopping()).map(Some)
+        let pool = &self.pools.unpacking;
+        let why = "other pushes with large files are being unpacked; push again later";
+        pool.enter(holder).await.map(Some).map_err(|refused| no_place(pool, refused, why))
     }
 
-    /// Space on disk for an answer.
-    pub(super) fn spool_place(&self, pieces: u32) -> Result<OwnedSemaphorePermit, ServiceError> {
+    /// Space on disk for an answer, in pieces.
+    pub(super) fn spool_place(&self, holder: Holder, pieces: usize) -> Result<Spot, ServiceError> {
         let full = "too many large answers wait for their clients";
-        let place = self.spool.clone().try_acquire_many_owned(pieces);
-        place.map_err(|_| ServiceError::later(Code::Overloaded, full, 1_000))
+        let place = self.spool.enter_many(holder, pieces);
+        place.ok_or_else(|| ServiceError::later(Code::Overloaded, full, 1_000))
     }
 
-    /// A place among those who compute over repositories.
-    pub(super) async fn browse_place(&self) -> Result<OwnedSemaphorePermit, ServiceError> {
-        self.place(&self.browses, "too many repositories are being read at once").await
+    /// A place among the requests that compute over repositories.
+    pub(super) async fn browse_place(&self, holder: Holder) -> Result<Share, ServiceError> {
+        let pool = &self.pools.browses;
+        let why = "too many repositories are being read at once";
+        pool.enter(holder).await.map_err(|refused| no_place(pool, refused, why))
     }
 
     /// The repository's push turn: one push at a time goes through its last steps.
@@ -180,10 +164,8 @@ impl Hosting {
 
     /// Takes nothing new; what was admitted goes on.
     pub fn close(&self) {
-        self.reads.close();
-        self.writes.close();
+        self.pools.close();
         self.turns.close();
-        self.unpacking.close();
         self.admitted.close();
     }
 
@@ -195,9 +177,10 @@ impl Hosting {
     /// Runs what reads a repository on a thread that may block; so many at once.
     pub(super) async fn blocking<T: Send + 'static>(
         &self,
+        holder: Holder,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ServiceError> {
-        let place = self.browse_place().await?;
+        let place = self.browse_place(holder).await?;
         let done = tokio::task::spawn_blocking(move || {
             let _place = place;
             work()
@@ -216,12 +199,13 @@ impl Hosting {
     pub(super) fn deadlines(limits: &Limits) -> Deadlines {
         Deadlines {
             idle: Duration::from_millis(limits.git_idle_ms),
+            bytes_min: (limits.git_rate.saturating_mul(limits.git_idle_ms) / 1000).max(1),
             total: Duration::from_millis(limits.git_total_ms),
         }
     }
 }
 
-fn stopping() -> ServiceError {
+pub(super) fn stopping() -> ServiceError {
     ServiceError::later(Code::Overloaded, "the server is stopping; try again", 5_000)
 }
 

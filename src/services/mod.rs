@@ -9,8 +9,10 @@ pub mod administration;
 pub mod browsing;
 pub mod chats;
 mod error;
+mod git_pools;
 pub mod hosting;
 mod housekeeping;
+mod logins;
 pub mod messages;
 mod notifications;
 mod people;
@@ -40,17 +42,11 @@ use crate::core::auth::setup::SetupCode;
 use crate::core::auth::token::TokenKeys;
 use crate::core::config::Accounts;
 use crate::core::limits::Limits;
-use crate::core::turnstile::Turnstile;
+use crate::core::proxies::UntrustedForwarders;
+use crate::core::shares::PoolMetrics;
 use crate::domain::access::Credential;
 use crate::domain::ids::{LoginId, UserId};
 use crate::storage::readers::Readers;
-
-/// Who may try to log in at once.
-struct Logins {
-    by_address: Turnstile,
-    /// Those who wait out a delay, by address and account.
-    delayed: Turnstile,
-}
 
 /// The ways to those who own state.
 pub struct Owners {
@@ -73,10 +69,12 @@ pub struct Services {
     accounts: Accounts,
     /// Until the next start, if there was no administrator at this one.
     setup: Option<SetupCode>,
-    logins: Logins,
+    logins: logins::Logins,
     pub hosting: Hosting,
     /// Wakes whoever deletes what chats do not keep.
     trims: Notify,
+    /// Seen by the HTTP listener, shown by the doctor.
+    pub forwarders: UntrustedForwarders,
     pub limits: Limits,
 }
 
@@ -87,13 +85,10 @@ impl Services {
         (tokens, setup): (TokenKeys, Option<SetupCode>),
         accounts: Accounts,
         hosting: Hosting,
-        limits: Limits,
+        (limits, pools): (Limits, &PoolMetrics),
     ) -> Self {
-        let passwords = PasswordPool::new(Limits::per_core(limits.hashes_running), limits.hashes_waiting);
-        let logins = Logins {
-            by_address: Turnstile::new(limits.logins_per_address),
-            delayed: Turnstile::new(limits.delayed_per_login),
-        };
+        let passwords = logins::password_pool(&limits, pools);
+        let logins = logins::Logins::start(&limits, pools);
         let rates = Rates::new(&limits);
         let Owners { cache, writer, readers, presence } = owners;
         Self {
@@ -110,6 +105,7 @@ impl Services {
             logins,
             hosting,
             trims: Notify::new(),
+            forwarders: UntrustedForwarders::default(),
             limits,
         }
     }

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::hosting::PushTurn;
@@ -18,6 +17,7 @@ use crate::actors::cache::{KnownUsers, RepositoryById, RepositoryView};
 use crate::actors::writer::commands::{CountAttempt, OpenPush, Opened, SettlePush, Settled};
 use crate::core::actor::Who;
 use crate::core::fail_points;
+use crate::core::shares::{Holder, Share};
 use crate::domain::access::Credential;
 use crate::domain::ids::{PushId, RepositoryId};
 use crate::domain::push::{Moved, RefUpdate};
@@ -72,7 +72,7 @@ struct Admitted {
     updates: Updates,
     _turn: PushTurn,
     /// For a push whose unpacking takes much memory.
-    _memory: Option<OwnedSemaphorePermit>,
+    _memory: Option<Share>,
     _token: TaskTrackerToken,
 }
 
@@ -92,7 +92,8 @@ impl PushJudge {
     async fn open(&self, cost: PackCost) -> Result<Admitted, ServiceError> {
         let repository = self.view.repository.id;
         // Before the turn: others that push here do not wait for memory.
-        let memory = self.services.hosting.unpacking_place(cost.largest_delta_bytes).await?;
+        let (hosting, holder) = (&self.services.hosting, Holder::Account(self.who.user));
+        let memory = hosting.unpacking_place(holder, cost.largest_delta_bytes).await?;
         let turn = self.services.hosting.push_turn(repository).await?;
         let token = self.services.hosting.admit();
         let updates = self.possible().await?;

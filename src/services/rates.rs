@@ -8,6 +8,7 @@ use governor::clock::{Clock, DefaultClock, QuantaInstant};
 use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 
 use crate::core::limits::Limits;
+use crate::core::shares::network_of;
 use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
 
@@ -89,20 +90,6 @@ impl Rates {
         self.changes.retain_recent();
         self.registrations.retain_recent();
         self.tickets.retain_recent();
-    }
-}
-
-/// One customer of a provider has a whole /64 of IPv6 addresses.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => IpAddr::V4(v4),
-            None => {
-                let [a, b, c, d, ..] = v6.segments();
-                IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-            }
-        },
     }
 }
 

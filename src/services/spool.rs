@@ -10,10 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
 
 use super::{ServiceError, Services};
 use crate::core::machine;
+use crate::core::shares::{Holder, Spot};
 use crate::git::child::GitCommand;
 use crate::git::compute;
 use crate::git::store::{Store, StoreError};
@@ -23,6 +24,9 @@ use crate::protocol::code::Code;
 pub const MEMORY_BYTES_MAX: usize = 64 * 1024;
 /// What is read of a file at once, and the unit in which the space on disk is shared out.
 const PIECE_BYTES: usize = 64 * 1024;
+/// The least rate at which a client reads an answer, averaged over all of it, after the first minute.
+const BYTES_PER_SECOND: u64 = 8 * 1024;
+const TIME_MIN: Duration = Duration::from_secs(60);
 
 /// An answer on disk; the file goes with this value.
 pub struct Spooled {
@@ -30,19 +34,30 @@ pub struct Spooled {
     pub size_bytes: u64,
     /// Whether all of it is UTF-8 without NUL.
     pub is_text: bool,
-    place: OwnedSemaphorePermit,
+    place: Spot,
 }
 
 impl Spooled {
-    /// The answer, piece by piece; its place is free when the client has all of it, or has left.
+    /// The answer, piece by piece. File and place are given back when the client has all of it, has left, or has taken
+    /// longer than [`time_for`] the answer.
     pub fn pieces(self) -> impl Stream<Item = io::Result<Bytes>> + 'static {
         let Self { file, size_bytes, place, .. } = self;
-        stream::try_unfold((file, 0_u64, place), move |(file, at, place)| async move {
+        let weak = Arc::downgrade(&file);
+        let sent = CancellationToken::new();
+        let ended = sent.clone().drop_guard();
+        tokio::spawn(async move {
+            let kept = (file, place);
+            if tokio::time::timeout(time_for(size_bytes), sent.cancelled()).await.is_err() {
+                tracing::debug!(size_bytes, "a client took too long to read an answer");
+            }
+            drop(kept);
+        });
+        stream::try_unfold((weak, 0_u64, ended), move |(file, at, place)| async move {
             let left = usize::try_from(size_bytes.saturating_sub(at)).unwrap_or(usize::MAX).min(PIECE_BYTES);
             if left == 0 {
                 return Ok(None);
             }
-            let open = file.clone();
+            let Some(open) = file.upgrade() else { return Err(io::ErrorKind::TimedOut.into()) };
             let read = tokio::task::spawn_blocking(move || read_piece(&open, at, left)).await;
             let piece = read.map_err(io::Error::other)??;
             Ok(Some((Bytes::from(piece), (file, at.saturating_add(left as u64), place))))
@@ -50,10 +65,20 @@ impl Spooled {
     }
 }
 
+/// How long a client may take for an answer of so many bytes.
+fn time_for(size_bytes: u64) -> Duration {
+    TIME_MIN.saturating_add(Duration::from_secs(size_bytes / BYTES_PER_SECOND))
+}
+
 impl Services {
     /// Moves an answer to disk.
-    pub async fn spool(&self, answer: Vec<u8>, is_text: bool) -> Result<Spooled, ServiceError> {
-        let place = self.hosting.spool_place(pieces_of(answer.len()))?;
+    pub async fn spool(
+        &self,
+        holder: Holder,
+        answer: Vec<u8>,
+        is_text: bool,
+    ) -> Result<Spooled, ServiceError> {
+        let place = self.hosting.spool_place(holder, pieces_of(answer.len()))?;
         let store = self.hosting.store.clone();
         let size_bytes = u64::try_from(answer.len()).unwrap_or(u64::MAX);
         let reserve_bytes = self.limits.disk_reserve_bytes;
@@ -69,17 +94,18 @@ impl Services {
     /// Has a child write an answer of so many bytes to disk.
     pub(super) async fn spool_output(
         &self,
+        holder: Holder,
         command: GitCommand,
         size_bytes: usize,
     ) -> Result<Spooled, ServiceError> {
-        let place = self.hosting.spool_place(pieces_of(size_bytes))?;
+        let place = self.hosting.spool_place(holder, pieces_of(size_bytes))?;
         let (store, reserve_bytes) = (self.hosting.store.clone(), self.limits.disk_reserve_bytes);
         let wanted = u64::try_from(size_bytes).unwrap_or(u64::MAX);
         let file = blocking(move || scratch(&store, wanted, reserve_bytes)).await?;
         let output = file.try_clone().map_err(StoreError::Io)?;
         let within = Duration::from_millis(self.limits.git_compute_ms);
         // A file that is stored as a delta is in the child's memory as a whole: few at once.
-        let _turn = self.hosting.browse_place().await?;
+        let _turn = self.hosting.browse_place(holder).await?;
         compute::run_to_file(command, output, within).await?;
         let file = Arc::new(file);
         let written = file.clone();
@@ -110,8 +136,8 @@ async fn blocking<T: Send + 'static>(
     Ok(done.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?.map_err(StoreError::Io)?)
 }
 
-fn pieces_of(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(PIECE_BYTES)).unwrap_or(u32::MAX)
+fn pieces_of(bytes: usize) -> usize {
+    bytes.div_ceil(PIECE_BYTES)
 }
 
 fn read_piece(file: &File, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
@@ -157,6 +183,12 @@ impl TextCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_has_a_minute_and_a_second_for_each_8_kib() {
+        assert_eq!(time_for(0), TIME_MIN);
+        assert_eq!(time_for(64 * 1024 * 1024), TIME_MIN + Duration::from_secs(8192));
+    }
 
     #[test]
     fn text_is_utf_8_without_nul_wherever_it_is_cut() {

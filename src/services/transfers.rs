@@ -10,6 +10,7 @@ use super::hosting::Hosting;
 use super::pushes::PushJudge;
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
+use crate::core::shares::Holder;
 use crate::core::telemetry::cut;
 use crate::domain::access::Credential;
 use crate::domain::message::Content;
@@ -53,6 +54,8 @@ pub enum PushAnswer {
         answer: Bytes,
         /// What the client may still be sending.
         unread: Input,
+        /// Held until that is read.
+        turn: Turn,
     },
 }
 
@@ -73,19 +76,25 @@ impl Services {
         view: &RepositoryView,
         service: Service,
         protocol: ProtocolVersion,
+        holder: Holder,
     ) -> Result<TransferBody, ServiceError> {
         let git = self.hosting.git()?;
+        let turn = self.hosting.turn_for(Work::Advertise, holder).await?;
         let directory = self.hosting.directory(&view.repository).await?;
-        let turn = self.hosting.turn_for(Work::Advertise).await?;
         let command = git.service(service, &directory, protocol, true, None);
         let deadlines = Hosting::deadlines(&self.limits);
         let nothing: Input = Box::pin(tokio::io::empty());
         Ok(transfer::read(command, nothing, deadlines, turn).map_err(ComputeError::from)?)
     }
 
-    /// A place among the fetches.
-    pub async fn fetch_turn(&self) -> Result<Turn, ServiceError> {
-        self.hosting.turn_for(Work::Fetch).await
+    /// A place among the fetches: taken before the request is read.
+    pub async fn fetch_turn(&self, holder: Holder) -> Result<Turn, ServiceError> {
+        self.hosting.turn_for(Work::Fetch, holder).await
+    }
+
+    /// A place among the pushes: taken before the head of the push is read.
+    pub async fn push_turn(&self, who: Credential) -> Result<Turn, ServiceError> {
+        self.hosting.turn_for(Work::Push, Holder::Account(who.user)).await
     }
 
     /// Streams what `git upload-pack` answers to `input`.
@@ -111,20 +120,20 @@ impl Services {
         protocol: ProtocolVersion,
         arrival: Arrival,
         input: Input,
+        turn: Turn,
     ) -> Result<PushAnswer, ServiceError> {
         let Arrival { head, rest, base_url, compressed } = arrival;
         let git = self.hosting.git()?;
         if let Some(answer) = self.refuse_at_once(&view, &head) {
-            return Ok(PushAnswer::Refused { answer, unread: input });
+            return Ok(PushAnswer::Refused { answer, unread: input, turn });
         }
         let room = self.room_for(&view, compressed).await?;
         if head.has_pack() && room.bytes == 0 {
-            return Ok(PushAnswer::Refused { answer: room.refusal(&head), unread: input });
+            return Ok(PushAnswer::Refused { answer: room.refusal(&head), unread: input, turn });
         }
         let fast_forward_only =
             head.updates.iter().any(|update| permission::must_fast_forward(&view.project.config, update));
         let directory = self.hosting.directory(&view.repository).await?;
-        let turn = self.hosting.turn_for(Work::Push).await?;
         let rules = PushRules { input_bytes_max: room.bytes, fast_forward_only };
         let command = git.service(Service::ReceivePack, &directory, protocol, false, Some(rules));
         let bytes = head.bytes.clone();

@@ -1,7 +1,7 @@
 //! Routing: queries to the read models, commits into them, lane items to the hubs, reads to the pool.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::{Actor, Handler, Supervised};
 use tracing::{error, info};
@@ -9,8 +9,7 @@ use tracing::{error, info};
 use super::chats::Fill;
 use super::counters::CacheCounters;
 use super::handle::CacheHandle;
-use super::login_failures::LoginFailures;
-use super::messages::{Ask, LoginTried, Publish, QueryError, SendReceipts, SnapshotRead, Verify, WindowRead};
+use super::messages::{Ask, Publish, QueryError, SendReceipts, SnapshotRead, Verify, WindowRead};
 use super::open_sessions::OpenSessions;
 use super::queries::{Models, Query, Verdict};
 use super::read_models::{Applied, ReadModels};
@@ -41,7 +40,6 @@ pub struct Sources {
 /// See the [module](super).
 pub struct CacheActor {
     pub(super) models: ReadModels,
-    failures: LoginFailures,
     /// Uses of access tokens that are not written yet.
     uses: TokenUses,
     pub(super) hubs: Vec<HubHandle>,
@@ -80,13 +78,9 @@ impl CacheActor {
         fatal: FatalSignal,
     ) -> Self {
         let limits = &sources.limits;
-        let delay_max = Duration::from_millis(limits.login_delay_max_ms);
-        let free = if limits.rates { limits.login_failures_free } else { u32::MAX };
-        let failures = LoginFailures::new(free, delay_max, limits.login_failures_tracked);
         let uses = TokenUses::new(limits.token_use_seconds, limits.token_uses_pending);
         let this = Self {
             models,
-            failures,
             uses,
             hubs,
             presence,
@@ -119,8 +113,8 @@ impl CacheActor {
         if let Some(Err(refusal)) = grant.as_ref().map(|grant| grant.check(Q::NEED)) {
             return ask.reply.send(Err(refusal.into()));
         }
-        let (failures, uses) = (&self.failures, &mut self.uses);
-        let mut models = Models { read: &mut self.models, failures, uses, grant, fill: None };
+        let uses = &mut self.uses;
+        let mut models = Models { read: &mut self.models, uses, grant, fill: None };
         match (ask.query.answer(ask.who, &mut models), models.fill) {
             (Verdict::Now(answer), _) => {
                 self.counters.hits.inc();
@@ -366,7 +360,6 @@ impl Metered for CacheActor {
         "IssueTicket",
         "KnownUsers",
         "LoginCandidate",
-        "LoginTried",
         "Me",
         "Members",
         "NotificationList",
@@ -403,17 +396,6 @@ impl Handler<Publish> for CacheActor {
     type Result = ();
     fn handle(&mut self, Publish(published): Publish, _: &mut Ctx<Self>) {
         self.publish(published);
-    }
-}
-
-impl Handler<LoginTried> for CacheActor {
-    type Result = ();
-    fn handle(&mut self, tried: LoginTried, _: &mut Ctx<Self>) {
-        if tried.success {
-            self.failures.succeeded(&tried.username);
-        } else {
-            self.failures.failed(tried.username, Instant::now());
-        }
     }
 }
 

@@ -3,8 +3,8 @@
 use super::actor::CacheActor;
 use super::chats::Fill;
 use super::messages::{
-    Ask, CatchUp, CloseSession, Cursors, Heartbeat, Hello, IssueTicket, LoginTried, OpenSession, Publish,
-    QueryError, Replay, SendReceipts, SnapshotRead, Station, Verify, WindowRead,
+    Ask, CatchUp, CloseSession, Cursors, Heartbeat, Hello, IssueTicket, OpenSession, Publish, QueryError,
+    Replay, SendReceipts, SnapshotRead, Station, Verify, WindowRead,
 };
 use super::queries::Query;
 use super::read_models::ReadModels;
@@ -108,10 +108,6 @@ impl CacheHandle {
         let (reply, answer) = Reply::channel();
         self.mailbox.post(Replay { station, turn, chat, after, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
-    }
-
-    pub fn login_tried(&self, username: String, success: bool) {
-        self.mailbox.post(LoginTried { username, success });
     }
 
     /// From the writer only: the order of these calls is the order of the commits.

@@ -160,15 +160,6 @@ pub struct Replay {
 }
 letter!(Replay);
 
-/// What a login came to, for the delay of the next one.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct LoginTried {
-    pub(super) username: String,
-    pub(super) success: bool,
-}
-letter!(LoginTried);
-
 /// A window has been read.
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -18,7 +18,6 @@ mod counters;
 mod deleted;
 mod directory;
 mod handle;
-mod login_failures;
 mod messages;
 mod notifications;
 mod open_sessions;

@@ -1,11 +1,13 @@
 //! Questions about projects, repositories and notifications.
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv6Addr};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use super::projects::ProjectState;
 use super::queries::{Models, Query, Verdict, user_of};
+use crate::core::shares::Holder;
 use crate::domain::access::{Credential, Need, Subject};
 use crate::domain::ids::{NotificationId, ProjectId, RepositoryId, UserId};
 use crate::domain::notification::Notification;
@@ -13,6 +15,9 @@ use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::project::{Project, ProjectRole};
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::Repository;
+
+/// Where a client is that the cache knows nothing of; HTTP knows its address.
+const ANYWHERE: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// A project, as somebody may see it who may do what they want to.
 #[derive(Debug, Clone)]
@@ -37,9 +42,19 @@ pub struct RepositoryView {
     pub owner: String,
     pub role: Option<ProjectRole>,
     pub moved: bool,
+    /// What the places are counted for that reading it takes.
+    pub holder: Holder,
 }
 
 impl RepositoryView {
+    /// The same for a client at this address: without an account, places are counted for its network.
+    pub fn from_address(self, address: IpAddr) -> Self {
+        match self.holder {
+            Holder::Network(_) => Self { holder: Holder::network(address), ..self },
+            Holder::Account(_) | Holder::Operator => self,
+        }
+    }
+
     /// `owner/project/repository`.
     pub fn path(&self) -> String {
         format!("{}/{}/{}", self.owner, self.project.name, self.repository.name)
@@ -127,6 +142,7 @@ impl Query for RepositoryNamed {
                 owner: models.read.directory.username(state.project.owner_id).to_owned(),
                 role,
                 moved: moved || project_moved,
+                holder: Holder::of(who.map(|who| who.user), ANYWHERE),
             })
         }))
     }
@@ -249,6 +265,7 @@ impl Query for Repositories {
                 owner: owner.to_owned(),
                 role,
                 moved: false,
+                holder: Holder::of(user, ANYWHERE),
             })
         });
         let mut list: Vec<_> = visible.take(self.limit + 1).collect();

@@ -4,10 +4,8 @@
 //! `domain::permission`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::chats::{ChatState, Chats, Lookup};
-use super::login_failures::LoginFailures;
 use super::page::{Page, Range};
 use super::read_models::ReadModels;
 use super::token_uses::TokenUses;
@@ -23,7 +21,6 @@ use crate::protocol::view::ChatSummary;
 /// What queries see.
 pub struct Models<'a> {
     pub(super) read: &'a mut ReadModels,
-    pub(super) failures: &'a LoginFailures,
     /// Uses of access tokens, to be written later.
     pub(super) uses: &'a mut TokenUses,
     /// How far the proof of whoever asks reaches; `None`: nobody is logged in.
@@ -116,25 +113,15 @@ impl Query for UserIds {
 /// What a login needs to know; asked by nobody in particular.
 pub struct LoginCandidate(pub String);
 
-#[derive(Debug)]
-pub struct Candidate {
-    /// `None`: no such user, or deactivated.
-    pub user: Option<(Arc<User>, Arc<str>)>,
-    /// How long this try must wait because others failed.
-    pub delay: Duration,
-}
-
 impl Query for LoginCandidate {
-    type Answer = Candidate;
+    /// `None`: no such user, or deactivated.
+    type Answer = Option<(Arc<User>, Arc<str>)>;
     const NAME: &'static str = "LoginCandidate";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Candidate> {
+    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
         let user = models.read.directory.named(&self.0).filter(|entry| entry.user.active);
-        Verdict::Now(Ok(Candidate {
-            user: user.map(|entry| (entry.user.clone(), entry.password_hash.clone())),
-            delay: models.failures.delay(&self.0, Instant::now()),
-        }))
+        Verdict::Now(Ok(user.map(|entry| (entry.user.clone(), entry.password_hash.clone()))))
     }
 }
 

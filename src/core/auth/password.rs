@@ -1,13 +1,14 @@
 //! Passwords: Argon2id on a bounded pool of threads.
 //!
-//! A hash costs 19 MiB and some 20 ms of a core on purpose. So only as many as there are cores run at once, a named
-//! number waits, and the next caller is refused at once: a flood of logins cannot take memory or the other requests.
+//! A hash costs 19 MiB and some 20 ms of a core on purpose. So only as many as there are cores run at once, and a named
+//! number waits, shared by networks ([`Pool`]): a flood of logins cannot take memory or the other requests.
 
 use std::sync::Arc;
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, PasswordHash, Version};
-use tokio::sync::Semaphore;
+
+use crate::core::shares::{Holder, Pool};
 
 /// OWASP's second recommendation for Argon2id: m = 19 MiB, t = 2, p = 1.
 const MEMORY_KIB: u32 = 19_456;
@@ -25,8 +26,7 @@ pub enum PasswordError {
 /// Hashes and verifies, a bounded number at a time. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PasswordPool {
-    running: Arc<Semaphore>,
-    admitted: Arc<Semaphore>,
+    places: Pool,
     /// Verified against when the user does not exist, so that the answer takes the same time.
     dummy: Arc<str>,
 }
@@ -47,22 +47,24 @@ const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bmV0Yml0LW5vYm9keS1zYWx0$\
                      AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 impl PasswordPool {
-    pub fn new(running: usize, waiting: usize) -> Self {
-        Self {
-            running: Arc::new(Semaphore::new(running)),
-            admitted: Arc::new(Semaphore::new(running + waiting)),
-            dummy: DUMMY.into(),
-        }
+    /// One hash at a time for each of the places.
+    pub fn new(places: Pool) -> Self {
+        Self { places, dummy: DUMMY.into() }
     }
 
-    pub async fn hash(&self, password: String) -> Result<String, PasswordError> {
-        self.run(move || hash_now(&password)).await
+    pub async fn hash(&self, holder: Holder, password: String) -> Result<String, PasswordError> {
+        self.run(holder, move || hash_now(&password)).await
     }
 
     /// Whether `password` has the hash `phc`; without a hash, `false` after the same work.
-    pub async fn verify(&self, password: String, phc: Option<Arc<str>>) -> Result<bool, PasswordError> {
+    pub async fn verify(
+        &self,
+        holder: Holder,
+        password: String,
+        phc: Option<Arc<str>>,
+    ) -> Result<bool, PasswordError> {
         let (known, phc) = (phc.is_some(), phc.unwrap_or_else(|| self.dummy.clone()));
-        self.run(move || {
+        self.run(holder, move || {
             let parsed = PasswordHash::new(&phc).map_err(|_| PasswordError::Failed)?;
             Ok(argon2()?.verify_password(password.as_bytes(), &parsed).is_ok() && known)
         })
@@ -71,13 +73,13 @@ impl PasswordPool {
 
     async fn run<T: Send + 'static>(
         &self,
+        holder: Holder,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| PasswordError::Busy)?;
-        let running = self.running.clone().acquire_owned().await.map_err(|_| PasswordError::Failed)?;
-        // The permits travel with the work: a caller who leaves does not make room for more than the cores can do.
+        let share = self.places.enter(holder).await.map_err(|_| PasswordError::Busy)?;
+        // The share travels with the work: a caller that leaves does not make room for more than the cores can do.
         let done = tokio::task::spawn_blocking(move || {
-            let _permits = (admitted, running);
+            let _share = share;
             work()
         });
         done.await.map_err(|_| PasswordError::Failed)?
@@ -86,27 +88,53 @@ impl PasswordPool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::core::shares::{PoolMetrics, PoolName, Rules};
+    use crate::domain::ids::UserId;
+
+    fn passwords(running: usize, waiting: usize) -> PasswordPool {
+        let rules = Rules::new(running, waiting, Duration::from_secs(20));
+        PasswordPool::new(Pool::start(rules, PoolMetrics::default().meter(PoolName::Hashes)))
+    }
+
+    const ALICE: Holder = Holder::Account(UserId(1));
+    const BOB: Holder = Holder::Account(UserId(2));
 
     #[actix_web::test]
     async fn a_password_verifies_against_its_own_hash_only() {
-        let pool = PasswordPool::new(2, 8);
-        let phc: Arc<str> = pool.hash("correct horse".into()).await.unwrap().into();
+        let pool = passwords(2, 8);
+        let phc: Arc<str> = pool.hash(ALICE, "correct horse".into()).await.unwrap().into();
         assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-        assert!(pool.verify("correct horse".into(), Some(phc.clone())).await.unwrap());
-        assert!(!pool.verify("battery staple".into(), Some(phc)).await.unwrap());
+        assert!(pool.verify(ALICE, "correct horse".into(), Some(phc.clone())).await.unwrap());
+        assert!(!pool.verify(ALICE, "battery staple".into(), Some(phc)).await.unwrap());
         assert!(
-            !pool.verify("correct horse".into(), None).await.unwrap(),
+            !pool.verify(ALICE, "correct horse".into(), None).await.unwrap(),
             "nobody has no password, after real work"
         );
     }
 
     #[actix_web::test]
     async fn the_pool_refuses_beyond_its_bound() {
-        let pool = PasswordPool::new(1, 1);
-        let asks = (0..5).map(|_| pool.hash("correct horse".into()));
+        let pool = passwords(1, 1);
+        let asks = (0..5).map(|_| pool.hash(ALICE, "correct horse".into()));
         let answers = futures_util::future::join_all(asks).await;
         assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 2);
         assert_eq!(answers.iter().filter(|answer| **answer == Err(PasswordError::Busy)).count(), 3);
+    }
+
+    #[actix_web::test]
+    async fn full_queue_refuses_the_flood_and_not_the_others() {
+        let pool = passwords(1, 4);
+        let flood = (0..20).map(|_| pool.hash(ALICE, "battery staple".into()));
+        let honest = (0..2).map(|_| pool.hash(BOB, "correct horse".into()));
+        let both = futures_util::future::join(
+            futures_util::future::join_all(flood),
+            futures_util::future::join_all(honest),
+        );
+        let (flood, honest) = both.await;
+        assert!(honest.iter().all(Result::is_ok), "{honest:?}");
+        assert!(flood.iter().any(Result::is_err));
     }
 }

@@ -8,14 +8,14 @@ use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, Message,
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::super::admission::{Seat, StrangerSeat};
+use super::super::admission::{Admission, MemberSeat, Seat, StrangerSeat};
 use super::super::edge::{Place, SessionEdge};
-use super::super::metrics::{ConnectionMeter, Present};
+use super::super::metrics::{ConnectionMeter, Present, Transport};
 use super::intake::Intake;
 use super::marks::PendingMarks;
 use super::resumption::Resumption;
 use super::state::{Deed, Incoming, Introduction, Member, PageLimits, Step, Stranger, nack};
-use crate::actors::cache::{Hello, QueryError, Station};
+use crate::actors::cache::{Hello, Station};
 use crate::actors::hub::{Outbox, OutboxDrain};
 use crate::actors::presence::DeviceKey;
 use crate::actors::writer::CommandError;
@@ -40,7 +40,11 @@ pub(super) struct SessionActor {
     conversation: Conversation,
     pub(super) outbox: Arc<Outbox>,
     pub(super) services: Arc<Services>,
+    transport: Transport,
+    admission: Arc<Admission>,
     stranger: Option<StrangerSeat>,
+    /// From the `Welcome` on.
+    member: Option<MemberSeat>,
     meter: ConnectionMeter,
     /// Counts the session, from the `Welcome` on.
     counted: Option<Present>,
@@ -115,9 +119,9 @@ pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToke
     let (services, limits) = (edge.services.clone(), &edge.services.limits);
     let (outbox, drain) = Outbox::new(limits.outbox_bytes, limits.outbox_frames, place.deliveries.clone());
     let (window, welcomed) = (Arc::new(Semaphore::new(1)), Arc::new(AtomicBool::new(false)));
-    let Place { id, hub, thread, seat, stranger, meter, .. } = place;
+    let Place { id, transport, hub, thread, seat, stranger, meter, .. } = place;
     let session = {
-        let (outbox, services) = (outbox.clone(), edge.services.clone());
+        let (outbox, services, admission) = (outbox.clone(), edge.services.clone(), edge.admission.clone());
         let (window, welcomed, meter) = (window.clone(), welcomed.clone(), meter.clone());
         let make = move |_: &Mailbox<SessionActor>| SessionActor {
             id,
@@ -126,7 +130,10 @@ pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToke
             conversation: Conversation::Stranger(Stranger),
             outbox,
             services,
+            transport,
+            admission,
             stranger: Some(stranger),
+            member: None,
             meter,
             counted: None,
             window,
@@ -231,29 +238,40 @@ impl SessionActor {
         let ticket = ticket.map(|ticket| (ticket, self.services.udp_address().clone()));
         let (station, outbox) = (self.station(who), self.outbox.clone());
         let hello = Hello { station, outbox, echo, device, status, ticket, request_id };
-        let services = self.services.clone();
-        let opening = async move { services.cache.open_session(hello).await };
-        // `place` is kept until the answer: no second packet is looked at before this one is settled.
-        let settle = move |opened: Result<(), QueryError>, session: &mut Self, _: &mut Ctx<Self>| {
-            match opened {
-                Ok(()) => session.welcome(who, echo),
-                Err(error) => {
-                    let error = ServiceError::from(error);
-                    let code = if error.code == Code::Unauthenticated {
-                        GoodbyeCode::Unauthenticated
-                    } else {
-                        GoodbyeCode::Overloaded
-                    };
-                    session.end(Some(nack(request_id, error)), code);
-                }
-            }
-            drop(place);
+        let (services, admission, transport) =
+            (self.services.clone(), self.admission.clone(), self.transport);
+        let opening = async move {
+            let Ok(member) = admission.welcome(transport, who.user).await else {
+                let detail = "there are too many sessions";
+                return Err(ServiceError::later(Code::Overloaded, detail, 1_000));
+            };
+            services.cache.open_session(hello).await?;
+            Ok(member)
         };
+        // `place` is kept until the answer: no second packet is looked at before this one is settled.
+        let settle =
+            move |opened: Result<MemberSeat, ServiceError>, session: &mut Self, ctx: &mut Ctx<Self>| {
+                match opened {
+                    Ok(member) => session.welcome(who, echo, member, ctx),
+                    Err(error) => {
+                        let code = if error.code == Code::Unauthenticated {
+                            GoodbyeCode::Unauthenticated
+                        } else {
+                            GoodbyeCode::Overloaded
+                        };
+                        session.end(Some(nack(request_id, error)), code);
+                    }
+                }
+                drop(place);
+            };
         ctx.spawn(opening.into_actor(self).map(settle));
     }
 
     /// Registered, and `Welcome` is in the outbox.
-    fn welcome(&mut self, who: Credential, echo: bool) {
+    fn welcome(&mut self, who: Credential, echo: bool, member: MemberSeat, ctx: &mut Ctx<Self>) {
+        let displaced = member.displaced().into_actor(self);
+        ctx.spawn(displaced.map(|(), session: &mut Self, _| session.displaced()));
+        self.member = Some(member);
         let limits = &self.services.limits;
         let pages =
             PageLimits { default: limits.page_default, max: limits.page_max, cursors: limits.resume_chats };
@@ -263,6 +281,14 @@ impl SessionActor {
         self.counted = Some(self.meter.welcomed());
         self.welcomed.store(true, Release);
         self.window.add_permits(limits.in_flight.saturating_sub(1));
+    }
+
+    /// Another user needs the place, which is free from now on; the socket may take longer to close.
+    fn displaced(&mut self) {
+        self.member = None;
+        if !matches!(self.conversation, Conversation::Ended) {
+            self.end(None, GoodbyeCode::Overloaded);
+        }
     }
 
     /// Submits as many of the waiting deeds as there are places this instant; then waits for one place.

@@ -119,7 +119,7 @@ async fn a_reader_that_takes_nothing_is_cut_off() {
     let server = server
         .restart(|config| {
             config.limits.git_idle_ms = 400;
-            config.limits.git_reads = 1;
+            config.limits.git_visitors = 1;
         })
         .await;
     let stuck = begin_clone(&server, &path, &place.head("work").await).await;
@@ -133,7 +133,7 @@ async fn a_reader_that_takes_nothing_is_cut_off() {
 #[actix_web::test]
 async fn when_every_place_is_taken_one_is_told_when_to_come_back() {
     let server = TestServer::with_limits(|limits| {
-        limits.git_reads = 1;
+        limits.git_visitors = 1;
         limits.git_patience_ms = 50;
     })
     .await;

@@ -7,11 +7,13 @@ mod credentials;
 mod datagrams;
 mod floods;
 mod frames;
+mod logins;
 mod logs;
 mod people;
 mod pushes;
 mod requests;
 mod seeds;
+mod shares;
 
 use netbit::client::{TcpClient, TcpError};
 use netbit::domain::ids::ChatId;

@@ -1,0 +1,187 @@
+//! What is counted about pools.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::pool::Refused;
+use crate::core::metrics::{Export, Labelled, labelled_seconds};
+
+/// The pools of an application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolName {
+    /// Advertisements of refs to known users.
+    GitAdvertisements,
+    /// Clones and fetches of known users.
+    GitReads,
+    /// Everything that clients without an account read over git.
+    GitVisitors,
+    /// Pushes.
+    GitWrites,
+    Archives,
+    /// Large raw files and blames.
+    Bulk,
+    /// Answers about what is in a repository.
+    Browses,
+    /// Pushes with large deltas.
+    Unpacking,
+    /// Password hashes.
+    Hashes,
+    /// Logins in every stage.
+    Logins,
+    /// Sessions of known users over all transports.
+    Sessions,
+    /// Those over WebSocket.
+    WebSockets,
+    /// HTTP connections.
+    Http,
+    /// Space for large answers on disk, in pieces of 64 KiB.
+    Spool,
+}
+
+impl PoolName {
+    pub const ALL: [Self; 14] = [
+        Self::GitAdvertisements,
+        Self::GitReads,
+        Self::GitVisitors,
+        Self::GitWrites,
+        Self::Archives,
+        Self::Bulk,
+        Self::Browses,
+        Self::Unpacking,
+        Self::Hashes,
+        Self::Logins,
+        Self::Sessions,
+        Self::WebSockets,
+        Self::Http,
+        Self::Spool,
+    ];
+
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::GitAdvertisements => "git_advertisements",
+            Self::GitReads => "git_reads",
+            Self::GitVisitors => "git_visitors",
+            Self::GitWrites => "git_writes",
+            Self::Archives => "archives",
+            Self::Bulk => "bulk",
+            Self::Browses => "browses",
+            Self::Unpacking => "unpacking",
+            Self::Hashes => "hashes",
+            Self::Logins => "logins",
+            Self::Sessions => "sessions",
+            Self::WebSockets => "websockets",
+            Self::Http => "http",
+            Self::Spool => "spool",
+        }
+    }
+}
+
+/// All pools of one application. Clones share their numbers.
+#[derive(Debug, Clone)]
+pub struct PoolMetrics {
+    places: Labelled<Gauge, 1>,
+    inside: Labelled<Gauge, 1>,
+    waiting: Labelled<Gauge, 1>,
+    refusals: Labelled<Counter, 2>,
+    cut: Labelled<Counter, 1>,
+    wait_seconds: Labelled<Histogram, 1>,
+}
+
+/// One pool's part. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct PoolMeter(Arc<Meter>);
+
+#[derive(Debug)]
+struct Meter {
+    places: Gauge,
+    inside: Gauge,
+    waiting: Gauge,
+    refused_queue: Counter,
+    refused_patience: Counter,
+    cut: Counter,
+    wait_seconds: Histogram,
+}
+
+impl Default for PoolMetrics {
+    fn default() -> Self {
+        let this = Self {
+            places: Labelled::default(),
+            inside: Labelled::default(),
+            waiting: Labelled::default(),
+            refusals: Labelled::default(),
+            cut: Labelled::default(),
+            wait_seconds: labelled_seconds(),
+        };
+        for name in PoolName::ALL {
+            drop(this.meter(name));
+        }
+        this
+    }
+}
+
+impl PoolMetrics {
+    pub fn meter(&self, name: PoolName) -> PoolMeter {
+        let own = [("pool", name.text())];
+        let refused =
+            |reason| self.refusals.get_or_create_owned(&[("pool", name.text()), ("reason", reason)]);
+        PoolMeter(Arc::new(Meter {
+            places: self.places.get_or_create_owned(&own),
+            inside: self.inside.get_or_create_owned(&own),
+            waiting: self.waiting.get_or_create_owned(&own),
+            refused_queue: refused("queue"),
+            refused_patience: refused("patience"),
+            cut: self.cut.get_or_create_owned(&own),
+            wait_seconds: self.wait_seconds.get_or_create_owned(&own),
+        }))
+    }
+}
+
+impl PoolMeter {
+    pub(super) fn sized(&self, places: usize) {
+        self.0.places.set(gauged(places));
+    }
+
+    pub(super) fn counted(&self, inside: usize, waiting: usize) {
+        self.0.inside.set(gauged(inside));
+        self.0.waiting.set(gauged(waiting));
+    }
+
+    pub(super) fn refused(&self, why: Refused) {
+        match why {
+            Refused::Queue => drop(self.0.refused_queue.inc()),
+            Refused::Patience => drop(self.0.refused_patience.inc()),
+            Refused::Closed => {}
+        }
+    }
+
+    pub(super) fn cut(&self) {
+        self.0.cut.inc();
+    }
+
+    pub(super) fn waited(&self, wait: Duration) {
+        self.0.wait_seconds.observe(wait.as_secs_f64());
+    }
+}
+
+fn gauged(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+impl Export for PoolMetrics {
+    fn export(&self, registry: &mut Registry) {
+        registry.register("netbit_pool_places", "Places of a pool", self.places.clone());
+        registry.register("netbit_pool_inside", "Places that are taken", self.inside.clone());
+        registry.register("netbit_pool_waiting", "Requests that wait for a place", self.waiting.clone());
+        let help = "Requests without a place: the queue was full, or the patience was over";
+        registry.register("netbit_pool_refusals", help, self.refusals.clone());
+        let help = "Places taken back for a holder that had none";
+        registry.register("netbit_pool_cut", help, self.cut.clone());
+        let help = "Waiting for a place, of requests that got one";
+        registry.register("netbit_pool_wait_seconds", help, self.wait_seconds.clone());
+    }
+}

@@ -1,0 +1,30 @@
+//! Shares: which request gets a place when there are fewer places than requests.
+//!
+//! * [`Pool`] is for work that can wait: transfers, archives, password hashes, sessions. Its [`Table`] decides, and
+//!   a task owns the table; requests and released places reach the task as messages.
+//! * [`Crowd`] is for connections, which are admitted or refused at once: atomic counters, no task.
+//!
+//! Both count by [`Holder`]: an account, or the network of a client that has not logged in.
+//!
+//! Invariants
+//! * Work-conserving: a lone holder may take everything except for a named reserve.
+//! * A freed place goes to the waiting holder with the fewest places; equal holders take turns.
+//! * A request is refused for two reasons only: it waited for [`Rules::patience`], or the queue is full and its holder
+//!   has the most requests.
+//! * A pool's table holds at most [`Rules::size`] places and [`Rules::waiting`] waiting requests, whatever clients do.
+
+mod crowd;
+mod holder;
+mod metrics;
+mod pace;
+mod pool;
+mod table;
+#[cfg(test)]
+mod table_test;
+
+pub use crowd::{Crowd, OwnSpot, Spot};
+pub use holder::{Holder, network_of};
+pub use metrics::{PoolMeter, PoolMetrics, PoolName};
+pub use pace::{Direction, Pace, Window};
+pub use pool::{Pool, Refused, Share};
+pub use table::{Asked, Cut, Reserved, Rules, Table};

@@ -1,0 +1,211 @@
+//! Pace: how fast the client of a transfer takes or sends bytes, while the server waits for that client.
+//!
+//! The clock of a direction runs only inside [`Pace::wait`]. The time that git computes counts for neither.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// What the channel, the socket's buffers and the client's kernel may take without a client that reads: so much does not
+/// count as speed of the client.
+const HIDDEN_BYTES: u64 = 1024 * 1024;
+
+/// Which way bytes move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client.
+    In,
+    /// To the client.
+    Out,
+}
+
+/// Shared by the pumps of a transfer, which write, and its supervisor and its pool, which read.
+#[derive(Debug)]
+pub struct Pace {
+    begun: Instant,
+    incoming: Side,
+    outgoing: Side,
+}
+
+#[derive(Debug, Default)]
+struct Side {
+    /// When the present wait began, in milliseconds from the beginning plus one; 0: the client is not waited for.
+    since_ms: AtomicU64,
+    /// All earlier waits.
+    waited_ms: AtomicU64,
+    moved: AtomicU64,
+}
+
+/// Milliseconds waited and bytes moved so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Sample {
+    waited_ms: u64,
+    moved: u64,
+}
+
+/// Ends the wait when it is dropped.
+struct Waiting<'a>(&'a Pace, Direction);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { begun: Instant::now(), incoming: Side::default(), outgoing: Side::default() }
+    }
+}
+
+impl Pace {
+    /// Runs `work` with the clock of the client on. One wait per direction at a time.
+    pub async fn wait<T>(&self, direction: Direction, work: impl Future<Output = T>) -> T {
+        self.side(direction).since_ms.store(self.now_ms().saturating_add(1), Relaxed);
+        let _waiting = Waiting(self, direction);
+        work.await
+    }
+
+    pub fn moved(&self, direction: Direction, bytes: usize) {
+        self.side(direction).moved.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Bytes per second of the slower direction in which the client is waited for now, and was for at least so long.
+    pub fn speed(&self, at_least: Duration) -> Option<u64> {
+        let at_least = ms_of(at_least).max(1);
+        let speed = |direction, hidden: u64| {
+            if self.side(direction).since_ms.load(Relaxed) == 0 {
+                return None;
+            }
+            let sample = self.sample(direction);
+            let moved = sample.moved.saturating_sub(hidden).saturating_mul(1000);
+            (sample.waited_ms >= at_least).then(|| moved / sample.waited_ms.max(1))
+        };
+        let (incoming, outgoing) = (speed(Direction::In, 0), speed(Direction::Out, HIDDEN_BYTES));
+        incoming.into_iter().chain(outgoing).min()
+    }
+
+    fn side(&self, direction: Direction) -> &Side {
+        match direction {
+            Direction::In => &self.incoming,
+            Direction::Out => &self.outgoing,
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        ms_of(self.begun.elapsed())
+    }
+
+    fn sample(&self, direction: Direction) -> Sample {
+        let side = self.side(direction);
+        let present = match side.since_ms.load(Relaxed) {
+            0 => 0,
+            since => self.now_ms().saturating_sub(since - 1),
+        };
+        let waited_ms = side.waited_ms.load(Relaxed).saturating_add(present);
+        Sample { waited_ms, moved: side.moved.load(Relaxed) }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let Self(pace, direction) = self;
+        let side = pace.side(*direction);
+        let since = side.since_ms.swap(0, Relaxed).saturating_sub(1);
+        side.waited_ms.fetch_add(pace.now_ms().saturating_sub(since), Relaxed);
+    }
+}
+
+/// Compares a client with a minimum rate, window by window of waiting. What moves before the first wait is not counted:
+/// buffers take that.
+#[derive(Debug, Default)]
+pub struct Window {
+    starts: [Option<Sample>; 2],
+}
+
+impl Window {
+    /// Whether a direction of `pace` moved fewer than `bytes_min` bytes in a window of `length` that is over now.
+    pub fn is_too_slow(&mut self, pace: &Pace, length: Duration, bytes_min: u64) -> bool {
+        let length = ms_of(length).max(1);
+        let mut too_slow = false;
+        for (start, direction) in self.starts.iter_mut().zip([Direction::In, Direction::Out]) {
+            let now = pace.sample(direction);
+            if now.waited_ms == 0 {
+                continue;
+            }
+            let begin = *start.get_or_insert(now);
+            if now.waited_ms.saturating_sub(begin.waited_ms) >= length {
+                too_slow |= now.moved.saturating_sub(begin.moved) < bytes_min;
+                *start = Some(now);
+            }
+        }
+        too_slow
+    }
+}
+
+fn ms_of(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pace(waited_ms: u64, moved: u64) -> Pace {
+        let pace = Pace::default();
+        pace.outgoing.waited_ms.store(waited_ms, Relaxed);
+        pace.outgoing.moved.store(moved, Relaxed);
+        pace.outgoing.since_ms.store(u64::from(waited_ms > 0), Relaxed);
+        pace
+    }
+
+    fn advance(pace: &Pace, waited_ms: u64, moved: u64) {
+        pace.outgoing.waited_ms.fetch_add(waited_ms, Relaxed);
+        pace.outgoing.moved.fetch_add(moved, Relaxed);
+    }
+
+    const LENGTH: Duration = Duration::from_secs(180);
+    const BYTES_MIN: u64 = 180 * 1024;
+
+    #[test]
+    fn drip_is_too_slow_and_a_modem_is_not() {
+        for (bytes_per_second, expected) in [(1, true), (1000, true), (1100, false), (8000, false)] {
+            let (pace, mut window) = (pace(1, 4_000_000), Window::default());
+            let mut cut = false;
+            for _ in 0..400 {
+                advance(&pace, 1000, bytes_per_second);
+                cut |= window.is_too_slow(&pace, LENGTH, BYTES_MIN);
+            }
+            assert_eq!(cut, expected, "{bytes_per_second} bytes per second");
+        }
+    }
+
+    #[test]
+    fn modem_behind_large_buffers_is_not_too_slow() {
+        // The socket takes 1 MB at once and then nothing for 131 s.
+        let (pace, mut window) = (pace(1, 4_000_000), Window::default());
+        for second in 0..2000 {
+            advance(&pace, 1000, if second % 131 == 0 { 1_048_576 } else { 0 });
+            assert!(!window.is_too_slow(&pace, LENGTH, BYTES_MIN), "{second}");
+        }
+    }
+
+    #[test]
+    fn silence_of_git_costs_the_client_nothing() {
+        let (pace, mut window) = (pace(0, 0), Window::default());
+        for _ in 0..1000 {
+            assert!(!window.is_too_slow(&pace, Duration::from_millis(1), u64::MAX));
+        }
+        assert_eq!(pace.speed(Duration::ZERO), None);
+    }
+
+    #[test]
+    fn speed_leaves_out_what_buffers_hide() {
+        assert_eq!(pace(10_000, HIDDEN_BYTES + 50_000).speed(Duration::from_secs(5)), Some(5_000));
+        assert_eq!(pace(10_000, HIDDEN_BYTES / 2).speed(Duration::from_secs(5)), Some(0));
+        assert_eq!(pace(4_000, 0).speed(Duration::from_secs(5)), None, "it has not waited long enough");
+    }
+
+    #[actix_web::test]
+    async fn clock_runs_while_the_client_is_waited_for() {
+        let pace = Pace::default();
+        pace.wait(Direction::In, tokio::time::sleep(Duration::from_millis(30))).await;
+        let waited = pace.sample(Direction::In).waited_ms;
+        assert!(waited >= 29, "{waited}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(pace.sample(Direction::In).waited_ms, waited);
+    }
+}

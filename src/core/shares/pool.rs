@@ -1,0 +1,291 @@
+//! The asynchronous part of a pool: a task that owns the [`Table`], the requests that reach it as messages, and the
+//! share that gives its place back when it is dropped.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::Holder;
+use super::metrics::PoolMeter;
+use super::pace::Pace;
+use super::table::{Asked, Rules, Table};
+
+/// Why there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("too many requests wait already")]
+    Queue,
+    #[error("no place became free in time")]
+    Patience,
+    #[error("the server is stopping")]
+    Closed,
+}
+
+/// A number of places that holders share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    keeper: mpsc::UnboundedSender<Message>,
+    next: Arc<AtomicU64>,
+    rules: Rules,
+    meter: PoolMeter,
+}
+
+/// A place in a pool, or the wait for it: dropping it gives both up.
+#[derive(Debug)]
+pub struct Share {
+    id: u64,
+    keeper: mpsc::UnboundedSender<Message>,
+    pace: Arc<Pace>,
+    cut: CancellationToken,
+}
+
+/// What the keeper is asked. Unbounded, because each request has one message of each kind at a time.
+#[derive(Debug)]
+enum Message {
+    Ask {
+        id: u64,
+        holder: Holder,
+        pace: Arc<Pace>,
+        cut: CancellationToken,
+        answer: oneshot::Sender<Result<(), Refused>>,
+    },
+    Starves(u64),
+    Left(u64),
+    Close,
+}
+
+impl Pool {
+    /// Starts the task that keeps the table, on the present runtime.
+    pub fn start(rules: Rules, meter: PoolMeter) -> Self {
+        let (keeper, messages) = mpsc::unbounded_channel();
+        meter.sized(rules.size);
+        tokio::spawn(Keeper::new(rules, meter.clone()).run(messages));
+        Self { keeper, next: Arc::default(), rules, meter }
+    }
+
+    /// A place for the holder, after a wait of at most [`Rules::patience`].
+    pub async fn enter(&self, holder: Holder) -> Result<Share, Refused> {
+        let entered = self.enter_or_wait(holder).await;
+        if let Err(refused) = entered {
+            self.meter.refused(refused);
+        }
+        entered
+    }
+
+    async fn enter_or_wait(&self, holder: Holder) -> Result<Share, Refused> {
+        let id = self.next.fetch_add(1, Relaxed);
+        let (pace, cut) = (Arc::new(Pace::default()), CancellationToken::new());
+        let share = Share { id, keeper: self.keeper.clone(), pace: pace.clone(), cut: cut.clone() };
+        let (answer, mut answered) = oneshot::channel();
+        let ask = Message::Ask { id, holder, pace, cut, answer };
+        self.keeper.send(ask).map_err(|_| Refused::Closed)?;
+        let begun = Instant::now();
+        loop {
+            let left = self.rules.patience.saturating_sub(begun.elapsed());
+            let pause = left.min(self.rules.starved.max(Duration::from_millis(1)));
+            match tokio::time::timeout(pause, &mut answered).await {
+                Ok(Ok(Ok(()))) => {
+                    self.meter.waited(begun.elapsed());
+                    return Ok(share);
+                }
+                Ok(Ok(Err(refused))) => return Err(refused),
+                Ok(Err(_)) => return Err(Refused::Closed),
+                Err(_) if begun.elapsed() >= self.rules.patience => return Err(Refused::Patience),
+                // Without a keeper the answer is closed, which ends the wait.
+                Err(_) => drop(self.keeper.send(Message::Starves(id))),
+            }
+        }
+    }
+
+    /// How long a request waits at most.
+    pub fn patience(&self) -> Duration {
+        self.rules.patience
+    }
+
+    /// Refuses every request from now on, also those that wait. Places that are taken stay.
+    pub fn close(&self) {
+        drop(self.keeper.send(Message::Close));
+    }
+}
+
+impl Share {
+    /// What measures the client of this place.
+    pub fn pace(&self) -> &Arc<Pace> {
+        &self.pace
+    }
+
+    /// Cancelled when another holder needs the place more.
+    pub fn cut(&self) -> &CancellationToken {
+        &self.cut
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        // Without a keeper there is no place to give back.
+        drop(self.keeper.send(Message::Left(self.id)));
+    }
+}
+
+/// The owner of the table.
+struct Keeper {
+    table: Table,
+    rules: Rules,
+    meter: PoolMeter,
+    /// Of the requests that wait.
+    answers: HashMap<u64, oneshot::Sender<Result<(), Refused>>>,
+    /// Of all requests.
+    places: HashMap<u64, (Arc<Pace>, CancellationToken)>,
+    closed: bool,
+}
+
+impl Keeper {
+    fn new(rules: Rules, meter: PoolMeter) -> Self {
+        let (answers, places) = (HashMap::new(), HashMap::new());
+        Self { table: Table::new(rules), rules, meter, answers, places, closed: false }
+    }
+
+    async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
+        while let Some(message) = messages.recv().await {
+            self.receive(message);
+            self.meter.counted(self.table.taken(), self.table.waiting());
+        }
+    }
+
+    fn receive(&mut self, message: Message) {
+        match message {
+            Message::Ask { answer, .. } if self.closed => Self::answer(answer, Err(Refused::Closed)),
+            Message::Ask { id, holder, pace, cut, answer } => {
+                self.places.insert(id, (pace, cut));
+                match self.table.ask(id, holder) {
+                    Asked::Inside => Self::answer(answer, Ok(())),
+                    Asked::Waits { refused } => {
+                        self.answers.insert(id, answer);
+                        if let Some(refused) = refused {
+                            self.settle(refused, Err(Refused::Queue));
+                        }
+                    }
+                    Asked::Refused => Self::answer(answer, Err(Refused::Queue)),
+                }
+            }
+            Message::Starves(id) => self.starves(id),
+            Message::Left(id) => {
+                self.answers.remove(&id);
+                self.places.remove(&id);
+                for entered in self.table.leave(id) {
+                    self.settle(entered, Ok(()));
+                }
+            }
+            Message::Close => {
+                self.closed = true;
+                // Those that wait leave when they read this.
+                for (_, answer) in self.answers.drain() {
+                    Self::answer(answer, Err(Refused::Closed));
+                }
+            }
+        }
+    }
+
+    fn starves(&mut self, id: u64) {
+        let (places, at_least) = (&self.places, self.rules.starved);
+        let speed = |place| places.get(&place).and_then(|(pace, _)| pace.speed(at_least));
+        let Some(place) = self.table.starves(id, speed) else { return };
+        if let Some((_, cut)) = self.places.get(&place) {
+            self.meter.cut();
+            cut.cancel();
+        }
+    }
+
+    fn settle(&mut self, id: u64, outcome: Result<(), Refused>) {
+        if let Some(answer) = self.answers.remove(&id) {
+            Self::answer(answer, outcome);
+        }
+    }
+
+    /// A client that left does not read the answer; its share is given back by its drop.
+    fn answer(answer: oneshot::Sender<Result<(), Refused>>, outcome: Result<(), Refused>) {
+        answer.send(outcome).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::super::table::Cut;
+    use super::*;
+    use crate::core::shares::{Direction, PoolMetrics, PoolName};
+    use crate::domain::ids::UserId;
+
+    fn pool(rules: Rules) -> Pool {
+        Pool::start(rules, PoolMetrics::default().meter(PoolName::GitReads))
+    }
+
+    fn account(id: i64) -> Holder {
+        Holder::Account(UserId(id))
+    }
+
+    #[actix_web::test]
+    async fn requests_wait_for_places_and_all_are_served() {
+        let pool = pool(Rules::new(2, 100, Duration::from_secs(20)));
+        let work = async |n: i64| {
+            let _share = pool.enter(account(n % 3)).await?;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Ok::<_, Refused>(())
+        };
+        let done = join_all((0..50).map(work)).await;
+        assert!(done.iter().all(Result::is_ok));
+    }
+
+    #[actix_web::test]
+    async fn requests_are_refused_after_their_patience_or_a_full_queue() {
+        let pool = pool(Rules::new(1, 1, Duration::from_millis(50)));
+        let inside = pool.enter(account(1)).await.unwrap();
+        let outcomes = join_all((0..2).map(|_| pool.enter(account(1)))).await;
+        let refusals: Vec<_> = outcomes.into_iter().map(Result::unwrap_err).collect();
+        assert_eq!(refusals, [Refused::Patience, Refused::Queue]);
+        drop(inside);
+        assert!(pool.enter(account(1)).await.is_ok());
+    }
+
+    #[actix_web::test]
+    async fn wait_that_is_given_up_holds_nothing() {
+        let pool = pool(Rules::new(1, 5, Duration::from_secs(20)));
+        let inside = pool.enter(account(1)).await.unwrap();
+        let waits = tokio::time::timeout(Duration::from_millis(5), pool.enter(account(2))).await;
+        assert!(waits.is_err());
+        drop(inside);
+        assert!(pool.enter(account(3)).await.is_ok());
+    }
+
+    #[actix_web::test]
+    async fn closed_pool_refuses_those_that_wait_too() {
+        let pool = pool(Rules::new(1, 5, Duration::from_secs(20)));
+        let inside = pool.enter(account(1)).await.unwrap();
+        let (waited, ()) = futures_util::join!(pool.enter(account(2)), async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            pool.close();
+        });
+        assert_eq!(waited.unwrap_err(), Refused::Closed);
+        drop(inside);
+        assert_eq!(pool.enter(account(2)).await.unwrap_err(), Refused::Closed);
+    }
+
+    #[actix_web::test]
+    async fn slow_client_is_cut_for_a_starving_request() {
+        let rules = Rules::new(1, 5, Duration::from_secs(20));
+        let pool = pool(rules.with_cut(Duration::from_millis(10), Cut::Slow(1_000)));
+        let slow = pool.enter(account(1)).await.unwrap();
+        let (pace, cut) = (slow.pace().clone(), slow.cut().clone());
+        let drips = async move {
+            pace.wait(Direction::Out, cut.cancelled()).await;
+            drop(slow);
+        };
+        let (entered, ()) = futures_util::join!(pool.enter(account(2)), drips);
+        assert!(entered.is_ok());
+    }
+}

@@ -1,0 +1,159 @@
+//! Pacing with a clock of the test: which try starts when.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::pacing::{Pacing, PacingRules, Turn};
+
+const RULES: PacingRules =
+    PacingRules { free: 3, delay_max: Duration::from_secs(5), tracked: 100, familiar: 2, waiting: 2 };
+
+fn network(n: u8) -> IpAddr {
+    IpAddr::from([192, 0, 2, n])
+}
+
+/// Seconds after the beginning.
+fn at(begin: Instant, seconds: u64) -> Instant {
+    begin + Duration::from_secs(seconds)
+}
+
+/// Tries that fail at once.
+fn fail(pacing: &mut Pacing, account: &str, from: u8, times: u64, now: Instant) {
+    for id in 1_000..1_000 + times {
+        assert_eq!(pacing.ask(id, account, network(from), now), Turn::Now);
+        pacing.tried(id, false, now);
+    }
+}
+
+fn succeed(pacing: &mut Pacing, account: &str, from: u8, now: Instant) {
+    assert_eq!(pacing.ask(999, account, network(from), now), Turn::Now);
+    pacing.tried(999, true, now);
+}
+
+#[test]
+fn parallel_tries_learn_no_more_than_one_after_the_other() {
+    let (mut pacing, begin) = (Pacing::new(RULES), Instant::now());
+    // 48 workers from as many networks, each with a try at all times; each try takes no time.
+    let (mut tried, mut id) = (0, 0);
+    for worker in 0..48 {
+        id += 1;
+        if pacing.ask(id, "alice", network(worker), begin) == Turn::Now {
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 3, "so many are free, also when all come at once");
+    for running in 1..=3 {
+        pacing.tried(running, false, begin);
+    }
+    for second in 0..40 {
+        for started in pacing.due(at(begin, second)) {
+            tried += 1;
+            pacing.tried(started, false, at(begin, second));
+        }
+    }
+    // After 1, 2, 4, then every 5 seconds.
+    assert_eq!(tried, 3 + 3 + 6);
+}
+
+#[test]
+fn user_in_a_familiar_network_does_not_wait_for_guesses() {
+    let (mut pacing, now) = (Pacing::new(RULES), Instant::now());
+    succeed(&mut pacing, "alice", 1, now);
+    fail(&mut pacing, "alice", 2, 3, now);
+    assert_eq!(pacing.ask(1, "alice", network(2), now), Turn::Waits);
+    for _ in 0..100 {
+        succeed(&mut pacing, "alice", 1, now);
+    }
+    assert!(pacing.due(now).is_empty(), "her success does not end the delay of the others");
+    // Guesses from her own network are delayed too.
+    fail(&mut pacing, "alice", 1, 3, now);
+    assert_eq!(pacing.ask(2, "alice", network(1), now), Turn::Waits);
+}
+
+#[test]
+fn user_in_a_new_network_passes_those_who_guess() {
+    let (mut pacing, begin) = (Pacing::new(RULES), Instant::now());
+    fail(&mut pacing, "alice", 1, 1, begin);
+    fail(&mut pacing, "alice", 2, 2, begin);
+    for (id, from) in [(1, 1), (2, 2), (3, 1), (4, 2), (5, 3)] {
+        assert_eq!(pacing.ask(id, "alice", network(from), begin), Turn::Waits);
+    }
+    assert!(pacing.due(begin).is_empty());
+    assert_eq!(pacing.next_start(), Some(at(begin, 1)));
+    assert_eq!(pacing.due(at(begin, 1)), [5], "her network has no failure");
+    pacing.tried(5, true, at(begin, 1));
+    assert_eq!(pacing.due(at(begin, 1)), [1], "then the network with fewer");
+    assert_eq!(pacing.ask(6, "alice", network(3), at(begin, 1)), Turn::Now, "hers is familiar now");
+}
+
+#[test]
+fn delayed_tries_of_one_network_are_few() {
+    let (mut pacing, now) = (Pacing::new(RULES), Instant::now());
+    fail(&mut pacing, "alice", 1, 3, now);
+    let turns: Vec<_> = (0..4).map(|id| pacing.ask(id, "alice", network(1), now)).collect();
+    assert_eq!(turns, [Turn::Waits, Turn::Waits, Turn::Refused, Turn::Refused]);
+    assert_eq!(pacing.ask(10, "alice", network(2), now), Turn::Waits);
+    pacing.gone(0);
+    assert_eq!(pacing.ask(11, "alice", network(1), now), Turn::Waits);
+}
+
+#[test]
+fn tries_that_came_before_the_delay_are_few_too() {
+    let (mut pacing, now) = (Pacing::new(RULES), Instant::now());
+    for id in 0..20 {
+        pacing.ask(id, "alice", network(1), now);
+    }
+    assert_eq!(pacing.ask(20, "alice", network(2), now), Turn::Waits);
+    let refused: Vec<_> = (0..3).flat_map(|id| pacing.tried(id, false, now)).collect();
+    assert_eq!(refused, (5..20).collect::<Vec<_>>(), "two of this network wait on");
+    assert_eq!(pacing.due(at(now, 1)), [20]);
+}
+
+#[test]
+fn right_passwords_in_parallel_are_not_delayed() {
+    let (mut pacing, now) = (Pacing::new(RULES), Instant::now());
+    succeed(&mut pacing, "ci", 1, now);
+    let mut running: Vec<_> =
+        (0..30).filter(|id| pacing.ask(*id, "ci", network(1), now) == Turn::Now).collect();
+    let mut done = 0;
+    while let Some(id) = running.pop() {
+        pacing.tried(id, true, now);
+        done += 1;
+        running.extend(pacing.due(now));
+    }
+    assert_eq!(done, 30);
+}
+
+#[test]
+fn failures_are_forgotten_after_a_quarter_of_an_hour() {
+    let (mut pacing, begin) = (Pacing::new(RULES), Instant::now());
+    fail(&mut pacing, "alice", 1, 3, begin);
+    assert_eq!(pacing.ask(1, "alice", network(1), begin), Turn::Waits);
+    pacing.gone(1);
+    assert_eq!(pacing.ask(2, "alice", network(1), at(begin, 901)), Turn::Now);
+}
+
+#[test]
+fn tries_that_end_without_an_outcome_make_room() {
+    let (mut pacing, now) = (Pacing::new(RULES), Instant::now());
+    for id in 0..5 {
+        pacing.ask(id, "alice", network(1), now);
+    }
+    (0..3).for_each(|id| pacing.gone(id));
+    assert_eq!(pacing.due(now), [3, 4]);
+    (3..5).for_each(|id| pacing.gone(id));
+    assert_eq!(pacing.sizes().2, 0);
+}
+
+#[test]
+fn flood_of_names_costs_a_bounded_map_and_frees_no_guesser() {
+    let (mut pacing, now) = (Pacing::new(RULES), Instant::now());
+    fail(&mut pacing, "alice", 1, 3, now);
+    for n in 0..1_000 {
+        fail(&mut pacing, &format!("u{n}"), 1, 1, now);
+        succeed(&mut pacing, &format!("v{n}"), 1, now);
+    }
+    let (lanes, familiar, tries) = pacing.sizes();
+    assert!(lanes <= 100 && familiar <= 100 && tries == 0, "{lanes} {familiar} {tries}");
+    assert_eq!(pacing.ask(1, "alice", network(1), now), Turn::Waits);
+}

@@ -1,0 +1,356 @@
+//! A few clients take every place: the clients with the fewest places are served, and those with the most wait.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use base64::Engine;
+use futures_util::future::join_all;
+use futures_util::{SinkExt, StreamExt};
+use netbit::client::TcpClient;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::harness::git::{Workplace, children};
+use crate::harness::{PASSWORD, Person, TestServer, netbit_beside, soon};
+
+/// A connection from this address of the loopback network.
+async fn connect_from(from: IpAddr, to: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(from, 0)).unwrap();
+    soon(socket.connect(to)).await.unwrap()
+}
+
+fn loopback(n: u8) -> IpAddr {
+    IpAddr::from([127, 0, 0, n])
+}
+
+fn noise(bytes: usize) -> Vec<u8> {
+    (0..bytes / 8).flat_map(|_| rand::random::<u64>().to_le_bytes()).collect()
+}
+
+/// A public repository that takes a while to send, and a private one; both are alice's.
+async fn repositories(server: &TestServer, alice: &Person, place: &Workplace) -> (String, String, String) {
+    alice.project("open", "public").await;
+    alice.repository("open", "large").await;
+    alice.project("hidden", "private").await;
+    alice.repository("hidden", "small").await;
+    let work = place.repository("work").await;
+    std::fs::write(work.join("large"), noise(24 * 1024 * 1024)).unwrap();
+    place.git("work", &["add", "."]).await.ok();
+    place.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
+    let (large, small) = ("alice/open/large".to_owned(), "alice/hidden/small".to_owned());
+    place.git("work", &["push", "--quiet", &server.url_as("alice", &large), "main"]).await.ok();
+    place.repository("little").await;
+    place.git("little", &["push", "--quiet", &server.url_as("alice", &small), "main"]).await.ok();
+    (large, small, place.head("work").await)
+}
+
+/// Asks for a whole repository. Nothing of the answer is read.
+async fn ask_for_all(server: &TestServer, from: IpAddr, path: &str, commit: &str) -> TcpStream {
+    let want = format!("want {commit}\n");
+    let body = format!("0011command=fetch0001{:04x}{want}0009done\n0000", want.len() + 4);
+    let mut socket = connect_from(from, server.app.addresses.http).await;
+    let head = format!(
+        "POST /{path}/git-upload-pack HTTP/1.1\r\nhost: x\r\ngit-protocol: version=2\r\n\
+         content-type: application/x-git-upload-pack-request\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    socket
+}
+
+/// The head of a push by this user, and so much of its pack.
+async fn begin_push(server: &TestServer, user: &str, path: &str, pack: &[u8]) -> TcpStream {
+    let line = format!("{} {} refs/heads/drip\0report-status", "0".repeat(40), "1".repeat(40));
+    let commands = format!("{:04x}{line}0000", line.len() + 4);
+    let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{PASSWORD}"));
+    let mut socket = connect_from(loopback(1), server.app.addresses.http).await;
+    let head = format!(
+        "POST /{path}/git-receive-pack HTTP/1.1\r\nhost: x\r\nauthorization: Basic {credentials}\r\n\
+         content-type: application/x-git-receive-pack-request\r\ncontent-length: 9000000\r\n\r\n"
+    );
+    // Without a pack not even the commands are whole.
+    let body = if pack.is_empty() {
+        commands.as_bytes()[..9].to_vec()
+    } else {
+        [commands.as_bytes(), pack].concat()
+    };
+    socket.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
+    socket
+}
+
+/// Sends a byte now and then, until the test drops it.
+fn drip(socket: TcpStream) -> tokio::task::JoinHandle<()> {
+    actix_web::rt::spawn(async move {
+        let mut socket = socket;
+        while socket.write_all(b"\0").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+}
+
+/// The private repository and the chat work for alice, again and again.
+async fn others_are_served(server: &TestServer, alice: &Person, place: &Workplace, private: &str) {
+    let chat = alice.group(&[]).await;
+    let mut session = alice.tcp().await;
+    for round in 0..4 {
+        let listed = place.git("", &["ls-remote", &server.url_as("alice", private)]).await.ok();
+        assert!(listed.contains("refs/heads/main"), "{listed}");
+        assert!(session.say(chat, &format!("still here {round}")).await.unwrap().success);
+        let folder = format!("clone-{round}");
+        place.git("", &["clone", "--quiet", &server.url_as("alice", private), &folder]).await.ok();
+    }
+}
+
+/// Sixty anonymous clients request a whole repository and read nothing, from one address and from many. Twenty-four of them
+/// ended git for all users.
+#[actix_web::test]
+async fn slow_visitors_leave_git_and_chat_to_others() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.git_visitors, limits.git_reserve) = (4, 1);
+        (limits.git_starved_ms, limits.git_patience_ms) = (300, 20_000);
+    })
+    .await;
+    let alice = server.user("alice").await;
+    let place = Workplace::new();
+    let (public, private, commit) = repositories(&server, &alice, &place).await;
+    let mut slow = Vec::new();
+    for n in 0..30 {
+        slow.push(ask_for_all(&server, loopback(2), &public, &commit).await);
+        slow.push(ask_for_all(&server, loopback(100 + n), &public, &commit).await);
+    }
+    others_are_served(&server, &alice, &place, &private).await;
+    // A visitor that reads is served too: the slowest transfer of the largest holder ends.
+    place.git("", &["ls-remote", &server.url(&public)]).await.ok();
+    drop(slow);
+    server.stop().await;
+}
+
+/// One account drips its pushes, some of them before their head is whole, and then four accounts do. Eight such pushes
+/// blocked all pushes for an hour.
+#[actix_web::test]
+async fn dripping_pushes_leave_places_to_other_accounts() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.git_writes, limits.git_reserve) = (4, 1);
+        (limits.git_starved_ms, limits.git_patience_ms) = (300, 20_000);
+    })
+    .await;
+    let alice = server.user("alice").await;
+    let place = Workplace::new();
+    let (_, private, _) = repositories(&server, &alice, &place).await;
+    let mut drips = Vec::new();
+    let pack = [b"PACK".as_slice(), &[0, 0, 0, 2, 0, 0, 0, 9]].concat();
+    for name in ["eve", "mallory", "trudy", "oscar"] {
+        let user = server.user(name).await;
+        let own = user.hello_web("private").await;
+        for n in 0..4 {
+            let begun = if n % 2 == 0 { pack.as_slice() } else { &[] };
+            drips.push(drip(begin_push(&server, name, &own, begun).await));
+        }
+        // The first account alone fills the pool but for the reserve; all four fill that too.
+        place.commit("little", "file", name, "more").await;
+        let url = server.url_as("alice", &private);
+        place.git("little", &["push", "--quiet", &url, "main"]).await.ok();
+    }
+    drips.iter().for_each(tokio::task::JoinHandle::abort);
+    server.stop().await;
+}
+
+/// A CI system starts thirty clones at once, all with the token of one account.
+#[actix_web::test]
+async fn thirty_clones_with_one_token_all_succeed() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let place = Workplace::new();
+    let (_, private, _) = repositories(&server, &alice, &place).await;
+    let made = alice
+        .post("/api/users/me/tokens", json!({"name": "ci", "scopes": ["repo:read"], "password": PASSWORD}))
+        .await;
+    let token = match made.status {
+        201 => made.body["token"].as_str().unwrap().to_owned(),
+        // Where a password is not a field of the body.
+        _ => {
+            let body = json!({"name": "ci", "scopes": ["repo:read"]});
+            alice.post("/api/users/me/tokens", body).await.body["token"].as_str().unwrap().to_owned()
+        }
+    };
+    let url = format!("http://ci:{token}@{}/{private}", server.app.addresses.http);
+    let clones = join_all((0..30).map(|n| {
+        let (url, folder) = (url.clone(), format!("ci-{n}"));
+        let place = &place;
+        async move { place.git("", &["clone", "--quiet", &url, &folder]).await }
+    }));
+    for clone in clones.await {
+        clone.ok();
+    }
+    server.stop().await;
+}
+
+type Socket = WebSocketStream<TcpStream>;
+
+/// A session over WebSocket from this address; `None` when it is turned away.
+async fn web_session(server: &TestServer, from: IpAddr, token: &str) -> Option<Socket> {
+    let url = format!("ws://{}/ws", server.app.addresses.http);
+    let socket = connect_from(from, server.app.addresses.http).await;
+    let (mut socket, _) = soon(tokio_tungstenite::client_async(url, socket)).await.ok()?;
+    let hello = json!({"packet_type": "Hello", "request_id": 1, "token": token});
+    socket.send(Message::text(hello.to_string())).await.ok()?;
+    while let Some(Ok(message)) = soon(socket.next()).await {
+        if let Message::Text(text) = message {
+            let packet: Value = serde_json::from_str(&text).unwrap();
+            return (packet["packet_type"] == "Welcome").then_some(socket);
+        }
+    }
+    None
+}
+
+/// An office of a thousand sessions behind one address, half of them over WebSocket.
+#[actix_web::test]
+async fn thousand_sessions_of_one_address_all_begin() {
+    let server = TestServer::with_limits(|limits| limits.rates = false).await;
+    let people = [server.user("alice").await, server.user("bob").await];
+    let tokens = people.each_ref().map(|person| person.http.token().unwrap().to_owned());
+    let (mut tcp, mut web) = (Vec::new(), Vec::new());
+    for _ in 0..10 {
+        let opening = (0..50).map(|n| TcpClient::open(server.app.addresses.tcp, &tokens[n % 2]));
+        tcp.extend(join_all(opening).await.into_iter().map(|opened| opened.unwrap().0));
+        let opening = (0..50).map(|n| web_session(&server, loopback(1), &tokens[n % 2]));
+        web.extend(join_all(opening).await.into_iter().map(|opened| opened.expect("a session")));
+    }
+    assert_eq!((tcp.len(), web.len(), server.app.sessions()), (500, 500, 1000));
+    assert_eq!(people[0].get("/api/chats").await.status, 200);
+    drop((tcp, web));
+    server.stop().await;
+}
+
+/// Nine accounts hold every WebSocket that they can get. 4,200 of them ended REST and git.
+#[actix_web::test]
+async fn idle_websockets_of_nine_accounts_leave_rest_and_git() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.http_connections, limits.http_reserve, limits.sessions_reserve) = (96, 32, 0);
+        (limits.connections_reserve, limits.sessions_patience_ms) = (16, 2_000);
+    })
+    .await;
+    let alice = server.user("alice").await;
+    let place = Workplace::new();
+    let (_, private, _) = repositories(&server, &alice, &place).await;
+    let mut held = Vec::new();
+    for n in 0..9u8 {
+        let eve = server.user(&format!("eve{n}")).await;
+        let token = eve.http.token().unwrap().to_owned();
+        let opening = (0..20).map(|_| web_session(&server, loopback(10 + n), &token));
+        held.extend(join_all(opening).await.into_iter().flatten());
+    }
+    // Sixty-four may be WebSockets, of which sixteen are for clients before their Hello. Later accounts have
+    // displaced sessions of the earlier ones.
+    assert!(held.len() > 40 && server.app.sessions() <= 64, "{} {}", held.len(), server.app.sessions());
+    for _ in 0..3 {
+        assert_eq!(alice.get("/api/chats").await.status, 200);
+        place.git("", &["ls-remote", &server.url_as("alice", &private)]).await.ok();
+    }
+    // A user without a session gets a session all the same: the largest holder loses its newest.
+    let token = alice.http.token().unwrap();
+    assert!(web_session(&server, loopback(1), token).await.is_some());
+    let (_, session) = (alice.tcp().await, alice.tcp().await);
+    drop((held, session));
+    server.stop().await;
+}
+
+/// A network opens connections and sends nothing. Others find room, and its further connections get 503.
+#[actix_web::test]
+async fn idle_connections_of_one_network_leave_room_for_others() {
+    let server = TestServer::with_limits(|limits| limits.http_connections = 100).await;
+    let alice = server.user("alice").await;
+    let mut idle = Vec::new();
+    for _ in 0..200 {
+        idle.push(connect_from(loopback(9), server.app.addresses.http).await);
+    }
+    let others = (0..8).map(|_| {
+        let other = netbit::client::HttpClient::new(format!("http://{}", server.app.addresses.http)).unwrap();
+        async move { other.get("/api/server").await.unwrap().status }
+    });
+    assert_eq!(join_all(others).await, [200; 8]);
+    assert_eq!(alice.get("/api/chats").await.status, 200);
+    let mut refused = connect_from(loopback(9), server.app.addresses.http).await;
+    let mut answer = Vec::new();
+    soon(refused.read_to_end(&mut answer)).await.ok();
+    assert!(answer.starts_with(b"HTTP/1.1 503"), "{}", String::from_utf8_lossy(&answer));
+    drop(idle);
+    server.stop().await;
+}
+
+/// A client that takes a byte now and then is cut off; a slow one, which takes what a modem takes, is not.
+#[actix_web::test]
+async fn client_that_drips_is_cut_and_a_slow_one_is_not() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.git_idle_ms, limits.git_rate, limits.http_unsent_bytes) = (1_500, 10_000, 16 * 1024);
+    })
+    .await;
+    let alice = server.user("alice").await;
+    let place = Workplace::new();
+    let (public, _, commit) = repositories(&server, &alice, &place).await;
+    let mut modem = ask_for_all(&server, loopback(1), &public, &commit).await;
+    let mut drips = ask_for_all(&server, loopback(2), &public, &commit).await;
+    let is_cut = async {
+        let mut byte = [0];
+        // The buffers of this machine hold some megabytes, so the end shows in the children first.
+        while children(&server).iter().filter(|child| child.contains("upload-pack")).count() > 1 {
+            if drips.read(&mut byte).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let reads_slowly = async {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let read = modem.read(&mut buffer).await.unwrap();
+            assert!(read > 0, "the slow client was cut");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    soon(async {
+        tokio::select! {
+            () = is_cut => {}
+            () = reads_slowly => {}
+        }
+    })
+    .await;
+    // It reads on, to the end.
+    let (mut rest, mut buffer) = (0, vec![0; 1024 * 1024]);
+    loop {
+        match soon(modem.read(&mut buffer)).await.unwrap() {
+            0 => break,
+            read => rest += read,
+        }
+        if buffer.windows(5).any(|end| end == b"0\r\n\r\n") {
+            break;
+        }
+    }
+    assert!(rest > 0);
+    drop(drips);
+    server.stop().await;
+}
+
+/// A proxy is missing in the configuration: all clients behind it count as one. The doctor names it once.
+#[actix_web::test]
+async fn doctor_names_a_proxy_that_is_not_trusted() {
+    let server = TestServer::start().await;
+    server.user("alice").await;
+    let directory = server.path().to_str().unwrap().to_owned();
+    let doctor = async || netbit_beside(&["doctor", "--data-dir", &directory]).await;
+    let before = doctor().await;
+    assert!(before.status.success(), "{}", String::from_utf8_lossy(&before.stdout));
+    for _ in 0..3 {
+        let forwarded = [("x-forwarded-for", "203.0.113.7")];
+        server.http.send(reqwest::Method::GET, "/api/server", None, &forwarded).await.unwrap();
+    }
+    let after = doctor().await;
+    let said = String::from_utf8_lossy(&after.stdout);
+    assert_eq!(said.matches("127.0.0.1 sends X-Forwarded-For").count(), 1, "{said}");
+    assert!(!after.status.success());
+    server.stop().await;
+}
