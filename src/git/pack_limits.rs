@@ -11,7 +11,7 @@ const CHAIN_RATIO: u64 = 64;
 /// Deltas on objects that are not known here may result in this many bytes altogether: their chains cannot be measured.
 const UNKNOWN_BASE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
-/// The limits of one push, from `core/limits.rs`.
+/// The limits of one push, from `core/limits`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PackLimits {
     /// Entries of the pack.

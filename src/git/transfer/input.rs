@@ -1,0 +1,196 @@
+//! The pump from a request body to the child, and the gate of a push within it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use rustix::process::Pid;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::ChildStdin;
+use tokio_util::sync::CancellationToken;
+
+use super::{BUFFER_BYTES, Input, Judge, Push, Verdict};
+use crate::core::shares::Direction;
+use crate::git::cage;
+use crate::git::metrics::Meter;
+use crate::git::pack_limits::PackLimits;
+use crate::git::pack_reader::{PackError, PackReader, kinds_in};
+use crate::git::process::Progress;
+
+/// How often the judge is asked whether a push may go on.
+const ASK_EVERY_BYTES: u64 = 32 * 1024 * 1024;
+/// What is read on at most, and for how long in all.
+const DRAIN_BYTES_MAX: u64 = 256 * 1024 * 1024;
+const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Moves what the client sends to the child.
+pub(super) struct InputPump {
+    pub(super) to_child: ChildStdin,
+    pub(super) child: Option<Pid>,
+    pub(super) cancel: CancellationToken,
+    pub(super) progress: Arc<Progress>,
+    pub(super) meter: Arc<Meter>,
+    /// The child does not read any more.
+    pub(super) deaf: bool,
+}
+
+/// The client left, or its body broke off.
+pub(super) struct Broken;
+
+impl InputPump {
+    /// Reads the next piece of the body; empty at its end.
+    async fn next(&self, input: &mut Input, buffer: &mut BytesMut) -> Result<(), Broken> {
+        buffer.reserve(BUFFER_BYTES);
+        let mut limited = input.take(BUFFER_BYTES as u64);
+        let read = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(Broken),
+            read = self.progress.pace.wait(Direction::In, limited.read_buf(buffer)) => read,
+        };
+        let read = read.map_err(|_| Broken)?;
+        self.progress.pace.moved(Direction::In, read);
+        Ok(())
+    }
+
+    /// Writes to the child, unless it does not listen any more.
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(Broken),
+            written = self.to_child.write_all(bytes) => if written.is_err() {
+                self.deaf = true;
+                return Ok(());
+            },
+        }
+        self.meter.received(bytes.len());
+        Ok(())
+    }
+
+    /// The whole body, as it comes.
+    pub(super) async fn forward(&mut self, mut input: Input) -> Result<(), Broken> {
+        let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
+        loop {
+            buffer.clear();
+            self.next(&mut input, &mut buffer).await?;
+            if buffer.is_empty() {
+                break;
+            }
+            self.write(&buffer).await?;
+        }
+        self.progress.complete.store(true, Relaxed);
+        if let Err(error) = self.to_child.shutdown().await {
+            tracing::trace!(%error, "the child has closed its input");
+        }
+        Ok(())
+    }
+
+    /// Everything but the end; then the judge; then the end. `None`: git ended before, and says why itself.
+    pub(super) async fn push<J: Judge>(
+        mut self,
+        mut input: Input,
+        push: Push<J>,
+        refused: &AtomicBool,
+    ) -> Result<Option<Verdict<J>>, Broken> {
+        let Push { head, rest, has_pack, pack_bytes_max, limits, inflating, repository, mut judge, .. } =
+            push;
+        let mut pack = PackReader::new(PackLimits::of(&limits), kinds_in(repository));
+        if has_pack {
+            self.write(&head).await?;
+        }
+        let (mut received, mut asked_at) = (0u64, 0u64);
+        let mut piece = rest;
+        // What git has, and what it still waits for: the checksum of the pack, or all there is.
+        let outcome = loop {
+            received = received.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+            if received > pack_bytes_max {
+                break Err(judge.too_large());
+            }
+            if received.saturating_sub(asked_at) >= ASK_EVERY_BYTES {
+                asked_at = received;
+                if let Err(answer) = judge.goes_on().await {
+                    break Err(answer);
+                }
+            }
+            if !piece.is_empty() {
+                if !has_pack {
+                    break Err(judge.malformed(PackError::Trailing.to_string()));
+                }
+                // Inflating is work: not on a thread that serves others.
+                let Ok(place) = inflating.acquire().await else { return Err(Broken) };
+                let read = tokio::task::spawn_blocking(move || (pack.feed(&piece), pack)).await;
+                drop(place);
+                let Ok((ready, reader)) = read else { return Err(Broken) };
+                pack = reader;
+                match ready {
+                    Ok(ready) => self.write(&ready).await?,
+                    Err(error) => break Err(judge.malformed(error.to_string())),
+                }
+                if self.deaf {
+                    break Ok(None);
+                }
+            }
+            let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
+            self.next(&mut input, &mut buffer).await?;
+            if buffer.is_empty() {
+                break Ok(if has_pack {
+                    pack.checksum().map(Bytes::copy_from_slice)
+                } else {
+                    Some(head.clone())
+                });
+            }
+            piece = buffer.freeze();
+        };
+        let unread = outcome.is_err() || self.deaf;
+        let outcome = match outcome {
+            Ok(Some(tail)) => {
+                // From here on a client that leaves stops nothing: the judge may be writing the intent.
+                self.progress.complete.store(true, Relaxed);
+                let cost = pack.cost();
+                let admitted = judge.admit(cost).await;
+                if let (Ok(()), Some(child)) = (&admitted, self.child) {
+                    cage::limit_cpu(child, cage::cpu_seconds(&limits, cost.unpacked_bytes));
+                }
+                admitted.map(|()| tail)
+            }
+            // The pack broke off, or git did: its own report says so.
+            Ok(None) => {
+                drop(self.to_child);
+                if unread {
+                    drain_input(&mut input).await;
+                }
+                return Ok(None);
+            }
+            Err(answer) => Err(answer),
+        };
+        match outcome {
+            Ok(tail) => {
+                if self.to_child.write_all(&tail).await.is_ok()
+                    && let Err(error) = self.to_child.shutdown().await
+                {
+                    tracing::trace!(%error, "the child has closed its input");
+                }
+                Ok(Some(Verdict::Admitted(judge)))
+            }
+            Err(answer) => {
+                // Known before git sees the end: what it says from now on is not for the client.
+                refused.store(true, Relaxed);
+                self.progress.complete.store(false, Relaxed);
+                drop(self.to_child);
+                if unread {
+                    drain_input(&mut input).await;
+                }
+                Ok(Some(Verdict::Refused(answer)))
+            }
+        }
+    }
+}
+
+/// Reads on for a while from a client whose push ended before it was all there, so that it hears why.
+pub async fn drain_input(input: &mut Input) {
+    let mut limited = input.take(DRAIN_BYTES_MAX);
+    let mut sink = tokio::io::sink();
+    if tokio::time::timeout(DRAIN_PATIENCE, tokio::io::copy(&mut limited, &mut sink)).await.is_err() {
+        tracing::debug!("a client went on sending");
+    }
+}

@@ -1,0 +1,138 @@
+//! The pump from the child to the client, and the response body at its end.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::Stream;
+use tokio::io::AsyncReadExt;
+use tokio::process::ChildStdout;
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{BUFFER_BYTES, Shared};
+use crate::core::shares::Direction;
+use crate::git::metrics::Meter;
+use crate::git::process::Progress;
+
+/// actix drops what it has not written yet when a body fails: let it write first.
+const FAILURE_PAUSE: Duration = Duration::from_millis(20);
+
+/// Moves what the child writes to the client.
+pub(super) struct OutputPump {
+    output: ChildStdout,
+    sender: mpsc::Sender<Bytes>,
+    dead: CancellationToken,
+    progress: Arc<Progress>,
+    meter: Arc<Meter>,
+    /// The last bytes, held back.
+    pub(super) held: BytesMut,
+    client_left: bool,
+}
+
+impl OutputPump {
+    pub(super) fn new(output: ChildStdout, sender: mpsc::Sender<Bytes>, shared: &Shared) -> Self {
+        Self {
+            output,
+            sender,
+            dead: shared.dead.clone(),
+            progress: shared.progress.clone(),
+            meter: shared.meter.clone(),
+            held: BytesMut::with_capacity(BUFFER_BYTES),
+            client_left: false,
+        }
+    }
+
+    /// Moves all that the child writes, keeping the last `keep` bytes back. What comes while `refused` is set is dropped.
+    /// `to_the_end`: also when the client has left.
+    pub(super) async fn run(&mut self, keep: usize, refused: &AtomicBool, to_the_end: bool) {
+        loop {
+            self.held.reserve(BUFFER_BYTES);
+            match (&mut self.output).take(BUFFER_BYTES as u64).read_buf(&mut self.held).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+            if refused.load(Relaxed) {
+                self.held.clear();
+                continue;
+            }
+            let ready = self.held.split_to(self.held.len().saturating_sub(keep)).freeze();
+            if !ready.is_empty() {
+                self.send(ready).await;
+            }
+            if self.client_left && !to_the_end {
+                return;
+            }
+        }
+    }
+
+    pub(super) async fn send(&mut self, bytes: Bytes) {
+        if self.client_left {
+            return;
+        }
+        let count = bytes.len();
+        let sent = tokio::select! {
+            biased;
+            () = self.dead.cancelled() => false,
+            sent = self.progress.pace.wait(Direction::Out, self.sender.send(bytes)) => sent.is_ok(),
+        };
+        self.client_left = !sent;
+        if sent {
+            self.progress.pace.moved(Direction::Out, count);
+            self.meter.sent(count);
+        }
+    }
+
+    pub(super) async fn send_held(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        if held.has_remaining() {
+            self.send(held.freeze()).await;
+        }
+    }
+}
+
+/// The response body. Dropping it means that the client has left.
+pub struct TransferBody {
+    chunks: mpsc::Receiver<Bytes>,
+    clean: Arc<AtomicBool>,
+    _cancel: DropGuard,
+    pause: Option<Pin<Box<tokio::time::Sleep>>>,
+    over: bool,
+}
+
+impl TransferBody {
+    pub(super) fn new(chunks: mpsc::Receiver<Bytes>, shared: &Shared) -> Self {
+        let (clean, cancel) = (shared.clean.clone(), shared.cancel.clone().drop_guard());
+        Self { chunks, clean, _cancel: cancel, pause: None, over: false }
+    }
+}
+
+impl Stream for TransferBody {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(context));
+                self.pause = None;
+                return Poll::Ready(Some(Err(io::Error::other("git failed"))));
+            }
+            if self.over {
+                return Poll::Ready(None);
+            }
+            match ready!(self.chunks.poll_recv(context)) {
+                Some(chunk) => return Poll::Ready(Some(Ok(chunk))),
+                None => {
+                    self.over = true;
+                    if !self.clean.load(Relaxed) {
+                        self.pause = Some(Box::pin(tokio::time::sleep(FAILURE_PAUSE)));
+                    }
+                }
+            }
+        }
+    }
+}
