@@ -13,6 +13,7 @@ use crate::domain::repository::Repository;
 use crate::git::compute;
 use crate::git::memory::MemoryMetrics;
 use crate::git::program::Git;
+use crate::git::sandbox::{self, SandboxSupport};
 use crate::git::store::Store;
 use crate::storage::queries::{consistency, repositories};
 use crate::storage::snapshot;
@@ -77,8 +78,25 @@ pub async fn examine(data_dir: &Path, report: Report<'_>) -> Result<Vec<Checked>
     let orphans = found.iter().filter(|name| !known.contains(*name));
     let findings = orphans.map(|name| format!("repos/…/{name}.git belongs to no repository")).collect();
     checked.push(Checked::new("no orphans", format!("{} directories", found.len()), findings));
+    checked.push(confinement());
     checked.push(free_space(data_dir));
     Ok(checked)
+}
+
+/// How far the kernel keeps git children in their place. An older kernel is not a fault of the data.
+fn confinement() -> Checked {
+    let extent = match sandbox::support() {
+        SandboxSupport::Full => {
+            "limits of memory, CPU time and files; Landlock: own repository only, no network"
+        }
+        SandboxSupport::Partial => {
+            "limits of memory, CPU time and files; Landlock of an older kernel: own repository only"
+        }
+        SandboxSupport::None => {
+            "limits of memory, CPU time and files; this kernel has no Landlock, so a child sees all files of the server"
+        }
+    };
+    Checked::new("git children are confined", extent.to_owned(), Vec::new())
 }
 
 async fn examine_repositories(store: &Store, active: &[Repository], report: Report<'_>) -> Checked {

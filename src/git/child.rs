@@ -1,7 +1,7 @@
 //! A git command with its limits, and the process that it becomes.
 //!
-//! Invariant: there is no other way to run git: every child is in its [`Cage`] before it gets input, and its memory is
-//! measured while it runs.
+//! Invariant: there is no other way to run git: every child starts under its [`Sandbox`], is in its [`Cage`] before it
+//! gets input, and its memory is measured while it runs.
 
 use std::ffi::OsStr;
 use std::io;
@@ -10,10 +10,12 @@ use std::process::Stdio;
 
 use rustix::process::Pid;
 use tokio::process::{Child, Command};
+use tokio::runtime::Handle;
 
 use super::cage::Cage;
 use super::memory::{MemoryMonitor, Watched};
 use super::process::Group;
+use super::sandbox::Sandbox;
 
 /// A command that was not started yet.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub struct GitCommand {
     command: Command,
     cage: Cage,
     monitor: MemoryMonitor,
+    /// `None`: the operator has switched it off.
+    sandbox: Option<Sandbox>,
 }
 
 /// A child in its cage.
@@ -31,8 +35,8 @@ pub(super) struct Caged {
 }
 
 impl GitCommand {
-    pub(super) fn new(program: &Path, cage: Cage, monitor: MemoryMonitor) -> Self {
-        Self { command: Command::new(program), cage, monitor }
+    pub(super) fn new(program: &Path, cage: Cage, monitor: MemoryMonitor, sandbox: Option<Sandbox>) -> Self {
+        Self { command: Command::new(program), cage, monitor, sandbox }
     }
 
     pub(super) fn env(&mut self, name: &str, value: impl AsRef<OsStr>) -> &mut Self {
@@ -68,8 +72,17 @@ impl GitCommand {
 
     /// Starts the child with its output going to `output`.
     pub(super) fn spawn_into(mut self, input: Stdio, output: Stdio) -> io::Result<Caged> {
-        let spawned = self.command.stdin(input).stdout(output).stderr(Stdio::piped()).spawn();
-        let mut child = spawned?;
+        let command = self.command.stdin(input).stdout(output).stderr(Stdio::piped());
+        let mut child = match &self.sandbox {
+            Some(sandbox) => {
+                let runtime = Handle::current();
+                sandbox.run(|| {
+                    let _within = runtime.enter();
+                    command.spawn()
+                })?
+            }
+            None => command.spawn()?,
+        };
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
         let group = Group::of(&child);
         let Some(pid) = pid else { return Err(io::Error::other("the child has no id")) };

@@ -3,7 +3,7 @@
 //! * [`store`] the directories on disk, named by storage keys and nothing a user chose
 //! * [`program`] the `git` that moves packs, with a fixed environment and configuration
 //! * [`pkt_line`], [`push_head`], [`report`] the bytes of the smart protocol that the server itself reads and writes
-//! * [`child`], [`cage`], [`memory`] how a child is run and what it may use
+//! * [`child`], [`cage`], [`memory`], [`sandbox`] how a child is run and what it may use and reach
 //! * [`pack_reader`], [`pack_limits`] the sizes in a pushed pack, checked before git has it
 //! * [`transfer`] one fetch or push: a child process between two pumps, ended with its client
 //! * [`browse`] reading repositories for people; [`blame`] whose line is whose; [`history`] what a push brought
@@ -31,5 +31,6 @@ mod process;
 pub mod program;
 pub mod push_head;
 pub mod report;
+pub mod sandbox;
 pub mod store;
 pub mod transfer;

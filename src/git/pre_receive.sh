@@ -39,9 +39,9 @@ moves() { # old new name
     return 1
 }
 
-while read -r old new name; do
-    [ -z "$name" ] || ! moves "$old" "$new" "$name" || exit 0
-done <<END
-$updates
-END
-exit 1
+printf '%s\n' "$updates" | {
+    while read -r old new name; do
+        [ -z "$name" ] || ! moves "$old" "$new" "$name" || exit 0
+    done
+    exit 1
+}

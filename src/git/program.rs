@@ -11,6 +11,7 @@ use std::process::{Command as Blocking, Stdio};
 use super::cage::Cage;
 use super::child::GitCommand;
 use super::memory::{MemoryMetrics, MemoryMonitor};
+use super::sandbox::{Readable, Sandbox};
 use super::store::Store;
 use crate::core::limits::Limits;
 use crate::core::machine;
@@ -137,6 +138,7 @@ pub struct Git {
     store: Store,
     limits: Limits,
     monitor: MemoryMonitor,
+    readable: Readable,
     pub version: String,
 }
 
@@ -163,12 +165,24 @@ impl Git {
             return Err(NoProgram::TooOld { path, found: version });
         }
         let monitor = MemoryMonitor::start(memory_bytes(limits), metrics)?;
-        Ok(Self { path, search_path, store: store.clone(), limits: limits.clone(), monitor, version })
+        let own = [store.hooks(), store.push_hooks(), store.home()];
+        let data = store.root().parent().unwrap_or(store.root());
+        let readable = Readable::new(&path, data, &own);
+        Ok(Self {
+            path,
+            search_path,
+            store: store.clone(),
+            limits: limits.clone(),
+            monitor,
+            readable,
+            version,
+        })
     }
 
     /// A child that works on `repository`; what it does comes from the caller.
     fn command(&self, repository: &Path, cage: Cage) -> GitCommand {
-        let mut command = GitCommand::new(&self.path, cage, self.monitor.clone());
+        let sandbox = self.limits.git_sandbox.then(|| Sandbox::new(self.readable.clone(), repository));
+        let mut command = GitCommand::new(&self.path, cage, self.monitor.clone(), sandbox);
         let key = repository.file_stem().unwrap_or_default();
         command
             .as_command()

@@ -359,6 +359,9 @@ limits! {
     git_memory_bytes: u64 = 0,
     /// Address space of one git child, in bytes: git maps packs, so this is more than it holds in memory.
     git_child_bytes: u64 = 1024 * 1024 * 1024,
+    /// Whether git children see their own repository and the system's programs only, where the kernel can keep that
+    /// (Landlock). Off for a git whose files are in unusual places.
+    git_sandbox: bool = true,
     /// CPU time of one git child, in seconds; in addition one second for each `git_cpu_bytes` that it works on.
     git_cpu_seconds: u64 = 300,
     /// Bytes that a slow core inflates and hashes in a second.
