@@ -258,7 +258,7 @@ pub(super) async fn put_participant(
     Ok(if existed { HttpResponse::NoContent().finish() } else { HttpResponse::Created().finish() })
 }
 
-/// Removes somebody, or leaves.
+/// Removes a participant, or leaves.
 #[utoipa::path(delete, path = "/api/chats/{id}/participants/{username}",
     params(("id" = i64, Path), ("username" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]

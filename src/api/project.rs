@@ -298,7 +298,7 @@ pub(super) async fn put_member(
     Ok(if existed { HttpResponse::NoContent().finish() } else { HttpResponse::Created().finish() })
 }
 
-/// Removes somebody, or leaves.
+/// Removes a participant, or leaves.
 #[utoipa::path(delete, path = "/api/projects/{user}/{project}/members/{username}",
     params(("user" = String, Path), ("project" = String, Path), ("username" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]

@@ -127,7 +127,7 @@ impl Services {
         Ok(self.writer.execute(Who::User(who.user.0), SetParticipant { who, chat, user, role }).await?)
     }
 
-    /// Removes somebody, or leaves. Leaving counts against no rate.
+    /// Removes a participant, or leaves. Leaving counts against no rate.
     pub async fn remove_participant(
         &self,
         who: Credential,

@@ -6,7 +6,7 @@
 //! no chat with.
 //!
 //! `people` says who is there and who sees whom, `tickets` and `replay` whether a datagram is authentic, `paths` to which
-//! address a ticket's datagrams may go, `crowd` what everybody must hear; all are plain structs to which the time is told. An idle crowd has no deadline but the
+//! address a ticket's datagrams may go, `crowd` what all users must receive; all are plain structs to which the time is told. An idle crowd has no deadline but the
 //! expiry of tickets: no timer ticks.
 
 mod actor;

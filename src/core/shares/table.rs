@@ -126,7 +126,7 @@ impl Table {
         self.waiting
     }
 
-    /// A new request. No waiting request can be admitted at this time, so a free place is this one's.
+    /// A new request. No waiting request can be admitted at this time, so a free place is for this request.
     pub fn ask(&mut self, id: u64, holder: Holder) -> Asked {
         let entry = self.holders.entry(holder).or_default();
         if self.rules.admits(holder, entry.inside, self.taken) {

@@ -101,7 +101,7 @@ struct Pipes {
 struct Shared {
     child: Option<Pid>,
     cancel: CancellationToken,
-    /// The child was ended by force: nobody reads its output any more.
+    /// The child was ended by force: its output is not read any more.
     dead: CancellationToken,
     clean: Arc<AtomicBool>,
     progress: Arc<Progress>,

@@ -162,7 +162,7 @@ struct Found {
     found: i64,
 }
 
-/// Whether both are in a chat that says something about them: one that not everybody can join, and into which `person`
+/// Whether both are in a chat that says something about them: a chat that not all users can join, and into which `person`
 /// was not put by `adder`.
 pub fn are_acquainted(db: &mut Db, adder: i64, person: i64) -> QueryResult<bool> {
     let found: Found = diesel::sql_query(

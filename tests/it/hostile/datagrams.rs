@@ -62,7 +62,7 @@ async fn acknowledge_until(udp: &mut Udp, known: &mut u64, wanted: (i64, u8)) {
     }
 }
 
-/// Mallory's datagrams carry the address of a victim. The server used to send every change of everybody there, a
+/// Mallory's datagrams carry the address of a victim. The server used to send every change of all users there, a
 /// thousand times what had come. Acknowledgements that mallory makes up, also with numbers that were sent to an address
 /// of their own, prove nothing.
 #[actix_web::test]

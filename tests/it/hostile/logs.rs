@@ -82,7 +82,7 @@ async fn flood_of_refused_requests_is_counted_not_logged() {
     assert!(lines.iter().all(|line| line["level"] == "INFO"), "{lines:?}");
 }
 
-/// An attacker sent the request id of somebody else, and the audit kept it as its own.
+/// An attacker sent the request id of another user, and the audit kept it as its own.
 #[actix_web::test]
 async fn request_id_of_a_client_is_not_the_audits() {
     let directory = tempfile::tempdir().unwrap();
@@ -137,7 +137,7 @@ async fn what_server_and_commands_write_is_for_its_owner_only() {
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
     alice.say(chat, "a secret").await;
-    // A folder that everybody can enter, as /tmp or a shared disk.
+    // A folder that all users can enter, as /tmp or a shared disk.
     let shared = tempfile::tempdir().unwrap();
     std::fs::set_permissions(shared.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let at = |name: &str| shared.path().join(name).to_str().unwrap().to_owned();

@@ -1,4 +1,4 @@
-//! People as targets: put into chats by strangers, reached by somebody they do not want to hear from.
+//! People as targets: put into chats by strangers, reached by users whom they do not want to hear from.
 
 use futures_util::{SinkExt, StreamExt};
 use netbit::domain::ids::ChatId;
@@ -56,7 +56,7 @@ async fn fresh_accounts_do_not_flood_a_victim_with_chats() {
         let both = mallory.post("/api/chats", group("both", &["victim", &ally.name])).await;
         note(both.status);
         for m in 0..8 {
-            // Whoever the ally shares the group with is no stranger to the ally.
+            // Users who share the group with the ally are not strangers to the ally.
             note(ally.post("/api/chats", group(&format!("a{m}"), &["victim"])).await.status);
             let channel = json!({"kind": "channel", "name": format!("{n}-{m}"), "participants": ["victim"]});
             note(mallory.post("/api/chats", channel).await.status);
@@ -82,7 +82,7 @@ async fn fresh_accounts_do_not_flood_a_victim_with_chats() {
     server.stop().await;
 }
 
-/// One account wrote to everybody there is. A refused try costs the person nothing that others could miss.
+/// An account wrote to all users. A refused try costs the person nothing that others could miss.
 #[actix_web::test]
 async fn one_account_does_not_reach_strangers_without_end() {
     let server = TestServer::with_limits(|limits| {

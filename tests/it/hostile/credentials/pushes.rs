@@ -43,7 +43,7 @@ async fn push_without_chat_write_lands_and_leaves_its_text_out() {
     server.stop().await;
 }
 
-/// The Host header of the pusher was the link in everybody's channel. Without `http.public_url`
+/// The Host header of the pusher was the link in the channel of all members. Without `http.public_url`
 /// what is stored carries a path, and with it the operator's address; the pusher's own terminal
 /// alone shows how they reached the server.
 #[actix_web::test]
