@@ -69,5 +69,5 @@ async fn proxies(data_dir: &Path) -> anyhow::Result<Checked> {
     let findings = private.map(|peer| finding(peer.as_str().unwrap_or_default())).collect();
     let public = answer.get("public_count").and_then(Value::as_u64).unwrap_or_default();
     let extent = format!("{public} public addresses send X-Forwarded-For");
-    Ok(Checked { what: "proxies are trusted", extent, findings })
+    Ok(Checked { what: "X-Forwarded-For comes from trusted proxies only", extent, findings })
 }

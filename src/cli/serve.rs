@@ -65,7 +65,7 @@ fn greet(app: &RunningApp) {
         let base = app.services.hosting.public_url().map(str::to_owned);
         let base = base.unwrap_or_else(|| format!("{scheme}://{}", addresses.http));
         format!(
-            "No administrator yet. Set up: {base}/setup#code={} (or send the code as \"setup_code\" with the registration; it works once)\n",
+            "No administrator yet. Set up: {base}/setup#code={0}\n  or: curl --json '{{\"username\":\"admin\",\"password\":\"choose a good one\",\"setup_code\":\"{0}\"}}' {base}/api/users/register\n",
             code.text()
         )
     });

@@ -366,6 +366,29 @@ mod tests {
         check_whole(&mut db).unwrap();
     }
 
+    /// Tokens of a deactivated user worked again when the user was let in; from now on they end for good, old ones too.
+    #[test]
+    fn tokens_of_deactivated_users_end_with_the_migration() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netbit.db");
+        let mut db = open_writer(&path, Synchronous::Full).unwrap();
+        migrate(&mut db, &path).unwrap();
+        while applied_versions(&mut db).unwrap().iter().any(|version| version.as_str() >= "20261128100000") {
+            db.revert_last_migration(MIGRATIONS).unwrap();
+        }
+        db.batch_execute(
+            "INSERT INTO users (username, display_name, password_hash, created_at, deactivated_at)
+             VALUES ('ada', '', '', 0, NULL), ('bob', '', '', 0, 5);
+             INSERT INTO access_tokens (user_id, name, token_hash, scopes, created_at)
+             VALUES (1, 'a', '01', 'repo:read', 0), (2, 'b', '02', 'repo:read', 0);",
+        )
+        .unwrap();
+        migrate(&mut db, &path).unwrap();
+        let known = "SELECT count(*) AS value FROM access_tokens
+            WHERE (user_id, coalesce(revoked_at, 0)) IN (VALUES (1, 0), (2, 5))";
+        assert_eq!(integer(&mut db, known).unwrap(), 2);
+    }
+
     #[test]
     fn the_sqlite_inside_is_built_as_cargo_is_configured() {
         let dir = tempfile::tempdir().unwrap();

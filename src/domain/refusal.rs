@@ -13,7 +13,7 @@ pub enum Refusal {
     #[error("{0}")]
     Forbidden(&'static str),
     /// The login is too old for this, and no password came with the request.
-    #[error("this needs your password, or a login of the last minutes")]
+    #[error("your login is too old for this: send your password in \"password\", or log in again")]
     FreshLoginRequired,
     #[error("{0}")]
     Conflict(&'static str),
@@ -21,6 +21,12 @@ pub enum Refusal {
     ClientIdReused,
     #[error("too many requests; try again later")]
     RateLimited { retry_after_ms: u64 },
+    /// A person was put into many chats by users who share none with them, or a user adds many such people.
+    #[error(
+        "too many people were added to chats by users who share no chat with them; \
+         ask them to join, ask an administrator to add them, or try again later"
+    )]
+    TooManyAdditions { retry_after_ms: u64 },
     #[error("{field} {reason}")]
     Invalid { field: &'static str, reason: Invalid },
     #[error("{0}")]

@@ -19,7 +19,7 @@ done | git cat-file --batch-check='%(objecttype) %(objectname)' 2>/dev/null)
 modules=$(printf '%s\n' "$looked_up" | sed -n 's/^blob //p')
 if [ -n "$modules" ] &&
     printf '%s\n' "$modules" | git cat-file --batch | LC_ALL=C grep -aq "$(printf '\r.')"; then
-    say "a .gitmodules of this push has a carriage return within a line"
+    say "a .gitmodules of this push has a carriage return within a line; remove it and commit again"
     exit 1
 fi
 

@@ -184,7 +184,7 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
     };
     check_branch_name(short).map_err(|invalid| match invalid.0 {
         "reads like an object id" => "the name reads like an object id",
-        _ => "the name is not allowed",
+        _ => "the name is not allowed: no refs/ in front, no invisible characters, nothing that git refuses",
     })
 }
 

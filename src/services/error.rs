@@ -58,7 +58,9 @@ impl From<Refusal> for ServiceError {
             Refusal::FreshLoginRequired => Self::new(Code::FreshLoginRequired, detail),
             Refusal::Conflict(_) => Self::new(Code::Conflict, detail),
             Refusal::ClientIdReused => Self::new(Code::ClientIdReused, detail),
-            Refusal::RateLimited { retry_after_ms } => Self::later(Code::RateLimited, detail, retry_after_ms),
+            Refusal::RateLimited { retry_after_ms } | Refusal::TooManyAdditions { retry_after_ms } => {
+                Self::later(Code::RateLimited, detail, retry_after_ms)
+            }
             Refusal::Invalid { field, reason } => {
                 Self::invalid(vec![FieldProblem { field, problem: reason.to_string() }])
             }

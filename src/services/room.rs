@@ -49,11 +49,13 @@ impl Room {
     fn sentence(&self) -> String {
         match self.bound {
             Bound::Repository { max } => {
-                format!("The repository may hold {max} bytes; with this push it would hold more.")
+                format!(
+                    "The repository may hold {max} bytes; with this push it would hold more. Delete what is not needed, or ask the operator (limits.repository_bytes)."
+                )
             }
             Bound::Account { max } => {
                 format!(
-                    "All repositories of their owner may hold {max} bytes together; with this push they would hold more."
+                    "All repositories of their owner may hold {max} bytes together; with this push they would hold more. Delete repositories, or ask the operator (limits.account_bytes)."
                 )
             }
             Bound::Disk => {

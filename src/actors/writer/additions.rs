@@ -59,7 +59,7 @@ impl AdditionRates {
     fn take(&self, buckets: &Buckets, key: UserId) -> Result<(), Refusal> {
         buckets.check_key(&key).map_err(|not_until| {
             let wait = not_until.wait_time_from(self.clock.now()).max(Duration::from_millis(1));
-            Refusal::RateLimited { retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) }
+            Refusal::TooManyAdditions { retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) }
         })
     }
 

@@ -162,9 +162,43 @@ struct Found {
     found: i64,
 }
 
+/// Common chats and their newest messages that are looked at for an answer of the person.
+const ANSWERED_CHATS: i64 = 20;
+const ANSWERED_MESSAGES: i64 = 100;
+
 /// Whether both are in a chat that says something about them: a chat that not all users can join, and into which `person`
-/// was not put by `adder`.
+/// was not put by `adder`, or in which `person` has written lately.
 pub fn are_acquainted(db: &mut Db, adder: i64, person: i64) -> QueryResult<bool> {
+    Ok(share_a_chat(db, adder, person)? || has_written_to(db, adder, person)?)
+}
+
+/// Whether `person` has written in one of the newest chats into which `adder` put them.
+fn has_written_to(db: &mut Db, adder: i64, person: i64) -> QueryResult<bool> {
+    let found: Found = diesel::sql_query(
+        "SELECT EXISTS (
+             SELECT 1 FROM (
+                 SELECT own.chat_id FROM chat_participants own
+                 JOIN chat_participants other ON other.chat_id = own.chat_id AND other.user_id = ?
+                 WHERE own.user_id = ? AND own.added_by = ?
+                 ORDER BY own.chat_id DESC LIMIT ?
+             ) common
+             WHERE ? IN (
+                 SELECT sender_id FROM messages WHERE messages.chat_id = common.chat_id
+                 ORDER BY seq DESC LIMIT ?
+             )
+         ) AS found",
+    )
+    .bind::<BigInt, _>(adder)
+    .bind::<BigInt, _>(person)
+    .bind::<BigInt, _>(adder)
+    .bind::<BigInt, _>(ANSWERED_CHATS)
+    .bind::<BigInt, _>(person)
+    .bind::<BigInt, _>(ANSWERED_MESSAGES)
+    .get_result(db)?;
+    Ok(found.found != 0)
+}
+
+fn share_a_chat(db: &mut Db, adder: i64, person: i64) -> QueryResult<bool> {
     let found: Found = diesel::sql_query(
         "SELECT EXISTS (
              SELECT 1 FROM (

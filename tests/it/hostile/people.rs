@@ -82,6 +82,22 @@ async fn fresh_accounts_do_not_flood_a_victim_with_chats() {
     server.stop().await;
 }
 
+/// A team lead makes all groups: a person who has answered in one of them is not a stranger to the lead any more.
+#[actix_web::test]
+async fn person_who_answers_is_no_stranger_to_the_adder() {
+    let server = TestServer::with_limits(|limits| limits.added_by_strangers_burst = 2).await;
+    let (lead, bob) = (server.user("lead").await, server.user("bob").await);
+    let first = make(&lead, group("first", &["bob"])).await;
+    make(&lead, group("second", &["bob"])).await;
+    let refused = lead.post("/api/chats", group("third", &["bob"])).await;
+    assert_eq!(refused.status, 429, "{}", refused.body);
+    assert!(refused.body["detail"].as_str().unwrap().contains("share no chat"), "{}", refused.body);
+    bob.http.post_message(first, "hello").await.unwrap();
+    make(&lead, group("third", &["bob"])).await;
+    make(&lead, group("fourth", &["bob"])).await;
+    server.stop().await;
+}
+
 /// An account wrote to all users. A refused try costs the person nothing that others could miss.
 #[actix_web::test]
 async fn one_account_does_not_reach_strangers_without_end() {
