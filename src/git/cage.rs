@@ -6,7 +6,7 @@
 use std::fs;
 use std::io;
 
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::core::limits::Limits;
 
@@ -25,8 +25,11 @@ const DEPTH_MAX: usize = 6;
 /// The limits of one child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cage {
-    /// Bytes of address space of each process.
+    /// Bytes of address space of each process: its own memory, and packs, which upload-pack maps a gibibyte at a time
+    /// whatever its configuration.
     address_space: u64,
+    /// Bytes of memory of each process: what it may allocate, without the packs.
+    data: u64,
     cpu_seconds: u64,
     /// Bytes of one file that it writes.
     file_bytes: u64,
@@ -36,7 +39,8 @@ impl Cage {
     /// For a child that reads a repository of `size_bytes`.
     pub(super) fn reader(limits: &Limits, size_bytes: u64) -> Self {
         Self {
-            address_space: limits.git_child_bytes,
+            address_space: address_space(limits),
+            data: limits.git_child_bytes,
             cpu_seconds: cpu_seconds(limits, size_bytes),
             file_bytes: READER_FILE_BYTES,
         }
@@ -46,7 +50,8 @@ impl Cage {
     /// there is to unpack ([`limit_cpu`]).
     pub(super) fn writer(limits: &Limits, file_bytes: u64) -> Self {
         Self {
-            address_space: limits.git_child_bytes,
+            address_space: address_space(limits),
+            data: limits.git_child_bytes,
             cpu_seconds: limits.git_total_ms.div_ceil(1000),
             file_bytes: file_bytes.saturating_mul(INDEX_FACTOR).saturating_add(WRITER_FILE_BYTES),
         }
@@ -54,17 +59,25 @@ impl Cage {
 
     /// Puts the child under its limits.
     pub(super) fn close(&self, child: Pid) -> io::Result<()> {
-        let set = |resource, soft: u64, hard: u64| {
-            let limit = Rlimit { current: Some(soft), maximum: Some(hard) };
+        // Never above what the server itself has: only a privileged process may raise that.
+        let set = |resource, most: u64| {
+            let most = getrlimit(resource).maximum.map_or(most, |own| own.min(most));
+            let limit = Rlimit { current: Some(most), maximum: Some(most) };
             prlimit(Some(child), resource, limit).map(drop)
         };
-        set(Resource::As, self.address_space, self.address_space)?;
-        set(Resource::Fsize, self.file_bytes, self.file_bytes)?;
-        set(Resource::Nofile, OPEN_FILES, OPEN_FILES)?;
-        set(Resource::Core, 0, 0)?;
+        set(Resource::As, self.address_space)?;
+        set(Resource::Data, self.data)?;
+        set(Resource::Fsize, self.file_bytes)?;
+        set(Resource::Nofile, OPEN_FILES)?;
+        set(Resource::Core, 0)?;
         set_cpu(child, self.cpu_seconds)?;
         Ok(())
     }
+}
+
+/// Packs of a whole repository, mapped twice (before and after they were repacked), beside the memory.
+fn address_space(limits: &Limits) -> u64 {
+    limits.git_child_bytes.saturating_add(limits.repository_bytes.saturating_mul(2))
 }
 
 /// CPU seconds for work on so many bytes.
@@ -82,8 +95,9 @@ pub(super) fn limit_cpu(child: Pid, seconds: u64) {
 }
 
 fn set_cpu(process: Pid, seconds: u64) -> io::Result<()> {
-    let hard = seconds.saturating_add(CPU_GRACE_SECONDS);
-    let limit = Rlimit { current: Some(seconds), maximum: Some(hard) };
+    let own = getrlimit(Resource::Cpu).maximum.unwrap_or(u64::MAX);
+    let hard = seconds.saturating_add(CPU_GRACE_SECONDS).min(own);
+    let limit = Rlimit { current: Some(seconds.min(hard)), maximum: Some(hard) };
     Ok(prlimit(Some(process), Resource::Cpu, limit).map(drop)?)
 }
 
@@ -125,7 +139,7 @@ mod tests {
         child.wait_with_output().unwrap()
     }
 
-    const CAGE: Cage = Cage { address_space: 64 << 20, cpu_seconds: 1, file_bytes: 4096 };
+    const CAGE: Cage = Cage { address_space: 1 << 30, data: 64 << 20, cpu_seconds: 1, file_bytes: 4096 };
 
     #[test]
     fn a_caged_child_cannot_allocate_or_write_beyond_its_limits() {

@@ -13,9 +13,10 @@ use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 
 use super::cage::Cage;
-use super::memory::{MemoryMonitor, Watched};
+use super::memory::{self, MemoryMonitor, Watched};
 use super::process::Group;
 use super::sandbox::Sandbox;
+use crate::core::shares::Holder;
 
 /// A command that was not started yet.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct GitCommand {
     monitor: MemoryMonitor,
     /// `None`: the operator has switched it off.
     sandbox: Option<Sandbox>,
+    /// On whose behalf it runs.
+    memory: memory::Group,
 }
 
 /// A child in its cage.
@@ -36,7 +39,13 @@ pub(super) struct Caged {
 
 impl GitCommand {
     pub(super) fn new(program: &Path, cage: Cage, monitor: MemoryMonitor, sandbox: Option<Sandbox>) -> Self {
-        Self { command: Command::new(program), cage, monitor, sandbox }
+        Self { command: Command::new(program), cage, monitor, sandbox, memory: memory::Group::Upkeep }
+    }
+
+    /// Counts the memory of the child for the holder; without it, for the server's own work.
+    pub fn on_behalf_of(mut self, holder: Holder) -> Self {
+        self.memory = memory::Group::of(holder);
+        self
     }
 
     pub(super) fn env(&mut self, name: &str, value: impl AsRef<OsStr>) -> &mut Self {
@@ -94,7 +103,7 @@ impl GitCommand {
                 return Err(error);
             }
         }
-        let watched = self.monitor.watch(pid);
+        let watched = self.monitor.watch(pid, self.memory);
         Ok(Caged { child, group, watched })
     }
 }

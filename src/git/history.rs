@@ -73,7 +73,9 @@ pub fn possible(path: &Path, updates: &[RefUpdate]) -> Result<Vec<RefUpdate>, gi
     let targets = targets(path, updates)?;
     let blocked = blocked(path, updates)?;
     let both = updates.iter().zip(targets);
-    let possible = both.filter(|(update, now)| update.old == *now && !blocked.contains(update.name.as_str()));
+    let possible = both.filter(|(update, now)| {
+        update.old == *now && update.old != update.new && !blocked.contains(update.name.as_str())
+    });
     Ok(possible.map(|(update, _)| update.clone()).collect())
 }
 
@@ -85,12 +87,21 @@ fn blocked<'u>(path: &Path, updates: &'u [RefUpdate]) -> Result<HashSet<&'u str>
     if new.is_empty() {
         return Ok(found);
     }
-    let going = |name: &str| updates.iter().any(|update| update.name == name && update.new.is_none());
     let mut folders: HashMap<&str, Vec<&str>> = HashMap::new();
     for name in &new {
         folders_of(name).for_each(|folder| folders.entry(folder).or_default().push(name));
     }
     let repository = open(path)?;
+    let head = repository.find_reference("HEAD")?;
+    let head = head.symbolic_target().ok().flatten();
+    // A ref makes room only when its deletion will succeed.
+    let going = |name: &str| {
+        let target = repository.refname_to_id(name).ok().map(|oid| oid.to_string());
+        Some(name) != head
+            && updates
+                .iter()
+                .any(|update| update.name == name && update.new.is_none() && update.old == target)
+    };
     let mut references = repository.references()?;
     for existing in references.names() {
         let Ok(existing) = existing else { continue };

@@ -6,6 +6,7 @@
 //! Owner: one thread per [`Git`](super::program::Git). Invariant: a child is ended by its own supervisor, which has not
 //! reaped it, so no other process can be hit.
 
+use std::collections::HashMap;
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -18,6 +19,8 @@ use rustix::process::Pid;
 use tokio_util::sync::CancellationToken;
 
 use super::cage::family;
+use crate::core::shares::Holder;
+use crate::domain::ids::UserId;
 
 /// How often the memory of the children is measured, and how often while they hold more than half of what they may.
 const MEASURE_EVERY: Duration = Duration::from_millis(100);
@@ -40,9 +43,29 @@ pub struct MemoryMetrics {
     pub evicted: Counter,
 }
 
+/// On whose behalf children run, as far as memory is shared out: all visitors together count as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Group {
+    Account(UserId),
+    Visitors,
+    /// The server's own work.
+    Upkeep,
+}
+
+impl Group {
+    pub(super) fn of(holder: Holder) -> Self {
+        match holder {
+            Holder::Account(user) => Self::Account(user),
+            Holder::Network(_) => Self::Visitors,
+            Holder::Operator => Self::Upkeep,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Child {
     pid: Pid,
+    group: Group,
     running: AtomicBool,
     evict: CancellationToken,
 }
@@ -75,8 +98,9 @@ impl MemoryMonitor {
         Ok(Self { children })
     }
 
-    pub(super) fn watch(&self, pid: Pid) -> Watched {
-        let child = Arc::new(Child { pid, running: AtomicBool::new(true), evict: CancellationToken::new() });
+    pub(super) fn watch(&self, pid: Pid, group: Group) -> Watched {
+        let child =
+            Arc::new(Child { pid, group, running: AtomicBool::new(true), evict: CancellationToken::new() });
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
             self.children.try_send(child.clone())
         {
@@ -106,29 +130,32 @@ fn measure(arrivals: &Receiver<Arc<Child>>, bytes_max: u64, metrics: &MemoryMetr
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        let mut held: Vec<(u64, &Child)> =
+        let held: Vec<(u64, &Child)> =
             children.iter().map(|child| (held_bytes(child.pid), child.as_ref())).collect();
         let total: u64 = held.iter().map(|(bytes, _)| *bytes).sum();
         metrics.held_bytes.set(i64::try_from(total).unwrap_or(i64::MAX));
         pause = if total > bytes_max / 2 { MEASURE_OFTEN } else { MEASURE_EVERY };
-        held.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
-        evict(&held, total, bytes_max, metrics);
+        evict(held, bytes_max, metrics);
     }
 }
 
-/// Ends children, the largest first, until the others hold no more than they may.
-fn evict(largest_first: &[(u64, &Child)], mut total: u64, bytes_max: u64, metrics: &MemoryMetrics) {
-    for (bytes, child) in largest_first {
-        if total <= bytes_max {
-            return;
-        }
-        // One that is being ended gives its memory back in a moment.
+/// Ends children until the others hold no more than they may: of the group that holds most, its largest child.
+fn evict(mut held: Vec<(u64, &Child)>, bytes_max: u64, metrics: &MemoryMetrics) {
+    loop {
+        let total: u64 = held.iter().map(|(bytes, _)| *bytes).sum();
+        let mut groups: HashMap<Group, u64> = HashMap::new();
+        held.iter().for_each(|(bytes, child)| *groups.entry(child.group).or_default() += bytes);
+        let largest = held.iter().enumerate().max_by_key(|(_, (bytes, child))| {
+            (groups.get(&child.group).copied().unwrap_or_default(), *bytes)
+        });
+        let Some((place, (bytes, child))) = largest.filter(|_| total > bytes_max) else { return };
+        // A child that is being ended gives its memory back in a moment.
         if !child.evict.is_cancelled() {
-            tracing::warn!(total, bytes, bytes_max, "the git children hold too much memory: one is ended");
+            tracing::warn!(total, bytes, bytes_max, group = ?child.group, "the git children hold too much memory: one is ended");
             metrics.evicted.inc();
             child.evict.cancel();
         }
-        total = total.saturating_sub(*bytes);
+        held.swap_remove(place);
     }
 }
 
@@ -164,14 +191,33 @@ mod tests {
     #[test]
     fn as_many_children_are_ended_as_needed_and_none_twice() {
         let pid = Pid::from_raw(1).unwrap();
-        let child = || Child { pid, running: AtomicBool::new(true), evict: CancellationToken::new() };
+        let child = || Child {
+            pid,
+            group: Group::Visitors,
+            running: AtomicBool::new(true),
+            evict: CancellationToken::new(),
+        };
         let (children, metrics) = ([child(), child(), child()], MemoryMetrics::default());
-        let held = [(50, &children[0]), (30, &children[1]), (20, &children[2])];
+        let held = vec![(50, &children[0]), (30, &children[1]), (20, &children[2])];
         for _ in 0..2 {
-            evict(&held, 100, 25, &metrics);
+            evict(held.clone(), 25, &metrics);
             assert_eq!(children.each_ref().map(|child| child.evict.is_cancelled()), [true, true, false]);
             assert_eq!(metrics.evicted.get(), 2);
         }
+    }
+
+    /// Twelve visitors with 30 MB each ended the push of a user with 90 MB.
+    #[test]
+    fn visitors_together_give_way_before_a_user_who_holds_less() {
+        let pid = Pid::from_raw(1).unwrap();
+        let child =
+            |group| Child { pid, group, running: AtomicBool::new(true), evict: CancellationToken::new() };
+        let visitors: Vec<_> = (0..12).map(|_| child(Group::Visitors)).collect();
+        let push = child(Group::Account(UserId(1)));
+        let held: Vec<_> = visitors.iter().map(|child| (30, child)).chain([(90, &push)]).collect();
+        evict(held, 300, &MemoryMetrics::default());
+        assert!(!push.evict.is_cancelled());
+        assert_eq!(visitors.iter().filter(|child| child.evict.is_cancelled()).count(), 5);
     }
 
     #[test]
@@ -179,7 +225,7 @@ mod tests {
         let metrics = MemoryMetrics::default();
         let monitor = MemoryMonitor::start(20 << 20, metrics.clone()).unwrap();
         let mut children = [holds(1), holds(40)];
-        let watched = children.each_ref().map(|child| monitor.watch(pid_of(child)));
+        let watched = children.each_ref().map(|child| monitor.watch(pid_of(child), Group::Visitors));
         let begun = std::time::Instant::now();
         while !watched[1].evicted().is_cancelled() {
             assert!(begun.elapsed() < Duration::from_secs(30), "the large child was never chosen");

@@ -46,7 +46,7 @@ pub enum PackError {
     #[error("{} of {bytes} bytes is too large: at most {max} bytes are accepted", .kind.with_article())]
     TooLarge { kind: EntryKind, bytes: u64, max: u64 },
     #[error(
-        "a delta with a result of {bytes} bytes is too large: at most {max} bytes are accepted; push with git -c core.bigFileThreshold=32m"
+        "a delta with a result of {bytes} bytes is too large: at most {max} bytes are accepted; run git -c core.bigFileThreshold=32m repack -a -d -F, then push again"
     )]
     DeltaTooLarge { bytes: u64, max: u64 },
     #[error(
@@ -92,6 +92,7 @@ pub struct PackReader {
     totals: PackTotals,
     entries: EntryTable,
     stage: Stage,
+    announced: Option<u32>,
     entries_left: u32,
     /// Bytes of a header that are not there whole yet.
     partial: BytesMut,
@@ -134,6 +135,7 @@ impl PackReader {
             limits,
             entries: EntryTable::default(),
             stage: Stage::Header,
+            announced: None,
             entries_left: 0,
             partial: BytesMut::new(),
             current: Entry::default(),
@@ -179,6 +181,11 @@ impl PackReader {
         (self.checksum.len() == HASH_BYTES).then_some(&self.checksum[..])
     }
 
+    /// How many entries the pack announces, once its header was read.
+    pub fn announced(&self) -> Option<u32> {
+        self.announced
+    }
+
     /// What the pack costs git to unpack.
     pub fn cost(&self) -> PackCost {
         self.totals.cost()
@@ -205,6 +212,7 @@ impl PackReader {
             let (count, max) = (self.entries_left, self.limits.entries);
             return Err(PackError::TooManyEntries { count, max });
         }
+        self.announced = Some(self.entries_left);
         self.next_entry();
         Ok(taken)
     }

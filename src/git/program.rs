@@ -121,8 +121,8 @@ impl ArchiveFormat {
 /// What git holds in memory, to fit [`Limits::git_child_bytes`]. It maps packs in windows, so large repositories need no
 /// more than these; files beyond `bigFileThreshold` are streamed and never compared with others.
 const MEMORY_SETTINGS: &[&str] = &[
-    "core.packedGitWindowSize=16m",
-    "core.packedGitLimit=128m",
+    "core.packedGitWindowSize=8m",
+    "core.packedGitLimit=32m",
     "core.deltaBaseCacheLimit=16m",
     "core.bigFileThreshold=32m",
     "pack.windowMemory=32m",
@@ -244,6 +244,9 @@ impl Git {
             "transfer.unpackLimit=1",
             // Narrow checkouts by a file of the repository: work for the server that no client here needs.
             "uploadpackfilter.sparse:oid.allow=false",
+            // Combined filters and trees by depth take memory with their number; clients use tree:0 and blobs.
+            "uploadpackfilter.combine.allow=false",
+            "uploadpackfilter.tree.maxDepth=0",
             "receive.advertisePushOptions=true",
             "transfer.fsckObjects=true",
             // Only warnings to git: names that another client would take for its own folder, or for another one.

@@ -157,7 +157,8 @@ impl Services {
         let _place = self.hosting.bulk_place(view.holder).await?;
         let directory = self.hosting.directory(&view.repository).await?;
         let size_bytes = u64::try_from(file.size_bytes).unwrap_or(u64::MAX);
-        let command = self.hosting.git()?.blob(&directory, &file.oid.to_string(), size_bytes);
+        let command =
+            self.hosting.git()?.blob(&directory, &file.oid.to_string(), size_bytes).on_behalf_of(view.holder);
         Ok(RawFile::Large(self.spool_output(view.holder, command, file.size_bytes).await?))
     }
 
@@ -227,7 +228,7 @@ impl Services {
         let git = self.hosting.git()?;
         let _place = self.hosting.bulk_place(view.holder).await?;
         let directory = self.hosting.directory(&view.repository).await?;
-        let command = git.blame(&directory, &commit.to_string(), path, lines);
+        let command = git.blame(&directory, &commit.to_string(), path, lines).on_behalf_of(view.holder);
         let within = Duration::from_millis(self.limits.git_compute_ms);
         let output = compute::run(command, BLAME_BYTES_MAX, within).await?;
         blame::parse(&output).map_err(|error| {
@@ -254,7 +255,7 @@ impl Services {
         let directory = self.hosting.directory(&view.repository).await?;
         let oid = commit.to_string();
         let prefix = format!("{}-{}/", view.repository.name, oid.get(..SHORT_OID).unwrap_or(&oid));
-        let command = git.archive(&directory, &oid, format, &prefix);
+        let command = git.archive(&directory, &oid, format, &prefix).on_behalf_of(view.holder);
         let total = Duration::from_millis(self.limits.git_archive_ms);
         let deadlines = Deadlines { total, ..Hosting::deadlines(&self.limits) };
         let nothing = Box::pin(tokio::io::empty());

@@ -81,7 +81,7 @@ impl Services {
         let git = self.hosting.git()?;
         let turn = self.hosting.turn_for(Work::Advertise, holder).await?;
         let directory = self.hosting.directory(&view.repository).await?;
-        let command = git.service(service, &directory, protocol, true, None);
+        let command = git.service(service, &directory, protocol, true, None).on_behalf_of(holder);
         let deadlines = Hosting::deadlines(&self.limits);
         let nothing: Input = Box::pin(tokio::io::empty());
         Ok(transfer::read(command, nothing, deadlines, turn).map_err(ComputeError::from)?)
@@ -107,7 +107,8 @@ impl Services {
     ) -> Result<TransferBody, ServiceError> {
         let git = self.hosting.git()?;
         let directory = self.hosting.directory(&view.repository).await?;
-        let command = git.service(Service::UploadPack, &directory, protocol, false, None);
+        let command =
+            git.service(Service::UploadPack, &directory, protocol, false, None).on_behalf_of(view.holder);
         let deadlines = Hosting::deadlines(&self.limits);
         Ok(transfer::read(command, input, deadlines, turn).map_err(ComputeError::from)?)
     }
@@ -135,7 +136,9 @@ impl Services {
             head.updates.iter().any(|update| permission::must_fast_forward(&view.project.config, update));
         let directory = self.hosting.directory(&view.repository).await?;
         let rules = PushRules { input_bytes_max: room.bytes, fast_forward_only };
-        let command = git.service(Service::ReceivePack, &directory, protocol, false, Some(rules));
+        let command = git
+            .service(Service::ReceivePack, &directory, protocol, false, Some(rules))
+            .on_behalf_of(Holder::Account(who.user));
         let bytes = head.bytes.clone();
         let (has_pack, side_band) = (head.has_pack(), head.has_side_band());
         let judge = PushJudge::new(self.clone(), who, view, head, base_url, fast_forward_only, room);
@@ -146,6 +149,7 @@ impl Services {
             pack_bytes_max: room.bytes,
             limits: self.limits.clone(),
             inflating: self.hosting.inflating.clone(),
+            entries: self.hosting.entries.clone(),
             repository: directory,
             side_band,
             judge,
@@ -159,6 +163,9 @@ impl Services {
     fn refuse_at_once(&self, view: &RepositoryView, head: &PushHead) -> Option<Bytes> {
         let config = &view.project.config;
         let reason = |update: &RefUpdate| -> Option<String> {
+            if update.old.is_none() && update.new.is_none() {
+                return Some("there is nothing to delete".to_owned());
+            }
             if let Err(why) = check_update_name(update) {
                 return Some(why.to_owned());
             }

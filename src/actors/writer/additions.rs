@@ -4,6 +4,7 @@
 //! and accounts that know each other. They live in the writer, because only there it is known that nothing else refuses
 //! the addition: a refused try costs the person's bucket nothing.
 
+use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub(super) struct AdditionRates {
     strangers: Buckets,
     /// Additions by strangers, by the person added.
     by_strangers: Buckets,
+    /// Additions by users who are no strangers, by who adds whom: so none of them uses up what the others may.
+    pairs: DefaultKeyedRateLimiter<(UserId, UserId)>,
     /// All additions, by the person added.
     all: Buckets,
     clock: DefaultClock,
@@ -31,12 +34,13 @@ pub(super) struct AdditionRates {
 impl AdditionRates {
     pub(super) fn new(limits: &Limits) -> Self {
         let count = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
-        let buckets =
-            |per_hour, burst| RateLimiter::keyed(Quota::per_hour(count(per_hour)).allow_burst(count(burst)));
+        let quota = |per_hour, burst| Quota::per_hour(count(per_hour)).allow_burst(count(burst));
+        let buckets = |per_hour, burst| RateLimiter::keyed(quota(per_hour, burst));
         Self {
             on: limits.rates,
             strangers: buckets(limits.strangers_added_per_hour, limits.strangers_added_burst),
             by_strangers: buckets(limits.added_by_strangers_per_hour, limits.added_by_strangers_burst),
+            pairs: RateLimiter::keyed(quota(limits.added_by_one_per_hour, limits.added_by_one_burst)),
             all: buckets(limits.added_per_hour, limits.added_burst),
             clock: DefaultClock::default(),
         }
@@ -47,7 +51,10 @@ impl AdditionRates {
         match rate {
             _ if !self.on => Ok(()),
             AddingRate::Free => Ok(()),
-            AddingRate::Person => self.take(&self.all, person),
+            AddingRate::Person => {
+                self.take(&self.pairs, (adder, person))?;
+                self.take(&self.all, person)
+            }
             AddingRate::Strangers => {
                 self.take(&self.strangers, adder)?;
                 self.take(&self.by_strangers, person)?;
@@ -56,7 +63,11 @@ impl AdditionRates {
         }
     }
 
-    fn take(&self, buckets: &Buckets, key: UserId) -> Result<(), Refusal> {
+    fn take<K: Hash + Eq + Clone>(
+        &self,
+        buckets: &DefaultKeyedRateLimiter<K>,
+        key: K,
+    ) -> Result<(), Refusal> {
         buckets.check_key(&key).map_err(|not_until| {
             let wait = not_until.wait_time_from(self.clock.now()).max(Duration::from_millis(1));
             Refusal::TooManyAdditions { retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) }
@@ -69,6 +80,8 @@ impl AdditionRates {
             buckets.retain_recent();
             buckets.shrink_to_fit();
         }
+        self.pairs.retain_recent();
+        self.pairs.shrink_to_fit();
     }
 }
 

@@ -89,6 +89,8 @@ impl Limits {
             ("added_by_strangers_burst", self.added_by_strangers_burst),
             ("added_per_hour", self.added_per_hour),
             ("added_burst", self.added_burst),
+            ("added_by_one_per_hour", self.added_by_one_per_hour),
+            ("added_by_one_burst", self.added_by_one_burst),
             ("udp_tickets_per_minute", self.udp_tickets_per_minute),
             ("udp_tickets_burst", self.udp_tickets_burst),
             ("logged_refusals_per_second", self.logged_refusals_per_second),

@@ -260,9 +260,13 @@ limits! {
     /// The same at once.
     added_by_strangers_burst: u32 = 30,
     /// How often one person is put into chats and projects by anyone but administrators per hour, after the burst.
-    added_per_hour: u32 = 60,
+    added_per_hour: u32 = 240,
     /// The same at once.
-    added_burst: u32 = 100,
+    added_burst: u32 = 400,
+    /// How often one user, who is no stranger to the person, puts them into chats and projects per hour, after the burst.
+    added_by_one_per_hour: u32 = 60,
+    /// The same at once.
+    added_by_one_burst: u32 = 100,
     /// Users that one user can block. All of them are in memory, some 50 bytes each.
     blocks_per_user: usize = 1_000,
     /// Chats that are left in one command when a user leaves all into which another put them: six rows each.
@@ -336,6 +340,9 @@ limits! {
     git_updates: usize = 1_000,
     /// Objects in one push. git keeps some 200 bytes of each in memory: raise it for the import of a larger history.
     git_push_objects: u32 = 1_500_000,
+    /// Objects of all pushes that arrive at the same time; pushes of fewer than 10,000 do not count. The server keeps 16
+    /// bytes of each, git some 50 until it unpacks them.
+    git_pushed_objects: usize = 3_000_000,
     /// Bytes of a commit or an annotated tag that is pushed. Real ones have some hundred bytes.
     git_commit_bytes: u64 = 1024 * 1024,
     /// Bytes of a tree that is pushed: some 40 bytes an entry, so about 200,000 entries.
@@ -357,7 +364,7 @@ limits! {
     /// Memory that all git children may hold together, in bytes; beyond it the largest is ended. 0: an eighth of the
     /// machine's memory, at least 256 MiB.
     git_memory_bytes: u64 = 0,
-    /// Address space of one git child, in bytes: git maps packs, so this is more than it holds in memory.
+    /// Memory of one git child, in bytes; its address space may hold twice `repository_bytes` of packs in addition.
     git_child_bytes: u64 = 1024 * 1024 * 1024,
     /// Whether git children see their own repository and the system's programs only, where the kernel can keep that
     /// (Landlock). Off for a git whose files are in unusual places.

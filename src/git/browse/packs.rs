@@ -29,8 +29,9 @@ const NAME_STEP: u64 = 20;
 const NAMES_AT: u64 = 8 + 1024;
 /// Names that are read at once when few are left.
 const BLOCK: u32 = 32;
-/// An entry's header, its base, and the beginning of its compressed delta.
-const ENTRY_BYTES: usize = 160;
+/// What is read of an entry for its header, its base and the sizes at the beginning of its delta. Mostly the first is
+/// enough; the code tables of a deflate block take up to some 300 bytes, and empty blocks may stand before it.
+const ENTRY_BYTES: [usize; 3] = [160, 1024, 64 * 1024];
 
 /// What reading one object means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,8 +216,17 @@ impl Pack {
 
     /// Reads the header of the entry at `at`; of a delta, also the sizes that it begins with.
     fn entry(&mut self, at: u64) -> io::Result<Entry> {
-        let bytes = self.read(at)?;
-        let mut bytes = bytes.as_slice();
+        for length in ENTRY_BYTES {
+            let bytes = self.read(at, length)?;
+            if let Some(entry) = self.entry_in(at, &bytes)? {
+                return Ok(entry);
+            }
+        }
+        Err(malformed("a delta does not begin with its sizes"))
+    }
+
+    /// The same of the first bytes of an entry; `None` when they are too few for the sizes of a delta.
+    fn entry_in(&mut self, at: u64, mut bytes: &[u8]) -> io::Result<Option<Entry>> {
         let first = take(&mut bytes)?;
         let (mut size, mut shift, mut more) = (usize::from(first & 15), 4_u32, first & 0x80 != 0);
         while more {
@@ -225,10 +235,10 @@ impl Pack {
             (shift, more) = (shift.saturating_add(7), byte & 0x80 != 0);
         }
         let base = match (first >> 4) & 7 {
-            1 => return Ok(Entry::Whole(ObjectType::Commit, size)),
-            2 => return Ok(Entry::Whole(ObjectType::Tree, size)),
-            3 => return Ok(Entry::Whole(ObjectType::Blob, size)),
-            4 => return Ok(Entry::Whole(ObjectType::Tag, size)),
+            1 => return Ok(Some(Entry::Whole(ObjectType::Commit, size))),
+            2 => return Ok(Some(Entry::Whole(ObjectType::Tree, size))),
+            3 => return Ok(Some(Entry::Whole(ObjectType::Blob, size))),
+            4 => return Ok(Some(Entry::Whole(ObjectType::Tag, size))),
             6 => {
                 let back = distance(&mut bytes)?;
                 at.checked_sub(back).filter(|base| *base < at)
@@ -246,16 +256,20 @@ impl Pack {
         inflater.decompress(bytes, &mut begin, FlushDecompress::None).map_err(io::Error::other)?;
         let length = usize::try_from(inflater.total_out()).unwrap_or_default();
         let mut begin = begin.get(..length).unwrap_or_default();
+        // Each of the two sizes ends in a byte without the high bit.
+        if begin.iter().filter(|byte| *byte & 0x80 == 0).count() < 2 {
+            return Ok(None);
+        }
         let _base_bytes = varint(&mut begin)?;
-        Ok(Entry::Delta { base, delta_bytes: size, bytes: varint(&mut begin)? })
+        Ok(Some(Entry::Delta { base, delta_bytes: size, bytes: varint(&mut begin)? }))
     }
 
-    fn read(&mut self, at: u64) -> io::Result<Vec<u8>> {
+    fn read(&mut self, at: u64, length: usize) -> io::Result<Vec<u8>> {
         let data = match self.data.take() {
             Some(data) => data,
             None => File::open(self.path.with_extension("pack"))?,
         };
-        let mut bytes = vec![0; ENTRY_BYTES];
+        let mut bytes = vec![0; length];
         let read = data.read_at(&mut bytes, at)?;
         self.data = self.index.is_some().then_some(data);
         bytes.truncate(read);
@@ -313,4 +327,32 @@ fn distance(bytes: &mut &[u8]) -> io::Result<u64> {
             .saturating_add(u64::from(byte & 0x7f));
     }
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// Some ordinary pushes of a changed program were unreadable: the deflate tables before the sizes of their deltas took
+    /// more bytes than were read. Empty blocks stand for the tables here.
+    #[test]
+    fn sizes_of_a_delta_are_found_however_far_they_stand() {
+        // From 200 to 300 bytes, by copying the first.
+        let delta = [0xc8, 1, 0xac, 2, 0x90, 1];
+        let mut deflated = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+        deflated.write_all(&delta).unwrap();
+        let deflated = deflated.finish().unwrap();
+        for blocks in [0, 40, 400] {
+            let empty = [0, 0, 0, 0xff, 0xff].repeat(blocks);
+            let entry = [&[0x66, 12, 0x78, 0x01][..], &empty, &deflated].concat();
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("pack-x.idx");
+            fs::write(path.with_extension("pack"), [&[0; 20][..], &entry].concat()).unwrap();
+            let mut pack = Pack { path, index: None, fanout: Vec::new(), data: None };
+            let found = pack.entry(20).unwrap();
+            assert!(matches!(found, Entry::Delta { base: 8, delta_bytes: 6, bytes: 300 }), "{blocks}");
+            assert_eq!(pack.entry_in(20, &entry[..10.min(entry.len())]).unwrap().is_none(), blocks > 0);
+        }
+    }
 }

@@ -8,9 +8,11 @@ use bytes::{Bytes, BytesMut};
 use rustix::process::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::ChildStdin;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{BUFFER_BYTES, Input, Judge, Push, Verdict};
+use crate::core::limits::Limits;
 use crate::core::shares::Direction;
 use crate::git::cage;
 use crate::git::metrics::Meter;
@@ -20,6 +22,9 @@ use crate::git::process::Progress;
 
 /// How often the judge is asked whether a push may go on.
 const ASK_EVERY_BYTES: u64 = 32 * 1024 * 1024;
+/// Pushes of fewer objects are not counted among all.
+const SMALL_PUSH_OBJECTS: u32 = 10_000;
+const CROWDED: &str = "other pushes with very many objects are under way; push again later";
 /// What is read on at most, and for how long in all.
 const DRAIN_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
@@ -51,6 +56,23 @@ impl InputPump {
         let read = read.map_err(|_| Broken)?;
         self.progress.pace.moved(Direction::In, read);
         Ok(())
+    }
+
+    /// Waits until a push of so many objects fits among the others; `None` when it does not in time.
+    async fn announce(
+        &self,
+        entries: &Arc<Semaphore>,
+        count: u32,
+        limits: &Limits,
+    ) -> Option<Option<OwnedSemaphorePermit>> {
+        if count < SMALL_PUSH_OBJECTS {
+            return Some(None);
+        }
+        // A push that is larger than all may be together is alone.
+        let most = u32::try_from(limits.git_pushed_objects).unwrap_or(u32::MAX).max(1);
+        let patience = Duration::from_millis(limits.git_unpacking_wait_ms);
+        let asked = tokio::time::timeout(patience, entries.clone().acquire_many_owned(count.min(most)));
+        asked.await.ok()?.ok().map(Some)
     }
 
     /// Writes to the child, unless it does not listen any more.
@@ -92,14 +114,26 @@ impl InputPump {
         push: Push<J>,
         refused: &AtomicBool,
     ) -> Result<Option<Verdict<J>>, Broken> {
-        let Push { head, rest, has_pack, pack_bytes_max, limits, inflating, repository, mut judge, .. } =
-            push;
+        let Push {
+            head,
+            rest,
+            has_pack,
+            pack_bytes_max,
+            limits,
+            inflating,
+            entries,
+            repository,
+            mut judge,
+            ..
+        } = push;
         let mut pack = PackReader::new(PackLimits::of(&limits), kinds_in(repository));
         if has_pack {
             self.write(&head).await?;
         }
         let (mut received, mut asked_at) = (0u64, 0u64);
         let mut piece = rest;
+        // Held until git has unpacked the pack, or the push has ended.
+        let mut announced: Option<Option<OwnedSemaphorePermit>> = None;
         // What git has, and what it still waits for: the checksum of the pack, or all there is.
         let outcome = loop {
             received = received.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
@@ -123,7 +157,17 @@ impl InputPump {
                 let Ok((ready, reader)) = read else { return Err(Broken) };
                 pack = reader;
                 match ready {
-                    Ok(ready) => self.write(&ready).await?,
+                    Ok(ready) => {
+                        if announced.is_none()
+                            && let Some(count) = pack.announced()
+                        {
+                            match self.announce(&entries, count, &limits).await {
+                                Some(permit) => announced = Some(permit),
+                                None => break Err(judge.malformed(CROWDED.to_owned())),
+                            }
+                        }
+                        self.write(&ready).await?;
+                    }
                     Err(error) => break Err(judge.malformed(error.to_string())),
                 }
                 if self.deaf {

@@ -83,6 +83,8 @@ pub struct Push<J> {
     pub limits: Limits,
     /// Permits to inflate: it is work, and other requests are answered meanwhile.
     pub inflating: Arc<Semaphore>,
+    /// Permits for the objects that large pushes announce.
+    pub entries: Arc<Semaphore>,
     /// The directory of the repository.
     pub repository: PathBuf,
     /// Whether the answer ends in a flush, before which text fits.

@@ -204,6 +204,25 @@ async fn a_push_that_moves_no_ref_leaves_no_object() {
     place.git("work", &["push", &url, &format!("{blob}:refs/heads/blob")]).await.refused("a commit");
     assert!(!place.git("reader", &["fetch", "--quiet", &server.url(&path), &blob]).await.success);
 
+    // A deletion beside it keeps nothing, whether it is of a ref that is there or not.
+    let lost = place.commit("work", "secret", "lost", "beside a deletion").await;
+    place.git("work", &["push", "--quiet", &url, "main~1:refs/heads/old"]).await.ok();
+    place.git("work", &["push", "--force", &url, ":old", "HEAD:main"]).await.refused("non-fast-forward");
+    assert_eq!(reads(&lost).await, (404, false), "beside a deletion");
+    place.git("work", &["push", "--quiet", &url, ":old"]).await.ok();
+    let pack = place.git("work", &["rev-parse", "HEAD"]).await.ok();
+    let nothing = format!("{0} {0} refs/heads/nope\0report-status side-band-64k", "0".repeat(40));
+    let second = format!("{} {pack} refs/heads/main", "0".repeat(40));
+    let body = format!("{:04x}{nothing}{:04x}{second}0000", nothing.len() + 4, second.len() + 4);
+    let answer = reqwest::Client::new()
+        .post(format!("{}/git-receive-pack", server.url(&path)))
+        .basic_auth("alice", Some(crate::harness::PASSWORD))
+        .header("content-type", "application/x-git-receive-pack-request")
+        .body(body)
+        .send();
+    let said = soon(soon(answer).await.unwrap().text()).await.unwrap();
+    assert!(said.contains("there is nothing to delete"), "{said}");
+
     // One ref that moves brings what it leads to, and what the others led to.
     place
         .git("work", &["push", "--force", &url, "HEAD:main", "HEAD:topic"])
