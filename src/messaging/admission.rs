@@ -1,7 +1,7 @@
 //! Admission of connections, over all transports together.
 //!
 //! * Before its `Hello` a connection counts for the network of its client: [`Crowd`]s of all connections and of those over
-//!   WebSocket, and a cap on all strangers.
+//!   WebSocket, and of all strangers.
 //! * From the `Hello` on it counts for its account: [`Pool`]s of sessions, of all and of those over WebSocket. They are
 //!   smaller than the crowds, so there is always room for a client before its `Hello`.
 //! * When known users hold all, the newest session of the user with the most ends for a user with fewer.
@@ -62,7 +62,7 @@ impl Admission {
         Self {
             connections: Crowd::new(limits.connections, per_network),
             websockets: Crowd::new(limits.websockets(), per_network),
-            strangers: Crowd::new(limits.strangers, usize::MAX),
+            strangers: Crowd::new(limits.strangers, per_network),
             sessions: pool(PoolName::Sessions, limits.connections, limits.sessions_reserve),
             web_sessions: pool(PoolName::WebSockets, limits.websockets(), limits.sessions_reserve),
         }
@@ -76,7 +76,7 @@ impl Admission {
         meter: &ConnectionMeter,
     ) -> Option<(Seat, StrangerSeat)> {
         let network = Holder::network(address);
-        let stranger = self.strangers.enter_uncounted()?;
+        let stranger = self.strangers.enter(network)?;
         let mut connection = self.connections.enter(network)?;
         let mut websocket = match transport {
             Transport::Tcp => None,
@@ -145,6 +145,24 @@ mod tests {
         assert!(admit(there).is_none(), "four connections in all");
         drop(seats);
         assert!(admit(here).is_some());
+    }
+
+    /// Four addresses with 1,024 connections each ended all new sessions.
+    #[actix_web::test]
+    async fn silent_strangers_of_twenty_addresses_leave_room_for_others() {
+        let (admission, metrics) = (admission(&Limits::default()), ConnectionMetrics::default());
+        let admit = |n| {
+            let address = IpAddr::from([192, 0, 2, n]);
+            admission.admit(Transport::Tcp, address, metrics.meter(Transport::Tcp))
+        };
+        let mut held: Vec<_> = (0..1_000).filter_map(|_| admit(1)).collect();
+        assert_eq!(held.len(), 1_000, "a thousand of one address at once");
+        for n in 1..=20 {
+            held.extend(std::iter::from_fn(|| admit(n)));
+        }
+        let newcomer: Vec<_> = std::iter::from_fn(|| admit(100)).collect();
+        assert!(newcomer.len() >= 8, "{}", newcomer.len());
+        drop((held, newcomer));
     }
 
     #[actix_web::test]

@@ -61,7 +61,7 @@ impl Hosting {
             store,
             git,
             pools: GitPools::start(limits, pools),
-            spool: Crowd::new(limits.git_spool_pieces(), usize::MAX).measured(pools.meter(PoolName::Spool)),
+            spool: Crowd::of_space(limits.git_spool_pieces()).measured(pools.meter(PoolName::Spool)),
             turns: Turns::start(),
             entries: Arc::new(Semaphore::new(limits.git_pushed_objects)),
             inflating: Arc::new(Semaphore::new(Limits::per_core(0).saturating_sub(1).max(1))),

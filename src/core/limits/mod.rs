@@ -63,7 +63,7 @@ limits! {
     // --- sessions -----------------------------------------------------------------------------------------------
     /// Connections in all.
     connections: usize = 20_000,
-    /// Connections that have not said Hello yet, in all.
+    /// Connections that have not said Hello yet, in all. The share of a network falls with the number of free ones.
     strangers: usize = 4_096,
     /// Connections that have not said Hello yet, from one address.
     strangers_per_address: usize = 1_024,
@@ -167,8 +167,8 @@ limits! {
     uri_bytes: usize = 16 * 1024,
     /// Refused requests (4xx) that are logged at level `info` per second; more are logged at `debug` and counted.
     logged_refusals_per_second: u32 = 100,
-    /// HTTP connections, over all workers. A network has at most four times as many as are free; a trusted proxy is
-    /// not counted.
+    /// HTTP connections, over all workers. The share of a network falls with the number of free ones; a trusted
+    /// proxy is not counted.
     http_connections: usize = 4_096,
     /// HTTP connections that WebSockets cannot take.
     http_reserve: usize = 1_024,
@@ -323,7 +323,8 @@ limits! {
     git_patience_ms: u64 = 45_000,
     /// How long a git request waits before the slowest transfer of the largest holder is ended for it.
     git_starved_ms: u64 = 5_000,
-    /// A client that takes or sends at least so many bytes per second is never ended for another.
+    /// Bytes per second, over the last 10 to 20 s. Where no account or network has two places in a pool, a client that
+    /// takes or sends at least so many is never ended for another.
     git_busy_rate: u64 = 32 * 1024,
     /// Bytes per second, averaged over `git_idle_ms`, below which a transfer is ended. Only the time counts in which the
     /// server waits for the client.

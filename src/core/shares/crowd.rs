@@ -1,8 +1,12 @@
 //! Crowds: connections, which are admitted or refused at once.
 //!
-//! A holder may have at most [`SHARE`] times as many places as are free. A lone holder so takes up to four fifths, nine
-//! hostile holders together leave some hundred of 4,096, and a new holder always finds about as many as each of them has.
-//! Nothing is taken back, and there is always a free place for a new holder unless there are hundreds of them.
+//! Nothing is taken back, so what the first holders take must leave room for the next ones, also when they come one
+//! after the other. The number of places that a holder may have falls in steps with the number of free places
+//! ([`Crowd::most`]). Of 4,096 connections a lone holder takes 2,560; the second gets 256, then each gets 16 until 512 are
+//! free, 4 until 128 are free, and 2 of those. Some two hundred hostile networks are needed to take all.
+//!
+//! Space that is shared out in pieces ([`Crowd::of_space`]) has a softer rule, because a single answer may need much of
+//! it: a holder may have at most [`SPACE_SHARE`] times as many pieces as are free. The steps apply to the last part.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -13,8 +17,11 @@ use super::Holder;
 use super::metrics::PoolMeter;
 use super::pool::Refused;
 
-/// How many times the free places a holder may have.
-const SHARE: usize = 4;
+/// How many times the free pieces of space a holder may have.
+const SPACE_SHARE: usize = 4;
+/// The last part of all places (one in so many), of which a holder may have [`LAST`].
+const RESERVE: usize = 32;
+const LAST: usize = 2;
 /// Holders share this many counters. The hash has secret keys, so a client cannot choose whom it shares one with.
 const STRIPES: usize = 4096;
 
@@ -23,6 +30,7 @@ const STRIPES: usize = 4096;
 pub struct Crowd {
     size: usize,
     per_holder: usize,
+    is_space: bool,
     taken: Arc<AtomicUsize>,
     stripes: Box<[Arc<AtomicUsize>]>,
     hasher: RandomState,
@@ -67,7 +75,13 @@ impl Crowd {
     /// `size` places, of which one holder never has more than `per_holder`.
     pub fn new(size: usize, per_holder: usize) -> Self {
         let stripes = (0..STRIPES).map(|_| Arc::default()).collect();
-        Self { size, per_holder, taken: Arc::default(), stripes, hasher: RandomState::new(), meter: None }
+        let (taken, hasher) = (Arc::default(), RandomState::new());
+        Self { size, per_holder, is_space: false, taken, stripes, hasher, meter: None }
+    }
+
+    /// Space of `size` pieces, of which a holder takes many at once.
+    pub fn of_space(size: usize) -> Self {
+        Self { is_space: true, ..Self::new(size, usize::MAX) }
     }
 
     /// Exports its numbers.
@@ -85,13 +99,34 @@ impl Crowd {
     pub fn enter_many(&self, holder: Holder, places: usize) -> Option<Spot> {
         let stripe = usize::try_from(self.hasher.hash_one(holder) % STRIPES as u64).unwrap_or(0);
         let own = self.stripes.get(stripe)?;
-        let free = self.size.saturating_sub(self.taken());
-        let max = free.saturating_mul(SHARE).min(self.per_holder);
-        let own = Counted::take(own, places, max);
+        let own = Counted::take(own, places, self.most(places).min(self.per_holder));
         if own.is_none() {
             return self.refused();
         }
         self.place(own, places)
+    }
+
+    /// How many places a holder may have after it takes so many.
+    fn most(&self, places: usize) -> usize {
+        let free = self.size.saturating_sub(self.taken());
+        let reserve = self.size / RESERVE;
+        if self.is_space && free >= reserve.saturating_add(places) {
+            return free.saturating_mul(SPACE_SHARE);
+        }
+        // The room that is left before the last of these places is taken.
+        let room = (free + 1).saturating_sub(places);
+        let eighth = self.size / 8;
+        if room > 3 * eighth {
+            self.size
+        } else if room > 5 * eighth / 2 {
+            (self.size / 16).max(16)
+        } else if room > eighth {
+            (self.size / 256).max(16)
+        } else if room > reserve {
+            (self.size / 1024).max(4)
+        } else {
+            LAST
+        }
     }
 
     /// A place that no holder is counted for: a trusted proxy speaks for many.
@@ -150,36 +185,71 @@ mod tests {
         std::iter::from_fn(|| crowd.enter(holder)).collect()
     }
 
+    /// Holders that come one after the other, each of which takes all that it gets, until none gets a place.
+    fn arrivals(crowd: &Crowd, hostile: u8) -> Vec<Vec<Spot>> {
+        (1..=hostile).map(|n| fill(crowd, network(n))).collect()
+    }
+
     #[test]
-    fn lone_holder_gets_four_fifths_and_leaves_room_for_others() {
+    fn lone_holder_gets_well_over_half_and_leaves_room() {
         let crowd = Crowd::new(1000, usize::MAX);
         let first = fill(&crowd, network(1));
-        assert_eq!(first.len(), 800);
+        assert_eq!(first.len(), 625);
         let second = fill(&crowd, network(2));
-        assert_eq!(second.len(), 160);
+        assert_eq!(second.len(), 62);
         assert!(crowd.enter(network(1)).is_none(), "the largest holder gets no more");
-        assert!(!fill(&crowd, network(3)).is_empty());
+        assert_eq!(fill(&crowd, network(3)).len(), 16);
         drop(first);
         assert!(fill(&crowd, network(2)).len() > 500, "what is free is for those that ask");
     }
 
     #[test]
-    fn nine_hostile_holders_leave_room_for_a_tenth() {
+    fn hostile_holders_in_sequence_leave_room_for_a_newcomer() {
+        for size in [3072, 4096, 20_000] {
+            let crowd = Crowd::new(size, usize::MAX);
+            let _hostile = arrivals(&crowd, 20);
+            let room = fill(&crowd, network(100)).len();
+            assert!(room >= 8, "{room} of {size}");
+        }
+    }
+
+    #[test]
+    fn two_hundred_hostile_holders_leave_a_place() {
         let crowd = Crowd::new(4096, usize::MAX);
-        let mut hostile: Vec<Vec<Spot>> = (1..=9).map(|_| Vec::new()).collect();
-        // They come at the same time.
+        let hostile = arrivals(&crowd, 200);
+        let sizes: Vec<_> = hostile.iter().map(Vec::len).collect();
+        assert_eq!((sizes[0], sizes[1], sizes[2], sizes[199]), (2560, 256, 16, 2), "{sizes:?}");
+        assert!(crowd.enter(network(250)).is_some());
+    }
+
+    #[test]
+    fn hostile_holders_at_the_same_time_leave_room_for_a_newcomer() {
+        let crowd = Crowd::new(4096, usize::MAX);
+        let mut hostile: Vec<Vec<Spot>> = (1..=20).map(|_| Vec::new()).collect();
         for _ in 0..4096 {
             for (n, spots) in hostile.iter_mut().enumerate() {
                 spots.extend(crowd.enter(network(u8::try_from(n).unwrap())));
             }
         }
         let room = fill(&crowd, network(100)).len();
-        assert!(room >= 80, "{room}");
+        assert!(room >= 8, "{room}");
+    }
+
+    #[test]
+    fn large_pieces_leave_the_last_space_to_small_ones() {
+        let crowd = Crowd::of_space(65_536);
+        let mut held = Vec::new();
+        for n in 1..=20 {
+            for places in [32_768, 4_096, 512, 64, 8, 1] {
+                held.extend(std::iter::from_fn(|| crowd.enter_many(network(n), places)));
+            }
+        }
+        assert!(crowd.enter(network(100)).is_some());
     }
 
     #[test]
     fn places_that_are_taken_together_are_given_back_together() {
-        let crowd = Crowd::new(100, usize::MAX);
+        let crowd = Crowd::of_space(100);
         let large = crowd.enter_many(network(1), 60).unwrap();
         assert!(crowd.enter_many(network(2), 41).is_none(), "more than there are");
         assert_eq!(crowd.taken(), 60, "a refusal takes nothing");

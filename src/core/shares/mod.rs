@@ -25,6 +25,6 @@ mod table_test;
 pub use crowd::{Crowd, OwnSpot, Spot};
 pub use holder::{Holder, network_of};
 pub use metrics::{PoolMeter, PoolMetrics, PoolName};
-pub use pace::{Direction, Pace, Window};
+pub use pace::{Direction, Pace, Recent, Window};
 pub use pool::{Pool, Refused, Share};
 pub use table::{Asked, Cut, Reserved, Rules, Table};

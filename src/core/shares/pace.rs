@@ -63,19 +63,8 @@ impl Pace {
         self.side(direction).moved.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Relaxed);
     }
 
-    /// Bytes per second of the slower direction in which the client is waited for now, and was for at least so long.
-    pub fn speed(&self, at_least: Duration) -> Option<u64> {
-        let at_least = ms_of(at_least).max(1);
-        let speed = |direction, hidden: u64| {
-            if self.side(direction).since_ms.load(Relaxed) == 0 {
-                return None;
-            }
-            let sample = self.sample(direction);
-            let moved = sample.moved.saturating_sub(hidden).saturating_mul(1000);
-            (sample.waited_ms >= at_least).then(|| moved / sample.waited_ms.max(1))
-        };
-        let (incoming, outgoing) = (speed(Direction::In, 0), speed(Direction::Out, HIDDEN_BYTES));
-        incoming.into_iter().chain(outgoing).min()
+    fn waits(&self, direction: Direction) -> bool {
+        self.side(direction).since_ms.load(Relaxed) != 0
     }
 
     fn side(&self, direction: Direction) -> &Side {
@@ -136,6 +125,44 @@ impl Window {
     }
 }
 
+/// The speed of a client over the last one or two [`Recent::INTERVAL`]s: what a client took before does not count.
+#[derive(Debug, Default)]
+pub struct Recent {
+    /// Incoming and outgoing, at the last mark but one.
+    begin: [Sample; 2],
+    last: [Sample; 2],
+}
+
+impl Recent {
+    /// The time between two marks.
+    pub const INTERVAL: Duration = Duration::from_secs(10);
+
+    /// Called once in each interval.
+    pub fn mark(&mut self, pace: &Pace) {
+        self.begin = self.last;
+        self.last = [pace.sample(Direction::In), pace.sample(Direction::Out)];
+    }
+
+    /// Bytes per second of the slower direction in which the client is waited for now, and was for at least so long
+    /// (at most half an interval).
+    pub fn speed(&self, pace: &Pace, at_least: Duration) -> Option<u64> {
+        let at_least = ms_of(at_least.min(Self::INTERVAL / 2)).max(1);
+        let [begin_in, begin_out] = self.begin;
+        let speed = |direction, begin: Sample, hidden: u64| {
+            if !pace.waits(direction) {
+                return None;
+            }
+            let now = pace.sample(direction);
+            let waited_ms = now.waited_ms.saturating_sub(begin.waited_ms);
+            let moved = now.moved.saturating_sub(begin.moved.max(hidden)).saturating_mul(1000);
+            (waited_ms >= at_least).then(|| moved / waited_ms.max(1))
+        };
+        let (incoming, outgoing) =
+            (speed(Direction::In, begin_in, 0), speed(Direction::Out, begin_out, HIDDEN_BYTES));
+        incoming.into_iter().chain(outgoing).min()
+    }
+}
+
 fn ms_of(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -189,14 +216,30 @@ mod tests {
         for _ in 0..1000 {
             assert!(!window.is_too_slow(&pace, Duration::from_millis(1), u64::MAX));
         }
-        assert_eq!(pace.speed(Duration::ZERO), None);
+        assert_eq!(Recent::default().speed(&pace, Duration::ZERO), None);
     }
 
     #[test]
     fn speed_leaves_out_what_buffers_hide() {
-        assert_eq!(pace(10_000, HIDDEN_BYTES + 50_000).speed(Duration::from_secs(5)), Some(5_000));
-        assert_eq!(pace(10_000, HIDDEN_BYTES / 2).speed(Duration::from_secs(5)), Some(0));
-        assert_eq!(pace(4_000, 0).speed(Duration::from_secs(5)), None, "it has not waited long enough");
+        let speed = |pace: Pace| Recent::default().speed(&pace, Duration::from_secs(5));
+        assert_eq!(speed(pace(10_000, HIDDEN_BYTES + 50_000)), Some(5_000));
+        assert_eq!(speed(pace(10_000, HIDDEN_BYTES / 2)), Some(0));
+        assert_eq!(speed(pace(4_000, 0)), None, "it has not waited long enough");
+    }
+
+    #[test]
+    fn fast_start_buys_no_idle_time() {
+        let (pace, mut recent) = (pace(1_000, 1_000_000_000), Recent::default());
+        let speed = |recent: &Recent, pace: &Pace| recent.speed(pace, Duration::from_secs(5)).unwrap();
+        for _ in 0..2 {
+            advance(&pace, 10_000, 0);
+            assert!(speed(&recent, &pace) > 1_000_000);
+            recent.mark(&pace);
+        }
+        advance(&pace, 5_000, 0);
+        assert_eq!(speed(&recent, &pace), 0);
+        advance(&pace, 5_000, 400_000);
+        assert_eq!(speed(&recent, &pace), 20_000, "over the last twenty seconds");
     }
 
     #[actix_web::test]

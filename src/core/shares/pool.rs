@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Holder;
 use super::metrics::PoolMeter;
-use super::pace::Pace;
-use super::table::{Asked, Rules, Table};
+use super::pace::{Pace, Recent};
+use super::table::{Asked, Cut, Rules, Table};
 
 /// Why there is no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -139,8 +139,14 @@ struct Keeper {
     /// Of the requests that wait.
     answers: HashMap<u64, oneshot::Sender<Result<(), Refused>>>,
     /// Of all requests.
-    places: HashMap<u64, (Arc<Pace>, CancellationToken)>,
+    places: HashMap<u64, Place>,
     closed: bool,
+}
+
+struct Place {
+    pace: Arc<Pace>,
+    recent: Recent,
+    cut: CancellationToken,
 }
 
 impl Keeper {
@@ -150,9 +156,20 @@ impl Keeper {
     }
 
     async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
-        while let Some(message) = messages.recv().await {
-            self.receive(message);
-            self.meter.counted(self.table.taken(), self.table.waiting());
+        let mut marks = tokio::time::interval(Recent::INTERVAL);
+        marks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let measures = matches!(self.rules.cut, Cut::Slow(_));
+        loop {
+            tokio::select! {
+                message = messages.recv() => {
+                    let Some(message) = message else { return };
+                    self.receive(message);
+                    self.meter.counted(self.table.taken(), self.table.waiting());
+                }
+                _ = marks.tick(), if measures && !self.places.is_empty() => {
+                    self.places.values_mut().for_each(|place| place.recent.mark(&place.pace));
+                }
+            }
         }
     }
 
@@ -160,7 +177,7 @@ impl Keeper {
         match message {
             Message::Ask { answer, .. } if self.closed => Self::answer(answer, Err(Refused::Closed)),
             Message::Ask { id, holder, pace, cut, answer } => {
-                self.places.insert(id, (pace, cut));
+                self.places.insert(id, Place { pace, recent: Recent::default(), cut });
                 match self.table.ask(id, holder) {
                     Asked::Inside => Self::answer(answer, Ok(())),
                     Asked::Waits { refused } => {
@@ -192,11 +209,11 @@ impl Keeper {
 
     fn starves(&mut self, id: u64) {
         let (places, at_least) = (&self.places, self.rules.starved);
-        let speed = |place| places.get(&place).and_then(|(pace, _)| pace.speed(at_least));
+        let speed = |place| places.get(&place).and_then(|place| place.recent.speed(&place.pace, at_least));
         let Some(place) = self.table.starves(id, speed) else { return };
-        if let Some((_, cut)) = self.places.get(&place) {
+        if let Some(place) = self.places.get(&place) {
             self.meter.cut();
-            cut.cancel();
+            place.cut.cancel();
         }
     }
 
@@ -216,7 +233,6 @@ impl Keeper {
 mod tests {
     use futures_util::future::join_all;
 
-    use super::super::table::Cut;
     use super::*;
     use crate::core::shares::{Direction, PoolMetrics, PoolName};
     use crate::domain::ids::UserId;
@@ -287,5 +303,25 @@ mod tests {
         };
         let (entered, ()) = futures_util::join!(pool.enter(account(2)), drips);
         assert!(entered.is_ok());
+    }
+
+    /// Three accounts with 6, 1 and 1 places, all of them faster than the slow rate, ended all pushes of others.
+    #[actix_web::test]
+    async fn fast_surplus_is_cut_for_a_starving_request() {
+        let rules = Rules::new(8, 50, Duration::from_secs(1));
+        let pool = pool(rules.with_cut(Duration::from_millis(10), Cut::Slow(1)));
+        let mut held = Vec::new();
+        for holder in [1, 1, 1, 1, 1, 1, 2, 3] {
+            let share = pool.enter(account(holder)).await.unwrap();
+            held.push(tokio::spawn(async move {
+                share.cut().cancelled().await;
+                drop(share);
+                holder
+            }));
+        }
+        let entered = join_all((0..4).map(|_| pool.enter(account(4)))).await;
+        drop(entered.into_iter().next().unwrap().unwrap());
+        let alone = held.iter().skip(6).all(|task| !task.is_finished());
+        assert!(alone, "the only place of an account stays");
     }
 }

@@ -1,6 +1,7 @@
 //! The table of a pool: which holder is inside, which waits, and which is next. A plain struct without clock or runtime.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::Holder;
@@ -17,7 +18,9 @@ pub enum Reserved {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
     Never,
-    /// The slowest place of the largest holder, if its client takes fewer bytes per second than this.
+    /// For a holder with nothing inside the slowest place of the largest holder, however fast it is, if that holder
+    /// keeps at least one. Networks take only from networks so. If no holder has two: a place whose client takes fewer
+    /// bytes per second than this.
     Slow(u64),
     /// The newest place of the largest holder, if that holder keeps at least one more than the waiting holder gets.
     Surplus,
@@ -86,8 +89,8 @@ pub struct Table {
     taken: usize,
     waiting: usize,
     turns: u64,
-    /// Places that were taken back and are not free yet.
-    cut: HashSet<u64>,
+    /// Places that were taken back and are not free yet, and the holders for which they were.
+    cut: HashMap<u64, Holder>,
 }
 
 #[derive(Debug)]
@@ -114,7 +117,7 @@ impl Table {
             taken: 0,
             waiting: 0,
             turns: 0,
-            cut: HashSet::new(),
+            cut: HashMap::new(),
         }
     }
 
@@ -182,29 +185,60 @@ impl Table {
     /// takes, if it is the client that is waited for.
     pub fn starves(&mut self, id: u64, speed: impl Fn(u64) -> Option<u64>) -> Option<u64> {
         let own = self.requests.get(&id).filter(|request| !request.inside)?.holder;
-        let own_inside = self.holders.get(&own)?.inside;
+        // Places that will be free soon count already: the requests of a holder take back a place each otherwise.
+        let promised = self.cut.values().filter(|holder| **holder == own).count();
+        let own_inside = self.holders.get(&own)?.inside + promised;
         if own_inside >= self.rules.per_holder {
             return None;
         }
-        let candidates = self
-            .requests
-            .iter()
-            .filter(|(place, request)| request.inside && request.holder != own && !self.cut.contains(place));
-        let ranked = candidates.filter_map(|(place, request)| {
-            let size = self.holders.get(&request.holder)?.inside;
-            let slow = match self.rules.cut {
-                Cut::Never => None,
-                Cut::Surplus => (size > own_inside + 1).then_some(0),
-                Cut::Slow(below) => {
-                    let larger = own_inside == 0 || size > own_inside + 1;
-                    speed(*place).filter(|speed| larger && *speed < below)
+        let place = match self.rules.cut {
+            Cut::Never => None,
+            Cut::Surplus => self.largest(own, |_| true, |size, _| (size > own_inside + 1).then_some(0)),
+            Cut::Slow(below) => {
+                let is_slow = |place| speed(place).filter(|speed| *speed < below);
+                // A client that is not waited for is the last to lose its place.
+                let fair = |size, place| (size > 1).then(|| speed(place).unwrap_or(u64::MAX));
+                let any = |holder: Holder| !own.is_network() || holder.is_network();
+                match own_inside {
+                    0 => self
+                        .largest(own, any, fair)
+                        .or_else(|| self.largest(own, |_| true, |_, place| is_slow(place))),
+                    _ => self.largest(
+                        own,
+                        |_| true,
+                        |size, place| is_slow(place).filter(|_| size > own_inside + 1),
+                    ),
                 }
-            }?;
-            Some((size, std::cmp::Reverse(slow), *place))
-        });
-        let (_, _, place) = ranked.max()?;
-        self.cut.insert(place);
+            }
+        }?;
+        self.cut.insert(place, own);
         Some(place)
+    }
+
+    /// The place with the smallest rank of the largest holder that has such places, except for `own`. Among equals the
+    /// newest. `rank` reads how many places the holder of a place has, and the place.
+    fn largest(
+        &self,
+        own: Holder,
+        concerns: impl Fn(Holder) -> bool,
+        rank: impl Fn(usize, u64) -> Option<u64>,
+    ) -> Option<u64> {
+        let mut lost: HashMap<Holder, usize> = HashMap::new();
+        for place in self.cut.keys() {
+            if let Some(request) = self.requests.get(place) {
+                *lost.entry(request.holder).or_default() += 1;
+            }
+        }
+        let candidates = self.requests.iter().filter(|(place, request)| {
+            let taken = request.inside && !self.cut.contains_key(place);
+            taken && request.holder != own && concerns(request.holder)
+        });
+        let ranked = candidates.filter_map(|(place, request)| {
+            let inside = self.holders.get(&request.holder)?.inside;
+            let size = inside.saturating_sub(lost.get(&request.holder).copied().unwrap_or(0));
+            Some((size, Reverse(rank(size, *place)?), *place))
+        });
+        ranked.max().map(|(_, _, place)| place)
     }
 
     fn remove(&mut self, id: u64) {

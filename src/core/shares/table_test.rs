@@ -92,15 +92,50 @@ fn starving_request_cuts_the_slowest_of_the_largest() {
     let mut table = Table::new(rules);
     ask(&mut table, account(1), 0, 3);
     ask(&mut table, account(2), 10, 1);
-    table.ask(20, account(3));
+    (20..23).for_each(|id| drop(table.ask(id, account(id as i64))));
     let speed = |id: u64| [(0, 900), (1, 100), (2, 5000), (10, 1)].into_iter().find(|(at, _)| *at == id);
     let speed = |id| speed(id).map(|(_, speed)| speed);
     assert_eq!(table.starves(20, speed), Some(1));
-    assert_eq!(table.starves(20, speed), Some(0), "each is cut once");
-    assert_eq!(table.starves(20, speed), Some(10), "also the only place of a holder, if it is slow");
-    assert_eq!(table.starves(20, speed), None, "a fast one is never cut");
-    assert_eq!(table.starves(20, |_| None), None, "git computes: its client is not to blame");
+    assert_eq!(table.starves(20, speed), None, "one place for a holder");
+    assert_eq!(table.starves(21, speed), Some(0), "each is cut once");
+    assert_eq!(table.starves(22, |_| None), None, "git computes: its client is not to blame");
+    assert_eq!(table.starves(22, speed), Some(10), "also the only place of a holder, if it is slow");
     assert_eq!(table.starves(0, |_| Some(0)), None, "it does not wait");
+}
+
+#[test]
+fn starving_holder_gets_a_place_of_a_fast_surplus() {
+    let mut table = Table::new(rules(8, 0, 50).with_cut(Duration::ZERO, Cut::Slow(1000)));
+    ask(&mut table, account(1), 0, 6);
+    ask(&mut table, account(2), 10, 1);
+    ask(&mut table, account(3), 20, 1);
+    ask(&mut table, account(4), 30, 5);
+    let speed = |id: u64| if id == 2 { Some(30_000) } else { Some(40_000) };
+    assert_eq!(table.starves(30, speed), Some(2), "the slowest of the largest, also a fast one");
+    assert_eq!(table.starves(31, speed), None, "its place is on the way");
+    assert_eq!(table.leave(2), [30]);
+    assert_eq!(table.starves(31, speed), None, "it has a place, and no place is slow");
+    for (holder, place) in [(5, 5), (6, 4), (7, 3), (8, 1)] {
+        table.ask(100 + holder, account(holder as i64));
+        assert_eq!(table.starves(100 + holder, |_| None), Some(place), "git computes: the newest");
+        table.leave(place);
+    }
+    table.ask(200, account(9));
+    assert_eq!(table.starves(200, speed), None, "all have one fast place");
+    assert_eq!(table.starves(200, Some), Some(0), "all have one: only a slow place");
+}
+
+#[test]
+fn networks_end_only_slow_transfers_of_accounts() {
+    let mut table = Table::new(rules(4, 0, 50).with_cut(Duration::ZERO, Cut::Slow(1000)));
+    let network = |n| Holder::network(IpAddr::from([192, 0, 2, n]));
+    ask(&mut table, account(1), 0, 2);
+    ask(&mut table, network(1), 10, 2);
+    table.ask(20, network(2));
+    table.ask(30, network(3));
+    assert_eq!(table.starves(20, |_| Some(5000)), Some(11));
+    assert_eq!(table.starves(30, |_| Some(5000)), None);
+    assert_eq!(table.starves(30, |_| Some(10)), Some(1));
 }
 
 #[test]

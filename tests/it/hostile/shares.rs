@@ -282,6 +282,25 @@ async fn idle_connections_of_one_network_leave_room_for_others() {
     server.stop().await;
 }
 
+/// Networks come one after the other, and each opens as many connections as it gets. Six of them took all.
+#[actix_web::test]
+async fn idle_connections_of_twenty_networks_leave_room() {
+    let server = TestServer::with_limits(|limits| limits.http_connections = 1024).await;
+    let mut idle = Vec::new();
+    for n in 0..20u8 {
+        for _ in 0..if n == 0 { 700 } else { 80 } {
+            idle.push(connect_from(loopback(10 + n), server.app.addresses.http).await);
+        }
+    }
+    let others = (0..8).map(|_| {
+        let other = netbit::client::HttpClient::new(format!("http://{}", server.app.addresses.http)).unwrap();
+        async move { other.get("/api/server").await.unwrap().status }
+    });
+    assert_eq!(join_all(others).await, [200; 8]);
+    drop(idle);
+    server.stop().await;
+}
+
 /// A client that takes a byte now and then is cut off; a slow one, which takes what a modem takes, is not.
 #[actix_web::test]
 async fn client_that_drips_is_cut_and_a_slow_one_is_not() {
