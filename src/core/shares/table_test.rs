@@ -92,7 +92,9 @@ fn starving_request_cuts_the_slowest_of_the_largest() {
     let mut table = Table::new(rules);
     ask(&mut table, account(1), 0, 3);
     ask(&mut table, account(2), 10, 1);
-    (20..23).for_each(|id| drop(table.ask(id, account(id as i64))));
+    for id in 20..23 {
+        let _ = table.ask(id, account(id as i64));
+    }
     let speed = |id: u64| [(0, 900), (1, 100), (2, 5000), (10, 1)].into_iter().find(|(at, _)| *at == id);
     let speed = |id| speed(id).map(|(_, speed)| speed);
     assert_eq!(table.starves(20, speed), Some(1));
