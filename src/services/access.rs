@@ -54,7 +54,7 @@ impl Services {
         if username.is_empty() || username.len() > 64 || password::check_size(&password).is_err() {
             return Err(wrong());
         }
-        let user = self.prove(from, username.to_owned(), password).await?.ok_or_else(wrong)?;
+        let user = self.prove(from, None, username.to_owned(), password).await?.ok_or_else(wrong)?;
         Ok(Credential { user: user.id, proof: Proof::Password { token_version: user.token_version } })
     }
 

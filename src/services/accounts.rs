@@ -131,7 +131,7 @@ impl Services {
             fields.check::<()>("username", Err(Invalid("must be 1 to 64 bytes")));
         }
         fields.done()?;
-        match self.prove(from, username, password).await? {
+        match self.prove(from, None, username, password).await? {
             Some(user) => self.start_login(user).await,
             None => Err(ServiceError::new(Code::Unauthenticated, "the user name or the password is wrong")),
         }
@@ -222,7 +222,7 @@ impl Services {
         fields.check("new_password", password::check_new(&new, &names_of(&me)));
         fields.done()?;
         // Guessing here is delayed like guessing at the login.
-        if self.prove(from, me.username.clone(), current).await?.is_none() {
+        if self.prove(from, Some(who.user), me.username.clone(), current).await?.is_none() {
             return Err(ServiceError::new(Code::Forbidden, "the current password is wrong"));
         }
         let password_hash = self.passwords.hash(Holder::Account(who.user), new).await?;

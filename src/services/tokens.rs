@@ -61,7 +61,7 @@ impl Services {
             let mut fields = Fields::default();
             fields.check("password", password::check_size(&password));
             fields.done()?;
-            if self.prove(from, me.username.clone(), password).await?.is_none() {
+            if self.prove(from, Some(who.user), me.username.clone(), password).await?.is_none() {
                 return Err(ServiceError::new(Code::Forbidden, "the password is wrong"));
             }
         }

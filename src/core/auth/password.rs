@@ -2,13 +2,16 @@
 //!
 //! A hash costs 19 MiB and some 20 ms of a core on purpose. So only as many as there are cores run at once, and a named
 //! number waits, shared by networks ([`Pool`]): a flood of logins cannot take memory or the other requests.
+//!
+//! Requests of each [`Standing`] have a queue of their own, and take turns at the cores: networks that guess cannot
+//! push known users out of the queue, however many they are.
 
 use std::sync::Arc;
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, PasswordHash, Version};
 
-use crate::core::shares::{Holder, Pool};
+use crate::core::shares::{Holder, Pool, PoolMetrics, PoolName, Rules};
 
 /// OWASP's second recommendation for Argon2id: m = 19 MiB, t = 2, p = 1.
 const MEMORY_KIB: u32 = 19_456;
@@ -23,10 +26,24 @@ pub enum PasswordError {
     Failed,
 }
 
+/// The queue in which a request waits for its hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// A user who is logged in, or in a network that is familiar for the account.
+    Known,
+    New,
+    /// A network with many failures.
+    Suspect,
+}
+
 /// Hashes and verifies, a bounded number at a time. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PasswordPool {
-    places: Pool,
+    known: Pool,
+    new: Pool,
+    suspect: Pool,
+    /// The places of all three: one per hash that is computed.
+    running: Pool,
     /// Verified against when the user does not exist, so that the answer takes the same time.
     dummy: Arc<str>,
 }
@@ -47,24 +64,38 @@ const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bmV0Yml0LW5vYm9keS1zYWx0$\
                      AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 impl PasswordPool {
-    /// One hash at a time for each of the places.
-    pub fn new(places: Pool) -> Self {
-        Self { places, dummy: DUMMY.into() }
+    /// One hash at a time for each of the places. Each standing has a queue as long as the rules say.
+    pub fn start(rules: Rules, metrics: &PoolMetrics) -> Self {
+        let queue = |name| Pool::start(rules, metrics.meter(name));
+        // Never full: each queue lets as many in as there are places. Its numbers are those of the queues.
+        let running = Rules::new(rules.size, rules.size.saturating_mul(3), rules.patience);
+        Self {
+            known: queue(PoolName::HashesKnown),
+            new: queue(PoolName::Hashes),
+            suspect: queue(PoolName::HashesSuspect),
+            running: Pool::start(running, PoolMetrics::default().meter(PoolName::Hashes)),
+            dummy: DUMMY.into(),
+        }
     }
 
     pub async fn hash(&self, holder: Holder, password: String) -> Result<String, PasswordError> {
-        self.run(holder, move || hash_now(&password)).await
+        let standing = match holder {
+            Holder::Network(_) => Standing::New,
+            Holder::Account(_) | Holder::Operator => Standing::Known,
+        };
+        self.run(holder, standing, move || hash_now(&password)).await
     }
 
     /// Whether `password` has the hash `phc`; without a hash, `false` after the same work.
     pub async fn verify(
         &self,
         holder: Holder,
+        standing: Standing,
         password: String,
         phc: Option<Arc<str>>,
     ) -> Result<bool, PasswordError> {
         let (known, phc) = (phc.is_some(), phc.unwrap_or_else(|| self.dummy.clone()));
-        self.run(holder, move || {
+        self.run(holder, standing, move || {
             let parsed = PasswordHash::new(&phc).map_err(|_| PasswordError::Failed)?;
             Ok(argon2()?.verify_password(password.as_bytes(), &parsed).is_ok() && known)
         })
@@ -74,12 +105,19 @@ impl PasswordPool {
     async fn run<T: Send + 'static>(
         &self,
         holder: Holder,
+        standing: Standing,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let share = self.places.enter(holder).await.map_err(|_| PasswordError::Busy)?;
+        let queue = match standing {
+            Standing::Known => &self.known,
+            Standing::New => &self.new,
+            Standing::Suspect => &self.suspect,
+        };
+        let first = queue.enter(holder).await.map_err(|_| PasswordError::Busy)?;
+        let share = self.running.enter(holder).await.map_err(|_| PasswordError::Busy)?;
         // The share travels with the work: a caller that leaves does not make room for more than the cores can do.
         let done = tokio::task::spawn_blocking(move || {
-            let _share = share;
+            let _shares = (first, share);
             work()
         });
         done.await.map_err(|_| PasswordError::Failed)?
@@ -91,12 +129,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::core::shares::{PoolMetrics, PoolName, Rules};
     use crate::domain::ids::UserId;
 
     fn passwords(running: usize, waiting: usize) -> PasswordPool {
         let rules = Rules::new(running, waiting, Duration::from_secs(20));
-        PasswordPool::new(Pool::start(rules, PoolMetrics::default().meter(PoolName::Hashes)))
+        PasswordPool::start(rules, &PoolMetrics::default())
     }
 
     const ALICE: Holder = Holder::Account(UserId(1));
@@ -107,10 +144,12 @@ mod tests {
         let pool = passwords(2, 8);
         let phc: Arc<str> = pool.hash(ALICE, "correct horse".into()).await.unwrap().into();
         assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-        assert!(pool.verify(ALICE, "correct horse".into(), Some(phc.clone())).await.unwrap());
-        assert!(!pool.verify(ALICE, "battery staple".into(), Some(phc)).await.unwrap());
         assert!(
-            !pool.verify(ALICE, "correct horse".into(), None).await.unwrap(),
+            pool.verify(ALICE, Standing::Known, "correct horse".into(), Some(phc.clone())).await.unwrap()
+        );
+        assert!(!pool.verify(ALICE, Standing::Known, "battery staple".into(), Some(phc)).await.unwrap());
+        assert!(
+            !pool.verify(ALICE, Standing::Known, "correct horse".into(), None).await.unwrap(),
             "nobody has no password, after real work"
         );
     }
@@ -136,5 +175,20 @@ mod tests {
         let (flood, honest) = both.await;
         assert!(honest.iter().all(Result::is_ok), "{honest:?}");
         assert!(flood.iter().any(Result::is_err));
+    }
+
+    #[actix_web::test]
+    async fn flood_of_many_networks_does_not_refuse_known_users() {
+        let pool = passwords(1, 4);
+        let network = |n: u8| Holder::network([192, 0, 2, n].into());
+        let guess = |n| pool.verify(network(n), Standing::Suspect, "battery staple".into(), None);
+        let known = || pool.verify(network(200), Standing::Known, "correct horse".into(), None);
+        let flood = futures_util::future::join_all((0..40).map(guess));
+        let (flood, (known, new)) = futures_util::join!(flood, async {
+            let new = pool.verify(network(201), Standing::New, "correct horse".into(), None);
+            futures_util::join!(known(), new)
+        });
+        assert!(known.is_ok() && new.is_ok(), "{known:?} {new:?}");
+        assert_eq!(flood.iter().filter(|answer| answer.is_ok()).count(), 5);
     }
 }

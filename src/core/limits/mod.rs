@@ -199,8 +199,9 @@ limits! {
     logins_per_address: usize = 16,
     /// Logins that wait for one of `logins`.
     logins_waiting: usize = 512,
-    /// Logins that wait out a delay at once, for one account from one network.
-    delayed_per_login: usize = 2,
+    /// Logins that wait out a delay at once, for one account from one network; beyond, a random one of them gets 429. As
+    /// many as `logins_per_address`, so that tries that come back at once cannot push out the others of their network.
+    delayed_per_login: usize = 16,
     /// How long a login waits for a place, and again for its turn at the account: longer than the longest delay.
     logins_patience_ms: u64 = 45_000,
     /// Networks per account from which its user has logged in, whose logins do not wait for the guesses of others.
@@ -213,7 +214,10 @@ limits! {
     login_failures_free: u32 = 10,
     /// The longest such delay; it doubles from 1 s.
     login_delay_max_ms: u64 = 30_000,
-    /// Accounts whose failures are remembered.
+    /// The longest delay of tries from a familiar network, or by a user who is logged in. So short that, of a few tries
+    /// that wait there, each mostly has its turn within `logins_patience_ms`.
+    login_delay_known_max_ms: u64 = 5_000,
+    /// Accounts whose failures are remembered, and networks.
     login_failures_tracked: usize = 10_000,
     /// How long an access token is valid.
     access_token_seconds: i64 = 900,

@@ -29,8 +29,12 @@ pub enum PoolName {
     Browses,
     /// Pushes with large deltas.
     Unpacking,
-    /// Password hashes.
+    /// Password hashes of networks without an account.
     Hashes,
+    /// Those of users who are logged in or in a familiar network.
+    HashesKnown,
+    /// Those of networks with many failed logins.
+    HashesSuspect,
     /// Logins in every stage.
     Logins,
     /// Sessions of known users over all transports.
@@ -44,7 +48,7 @@ pub enum PoolName {
 }
 
 impl PoolName {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::GitAdvertisements,
         Self::GitReads,
         Self::GitVisitors,
@@ -54,6 +58,8 @@ impl PoolName {
         Self::Browses,
         Self::Unpacking,
         Self::Hashes,
+        Self::HashesKnown,
+        Self::HashesSuspect,
         Self::Logins,
         Self::Sessions,
         Self::WebSockets,
@@ -72,6 +78,8 @@ impl PoolName {
             Self::Browses => "browses",
             Self::Unpacking => "unpacking",
             Self::Hashes => "hashes",
+            Self::HashesKnown => "hashes_known",
+            Self::HashesSuspect => "hashes_suspect",
             Self::Logins => "logins",
             Self::Sessions => "sessions",
             Self::WebSockets => "websockets",

@@ -264,13 +264,12 @@ impl Table {
         may.min_by_key(|(_, entry)| (entry.inside, entry.turn)).map(|(holder, _)| *holder)
     }
 
-    /// The newest waiting request of the holder with the most requests.
+    /// The newest waiting request of the holder with the most requests; among equals a random holder's.
     fn largest_waiting(&self) -> Option<u64> {
         let newest = |entry: &Entry| entry.queue.back().copied();
-        let sizes = self
-            .holders
-            .values()
-            .filter_map(|entry| newest(entry).map(|newest| (entry.inside + entry.queue.len(), newest)));
-        sizes.max().map(|(_, newest)| newest)
+        let sizes = self.holders.values().filter_map(|entry| {
+            newest(entry).map(|newest| (entry.inside + entry.queue.len(), rand::random::<u64>(), newest))
+        });
+        sizes.max().map(|(_, _, newest)| newest)
     }
 }

@@ -1,14 +1,14 @@
 //! The asynchronous part of pacing: a task that owns [`Pacing`] and its clock.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::pacing::{Pacing, PacingRules, Turn};
+use super::pacing::{Origin, Pacing, PacingRules, Turn};
+use crate::core::auth::password::Standing;
 
 /// Where tries wait for their turn.
 pub(super) struct Desk {
@@ -22,11 +22,12 @@ pub(super) struct Granted {
     id: u64,
     keeper: mpsc::UnboundedSender<Message>,
     right: Option<bool>,
+    standing: Standing,
 }
 
 /// What the keeper is asked. Unbounded, because tries hold places of the logins, and each has two messages.
 enum Message {
-    Ask { id: u64, account: String, network: IpAddr, answer: oneshot::Sender<bool> },
+    Ask { id: u64, account: String, from: Origin, answer: oneshot::Sender<Option<Standing>> },
     Tried { id: u64, right: bool },
     Gone(u64),
 }
@@ -39,18 +40,24 @@ impl Desk {
     }
 
     /// Returns when the password may be tried; `None` when the try is refused or has waited too long.
-    pub(super) async fn turn(&self, account: &str, network: IpAddr) -> Option<Granted> {
+    pub(super) async fn turn(&self, account: &str, from: Origin) -> Option<Granted> {
         let id = self.next.fetch_add(1, Relaxed);
-        let granted = Granted { id, keeper: self.keeper.clone(), right: None };
+        let mut granted = Granted { id, keeper: self.keeper.clone(), right: None, standing: Standing::New };
         let (answer, answered) = oneshot::channel();
-        let ask = Message::Ask { id, account: account.to_owned(), network, answer };
+        let ask = Message::Ask { id, account: account.to_owned(), from, answer };
         self.keeper.send(ask).ok()?;
         let answered = tokio::time::timeout(self.patience, answered).await;
-        matches!(answered, Ok(Ok(true))).then_some(granted)
+        granted.standing = answered.ok()?.ok()??;
+        Some(granted)
     }
 }
 
 impl Granted {
+    /// How the try stands at the password hashes.
+    pub(super) fn standing(&self) -> Standing {
+        self.standing
+    }
+
     /// What the try has shown.
     pub(super) fn tried(mut self, right: bool) {
         self.right = Some(right);
@@ -72,7 +79,7 @@ impl Drop for Granted {
 /// The owner of the lanes.
 struct Keeper {
     pacing: Pacing,
-    answers: HashMap<u64, oneshot::Sender<bool>>,
+    answers: HashMap<u64, oneshot::Sender<Option<Standing>>>,
 }
 
 impl Keeper {
@@ -99,12 +106,12 @@ impl Keeper {
 
     fn receive(&mut self, message: Message) {
         match message {
-            Message::Ask { id, account, network, answer } => {
+            Message::Ask { id, account, from, answer } => {
                 self.answers.insert(id, answer);
-                match self.pacing.ask(id, &account, network, Instant::now()) {
+                match self.pacing.ask(id, &account, from, Instant::now()) {
                     Turn::Now => self.answer(id, true),
-                    Turn::Refused => self.answer(id, false),
-                    Turn::Waits => {}
+                    Turn::Waits { refused: Some(refused) } => self.answer(refused, false),
+                    Turn::Waits { refused: None } => {}
                 }
             }
             Message::Tried { id, right } => {
@@ -114,7 +121,7 @@ impl Keeper {
             }
             Message::Gone(id) => {
                 self.answers.remove(&id);
-                self.pacing.gone(id);
+                self.pacing.gone(id, Instant::now());
             }
         }
     }
@@ -122,7 +129,8 @@ impl Keeper {
     /// A client that left does not read the answer; its turn is given back by its drop.
     fn answer(&mut self, id: u64, granted: bool) {
         if let Some(answer) = self.answers.remove(&id) {
-            answer.send(granted).ok();
+            let standing = granted.then(|| self.pacing.standing(id, Instant::now()));
+            answer.send(standing).ok();
         }
     }
 }

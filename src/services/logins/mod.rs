@@ -4,6 +4,7 @@
 //! ([`pacing`]), and a place at the password hashes. No other code compares a password.
 
 mod desk;
+mod failures;
 mod pacing;
 #[cfg(test)]
 mod pacing_test;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use desk::Desk;
+use pacing::Origin;
 pub(super) use pacing::PacingRules;
 
 use super::{ServiceError, Services};
@@ -20,6 +22,7 @@ use crate::actors::cache::LoginCandidate;
 use crate::core::auth::password::PasswordPool;
 use crate::core::limits::Limits;
 use crate::core::shares::{Holder, Pool, PoolMetrics, PoolName, Reserved, Rules, network_of};
+use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
 use crate::domain::user::User;
 
@@ -48,25 +51,31 @@ impl Logins {
 pub(super) fn password_pool(limits: &Limits, metrics: &PoolMetrics) -> PasswordPool {
     let patience = Duration::from_millis(limits.hashes_patience_ms);
     let rules = Rules::new(Limits::per_core(limits.hashes_running), limits.hashes_waiting, patience);
-    PasswordPool::new(Pool::start(rules, metrics.meter(PoolName::Hashes)))
+    PasswordPool::start(rules, metrics)
 }
 
 impl Services {
-    /// Whether the password is the user's, after the delay that earlier failures earned.
+    /// Whether the password is the user's, after the delay that earlier failures earned. `proven` is the user whose login
+    /// the request has proven already: it does not wait behind tries of others.
     pub(super) async fn prove(
         &self,
         from: IpAddr,
+        proven: Option<UserId>,
         username: String,
         password: String,
     ) -> Result<Option<Arc<User>>, ServiceError> {
         let busy = |retry_after_ms| Refusal::RateLimited { retry_after_ms };
-        let holder = Holder::network(from);
+        let holder = Holder::of(proven, from);
         let _place = self.logins.places.enter(holder).await.map_err(|_| busy(1_000))?;
-        let turn = self.logins.desk.turn(&username, network_of(from)).await;
+        let turn = self
+            .logins
+            .desk
+            .turn(&username, Origin { network: network_of(from), proven: proven.is_some() })
+            .await;
         let turn = turn.ok_or_else(|| busy(self.logins.retry_after_ms))?;
         let candidate = self.cache.ask_anonymously(LoginCandidate(username)).await?;
         let (user, phc) = candidate.unzip();
-        let right = self.passwords.verify(holder, password, phc).await?;
+        let right = self.passwords.verify(holder, turn.standing(), password, phc).await?;
         turn.tried(right);
         Ok(user.filter(|_| right))
     }

@@ -5,8 +5,10 @@
 //! * Until [`PacingRules::free`] tries of a lane have failed, that many run at once, less the failures. After that one
 //!   try runs at a time, and each failure delays the next start: 1 s, doubling up to [`PacingRules::delay_max`]. So a
 //!   thousand parallel tries learn no more than one after the other.
-//! * In a lane the network with the fewest failures is next, then the request that waits longest: a user who comes from
-//!   a new network passes a network that guesses.
+//! * In a lane the network with the fewest vain tries is next ([`Failures`], over all accounts), among equals a random
+//!   network, and of that network a random try: a user who comes from a new network passes networks that guess, and a
+//!   user in the network of a guesser has the chance of any of the tries there.
+//! * Users who are logged in have a lane of their own, for a password that confirms what they do.
 //! * A success ends the failures of a familiar lane, and makes its network familiar. It leaves the failures of the
 //!   other lanes as they are: a user who logs in does not reset the delay of those who guess.
 //! * An account is never locked. Names without an account are treated alike, so the delay reveals nothing.
@@ -15,19 +17,23 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use rand::seq::IteratorRandom;
+
+use super::failures::Failures;
+use crate::core::auth::password::Standing;
 use crate::core::limits::Limits;
 
 /// A lane without tries for so long starts again without failures.
-const FORGET_AFTER: Duration = Duration::from_secs(15 * 60);
-/// Networks of one lane whose failures are counted; the one with the fewest is forgotten first.
-const NETWORKS_PER_LANE: usize = 64;
+pub(super) const FORGET_AFTER: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct PacingRules {
     /// Failures before the first delay.
     pub(super) free: u32,
     pub(super) delay_max: Duration,
-    /// Lanes that are remembered, and accounts with familiar networks.
+    /// The same for familiar networks and users who are logged in.
+    pub(super) delay_known_max: Duration,
+    /// Lanes that are remembered, networks with failures, and accounts with familiar networks.
     pub(super) tracked: usize,
     /// Familiar networks of an account.
     pub(super) familiar: usize,
@@ -40,6 +46,9 @@ impl PacingRules {
         Self {
             free: if limits.rates { limits.login_failures_free.max(1) } else { u32::MAX },
             delay_max: Duration::from_millis(limits.login_delay_max_ms),
+            delay_known_max: Duration::from_millis(
+                limits.login_delay_known_max_ms.min(limits.login_delay_max_ms),
+            ),
             tracked: limits.login_failures_tracked.max(1),
             familiar: limits.familiar_networks,
             waiting: limits.delayed_per_login,
@@ -51,12 +60,29 @@ impl PacingRules {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
     Now,
-    Waits,
-    Refused,
+    /// It waits. Another try of its network may be refused to make room.
+    Waits {
+        refused: Option<u64>,
+    },
 }
 
-/// An account's name and, for a lane of its own, the familiar network.
-type LaneKey = (String, Option<IpAddr>);
+/// Where a try comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin {
+    pub(super) network: IpAddr,
+    /// The request has proven a login of the account.
+    pub(super) proven: bool,
+}
+
+/// The tries of an account that wait for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Among {
+    LoggedIn,
+    Familiar(IpAddr),
+    Others,
+}
+
+type LaneKey = (String, Among);
 
 #[derive(Debug)]
 pub(super) struct Pacing {
@@ -66,6 +92,7 @@ pub(super) struct Pacing {
     familiar: HashMap<String, Familiar>,
     /// Tries that wait or run.
     tries: HashMap<u64, Try>,
+    failures: Failures,
 }
 
 #[derive(Debug)]
@@ -86,34 +113,41 @@ struct Lane {
     /// The last failure, or the first try.
     last: Instant,
     running: u32,
-    /// In the order in which they asked.
     waiting: Vec<(u64, IpAddr)>,
-    by_network: HashMap<IpAddr, u32>,
+    delay_max: Duration,
 }
 
 impl Pacing {
     pub(super) fn new(rules: PacingRules) -> Self {
-        Self { rules, lanes: HashMap::new(), familiar: HashMap::new(), tries: HashMap::new() }
+        let failures = Failures::new(rules.tracked);
+        Self { rules, lanes: HashMap::new(), familiar: HashMap::new(), tries: HashMap::new(), failures }
     }
 
     /// A try of `account` from `network`; ids rise.
-    pub(super) fn ask(&mut self, id: u64, account: &str, network: IpAddr, now: Instant) -> Turn {
+    pub(super) fn ask(&mut self, id: u64, account: &str, from: Origin, now: Instant) -> Turn {
+        let network = from.network;
         let known = self.familiar.get(account).is_some_and(|familiar| familiar.networks.contains(&network));
-        let key = (account.to_owned(), known.then_some(network));
+        let (among, delay_max) = match known {
+            _ if from.proven => (Among::LoggedIn, self.rules.delay_known_max),
+            true => (Among::Familiar(network), self.rules.delay_known_max),
+            false => (Among::Others, self.rules.delay_max),
+        };
+        let key = (account.to_owned(), among);
         self.make_room(&key, now);
-        let lane = self.lanes.entry(key.clone()).or_insert_with(|| Lane::new(now));
+        let lane = self.lanes.entry(key.clone()).or_insert_with(|| Lane::new(delay_max, now));
         if lane.waiting.is_empty() && lane.may_start(&self.rules, now) {
             lane.running += 1;
             self.tries.insert(id, Try { lane: key, network });
             return Turn::Now;
         }
-        let own = lane.waiting.iter().filter(|(_, other)| *other == network).count();
-        if lane.failures >= self.rules.free && own >= self.rules.waiting {
-            return Turn::Refused;
-        }
+        let delayed = lane.failures >= self.rules.free;
+        let keep = self.rules.waiting.saturating_sub(1);
+        // Not the newcomer, which would be refused for ever while others of its network hold the places.
+        let refused = if delayed { lane.shorten(network, keep) } else { Vec::new() };
         lane.waiting.push((id, network));
         self.tries.insert(id, Try { lane: key, network });
-        Turn::Waits
+        self.refuse(&refused, now);
+        Turn::Waits { refused: refused.first().copied() }
     }
 
     /// A try that runs has an outcome. Returns the tries that are refused because of it.
@@ -122,33 +156,52 @@ impl Pacing {
         let Some(lane) = self.lanes.get_mut(&key) else { return Vec::new() };
         lane.running = lane.running.saturating_sub(1);
         if right {
-            if key.1.is_some() {
+            if key.1 != Among::Others {
                 lane.failures = 0;
-                lane.by_network.clear();
             }
             self.remember(&key.0, network, now);
             return Vec::new();
         }
-        lane.failed(network, now);
+        lane.failures = lane.failures.saturating_add(1);
+        lane.last = now;
+        self.failures.add(network, now);
         let refused = if lane.failures >= self.rules.free {
             lane.shorten(network, self.rules.waiting)
         } else {
             Vec::new()
         };
-        for id in &refused {
-            self.tries.remove(id);
-        }
+        self.refuse(&refused, now);
         refused
     }
 
+    /// How the try stands at the password hashes.
+    pub(super) fn standing(&self, id: u64, now: Instant) -> Standing {
+        match self.tries.get(&id) {
+            Some(Try { lane: (_, Among::LoggedIn | Among::Familiar(_)), .. }) => Standing::Known,
+            Some(Try { network, .. }) if self.failures.is_suspect(*network, now) => Standing::Suspect,
+            _ => Standing::New,
+        }
+    }
+
+    /// Tries that were in vain: they count as failures of their network, so that it does not keep its rank by waiting.
+    fn refuse(&mut self, refused: &[u64], now: Instant) {
+        for id in refused {
+            if let Some(Try { network, .. }) = self.tries.remove(id) {
+                self.failures.add(network, now);
+            }
+        }
+    }
+
     /// A try has ended without an outcome, or does not wait any more.
-    pub(super) fn gone(&mut self, id: u64) {
-        let Some(Try { lane: key, .. }) = self.tries.remove(&id) else { return };
+    pub(super) fn gone(&mut self, id: u64, now: Instant) {
+        let Some(Try { lane: key, network }) = self.tries.remove(&id) else { return };
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let before = lane.waiting.len();
         lane.waiting.retain(|(waiting, _)| *waiting != id);
         if lane.waiting.len() == before {
             lane.running = lane.running.saturating_sub(1);
+        } else {
+            self.failures.add(network, now);
         }
     }
 
@@ -158,7 +211,7 @@ impl Pacing {
         let waiting = self.lanes.values_mut().filter(|lane| !lane.waiting.is_empty());
         for lane in waiting {
             while lane.may_start(&self.rules, now) {
-                let Some(id) = lane.take_next() else { break };
+                let Some(id) = lane.take_next(&self.failures, now) else { break };
                 lane.running += 1;
                 started.push(id);
             }
@@ -217,8 +270,8 @@ impl Pacing {
 }
 
 impl Lane {
-    fn new(now: Instant) -> Self {
-        Self { failures: 0, last: now, running: 0, waiting: Vec::new(), by_network: HashMap::new() }
+    fn new(delay_max: Duration, now: Instant) -> Self {
+        Self { failures: 0, last: now, running: 0, waiting: Vec::new(), delay_max }
     }
 
     fn is_idle(&self) -> bool {
@@ -228,14 +281,13 @@ impl Lane {
     fn expire(&mut self, now: Instant) {
         if now.saturating_duration_since(self.last) > FORGET_AFTER {
             self.failures = 0;
-            self.by_network.clear();
         }
     }
 
     fn delay(&self, rules: &PacingRules) -> Duration {
         match self.failures.checked_sub(rules.free) {
             None => Duration::ZERO,
-            Some(doublings) => Duration::from_secs(1 << doublings.min(16)).min(rules.delay_max),
+            Some(doublings) => Duration::from_secs(1 << doublings.min(16)).min(self.delay_max),
         }
     }
 
@@ -244,29 +296,24 @@ impl Lane {
         under_way < rules.free || self.running == 0 && now >= self.last + self.delay(rules)
     }
 
-    fn take_next(&mut self) -> Option<u64> {
-        let failures = |network: &IpAddr| self.by_network.get(network).copied().unwrap_or(0);
-        let next = self.waiting.iter().enumerate().min_by_key(|(at, (_, network))| (failures(network), *at));
-        let at = next.map(|(at, _)| at)?;
-        Some(self.waiting.remove(at).0)
+    fn take_next(&mut self, failures: &Failures, now: Instant) -> Option<u64> {
+        let mut networks: Vec<_> = self.waiting.iter().map(|(_, network)| *network).collect();
+        networks.sort_unstable();
+        networks.dedup();
+        let ranked = networks.into_iter().map(|network| (failures.count(network, now), network));
+        let (_, next) = ranked.min_by_key(|(count, _)| (*count, rand::random::<u64>()))?;
+        self.take_random(next)
     }
 
-    /// Keeps so many waiting tries of the network; returns the others.
+    fn take_random(&mut self, network: IpAddr) -> Option<u64> {
+        let own = self.waiting.iter().enumerate().filter(|(_, (_, other))| *other == network);
+        let at = own.map(|(at, _)| at).choose(&mut rand::rng())?;
+        Some(self.waiting.swap_remove(at).0)
+    }
+
+    /// Keeps so many waiting tries of the network, random ones; returns the others.
     fn shorten(&mut self, network: IpAddr, keep: usize) -> Vec<u64> {
-        let own = self.waiting.iter().filter(|(_, other)| *other == network).map(|(id, _)| *id);
-        let refused: Vec<_> = own.skip(keep).collect();
-        self.waiting.retain(|(id, _)| !refused.contains(id));
-        refused
-    }
-
-    fn failed(&mut self, network: IpAddr, now: Instant) {
-        self.failures = self.failures.saturating_add(1);
-        self.last = now;
-        if self.by_network.len() >= NETWORKS_PER_LANE && !self.by_network.contains_key(&network) {
-            let fewest = self.by_network.iter().min_by_key(|(_, failures)| **failures);
-            let fewest = fewest.map(|(network, _)| *network);
-            fewest.and_then(|network| self.by_network.remove(&network));
-        }
-        *self.by_network.entry(network).or_insert(0) += 1;
+        let own = self.waiting.iter().filter(|(_, other)| *other == network).count();
+        (keep..own).filter_map(|_| self.take_random(network)).collect()
     }
 }

@@ -118,6 +118,7 @@ async fn parallel_guesses_take_turns_and_lock_no_user_out() {
 async fn guesses_over_git_wait_like_logins() {
     let server = TestServer::with_limits(|limits| {
         (limits.login_failures_free, limits.login_delay_max_ms) = (2, 2_000);
+        limits.delayed_per_login = 2;
     })
     .await;
     let alice = server.user("alice").await;
