@@ -48,7 +48,7 @@ pub struct WalGauge {
     /// What [`WalGauge::counted`] found the last time, and behind how many checkpoints.
     last_count: AtomicU64,
     last_count_at: AtomicU64,
-    /// Below this length of the log the writer does not try again to begin it anew.
+    /// Below this length of the log the writer does not try again to restart it.
     restart_above: AtomicU64,
     commit_no: AtomicI64,
 }
@@ -96,7 +96,7 @@ impl WalGauge {
         unmoved
     }
 
-    /// Whether the log is longer than it may be, and by `wal_bytes` longer than when somebody who reads was in the way.
+    /// Whether the log is longer than it may be, and by `wal_bytes` longer than when a reader prevented a restart.
     pub fn restart_is_due(&self, wal_bytes: u64) -> bool {
         let log = self.log_bytes.load(Relaxed);
         if log <= wal_bytes {
@@ -105,7 +105,7 @@ impl WalGauge {
         log > wal_bytes && log > self.restart_above.load(Relaxed)
     }
 
-    /// Somebody reads: trying again at once would make all who write wait for nothing.
+    /// A reader holds an old snapshot: another attempt at once would delay all writes for nothing.
     pub fn restart_failed(&self, wal_bytes: u64) {
         self.restart_above.store(self.log_bytes.load(Relaxed) + wal_bytes, Relaxed);
     }
@@ -216,7 +216,7 @@ mod tests {
         assert!(!due_at(66) && !due_at(129) && due_at(130));
         gauge.restart_failed(64);
         assert!(!due_at(190));
-        // Whoever read is gone, and the log began anew by itself.
+        // The reader is gone, and the log was restarted.
         assert!(!due_at(10) && !due_at(64) && due_at(65));
     }
 

@@ -132,7 +132,7 @@ impl InputPump {
         }
         let (mut received, mut asked_at) = (0u64, 0u64);
         let mut piece = rest;
-        // Held until git has unpacked the pack, or the push has ended.
+        // Held until the pack has arrived whole and git has its checksum, or the push has ended.
         let mut announced: Option<Option<OwnedSemaphorePermit>> = None;
         // What git has, and what it still waits for: the checksum of the pack, or all there is.
         let outcome = loop {
