@@ -378,6 +378,12 @@ fn host_repositories(
         warn!(%error, "orphans of git processes are left to the system");
     }
     let store = Store::open(data_dir.path())?;
+    if !store.hooks_can_run()? {
+        warn!(
+            data_dir = %data_dir.path().display(),
+            "the data directory is mounted noexec: pushes miss the checks of the pre-receive hook; mount it with exec"
+        );
+    }
     let git = match Git::find(&store, &config.limits, metrics.0.memory.clone()) {
         Ok(git) => Some(git),
         Err(error) => {

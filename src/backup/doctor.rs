@@ -79,6 +79,7 @@ pub async fn examine(data_dir: &Path, report: Report<'_>) -> Result<Vec<Checked>
     let findings = orphans.map(|name| format!("repos/…/{name}.git belongs to no repository")).collect();
     checked.push(Checked::new("no orphans", format!("{} directories", found.len()), findings));
     checked.push(confinement());
+    checked.push(hook(&store));
     checked.push(free_space(data_dir));
     Ok(checked)
 }
@@ -97,6 +98,19 @@ fn confinement() -> Checked {
         }
     };
     Checked::new("git children are confined", extent.to_owned(), Vec::new())
+}
+
+/// Whether the hook of pushes can run at all.
+fn hook(store: &Store) -> Checked {
+    let findings = match store.hooks_can_run() {
+        Ok(true) => Vec::new(),
+        Ok(false) => vec![
+            "the data directory is mounted noexec, so git skips the pre-receive hook; mount it with exec"
+                .to_owned(),
+        ],
+        Err(error) => vec![format!("the file system cannot be asked: {error}")],
+    };
+    Checked::new("the pre-receive hook can run", String::new(), findings)
 }
 
 async fn examine_repositories(store: &Store, active: &[Repository], report: Report<'_>) -> Checked {

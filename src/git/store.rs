@@ -123,6 +123,15 @@ impl Store {
         self.root.join("push-hooks")
     }
 
+    /// Whether the disk lets the hook run. git skips a hook that may not be executed, without a word.
+    ///
+    /// # Errors
+    /// The file system cannot be asked.
+    pub fn hooks_can_run(&self) -> io::Result<bool> {
+        let disk = rustix::fs::statvfs(&self.root)?;
+        Ok(!disk.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
+    }
+
     /// An empty folder: the hooks of every other command.
     pub fn hooks(&self) -> PathBuf {
         self.root.join("no-hooks")
@@ -462,5 +471,27 @@ mod tests {
         assert!(!path.join("objects/tmp_objdir-incoming-x").exists());
         assert!(!path.join("objects/pack/tmp_pack_x").exists());
         assert!(store.size_bytes(key).is_ok());
+    }
+
+    /// git skipped the pre-receive hook without a word where the data directory was mounted `noexec`.
+    #[test]
+    fn store_knows_whether_the_hook_can_run() {
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+        let mut asked = 0;
+        // The last mount at a place is the one that counts.
+        let places: std::collections::BTreeMap<&str, &str> = mounts
+            .lines()
+            .filter_map(|line| {
+                let mut words = line.split(' ').skip(1);
+                Some((words.next()?, words.nth(1)?))
+            })
+            .collect();
+        for (place, options) in places {
+            let store = Store { root: place.into() };
+            let Ok(can_run) = store.hooks_can_run() else { continue };
+            assert_eq!(can_run, !options.split(',').any(|option| option == "noexec"), "{place}: {options}");
+            asked += 1;
+        }
+        assert!(asked > 0);
     }
 }

@@ -47,6 +47,7 @@ mod sample;
 mod tree_test;
 
 use std::cell::RefCell;
+use std::io;
 use std::path::Path;
 use std::sync::Once;
 
@@ -137,8 +138,13 @@ impl Browser {
     fn stored(&self, oid: git2::Oid, noun: &'static str) -> Result<Stored, BrowseError> {
         let (packed, is_loose) = {
             let mut packs = self.packs.borrow_mut();
-            let packed = packs.find(oid).map_err(|error| {
-                git2::Error::new(ErrorCode::GenericError, git2::ErrorClass::Odb, error.to_string())
+            let packed = packs.find(oid).map_err(|error| match error.kind() {
+                io::ErrorKind::FileTooLarge => {
+                    BrowseError::TooLarge("the object is a delta of too many others; clone the repository")
+                }
+                _ => {
+                    git2::Error::new(ErrorCode::GenericError, git2::ErrorClass::Odb, error.to_string()).into()
+                }
             })?;
             (packed, packed.is_none() && packs.is_loose(oid))
         };

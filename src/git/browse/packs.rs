@@ -195,6 +195,9 @@ impl Pack {
         Ok(u64::from_be_bytes(word))
     }
 
+    /// # Errors
+    /// `FileTooLarge` for a chain of more than [`CHAIN_MAX`] deltas: a push can store one, for deltas may name their base
+    /// before it arrives.
     fn stored(&mut self, offset: u64, number: usize) -> io::Result<Stored> {
         let (mut at, mut bytes, mut peak, mut chain) = (offset, None, 0, 0_usize);
         for _ in 0..CHAIN_MAX {
@@ -211,7 +214,7 @@ impl Pack {
             }
             at = base.unwrap_or_default();
         }
-        Err(malformed("an object is a delta of too many others"))
+        Err(io::Error::new(io::ErrorKind::FileTooLarge, "an object is a delta of too many others"))
     }
 
     /// Reads the header of the entry at `at`; of a delta, also the sizes that it begins with.
@@ -332,6 +335,7 @@ fn distance(bytes: &mut &[u8]) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::git::handmade_pack::{BLOB, Handmade};
     use std::io::Write;
 
     /// Some ordinary pushes of a changed program were unreadable: the deflate tables before the sizes of their deltas took
@@ -353,6 +357,24 @@ mod tests {
             let found = pack.entry(20).unwrap();
             assert!(matches!(found, Entry::Delta { base: 8, delta_bytes: 6, bytes: 300 }), "{blocks}");
             assert_eq!(pack.entry_in(20, &entry[..10.min(entry.len())]).unwrap().is_none(), blocks > 0);
+        }
+    }
+
+    /// A chain that the limit stops is a large object (413), not damage that the log should name (500).
+    #[test]
+    fn chain_of_too_many_deltas_is_too_large() {
+        for (deltas, readable) in [(CHAIN_MAX - 1, true), (CHAIN_MAX, false)] {
+            let mut made = Handmade::new(0).object(BLOB, b"x");
+            for base in 0..deltas {
+                made = made.delta(base, 1, 1);
+            }
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("pack-x.idx");
+            fs::write(path.with_extension("pack"), &made.bytes).unwrap();
+            let mut pack = Pack { path, index: None, fanout: Vec::new(), data: None };
+            let found = pack.stored(made.offsets[deltas], 0).map_err(|error| error.kind());
+            assert_eq!(found.is_ok(), readable, "{deltas}: {found:?}");
+            assert!(readable || found == Err(io::ErrorKind::FileTooLarge));
         }
     }
 }
