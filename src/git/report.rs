@@ -8,7 +8,7 @@ use crate::domain::push::RefUpdate;
 
 /// The band of the report, and that of text for people (gitprotocol-pack, "side-band").
 const REPORT_BAND: u8 = 1;
-const TEXT_BAND: u8 = 2;
+pub(super) const TEXT_BAND: u8 = 2;
 
 /// Text that `git push` prints behind `remote: `. Nothing in it can drive a terminal.
 pub fn text(lines: &str) -> Bytes {

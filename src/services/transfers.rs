@@ -113,7 +113,7 @@ impl Services {
         Ok(transfer::read(command, input, deadlines, turn).map_err(ComputeError::from)?)
     }
 
-    /// Takes a push; `input` is what follows its head.
+    /// Takes a push; `input` is what follows its head. Returns when that was read.
     pub async fn push(
         self: &Arc<Self>,
         who: Credential,
@@ -155,7 +155,8 @@ impl Services {
             judge,
         };
         let deadlines = Hosting::deadlines(&self.limits);
-        let body = transfer::receive(command, input, push, deadlines, turn).map_err(ComputeError::from)?;
+        let body =
+            transfer::receive(command, input, push, deadlines, turn).await.map_err(ComputeError::from)?;
         Ok(PushAnswer::Streamed(body))
     }
 

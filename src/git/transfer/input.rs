@@ -9,7 +9,7 @@ use rustix::process::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::ChildStdin;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{BUFFER_BYTES, Input, Judge, Push, Verdict};
 use crate::core::limits::Limits;
@@ -107,12 +107,14 @@ impl InputPump {
         Ok(())
     }
 
-    /// Everything but the end; then the judge; then the end. `None`: git ended before, and says why itself.
+    /// Everything but the end; then the judge; then the end. `None`: git ended before, and says why itself. `reading` is
+    /// dropped when the request body was read.
     pub(super) async fn push<J: Judge>(
         mut self,
         mut input: Input,
         push: Push<J>,
         refused: &AtomicBool,
+        reading: DropGuard,
     ) -> Result<Option<Verdict<J>>, Broken> {
         let Push {
             head,
@@ -188,6 +190,7 @@ impl InputPump {
         let unread = outcome.is_err() || self.deaf;
         let outcome = match outcome {
             Ok(Some(tail)) => {
+                drop(reading);
                 // From here on a client that leaves stops nothing: the judge may be writing the intent.
                 self.progress.complete.store(true, Relaxed);
                 let cost = pack.cost();

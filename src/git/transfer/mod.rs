@@ -12,7 +12,9 @@
 //! * The checksum at the end of a push's pack is held back until its [`Judge`] admits it, and a ref cannot move before
 //!   that: without it git does not have the pack. Where it begins is found by reading the pack; what stands behind it is
 //!   refused. Once admitted, a push is finished whether or not its client is still there.
+//! * The response to a push begins when its request body was read: proxies do not forward the rest otherwise.
 
+mod early;
 mod input;
 mod output;
 
@@ -30,6 +32,7 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use early::Early;
 pub use input::drain_input;
 use input::{Broken, InputPump};
 use output::OutputPump;
@@ -174,8 +177,8 @@ pub fn read(command: GitCommand, input: Input, deadlines: Deadlines, turn: Turn)
     Ok(body)
 }
 
-/// Streams a push through its judge.
-pub fn receive<J: Judge>(
+/// Streams a push through its judge. Returns when its request body was read, or is not going to be.
+pub async fn receive<J: Judge>(
     command: GitCommand,
     input: Input,
     push: Push<J>,
@@ -191,8 +194,11 @@ pub fn receive<J: Judge>(
     let (child, meter) = (shared.child, shared.meter.clone());
     let pump = InputPump { to_child, child, cancel: cancel.clone(), progress, meter, deaf: false };
     let known = refused.clone();
+    let body_read = CancellationToken::new();
+    let reading = body_read.clone().drop_guard();
+    let early = Early::new(body_read.clone(), push.side_band);
     actix_web::rt::spawn(async move {
-        match pump.push(input, push, &known).await {
+        match pump.push(input, push, &known, reading).await {
             Ok(Some(outcome)) => drop(verdict.send(outcome)),
             // Dropping the verdict says that nothing was decided.
             Ok(None) => drop(verdict),
@@ -202,7 +208,9 @@ pub fn receive<J: Judge>(
     let errors = tokio::spawn(drain(pipes.errors));
     let (sender, chunks) = mpsc::channel(CHANNEL_DEPTH);
     let body = TransferBody::new(chunks, &shared);
-    actix_web::rt::spawn(finish_push(pipes.output, sender, shared, keep, refused, judged, errors));
+    let output = OutputPump::new(pipes.output, sender, &shared).with_early(early);
+    actix_web::rt::spawn(finish_push(output, shared, keep, refused, judged, errors));
+    body_read.cancelled().await;
     Ok(body)
 }
 
@@ -214,15 +222,13 @@ enum Verdict<J> {
 }
 
 async fn finish_push<J: Judge>(
-    output: ChildStdout,
-    sender: mpsc::Sender<Bytes>,
+    mut pump: OutputPump,
     shared: Shared,
     keep: usize,
     refused: Arc<AtomicBool>,
     judged: oneshot::Receiver<Verdict<J>>,
     errors: tokio::task::JoinHandle<Vec<u8>>,
 ) {
-    let mut pump = OutputPump::new(output, sender, &shared);
     pump.run(keep, &refused, true).await;
     let end = shared.ended.await.unwrap_or(End::Cancelled);
     let errors = errors.await.unwrap_or_default();
@@ -231,13 +237,14 @@ async fn finish_push<J: Judge>(
             log_failure(&end, &errors);
             let text = judge.finish().await;
             shared.clean.store(end.is_success(), Relaxed);
+            pump.send_early().await;
             if let Some(text) = text.filter(|_| keep > 0 && pump.held == FLUSH) {
                 pump.send(text).await;
             }
             pump.send_held().await;
         }
         Ok(Verdict::Refused(answer)) => {
-            pump.held.clear();
+            pump.clear();
             shared.clean.store(true, Relaxed);
             pump.send(answer).await;
         }

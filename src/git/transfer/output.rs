@@ -14,6 +14,7 @@ use tokio::process::ChildStdout;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::early::Early;
 use super::{BUFFER_BYTES, Shared};
 use crate::core::shares::Direction;
 use crate::git::metrics::Meter;
@@ -29,6 +30,8 @@ pub(super) struct OutputPump {
     dead: CancellationToken,
     progress: Arc<Progress>,
     meter: Arc<Meter>,
+    /// Output of a push whose request body is still arriving.
+    early: Option<Early>,
     /// The last bytes, held back.
     pub(super) held: BytesMut,
     client_left: bool,
@@ -42,9 +45,14 @@ impl OutputPump {
             dead: shared.dead.clone(),
             progress: shared.progress.clone(),
             meter: shared.meter.clone(),
+            early: None,
             held: BytesMut::with_capacity(BUFFER_BYTES),
             client_left: false,
         }
+    }
+
+    pub(super) fn with_early(self, early: Early) -> Self {
+        Self { early: Some(early), ..self }
     }
 
     /// Moves all that the child writes, keeping the last `keep` bytes back. What comes while `refused` is set is dropped.
@@ -62,12 +70,36 @@ impl OutputPump {
             }
             let ready = self.held.split_to(self.held.len().saturating_sub(keep)).freeze();
             if !ready.is_empty() {
-                self.send(ready).await;
+                self.pass(ready).await;
             }
             if self.client_left && !to_the_end {
                 return;
             }
         }
+    }
+
+    async fn pass(&mut self, ready: Bytes) {
+        match &mut self.early {
+            Some(early) if early.must_wait() => early.add(&ready),
+            _ => {
+                self.send_early().await;
+                self.send(ready).await;
+            }
+        }
+    }
+
+    /// Sends what was kept while the request body was arriving.
+    pub(super) async fn send_early(&mut self) {
+        let kept = self.early.take().map(Early::into_bytes).unwrap_or_default();
+        if !kept.is_empty() {
+            self.send(kept).await;
+        }
+    }
+
+    /// Drops what was not sent.
+    pub(super) fn clear(&mut self) {
+        self.early = None;
+        self.held.clear();
     }
 
     pub(super) async fn send(&mut self, bytes: Bytes) {
@@ -88,6 +120,7 @@ impl OutputPump {
     }
 
     pub(super) async fn send_held(&mut self) {
+        self.send_early().await;
         let held = std::mem::take(&mut self.held);
         if held.has_remaining() {
             self.send(held.freeze()).await;

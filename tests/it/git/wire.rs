@@ -138,11 +138,62 @@ async fn push_body(place: &Workplace, branch: &str) -> Vec<u8> {
     [format!("{:04x}{line}0000", line.len() + 4).as_bytes(), &pack].concat()
 }
 
+/// Sends a push without its end: the first bytes of its body, as one chunk if it is chunked.
+async fn open_push(server: &TestServer, raw: &Raw, body: &[u8], framing: &str) -> tokio::net::TcpStream {
+    use base64::Engine;
+    use tokio::io::AsyncWriteExt;
+    let credentials = base64::engine::general_purpose::STANDARD.encode(format!("alice:{PASSWORD}"));
+    let path = raw.base.splitn(4, '/').last().unwrap();
+    let mut socket = tokio::net::TcpStream::connect(server.app.addresses.http).await.unwrap();
+    let chunk = if framing.contains("chunked") { format!("{:x}\r\n", body.len()) } else { String::new() };
+    let head = format!(
+        "POST /{path}/git-receive-pack HTTP/1.1\r\nhost: x\r\nauthorization: Basic {credentials}\r\n\
+         content-type: application/x-git-receive-pack-request\r\n{framing}\r\n\r\n{chunk}"
+    );
+    let end = if chunk.is_empty() { "" } else { "\r\n" };
+    socket.write_all(&[head.as_bytes(), body, end.as_bytes()].concat()).await.unwrap();
+    socket
+}
+
+/// The response began before the request body was read: nginx then stopped forwarding the body, and Caddy ended it.
+#[actix_web::test]
+async fn response_to_a_push_waits_for_the_end_of_its_body() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = TestServer::start().await;
+    let raw = raw(&server).await;
+    let place = Workplace::new();
+    place.repository("work").await;
+    let body = push_body(&place, "topic").await;
+    let (first, last) = body.split_at(body.len() - 10);
+    let framing = format!("content-length: {}", body.len());
+    let mut socket = open_push(&server, &raw, first, &framing).await;
+    // git has all of it but the checksum.
+    let pushed = |text: &str| -> usize {
+        let line = text.lines().find(|line| {
+            line.starts_with("netbit_git_bytes_total") && line.contains("push") && line.contains("\"in\"")
+        });
+        line.and_then(|line| line.rsplit(' ').next()).map_or(0, |count| count.parse().unwrap())
+    };
+    while pushed(&server.operations("/metrics").await.1) < body.len() - 20 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let mut said = Vec::new();
+    let early = socket.try_read_buf(&mut said).map_err(|error| error.kind());
+    assert_eq!(early, Err(std::io::ErrorKind::WouldBlock), "{}", String::from_utf8_lossy(&said));
+    socket.write_all(last).await.unwrap();
+    while !said.ends_with(b"0\r\n\r\n") {
+        assert!(socket.read_buf(&mut said).await.unwrap() > 0, "{}", String::from_utf8_lossy(&said));
+    }
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.starts_with("HTTP/1.1 200") && said.contains("ok refs/heads/topic"), "{said}");
+    server.stop().await;
+}
+
 /// git takes a pack as whole with its checksum, whatever follows. So a client that sends more behind it, or keeps the
 /// body open, must not get a ref moved before the server has written down what the push does.
 #[actix_web::test]
 async fn bytes_behind_a_pack_do_not_open_the_gate() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncReadExt;
     let server = TestServer::start().await;
     let raw = raw(&server).await;
     let place = Workplace::new();
@@ -156,28 +207,10 @@ async fn bytes_behind_a_pack_do_not_open_the_gate() {
     }
     // The whole pack, and a body that does not end: nothing moves while it is open, or when it breaks off.
     let body = push_body(&place, "ghost").await;
-    let credentials = {
-        use base64::Engine;
-        base64::engine::general_purpose::STANDARD.encode(format!("alice:{PASSWORD}"))
-    };
-    let path = raw.base.rsplitn(4, '/').take(3).collect::<Vec<_>>();
-    let path = format!("{}/{}/{}", path[2], path[1], path[0]);
-    let mut socket = tokio::net::TcpStream::connect(server.app.addresses.http).await.unwrap();
-    let head = format!(
-        "POST /{path}/git-receive-pack HTTP/1.1\r\nhost: x\r\nauthorization: Basic {credentials}\r\n\
-         content-type: application/x-git-receive-pack-request\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n",
-        body.len()
-    );
-    socket.write_all(head.as_bytes()).await.unwrap();
-    socket.write_all(&body).await.unwrap();
-    socket.write_all(b"\r\n").await.unwrap();
-    // The head of the answer may come, and no report.
-    let mut said = Vec::new();
+    let mut socket = open_push(&server, &raw, &body, "transfer-encoding: chunked").await;
     let wait = std::time::Duration::from_millis(300);
-    while let Ok(Ok(byte)) = tokio::time::timeout(wait, socket.read_u8()).await {
-        said.push(byte);
-    }
-    assert!(said.ends_with(b"\r\n\r\n"), "{}", String::from_utf8_lossy(&said));
+    let answered = tokio::time::timeout(wait, socket.read_u8()).await;
+    assert!(answered.is_err(), "{answered:?}");
     assert_eq!(none().await, "");
     drop(socket);
     // Whole and ended, it goes through.
