@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 
+use crate::core::proxies::TrustedProxies;
 use crate::services::Services;
 
 /// The base of links in answers: as configured, else as the client itself reached us.
@@ -12,7 +13,7 @@ pub(super) fn base_url(request: &HttpRequest, services: &Services) -> String {
     if let Some(configured) = services.hosting.public_url() {
         return configured.to_owned();
     }
-    let scheme = if request.app_config().secure() { "https" } else { "http" };
+    let scheme = if is_https(request) { "https" } else { "http" };
     let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
     let plain = |host: &&str| {
         !host.is_empty()
@@ -25,6 +26,19 @@ pub(super) fn base_url(request: &HttpRequest, services: &Services) -> String {
         Some(host) => format!("{scheme}://{host}"),
         None => format!("{scheme}://{}", request.app_config().local_addr()),
     }
+}
+
+/// Whether the client speaks TLS: to this server, or to a trusted proxy, which says so in `X-Forwarded-Proto`.
+fn is_https(request: &HttpRequest) -> bool {
+    if request.app_config().secure() {
+        return true;
+    }
+    let proxies = request.app_data::<web::Data<TrustedProxies>>();
+    let trusted = request.peer_addr().zip(proxies).is_some_and(|(peer, proxies)| proxies.trusts(peer.ip()));
+    // Each proxy appends or replaces: the last word is that of the nearest one.
+    let forwarded = request.headers().get_all("x-forwarded-proto").last();
+    let scheme = forwarded.and_then(|value| value.to_str().ok()?.rsplit(',').next().map(str::trim));
+    trusted && scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
 }
 
 /// 308 to the same route under the present name: `old` path segments from the front are replaced by `now`.

@@ -208,6 +208,31 @@ async fn only_a_trusted_proxy_says_who_asks() {
     }
 }
 
+/// `clone_url` began with `http://` behind a proxy that has the certificate.
+#[actix_web::test]
+async fn only_a_trusted_proxy_makes_links_https() {
+    for (trusted, sent, scheme) in [
+        ("", "https", "http"),
+        ("127.0.0.0/8", "https", "https"),
+        ("127.0.0.0/8", "http", "http"),
+        ("127.0.0.0/8", "https, http", "http"),
+        ("127.0.0.0/8", "javascript", "http"),
+    ] {
+        let server = TestServer::with(|config| {
+            config.http.trusted_proxies = netbit::core::proxies::TrustedProxies::parse(trusted).unwrap();
+        })
+        .await;
+        let alice = server.user("alice").await;
+        alice.hello_web("public").await;
+        let headers = [("x-forwarded-proto", sent), ("host", "git.example.org:8443")];
+        let path = "/api/projects/alice/hello/repos/web";
+        let answer = server.http.send(reqwest::Method::GET, path, None, &headers).await.unwrap();
+        let url = answer.body["clone_url"].as_str().unwrap();
+        assert_eq!(url, format!("{scheme}://git.example.org:8443/alice/hello/web.git"), "{trusted} {sent}");
+        server.stop().await;
+    }
+}
+
 #[actix_web::test]
 async fn a_process_reads_its_certificate_again_on_sighup() {
     use tokio::io::{AsyncBufReadExt, BufReader};
