@@ -57,7 +57,9 @@ class Watch:
 
 def git(folder, *arguments):
     environment = dict(os.environ, GIT_CONFIG_GLOBAL="/dev/null", GIT_CONFIG_NOSYSTEM="1", GIT_TERMINAL_PROMPT="0")
-    author = ["-c", "user.name=Large", "-c", "user.email=large@example.org", "-c", "core.bigFileThreshold=32m"]
+    author = ["-c", "user.name=Large", "-c", "user.email=large@example.org", "-c", "core.bigFileThreshold=32m",
+              # The client would look for deltas of random bytes for a quarter of an hour.
+              "-c", "pack.window=0", "-c", "core.compression=0"]
     done = subprocess.run(["git", *author, "-C", folder, *arguments], env=environment, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"git {' '.join(arguments)} failed:\n{done.stderr}")

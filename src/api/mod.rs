@@ -13,6 +13,7 @@ pub mod docs;
 mod error;
 mod extract;
 mod git;
+pub mod head;
 mod history;
 mod message;
 pub mod metrics;

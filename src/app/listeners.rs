@@ -52,6 +52,7 @@ pub(super) fn serve_http(
             .app_data(page.clone())
             .app_data(proxies.clone())
             .app_data(sessions.clone())
+            .wrap(middleware::from_fn(api::head::answer_head))
             .wrap(middleware::from_fn(api::observe::observe))
             .configure(api::routes)
             .service(web::resource("/ws").get(upgrade))
@@ -179,13 +180,17 @@ pub(super) fn serve_operations(
     operations: Operations,
 ) -> std::io::Result<ServerHandle> {
     let operations = web::Data::new(operations);
-    let server =
-        HttpServer::new(move || WebApp::new().app_data(operations.clone()).configure(api::operations_routes))
-            .workers(1)
-            .disable_signals()
-            .shutdown_timeout(0)
-            .listen(listener)?
-            .run();
+    let server = HttpServer::new(move || {
+        WebApp::new()
+            .app_data(operations.clone())
+            .wrap(middleware::from_fn(api::head::answer_head))
+            .configure(api::operations_routes)
+    })
+    .workers(1)
+    .disable_signals()
+    .shutdown_timeout(0)
+    .listen(listener)?
+    .run();
     let handle = server.handle();
     actix::spawn(server);
     Ok(handle)

@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::harness::{PASSWORD, TestServer, assert_problem};
 
@@ -48,6 +49,61 @@ async fn a_path_that_nobody_serves_is_404_and_a_method_405() {
     let answer = alice.delete("/api/users/me").await;
     assert_problem(&answer, 405, "bad_request");
     assert_eq!(answer.header("allow"), Some("GET, PATCH"));
+    server.stop().await;
+}
+
+/// Monitors and link checkers ask with HEAD: every GET route answered 405.
+#[actix_web::test]
+async fn head_answers_everywhere_as_get_without_a_body() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    alice.hello_web("public").await;
+    let described = alice.get("/api/openapi.json").await.body;
+    let mut asked = 0;
+    for (path, methods) in described["paths"].as_object().unwrap() {
+        if methods.get("get").is_none() {
+            continue;
+        }
+        let path = path
+            .replace("{owner}", "alice")
+            .replace("{user}", "alice")
+            .replace("{username}", "alice")
+            .replace("{project}", "hello")
+            .replace("{repo}", "web");
+        // What is left names nothing that there is.
+        let path: String = path
+            .split('/')
+            .map(|part| if part.starts_with('{') { "/1" } else { part })
+            .collect::<Vec<_>>()
+            .join("/")
+            .replace("//1", "/1");
+        let get = alice.get(&path).await;
+        let head = alice.http.send(Method::HEAD, &path, None, &[]).await.unwrap();
+        assert_eq!(head.status, get.status, "{path}");
+        assert_eq!(head.header("content-type"), get.header("content-type"), "{path}");
+        assert!(head.body.is_null(), "{path}: {}", head.body);
+        asked += 1;
+    }
+    assert!(asked > 30, "{asked}");
+    for (listener, path) in [
+        (server.app.addresses.ops, "/readyz"),
+        (server.app.addresses.ops, "/metrics"),
+        (server.app.addresses.http, "/docs/"),
+        (server.app.addresses.http, "/alice/hello/web.git/info/refs?service=git-upload-pack"),
+    ] {
+        // Twice over one connection: a body of the first would be taken for the second answer.
+        let request = format!("HEAD {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+        let last = request.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
+        let mut socket = tokio::net::TcpStream::connect(listener).await.unwrap();
+        socket.write_all(format!("{request}{last}").as_bytes()).await.unwrap();
+        let mut said = String::new();
+        socket.read_to_string(&mut said).await.unwrap();
+        let answers: Vec<_> = said.split_inclusive("\r\n\r\n").collect();
+        assert!(
+            answers.len() == 2 && answers.iter().all(|answer| answer.starts_with("HTTP/1.1 200")),
+            "{path}: {said}"
+        );
+    }
     server.stop().await;
 }
 
