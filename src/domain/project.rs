@@ -169,6 +169,9 @@ pub fn parse_description(text: &str) -> Result<String, Invalid> {
     Ok(text.trim().to_owned())
 }
 
+/// Parts of a branch name between slashes: each is a folder on disk until refs are packed.
+const NAME_PARTS_MAX: usize = 16;
+
 /// What git allows as a branch name (git-check-ref-format), 1 to 200 bytes, and not one that reads
 /// like an object id, an option or `HEAD`. A name that begins with `refs/` would read like another
 /// full name, and a character that is not seen would make two different names look the same.
@@ -194,6 +197,9 @@ pub fn check_branch_name(name: &str) -> Result<(), Invalid> {
         || name.split('/').any(part_is_bad)
     {
         return Err(SHAPE);
+    }
+    if name.split('/').count() > NAME_PARTS_MAX {
+        return Err(Invalid("has more than 16 parts between slashes"));
     }
     if matches!(name.len(), 40 | 64) && name.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(Invalid("reads like an object id"));

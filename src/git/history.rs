@@ -67,7 +67,7 @@ pub struct Brought {
 }
 
 /// The updates that can succeed: their refs are where the client believes them to be, and no other ref stands where they
-/// need a folder. git will refuse the others, and a ref that another push has moved to the same place must not look as if
+/// need a folder, neither one that is there nor an earlier one of this push. git will refuse the others, and a ref that another push has moved to the same place must not look as if
 /// this push had done it.
 pub fn possible(path: &Path, updates: &[RefUpdate]) -> Result<Vec<RefUpdate>, git2::Error> {
     let targets = targets(path, updates)?;
@@ -83,10 +83,10 @@ pub fn possible(path: &Path, updates: &[RefUpdate]) -> Result<Vec<RefUpdate>, gi
 fn blocked<'u>(path: &Path, updates: &'u [RefUpdate]) -> Result<HashSet<&'u str>, git2::Error> {
     let new: HashSet<&str> =
         updates.iter().filter(|update| update.old.is_none()).map(|update| update.name.as_str()).collect();
-    let mut found = HashSet::new();
     if new.is_empty() {
-        return Ok(found);
+        return Ok(HashSet::new());
     }
+    let mut found = blocked_by_each_other(updates);
     let mut folders: HashMap<&str, Vec<&str>> = HashMap::new();
     for name in &new {
         folders_of(name).for_each(|folder| folders.entry(folder).or_default().push(name));
@@ -112,6 +112,20 @@ fn blocked<'u>(path: &Path, updates: &'u [RefUpdate]) -> Result<HashSet<&'u str>
         }
     }
     Ok(found)
+}
+
+/// New refs that an earlier one of the same push leaves no room for.
+fn blocked_by_each_other(updates: &[RefUpdate]) -> HashSet<&str> {
+    let (mut names, mut used_folders, mut found) = (HashSet::new(), HashSet::new(), HashSet::new());
+    for name in updates.iter().filter(|update| update.old.is_none()).map(|update| update.name.as_str()) {
+        if used_folders.contains(name) || folders_of(name).any(|folder| names.contains(folder)) {
+            found.insert(name);
+        } else {
+            names.insert(name);
+            used_folders.extend(folders_of(name));
+        }
+    }
+    found
 }
 
 /// `a` and `a/b` of `a/b/c`.

@@ -11,8 +11,9 @@ use super::program::{MARK, MARK_REPOSITORY};
 use super::store::Store;
 use crate::domain::repository::StorageKey;
 
-/// How long killed processes are waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long killed processes are waited for. One that lasts longer is within a system call of the kernel (an fsync) and
+/// runs no code of its own any more.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Ends every child of an earlier server on these repositories; answers the repositories that they worked on. Only while
 /// no child of this server runs.

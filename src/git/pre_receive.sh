@@ -4,6 +4,7 @@
 # will lead to them, git decides about the others.
 #
 # NETBIT_FAST_FORWARD: 1 when no branch of this push may be rewritten.
+# NETBIT_ATOMIC: 1 when all refs move or none. The server has compared their old values, which nothing else changes now.
 # The server writes this file at each start; changes are lost.
 set -u
 say() { printf 'netbit: %s\n' "$1" >&2; }
@@ -24,10 +25,12 @@ if [ -n "$modules" ] &&
 fi
 
 moves() { # old new name
-    current=$(git rev-parse --quiet --verify "$3" 2>/dev/null) || current=$zero
-    if [ "$current" != "$1" ]; then
-        say "$3 has moved since it was read; fetch, then push again"
-        return 1
+    if [ "${NETBIT_ATOMIC:-0}" != 1 ]; then
+        current=$(git rev-parse --quiet --verify "$3" 2>/dev/null) || current=$zero
+        if [ "$current" != "$1" ]; then
+            say "$3 has moved since it was read; fetch, then push again"
+            return 1
+        fi
     fi
     case $3 in refs/heads/*) ;; *) return 0 ;; esac
     case $looked_up in
@@ -42,6 +45,16 @@ moves() { # old new name
     say "$3 is protected and would be rewritten (non-fast-forward)"
     return 1
 }
+
+if [ "${NETBIT_ATOMIC:-0}" = 1 ]; then
+    printf '%s\n' "$updates" | {
+        while read -r old new name; do
+            [ -z "$name" ] || [ "$new" = "$zero" ] || moves "$old" "$new" "$name" || exit 1
+        done
+        exit 0
+    }
+    exit
+fi
 
 # A push of deletions alone has no objects. Refs that are checked are few: each is a process or two.
 checked=0 deletions=0 others=0

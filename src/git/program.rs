@@ -99,6 +99,8 @@ pub struct PushRules {
     pub input_bytes_max: u64,
     /// No branch may be rewritten.
     pub fast_forward_only: bool,
+    /// All refs move or none.
+    pub is_atomic: bool,
 }
 
 /// How an archive is packed. git does both itself, gzip included (since 2.38).
@@ -264,7 +266,9 @@ impl Git {
             command.set(format!("receive.maxInputSize={max}"));
             command.set(format!("receive.denyNonFastForwards={}", rules.fast_forward_only));
             command.set(hooks_path(&self.store.push_hooks()));
-            command.env("NETBIT_FAST_FORWARD", if rules.fast_forward_only { "1" } else { "0" });
+            let flag = |is_set| if is_set { "1" } else { "0" };
+            command.env("NETBIT_FAST_FORWARD", flag(rules.fast_forward_only));
+            command.env("NETBIT_ATOMIC", flag(rules.is_atomic));
         }
         command.arg(service.command()).arg("--stateless-rpc");
         if advertise {

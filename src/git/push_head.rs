@@ -42,6 +42,11 @@ impl PushHead {
         self.has("side-band-64k")
     }
 
+    /// Whether all refs move or none.
+    pub fn is_atomic(&self) -> bool {
+        self.has("atomic")
+    }
+
     pub fn wants_report(&self) -> bool {
         self.has("report-status") || self.has("report-status-v2")
     }

@@ -16,8 +16,11 @@ use git2::RepositoryInitOptions;
 use crate::core::private_file;
 use crate::domain::repository::StorageKey;
 
-/// Directory levels that a walk through a repository goes down: `objects/pack`, `refs/heads/a/b/c`.
-const DEPTH_MAX: usize = 64;
+/// Directory levels that a walk through a repository goes down: `objects/pack`, `refs/heads/a/b/c`. A name of git's longest
+/// path component has fewer.
+const DEPTH_MAX: usize = 128;
+/// Entries of `refs/` in which a start looks for locks before it is ready; the sweep behind it looks through the rest.
+const LOCK_ENTRIES_MAX: usize = 20_000;
 
 /// What a small file or a folder takes of a disk.
 const BLOCK_BYTES: u64 = 4096;
@@ -282,17 +285,19 @@ impl Store {
         for lock in LOCKS {
             remove_old(&path.join(lock), before)?;
         }
-        Ok(remove_locks(&path.join("refs"), Some(before), 0)?)
+        let mut entries = usize::MAX;
+        Ok(remove_locks(&path.join("refs"), Some(before), (0, &mut entries))?)
     }
 
     /// Removes the locks that killed processes left, which would stop pushes. Only while nothing works on the repository.
-    /// Quarantines, which may be large, are left to [`Store::sweep`].
+    /// Looks at [`LOCK_ENTRIES_MAX`] refs and folders. The rest, and quarantines, are left to [`Store::sweep`].
     pub fn remove_locks(&self, key: StorageKey) -> Result<(), StoreError> {
         let path = self.existing(key)?;
         for lock in LOCKS {
             remove_if_there(&path.join(lock))?;
         }
-        Ok(remove_locks(&path.join("refs"), None, 0)?)
+        let mut entries = LOCK_ENTRIES_MAX;
+        Ok(remove_locks(&path.join("refs"), None, (0, &mut entries))?)
     }
 }
 
@@ -335,12 +340,19 @@ fn remove_old(path: &Path, before: SystemTime) -> io::Result<()> {
     if metadata.modified()? < before { remove_if_there(path) } else { Ok(()) }
 }
 
-fn remove_locks(folder: &Path, before: Option<SystemTime>, depth: usize) -> io::Result<()> {
+/// Stops when `entries` are used up.
+fn remove_locks(
+    folder: &Path,
+    before: Option<SystemTime>,
+    (depth, entries): (usize, &mut usize),
+) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
+        let Some(left) = entries.checked_sub(1) else { return Ok(()) };
+        *entries = left;
         if entry.file_type()?.is_dir() {
             if depth < DEPTH_MAX {
-                remove_locks(&entry.path(), before, depth + 1)?;
+                remove_locks(&entry.path(), before, (depth + 1, entries))?;
             }
         } else if entry.file_name().to_string_lossy().ends_with(".lock") {
             match before {

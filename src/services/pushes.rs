@@ -4,6 +4,7 @@
 //! the push did is found out by comparing refs with the intent, and written once, by whoever settles: the push itself,
 //! the background, or the next start.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -140,6 +141,15 @@ impl PushJudge {
         if possible.is_empty() {
             let why =
                 "the refs have moved since they were read, or their names are taken; fetch, then push again";
+            return Err(ServiceError::new(Code::Conflict, why));
+        }
+        let movable: HashSet<&str> = possible.iter().map(|update| update.name.as_str()).collect();
+        let stuck = self.head.updates.iter().find(|update| !movable.contains(update.name.as_str()));
+        if let Some(stuck) = stuck.filter(|_| self.head.is_atomic()) {
+            let why = format!(
+                "the push is atomic, and {} has moved since it was read, or its name is taken; fetch, then push again",
+                stuck.name
+            );
             return Err(ServiceError::new(Code::Conflict, why));
         }
         // With what is in quarantine: pushes that run at the same time share the quota.

@@ -135,7 +135,7 @@ impl Services {
         let fast_forward_only =
             head.updates.iter().any(|update| permission::must_fast_forward(&view.project.config, update));
         let directory = self.hosting.directory(&view.repository).await?;
-        let rules = PushRules { input_bytes_max: room.bytes, fast_forward_only };
+        let rules = PushRules { input_bytes_max: room.bytes, fast_forward_only, is_atomic: head.is_atomic() };
         let command = git
             .service(Service::ReceivePack, &directory, protocol, false, Some(rules))
             .on_behalf_of(Holder::Account(who.user));
@@ -170,7 +170,14 @@ impl Services {
             if let Err(why) = check_update_name(update) {
                 return Some(why.to_owned());
             }
-            permission::check_update(config, view.role, update).err().map(|refusal| refusal.to_string())
+            if let Err(refusal) = permission::check_update(config, view.role, update) {
+                return Some(refusal.to_string());
+            }
+            // git would refuse it after it has taken the objects of the other refs.
+            if update.new.is_none() && update.branch() == Some(&view.repository.default_branch) {
+                return Some("the default branch cannot be deleted; make another one the default".to_owned());
+            }
+            None
         };
         if let Some(text) = head.option(CHAT_OPTION)
             && (text.len() > PUSH_TEXT_BYTES_MAX || Content::parse(text.to_owned()).is_err())

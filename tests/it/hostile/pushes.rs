@@ -169,6 +169,18 @@ async fn a_history_on_many_branches_is_walked_once_behind_ready() {
     attacked.survived().await;
 }
 
+/// An atomic push of a commit to two branches, of which the second is believed to be at `old`.
+async fn atomic_push_body(place: &Workplace, commit: &str, old: &str) -> Vec<u8> {
+    let one = format!("{} {commit} refs/heads/one\0report-status atomic", "0".repeat(40));
+    let two = format!("{old} {commit} refs/heads/two");
+    let head = format!("{:04x}{one}{:04x}{two}0000", one.len() + 4, two.len() + 4);
+    let script = format!("echo {commit} | git pack-objects --quiet --revs --stdout");
+    let mut made = tokio::process::Command::new("sh");
+    made.args(["-c", &script]).current_dir(place.path().join("work"));
+    let pack = soon(made.output()).await.unwrap().stdout;
+    [head.as_bytes(), &pack].concat()
+}
+
 #[actix_web::test]
 async fn a_push_that_moves_no_ref_leaves_no_object() {
     // Pushed by accident, refused, and readable by its id for any visitor of the public project.
@@ -222,6 +234,31 @@ async fn a_push_that_moves_no_ref_leaves_no_object() {
         .send();
     let said = soon(soon(answer).await.unwrap().text()).await.unwrap();
     assert!(said.contains("there is nothing to delete"), "{said}");
+
+    // An atomic push moves all refs or none: its hook let objects stay when only one of them could move.
+    let atomic = place.commit("work", "secret", "atomic", "all or nothing").await;
+    for (story, refs, why) in [
+        ("folders", &["HEAD:refs/heads/x", "HEAD:refs/heads/x/y"][..], "its name is taken"),
+        ("a blob", &["HEAD:refs/heads/x", &format!("{blob}:refs/heads/y")], "a commit"),
+        ("a rewrite", &["HEAD:refs/heads/x", "+HEAD:refs/heads/main"], "non-fast-forward"),
+        ("the default branch", &["HEAD:refs/heads/x", ":main"], "cannot be deleted"),
+    ] {
+        let arguments = [&["push", "--atomic", &url][..], refs].concat();
+        place.git("work", &arguments).await.refused(why);
+        assert_eq!(reads(&atomic).await, (404, false), "{story}");
+    }
+    let stale = atomic_push_body(&place, &atomic, &kept).await;
+    let answer = reqwest::Client::new()
+        .post(format!("{}/git-receive-pack", server.url(&path)))
+        .basic_auth("alice", Some(crate::harness::PASSWORD))
+        .header("content-type", "application/x-git-receive-pack-request")
+        .body(stale)
+        .send();
+    let said = soon(soon(answer).await.unwrap().text()).await.unwrap();
+    assert!(said.contains("the push is atomic, and refs/heads/two has moved"), "{said}");
+    assert_eq!(reads(&atomic).await, (404, false), "an old value that is wrong");
+    place.git("work", &["push", "--quiet", "--atomic", &url, "HEAD:a1", "HEAD:a2", "HEAD:a/3"]).await.ok();
+    assert_eq!(reads(&atomic).await, (200, true), "an atomic push that can move all");
 
     // One ref that moves brings what it leads to, and what the others led to.
     place

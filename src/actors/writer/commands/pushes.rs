@@ -140,7 +140,11 @@ impl Command for SettlePush {
             None => None,
         };
         let moved = intent.announced || !self.moved.refs.is_empty();
-        // A project that was deleted meanwhile has nobody to tell.
+        // Objects may stay although no ref moved: they count, and packing removes them in time.
+        if let Some(repository) = repository.as_ref().filter(|_| !moved && self.moved.size_bytes > 0) {
+            count(tx, repository, &self.moved)?;
+        }
+        // The members of a project that was deleted meanwhile are not notified.
         let (Some(repository), Some(project), true) = (repository, project, moved) else {
             pushes::set_settled(tx.write(), self.push.0, now)?;
             return Ok(Settled::default());
@@ -205,10 +209,16 @@ fn announce(
     say(tx, intent, &chat, content)?;
     let mentioned = serde_json::to_string(&moved.mentioned).unwrap_or_else(|_| "[]".to_owned());
     pushes::set_announced(tx.write(), intent.id.0, seq, &mentioned)?;
+    count(tx, repository, moved)?;
+    Ok((seq, headline))
+}
+
+/// Writes what the repository holds now, and how much work the push leaves for packing.
+fn count(tx: &mut Tx<'_>, repository: &Repository, moved: &Moved) -> Execution<()> {
     repositories::count_push(tx.write(), repository.id.0, moved.size_bytes, weight(moved))?;
     let repository = Arc::new(Repository { size_bytes: moved.size_bytes, ..repository.clone() });
     tx.announce(Event::RepositoryChanged { repository });
-    Ok((seq, headline))
+    Ok(())
 }
 
 /// How many small pushes this one is worth, for packing: each leaves a pack, and a file for each ref.
