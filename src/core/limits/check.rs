@@ -32,6 +32,8 @@ impl Limits {
             ("git_bulk", self.git_bulk),
             ("logins", self.logins),
             ("logins_per_address", self.logins_per_address),
+            ("logins_delayed", self.logins_delayed),
+            ("logins_delayed_per_address", self.logins_delayed_per_address),
             ("http_connections", self.http_connections),
             ("git_updates", self.git_updates),
             ("udp_tickets", self.udp_tickets),

@@ -191,12 +191,16 @@ limits! {
     hashes_waiting: usize = 64,
     /// How long a password waits to be hashed.
     hashes_patience_ms: u64 = 10_000,
-    /// Logins at once, in every stage; some KiB each.
+    /// Logins at once that do not wait for their turn at an account; some KiB each.
     logins: usize = 512,
     /// Logins that only networks without a login under way may take.
     logins_reserve: usize = 128,
-    /// Logins from one network at once, in every stage; further ones wait.
+    /// The same of one network; further ones wait.
     logins_per_address: usize = 16,
+    /// Logins that wait for their turn at an account, mostly because earlier ones failed; further ones: 429.
+    logins_delayed: usize = 1024,
+    /// The same of one network.
+    logins_delayed_per_address: usize = 64,
     /// Logins that wait for one of `logins`.
     logins_waiting: usize = 512,
     /// Logins that wait out a delay at once, for one account from one network; beyond, a random one of them gets 429. As

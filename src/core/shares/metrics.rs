@@ -35,8 +35,10 @@ pub enum PoolName {
     HashesKnown,
     /// Those of networks with many failed logins.
     HashesSuspect,
-    /// Logins in every stage.
+    /// Logins in every stage but the next one.
     Logins,
+    /// Logins that wait for their turn at an account.
+    LoginsDelayed,
     /// Sessions of known users over all transports.
     Sessions,
     /// Those over WebSocket.
@@ -48,7 +50,7 @@ pub enum PoolName {
 }
 
 impl PoolName {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::GitAdvertisements,
         Self::GitReads,
         Self::GitVisitors,
@@ -61,6 +63,7 @@ impl PoolName {
         Self::HashesKnown,
         Self::HashesSuspect,
         Self::Logins,
+        Self::LoginsDelayed,
         Self::Sessions,
         Self::WebSockets,
         Self::Http,
@@ -81,6 +84,7 @@ impl PoolName {
             Self::HashesKnown => "hashes_known",
             Self::HashesSuspect => "hashes_suspect",
             Self::Logins => "logins",
+            Self::LoginsDelayed => "logins_delayed",
             Self::Sessions => "sessions",
             Self::WebSockets => "websockets",
             Self::Http => "http",

@@ -17,6 +17,20 @@ pub(super) struct Desk {
     patience: Duration,
 }
 
+/// The answer to a try that asks.
+pub(super) enum Asked {
+    /// The password may be tried.
+    Granted(Granted),
+    Waits(Waiting),
+}
+
+/// A try that waits for its turn: dropping it gives the turn up.
+pub(super) struct Waiting {
+    granted: Granted,
+    answer: oneshot::Receiver<Option<Standing>>,
+    patience: Duration,
+}
+
 /// A turn, or the wait for it: dropping it gives both up.
 pub(super) struct Granted {
     id: u64,
@@ -25,9 +39,16 @@ pub(super) struct Granted {
     standing: Standing,
 }
 
+/// The keeper's first answer.
+enum Placed {
+    Now(Standing),
+    /// The second answer is `None` when the try is refused.
+    Waits(oneshot::Receiver<Option<Standing>>),
+}
+
 /// What the keeper is asked. Unbounded, because tries hold places of the logins, and each has two messages.
 enum Message {
-    Ask { id: u64, account: String, from: Origin, answer: oneshot::Sender<Option<Standing>> },
+    Ask { id: u64, account: String, from: Origin, placed: oneshot::Sender<Placed> },
     Tried { id: u64, right: bool },
     Gone(u64),
 }
@@ -39,16 +60,28 @@ impl Desk {
         Self { keeper, next: Arc::default(), patience }
     }
 
-    /// Returns when the password may be tried; `None` when the try is refused or has waited too long.
-    pub(super) async fn turn(&self, account: &str, from: Origin) -> Option<Granted> {
+    /// Asks for a turn at the account. `None`: the server stops.
+    pub(super) async fn ask(&self, account: &str, from: Origin) -> Option<Asked> {
         let id = self.next.fetch_add(1, Relaxed);
         let mut granted = Granted { id, keeper: self.keeper.clone(), right: None, standing: Standing::New };
-        let (answer, answered) = oneshot::channel();
-        let ask = Message::Ask { id, account: account.to_owned(), from, answer };
-        self.keeper.send(ask).ok()?;
-        let answered = tokio::time::timeout(self.patience, answered).await;
-        granted.standing = answered.ok()?.ok()??;
-        Some(granted)
+        let (placed, answer) = oneshot::channel();
+        self.keeper.send(Message::Ask { id, account: account.to_owned(), from, placed }).ok()?;
+        Some(match answer.await.ok()? {
+            Placed::Now(standing) => {
+                granted.standing = standing;
+                Asked::Granted(granted)
+            }
+            Placed::Waits(answer) => Asked::Waits(Waiting { granted, answer, patience: self.patience }),
+        })
+    }
+}
+
+impl Waiting {
+    /// Returns when the password may be tried; `None` when the try is refused or has waited too long.
+    pub(super) async fn turn(mut self) -> Option<Granted> {
+        let answered = tokio::time::timeout(self.patience, self.answer).await;
+        self.granted.standing = answered.ok()?.ok()??;
+        Some(self.granted)
     }
 }
 
@@ -106,12 +139,21 @@ impl Keeper {
 
     fn receive(&mut self, message: Message) {
         match message {
-            Message::Ask { id, account, from, answer } => {
-                self.answers.insert(id, answer);
+            // A client that left gives its turn back by its drop.
+            Message::Ask { id, account, from, placed } => {
                 match self.pacing.ask(id, &account, from, Instant::now()) {
-                    Turn::Now => self.answer(id, true),
-                    Turn::Waits { refused: Some(refused) } => self.answer(refused, false),
-                    Turn::Waits { refused: None } => {}
+                    Turn::Now => {
+                        let standing = self.pacing.standing(id, Instant::now());
+                        placed.send(Placed::Now(standing)).ok();
+                    }
+                    Turn::Waits { refused } => {
+                        let (answer, answered) = oneshot::channel();
+                        self.answers.insert(id, answer);
+                        placed.send(Placed::Waits(answered)).ok();
+                        if let Some(refused) = refused {
+                            self.answer(refused, false);
+                        }
+                    }
                 }
             }
             Message::Tried { id, right } => {

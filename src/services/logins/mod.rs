@@ -2,6 +2,9 @@
 //!
 //! A try passes three places, in this order: a place among the logins of its network, its turn at the account
 //! ([`pacing`]), and a place at the password hashes. No other code compares a password.
+//!
+//! Invariant: a try that waits for its turn holds no place among the logins, so guessers whose tries are delayed do not
+//! keep other users of their network out. It holds one of the delayed logins instead.
 
 mod desk;
 mod failures;
@@ -13,7 +16,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use desk::Desk;
+use desk::{Asked, Desk};
 use pacing::Origin;
 pub(super) use pacing::PacingRules;
 
@@ -21,7 +24,7 @@ use super::{ServiceError, Services};
 use crate::actors::cache::LoginCandidate;
 use crate::core::auth::password::PasswordPool;
 use crate::core::limits::Limits;
-use crate::core::shares::{Holder, Pool, PoolMetrics, PoolName, Reserved, Rules, network_of};
+use crate::core::shares::{Crowd, Holder, Pool, PoolMetrics, PoolName, Reserved, Rules, network_of};
 use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
 use crate::domain::user::User;
@@ -30,6 +33,7 @@ use crate::domain::user::User;
 pub(super) struct Logins {
     places: Pool,
     desk: Desk,
+    delayed: Crowd,
     retry_after_ms: u64,
 }
 
@@ -43,7 +47,9 @@ impl Logins {
         };
         let places = Pool::start(rules, metrics.meter(PoolName::Logins));
         let retry_after_ms = limits.login_delay_max_ms.clamp(1_000, 30_000);
-        Self { places, desk: Desk::open(PacingRules::of(limits), patience), retry_after_ms }
+        let delayed = Crowd::new(limits.logins_delayed, limits.logins_delayed_per_address)
+            .measured(metrics.meter(PoolName::LoginsDelayed));
+        Self { places, desk: Desk::open(PacingRules::of(limits), patience), delayed, retry_after_ms }
     }
 }
 
@@ -66,13 +72,17 @@ impl Services {
     ) -> Result<Option<Arc<User>>, ServiceError> {
         let busy = |retry_after_ms| Refusal::RateLimited { retry_after_ms };
         let holder = Holder::of(proven, from);
-        let _place = self.logins.places.enter(holder).await.map_err(|_| busy(1_000))?;
-        let turn = self
-            .logins
-            .desk
-            .turn(&username, Origin { network: network_of(from), proven: proven.is_some() })
-            .await;
-        let turn = turn.ok_or_else(|| busy(self.logins.retry_after_ms))?;
+        let place = self.logins.places.enter(holder).await.map_err(|_| busy(1_000))?;
+        let origin = Origin { network: network_of(from), proven: proven.is_some() };
+        let later = || busy(self.logins.retry_after_ms);
+        let (turn, _place) = match self.logins.desk.ask(&username, origin).await.ok_or_else(later)? {
+            Asked::Granted(turn) => (turn, Some(place)),
+            Asked::Waits(waiting) => {
+                let _delayed = self.logins.delayed.enter(holder).ok_or_else(later)?;
+                drop(place);
+                (waiting.turn().await.ok_or_else(later)?, None)
+            }
+        };
         let candidate = self.cache.ask_anonymously(LoginCandidate(username)).await?;
         let (user, phc) = candidate.unzip();
         let right = self.passwords.verify(holder, turn.standing(), password, phc).await?;

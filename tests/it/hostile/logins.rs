@@ -113,6 +113,44 @@ async fn parallel_guesses_take_turns_and_lock_no_user_out() {
     server.stop().await;
 }
 
+/// A guesser at an office's address tries invented names. Delayed tries held all places of the address, and seven of ten
+/// colleagues with the right password got 429 after 45 s.
+#[actix_web::test]
+async fn delayed_guesses_keep_no_colleague_out() {
+    let server = behind_a_proxy(|limits| {
+        (limits.login_failures_free, limits.login_delay_max_ms) = (1, 60_000);
+        (limits.logins_per_address, limits.logins_patience_ms) = (2, 4_000);
+        (limits.logins_delayed_per_address, limits.delayed_per_login) = (8, 8);
+    })
+    .await;
+    for name in ["alice", "bob", "carol"] {
+        server.user(name).await;
+    }
+    let office = IpAddr::from([198, 51, 100, 7]);
+    let over = AtomicBool::new(false);
+    let waiting = AtomicUsize::new(0);
+    let guess = async |worker: usize| {
+        while !over.load(Relaxed) {
+            waiting.fetch_add(1, Relaxed);
+            let status = login(&server, office, &format!("invented{}", worker % 3), "wrong password").await;
+            assert!([401, 429].contains(&status), "{status}");
+        }
+    };
+    let flood = join_all((0..24usize).map(guess));
+    let colleagues = async {
+        // Every invented name is delayed by now, and more tries wait than the address has places.
+        while waiting.load(Relaxed) < 40 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        for name in ["alice", "bob", "carol", "alice"] {
+            assert_eq!(login(&server, office, name, PASSWORD).await, 200, "{name}");
+        }
+        over.store(true, Relaxed);
+    };
+    futures_util::join!(flood, colleagues);
+    server.stop().await;
+}
+
 /// Passwords over git are tried by the same rule: a client that asks twenty times at once learns of the free tries only.
 #[actix_web::test]
 async fn guesses_over_git_wait_like_logins() {

@@ -216,17 +216,26 @@ impl Command for EndLogin {
             Logout::AllLogins | Logout::Everything => accounts::live_logins_of(tx.look(), user.0)?,
         };
         logins.into_iter().try_for_each(|login| end(tx, LoginId(login), user))?;
-        let since = match self.reach {
-            Logout::This => return Ok(()),
-            Logout::AllLogins => tx.now.plus_seconds(0_i64.saturating_sub(tx.limits.recent_token_seconds)),
-            Logout::Everything => Timestamp(i64::MIN),
-        };
-        let count = revoke_made_since(tx, user, since)?;
-        if count > 0 {
-            tx.audit(self.who, "token.revoke_all", ("user", user.0), &json!({"count": count}))?;
+        match self.reach {
+            Logout::This => Ok(()),
+            Logout::AllLogins => end_tokens(tx, self.who, recently(tx)),
+            Logout::Everything => end_tokens(tx, self.who, Timestamp(i64::MIN)),
         }
-        Ok(())
     }
+}
+
+/// The time since which an access token is recent (`limits.recent_token_seconds`).
+fn recently(tx: &Tx<'_>) -> Timestamp {
+    tx.now.plus_seconds(0_i64.saturating_sub(tx.limits.recent_token_seconds))
+}
+
+/// Ends the access tokens of the user that were made at `since` or later.
+fn end_tokens(tx: &mut Tx<'_>, who: Credential, since: Timestamp) -> Execution<()> {
+    let count = revoke_made_since(tx, who.user, since)?;
+    if count > 0 {
+        tx.audit(who, "token.revoke_all", ("user", who.user.0), &json!({"count": count}))?;
+    }
+    Ok(())
 }
 
 /// Ends logins whose refresh tokens have expired; answers how many there were.
@@ -246,7 +255,8 @@ impl Command for EndExpiredLogins {
     }
 }
 
-/// Stores a new password; every login of the user ends, this one too.
+/// Stores a new password; every login of the user ends, this one too, and so do the access tokens made within
+/// `limits.recent_token_seconds`: a stolen login may have made them.
 pub struct ChangePassword {
     pub who: Credential,
     pub password_hash: String,
@@ -258,7 +268,8 @@ impl Command for ChangePassword {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, Need::Person)?;
-        set_password(tx, self.who.user, &self.password_hash).map(drop)
+        set_password(tx, self.who.user, &self.password_hash)?;
+        end_tokens(tx, self.who, recently(tx))
     }
 }
 

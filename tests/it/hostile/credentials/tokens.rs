@@ -199,8 +199,8 @@ async fn expiring_token_is_announced_once_across_restarts() {
     server.stop().await;
 }
 
-/// `logout {"all"}` left the tokens that a thief had made. Now those of the last 24 hours go with
-/// it, and all with `tokens`; a new password keeps them, as git clients rely on it.
+/// `logout {"all"}` and a new password left the tokens that a thief had made. Now those of the last
+/// 24 hours go with both, and all with `tokens`; older ones stay, as git clients rely on them.
 #[actix_web::test]
 async fn logout_of_all_ends_recent_tokens_and_more_if_asked() {
     let server = TestServer::start().await;
@@ -221,12 +221,15 @@ async fn logout_of_all_ends_recent_tokens_and_more_if_asked() {
     assert!(works(&recent).await && works(&old).await, "one login goes alone");
     let change = json!({"current_password": PASSWORD, "new_password": "battery staple"});
     assert_eq!(alice.post("/api/users/me/password", change).await.status, 204);
-    assert!(works(&recent).await && works(&old).await, "a new password keeps tokens");
+    assert!(!works(&recent).await && works(&old).await, "a new password ends recent tokens");
 
     let login = async || {
         let account = server.http.login("alice", "battery staple").await.unwrap();
         server.http.with_token(account.token)
     };
+    let made = login().await.post(TOKENS, &wanted(json!({"name": "again"}))).await.unwrap();
+    let recent = server.http.with_token(made.body["token"].as_str().unwrap().to_owned());
+    assert!(works(&recent).await);
     let all = login().await.post("/api/users/logout", &json!({"all": true})).await.unwrap();
     assert_eq!(all.status, 204);
     assert!(!works(&recent).await && works(&old).await);
