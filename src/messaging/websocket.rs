@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use actix_http::ws;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -25,15 +26,18 @@ pub fn open(
     if !is_own_origin(request, edge.services.hosting.public_url()) {
         return Err(ServiceError::new(Code::Forbidden, "this origin may not open sessions"));
     }
-    let handled = actix_ws::handle(request, payload);
-    let (response, _, messages) = handled.map_err(|error| {
+    let mut response = ws::handshake(request.head()).map_err(|error| {
         ServiceError::new(Code::BadRequest, format!("a WebSocket upgrade is expected here: {error}"))
     })?;
     let place = edge.place(Transport::WebSocket, from).ok_or_else(|| {
         ServiceError::later(Code::Overloaded, "there are too many connections", RETRY_AFTER_MS)
     })?;
-    let (response, own_body) = response.into_parts();
-    Ok(response.set_body(session::over_websocket(messages, own_body, place, edge)))
+    let body = session::over_websocket(payload, place, edge);
+    let response = response.message_body(body).map_err(|error| {
+        tracing::error!(%error, "the answer to an upgrade could not be made");
+        ServiceError::new(Code::Internal, "the upgrade failed")
+    })?;
+    Ok(response.into())
 }
 
 /// Whether the page, if there is one, is of this host or of the configured address.

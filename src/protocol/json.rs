@@ -61,6 +61,40 @@ pub(super) fn is_too_deep(text: &[u8]) -> bool {
     false
 }
 
+/// The `request_id` of a packet that is cut off or not JSON, if it stands at the top level before that.
+pub fn request_id_in(text: &[u8]) -> Option<u64> {
+    const KEY: &[u8] = b"request_id";
+    let (mut depth, mut string_at, mut escaped) = (0_usize, None, false);
+    for (at, byte) in text.iter().enumerate() {
+        match (byte, string_at) {
+            (_, Some(_)) if escaped => escaped = false,
+            (b'\\', Some(_)) => escaped = true,
+            (b'"', None) => string_at = Some(at.saturating_add(1)),
+            (b'"', Some(begin)) => {
+                string_at = None;
+                if depth == 1 && text.get(begin..at) == Some(KEY) {
+                    let after = text.get(at.saturating_add(1)..)?.trim_ascii_start();
+                    // A value with the text of the key has no colon behind it.
+                    if let Some(value) = after.strip_prefix(b":") {
+                        return number_at(value.trim_ascii_start());
+                    }
+                }
+            }
+            (_, Some(_)) => {}
+            (b'{' | b'[', None) => depth = depth.saturating_add(1),
+            (b'}' | b']', None) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The number at the front, if something follows it: otherwise it may have been cut.
+fn number_at(text: &[u8]) -> Option<u64> {
+    let digits = text.iter().position(|byte| !byte.is_ascii_digit())?;
+    std::str::from_utf8(text.get(..digits)?).ok()?.parse().ok()
+}
+
 /// A MessagePack value as JSON.
 struct Text(Value);
 
@@ -132,6 +166,25 @@ mod tests {
     use crate::domain::message::ClientId;
     use crate::protocol::framing;
     use crate::protocol::packet::{MessagePacket, PacketMessage};
+
+    #[test]
+    fn request_id_is_found_in_text_that_is_cut_or_broken() {
+        for (text, found) in [
+            (r#"{"packet_type": "SendMessage", "request_id": 7, "content": "cut \ud83d"}"#, Some(7)),
+            (r#"{"content":"say \"request_id\": 8","request_id" : 9,"rest":"#, Some(9)),
+            (r#"{"metadata":{"request_id":1},"request_id":2}"#, Some(2)),
+            (r#"{"a":"request_id","request_id":3}"#, Some(3)),
+            (r#"{"request_id":18446744073709551615}"#, Some(u64::MAX)),
+            (r#"{"request_id":18446744073709551616}"#, None),
+            (r#"{"request_id":-1}"#, None),
+            (r#"{"request_id":12"#, None),
+            (r#"{"request_id""#, None),
+            (r#"["request_id", 4]"#, None),
+            ("", None),
+        ] {
+            assert_eq!(request_id_in(text.as_bytes()), found, "{text}");
+        }
+    }
 
     #[test]
     fn a_packet_reads_the_same_in_both_forms() {

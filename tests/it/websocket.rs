@@ -127,8 +127,8 @@ async fn what_is_no_hello_ends_the_session_with_a_word() {
     for (first, code) in [
         (Message::text(r#"{"packet_type":"Ping"}"#), "unauthenticated"),
         (Message::text(r#"{"packet_type":"Hello","token":"forged"}"#), "unauthenticated"),
-        (Message::text("{"), "bad_request"),
-        (Message::text("[".repeat(100)), "bad_request"),
+        (Message::text("{"), "unauthenticated"),
+        (Message::text("[".repeat(100)), "unauthenticated"),
         (Message::binary(vec![0xc1]), "bad_request"),
         (Message::text(" ".repeat(5000)), "bad_request"),
         (Message::text("x".repeat(100_000)), "bad_request"),
@@ -152,6 +152,103 @@ async fn what_is_no_hello_ends_the_session_with_a_word() {
     socket.send(frame(head, Data::Text, false)).await.unwrap();
     socket.send(frame(tail, Data::Continue, true)).await.unwrap();
     assert_eq!(heard(&mut socket).await["packet_type"], "Welcome");
+    server.stop().await;
+}
+
+/// The code of the closing handshake.
+async fn closed(socket: &mut Socket) -> u16 {
+    loop {
+        match soon(socket.next()).await {
+            Some(Ok(Message::Close(Some(close)))) => return close.code.into(),
+            Some(Ok(_)) => {}
+            other => panic!("no closing handshake: {other:?}"),
+        }
+    }
+}
+
+/// Nine kinds of bad frames and a stop all closed with 1000, by which client libraries decide not to come back.
+#[actix_web::test]
+async fn closing_code_is_that_of_the_reason() {
+    use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+    use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+    use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let frame = |payload: Vec<u8>, opcode, is_final| {
+        let header = FrameHeader { is_final, opcode, ..FrameHeader::default() };
+        Message::Frame(Frame::from_payload(header, payload.into()))
+    };
+    let own = CloseFrame { code: 4001.into(), reason: "done".into() };
+    for (sent, code) in [
+        (Message::text(r#"{"packet_type":"Bye"}"#), 1000),
+        (Message::Close(Some(own)), 4001),
+        (frame(b"x".to_vec(), OpCode::Data(Data::Continue), true), 1002),
+        (frame(b"x".to_vec(), OpCode::Data(Data::Reserved(5)), true), 1002),
+        (frame(b"x".to_vec(), OpCode::Control(Control::Ping), false), 1002),
+        (frame(vec![b'x'; 126], OpCode::Control(Control::Ping), true), 1002),
+        (frame(vec![b'"', 0xff, b'"'], OpCode::Data(Data::Text), true), 1007),
+        (Message::binary(vec![b'x'; 1024 * 1024 + 1]), 1009),
+    ] {
+        let (mut socket, _) = welcomed(&server, &alice).await;
+        // A large one may be cut off while it is sent.
+        drop(socket.send(sent.clone()).await);
+        let shown = format!("{sent:?}");
+        assert_eq!(closed(&mut socket).await, code, "{}", &shown[..shown.len().min(80)]);
+    }
+    for (first, code) in [
+        (Message::text(r#"{"packet_type":"Ping"}"#), 1008),
+        (Message::binary(vec![0xc1]), 1007),
+        (Message::text("x".repeat(5_000)), 1009),
+    ] {
+        let mut socket = connect(&server).await;
+        drop(socket.send(first.clone()).await);
+        assert_eq!(closed(&mut socket).await, code, "{first:?}");
+    }
+    let (mut out, _) = welcomed(&server, &alice).await;
+    assert_eq!(alice.post("/api/users/logout", json!({})).await.status, 204);
+    assert_eq!(closed(&mut out).await, 1008);
+    let alice = server.login("alice").await;
+    let (mut last, _) = welcomed(&server, &alice).await;
+    let end = actix::spawn(async move { closed(&mut last).await });
+    server.stop().await;
+    assert_eq!(soon(end).await.unwrap(), 1012);
+}
+
+/// Half of an emoji, as a browser cuts text, and a text that is too long ended the session for good. A client that keeps
+/// what was not sent then met its end at every reconnect.
+#[actix_web::test]
+async fn text_that_cannot_be_taken_is_refused_and_the_session_lives() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let (mut socket, welcome) = welcomed(&server, &alice).await;
+    let max = usize::try_from(welcome["max_frame_bytes"].as_u64().unwrap()).unwrap();
+    let half = message(chat, "cut HERE").to_string().replace("HERE", r"\ud83d");
+    let half_id = message(chat, "").as_object().unwrap()["request_id"].clone();
+    let long = |bytes: usize| {
+        let mut packet = message(chat, "");
+        packet["request_id"] = json!(77);
+        packet["message"]["content"] = json!("x".repeat(bytes));
+        packet.to_string()
+    };
+    for (text, code, request_id) in [
+        (half, "bad_request", half_id),
+        (r#"{"request_id": 5, "packet_type": "Ping""#.to_owned(), "bad_request", json!(5)),
+        ("[1]".to_owned(), "bad_request", Value::Null),
+        (String::new(), "bad_request", Value::Null),
+        (long(max), "too_large", Value::Null),
+        (format!("{{\"request_id\": 78, \"x\": \"{}\"}}", "x".repeat(1_000_000)), "too_large", json!(78)),
+    ] {
+        socket.send(Message::text(text.clone())).await.unwrap();
+        let nack = next(&mut socket, "Ack").await;
+        assert_eq!(nack["success"], json!(false));
+        assert_eq!(nack["code"], code, "{nack}");
+        // Of a long packet only the beginning is searched.
+        assert_eq!(nack["request_id"], request_id, "{nack}");
+    }
+    say(&mut socket, &message(chat, "still here")).await;
+    let ack = next(&mut socket, "Ack").await;
+    assert_eq!(ack["success"], json!(true), "{ack}");
     server.stop().await;
 }
 

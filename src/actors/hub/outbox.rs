@@ -19,8 +19,14 @@ use crate::protocol::framing;
 #[derive(Debug)]
 enum Item {
     Frame(Bytes),
-    /// Say this, if anything, then close the socket. Nothing follows it.
-    Last(Option<Bytes>),
+    /// Send this, if anything, then close the socket. Nothing follows it.
+    Last(Option<Goodbye>),
+}
+
+#[derive(Debug)]
+struct Goodbye {
+    code: GoodbyeCode,
+    frame: Bytes,
 }
 
 /// The sending side, shared by everybody who has something to say to the session.
@@ -52,7 +58,8 @@ pub struct OutboxDrain {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Drained {
     Frames,
-    Closed,
+    /// With the code of the `Goodbye`, if there was one.
+    Closed(Option<GoodbyeCode>),
 }
 
 impl Outbox {
@@ -146,7 +153,7 @@ impl Outbox {
         if let Some(frame) = &last {
             self.count(frame);
         }
-        self.send(Item::Last(last));
+        self.send(Item::Last(last.map(|frame| Goodbye { code, frame })));
     }
 
     /// Closes without a word: the peer is gone.
@@ -208,10 +215,11 @@ impl OutboxDrain {
                 Some(Item::Frame(frame)) => out.push(frame),
                 // Nothing follows it, even if another thread was a moment late.
                 Some(Item::Last(last)) => {
-                    out.extend(last);
-                    return Drained::Closed;
+                    let code = last.as_ref().map(|goodbye| goodbye.code);
+                    out.extend(last.map(|goodbye| goodbye.frame));
+                    return Drained::Closed(code);
                 }
-                None => return Drained::Closed,
+                None => return Drained::Closed(None),
             }
             if out.len() >= most {
                 return Drained::Frames;
@@ -306,7 +314,7 @@ mod tests {
         outbox.reply(Bytes::from_static(b"late"));
         assert!(outbox.push(&Bytes::from_static(b"later")));
         let (frames, state) = drain(&mut out).await;
-        assert_eq!((frames.len(), state), (1, Drained::Closed));
+        assert_eq!((frames.len(), state), (1, Drained::Closed(Some(GoodbyeCode::Bye))));
     }
 
     #[actix_web::test]

@@ -2,7 +2,7 @@
 //!
 //! `state` is the conversation, a machine without socket, clock or actor; `actor` performs its steps, `answers` those
 //! that are queries, `resumption` replays what a session missed, `marks` collects what it has read. At the socket are two
-//! tasks: `reader` and `writer` over TCP, `web_reader` and `web_writer` over WebSocket; `intake` is what the readers have
+//! tasks: `reader` and `writer` over TCP, `web_reader` (with `web_frames`) and `web_writer` over WebSocket; `intake` is what the readers have
 //! in common.
 //!
 //! Invariants: what a session sends is submitted in the order in which it came; a packet holds a place in the session's
@@ -15,6 +15,8 @@ mod marks;
 mod reader;
 mod resumption;
 mod state;
+mod web_close;
+mod web_frames;
 mod web_reader;
 mod web_writer;
 mod writer;
@@ -22,6 +24,7 @@ mod writer;
 use std::time::Duration;
 
 use actix_web::body::{BodyStream, BoxBody, MessageBody};
+use actix_web::web::Payload;
 pub use actor::SessionStats;
 pub use actor::stats;
 use reader::Source;
@@ -57,20 +60,13 @@ fn over_stream(
     actix::spawn(reader::Reader { socket: reading, intake: started.intake }.run());
 }
 
-/// Runs a session over WebSocket: its messages come from `messages`, and leave as the body that is returned. The session
-/// itself lives on its own thread; the socket stays with the HTTP worker.
-///
-/// `own_body` is the one that the library would have sent: when it is dropped, `messages` ends.
-pub(super) fn over_websocket(
-    messages: actix_ws::MessageStream,
-    own_body: BoxBody,
-    place: Place,
-    edge: &SessionEdge,
-) -> BoxBody {
+/// Runs a session over WebSocket: what the client sends is `payload`, and the session's messages leave as the body that
+/// is returned. The session itself lives on its own thread; the socket stays with the HTTP worker.
+pub(super) fn over_websocket(payload: Payload, place: Place, edge: &SessionEdge) -> BoxBody {
     let started = actor::start(place, edge, edge.ending_web.clone());
     let closed = started.intake.closed.clone();
-    let (reader, pongs, form) = WebReader::new(messages, started.intake);
+    let (reader, shared) = WebReader::new(payload, started.intake);
     actix_web::rt::spawn(reader.run());
-    let frames = web_writer::frames(started.drain, pongs, form, (closed, own_body, started.seat));
+    let frames = web_writer::frames(started.drain, shared, (closed, started.seat));
     BodyStream::new(frames).boxed()
 }

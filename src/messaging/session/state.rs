@@ -36,6 +36,11 @@ pub(super) enum Incoming {
         request_id: Option<u64>,
         reason: String,
     },
+    /// A packet above the limit, which was discarded.
+    TooLarge {
+        request_id: Option<u64>,
+        bytes_max: usize,
+    },
     /// No packet at all.
     Malformed,
 }
@@ -188,7 +193,7 @@ impl Stranger {
                 None => refuse(packet.request_id, "Hello needs a token"),
             },
             Incoming::Packet(packet) => refuse(packet.request_id, "the first packet must be Hello"),
-            Incoming::BadField { request_id, .. } => {
+            Incoming::BadField { request_id, .. } | Incoming::TooLarge { request_id, .. } => {
                 refuse(request_id, "the first packet must be a well-formed Hello")
             }
             Incoming::Malformed => Step::End { last: None, code: GoodbyeCode::BadRequest },
@@ -201,6 +206,10 @@ impl Member {
         match incoming {
             Incoming::Packet(packet) => self.packet(*packet),
             Incoming::BadField { request_id, reason } => bad_request(request_id, reason),
+            Incoming::TooLarge { request_id, bytes_max } => {
+                let reason = format!("the packet is larger than {bytes_max} bytes");
+                Step::Refuse(AckPacket::refusal(request_id, Code::TooLarge, reason, None))
+            }
             Incoming::Malformed => Step::End { last: None, code: GoodbyeCode::BadRequest },
         }
     }

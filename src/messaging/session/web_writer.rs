@@ -6,15 +6,14 @@
 use std::collections::VecDeque;
 
 use actix_http::ws::{CloseCode, Codec, Message};
-use actix_web::body::BoxBody;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
-use tokio::sync::mpsc::Receiver;
 use tokio_util::codec::Encoder;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::super::admission::Seat;
-use super::web_reader::{Form, SharedForm};
+use super::web_close::WebClose;
+use super::web_reader::{ForWriter, Form};
 use crate::actors::hub::{Drained, OutboxDrain};
 use crate::protocol::{framing, json};
 
@@ -23,41 +22,38 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 struct WebWriter {
     drain: OutboxDrain,
-    pongs: Receiver<Bytes>,
-    form: SharedForm,
+    reader: ForWriter,
     codec: Codec,
     waiting: VecDeque<Bytes>,
     /// Frames and bytes of the last chunk: out of the outbox when the next one is asked for.
     handed_over: (usize, usize),
     end: End,
     /// The connection counts until its body is dropped; then its reader ends too.
-    _dropped_last: (DropGuard, BoxBody, Seat),
+    _dropped_last: (DropGuard, Seat),
 }
 
 #[derive(PartialEq)]
 enum End {
     Open,
-    /// The outbox is closed: when all is out, the closing handshake follows.
-    Draining,
+    /// The outbox is closed: when all is out, the closing handshake follows with this code.
+    Draining(WebClose),
     Said,
 }
 
 /// The session's frames as WebSocket messages.
 pub(super) fn frames(
     drain: OutboxDrain,
-    pongs: Receiver<Bytes>,
-    form: SharedForm,
-    (closed, own_body, seat): (CancellationToken, BoxBody, Seat),
+    reader: ForWriter,
+    (closed, seat): (CancellationToken, Seat),
 ) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
     let writer = WebWriter {
         drain,
-        pongs,
-        form,
+        reader,
         codec: Codec::new(),
         waiting: VecDeque::new(),
         handed_over: (0, 0),
         end: End::Open,
-        _dropped_last: (closed.drop_guard(), own_body, seat),
+        _dropped_last: (closed.drop_guard(), seat),
     };
     stream::unfold(writer, |mut writer| async move {
         let chunk = writer.chunk().await?;
@@ -79,14 +75,18 @@ impl WebWriter {
             {
                 self.handed_over.0 += 1;
                 self.handed_over.1 += frame.len();
-                self.put(message(self.form.get(), &frame), &mut out);
+                self.put(message(self.reader.form.get(), &frame), &mut out);
             }
-            if self.waiting.is_empty() && self.end != End::Open {
-                if self.end == End::Said {
-                    return (!out.is_empty()).then(|| out.freeze());
+            if self.waiting.is_empty() {
+                match self.end {
+                    End::Open => {}
+                    End::Draining(close) => {
+                        self.end = End::Said;
+                        let close = self.reader.close.get().unwrap_or(close);
+                        self.put(Message::Close(Some(CloseCode::from(close.code()).into())), &mut out);
+                    }
+                    End::Said => return (!out.is_empty()).then(|| out.freeze()),
                 }
-                self.end = End::Said;
-                self.put(Message::Close(Some(CloseCode::Normal.into())), &mut out);
             }
         }
         Some(out.freeze())
@@ -98,11 +98,11 @@ impl WebWriter {
         tokio::select! {
             drained = self.drain.next(&mut frames) => {
                 self.waiting.extend(frames);
-                if drained == Drained::Closed {
-                    self.end = End::Draining;
+                if let Drained::Closed(goodbye) = drained {
+                    self.end = End::Draining(goodbye.map_or(WebClose::NORMAL, WebClose::of));
                 }
             }
-            Some(payload) = self.pongs.recv() => self.put(Message::Pong(payload), out),
+            Some(payload) = self.reader.pongs.recv() => self.put(Message::Pong(payload), out),
         }
     }
 

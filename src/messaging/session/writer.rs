@@ -37,7 +37,7 @@ pub(super) async fn run(
         if write_all(&mut socket, &outbox, &mut frames, stall).await.is_err() {
             return;
         }
-        if drained == Drained::Closed {
+        if matches!(drained, Drained::Closed(_)) {
             // The peer may have closed already.
             drop(tokio::time::timeout(stall, socket.shutdown()).await);
             return;
