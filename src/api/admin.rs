@@ -39,7 +39,7 @@ impl From<Arc<User>> for ManagedUser {
 }
 
 /// Deactivates a user, or lets them in again. What they wrote stays.
-#[utoipa::path(patch, path = "/api/admin/users/{username}", params(("username" = String, Path)), request_body = UserBody,
+#[utoipa::path(patch, operation_id = "update_user_as_administrator", path = "/api/admin/users/{username}", params(("username" = String, Path)), request_body = UserBody,
     responses((status = 200, body = ManagedUser), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn update_user(
     caller: Caller,
@@ -93,7 +93,7 @@ pub(super) struct AuditQuery {
 }
 
 /// What administrators and owners did, the newest first; for administrators of the server.
-#[utoipa::path(get, path = "/api/admin/audit", params(("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
+#[utoipa::path(get, operation_id = "list_audit_events", path = "/api/admin/audit", params(("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
     responses((status = 200, body = page::Items<AuditAnswer>), (status = 400), (status = 401), (status = 403)))]
 pub(super) async fn audit(
     caller: Caller,

@@ -34,7 +34,7 @@ pub(super) struct EditBody {
 }
 
 /// Changes what a message says; only who wrote it may.
-#[utoipa::path(patch, path = "/api/chats/{id}/messages/{message_id}",
+#[utoipa::path(patch, operation_id = "edit_message", path = "/api/chats/{id}/messages/{message_id}",
     params(("id" = i64, Path), ("message_id" = i64, Path)), request_body = EditBody,
     responses((status = 200, body = MessageShape), (status = 401), (status = 403), (status = 404), (status = 413), (status = 422), (status = 429)))]
 pub(super) async fn edit(
@@ -50,7 +50,7 @@ pub(super) async fn edit(
 }
 
 /// Takes a message back: its content is gone, its place stays. Who wrote it may, and owners and admins of the chat.
-#[utoipa::path(delete, path = "/api/chats/{id}/messages/{message_id}",
+#[utoipa::path(delete, operation_id = "delete_message", path = "/api/chats/{id}/messages/{message_id}",
     params(("id" = i64, Path), ("message_id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 429)))]
 pub(super) async fn delete(
@@ -63,7 +63,7 @@ pub(super) async fn delete(
 }
 
 /// Reacts with an emoji of 1 to 32 bytes.
-#[utoipa::path(put, path = "/api/chats/{id}/messages/{message_id}/reactions/{emoji}",
+#[utoipa::path(put, operation_id = "add_reaction", path = "/api/chats/{id}/messages/{message_id}/reactions/{emoji}",
     params(("id" = i64, Path), ("message_id" = i64, Path), ("emoji" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422), (status = 429)))]
 pub(super) async fn react(
@@ -75,7 +75,7 @@ pub(super) async fn react(
 }
 
 /// Takes one's own reaction back.
-#[utoipa::path(delete, path = "/api/chats/{id}/messages/{message_id}/reactions/{emoji}",
+#[utoipa::path(delete, operation_id = "remove_reaction", path = "/api/chats/{id}/messages/{message_id}/reactions/{emoji}",
     params(("id" = i64, Path), ("message_id" = i64, Path), ("emoji" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 422), (status = 429)))]
 pub(super) async fn unreact(
@@ -98,7 +98,7 @@ async fn set_reaction(
 }
 
 /// Pins a message: `?pinned=true` lists them.
-#[utoipa::path(put, path = "/api/chats/{id}/messages/{message_id}/pin",
+#[utoipa::path(put, operation_id = "pin_message", path = "/api/chats/{id}/messages/{message_id}/pin",
     params(("id" = i64, Path), ("message_id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 429)))]
 pub(super) async fn pin(caller: Caller, path: Path<(i64, i64)>, services: web::Data<Services>) -> ApiResult {
@@ -107,7 +107,7 @@ pub(super) async fn pin(caller: Caller, path: Path<(i64, i64)>, services: web::D
 }
 
 /// Takes a pin off.
-#[utoipa::path(delete, path = "/api/chats/{id}/messages/{message_id}/pin",
+#[utoipa::path(delete, operation_id = "unpin_message", path = "/api/chats/{id}/messages/{message_id}/pin",
     params(("id" = i64, Path), ("message_id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 429)))]
 pub(super) async fn unpin(

@@ -84,7 +84,7 @@ pub(super) struct ListQuery {
 }
 
 /// The branches, by name.
-#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/branches",
+#[utoipa::path(get, operation_id = "list_branches", path = "/api/projects/{user}/{project}/repos/{repo}/branches",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = page::Items<Branch>), (status = 308), (status = 400), (status = 401), (status = 404)))]
 pub(super) async fn branches(
@@ -105,7 +105,7 @@ pub(super) async fn branches(
 }
 
 /// The tags, by name.
-#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/tags",
+#[utoipa::path(get, operation_id = "list_tags", path = "/api/projects/{user}/{project}/repos/{repo}/tags",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = page::Items<Tag>), (status = 308), (status = 400), (status = 401), (status = 404)))]
 pub(super) async fn tags(
@@ -133,7 +133,7 @@ pub(super) struct TreeQuery {
 }
 
 /// A folder.
-#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}/{path}",
+#[utoipa::path(get, operation_id = "get_tree", path = "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}/{path}",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("path" = String, Path), ("last_commit" = Option<bool>, Query)),
     responses((status = 200, body = Tree), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
 pub(super) async fn tree(
@@ -152,7 +152,7 @@ pub(super) async fn tree(
 }
 
 /// The outermost folder.
-#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}",
+#[utoipa::path(get, operation_id = "get_tree_of_ref", path = "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("last_commit" = Option<bool>, Query)),
     responses((status = 200, body = Tree), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
 pub(super) async fn tree_of_ref(
@@ -166,7 +166,7 @@ pub(super) async fn tree_of_ref(
 }
 
 /// The outermost folder of the default branch.
-#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/tree",
+#[utoipa::path(get, operation_id = "get_tree_of_default_branch", path = "/api/projects/{user}/{project}/repos/{repo}/tree",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("last_commit" = Option<bool>, Query)),
     responses((status = 200, body = Tree), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
 pub(super) async fn tree_of_default_branch(
@@ -187,7 +187,7 @@ pub(super) struct BlobAnswer {
 }
 
 /// A file, with its text if it has one that is not too large.
-#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/blob/{ref}/{path}",
+#[utoipa::path(get, operation_id = "get_file", path = "/api/projects/{user}/{project}/repos/{repo}/blob/{ref}/{path}",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("path" = String, Path)),
     responses((status = 200, body = BlobAnswer), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
 pub(super) async fn blob(
@@ -208,9 +208,9 @@ pub(super) async fn blob(
 }
 
 /// A file as it is: `text/plain` if it is UTF-8, else a download.
-#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/raw/{ref}/{path}",
+#[utoipa::path(get, operation_id = "download_file", path = "/api/projects/{user}/{project}/repos/{repo}/raw/{ref}/{path}",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("path" = String, Path)),
-    responses((status = 200, content_type = "text/plain", body = String), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404), (status = 413)))]
+    responses((status = 200, content((String = "text/plain"), (Vec<u8> = "application/octet-stream"))), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404), (status = 413)))]
 pub(super) async fn raw(
     anyone: Anyone,
     request: HttpRequest,
@@ -253,7 +253,7 @@ fn attachment(name: &str) -> String {
 }
 
 /// All files of a commit, as a compressed tape archive.
-#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/archive/{ref}.tar.gz",
+#[utoipa::path(get, operation_id = "download_archive_tar_gz", path = "/api/projects/{user}/{project}/repos/{repo}/archive/{ref}.tar.gz",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path)),
     responses((status = 200, content_type = "application/gzip", body = Vec<u8>), (status = 304), (status = 308), (status = 401), (status = 404), (status = 413), (status = 503)))]
 pub(super) async fn archive_tar_gz(
@@ -266,7 +266,7 @@ pub(super) async fn archive_tar_gz(
 }
 
 /// All files of a commit, as a ZIP file.
-#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/archive/{ref}.zip",
+#[utoipa::path(get, operation_id = "download_archive_zip", path = "/api/projects/{user}/{project}/repos/{repo}/archive/{ref}.zip",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path)),
     responses((status = 200, content_type = "application/zip", body = Vec<u8>), (status = 304), (status = 308), (status = 401), (status = 404), (status = 413), (status = 503)))]
 pub(super) async fn archive_zip(

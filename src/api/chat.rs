@@ -108,7 +108,7 @@ pub(super) struct ListQuery {
 }
 
 /// One's chats, by id; or, with `joinable=true`, the channels that one is not in.
-#[utoipa::path(get, path = "/api/chats",
+#[utoipa::path(get, operation_id = "list_chats", path = "/api/chats",
     params(("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query), ("joinable" = Option<bool>, Query)),
     responses((status = 200, body = page::Items<ChatItem>), (status = 400), (status = 401)))]
 pub(super) async fn list(
@@ -151,7 +151,7 @@ pub(super) struct CreateBody {
 }
 
 /// Makes a chat. A direct chat exists once per pair: asking again answers 200 with the one there is.
-#[utoipa::path(post, path = "/api/chats", request_body = CreateBody,
+#[utoipa::path(post, operation_id = "create_chat", path = "/api/chats", request_body = CreateBody,
     responses((status = 201, body = ChatAnswer), (status = 200, body = ChatAnswer), (status = 401), (status = 409), (status = 422)))]
 pub(super) async fn create(
     caller: Caller,
@@ -165,7 +165,7 @@ pub(super) async fn create(
 }
 
 /// One chat.
-#[utoipa::path(get, path = "/api/chats/{id}", params(("id" = i64, Path)),
+#[utoipa::path(get, operation_id = "get_chat", path = "/api/chats/{id}", params(("id" = i64, Path)),
     responses((status = 200, body = ChatAnswer), (status = 401), (status = 404)))]
 pub(super) async fn get(
     caller: Caller,
@@ -194,7 +194,7 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<O
 }
 
 /// Renames, archives or reopens a chat, or says how many messages it keeps.
-#[utoipa::path(patch, path = "/api/chats/{id}", params(("id" = i64, Path)), request_body = UpdateBody,
+#[utoipa::path(patch, operation_id = "update_chat", path = "/api/chats/{id}", params(("id" = i64, Path)), request_body = UpdateBody,
     responses((status = 200, body = ChatAnswer), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn update(
     caller: Caller,
@@ -217,7 +217,7 @@ pub(super) struct PageQuery {
 }
 
 /// The people of a chat, by id.
-#[utoipa::path(get, path = "/api/chats/{id}/participants",
+#[utoipa::path(get, operation_id = "list_participants", path = "/api/chats/{id}/participants",
     params(("id" = i64, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
     responses((status = 200, body = page::Items<ParticipantAnswer>), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn participants(
@@ -244,7 +244,7 @@ pub(super) struct RoleBody {
 }
 
 /// Adds somebody (201), changes a role (204), or joins a channel oneself.
-#[utoipa::path(put, path = "/api/chats/{id}/participants/{username}", request_body = RoleBody,
+#[utoipa::path(put, operation_id = "put_participant", path = "/api/chats/{id}/participants/{username}", request_body = RoleBody,
     params(("id" = i64, Path), ("username" = String, Path)),
     responses((status = 201), (status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn put_participant(
@@ -259,7 +259,7 @@ pub(super) async fn put_participant(
 }
 
 /// Removes a participant, or leaves.
-#[utoipa::path(delete, path = "/api/chats/{id}/participants/{username}",
+#[utoipa::path(delete, operation_id = "remove_participant", path = "/api/chats/{id}/participants/{username}",
     params(("id" = i64, Path), ("username" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]
 pub(super) async fn remove_participant(
@@ -285,7 +285,7 @@ pub(super) struct ReadAnswer {
 }
 
 /// Moves the read cursor forward. Backwards is no change.
-#[utoipa::path(post, path = "/api/chats/{id}/read", params(("id" = i64, Path)), request_body = ReadBody,
+#[utoipa::path(post, operation_id = "mark_chat_read", path = "/api/chats/{id}/read", params(("id" = i64, Path)), request_body = ReadBody,
     responses((status = 200, body = ReadAnswer), (status = 401), (status = 404), (status = 422)))]
 pub(super) async fn mark_read(
     caller: Caller,
@@ -307,7 +307,7 @@ pub(super) struct NotifyBody {
 }
 
 /// Sets what one wants to be notified of in the chat.
-#[utoipa::path(put, path = "/api/chats/{id}/notify", params(("id" = i64, Path)), request_body = NotifyBody,
+#[utoipa::path(put, operation_id = "set_notify_level", path = "/api/chats/{id}/notify", params(("id" = i64, Path)), request_body = NotifyBody,
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 422)))]
 pub(super) async fn set_notify_level(
     caller: Caller,

@@ -39,7 +39,7 @@ pub(super) struct CommitsAnswer {
 }
 
 /// The history, newest first.
-#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/commits",
+#[utoipa::path(get, operation_id = "list_commits", path = "/api/projects/{user}/{project}/repos/{repo}/commits",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = Option<String>, Query), ("path" = Option<String>, Query), ("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = CommitsAnswer), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
 pub(super) async fn commits(
@@ -89,7 +89,7 @@ pub(super) struct OneCommitPath {
 }
 
 /// A commit and what it changed against its first parent.
-#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/commits/{oid}",
+#[utoipa::path(get, operation_id = "get_commit", path = "/api/projects/{user}/{project}/repos/{repo}/commits/{oid}",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("oid" = String, Path)),
     responses((status = 200, body = CommitDiff), (status = 304), (status = 308), (status = 401), (status = 404)))]
 pub(super) async fn commit(
@@ -125,7 +125,7 @@ pub(super) struct ComparePath {
 }
 
 /// What `head` adds to `base`, as a pull request would: compared with their merge base.
-#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/compare/{base}...{head}",
+#[utoipa::path(get, operation_id = "compare_refs", path = "/api/projects/{user}/{project}/repos/{repo}/compare/{base}...{head}",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("base" = String, Path), ("head" = String, Path)),
     responses((status = 200, body = Comparison), (status = 304), (status = 308), (status = 401), (status = 404)))]
 pub(super) async fn compare(
@@ -161,7 +161,7 @@ pub(super) struct BlameQuery {
 }
 
 /// Which commits the lines of a file are from; at most 1,000 lines at once.
-#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}/blame/{ref}/{path}",
+#[utoipa::path(get, operation_id = "get_blame", path = "/api/projects/{user}/{project}/repos/{repo}/blame/{ref}/{path}",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("path" = String, Path), ("from" = Option<usize>, Query), ("to" = Option<usize>, Query)),
     responses((status = 200, body = Blame), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404), (status = 413), (status = 503)))]
 pub(super) async fn blame(

@@ -81,7 +81,7 @@ async fn page_of(
 }
 
 /// Messages: the latest, those before, or those after a seq; all, those of the thread that a message is in, or the pinned ones.
-#[utoipa::path(get, path = "/api/chats/{id}/messages",
+#[utoipa::path(get, operation_id = "list_messages", path = "/api/chats/{id}/messages",
     params(("id" = i64, Path), ("before_seq" = Option<u64>, Query), ("after_seq" = Option<u64>, Query), ("limit" = Option<i64>, Query),
         ("thread" = Option<i64>, Query), ("pinned" = Option<bool>, Query)),
     responses((status = 200, body = PageAnswer<MessageShape>), (status = 400), (status = 401), (status = 403), (status = 404)))]
@@ -101,7 +101,7 @@ pub(super) async fn list(
 }
 
 /// Every event of a chat, messages included.
-#[utoipa::path(get, path = "/api/chats/{id}/events",
+#[utoipa::path(get, operation_id = "list_events", path = "/api/chats/{id}/events",
     params(("id" = i64, Path), ("before_seq" = Option<u64>, Query), ("after_seq" = Option<u64>, Query), ("limit" = Option<i64>, Query)),
     responses((status = 200, body = PageAnswer<EventShape>), (status = 400), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn events(
@@ -137,7 +137,7 @@ pub(super) struct MessageBody {
 }
 
 /// Says something: 201, or 200 when this `client_id` was seen before.
-#[utoipa::path(post, path = "/api/chats/{id}/messages", params(("id" = i64, Path), ("Idempotency-Key" = Option<String>, Header)),
+#[utoipa::path(post, operation_id = "post_message", path = "/api/chats/{id}/messages", params(("id" = i64, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = MessageBody,
     responses((status = 201, body = MessageShape), (status = 200, body = MessageShape), (status = 401), (status = 403), (status = 404), (status = 413), (status = 422), (status = 429)))]
 pub(super) async fn post(

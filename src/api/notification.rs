@@ -19,7 +19,7 @@ pub(super) struct ListQuery {
 }
 
 /// One's notifications, the newest first.
-#[utoipa::path(get, path = "/api/notifications",
+#[utoipa::path(get, operation_id = "list_notifications", path = "/api/notifications",
     params(("unread" = Option<bool>, Query), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
     responses((status = 200, body = page::Items<NotificationView>), (status = 400), (status = 401), (status = 403)))]
 pub(super) async fn list(
@@ -36,7 +36,7 @@ pub(super) async fn list(
 }
 
 /// Marks one as read.
-#[utoipa::path(post, path = "/api/notifications/{id}/read", params(("id" = i64, Path)),
+#[utoipa::path(post, operation_id = "mark_notification_read", path = "/api/notifications/{id}/read", params(("id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn mark_read(caller: Caller, id: Path<i64>, services: web::Data<Services>) -> ApiResult {
     services.mark_notifications_read(caller.0, Some(NotificationId(id.0))).await?;
@@ -44,7 +44,7 @@ pub(super) async fn mark_read(caller: Caller, id: Path<i64>, services: web::Data
 }
 
 /// Marks all as read.
-#[utoipa::path(post, path = "/api/notifications/read", responses((status = 204), (status = 401), (status = 403)))]
+#[utoipa::path(post, operation_id = "mark_all_notifications_read", path = "/api/notifications/read", responses((status = 204), (status = 401), (status = 403)))]
 pub(super) async fn mark_all_read(caller: Caller, services: web::Data<Services>) -> ApiResult {
     services.mark_notifications_read(caller.0, None).await?;
     Ok(HttpResponse::NoContent().finish())

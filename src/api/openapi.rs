@@ -5,9 +5,12 @@
 use std::sync::{Arc, OnceLock};
 
 use actix_web::{HttpResponse, web};
-use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::schema::{ArrayItems, SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Schema};
+use utoipa::openapi::{
+    ContentBuilder, KnownFormat, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Schema, SchemaFormat,
+    Server,
+};
 use utoipa::{Modify, OpenApi};
 
 use super::error::Problem;
@@ -32,6 +35,16 @@ const COMMON: [(&str, &str); 9] = [
 const MEMBERS: [(&str, &str); 2] = [
     ("401", "No token, or one that is not valid any more."),
     ("403", "You may see this, and may not do that."),
+];
+/// What a success means.
+const SUCCESSES: [(&str, &str); 7] = [
+    ("200", "Done; the answer is the body."),
+    ("201", "Made."),
+    ("204", "Done; there is no body."),
+    ("206", "The part that was asked for."),
+    ("304", "Not changed since the `ETag` that was sent."),
+    ("308", "The thing has another name now: `Location`."),
+    ("409", "The name is taken, or the change would break a rule; `detail` says which."),
 ];
 /// What every property and parameter of a name may look like.
 const EXAMPLES: [(&str, &str); 66] = [
@@ -214,6 +227,8 @@ impl Modify for Common {
         for schema in components.schemas.values_mut() {
             give_examples(schema);
         }
+        // The server that the description came from.
+        api.servers = Some(vec![Server::new("/")]);
         for (path, item) in &mut api.paths.paths {
             let first = path.trim_start_matches("/api/").split('/').next().unwrap_or_default();
             let tag = TAGS.iter().find(|(segment, _)| *segment == first).map(|(_, tag)| (*tag).to_owned());
@@ -223,7 +238,9 @@ impl Modify for Common {
             for operation in operations.into_iter().flatten() {
                 operation.tags = tag.clone().map(|tag| vec![tag]);
                 let token = SecurityRequirement::new("bearer", Vec::<String>::new());
-                operation.security = (!is_public).then(|| vec![token]);
+                // A requirement of nothing: known to need no token.
+                operation.security =
+                    Some(vec![if is_public { SecurityRequirement::default() } else { token }]);
                 for parameter in operation.parameters.iter_mut().flatten() {
                     let RefOr::T(parameter) = parameter else { continue };
                     if let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema {
@@ -236,13 +253,34 @@ impl Modify for Common {
                     responses.entry(status.to_owned()).or_insert_with(|| problem(description).into());
                 }
                 for (status, response) in responses {
-                    if let (true, RefOr::T(response)) = (status.starts_with(['4', '5']), response) {
+                    let RefOr::T(response) = response else { continue };
+                    if response.description.is_empty() {
+                        response.description = description_of(status);
+                    }
+                    if status.starts_with(['4', '5']) {
                         *response = problem(&response.description);
+                    }
+                    for (kind, content) in &mut response.content {
+                        if let (false, RefOr::T(content)) = (kind.ends_with("json"), content) {
+                            content.schema = Some(bytes());
+                        }
                     }
                 }
             }
         }
     }
+}
+
+/// What a status means where the route does not say it.
+fn description_of(status: &str) -> String {
+    let known = COMMON.into_iter().chain(MEMBERS).chain(SUCCESSES).find(|(known, _)| *known == status);
+    known.map_or_else(|| format!("HTTP status {status}."), |(_, description)| description.to_owned())
+}
+
+/// A body that is a file.
+fn bytes() -> RefOr<Schema> {
+    let format = SchemaFormat::KnownFormat(KnownFormat::Binary);
+    ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build().into()
 }
 
 /// The example of a name that fits a type: some names stand for different things in different places.
@@ -274,7 +312,8 @@ fn give_examples(schema: &mut RefOr<Schema>) {
                     RefOr::T(Schema::Object(property)) => {
                         property.example = example_of(name, &property.schema_type)
                     }
-                    RefOr::T(Schema::Array(property)) => {
+                    // The examples are lists of texts.
+                    RefOr::T(Schema::Array(property)) if !is_of_objects(&property.items) => {
                         property.example = example_of(name, &SchemaType::Type(Type::Array));
                     }
                     _ => {}
@@ -283,6 +322,17 @@ fn give_examples(schema: &mut RefOr<Schema>) {
         }
         Schema::AllOf(all) => all.items.iter_mut().for_each(give_examples),
         _ => {}
+    }
+}
+
+fn is_of_objects(items: &ArrayItems) -> bool {
+    match items {
+        ArrayItems::RefOrSchema(items) => match &**items {
+            RefOr::Ref(_) => true,
+            RefOr::T(Schema::Object(object)) => !object.properties.is_empty(),
+            RefOr::T(_) => false,
+        },
+        ArrayItems::False => false,
     }
 }
 

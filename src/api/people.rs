@@ -18,7 +18,7 @@ pub(super) struct PageQuery {
 }
 
 /// The users whom the caller blocks, by id.
-#[utoipa::path(get, path = "/api/users/me/blocks",
+#[utoipa::path(get, operation_id = "list_blocked_users", path = "/api/users/me/blocks",
     params(("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
     responses((status = 200, body = page::Items<PublicUser>), (status = 400), (status = 401), (status = 403)))]
 pub(super) async fn blocks(
@@ -36,7 +36,7 @@ pub(super) async fn blocks(
 
 /// Blocks a user: they cannot add the caller to chats and projects, open a direct chat with the caller, or cause
 /// notifications. They are answered as if the caller did not exist. Common chats stay.
-#[utoipa::path(put, path = "/api/users/me/blocks/{username}", params(("username" = String, Path)),
+#[utoipa::path(put, operation_id = "block_user", path = "/api/users/me/blocks/{username}", params(("username" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn block(
     caller: Caller,
@@ -48,7 +48,7 @@ pub(super) async fn block(
 }
 
 /// Takes a block back.
-#[utoipa::path(delete, path = "/api/users/me/blocks/{username}", params(("username" = String, Path)),
+#[utoipa::path(delete, operation_id = "unblock_user", path = "/api/users/me/blocks/{username}", params(("username" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 422)))]
 pub(super) async fn unblock(
     caller: Caller,
@@ -76,7 +76,7 @@ pub(super) struct LeftAnswer {
 }
 
 /// Leaves every group, channel and project into which one user put the caller. Direct chats stay. Counts against no rate.
-#[utoipa::path(post, path = "/api/chats/leave", request_body = LeaveBody,
+#[utoipa::path(post, operation_id = "leave_chats", path = "/api/chats/leave", request_body = LeaveBody,
     responses((status = 200, body = LeftAnswer), (status = 401), (status = 403), (status = 404), (status = 422)))]
 pub(super) async fn leave_chats(
     caller: Caller,

@@ -22,7 +22,7 @@ pub(super) struct PresenceQuery {
 }
 
 /// How people are shown to the caller: those with whom no chat is shared are offline.
-#[utoipa::path(get, path = "/api/presence", params(("users" = String, Query, description = "user names, with commas")),
+#[utoipa::path(get, operation_id = "list_presence", path = "/api/presence", params(("users" = String, Query, description = "user names, with commas")),
     responses((status = 200, body = page::Items<PresenceView>), (status = 400), (status = 401), (status = 404)))]
 pub(super) async fn look(
     caller: Caller,
@@ -61,7 +61,7 @@ pub(super) struct TicketAnswer {
 }
 
 /// Issues a ticket for presence and typing over UDP. It dies with the login.
-#[utoipa::path(post, path = "/api/udp/ticket", request_body = TicketBody,
+#[utoipa::path(post, operation_id = "issue_udp_ticket", path = "/api/udp/ticket", request_body = TicketBody,
     responses((status = 201, body = TicketAnswer), (status = 401), (status = 403), (status = 422)))]
 pub(super) async fn issue_ticket(
     caller: Caller,

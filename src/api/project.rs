@@ -101,7 +101,7 @@ pub(super) struct ListQuery {
 }
 
 /// Projects that one may read, by id.
-#[utoipa::path(get, path = "/api/projects",
+#[utoipa::path(get, operation_id = "list_projects", path = "/api/projects",
     params(("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query), ("member" = Option<bool>, Query)),
     responses((status = 200, body = page::Items<ProjectAnswer>), (status = 400), (status = 401)))]
 pub(super) async fn list(
@@ -130,7 +130,7 @@ pub(super) struct CreateBody {
 }
 
 /// Makes a project under one's own name, with its channel.
-#[utoipa::path(post, path = "/api/projects/create", request_body = CreateBody,
+#[utoipa::path(post, operation_id = "create_project", path = "/api/projects/create", request_body = CreateBody,
     responses((status = 201, body = ProjectAnswer), (status = 401), (status = 403), (status = 409), (status = 422), (status = 429)))]
 pub(super) async fn create(
     caller: Caller,
@@ -144,7 +144,7 @@ pub(super) async fn create(
 }
 
 /// One project.
-#[utoipa::path(get, path = "/api/projects/{user}/{project}", params(("user" = String, Path), ("project" = String, Path)),
+#[utoipa::path(get, operation_id = "get_project", path = "/api/projects/{user}/{project}", params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 200, body = ProjectAnswer), (status = 308), (status = 401), (status = 404)))]
 pub(super) async fn get(
     anyone: Anyone,
@@ -170,7 +170,7 @@ pub(super) struct UpdateBody {
 }
 
 /// Renames, describes, opens or closes a project.
-#[utoipa::path(patch, path = "/api/projects/{user}/{project}", request_body = UpdateBody,
+#[utoipa::path(patch, operation_id = "update_project", path = "/api/projects/{user}/{project}", request_body = UpdateBody,
     params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 200, body = ProjectAnswer), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn update(
@@ -186,7 +186,7 @@ pub(super) async fn update(
 }
 
 /// Deletes a project and its repositories; its channel stays, archived, with the people in it.
-#[utoipa::path(delete, path = "/api/projects/{user}/{project}", params(("user" = String, Path), ("project" = String, Path)),
+#[utoipa::path(delete, operation_id = "delete_project", path = "/api/projects/{user}/{project}", params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]
 pub(super) async fn delete(
     caller: Caller,
@@ -198,7 +198,7 @@ pub(super) async fn delete(
 }
 
 /// The settings of a project.
-#[utoipa::path(get, path = "/api/projects/{user}/{project}/config", params(("user" = String, Path), ("project" = String, Path)),
+#[utoipa::path(get, operation_id = "get_project_config", path = "/api/projects/{user}/{project}/config", params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 200, body = ProjectConfigShape), (status = 308), (status = 401), (status = 404)))]
 pub(super) async fn config(
     anyone: Anyone,
@@ -214,7 +214,7 @@ pub(super) async fn config(
 }
 
 /// Replaces the settings of a project.
-#[utoipa::path(put, path = "/api/projects/{user}/{project}/config", request_body = ProjectConfigShape,
+#[utoipa::path(put, operation_id = "put_project_config", path = "/api/projects/{user}/{project}/config", request_body = ProjectConfigShape,
     params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 200, body = ProjectConfigShape), (status = 401), (status = 403), (status = 404), (status = 422)))]
 pub(super) async fn put_config(
@@ -243,7 +243,7 @@ pub(super) struct PageQuery {
 }
 
 /// The members of a project, by user id.
-#[utoipa::path(get, path = "/api/projects/{user}/{project}/members",
+#[utoipa::path(get, operation_id = "list_project_members", path = "/api/projects/{user}/{project}/members",
     params(("user" = String, Path), ("project" = String, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
     responses((status = 200, body = page::Items<MemberAnswer>), (status = 308), (status = 401), (status = 404)))]
 pub(super) async fn members(
@@ -283,7 +283,7 @@ pub(super) struct RoleBody {
 }
 
 /// Adds somebody (201) or changes a role (204). The project's channel follows.
-#[utoipa::path(put, path = "/api/projects/{user}/{project}/members/{username}", request_body = RoleBody,
+#[utoipa::path(put, operation_id = "put_project_member", path = "/api/projects/{user}/{project}/members/{username}", request_body = RoleBody,
     params(("user" = String, Path), ("project" = String, Path), ("username" = String, Path)),
     responses((status = 201, description = "They are new here."), (status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn put_member(
@@ -299,7 +299,7 @@ pub(super) async fn put_member(
 }
 
 /// Removes a participant, or leaves.
-#[utoipa::path(delete, path = "/api/projects/{user}/{project}/members/{username}",
+#[utoipa::path(delete, operation_id = "remove_project_member", path = "/api/projects/{user}/{project}/members/{username}",
     params(("user" = String, Path), ("project" = String, Path), ("username" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]
 pub(super) async fn remove_member(
@@ -313,7 +313,7 @@ pub(super) async fn remove_member(
 }
 
 /// Hear of pushes.
-#[utoipa::path(put, path = "/api/projects/{user}/{project}/watch", params(("user" = String, Path), ("project" = String, Path)),
+#[utoipa::path(put, operation_id = "watch_project", path = "/api/projects/{user}/{project}/watch", params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 204), (status = 401), (status = 404)))]
 pub(super) async fn watch(caller: Caller, at: Path<ProjectPath>, services: web::Data<Services>) -> ApiResult {
     services.set_watch(caller.0, &at.0, true).await?;
@@ -321,7 +321,7 @@ pub(super) async fn watch(caller: Caller, at: Path<ProjectPath>, services: web::
 }
 
 /// Hear of pushes no more.
-#[utoipa::path(delete, path = "/api/projects/{user}/{project}/watch", params(("user" = String, Path), ("project" = String, Path)),
+#[utoipa::path(delete, operation_id = "unwatch_project", path = "/api/projects/{user}/{project}/watch", params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 204), (status = 401), (status = 404)))]
 pub(super) async fn unwatch(
     caller: Caller,

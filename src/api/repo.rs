@@ -71,7 +71,7 @@ pub(super) struct ListQuery {
 }
 
 /// The repositories of a project, by name.
-#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos",
+#[utoipa::path(get, operation_id = "list_repositories", path = "/api/projects/{user}/{project}/repos",
     params(("user" = String, Path), ("project" = String, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = page::Items<RepositoryAnswer>), (status = 308), (status = 401), (status = 404)))]
 pub(super) async fn list(
@@ -119,7 +119,7 @@ impl From<CreateBody> for RepositoryRequest {
 }
 
 /// Makes an empty repository.
-#[utoipa::path(post, path = "/api/projects/{user}/{project}/repos/create", request_body = CreateBody,
+#[utoipa::path(post, operation_id = "create_repository", path = "/api/projects/{user}/{project}/repos/create", request_body = CreateBody,
     params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 201, body = RepositoryAnswer), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422), (status = 507)))]
 pub(super) async fn create(
@@ -135,7 +135,7 @@ pub(super) async fn create(
 }
 
 /// One repository.
-#[utoipa::path(get, path = "/api/projects/{user}/{project}/repos/{repo}",
+#[utoipa::path(get, operation_id = "get_repository", path = "/api/projects/{user}/{project}/repos/{repo}",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path)),
     responses((status = 200, body = RepositoryAnswer), (status = 308), (status = 401), (status = 404)))]
 pub(super) async fn get(
@@ -162,7 +162,7 @@ pub(super) struct UpdateBody {
 }
 
 /// Renames or describes a repository, or names another default branch.
-#[utoipa::path(patch, path = "/api/projects/{user}/{project}/repos/{repo}", request_body = UpdateBody,
+#[utoipa::path(patch, operation_id = "update_repository", path = "/api/projects/{user}/{project}/repos/{repo}", request_body = UpdateBody,
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path)),
     responses((status = 200, body = RepositoryAnswer), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn update(
@@ -180,7 +180,7 @@ pub(super) async fn update(
 }
 
 /// Deletes a repository.
-#[utoipa::path(delete, path = "/api/projects/{user}/{project}/repos/{repo}",
+#[utoipa::path(delete, operation_id = "delete_repository", path = "/api/projects/{user}/{project}/repos/{repo}",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]
 pub(super) async fn delete(
@@ -193,7 +193,7 @@ pub(super) async fn delete(
 }
 
 /// The repositories of one's project `personal`.
-#[utoipa::path(get, path = "/api/repos", params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
+#[utoipa::path(get, operation_id = "list_own_repositories", path = "/api/repos", params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = page::Items<RepositoryAnswer>), (status = 401)))]
 #[deprecated = "since projects exist"]
 pub(super) async fn legacy_list(
@@ -219,7 +219,7 @@ pub(super) async fn legacy_list(
 }
 
 /// Makes a repository in one's project `personal`, which is made when it is first needed.
-#[utoipa::path(post, path = "/api/repos/create", request_body = CreateBody,
+#[utoipa::path(post, operation_id = "create_own_repository", path = "/api/repos/create", request_body = CreateBody,
     responses((status = 201, body = RepositoryAnswer), (status = 401), (status = 403), (status = 409), (status = 422)))]
 #[deprecated = "since projects exist"]
 pub(super) async fn legacy_create(

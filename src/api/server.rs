@@ -26,7 +26,7 @@ pub struct ServerInfo {
 }
 
 /// Names the server, its version and its listeners.
-#[utoipa::path(get, path = "/api/server", responses((status = 200, body = ServerInfo)))]
+#[utoipa::path(get, operation_id = "get_server", path = "/api/server", responses((status = 200, body = ServerInfo)))]
 pub(super) async fn info(request: HttpRequest, info: web::Data<ServerInfo>) -> ApiResult {
     let mut info = info.get_ref().clone();
     info.tcp_address = reachable(&request, &info.tcp_address);

@@ -83,7 +83,7 @@ impl TokenBody {
 /// Makes a token, for a user who sends the password or logged in within the last 10 minutes:
 /// otherwise 403 with the code `fresh_login_required`. It is shown in this answer only; its owner
 /// is notified.
-#[utoipa::path(post, path = "/api/users/me/tokens", request_body = TokenBody,
+#[utoipa::path(post, operation_id = "create_access_token", path = "/api/users/me/tokens", request_body = TokenBody,
     responses((status = 201, body = AccessTokenAnswer), (status = 401), (status = 403), (status = 409), (status = 422), (status = 429)))]
 pub(super) async fn create(
     caller: Caller,
@@ -97,14 +97,14 @@ pub(super) async fn create(
 }
 
 /// One's tokens, without the tokens.
-#[utoipa::path(get, path = "/api/users/me/tokens", responses((status = 200, body = page::Items<AccessTokenAnswer>), (status = 401), (status = 403)))]
+#[utoipa::path(get, operation_id = "list_access_tokens", path = "/api/users/me/tokens", responses((status = 200, body = page::Items<AccessTokenAnswer>), (status = 401), (status = 403)))]
 pub(super) async fn list(caller: Caller, request: HttpRequest, services: web::Data<Services>) -> ApiResult {
     let tokens = services.tokens(caller.0).await?;
     page::items(&request, tokens.iter().map(|token| AccessTokenAnswer::new(token, None)).collect(), None)
 }
 
 /// Revokes a token: it ends at once.
-#[utoipa::path(delete, path = "/api/users/me/tokens/{id}", params(("id" = i64, Path)),
+#[utoipa::path(delete, operation_id = "revoke_access_token", path = "/api/users/me/tokens/{id}", params(("id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn revoke(caller: Caller, id: Path<i64>, services: web::Data<Services>) -> ApiResult {
     services.revoke_token(caller.0, AccessTokenId(id.0)).await?;

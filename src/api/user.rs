@@ -93,7 +93,7 @@ impl From<RegisterBody> for Registration {
 
 /// Makes an account: an ordinary one, or with `setup_code` the administrator of a server that has
 /// none.
-#[utoipa::path(post, path = "/api/users/register", request_body = RegisterBody,
+#[utoipa::path(post, operation_id = "register_user", path = "/api/users/register", request_body = RegisterBody,
     responses((status = 201, body = OwnUser), (status = 403), (status = 409), (status = 422), (status = 429)))]
 pub(super) async fn register(
     peer: Peer,
@@ -136,7 +136,7 @@ impl From<Grant> for TokenAnswer {
 }
 
 /// Opens a login session.
-#[utoipa::path(post, path = "/api/users/login", request_body = LoginBody,
+#[utoipa::path(post, operation_id = "log_in", path = "/api/users/login", request_body = LoginBody,
     responses((status = 200, body = TokenAnswer), (status = 401), (status = 422), (status = 429)))]
 pub(super) async fn login(peer: Peer, body: Body<LoginBody>, services: web::Data<Services>) -> ApiResult {
     let LoginBody { username, password } = body.0;
@@ -152,7 +152,7 @@ pub(super) struct RefreshBody {
 }
 
 /// Exchanges a refresh token for a new pair.
-#[utoipa::path(post, path = "/api/users/refresh", request_body = RefreshBody,
+#[utoipa::path(post, operation_id = "refresh_login", path = "/api/users/refresh", request_body = RefreshBody,
     responses((status = 200, body = TokenAnswer), (status = 401)))]
 pub(super) async fn refresh(body: Body<RefreshBody>, services: web::Data<Services>) -> ApiResult {
     let grant = services.refresh(body.0.refresh_token.expose()).await?;
@@ -172,7 +172,7 @@ pub(super) struct LogoutBody {
 }
 
 /// Ends this login session, or all of them and access tokens too.
-#[utoipa::path(post, path = "/api/users/logout", request_body = LogoutBody, responses((status = 204), (status = 401), (status = 422)))]
+#[utoipa::path(post, operation_id = "log_out", path = "/api/users/logout", request_body = LogoutBody, responses((status = 204), (status = 401), (status = 422)))]
 pub(super) async fn logout(
     caller: Caller,
     body: Body<LogoutBody>,
@@ -191,7 +191,7 @@ pub(super) async fn logout(
 }
 
 /// Oneself.
-#[utoipa::path(get, path = "/api/users/me", responses((status = 200, body = OwnUser), (status = 401)))]
+#[utoipa::path(get, operation_id = "get_own_user", path = "/api/users/me", responses((status = 200, body = OwnUser), (status = 401)))]
 pub(super) async fn me(caller: Caller, request: HttpRequest, services: web::Data<Services>) -> ApiResult {
     let mut me = OwnUser::from(services.me(caller.0).await?);
     // A token that leaks does not give the address away.
@@ -215,7 +215,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
 }
 
 /// Changes display name and email.
-#[utoipa::path(patch, path = "/api/users/me", request_body = ProfileBody,
+#[utoipa::path(patch, operation_id = "update_own_user", path = "/api/users/me", request_body = ProfileBody,
     responses((status = 200, body = OwnUser), (status = 401), (status = 422)))]
 pub(super) async fn update_me(
     caller: Caller,
@@ -237,7 +237,7 @@ pub(super) struct PasswordBody {
 }
 
 /// Changes the password; every login of the user ends.
-#[utoipa::path(post, path = "/api/users/me/password", request_body = PasswordBody,
+#[utoipa::path(post, operation_id = "change_password", path = "/api/users/me/password", request_body = PasswordBody,
     responses((status = 204), (status = 401), (status = 403), (status = 422)))]
 pub(super) async fn change_password(
     caller: Caller,
@@ -252,7 +252,7 @@ pub(super) async fn change_password(
 }
 
 /// Somebody else.
-#[utoipa::path(get, path = "/api/users/{username}", params(("username" = String, Path)),
+#[utoipa::path(get, operation_id = "get_user", path = "/api/users/{username}", params(("username" = String, Path)),
     responses((status = 200, body = PublicUser), (status = 401), (status = 404)))]
 pub(super) async fn by_name(
     caller: Caller,

@@ -74,6 +74,29 @@ async fn every_route_is_described_and_every_described_route_exists() {
     server.stop().await;
 }
 
+/// Validators refused the document, and generators dropped operations without a word: 326 responses had no
+/// description, and 15 ids stood for several operations.
+#[actix_web::test]
+async fn ids_are_unique_and_every_response_is_described() {
+    let server = TestServer::start().await;
+    let api = description(&server).await;
+    let mut ids = BTreeSet::new();
+    for (operation, described) in operations(&api) {
+        let id = described["operationId"].as_str().unwrap();
+        assert!(ids.insert(id), "{id} is doubled");
+        assert!(id.contains('_') && !id.starts_with("get_api"), "{operation}: {id}");
+        for (status, response) in described["responses"].as_object().unwrap() {
+            let text = response["description"].as_str().unwrap_or_default();
+            assert!(!text.is_empty(), "{operation}: {status}");
+            for (kind, content) in response["content"].as_object().into_iter().flatten() {
+                let is_json = kind.ends_with("json");
+                assert_eq!(content["schema"]["format"] == "binary", !is_json, "{operation}: {kind}");
+            }
+        }
+    }
+    server.stop().await;
+}
+
 #[actix_web::test]
 async fn names_of_schemas_are_not_shared_and_every_property_has_an_example_or_a_description() {
     let server = TestServer::start().await;
@@ -81,7 +104,7 @@ async fn names_of_schemas_are_not_shared_and_every_property_has_an_example_or_a_
     for (name, operation) in operations(&api) {
         assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{name}");
         assert!(operation["responses"]["503"].is_object(), "{name}");
-        let is_public = operation.get("security").is_none();
+        let is_public = operation["security"] == json!([{}]);
         assert_eq!(
             operation["responses"].get("401").is_some(),
             !is_public || name.contains("login") || name.contains("refresh"),
