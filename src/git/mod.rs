@@ -16,6 +16,7 @@ pub mod browse;
 mod cage;
 pub mod child;
 pub mod compute;
+mod fsck;
 #[cfg(test)]
 mod handmade_pack;
 pub mod history;

@@ -10,6 +10,7 @@ use std::process::{Command as Blocking, Stdio};
 
 use super::cage::Cage;
 use super::child::GitCommand;
+use super::fsck;
 use super::memory::{MemoryMetrics, MemoryMonitor};
 use super::sandbox::{Readable, Sandbox};
 use super::store::Store;
@@ -251,13 +252,11 @@ impl Git {
             "uploadpackfilter.tree.maxDepth=0",
             "receive.advertisePushOptions=true",
             "transfer.fsckObjects=true",
-            // Only warnings to git: names that another client would take for its own folder, or for another one.
-            "receive.fsck.hasDot=error",
-            "receive.fsck.hasDotdot=error",
-            "receive.fsck.hasDotgit=error",
-            "receive.fsck.fullPathname=error",
             "transfer.hideRefs=refs/netbit",
         ] {
+            command.set(setting);
+        }
+        for setting in fsck::settings(true) {
             command.set(setting);
         }
         if let Some(rules) = rules {
@@ -324,6 +323,9 @@ impl Git {
     /// `git fsck` of everything that is there.
     pub fn fsck(&self, repository: &Path) -> GitCommand {
         let mut command = self.at(repository, self.upkeep());
+        for setting in fsck::settings(false) {
+            command.set(setting);
+        }
         command.args(["fsck", "--full", "--no-progress", "--no-dangling"]);
         command
     }

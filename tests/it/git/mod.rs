@@ -3,6 +3,7 @@
 mod access;
 pub(crate) mod clients;
 mod departures;
+mod histories;
 mod pushes;
 mod recovery;
 mod refusals;
