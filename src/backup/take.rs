@@ -8,9 +8,11 @@ use super::{BackupError, Manifest, Progress, Report};
 use crate::core::data_dir::DataDir;
 use crate::core::database;
 use crate::core::fail_points;
+use crate::core::private_file;
 use crate::domain::repository::Repository;
 use crate::git::store::Store;
 use crate::storage::copy::copy_database;
+use crate::storage::metrics::LAST_BACKUP;
 use crate::storage::queries::{meta, repositories};
 
 const DATABASE: &str = "netbit.db";
@@ -45,6 +47,10 @@ pub fn take(data_dir: &Path, target: &Path, report: Report<'_>) -> Result<Manife
     manifest.repositories = all.len();
     fail_points::reach(fail_points::BEFORE_MANIFEST);
     manifest.write(target)?;
+    // For the metrics. The backup is complete without it.
+    if let Err(error) = private_file::create(&data_dir.join(LAST_BACKUP)).and_then(|file| file.set_len(0)) {
+        tracing::warn!(%error, "the time of this backup could not be noted in the data directory");
+    }
     Ok(manifest)
 }
 

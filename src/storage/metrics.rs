@@ -1,6 +1,7 @@
 //! What is counted about reads from the database, and how large its files are.
 
 use std::path::PathBuf;
+use std::time::UNIX_EPOCH;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
@@ -44,6 +45,9 @@ impl Export for ReadMetrics {
     }
 }
 
+/// An empty file in the data directory: its time is that of the last complete backup.
+pub const LAST_BACKUP: &str = "last-backup";
+
 /// The files of the database and the room that is left for them, looked at when somebody asks.
 #[derive(Debug, Clone)]
 pub struct DatabaseFiles {
@@ -67,6 +71,14 @@ impl Collector for DatabaseFiles {
         rows.gauge("netbit_wal_bytes", "The file of the write-ahead log", bytes(log.as_ref()))?;
         let directory = self.database.parent().unwrap_or(&self.database);
         let free = rustix::fs::statvfs(directory).map_or(0, |disk| disk.f_bavail * disk.f_frsize) as f64;
-        rows.gauge("netbit_disk_free_bytes", "Room on the disk of the data directory", free)
+        rows.gauge("netbit_disk_free_bytes", "Room on the disk of the data directory", free)?;
+        let taken = std::fs::metadata(directory.join(LAST_BACKUP)).and_then(|file| file.modified());
+        let since_epoch = taken.ok().and_then(|taken| taken.duration_since(UNIX_EPOCH).ok());
+        let help = "When the last backup of the data directory was complete, in seconds since 1970; 0: never";
+        rows.gauge(
+            "netbit_last_backup_timestamp_seconds",
+            help,
+            since_epoch.map_or(0.0, |time| time.as_secs_f64()),
+        )
     }
 }

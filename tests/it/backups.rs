@@ -99,7 +99,14 @@ async fn a_backup_under_load_holds_everything_acknowledged_before_it_began() {
         }
         let before = alice.http.messages(chat, "?limit=1").await.unwrap().0[0].clone();
         let head_before = place.git("work", &["ls-remote", &url, "main"]).await.ok();
+        let noted = async || {
+            let (_, metrics) = server.operations("/metrics").await;
+            let line = metrics.lines().find(|line| line.starts_with("netbit_last_backup_timestamp_seconds "));
+            line.unwrap().rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+        };
+        assert_eq!(noted().await, 0.0);
         let taken = backed_up(server.path()).await;
+        assert!(noted().await > 1.0e9, "an alert tells that backups are too old by it");
         stop.store(true, SeqCst);
         (before, head_before, taken)
     };

@@ -10,6 +10,7 @@ use netbit::core::database;
 
 use crate::harness::{TestServer, soon};
 
+const ALERTS: &str = include_str!("../../packaging/netbit-alerts.yml");
 const MANUAL: &str = include_str!("../../docs/OPERATIONS.md");
 const DASHBOARD: &str = include_str!("../../docs/grafana.json");
 
@@ -58,7 +59,9 @@ async fn alerts_and_dashboard_name_only_metrics_that_exist() {
     for name in known.clone() {
         known.extend(["bucket", "sum", "count"].map(|part| format!("{name}_{part}")));
     }
-    for (place, text) in [("docs/OPERATIONS.md", MANUAL), ("docs/grafana.json", DASHBOARD)] {
+    for (place, text) in
+        [("docs/OPERATIONS.md", MANUAL), ("docs/grafana.json", DASHBOARD), ("the alerts", ALERTS)]
+    {
         let unknown: Vec<_> = named(text).difference(&known).cloned().collect();
         assert_eq!(unknown, Vec::<String>::new(), "in {place}");
     }
