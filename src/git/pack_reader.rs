@@ -186,6 +186,12 @@ impl PackReader {
         self.announced
     }
 
+    /// How many entries have begun.
+    pub fn entries_read(&self) -> u32 {
+        let finished = self.announced.unwrap_or(0).saturating_sub(self.entries_left);
+        finished.saturating_add(u32::from(self.stage == Stage::Content))
+    }
+
     /// What the pack costs git to unpack.
     pub fn cost(&self) -> PackCost {
         self.totals.cost()

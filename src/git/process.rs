@@ -118,7 +118,7 @@ impl Drop for Group {
 pub(super) struct Progress {
     pub(super) pace: Arc<Pace>,
     /// The place of the transfer is needed by another holder.
-    displaced: CancellationToken,
+    pub(super) displaced: CancellationToken,
     /// All input was handed over: the child must be let finish.
     pub(super) complete: AtomicBool,
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::ServiceError;
 use super::hosting::stopping;
 use crate::core::limits::Limits;
-use crate::core::shares::{Cut, Holder, Pool, PoolMetrics, PoolName, Refused, Reserved, Rules};
+use crate::core::shares::{
+    Budget, BudgetRules, Cut, Holder, Pool, PoolMetrics, PoolName, Refused, Reserve, Reserved, Rules,
+};
 use crate::git::metrics::Work;
 use crate::protocol::code::Code;
 
@@ -20,6 +22,8 @@ pub(super) struct GitPools {
     pub(super) browses: Pool,
     /// One push with large deltas unpacks at a time.
     pub(super) unpacking: Pool,
+    /// The objects of all pushes that arrive at the same time.
+    pub(super) objects: Budget,
 }
 
 impl GitPools {
@@ -39,6 +43,16 @@ impl GitPools {
         let unpacking_wait = Duration::from_millis(limits.git_unpacking_wait_ms);
         let unpacking = Rules::new(1, limits.git_waiting, unpacking_wait);
         let unpacking = Pool::start(unpacking, metrics.meter(PoolName::Unpacking));
+        let objects = BudgetRules {
+            size: u64::try_from(limits.git_pushed_objects).unwrap_or(u64::MAX),
+            // The largest push always goes on, and the others with it, one after the other.
+            reserve: limits.git_push_objects.into(),
+            reserved: Reserve::Lead,
+            patience: unpacking_wait,
+            starved,
+            slow_below: limits.git_busy_rate,
+        };
+        let objects = Budget::start(objects, metrics.meter(PoolName::PushedObjects));
         Self {
             advertisements: pool(PoolName::GitAdvertisements, limits.git_advertisements, Reserved::ForAll),
             reads: pool(PoolName::GitReads, limits.git_reads, Reserved::ForAll),
@@ -48,6 +62,7 @@ impl GitPools {
             bulk: pool(PoolName::Bulk, limits.git_bulk, Reserved::ForAccounts),
             browses,
             unpacking,
+            objects,
         }
     }
 
@@ -62,7 +77,9 @@ impl GitPools {
     }
 
     pub(super) fn close(&self) {
-        let Self { advertisements, reads, visitors, writes, archives, bulk, unpacking, browses: _ } = self;
+        let Self { advertisements, reads, visitors, writes, archives, bulk, unpacking, objects, browses: _ } =
+            self;
+        objects.close();
         [advertisements, reads, visitors, writes, archives, bulk, unpacking]
             .into_iter()
             .for_each(Pool::close);

@@ -29,12 +29,10 @@ pub struct Hosting {
     pub store: Store,
     /// `None`: there is no usable `git`; repositories can be made and read, not cloned or pushed to.
     pub(super) git: Option<Git>,
-    pools: GitPools,
+    pub(super) pools: GitPools,
     /// Space for answers on disk, in pieces.
     spool: Crowd,
     turns: Turns<RepositoryId>,
-    /// Objects that all pushes announce together, beyond small pushes.
-    pub(super) entries: Arc<Semaphore>,
     /// Pushes that inflate at the same time.
     pub(super) inflating: Arc<Semaphore>,
     large_delta_bytes: u64,
@@ -63,7 +61,6 @@ impl Hosting {
             pools: GitPools::start(limits, pools),
             spool: Crowd::of_space(limits.git_spool_pieces()).measured(pools.meter(PoolName::Spool)),
             turns: Turns::start(),
-            entries: Arc::new(Semaphore::new(limits.git_pushed_objects)),
             inflating: Arc::new(Semaphore::new(Limits::per_core(0).saturating_sub(1).max(1))),
             large_delta_bytes: limits.git_large_delta_bytes,
             admitted: TaskTracker::new(),

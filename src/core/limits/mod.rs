@@ -345,8 +345,8 @@ limits! {
     git_updates: usize = 1_000,
     /// Objects in one push. git keeps some 200 bytes of each in memory: raise it for the import of a larger history.
     git_push_objects: u32 = 1_500_000,
-    /// Objects of all pushes that arrive at the same time; pushes of fewer than 10,000 do not count. The server keeps 16
-    /// bytes of each, git some 50 until it unpacks them.
+    /// Objects of all pushes that arrive at the same time, beyond the first 10,000 of each push. They count as they arrive.
+    /// The server keeps 16 bytes of each, git some 50 until it unpacks them.
     git_pushed_objects: usize = 3_000_000,
     /// Bytes of a commit or an annotated tag that is pushed. Real ones have some hundred bytes.
     git_commit_bytes: u64 = 1024 * 1024,

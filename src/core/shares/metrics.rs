@@ -27,8 +27,10 @@ pub enum PoolName {
     Bulk,
     /// Answers about what is in a repository.
     Browses,
-    /// Pushes with large deltas.
+    /// Memory for large deltas of pushes, in bytes.
     Unpacking,
+    /// Objects of pushes that arrive.
+    PushedObjects,
     /// Password hashes of networks without an account.
     Hashes,
     /// Those of users who are logged in or in a familiar network.
@@ -48,7 +50,7 @@ pub enum PoolName {
 }
 
 impl PoolName {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::GitAdvertisements,
         Self::GitReads,
         Self::GitVisitors,
@@ -57,6 +59,7 @@ impl PoolName {
         Self::Bulk,
         Self::Browses,
         Self::Unpacking,
+        Self::PushedObjects,
         Self::Hashes,
         Self::HashesKnown,
         Self::HashesSuspect,
@@ -77,6 +80,7 @@ impl PoolName {
             Self::Bulk => "bulk",
             Self::Browses => "browses",
             Self::Unpacking => "unpacking",
+            Self::PushedObjects => "pushed_objects",
             Self::Hashes => "hashes",
             Self::HashesKnown => "hashes_known",
             Self::HashesSuspect => "hashes_suspect",

@@ -8,12 +8,10 @@ use bytes::{Bytes, BytesMut};
 use rustix::process::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::ChildStdin;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{BUFFER_BYTES, Input, Judge, Push, Verdict};
-use crate::core::limits::Limits;
-use crate::core::shares::Direction;
+use crate::core::shares::{Client, Direction, Grant};
 use crate::git::cage;
 use crate::git::metrics::Meter;
 use crate::git::pack_limits::PackLimits;
@@ -22,8 +20,8 @@ use crate::git::process::Progress;
 
 /// How often the judge is asked whether a push may go on.
 const ASK_EVERY_BYTES: u64 = 32 * 1024 * 1024;
-/// Pushes of fewer objects are not counted among all.
-const SMALL_PUSH_OBJECTS: u32 = 10_000;
+/// Objects are counted among those of all pushes in steps. The first step of a push is not counted.
+const OBJECTS_STEP: u32 = 10_000;
 const CROWDED: &str = "other pushes with very many objects are under way; push again later";
 /// What is read on at most, and for how long in all.
 const DRAIN_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -43,6 +41,19 @@ pub(super) struct InputPump {
 /// The client left, or its body broke off.
 pub(super) struct Broken;
 
+/// The objects of a push that are counted among those of all pushes.
+struct Counted {
+    grant: Grant,
+    objects: u32,
+}
+
+/// Why the objects of a push could not be counted.
+enum Uncounted {
+    Broken,
+    /// There was no room in time.
+    Crowded,
+}
+
 impl InputPump {
     /// Reads the next piece of the body; empty at its end.
     async fn next(&self, input: &mut Input, buffer: &mut BytesMut) -> Result<(), Broken> {
@@ -58,21 +69,28 @@ impl InputPump {
         Ok(())
     }
 
-    /// Waits until a push of so many objects fits among the others; `None` when it does not in time.
-    async fn announce(
-        &self,
-        entries: &Arc<Semaphore>,
-        count: u32,
-        limits: &Limits,
-    ) -> Option<Option<OwnedSemaphorePermit>> {
-        if count < SMALL_PUSH_OBJECTS {
-            return Some(None);
+    /// What the supervisor and the shares need to end this push for another.
+    fn client(&self) -> Client {
+        Client { pace: self.progress.pace.clone(), cut: self.progress.displaced.clone() }
+    }
+
+    /// Waits until the objects that were read fit among those of other pushes.
+    async fn count(&self, counted: &mut Counted, pack: &PackReader) -> Result<(), Uncounted> {
+        let (read, announced) = (pack.entries_read(), pack.announced().unwrap_or(0));
+        if read <= counted.objects {
+            return Ok(());
         }
-        // A push that is larger than all may be together is alone.
-        let most = u32::try_from(limits.git_pushed_objects).unwrap_or(u32::MAX).max(1);
-        let patience = Duration::from_millis(limits.git_unpacking_wait_ms);
-        let asked = tokio::time::timeout(patience, entries.clone().acquire_many_owned(count.min(most)));
-        asked.await.ok()?.ok().map(Some)
+        let objects = read.div_ceil(OBJECTS_STEP).saturating_mul(OBJECTS_STEP).min(announced);
+        let step = objects.saturating_sub(counted.objects);
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(Uncounted::Broken),
+            raised = counted.grant.raise_to(objects.into(), step.into()) => {
+                raised.map_err(|_| Uncounted::Crowded)?;
+            }
+        }
+        counted.objects = objects;
+        Ok(())
     }
 
     /// Writes to the child, unless it does not listen any more.
@@ -123,7 +141,8 @@ impl InputPump {
             pack_bytes_max,
             limits,
             inflating,
-            entries,
+            objects,
+            holder,
             repository,
             mut judge,
             ..
@@ -135,7 +154,7 @@ impl InputPump {
         let (mut received, mut asked_at) = (0u64, 0u64);
         let mut piece = rest;
         // Held until the pack has arrived whole and git has its checksum, or the push has ended.
-        let mut announced: Option<Option<OwnedSemaphorePermit>> = None;
+        let mut counted = Counted { grant: objects.open(holder, Some(self.client())), objects: OBJECTS_STEP };
         // What git has, and what it still waits for: the checksum of the pack, or all there is.
         let outcome = loop {
             received = received.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
@@ -160,13 +179,10 @@ impl InputPump {
                 pack = reader;
                 match ready {
                     Ok(ready) => {
-                        if announced.is_none()
-                            && let Some(count) = pack.announced()
-                        {
-                            match self.announce(&entries, count, &limits).await {
-                                Some(permit) => announced = Some(permit),
-                                None => break Err(judge.malformed(CROWDED.to_owned())),
-                            }
+                        match self.count(&mut counted, &pack).await {
+                            Ok(()) => {}
+                            Err(Uncounted::Crowded) => break Err(judge.malformed(CROWDED.to_owned())),
+                            Err(Uncounted::Broken) => return Err(Broken),
                         }
                         self.write(&ready).await?;
                     }

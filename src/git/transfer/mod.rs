@@ -45,6 +45,7 @@ use super::pkt_line::FLUSH;
 pub use super::process::{Deadlines, End};
 use super::process::{Progress, drain, supervise};
 use crate::core::limits::Limits;
+use crate::core::shares::{Budget, Holder};
 use crate::core::telemetry::cut;
 
 /// What one pump moves at once.
@@ -86,8 +87,9 @@ pub struct Push<J> {
     pub limits: Limits,
     /// Permits to inflate: it is work, and other requests are answered meanwhile.
     pub inflating: Arc<Semaphore>,
-    /// Permits for the objects that large pushes announce.
-    pub entries: Arc<Semaphore>,
+    /// The objects of all pushes that arrive at the same time.
+    pub objects: Budget,
+    pub holder: Holder,
     /// The directory of the repository.
     pub repository: PathBuf,
     /// Whether the answer ends in a flush, before which text fits.

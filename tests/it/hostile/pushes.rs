@@ -8,6 +8,7 @@ use std::process::Stdio;
 use serde_json::json;
 
 use super::seeds::targets::handmade_pack::{BLOB, COMMIT, Handmade, TREE};
+use super::shares::{begin_push, drip};
 use crate::harness::attack::{Attacked, push_body};
 use crate::harness::git::Workplace;
 use crate::harness::{TestServer, soon};
@@ -316,5 +317,56 @@ async fn submodule_paths_with_carriage_returns_are_refused() {
     place.commit("work", ".gitmodules", evil, "evil").await;
     place.git("work", &["push", "--quiet", &url, "main"]).await.refused("carriage return");
     place.git("work", &["push", "--quiet", &url, "main:refs/tags/v1"]).await.refused("carriage return");
+    server.stop().await;
+}
+
+/// Two pushes that declared all the objects that may arrive, and sent a byte now and then, refused every other large push.
+#[actix_web::test]
+async fn declared_objects_take_no_room_until_they_arrive() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.git_push_objects, limits.git_pushed_objects) = (20_000, 40_000);
+        limits.git_unpacking_wait_ms = 3_000;
+    })
+    .await;
+    let (alice, mallory) = (server.user("alice").await, server.user("mallory").await);
+    let path = alice.hello_web("private").await;
+    let hostile = mallory.hello_web("private").await;
+    let mut drips = Vec::new();
+    for _ in 0..2 {
+        let pack = Handmade::new(20_000).entry(BLOB, 1 << 20, &[], b"").bytes;
+        drips.push(drip(begin_push(&server, "mallory", &hostile, &pack[..16]).await));
+    }
+    let place = Workplace::new();
+    place.git("", &["init", "--quiet", "work"]).await.ok();
+    long_history(&place, 12_000);
+    place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
+    drips.iter().for_each(tokio::task::JoinHandle::abort);
+    server.stop().await;
+}
+
+/// Pushes that sent nearly all their objects and then stalled hold room for the time that others do not need it.
+#[actix_web::test]
+async fn stalled_pushes_of_many_objects_end_for_others() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.git_push_objects, limits.git_pushed_objects) = (20_000, 40_000);
+        limits.git_starved_ms = 300;
+    })
+    .await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let mut pack = Handmade::new(20_000);
+    for _ in 0..19_999 {
+        pack = pack.object(BLOB, b"");
+    }
+    let mut stalled = Vec::new();
+    for name in ["eve", "mallory", "trudy"] {
+        let hostile = server.user(name).await.hello_web("private").await;
+        stalled.push(begin_push(&server, name, &hostile, &pack.bytes).await);
+    }
+    let place = Workplace::new();
+    place.git("", &["init", "--quiet", "work"]).await.ok();
+    long_history(&place, 18_000);
+    place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
+    drop(stalled);
     server.stop().await;
 }

@@ -63,7 +63,7 @@ async fn ask_for_all(server: &TestServer, from: IpAddr, path: &str, commit: &str
 }
 
 /// The head of a push by this user, and so much of its pack.
-async fn begin_push(server: &TestServer, user: &str, path: &str, pack: &[u8]) -> TcpStream {
+pub(super) async fn begin_push(server: &TestServer, user: &str, path: &str, pack: &[u8]) -> TcpStream {
     let line = format!("{} {} refs/heads/drip\0report-status", "0".repeat(40), "1".repeat(40));
     let commands = format!("{:04x}{line}0000", line.len() + 4);
     let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{PASSWORD}"));
@@ -83,7 +83,7 @@ async fn begin_push(server: &TestServer, user: &str, path: &str, pack: &[u8]) ->
 }
 
 /// Sends a byte now and then, until the test drops it.
-fn drip(socket: TcpStream) -> tokio::task::JoinHandle<()> {
+pub(super) fn drip(socket: TcpStream) -> tokio::task::JoinHandle<()> {
     actix_web::rt::spawn(async move {
         let mut socket = socket;
         while socket.write_all(b"\0").await.is_ok() {
