@@ -11,11 +11,12 @@ use super::ServiceError;
 use super::git_pools::{GitPools, no_place};
 use super::housekeeping::Bell;
 use crate::core::limits::Limits;
-use crate::core::shares::{Crowd, Holder, PoolMetrics, PoolName, Share, Spot};
+use crate::core::shares::{Crowd, Grant, Holder, PoolMetrics, PoolName, Share, Spot};
 use crate::core::turns::{Turn, Turns};
 use crate::domain::ids::RepositoryId;
 use crate::domain::repository::Repository;
 use crate::git::metrics::{TransferMetrics, Turn as TransferTurn, Work};
+use crate::git::pack_limits::PackCost;
 use crate::git::program::Git;
 use crate::git::store::{Store, StoreError};
 use crate::git::transfer::Deadlines;
@@ -89,7 +90,9 @@ impl Hosting {
     pub(super) async fn bulk_place(&self, holder: Holder) -> Result<Share, ServiceError> {
         let pool = &self.pools.bulk;
         let entered = pool.enter(holder).await;
-        entered.map_err(|refused| no_place(pool, refused, "too many large files are being read at once"))
+        entered.map_err(|refused| {
+            no_place(pool.patience(), refused, "too many large files are being read at once")
+        })
     }
 
     /// A turn for a transfer on behalf of the holder.
@@ -104,23 +107,26 @@ impl Hosting {
                     Work::Archive => "too many archives at once",
                     Work::Advertise | Work::Fetch => "too many clones and fetches at once",
                 };
-                Err(no_place(pool, refused, why))
+                Err(no_place(pool.patience(), refused, why))
             }
         }
     }
 
-    /// The right to unpack a push with deltas of up to so many bytes; `None`: every push may.
+    /// Memory to unpack a push with large deltas; `None`: the push needs none of it.
     pub(super) async fn unpacking_place(
         &self,
         holder: Holder,
-        largest_delta_bytes: u64,
-    ) -> Result<Option<Share>, ServiceError> {
-        if largest_delta_bytes <= self.large_delta_bytes {
+        cost: PackCost,
+    ) -> Result<Option<Grant>, ServiceError> {
+        if cost.largest_delta_bytes <= self.large_delta_bytes {
             return Ok(None);
         }
-        let pool = &self.pools.unpacking;
+        let budget = &self.pools.unpacking;
+        // A push that unpacks is not ended for another.
+        let mut grant = budget.open(holder, None);
+        let raised = grant.raise_to(cost.delta_memory_bytes, cost.large_unpacked_bytes).await;
         let why = "other pushes with large files are being unpacked; push again later";
-        pool.enter(holder).await.map(Some).map_err(|refused| no_place(pool, refused, why))
+        raised.map(|()| Some(grant)).map_err(|refused| no_place(budget.patience(), refused, why))
     }
 
     /// Space on disk for an answer, in pieces.
@@ -134,7 +140,7 @@ impl Hosting {
     pub(super) async fn browse_place(&self, holder: Holder) -> Result<Share, ServiceError> {
         let pool = &self.pools.browses;
         let why = "too many repositories are being read at once";
-        pool.enter(holder).await.map_err(|refused| no_place(pool, refused, why))
+        pool.enter(holder).await.map_err(|refused| no_place(pool.patience(), refused, why))
     }
 
     /// The repository's push turn: one push at a time goes through its last steps.

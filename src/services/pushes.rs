@@ -17,7 +17,7 @@ use crate::actors::cache::{KnownUsers, RepositoryById, RepositoryView};
 use crate::actors::writer::commands::{CountAttempt, OpenPush, Opened, SettlePush, Settled};
 use crate::core::actor::Who;
 use crate::core::fail_points;
-use crate::core::shares::{Holder, Share};
+use crate::core::shares::{Grant, Holder};
 use crate::domain::access::Credential;
 use crate::domain::ids::{PushId, RepositoryId};
 use crate::domain::push::{Moved, RefUpdate};
@@ -72,7 +72,7 @@ struct Admitted {
     updates: Updates,
     _turn: PushTurn,
     /// For a push whose unpacking takes much memory.
-    _memory: Option<Share>,
+    _memory: Option<Grant>,
     _token: TaskTrackerToken,
 }
 
@@ -93,7 +93,7 @@ impl PushJudge {
         let repository = self.view.repository.id;
         // Before the turn: others that push here do not wait for memory.
         let (hosting, holder) = (&self.services.hosting, Holder::Account(self.who.user));
-        let memory = hosting.unpacking_place(holder, cost.largest_delta_bytes).await?;
+        let memory = hosting.unpacking_place(holder, cost).await?;
         let turn = self.services.hosting.push_turn(repository).await?;
         let token = self.services.hosting.admit();
         let updates = self.possible().await?;

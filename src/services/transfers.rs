@@ -150,6 +150,7 @@ impl Services {
             limits: self.limits.clone(),
             inflating: self.hosting.inflating.clone(),
             objects: self.hosting.pools.objects.clone(),
+            delta_memory: self.hosting.pools.unpacking.clone(),
             holder: Holder::Account(who.user),
             repository: directory,
             side_band,

@@ -22,7 +22,10 @@ use crate::git::process::Progress;
 const ASK_EVERY_BYTES: u64 = 32 * 1024 * 1024;
 /// Objects are counted among those of all pushes in steps. The first step of a push is not counted.
 const OBJECTS_STEP: u32 = 10_000;
+/// Smaller deltas are not counted while they arrive.
+const LARGE_DELTA_BYTES: u64 = 1024 * 1024;
 const CROWDED: &str = "other pushes with very many objects are under way; push again later";
+const NO_MEMORY: &str = "other pushes with large deltas are under way; push again later";
 /// What is read on at most, and for how long in all.
 const DRAIN_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
@@ -47,11 +50,17 @@ struct Counted {
     objects: u32,
 }
 
-/// Why the objects of a push could not be counted.
-enum Uncounted {
+/// The memory of a delta that is passing, as far as it is counted.
+struct Passing {
+    grant: Grant,
+    bytes: u64,
+}
+
+/// Why a push may not go on.
+enum Stopped {
     Broken,
     /// There was no room in time.
-    Crowded,
+    Crowded(&'static str),
 }
 
 impl InputPump {
@@ -75,22 +84,44 @@ impl InputPump {
     }
 
     /// Waits until the objects that were read fit among those of other pushes.
-    async fn count(&self, counted: &mut Counted, pack: &PackReader) -> Result<(), Uncounted> {
+    async fn count(&self, counted: &mut Counted, pack: &PackReader) -> Result<(), Stopped> {
         let (read, announced) = (pack.entries_read(), pack.announced().unwrap_or(0));
         if read <= counted.objects {
             return Ok(());
         }
         let objects = read.div_ceil(OBJECTS_STEP).saturating_mul(OBJECTS_STEP).min(announced);
         let step = objects.saturating_sub(counted.objects);
-        tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => return Err(Uncounted::Broken),
-            raised = counted.grant.raise_to(objects.into(), step.into()) => {
-                raised.map_err(|_| Uncounted::Crowded)?;
-            }
-        }
+        self.raise(&mut counted.grant, objects.into(), step.into(), CROWDED).await?;
         counted.objects = objects;
         Ok(())
+    }
+
+    /// Waits until there is memory for the large delta in the piece that was read, and gives back that of the one before.
+    async fn reserve(&self, passing: &mut Passing, pack: &PackReader) -> Result<(), Stopped> {
+        let bytes = Some(pack.delta_passing_bytes()).filter(|bytes| *bytes > LARGE_DELTA_BYTES).unwrap_or(0);
+        if bytes < passing.bytes {
+            passing.grant.lower_to(bytes);
+        } else if bytes > passing.bytes {
+            // A push that waits holds nothing.
+            passing.grant.lower_to(0);
+            self.raise(&mut passing.grant, bytes, bytes, NO_MEMORY).await?;
+        }
+        passing.bytes = bytes;
+        Ok(())
+    }
+
+    async fn raise(
+        &self,
+        grant: &mut Grant,
+        amount: u64,
+        work: u64,
+        why: &'static str,
+    ) -> Result<(), Stopped> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Stopped::Broken),
+            raised = grant.raise_to(amount, work) => raised.map_err(|_| Stopped::Crowded(why)),
+        }
     }
 
     /// Writes to the child, unless it does not listen any more.
@@ -142,6 +173,7 @@ impl InputPump {
             limits,
             inflating,
             objects,
+            delta_memory,
             holder,
             repository,
             mut judge,
@@ -155,6 +187,7 @@ impl InputPump {
         let mut piece = rest;
         // Held until the pack has arrived whole and git has its checksum, or the push has ended.
         let mut counted = Counted { grant: objects.open(holder, Some(self.client())), objects: OBJECTS_STEP };
+        let mut passing = Passing { grant: delta_memory.open(holder, Some(self.client())), bytes: 0 };
         // What git has, and what it still waits for: the checksum of the pack, or all there is.
         let outcome = loop {
             received = received.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
@@ -179,10 +212,15 @@ impl InputPump {
                 pack = reader;
                 match ready {
                     Ok(ready) => {
-                        match self.count(&mut counted, &pack).await {
+                        // Before git has them.
+                        let room = match self.count(&mut counted, &pack).await {
+                            Ok(()) => self.reserve(&mut passing, &pack).await,
+                            stopped => stopped,
+                        };
+                        match room {
                             Ok(()) => {}
-                            Err(Uncounted::Crowded) => break Err(judge.malformed(CROWDED.to_owned())),
-                            Err(Uncounted::Broken) => return Err(Broken),
+                            Err(Stopped::Crowded(why)) => break Err(judge.malformed(why.to_owned())),
+                            Err(Stopped::Broken) => return Err(Broken),
                         }
                         self.write(&ready).await?;
                     }
@@ -209,6 +247,8 @@ impl InputPump {
                 drop(reading);
                 // From here on a client that leaves stops nothing: the judge may be writing the intent.
                 self.progress.complete.store(true, Relaxed);
+                // The judge takes what unpacking needs.
+                drop(passing);
                 let cost = pack.cost();
                 let admitted = judge.admit(cost).await;
                 if let (Ok(()), Some(child)) = (&admitted, self.child) {

@@ -89,6 +89,8 @@ pub struct Push<J> {
     pub inflating: Arc<Semaphore>,
     /// The objects of all pushes that arrive at the same time.
     pub objects: Budget,
+    /// Memory for large deltas.
+    pub delta_memory: Budget,
     pub holder: Holder,
     /// The directory of the repository.
     pub repository: PathBuf,
