@@ -118,6 +118,8 @@ impl PackLimits {
 /// What a pack costs git to unpack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PackCost {
+    /// Entries of the pack.
+    pub objects: u32,
     /// Bytes of all objects: git hashes them.
     pub unpacked_bytes: u64,
     /// Bytes of the largest delta, or of the largest result or base of a delta.
@@ -186,8 +188,10 @@ impl PackTotals {
         if self.on_unknown_bases > max { Err(PackError::TooMuch { max }) } else { Ok(()) }
     }
 
-    pub(super) fn cost(&self) -> PackCost {
+    /// The cost of a pack with so many entries.
+    pub(super) fn cost(&self, objects: u32) -> PackCost {
         PackCost {
+            objects,
             unpacked_bytes: self.unpacked,
             largest_delta_bytes: self.largest_delta,
             delta_memory_bytes: self.delta_memory,

@@ -212,7 +212,7 @@ impl PackReader {
 
     /// What the pack costs git to unpack.
     pub fn cost(&self) -> PackCost {
-        self.totals.cost()
+        self.totals.cost(self.announced.unwrap_or(0))
     }
 
     /// Collects up to `wanted` bytes of a header; returns how many were taken.

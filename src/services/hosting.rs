@@ -16,6 +16,7 @@ use crate::core::turns::{Turn, Turns};
 use crate::domain::ids::RepositoryId;
 use crate::domain::repository::Repository;
 use crate::git::metrics::{TransferMetrics, Turn as TransferTurn, Work};
+use crate::git::object_count;
 use crate::git::pack_limits::PackCost;
 use crate::git::program::Git;
 use crate::git::store::{Store, StoreError};
@@ -127,6 +128,22 @@ impl Hosting {
         let raised = grant.raise_to(cost.delta_memory_bytes, cost.large_unpacked_bytes).await;
         let why = "other pushes with large files are being unpacked; push again later";
         raised.map(|()| Some(grant)).map_err(|refused| no_place(budget.patience(), refused, why))
+    }
+
+    /// Checks with the push turn whether the repository may take so many objects more: a push that arrived at the same
+    /// time may have brought some.
+    pub(super) async fn check_objects(
+        &self,
+        repository: &Repository,
+        objects: u32,
+        limits: &Limits,
+    ) -> Result<(), ServiceError> {
+        if objects == 0 {
+            return Ok(());
+        }
+        let path = self.store.path(repository.storage_key);
+        let checked = object_count::check(&path, objects, limits).await;
+        checked.map_err(|error| ServiceError::new(Code::TooLarge, error.to_string()))
     }
 
     /// Space on disk for an answer, in pieces.

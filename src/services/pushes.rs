@@ -95,6 +95,7 @@ impl PushJudge {
         let (hosting, holder) = (&self.services.hosting, Holder::Account(self.who.user));
         let memory = hosting.unpacking_place(holder, cost).await?;
         let turn = self.services.hosting.push_turn(repository).await?;
+        hosting.check_objects(&self.view.repository, cost.objects, &self.services.limits).await?;
         let token = self.services.hosting.admit();
         let updates = self.possible().await?;
         let command = || OpenPush {

@@ -345,6 +345,9 @@ limits! {
     git_updates: usize = 1_000,
     /// Objects in one push. git keeps some 200 bytes of each in memory: raise it for the import of a larger history.
     git_push_objects: u32 = 1_500_000,
+    /// Objects of one repository, as its packs count them. 0: as many as `git pack-objects` can clone within the smaller of
+    /// `git_memory_bytes` and `git_child_bytes`, at 180 bytes each; at least 2,000,000.
+    git_repository_objects: u64 = 0,
     /// Objects of all pushes that arrive at the same time, beyond the first 10,000 of each push. They count as they arrive.
     /// The server keeps 16 bytes of each, git some 50 until it unpacks them.
     git_pushed_objects: usize = 3_000_000,

@@ -14,6 +14,7 @@ use super::{BUFFER_BYTES, Input, Judge, Push, Verdict};
 use crate::core::shares::{Client, Direction, Grant};
 use crate::git::cage;
 use crate::git::metrics::Meter;
+use crate::git::object_count;
 use crate::git::pack_limits::PackLimits;
 use crate::git::pack_reader::{PackError, PackReader, kinds_in};
 use crate::git::process::Progress;
@@ -179,11 +180,12 @@ impl InputPump {
             mut judge,
             ..
         } = push;
-        let mut pack = PackReader::new(PackLimits::of(&limits), kinds_in(repository));
+        let mut pack = PackReader::new(PackLimits::of(&limits), kinds_in(repository.clone()));
         if has_pack {
             self.write(&head).await?;
         }
         let (mut received, mut asked_at) = (0u64, 0u64);
+        let mut fits = false;
         let mut piece = rest;
         // Held until the pack has arrived whole and git has its checksum, or the push has ended.
         let mut counted = Counted { grant: objects.open(holder, Some(self.client())), objects: OBJECTS_STEP };
@@ -212,6 +214,12 @@ impl InputPump {
                 pack = reader;
                 match ready {
                     Ok(ready) => {
+                        if let Some(objects) = pack.announced().filter(|_| !fits) {
+                            if let Err(error) = object_count::check(&repository, objects, &limits).await {
+                                break Err(judge.malformed(error.to_string()));
+                            }
+                            fits = true;
+                        }
                         // Before git has them.
                         let room = match self.count(&mut counted, &pack).await {
                             Ok(()) => self.reserve(&mut passing, &pack).await,

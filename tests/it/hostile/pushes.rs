@@ -446,3 +446,21 @@ async fn large_files_are_pushed_beside_pushes_that_unpack_for_long() {
     drop(hostile);
     attacked.survived().await;
 }
+
+/// Two pushes of 1.4 million objects made a repository that its owner could not clone.
+#[actix_web::test]
+async fn repository_takes_no_more_objects_than_can_be_cloned() {
+    let server = TestServer::with_limits(|limits| limits.git_repository_objects = 100).await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    place.git("", &["init", "--quiet", "work"]).await.ok();
+    long_history(&place, 60);
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    long_history(&place, 101);
+    let said = place.git("work", &["push", &url, "+main:refs/heads/more"]).await;
+    said.refused("this server takes at most 100 in one repository");
+    long_history(&place, 30);
+    place.git("work", &["push", "--quiet", &url, "main:refs/heads/less"]).await.ok();
+    server.stop().await;
+}
