@@ -27,7 +27,7 @@ use crate::git::pack_limits::PackCost;
 use crate::git::push_head::PushHead;
 use crate::git::report;
 use crate::git::store::StoreError;
-use crate::git::transfer::Judge;
+use crate::git::transfer::{Judge, Refuser};
 use crate::protocol::code::Code;
 use crate::storage::queries::pushes;
 use crate::storage::rows::push::PushIntent;
@@ -172,6 +172,11 @@ impl Judge for PushJudge {
 
     fn too_large(&self) -> Bytes {
         self.room.refusal(&self.head)
+    }
+
+    fn refuser(&self) -> Refuser {
+        let head = self.head.clone();
+        Box::new(move |why| report::refusal(&head, Some(why), |_| why.to_owned()))
     }
 
     fn malformed(&self, why: String) -> Bytes {

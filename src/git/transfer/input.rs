@@ -36,6 +36,8 @@ pub(super) struct InputPump {
     pub(super) to_child: ChildStdin,
     pub(super) child: Option<Pid>,
     pub(super) cancel: CancellationToken,
+    /// The child has ended, by itself or by force.
+    pub(super) gone: CancellationToken,
     pub(super) progress: Arc<Progress>,
     pub(super) meter: Arc<Meter>,
     /// The child does not read any more.
@@ -60,18 +62,25 @@ struct Passing {
 /// Why a push may not go on.
 enum Stopped {
     Broken,
+    /// The child has ended.
+    Gone,
     /// There was no room in time.
     Crowded(&'static str),
 }
 
 impl InputPump {
-    /// Reads the next piece of the body; empty at its end.
-    async fn next(&self, input: &mut Input, buffer: &mut BytesMut) -> Result<(), Broken> {
+    /// Reads the next piece of the body; empty at its end, or when the child has ended: a client that stalls then holds
+    /// nothing up.
+    async fn next(&mut self, input: &mut Input, buffer: &mut BytesMut) -> Result<(), Broken> {
         buffer.reserve(BUFFER_BYTES);
         let mut limited = input.take(BUFFER_BYTES as u64);
         let read = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Err(Broken),
+            () = self.gone.cancelled() => {
+                self.deaf = true;
+                return Ok(());
+            }
             read = self.progress.pace.wait(Direction::In, limited.read_buf(buffer)) => read,
         };
         let read = read.map_err(|_| Broken)?;
@@ -121,6 +130,7 @@ impl InputPump {
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(Stopped::Broken),
+            () = self.gone.cancelled() => Err(Stopped::Gone),
             raised = grant.raise_to(amount, work) => raised.map_err(|_| Stopped::Crowded(why)),
         }
     }
@@ -187,7 +197,7 @@ impl InputPump {
         let (mut received, mut asked_at) = (0u64, 0u64);
         let mut fits = false;
         let mut piece = rest;
-        // Held until the pack has arrived whole and git has its checksum, or the push has ended.
+        // Held until git has ended.
         let mut counted = Counted { grant: objects.open(holder, Some(self.client())), objects: OBJECTS_STEP };
         let mut passing = Passing { grant: delta_memory.open(holder, Some(self.client())), bytes: 0 };
         // What git has, and what it still waits for: the checksum of the pack, or all there is.
@@ -229,6 +239,10 @@ impl InputPump {
                             Ok(()) => {}
                             Err(Stopped::Crowded(why)) => break Err(judge.malformed(why.to_owned())),
                             Err(Stopped::Broken) => return Err(Broken),
+                            Err(Stopped::Gone) => {
+                                self.deaf = true;
+                                break Ok(None);
+                            }
                         }
                         self.write(&ready).await?;
                     }
@@ -240,6 +254,9 @@ impl InputPump {
             }
             let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
             self.next(&mut input, &mut buffer).await?;
+            if self.deaf {
+                break Ok(None);
+            }
             if buffer.is_empty() {
                 break Ok(if has_pack {
                     pack.checksum().map(Bytes::copy_from_slice)
@@ -281,7 +298,7 @@ impl InputPump {
                 {
                     tracing::trace!(%error, "the child has closed its input");
                 }
-                Ok(Some(Verdict::Admitted(judge)))
+                Ok(Some(Verdict::Admitted(judge, counted.grant)))
             }
             Err(answer) => {
                 // Known before git sees the end: what it says from now on is not for the client.

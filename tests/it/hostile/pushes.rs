@@ -6,9 +6,10 @@ use std::io::Write as _;
 use std::process::Stdio;
 
 use serde_json::json;
+use tokio::io::AsyncReadExt;
 
 use super::seeds::targets::handmade_pack::{BLOB, COMMIT, Handmade, OFFSET_DELTA, TREE, back, size};
-use super::shares::{begin_push, drip};
+use super::shares::{ask_for_all, begin_push, drip, loopback, repositories};
 use crate::harness::attack::{Attacked, push_body};
 use crate::harness::git::Workplace;
 use crate::harness::{TestServer, soon};
@@ -462,5 +463,33 @@ async fn repository_takes_no_more_objects_than_can_be_cloned() {
     said.refused("this server takes at most 100 in one repository");
     long_history(&place, 30);
     place.git("work", &["push", "--quiet", &url, "main:refs/heads/less"]).await.ok();
+    server.stop().await;
+}
+
+/// A connection that ended without a word: git printed "the remote end hung up unexpectedly".
+#[actix_web::test]
+async fn transfers_that_the_server_ends_give_the_reason() {
+    let server = TestServer::with_limits(|limits| limits.git_idle_ms = 1_500).await;
+    let alice = server.user("alice").await;
+    let place = Workplace::new();
+    let (large, small, commit) = repositories(&server, &alice, &place).await;
+    let read = async |mut socket: tokio::net::TcpStream| {
+        let mut answer = Vec::new();
+        soon(socket.read_to_end(&mut answer)).await.ok();
+        String::from_utf8_lossy(&answer[answer.len().saturating_sub(2_000)..]).into_owned()
+    };
+    let pack = Handmade::new(9).object(BLOB, b"x").bytes;
+    let said = read(begin_push(&server, "alice", &small, &pack).await).await;
+    assert!(said.contains("ng refs/heads/drip the transfer moved too few bytes"), "{said}");
+
+    let server = server.restart(|config| config.limits.git_memory_bytes = 1).await;
+    let url = server.url_as("alice", &small);
+    place.commit("little", "file", "more", "more").await;
+    let said = place.git("little", &["push", &url, "main"]).await;
+    assert!(!said.success);
+    // The client reads nothing until the child was ended: then what is there, and the reason.
+    let clone = ask_for_all(&server, loopback(1), &large, &commit).await;
+    let said = read(clone).await;
+    assert!(said.contains("git needed more memory than the server has left for it"), "{said}");
     server.stop().await;
 }

@@ -23,7 +23,7 @@ async fn connect_from(from: IpAddr, to: SocketAddr) -> TcpStream {
     soon(socket.connect(to)).await.unwrap()
 }
 
-fn loopback(n: u8) -> IpAddr {
+pub(super) fn loopback(n: u8) -> IpAddr {
     IpAddr::from([127, 0, 0, n])
 }
 
@@ -32,7 +32,11 @@ fn noise(bytes: usize) -> Vec<u8> {
 }
 
 /// A public repository that takes a while to send, and a private one; both are alice's.
-async fn repositories(server: &TestServer, alice: &Person, place: &Workplace) -> (String, String, String) {
+pub(super) async fn repositories(
+    server: &TestServer,
+    alice: &Person,
+    place: &Workplace,
+) -> (String, String, String) {
     alice.project("open", "public").await;
     alice.repository("open", "large").await;
     alice.project("hidden", "private").await;
@@ -49,7 +53,7 @@ async fn repositories(server: &TestServer, alice: &Person, place: &Workplace) ->
 }
 
 /// Asks for a whole repository. Nothing of the answer is read.
-async fn ask_for_all(server: &TestServer, from: IpAddr, path: &str, commit: &str) -> TcpStream {
+pub(super) async fn ask_for_all(server: &TestServer, from: IpAddr, path: &str, commit: &str) -> TcpStream {
     let want = format!("want {commit}\n");
     let body = format!("0011command=fetch0001{:04x}{want}0009done\n0000", want.len() + 4);
     let mut socket = connect_from(from, server.app.addresses.http).await;
