@@ -149,6 +149,8 @@ const PACK: PackLimits = PackLimits {
     chain_length: 8,
     unpacked_bytes: 400_000,
     unpacked_ratio: 2,
+    large_unpacked_bytes: 400_000,
+    large_unpacked_ratio: 2,
 };
 
 /// Reads a pack in pieces; returns how many bytes went through.

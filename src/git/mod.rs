@@ -5,6 +5,7 @@
 //! * [`pkt_line`], [`push_head`], [`report`] the bytes of the smart protocol that the server itself reads and writes
 //! * [`child`], [`cage`], [`memory`], [`sandbox`] how a child is run and what it may use and reach
 //! * [`pack_reader`], [`pack_limits`] the sizes in a pushed pack, checked before git has it
+//! * [`object_count`] how many objects a repository holds and may hold
 //! * [`transfer`] one fetch or push: a child process between two pumps, ended with its client
 //! * [`browse`] reading repositories for people; [`blame`] whose line is whose; [`history`] what a push brought
 //! * [`maintenance`] packing in the background
@@ -24,6 +25,7 @@ pub mod leftovers;
 pub mod maintenance;
 pub mod memory;
 pub mod metrics;
+pub mod object_count;
 pub mod pack_entries;
 pub mod pack_limits;
 pub mod pack_reader;

@@ -11,6 +11,11 @@ const CHAIN_RATIO: u64 = 64;
 /// Deltas on objects that are not known here may result in this many bytes altogether: their chains cannot be measured.
 const UNKNOWN_BASE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
+/// A delta may have this many bytes more than its result. git makes deltas smaller than their results.
+const DELTA_MARGIN_BYTES: u64 = 64 * 1024;
+/// A delta is large when its base or its result has more bytes: git loads and hashes both for it.
+const LARGE_BYTES: u64 = 4 * 1024 * 1024;
+
 /// The limits of one push, from `core/limits`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PackLimits {
@@ -29,6 +34,10 @@ pub struct PackLimits {
     /// Bytes of all objects, unpacked; in addition [`PackLimits::unpacked_ratio`] for each byte received.
     pub unpacked_bytes: u64,
     pub unpacked_ratio: u64,
+    /// Bytes of the results or bases of all large deltas, whichever are larger; in addition
+    /// [`PackLimits::large_unpacked_ratio`] for each byte received.
+    pub large_unpacked_bytes: u64,
+    pub large_unpacked_ratio: u64,
 }
 
 impl PackLimits {
@@ -42,6 +51,8 @@ impl PackLimits {
             chain_length: limits.git_delta_chain,
             unpacked_bytes: limits.git_unpacked_bytes,
             unpacked_ratio: limits.git_unpacked_ratio,
+            large_unpacked_bytes: limits.git_large_unpacked_bytes,
+            large_unpacked_ratio: limits.git_large_unpacked_ratio,
         }
     }
 
@@ -70,6 +81,12 @@ impl PackLimits {
         }
     }
 
+    /// A delta of `bytes` with this result: git holds the delta itself in memory while it arrives.
+    pub(super) fn check_delta_ratio(bytes: u64, result: u64) -> Result<(), PackError> {
+        let max = result.saturating_add(DELTA_MARGIN_BYTES);
+        if bytes > max { Err(PackError::DeltaLargerThanResult { bytes, result }) } else { Ok(()) }
+    }
+
     /// `depth` deltas make `cost` bytes to read an object of `bytes`.
     pub(super) fn check_chain(&self, depth: u32, cost: u64, bytes: u64) -> Result<(), PackError> {
         if depth > self.chain_length {
@@ -93,16 +110,24 @@ impl PackLimits {
         chain_length: 60,
         unpacked_bytes: 4 << 20,
         unpacked_ratio: 20,
+        large_unpacked_bytes: 1 << 40,
+        large_unpacked_ratio: 0,
     };
 }
 
 /// What a pack costs git to unpack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PackCost {
+    /// Entries of the pack.
+    pub objects: u32,
     /// Bytes of all objects: git hashes them.
     pub unpacked_bytes: u64,
-    /// Bytes of the largest result or base of a delta: git holds both in memory.
+    /// Bytes of the largest delta, or of the largest result or base of a delta.
     pub largest_delta_bytes: u64,
+    /// The most bytes of a delta, its base and its result together: git holds all three in memory.
+    pub delta_memory_bytes: u64,
+    /// Bytes of the results or bases of all large deltas, whichever are larger.
+    pub large_unpacked_bytes: u64,
 }
 
 /// Sums over one pack.
@@ -113,11 +138,21 @@ pub(super) struct PackTotals {
     unpacked: u64,
     on_unknown_bases: u64,
     largest_delta: u64,
+    delta_memory: u64,
+    large: u64,
 }
 
 impl PackTotals {
     pub(super) fn new(limits: PackLimits) -> Self {
-        Self { limits, received: 0, unpacked: 0, on_unknown_bases: 0, largest_delta: 0 }
+        Self {
+            limits,
+            received: 0,
+            unpacked: 0,
+            on_unknown_bases: 0,
+            largest_delta: 0,
+            delta_memory: 0,
+            large: 0,
+        }
     }
 
     /// An entry begins behind so many bytes.
@@ -133,9 +168,18 @@ impl PackTotals {
         if self.unpacked > max { Err(PackError::TooMuch { max }) } else { Ok(()) }
     }
 
-    pub(super) fn delta(&mut self, base: u64, result: u64) -> Result<(), PackError> {
-        self.largest_delta = self.largest_delta.max(base).max(result);
-        self.unpacked(result)
+    /// Adds a delta of `declared` bytes.
+    pub(super) fn delta(&mut self, declared: u64, base: u64, result: u64) -> Result<(), PackError> {
+        self.largest_delta = self.largest_delta.max(base).max(result).max(declared);
+        self.delta_memory = self.delta_memory.max(base.saturating_add(result).saturating_add(declared));
+        self.unpacked(result)?;
+        if base.max(result) <= LARGE_BYTES {
+            return Ok(());
+        }
+        self.large = self.large.saturating_add(base.max(result));
+        let earned = self.received.saturating_mul(self.limits.large_unpacked_ratio);
+        let max = self.limits.large_unpacked_bytes.saturating_add(earned);
+        if self.large > max { Err(PackError::TooMuchLarge { max }) } else { Ok(()) }
     }
 
     pub(super) fn unknown_base(&mut self, result: u64) -> Result<(), PackError> {
@@ -144,7 +188,14 @@ impl PackTotals {
         if self.on_unknown_bases > max { Err(PackError::TooMuch { max }) } else { Ok(()) }
     }
 
-    pub(super) fn cost(&self) -> PackCost {
-        PackCost { unpacked_bytes: self.unpacked, largest_delta_bytes: self.largest_delta }
+    /// The cost of a pack with so many entries.
+    pub(super) fn cost(&self, objects: u32) -> PackCost {
+        PackCost {
+            objects,
+            unpacked_bytes: self.unpacked,
+            largest_delta_bytes: self.largest_delta,
+            delta_memory_bytes: self.delta_memory,
+            large_unpacked_bytes: self.large,
+        }
     }
 }

@@ -62,6 +62,14 @@ pub enum PackError {
         "the deltas of one object add up to {bytes} bytes, more than this server unpacks for one object; run git repack -a -d -F, then push again"
     )]
     ChainTooCostly { bytes: u64 },
+    #[error(
+        "a delta of {bytes} bytes with a result of {result} bytes is not accepted; run git repack -a -d -F, then push again"
+    )]
+    DeltaLargerThanResult { bytes: u64, result: u64 },
+    #[error(
+        "the large files that the push has as deltas unpack to more than {max} bytes: push the history in parts"
+    )]
+    TooMuchLarge { max: u64 },
     #[error("the objects of the push unpack to more than {max} bytes: push the history in parts")]
     TooMuch { max: u64 },
 }
@@ -97,6 +105,8 @@ pub struct PackReader {
     /// Bytes of a header that are not there whole yet.
     partial: BytesMut,
     current: Entry,
+    /// Bytes of the largest delta of which the last piece had a part.
+    delta_passing: u64,
     /// Where the current entry begins, and how many bytes of the pack were read.
     entry_offset: u64,
     offset: u64,
@@ -139,6 +149,7 @@ impl PackReader {
             entries_left: 0,
             partial: BytesMut::new(),
             current: Entry::default(),
+            delta_passing: 0,
             entry_offset: 0,
             offset: 0,
             inflate: Decompress::new(true),
@@ -153,6 +164,8 @@ impl PackReader {
     /// The pack is malformed or exceeds a limit. Nothing of the push may go to git from then on.
     pub fn feed(&mut self, bytes: &Bytes) -> Result<Bytes, PackError> {
         let mut at = 0;
+        let is_delta = self.stage == Stage::Content && self.current.kind.is_none();
+        self.delta_passing = if is_delta { self.current.declared } else { 0 };
         while at < bytes.len() {
             let rest = bytes.get(at..).unwrap_or_default();
             let taken = match self.stage {
@@ -186,9 +199,20 @@ impl PackReader {
         self.announced
     }
 
+    /// How many entries have begun.
+    pub fn entries_read(&self) -> u32 {
+        let finished = self.announced.unwrap_or(0).saturating_sub(self.entries_left);
+        finished.saturating_add(u32::from(self.stage == Stage::Content))
+    }
+
+    /// Bytes of the largest delta that begins, goes on or ends in the piece that was fed last: git holds it in memory.
+    pub fn delta_passing_bytes(&self) -> u64 {
+        self.delta_passing
+    }
+
     /// What the pack costs git to unpack.
     pub fn cost(&self) -> PackCost {
-        self.totals.cost()
+        self.totals.cost(self.announced.unwrap_or(0))
     }
 
     /// Collects up to `wanted` bytes of a header; returns how many were taken.
@@ -246,7 +270,10 @@ impl PackReader {
                 self.limits.check_object(kind, declared)?;
                 self.entries.push(self.entry_offset, Some(kind), declared, 0);
             }
-            None => self.limits.check_delta_bytes(declared)?,
+            None => {
+                self.limits.check_delta_bytes(declared)?;
+                self.delta_passing = self.delta_passing.max(declared);
+            }
         }
         self.totals.entry_at(self.entry_offset);
         self.totals.unpacked(declared)?;
@@ -308,9 +335,11 @@ impl PackReader {
             (None, Base::Named(name)) => (self.find_kind)(&name),
             (None, Base::At(_)) => None,
         };
+        let declared = self.current.declared;
+        PackLimits::check_delta_ratio(declared, sizes.result)?;
         self.limits.check_delta_bytes(sizes.base)?;
         self.limits.check_delta(kind, sizes.result)?;
-        self.totals.delta(sizes.base, sizes.result)?;
+        self.totals.delta(declared, sizes.base, sizes.result)?;
         let (depth, cost) = match found {
             Some(base) => (base.depth, base.cost),
             None => (0, sizes.base),

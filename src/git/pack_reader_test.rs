@@ -145,6 +145,51 @@ fn deltas_are_measured_by_their_result_and_kind() {
     assert_eq!(check(base), Err(PackError::DeltaTooLarge { bytes: 128_001, max: 128_000 }));
 }
 
+/// A delta of 114 MiB that made 15 MiB took 114 MiB of git's memory while it arrived, and counted as 15 MiB.
+#[test]
+fn deltas_larger_than_their_result_are_refused_or_counted() {
+    let delta = |bytes: usize| {
+        let content = [size(4), size(4), vec![0; bytes - 2]].concat();
+        let pack = Handmade::new(2).object(BLOB, b"base");
+        let distance = pack.bytes.len() as u64 - 12;
+        pack.entry(OFFSET_DELTA, bytes as u64, &back(distance), &content)
+    };
+    let (most, result) = (64 * 1024 + 4, 4);
+    let bytes = most as u64 + 1;
+    assert_eq!(check(delta(most + 1)), Err(PackError::DeltaLargerThanResult { bytes, result }));
+    assert_eq!(check(delta(most)), Ok(()));
+    let mut reader = PackReader::new(PackLimits::SMALL, Box::new(|_| None));
+    let bytes = Bytes::from(delta(most).bytes);
+    let (begin, rest) = (bytes.slice(..30), bytes.slice(30..));
+    assert_eq!((reader.feed(&begin).map(drop), reader.delta_passing_bytes()), (Ok(()), most as u64));
+    assert_eq!((reader.feed(&rest).map(drop), reader.delta_passing_bytes()), (Ok(()), most as u64));
+    assert_eq!((reader.feed(&Bytes::new()).map(drop), reader.delta_passing_bytes()), (Ok(()), 0));
+    assert_eq!(reader.cost().largest_delta_bytes, most as u64);
+    assert_eq!(reader.cost().delta_memory_bytes, most as u64 + 8);
+}
+
+/// 8 MB with 112 deltas of 75 MB each had git hash 8 GB.
+#[test]
+fn large_deltas_together_have_a_limit_of_their_own() {
+    let limits = PackLimits {
+        delta_bytes: 1 << 40,
+        unpacked_bytes: 1 << 50,
+        large_unpacked_bytes: 50 << 20,
+        ..PackLimits::SMALL
+    };
+    let pack = |(from, result): (u64, u64), count| {
+        let mut pack = Handmade::new(1000).object(BLOB, b"base");
+        for _ in 0..count {
+            pack = pack.delta(0, from, result);
+        }
+        read(&pack.bytes, 100, limits).map(drop)
+    };
+    let too_much = Err(PackError::TooMuchLarge { max: 50 << 20 });
+    assert_eq!((pack((4, 5 << 20), 10), pack((4, 5 << 20), 11)), (Ok(()), too_much.clone()));
+    assert_eq!((pack((5 << 20, 4), 10), pack((5 << 20, 4), 11)), (Ok(()), too_much));
+    assert_eq!(pack((1 << 20, 4 << 20), 500), Ok(()), "small ones count among all");
+}
+
 #[test]
 fn deltas_on_named_objects_have_the_limit_of_what_they_may_be() {
     let named = |result| check(Handmade::new(1).named_delta(4, result));

@@ -50,6 +50,21 @@ pub enum End {
 }
 
 impl End {
+    /// What the client of a transfer reads when the server has ended it; `None` when the client left or git ended.
+    pub(super) fn sentence(&self) -> Option<&'static str> {
+        match self {
+            Self::Exit(_) | Self::Aborted | Self::Cancelled => None,
+            Self::Slow => Some("the transfer moved too few bytes for too long and was ended"),
+            Self::Displaced => Some(
+                "the transfer was ended for another user's: it was slow, or had more than its share; try again later",
+            ),
+            Self::Total => Some("the transfer took longer than the server allows and was ended"),
+            Self::Memory => Some(
+                "git needed more memory than the server has left for it; try again later, or in smaller parts",
+            ),
+        }
+    }
+
     pub fn is_success(&self) -> bool {
         matches!(self, Self::Exit(status) if status.success())
     }
@@ -118,9 +133,11 @@ impl Drop for Group {
 pub(super) struct Progress {
     pub(super) pace: Arc<Pace>,
     /// The place of the transfer is needed by another holder.
-    displaced: CancellationToken,
+    pub(super) displaced: CancellationToken,
     /// All input was handed over: the child must be let finish.
     pub(super) complete: AtomicBool,
+    /// The child of a push is asked to end, and the client gets the reason from the server: not what git writes then.
+    pub(super) given_up: AtomicBool,
 }
 
 impl Progress {
@@ -135,7 +152,7 @@ impl Progress {
     }
 
     fn new(pace: Arc<Pace>, displaced: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { pace, displaced, complete: AtomicBool::new(false) })
+        Arc::new(Self { pace, displaced, complete: AtomicBool::new(false), given_up: AtomicBool::new(false) })
     }
 }
 
@@ -156,6 +173,8 @@ pub(super) async fn supervise(
     let mut tick = tokio::time::interval((deadlines.idle / 8).max(Duration::from_millis(1)));
     let mut window = Window::default();
     let (mut left, mut aborted) = (false, false);
+    // Why a gentle child was asked to end, if its client did not leave.
+    let mut cause = None;
     let evicted = watched.evicted();
     let end = loop {
         tokio::select! {
@@ -189,6 +208,8 @@ pub(super) async fn supervise(
                     // It ends by itself: nothing waits for the client any more.
                     left = true;
                 } else {
+                    cause.get_or_insert(End::Displaced);
+                    progress.given_up.store(true, Relaxed);
                     cancel.cancel();
                 }
             },
@@ -198,6 +219,8 @@ pub(super) async fn supervise(
                     break End::Slow;
                 }
                 if slow && !progress.complete.load(Relaxed) {
+                    cause.get_or_insert(End::Slow);
+                    progress.given_up.store(true, Relaxed);
                     cancel.cancel();
                 }
             },
@@ -213,7 +236,10 @@ pub(super) async fn supervise(
         }
     }
     group.finish().await;
-    end
+    match (end, cause) {
+        (End::Aborted | End::Cancelled, Some(cause)) => cause,
+        (end, _) => end,
+    }
 }
 
 /// Reads a child's complaints to their end, keeping the first of them.

@@ -361,7 +361,7 @@ fn hooks_path(folder: &Path) -> OsString {
 }
 
 /// What all children may hold together.
-fn memory_bytes(limits: &Limits) -> u64 {
+pub fn memory_bytes(limits: &Limits) -> u64 {
     match limits.git_memory_bytes {
         0 => (machine::memory_bytes() / MEMORY_SHARE).max(MEMORY_BYTES_MIN),
         bytes => bytes,

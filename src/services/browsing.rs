@@ -21,7 +21,7 @@ use crate::git::browse::{
 use crate::git::compute::{self, ComputeError};
 use crate::git::metrics::Work;
 use crate::git::program::ArchiveFormat;
-use crate::git::transfer::{self, Deadlines, TransferBody};
+use crate::git::transfer::{self, Deadlines, Output, TransferBody};
 use crate::protocol::code::Code;
 
 /// Lines that one blame answers.
@@ -259,7 +259,7 @@ impl Services {
         let total = Duration::from_millis(self.limits.git_archive_ms);
         let deadlines = Deadlines { total, ..Hosting::deadlines(&self.limits) };
         let nothing = Box::pin(tokio::io::empty());
-        Ok(transfer::read(command, nothing, deadlines, turn).map_err(ComputeError::from)?)
+        Ok(transfer::read(command, nothing, Output::Raw, deadlines, turn).map_err(ComputeError::from)?)
     }
 }
 

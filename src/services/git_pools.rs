@@ -5,9 +5,15 @@ use std::time::Duration;
 use super::ServiceError;
 use super::hosting::stopping;
 use crate::core::limits::Limits;
-use crate::core::shares::{Cut, Holder, Pool, PoolMetrics, PoolName, Refused, Reserved, Rules};
+use crate::core::shares::{
+    Budget, BudgetRules, Cut, Holder, Pool, PoolMetrics, PoolName, Refused, Reserve, Reserved, Rules,
+};
 use crate::git::metrics::Work;
+use crate::git::program::memory_bytes;
 use crate::protocol::code::Code;
+
+/// Of the memory of all git children, what large deltas may take together; the rest is for all other work.
+const UNPACKING_QUARTERS: u64 = 3;
 
 /// The places of transfers, apart so that no kind of request ends another.
 pub(super) struct GitPools {
@@ -18,8 +24,10 @@ pub(super) struct GitPools {
     pub(super) archives: Pool,
     pub(super) bulk: Pool,
     pub(super) browses: Pool,
-    /// One push with large deltas unpacks at a time.
-    pub(super) unpacking: Pool,
+    /// Bytes of memory for large deltas: of pushes that unpack, and of deltas that arrive.
+    pub(super) unpacking: Budget,
+    /// The objects of all pushes that arrive at the same time.
+    pub(super) objects: Budget,
 }
 
 impl GitPools {
@@ -37,8 +45,24 @@ impl GitPools {
             .with_reserve(1, Reserved::ForAccounts);
         let browses = Pool::start(browses, metrics.meter(PoolName::Browses));
         let unpacking_wait = Duration::from_millis(limits.git_unpacking_wait_ms);
-        let unpacking = Rules::new(1, limits.git_waiting, unpacking_wait);
-        let unpacking = Pool::start(unpacking, metrics.meter(PoolName::Unpacking));
+        let memory = memory_bytes(limits) / 4 * UNPACKING_QUARTERS;
+        let unpacking = BudgetRules {
+            size: memory,
+            reserve: memory / 4,
+            reserved: Reserve::Small,
+            patience: unpacking_wait,
+            starved,
+            slow_below: limits.git_busy_rate,
+        };
+        let objects = BudgetRules {
+            size: u64::try_from(limits.git_pushed_objects).unwrap_or(u64::MAX),
+            // The largest push always goes on, and the others with it, one after the other.
+            reserve: limits.git_push_objects.into(),
+            reserved: Reserve::Lead,
+            ..unpacking
+        };
+        let unpacking = Budget::start(unpacking, metrics.meter(PoolName::Unpacking));
+        let objects = Budget::start(objects, metrics.meter(PoolName::PushedObjects));
         Self {
             advertisements: pool(PoolName::GitAdvertisements, limits.git_advertisements, Reserved::ForAll),
             reads: pool(PoolName::GitReads, limits.git_reads, Reserved::ForAll),
@@ -48,6 +72,7 @@ impl GitPools {
             bulk: pool(PoolName::Bulk, limits.git_bulk, Reserved::ForAccounts),
             browses,
             unpacking,
+            objects,
         }
     }
 
@@ -62,19 +87,19 @@ impl GitPools {
     }
 
     pub(super) fn close(&self) {
-        let Self { advertisements, reads, visitors, writes, archives, bulk, unpacking, browses: _ } = self;
-        [advertisements, reads, visitors, writes, archives, bulk, unpacking]
-            .into_iter()
-            .for_each(Pool::close);
+        let Self { advertisements, reads, visitors, writes, archives, bulk, unpacking, objects, browses: _ } =
+            self;
+        [advertisements, reads, visitors, writes, archives, bulk].into_iter().for_each(Pool::close);
+        [unpacking, objects].into_iter().for_each(Budget::close);
     }
 }
 
 /// The refusal of a request that found no place.
-pub(super) fn no_place(pool: &Pool, refused: Refused, why: &str) -> ServiceError {
+pub(super) fn no_place(patience: Duration, refused: Refused, why: &str) -> ServiceError {
     // After a full wait the client may ask again soon; a client whose queue is full must not.
     let retry_ms = match refused {
         Refused::Patience => 1_000,
-        Refused::Queue => u64::try_from(pool.patience().as_millis()).unwrap_or(u64::MAX),
+        Refused::Queue => u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
         Refused::Closed => return stopping(),
     };
     ServiceError::later(Code::Overloaded, why, retry_ms.max(1_000))

@@ -11,11 +11,13 @@ use super::ServiceError;
 use super::git_pools::{GitPools, no_place};
 use super::housekeeping::Bell;
 use crate::core::limits::Limits;
-use crate::core::shares::{Crowd, Holder, PoolMetrics, PoolName, Share, Spot};
+use crate::core::shares::{Crowd, Grant, Holder, PoolMetrics, PoolName, Share, Spot};
 use crate::core::turns::{Turn, Turns};
 use crate::domain::ids::RepositoryId;
 use crate::domain::repository::Repository;
 use crate::git::metrics::{TransferMetrics, Turn as TransferTurn, Work};
+use crate::git::object_count;
+use crate::git::pack_limits::PackCost;
 use crate::git::program::Git;
 use crate::git::store::{Store, StoreError};
 use crate::git::transfer::Deadlines;
@@ -29,12 +31,10 @@ pub struct Hosting {
     pub store: Store,
     /// `None`: there is no usable `git`; repositories can be made and read, not cloned or pushed to.
     pub(super) git: Option<Git>,
-    pools: GitPools,
+    pub(super) pools: GitPools,
     /// Space for answers on disk, in pieces.
     spool: Crowd,
     turns: Turns<RepositoryId>,
-    /// Objects that all pushes announce together, beyond small pushes.
-    pub(super) entries: Arc<Semaphore>,
     /// Pushes that inflate at the same time.
     pub(super) inflating: Arc<Semaphore>,
     large_delta_bytes: u64,
@@ -63,7 +63,6 @@ impl Hosting {
             pools: GitPools::start(limits, pools),
             spool: Crowd::of_space(limits.git_spool_pieces()).measured(pools.meter(PoolName::Spool)),
             turns: Turns::start(),
-            entries: Arc::new(Semaphore::new(limits.git_pushed_objects)),
             inflating: Arc::new(Semaphore::new(Limits::per_core(0).saturating_sub(1).max(1))),
             large_delta_bytes: limits.git_large_delta_bytes,
             admitted: TaskTracker::new(),
@@ -92,7 +91,9 @@ impl Hosting {
     pub(super) async fn bulk_place(&self, holder: Holder) -> Result<Share, ServiceError> {
         let pool = &self.pools.bulk;
         let entered = pool.enter(holder).await;
-        entered.map_err(|refused| no_place(pool, refused, "too many large files are being read at once"))
+        entered.map_err(|refused| {
+            no_place(pool.patience(), refused, "too many large files are being read at once")
+        })
     }
 
     /// A turn for a transfer on behalf of the holder.
@@ -107,23 +108,42 @@ impl Hosting {
                     Work::Archive => "too many archives at once",
                     Work::Advertise | Work::Fetch => "too many clones and fetches at once",
                 };
-                Err(no_place(pool, refused, why))
+                Err(no_place(pool.patience(), refused, why))
             }
         }
     }
 
-    /// The right to unpack a push with deltas of up to so many bytes; `None`: every push may.
+    /// Memory to unpack a push with large deltas; `None`: the push needs none of it.
     pub(super) async fn unpacking_place(
         &self,
         holder: Holder,
-        largest_delta_bytes: u64,
-    ) -> Result<Option<Share>, ServiceError> {
-        if largest_delta_bytes <= self.large_delta_bytes {
+        cost: PackCost,
+    ) -> Result<Option<Grant>, ServiceError> {
+        if cost.largest_delta_bytes <= self.large_delta_bytes {
             return Ok(None);
         }
-        let pool = &self.pools.unpacking;
+        let budget = &self.pools.unpacking;
+        // A push that unpacks is not ended for another.
+        let mut grant = budget.open(holder, None);
+        let raised = grant.raise_to(cost.delta_memory_bytes, cost.large_unpacked_bytes).await;
         let why = "other pushes with large files are being unpacked; push again later";
-        pool.enter(holder).await.map(Some).map_err(|refused| no_place(pool, refused, why))
+        raised.map(|()| Some(grant)).map_err(|refused| no_place(budget.patience(), refused, why))
+    }
+
+    /// Checks with the push turn whether the repository may take so many objects more: a push that arrived at the same
+    /// time may have brought some.
+    pub(super) async fn check_objects(
+        &self,
+        repository: &Repository,
+        objects: u32,
+        limits: &Limits,
+    ) -> Result<(), ServiceError> {
+        if objects == 0 {
+            return Ok(());
+        }
+        let path = self.store.path(repository.storage_key);
+        let checked = object_count::check(&path, objects, limits).await;
+        checked.map_err(|error| ServiceError::new(Code::TooLarge, error.to_string()))
     }
 
     /// Space on disk for an answer, in pieces.
@@ -137,7 +157,7 @@ impl Hosting {
     pub(super) async fn browse_place(&self, holder: Holder) -> Result<Share, ServiceError> {
         let pool = &self.pools.browses;
         let why = "too many repositories are being read at once";
-        pool.enter(holder).await.map_err(|refused| no_place(pool, refused, why))
+        pool.enter(holder).await.map_err(|refused| no_place(pool.patience(), refused, why))
     }
 
     /// The repository's push turn: one push at a time goes through its last steps.

@@ -18,7 +18,7 @@ use crate::actors::cache::{KnownUsers, RepositoryById, RepositoryView};
 use crate::actors::writer::commands::{CountAttempt, OpenPush, Opened, SettlePush, Settled};
 use crate::core::actor::Who;
 use crate::core::fail_points;
-use crate::core::shares::{Holder, Share};
+use crate::core::shares::{Grant, Holder};
 use crate::domain::access::Credential;
 use crate::domain::ids::{PushId, RepositoryId};
 use crate::domain::push::{Moved, RefUpdate};
@@ -28,7 +28,7 @@ use crate::git::pack_limits::PackCost;
 use crate::git::push_head::PushHead;
 use crate::git::report;
 use crate::git::store::StoreError;
-use crate::git::transfer::Judge;
+use crate::git::transfer::{Judge, Refuser};
 use crate::protocol::code::Code;
 use crate::storage::queries::pushes;
 use crate::storage::rows::push::PushIntent;
@@ -73,7 +73,7 @@ struct Admitted {
     updates: Updates,
     _turn: PushTurn,
     /// For a push whose unpacking takes much memory.
-    _memory: Option<Share>,
+    _memory: Option<Grant>,
     _token: TaskTrackerToken,
 }
 
@@ -94,8 +94,9 @@ impl PushJudge {
         let repository = self.view.repository.id;
         // Before the turn: others that push here do not wait for memory.
         let (hosting, holder) = (&self.services.hosting, Holder::Account(self.who.user));
-        let memory = hosting.unpacking_place(holder, cost.largest_delta_bytes).await?;
+        let memory = hosting.unpacking_place(holder, cost).await?;
         let turn = self.services.hosting.push_turn(repository).await?;
+        hosting.check_objects(&self.view.repository, cost.objects, &self.services.limits).await?;
         let token = self.services.hosting.admit();
         let updates = self.possible().await?;
         let command = || OpenPush {
@@ -181,6 +182,11 @@ impl Judge for PushJudge {
 
     fn too_large(&self) -> Bytes {
         self.room.refusal(&self.head)
+    }
+
+    fn refuser(&self) -> Refuser {
+        let head = self.head.clone();
+        Box::new(move |why| report::refusal(&head, Some(why), |_| why.to_owned()))
     }
 
     fn malformed(&self, why: String) -> Bytes {

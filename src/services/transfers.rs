@@ -21,7 +21,7 @@ use crate::git::metrics::{Turn, Work};
 use crate::git::program::{ProtocolVersion, PushRules, Service};
 use crate::git::push_head::{PushHead, check_update_name};
 use crate::git::report;
-use crate::git::transfer::{self, Input, Push, TransferBody};
+use crate::git::transfer::{self, Input, Output, Push, TransferBody};
 use crate::protocol::code::Code;
 
 /// The option of a push whose value goes to the project's channel with it.
@@ -84,7 +84,7 @@ impl Services {
         let command = git.service(service, &directory, protocol, true, None).on_behalf_of(holder);
         let deadlines = Hosting::deadlines(&self.limits);
         let nothing: Input = Box::pin(tokio::io::empty());
-        Ok(transfer::read(command, nothing, deadlines, turn).map_err(ComputeError::from)?)
+        Ok(transfer::read(command, nothing, Output::Lines, deadlines, turn).map_err(ComputeError::from)?)
     }
 
     /// A place among the fetches: taken before the request is read.
@@ -110,7 +110,7 @@ impl Services {
         let command =
             git.service(Service::UploadPack, &directory, protocol, false, None).on_behalf_of(view.holder);
         let deadlines = Hosting::deadlines(&self.limits);
-        Ok(transfer::read(command, input, deadlines, turn).map_err(ComputeError::from)?)
+        Ok(transfer::read(command, input, Output::Lines, deadlines, turn).map_err(ComputeError::from)?)
     }
 
     /// Takes a push; `input` is what follows its head. Returns when that was read.
@@ -149,7 +149,9 @@ impl Services {
             pack_bytes_max: room.bytes,
             limits: self.limits.clone(),
             inflating: self.hosting.inflating.clone(),
-            entries: self.hosting.entries.clone(),
+            objects: self.hosting.pools.objects.clone(),
+            delta_memory: self.hosting.pools.unpacking.clone(),
+            holder: Holder::Account(who.user),
             repository: directory,
             side_band,
             judge,

@@ -349,8 +349,11 @@ limits! {
     git_updates: usize = 1_000,
     /// Objects in one push. git keeps some 200 bytes of each in memory: raise it for the import of a larger history.
     git_push_objects: u32 = 1_500_000,
-    /// Objects of all pushes that arrive at the same time; pushes of fewer than 10,000 do not count. The server keeps 16
-    /// bytes of each, git some 50 until it unpacks them.
+    /// Objects of one repository, as its packs count them. 0: as many as `git pack-objects` can clone within the smaller of
+    /// `git_memory_bytes` and `git_child_bytes`, at 180 bytes each; at least 2,000,000.
+    git_repository_objects: u64 = 0,
+    /// Objects of all pushes that arrive at the same time, beyond the first 10,000 of each push. They count as they arrive.
+    /// The server keeps 16 bytes of each, git some 50 until it unpacks them.
     git_pushed_objects: usize = 3_000_000,
     /// Bytes of a commit or an annotated tag that is pushed. Real ones have some hundred bytes.
     git_commit_bytes: u64 = 1024 * 1024,
@@ -360,9 +363,10 @@ limits! {
     git_blob_bytes: u64 = 4 * 1024 * 1024 * 1024,
     /// Bytes of a pushed delta, of its base and of its result: git holds all three in memory.
     git_delta_bytes: u64 = 128 * 1024 * 1024,
-    /// Pushes with a delta beyond this many bytes unpack after each other.
+    /// Pushes with a delta, base or result beyond this many bytes share three quarters of `git_memory_bytes` while they
+    /// unpack, by the sum of the three.
     git_large_delta_bytes: u64 = 16 * 1024 * 1024,
-    /// How long such a push waits for those before it.
+    /// How long such a push waits for room.
     git_unpacking_wait_ms: u64 = 120_000,
     /// Deltas in one chain, as git itself allows: reading its last object applies them all.
     git_delta_chain: u32 = 4_095,
@@ -370,6 +374,10 @@ limits! {
     git_unpacked_bytes: u64 = 4 * 1024 * 1024 * 1024,
     /// In addition to `git_unpacked_bytes`, for each byte received. Packs of real histories reach some hundred.
     git_unpacked_ratio: u64 = 500,
+    /// Of these the bytes of deltas with a base or result above 4 MiB: git loads and hashes some 50 MB of them a second.
+    git_large_unpacked_bytes: u64 = 2 * 1024 * 1024 * 1024,
+    /// In addition to `git_large_unpacked_bytes`, for each byte received.
+    git_large_unpacked_ratio: u64 = 50,
     /// Memory that all git children may hold together, in bytes; beyond it the largest is ended. 0: an eighth of the
     /// machine's memory, at least 256 MiB.
     git_memory_bytes: u64 = 0,

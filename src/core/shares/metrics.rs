@@ -27,8 +27,10 @@ pub enum PoolName {
     Bulk,
     /// Answers about what is in a repository.
     Browses,
-    /// Pushes with large deltas.
+    /// Memory for large deltas of pushes, in bytes.
     Unpacking,
+    /// Objects of pushes that arrive.
+    PushedObjects,
     /// Password hashes of networks without an account.
     Hashes,
     /// Those of users who are logged in or in a familiar network.
@@ -50,7 +52,7 @@ pub enum PoolName {
 }
 
 impl PoolName {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::GitAdvertisements,
         Self::GitReads,
         Self::GitVisitors,
@@ -59,6 +61,7 @@ impl PoolName {
         Self::Bulk,
         Self::Browses,
         Self::Unpacking,
+        Self::PushedObjects,
         Self::Hashes,
         Self::HashesKnown,
         Self::HashesSuspect,
@@ -80,6 +83,7 @@ impl PoolName {
             Self::Bulk => "bulk",
             Self::Browses => "browses",
             Self::Unpacking => "unpacking",
+            Self::PushedObjects => "pushed_objects",
             Self::Hashes => "hashes",
             Self::HashesKnown => "hashes_known",
             Self::HashesSuspect => "hashes_suspect",

@@ -2,9 +2,10 @@
 //!
 //! * [`Pool`] is for work that can wait: transfers, archives, password hashes, sessions. Its [`Table`] decides, and
 //!   a task owns the table; requests and released places reach the task as messages.
+//! * [`Budget`] is for amounts of which requests need more or less, step by step or at once: memory, objects of pushes.
 //! * [`Crowd`] is for connections, which are admitted or refused at once: atomic counters, no task.
 //!
-//! Both count by [`Holder`]: an account, or the network of a client that has not logged in.
+//! All count by [`Holder`]: an account, or the network of a client that has not logged in.
 //!
 //! Invariants
 //! * Work-conserving: a lone holder may take everything except for a named reserve.
@@ -13,6 +14,8 @@
 //!   has the most requests.
 //! * A pool's table holds at most [`Rules::size`] places and [`Rules::waiting`] waiting requests, whatever clients do.
 
+mod budget;
+mod budget_table;
 mod crowd;
 mod holder;
 mod metrics;
@@ -22,6 +25,8 @@ mod table;
 #[cfg(test)]
 mod table_test;
 
+pub use budget::{Budget, Client, Grant};
+pub use budget_table::{BudgetRules, Reserve};
 pub use crowd::{Crowd, OwnSpot, Spot};
 pub use holder::{Holder, network_of};
 pub use metrics::{PoolMeter, PoolMetrics, PoolName};

@@ -8,23 +8,25 @@ use bytes::{Bytes, BytesMut};
 use rustix::process::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::ChildStdin;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{BUFFER_BYTES, Input, Judge, Push, Verdict};
-use crate::core::limits::Limits;
-use crate::core::shares::Direction;
+use crate::core::shares::{Client, Direction, Grant};
 use crate::git::cage;
 use crate::git::metrics::Meter;
+use crate::git::object_count;
 use crate::git::pack_limits::PackLimits;
 use crate::git::pack_reader::{PackError, PackReader, kinds_in};
 use crate::git::process::Progress;
 
 /// How often the judge is asked whether a push may go on.
 const ASK_EVERY_BYTES: u64 = 32 * 1024 * 1024;
-/// Pushes of fewer objects are not counted among all.
-const SMALL_PUSH_OBJECTS: u32 = 10_000;
+/// Objects are counted among those of all pushes in steps. The first step of a push is not counted.
+const OBJECTS_STEP: u32 = 10_000;
+/// Smaller deltas are not counted while they arrive.
+const LARGE_DELTA_BYTES: u64 = 1024 * 1024;
 const CROWDED: &str = "other pushes with very many objects are under way; push again later";
+const NO_MEMORY: &str = "other pushes with large deltas are under way; push again later";
 /// What is read on at most, and for how long in all.
 const DRAIN_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
@@ -34,6 +36,8 @@ pub(super) struct InputPump {
     pub(super) to_child: ChildStdin,
     pub(super) child: Option<Pid>,
     pub(super) cancel: CancellationToken,
+    /// The child has ended, by itself or by force.
+    pub(super) gone: CancellationToken,
     pub(super) progress: Arc<Progress>,
     pub(super) meter: Arc<Meter>,
     /// The child does not read any more.
@@ -43,14 +47,40 @@ pub(super) struct InputPump {
 /// The client left, or its body broke off.
 pub(super) struct Broken;
 
+/// The objects of a push that are counted among those of all pushes.
+struct Counted {
+    grant: Grant,
+    objects: u32,
+}
+
+/// The memory of a delta that is passing, as far as it is counted.
+struct Passing {
+    grant: Grant,
+    bytes: u64,
+}
+
+/// Why a push may not go on.
+enum Stopped {
+    Broken,
+    /// The child has ended.
+    Gone,
+    /// There was no room in time.
+    Crowded(&'static str),
+}
+
 impl InputPump {
-    /// Reads the next piece of the body; empty at its end.
-    async fn next(&self, input: &mut Input, buffer: &mut BytesMut) -> Result<(), Broken> {
+    /// Reads the next piece of the body; empty at its end, or when the child has ended: a client that stalls then holds
+    /// nothing up.
+    async fn next(&mut self, input: &mut Input, buffer: &mut BytesMut) -> Result<(), Broken> {
         buffer.reserve(BUFFER_BYTES);
         let mut limited = input.take(BUFFER_BYTES as u64);
         let read = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Err(Broken),
+            () = self.gone.cancelled() => {
+                self.deaf = true;
+                return Ok(());
+            }
             read = self.progress.pace.wait(Direction::In, limited.read_buf(buffer)) => read,
         };
         let read = read.map_err(|_| Broken)?;
@@ -58,21 +88,51 @@ impl InputPump {
         Ok(())
     }
 
-    /// Waits until a push of so many objects fits among the others; `None` when it does not in time.
-    async fn announce(
-        &self,
-        entries: &Arc<Semaphore>,
-        count: u32,
-        limits: &Limits,
-    ) -> Option<Option<OwnedSemaphorePermit>> {
-        if count < SMALL_PUSH_OBJECTS {
-            return Some(None);
+    /// What the supervisor and the shares need to end this push for another.
+    fn client(&self) -> Client {
+        Client { pace: self.progress.pace.clone(), cut: self.progress.displaced.clone() }
+    }
+
+    /// Waits until the objects that were read fit among those of other pushes.
+    async fn count(&self, counted: &mut Counted, pack: &PackReader) -> Result<(), Stopped> {
+        let (read, announced) = (pack.entries_read(), pack.announced().unwrap_or(0));
+        if read <= counted.objects {
+            return Ok(());
         }
-        // A push that is larger than all may be together is alone.
-        let most = u32::try_from(limits.git_pushed_objects).unwrap_or(u32::MAX).max(1);
-        let patience = Duration::from_millis(limits.git_unpacking_wait_ms);
-        let asked = tokio::time::timeout(patience, entries.clone().acquire_many_owned(count.min(most)));
-        asked.await.ok()?.ok().map(Some)
+        let objects = read.div_ceil(OBJECTS_STEP).saturating_mul(OBJECTS_STEP).min(announced);
+        let step = objects.saturating_sub(counted.objects);
+        self.raise(&mut counted.grant, objects.into(), step.into(), CROWDED).await?;
+        counted.objects = objects;
+        Ok(())
+    }
+
+    /// Waits until there is memory for the large delta in the piece that was read, and gives back that of the one before.
+    async fn reserve(&self, passing: &mut Passing, pack: &PackReader) -> Result<(), Stopped> {
+        let bytes = Some(pack.delta_passing_bytes()).filter(|bytes| *bytes > LARGE_DELTA_BYTES).unwrap_or(0);
+        if bytes < passing.bytes {
+            passing.grant.lower_to(bytes);
+        } else if bytes > passing.bytes {
+            // A push that waits holds nothing.
+            passing.grant.lower_to(0);
+            self.raise(&mut passing.grant, bytes, bytes, NO_MEMORY).await?;
+        }
+        passing.bytes = bytes;
+        Ok(())
+    }
+
+    async fn raise(
+        &self,
+        grant: &mut Grant,
+        amount: u64,
+        work: u64,
+        why: &'static str,
+    ) -> Result<(), Stopped> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Stopped::Broken),
+            () = self.gone.cancelled() => Err(Stopped::Gone),
+            raised = grant.raise_to(amount, work) => raised.map_err(|_| Stopped::Crowded(why)),
+        }
     }
 
     /// Writes to the child, unless it does not listen any more.
@@ -123,19 +183,23 @@ impl InputPump {
             pack_bytes_max,
             limits,
             inflating,
-            entries,
+            objects,
+            delta_memory,
+            holder,
             repository,
             mut judge,
             ..
         } = push;
-        let mut pack = PackReader::new(PackLimits::of(&limits), kinds_in(repository));
+        let mut pack = PackReader::new(PackLimits::of(&limits), kinds_in(repository.clone()));
         if has_pack {
             self.write(&head).await?;
         }
         let (mut received, mut asked_at) = (0u64, 0u64);
+        let mut fits = false;
         let mut piece = rest;
-        // Held until the pack has arrived whole and git has its checksum, or the push has ended.
-        let mut announced: Option<Option<OwnedSemaphorePermit>> = None;
+        // Held until git has ended.
+        let mut counted = Counted { grant: objects.open(holder, Some(self.client())), objects: OBJECTS_STEP };
+        let mut passing = Passing { grant: delta_memory.open(holder, Some(self.client())), bytes: 0 };
         // What git has, and what it still waits for: the checksum of the pack, or all there is.
         let outcome = loop {
             received = received.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
@@ -160,12 +224,24 @@ impl InputPump {
                 pack = reader;
                 match ready {
                     Ok(ready) => {
-                        if announced.is_none()
-                            && let Some(count) = pack.announced()
-                        {
-                            match self.announce(&entries, count, &limits).await {
-                                Some(permit) => announced = Some(permit),
-                                None => break Err(judge.malformed(CROWDED.to_owned())),
+                        if let Some(objects) = pack.announced().filter(|_| !fits) {
+                            if let Err(error) = object_count::check(&repository, objects, &limits).await {
+                                break Err(judge.malformed(error.to_string()));
+                            }
+                            fits = true;
+                        }
+                        // Before git has them.
+                        let room = match self.count(&mut counted, &pack).await {
+                            Ok(()) => self.reserve(&mut passing, &pack).await,
+                            stopped => stopped,
+                        };
+                        match room {
+                            Ok(()) => {}
+                            Err(Stopped::Crowded(why)) => break Err(judge.malformed(why.to_owned())),
+                            Err(Stopped::Broken) => return Err(Broken),
+                            Err(Stopped::Gone) => {
+                                self.deaf = true;
+                                break Ok(None);
                             }
                         }
                         self.write(&ready).await?;
@@ -178,6 +254,9 @@ impl InputPump {
             }
             let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
             self.next(&mut input, &mut buffer).await?;
+            if self.deaf {
+                break Ok(None);
+            }
             if buffer.is_empty() {
                 break Ok(if has_pack {
                     pack.checksum().map(Bytes::copy_from_slice)
@@ -193,6 +272,8 @@ impl InputPump {
                 drop(reading);
                 // From here on a client that leaves stops nothing: the judge may be writing the intent.
                 self.progress.complete.store(true, Relaxed);
+                // The judge takes what unpacking needs.
+                drop(passing);
                 let cost = pack.cost();
                 let admitted = judge.admit(cost).await;
                 if let (Ok(()), Some(child)) = (&admitted, self.child) {
@@ -217,7 +298,7 @@ impl InputPump {
                 {
                     tracing::trace!(%error, "the child has closed its input");
                 }
-                Ok(Some(Verdict::Admitted(judge)))
+                Ok(Some(Verdict::Admitted(judge, counted.grant)))
             }
             Err(answer) => {
                 // Known before git sees the end: what it says from now on is not for the client.

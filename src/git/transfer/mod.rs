@@ -7,7 +7,7 @@
 //! Invariants
 //! * Memory of a transfer is bounded by its buffers, whatever its size and however slow the client.
 //! * Dropping the [`TransferBody`] (the client left) ends the child; so do the deadlines.
-//! * A body ends cleanly only when the child succeeded, or the server itself said why not; else it breaks off, and the
+//! * A body ends cleanly only when the child succeeded, or the server itself sent the reason; else it breaks off, and the
 //!   client knows that something is missing.
 //! * The checksum at the end of a push's pack is held back until its [`Judge`] admits it, and a ref cannot move before
 //!   that: without it git does not have the pack. Where it begins is found by reading the pack; what stands behind it is
@@ -15,6 +15,7 @@
 //! * The response to a push begins when its request body was read: proxies do not forward the rest otherwise.
 
 mod early;
+mod framing;
 mod input;
 mod output;
 
@@ -45,6 +46,7 @@ use super::pkt_line::FLUSH;
 pub use super::process::{Deadlines, End};
 use super::process::{Progress, drain, supervise};
 use crate::core::limits::Limits;
+use crate::core::shares::{Budget, Grant, Holder};
 use crate::core::telemetry::cut;
 
 /// What one pump moves at once.
@@ -54,6 +56,9 @@ const CHANNEL_DEPTH: usize = 4;
 
 /// The body of a request, inflated if need be.
 pub type Input = Pin<Box<dyn AsyncRead>>;
+
+/// Makes a refusal from its reason.
+pub type Refuser = Box<dyn Fn(&str) -> Bytes>;
 
 /// Decides over a push when all of it has arrived, and has the last word when git has done its part.
 pub trait Judge: 'static {
@@ -65,6 +70,9 @@ pub trait Judge: 'static {
 
     /// What the client is told when the push has become too large.
     fn too_large(&self) -> Bytes;
+
+    /// Makes the whole answer to the client when the server ends the push before it was admitted, from the reason.
+    fn refuser(&self) -> Refuser;
 
     /// What the client is told when its pack is none, or is not the end of the body.
     fn malformed(&self, why: String) -> Bytes;
@@ -86,8 +94,11 @@ pub struct Push<J> {
     pub limits: Limits,
     /// Permits to inflate: it is work, and other requests are answered meanwhile.
     pub inflating: Arc<Semaphore>,
-    /// Permits for the objects that large pushes announce.
-    pub entries: Arc<Semaphore>,
+    /// The objects of all pushes that arrive at the same time.
+    pub objects: Budget,
+    /// Memory for large deltas.
+    pub delta_memory: Budget,
+    pub holder: Holder,
     /// The directory of the repository.
     pub repository: PathBuf,
     /// Whether the answer ends in a flush, before which text fits.
@@ -108,6 +119,8 @@ struct Shared {
     cancel: CancellationToken,
     /// The child was ended by force: its output is not read any more.
     dead: CancellationToken,
+    /// The child has ended, by itself or by force.
+    gone: CancellationToken,
     clean: Arc<AtomicBool>,
     progress: Arc<Progress>,
     meter: Arc<Meter>,
@@ -124,7 +137,7 @@ fn start(command: GitCommand, deadlines: Deadlines, gentle: bool, turn: Turn) ->
         output: child.stdout.take().ok_or_else(gone)?,
         errors: child.stderr.take().ok_or_else(gone)?,
     };
-    let (cancel, dead) = (CancellationToken::new(), CancellationToken::new());
+    let [cancel, dead, gone] = [(); 3].map(|()| CancellationToken::new());
     let progress = Progress::of(turn.share());
     let (tell, ended) = oneshot::channel();
     let (running, meter) = turn.run();
@@ -132,6 +145,7 @@ fn start(command: GitCommand, deadlines: Deadlines, gentle: bool, turn: Turn) ->
         child: group.leader(),
         cancel: cancel.clone(),
         dead: dead.clone(),
+        gone: gone.clone(),
         clean: Arc::new(AtomicBool::new(false)),
         progress: progress.clone(),
         meter,
@@ -144,21 +158,44 @@ fn start(command: GitCommand, deadlines: Deadlines, gentle: bool, turn: Turn) ->
         if !matches!(end, End::Exit(_)) {
             dead.cancel();
         }
+        gone.cancel();
         // The output pump may have gone with its runtime.
         drop(tell.send(end));
     });
     Ok((pipes, shared))
 }
 
+/// What a child writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Lines of the smart protocol. The server adds one of its own when it ends the child.
+    Lines,
+    /// A file.
+    Raw,
+}
+
 /// Streams a child that only reads the repository. `input` is what it is asked.
-pub fn read(command: GitCommand, input: Input, deadlines: Deadlines, turn: Turn) -> io::Result<TransferBody> {
+pub fn read(
+    command: GitCommand,
+    input: Input,
+    written: Output,
+    deadlines: Deadlines,
+    turn: Turn,
+) -> io::Result<TransferBody> {
     let (mut pipes, shared) = start(command, deadlines, false, turn)?;
     if let Some(to_child) = pipes.input.take() {
         let (cancel, progress) = (shared.cancel.clone(), shared.progress.clone());
-        let meter = shared.meter.clone();
+        let (meter, gone) = (shared.meter.clone(), shared.gone.clone());
         actix_web::rt::spawn(async move {
-            let mut pump =
-                InputPump { to_child, child: None, cancel: cancel.clone(), progress, meter, deaf: false };
+            let mut pump = InputPump {
+                to_child,
+                child: None,
+                cancel: cancel.clone(),
+                gone,
+                progress,
+                meter,
+                deaf: false,
+            };
             if pump.forward(input).await.is_err() {
                 cancel.cancel();
             }
@@ -172,7 +209,11 @@ pub fn read(command: GitCommand, input: Input, deadlines: Deadlines, turn: Turn)
         output.run(0, &AtomicBool::new(false), false).await;
         let end = shared.ended.await.unwrap_or(End::Cancelled);
         log_failure(&end, &errors.await.unwrap_or_default());
-        shared.clean.store(end.is_success(), Relaxed);
+        let is_told = match end.sentence().filter(|_| written == Output::Lines) {
+            Some(why) => output.send_error(why).await,
+            None => false,
+        };
+        shared.clean.store(end.is_success() || is_told, Relaxed);
     });
     Ok(body)
 }
@@ -191,12 +232,13 @@ pub async fn receive<J: Judge>(
     let to_child = pipes.input.take().ok_or_else(|| io::Error::other("the child has no input"))?;
     let (cancel, progress) = (shared.cancel.clone(), shared.progress.clone());
     let keep = if push.side_band { FLUSH.len() } else { 0 };
-    let (child, meter) = (shared.child, shared.meter.clone());
-    let pump = InputPump { to_child, child, cancel: cancel.clone(), progress, meter, deaf: false };
+    let (child, meter, gone) = (shared.child, shared.meter.clone(), shared.gone.clone());
+    let pump = InputPump { to_child, child, cancel: cancel.clone(), gone, progress, meter, deaf: false };
     let known = refused.clone();
     let body_read = CancellationToken::new();
     let reading = body_read.clone().drop_guard();
     let early = Early::new(body_read.clone(), push.side_band);
+    let refuser = push.judge.refuser();
     actix_web::rt::spawn(async move {
         match pump.push(input, push, &known, reading).await {
             Ok(Some(outcome)) => drop(verdict.send(outcome)),
@@ -209,14 +251,15 @@ pub async fn receive<J: Judge>(
     let (sender, chunks) = mpsc::channel(CHANNEL_DEPTH);
     let body = TransferBody::new(chunks, &shared);
     let output = OutputPump::new(pipes.output, sender, &shared).with_early(early);
-    actix_web::rt::spawn(finish_push(output, shared, keep, refused, judged, errors));
+    actix_web::rt::spawn(finish_push(output, shared, keep, (refused, refuser), judged, errors));
     body_read.cancelled().await;
     Ok(body)
 }
 
 /// What became of a push that arrived whole.
 enum Verdict<J> {
-    Admitted(J),
+    /// With its objects among those of all pushes.
+    Admitted(J, Grant),
     /// With the whole answer.
     Refused(Bytes),
 }
@@ -225,7 +268,7 @@ async fn finish_push<J: Judge>(
     mut pump: OutputPump,
     shared: Shared,
     keep: usize,
-    refused: Arc<AtomicBool>,
+    (refused, refuser): (Arc<AtomicBool>, Refuser),
     judged: oneshot::Receiver<Verdict<J>>,
     errors: tokio::task::JoinHandle<Vec<u8>>,
 ) {
@@ -233,7 +276,8 @@ async fn finish_push<J: Judge>(
     let end = shared.ended.await.unwrap_or(End::Cancelled);
     let errors = errors.await.unwrap_or_default();
     match judged.await {
-        Ok(Verdict::Admitted(judge)) => {
+        Ok(Verdict::Admitted(judge, objects)) => {
+            drop(objects);
             log_failure(&end, &errors);
             let text = judge.finish().await;
             shared.clean.store(end.is_success(), Relaxed);
@@ -241,16 +285,25 @@ async fn finish_push<J: Judge>(
             if let Some(text) = text.filter(|_| keep > 0 && pump.held == FLUSH) {
                 pump.send(text).await;
             }
-            pump.send_held().await;
+            match end.sentence().filter(|_| keep > 0) {
+                Some(why) => drop(pump.send_error(why).await),
+                None => pump.send_held().await,
+            }
         }
         Ok(Verdict::Refused(answer)) => {
             pump.clear();
             shared.clean.store(true, Relaxed);
             pump.send(answer).await;
         }
-        // git ended by itself before all had arrived, or the client left: nothing has moved.
+        // git or the server ended the push before all had arrived, or the client left: nothing has moved.
         Err(_) => {
             log_failure(&end, &errors);
+            if let Some(why) = end.sentence().filter(|_| pump.is_unsent()) {
+                pump.clear();
+                shared.clean.store(true, Relaxed);
+                pump.send(refuser(why)).await;
+                return;
+            }
             shared.clean.store(end.is_success(), Relaxed);
             pump.send_held().await;
         }

@@ -15,11 +15,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::early::Early;
+use super::framing::Framing;
 use super::{BUFFER_BYTES, Shared};
 use crate::core::shares::Direction;
 use crate::git::metrics::Meter;
 use crate::git::process::Progress;
 
+/// How long the client may take for what was written before the child was ended by force, and for the reason.
+const LAST_PATIENCE: Duration = Duration::from_secs(2);
 /// actix drops what it has not written yet when a body fails: let it write first.
 const FAILURE_PAUSE: Duration = Duration::from_millis(20);
 
@@ -34,6 +37,7 @@ pub(super) struct OutputPump {
     early: Option<Early>,
     /// The last bytes, held back.
     pub(super) held: BytesMut,
+    framing: Framing,
     client_left: bool,
 }
 
@@ -47,6 +51,7 @@ impl OutputPump {
             meter: shared.meter.clone(),
             early: None,
             held: BytesMut::with_capacity(BUFFER_BYTES),
+            framing: Framing::default(),
             client_left: false,
         }
     }
@@ -55,7 +60,8 @@ impl OutputPump {
         Self { early: Some(early), ..self }
     }
 
-    /// Moves all that the child writes, keeping the last `keep` bytes back. What comes while `refused` is set is dropped.
+    /// Moves all that the child writes, keeping the last `keep` bytes back. What comes while `refused` is set, or when the push was
+    /// given up, is dropped.
     /// `to_the_end`: also when the client has left.
     pub(super) async fn run(&mut self, keep: usize, refused: &AtomicBool, to_the_end: bool) {
         loop {
@@ -64,7 +70,7 @@ impl OutputPump {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}
             }
-            if refused.load(Relaxed) {
+            if refused.load(Relaxed) || self.progress.given_up.load(Relaxed) {
                 self.held.clear();
                 continue;
             }
@@ -107,16 +113,37 @@ impl OutputPump {
             return;
         }
         let count = bytes.len();
+        self.framing.pass(&bytes);
+        let ended = async {
+            self.dead.cancelled().await;
+            tokio::time::sleep(LAST_PATIENCE).await;
+        };
         let sent = tokio::select! {
             biased;
-            () = self.dead.cancelled() => false,
+            () = ended => false,
             sent = self.progress.pace.wait(Direction::Out, self.sender.send(bytes)) => sent.is_ok(),
         };
         self.client_left = !sent;
+        if !sent {
+            self.framing.lose();
+        }
         if sent {
             self.progress.pace.moved(Direction::Out, count);
             self.meter.sent(count);
         }
+    }
+
+    /// Sends what is left, and behind it why the transfer was ended, where that fits; returns whether it did.
+    pub(super) async fn send_error(&mut self, why: &str) -> bool {
+        self.send_held().await;
+        let Some(error) = self.framing.error(why) else { return false };
+        self.send(error).await;
+        !self.client_left
+    }
+
+    /// Whether nothing was sent yet.
+    pub(super) fn is_unsent(&self) -> bool {
+        self.framing.is_new()
     }
 
     pub(super) async fn send_held(&mut self) {

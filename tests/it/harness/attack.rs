@@ -1,9 +1,12 @@
 //! A server in a process of its own under an address-space limit, with two users, a repository and a watch over memory:
 //! for attacks that must not end it.
 
+use base64::Engine;
 use netbit::client::HttpClient;
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use super::git::{Said, Workplace};
 use super::memory::{CAGE_BYTES, MemoryWatch, TREE_BYTES_MAX};
@@ -70,6 +73,18 @@ impl Attacked {
         (status, String::from_utf8_lossy(&answer.bytes().await.unwrap()).into_owned())
     }
 
+    /// Begins a push to mallory's repository: sends `body` of `length` bytes, and reads nothing.
+    pub(crate) async fn begin_post(&self, body: &[u8], length: usize) -> TcpStream {
+        let credentials = base64::engine::general_purpose::STANDARD.encode(format!("mallory:{PASSWORD}"));
+        let head = format!(
+            "POST /mallory/p/r/git-receive-pack HTTP/1.1\r\nhost: x\r\nauthorization: Basic {credentials}\r\n\
+             content-type: application/x-git-receive-pack-request\r\ncontent-length: {length}\r\n\r\n"
+        );
+        let mut socket = TcpStream::connect(self.server.address()).await.unwrap();
+        socket.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+        socket
+    }
+
     /// Other users are served: a private repository is listed and a message is posted.
     pub(crate) async fn others_are_served(&self) {
         self.place.git("", &["ls-remote", &self.url("alice")]).await.ok();
@@ -85,6 +100,11 @@ impl Attacked {
         self.watch.assert_below(TREE_BYTES_MAX);
         self.restart().await;
         self.others_are_served().await;
+    }
+
+    /// The server and its children never held so many bytes together.
+    pub(crate) fn held_less_than(&self, bytes: u64) {
+        self.watch.assert_below(bytes);
     }
 
     /// Ends the server by SIGKILL and starts it again on the same directory.

@@ -6,8 +6,10 @@ use std::io::Write as _;
 use std::process::Stdio;
 
 use serde_json::json;
+use tokio::io::AsyncReadExt;
 
-use super::seeds::targets::handmade_pack::{BLOB, COMMIT, Handmade, TREE};
+use super::seeds::targets::handmade_pack::{BLOB, COMMIT, Handmade, OFFSET_DELTA, TREE, back, size};
+use super::shares::{ask_for_all, begin_push, drip, loopback, repositories};
 use crate::harness::attack::{Attacked, push_body};
 use crate::harness::git::Workplace;
 use crate::harness::{TestServer, soon};
@@ -353,5 +355,178 @@ async fn submodule_paths_with_carriage_returns_are_refused() {
     place.commit("work", ".gitmodules", evil, "evil").await;
     place.git("work", &["push", "--quiet", &url, "main"]).await.refused("carriage return");
     place.git("work", &["push", "--quiet", &url, "main:refs/tags/v1"]).await.refused("carriage return");
+    server.stop().await;
+}
+
+/// Two pushes that declared all the objects that may arrive, and sent a byte now and then, refused every other large push.
+#[actix_web::test]
+async fn declared_objects_take_no_room_until_they_arrive() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.git_push_objects, limits.git_pushed_objects) = (20_000, 40_000);
+        limits.git_unpacking_wait_ms = 3_000;
+    })
+    .await;
+    let (alice, mallory) = (server.user("alice").await, server.user("mallory").await);
+    let path = alice.hello_web("private").await;
+    let hostile = mallory.hello_web("private").await;
+    let mut drips = Vec::new();
+    for _ in 0..2 {
+        let pack = Handmade::new(20_000).entry(BLOB, 1 << 20, &[], b"").bytes;
+        drips.push(drip(begin_push(&server, "mallory", &hostile, &pack[..16]).await));
+    }
+    let place = Workplace::new();
+    place.git("", &["init", "--quiet", "work"]).await.ok();
+    long_history(&place, 12_000);
+    place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
+    drips.iter().for_each(tokio::task::JoinHandle::abort);
+    server.stop().await;
+}
+
+/// Pushes that sent nearly all their objects and then stalled hold room for the time that others do not need it.
+#[actix_web::test]
+async fn stalled_pushes_of_many_objects_end_for_others() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.git_push_objects, limits.git_pushed_objects) = (20_000, 40_000);
+        limits.git_starved_ms = 300;
+    })
+    .await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let mut pack = Handmade::new(20_000);
+    for _ in 0..19_999 {
+        pack = pack.object(BLOB, b"");
+    }
+    let mut stalled = Vec::new();
+    for name in ["eve", "mallory", "trudy"] {
+        let hostile = server.user(name).await.hello_web("private").await;
+        stalled.push(begin_push(&server, name, &hostile, &pack.bytes).await);
+    }
+    let place = Workplace::new();
+    place.git("", &["init", "--quiet", "work"]).await.ok();
+    long_history(&place, 18_000);
+    place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
+    drop(stalled);
+    server.stop().await;
+}
+
+/// What git children may hold together in these tests, whatever memory the machine has.
+const GIT_MEMORY: (&str, &str) = ("NETBIT_LIMITS__GIT_MEMORY_BYTES", "402653184");
+
+/// Adds a delta on the first entry that is not whole: it declares its own size and that of its result.
+fn delta_that_stalls(pack: Handmade, declared: u64, result: u64) -> Handmade {
+    let distance = pack.bytes.len() as u64 - pack.offsets[0];
+    let zeros = vec![0; usize::try_from(declared).unwrap() - 1000];
+    pack.entry(OFFSET_DELTA, declared, &back(distance), &[size(100), size(result), zeros].concat())
+}
+
+/// Deltas of 114 MiB on objects of 100 bytes: git holds each while it arrives. Fourteen connections took 610 MiB.
+#[actix_web::test]
+async fn large_deltas_take_their_memory_before_git_has_them() {
+    let attacked = Attacked::with(&[GIT_MEMORY]).await;
+    let base = Handmade::new(3).object(BLOB, &[b'x'; 100]);
+    let pack = delta_that_stalls(base.clone(), 2 * MIB, MIB);
+    let (_, said) = attacked.post_push(push_body(&pack.bytes)).await;
+    assert!(said.contains("a delta of 2097152 bytes with a result of 1048576 bytes"), "{said}");
+    let mut pack = delta_that_stalls(base, 114 * MIB, 114 * MIB).bytes;
+    // The end of the deflated bytes is missing: the delta goes on.
+    pack.truncate(pack.len() - 30);
+    let body = &push_body(&pack);
+    let stalled: Vec<_> = (0..6).map(|_| attacked.begin_post(&body[..body.len() - 20], 10_000_000)).collect();
+    let mut stalled = futures_util::future::join_all(stalled).await;
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    attacked.others_are_served().await;
+    attacked.held_less_than(384 * MIB);
+    stalled.clear();
+    attacked.survived().await;
+}
+
+/// A pack of deltas, 75 MB of result each, with its true checksum.
+fn long_to_unpack(deltas: u8) -> Vec<u8> {
+    let base: Vec<u8> = crate::git::clients::noise(60_000);
+    let mut pack = Handmade::new(u32::from(deltas) + 1).object(BLOB, &base);
+    for n in 0..deltas {
+        let distance = pack.bytes.len() as u64 - pack.offsets[0];
+        let copies = [0xb0, 0x60, 0xea].repeat(1250);
+        let content = [size(60_000), size(75_000_002), copies, vec![2, n, n]].concat();
+        pack = pack.entry(OFFSET_DELTA, content.len() as u64, &back(distance), &content);
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &pack.bytes).unwrap();
+    let told = std::process::Command::new("sha1sum").arg(file.path()).output().unwrap().stdout;
+    let digits = std::str::from_utf8(&told[..40]).unwrap();
+    pack.bytes.extend((0..20).map(|n| u8::from_str_radix(&digits[2 * n..2 * n + 2], 16).unwrap()));
+    pack.bytes
+}
+
+/// Legal pushes of a few kilobytes that unpack for a minute and more were unpacked one by one, before all others.
+#[actix_web::test]
+async fn large_files_are_pushed_beside_pushes_that_unpack_for_long() {
+    let wait = ("NETBIT_LIMITS__GIT_UNPACKING_WAIT_MS", "3000");
+    let attacked = Attacked::with(&[GIT_MEMORY, wait]).await;
+    let work = attacked.place.repository("work").await;
+    let mut large = crate::git::clients::noise(17_000_000);
+    let url = attacked.url("alice");
+    for version in 0..2u8 {
+        large[1000] = version;
+        std::fs::write(work.join("large"), &large).unwrap();
+        attacked.place.git("work", &["add", "."]).await.ok();
+        attacked.place.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
+        if version == 0 {
+            attacked.place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+        }
+    }
+    let body = push_body(&long_to_unpack(8));
+    let body = &body[..body.len() - 20];
+    let hostile: Vec<_> = (0..3).map(|_| attacked.begin_post(body, body.len())).collect();
+    let hostile = futures_util::future::join_all(hostile).await;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    attacked.place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    drop(hostile);
+    attacked.survived().await;
+}
+
+/// Two pushes of 1.4 million objects made a repository that its owner could not clone.
+#[actix_web::test]
+async fn repository_takes_no_more_objects_than_can_be_cloned() {
+    let server = TestServer::with_limits(|limits| limits.git_repository_objects = 100).await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    place.git("", &["init", "--quiet", "work"]).await.ok();
+    long_history(&place, 60);
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    long_history(&place, 101);
+    let said = place.git("work", &["push", &url, "+main:refs/heads/more"]).await;
+    said.refused("this server takes at most 100 in one repository");
+    long_history(&place, 30);
+    place.git("work", &["push", "--quiet", &url, "main:refs/heads/less"]).await.ok();
+    server.stop().await;
+}
+
+/// A connection that ended without a word: git printed "the remote end hung up unexpectedly".
+#[actix_web::test]
+async fn transfers_that_the_server_ends_give_the_reason() {
+    let server = TestServer::with_limits(|limits| limits.git_idle_ms = 1_500).await;
+    let alice = server.user("alice").await;
+    let place = Workplace::new();
+    let (large, small, commit) = repositories(&server, &alice, &place).await;
+    let read = async |mut socket: tokio::net::TcpStream| {
+        let mut answer = Vec::new();
+        soon(socket.read_to_end(&mut answer)).await.ok();
+        String::from_utf8_lossy(&answer[answer.len().saturating_sub(2_000)..]).into_owned()
+    };
+    let pack = Handmade::new(9).object(BLOB, b"x").bytes;
+    let said = read(begin_push(&server, "alice", &small, &pack).await).await;
+    assert!(said.contains("ng refs/heads/drip the transfer moved too few bytes"), "{said}");
+
+    let server = server.restart(|config| config.limits.git_memory_bytes = 1).await;
+    let url = server.url_as("alice", &small);
+    place.commit("little", "file", "more", "more").await;
+    let said = place.git("little", &["push", &url, "main"]).await;
+    assert!(!said.success);
+    // The client reads nothing until the child was ended: then what is there, and the reason.
+    let clone = ask_for_all(&server, loopback(1), &large, &commit).await;
+    let said = read(clone).await;
+    assert!(said.contains("git needed more memory than the server has left for it"), "{said}");
     server.stop().await;
 }

@@ -23,7 +23,7 @@ async fn connect_from(from: IpAddr, to: SocketAddr) -> TcpStream {
     soon(socket.connect(to)).await.unwrap()
 }
 
-fn loopback(n: u8) -> IpAddr {
+pub(super) fn loopback(n: u8) -> IpAddr {
     IpAddr::from([127, 0, 0, n])
 }
 
@@ -32,7 +32,11 @@ fn noise(bytes: usize) -> Vec<u8> {
 }
 
 /// A public repository that takes a while to send, and a private one; both are alice's.
-async fn repositories(server: &TestServer, alice: &Person, place: &Workplace) -> (String, String, String) {
+pub(super) async fn repositories(
+    server: &TestServer,
+    alice: &Person,
+    place: &Workplace,
+) -> (String, String, String) {
     alice.project("open", "public").await;
     alice.repository("open", "large").await;
     alice.project("hidden", "private").await;
@@ -49,7 +53,7 @@ async fn repositories(server: &TestServer, alice: &Person, place: &Workplace) ->
 }
 
 /// Asks for a whole repository. Nothing of the answer is read.
-async fn ask_for_all(server: &TestServer, from: IpAddr, path: &str, commit: &str) -> TcpStream {
+pub(super) async fn ask_for_all(server: &TestServer, from: IpAddr, path: &str, commit: &str) -> TcpStream {
     let want = format!("want {commit}\n");
     let body = format!("0011command=fetch0001{:04x}{want}0009done\n0000", want.len() + 4);
     let mut socket = connect_from(from, server.app.addresses.http).await;
@@ -63,7 +67,7 @@ async fn ask_for_all(server: &TestServer, from: IpAddr, path: &str, commit: &str
 }
 
 /// The head of a push by this user, and so much of its pack.
-async fn begin_push(server: &TestServer, user: &str, path: &str, pack: &[u8]) -> TcpStream {
+pub(super) async fn begin_push(server: &TestServer, user: &str, path: &str, pack: &[u8]) -> TcpStream {
     let line = format!("{} {} refs/heads/drip\0report-status", "0".repeat(40), "1".repeat(40));
     let commands = format!("{:04x}{line}0000", line.len() + 4);
     let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{PASSWORD}"));
@@ -83,7 +87,7 @@ async fn begin_push(server: &TestServer, user: &str, path: &str, pack: &[u8]) ->
 }
 
 /// Sends a byte now and then, until the test drops it.
-fn drip(socket: TcpStream) -> tokio::task::JoinHandle<()> {
+pub(super) fn drip(socket: TcpStream) -> tokio::task::JoinHandle<()> {
     actix_web::rt::spawn(async move {
         let mut socket = socket;
         while socket.write_all(b"\0").await.is_ok() {

@@ -1,0 +1,412 @@
+//! The table of a budget: how much each request holds, which requests wait for more, and which is next. A plain struct
+//! without clock or runtime.
+//!
+//! Invariants
+//! * Requests hold at most [`BudgetRules::size`] together.
+//! * A request that waits is first by what its holder holds already, then by fair queueing: by the work that its holder
+//!   asked for lately, this request included.
+//! * Requests that hold a part and wait for more do not block each other: see [`Reserve::Lead`].
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::Holder;
+
+/// What the reserve of a budget is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reserve {
+    /// For a single request at a time, the lead, which takes what it needs: for requests that grow while they hold a
+    /// part. A request needs at most the reserve, so the lead always goes on.
+    Lead,
+    /// For requests that need no more than the reserve: they run beside large ones. A request takes all that it needs
+    /// at once.
+    Small,
+}
+
+/// The size of a budget and its waiting times.
+#[derive(Debug, Clone, Copy)]
+pub struct BudgetRules {
+    /// What all requests may hold together.
+    pub size: u64,
+    /// The part of it that `reserved` requests alone may take.
+    pub reserve: u64,
+    pub reserved: Reserve,
+    /// How long a request waits before it is refused.
+    pub patience: Duration,
+    /// How long a request waits before another is ended for it, each time again.
+    pub starved: Duration,
+    /// Bytes per second, below which a client is slow.
+    pub slow_below: u64,
+}
+
+/// How urgently a request waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Starves {
+    /// It ends requests of slow clients, and one of several of a holder that has more.
+    Some,
+    /// It also ends the only request of a holder that has much more.
+    Long,
+}
+
+#[derive(Debug)]
+struct Request {
+    holder: Holder,
+    held: u64,
+    wants: Option<Want>,
+    /// Another request needs what it holds; it ends soon.
+    is_cut: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Want {
+    /// What the request holds once this is met.
+    amount: u64,
+    /// The place in the fair queue where its work begins and ends.
+    start: u64,
+    finish: u64,
+}
+
+/// The requests of a budget. Requests have ids; a larger id is a newer request.
+#[derive(Debug)]
+pub(super) struct BudgetTable {
+    rules: BudgetRules,
+    requests: HashMap<u64, Request>,
+    lead: Option<u64>,
+    /// How far the fair queue is, and where the work of each holder in it ends.
+    clock: u64,
+    finished: HashMap<Holder, u64>,
+}
+
+impl BudgetTable {
+    pub(super) fn new(rules: BudgetRules) -> Self {
+        let rules = BudgetRules { reserve: rules.reserve.min(rules.size), ..rules };
+        Self { rules, requests: HashMap::new(), lead: None, clock: 0, finished: HashMap::new() }
+    }
+
+    /// Adds a request that holds nothing.
+    pub(super) fn open(&mut self, id: u64, holder: Holder) {
+        self.requests.insert(id, Request { holder, held: 0, wants: None, is_cut: false });
+    }
+
+    /// The request needs `amount` in all, for so much work. Returns the requests that have what they need now.
+    pub(super) fn raise(&mut self, id: u64, amount: u64, work: u64) -> Vec<u64> {
+        let most = match self.rules.reserved {
+            Reserve::Lead => self.rules.reserve,
+            Reserve::Small => self.rules.size - self.rules.reserve,
+        };
+        let Some(request) = self.requests.get_mut(&id) else { return Vec::new() };
+        let start = self.clock.max(self.finished.get(&request.holder).copied().unwrap_or(0));
+        let finish = start.saturating_add(work);
+        self.finished.insert(request.holder, finish);
+        request.wants = Some(Want { amount: amount.min(most), start, finish });
+        self.admit()
+    }
+
+    /// The request needs no more than `amount` any more. Returns the requests that have what they need now.
+    pub(super) fn lower(&mut self, id: u64, amount: u64) -> Vec<u64> {
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.held = request.held.min(amount);
+            request.wants = None;
+        }
+        self.admit()
+    }
+
+    /// The request has ended. Returns the requests that have what they need now.
+    pub(super) fn leave(&mut self, id: u64) -> Vec<u64> {
+        self.requests.remove(&id);
+        self.lead = self.lead.filter(|lead| *lead != id);
+        if self.requests.is_empty() {
+            self.clock = 0;
+            self.finished.clear();
+        }
+        self.admit()
+    }
+
+    pub(super) fn taken(&self) -> u64 {
+        self.requests.values().map(|request| request.held).sum()
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.requests.values().filter(|request| request.wants.is_some()).count()
+    }
+
+    /// The request to end for one that starves. `speed` is how many bytes per second the client of a request sends, if
+    /// the client is waited for; `may_end` whether a request can be ended.
+    pub(super) fn starves(
+        &mut self,
+        id: u64,
+        starves: Starves,
+        speed: impl Fn(u64) -> Option<u64>,
+        may_end: impl Fn(u64) -> bool,
+    ) -> Option<u64> {
+        let request = self.requests.get(&id)?;
+        let (own, wants) = (request.holder, request.wants?.amount);
+        let need = wants.saturating_sub(request.held);
+        let ending: u64 =
+            self.requests.values().filter(|request| request.is_cut).map(|request| request.held).sum();
+        if ending >= need {
+            return None;
+        }
+        let own_after = self.held_by(own).saturating_add(need);
+        let candidates = self.requests.iter().filter(|(place, request)| {
+            request.holder != own && request.held > 0 && !request.is_cut && may_end(**place)
+        });
+        let ranked = candidates.filter_map(|(place, request)| {
+            let (total, count) = (self.held_by(request.holder), self.holding(request.holder));
+            let is_slow = speed(*place).is_some_and(|speed| speed < self.rules.slow_below);
+            let is_surplus = count > 1 && total > own_after;
+            let is_much = starves == Starves::Long && total / 2 >= own_after;
+            let rank = if is_slow { 0 } else { 1 };
+            (is_slow || is_surplus || is_much).then_some((Reverse(rank), total, request.held, *place))
+        });
+        let (.., place) = ranked.max()?;
+        self.requests.get_mut(&place)?.is_cut = true;
+        Some(place)
+    }
+
+    fn held_by(&self, holder: Holder) -> u64 {
+        self.of(holder).map(|request| request.held).sum()
+    }
+
+    /// How many requests of a holder hold something.
+    fn holding(&self, holder: Holder) -> usize {
+        self.of(holder).filter(|request| request.held > 0).count()
+    }
+
+    fn of(&self, holder: Holder) -> impl Iterator<Item = &Request> {
+        self.requests.values().filter(move |request| request.holder == holder)
+    }
+
+    /// Meets what waits, in order, as far as there is room.
+    fn admit(&mut self) -> Vec<u64> {
+        let mut admitted = Vec::new();
+        while let Some((id, want)) = self.next() {
+            let Some(request) = self.requests.get_mut(&id) else { break };
+            request.held = request.held.max(want.amount);
+            request.wants = None;
+            self.clock = self.clock.max(want.start);
+            let clock = self.clock;
+            self.finished.retain(|_, finish| *finish > clock);
+            if self.rules.reserved == Reserve::Lead && self.taken() > self.rules.size - self.rules.reserve {
+                self.lead.get_or_insert(id);
+            }
+            admitted.push(id);
+        }
+        admitted
+    }
+
+    /// The first request in the order of waiting that fits.
+    fn next(&self) -> Option<(u64, Want)> {
+        let waiting = self.requests.iter().filter_map(|(id, request)| Some((*id, request, request.wants?)));
+        let mut waiting: Vec<_> = waiting
+            .map(|(id, request, want)| ((self.held_by(request.holder), want.finish, id), request, want))
+            .collect();
+        waiting.sort_by_key(|(order, ..)| *order);
+        let mut behind = false;
+        for ((.., id), request, want) in waiting {
+            if self.fits(id, request.held, want.amount, behind) {
+                return Some((id, want));
+            }
+            behind = true;
+        }
+        None
+    }
+
+    /// Whether a request that holds `held` may hold `amount`. `behind`: a request before it has to wait.
+    fn fits(&self, id: u64, held: u64, amount: u64, behind: bool) -> bool {
+        let BudgetRules { size, reserve, reserved, .. } = self.rules;
+        let taken = self.taken().saturating_sub(held);
+        match reserved {
+            Reserve::Lead => {
+                if self.lead == Some(id) {
+                    return true;
+                }
+                // The lead has the reserve, all of which it may need.
+                let leads = self.lead.and_then(|lead| self.requests.get(&lead)).map(|lead| lead.held);
+                let others = taken.saturating_sub(leads.unwrap_or(0));
+                !behind && (leads.is_none() || others.saturating_add(amount) <= size - reserve)
+            }
+            Reserve::Small => {
+                let small =
+                    self.requests.values().map(|request| request.held).filter(|held| *held <= reserve);
+                let small = small.sum::<u64>().saturating_sub(if held <= reserve { held } else { 0 });
+                let large = taken.saturating_sub(small);
+                if amount <= reserve {
+                    let in_reserve = small.saturating_add(amount) <= reserve;
+                    taken.saturating_add(amount) <= size && (!behind || in_reserve)
+                } else {
+                    !behind && large.saturating_add(small.max(reserve)).saturating_add(amount) <= size
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::ids::UserId;
+
+    fn table(size: u64, reserve: u64, reserved: Reserve) -> BudgetTable {
+        let (patience, starved) = (Duration::from_secs(1), Duration::ZERO);
+        BudgetTable::new(BudgetRules { size, reserve, reserved, patience, starved, slow_below: 1000 })
+    }
+
+    fn account(id: i64) -> Holder {
+        Holder::Account(UserId(id))
+    }
+
+    fn open(table: &mut BudgetTable, requests: &[(u64, i64)]) {
+        requests.iter().for_each(|(id, holder)| table.open(*id, account(*holder)));
+    }
+
+    #[test]
+    fn request_holds_what_it_has_sent_and_no_more() {
+        let mut table = table(300, 150, Reserve::Lead);
+        open(&mut table, &[(1, 1), (2, 1), (3, 2)]);
+        assert_eq!(table.raise(1, 10, 10), [1]);
+        assert_eq!(table.raise(2, 10, 10), [2]);
+        assert_eq!(table.raise(3, 120, 120), [3]);
+        assert_eq!(table.taken(), 140);
+    }
+
+    #[test]
+    fn growing_requests_never_all_wait_for_each_other() {
+        let mut table = table(300, 150, Reserve::Lead);
+        let ids: Vec<u64> = (1..=8).collect();
+        open(&mut table, &ids.iter().map(|id| (*id, *id as i64)).collect::<Vec<_>>());
+        let mut held: HashMap<u64, u64> = ids.iter().map(|id| (*id, 0)).collect();
+        let mut ready = ids;
+        let mut ended = 0;
+        while let Some(id) = ready.pop() {
+            let amount = held.get_mut(&id).unwrap();
+            let admitted = if *amount == 140 {
+                ended += 1;
+                table.leave(id)
+            } else {
+                *amount += 10;
+                table.raise(id, *amount, 10)
+            };
+            assert!(table.taken() <= 300);
+            ready.splice(0..0, admitted);
+        }
+        assert_eq!((ended, table.taken(), table.waiting()), (8, 0, 0));
+    }
+
+    #[test]
+    fn holder_with_least_goes_first() {
+        let mut table = table(300, 150, Reserve::Lead);
+        open(&mut table, &[(1, 1), (2, 2), (3, 3), (4, 4)]);
+        assert_eq!(table.raise(1, 150, 150), [1]);
+        assert_eq!(table.raise(2, 20, 20), [2], "the lead");
+        assert!(table.raise(3, 20, 20).is_empty());
+        assert!(table.raise(4, 10, 10).is_empty());
+        assert_eq!(table.raise(2, 150, 130), [2], "the lead always goes on");
+        assert_eq!(table.leave(2), [4], "the one of less work leads now");
+        assert_eq!(table.leave(1), [3]);
+    }
+
+    #[test]
+    fn small_requests_run_beside_large_ones() {
+        let mut table = table(200, 50, Reserve::Small);
+        open(&mut table, &[(1, 1), (2, 2), (3, 3), (4, 4)]);
+        assert_eq!(table.raise(1, 140, 2000), [1]);
+        assert!(table.raise(2, 60, 2000).is_empty());
+        assert_eq!(table.raise(3, 40, 30), [3]);
+        assert!(table.raise(4, 20, 3000).is_empty(), "the reserve is taken, and a large one waits before it");
+        assert_eq!(table.leave(1), [2, 4]);
+    }
+
+    #[test]
+    fn request_of_little_work_passes_larger_ones_that_wait() {
+        let mut table = table(200, 50, Reserve::Small);
+        let others: Vec<_> = (1..=7).map(|id| (id, id as i64)).collect();
+        open(&mut table, &others);
+        table.raise(1, 140, 2000);
+        for id in 2..=7 {
+            assert!(table.raise(id, 140, 2000).is_empty());
+        }
+        table.open(8, account(8));
+        assert!(table.raise(8, 100, 30).is_empty());
+        assert_eq!(table.leave(1), [8]);
+        // An account that comes again and again with little work does not pass a request for ever.
+        let (mut id, mut rounds) = (8, 0);
+        while table.leave(id) == [id + 1] || rounds == 0 {
+            (id, rounds) = (id + 1, rounds + 1);
+            if id > 200 {
+                break;
+            }
+            table.open(id, account(9));
+            table.raise(id, 100, 300);
+        }
+        assert!(rounds < 20, "{rounds}");
+    }
+
+    #[test]
+    fn stalled_and_surplus_requests_end_for_one_that_starves() {
+        let mut table = table(300, 150, Reserve::Lead);
+        open(&mut table, &[(1, 1), (2, 1), (3, 2), (4, 3)]);
+        table.raise(1, 100, 100);
+        table.raise(2, 50, 50);
+        table.raise(3, 100, 100);
+        assert!(table.raise(4, 20, 20).is_empty());
+        let all = |_| true;
+        assert_eq!(table.starves(4, Starves::Some, |id| (id == 3).then_some(10), all), Some(3), "slow");
+        assert_eq!(table.starves(4, Starves::Some, |_| Some(10), all), None, "enough is on the way");
+        assert_eq!(table.leave(3), [4]);
+        assert!(table.raise(4, 40, 20).len() == 1, "it leads now");
+        table.open(5, account(5));
+        assert!(table.raise(5, 20, 20).is_empty());
+        assert_eq!(table.starves(5, Starves::Some, |_| None, |id| id != 1), Some(2), "one of two");
+        assert_eq!(table.leave(2), [5]);
+        table.open(6, account(6));
+        table.raise(6, 40, 40);
+        assert_eq!(table.starves(6, Starves::Some, |_| None, all), None, "each has one");
+        assert_eq!(table.starves(6, Starves::Long, |_| None, all), Some(1), "the one with much more");
+    }
+
+    proptest! {
+        /// Random requests: the sum holds, and what is released reaches those that wait.
+        #[test]
+        fn sum_holds_and_none_waits_without_reason(
+            reserved in prop_oneof![Just(Reserve::Lead), Just(Reserve::Small)],
+            acts in proptest::collection::vec((0u8..4, 0i64..5, 1u64..200), 1..200),
+        ) {
+            let mut table = table(200, 60, reserved);
+            let mut waiting: HashSet<u64> = HashSet::new();
+            let mut alive: Vec<u64> = Vec::new();
+            for (n, (act, who, amount)) in acts.into_iter().enumerate() {
+                let id = n as u64;
+                let chosen = alive.get(amount as usize % alive.len().max(1)).copied();
+                let admitted = match (act, chosen) {
+                    (0, Some(chosen)) => {
+                        alive.retain(|other| *other != chosen);
+                        waiting.remove(&chosen);
+                        table.leave(chosen)
+                    }
+                    (1, Some(chosen)) if reserved == Reserve::Lead && !waiting.contains(&chosen) => {
+                        waiting.insert(chosen);
+                        table.raise(chosen, amount, amount)
+                    }
+                    _ => {
+                        table.open(id, account(who));
+                        alive.push(id);
+                        waiting.insert(id);
+                        table.raise(id, amount, amount)
+                    }
+                };
+                for id in admitted {
+                    prop_assert!(waiting.remove(&id));
+                }
+                prop_assert_eq!(table.waiting(), waiting.len());
+                prop_assert!(table.taken() <= 200);
+                prop_assert!(waiting.len() < alive.len() || alive.is_empty(), "all wait");
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Where lines begin and end in the output of git, so that the server can add a line of its own.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::git::pkt_line;
+
+/// The bands of a pack and of text for people, and that of an error, which ends the transfer (gitprotocol-pack).
+const BANDS: [u8; 2] = [1, 2];
+const ERROR_BAND: u8 = 3;
+/// Hex digits of a line's length.
+const LENGTH_DIGITS: usize = 4;
+
+/// Follows the lines of an output as they pass.
+#[derive(Debug, Default)]
+pub(super) struct Framing {
+    /// The digits of a length that is not there whole.
+    digits: Vec<u8>,
+    /// Bytes of the present line that are still to come.
+    left: usize,
+    /// The next byte is the first of a line.
+    begins: bool,
+    /// The first byte of the last line that was not empty.
+    first: Option<u8>,
+    /// The output is not made of lines, or a part of it was lost.
+    is_broken: bool,
+    has_begun: bool,
+}
+
+impl Framing {
+    /// Whether nothing has passed yet.
+    pub(super) fn is_new(&self) -> bool {
+        !self.has_begun && !self.is_broken
+    }
+
+    /// Takes in the next bytes that pass.
+    pub(super) fn pass(&mut self, mut bytes: &[u8]) {
+        self.has_begun |= !bytes.is_empty();
+        while !bytes.is_empty() && !self.is_broken {
+            if self.left > 0 {
+                if std::mem::take(&mut self.begins) {
+                    self.first = bytes.first().copied();
+                }
+                let taken = self.left.min(bytes.len());
+                self.left -= taken;
+                bytes = bytes.get(taken..).unwrap_or_default();
+                continue;
+            }
+            let taken = (LENGTH_DIGITS - self.digits.len()).min(bytes.len());
+            self.digits.extend_from_slice(bytes.get(..taken).unwrap_or_default());
+            bytes = bytes.get(taken..).unwrap_or_default();
+            if self.digits.len() == LENGTH_DIGITS {
+                self.begin_line();
+            }
+        }
+    }
+
+    fn begin_line(&mut self) {
+        let digits = std::mem::take(&mut self.digits);
+        let text =
+            std::str::from_utf8(&digits).ok().filter(|text| text.bytes().all(|b| b.is_ascii_hexdigit()));
+        match text.and_then(|text| usize::from_str_radix(text, 16).ok()) {
+            // A flush, the end of a section, the end of a response: lines without content.
+            Some(0..=2) => {}
+            Some(length) if length > LENGTH_DIGITS => {
+                self.left = length - LENGTH_DIGITS;
+                self.begins = true;
+            }
+            _ => self.is_broken = true,
+        }
+    }
+
+    /// A part of the output was lost.
+    pub(super) fn lose(&mut self) {
+        self.is_broken = true;
+    }
+
+    /// A line that tells the client why the transfer ends; `None` when the output is within a line.
+    pub(super) fn error(&self, why: &str) -> Option<Bytes> {
+        if self.is_broken || self.left > 0 || !self.digits.is_empty() {
+            return None;
+        }
+        let mut line = BytesMut::new();
+        match self.first {
+            Some(first) if BANDS.contains(&first) => {
+                pkt_line::put_band(&mut line, ERROR_BAND, format!("{why}\n").as_bytes());
+            }
+            _ => pkt_line::put(&mut line, format!("ERR {why}").as_bytes()),
+        }
+        Some(line.freeze())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_after(output: &[u8], piece: usize) -> Option<Bytes> {
+        let mut framing = Framing::default();
+        output.chunks(piece).for_each(|piece| framing.pass(piece));
+        framing.error("why")
+    }
+
+    #[test]
+    fn error_fits_between_lines_only() {
+        let output = b"000dpackfile\n0008\x02abc0001";
+        for piece in [1, 3, 100] {
+            for end in 1..output.len() {
+                let error = error_after(&output[..end], piece);
+                assert_eq!(error.is_some(), [13, 21, 25].contains(&end), "{piece} {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn error_is_on_the_band_where_there_are_bands() {
+        let plain = Some(Bytes::from_static(b"000bERR why"));
+        assert_eq!(error_after(b"", 1), plain);
+        assert_eq!(error_after(b"0008NAK\n", 4), plain);
+        assert_eq!(error_after(b"0008NAK\n0007\x01PA", 4), Some(Bytes::from_static(b"0009\x03why\n")));
+    }
+
+    #[test]
+    fn output_without_lines_gets_no_error() {
+        assert_eq!(error_after(b"0008NAK\nPACK\0\0\0\x02", 5), None);
+        let mut framing = Framing::default();
+        framing.lose();
+        assert_eq!(framing.error("why"), None);
+    }
+}
