@@ -13,6 +13,7 @@ use super::queries::readable;
 use crate::actors::hub::{LaneItem, Registration, Replayed};
 use crate::actors::presence::PresenceItem;
 use crate::core::actor::Ctx;
+use crate::core::shares::Holder;
 use crate::domain::access::Grant;
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::{ChatId, UserId};
@@ -176,7 +177,10 @@ impl CacheActor {
             let page = match self.models.chats.page(chat, &range) {
                 Lookup::Here(page) => page.fit(false, limits.outbox_bytes / 2, ChatEvent::bytes),
                 Lookup::Below { as_of } => return ask.reply.send(Ok(Replayed::Below { as_of })),
-                Lookup::Missing(fill) => return self.after_fill(chat, fill, ask, Self::replay),
+                Lookup::Missing(fill) => {
+                    let fill = fill.map(|fill| (fill, Holder::Account(who.user)));
+                    return self.after_fill(chat, fill, ask, Self::replay);
+                }
             };
             if page.has_more {
                 return ask.reply.send(Ok(Replayed::Page(page.events)));

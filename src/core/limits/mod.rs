@@ -53,6 +53,8 @@ limits! {
     create_participants: usize = 100,
     /// Connections that read history from the database.
     readers: usize = 4,
+    /// Reads that wait for one of them; then the account with the most is refused first.
+    readers_waiting: usize = 256,
     /// Threads that own sessions; 0 means one per core.
     session_threads: usize = 0,
     /// Threads that serve HTTP; 0 means one per core.

@@ -45,10 +45,12 @@ pub enum PoolName {
     Http,
     /// Space for large answers on disk, in pieces of 64 KiB.
     Spool,
+    /// Reads from the database.
+    Readers,
 }
 
 impl PoolName {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::GitAdvertisements,
         Self::GitReads,
         Self::GitVisitors,
@@ -65,6 +67,7 @@ impl PoolName {
         Self::WebSockets,
         Self::Http,
         Self::Spool,
+        Self::Readers,
     ];
 
     pub fn text(self) -> &'static str {
@@ -85,6 +88,7 @@ impl PoolName {
             Self::WebSockets => "websockets",
             Self::Http => "http",
             Self::Spool => "spool",
+            Self::Readers => "readers",
         }
     }
 }

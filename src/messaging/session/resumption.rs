@@ -108,7 +108,9 @@ impl SessionActor {
             let events = match services.replay(station, turn, chat, after).await? {
                 Replayed::Live => return Ok(None),
                 Replayed::Page(events) => events,
-                Replayed::Below { as_of } => services.replay_from_database(chat, after, as_of).await?,
+                Replayed::Below { as_of } => {
+                    services.replay_from_database(who, chat, after, as_of).await?
+                }
             };
             for event in &events {
                 outbox.reply(replay_frame(event, who.user, echo));
