@@ -103,6 +103,14 @@ limits! {
     outbox_bytes: usize = 1024 * 1024,
     /// Frames waiting for one session's socket.
     outbox_frames: usize = 512,
+    /// Bytes of large answers in memory that their clients have not taken yet: pages, lists and replays, over sessions and
+    /// REST. An account has at most four times as much as is free, so a lone one four fifths.
+    answer_bytes: usize = 128 * 1024 * 1024,
+    /// An answer of up to so many bytes takes none of `answer_bytes`, over a session while at most half of it waits for the
+    /// socket. Where no space is free, pages are cut to it.
+    answer_small_bytes: usize = 32 * 1024,
+    /// How long an answer of a session waits for space or for its reader before it is refused.
+    answer_patience_ms: u64 = 10_000,
     /// How long a session collects marks of what was read before they are written, when nobody waits for the answer.
     mark_merge_ms: u64 = 500,
     /// The same for what was only delivered.

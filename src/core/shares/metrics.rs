@@ -47,10 +47,12 @@ pub enum PoolName {
     Spool,
     /// Reads from the database.
     Readers,
+    /// Bytes of large answers in memory that their clients have not taken yet.
+    Answers,
 }
 
 impl PoolName {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::GitAdvertisements,
         Self::GitReads,
         Self::GitVisitors,
@@ -68,6 +70,7 @@ impl PoolName {
         Self::Http,
         Self::Spool,
         Self::Readers,
+        Self::Answers,
     ];
 
     pub fn text(self) -> &'static str {
@@ -89,6 +92,7 @@ impl PoolName {
             Self::Http => "http",
             Self::Spool => "spool",
             Self::Readers => "readers",
+            Self::Answers => "answers",
         }
     }
 }
