@@ -165,8 +165,9 @@ impl Services {
         turn: u64,
         chat: ChatId,
         after: Seq,
+        bytes_max: usize,
     ) -> Result<Replayed, ServiceError> {
-        Ok(self.cache.replay(station, turn, chat, after).await?)
+        Ok(self.cache.replay(station, turn, chat, after, bytes_max).await?)
     }
 
     /// The same from below what is in memory, for whom [`Self::replay`] found that they may read it.
@@ -174,8 +175,8 @@ impl Services {
         &self,
         who: Credential,
         chat: ChatId,
-        after: Seq,
-        as_of: Seq,
+        (after, as_of): (Seq, Seq),
+        bytes_max: usize,
     ) -> Result<Vec<Arc<ChatEvent>>, ServiceError> {
         let limit = self.limits.replay_page;
         let events = self
@@ -185,7 +186,7 @@ impl Services {
             })
             .await?;
         let page = Page { events, has_more: true, as_of };
-        Ok(page.fit(false, self.limits.outbox_bytes / 2, ChatEvent::bytes).events)
+        Ok(page.fit(false, bytes_max, ChatEvent::bytes).events)
     }
 }
 

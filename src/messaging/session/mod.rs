@@ -1,7 +1,7 @@
 //! Sessions: one per connection.
 //!
 //! `state` is the conversation, a machine without socket, clock or actor; `actor` performs its steps, `answers` those
-//! that are queries, `resumption` replays what a session missed, `marks` collects what it has read. At the socket are two
+//! that are queries, `room` bounds them, `resumption` replays what a session missed, `marks` collects what it has read. At the socket are two
 //! tasks: `reader` and `writer` over TCP, `web_reader` and `web_writer` over WebSocket; `intake` is what the readers have
 //! in common.
 //!
@@ -14,6 +14,7 @@ mod intake;
 mod marks;
 mod reader;
 mod resumption;
+mod room;
 mod state;
 mod web_reader;
 mod web_writer;
