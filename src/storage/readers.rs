@@ -77,7 +77,6 @@ impl Readers {
         self.metrics.wait_seconds.observe(begun.elapsed().as_secs_f64());
         let (connections, metrics) = (self.connections.clone(), self.metrics.clone());
         let read = tokio::task::spawn_blocking(move || {
-            let _place = place;
             let mut connection =
                 connections.get().map_err(|error| ReadError::Connection(error.to_string()))?;
             let begun = Instant::now();
@@ -86,9 +85,11 @@ impl Readers {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| query(&mut connection)));
             metrics.running.dec();
             metrics.seconds.observe(begun.elapsed().as_secs_f64());
-            Ok(outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?)
+            Ok::<_, ReadError>((outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?, place))
         });
-        read.await.map_err(|error| ReadError::Connection(error.to_string()))?
+        // The place is kept until the rows are here: a caller that is slow to take them slows down its next reads.
+        let (rows, _place) = read.await.map_err(|error| ReadError::Connection(error.to_string()))??;
+        Ok(rows)
     }
 }
 

@@ -53,8 +53,9 @@ limits! {
     create_participants: usize = 100,
     /// Connections that read history from the database.
     readers: usize = 4,
-    /// Reads that wait for one of them; then the account with the most is refused first.
-    readers_waiting: usize = 256,
+    /// Reads that wait for one of them; then the account with the most is refused first. So many that a flood waits out its
+    /// patience instead of coming back at once.
+    readers_waiting: usize = 4_096,
     /// Threads that own sessions; 0 means one per core.
     session_threads: usize = 0,
     /// Threads that serve HTTP; 0 means one per core.
