@@ -38,7 +38,7 @@ use crate::core::control_socket;
 use crate::core::data_dir::{DataDir, DataDirError};
 use crate::core::database::{self, DatabaseError};
 use crate::core::limits::Limits;
-use crate::core::shares::PoolMetrics;
+use crate::core::shares::{PoolMetrics, PoolName};
 use crate::core::tls::{Tls, TlsError};
 use crate::git::metrics::TransferMetrics;
 use crate::git::program::Git;
@@ -211,7 +211,11 @@ impl RunningApp {
         };
         let presence = PresenceHandle::new(presence_mailbox, presence_gate);
 
-        let readers = Readers::open(&data_dir.database(), limits.readers, patience, instruments.reads)?;
+        let readers = Readers::open(
+            &data_dir.database(),
+            &limits,
+            (instruments.reads, instruments.pools.meter(PoolName::Readers)),
+        )?;
         let cache_stats = instruments.cache;
         let cache_gate =
             Gate::new(limits.cache_queries, limits.queries_per_user, patience, cache_stats.clone());

@@ -33,7 +33,8 @@ PASSWORD = "correct horse"
 # Only the flood of logins comes from here: it names the networks that it comes from.
 PROXY = "127.0.0.6"
 # Floods of places: no witness may be refused once.
-OF_PLACES = ["visitors", "dripping_pushes", "websockets", "idle_http", "logins_of_six_networks"]
+OF_PLACES = ["visitors", "dripping_pushes", "websockets", "idle_http", "logins_of_six_networks",
+             "deaf_pages", "deaf_http_pages"]
 
 
 def pack(value):
@@ -320,6 +321,37 @@ def floods(server, token, chat, repository, public, commit, attackers):
 
         many(96, one, 96)
 
+    def large_chat():
+        group = json.loads(server.ask("POST", "/api/chats", {"kind": "group", "name": "large"}, token)[1])["id"]
+        many(66, lambda _: server.ask("POST", f"/api/chats/{group}/messages", {"content": "x" * 16_000}, token))
+        return group
+
+    def deaf_pages():
+        page = {"packet_type": "GetMessages", "chat_id": large_chat(), "limit": 100}
+        pages = b"".join(frame(pack(dict(page, request_id=n))) for n in range(4))
+        connections = []
+
+        def one(_):
+            connection = socket.socket()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.settimeout(30)
+            connection.connect(server.tcp)
+            connection.sendall(frame(pack({"packet_type": "Hello", "token": token})))
+            server.exactly(connection, struct.unpack(">I", server.exactly(connection, 4))[0])
+            connection.sendall(pages)
+            connections.append(connection)
+
+        many(490, one)
+        print(f"  ({len(connections):,} sessions asked for pages)", file=sys.stderr)
+        hold(connections)
+
+    def deaf_http_pages():
+        head = [f"GET /api/chats/{large_chat()}/messages?limit=100 HTTP/1.1", "Host: x", f"Authorization: Bearer {token}"]
+        connections = []
+        many(2_000, lambda n: connections.append(server.request("127.0.0.5", head)))
+        print(f"  ({len(connections):,} clients asked for pages)", file=sys.stderr)
+        hold(connections)
+
     return [
         ("60 visitors that request a repository and do not read", 128, "visitors at once x their buffers", visitors),
         ("32 dripping pushes of 4 accounts", 128, "pushes at once x their buffers", dripping_pushes),
@@ -333,6 +365,8 @@ def floods(server, token, chat, repository, public, commit, attackers):
         ("500 logins with a wrong password, 100 at once", 160, "hashes at once x 19 MiB", logins),
         ("64 bodies of 16 MiB", 64, "json body limit x connections", large_bodies),
         ("50 who do not read 4 MB", 160, "outbox_bytes x 51; what all hear is there once", deaf_readers),
+        ("490 sessions of one account that do not read 4 pages of 1 MB", 192, "answer_bytes, and answer_small_bytes for each session", deaf_pages),
+        ("2,000 HTTP clients of one account that do not read a page of 1 MB", 224, "answer_bytes, and buffers of 64 KiB for each", deaf_http_pages),
         ("datagrams with made-up connections for 3 s", 32, "one buffer", datagrams),
         ("20,000 UDP tickets of one account", 32, "udp_tickets_per_user, and mailboxes", tickets),
         ("15,000 connections, closed at once", 96, "connections at once", connects),

@@ -9,6 +9,7 @@ use super::extract::{Body, Caller, Path, Query};
 use super::page;
 use super::shapes::MessageShape;
 use crate::actors::cache::ChatView;
+use crate::core::shares::Holder;
 use crate::domain::chat::{ChatKind, ChatRole, Participant};
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::message::Message;
@@ -18,6 +19,9 @@ use crate::protocol::view::ChatSummary;
 use crate::services::Services;
 use crate::services::chats::ChatRequest;
 use crate::services::messages::json_bytes;
+
+/// A chat of a list in JSON beside its last message, or above.
+const CHAT_BYTES: usize = 1024;
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ParticipantAnswer {
@@ -121,7 +125,15 @@ pub(super) async fn list(
     let after = ChatId(query.0.cursor.unwrap_or(0));
     let (list, has_more) = services.chats(caller.0, after, limit, query.0.joinable).await?;
     let next = list.last().filter(|_| has_more).map(|(summary, _)| summary.id.to_string());
-    let mut room = services.limits.server_frame_bytes;
+    let last_bytes = list.iter().filter_map(|(_, last)| last.as_deref()).map(json_bytes).sum::<usize>();
+    let (most, small) = (services.limits.server_frame_bytes, services.limits.answer_small_bytes);
+    let space = if last_bytes <= small / 2 {
+        None
+    } else {
+        let bytes = last_bytes.min(most).saturating_add(list.len().saturating_mul(CHAT_BYTES));
+        services.answer_space(Holder::Account(caller.0.user), bytes)
+    };
+    let mut room = if space.is_some() { most } else { small / 2 };
     let items = list
         .into_iter()
         .map(|(summary, last)| {
@@ -133,7 +145,7 @@ pub(super) async fn list(
             ChatItem { summary, last_message }
         })
         .collect();
-    page::items(&request, items, next)
+    page::items_within(&request, items, next, space)
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -1,13 +1,16 @@
 //! The page on which the API can be read and tried, without any network but this server.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, web};
+use bytes::Bytes;
 use utoipa_swagger_ui::Config;
 
 use super::error::{ApiResult, no_route};
 use super::extract::Path;
+use super::pieces::Pieces;
 
 /// The page runs its own scripts and asks its own server, and nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -41,5 +44,9 @@ pub(super) async fn file(name: Path<String>, page: web::Data<Page>) -> ApiResult
     if file.gzpipped {
         response.insert_header(header::ContentEncoding::Gzip);
     }
-    Ok(response.body(file.bytes.into_owned()))
+    let bytes = match file.bytes {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => bytes.into(),
+    };
+    Ok(response.body(Pieces::shared(bytes)))
 }

@@ -8,7 +8,7 @@ use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::web::{self, Bytes};
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
@@ -16,6 +16,7 @@ use super::error::ApiError;
 use super::route_names::need_of;
 use crate::actors::cache::RepositoryView;
 use crate::core::proxies::TrustedProxies;
+use crate::core::shares::Holder;
 use crate::domain::access::Credential;
 use crate::protocol::code::Code;
 use crate::services::{FieldProblem, ServiceError, Services};
@@ -60,10 +61,18 @@ async fn caller(request: &HttpRequest) -> Result<Option<Credential>, ApiError> {
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let (_, token) = token.ok_or_else(ServiceError::unauthenticated)?;
     let route = request.match_pattern().unwrap_or_default();
-    Ok(Some(services.bearer(token.trim(), need_of(request.method().as_str(), &route)).await?))
+    let who = services.bearer(token.trim(), need_of(request.method().as_str(), &route)).await?;
+    request.extensions_mut().insert(Holder::Account(who.user));
+    Ok(Some(who))
 }
 
-fn services(request: &HttpRequest) -> Result<&web::Data<Services>, ApiError> {
+/// Returns the account that the request's token speaks for, or the network of a client without a token.
+pub(super) fn holder_of(request: &HttpRequest) -> Result<Holder, ApiError> {
+    let known = request.extensions().get::<Holder>().copied();
+    known.map_or_else(|| Ok(Holder::network(peer_of(request)?)), Ok)
+}
+
+pub(super) fn services(request: &HttpRequest) -> Result<&web::Data<Services>, ApiError> {
     let services = request.app_data::<web::Data<Services>>();
     services.ok_or_else(|| ServiceError::new(Code::Internal, "the server is not wired").into())
 }

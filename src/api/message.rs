@@ -10,6 +10,7 @@ use super::extract::{Body, Caller, Path, Query};
 use super::page;
 use super::shapes::{EventShape, MessageShape};
 use crate::actors::cache::{Page, Range};
+use crate::core::shares::{Holder, Spot};
 use crate::domain::ids::{ChatId, MessageId};
 use crate::domain::message::{ClientId, Message};
 use crate::domain::metadata::Metadata;
@@ -62,22 +63,32 @@ fn next_link(request: &HttpRequest, range: &Range, page: &Page) -> Option<String
     Some(page::link(request, &[(name, &edge.seq.to_string())], &[name]))
 }
 
-/// A page that is cut where it would grow too big: a client that asks and does not read must not cost much memory.
+/// A page that is cut where it would grow too big: a client that asks and does not read must not cost much memory. A large
+/// one comes with space that is counted for the caller; without space it is cut to a small one.
 async fn page_of(
     services: &Services,
     caller: Caller,
     chat: ChatId,
     choice: Option<Choice>,
     range: Range,
-) -> Result<Page, ApiError> {
+) -> Result<(Page, Option<Spot>), ApiError> {
     let newest = range.after.is_none();
     let page = match choice {
         Some(choice) => services.chosen_messages(caller.0, chat, choice, range).await?,
         None => services.events(caller.0, chat, range).await?,
     };
-    let most = services.limits.server_frame_bytes;
-    // Mostly it is so small that it fits whatever is in it.
-    Ok(if page.bytes() * JSON_BYTES_MAX <= most { page } else { page.fit(newest, most, json_bytes) })
+    let (most, small) = (services.limits.server_frame_bytes, services.limits.answer_small_bytes);
+    let about = page.bytes();
+    if about <= small && page.events.iter().map(|event| json_bytes(event)).sum::<usize>() <= small {
+        return Ok((page, None));
+    }
+    Ok(match services.answer_space(Holder::Account(caller.0.user), about.min(most)) {
+        // Mostly it is so small that it fits whatever is in it.
+        Some(space) if about * JSON_BYTES_MAX <= most => (page, Some(space)),
+        Some(space) => (page.fit(newest, most, json_bytes), Some(space)),
+        // The names of fields take a part.
+        None => (page.fit(newest, small / 4 * 3, json_bytes), None),
+    })
 }
 
 /// Messages: the latest, those before, or those after a seq; all, those of the thread that a message is in, or the pinned ones.
@@ -93,11 +104,11 @@ pub(super) async fn list(
     services: web::Data<Services>,
 ) -> ApiResult {
     let (range, choice) = (query.0.range(&services, true)?, query.0.choice()?);
-    let found = page_of(&services, caller, ChatId(id.0), choice, range.clone()).await?;
+    let (found, space) = page_of(&services, caller, ChatId(id.0), choice, range.clone()).await?;
     let items: Vec<&Message> =
         found.events.iter().filter_map(|event| event.message()).map(|m| &**m).collect();
     let (link, bytes) = (next_link(&request, &range, &found), found.bytes());
-    page::read_about(&request, &PageAnswer { items, has_more: found.has_more }, link, bytes)
+    page::read_about(&request, &PageAnswer { items, has_more: found.has_more }, link, (bytes, space))
 }
 
 /// Every event of a chat, messages included.
@@ -115,10 +126,10 @@ pub(super) async fn events(
     if query.0.choice()?.is_some() {
         return Err(ApiError::bad_request("thread and pinned choose among messages, not events"));
     }
-    let found = page_of(&services, caller, ChatId(id.0), None, range.clone()).await?;
+    let (found, space) = page_of(&services, caller, ChatId(id.0), None, range.clone()).await?;
     let items: Vec<_> = found.events.iter().map(|event| EventView::listed(event)).collect();
     let (link, bytes) = (next_link(&request, &range, &found), found.bytes());
-    page::read_about(&request, &PageAnswer { items, has_more: found.has_more }, link, bytes)
+    page::read_about(&request, &PageAnswer { items, has_more: found.has_more }, link, (bytes, space))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -23,6 +23,7 @@ pub mod openapi;
 mod operations;
 mod page;
 mod people;
+mod pieces;
 mod presence;
 mod project;
 mod repo;

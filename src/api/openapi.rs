@@ -14,6 +14,7 @@ use utoipa::openapi::{
 use utoipa::{Modify, OpenApi};
 
 use super::error::Problem;
+use super::pieces::Pieces;
 use super::{
     admin, alteration, browse, chat, history, message, notification, people, presence, project, repo, server,
     token, user,
@@ -349,7 +350,7 @@ pub fn describe() -> utoipa::openapi::OpenApi {
 
 /// The description as JSON.
 pub(super) async fn json(text: web::Data<DescriptionText>) -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(text.bytes())
+    HttpResponse::Ok().content_type("application/json").body(Pieces::shared(text.bytes()))
 }
 
 /// [`describe`], made once, when somebody asks for it: making it takes some megabytes for a moment.

@@ -3,16 +3,20 @@
 use std::sync::LazyLock;
 
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use utoipa::ToSchema;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::address::percent_encoded;
 use super::error::{ApiError, ApiResult};
+use super::extract::{holder_of, services};
+use super::pieces::Pieces;
 use crate::core::limits::Limits;
+use crate::core::shares::Spot;
 use crate::protocol::code::Code;
 use crate::services::ServiceError;
+use crate::services::answers::no_space;
 
 /// How many items a client wants: 1 to `limits.page_max`, or the default.
 pub(super) fn limit(asked: Option<i64>, limits: &Limits) -> Result<usize, ApiError> {
@@ -38,8 +42,18 @@ pub(super) struct Items<T> {
 
 /// A page of a list; `next` also goes out as `Link: rel="next"` (RFC 8288).
 pub(super) fn items<T: Serialize>(request: &HttpRequest, items: Vec<T>, next: Option<String>) -> ApiResult {
+    items_within(request, items, next, None)
+}
+
+/// The same, with space that was taken before.
+pub(super) fn items_within<T: Serialize>(
+    request: &HttpRequest,
+    items: Vec<T>,
+    next: Option<String>,
+    space: Option<Spot>,
+) -> ApiResult {
     let link = next.as_ref().map(|cursor| link(request, &[("cursor", cursor)], &["cursor"]));
-    read(request, &Items { items, next }, link)
+    read_about(request, &Items { items, next }, link, (USUAL_BYTES, space))
 }
 
 /// The same request with other cursors.
@@ -73,20 +87,18 @@ const USUAL_BYTES: usize = 1024;
 
 /// 200 with an `ETag` over the body, or 304 if the client has it already (RFC 9110 section 13.1.2).
 pub(super) fn read<T: Serialize>(request: &HttpRequest, body: &T, link: Option<String>) -> ApiResult {
-    read_about(request, body, link, USUAL_BYTES)
+    read_about(request, body, link, (USUAL_BYTES, None))
 }
 
-/// The same, with room for about `bytes` from the start: a page is not moved while it grows.
+/// The same, with room for about `bytes` from the start: a page is not moved while it grows; and with space that was
+/// taken before, if the answer is large.
 pub(super) fn read_about<T: Serialize>(
     request: &HttpRequest,
     answer: &T,
     link: Option<String>,
-    bytes: usize,
+    (bytes, space): (usize, Option<Spot>),
 ) -> ApiResult {
-    let mut body = Vec::with_capacity(bytes);
-    sonic_rs::to_writer(&mut body, answer).map_err(|error| {
-        ServiceError::new(Code::Internal, format!("the answer could not be written: {error}"))
-    })?;
+    let body = write(answer, bytes)?;
     let tag = tag(&body);
     let fresh = knows(request, &tag);
     let mut response = if fresh { HttpResponse::NotModified() } else { HttpResponse::Ok() };
@@ -94,5 +106,36 @@ pub(super) fn read_about<T: Serialize>(
     if let Some(link) = link {
         response.insert_header((header::LINK, link));
     }
-    Ok(if fresh { response.finish() } else { response.content_type("application/json").body(body) })
+    if fresh { Ok(response.finish()) } else { json(request, &mut response, (body, space)) }
+}
+
+fn write<T: Serialize>(answer: &T, bytes: usize) -> Result<Vec<u8>, ServiceError> {
+    let mut body = Vec::with_capacity(bytes);
+    sonic_rs::to_writer(&mut body, answer).map_err(|error| {
+        ServiceError::new(Code::Internal, format!("the answer could not be written: {error}"))
+    })?;
+    Ok(body)
+}
+
+/// The response with this body. A large one holds space until its client has taken it; without space: 503.
+fn json(
+    request: &HttpRequest,
+    response: &mut HttpResponseBuilder,
+    (mut body, space): (Vec<u8>, Option<Spot>),
+) -> ApiResult {
+    response.content_type("application/json");
+    let services = services(request)?;
+    if body.len() <= services.limits.answer_small_bytes {
+        return Ok(response.body(body));
+    }
+    // Space for less than the body is given back before more is taken.
+    let space = match space.filter(|space| space.places() >= body.len()) {
+        Some(mut space) => {
+            space.shrink(body.len());
+            space
+        }
+        None => services.answer_space(holder_of(request)?, body.len()).ok_or_else(no_space)?,
+    };
+    body.shrink_to_fit();
+    Ok(response.body(Pieces::counted(body.into(), space)))
 }

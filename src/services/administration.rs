@@ -42,7 +42,8 @@ impl Services {
 
     /// Every user above an id, deactivated ones too.
     pub async fn users(&self, above: UserId, limit: i64) -> Result<Vec<Arc<User>>, ServiceError> {
-        let rows = self.readers.read(move |db| accounts::users_above(db, above.0, limit)).await?;
+        let rows =
+            self.readers.read(Holder::Operator, move |db| accounts::users_above(db, above.0, limit)).await?;
         Ok(rows.into_iter().map(|row| Arc::new(row.into_parts().0)).collect())
     }
 
@@ -105,7 +106,7 @@ impl Services {
         after: Seq,
         limit: usize,
     ) -> Result<Vec<Arc<ChatEvent>>, ServiceError> {
-        let found = self.readers.read(move |db| {
+        let found = self.readers.read(Holder::Operator, move |db| {
             let Some(chat) = chats::chat(db, chat.0)? else { return Ok(None) };
             snapshot::events_between(db, chat.id, after, chat.last_seq + 1, limit, false).map(Some)
         });
@@ -150,7 +151,8 @@ impl Services {
 
     async fn trim_chats(&self) -> Result<(), ServiceError> {
         loop {
-            let found = self.readers.read(|db| chats::to_trim(db, TRIMMED_PER_ROUND)).await?;
+            let found =
+                self.readers.read(Holder::Operator, |db| chats::to_trim(db, TRIMMED_PER_ROUND)).await?;
             if found.is_empty() {
                 return Ok(());
             }
@@ -170,12 +172,13 @@ impl Services {
         if let Some(who) = who {
             self.cache.ask(who, Administrator).await?;
         }
-        Ok(self.readers.read(move |db| audit::below(db, below, limit)).await?)
+        let holder = who.map_or(Holder::Operator, |who| Holder::Account(who.user));
+        Ok(self.readers.read(holder, move |db| audit::below(db, below, limit)).await?)
     }
 
     /// Compares the read models with a fresh load; answers what differs.
     pub async fn compare_with_database(&self) -> Result<Vec<String>, ServiceError> {
-        let fresh = self.readers.read(|db| snapshot::load(db, 1, 0)).await?;
+        let fresh = self.readers.read(Holder::Operator, |db| snapshot::load(db, 1, 0)).await?;
         Ok(self.cache.verify(ReadModels::load(fresh, 1, 0)).await.unwrap_or_default())
     }
 }

@@ -9,6 +9,7 @@ use crate::actors::cache::RepositoryById;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{AbandonRepository, FinishDeletion, RecordMaintenance};
 use crate::core::actor::Who;
+use crate::core::shares::Holder;
 use crate::domain::repository::{Repository, StorageKey};
 use crate::git::store::StoreError;
 use crate::git::{leftovers, maintenance};
@@ -125,7 +126,10 @@ impl Services {
 
     /// Killing a receive-pack leaves a whole pack behind; it is removed when no push can be as old as that.
     async fn sweep_repositories(&self, before: SystemTime) -> Result<(), ServiceError> {
-        let all = self.readers.read(|db| repositories::in_state(db, repositories::ACTIVE)).await?;
+        let all = self
+            .readers
+            .read(Holder::Operator, |db| repositories::in_state(db, repositories::ACTIVE))
+            .await?;
         let store = self.hosting.store.clone();
         self.on_disk(move || {
             for repository in all {
@@ -149,7 +153,10 @@ impl Services {
 
     async fn finish_deletions(&self) -> Result<(), ServiceError> {
         let Some(_right) = self.tending().await? else { return Ok(()) };
-        let gone = self.readers.read(|db| repositories::in_state(db, repositories::DELETING)).await?;
+        let gone = self
+            .readers
+            .read(Holder::Operator, |db| repositories::in_state(db, repositories::DELETING))
+            .await?;
         for repository in gone {
             let (store, key) = (self.hosting.store.clone(), repository.storage_key);
             if let Err(error) = self.on_disk(move || store.discard(key)).await? {
@@ -168,8 +175,10 @@ impl Services {
             return Ok(());
         }
         let at_least = self.limits.maintenance_pushes;
-        let needy =
-            self.readers.read(move |db| repositories::unpacked(db, at_least, PACKED_PER_ROUND)).await?;
+        let needy = self
+            .readers
+            .read(Holder::Operator, move |db| repositories::unpacked(db, at_least, PACKED_PER_ROUND))
+            .await?;
         for repository in needy {
             let Some(_right) = self.tending().await? else { return Ok(()) };
             if let Err(error) = self.pack(&repository).await {

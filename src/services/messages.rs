@@ -8,6 +8,7 @@ use crate::actors::hub::Replayed;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{AlterMessage, Altered, AppendMessage, Appended};
 use crate::core::actor::{Permit, Reply, Who};
+use crate::core::shares::Holder;
 use crate::domain::access::Credential;
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::{ChatId, MessageId, Seq};
@@ -125,8 +126,9 @@ impl Services {
         let (after, before) = (range.after.unwrap_or(0), range.before.unwrap_or(Seq::MAX).min(as_of + 1));
         let (newest, limit) = (range.after.is_none(), range.limit);
         let count = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-        let read =
-            self.readers.read(move |db| messages::chosen(db, chat.0, choice, after, before, count, newest));
+        let read = self.readers.read(Holder::Account(who.user), move |db| {
+            messages::chosen(db, chat.0, choice, after, before, count, newest)
+        });
         let events = read.await?.into_iter().map(event_of).collect();
         Ok(page_of(events, limit, newest, as_of))
     }
@@ -142,7 +144,7 @@ impl Services {
         let (limit, messages_only) = (range.limit, range.messages_only);
         let events = self
             .readers
-            .read(move |db| {
+            .read(Holder::Account(who.user), move |db| {
                 if messages_only {
                     let count = i64::try_from(limit + 1).unwrap_or(i64::MAX);
                     let said = messages::between(db, chat.0, after, before, count, newest)?;
@@ -163,24 +165,28 @@ impl Services {
         turn: u64,
         chat: ChatId,
         after: Seq,
+        bytes_max: usize,
     ) -> Result<Replayed, ServiceError> {
-        Ok(self.cache.replay(station, turn, chat, after).await?)
+        Ok(self.cache.replay(station, turn, chat, after, bytes_max).await?)
     }
 
     /// The same from below what is in memory, for whom [`Self::replay`] found that they may read it.
     pub async fn replay_from_database(
         &self,
+        who: Credential,
         chat: ChatId,
-        after: Seq,
-        as_of: Seq,
+        (after, as_of): (Seq, Seq),
+        bytes_max: usize,
     ) -> Result<Vec<Arc<ChatEvent>>, ServiceError> {
         let limit = self.limits.replay_page;
         let events = self
             .readers
-            .read(move |db| snapshot::events_between(db, chat, after, as_of + 1, limit, false))
+            .read(Holder::Account(who.user), move |db| {
+                snapshot::events_between(db, chat, after, as_of + 1, limit, false)
+            })
             .await?;
         let page = Page { events, has_more: true, as_of };
-        Ok(page.fit(false, self.limits.outbox_bytes / 2, ChatEvent::bytes).events)
+        Ok(page.fit(false, bytes_max, ChatEvent::bytes).events)
     }
 }
 

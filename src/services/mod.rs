@@ -6,6 +6,7 @@
 pub mod access;
 pub mod accounts;
 pub mod administration;
+pub mod answers;
 pub mod browsing;
 pub mod chats;
 mod error;
@@ -43,7 +44,7 @@ use crate::core::auth::token::TokenKeys;
 use crate::core::config::Accounts;
 use crate::core::limits::Limits;
 use crate::core::proxies::UntrustedForwarders;
-use crate::core::shares::PoolMetrics;
+use crate::core::shares::{Crowd, PoolMetrics, PoolName};
 use crate::domain::access::Credential;
 use crate::domain::ids::{LoginId, UserId};
 use crate::storage::readers::Readers;
@@ -71,6 +72,8 @@ pub struct Services {
     setup: Option<SetupCode>,
     logins: logins::Logins,
     pub hosting: Hosting,
+    /// Bytes of large answers that their clients have not taken yet.
+    answers: Crowd,
     /// Wakes whoever deletes what chats do not keep.
     trims: Notify,
     /// Seen by the HTTP listener, shown by the doctor.
@@ -90,6 +93,7 @@ impl Services {
         let passwords = logins::password_pool(&limits, pools);
         let logins = logins::Logins::start(&limits, pools);
         let rates = Rates::new(&limits);
+        let answers = Crowd::of_space(limits.answer_bytes).measured(pools.meter(PoolName::Answers));
         let Owners { cache, writer, readers, presence } = owners;
         Self {
             cache,
@@ -104,6 +108,7 @@ impl Services {
             setup,
             logins,
             hosting,
+            answers,
             trims: Notify::new(),
             forwarders: UntrustedForwarders::default(),
             limits,

@@ -6,6 +6,7 @@ use super::{ServiceError, Services};
 use crate::actors::cache::NotificationList;
 use crate::actors::writer::commands::MarkNotificationsRead;
 use crate::core::actor::Who;
+use crate::core::shares::Holder;
 use crate::domain::access::Credential;
 use crate::domain::ids::NotificationId;
 use crate::domain::notification::Notification;
@@ -28,7 +29,9 @@ impl Services {
                 let below = before.map_or(i64::MAX, |id| id.0);
                 let count = i64::try_from(one_more).unwrap_or(i64::MAX);
                 let user = who.user.0;
-                let read = self.readers.read(move |db| notifications::below(db, user, below, unread, count));
+                let read = self.readers.read(Holder::Account(who.user), move |db| {
+                    notifications::below(db, user, below, unread, count)
+                });
                 read.await?.into_iter().map(Arc::new).collect()
             }
         };

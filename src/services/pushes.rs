@@ -273,7 +273,10 @@ impl Services {
 
     /// Settles what an earlier push left pending. Only with the repository's push turn.
     pub(super) async fn settle_pending_of(&self, repository: RepositoryId) -> Result<(), ServiceError> {
-        let pending = self.readers.read(move |db| pushes::pending_intent_of(db, repository.0)).await?;
+        let pending = self
+            .readers
+            .read(Holder::Operator, move |db| pushes::pending_intent_of(db, repository.0))
+            .await?;
         if let Some(intent) = pending {
             self.settle_intent(&intent).await?;
         }
@@ -281,7 +284,7 @@ impl Services {
     }
 
     async fn unsettled(&self) -> Result<Vec<PushIntent>, ServiceError> {
-        Ok(self.readers.read(|db| pushes::all_unsettled(db, INTENTS_PER_ROUND)).await?)
+        Ok(self.readers.read(Holder::Operator, |db| pushes::all_unsettled(db, INTENTS_PER_ROUND)).await?)
     }
 
     async fn settle_intent(&self, intent: &PushIntent) -> Result<Settled, ServiceError> {

@@ -66,7 +66,7 @@ impl Spooled {
 }
 
 /// How long a client may take for an answer of so many bytes.
-fn time_for(size_bytes: u64) -> Duration {
+pub fn time_for(size_bytes: u64) -> Duration {
     TIME_MIN.saturating_add(Duration::from_secs(size_bytes / BYTES_PER_SECOND))
 }
 

@@ -1,20 +1,20 @@
 //! The read-only pool: history older than the cached windows, and the windows themselves after a miss.
 //!
-//! A named number of connections; whoever waits longer than the patience is refused. The work runs on the runtime's
-//! blocking threads.
+//! A named number of connections. The holder with the fewest reads under way is next; a read that waits longer than the
+//! patience is refused. The work runs on the runtime's blocking threads.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diesel::QueryResult;
-use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool as Connections};
 use diesel::sqlite::SqliteConnection;
-use tokio::sync::Semaphore;
 
 use super::metrics::ReadMetrics;
 use crate::core::actor::Overloaded;
 use crate::core::database;
+use crate::core::limits::Limits;
+use crate::core::shares::{Holder, Pool, PoolMeter, Rules};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -29,9 +29,8 @@ pub enum ReadError {
 /// A pool of read-only connections. Cheap to clone.
 #[derive(Clone)]
 pub struct Readers {
-    pool: Pool<ConnectionManager<SqliteConnection>>,
-    places: Arc<Semaphore>,
-    patience: Duration,
+    connections: Connections<ConnectionManager<SqliteConnection>>,
+    places: Pool,
     metrics: ReadMetrics,
 }
 
@@ -45,15 +44,14 @@ impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for ReadOnly {
 }
 
 impl Readers {
-    /// `connections` may be 0: then every read is refused, and only what is cached can be read.
+    /// `limits.readers` may be 0: then every read is refused, and only what is cached can be read.
     pub fn open(
         path: &Path,
-        connections: usize,
-        patience: Duration,
-        metrics: ReadMetrics,
+        limits: &Limits,
+        (metrics, meter): (ReadMetrics, PoolMeter),
     ) -> Result<Self, ReadError> {
-        let size = u32::try_from(connections.max(1)).unwrap_or(u32::MAX);
-        let pool = Pool::builder()
+        let size = u32::try_from(limits.readers.max(1)).unwrap_or(u32::MAX);
+        let connections = Connections::builder()
             .max_size(size)
             .min_idle(Some(0))
             .test_on_check_out(false)
@@ -61,41 +59,42 @@ impl Readers {
             .connection_customizer(Box::new(ReadOnly))
             .build(ConnectionManager::new(path.display().to_string()))
             .map_err(|error| ReadError::Connection(error.to_string()))?;
-        Ok(Self { pool, places: Arc::new(Semaphore::new(connections)), patience, metrics })
+        let rules = Rules::new(limits.readers, limits.readers_waiting, limits.ask_patience());
+        Ok(Self { connections, places: Pool::start(rules, meter), metrics })
     }
 
+    /// Runs the query when it is the holder's turn.
     pub async fn read<T: Send + 'static>(
         &self,
+        holder: Holder,
         query: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, ReadError> {
-        let overloaded = || {
-            self.metrics.refused.inc();
-            Overloaded { retry_after: self.patience }
-        };
         let begun = Instant::now();
-        let place = tokio::time::timeout(self.patience, self.places.clone().acquire_owned())
-            .await
-            .map_err(|_| overloaded())?
-            .map_err(|_| overloaded())?;
+        let place = self.places.enter(holder).await.map_err(|_| {
+            self.metrics.refused.inc();
+            Overloaded { retry_after: self.places.patience() }
+        })?;
         self.metrics.wait_seconds.observe(begun.elapsed().as_secs_f64());
-        let (pool, metrics) = (self.pool.clone(), self.metrics.clone());
+        let (connections, metrics) = (self.connections.clone(), self.metrics.clone());
         let read = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            let mut connection = pool.get().map_err(|error| ReadError::Connection(error.to_string()))?;
+            let mut connection =
+                connections.get().map_err(|error| ReadError::Connection(error.to_string()))?;
             let begun = Instant::now();
             metrics.running.inc();
             // A panic must not leave it counted.
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| query(&mut connection)));
             metrics.running.dec();
             metrics.seconds.observe(begun.elapsed().as_secs_f64());
-            Ok(outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?)
+            Ok::<_, ReadError>((outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?, place))
         });
-        read.await.map_err(|error| ReadError::Connection(error.to_string()))?
+        // The place is kept until the rows are here: a caller that is slow to take them slows down its next reads.
+        let (rows, _place) = read.await.map_err(|error| ReadError::Connection(error.to_string()))??;
+        Ok(rows)
     }
 }
 
 impl std::fmt::Debug for Readers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Readers").field("free", &self.places.available_permits()).finish_non_exhaustive()
+        f.debug_struct("Readers").finish_non_exhaustive()
     }
 }

@@ -21,6 +21,7 @@ use crate::core::actor::{Ctx, FATAL_EXIT_CODE, FatalSignal, Metered};
 use crate::core::config::Cache;
 use crate::core::fail_points;
 use crate::core::limits::Limits;
+use crate::core::shares::Holder;
 use crate::domain::event::Change;
 use crate::domain::ids::ChatId;
 use crate::storage::readers::Readers;
@@ -122,18 +123,19 @@ impl CacheActor {
                 ask.reply.send(answer.map_err(QueryError::Refused));
             }
             (Verdict::AfterFill(chat), fill) => {
-                self.after_fill(chat, fill, ask, Self::answer);
+                let holder = ask.who.map_or(Holder::Operator, |who| Holder::Account(who.user));
+                self.after_fill(chat, fill.map(|fill| (fill, holder)), ask, Self::answer);
             }
         }
     }
 
     /// Has the pool read a window; the answer comes back as a message. It begins after `fill` was noted, so it sees every
     /// event that is not in the tail.
-    fn read_window(&self, fill: Fill) {
+    fn read_window(&self, fill: Fill, holder: Holder) {
         let (own, readers, window) =
             (self.own.clone(), self.sources.readers.clone(), self.sources.cache.window);
         actix::spawn(async move {
-            let rows = readers.read(move |db| snapshot::load_window(db, fill.chat, window)).await;
+            let rows = readers.read(holder, move |db| snapshot::load_window(db, fill.chat, window)).await;
             own.window_read(fill, rows);
         });
     }
@@ -238,7 +240,9 @@ impl CacheActor {
         let (own, readers, cache) =
             (self.own.clone(), self.sources.readers.clone(), self.sources.cache.clone());
         actix::spawn(async move {
-            let read = readers.read(move |db| snapshot::load(db, cache.window, cache.max_bytes)).await;
+            let read = readers
+                .read(Holder::Operator, move |db| snapshot::load(db, cache.window, cache.max_bytes))
+                .await;
             own.snapshot_read(reload, read.map(Box::new));
         });
     }
@@ -294,18 +298,18 @@ impl CacheActor {
         }
     }
 
-    /// Has `then` take `what` up again when the chat's window is there.
+    /// Has `then` take `what` up again when the chat's window is there. The read of the window counts for its holder.
     pub(super) fn after_fill<T: Send + 'static>(
         &mut self,
         chat: ChatId,
-        fill: Option<Fill>,
+        fill: Option<(Fill, Holder)>,
         what: T,
         then: fn(&mut Self, T),
     ) {
         self.counters.misses.inc();
         self.awaiting_window.entry(chat).or_default().push(Box::new(move |cache| then(cache, what)));
-        if let Some(fill) = fill {
-            self.read_window(fill);
+        if let Some((fill, holder)) = fill {
+            self.read_window(fill, holder);
         }
     }
 }

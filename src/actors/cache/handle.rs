@@ -96,17 +96,18 @@ impl CacheHandle {
         answer.await.unwrap_or(Err(QueryError::Internal))
     }
 
-    /// The next page of a replay; the last one goes out on the session's lane.
+    /// The next page of a replay, of at most so many bytes or one event; the last one goes out on the session's lane.
     pub async fn replay(
         &self,
         station: Station,
         turn: u64,
         chat: ChatId,
         after: Seq,
+        bytes_max: usize,
     ) -> Result<Replayed, QueryError> {
         let permit = self.gate.enter(Who::User(station.who.user.0), Replay::NAME).await?;
         let (reply, answer) = Reply::channel();
-        self.mailbox.post(Replay { station, turn, chat, after, reply, permit });
+        self.mailbox.post(Replay { station, turn, chat, after, bytes_max, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
     }
 

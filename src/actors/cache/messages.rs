@@ -155,6 +155,7 @@ pub struct Replay {
     pub(super) turn: u64,
     pub(super) chat: ChatId,
     pub(super) after: Seq,
+    pub(super) bytes_max: usize,
     pub(super) reply: Reply<Replayed, QueryError>,
     pub(super) permit: Permit,
 }

@@ -13,12 +13,16 @@ use super::queries::readable;
 use crate::actors::hub::{LaneItem, Registration, Replayed};
 use crate::actors::presence::PresenceItem;
 use crate::core::actor::Ctx;
+use crate::core::shares::Holder;
 use crate::domain::access::Grant;
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::protocol::answer::ServerPacket;
 use crate::protocol::framing;
+
+/// What the answer about one chat of a `Resume` fits: there may be thousands.
+const CURSOR_ANSWER_BYTES: usize = 96;
 
 impl CacheActor {
     fn open_session(&mut self, open: OpenSession) {
@@ -124,7 +128,8 @@ impl CacheActor {
             return reply.send(Err(refusal.into()));
         }
         let (mut answers, mut live, mut behind) = (Vec::new(), Vec::new(), Vec::new());
-        let mut answer = |packet: &ServerPacket<'_>| answers.extend(framing::encode(packet));
+        let mut answer =
+            |packet: &ServerPacket<'_>| answers.extend(framing::encode_about(packet, CURSOR_ANSWER_BYTES));
         if epoch != self.models.epoch {
             answer(&ServerPacket::Reset { chat_id: None, head: None, epoch: Some(self.models.epoch) });
             live =
@@ -174,9 +179,12 @@ impl CacheActor {
             let limit = limits.replay_page;
             let range = Range { before: None, after: Some(ask.after), limit, messages_only: false };
             let page = match self.models.chats.page(chat, &range) {
-                Lookup::Here(page) => page.fit(false, limits.outbox_bytes / 2, ChatEvent::bytes),
+                Lookup::Here(page) => page.fit(false, ask.bytes_max, ChatEvent::bytes),
                 Lookup::Below { as_of } => return ask.reply.send(Ok(Replayed::Below { as_of })),
-                Lookup::Missing(fill) => return self.after_fill(chat, fill, ask, Self::replay),
+                Lookup::Missing(fill) => {
+                    let fill = fill.map(|fill| (fill, Holder::Account(who.user)));
+                    return self.after_fill(chat, fill, ask, Self::replay);
+                }
             };
             if page.has_more {
                 return ask.reply.send(Ok(Replayed::Page(page.events)));

@@ -1,9 +1,11 @@
 //! Outboxes: what waits for one session's socket.
 //!
 //! Two classes. *Replies* (answers, replayed pages, `Goodbye`) are never dropped; how many there can be is bounded by the
-//! packets in flight, and pages are made only while the outbox is below half. *Pushes* are dropped as whole frames once
+//! packets in flight, and pages are made only while the outbox is below half. Large ones hold space that is counted for
+//! their user ([`Outbox::keep`]). *Pushes* are dropped as whole frames once
 //! the outbox is full, soft ones once it is half full: memory never grows with a slow reader.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
 
@@ -13,12 +15,15 @@ use futures_util::StreamExt;
 use tokio::sync::Notify;
 
 use super::meter::DeliveryMeter;
+use crate::core::shares::Spot;
 use crate::protocol::answer::{AckPacket, GoodbyeCode, ServerPacket};
 use crate::protocol::framing;
 
 #[derive(Debug)]
 enum Item {
     Frame(Bytes),
+    /// The space of the frames before it.
+    Space(Box<Spot>),
     /// Send this, if anything, then close the socket. Nothing follows it.
     Last(Option<Goodbye>),
 }
@@ -52,6 +57,11 @@ pub struct Outbox {
 pub struct OutboxDrain {
     receiver: UnboundedReceiver<Item>,
     outbox: Arc<Outbox>,
+    /// Bytes of all frames that were taken out, and of those that reached the socket.
+    taken: u64,
+    written: u64,
+    /// Space of frames on their way to the socket, and how many bytes must be written before it is free.
+    kept: VecDeque<(u64, Box<Spot>)>,
 }
 
 /// What [`OutboxDrain::next`] came to.
@@ -77,7 +87,9 @@ impl Outbox {
             slow: AtomicBool::new(false),
             meter,
         });
-        (outbox.clone(), OutboxDrain { receiver, outbox })
+        let drain =
+            OutboxDrain { receiver, outbox: outbox.clone(), taken: 0, written: 0, kept: VecDeque::new() };
+        (outbox, drain)
     }
 
     /// The first thing that a session hears from the inside. Before it nothing soft is taken, for whoever says it is on
@@ -164,13 +176,32 @@ impl Outbox {
 
     /// Waits until the outbox is below half: bulk answers are made only then.
     pub async fn room(&self) {
+        self.until(Self::is_half_empty).await;
+    }
+
+    /// Waits until at most so many bytes wait for the socket.
+    pub async fn drained_to(&self, bytes: usize) {
+        self.until(|outbox| outbox.bytes() <= bytes).await;
+    }
+
+    async fn until(&self, is_met: impl Fn(&Self) -> bool) {
         loop {
             let room = self.room.notified();
-            if self.is_half_empty() || self.ended.load(Acquire) {
+            if is_met(self) || self.has_ended() {
                 return;
             }
             room.await;
         }
+    }
+
+    /// Whether nothing that is put in from now on is sent.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Acquire)
+    }
+
+    /// Holds the space until all that was put in before has reached the socket.
+    pub fn keep(&self, space: Spot) {
+        self.send(Item::Space(Box::new(space)));
     }
 
     fn is_half_empty(&self) -> bool {
@@ -212,11 +243,22 @@ impl OutboxDrain {
         let most = out.len() + self.outbox.frames_max;
         loop {
             match next {
-                Some(Item::Frame(frame)) => out.push(frame),
+                Some(Item::Frame(frame)) => {
+                    self.took(&frame);
+                    out.push(frame);
+                }
+                Some(Item::Space(space)) => {
+                    if self.written < self.taken {
+                        self.kept.push_back((self.taken, space));
+                    }
+                }
                 // Nothing follows it, even if another thread was a moment late.
                 Some(Item::Last(last)) => {
                     let code = last.as_ref().map(|goodbye| goodbye.code);
-                    out.extend(last.map(|goodbye| goodbye.frame));
+                    if let Some(Goodbye { frame, .. }) = last {
+                        self.took(&frame);
+                        out.push(frame);
+                    }
                     return Drained::Closed(code);
                 }
                 None => return Drained::Closed(None),
@@ -226,13 +268,20 @@ impl OutboxDrain {
             }
             match self.receiver.try_recv() {
                 Ok(item) => next = Some(item),
+                Err(_) if out.is_empty() => next = self.receiver.next().await,
                 Err(_) => return Drained::Frames,
             }
         }
     }
 
-    /// The frames reached the socket: their room is free again.
-    pub fn written(&self, frames: usize, bytes: usize) {
+    fn took(&mut self, frame: &Bytes) {
+        self.taken = self.taken.saturating_add(u64::try_from(frame.len()).unwrap_or(u64::MAX));
+    }
+
+    /// The frames reached the socket: their room and their space are free again.
+    pub fn written(&mut self, frames: usize, bytes: usize) {
+        self.written = self.written.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        while self.kept.pop_front_if(|(behind, _)| *behind <= self.written).is_some() {}
         self.outbox.bytes.fetch_sub(bytes, AcqRel);
         self.outbox.meter.written(frames, bytes);
         self.outbox.frames.fetch_sub(frames, AcqRel);
@@ -265,6 +314,7 @@ impl Drop for OutboxDrain {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::shares::{Crowd, Holder};
 
     async fn drain(drain: &mut OutboxDrain) -> (Vec<Bytes>, Drained) {
         let mut frames = Vec::new();
@@ -315,6 +365,27 @@ mod tests {
         assert!(outbox.push(&Bytes::from_static(b"later")));
         let (frames, state) = drain(&mut out).await;
         assert_eq!((frames.len(), state), (1, Drained::Closed(Some(GoodbyeCode::Bye))));
+    }
+
+    #[actix_web::test]
+    async fn space_is_held_until_the_frames_before_it_are_written() {
+        let crowd = Crowd::of_space(100);
+        let take = || crowd.enter_many(Holder::Operator, 10).unwrap();
+        let (outbox, mut out) = Outbox::new(1000, 10, DeliveryMeter::default());
+        outbox.reply(Bytes::from_static(b"page"));
+        outbox.keep(take());
+        outbox.reply(Bytes::from_static(b"behind"));
+        let mut frames = Vec::new();
+        out.next(&mut frames).await;
+        assert_eq!((frames.len(), crowd.taken()), (2, 10));
+        out.written(0, 3);
+        assert_eq!(crowd.taken(), 10, "a byte of the page is missing");
+        out.written(1, 1);
+        assert_eq!(crowd.taken(), 0, "what is behind the page does not matter");
+        outbox.reply(Bytes::from_static(b"page"));
+        outbox.keep(take());
+        drop(out);
+        assert_eq!(crowd.taken(), 0, "the socket is gone");
     }
 
     #[actix_web::test]

@@ -74,6 +74,9 @@ impl Limits {
         if self.server_frame_bytes < 64 * 1024 || self.outbox_bytes < 64 * 1024 {
             return Err(("server_frame_bytes", "at least 65536 bytes, as limits.outbox_bytes"));
         }
+        if self.answer_small_bytes < 32 * 1024 {
+            return Err(("answer_small_bytes", "at least 32768 bytes (a message has up to 20 KiB)"));
+        }
         if !(1..=3650).contains(&self.token_default_days) {
             return Err(("token_default_days", "a number of days from 1 to 3650"));
         }

@@ -53,6 +53,9 @@ limits! {
     create_participants: usize = 100,
     /// Connections that read history from the database.
     readers: usize = 4,
+    /// Reads that wait for one of them; then the account with the most is refused first. So many that a flood waits out its
+    /// patience instead of coming back at once.
+    readers_waiting: usize = 4_096,
     /// Threads that own sessions; 0 means one per core.
     session_threads: usize = 0,
     /// Threads that serve HTTP; 0 means one per core.
@@ -101,6 +104,14 @@ limits! {
     outbox_bytes: usize = 1024 * 1024,
     /// Frames waiting for one session's socket.
     outbox_frames: usize = 512,
+    /// Bytes of large answers in memory that their clients have not taken yet: pages, lists and replays, over sessions and
+    /// REST. An account has at most four times as much as is free, so a lone one four fifths.
+    answer_bytes: usize = 128 * 1024 * 1024,
+    /// An answer of up to so many bytes takes none of `answer_bytes`, over a session while at most half of it waits for the
+    /// socket. Where no space is free, pages are cut to it.
+    answer_small_bytes: usize = 32 * 1024,
+    /// How long an answer of a session waits for space or for its reader before it is refused.
+    answer_patience_ms: u64 = 10_000,
     /// How long a session collects marks of what was read before they are written, when nobody waits for the answer.
     mark_merge_ms: u64 = 500,
     /// The same for what was only delivered.

@@ -65,6 +65,14 @@ impl Counted {
     }
 }
 
+impl Counted {
+    fn shrink(&mut self, places: usize) {
+        let surplus = self.places.saturating_sub(places);
+        self.counter.fetch_sub(surplus, AcqRel);
+        self.places -= surplus;
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
         self.counter.fetch_sub(self.places, AcqRel);
@@ -157,6 +165,21 @@ impl Crowd {
 }
 
 impl Spot {
+    pub fn places(&self) -> usize {
+        self.all.places
+    }
+
+    /// Gives back all but so many of its places, when fewer are needed than were taken.
+    pub fn shrink(&mut self, places: usize) {
+        let meter = &self.meter;
+        for counted in self.own.as_mut().into_iter().chain([&mut self.all]) {
+            counted.shrink(places);
+        }
+        if let Some((meter, taken)) = meter {
+            meter.counted(taken.load(Acquire), 0);
+        }
+    }
+
     /// Separates the count of the holder from the place itself, for a client that is counted elsewhere later.
     pub fn split(&mut self) -> OwnSpot {
         OwnSpot { _own: self.own.take() }
@@ -260,6 +283,18 @@ mod tests {
         assert_eq!(crowd.taken(), 60, "a refusal takes nothing");
         drop(large);
         assert_eq!((crowd.taken(), crowd.enter_many(network(2), 80).is_some()), (0, true));
+    }
+
+    #[test]
+    fn places_that_are_not_needed_are_given_back_early() {
+        let crowd = Crowd::of_space(100);
+        let mut spot = crowd.enter_many(network(1), 60).unwrap();
+        spot.shrink(70);
+        assert_eq!(crowd.taken(), 60);
+        spot.shrink(10);
+        assert_eq!((crowd.taken(), crowd.enter_many(network(1), 70).is_some()), (10, true));
+        drop(spot);
+        assert_eq!(crowd.taken(), 0);
     }
 
     #[test]

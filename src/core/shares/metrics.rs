@@ -49,10 +49,14 @@ pub enum PoolName {
     Http,
     /// Space for large answers on disk, in pieces of 64 KiB.
     Spool,
+    /// Reads from the database.
+    Readers,
+    /// Bytes of large answers in memory that their clients have not taken yet.
+    Answers,
 }
 
 impl PoolName {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::GitAdvertisements,
         Self::GitReads,
         Self::GitVisitors,
@@ -71,6 +75,8 @@ impl PoolName {
         Self::WebSockets,
         Self::Http,
         Self::Spool,
+        Self::Readers,
+        Self::Answers,
     ];
 
     pub fn text(self) -> &'static str {
@@ -93,6 +99,8 @@ impl PoolName {
             Self::WebSockets => "websockets",
             Self::Http => "http",
             Self::Spool => "spool",
+            Self::Readers => "readers",
+            Self::Answers => "answers",
         }
     }
 }

@@ -40,7 +40,7 @@ pub(super) struct SessionActor {
     conversation: Conversation,
     pub(super) outbox: Arc<Outbox>,
     pub(super) services: Arc<Services>,
-    transport: Transport,
+    pub(super) transport: Transport,
     admission: Arc<Admission>,
     stranger: Option<StrangerSeat>,
     /// From the `Welcome` on.

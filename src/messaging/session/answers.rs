@@ -1,7 +1,7 @@
 //! Answers to queries: asked of a service, and put into the session's outbox.
 //!
 //! Each runs as a task of its own and holds its packet's place in the window until the answer is in the outbox. Bulk
-//! answers are made one at a time, and only while the outbox is below half.
+//! answers are made one at a time, only while the outbox is below half, and within a [`BulkRoom`](super::room::BulkRoom).
 
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -11,14 +11,16 @@ use crate::actors::cache::Range;
 use crate::actors::hub::Outbox;
 use crate::actors::writer::commands::LeftChats;
 use crate::domain::access::Credential;
-use crate::domain::event::ChatEvent;
 use crate::domain::ids::ChatId;
 use crate::protocol::answer::{AckPacket, ServerPacket};
-use crate::protocol::view::EventView;
+use crate::protocol::view::{ChatSummary, EventView};
 use crate::services::ServiceError;
+use crate::services::answers::no_space;
 
 /// Room in a server frame for what is not events.
 const FRAME_OVERHEAD_BYTES: usize = 4096;
+/// A chat in a list beside its names, or above.
+const CHAT_BYTES: usize = 256;
 
 impl SessionActor {
     pub(super) fn chats(
@@ -29,16 +31,28 @@ impl SessionActor {
         place: OwnedSemaphorePermit,
     ) {
         let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
+        let mut room = self.bulk_room(who);
         actix::spawn(async move {
             let _place = place;
             let Ok(_turn) = bulk.acquire().await else { return };
-            outbox.room().await;
-            match services.chats(who, after, services.limits.welcome_chats, false).await {
-                Ok((list, has_more)) => {
-                    let chats: Vec<_> = list.into_iter().map(|(summary, _)| summary).collect();
+            let mut limit = services.limits.welcome_chats;
+            loop {
+                outbox.room().await;
+                let (list, has_more) = match services.chats(who, after, limit, false).await {
+                    Ok(found) => found,
+                    Err(error) => return outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error))),
+                };
+                let chats: Vec<_> = list.into_iter().map(|(summary, _)| summary).collect();
+                let bytes = chats.len() * CHAT_BYTES + chats.iter().map(text_bytes).sum::<usize>();
+                if let Some(admitted) = room.admit(bytes) {
                     outbox.reply_packet(&ServerPacket::Chats { request_id, chats: &chats, has_more });
+                    return room.sent(admitted);
                 }
-                Err(error) => outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error))),
+                drop(chats);
+                limit = (limit / 4).max(1);
+                if room.small().await.is_none() {
+                    return outbox.reply_packet(&ServerPacket::Ack(nack(request_id, no_space())));
+                }
             }
         });
     }
@@ -52,17 +66,29 @@ impl SessionActor {
         place: OwnedSemaphorePermit,
     ) {
         let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
+        let mut room = self.bulk_room(who);
         actix::spawn(async move {
             let _place = place;
             let Ok(_turn) = bulk.acquire().await else { return };
-            outbox.room().await;
             let (messages_only, newest) = (range.messages_only, range.after.is_none());
-            let page = match services.events(who, chat_id, range).await {
-                Ok(page) => page,
-                Err(error) => return outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error))),
+            let (cost, mut frame_bytes) = (room.cost(), services.limits.server_frame_bytes);
+            let (page, admitted) = loop {
+                outbox.room().await;
+                let page = match services.events(who, chat_id, range.clone()).await {
+                    Ok(page) => page.fit(newest, frame_bytes.saturating_sub(FRAME_OVERHEAD_BYTES), cost),
+                    Err(error) => return outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error))),
+                };
+                let bytes = page.events.iter().map(|event| cost(event)).sum::<usize>();
+                if let Some(admitted) = room.admit(FRAME_OVERHEAD_BYTES + bytes) {
+                    break (page, admitted);
+                }
+                // Nothing is held while the answer waits: the page is made again.
+                drop(page);
+                match room.small().await {
+                    Some(bytes) => frame_bytes = bytes,
+                    None => return outbox.reply_packet(&ServerPacket::Ack(nack(request_id, no_space()))),
+                }
             };
-            let bytes_max = services.limits.server_frame_bytes.saturating_sub(FRAME_OVERHEAD_BYTES);
-            let page = page.fit(newest, bytes_max, ChatEvent::bytes);
             let (has_more, as_of) = (page.has_more, page.as_of);
             // What an event takes in memory is above what it takes on the wire.
             let bytes = FRAME_OVERHEAD_BYTES + page.bytes();
@@ -75,6 +101,7 @@ impl SessionActor {
                 let page = ServerPacket::Events { request_id, chat_id, events, has_more, as_of };
                 outbox.reply_page(&page, bytes);
             }
+            room.sent(admitted);
         });
     }
 
@@ -141,6 +168,10 @@ impl SessionActor {
             }
         });
     }
+}
+
+fn text_bytes(chat: &ChatSummary) -> usize {
+    chat.name.as_ref().map_or(0, String::len) + chat.peer.as_ref().map_or(0, String::len)
 }
 
 /// The `Ack` of a change: always when it failed, else when the client asked for an answer.

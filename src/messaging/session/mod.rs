@@ -1,8 +1,9 @@
 //! Sessions: one per connection.
 //!
 //! `state` is the conversation, a machine without socket, clock or actor; `actor` performs its steps, `answers` those
-//! that are queries, `resumption` replays what a session missed, `marks` collects what it has read. At the socket are two
-//! tasks: `reader` and `writer` over TCP, `web_reader` (with `web_frames`) and `web_writer` over WebSocket; `intake` is what the readers have
+//! that are queries, `room` bounds them, `resumption` replays what a session missed, `marks` collects what it has read.
+//! At the socket are two tasks: `reader` and `writer` over TCP, `web_reader` (with `web_frames`) and `web_writer` over
+//! WebSocket; `intake` is what the readers have
 //! in common.
 //!
 //! Invariants: what a session sends is submitted in the order in which it came; a packet holds a place in the session's
@@ -14,6 +15,7 @@ mod intake;
 mod marks;
 mod reader;
 mod resumption;
+mod room;
 mod state;
 mod web_close;
 mod web_frames;

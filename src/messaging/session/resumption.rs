@@ -1,7 +1,7 @@
 //! Bringing a session up to date: what it missed, page by page, then live.
 //!
-//! Invariants: a page is made only while the outbox is below half, so a replay waits for its reader and is never what
-//! fills the outbox; a chat named twice is replayed from the cursor named last; nothing is kept for a session that is
+//! Invariants: a page is made only while the outbox is below half and within a [`BulkRoom`](super::room::BulkRoom), so a
+//! replay waits for its reader and is never what fills the outbox; a chat named twice is replayed from the cursor named last; nothing is kept for a session that is
 //! gone, the database is the queue.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::actor::SessionActor;
 use super::state::nack;
-use crate::actors::cache::{Cursors, QueryError};
+use crate::actors::cache::Cursors;
 use crate::actors::hub::{Replayed, replay_frame};
 use crate::core::actor::Ctx;
 use crate::domain::access::Credential;
@@ -20,9 +20,13 @@ use crate::domain::ids::{ChatId, Seq};
 use crate::protocol::answer::{AckPacket, GoodbyeCode};
 use crate::protocol::code::Code;
 use crate::services::ServiceError;
+use crate::services::answers::no_space;
 
 /// How long a replay rests when the server has no place for it.
 const REST: Duration = Duration::from_millis(200);
+
+/// What the answer about one chat of a `Resume` takes in memory.
+const CURSOR_BYTES: usize = 256;
 
 /// The chats of one session that are catching up.
 pub(super) struct Resumption {
@@ -66,13 +70,22 @@ impl SessionActor {
         self.resumption.turn += 1;
         let (turn, station) = (self.resumption.turn, self.station(who));
         let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
+        let mut room = self.bulk_room(who);
         let asking = async move {
             // Every chat named has an answer: those too are made one packet at a time.
             let _turn = bulk.acquire().await;
-            outbox.room().await;
-            services.cache.catch_up(station, Cursors { turn, epoch, chats }).await
+            let admitted = loop {
+                outbox.room().await;
+                match room.admit(chats.len() * CURSOR_BYTES) {
+                    Some(admitted) => break admitted,
+                    None => drop(room.small().await.ok_or_else(no_space)?),
+                }
+            };
+            let behind = services.cache.catch_up(station, Cursors { turn, epoch, chats }).await?;
+            room.sent(admitted);
+            Ok(behind)
         };
-        let begin = move |behind: Result<Vec<(ChatId, Seq)>, QueryError>,
+        let begin = move |behind: Result<Vec<(ChatId, Seq)>, ServiceError>,
                           session: &mut Self,
                           ctx: &mut Ctx<Self>| {
             match behind {
@@ -87,7 +100,7 @@ impl SessionActor {
                     }
                     session.replay_next(who, ctx);
                 }
-                Err(error) => session.acknowledge(nack(request_id, error.into())),
+                Err(error) => session.acknowledge(nack(request_id, error)),
             }
             drop(place);
         };
@@ -103,17 +116,24 @@ impl SessionActor {
         self.resumption.running = true;
         let (services, outbox, station) = (self.services.clone(), self.outbox.clone(), self.station(who));
         let echo = self.resumption.echo;
+        let room = self.bulk_room(who);
         let page = async move {
             outbox.room().await;
-            let events = match services.replay(station, turn, chat, after).await? {
-                Replayed::Live => return Ok(None),
-                Replayed::Page(events) => events,
-                Replayed::Below { as_of } => services.replay_from_database(chat, after, as_of).await?,
+            let (bytes_max, admitted) = room.replay().await;
+            let before = outbox.bytes();
+            let replayed = match services.replay(station, turn, chat, after, bytes_max).await? {
+                Replayed::Live => None,
+                Replayed::Page(events) => Some(events),
+                Replayed::Below { as_of } => {
+                    let span = (after, as_of);
+                    Some(services.replay_from_database(who, chat, span, bytes_max).await?)
+                }
             };
-            for event in &events {
+            for event in replayed.iter().flatten() {
                 outbox.reply(replay_frame(event, who.user, echo));
             }
-            Ok(Some(events.last().map_or(after, |event| event.seq)))
+            room.replayed(admitted, before);
+            Ok(replayed.map(|events| events.last().map_or(after, |event| event.seq)))
         };
         let go_on = move |outcome: Result<Option<Seq>, ServiceError>,
                           session: &mut Self,

@@ -34,7 +34,7 @@ pub(super) async fn run(
     loop {
         let drained = outbox.next(&mut frames).await;
         let count = frames.len();
-        if write_all(&mut socket, &outbox, &mut frames, stall).await.is_err() {
+        if write_all(&mut socket, &mut outbox, &mut frames, stall).await.is_err() {
             return;
         }
         if matches!(drained, Drained::Closed(_)) {
@@ -68,7 +68,7 @@ struct Stalled;
 
 async fn write_all(
     socket: &mut (impl AsyncWrite + Unpin),
-    outbox: &OutboxDrain,
+    outbox: &mut OutboxDrain,
     frames: &mut Vec<Bytes>,
     stall: Duration,
 ) -> Result<(), Stalled> {

@@ -9,6 +9,7 @@ use diesel::prelude::*;
 use netbit::client::HttpClient;
 use netbit::core::config::Synchronous;
 use netbit::core::database;
+use netbit::core::shares::Holder;
 use netbit::domain::ids::ChatId;
 use netbit::storage::queries::pushes;
 use serde_json::{Value, json};
@@ -49,7 +50,7 @@ async fn between() -> (TestServer, Workplace, String, String) {
 async fn settled(server: &TestServer) {
     let readers = server.app.services.readers.clone();
     soon(async {
-        while !readers.read(|db| pushes::all_unsettled(db, 10)).await.unwrap().is_empty() {
+        while !readers.read(Holder::Operator, |db| pushes::all_unsettled(db, 10)).await.unwrap().is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })

@@ -2,6 +2,7 @@
 //!
 //! Each test begins with its story. `docs/SECURITY-TESTS.md` lists them beside what they show.
 
+mod answers;
 mod browsing;
 mod credentials;
 mod datagrams;

@@ -377,3 +377,40 @@ async fn doctor_names_a_proxy_that_is_not_trusted() {
     assert!(!after.status.success());
     server.stop().await;
 }
+
+/// One account asks for old history over and over, on hundreds of connections. Another user's page waited behind all of
+/// them, and was refused.
+#[actix_web::test]
+async fn pages_of_old_history_are_shared_by_account() {
+    let server = TestServer::with(|config| {
+        config.cache.window = 5;
+        (config.limits.rates, config.limits.readers, config.limits.ask_patience_ms) = (false, 1, 500);
+    })
+    .await;
+    let (alice, eve) = (server.user("alice").await, server.user("eve").await);
+    let (hers, chat) = (eve.group(&[]).await, alice.group(&[]).await);
+    for (person, chat) in [(&eve, hers), (&alice, chat)] {
+        let mut session = person.tcp().await;
+        for n in 0..120 {
+            assert!(session.say(chat, &format!("message {n}")).await.unwrap().success);
+        }
+    }
+    let path = |chat| format!("/api/chats/{chat}/messages?before_seq=100&limit=100");
+    let ended = std::cell::Cell::new(false);
+    let flood = join_all((0..400).map(|_| async {
+        while !ended.get() {
+            assert!([200, 503].contains(&eve.get(&path(hers)).await.status));
+        }
+    }));
+    let witness = async {
+        // The flood is under way.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for _ in 0..20 {
+            let page = alice.get(&path(chat)).await;
+            assert_eq!((page.status, page.body["items"].as_array().map(Vec::len)), (200, Some(98)));
+        }
+        ended.set(true);
+    };
+    soon(async { futures_util::join!(flood, witness) }).await;
+    server.stop().await;
+}

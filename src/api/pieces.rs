@@ -1,0 +1,101 @@
+//! Bodies that reach the connection in pieces. The HTTP library copies what a body yields into the connection's buffer: a
+//! large body that is yielded at once is there twice, and its space would be free before its client has read anything.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, MessageBody};
+use bytes::Bytes;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::core::shares::Spot;
+use crate::services::spool::time_for;
+
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// A body in memory.
+pub(super) struct Pieces {
+    source: Source,
+    sent: usize,
+    size: usize,
+}
+
+enum Source {
+    /// Every client gets the same bytes, which are there once.
+    Shared(Bytes),
+    /// The bytes of one client. They go with the task that keeps them, which ends with the guard.
+    Counted { counted: Weak<Counted>, _ended: DropGuard },
+}
+
+struct Counted {
+    bytes: Bytes,
+    _space: Spot,
+}
+
+impl Pieces {
+    pub(super) fn shared(bytes: Bytes) -> Self {
+        Self { sent: 0, size: bytes.len(), source: Source::Shared(bytes) }
+    }
+
+    /// A body with its space. Both are given back when the client has all of it, has left, or has taken longer than
+    /// [`time_for`] the body.
+    pub(super) fn counted(bytes: Bytes, space: Spot) -> Self {
+        let (size, sent) = (bytes.len(), CancellationToken::new());
+        let ended = sent.clone().drop_guard();
+        let counted = Arc::new(Counted { bytes, _space: space });
+        let source = Source::Counted { counted: Arc::downgrade(&counted), _ended: ended };
+        actix_web::rt::spawn(async move {
+            let within = time_for(u64::try_from(size).unwrap_or(u64::MAX));
+            if tokio::time::timeout(within, sent.cancelled()).await.is_err() {
+                tracing::debug!(size, "a client took too long to read an answer");
+            }
+            drop(counted);
+        });
+        Self { source, sent: 0, size }
+    }
+}
+
+impl MessageBody for Pieces {
+    type Error = io::Error;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(u64::try_from(self.size).unwrap_or(u64::MAX))
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, io::Error>>> {
+        let piece = self.sent..self.size.min(self.sent.saturating_add(PIECE_BYTES));
+        if piece.is_empty() {
+            return Poll::Ready(None);
+        }
+        self.sent = piece.end;
+        Poll::Ready(Some(match &self.source {
+            Source::Shared(bytes) => Ok(bytes.slice(piece)),
+            Source::Counted { counted, .. } => {
+                counted.upgrade().map(|kept| kept.bytes.slice(piece)).ok_or(io::ErrorKind::TimedOut.into())
+            }
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::shares::{Crowd, Holder};
+
+    #[actix_web::test]
+    async fn body_is_whole_and_its_space_free_at_the_end() {
+        let (crowd, bytes) = (Crowd::of_space(1_000_000), Bytes::from(vec![7; 100_000]));
+        let space = crowd.enter_many(Holder::Operator, bytes.len()).unwrap();
+        let mut body = Box::pin(Pieces::counted(bytes.clone(), space));
+        let first = std::future::poll_fn(|context| body.as_mut().poll_next(context)).await;
+        assert_eq!((first.unwrap().unwrap().len(), crowd.taken()), (PIECE_BYTES, 100_000));
+        drop(body);
+        while crowd.taken() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let whole = actix_web::body::to_bytes(Pieces::shared(bytes.clone())).await.unwrap();
+        assert_eq!(whole, bytes);
+    }
+}

@@ -1,0 +1,114 @@
+//! Room for bulk answers: small ones need none, large ones hold space that is counted for the session's user until their
+//! frames have reached the socket.
+//!
+//! Without space an answer is cut to a small one and waits until the client has read most of what was sent before. So a
+//! user whose sessions do not read is bounded over all of them, and a client that reads is always served.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::super::metrics::Transport;
+use super::actor::SessionActor;
+use crate::actors::hub::Outbox;
+use crate::core::shares::{Holder, Spot};
+use crate::domain::access::Credential;
+use crate::domain::event::ChatEvent;
+use crate::services::Services;
+use crate::services::messages::json_bytes;
+
+/// How long an answer rests that is too large for a small one, before it asks for space again.
+const REST: Duration = Duration::from_millis(100);
+
+/// The way of one bulk answer into the outbox.
+pub(super) struct BulkRoom {
+    services: Arc<Services>,
+    outbox: Arc<Outbox>,
+    holder: Holder,
+    transport: Transport,
+    deadline: Instant,
+    was_cut: bool,
+}
+
+/// The right to put an answer into the outbox; `None`: it is small.
+pub(super) struct Admitted(Option<Spot>);
+
+impl SessionActor {
+    pub(super) fn bulk_room(&self, who: Credential) -> BulkRoom {
+        let patience = Duration::from_millis(self.services.limits.answer_patience_ms);
+        BulkRoom {
+            services: self.services.clone(),
+            outbox: self.outbox.clone(),
+            holder: Holder::Account(who.user),
+            transport: self.transport,
+            deadline: Instant::now() + patience,
+            was_cut: false,
+        }
+    }
+}
+
+impl BulkRoom {
+    /// Returns the bytes of an event in the form in which the transport sends it, or above. A WebSocket may speak JSON.
+    pub(super) fn cost(&self) -> fn(&ChatEvent) -> usize {
+        if self.is_web() { json_bytes } else { ChatEvent::bytes }
+    }
+
+    fn is_web(&self) -> bool {
+        self.transport == Transport::WebSocket
+    }
+
+    /// Admits an answer of so many bytes if it is small or if there is space for it.
+    pub(super) fn admit(&self, bytes: usize) -> Option<Admitted> {
+        if bytes <= self.small_bytes() && self.outbox.bytes() <= self.small_bytes() / 2 {
+            return Some(Admitted(None));
+        }
+        // The message of a WebSocket is made of the whole frame.
+        let bytes = if self.is_web() { bytes.saturating_mul(2) } else { bytes };
+        self.services.answer_space(self.holder, bytes).map(|space| Admitted(Some(space)))
+    }
+
+    /// Waits until a small answer is admitted, and returns how large it may be; `None` after the patience or the session's
+    /// end.
+    pub(super) async fn small(&mut self) -> Option<usize> {
+        if std::mem::replace(&mut self.was_cut, true) {
+            tokio::time::sleep(REST).await;
+        }
+        let drained = self.outbox.drained_to(self.small_bytes() / 2);
+        tokio::time::timeout_at(self.deadline, drained).await.ok()?;
+        (Instant::now() < self.deadline && !self.outbox.has_ended()).then(|| self.small_bytes())
+    }
+
+    /// Puts the space behind the answer, which is in the outbox.
+    pub(super) fn sent(&self, Admitted(space): Admitted) {
+        if let Some(space) = space {
+            self.outbox.keep(space);
+        }
+    }
+
+    /// Room for a page of a replay, which waits as long as it takes: returns how large the page may be.
+    pub(super) async fn replay(&self) -> (usize, Admitted) {
+        let bytes = self.services.limits.outbox_bytes / 2;
+        match self.services.answer_space(self.holder, bytes) {
+            Some(space) => (bytes, Admitted(Some(space))),
+            None => {
+                self.outbox.drained_to(self.small_bytes() / 2).await;
+                (self.small_bytes(), Admitted(None))
+            }
+        }
+    }
+
+    /// As [`Self::sent`], for a page that may have become smaller than its room; `before` waited in front of it.
+    pub(super) fn replayed(&self, Admitted(space): Admitted, before: usize) {
+        let bytes = self.outbox.bytes().saturating_sub(before);
+        let is_small = bytes <= self.small_bytes() && before <= self.small_bytes() / 2;
+        if let Some(mut space) = space.filter(|_| !is_small) {
+            space.shrink(bytes);
+            self.outbox.keep(space);
+        }
+    }
+
+    fn small_bytes(&self) -> usize {
+        self.services.limits.answer_small_bytes
+    }
+}
