@@ -74,7 +74,7 @@ impl Services {
             let browser = Browser::open(&directory, &repository.default_branch, BrowseLimits::default())?;
             Ok(question(&browser)?)
         };
-        self.hosting.blocking(view.holder, work).await?
+        self.hosting.blocking(view.client(), work).await?
     }
 
     /// The commit that a name in a URL stands for; without a name, that of the default branch.
@@ -154,7 +154,7 @@ impl Services {
             }
             return Ok(RawFile::Small { is_text, bytes });
         }
-        let _place = self.hosting.bulk_place(view.holder).await?;
+        let _place = self.hosting.bulk_place(view.client()).await?;
         let directory = self.hosting.directory(&view.repository).await?;
         let size_bytes = u64::try_from(file.size_bytes).unwrap_or(u64::MAX);
         let command =
@@ -226,7 +226,7 @@ impl Services {
         lines: (usize, usize),
     ) -> Result<Vec<BlameRange>, ServiceError> {
         let git = self.hosting.git()?;
-        let _place = self.hosting.bulk_place(view.holder).await?;
+        let _place = self.hosting.bulk_place(view.client()).await?;
         let directory = self.hosting.directory(&view.repository).await?;
         let command = git.blame(&directory, &commit.to_string(), path, lines).on_behalf_of(view.holder);
         let within = Duration::from_millis(self.limits.git_compute_ms);
@@ -251,7 +251,7 @@ impl Services {
             bytes: self.limits.git_archive_bytes,
         };
         self.ask_browser(view, move |browser| browser.archive_size(commit, limits)).await?;
-        let turn = self.hosting.turn_for(Work::Archive, view.holder).await?;
+        let turn = self.hosting.turn_for(Work::Archive, view.client()).await?;
         let directory = self.hosting.directory(&view.repository).await?;
         let oid = commit.to_string();
         let prefix = format!("{}-{}/", view.repository.name, oid.get(..SHORT_OID).unwrap_or(&oid));

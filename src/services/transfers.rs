@@ -10,7 +10,7 @@ use super::hosting::Hosting;
 use super::pushes::PushJudge;
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
-use crate::core::shares::Holder;
+use crate::core::shares::{Client, Holder};
 use crate::core::telemetry::cut;
 use crate::domain::access::Credential;
 use crate::domain::message::Content;
@@ -76,25 +76,25 @@ impl Services {
         view: &RepositoryView,
         service: Service,
         protocol: ProtocolVersion,
-        holder: Holder,
+        client: Client,
     ) -> Result<TransferBody, ServiceError> {
         let git = self.hosting.git()?;
-        let turn = self.hosting.turn_for(Work::Advertise, holder).await?;
+        let turn = self.hosting.turn_for(Work::Advertise, client).await?;
         let directory = self.hosting.directory(&view.repository).await?;
-        let command = git.service(service, &directory, protocol, true, None).on_behalf_of(holder);
+        let command = git.service(service, &directory, protocol, true, None).on_behalf_of(client.holder);
         let deadlines = Hosting::deadlines(&self.limits);
         let nothing: Input = Box::pin(tokio::io::empty());
         Ok(transfer::read(command, nothing, deadlines, turn).map_err(ComputeError::from)?)
     }
 
     /// A place among the fetches: taken before the request is read.
-    pub async fn fetch_turn(&self, holder: Holder) -> Result<Turn, ServiceError> {
-        self.hosting.turn_for(Work::Fetch, holder).await
+    pub async fn fetch_turn(&self, client: Client) -> Result<Turn, ServiceError> {
+        self.hosting.turn_for(Work::Fetch, client).await
     }
 
     /// A place among the pushes: taken before the head of the push is read.
-    pub async fn push_turn(&self, who: Credential) -> Result<Turn, ServiceError> {
-        self.hosting.turn_for(Work::Push, Holder::Account(who.user)).await
+    pub async fn push_turn(&self, client: Client) -> Result<Turn, ServiceError> {
+        self.hosting.turn_for(Work::Push, client).await
     }
 
     /// Streams what `git upload-pack` answers to `input`.

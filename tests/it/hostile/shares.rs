@@ -48,13 +48,29 @@ async fn repositories(server: &TestServer, alice: &Person, place: &Workplace) ->
     (large, small, place.head("work").await)
 }
 
+fn basic(user: &str) -> String {
+    let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{PASSWORD}"));
+    format!("authorization: Basic {credentials}\r\n")
+}
+
 /// Asks for a whole repository. Nothing of the answer is read.
 async fn ask_for_all(server: &TestServer, from: IpAddr, path: &str, commit: &str) -> TcpStream {
+    ask_for_all_as(server, "", from, path, commit).await
+}
+
+/// The same with this header line.
+async fn ask_for_all_as(
+    server: &TestServer,
+    line: &str,
+    from: IpAddr,
+    path: &str,
+    commit: &str,
+) -> TcpStream {
     let want = format!("want {commit}\n");
     let body = format!("0011command=fetch0001{:04x}{want}0009done\n0000", want.len() + 4);
     let mut socket = connect_from(from, server.app.addresses.http).await;
     let head = format!(
-        "POST /{path}/git-upload-pack HTTP/1.1\r\nhost: x\r\ngit-protocol: version=2\r\n\
+        "POST /{path}/git-upload-pack HTTP/1.1\r\nhost: x\r\n{line}git-protocol: version=2\r\n\
          content-type: application/x-git-upload-pack-request\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
@@ -63,13 +79,13 @@ async fn ask_for_all(server: &TestServer, from: IpAddr, path: &str, commit: &str
 }
 
 /// The head of a push by this user, and so much of its pack.
-async fn begin_push(server: &TestServer, user: &str, path: &str, pack: &[u8]) -> TcpStream {
+async fn begin_push(server: &TestServer, user: &str, from: IpAddr, path: &str, pack: &[u8]) -> TcpStream {
     let line = format!("{} {} refs/heads/drip\0report-status", "0".repeat(40), "1".repeat(40));
     let commands = format!("{:04x}{line}0000", line.len() + 4);
-    let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{PASSWORD}"));
-    let mut socket = connect_from(loopback(1), server.app.addresses.http).await;
+    let credentials = basic(user);
+    let mut socket = connect_from(from, server.app.addresses.http).await;
     let head = format!(
-        "POST /{path}/git-receive-pack HTTP/1.1\r\nhost: x\r\nauthorization: Basic {credentials}\r\n\
+        "POST /{path}/git-receive-pack HTTP/1.1\r\nhost: x\r\n{credentials}\
          content-type: application/x-git-receive-pack-request\r\ncontent-length: 9000000\r\n\r\n"
     );
     // Without a pack not even the commands are whole.
@@ -82,11 +98,11 @@ async fn begin_push(server: &TestServer, user: &str, path: &str, pack: &[u8]) ->
     socket
 }
 
-/// Sends a byte now and then, until the test drops it.
-fn drip(socket: TcpStream) -> tokio::task::JoinHandle<()> {
+/// Sends a few bytes now and then, until the test drops it.
+fn drip(socket: TcpStream, bytes: &'static [u8]) -> tokio::task::JoinHandle<()> {
     actix_web::rt::spawn(async move {
         let mut socket = socket;
-        while socket.write_all(b"\0").await.is_ok() {
+        while socket.write_all(bytes).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     })
@@ -148,7 +164,7 @@ async fn dripping_pushes_leave_places_to_other_accounts() {
         let own = user.hello_web("private").await;
         for n in 0..4 {
             let begun = if n % 2 == 0 { pack.as_slice() } else { &[] };
-            drips.push(drip(begin_push(&server, name, &own, begun).await));
+            drips.push(drip(begin_push(&server, name, loopback(1), &own, begun).await, b"\0"));
         }
         // The first account alone fills the pool but for the reserve; all four fill that too.
         place.commit("little", "file", name, "more").await;
@@ -156,6 +172,38 @@ async fn dripping_pushes_leave_places_to_other_accounts() {
         place.git("little", &["push", "--quiet", &url, "main"]).await.ok();
     }
     drips.iter().for_each(tokio::task::JoinHandle::abort);
+    server.stop().await;
+}
+
+/// Fresh accounts at one address hold a place each, and none of them counts as slow: a user elsewhere is served. Eight such
+/// pushes stopped all pushes, and sixteen clones all clones.
+#[actix_web::test]
+async fn fresh_accounts_of_one_address_leave_places_to_others() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.git_writes, limits.git_reads, limits.git_reserve) = (4, 4, 1);
+        (limits.git_starved_ms, limits.git_patience_ms, limits.git_busy_rate) = (300, 20_000, 0);
+    })
+    .await;
+    let alice = server.user("alice").await;
+    let place = Workplace::new();
+    let (public, private, commit) = repositories(&server, &alice, &place).await;
+    // A file of 2 GiB begins, in blocks that are not compressed.
+    let pack = [b"PACK\0\0\0\x02\0\0\0\x01".as_slice(), b"\xb0\x80\x80\x80\x40", b"\x78\x01"].concat();
+    let (mut drips, mut clones) = (Vec::new(), Vec::new());
+    for n in 0..6 {
+        let name = format!("eve{n}");
+        let own = server.user(&name).await.hello_web("private").await;
+        drips.push(drip(begin_push(&server, &name, loopback(66), &own, &pack).await, b"\0\x01\0\xfe\xff."));
+        clones.push(ask_for_all_as(&server, &basic(&name), loopback(66), &public, &commit).await);
+    }
+    place.commit("little", "file", "little", "more").await;
+    let url = server.url_as("alice", &private);
+    place.git("little", &["push", "--quiet", &url, "main"]).await.ok();
+    place.git("", &["clone", "--quiet", &url, "clone"]).await.ok();
+    let at_work = |service: &str| children(&server).iter().filter(|child| child.contains(service)).count();
+    assert!(at_work("receive-pack") >= 3 && at_work("upload-pack") >= 3, "{:?}", children(&server));
+    drips.iter().for_each(tokio::task::JoinHandle::abort);
+    drop(clones);
     server.stop().await;
 }
 
