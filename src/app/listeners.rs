@@ -19,7 +19,7 @@ use crate::core::limits::Limits;
 use crate::core::proxies::TrustedProxies;
 use crate::core::shares::{Crowd, Holder, PoolMetrics, PoolName, Spot};
 use crate::core::tls::Tls;
-use crate::messaging::{SessionEdge, open_websocket};
+use crate::messaging::{HttpSpot, SessionEdge, open_websocket};
 use crate::services::Services;
 
 pub(super) fn serve_http(
@@ -65,7 +65,10 @@ pub(super) fn serve_http(
         kept.insert(metrics.connected());
         tune(socket, stall_ms, unsent_bytes);
         match doorway.admit(socket) {
-            Some(spot) => drop(kept.insert(spot)),
+            Some(mut spot) => {
+                kept.insert(HttpSpot::new(spot.split()));
+                kept.insert(spot);
+            }
             None => turn_away(socket, is_encrypted),
         }
     })

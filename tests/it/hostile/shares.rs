@@ -349,6 +349,39 @@ async fn idle_connections_of_twenty_networks_leave_room() {
     server.stop().await;
 }
 
+/// Two networks hold as many idle connections as they get: an office of 150 behind one address has its sessions and its
+/// requests. It got sixteen connections, because each WebSocket counted for its network for as long as it was open.
+#[actix_web::test]
+async fn office_has_room_beside_two_hostile_networks() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.http_connections, limits.http_reserve, limits.rates) = (1024, 512, false);
+    })
+    .await;
+    let alice = server.user("alice").await;
+    let token = alice.http.token().unwrap();
+    let mut idle = Vec::new();
+    for n in 0..2 {
+        for _ in 0..if n == 0 { 700 } else { 100 } {
+            idle.push(connect_from(loopback(66 + n), server.app.addresses.http).await);
+        }
+    }
+    let mut office = Vec::new();
+    for _ in 0..15 {
+        let opening = (0..10).map(|_| web_session(&server, loopback(77), token));
+        office.extend(join_all(opening).await.into_iter().flatten());
+    }
+    assert_eq!(office.len(), 150);
+    for _ in 0..10 {
+        let mut socket = connect_from(loopback(77), server.app.addresses.http).await;
+        socket.write_all(b"GET /api/server HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = [0; 12];
+        soon(socket.read_exact(&mut answer)).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+    }
+    drop((idle, office));
+    server.stop().await;
+}
+
 /// A client that takes a byte now and then is cut off; a slow one, which takes what a modem takes, is not.
 #[actix_web::test]
 async fn client_that_drips_is_cut_and_a_slow_one_is_not() {
