@@ -209,7 +209,7 @@ pub(super) async fn upload_pack(
         Err(error) => return Err(ApiError::bad_request(format!("the body broke off: {error}")).into()),
     };
     let asked = Box::pin(io::Cursor::new(asked));
-    let body = services.fetch(&view, protocol_of(&request), asked, place).await?;
+    let body = services.fetch(who, &view, protocol_of(&request), asked, place).await?;
     Ok(answer(Service::UploadPack, "result").streaming(body))
 }
 

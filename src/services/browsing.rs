@@ -13,6 +13,8 @@ use super::spool::{MEMORY_BYTES_MAX, Spooled, TextCheck};
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
 use crate::core::telemetry::cut;
+use crate::domain::access::Credential;
+use crate::domain::permission::project::Act;
 use crate::git::blame::{self, BlameRange};
 use crate::git::browse::{
     ArchiveLimits, Blob, Branch, BrowseError, BrowseLimits, Browser, CommitDiff, CommitPage, Comparison, Oid,
@@ -135,9 +137,10 @@ impl Services {
         self.ask_browser(view, move |browser| browser.blob(commit, &path)).await
     }
 
-    /// A file, whatever is in it.
+    /// A file, whatever is in it. A large one is sent for as long as the caller may read the repository.
     pub async fn raw(
         &self,
+        who: Option<Credential>,
         view: &RepositoryView,
         commit: Oid,
         path: String,
@@ -150,7 +153,8 @@ impl Services {
             check.feed(&bytes);
             let is_text = check.is_text();
             if bytes.len() > MEMORY_BYTES_MAX {
-                return Ok(RawFile::Large(self.spool(view.holder, bytes, is_text).await?));
+                let spooled = self.spool(view.holder, bytes, is_text).await?;
+                return Ok(RawFile::Large(spooled.with_entitlement(self.entitlement(who, view, Act::Read))));
             }
             return Ok(RawFile::Small { is_text, bytes });
         }
@@ -159,7 +163,8 @@ impl Services {
         let size_bytes = u64::try_from(file.size_bytes).unwrap_or(u64::MAX);
         let command =
             self.hosting.git()?.blob(&directory, &file.oid.to_string(), size_bytes).on_behalf_of(view.holder);
-        Ok(RawFile::Large(self.spool_output(view.holder, command, file.size_bytes).await?))
+        let spooled = self.spool_output(view.holder, command, file.size_bytes).await?;
+        Ok(RawFile::Large(spooled.with_entitlement(self.entitlement(who, view, Act::Read))))
     }
 
     /// The history that leads to `from`; with a path, as far as it is about that.
@@ -237,9 +242,11 @@ impl Services {
         })
     }
 
-    /// Streams everything that a commit holds, in a folder named after the repository and the commit.
+    /// Streams everything that a commit holds, in a folder named after the repository and the commit, for as
+    /// long as the caller may read the repository.
     pub async fn archive(
         &self,
+        who: Option<Credential>,
         view: &RepositoryView,
         commit: Oid,
         format: ArchiveFormat,
@@ -259,7 +266,9 @@ impl Services {
         let total = Duration::from_millis(self.limits.git_archive_ms);
         let deadlines = Deadlines { total, ..Hosting::deadlines(&self.limits) };
         let nothing = Box::pin(tokio::io::empty());
-        Ok(transfer::read(command, nothing, deadlines, turn).map_err(ComputeError::from)?)
+        let watch = self.entitlement(who, view, Act::Read).watch(turn.share().cut().clone());
+        let body = transfer::read(command, nothing, deadlines, turn).map_err(ComputeError::from)?;
+        Ok(body.with_watch(watch))
     }
 }
 

@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod administration;
 pub mod browsing;
 pub mod chats;
+mod entitlement;
 mod error;
 mod git_pools;
 pub mod hosting;

@@ -97,9 +97,10 @@ impl Services {
         self.hosting.turn_for(Work::Push, client).await
     }
 
-    /// Streams what `git upload-pack` answers to `input`.
+    /// Streams what `git upload-pack` answers to `input`, for as long as the caller may read the repository.
     pub async fn fetch(
         &self,
+        who: Option<Credential>,
         view: &RepositoryView,
         protocol: ProtocolVersion,
         input: Input,
@@ -110,10 +111,13 @@ impl Services {
         let command =
             git.service(Service::UploadPack, &directory, protocol, false, None).on_behalf_of(view.holder);
         let deadlines = Hosting::deadlines(&self.limits);
-        Ok(transfer::read(command, input, deadlines, turn).map_err(ComputeError::from)?)
+        let watch = self.entitlement(who, view, Act::Read).watch(turn.share().cut().clone());
+        let body = transfer::read(command, input, deadlines, turn).map_err(ComputeError::from)?;
+        Ok(body.with_watch(watch))
     }
 
-    /// Takes a push; `input` is what follows its head. Returns when that was read.
+    /// Takes a push; `input` is what follows its head. Returns when that was read. Until then the pusher's access is
+    /// asked for again; the admission asks a last time.
     pub async fn push(
         self: &Arc<Self>,
         who: Credential,
@@ -139,6 +143,7 @@ impl Services {
         let command = git
             .service(Service::ReceivePack, &directory, protocol, false, Some(rules))
             .on_behalf_of(Holder::Account(who.user));
+        let _watch = self.entitlement(Some(who), &view, Act::Push).watch(turn.share().cut().clone());
         let bytes = head.bytes.clone();
         let (has_pack, side_band) = (head.has_pack(), head.has_side_band());
         let judge = PushJudge::new(self.clone(), who, view, head, base_url, fast_forward_only, room);

@@ -12,6 +12,7 @@ mod logs;
 mod people;
 mod pushes;
 mod requests;
+mod revoked;
 mod seeds;
 mod shares;
 

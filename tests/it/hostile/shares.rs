@@ -17,22 +17,30 @@ use crate::harness::git::{Workplace, children};
 use crate::harness::{PASSWORD, Person, TestServer, netbit_beside, soon};
 
 /// A connection from this address of the loopback network.
-async fn connect_from(from: IpAddr, to: SocketAddr) -> TcpStream {
+pub(super) async fn connect_from(from: IpAddr, to: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::new(from, 0)).unwrap();
     soon(socket.connect(to)).await.unwrap()
 }
 
-fn loopback(n: u8) -> IpAddr {
+pub(super) fn loopback(n: u8) -> IpAddr {
     IpAddr::from([127, 0, 0, n])
 }
+
+/// A pack in which a file of 2 GiB begins, and a byte of that file in a block that is not compressed.
+pub(super) const ENDLESS_PACK: &[u8] = b"PACK\0\0\0\x02\0\0\0\x01\xb0\x80\x80\x80\x40\x78\x01";
+pub(super) const ONE_BYTE: &[u8] = b"\0\x01\0\xfe\xff.";
 
 fn noise(bytes: usize) -> Vec<u8> {
     (0..bytes / 8).flat_map(|_| rand::random::<u64>().to_le_bytes()).collect()
 }
 
 /// A public repository that takes a while to send, and a private one; both are alice's.
-async fn repositories(server: &TestServer, alice: &Person, place: &Workplace) -> (String, String, String) {
+pub(super) async fn repositories(
+    server: &TestServer,
+    alice: &Person,
+    place: &Workplace,
+) -> (String, String, String) {
     alice.project("open", "public").await;
     alice.repository("open", "large").await;
     alice.project("hidden", "private").await;
@@ -48,7 +56,7 @@ async fn repositories(server: &TestServer, alice: &Person, place: &Workplace) ->
     (large, small, place.head("work").await)
 }
 
-fn basic(user: &str) -> String {
+pub(super) fn basic(user: &str) -> String {
     let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{PASSWORD}"));
     format!("authorization: Basic {credentials}\r\n")
 }
@@ -59,7 +67,7 @@ async fn ask_for_all(server: &TestServer, from: IpAddr, path: &str, commit: &str
 }
 
 /// The same with this header line.
-async fn ask_for_all_as(
+pub(super) async fn ask_for_all_as(
     server: &TestServer,
     line: &str,
     from: IpAddr,
@@ -79,7 +87,13 @@ async fn ask_for_all_as(
 }
 
 /// The head of a push by this user, and so much of its pack.
-async fn begin_push(server: &TestServer, user: &str, from: IpAddr, path: &str, pack: &[u8]) -> TcpStream {
+pub(super) async fn begin_push(
+    server: &TestServer,
+    user: &str,
+    from: IpAddr,
+    path: &str,
+    pack: &[u8],
+) -> TcpStream {
     let line = format!("{} {} refs/heads/drip\0report-status", "0".repeat(40), "1".repeat(40));
     let commands = format!("{:04x}{line}0000", line.len() + 4);
     let credentials = basic(user);
@@ -99,7 +113,7 @@ async fn begin_push(server: &TestServer, user: &str, from: IpAddr, path: &str, p
 }
 
 /// Sends a few bytes now and then, until the test drops it.
-fn drip(socket: TcpStream, bytes: &'static [u8]) -> tokio::task::JoinHandle<()> {
+pub(super) fn drip(socket: TcpStream, bytes: &'static [u8]) -> tokio::task::JoinHandle<()> {
     actix_web::rt::spawn(async move {
         let mut socket = socket;
         while socket.write_all(bytes).await.is_ok() {
@@ -187,13 +201,11 @@ async fn fresh_accounts_of_one_address_leave_places_to_others() {
     let alice = server.user("alice").await;
     let place = Workplace::new();
     let (public, private, commit) = repositories(&server, &alice, &place).await;
-    // A file of 2 GiB begins, in blocks that are not compressed.
-    let pack = [b"PACK\0\0\0\x02\0\0\0\x01".as_slice(), b"\xb0\x80\x80\x80\x40", b"\x78\x01"].concat();
     let (mut drips, mut clones) = (Vec::new(), Vec::new());
     for n in 0..6 {
         let name = format!("eve{n}");
         let own = server.user(&name).await.hello_web("private").await;
-        drips.push(drip(begin_push(&server, &name, loopback(66), &own, &pack).await, b"\0\x01\0\xfe\xff."));
+        drips.push(drip(begin_push(&server, &name, loopback(66), &own, ENDLESS_PACK).await, ONE_BYTE));
         clones.push(ask_for_all_as(&server, &basic(&name), loopback(66), &public, &commit).await);
     }
     place.commit("little", "file", "little", "more").await;
