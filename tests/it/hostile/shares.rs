@@ -394,6 +394,52 @@ async fn office_has_room_beside_two_hostile_networks() {
     server.stop().await;
 }
 
+/// Twelve networks hold as many idle connections as they get: an office behind one address has more than the last step
+/// gives it, because idle connections of the largest network are closed for it. Those with a request under way stay.
+#[actix_web::test]
+async fn idle_connections_are_closed_for_a_smaller_network() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.http_connections, limits.request_head_ms) = (1024, 120_000);
+    })
+    .await;
+    let alice = server.user("alice").await;
+    let busy = web_session(&server, loopback(66), alice.http.token().unwrap()).await;
+    let mut half = connect_from(loopback(66), server.app.addresses.http).await;
+    half.write_all(
+        b"POST /api/users/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+        content-length: 2\r\n\r\n{",
+    )
+    .await
+    .unwrap();
+    let mut idle = Vec::new();
+    for n in 0..12 {
+        for _ in 0..if n == 0 { 700 } else { 70 } {
+            idle.push(connect_from(loopback(66 + n), server.app.addresses.http).await);
+        }
+    }
+    let mut office = Vec::new();
+    soon(async {
+        while office.len() < 150 {
+            let mut socket = connect_from(loopback(99), server.app.addresses.http).await;
+            let mut answer = [0; 12];
+            let asked = socket.write_all(b"GET /api/server HTTP/1.1\r\nhost: x\r\n\r\n").await;
+            if asked.is_ok() && socket.read_exact(&mut answer).await.is_ok() && &answer == b"HTTP/1.1 200" {
+                office.push(socket);
+            } else {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    })
+    .await;
+    half.write_all(b"}").await.unwrap();
+    let mut answer = [0; 12];
+    soon(half.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 422");
+    assert!(busy.is_some() && server.app.sessions() == 1, "{}", server.app.sessions());
+    drop((idle, office));
+    server.stop().await;
+}
+
 /// A client that takes a byte now and then is cut off; a slow one, which takes what a modem takes, is not.
 #[actix_web::test]
 async fn client_that_drips_is_cut_and_a_slow_one_is_not() {
