@@ -6,6 +6,7 @@
 
 mod check;
 mod chores;
+mod idle;
 mod instruments;
 mod listeners;
 mod load;

@@ -217,10 +217,11 @@ pub(super) async fn raw(
     at: Path<CommitPath>,
     services: web::Data<Services>,
 ) -> ApiResult {
+    let who = anyone.0;
     at_commit(anyone, &request, at.0, &services, async |found| {
         let Found { view, commit, path, validator } = found;
         let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-        let file = services.raw(&view, commit.oid, path).await?;
+        let file = services.raw(who, &view, commit.oid, path).await?;
         let is_text = match &file {
             RawFile::Small { is_text, .. } => *is_text,
             RawFile::Large(spooled) => spooled.is_text,
@@ -286,9 +287,10 @@ async fn archive(
     format: ArchiveFormat,
     kind: &str,
 ) -> ApiResult {
+    let who = anyone.0;
     at_commit(anyone, &request, at, services, async |found| {
         let Found { view, commit, validator, .. } = found;
-        let body = services.archive(&view, commit.oid, format).await?;
+        let body = services.archive(who, &view, commit.oid, format).await?;
         let reference = commit.name.replace('/', "-");
         let name = format!("{}-{reference}.{}", view.repository.name, format.suffix());
         let mut response = HttpResponse::Ok();

@@ -16,8 +16,9 @@ use super::error::ApiError;
 use super::route_names::need_of;
 use crate::actors::cache::RepositoryView;
 use crate::core::proxies::TrustedProxies;
-use crate::core::shares::Holder;
+use crate::core::shares::{Client, Holder};
 use crate::domain::access::Credential;
+use crate::domain::ids::UserId;
 use crate::protocol::code::Code;
 use crate::services::{FieldProblem, ServiceError, Services};
 
@@ -101,9 +102,22 @@ pub fn peer_of(request: &HttpRequest) -> Result<IpAddr, ApiError> {
     Ok(proxies.map_or(peer.ip(), |proxies| proxies.client(peer.ip(), forwarded.into_iter())))
 }
 
+/// Whether this address is that of a trusted proxy, which did not send the address of its client.
+fn is_proxy(request: &HttpRequest, address: IpAddr) -> bool {
+    request.app_data::<web::Data<TrustedProxies>>().is_some_and(|proxies| proxies.trusts(address))
+}
+
+/// The account or network that places of this request are counted for, and its network.
+pub(super) fn client_of(request: &HttpRequest, user: Option<UserId>) -> Result<Client, ApiError> {
+    let address = peer_of(request)?;
+    let network = (!is_proxy(request, address)).then_some(address);
+    Ok(Client::new(Holder::of(user, address), network))
+}
+
 /// The view for the client of this request: reading takes places that are counted for its account or network.
 pub(super) fn counted(request: &HttpRequest, view: RepositoryView) -> Result<RepositoryView, ApiError> {
-    Ok(view.from_address(peer_of(request)?))
+    let address = peer_of(request)?;
+    Ok(view.from_address(address, is_proxy(request, address)))
 }
 
 /// A JSON body: at most `limits.body_bytes`, unknown fields refused.

@@ -22,8 +22,8 @@ use tokio_util::io::StreamReader;
 
 use super::address;
 use super::error::ApiError;
-use super::extract::{Path, Peer};
-use crate::core::shares::{Direction, Holder};
+use super::extract::{Path, Peer, client_of};
+use crate::core::shares::Direction;
 use crate::domain::access::{Credential, Need};
 use crate::git::metrics::Turn;
 use crate::git::pkt_line;
@@ -146,8 +146,8 @@ pub(super) async fn info_refs(
         let now = format!("/{}.git/info/refs?service={}", view.path(), service.name());
         return Ok(HttpResponse::MovedPermanently().insert_header((header::LOCATION, now)).finish());
     }
-    let holder = Holder::of(who.map(|who| who.user), peer.0);
-    let refs = services.advertise(&view, service, protocol_of(&request), holder).await?;
+    let client = client_of(&request, who.map(|who| who.user))?;
+    let refs = services.advertise(&view, service, protocol_of(&request), client).await?;
     let mut begin = BytesMut::with_capacity(64);
     pkt_line::put(&mut begin, format!("# service={}\n", service.name()).as_bytes());
     begin.extend_from_slice(pkt_line::FLUSH);
@@ -191,7 +191,7 @@ pub(super) async fn upload_pack(
     let who = caller(&request, &services, &peer).await?;
     let view = services.git_repository(who, &without_suffix(path.0), Service::UploadPack).await?;
     let input = body_of(&request, payload, Service::UploadPack)?;
-    let place = services.fetch_turn(Holder::of(who.map(|who| who.user), peer.0)).await?;
+    let place = services.fetch_turn(client_of(&request, who.map(|who| who.user))?).await?;
     // Read whole before anything is answered: an answer that begins earlier costs the client its connection.
     let max = services.limits.git_request_bytes;
     let mut limited = input.take(u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1));
@@ -209,7 +209,7 @@ pub(super) async fn upload_pack(
         Err(error) => return Err(ApiError::bad_request(format!("the body broke off: {error}")).into()),
     };
     let asked = Box::pin(io::Cursor::new(asked));
-    let body = services.fetch(&view, protocol_of(&request), asked, place).await?;
+    let body = services.fetch(who, &view, protocol_of(&request), asked, place).await?;
     Ok(answer(Service::UploadPack, "result").streaming(body))
 }
 
@@ -249,7 +249,7 @@ pub(super) async fn receive_pack(
     let view = services.git_repository(who, &without_suffix(path.0), Service::ReceivePack).await?;
     let who = required(who)?;
     let mut input = body_of(&request, payload, Service::ReceivePack)?;
-    let place = services.push_turn(who).await?;
+    let place = services.push_turn(client_of(&request, Some(who.user))?).await?;
     let (head, rest) = in_place(&place, &services, read_head(&mut input, &services)).await??;
     if head.updates.is_empty() {
         // The probe of a client that is about to send a chunked body.

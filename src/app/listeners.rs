@@ -1,6 +1,8 @@
 //! The two HTTP listeners.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use actix_tls::accept::rustls_0_23::TlsStream;
@@ -10,6 +12,7 @@ use actix_web::{App as WebApp, HttpRequest, HttpResponse, HttpServer, middleware
 use rustls::ServerConfig;
 use tracing::debug;
 
+use super::idle::{IdleConnections, Registered, count_requests};
 use super::stop::HTTP_SHARE;
 use crate::api::metrics::HttpMetrics;
 use crate::api::openapi::DescriptionText;
@@ -19,7 +22,7 @@ use crate::core::limits::Limits;
 use crate::core::proxies::TrustedProxies;
 use crate::core::shares::{Crowd, Holder, PoolMetrics, PoolName, Spot};
 use crate::core::tls::Tls;
-use crate::messaging::{SessionEdge, open_websocket};
+use crate::messaging::{HttpSpot, SessionEdge, open_websocket};
 use crate::services::Services;
 
 pub(super) fn serve_http(
@@ -54,6 +57,7 @@ pub(super) fn serve_http(
             .app_data(sessions.clone())
             .wrap(middleware::from_fn(api::head::answer_head))
             .wrap(middleware::from_fn(api::observe::observe))
+            .wrap(middleware::from_fn(count_requests))
             .configure(api::routes)
             .service(web::resource("/ws").get(upgrade))
     })
@@ -65,8 +69,17 @@ pub(super) fn serve_http(
         kept.insert(metrics.connected());
         tune(socket, stall_ms, unsent_bytes);
         match doorway.admit(socket) {
-            Some(spot) => drop(kept.insert(spot)),
-            None => turn_away(socket, is_encrypted),
+            Some(mut spot) => {
+                kept.insert(HttpSpot::new(spot.split()));
+                kept.insert(spot);
+                if let Some(registered) = doorway.register(socket) {
+                    kept.insert(registered);
+                }
+            }
+            None => {
+                doorway.make_room(socket);
+                turn_away(socket, is_encrypted);
+            }
         }
     })
     .tls_handshake_timeout(Duration::from_millis(limits.tls_handshake_ms))
@@ -100,13 +113,17 @@ async fn upgrade(
 #[derive(Clone)]
 struct Doorway {
     connections: Arc<Crowd>,
+    idle: IdleConnections,
+    next: Arc<AtomicU64>,
     proxies: TrustedProxies,
 }
 
 impl Doorway {
     fn new(limits: &Limits, pools: &PoolMetrics, proxies: TrustedProxies) -> Self {
-        let crowd = Crowd::new(limits.http_connections, usize::MAX);
-        Self { connections: Arc::new(crowd.measured(pools.meter(PoolName::Http))), proxies }
+        let meter = pools.meter(PoolName::Http);
+        let crowd = Crowd::new(limits.http_connections, usize::MAX).measured(meter.clone());
+        let idle = IdleConnections::start(meter);
+        Self { connections: Arc::new(crowd), idle, next: Arc::default(), proxies }
     }
 
     /// A place for the connection; it is given back when what is returned is dropped.
@@ -116,6 +133,20 @@ impl Doorway {
             self.connections.enter_uncounted()
         } else {
             self.connections.enter(Holder::network(peer.ip()))
+        }
+    }
+
+    /// Has the connection closed when it is idle and another network needs its place. `None`: never.
+    fn register(&self, socket: &TcpStream) -> Option<Registered> {
+        let peer = socket.peer_addr().ok().filter(|peer| !self.proxies.trusts(peer.ip()))?;
+        let second = socket.as_fd().try_clone_to_owned().ok()?;
+        Some(self.idle.register(self.next.fetch_add(1, Relaxed), peer.ip(), second))
+    }
+
+    /// Closes idle connections of a larger network. The refused client finds a place when it tries again.
+    fn make_room(&self, socket: &TcpStream) {
+        if let Ok(peer) = socket.peer_addr() {
+            self.idle.refused(peer.ip());
         }
     }
 }

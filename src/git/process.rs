@@ -56,7 +56,8 @@ impl End {
             Self::Exit(_) | Self::Aborted | Self::Cancelled => None,
             Self::Slow => Some("the transfer moved too few bytes for too long and was ended"),
             Self::Displaced => Some(
-                "the transfer was ended for another user's: it was slow, or had more than its share; try again later",
+                "the transfer was ended for another user's, because it was slow or had more than its share, or because its \
+                 own user lost access; try again later",
             ),
             Self::Total => Some("the transfer took longer than the server allows and was ended"),
             Self::Memory => Some(

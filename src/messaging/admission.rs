@@ -1,7 +1,7 @@
 //! Admission of connections, over all transports together.
 //!
 //! * Before its `Hello` a connection counts for the network of its client: [`Crowd`]s of all connections and of those over
-//!   WebSocket, and of all strangers.
+//!   WebSocket, of all strangers, and of HTTP connections if it is a WebSocket.
 //! * From the `Hello` on it counts for its account: [`Pool`]s of sessions, of all and of those over WebSocket. They are
 //!   smaller than the crowds, so there is always room for a client before its `Hello`.
 //! * When known users hold all, the newest session of the user with the most ends for a user with fewer.
@@ -39,6 +39,8 @@ pub(super) struct Seat {
 pub(super) struct StrangerSeat {
     _stranger: Spot,
     _own: (OwnSpot, Option<OwnSpot>),
+    /// Of the HTTP connection below a WebSocket.
+    _http: Option<OwnSpot>,
 }
 
 /// The places of a session of a known user.
@@ -84,7 +86,7 @@ impl Admission {
         };
         let own = (connection.split(), websocket.as_mut().map(Spot::split));
         let seat = Seat { _connection: connection, _websocket: websocket, _present: meter.connected() };
-        Some((seat, StrangerSeat { _stranger: stranger, _own: own }))
+        Some((seat, StrangerSeat { _stranger: stranger, _own: own, _http: None }))
     }
 
     /// The places of a session of the user.
@@ -101,6 +103,13 @@ impl Admission {
     /// How many connections there are.
     pub(super) fn connections(&self) -> usize {
         self.connections.taken()
+    }
+}
+
+impl StrangerSeat {
+    /// Includes the part of the place of an HTTP connection that counts for its network.
+    pub(super) fn with_http(self, own: Option<OwnSpot>) -> Self {
+        Self { _http: own, ..self }
     }
 }
 

@@ -15,4 +15,4 @@ pub use edge::{SessionEdge, SessionMetrics, SessionThread};
 pub use metrics::{ConnectionMetrics, Transport};
 pub use session::{SessionStats, stats as session_stats};
 pub use tcp::{TcpEdge, bind};
-pub use websocket::open as open_websocket;
+pub use websocket::{HttpSpot, open as open_websocket};

@@ -1,5 +1,6 @@
 //! The WebSocket transport: the upgrade of `GET /ws`. Behind it is the same session as behind TCP.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 
 use actix_http::ws;
@@ -9,11 +10,22 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::edge::SessionEdge;
 use super::metrics::Transport;
 use super::session;
+use crate::core::shares::OwnSpot;
 use crate::protocol::code::Code;
 use crate::services::ServiceError;
 
 /// How long a browser should wait when there is no place for another session.
 const RETRY_AFTER_MS: u64 = 1_000;
+
+/// The part of an HTTP connection's place that counts for its network. A session over the connection takes it and gives it
+/// up with its `Welcome`: from then on the connection counts for an account.
+pub struct HttpSpot(Cell<Option<OwnSpot>>);
+
+impl HttpSpot {
+    pub fn new(own: OwnSpot) -> Self {
+        Self(Cell::new(Some(own)))
+    }
+}
 
 /// Upgrades a request to a session. It needs no credentials, the first message is `Hello`; but a browser says from which
 /// page it comes, and other people's pages may not speak for its user.
@@ -29,9 +41,12 @@ pub fn open(
     let mut response = ws::handshake(request.head()).map_err(|error| {
         ServiceError::new(Code::BadRequest, format!("a WebSocket upgrade is expected here: {error}"))
     })?;
-    let place = edge.place(Transport::WebSocket, from).ok_or_else(|| {
+    let mut place = edge.place(Transport::WebSocket, from).ok_or_else(|| {
         ServiceError::later(Code::Overloaded, "there are too many connections", RETRY_AFTER_MS)
     })?;
+    // Only now: a connection that is refused a session still counts for its network.
+    let http = request.conn_data::<HttpSpot>().and_then(|spot| spot.0.take());
+    place.stranger = place.stranger.with_http(http);
     let body = session::over_websocket(payload, place, edge);
     let response = response.message_body(body).map_err(|error| {
         tracing::error!(%error, "the answer to an upgrade could not be made");

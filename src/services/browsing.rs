@@ -13,6 +13,8 @@ use super::spool::{MEMORY_BYTES_MAX, Spooled, TextCheck};
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
 use crate::core::telemetry::cut;
+use crate::domain::access::Credential;
+use crate::domain::permission::project::Act;
 use crate::git::blame::{self, BlameRange};
 use crate::git::browse::{
     ArchiveLimits, Blob, Branch, BrowseError, BrowseLimits, Browser, CommitDiff, CommitPage, Comparison, Oid,
@@ -74,7 +76,7 @@ impl Services {
             let browser = Browser::open(&directory, &repository.default_branch, BrowseLimits::default())?;
             Ok(question(&browser)?)
         };
-        self.hosting.blocking(view.holder, work).await?
+        self.hosting.blocking(view.client(), work).await?
     }
 
     /// The commit that a name in a URL stands for; without a name, that of the default branch.
@@ -135,9 +137,10 @@ impl Services {
         self.ask_browser(view, move |browser| browser.blob(commit, &path)).await
     }
 
-    /// A file, whatever is in it.
+    /// A file, whatever is in it. A large one is sent for as long as the caller may read the repository.
     pub async fn raw(
         &self,
+        who: Option<Credential>,
         view: &RepositoryView,
         commit: Oid,
         path: String,
@@ -150,16 +153,18 @@ impl Services {
             check.feed(&bytes);
             let is_text = check.is_text();
             if bytes.len() > MEMORY_BYTES_MAX {
-                return Ok(RawFile::Large(self.spool(view.holder, bytes, is_text).await?));
+                let spooled = self.spool(view.holder, bytes, is_text).await?;
+                return Ok(RawFile::Large(spooled.with_entitlement(self.entitlement(who, view, Act::Read))));
             }
             return Ok(RawFile::Small { is_text, bytes });
         }
-        let _place = self.hosting.bulk_place(view.holder).await?;
+        let _place = self.hosting.bulk_place(view.client()).await?;
         let directory = self.hosting.directory(&view.repository).await?;
         let size_bytes = u64::try_from(file.size_bytes).unwrap_or(u64::MAX);
         let command =
             self.hosting.git()?.blob(&directory, &file.oid.to_string(), size_bytes).on_behalf_of(view.holder);
-        Ok(RawFile::Large(self.spool_output(view.holder, command, file.size_bytes).await?))
+        let spooled = self.spool_output(view.holder, command, file.size_bytes).await?;
+        Ok(RawFile::Large(spooled.with_entitlement(self.entitlement(who, view, Act::Read))))
     }
 
     /// The history that leads to `from`; with a path, as far as it is about that.
@@ -226,7 +231,7 @@ impl Services {
         lines: (usize, usize),
     ) -> Result<Vec<BlameRange>, ServiceError> {
         let git = self.hosting.git()?;
-        let _place = self.hosting.bulk_place(view.holder).await?;
+        let _place = self.hosting.bulk_place(view.client()).await?;
         let directory = self.hosting.directory(&view.repository).await?;
         let command = git.blame(&directory, &commit.to_string(), path, lines).on_behalf_of(view.holder);
         let within = Duration::from_millis(self.limits.git_compute_ms);
@@ -237,9 +242,11 @@ impl Services {
         })
     }
 
-    /// Streams everything that a commit holds, in a folder named after the repository and the commit.
+    /// Streams everything that a commit holds, in a folder named after the repository and the commit, for as
+    /// long as the caller may read the repository.
     pub async fn archive(
         &self,
+        who: Option<Credential>,
         view: &RepositoryView,
         commit: Oid,
         format: ArchiveFormat,
@@ -251,7 +258,7 @@ impl Services {
             bytes: self.limits.git_archive_bytes,
         };
         self.ask_browser(view, move |browser| browser.archive_size(commit, limits)).await?;
-        let turn = self.hosting.turn_for(Work::Archive, view.holder).await?;
+        let turn = self.hosting.turn_for(Work::Archive, view.client()).await?;
         let directory = self.hosting.directory(&view.repository).await?;
         let oid = commit.to_string();
         let prefix = format!("{}-{}/", view.repository.name, oid.get(..SHORT_OID).unwrap_or(&oid));
@@ -259,7 +266,10 @@ impl Services {
         let total = Duration::from_millis(self.limits.git_archive_ms);
         let deadlines = Deadlines { total, ..Hosting::deadlines(&self.limits) };
         let nothing = Box::pin(tokio::io::empty());
-        Ok(transfer::read(command, nothing, Output::Raw, deadlines, turn).map_err(ComputeError::from)?)
+        let watch = self.entitlement(who, view, Act::Read).watch(turn.share().cut().clone());
+        let body =
+            transfer::read(command, nothing, Output::Raw, deadlines, turn).map_err(ComputeError::from)?;
+        Ok(body.with_watch(watch))
     }
 }
 

@@ -11,7 +11,7 @@ use super::ServiceError;
 use super::git_pools::{GitPools, no_place};
 use super::housekeeping::Bell;
 use crate::core::limits::Limits;
-use crate::core::shares::{Crowd, Grant, Holder, PoolMetrics, PoolName, Share, Spot};
+use crate::core::shares::{Client, Crowd, Grant, Holder, PoolMetrics, PoolName, Share, Spot};
 use crate::core::turns::{Turn, Turns};
 use crate::domain::ids::RepositoryId;
 use crate::domain::repository::Repository;
@@ -88,18 +88,18 @@ impl Hosting {
     }
 
     /// A place for a large raw file or a blame.
-    pub(super) async fn bulk_place(&self, holder: Holder) -> Result<Share, ServiceError> {
+    pub(super) async fn bulk_place(&self, client: Client) -> Result<Share, ServiceError> {
         let pool = &self.pools.bulk;
-        let entered = pool.enter(holder).await;
+        let entered = pool.enter(client).await;
         entered.map_err(|refused| {
             no_place(pool.patience(), refused, "too many large files are being read at once")
         })
     }
 
-    /// A turn for a transfer on behalf of the holder.
-    pub(super) async fn turn_for(&self, work: Work, holder: Holder) -> Result<TransferTurn, ServiceError> {
-        let pool = self.pools.of(work, holder);
-        match pool.enter(holder).await {
+    /// A turn for a transfer of the client.
+    pub(super) async fn turn_for(&self, work: Work, client: Client) -> Result<TransferTurn, ServiceError> {
+        let pool = self.pools.of(work, client.holder);
+        match pool.enter(client).await {
             Ok(share) => Ok(self.metrics.turn(work, share)),
             Err(refused) => {
                 self.metrics.refused(work);
@@ -154,10 +154,10 @@ impl Hosting {
     }
 
     /// A place among the requests that compute over repositories.
-    pub(super) async fn browse_place(&self, holder: Holder) -> Result<Share, ServiceError> {
+    pub(super) async fn browse_place(&self, client: impl Into<Client>) -> Result<Share, ServiceError> {
         let pool = &self.pools.browses;
         let why = "too many repositories are being read at once";
-        pool.enter(holder).await.map_err(|refused| no_place(pool.patience(), refused, why))
+        pool.enter(client).await.map_err(|refused| no_place(pool.patience(), refused, why))
     }
 
     /// The repository's push turn: one push at a time goes through its last steps.
@@ -200,10 +200,10 @@ impl Hosting {
     /// Runs what reads a repository on a thread that may block; so many at once.
     pub(super) async fn blocking<T: Send + 'static>(
         &self,
-        holder: Holder,
+        client: Client,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ServiceError> {
-        let place = self.browse_place(holder).await?;
+        let place = self.browse_place(client).await?;
         let done = tokio::task::spawn_blocking(move || {
             let _place = place;
             work()

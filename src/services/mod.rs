@@ -9,6 +9,7 @@ pub mod administration;
 pub mod answers;
 pub mod browsing;
 pub mod chats;
+mod entitlement;
 mod error;
 mod git_pools;
 pub mod hosting;

@@ -12,6 +12,7 @@ use futures_util::Stream;
 use futures_util::stream;
 use tokio_util::sync::CancellationToken;
 
+use super::entitlement::Entitlement;
 use super::{ServiceError, Services};
 use crate::core::machine;
 use crate::core::shares::{Holder, Spot};
@@ -35,20 +36,36 @@ pub struct Spooled {
     /// Whether all of it is UTF-8 without NUL.
     pub is_text: bool,
     place: Spot,
+    entitlement: Option<Box<Entitlement>>,
 }
 
 impl Spooled {
+    /// Ends the answer when this access is lost.
+    pub(super) fn with_entitlement(self, entitlement: Entitlement) -> Self {
+        Self { entitlement: Some(Box::new(entitlement)), ..self }
+    }
+
     /// The answer, piece by piece. File and place are given back when the client has all of it, has left, or has taken
-    /// longer than [`time_for`] the answer.
+    /// longer than [`time_for`] the answer, or has lost its access.
     pub fn pieces(self) -> impl Stream<Item = io::Result<Bytes>> + 'static {
-        let Self { file, size_bytes, place, .. } = self;
+        let Self { file, size_bytes, place, entitlement, .. } = self;
         let weak = Arc::downgrade(&file);
         let sent = CancellationToken::new();
         let ended = sent.clone().drop_guard();
         tokio::spawn(async move {
             let kept = (file, place);
-            if tokio::time::timeout(time_for(size_bytes), sent.cancelled()).await.is_err() {
-                tracing::debug!(size_bytes, "a client took too long to read an answer");
+            let lost = async {
+                match entitlement {
+                    Some(entitlement) => entitlement.lost().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = sent.cancelled() => {}
+                () = lost => {}
+                () = tokio::time::sleep(time_for(size_bytes)) => {
+                    tracing::debug!(size_bytes, "a client took too long to read an answer");
+                }
             }
             drop(kept);
         });
@@ -88,7 +105,7 @@ impl Services {
             Ok(Arc::new(file))
         };
         let file = blocking(write).await?;
-        Ok(Spooled { file, size_bytes, is_text, place })
+        Ok(Spooled { file, size_bytes, is_text, place, entitlement: None })
     }
 
     /// Has a child write an answer of so many bytes to disk.
@@ -117,7 +134,7 @@ impl Services {
             is_text(&written, length)
         })
         .await?;
-        Ok(Spooled { file, size_bytes: wanted, is_text, place })
+        Ok(Spooled { file, size_bytes: wanted, is_text, place, entitlement: None })
     }
 }
 

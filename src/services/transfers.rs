@@ -10,7 +10,7 @@ use super::hosting::Hosting;
 use super::pushes::PushJudge;
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
-use crate::core::shares::Holder;
+use crate::core::shares::{Client, Holder};
 use crate::core::telemetry::cut;
 use crate::domain::access::Credential;
 use crate::domain::message::Content;
@@ -76,30 +76,31 @@ impl Services {
         view: &RepositoryView,
         service: Service,
         protocol: ProtocolVersion,
-        holder: Holder,
+        client: Client,
     ) -> Result<TransferBody, ServiceError> {
         let git = self.hosting.git()?;
-        let turn = self.hosting.turn_for(Work::Advertise, holder).await?;
+        let turn = self.hosting.turn_for(Work::Advertise, client).await?;
         let directory = self.hosting.directory(&view.repository).await?;
-        let command = git.service(service, &directory, protocol, true, None).on_behalf_of(holder);
+        let command = git.service(service, &directory, protocol, true, None).on_behalf_of(client.holder);
         let deadlines = Hosting::deadlines(&self.limits);
         let nothing: Input = Box::pin(tokio::io::empty());
         Ok(transfer::read(command, nothing, Output::Lines, deadlines, turn).map_err(ComputeError::from)?)
     }
 
     /// A place among the fetches: taken before the request is read.
-    pub async fn fetch_turn(&self, holder: Holder) -> Result<Turn, ServiceError> {
-        self.hosting.turn_for(Work::Fetch, holder).await
+    pub async fn fetch_turn(&self, client: Client) -> Result<Turn, ServiceError> {
+        self.hosting.turn_for(Work::Fetch, client).await
     }
 
     /// A place among the pushes: taken before the head of the push is read.
-    pub async fn push_turn(&self, who: Credential) -> Result<Turn, ServiceError> {
-        self.hosting.turn_for(Work::Push, Holder::Account(who.user)).await
+    pub async fn push_turn(&self, client: Client) -> Result<Turn, ServiceError> {
+        self.hosting.turn_for(Work::Push, client).await
     }
 
-    /// Streams what `git upload-pack` answers to `input`.
+    /// Streams what `git upload-pack` answers to `input`, for as long as the caller may read the repository.
     pub async fn fetch(
         &self,
+        who: Option<Credential>,
         view: &RepositoryView,
         protocol: ProtocolVersion,
         input: Input,
@@ -110,10 +111,14 @@ impl Services {
         let command =
             git.service(Service::UploadPack, &directory, protocol, false, None).on_behalf_of(view.holder);
         let deadlines = Hosting::deadlines(&self.limits);
-        Ok(transfer::read(command, input, Output::Lines, deadlines, turn).map_err(ComputeError::from)?)
+        let watch = self.entitlement(who, view, Act::Read).watch(turn.share().cut().clone());
+        let body =
+            transfer::read(command, input, Output::Lines, deadlines, turn).map_err(ComputeError::from)?;
+        Ok(body.with_watch(watch))
     }
 
-    /// Takes a push; `input` is what follows its head. Returns when that was read.
+    /// Takes a push; `input` is what follows its head. Returns when that was read. Until then the pusher's access is
+    /// asked for again; the admission asks a last time.
     pub async fn push(
         self: &Arc<Self>,
         who: Credential,
@@ -139,6 +144,7 @@ impl Services {
         let command = git
             .service(Service::ReceivePack, &directory, protocol, false, Some(rules))
             .on_behalf_of(Holder::Account(who.user));
+        let _watch = self.entitlement(Some(who), &view, Act::Push).watch(turn.share().cut().clone());
         let bytes = head.bytes.clone();
         let (has_pack, side_band) = (head.has_pack(), head.has_side_band());
         let judge = PushJudge::new(self.clone(), who, view, head, base_url, fast_forward_only, room);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::projects::ProjectState;
 use super::queries::{Models, Query, Verdict, user_of};
-use crate::core::shares::Holder;
+use crate::core::shares::{Client, Holder};
 use crate::domain::access::{Credential, Need, Subject};
 use crate::domain::ids::{NotificationId, ProjectId, RepositoryId, UserId};
 use crate::domain::notification::Notification;
@@ -44,15 +44,24 @@ pub struct RepositoryView {
     pub moved: bool,
     /// What the places are counted for that reading it takes.
     pub holder: Holder,
+    /// The address by whose network they are shared a second time.
+    pub address: Option<IpAddr>,
 }
 
 impl RepositoryView {
-    /// The same for a client at this address: without an account, places are counted for its network.
-    pub fn from_address(self, address: IpAddr) -> Self {
-        match self.holder {
-            Holder::Network(_) => Self { holder: Holder::network(address), ..self },
-            Holder::Account(_) | Holder::Operator => self,
-        }
+    /// The same for a client at this address: without an account, places are counted for its network. `is_proxy`: the
+    /// address is that of a proxy, which many share.
+    pub fn from_address(self, address: IpAddr, is_proxy: bool) -> Self {
+        let holder = match self.holder {
+            Holder::Network(_) => Holder::network(address),
+            known @ (Holder::Account(_) | Holder::Operator) => known,
+        };
+        Self { holder, address: (!is_proxy).then_some(address), ..self }
+    }
+
+    /// The client that reads it.
+    pub fn client(&self) -> Client {
+        Client::new(self.holder, self.address)
     }
 
     /// `owner/project/repository`.
@@ -143,6 +152,7 @@ impl Query for RepositoryNamed {
                 role,
                 moved: moved || project_moved,
                 holder: Holder::of(who.map(|who| who.user), ANYWHERE),
+                address: None,
             })
         }))
     }
@@ -266,6 +276,7 @@ impl Query for Repositories {
                 role,
                 moved: false,
                 holder: Holder::of(user, ANYWHERE),
+                address: None,
             })
         });
         let mut list: Vec<_> = visible.take(self.limit + 1).collect();

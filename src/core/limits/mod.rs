@@ -345,6 +345,8 @@ limits! {
     /// Bytes per second, over the last 10 to 20 s. Where no account or network has two places in a pool, a client that
     /// takes or sends at least so many is never ended for another.
     git_busy_rate: u64 = 32 * 1024,
+    /// How often a running transfer asks whether its client still has the access that it began with.
+    git_access_ms: u64 = 5_000,
     /// Bytes per second, averaged over `git_idle_ms`, below which a transfer is ended. Only the time counts in which the
     /// server waits for the client.
     git_rate: u64 = 1_024,

@@ -35,7 +35,7 @@ pub struct Grant {
 
 /// The client of a request that may be ended for another.
 #[derive(Debug)]
-pub struct Client {
+pub struct Endable {
     pub pace: Arc<Pace>,
     /// Cancelled to end the request.
     pub cut: CancellationToken,
@@ -44,7 +44,7 @@ pub struct Client {
 /// Unbounded, because each request has one message of each kind at a time, and requests have a place in a pool.
 #[derive(Debug)]
 enum Message {
-    Open { id: u64, holder: Holder, client: Option<Client> },
+    Open { id: u64, holder: Holder, client: Option<Endable> },
     Raise { id: u64, amount: u64, work: u64, answer: oneshot::Sender<()> },
     Lower { id: u64, amount: u64 },
     Starves(u64, Starves),
@@ -62,7 +62,7 @@ impl Budget {
     }
 
     /// A grant of nothing. Without a `client` the request is not ended for another.
-    pub fn open(&self, holder: Holder, client: Option<Client>) -> Grant {
+    pub fn open(&self, holder: Holder, client: Option<Endable>) -> Grant {
         let id = self.next.fetch_add(1, Relaxed);
         // Without a keeper the first raise is refused.
         drop(self.keeper.send(Message::Open { id, holder, client }));
@@ -139,7 +139,7 @@ struct Keeper {
     /// Of the requests that wait.
     answers: HashMap<u64, oneshot::Sender<()>>,
     /// Of the requests that may be ended.
-    clients: HashMap<u64, (Client, Recent)>,
+    clients: HashMap<u64, (Endable, Recent)>,
     closed: bool,
 }
 
@@ -256,7 +256,7 @@ mod tests {
     async fn stalled_request_is_ended_for_one_that_starves() {
         let budget = budget(Reserve::Lead, Duration::from_secs(20));
         let (pace, cut) = (Arc::new(Pace::default()), CancellationToken::new());
-        let client = Client { pace: pace.clone(), cut: cut.clone() };
+        let client = Endable { pace: pace.clone(), cut: cut.clone() };
         let mut stalled = budget.open(account(1), Some(client));
         stalled.raise_to(150, 150).await.unwrap();
         let mut leads = budget.open(account(2), None);

@@ -382,7 +382,7 @@ mod tests {
             let mut alive: Vec<u64> = Vec::new();
             for (n, (act, who, amount)) in acts.into_iter().enumerate() {
                 let id = n as u64;
-                let chosen = alive.get(amount as usize % alive.len().max(1)).copied();
+                let chosen = alive.get(usize::try_from(amount).unwrap() % alive.len().max(1)).copied();
                 let admitted = match (act, chosen) {
                     (0, Some(chosen)) => {
                         alive.retain(|other| *other != chosen);

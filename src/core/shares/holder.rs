@@ -30,6 +30,27 @@ impl Holder {
     }
 }
 
+/// The account of a request and the network that it comes from: places are shared by accounts first, and then by networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client {
+    pub holder: Holder,
+    /// The network; the holder itself where the network is not known.
+    pub(super) network: Holder,
+}
+
+impl Client {
+    /// A request of the holder from this address. `None`: the address is that of a proxy, which many share.
+    pub fn new(holder: Holder, address: Option<IpAddr>) -> Self {
+        Self { holder, network: address.map_or(holder, Holder::network) }
+    }
+}
+
+impl From<Holder> for Client {
+    fn from(holder: Holder) -> Self {
+        Self { holder, network: holder }
+    }
+}
+
 /// Returns the network that an address is counted with: an IPv4 address itself, also when it is mapped into IPv6, and
 /// the /64 of an IPv6 address. A customer of a provider has a whole /64.
 pub fn network_of(address: IpAddr) -> IpAddr {

@@ -183,7 +183,8 @@ impl PoolMeter {
         }
     }
 
-    pub(super) fn cut(&self) {
+    /// A place was taken back.
+    pub fn cut(&self) {
         self.0.cut.inc();
     }
 

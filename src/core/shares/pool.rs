@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::Holder;
+use super::Client;
 use super::metrics::PoolMeter;
 use super::pace::{Pace, Recent};
 use super::table::{Asked, Cut, Rules, Table};
@@ -48,7 +48,7 @@ pub struct Share {
 enum Message {
     Ask {
         id: u64,
-        holder: Holder,
+        client: Client,
         pace: Arc<Pace>,
         cut: CancellationToken,
         answer: oneshot::Sender<Result<(), Refused>>,
@@ -67,21 +67,21 @@ impl Pool {
         Self { keeper, next: Arc::default(), rules, meter }
     }
 
-    /// A place for the holder, after a wait of at most [`Rules::patience`].
-    pub async fn enter(&self, holder: Holder) -> Result<Share, Refused> {
-        let entered = self.enter_or_wait(holder).await;
+    /// A place for the client, after a wait of at most [`Rules::patience`].
+    pub async fn enter(&self, client: impl Into<Client>) -> Result<Share, Refused> {
+        let entered = self.enter_or_wait(client.into()).await;
         if let Err(refused) = entered {
             self.meter.refused(refused);
         }
         entered
     }
 
-    async fn enter_or_wait(&self, holder: Holder) -> Result<Share, Refused> {
+    async fn enter_or_wait(&self, client: Client) -> Result<Share, Refused> {
         let id = self.next.fetch_add(1, Relaxed);
         let (pace, cut) = (Arc::new(Pace::default()), CancellationToken::new());
         let share = Share { id, keeper: self.keeper.clone(), pace: pace.clone(), cut: cut.clone() };
         let (answer, mut answered) = oneshot::channel();
-        let ask = Message::Ask { id, holder, pace, cut, answer };
+        let ask = Message::Ask { id, client, pace, cut, answer };
         self.keeper.send(ask).map_err(|_| Refused::Closed)?;
         let begun = Instant::now();
         loop {
@@ -176,9 +176,9 @@ impl Keeper {
     fn receive(&mut self, message: Message) {
         match message {
             Message::Ask { answer, .. } if self.closed => Self::answer(answer, Err(Refused::Closed)),
-            Message::Ask { id, holder, pace, cut, answer } => {
+            Message::Ask { id, client, pace, cut, answer } => {
                 self.places.insert(id, Place { pace, recent: Recent::default(), cut });
-                match self.table.ask(id, holder) {
+                match self.table.ask(id, client) {
                     Asked::Inside => Self::answer(answer, Ok(())),
                     Asked::Waits { refused } => {
                         self.answers.insert(id, answer);
@@ -234,7 +234,7 @@ mod tests {
     use futures_util::future::join_all;
 
     use super::*;
-    use crate::core::shares::{Direction, PoolMetrics, PoolName};
+    use crate::core::shares::{Direction, Holder, PoolMetrics, PoolName};
     use crate::domain::ids::UserId;
 
     fn pool(rules: Rules) -> Pool {

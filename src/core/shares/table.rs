@@ -1,10 +1,11 @@
 //! The table of a pool: which holder is inside, which waits, and which is next. A plain struct without clock or runtime.
 
 use std::cmp::Reverse;
+use std::collections::hash_map::Entry as MapEntry;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use super::Holder;
+use super::{Client, Holder};
 
 /// The holders that may take the reserve of a pool, if they have nothing inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,9 +19,13 @@ pub enum Reserved {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
     Never,
-    /// For a holder with nothing inside the slowest place of the largest holder, however fast it is, if that holder
-    /// keeps at least one. Networks take only from networks so. If no holder has two: a place whose client takes fewer
-    /// bytes per second than this.
+    /// For a holder with nothing inside, the first of these that exists:
+    /// 1. The slowest place of the largest holder, however fast it is, if that holder keeps at least one.
+    /// 2. The slowest place of the largest network.
+    /// 3. A place whose client takes fewer bytes per second than this.
+    ///
+    /// The first two take from the network of the request itself (only the first), or from a network that has at
+    /// least two places more. Visitors take only from visitors so.
     Slow(u64),
     /// The newest place of the largest holder, if that holder keeps at least one more than the waiting holder gets.
     Surplus,
@@ -86,17 +91,33 @@ pub struct Table {
     rules: Rules,
     holders: HashMap<Holder, Entry>,
     requests: HashMap<u64, Request>,
+    /// Places inside of each network.
+    networks: HashMap<Holder, usize>,
     taken: usize,
     waiting: usize,
     turns: u64,
-    /// Places that were taken back and are not free yet, and the holders for which they were.
-    cut: HashMap<u64, Holder>,
+    /// Places that were taken back and are not free yet, and the clients for which they were.
+    cut: HashMap<u64, Client>,
 }
 
 #[derive(Debug)]
 struct Request {
-    holder: Holder,
+    client: Client,
     inside: bool,
+}
+
+/// A place that may be taken back for a starving request. Places that are taken back already do not count.
+struct Candidate {
+    id: u64,
+    /// Places of its holder.
+    of_holder: usize,
+    /// Places of its network.
+    of_network: usize,
+    /// It is in the network of the request.
+    is_near: bool,
+    /// It is in the network of the request, or in a network that has two places more.
+    may_share: bool,
+    is_visitor: bool,
 }
 
 /// A holder with something inside or waiting.
@@ -114,6 +135,7 @@ impl Table {
             rules,
             holders: HashMap::new(),
             requests: HashMap::new(),
+            networks: HashMap::new(),
             taken: 0,
             waiting: 0,
             turns: 0,
@@ -130,12 +152,15 @@ impl Table {
     }
 
     /// A new request. No waiting request can be admitted at this time, so a free place is for this request.
-    pub fn ask(&mut self, id: u64, holder: Holder) -> Asked {
+    pub fn ask(&mut self, id: u64, client: impl Into<Client>) -> Asked {
+        let client = client.into();
+        let holder = client.holder;
         let entry = self.holders.entry(holder).or_default();
         if self.rules.admits(holder, entry.inside, self.taken) {
             entry.inside += 1;
             self.taken += 1;
-            self.requests.insert(id, Request { holder, inside: true });
+            *self.networks.entry(client.network).or_default() += 1;
+            self.requests.insert(id, Request { client, inside: true });
             return Asked::Inside;
         }
         if entry.queue.is_empty() {
@@ -144,7 +169,7 @@ impl Table {
         }
         entry.queue.push_back(id);
         self.waiting += 1;
-        self.requests.insert(id, Request { holder, inside: false });
+        self.requests.insert(id, Request { client, inside: false });
         if self.waiting <= self.rules.waiting {
             return Asked::Waits { refused: None };
         }
@@ -175,6 +200,7 @@ impl Table {
             self.waiting = self.waiting.saturating_sub(1);
             if let Some(request) = self.requests.get_mut(&first) {
                 request.inside = true;
+                *self.networks.entry(request.client.network).or_default() += 1;
             }
             admitted.push(first);
         }
@@ -184,68 +210,91 @@ impl Table {
     /// The place to take back for a request that starves. `speed` is how many bytes per second the client of a place
     /// takes, if it is the client that is waited for.
     pub fn starves(&mut self, id: u64, speed: impl Fn(u64) -> Option<u64>) -> Option<u64> {
-        let own = self.requests.get(&id).filter(|request| !request.inside)?.holder;
+        let own = self.requests.get(&id).filter(|request| !request.inside)?.client;
         // Places that will be free soon count already: the requests of a holder take back a place each otherwise.
-        let promised = self.cut.values().filter(|holder| **holder == own).count();
-        let own_inside = self.holders.get(&own)?.inside + promised;
+        let promised = self.cut.values().filter(|client| client.holder == own.holder).count();
+        let own_inside = self.holders.get(&own.holder)?.inside + promised;
         if own_inside >= self.rules.per_holder {
             return None;
         }
+        let candidates = self.candidates(own);
         let place = match self.rules.cut {
             Cut::Never => None,
-            Cut::Surplus => self.largest(own, |_| true, |size, _| (size > own_inside + 1).then_some(0)),
+            Cut::Surplus => {
+                let larger = candidates.iter().filter(|place| place.of_holder > own_inside + 1);
+                larger.max_by_key(|place| (place.of_holder, place.id))
+            }
             Cut::Slow(below) => {
-                let is_slow = |place| speed(place).filter(|speed| *speed < below);
                 // A client that is not waited for is the last to lose its place.
-                let fair = |size, place| (size > 1).then(|| speed(place).unwrap_or(u64::MAX));
-                let any = |holder: Holder| !own.is_network() || holder.is_network();
-                match own_inside {
-                    0 => self
-                        .largest(own, any, fair)
-                        .or_else(|| self.largest(own, |_| true, |_, place| is_slow(place))),
-                    _ => self.largest(
-                        own,
-                        |_| true,
-                        |size, place| is_slow(place).filter(|_| size > own_inside + 1),
-                    ),
+                let slowness = |place: &Candidate| Reverse(speed(place.id).unwrap_or(u64::MAX));
+                let slow =
+                    candidates.iter().filter(|place| speed(place.id).is_some_and(|speed| speed < below));
+                let slowest = |place: &&Candidate| (place.of_holder, slowness(place), place.id);
+                if own_inside > 0 {
+                    slow.filter(|place| place.of_holder > own_inside + 1).max_by_key(slowest)
+                } else {
+                    let is_visitor = own.holder.is_network();
+                    let fair: Vec<_> =
+                        candidates.iter().filter(|place| !is_visitor || place.is_visitor).collect();
+                    let surplus = fair.iter().copied().filter(|place| place.of_holder > 1 && place.may_share);
+                    let shared = fair.iter().copied().filter(|place| place.may_share && !place.is_near);
+                    let of_network = |place: &&Candidate| (place.of_network, slowness(place), place.id);
+                    let surplus = surplus.max_by_key(slowest);
+                    surplus.or_else(|| shared.max_by_key(of_network)).or_else(|| slow.max_by_key(slowest))
                 }
             }
         }?;
+        let place = place.id;
         self.cut.insert(place, own);
         Some(place)
     }
 
-    /// The place with the smallest rank of the largest holder that has such places, except for `own`. Among equals the
-    /// newest. `rank` reads how many places the holder of a place has, and the place.
-    fn largest(
-        &self,
-        own: Holder,
-        concerns: impl Fn(Holder) -> bool,
-        rank: impl Fn(usize, u64) -> Option<u64>,
-    ) -> Option<u64> {
-        let mut lost: HashMap<Holder, usize> = HashMap::new();
-        for place in self.cut.keys() {
-            if let Some(request) = self.requests.get(place) {
-                *lost.entry(request.holder).or_default() += 1;
-            }
+    /// The places that may be taken back for a client, except for those of its holder.
+    fn candidates(&self, own: Client) -> Vec<Candidate> {
+        let (mut lost, mut lost_networks) = (HashMap::new(), HashMap::new());
+        for Request { client, .. } in self.cut.keys().filter_map(|place| self.requests.get(place)) {
+            *lost.entry(client.holder).or_insert(0_usize) += 1;
+            *lost_networks.entry(client.network).or_insert(0_usize) += 1;
         }
-        let candidates = self.requests.iter().filter(|(place, request)| {
-            let taken = request.inside && !self.cut.contains_key(place);
-            taken && request.holder != own && concerns(request.holder)
+        let lost_of = |lost: &HashMap<Holder, usize>, of| lost.get(&of).copied().unwrap_or(0);
+        let network_size = |network| self.inside_of(network).saturating_sub(lost_of(&lost_networks, network));
+        let promised = self.cut.values().filter(|client| client.network == own.network).count();
+        let own_size = network_size(own.network) + promised;
+        let places = self.requests.iter().filter(|(place, request)| {
+            request.inside && request.client.holder != own.holder && !self.cut.contains_key(place)
         });
-        let ranked = candidates.filter_map(|(place, request)| {
-            let inside = self.holders.get(&request.holder)?.inside;
-            let size = inside.saturating_sub(lost.get(&request.holder).copied().unwrap_or(0));
-            Some((size, Reverse(rank(size, *place)?), *place))
+        let candidates = places.map(|(place, Request { client, .. })| {
+            let of_holder = self.holders.get(&client.holder).map_or(0, |entry| entry.inside);
+            let (of_network, is_near) = (network_size(client.network), client.network == own.network);
+            Candidate {
+                id: *place,
+                of_holder: of_holder.saturating_sub(lost_of(&lost, client.holder)),
+                of_network,
+                is_near,
+                may_share: is_near || of_network >= own_size + 2,
+                is_visitor: client.holder.is_network(),
+            }
         });
-        ranked.max().map(|(_, _, place)| place)
+        candidates.collect()
+    }
+
+    fn inside_of(&self, network: Holder) -> usize {
+        self.networks.get(&network).copied().unwrap_or(0)
     }
 
     fn remove(&mut self, id: u64) {
         self.cut.remove(&id);
-        let Some(Request { holder, inside }) = self.requests.remove(&id) else { return };
+        let Some(Request { client: Client { holder, network }, inside }) = self.requests.remove(&id) else {
+            return;
+        };
         let Some(entry) = self.holders.get_mut(&holder) else { return };
         if inside {
+            if let MapEntry::Occupied(mut places) = self.networks.entry(network) {
+                *places.get_mut() = places.get().saturating_sub(1);
+                if *places.get() == 0 {
+                    places.remove();
+                }
+            }
             entry.inside = entry.inside.saturating_sub(1);
             self.taken = self.taken.saturating_sub(1);
         } else {
@@ -261,15 +310,27 @@ impl Table {
     fn next_holder(&self) -> Option<Holder> {
         let waiting = self.holders.iter().filter(|(_, entry)| !entry.queue.is_empty());
         let may = waiting.filter(|(holder, entry)| self.rules.admits(**holder, entry.inside, self.taken));
-        may.min_by_key(|(_, entry)| (entry.inside, entry.turn)).map(|(holder, _)| *holder)
+        let of_network = |entry: &Entry| {
+            let first = entry.queue.front().and_then(|first| self.requests.get(first));
+            first.map_or(0, |request| self.inside_of(request.client.network))
+        };
+        let next = may.min_by_key(|(_, entry)| (entry.inside, of_network(entry), entry.turn));
+        next.map(|(holder, _)| *holder)
     }
 
-    /// The newest waiting request of the holder with the most requests; among equals a random holder's.
+    /// The newest waiting request of the holder with the most requests; among equals of the network with the most
+    /// requests, and then a random holder's.
     fn largest_waiting(&self) -> Option<u64> {
-        let newest = |entry: &Entry| entry.queue.back().copied();
+        let mut networks: HashMap<Holder, usize> = HashMap::new();
+        for request in self.requests.values() {
+            *networks.entry(request.client.network).or_default() += 1;
+        }
         let sizes = self.holders.values().filter_map(|entry| {
-            newest(entry).map(|newest| (entry.inside + entry.queue.len(), rand::random::<u64>(), newest))
+            let newest = entry.queue.back()?;
+            let network = self.requests.get(newest)?.client.network;
+            let of_network = networks.get(&network).copied().unwrap_or(0);
+            Some((entry.inside + entry.queue.len(), of_network, rand::random::<u64>(), *newest))
         });
-        sizes.max().map(|(_, _, newest)| newest)
+        sizes.max().map(|(.., newest)| newest)
     }
 }

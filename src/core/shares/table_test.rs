@@ -163,20 +163,155 @@ fn cap_of_a_holder_leaves_places_empty() {
     assert_eq!(table.leave(0), [2]);
 }
 
+/// A request of this account from this network.
+fn client(account: i64, network: u8) -> Client {
+    Client::new(Holder::Account(UserId(account)), Some(IpAddr::from([192, 0, 2, network])))
+}
+
+/// Asks for accounts of their own in this network, with ids as account numbers; returns how many are inside at once.
+fn ask_from(table: &mut Table, network: u8, ids: std::ops::Range<u64>) -> usize {
+    ids.filter(|id| table.ask(*id, client(*id as i64, network)) == Asked::Inside).count()
+}
+
+fn networks(size: usize) -> Table {
+    Table::new(rules(size, 0, 1000).with_cut(Duration::ZERO, Cut::Slow(1000)))
+}
+
+fn fast(_: u64) -> Option<u64> {
+    Some(48_000)
+}
+
+#[test]
+fn freed_place_goes_to_the_network_with_the_fewest() {
+    let mut table = networks(4);
+    assert_eq!(ask_from(&mut table, 1, 0..10), 4);
+    ask_from(&mut table, 2, 20..21);
+    assert_eq!(table.leave(0), [20], "behind six accounts, but from a network with nothing inside");
+    ask_from(&mut table, 2, 21..23);
+    assert_eq!(table.leave(1), [21], "one place against two");
+    assert_eq!(table.leave(2), [4], "one place against two, the other way");
+    assert_eq!(table.leave(20), [22], "one place against two");
+}
+
+/// Eight fresh accounts of one address, each of them faster than a slow client, ended all pushes of others.
+#[test]
+fn account_takes_a_place_of_the_largest_network() {
+    let mut table = networks(8);
+    assert_eq!(ask_from(&mut table, 1, 0..8), 8);
+    ask_from(&mut table, 1, 8..9);
+    assert_eq!(table.starves(8, fast), None, "its own network has the most");
+    ask_from(&mut table, 2, 20..22);
+    let speed = |id: u64| match id {
+        0 => None,
+        2 => Some(46_000),
+        _ => fast(id),
+    };
+    assert_eq!(table.starves(20, speed), Some(2), "the slowest");
+    assert_eq!(table.starves(21, |id| (id == 0).then_some(90_000)), Some(0), "a client that is waited for");
+    assert_eq!((table.leave(2), table.leave(0)), (vec![20], vec![21]));
+    assert_eq!(table.starves(8, fast), None);
+    // Without its address a request is its account alone.
+    table.ask(30, account(30));
+    assert_eq!(table.starves(30, |_| None), Some(7), "git computes everywhere: the newest");
+}
+
+#[test]
+fn surplus_of_a_holder_is_taken_before_that_of_a_network() {
+    let mut table = networks(8);
+    assert_eq!(ask_from(&mut table, 1, 0..5), 5);
+    for id in 10..13 {
+        table.ask(id, client(10, 2));
+    }
+    ask_from(&mut table, 3, 20..23);
+    assert_eq!(table.starves(20, fast), Some(12), "one account has three");
+    assert_eq!(table.starves(21, fast), Some(4), "its network has one more than that of the request");
+    assert_eq!(table.starves(22, fast), Some(3), "two places against four");
+    ask_from(&mut table, 3, 23..24);
+    assert_eq!(table.starves(23, fast), None, "three places against three");
+}
+
+#[test]
+fn network_with_as_many_places_takes_none() {
+    let mut table = networks(8);
+    for id in 0..4 {
+        table.ask(id, client(1, 1));
+    }
+    ask_from(&mut table, 2, 10..14);
+    assert_eq!(table.taken(), 8);
+    ask_from(&mut table, 2, 14..20);
+    assert_eq!(table.starves(14, fast), None, "fresh accounts take nothing of an account with four");
+    table.leave(10);
+    table.leave(11);
+    assert_eq!(table.starves(16, fast), None, "others of their network came after those that left");
+}
+
+/// Two networks with more accounts than places end up with half each, and from then on none loses a place.
+#[test]
+fn two_large_networks_do_not_cut_each_other_for_ever() {
+    for size in [7, 8, 16] {
+        let mut table = networks(size);
+        ask_from(&mut table, 1, 0..50);
+        ask_from(&mut table, 2, 100..150);
+        let mut cuts = 0;
+        for _ in 0..20 {
+            let starving = (0..50).zip(100..150).flat_map(|(a, b)| [a, b]);
+            // Some places are taken back while others are not free yet.
+            let taken: Vec<_> = starving.filter_map(|id| table.starves(id, fast)).collect();
+            cuts += taken.len();
+            taken.into_iter().for_each(|place| drop(table.leave(place)));
+        }
+        assert_eq!(cuts, size / 2, "of {size}");
+    }
+}
+
+/// An office behind one address has the whole pool while it is alone, and each newcomer gets a place of it.
+#[test]
+fn office_alone_loses_nothing_and_a_newcomer_gets_a_place() {
+    let mut table = networks(16);
+    assert_eq!(ask_from(&mut table, 1, 0..200), 16);
+    assert!((0..200).all(|id| table.starves(id, fast).is_none()));
+    ask_from(&mut table, 2, 300..301);
+    let place = table.starves(300, fast).unwrap();
+    assert_eq!(table.leave(place), [300]);
+    assert_eq!(table.leave(300), [16], "the office has all again");
+}
+
+#[test]
+fn visitors_take_no_place_of_an_accounts_network() {
+    let mut table = networks(4);
+    ask_from(&mut table, 1, 0..4);
+    table.ask(10, Holder::network(IpAddr::from([192, 0, 2, 9])));
+    assert_eq!(table.starves(10, fast), None);
+}
+
+#[test]
+fn full_queue_refuses_the_network_with_the_most() {
+    let mut table = Table::new(rules(1, 0, 20));
+    ask_from(&mut table, 1, 0..21);
+    ask_from(&mut table, 2, 50..51);
+    for id in 51..70u8 {
+        let asked = table.ask(id.into(), client(id.into(), id));
+        let Asked::Waits { refused: Some(refused) } = asked else {
+            panic!("{id} is refused");
+        };
+        assert!(refused < 21, "{refused}");
+    }
+}
+
 proptest! {
     /// Random requests and releases: the bounds hold, and no waiting request could be inside.
     #[test]
     fn bounds_hold_and_no_place_stays_idle(
         size in 1usize..6, reserve in 0usize..3, queue in 0usize..6, per_holder in 1usize..6,
-        acts in proptest::collection::vec((any::<bool>(), 0i64..5, 0usize..40), 1..200),
+        acts in proptest::collection::vec((any::<bool>(), 0i64..5, 0u8..3, 0usize..40), 1..200),
     ) {
         let rules = Rules { per_holder, ..rules(size, reserve, queue) };
         let mut table = Table::new(rules);
         let mut alive: Vec<(u64, i64, bool)> = Vec::new();
-        for (n, (asks, who, at)) in acts.into_iter().enumerate() {
+        for (n, (asks, who, network, at)) in acts.into_iter().enumerate() {
             let id = n as u64;
             if asks || alive.is_empty() {
-                match table.ask(id, account(who)) {
+                match table.ask(id, client(who, network)) {
                     Asked::Inside => alive.push((id, who, true)),
                     Asked::Waits { refused } => {
                         alive.retain(|(other, ..)| Some(*other) != refused);

@@ -11,7 +11,7 @@ use tokio::process::ChildStdin;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{BUFFER_BYTES, Input, Judge, Push, Verdict};
-use crate::core::shares::{Client, Direction, Grant};
+use crate::core::shares::{Direction, Endable, Grant};
 use crate::git::cage;
 use crate::git::metrics::Meter;
 use crate::git::object_count;
@@ -89,8 +89,8 @@ impl InputPump {
     }
 
     /// What the supervisor and the shares need to end this push for another.
-    fn client(&self) -> Client {
-        Client { pace: self.progress.pace.clone(), cut: self.progress.displaced.clone() }
+    fn client(&self) -> Endable {
+        Endable { pace: self.progress.pace.clone(), cut: self.progress.displaced.clone() }
     }
 
     /// Waits until the objects that were read fit among those of other pushes.

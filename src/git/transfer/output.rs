@@ -160,6 +160,8 @@ pub struct TransferBody {
     chunks: mpsc::Receiver<Bytes>,
     clean: Arc<AtomicBool>,
     _cancel: DropGuard,
+    /// What concerns the transfer while its client reads.
+    _watch: Option<DropGuard>,
     pause: Option<Pin<Box<tokio::time::Sleep>>>,
     over: bool,
 }
@@ -167,7 +169,12 @@ pub struct TransferBody {
 impl TransferBody {
     pub(super) fn new(chunks: mpsc::Receiver<Bytes>, shared: &Shared) -> Self {
         let (clean, cancel) = (shared.clean.clone(), shared.cancel.clone().drop_guard());
-        Self { chunks, clean, _cancel: cancel, pause: None, over: false }
+        Self { chunks, clean, _cancel: cancel, _watch: None, pause: None, over: false }
+    }
+
+    /// Drops the guard together with the body.
+    pub fn with_watch(self, guard: DropGuard) -> Self {
+        Self { _watch: Some(guard), ..self }
     }
 }
 

@@ -13,6 +13,7 @@ mod logs;
 mod people;
 mod pushes;
 mod requests;
+mod revoked;
 mod seeds;
 mod shares;
 

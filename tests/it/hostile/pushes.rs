@@ -372,7 +372,7 @@ async fn declared_objects_take_no_room_until_they_arrive() {
     let mut drips = Vec::new();
     for _ in 0..2 {
         let pack = Handmade::new(20_000).entry(BLOB, 1 << 20, &[], b"").bytes;
-        drips.push(drip(begin_push(&server, "mallory", &hostile, &pack[..16]).await));
+        drips.push(drip(begin_push(&server, "mallory", loopback(1), &hostile, &pack[..16]).await, b"\0"));
     }
     let place = Workplace::new();
     place.git("", &["init", "--quiet", "work"]).await.ok();
@@ -399,7 +399,7 @@ async fn stalled_pushes_of_many_objects_end_for_others() {
     let mut stalled = Vec::new();
     for name in ["eve", "mallory", "trudy"] {
         let hostile = server.user(name).await.hello_web("private").await;
-        stalled.push(begin_push(&server, name, &hostile, &pack.bytes).await);
+        stalled.push(begin_push(&server, name, loopback(1), &hostile, &pack.bytes).await);
     }
     let place = Workplace::new();
     place.git("", &["init", "--quiet", "work"]).await.ok();
@@ -516,7 +516,7 @@ async fn transfers_that_the_server_ends_give_the_reason() {
         String::from_utf8_lossy(&answer[answer.len().saturating_sub(2_000)..]).into_owned()
     };
     let pack = Handmade::new(9).object(BLOB, b"x").bytes;
-    let said = read(begin_push(&server, "alice", &small, &pack).await).await;
+    let said = read(begin_push(&server, "alice", loopback(1), &small, &pack).await).await;
     assert!(said.contains("ng refs/heads/drip the transfer moved too few bytes"), "{said}");
 
     let server = server.restart(|config| config.limits.git_memory_bytes = 1).await;

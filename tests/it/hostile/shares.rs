@@ -17,7 +17,7 @@ use crate::harness::git::{Workplace, children};
 use crate::harness::{PASSWORD, Person, TestServer, netbit_beside, soon};
 
 /// A connection from this address of the loopback network.
-async fn connect_from(from: IpAddr, to: SocketAddr) -> TcpStream {
+pub(super) async fn connect_from(from: IpAddr, to: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::new(from, 0)).unwrap();
     soon(socket.connect(to)).await.unwrap()
@@ -26,6 +26,10 @@ async fn connect_from(from: IpAddr, to: SocketAddr) -> TcpStream {
 pub(super) fn loopback(n: u8) -> IpAddr {
     IpAddr::from([127, 0, 0, n])
 }
+
+/// A pack in which a file of 2 GiB begins, and a byte of that file in a block that is not compressed.
+pub(super) const ENDLESS_PACK: &[u8] = b"PACK\0\0\0\x02\0\0\0\x01\xb0\x80\x80\x80\x40\x78\x01";
+pub(super) const ONE_BYTE: &[u8] = b"\0\x01\0\xfe\xff.";
 
 fn noise(bytes: usize) -> Vec<u8> {
     (0..bytes / 8).flat_map(|_| rand::random::<u64>().to_le_bytes()).collect()
@@ -52,13 +56,29 @@ pub(super) async fn repositories(
     (large, small, place.head("work").await)
 }
 
+pub(super) fn basic(user: &str) -> String {
+    let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{PASSWORD}"));
+    format!("authorization: Basic {credentials}\r\n")
+}
+
 /// Asks for a whole repository. Nothing of the answer is read.
 pub(super) async fn ask_for_all(server: &TestServer, from: IpAddr, path: &str, commit: &str) -> TcpStream {
+    ask_for_all_as(server, "", from, path, commit).await
+}
+
+/// The same with this header line.
+pub(super) async fn ask_for_all_as(
+    server: &TestServer,
+    line: &str,
+    from: IpAddr,
+    path: &str,
+    commit: &str,
+) -> TcpStream {
     let want = format!("want {commit}\n");
     let body = format!("0011command=fetch0001{:04x}{want}0009done\n0000", want.len() + 4);
     let mut socket = connect_from(from, server.app.addresses.http).await;
     let head = format!(
-        "POST /{path}/git-upload-pack HTTP/1.1\r\nhost: x\r\ngit-protocol: version=2\r\n\
+        "POST /{path}/git-upload-pack HTTP/1.1\r\nhost: x\r\n{line}git-protocol: version=2\r\n\
          content-type: application/x-git-upload-pack-request\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
@@ -67,13 +87,19 @@ pub(super) async fn ask_for_all(server: &TestServer, from: IpAddr, path: &str, c
 }
 
 /// The head of a push by this user, and so much of its pack.
-pub(super) async fn begin_push(server: &TestServer, user: &str, path: &str, pack: &[u8]) -> TcpStream {
+pub(super) async fn begin_push(
+    server: &TestServer,
+    user: &str,
+    from: IpAddr,
+    path: &str,
+    pack: &[u8],
+) -> TcpStream {
     let line = format!("{} {} refs/heads/drip\0report-status", "0".repeat(40), "1".repeat(40));
     let commands = format!("{:04x}{line}0000", line.len() + 4);
-    let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{PASSWORD}"));
-    let mut socket = connect_from(loopback(1), server.app.addresses.http).await;
+    let credentials = basic(user);
+    let mut socket = connect_from(from, server.app.addresses.http).await;
     let head = format!(
-        "POST /{path}/git-receive-pack HTTP/1.1\r\nhost: x\r\nauthorization: Basic {credentials}\r\n\
+        "POST /{path}/git-receive-pack HTTP/1.1\r\nhost: x\r\n{credentials}\
          content-type: application/x-git-receive-pack-request\r\ncontent-length: 9000000\r\n\r\n"
     );
     // Without a pack not even the commands are whole.
@@ -86,11 +112,11 @@ pub(super) async fn begin_push(server: &TestServer, user: &str, path: &str, pack
     socket
 }
 
-/// Sends a byte now and then, until the test drops it.
-pub(super) fn drip(socket: TcpStream) -> tokio::task::JoinHandle<()> {
+/// Sends a few bytes now and then, until the test drops it.
+pub(super) fn drip(socket: TcpStream, bytes: &'static [u8]) -> tokio::task::JoinHandle<()> {
     actix_web::rt::spawn(async move {
         let mut socket = socket;
-        while socket.write_all(b"\0").await.is_ok() {
+        while socket.write_all(bytes).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     })
@@ -152,7 +178,7 @@ async fn dripping_pushes_leave_places_to_other_accounts() {
         let own = user.hello_web("private").await;
         for n in 0..4 {
             let begun = if n % 2 == 0 { pack.as_slice() } else { &[] };
-            drips.push(drip(begin_push(&server, name, &own, begun).await));
+            drips.push(drip(begin_push(&server, name, loopback(1), &own, begun).await, b"\0"));
         }
         // The first account alone fills the pool but for the reserve; all four fill that too.
         place.commit("little", "file", name, "more").await;
@@ -160,6 +186,36 @@ async fn dripping_pushes_leave_places_to_other_accounts() {
         place.git("little", &["push", "--quiet", &url, "main"]).await.ok();
     }
     drips.iter().for_each(tokio::task::JoinHandle::abort);
+    server.stop().await;
+}
+
+/// Fresh accounts at one address hold a place each, and none of them counts as slow: a user elsewhere is served. Eight such
+/// pushes stopped all pushes, and sixteen clones all clones.
+#[actix_web::test]
+async fn fresh_accounts_of_one_address_leave_places_to_others() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.git_writes, limits.git_reads, limits.git_reserve) = (4, 4, 1);
+        (limits.git_starved_ms, limits.git_patience_ms, limits.git_busy_rate) = (300, 20_000, 0);
+    })
+    .await;
+    let alice = server.user("alice").await;
+    let place = Workplace::new();
+    let (public, private, commit) = repositories(&server, &alice, &place).await;
+    let (mut drips, mut clones) = (Vec::new(), Vec::new());
+    for n in 0..6 {
+        let name = format!("eve{n}");
+        let own = server.user(&name).await.hello_web("private").await;
+        drips.push(drip(begin_push(&server, &name, loopback(66), &own, ENDLESS_PACK).await, ONE_BYTE));
+        clones.push(ask_for_all_as(&server, &basic(&name), loopback(66), &public, &commit).await);
+    }
+    place.commit("little", "file", "little", "more").await;
+    let url = server.url_as("alice", &private);
+    place.git("little", &["push", "--quiet", &url, "main"]).await.ok();
+    place.git("", &["clone", "--quiet", &url, "clone"]).await.ok();
+    let at_work = |service: &str| children(&server).iter().filter(|child| child.contains(service)).count();
+    assert!(at_work("receive-pack") >= 3 && at_work("upload-pack") >= 3, "{:?}", children(&server));
+    drips.iter().for_each(tokio::task::JoinHandle::abort);
+    drop(clones);
     server.stop().await;
 }
 
@@ -302,6 +358,85 @@ async fn idle_connections_of_twenty_networks_leave_room() {
     });
     assert_eq!(join_all(others).await, [200; 4]);
     drop(idle);
+    server.stop().await;
+}
+
+/// Two networks hold as many idle connections as they get: an office of 150 behind one address has its sessions and its
+/// requests. It got sixteen connections, because each WebSocket counted for its network for as long as it was open.
+#[actix_web::test]
+async fn office_has_room_beside_two_hostile_networks() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.http_connections, limits.http_reserve, limits.rates) = (1024, 512, false);
+    })
+    .await;
+    let alice = server.user("alice").await;
+    let token = alice.http.token().unwrap();
+    let mut idle = Vec::new();
+    for n in 0..2 {
+        for _ in 0..if n == 0 { 700 } else { 100 } {
+            idle.push(connect_from(loopback(66 + n), server.app.addresses.http).await);
+        }
+    }
+    let mut office = Vec::new();
+    for _ in 0..15 {
+        let opening = (0..10).map(|_| web_session(&server, loopback(77), token));
+        office.extend(join_all(opening).await.into_iter().flatten());
+    }
+    assert_eq!(office.len(), 150);
+    for _ in 0..10 {
+        let mut socket = connect_from(loopback(77), server.app.addresses.http).await;
+        socket.write_all(b"GET /api/server HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = [0; 12];
+        soon(socket.read_exact(&mut answer)).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+    }
+    drop((idle, office));
+    server.stop().await;
+}
+
+/// Twelve networks hold as many idle connections as they get: an office behind one address has more than the last step
+/// gives it, because idle connections of the largest network are closed for it. Those with a request under way stay.
+#[actix_web::test]
+async fn idle_connections_are_closed_for_a_smaller_network() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.http_connections, limits.request_head_ms) = (1024, 120_000);
+    })
+    .await;
+    let alice = server.user("alice").await;
+    let busy = web_session(&server, loopback(66), alice.http.token().unwrap()).await;
+    let mut half = connect_from(loopback(66), server.app.addresses.http).await;
+    half.write_all(
+        b"POST /api/users/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+        content-length: 2\r\n\r\n{",
+    )
+    .await
+    .unwrap();
+    let mut idle = Vec::new();
+    for n in 0..12 {
+        for _ in 0..if n == 0 { 700 } else { 70 } {
+            idle.push(connect_from(loopback(66 + n), server.app.addresses.http).await);
+        }
+    }
+    let mut office = Vec::new();
+    soon(async {
+        while office.len() < 150 {
+            let mut socket = connect_from(loopback(99), server.app.addresses.http).await;
+            let mut answer = [0; 12];
+            let asked = socket.write_all(b"GET /api/server HTTP/1.1\r\nhost: x\r\n\r\n").await;
+            if asked.is_ok() && socket.read_exact(&mut answer).await.is_ok() && &answer == b"HTTP/1.1 200" {
+                office.push(socket);
+            } else {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    })
+    .await;
+    half.write_all(b"}").await.unwrap();
+    let mut answer = [0; 12];
+    soon(half.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 422");
+    assert!(busy.is_some() && server.app.sessions() == 1, "{}", server.app.sessions());
+    drop((idle, office));
     server.stop().await;
 }
 

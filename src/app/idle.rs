@@ -1,0 +1,223 @@
+//! Idle HTTP connections: those of the network with the most are closed when another network is refused.
+//!
+//! A task owns the table of connections; connections that begin and end, and refusals, reach it as messages. Whether a
+//! connection is idle is two atomics, which its worker writes. The HTTP library has no call that ends a connection from
+//! outside, so the task keeps a second descriptor of each socket and shuts the socket down.
+//!
+//! Invariants
+//! * A connection with a request or a response under way, and so every WebSocket, is never closed.
+//! * A network loses idle connections only to a network that has fewer than half as many.
+//! * Refusals cost one pass over the connections, at most every [`PAUSE`].
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use actix_web::Error;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tracing::debug;
+
+use crate::core::shares::{PoolMeter, network_of};
+
+/// A connection without a request for so long is idle. Longer than a browser needs for the first request.
+const IDLE: Duration = Duration::from_secs(1);
+/// Connections that are closed for one refusal.
+const BATCH: usize = 32;
+/// The least number of idle connections of a network that loses some.
+const LARGE: usize = 16;
+/// Between two passes for refusals.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The way to the task. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct IdleConnections(mpsc::UnboundedSender<Message>);
+
+/// Unbounded: a connection has two messages of its own, and a refusal is a connection.
+enum Message {
+    Opened { id: u64, network: IpAddr, connection: Connection },
+    Closed { id: u64, network: IpAddr },
+    Refused(IpAddr),
+}
+
+struct Connection {
+    socket: OwnedFd,
+    activity: Arc<Activity>,
+}
+
+/// Kept with a connection.
+pub(super) struct Registered {
+    id: u64,
+    network: IpAddr,
+    keeper: mpsc::UnboundedSender<Message>,
+    activity: Arc<Activity>,
+}
+
+/// What a connection does.
+#[derive(Debug)]
+struct Activity {
+    begun: Instant,
+    /// Requests whose responses are not sent yet.
+    requests: AtomicUsize,
+    /// When the last of them ended, in milliseconds from the beginning.
+    idle_since_ms: AtomicU64,
+}
+
+impl Activity {
+    fn new() -> Self {
+        Self { begun: Instant::now(), requests: AtomicUsize::new(0), idle_since_ms: AtomicU64::new(0) }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// How long no request is under way.
+    fn idle_for(&self) -> Option<Duration> {
+        let idle = self.requests.load(Relaxed) == 0;
+        let since = self.idle_since_ms.load(Relaxed);
+        idle.then(|| Duration::from_millis(self.now_ms().saturating_sub(since)))
+    }
+}
+
+/// A request under way.
+struct UnderWay(Arc<Activity>);
+
+impl UnderWay {
+    fn begin(activity: &Arc<Activity>) -> Self {
+        activity.requests.fetch_add(1, Relaxed);
+        Self(activity.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.idle_since_ms.store(self.0.now_ms(), Relaxed);
+        self.0.requests.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A response body whose connection is not idle until it is sent.
+pub(super) struct Sending {
+    body: BoxBody,
+    _under_way: Option<UnderWay>,
+}
+
+impl MessageBody for Sending {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        self.body.as_pin_mut().poll_next(context)
+    }
+}
+
+/// Counts the request for its connection.
+pub(super) async fn count_requests<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<Sending>, Error> {
+    let registered = request.request().conn_data::<Registered>();
+    let under_way = registered.map(|registered| UnderWay::begin(&registered.activity));
+    let answered = next.call(request).await?;
+    Ok(answered.map_body(|_, body| Sending { body: body.boxed(), _under_way: under_way }))
+}
+
+impl IdleConnections {
+    /// Starts the task on the present runtime.
+    pub(super) fn start(meter: PoolMeter) -> Self {
+        let (keeper, messages) = mpsc::unbounded_channel();
+        tokio::spawn(run(messages, meter));
+        Self(keeper)
+    }
+
+    /// Registers a connection until what is returned is dropped.
+    pub(super) fn register(&self, id: u64, address: IpAddr, socket: OwnedFd) -> Registered {
+        let (network, activity) = (network_of(address), Arc::new(Activity::new()));
+        let connection = Connection { socket, activity: activity.clone() };
+        // Without a task nothing is closed.
+        drop(self.0.send(Message::Opened { id, network, connection }));
+        Registered { id, network, keeper: self.0.clone(), activity }
+    }
+
+    /// A connection from this address has no place.
+    pub(super) fn refused(&self, address: IpAddr) {
+        drop(self.0.send(Message::Refused(network_of(address))));
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let Self { id, network, .. } = *self;
+        drop(self.keeper.send(Message::Closed { id, network }));
+    }
+}
+
+async fn run(mut messages: mpsc::UnboundedReceiver<Message>, meter: PoolMeter) {
+    let mut networks: HashMap<IpAddr, HashMap<u64, Connection>> = HashMap::new();
+    let mut passed: Option<Instant> = None;
+    while let Some(message) = messages.recv().await {
+        match message {
+            Message::Opened { id, network, connection } => {
+                networks.entry(network).or_default().insert(id, connection);
+            }
+            Message::Closed { id, network } => {
+                if let Some(connections) = networks.get_mut(&network) {
+                    connections.remove(&id);
+                    if connections.is_empty() {
+                        networks.remove(&network);
+                    }
+                }
+            }
+            Message::Refused(network) if passed.is_none_or(|passed| passed.elapsed() >= PAUSE) => {
+                passed = Some(Instant::now());
+                close_for(&mut networks, network, &meter);
+            }
+            Message::Refused(_) => {}
+        }
+    }
+}
+
+/// Closes connections of the network with the most idle ones, those first that were idle for the longest time.
+fn close_for(networks: &mut HashMap<IpAddr, HashMap<u64, Connection>>, refused: IpAddr, meter: &PoolMeter) {
+    let own = networks.get(&refused).map_or(0, |connections| idle_of(connections).count());
+    let counts = networks.iter().map(|(network, connections)| (idle_of(connections).count(), *network));
+    let Some((count, network)) = counts.max() else { return };
+    if network == refused || count < LARGE || own.saturating_mul(2) >= count {
+        return;
+    }
+    let Some(connections) = networks.get_mut(&network) else { return };
+    let mut idle: Vec<_> = idle_of(connections).collect();
+    idle.sort_unstable_by(|a, b| b.cmp(a));
+    idle.truncate(BATCH.min(count.saturating_sub(own) / 2));
+    debug!(%network, count, closed = idle.len(), "idle connections make room for another network");
+    for (_, id) in idle {
+        // Its worker reads the end of the input, and drops the connection.
+        let Some(Connection { socket, .. }) = connections.remove(&id) else { continue };
+        match rustix::net::shutdown(&socket, rustix::net::Shutdown::Both) {
+            Ok(()) => meter.cut(),
+            Err(error) => debug!(%error, "an idle connection was gone already"),
+        }
+    }
+}
+
+/// The connections that are idle, with the time for which they are.
+fn idle_of(connections: &HashMap<u64, Connection>) -> impl Iterator<Item = (Duration, u64)> {
+    connections.iter().filter_map(|(id, connection)| {
+        Some((connection.activity.idle_for().filter(|idle| *idle >= IDLE)?, *id))
+    })
+}
