@@ -15,6 +15,9 @@ use crate::protocol::code::Code;
 /// Of the memory of all git children, what large deltas may take together; the rest is for all other work.
 const UNPACKING_QUARTERS: u64 = 3;
 
+/// Unpacking so many bytes of large deltas takes some seconds.
+const SMALL_WORK_BYTES: u64 = 256 * 1024 * 1024;
+
 /// The places of transfers, apart so that no kind of request ends another.
 pub(super) struct GitPools {
     pub(super) advertisements: Pool,
@@ -50,6 +53,7 @@ impl GitPools {
             size: memory,
             reserve: memory / 4,
             reserved: Reserve::Small,
+            small_work: SMALL_WORK_BYTES,
             patience: unpacking_wait,
             starved,
             slow_below: limits.git_busy_rate,

@@ -169,7 +169,7 @@ impl Keeper {
     fn receive(&mut self, message: Message) {
         let admitted = match message {
             Message::Open { id, holder, client } => {
-                self.table.open(id, holder);
+                self.table.open(id, holder, client.is_some());
                 self.clients.extend(client.map(|client| (id, (client, Recent::default()))));
                 return;
             }
@@ -229,7 +229,8 @@ mod tests {
     fn budget(reserved: Reserve, patience: Duration) -> Budget {
         let starved = Duration::from_millis(10);
         let reserve = if reserved == Reserve::Lead { 150 } else { 100 };
-        let rules = BudgetRules { size: 300, reserve, reserved, patience, starved, slow_below: 1000 };
+        let (slow_below, small_work) = (1000, 1000);
+        let rules = BudgetRules { size: 300, reserve, reserved, small_work, patience, starved, slow_below };
         Budget::start(rules, PoolMetrics::default().meter(PoolName::PushedObjects))
     }
 

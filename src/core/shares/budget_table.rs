@@ -19,8 +19,8 @@ pub enum Reserve {
     /// For a single request at a time, the lead, which takes what it needs: for requests that grow while they hold a
     /// part. A request needs at most the reserve, so the lead always goes on.
     Lead,
-    /// For requests that need no more than the reserve: they run beside large ones. A request takes all that it needs
-    /// at once.
+    /// For requests that need no more than the reserve, for little work, and do not wait for a client meanwhile: they run
+    /// beside large ones. A request takes all that it needs at once.
     Small,
 }
 
@@ -32,6 +32,8 @@ pub struct BudgetRules {
     /// The part of it that `reserved` requests alone may take.
     pub reserve: u64,
     pub reserved: Reserve,
+    /// The most work of a small request.
+    pub small_work: u64,
     /// How long a request waits before it is refused.
     pub patience: Duration,
     /// How long a request waits before another is ended for it, each time again.
@@ -53,7 +55,11 @@ pub(super) enum Starves {
 struct Request {
     holder: Holder,
     held: u64,
+    /// What it holds counts in the reserve for small requests.
+    is_small: bool,
     wants: Option<Want>,
+    /// It waits for a client while it holds its part.
+    has_client: bool,
     /// Another request needs what it holds; it ends soon.
     is_cut: bool,
 }
@@ -62,6 +68,7 @@ struct Request {
 struct Want {
     /// What the request holds once this is met.
     amount: u64,
+    is_small: bool,
     /// The place in the fair queue where its work begins and ends.
     start: u64,
     finish: u64,
@@ -85,8 +92,9 @@ impl BudgetTable {
     }
 
     /// Adds a request that holds nothing.
-    pub(super) fn open(&mut self, id: u64, holder: Holder) {
-        self.requests.insert(id, Request { holder, held: 0, wants: None, is_cut: false });
+    pub(super) fn open(&mut self, id: u64, holder: Holder, has_client: bool) {
+        let request = Request { holder, held: 0, is_small: false, wants: None, has_client, is_cut: false };
+        self.requests.insert(id, request);
     }
 
     /// The request needs `amount` in all, for so much work. Returns the requests that have what they need now.
@@ -99,7 +107,9 @@ impl BudgetTable {
         let start = self.clock.max(self.finished.get(&request.holder).copied().unwrap_or(0));
         let finish = start.saturating_add(work);
         self.finished.insert(request.holder, finish);
-        request.wants = Some(Want { amount: amount.min(most), start, finish });
+        let fits = amount <= self.rules.reserve && work <= self.rules.small_work;
+        let is_small = self.rules.reserved == Reserve::Small && fits && !request.has_client;
+        request.wants = Some(Want { amount: amount.min(most), is_small, start, finish });
         self.admit()
     }
 
@@ -184,6 +194,7 @@ impl BudgetTable {
         while let Some((id, want)) = self.next() {
             let Some(request) = self.requests.get_mut(&id) else { break };
             request.held = request.held.max(want.amount);
+            request.is_small = want.is_small;
             request.wants = None;
             self.clock = self.clock.max(want.start);
             let clock = self.clock;
@@ -205,7 +216,7 @@ impl BudgetTable {
         waiting.sort_by_key(|(order, ..)| *order);
         let mut behind = false;
         for ((.., id), request, want) in waiting {
-            if self.fits(id, request.held, want.amount, behind) {
+            if self.fits(id, request, want, behind) {
                 return Some((id, want));
             }
             behind = true;
@@ -213,10 +224,11 @@ impl BudgetTable {
         None
     }
 
-    /// Whether a request that holds `held` may hold `amount`. `behind`: a request before it has to wait.
-    fn fits(&self, id: u64, held: u64, amount: u64, behind: bool) -> bool {
+    /// Whether a request may hold what it wants. `behind`: a request before it has to wait.
+    fn fits(&self, id: u64, request: &Request, want: Want, behind: bool) -> bool {
         let BudgetRules { size, reserve, reserved, .. } = self.rules;
-        let taken = self.taken().saturating_sub(held);
+        let amount = want.amount;
+        let taken = self.taken().saturating_sub(request.held);
         match reserved {
             Reserve::Lead => {
                 if self.lead == Some(id) {
@@ -228,11 +240,11 @@ impl BudgetTable {
                 !behind && (leads.is_none() || others.saturating_add(amount) <= size - reserve)
             }
             Reserve::Small => {
-                let small =
-                    self.requests.values().map(|request| request.held).filter(|held| *held <= reserve);
-                let small = small.sum::<u64>().saturating_sub(if held <= reserve { held } else { 0 });
+                let small = self.requests.values().filter(|request| request.is_small);
+                let small = small.map(|request| request.held).sum::<u64>();
+                let small = small.saturating_sub(if request.is_small { request.held } else { 0 });
                 let large = taken.saturating_sub(small);
-                if amount <= reserve {
+                if want.is_small {
                     let in_reserve = small.saturating_add(amount) <= reserve;
                     taken.saturating_add(amount) <= size && (!behind || in_reserve)
                 } else {
@@ -254,7 +266,9 @@ mod tests {
 
     fn table(size: u64, reserve: u64, reserved: Reserve) -> BudgetTable {
         let (patience, starved) = (Duration::from_secs(1), Duration::ZERO);
-        BudgetTable::new(BudgetRules { size, reserve, reserved, patience, starved, slow_below: 1000 })
+        let (slow_below, small_work) = (1000, 1000);
+        let rules = BudgetRules { size, reserve, reserved, small_work, patience, starved, slow_below };
+        BudgetTable::new(rules)
     }
 
     fn account(id: i64) -> Holder {
@@ -262,7 +276,7 @@ mod tests {
     }
 
     fn open(table: &mut BudgetTable, requests: &[(u64, i64)]) {
-        requests.iter().for_each(|(id, holder)| table.open(*id, account(*holder)));
+        requests.iter().for_each(|(id, holder)| table.open(*id, account(*holder), false));
     }
 
     #[test]
@@ -318,8 +332,13 @@ mod tests {
         assert_eq!(table.raise(1, 140, 2000), [1]);
         assert!(table.raise(2, 60, 2000).is_empty());
         assert_eq!(table.raise(3, 40, 30), [3]);
-        assert!(table.raise(4, 20, 3000).is_empty(), "the reserve is taken, and a large one waits before it");
-        assert_eq!(table.leave(1), [2, 4]);
+        assert!(
+            table.raise(4, 20, 3000).is_empty(),
+            "of much work; the reserve is taken, and a large one waits before it"
+        );
+        table.open(5, account(5), true);
+        assert!(table.raise(5, 20, 9).is_empty(), "its client may stall");
+        assert_eq!(table.leave(1), [5, 2, 4]);
     }
 
     #[test]
@@ -331,7 +350,7 @@ mod tests {
         for id in 2..=7 {
             assert!(table.raise(id, 140, 2000).is_empty());
         }
-        table.open(8, account(8));
+        table.open(8, account(8), false);
         assert!(table.raise(8, 100, 30).is_empty());
         assert_eq!(table.leave(1), [8]);
         // An account that comes again and again with little work does not pass a request for ever.
@@ -341,7 +360,7 @@ mod tests {
             if id > 200 {
                 break;
             }
-            table.open(id, account(9));
+            table.open(id, account(9), false);
             table.raise(id, 100, 300);
         }
         assert!(rounds < 20, "{rounds}");
@@ -360,11 +379,11 @@ mod tests {
         assert_eq!(table.starves(4, Starves::Some, |_| Some(10), all), None, "enough is on the way");
         assert_eq!(table.leave(3), [4]);
         assert!(table.raise(4, 40, 20).len() == 1, "it leads now");
-        table.open(5, account(5));
+        table.open(5, account(5), false);
         assert!(table.raise(5, 20, 20).is_empty());
         assert_eq!(table.starves(5, Starves::Some, |_| None, |id| id != 1), Some(2), "one of two");
         assert_eq!(table.leave(2), [5]);
-        table.open(6, account(6));
+        table.open(6, account(6), false);
         table.raise(6, 40, 40);
         assert_eq!(table.starves(6, Starves::Some, |_| None, all), None, "each has one");
         assert_eq!(table.starves(6, Starves::Long, |_| None, all), Some(1), "the one with much more");
@@ -382,7 +401,7 @@ mod tests {
             let mut alive: Vec<u64> = Vec::new();
             for (n, (act, who, amount)) in acts.into_iter().enumerate() {
                 let id = n as u64;
-                let chosen = alive.get(usize::try_from(amount).unwrap() % alive.len().max(1)).copied();
+                let chosen = alive.get(n * 7 % alive.len().max(1)).copied();
                 let admitted = match (act, chosen) {
                     (0, Some(chosen)) => {
                         alive.retain(|other| *other != chosen);
@@ -394,7 +413,7 @@ mod tests {
                         table.raise(chosen, amount, amount)
                     }
                     _ => {
-                        table.open(id, account(who));
+                        table.open(id, account(who), false);
                         alive.push(id);
                         waiting.insert(id);
                         table.raise(id, amount, amount)
