@@ -367,7 +367,7 @@ limits! {
     git_repository_objects: u64 = 0,
     /// Objects of all pushes that arrive at the same time, beyond the first 10,000 of each push. They count as they arrive.
     /// The server keeps 16 bytes of each, git some 50 until it unpacks them.
-    git_pushed_objects: usize = 3_000_000,
+    git_pushed_objects: usize = 2_200_000,
     /// Bytes of a commit or an annotated tag that is pushed. Real ones have some hundred bytes.
     git_commit_bytes: u64 = 1024 * 1024,
     /// Bytes of a tree that is pushed: some 40 bytes an entry, so about 200,000 entries.
