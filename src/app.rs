@@ -127,7 +127,9 @@ impl RunningApp {
             ops_listener.local_addr().map_err(listen_error("ops.listen", config.ops.listen.0))?;
         let ops =
             serve_operations(ops_listener, operations).map_err(listen_error("ops.listen", ops_address))?;
-        let outcome = Self::start_behind(config, ops.clone(), ops_address, readiness, instruments).await;
+        // On the heap: the state of a start is large, and callers hold it in states of their own.
+        let behind = Box::pin(Self::start_behind(config, ops.clone(), ops_address, readiness, instruments));
+        let outcome = behind.await;
         if outcome.is_err() {
             ops.stop(false).await;
         }
