@@ -3,42 +3,71 @@
 //! Routes know `GET` alone. The connection remembers that it was asked for `HEAD` and writes no body; here the body is
 //! not even made: it is dropped, and with it the work behind a stream.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use actix_web::Error;
-use actix_web::body::{BodySize, EitherBody, MessageBody};
+use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, header};
 use actix_web::middleware::Next;
 use bytes::Bytes;
 
-/// What a body is to a head: its size.
-pub struct SizeOnly(BodySize);
+use super::activity::UnderWay;
 
-impl MessageBody for SizeOnly {
-    type Error = Infallible;
+/// The body of a response, with what the request holds until it is sent.
+pub struct Sent<B> {
+    /// `None` for `HEAD`, to which a body is its size.
+    body: Option<B>,
+    size: BodySize,
+    _under_way: Option<UnderWay>,
+}
 
-    fn size(&self) -> BodySize {
-        self.0
-    }
-
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
-        Poll::Ready(None)
+impl<B: MessageBody> Sent<B> {
+    pub(super) fn new(body: B, is_head: bool, under_way: Option<UnderWay>) -> Self {
+        let size = body.size();
+        Self { body: Some(body).filter(|_| !is_head), size, _under_way: under_way }
     }
 }
 
-/// Answers `HEAD` as `GET`, without the body. A WebSocket begins with `GET` alone.
-pub async fn answer_head<B: MessageBody + 'static>(
+impl<B: MessageBody + Unpin> MessageBody for Sent<B> {
+    type Error = B::Error;
+
+    fn size(&self) -> BodySize {
+        self.size
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, B::Error>>> {
+        match &mut self.body {
+            Some(body) => Pin::new(body).poll_next(context),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn try_into_bytes(self) -> Result<Bytes, Self> {
+        let Self { body: Some(body), size, _under_way } = self else { return Err(self) };
+        body.try_into_bytes().map_err(|body| Self { body: Some(body), size, _under_way })
+    }
+}
+
+/// Turns `HEAD` into `GET`; whether it was one. A WebSocket begins with `GET` alone.
+pub(super) fn becomes_get(request: &mut ServiceRequest) -> bool {
+    let is_head = request.method() == Method::HEAD && !request.headers().contains_key(header::UPGRADE);
+    if is_head {
+        request.head_mut().method = Method::GET;
+    }
+    is_head
+}
+
+/// Answers `HEAD` as `GET`, where nothing else is done around requests.
+pub async fn answer_head<B: MessageBody + Unpin + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B, SizeOnly>>, Error> {
-    if request.method() != Method::HEAD || request.headers().contains_key(header::UPGRADE) {
-        return Ok(next.call(request).await?.map_into_left_body());
-    }
-    request.head_mut().method = Method::GET;
+) -> Result<ServiceResponse<Sent<B>>, Error> {
+    let is_head = becomes_get(&mut request);
     let answered = next.call(request).await?;
-    let size = answered.response().body().size();
-    Ok(answered.map_body(|_, _| EitherBody::right(SizeOnly(size))))
+    Ok(answered.map_body(|_, body| Sent::new(body, is_head, None)))
 }

@@ -3,6 +3,7 @@
 //! The route table is [`routes`]. Errors are RFC 9457 problems everywhere ([`error`]); every answer carries a request id
 //! and the security headers ([`observe`]).
 
+pub mod activity;
 mod address;
 mod admin;
 mod alteration;

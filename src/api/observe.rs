@@ -1,8 +1,9 @@
-//! Around every request: its id, one log line, security headers, and problems for errors the framework made.
+//! Around every request, in one layer, because each layer costs every request: its id, one log line, security headers, and problems for errors the framework made.
 //!
 //! The id of a request in logs and audit events is always the server's own. The id that a client sends is echoed to
 //! that client, and logged beside the server's as `client_request_id`.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::body::{EitherBody, MessageBody};
@@ -13,9 +14,11 @@ use actix_web::middleware::Next;
 use actix_web::{Error, web};
 use tracing::{debug, error, info, warn};
 
+use super::activity::{Activity, UnderWay};
 use super::error::{ApiError, PROBLEM_JSON};
+use super::head::{Sent, becomes_get};
 use super::metrics::HttpMetrics;
-use super::request_log::RequestLog;
+use super::request_log::{RequestLog, is_refusal};
 use crate::core::proxies::TrustedProxies;
 use crate::core::telemetry::{self, cut};
 use crate::protocol::code::Code;
@@ -36,11 +39,12 @@ fn client_request_id(headers: &HeaderMap) -> Option<String> {
     given.filter(plain).map(str::to_owned)
 }
 
-pub async fn observe<B: MessageBody + 'static>(
-    request: ServiceRequest,
+pub async fn observe<B: MessageBody + Unpin + 'static>(
+    mut request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+) -> Result<ServiceResponse<Sent<EitherBody<B>>>, Error> {
     let begun = Instant::now();
+    let under_way = request.request().conn_data::<Arc<Activity>>().map(UnderWay::begin);
     let metrics = request.app_data::<web::Data<HttpMetrics>>().cloned();
     note_forwarder(&request);
     let _under_way = metrics.as_ref().map(|metrics| metrics.begun());
@@ -50,6 +54,7 @@ pub async fn observe<B: MessageBody + 'static>(
     // The path as it was asked for; queries may hold what does not belong into logs.
     let path = cut(request.path()).to_string();
     let log = request.app_data::<web::Data<RequestLog>>().cloned();
+    let is_head = becomes_get(&mut request);
     // Handlers' errors are responses by now; only another middleware could make this fail.
     let response = match uri_too_long(&request) {
         Some(refused) => request.into_response(refused.respond(&id)).map_into_right_body(),
@@ -75,7 +80,7 @@ pub async fn observe<B: MessageBody + 'static>(
     let (route, method, status) = (route.unwrap_or_default(), cut(&method), status.as_u16());
     let client_request_id = client_id.as_deref();
     match log.map_or(Some(0), |log| log.admit(status)) {
-        Some(_) if status >= 500 => {
+        Some(_) if status >= 500 && !is_refusal(status) => {
             error!(request_id = id, client_request_id, %method, path, route, status, duration_ms, "{method} {path} {status}");
         }
         Some(0) => {
@@ -88,7 +93,7 @@ pub async fn observe<B: MessageBody + 'static>(
             debug!(request_id = id, client_request_id, %method, path, route, status, duration_ms, "{method} {path} {status}");
         }
     }
-    Ok(response)
+    Ok(response.map_body(|_, body| Sent::new(body, is_head, under_way)))
 }
 
 /// The refusal of a request whose path and query are longer than `limits.uri_bytes`.

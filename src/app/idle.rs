@@ -12,20 +12,13 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use actix_web::Error;
-use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::middleware::Next;
-use bytes::Bytes;
 use tokio::sync::mpsc;
 use tracing::debug;
 
+use crate::api::activity::Activity;
 use crate::core::shares::{PoolMeter, network_of};
 
 /// A connection without a request for so long is idle. Longer than a browser needs for the first request.
@@ -61,82 +54,6 @@ pub(super) struct Registered {
     activity: Arc<Activity>,
 }
 
-/// What a connection does.
-#[derive(Debug)]
-struct Activity {
-    begun: Instant,
-    /// Requests whose responses are not sent yet.
-    requests: AtomicUsize,
-    /// When the last of them ended, in milliseconds from the beginning.
-    idle_since_ms: AtomicU64,
-}
-
-impl Activity {
-    fn new() -> Self {
-        Self { begun: Instant::now(), requests: AtomicUsize::new(0), idle_since_ms: AtomicU64::new(0) }
-    }
-
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// How long no request is under way.
-    fn idle_for(&self) -> Option<Duration> {
-        let idle = self.requests.load(Relaxed) == 0;
-        let since = self.idle_since_ms.load(Relaxed);
-        idle.then(|| Duration::from_millis(self.now_ms().saturating_sub(since)))
-    }
-}
-
-/// A request under way.
-struct UnderWay(Arc<Activity>);
-
-impl UnderWay {
-    fn begin(activity: &Arc<Activity>) -> Self {
-        activity.requests.fetch_add(1, Relaxed);
-        Self(activity.clone())
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.idle_since_ms.store(self.0.now_ms(), Relaxed);
-        self.0.requests.fetch_sub(1, Relaxed);
-    }
-}
-
-/// A response body whose connection is not idle until it is sent.
-pub(super) struct Sending {
-    body: BoxBody,
-    _under_way: Option<UnderWay>,
-}
-
-impl MessageBody for Sending {
-    type Error = Box<dyn std::error::Error>;
-
-    fn size(&self) -> BodySize {
-        self.body.size()
-    }
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        self.body.as_pin_mut().poll_next(context)
-    }
-}
-
-/// Counts the request for its connection.
-pub(super) async fn count_requests<B: MessageBody + 'static>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<Sending>, Error> {
-    let registered = request.request().conn_data::<Registered>();
-    let under_way = registered.map(|registered| UnderWay::begin(&registered.activity));
-    let answered = next.call(request).await?;
-    Ok(answered.map_body(|_, body| Sending { body: body.boxed(), _under_way: under_way }))
-}
-
 impl IdleConnections {
     /// Starts the task on the present runtime.
     pub(super) fn start(meter: PoolMeter) -> Self {
@@ -157,6 +74,13 @@ impl IdleConnections {
     /// A connection from this address has no place.
     pub(super) fn refused(&self, address: IpAddr) {
         drop(self.0.send(Message::Refused(network_of(address))));
+    }
+}
+
+impl Registered {
+    /// What the connection does.
+    pub(super) fn activity(&self) -> Arc<Activity> {
+        self.activity.clone()
     }
 }
 

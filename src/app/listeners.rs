@@ -12,7 +12,7 @@ use actix_web::{App as WebApp, HttpRequest, HttpResponse, HttpServer, middleware
 use rustls::ServerConfig;
 use tracing::debug;
 
-use super::idle::{IdleConnections, Registered, count_requests};
+use super::idle::{IdleConnections, Registered};
 use super::stop::HTTP_SHARE;
 use crate::api::metrics::HttpMetrics;
 use crate::api::openapi::DescriptionText;
@@ -55,9 +55,7 @@ pub(super) fn serve_http(
             .app_data(page.clone())
             .app_data(proxies.clone())
             .app_data(sessions.clone())
-            .wrap(middleware::from_fn(api::head::answer_head))
             .wrap(middleware::from_fn(api::observe::observe))
-            .wrap(middleware::from_fn(count_requests))
             .configure(api::routes)
             .service(web::resource("/ws").get(upgrade))
     })
@@ -73,6 +71,7 @@ pub(super) fn serve_http(
                 kept.insert(HttpSpot::new(spot.split()));
                 kept.insert(spot);
                 if let Some(registered) = doorway.register(socket) {
+                    kept.insert(registered.activity());
                     kept.insert(registered);
                 }
             }

@@ -1,5 +1,7 @@
 //! Pushes: what a client wants done to refs, and what members of the project see of it.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::ids::{RepositoryId, UserId};
@@ -136,4 +138,44 @@ pub struct Moved {
     /// People named in the messages of the commits.
     pub mentioned: Vec<UserId>,
     pub size_bytes: i64,
+    /// The branch that becomes the default, because the push brought the first ones.
+    pub default_branch: Option<String>,
+}
+
+/// Which branches of a push must not be rewritten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FastForward {
+    /// None of them.
+    Free,
+    /// These refs; others of the same push may be.
+    Refs(BTreeSet<String>),
+    All,
+}
+
+impl FastForward {
+    /// The names go to git's hooks in the environment, which takes 128 KiB; a push with more must not rewrite any branch.
+    const NAMES_BYTES_MAX: usize = 64 * 1024;
+
+    /// Of the updates of a push, by the rule for each.
+    pub fn of(updates: &[RefUpdate], must: impl Fn(&RefUpdate) -> bool) -> Self {
+        let (bound, free): (Vec<_>, Vec<_>) = updates.iter().partition(|update| must(update));
+        let is_rewritable =
+            |update: &&RefUpdate| update.branch().is_some() && update.old.is_some() && update.new.is_some();
+        if bound.is_empty() {
+            return Self::Free;
+        }
+        let bytes: usize = bound.iter().map(|update| update.name.len().saturating_add(1)).sum();
+        if !free.iter().any(is_rewritable) || bytes > Self::NAMES_BYTES_MAX {
+            return Self::All;
+        }
+        Self::Refs(bound.into_iter().map(|update| update.name.clone()).collect())
+    }
+
+    pub fn covers(&self, name: &str) -> bool {
+        match self {
+            Self::Free => false,
+            Self::Refs(names) => names.contains(name),
+            Self::All => true,
+        }
+    }
 }

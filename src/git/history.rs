@@ -144,6 +144,32 @@ fn targets(path: &Path, updates: &[RefUpdate]) -> Result<Vec<Option<String>>, gi
     Ok(targets.into_iter().map(|target| target.map(|oid| oid.to_string())).collect())
 }
 
+/// The branch that becomes the default because the push brought the first branches: `main`, `master`, or the first of
+/// them. `None` when the default branch is there, or other branches were there before.
+pub fn first_branch(path: &Path, default: &str, moved: &[RefUpdate]) -> Result<Option<String>, git2::Error> {
+    let made: Vec<&str> =
+        moved.iter().filter(|update| update.old.is_none()).filter_map(RefUpdate::branch).collect();
+    let Some(first) = made.first() else { return Ok(None) };
+    let repository = open(path)?;
+    let mut branches = repository.references_glob("refs/heads/*")?;
+    let is_first = branches.names().all(|name| {
+        let branch = name.ok().and_then(|name| name.strip_prefix("refs/heads/"));
+        branch.is_some_and(|branch| branch != default && made.contains(&branch))
+    });
+    let chosen = ["main", "master"].into_iter().find(|name| made.contains(name)).unwrap_or(first);
+    Ok(is_first.then(|| chosen.to_owned()))
+}
+
+/// Whether this can be the default branch: it is there, or there are no branches yet.
+pub fn can_be_default(path: &Path, branch: &str) -> Result<bool, git2::Error> {
+    let repository = open(path)?;
+    if repository.find_reference(&format!("refs/heads/{branch}")).is_ok() {
+        return Ok(true);
+    }
+    let mut branches = repository.references_glob("refs/heads/*")?;
+    Ok(branches.names().next().is_none())
+}
+
 /// The updates that the refs show as done.
 pub fn moved(path: &Path, updates: &[RefUpdate]) -> Result<Vec<RefUpdate>, git2::Error> {
     let targets = targets(path, updates)?;

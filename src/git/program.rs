@@ -16,6 +16,7 @@ use super::sandbox::{Readable, Sandbox};
 use super::store::Store;
 use crate::core::limits::Limits;
 use crate::core::machine;
+use crate::domain::push::FastForward;
 
 /// The oldest git that was shown to do what is asked of it, as Debian 12 has it.
 const OLDEST: (u32, u32, u32) = (2, 39, 4);
@@ -94,12 +95,11 @@ impl ProtocolVersion {
 }
 
 /// What one push may do, as git itself can hold it to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushRules {
     /// The pack may have so many bytes.
     pub input_bytes_max: u64,
-    /// No branch may be rewritten.
-    pub fast_forward_only: bool,
+    pub fast_forward: FastForward,
     /// All refs move or none.
     pub is_atomic: bool,
 }
@@ -142,6 +142,7 @@ pub struct Git {
     limits: Limits,
     monitor: MemoryMonitor,
     readable: Readable,
+    hooks_can_run: bool,
     pub version: String,
 }
 
@@ -168,7 +169,7 @@ impl Git {
             return Err(NoProgram::TooOld { path, found: version });
         }
         let monitor = MemoryMonitor::start(memory_bytes(limits), metrics)?;
-        let own = [store.hooks(), store.push_hooks(), store.home()];
+        let own = [store.hooks(), store.push_hooks(), store.push_hooks_by_ref(), store.home()];
         let data = store.root().parent().unwrap_or(store.root());
         let readable = Readable::new(&path, data, &own);
         Ok(Self {
@@ -178,6 +179,7 @@ impl Git {
             limits: limits.clone(),
             monitor,
             readable,
+            hooks_can_run: store.hooks_can_run().unwrap_or(true),
             version,
         })
     }
@@ -228,7 +230,7 @@ impl Git {
         repository: &Path,
         protocol: ProtocolVersion,
         advertise: bool,
-        rules: Option<PushRules>,
+        rules: Option<&PushRules>,
     ) -> GitCommand {
         let cage = match rules {
             Some(rules) => Cage::writer(&self.limits, rules.input_bytes_max),
@@ -263,10 +265,19 @@ impl Git {
             // 0 would mean that there is no limit.
             let max = rules.input_bytes_max.max(1);
             command.set(format!("receive.maxInputSize={max}"));
-            command.set(format!("receive.denyNonFastForwards={}", rules.fast_forward_only));
-            command.set(hooks_path(&self.store.push_hooks()));
+            let named = match &rules.fast_forward {
+                FastForward::Refs(names) if self.hooks_can_run => Some(names),
+                _ => None,
+            };
+            let all = rules.fast_forward != FastForward::Free && named.is_none();
+            command.set(format!("receive.denyNonFastForwards={all}"));
+            // The hook `update` is a process for each ref: only where refs differ in their rules.
+            let hooks = named.map_or_else(|| self.store.push_hooks(), |_| self.store.push_hooks_by_ref());
+            command.set(hooks_path(&hooks));
             let flag = |is_set| if is_set { "1" } else { "0" };
-            command.env("NETBIT_FAST_FORWARD", flag(rules.fast_forward_only));
+            command.env("NETBIT_FAST_FORWARD", flag(all));
+            let names: Vec<_> = named.into_iter().flatten().map(String::as_str).collect();
+            command.env("NETBIT_FAST_FORWARD_REFS", names.join("\n"));
             command.env("NETBIT_ATOMIC", flag(rules.is_atomic));
         }
         command.arg(service.command()).arg("--stateless-rpc");

@@ -1,7 +1,8 @@
 //! The head of a push: commands and options, read before git sees anything (gitprotocol-pack, "Reference Update
 //! Request").
 //!
-//! Invariant: what is forwarded to git is byte for byte what was read here, so git and we see the same commands.
+//! Invariant: what is forwarded to git is byte for byte what was read here, but for the commands that were declined
+//! ([`PushHead::decline`]): git and the server see the same commands.
 
 use bytes::{Bytes, BytesMut};
 
@@ -32,8 +33,24 @@ pub struct PushHead {
     pub updates: Vec<RefUpdate>,
     pub options: Vec<String>,
     capabilities: Vec<String>,
+    /// Commands that git is not asked about.
+    pub declined: Vec<Declined>,
     /// To be forwarded to git before the rest of the body.
     pub bytes: Bytes,
+    /// The lines before the flush that are not commands, and that of each update without its capabilities.
+    shallow_lines: Vec<Bytes>,
+    command_lines: Vec<Bytes>,
+    /// As the client sent them.
+    capability_bytes: Bytes,
+    /// What follows the commands and their flush.
+    option_bytes: Bytes,
+}
+
+/// A command that the server refuses while git works on the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declined {
+    pub update: RefUpdate,
+    pub why: String,
 }
 
 impl PushHead {
@@ -66,6 +83,32 @@ impl PushHead {
         hex.map_or(32, |hex| hex.len() / 2)
     }
 
+    /// Takes out the commands that have a reason to be refused.
+    pub fn decline(&mut self, reason: impl Fn(&RefUpdate) -> Option<String>) {
+        let (updates, lines) = (std::mem::take(&mut self.updates), std::mem::take(&mut self.command_lines));
+        for (update, line) in updates.into_iter().zip(lines) {
+            match reason(&update) {
+                Some(why) => self.declined.push(Declined { update, why }),
+                None => {
+                    self.updates.push(update);
+                    self.command_lines.push(line);
+                }
+            }
+        }
+        let mut bytes = BytesMut::with_capacity(self.bytes.len());
+        self.shallow_lines.iter().for_each(|line| pkt_line::put(&mut bytes, line));
+        for (at, line) in self.command_lines.iter().enumerate() {
+            if at == 0 {
+                pkt_line::put(&mut bytes, &[line, &b"\0"[..], &self.capability_bytes].concat());
+            } else {
+                pkt_line::put(&mut bytes, line);
+            }
+        }
+        bytes.extend_from_slice(pkt_line::FLUSH);
+        bytes.extend_from_slice(&self.option_bytes);
+        self.bytes = bytes.freeze();
+    }
+
     /// The value of the last option `name=value`.
     pub fn option(&self, name: &str) -> Option<&str> {
         self.options.iter().rev().find_map(|option| option.strip_prefix(name)?.strip_prefix('='))
@@ -87,6 +130,8 @@ pub struct HeadReader {
     /// What of that is not understood yet.
     rest: BytesMut,
     read: BytesMut,
+    /// Where the commands and their flush end in that.
+    commands_end: usize,
     updates_max: usize,
     bytes_max: usize,
 }
@@ -98,6 +143,7 @@ impl HeadReader {
             head: PushHead::default(),
             rest: BytesMut::new(),
             read: BytesMut::new(),
+            commands_end: 0,
             updates_max,
             bytes_max,
         }
@@ -116,6 +162,7 @@ impl HeadReader {
             }
             match (self.stage, line) {
                 (Stage::Commands, Line::Flush) => {
+                    self.commands_end = self.read.len() - self.rest.len();
                     let options = self.head.has("push-options") && !self.head.updates.is_empty();
                     self.stage = if options { Stage::Options } else { Stage::Done };
                 }
@@ -135,6 +182,7 @@ impl HeadReader {
     pub fn finish(mut self) -> (PushHead, Bytes) {
         self.read.truncate(self.read.len() - self.rest.len());
         self.head.bytes = self.read.freeze();
+        self.head.option_bytes = self.head.bytes.slice(self.commands_end..);
         (self.head, self.rest.freeze())
     }
 
@@ -148,12 +196,15 @@ impl HeadReader {
             if !self.head.updates.is_empty() || line.starts_with(b"shallow ") {
                 return Err(HeadError::Malformed);
             }
+            self.head.capability_bytes = Bytes::copy_from_slice(capabilities);
             let text = String::from_utf8_lossy(capabilities);
             self.head.capabilities = text.split_whitespace().map(str::to_owned).collect();
         }
+        let sent = Bytes::copy_from_slice(line);
         // A ref that is not UTF-8 fits no rule of ours: it is refused as malformed.
         let line = std::str::from_utf8(line).map_err(|_| HeadError::Malformed)?.trim_end_matches('\n');
         if line.starts_with("shallow ") {
+            self.head.shallow_lines.push(sent);
             return Ok(());
         }
         if line.starts_with("push-cert") {
@@ -167,6 +218,7 @@ impl HeadReader {
             return Err(HeadError::TooMany);
         }
         self.head.updates.push(RefUpdate { name: name.to_owned(), old: oid(old)?, new: oid(new)? });
+        self.head.command_lines.push(sent);
         Ok(())
     }
 }
@@ -185,7 +237,7 @@ fn oid(text: &str) -> Result<Option<String>, HeadError> {
 pub fn check_name(name: &str) -> Result<(), &'static str> {
     let short = NAMESPACES.iter().find_map(|space| name.strip_prefix(space));
     let Some(short) = short else {
-        return Err("only refs/heads/, refs/tags/ and refs/notes/ can be pushed");
+        return Err("not accepted here: only refs/heads/, refs/tags/ and refs/notes/ can be pushed");
     };
     check_branch_name(short).map_err(|invalid| match invalid.0 {
         "reads like an object id" => "the name reads like an object id",

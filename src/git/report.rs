@@ -3,11 +3,11 @@
 use bytes::{Bytes, BytesMut};
 
 use super::pkt_line;
-use super::push_head::PushHead;
+use super::push_head::{Declined, PushHead};
 use crate::domain::push::RefUpdate;
 
 /// The band of the report, and that of text for people (gitprotocol-pack, "side-band").
-const REPORT_BAND: u8 = 1;
+pub(super) const REPORT_BAND: u8 = 1;
 pub(super) const TEXT_BAND: u8 = 2;
 
 /// Text that `git push` prints behind `remote: `. Nothing in it can drive a terminal.
@@ -18,14 +18,28 @@ pub fn text(lines: &str) -> Bytes {
     output.freeze()
 }
 
+/// The lines of a report about refs that git was not asked about.
+pub fn declined(head: &PushHead) -> Bytes {
+    let mut lines = BytesMut::new();
+    for Declined { update, why } in head.declined.iter().filter(|_| head.wants_report()) {
+        put_refused(&mut lines, update, why);
+    }
+    lines.freeze()
+}
+
+fn put_refused(lines: &mut BytesMut, update: &RefUpdate, why: &str) {
+    pkt_line::put(lines, format!("ng {} {why}\n", update.name).as_bytes());
+}
+
 /// A whole answer that refuses every ref: `why` is called with each of them.
 pub fn refusal(head: &PushHead, detail: Option<&str>, why: impl Fn(&RefUpdate) -> String) -> Bytes {
     let mut report = BytesMut::new();
     if head.wants_report() {
         pkt_line::put(&mut report, b"unpack ok\n");
         for update in &head.updates {
-            pkt_line::put(&mut report, format!("ng {} {}\n", update.name, why(update)).as_bytes());
+            put_refused(&mut report, update, &why(update));
         }
+        report.extend_from_slice(&declined(head));
         report.extend_from_slice(pkt_line::FLUSH);
     }
     if !head.has_side_band() {

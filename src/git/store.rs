@@ -30,8 +30,9 @@ const PACKED_LINE_BYTES: u64 = 4096;
 /// Locks that git takes outside of `refs/`.
 const LOCKS: [&str; 5] = ["HEAD.lock", "packed-refs.lock", "packed-refs.new", "config.lock", "shallow.lock"];
 
-/// The hook of pushes.
+/// The hooks of pushes.
 const PRE_RECEIVE: &str = include_str!("pre_receive.sh");
+const UPDATE: &str = include_str!("update.sh");
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -56,24 +57,25 @@ impl Store {
         for folder in [store.root.clone(), store.tmp(), store.trash(), store.hooks(), store.home()] {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
-        store.install_hook()?;
+        store.install_hook(&store.push_hooks(), "pre-receive", PRE_RECEIVE)?;
+        store.install_hook(&store.push_hooks_by_ref(), "pre-receive", PRE_RECEIVE)?;
+        store.install_hook(&store.push_hooks_by_ref(), "update", UPDATE)?;
         sync(data_dir)?;
         sync(&store.root)?;
         Ok(store)
     }
 
-    /// Writes the hook of pushes, if it is not there as this program has it.
-    fn install_hook(&self) -> io::Result<()> {
-        let folder = self.push_hooks();
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-        let path = folder.join("pre-receive");
-        if fs::read(&path).is_ok_and(|found| found == PRE_RECEIVE.as_bytes()) {
+    /// Writes a hook of pushes, if it is not there as this program has it.
+    fn install_hook(&self, folder: &Path, name: &str, script: &str) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let path = folder.join(name);
+        if fs::read(&path).is_ok_and(|found| found == script.as_bytes()) {
             return Ok(());
         }
-        let beside = self.tmp().join("pre-receive");
+        let beside = self.tmp().join(name);
         remove_if_there(&beside)?;
         let mut file = File::options().create_new(true).write(true).mode(0o700).open(&beside)?;
-        file.write_all(PRE_RECEIVE.as_bytes())?;
+        file.write_all(script.as_bytes())?;
         file.sync_all()?;
         drop(file);
         fs::rename(&beside, &path)
@@ -124,6 +126,11 @@ impl Store {
     /// The hook that git runs while a push is in quarantine.
     pub fn push_hooks(&self) -> PathBuf {
         self.root.join("push-hooks")
+    }
+
+    /// The hooks of a push whose branches differ in whether they may be rewritten.
+    pub fn push_hooks_by_ref(&self) -> PathBuf {
+        self.root.join("push-hooks-by-ref")
     }
 
     /// Whether the disk lets the hook run. git skips a hook that may not be executed, without a word.

@@ -21,7 +21,7 @@ use crate::core::fail_points;
 use crate::core::shares::{Grant, Holder};
 use crate::domain::access::Credential;
 use crate::domain::ids::{PushId, RepositoryId};
-use crate::domain::push::{Moved, RefUpdate};
+use crate::domain::push::{FastForward, Moved, RefUpdate};
 use crate::domain::repository::Repository;
 use crate::git::history::{self, Brought, WalkLimits};
 use crate::git::pack_limits::PackCost;
@@ -50,7 +50,7 @@ pub(super) struct PushJudge {
     head: PushHead,
     /// How the pusher reached the server. Only the pusher's own terminal shows it.
     base_url: String,
-    fast_forward_only: bool,
+    fast_forward: FastForward,
     room: Room,
     admitted: Option<Admitted>,
 }
@@ -84,10 +84,10 @@ impl PushJudge {
         view: RepositoryView,
         head: PushHead,
         base_url: String,
-        fast_forward_only: bool,
+        fast_forward: FastForward,
         room: Room,
     ) -> Self {
-        Self { services, who, view, head, base_url, fast_forward_only, room, admitted: None }
+        Self { services, who, view, head, base_url, fast_forward, room, admitted: None }
     }
 
     async fn open(&self, cost: PackCost) -> Result<Admitted, ServiceError> {
@@ -103,7 +103,7 @@ impl PushJudge {
             who: self.who,
             repository,
             refs: updates.clone(),
-            fast_forward_only: self.fast_forward_only,
+            fast_forward: self.fast_forward.clone(),
             chat_text: chat_text(&self.head),
             base_url: self.services.hosting.public_url().unwrap_or_default().to_owned(),
         };
@@ -247,7 +247,7 @@ impl Services {
         description: Description,
     ) -> Result<Moved, ServiceError> {
         let (store, key, updates) = (self.hosting.store.clone(), repository.storage_key, updates.to_vec());
-        let limits = WalkLimits::of(&self.limits);
+        let (limits, default) = (WalkLimits::of(&self.limits), repository.default_branch.clone());
         let read = tokio::task::spawn_blocking(move || {
             let path = store.existing(key)?;
             let brought = match description {
@@ -257,10 +257,11 @@ impl Services {
                 }
                 Description::Refs => Brought { refs: history::moved(&path, &updates)?, ..Brought::default() },
             };
-            Ok::<_, StoreError>((brought, store.size_bytes(key)?))
+            let default_branch = history::first_branch(&path, &default, &brought.refs)?;
+            Ok::<_, StoreError>((brought, store.size_bytes(key)?, default_branch))
         });
         let read = read.await.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?;
-        let (brought, size_bytes) = read?;
+        let (brought, size_bytes, default_branch) = read?;
         let mentioned = self.cache.ask_anonymously(KnownUsers(brought.named)).await?;
         Ok(Moved {
             refs: brought.refs,
@@ -268,6 +269,7 @@ impl Services {
             commit_count: brought.commit_count,
             mentioned,
             size_bytes: i64::try_from(size_bytes).unwrap_or(i64::MAX),
+            default_branch,
         })
     }
 

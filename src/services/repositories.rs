@@ -17,6 +17,9 @@ use crate::domain::permission::project::Act;
 use crate::domain::project::{check_branch_name, parse_description};
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::{Repository, StorageKey};
+use crate::domain::user::Invalid;
+use crate::git::history;
+use crate::git::store::StoreError;
 use crate::protocol::code::Code;
 
 /// A repository that somebody wants.
@@ -127,7 +130,10 @@ impl Services {
         let description =
             change.description.map(|text| fields.check("description", parse_description(&text)));
         if let Some(branch) = &change.default_branch {
-            fields.check("default_branch", check_branch_name(branch));
+            let named = fields.check("default_branch", check_branch_name(branch));
+            if named.is_some() && !self.can_be_default(&view.repository, branch).await? {
+                fields.check::<()>("default_branch", Err(Invalid("is not a branch of this repository")));
+            }
         }
         fields.done()?;
         self.rates.change(who.user, 1)?;
@@ -146,6 +152,14 @@ impl Services {
             act: Act::Read,
         };
         Ok(self.cache.ask(who, query).await?)
+    }
+
+    async fn can_be_default(&self, repository: &Repository, branch: &str) -> Result<bool, ServiceError> {
+        let (store, key, branch) = (self.hosting.store.clone(), repository.storage_key, branch.to_owned());
+        let found = tokio::task::spawn_blocking(move || {
+            Ok::<_, StoreError>(history::can_be_default(&store.existing(key)?, &branch)?)
+        });
+        Ok(found.await.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))??)
     }
 
     pub async fn delete_repository(&self, who: Credential, at: &RepositoryPath) -> Result<(), ServiceError> {

@@ -15,7 +15,7 @@ use crate::core::telemetry::cut;
 use crate::domain::access::Credential;
 use crate::domain::message::Content;
 use crate::domain::permission::project::{self as permission, Act};
-use crate::domain::push::{PUSH_TEXT_BYTES_MAX, RefUpdate};
+use crate::domain::push::{FastForward, PUSH_TEXT_BYTES_MAX, RefUpdate};
 use crate::git::compute::ComputeError;
 use crate::git::metrics::{Turn, Work};
 use crate::git::program::{ProtocolVersion, PushRules, Service};
@@ -128,26 +128,31 @@ impl Services {
         input: Input,
         turn: Turn,
     ) -> Result<PushAnswer, ServiceError> {
-        let Arrival { head, rest, base_url, compressed } = arrival;
+        let Arrival { mut head, rest, base_url, compressed } = arrival;
         let git = self.hosting.git()?;
-        if let Some(answer) = self.refuse_at_once(&view, &head) {
+        if let Some(answer) = self.refuse_at_once(&view, &mut head) {
             return Ok(PushAnswer::Refused { answer, unread: input, turn });
         }
         let room = self.room_for(&view, compressed).await?;
         if head.has_pack() && room.bytes == 0 {
             return Ok(PushAnswer::Refused { answer: room.refusal(&head), unread: input, turn });
         }
-        let fast_forward_only =
-            head.updates.iter().any(|update| permission::must_fast_forward(&view.project.config, update));
+        let must = |update: &RefUpdate| permission::must_fast_forward(&view.project.config, update);
+        let fast_forward = FastForward::of(&head.updates, must);
         let directory = self.hosting.directory(&view.repository).await?;
-        let rules = PushRules { input_bytes_max: room.bytes, fast_forward_only, is_atomic: head.is_atomic() };
+        let rules = PushRules {
+            input_bytes_max: room.bytes,
+            fast_forward: fast_forward.clone(),
+            is_atomic: head.is_atomic(),
+        };
         let command = git
-            .service(Service::ReceivePack, &directory, protocol, false, Some(rules))
+            .service(Service::ReceivePack, &directory, protocol, false, Some(&rules))
             .on_behalf_of(Holder::Account(who.user));
         let _watch = self.entitlement(Some(who), &view, Act::Push).watch(turn.share().cut().clone());
         let bytes = head.bytes.clone();
         let (has_pack, side_band) = (head.has_pack(), head.has_side_band());
-        let judge = PushJudge::new(self.clone(), who, view, head, base_url, fast_forward_only, room);
+        let report_lines = report::declined(&head);
+        let judge = PushJudge::new(self.clone(), who, view, head, base_url, fast_forward, room);
         let push = Push {
             head: bytes,
             rest,
@@ -160,6 +165,7 @@ impl Services {
             holder: Holder::Account(who.user),
             repository: directory,
             side_band,
+            report_lines,
             judge,
         };
         let deadlines = Hosting::deadlines(&self.limits);
@@ -168,8 +174,9 @@ impl Services {
         Ok(PushAnswer::Streamed(body))
     }
 
-    /// What can be refused before git sees a byte. One forbidden ref refuses the whole push.
-    fn refuse_at_once(&self, view: &RepositoryView, head: &PushHead) -> Option<Bytes> {
+    /// Refuses what can be refused before git sees a byte: single refs, which [`PushHead::decline`] takes out, or the
+    /// whole push, whose answer is returned. An atomic push is refused whole.
+    fn refuse_at_once(&self, view: &RepositoryView, head: &mut PushHead) -> Option<Bytes> {
         let config = &view.project.config;
         let reason = |update: &RefUpdate| -> Option<String> {
             if update.old.is_none() && update.new.is_none() {
@@ -199,10 +206,19 @@ impl Services {
         if head.updates.iter().any(|update| !names.insert(&update.name)) {
             return Some(report::refusal(head, None, |_| "a ref is named twice in this push".to_owned()));
         }
-        head.updates.iter().find_map(reason)?;
-        Some(report::refusal(head, None, |update| {
-            reason(update).unwrap_or_else(|| "another ref of this push was refused".to_owned())
-        }))
+        let kept: Vec<_> = head.updates.iter().filter(|update| reason(update).is_none()).collect();
+        if kept.len() == head.updates.len() {
+            return None;
+        }
+        // git takes a pack for one of its commands only: it would not read the pack of those that are declined.
+        let has_pack = kept.iter().any(|update| update.new.is_some());
+        if kept.is_empty() || head.is_atomic() || has_pack != head.has_pack() {
+            return Some(report::refusal(head, None, |update| {
+                reason(update).unwrap_or_else(|| "another ref of this push was refused".to_owned())
+            }));
+        }
+        head.decline(reason);
+        None
     }
 }
 

@@ -14,6 +14,7 @@
 //!   refused. Once admitted, a push is finished whether or not its client is still there.
 //! * The response to a push begins when its request body was read: proxies do not forward the rest otherwise.
 
+mod amendment;
 mod early;
 mod framing;
 mod input;
@@ -33,6 +34,7 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use amendment::Amendment;
 use early::Early;
 pub use input::drain_input;
 use input::{Broken, InputPump};
@@ -103,6 +105,8 @@ pub struct Push<J> {
     pub repository: PathBuf,
     /// Whether the answer ends in a flush, before which text fits.
     pub side_band: bool,
+    /// Lines for the end of git's report.
+    pub report_lines: Bytes,
     pub judge: J,
 }
 
@@ -239,6 +243,8 @@ pub async fn receive<J: Judge>(
     let reading = body_read.clone().drop_guard();
     let early = Early::new(body_read.clone(), push.side_band);
     let refuser = push.judge.refuser();
+    let lines = push.report_lines.clone();
+    let amendment = (!lines.is_empty()).then(|| Amendment::new(push.side_band, lines));
     actix_web::rt::spawn(async move {
         match pump.push(input, push, &known, reading).await {
             Ok(Some(outcome)) => drop(verdict.send(outcome)),
@@ -250,7 +256,7 @@ pub async fn receive<J: Judge>(
     let errors = tokio::spawn(drain(pipes.errors));
     let (sender, chunks) = mpsc::channel(CHANNEL_DEPTH);
     let body = TransferBody::new(chunks, &shared);
-    let output = OutputPump::new(pipes.output, sender, &shared).with_early(early);
+    let output = OutputPump::new(pipes.output, sender, &shared).with_early(early).with_amendment(amendment);
     actix_web::rt::spawn(finish_push(output, shared, keep, (refused, refuser), judged, errors));
     body_read.cancelled().await;
     Ok(body)

@@ -14,6 +14,7 @@ use tokio::process::ChildStdout;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::amendment::Amendment;
 use super::early::Early;
 use super::framing::Framing;
 use super::{BUFFER_BYTES, Shared};
@@ -35,6 +36,8 @@ pub(super) struct OutputPump {
     meter: Arc<Meter>,
     /// Output of a push whose request body is still arriving.
     early: Option<Early>,
+    /// Lines for the report of a push.
+    amendment: Option<Amendment>,
     /// The last bytes, held back.
     pub(super) held: BytesMut,
     framing: Framing,
@@ -50,6 +53,7 @@ impl OutputPump {
             progress: shared.progress.clone(),
             meter: shared.meter.clone(),
             early: None,
+            amendment: None,
             held: BytesMut::with_capacity(BUFFER_BYTES),
             framing: Framing::default(),
             client_left: false,
@@ -60,21 +64,32 @@ impl OutputPump {
         Self { early: Some(early), ..self }
     }
 
-    /// Moves all that the child writes, keeping the last `keep` bytes back. What comes while `refused` is set, or when the push was
-    /// given up, is dropped.
-    /// `to_the_end`: also when the client has left.
+    pub(super) fn with_amendment(self, amendment: Option<Amendment>) -> Self {
+        Self { amendment, ..self }
+    }
+
+    /// Moves all that the child writes, keeping the last `keep` bytes back. What comes while `refused` is set, or when
+    /// the push was given up, is dropped. `to_the_end`: also when the client has left.
     pub(super) async fn run(&mut self, keep: usize, refused: &AtomicBool, to_the_end: bool) {
         loop {
             self.held.reserve(BUFFER_BYTES);
             match (&mut self.output).take(BUFFER_BYTES as u64).read_buf(&mut self.held).await {
-                Ok(0) | Err(_) => return,
+                Ok(0) | Err(_) => {
+                    self.end_report().await;
+                    return;
+                }
                 Ok(_) => {}
             }
             if refused.load(Relaxed) || self.progress.given_up.load(Relaxed) {
                 self.held.clear();
+                self.amendment = None;
                 continue;
             }
             let ready = self.held.split_to(self.held.len().saturating_sub(keep)).freeze();
+            let ready = match &mut self.amendment {
+                Some(amendment) => amendment.pass(&ready),
+                None => ready,
+            };
             if !ready.is_empty() {
                 self.pass(ready).await;
             }
@@ -99,6 +114,13 @@ impl OutputPump {
         let kept = self.early.take().map(Early::into_bytes).unwrap_or_default();
         if !kept.is_empty() {
             self.send(kept).await;
+        }
+    }
+
+    async fn end_report(&mut self) {
+        let report = self.amendment.take().map(Amendment::finish).unwrap_or_default();
+        if !report.is_empty() {
+            self.pass(report).await;
         }
     }
 

@@ -103,6 +103,11 @@ pub fn set_repository(
         .map(drop)
 }
 
+pub fn set_default_branch(db: &mut Db, id: i64, branch: &str) -> QueryResult<()> {
+    let repository = diesel::update(repositories::table.find(id));
+    repository.set(repositories::default_branch.eq(branch)).execute(db).map(drop)
+}
+
 /// After a push: what it holds now, and one more push that nobody has packed.
 pub fn count_push(db: &mut Db, id: i64, size_bytes: i64, weight: i64) -> QueryResult<()> {
     let unpacked = repositories::unpacked + weight;

@@ -100,7 +100,7 @@ async fn deletions_tags_and_many_refs_are_told_in_one_event() {
     let branches: Vec<_> = (0..30).map(|n| format!("main:refs/heads/b{n}")).collect();
     let branches: Vec<_> = branches.iter().map(String::as_str).collect();
     place.git("work", &[&["push", "--quiet", &url][..], &branches].concat()).await.ok();
-    place.git("work", &["push", "--quiet", &url, "--delete", "b0", "b1"]).await.ok();
+    place.git("work", &["push", "--quiet", &url, "--delete", "b1", "b2"]).await.ok();
     place.git("work", &["tag", "v1"]).await.ok();
     place.git("work", &["push", "--quiet", &url, "v1"]).await.ok();
     let pushes = alice.pushes(1).await;
@@ -111,7 +111,7 @@ async fn deletions_tags_and_many_refs_are_told_in_one_event() {
         (&json!("refs/tags/v1"), &json!(0))
     );
     let contents = alice.contents(netbit::domain::ids::ChatId(1)).await;
-    assert!(contents[1].starts_with("deleted b0, b1 in alice/hello/web"), "{contents:?}");
+    assert!(contents[1].starts_with("deleted b1, b2 in alice/hello/web"), "{contents:?}");
     assert!(contents[2].starts_with("pushed v1 to alice/hello/web"), "{contents:?}");
     // A push that moves nothing is no event.
     place.git("work", &["push", "--quiet", &url, "v1"]).await.ok();
@@ -208,5 +208,35 @@ async fn many_watchers_are_all_notified_once() {
         assert_eq!(of_pushes.count(), 1, "{}: {list}", person.name);
         assert_eq!(list["items"][0]["text"], "alice pushed 2 commits to main of alice/hello/web");
     }
+    server.stop().await;
+}
+
+/// `git init -b master; git push URL master; git clone URL` gave an empty folder, and the tree was 404.
+#[actix_web::test]
+async fn first_branch_becomes_the_default() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    place.repository("work").await;
+    let repository = "/api/projects/alice/hello/repos/web";
+    let default = async || alice.get(repository).await.body["default_branch"].clone();
+    assert_eq!(default().await, "main");
+    place.git("work", &["push", "--quiet", &url, "main:topic", "main:master"]).await.ok();
+    assert_eq!(default().await, "master", "the usual name of several");
+    assert_eq!(alice.get(&format!("{repository}/tree")).await.status, 200);
+    place.git("", &["clone", "--quiet", &url, "copy"]).await.ok();
+    assert!(place.path().join("copy").read_dir().unwrap().count() > 1, "more than .git");
+    // Later branches change nothing, and only one that is there can be made the default.
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    assert_eq!(default().await, "master");
+    let change = async |branch: &str| alice.patch(repository, json!({"default_branch": branch})).await;
+    let refused = change("nowhere").await;
+    crate::harness::assert_problem(&refused, 422, "validation");
+    assert_eq!((change("topic").await.status, default().await), (200, json!("topic")));
+    place.git("work", &["push", "--quiet", &url, ":master"]).await.ok();
+    let server = server.restart(|_| ()).await;
+    let alice = server.login("alice").await;
+    assert_eq!(alice.get(repository).await.body["default_branch"], "topic");
     server.stop().await;
 }

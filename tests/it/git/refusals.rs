@@ -6,29 +6,95 @@ use super::clients::noise;
 use crate::harness::git::{Workplace, children};
 use crate::harness::{TestServer, soon};
 
+/// One ref outside of branches, tags and notes refused the whole push, so a mirror could not be pushed at all.
 #[actix_web::test]
-async fn refs_outside_the_namespaces_and_misleading_names_are_refused_and_take_the_push_with_them() {
+async fn refs_that_are_refused_leave_the_others_to_land() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
     let (place, url) = (Workplace::new(), server.url_as("alice", &path));
     place.repository("work").await;
     let head = place.head("work").await;
-    for (name, why) in [
-        (format!("refs/replace/{head}"), "only refs/heads/"),
-        ("refs/netbit/x".to_owned(), "only refs/heads/"),
-        ("refs/pull/1/head".to_owned(), "only refs/heads/"),
+    for (number, (name, why)) in [
+        (format!("refs/replace/{head}"), "not accepted here: only refs/heads/"),
+        ("refs/netbit/x".to_owned(), "not accepted here: only refs/heads/"),
+        ("refs/pull/1/head".to_owned(), "not accepted here: only refs/heads/"),
         ("refs/heads/HEAD".to_owned(), "not allowed"),
         ("refs/heads/-x".to_owned(), "not allowed"),
         (format!("refs/heads/{head}"), "object id"),
         (format!("refs/tags/{head}"), "object id"),
-    ] {
-        let said = place.git("work", &["push", &url, &format!("main:{name}"), "main:good"]).await;
+        (format!("refs/heads/{}", vec!["deep"; 17].join("/")), "not allowed"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (bad, good) = (format!("main:{name}"), format!("main:good{number}"));
+        let said = place.git("work", &["push", "--atomic", &url, &bad, &good]).await;
         assert!(said.err.contains("another ref of this push was refused"), "{}", said.err);
-        said.refused(why);
+        let said = place.git("work", &["push", "--porcelain", &url, &bad, &good]).await;
+        assert!(said.out.contains(&format!("*\trefs/heads/main:refs/heads/good{number}")), "{}", said.out);
+        let rejected = said.out.lines().find(|line| line.starts_with('!')).unwrap_or_default();
+        assert!(rejected.contains(&name) && rejected.contains(why), "{rejected}");
+        let listed = place.git("", &["ls-remote", &url]).await.ok();
+        assert_eq!(
+            listed.lines().filter(|line| line.contains("refs/heads/")).count(),
+            number + 1,
+            "{listed}"
+        );
     }
-    assert_eq!(place.git("", &["ls-remote", &url]).await.ok(), "", "nothing was taken");
+    let told = alice.pushes(1).await;
+    assert_eq!(told.len(), 8, "what landed is announced");
     place.git("work", &["push", "--quiet", &url, "main", "main:refs/notes/x"]).await.ok();
+    // Deletions beside a ref that is refused: git would not read the pack of the latter.
+    let said = place.git("work", &["push", &url, ":good1", "main:refs/pull/2/head"]).await;
+    assert!(said.err.contains("another ref of this push was refused"), "{}", said.err);
+    server.stop().await;
+}
+
+/// A mirror of a repository with pull requests, pushed twice: git itself keeps the refs of the first push under
+/// refs/remotes, and the second one pushes these, too.
+#[actix_web::test]
+async fn mirror_is_pushed_again_and_again() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    place.repository("work").await;
+    place.git("work", &["update-ref", "refs/pull/1/head", "HEAD"]).await.ok();
+    place.git("work", &["tag", "v1"]).await.ok();
+    place.git("work", &["remote", "add", "up", &url]).await.ok();
+    for round in 0..3 {
+        let head = place.commit("work", "file", &format!("{round}"), "again").await;
+        let said = place.git("work", &["push", "--mirror", "up"]).await;
+        assert!(said.err.contains("[remote rejected] refs/pull/1/head"), "{}", said.err);
+        let listed = place.git("", &["ls-remote", &url]).await.ok();
+        assert!(listed.contains(&format!("{head}\trefs/heads/main")), "{round}: {listed}");
+        assert!(listed.contains("refs/tags/v1") && !listed.contains("refs/pull"), "{listed}");
+    }
+    server.stop().await;
+}
+
+/// A branch that must not be rewritten forbade it for every branch of the same push.
+#[actix_web::test]
+async fn rule_of_one_branch_leaves_others_of_the_push_free() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    place.repository("work").await;
+    place.commit("work", "a", "a", "second").await;
+    place.git("work", &["push", "--quiet", &url, "main", "main:topic"]).await.ok();
+    let rules = json!({"protected_branches": [{"pattern": "main"}]});
+    assert_eq!(alice.put("/api/projects/alice/hello/config", rules).await.status, 200);
+    place.git("work", &["reset", "--quiet", "--hard", "HEAD~1"]).await.ok();
+    let rewritten = place.commit("work", "b", "b", "instead").await;
+    let both = ["push", &url, "+main:main", "+main:topic"];
+    place.git("work", &[&both[..1], &["--atomic"], &both[1..]].concat()).await.refused("non-fast-forward");
+    let at = async |branch: &str| place.git("", &["ls-remote", &url, branch]).await.ok();
+    assert!(!at("topic").await.contains(&rewritten), "all or nothing");
+    place.git("work", &both).await.refused("refs/heads/main is protected and would be rewritten");
+    assert!(at("topic").await.contains(&rewritten));
+    assert!(!at("main").await.contains(&rewritten));
     server.stop().await;
 }
 

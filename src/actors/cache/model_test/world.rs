@@ -31,7 +31,7 @@ use crate::domain::message::{Alteration, ClientId, Content, Emoji, NewMessage};
 use crate::domain::name::Name;
 use crate::domain::notification::NotifyLevel;
 use crate::domain::project::{BranchRule, ProjectConfig, ProjectRole, Visibility};
-use crate::domain::push::{Moved, PushedCommit, RefUpdate};
+use crate::domain::push::{FastForward, Moved, PushedCommit, RefUpdate};
 use crate::domain::repository::StorageKey;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::Username;
@@ -397,7 +397,7 @@ impl World {
                 who,
                 repository,
                 refs: vec![to_main()],
-                fast_forward_only: false,
+                fast_forward: FastForward::Free,
                 chat_text: Some("see what I pushed".into()),
                 base_url: "http://here".into(),
             }),
@@ -491,5 +491,6 @@ fn moved_by(push: i64, named: UserId) -> Moved {
         commit_count: 1,
         mentioned: vec![named],
         size_bytes: push,
+        default_branch: None,
     }
 }

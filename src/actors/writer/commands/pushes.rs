@@ -22,7 +22,7 @@ use crate::domain::metadata::Metadata;
 use crate::domain::notification::{Cause, Decision, Standing, decide};
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::project::Project;
-use crate::domain::push::{Moved, PUSH_REFS_MAX, Push, RefUpdate};
+use crate::domain::push::{FastForward, Moved, PUSH_REFS_MAX, Push, RefUpdate};
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::Repository;
 use crate::storage::queries::{accounts, blocks, chats, messages, projects, pushes, repositories};
@@ -37,8 +37,8 @@ pub struct OpenPush {
     pub who: Credential,
     pub repository: RepositoryId,
     pub refs: Vec<RefUpdate>,
-    /// That receive-pack was told to refuse rewritten history.
-    pub fast_forward_only: bool,
+    /// The branches of which receive-pack refuses rewritten history.
+    pub fast_forward: FastForward,
     pub chat_text: Option<String>,
     /// What links of the stored message begin with: `http.public_url`, or nothing.
     pub base_url: String,
@@ -67,7 +67,9 @@ impl Command for OpenPush {
         let (project, role) = access(tx, self.who, repository.project_id, Some(repository.id), Act::Push)?;
         for update in &self.refs {
             permission::check_update(&project.config, role, update)?;
-            if permission::must_fast_forward(&project.config, update) && !self.fast_forward_only {
+            if permission::must_fast_forward(&project.config, update)
+                && !self.fast_forward.covers(&update.name)
+            {
                 let why = "the rules for branches have changed meanwhile; push again";
                 return Err(Refusal::Forbidden(why).into());
             }
@@ -213,10 +215,16 @@ fn announce(
     Ok((seq, headline))
 }
 
-/// Writes what the repository holds now, and how much work the push leaves for packing.
+/// Writes what the repository holds now, its default branch if the push made the first ones, and how much work the push
+/// leaves for packing.
 fn count(tx: &mut Tx<'_>, repository: &Repository, moved: &Moved) -> Execution<()> {
     repositories::count_push(tx.write(), repository.id.0, moved.size_bytes, weight(moved))?;
-    let repository = Arc::new(Repository { size_bytes: moved.size_bytes, ..repository.clone() });
+    let default_branch = moved.default_branch.as_ref().unwrap_or(&repository.default_branch).clone();
+    if default_branch != repository.default_branch {
+        repositories::set_default_branch(tx.write(), repository.id.0, &default_branch)?;
+    }
+    let repository =
+        Arc::new(Repository { size_bytes: moved.size_bytes, default_branch, ..repository.clone() });
     tx.announce(Event::RepositoryChanged { repository });
     Ok(())
 }

@@ -1,0 +1,55 @@
+//! Whether a connection has a request or a response under way. Its worker writes, the keeper of idle connections reads.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// What a connection does. Kept with it.
+#[derive(Debug)]
+pub struct Activity {
+    begun: Instant,
+    /// Requests whose responses are not sent yet.
+    requests: AtomicUsize,
+    /// When the last of them ended, in milliseconds from the beginning.
+    idle_since_ms: AtomicU64,
+}
+
+impl Activity {
+    pub fn new() -> Self {
+        Self { begun: Instant::now(), requests: AtomicUsize::new(0), idle_since_ms: AtomicU64::new(0) }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// How long no request is under way.
+    pub fn idle_for(&self) -> Option<Duration> {
+        let idle = self.requests.load(Relaxed) == 0;
+        let since = self.idle_since_ms.load(Relaxed);
+        idle.then(|| Duration::from_millis(self.now_ms().saturating_sub(since)))
+    }
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A request under way, until its response is sent.
+pub(super) struct UnderWay(Arc<Activity>);
+
+impl UnderWay {
+    pub(super) fn begin(activity: &Arc<Activity>) -> Self {
+        activity.requests.fetch_add(1, Relaxed);
+        Self(activity.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.idle_since_ms.store(self.0.now_ms(), Relaxed);
+        self.0.requests.fetch_sub(1, Relaxed);
+    }
+}
