@@ -69,22 +69,22 @@ impl Amendment {
 mod tests {
     use super::*;
 
-    const LINES: Bytes = Bytes::from_static(b"0014ng refs/pull/1 x\n");
+    const LINES: Bytes = Bytes::from_static(b"0015ng refs/pull/1 x\n");
 
     #[test]
     fn report_gets_its_lines_wherever_it_is_cut() {
-        let output = b"0009\x02abc\n0018\x01000eunpack ok\n0007\x02d0009\x010000";
+        let output = b"0009\x02abc\n0013\x01000eunpack ok\n0006\x02d0009\x010000";
         for piece in [1, 5, 1_000] {
             let mut amendment = Amendment::new(true, LINES);
             let mut passed = BytesMut::new();
             output.chunks(piece).for_each(|piece| passed.extend_from_slice(&amendment.pass(piece)));
-            assert_eq!(&passed[..], b"0009\x02abc\n0007\x02d", "{piece}");
+            assert_eq!(&passed[..], b"0009\x02abc\n0006\x02d", "{piece}");
             let report = amendment.finish();
-            assert_eq!(&report[4..], b"\x01000eunpack ok\n0014ng refs/pull/1 x\n0000", "{piece}");
+            assert_eq!(&report[4..], b"\x01000eunpack ok\n0015ng refs/pull/1 x\n0000", "{piece}");
         }
         let mut plain = Amendment::new(false, LINES);
         assert!(plain.pass(b"000eunpack ok\n0000").is_empty());
-        assert_eq!(plain.finish(), "000eunpack ok\n0014ng refs/pull/1 x\n0000");
+        assert_eq!(plain.finish(), "000eunpack ok\n0015ng refs/pull/1 x\n0000");
     }
 
     #[test]
