@@ -164,7 +164,7 @@ pub fn decide(cause: Cause, person: Standing) -> Decision {
             Decision::Notify(NotificationKind::Push, "the user watches the project")
         }
         Cause::Push => Decision::Silent("the user does not watch the project"),
-        Cause::Added => Decision::Notify(NotificationKind::Added, "somebody took the user into the chat"),
+        Cause::Added => Decision::Notify(NotificationKind::Added, "a user added this one to the chat"),
         Cause::Message { direct } => decide_message(direct, person),
         Cause::Account => Decision::Silent("the user is deactivated"),
     }

@@ -200,7 +200,7 @@ impl Services {
 fn unknown_participant(error: impl Into<ServiceError>) -> ServiceError {
     match error.into() {
         ServiceError { code: Code::NotFound, .. } => {
-            Refusal::invalid("participants", "name somebody who does not exist").into()
+            Refusal::invalid("participants", "name a user who does not exist").into()
         }
         other => other,
     }
