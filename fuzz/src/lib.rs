@@ -167,9 +167,10 @@ fn read_pack(pack: &[u8], piece: usize) -> Result<usize, PackError> {
 
 /// A pack of any bytes: how it arrives changes nothing.
 pub fn packs(input: &[u8]) {
-    let whole = read_pack(input, input.len().max(1));
-    assert_eq!(whole, read_pack(input, 1), "what is read depends on how it arrives");
-    assert_eq!(whole, read_pack(input, 7));
+    // An entry with two faults is refused for the one that is found first, which depends on how much is inflated at once.
+    let whole = read_pack(input, input.len().max(1)).ok();
+    assert_eq!(whole, read_pack(input, 1).ok(), "what is accepted depends on how it arrives");
+    assert_eq!(whole, read_pack(input, 7).ok());
 }
 
 /// A pack of objects and deltas as the input says, three bytes each: kind, base, size. What is accepted keeps every
