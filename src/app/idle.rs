@@ -5,7 +5,8 @@
 //! outside, so the task keeps a second descriptor of each socket and shuts the socket down.
 //!
 //! Invariants
-//! * A connection with a request or a response under way, and so every WebSocket, is never closed.
+//! * A connection with a request or a response under way, and so every WebSocket, is never closed. A response is under
+//!   way until the connection's buffer has taken it all: what the kernel and that buffer still hold does not count.
 //! * A network loses idle connections only to a network that has fewer than half as many.
 //! * Refusals cost one pass over the connections, at most every [`PAUSE`].
 

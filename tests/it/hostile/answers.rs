@@ -273,7 +273,7 @@ async fn deaf_http_clients_share_bounded_space_and_get_small_pages() {
     server.stop().await;
 }
 
-/// Whoever reads is not refused: thirty sessions and thirty REST clients of one account load a page of a megabyte at the
+/// A client that reads is not refused: thirty sessions and thirty REST clients of one account load a page of a megabyte at the
 /// same time, and each gets all of it.
 #[actix_web::test]
 async fn thirty_tabs_of_one_account_each_load_a_large_page() {
