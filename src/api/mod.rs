@@ -49,6 +49,7 @@ pub use server::ServerInfo;
 pub fn routes(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/api/server").get(server::info))
+        .service(web::resource("/api/users").get(people::users))
         .service(web::resource("/api/users/register").post(user::register))
         .service(web::resource("/api/users/login").post(user::login))
         .service(web::resource("/api/users/refresh").post(user::refresh))

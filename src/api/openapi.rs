@@ -149,6 +149,7 @@ const TAGS: [(&str, &str); 10] = [
         people::blocks,
         people::leave_chats,
         people::unblock,
+        people::users,
         token::create,
         token::list,
         token::revoke,

@@ -1,10 +1,10 @@
-//! Blocking other users, and leaving what another user put me into.
+//! Finding users, blocking them, and leaving what another user put me into.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::ApiResult;
+use super::error::{ApiError, ApiResult};
 use super::extract::{Body, Caller, Path, Query};
 use super::page;
 use super::user::PublicUser;
@@ -15,6 +15,56 @@ use crate::services::Services;
 pub(super) struct PageQuery {
     limit: Option<i64>,
     cursor: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UsersQuery {
+    ids: Option<String>,
+    prefix: Option<String>,
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+/// Longer beginnings of names are refused: no user has one.
+const PREFIX_BYTES_MAX: usize = 64;
+
+/// Users by id or by the beginning of their name. `ids` returns the users behind ids that the caller meets in chats which
+/// the caller can read, also of users who left or were deactivated; other ids are left out. `prefix` returns active users
+/// by name: all of them while registration is closed, else those of chats which the caller can read, and an exact name.
+#[utoipa::path(get, operation_id = "find_users", path = "/api/users",
+    params(("ids" = Option<String>, Query, description = "up to 100 ids, with commas"),
+        ("prefix" = Option<String>, Query, description = "the beginning of user names"),
+        ("limit" = Option<i64>, Query, description = "users of a page"),
+        ("cursor" = Option<String>, Query, description = "the `next` of the page before, with `prefix`")),
+    responses((status = 200, body = page::Items<PublicUser>), (status = 400), (status = 401), (status = 403)))]
+pub(super) async fn users(
+    caller: Caller,
+    request: HttpRequest,
+    query: Query<UsersQuery>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let UsersQuery { ids, prefix, limit, cursor } = query.0;
+    let (users, next) = match (ids, prefix) {
+        (Some(ids), None) => {
+            let max = services.limits.page_max;
+            let ids: Option<Vec<_>> = ids.split(',').map(|id| id.parse().ok().map(UserId)).collect();
+            let ids = ids.filter(|ids| ids.len() <= max);
+            let ids = ids.ok_or_else(|| ApiError::bad_request(format!("ids must be 1 to {max} numbers")))?;
+            (services.users_by_id(caller.0, ids).await?, None)
+        }
+        (None, Some(prefix)) if prefix.len() <= PREFIX_BYTES_MAX => {
+            let limit = page::limit(limit, &services.limits)?;
+            let prefix = prefix.to_lowercase();
+            let found = services.users_by_prefix(caller.0, prefix, cursor.unwrap_or_default(), limit).await?;
+            (found.users, found.next)
+        }
+        (None, Some(_)) => {
+            return Err(ApiError::bad_request(format!("prefix must have at most {PREFIX_BYTES_MAX} bytes")));
+        }
+        _ => return Err(ApiError::bad_request("either ids or prefix is needed".to_owned())),
+    };
+    page::items(&request, users.iter().map(|user| PublicUser::from(&**user)).collect(), next)
 }
 
 /// The users whom the caller blocks, by id.

@@ -10,7 +10,7 @@ use crate::domain::access::Need;
 /// Method and path of every route that the description names, and its need. `Need::Identity` stands
 /// for routes without credentials, and for those that decide by the role in which a token lets its
 /// user act: projects, repositories and git.
-pub(super) const DESCRIBED: [(&str, &str, Need); 73] = [
+pub(super) const DESCRIBED: [(&str, &str, Need); 74] = [
     ("GET", "/api/admin/audit", Need::ServerAdmin),
     ("PATCH", "/api/admin/users/{username}", Need::ServerAdmin),
     ("GET", "/api/chats", Need::ChatRead),
@@ -70,6 +70,7 @@ pub(super) const DESCRIBED: [(&str, &str, Need); 73] = [
     ("POST", "/api/repos/create", Need::Identity),
     ("GET", "/api/server", Need::Identity),
     ("POST", "/api/udp/ticket", Need::Person),
+    ("GET", "/api/users", Need::ChatRead),
     ("POST", "/api/users/login", Need::Identity),
     ("POST", "/api/users/logout", Need::Person),
     ("GET", "/api/users/me", Need::Identity),

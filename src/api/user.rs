@@ -25,6 +25,9 @@ pub(super) struct PublicUser {
     id: UserId,
     username: String,
     display_name: String,
+    /// Only when it is `false`: an administrator deactivated the user.
+    #[serde(skip_serializing_if = "Clone::clone")]
+    active: bool,
     #[schema(value_type = String)]
     created_at: Timestamp,
 }
@@ -49,6 +52,7 @@ impl From<&User> for PublicUser {
             id: user.id,
             username: user.username.clone(),
             display_name: user.display_name.clone(),
+            active: user.active,
             created_at: user.created_at,
         }
     }

@@ -3,9 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::code::Code;
-use super::view::{ChatSummary, EventData, EventView, MarkView, NotificationView, PresenceView, TicketView};
+use super::view::{
+    ChatSummary, EventData, EventView, MarkView, NotificationView, PresenceView, TicketView, UserView,
+};
 use crate::domain::ids::{ChatId, MessageId, Seq, SessionId, UserId};
 use crate::domain::message::Message;
+use crate::domain::presence::Status;
 
 /// The answer to a command: committed (`success`), or not, and why.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -19,6 +22,11 @@ pub struct AckPacket {
     pub seq: Option<Seq>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub duplicate: Option<bool>,
+    /// Of a `Status`: what counts now for the device.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub status: Option<Status>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<u64>,
     /// How many chats were left.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub left: Option<usize>,
@@ -86,6 +94,12 @@ pub enum ServerPacket<'a> {
         request_id: Option<u64>,
         chats: &'a [ChatSummary],
         has_more: bool,
+    },
+    /// Who stands behind the ids that were asked for, by id.
+    Users {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<u64>,
+        people: Vec<UserView>,
     },
     Messages {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,6 +193,10 @@ pub struct ReceivedPacket {
     #[serde(default)]
     pub duplicate: Option<bool>,
     #[serde(default)]
+    pub status: Option<Status>,
+    #[serde(default)]
+    pub version: Option<u64>,
+    #[serde(default)]
     pub left: Option<usize>,
     #[serde(default)]
     pub more: Option<bool>,
@@ -219,6 +237,8 @@ pub struct ReceivedPacket {
     pub notification: Option<NotificationView>,
     #[serde(default)]
     pub users: Vec<PresenceView>,
+    #[serde(default)]
+    pub people: Vec<UserView>,
     #[serde(default)]
     pub udp: Option<TicketData>,
     #[serde(default)]

@@ -37,6 +37,9 @@ pub struct MessagePacket {
     pub cursors: Option<BTreeMap<ChatId, u64>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub user_id: Option<UserId>,
+    /// Of users whose names are wanted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub user_ids: Option<Vec<UserId>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub chat_id: Option<ChatId>,
     #[serde(skip_serializing_if = "Option::is_none", default)]

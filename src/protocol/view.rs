@@ -13,6 +13,7 @@ use crate::domain::notification::{Notification, NotificationKind, NotifyLevel};
 use crate::domain::presence::Shown;
 use crate::domain::push::Push;
 use crate::domain::timestamp::Timestamp;
+use crate::domain::user::User;
 
 /// A chat in one person's list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -50,6 +51,28 @@ pub struct PresenceView {
     #[schema(value_type = String)]
     pub status: Shown,
     pub version: u64,
+}
+
+/// Who stands behind an id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserView {
+    pub id: UserId,
+    pub username: String,
+    pub display_name: String,
+    /// Only when it is `false`: an administrator deactivated the user.
+    #[serde(skip_serializing_if = "Clone::clone", default = "active")]
+    pub active: bool,
+}
+
+fn active() -> bool {
+    true
+}
+
+impl From<&User> for UserView {
+    fn from(user: &User) -> Self {
+        let (username, display_name) = (user.username.clone(), user.display_name.clone());
+        Self { id: user.id, username, display_name, active: user.active }
+    }
 }
 
 /// What a client needs to speak over UDP.

@@ -3,13 +3,18 @@
 use std::sync::Arc;
 
 use super::{ServiceError, Services};
-use crate::actors::cache::{Blocks, Destination, PeopleToAdd};
+use crate::actors::cache::{
+    Blocks, Destination, PeopleToAdd, UsersById, UsersByPrefix, UsersFound, UsersKnown,
+};
 use crate::actors::writer::commands::{LeaveChats, LeftChats, SetBlock};
 use crate::core::actor::Who;
+use crate::core::config::Registration;
+use crate::core::shares::Holder;
 use crate::domain::access::Credential;
 use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
 use crate::domain::user::User;
+use crate::storage::queries::chats;
 
 /// Commands that one request to leave chats runs at most: with `limits.left_per_command` chats each, far more than the
 /// rates let a user be put into within a day.
@@ -51,6 +56,40 @@ impl Services {
             }
         }
         Ok(total)
+    }
+
+    /// The users behind some ids, by id. Ids of users whom the user who asks may not know are left out, as those of none.
+    pub async fn users_by_id(
+        &self,
+        who: Credential,
+        ids: Vec<UserId>,
+    ) -> Result<Vec<Arc<User>>, ServiceError> {
+        let UsersKnown { mut met, mut others } = self.cache.ask(who, UsersById(ids)).await?;
+        if !others.is_empty() {
+            let (reader, ids) = (who.user.0, others.iter().map(|user| user.id.0).collect::<Vec<_>>());
+            let read = self
+                .readers
+                .read(Holder::Account(who.user), move |db| chats::met_in_the_past(db, reader, &ids));
+            let past = read.await?;
+            others.retain(|user| past.contains(&user.id.0));
+            met.append(&mut others);
+            met.sort_unstable_by_key(|user| user.id);
+        }
+        Ok(met)
+    }
+
+    /// Active users whose names begin with `prefix`, by name above `after`.
+    pub async fn users_by_prefix(
+        &self,
+        who: Credential,
+        prefix: String,
+        after: String,
+        limit: usize,
+    ) -> Result<UsersFound, ServiceError> {
+        let scanned_max = self.limits.users_scanned;
+        let registration_closed = self.accounts.registration == Registration::Closed;
+        let query = UsersByPrefix { prefix, after, limit, scanned_max, registration_closed };
+        Ok(self.cache.ask(who, query).await?)
     }
 
     /// The person of this name, who is to be put somewhere or whose role there changes.

@@ -55,6 +55,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    chat_former_participants (user_id, chat_id) {
+        user_id -> BigInt,
+        chat_id -> BigInt,
+        notify -> Text,
+    }
+}
+
+diesel::table! {
     chat_participants (chat_id, user_id) {
         chat_id -> BigInt,
         user_id -> BigInt,
@@ -251,6 +259,8 @@ diesel::joinable!(audit_events -> users (actor_id));
 diesel::joinable!(chat_events -> chats (chat_id));
 diesel::joinable!(chat_events -> push_intents (push_id));
 diesel::joinable!(chat_events -> users (actor_id));
+diesel::joinable!(chat_former_participants -> chats (chat_id));
+diesel::joinable!(chat_former_participants -> users (user_id));
 diesel::joinable!(chat_participants -> chats (chat_id));
 diesel::joinable!(chats -> users (retention_by));
 diesel::joinable!(messages -> chats (chat_id));
@@ -273,6 +283,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     audit_events,
     blocks,
     chat_events,
+    chat_former_participants,
     chat_participants,
     chats,
     former_names,

@@ -27,6 +27,7 @@ mod harness;
 mod hostile;
 mod life;
 mod messages;
+mod names;
 mod notifications;
 mod operations;
 mod operator;

@@ -183,6 +183,69 @@ async fn a_device_with_two_connections_has_one_status_and_the_newer_version_wins
     server.stop().await;
 }
 
+/// Alice asks over REST alone: she has no session. Everybody was offline to her.
+#[actix_web::test]
+async fn person_without_a_session_sees_who_is_there() {
+    let server = start().await;
+    let (alice, bob, eve) = (server.user("alice").await, server.user("bob").await, server.user("eve").await);
+    let chat = alice.group(&[&bob]).await;
+    let mut session = bob.tcp().await;
+    session.ask(status("dnd", None)).await.unwrap();
+    assert_eq!((look(&alice, "bob").await, look(&eve, "bob").await), (json!("dnd"), json!("offline")));
+    assert_eq!(alice.delete(&format!("/api/chats/{chat}/participants/bob")).await.status, 204);
+    assert_eq!(look(&alice, "bob").await, "offline");
+    server.stop().await;
+}
+
+/// A status with an older version was acknowledged as if it had been taken.
+#[actix_web::test]
+async fn ack_of_a_status_says_what_counts() {
+    let server = start().await;
+    let bob = server.user("bob").await;
+    let mut session = bob.tcp().await;
+    let taken = session.ask(status("dnd", Some(7))).await.unwrap();
+    assert_eq!((taken.status, taken.version, taken.duplicate), (Some(Status::Dnd), Some(7), None));
+    let late = session.ask(status("online", Some(6))).await.unwrap();
+    assert_eq!((late.status, late.version, late.duplicate), (Some(Status::Dnd), Some(7), Some(true)));
+    let next = session.ask(status("away", None)).await.unwrap();
+    assert_eq!((next.status, next.version, next.duplicate), (Some(Status::Away), Some(8), None));
+    server.stop().await;
+}
+
+/// Bob reads, invisible; his read mark told the others that he was there.
+#[actix_web::test]
+async fn marks_of_invisible_people_are_not_pushed() {
+    let server = start().await;
+    let (alice, bob, carol) =
+        (server.user("alice").await, server.user("bob").await, server.user("carol").await);
+    let chat = alice.group(&[&bob, &carol]).await;
+    alice.say(chat, "read me").await;
+    let mut watching = alice.tcp().await;
+    let invisible = MessagePacket { status: Some("invisible".into()), ..MessagePacket::default() };
+    let (mut hidden, _) = hello(&bob, &server, invisible).await;
+    let read = |request_id: Option<u64>| MessagePacket {
+        packet_type: "Mark".into(),
+        request_id,
+        chat_id: Some(chat),
+        read_seq: Some(4),
+        ..MessagePacket::default()
+    };
+    assert_eq!(hidden.ask(read(Some(1))).await.unwrap().seq, Some(4));
+    // The mark of a session that ends is written after its end.
+    drop(hidden);
+    let mut shown = carol.tcp().await;
+    assert_eq!(shown.ask(read(Some(1))).await.unwrap().seq, Some(4));
+    loop {
+        let packet = soon(watching.any()).await.unwrap();
+        if packet.packet_type == "Marks" {
+            let users: Vec<_> = packet.marks.iter().map(|mark| mark.user_id).collect();
+            assert_eq!(users, [carol.id]);
+            break;
+        }
+    }
+    server.stop().await;
+}
+
 #[actix_web::test]
 async fn whoever_comes_invisible_is_never_seen() {
     let server = start().await;

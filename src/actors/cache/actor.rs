@@ -211,9 +211,6 @@ impl CacheActor {
             LaneItem::Personal { user, frame, soft } => {
                 Some(LaneItem::Personal { user: *user, frame: frame.clone(), soft: *soft })
             }
-            LaneItem::Receipts { chat, frame } => {
-                Some(LaneItem::Receipts { chat: *chat, frame: frame.clone() })
-            }
             // Addressed to one session, never broadcast.
             LaneItem::Registered { .. }
             | LaneItem::Unregistered { .. }
@@ -384,6 +381,8 @@ impl Metered for CacheActor {
         "TokenHolder",
         "TokenUsesToWrite",
         "UserIds",
+        "UsersById",
+        "UsersByPrefix",
         "Verify",
         "WindowRead",
     ];
@@ -414,8 +413,8 @@ impl Handler<SendReceipts> for CacheActor {
     type Result = ();
     fn handle(&mut self, _: SendReceipts, _: &mut Ctx<Self>) {
         self.receipts_scheduled = false;
-        let lane = self.models.take_receipts(self.sources.limits.receipts_participants);
-        self.deliver_to_all(lane);
+        let items = self.models.take_receipts(self.sources.limits.receipts_participants);
+        self.presence.deliver(items);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The directory: who exists, and which logins and tokens are alive.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::domain::access::{AccessToken, Credential, Grant, Proof};
@@ -14,7 +15,7 @@ use crate::storage::snapshot::Snapshot;
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Directory {
     users: HashMap<UserId, Entry>,
-    names: HashMap<String, UserId>,
+    names: BTreeMap<String, UserId>,
     logins: HashMap<LoginId, UserId>,
     tokens: HashMap<AccessTokenId, LiveToken>,
     token_hashes: HashMap<[u8; 32], AccessTokenId>,
@@ -81,7 +82,7 @@ impl Directory {
 
     /// Whom `user` blocks, by id above `after`.
     pub(super) fn blocked_by(&self, user: UserId, after: UserId) -> impl Iterator<Item = &Arc<User>> {
-        let above = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
+        let above = (Bound::Excluded(after), Bound::Unbounded);
         let own = self.blocks.get(&user).map(|own| own.range(above));
         own.into_iter().flatten().filter_map(|id| self.user(*id))
     }
@@ -177,6 +178,17 @@ impl Directory {
 
     pub(super) fn named(&self, username: &str) -> Option<&Entry> {
         self.users.get(self.names.get(username)?)
+    }
+
+    /// Users whose names begin with `prefix`, by name above `after`.
+    pub(super) fn beginning_with<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<User>> {
+        let from = if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) };
+        let names = self.names.range::<str, _>((from, Bound::Unbounded));
+        names.take_while(move |(name, _)| name.starts_with(prefix)).filter_map(|(_, id)| self.user(*id))
     }
 
     pub(super) fn username(&self, id: UserId) -> &str {

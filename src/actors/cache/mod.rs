@@ -31,6 +31,7 @@ mod receipts;
 mod sessions;
 mod token_queries;
 mod token_uses;
+mod user_queries;
 mod window;
 
 #[cfg(test)]
@@ -54,3 +55,4 @@ pub use read_models::ReadModels;
 pub use token_queries::{
     AccessTokens, AccessTokensOf, Administrator, PeopleSeen, TokenHolder, TokenUsesToWrite,
 };
+pub use user_queries::{UsersById, UsersByPrefix, UsersFound, UsersKnown};

@@ -11,6 +11,7 @@ use super::projects::Projects;
 use super::receipts::Receipts;
 use super::window::NotDense;
 use crate::actors::hub::LaneItem;
+use crate::actors::presence::PresenceItem;
 use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::{ChatId, UserId};
 use crate::protocol::answer::ServerPacket;
@@ -107,16 +108,15 @@ impl ReadModels {
     }
 
     /// What was noted since the last time, for the other people of chats with at most `participants_max`.
-    pub(super) fn take_receipts(&mut self, participants_max: usize) -> Vec<LaneItem> {
+    pub(super) fn take_receipts(&mut self, participants_max: usize) -> Vec<PresenceItem> {
         let noted = self.receipts.take();
-        let item = |(chat_id, users): (ChatId, BTreeSet<UserId>)| {
-            let people = &self.chats.get(chat_id)?.people;
+        let item = |(chat, users): (ChatId, BTreeSet<UserId>)| {
+            let people = &self.chats.get(chat)?.people;
             if people.len() > participants_max {
                 return None;
             }
             let marks = users.iter().filter_map(|user| people.get(user)).map(Into::into).collect();
-            let packet = ServerPacket::Marks { chat_id, marks, unread_count: None };
-            Some(LaneItem::Receipts { chat: chat_id, frame: framing::encode(&packet).ok()? })
+            Some(PresenceItem::Receipts { chat, marks })
         };
         noted.into_iter().filter_map(item).collect()
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::queries::{Models, Query, Verdict, user_of};
 use crate::domain::access::{AccessToken, Credential, Need};
-use crate::domain::ids::{AccessTokenId, UserId};
+use crate::domain::ids::{AccessTokenId, ChatId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
 
@@ -97,12 +97,22 @@ impl Query for Administrator {
 pub struct PeopleSeen(pub Vec<String>);
 
 impl Query for PeopleSeen {
-    type Answer = Vec<UserId>;
+    /// Each with whether they share a chat with the user who asks.
+    type Answer = Vec<(UserId, bool)>;
     const NAME: &'static str = "PeopleSeen";
     const NEED: Need = Need::ChatRead;
 
-    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Vec<UserId>> {
-        let id = |name: &String| models.read.directory.named(name).map(|entry| entry.user.id);
-        Verdict::Now(self.0.iter().map(|name| id(name).ok_or(Refusal::NotFound("user"))).collect())
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+        let read = &models.read;
+        let share = |me: UserId, user: UserId| {
+            read.chats.of_user(user, ChatId(0)).any(|state| state.people.contains_key(&me))
+        };
+        Verdict::Now(user_of(who).and_then(|me| {
+            let seen = |name: &String| {
+                let user = read.directory.named(name).ok_or(Refusal::NotFound("user"))?.user.id;
+                Ok((user, share(me, user)))
+            };
+            self.0.iter().map(seen).collect()
+        }))
     }
 }

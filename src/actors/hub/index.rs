@@ -88,12 +88,6 @@ impl Index {
                     present.sessions.iter_mut().for_each(|live| live.push_aside(&frame, soft));
                 }
             }
-            LaneItem::Receipts { chat, frame } => {
-                for user in self.chats.get(&chat).into_iter().flatten() {
-                    let Some(present) = self.users.get_mut(user) else { continue };
-                    present.sessions.iter_mut().for_each(|live| live.push_aside(&frame, true));
-                }
-            }
             LaneItem::Revoked { login } => {
                 self.end_where(GoodbyeCode::Revoked, false, |live| live.login == Some(login))
             }

@@ -100,11 +100,6 @@ pub enum LaneItem {
         /// May be dropped when the outbox is half full: the next one says it again.
         soft: bool,
     },
-    /// For the people of a chat: how far some of them are. May be dropped like a soft one.
-    Receipts {
-        chat: ChatId,
-        frame: Bytes,
-    },
     /// The login is over: its sessions end.
     Revoked {
         login: LoginId,
@@ -120,12 +115,12 @@ impl LaneItem {
             Self::Event { frame, joiner, .. } => {
                 frame.len() + joiner.as_ref().map_or(0, |(_, frame)| frame.len())
             }
-            Self::Personal { frame, .. } | Self::Receipts { frame, .. } => frame.len(),
+            Self::Personal { frame, .. } => frame.len(),
             _ => 0,
         }
     }
 
     pub(super) fn is_push(&self) -> bool {
-        matches!(self, Self::Event { .. } | Self::Personal { .. } | Self::Receipts { .. })
+        matches!(self, Self::Event { .. } | Self::Personal { .. })
     }
 }

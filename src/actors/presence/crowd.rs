@@ -25,7 +25,7 @@ use crate::protocol::answer::{AckPacket, GoodbyeCode, ServerPacket};
 use crate::protocol::code::Code;
 use crate::protocol::datagram::{Dropped, Kind, Pong, TypingNotice, sealed_bytes};
 use crate::protocol::framing;
-use crate::protocol::view::PresenceView;
+use crate::protocol::view::{MarkView, PresenceView};
 
 /// How often what was not acknowledged is sent again before a `Ping` is waited for.
 const RESENDS_MAX: u32 = 5;
@@ -105,6 +105,7 @@ impl Crowd {
             }
             PresenceItem::Joined { chat, user } => self.joined(chat, user, now),
             PresenceItem::Left { chat, user } => self.people.leave(chat, user),
+            PresenceItem::Receipts { chat, marks } => self.tell_receipts(chat, marks),
             PresenceItem::Revoked { login } => {
                 let gone = self.tickets.remove_login(login);
                 self.forget_users_of(gone);
@@ -170,27 +171,23 @@ impl Crowd {
     pub(super) fn say(&mut self, session: SessionId, request_id: Option<u64>, what: &Said, now: Instant) {
         let Some(seat) = self.sessions.get(&session) else { return };
         let (user, device, outbox) = (seat.user, seat.device.clone(), seat.outbox.clone());
-        let taken = match *what {
+        let done = AckPacket { request_id, success: true, ..AckPacket::default() };
+        let answer = match *what {
             Said::Status { status, version } => {
-                self.people.set_status(user, &device, status, version, now);
-                true
+                let counts = self.people.set_status(user, &device, status, version, now);
+                let (status, version) = (Some(counts.status), Some(counts.version));
+                Some(AckPacket { status, version, duplicate: (!counts.is_new).then_some(true), ..done })
             }
-            Said::Typing(chat) => self.type_in(chat, user, now),
+            Said::Typing(chat) => self.type_in(chat, user, now).then_some(done),
         };
-        if !taken {
-            let why = "there is no such chat, or you are not in it".to_owned();
-            outbox.reply_packet(&ServerPacket::Ack(AckPacket::refusal(
-                request_id,
-                Code::NotFound,
-                why,
-                None,
-            )));
-        } else if request_id.is_some() {
-            outbox.reply_packet(&ServerPacket::Ack(AckPacket {
-                request_id,
-                success: true,
-                ..AckPacket::default()
-            }));
+        match answer {
+            Some(ack) if request_id.is_some() => outbox.reply_packet(&ServerPacket::Ack(ack)),
+            Some(_) => {}
+            None => {
+                let why = "there is no such chat, or you are not in it".to_owned();
+                let ack = AckPacket::refusal(request_id, Code::NotFound, why, None);
+                outbox.reply_packet(&ServerPacket::Ack(ack));
+            }
         }
         self.schedule(now);
     }
@@ -296,7 +293,8 @@ impl Crowd {
 
     /// Does what is due, and answers the datagrams to send.
     pub(super) fn run(&mut self, now: Instant) -> Vec<Outgoing> {
-        self.people.expire(now);
+        let expired = self.people.expire(now);
+        expired.into_iter().for_each(|user| self.forget(user));
         let gone = self.tickets.remove_expired(now);
         self.forget_users_of(gone);
         self.news.extend(self.tickets.due(now));
@@ -445,8 +443,29 @@ impl Crowd {
         }
     }
 
-    pub(super) fn look(&self, watcher: UserId, users: &[UserId]) -> Vec<PresenceView> {
-        users.iter().map(|user| self.people.as_seen_by(watcher, *user)).collect()
+    pub(super) fn look(&self, watcher: UserId, users: &[(UserId, bool)]) -> Vec<PresenceView> {
+        let seen = |(user, share): &(UserId, bool)| self.people.as_seen_by(watcher, *user, *share);
+        users.iter().map(seen).collect()
+    }
+
+    /// Tells the sessions of a chat how far its people are, but for those who are invisible.
+    fn tell_receipts(&self, chat_id: ChatId, mut marks: Vec<MarkView>) {
+        marks.retain(|mark| !self.people.is_hidden(mark.user_id));
+        if marks.is_empty() {
+            return;
+        }
+        let Ok(frame) = framing::encode(&ServerPacket::Marks { chat_id, marks, unread_count: None }) else {
+            return;
+        };
+        for user in self.people.people_of(chat_id) {
+            for session in self.of_user.get(&user).into_iter().flatten() {
+                if let Some(seat) = self.sessions.get(session)
+                    && !seat.outbox.push_soft(&frame)
+                {
+                    tracing::trace!(session = session.0, "receipts were dropped");
+                }
+            }
+        }
     }
 
     /// Nobody may stay half alive: sessions end, tickets are dead.

@@ -34,8 +34,12 @@ impl PresenceHandle {
         self.mailbox.post(Say { session, request_id, what, _place: place });
     }
 
-    /// How `users` are shown to `watcher`: those with whom no chat is shared are offline.
-    pub async fn look(&self, watcher: UserId, users: Vec<UserId>) -> Result<Vec<PresenceView>, QueryError> {
+    /// How `users` are shown to `watcher`: those with whom no chat is shared (`false`) are offline.
+    pub async fn look(
+        &self,
+        watcher: UserId,
+        users: Vec<(UserId, bool)>,
+    ) -> Result<Vec<PresenceView>, QueryError> {
         let permit = self.gate.enter(Who::User(watcher.0), Look::NAME).await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(Look { watcher, users, reply, permit });

@@ -14,7 +14,7 @@ use crate::core::actor::{Letter, Permit, Reply};
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, LoginId, SessionId, UserId};
 use crate::domain::presence::Status;
-use crate::protocol::view::PresenceView;
+use crate::protocol::view::{MarkView, PresenceView};
 
 /// What the cache tells, in its order: who is there, and who is in which chat.
 pub enum PresenceItem {
@@ -45,6 +45,11 @@ pub enum PresenceItem {
     Left {
         chat: ChatId,
         user: UserId,
+    },
+    /// How far some people of a chat are, for the others. The marks of invisible people are left out.
+    Receipts {
+        chat: ChatId,
+        marks: Vec<MarkView>,
     },
     /// The login is over: its tickets are dead.
     Revoked {
@@ -88,7 +93,8 @@ pub enum Said {
 #[rtype(result = "()")]
 pub(super) struct Look {
     pub(super) watcher: UserId,
-    pub(super) users: Vec<UserId>,
+    /// Each with whether they share a chat with the watcher: the directory knows, also while the watcher has no session.
+    pub(super) users: Vec<(UserId, bool)>,
     pub(super) reply: Reply<Vec<PresenceView>, QueryError>,
     pub(super) permit: Permit,
 }

@@ -11,6 +11,9 @@ use crate::domain::ids::{ChatId, SessionId, UserId};
 use crate::domain::presence::{Shown, Status};
 use crate::protocol::view::PresenceView;
 
+/// Longer than it takes until the last marks of a session that ended are written and pushed.
+const HIDDEN_AT_LEAST: Duration = Duration::from_secs(15);
+
 /// A device as its person names it; a session that names none is one of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DeviceKey {
@@ -37,10 +40,21 @@ struct Person {
     /// What others were last told, and the version of that.
     told: Shown,
     version: u64,
-    /// Since when nothing is there of somebody who is still shown.
+    /// Since when nothing is there of a person who is still shown, or still hidden.
     gone: Option<Instant>,
+    /// Every device is invisible, or was when the last of them went.
+    hidden: bool,
     /// When this person must be looked at again.
     wake: Option<Instant>,
+}
+
+/// The status of a device that counts, after one was set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counting {
+    pub(super) status: Status,
+    pub(super) version: u64,
+    /// It is the one that was set.
+    pub(super) is_new: bool,
 }
 
 #[derive(Debug)]
@@ -57,6 +71,8 @@ pub(super) struct People {
     deadlines: BTreeSet<(Instant, UserId)>,
     ttl: Duration,
     debounce: Duration,
+    /// How long a person whose last device was invisible stays hidden.
+    hidden_for: Duration,
 }
 
 impl People {
@@ -70,6 +86,7 @@ impl People {
             deadlines: BTreeSet::new(),
             ttl: Duration::from_millis(limits.presence_ttl_ms),
             debounce: Duration::from_millis(limits.offline_debounce_ms),
+            hidden_for: HIDDEN_AT_LEAST.max(Duration::from_millis(limits.offline_debounce_ms)),
         }
     }
 
@@ -105,7 +122,7 @@ impl People {
         }
     }
 
-    /// Sets what a device says of itself, unless something newer is known; answers the version that counts.
+    /// Sets what a device says of itself, unless something newer is known; returns the status that counts.
     pub(super) fn set_status(
         &mut self,
         user: UserId,
@@ -113,16 +130,17 @@ impl People {
         status: Status,
         version: Option<u64>,
         now: Instant,
-    ) -> u64 {
+    ) -> Counting {
         let Some(device) = self.people.get_mut(&user).and_then(|person| person.devices.get_mut(device))
         else {
-            return 0;
+            return Counting::default();
         };
         let version = version.unwrap_or(device.version.saturating_add(1));
-        if version > device.version {
+        let is_new = version > device.version;
+        if is_new {
             (device.status, device.version) = (status, version);
         }
-        let counts = device.version;
+        let counts = Counting { status: device.status, version: device.version, is_new };
         self.look_at(user, now);
         counts
     }
@@ -160,15 +178,18 @@ impl People {
         }
     }
 
-    /// Looks at everybody whose time has come.
-    pub(super) fn expire(&mut self, now: Instant) {
+    /// Looks at everybody whose time has come, and returns them.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<UserId> {
+        let mut expired = Vec::new();
         while let Some((at, user)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
             self.deadlines.remove(&(at, user));
             if let Some(person) = self.people.get_mut(&user) {
                 person.wake = None;
             }
             self.look_at(user, now);
+            expired.push(user);
         }
+        expired
     }
 
     /// When [`Self::expire`] has something to do; `None` while nothing can change by itself.
@@ -188,11 +209,14 @@ impl People {
         let shown = match best {
             Some(best) => {
                 person.gone = None;
+                person.hidden = person.devices.values().all(|device| device.status == Status::Invisible);
                 best
             }
             None => {
                 let gone = *person.gone.get_or_insert(now);
-                if now.duration_since(gone) >= self.debounce { Shown::Offline } else { person.shown }
+                let since = now.duration_since(gone);
+                person.hidden &= since < self.hidden_for;
+                if since >= self.debounce { Shown::Offline } else { person.shown }
             }
         };
         if shown != person.shown {
@@ -201,6 +225,7 @@ impl People {
         }
         let next = match person.gone {
             Some(gone) if person.shown != Shown::Offline => Some(gone + self.debounce),
+            Some(gone) if person.hidden => Some(gone + self.hidden_for),
             Some(_) => None,
             // A device with a session cannot vanish by itself.
             None => person
@@ -223,7 +248,8 @@ impl People {
     /// Forgets somebody who has neither session nor ticket, is shown as offline, and whom everybody was told of.
     pub(super) fn forget(&mut self, user: UserId) {
         let done = |person: &Person| {
-            person.devices.is_empty() && person.shown == Shown::Offline && person.told == Shown::Offline
+            let is_shown = person.shown != Shown::Offline || person.told != Shown::Offline;
+            person.devices.is_empty() && !is_shown && !person.hidden
         };
         if self.dirty.contains(&user) || !self.people.get(&user).is_some_and(done) {
             return;
@@ -313,14 +339,10 @@ impl People {
         seen
     }
 
-    /// How `user` is shown to `watcher`.
-    pub(super) fn as_seen_by(&self, watcher: UserId, user: UserId) -> PresenceView {
-        let share = || {
-            let of = |user| self.people.get(&user).map(|person| &person.chats);
-            of(watcher).zip(of(user)).is_some_and(|(ours, theirs)| !ours.is_disjoint(theirs))
-        };
+    /// How `user` is shown to `watcher`, who shares a chat with them or does not.
+    pub(super) fn as_seen_by(&self, watcher: UserId, user: UserId, share: bool) -> PresenceView {
         let now = || self.people.get(&user).map_or(Shown::Offline, |person| person.shown);
-        if user == watcher || share() {
+        if user == watcher || share {
             PresenceView { status: now(), ..self.view(user) }
         } else {
             PresenceView { user_id: user, status: Shown::Offline, version: 0 }
@@ -334,6 +356,12 @@ impl People {
     /// The people of a chat who have a session or a ticket, if `user` is one of them.
     pub(super) fn company(&self, chat: ChatId, user: UserId) -> Option<&HashSet<UserId>> {
         self.chats.get(&chat).filter(|people| people.contains(&user))
+    }
+
+    /// Whether others must not learn that this person is here. It holds for a while after the last device has gone: what
+    /// the person read comes later.
+    pub(super) fn is_hidden(&self, user: UserId) -> bool {
+        self.people.get(&user).is_some_and(|person| person.hidden)
     }
 
     pub(super) fn is_shown(&self, user: UserId) -> bool {

@@ -25,7 +25,7 @@ fn people() -> (People, Instant) {
 }
 
 fn shown(people: &People) -> Shown {
-    people.as_seen_by(BOB, ALICE).status
+    people.as_seen_by(BOB, ALICE, true).status
 }
 
 #[test]
@@ -48,11 +48,16 @@ fn a_person_is_the_best_of_their_devices() {
 fn a_late_status_never_undoes_a_newer_one() {
     let (mut people, now) = people();
     people.connect(ALICE, device("phone"), now);
-    assert_eq!(people.set_status(ALICE, &device("phone"), Status::Dnd, Some(5), now), 5);
-    assert_eq!(people.set_status(ALICE, &device("phone"), Status::Online, Some(4), now), 5);
-    assert_eq!(people.set_status(ALICE, &device("phone"), Status::Online, Some(5), now), 5);
+    let counting = |status, version, is_new| Counting { status, version, is_new };
+    let dnd = people.set_status(ALICE, &device("phone"), Status::Dnd, Some(5), now);
+    assert_eq!(dnd, counting(Status::Dnd, 5, true));
+    for late in [4, 5] {
+        let told = people.set_status(ALICE, &device("phone"), Status::Online, Some(late), now);
+        assert_eq!(told, counting(Status::Dnd, 5, false));
+    }
     assert_eq!(shown(&people), Shown::Dnd);
-    assert_eq!(people.set_status(ALICE, &device("phone"), Status::Away, None, now), 6);
+    let away = people.set_status(ALICE, &device("phone"), Status::Away, None, now);
+    assert_eq!(away, counting(Status::Away, 6, true));
     assert_eq!(shown(&people), Shown::Away);
 }
 
@@ -96,18 +101,18 @@ fn losing_udp_shows_nobody_offline_who_has_a_session() {
 fn only_people_who_share_a_chat_see_each_other() {
     let (mut people, now) = people();
     people.connect(ALICE, device("phone"), now);
-    assert_eq!(people.as_seen_by(EVE, ALICE).status, Shown::Offline);
-    assert_eq!(people.as_seen_by(ALICE, ALICE).status, Shown::Online);
+    assert_eq!(people.as_seen_by(EVE, ALICE, false).status, Shown::Offline);
+    assert_eq!(people.as_seen_by(ALICE, ALICE, false).status, Shown::Online);
     assert_eq!(people.watchers(ALICE), [ALICE, BOB].into());
     people.take_changed();
     let before = people.version();
     people.join(CHAT, EVE);
     people.connect(EVE, device("desk"), now);
     assert_eq!(people.take_changed(), [EVE].into());
-    assert_eq!(people.as_seen_by(EVE, ALICE).status, Shown::Online);
+    assert_eq!(people.as_seen_by(EVE, ALICE, true).status, Shown::Online);
     assert_eq!(people.seen_by(BOB, before).iter().map(|view| view.user_id).collect::<Vec<_>>(), [EVE]);
     people.leave(CHAT, EVE);
-    assert_eq!(people.as_seen_by(EVE, ALICE).status, Shown::Offline);
+    assert!(people.seen_by(EVE, 0).iter().all(|view| view.user_id != ALICE));
     assert_eq!(people.company(CHAT, EVE), None);
 }
 
@@ -119,6 +124,22 @@ fn whoever_was_here_unseen_leaves_no_trace() {
     let before = people.version();
     assert_eq!((people.take_changed(), people.version()), ([].into(), before));
     assert!(people.seen_by(BOB, 0).is_empty());
+}
+
+#[test]
+fn invisible_person_stays_hidden_for_a_while_after_leaving() {
+    let (mut people, now) = people();
+    assert!(!people.is_hidden(ALICE), "without a device there is nothing to hide");
+    people.connect(ALICE, device("phone"), now);
+    people.set_status(ALICE, &device("phone"), Status::Invisible, None, now);
+    assert!(people.is_hidden(ALICE));
+    people.disconnect(ALICE, &device("phone"), now);
+    people.forget(ALICE);
+    assert!(people.is_hidden(ALICE), "what was read last is written after the session");
+    let later = now + Duration::from_millis(Limits::default().offline_debounce_ms);
+    assert_eq!((people.expire(later), people.is_hidden(ALICE)), (vec![ALICE], false));
+    people.forget(ALICE);
+    assert_eq!(people.next_deadline(), None);
 }
 
 #[test]

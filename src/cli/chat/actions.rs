@@ -1,5 +1,7 @@
 //! What commands do.
 
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -158,7 +160,7 @@ impl Session {
     async fn open(&mut self, id: ChatId) -> Result<(), Stop> {
         let path = format!("/api/chats/{id}/messages?limit={HISTORY}");
         let Some(page) = self.ask::<MessagePage>(Method::GET, &path, None).await? else { return Ok(()) };
-        self.introduce_senders(id, &page.items).await?;
+        self.introduce_senders(&page.items).await?;
         let lines = self.model.opened(id, &page.items, page.has_more);
         self.show(&lines)?;
         self.mark_read().await
@@ -171,20 +173,16 @@ impl Session {
         };
         let path = format!("/api/chats/{id}/messages?limit={HISTORY}&before_seq={before}");
         let Some(page) = self.ask::<MessagePage>(Method::GET, &path, None).await? else { return Ok(()) };
-        self.introduce_senders(id, &page.items).await?;
+        self.introduce_senders(&page.items).await?;
         let lines = self.model.older(&page.items, page.has_more);
         self.show(&lines)
     }
 
-    async fn introduce_senders(&mut self, chat: ChatId, messages: &[Message]) -> Result<(), Stop> {
-        for message in messages {
-            if !self.model.names.contains_key(&message.sender_id)
-                && !self.introduce(chat, Some(message.sender_id)).await?
-            {
-                break;
-            }
-        }
-        Ok(())
+    async fn introduce_senders(&mut self, messages: &[Message]) -> Result<(), Stop> {
+        let senders: BTreeSet<_> = messages.iter().map(|message| message.sender_id).collect();
+        let unknown: Vec<_> =
+            senders.into_iter().filter(|sender| !self.model.names.contains_key(sender)).collect();
+        self.introduce(&unknown).await
     }
 
     /// Makes a chat, or finds the direct one that exists, and opens it.

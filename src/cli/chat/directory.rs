@@ -168,7 +168,7 @@ impl Model {
 
     /// The people whom the lines of these events would name, and who are not known. Somebody whom nobody could name
     /// before has a name again when they join.
-    pub(super) fn strangers(&self, events: &[EventData]) -> BTreeSet<(ChatId, UserId)> {
+    pub(super) fn strangers(&self, events: &[EventData]) -> BTreeSet<UserId> {
         let mut strangers = BTreeSet::new();
         for event in events {
             let sender = event.message.as_ref().map(|message| message.sender_id);
@@ -177,19 +177,19 @@ impl Model {
                 match self.names.get(&user) {
                     Some(Some(_)) => {}
                     Some(None) if joining != Some(user) => {}
-                    _ => drop(strangers.insert((event.chat_id, user))),
+                    _ => drop(strangers.insert(user)),
                 }
             }
         }
         strangers
     }
 
-    /// Takes the names out of a page of participants.
+    /// Takes the names out of a page of participants or users.
     pub(super) fn introduce(&mut self, page: &Value) {
         let people = page.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         for person in people {
             let (id, name) = (
-                person.get("user_id").and_then(Value::as_i64),
+                person.get("user_id").or(person.get("id")).and_then(Value::as_i64),
                 person.get("username").and_then(Value::as_str),
             );
             if let (Some(id), Some(name)) = (id, name) {

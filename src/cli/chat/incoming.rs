@@ -14,7 +14,7 @@ use super::rest::RestError;
 use super::session::{Asked, Session, Stop, packet_of};
 use super::text::shorten;
 use crate::client::Incoming;
-use crate::domain::ids::{ChatId, UserId};
+use crate::domain::ids::UserId;
 use crate::protocol::answer::{ListOrCount, ReceivedPacket};
 use crate::protocol::packet::MessagePacket;
 use crate::protocol::view::EventData;
@@ -23,6 +23,8 @@ use crate::protocol::view::EventData;
 const QUOTE_CHARACTERS: usize = 40;
 /// How long a page that the server could not give now waits.
 const PAGE_PAUSE: Duration = Duration::from_secs(2);
+/// Ids whose names are asked for in one request: what the server answers at most.
+const NAMES_AT_ONCE: usize = 100;
 
 impl Session {
     pub(super) async fn incoming(&mut self, incoming: Incoming) -> Result<(), Stop> {
@@ -174,31 +176,28 @@ impl Session {
 
     /// Learns the names of people whom these events name. Events carry ids only, and a name is wanted before its line.
     async fn meet(&mut self, events: &[EventData]) -> Result<(), Stop> {
-        for (chat, user) in self.model.strangers(events) {
-            if !self.model.knows(user) && !self.introduce(chat, Some(user)).await? {
-                return Ok(());
+        let strangers: Vec<_> = self.model.strangers(events).into_iter().collect();
+        self.introduce(&strangers).await
+    }
+
+    /// Learns the names behind some ids. Users whom the server does not name are not asked for again.
+    pub(super) async fn introduce(&mut self, users: &[UserId]) -> Result<(), Stop> {
+        let Link::Online { rest, .. } = &mut self.link else { return Ok(()) };
+        for some in users.chunks(NAMES_AT_ONCE) {
+            let ids: Vec<_> = some.iter().map(UserId::to_string).collect();
+            let path = format!("/api/users?ids={}", ids.join(","));
+            let page: Value = match rest.ask(Method::GET, &path, None).await {
+                Ok(page) => page,
+                Err(RestError::LoginNeeded) => return Err(Stop::LoginNeeded),
+                Err(RestError::Failed { .. }) => return Ok(()),
+            };
+            self.model.introduce(&page);
+            for user in some {
+                if !self.model.knows(*user) {
+                    self.model.called(*user, None);
+                }
             }
         }
         Ok(())
-    }
-
-    /// Learns the names of people of a chat, from `first` on; answers whether the server could be asked.
-    pub(super) async fn introduce(&mut self, chat: ChatId, first: Option<UserId>) -> Result<bool, Stop> {
-        let Link::Online { rest, .. } = &mut self.link else { return Ok(false) };
-        // The cursor is the id before the page: the page begins with the person who is wanted.
-        let cursor = first.map_or(0, |user| user.0.saturating_sub(1));
-        let path = format!("/api/chats/{chat}/participants?limit=100&cursor={cursor}");
-        let page: Value = match rest.ask(Method::GET, &path, None).await {
-            Ok(page) => page,
-            Err(RestError::LoginNeeded) => return Err(Stop::LoginNeeded),
-            // Somebody else's chat, or ours no more: there are no names to be had.
-            Err(RestError::Failed { status: Some(403 | 404), .. }) => Value::Null,
-            Err(RestError::Failed { .. }) => return Ok(false),
-        };
-        self.model.introduce(&page);
-        if let Some(user) = first.filter(|user| !self.model.knows(*user)) {
-            self.model.called(user, None);
-        }
-        Ok(true)
     }
 }

@@ -233,7 +233,7 @@ fn only_unknown_people_are_asked_for() {
     let join = event(TEAM, 6, "join", json!({"actor_id": 2, "user_id": 3, "role": "member"}));
     assert_eq!(
         model.strangers(&[join.clone(), message(TEAM, 7)]).into_iter().collect::<Vec<_>>(),
-        [(TEAM, UserId(3))]
+        [UserId(3)]
     );
     model.names.insert(UserId(3), None);
     assert!(model.strangers(&[said_by(3)]).is_empty(), "once is enough");

@@ -20,6 +20,7 @@ impl Limits {
             ("marks_per_command", self.marks_per_command),
             ("page_default", self.page_default),
             ("page_max", self.page_max),
+            ("users_scanned", self.users_scanned),
             ("connections", self.connections),
             ("strangers", self.strangers),
             ("strangers_per_address", self.strangers_per_address),

@@ -172,6 +172,8 @@ limits! {
     page_default: usize = 50,
     /// Items of a page at most.
     page_max: usize = 100,
+    /// Names that one search for users by prefix looks at; the next page goes on behind them.
+    users_scanned: usize = 1_000,
     /// A JSON request body.
     body_bytes: usize = 64 * 1024,
     /// Path and query of a request, in bytes; beyond: 414. A path of 4 KiB fits, percent-encoded.

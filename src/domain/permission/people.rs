@@ -9,6 +9,31 @@ pub fn reach(is_blocked: bool) -> Result<(), Refusal> {
     if is_blocked { Err(Refusal::NotFound("user")) } else { Ok(()) }
 }
 
+/// Learning the name behind an id: the own one, and those of users who are, were or acted in a chat that the user who
+/// asks can read. Neither a block nor deactivation hides a name.
+pub fn identify(oneself: bool, met: bool) -> bool {
+    oneself || met
+}
+
+/// How a user who is found by the beginning of their name stands to the user who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finding {
+    pub is_active: bool,
+    /// Both are in a chat that the user who asks can read.
+    pub meets: bool,
+    /// The name was given whole.
+    pub is_exact: bool,
+    /// Accounts are made by administrators: all users are colleagues.
+    pub registration_closed: bool,
+}
+
+impl Finding {
+    /// The one rule.
+    pub fn is_allowed(self) -> bool {
+        self.is_active && (self.meets || self.is_exact || self.registration_closed)
+    }
+}
+
 /// How the user who adds stands to the person who is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Adding {
@@ -62,6 +87,20 @@ mod tests {
             (Adding { acquainted: true, ..stranger }, AddingRate::Person),
         ] {
             assert_eq!(adding.rate(who), rate);
+        }
+    }
+
+    #[test]
+    fn stranger_is_found_by_the_whole_name_while_registration_is_open() {
+        let stranger = Finding { is_active: true, meets: false, is_exact: false, registration_closed: false };
+        assert!(!stranger.is_allowed());
+        for found in [
+            Finding { meets: true, ..stranger },
+            Finding { is_exact: true, ..stranger },
+            Finding { registration_closed: true, ..stranger },
+        ] {
+            assert!(found.is_allowed());
+            assert!(!Finding { is_active: false, ..found }.is_allowed());
         }
     }
 

@@ -178,6 +178,7 @@ impl SessionActor {
             (Step::Messages { request_id, chat, range }, Some(who)) => {
                 self.page(who, request_id, chat, range, place)
             }
+            (Step::Users { request_id, ids }, Some(who)) => self.users(who, request_id, ids, place),
             (Step::Show { request_id, said }, Some(_)) => {
                 self.services.presence.say(self.id, request_id, said, place);
             }

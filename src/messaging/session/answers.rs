@@ -11,9 +11,9 @@ use crate::actors::cache::Range;
 use crate::actors::hub::Outbox;
 use crate::actors::writer::commands::LeftChats;
 use crate::domain::access::Credential;
-use crate::domain::ids::ChatId;
+use crate::domain::ids::{ChatId, UserId};
 use crate::protocol::answer::{AckPacket, ServerPacket};
-use crate::protocol::view::{ChatSummary, EventView};
+use crate::protocol::view::{ChatSummary, EventView, UserView};
 use crate::services::ServiceError;
 use crate::services::answers::no_space;
 
@@ -21,6 +21,8 @@ use crate::services::answers::no_space;
 const FRAME_OVERHEAD_BYTES: usize = 4096;
 /// A chat in a list beside its names, or above.
 const CHAT_BYTES: usize = 256;
+/// A user in a list beside their names, or above.
+const USER_BYTES: usize = 64;
 
 impl SessionActor {
     pub(super) fn chats(
@@ -101,6 +103,39 @@ impl SessionActor {
                 let page = ServerPacket::Events { request_id, chat_id, events, has_more, as_of };
                 outbox.reply_page(&page, bytes);
             }
+            room.sent(admitted);
+        });
+    }
+
+    /// Who stands behind some ids.
+    pub(super) fn users(
+        &self,
+        who: Credential,
+        request_id: Option<u64>,
+        ids: Vec<UserId>,
+        place: OwnedSemaphorePermit,
+    ) {
+        let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
+        let mut room = self.bulk_room(who);
+        actix::spawn(async move {
+            let _place = place;
+            let Ok(_turn) = bulk.acquire().await else { return };
+            outbox.room().await;
+            let people = match services.users_by_id(who, ids).await {
+                Ok(users) => users.iter().map(|user| UserView::from(&**user)).collect::<Vec<_>>(),
+                Err(error) => return outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error))),
+            };
+            let names = |user: &UserView| USER_BYTES + user.username.len() + user.display_name.len();
+            let bytes = people.iter().map(names).sum();
+            let admitted = loop {
+                if let Some(admitted) = room.admit(bytes) {
+                    break admitted;
+                }
+                if room.small().await.is_none() {
+                    return outbox.reply_packet(&ServerPacket::Ack(nack(request_id, no_space())));
+                }
+            };
+            outbox.reply_packet(&ServerPacket::Users { request_id, people });
             room.sent(admitted);
         });
     }

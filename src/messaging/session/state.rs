@@ -8,7 +8,7 @@ use crate::actors::presence::Said;
 use crate::actors::writer::Command;
 use crate::actors::writer::commands::{AlterMessage, AppendMessage, MarkRead, Marks};
 use crate::domain::access::Credential;
-use crate::domain::ids::{ChatId, MessageId, Seq};
+use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::message::{Alteration, NewMessage};
 use crate::domain::presence::Status;
 use crate::domain::refusal::Refusal;
@@ -80,6 +80,11 @@ pub(super) enum Step {
         request_id: Option<u64>,
         chat: ChatId,
         range: Range,
+    },
+    /// Who stands behind these ids.
+    Users {
+        request_id: Option<u64>,
+        ids: Vec<UserId>,
     },
     Heartbeat {
         request_id: Option<u64>,
@@ -236,6 +241,11 @@ impl Member {
                 Ok(if packet.remove.unwrap_or(false) { Alteration::Unpin } else { Alteration::Pin })
             }),
             "GetChats" => Step::Chats { request_id, after: packet.after_chat_id.unwrap_or(ChatId(0)) },
+            "GetUsers" => match packet.user_ids {
+                Some(ids) if ids.len() <= self.pages.max => Step::Users { request_id, ids },
+                Some(_) => bad_request(request_id, format!("more than {} user_ids", self.pages.max)),
+                None => bad_request(request_id, "user_ids is missing"),
+            },
             "GetMessages" => self.page(&packet, true),
             "GetEvents" => self.page(&packet, false),
             "Resume" => self.resume(packet),

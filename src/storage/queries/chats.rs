@@ -15,6 +15,10 @@ use crate::storage::queries::messages;
 use crate::storage::rows::chat::{ChatEventRow, ChatRow, NewChatRow, ParticipantRow, notify_level};
 use crate::storage::schema::{chat_events, chat_participants, chats, users};
 
+pub use former::{enter_again, insert_former, met_in_the_past};
+
+mod former;
+
 type Db = SqliteConnection;
 
 pub fn chat(db: &mut Db, id: i64) -> QueryResult<Option<Chat>> {

@@ -253,9 +253,18 @@ pub(super) fn join(
     user: UserId,
     role: ChatRole,
 ) -> Execution<()> {
-    let participant = Participant::joining(user, actor, role, *last_seq + 1, last_ordinal);
+    let mut participant = Participant::joining(user, actor, role, *last_seq + 1, last_ordinal);
+    let before = participant.notify;
+    if *last_seq > 0 {
+        participant.notify = chats::enter_again(tx.write(), chat.0, user.0)?.unwrap_or(before);
+    }
     chats::insert_participant(tx.write(), chat.0, &participant)?;
-    tx.append_event(chat, last_seq, actor, Change::Join { user_id: user, role })
+    tx.append_event(chat, last_seq, actor, Change::Join { user_id: user, role })?;
+    if participant.notify != before {
+        // A mute outlives leaving.
+        tx.announce(Event::NotifyLevelSet { chat_id: chat, user_id: user, level: participant.notify });
+    }
+    Ok(())
 }
 
 pub(super) fn check_room_for(tx: &mut Tx<'_>, user: UserId) -> Execution<()> {

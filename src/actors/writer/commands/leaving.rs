@@ -92,6 +92,7 @@ pub(super) fn take_out(
 ) -> Execution<()> {
     let user_id = participant.user_id;
     chats::delete_participant(tx.write(), chat.id.0, user_id.0)?;
+    chats::insert_former(tx.write(), chat.id.0, user_id.0, participant.notify)?;
     tx.append_event(chat.id, last_seq, actor, Change::Leave { user_id, role: participant.role })
 }
 

@@ -1,0 +1,46 @@
+//! Users whom the events of a chat name and who are not in it now.
+
+use diesel::dsl::exists;
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use crate::domain::notification::NotifyLevel;
+use crate::storage::rows::chat::notify_level;
+use crate::storage::schema::{chat_former_participants, chat_participants, chats};
+
+type Db = SqliteConnection;
+
+/// A user who left, with what they wanted to be notified of. A user who is known keeps their level.
+pub fn insert_former(db: &mut Db, chat: i64, user: i64, notify: NotifyLevel) -> QueryResult<()> {
+    diesel::insert_or_ignore_into(chat_former_participants::table)
+        .values((
+            chat_former_participants::user_id.eq(user),
+            chat_former_participants::chat_id.eq(chat),
+            chat_former_participants::notify.eq(notify.as_str()),
+        ))
+        .execute(db)
+        .map(drop)
+}
+
+/// Takes a user who comes back off the list; returns what they wanted to be notified of, if they were in the chat before.
+pub fn enter_again(db: &mut Db, chat: i64, user: i64) -> QueryResult<Option<NotifyLevel>> {
+    let level: Option<String> = diesel::delete(chat_former_participants::table.find((user, chat)))
+        .returning(chat_former_participants::notify)
+        .get_result(db)
+        .optional()?;
+    level.as_deref().map(notify_level).transpose()
+}
+
+/// Those of `users` who were in a chat that `reader` can read now, or acted there. `users` are those of one request.
+pub fn met_in_the_past(db: &mut Db, reader: i64, users: &[i64]) -> QueryResult<Vec<i64>> {
+    let own = chat_participants::table
+        .filter(chat_participants::chat_id.eq(chat_former_participants::chat_id))
+        .filter(chat_participants::user_id.eq(reader));
+    chat_former_participants::table
+        .inner_join(chats::table)
+        .filter(chat_former_participants::user_id.eq_any(users))
+        .filter(chats::audience.eq("public").or(exists(own)))
+        .select(chat_former_participants::user_id)
+        .distinct()
+        .load(db)
+}

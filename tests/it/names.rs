@@ -1,0 +1,136 @@
+//! Names behind ids, and users found by the beginning of their name.
+
+use netbit::core::config::Registration;
+use netbit::domain::ids::UserId;
+use netbit::protocol::packet::MessagePacket;
+use serde_json::{Value, json};
+
+use crate::harness::{Person, TestServer, assert_problem};
+
+/// The names that an answer holds.
+fn names(body: &Value) -> Vec<&str> {
+    body["items"].as_array().unwrap().iter().map(|user| user["username"].as_str().unwrap()).collect()
+}
+
+async fn by_id(reader: &Person, ids: &[UserId]) -> Value {
+    let ids: Vec<_> = ids.iter().map(UserId::to_string).collect();
+    let found = reader.get(&format!("/api/users?ids={}", ids.join(","))).await;
+    assert_eq!(found.status, 200, "{}", found.body);
+    found.body
+}
+
+fn get_users(ids: &[UserId]) -> MessagePacket {
+    MessagePacket { packet_type: "GetUsers".into(), user_ids: Some(ids.to_vec()), ..MessagePacket::default() }
+}
+
+/// Carol posts in a group and leaves; Dave is removed and deactivated. Bob had only their ids.
+#[actix_web::test]
+async fn reader_gets_names_of_those_who_left_and_were_deactivated() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.admin("alice").await, server.user("bob").await);
+    let (carol, dave, eve) =
+        (server.user("carol").await, server.user("dave").await, server.user("eve").await);
+    let chat = alice.group(&[&bob, &carol, &dave]).await;
+    for person in [&carol, &dave] {
+        assert_eq!(person.say(chat, "hello").await.status, 201);
+    }
+    assert_eq!(carol.delete(&format!("/api/chats/{chat}/participants/carol")).await.status, 204);
+    assert_eq!(alice.delete(&format!("/api/chats/{chat}/participants/dave")).await.status, 204);
+    let out = alice.patch("/api/admin/users/dave", json!({"active": false})).await;
+    assert_eq!(out.status, 200);
+
+    let wanted = [alice.id, bob.id, carol.id, dave.id, eve.id, UserId(999)];
+    let found = by_id(&bob, &wanted).await;
+    assert_eq!(names(&found), ["alice", "bob", "carol", "dave"], "eve shares nothing with bob");
+    assert_eq!((&found["items"][3]["active"], &found["items"][2]["active"]), (&json!(false), &Value::Null));
+    let (mut session, names_for) = (bob.tcp().await, by_id(&eve, &wanted).await);
+    assert_eq!(names(&names_for), ["eve"], "a stranger learns no name from an id");
+    let told = session.ask(get_users(&wanted)).await.unwrap();
+    let people: Vec<_> = told.people.iter().map(|user| (user.username.as_str(), user.active)).collect();
+    assert_eq!(people, [("alice", true), ("bob", true), ("carol", true), ("dave", false)]);
+
+    // Who left reads nothing of the chat any more, so new members stay unknown; a return is as if nobody had left.
+    assert_eq!(alice.put(&format!("/api/chats/{chat}/participants/eve"), json!({})).await.status, 201);
+    assert_eq!(names(&by_id(&carol, &wanted).await), ["carol"]);
+    assert_eq!(alice.put(&format!("/api/chats/{chat}/participants/carol"), json!({})).await.status, 201);
+    assert_eq!(names(&by_id(&carol, &wanted).await), ["alice", "bob", "carol", "dave", "eve"]);
+
+    for bad in ["ids=", "ids=x", "ids=1&prefix=a", "", "ids=1&colour=red"] {
+        assert_problem(&bob.get(&format!("/api/users?{bad}")).await, 400, "bad_request");
+    }
+    let many: Vec<_> = (1..=101).map(UserId).collect();
+    let ids: Vec<_> = many.iter().map(UserId::to_string).collect();
+    assert_problem(&bob.get(&format!("/api/users?ids={}", ids.join(","))).await, 400, "bad_request");
+    let refused = session.ask(get_users(&many)).await.unwrap();
+    assert_eq!(refused.code.as_deref(), Some("bad_request"));
+    let refused = session.ask(MessagePacket { user_ids: None, ..get_users(&[]) }).await.unwrap();
+    assert_eq!(refused.code.as_deref(), Some("bad_request"));
+    server.stop().await;
+}
+
+/// A public project's channel is read by people who are not in it.
+#[actix_web::test]
+async fn visitor_of_a_public_channel_gets_the_names_in_it() {
+    let server = TestServer::start().await;
+    let (alice, bob, eve) = (server.user("alice").await, server.user("bob").await, server.user("eve").await);
+    let made = alice.post("/api/projects/create", json!({"name": "open", "visibility": "public"})).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let member = "/api/projects/alice/open/members/bob";
+    assert_eq!(alice.put(member, json!({"role": "writer"})).await.status, 201);
+    assert_eq!(names(&by_id(&eve, &[alice.id, bob.id]).await), ["alice", "bob"]);
+    assert_eq!(alice.delete(member).await.status, 204);
+    assert_eq!(names(&by_id(&eve, &[alice.id, bob.id]).await), ["alice", "bob"]);
+    let hidden = alice.patch("/api/projects/alice/open", json!({"visibility": "private"})).await;
+    assert_eq!(hidden.status, 200, "{}", hidden.body);
+    assert!(names(&by_id(&eve, &[alice.id, bob.id]).await).is_empty());
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn prefix_finds_acquaintances_and_an_exact_name() {
+    let server = TestServer::start().await;
+    let (alice, _) = (server.admin("alice").await, server.user("bo").await);
+    for name in ["bob", "bobby", "boris", "carl"] {
+        server.user(name).await;
+    }
+    let find = async |query: &str| {
+        let found = alice.get(&format!("/api/users?prefix={query}")).await;
+        assert_eq!(found.status, 200, "{}", found.body);
+        names(&found.body).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(find("bo").await, ["bo"], "a name that is given whole is found");
+    alice.http.create_group("team", &["bobby", "boris"]).await.unwrap();
+    assert_eq!(find("Bo").await, ["bo", "bobby", "boris"]);
+    assert_eq!(find("bo&limit=1").await, ["bo"]);
+    assert_eq!(find("bo&cursor=bo").await, ["bobby", "boris"]);
+    assert_eq!(find("alic").await, ["alice"]);
+    assert_eq!(alice.patch("/api/admin/users/boris", json!({"active": false})).await.status, 200);
+    assert_eq!(find("bo").await, ["bo", "bobby"]);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn prefix_finds_every_active_user_when_registration_is_closed() {
+    let server = TestServer::start().await;
+    for name in ["alice", "bob", "bobby", "boris"] {
+        server.user(name).await;
+    }
+    let server = server
+        .restart(|config| {
+            config.accounts.registration = Registration::Closed;
+            config.limits.users_scanned = 2;
+        })
+        .await;
+    let alice = server.login("alice").await;
+    let (mut found, mut path) = (Vec::new(), "/api/users?prefix=bo".to_owned());
+    loop {
+        let page = alice.get(&path).await.body;
+        found.extend(names(&page).into_iter().map(str::to_owned));
+        match page["next"].as_str() {
+            Some(next) => path = format!("/api/users?prefix=bo&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(found, ["bob", "bobby", "boris"], "a search is cut, and goes on");
+    server.stop().await;
+}
