@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """A client that a generator makes of the API's description, used as a stranger would.
 
-    python3 tests/openapi_client.py target/release/netbit DIRECTORY
+    python3 tests/openapi_client.py target/release/netbit DIRECTORY [REDOCLY]
 
 DIRECTORY holds the programs openapi-spec-validator, openapi-python-client and a Python in whose environment both are
-(the bin folder of a virtual environment). Starts a server of its own on free ports of 127.0.0.1, validates
-/api/openapi.json, looks for doubled operation ids and empty descriptions, generates a client, and with it registers a
-user, logs in, makes a chat and lists it. Fails when one of these fails, or when the generator left an operation out that
-answers JSON.
+(the bin folder of a virtual environment); REDOCLY is the program of @redocly/cli, whose errors count. Starts a server of
+its own on free ports of 127.0.0.1, validates /api/openapi.json, looks for doubled operation ids and empty descriptions,
+generates a client, and with it registers a user, logs in, makes a chat and lists it. Fails when one of these fails, or
+when the generator left an operation out that answers JSON.
 """
 import json
 import os
@@ -40,7 +40,7 @@ print("a generated client listed", len(listed.items), "chat")
 '''
 
 
-def main(program, tools):
+def main(program, tools, redocly=None):
     free = [word for name in ("http", "tcp", "udp", "ops") for word in (f"--{name}-listen", "127.0.0.1:0")]
     with tempfile.TemporaryDirectory() as place:
         server = subprocess.Popen([os.path.abspath(program), *free, "--data-dir", f"{place}/data"],
@@ -54,17 +54,20 @@ def main(program, tools):
                     sys.exit("the server ended")
                 text += line
             base = re.search(r"(http://[\d.:]+)/api/", text).group(1)
-            tried(base, place, tools)
+            tried(base, place, tools, redocly)
         finally:
             server.terminate()
             server.wait(timeout=30)
 
 
-def tried(base, place, tools):
+def tried(base, place, tools, redocly):
     path = f"{place}/openapi.json"
     with urllib.request.urlopen(f"{base}/api/openapi.json") as answer, open(path, "wb") as file:
         file.write(answer.read())
     subprocess.run([f"{tools}/openapi-spec-validator", path], check=True)
+    if redocly:
+        environment = dict(os.environ, REDOCLY_TELEMETRY="off", CI="1")
+        subprocess.run([redocly, "lint", path, "--format=summary"], check=True, env=environment)
     with open(path) as file:
         described = json.load(file)
     operations = [operation for methods in described["paths"].values() for operation in methods.values()]
