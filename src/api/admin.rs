@@ -11,7 +11,7 @@ use super::extract::{Body, Caller, Path, Query};
 use super::page;
 use super::user::OwnUser;
 use crate::domain::audit::AuditEvent;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{ChatId, UserId};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
 use crate::services::Services;
@@ -49,6 +49,41 @@ pub(super) async fn update_user(
 ) -> ApiResult {
     let user = services.set_user_active(caller.0, username.0, body.0.active).await?;
     Ok(HttpResponse::Ok().json(ManagedUser::from(user)))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TakeOver)]
+pub(super) struct TakeOverBody {
+    /// The name of the active user who becomes an owner; absent: the caller.
+    owner: Option<String>,
+}
+
+/// Makes an active user an owner of a chat that has no active owner. The chat is told by a `join` or `role`.
+#[utoipa::path(post, operation_id = "take_over_chat", path = "/api/admin/chats/{id}/take-over", params(("id" = i64, Path)), request_body = TakeOverBody,
+    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
+pub(super) async fn take_over_chat(
+    caller: Caller,
+    id: Path<i64>,
+    body: Body<TakeOverBody>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    services.take_over_chat(caller.0, ChatId(id.0), body.0.owner).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Makes an active user an owner of a project that has no active owner. Its channel is told by a `join` or `role`.
+#[utoipa::path(post, operation_id = "take_over_project", path = "/api/admin/projects/{user}/{project}/take-over",
+    params(("user" = String, Path), ("project" = String, Path)), request_body = TakeOverBody,
+    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
+pub(super) async fn take_over_project(
+    caller: Caller,
+    at: Path<(String, String)>,
+    body: Body<TakeOverBody>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    services.take_over_project(caller.0, at.0, body.0.owner).await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// Something that an administrator or owner did.

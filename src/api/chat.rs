@@ -59,6 +59,9 @@ pub(super) struct ChatAnswer {
     /// The other person of a direct chat.
     #[serde(skip_serializing_if = "Option::is_none")]
     peer: Option<String>,
+    /// Only when it is `false`: the other person of a direct chat is deactivated, so nobody can post in it.
+    #[serde(skip_serializing_if = "Clone::clone")]
+    active: bool,
     archived: bool,
     /// How many of its newest messages it keeps; absent: all.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +82,7 @@ impl From<ChatView> for ChatAnswer {
             kind: view.chat.kind,
             name: view.chat.name,
             peer: view.summary.peer,
+            active: view.summary.active,
             archived: view.chat.archived,
             retention: view.chat.retention,
             last_seq: view.chat.last_seq,
@@ -186,6 +190,14 @@ pub(super) async fn get(
     services: web::Data<Services>,
 ) -> ApiResult {
     page::read(&request, &ChatAnswer::from(services.chat(caller.0, ChatId(id.0)).await?), None)
+}
+
+/// Deletes a chat with all that was said in it, for everyone and for good; for owners. Clients of its people get `Reset`.
+#[utoipa::path(delete, operation_id = "delete_chat", path = "/api/chats/{id}", params(("id" = i64, Path)),
+    responses((status = 204), (status = 401), (status = 403), (status = 404)))]
+pub(super) async fn delete(caller: Caller, id: Path<i64>, services: web::Data<Services>) -> ApiResult {
+    services.delete_chat(caller.0, ChatId(id.0)).await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 #[derive(Deserialize, ToSchema)]

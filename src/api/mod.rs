@@ -61,11 +61,15 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/api/users/me/blocks").get(people::blocks))
         .service(web::resource("/api/users/me/blocks/{username}").put(people::block).delete(people::unblock))
         .service(web::resource("/api/users/{username}").get(user::by_name))
+        .service(web::resource("/api/admin/chats/{id}/take-over").post(admin::take_over_chat))
+        .service(
+            web::resource("/api/admin/projects/{user}/{project}/take-over").post(admin::take_over_project),
+        )
         .service(web::resource("/api/admin/users/{username}").patch(admin::update_user))
         .service(web::resource("/api/admin/audit").get(admin::audit))
         .service(web::resource("/api/chats").get(chat::list).post(chat::create))
         .service(web::resource("/api/chats/leave").post(people::leave_chats))
-        .service(web::resource("/api/chats/{id}").get(chat::get).patch(chat::update))
+        .service(web::resource("/api/chats/{id}").get(chat::get).patch(chat::update).delete(chat::delete))
         .service(web::resource("/api/chats/{id}/participants").get(chat::participants))
         .service(
             web::resource("/api/chats/{id}/participants/{username}")

@@ -10,12 +10,15 @@ use crate::domain::access::Need;
 /// Method and path of every route that the description names, and its need. `Need::Identity` stands
 /// for routes without credentials, and for those that decide by the role in which a token lets its
 /// user act: projects, repositories and git.
-pub(super) const DESCRIBED: [(&str, &str, Need); 74] = [
+pub(super) const DESCRIBED: [(&str, &str, Need); 77] = [
     ("GET", "/api/admin/audit", Need::ServerAdmin),
+    ("POST", "/api/admin/chats/{id}/take-over", Need::ServerAdmin),
+    ("POST", "/api/admin/projects/{user}/{project}/take-over", Need::ServerAdmin),
     ("PATCH", "/api/admin/users/{username}", Need::ServerAdmin),
     ("GET", "/api/chats", Need::ChatRead),
     ("POST", "/api/chats", Need::ChatWrite),
     ("POST", "/api/chats/leave", Need::ChatWrite),
+    ("DELETE", "/api/chats/{id}", Need::ChatWrite),
     ("GET", "/api/chats/{id}", Need::ChatRead),
     ("PATCH", "/api/chats/{id}", Need::ChatWrite),
     ("GET", "/api/chats/{id}/events", Need::ChatRead),

@@ -112,6 +112,13 @@ pub struct Chat {
     pub created_at: Timestamp,
 }
 
+impl Chat {
+    /// The other person of a direct chat.
+    pub fn peer_of(&self, user: UserId) -> Option<UserId> {
+        self.between.map(|(one, other)| if one == user { other } else { one })
+    }
+}
+
 /// One person in one chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Participant {

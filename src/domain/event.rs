@@ -151,6 +151,10 @@ pub enum Event {
         chat: Arc<Chat>,
     },
     Chat(Arc<ChatEvent>),
+    /// It is gone for everyone.
+    ChatDeleted {
+        chat_id: ChatId,
+    },
     /// How a message stands now, wherever it is shown. The chat's own event follows.
     MessageChanged {
         message: Arc<Message>,

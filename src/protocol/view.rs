@@ -27,6 +27,9 @@ pub struct ChatSummary {
     /// The other person of a direct chat.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub peer: Option<String>,
+    /// Only when it is `false`: the other person of a direct chat is deactivated, so nobody can post in it.
+    #[serde(skip_serializing_if = "Clone::clone", default = "active")]
+    pub active: bool,
     /// The project whose channel it is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(value_type = Option<i64>)]

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use super::accounts::{Fields, Person, Registration, names_of};
 use super::tokens::TokenRequest;
 use super::{ServiceError, Services};
-use crate::actors::cache::{AccessTokensOf, Administrator, PersonNamed, ReadModels};
+use crate::actors::cache::{AccessTokensOf, Administrator, PersonNamed, ProjectToAdminister, ReadModels};
 use crate::actors::writer::commands::{
-    AddUser, ResetPassword, RevokeAllAccessTokens, SetRetention, SetUserActive, TrimChat,
+    AddUser, DeleteEmptyChat, PurgeChat, ResetPassword, RevokeAllAccessTokens, SetRetention, SetUserActive,
+    TakeOverChat, TakeOverProject, TrimChat,
 };
 use crate::core::actor::Who;
 use crate::core::shares::Holder;
@@ -20,6 +21,7 @@ use crate::domain::event::ChatEvent;
 use crate::domain::ids::{AccessTokenId, ChatId, Seq, UserId};
 use crate::domain::password;
 use crate::domain::refusal::Refusal;
+use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
 use crate::storage::queries::{accounts, audit, chats};
 use crate::storage::snapshot;
@@ -135,12 +137,49 @@ impl Services {
         Ok(())
     }
 
-    /// Deletes what chats do not keep, for as long as the server runs.
+    /// Makes an active user an owner of a chat without an active one: the caller, unless another is named.
+    pub async fn take_over_chat(
+        &self,
+        who: Credential,
+        chat: ChatId,
+        owner: Option<String>,
+    ) -> Result<(), ServiceError> {
+        self.cache.ask(who, Administrator).await?;
+        let owner = self.new_owner(who, owner).await?;
+        Ok(self.writer.execute(Who::User(who.user.0), TakeOverChat { who, chat, owner }).await?)
+    }
+
+    /// The same for a project.
+    pub async fn take_over_project(
+        &self,
+        who: Credential,
+        (namesake, project): (String, String),
+        owner: Option<String>,
+    ) -> Result<(), ServiceError> {
+        let project = self.cache.ask(who, ProjectToAdminister { owner: namesake, project }).await?;
+        let owner = self.new_owner(who, owner).await?;
+        Ok(self.writer.execute(Who::User(who.user.0), TakeOverProject { who, project, owner }).await?)
+    }
+
+    async fn new_owner(&self, who: Credential, owner: Option<String>) -> Result<UserId, ServiceError> {
+        match owner {
+            Some(name) => self.user_id(who, name).await,
+            None => Ok(who.user),
+        }
+    }
+
+    /// Deletes what chats do not keep, and chats that nobody is in, for as long as the server runs.
     pub async fn tend_chats(&self) {
         let every = std::time::Duration::from_millis(self.limits.trim_ms);
         loop {
-            if let Err(error) = self.trim_chats().await {
-                tracing::warn!(%error, "deleting what chats do not keep failed; it is tried again later");
+            for (what, outcome) in [
+                ("deleting what chats do not keep", self.trim_chats().await),
+                ("deleting empty chats", self.delete_empty_chats().await),
+                ("removing deleted chats", self.purge_chats().await),
+            ] {
+                if let Err(error) = outcome {
+                    tracing::warn!(%error, "{what} failed; it is tried again later");
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(every) => {}
@@ -160,6 +199,24 @@ impl Services {
                 while self.writer.execute(Who::Server, TrimChat { chat: ChatId(chat) }).await? {}
             }
         }
+    }
+
+    async fn delete_empty_chats(&self) -> Result<(), ServiceError> {
+        let before = Timestamp::now().plus_seconds(-self.limits.empty_chat_seconds);
+        let read = move |db: &mut _| chats::empty_since(db, before.0, TRIMMED_PER_ROUND);
+        for chat in self.readers.read(Holder::Operator, read).await? {
+            let command = DeleteEmptyChat { chat: ChatId(chat), before };
+            self.writer.execute(Who::Server, command).await?;
+        }
+        Ok(())
+    }
+
+    async fn purge_chats(&self) -> Result<(), ServiceError> {
+        let read = |db: &mut _| chats::to_purge(db, TRIMMED_PER_ROUND);
+        for chat in self.readers.read(Holder::Operator, read).await? {
+            while self.writer.execute(Who::Server, PurgeChat { chat: ChatId(chat) }).await? {}
+        }
+        Ok(())
     }
 
     /// What administrators and owners did, the newest first, below an id.

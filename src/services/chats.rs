@@ -7,8 +7,8 @@ use crate::actors::cache::{
     ChatDetails, ChatList, ChatView, Destination, Participants, PeopleToAdd, UserIds,
 };
 use crate::actors::writer::commands::{
-    CreateChat, MarkRead, Marks, MergeMarks, NewChat, RemoveParticipant, SetNotifyLevel, SetParticipant,
-    UpdateChat,
+    CreateChat, DeleteChat, MarkRead, Marks, MergeMarks, NewChat, RemoveParticipant, SetNotifyLevel,
+    SetParticipant, UpdateChat,
 };
 use crate::actors::writer::{Command, CommandError};
 use crate::core::actor::{Permit, Reply, Who};
@@ -102,6 +102,14 @@ impl Services {
         self.rates.change(who.user, 1)?;
         self.writer.execute(Who::User(who.user.0), UpdateChat { who, chat, name, archived }).await?;
         self.chat(who, chat).await
+    }
+
+    /// Deletes a chat, for everyone.
+    pub async fn delete_chat(&self, who: Credential, chat: ChatId) -> Result<(), ServiceError> {
+        self.rates.change(who.user, 1)?;
+        self.writer.execute(Who::User(who.user.0), DeleteChat { who, chat }).await?;
+        self.trims.notify_one();
+        Ok(())
     }
 
     pub async fn participants(

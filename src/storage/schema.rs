@@ -93,6 +93,8 @@ diesel::table! {
         retention_by -> Nullable<BigInt>,
         trimmed_seq -> BigInt,
         trimmed_ordinal -> BigInt,
+        deleted_at -> Nullable<BigInt>,
+        purged_at -> Nullable<BigInt>,
     }
 }
 

@@ -87,3 +87,61 @@ async fn only_administrators_deactivate_and_never_themselves() {
     }
     server.stop().await;
 }
+
+/// The only owner of a group is deactivated: nobody could rename it, add to it or archive it.
+#[actix_web::test]
+async fn administrator_takes_over_a_chat_without_an_active_owner() {
+    let server = TestServer::start().await;
+    let (admin, alice, bob) =
+        (server.admin("root").await, server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let (path, rename) = (format!("/api/admin/chats/{chat}/take-over"), format!("/api/chats/{chat}"));
+    assert_problem(&admin.post(&path, json!({})).await, 409, "conflict");
+    assert_eq!(admin.patch("/api/admin/users/alice", json!({"active": false})).await.status, 200);
+    assert_problem(&bob.patch(&rename, json!({"name": "new"})).await, 403, "forbidden");
+    assert_problem(&bob.post(&path, json!({})).await, 403, "forbidden");
+    let (_, weak) = admin.access_token(json!({"name": "a", "password": PASSWORD, "scopes": ["admin"]})).await;
+    assert_problem(&weak.post(&path, &json!({})).await.unwrap(), 403, "forbidden");
+
+    let mut session = bob.tcp().await;
+    assert_eq!(admin.post(&path, json!({})).await.status, 204);
+    let event = soon(session.pushed()).await.unwrap();
+    assert_eq!((event.kind.as_deref(), event.user_id), (Some("join"), Some(admin.id)));
+    assert_eq!(admin.patch(&rename, json!({"name": "new"})).await.status, 200);
+    assert_problem(&admin.post(&path, json!({"owner": "bob"})).await, 409, "conflict");
+    let audit = admin.get("/api/admin/audit").await.body;
+    let actions: Vec<_> = audit["items"].as_array().unwrap().iter().map(|line| &line["action"]).collect();
+    assert!(actions.contains(&&json!("chat.take_over")), "{actions:?}");
+
+    // Another group is given to one of its members.
+    let other = bob.group(&[&admin]).await;
+    assert_eq!(admin.patch("/api/admin/users/bob", json!({"active": false})).await.status, 200);
+    let carol = server.user("carol").await;
+    let path = format!("/api/admin/chats/{other}/take-over");
+    assert_problem(&admin.post(&path, json!({"owner": "bob"})).await, 404, "not_found");
+    assert_eq!(admin.post(&path, json!({"owner": "carol"})).await.status, 204);
+    let seen = carol.get(&format!("/api/chats/{other}")).await.body["participants"].clone();
+    let is_owner = |person: &&serde_json::Value| person["username"] == "carol" && person["role"] == "owner";
+    assert!(seen.as_array().unwrap().iter().any(|person| is_owner(&person)), "{seen}");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn administrator_takes_over_a_project_without_an_active_owner() {
+    let server = TestServer::start().await;
+    let (admin, alice, bob) =
+        (server.admin("root").await, server.user("alice").await, server.user("bob").await);
+    let made = alice.post("/api/projects/create", json!({"name": "kit", "visibility": "private"})).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    assert_eq!(alice.put("/api/projects/alice/kit/members/bob", json!({"role": "writer"})).await.status, 201);
+    let path = "/api/admin/projects/alice/kit/take-over";
+    assert_problem(&admin.post(path, json!({})).await, 409, "conflict");
+    assert_eq!(admin.patch("/api/admin/users/alice", json!({"active": false})).await.status, 200);
+    assert_problem(&bob.post(path, json!({})).await, 403, "forbidden");
+    let mut session = bob.tcp().await;
+    assert_eq!(admin.post(path, json!({"owner": "bob"})).await.status, 204);
+    let event = soon(session.pushed()).await.unwrap();
+    assert_eq!((event.kind.as_deref(), event.user_id), (Some("role"), Some(bob.id)));
+    assert_eq!(bob.put("/api/projects/alice/kit/members/root", json!({"role": "reader"})).await.status, 201);
+    server.stop().await;
+}

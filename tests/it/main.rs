@@ -33,6 +33,7 @@ mod operations;
 mod operator;
 mod presence;
 mod projects;
+mod removal;
 mod resume;
 mod security_list;
 mod sessions;

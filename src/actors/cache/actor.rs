@@ -206,6 +206,9 @@ impl CacheActor {
             LaneItem::Event { event, frame, joiner } => {
                 Some(LaneItem::Event { event: event.clone(), frame: frame.clone(), joiner: joiner.clone() })
             }
+            LaneItem::Removed { chat, head, frame } => {
+                Some(LaneItem::Removed { chat: *chat, head: *head, frame: frame.clone() })
+            }
             LaneItem::Revoked { login } => Some(LaneItem::Revoked { login: *login }),
             LaneItem::Lost => Some(LaneItem::Lost),
             LaneItem::Personal { user, frame, soft } => {
@@ -319,6 +322,7 @@ fn of_presence(item: &LaneItem) -> Option<PresenceItem> {
             Change::Leave { user_id: user, .. } => Some(PresenceItem::Left { chat: event.chat_id, user }),
             _ => None,
         },
+        LaneItem::Removed { chat, .. } => Some(PresenceItem::Removed { chat: *chat }),
         LaneItem::Revoked { login } => Some(PresenceItem::Revoked { login: *login }),
         LaneItem::Lost => Some(PresenceItem::Lost),
         _ => None,
@@ -371,6 +375,7 @@ impl Metered for CacheActor {
         "PersonNamed",
         "ProjectList",
         "ProjectNamed",
+        "ProjectToAdminister",
         "Publish",
         "Replay",
         "Repositories",

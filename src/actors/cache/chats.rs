@@ -142,6 +142,10 @@ impl Chats {
                 Ok(())
             }
             Event::Chat(event) => self.append(event),
+            Event::ChatDeleted { chat_id } => {
+                self.remove(*chat_id);
+                Ok(())
+            }
             Event::MessageChanged { message } => {
                 self.change_message(message);
                 Ok(())
@@ -172,6 +176,20 @@ impl Chats {
                 Ok(())
             }
             _ => Ok(()),
+        }
+    }
+
+    fn remove(&mut self, chat: ChatId) {
+        let Some(state) = self.chats.remove(&chat) else { return };
+        self.channels.remove(&chat);
+        self.uses.remove(&state.used);
+        if let WindowState::Ready(window) = &state.window {
+            self.window_bytes -= window.bytes();
+        }
+        for user in state.people.keys() {
+            if let Some(chats) = self.of_user.get_mut(user) {
+                chats.remove(&chat);
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::projects::ProjectState;
 use super::queries::{Models, Query, Verdict, user_of};
+use super::token_queries::check_administrator;
 use crate::core::shares::{Client, Holder};
 use crate::domain::access::{Credential, Need, Subject};
 use crate::domain::ids::{NotificationId, ProjectId, RepositoryId, UserId};
@@ -91,6 +92,25 @@ impl Query for ProjectNamed {
             let view = view(who, models, state, moved);
             permission::check(self.act, view.project.visibility, view.role, "project")?;
             Ok(view)
+        }))
+    }
+}
+
+/// The project of this name, for an administrator of the server.
+pub struct ProjectToAdminister {
+    pub owner: String,
+    pub project: String,
+}
+
+impl Query for ProjectToAdminister {
+    type Answer = ProjectId;
+    const NAME: &'static str = "ProjectToAdminister";
+    const NEED: Need = Need::ServerAdmin;
+
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<ProjectId> {
+        Verdict::Now(user_of(who).and_then(|user| {
+            check_administrator(models, user)?;
+            find(models, &self.owner, &self.project, "project").map(|(state, _)| state.project.id)
         }))
     }
 }

@@ -73,6 +73,9 @@ impl ReadModels {
             self.directory.apply(event);
             self.projects.apply(event);
             self.notifications.apply(event);
+            if let Event::ChatDeleted { chat_id } = event {
+                lane.extend(self.removed(*chat_id));
+            }
             if let Err(NotDense) = self.chats.apply(event) {
                 tracing::error!(commit_no, "an event does not follow the one before it");
                 return Applied::Gap;
@@ -97,6 +100,13 @@ impl ReadModels {
         }
         self.commit_no = commit_no;
         Applied::Yes
+    }
+
+    /// The chat is about to be gone: its people forget it.
+    fn removed(&self, chat: ChatId) -> Option<LaneItem> {
+        let head = self.chats.get(chat)?.chat.last_seq;
+        let packet = ServerPacket::Reset { chat_id: Some(chat), head: None, epoch: None };
+        Some(LaneItem::Removed { chat, head, frame: framing::encode(&packet).ok()? })
     }
 
     /// What the other devices of `user` must hear: how far they are, and what is left to read.
@@ -131,15 +141,13 @@ impl ReadModels {
     /// The chat as it stands in the list of `user`.
     pub(super) fn summary(&self, state: &ChatState, user: UserId) -> ChatSummary {
         let me = state.people.get(&user);
-        let peer = state
-            .chat
-            .between
-            .map(|(one, other)| self.directory.username(if one == user { other } else { one }).to_owned());
+        let peer = state.chat.peer_of(user).and_then(|peer| self.directory.user(peer));
         ChatSummary {
             id: state.chat.id,
             kind: state.chat.kind,
             name: state.chat.name.clone(),
-            peer,
+            peer: peer.map(|peer| peer.username.clone()),
+            active: peer.is_none_or(|peer| peer.active),
             project_id: state.chat.project_id,
             archived: state.chat.archived,
             last_seq: state.chat.last_seq,

@@ -85,12 +85,14 @@ impl Query for Administrator {
     const NEED: Need = Need::ServerAdmin;
 
     fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<()> {
-        Verdict::Now(user_of(who).and_then(|user| {
-            let is_admin = models.read.directory.user(user).is_some_and(|user| user.is_admin);
-            let refusal = Refusal::Forbidden("only an administrator of the server may do this");
-            is_admin.then_some(()).ok_or(refusal)
-        }))
+        Verdict::Now(user_of(who).and_then(|user| check_administrator(models, user)))
     }
+}
+
+pub(super) fn check_administrator(models: &Models<'_>, user: UserId) -> Result<(), Refusal> {
+    let is_admin = models.read.directory.user(user).is_some_and(|user| user.is_admin);
+    let refusal = Refusal::Forbidden("only an administrator of the server may do this");
+    is_admin.then_some(()).ok_or(refusal)
 }
 
 /// The ids behind user names, for a caller who wants to see their presence.

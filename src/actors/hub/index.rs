@@ -88,6 +88,7 @@ impl Index {
                     present.sessions.iter_mut().for_each(|live| live.push_aside(&frame, soft));
                 }
             }
+            LaneItem::Removed { chat, head, frame } => self.remove(chat, head, &frame),
             LaneItem::Revoked { login } => {
                 self.end_where(GoodbyeCode::Revoked, false, |live| live.login == Some(login))
             }
@@ -169,6 +170,19 @@ impl Index {
             present.heads_sum -= event.seq;
             present.sessions.iter_mut().for_each(|live| live.following.left(chat));
             self.forget(chat, user_id);
+        }
+    }
+
+    fn remove(&mut self, chat: ChatId, head: Seq, frame: &Bytes) {
+        for user in self.chats.remove(&chat).into_iter().flatten() {
+            let Some(present) = self.users.get_mut(&user) else { continue };
+            if present.chats.remove(&chat) {
+                present.heads_sum -= head;
+            }
+            for live in &mut present.sessions {
+                live.following.left(chat);
+                live.push_aside(frame, false);
+            }
         }
     }
 

@@ -100,6 +100,13 @@ pub enum LaneItem {
         /// May be dropped when the outbox is half full: the next one says it again.
         soft: bool,
     },
+    /// The chat is gone: whoever follows it is told to forget it.
+    Removed {
+        chat: ChatId,
+        /// Its last seq.
+        head: Seq,
+        frame: Bytes,
+    },
     /// The login is over: its sessions end.
     Revoked {
         login: LoginId,
@@ -115,12 +122,12 @@ impl LaneItem {
             Self::Event { frame, joiner, .. } => {
                 frame.len() + joiner.as_ref().map_or(0, |(_, frame)| frame.len())
             }
-            Self::Personal { frame, .. } => frame.len(),
+            Self::Personal { frame, .. } | Self::Removed { frame, .. } => frame.len(),
             _ => 0,
         }
     }
 
     pub(super) fn is_push(&self) -> bool {
-        matches!(self, Self::Event { .. } | Self::Personal { .. })
+        matches!(self, Self::Event { .. } | Self::Personal { .. } | Self::Removed { .. })
     }
 }

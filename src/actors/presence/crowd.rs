@@ -105,6 +105,7 @@ impl Crowd {
             }
             PresenceItem::Joined { chat, user } => self.joined(chat, user, now),
             PresenceItem::Left { chat, user } => self.people.leave(chat, user),
+            PresenceItem::Removed { chat } => self.people.remove_chat(chat),
             PresenceItem::Receipts { chat, marks } => self.tell_receipts(chat, marks),
             PresenceItem::Revoked { login } => {
                 let gone = self.tickets.remove_login(login);

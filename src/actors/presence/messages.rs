@@ -46,6 +46,10 @@ pub enum PresenceItem {
         chat: ChatId,
         user: UserId,
     },
+    /// The chat is gone.
+    Removed {
+        chat: ChatId,
+    },
     /// How far some people of a chat are, for the others. The marks of invisible people are left out.
     Receipts {
         chat: ChatId,

@@ -178,6 +178,14 @@ impl People {
         }
     }
 
+    pub(super) fn remove_chat(&mut self, chat: ChatId) {
+        for user in self.chats.remove(&chat).into_iter().flatten() {
+            if let Some(person) = self.people.get_mut(&user) {
+                person.chats.remove(&chat);
+            }
+        }
+    }
+
     /// Looks at everybody whose time has come, and returns them.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<UserId> {
         let mut expired = Vec::new();

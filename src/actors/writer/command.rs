@@ -14,6 +14,7 @@ use crate::domain::access::{Credential, Grant, Need, Proof};
 use crate::domain::chat::{Chat, ChatRole};
 use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::{ChatId, UserId};
+use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::queries::{access_tokens, accounts, audit, chats, messages};
@@ -189,7 +190,8 @@ impl<'a> Tx<'a> {
         Ok(grant)
     }
 
-    /// The chat, how far it is, and the role of `user` in it: for commands that append.
+    /// The chat, how far it is, and the role of `user` in it: for commands that append. Refused in a direct chat whose
+    /// other person is deactivated.
     pub fn chat_to_append(
         &mut self,
         chat: ChatId,
@@ -202,6 +204,11 @@ impl<'a> Tx<'a> {
         let role = chats::participant(self.db, chat.0, user.0)?.map(|participant| participant.role);
         let (found, head) = (Arc::new(found), self.mirror.head(chat));
         if let Some(role) = role {
+            // A chat that is known has an active peer: whoever deactivates makes the mirror forget.
+            if let Some(peer) = found.peer_of(user) {
+                let row = accounts::user(self.db, peer.0)?;
+                permission::post_to_peer(row.is_none_or(|row| row.deactivated_at.is_none()))?;
+            }
             self.mirror.learn_chat(&found, user, role);
         }
         let head = head.unwrap_or(Head::of(&found));

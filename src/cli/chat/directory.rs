@@ -93,6 +93,16 @@ impl Model {
         *self = Self::new(self.me, self.name(self.me));
     }
 
+    /// The server has no such chat any more.
+    pub(super) fn deleted(&mut self, id: ChatId) -> Vec<Line> {
+        if !self.chats.contains_key(&id) {
+            return Vec::new();
+        }
+        let chat = Some(self.title(id));
+        self.forget(id);
+        vec![Line::Change { chat, text: "the chat was deleted".to_owned() }]
+    }
+
     pub(super) fn forget(&mut self, id: ChatId) {
         self.chats.remove(&id);
         self.behind.remove(&id);

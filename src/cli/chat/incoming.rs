@@ -104,6 +104,10 @@ impl Session {
                 }
                 Ok(())
             }
+            "Reset" => {
+                let lines = packet.chat_id.map(|chat| self.model.deleted(chat)).unwrap_or_default();
+                self.show(&lines)
+            }
             "Limited" => self.lost("this side was too slow for the messages that came"),
             "Goodbye" => self.lost(&format!(
                 "the server said goodbye ({})",

@@ -300,6 +300,10 @@ limits! {
     emojis_per_message: usize = 50,
     /// Messages deleted in one command, because a chat keeps fewer: three rows each.
     trimmed_per_command: i64 = 100,
+    /// Rows of a deleted chat that one command removes.
+    purged_per_command: i64 = 500,
+    /// How long an archived chat that nobody is in is kept, in seconds: until then an administrator can take it over.
+    empty_chat_seconds: i64 = 7 * 24 * 3_600,
     /// How often chats are looked at that keep only so many messages.
     trim_ms: u64 = 60_000,
     /// People in one chat.

@@ -34,6 +34,15 @@ pub fn post(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
     if chat.archived { Err(Refusal::Forbidden("the chat is archived")) } else { Ok(()) }
 }
 
+/// Posting in a direct chat, whose other person may be deactivated: nobody would read it.
+pub fn post_to_peer(is_peer_active: bool) -> Result<(), Refusal> {
+    if is_peer_active {
+        Ok(())
+    } else {
+        Err(Refusal::Forbidden("the other person of this chat is deactivated and cannot read it"))
+    }
+}
+
 /// Changing what a message says: its sender alone.
 pub fn edit(chat: &Chat, role: Option<ChatRole>, is_sender: bool) -> Result<(), Refusal> {
     post(chat, role)?;
@@ -71,6 +80,21 @@ pub fn own(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
         (_, Some(ChatRole::Owner)) => Ok(()),
         _ => Err(Refusal::Forbidden("only an owner of the chat may do this")),
     }
+}
+
+/// Deleting a chat with all that was said in it: an owner.
+pub fn delete_chat(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
+    own(chat, role)?;
+    if is_left_behind(chat) { Ok(()) } else { follows_no_project(chat) }
+}
+
+/// Making an administrator of the server, or whom they name, an owner: only where no active user is one.
+pub fn take_over(chat: &Chat, has_active_owner: bool) -> Result<(), Refusal> {
+    if chat.kind == ChatKind::Direct {
+        return Err(Refusal::Forbidden("a direct chat has no owner"));
+    }
+    follows_no_project(chat)?;
+    if has_active_owner { Err(Refusal::Conflict("the chat has an active owner")) } else { Ok(()) }
 }
 
 /// The channel of a project that was deleted: archived, for nobody can archive that of a living one.
@@ -217,6 +241,28 @@ mod tests {
         assert!(remove(&chat(Group), Some(Admin), false, Member).is_ok());
         assert!(remove(&chat(Group), Some(Member), false, Member).is_err());
         assert!(remove(&chat(Group), Some(Member), true, Member).is_ok());
+    }
+
+    #[test]
+    fn owner_deletes_a_chat_and_nobody_else_does() {
+        assert!(delete_chat(&chat(Group), Some(Owner)).is_ok());
+        for role in [Some(Admin), Some(Member)] {
+            assert!(matches!(delete_chat(&chat(Group), role), Err(Refusal::Forbidden(_))));
+        }
+        assert_eq!(delete_chat(&chat(Group), None), Err(Refusal::NotFound("chat")));
+        assert!(delete_chat(&chat(Direct), Some(Member)).is_err());
+        let channel = Chat { project_id: Some(ProjectId(1)), ..chat(Channel) };
+        assert!(delete_chat(&channel, Some(Owner)).is_err());
+        assert!(delete_chat(&Chat { archived: true, ..channel }, Some(Owner)).is_ok());
+    }
+
+    #[test]
+    fn chat_without_an_active_owner_is_taken_over() {
+        assert!(take_over(&chat(Group), false).is_ok());
+        assert!(matches!(take_over(&chat(Group), true), Err(Refusal::Conflict(_))));
+        assert!(take_over(&chat(Direct), false).is_err());
+        let channel = Chat { project_id: Some(ProjectId(1)), ..chat(Channel) };
+        assert!(take_over(&channel, false).is_err());
     }
 
     #[test]

@@ -85,6 +85,11 @@ pub fn set_member(
     Ok(())
 }
 
+/// Making an administrator of the server, or whom they name, an owner: only where no active user is one.
+pub fn take_over(has_active_owner: bool) -> Result<(), Refusal> {
+    if has_active_owner { Err(Refusal::Conflict("the project has an active owner")) } else { Ok(()) }
+}
+
 /// The role in the project's channel that goes with one in the project.
 pub fn channel_role(role: ProjectRole) -> ChatRole {
     match role {

@@ -16,18 +16,25 @@ use crate::storage::rows::chat::{ChatEventRow, ChatRow, NewChatRow, ParticipantR
 use crate::storage::schema::{chat_events, chat_participants, chats, users};
 
 pub use former::{enter_again, insert_former, met_in_the_past};
+pub use owners::{has_company, has_other_owner, heir};
+pub use removal::{empty_since, is_empty_since, purge_some, set_deleted, set_purged, to_purge};
 
 mod former;
+mod owners;
+mod removal;
 
 type Db = SqliteConnection;
 
+/// A chat that is not deleted.
 pub fn chat(db: &mut Db, id: i64) -> QueryResult<Option<Chat>> {
-    let row = chats::table.find(id).select(ChatRow::as_select()).first(db).optional()?;
+    let living = chats::table.find(id).filter(chats::deleted_at.is_null());
+    let row = living.select(ChatRow::as_select()).first(db).optional()?;
     row.map(Chat::try_from).transpose()
 }
 
 pub fn all_chats(db: &mut Db) -> QueryResult<Vec<Chat>> {
-    let rows = chats::table.order(chats::id).select(ChatRow::as_select()).load(db)?;
+    let living = chats::table.filter(chats::deleted_at.is_null());
+    let rows = living.order(chats::id).select(ChatRow::as_select()).load(db)?;
     rows.into_iter().map(Chat::try_from).collect()
 }
 
@@ -105,6 +112,7 @@ pub fn set_trimmed(db: &mut Db, id: i64, seq: i64, ordinal: i64) -> QueryResult<
 pub fn to_trim(db: &mut Db, limit: i64) -> QueryResult<Vec<i64>> {
     chats::table
         .filter(chats::retention.is_not_null())
+        .filter(chats::deleted_at.is_null())
         .filter((chats::last_ordinal - chats::retention.assume_not_null()).gt(chats::trimmed_ordinal))
         .order(chats::id)
         .limit(limit)
@@ -122,7 +130,11 @@ pub fn participant(db: &mut Db, chat: i64, user: i64) -> QueryResult<Option<Part
 }
 
 pub fn all_participants(db: &mut Db) -> QueryResult<Vec<ParticipantRow>> {
-    chat_participants::table.select(ParticipantRow::as_select()).load(db)
+    chat_participants::table
+        .inner_join(chats::table)
+        .filter(chats::deleted_at.is_null())
+        .select(ParticipantRow::as_select())
+        .load(db)
 }
 
 pub fn participant_count(db: &mut Db, chat: i64) -> QueryResult<i64> {
@@ -147,6 +159,7 @@ pub fn put_into_by(
         .filter(chat_participants::user_id.eq(user))
         .filter(chat_participants::added_by.eq(adder))
         .filter(chats::kind.ne("direct"))
+        .filter(chats::deleted_at.is_null())
         .order(chat_participants::chat_id)
         .limit(limit)
         .select(ChatRow::as_select())
@@ -221,36 +234,6 @@ fn share_a_chat(db: &mut Db, adder: i64, person: i64) -> QueryResult<bool> {
     .bind::<BigInt, _>(adder)
     .get_result(db)?;
     Ok(found.found != 0)
-}
-
-#[derive(QueryableByName)]
-struct Heir {
-    #[diesel(sql_type = BigInt)]
-    user_id: i64,
-}
-
-/// Who owns a chat when its last owner `leaving` is gone: `preferred` if in it, else the member with the highest role
-/// and the lowest id.
-pub fn heir(db: &mut Db, chat: i64, leaving: i64, preferred: i64) -> QueryResult<Option<UserId>> {
-    let heir: Option<Heir> = diesel::sql_query(
-        "SELECT user_id FROM chat_participants WHERE chat_id = ? AND user_id <> ?
-         ORDER BY user_id = ? DESC, CASE role WHEN 'admin' THEN 0 WHEN 'member' THEN 1 ELSE 2 END, user_id
-         LIMIT 1",
-    )
-    .bind::<BigInt, _>(chat)
-    .bind::<BigInt, _>(leaving)
-    .bind::<BigInt, _>(preferred)
-    .get_result(db)
-    .optional()?;
-    Ok(heir.map(|heir| UserId(heir.user_id)))
-}
-
-pub fn owner_count(db: &mut Db, chat: i64) -> QueryResult<i64> {
-    chat_participants::table
-        .filter(chat_participants::chat_id.eq(chat))
-        .filter(chat_participants::role.eq("owner"))
-        .count()
-        .get_result(db)
 }
 
 pub fn insert_participant(db: &mut Db, chat: i64, participant: &Participant) -> QueryResult<()> {

@@ -25,7 +25,8 @@ const RULES: &[(&str, &str)] = &[
                  SELECT chat_id, seq FROM messages UNION ALL SELECT chat_id, seq FROM chat_events
              ) GROUP BY chat_id
          ) s ON s.chat_id = c.id
-         WHERE coalesce(s.n, 0) <> c.last_seq OR coalesce(s.d, 0) <> c.last_seq OR coalesce(s.m, 0) <> c.last_seq",
+         WHERE c.deleted_at IS NULL
+           AND (coalesce(s.n, 0) <> c.last_seq OR coalesce(s.d, 0) <> c.last_seq OR coalesce(s.m, 0) <> c.last_seq)",
     ),
     (
         "the ordinals of chat {} are not dense",
@@ -33,7 +34,8 @@ const RULES: &[(&str, &str)] = &[
          FROM chats c LEFT JOIN (
              SELECT chat_id, count(DISTINCT ordinal) n, max(ordinal) m FROM messages GROUP BY chat_id
          ) s ON s.chat_id = c.id
-         WHERE coalesce(s.n, 0) <> c.last_ordinal OR coalesce(s.m, 0) <> c.last_ordinal",
+         WHERE c.deleted_at IS NULL
+           AND (coalesce(s.n, 0) <> c.last_ordinal OR coalesce(s.m, 0) <> c.last_ordinal)",
     ),
     (
         "a cursor in chat {} is beyond its head",

@@ -7,7 +7,7 @@ use crate::domain::ids::{ProjectId, UserId};
 use crate::domain::project::{Project, ProjectRole};
 use crate::storage::rows::project::{NewProjectRow, ProjectRow, project_role};
 use crate::storage::schema::{
-    chats, former_names, project_configs, project_members, project_watchers, projects,
+    chats, former_names, project_configs, project_members, project_watchers, projects, users,
 };
 
 type Db = SqliteConnection;
@@ -54,6 +54,16 @@ pub fn project_count_of(db: &mut Db, owner: i64) -> QueryResult<i64> {
         .filter(projects::deleted_at.is_null())
         .count()
         .get_result(db)
+}
+
+/// Whether an active user owns the project.
+pub fn has_active_owner(db: &mut Db, project: i64) -> QueryResult<bool> {
+    let owners = project_members::table
+        .inner_join(users::table)
+        .filter(project_members::project_id.eq(project))
+        .filter(project_members::role.eq("owner"))
+        .filter(users::deactivated_at.is_null());
+    diesel::select(diesel::dsl::exists(owners)).get_result(db)
 }
 
 pub fn insert_project(db: &mut Db, row: &NewProjectRow<'_>) -> QueryResult<i64> {

@@ -69,6 +69,22 @@ pub(super) enum Act {
     Trim {
         chat: i64,
     },
+    DeleteChat {
+        by: i64,
+        chat: i64,
+    },
+    /// Removes an archived chat that nobody is in.
+    DeleteEmpty {
+        chat: i64,
+    },
+    Purge {
+        chat: i64,
+    },
+    /// By the administrator.
+    TakeOver {
+        chat: i64,
+        owner: i64,
+    },
     /// By the operator of the machine.
     ResetPassword {
         user: i64,
@@ -205,6 +221,10 @@ fn chat_act() -> impl Strategy<Value = Act> {
         3 => (by.clone(), 1..9i64, 0..4i64).prop_map(|(by, chat, keep)| Act::Keep { by, chat, keep }),
         3 => (1..9i64).prop_map(|chat| Act::Trim { chat }),
         1 => (1..=USERS).prop_map(|user| Act::ResetPassword { user }),
+        1 => (1..=USERS, 1..9i64).prop_map(|(by, chat)| Act::DeleteChat { by, chat }),
+        1 => (1..9i64).prop_map(|chat| Act::DeleteEmpty { chat }),
+        1 => (1..9i64).prop_map(|chat| Act::Purge { chat }),
+        2 => (1..9i64, 1..=USERS).prop_map(|(chat, owner)| Act::TakeOver { chat, owner }),
         1 => (by.clone(), any::<u8>()).prop_map(|(by, n)| Act::Profile { by, n }),
         2 => (2..=USERS, prop_oneof![1 => Just(false), 3 => Just(true)]).prop_map(|(user, active)| Act::Active { user, active }),
         1 => (by.clone(), any::<bool>()).prop_map(|(by, all)| Act::Logout { by, all }),

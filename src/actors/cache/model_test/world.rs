@@ -8,12 +8,12 @@ use super::super::read_models::{Applied, ReadModels};
 use super::acts::{Act, NAMES, ProjectAct, RepositoryAct, USERS};
 use crate::actors::writer::commands::{
     AbandonRepository, ActivateRepository, AlterMessage, AppendMessage, BeginRepository, ChangePassword,
-    CreateAccessToken, CreateChat, CreateProject, DeleteProject, DeleteRepository, EndExpiredTokens,
-    EndLogin, FinishDeletion, LeaveChats, Logout, MarkNotificationsRead, MarkRead, NewChat, NewUser,
-    OpenPush, RecordMaintenance, RecordTokenUses, RegisterUser, RemoveParticipant, ResetPassword,
-    RevokeAccessToken, SetBlock, SetMember, SetNotifyLevel, SetParticipant, SetProjectConfig, SetRetention,
-    SetUserActive, SetWatch, SettlePush, StartLogin, TrimChat, UpdateChat, UpdateProfile, UpdateProject,
-    UpdateRepository, WarnOfExpiringTokens,
+    CreateAccessToken, CreateChat, CreateProject, DeleteChat, DeleteEmptyChat, DeleteProject,
+    DeleteRepository, EndExpiredTokens, EndLogin, FinishDeletion, LeaveChats, Logout, MarkNotificationsRead,
+    MarkRead, NewChat, NewUser, OpenPush, PurgeChat, RecordMaintenance, RecordTokenUses, RegisterUser,
+    RemoveParticipant, ResetPassword, RevokeAccessToken, SetBlock, SetMember, SetNotifyLevel, SetParticipant,
+    SetProjectConfig, SetRetention, SetUserActive, SetWatch, SettlePush, StartLogin, TakeOverChat, TrimChat,
+    UpdateChat, UpdateProfile, UpdateProject, UpdateRepository, WarnOfExpiringTokens,
 };
 use crate::actors::writer::{
     Batch, Command, CommandError, CommitMetrics, Execution, Job, Ledger, Pending, Tx,
@@ -87,6 +87,7 @@ impl World {
             notifications_per_user: 2,
             notifications_per_command: 2,
             blocks_per_user: 2,
+            purged_per_command: 3,
             left_per_command: 2,
             rates: false,
             ..Limits::default()
@@ -230,6 +231,14 @@ impl World {
                 self.sound(SetRetention { who: self.who(by), chat: ChatId(chat), keep })
             }
             Act::Trim { chat } => self.sound(TrimChat { chat: ChatId(chat) }),
+            Act::DeleteChat { by, chat } => self.sound(DeleteChat { who: self.who(by), chat: ChatId(chat) }),
+            Act::DeleteEmpty { chat } => {
+                self.sound(DeleteEmptyChat { chat: ChatId(chat), before: Timestamp(i64::MAX) })
+            }
+            Act::Purge { chat } => self.sound(PurgeChat { chat: ChatId(chat) }),
+            Act::TakeOver { chat, owner } => {
+                self.sound(TakeOverChat { who: self.who(1), chat: ChatId(chat), owner: UserId(owner) })
+            }
             Act::ResetPassword { user } => {
                 let who = Credential::operator(UserId(0));
                 self.sound(ResetPassword { who, user: UserId(user), password_hash: "reset".into() })

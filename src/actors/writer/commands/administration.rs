@@ -16,7 +16,7 @@ use crate::domain::user::User;
 use crate::storage::queries::accounts;
 
 /// That whoever asks administers the server: a user who does, or the operator of the machine.
-fn check_administrator(tx: &mut Tx<'_>, who: Credential) -> Execution<()> {
+pub(super) fn check_administrator(tx: &mut Tx<'_>, who: Credential) -> Execution<()> {
     tx.authenticate(who, Need::ServerAdmin)?;
     if who.proof == Proof::Operator || accounts::user(tx.look(), who.user.0)?.is_some_and(|me| me.is_admin) {
         return Ok(());

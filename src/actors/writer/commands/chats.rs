@@ -171,7 +171,7 @@ impl Command for SetParticipant {
         if current.role == wanted {
             return Ok(true);
         }
-        if is_last_owner(tx, &chat, current.role)? {
+        if is_last_owner(tx, &chat, &current)? {
             return Err(LAST_OWNER.into());
         }
         chats::set_role(tx.write(), chat.id.0, self.user.0, wanted.as_str())?;
@@ -204,7 +204,7 @@ impl Command for RemoveParticipant {
         if me == self.user {
             return leave_chat(tx, &chat, &current);
         }
-        if is_last_owner(tx, &chat, current.role)? {
+        if is_last_owner(tx, &chat, &current)? {
             return Err(LAST_OWNER.into());
         }
         tx.audit(self.who, "chat.remove", ("chat", chat.id.0), &json!({"user_id": self.user}))?;

@@ -10,7 +10,7 @@ use crate::domain::event::Change;
 use crate::domain::ids::UserId;
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
-use crate::storage::queries::{chats, projects};
+use crate::storage::queries::{accounts, chats, projects};
 
 /// Leaves chats into which `added_by` put the user who asks: `limits.left_per_command` of them.
 pub struct LeaveChats {
@@ -68,10 +68,19 @@ impl LeaveChats {
 }
 
 /// Takes the user out of a chat that follows no project. A last owner hands the chat over if another user put them there,
-/// and must name a successor otherwise.
+/// and must name a successor otherwise. With its last active member the chat is archived; housekeeping removes it later.
 pub(super) fn leave_chat(tx: &mut Tx<'_>, chat: &Chat, participant: &Participant) -> Execution<()> {
     let (me, mut last_seq) = (participant.user_id, chat.last_seq);
-    if !permission::is_left_behind(chat) && is_last_owner(tx, chat, participant.role)? {
+    if !permission::is_left_behind(chat) && !chats::has_company(tx.look(), chat.id.0, me.0)? {
+        take_out(tx, chat, &mut last_seq, me, participant)?;
+        if chat.archived {
+            return Ok(());
+        }
+        let now = tx.now.0;
+        chats::set_archived(tx.write(), chat.id.0, Some(now))?;
+        return tx.append_event(chat.id, &mut last_seq, me, Change::Archive { archived: true });
+    }
+    if !permission::is_left_behind(chat) && is_last_owner(tx, chat, participant)? {
         let adder = participant.added_by.ok_or(LAST_OWNER)?;
         if let Some(heir) = chats::heir(tx.look(), chat.id.0, me.0, adder.0)? {
             chats::set_role(tx.write(), chat.id.0, heir.0, ChatRole::Owner.as_str())?;
@@ -99,7 +108,13 @@ pub(super) fn take_out(
 pub(super) const LAST_OWNER: Refusal =
     Refusal::Conflict("the last owner must first make somebody else an owner");
 
-/// A chat always has an owner, if it ever had one, and as long as anybody is in it.
-pub(super) fn is_last_owner(tx: &mut Tx<'_>, chat: &Chat, role: ChatRole) -> Execution<bool> {
-    Ok(role == ChatRole::Owner && chats::owner_count(tx.look(), chat.id.0)? <= 1)
+/// A chat always has an active owner, if it ever had one, and as long as anybody active is in it and the last one is not
+/// deactivated.
+pub(super) fn is_last_owner(tx: &mut Tx<'_>, chat: &Chat, participant: &Participant) -> Execution<bool> {
+    let user = participant.user_id.0;
+    if participant.role != ChatRole::Owner || chats::has_other_owner(tx.look(), chat.id.0, user)? {
+        return Ok(false);
+    }
+    let is_active = accounts::user(tx.look(), user)?.is_some_and(|row| row.deactivated_at.is_none());
+    Ok(is_active)
 }

@@ -16,8 +16,10 @@ mod messages;
 mod notifications;
 mod projects;
 mod pushes;
+mod removal;
 mod repositories;
 mod retention;
+mod take_over;
 
 pub use access_tokens::{
     CreateAccessToken, EndExpiredTokens, RecordTokenUses, RevokeAccessToken, RevokeAllAccessTokens,
@@ -42,7 +44,9 @@ pub use repositories::{
     RecordMaintenance, UpdateRepository,
 };
 
+pub use removal::{DeleteChat, DeleteEmptyChat, PurgeChat};
 pub use retention::{SetRetention, TrimChat};
+pub use take_over::{TakeOverChat, TakeOverProject};
 
 /// The rows of the writer's statistics.
 pub(super) const NAMES: &[&str] = &[
@@ -56,6 +60,8 @@ pub(super) const NAMES: &[&str] = &[
     "CreateAccessToken",
     "CreateChat",
     "CreateProject",
+    "DeleteChat",
+    "DeleteEmptyChat",
     "DeleteProject",
     "DeleteRepository",
     "Drain",
@@ -69,6 +75,7 @@ pub(super) const NAMES: &[&str] = &[
     "MergeMarks",
     "OpenPush",
     "CountAttempt",
+    "PurgeChat",
     "RecordMaintenance",
     "RecordTokenUses",
     "RefreshLogin",
@@ -87,6 +94,8 @@ pub(super) const NAMES: &[&str] = &[
     "SetWatch",
     "SettlePush",
     "StartLogin",
+    "TakeOverChat",
+    "TakeOverProject",
     "TrimChat",
     "UpdateChat",
     "UpdateProfile",

@@ -281,8 +281,6 @@ impl Command for SetMember {
         if current == self.role {
             return if self.role.is_some() { Ok(true) } else { Err(Refusal::NotFound("member").into()) };
         }
-        let chat = chats::chat(tx.look(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
-        let mut last_seq = chat.last_seq;
         let count = projects::member_count(tx.look(), project.id.0)?;
         let full = usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.participants_per_chat;
         if current.is_none() && full {
@@ -295,29 +293,38 @@ impl Command for SetMember {
         tx.audit(self.who, "project.member", ("project", project.id.0), &detail)?;
         let Some(role) = self.role else {
             leave_project(tx, &project, self.user)?;
+            let chat = chats::chat(tx.look(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+            let mut last_seq = chat.last_seq;
             if let Some(left) = chats::participant(tx.look(), chat.id.0, self.user.0)? {
                 take_out(tx, &chat, &mut last_seq, me, &left)?;
             }
             return Ok(true);
         };
-        let chat_role = permission::channel_role(role);
-        if current.is_some() {
-            projects::set_member(tx.write(), project.id.0, self.user.0, role.as_str())?;
-            tx.announce(Event::MemberChanged {
-                project_id: project.id,
-                user_id: self.user,
-                role: Some(role),
-            });
-            chats::set_role(tx.write(), chat.id.0, self.user.0, chat_role.as_str())?;
-            let change = Change::Role { user_id: self.user, role: chat_role };
-            tx.append_event(chat.id, &mut last_seq, me, change)?;
-            return Ok(true);
-        }
-        enter(tx, project.id, self.user, role)?;
-        join(tx, chat.id, (&mut last_seq, chat.last_ordinal), me, self.user, chat_role)?;
-        tell_of_being_added(tx, chat.id, chat.name.as_deref(), me, self.user)?;
-        Ok(false)
+        give_role(tx, &project, me, self.user, role, current.is_some())?;
+        Ok(current.is_some())
     }
+}
+
+/// Gives a user a role in a project and its channel.
+pub(super) fn give_role(
+    tx: &mut Tx<'_>,
+    project: &Project,
+    actor: UserId,
+    user_id: UserId,
+    role: ProjectRole,
+    is_member: bool,
+) -> Execution<()> {
+    let chat = chats::chat(tx.look(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+    let (chat_role, mut last_seq) = (permission::channel_role(role), chat.last_seq);
+    if is_member {
+        projects::set_member(tx.write(), project.id.0, user_id.0, role.as_str())?;
+        tx.announce(Event::MemberChanged { project_id: project.id, user_id, role: Some(role) });
+        chats::set_role(tx.write(), chat.id.0, user_id.0, chat_role.as_str())?;
+        return tx.append_event(chat.id, &mut last_seq, actor, Change::Role { user_id, role: chat_role });
+    }
+    enter(tx, project.id, user_id, role)?;
+    join(tx, chat.id, (&mut last_seq, chat.last_ordinal), actor, user_id, chat_role)?;
+    tell_of_being_added(tx, chat.id, chat.name.as_deref(), actor, user_id)
 }
 
 /// Ends a membership and the watch that came with it. The channel is the caller's part.

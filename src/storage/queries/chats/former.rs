@@ -39,6 +39,7 @@ pub fn met_in_the_past(db: &mut Db, reader: i64, users: &[i64]) -> QueryResult<V
     chat_former_participants::table
         .inner_join(chats::table)
         .filter(chat_former_participants::user_id.eq_any(users))
+        .filter(chats::deleted_at.is_null())
         .filter(chats::audience.eq("public").or(exists(own)))
         .select(chat_former_participants::user_id)
         .distinct()

@@ -1,0 +1,81 @@
+//! Chats that are deleted: by an owner, or because nobody is in them any more.
+
+use serde_json::json;
+
+use super::chats::load;
+use crate::actors::writer::Effect;
+use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::domain::access::{Credential, Need};
+use crate::domain::event::Event;
+use crate::domain::ids::ChatId;
+use crate::domain::permission::chat as permission;
+use crate::domain::timestamp::Timestamp;
+use crate::storage::queries::chats;
+
+/// Deletes a chat. It is gone for everyone at once; its rows are removed later, by [`PurgeChat`].
+pub struct DeleteChat {
+    pub who: Credential,
+    pub chat: ChatId,
+}
+
+impl Command for DeleteChat {
+    type Output = ();
+    const NAME: &'static str = "DeleteChat";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        tx.authenticate(self.who, Need::ChatWrite)?;
+        let (chat, role) = load(tx, self.chat, self.who.user)?;
+        permission::delete_chat(&chat, role)?;
+        tx.audit(self.who, "chat.delete", ("chat", chat.id.0), &json!({"name": chat.name}))?;
+        remove(tx, chat.id)
+    }
+}
+
+/// Deletes an archived chat that nobody is in, if it has been so since before a time.
+pub struct DeleteEmptyChat {
+    pub chat: ChatId,
+    pub before: Timestamp,
+}
+
+impl Command for DeleteEmptyChat {
+    type Output = ();
+    const NAME: &'static str = "DeleteEmptyChat";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        if chats::is_empty_since(tx.look(), self.chat.0, self.before.0)? {
+            remove(tx, self.chat)?;
+        }
+        Ok(())
+    }
+}
+
+fn remove(tx: &mut Tx<'_>, chat: ChatId) -> Execution<()> {
+    let now = tx.now.0;
+    chats::set_deleted(tx.write(), chat.0, now)?;
+    tx.announce(Event::ChatDeleted { chat_id: chat });
+    Ok(())
+}
+
+/// Removes rows of a deleted chat: `limits.purged_per_command` of them. Returns whether there may be more.
+pub struct PurgeChat {
+    pub chat: ChatId,
+}
+
+impl Command for PurgeChat {
+    type Output = bool;
+    const NAME: &'static str = "PurgeChat";
+    /// What is remembered of a chat was forgotten when it was deleted.
+    const EFFECT: Effect = Effect::Local;
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
+        if chats::chat(tx.look(), self.chat.0)?.is_some() {
+            return Ok(false);
+        }
+        let (limit, now) = (tx.limits.purged_per_command, tx.now.0);
+        let more = chats::purge_some(tx.write(), self.chat.0, limit)?;
+        if !more {
+            chats::set_purged(tx.write(), self.chat.0, now)?;
+        }
+        Ok(more)
+    }
+}

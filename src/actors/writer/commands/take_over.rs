@@ -1,0 +1,73 @@
+//! Administrators of the server take over what has no active owner.
+
+use serde_json::json;
+
+use super::administration::check_administrator;
+use super::chats::join;
+use super::projects::give_role;
+use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::domain::access::Credential;
+use crate::domain::chat::ChatRole;
+use crate::domain::event::Change;
+use crate::domain::ids::{ChatId, ProjectId, UserId};
+use crate::domain::permission::{chat as chat_permission, project as project_permission};
+use crate::domain::project::ProjectRole;
+use crate::domain::refusal::Refusal;
+use crate::storage::queries::{accounts, chats, projects};
+
+/// Makes an active user an owner of a chat that has no active one. The chat is told by a join or a role.
+pub struct TakeOverChat {
+    pub who: Credential,
+    pub chat: ChatId,
+    pub owner: UserId,
+}
+
+impl Command for TakeOverChat {
+    type Output = ();
+    const NAME: &'static str = "TakeOverChat";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        check_administrator(tx, self.who)?;
+        let chat = chats::chat(tx.look(), self.chat.0)?.ok_or(Refusal::NotFound("chat"))?;
+        let has_owner = chats::has_other_owner(tx.look(), chat.id.0, 0)?;
+        chat_permission::take_over(&chat, has_owner)?;
+        check_active(tx, self.owner)?;
+        tx.audit(self.who, "chat.take_over", ("chat", chat.id.0), &json!({"owner_id": self.owner}))?;
+        let (actor, mut last_seq) = (self.who.user, chat.last_seq);
+        if chats::participant(tx.look(), chat.id.0, self.owner.0)?.is_none() {
+            let place = (&mut last_seq, chat.last_ordinal);
+            return join(tx, chat.id, place, actor, self.owner, ChatRole::Owner);
+        }
+        chats::set_role(tx.write(), chat.id.0, self.owner.0, ChatRole::Owner.as_str())?;
+        let change = Change::Role { user_id: self.owner, role: ChatRole::Owner };
+        tx.append_event(chat.id, &mut last_seq, actor, change)
+    }
+}
+
+/// Makes an active user an owner of a project that has no active one. Its channel is told.
+pub struct TakeOverProject {
+    pub who: Credential,
+    pub project: ProjectId,
+    pub owner: UserId,
+}
+
+impl Command for TakeOverProject {
+    type Output = ();
+    const NAME: &'static str = "TakeOverProject";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        check_administrator(tx, self.who)?;
+        let project = projects::project(tx.look(), self.project.0)?.ok_or(Refusal::NotFound("project"))?;
+        project_permission::take_over(projects::has_active_owner(tx.look(), project.id.0)?)?;
+        check_active(tx, self.owner)?;
+        let current = projects::member_role(tx.look(), project.id.0, self.owner.0)?;
+        let detail = json!({"owner_id": self.owner});
+        tx.audit(self.who, "project.take_over", ("project", project.id.0), &detail)?;
+        give_role(tx, &project, self.who.user, self.owner, ProjectRole::Owner, current.is_some())
+    }
+}
+
+fn check_active(tx: &mut Tx<'_>, user: UserId) -> Execution<()> {
+    let found = accounts::user(tx.look(), user.0)?.filter(|row| row.deactivated_at.is_none());
+    found.map(drop).ok_or(Refusal::NotFound("user").into())
+}

@@ -1,0 +1,61 @@
+//! Who owns a chat. Deactivated users own nothing that others could wait for.
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel::sqlite::SqliteConnection;
+
+use super::Found;
+use crate::domain::ids::UserId;
+
+type Db = SqliteConnection;
+
+/// Whether an active user besides `user` owns the chat.
+pub fn has_other_owner(db: &mut Db, chat: i64, user: i64) -> QueryResult<bool> {
+    let found: Found = diesel::sql_query(
+        "SELECT EXISTS (
+             SELECT 1 FROM chat_participants p JOIN users u ON u.id = p.user_id
+             WHERE p.chat_id = ? AND p.user_id <> ? AND p.role = 'owner' AND u.deactivated_at IS NULL
+         ) AS found",
+    )
+    .bind::<BigInt, _>(chat)
+    .bind::<BigInt, _>(user)
+    .get_result(db)?;
+    Ok(found.found != 0)
+}
+
+/// Whether an active user besides `user` is in the chat.
+pub fn has_company(db: &mut Db, chat: i64, user: i64) -> QueryResult<bool> {
+    let found: Found = diesel::sql_query(
+        "SELECT EXISTS (
+             SELECT 1 FROM chat_participants p JOIN users u ON u.id = p.user_id
+             WHERE p.chat_id = ? AND p.user_id <> ? AND u.deactivated_at IS NULL
+         ) AS found",
+    )
+    .bind::<BigInt, _>(chat)
+    .bind::<BigInt, _>(user)
+    .get_result(db)?;
+    Ok(found.found != 0)
+}
+
+#[derive(QueryableByName)]
+struct Heir {
+    #[diesel(sql_type = BigInt)]
+    user_id: i64,
+}
+
+/// Who owns a chat when its last owner `leaving` is gone: `preferred` if in it, else the active member with the highest
+/// role and the lowest id.
+pub fn heir(db: &mut Db, chat: i64, leaving: i64, preferred: i64) -> QueryResult<Option<UserId>> {
+    let heir: Option<Heir> = diesel::sql_query(
+        "SELECT p.user_id FROM chat_participants p JOIN users u ON u.id = p.user_id
+         WHERE p.chat_id = ? AND p.user_id <> ? AND u.deactivated_at IS NULL
+         ORDER BY p.user_id = ? DESC, CASE p.role WHEN 'admin' THEN 0 WHEN 'member' THEN 1 ELSE 2 END, p.user_id
+         LIMIT 1",
+    )
+    .bind::<BigInt, _>(chat)
+    .bind::<BigInt, _>(leaving)
+    .bind::<BigInt, _>(preferred)
+    .get_result(db)
+    .optional()?;
+    Ok(heir.map(|heir| UserId(heir.user_id)))
+}
