@@ -19,7 +19,8 @@ use crate::actors::writer::commands::{
 use crate::actors::writer::{Command, CommandError, CommitMetrics, Job, Ledger, Pending};
 use crate::core::actor::Reply;
 use crate::core::auth::password;
-use crate::core::auth::token::{self, Identity, TokenKeys};
+use crate::core::auth::refresh::RefreshToken;
+use crate::core::auth::token::{Identity, TokenKeys};
 use crate::core::config::Synchronous;
 use crate::core::data_dir::DataDir;
 use crate::core::database;
@@ -103,7 +104,7 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
 
     let logged_in = if arguments.tokens.is_some() { users.len() } else { arguments.members.max(1) };
     let logins = seeder.run(users.iter().take(logged_in).map(|user| {
-        let refresh_hash = token::hash_of(&token::fresh_refresh_token());
+        let refresh_hash = RefreshToken::fresh().hash();
         Ok(StartLogin { user: user.id, token_version: user.token_version, refresh_hash })
     }))?;
     let people: Vec<_> = users

@@ -10,6 +10,7 @@ use crate::actors::writer::commands::{
     RefreshLogin, Refreshed, RegisterUser, SetUserActive, StartLogin, UpdateProfile,
 };
 use crate::core::actor::Who;
+use crate::core::auth::refresh::RefreshToken;
 use crate::core::auth::token::{self, Identity};
 use crate::core::config::Registration as RegistrationPolicy;
 use crate::core::shares::Holder;
@@ -138,30 +139,34 @@ impl Services {
     }
 
     async fn start_login(&self, user: Arc<User>) -> Result<Grant, ServiceError> {
-        let refresh_token = token::fresh_refresh_token();
-        let refresh_hash = token::hash_of(&refresh_token);
+        let refresh_token = RefreshToken::fresh();
+        let refresh_hash = refresh_token.hash();
         let command = StartLogin { user: user.id, token_version: user.token_version, refresh_hash };
         let login = self.writer.execute(Who::User(user.id.0), command).await?;
         self.grant(user, login, refresh_token)
     }
 
-    fn grant(&self, user: Arc<User>, login: LoginId, refresh_token: String) -> Result<Grant, ServiceError> {
+    fn grant(
+        &self,
+        user: Arc<User>,
+        login: LoginId,
+        refresh_token: RefreshToken,
+    ) -> Result<Grant, ServiceError> {
         let identity = Identity { user: user.id.0, login: login.0, token_version: user.token_version };
         let expires_in = self.limits.access_token_seconds;
         let token = self
             .tokens
             .sign(identity, Timestamp::now().0 / 1000, expires_in)
             .map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?;
-        Ok(Grant { token, expires_in, refresh_token, user })
+        Ok(Grant { token, expires_in, refresh_token: refresh_token.into_text(), user })
     }
 
     pub async fn refresh(&self, presented: &str) -> Result<Grant, ServiceError> {
-        let successor = token::fresh_refresh_token();
         let command =
-            RefreshLogin { presented: token::hash_of(presented), successor: token::hash_of(&successor) };
+            RefreshLogin { presented: token::hash_of(presented), key: self.tokens.refresh().clone() };
         let refused = || ServiceError::new(Code::Unauthenticated, "the refresh token is not valid any more");
         match self.writer.execute(Who::Anyone, command).await? {
-            Refreshed::Renewed { who, login } => {
+            Refreshed::Renewed { who, login, successor } => {
                 let (user, _) = self.cache.ask(who, Me).await?;
                 self.grant(user, login, successor)
             }

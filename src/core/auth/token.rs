@@ -1,4 +1,4 @@
-//! Tokens: signed access tokens (JWT, RFC 7519) and opaque refresh tokens.
+//! Tokens: signed access tokens (JWT, RFC 7519) and personal access tokens.
 //!
 //! An access token says who logged in; whether that login still lives is asked of the directory with every use.
 
@@ -11,6 +11,8 @@ use jsonwebtoken::signature::{self, Signer, Verifier};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, EncodingKey, Header, TokenData, Validation};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use super::refresh::RefreshKey;
 
 const ISSUER: &str = "netbit";
 const AUDIENCE: &str = "netbit";
@@ -56,6 +58,7 @@ pub struct TokenKeys {
     decoding: DecodingKey,
     validation: Validation,
     epoch: i64,
+    refresh: RefreshKey,
 }
 
 impl TokenKeys {
@@ -71,7 +74,13 @@ impl TokenKeys {
             decoding: DecodingKey::from_secret(secret),
             validation,
             epoch,
+            refresh: RefreshKey::new(secret, epoch),
         }
+    }
+
+    /// Returns what derives refresh tokens.
+    pub fn refresh(&self) -> &RefreshKey {
+        &self.refresh
     }
 
     /// A token for `identity`, valid from `now` (Unix seconds) for `seconds`.
@@ -113,13 +122,6 @@ impl std::fmt::Debug for TokenKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TokenKeys").field("epoch", &self.epoch).finish_non_exhaustive()
     }
-}
-
-/// A fresh refresh token: 256 random bits. Only its hash is stored.
-pub fn fresh_refresh_token() -> String {
-    use base64::Engine;
-    let bytes: [u8; 32] = rand::random();
-    format!("nbr_{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// What a personal access token begins with.

@@ -240,8 +240,9 @@ limits! {
     access_token_seconds: i64 = 900,
     /// How long a refresh token is valid; using it renews it.
     refresh_token_seconds: i64 = 30 * 24 * 3600,
-    /// Two devices or tabs that refresh within this time are a race, not a theft.
-    refresh_race_seconds: i64 = 10,
+    /// For so long after its successor was used, an old refresh token is refused without ending its login. 0: its reuse
+    /// always ends the login.
+    refresh_race_seconds: i64 = 0,
     /// Superseded refresh tokens remembered per login, to recognise a stolen one.
     refresh_history: i64 = 100,
     /// Seconds for which a login is fresh enough to make an access token without the password: time

@@ -172,23 +172,18 @@ pub fn refresh_token(db: &mut Db, hash: &[u8]) -> QueryResult<Option<RefreshToke
     refresh_tokens::table.find(hash).select(RefreshTokenRow::as_select()).first(db).optional()
 }
 
+/// Stores a token, unless it is there: an exchange that is repeated gives it again.
 pub fn insert_refresh_token(db: &mut Db, row: &RefreshTokenRow) -> QueryResult<()> {
-    diesel::insert_into(refresh_tokens::table).values(row).execute(db).map(drop)
+    diesel::insert_or_ignore_into(refresh_tokens::table).values(row).execute(db).map(drop)
 }
 
-/// `hash` is used for the first time: its generation becomes the login's, every other token of the login is over.
-pub fn advance_generation(
-    db: &mut Db,
-    login: i64,
-    hash: &[u8],
-    generation: i64,
-    now: i64,
-) -> QueryResult<()> {
+/// A token of `generation` is used for the first time: those of earlier ones are over.
+pub fn advance_generation(db: &mut Db, login: i64, generation: i64, now: i64) -> QueryResult<()> {
     diesel::update(sessions::table.find(login)).set(sessions::generation.eq(generation)).execute(db)?;
     diesel::update(
         refresh_tokens::table
             .filter(refresh_tokens::session_id.eq(login))
-            .filter(refresh_tokens::token_hash.ne(hash))
+            .filter(refresh_tokens::generation.lt(generation))
             .filter(refresh_tokens::superseded_at.is_null()),
     )
     .set(refresh_tokens::superseded_at.eq(now))
@@ -203,27 +198,6 @@ pub fn forget_refresh_tokens(db: &mut Db, login: i64, below_generation: i64) -> 
             .filter(refresh_tokens::session_id.eq(login))
             .filter(refresh_tokens::generation.lt(below_generation)),
     )
-    .execute(db)
-    .map(drop)
-}
-
-/// How many tokens of a generation are waiting to be used.
-pub fn unused_siblings(db: &mut Db, login: i64, generation: i64) -> QueryResult<i64> {
-    refresh_tokens::table
-        .filter(refresh_tokens::session_id.eq(login))
-        .filter(refresh_tokens::generation.eq(generation))
-        .count()
-        .get_result(db)
-}
-
-/// Forgets the oldest token of a generation that waits to be used.
-pub fn forget_oldest_sibling(db: &mut Db, login: i64, generation: i64) -> QueryResult<()> {
-    diesel::sql_query(
-        "DELETE FROM refresh_tokens WHERE token_hash = (SELECT token_hash FROM refresh_tokens \
-         WHERE session_id = ? AND generation = ? ORDER BY rowid LIMIT 1)",
-    )
-    .bind::<diesel::sql_types::BigInt, _>(login)
-    .bind::<diesel::sql_types::BigInt, _>(generation)
     .execute(db)
     .map(drop)
 }

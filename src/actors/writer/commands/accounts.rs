@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::access_tokens::revoke_made_since;
 use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::core::auth::refresh::{RefreshKey, RefreshToken};
 use crate::domain::access::{Credential, Need, Proof};
 use crate::domain::event::Event;
 use crate::domain::ids::{LoginId, UserId};
@@ -15,8 +16,6 @@ use crate::domain::user::{User, Username};
 use crate::storage::queries::accounts;
 use crate::storage::rows::account::{NewUserRow, RefreshTokenRow};
 
-/// How many unused successors one refresh token may have: as many devices or tabs may race.
-const REFRESH_SIBLINGS_MAX: i64 = 8;
 /// Expired logins ended in one command: two rows each and their tokens.
 const EXPIRED_PER_COMMAND: i64 = 100;
 
@@ -122,22 +121,23 @@ impl Command for StartLogin {
     }
 }
 
-/// Exchanges a refresh token for a new one.
+/// Exchanges a refresh token for its successor.
 ///
-/// Tokens of a login form generations. A token is good until one of a later generation was used; then its reuse can
-/// only be a theft (or a broken client), and the login ends. Siblings, made when one token is exchanged twice, are
-/// equals until the first of them is used; the late one of a race is refused without harm.
+/// Tokens of a login form generations. A token can be exchanged until one of a later generation was used, and every
+/// exchange gives the same successor: clients that share a token do not hurt each other. Its reuse afterwards can only
+/// be a theft (or a broken client), and the login ends.
 pub struct RefreshLogin {
     pub presented: [u8; 32],
-    pub successor: [u8; 32],
+    pub key: RefreshKey,
 }
 
 /// What came of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refreshed {
     Renewed {
         who: Credential,
         login: LoginId,
+        successor: RefreshToken,
     },
     Refused,
     /// A superseded token came back: the login has been ended.
@@ -158,9 +158,9 @@ impl Command for RefreshLogin {
         let (now, limits) = (tx.now, tx.limits);
         let login = LoginId(token.session_id);
         if let Some(superseded_at) = token.superseded_at {
-            let race =
-                token.generation == generation && now.0 - superseded_at <= limits.refresh_race_seconds * 1000;
-            if race {
+            // Versions before gave two exchanges different tokens of one generation, and the use of one ended the other.
+            let is_sibling = token.generation >= generation;
+            if is_sibling || now.0 - superseded_at < limits.refresh_race_seconds * 1000 {
                 return Ok(Refreshed::Refused);
             }
             end(tx, login, UserId(user))?;
@@ -171,18 +171,15 @@ impl Command for RefreshLogin {
             return Ok(Refreshed::Refused);
         }
         let next = token.generation + 1;
-        if accounts::unused_siblings(tx.look(), login.0, next)? >= REFRESH_SIBLINGS_MAX {
-            // Their answers were lost, or so it seems: the latest ones stay good.
-            accounts::forget_oldest_sibling(tx.write(), login.0, next)?;
-        }
+        let successor = self.key.successor(login, next);
         if token.generation > generation {
-            accounts::advance_generation(tx.write(), login.0, &self.presented, token.generation, now.0)?;
+            accounts::advance_generation(tx.write(), login.0, token.generation, now.0)?;
             accounts::forget_refresh_tokens(tx.write(), login.0, token.generation - limits.refresh_history)?;
         }
-        insert_token(tx, login, &self.successor, next)?;
+        insert_token(tx, login, &successor.hash(), next)?;
         accounts::extend_login(tx.write(), login.0, now.plus_seconds(limits.refresh_token_seconds).0)?;
         let who = Credential::login(UserId(user), login, row.token_version);
-        Ok(Refreshed::Renewed { who, login })
+        Ok(Refreshed::Renewed { who, login, successor })
     }
 }
 
