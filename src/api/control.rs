@@ -75,6 +75,7 @@ async fn add_user(body: Body<NewUser>, services: web::Data<Services>) -> ApiResu
 enum UserChange {
     Active(bool),
     Password(String),
+    Username(String),
 }
 
 async fn change_user(
@@ -84,6 +85,7 @@ async fn change_user(
 ) -> ApiResult {
     match body.0 {
         UserChange::Active(active) => drop(services.activate_user(username.0, active).await?),
+        UserChange::Username(new) => drop(services.rename_user(username.0, &new).await?),
         UserChange::Password(password) => services.reset_password(username.0, password).await?,
     }
     Ok(HttpResponse::NoContent().finish())

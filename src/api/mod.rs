@@ -37,7 +37,7 @@ mod token;
 mod user;
 mod validator;
 
-use actix_web::web;
+use actix_web::{guard, web};
 pub use control::routes as control_routes;
 pub use error::ApiError;
 pub use extract::peer_of;
@@ -125,7 +125,8 @@ fn projects(config: &mut web::ServiceConfig) {
         .service(project("/members/{username}").put(project::put_member).delete(project::remove_member))
         .service(project("/watch").put(project::watch).delete(project::unwatch))
         .service(project("/repos").get(repo::list))
-        .service(project("/repos/create").post(repo::create))
+        // By POST alone: a repository may have the name.
+        .service(project("/repos/create").guard(guard::Post()).post(repo::create))
         .service(project("/repos/{repo}").get(repo::get).patch(repo::update).delete(repo::delete))
         .service(web::resource("/api/repos").route(legacy_list))
         .service(web::resource("/api/repos/create").route(legacy_create));

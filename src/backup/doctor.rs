@@ -10,13 +10,14 @@ use crate::core::data_dir::DataDir;
 use crate::core::database;
 use crate::core::limits::Limits;
 use crate::domain::repository::Repository;
+use crate::domain::user;
 use crate::git::compute;
 use crate::git::memory::MemoryMetrics;
 use crate::git::program::Git;
 use crate::git::sandbox::{self, SandboxSupport};
 use crate::git::store::Store;
 use crate::storage::queries::{consistency, repositories};
-use crate::storage::snapshot;
+use crate::storage::snapshot::{self, Snapshot};
 
 /// Less room than this is worth a warning.
 const FREE_BYTES_MIN: u64 = 1024 * 1024 * 1024;
@@ -65,8 +66,10 @@ pub async fn examine(data_dir: &Path, report: Report<'_>) -> Result<Vec<Checked>
     let findings = consistency::contradictions(&mut db)?;
     let snapshot = snapshot::load(&mut db, 1, 0)?;
     let extent = format!("{} users, {} chats", snapshot.users.len(), snapshot.chats.len());
+    let names = names_of(&snapshot);
     drop(ReadModels::load(snapshot, 1, 0));
     checked.push(Checked::new("the database agrees with itself", extent, findings));
+    checked.push(names);
 
     let store = Store::at(data_dir).map_err(super::files::failed(data_dir))?;
     let active = repositories::in_state(&mut db, repositories::ACTIVE)?;
@@ -82,6 +85,15 @@ pub async fn examine(data_dir: &Path, report: Report<'_>) -> Result<Vec<Checked>
     checked.push(hook(&store));
     checked.push(free_space(data_dir));
     Ok(checked)
+}
+
+/// Users of earlier versions whose names are reserved now, because pages use them.
+fn names_of(snapshot: &Snapshot) -> Checked {
+    let names = snapshot.users.iter().map(|(user, _)| user.username.as_str());
+    let findings = names.filter(|name| user::is_reserved(name)).map(|name| {
+        format!("user {name} has the name of a page: git and API go on; run netbit user rename {name} NEW")
+    });
+    Checked::new("no user has a reserved name", String::new(), findings.collect())
 }
 
 /// How far the kernel keeps git children in their place. An older kernel is not a fault of the data.

@@ -32,6 +32,12 @@ enum UserCommand {
     Deactivate { username: String },
     /// Let somebody in again.
     Activate { username: String },
+    /// Give a user another name; paths of their projects below the old one go on.
+    Rename {
+        username: String,
+        #[arg(value_name = "NEW")]
+        new_name: String,
+    },
     /// Give a user a new password; all their logins and access tokens end.
     Password {
         username: String,
@@ -96,6 +102,11 @@ pub(super) fn run(arguments: &UserArguments) -> Result<ExitCode, ExitCode> {
         UserCommand::Activate { username } => {
             control.ask(Method::PATCH, &path(username), Some(&json!({"active": true}))).await?;
             println!("{username} may log in again");
+            Ok(())
+        }
+        UserCommand::Rename { username, new_name } => {
+            control.ask(Method::PATCH, &path(username), Some(&json!({"username": new_name}))).await?;
+            println!("{username} is {new_name} now and logs in with that name");
             Ok(())
         }
         UserCommand::Password { username, password_file } => {

@@ -1,37 +1,13 @@
-//! Names of projects and repositories, and what every name must keep clear of.
+//! Names of projects and repositories, and the endings that every name must keep clear of.
+//!
+//! No name of a project or repository is reserved: pages about them are below a segment `-`, and no name begins with it.
 
 use std::fmt;
 
 use super::user::Invalid;
 
-/// Names that would collide with routes or mislead readers.
-const RESERVED: &[&str] = &[
-    "api",
-    "docs",
-    "ws",
-    "me",
-    "all",
-    "here",
-    "admin",
-    "system",
-    "netbit",
-    "git",
-    "create",
-    "login",
-    "logout",
-    "register",
-    "refresh",
-    "settings",
-    "assets",
-    "static",
-    "metrics",
-    "livez",
-    "readyz",
-    ".well-known",
-];
-
-/// The name of a project or repository: `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`, not reserved, not ending in `.`, `.git` or
-/// `.lock`, without `..`. Two names that differ in case only are the same name.
+/// The name of a project or repository: `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`, not ending in `.`, `.git` or `.lock`, without
+/// `..`. Two names that differ in case only are the same name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Name(String);
 
@@ -46,7 +22,6 @@ impl Name {
             return Err(SHAPE);
         }
         check_ending(&text.to_ascii_lowercase())?;
-        check_free(&text.to_ascii_lowercase())?;
         Ok(Self(text.to_owned()))
     }
 
@@ -79,18 +54,13 @@ pub(super) fn check_ending(name: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Not one of the reserved names.
-pub(super) fn check_free(name: &str) -> Result<(), Invalid> {
-    if RESERVED.contains(&name) { Err(Invalid("is reserved")) } else { Ok(()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn ordinary_names_are_accepted_and_compared_without_case() {
-        for name in ["a", "Hello-World_2.0", "0", &"x".repeat(64)] {
+        for name in ["a", "Hello-World_2.0", "0", "docs", "api", "create", "info", &"x".repeat(64)] {
             assert!(Name::parse(name).is_ok(), "{name}");
         }
         assert_eq!(Name::parse("Web").unwrap().key(), Name::parse("wEB").unwrap().key());
@@ -105,8 +75,7 @@ mod tests {
             ".git",
             "a/b",
             "-x",
-            "api",
-            "API",
+            "-",
             "x.git",
             "x.GIT",
             "x.lock",

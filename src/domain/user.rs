@@ -21,6 +21,50 @@ pub struct User {
     pub created_at: Timestamp,
 }
 
+/// First segments of paths that routes and pages use, and names that mislead readers. A user name is the first segment of
+/// the paths of the user's projects.
+const RESERVED: &[&str] = &[
+    "about",
+    "admin",
+    "all",
+    "api",
+    "assets",
+    "chat",
+    "create",
+    "docs",
+    "explore",
+    "favicon.ico",
+    "git",
+    "health",
+    "here",
+    "inbox",
+    "livez",
+    "login",
+    "logout",
+    "me",
+    "metrics",
+    "netbit",
+    "new",
+    "people",
+    "projects",
+    "readyz",
+    "refresh",
+    "register",
+    "robots.txt",
+    "search",
+    "settings",
+    "setup",
+    "static",
+    "sw.js",
+    "system",
+    "ws",
+];
+
+/// Whether new users cannot have this name. Users of earlier versions may.
+pub fn is_reserved(username: &str) -> bool {
+    RESERVED.contains(&username)
+}
+
 /// Why a text is not acceptable: a sentence that says what is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -44,7 +88,9 @@ impl Username {
             return Err(SHAPE);
         }
         name::check_ending(text)?;
-        name::check_free(text)?;
+        if is_reserved(text) {
+            return Err(Invalid("is reserved"));
+        }
         Ok(Self(text.to_owned()))
     }
 
@@ -107,6 +153,8 @@ mod tests {
             "a/b",
             "-x",
             "api",
+            "chat",
+            "robots.txt",
             "x.git",
             "x.lock",
             "x.",

@@ -8,21 +8,23 @@ use std::sync::Arc;
 use super::accounts::{Fields, Person, Registration, names_of};
 use super::tokens::TokenRequest;
 use super::{ServiceError, Services};
-use crate::actors::cache::{AccessTokensOf, Administrator, PersonNamed, ProjectToAdminister, ReadModels};
+use crate::actors::cache::{
+    AccessTokensOf, Administrator, PersonFormerlyNamed, PersonNamed, ProjectToAdminister, ReadModels,
+};
 use crate::actors::writer::commands::{
-    AddUser, DeleteEmptyChat, PurgeChat, ResetPassword, RevokeAllAccessTokens, SetRetention, SetUserActive,
-    TakeOverChat, TakeOverProject, TrimChat,
+    AddUser, DeleteEmptyChat, PurgeChat, RenameChannels, RenameUser, ResetPassword, RevokeAllAccessTokens,
+    SetRetention, SetUserActive, TakeOverChat, TakeOverProject, TrimChat,
 };
 use crate::core::actor::Who;
 use crate::core::shares::Holder;
 use crate::domain::access::{AccessToken, Credential};
 use crate::domain::audit::AuditEvent;
 use crate::domain::event::ChatEvent;
-use crate::domain::ids::{AccessTokenId, ChatId, Seq, UserId};
+use crate::domain::ids::{AccessTokenId, ChatId, ProjectId, Seq, UserId};
 use crate::domain::password;
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::user::User;
+use crate::domain::user::{User, Username};
 use crate::storage::queries::{accounts, audit, chats};
 use crate::storage::snapshot;
 
@@ -62,6 +64,29 @@ impl Services {
     pub async fn activate_user(&self, username: String, active: bool) -> Result<Arc<User>, ServiceError> {
         let user = self.known(username).await?.id;
         Ok(self.writer.execute(Who::Server, SetUserActive { who: operator(), user, active }).await?)
+    }
+
+    /// Gives a user another name; the channels of their projects follow. After an interruption the same call goes on
+    /// where the first one stopped.
+    pub async fn rename_user(&self, username: String, new: &str) -> Result<Arc<User>, ServiceError> {
+        let mut fields = Fields::default();
+        let parsed = fields.check("username", Username::parse(new));
+        fields.done()?;
+        let Some(name) = parsed else { return Err(Refusal::NotFound("user").into()) };
+        let found = match self.known(username.clone()).await {
+            Ok(user) => user,
+            Err(missing) => {
+                let former = self.cache.ask_anonymously(PersonFormerlyNamed(username)).await;
+                former.ok().filter(|user| user.username == new).ok_or(missing)?
+            }
+        };
+        let (who, owner) = (operator(), found.id);
+        let renamed = self.writer.execute(Who::Server, RenameUser { who, user: owner, name }).await?;
+        let mut next = Some(ProjectId(0));
+        while let Some(after) = next {
+            next = self.writer.execute(Who::Server, RenameChannels { who, owner, after }).await?;
+        }
+        Ok(renamed)
     }
 
     /// Gives a user a new password; all their logins and access tokens end.

@@ -108,6 +108,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    former_usernames (username) {
+        username -> Text,
+        user_id -> BigInt,
+    }
+}
+
+diesel::table! {
     messages (id) {
         id -> BigInt,
         chat_id -> BigInt,
@@ -265,6 +272,7 @@ diesel::joinable!(chat_former_participants -> chats (chat_id));
 diesel::joinable!(chat_former_participants -> users (user_id));
 diesel::joinable!(chat_participants -> chats (chat_id));
 diesel::joinable!(chats -> users (retention_by));
+diesel::joinable!(former_usernames -> users (user_id));
 diesel::joinable!(messages -> chats (chat_id));
 diesel::joinable!(messages -> users (sender_id));
 diesel::joinable!(notifications -> chats (chat_id));
@@ -289,6 +297,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     chat_participants,
     chats,
     former_names,
+    former_usernames,
     messages,
     meta,
     notifications,

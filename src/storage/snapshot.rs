@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub epoch: i64,
     pub commit_no: i64,
     pub users: Vec<(Arc<User>, Arc<str>)>,
+    /// Names that users had.
+    pub former_usernames: Vec<(String, UserId)>,
     pub logins: Vec<(LoginId, UserId)>,
     pub access_tokens: Vec<(Arc<AccessToken>, [u8; 32])>,
     /// (who blocks, whom).
@@ -88,6 +90,10 @@ pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> Qu
                     let (user, hash) = row.into_parts();
                     (Arc::new(user), hash)
                 })
+                .collect(),
+            former_usernames: accounts::all_former_usernames(db)?
+                .into_iter()
+                .map(|(name, user)| (name, UserId(user)))
                 .collect(),
             logins: accounts::all_live_logins(db)?
                 .into_iter()

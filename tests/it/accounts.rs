@@ -11,7 +11,22 @@ async fn a_taken_name_is_a_conflict_and_a_bad_one_names_its_field() {
     server.user("alice").await;
     let register = async |body| server.http.post("/api/users/register", &body).await.unwrap();
     assert_problem(&register(json!({"username": "alice", "password": PASSWORD})).await, 409, "conflict");
-    for name in ["Alice", "..", ".git", "a/b", "-x", "api", "x.git", "x.lock", "", "b\u{202e}b"] {
+    for name in [
+        "Alice",
+        "..",
+        ".git",
+        "a/b",
+        "-x",
+        "api",
+        "chat",
+        "inbox",
+        "robots.txt",
+        "setup",
+        "x.git",
+        "x.lock",
+        "",
+        "b\u{202e}b",
+    ] {
         let answer = register(json!({"username": name, "password": PASSWORD})).await;
         assert_problem(&answer, 422, "validation");
         assert_eq!(answer.body["errors"][0]["field"], "username", "{name}");

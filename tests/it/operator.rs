@@ -11,7 +11,8 @@ use netbit::core::data_dir::DataDir;
 use netbit::core::database;
 use serde_json::{Value, json};
 
-use crate::harness::{TestServer, assert_problem, netbit_beside, soon};
+use crate::harness::git::Workplace;
+use crate::harness::{PASSWORD, TestServer, assert_problem, netbit_beside, soon};
 
 async fn operate(data_dir: &Path, arguments: &[&str]) -> (bool, String) {
     let place = ["--data-dir", data_dir.to_str().unwrap()];
@@ -79,6 +80,75 @@ async fn users_are_managed_beside_a_running_server_and_without_one() {
     assert!(server.http.login("bob", "a long password").await.is_err());
     assert!(server.http.login("bob", "another password").await.is_ok());
     server.stop().await;
+}
+
+#[actix_web::test]
+async fn renamed_user_keeps_everything_and_the_old_name() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("public").await;
+    let (place, old_url) = (Workplace::new(), server.url_as("alice", &path));
+    place.repository("work").await;
+    place.git("work", &["push", "--quiet", &old_url, "main"]).await.ok();
+    let channel = alice.get("/api/projects/alice/hello").await.body["channel_id"].clone();
+    let (ok, told) = operate(server.path(), &["user", "rename", "alice", "carol"]).await;
+    assert!(ok && told.contains("carol"), "{told}");
+
+    assert_eq!(alice.get("/api/users/me").await.body["username"], "carol", "logins go on");
+    assert!(server.http.login("alice", PASSWORD).await.is_err());
+    server.http.login("carol", PASSWORD).await.unwrap();
+    assert_eq!(alice.get(&format!("/api/chats/{channel}")).await.body["name"], "carol/hello");
+    assert_eq!(alice.get("/api/users/carol").await.status, 200);
+    assert_problem(&alice.get("/api/users/alice").await, 404, "not_found");
+    // Paths below the old name lead on, for git too.
+    for owner in ["alice", "carol"] {
+        let at = alice.get(&format!("/api/projects/{owner}/hello/repos/web")).await;
+        assert_eq!((at.status, &at.body["full_name"]), (200, &json!("carol/hello/web")));
+    }
+    let url = server.url_as("carol", &path);
+    place.git("", &["clone", "--quiet", &url, "clone"]).await.ok();
+    place.commit("work", "more", "more", "more").await;
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    // Nobody else gets the old name.
+    let body = json!({"username": "alice", "password": PASSWORD});
+    assert_problem(&server.http.post("/api/users/register", &body).await.unwrap(), 409, "conflict");
+    server.user("dave").await;
+    for taken in ["alice", "carol", "chat", "Carol"] {
+        let (ok, told) = operate(server.path(), &["user", "rename", "dave", taken]).await;
+        assert!(!ok, "{taken}: {told}");
+    }
+    // The same again goes on where an interruption stopped; and the way back is free.
+    assert!(operate(server.path(), &["user", "rename", "alice", "carol"]).await.0);
+    let server = server.restart(|_| ()).await;
+    let (ok, told) = operate(server.path(), &["user", "rename", "carol", "alice"]).await;
+    assert!(ok, "{told}");
+    server.http.login("alice", PASSWORD).await.unwrap();
+    assert_eq!(operate(server.path(), &["audit"]).await.1.matches("user.rename").count(), 2);
+    server.stop().await;
+}
+
+/// A user who registered before pages needed the name.
+#[actix_web::test]
+async fn user_with_a_reserved_name_works_and_is_listed() {
+    let server = TestServer::start().await;
+    server.user("finder").await;
+    let directory = server.stop_and_keep().await;
+    let mut db = database::open_writer(&DataDir::database_in(directory.path()), Synchronous::Full).unwrap();
+    db.batch_execute("UPDATE users SET username = 'search' WHERE username = 'finder'").unwrap();
+    drop(db);
+    let server = TestServer::on(directory).await;
+    let user = server.login("search").await;
+    let path = user.hello_web("private").await;
+    let (place, url) = (Workplace::new(), server.url_as("search", &path));
+    place.repository("work").await;
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    assert_eq!(user.get("/api/users/search").await.status, 200);
+    let (ok, told) = operate(server.path(), &["doctor"]).await;
+    assert!(!ok && told.contains("netbit user rename search"), "{told}");
+    let directory = server.stop_and_keep().await;
+    assert!(operate(directory.path(), &["user", "rename", "search", "finder"]).await.0);
+    let (ok, told) = operate(directory.path(), &["doctor"]).await;
+    assert!(ok, "{told}");
 }
 
 #[actix_web::test]

@@ -372,6 +372,7 @@ impl Metered for CacheActor {
         "Participants",
         "PeopleSeen",
         "PeopleToAdd",
+        "PersonFormerlyNamed",
         "PersonNamed",
         "ProjectList",
         "ProjectNamed",

@@ -16,6 +16,8 @@ use crate::storage::snapshot::Snapshot;
 pub(super) struct Directory {
     users: HashMap<UserId, Entry>,
     names: BTreeMap<String, UserId>,
+    /// Names that users had.
+    former: HashMap<String, UserId>,
     logins: HashMap<LoginId, UserId>,
     tokens: HashMap<AccessTokenId, LiveToken>,
     token_hashes: HashMap<[u8; 32], AccessTokenId>,
@@ -48,6 +50,7 @@ impl Directory {
         for (user, blocked) in std::mem::take(&mut snapshot.blocks) {
             directory.set_block(user, blocked, true);
         }
+        directory.former = std::mem::take(&mut snapshot.former_usernames).into_iter().collect();
         directory.logins = std::mem::take(&mut snapshot.logins).into_iter().collect();
         directory
     }
@@ -101,7 +104,13 @@ impl Directory {
             Event::UserRegistered { user, password_hash } => self.insert(user.clone(), password_hash.clone()),
             Event::UserUpdated { user } => {
                 if let Some(entry) = self.users.get_mut(&user.id) {
-                    entry.user = user.clone();
+                    let old = std::mem::replace(&mut entry.user, user.clone());
+                    if old.username != user.username {
+                        self.names.remove(&old.username);
+                        self.former.remove(&user.username);
+                        self.former.insert(old.username.clone(), user.id);
+                        self.names.insert(user.username.clone(), user.id);
+                    }
                 }
             }
             Event::PasswordChanged { user_id, password_hash, token_version } => {
@@ -189,6 +198,11 @@ impl Directory {
         let from = if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) };
         let names = self.names.range::<str, _>((from, Bound::Unbounded));
         names.take_while(move |(name, _)| name.starts_with(prefix)).filter_map(|(_, id)| self.user(*id))
+    }
+
+    /// Who had this name.
+    pub(super) fn formerly_named(&self, username: &str) -> Option<&Arc<User>> {
+        self.user(*self.former.get(username)?)
     }
 
     pub(super) fn username(&self, id: UserId) -> &str {

@@ -48,8 +48,8 @@ pub use project_queries::{
     ProjectView, Repositories, RepositoryById, RepositoryNamed, RepositoryView,
 };
 pub use queries::{
-    ChatDetails, ChatList, ChatView, Events, LoginCandidate, Me, Models, Participants, PersonNamed, Query,
-    UserIds, Verdict,
+    ChatDetails, ChatList, ChatView, Events, LoginCandidate, Me, Models, Participants, PersonFormerlyNamed,
+    PersonNamed, Query, UserIds, Verdict,
 };
 pub use read_models::ReadModels;
 pub use token_queries::{

@@ -122,8 +122,13 @@ fn find<'a>(
     project: &str,
     noun: &'static str,
 ) -> Result<(&'a ProjectState, bool), Refusal> {
-    let owner = models.read.directory.named(owner).map(|entry| entry.user.id);
-    let found = owner.and_then(|owner| models.read.projects.named(owner, project));
+    let directory = &models.read.directory;
+    let now = directory.named(owner).map(|entry| (entry.user.id, false));
+    let owner = now.or_else(|| directory.formerly_named(owner).map(|user| (user.id, true)));
+    let found = owner.and_then(|(owner, renamed)| {
+        let (state, moved) = models.read.projects.named(owner, project)?;
+        Some((state, moved || renamed))
+    });
     found.ok_or(Refusal::NotFound(noun))
 }
 

@@ -96,6 +96,20 @@ impl Query for PersonNamed {
     }
 }
 
+/// Who had this name, and has another one now.
+pub struct PersonFormerlyNamed(pub String);
+
+impl Query for PersonFormerlyNamed {
+    type Answer = Arc<User>;
+    const NAME: &'static str = "PersonFormerlyNamed";
+    const NEED: Need = Need::Identity;
+
+    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Arc<User>> {
+        let found = models.read.directory.formerly_named(&self.0).cloned();
+        Verdict::Now(found.ok_or(Refusal::NotFound("user")))
+    }
+}
+
 /// The ids behind user names; one that does not exist refuses them all.
 pub struct UserIds(pub Vec<String>);
 

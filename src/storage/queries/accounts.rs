@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
 use crate::storage::rows::account::{NewUserRow, RefreshTokenRow, UserRow};
-use crate::storage::schema::{refresh_tokens, sessions, users};
+use crate::storage::schema::{former_usernames, refresh_tokens, sessions, users};
 
 type Db = SqliteConnection;
 
@@ -24,8 +24,32 @@ pub fn users_above(db: &mut Db, id: i64, limit: i64) -> QueryResult<Vec<UserRow>
     users::table.filter(users::id.gt(id)).order(users::id).limit(limit).select(UserRow::as_select()).load(db)
 }
 
-pub fn username_is_taken(db: &mut Db, username: &str) -> QueryResult<bool> {
-    diesel::select(diesel::dsl::exists(users::table.filter(users::username.eq(username)))).get_result(db)
+/// Who has the name, or had it: it is not free for others.
+pub fn holder_of_username(db: &mut Db, username: &str) -> QueryResult<Option<i64>> {
+    let now = users::table.filter(users::username.eq(username)).select(users::id).first(db).optional()?;
+    let formerly = former_usernames::table.find(username).select(former_usernames::user_id);
+    now.map_or_else(|| formerly.first(db).optional(), |user| Ok(Some(user)))
+}
+
+pub fn former_username_count(db: &mut Db, user: i64) -> QueryResult<i64> {
+    former_usernames::table.filter(former_usernames::user_id.eq(user)).count().get_result(db)
+}
+
+/// Every name that was left: (name, user).
+pub fn all_former_usernames(db: &mut Db) -> QueryResult<Vec<(String, i64)>> {
+    former_usernames::table.load(db)
+}
+
+/// Gives a user another name and keeps the one that is left.
+pub fn rename_user(db: &mut Db, id: i64, left: &str, username: &str) -> QueryResult<UserRow> {
+    diesel::delete(former_usernames::table.find(username)).execute(db)?;
+    diesel::insert_into(former_usernames::table)
+        .values((former_usernames::username.eq(left), former_usernames::user_id.eq(id)))
+        .execute(db)?;
+    diesel::update(users::table.find(id))
+        .set(users::username.eq(username))
+        .returning(UserRow::as_returning())
+        .get_result(db)
 }
 
 #[derive(QueryableByName)]

@@ -48,6 +48,23 @@ pub fn project_named(db: &mut Db, owner: i64, name_key: &str) -> QueryResult<Opt
         .optional()
 }
 
+/// The channel and name of living projects of an owner whose id is above `after`, by id: (project, name, channel).
+pub fn channels_of_owner(
+    db: &mut Db,
+    owner: i64,
+    after: i64,
+    limit: i64,
+) -> QueryResult<Vec<(i64, String, i64)>> {
+    projects::table
+        .filter(projects::owner_id.eq(owner))
+        .filter(projects::deleted_at.is_null())
+        .filter(projects::id.gt(after))
+        .order(projects::id)
+        .limit(limit)
+        .select((projects::id, projects::name, projects::channel_id))
+        .load(db)
+}
+
 pub fn project_count_of(db: &mut Db, owner: i64) -> QueryResult<i64> {
     projects::table
         .filter(projects::owner_id.eq(owner))

@@ -38,7 +38,7 @@ pub struct NewUser {
 
 impl NewUser {
     pub(super) fn insert(&self, tx: &mut Tx<'_>, is_admin: bool) -> Execution<Arc<User>> {
-        if accounts::username_is_taken(tx.look(), self.username.as_str())? {
+        if accounts::holder_of_username(tx.look(), self.username.as_str())?.is_some() {
             return Err(Refusal::Conflict("the username is taken").into());
         }
         let row = NewUserRow {

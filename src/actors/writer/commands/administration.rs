@@ -6,14 +6,18 @@ use serde_json::json;
 
 use super::access_tokens::revoke_made_since;
 use super::accounts::{NewUser, end, set_password};
+use super::projects::username;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need, Proof};
-use crate::domain::event::Event;
-use crate::domain::ids::{LoginId, UserId};
+use crate::domain::event::{Change, Event};
+use crate::domain::ids::{LoginId, ProjectId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::user::User;
-use crate::storage::queries::accounts;
+use crate::domain::user::{User, Username};
+use crate::storage::queries::{accounts, chats, projects};
+
+/// Channels renamed in one command: three rows each.
+const CHANNELS_PER_COMMAND: i64 = 100;
 
 /// That whoever asks administers the server: a user who does, or the operator of the machine.
 pub(super) fn check_administrator(tx: &mut Tx<'_>, who: Credential) -> Execution<()> {
@@ -78,6 +82,70 @@ impl Command for SetUserActive {
             revoke_made_since(tx, user.id, Timestamp(i64::MIN))?;
         }
         Ok(user)
+    }
+}
+
+/// Gives a user another name. The old one stays theirs: paths of projects below it go on, and no other user gets it.
+pub struct RenameUser {
+    pub who: Credential,
+    pub user: UserId,
+    pub name: Username,
+}
+
+impl Command for RenameUser {
+    type Output = Arc<User>;
+    const NAME: &'static str = "RenameUser";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
+        check_administrator(tx, self.who)?;
+        let (old, _) = accounts::user(tx.look(), self.user.0)?.ok_or(Refusal::NotFound("user"))?.into_parts();
+        let name = self.name.as_str();
+        if old.username == name {
+            return Ok(Arc::new(old));
+        }
+        if accounts::holder_of_username(tx.look(), name)?.is_some_and(|holder| holder != self.user.0) {
+            return Err(Refusal::Conflict("the username is taken").into());
+        }
+        if accounts::former_username_count(tx.look(), self.user.0)? >= tx.limits.former_names {
+            return Err(Refusal::Conflict("the user has left too many names already").into());
+        }
+        let renamed = accounts::rename_user(tx.write(), self.user.0, &old.username, name)?;
+        let user = Arc::new(renamed.into_parts().0);
+        let detail = json!({"username": name, "former_username": old.username});
+        tx.audit(self.who, "user.rename", ("user", user.id.0), &detail)?;
+        tx.announce(Event::UserUpdated { user: user.clone() });
+        Ok(user)
+    }
+}
+
+/// Renames channels after the name of the user who owns their projects; answers the last project of a slice that may not
+/// be the last one.
+pub struct RenameChannels {
+    pub who: Credential,
+    pub owner: UserId,
+    pub after: ProjectId,
+}
+
+impl Command for RenameChannels {
+    type Output = Option<ProjectId>;
+    const NAME: &'static str = "RenameChannels";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Option<ProjectId>> {
+        check_administrator(tx, self.who)?;
+        let owner = username(tx, self.owner)?;
+        let found = projects::channels_of_owner(tx.look(), self.owner.0, self.after.0, CHANNELS_PER_COMMAND)?;
+        for (_, project, channel) in &found {
+            let Some(chat) = chats::chat(tx.look(), *channel)? else { continue };
+            let name = format!("{owner}/{project}");
+            if chat.name.as_ref() == Some(&name) {
+                continue;
+            }
+            chats::set_name(tx.write(), *channel, &name, None)?;
+            let mut last_seq = chat.last_seq;
+            tx.append_event(chat.id, &mut last_seq, self.owner, Change::Rename { name })?;
+        }
+        let is_full = i64::try_from(found.len()).is_ok_and(|found| found >= CHANNELS_PER_COMMAND);
+        Ok(found.last().filter(|_| is_full).map(|(project, ..)| ProjectId(*project)))
     }
 }
 

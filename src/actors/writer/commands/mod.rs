@@ -29,7 +29,7 @@ pub use accounts::{
     ChangePassword, EndExpiredLogins, EndLogin, INVALID_SETUP_CODE, Logout, NewUser, REGISTRATION_CLOSED,
     RefreshLogin, Refreshed, RegisterUser, StartLogin, UpdateProfile,
 };
-pub use administration::{AddUser, ResetPassword, SetUserActive};
+pub use administration::{AddUser, RenameChannels, RenameUser, ResetPassword, SetUserActive};
 pub use alterations::{AlterMessage, Altered};
 pub use blocks::SetBlock;
 pub use chats::{CreateChat, NewChat, RemoveParticipant, SetNotifyLevel, SetParticipant, UpdateChat};
@@ -81,6 +81,8 @@ pub(super) const NAMES: &[&str] = &[
     "RefreshLogin",
     "RegisterUser",
     "RemoveParticipant",
+    "RenameChannels",
+    "RenameUser",
     "ResetPassword",
     "RevokeAccessToken",
     "RevokeAllAccessTokens",
