@@ -359,6 +359,11 @@ impl RunningApp {
         self.tls.is_some()
     }
 
+    /// A host name that the certificate holds.
+    pub fn certificate_name(&self) -> Option<String> {
+        self.tls.as_ref().and_then(Tls::name)
+    }
+
     /// Reads the certificate again, if there is one. Connections that are open keep theirs.
     pub fn reload_certificate(&self) {
         match self.tls.as_ref().map(Tls::reload) {

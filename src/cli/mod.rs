@@ -8,6 +8,7 @@ mod control;
 mod doctor;
 mod notify;
 mod progress;
+mod remote;
 mod restore;
 mod seed;
 mod serve;

@@ -1,6 +1,7 @@
 //! `netbit serve`: the server, from configuration to the last checkpoint.
 
 use std::io::Write;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -60,10 +61,8 @@ pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
 /// output only, never in the log.
 fn greet(app: &RunningApp) {
     let addresses = &app.addresses;
-    let scheme = if app.is_encrypted() { "https" } else { "http" };
+    let base = reached_at(app);
     let setup = app.services.setup_code().map(|code| {
-        let base = app.services.hosting.public_url().map(str::to_owned);
-        let base = base.unwrap_or_else(|| format!("{scheme}://{}", addresses.http));
         format!(
             "No administrator yet. Set up: {base}/setup#code={0}\n  or: curl --json '{{\"username\":\"admin\",\"password\":\"choose a good one\",\"setup_code\":\"{0}\"}}' {base}/api/users/register\n",
             code.text()
@@ -71,13 +70,9 @@ fn greet(app: &RunningApp) {
     });
     let lines = [
         format!(
-            "NetBit is ready. Register: curl --json '{{\"username\":\"you\",\"password\":\"correct horse\"}}' {scheme}://{}/api/users/register",
-            addresses.http
+            "NetBit is ready. Register: curl --json '{{\"username\":\"you\",\"password\":\"correct horse\"}}' {base}/api/users/register"
         ),
-        format!(
-            "Chat sessions: tcp://{} (netbit chat --server {scheme}://{} --user you)",
-            addresses.tcp, addresses.http
-        ),
+        format!("Chat sessions: tcp://{} (netbit chat --server {base} --user you)", addresses.tcp),
         format!(
             "{}Documentation: README.md, docs/PROTOCOL.md, docs/OPERATIONS.md; operations: http://{}/readyz",
             setup.unwrap_or_default(),
@@ -89,6 +84,25 @@ fn greet(app: &RunningApp) {
         info!(%error, "nobody reads the greeting");
     }
     info!(http = %addresses.http, tcp = %addresses.tcp, ops = %addresses.ops, "ready");
+}
+
+/// How people reach the server: `http.public_url`, or the address of its listener, on this machine if it listens on all.
+/// With TLS by a name that the certificate holds.
+fn reached_at(app: &RunningApp) -> String {
+    if let Some(url) = app.services.hosting.public_url() {
+        return url.to_owned();
+    }
+    let mut address = app.addresses.http;
+    if address.ip().is_unspecified() {
+        let loopback =
+            if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        address.set_ip(loopback);
+    }
+    match app.certificate_name() {
+        Some(name) => format!("https://{name}:{}", address.port()),
+        None if app.is_encrypted() => format!("https://{address}"),
+        None => format!("http://{address}"),
+    }
 }
 
 /// Each session is a file descriptor: take as many as the system allows.

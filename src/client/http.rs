@@ -6,6 +6,8 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::origin::Origin;
+use super::trust::{Trust, TrustError};
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::message::Message;
 
@@ -16,6 +18,11 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub enum HttpError {
     #[error("cannot reach the server: {0}")]
     Unreachable(#[from] reqwest::Error),
+    /// The same over TLS: the address and the reason.
+    #[error("cannot reach the server: {0}")]
+    Connection(String),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     #[error("the server answered {status}: {detail}")]
     Refused { status: u16, code: String, detail: String },
     #[error("the server's answer is not understood: {0}")]
@@ -70,19 +77,36 @@ pub struct HttpClient {
     base: String,
     token: Option<String>,
     inner: reqwest::Client,
+    /// Where the server is, if it speaks TLS.
+    origin: Option<Origin>,
 }
 
 impl HttpClient {
-    /// `base` is like `http://127.0.0.1:8080`.
+    /// `base` is like `http://127.0.0.1:8080`, or `https://git.example.org` for a server with a certificate that this
+    /// machine trusts.
     pub fn new(base: impl Into<String>) -> Result<Self, HttpError> {
+        let base = base.into();
+        let trust = if base.starts_with("https://") { Some(Trust::of_platform()?) } else { None };
+        Self::trusting(base, trust)
+    }
+
+    /// Like [`HttpClient::new`], with the certificates to trust if the server speaks TLS.
+    pub fn trusting(base: impl Into<String>, trust: Option<Trust>) -> Result<Self, HttpError> {
+        let base = base.into().trim_end_matches('/').to_owned();
         let inner = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
-        Ok(Self { base: base.into().trim_end_matches('/').to_owned(), token: None, inner })
+        let origin = trust.map(|trust| Origin::new(&base, trust)).transpose()?;
+        Ok(Self { base, token: None, inner, origin })
+    }
+
+    /// Where the server is, if it speaks TLS.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 
     /// Over a Unix socket: no token is asked for there.
     pub fn over_socket(path: &std::path::Path) -> Result<Self, HttpError> {
         let inner = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().unix_socket(path).build()?;
-        Ok(Self { base: "http://localhost".to_owned(), token: None, inner })
+        Ok(Self { base: "http://localhost".to_owned(), token: None, inner, origin: None })
     }
 
     #[must_use]
@@ -112,9 +136,18 @@ impl HttpClient {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = request.send().await?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let bytes = response.bytes().await?;
+        let (status, headers, bytes) = match &self.origin {
+            Some(origin) => {
+                let answered = tokio::time::timeout(TIMEOUT, origin.send(request.build()?)).await;
+                let late = |_| HttpError::Connection(format!("{} does not answer", self.base));
+                answered.map_err(late).flatten()?
+            }
+            None => {
+                let response = request.send().await?;
+                (response.status(), response.headers().clone(), response.bytes().await?)
+            }
+        };
+        let status = status.as_u16();
         let body = if bytes.is_empty() || status == StatusCode::NOT_MODIFIED.as_u16() {
             Value::Null
         } else {

@@ -5,7 +5,12 @@
 
 mod http;
 pub mod metrics;
+mod origin;
 mod tcp;
+mod trust;
+mod websocket;
 
 pub use http::{Account, HttpAnswer, HttpClient, HttpError};
+pub use origin::Origin;
 pub use tcp::{FrameReader, FrameWriter, Incoming, TcpClient, TcpError, encode, saying};
+pub use trust::{Trust, TrustError};

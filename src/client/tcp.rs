@@ -10,6 +10,9 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::http::HttpError;
+use super::origin::Origin;
+use super::websocket;
 use crate::domain::ids::ChatId;
 use crate::domain::message::ClientId;
 use crate::protocol::answer::ReceivedPacket;
@@ -158,6 +161,12 @@ impl TcpClient {
         let reader = FrameReader { socket: Box::new(reading), buffer: Vec::new(), used: 0, goodbye: None };
         let writer = FrameWriter { socket: Box::new(writing) };
         Self { reader, writer, next_request: 1, kept: VecDeque::new() }
+    }
+
+    /// Over WebSocket and TLS, which every proxy in front of the server passes on.
+    pub async fn over_websocket(origin: &Origin) -> Result<Self, HttpError> {
+        let (reading, writing) = tokio::io::split(websocket::open(origin).await?);
+        Ok(Self::over(reading, writing))
     }
 
     /// Connects and says Hello; answers the `Welcome` too.

@@ -66,6 +66,13 @@ impl Tls {
         Ok(())
     }
 
+    /// The first host name of the certificate that is not a pattern.
+    pub fn name(&self) -> Option<String> {
+        let current = self.current.0.load();
+        let certificate = webpki::EndEntityCert::try_from(current.cert.first()?).ok()?;
+        certificate.valid_dns_names().find(|name| !name.contains('*')).map(str::to_owned)
+    }
+
     pub fn config(&self) -> &Arc<ServerConfig> {
         &self.config
     }

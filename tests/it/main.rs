@@ -16,6 +16,7 @@ mod alterations;
 mod api_description;
 mod backups;
 mod browsing;
+mod chat_client;
 mod chats;
 mod command_line;
 mod compatibility;

@@ -249,7 +249,9 @@ async fn a_process_reads_its_certificate_again_on_sighup() {
     let mut child = command.spawn().unwrap();
     let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
     let ready = soon(told.next_line()).await.unwrap().unwrap();
-    let address = ready.split("https://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
+    let (_, address) = ready.split_once("https://localhost:").unwrap();
+    let port: u16 = address.split('/').next().unwrap().parse().unwrap();
+    let address = ([127, 0, 0, 1], port).into();
     connect(directory.path(), address).await.unwrap();
 
     renew(directory.path());

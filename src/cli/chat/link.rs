@@ -79,12 +79,14 @@ impl Link {
 }
 
 impl Wire {
-    /// Finds the TCP listener, connects and says Hello.
+    /// Connects and says Hello: over WebSocket if the server speaks TLS, so that proxies and one certificate are enough;
+    /// otherwise at its TCP listener.
     pub(super) async fn open(rest: &Rest, host: &str) -> Result<(Box<Self>, Box<ReceivedPacket>), OpenError> {
-        let address = tcp_address(&rest.server().await?, host).await.map_err(OpenError::Failed)?;
-        let opened = timeout(PATIENCE, TcpClient::open(address, rest.token())).await;
-        let opened = opened.map_err(|_| OpenError::Failed(format!("nobody answers at {address}")))?;
-        let (client, welcome) = opened.map_err(|error| match &error {
+        let opened = timeout(PATIENCE, connect(rest, host)).await;
+        let mut client = opened.map_err(|_| OpenError::Failed(format!("{host} does not answer")))??;
+        let welcome = timeout(PATIENCE, client.hello(rest.token())).await;
+        let welcome = welcome.map_err(|_| OpenError::Failed(format!("{host} does not answer")))?;
+        let welcome = welcome.map_err(|error| match &error {
             TcpError::Refused(packet) if packet.code.as_deref() == Some("unauthenticated") => {
                 OpenError::Token
             }
@@ -136,6 +138,14 @@ impl Wire {
     }
 }
 
+async fn connect(rest: &Rest, host: &str) -> Result<TcpClient, OpenError> {
+    if let Some(origin) = rest.origin() {
+        return TcpClient::over_websocket(origin).await.map_err(|error| RestError::from(error).into());
+    }
+    let address = tcp_address(&rest.server().await?, host).await.map_err(OpenError::Failed)?;
+    TcpClient::connect(address).await.map_err(|error| OpenError::Failed(format!("{address}: {error}")))
+}
+
 /// Tries until it works or the login is over.
 pub(super) async fn reopen(mut rest: Rest, host: String, mut pause: Duration) -> Reopened {
     // One fresh token is enough for many attempts: each use of a refresh token that is never answered could end the login.
@@ -158,8 +168,11 @@ pub(super) async fn reopen(mut rest: Rest, host: String, mut pause: Duration) ->
     }
 }
 
-/// Where the server listens for sessions. A wildcard address means: at the host where its HTTP API was found.
+/// Where the server listens for sessions without TLS. A wildcard address means: at the host where its HTTP API was found.
 async fn tcp_address(info: &Value, host: &str) -> Result<SocketAddr, String> {
+    if info.get("tcp_tls").and_then(Value::as_bool) == Some(true) {
+        return Err("its chat sessions are encrypted: use its https:// address".to_owned());
+    }
     let named = info.get("tcp_address").and_then(Value::as_str).ok_or("the server names no tcp_address")?;
     let reachable = match named.parse::<SocketAddr>() {
         Ok(address) if !address.ip().is_unspecified() => return Ok(address),
@@ -189,6 +202,8 @@ mod tests {
             let found = tcp_address(&json!({"tcp_address": named}), host).await;
             assert_eq!(found, Ok(address.parse().unwrap()));
         }
+        let encrypted = json!({"tcp_address": "10.1.2.3:8081", "tcp_tls": true});
+        assert!(tcp_address(&encrypted, "localhost").await.unwrap_err().contains("https://"));
         assert!(tcp_address(&json!({}), "localhost").await.is_err());
         assert!(tcp_address(&json!({"tcp_address": "no address"}), "localhost").await.is_err());
     }

@@ -36,16 +36,15 @@ use self::model::Model;
 use self::rest::{Rest, RestError};
 use self::session::{Session, Stop};
 use super::complain;
-use crate::client::HttpClient;
+use super::remote::ServerFlag;
 
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct ChatArguments {
     #[command(subcommand)]
     command: Option<ChatCommand>,
-    /// The server's HTTP address.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    server: String,
+    #[command(flatten)]
+    server: ServerFlag,
     /// Who you are there.
     #[arg(long, value_name = "NAME", required = true, default_value = "", hide_default_value = true)]
     user: String,
@@ -78,17 +77,17 @@ pub(super) fn run(arguments: &ChatArguments) -> Result<ExitCode, ExitCode> {
 }
 
 async fn chat(arguments: &ChatArguments) -> anyhow::Result<ExitCode> {
-    let (base, host) = server(&arguments.server)?;
-    let http = HttpClient::new(base.as_str())?;
+    let server = arguments.server.open()?;
+    let (base, http) = (&server.base, &server.http);
     // First the server, then the password: nobody should type one for a server that is not there.
-    let info = http.server().await.map_err(|error| failed(&base, error.into()))?;
+    let info = http.server().await.map_err(|error| failed(base, error.into()))?;
     let password = password(arguments)?;
     let account = http.login(&arguments.user, &password).await;
     let account = account.map_err(|error| failed("the login failed", error.into()))?;
     drop(password);
     let model = Model::new(account.user.id, account.user.username.clone());
-    let rest = Rest::new(&http, account);
-    let (wire, welcome) = Wire::open(&rest, &host).await.map_err(|error| match error {
+    let rest = Rest::new(http, account);
+    let (wire, welcome) = Wire::open(&rest, &server.host).await.map_err(|error| match error {
         OpenError::Token => anyhow!("the server refuses the token that it just gave"),
         OpenError::Failed(reason) => anyhow!(text::clean_line(&reason)),
     })?;
@@ -98,7 +97,7 @@ async fn chat(arguments: &ChatArguments) -> anyhow::Result<ExitCode> {
     let greeting =
         format!("NetBit {version} at {base}, as {}. /help lists the commands.", model.name(model.me));
     screen.show(&[Line::Info(greeting)])?;
-    let mut session = Session::new((screen, input), model, (wire, rest), host);
+    let mut session = Session::new((screen, input), model, (wire, rest), server.host);
     match session.run(&welcome).await {
         Ok(true) => Ok(ExitCode::SUCCESS),
         Ok(false) => Ok(ExitCode::FAILURE),
@@ -118,18 +117,6 @@ fn failed(what: &str, error: RestError) -> anyhow::Error {
     anyhow!(render(&Line::Info(format!("{what}: {reason}")), false))
 }
 
-/// The address without a slash at its end, and the host in it.
-fn server(text: &str) -> anyhow::Result<(String, String)> {
-    let url = reqwest::Url::parse(text).with_context(|| format!("--server {text}"))?;
-    if url.scheme() != "http" {
-        bail!(
-            "--server must be like http://127.0.0.1:8080 (put a tunnel in front of a server that speaks TLS)"
-        );
-    }
-    let host = url.host_str().context("--server names no host")?.to_owned();
-    Ok((url.as_str().trim_end_matches('/').to_owned(), host))
-}
-
 fn password(arguments: &ChatArguments) -> anyhow::Result<String> {
     let Some(path) = &arguments.password_file else {
         let prompt = format!("Password of {}: ", arguments.user);
@@ -146,25 +133,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_an_http_address() {
-        let address = |text| server(text).ok();
-        assert_eq!(
-            address("http://localhost:8080/"),
-            Some(("http://localhost:8080".into(), "localhost".into()))
-        );
-        assert_eq!(address("http://[::1]:80"), Some(("http://[::1]".into(), "[::1]".into())));
-        for bad in ["", "localhost:8080", "https://localhost", "/tmp"] {
-            assert_eq!(address(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
     fn a_password_file_ends_with_its_first_line() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "correct horse \r\nrest\n").unwrap();
         let arguments = ChatArguments {
             command: None,
-            server: String::new(),
+            server: ServerFlag::default(),
             user: "alice".into(),
             password_file: Some(file.path().into()),
         };

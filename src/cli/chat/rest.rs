@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::client::{Account, HttpClient, HttpError};
+use crate::client::{Account, HttpClient, HttpError, Origin};
 
 /// Somebody waits at a terminal: longer than this is a failure.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,7 +36,8 @@ impl From<HttpError> for RestError {
                 (None, "the server does not answer".to_owned())
             }
             HttpError::Unreachable(_) => (None, "the server cannot be reached".to_owned()),
-            HttpError::Shape(_) => (None, error.to_string()),
+            HttpError::Connection(reason) => (None, format!("the server cannot be reached: {reason}")),
+            HttpError::Trust(_) | HttpError::Shape(_) => (None, error.to_string()),
         };
         Self::Failed { status, reason }
     }
@@ -52,6 +53,11 @@ pub(super) struct Rest {
 impl Rest {
     pub(super) fn new(http: &HttpClient, account: Account) -> Self {
         Self { http: http.with_token(account.token), refresh_token: account.refresh_token }
+    }
+
+    /// Where the server is, if it speaks TLS.
+    pub(super) fn origin(&self) -> Option<&Origin> {
+        self.http.origin()
     }
 
     pub(super) fn token(&self) -> &str {

@@ -134,7 +134,7 @@ impl Session {
             if self.is_over() {
                 return Ok(());
             }
-            if self.ending.is_none() && (self.screen.is_interactive() || self.outgoing.len() < UNSENT_MAX) {
+            if self.ending.is_none() && self.is_ready_for_input() {
                 self.input.allow();
             }
             let due = self.next_due();
@@ -148,6 +148,12 @@ impl Session {
                 () = sleep_until(due), if due.is_some() => {}
             }
         }
+    }
+
+    /// Whether a line can be dealt with: what is typed ahead may name any chat, so the first list must be complete.
+    fn is_ready_for_input(&self) -> bool {
+        let listed = self.announce || matches!(self.link, Link::Offline(_));
+        listed && (self.screen.is_interactive() || self.outgoing.len() < UNSENT_MAX)
     }
 
     pub(super) fn end(&mut self) {

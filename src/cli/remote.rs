@@ -1,0 +1,68 @@
+//! Commands that speak to a server over its network: where it is, and whom they trust there.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use crate::client::{HttpClient, Trust};
+
+/// The server that a command speaks to.
+#[derive(Args, Clone, Default)]
+pub(super) struct ServerFlag {
+    /// The address of the server; with https:// everything is encrypted.
+    #[arg(long = "server", value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Trust the certificates in this PEM file instead of those of this machine: authorities, or the server's own.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+/// A server, as a client of it.
+pub(super) struct Server {
+    /// The address without a slash at its end.
+    pub(super) base: String,
+    pub(super) host: String,
+    pub(super) http: HttpClient,
+}
+
+impl ServerFlag {
+    /// Reads the flags. Nothing is connected yet.
+    pub(super) fn open(&self) -> anyhow::Result<Server> {
+        let (base, host) = parse(&self.url)?;
+        let trust = match &self.ca {
+            _ if base.starts_with("http://") => None,
+            Some(file) => Some(Trust::of_file(file).context("--ca")?),
+            None => Some(Trust::of_platform().context("see --ca")?),
+        };
+        let http = HttpClient::trusting(base.as_str(), trust)?;
+        Ok(Server { base, host, http })
+    }
+}
+
+/// The address without a slash at its end, and the host in it.
+fn parse(text: &str) -> anyhow::Result<(String, String)> {
+    let url = reqwest::Url::parse(text).with_context(|| format!("--server {text}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        bail!("--server must be like http://127.0.0.1:8080 or https://git.example.org");
+    }
+    let host = url.host_str().context("--server names no host")?.to_owned();
+    Ok((url.as_str().trim_end_matches('/').to_owned(), host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_is_an_http_or_https_address() {
+        let address = |text| parse(text).ok();
+        let of = |base: &str, host: &str| Some((base.to_owned(), host.to_owned()));
+        assert_eq!(address("http://localhost:8080/"), of("http://localhost:8080", "localhost"));
+        assert_eq!(address("http://[::1]:80"), of("http://[::1]", "[::1]"));
+        assert_eq!(address("https://git.example.org"), of("https://git.example.org", "git.example.org"));
+        for bad in ["", "localhost:8080", "/tmp", "ftp://localhost"] {
+            assert_eq!(address(bad), None, "{bad}");
+        }
+    }
+}

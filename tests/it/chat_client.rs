@@ -1,0 +1,175 @@
+//! `netbit chat`, as a process: in a script over TLS, and at a terminal.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use netbit::client::{HttpClient, Trust};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use crate::harness::{PASSWORD, TestServer, soon};
+
+/// `netbit chat` in a folder with the password of the user in a file.
+fn chat(folder: &Path, arguments: &[&str]) -> Command {
+    std::fs::write(folder.join("password"), format!("{PASSWORD}\n")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netbit"));
+    command.args(["chat", "--user", "alice", "--password-file", "password"]).args(arguments);
+    command.current_dir(folder).env("TERM", "xterm").env_remove("SSL_CERT_FILE");
+    command
+}
+
+/// Runs a script of lines to its end.
+async fn script(mut command: Command, lines: &'static str) -> Output {
+    let run = move || {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A client that was refused does not read.
+        drop(child.stdin.take().unwrap().write_all(lines.as_bytes()));
+        child.wait_with_output()
+    };
+    soon(tokio::task::spawn_blocking(run)).await.unwrap().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Writes a certificate for `localhost` that signs itself. Those that `openssl req -x509` makes are authorities as well.
+fn certificate(folder: &Path, is_authority: bool) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    if is_authority {
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    }
+    std::fs::write(folder.join("certificate.pem"), parameters.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+}
+
+async fn server_with_tls(folder: &Path) -> TestServer {
+    let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+    TestServer::with(|config| (config.tls.certificate, config.tls.key) = (certificate, key)).await
+}
+
+/// The banner recommended `netbit chat --server https://…`, and the client answered that it speaks no TLS.
+#[actix_web::test]
+async fn chat_client_speaks_tls_with_named_authorities() {
+    for is_authority in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        certificate(folder.path(), is_authority);
+        let server = server_with_tls(folder.path()).await;
+        let url = format!("https://localhost:{}", server.app.addresses.http.port());
+        let trust = Trust::of_file(&folder.path().join("certificate.pem")).unwrap();
+        let http = HttpClient::trusting(&*url, Some(trust)).unwrap();
+        http.register("alice", PASSWORD).await.unwrap();
+        let lines = "/new team\nhello over TLS\nand again\n";
+
+        let refused = script(chat(folder.path(), &["--server", &url]), lines).await;
+        let reason = text(&refused.stderr);
+        assert!(!refused.status.success() && reason.contains("certificate"), "{reason}");
+        // The name counts, whatever the file says.
+        let other = url.replace("localhost", "127.0.0.1");
+        let refused =
+            script(chat(folder.path(), &["--server", &other, "--ca", "certificate.pem"]), lines).await;
+        assert!(!refused.status.success(), "{}", text(&refused.stdout));
+
+        let done = script(chat(folder.path(), &["--server", &url, "--ca", "certificate.pem"]), lines).await;
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        assert!(text(&done.stdout).contains("alice: and again"), "{}", text(&done.stdout));
+        let alice = http.with_token(http.login("alice", PASSWORD).await.unwrap().token);
+        let (messages, _) = alice.messages(netbit::domain::ids::ChatId(1), "").await.unwrap();
+        assert_eq!(
+            messages.iter().map(|message| &*message.content).collect::<Vec<_>>(),
+            ["hello over TLS", "and again"]
+        );
+        server.stop().await;
+    }
+}
+
+/// The authorities of the machine count unless others are named.
+#[actix_web::test]
+async fn chat_client_trusts_the_machines_authorities() {
+    let folder = tempfile::tempdir().unwrap();
+    certificate(folder.path(), false);
+    let server = server_with_tls(folder.path()).await;
+    let url = format!("https://localhost:{}", server.app.addresses.http.port());
+    let trust = Trust::of_file(&folder.path().join("certificate.pem")).unwrap();
+    HttpClient::trusting(&*url, Some(trust)).unwrap().register("alice", PASSWORD).await.unwrap();
+    let mut command = chat(folder.path(), &["--server", &url]);
+    command.env("SSL_CERT_FILE", folder.path().join("certificate.pem"));
+    let done = script(command, "/new team\nhello\n").await;
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    server.stop().await;
+}
+
+/// Types everything in one write, before the client reads anything, and returns the client's exit code when it has ended.
+fn type_at_terminal(mut command: Command, keys: Vec<u8>) -> Option<i32> {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let path = ptsname(&terminal, Vec::new()).unwrap();
+    let side = || File::options().read(true).write(true).open(path.to_str().unwrap()).unwrap();
+    let mut child = command.stdin(side()).stdout(side()).stderr(side()).spawn().unwrap();
+    drop(command);
+    let mut screen = File::from(terminal);
+    let mut keyboard = screen.try_clone().unwrap();
+    let typist = std::thread::spawn(move || keyboard.write_all(&keys).unwrap());
+    // The screen must be taken away, or the client waits; it ends with an error when the client has closed its side.
+    let mut seen = Vec::new();
+    drop(screen.read_to_end(&mut seen));
+    typist.join().unwrap();
+    let code = child.wait().unwrap().code();
+    assert_eq!(code, Some(0), "{}", text(&seen));
+    code
+}
+
+/// A reader for each line had a buffer of its own: everything behind the first Enter of one read was lost. So it was for
+/// what is typed ahead, pasted into a terminal without bracketed paste, or held up by a slow connection.
+#[actix_web::test]
+async fn chat_client_loses_no_line_of_one_read() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let team = alice.http.create_group("team", &[]).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut said: Vec<String> = (1..=300).map(|n| format!("line {n} of what was pasted")).collect();
+    // A line above the 4 KiB that a terminal edits by itself.
+    said.insert(200, "long ".repeat(1_200).trim_end().to_owned());
+    let keys = format!("/open team\r{}\r/quit\r", said.join("\r")).into_bytes();
+    let url = format!("http://{}", server.app.addresses.http);
+    let command = chat(folder.path(), &["--server", &url]);
+    let ended = tokio::task::spawn_blocking(move || type_at_terminal(command, keys));
+    assert_eq!(soon(ended).await.unwrap(), Some(0));
+    let (mut stored, mut after) = (Vec::new(), 0);
+    while stored.len() < said.len() {
+        let (page, _) = alice.http.messages(team, &format!("?limit=100&after_seq={after}")).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = last.seq;
+        stored.extend(page.into_iter().map(|message| message.content));
+    }
+    assert_eq!(stored, said);
+    server.stop().await;
+}
+
+/// The banner named the listener, also when people reach the server elsewhere.
+#[actix_web::test]
+async fn banner_names_the_address_that_people_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let public = [("NETBIT_HTTP__PUBLIC_URL", "https://git.example.org")];
+    let server = crate::harness::Process::with(folder.path(), &public).await;
+    let greeting = &server.greeting;
+    assert!(greeting.contains("netbit chat --server https://git.example.org --user you"), "{greeting}");
+    assert!(greeting.contains("https://git.example.org/api/users/register"), "{greeting}");
+    assert!(!greeting.contains("http://127.0.0.1:8080"), "{greeting}");
+    drop(server);
+}
+
+/// The banner named an address that no certificate holds.
+#[actix_web::test]
+async fn banner_with_tls_names_a_host_of_the_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    certificate(folder.path(), false);
+    let files = [("NETBIT_TLS__CERTIFICATE", "certificate.pem"), ("NETBIT_TLS__KEY", "key.pem")];
+    let server = crate::harness::Process::with(folder.path(), &files).await;
+    let greeting = &server.greeting;
+    assert!(greeting.contains("netbit chat --server https://localhost:"), "{greeting}");
+}
