@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use async_compression::tokio::bufread::GzipDecoder;
 use base64::Engine;
 use bytes::{Bytes, BytesMut};
@@ -23,7 +23,7 @@ use tokio_util::io::StreamReader;
 use super::address;
 use super::error::ApiError;
 use super::extract::{Path, Peer, client_of};
-use crate::core::shares::Direction;
+use crate::core::shares::{Direction, Holder};
 use crate::domain::access::{Credential, Need};
 use crate::git::metrics::Turn;
 use crate::git::pkt_line;
@@ -92,6 +92,20 @@ fn without_suffix(mut at: RepositoryPath) -> RepositoryPath {
 
 /// Who asks: `Authorization: Basic` or `Bearer`, or nobody.
 async fn caller(
+    request: &HttpRequest,
+    services: &Services,
+    peer: &Peer,
+) -> Result<Option<Credential>, GitError> {
+    let who = credential(request, services, peer).await?;
+    if let Some(who) = who {
+        // For the log line of the request.
+        request.extensions_mut().insert(Holder::Account(who.user));
+    }
+    Ok(who)
+}
+
+/// The credential of the header, if there is one.
+async fn credential(
     request: &HttpRequest,
     services: &Services,
     peer: &Peer,

@@ -11,15 +11,18 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, web};
+use actix_web::{Error, HttpMessage, HttpRequest, web};
+use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
 use super::activity::{Activity, UnderWay};
 use super::error::{ApiError, PROBLEM_JSON};
+use super::extract::peer_of;
 use super::head::{Sent, becomes_get};
 use super::metrics::HttpMetrics;
 use super::request_log::{RequestLog, is_refusal};
 use crate::core::proxies::TrustedProxies;
+use crate::core::shares::Holder;
 use crate::core::telemetry::{self, cut};
 use crate::protocol::code::Code;
 use crate::services::Services;
@@ -54,6 +57,7 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
     // The path as it was asked for; queries may hold what does not belong into logs.
     let path = cut(request.path()).to_string();
     let log = request.app_data::<web::Data<RequestLog>>().cloned();
+    let client = peer_of(request.request()).ok();
     let is_head = becomes_get(&mut request);
     // Handlers' errors are responses by now; only another middleware could make this fail.
     let response = match uri_too_long(&request) {
@@ -79,21 +83,31 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
     }
     let (route, method, status) = (route.unwrap_or_default(), cut(&method), status.as_u16());
     let client_request_id = client_id.as_deref();
+    let client = client.as_ref().map(display);
+    let user_id = user_of(response.request());
+    macro_rules! log_line {
+        ($level:ident $(, $more:ident)?) => {
+            $level!(
+                request_id = id, client_request_id, client, user_id, %method, path, route, status, duration_ms,
+                $($more,)? "{method} {path} {status}"
+            )
+        };
+    }
     match log.map_or(Some(0), |log| log.admit(status)) {
-        Some(_) if status >= 500 && !is_refusal(status) => {
-            error!(request_id = id, client_request_id, %method, path, route, status, duration_ms, "{method} {path} {status}");
-        }
-        Some(0) => {
-            info!(request_id = id, client_request_id, %method, path, route, status, duration_ms, "{method} {path} {status}");
-        }
-        Some(unlogged) => {
-            info!(request_id = id, client_request_id, %method, path, route, status, duration_ms, unlogged, "{method} {path} {status}");
-        }
-        None => {
-            debug!(request_id = id, client_request_id, %method, path, route, status, duration_ms, "{method} {path} {status}");
-        }
+        Some(_) if status >= 500 && !is_refusal(status) => log_line!(error),
+        Some(0) => log_line!(info),
+        Some(unlogged) => log_line!(info, unlogged),
+        None => log_line!(debug),
     }
     Ok(response.map_body(|_, body| Sent::new(body, is_head, under_way)))
+}
+
+/// The user whose credentials the request proved, if it proved any.
+fn user_of(request: &HttpRequest) -> Option<i64> {
+    match request.extensions().get::<Holder>() {
+        Some(Holder::Account(user)) => Some(user.0),
+        _ => None,
+    }
 }
 
 /// The refusal of a request whose path and query are longer than `limits.uri_bytes`.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::logins::note_failure;
 use super::{FieldProblem, ServiceError, Services};
 use crate::actors::cache::{Administrator, Me, PersonNamed};
 use crate::actors::writer::commands::{
@@ -14,6 +15,7 @@ use crate::core::auth::refresh::RefreshToken;
 use crate::core::auth::token::{self, Identity};
 use crate::core::config::Registration as RegistrationPolicy;
 use crate::core::shares::Holder;
+use crate::core::telemetry::request_id;
 use crate::domain::access::{self, Credential};
 use crate::domain::ids::LoginId;
 use crate::domain::password;
@@ -107,6 +109,9 @@ impl Services {
             None => None,
             Some(code) => {
                 let checked = self.setup.as_ref().and_then(|setup| setup.check(&code));
+                if checked.is_none() {
+                    note_failure("setup code", from, person.username.as_str());
+                }
                 Some(checked.ok_or(INVALID_SETUP_CODE)?)
             }
         };
@@ -172,7 +177,9 @@ impl Services {
             }
             Refreshed::Refused => Err(refused()),
             Refreshed::Stolen => {
-                tracing::warn!("a superseded refresh token came back; its login was ended");
+                let request_id = request_id();
+                let request_id = request_id.as_deref();
+                tracing::warn!(request_id, "a superseded refresh token came back; its login was ended");
                 Err(refused())
             }
         }

@@ -27,6 +27,7 @@ mod git;
 mod harness;
 mod hostile;
 mod life;
+mod logs;
 mod messages;
 mod names;
 mod notifications;

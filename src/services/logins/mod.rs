@@ -19,12 +19,14 @@ use std::time::Duration;
 use desk::{Asked, Desk};
 use pacing::Origin;
 pub(super) use pacing::PacingRules;
+use tracing::info;
 
 use super::{ServiceError, Services};
 use crate::actors::cache::LoginCandidate;
 use crate::core::auth::password::PasswordPool;
 use crate::core::limits::Limits;
 use crate::core::shares::{Crowd, Holder, Pool, PoolMetrics, PoolName, Reserved, Rules, network_of};
+use crate::core::telemetry::{cut, request_id};
 use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
 use crate::domain::user::User;
@@ -60,6 +62,13 @@ pub(super) fn password_pool(limits: &Limits, metrics: &PoolMetrics) -> PasswordP
     PasswordPool::start(rules, metrics)
 }
 
+/// Logs a guess that was wrong. `packaging/fail2ban-filter.conf` matches this line: the address is the first value in the
+/// message, before any text of the client.
+pub(super) fn note_failure(what: &'static str, from: IpAddr, username: &str) {
+    let (client, username) = (from.to_canonical(), cut(username));
+    info!(request_id = request_id().as_deref(), %client, %username, "failed {what} from {client}");
+}
+
 impl Services {
     /// Whether the password is the user's, after the delay that earlier failures earned. `proven` is the user whose login
     /// the request has proven already: it does not wait behind tries of others.
@@ -83,10 +92,13 @@ impl Services {
                 (waiting.turn().await.ok_or_else(later)?, None)
             }
         };
-        let candidate = self.cache.ask_anonymously(LoginCandidate(username)).await?;
+        let candidate = self.cache.ask_anonymously(LoginCandidate(username.clone())).await?;
         let (user, phc) = candidate.unzip();
         let right = self.passwords.verify(holder, turn.standing(), password, phc).await?;
         turn.tried(right);
+        if !right {
+            note_failure("login", from, &username);
+        }
         Ok(user.filter(|_| right))
     }
 }
