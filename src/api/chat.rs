@@ -69,6 +69,9 @@ pub(super) struct ChatAnswer {
     last_seq: Seq,
     read_seq: Seq,
     unread_count: i64,
+    /// The caller has hidden this direct chat, until its next message.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    hidden: bool,
     participants: Vec<ParticipantAnswer>,
     participant_count: usize,
     #[schema(value_type = String)]
@@ -88,6 +91,7 @@ impl From<ChatView> for ChatAnswer {
             last_seq: view.chat.last_seq,
             read_seq: view.summary.read_seq,
             unread_count: view.summary.unread_count,
+            hidden: view.summary.hidden,
             participants: view.people.into_iter().map(ParticipantAnswer::from).collect(),
             participant_count: view.people_count,
             created_at: view.chat.created_at,
@@ -320,6 +324,52 @@ pub(super) async fn mark_read(
     let seq = page::seq("read_seq", body.0.read_seq)?;
     let read_seq = services.mark_read(caller.0, ChatId(id.0), seq).await?;
     Ok(HttpResponse::Ok().json(ReadAnswer { read_seq }))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = UnreadMark)]
+pub(super) struct UnreadBody {
+    /// Messages from this seq on are unread.
+    from_seq: u64,
+}
+
+/// Marks messages as unread: the read cursor moves back to below `from_seq`, on every device of the caller.
+#[utoipa::path(post, operation_id = "mark_chat_unread", path = "/api/chats/{id}/unread", params(("id" = i64, Path)), request_body = UnreadBody,
+    responses((status = 200, body = ReadAnswer), (status = 401), (status = 404), (status = 422)))]
+pub(super) async fn mark_unread(
+    caller: Caller,
+    id: Path<i64>,
+    body: Body<UnreadBody>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let from = page::seq("from_seq", Some(body.0.from_seq))?.unwrap_or(0);
+    let read_seq = services.mark_unread(caller.0, ChatId(id.0), from).await?;
+    Ok(HttpResponse::Ok().json(ReadAnswer { read_seq }))
+}
+
+/// Reads everything in all chats of the caller.
+#[utoipa::path(post, operation_id = "mark_all_chats_read", path = "/api/chats/read",
+    responses((status = 204), (status = 401), (status = 403)))]
+pub(super) async fn mark_all_read(caller: Caller, services: web::Data<Services>) -> ApiResult {
+    services.mark_all_read(caller.0).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Hides a direct chat from the list of the caller until its next message.
+#[utoipa::path(put, operation_id = "hide_chat", path = "/api/chats/{id}/hidden", params(("id" = i64, Path)),
+    responses((status = 204), (status = 401), (status = 403), (status = 404)))]
+pub(super) async fn hide(caller: Caller, id: Path<i64>, services: web::Data<Services>) -> ApiResult {
+    services.set_hidden(caller.0, ChatId(id.0), true).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Shows a direct chat again.
+#[utoipa::path(delete, operation_id = "show_chat", path = "/api/chats/{id}/hidden", params(("id" = i64, Path)),
+    responses((status = 204), (status = 401), (status = 403), (status = 404)))]
+pub(super) async fn show(caller: Caller, id: Path<i64>, services: web::Data<Services>) -> ApiResult {
+    services.set_hidden(caller.0, ChatId(id.0), false).await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -68,6 +68,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/api/admin/users/{username}").patch(admin::update_user))
         .service(web::resource("/api/admin/audit").get(admin::audit))
         .service(web::resource("/api/chats").get(chat::list).post(chat::create))
+        .service(web::resource("/api/chats/read").post(chat::mark_all_read))
         .service(web::resource("/api/chats/leave").post(people::leave_chats))
         .service(web::resource("/api/chats/{id}").get(chat::get).patch(chat::update).delete(chat::delete))
         .service(web::resource("/api/chats/{id}/participants").get(chat::participants))
@@ -78,6 +79,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         )
         .service(web::resource("/api/chats/{id}/notify").put(chat::set_notify_level))
         .service(web::resource("/api/chats/{id}/read").post(chat::mark_read))
+        .service(web::resource("/api/chats/{id}/unread").post(chat::mark_unread))
+        .service(web::resource("/api/chats/{id}/hidden").put(chat::hide).delete(chat::show))
         .service(web::resource("/api/chats/{id}/messages").get(message::list).post(message::post))
         .service(
             web::resource("/api/chats/{id}/messages/{message_id}")

@@ -10,7 +10,7 @@ use crate::domain::access::Need;
 /// Method and path of every route that the description names, and its need. `Need::Identity` stands
 /// for routes without credentials, and for those that decide by the role in which a token lets its
 /// user act: projects, repositories and git.
-pub(super) const DESCRIBED: [(&str, &str, Need); 77] = [
+pub(super) const DESCRIBED: [(&str, &str, Need); 81] = [
     ("GET", "/api/admin/audit", Need::ServerAdmin),
     ("POST", "/api/admin/chats/{id}/take-over", Need::ServerAdmin),
     ("POST", "/api/admin/projects/{user}/{project}/take-over", Need::ServerAdmin),
@@ -35,6 +35,10 @@ pub(super) const DESCRIBED: [(&str, &str, Need); 77] = [
     ("DELETE", "/api/chats/{id}/participants/{username}", Need::ChatWrite),
     ("PUT", "/api/chats/{id}/participants/{username}", Need::ChatWrite),
     ("POST", "/api/chats/{id}/read", Need::ChatWrite),
+    ("POST", "/api/chats/{id}/unread", Need::ChatWrite),
+    ("DELETE", "/api/chats/{id}/hidden", Need::ChatWrite),
+    ("PUT", "/api/chats/{id}/hidden", Need::ChatWrite),
+    ("POST", "/api/chats/read", Need::ChatWrite),
     ("GET", "/api/notifications", Need::ChatRead),
     ("POST", "/api/notifications/read", Need::ChatWrite),
     ("POST", "/api/notifications/{id}/read", Need::ChatWrite),

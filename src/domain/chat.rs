@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{ChatId, MessageId, ProjectId, Seq, UserId};
 use super::notification::NotifyLevel;
+use super::own_messages::OwnMessages;
 use super::timestamp::Timestamp;
 use super::user::{Invalid, parse_line};
 
@@ -128,9 +129,13 @@ pub struct Participant {
     pub read_seq: Seq,
     /// The ordinal of the last message at or below `read_seq`.
     pub read_ordinal: i64,
+    /// This person's own messages above `read_ordinal`: they are not unread.
+    pub own: OwnMessages,
     /// How far any of this person's devices has received.
     pub delivered_seq: Seq,
     pub notify: NotifyLevel,
+    /// The chat, a direct one, is hidden to this person until a message has a larger ordinal.
+    pub hidden_ordinal: Option<i64>,
     /// Who put this person into the chat; `None`: they entered by themselves.
     pub added_by: Option<UserId>,
 }
@@ -142,8 +147,10 @@ impl Participant {
             role,
             read_seq: 0,
             read_ordinal: 0,
+            own: OwnMessages::default(),
             delivered_seq: 0,
             notify: NotifyLevel::All,
+            hidden_ordinal: None,
             added_by: None,
         }
     }
@@ -159,10 +166,41 @@ impl Participant {
         }
     }
 
+    /// Reads up to `seq`, where the messages up to `ordinal` are; never back.
+    pub fn read_to(&mut self, seq: Seq, ordinal: i64) {
+        if seq > self.read_seq {
+            (self.read_seq, self.read_ordinal) = (seq, ordinal);
+            self.own.drop_through(ordinal);
+        }
+        self.delivered_seq = self.delivered_seq.max(self.read_seq);
+    }
+
+    /// Moves the read cursor back to `seq`, where the messages up to `ordinal` are; `own` are this person's above it.
+    pub fn unread_from(&mut self, seq: Seq, ordinal: i64, own: OwnMessages) {
+        (self.read_seq, self.read_ordinal, self.own) = (seq, ordinal, own);
+    }
+
+    /// Whether the chat, with this many messages, is hidden to the person.
+    pub fn hides(&self, last_ordinal: i64) -> bool {
+        self.hidden_ordinal.is_some_and(|hidden| last_ordinal <= hidden)
+    }
+
+    /// Says the newest message of the chat. A person who has read all messages of others has read this one too;
+    /// otherwise the cursor stays, and the message is counted apart.
+    pub fn say(&mut self, seq: Seq, ordinal: i64) {
+        let unread = ordinal - 1 - self.read_ordinal - self.own.count();
+        if unread > 0 {
+            self.own.push(ordinal);
+        } else {
+            self.read_to(seq, ordinal);
+        }
+    }
+
     /// Moves the cursors forward to those of `other`; never back.
     pub fn merge_cursors(&mut self, other: &Self) {
         self.read_seq = self.read_seq.max(other.read_seq);
         self.read_ordinal = self.read_ordinal.max(other.read_ordinal);
+        self.own.drop_through(self.read_ordinal);
         self.delivered_seq = self.delivered_seq.max(other.delivered_seq);
     }
 }

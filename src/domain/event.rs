@@ -164,6 +164,17 @@ pub enum Event {
         chat_id: ChatId,
         participant: Participant,
     },
+    /// A person marked messages as unread: the cursors are these, however far they were.
+    CursorsMovedBack {
+        chat_id: ChatId,
+        participant: Participant,
+    },
+    /// A direct chat is hidden to a person until a message has a larger ordinal; `None`: it is shown.
+    HiddenSet {
+        chat_id: ChatId,
+        user_id: UserId,
+        ordinal: Option<i64>,
+    },
     NotifyLevelSet {
         chat_id: ChatId,
         user_id: UserId,

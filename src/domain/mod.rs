@@ -15,6 +15,7 @@ pub mod message;
 pub mod metadata;
 pub mod name;
 pub mod notification;
+pub mod own_messages;
 pub mod password;
 pub mod permission;
 pub mod presence;

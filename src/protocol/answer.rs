@@ -123,6 +123,9 @@ pub enum ServerPacket<'a> {
         marks: Vec<MarkView>,
         #[serde(skip_serializing_if = "Option::is_none")]
         unread_count: Option<i64>,
+        /// To one's own sessions: the chat is hidden until its next message.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hidden: Option<bool>,
     },
     Notification {
         notification: NotificationView,
@@ -233,6 +236,8 @@ pub struct ReceivedPacket {
     pub marks: Vec<MarkView>,
     #[serde(default)]
     pub unread_count: Option<i64>,
+    #[serde(default)]
+    pub hidden: Option<bool>,
     #[serde(default)]
     pub notification: Option<NotificationView>,
     #[serde(default)]

@@ -64,6 +64,9 @@ pub struct MessagePacket {
     pub read_seq: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub delivered_seq: Option<u64>,
+    /// Messages from here on are unread.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from_seq: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub limit: Option<u16>,
 }

@@ -43,6 +43,9 @@ pub struct ChatSummary {
     pub last_seq: Seq,
     pub read_seq: Seq,
     pub unread_count: i64,
+    /// The user has hidden this direct chat, until its next message.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub hidden: bool,
 }
 
 /// How somebody is shown. Of two the one with the larger version is newer.

@@ -7,8 +7,8 @@ use crate::actors::cache::{
     ChatDetails, ChatList, ChatView, Destination, Participants, PeopleToAdd, UserIds,
 };
 use crate::actors::writer::commands::{
-    CreateChat, DeleteChat, MarkRead, Marks, MergeMarks, NewChat, RemoveParticipant, SetNotifyLevel,
-    SetParticipant, UpdateChat,
+    CreateChat, DeleteChat, MarkAllRead, MarkRead, MarkUnread, Marks, MergeMarks, NewChat, RemoveParticipant,
+    SetHidden, SetNotifyLevel, SetParticipant, UpdateChat,
 };
 use crate::actors::writer::{Command, CommandError};
 use crate::core::actor::{Permit, Reply, Who};
@@ -158,6 +158,26 @@ impl Services {
     ) -> Result<Seq, ServiceError> {
         let marks = seq.map(|seq| Marks { read: Some(seq), delivered: None });
         Ok(self.writer.execute(Who::User(who.user.0), MarkRead { who, chat, marks }).await?)
+    }
+
+    /// Marks the messages from a seq on as unread; returns the read cursor.
+    pub async fn mark_unread(&self, who: Credential, chat: ChatId, from: Seq) -> Result<Seq, ServiceError> {
+        Ok(self.writer.execute(Who::User(who.user.0), MarkUnread { who, chat, from }).await?)
+    }
+
+    /// Reads everything in all chats of the user.
+    pub async fn mark_all_read(&self, who: Credential) -> Result<(), ServiceError> {
+        let mut next = Some(ChatId(0));
+        while let Some(above) = next {
+            next = self.writer.execute(Who::User(who.user.0), MarkAllRead { who, above }).await?;
+        }
+        Ok(())
+    }
+
+    /// Hides a direct chat from the user's list until its next message, or shows it again.
+    pub async fn set_hidden(&self, who: Credential, chat: ChatId, hidden: bool) -> Result<(), ServiceError> {
+        self.rates.change(who.user, 1)?;
+        Ok(self.writer.execute(Who::User(who.user.0), SetHidden { who, chat, hidden }).await?)
     }
 
     /// As [`Self::submit_message`], for cursors.

@@ -72,6 +72,8 @@ diesel::table! {
         delivered_seq -> BigInt,
         notify -> Text,
         added_by -> Nullable<BigInt>,
+        own_ordinals -> Nullable<Text>,
+        hidden_ordinal -> Nullable<BigInt>,
     }
 }
 

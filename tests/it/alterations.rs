@@ -6,7 +6,7 @@ use netbit::protocol::answer::ReceivedPacket;
 use netbit::protocol::packet::{MessagePacket, PacketMessage};
 use serde_json::{Value, json};
 
-use crate::harness::{Person, TestServer, assert_problem, soon};
+use crate::harness::{PASSWORD, Person, TestServer, assert_problem, soon};
 
 async fn event(client: &mut TcpClient, kind: &str) -> ReceivedPacket {
     let packet = soon(client.pushed()).await.unwrap();
@@ -241,7 +241,8 @@ async fn who_may_change_a_message_is_one_rule_over_every_transport() {
     };
     assert_eq!(may(&outsider, &owners, group, owners_id).await, ["not_found"; 4]);
     assert_eq!(may(&outsider, &writers, chat, writers_id).await, ["forbidden"; 4]);
-    assert_eq!(may(&reader, &writers, chat, writers_id).await, ["forbidden"; 4]);
+    let may_react = ["forbidden", "ok", "forbidden", "forbidden"];
+    assert_eq!(may(&reader, &writers, chat, writers_id).await, may_react, "readers react");
     assert_eq!(may(&writer, &owners, group, owners_id).await, ["forbidden", "ok", "ok", "forbidden"]);
     assert_eq!(may(&owner, &writers, chat, writers_id).await, ["forbidden", "ok", "ok", "ok"]);
     // A message of another chat is not there, whoever asks.
@@ -347,5 +348,55 @@ async fn a_thread_is_its_first_message_and_every_reply_below_it() {
     assert_problem(&hidden, 404, "not_found");
     let alien = alice.group(&[]).await;
     assert!(messages(&alice, alien, &format!("?thread={root}")).await.is_empty(), "of another chat");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn reader_reacts_and_deletes_what_they_wrote_before() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let made = alice.post("/api/chats", json!({"kind": "channel", "name": "news"})).await;
+    let chat = ChatId(made.body["id"].as_i64().unwrap());
+    let person = format!("/api/chats/{chat}/participants/bob");
+    assert_eq!(bob.put(&person, json!({})).await.status, 201);
+    let (hers, his) = (alice.say(chat, "hers").await.body, bob.say(chat, "his").await.body);
+    assert_eq!(alice.put(&person, json!({"role": "reader"})).await.status, 204);
+    let message = |said: &Value| format!("/api/chats/{chat}/messages/{}", said["id"]);
+    assert_problem(&bob.say(chat, "more").await, 403, "forbidden");
+    assert_eq!(bob.put(&format!("{}/reactions/+1", message(&hers)), json!({})).await.status, 204);
+    assert_eq!(bob.delete(&format!("{}/reactions/+1", message(&hers))).await.status, 204);
+    assert_problem(&bob.put(&format!("{}/pin", message(&hers)), json!({})).await, 403, "forbidden");
+    assert_problem(&bob.delete(&message(&hers)).await, 403, "forbidden");
+    assert_problem(&bob.patch(&message(&his), json!({"content": "x"})).await, 403, "forbidden");
+    assert_eq!(bob.delete(&message(&his)).await.status, 204);
+    server.stop().await;
+}
+
+/// Spam in a chat that no administrator is in could not be removed.
+#[actix_web::test]
+async fn administrator_deletes_spam_and_it_is_audited() {
+    let server = TestServer::start().await;
+    let (admin, alice, bob) =
+        (server.admin("root").await, server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let said = alice.say(chat, "buy now").await.body;
+    let path = format!("/api/chats/{chat}/messages/{}", said["id"]);
+    let (_, weak) =
+        admin.access_token(json!({"name": "a", "password": PASSWORD, "scopes": ["chat:write"]})).await;
+    let refused = weak.send(reqwest::Method::DELETE, &path, None, &[]).await.unwrap();
+    assert_problem(&refused, 404, "not_found");
+    assert_problem(&bob.delete(&path).await, 403, "forbidden");
+    assert_problem(&admin.patch(&path, json!({"content": "mine"})).await, 404, "not_found");
+    assert_problem(&admin.get(&format!("/api/chats/{chat}/messages")).await, 404, "not_found");
+    assert_eq!(admin.delete(&path).await.status, 204);
+    assert_eq!(bob.contents(chat).await, [""]);
+    let line = admin.get("/api/admin/audit").await.body["items"][0].clone();
+    assert_eq!(
+        (&line["action"], &line["target"]),
+        (&json!("message.delete"), &json!(format!("chat:{chat}")))
+    );
+    assert_eq!(line["detail"]["sender_id"], alice.id.0);
+    let named = bob.get(&format!("/api/users?ids={}", admin.id)).await.body;
+    assert_eq!(named["items"][0]["username"], "root", "who deleted it has a name to readers");
     server.stop().await;
 }

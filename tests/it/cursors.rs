@@ -192,3 +192,131 @@ async fn a_notification_reaches_every_session_of_its_person_at_once() {
     assert_eq!(soon(outsider.any()).await.unwrap().packet_type, "Event", "nobody else hears of it");
     server.stop().await;
 }
+
+/// Bob has three unread and sends one: his own message must not be the fourth, and the New line stays where it is.
+#[actix_web::test]
+async fn own_message_is_not_unread_and_leaves_the_new_line() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let mut session = bob.tcp().await;
+    assert_eq!(bob.say(chat, "first").await.status, 201);
+    assert_eq!(unread(&bob, chat).await, (3, 0), "nothing of others is below: the cursor moves");
+    for text in ["one", "two", "three"] {
+        alice.say(chat, text).await;
+    }
+    assert_eq!(unread(&bob, chat).await, (3, 3));
+    assert_eq!(bob.say(chat, "over REST").await.status, 201);
+    assert!(session.say(chat, "over TCP").await.unwrap().success);
+    assert_eq!(unread(&bob, chat).await, (3, 3));
+    assert_eq!(bob.get("/api/chats").await.body["items"][0]["unread_count"], 3);
+    alice.say(chat, "four").await;
+    assert_eq!(unread(&bob, chat).await, (3, 4));
+    // Own messages that are deleted are not taken off twice.
+    let own = bob.http.messages(chat, "?limit=100").await.unwrap().0;
+    let deleted = own.iter().find(|message| message.content == "over TCP").unwrap().id;
+    assert_eq!(bob.delete(&format!("/api/chats/{chat}/messages/{deleted}")).await.status, 204);
+    assert_eq!(unread(&bob, chat).await, (3, 4));
+
+    let server = server.restart(|_| ()).await;
+    let (alice, bob) = (server.login("alice").await, server.login("bob").await);
+    assert_eq!(unread(&bob, chat).await, (3, 4), "a restart changes nothing");
+    let ack = bob.post(&format!("/api/chats/{chat}/read"), json!({"read_seq": 5})).await;
+    assert_eq!((ack.status, unread(&bob, chat).await), (200, (5, 2)));
+    assert_eq!(bob.post(&format!("/api/chats/{chat}/read"), json!({})).await.status, 200);
+    assert_eq!(bob.say(chat, "read all").await.body["seq"], 11);
+    assert_eq!(unread(&bob, chat).await, (11, 0));
+    assert_eq!(unread(&alice, chat).await.1, 3, "what bob said is unread to alice since she wrote last");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn messages_are_marked_unread_and_all_chats_read() {
+    let server = TestServer::with_limits(|limits| limits.marks_per_command = 2).await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let mut chats = Vec::new();
+    for _ in 0..5 {
+        let chat = alice.group(&[&bob]).await;
+        alice.say(chat, "one").await;
+        alice.say(chat, "two").await;
+        chats.push(chat);
+    }
+    let mut session = bob.tcp().await;
+    assert_eq!(bob.post("/api/chats/read", json!({})).await.status, 204);
+    for chat in &chats {
+        assert_eq!(unread(&bob, *chat).await, (4, 0));
+    }
+    let path = format!("/api/chats/{}/unread", chats[0]);
+    bob.say(chats[0], "three").await;
+    let marked = bob.post(&path, json!({"from_seq": 4})).await;
+    assert_eq!((marked.status, &marked.body["read_seq"]), (200, &json!(3)));
+    assert_eq!(unread(&bob, chats[0]).await, (3, 1), "the own message is not among them");
+    let told = marks(&mut session, |packet| packet.unread_count == Some(1)).await;
+    assert_eq!((told.chat_id, told.marks[0].read_seq), (Some(chats[0]), 3));
+    let packet = MessagePacket {
+        packet_type: "MarkUnread".into(),
+        chat_id: Some(chats[1]),
+        from_seq: Some(3),
+        ..MessagePacket::default()
+    };
+    assert_eq!(session.request(packet.clone()).await.unwrap().seq, Some(2));
+    assert_eq!(unread(&bob, chats[1]).await, (2, 2));
+    for bad in [Some(0), Some(99), None] {
+        let refused = session.ask(MessagePacket { from_seq: bad, ..packet.clone() }).await.unwrap();
+        assert_eq!(refused.code.as_deref(), Some("bad_request"));
+    }
+    let all = MessagePacket { packet_type: "MarkAllRead".into(), ..MessagePacket::default() };
+    assert!(session.request(all).await.unwrap().success);
+    for chat in &chats {
+        assert_eq!(unread(&bob, *chat).await.1, 0);
+    }
+    let eve = server.user("eve").await;
+    assert_eq!(eve.post(&path, json!({"from_seq": 1})).await.status, 404);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn hidden_direct_chat_comes_back_with_the_next_message() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let made = alice.post("/api/chats", json!({"kind": "direct", "participants": ["bob"]})).await;
+    let chat = ChatId(made.body["id"].as_i64().unwrap());
+    let hidden = async |person: &Person| {
+        person.get("/api/chats").await.body["items"][0].get("hidden").cloned().unwrap_or(Value::Null)
+    };
+    alice.say(chat, "one").await;
+    let (mut session, path) = (bob.tcp().await, format!("/api/chats/{chat}/hidden"));
+    assert_eq!(bob.put(&path, json!({})).await.status, 204);
+    assert_eq!((hidden(&bob).await, hidden(&alice).await), (json!(true), Value::Null));
+    assert!(marks(&mut session, |packet| packet.hidden == Some(true)).await.unread_count.is_some());
+    assert_eq!(alice.say(chat, "two").await.status, 201);
+    assert_eq!(hidden(&bob).await, Value::Null);
+    let hide = |remove| MessagePacket {
+        packet_type: "Hide".into(),
+        chat_id: Some(chat),
+        remove,
+        ..MessagePacket::default()
+    };
+    assert!(session.request(hide(None)).await.unwrap().success);
+    assert_eq!(hidden(&bob).await, true);
+    assert!(session.request(hide(Some(true))).await.unwrap().success);
+    assert_eq!(hidden(&bob).await, Value::Null);
+    let group = alice.group(&[&bob]).await;
+    assert_eq!(bob.put(&format!("/api/chats/{group}/hidden"), json!({})).await.status, 403);
+    server.stop().await;
+}
+
+/// Whoever left a chat and came back was notified of everything again.
+#[actix_web::test]
+async fn mute_outlives_leaving_and_coming_back() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let level = json!({"level": "none"});
+    assert_eq!(bob.put(&format!("/api/chats/{chat}/notify"), level).await.status, 204);
+    let person = format!("/api/chats/{chat}/participants/bob");
+    assert_eq!(bob.delete(&person).await.status, 204);
+    assert_eq!(alice.put(&person, json!({})).await.status, 201);
+    assert_eq!(bob.get("/api/chats").await.body["items"][0]["notify"], "none");
+    server.stop().await;
+}

@@ -72,10 +72,17 @@ pub(super) struct Chats {
 }
 
 impl ChatState {
-    /// How many messages are unread for somebody, who may not be in the chat: deleted ones are not.
+    /// Whether the user has hidden the chat, and nothing was said since.
+    pub(super) fn is_hidden(&self, user: UserId) -> bool {
+        self.people.get(&user).is_some_and(|person| person.hides(self.chat.last_ordinal))
+    }
+
+    /// How many messages are unread for a user, who may not be in the chat: deleted and own ones are not.
     pub(super) fn unread(&self, user: UserId) -> i64 {
         self.people.get(&user).map_or(0, |person| {
-            self.chat.last_ordinal - person.read_ordinal - self.deleted.above(person.read_ordinal)
+            let own = |(first, last): (i64, i64)| last - first + 1 - self.deleted.within(first, last);
+            let own: i64 = person.own.ranges().map(own).sum();
+            self.chat.last_ordinal - person.read_ordinal - self.deleted.above(person.read_ordinal) - own
         })
     }
 }
@@ -157,6 +164,19 @@ impl Chats {
                 }
                 Ok(())
             }
+            Event::CursorsMovedBack { chat_id, participant } => {
+                let people = self.chats.get_mut(chat_id).map(|state| &mut state.people);
+                if let Some(known) = people.and_then(|people| people.get_mut(&participant.user_id)) {
+                    known.clone_from(participant);
+                }
+                Ok(())
+            }
+            Event::HiddenSet { chat_id, user_id, ordinal } => {
+                if let Some(known) = self.chats.get_mut(chat_id).and_then(|s| s.people.get_mut(user_id)) {
+                    known.hidden_ordinal = *ordinal;
+                }
+                Ok(())
+            }
             Event::NotifyLevelSet { chat_id, user_id, level } => {
                 if let Some(known) = self.chats.get_mut(chat_id).and_then(|s| s.people.get_mut(user_id)) {
                     known.notify = *level;
@@ -203,6 +223,9 @@ impl Chats {
             Change::Message(message) => {
                 state.chat.last_ordinal = message.ordinal;
                 state.chat.last_message_id = Some(message.id);
+                if let Some(sender) = state.people.get_mut(&message.sender_id) {
+                    sender.say(event.seq, message.ordinal);
+                }
             }
             Change::Join { user_id, role } => {
                 let person =

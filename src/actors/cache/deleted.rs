@@ -17,6 +17,11 @@ impl DeletedOrdinals {
         }
     }
 
+    /// How many lie between two ordinals, both included.
+    pub(super) fn within(&self, first: i64, last: i64) -> i64 {
+        self.above(first - 1) - self.above(last)
+    }
+
     /// How many lie above `ordinal`.
     pub(super) fn above(&self, ordinal: i64) -> i64 {
         let below = self.0.partition_point(|deleted| *deleted <= ordinal);
@@ -34,6 +39,7 @@ mod tests {
         for ordinal in [5, 3, 9, 3] {
             deleted.insert(ordinal);
         }
+        assert_eq!([deleted.within(3, 5), deleted.within(6, 8)], [2, 0]);
         assert_eq!([deleted.above(0), deleted.above(3), deleted.above(8), deleted.above(9)], [3, 2, 1, 0]);
     }
 

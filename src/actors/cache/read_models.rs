@@ -90,6 +90,10 @@ impl ReadModels {
                     lane.extend(self.own_marks(*chat_id, participant.user_id));
                     self.receipts.note(*chat_id, participant.user_id);
                 }
+                Event::CursorsMovedBack { chat_id, participant } => {
+                    lane.extend(self.own_marks(*chat_id, participant.user_id));
+                }
+                Event::HiddenSet { chat_id, user_id, .. } => lane.extend(self.own_marks(*chat_id, *user_id)),
                 Event::Notified { notification } => {
                     let packet = ServerPacket::Notification { notification: (&**notification).into() };
                     lane.extend(personal(notification.user_id, &packet, false));
@@ -113,7 +117,8 @@ impl ReadModels {
     fn own_marks(&self, chat_id: ChatId, user: UserId) -> Option<LaneItem> {
         let state = self.chats.get(chat_id)?;
         let marks = vec![state.people.get(&user)?.into()];
-        let packet = ServerPacket::Marks { chat_id, marks, unread_count: Some(state.unread(user)) };
+        let hidden = state.is_hidden(user).then_some(true);
+        let packet = ServerPacket::Marks { chat_id, marks, unread_count: Some(state.unread(user)), hidden };
         personal(user, &packet, true)
     }
 
@@ -154,6 +159,7 @@ impl ReadModels {
             notify: me.map(|p| p.notify).unwrap_or_default(),
             read_seq: me.map_or(0, |p| p.read_seq),
             unread_count: state.unread(user),
+            hidden: state.is_hidden(user),
         }
     }
 

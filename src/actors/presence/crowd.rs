@@ -455,7 +455,9 @@ impl Crowd {
         if marks.is_empty() {
             return;
         }
-        let Ok(frame) = framing::encode(&ServerPacket::Marks { chat_id, marks, unread_count: None }) else {
+        let Ok(frame) =
+            framing::encode(&ServerPacket::Marks { chat_id, marks, unread_count: None, hidden: None })
+        else {
             return;
         };
         for user in self.people.people_of(chat_id) {

@@ -11,7 +11,7 @@ use super::unwritten::UnwrittenMessage;
 use crate::core::actor::{Overloaded, Vanished};
 use crate::core::limits::Limits;
 use crate::domain::access::{Credential, Grant, Need, Proof};
-use crate::domain::chat::{Chat, ChatRole};
+use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::permission::chat as permission;
@@ -201,15 +201,16 @@ impl<'a> Tx<'a> {
             return Ok((chat, head, Some(role)));
         }
         let found = chats::chat(self.db, chat.0)?.ok_or(Refusal::NotFound("chat"))?;
-        let role = chats::participant(self.db, chat.0, user.0)?.map(|participant| participant.role);
+        let person = chats::participant(self.db, chat.0, user.0)?;
+        let role = person.as_ref().map(|person| person.role);
         let (found, head) = (Arc::new(found), self.mirror.head(chat));
-        if let Some(role) = role {
+        if let Some(person) = person {
             // A chat that is known has an active peer: whoever deactivates makes the mirror forget.
             if let Some(peer) = found.peer_of(user) {
                 let row = accounts::user(self.db, peer.0)?;
                 permission::post_to_peer(row.is_none_or(|row| row.deactivated_at.is_none()))?;
             }
-            self.mirror.learn_chat(&found, user, role);
+            self.mirror.learn_chat(&found, person);
         }
         let head = head.unwrap_or(Head::of(&found));
         Ok((found, head, role))
@@ -235,13 +236,33 @@ impl<'a> Tx<'a> {
         }
         self.wrote = true;
         if later {
-            self.mirror.move_head(chat, head, id);
+            self.mirror.move_head(chat, head, id, sender);
             self.mirror.write_later(new);
         } else {
             chats::set_head(self.db, chat.0, head.seq, head.ordinal, id)?;
+            if let Some(mut person) = chats::participant(self.db, chat.0, sender.0)? {
+                person.say(head.seq, head.ordinal);
+                chats::set_cursors(self.db, chat.0, &person)?;
+            }
             self.mirror.forget_said(chat, sender);
         }
         Ok(true)
+    }
+
+    /// Moves a person's cursors, and announces it.
+    pub(super) fn move_cursors(&mut self, chat_id: ChatId, participant: Participant) -> Execution<()> {
+        chats::set_cursors(self.write(), chat_id.0, &participant)?;
+        self.mirror.forget_person(chat_id, participant.user_id);
+        self.announce(Event::CursorsMoved { chat_id, participant });
+        Ok(())
+    }
+
+    /// The same, to where the person was before.
+    pub(super) fn move_cursors_back(&mut self, chat_id: ChatId, participant: Participant) -> Execution<()> {
+        chats::set_cursors(self.write(), chat_id.0, &participant)?;
+        self.mirror.forget_person(chat_id, participant.user_id);
+        self.announce(Event::CursorsMovedBack { chat_id, participant });
+        Ok(())
     }
 
     /// Gives `change` the next seq of its chat, stores it and announces it. Not for messages: they also take an ordinal.

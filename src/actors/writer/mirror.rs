@@ -1,7 +1,7 @@
 //! What the writer knows without asking the database: logins that are alive, chats with their heads, roles.
 //!
 //! Saying something is what happens most; with these facts it costs a place among the rows that are inserted together
-//! ([`Unwritten`]), and one UPDATE for each chat that a batch has touched, however much was said in it.
+//! ([`Unwritten`]), and one UPDATE for each chat and each sender that a batch has touched, however much was said in it.
 //!
 //! Invariants
 //! * Only the writer changes the database, so a fact that was read stays true until a command changes it. Whoever
@@ -20,7 +20,7 @@ use diesel::result::QueryResult;
 use diesel::sqlite::SqliteConnection;
 
 use super::unwritten::{Unwritten, UnwrittenMessage};
-use crate::domain::chat::{Chat, ChatRole};
+use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::ids::{ChatId, LoginId, Seq, UserId};
 use crate::domain::message::ClientId;
 use crate::domain::timestamp::Timestamp;
@@ -59,9 +59,11 @@ impl Head {
 pub(super) struct Mirror {
     logins: HashSet<(UserId, LoginId, i64)>,
     chats: HashMap<ChatId, Known>,
-    roles: HashMap<(ChatId, UserId), ChatRole>,
+    people: HashMap<(ChatId, UserId), KnownPerson>,
     /// Chats whose rows are behind.
     moved: Vec<ChatId>,
+    /// People whose rows are behind: they said something.
+    said: Vec<(ChatId, UserId)>,
     names: HashMap<UserId, Names>,
     unwritten: Unwritten,
     last_message_id: Option<i64>,
@@ -74,6 +76,13 @@ pub(super) struct Mirror {
 struct Names {
     used: ClientId,
     horizon: ClientId,
+}
+
+#[derive(Debug)]
+struct KnownPerson {
+    participant: Participant,
+    /// The cursor has moved, and the row does not say so yet.
+    is_behind: bool,
 }
 
 #[derive(Debug)]
@@ -96,14 +105,15 @@ impl Mirror {
 
     /// The chat, its head, and the user's role in it, if all of that is known.
     pub(super) fn chat(&self, chat: ChatId, user: UserId) -> Option<(Arc<Chat>, Head, ChatRole)> {
-        let role = self.roles.get(&(chat, user))?;
+        let person = self.people.get(&(chat, user))?;
         let known = self.chats.get(&chat)?;
-        Some((known.chat.clone(), known.head, *role))
+        Some((known.chat.clone(), known.head, person.participant.role))
     }
 
     /// Only what was read when no head was ahead of its row.
-    pub(super) fn learn_chat(&mut self, chat: &Arc<Chat>, user: UserId, role: ChatRole) {
-        self.roles.insert((chat.id, user), role);
+    pub(super) fn learn_chat(&mut self, chat: &Arc<Chat>, participant: Participant) {
+        let person = KnownPerson { participant, is_behind: false };
+        self.people.entry((chat.id, person.participant.user_id)).or_insert(person);
         let known = || Known { chat: chat.clone(), head: Head::of(chat), unwritten: None };
         self.chats.entry(chat.id).or_insert_with(known);
     }
@@ -117,8 +127,14 @@ impl Mirror {
         self.chats.contains_key(&chat)
     }
 
-    /// A message took the next place of a chat that is known; the chat's row is written later.
-    pub(super) fn move_head(&mut self, chat: ChatId, head: Head, message: i64) {
+    /// A message of `sender` took the next place of a chat that is known; the rows of both are written later.
+    pub(super) fn move_head(&mut self, chat: ChatId, head: Head, message: i64, sender: UserId) {
+        if let Some(person) = self.people.get_mut(&(chat, sender)) {
+            person.participant.say(head.seq, head.ordinal);
+            if !std::mem::replace(&mut person.is_behind, true) {
+                self.said.push((chat, sender));
+            }
+        }
         let Some(known) = self.chats.get_mut(&chat) else { return };
         known.head = head;
         if known.unwritten.replace(message).is_none() {
@@ -162,13 +178,19 @@ impl Mirror {
         self.unwritten.flush(db)
     }
 
-    /// Writes the messages that have no row yet, and the rows that are behind: one for each chat.
+    /// Writes the messages that have no row yet, and the rows that are behind: one for each chat and sender.
     pub(super) fn flush(&mut self, db: &mut SqliteConnection) -> QueryResult<()> {
         self.flush_messages(db)?;
         for chat in self.moved.drain(..) {
             let Some(known) = self.chats.get_mut(&chat) else { continue };
             if let Some(message) = known.unwritten.take() {
                 chats::set_head(db, chat.0, known.head.seq, known.head.ordinal, message)?;
+            }
+        }
+        for key in self.said.drain(..) {
+            let Some(person) = self.people.get_mut(&key) else { continue };
+            if std::mem::take(&mut person.is_behind) {
+                chats::set_cursors(db, key.0.0, &person.participant)?;
             }
         }
         Ok(())
@@ -192,7 +214,13 @@ impl Mirror {
     /// A message of this sender was written past the mirror.
     pub(super) fn forget_said(&mut self, chat: ChatId, sender: UserId) {
         self.forget_chat(chat);
+        self.forget_person(chat, sender);
         self.names.remove(&sender);
+    }
+
+    /// The person's row in the chat was changed past the mirror.
+    pub(super) fn forget_person(&mut self, chat: ChatId, user: UserId) {
+        self.people.remove(&(chat, user));
     }
 
     /// A command may have changed anything. Nothing is behind: it was written before.
@@ -208,6 +236,6 @@ impl Mirror {
 
     /// How much is known.
     pub(super) fn facts(&self) -> usize {
-        self.logins.len() + self.chats.len() + self.roles.len() + self.names.len()
+        self.logins.len() + self.chats.len() + self.people.len() + self.names.len()
     }
 }

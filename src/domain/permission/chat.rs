@@ -26,12 +26,17 @@ fn member(chat: &Chat, role: Option<ChatRole>) -> Result<ChatRole, Refusal> {
     role.ok_or(Refusal::Forbidden("only members of the project may do this"))
 }
 
-pub fn post(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
+/// The role of a user in a chat that is not archived.
+fn writable(chat: &Chat, role: Option<ChatRole>) -> Result<ChatRole, Refusal> {
     let role = member(chat, role)?;
-    if role < ChatRole::Member {
+    if chat.archived { Err(Refusal::Forbidden("the chat is archived")) } else { Ok(role) }
+}
+
+pub fn post(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
+    if member(chat, role)? < ChatRole::Member {
         return Err(Refusal::Forbidden("readers of a channel cannot write in it"));
     }
-    if chat.archived { Err(Refusal::Forbidden("the chat is archived")) } else { Ok(()) }
+    writable(chat, role).map(drop)
 }
 
 /// Posting in a direct chat, whose other person may be deactivated: nobody would read it.
@@ -49,13 +54,40 @@ pub fn edit(chat: &Chat, role: Option<ChatRole>, is_sender: bool) -> Result<(), 
     if is_sender { Ok(()) } else { Err(Refusal::Forbidden("only who wrote a message may edit it")) }
 }
 
-/// Taking a message back: its sender, and whoever keeps order in the chat.
+/// Taking a message back: its sender, also as a reader by now, and whoever keeps order in the chat.
 pub fn delete(chat: &Chat, role: Option<ChatRole>, is_sender: bool) -> Result<(), Refusal> {
-    post(chat, role)?;
-    if is_sender || role >= Some(ChatRole::Admin) {
+    let role = writable(chat, role)?;
+    if is_sender || role >= ChatRole::Admin {
         return Ok(());
     }
     Err(Refusal::Forbidden("only who wrote a message, owners and admins may delete it"))
+}
+
+/// Taking back a message in a chat that is not the own affair: administrators of the server, against spam. `refused` is
+/// what [`delete`] said.
+pub fn moderate(refused: Refusal, is_administrator: bool) -> Result<(), Refusal> {
+    if is_administrator { Ok(()) } else { Err(refused) }
+}
+
+/// Reactions: everyone in the chat, readers too.
+pub fn react(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
+    writable(chat, role).map(drop)
+}
+
+/// Hiding a chat from the own list until the next message: direct chats, which cannot be left.
+pub fn hide(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
+    member(chat, role)?;
+    if chat.kind == ChatKind::Direct {
+        Ok(())
+    } else {
+        Err(Refusal::Forbidden("only direct chats can be hidden; leave or mute others"))
+    }
+}
+
+/// Moving the own cursors, forward or back.
+pub fn mark(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
+    read(chat, role)?;
+    role.map(drop).ok_or(Refusal::NotFound("chat"))
 }
 
 /// Renaming and archiving.
@@ -269,6 +301,11 @@ mod tests {
     fn readers_read_and_an_archive_is_silent() {
         assert!(read(&chat(Channel), Some(Reader)).is_ok());
         assert!(post(&chat(Channel), Some(Reader)).is_err());
+        assert!(react(&chat(Channel), Some(Reader)).is_ok());
+        assert!(delete(&chat(Channel), Some(Reader), true).is_ok(), "a demoted author");
+        assert!(delete(&chat(Channel), Some(Reader), false).is_err());
+        assert!(react(&Chat { archived: true, ..chat(Group) }, Some(Owner)).is_err());
+        assert!(hide(&chat(Direct), Some(Member)).is_ok() && hide(&chat(Group), Some(Member)).is_err());
         assert!(post(&Chat { archived: true, ..chat(Group) }, Some(Owner)).is_err());
     }
 }

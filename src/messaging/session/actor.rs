@@ -186,6 +186,9 @@ impl SessionActor {
             (Step::Block { request_id, username, blocks }, Some(who)) => {
                 self.block(who, request_id, username, blocks, place);
             }
+            (Step::Arrange { request_id, arrangement }, Some(who)) => {
+                self.arrange(who, request_id, arrangement, place);
+            }
             (Step::LeaveChats { request_id, username }, Some(who)) => {
                 self.leave_chats(who, request_id, username, place);
             }

@@ -6,7 +6,7 @@
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::actor::SessionActor;
-use super::state::nack;
+use super::state::{Arrangement, nack};
 use crate::actors::cache::Range;
 use crate::actors::hub::Outbox;
 use crate::actors::writer::commands::LeftChats;
@@ -169,6 +169,30 @@ impl SessionActor {
             let _place = place;
             let done = services.set_block(who, username, blocks).await;
             answer(&outbox, request_id, done.map(|()| AckPacket::default()));
+        });
+    }
+
+    /// Changes how the session's user sees chats.
+    pub(super) fn arrange(
+        &self,
+        who: Credential,
+        request_id: Option<u64>,
+        arrangement: Arrangement,
+        place: OwnedSemaphorePermit,
+    ) {
+        let (services, outbox) = (self.services.clone(), self.outbox.clone());
+        actix::spawn(async move {
+            let _place = place;
+            let done = match arrangement {
+                Arrangement::MarkUnread { chat, from } => {
+                    services.mark_unread(who, chat, from).await.map(Some)
+                }
+                Arrangement::MarkAllRead => services.mark_all_read(who).await.map(|()| None),
+                Arrangement::Hide { chat, hidden } => {
+                    services.set_hidden(who, chat, hidden).await.map(|()| None)
+                }
+            };
+            answer(&outbox, request_id, done.map(|seq| AckPacket { seq, ..AckPacket::default() }));
         });
     }
 

@@ -108,6 +108,11 @@ pub(super) enum Step {
         username: String,
         blocks: bool,
     },
+    /// Change how the session's user sees chats.
+    Arrange {
+        request_id: Option<u64>,
+        arrangement: Arrangement,
+    },
     /// Leave all chats into which this user put the session's.
     LeaveChats {
         request_id: Option<u64>,
@@ -136,6 +141,14 @@ pub(super) struct Introduction {
     pub(super) status: Option<Status>,
     /// Whether it wants a UDP ticket.
     pub(super) udp: bool,
+}
+
+/// What changes for the session's user alone.
+#[derive(Debug)]
+pub(super) enum Arrangement {
+    MarkUnread { chat: ChatId, from: Seq },
+    MarkAllRead,
+    Hide { chat: ChatId, hidden: bool },
 }
 
 /// What a session can do to a chat.
@@ -250,6 +263,15 @@ impl Member {
             "GetEvents" => self.page(&packet, false),
             "Resume" => self.resume(packet),
             "Mark" => mark(&packet),
+            "MarkUnread" => mark_unread(&packet),
+            "MarkAllRead" => Step::Arrange { request_id, arrangement: Arrangement::MarkAllRead },
+            "Hide" => match packet.chat_id {
+                Some(chat) => {
+                    let hidden = !packet.remove.unwrap_or(false);
+                    Step::Arrange { request_id, arrangement: Arrangement::Hide { chat, hidden } }
+                }
+                None => bad_request(request_id, "chat_id is missing"),
+            },
             "Status" => show_status(&packet),
             "Typing" => match packet.chat_id {
                 Some(chat) => Step::Show { request_id, said: Said::Typing(chat) },
@@ -328,6 +350,15 @@ fn show_status(packet: &MessagePacket) -> Step {
     match packet.status.as_deref().map(Status::from_name) {
         Some(Some(status)) => Step::Show { request_id, said: Said::Status { status, version } },
         _ => bad_request(request_id, "status must be online, away, dnd or invisible"),
+    }
+}
+
+fn mark_unread(packet: &MessagePacket) -> Step {
+    let request_id = packet.request_id;
+    let Some(chat) = packet.chat_id else { return bad_request(request_id, "chat_id is missing") };
+    match seq("from_seq", packet.from_seq) {
+        Ok(Some(from)) => Step::Arrange { request_id, arrangement: Arrangement::MarkUnread { chat, from } },
+        _ => bad_request(request_id, "from_seq must be 1 to 2^53"),
     }
 }
 

@@ -12,7 +12,9 @@ use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::UserId;
 use crate::domain::notification::NotifyLevel;
 use crate::storage::queries::messages;
-use crate::storage::rows::chat::{ChatEventRow, ChatRow, NewChatRow, ParticipantRow, notify_level};
+use crate::storage::rows::chat::{
+    ChatEventRow, ChatRow, NewChatRow, ParticipantRow, notify_level, own_ordinals,
+};
 use crate::storage::schema::{chat_events, chat_participants, chats, users};
 
 pub use former::{enter_again, insert_former, met_in_the_past};
@@ -246,6 +248,8 @@ pub fn insert_participant(db: &mut Db, chat: i64, participant: &Participant) -> 
         delivered_seq: participant.delivered_seq,
         notify: participant.notify.as_str().to_owned(),
         added_by: participant.added_by.map(|user| user.0),
+        own_ordinals: own_ordinals(&participant.own),
+        hidden_ordinal: participant.hidden_ordinal,
     };
     diesel::insert_into(chat_participants::table).values(&row).execute(db).map(drop)
 }
@@ -306,12 +310,36 @@ pub fn set_role(db: &mut Db, chat: i64, user: i64, role: &str) -> QueryResult<()
         .map(drop)
 }
 
+/// Hides a chat to a person until a message has a larger ordinal; `None` shows it.
+pub fn set_hidden(db: &mut Db, chat: i64, user: i64, ordinal: Option<i64>) -> QueryResult<()> {
+    diesel::update(chat_participants::table.find((chat, user)))
+        .set(chat_participants::hidden_ordinal.eq(ordinal))
+        .execute(db)
+        .map(drop)
+}
+
+/// The chats of a user above an id in which something is not read: `limit` of them by id.
+pub fn unread_of(db: &mut Db, user: i64, above: i64, limit: i64) -> QueryResult<Vec<Chat>> {
+    let rows = chat_participants::table
+        .inner_join(chats::table)
+        .filter(chat_participants::user_id.eq(user))
+        .filter(chat_participants::chat_id.gt(above))
+        .filter(chat_participants::read_seq.lt(chats::last_seq))
+        .filter(chats::deleted_at.is_null())
+        .order(chat_participants::chat_id)
+        .limit(limit)
+        .select(ChatRow::as_select())
+        .load(db)?;
+    rows.into_iter().map(Chat::try_from).collect()
+}
+
 pub fn set_cursors(db: &mut Db, chat: i64, participant: &Participant) -> QueryResult<()> {
     diesel::update(chat_participants::table.find((chat, participant.user_id.0)))
         .set((
             chat_participants::read_seq.eq(participant.read_seq),
             chat_participants::read_ordinal.eq(participant.read_ordinal),
             chat_participants::delivered_seq.eq(participant.delivered_seq),
+            chat_participants::own_ordinals.eq(own_ordinals(&participant.own)),
         ))
         .execute(db)
         .map(drop)

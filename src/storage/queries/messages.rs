@@ -225,6 +225,27 @@ pub fn ordinal_at(db: &mut Db, chat: i64, seq: i64) -> QueryResult<i64> {
     Ok(found.unwrap_or(0))
 }
 
+#[derive(QueryableByName)]
+struct Ordinal {
+    #[diesel(sql_type = BigInt)]
+    ordinal: i64,
+}
+
+/// The ordinals of a sender's messages from `seq` on, ascending, among the newest `scanned` messages of the chat.
+pub fn own_from(db: &mut Db, chat: i64, sender: i64, seq: i64, scanned: i64) -> QueryResult<Vec<i64>> {
+    let found: Vec<Ordinal> = diesel::sql_query(
+        "SELECT ordinal FROM (
+             SELECT ordinal, sender_id FROM messages WHERE chat_id = ? AND seq >= ? ORDER BY seq DESC LIMIT ?
+         ) WHERE sender_id = ? ORDER BY ordinal",
+    )
+    .bind::<BigInt, _>(chat)
+    .bind::<BigInt, _>(seq)
+    .bind::<BigInt, _>(scanned)
+    .bind::<BigInt, _>(sender)
+    .load(db)?;
+    Ok(found.into_iter().map(|row| row.ordinal).collect())
+}
+
 /// (chat, ordinal) of every deleted message, in order.
 pub fn all_deleted(db: &mut Db) -> QueryResult<Vec<(i64, i64)>> {
     messages::table

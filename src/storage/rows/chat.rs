@@ -9,6 +9,7 @@ use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::{ChatId, MessageId, ProjectId, UserId};
 use crate::domain::message::Message;
 use crate::domain::notification::NotifyLevel;
+use crate::domain::own_messages::OwnMessages;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::schema::{chat_events, chat_participants, chats};
 
@@ -84,6 +85,14 @@ pub struct ParticipantRow {
     pub delivered_seq: i64,
     pub notify: String,
     pub added_by: Option<i64>,
+    /// JSON.
+    pub own_ordinals: Option<String>,
+    pub hidden_ordinal: Option<i64>,
+}
+
+/// The column of a person's own messages above their cursor.
+pub fn own_ordinals(own: &OwnMessages) -> Option<String> {
+    if own.is_empty() { None } else { serde_json::to_string(own).ok() }
 }
 
 impl TryFrom<ParticipantRow> for Participant {
@@ -95,9 +104,15 @@ impl TryFrom<ParticipantRow> for Participant {
             role: role(&row.role)?,
             read_seq: row.read_seq,
             read_ordinal: row.read_ordinal,
+            own: match row.own_ordinals.as_deref() {
+                Some(text) => serde_json::from_str(text)
+                    .map_err(|_| unreadable("chat_participants.own_ordinals", text))?,
+                None => OwnMessages::default(),
+            },
             delivered_seq: row.delivered_seq,
             notify: notify_level(&row.notify)?,
             added_by: row.added_by.map(UserId),
+            hidden_ordinal: row.hidden_ordinal,
         })
     }
 }

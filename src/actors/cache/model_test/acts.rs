@@ -45,6 +45,26 @@ pub(super) enum Act {
         by: i64,
         chat: i64,
     },
+    /// Marks messages as unread.
+    Unread {
+        by: i64,
+        chat: i64,
+        from: i64,
+    },
+    ReadAll {
+        by: i64,
+    },
+    Hide {
+        by: i64,
+        chat: i64,
+        hidden: bool,
+    },
+    /// Reads some of it.
+    ReadTo {
+        by: i64,
+        chat: i64,
+        seq: i64,
+    },
     Level {
         by: i64,
         chat: i64,
@@ -216,7 +236,11 @@ fn chat_act() -> impl Strategy<Value = Act> {
         1 => (by.clone(), user.clone(), any::<bool>()).prop_map(|(by, user, blocks)| Act::Block { by, user, blocks }),
         1 => (by.clone(), user).prop_map(|(by, adder)| Act::LeaveAll { by, adder }),
         1 => (by.clone(), chat.clone(), any::<bool>()).prop_map(|(by, chat, archived)| Act::Rename { by, chat, archived }),
-        2 => (by.clone(), chat).prop_map(|(by, chat)| Act::Read { by, chat }),
+        2 => (by.clone(), chat.clone()).prop_map(|(by, chat)| Act::Read { by, chat }),
+        2 => (by.clone(), chat, 1..12i64).prop_map(|(by, chat, seq)| Act::ReadTo { by, chat, seq }),
+        2 => (by.clone(), 1..9i64, 1..12i64).prop_map(|(by, chat, from)| Act::Unread { by, chat, from }),
+        1 => by.clone().prop_map(|by| Act::ReadAll { by }),
+        1 => (by.clone(), 1..9i64, any::<bool>()).prop_map(|(by, chat, hidden)| Act::Hide { by, chat, hidden }),
         1 => (by.clone(), 1..9i64, 0..3usize).prop_map(|(by, chat, level)| Act::Level { by, chat, level }),
         3 => (by.clone(), 1..9i64, 0..4i64).prop_map(|(by, chat, keep)| Act::Keep { by, chat, keep }),
         3 => (1..9i64).prop_map(|chat| Act::Trim { chat }),

@@ -9,11 +9,12 @@ use super::acts::{Act, NAMES, ProjectAct, RepositoryAct, USERS};
 use crate::actors::writer::commands::{
     AbandonRepository, ActivateRepository, AlterMessage, AppendMessage, BeginRepository, ChangePassword,
     CreateAccessToken, CreateChat, CreateProject, DeleteChat, DeleteEmptyChat, DeleteProject,
-    DeleteRepository, EndExpiredTokens, EndLogin, FinishDeletion, LeaveChats, Logout, MarkNotificationsRead,
-    MarkRead, NewChat, NewUser, OpenPush, PurgeChat, RecordMaintenance, RecordTokenUses, RegisterUser,
-    RemoveParticipant, ResetPassword, RevokeAccessToken, SetBlock, SetMember, SetNotifyLevel, SetParticipant,
-    SetProjectConfig, SetRetention, SetUserActive, SetWatch, SettlePush, StartLogin, TakeOverChat, TrimChat,
-    UpdateChat, UpdateProfile, UpdateProject, UpdateRepository, WarnOfExpiringTokens,
+    DeleteRepository, EndExpiredTokens, EndLogin, FinishDeletion, LeaveChats, Logout, MarkAllRead,
+    MarkNotificationsRead, MarkRead, MarkUnread, Marks, NewChat, NewUser, OpenPush, PurgeChat,
+    RecordMaintenance, RecordTokenUses, RegisterUser, RemoveParticipant, ResetPassword, RevokeAccessToken,
+    SetBlock, SetHidden, SetMember, SetNotifyLevel, SetParticipant, SetProjectConfig, SetRetention,
+    SetUserActive, SetWatch, SettlePush, StartLogin, TakeOverChat, TrimChat, UpdateChat, UpdateProfile,
+    UpdateProject, UpdateRepository, WarnOfExpiringTokens,
 };
 use crate::actors::writer::{
     Batch, Command, CommandError, CommitMetrics, Execution, Job, Ledger, Pending, Tx,
@@ -278,6 +279,17 @@ impl World {
             }
             Act::Read { by, chat } => {
                 self.sound(MarkRead { who: self.who(by), chat: ChatId(chat), marks: None })
+            }
+            Act::Unread { by, chat, from } => {
+                self.sound(MarkUnread { who: self.who(by), chat: ChatId(chat), from })
+            }
+            Act::ReadAll { by } => self.sound(MarkAllRead { who: self.who(by), above: ChatId(0) }),
+            Act::Hide { by, chat, hidden } => {
+                self.sound(SetHidden { who: self.who(by), chat: ChatId(chat), hidden })
+            }
+            Act::ReadTo { by, chat, seq } => {
+                let marks = Some(Marks { read: Some(seq), delivered: None });
+                self.sound(MarkRead { who: self.who(by), chat: ChatId(chat), marks })
             }
             Act::Profile { by, n } => {
                 let (display_name, email) = (Some(format!("name {n}")), Some(None));

@@ -8,7 +8,7 @@ use super::access_tokens::revoke_made_since;
 use super::accounts::{NewUser, end, set_password};
 use super::projects::username;
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::domain::access::{Credential, Need, Proof};
+use crate::domain::access::{Credential, Grant, Need, Proof};
 use crate::domain::event::{Change, Event};
 use crate::domain::ids::{LoginId, ProjectId, UserId};
 use crate::domain::refusal::Refusal;
@@ -26,6 +26,12 @@ pub(super) fn check_administrator(tx: &mut Tx<'_>, who: Credential) -> Execution
         return Ok(());
     }
     Err(Refusal::Forbidden("only an administrator of the server may do this").into())
+}
+
+/// Whether the user administers the server, with a proof that reaches so far.
+pub(super) fn is_administrator(tx: &mut Tx<'_>, who: Credential, grant: &Grant) -> Execution<bool> {
+    let reaches = grant.check(Need::ServerAdmin).is_ok();
+    Ok(reaches && accounts::user(tx.look(), who.user.0)?.is_some_and(|me| me.is_admin))
 }
 
 /// Makes a user, also when registration is closed.

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
+use super::administration::is_administrator;
 use super::chats::load;
 use crate::actors::writer::Effect;
 use crate::actors::writer::command::{Command, Execution, Tx};
@@ -9,9 +12,10 @@ use crate::domain::access::{Credential, Need};
 use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::message::{Alteration, Message};
+use crate::domain::notification::NotifyLevel;
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
-use crate::storage::queries::messages;
+use crate::storage::queries::{chats, messages};
 use crate::storage::rows::message::MessageChanges;
 
 /// Changes a message, and says so in the chat. What changes nothing makes no event.
@@ -49,23 +53,40 @@ impl Command for AlterMessage {
     }
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Altered> {
-        tx.authenticate(self.who, Need::ChatWrite)?;
+        let grant = tx.authenticate(self.who, Need::ChatWrite)?;
         let me = self.who.user;
         let (chat, role) = load(tx, self.chat, me)?;
-        permission::read(&chat, role)?;
+        let deletes = matches!(self.alteration, Alteration::Delete);
+        let is_administrator = deletes && is_administrator(tx, self.who, &grant)?;
+        permission::read(&chat, role).or_else(|refused| permission::moderate(refused, is_administrator))?;
         let found = messages::in_chat(tx.look(), chat.id.0, self.message.0)?;
         let old = found.ok_or(Refusal::NotFound("message"))?;
         let is_sender = old.sender_id == me;
+        let mut moderates = false;
         match &self.alteration {
             Alteration::Edit { .. } => permission::edit(&chat, role, is_sender)?,
-            Alteration::Delete => permission::delete(&chat, role, is_sender)?,
-            _ => permission::post(&chat, role)?,
+            Alteration::Delete => {
+                if let Err(refused) = permission::delete(&chat, role, is_sender) {
+                    permission::moderate(refused, is_administrator)?;
+                    moderates = true;
+                }
+            }
+            Alteration::React(_) | Alteration::Unreact(_) => permission::react(&chat, role)?,
+            Alteration::Pin | Alteration::Unpin => permission::post(&chat, role)?,
         }
         self.within_rate.clone()?;
         let Some((mut message, change)) = self.altered(&old, me, tx)? else {
             let seq = old.updated_seq.unwrap_or(old.seq);
             return Ok(Altered { message: old.into(), seq, duplicate: true });
         };
+        if moderates {
+            let detail = json!({"message_id": old.id, "sender_id": old.sender_id});
+            tx.audit(self.who, "message.delete", ("chat", chat.id.0), &detail)?;
+            if role.is_none() {
+                // The event names the administrator, who is not in the chat.
+                chats::insert_former(tx.write(), chat.id.0, me.0, NotifyLevel::All)?;
+            }
+        }
         let seq = chat.last_seq + 1;
         message.updated_seq = Some(seq);
         store(tx, &old, &message)?;

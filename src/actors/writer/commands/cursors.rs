@@ -83,20 +83,106 @@ impl Command for MergeMarks {
     }
 }
 
+/// Marks the messages from `seq` on as unread: the read cursor moves back to below it.
+pub struct MarkUnread {
+    pub who: Credential,
+    pub chat: ChatId,
+    pub from: Seq,
+}
+
+/// Messages that are looked at for own ones, which are not unread.
+const OWN_SCANNED: i64 = 1_000;
+
+impl Command for MarkUnread {
+    /// The read cursor.
+    type Output = Seq;
+    const NAME: &'static str = "MarkUnread";
+    const EFFECT: Effect = Effect::Local;
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Seq> {
+        tx.authenticate(self.who, Need::ChatWrite)?;
+        let (chat, role) = load(tx, self.chat, self.who.user)?;
+        permission::mark(&chat, role)?;
+        if self.from < 1 || self.from > chat.last_seq {
+            return Err(Refusal::invalid("from_seq", "is not the seq of an event of the chat").into());
+        }
+        let me = self.who.user.0;
+        let before = chats::participant(tx.look(), chat.id.0, me)?.ok_or(Refusal::NotFound("chat"))?;
+        let seq = self.from - 1;
+        if seq >= before.read_seq {
+            return Ok(before.read_seq);
+        }
+        let ordinal = messages::ordinal_at(tx.look(), chat.id.0, seq)?;
+        let own = messages::own_from(tx.look(), chat.id.0, me, self.from, OWN_SCANNED)?;
+        let mut participant = before;
+        participant.unread_from(seq, ordinal, own.into_iter().collect());
+        tx.move_cursors_back(chat.id, participant)?;
+        Ok(seq)
+    }
+}
+
+/// Reads everything in the chats above an id: `limits.marks_per_command` of them.
+pub struct MarkAllRead {
+    pub who: Credential,
+    pub above: ChatId,
+}
+
+impl Command for MarkAllRead {
+    /// The last chat, if there may be more.
+    type Output = Option<ChatId>;
+    const NAME: &'static str = "MarkAllRead";
+    const EFFECT: Effect = Effect::Local;
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Option<ChatId>> {
+        tx.authenticate(self.who, Need::ChatWrite)?;
+        let limit = i64::try_from(tx.limits.marks_per_command).unwrap_or(i64::MAX);
+        let found = chats::unread_of(tx.look(), self.who.user.0, self.above.0, limit)?;
+        for chat in &found {
+            advance(tx, chat.id, self.who.user, Marks { read: Some(chat.last_seq), delivered: None })?;
+        }
+        let is_full = i64::try_from(found.len()).unwrap_or(i64::MAX) >= limit;
+        Ok(found.last().filter(|_| is_full).map(|chat| chat.id))
+    }
+}
+
+/// Hides a direct chat to the user who asks until its next message, or shows it again.
+pub struct SetHidden {
+    pub who: Credential,
+    pub chat: ChatId,
+    pub hidden: bool,
+}
+
+impl Command for SetHidden {
+    type Output = ();
+    const NAME: &'static str = "SetHidden";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        tx.authenticate(self.who, Need::ChatWrite)?;
+        let (chat, role) = load(tx, self.chat, self.who.user)?;
+        permission::hide(&chat, role)?;
+        let user_id = self.who.user;
+        let me = chats::participant(tx.look(), chat.id.0, user_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+        if me.hides(chat.last_ordinal) != self.hidden {
+            let ordinal = self.hidden.then_some(chat.last_ordinal);
+            chats::set_hidden(tx.write(), chat.id.0, user_id.0, ordinal)?;
+            tx.announce(Event::HiddenSet { chat_id: chat.id, user_id, ordinal });
+        }
+        Ok(())
+    }
+}
+
 /// Moves the cursors of a participant; `None` for whoever is none.
 fn advance(tx: &mut Tx<'_>, chat: ChatId, user: UserId, marks: Marks) -> Execution<Option<Seq>> {
     let Some(before) = chats::participant(tx.look(), chat.0, user.0)? else { return Ok(None) };
     let mut participant = before.clone();
     if let Some(read) = marks.read.filter(|read| *read > before.read_seq) {
-        participant.read_seq = read;
-        participant.read_ordinal = messages::ordinal_at(tx.look(), chat.0, read)?;
+        participant.read_to(read, messages::ordinal_at(tx.look(), chat.0, read)?);
     }
     participant.delivered_seq =
         before.delivered_seq.max(marks.delivered.unwrap_or(0)).max(participant.read_seq);
     let read_seq = participant.read_seq;
     if participant != before {
-        chats::set_cursors(tx.write(), chat.0, &participant)?;
-        tx.announce(Event::CursorsMoved { chat_id: chat, participant });
+        tx.move_cursors(chat, participant)?;
     }
     Ok(Some(read_seq))
 }

@@ -33,7 +33,7 @@ pub use administration::{AddUser, RenameChannels, RenameUser, ResetPassword, Set
 pub use alterations::{AlterMessage, Altered};
 pub use blocks::SetBlock;
 pub use chats::{CreateChat, NewChat, RemoveParticipant, SetNotifyLevel, SetParticipant, UpdateChat};
-pub use cursors::{MarkRead, Marks, MergeMarks};
+pub use cursors::{MarkAllRead, MarkRead, MarkUnread, Marks, MergeMarks, SetHidden};
 pub use leaving::{LeaveChats, LeftChats};
 pub use messages::{AppendMessage, Appended};
 pub use notifications::MarkNotificationsRead;
@@ -70,8 +70,10 @@ pub(super) const NAMES: &[&str] = &[
     "EndLogin",
     "FinishDeletion",
     "LeaveChats",
+    "MarkAllRead",
     "MarkNotificationsRead",
     "MarkRead",
+    "MarkUnread",
     "MergeMarks",
     "OpenPush",
     "CountAttempt",
@@ -87,6 +89,7 @@ pub(super) const NAMES: &[&str] = &[
     "RevokeAccessToken",
     "RevokeAllAccessTokens",
     "SetBlock",
+    "SetHidden",
     "SetMember",
     "SetNotifyLevel",
     "SetParticipant",
