@@ -245,7 +245,9 @@ pub fn names(input: &[u8]) {
     if let Ok(name) = ClientId::parse(text) {
         assert_eq!(ClientId::parse(&name.to_string()), Ok(name));
     }
-    let mut mentioned = std::collections::BTreeSet::new();
-    netbit::domain::mention::names_in(text, 50, &mut mentioned);
-    assert!(mentioned.len() <= 50 && mentioned.iter().all(|name| (1..=40).contains(&name.len())));
+    for mention in netbit::domain::mention::Mentions::of(text).names {
+        assert!((1..=39).contains(&mention.name().len()) && mention.candidates().count() >= 1);
+        assert!(text.to_ascii_lowercase().contains(&format!("@{}", mention.name())), "{mention:?}");
+        assert_eq!(netbit::domain::mention::Mention::parse(mention.as_str()), Some(mention));
+    }
 }

@@ -3,7 +3,6 @@
 //! Reads the database, also while a server runs on it, and asks the same rule that the server asks. What people chose
 //! since then counts: the answer is for today.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -15,7 +14,7 @@ use crate::core::data_dir::DataDir;
 use crate::core::database;
 use crate::core::limits::Limits;
 use crate::domain::chat::ChatKind;
-use crate::domain::mention::{EVERYBODY, names_in};
+use crate::domain::mention::{Mention, Mentions};
 use crate::domain::notification::{Cause, Decision, Standing, decide};
 use crate::storage::queries::{accounts, blocks, chats, messages, notifications};
 
@@ -66,16 +65,16 @@ fn explain(arguments: &ExplainArguments, data_dir: &Path) -> anyhow::Result<[Str
     let place = chat.name.clone().unwrap_or_else(|| "a direct chat".to_owned());
     let sender = accounts::user(db, message.sender_id.0)?.map_or_else(String::new, |row| row.username);
 
-    let mut names = BTreeSet::new();
-    names_in(&message.content, limits.mentions_per_message, &mut names);
+    let mentions = Mentions::of(&message.content);
     let people = chats::participant_count(db, chat.id.0)?;
-    let all = names.remove(EVERYBODY) && people <= limits.notifications_per_command;
+    let all = mentions.everybody && people <= limits.notifications_per_command;
     let replied_to = match message.reply_to {
         Some(id) => messages::by_ids(db, &[id.0])?.pop().map(|answered| answered.sender_id),
         None => None,
     };
     let participant = chats::participant(db, chat.id.0, user.id)?;
-    let named = all || names.contains(&user.username);
+    let is_meant = |mention: &Mention| mention.candidates().any(|name| name == user.username);
+    let named = all || mentions.names.iter().any(is_meant);
     let standing = Standing {
         may_read: participant.is_some(),
         active: user.deactivated_at.is_none(),

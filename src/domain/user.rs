@@ -70,19 +70,22 @@ pub fn is_reserved(username: &str) -> bool {
 #[error("{0}")]
 pub struct Invalid(pub &'static str);
 
-/// `[a-z0-9][a-z0-9._-]{0,38}`, not reserved, not ending in `.`, `.git` or `.lock`, without `..`.
+/// A new user's name: `[a-z0-9]([a-z0-9._-]{0,37}[a-z0-9])?`, not reserved, not ending in `.git` or `.lock`, without `..`.
+/// Older users may have names that end in `_` or `-`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Username(String);
 
 impl Username {
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         const SHAPE: Invalid = Invalid(
-            "must be 1 to 39 characters of a-z, 0-9, '.', '_' or '-', starting with a letter or a digit (no upper case)",
+            "must be 1 to 39 characters of a-z, 0-9, '.', '_' or '-', starting and ending with a letter or a digit (no \
+             upper case)",
         );
-        let first = text.bytes().next().ok_or(SHAPE)?;
+        let (first, last) = text.bytes().next().zip(text.bytes().next_back()).ok_or(SHAPE)?;
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         if text.len() > 39
             || !plain(first)
+            || !plain(last)
             || !text.bytes().all(|b| plain(b) || matches!(b, b'.' | b'_' | b'-'))
         {
             return Err(SHAPE);
@@ -158,6 +161,8 @@ mod tests {
             "x.git",
             "x.lock",
             "x.",
+            "x-",
+            "x_",
             "a..b",
             "Bob",
             "b\u{202e}b",

@@ -13,7 +13,7 @@ use git2::{Commit, Odb, Oid, Repository};
 use super::browse::{Browser, open_repository};
 use crate::core::limits::Limits;
 use crate::core::telemetry;
-use crate::domain::mention::names_in;
+use crate::domain::mention::{Mention, Mentions};
 use crate::domain::push::{PUSH_COMMITS_MAX, PushedCommit, RefUpdate};
 
 /// Commits that are counted at most.
@@ -24,8 +24,8 @@ const READ_MAX: usize = 100;
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Branches that the new commits are compared with.
 const OTHERS_MAX: usize = 100;
-/// People named in one push.
-const NAMES_MAX: usize = 50;
+/// Names in one push that are looked up.
+const NAMES_MAX: usize = 1_000;
 /// The longest summary and name that is kept.
 const TEXT_MAX: usize = 200;
 /// Bytes of a summary or a name that are decoded.
@@ -62,8 +62,8 @@ pub struct Brought {
     /// The newest ones.
     pub commits: Vec<PushedCommit>,
     pub commit_count: usize,
-    /// User names behind an `@` in the messages, as written there.
-    pub named: BTreeSet<String>,
+    /// Whom the messages name, the newest commit first.
+    pub named: Vec<Mention>,
 }
 
 /// The updates that can succeed: their refs are where the client believes them to be, and no other ref stands where they
@@ -213,6 +213,7 @@ fn describe(path: &Path, limits: WalkLimits, found: &mut Brought) -> Result<(), 
     }
     let new = walk.run();
     found.commit_count = new.len().min(COUNTED_MAX);
+    let mut seen = HashSet::new();
     for oid in new.into_iter().take(READ_MAX) {
         let Some(commit) = walk.read(oid) else { continue };
         if found.commits.len() < PUSH_COMMITS_MAX {
@@ -225,7 +226,11 @@ fn describe(path: &Path, limits: WalkLimits, found: &mut Brought) -> Result<(), 
         }
         let message = commit.message_bytes();
         let message = message.get(..MESSAGE_BYTES_MAX).unwrap_or(message);
-        names_in(&String::from_utf8_lossy(message), NAMES_MAX, &mut found.named);
+        for mention in Mentions::of(&String::from_utf8_lossy(message)).names {
+            if found.named.len() < NAMES_MAX && seen.insert(mention.clone()) {
+                found.named.push(mention);
+            }
+        }
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use super::hosting::PushTurn;
 use super::room::Room;
 use super::transfers::chat_text;
 use super::{ServiceError, Services};
-use crate::actors::cache::{KnownUsers, RepositoryById, RepositoryView};
+use crate::actors::cache::{ReadersNamed, RepositoryById, RepositoryView};
 use crate::actors::writer::commands::{CountAttempt, OpenPush, Opened, SettlePush, Settled};
 use crate::core::actor::Who;
 use crate::core::fail_points;
@@ -262,7 +262,14 @@ impl Services {
         });
         let read = read.await.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?;
         let (brought, size_bytes, default_branch) = read?;
-        let mentioned = self.cache.ask_anonymously(KnownUsers(brought.named)).await?;
+        let mentioned = self
+            .cache
+            .ask_anonymously(ReadersNamed {
+                project: repository.project_id,
+                named: brought.named,
+                limit: self.limits.mentions_per_message,
+            })
+            .await?;
         Ok(Moved {
             refs: brought.refs,
             commits: brought.commits,

@@ -44,8 +44,8 @@ pub use messages::{Cursors, Hello, QueryError, Station};
 pub use page::{Page, Range};
 pub use people_queries::{Blocks, Destination, PeopleToAdd};
 pub use project_queries::{
-    AccountBytes, KnownUsers, Members, NotificationList, ProjectList, ProjectNamed, ProjectToAdminister,
-    ProjectView, Repositories, RepositoryById, RepositoryNamed, RepositoryView,
+    AccountBytes, Members, NotificationList, ProjectList, ProjectNamed, ProjectToAdminister, ProjectView,
+    ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryView,
 };
 pub use queries::{
     ChatDetails, ChatList, ChatView, Events, LoginCandidate, Me, Models, Participants, PersonFormerlyNamed,

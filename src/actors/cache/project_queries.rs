@@ -1,6 +1,5 @@
 //! Questions about projects, repositories and notifications.
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use super::token_queries::check_administrator;
 use crate::core::shares::{Client, Holder};
 use crate::domain::access::{Credential, Need, Subject};
 use crate::domain::ids::{NotificationId, ProjectId, RepositoryId, UserId};
+use crate::domain::mention::Mention;
 use crate::domain::notification::Notification;
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::project::{Project, ProjectRole};
@@ -311,17 +311,33 @@ impl Query for Repositories {
     }
 }
 
-/// The users behind these names, as far as there are any.
-pub struct KnownUsers(pub BTreeSet<String>);
+/// The users whom these mentions name and who may read the project: the first so many.
+pub struct ReadersNamed {
+    pub project: ProjectId,
+    pub named: Vec<Mention>,
+    pub limit: usize,
+}
 
-impl Query for KnownUsers {
+impl Query for ReadersNamed {
     type Answer = Vec<UserId>;
-    const NAME: &'static str = "KnownUsers";
+    const NAME: &'static str = "ReadersNamed";
     const NEED: Need = Need::Identity;
 
     fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Vec<UserId>> {
-        let named = |name: &String| models.read.directory.named(name).map(|entry| entry.user.id);
-        Verdict::Now(Ok(self.0.iter().filter_map(named).collect()))
+        let Some(state) = models.read.projects.get(self.project) else { return Verdict::Now(Ok(Vec::new())) };
+        let (visibility, directory) = (state.project.visibility, &models.read.directory);
+        let reader = |name: &str| {
+            let user = directory.named(name)?.user.id;
+            permission::check(Act::Read, visibility, state.role(Some(user)), "project").ok()?;
+            Some(user)
+        };
+        let mut readers = Vec::new();
+        for user in self.named.iter().filter_map(|mention| mention.candidates().find_map(reader)) {
+            if readers.len() < self.limit && !readers.contains(&user) {
+                readers.push(user);
+            }
+        }
+        Verdict::Now(Ok(readers))
     }
 }
 

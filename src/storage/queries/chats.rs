@@ -10,12 +10,9 @@ use diesel::sqlite::SqliteConnection;
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::UserId;
-use crate::domain::notification::NotifyLevel;
 use crate::storage::queries::messages;
-use crate::storage::rows::chat::{
-    ChatEventRow, ChatRow, NewChatRow, ParticipantRow, notify_level, own_ordinals,
-};
-use crate::storage::schema::{chat_events, chat_participants, chats, users};
+use crate::storage::rows::chat::{ChatEventRow, ChatRow, NewChatRow, ParticipantRow, own_ordinals};
+use crate::storage::schema::{chat_events, chat_participants, chats};
 
 pub use former::{enter_again, insert_former, met_in_the_past};
 pub use owners::{has_company, has_other_owner, heir};
@@ -259,44 +256,6 @@ pub fn set_notify(db: &mut Db, chat: i64, user: i64, level: &str) -> QueryResult
         .set(chat_participants::notify.eq(level))
         .execute(db)
         .map(drop)
-}
-
-/// Somebody in a chat, as far as it matters to who is notified.
-#[derive(Debug)]
-pub struct Listener {
-    pub user_id: UserId,
-    pub username: String,
-    pub level: NotifyLevel,
-    pub active: bool,
-}
-
-/// Whom a message of the chat may concern.
-#[derive(Debug, Clone, Copy)]
-pub enum Concerned<'a> {
-    Everybody,
-    /// Those of these names, and this user.
-    Only(&'a [String], Option<UserId>),
-}
-
-/// The people of the chat whom a message may concern, at most `limit`.
-pub fn listeners(db: &mut Db, chat: i64, concerned: Concerned<'_>, limit: i64) -> QueryResult<Vec<Listener>> {
-    let mut found = chat_participants::table
-        .inner_join(users::table.on(users::id.eq(chat_participants::user_id)))
-        .filter(chat_participants::chat_id.eq(chat))
-        .order(chat_participants::user_id)
-        .limit(limit)
-        .select((users::id, users::username, chat_participants::notify, users::deactivated_at))
-        .into_boxed();
-    if let Concerned::Only(names, user) = concerned {
-        let user = user.map_or(0, |user| user.0);
-        found = found.filter(users::username.eq_any(names).or(users::id.eq(user)));
-    }
-    let rows: Vec<(i64, String, String, Option<i64>)> = found.load(db)?;
-    let listener = |(id, username, level, deactivated_at): (i64, String, String, Option<i64>)| {
-        let (level, active) = (notify_level(&level)?, deactivated_at.is_none());
-        Ok(Listener { user_id: UserId(id), username, level, active })
-    };
-    rows.into_iter().map(listener).collect()
 }
 
 pub fn delete_participant(db: &mut Db, chat: i64, user: i64) -> QueryResult<()> {

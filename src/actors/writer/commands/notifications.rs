@@ -1,19 +1,21 @@
 //! Commands about notifications, and how others write them.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use diesel::sqlite::SqliteConnection;
 
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need};
 use crate::domain::chat::{Chat, ChatKind};
 use crate::domain::event::Event;
 use crate::domain::ids::{ChatId, NotificationId, UserId};
-use crate::domain::mention::{EVERYBODY, names_in};
+use crate::domain::mention::{Mention, Mentions};
 use crate::domain::message::Message;
 use crate::domain::notification::{Cause, Decision, NotificationKind, Standing, decide};
 use crate::domain::refusal::Refusal;
-use crate::storage::queries::chats::{self, Concerned};
-use crate::storage::queries::{accounts, blocks, notifications};
+use crate::storage::queries::listeners::{self, Listener, Said};
+use crate::storage::queries::{accounts, chats, notifications};
 use crate::storage::rows::notification::NewNotificationRow;
 
 /// Writes a notification: two rows at most, for the oldest one gives way.
@@ -37,32 +39,37 @@ pub(super) fn tell_of_message(
     message: &Message,
     replied_to: Option<UserId>,
 ) -> Execution<()> {
-    let mut names = BTreeSet::new();
-    names_in(&message.content, tx.limits.mentions_per_message, &mut names);
+    let mentions = Mentions::of(&message.content);
     let direct = chat.kind == ChatKind::Direct;
-    if !direct && names.is_empty() && replied_to.is_none() {
+    if !direct && mentions == Mentions::default() && replied_to.is_none() {
         return Ok(());
     }
+    let said = Said { chat: chat.id.0, sender: message.sender_id.0 };
     let limit = tx.limits.notifications_per_command;
-    let all = names.remove(EVERYBODY) && chats::participant_count(tx.look(), chat.id.0)? <= limit;
-    let list: Vec<_> = names.iter().cloned().collect();
-    let concerned = if direct || all { Concerned::Everybody } else { Concerned::Only(&list, replied_to) };
-    let listeners = chats::listeners(tx.look(), chat.id.0, concerned, limit)?;
-    let sender = message.sender_id.0;
-    let others: Vec<_> =
-        listeners.iter().map(|listener| listener.user_id.0).filter(|id| *id != sender).collect();
-    let blockers = blocks::blockers(tx.look(), &others, sender)?;
+    let all = mentions.everybody && chats::participant_count(tx.look(), chat.id.0)? <= limit;
+    let max = tx.limits.mentions_per_message;
+    let named = members_named(tx.look(), said, &mentions.names, max)?;
+    let is_named = |user: UserId| all || named.iter().any(|listener| listener.user_id == user);
+    let replied = replied_to.filter(|user| !is_named(*user));
+    let mut concerned = Vec::new();
+    if let Some(user) = replied {
+        concerned.extend(listeners::one(tx.look(), said, user.0)?);
+    }
+    if direct || all {
+        concerned = listeners::everybody(tx.look(), said, 0, limit)?;
+    }
+    let others = if direct || all { &[][..] } else { &named[..] };
     let mut told = Vec::new();
-    for listener in listeners {
-        let named = all || names.contains(&listener.username);
+    for listener in concerned.iter().chain(others) {
+        let (user, named) = (listener.user_id, is_named(listener.user_id));
         let standing = Standing {
             active: listener.active,
             level: listener.level,
-            blocks_actor: blockers.contains(&listener.user_id.0),
-            ..Standing::towards_message(listener.user_id, message.sender_id, named, replied_to)
+            blocks_actor: listener.blocks_sender,
+            ..Standing::towards_message(user, message.sender_id, named, replied_to)
         };
         if let Decision::Notify(kind, _) = decide(Cause::Message { direct }, standing) {
-            told.push((listener.user_id, kind));
+            told.push((user, kind));
         }
     }
     if told.is_empty() {
@@ -88,6 +95,35 @@ pub(super) fn tell_of_message(
         notify(tx, &row)?;
     }
     Ok(())
+}
+
+/// Names that are looked up in one statement.
+const NAMES_AT_ONCE: usize = 50;
+
+/// The first `max` people of the chat whom these mentions name. Names that are not of the chat count for nothing.
+pub(super) fn members_named(
+    db: &mut SqliteConnection,
+    said: Said,
+    mentions: &[Mention],
+    max: usize,
+) -> Execution<Vec<Listener>> {
+    let mut members: Vec<Listener> = Vec::new();
+    for mentions in mentions.chunks(NAMES_AT_ONCE) {
+        let names: Vec<_> = mentions.iter().flat_map(Mention::candidates).collect();
+        let found = listeners::named(db, said, &names)?;
+        let found: HashMap<_, _> =
+            found.iter().map(|listener| (listener.username.as_str(), listener)).collect();
+        for mention in mentions {
+            let Some(listener) = mention.candidates().find_map(|name| found.get(name)) else { continue };
+            if members.iter().all(|member| member.user_id != listener.user_id) {
+                members.push((*listener).clone());
+            }
+            if members.len() >= max {
+                return Ok(members);
+            }
+        }
+    }
+    Ok(members)
 }
 
 /// Notifies somebody who was taken into a chat by somebody else. `name` is the chat's, if it has one.

@@ -1,0 +1,99 @@
+//! The people of a chat, as far as it matters to whom a message concerns.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sqlite::SqliteConnection;
+
+use crate::domain::ids::UserId;
+use crate::domain::notification::NotifyLevel;
+use crate::storage::rows::chat::notify_level;
+
+type Db = SqliteConnection;
+
+/// Somebody in a chat, as they stand to a message of its sender.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    pub user_id: UserId,
+    pub username: String,
+    pub level: NotifyLevel,
+    pub active: bool,
+    /// They block the sender.
+    pub blocks_sender: bool,
+}
+
+/// The message that people are looked at for.
+#[derive(Debug, Clone, Copy)]
+pub struct Said {
+    pub chat: i64,
+    pub sender: i64,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = BigInt)]
+    user_id: i64,
+    #[diesel(sql_type = Text)]
+    username: String,
+    #[diesel(sql_type = Text)]
+    notify: String,
+    #[diesel(sql_type = Bool)]
+    active: bool,
+    #[diesel(sql_type = Bool)]
+    blocks_sender: bool,
+}
+
+const COLUMNS: &str = "SELECT p.user_id, u.username, p.notify, u.deactivated_at IS NULL AS active,
+    EXISTS (SELECT 1 FROM blocks b WHERE b.user_id = p.user_id AND b.blocked_id = ?) AS blocks_sender";
+
+fn listeners(rows: Vec<Row>) -> QueryResult<Vec<Listener>> {
+    let listener = |row: Row| {
+        Ok(Listener {
+            user_id: UserId(row.user_id),
+            username: row.username,
+            level: notify_level(&row.notify)?,
+            active: row.active,
+            blocks_sender: row.blocks_sender,
+        })
+    };
+    rows.into_iter().map(listener).collect()
+}
+
+/// The next people of the chat by id.
+pub fn everybody(db: &mut Db, said: Said, after: i64, limit: i64) -> QueryResult<Vec<Listener>> {
+    let sql = format!(
+        "{COLUMNS} FROM chat_participants p JOIN users u ON u.id = p.user_id
+         WHERE p.chat_id = ? AND p.user_id > ? ORDER BY p.user_id LIMIT ?"
+    );
+    let rows = diesel::sql_query(sql)
+        .bind::<BigInt, _>(said.sender)
+        .bind::<BigInt, _>(said.chat)
+        .bind::<BigInt, _>(after)
+        .bind::<BigInt, _>(limit);
+    listeners(rows.load(db)?)
+}
+
+/// Those of the chat who have these user names.
+pub fn named(db: &mut Db, said: Said, names: &[&str]) -> QueryResult<Vec<Listener>> {
+    let sql = format!(
+        "{COLUMNS} FROM json_each(?) n JOIN users u ON u.username = n.value
+         JOIN chat_participants p ON p.chat_id = ? AND p.user_id = u.id ORDER BY n.key"
+    );
+    let rows = diesel::sql_query(sql)
+        .bind::<BigInt, _>(said.sender)
+        .bind::<Text, _>(serde_json::to_string(names).unwrap_or_default())
+        .bind::<BigInt, _>(said.chat);
+    listeners(rows.load(db)?)
+}
+
+/// A user of the chat.
+pub fn one(db: &mut Db, said: Said, user: i64) -> QueryResult<Option<Listener>> {
+    let sql = format!(
+        "{COLUMNS} FROM chat_participants p JOIN users u ON u.id = p.user_id
+         WHERE p.chat_id = ? AND p.user_id = ?"
+    );
+    let rows = diesel::sql_query(sql)
+        .bind::<BigInt, _>(said.sender)
+        .bind::<BigInt, _>(said.chat)
+        .bind::<BigInt, _>(user);
+    Ok(listeners(rows.load(db)?)?.pop())
+}
