@@ -22,7 +22,7 @@ use instruments::Instruments;
 use listeners::{serve_control, serve_http, serve_operations};
 use load::load;
 pub use stop::{Step, Stopped};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -244,20 +244,23 @@ impl RunningApp {
         let writer_stats = instruments.writer;
         let writer_gate =
             Gate::new(limits.writer_commands, limits.commands_per_user, patience, writer_stats.clone());
+        let fan_outs = Arc::new(Notify::new());
         let writer_mailbox = {
             let (path, synchronous, for_reopening) =
                 (data_dir.database(), config.storage.synchronous, limits.clone());
+            let waking = fan_outs.clone();
             let open = Box::new(move || {
                 let db = database::open_writer(&path, synchronous)?;
-                Ok(Ledger::new(db, for_reopening.clone(), commits.clone())?)
+                Ok(Ledger::new(db, for_reopening.clone(), commits.clone())?.waking(waking.clone()))
             });
-            let (ledger, cache, wake) = (loaded.ledger, cache.clone(), checkpointer.waker());
+            let ledger = loaded.ledger.waking(fan_outs.clone());
+            let (cache, wake) = (cache.clone(), checkpointer.waker());
             let (fatal_too, limits) = (fatal.clone(), limits.clone());
             start(&thread(), writer_stats.clone(), fatal.clone(), move |_| {
                 DbWriterActor::new(ledger, open, cache, wal, wake, fatal_too, limits)
             })
         };
-        let writer = WriterHandle::new(writer_mailbox, writer_gate);
+        let writer = WriterHandle::new(writer_mailbox, writer_gate, fan_outs);
         started.push("actors");
 
         let tokens = TokenKeys::new(&secret, epoch);
@@ -313,6 +316,9 @@ impl RunningApp {
         let tending = services.clone();
         let tend = async move { tending.tend_repositories().await };
         actix::spawn(chores.clone().run_until_cancelled_owned(tend));
+        let delivering = services.clone();
+        let deliver = async move { delivering.deliver_notifications().await };
+        actix::spawn(chores.clone().run_until_cancelled_owned(deliver));
         let trimming = services.clone();
         let trim = async move { trimming.tend_chats().await };
         actix::spawn(chores.clone().run_until_cancelled_owned(trim));

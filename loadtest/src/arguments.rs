@@ -12,8 +12,8 @@ use crate::messages::Messages;
 use crate::redis::{self, BesideRedis};
 use crate::report::Summary;
 use crate::scenario::{
-    ClonePush, ColdStart, FanOut, History, Http, Idle, Options, Pace, PingPong, Pipelined, Presence,
-    ReconnectStorm, Route, SlowReaders, Subjects, compare,
+    ClonePush, ColdStart, FanOut, History, Http, Idle, Mentions, Options, Pace, PingPong, Pipelined,
+    Presence, ReconnectStorm, Route, SlowReaders, Subjects, compare,
 };
 use crate::team::Team;
 use crate::wire::Names;
@@ -58,6 +58,8 @@ pub(crate) enum ScenarioCommand {
     History(Measure),
     /// GET and POST over HTTP.
     Http(Measure),
+    /// One session names everybody in a chat of 200 while another user writes elsewhere.
+    Mentions(Measure),
     /// 1,000 sessions are cut at once and come back.
     ReconnectStorm(Measure),
     /// A Ping over UDP.
@@ -157,6 +159,7 @@ impl ScenarioCommand {
             | Self::Idle(measure)
             | Self::History(measure)
             | Self::Http(measure)
+            | Self::Mentions(measure)
             | Self::ReconnectStorm(measure)
             | Self::Presence(measure)
             | Self::Growth(measure)
@@ -178,6 +181,7 @@ impl ScenarioCommand {
             Self::Idle(_) => vec!["idle"],
             Self::History(_) => vec!["history"],
             Self::Http(_) => vec!["http"],
+            Self::Mentions(_) => vec!["mentions"],
             Self::ReconnectStorm(_) => vec!["reconnect_storm"],
             Self::Presence(_) => vec!["presence"],
             Self::Growth(_) => vec!["growth"],
@@ -193,6 +197,7 @@ impl ScenarioCommand {
                 "idle",
                 "history",
                 "http",
+                "mentions",
                 "reconnect_storm",
                 "presence",
                 "cold_start",
@@ -246,6 +251,7 @@ pub(crate) async fn run(
             Http { route: Route::Chats, clients: 32 },
             Http { route: Route::Post, clients: 32 },
         ),
+        "mentions" => run!(Mentions { messages: if measure.quick { 40 } else { 400 } }),
         "reconnect_storm" => run!(ReconnectStorm { sessions: if measure.quick { 200 } else { 1_000 } }),
         "presence" => run!(Presence),
         "cold_start" if measure.quick => run!(ColdStart { chats: 100, messages: 10_000 }),

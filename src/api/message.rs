@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::error::{ApiError, ApiResult};
 use super::extract::{Body, Caller, Path, Query};
 use super::page;
-use super::shapes::{EventShape, MessageShape};
+use super::shapes::{EventShape, MessageShape, PostShape};
 use crate::actors::cache::{Page, Range};
 use crate::core::shares::{Holder, Spot};
 use crate::domain::ids::{ChatId, MessageId};
@@ -147,10 +147,19 @@ pub(super) struct MessageBody {
     metadata: Option<Metadata>,
 }
 
+/// A message that was just written.
+#[derive(Serialize)]
+struct PostAnswer<'a> {
+    #[serde(flatten)]
+    message: &'a Message,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unnotified: Option<bool>,
+}
+
 /// Says something: 201, or 200 when this `client_id` was seen before.
 #[utoipa::path(post, operation_id = "post_message", path = "/api/chats/{id}/messages", params(("id" = i64, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = MessageBody,
-    responses((status = 201, body = MessageShape), (status = 200, body = MessageShape), (status = 401), (status = 403), (status = 404), (status = 413), (status = 422), (status = 429)))]
+    responses((status = 201, body = PostShape), (status = 200, body = PostShape), (status = 401), (status = 403), (status = 404), (status = 413), (status = 422), (status = 429)))]
 pub(super) async fn post(
     caller: Caller,
     request: HttpRequest,
@@ -169,7 +178,8 @@ pub(super) async fn post(
         .map_err(crate::services::ServiceError::from)?;
     let appended = services.post_message(caller.0, ChatId(id.0), message).await?;
     let mut response = if appended.duplicate { HttpResponse::Ok() } else { HttpResponse::Created() };
-    Ok(response.json(&*appended.message))
+    let unnotified = appended.unnotified.then_some(true);
+    Ok(response.json(PostAnswer { message: &appended.message, unnotified }))
 }
 
 /// The key as a `client_id`: a UUID is itself, any other text the first 16 bytes of its SHA-256.

@@ -29,6 +29,17 @@ pub(super) struct MessageShape {
     updated_seq: Option<i64>,
 }
 
+/// A message that was just written.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PostedMessage)]
+pub(super) struct PostShape {
+    #[serde(flatten)]
+    message: MessageShape,
+    /// `true`: the message was written, but not everybody whom it concerns is notified, because its sender is above the
+    /// rate of `@all` or has too many messages whose notifications wait to be written.
+    unnotified: Option<bool>,
+}
+
 /// One emoji, and who chose it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Reaction)]

@@ -12,7 +12,6 @@ use clap::{Args, Subcommand};
 use super::{DataDirFlag, complain};
 use crate::core::data_dir::DataDir;
 use crate::core::database;
-use crate::core::limits::Limits;
 use crate::domain::chat::ChatKind;
 use crate::domain::mention::{Mention, Mentions};
 use crate::domain::notification::{Cause, Decision, Standing, decide};
@@ -55,7 +54,6 @@ fn explain(arguments: &ExplainArguments, data_dir: &Path) -> anyhow::Result<[Str
     let path = DataDir::database_in(data_dir);
     ensure!(path.exists(), "there is no database in {}", data_dir.display());
     let db = &mut database::open_reader(&path).context("the database cannot be read")?;
-    let limits = Limits::default();
     let user = accounts::user_named(db, &arguments.user)?
         .with_context(|| format!("there is no user {}", arguments.user))?;
     let message = messages::by_ids(db, &[arguments.message])?
@@ -66,15 +64,13 @@ fn explain(arguments: &ExplainArguments, data_dir: &Path) -> anyhow::Result<[Str
     let sender = accounts::user(db, message.sender_id.0)?.map_or_else(String::new, |row| row.username);
 
     let mentions = Mentions::of(&message.content);
-    let people = chats::participant_count(db, chat.id.0)?;
-    let all = mentions.everybody && people <= limits.notifications_per_command;
     let replied_to = match message.reply_to {
         Some(id) => messages::by_ids(db, &[id.0])?.pop().map(|answered| answered.sender_id),
         None => None,
     };
     let participant = chats::participant(db, chat.id.0, user.id)?;
     let is_meant = |mention: &Mention| mention.candidates().any(|name| name == user.username);
-    let named = all || mentions.names.iter().any(is_meant);
+    let named = mentions.everybody || mentions.names.iter().any(is_meant);
     let standing = Standing {
         may_read: participant.is_some(),
         active: user.deactivated_at.is_none(),
@@ -91,7 +87,9 @@ fn explain(arguments: &ExplainArguments, data_dir: &Path) -> anyhow::Result<[Str
             let read = made.read_at.map_or_else(|| "unread".to_owned(), |at| format!("read {at}"));
             format!("what was made: a notification ({}), {}, {read}", made.kind.as_str(), made.created_at)
         }
-        None => "what was made: nothing, or it has given way to newer ones".to_owned(),
+        None => {
+            "what was made: nothing, or it has given way to newer ones, or is still to be written".to_owned()
+        }
     };
     let deleted = if message.deleted { ", deleted since: its text, and whom it named, are gone" } else { "" };
     Ok([format!("message {} of {sender} in {place}, to {}{deleted}", message.id, user.username), made, rule])

@@ -8,7 +8,7 @@ use super::ids::{
     AccessTokenId, ChatId, LoginId, MessageId, NotificationId, ProjectId, RepositoryId, Seq, UserId,
 };
 use super::message::Message;
-use super::notification::{Notification, NotifyLevel};
+use super::notification::{Notification, NotifyLevel, WhichRead};
 use super::project::{Project, ProjectRole};
 use super::push::Push;
 use super::repository::Repository;
@@ -243,15 +243,13 @@ pub enum Event {
     Notified {
         notification: Arc<Notification>,
     },
-    /// They gave way to newer ones.
-    NotificationsForgotten {
-        user_id: UserId,
-        up_to: NotificationId,
+    /// They gave way to newer ones, or their message was deleted.
+    NotificationsRemoved {
+        gone: Vec<(UserId, NotificationId)>,
     },
     NotificationsRead {
         user_id: UserId,
-        /// `None`: all of them.
-        notification_id: Option<NotificationId>,
+        which: WhichRead,
         read_at: Timestamp,
     },
 }

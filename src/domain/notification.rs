@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{ChatId, MessageId, NotificationId, UserId};
+use super::ids::{ChatId, MessageId, NotificationId, Seq, UserId};
 use super::timestamp::Timestamp;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -76,6 +76,17 @@ pub struct Notification {
     pub text: String,
     pub created_at: Timestamp,
     pub read_at: Option<Timestamp>,
+    /// Where in its chat the cause stands: the seq of the message, or of the join.
+    pub seq: Option<Seq>,
+}
+
+/// Which of a user's notifications were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhichRead {
+    All,
+    One(NotificationId),
+    /// Those of a chat up to a seq.
+    InChat(ChatId, Seq),
 }
 
 /// What happened, as far as it matters to who is told.

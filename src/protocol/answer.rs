@@ -6,9 +6,11 @@ use super::code::Code;
 use super::view::{
     ChatSummary, EventData, EventView, MarkView, NotificationView, PresenceView, TicketView, UserView,
 };
-use crate::domain::ids::{ChatId, MessageId, Seq, SessionId, UserId};
+use crate::domain::ids::{ChatId, MessageId, NotificationId, Seq, SessionId, UserId};
 use crate::domain::message::Message;
+use crate::domain::notification::WhichRead;
 use crate::domain::presence::Status;
+use crate::domain::timestamp::Timestamp;
 
 /// The answer to a command: committed (`success`), or not, and why.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -27,6 +29,9 @@ pub struct AckPacket {
     pub status: Option<Status>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub version: Option<u64>,
+    /// Not everybody whom the message concerns is notified: its sender is above a rate or a limit.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unnotified: Option<bool>,
     /// How many chats were left.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub left: Option<usize>,
@@ -130,6 +135,16 @@ pub enum ServerPacket<'a> {
     Notification {
         notification: NotificationView,
     },
+    /// To one's own sessions: one was read, those of a chat up to a seq, or (with neither) all.
+    NotificationsRead {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        notification_id: Option<NotificationId>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        chat_id: Option<ChatId>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seq: Option<Seq>,
+        read_at: Timestamp,
+    },
     Presence {
         users: Vec<PresenceView>,
     },
@@ -179,6 +194,18 @@ pub enum ServerPacket<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         after_ms: Option<u64>,
     },
+}
+
+impl ServerPacket<'_> {
+    pub fn notifications_read(which: WhichRead, read_at: Timestamp) -> Self {
+        let (notification_id, place) = match which {
+            WhichRead::All => (None, None),
+            WhichRead::One(id) => (Some(id), None),
+            WhichRead::InChat(chat, seq) => (None, Some((chat, seq))),
+        };
+        let (chat_id, seq) = place.unzip();
+        Self::NotificationsRead { notification_id, chat_id, seq, read_at }
+    }
 }
 
 /// A packet of the server as a client reads it: like `MessagePacket`, one flat map.
@@ -240,6 +267,12 @@ pub struct ReceivedPacket {
     pub hidden: Option<bool>,
     #[serde(default)]
     pub notification: Option<NotificationView>,
+    #[serde(default)]
+    pub notification_id: Option<NotificationId>,
+    #[serde(default)]
+    pub read_at: Option<Timestamp>,
+    #[serde(default)]
+    pub unnotified: bool,
     #[serde(default)]
     pub users: Vec<PresenceView>,
     #[serde(default)]

@@ -131,6 +131,9 @@ pub struct NotificationView {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(value_type = Option<i64>)]
     pub message_id: Option<MessageId>,
+    /// Where in the chat it stands: reading the chat up to here reads the notification.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seq: Option<Seq>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(value_type = Option<i64>)]
     pub actor_id: Option<UserId>,
@@ -149,6 +152,7 @@ impl From<&Notification> for NotificationView {
             kind: notification.kind,
             chat_id: notification.chat_id,
             message_id: notification.message_id,
+            seq: notification.seq,
             actor_id: notification.actor_id,
             text: notification.text.clone(),
             created_at: notification.created_at,

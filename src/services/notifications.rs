@@ -1,16 +1,21 @@
-//! Notifications: reading them, and marking them as read.
+//! Notifications: writing those of many people, reading them, and marking them as read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{ServiceError, Services};
 use crate::actors::cache::NotificationList;
-use crate::actors::writer::commands::MarkNotificationsRead;
+use crate::actors::writer::CommandError;
+use crate::actors::writer::commands::{DeliverNotifications, MarkNotificationsRead};
 use crate::core::actor::Who;
 use crate::core::shares::Holder;
 use crate::domain::access::Credential;
 use crate::domain::ids::NotificationId;
 use crate::domain::notification::Notification;
 use crate::storage::queries::notifications;
+
+/// How long writing notifications pauses after a failure.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Services {
     /// One's notifications below `before`, the newest first; and whether there are more.
@@ -38,6 +43,37 @@ impl Services {
         let has_more = list.len() > limit;
         list.truncate(limit);
         Ok((list, has_more))
+    }
+
+    /// Has the writer work off the notifications that messages left behind, for as long as the server runs. Commands
+    /// that wait go first, for a while.
+    pub async fn deliver_notifications(&self) {
+        let mut failures: i64 = 0;
+        loop {
+            self.let_commands_go_first().await;
+            // One that fails does not hold up the others.
+            let command = DeliverNotifications { skipped: failures };
+            match self.writer.execute(Who::Server, command).await {
+                Ok(true) => continue,
+                Ok(false) if failures == 0 => {
+                    self.writer.fan_out_waits().await;
+                    continue;
+                }
+                Ok(false) => failures = 0,
+                Err(CommandError::Internal) => failures += 1,
+                Err(CommandError::Overloaded(_) | CommandError::ReadOnly | CommandError::Refused(_)) => {}
+            }
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+    }
+
+    async fn let_commands_go_first(&self) {
+        for _ in 0..self.limits.notifications_yield_ms {
+            if self.writer.depth() <= self.limits.notifications_yield_to {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// One of them, or (`None`) all.

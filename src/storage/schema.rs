@@ -101,6 +101,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    fan_outs (id) {
+        id -> BigInt,
+        kind -> Text,
+        chat_id -> BigInt,
+        seq -> BigInt,
+        message_id -> Nullable<BigInt>,
+        user_id -> BigInt,
+        names -> Text,
+        position -> BigInt,
+        members -> BigInt,
+        slices -> BigInt,
+    }
+}
+
+diesel::table! {
     former_names (kind, parent_id, name_key) {
         kind -> Text,
         parent_id -> BigInt,
@@ -156,6 +171,7 @@ diesel::table! {
         text -> Text,
         created_at -> BigInt,
         read_at -> Nullable<BigInt>,
+        seq -> Nullable<BigInt>,
     }
 }
 
@@ -274,6 +290,8 @@ diesel::joinable!(chat_former_participants -> chats (chat_id));
 diesel::joinable!(chat_former_participants -> users (user_id));
 diesel::joinable!(chat_participants -> chats (chat_id));
 diesel::joinable!(chats -> users (retention_by));
+diesel::joinable!(fan_outs -> chats (chat_id));
+diesel::joinable!(fan_outs -> users (user_id));
 diesel::joinable!(former_usernames -> users (user_id));
 diesel::joinable!(messages -> chats (chat_id));
 diesel::joinable!(messages -> users (sender_id));
@@ -298,6 +316,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     chat_former_participants,
     chat_participants,
     chats,
+    fan_outs,
     former_names,
     former_usernames,
     messages,

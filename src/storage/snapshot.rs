@@ -12,6 +12,7 @@ use diesel::sqlite::SqliteConnection;
 use super::queries::{
     access_tokens, accounts, blocks, chats, messages, meta, notifications, projects, repositories,
 };
+use crate::core::limits::{NOTIFICATIONS_CACHED, NOTIFICATIONS_CACHED_IN_ALL};
 use crate::domain::access::AccessToken;
 use crate::domain::chat::{Chat, Participant};
 use crate::domain::event::{Change, ChatEvent};
@@ -24,9 +25,6 @@ use crate::domain::user::User;
 /// A window keeps at most this many entries for each message that it may hold: a chat in which people only come and
 /// go must not grow without bound.
 pub const ENTRIES_PER_MESSAGE: usize = 4;
-
-/// Notifications of each user that are kept in memory.
-pub const NOTIFICATIONS_CACHED: i64 = 100;
 
 #[derive(Debug)]
 pub struct Snapshot {
@@ -45,7 +43,7 @@ pub struct Snapshot {
     pub repositories: Vec<Arc<Repository>>,
     /// (kind, parent, name, target), as in the table.
     pub former_names: Vec<(String, i64, String, i64)>,
-    /// The newest of every user, by id.
+    /// The newest of every user, by id, and of these the newest of all.
     pub notifications: Vec<Arc<Notification>>,
     pub chats: Vec<Chat>,
     pub participants: Vec<(ChatId, Participant)>,
@@ -112,10 +110,14 @@ pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> Qu
                 .map(Arc::new)
                 .collect(),
             former_names: projects::all_former_names(db)?,
-            notifications: notifications::all_recent(db, NOTIFICATIONS_CACHED)?
-                .into_iter()
-                .map(Arc::new)
-                .collect(),
+            notifications: notifications::all_recent(
+                db,
+                rows(NOTIFICATIONS_CACHED),
+                rows(NOTIFICATIONS_CACHED_IN_ALL),
+            )?
+            .into_iter()
+            .map(Arc::new)
+            .collect(),
             chats,
             participants: participants
                 .into_iter()
@@ -125,6 +127,10 @@ pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> Qu
             windows,
         })
     })
+}
+
+fn rows(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The window of one chat, in a read transaction of its own.

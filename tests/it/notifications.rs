@@ -1,12 +1,10 @@
 //! Notifications of what happens in chats. Those of pushes are with the tests of git.
 
-use diesel::RunQueryDsl;
-use netbit::core::config::Synchronous;
-use netbit::core::database::open_writer;
+use netbit::core::database;
 use netbit::domain::ids::ChatId;
 use serde_json::{Value, json};
 
-use crate::harness::{Person, TestServer, assert_problem};
+use crate::harness::{Person, TestServer, assert_problem, soon};
 
 #[actix_web::test]
 async fn whoever_was_told_nothing_has_an_empty_list_and_nothing_to_mark() {
@@ -23,7 +21,7 @@ async fn whoever_was_told_nothing_has_an_empty_list_and_nothing_to_mark() {
 }
 
 /// What somebody was notified of, the newest first: kind and text.
-async fn told(person: &Person) -> Vec<(String, String)> {
+pub(crate) async fn told(person: &Person) -> Vec<(String, String)> {
     let answer = person.get("/api/notifications?unread=true").await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     let text = |one: &Value, field: &str| one[field].as_str().unwrap().to_owned();
@@ -32,11 +30,24 @@ async fn told(person: &Person) -> Vec<(String, String)> {
     items.iter().map(|one| (text(one, "kind"), text(one, "text"))).collect()
 }
 
-fn one(kind: &str, text: &str) -> Vec<(String, String)> {
+pub(crate) fn one(kind: &str, text: &str) -> Vec<(String, String)> {
     vec![(kind.into(), text.into())]
 }
 
-async fn reply(person: &Person, chat: ChatId, to: &Value, content: &str) {
+/// Waits until no message has notifications left to write.
+pub(crate) async fn delivered(server: &TestServer, anybody: &Person) {
+    let mut db = database::open_reader(&server.path().join("netbit.db")).unwrap();
+    soon(async {
+        while database::integer(&mut db, "SELECT count(*) AS value FROM fan_outs").unwrap() > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+    // The writer answers behind what it has published.
+    assert_eq!(anybody.post("/api/notifications/0/read", json!({})).await.status, 404);
+}
+
+pub(crate) async fn reply(person: &Person, chat: ChatId, to: &Value, content: &str) {
     let body = json!({"content": content, "reply_to": to});
     assert_eq!(person.post(&format!("/api/chats/{chat}/messages"), body).await.status, 201);
 }
@@ -107,99 +118,5 @@ async fn the_level_of_a_chat_is_ones_own_and_lasts() {
     assert_problem(&level(&bob, "loud").await, 422, "validation");
     let carol = server.user("carol").await;
     assert_problem(&level(&carol, "none").await, 404, "not_found");
-    server.stop().await;
-}
-
-#[actix_web::test]
-async fn everybody_is_named_in_small_chats_only_so_that_a_message_stays_a_small_command() {
-    let server = TestServer::with_limits(|limits| limits.notifications_per_command = 2).await;
-    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
-    let carol = server.user("carol").await;
-    let small = alice.group(&[&bob]).await;
-    let big = alice.group(&[&bob, &carol]).await;
-    told(&bob).await;
-    alice.say(small, "@all").await;
-    assert_eq!(told(&bob).await.len(), 1);
-    alice.say(big, "@all and @carol").await;
-    assert_eq!((told(&bob).await.len(), told(&carol).await[0].0.as_str()), (0, "mention"));
-    server.stop().await;
-}
-
-/// Twelve of these notified bob or carol, or nobody, before there was one grammar.
-#[actix_web::test]
-async fn mention_in_code_quote_or_link_notifies_no_member() {
-    let server = TestServer::start().await;
-    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
-    let jo = server.user("jo").await;
-    let team = alice.group(&[&bob, &jo]).await;
-    told(&bob).await;
-    told(&jo).await;
-    for silent in [
-        "`@all`",
-        "run `x @bob`",
-        "```\n@bob @all\n```",
-        "> @bob said so\nyes",
-        "https://example.org/@bob",
-        "[@bob](https://example.org)",
-        "@bob\u{e9} @joANNA x@all",
-    ] {
-        alice.say(team, silent).await;
-        assert_eq!((told(&bob).await, told(&jo).await), (vec![], vec![]), "{silent}");
-    }
-    for loud in ["@Bob, look", "`x` @bob", "> x\n@BOB.", "(@bob)", "\u{2014}@bob\u{ff0c}"] {
-        alice.say(team, loud).await;
-        assert_eq!(told(&bob).await, one("mention", "alice mentioned you in team"), "{loud}");
-    }
-    alice.say(team, "@ALL!").await;
-    assert_eq!((told(&bob).await.len(), told(&jo).await.len()), (1, 1));
-    server.stop().await;
-}
-
-/// 60 names without a member behind them hid those who came after.
-#[actix_web::test]
-async fn unknown_names_do_not_hide_members() {
-    let server = TestServer::with_limits(|limits| limits.mentions_per_message = 2).await;
-    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
-    let (carol, dora) = (server.user("carol").await, server.user("dora").await);
-    let stranger = server.user("eve").await;
-    let team = alice.group(&[&bob, &carol, &dora]).await;
-    for person in [&bob, &carol, &dora] {
-        told(person).await;
-    }
-    let unknown: String = (0..600).map(|n| format!("@x{n} ")).collect();
-    alice.say(team, &format!("{unknown} @eve @dora @dora @bob @carol")).await;
-    assert_eq!(told(&dora).await.len(), 1);
-    assert_eq!(told(&bob).await.len(), 1);
-    assert_eq!(told(&carol).await, [], "the third member is beyond the limit");
-    assert_eq!(told(&stranger).await, [], "not in the chat");
-    server.stop().await;
-}
-
-/// `bob-` could be registered, and `@bob-` named bob.
-#[actix_web::test]
-async fn older_name_that_ends_in_punctuation_can_be_mentioned() {
-    let server = TestServer::start().await;
-    for name in ["bob-", "bob_", "bob."] {
-        let body = json!({"username": name, "password": crate::harness::PASSWORD});
-        assert_problem(&server.http.post("/api/users/register", &body).await.unwrap(), 422, "validation");
-    }
-    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
-    let older = server.user("older").await;
-    let team = alice.group(&[&bob, &older]).await;
-    let server = server
-        .restart(|config| {
-            let mut db = open_writer(&config.data_dir.0.join("netbit.db"), Synchronous::Full).unwrap();
-            let renamed = "UPDATE users SET username = 'bob_' WHERE username = 'older'";
-            assert_eq!(diesel::sql_query(renamed).execute(&mut db).unwrap(), 1);
-        })
-        .await;
-    let alice = server.login("alice").await;
-    let (bob, older) = (server.login("bob").await, server.login("bob_").await);
-    told(&bob).await;
-    told(&older).await;
-    for (text, of_bob, of_older) in [("@bob_, look", 0, 1), ("@bob-", 1, 0), ("@bob_. and _@Bob", 1, 1)] {
-        alice.say(team, text).await;
-        assert_eq!((told(&bob).await.len(), told(&older).await.len()), (of_bob, of_older), "{text}");
-    }
     server.stop().await;
 }

@@ -10,6 +10,8 @@ use netbit::protocol::packet::MessagePacket;
 pub(crate) const CONTENT_BYTES: usize = 200;
 /// How a content begins: who said it, and which of theirs it is, both as 16 hexadecimal digits.
 const MARK_BYTES: usize = 32;
+/// What names everybody, behind that.
+const EVERYBODY: &[u8] = b" @all ";
 
 fn frame(packet: MessagePacket) -> anyhow::Result<Vec<u8>> {
     Ok(encode(&packet).context("a packet of ours cannot be encoded")?.to_vec())
@@ -118,6 +120,15 @@ impl Saying {
             *prefix = length.to_be_bytes();
         }
         Ok(Self { bytes, request_at, client_at, content_at, sender, names })
+    }
+
+    /// The same, with `@all` in what is said.
+    pub(crate) fn naming_everybody(mut self) -> Self {
+        let at = self.content_at + MARK_BYTES;
+        if let Some(place) = self.bytes.get_mut(at..at + EVERYBODY.len()) {
+            place.copy_from_slice(EVERYBODY);
+        }
+        self
     }
 
     /// Appends the frame of message `number`, which is also its request id.

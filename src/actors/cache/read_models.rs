@@ -94,9 +94,17 @@ impl ReadModels {
                     lane.extend(self.own_marks(*chat_id, participant.user_id));
                 }
                 Event::HiddenSet { chat_id, user_id, .. } => lane.extend(self.own_marks(*chat_id, *user_id)),
-                Event::Notified { notification } => {
+                // What was read before it was written is for the list only.
+                Event::Notified { notification } if notification.read_at.is_none() => {
                     let packet = ServerPacket::Notification { notification: (&**notification).into() };
                     lane.extend(personal(notification.user_id, &packet, false));
+                }
+                Event::NotificationsRead { user_id, which, read_at } => {
+                    lane.extend(personal(
+                        *user_id,
+                        &ServerPacket::notifications_read(*which, *read_at),
+                        false,
+                    ));
                 }
                 Event::LoginEnded { login_id, .. } => lane.push(LaneItem::Revoked { login: *login_id }),
                 _ => {}
@@ -181,7 +189,7 @@ impl ReadModels {
         if self.projects != fresh.projects {
             found.push("the projects differ".to_owned());
         }
-        if self.notifications != fresh.notifications {
+        if !self.notifications.agrees(&fresh.notifications) {
             found.push("the notifications differ".to_owned());
         }
         if self.commit_no != fresh.commit_no {

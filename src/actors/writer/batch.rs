@@ -12,15 +12,18 @@
 //!   `internal`, publishes nothing, and is fatal: after a failed fsync nobody knows what the disk holds.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::result::Error as SqlError;
 use diesel::sqlite::SqliteConnection;
+use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 use super::additions::AdditionRates;
-use super::command::{CommandError, Fault, Tx};
+use super::command::{CommandError, Fault, Shared, Tx};
+use super::mentions::MentionRates;
 use super::messages::Job;
 use super::metrics::CommitMetrics;
 use super::mirror::{Effect, Mirror};
@@ -71,6 +74,9 @@ pub struct Ledger {
     db: SqliteConnection,
     limits: Limits,
     additions: AdditionRates,
+    mentions: MentionRates,
+    /// Notified when notifications are left to write.
+    fan_outs: Arc<Notify>,
     metrics: CommitMetrics,
     commit_no: i64,
     mirror: Mirror,
@@ -111,8 +117,26 @@ impl Ledger {
     pub fn new(mut db: SqliteConnection, limits: Limits, metrics: CommitMetrics) -> Result<Self, SqlError> {
         let commit_no = meta::get(&mut db, meta::COMMIT_NO)?.unwrap_or(0);
         let slow = Slow { threshold: Duration::from_millis(limits.slow_command_ms) };
-        let (mirror, begun, additions) = (Mirror::default(), Instant::now(), AdditionRates::new(&limits));
-        Ok(Self { db, limits, additions, metrics, commit_no, mirror, read_only: None, begun, slow })
+        let (additions, mentions) = (AdditionRates::new(&limits), MentionRates::new(&limits));
+        Ok(Self {
+            db,
+            limits,
+            additions,
+            mentions,
+            fan_outs: Arc::default(),
+            metrics,
+            commit_no,
+            mirror: Mirror::default(),
+            read_only: None,
+            begun: Instant::now(),
+            slow,
+        })
+    }
+
+    /// Whom to notify when notifications are left to write.
+    #[must_use]
+    pub fn waking(self, fan_outs: Arc<Notify>) -> Self {
+        Self { fan_outs, ..self }
     }
 
     /// From when on a command is named in the log.
@@ -147,6 +171,7 @@ impl Ledger {
         }
         if self.commit_no % TIDY_COMMITS == 0 {
             self.additions.tidy();
+            self.mentions.tidy();
         }
         // Jobs that are settled outside the transaction: told, but not executed again.
         let mut settled = Vec::new();
@@ -217,10 +242,15 @@ impl Ledger {
             }
             let mark = events.len();
             let collects = collects && job.effect() == Effect::Appends;
-            let mut tx =
-                Tx::new(&mut self.db, events, &mut self.mirror, now, (&self.limits, &self.additions))
-                    .asked_by(job.request_id())
-                    .collecting(collects);
+            let shared = Shared {
+                limits: &self.limits,
+                additions: &self.additions,
+                mentions: &self.mentions,
+                fan_outs: &self.fan_outs,
+            };
+            let mut tx = Tx::new(&mut self.db, events, &mut self.mirror, now, shared)
+                .asked_by(job.request_id())
+                .collecting(collects);
             let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| job.execute(&mut tx)));
             let dirty = tx.wrote();
             if dirty && job.effect() == Effect::Changes {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use diesel::sqlite::SqliteConnection;
 use serde::Serialize;
+use tokio::sync::Notify;
 
 use super::additions::AdditionRates;
+use super::mentions::MentionRates;
 use super::mirror::{Effect, Head, Mirror};
 use super::unwritten::UnwrittenMessage;
 use crate::core::actor::{Overloaded, Vanished};
@@ -93,6 +95,18 @@ pub struct Tx<'a> {
     pub now: Timestamp,
     pub limits: &'a Limits,
     pub(super) additions: &'a AdditionRates,
+    pub(super) mentions: &'a MentionRates,
+    fan_outs: &'a Notify,
+}
+
+/// What all commands of a writer have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Shared<'a> {
+    pub(super) limits: &'a Limits,
+    pub(super) additions: &'a AdditionRates,
+    pub(super) mentions: &'a MentionRates,
+    /// Notified when notifications are left to write.
+    pub(super) fan_outs: &'a Notify,
 }
 
 impl<'a> Tx<'a> {
@@ -101,9 +115,22 @@ impl<'a> Tx<'a> {
         events: &'a mut Vec<Event>,
         mirror: &'a mut Mirror,
         now: Timestamp,
-        (limits, additions): (&'a Limits, &'a AdditionRates),
+        shared: Shared<'a>,
     ) -> Self {
-        Self { db, events, mirror, wrote: false, collects: false, request_id: None, now, limits, additions }
+        let Shared { limits, additions, mentions, fan_outs } = shared;
+        Self {
+            db,
+            events,
+            mirror,
+            wrote: false,
+            collects: false,
+            request_id: None,
+            now,
+            limits,
+            additions,
+            mentions,
+            fan_outs,
+        }
     }
 
     /// The connection, for looking.
@@ -125,6 +152,11 @@ impl<'a> Tx<'a> {
 
     pub(super) fn wrote(&self) -> bool {
         self.wrote
+    }
+
+    /// Notifications are left to write behind this batch. Without need when it is rolled back.
+    pub(super) fn wake_fan_outs(&self) {
+        self.fan_outs.notify_one();
     }
 
     /// What the read models will learn if the batch commits.

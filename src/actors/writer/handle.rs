@@ -1,5 +1,9 @@
 //! The way to the writer.
 
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
 use super::actor::DbWriterActor;
 use super::command::{Command, CommandError};
 use super::messages::{Drain, Pending, Submit};
@@ -10,11 +14,23 @@ use crate::core::actor::{Gate, Mailbox, Overloaded, Permit, Reply, Who};
 pub struct WriterHandle {
     mailbox: Mailbox<DbWriterActor>,
     gate: Gate,
+    fan_outs: Arc<Notify>,
 }
 
 impl WriterHandle {
-    pub fn new(mailbox: Mailbox<DbWriterActor>, gate: Gate) -> Self {
-        Self { mailbox, gate }
+    /// `fan_outs` is what the ledger notifies.
+    pub fn new(mailbox: Mailbox<DbWriterActor>, gate: Gate, fan_outs: Arc<Notify>) -> Self {
+        Self { mailbox, gate, fan_outs }
+    }
+
+    /// Returns when notifications may be left to write.
+    pub async fn fan_out_waits(&self) {
+        self.fan_outs.notified().await;
+    }
+
+    /// How many commands wait in the mailbox.
+    pub fn depth(&self) -> u64 {
+        self.mailbox.stats().depth()
     }
 
     /// Waits for a place, submits `command` and waits for its outcome.

@@ -114,7 +114,7 @@ fn new_user(name: &str) -> NewUser {
 }
 
 fn seq(said: Answer<Appended>) -> i64 {
-    let Appended { message, duplicate } = said.unwrap();
+    let Appended { message, duplicate, .. } = said.unwrap();
     assert!(!duplicate);
     message.seq
 }

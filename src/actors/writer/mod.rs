@@ -20,6 +20,7 @@ mod checkpointer;
 mod command;
 pub mod commands;
 mod handle;
+mod mentions;
 mod messages;
 mod metrics;
 mod mirror;

@@ -40,6 +40,7 @@ impl Limits {
             ("udp_tickets", self.udp_tickets),
             ("uri_bytes", self.uri_bytes),
             ("left_per_command", self.left_per_command),
+            ("mentions_per_message", self.mentions_per_message),
         ];
         if let Some((key, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
             return Err((key, "a number of at least 1"));
@@ -60,13 +61,16 @@ impl Limits {
             ));
         }
         let rows_bound = [
-            ("repositories_per_project", self.repositories_per_project, 400),
-            ("notifications_per_user", self.notifications_per_user, 400),
-            ("notifications_per_command", self.notifications_per_command, 200),
-            ("trimmed_per_command", self.trimmed_per_command, 100),
+            ("repositories_per_project", self.repositories_per_project, 400, "a number from 1 to 400"),
+            ("notifications_per_user", self.notifications_per_user, 400, "a number from 1 to 400"),
+            ("notifications_per_command", self.notifications_per_command, 200, "a number from 1 to 200"),
+            ("notifications_per_message", self.notifications_per_message, 50, "a number from 1 to 50"),
+            ("trimmed_per_command", self.trimmed_per_command, 100, "a number from 1 to 100"),
         ];
-        if let Some((key, ..)) = rows_bound.iter().find(|(_, value, max)| !(1..=*max).contains(value)) {
-            let allowed = "a number from 1 to the default (a command writes at most 500 rows)";
+        // A command writes at most 500 rows.
+        if let Some((key, _, _, allowed)) =
+            rows_bound.iter().find(|(_, value, max, _)| !(1..=*max).contains(value))
+        {
             return Err((key, allowed));
         }
         if self.frame_bytes < 32 * 1024 || self.frame_bytes > 16 * 1024 * 1024 {
@@ -97,6 +101,8 @@ impl Limits {
             ("added_burst", self.added_burst),
             ("added_by_one_per_hour", self.added_by_one_per_hour),
             ("added_by_one_burst", self.added_by_one_burst),
+            ("everybody_mentions_per_hour", self.everybody_mentions_per_hour),
+            ("everybody_mentions_burst", self.everybody_mentions_burst),
             ("udp_tickets_per_minute", self.udp_tickets_per_minute),
             ("udp_tickets_burst", self.udp_tickets_burst),
             ("logged_refusals_per_second", self.logged_refusals_per_second),

@@ -26,6 +26,11 @@ macro_rules! limits {
     };
 }
 
+/// Notifications of each user in memory, some 250 bytes each.
+pub const NOTIFICATIONS_CACHED: usize = 100;
+/// Notifications of all users in memory.
+pub const NOTIFICATIONS_CACHED_IN_ALL: usize = 200_000;
+
 limits! {
     /// Whether rate limits apply at all. Off for trials and measurements.
     rates: bool = true,
@@ -321,12 +326,26 @@ limits! {
     access_tokens_per_user: i64 = 100,
     /// Repositories that one token is for.
     access_token_repositories: usize = 50,
-    /// Notifications kept of each user: all of them are marked in one command.
+    /// Notifications kept of each user, and at most an eighth more: all of them are marked in one command.
     notifications_per_user: i64 = 400,
-    /// People notified in one command: two rows each, so that it stays below 500 rows.
-    notifications_per_command: i64 = 200,
-    /// Names that are looked for in one message; further ones are only text.
+    /// People who are looked at in one slice of notifications that many people get: two rows each.
+    notifications_per_command: i64 = 50,
+    /// Milliseconds after which such a slice ends: other commands wait for it.
+    notifications_slice_ms: u64 = 1,
+    /// People who are notified in the transaction of a message; more are notified in slices behind it.
+    notifications_per_message: i64 = 8,
+    /// Messages of one user whose notifications wait to be written; further ones notify only few.
+    notifying_messages_per_user: i64 = 1_000,
+    /// Commands that wait for the writer while a slice of notifications lets them go first.
+    notifications_yield_to: u64 = 32,
+    /// Milliseconds for which a slice of notifications lets commands go first.
+    notifications_yield_ms: u64 = 20,
+    /// Members whom one message names and notifies; further names are only text.
     mentions_per_message: usize = 50,
+    /// Messages with `@all` that one user sends per hour, after the burst; further ones notify nobody with it.
+    everybody_mentions_per_hour: u32 = 60,
+    /// The same at once.
+    everybody_mentions_burst: u32 = 20,
     /// What one repository may hold, in bytes on disk.
     repository_bytes: u64 = 10 * 1024 * 1024 * 1024,
     /// Clones and fetches of known users at once, over all repositories; each is a git process or two.

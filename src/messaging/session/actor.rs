@@ -66,6 +66,20 @@ enum Conversation {
     Ended,
 }
 
+/// What a deed came to.
+struct Done {
+    message_id: Option<MessageId>,
+    seq: Seq,
+    duplicate: bool,
+    unnotified: bool,
+}
+
+impl Done {
+    fn at(seq: Seq) -> Self {
+        Self { message_id: None, seq, duplicate: false, unnotified: false }
+    }
+}
+
 struct Waiting {
     request_id: Option<u64>,
     chat: ChatId,
@@ -324,15 +338,16 @@ impl SessionActor {
         };
         let outbox = self.outbox.clone();
         // Runs on the writer's thread, after the commit: encodes some bytes and hands them over.
-        let answer = move |outcome: Result<(Option<MessageId>, Seq, bool), CommandError>| {
+        let answer = move |outcome: Result<Done, CommandError>| {
             let ack = match outcome {
                 Ok(_) if request_id.is_none() => None,
-                Ok((message_id, seq, duplicate)) => Some(AckPacket {
+                Ok(done) => Some(AckPacket {
                     request_id,
                     success: true,
-                    message_id,
-                    seq: Some(seq),
-                    duplicate: duplicate.then_some(true),
+                    message_id: done.message_id,
+                    seq: Some(done.seq),
+                    duplicate: done.duplicate.then_some(true),
+                    unnotified: done.unnotified.then_some(true),
                     ..AckPacket::default()
                 }),
                 Err(error) => Some(nack(request_id, error.into())),
@@ -345,19 +360,28 @@ impl SessionActor {
         match deed {
             Deed::Say(message) => {
                 let reply = Reply::call(move |outcome: Result<Appended, CommandError>| {
-                    answer(outcome.map(|said| (Some(said.message.id), said.message.seq, said.duplicate)));
+                    answer(outcome.map(|said| Done {
+                        message_id: Some(said.message.id),
+                        seq: said.message.seq,
+                        duplicate: said.duplicate,
+                        unnotified: said.unnotified,
+                    }));
                 });
                 self.services.submit_message(who, chat, message, permit, reply);
             }
             Deed::Alter(message, alteration) => {
                 let reply = Reply::call(move |outcome: Result<Altered, CommandError>| {
-                    answer(outcome.map(|done| (Some(done.message.id), done.seq, done.duplicate)));
+                    answer(outcome.map(|done| Done {
+                        message_id: Some(done.message.id),
+                        duplicate: done.duplicate,
+                        ..Done::at(done.seq)
+                    }));
                 });
                 self.services.submit_alteration(who, (chat, message), alteration, permit, reply);
             }
             Deed::Mark(marks) => {
                 let reply = Reply::call(move |outcome: Result<Seq, CommandError>| {
-                    answer(outcome.map(|read_seq| (None, read_seq, false)));
+                    answer(outcome.map(Done::at));
                 });
                 self.services.submit_marks(who, chat, marks, permit, reply);
             }

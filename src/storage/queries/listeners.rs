@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel::sqlite::SqliteConnection;
 
-use crate::domain::ids::UserId;
+use crate::domain::ids::{Seq, UserId};
 use crate::domain::notification::NotifyLevel;
 use crate::storage::rows::chat::notify_level;
 
@@ -17,6 +17,7 @@ pub struct Listener {
     pub username: String,
     pub level: NotifyLevel,
     pub active: bool,
+    pub read_seq: Seq,
     /// They block the sender.
     pub blocks_sender: bool,
 }
@@ -38,11 +39,14 @@ struct Row {
     notify: String,
     #[diesel(sql_type = Bool)]
     active: bool,
+    #[diesel(sql_type = BigInt)]
+    read_seq: i64,
     #[diesel(sql_type = Bool)]
     blocks_sender: bool,
 }
 
-const COLUMNS: &str = "SELECT p.user_id, u.username, p.notify, u.deactivated_at IS NULL AS active,
+const COLUMNS: &str =
+    "SELECT p.user_id, u.username, p.notify, u.deactivated_at IS NULL AS active, p.read_seq,
     EXISTS (SELECT 1 FROM blocks b WHERE b.user_id = p.user_id AND b.blocked_id = ?) AS blocks_sender";
 
 fn listeners(rows: Vec<Row>) -> QueryResult<Vec<Listener>> {
@@ -52,6 +56,7 @@ fn listeners(rows: Vec<Row>) -> QueryResult<Vec<Listener>> {
             username: row.username,
             level: notify_level(&row.notify)?,
             active: row.active,
+            read_seq: row.read_seq,
             blocks_sender: row.blocks_sender,
         })
     };

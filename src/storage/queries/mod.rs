@@ -6,6 +6,7 @@ pub mod audit;
 pub mod blocks;
 pub mod chats;
 pub mod consistency;
+pub mod fan_outs;
 pub mod listeners;
 pub mod messages;
 pub mod meta;

@@ -4,29 +4,100 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection;
 
+use crate::domain::ids::{NotificationId, UserId};
 use crate::domain::notification::Notification;
 use crate::storage::rows::notification::{NewNotificationRow, NotificationRow};
 use crate::storage::schema::notifications;
 
 type Db = SqliteConnection;
 
-pub fn insert(db: &mut Db, row: &NewNotificationRow<'_>) -> QueryResult<Notification> {
-    let row: NotificationRow = diesel::insert_into(notifications::table)
+/// `None`, and nothing is changed, when the user was notified of this cause before.
+pub fn insert(db: &mut Db, row: &NewNotificationRow<'_>) -> QueryResult<Option<Notification>> {
+    let row: Option<NotificationRow> = diesel::insert_into(notifications::table)
         .values(row)
+        .on_conflict_do_nothing()
         .returning(NotificationRow::as_returning())
-        .get_result(db)?;
-    row.try_into()
+        .get_result(db)
+        .optional()?;
+    row.map(Notification::try_from).transpose()
 }
 
-/// Forgets all but the newest `keep` notifications of a user; answers the newest of those, if there were any.
-pub fn forget_old(db: &mut Db, user: i64, keep: i64) -> QueryResult<Option<i64>> {
+/// Whether a user has more than so many.
+pub fn exceed(db: &mut Db, user: i64, count: i64) -> QueryResult<bool> {
     let own = notifications::table.filter(notifications::user_id.eq(user));
-    let newest: Option<i64> =
-        own.order(notifications::id.desc()).offset(keep).select(notifications::id).first(db).optional()?;
-    if let Some(newest) = newest {
-        diesel::delete(own.filter(notifications::id.le(newest))).execute(db)?;
-    }
-    Ok(newest)
+    let beyond: Option<i64> =
+        own.order(notifications::id.desc()).offset(count).select(notifications::id).first(db).optional()?;
+    Ok(beyond.is_some())
+}
+
+/// Removes all but `keep` of a user's. The first to go are those that were read, then those that are no mentions, and
+/// among equals the oldest.
+pub fn evict(db: &mut Db, user: i64, keep: i64) -> QueryResult<Vec<NotificationId>> {
+    let gone: Vec<Id> = diesel::sql_query(
+        "DELETE FROM notifications WHERE id IN (
+             SELECT id FROM notifications WHERE user_id = ?
+             ORDER BY read_at IS NULL DESC, read_at IS NULL AND kind = 'mention' DESC, id DESC LIMIT -1 OFFSET ?
+         ) RETURNING id",
+    )
+    .bind::<BigInt, _>(user)
+    .bind::<BigInt, _>(keep)
+    .load(db)?;
+    Ok(gone.into_iter().map(|row| NotificationId(row.id)).collect())
+}
+
+/// Removes the notifications of what stands in a chat from a seq to another, at most so many.
+pub fn retract(
+    db: &mut Db,
+    chat: i64,
+    (from, to): (i64, i64),
+    limit: i64,
+) -> QueryResult<Vec<(UserId, NotificationId)>> {
+    let gone: Vec<Retracted> = diesel::sql_query(
+        "DELETE FROM notifications WHERE id IN (
+             SELECT id FROM notifications WHERE seq IS NOT NULL AND chat_id = ? AND seq BETWEEN ? AND ?
+             ORDER BY seq, user_id LIMIT ?
+         ) RETURNING user_id, id",
+    )
+    .bind::<BigInt, _>(chat)
+    .bind::<BigInt, _>(from)
+    .bind::<BigInt, _>(to)
+    .bind::<BigInt, _>(limit)
+    .load(db)?;
+    Ok(gone.into_iter().map(|row| (UserId(row.user_id), NotificationId(row.id))).collect())
+}
+
+/// Whether more than so many are there of what stands in a chat from a seq to another.
+pub fn exceed_in(db: &mut Db, chat: i64, (from, to): (i64, i64), count: i64) -> QueryResult<bool> {
+    let beyond: Option<i64> = notifications::table
+        .filter(notifications::seq.is_not_null())
+        .filter(notifications::chat_id.eq(chat))
+        .filter(notifications::seq.between(from, to))
+        .order((notifications::seq, notifications::user_id))
+        .offset(count)
+        .select(notifications::id)
+        .first(db)
+        .optional()?;
+    Ok(beyond.is_some())
+}
+
+/// Whether anything is unread of what stands in a chat up to a seq.
+pub fn any_unread_in(db: &mut Db, user: i64, chat: i64, seq: i64) -> QueryResult<bool> {
+    let unread = notifications::table
+        .filter(notifications::user_id.eq(user))
+        .filter(notifications::chat_id.eq(chat))
+        .filter(notifications::seq.le(seq))
+        .filter(notifications::read_at.is_null());
+    diesel::select(diesel::dsl::exists(unread)).get_result(db)
+}
+
+/// Marks as read what stands in a chat up to a seq.
+pub fn mark_read_in(db: &mut Db, user: i64, chat: i64, seq: i64, now: i64) -> QueryResult<()> {
+    let unread = notifications::table
+        .filter(notifications::user_id.eq(user))
+        .filter(notifications::chat_id.eq(chat))
+        .filter(notifications::seq.le(seq))
+        .filter(notifications::read_at.is_null());
+    diesel::update(unread).set(notifications::read_at.eq(now)).execute(db).map(drop)
 }
 
 /// What a user was told of a message, if that is still kept.
@@ -79,24 +150,34 @@ pub fn exists(db: &mut Db, user: i64, id: i64) -> QueryResult<bool> {
 }
 
 #[derive(QueryableByName)]
-struct Newest {
+struct Id {
     #[diesel(sql_type = BigInt)]
     id: i64,
 }
 
-/// The newest `limit` notifications of every user, by id.
-pub fn all_recent(db: &mut Db, limit: i64) -> QueryResult<Vec<Notification>> {
-    let ids: Vec<Newest> = diesel::sql_query(
+#[derive(QueryableByName)]
+struct Retracted {
+    #[diesel(sql_type = BigInt)]
+    user_id: i64,
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+/// The newest `limit` notifications of every user, by id; of these the newest `total`.
+pub fn all_recent(db: &mut Db, limit: i64, total: i64) -> QueryResult<Vec<Notification>> {
+    let mut ids: Vec<Id> = diesel::sql_query(
         "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY user_id ORDER BY id DESC) AS place \
-         FROM notifications) WHERE place <= ? ORDER BY id",
+         FROM notifications) WHERE place <= ? ORDER BY id DESC LIMIT ?",
     )
     .bind::<BigInt, _>(limit)
+    .bind::<BigInt, _>(total)
     .load(db)?;
+    ids.reverse();
     let mut found = Vec::with_capacity(ids.len());
     // SQLite binds 32,766 values at most in one statement.
     for slice in ids.chunks(10_000) {
         let rows: Vec<NotificationRow> = notifications::table
-            .filter(notifications::id.eq_any(slice.iter().map(|newest| newest.id)))
+            .filter(notifications::id.eq_any(slice.iter().map(|row| row.id)))
             .order(notifications::id)
             .select(NotificationRow::as_select())
             .load(db)?;

@@ -20,6 +20,7 @@ pub struct NotificationRow {
     pub text: String,
     pub created_at: i64,
     pub read_at: Option<i64>,
+    pub seq: Option<i64>,
 }
 
 impl TryFrom<NotificationRow> for Notification {
@@ -37,6 +38,7 @@ impl TryFrom<NotificationRow> for Notification {
             text: row.text,
             created_at: Timestamp(row.created_at),
             read_at: row.read_at.map(Timestamp),
+            seq: row.seq,
         })
     }
 }
@@ -51,4 +53,6 @@ pub struct NewNotificationRow<'a> {
     pub actor_id: Option<i64>,
     pub text: &'a str,
     pub created_at: i64,
+    pub read_at: Option<i64>,
+    pub seq: Option<i64>,
 }

@@ -5,6 +5,7 @@
 mod clock;
 mod damage;
 mod fail_points;
+mod fan_out;
 mod history;
 mod kills;
 mod panics;

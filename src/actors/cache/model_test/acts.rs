@@ -166,6 +166,8 @@ pub(super) enum Act {
         by: i64,
         notification: Option<i64>,
     },
+    /// A slice of the notifications that messages left behind.
+    Deliver,
     /// A command that panics after its first write.
     Panic,
     Evict {
@@ -253,6 +255,7 @@ fn chat_act() -> impl Strategy<Value = Act> {
         2 => (2..=USERS, prop_oneof![1 => Just(false), 3 => Just(true)]).prop_map(|(user, active)| Act::Active { user, active }),
         1 => (by.clone(), any::<bool>()).prop_map(|(by, all)| Act::Logout { by, all }),
         1 => by.prop_map(|by| Act::Password { by }),
+        3 => Just(Act::Deliver),
         2 => Just(Act::Panic),
     ]
 }

@@ -55,6 +55,7 @@ proptest! {
         world.lose_next = false;
         let again = world.job(&Act::Profile { by: 1, n: rand::random() });
         world.run(again.into_iter().collect());
+        world.deliver_all();
         let fresh = world.fresh();
         prop_assert_eq!(world.models.differences(&fresh), Vec::<String>::new());
         prop_assert_eq!(world.models.chats.window_differences(&fresh.chats), vec![]);
@@ -156,6 +157,70 @@ fn a_model_that_missed_something_differs() {
     world.run(job.into_iter().collect());
     let fresh = world.fresh();
     assert!(world.models.differences(&fresh).len() >= 2);
+}
+
+/// Between a message and the slices that notify of it people leave, mute, block, read and delete.
+#[test]
+fn slice_notifies_by_what_holds_when_it_runs() {
+    let mut world = World::with(Limits {
+        notifications_per_message: 1,
+        notifications_per_command: 1,
+        notifications_slice_ms: 1_000,
+        rates: false,
+        ..Limits::default()
+    });
+    let told = |world: &mut World, user: i64| {
+        let fresh = world.fresh();
+        let page = fresh.notifications.page(UserId(user), None, false, 10).unwrap();
+        page.iter().map(|one| (one.seq, one.read_at.is_some())).collect::<Vec<_>>()
+    };
+    let act = |world: &mut World, act: Act| {
+        let job = world.job(&act);
+        world.run(job.into_iter().collect());
+    };
+    act(&mut world, Act::Create { by: 1, with: 2, kind: 1 });
+    for user in [3, 4] {
+        act(&mut world, Act::Add { by: 1, chat: 1, user, role: 0 });
+    }
+    let seq = |world: &mut World| world.models.chats.get(ChatId(1)).unwrap().chat.last_seq;
+    let mut before = [0; 5];
+    for user in 1..=4 {
+        before[usize::try_from(user).unwrap()] = told(&mut world, user).len();
+    }
+    // Those added know of that; from here on it counts.
+    let since = |world: &mut World, user: i64| {
+        let mut all = told(world, user);
+        all.truncate(all.len() - before[usize::try_from(user).unwrap()]);
+        all
+    };
+    act(&mut world, Act::Say { by: 1, chat: 1, key: 3 });
+    let first = seq(&mut world);
+    act(&mut world, Act::Level { by: 2, chat: 1, level: 2 });
+    act(&mut world, Act::Block { by: 3, user: 1, blocks: true });
+    act(&mut world, Act::Read { by: 4, chat: 1 });
+    world.deliver_all();
+    assert_eq!((since(&mut world, 2), since(&mut world, 3)), (vec![], vec![]));
+    assert_eq!(since(&mut world, 4), [(Some(first), true)], "it was read before it was written");
+
+    act(&mut world, Act::Level { by: 2, chat: 1, level: 0 });
+    act(&mut world, Act::Block { by: 3, user: 1, blocks: false });
+    act(&mut world, Act::Say { by: 1, chat: 1, key: 6 });
+    let second = seq(&mut world);
+    act(&mut world, Act::Deliver);
+    act(&mut world, Act::Deliver);
+    act(&mut world, Act::Remove { by: 1, chat: 1, user: 3 });
+    world.deliver_all();
+    assert_eq!((since(&mut world, 2), since(&mut world, 3)), (vec![(Some(second), false)], vec![]));
+
+    act(&mut world, Act::Say { by: 1, chat: 1, key: 9 });
+    act(&mut world, Act::Deliver);
+    act(&mut world, Act::Deliver);
+    assert_eq!(since(&mut world, 2).len(), 2);
+    act(&mut world, Act::Alter { by: 1, message: 3, what: 1 });
+    world.deliver_all();
+    assert_eq!((since(&mut world, 2).len(), since(&mut world, 4).len()), (1, 2));
+    let fresh = world.fresh();
+    assert_eq!(world.models.differences(&fresh), Vec::<String>::new());
 }
 
 /// With a small limit the database forgot notifications that the cache went on showing.

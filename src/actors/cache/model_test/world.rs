@@ -1,5 +1,6 @@
 //! A server without threads, and how each act is done in it.
 
+use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
 use super::super::chats::{Fill, Lookup};
@@ -9,8 +10,8 @@ use super::acts::{Act, NAMES, ProjectAct, RepositoryAct, USERS};
 use crate::actors::writer::commands::{
     AbandonRepository, ActivateRepository, AlterMessage, AppendMessage, BeginRepository, ChangePassword,
     CreateAccessToken, CreateChat, CreateProject, DeleteChat, DeleteEmptyChat, DeleteProject,
-    DeleteRepository, EndExpiredTokens, EndLogin, FinishDeletion, LeaveChats, Logout, MarkAllRead,
-    MarkNotificationsRead, MarkRead, MarkUnread, Marks, NewChat, NewUser, OpenPush, PurgeChat,
+    DeleteRepository, DeliverNotifications, EndExpiredTokens, EndLogin, FinishDeletion, LeaveChats, Logout,
+    MarkAllRead, MarkNotificationsRead, MarkRead, MarkUnread, Marks, NewChat, NewUser, OpenPush, PurgeChat,
     RecordMaintenance, RecordTokenUses, RegisterUser, RemoveParticipant, ResetPassword, RevokeAccessToken,
     SetBlock, SetHidden, SetMember, SetNotifyLevel, SetParticipant, SetProjectConfig, SetRetention,
     SetUserActive, SetWatch, SettlePush, StartLogin, TakeOverChat, TrimChat, UpdateChat, UpdateProfile,
@@ -36,7 +37,8 @@ use crate::domain::push::{FastForward, Moved, PushedCommit, RefUpdate};
 use crate::domain::repository::StorageKey;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::Username;
-use crate::storage::queries::{messages, meta, repositories};
+use crate::storage::queries::{fan_outs, messages, meta, repositories};
+use crate::storage::schema::{messages as messages_table, notifications};
 use crate::storage::snapshot::{self, WindowRows};
 
 const WINDOW: usize = 5;
@@ -87,6 +89,7 @@ impl World {
             access_tokens_per_user: 3,
             notifications_per_user: 2,
             notifications_per_command: 2,
+            notifications_per_message: 1,
             blocks_per_user: 2,
             purged_per_command: 3,
             left_per_command: 2,
@@ -190,6 +193,20 @@ impl World {
         ReadModels::load(snapshot, WINDOW, WINDOW_BYTES)
     }
 
+    /// Works off what messages left behind; no notification is left of a deleted message.
+    pub(super) fn deliver_all(&mut self) {
+        while fan_outs::next(self.ledger.connection(), 0).unwrap().is_some() {
+            let slice = self.job(&Act::Deliver);
+            self.run(slice.into_iter().collect());
+        }
+        let of_deleted = notifications::table
+            .inner_join(messages_table::table.on(messages_table::id.nullable().eq(notifications::message_id)))
+            .filter(messages_table::deleted_at.is_not_null())
+            .count()
+            .get_result::<i64>(&mut self.reader);
+        assert_eq!(of_deleted, Ok(0));
+    }
+
     pub(super) fn window_rows(&mut self, chat: ChatId) -> WindowRows {
         snapshot::load_window(&mut self.reader, chat, WINDOW).unwrap()
     }
@@ -245,7 +262,8 @@ impl World {
                 self.sound(ResetPassword { who, user: UserId(user), password_hash: "reset".into() })
             }
             Act::Say { by, chat, key } => {
-                let content = Content::parse(format!("say {key} @u{} @all", key % 6)).unwrap();
+                let everybody = if key % 3 == 0 { "@all" } else { "@u1 @u2" };
+                let content = Content::parse(format!("say {key} @u{} {everybody}", key % 6)).unwrap();
                 let mut client_id = [key; 16];
                 client_id[0] = u8::try_from(by).unwrap();
                 client_id[1] = u8::try_from(chat).unwrap();
@@ -340,6 +358,7 @@ impl World {
                 who: self.who(by),
                 notification: notification.map(NotificationId),
             }),
+            Act::Deliver => self.sound(DeliverNotifications { skipped: 0 }),
             Act::Panic => job(PanicAfterWriting).0,
             Act::Evict { .. } | Act::Look { .. } | Act::Fetch | Act::Fill | Act::Double | Act::Lose => {
                 return None;

@@ -54,6 +54,8 @@ fn notify_owner(tx: &mut Tx<'_>, owner: UserId, text: &str) -> Execution<()> {
         actor_id: None,
         text,
         created_at: tx.now.0,
+        read_at: None,
+        seq: None,
     };
     notify(tx, &row)
 }

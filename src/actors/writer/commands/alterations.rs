@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::administration::is_administrator;
 use super::chats::load;
+use super::fan_out::retract;
 use crate::actors::writer::Effect;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need};
@@ -98,6 +99,9 @@ impl Command for AlterMessage {
         tx.announce(Event::MessageChanged { message: message.clone() });
         let mut last_seq = chat.last_seq;
         tx.append_event(chat.id, &mut last_seq, me, change)?;
+        if message.deleted {
+            retract(tx, chat.id, (message.seq, message.seq), me)?;
+        }
         Ok(Altered { message, seq, duplicate: false })
     }
 }

@@ -83,7 +83,7 @@ impl Command for CreateChat {
         join(tx, id, (&mut last_seq, 0), me, me, creator)?;
         for user in people.iter().filter(|user| **user != me) {
             join(tx, id, (&mut last_seq, 0), me, *user, ChatRole::Member)?;
-            tell_of_being_added(tx, id, name, me, *user)?;
+            tell_of_being_added(tx, (id, last_seq), name, me, *user)?;
         }
         Ok((id, false))
     }
@@ -165,7 +165,7 @@ impl Command for SetParticipant {
             }
             count_addition(tx, self.who, self.user, false)?;
             join(tx, chat.id, (&mut last_seq, chat.last_ordinal), me, self.user, wanted)?;
-            tell_of_being_added(tx, chat.id, chat.name.as_deref(), me, self.user)?;
+            tell_of_being_added(tx, (chat.id, last_seq), chat.name.as_deref(), me, self.user)?;
             return Ok(false);
         };
         if current.role == wanted {

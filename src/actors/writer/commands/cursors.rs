@@ -3,6 +3,7 @@
 //! Cursors only move forward. They are no events of the chat: nobody's seq moves because somebody reads.
 
 use super::chats::load;
+use super::notifications::read_in_chat;
 use crate::actors::writer::Effect;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need};
@@ -183,6 +184,9 @@ fn advance(tx: &mut Tx<'_>, chat: ChatId, user: UserId, marks: Marks) -> Executi
     let read_seq = participant.read_seq;
     if participant != before {
         tx.move_cursors(chat, participant)?;
+    }
+    if marks.read.is_some() {
+        read_in_chat(tx, user, chat, read_seq)?;
     }
     Ok(Some(read_seq))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::notifications::tell_of_message;
+use super::fan_out::tell_of_message;
 use crate::actors::writer::command::{Command, Execution, Fault, Tx};
 use crate::actors::writer::unwritten::UnwrittenMessage;
 use crate::actors::writer::{Effect, Head};
@@ -31,6 +31,8 @@ pub struct Appended {
     pub message: Arc<Message>,
     /// The message was there already: this was a retry.
     pub duplicate: bool,
+    /// Not everybody whom it concerns is notified: its sender is above the rate of `@all`, or has too many such messages.
+    pub unnotified: bool,
 }
 
 impl Command for AppendMessage {
@@ -63,8 +65,8 @@ impl Command for AppendMessage {
         let written = write(tx, (&chat, head), self.who.user, new, thread, metadata, request_hash)?;
         match written {
             Some(message) => {
-                tell_of_message(tx, &chat, &message, replied_to)?;
-                Ok(Appended { message, duplicate: false })
+                let unnotified = !tell_of_message(tx, &chat, &message, replied_to)?;
+                Ok(Appended { message, duplicate: false, unnotified })
             }
             None => self.earlier(tx, &request_hash)?.ok_or(Refusal::ClientIdReused.into()),
         }
@@ -95,7 +97,11 @@ impl AppendMessage {
         let (sender, name) = (self.who.user.0, &self.message.client_id.0);
         match messages::by_client_id(tx.look_at_messages()?, sender, name)? {
             Some((_, hash)) if hash != request_hash => Err(Refusal::ClientIdReused.into()),
-            found => Ok(found.map(|(message, _)| Appended { message: message.into(), duplicate: true })),
+            found => Ok(found.map(|(message, _)| Appended {
+                message: message.into(),
+                duplicate: true,
+                unnotified: false,
+            })),
         }
     }
 }

@@ -11,6 +11,7 @@ mod alterations;
 mod blocks;
 mod chats;
 mod cursors;
+mod fan_out;
 mod leaving;
 mod messages;
 mod notifications;
@@ -34,6 +35,7 @@ pub use alterations::{AlterMessage, Altered};
 pub use blocks::SetBlock;
 pub use chats::{CreateChat, NewChat, RemoveParticipant, SetNotifyLevel, SetParticipant, UpdateChat};
 pub use cursors::{MarkAllRead, MarkRead, MarkUnread, Marks, MergeMarks, SetHidden};
+pub use fan_out::DeliverNotifications;
 pub use leaving::{LeaveChats, LeftChats};
 pub use messages::{AppendMessage, Appended};
 pub use notifications::MarkNotificationsRead;
@@ -64,6 +66,7 @@ pub(super) const NAMES: &[&str] = &[
     "DeleteEmptyChat",
     "DeleteProject",
     "DeleteRepository",
+    "DeliverNotifications",
     "Drain",
     "EndExpiredLogins",
     "EndExpiredTokens",

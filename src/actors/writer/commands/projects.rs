@@ -324,7 +324,7 @@ pub(super) fn give_role(
     }
     enter(tx, project.id, user_id, role)?;
     join(tx, chat.id, (&mut last_seq, chat.last_ordinal), actor, user_id, chat_role)?;
-    tell_of_being_added(tx, chat.id, chat.name.as_deref(), actor, user_id)
+    tell_of_being_added(tx, (chat.id, last_seq), chat.name.as_deref(), actor, user_id)
 }
 
 /// Ends a membership and the watch that came with it. The channel is the caller's part.

@@ -277,6 +277,8 @@ fn notify_slice(
                 actor_id: Some(intent.user_id.0),
                 text,
                 created_at: tx.now.0,
+                read_at: None,
+                seq: Some(seq + 1),
             };
             notify(tx, &row)?;
         }

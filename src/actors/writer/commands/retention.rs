@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::alterations::store;
 use super::chats::load;
+use super::fan_out::retract;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need, Proof};
 use crate::domain::event::{Change, Event};
@@ -64,6 +65,9 @@ impl Command for TrimChat {
         let Some(last) = found.last().map(|message| (message.seq, message.ordinal)) else { return Ok(false) };
         let more = i64::try_from(found.len()).unwrap_or(i64::MAX) >= limit;
         let mut last_seq = chat.last_seq;
+        if let Some(first) = found.first() {
+            retract(tx, chat.id, (first.seq, last.0), UserId(by))?;
+        }
         for old in found.into_iter().filter(|message| !message.deleted) {
             let mut message = old.clone();
             message.take_back();

@@ -1,0 +1,188 @@
+//! One session names everybody in a chat of 200, again and again, while another user writes elsewhere: the other user
+//! waits hardly longer than beside plain messages, and each member is notified of each message once.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use netbit::client::HttpClient;
+
+use super::{Compared, Outcome, Scenario};
+use crate::stage::{Cast, Stage};
+use crate::wire::{Names, Saying, Seen, Wire};
+
+/// People in the chat, with the sender.
+const MEMBERS: usize = 200;
+/// Messages of the sender that may be unacknowledged: the server's window.
+const IN_FLIGHT: u64 = 64;
+/// Far beyond what it takes.
+const NOTIFIED_WITHIN: Duration = Duration::from_secs(120);
+/// Notifications that the server keeps of each user.
+const KEPT: u64 = 400;
+
+#[derive(Debug)]
+pub(crate) struct Mentions {
+    /// At most as many as the server keeps notifications of a user.
+    pub(crate) messages: u64,
+}
+
+impl Scenario for Mentions {
+    fn name(&self) -> String {
+        format!("mentions/{}", self.messages)
+    }
+
+    fn cast(&self) -> Cast {
+        Cast { users: MEMBERS, shared_chats: 1, own_chats: true, ..Cast::default() }
+    }
+
+    fn compared(&self) -> Compared {
+        Compared::Median
+    }
+
+    /// It notifies nobody.
+    fn has_floor(&self) -> bool {
+        false
+    }
+
+    async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome> {
+        ensure!(self.messages <= KEPT, "the server keeps {KEPT} notifications of a user");
+        let chat = stage.first_chat()?;
+        let mut outcome = Outcome::new()?;
+        let mut sender = Sender { wire: stage.open(0).await?, number: 0, seqs: HashSet::new() };
+
+        let plain = Saying::new(0, chat, Names::Ordered)?;
+        let other = Other::start(stage).await?;
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            sender.say(plain.clone(), self.messages, &mut outcome).await?;
+        }
+        let beside_plain = other.stop().await?;
+
+        let everybody = plain.naming_everybody();
+        let other = Other::start(stage).await?;
+        sender.seqs.clear();
+        outcome.begin();
+        let begun = Instant::now();
+        sender.say(everybody, self.messages, &mut outcome).await?;
+        let said = begun.elapsed();
+        notified(stage, MEMBERS - 1, &sender.seqs).await.context("the last member")?;
+        let notified_all = begun.elapsed();
+        let beside_everybody = other.stop().await?;
+        for latency in &beside_everybody {
+            outcome.took(*latency);
+            outcome.done(1);
+        }
+        for member in 1..MEMBERS {
+            if let Err(error) = notified(stage, member, &sender.seqs).await {
+                outcome.wrong(|| format!("member {member}: {error:#}"));
+            }
+        }
+        let (plain, everybody) = (median_us(beside_plain), median_us(beside_everybody));
+        outcome.notes.push(format!(
+            "p50 elsewhere: {plain:.0} us beside plain messages, {everybody:.0} us beside @all: {:.2} times",
+            everybody / plain
+        ));
+        outcome.notes.push(format!(
+            "{} messages acknowledged in {said:.1?}, {} notifications written in {notified_all:.1?}",
+            self.messages,
+            self.messages * u64::try_from(MEMBERS - 1)?,
+        ));
+        Ok(outcome)
+    }
+}
+
+struct Sender {
+    wire: Wire,
+    number: u64,
+    /// Where the messages stand.
+    seqs: HashSet<i64>,
+}
+
+impl Sender {
+    /// Says so many, each acknowledged, with as many on their way as the server takes.
+    async fn say(&mut self, mut saying: Saying, count: u64, outcome: &mut Outcome) -> anyhow::Result<()> {
+        let (first, last) = (self.number, self.number + count);
+        let (mut answered, mut out) = (first, Vec::new());
+        while answered < last {
+            out.clear();
+            while self.number < last && self.number - answered < IN_FLIGHT {
+                self.number += 1;
+                saying.append(self.number, &mut out);
+            }
+            self.wire.send(&out).await?;
+            let seen = Seen::of(self.wire.frame().await?)?;
+            if seen.packet_type == "Ack" {
+                outcome.check(seen.is_fresh_ack(), || format!("a message is answered by {seen:?}"));
+                self.seqs.extend(seen.seq);
+                answered += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A user who says something in a chat of their own, waits for the acknowledgement, and goes on.
+struct Other {
+    stopped: Rc<Cell<bool>>,
+    task: tokio::task::JoinHandle<anyhow::Result<Vec<Duration>>>,
+}
+
+impl Other {
+    async fn start(stage: &Stage) -> anyhow::Result<Self> {
+        let user = MEMBERS - 1;
+        let mut wire = stage.open(user).await?;
+        let mut saying = Saying::new(1, stage.own_chat(user)?, Names::Ordered)?;
+        let stopped = Rc::new(Cell::new(false));
+        let until = stopped.clone();
+        let task = tokio::task::spawn_local(async move {
+            let (mut latencies, mut out, mut number) = (Vec::new(), Vec::new(), 0);
+            while !until.get() {
+                number += 1;
+                out.clear();
+                saying.append(number, &mut out);
+                let sent = Instant::now();
+                wire.send(&out).await?;
+                while Seen::of(wire.frame().await?)?.request_id != Some(number) {}
+                latencies.push(sent.elapsed());
+            }
+            Ok(latencies)
+        });
+        Ok(Self { stopped, task })
+    }
+
+    async fn stop(self) -> anyhow::Result<Vec<Duration>> {
+        self.stopped.set(true);
+        self.task.await?
+    }
+}
+
+/// Waits until a member is notified of each of these messages; fails when it is twice.
+async fn notified(stage: &Stage, member: usize, seqs: &HashSet<i64>) -> anyhow::Result<()> {
+    let http = HttpClient::new(format!("http://{}", stage.http))?.with_token(&stage.token(member)?);
+    let begun = Instant::now();
+    loop {
+        let (mut found, mut cursor) = (Vec::new(), String::new());
+        while found.len() < seqs.len() {
+            let page = http.get(&format!("/api/notifications?limit=100{cursor}")).await?;
+            ensure!(page.status == 200, "the list is answered by {}", page.status);
+            let items = page.body["items"].as_array().cloned().unwrap_or_default();
+            found.extend(items.iter().filter_map(|item| item["seq"].as_i64()));
+            let Some(next) = page.body["next"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        found.truncate(seqs.len());
+        let distinct: HashSet<_> = found.iter().copied().collect();
+        if distinct == *seqs {
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < NOTIFIED_WITHIN, "{} of {} notifications", distinct.len(), seqs.len());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn median_us(mut latencies: Vec<Duration>) -> f64 {
+    latencies.sort_unstable();
+    latencies.get(latencies.len() / 2).map_or(f64::NAN, |middle| middle.as_secs_f64() * 1e6)
+}

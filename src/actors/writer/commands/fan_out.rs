@@ -1,0 +1,334 @@
+//! Whom a message notifies: a few in the message's own transaction, many behind it.
+//!
+//! Invariants
+//! * What a message costs in the writer does not depend on how many people it concerns: at most
+//!   `limits.notifications_per_message` are notified with it, else one row says what is left to do.
+//! * That row is worked off in slices, a command each, which also write how far they are. A slice applies what holds
+//!   when it runs: who is in the chat, what they chose, whether the message is still there.
+//! * The database takes one notification for each cause and user, so each is there once, whatever crashes.
+//! * A deleted message has no notifications: they go with it, or in slices, and those that are left to write are not
+//!   written any more.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use diesel::sqlite::SqliteConnection;
+
+use super::notifications::{notify, username};
+use crate::actors::writer::Effect;
+use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::domain::chat::{Chat, ChatKind};
+use crate::domain::event::Event;
+use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
+use crate::domain::mention::{Mention, Mentions};
+use crate::domain::message::Message;
+use crate::domain::notification::{Cause, Decision, NotificationKind, Standing, decide};
+use crate::storage::queries::listeners::{self, Listener, Said};
+use crate::storage::queries::{chats, fan_outs, messages, notifications};
+use crate::storage::rows::fan_out::{FanOut, FanOutKind, NewFanOutRow};
+use crate::storage::rows::notification::NewNotificationRow;
+
+/// Names that are looked up in one statement.
+const NAMES_AT_ONCE: usize = 50;
+
+/// A message that people are notified of. The texts quote nothing: what is deleted later must be nowhere.
+struct Telling {
+    id: MessageId,
+    seq: Seq,
+    sender: UserId,
+    sender_name: String,
+    chat: ChatId,
+    direct: bool,
+    /// Where it was said.
+    place: String,
+    replied_to: Option<UserId>,
+}
+
+impl Telling {
+    fn of(
+        tx: &mut Tx<'_>,
+        chat: &Chat,
+        (id, seq, sender): (MessageId, Seq, UserId),
+        replied_to: Option<UserId>,
+    ) -> Execution<Self> {
+        Ok(Self {
+            id,
+            seq,
+            sender,
+            sender_name: username(tx, sender)?,
+            chat: chat.id,
+            direct: chat.kind == ChatKind::Direct,
+            place: chat.name.as_deref().map(|name| format!(" in {name}")).unwrap_or_default(),
+            replied_to,
+        })
+    }
+
+    fn said(&self) -> Said {
+        Said { chat: self.chat.0, sender: self.sender.0 }
+    }
+
+    /// Notifies somebody in the chat, if the rule says so.
+    fn tell(&self, tx: &mut Tx<'_>, listener: &Listener, named: bool) -> Execution<()> {
+        let user = listener.user_id;
+        let standing = Standing {
+            active: listener.active,
+            level: listener.level,
+            blocks_actor: listener.blocks_sender,
+            ..Standing::towards_message(user, self.sender, named, self.replied_to)
+        };
+        let cause = Cause::Message { direct: self.direct };
+        let Decision::Notify(kind, _) = decide(cause, standing) else { return Ok(()) };
+        let (sender, place) = (&self.sender_name, &self.place);
+        let text = match kind {
+            NotificationKind::Mention => format!("{sender} mentioned you{place}"),
+            NotificationKind::Reply => format!("{sender} replied to you{place}"),
+            _ => format!("{sender} wrote to you"),
+        };
+        let row = NewNotificationRow {
+            user_id: user.0,
+            kind: kind.as_str(),
+            chat_id: Some(self.chat.0),
+            message_id: Some(self.id.0),
+            actor_id: Some(self.sender.0),
+            text: &text,
+            created_at: tx.now.0,
+            // A slice may come behind its reader.
+            read_at: (listener.read_seq >= self.seq).then_some(tx.now.0),
+            seq: Some(self.seq),
+        };
+        notify(tx, &row)
+    }
+}
+
+/// Notifies those whom a message concerns, or notes that they are to be notified. `false`: not all will be, because its
+/// sender is above the rate of `@all` or has too much to be worked off.
+pub(super) fn tell_of_message(
+    tx: &mut Tx<'_>,
+    chat: &Chat,
+    message: &Message,
+    replied_to: Option<UserId>,
+) -> Execution<bool> {
+    let direct = chat.kind == ChatKind::Direct;
+    let mut mentions = if direct { Mentions::default() } else { Mentions::of(&message.content) };
+    if !direct && mentions == Mentions::default() && replied_to.is_none() {
+        return Ok(true);
+    }
+    let within_rate = !mentions.everybody || tx.mentions.count_everybody(message.sender_id);
+    mentions.everybody &= within_rate;
+    let telling = Telling::of(tx, chat, (message.id, message.seq, message.sender_id), replied_to)?;
+    let (few, said) = (tx.limits.notifications_per_message, telling.said());
+    if direct || mentions.everybody {
+        // The sender is one of them.
+        let people = listeners::everybody(tx.look(), said, 0, few.saturating_add(2))?;
+        if i64::try_from(people.len()).unwrap_or(i64::MAX) > few.saturating_add(1) {
+            return leave(tx, FanOutKind::Everybody, &telling, &[]);
+        }
+        for listener in people {
+            telling.tell(tx, &listener, mentions.everybody)?;
+        }
+        return Ok(within_rate);
+    }
+    let names = &mentions.names;
+    let mut left = true;
+    let (named, is_named): (_, fn(&Mention, &Listener) -> bool) =
+        if i64::try_from(names.len()).unwrap_or(i64::MAX) > few {
+            left = leave(tx, FanOutKind::Named, &telling, names)?;
+            (Vec::new(), |mention, listener| mention.name() == listener.username)
+        } else {
+            let max = tx.limits.mentions_per_message;
+            (members_named(tx.look(), said, names, max)?, |_, _| false)
+        };
+    for listener in &named {
+        telling.tell(tx, listener, true)?;
+    }
+    if let Some(user) = replied_to.filter(|user| named.iter().all(|listener| listener.user_id != *user))
+        && let Some(listener) = listeners::one(tx.look(), said, user.0)?
+    {
+        let named = names.iter().any(|mention| is_named(mention, &listener));
+        telling.tell(tx, &listener, named)?;
+    }
+    Ok(left && within_rate)
+}
+
+/// Notes that people are to be notified behind this batch; `false`, when too much of this sender is left already.
+fn leave(tx: &mut Tx<'_>, kind: FanOutKind, telling: &Telling, names: &[Mention]) -> Execution<bool> {
+    let max = tx.limits.notifying_messages_per_user;
+    if fan_outs::count_of(tx.look(), telling.sender.0, max)? >= max {
+        return Ok(false);
+    }
+    let names: Vec<_> = names.iter().map(Mention::as_str).collect();
+    let row = NewFanOutRow {
+        kind: kind.as_str(),
+        chat_id: telling.chat.0,
+        seq: telling.seq,
+        message_id: Some(telling.id.0),
+        user_id: telling.sender.0,
+        names: &serde_json::to_string(&names).unwrap_or_else(|_| "[]".to_owned()),
+        position: 0,
+    };
+    fan_outs::insert(tx.write(), &row)?;
+    tx.wake_fan_outs();
+    Ok(true)
+}
+
+/// Removes the notifications of messages that `by` deleted, from one seq to another: a few at once, many behind this
+/// batch.
+pub(super) fn retract(tx: &mut Tx<'_>, chat: ChatId, (from, to): (Seq, Seq), by: UserId) -> Execution<()> {
+    let few = tx.limits.notifications_per_message;
+    if notifications::exceed_in(tx.look(), chat.0, (from, to), few)? {
+        let row = NewFanOutRow {
+            kind: FanOutKind::Retract.as_str(),
+            chat_id: chat.0,
+            seq: to,
+            message_id: None,
+            user_id: by.0,
+            names: "[]",
+            position: from,
+        };
+        fan_outs::insert(tx.write(), &row)?;
+        tx.wake_fan_outs();
+        return Ok(());
+    }
+    retract_some(tx, chat, (from, to), few).map(drop)
+}
+
+/// Removes at most so many; returns how many there were.
+fn retract_some(tx: &mut Tx<'_>, chat: ChatId, range: (Seq, Seq), limit: i64) -> Execution<i64> {
+    let gone = notifications::retract(tx.write(), chat.0, range, limit)?;
+    let count = i64::try_from(gone.len()).unwrap_or(i64::MAX);
+    if !gone.is_empty() {
+        tx.announce(Event::NotificationsRemoved { gone });
+    }
+    Ok(count)
+}
+
+/// The first `max` people of the chat whom these mentions name. Names that are not of the chat count for nothing.
+fn members_named(
+    db: &mut SqliteConnection,
+    said: Said,
+    mentions: &[Mention],
+    max: usize,
+) -> Execution<Vec<Listener>> {
+    let names: Vec<_> = mentions.iter().flat_map(Mention::candidates).collect();
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = listeners::named(db, said, &names)?;
+    let found: HashMap<_, _> = found.iter().map(|listener| (listener.username.as_str(), listener)).collect();
+    let mut members: Vec<Listener> = Vec::new();
+    for mention in mentions {
+        let Some(listener) = mention.candidates().find_map(|name| found.get(name)) else { continue };
+        if members.len() < max && members.iter().all(|member| member.user_id != listener.user_id) {
+            members.push((*listener).clone());
+        }
+    }
+    Ok(members)
+}
+
+/// Writes or removes the next few of the notifications that messages left behind.
+pub struct DeliverNotifications {
+    /// So many messages that are next are passed over: they failed.
+    pub skipped: i64,
+}
+
+/// What a slice may still do.
+struct Slice {
+    people: i64,
+    until: Instant,
+}
+
+impl Slice {
+    fn is_over(&self) -> bool {
+        self.people <= 0 || Instant::now() >= self.until
+    }
+}
+
+impl Command for DeliverNotifications {
+    /// Whether there are more.
+    type Output = bool;
+    const NAME: &'static str = "DeliverNotifications";
+    const EFFECT: Effect = Effect::Local;
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
+        let now = Instant::now();
+        let until = now.checked_add(Duration::from_millis(tx.limits.notifications_slice_ms)).unwrap_or(now);
+        let mut slice = Slice { people: tx.limits.notifications_per_command, until };
+        loop {
+            let Some(mut fan_out) = fan_outs::next(tx.look(), self.skipped)? else { return Ok(false) };
+            if work_off(tx, &mut fan_out, &mut slice)? {
+                fan_outs::delete(tx.write(), fan_out.id)?;
+            } else {
+                fan_outs::set_position(tx.write(), &fan_out)?;
+            }
+            if slice.is_over() {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+/// Does a part of it; `true`: that was the last one.
+fn work_off(tx: &mut Tx<'_>, fan_out: &mut FanOut, slice: &mut Slice) -> Execution<bool> {
+    if fan_out.kind == FanOutKind::Retract {
+        let limit = slice.people;
+        let count = retract_some(tx, fan_out.chat_id, (fan_out.position, fan_out.seq), limit)?;
+        slice.people -= count.max(1);
+        return Ok(count < limit);
+    }
+    let chat = chats::chat(tx.look(), fan_out.chat_id.0)?;
+    let message = match fan_out.message_id {
+        Some(id) => messages::by_ids(tx.look(), &[id.0])?.pop().filter(|message| !message.deleted),
+        None => None,
+    };
+    // What is deleted notifies nobody.
+    let (Some(chat), Some(message)) = (chat, message) else { return Ok(true) };
+    let about = (message.id, message.seq, message.sender_id);
+    let telling = Telling::of(tx, &chat, about, None)?;
+    match fan_out.kind {
+        FanOutKind::Everybody => tell_everybody(tx, fan_out, &telling, slice),
+        FanOutKind::Named => tell_named(tx, fan_out, &telling, slice),
+        FanOutKind::Retract => Ok(true),
+    }
+}
+
+fn tell_everybody(
+    tx: &mut Tx<'_>,
+    fan_out: &mut FanOut,
+    telling: &Telling,
+    slice: &mut Slice,
+) -> Execution<bool> {
+    let limit = slice.people;
+    let people = listeners::everybody(tx.look(), telling.said(), fan_out.position, limit)?;
+    let mut left = people.len();
+    for listener in &people {
+        telling.tell(tx, listener, true)?;
+        fan_out.position = listener.user_id.0;
+        slice.people -= 1;
+        left -= 1;
+        if slice.is_over() {
+            break;
+        }
+    }
+    Ok(left == 0 && i64::try_from(people.len()).unwrap_or(i64::MAX) < limit)
+}
+
+fn tell_named(
+    tx: &mut Tx<'_>,
+    fan_out: &mut FanOut,
+    telling: &Telling,
+    slice: &mut Slice,
+) -> Execution<bool> {
+    let from = usize::try_from(fan_out.position).unwrap_or(usize::MAX);
+    let names: Vec<_> = fan_out.names.iter().skip(from).take(NAMES_AT_ONCE).cloned().collect();
+    let max = i64::try_from(tx.limits.mentions_per_message).unwrap_or(i64::MAX);
+    let room = usize::try_from(max.saturating_sub(fan_out.members)).unwrap_or(0);
+    let members = members_named(tx.look(), telling.said(), &names, room)?;
+    for listener in &members {
+        telling.tell(tx, listener, true)?;
+    }
+    let count = i64::try_from(names.len()).unwrap_or(i64::MAX);
+    slice.people -= count.max(1);
+    fan_out.position += count;
+    fan_out.members += i64::try_from(members.len()).unwrap_or(i64::MAX);
+    Ok(fan_out.members >= max || names.len() < NAMES_AT_ONCE)
+}

@@ -1,0 +1,50 @@
+//! How often a user may notify everybody in a chat with `@all`: a token bucket for each.
+//!
+//! A message above the rate is written like any other; its `@all` notifies nobody, which its sender is answered.
+
+use std::num::NonZeroU32;
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+use crate::core::limits::Limits;
+use crate::domain::ids::UserId;
+
+pub(super) struct MentionRates {
+    on: bool,
+    everybody: DefaultKeyedRateLimiter<UserId>,
+}
+
+impl MentionRates {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let count = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_hour(count(limits.everybody_mentions_per_hour))
+            .allow_burst(count(limits.everybody_mentions_burst));
+        Self { on: limits.rates, everybody: RateLimiter::keyed(quota) }
+    }
+
+    /// Counts an `@all` of this user; `false`: it is above the rate.
+    pub(super) fn count_everybody(&self, sender: UserId) -> bool {
+        !self.on || self.everybody.check_key(&sender).is_ok()
+    }
+
+    /// Forgets users whose buckets are full again.
+    pub(super) fn tidy(&self) {
+        self.everybody.retain_recent();
+        self.everybody.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn burst_is_counted_for_each_user() {
+        let limits = Limits { everybody_mentions_burst: 2, ..Limits::default() };
+        let rates = MentionRates::new(&limits);
+        let counted = |user| (0..4).filter(|_| rates.count_everybody(UserId(user))).count();
+        assert_eq!((counted(1), counted(2)), (2, 2));
+        let off = MentionRates::new(&Limits { rates: false, ..limits });
+        assert!((0..9).all(|_| off.count_everybody(UserId(1))));
+    }
+}

@@ -1,0 +1,96 @@
+//! Rows of `fan_outs`.
+
+use diesel::prelude::*;
+
+use super::chat::unreadable;
+use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
+use crate::domain::mention::Mention;
+use crate::storage::schema::fan_outs;
+
+/// What is left to do for a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FanOutKind {
+    /// Notify everybody in the chat.
+    Everybody,
+    /// Notify those whom the message names.
+    Named,
+    /// Remove the notifications of messages that are deleted.
+    Retract,
+}
+
+impl FanOutKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Everybody => "everybody",
+            Self::Named => "named",
+            Self::Retract => "retract",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [Self::Everybody, Self::Named, Self::Retract].into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// Notifications of one message, as far as they are left to write or to remove.
+#[derive(Debug, Clone)]
+pub struct FanOut {
+    pub id: i64,
+    pub kind: FanOutKind,
+    pub chat_id: ChatId,
+    pub seq: Seq,
+    pub message_id: Option<MessageId>,
+    pub user_id: UserId,
+    pub names: Vec<Mention>,
+    pub position: i64,
+    pub members: i64,
+    pub slices: i64,
+}
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = fan_outs)]
+pub struct FanOutRow {
+    pub id: i64,
+    pub kind: String,
+    pub chat_id: i64,
+    pub seq: i64,
+    pub message_id: Option<i64>,
+    pub user_id: i64,
+    pub names: String,
+    pub position: i64,
+    pub members: i64,
+    pub slices: i64,
+}
+
+impl TryFrom<FanOutRow> for FanOut {
+    type Error = diesel::result::Error;
+
+    fn try_from(row: FanOutRow) -> QueryResult<Self> {
+        let names: Vec<String> =
+            serde_json::from_str(&row.names).map_err(|_| unreadable("fan_outs.names", &row.names))?;
+        Ok(Self {
+            id: row.id,
+            kind: FanOutKind::from_name(&row.kind).ok_or_else(|| unreadable("fan_outs.kind", &row.kind))?,
+            chat_id: ChatId(row.chat_id),
+            seq: row.seq,
+            message_id: row.message_id.map(MessageId),
+            user_id: UserId(row.user_id),
+            names: names.iter().filter_map(|name| Mention::parse(name)).collect(),
+            position: row.position,
+            members: row.members,
+            slices: row.slices,
+        })
+    }
+}
+
+#[derive(Debug, Insertable)]
+#[diesel(table_name = fan_outs)]
+pub struct NewFanOutRow<'a> {
+    pub kind: &'a str,
+    pub chat_id: i64,
+    pub seq: i64,
+    pub message_id: Option<i64>,
+    pub user_id: i64,
+    pub names: &'a str,
+    pub position: i64,
+}

@@ -1,0 +1,229 @@
+//! Messages that notify many people, and what becomes of notifications later.
+
+use netbit::domain::ids::ChatId;
+use netbit::protocol::answer::ReceivedPacket;
+use netbit::protocol::packet::MessagePacket;
+use serde_json::{Value, json};
+
+use crate::harness::{Person, TestServer, soon};
+use crate::notifications::{delivered, one, told};
+
+/// A chat of alice's with so many others, who have no notifications; more than a message notifies by itself.
+async fn crowd(server: &TestServer, count: usize) -> (Person, Vec<Person>, ChatId) {
+    let alice = server.user("alice").await;
+    let mut people = Vec::new();
+    for n in 0..count {
+        people.push(server.user(&format!("p{n}")).await);
+    }
+    let team = alice.group(&people.iter().collect::<Vec<_>>()).await;
+    for person in &people {
+        told(person).await;
+    }
+    (alice, people, team)
+}
+
+async fn few_at_once() -> TestServer {
+    TestServer::with_limits(|limits| {
+        limits.notifications_per_message = 1;
+        limits.notifications_per_command = 2;
+        limits.trim_ms = 20;
+    })
+    .await
+}
+
+/// More than 200 people were not notified at all, and 200 held up everybody who wrote.
+#[actix_web::test]
+async fn everybody_is_notified_once_however_many_there_are() {
+    let server = few_at_once().await;
+    let (alice, people, team) = crowd(&server, 5).await;
+    let said = alice.say(team, "@all and @p1").await;
+    assert_eq!((said.status, said.body.get("unnotified")), (201, None));
+    alice.say(team, "@p4 @p3 @nobody @p4").await;
+    delivered(&server, &alice).await;
+    for (n, person) in people.iter().enumerate() {
+        let count = told(person).await.len();
+        assert_eq!(count, if n < 3 { 1 } else { 2 }, "{}", person.name);
+    }
+    assert_eq!(told(&alice).await, []);
+    // What was left to write when the server stopped is written by the next one.
+    alice.say(team, "@all").await;
+    let server = server.restart(|_| ()).await;
+    let alice = server.login("alice").await;
+    delivered(&server, &alice).await;
+    let p4 = server.login("p4").await;
+    assert_eq!(told(&p4).await, one("mention", "alice mentioned you in team"));
+    server.stop().await;
+}
+
+/// `@bob`, and the message was deleted: the notification stayed unread for ever.
+#[actix_web::test]
+async fn deleting_a_message_removes_its_notifications() {
+    let server = few_at_once().await;
+    let (alice, people, team) = crowd(&server, 5).await;
+    for content in ["@p2", "@all", "@p2 @p3 @p4"] {
+        let said = alice.say(team, content).await.body["id"].as_i64().unwrap();
+        delivered(&server, &alice).await;
+        assert_eq!(alice.delete(&format!("/api/chats/{team}/messages/{said}")).await.status, 204);
+        delivered(&server, &alice).await;
+        for person in &people {
+            assert_eq!(
+                person.get("/api/notifications?unread=true").await.body["items"],
+                json!([]),
+                "{content}"
+            );
+        }
+    }
+    // Deleted at once: whatever was written of it by then is gone as well.
+    for _ in 0..10 {
+        let said = alice.say(team, "@all").await.body["id"].as_i64().unwrap();
+        assert_eq!(alice.delete(&format!("/api/chats/{team}/messages/{said}")).await.status, 204);
+    }
+    delivered(&server, &alice).await;
+    for person in &people {
+        assert_eq!(told(person).await, []);
+    }
+    // Retention deletes as people do.
+    alice.say(team, "@all again").await;
+    assert_eq!(alice.patch(&format!("/api/chats/{team}"), json!({"retention": 1})).await.status, 200);
+    alice.say(team, "plain").await;
+    delivered(&server, &alice).await;
+    soon(async {
+        while people[0].get("/api/notifications?unread=true").await.body["items"] != json!([]) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    server.stop().await;
+}
+
+/// One user's `@all` as often as messages go: 80,000 rows for 400 packets.
+#[actix_web::test]
+async fn everybody_above_the_rate_notifies_nobody_and_says_so() {
+    let server = TestServer::with_limits(|limits| {
+        limits.everybody_mentions_burst = 1;
+        limits.everybody_mentions_per_hour = 1;
+    })
+    .await;
+    let (alice, people, team) = crowd(&server, 2).await;
+    let first = alice.say(team, "@all one").await;
+    assert_eq!((first.status, first.body.get("unnotified")), (201, None));
+    let over = alice.say(team, "@all two").await;
+    assert_eq!(
+        (over.status, &over.body["unnotified"], &over.body["content"]),
+        (201, &json!(true), &json!("@all two"))
+    );
+    let mut session = alice.tcp().await;
+    let ack = soon(session.say(team, "@all three, @p1")).await.unwrap();
+    assert!(ack.success && ack.unnotified, "{ack:?}");
+    let plain = soon(session.say(team, "plain")).await.unwrap();
+    assert!(plain.success && !plain.unnotified);
+    assert_eq!(told(&people[0]).await.len(), 1);
+    assert_eq!(told(&people[1]).await.len(), 2, "a name beside it counts");
+    assert_eq!(people[0].contents(team).await.len(), 4, "the messages are there");
+    // Another user has a rate of their own.
+    assert_eq!(people[0].say(team, "@all").await.body.get("unnotified"), None);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn sender_with_too_much_left_to_notify_is_told_so() {
+    let server = TestServer::with_limits(|limits| {
+        limits.notifications_per_message = 1;
+        limits.notifying_messages_per_user = 0;
+    })
+    .await;
+    let (alice, people, team) = crowd(&server, 3).await;
+    let said = alice.say(team, "@p0 @p1 @p2").await;
+    assert_eq!((said.status, &said.body["unnotified"]), (201, &json!(true)));
+    assert_eq!(alice.say(team, "@p1").await.body.get("unnotified"), None);
+    assert_eq!((told(&people[0]).await.len(), told(&people[1]).await.len()), (0, 1));
+    server.stop().await;
+}
+
+fn mark(chat: ChatId, read_seq: i64) -> MessagePacket {
+    MessagePacket {
+        packet_type: "Mark".into(),
+        chat_id: Some(chat),
+        read_seq: Some(u64::try_from(read_seq).unwrap()),
+        request_id: Some(1),
+        ..MessagePacket::default()
+    }
+}
+
+/// The next `NotificationsRead` of a session.
+async fn read_elsewhere(session: &mut netbit::client::TcpClient) -> ReceivedPacket {
+    loop {
+        let packet = soon(session.any()).await.unwrap();
+        if packet.packet_type == "NotificationsRead" {
+            return packet;
+        }
+    }
+}
+
+async fn unread(person: &Person) -> Vec<Value> {
+    person.get("/api/notifications?unread=true").await.body["items"].as_array().unwrap().clone()
+}
+
+/// The chat was read, and its notifications stayed unread; reading them on one device was not pushed to the others.
+#[actix_web::test]
+async fn reading_a_chat_reads_its_notifications_on_all_devices() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let team = alice.group(&[&bob]).await;
+    let (mut phone, mut desk) = (bob.tcp().await, bob.tcp().await);
+    let first = alice.say(team, "@bob").await.body;
+    let second = alice.say(team, "@bob again").await.body;
+    let (first, second) = (first["seq"].as_i64().unwrap(), second["seq"].as_i64().unwrap());
+    assert_eq!(unread(&bob).await[0]["seq"], second);
+
+    assert!(soon(phone.request(mark(team, first))).await.unwrap().success);
+    let packet = read_elsewhere(&mut desk).await;
+    assert_eq!((packet.chat_id, packet.seq, packet.notification_id), (Some(team), Some(first), None));
+    assert!(packet.read_at.is_some());
+    let left = unread(&bob).await;
+    assert_eq!((left.len(), &left[0]["seq"]), (1, &json!(second)), "being added was read with it");
+
+    let id = left[0]["id"].as_i64().unwrap();
+    bob.post(&format!("/api/notifications/{id}/read"), json!({})).await;
+    let packet = read_elsewhere(&mut desk).await;
+    assert_eq!((packet.notification_id.map(|id| id.0), packet.chat_id), (Some(id), None));
+    alice.say(team, "@bob, more").await;
+    bob.post("/api/notifications/read", json!({})).await;
+    let packet = read_elsewhere(&mut desk).await;
+    assert_eq!((packet.notification_id, packet.chat_id, packet.seq), (None, None, None));
+    // Nothing left: nothing is pushed. The next such packet is the next mark's.
+    bob.post("/api/notifications/read", json!({})).await;
+    let last = alice.say(team, "@bob, last").await.body["seq"].as_i64().unwrap();
+    assert_eq!(bob.post(&format!("/api/chats/{team}/read"), json!({})).await.status, 200);
+    assert_eq!(read_elsewhere(&mut desk).await.seq, Some(last));
+    assert_eq!(unread(&bob).await, Vec::<Value>::new());
+    server.stop().await;
+}
+
+/// 400 read direct-message notifications pushed out one unread mention.
+#[actix_web::test]
+async fn unread_mention_is_the_last_to_give_way() {
+    let server = TestServer::with_limits(|limits| limits.notifications_per_user = 8).await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let team = alice.group(&[&bob]).await;
+    told(&bob).await;
+    alice.say(team, "@bob, this matters").await;
+    let made = json!({"kind": "direct", "participants": ["bob"]});
+    let direct = ChatId(alice.post("/api/chats", made).await.body["id"].as_i64().unwrap());
+    for n in 0..30 {
+        alice.say(direct, &format!("message {n}")).await;
+        if n % 3 > 0 {
+            assert_eq!(bob.post(&format!("/api/chats/{direct}/read"), json!({})).await.status, 200);
+        }
+    }
+    // Unread ones of another kind give way to it, too.
+    for n in 0..30 {
+        alice.say(direct, &format!("unread {n}")).await;
+    }
+    let server = server.restart(|config| config.limits.notifications_per_user = 8).await;
+    let bob = server.login("bob").await;
+    let kinds: Vec<_> = unread(&bob).await.iter().map(|one| one["kind"].clone()).collect();
+    assert!((8..=9).contains(&kinds.len()), "{kinds:?}");
+    assert_eq!(kinds.last(), Some(&json!("mention")));
+    server.stop().await;
+}
