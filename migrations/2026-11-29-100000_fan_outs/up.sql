@@ -27,8 +27,8 @@ CREATE TABLE fan_outs (
     -- The message; 'retract': the last one of those from `position` on.
     seq        BIGINT  NOT NULL,
     message_id BIGINT,
-    -- The sender of the message, or whoever deleted it.
-    user_id    BIGINT  NOT NULL REFERENCES users (id),
+    -- The sender of the message; 'retract': nobody.
+    user_id    BIGINT  REFERENCES users (id),
     -- The names in the message as a JSON array, of 'named'.
     names      TEXT    NOT NULL DEFAULT '[]',
     -- How far it is: the last user, by id; of 'named' how many names; of 'retract' the first seq.
@@ -39,4 +39,4 @@ CREATE TABLE fan_outs (
     slices     BIGINT  NOT NULL DEFAULT 0
 );
 CREATE INDEX fan_outs_by_turn ON fan_outs (slices, id);
-CREATE INDEX fan_outs_by_user ON fan_outs (user_id);
+CREATE INDEX fan_outs_by_user ON fan_outs (user_id) WHERE user_id IS NOT NULL;

@@ -106,6 +106,30 @@ pub(super) async fn pin(caller: Caller, path: Path<(i64, i64)>, services: web::D
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// Follows the thread that a message is in or begins: its replies notify the user. Who writes in a thread follows it.
+#[utoipa::path(put, operation_id = "follow_thread", path = "/api/chats/{id}/messages/{message_id}/follow",
+    params(("id" = i64, Path), ("message_id" = i64, Path)),
+    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 429)))]
+pub(super) async fn follow(
+    caller: Caller,
+    path: Path<(i64, i64)>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let (chat, message) = path.0;
+    services.follow_thread(caller.0, (ChatId(chat), MessageId(message)), true).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Mutes the thread that a message is in or begins: of its replies only those notify that mention the user.
+#[utoipa::path(delete, operation_id = "mute_thread", path = "/api/chats/{id}/messages/{message_id}/follow",
+    params(("id" = i64, Path), ("message_id" = i64, Path)),
+    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 429)))]
+pub(super) async fn mute(caller: Caller, path: Path<(i64, i64)>, services: web::Data<Services>) -> ApiResult {
+    let (chat, message) = path.0;
+    services.follow_thread(caller.0, (ChatId(chat), MessageId(message)), false).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
 /// Takes a pin off.
 #[utoipa::path(delete, operation_id = "unpin_message", path = "/api/chats/{id}/messages/{message_id}/pin",
     params(("id" = i64, Path), ("message_id" = i64, Path)),

@@ -375,7 +375,7 @@ pub(super) async fn show(caller: Caller, id: Path<i64>, services: web::Data<Serv
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NotifyBody {
-    /// `all` (direct messages, replies, mentions), `mentions`, `none`.
+    /// `all` (direct messages, replies, threads, mentions), `mentions`, `none`.
     #[schema(value_type = String)]
     level: NotifyLevel,
 }

@@ -93,6 +93,11 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .delete(alteration::unreact),
         )
         .service(
+            web::resource("/api/chats/{id}/messages/{message_id}/follow")
+                .put(alteration::follow)
+                .delete(alteration::mute),
+        )
+        .service(
             web::resource("/api/chats/{id}/messages/{message_id}/pin")
                 .put(alteration::pin)
                 .delete(alteration::unpin),

@@ -176,6 +176,8 @@ const TAGS: [(&str, &str); 10] = [
         message::post,
         alteration::delete,
         alteration::edit,
+        alteration::follow,
+        alteration::mute,
         alteration::pin,
         alteration::react,
         alteration::unpin,

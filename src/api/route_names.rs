@@ -10,7 +10,7 @@ use crate::domain::access::Need;
 /// Method and path of every route that the description names, and its need. `Need::Identity` stands
 /// for routes without credentials, and for those that decide by the role in which a token lets its
 /// user act: projects, repositories and git.
-pub(super) const DESCRIBED: [(&str, &str, Need); 81] = [
+pub(super) const DESCRIBED: [(&str, &str, Need); 83] = [
     ("GET", "/api/admin/audit", Need::ServerAdmin),
     ("POST", "/api/admin/chats/{id}/take-over", Need::ServerAdmin),
     ("POST", "/api/admin/projects/{user}/{project}/take-over", Need::ServerAdmin),
@@ -26,6 +26,8 @@ pub(super) const DESCRIBED: [(&str, &str, Need); 81] = [
     ("POST", "/api/chats/{id}/messages", Need::ChatWrite),
     ("DELETE", "/api/chats/{id}/messages/{message_id}", Need::ChatWrite),
     ("PATCH", "/api/chats/{id}/messages/{message_id}", Need::ChatWrite),
+    ("DELETE", "/api/chats/{id}/messages/{message_id}/follow", Need::ChatWrite),
+    ("PUT", "/api/chats/{id}/messages/{message_id}/follow", Need::ChatWrite),
     ("DELETE", "/api/chats/{id}/messages/{message_id}/pin", Need::ChatWrite),
     ("PUT", "/api/chats/{id}/messages/{message_id}/pin", Need::ChatWrite),
     ("DELETE", "/api/chats/{id}/messages/{message_id}/reactions/{emoji}", Need::ChatWrite),

@@ -15,7 +15,7 @@ use crate::core::database;
 use crate::domain::chat::ChatKind;
 use crate::domain::mention::{Mention, Mentions};
 use crate::domain::notification::{Cause, Decision, Standing, decide};
-use crate::storage::queries::{accounts, blocks, chats, messages, notifications};
+use crate::storage::queries::{accounts, blocks, chats, messages, notifications, threads};
 
 #[derive(Args)]
 pub(super) struct NotifyArguments {
@@ -68,6 +68,12 @@ fn explain(arguments: &ExplainArguments, data_dir: &Path) -> anyhow::Result<[Str
         Some(id) => messages::by_ids(db, &[id.0])?.pop().map(|answered| answered.sender_id),
         None => None,
     };
+    let follows = match message.thread_id {
+        Some(thread) => threads::follows(db, thread.0, user.id)?,
+        None => None,
+    };
+    // Whoever has muted the thread gets no replies of it either.
+    let replied_to = replied_to.filter(|_| follows != Some(false));
     let participant = chats::participant(db, chat.id.0, user.id)?;
     let is_meant = |mention: &Mention| mention.candidates().any(|name| name == user.username);
     let named = mentions.everybody || mentions.names.iter().any(is_meant);
@@ -75,6 +81,7 @@ fn explain(arguments: &ExplainArguments, data_dir: &Path) -> anyhow::Result<[Str
         may_read: participant.is_some(),
         active: user.deactivated_at.is_none(),
         blocks_actor: blocks::exists(db, user.id, message.sender_id.0)?,
+        follows_thread: follows == Some(true),
         level: participant.map(|participant| participant.notify).unwrap_or_default(),
         ..Standing::towards_message(crate::domain::ids::UserId(user.id), message.sender_id, named, replied_to)
     };

@@ -220,7 +220,10 @@ impl TcpClient {
     pub async fn pushed(&mut self) -> Result<ReceivedPacket, TcpError> {
         loop {
             let packet = self.any().await?;
-            if !matches!(packet.packet_type.as_str(), "Notification" | "Marks" | "Presence" | "Typing") {
+            if !matches!(
+                packet.packet_type.as_str(),
+                "Notification" | "NotificationsRead" | "Marks" | "Presence" | "Typing"
+            ) {
                 return Ok(packet);
             }
         }

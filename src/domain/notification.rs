@@ -16,6 +16,8 @@ pub enum NotificationKind {
     Direct,
     /// A message replies to one's own.
     Reply,
+    /// A message in a thread that the user follows.
+    Thread,
     /// Somebody took one into a chat.
     Added,
     /// An access token of the user was made or is about to expire.
@@ -29,13 +31,15 @@ impl NotificationKind {
             Self::Mention => "mention",
             Self::Direct => "direct",
             Self::Reply => "reply",
+            Self::Thread => "thread",
             Self::Added => "added",
             Self::Account => "account",
         }
     }
 
     pub fn from_name(name: &str) -> Option<Self> {
-        let all = [Self::Push, Self::Mention, Self::Direct, Self::Reply, Self::Added, Self::Account];
+        let all =
+            [Self::Push, Self::Mention, Self::Direct, Self::Reply, Self::Thread, Self::Added, Self::Account];
         all.into_iter().find(|kind| kind.as_str() == name)
     }
 }
@@ -44,7 +48,7 @@ impl NotificationKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NotifyLevel {
-    /// Direct messages, replies, mentions.
+    /// Direct messages, replies, threads, mentions.
     #[default]
     All,
     Mentions,
@@ -116,6 +120,8 @@ pub struct Standing {
     pub mentioned: bool,
     /// The message replies to theirs.
     pub replied_to: bool,
+    /// They follow the thread of the message: they wrote in it, and have not muted it.
+    pub follows_thread: bool,
     /// They block the user who did it.
     pub blocks_actor: bool,
     /// What they want to hear of this chat.
@@ -131,6 +137,7 @@ impl Standing {
         watches: false,
         mentioned: false,
         replied_to: false,
+        follows_thread: false,
         blocks_actor: false,
         level: NotifyLevel::All,
     };
@@ -192,7 +199,12 @@ fn decide_message(direct: bool, person: Standing) -> Decision {
         NotifyLevel::All if person.replied_to => {
             Decision::Notify(NotificationKind::Reply, "the message replies to the user's")
         }
-        NotifyLevel::All => Decision::Silent("the message neither names the user nor replies to them"),
+        NotifyLevel::All if person.follows_thread => {
+            Decision::Notify(NotificationKind::Thread, "the user follows the thread of the message")
+        }
+        NotifyLevel::All => Decision::Silent(
+            "the message neither names the user, nor replies to them, nor is in a thread that they follow",
+        ),
     }
 }
 
@@ -225,6 +237,22 @@ mod tests {
             assert_eq!(told(direct, mentioned, replied, mentions), at_mentions);
             assert_eq!(told(direct, mentioned, replied, none), None);
         }
+    }
+
+    #[test]
+    fn followers_of_a_thread_are_notified_unless_another_kind_applies() {
+        use NotificationKind::{Mention, Reply, Thread};
+        let told = |mentioned, replied_to, level| {
+            let person = Standing { follows_thread: true, mentioned, replied_to, level, ..WATCHER };
+            match decide(Cause::Message { direct: false }, person) {
+                Decision::Notify(kind, _) => Some(kind),
+                Decision::Silent(_) => None,
+            }
+        };
+        let (all, mentions, none) = (NotifyLevel::All, NotifyLevel::Mentions, NotifyLevel::None);
+        assert_eq!(told(false, false, all), Some(Thread));
+        assert_eq!((told(false, true, all), told(true, true, all)), (Some(Reply), Some(Mention)));
+        assert_eq!((told(false, false, mentions), told(false, false, none)), (None, None));
     }
 
     #[test]

@@ -122,7 +122,7 @@ impl From<&Participant> for MarkView {
 pub struct NotificationView {
     #[schema(value_type = i64)]
     pub id: NotificationId,
-    /// `mention`, `direct`, `reply`, `added` or `push`.
+    /// `mention`, `direct`, `reply`, `thread`, `added`, `push` or `account`.
     #[schema(value_type = String)]
     pub kind: NotificationKind,
     #[serde(skip_serializing_if = "Option::is_none", default)]

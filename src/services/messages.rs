@@ -6,7 +6,7 @@ use super::{ServiceError, Services};
 use crate::actors::cache::{Events, Page, Range, Station};
 use crate::actors::hub::Replayed;
 use crate::actors::writer::CommandError;
-use crate::actors::writer::commands::{AlterMessage, Altered, AppendMessage, Appended};
+use crate::actors::writer::commands::{AlterMessage, Altered, AppendMessage, Appended, FollowThread};
 use crate::core::actor::{Permit, Reply, Who};
 use crate::core::shares::Holder;
 use crate::domain::access::Credential;
@@ -107,6 +107,18 @@ impl Services {
         reply: Reply<Altered, CommandError>,
     ) {
         self.writer.submit(permit, self.alter(who, chat, message, alteration), reply);
+    }
+
+    /// Has a user follow the thread of a message, or mutes it.
+    pub async fn follow_thread(
+        &self,
+        who: Credential,
+        (chat, message): (ChatId, MessageId),
+        follows: bool,
+    ) -> Result<(), ServiceError> {
+        let within_rate = self.rates.message(who.user);
+        let command = FollowThread { who, chat, message, follows, within_rate };
+        Ok(self.writer.execute(Who::User(who.user.0), command).await?)
     }
 
     /// Messages of a thread, or pinned ones: always from the database. Asking for the newest event first is what

@@ -107,7 +107,7 @@ diesel::table! {
         chat_id -> BigInt,
         seq -> BigInt,
         message_id -> Nullable<BigInt>,
-        user_id -> BigInt,
+        user_id -> Nullable<BigInt>,
         names -> Text,
         position -> BigInt,
         members -> BigInt,
@@ -268,6 +268,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    thread_followers (thread_id, user_id) {
+        thread_id -> BigInt,
+        user_id -> BigInt,
+        muted -> Bool,
+    }
+}
+
+diesel::table! {
     users (id) {
         id -> BigInt,
         username -> Text,
@@ -307,6 +315,8 @@ diesel::joinable!(push_intents -> users (user_id));
 diesel::joinable!(refresh_tokens -> sessions (session_id));
 diesel::joinable!(repositories -> projects (project_id));
 diesel::joinable!(sessions -> users (user_id));
+diesel::joinable!(thread_followers -> messages (thread_id));
+diesel::joinable!(thread_followers -> users (user_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     access_tokens,
@@ -330,5 +340,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     refresh_tokens,
     repositories,
     sessions,
+    thread_followers,
     users,
 );

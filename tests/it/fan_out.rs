@@ -93,6 +93,14 @@ async fn deleting_a_message_removes_its_notifications() {
         }
     })
     .await;
+    // So does the end of the chat.
+    alice.say(team, "@all, last time").await;
+    delivered(&server, &alice).await;
+    assert_eq!(alice.delete(&format!("/api/chats/{team}")).await.status, 204);
+    delivered(&server, &alice).await;
+    for person in &people {
+        assert_eq!(person.get("/api/notifications").await.body["items"], json!([]), "{}", person.name);
+    }
     server.stop().await;
 }
 

@@ -41,6 +41,7 @@ mod removal;
 mod resume;
 mod security_list;
 mod sessions;
+mod threads;
 mod tidy;
 mod tls;
 mod websocket;

@@ -117,7 +117,7 @@ impl Listener {
                 "Limited" => bail!("got Limited after {events} events, though it reads"),
                 "Goodbye" => bail!("got Goodbye ({}) after {events} events", packet.code.unwrap_or_default()),
                 // Told aside, and no event of a chat.
-                "Presence" | "Typing" | "Marks" | "Notification" => {}
+                "Presence" | "Typing" | "Marks" | "Notification" | "NotificationsRead" => {}
                 other => bail!("got a packet that nobody asked for: {other}"),
             }
             if turn.is_multiple_of(TURN) {

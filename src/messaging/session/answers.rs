@@ -188,6 +188,9 @@ impl SessionActor {
                     services.mark_unread(who, chat, from).await.map(Some)
                 }
                 Arrangement::MarkAllRead => services.mark_all_read(who).await.map(|()| None),
+                Arrangement::Follow { chat, message, follows } => {
+                    services.follow_thread(who, (chat, message), follows).await.map(|()| None)
+                }
                 Arrangement::Hide { chat, hidden } => {
                     services.set_hidden(who, chat, hidden).await.map(|()| None)
                 }

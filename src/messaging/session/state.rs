@@ -146,9 +146,21 @@ pub(super) struct Introduction {
 /// What changes for the session's user alone.
 #[derive(Debug)]
 pub(super) enum Arrangement {
-    MarkUnread { chat: ChatId, from: Seq },
+    MarkUnread {
+        chat: ChatId,
+        from: Seq,
+    },
     MarkAllRead,
-    Hide { chat: ChatId, hidden: bool },
+    Hide {
+        chat: ChatId,
+        hidden: bool,
+    },
+    /// Follow the thread of a message, or mute it.
+    Follow {
+        chat: ChatId,
+        message: MessageId,
+        follows: bool,
+    },
 }
 
 /// What a session can do to a chat.
@@ -283,6 +295,13 @@ impl Member {
                     Step::Block { request_id, username, blocks: !packet.remove.unwrap_or(false) }
                 }
                 None => bad_request(request_id, "username is missing"),
+            },
+            "Follow" => match (packet.chat_id, packet.message_id) {
+                (Some(chat), Some(message)) => {
+                    let follows = !packet.remove.unwrap_or(false);
+                    Step::Arrange { request_id, arrangement: Arrangement::Follow { chat, message, follows } }
+                }
+                _ => bad_request(request_id, "chat_id or message_id is missing"),
             },
             "LeaveChats" => match packet.username {
                 Some(username) => Step::LeaveChats { request_id, username },

@@ -33,6 +33,7 @@ pub fn count_of(db: &mut Db, user: i64, max: i64) -> QueryResult<i64> {
 pub fn set_position(db: &mut Db, fan_out: &FanOut) -> QueryResult<()> {
     diesel::update(fan_outs::table.find(fan_out.id))
         .set((
+            fan_outs::kind.eq(fan_out.kind.as_str()),
             fan_outs::position.eq(fan_out.position),
             fan_outs::members.eq(fan_out.members),
             fan_outs::slices.eq(fan_out.slices + 1),

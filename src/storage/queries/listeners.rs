@@ -90,15 +90,18 @@ pub fn named(db: &mut Db, said: Said, names: &[&str]) -> QueryResult<Vec<Listene
     listeners(rows.load(db)?)
 }
 
-/// A user of the chat.
-pub fn one(db: &mut Db, said: Said, user: i64) -> QueryResult<Option<Listener>> {
+/// The next people of the chat by id who follow the thread.
+pub fn followers(db: &mut Db, said: Said, thread: i64, after: i64, limit: i64) -> QueryResult<Vec<Listener>> {
     let sql = format!(
-        "{COLUMNS} FROM chat_participants p JOIN users u ON u.id = p.user_id
-         WHERE p.chat_id = ? AND p.user_id = ?"
+        "{COLUMNS} FROM thread_followers t JOIN users u ON u.id = t.user_id
+         JOIN chat_participants p ON p.chat_id = ? AND p.user_id = t.user_id
+         WHERE t.thread_id = ? AND t.user_id > ? AND NOT t.muted ORDER BY t.user_id LIMIT ?"
     );
     let rows = diesel::sql_query(sql)
         .bind::<BigInt, _>(said.sender)
         .bind::<BigInt, _>(said.chat)
-        .bind::<BigInt, _>(user);
-    Ok(listeners(rows.load(db)?)?.pop())
+        .bind::<BigInt, _>(thread)
+        .bind::<BigInt, _>(after)
+        .bind::<BigInt, _>(limit);
+    listeners(rows.load(db)?)
 }

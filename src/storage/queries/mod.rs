@@ -14,3 +14,4 @@ pub mod notifications;
 pub mod projects;
 pub mod pushes;
 pub mod repositories;
+pub mod threads;

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::chat::unreadable;
-use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
+use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::mention::Mention;
 use crate::storage::schema::fan_outs;
 
@@ -14,6 +14,8 @@ pub enum FanOutKind {
     Everybody,
     /// Notify those whom the message names.
     Named,
+    /// Notify those who follow the thread of the message.
+    Thread,
     /// Remove the notifications of messages that are deleted.
     Retract,
 }
@@ -23,12 +25,14 @@ impl FanOutKind {
         match self {
             Self::Everybody => "everybody",
             Self::Named => "named",
+            Self::Thread => "thread",
             Self::Retract => "retract",
         }
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        [Self::Everybody, Self::Named, Self::Retract].into_iter().find(|kind| kind.as_str() == name)
+        let all = [Self::Everybody, Self::Named, Self::Thread, Self::Retract];
+        all.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
@@ -40,7 +44,6 @@ pub struct FanOut {
     pub chat_id: ChatId,
     pub seq: Seq,
     pub message_id: Option<MessageId>,
-    pub user_id: UserId,
     pub names: Vec<Mention>,
     pub position: i64,
     pub members: i64,
@@ -55,7 +58,6 @@ pub struct FanOutRow {
     pub chat_id: i64,
     pub seq: i64,
     pub message_id: Option<i64>,
-    pub user_id: i64,
     pub names: String,
     pub position: i64,
     pub members: i64,
@@ -74,7 +76,6 @@ impl TryFrom<FanOutRow> for FanOut {
             chat_id: ChatId(row.chat_id),
             seq: row.seq,
             message_id: row.message_id.map(MessageId),
-            user_id: UserId(row.user_id),
             names: names.iter().filter_map(|name| Mention::parse(name)).collect(),
             position: row.position,
             members: row.members,
@@ -90,7 +91,7 @@ pub struct NewFanOutRow<'a> {
     pub chat_id: i64,
     pub seq: i64,
     pub message_id: Option<i64>,
-    pub user_id: i64,
+    pub user_id: Option<i64>,
     pub names: &'a str,
     pub position: i64,
 }

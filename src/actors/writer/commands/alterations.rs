@@ -100,7 +100,7 @@ impl Command for AlterMessage {
         let mut last_seq = chat.last_seq;
         tx.append_event(chat.id, &mut last_seq, me, change)?;
         if message.deleted {
-            retract(tx, chat.id, (message.seq, message.seq), me)?;
+            retract(tx, chat.id, (message.seq, message.seq))?;
         }
         Ok(Altered { message, seq, duplicate: false })
     }

@@ -24,7 +24,7 @@ use crate::domain::mention::{Mention, Mentions};
 use crate::domain::message::Message;
 use crate::domain::notification::{Cause, Decision, NotificationKind, Standing, decide};
 use crate::storage::queries::listeners::{self, Listener, Said};
-use crate::storage::queries::{chats, fan_outs, messages, notifications};
+use crate::storage::queries::{chats, fan_outs, messages, notifications, threads};
 use crate::storage::rows::fan_out::{FanOut, FanOutKind, NewFanOutRow};
 use crate::storage::rows::notification::NewNotificationRow;
 
@@ -68,13 +68,14 @@ impl Telling {
     }
 
     /// Notifies somebody in the chat, if the rule says so.
-    fn tell(&self, tx: &mut Tx<'_>, listener: &Listener, named: bool) -> Execution<()> {
+    fn tell(&self, tx: &mut Tx<'_>, listener: &Listener, why: Why) -> Execution<()> {
         let user = listener.user_id;
         let standing = Standing {
             active: listener.active,
             level: listener.level,
             blocks_actor: listener.blocks_sender,
-            ..Standing::towards_message(user, self.sender, named, self.replied_to)
+            follows_thread: why == Why::Follows,
+            ..Standing::towards_message(user, self.sender, why == Why::Named, self.replied_to)
         };
         let cause = Cause::Message { direct: self.direct };
         let Decision::Notify(kind, _) = decide(cause, standing) else { return Ok(()) };
@@ -82,6 +83,7 @@ impl Telling {
         let text = match kind {
             NotificationKind::Mention => format!("{sender} mentioned you{place}"),
             NotificationKind::Reply => format!("{sender} replied to you{place}"),
+            NotificationKind::Thread => format!("{sender} wrote in a thread that you follow{place}"),
             _ => format!("{sender} wrote to you"),
         };
         let row = NewNotificationRow {
@@ -109,6 +111,11 @@ pub(super) fn tell_of_message(
     replied_to: Option<UserId>,
 ) -> Execution<bool> {
     let direct = chat.kind == ChatKind::Direct;
+    if let (Some(thread), Some(replied_to)) = (message.thread_id, replied_to) {
+        // So all who wrote in a thread follow it: its first message is the one that the first reply replies to.
+        threads::join(tx.write(), thread.0, replied_to.0)?;
+        threads::join(tx.write(), thread.0, message.sender_id.0)?;
+    }
     let mut mentions = if direct { Mentions::default() } else { Mentions::of(&message.content) };
     if !direct && mentions == Mentions::default() && replied_to.is_none() {
         return Ok(true);
@@ -120,34 +127,48 @@ pub(super) fn tell_of_message(
     if direct || mentions.everybody {
         // The sender is one of them.
         let people = listeners::everybody(tx.look(), said, 0, few.saturating_add(2))?;
-        if i64::try_from(people.len()).unwrap_or(i64::MAX) > few.saturating_add(1) {
+        if count(&people) > few.saturating_add(1) {
             return leave(tx, FanOutKind::Everybody, &telling, &[]);
         }
+        let why = if mentions.everybody { Why::Named } else { Why::Present };
         for listener in people {
-            telling.tell(tx, &listener, mentions.everybody)?;
+            telling.tell(tx, &listener, why)?;
         }
         return Ok(within_rate);
     }
-    let names = &mentions.names;
-    let mut left = true;
-    let (named, is_named): (_, fn(&Mention, &Listener) -> bool) =
-        if i64::try_from(names.len()).unwrap_or(i64::MAX) > few {
-            left = leave(tx, FanOutKind::Named, &telling, names)?;
-            (Vec::new(), |mention, listener| mention.name() == listener.username)
-        } else {
-            let max = tx.limits.mentions_per_message;
-            (members_named(tx.look(), said, names, max)?, |_, _| false)
-        };
+    // Those named come before those who follow the thread: each is notified once.
+    if count(&mentions.names) > few {
+        return Ok(leave(tx, FanOutKind::Named, &telling, &mentions.names)? && within_rate);
+    }
+    let max = tx.limits.mentions_per_message;
+    let named = members_named(tx.look(), said, &mentions.names, max)?;
     for listener in &named {
-        telling.tell(tx, listener, true)?;
+        telling.tell(tx, listener, Why::Named)?;
     }
-    if let Some(user) = replied_to.filter(|user| named.iter().all(|listener| listener.user_id != *user))
-        && let Some(listener) = listeners::one(tx.look(), said, user.0)?
-    {
-        let named = names.iter().any(|mention| is_named(mention, &listener));
-        telling.tell(tx, &listener, named)?;
+    let Some(thread) = message.thread_id else { return Ok(within_rate) };
+    let followers = listeners::followers(tx.look(), said, thread.0, 0, few.saturating_add(2))?;
+    if count(&followers) > few.saturating_add(1) {
+        return Ok(leave(tx, FanOutKind::Thread, &telling, &[])? && within_rate);
     }
-    Ok(left && within_rate)
+    for listener in followers {
+        telling.tell(tx, &listener, Why::Follows)?;
+    }
+    Ok(within_rate)
+}
+
+fn count<T>(list: &[T]) -> i64 {
+    i64::try_from(list.len()).unwrap_or(i64::MAX)
+}
+
+/// Why somebody is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// The message names them, or everybody.
+    Named,
+    /// They follow its thread. Those to whose message it replies are among them.
+    Follows,
+    /// They are in the chat.
+    Present,
 }
 
 /// Notes that people are to be notified behind this batch; `false`, when too much of this sender is left already.
@@ -162,7 +183,7 @@ fn leave(tx: &mut Tx<'_>, kind: FanOutKind, telling: &Telling, names: &[Mention]
         chat_id: telling.chat.0,
         seq: telling.seq,
         message_id: Some(telling.id.0),
-        user_id: telling.sender.0,
+        user_id: Some(telling.sender.0),
         names: &serde_json::to_string(&names).unwrap_or_else(|_| "[]".to_owned()),
         position: 0,
     };
@@ -171,9 +192,9 @@ fn leave(tx: &mut Tx<'_>, kind: FanOutKind, telling: &Telling, names: &[Mention]
     Ok(true)
 }
 
-/// Removes the notifications of messages that `by` deleted, from one seq to another: a few at once, many behind this
-/// batch.
-pub(super) fn retract(tx: &mut Tx<'_>, chat: ChatId, (from, to): (Seq, Seq), by: UserId) -> Execution<()> {
+/// Removes the notifications of what stood in a chat from one seq to another and is deleted: a few at once, many behind
+/// this batch.
+pub(super) fn retract(tx: &mut Tx<'_>, chat: ChatId, (from, to): (Seq, Seq)) -> Execution<()> {
     let few = tx.limits.notifications_per_message;
     if notifications::exceed_in(tx.look(), chat.0, (from, to), few)? {
         let row = NewFanOutRow {
@@ -181,7 +202,7 @@ pub(super) fn retract(tx: &mut Tx<'_>, chat: ChatId, (from, to): (Seq, Seq), by:
             chat_id: chat.0,
             seq: to,
             message_id: None,
-            user_id: by.0,
+            user_id: None,
             names: "[]",
             position: from,
         };
@@ -283,25 +304,46 @@ fn work_off(tx: &mut Tx<'_>, fan_out: &mut FanOut, slice: &mut Slice) -> Executi
     // What is deleted notifies nobody.
     let (Some(chat), Some(message)) = (chat, message) else { return Ok(true) };
     let about = (message.id, message.seq, message.sender_id);
-    let telling = Telling::of(tx, &chat, about, None)?;
+    let replied_to = match message.reply_to.filter(|_| fan_out.kind == FanOutKind::Thread) {
+        Some(id) => messages::thread_of(tx.look(), chat.id.0, id.0)?.map(|(_, sender)| sender),
+        None => None,
+    };
+    let telling = Telling::of(tx, &chat, about, replied_to)?;
     match fan_out.kind {
-        FanOutKind::Everybody => tell_everybody(tx, fan_out, &telling, slice),
-        FanOutKind::Named => tell_named(tx, fan_out, &telling, slice),
+        FanOutKind::Everybody => tell_by_id(tx, fan_out, &telling, slice, None),
+        FanOutKind::Thread => match message.thread_id {
+            Some(thread) => tell_by_id(tx, fan_out, &telling, slice, Some(thread)),
+            None => Ok(true),
+        },
+        FanOutKind::Named => {
+            let is_done = tell_named(tx, fan_out, &telling, slice)?;
+            // The thread is next.
+            if is_done && message.thread_id.is_some() {
+                (fan_out.kind, fan_out.position) = (FanOutKind::Thread, 0);
+                return Ok(false);
+            }
+            Ok(is_done)
+        }
         FanOutKind::Retract => Ok(true),
     }
 }
 
-fn tell_everybody(
+/// Notifies the next people by id: everybody in the chat, or those who follow the thread.
+fn tell_by_id(
     tx: &mut Tx<'_>,
     fan_out: &mut FanOut,
     telling: &Telling,
     slice: &mut Slice,
+    thread: Option<MessageId>,
 ) -> Execution<bool> {
-    let limit = slice.people;
-    let people = listeners::everybody(tx.look(), telling.said(), fan_out.position, limit)?;
+    let (limit, said, after) = (slice.people, telling.said(), fan_out.position);
+    let (people, why) = match thread {
+        Some(thread) => (listeners::followers(tx.look(), said, thread.0, after, limit)?, Why::Follows),
+        None => (listeners::everybody(tx.look(), said, after, limit)?, Why::Named),
+    };
     let mut left = people.len();
     for listener in &people {
-        telling.tell(tx, listener, true)?;
+        telling.tell(tx, listener, why)?;
         fan_out.position = listener.user_id.0;
         slice.people -= 1;
         left -= 1;
@@ -309,7 +351,7 @@ fn tell_everybody(
             break;
         }
     }
-    Ok(left == 0 && i64::try_from(people.len()).unwrap_or(i64::MAX) < limit)
+    Ok(left == 0 && count(&people) < limit)
 }
 
 fn tell_named(
@@ -324,11 +366,10 @@ fn tell_named(
     let room = usize::try_from(max.saturating_sub(fan_out.members)).unwrap_or(0);
     let members = members_named(tx.look(), telling.said(), &names, room)?;
     for listener in &members {
-        telling.tell(tx, listener, true)?;
+        telling.tell(tx, listener, Why::Named)?;
     }
-    let count = i64::try_from(names.len()).unwrap_or(i64::MAX);
-    slice.people -= count.max(1);
-    fan_out.position += count;
-    fan_out.members += i64::try_from(members.len()).unwrap_or(i64::MAX);
+    slice.people -= count(&names).max(1);
+    fan_out.position += count(&names);
+    fan_out.members += count(&members);
     Ok(fan_out.members >= max || names.len() < NAMES_AT_ONCE)
 }

@@ -21,6 +21,7 @@ mod removal;
 mod repositories;
 mod retention;
 mod take_over;
+mod threads;
 
 pub use access_tokens::{
     CreateAccessToken, EndExpiredTokens, RecordTokenUses, RevokeAccessToken, RevokeAllAccessTokens,
@@ -49,6 +50,7 @@ pub use repositories::{
 pub use removal::{DeleteChat, DeleteEmptyChat, PurgeChat};
 pub use retention::{SetRetention, TrimChat};
 pub use take_over::{TakeOverChat, TakeOverProject};
+pub use threads::FollowThread;
 
 /// The rows of the writer's statistics.
 pub(super) const NAMES: &[&str] = &[
@@ -72,6 +74,7 @@ pub(super) const NAMES: &[&str] = &[
     "EndExpiredTokens",
     "EndLogin",
     "FinishDeletion",
+    "FollowThread",
     "LeaveChats",
     "MarkAllRead",
     "MarkNotificationsRead",

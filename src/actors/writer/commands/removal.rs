@@ -3,11 +3,12 @@
 use serde_json::json;
 
 use super::chats::load;
+use super::fan_out::retract;
 use crate::actors::writer::Effect;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need};
 use crate::domain::event::Event;
-use crate::domain::ids::ChatId;
+use crate::domain::ids::{ChatId, Seq};
 use crate::domain::permission::chat as permission;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::queries::chats;
@@ -53,7 +54,7 @@ fn remove(tx: &mut Tx<'_>, chat: ChatId) -> Execution<()> {
     let now = tx.now.0;
     chats::set_deleted(tx.write(), chat.0, now)?;
     tx.announce(Event::ChatDeleted { chat_id: chat });
-    Ok(())
+    retract(tx, chat, (0, Seq::MAX))
 }
 
 /// Removes rows of a deleted chat: `limits.purged_per_command` of them. Returns whether there may be more.

@@ -66,7 +66,7 @@ impl Command for TrimChat {
         let more = i64::try_from(found.len()).unwrap_or(i64::MAX) >= limit;
         let mut last_seq = chat.last_seq;
         if let Some(first) = found.first() {
-            retract(tx, chat.id, (first.seq, last.0), UserId(by))?;
+            retract(tx, chat.id, (first.seq, last.0))?;
         }
         for old in found.into_iter().filter(|message| !message.deleted) {
             let mut message = old.clone();

@@ -111,6 +111,8 @@ fn routes() -> Vec<(&'static str, String, Reach, Value)> {
         ("PATCH", chat("/messages/{message_id}"), Reach::ChatWrite, said),
         ("PUT", chat("/messages/{message_id}/reactions/{emoji}"), Reach::ChatWrite, empty.clone()),
         ("DELETE", chat("/messages/{message_id}/reactions/{emoji}"), Reach::ChatWrite, none.clone()),
+        ("PUT", chat("/messages/{message_id}/follow"), Reach::ChatWrite, empty.clone()),
+        ("DELETE", chat("/messages/{message_id}/follow"), Reach::ChatWrite, none.clone()),
         ("PUT", chat("/messages/{message_id}/pin"), Reach::ChatWrite, empty.clone()),
         ("DELETE", chat("/messages/{message_id}/pin"), Reach::ChatWrite, none.clone()),
         ("DELETE", chat("/messages/{message_id}"), Reach::ChatWrite, none.clone()),

@@ -1,0 +1,43 @@
+//! Following and muting threads.
+
+use super::chats::load;
+use crate::actors::writer::Effect;
+use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::domain::access::{Credential, Need};
+use crate::domain::ids::{ChatId, MessageId};
+use crate::domain::permission::chat as permission;
+use crate::domain::refusal::Refusal;
+use crate::storage::queries::{messages, threads};
+
+/// Has a user follow the thread that a message is in or begins, or mutes it for them.
+pub struct FollowThread {
+    pub who: Credential,
+    pub chat: ChatId,
+    pub message: MessageId,
+    pub follows: bool,
+    /// What the rate limiter said.
+    pub within_rate: Result<(), Refusal>,
+}
+
+impl Command for FollowThread {
+    type Output = ();
+    const NAME: &'static str = "FollowThread";
+    const EFFECT: Effect = Effect::Local;
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        tx.authenticate(self.who, Need::ChatWrite)?;
+        let user = self.who.user;
+        let (chat, role) = load(tx, self.chat, user)?;
+        permission::read(&chat, role)?;
+        if role.is_none() {
+            return Err(Refusal::NotFound("chat").into());
+        }
+        self.within_rate.clone()?;
+        let (thread, _) =
+            messages::thread_of(tx.look(), chat.id.0, self.message.0)?.ok_or(Refusal::NotFound("message"))?;
+        if threads::follows(tx.look(), thread.0, user.0)? != Some(self.follows) {
+            threads::set_follows(tx.write(), thread.0, user.0, self.follows)?;
+        }
+        Ok(())
+    }
+}
