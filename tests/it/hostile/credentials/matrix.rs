@@ -94,6 +94,7 @@ fn routes() -> Vec<(&'static str, String, Reach, Value)> {
         ("GET", path("/api/users/me/tokens"), Reach::Person, none.clone()),
         ("POST", path("/api/users/me/tokens"), Reach::Person, json!({"name": "x", "scopes": ["repo:read"]})),
         ("DELETE", path("/api/users/me/tokens/{id}"), Reach::Person, none.clone()),
+        ("GET", path("/api/users"), Reach::ChatRead, none.clone()),
         ("GET", path("/api/users/{username}"), Reach::Any, none.clone()),
         ("PATCH", path("/api/admin/users/{username}"), Reach::ServerAdmin, json!({"active": true})),
         ("GET", path("/api/admin/audit"), Reach::ServerAdmin, none.clone()),
