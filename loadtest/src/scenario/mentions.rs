@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use netbit::client::HttpClient;
+use serde_json::Value;
 
 use super::{Compared, Outcome, Scenario};
 use crate::stage::{Cast, Stage};
@@ -167,9 +168,9 @@ async fn notified(stage: &Stage, member: usize, seqs: &HashSet<i64>) -> anyhow::
         while found.len() < seqs.len() {
             let page = http.get(&format!("/api/notifications?limit=100{cursor}")).await?;
             ensure!(page.status == 200, "the list is answered by {}", page.status);
-            let items = page.body["items"].as_array().cloned().unwrap_or_default();
-            found.extend(items.iter().filter_map(|item| item["seq"].as_i64()));
-            let Some(next) = page.body["next"].as_str() else { break };
+            let items = page.body.get("items").and_then(Value::as_array).context("no list")?;
+            found.extend(items.iter().filter_map(|item| item.get("seq")?.as_i64()));
+            let Some(next) = page.body.get("next").and_then(Value::as_str) else { break };
             cursor = format!("&cursor={next}");
         }
         found.truncate(seqs.len());
