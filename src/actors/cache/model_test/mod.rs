@@ -2,6 +2,7 @@
 //! fills that race with commits, doubled and lost batches; then a comparison with a fresh load.
 
 mod acts;
+mod made;
 mod world;
 
 use acts::{Act, ProjectAct, RepositoryAct, act};

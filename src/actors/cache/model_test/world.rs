@@ -6,7 +6,8 @@ use diesel::sqlite::SqliteConnection;
 use super::super::chats::{Fill, Lookup};
 use super::super::page::Range;
 use super::super::read_models::{Applied, ReadModels};
-use super::acts::{Act, NAMES, ProjectAct, RepositoryAct, USERS};
+use super::acts::{Act, ProjectAct, RepositoryAct, USERS};
+use super::made::{a_name, moved_by, to_main, visibility};
 use crate::actors::writer::commands::{
     AbandonRepository, ActivateRepository, AlterMessage, AppendMessage, BeginRepository, ChangePassword,
     CreateAccessToken, CreateChat, CreateProject, DeleteChat, DeleteEmptyChat, DeleteProject,
@@ -30,10 +31,9 @@ use crate::domain::ids::{
     AccessTokenId, ChatId, LoginId, MessageId, NotificationId, ProjectId, PushId, RepositoryId, UserId,
 };
 use crate::domain::message::{Alteration, ClientId, Content, Emoji, NewMessage};
-use crate::domain::name::Name;
 use crate::domain::notification::NotifyLevel;
-use crate::domain::project::{BranchRule, ProjectConfig, ProjectRole, Visibility};
-use crate::domain::push::{FastForward, Moved, PushedCommit, RefUpdate};
+use crate::domain::project::{BranchRule, ProjectConfig, ProjectRole};
+use crate::domain::push::{FastForward, Moved};
 use crate::domain::repository::StorageKey;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::Username;
@@ -508,29 +508,5 @@ impl World {
                 self.login(user, row.token_version);
             }
         }
-    }
-}
-
-fn a_name(index: usize) -> Name {
-    Name::parse(NAMES[index]).unwrap()
-}
-
-fn visibility(public: bool) -> Visibility {
-    if public { Visibility::Public } else { Visibility::Private }
-}
-
-fn to_main() -> RefUpdate {
-    RefUpdate { name: "refs/heads/main".into(), old: None, new: Some("1".repeat(40)) }
-}
-
-fn moved_by(push: i64, named: UserId) -> Moved {
-    let commit = PushedCommit { oid: "1".repeat(40), summary: "a commit".into(), author: "x".into() };
-    Moved {
-        refs: vec![to_main()],
-        commits: vec![commit],
-        commit_count: 1,
-        mentioned: vec![named],
-        size_bytes: push,
-        default_branch: None,
     }
 }
