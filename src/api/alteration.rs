@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::error::{ApiError, ApiResult};
 use super::extract::{Body, Caller, Path};
+use super::page::JsonLine;
 use super::shapes::MessageShape;
 use crate::actors::writer::commands::Altered;
 use crate::domain::ids::{ChatId, MessageId};
@@ -46,7 +47,7 @@ pub(super) async fn edit(
     let EditBody { content, metadata } = body.0;
     let edit = parse_edit(content, metadata).map_err(ServiceError::from)?;
     let altered = alter(&services, caller, path.0, edit).await?;
-    Ok(HttpResponse::Ok().json(&*altered.message))
+    Ok(HttpResponse::Ok().json_line(&*altered.message))
 }
 
 /// Takes a message back: its content is gone, its place stays. Who wrote it may, and owners and admins of the chat.

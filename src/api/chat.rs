@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::error::ApiResult;
 use super::extract::{Body, Caller, Path, Query};
-use super::page;
+use super::page::{self, JsonLine};
 use super::shapes::MessageShape;
 use crate::actors::cache::ChatView;
 use crate::core::shares::Holder;
@@ -181,7 +181,7 @@ pub(super) async fn create(
     let CreateBody { kind, name, participants } = body.0;
     let (chat, existed) = services.create_chat(caller.0, ChatRequest { kind, name, participants }).await?;
     let mut response = if existed { HttpResponse::Ok() } else { HttpResponse::Created() };
-    Ok(response.json(ChatAnswer::from(chat)))
+    Ok(response.json_line(ChatAnswer::from(chat)))
 }
 
 /// One chat.
@@ -235,7 +235,7 @@ pub(super) async fn update(
         services.set_retention(Some(caller.0), ChatId(id.0), keep).await?;
     }
     let chat = services.update_chat(caller.0, ChatId(id.0), name, archived).await?;
-    Ok(HttpResponse::Ok().json(ChatAnswer::from(chat)))
+    Ok(HttpResponse::Ok().json_line(ChatAnswer::from(chat)))
 }
 
 #[derive(Deserialize)]
@@ -323,7 +323,7 @@ pub(super) async fn mark_read(
 ) -> ApiResult {
     let seq = page::seq("read_seq", body.0.read_seq)?;
     let read_seq = services.mark_read(caller.0, ChatId(id.0), seq).await?;
-    Ok(HttpResponse::Ok().json(ReadAnswer { read_seq }))
+    Ok(HttpResponse::Ok().json_line(ReadAnswer { read_seq }))
 }
 
 #[derive(Deserialize, ToSchema)]

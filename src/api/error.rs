@@ -82,7 +82,8 @@ impl ApiError {
             request_id,
             errors: &self.error.fields,
         };
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut body = serde_json::to_vec(&problem).unwrap_or_default();
+        body.push(b'\n');
         let mut response = HttpResponse::build(status);
         response.insert_header((header::CONTENT_TYPE, PROBLEM_JSON));
         if let Some(ms) = self.error.retry_after_ms {

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::error::{ApiError, ApiResult};
 use super::extract::{Body, Caller, Path, Query};
-use super::page;
+use super::page::{self, JsonLine};
 use super::shapes::{EventShape, MessageShape, PostShape};
 use crate::actors::cache::{Page, Range};
 use crate::core::shares::{Holder, Spot};
@@ -179,7 +179,7 @@ pub(super) async fn post(
     let appended = services.post_message(caller.0, ChatId(id.0), message).await?;
     let mut response = if appended.duplicate { HttpResponse::Ok() } else { HttpResponse::Created() };
     let unnotified = appended.unnotified.then_some(true);
-    Ok(response.json(PostAnswer { message: &appended.message, unnotified }))
+    Ok(response.json_line(PostAnswer { message: &appended.message, unnotified }))
 }
 
 /// The key as a `client_id`: a UUID is itself, any other text the first 16 bytes of its SHA-256.

@@ -114,7 +114,23 @@ fn write<T: Serialize>(answer: &T, bytes: usize) -> Result<Vec<u8>, ServiceError
     sonic_rs::to_writer(&mut body, answer).map_err(|error| {
         ServiceError::new(Code::Internal, format!("the answer could not be written: {error}"))
     })?;
+    // For people with curl: the prompt of their shell begins a line.
+    body.push(b'\n');
     Ok(body)
+}
+
+/// JSON bodies that end with a newline.
+pub(super) trait JsonLine {
+    fn json_line<T: Serialize>(&mut self, answer: T) -> HttpResponse;
+}
+
+impl JsonLine for HttpResponseBuilder {
+    fn json_line<T: Serialize>(&mut self, answer: T) -> HttpResponse {
+        match write(&answer, USUAL_BYTES) {
+            Ok(body) => self.content_type("application/json").body(body),
+            Err(error) => ApiError::from(error).respond(""),
+        }
+    }
 }
 
 /// The response with this body. A large one holds space until its client has taken it; without space: 503.

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::error::{ApiError, ApiResult};
 use super::extract::{Body, Caller, Path, Query};
-use super::page;
+use super::page::{self, JsonLine};
 use super::user::PublicUser;
 use crate::domain::ids::UserId;
 use crate::services::Services;
@@ -134,5 +134,5 @@ pub(super) async fn leave_chats(
     services: web::Data<Services>,
 ) -> ApiResult {
     let left = services.leave_chats_of(caller.0, body.0.added_by).await?;
-    Ok(HttpResponse::Ok().json(LeftAnswer { left: left.left, more: left.more }))
+    Ok(HttpResponse::Ok().json_line(LeftAnswer { left: left.left, more: left.more }))
 }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::address::reachable;
 use super::error::{ApiError, ApiResult};
 use super::extract::{Body, Caller, Query};
-use super::page;
+use super::page::{self, JsonLine};
 use crate::actors::presence::DeviceKey;
 use crate::protocol::view::PresenceView;
 use crate::services::presence::parse_device;
@@ -74,7 +74,7 @@ pub(super) async fn issue_ticket(
         ServiceError::invalid(vec![FieldProblem { field: "device_id", problem }])
     })?;
     let ticket = services.issue_ticket(caller.0, device).await?;
-    Ok(HttpResponse::Created().json(TicketAnswer {
+    Ok(HttpResponse::Created().json_line(TicketAnswer {
         connection_id: ticket.connection_id.to_string(),
         key_up: STANDARD.encode(ticket.key_up),
         key_down: STANDARD.encode(ticket.key_down),

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::address;
 use super::error::ApiResult;
 use super::extract::{Anyone, Body, Caller, Path, Query};
-use super::page;
+use super::page::{self, JsonLine};
 use super::shapes::ProjectConfigShape;
 use crate::actors::cache::ProjectView;
 use crate::domain::ids::{ChatId, ProjectId, UserId};
@@ -140,7 +140,7 @@ pub(super) async fn create(
     let CreateBody { name, description, visibility } = body.0;
     let visibility = visibility.unwrap_or(Visibility::Private);
     let view = services.create_project(caller.0, &name, &description, visibility).await?;
-    Ok(HttpResponse::Created().json(ProjectAnswer::from(view)))
+    Ok(HttpResponse::Created().json_line(ProjectAnswer::from(view)))
 }
 
 /// One project.
@@ -182,7 +182,7 @@ pub(super) async fn update(
     let UpdateBody { name, description, visibility } = body.0;
     let change = ProjectChange { name, description, visibility };
     let view = services.update_project(caller.0, &at.0, change).await?;
-    Ok(HttpResponse::Ok().json(ProjectAnswer::from(view)))
+    Ok(HttpResponse::Ok().json_line(ProjectAnswer::from(view)))
 }
 
 /// Deletes a project and its repositories; its channel stays, archived, with the people in it.
@@ -223,7 +223,7 @@ pub(super) async fn put_config(
     body: Body<ProjectConfig>,
     services: web::Data<Services>,
 ) -> ApiResult {
-    Ok(HttpResponse::Ok().json(services.set_project_config(caller.0, &at.0, body.0).await?))
+    Ok(HttpResponse::Ok().json_line(services.set_project_config(caller.0, &at.0, body.0).await?))
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::address;
 use super::error::ApiResult;
 use super::extract::{Anyone, Body, Caller, Path, Query};
-use super::page;
+use super::page::{self, JsonLine};
 use super::project::{self, Permissions};
 use crate::actors::cache::RepositoryView;
 use crate::domain::ids::RepositoryId;
@@ -131,7 +131,7 @@ pub(super) async fn create(
 ) -> ApiResult {
     let view = services.create_repository(caller.0, &at.0, body.0.into()).await?;
     let base_url = address::base_url(&request, &services);
-    Ok(HttpResponse::Created().json(RepositoryAnswer::new(&view, &base_url)))
+    Ok(HttpResponse::Created().json_line(RepositoryAnswer::new(&view, &base_url)))
 }
 
 /// One repository.
@@ -176,7 +176,7 @@ pub(super) async fn update(
     let change = RepositoryChange { name, description, default_branch };
     let view = services.update_repository(caller.0, &at.0, change).await?;
     let base_url = address::base_url(&request, &services);
-    Ok(HttpResponse::Ok().json(RepositoryAnswer::new(&view, &base_url)))
+    Ok(HttpResponse::Ok().json_line(RepositoryAnswer::new(&view, &base_url)))
 }
 
 /// Deletes a repository.
@@ -232,7 +232,7 @@ pub(super) async fn legacy_create(
     let at = ProjectPath { user: project.owner.clone(), project: project.project.name.clone() };
     let view = services.create_repository(caller.0, &at, body.0.into()).await?;
     let base_url = address::base_url(&request, &services);
-    let answer = HttpResponse::Created().json(RepositoryAnswer::new(&view, &base_url));
+    let answer = HttpResponse::Created().json_line(RepositoryAnswer::new(&view, &base_url));
     let at = format!("/api/projects/{}/{}/repos/create", project.owner, project.project.name);
     Ok(deprecated(answer, &at))
 }

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::error::ApiResult;
 use super::extract::{Body, Caller, Path, Peer};
-use super::page;
+use super::page::{self, JsonLine};
 use crate::core::config::Secret;
 use crate::domain::access::{AccessToken, Scope};
 use crate::domain::ids::{AccessTokenId, RepositoryId};
@@ -93,7 +93,7 @@ pub(super) async fn create(
 ) -> ApiResult {
     let (request, password) = body.0.into_parts();
     let (token, secret) = services.create_token(caller.0, peer.0, request, password).await?;
-    Ok(HttpResponse::Created().json(AccessTokenAnswer::new(&token, Some(secret))))
+    Ok(HttpResponse::Created().json_line(AccessTokenAnswer::new(&token, Some(secret))))
 }
 
 /// One's tokens, without the tokens.

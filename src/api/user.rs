@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::error::ApiResult;
 use super::extract::{Body, Caller, Path, Peer};
-use super::page;
+use super::page::{self, JsonLine};
 use crate::actors::writer::commands::Logout;
 use crate::core::config::Secret;
 use crate::domain::ids::UserId;
@@ -105,7 +105,7 @@ pub(super) async fn register(
     services: web::Data<Services>,
 ) -> ApiResult {
     let user = services.register(peer.0, body.0.into()).await?;
-    Ok(HttpResponse::Created().json(OwnUser::from(user)))
+    Ok(HttpResponse::Created().json_line(OwnUser::from(user)))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -145,7 +145,7 @@ impl From<Grant> for TokenAnswer {
 pub(super) async fn login(peer: Peer, body: Body<LoginBody>, services: web::Data<Services>) -> ApiResult {
     let LoginBody { username, password } = body.0;
     let grant = services.login(peer.0, username, password.expose().to_owned()).await?;
-    Ok(HttpResponse::Ok().json(TokenAnswer::from(grant)))
+    Ok(HttpResponse::Ok().json_line(TokenAnswer::from(grant)))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -160,7 +160,7 @@ pub(super) struct RefreshBody {
     responses((status = 200, body = TokenAnswer), (status = 401)))]
 pub(super) async fn refresh(body: Body<RefreshBody>, services: web::Data<Services>) -> ApiResult {
     let grant = services.refresh(body.0.refresh_token.expose()).await?;
-    Ok(HttpResponse::Ok().json(TokenAnswer::from(grant)))
+    Ok(HttpResponse::Ok().json_line(TokenAnswer::from(grant)))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -228,7 +228,7 @@ pub(super) async fn update_me(
 ) -> ApiResult {
     let ProfileBody { display_name, email } = body.0;
     let user = services.update_profile(caller.0, display_name, email).await?;
-    Ok(HttpResponse::Ok().json(OwnUser::from(user)))
+    Ok(HttpResponse::Ok().json_line(OwnUser::from(user)))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -56,9 +56,10 @@ impl Validator {
         truncated: bool,
         link: Option<String>,
     ) -> ApiResult {
-        let body = serde_json::to_vec(body).map_err(|error| {
+        let mut body = serde_json::to_vec(body).map_err(|error| {
             ServiceError::new(Code::Internal, format!("the answer could not be written: {error}"))
         })?;
+        body.push(b'\n');
         let mut response = HttpResponse::Ok();
         if truncated {
             response.insert_header((header::CACHE_CONTROL, ASKED_AGAIN));
