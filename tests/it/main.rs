@@ -35,6 +35,7 @@ mod names;
 mod notifications;
 mod operations;
 mod operator;
+mod packaging;
 mod presence;
 mod projects;
 mod removal;

@@ -65,7 +65,8 @@ impl Process {
         started.unwrap_or_else(|status| panic!("the server ended before it was ready: {status}"))
     }
 
-    async fn spawn(mut command: Command) -> Result<Self, std::process::ExitStatus> {
+    /// `Err` when it ended before it was ready.
+    pub(crate) async fn spawn(mut command: Command) -> Result<Self, std::process::ExitStatus> {
         command.stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // The first line says where to register, the last one where operators look.
@@ -81,7 +82,8 @@ impl Process {
             url.unwrap_or_else(|| panic!("{path} is not in {text}")).to_owned()
         };
         let (base, ops) = (url("/api/users/register"), url("/readyz"));
-        let http = HttpClient::new(&base).unwrap();
+        // Over TLS a test brings a client of its own.
+        let http = HttpClient::trusting(&*base, None).unwrap();
         let tcp = text.split("tcp://").nth(1).and_then(|rest| rest.split_whitespace().next());
         let tcp = tcp.unwrap().parse().unwrap();
         Ok(Self { child, http, tcp, base, ops, greeting: text })
