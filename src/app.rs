@@ -34,7 +34,7 @@ use crate::api::{Operations, Readiness, ServerInfo, Shown};
 use crate::core::actor::{ActorStats, FatalSignal, Gate, start};
 use crate::core::auth::setup::SetupCode;
 use crate::core::auth::token::TokenKeys;
-use crate::core::config::Config;
+use crate::core::config::{Config, Listen};
 use crate::core::control_socket;
 use crate::core::data_dir::{DataDir, DataDirError};
 use crate::core::database::{self, DatabaseError};
@@ -60,7 +60,7 @@ pub enum StartError {
     #[error(transparent)]
     Readers(#[from] ReadError),
     #[error("{key}: cannot listen on {address}: {source}")]
-    Listen { key: &'static str, address: SocketAddr, source: std::io::Error },
+    Listen { key: &'static str, address: String, source: std::io::Error },
     #[error("the folder for repositories cannot be used: {0}")]
     Repositories(std::io::Error),
     #[error("tls: {0}")]
@@ -105,13 +105,21 @@ pub struct RunningApp {
     config: Config,
 }
 
-fn listen_error(key: &'static str, address: SocketAddr) -> impl FnOnce(std::io::Error) -> StartError {
+fn listen_error(key: &'static str, address: &impl ToString) -> impl FnOnce(std::io::Error) -> StartError {
+    let address = address.to_string();
     move |source| StartError::Listen { key, address, source }
 }
 
+/// The address of a listener; a host name is looked up.
+fn resolve(key: &'static str, listen: &Listen) -> Result<SocketAddr, StartError> {
+    listen.resolve().map_err(listen_error(key, listen))
+}
+
 impl RunningApp {
-    /// Starts a server. On the way up, the operations listener answers first: alive, not ready.
+    /// Starts a server. The lock comes first: whatever else fails in a directory that is in use is a consequence. From then
+    /// on the operations listener answers: alive, not ready.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        let data_dir = Arc::new(DataDir::open(&config.data_dir.0)?);
         let instruments = Instruments::new(&config, Limits::per_core(config.limits.session_threads));
         let shown = Shown {
             actors: instruments.actors(),
@@ -121,14 +129,14 @@ impl RunningApp {
             registry: instruments.registry.clone(),
         };
         let (operations, readiness) = Operations::new(shown);
-        let ops_listener =
-            bind(config.ops.listen.0).map_err(listen_error("ops.listen", config.ops.listen.0))?;
-        let ops_address =
-            ops_listener.local_addr().map_err(listen_error("ops.listen", config.ops.listen.0))?;
+        let ops_listen = resolve("ops.listen", &config.ops.listen)?;
+        let ops_listener = bind(ops_listen).map_err(listen_error("ops.listen", &ops_listen))?;
+        let ops_address = ops_listener.local_addr().map_err(listen_error("ops.listen", &ops_listen))?;
         let ops =
-            serve_operations(ops_listener, operations).map_err(listen_error("ops.listen", ops_address))?;
+            serve_operations(ops_listener, operations).map_err(listen_error("ops.listen", &ops_address))?;
         // On the heap: the state of a start is large, and callers hold it in states of their own.
-        let behind = Box::pin(Self::start_behind(config, ops.clone(), ops_address, readiness, instruments));
+        let operations = (ops.clone(), ops_address, readiness);
+        let behind = Box::pin(Self::start_behind(config, data_dir, operations, instruments));
         let outcome = behind.await;
         if outcome.is_err() {
             ops.stop(false).await;
@@ -139,15 +147,12 @@ impl RunningApp {
     /// Everything behind the operations listener.
     async fn start_behind(
         config: Config,
-        ops: ServerHandle,
-        ops_address: SocketAddr,
-        readiness: Readiness,
+        data_dir: Arc<DataDir>,
+        (ops, ops_address, readiness): (ServerHandle, SocketAddr, Readiness),
         instruments: Instruments,
     ) -> Result<Self, StartError> {
-        let mut started = vec!["operations"];
+        let mut started = vec!["lock", "operations"];
         let limits = config.limits.clone();
-        let data_dir = Arc::new(DataDir::open(&config.data_dir.0)?);
-        started.push("lock");
         let tls = match &config.tls {
             files if files.is_on() => Some(Tls::open(&files.certificate, &files.key)?),
             _ => None,
@@ -162,18 +167,18 @@ impl RunningApp {
         let epoch = loaded.snapshot.epoch;
         let setup = SetupCode::for_server_of(loaded.snapshot.users.iter().map(|(user, _)| &**user));
 
-        let http_listener =
-            bind(config.http.listen.0).map_err(listen_error("http.listen", config.http.listen.0))?;
-        let tcp_listener =
-            bind(config.tcp.listen.0).map_err(listen_error("tcp.listen", config.tcp.listen.0))?;
-        let udp_error =
-            |source| StartError::Listen { key: "udp.listen", address: config.udp.listen.0, source };
-        let udp_socket = std::net::UdpSocket::bind(config.udp.listen.0).map_err(udp_error)?;
+        let http_listen = resolve("http.listen", &config.http.listen)?;
+        let http_listener = bind(http_listen).map_err(listen_error("http.listen", &http_listen))?;
+        let tcp_listen = resolve("tcp.listen", &config.tcp.listen)?;
+        let tcp_listener = bind(tcp_listen).map_err(listen_error("tcp.listen", &tcp_listen))?;
+        let udp_listen = resolve("udp.listen", &config.udp.listen)?;
+        let udp_error = |source| listen_error("udp.listen", &udp_listen)(source);
+        let udp_socket = std::net::UdpSocket::bind(udp_listen).map_err(udp_error)?;
         udp_socket.set_nonblocking(true).map_err(udp_error)?;
         let addresses = Addresses {
             udp: udp_socket.local_addr().map_err(udp_error)?,
-            http: http_listener.local_addr().map_err(listen_error("http.listen", config.http.listen.0))?,
-            tcp: tcp_listener.local_addr().map_err(listen_error("tcp.listen", config.tcp.listen.0))?,
+            http: http_listener.local_addr().map_err(listen_error("http.listen", &http_listen))?,
+            tcp: tcp_listener.local_addr().map_err(listen_error("tcp.listen", &tcp_listen))?,
             ops: ops_address,
         };
         for address in [addresses.http, addresses.tcp] {
@@ -288,7 +293,7 @@ impl RunningApp {
             &instruments.sessions,
         ));
         let tcp = TcpEdge::start(tcp_listener, sessions.clone(), tls.as_ref())
-            .map_err(listen_error("tcp.listen", addresses.tcp))?;
+            .map_err(listen_error("tcp.listen", &addresses.tcp))?;
         let server_info = ServerInfo {
             name: "NetBit",
             version: env!("CARGO_PKG_VERSION"),
@@ -305,7 +310,7 @@ impl RunningApp {
             (instruments.http, &instruments.pools),
             (&config, tls.as_ref()),
         )
-        .map_err(listen_error("http.listen", addresses.http))?;
+        .map_err(listen_error("http.listen", &addresses.http))?;
         let control = control_socket::bind(data_dir.path())
             .and_then(|listener| serve_control(listener, services.clone()))
             .map_err(StartError::Control)?;

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::error::ApiResult;
 use super::extract::{Body, Caller, Path, Query};
-use super::page;
+use super::page::{self, JsonLine};
 use super::user::OwnUser;
 use crate::domain::audit::AuditEvent;
 use crate::domain::ids::{ChatId, UserId};
@@ -48,7 +48,35 @@ pub(super) async fn update_user(
     services: web::Data<Services>,
 ) -> ApiResult {
     let user = services.set_user_active(caller.0, username.0, body.0.active).await?;
-    Ok(HttpResponse::Ok().json(ManagedUser::from(user)))
+    Ok(HttpResponse::Ok().json_line(ManagedUser::from(user)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UsersQuery {
+    prefix: Option<String>,
+    limit: Option<i64>,
+    cursor: Option<i64>,
+}
+
+/// Lists all users by id, deactivated ones too, or those whose names begin with `prefix`; for administrators of the server.
+#[utoipa::path(get, operation_id = "list_users_as_administrator", path = "/api/admin/users",
+    params(("prefix" = Option<String>, Query), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
+    responses((status = 200, body = page::Items<ManagedUser>), (status = 400), (status = 401), (status = 403)))]
+pub(super) async fn users(
+    caller: Caller,
+    request: HttpRequest,
+    query: Query<UsersQuery>,
+    services: web::Data<Services>,
+) -> ApiResult {
+    let limit = page::limit(query.0.limit, &services.limits)?;
+    let (above, prefix) = (query.0.cursor.unwrap_or(0), query.0.prefix.unwrap_or_default());
+    let wanted = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let mut found = services.users(Some(caller.0), UserId(above), prefix, wanted).await?;
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| has_more).map(|user| user.id.to_string());
+    page::items(&request, found.into_iter().map(ManagedUser::from).collect(), next)
 }
 
 #[derive(Deserialize, ToSchema)]

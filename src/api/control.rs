@@ -9,9 +9,11 @@ use super::error::ApiResult;
 use super::extract::{Body, Path, Query};
 use super::token::{AccessTokenAnswer, TokenBody};
 use super::user::RegisterBody;
+use crate::domain::chat::ChatKind;
 use crate::domain::ids::{AccessTokenId, ChatId, UserId};
 use crate::protocol::view::EventView;
 use crate::services::Services;
+use crate::storage::queries::chats::ListedChat;
 
 /// Items of a page.
 const PAGE: i64 = 500;
@@ -27,6 +29,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
             web::resource("/users/{username}/tokens").get(tokens).post(create_token).delete(revoke_tokens),
         )
         .service(web::resource("/users/{username}/tokens/{id}").delete(revoke_token))
+        .service(web::resource("/chats").get(chats))
         .service(web::resource("/chats/{id}/events").get(events))
         .service(web::resource("/chats/{id}/retention").put(set_retention))
         .service(web::resource("/audit").get(audit))
@@ -51,8 +54,42 @@ fn items<T: Serialize>(items: Vec<T>) -> ApiResult {
 }
 
 async fn users(query: Query<After>, services: web::Data<Services>) -> ApiResult {
-    let found = services.users(UserId(query.0.after), PAGE).await?;
+    let found = services.users(None, UserId(query.0.after), String::new(), PAGE).await?;
     items(found.into_iter().map(ManagedUser::from).collect())
+}
+
+/// A chat as the operator sees it: without what is said in it.
+#[derive(Serialize)]
+struct ManagedChat {
+    id: ChatId,
+    kind: ChatKind,
+    name: Option<String>,
+    /// The users of a direct chat.
+    between: Option<(UserId, UserId)>,
+    participants: i64,
+    messages: i64,
+    archived: bool,
+    retention: Option<i64>,
+}
+
+impl From<ListedChat> for ManagedChat {
+    fn from(ListedChat { chat, participants }: ListedChat) -> Self {
+        Self {
+            id: chat.id,
+            kind: chat.kind,
+            between: chat.between,
+            participants,
+            messages: chat.last_ordinal,
+            archived: chat.archived,
+            retention: chat.retention,
+            name: chat.name,
+        }
+    }
+}
+
+async fn chats(query: Query<After>, services: web::Data<Services>) -> ApiResult {
+    let found = services.chats_of_all(ChatId(query.0.after), PAGE).await?;
+    items(found.into_iter().map(ManagedChat::from).collect())
 }
 
 #[derive(Deserialize)]
@@ -74,6 +111,7 @@ async fn add_user(body: Body<NewUser>, services: web::Data<Services>) -> ApiResu
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum UserChange {
     Active(bool),
+    IsAdmin(bool),
     Password(String),
     Username(String),
 }
@@ -86,6 +124,7 @@ async fn change_user(
     match body.0 {
         UserChange::Active(active) => drop(services.activate_user(username.0, active).await?),
         UserChange::Username(new) => drop(services.rename_user(username.0, &new).await?),
+        UserChange::IsAdmin(is_admin) => services.set_admin(username.0, is_admin).await?,
         UserChange::Password(password) => services.reset_password(username.0, password).await?,
     }
     Ok(HttpResponse::NoContent().finish())

@@ -65,6 +65,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(
             web::resource("/api/admin/projects/{user}/{project}/take-over").post(admin::take_over_project),
         )
+        .service(web::resource("/api/admin/users").get(admin::users))
         .service(web::resource("/api/admin/users/{username}").patch(admin::update_user))
         .service(web::resource("/api/admin/audit").get(admin::audit))
         .service(web::resource("/api/chats").get(chat::list).post(chat::create))

@@ -157,6 +157,7 @@ const TAGS: [(&str, &str); 10] = [
         admin::take_over_chat,
         admin::take_over_project,
         admin::update_user,
+        admin::users,
         chat::create,
         chat::delete,
         chat::hide,

@@ -10,8 +10,9 @@ use crate::domain::access::Need;
 /// Method and path of every route that the description names, and its need. `Need::Identity` stands
 /// for routes without credentials, and for those that decide by the role in which a token lets its
 /// user act: projects, repositories and git.
-pub(super) const DESCRIBED: [(&str, &str, Need); 83] = [
+pub(super) const DESCRIBED: [(&str, &str, Need); 84] = [
     ("GET", "/api/admin/audit", Need::ServerAdmin),
+    ("GET", "/api/admin/users", Need::ServerAdmin),
     ("POST", "/api/admin/chats/{id}/take-over", Need::ServerAdmin),
     ("POST", "/api/admin/projects/{user}/{project}/take-over", Need::ServerAdmin),
     ("PATCH", "/api/admin/users/{username}", Need::ServerAdmin),

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use diesel::QueryResult;
+use diesel::sqlite::SqliteConnection;
+
 use super::{BackupError, Progress, Report};
 use crate::actors::cache::ReadModels;
 use crate::core::data_dir::DataDir;
-use crate::core::database;
+use crate::core::database::{self, DatabaseError};
 use crate::core::limits::Limits;
 use crate::domain::repository::Repository;
 use crate::domain::user;
@@ -29,62 +32,154 @@ const FSCK_PATIENCE: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     pub what: &'static str,
-    /// What was looked at, in numbers.
-    pub extent: String,
-    /// What is wrong; empty: nothing.
-    pub findings: Vec<String>,
+    pub outcome: Outcome,
+}
+
+/// What a look brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Looked {
+        /// What was looked at, in numbers.
+        extent: String,
+        /// What is wrong; empty: nothing.
+        findings: Vec<String>,
+    },
+    /// Another finding stands in the way.
+    NotPossible(&'static str),
 }
 
 impl Checked {
-    fn new(what: &'static str, extent: String, findings: Vec<String>) -> Self {
-        Self { what, extent, findings }
+    pub fn new(what: &'static str, extent: String, findings: Vec<String>) -> Self {
+        Self { what, outcome: Outcome::Looked { extent, findings } }
+    }
+
+    pub fn findings(&self) -> &[String] {
+        match &self.outcome {
+            Outcome::Looked { findings, .. } => findings,
+            Outcome::NotPossible(_) => &[],
+        }
     }
 }
 
-/// Looks at everything that a data directory holds.
+const AGREEMENT: &str = "the database agrees with itself";
+const NAMES: &str = "no user has a reserved name";
+const REPOSITORIES: &str = "repositories exist and pass git fsck";
+const ORPHANS: &str = "no orphans";
+
+/// Looks at everything that a data directory holds. What is damaged is a finding, and the rest is looked at all the same.
 pub async fn examine(data_dir: &Path, report: Report<'_>) -> Result<Vec<Checked>, BackupError> {
     let path = DataDir::database_in(data_dir);
     if !path.exists() {
         return Err(BackupError::NoDatabase(data_dir.to_owned()));
     }
-    let mut checked = Vec::new();
-    report(Progress::Begin("database", 0));
-    let mut db = database::open_reader(&path)?;
-    let findings = database::integrity(&mut db)?;
-    checked.push(Checked::new("integrity of the database", bytes_of(&path), findings));
-    let strangers = database::unknown_migrations(&mut db)?;
-    let pending = database::pending_migrations(&mut db)?;
-    if !strangers.is_empty() || !pending.is_empty() {
-        let newer =
-            strangers.iter().map(|name| format!("it knows migration {name}, which this netbit does not"));
-        let older =
-            pending.iter().map(|name| format!("migration {name} was not run; the next start does it"));
-        checked.push(Checked::new("version of the database", String::new(), newer.chain(older).collect()));
-        return Ok(checked);
-    }
-    report(Progress::Begin("read models", 0));
-    let findings = consistency::contradictions(&mut db)?;
-    let snapshot = snapshot::load(&mut db, 1, 0)?;
-    let extent = format!("{} users, {} chats", snapshot.users.len(), snapshot.chats.len());
-    let names = names_of(&snapshot);
-    drop(ReadModels::load(snapshot, 1, 0));
-    checked.push(Checked::new("the database agrees with itself", extent, findings));
-    checked.push(names);
-
     let store = Store::at(data_dir).map_err(super::files::failed(data_dir))?;
-    let active = repositories::in_state(&mut db, repositories::ACTIVE)?;
-    let known: BTreeSet<_> = repositories::all_storage_keys(&mut db)?.into_iter().collect();
-    drop(db);
-    report(Progress::Begin("repositories", u64::try_from(active.len()).unwrap_or(0)));
-    checked.push(examine_repositories(&store, &active, report).await);
-    let found = store.names_on_disk().map_err(super::files::failed(store.root()))?;
-    let orphans = found.iter().filter(|name| !known.contains(*name));
-    let findings = orphans.map(|name| format!("repos/…/{name}.git belongs to no repository")).collect();
-    checked.push(Checked::new("no orphans", format!("{} directories", found.len()), findings));
+    let mut checked = Vec::new();
+    match examine_database(&path, &mut checked, report) {
+        Ok(Repositories { active, keys }) => {
+            report(Progress::Begin("repositories", u64::try_from(active.len()).unwrap_or(0)));
+            checked.push(examine_repositories(&store, &active, report).await);
+            checked.push(orphans(&store, &keys)?);
+        }
+        Err(reason) => {
+            let rest = [AGREEMENT, NAMES, REPOSITORIES, ORPHANS];
+            let rest = rest.into_iter().filter(|what| checked.iter().all(|done| done.what != *what));
+            let rest: Vec<_> =
+                rest.map(|what| Checked { what, outcome: Outcome::NotPossible(reason) }).collect();
+            checked.extend(rest);
+        }
+    }
     checked.push(confinement());
     checked.push(hook(&store));
     checked.push(free_space(data_dir));
     Ok(checked)
+}
+
+/// The repositories that the database knows.
+struct Repositories {
+    active: Vec<Repository>,
+    /// Also of those that are being removed.
+    keys: BTreeSet<String>,
+}
+
+const DAMAGED: &str = "the database is damaged";
+const OTHER_VERSION: &str = "the database is of another version";
+
+/// Looks at the database, and reads which repositories there are. `Err` says why that is not possible.
+fn examine_database(
+    path: &Path,
+    checked: &mut Vec<Checked>,
+    report: Report<'_>,
+) -> Result<Repositories, &'static str> {
+    report(Progress::Begin("database", 0));
+    let integrity = |findings| Checked::new("integrity of the database", bytes_of(path), findings);
+    let opened = database::open_reader(path).map_err(|error| error.to_string());
+    let looked = opened.and_then(|mut db| {
+        let findings =
+            database::integrity(&mut db).map_err(|error| format!("the database cannot be read: {error}"))?;
+        Ok((db, findings))
+    });
+    let (mut db, findings) = match looked {
+        Ok(looked) => looked,
+        Err(finding) => {
+            checked.push(integrity(vec![finding]));
+            return Err(DAMAGED);
+        }
+    };
+    let is_damaged = !findings.is_empty();
+    checked.push(integrity(findings));
+    let version = "version of the database";
+    match migrations(&mut db) {
+        Ok(missing) if missing.is_empty() => {}
+        Ok(missing) => {
+            checked.push(Checked::new(version, String::new(), missing));
+            return Err(OTHER_VERSION);
+        }
+        // The damage is a finding already.
+        Err(_) if is_damaged => return Err(DAMAGED),
+        Err(error) => {
+            checked.push(Checked::new(version, String::new(), vec![error.to_string()]));
+            return Err(DAMAGED);
+        }
+    }
+    report(Progress::Begin("read models", 0));
+    match agreement(&mut db) {
+        Ok(looked) => checked.extend(looked),
+        Err(_) if is_damaged => return Err(DAMAGED),
+        Err(error) => {
+            let finding = format!("the database cannot be read: {error}");
+            checked.push(Checked::new(AGREEMENT, String::new(), vec![finding]));
+        }
+    }
+    let read = repositories::in_state(&mut db, repositories::ACTIVE)
+        .and_then(|active| Ok((active, repositories::all_storage_keys(&mut db)?)));
+    let (active, keys) = read.map_err(|_| DAMAGED)?;
+    Ok(Repositories { active, keys: keys.into_iter().collect() })
+}
+
+/// Which migrations are missing here or there.
+fn migrations(db: &mut SqliteConnection) -> Result<Vec<String>, DatabaseError> {
+    let newer = database::unknown_migrations(db)?;
+    let newer = newer.iter().map(|name| format!("it knows migration {name}, which this netbit does not"));
+    let older = database::pending_migrations(db)?;
+    let older = older.iter().map(|name| format!("migration {name} was not run; the next start does it"));
+    Ok(newer.chain(older).collect())
+}
+
+/// Whether rows contradict each other, or rules that are newer than they.
+fn agreement(db: &mut SqliteConnection) -> QueryResult<[Checked; 2]> {
+    let findings = consistency::contradictions(db)?;
+    let snapshot = snapshot::load(db, 1, 0)?;
+    let extent = format!("{} users, {} chats", snapshot.users.len(), snapshot.chats.len());
+    let names = names_of(&snapshot);
+    drop(ReadModels::load(snapshot, 1, 0));
+    Ok([Checked::new(AGREEMENT, extent, findings), names])
+}
+
+fn orphans(store: &Store, known: &BTreeSet<String>) -> Result<Checked, BackupError> {
+    let found = store.names_on_disk().map_err(super::files::failed(store.root()))?;
+    let orphans = found.iter().filter(|name| !known.contains(*name));
+    let findings = orphans.map(|name| format!("repos/…/{name}.git belongs to no repository")).collect();
+    Ok(Checked::new(ORPHANS, format!("{} directories", found.len()), findings))
 }
 
 /// Users of earlier versions whose names are reserved now, because pages use them.
@@ -93,7 +188,7 @@ fn names_of(snapshot: &Snapshot) -> Checked {
     let findings = names.filter(|name| user::is_reserved(name)).map(|name| {
         format!("user {name} has the name of a page: git and API go on; run netbit user rename {name} NEW")
     });
-    Checked::new("no user has a reserved name", String::new(), findings.collect())
+    Checked::new(NAMES, String::new(), findings.collect())
 }
 
 /// How far the kernel keeps git children in their place. An older kernel is not a fault of the data.
@@ -147,7 +242,7 @@ async fn examine_repositories(store: &Store, active: &[Repository], report: Repo
         }
         report(Progress::Done(1));
     }
-    Checked::new("repositories exist and pass git fsck", format!("{} repositories", active.len()), findings)
+    Checked::new(REPOSITORIES, format!("{} repositories", active.len()), findings)
 }
 
 fn free_space(data_dir: &Path) -> Checked {

@@ -20,7 +20,7 @@ mod manifest;
 mod restore;
 mod take;
 
-pub use doctor::{Checked, examine};
+pub use doctor::{Checked, Outcome, examine};
 pub use manifest::{Manifest, verify};
 pub use restore::{Restored, restore};
 pub use take::take;
@@ -32,7 +32,7 @@ use crate::core::database::{DatabaseError, QueryError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    #[error("{} {source}", .path.display())]
+    #[error("{}: {}", .path.display(), .source)]
     Io { path: PathBuf, source: std::io::Error },
     #[error("{} is not empty; a backup and a restore need a directory that is new or empty", .0.display())]
     NotEmpty(PathBuf),

@@ -6,7 +6,7 @@ use super::files::{self, failed};
 use super::{BackupError, Manifest, Progress, Report};
 use crate::core::config::Synchronous;
 use crate::core::data_dir::{DataDir, HighWater};
-use crate::core::database;
+use crate::core::{database, owner};
 use crate::git::store::Store;
 use crate::storage::copy::begin_anew;
 
@@ -46,5 +46,6 @@ pub fn restore(from: &Path, data_dir: &Path, report: Report<'_>) -> Result<Resto
     drop(db);
     files::sync(data_dir).map_err(failed(data_dir))?;
     filling.finish(HighWater { epoch, commit_no: manifest.commit_no })?;
+    owner::hand_over(data_dir).map_err(failed(data_dir))?;
     Ok(Restored { manifest, logins_ended })
 }

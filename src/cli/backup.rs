@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::DataDirFlag;
+use super::output::{complain, say};
 use super::progress::Bar;
-use super::{DataDirFlag, complain};
 use crate::backup;
 
 #[derive(Args)]
@@ -33,13 +34,14 @@ pub(super) fn run(arguments: &BackupArguments) -> Result<ExitCode, ExitCode> {
     drop(bar);
     let manifest = done.map_err(|error| complain(&error.into()))?;
     let act = if arguments.verify { "verified" } else { "backed up" };
-    println!(
+    say!(
         "{act} {} files, {} bytes, {} repositories, up to commit {}: {}",
         manifest.file_count() + 1,
         manifest.bytes,
         manifest.repositories,
         manifest.commit_no,
         arguments.target.display()
-    );
+    )
+    .map_err(|error| complain(&error.into()))?;
     Ok(ExitCode::SUCCESS)
 }

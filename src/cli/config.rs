@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
-use super::{ServerFlags, complain};
+use super::ServerFlags;
+use super::output::{complain, say, warn};
 
 pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
     let loaded = flags.load()?;
     for name in &loaded.unknown_variables {
-        eprintln!("netbit: warning: the variable {name} is no setting and is ignored");
+        warn(format_args!("warning: the variable {name} is no setting and is ignored"));
     }
     let text = loaded.config.to_toml().map_err(|error| complain(&error.into()))?;
-    print!("{text}");
+    say!("{}", text.trim_end()).map_err(|error| complain(&error.into()))?;
     Ok(ExitCode::SUCCESS)
 }

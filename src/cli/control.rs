@@ -11,12 +11,14 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::{DataDirFlag, complain};
+use super::DataDirFlag;
+use super::output::{complain, say};
 use crate::app::RunningApp;
 use crate::client::HttpClient;
-use crate::core::config::{Config, ConfigError, Listen, Log, Overrides, environment, load};
+use crate::core::config::{Config, ConfigError, Listen, Log, Overrides, TlsFiles, environment, load};
 use crate::core::control_socket;
 use crate::core::data_dir::DataDir;
+use crate::core::owner;
 use crate::core::telemetry;
 
 #[derive(Args)]
@@ -32,6 +34,11 @@ pub(super) struct AuditArguments {
 pub(super) struct Control(HttpClient);
 
 impl Control {
+    /// Over the socket of the directory, where a server answers.
+    fn of(data_dir: &Path) -> anyhow::Result<Self> {
+        Ok(Self(HttpClient::over_socket(&control_socket::to_connect(data_dir)?)?))
+    }
+
     pub(super) async fn ask(
         &self,
         method: Method,
@@ -89,15 +96,30 @@ pub(super) fn with_server(
         return Err(complain(&anyhow::anyhow!("there is no data of a server in {}", data_dir.display())));
     }
     let done = actix_web::rt::System::new().block_on(async {
-        let own = if is_served(data_dir) { None } else { Some(start(data_dir).await?) };
-        let client = HttpClient::over_socket(&control_socket::to_connect(data_dir)?)?;
-        let outcome = act(Control(client)).await;
-        if let Some(app) = own {
-            app.shutdown().await;
+        if is_served(data_dir) {
+            return act(Control::of(data_dir)?).await;
+        }
+        let outcome = act_alone(data_dir, act).await;
+        if data_dir.is_dir() {
+            owner::hand_over(data_dir).with_context(|| data_dir.display().to_string())?;
         }
         outcome
     });
     done.map(|()| ExitCode::SUCCESS).map_err(|error: anyhow::Error| complain(&error))
+}
+
+/// Runs `act` with a server of its own.
+async fn act_alone(
+    data_dir: &Path,
+    act: impl AsyncFnOnce(Control) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let app = start(data_dir).await?;
+    let outcome = match Control::of(data_dir) {
+        Ok(control) => act(control).await,
+        Err(error) => Err(error),
+    };
+    app.shutdown().await;
+    outcome
 }
 
 /// A server that nobody is told of: on this machine only, on ports that are free, for as long as the command runs. It
@@ -110,9 +132,11 @@ async fn start(data_dir: &Path) -> anyhow::Result<RunningApp> {
     };
     let mut config: Config = loaded.map_err(|found: Vec<ConfigError>| mistakes(found))?.config;
     telemetry::install(&Log { level: "error".to_owned(), ..Log::default() });
-    let free = Listen(SocketAddr::from(([127, 0, 0, 1], 0)));
-    (config.http.listen, config.tcp.listen) = (free, free);
-    (config.udp.listen, config.ops.listen) = (free, free);
+    let free = Listen::from(SocketAddr::from(([127, 0, 0, 1], 0)));
+    (config.http.listen, config.tcp.listen) = (free.clone(), free.clone());
+    (config.udp.listen, config.ops.listen) = (free.clone(), free);
+    // Its key may be readable for the service only.
+    config.tls = TlsFiles::default();
     RunningApp::start(config).await.context("no server runs here, and none can be started")
 }
 
@@ -122,8 +146,10 @@ pub(super) fn new_password(file: Option<&Path>) -> anyhow::Result<String> {
         let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
         return Ok(text.lines().next().unwrap_or_default().to_owned());
     }
-    let password = rpassword::prompt_password("New password: ")?;
-    anyhow::ensure!(rpassword::prompt_password("Once more: ")? == password, "these are not the same");
+    let no_terminal = "there is no terminal to ask for the password: name a file with --password-file";
+    let password = rpassword::prompt_password("New password: ").context(no_terminal)?;
+    let again = rpassword::prompt_password("Once more: ").context(no_terminal)?;
+    anyhow::ensure!(again == password, "these are not the same");
     Ok(password)
 }
 
@@ -133,7 +159,7 @@ pub(super) fn run_audit(arguments: &AuditArguments) -> Result<ExitCode, ExitCode
         while left > 0 {
             let page = control.items(&format!("/audit?below={below}")).await?;
             let Some(last) = page.last().and_then(|event| event.get("id")?.as_i64()) else { break };
-            page.iter().take(left).for_each(|event| println!("{event}"));
+            page.iter().take(left).try_for_each(|event| say!("{event}"))?;
             left = left.saturating_sub(page.len());
             below = last;
         }

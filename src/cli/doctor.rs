@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::Value;
 
+use super::DataDirFlag;
 use super::control::is_served;
+use super::output::{complain, say};
 use super::progress::Bar;
-use super::{DataDirFlag, complain};
-use crate::backup::{self, Checked};
+use crate::backup::{self, Checked, Outcome};
 use crate::client::HttpClient;
 use crate::core::control_socket;
 
@@ -31,18 +32,23 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<ExitCode, ExitCode> {
         checked.push(system.block_on(compare(&data_dir)).map_err(|error| complain(&error))?);
         checked.push(system.block_on(proxies(&data_dir)).map_err(|error| complain(&error))?);
     }
-    let mut findings = 0;
-    for check in &checked {
-        findings += check.findings.len();
-        let verdict = if check.findings.is_empty() { "ok  " } else { "BAD " };
-        let extent = if check.extent.is_empty() { String::new() } else { format!(" ({})", check.extent) };
-        println!("{verdict}{}{extent}", check.what);
-        for finding in &check.findings {
-            println!("      {finding}");
+    let findings: usize = checked.iter().map(|check| check.findings().len()).sum();
+    checked.iter().try_for_each(show).map_err(|error| complain(&error.into()))?;
+    say!("{findings} findings").map_err(|error| complain(&error.into()))?;
+    Ok(if findings == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn show(check: &Checked) -> std::io::Result<()> {
+    let what = check.what;
+    match &check.outcome {
+        Outcome::NotPossible(reason) => say!("--  {what}: not checked, because {reason}"),
+        Outcome::Looked { extent, findings } => {
+            let verdict = if findings.is_empty() { "ok  " } else { "BAD " };
+            let extent = if extent.is_empty() { String::new() } else { format!(" ({extent})") };
+            say!("{verdict}{what}{extent}")?;
+            findings.iter().try_for_each(|finding| say!("      {finding}"))
         }
     }
-    println!("{findings} findings");
-    Ok(if findings == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Asks the running server whether what it has in memory equals what is on disk.
@@ -52,7 +58,7 @@ async fn compare(data_dir: &Path) -> anyhow::Result<Checked> {
     let differences = answer.get("differences").and_then(Value::as_array).into_iter().flatten();
     let findings = differences.map(|difference| difference.as_str().unwrap_or_default().to_owned()).collect();
     let what = "the running server's cache equals the database";
-    Ok(Checked { what, extent: String::new(), findings })
+    Ok(Checked::new(what, String::new(), findings))
 }
 
 /// Asks the running server which peers send `X-Forwarded-For` without being trusted. Those in private networks are likely
@@ -69,5 +75,5 @@ async fn proxies(data_dir: &Path) -> anyhow::Result<Checked> {
     let findings = private.map(|peer| finding(peer.as_str().unwrap_or_default())).collect();
     let public = answer.get("public_count").and_then(Value::as_u64).unwrap_or_default();
     let extent = format!("{public} public addresses send X-Forwarded-For");
-    Ok(Checked { what: "X-Forwarded-For comes from trusted proxies only", extent, findings })
+    Ok(Checked::new("X-Forwarded-For comes from trusted proxies only", extent, findings))
 }

@@ -1,5 +1,5 @@
 //! The command line: one file per command. `netbit` alone serves.
-#![allow(clippy::print_stdout, reason = "a command speaks to the person who typed it")]
+#![warn(clippy::print_stderr)]
 
 mod backup;
 mod chat;
@@ -7,6 +7,7 @@ mod config;
 mod control;
 mod doctor;
 mod notify;
+mod output;
 mod progress;
 mod remote;
 mod restore;
@@ -17,7 +18,6 @@ mod top;
 mod user;
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -76,28 +76,28 @@ pub struct ServerFlags {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Address of the HTTP API; port 0 takes a free one.
-    #[arg(long, value_name = "IP:PORT")]
-    http_listen: Option<SocketAddr>,
+    #[arg(long, value_name = "HOST:PORT")]
+    http_listen: Option<String>,
     /// Address of the TCP chat sessions.
-    #[arg(long, value_name = "IP:PORT")]
-    tcp_listen: Option<SocketAddr>,
+    #[arg(long, value_name = "HOST:PORT")]
+    tcp_listen: Option<String>,
     /// Address of the UDP presence socket.
-    #[arg(long, value_name = "IP:PORT")]
-    udp_listen: Option<SocketAddr>,
+    #[arg(long, value_name = "HOST:PORT")]
+    udp_listen: Option<String>,
     /// Address of the operations listener.
-    #[arg(long, value_name = "IP:PORT")]
-    ops_listen: Option<SocketAddr>,
+    #[arg(long, value_name = "HOST:PORT")]
+    ops_listen: Option<String>,
 }
 
 impl ServerFlags {
     fn overrides(&self) -> Overrides {
-        let address = |key, flag: Option<SocketAddr>| flag.map(|value| (key, value.to_string()));
+        let address = |key, flag: &Option<String>| flag.as_ref().map(|value| (key, value.clone()));
         let values = [
             self.data_dir.as_ref().map(|dir| ("data_dir", dir.display().to_string())),
-            address("http.listen", self.http_listen),
-            address("tcp.listen", self.tcp_listen),
-            address("udp.listen", self.udp_listen),
-            address("ops.listen", self.ops_listen),
+            address("http.listen", &self.http_listen),
+            address("tcp.listen", &self.tcp_listen),
+            address("udp.listen", &self.udp_listen),
+            address("ops.listen", &self.ops_listen),
         ];
         Overrides { file: self.config.clone(), values: values.into_iter().flatten().collect() }
     }
@@ -106,7 +106,7 @@ impl ServerFlags {
     fn load(&self) -> Result<Loaded, ExitCode> {
         load(&self.overrides(), &environment()).map_err(|mistakes| {
             for mistake in mistakes {
-                eprintln!("netbit: {mistake}");
+                output::warn(format_args!("{mistake}"));
             }
             ExitCode::from(EXIT_CONFIG)
         })
@@ -153,10 +153,4 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Notify(arguments)) => notify::run(&arguments),
     };
     outcome.unwrap_or_else(|code| code)
-}
-
-/// Says what went wrong, with its causes, and fails.
-fn complain(error: &anyhow::Error) -> ExitCode {
-    eprintln!("netbit: {error:#}");
-    ExitCode::FAILURE
 }

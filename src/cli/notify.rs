@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 
-use super::{DataDirFlag, complain};
+use super::DataDirFlag;
+use super::output::{complain, say};
 use crate::core::data_dir::DataDir;
 use crate::core::database;
 use crate::domain::chat::ChatKind;
@@ -44,9 +45,7 @@ struct ExplainArguments {
 pub(super) fn run(arguments: &NotifyArguments) -> Result<ExitCode, ExitCode> {
     let NotifyCommand::Explain(arguments) = &arguments.command;
     let lines = explain(arguments, &arguments.place.path()?).map_err(|error| complain(&error))?;
-    for line in lines {
-        println!("{line}");
-    }
+    lines.iter().try_for_each(|line| say!("{line}")).map_err(|error| complain(&error.into()))?;
     Ok(ExitCode::SUCCESS)
 }
 

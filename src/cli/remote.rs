@@ -1,6 +1,6 @@
 //! Commands that speak to a server over its network: where it is, and whom they trust there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -27,32 +27,55 @@ pub(super) struct Server {
 }
 
 impl ServerFlag {
-    /// Reads the flags. Nothing is connected yet.
     pub(super) fn open(&self) -> anyhow::Result<Server> {
-        let (base, host) = parse(&self.url)?;
-        let trust = match &self.ca {
-            _ if base.starts_with("http://") => None,
-            Some(file) => Some(Trust::of_file(file).context("--ca")?),
-            None => Some(Trust::of_platform().context("see --ca")?),
-        };
-        let http = HttpClient::trusting(base.as_str(), trust)?;
-        Ok(Server { base, host, http })
+        open(&self.url, self.ca.as_deref())
     }
+}
+
+/// The server at an address. Nothing is connected yet.
+pub(super) fn open(url: &str, ca: Option<&Path>) -> anyhow::Result<Server> {
+    let (base, host) = parse(url)?;
+    let trust = match ca {
+        _ if base.starts_with("http://") => None,
+        Some(file) => Some(Trust::of_file(file).context("--ca")?),
+        None => Some(Trust::of_platform().context("see --ca")?),
+    };
+    let http = HttpClient::trusting(base.as_str(), trust)?;
+    Ok(Server { base, host, http })
 }
 
 /// The address without a slash at its end, and the host in it.
 fn parse(text: &str) -> anyhow::Result<(String, String)> {
-    let url = reqwest::Url::parse(text).with_context(|| format!("--server {text}"))?;
+    let url = reqwest::Url::parse(text).with_context(|| format!("\"{text}\" is no address"))?;
     if !matches!(url.scheme(), "http" | "https") {
-        bail!("--server must be like http://127.0.0.1:8080 or https://git.example.org");
+        bail!("the address of a server is like http://127.0.0.1:8080 or https://git.example.org");
     }
-    let host = url.host_str().context("--server names no host")?.to_owned();
+    let host = url.host_str().context("the address names no host")?.to_owned();
     Ok((url.as_str().trim_end_matches('/').to_owned(), host))
+}
+
+/// The user's password: the first line of a file, or what is typed at the terminal.
+pub(super) fn password(user: &str, file: Option<&Path>) -> anyhow::Result<String> {
+    let Some(path) = file else {
+        let typed = rpassword::prompt_password(format!("Password of {user}: "));
+        return typed
+            .context("there is no terminal to ask for the password: name a file with --password-file");
+    };
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("--password-file {}", path.display()))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_file_ends_with_its_first_line() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "correct horse \r\nrest\n").unwrap();
+        assert_eq!(password("alice", Some(file.path())).unwrap(), "correct horse ");
+    }
 
     #[test]
     fn server_is_an_http_or_https_address() {

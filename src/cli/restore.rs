@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::DataDirFlag;
+use super::output::{complain, say};
 use super::progress::Bar;
-use super::{DataDirFlag, complain};
 use crate::backup;
 
 #[derive(Args)]
@@ -25,8 +26,12 @@ pub(super) fn run(arguments: &RestoreArguments) -> Result<ExitCode, ExitCode> {
     drop(bar);
     let restored = done.map_err(|error| complain(&error.into()))?;
     let (manifest, target) = (restored.manifest, data_dir.display());
-    println!("restored {} files into {target}, as of {}", manifest.file_count(), manifest.created_at);
-    println!("{} logins were ended: everybody logs in again", restored.logins_ended);
-    println!("start it: netbit serve --data-dir {target}");
+    say!(
+        "restored {} files into {target}, as of {}\n{} logins were ended: everybody logs in again\nstart it: netbit serve --data-dir {target}",
+        manifest.file_count(),
+        manifest.created_at,
+        restored.logins_ended
+    )
+    .map_err(|error| complain(&error.into()))?;
     Ok(ExitCode::SUCCESS)
 }

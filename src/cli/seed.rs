@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
-use super::complain;
+use super::output::{complain, say};
 use crate::actors::writer::commands::{
     AppendMessage, CreateChat, NewChat, NewUser, RegisterUser, SetParticipant, StartLogin,
 };
@@ -25,6 +25,7 @@ use crate::core::config::Synchronous;
 use crate::core::data_dir::DataDir;
 use crate::core::database;
 use crate::core::limits::Limits;
+use crate::core::owner;
 use crate::core::private_file;
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, UserId};
@@ -66,7 +67,8 @@ pub(super) struct SeedArguments {
 }
 
 pub(super) fn run(arguments: &SeedArguments) -> Result<ExitCode, ExitCode> {
-    seed(arguments).map(|()| ExitCode::SUCCESS).map_err(|error| complain(&error))
+    let handed = || owner::hand_over(&arguments.data_dir).context("the files keep their owner");
+    seed(arguments).and_then(|()| handed()).map(|()| ExitCode::SUCCESS).map_err(|error| complain(&error))
 }
 
 fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
@@ -100,7 +102,7 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
         let user = NewUser { username, display_name: name, email: None, password_hash };
         Ok(RegisterUser { user, open: true, setup: None })
     }))?;
-    println!("{} users", users.len());
+    say!("{} users", users.len())?;
 
     let logged_in = if arguments.tokens.is_some() { users.len() } else { arguments.members.max(1) };
     let logins = seeder.run(users.iter().take(logged_in).map(|user| {
@@ -119,7 +121,7 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
     let people = people.get(..arguments.members.max(1)).unwrap_or(&people);
 
     let chats = seeder.make_chats(arguments, people)?;
-    println!("{} chats of {} people", chats.len(), arguments.members);
+    say!("{} chats of {} people", chats.len(), arguments.members)?;
 
     let mut written = 0;
     while written < arguments.messages {
@@ -134,10 +136,10 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
         });
         written += seeder.run(messages)?.len();
         if written % (BATCH * 200) < BATCH {
-            println!("{written} messages");
+            say!("{written} messages")?;
         }
     }
-    println!("{written} messages in {:.1} s", begun.elapsed().as_secs_f64());
+    say!("{written} messages in {:.1} s", begun.elapsed().as_secs_f64())?;
     Ok(())
 }
 

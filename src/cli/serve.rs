@@ -8,7 +8,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
-use super::{ServerFlags, complain};
+use super::ServerFlags;
+use super::output::complain;
 use crate::app::RunningApp;
 use crate::core::config::Loaded;
 use crate::core::telemetry;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::DataDirFlag;
 use super::control::{Data, with_server};
+use super::output::say;
 use super::user::path;
 
 #[derive(Args)]
@@ -56,22 +57,21 @@ pub(super) fn run(arguments: &TokenArguments) -> Result<ExitCode, ExitCode> {
             let chosen = (!repositories.is_empty()).then_some(repositories);
             let body = json!({"name": name, "scopes": scopes, "repositories": chosen, "expires_in_days": expires_in_days});
             let made = control.ask(Method::POST, &format!("{}/tokens", path(username)), Some(&body)).await?;
-            println!("{}", made.get("token").and_then(Value::as_str).unwrap_or_default());
+            say!("{}", made.get("token").and_then(Value::as_str).unwrap_or_default())?;
             Ok(())
         }
         TokenCommand::List { username } => {
             let tokens = control.items(&format!("{}/tokens", path(username))).await?;
-            tokens.iter().for_each(|token| println!("{token}"));
-            Ok(())
+            Ok(tokens.iter().try_for_each(|token| say!("{token}"))?)
         }
         TokenCommand::Revoke { username, id: Some(id), .. } => {
             control.ask(Method::DELETE, &format!("{}/tokens/{id}", path(username)), None).await?;
-            println!("token {id} has ended");
+            say!("token {id} has ended")?;
             Ok(())
         }
         TokenCommand::Revoke { username, id: None, .. } => {
             let done = control.ask(Method::DELETE, &format!("{}/tokens", path(username)), None).await?;
-            println!("{} tokens have ended", done.get("revoked").unwrap_or(&Value::Null));
+            say!("{} tokens have ended", done.get("revoked").unwrap_or(&Value::Null))?;
             Ok(())
         }
     })

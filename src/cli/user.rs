@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::DataDirFlag;
 use super::control::{Data, new_password, with_server};
+use super::output::say;
 
 #[derive(Args)]
 pub(super) struct UserArguments {
@@ -38,6 +39,10 @@ enum UserCommand {
         #[arg(value_name = "NEW")]
         new_name: String,
     },
+    /// Make a user an administrator of the server.
+    Promote { username: String },
+    /// Make an administrator an ordinary user.
+    Demote { username: String },
     /// Give a user a new password; all their logins and access tokens end.
     Password {
         username: String,
@@ -76,43 +81,48 @@ pub(super) fn run(arguments: &UserArguments) -> Result<ExitCode, ExitCode> {
                 }
             }
             let user = control.ask(Method::POST, "/users", Some(&body)).await?;
-            println!("user {} has the id {}", new.username, user.get("id").unwrap_or(&Value::Null));
+            say!("user {} has the id {}", new.username, user.get("id").unwrap_or(&Value::Null))?;
             Ok(())
         }
         UserCommand::List { json } => {
             let mut first = true;
             let show = |user: &Value| {
                 if *json {
-                    println!("{user}");
-                    return Ok(());
+                    return Ok(say!("{user}")?);
                 }
                 if std::mem::take(&mut first) {
-                    println!("{:>6}  {:<39}  {:<11}  {:<24}  name", "id", "user", "", "since");
+                    say!("{:>6}  {:<39}  {:<11}  {:<24}  name", "id", "user", "", "since")?;
                 }
-                println!("{}", line(user));
-                Ok(())
+                Ok(say!("{}", line(user))?)
             };
             control.each("/users", "id", show).await
         }
         UserCommand::Deactivate { username } => {
             control.ask(Method::PATCH, &path(username), Some(&json!({"active": false}))).await?;
-            println!("{username} is shut out; what they wrote stays");
+            say!("{username} is shut out; what they wrote stays")?;
             Ok(())
         }
         UserCommand::Activate { username } => {
             control.ask(Method::PATCH, &path(username), Some(&json!({"active": true}))).await?;
-            println!("{username} may log in again");
+            say!("{username} may log in again")?;
             Ok(())
         }
         UserCommand::Rename { username, new_name } => {
             control.ask(Method::PATCH, &path(username), Some(&json!({"username": new_name}))).await?;
-            println!("{username} is {new_name} now and logs in with that name");
-            Ok(())
+            Ok(say!("{username} is {new_name} now and logs in with that name")?)
+        }
+        UserCommand::Promote { username } => {
+            control.ask(Method::PATCH, &path(username), Some(&json!({"is_admin": true}))).await?;
+            Ok(say!("{username} administers the server")?)
+        }
+        UserCommand::Demote { username } => {
+            control.ask(Method::PATCH, &path(username), Some(&json!({"is_admin": false}))).await?;
+            Ok(say!("{username} is an ordinary user")?)
         }
         UserCommand::Password { username, password_file } => {
             let password = new_password(password_file.as_deref())?;
             control.ask(Method::PATCH, &path(username), Some(&json!({"password": password}))).await?;
-            println!("{username} has a new password; all their logins and access tokens have ended");
+            say!("{username} has a new password; all their logins and access tokens have ended")?;
             Ok(())
         }
     })

@@ -165,13 +165,25 @@ pub fn integrity(connection: &mut SqliteConnection) -> QueryResult<Vec<String>> 
         #[diesel(sql_type = Text)]
         parent: String,
     }
-    let lines: Vec<Line> = diesel::sql_query("PRAGMA integrity_check(100)").load(connection)?;
-    let orphans: Vec<Orphan> = diesel::sql_query("PRAGMA foreign_key_check").load(connection)?;
-    let damage = lines.into_iter().map(|line| line.integrity_check).filter(|line| line != "ok");
-    let orphans = orphans
-        .into_iter()
-        .map(|row| format!("a row of {} names a row of {} that is not there", row.table, row.parent));
-    Ok(damage.chain(orphans).collect())
+    let mut findings = Vec::new();
+    let lines = diesel::sql_query("PRAGMA integrity_check(100)").load::<Line>(connection);
+    let lines =
+        lines.map(|lines| lines.into_iter().map(|line| line.integrity_check).filter(|line| line != "ok"));
+    findings.extend(unless_damaged(lines.map(Iterator::collect))?);
+    let orphans = diesel::sql_query("PRAGMA foreign_key_check").load::<Orphan>(connection);
+    let of = |row: Orphan| format!("a row of {} names a row of {} that is not there", row.table, row.parent);
+    findings.extend(unless_damaged(orphans.map(|rows| rows.into_iter().map(of).collect()))?);
+    // Both stop at the same damage.
+    findings.dedup();
+    Ok(findings)
+}
+
+/// Some damage keeps SQLite from looking any further: that is what it found, then.
+fn unless_damaged(found: QueryResult<Vec<String>>) -> QueryResult<Vec<String>> {
+    match found {
+        Err(error) if is_damage(&error) => Ok(vec![format!("SQLite cannot read it: {error}")]),
+        found => found,
+    }
 }
 
 /// What SQLite finds wrong with the file at a glance: every page is read, but no index is compared with its table.
@@ -181,12 +193,9 @@ pub fn quick_check(connection: &mut SqliteConnection) -> Result<Vec<String>, Dat
         #[diesel(sql_type = Text)]
         quick_check: String,
     }
-    match diesel::sql_query("PRAGMA quick_check(10)").load::<Line>(connection) {
-        Ok(lines) => Ok(lines.into_iter().map(|line| line.quick_check).filter(|line| line != "ok").collect()),
-        // Some damage keeps SQLite from looking any further.
-        Err(error) if is_damage(&error) => Ok(vec![error.to_string()]),
-        Err(error) => Err(error.into()),
-    }
+    let lines = diesel::sql_query("PRAGMA quick_check(10)").load::<Line>(connection);
+    let lines = lines.map(|lines| lines.into_iter().map(|line| line.quick_check).filter(|line| line != "ok"));
+    Ok(unless_damaged(lines.map(Iterator::collect))?)
 }
 
 fn is_damage(error: &diesel::result::Error) -> bool {

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use git2::RepositoryInitOptions;
 
-use crate::core::private_file;
+use crate::core::{owner, private_file};
 use crate::domain::repository::StorageKey;
 
 /// Directory levels that a walk through a repository goes down: `objects/pack`, `refs/heads/a/b/c`. A name of git's longest
@@ -91,7 +91,9 @@ impl Store {
     pub fn tending(&self, wait: bool) -> io::Result<Option<File>> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root)?;
         let path = self.root.join("tending.lock");
-        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
+        // A backup that root takes must not keep the server from tending.
+        owner::follow_folder(&path)?;
         if wait {
             file.lock()?;
             return Ok(Some(file));

@@ -13,7 +13,7 @@ use crate::actors::cache::{
 };
 use crate::actors::writer::commands::{
     AddUser, DeleteEmptyChat, PurgeChat, RenameChannels, RenameUser, ResetPassword, RevokeAllAccessTokens,
-    SetRetention, SetUserActive, TakeOverChat, TakeOverProject, TrimChat,
+    SetRetention, SetUserActive, SetUserAdmin, TakeOverChat, TakeOverProject, TrimChat,
 };
 use crate::core::actor::Who;
 use crate::core::shares::Holder;
@@ -25,6 +25,7 @@ use crate::domain::password;
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::{User, Username};
+use crate::storage::queries::chats::ListedChat;
 use crate::storage::queries::{accounts, audit, chats};
 use crate::storage::snapshot;
 
@@ -44,11 +45,33 @@ impl Services {
         Ok(self.cache.ask_anonymously(PersonNamed(username)).await?)
     }
 
-    /// Every user above an id, deactivated ones too.
-    pub async fn users(&self, above: UserId, limit: i64) -> Result<Vec<Arc<User>>, ServiceError> {
-        let rows =
-            self.readers.read(Holder::Operator, move |db| accounts::users_above(db, above.0, limit)).await?;
+    /// Users above an id whose names begin with `prefix`, deactivated ones too; for administrators and the operator.
+    pub async fn users(
+        &self,
+        who: Option<Credential>,
+        above: UserId,
+        prefix: String,
+        limit: i64,
+    ) -> Result<Vec<Arc<User>>, ServiceError> {
+        if let Some(who) = who {
+            self.cache.ask(who, Administrator).await?;
+        }
+        let holder = who.map_or(Holder::Operator, |who| Holder::Account(who.user));
+        let read = move |db: &mut _| accounts::users_above(db, above.0, &prefix, limit);
+        let rows = self.readers.read(holder, read).await?;
         Ok(rows.into_iter().map(|row| Arc::new(row.into_parts().0)).collect())
+    }
+
+    /// Chats above an id.
+    pub async fn chats_of_all(&self, above: ChatId, limit: i64) -> Result<Vec<ListedChat>, ServiceError> {
+        Ok(self.readers.read(Holder::Operator, move |db| chats::chats_above(db, above.0, limit)).await?)
+    }
+
+    /// Makes a user an administrator of the server, or an ordinary user.
+    pub async fn set_admin(&self, username: String, is_admin: bool) -> Result<(), ServiceError> {
+        let user = self.known(username).await?.id;
+        self.writer.execute(Who::Server, SetUserAdmin { who: operator(), user, is_admin }).await?;
+        Ok(())
     }
 
     /// Makes a user, also when registration is closed.

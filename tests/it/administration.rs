@@ -145,3 +145,38 @@ async fn administrator_takes_over_a_project_without_an_active_owner() {
     assert_eq!(bob.put("/api/projects/alice/kit/members/root", json!({"role": "reader"})).await.status, 201);
     server.stop().await;
 }
+
+/// No route listed users: an administrator could not find out whom to deactivate.
+#[actix_web::test]
+async fn administrators_list_and_search_users() {
+    let server = TestServer::start().await;
+    let admin = server.admin("alice").await;
+    for name in ["bob", "bobby", "bo-jack", "carol"] {
+        server.user(name).await;
+    }
+    admin.patch("/api/admin/users/carol", json!({"active": false})).await;
+    let names = |answer: &netbit::client::HttpAnswer| -> Vec<String> {
+        let items = answer.body["items"].as_array().unwrap().iter();
+        items.map(|user| user["username"].as_str().unwrap().to_owned()).collect()
+    };
+    let first = admin.get("/api/admin/users?limit=3").await;
+    assert_eq!(names(&first), ["alice", "bob", "bobby"]);
+    let next = first.body["next"].as_str().unwrap();
+    let rest = admin.get(&format!("/api/admin/users?limit=3&cursor={next}")).await;
+    assert_eq!(names(&rest), ["bo-jack", "carol"]);
+    assert!(rest.body.get("next").is_none());
+    assert_eq!(
+        (&rest.body["items"][1]["active"], &first.body["items"][0]["is_admin"]),
+        (&json!(false), &json!(true))
+    );
+    assert_eq!(names(&admin.get("/api/admin/users?prefix=bob").await), ["bob", "bobby"]);
+    assert_eq!(names(&admin.get("/api/admin/users?prefix=%25").await), Vec::<String>::new());
+
+    let bob = server.login("bob").await;
+    assert_problem(&bob.get("/api/admin/users").await, 403, "forbidden");
+    for (scope, status) in [("admin", 403), ("server:admin", 200)] {
+        let (_, client) = admin.access_token(json!({"name": scope, "scopes": [scope]})).await;
+        assert_eq!(client.get("/api/admin/users").await.unwrap().status, status, "{scope}");
+    }
+    server.stop().await;
+}

@@ -7,11 +7,20 @@ use netbit::core::limits::Limits;
 use netbit::domain::ids::ChatId;
 use serde_json::json;
 
-use crate::harness::{PASSWORD, TestServer};
+use crate::harness::{PASSWORD, Process, TestServer, soon};
 
 fn netbit(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_netbit"));
+    let mut command = program();
     command.args(arguments).current_dir(directory).envs(variables.iter().copied()).output().unwrap()
+}
+
+/// `netbit` without settings of the machine that tests it.
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netbit"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("NETBIT_")) {
+        command.env_remove(name);
+    }
+    command
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -143,4 +152,166 @@ async fn notify_explain_says_why_somebody_was_told_and_why_not_also_while_the_se
     assert!(explain("alice").1.contains("what one did oneself"));
     assert!(!explain("nobody").0);
     server.stop().await;
+}
+
+/// The second server blamed `ops.listen`, whose port the first one has, of course.
+#[actix_web::test]
+async fn second_server_is_told_who_uses_the_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = Process::start(directory.path()).await;
+    let data = directory.path().to_str().unwrap();
+    let second = netbit(directory.path(), &["serve", "--data-dir", data], &[]);
+    let told = text(&second.stderr);
+    assert_eq!(second.status.code(), Some(1), "{told}");
+    let pid = first.pid().as_raw_nonzero();
+    assert!(
+        told.contains(&format!("another netbit already uses {data} (pid {pid}); stop it first")),
+        "{told}"
+    );
+    assert!(!told.contains("listen"), "{told}");
+}
+
+/// `auth.secret = "short"` blamed `secret.key`, `limits.readers = 0` was accepted, and other mistakes came one at a time.
+#[test]
+fn all_mistakes_come_at_once_with_key_and_source() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = "[limits]\nreaders = 0\nfrequency = 3\n\n[http]\npublic_url = \"example\"\n";
+    std::fs::write(directory.path().join("netbit.toml"), file).unwrap();
+    let variables = [("NETBIT_AUTH__SECRET", "short"), ("NETBIT_LOG__FORMAT", "xml")];
+    let output = netbit(directory.path(), &["--tcp-listen", "8081"], &variables);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{told}");
+    for (key, source) in [
+        ("limits.readers", "netbit.toml"),
+        ("limits.frequency", "netbit.toml"),
+        ("http.public_url", "netbit.toml"),
+        ("auth.secret", "environment variable NETBIT_AUTH__SECRET"),
+        ("log.format", "environment variable NETBIT_LOG__FORMAT"),
+        ("tcp.listen", "flag --tcp-listen"),
+    ] {
+        let lines: Vec<_> =
+            told.lines().filter(|line| line.contains(&format!("configuration: {key} "))).collect();
+        assert!(matches!(lines[..], [line] if line.contains(source)), "{key}: {told}");
+    }
+    assert_eq!(told.lines().count(), 6, "{told}");
+    assert!(!directory.path().join("data").exists(), "nothing was started");
+}
+
+#[actix_web::test]
+async fn listeners_take_host_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = program();
+    command.current_dir(directory.path());
+    for listener in ["http", "tcp", "udp", "ops"] {
+        command.arg(format!("--{listener}-listen")).arg("localhost:0");
+    }
+    let server = Process::spawn(command).await.unwrap();
+    assert!(server.address().starts_with("127.0.0.1:"), "{}", server.greeting);
+    assert_eq!(server.operations("/readyz").await.0, 200);
+    let unknown =
+        netbit(directory.path(), &["--data-dir", "other", "--ops-listen", "no-such-host.invalid:80"], &[]);
+    let told = text(&unknown.stderr);
+    assert!(told.contains("ops.listen") && told.contains("no-such-host.invalid:80"), "{told}");
+}
+
+/// Errors that end with their cause, and have it as their source, were printed as "permission denied: permission denied".
+#[test]
+fn cause_of_a_failure_is_printed_once() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("file"), "").unwrap();
+    for arguments in [
+        &["serve", "--data-dir", "file/data"][..],
+        &["user", "add", "bob", "--data-dir", "file/data", "--password-file", "file"],
+        &["restore", "nowhere", "--data-dir", "data"],
+        &["backup", "file/x", "--data-dir", "."],
+        &["user", "add", "bob", "--password-file", "nowhere"],
+    ] {
+        let output = netbit(directory.path(), arguments, &[]);
+        let told = text(&output.stderr);
+        assert!(!output.status.success() && told.lines().count() == 1, "{arguments:?}: {told}");
+        assert!(told.matches("os error").count() <= 1, "{arguments:?}: {told}");
+    }
+}
+
+/// The server asked for a terminal that is not there: "No such device or address (os error 6)".
+#[test]
+fn missing_terminal_is_answered_with_the_next_step() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new("setsid");
+    command.args(["--wait", env!("CARGO_BIN_EXE_netbit"), "user", "add", "bob", "--data-dir", "data"]);
+    let output = command.current_dir(directory.path()).stdin(std::process::Stdio::null()).output().unwrap();
+    let told = text(&output.stderr);
+    assert!(!output.status.success(), "{told}");
+    assert!(
+        told.contains("no terminal to ask for the password") && told.contains("--password-file"),
+        "{told}"
+    );
+}
+
+/// `netbit top --once --json | head` and `netbit doctor | head -1` panicked.
+#[actix_web::test]
+async fn reader_that_goes_ends_a_command_quietly() {
+    let server = TestServer::start().await;
+    server.user("alice").await;
+    let (data, ops) = (server.path().to_str().unwrap().to_owned(), server.app.addresses.ops.to_string());
+    let commands = [
+        vec!["top", "--once", "--json", "--ops", &ops],
+        vec!["top", "--once", "--ops", &ops],
+        vec!["doctor", "--data-dir", &data],
+        vec!["user", "list", "--data-dir", &data],
+        vec!["chat", "list", "--data-dir", &data],
+        vec!["audit", "--data-dir", &data],
+        vec!["config"],
+    ];
+    for arguments in commands {
+        let mut command = program();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        command.args(&arguments).stdout(writer);
+        let output = soon(tokio::task::spawn_blocking(move || command.output())).await.unwrap().unwrap();
+        let expected = if arguments[0] == "audit" { Some(0) } else { Some(141) };
+        assert_eq!((output.status.code(), text(&output.stderr)), (expected, String::new()), "{arguments:?}");
+    }
+    server.stop().await;
+}
+
+/// The doctor ended at the first thing that a damaged database keeps it from, and said it twice.
+#[actix_web::test]
+async fn doctor_checks_what_it_can_of_a_damaged_database() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let chat = alice.group(&[]).await;
+    for n in 0..200 {
+        alice.say(chat, &format!("{n} {}", "x".repeat(500))).await;
+    }
+    let directory = server.stop_and_keep().await;
+    let file = directory.path().join("netbit.db");
+    let whole = std::fs::read(&file).unwrap();
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 3] = [
+        ("overwritten", |bytes| bytes[4096..].fill(0x5a)),
+        ("cut off", |bytes| bytes.truncate(10_000)),
+        ("not a database", |bytes| bytes[..100].fill(0x5a)),
+    ];
+    for (name, damage) in damages {
+        let mut bytes = whole.clone();
+        damage(&mut bytes);
+        std::fs::write(&file, bytes).unwrap();
+        let output =
+            netbit(directory.path(), &["doctor", "--data-dir", directory.path().to_str().unwrap()], &[]);
+        let told = text(&output.stdout);
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(1), String::new()), "{name}: {told}");
+        assert!(told.contains("BAD integrity of the database"), "{name}: {told}");
+        assert!(told.contains("not checked, because the database is damaged"), "{name}: {told}");
+        for other in ["git children are confined", "the pre-receive hook can run", "free space"] {
+            assert!(told.contains(other), "{name}: {told}");
+        }
+        let mut findings: Vec<_> = told.lines().filter(|line| line.starts_with("      ")).collect();
+        let count = findings.len();
+        findings.sort_unstable();
+        findings.dedup();
+        assert!(count > 0 && count == findings.len(), "{name}: {told}");
+        let words = ["malformed", "not a database"].map(|word| told.matches(word).count());
+        assert!(words.iter().all(|count| *count <= 1), "{name}: {told}");
+    }
 }

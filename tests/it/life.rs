@@ -11,8 +11,8 @@ async fn a_start_takes_its_steps_in_order() {
     assert_eq!(
         server.app.started,
         [
-            "operations",
             "lock",
+            "operations",
             "migrate",
             "checkpoint",
             "load",
@@ -69,7 +69,7 @@ async fn a_second_server_on_the_same_directory_is_told_so() {
     let server = TestServer::start().await;
     let second = RunningApp::start(config(server.path(), Limits::default())).await;
     assert!(
-        matches!(second, Err(StartError::DataDir(error)) if error.to_string().contains("another netbit process"))
+        matches!(second, Err(StartError::DataDir(error)) if error.to_string().contains("another netbit already uses"))
     );
     server.stop().await;
 }
@@ -79,7 +79,7 @@ async fn a_taken_port_is_named_with_its_key() {
     let server = TestServer::start().await;
     let directory = tempfile::tempdir().unwrap();
     let mut other = config(directory.path(), Limits::default());
-    other.tcp.listen.0 = server.app.addresses.tcp;
+    other.tcp.listen = server.app.addresses.tcp.into();
     let Err(error) = RunningApp::start(other).await else { panic!("the port is taken") };
     assert!(error.to_string().contains("tcp.listen"), "{error}");
     server.stop().await;

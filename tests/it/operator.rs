@@ -339,3 +339,70 @@ async fn the_doctor_asks_a_running_server_whether_its_memory_is_the_database() {
     assert!(ok && told.contains("ok  the running server's cache equals the database"), "{told}");
     server.stop().await;
 }
+
+/// There was no way to see which chats and users a server has, nor to make a second administrator.
+#[actix_web::test]
+async fn operator_lists_chats_and_promotes_users() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let team = alice.group(&[&bob]).await;
+    alice.say(team, "hello").await;
+    bob.post("/api/chats", json!({"kind": "direct", "participants": ["alice"]})).await;
+    let (ok, listed) = operate(server.path(), &["chat", "list"]).await;
+    assert!(ok, "{listed}");
+    let lines: Vec<Vec<_>> = listed.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["id", "kind", "people", "messages", "name"]);
+    assert_eq!(lines[1], [&*team.to_string(), "group", "2", "1", "team"]);
+    assert_eq!(lines[2][1..], ["direct", "2", "0", "alice", "and", "bob"]);
+    let (_, json_lines) = operate(server.path(), &["chat", "list", "--json"]).await;
+    let first: Value = serde_json::from_str(json_lines.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["id"], &first["name"]), (&json!(team), &json!("team")));
+
+    assert_problem(&bob.get("/api/admin/audit").await, 403, "forbidden");
+    let (ok, told) = operate(server.path(), &["user", "promote", "bob"]).await;
+    assert!(ok && told.contains("bob administers the server"), "{told}");
+    assert_eq!(bob.get("/api/admin/audit").await.status, 200, "with the login that bob has");
+    let (ok, told) = operate(server.path(), &["user", "demote", "bob"]).await;
+    assert!(!ok && told.contains("the only administrator"), "{told}");
+    assert!(operate(server.path(), &["user", "promote", "alice"]).await.0);
+    assert!(operate(server.path(), &["user", "demote", "bob"]).await.0);
+    assert_problem(&bob.get("/api/admin/audit").await, 403, "forbidden");
+    let audit = alice.get("/api/admin/audit").await;
+    let actions: Vec<_> = audit.body["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(actions[..3], ["user.demote", "user.promote", "user.promote"]);
+    server.stop().await;
+}
+
+/// `docker exec` looked into `./data`, and what root made there was root's: the server could not start any more.
+#[actix_web::test]
+async fn commands_of_root_leave_files_to_the_directorys_owner() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    chown(&data, Some(4711), Some(4711)).unwrap();
+    let secret = password_file("a long password");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_netbit"));
+    command.args(["user", "add", "root", "--admin", "--password-file", secret.path().to_str().unwrap()]);
+    command.current_dir(place.path()).env("NETBIT_DATA_DIR", &data);
+    let output = soon(tokio::task::spawn_blocking(move || command.output())).await.unwrap().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!place.path().join("data/data").exists());
+    let mut folders = vec![data];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            assert_eq!(entry.metadata().unwrap().uid(), 4711, "{}", entry.path().display());
+            if entry.metadata().unwrap().is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+}

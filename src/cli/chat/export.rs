@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::cli::DataDirFlag;
 use crate::cli::control::{Data, with_server};
+use crate::cli::output::{say, warn};
 use crate::core::private_file;
 
 #[derive(Args)]
@@ -63,7 +64,7 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<ExitCode, ExitCode> {
         };
         control.each(&format!("/chats/{}/events", arguments.chat), "seq", write).await?;
         out.flush()?;
-        eprintln!("{count} events");
+        warn(format_args!("{count} events"));
         Ok(())
     })
 }
@@ -77,8 +78,8 @@ pub(super) fn set_retention(arguments: &RetentionArguments) -> Result<ExitCode, 
         let path = format!("/chats/{}/retention", arguments.chat);
         control.ask(Method::PUT, &path, Some(&json!({"keep": keep}))).await?;
         match keep {
-            Some(keep) => println!("the chat keeps its newest {keep} messages"),
-            None => println!("the chat keeps all its messages"),
+            Some(keep) => say!("the chat keeps its newest {keep} messages")?,
+            None => say!("the chat keeps all its messages")?,
         }
         Ok(())
     })

@@ -13,6 +13,7 @@ mod incoming;
 mod keys;
 mod line;
 mod link;
+mod list;
 mod model;
 #[cfg(test)]
 mod model_test;
@@ -35,8 +36,8 @@ use self::link::{OpenError, Wire};
 use self::model::Model;
 use self::rest::{Rest, RestError};
 use self::session::{Session, Stop};
-use super::complain;
-use super::remote::ServerFlag;
+use super::output::complain;
+use super::remote::{ServerFlag, password};
 
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -56,6 +57,8 @@ pub(super) struct ChatArguments {
 /// What the operator of the server does with chats.
 #[derive(Subcommand)]
 enum ChatCommand {
+    /// List every chat of the server with its id.
+    List(list::ListArguments),
     /// Write every event of a chat as JSON lines.
     Export(export::ExportArguments),
     /// Say how many of its newest messages a chat keeps.
@@ -64,6 +67,7 @@ enum ChatCommand {
 
 pub(super) fn run(arguments: &ChatArguments) -> Result<ExitCode, ExitCode> {
     match &arguments.command {
+        Some(ChatCommand::List(arguments)) => return list::run(arguments),
         Some(ChatCommand::Export(arguments)) => return export::run(arguments),
         Some(ChatCommand::Retention(arguments)) => return export::set_retention(arguments),
         None => {}
@@ -81,7 +85,7 @@ async fn chat(arguments: &ChatArguments) -> anyhow::Result<ExitCode> {
     let (base, http) = (&server.base, &server.http);
     // First the server, then the password: nobody should type one for a server that is not there.
     let info = http.server().await.map_err(|error| failed(base, error.into()))?;
-    let password = password(arguments)?;
+    let password = password(&arguments.user, arguments.password_file.as_deref())?;
     let account = http.login(&arguments.user, &password).await;
     let account = account.map_err(|error| failed("the login failed", error.into()))?;
     drop(password);
@@ -115,33 +119,4 @@ fn failed(what: &str, error: RestError) -> anyhow::Error {
         RestError::Failed { reason, .. } => reason,
     };
     anyhow!(render(&Line::Info(format!("{what}: {reason}")), false))
-}
-
-fn password(arguments: &ChatArguments) -> anyhow::Result<String> {
-    let Some(path) = &arguments.password_file else {
-        let prompt = format!("Password of {}: ", arguments.user);
-        return rpassword::prompt_password(prompt)
-            .context("there is no terminal to ask for the password; see --password-file");
-    };
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("--password-file {}", path.display()))?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_file_ends_with_its_first_line() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "correct horse \r\nrest\n").unwrap();
-        let arguments = ChatArguments {
-            command: None,
-            server: ServerFlag::default(),
-            user: "alice".into(),
-            password_file: Some(file.path().into()),
-        };
-        assert_eq!(password(&arguments).unwrap(), "correct horse ");
-    }
 }

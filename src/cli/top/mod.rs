@@ -8,7 +8,6 @@ mod screen;
 mod screen_test;
 mod view;
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -18,8 +17,9 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers
 
 use self::screen::Screen;
 use self::view::View;
-use super::complain;
+use super::output::{complain, say};
 use crate::client::metrics::Scrape;
+use crate::core::config::Listen;
 
 /// An answer that takes longer is none.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,8 +30,8 @@ const SECONDS_MAX: u64 = 60;
 #[derive(Args)]
 pub(super) struct TopArguments {
     /// The operations listener of the server.
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8083")]
-    ops: SocketAddr,
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8083")]
+    ops: Listen,
     /// Seconds between two readings.
     #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=SECONDS_MAX))]
     interval: u64,
@@ -56,7 +56,7 @@ struct Source {
 }
 
 impl Source {
-    fn new(ops: SocketAddr) -> anyhow::Result<Self> {
+    fn new(ops: &Listen) -> anyhow::Result<Self> {
         let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build()?;
         Ok(Self { client, url: format!("http://{ops}/metrics") })
     }
@@ -76,7 +76,7 @@ pub(super) fn run(arguments: &TopArguments) -> Result<ExitCode, ExitCode> {
 }
 
 fn once(arguments: &TopArguments, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
-    let source = Source::new(arguments.ops)?;
+    let source = Source::new(&arguments.ops)?;
     let view = runtime.block_on(async {
         let before = source.read().await?;
         tokio::time::sleep(Duration::from_secs(arguments.interval)).await;
@@ -84,17 +84,17 @@ fn once(arguments: &TopArguments, runtime: &tokio::runtime::Runtime) -> anyhow::
         anyhow::Ok(View::between(&before.scrape, &after.scrape, after.at - before.at))
     })?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&view)?);
+        say!("{}", serde_json::to_string_pretty(&view)?)?;
     } else {
         let mut screen = Screen::new(arguments.ops.to_string(), arguments.interval);
         screen.show(view);
-        println!("{}", screen.as_text(100, 40)?);
+        say!("{}", screen.as_text(100, 40)?)?;
     }
     Ok(())
 }
 
 fn watch(arguments: &TopArguments, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
-    let source = Source::new(arguments.ops)?;
+    let source = Source::new(&arguments.ops)?;
     // Whoever asks for a server that is not there reads that on their own terminal, not on ours.
     let mut before = runtime.block_on(source.read())?;
     let mut screen = Screen::new(arguments.ops.to_string(), arguments.interval);

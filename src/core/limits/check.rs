@@ -2,117 +2,146 @@
 
 use super::Limits;
 
+/// A limit that would make the server useless, and what is allowed.
+type Mistake = (&'static str, &'static str);
+
+/// More of anything is a slip of the hand: 2^50, a million times a thousand million.
+const ANYTHING_MAX: u64 = 1 << 50;
+
+const AT_LEAST_ONE: &str = "a number of at least 1";
+const RATE: &str = "a number of at least 1 (limits.rates = false switches rates off)";
+
+/// The limits of a list that are 0 or less.
+macro_rules! below_one {
+    ($limits:ident, $allowed:expr, $($name:ident)*) => {
+        [$((stringify!($name), $limits.$name < 1)),*].into_iter().filter(|(_, wrong)| *wrong).map(|(key, _)| (key, $allowed))
+    };
+}
+
+/// The limits of a list that are above a number.
+macro_rules! above {
+    ($limits:ident, $($name:ident $max:literal,)*) => {
+        [$((stringify!($name), concat!("a number of at most ", $max), $limits.$name > $max)),*]
+            .into_iter()
+            .filter(|(.., wrong)| *wrong)
+            .map(|(key, allowed, _)| (key, allowed))
+    };
+}
+
 impl Limits {
-    /// The first limit that would make the server useless, with what is allowed.
-    pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
-        let at_least_one = [
-            ("cache_queries", self.cache_queries),
-            ("writer_commands", self.writer_commands),
-            ("commands_per_user", self.commands_per_user),
-            ("queries_per_user", self.queries_per_user),
-            ("batch_commands", self.batch_commands),
-            ("batch_bytes", self.batch_bytes),
-            ("in_flight", self.in_flight),
-            ("outbox_frames", self.outbox_frames),
-            ("welcome_chats", self.welcome_chats),
-            ("resume_chats", self.resume_chats),
-            ("replay_page", self.replay_page),
-            ("marks_per_command", self.marks_per_command),
-            ("page_default", self.page_default),
-            ("page_max", self.page_max),
-            ("users_scanned", self.users_scanned),
-            ("connections", self.connections),
-            ("strangers", self.strangers),
-            ("strangers_per_address", self.strangers_per_address),
-            ("create_participants", self.create_participants),
-            ("git_reads", self.git_reads),
-            ("git_writes", self.git_writes),
-            ("git_advertisements", self.git_advertisements),
-            ("git_visitors", self.git_visitors),
-            ("git_archives", self.git_archives),
-            ("git_bulk", self.git_bulk),
-            ("logins", self.logins),
-            ("logins_per_address", self.logins_per_address),
-            ("logins_delayed", self.logins_delayed),
-            ("logins_delayed_per_address", self.logins_delayed_per_address),
-            ("http_connections", self.http_connections),
-            ("git_updates", self.git_updates),
-            ("udp_tickets", self.udp_tickets),
-            ("uri_bytes", self.uri_bytes),
-            ("left_per_command", self.left_per_command),
-            ("mentions_per_message", self.mentions_per_message),
+    /// Every limit that would make the server useless, with what is allowed.
+    pub fn check(&self) -> Vec<(String, &'static str)> {
+        let mut mistakes: Vec<Mistake> = Vec::new();
+        mistakes.extend(below_one!(
+            self, AT_LEAST_ONE,
+            cache_queries writer_commands commands_per_user queries_per_user batch_commands batch_bytes readers
+            lane_bytes connections strangers strangers_per_address hello_timeout_ms heartbeat_ms silence_ms
+            frame_timeout_ms write_stall_ms sessions_per_user in_flight outbox_frames answer_bytes
+            marks_per_command resume_chats replay_page welcome_chats presence_ttl_ms presence_tick_ms
+            presence_batch presence_queries udp_ticket_seconds udp_tickets_per_user udp_tickets
+            udp_batch_datagrams udp_resend_ms page_default page_max users_scanned body_bytes uri_bytes http_connections
+            http_handshakes tls_handshake_ms http_unsent_bytes request_head_ms request_body_ms logins
+            logins_per_address logins_delayed logins_delayed_per_address login_failures_tracked
+            access_token_seconds refresh_token_seconds logins_per_user token_use_write_ms left_per_command
+            chats_per_user participants_per_chat create_participants purged_per_command trim_ms git_reads git_advertisements
+            git_visitors git_writes git_archives git_bulk git_access_ms git_head_ms git_idle_ms git_total_ms
+            git_head_bytes git_updates git_push_objects git_pushed_objects git_commit_bytes git_tree_bytes
+            git_blob_bytes git_delta_bytes git_unpacked_bytes git_child_bytes git_cpu_seconds git_cpu_bytes
+            git_refs git_gzip_push_bytes git_request_bytes git_spool_bytes git_compute_ms git_archive_ms
+            git_archive_entries git_archive_path_bytes git_archive_bytes maintenance_pushes maintenance_ms
+            checkpoint_bytes wal_bytes read_only_probe_ms shutdown_ms repositories_per_project notifications_per_user
+            notifications_per_command notifications_per_message notifying_messages_per_user mentions_per_message
+            trimmed_per_command
+        ));
+        mistakes.extend(below_one!(
+            self, RATE,
+            messages_per_second messages_burst changes_per_second changes_burst strangers_added_per_hour
+            strangers_added_burst added_by_strangers_per_hour added_by_strangers_burst added_per_hour added_burst
+            added_by_one_per_hour added_by_one_burst everybody_mentions_per_hour everybody_mentions_burst udp_tickets_per_minute udp_tickets_burst
+            udp_datagrams_per_second udp_datagrams_burst logged_refusals_per_second registrations_burst
+            registrations_per_minute
+        ));
+        mistakes.extend(above!(
+            self,
+            repositories_per_project 400,
+            notifications_per_user 400,
+            notifications_per_command 200,
+            notifications_per_message 50,
+            trimmed_per_command 100,
+            page_max 100,
+            left_per_command 80,
+            create_participants 100,
+            readers 1024,
+            session_threads 1024,
+            http_workers 1024,
+            hashes_running 1024,
+            git_browses 1024,
+        ));
+        mistakes.extend(self.out_of_range());
+        let mut mistakes: Vec<_> =
+            mistakes.into_iter().map(|(key, allowed)| (key.to_owned(), allowed)).collect();
+        mistakes.extend(self.beyond_anything());
+        mistakes
+    }
+
+    /// Limits that have a range, or depend on another.
+    fn out_of_range(&self) -> impl Iterator<Item = Mistake> {
+        let rules = [
+            (self.page_default > self.page_max, "page_default", "a number not above limits.page_max"),
+            (
+                !(32 * 1024..=16 * 1024 * 1024).contains(&self.frame_bytes),
+                "frame_bytes",
+                "32768 to 16777216 bytes (a message has up to 16 KiB)",
+            ),
+            (
+                self.stranger_frame_bytes < 1024 || self.stranger_frame_bytes > self.frame_bytes,
+                "stranger_frame_bytes",
+                "1024 bytes up to limits.frame_bytes (a Hello has some hundred bytes)",
+            ),
+            (self.server_frame_bytes < 64 * 1024, "server_frame_bytes", "at least 65536 bytes"),
+            (self.outbox_bytes < 64 * 1024, "outbox_bytes", "at least 65536 bytes"),
+            (
+                self.answer_small_bytes < 32 * 1024,
+                "answer_small_bytes",
+                "at least 32768 bytes (a message has up to 20 KiB)",
+            ),
+            (
+                !(1..=3650).contains(&self.token_default_days),
+                "token_default_days",
+                "a number of days from 1 to 3650",
+            ),
         ];
-        if let Some((key, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
-            return Err((key, "a number of at least 1"));
-        }
-        if self.page_default > self.page_max {
-            return Err(("page_default", "a number not above limits.page_max"));
-        }
-        if self.page_max > 100 {
-            return Err(("page_max", "a number from 1 to 100"));
-        }
-        if self.left_per_command > 80 {
-            return Err(("left_per_command", "a number from 1 to 80 (a command writes at most 500 rows)"));
-        }
-        if self.create_participants > 100 {
-            return Err((
-                "create_participants",
-                "a number from 1 to 100 (a command writes at most 500 rows)",
-            ));
-        }
-        let rows_bound = [
-            ("repositories_per_project", self.repositories_per_project, 400, "a number from 1 to 400"),
-            ("notifications_per_user", self.notifications_per_user, 400, "a number from 1 to 400"),
-            ("notifications_per_command", self.notifications_per_command, 200, "a number from 1 to 200"),
-            ("notifications_per_message", self.notifications_per_message, 50, "a number from 1 to 50"),
-            ("trimmed_per_command", self.trimmed_per_command, 100, "a number from 1 to 100"),
-        ];
-        // A command writes at most 500 rows.
-        if let Some((key, _, _, allowed)) =
-            rows_bound.iter().find(|(_, value, max, _)| !(1..=*max).contains(value))
-        {
-            return Err((key, allowed));
-        }
-        if self.frame_bytes < 32 * 1024 || self.frame_bytes > 16 * 1024 * 1024 {
-            return Err(("frame_bytes", "32768 to 16777216 bytes (a message has up to 16 KiB)"));
-        }
-        if self.server_frame_bytes < 64 * 1024 || self.outbox_bytes < 64 * 1024 {
-            return Err(("server_frame_bytes", "at least 65536 bytes, as limits.outbox_bytes"));
-        }
-        if self.answer_small_bytes < 32 * 1024 {
-            return Err(("answer_small_bytes", "at least 32768 bytes (a message has up to 20 KiB)"));
-        }
-        if !(1..=3650).contains(&self.token_default_days) {
-            return Err(("token_default_days", "a number of days from 1 to 3650"));
-        }
-        if self.token_use_write_ms == 0 {
-            return Err(("token_use_write_ms", "a number of at least 1"));
-        }
-        for (key, value) in [
-            ("messages_per_second", self.messages_per_second),
-            ("messages_burst", self.messages_burst),
-            ("changes_per_second", self.changes_per_second),
-            ("changes_burst", self.changes_burst),
-            ("strangers_added_per_hour", self.strangers_added_per_hour),
-            ("strangers_added_burst", self.strangers_added_burst),
-            ("added_by_strangers_per_hour", self.added_by_strangers_per_hour),
-            ("added_by_strangers_burst", self.added_by_strangers_burst),
-            ("added_per_hour", self.added_per_hour),
-            ("added_burst", self.added_burst),
-            ("added_by_one_per_hour", self.added_by_one_per_hour),
-            ("added_by_one_burst", self.added_by_one_burst),
-            ("everybody_mentions_per_hour", self.everybody_mentions_per_hour),
-            ("everybody_mentions_burst", self.everybody_mentions_burst),
-            ("udp_tickets_per_minute", self.udp_tickets_per_minute),
-            ("udp_tickets_burst", self.udp_tickets_burst),
-            ("logged_refusals_per_second", self.logged_refusals_per_second),
-            ("registrations_burst", self.registrations_burst),
-            ("registrations_per_minute", self.registrations_per_minute),
-        ] {
-            if value == 0 {
-                return Err((key, "a number of at least 1 (limits.rates = false switches rates off)"));
-            }
-        }
-        Ok(())
+        rules.into_iter().filter(|(wrong, ..)| *wrong).map(|(_, key, allowed)| (key, allowed))
+    }
+
+    /// Numbers that no machine reaches, and that overflow where they are added up.
+    fn beyond_anything(&self) -> Vec<(String, &'static str)> {
+        let written = serde_json::to_value(self).unwrap_or_default();
+        let numbers = written.as_object().into_iter().flatten();
+        let beyond = numbers.filter(|(_, value)| value.as_u64().is_some_and(|value| value > ANYTHING_MAX));
+        beyond.map(|(key, _)| (key.clone(), "a number of at most 1125899906842624")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_impossible_limits_are_named_at_once() {
+        assert_eq!(Limits::default().check(), []);
+        let limits = Limits {
+            readers: 0,
+            page_max: 500,
+            access_token_seconds: -1,
+            udp_datagrams_burst: 0,
+            connections: usize::MAX,
+            ..Limits::default()
+        };
+        let keys: Vec<_> = limits.check().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(
+            keys,
+            ["readers", "access_token_seconds", "udp_datagrams_burst", "page_max", "connections"]
+        );
     }
 }

@@ -20,8 +20,29 @@ pub fn all_users(db: &mut Db) -> QueryResult<Vec<UserRow>> {
     users::table.order(users::id).select(UserRow::as_select()).load(db)
 }
 
-pub fn users_above(db: &mut Db, id: i64, limit: i64) -> QueryResult<Vec<UserRow>> {
-    users::table.filter(users::id.gt(id)).order(users::id).limit(limit).select(UserRow::as_select()).load(db)
+/// Users above an id whose names begin with `prefix`.
+pub fn users_above(db: &mut Db, id: i64, prefix: &str, limit: i64) -> QueryResult<Vec<UserRow>> {
+    // Names are ASCII: nothing that begins with the prefix is above this.
+    let end = format!("{prefix}\u{7f}");
+    users::table
+        .filter(users::id.gt(id).and(users::username.ge(prefix)).and(users::username.lt(end)))
+        .order(users::id)
+        .limit(limit)
+        .select(UserRow::as_select())
+        .load(db)
+}
+
+/// Makes a user an administrator, or an ordinary one.
+pub fn set_admin(db: &mut Db, id: i64, is_admin: bool) -> QueryResult<UserRow> {
+    diesel::update(users::table.find(id))
+        .set(users::is_admin.eq(is_admin))
+        .returning(UserRow::as_returning())
+        .get_result(db)
+}
+
+/// How many active administrators there are.
+pub fn administrators(db: &mut Db) -> QueryResult<i64> {
+    users::table.filter(users::is_admin.eq(true).and(users::deactivated_at.is_null())).count().get_result(db)
 }
 
 /// Who has the name, or had it: it is not free for others.

@@ -37,6 +37,23 @@ pub fn all_chats(db: &mut Db) -> QueryResult<Vec<Chat>> {
     rows.into_iter().map(Chat::try_from).collect()
 }
 
+/// A chat as the operator lists it: who is in it is a number.
+pub struct ListedChat {
+    pub chat: Chat,
+    pub participants: i64,
+}
+
+/// Chats above an id.
+pub fn chats_above(db: &mut Db, id: i64, limit: i64) -> QueryResult<Vec<ListedChat>> {
+    let rows = chats::table.filter(chats::id.gt(id)).order(chats::id).limit(limit);
+    let rows = rows.select(ChatRow::as_select()).load(db)?;
+    let listed = |row: ChatRow| {
+        let participants = participant_count(db, row.id)?;
+        Ok(ListedChat { chat: Chat::try_from(row)?, participants })
+    };
+    rows.into_iter().map(listed).collect()
+}
+
 pub fn direct_chat(db: &mut Db, direct_key: &str) -> QueryResult<Option<i64>> {
     chats::table.filter(chats::direct_key.eq(direct_key)).select(chats::id).first(db).optional()
 }

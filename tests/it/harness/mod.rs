@@ -45,9 +45,9 @@ pub(crate) struct Person {
 /// The configuration of a test: free ports, few threads.
 pub(crate) fn config(directory: &std::path::Path, limits: Limits) -> Config {
     let mut config = Config { data_dir: DataDirPath(directory.to_owned()), ..Config::default() };
-    let free = Listen(SocketAddr::from(([127, 0, 0, 1], 0)));
-    (config.http.listen, config.tcp.listen, config.ops.listen) = (free, free, free);
-    config.udp.listen = free;
+    let free = Listen::from(SocketAddr::from(([127, 0, 0, 1], 0)));
+    (config.http.listen, config.tcp.listen) = (free.clone(), free.clone());
+    (config.ops.listen, config.udp.listen) = (free.clone(), free);
     config.limits = Limits { session_threads: 2, http_workers: 1, ..limits };
     config
 }

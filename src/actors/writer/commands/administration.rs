@@ -155,6 +155,39 @@ impl Command for RenameChannels {
     }
 }
 
+/// Makes a user an administrator of the server, or an ordinary user.
+pub struct SetUserAdmin {
+    pub who: Credential,
+    pub user: UserId,
+    pub is_admin: bool,
+}
+
+impl Command for SetUserAdmin {
+    type Output = ();
+    const NAME: &'static str = "SetUserAdmin";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        check_administrator(tx, self.who)?;
+        let (old, _) = accounts::user(tx.look(), self.user.0)?.ok_or(Refusal::NotFound("user"))?.into_parts();
+        if old.is_admin == self.is_admin {
+            return Ok(());
+        }
+        if self.is_admin && !old.active {
+            return Err(Refusal::Conflict("the user is deactivated; activate the user first").into());
+        }
+        if !self.is_admin && old.active && accounts::administrators(tx.look())? == 1 {
+            return Err(
+                Refusal::Conflict("this is the only administrator; promote another user first").into()
+            );
+        }
+        let (user, _) = accounts::set_admin(tx.write(), self.user.0, self.is_admin)?.into_parts();
+        let action = if self.is_admin { "user.promote" } else { "user.demote" };
+        tx.audit(self.who, action, ("user", user.id.0), &json!({"username": user.username}))?;
+        tx.announce(Event::UserUpdated { user: Arc::new(user) });
+        Ok(())
+    }
+}
+
 /// Gives a user a new password; all their logins and access tokens end.
 pub struct ResetPassword {
     pub who: Credential,

@@ -31,7 +31,7 @@ pub use accounts::{
     ChangePassword, EndExpiredLogins, EndLogin, INVALID_SETUP_CODE, Logout, NewUser, REGISTRATION_CLOSED,
     RefreshLogin, Refreshed, RegisterUser, StartLogin, UpdateProfile,
 };
-pub use administration::{AddUser, RenameChannels, RenameUser, ResetPassword, SetUserActive};
+pub use administration::{AddUser, RenameChannels, RenameUser, ResetPassword, SetUserActive, SetUserAdmin};
 pub use alterations::{AlterMessage, Altered};
 pub use blocks::SetBlock;
 pub use chats::{CreateChat, NewChat, RemoveParticipant, SetNotifyLevel, SetParticipant, UpdateChat};
@@ -102,6 +102,7 @@ pub(super) const NAMES: &[&str] = &[
     "SetProjectConfig",
     "SetRetention",
     "SetUserActive",
+    "SetUserAdmin",
     "SetWatch",
     "SettlePush",
     "StartLogin",

@@ -1,0 +1,277 @@
+//! Reading the sources of the configuration.
+
+use std::path::{Path, PathBuf};
+
+use figment::providers::{Format, Serialized, Toml};
+use figment::value::Value;
+use figment::{Figment, Profile, Provider};
+
+use super::mistake::{explain, origin};
+use super::{Config, ConfigError};
+
+/// The file read when none is named.
+pub const DEFAULT_FILE: &str = "netbit.toml";
+const PREFIX: &str = "NETBIT_";
+/// Keys that exist without being in the printed defaults.
+const SECRET_KEYS: &[&str] = &["auth.secret"];
+
+/// What flags say; each one set beats the file and the environment.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// The file to read instead of [`DEFAULT_FILE`]; it must exist.
+    pub file: Option<PathBuf>,
+    /// Pairs of key and value.
+    pub values: Vec<(&'static str, String)>,
+}
+
+/// The configuration in force, and variables that look like ours but are none.
+#[derive(Debug)]
+pub struct Loaded {
+    pub config: Config,
+    pub unknown_variables: Vec<String>,
+}
+
+/// Reads all sources. `environment` is passed in so that tests need not touch the process's own.
+///
+/// # Errors
+/// Every mistake there is, in all sources together.
+pub fn load(overrides: &Overrides, environment: &[(String, String)]) -> Result<Loaded, Vec<ConfigError>> {
+    let mut mistakes = Vec::new();
+    let mut unknown_variables = Vec::new();
+    let mut figment = Figment::from(Serialized::defaults(Config::default()));
+    match file(overrides.file.as_deref()) {
+        Ok(Some(file)) => figment = figment.merge(file),
+        Ok(None) => {}
+        Err(mistake) => mistakes.push(mistake),
+    }
+    let known = flatten(Value::serialize(Config::default()).ok());
+    for (name, value) in environment {
+        let Some(rest) = name.strip_prefix(PREFIX) else { continue };
+        let key = rest.to_lowercase().replace("__", ".");
+        if known.contains(&key) || SECRET_KEYS.contains(&key.as_str()) {
+            // One provider a variable, so that a mistake names the variable.
+            figment = figment.merge(Named::text(format!("environment variable {name}"), &key, value));
+        } else {
+            unknown_variables.push(name.clone());
+        }
+    }
+    for (key, value) in &overrides.values {
+        let flag = format!("flag --{}", key.replace(['.', '_'], "-"));
+        figment = figment.merge(Named::text(flag, key, value));
+    }
+    let config = read(&figment, &mut mistakes);
+    for (key, problem) in config.check() {
+        if mistakes.iter().all(|mistake| mistake.key != key) {
+            mistakes.push(ConfigError { origin: origin(&figment, &key), key, problem });
+        }
+    }
+    if mistakes.is_empty() { Ok(Loaded { config, unknown_variables }) } else { Err(mistakes) }
+}
+
+/// The file that was named, or the usual one if it is there.
+fn file(named: Option<&Path>) -> Result<Option<figment::providers::Data<Toml>>, ConfigError> {
+    let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+    if !path.is_file() {
+        let problem = format!("there is no file {}", path.display());
+        let missing = ConfigError { key: "--config".into(), origin: "flag".into(), problem };
+        return if named.is_some() { Err(missing) } else { Ok(None) };
+    }
+    let file = Toml::file_exact(path);
+    match file.data() {
+        Ok(_) => Ok(Some(file)),
+        Err(error) => Err(ConfigError { origin: path.display().to_string(), ..explain(&error) }),
+    }
+}
+
+/// The configuration of all values that are right. Reading it whole ends with the first mistake; then each value that
+/// differs from the defaults is tried for itself.
+fn read(figment: &Figment, mistakes: &mut Vec<ConfigError>) -> Config {
+    if let Ok(config) = figment.extract() {
+        return config;
+    }
+    let mut right = Figment::from(Serialized::defaults(Config::default()));
+    for key in flatten(figment.find_value("").ok()) {
+        let Ok(value) = figment.find_value(&key) else { continue };
+        if right.find_value(&key).is_ok_and(|default| default == value) {
+            continue;
+        }
+        let with = right.clone().merge(Named { source: String::new(), key: key.clone(), value });
+        match with.extract::<Config>() {
+            Ok(_) => right = with,
+            Err(error) => {
+                let origin = origin(figment, &key);
+                mistakes.push(ConfigError { origin, key, ..explain(&error) });
+            }
+        }
+    }
+    right.extract().unwrap_or_default()
+}
+
+/// One key from a place with a name.
+struct Named {
+    source: String,
+    key: String,
+    value: Value,
+}
+
+impl Named {
+    /// A value that was written as text, in a variable or a flag.
+    fn text(source: String, key: &str, text: &str) -> Self {
+        // figment's own reading of a variable's text: numbers, booleans and quoted strings.
+        let value = match key {
+            "data_dir" | "auth.secret" | "log.level" => text.to_owned().into(),
+            _ => match text.parse() {
+                Ok(value) => value,
+                Err(never) => match never {},
+            },
+        };
+        Self { source, key: key.to_owned(), value }
+    }
+}
+
+impl Provider for Named {
+    fn metadata(&self) -> figment::Metadata {
+        figment::Metadata::named(self.source.clone())
+    }
+
+    fn data(&self) -> Result<figment::value::Map<Profile, figment::value::Dict>, figment::Error> {
+        let dict = figment::util::nest(&self.key, self.value.clone()).into_dict().unwrap_or_default();
+        Ok(figment::value::Map::from([(Profile::Default, dict)]))
+    }
+}
+
+/// Every key below the value, as `a.b`.
+fn flatten(value: Option<Value>) -> Vec<String> {
+    fn walk(prefix: &str, value: &Value, keys: &mut Vec<String>) {
+        match value.as_dict() {
+            Some(dict) => {
+                for (key, value) in dict {
+                    let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                    walk(&path, value, keys);
+                }
+            }
+            None => keys.push(prefix.to_owned()),
+        }
+    }
+    let mut keys = Vec::new();
+    if let Some(value) = value {
+        walk("", &value, &mut keys);
+    }
+    keys
+}
+
+/// The process's environment, as [`load`] wants it.
+pub fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_file(
+        text: &str,
+        environment: &[(&str, &str)],
+        flags: &[(&'static str, &str)],
+    ) -> Result<Loaded, Vec<ConfigError>> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("netbit.toml");
+        std::fs::write(&file, text).unwrap();
+        let environment: Vec<_> =
+            environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let values = flags.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
+        load(&Overrides { file: Some(file), values }, &environment)
+    }
+
+    #[test]
+    fn without_any_source_the_defaults_hold() {
+        let config = with_file("", &[], &[]).unwrap().config;
+        assert_eq!(config, Config::default());
+        assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.data_dir.0, Path::new("./data"));
+    }
+
+    #[test]
+    fn flags_beat_variables_which_beat_the_file() {
+        let file = "[http]\nlisten = \"127.0.0.1:1\"\n[tcp]\nlisten = \"127.0.0.1:1\"\n[ops]\nlisten = \"127.0.0.1:1\"\n";
+        let variables = [("NETBIT_HTTP__LISTEN", "127.0.0.1:2"), ("NETBIT_TCP__LISTEN", "127.0.0.1:2")];
+        let config = with_file(file, &variables, &[("http.listen", "127.0.0.1:3")]).unwrap().config;
+        let listeners = [config.http.listen, config.tcp.listen, config.ops.listen];
+        assert_eq!(listeners.map(|at| at.to_string()), ["127.0.0.1:3", "127.0.0.1:2", "127.0.0.1:1"]);
+    }
+
+    #[test]
+    fn a_mistake_names_its_key_its_origin_and_what_is_allowed() {
+        let of = |result: Result<Loaded, Vec<ConfigError>>| result.unwrap_err().remove(0).to_string();
+
+        let error = of(with_file("[accounts]\nregistration = \"maybe\"", &[], &[]));
+        assert!(error.contains("accounts.registration") && error.contains("netbit.toml"), "{error}");
+        assert!(error.contains("`open`") && error.contains("`closed`"), "{error}");
+
+        let error = of(with_file("", &[("NETBIT_HTTP__LISTEN", "everywhere")], &[]));
+        assert!(error.contains("http.listen") && error.contains("NETBIT_HTTP__LISTEN"), "{error}");
+        assert!(error.contains("127.0.0.1:8080"), "{error}");
+
+        let error = of(with_file("[cache]\nwindow = 0", &[], &[]));
+        assert!(
+            error.contains("cache.window") && error.contains("netbit.toml") && error.contains("1 to 10000"),
+            "{error}"
+        );
+
+        let error = of(with_file("", &[("NETBIT_LIMITS__PAGE_MAX", "500")], &[]));
+        assert!(error.contains("limits.page_max") && error.contains("NETBIT_LIMITS__PAGE_MAX"), "{error}");
+    }
+
+    #[test]
+    fn all_mistakes_are_named_at_once_with_their_sources() {
+        let file = "[cache]\nwindow = 0\n[http]\nlissten = \"x\"\nlisten = 5\n[limits]\nreaders = 0\npage_max = \"many\"\n";
+        let variables = [("NETBIT_AUTH__SECRET", "short"), ("NETBIT_STORAGE__SYNCHRONOUS", "sometimes")];
+        let mistakes = with_file(file, &variables, &[("tcp.listen", "nowhere")]).unwrap_err();
+        let mut found: Vec<_> = mistakes
+            .iter()
+            .map(|mistake| (&*mistake.key, mistake.origin.rsplit('/').next().unwrap_or_default()))
+            .collect();
+        found.sort_unstable();
+        assert_eq!(
+            found,
+            [
+                ("auth.secret", "environment variable NETBIT_AUTH__SECRET"),
+                ("cache.window", "netbit.toml"),
+                ("http.lissten", "netbit.toml"),
+                ("http.listen", "netbit.toml"),
+                ("limits.page_max", "netbit.toml"),
+                ("limits.readers", "netbit.toml"),
+                ("storage.synchronous", "environment variable NETBIT_STORAGE__SYNCHRONOUS"),
+                ("tcp.listen", "flag --tcp-listen"),
+            ]
+        );
+        // A file that cannot be read at all does not hide the others.
+        let mistakes = with_file("[http\n", &[("NETBIT_LIMITS__READERS", "0")], &[]).unwrap_err();
+        assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+    }
+
+    #[test]
+    fn an_unknown_key_in_the_file_is_an_error_an_unknown_variable_a_warning() {
+        let error = with_file("[http]\nlissten = \"x\"", &[], &[]).unwrap_err().remove(0);
+        assert!(error.key.contains("lissten"), "{error}");
+        let loaded = with_file("", &[("NETBIT_COLOUR", "blue"), ("PATH", "/bin")], &[]).unwrap();
+        assert_eq!(loaded.unknown_variables, ["NETBIT_COLOUR"]);
+    }
+
+    #[test]
+    fn the_printed_configuration_reads_back_and_holds_no_secret() {
+        let secret = "0123456789abcdef0123456789abcdef";
+        let config =
+            with_file("", &[("NETBIT_AUTH__SECRET", secret), ("NETBIT_LIMITS__RATES", "false")], &[])
+                .unwrap()
+                .config;
+        assert!(!config.limits.rates);
+        assert!(config.auth.secret.is_some());
+        let printed = config.to_toml().unwrap();
+        assert!(!printed.contains(secret) && !format!("{config:?}").contains(secret));
+        let again = with_file(&printed, &[], &[]).unwrap().config;
+        assert_eq!(again.limits, config.limits);
+    }
+}

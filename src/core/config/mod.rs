@@ -1,0 +1,47 @@
+//! Configuration: embedded defaults, then `netbit.toml`, then `NETBIT_…` variables, then flags; the last one wins.
+//!
+//! Nothing needs to be configured. All mistakes are named at once, each with its key, where it came from, and what is allowed.
+
+mod check;
+mod listen;
+mod load;
+mod mistake;
+mod secret;
+mod sections;
+
+use serde::{Deserialize, Serialize};
+
+pub use listen::Listen;
+pub use load::{DEFAULT_FILE, Loaded, Overrides, environment, load};
+pub use mistake::ConfigError;
+pub use secret::{Secret, check_strength};
+pub use sections::{
+    Accounts, Auth, Cache, DataDirPath, Http, Log, LogFormat, Ops, Registration, Storage, Synchronous, Tcp,
+    TlsFiles, Udp,
+};
+
+use super::limits::Limits;
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub data_dir: DataDirPath,
+    pub http: Http,
+    pub tcp: Tcp,
+    pub udp: Udp,
+    pub ops: Ops,
+    pub tls: TlsFiles,
+    pub cache: Cache,
+    pub storage: Storage,
+    pub accounts: Accounts,
+    pub auth: Auth,
+    pub log: Log,
+    pub limits: Limits,
+}
+
+impl Config {
+    /// The effective configuration as a `netbit.toml`, without secrets.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string_pretty(self)
+    }
+}

@@ -1,0 +1,175 @@
+//! The sections of the configuration: plain values with their defaults.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Listen, Secret};
+use crate::core::proxies::TrustedProxies;
+
+/// Where everything durable lives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DataDirPath(pub PathBuf);
+
+impl Default for DataDirPath {
+    fn default() -> Self {
+        Self(PathBuf::from("./data"))
+    }
+}
+
+macro_rules! listener {
+    ($name:ident, $port:expr) => {
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name {
+            pub listen: Listen,
+        }
+        impl Default for $name {
+            fn default() -> Self {
+                Self { listen: Listen::on_loopback($port) }
+            }
+        }
+    };
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    pub listen: Listen,
+    /// How people reach this server (`https://git.example.org`), for links; empty: as whoever asks reached it.
+    pub public_url: String,
+    /// Reverse proxies whose `X-Forwarded-For` is believed, with commas between them.
+    pub trusted_proxies: TrustedProxies,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: Listen::on_loopback(8080),
+            public_url: String::new(),
+            trusted_proxies: TrustedProxies::default(),
+        }
+    }
+}
+
+listener!(Tcp, 8081);
+listener!(Udp, 8082);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ops {
+    pub listen: Listen,
+    /// Whether messages between actors are counted and timed. `false` is for measuring what that costs.
+    pub measure: bool,
+}
+
+impl Default for Ops {
+    fn default() -> Self {
+        Self { listen: Listen::on_loopback(8083), measure: true }
+    }
+}
+
+/// PEM files; both or none.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsFiles {
+    /// The certificate and those that vouch for it. Empty: HTTP and chat sessions are not encrypted.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+impl TlsFiles {
+    pub fn is_on(&self) -> bool {
+        !self.certificate.as_os_str().is_empty()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cache {
+    /// Recent messages of a chat that are kept in memory.
+    pub window: usize,
+    /// Memory for those windows, over all chats; the least recently used ones give way.
+    pub max_bytes: usize,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { window: 100, max_bytes: 256 * 1024 * 1024 }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Storage {
+    pub synchronous: Synchronous,
+}
+
+/// SQLite's `synchronous` pragma.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Synchronous {
+    /// Every commit is fsynced: an acknowledgement survives a power cut.
+    #[default]
+    Full,
+    /// Survives the end of the process, but a power cut may take the last commits.
+    Normal,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Accounts {
+    pub registration: Registration,
+    /// Whether users may make access tokens that never expire (`"expires_in_days": 0`). The
+    /// operator of the machine always may, and tokens that exist keep what they have.
+    pub tokens_without_expiry: bool,
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self { registration: Registration::default(), tokens_without_expiry: true }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Registration {
+    /// Everybody who reaches the server may register.
+    #[default]
+    Open,
+    /// Accounts are made by the operator (`netbit user add`), and the administrator's with the
+    /// setup code.
+    Closed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    /// Signs access tokens; at least 32 bytes. Made at first start in `secret.key` unless given here.
+    #[serde(skip_serializing)]
+    pub secret: Option<Secret>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// A level (`info`) or a filter (`netbit=debug,info`).
+    pub level: String,
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Auto }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    Text,
+    Json,
+}
