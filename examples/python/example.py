@@ -3,7 +3,7 @@
     pip install -r requirements.txt
     python example.py --server http://127.0.0.1:8080
 
-Registers `alice` and `bob` with the password of --password if they are not there yet (other names:
+Registers `ada` and `grace` with the password of --password if they are not there yet (other names:
 --names carol dave), creates a group, lets them talk, shows the history, and leaves.
 """
 
@@ -73,7 +73,7 @@ async def main(server: str, first: str, second: str, password: str) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", default="http://127.0.0.1:8080", help="address of the HTTP side")
-    parser.add_argument("--names", nargs=2, default=["alice", "bob"], metavar="NAME")
+    parser.add_argument("--names", nargs=2, default=["ada", "grace"], metavar="NAME")
     parser.add_argument("--password", default="correct horse")
     options = parser.parse_args()
     asyncio.run(main(options.server, options.names[0], options.names[1], options.password))

@@ -6,6 +6,7 @@ mod chat;
 mod config;
 mod control;
 mod doctor;
+mod login;
 mod notify;
 mod output;
 mod progress;
@@ -60,6 +61,12 @@ enum Command {
     Token(token::TokenArguments),
     /// Print what administrators and owners did, as JSON lines, the newest first.
     Audit(control::AuditArguments),
+    /// Keep an access token for a server, for curl and git.
+    Login(login::LoginArguments),
+    /// End the token of a login, and forget it.
+    Logout(login::LogoutArguments),
+    /// Hand out the token of a login: to scripts, and to git as a credential helper.
+    Credential(login::CredentialArguments),
     /// Watch what a server does, live.
     Top(top::TopArguments),
     /// Look into notifications.
@@ -149,6 +156,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::User(arguments)) => user::run(&arguments),
         Some(Command::Token(arguments)) => token::run(&arguments),
         Some(Command::Audit(arguments)) => control::run_audit(&arguments),
+        Some(Command::Login(arguments)) => login::run_login(&arguments),
+        Some(Command::Logout(arguments)) => login::run_logout(&arguments),
+        Some(Command::Credential(arguments)) => login::run_credential(&arguments),
         Some(Command::Top(arguments)) => top::run(&arguments),
         Some(Command::Notify(arguments)) => notify::run(&arguments),
     };

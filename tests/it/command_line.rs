@@ -315,3 +315,82 @@ async fn doctor_checks_what_it_can_of_a_damaged_database() {
         assert!(words.iter().all(|count| *count <= 1), "{name}: {told}");
     }
 }
+
+/// A token from `curl` ended after 15 minutes, and git asked for the password at every push.
+#[actix_web::test]
+async fn login_keeps_a_token_for_curl_and_git() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    alice.hello_web("private").await;
+    let home = tempfile::tempdir().unwrap();
+    let (config, url) = (home.path().join("config"), format!("http://{}", server.app.addresses.http));
+    std::fs::write(home.path().join("password"), PASSWORD).unwrap();
+    let run = async |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .current_dir(home.path())
+            .env("HOME", home.path())
+            .env("XDG_CONFIG_HOME", &config);
+        command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_CONFIG_NOSYSTEM", "1");
+        soon(tokio::task::spawn_blocking(move || command.output())).await.unwrap().unwrap()
+    };
+    let program = env!("CARGO_BIN_EXE_netbit");
+    let clone = format!("{url}/alice/hello/web.git");
+    assert!(!run("git", &["clone", "-q", &clone, "before"]).await.status.success());
+    for _ in 0..2 {
+        let login = ["login", &url, "--user", "alice", "--password-file", "password", "--git"];
+        let output = run(program, &login).await;
+        let told = [text(&output.stdout), text(&output.stderr)].concat();
+        assert!(output.status.success() && told.contains("as alice, until 20"), "{told}");
+    }
+    let tokens = alice.get("/api/users/me/tokens").await;
+    assert_eq!(
+        tokens.body["items"].as_array().unwrap().len(),
+        1,
+        "the first login's has ended: {}",
+        tokens.body
+    );
+    let cloned = run("git", &["clone", "-q", &clone, "after"]).await;
+    assert!(cloned.status.success(), "{}", text(&cloned.stderr));
+
+    let printed = text(&run(program, &["credential", "token", &url]).await.stdout);
+    let mine = server.http.with_token(printed.trim());
+    assert_eq!(mine.get("/api/chats").await.unwrap().status, 200);
+    let kept = config.join("netbit/logins.toml");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&kept).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+
+    let output = run(program, &["logout", &url, "--password-file", "password"]).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(mine.get("/api/chats").await.unwrap().status, 401);
+    let none = run(program, &["credential", "token"]).await;
+    assert!(!none.status.success() && text(&none.stderr).contains("netbit login"), "{}", text(&none.stderr));
+    server.stop().await;
+}
+
+/// git erases what the server refused: only that token, and only then.
+#[actix_web::test]
+async fn refused_token_is_forgotten_as_git_asks() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("netbit");
+    std::fs::create_dir(&folder).unwrap();
+    let kept = "[\"https://git.example.org\"]\nusername = \"bob\"\ntoken = \"nbp_secret\"\ntoken_id = 7\n";
+    std::fs::write(folder.join("logins.toml"), kept).unwrap();
+    let ask = |act: &str, description: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_netbit"));
+        command.args(["credential", act]).env("XDG_CONFIG_HOME", home.path());
+        let pipe = std::process::Stdio::piped;
+        let mut child = command.stdin(pipe()).stdout(pipe()).stderr(pipe()).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), description.as_bytes()).unwrap();
+        text(&child.wait_with_output().unwrap().stdout)
+    };
+    let at = "protocol=https\nhost=git.example.org\n";
+    assert_eq!(ask("get", at), "username=bob\npassword=nbp_secret\n");
+    assert_eq!(ask("get", &format!("{at}username=carol\n")), "");
+    assert_eq!(ask("get", "protocol=https\nhost=example.org\n"), "");
+    ask("erase", &format!("{at}username=bob\npassword=another\n"));
+    assert_eq!(ask("get", at), "username=bob\npassword=nbp_secret\n");
+    ask("erase", &format!("{at}username=bob\npassword=nbp_secret\n"));
+    assert_eq!(ask("get", at), "");
+}

@@ -38,6 +38,7 @@ mod operator;
 mod packaging;
 mod presence;
 mod projects;
+mod readme;
 mod removal;
 mod resume;
 mod security_list;

@@ -1,0 +1,145 @@
+//! `netbit login`: an access token for curl and git, kept in a file of the user's own.
+//!
+//! The password is typed once, for a token that only reaches repositories and chats and that can be revoked by itself; it
+//! is not kept. [`store`] is the file, [`credential`] hands the token out: to git, as a credential helper, and to scripts.
+
+mod credential;
+mod store;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use self::store::{Login, Store, key_of};
+use super::output::{complain, say};
+use super::remote::{Server, open};
+use crate::client::HttpClient;
+
+pub(super) use credential::{CredentialArguments, run as run_credential};
+
+#[derive(Args)]
+pub(super) struct LoginArguments {
+    /// The address of the server, as http://127.0.0.1:8080 or https://git.example.org.
+    url: String,
+    /// Trust the certificates in this PEM file instead of those of this machine.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The user name there.
+    #[arg(long, value_name = "NAME")]
+    user: String,
+    /// Read the password from the first line of this file instead of asking for it.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Have git take the token for this server: sets credential.URL.helper in git's global configuration.
+    #[arg(long)]
+    git: bool,
+    /// Days until the token ends: 1 to 3650, or 0 for never.
+    #[arg(long, value_name = "DAYS")]
+    expires_in_days: Option<i64>,
+}
+
+#[derive(Args)]
+pub(super) struct LogoutArguments {
+    /// The address of the server, as http://127.0.0.1:8080 or https://git.example.org.
+    url: String,
+    /// Trust the certificates in this PEM file instead of those of this machine.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Read the password from the first line of this file instead of asking for it.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+pub(super) fn run_login(arguments: &LoginArguments) -> Result<ExitCode, ExitCode> {
+    done(login(arguments))
+}
+
+pub(super) fn run_logout(arguments: &LogoutArguments) -> Result<ExitCode, ExitCode> {
+    done(logout(arguments))
+}
+
+/// Runs a command to its end.
+fn done(work: impl Future<Output = anyhow::Result<()>>) -> Result<ExitCode, ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| complain(&error.into()))?;
+    runtime.block_on(work).map(|()| ExitCode::SUCCESS).map_err(|error| complain(&error))
+}
+
+async fn login(arguments: &LoginArguments) -> anyhow::Result<()> {
+    let server = open(&arguments.url, arguments.ca.as_deref())?;
+    let key = key_of(&server.base)?;
+    let store = Store::of_user()?;
+    // First the server, then the password: nobody should type one for a server that is not there.
+    server.http.server().await?;
+    let me = open_login(&server, &arguments.user, arguments.password_file.as_deref()).await?;
+    let machine = rustix::system::uname();
+    let name = format!("netbit login on {}", machine.nodename().to_string_lossy());
+    let scopes = ["repo:read", "repo:write", "chat:read", "chat:write"];
+    let wanted = json!({"name": name, "scopes": scopes, "expires_in_days": arguments.expires_in_days});
+    let made = me.post("/api/users/me/tokens", &wanted).await?.success()?;
+    let text = |key: &str| made.get(key).and_then(Value::as_str).map(str::to_owned);
+    let login = Login {
+        username: arguments.user.trim().to_lowercase(),
+        token: text("token").context("the server made no token")?,
+        token_id: made.get("id").and_then(Value::as_i64).unwrap_or_default(),
+        expires_at: text("expires_at"),
+    };
+    let until = login.expires_at.as_ref().map_or_else(String::new, |at| format!(", until {at}"));
+    let before = store.put(&key, login)?;
+    // The token of an earlier login here would be of no use to anybody.
+    if let Some(before) = before.filter(|before| before.username == arguments.user) {
+        drop(me.send(Method::DELETE, &format!("/api/users/me/tokens/{}", before.token_id), None, &[]).await);
+    }
+    drop(me.post("/api/users/logout", &json!({})).await);
+    say!("logged in at {key} as {}{until}", arguments.user)?;
+    say!("  curl -H \"Authorization: Bearer $(netbit credential token {key})\" {key}/api/chats")?;
+    if arguments.git {
+        set_helper(&key)?;
+        return Ok(say!("  git takes the token for {key} from now on")?);
+    }
+    Ok(say!(
+        "  git: netbit login … --git, or git config --global credential.{key}.helper '!netbit credential'"
+    )?)
+}
+
+async fn logout(arguments: &LogoutArguments) -> anyhow::Result<()> {
+    let server = open(&arguments.url, arguments.ca.as_deref())?;
+    let key = key_of(&server.base)?;
+    let store = Store::of_user()?;
+    let kept = store.get(&key)?.with_context(|| format!("nobody is logged in at {key}"))?;
+    let me = open_login(&server, &kept.username, arguments.password_file.as_deref()).await?;
+    let path = format!("/api/users/me/tokens/{}", kept.token_id);
+    let revoked = me.send(Method::DELETE, &path, None, &[]).await?;
+    // It may have been revoked elsewhere.
+    ensure!(
+        revoked.status == 404 || revoked.status < 300,
+        "the server answered {}: {}",
+        revoked.status,
+        revoked.body
+    );
+    drop(me.post("/api/users/logout", &json!({})).await);
+    store.remove(&key)?;
+    Ok(say!("logged out at {key}; the token has ended")?)
+}
+
+/// A login with the user's password, which ends with the command.
+async fn open_login(server: &Server, user: &str, password_file: Option<&Path>) -> anyhow::Result<HttpClient> {
+    let password = super::remote::password(user, password_file)?;
+    let account = server.http.login(user, &password).await.context("the login failed")?;
+    Ok(server.http.with_token(account.token))
+}
+
+/// Makes this program git's credential helper for the server.
+fn set_helper(key: &str) -> anyhow::Result<()> {
+    let program = std::env::current_exe().context("the path of this program")?;
+    let program = program.display().to_string().replace('\'', r"'\''");
+    let name = format!("credential.{key}.helper");
+    let helper = format!("!'{program}' credential");
+    let set = Command::new("git").args(["config", "--global", "--replace-all", &name, &helper]).status();
+    ensure!(set.context("git")?.success(), "git config failed");
+    Ok(())
+}

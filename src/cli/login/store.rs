@@ -1,0 +1,136 @@
+//! The logins of this user: `netbit/logins.toml` in `$XDG_CONFIG_HOME`, or in `~/.config`. Only its owner can read it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use crate::core::private_file;
+
+/// A login at one server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Login {
+    pub(super) username: String,
+    pub(super) token: String,
+    pub(super) token_id: i64,
+    /// Absent: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) expires_at: Option<String>,
+}
+
+type Logins = BTreeMap<String, Login>;
+
+/// The file.
+pub(super) struct Store {
+    folder: PathBuf,
+}
+
+/// What a server is kept under: scheme, host and port, as git names it.
+pub(super) fn key_of(url: &str) -> anyhow::Result<String> {
+    let url = reqwest::Url::parse(url).with_context(|| format!("{url} is not an address"))?;
+    Ok(url.origin().ascii_serialization())
+}
+
+impl Store {
+    pub(super) fn of_user() -> anyhow::Result<Self> {
+        // Relative ones are to be ignored (XDG Base Directory Specification).
+        let absolute =
+            |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")));
+        let folder =
+            folder.context("there is no place for logins: neither XDG_CONFIG_HOME nor HOME is set")?;
+        Ok(Self { folder: folder.join("netbit") })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join("logins.toml")
+    }
+
+    pub(super) fn get(&self, key: &str) -> anyhow::Result<Option<Login>> {
+        Ok(self.read()?.remove(key))
+    }
+
+    /// Keeps the login; returns the one before.
+    pub(super) fn put(&self, key: &str, login: Login) -> anyhow::Result<Option<Login>> {
+        let mut logins = self.read()?;
+        let before = logins.insert(key.to_owned(), login);
+        self.write(&logins)?;
+        Ok(before)
+    }
+
+    pub(super) fn remove(&self, key: &str) -> anyhow::Result<()> {
+        let mut logins = self.read()?;
+        if logins.remove(key).is_some() {
+            self.write(&logins)?;
+        }
+        Ok(())
+    }
+
+    /// Every server, and who is logged in there.
+    pub(super) fn read(&self) -> anyhow::Result<Logins> {
+        let path = self.path();
+        match fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).with_context(|| path.display().to_string()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Logins::new()),
+            Err(error) => Err(error).with_context(|| path.display().to_string()),
+        }
+    }
+
+    /// Whole or not at all.
+    fn write(&self, logins: &Logins) -> anyhow::Result<()> {
+        let text = toml::to_string(logins)?;
+        let beside = self.folder.join("logins.toml.new");
+        let write = || {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+            let mut file = private_file::create(&beside)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&beside, self.path())
+        };
+        write().with_context(|| self.path().display().to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn logins_are_kept_by_server_for_their_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store { folder: folder.path().join("config/netbit") };
+        assert_eq!(store.get("http://localhost:8080").unwrap(), None);
+        let login = |name: &str| Login {
+            username: name.to_owned(),
+            token: "nbp_x".to_owned(),
+            token_id: 7,
+            expires_at: None,
+        };
+        let (one, two) = ("http://localhost:8080", "https://git.example.org");
+        assert_eq!(store.put(one, login("alice")).unwrap(), None);
+        store.put(two, login("bob")).unwrap();
+        assert_eq!(store.put(one, login("carol")).unwrap(), Some(login("alice")));
+        store.remove(two).unwrap();
+        assert_eq!(store.read().unwrap().into_keys().collect::<Vec<_>>(), [one]);
+        let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(store.path()), mode(store.folder.clone())), (0o600, 0o700));
+    }
+
+    #[test]
+    fn server_is_known_by_scheme_host_and_port() {
+        for (url, key) in [
+            ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+            ("https://Git.Example.org:443/team", "https://git.example.org"),
+            ("https://[::1]:8443", "https://[::1]:8443"),
+        ] {
+            assert_eq!(key_of(url).unwrap(), key);
+        }
+        assert!(key_of("nowhere").is_err());
+    }
+}
