@@ -6,6 +6,7 @@ mod chat;
 mod config;
 mod control;
 mod doctor;
+mod generate;
 mod login;
 mod notify;
 mod output;
@@ -22,7 +23,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::core::config::{Loaded, Overrides, environment, load};
 
@@ -71,6 +72,12 @@ enum Command {
     Top(top::TopArguments),
     /// Look into notifications.
     Notify(notify::NotifyArguments),
+    /// Print a script that completes commands in a shell.
+    #[command(hide = true)]
+    Completions(generate::CompletionsArguments),
+    /// Print the manual page, or write one for each command.
+    #[command(hide = true)]
+    Man(generate::ManArguments),
 }
 
 /// Flags beat the environment (NETBIT_…), which beats netbit.toml, which beats the defaults.
@@ -161,6 +168,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Credential(arguments)) => login::run_credential(&arguments),
         Some(Command::Top(arguments)) => top::run(&arguments),
         Some(Command::Notify(arguments)) => notify::run(&arguments),
+        Some(Command::Completions(arguments)) => generate::run_completions(&arguments, Arguments::command()),
+        Some(Command::Man(arguments)) => generate::run_man(&arguments, Arguments::command()),
     };
     outcome.unwrap_or_else(|code| code)
 }

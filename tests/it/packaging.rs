@@ -36,3 +36,56 @@ async fn tls_drop_in_sets_what_the_server_reads() {
     command.envs(variables).stderr(std::process::Stdio::null());
     assert!(Process::spawn(command).await.is_err(), "the key is read from there");
 }
+
+/// A shell that completed nothing, and no manual page: the package has both, made by the program itself.
+#[test]
+fn completions_and_man_pages_are_those_of_the_commands() {
+    let netbit = |arguments: &[&str]| {
+        let output =
+            std::process::Command::new(env!("CARGO_BIN_EXE_netbit")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = netbit(&["completions", shell]);
+        assert!(script.contains("--data-dir") || script.contains("data-dir"), "{shell}");
+        assert!(script.contains("retention") && script.contains("login"), "{shell}");
+        std::fs::write(folder.path().join(shell), script).unwrap();
+    }
+    let checked =
+        std::process::Command::new("bash").arg("-n").arg(folder.path().join("bash")).output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    assert!(netbit(&["man"]).contains(".TH netbit 1"));
+    let pages = folder.path().join("man");
+    netbit(&["man", "--out", pages.to_str().unwrap()]);
+    for page in ["netbit.1", "netbit-user.1", "netbit-user-add.1", "netbit-chat-list.1", "netbit-login.1"] {
+        assert!(std::fs::read_to_string(pages.join(page)).unwrap().contains(".SH NAME"), "{page}");
+    }
+}
+
+/// Every file of the package is in the repository or made by `packaging/deb.sh`.
+#[test]
+fn package_for_debian_names_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest: toml::Table = std::fs::read_to_string(root.join("Cargo.toml")).unwrap().parse().unwrap();
+    let deb = &manifest["package"]["metadata"]["deb"];
+    let script = std::fs::read_to_string(root.join("packaging/deb.sh")).unwrap();
+    for asset in deb["assets"].as_array().unwrap() {
+        let source = asset[0].as_str().unwrap();
+        let (folder, name) = source.rsplit_once('/').unwrap_or((".", source));
+        if let Some(made) = folder.strip_prefix("target/packaging") {
+            let stem =
+                if made.is_empty() { name.split('.').next().unwrap() } else { made.trim_start_matches('/') };
+            assert!(script.contains(&format!("$made/{stem}")), "{source}");
+        } else if folder != "target/release" {
+            let (begin, end) = name.split_once('*').unwrap_or((name, ""));
+            let mut files = std::fs::read_dir(root.join(folder)).unwrap().map(Result::unwrap);
+            let fits = |file: &str| file.starts_with(begin) && file.ends_with(end);
+            assert!(files.any(|file| fits(file.file_name().to_str().unwrap())), "{source}");
+        }
+    }
+    for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
+        assert!(root.join(licence).exists(), "{licence}");
+    }
+}

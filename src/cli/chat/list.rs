@@ -75,7 +75,7 @@ mod tests {
         let chat = json!({"id": 7, "kind": "direct", "between": [1, 2], "participants": 2, "messages": 12});
         assert_eq!(line(&chat, &names), "     7  direct          2         12  alice and bob");
         let chat =
-            json!({"id": 8, "kind": "group", "name": "te\u{1b}am", "participants": 3, "archived": true});
+            json!({"id": 8, "kind": "group", "name": "te\u{202e}am", "participants": 3, "archived": true});
         assert!(line(&chat, &names).ends_with("  team (archived)"), "{}", line(&chat, &names));
     }
 }

@@ -1,0 +1,48 @@
+//! `netbit completions` and `netbit man`: for packages, from the same definitions as `--help`.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Command};
+use clap_complete::Shell;
+
+use super::output::complain;
+
+#[derive(Args)]
+pub(super) struct CompletionsArguments {
+    shell: Shell,
+}
+
+#[derive(Args)]
+pub(super) struct ManArguments {
+    /// Write a page for each command into this folder, instead of printing the first.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run_completions(
+    arguments: &CompletionsArguments,
+    mut command: Command,
+) -> Result<ExitCode, ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut command, "netbit", &mut script);
+    print(&script)
+}
+
+pub(super) fn run_man(arguments: &ManArguments, command: Command) -> Result<ExitCode, ExitCode> {
+    if let Some(folder) = &arguments.out {
+        let made = std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(command, folder));
+        let made = made.with_context(|| folder.display().to_string());
+        return made.map(|()| ExitCode::SUCCESS).map_err(|error| complain(&error));
+    }
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command).render(&mut page).map_err(|error| complain(&error.into()))?;
+    print(&page)
+}
+
+fn print(bytes: &[u8]) -> Result<ExitCode, ExitCode> {
+    io::stdout().write_all(bytes).map_err(|error| complain(&error.into()))?;
+    Ok(ExitCode::SUCCESS)
+}
