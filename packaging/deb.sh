@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds a package for Debian: target/debian/netbit_*.deb. Needs cargo-deb (cargo install cargo-deb); what goes where is
-# said in Cargo.toml, [package.metadata.deb]. The service starts with its installation; its settings are in
+# said in Cargo.toml, [package.metadata.deb]. After its installation: systemctl enable --now netbit. Settings are in
 # /etc/netbit/netbit.toml, which does not exist at first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
