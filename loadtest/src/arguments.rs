@@ -58,7 +58,7 @@ pub(crate) enum ScenarioCommand {
     History(Measure),
     /// GET and POST over HTTP.
     Http(Measure),
-    /// One session names everybody in a chat of 200 while another user writes elsewhere.
+    /// One session sends `@all` in a chat of 200 while another user writes elsewhere.
     Mentions(Measure),
     /// 1,000 sessions are cut at once and come back.
     ReconnectStorm(Measure),

@@ -35,7 +35,7 @@ pub(super) struct MessageShape {
 pub(super) struct PostShape {
     #[serde(flatten)]
     message: MessageShape,
-    /// `true`: the message was written, but not everybody whom it concerns is notified, because its sender is above the
+    /// `true`: the message was written, but not all whom it concerns are notified, because its sender is above the
     /// rate of `@all` or has too many messages whose notifications wait to be written.
     unnotified: Option<bool>,
 }

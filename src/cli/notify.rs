@@ -71,7 +71,7 @@ fn explain(arguments: &ExplainArguments, data_dir: &Path) -> anyhow::Result<[Str
         Some(thread) => threads::follows(db, thread.0, user.id)?,
         None => None,
     };
-    // Whoever has muted the thread gets no replies of it either.
+    // A user who has muted the thread gets no replies of it either.
     let replied_to = replied_to.filter(|_| follows != Some(false));
     let participant = chats::participant(db, chat.id.0, user.id)?;
     let is_meant = |mention: &Mention| mention.candidates().any(|name| name == user.username);

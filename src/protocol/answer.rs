@@ -29,7 +29,7 @@ pub struct AckPacket {
     pub status: Option<Status>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub version: Option<u64>,
-    /// Not everybody whom the message concerns is notified: its sender is above a rate or a limit.
+    /// Not all whom the message concerns are notified: its sender is above a rate or a limit.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unnotified: Option<bool>,
     /// How many chats were left.
@@ -135,7 +135,7 @@ pub enum ServerPacket<'a> {
     Notification {
         notification: NotificationView,
     },
-    /// To one's own sessions: one was read, those of a chat up to a seq, or (with neither) all.
+    /// To all sessions of the user: a notification was read, those of a chat up to a seq, or (with neither) all.
     NotificationsRead {
         #[serde(skip_serializing_if = "Option::is_none")]
         notification_id: Option<NotificationId>,

@@ -1,4 +1,4 @@
-//! One session names everybody in a chat of 200, again and again, while another user writes elsewhere: the other user
+//! One session sends `@all` in a chat of 200, again and again, while another user writes elsewhere: the other user
 //! waits hardly longer than beside plain messages, and each member is notified of each message once.
 
 use std::cell::Cell;
@@ -42,7 +42,7 @@ impl Scenario for Mentions {
         Compared::Median
     }
 
-    /// It notifies nobody.
+    /// It has no notifications.
     fn has_floor(&self) -> bool {
         false
     }

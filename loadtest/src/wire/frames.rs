@@ -10,7 +10,7 @@ use netbit::protocol::packet::MessagePacket;
 pub(crate) const CONTENT_BYTES: usize = 200;
 /// How a content begins: who said it, and which of theirs it is, both as 16 hexadecimal digits.
 const MARK_BYTES: usize = 32;
-/// What names everybody, behind that.
+/// `@all`, behind the mark.
 const EVERYBODY: &[u8] = b" @all ";
 
 fn frame(packet: MessagePacket) -> anyhow::Result<Vec<u8>> {

@@ -1,6 +1,6 @@
-//! How often a user may notify everybody in a chat with `@all`: a token bucket for each.
+//! How often a user may notify all members of a chat with `@all`: a token bucket for each.
 //!
-//! A message above the rate is written like any other; its `@all` notifies nobody, which its sender is answered.
+//! A message above the rate is written like any other; its `@all` notifies no user, and its sender is answered so.
 
 use std::num::NonZeroU32;
 

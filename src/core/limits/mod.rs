@@ -342,7 +342,7 @@ limits! {
     notifications_yield_ms: u64 = 20,
     /// Members whom one message names and notifies; further names are only text.
     mentions_per_message: usize = 50,
-    /// Messages with `@all` that one user sends per hour, after the burst; further ones notify nobody with it.
+    /// Messages with `@all` that one user sends per hour, after the burst; further ones notify no user with it.
     everybody_mentions_per_hour: u32 = 60,
     /// The same at once.
     everybody_mentions_burst: u32 = 20,

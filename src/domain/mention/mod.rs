@@ -8,7 +8,7 @@ mod prose;
 
 use std::collections::HashSet;
 
-/// The name that stands for everybody in a chat. No user can have it.
+/// The name that stands for all members of a chat. No user can have it.
 pub const EVERYBODY: &str = "all";
 
 /// Bytes of the longest user name.
@@ -66,7 +66,7 @@ impl Mention {
         self.0.trim_end_matches(is_punctuation)
     }
 
-    /// The user names that may be meant, the longest first. The first one that somebody has counts.
+    /// The user names that may be meant, the longest first. The first one that a member has counts.
     pub fn candidates(&self) -> impl Iterator<Item = &str> {
         (self.name().len()..=self.0.len()).rev().filter_map(|bytes| self.0.get(..bytes))
     }

@@ -1,4 +1,4 @@
-//! What of a text is said rather than shown: code, quotes and links name nobody.
+//! What of a text is said rather than shown: code, quotes and links name no user.
 //!
 //! A small part of Markdown, chosen so that a client can follow it: blocks are lines, and the rest is one pass over each
 //! paragraph from the left. Nothing is escaped by a backslash.

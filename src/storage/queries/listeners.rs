@@ -10,7 +10,7 @@ use crate::storage::rows::chat::notify_level;
 
 type Db = SqliteConnection;
 
-/// Somebody in a chat, as they stand to a message of its sender.
+/// A member of a chat, as they stand to a message of its sender.
 #[derive(Debug, Clone)]
 pub struct Listener {
     pub user_id: UserId,

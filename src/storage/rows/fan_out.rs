@@ -10,7 +10,7 @@ use crate::storage::schema::fan_outs;
 /// What is left to do for a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FanOutKind {
-    /// Notify everybody in the chat.
+    /// Notify all members of the chat.
     Everybody,
     /// Notify those whom the message names.
     Named,

@@ -67,7 +67,7 @@ impl Telling {
         Said { chat: self.chat.0, sender: self.sender.0 }
     }
 
-    /// Notifies somebody in the chat, if the rule says so.
+    /// Notifies a member of the chat, if the rule says so.
     fn tell(&self, tx: &mut Tx<'_>, listener: &Listener, why: Why) -> Execution<()> {
         let user = listener.user_id;
         let standing = Standing {
@@ -160,10 +160,10 @@ fn count<T>(list: &[T]) -> i64 {
     i64::try_from(list.len()).unwrap_or(i64::MAX)
 }
 
-/// Why somebody is looked at.
+/// Why a member is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Why {
-    /// The message names them, or everybody.
+    /// The message names them, or all.
     Named,
     /// They follow its thread. Those to whose message it replies are among them.
     Follows,
@@ -301,7 +301,7 @@ fn work_off(tx: &mut Tx<'_>, fan_out: &mut FanOut, slice: &mut Slice) -> Executi
         Some(id) => messages::by_ids(tx.look(), &[id.0])?.pop().filter(|message| !message.deleted),
         None => None,
     };
-    // What is deleted notifies nobody.
+    // A deleted message notifies no user.
     let (Some(chat), Some(message)) = (chat, message) else { return Ok(true) };
     let about = (message.id, message.seq, message.sender_id);
     let replied_to = match message.reply_to.filter(|_| fan_out.kind == FanOutKind::Thread) {
@@ -328,7 +328,7 @@ fn work_off(tx: &mut Tx<'_>, fan_out: &mut FanOut, slice: &mut Slice) -> Executi
     }
 }
 
-/// Notifies the next people by id: everybody in the chat, or those who follow the thread.
+/// Notifies the next people by id: all members of the chat, or those who follow the thread.
 fn tell_by_id(
     tx: &mut Tx<'_>,
     fan_out: &mut FanOut,

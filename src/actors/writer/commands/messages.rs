@@ -31,7 +31,7 @@ pub struct Appended {
     pub message: Arc<Message>,
     /// The message was there already: this was a retry.
     pub duplicate: bool,
-    /// Not everybody whom it concerns is notified: its sender is above the rate of `@all`, or has too many such messages.
+    /// Not all whom it concerns are notified: its sender is above the rate of `@all`, or has too many such messages.
     pub unnotified: bool,
 }
 
