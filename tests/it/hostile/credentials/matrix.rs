@@ -96,6 +96,7 @@ fn routes() -> Vec<(&'static str, String, Reach, Value)> {
         ("DELETE", path("/api/users/me/tokens/{id}"), Reach::Person, none.clone()),
         ("GET", path("/api/users"), Reach::ChatRead, none.clone()),
         ("GET", path("/api/users/{username}"), Reach::Any, none.clone()),
+        ("GET", path("/api/admin/users"), Reach::ServerAdmin, none.clone()),
         ("PATCH", path("/api/admin/users/{username}"), Reach::ServerAdmin, json!({"active": true})),
         ("GET", path("/api/admin/audit"), Reach::ServerAdmin, none.clone()),
         ("GET", path("/api/chats"), Reach::ChatRead, none.clone()),
