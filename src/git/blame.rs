@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::browse::{Oid, Person, object};
+use super::browse::{Oid, Person, object, text};
 use crate::domain::timestamp::Timestamp;
 
 /// Lines next to each other that came with one commit.
@@ -105,15 +105,15 @@ impl Origin {
     fn hear(&mut self, line: &[u8]) {
         let after = |key: &[u8]| line.strip_prefix(key);
         if let Some(name) = after(b"author ") {
-            self.author.name = object::line(name);
+            self.author.name = text::line(name, None);
         } else if let Some(email) = after(b"author-mail ") {
             let email = email.strip_prefix(b"<").unwrap_or(email);
-            self.author.email = object::line(email.strip_suffix(b">").unwrap_or(email));
+            self.author.email = text::line(email.strip_suffix(b">").unwrap_or(email), None);
         } else if let Some(seconds) = after(b"author-time ") {
             let seconds = std::str::from_utf8(seconds).ok().and_then(|text| text.parse().ok());
             self.authored_at = object::seconds(seconds.unwrap_or(0));
         } else if let Some(summary) = after(b"summary ") {
-            self.summary = object::line(summary);
+            self.summary = text::line(summary, None);
         }
     }
 }

@@ -49,7 +49,7 @@ impl Browser {
     /// [`BrowseError::TooLarge`] when it is beyond the limits, or takes longer to count than a
     /// request may.
     pub fn archive_size(&self, commit: Oid, limits: ArchiveLimits) -> Result<ArchiveSize, BrowseError> {
-        let tree = self.find_commit(commit.raw())?.tree_id();
+        let tree = self.find_commit(commit.raw())?.tree;
         let until = self.budget.until();
         let mut counting = Counting { browser: self, limits, known: HashMap::new(), visited: 0, until };
         counting.tree(tree, 1)

@@ -19,8 +19,8 @@ pub struct Comparison {
     pub behind: usize,
     /// Those that the head has, newest first.
     pub commits: Vec<CommitView>,
-    /// Whether there are more of them than listed, or the walk ended early, so that the counts are too low or the
-    /// merge base may not be the best.
+    /// Whether there are more of them than listed, or commits are missing from the repository, so that the counts are too
+    /// low or the merge base may not be the best.
     pub commits_truncated: bool,
     /// From the merge base to the head.
     #[serde(flatten)]
@@ -33,15 +33,28 @@ impl Browser {
         self.find_commit(base.raw())?;
         let head_commit = self.find_commit(head.raw())?;
         let painting = self.paint(base, head);
+        if painting.is_exhausted {
+            return Err(BrowseError::TooLarge(
+                "the histories are too long to be compared in one request; compare commits that lie closer together, or \
+                 clone the repository",
+            ));
+        }
         let (mut commits, mut answer_left) = (Vec::new(), self.limits.answer_bytes);
         for oid in painting.ahead.iter().take(self.limits.compare_commits) {
-            let commit = CommitView::of(&self.find_commit(*oid)?);
+            let commit = match self.find_commit(*oid) {
+                Ok(commit) => CommitView::of(&commit),
+                // One that cannot be shown does not hide the others.
+                Err(BrowseError::TooLarge(_)) if !self.budget.is_spent() => {
+                    CommitView::without_texts(*oid, 0, Vec::new())
+                }
+                Err(error) => return Err(error),
+            };
             let Some(left) = answer_left.checked_sub(commit.json_bytes()) else { break };
             answer_left = left;
             commits.push(commit);
         }
         let diff = match painting.merge_base {
-            Some(oid) => self.diff(Some(self.find_commit(oid)?.tree_id()), head_commit.tree_id())?,
+            Some(oid) => self.diff(Some(self.find_commit(oid)?.tree), head_commit.tree)?,
             None => Diff::default(),
         };
         Ok(Comparison {
@@ -50,7 +63,7 @@ impl Browser {
             merge_base: painting.merge_base.map(Oid::from),
             ahead: painting.ahead.len(),
             behind: painting.behind,
-            commits_truncated: painting.incomplete || painting.ahead.len() > commits.len(),
+            commits_truncated: painting.is_broken || painting.ahead.len() > commits.len(),
             commits,
             diff,
         })

@@ -62,9 +62,9 @@ impl Browser {
     /// A commit with what it changed.
     pub fn commit(&self, oid: Oid) -> Result<CommitDiff, BrowseError> {
         let commit = self.find_commit(oid.raw())?;
-        let parent = commit.parent_ids().next();
-        let old = parent.map(|parent| self.find_commit(parent)).transpose()?.map(|parent| parent.tree_id());
-        Ok(CommitDiff { diff: self.diff(old, commit.tree_id())?, commit: CommitView::of(&commit) })
+        let parent = commit.parents.first();
+        let old = parent.map(|parent| self.find_commit(*parent)).transpose()?.map(|parent| parent.tree);
+        Ok(CommitDiff { diff: self.diff(old, commit.tree)?, commit: CommitView::of(&commit) })
     }
 
     /// The difference between two trees; `None` is the empty one.

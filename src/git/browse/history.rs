@@ -1,15 +1,16 @@
 //! The history behind a commit, newest first, as `git log` orders it.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap};
 use std::time::{Duration, Instant};
 
-use git2::Commit;
 use serde::Serialize;
 
+use super::changed_paths::PathKey;
+use super::commits::{Commits, Links, Marks, Node};
 use super::object::{CommitView, Oid};
 use super::path::{Place, TreePath};
-use super::{BrowseError, Browser, PARENTS_MAX};
+use super::{BrowseError, Browser};
 
 /// Commits, and the one to continue behind.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -24,7 +25,7 @@ impl Browser {
     /// Commits that lead to `from`, those behind the cursor `after`; with a path, only those that changed it, found as
     /// `git log -- path` does: a merge that took a side as it was is passed through to that side.
     ///
-    /// Every page walks from the start again, so the budget of one walk bounds how deep the pages reach.
+    /// Every page walks from the start again: some 0.3 us for each commit that is in the commit-graph.
     pub fn commits(
         &self,
         from: Oid,
@@ -34,17 +35,21 @@ impl Browser {
     ) -> Result<CommitPage, BrowseError> {
         let limit = self.limits.page(limit);
         let path = path.map(TreePath::parse).transpose()?;
-        let mut places = Places { browser: self, path: path.as_ref(), known: HashMap::new() };
+        let mut places = path.as_ref().map(|path| Places::new(self, path));
         let mut walk = Walk::from(self, from)?;
         let mut page = CommitPage { items: Vec::new(), next: None, truncated: false };
         let mut answer_left = self.limits.answer_bytes;
-        let mut skip_to = after.map(Oid::raw);
-        while let Some(commit) = walk.next() {
-            if !places.advance(&mut walk, &commit) {
+        let mut skip_to = after.map(|after| walk.commits.node(after.raw()));
+        while let Some((node, links)) = walk.next() {
+            let shown = match &mut places {
+                Some(places) => places.advance(&mut walk, node, &links),
+                None => walk.push_all(&links.parents),
+            };
+            if !shown {
                 continue;
             }
             if let Some(cursor) = skip_to {
-                if cursor == commit.id() {
+                if cursor == node {
                     skip_to = None;
                 }
                 continue;
@@ -53,7 +58,7 @@ impl Browser {
                 page.next = page.items.last().map(|item| item.oid);
                 return Ok(page);
             }
-            let item = CommitView::of(&commit);
+            let Some(item) = walk.view(node, &links) else { continue };
             let Some(left) =
                 answer_left.checked_sub(item.json_bytes()).or(page.items.is_empty().then_some(0))
             else {
@@ -75,121 +80,113 @@ impl Browser {
 /// What lies at one path in one commit after the other.
 struct Places<'w> {
     browser: &'w Browser,
-    path: Option<&'w TreePath<'w>>,
+    path: &'w TreePath<'w>,
+    key: PathKey,
     known: HashMap<git2::Oid, Option<Place>>,
 }
 
-impl Places<'_> {
+impl<'w> Places<'w> {
+    fn new(browser: &'w Browser, path: &'w TreePath<'w>) -> Self {
+        Self { browser, path, key: PathKey::new(&path.bytes()), known: HashMap::new() }
+    }
+
     /// Puts the parents that matter into the walk and says whether the commit changed what lies at the path.
-    fn advance<'w>(&mut self, walk: &mut Walk<'w>, commit: &Commit<'w>) -> bool {
-        if let Some(path) = self.path {
-            let own = self.place(commit, path);
-            if commit.parent_count() == 0 {
-                return own.is_some();
-            }
-            for parent in Browser::parents(commit) {
-                let Some(found) = walk.look_at(parent) else { break };
-                if self.place(&found, path) == own {
-                    walk.push(parent);
-                    return false;
-                }
-            }
-            if walk.is_late() {
+    fn advance(&mut self, walk: &mut Walk<'_>, node: Node, links: &Links) -> bool {
+        let may_change = walk.commits.may_change(node, &self.key);
+        if links.parents.is_empty() {
+            return may_change && self.place(links.tree).is_some();
+        }
+        for (number, parent) in links.parents.iter().enumerate() {
+            let is_same = if number == 0 && !may_change {
+                true
+            } else {
+                let Some(theirs) = walk.look_at(*parent) else { break };
+                self.place(theirs.tree) == self.place(links.tree)
+            };
+            if is_same {
+                walk.push(*parent);
                 return false;
             }
         }
-        for parent in Browser::parents(commit) {
-            walk.push(parent);
-        }
-        true
+        !walk.is_late() && walk.push_all(&links.parents)
     }
 
     /// A tree that cannot be read holds nothing.
-    fn place(&mut self, commit: &Commit<'_>, path: &TreePath<'_>) -> Option<Place> {
-        *self
-            .known
-            .entry(commit.tree_id())
-            .or_insert_with(|| self.browser.place(commit.tree_id(), path).unwrap_or(None))
+    fn place(&mut self, tree: git2::Oid) -> Option<Place> {
+        *self.known.entry(tree).or_insert_with(|| self.browser.place(tree, self.path).unwrap_or(None))
     }
 }
 
 /// Commits by date, newest first; among equals, the one that was met first. Nothing is loaded
 /// beyond the budget, and when that is used up the walk ends, so that what was given is a true
-/// beginning. Only ids and dates are kept: a commit may have hundreds of kilobytes, and a merge
-/// thousands of parents.
+/// beginning. Only what [`Commits`] has of them is kept: a commit may have hundreds of kilobytes, and a
+/// merge thousands of parents.
 pub(super) struct Walk<'w> {
     browser: &'w Browser,
+    pub(super) commits: Commits<'w>,
     waiting: BinaryHeap<Waiting>,
-    seen: HashSet<git2::Oid>,
-    loaded: usize,
+    seen: Marks,
+    pushed: usize,
     until: Instant,
-    exhausted: bool,
-    /// A commit was missing or unreadable: what lies behind it is not in the walk.
-    broken: bool,
 }
 
 impl<'w> Walk<'w> {
     pub(super) fn new(browser: &'w Browser) -> Self {
         Self {
             browser,
+            commits: Commits::new(browser),
             waiting: BinaryHeap::new(),
-            seen: HashSet::new(),
-            loaded: 0,
-            until: deadline(browser.limits.time()),
-            exhausted: false,
-            broken: false,
+            seen: Marks::default(),
+            pushed: 0,
+            until: deadline(browser.limits.walk()),
         }
     }
 
     pub(super) fn from(browser: &'w Browser, commit: Oid) -> Result<Self, BrowseError> {
         let mut walk = Self::new(browser);
         browser.find_commit(commit.raw())?;
-        walk.push(commit.raw());
+        walk.push_oid(commit.raw());
         Ok(walk)
     }
 
+    pub(super) fn push_oid(&mut self, oid: git2::Oid) -> Node {
+        let node = self.commits.node(oid);
+        self.push(node);
+        node
+    }
+
     /// A commit to visit, unless it was already pushed.
-    pub(super) fn push(&mut self, oid: git2::Oid) {
-        if !self.seen.insert(oid) {
+    pub(super) fn push(&mut self, node: Node) {
+        if self.seen.get(node) != 0 {
             return;
         }
-        if self.loaded >= self.browser.limits.walk_commits || self.is_late() {
-            self.exhausted = true;
-            return;
+        self.seen.set(node, 1);
+        self.pushed = self.pushed.saturating_add(1);
+        if let Some(links) = self.look_at(node) {
+            let order = Reverse(self.pushed);
+            self.waiting.push(Waiting { seconds: links.seconds, order, node });
         }
-        self.loaded = self.loaded.saturating_add(1);
-        if let Some(commit) = self.look_at(oid) {
-            let order = Reverse(self.loaded);
-            self.waiting.push(Waiting { seconds: commit.time().seconds(), order, oid });
-        }
+    }
+
+    fn push_all(&mut self, nodes: &[Node]) -> bool {
+        nodes.iter().for_each(|node| self.push(*node));
+        true
     }
 
     /// A commit, unless it cannot be read or the walk is at its end.
-    pub(super) fn look_at(&mut self, oid: git2::Oid) -> Option<Commit<'w>> {
-        if self.is_late() {
-            return None;
-        }
-        let found = self.browser.find_commit(oid).ok();
-        if found.is_none() {
-            self.broken = true;
-        }
-        found
+    pub(super) fn look_at(&mut self, node: Node) -> Option<Links> {
+        if self.is_late() { None } else { self.commits.links(node) }
     }
 
     /// The next commit. Its parents are in the walk only once they are pushed.
-    pub(super) fn next(&mut self) -> Option<Commit<'w>> {
-        if self.is_late() {
-            return None;
-        }
+    pub(super) fn next(&mut self) -> Option<(Node, Links)> {
         let next = self.waiting.pop()?;
-        let commit = self.look_at(next.oid)?;
-        self.broken |= commit.parent_count() > PARENTS_MAX;
-        Some(commit)
+        Some((next.node, self.look_at(next.node)?))
     }
 
     /// Lets a visited commit be pushed once more.
-    pub(super) fn forget(&mut self, oid: git2::Oid) {
-        self.seen.remove(&oid);
+    pub(super) fn forget(&mut self, node: Node) {
+        self.seen.set(node, 0);
     }
 
     /// The date of the next commit.
@@ -197,15 +194,35 @@ impl<'w> Walk<'w> {
         self.waiting.peek().map(|waiting| waiting.seconds)
     }
 
+    /// A visited commit with its texts; without them when they take too much to be read. `None` when it is missing.
+    fn view(&mut self, node: Node, links: &Links) -> Option<CommitView> {
+        match self.commits.read_texts(node) {
+            Ok(commit) => Some(CommitView::of(&commit)),
+            Err(BrowseError::TooLarge(_)) if !self.browser.budget.is_spent() => {
+                let parents = links.parents.iter().filter_map(|parent| self.commits.oid(*parent)).collect();
+                self.commits.oid(node).map(|oid| CommitView::without_texts(oid, links.seconds, parents))
+            }
+            Err(_) => {
+                self.commits.is_broken = true;
+                None
+            }
+        }
+    }
+
     /// Whether the time or the reading is used up; from then on the walk is at its end.
     pub(super) fn is_late(&mut self) -> bool {
-        self.exhausted |= self.browser.budget.is_spent() || Instant::now() >= self.until;
-        self.exhausted
+        self.commits.is_exhausted |= self.browser.budget.is_spent() || Instant::now() >= self.until;
+        self.commits.is_exhausted
+    }
+
+    /// Whether the walk ended before its end, for the limits of this server.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.commits.is_exhausted
     }
 
     /// Whether there is more history than was given.
     pub(super) fn is_incomplete(&self) -> bool {
-        self.exhausted || self.broken
+        self.commits.is_exhausted || self.commits.is_broken
     }
 }
 
@@ -217,7 +234,7 @@ pub(super) fn deadline(time: Duration) -> Instant {
 struct Waiting {
     seconds: i64,
     order: Reverse<usize>,
-    oid: git2::Oid,
+    node: Node,
 }
 
 impl Waiting {

@@ -21,11 +21,12 @@ fn pages_of_commits_meet_each_commit_exactly_once_in_the_order_of_git_log() {
     for seed in 1..=6 {
         let sample = Sample::new();
         let head = sample.random_history(seed, 50, seed % 2 == 0);
-        let browser = sample.browser();
         let judged = sample.git(&["log", "--format=%H", &head.to_string()]);
-        for size in [1, 7, 50] {
-            assert_eq!(pages(&browser, head, None, size), judged, "seed {seed}, pages of {size}");
-        }
+        sample.with_each_graph(head, |browser| {
+            for size in [1, 7, 50] {
+                assert_eq!(pages(browser, head, None, size), judged, "seed {seed}, pages of {size}");
+            }
+        });
     }
 }
 
@@ -34,10 +35,11 @@ fn the_commits_of_a_path_are_those_of_git_log() {
     for seed in 1..=6 {
         let sample = Sample::new();
         let head = sample.random_history(seed, 60, seed % 2 == 0);
-        let browser = sample.browser();
         for path in ["a", "b", "d", "d/x", "d/e", "d/e/z", "d.txt", "never"] {
             let judged = sample.git(&["log", "--format=%H", &head.to_string(), "--", path]);
-            assert_eq!(pages(&browser, head, Some(path), 4), judged, "seed {seed}, {path}");
+            sample.with_each_graph(head, |browser| {
+                assert_eq!(pages(browser, head, Some(path), 4), judged, "seed {seed}, {path}");
+            });
         }
     }
 }
@@ -76,7 +78,7 @@ fn a_list_that_may_not_go_on_says_so_and_one_that_ends_does_not() {
     assert_eq!((page.items.len(), page.next, page.truncated), (2, None, true));
     let page = sample.limited(|limits| limits.walk_commits = 10).commits(head, None, None, 10).unwrap();
     assert_eq!((page.items.len(), page.next, page.truncated), (10, None, false));
-    let late = sample.limited(|limits| limits.time_ms = 0).commits(head, None, None, 10).unwrap();
+    let late = sample.limited(|limits| limits.walk_ms = 0).commits(head, None, None, 10).unwrap();
     assert_eq!((late.items.len(), late.truncated), (0, true));
 }
 
@@ -127,22 +129,23 @@ fn counts_and_merge_bases_are_those_of_git() {
     for seed in 1..=8 {
         let sample = Sample::new();
         let head = sample.random_history(seed, 60, seed % 2 == 0);
-        let browser = sample.browser();
         let all = sample.git(&["rev-list", &head.to_string()]);
-        for (at, step) in [(0, 5), (1, 2), (3, 11), (2, 20), (4, 30)] {
-            let (Some(one), Some(other)) = (all.get(at), all.get(at + step)) else { continue };
-            let seen = browser.compare(Oid::parse(one).unwrap(), Oid::parse(other).unwrap()).unwrap();
-            let range = format!("{one}...{other}");
-            let counts = sample.git(&["rev-list", "--left-right", "--count", &range]);
-            assert_eq!(format!("{}\t{}", seen.behind, seen.ahead), counts[0], "seed {seed}, {range}");
-            let bases = sample.git(&["merge-base", "--all", one, other]);
-            assert!(bases.contains(&seen.merge_base.unwrap().to_string()), "seed {seed}, {range}");
-        }
+        sample.with_each_graph(head, |browser| {
+            for (at, step) in [(0, 5), (1, 2), (3, 11), (2, 20), (4, 30)] {
+                let (Some(one), Some(other)) = (all.get(at), all.get(at + step)) else { continue };
+                let seen = browser.compare(Oid::parse(one).unwrap(), Oid::parse(other).unwrap()).unwrap();
+                let range = format!("{one}...{other}");
+                let counts = sample.git(&["rev-list", "--left-right", "--count", &range]);
+                assert_eq!(format!("{}\t{}", seen.behind, seen.ahead), counts[0], "seed {seed}, {range}");
+                let bases = sample.git(&["merge-base", "--all", one, other]);
+                assert!(bases.contains(&seen.merge_base.unwrap().to_string()), "seed {seed}, {range}");
+            }
+        });
     }
 }
 
 #[test]
-fn a_long_comparison_is_cut_and_says_so() {
+fn long_comparison_is_cut_and_too_long_a_one_refused() {
     let sample = Sample::new();
     let root = sample.commit(&[], &files(&[("a", "0")]));
     let mut head = root;
@@ -151,6 +154,59 @@ fn a_long_comparison_is_cut_and_says_so() {
     }
     let seen = sample.limited(|limits| limits.compare_commits = 3).compare(root, head).unwrap();
     assert_eq!((seen.commits.len(), seen.ahead, seen.commits_truncated), (3, 10, true));
-    let seen = sample.limited(|limits| limits.walk_commits = 6).compare(root, head).unwrap();
-    assert!(seen.commits_truncated && seen.ahead < 10);
+    // Never an answer that looks as if the histories had nothing in common.
+    let refused = sample.limited(|limits| limits.walk_commits = 6).compare(root, head);
+    assert!(matches!(refused, Err(BrowseError::TooLarge(_))), "{refused:?}");
+    let refused = sample.limited(|limits| limits.walk_ms = 0).compare(root, head);
+    assert!(matches!(refused, Err(BrowseError::TooLarge(_))), "{refused:?}");
+}
+
+/// The commit-graph says what leads where: commits that cost nothing to walk over are not counted.
+#[test]
+fn pages_reach_the_end_when_commits_are_in_the_graph() {
+    let sample = Sample::new();
+    let mut head = sample.commit(&[], &files(&[("a", "0"), ("b", "0")]));
+    for number in 1..100 {
+        let text = if number % 10 == 0 { "0" } else { &number.to_string() };
+        head = sample.commit(&[head], &files(&[("a", text), ("b", "0")]));
+    }
+    sample.write_graph(&head.to_string());
+    let newest = sample.commit(&[head], &files(&[("a", "newest"), ("b", "0")]));
+    let browser = sample.limited(|limits| limits.walk_commits = 5);
+    let judged = sample.git(&["rev-list", &newest.to_string()]);
+    assert_eq!(pages(&browser, newest, None, 7), judged);
+    let judged = sample.git(&["rev-list", &newest.to_string(), "--", "b"]);
+    assert_eq!(pages(&browser, newest, Some("b"), 7), judged);
+    let entries = browser.tree(newest, "", true).unwrap().entries;
+    assert!(entries.iter().all(|entry| entry.last_commit.is_some()));
+    let root = Oid::parse(judged.last().unwrap()).unwrap();
+    let seen = browser.compare(root, newest).unwrap();
+    assert_eq!((seen.merge_base, seen.ahead, seen.behind), (Some(root), 100, 0));
+    // Of a graph that cannot be loaded, the parts are read.
+    let poor = sample.limited(|limits| limits.graph_bytes = 0);
+    assert_eq!(pages(&poor, newest, Some("b"), 7), judged);
+}
+
+/// A graph that something damaged is worth as much as none.
+#[test]
+fn history_is_right_beside_a_damaged_graph() {
+    let sample = Sample::new();
+    let head = sample.random_history(5, 40, false);
+    let judged = sample.git(&["rev-list", &head.to_string()]);
+    sample.write_graph(&head.to_string());
+    let path = sample.path().join("objects/info/commit-graph");
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    for length in [0, 7, 8, 40, 200, 1100, whole.len() / 2] {
+        std::fs::write(&path, &whole[..length]).unwrap();
+        assert_eq!(pages(&sample.browser(), head, None, 50), judged, "{length}");
+    }
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0xff;
+        std::fs::write(&path, &bytes).unwrap();
+        let browser = sample.browser();
+        drop((browser.commits(head, Some("d/x"), None, 5), browser.tree(head, "", true)));
+        drop(browser.compare(head, Oid::parse(&judged[10]).unwrap()));
+    }
 }

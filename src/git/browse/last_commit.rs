@@ -6,21 +6,31 @@
 
 use std::collections::HashMap;
 
-use git2::Commit;
-
 use super::Browser;
+use super::changed_paths::PathKey;
+use super::commit::Commit;
+use super::commits::{Links, Node};
 use super::history::Walk;
 use super::object::CommitSummary;
 use super::path::{Place, TreePath};
+
+/// One of the entries.
+struct Entry {
+    name: Vec<u8>,
+    place: Place,
+    key: PathKey,
+}
 
 /// Entries on their way back through the history, by their position in the listing.
 struct Attribution<'b> {
     browser: &'b Browser,
     folder: &'b TreePath<'b>,
-    entries: Vec<(Vec<u8>, Place)>,
+    /// `None` for the root, which every commit may change.
+    folder_key: Option<PathKey>,
+    entries: Vec<Entry>,
     /// The folder's place in a root tree; the history repeats itself.
     folders: HashMap<git2::Oid, Option<Place>>,
-    waiting: HashMap<git2::Oid, Vec<usize>>,
+    waiting: HashMap<Node, Vec<usize>>,
     found: Vec<Option<CommitSummary>>,
     answer_left: usize,
 }
@@ -30,26 +40,31 @@ impl Browser {
     /// may not go on.
     pub(super) fn last_commits(
         &self,
-        commit: &Commit<'_>,
+        commit: &Commit,
         folder: &TreePath<'_>,
         entries: Vec<(Vec<u8>, Place)>,
     ) -> (Vec<Option<CommitSummary>>, bool) {
+        let mut walk = Walk::new(self);
         let all = (0..entries.len()).collect();
+        let path = folder.bytes();
+        let entry = |(name, place): (Vec<u8>, Place)| {
+            let path = if path.is_empty() { name.clone() } else { [path.as_slice(), &name].join(&b'/') };
+            Entry { key: PathKey::new(&path), name, place }
+        };
         let mut attribution = Attribution {
             browser: self,
             folder,
+            folder_key: (!path.is_empty()).then(|| PathKey::new(&path)),
             folders: HashMap::new(),
-            waiting: HashMap::from([(commit.id(), all)]),
+            waiting: HashMap::from([(walk.push_oid(commit.oid), all)]),
             found: vec![None; entries.len()],
             answer_left: self.limits.answer_bytes,
-            entries,
+            entries: entries.into_iter().map(entry).collect(),
         };
-        let mut walk = Walk::new(self);
-        walk.push(commit.id());
-        while let Some(commit) = walk.next() {
+        while let Some((node, links)) = walk.next() {
             // Where clocks were wrong, entries can come to a commit that was visited before.
-            walk.forget(commit.id());
-            attribution.visit(&mut walk, &commit);
+            walk.forget(node);
+            attribution.visit(&mut walk, node, &links);
         }
         let truncated = attribution.found.iter().any(Option::is_none);
         (attribution.found, truncated)
@@ -57,26 +72,33 @@ impl Browser {
 }
 
 impl Attribution<'_> {
-    fn visit<'w>(&mut self, walk: &mut Walk<'w>, commit: &Commit<'w>) {
-        let mut here = self.waiting.remove(&commit.id()).unwrap_or_default();
-        let own = self.folder_in(commit);
-        for parent_id in Browser::parents(commit) {
+    fn visit(&mut self, walk: &mut Walk<'_>, node: Node, links: &Links) {
+        let mut here = self.waiting.remove(&node).unwrap_or_default();
+        for (number, parent) in links.parents.iter().enumerate() {
             if here.is_empty() || walk.is_late() {
                 break;
             }
-            let Some(parent) = walk.look_at(parent_id) else { continue };
-            let place = self.folder_in(&parent);
-            let same;
-            (same, here) = if place == own { (here, Vec::new()) } else { self.divide(here, place) };
+            let mut same = Vec::new();
+            if number == 0 {
+                (here, same) = self.may_change(walk, node, here);
+            }
+            if !here.is_empty() {
+                let Some(theirs) = walk.look_at(*parent) else { continue };
+                let (own, place) = (self.folder_in(links.tree), self.folder_in(theirs.tree));
+                let unchanged;
+                (unchanged, here) = if place == own { (here, Vec::new()) } else { self.divide(here, place) };
+                same.extend(unchanged);
+            }
             if !same.is_empty() {
-                self.waiting.entry(parent.id()).or_default().extend(same);
-                walk.push(parent.id());
+                self.waiting.entry(*parent).or_default().extend(same);
+                walk.push(*parent);
             }
         }
         if here.is_empty() || walk.is_late() {
             return;
         }
-        let summary = CommitSummary::of(commit);
+        let Ok(commit) = walk.commits.read_texts(node) else { return };
+        let summary = CommitSummary::of(&commit);
         for index in here {
             let Some(left) = self.answer_left.checked_sub(summary.json_bytes()) else { return };
             self.answer_left = left;
@@ -86,21 +108,31 @@ impl Attribution<'_> {
         }
     }
 
+    /// The entries that the commit may have changed against its first parent, and those that it has not.
+    fn may_change(&self, walk: &Walk<'_>, node: Node, entries: Vec<usize>) -> (Vec<usize>, Vec<usize>) {
+        if self.folder_key.as_ref().is_some_and(|key| !walk.commits.may_change(node, key)) {
+            return (Vec::new(), entries);
+        }
+        let may_change = |index: &usize| {
+            self.entries.get(*index).is_none_or(|entry| walk.commits.may_change(node, &entry.key))
+        };
+        entries.into_iter().partition(may_change)
+    }
+
     /// Which of the entries are the same in the folder at `place`, and which are not.
     fn divide(&self, entries: Vec<usize>, place: Option<Place>) -> (Vec<usize>, Vec<usize>) {
         let tree =
             place.filter(|place| place.is_tree()).and_then(|place| self.browser.find_tree(place.oid).ok());
         let Some(tree) = tree else { return (Vec::new(), entries) };
         entries.into_iter().partition(|index| {
-            self.entries.get(*index).is_some_and(|(name, place)| {
+            self.entries.get(*index).is_some_and(|Entry { name, place, .. }| {
                 tree.get_name_bytes(name).is_some_and(|entry| Place::of(&entry) == *place)
             })
         })
     }
 
     /// A folder that cannot be read is not there.
-    fn folder_in(&mut self, commit: &Commit<'_>) -> Option<Place> {
-        let root = commit.tree_id();
+    fn folder_in(&mut self, root: git2::Oid) -> Option<Place> {
         *self.folders.entry(root).or_insert_with(|| self.browser.place(root, self.folder).unwrap_or(None))
     }
 }

@@ -9,7 +9,7 @@ pub struct BrowseLimits {
     pub blob_bytes: usize,
     /// A raw file.
     pub raw_bytes: usize,
-    /// One commit or tag object. Real ones have some hundred bytes.
+    /// One tag object, and what is read of a commit: as much as a push may bring. Real ones have some hundred bytes.
     pub commit_bytes: usize,
     /// One tree object: some 40 bytes an entry, so about 200,000 entries.
     pub tree_bytes: usize,
@@ -31,7 +31,8 @@ pub struct BrowseLimits {
     pub diff_read_bytes: usize,
     /// Renames are looked for among at most so many changed files: the work grows with the square.
     pub rename_files: usize,
-    /// Commits that one walk through the history loads: some 20 us each.
+    /// Commits that one walk through the history loads: some 30 us and 100 bytes each. Those in the commit-graph, some
+    /// 0.3 us and one byte each, are not counted: only `walk_ms` ends a walk through them.
     pub walk_commits: usize,
     /// Commits listed in one comparison.
     pub compare_commits: usize,
@@ -55,7 +56,12 @@ pub struct BrowseLimits {
     pub page_bytes: usize,
     /// How long one request may read: a comparison walks, looks for changes and compares files.
     pub read_ms: u64,
-    /// How long one walk or one diff may take; it answers with what it has by then.
+    /// What is loaded of a commit-graph: all of it up to some 400,000 commits. Of a larger one, parts are read again and
+    /// again.
+    pub graph_bytes: usize,
+    /// How long one walk through the history may take.
+    pub walk_ms: u64,
+    /// How long one diff may take; it answers with what it has by then.
     pub time_ms: u64,
 }
 
@@ -64,7 +70,7 @@ impl Default for BrowseLimits {
         Self {
             blob_bytes: 1024 * 1024,
             raw_bytes: 64 * 1024 * 1024,
-            commit_bytes: 256 * 1024,
+            commit_bytes: 1024 * 1024,
             tree_bytes: 8 * 1024 * 1024,
             tree_entries: 10_000,
             page_items: 100,
@@ -75,7 +81,7 @@ impl Default for BrowseLimits {
             diff_blob_lines: 100_000,
             diff_read_bytes: 32 * 1024 * 1024,
             rename_files: 200,
-            walk_commits: 10_000,
+            walk_commits: 150_000,
             compare_commits: 250,
             read_bytes: 256 * 1024 * 1024,
             object_peak_bytes: 32 * 1024 * 1024,
@@ -86,6 +92,8 @@ impl Default for BrowseLimits {
             answer_bytes: 4 * 1024 * 1024,
             page_bytes: 256 * 1024,
             read_ms: 15_000,
+            graph_bytes: 32 * 1024 * 1024,
+            walk_ms: 10_000,
             time_ms: 5_000,
         }
     }
@@ -94,6 +102,10 @@ impl Default for BrowseLimits {
 impl BrowseLimits {
     pub(super) fn time(&self) -> Duration {
         Duration::from_millis(self.time_ms)
+    }
+
+    pub(super) fn walk(&self) -> Duration {
+        Duration::from_millis(self.walk_ms)
     }
 
     /// A page of at least one item, so that paging always advances.

@@ -17,7 +17,11 @@
 mod archive_size;
 mod blob;
 mod budget;
+mod changed_paths;
 mod changes;
+mod commit;
+mod commit_graph;
+mod commits;
 mod compare;
 mod diff;
 mod error;
@@ -29,6 +33,7 @@ mod packs;
 mod paint;
 mod path;
 mod refs;
+pub(super) mod text;
 mod tree;
 
 #[cfg(test)]
@@ -46,9 +51,9 @@ mod sample;
 #[cfg(test)]
 mod tree_test;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use git2::{ErrorCode, ObjectType, Repository, RepositoryOpenFlags};
@@ -66,6 +71,7 @@ pub use refs::{Branch, Page, RefKind, ResolvedRef, Tag};
 pub use tree::{EntryKind, Tree, TreeEntry};
 
 use budget::ReadBudget;
+use commit_graph::CommitGraph;
 use packs::{Packs, Stored};
 
 /// Parents of one commit that are followed: a merge of more is only made to cost its readers time.
@@ -81,6 +87,8 @@ pub struct Browser {
     limits: BrowseLimits,
     budget: ReadBudget,
     packs: RefCell<Packs>,
+    path: PathBuf,
+    graph: OnceCell<Option<CommitGraph>>,
 }
 
 impl std::fmt::Debug for Browser {
@@ -102,6 +110,8 @@ impl Browser {
             default_branch: default_branch.to_owned(),
             budget: ReadBudget::new(&limits),
             packs: RefCell::new(Packs::of(path)),
+            path: path.to_owned(),
+            graph: OnceCell::new(),
             limits,
         })
     }
@@ -142,9 +152,7 @@ impl Browser {
                 io::ErrorKind::FileTooLarge => {
                     BrowseError::TooLarge("the object is a delta of too many others; clone the repository")
                 }
-                _ => {
-                    git2::Error::new(ErrorCode::GenericError, git2::ErrorClass::Odb, error.to_string()).into()
-                }
+                _ => unreadable(error),
             })?;
             (packed, packed.is_none() && packs.is_loose(oid))
         };
@@ -159,9 +167,28 @@ impl Browser {
         }
     }
 
-    fn find_commit(&self, oid: git2::Oid) -> Result<git2::Commit<'_>, BrowseError> {
-        self.check_size(oid, ObjectType::Commit, self.limits.commit_bytes)?;
-        self.repository.find_commit(oid).map_err(BrowseError::missing("commit"))
+    /// The commit-graph, if there is one that can be read.
+    fn graph(&self) -> Option<&CommitGraph> {
+        let open = || {
+            CommitGraph::open(&self.path, self.limits.graph_bytes).unwrap_or_else(|error| {
+                tracing::warn!(%error, "a commit-graph cannot be used; commits are read instead");
+                None
+            })
+        };
+        self.graph.get_or_init(open).as_ref()
+    }
+
+    /// The bytes of an object that was charged.
+    fn load(&self, oid: git2::Oid, noun: &'static str) -> Result<Vec<u8>, BrowseError> {
+        let odb = self.repository.odb()?;
+        let object = odb.read(oid).map_err(BrowseError::missing(noun))?;
+        Ok(object.data().to_vec())
+    }
+
+    /// The first bytes of a commit that is too large to be loaded.
+    fn first_bytes(&self, oid: git2::Oid, bytes_max: usize) -> Result<Vec<u8>, BrowseError> {
+        let found = self.packs.borrow_mut().first_bytes(oid, bytes_max).map_err(unreadable)?;
+        found.ok_or(BrowseError::TooLarge("the commit is too large to be shown"))
     }
 
     fn find_tag(&self, oid: git2::Oid) -> Result<git2::Tag<'_>, BrowseError> {
@@ -190,15 +217,12 @@ impl Browser {
     /// The bytes of a file of at most `bytes_max`.
     fn read_blob(&self, oid: git2::Oid, bytes_max: usize) -> Result<Vec<u8>, BrowseError> {
         self.check_size(oid, ObjectType::Blob, bytes_max)?;
-        let odb = self.repository.odb()?;
-        let object = odb.read(oid).map_err(BrowseError::missing("file"))?;
-        Ok(object.data().to_vec())
+        self.load(oid, "file")
     }
+}
 
-    /// The parents that are followed.
-    fn parents<'c>(commit: &'c git2::Commit<'_>) -> impl Iterator<Item = git2::Oid> + use<'c> {
-        commit.parent_ids().take(PARENTS_MAX)
-    }
+fn unreadable(error: io::Error) -> BrowseError {
+    git2::Error::new(ErrorCode::GenericError, git2::ErrorClass::Odb, error.to_string()).into()
 }
 
 pub(super) fn open_repository(path: &Path) -> Result<Repository, BrowseError> {

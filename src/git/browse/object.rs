@@ -3,16 +3,15 @@
 //! What a commit says about itself was written by strangers: texts are cut, times are brought into the range that can
 //! be printed, bytes that are not UTF-8 become U+FFFD. Control characters stay; JSON escapes them.
 
+use encoding_rs::Encoding;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::budget::json_bytes;
+use super::commit::{Commit, Signature};
+use super::text;
 use crate::domain::timestamp::Timestamp;
 
-/// A commit message or a tag message beyond this is cut.
-const MESSAGE_BYTES_MAX: usize = 16 * 1024;
-/// One line of text: a summary, a name, an address.
-const LINE_BYTES_MAX: usize = 1024;
 /// Parents listed; a merge of more is somebody's joke.
 const PARENTS_MAX: usize = 64;
 
@@ -59,8 +58,12 @@ pub struct Person {
 }
 
 impl Person {
-    pub(super) fn of(signature: &git2::Signature<'_>) -> Self {
-        Self { name: line(signature.name_bytes()), email: line(signature.email_bytes()) }
+    pub(super) fn of(name: &[u8], email: &[u8], encoding: Option<&'static Encoding>) -> Self {
+        Self { name: text::line(name, encoding), email: text::line(email, encoding) }
+    }
+
+    fn signed(signature: &Signature<'_>, commit: &Commit) -> Self {
+        Self::of(signature.name, signature.email, commit.encoding())
     }
 }
 
@@ -81,12 +84,12 @@ impl CommitSummary {
         texts.into_iter().map(|text| json_bytes(text.as_bytes())).fold(0, usize::saturating_add)
     }
 
-    pub(super) fn of(commit: &git2::Commit<'_>) -> Self {
+    pub(super) fn of(commit: &Commit) -> Self {
         Self {
-            oid: commit.id().into(),
-            summary: summary(commit),
-            author: Person::of(&commit.author()),
-            committed_at: time(commit.time()),
+            oid: commit.oid.into(),
+            summary: commit.summary(),
+            author: Person::signed(&commit.author(), commit),
+            committed_at: seconds(commit.seconds),
         }
     }
 }
@@ -98,7 +101,7 @@ pub struct CommitView {
     /// The first paragraph of the message in one line.
     pub summary: String,
     pub message: String,
-    /// Whether the message is longer than 16 KiB and was cut.
+    /// Whether the message is longer than 16 KiB, or the commit than what is read of it, and was cut.
     pub message_truncated: bool,
     pub author: Person,
     #[schema(value_type = String)]
@@ -119,57 +122,37 @@ impl CommitView {
         texts.map(|text| json_bytes(text.as_bytes())).fold(0, usize::saturating_add)
     }
 
-    pub(super) fn of(commit: &git2::Commit<'_>) -> Self {
+    pub(super) fn of(commit: &Commit) -> Self {
         let (author, committer) = (commit.author(), commit.committer());
-        let (message, message_truncated) = message(commit.message_bytes());
+        let (message, message_truncated) = commit.message();
         Self {
-            oid: commit.id().into(),
-            summary: summary(commit),
+            oid: commit.oid.into(),
+            summary: commit.summary(),
             message,
             message_truncated,
-            author: Person::of(&author),
-            authored_at: time(author.when()),
-            committer: Person::of(&committer),
-            committed_at: time(committer.when()),
-            parents: commit.parent_ids().take(PARENTS_MAX).map(Oid::from).collect(),
+            author: Person::signed(&author, commit),
+            authored_at: seconds(author.seconds),
+            committer: Person::signed(&committer, commit),
+            committed_at: seconds(committer.seconds),
+            parents: commit.parents.iter().copied().take(PARENTS_MAX).map(Oid::from).collect(),
         }
     }
-}
 
-pub(super) fn summary(commit: &git2::Commit<'_>) -> String {
-    line(commit.summary_bytes().unwrap_or_default())
-}
-
-/// A message and whether it was cut.
-pub(super) fn message(bytes: &[u8]) -> (String, bool) {
-    cut(bytes, MESSAGE_BYTES_MAX)
-}
-
-/// One line of a stranger's text.
-pub(in crate::git) fn line(bytes: &[u8]) -> String {
-    cut(bytes, LINE_BYTES_MAX).0
-}
-
-/// The first `max` bytes as text, not ending within a character.
-fn cut(bytes: &[u8], max: usize) -> (String, bool) {
-    let Some(mut head) = bytes.get(..max).filter(|_| bytes.len() > max) else {
-        return (String::from_utf8_lossy(bytes).into_owned(), false);
-    };
-    // At most three bytes of a character can be left over at the end.
-    for back in 1..=3 {
-        if let Some((before, rest)) = head.len().checked_sub(back).and_then(|at| head.split_at_checked(at))
-            && std::str::from_utf8(rest).is_err_and(|error| error.error_len().is_none())
-        {
-            head = before;
-            break;
+    /// A commit whose texts take too much to be read.
+    pub(super) fn without_texts(oid: git2::Oid, committed_at: i64, parents: Vec<git2::Oid>) -> Self {
+        let nobody = || Person { name: String::new(), email: String::new() };
+        Self {
+            oid: oid.into(),
+            summary: String::new(),
+            message: String::new(),
+            message_truncated: true,
+            author: nobody(),
+            authored_at: seconds(committed_at),
+            committer: nobody(),
+            committed_at: seconds(committed_at),
+            parents: parents.into_iter().take(PARENTS_MAX).map(Oid::from).collect(),
         }
     }
-    (String::from_utf8_lossy(head).into_owned(), true)
-}
-
-/// Git's times are any 64-bit number of seconds; ours can be printed.
-pub(super) fn time(time: git2::Time) -> Timestamp {
-    seconds(time.seconds())
 }
 
 /// Seconds since 1970, brought into the range that can be printed.
@@ -192,19 +175,9 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_does_not_fall_into_a_character() {
-        assert_eq!(cut("abc".as_bytes(), 3), ("abc".to_owned(), false));
-        assert_eq!(cut("aé€😀x".as_bytes(), 2), ("a".to_owned(), true));
-        assert_eq!(cut("aé€😀x".as_bytes(), 5), ("aé".to_owned(), true));
-        assert_eq!(cut("aé€😀x".as_bytes(), 9), ("aé€".to_owned(), true));
-        assert_eq!(cut("aé€😀x".as_bytes(), 10), ("aé€😀".to_owned(), true));
-        assert_eq!(cut(b"\xff\xff\xff\xff", 2).0, "\u{fffd}\u{fffd}");
-    }
-
-    #[test]
     fn an_absurd_time_is_brought_into_the_printable_range() {
-        for seconds in [i64::MIN, i64::MAX, 0] {
-            let shown = time(git2::Time::new(seconds, 0)).to_string();
+        for at in [i64::MIN, i64::MAX, 0] {
+            let shown = seconds(at).to_string();
             assert!(shown.parse::<jiff::Timestamp>().is_ok(), "{shown}");
         }
     }

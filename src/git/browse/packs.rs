@@ -7,10 +7,11 @@
 //! looked at.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use flate2::read::ZlibDecoder;
 use flate2::{Decompress, FlushDecompress};
 use git2::{ObjectType, Oid};
 
@@ -33,6 +34,11 @@ const BLOCK: u32 = 32;
 /// enough; the code tables of a deflate block take up to some 300 bytes, and empty blocks may stand before it.
 const ENTRY_BYTES: [usize; 3] = [160, 1024, 64 * 1024];
 
+/// The type and size of an entry take at most so many.
+const ENTRY_HEAD_BYTES: usize = 16;
+/// The type and size of a loose object, as text.
+const LOOSE_HEAD_BYTES: usize = 32;
+
 /// What reading one object means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stored {
@@ -49,6 +55,11 @@ pub(super) struct Stored {
 impl Stored {
     pub(super) fn whole(kind: ObjectType, bytes: usize) -> Self {
         Self { kind, bytes, peak_bytes: bytes, chain_bytes: bytes, deltas_of: None }
+    }
+
+    /// The first bytes of it alone.
+    pub(super) fn first(&self, bytes: usize) -> Self {
+        Self::whole(self.kind, self.bytes.min(bytes))
     }
 }
 
@@ -95,6 +106,24 @@ impl Packs {
         let hex = oid.to_string();
         let (folder, name) = hex.split_at(2);
         self.objects.join(folder).join(name).is_file()
+    }
+
+    /// The first bytes of an object that is stored whole; `None` for a delta.
+    pub(super) fn first_bytes(&mut self, oid: Oid, bytes_max: usize) -> io::Result<Option<Vec<u8>>> {
+        for pack in &mut self.packs {
+            if let Some(offset) = pack.find(oid)? {
+                return pack.first_bytes(offset, bytes_max);
+            }
+        }
+        let hex = oid.to_string();
+        let (folder, name) = hex.split_at(2);
+        let file = File::open(self.objects.join(folder).join(name))?;
+        let mut bytes = inflated(file, bytes_max.saturating_add(LOOSE_HEAD_BYTES))?;
+        let head = bytes.iter().take(LOOSE_HEAD_BYTES).position(|byte| *byte == 0);
+        let head = head.ok_or_else(|| malformed("a loose object has no head"))?;
+        drop(bytes.drain(..=head));
+        bytes.truncate(bytes_max);
+        Ok(Some(bytes))
     }
 
     fn find_listed(&mut self, oid: Oid) -> io::Result<Option<Stored>> {
@@ -217,6 +246,17 @@ impl Pack {
         Err(io::Error::new(io::ErrorKind::FileTooLarge, "an object is a delta of too many others"))
     }
 
+    fn first_bytes(&mut self, offset: u64, bytes_max: usize) -> io::Result<Option<Vec<u8>>> {
+        if !matches!(self.entry(offset)?, Entry::Whole(..)) {
+            return Ok(None);
+        }
+        let head = self.read(offset, ENTRY_HEAD_BYTES)?;
+        let length = head.iter().take_while(|byte| *byte & 0x80 != 0).count().saturating_add(1);
+        let mut data = File::open(self.path.with_extension("pack"))?;
+        data.seek(SeekFrom::Start(offset.saturating_add(length as u64)))?;
+        inflated(data, bytes_max).map(Some)
+    }
+
     /// Reads the header of the entry at `at`; of a delta, also the sizes that it begins with.
     fn entry(&mut self, at: u64) -> io::Result<Entry> {
         for length in ENTRY_BYTES {
@@ -278,6 +318,13 @@ impl Pack {
         bytes.truncate(read);
         Ok(bytes)
     }
+}
+
+/// The first bytes of a zlib stream.
+fn inflated(file: File, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    ZlibDecoder::new(file).take(bytes_max as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn malformed(why: &'static str) -> io::Error {

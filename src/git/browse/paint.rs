@@ -3,9 +3,8 @@
 //! The same walk that git does to find a merge base. Commits are visited newest first and hand their colours to their
 //! parents; a commit of both colours is common, and what lies behind it is common too ("stale").
 
-use std::collections::HashMap;
-
 use super::Browser;
+use super::commits::{Marks, Node};
 use super::history::Walk;
 use super::object::Oid;
 
@@ -16,6 +15,8 @@ const BASE: u8 = 1;
 const HEAD: u8 = 2;
 const STALE: u8 = 4;
 const BOTH: u8 = BASE | HEAD;
+/// Beside the colours: the commit is in the walk.
+const WAITS: u8 = 8;
 
 /// What the walk found.
 pub(super) struct Painting {
@@ -25,44 +26,43 @@ pub(super) struct Painting {
     pub(super) ahead: Vec<git2::Oid>,
     /// How many only the base leads to.
     pub(super) behind: usize,
-    /// Whether the walk ended early; then the counts are of what was seen.
-    pub(super) incomplete: bool,
+    /// Whether the walk ended at a limit; then nothing of it can be relied on.
+    pub(super) is_exhausted: bool,
+    /// Whether commits are missing; then the counts are of what is there.
+    pub(super) is_broken: bool,
 }
 
 /// The colours of commits, and how many of those in the walk are not stale.
 #[derive(Default)]
 struct Colours {
-    of: HashMap<git2::Oid, u8>,
-    /// Commits in the walk, with the colours they will have when visited.
-    waiting: HashMap<git2::Oid, u8>,
+    of: Marks,
+    /// Commits in the walk have the mark [`WAITS`] and the colours that they will have when visited.
+    waiting: Marks,
     fresh: usize,
 }
 
 impl Colours {
     /// Adds colours to a commit; true when it has to be visited (again) to hand them on.
-    fn add(&mut self, oid: git2::Oid, colours: u8) -> bool {
-        let known = self.of.entry(oid).or_default();
-        if *known & colours == colours {
+    fn add(&mut self, node: Node, colours: u8) -> bool {
+        let known = self.of.get(node);
+        if known & colours == colours {
             return false;
         }
-        *known |= colours;
-        let all = *known;
-        if let Some(before) = self.waiting.insert(oid, all) {
-            self.fresh = self.fresh.saturating_sub(usize::from(before & STALE == 0));
-        }
+        let all = known | colours;
+        self.of.set(node, all);
+        let before = self.waiting.get(node);
+        self.fresh = self.fresh.saturating_sub(usize::from(before & WAITS != 0 && before & STALE == 0));
+        self.waiting.set(node, all | WAITS);
         self.fresh = self.fresh.saturating_add(usize::from(all & STALE == 0));
         true
     }
 
     /// A commit leaves the walk.
-    fn take(&mut self, oid: git2::Oid) -> u8 {
-        let colours = self.waiting.remove(&oid).unwrap_or_default();
+    fn take(&mut self, node: Node) -> u8 {
+        let colours = self.waiting.get(node);
+        self.waiting.set(node, 0);
         self.fresh = self.fresh.saturating_sub(usize::from(colours & STALE == 0));
-        colours
-    }
-
-    fn now(&self, oid: git2::Oid) -> u8 {
-        self.of.get(&oid).copied().unwrap_or_default()
+        colours & !WAITS
     }
 }
 
@@ -71,6 +71,7 @@ impl Browser {
         let mut colours = Colours::default();
         let mut walk = Walk::new(self);
         for (tip, colour) in [(base.raw(), BASE), (head.raw(), HEAD)] {
+            let tip = walk.commits.node(tip);
             if colours.add(tip, colour) {
                 walk.push(tip);
             }
@@ -88,32 +89,34 @@ impl Browser {
                 }
                 slop = slop.saturating_sub(1);
             }
-            let Some(commit) = walk.next() else { break };
-            walk.forget(commit.id());
-            let mut handed_on = colours.take(commit.id());
+            let Some((node, links)) = walk.next() else { break };
+            walk.forget(node);
+            let mut handed_on = colours.take(node);
             if handed_on & BOTH == BOTH {
                 if handed_on & STALE == 0 {
-                    common.push(commit.id());
+                    common.push(node);
                 }
                 handed_on |= STALE;
             } else {
-                one_sided.push(commit.id());
-                oldest_one_sided = oldest_one_sided.min(commit.time().seconds());
+                one_sided.push(node);
+                oldest_one_sided = oldest_one_sided.min(links.seconds);
             }
-            for parent in Browser::parents(&commit) {
+            for parent in links.parents {
                 if colours.add(parent, handed_on) {
                     walk.push(parent);
                 }
             }
         }
         // Late colours count: a commit may have turned out to be common after it was visited.
-        let colours = &colours;
-        let only = |colour| one_sided.iter().copied().filter(move |oid| colours.now(*oid) == colour);
+        let of = &colours.of;
+        let only = |colour| one_sided.iter().copied().filter(move |node| of.get(*node) == colour);
+        let merge_base = common.iter().copied().find(|node| colours.of.get(*node) & STALE == 0);
         Painting {
-            merge_base: common.iter().copied().find(|oid| colours.now(*oid) & STALE == 0),
+            merge_base: merge_base.and_then(|node| walk.commits.oid(node)),
             behind: only(BASE).count(),
-            ahead: only(HEAD).collect(),
-            incomplete: walk.is_incomplete(),
+            ahead: only(HEAD).filter_map(|node| walk.commits.oid(node)).collect(),
+            is_exhausted: walk.is_exhausted(),
+            is_broken: walk.commits.is_broken,
         }
     }
 }

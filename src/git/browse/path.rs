@@ -2,6 +2,7 @@
 
 use git2::ObjectType;
 
+use super::commit::Commit;
 use super::{BrowseError, Browser};
 
 /// Linux's `PATH_MAX`: no checkout could hold a longer one.
@@ -27,6 +28,11 @@ impl<'p> TreePath<'p> {
             ));
         }
         Ok(Self(segments))
+    }
+
+    /// As git stores it.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        self.0.join("/").into_bytes()
     }
 
     /// The path of something within this folder. The name need not be UTF-8; the answer is.
@@ -80,12 +86,8 @@ impl Browser {
     }
 
     /// The same in a commit.
-    pub(super) fn place_in(
-        &self,
-        commit: &git2::Commit<'_>,
-        path: &TreePath<'_>,
-    ) -> Result<Place, BrowseError> {
-        self.place(commit.tree_id(), path)?.ok_or(BrowseError::NotFound("path"))
+    pub(super) fn place_in(&self, commit: &Commit, path: &TreePath<'_>) -> Result<Place, BrowseError> {
+        self.place(commit.tree, path)?.ok_or(BrowseError::NotFound("path"))
     }
 
     /// A blob's size without reading it; `None` when it is missing or no blob.

@@ -9,7 +9,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::budget::json_bytes;
+use super::commit::Commit;
 use super::object::{self, Oid, Person};
+use super::text;
 use super::{BrowseError, Browser};
 use crate::domain::timestamp::Timestamp;
 
@@ -127,13 +129,13 @@ impl Browser {
     pub fn branches(&self, after: Option<&str>, limit: usize) -> Result<Page<Branch>, BrowseError> {
         self.ref_page("refs/heads/", after, limit, |name, target| {
             let commit = self.find_commit(target).ok();
-            let summary = commit.as_ref().map(object::summary);
+            let summary = commit.as_ref().map(Commit::summary);
             let bytes = summary.as_ref().map_or(0, |summary| json_bytes(summary.as_bytes()));
             let branch = Branch {
                 default: name == self.default_branch,
                 name,
                 oid: target.into(),
-                committed_at: commit.as_ref().map(|commit| object::time(commit.time())),
+                committed_at: commit.as_ref().map(|commit| object::seconds(commit.seconds)),
                 summary,
             };
             (branch, bytes)
@@ -260,17 +262,19 @@ impl Browser {
         let object = self.find_tag(target).ok();
         let tagger = object.as_ref().and_then(git2::Tag::tagger);
         let created_at = match &object {
-            Some(_) => tagger.as_ref().map(git2::Signature::when),
-            None => self.find_commit(target).ok().map(|commit| commit.time()),
+            Some(_) => tagger.as_ref().map(|tagger| tagger.when().seconds()),
+            None => self.find_commit(target).ok().map(|commit| commit.seconds),
         };
         Tag {
             name,
             oid: oid.into(),
             target_kind: kind.map(|kind| kind.str()),
             tag_oid: object.as_ref().map(|tag| tag.id().into()),
-            message: object.as_ref().map(|tag| object::message(tag.message_bytes().unwrap_or_default()).0),
-            tagger: tagger.as_ref().map(Person::of),
-            created_at: created_at.map(object::time),
+            message: object
+                .as_ref()
+                .map(|tag| text::message(tag.message_bytes().unwrap_or_default(), None).0),
+            tagger: tagger.as_ref().map(|tagger| Person::of(tagger.name_bytes(), tagger.email_bytes(), None)),
+            created_at: created_at.map(object::seconds),
         }
     }
 }

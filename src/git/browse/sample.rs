@@ -44,7 +44,7 @@ impl Sample {
 
     pub(super) fn limited(&self, change: impl FnOnce(&mut BrowseLimits)) -> Browser {
         // Slow machines must not end a walk early.
-        let mut limits = BrowseLimits { time_ms: 60_000, ..BrowseLimits::default() };
+        let mut limits = BrowseLimits { time_ms: 60_000, walk_ms: 60_000, ..BrowseLimits::default() };
         change(&mut limits);
         Browser::open(self.path(), "main", limits).unwrap()
     }
@@ -106,6 +106,25 @@ impl Sample {
     pub(super) fn lose(&self, oid: RawOid) {
         let hex = oid.to_string();
         std::fs::remove_file(self.path().join("objects").join(&hex[..2]).join(&hex[2..])).unwrap();
+    }
+
+    /// Has git write its commit-graph, of what leads to `tip`.
+    pub(super) fn write_graph(&self, tip: &str) {
+        self.git(&["update-ref", "refs/heads/graph", tip]);
+        self.git(&["commit-graph", "write", "--reachable", "--changed-paths"]);
+        self.git(&["update-ref", "-d", "refs/heads/graph"]);
+    }
+
+    /// The same questions without a commit-graph, with one of the older half, and with one of everything.
+    pub(super) fn with_each_graph(&self, head: Oid, ask: impl Fn(&Browser)) {
+        ask(&self.browser());
+        let all = self.git(&["rev-list", &head.to_string()]);
+        for tip in [all.get(all.len() / 2), all.first()].into_iter().flatten() {
+            self.write_graph(tip);
+            let browser = self.browser();
+            assert!(browser.graph().is_some_and(|graph| graph.len() > 0));
+            ask(&browser);
+        }
     }
 
     /// What the command line answers, line by line.

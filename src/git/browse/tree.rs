@@ -100,7 +100,7 @@ impl Browser {
             history_truncated = truncated;
         }
         Ok(Tree {
-            commit_oid: commit.id().into(),
+            commit_oid: commit.oid.into(),
             oid: place.oid.into(),
             path: path.to_owned(),
             truncated: tree.len() > entries.len(),
