@@ -324,6 +324,9 @@ impl RunningApp {
         let delivering = services.clone();
         let deliver = async move { delivering.deliver_notifications().await };
         actix::spawn(chores.clone().run_until_cancelled_owned(deliver));
+        let graphs = services.clone();
+        let write_graphs = async move { graphs.write_missing_graphs().await };
+        actix::spawn(chores.clone().run_until_cancelled_owned(write_graphs));
         let trimming = services.clone();
         let trim = async move { trimming.tend_chats().await };
         actix::spawn(chores.clone().run_until_cancelled_owned(trim));

@@ -27,6 +27,14 @@ fn control_group_bytes() -> Option<u64> {
     limits.min()
 }
 
+/// Has the calling thread run behind the others, as nice(1) counts. It cannot be taken back.
+pub fn lower_thread_priority(nice: i32) {
+    // On Linux a process id of this call is that of a thread; without one, the caller's.
+    if let Err(error) = rustix::process::setpriority_process(None, nice) {
+        tracing::debug!(%error, "a thread runs at the usual priority");
+    }
+}
+
 /// Space of a file system, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {

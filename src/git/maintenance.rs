@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::compute::{ComputeError, run_in_background};
 use super::program::Git;
@@ -36,6 +36,8 @@ const WHOLE: &[&str] = &[
     "--write-bitmap-index",
 ];
 const GRAPH: &[&str] = &["commit-graph", "write", "--reachable", "--changed-paths", "--no-progress"];
+/// Without the filters of changed paths, which take git longest.
+const PLAIN_GRAPH: &[&str] = &["commit-graph", "write", "--reachable", "--no-progress"];
 /// Loose objects: those of packs that earlier versions unpacked.
 const PRUNE: &[&str] = &["prune", "--expire=2.weeks.ago"];
 
@@ -49,6 +51,21 @@ pub async fn run(git: &Git, repository: &Path, size_bytes: u64) -> Result<(), Co
         fs::write(repository.join(MARK), "")?;
     }
     Ok(())
+}
+
+/// Writes the commit-graph alone. A first one is written without filters at first: then histories are quick soon, and
+/// those of paths somewhat later.
+pub async fn write_graph(git: &Git, repository: &Path) -> Result<(), ComputeError> {
+    let first = graph_written_at(repository).is_none().then_some(PLAIN_GRAPH);
+    for step in first.into_iter().chain([GRAPH]) {
+        run_in_background(git.maintain(repository, step), OUTPUT_BYTES, STEP).await?;
+    }
+    Ok(())
+}
+
+/// When the commit-graph was written; `None` when there is none.
+pub fn graph_written_at(repository: &Path) -> Option<SystemTime> {
+    fs::metadata(repository.join("objects/info/commit-graph")).and_then(|graph| graph.modified()).ok()
 }
 
 fn is_due(repository: &Path, size_bytes: u64) -> bool {

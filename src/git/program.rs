@@ -344,6 +344,8 @@ impl Git {
     /// A command of maintenance.
     pub(super) fn maintain(&self, repository: &Path, arguments: &[&str]) -> GitCommand {
         let mut command = self.at(repository, self.upkeep());
+        // Filters of changed paths that hold for names in any encoding (git 2.46; older ones do not know the setting).
+        command.set("commitGraph.changedPathsVersion=2");
         command.args(arguments);
         command
     }

@@ -64,19 +64,36 @@ pub struct Blame {
 }
 
 impl Services {
+    /// The work that a question is.
+    fn browsing<T, Q: FnOnce(&Browser) -> Result<T, BrowseError>>(
+        &self,
+        view: &RepositoryView,
+        question: Q,
+    ) -> impl FnOnce() -> Result<T, ServiceError> + use<T, Q> {
+        let (store, repository) = (self.hosting.store.clone(), view.repository.clone());
+        move || {
+            let directory = store.existing(repository.storage_key)?;
+            let browser = Browser::open(&directory, &repository.default_branch, BrowseLimits::default())?;
+            Ok(question(&browser)?)
+        }
+    }
+
     /// Runs a question on a thread that may block.
     async fn ask_browser<T: Send + 'static>(
         &self,
         view: &RepositoryView,
         question: impl FnOnce(&Browser) -> Result<T, BrowseError> + Send + 'static,
     ) -> Result<T, ServiceError> {
-        let (store, repository) = (self.hosting.store.clone(), view.repository.clone());
-        let work = move || -> Result<T, ServiceError> {
-            let directory = store.existing(repository.storage_key)?;
-            let browser = Browser::open(&directory, &repository.default_branch, BrowseLimits::default())?;
-            Ok(question(&browser)?)
-        };
-        self.hosting.blocking(view.client(), work).await?
+        self.hosting.blocking(view.client(), self.browsing(view, question)).await?
+    }
+
+    /// The same for what walks through a history: it waits among its like, and never keeps a folder from being shown.
+    async fn ask_history<T: Send + 'static>(
+        &self,
+        view: &RepositoryView,
+        question: impl FnOnce(&Browser) -> Result<T, BrowseError> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        self.hosting.walking(view.client(), self.browsing(view, question)).await?
     }
 
     /// The commit that a name in a URL stands for; without a name, that of the default branch.
@@ -129,7 +146,12 @@ impl Services {
         path: String,
         with_history: bool,
     ) -> Result<Tree, ServiceError> {
-        self.ask_browser(view, move |browser| browser.tree(commit, &path, with_history)).await
+        let question = move |browser: &Browser| browser.tree(commit, &path, with_history);
+        if with_history {
+            self.ask_history(view, question).await
+        } else {
+            self.ask_browser(view, question).await
+        }
     }
 
     /// A file, as text if it is.
@@ -176,12 +198,15 @@ impl Services {
         after: Option<Oid>,
         limit: usize,
     ) -> Result<CommitPage, ServiceError> {
-        self.ask_browser(view, move |browser| browser.commits(from, path.as_deref(), after, limit)).await
+        // The newest commits are read without a walk.
+        let is_cheap = path.is_none() && after.is_none();
+        let question = move |browser: &Browser| browser.commits(from, path.as_deref(), after, limit);
+        if is_cheap { self.ask_browser(view, question).await } else { self.ask_history(view, question).await }
     }
 
     /// A commit and what it changed.
     pub async fn commit(&self, view: &RepositoryView, oid: Oid) -> Result<CommitDiff, ServiceError> {
-        self.ask_browser(view, move |browser| browser.commit(oid)).await
+        self.ask_history(view, move |browser| browser.commit(oid)).await
     }
 
     /// What `head` adds to `base`.
@@ -191,7 +216,7 @@ impl Services {
         base: Oid,
         head: Oid,
     ) -> Result<Comparison, ServiceError> {
-        self.ask_browser(view, move |browser| browser.compare(base, head)).await
+        self.ask_history(view, move |browser| browser.compare(base, head)).await
     }
 
     /// Who is behind the lines `from` to `to` of a file, counted from 1; without them, behind all that fit.
@@ -231,7 +256,7 @@ impl Services {
         lines: (usize, usize),
     ) -> Result<Vec<BlameRange>, ServiceError> {
         let git = self.hosting.git()?;
-        let _place = self.hosting.bulk_place(view.client()).await?;
+        let _place = self.hosting.history_place(view.client()).await?;
         let directory = self.hosting.directory(&view.repository).await?;
         let command = git.blame(&directory, &commit.to_string(), path, lines).on_behalf_of(view.holder);
         let within = Duration::from_millis(self.limits.git_compute_ms);
@@ -257,7 +282,7 @@ impl Services {
             path_bytes: self.limits.git_archive_path_bytes,
             bytes: self.limits.git_archive_bytes,
         };
-        self.ask_browser(view, move |browser| browser.archive_size(commit, limits)).await?;
+        self.ask_history(view, move |browser| browser.archive_size(commit, limits)).await?;
         let turn = self.hosting.turn_for(Work::Archive, view.client()).await?;
         let directory = self.hosting.directory(&view.repository).await?;
         let oid = commit.to_string();

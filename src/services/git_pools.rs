@@ -27,6 +27,7 @@ pub(super) struct GitPools {
     pub(super) archives: Pool,
     pub(super) bulk: Pool,
     pub(super) browses: Pool,
+    pub(super) histories: Pool,
     /// Bytes of memory for large deltas: of pushes that unpack, and of deltas that arrive.
     pub(super) unpacking: Budget,
     /// The objects of all pushes that arrive at the same time.
@@ -44,9 +45,10 @@ impl GitPools {
             Pool::start(rules, metrics.meter(name))
         };
         // A further place for accounts: they never wait for visitors alone.
-        let browses = Rules::new(Limits::per_core(limits.git_browses) + 1, limits.git_waiting, patience)
-            .with_reserve(1, Reserved::ForAccounts);
-        let browses = Pool::start(browses, metrics.meter(PoolName::Browses));
+        let computing = |name, size| {
+            let rules = Rules::new(Limits::per_core(size) + 1, limits.git_waiting, patience);
+            Pool::start(rules.with_reserve(1, Reserved::ForAccounts), metrics.meter(name))
+        };
         let unpacking_wait = Duration::from_millis(limits.git_unpacking_wait_ms);
         let memory = memory_bytes(limits) / 4 * UNPACKING_QUARTERS;
         let unpacking = BudgetRules {
@@ -74,7 +76,8 @@ impl GitPools {
             writes: pool(PoolName::GitWrites, limits.git_writes, Reserved::ForAll),
             archives: pool(PoolName::Archives, limits.git_archives, Reserved::ForAccounts),
             bulk: pool(PoolName::Bulk, limits.git_bulk, Reserved::ForAccounts),
-            browses,
+            browses: computing(PoolName::Browses, limits.git_browses),
+            histories: computing(PoolName::Histories, limits.git_histories),
             unpacking,
             objects,
         }
@@ -91,8 +94,18 @@ impl GitPools {
     }
 
     pub(super) fn close(&self) {
-        let Self { advertisements, reads, visitors, writes, archives, bulk, unpacking, objects, browses: _ } =
-            self;
+        let Self {
+            advertisements,
+            reads,
+            visitors,
+            writes,
+            archives,
+            bulk,
+            unpacking,
+            objects,
+            browses: _,
+            histories: _,
+        } = self;
         [advertisements, reads, visitors, writes, archives, bulk].into_iter().for_each(Pool::close);
         [unpacking, objects].into_iter().for_each(Budget::close);
     }

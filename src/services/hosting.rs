@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::ServiceError;
 use super::git_pools::{GitPools, no_place};
+use super::graphs::Graphs;
 use super::housekeeping::Bell;
 use crate::core::limits::Limits;
+use crate::core::machine;
 use crate::core::shares::{Client, Crowd, Grant, Holder, PoolMetrics, PoolName, Share, Spot};
 use crate::core::turns::{Turn, Turns};
 use crate::domain::ids::RepositoryId;
@@ -22,6 +24,9 @@ use crate::git::program::Git;
 use crate::git::store::{Store, StoreError};
 use crate::git::transfer::Deadlines;
 use crate::protocol::code::Code;
+
+/// As nice(1) counts: such a thread gets about a tenth of what one of the server gets.
+const HISTORY_PRIORITY: i32 = 10;
 
 /// Held while a push of a repository is in its last steps.
 pub(super) type PushTurn = Turn<RepositoryId>;
@@ -35,6 +40,7 @@ pub struct Hosting {
     /// Space for answers on disk, in pieces.
     spool: Crowd,
     turns: Turns<RepositoryId>,
+    pub(super) graphs: Graphs,
     /// Pushes that inflate at the same time.
     pub(super) inflating: Arc<Semaphore>,
     large_delta_bytes: u64,
@@ -63,6 +69,7 @@ impl Hosting {
             pools: GitPools::start(limits, pools),
             spool: Crowd::of_space(limits.git_spool_pieces()).measured(pools.meter(PoolName::Spool)),
             turns: Turns::start(),
+            graphs: Graphs::new(),
             inflating: Arc::new(Semaphore::new(Limits::per_core(0).saturating_sub(1).max(1))),
             large_delta_bytes: limits.git_large_delta_bytes,
             admitted: TaskTracker::new(),
@@ -87,7 +94,7 @@ impl Hosting {
         })
     }
 
-    /// A place for a large raw file or a blame.
+    /// A place for a large raw file.
     pub(super) async fn bulk_place(&self, client: Client) -> Result<Share, ServiceError> {
         let pool = &self.pools.bulk;
         let entered = pool.enter(client).await;
@@ -160,6 +167,13 @@ impl Hosting {
         pool.enter(client).await.map_err(|refused| no_place(pool.patience(), refused, why))
     }
 
+    /// A place among the requests that walk through histories.
+    pub(super) async fn history_place(&self, client: Client) -> Result<Share, ServiceError> {
+        let pool = &self.pools.histories;
+        let why = "too many histories are being read at once";
+        pool.enter(client).await.map_err(|refused| no_place(pool.patience(), refused, why))
+    }
+
     /// The repository's push turn: one push at a time goes through its last steps.
     pub(super) async fn push_turn(&self, id: RepositoryId) -> Result<PushTurn, ServiceError> {
         let entered = tokio::time::timeout(self.patience, self.turns.enter(id)).await;
@@ -189,6 +203,7 @@ impl Hosting {
     pub fn close(&self) {
         self.pools.close();
         self.turns.close();
+        self.graphs.close();
         self.admitted.close();
     }
 
@@ -209,6 +224,26 @@ impl Hosting {
             work()
         });
         done.await.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))
+    }
+
+    /// Runs what walks through a history, on a thread of its own that runs behind the server: a folder is shown at once,
+    /// however many histories are being read.
+    pub(super) async fn walking<T: Send + 'static>(
+        &self,
+        client: Client,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let place = self.history_place(client).await?;
+        let (answer, answered) = oneshot::channel();
+        let failed = |error: &dyn std::fmt::Display| ServiceError::new(Code::Internal, error.to_string());
+        let thread = std::thread::Builder::new().name("history".to_owned());
+        let started = thread.spawn(move || {
+            let _place = place;
+            machine::lower_thread_priority(HISTORY_PRIORITY);
+            drop(answer.send(work()));
+        });
+        started.map_err(|error| failed(&error))?;
+        answered.await.map_err(|_| failed(&"reading a history panicked"))
     }
 
     /// The repository's directory; its `HEAD` names the default branch.

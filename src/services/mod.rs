@@ -12,6 +12,7 @@ pub mod chats;
 mod entitlement;
 mod error;
 mod git_pools;
+mod graphs;
 pub mod hosting;
 mod housekeeping;
 mod logins;

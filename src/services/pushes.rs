@@ -64,6 +64,13 @@ enum Description {
     Refs,
 }
 
+/// A push that is written.
+pub(super) struct Finished {
+    settled: Settled,
+    /// New commits, as far as they were counted.
+    commit_count: usize,
+}
+
 /// What the push may move.
 type Updates = Vec<RefUpdate>;
 
@@ -197,7 +204,10 @@ impl Judge for PushJudge {
         let admitted = self.admitted?;
         let Opened { push, is_text_left_out } = admitted.opened;
         let settled = self.services.settle(push, &self.view.repository, &admitted.updates).await;
-        match settled {
+        if settled.as_ref().is_ok_and(|done| done.commit_count >= self.services.limits.git_graph_commits) {
+            self.services.write_graph_soon(&self.view.repository);
+        }
+        match settled.map(|done| done.settled) {
             Ok(Settled { announced: Some((chat, seq)), .. }) => {
                 let after = seq - 1;
                 let link = format!("{}/api/chats/{chat}/events?after_seq={after}", self.base_url);
@@ -222,10 +232,11 @@ impl Services {
         push: PushId,
         repository: &Repository,
         updates: &[RefUpdate],
-    ) -> Result<Settled, ServiceError> {
+    ) -> Result<Finished, ServiceError> {
         fail_points::reach(fail_points::BEFORE_SETTLEMENT);
         let moved = self.moved(repository, updates, Description::Commits).await?;
-        self.write_settlement(push, moved).await
+        let commit_count = moved.commit_count;
+        Ok(Finished { settled: self.write_settlement(push, moved).await?, commit_count })
     }
 
     async fn write_settlement(&self, push: PushId, moved: Moved) -> Result<Settled, ServiceError> {

@@ -26,6 +26,7 @@ mod durability;
 mod fan_out;
 mod git;
 mod harness;
+mod histories;
 mod hostile;
 mod life;
 mod logs;

@@ -358,7 +358,7 @@ limits! {
     git_writes: usize = 8,
     /// Archives at once.
     git_archives: usize = 4,
-    /// Large raw files and blames at once.
+    /// Large raw files at once.
     git_bulk: usize = 8,
     /// Places in each of these pools that only an account (for visitors: a network) with nothing inside may take.
     git_reserve: usize = 2,
@@ -447,8 +447,14 @@ limits! {
     git_gzip_push_bytes: u64 = 64 * 1024 * 1024,
     /// An inflated request to fetch.
     git_request_bytes: usize = 4 * 1024 * 1024,
-    /// Computations over repositories for browsing at once; 0 means one per core.
+    /// Folders, files, refs and first pages of commits read for browsing at once; 0 means one per core.
     git_browses: usize = 0,
+    /// Histories read for browsing at once: of a path, of the entries of a folder, blames, comparisons, changes of a commit;
+    /// 0 means one per core. They run behind everything else and never hold places of `git_browses`.
+    git_histories: usize = 0,
+    /// New commits of a push after which the commit-graph is written at once: some hundred commits are read in a few
+    /// milliseconds without.
+    git_graph_commits: usize = 300,
     /// Answers of browsing that are on disk until their clients have taken them, in bytes; then
     /// 503. Small ones are in memory.
     git_spool_bytes: u64 = 4 * 1024 * 1024 * 1024,

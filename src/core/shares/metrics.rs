@@ -25,8 +25,10 @@ pub enum PoolName {
     Archives,
     /// Large raw files and blames.
     Bulk,
-    /// Answers about what is in a repository.
+    /// Answers about what is in a repository at one commit.
     Browses,
+    /// Answers about how it came to hold that.
+    Histories,
     /// Memory for large deltas of pushes, in bytes.
     Unpacking,
     /// Objects of pushes that arrive.
@@ -56,7 +58,7 @@ pub enum PoolName {
 }
 
 impl PoolName {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::GitAdvertisements,
         Self::GitReads,
         Self::GitVisitors,
@@ -64,6 +66,7 @@ impl PoolName {
         Self::Archives,
         Self::Bulk,
         Self::Browses,
+        Self::Histories,
         Self::Unpacking,
         Self::PushedObjects,
         Self::Hashes,
@@ -88,6 +91,7 @@ impl PoolName {
             Self::Archives => "archives",
             Self::Bulk => "bulk",
             Self::Browses => "browses",
+            Self::Histories => "histories",
             Self::Unpacking => "unpacking",
             Self::PushedObjects => "pushed_objects",
             Self::Hashes => "hashes",

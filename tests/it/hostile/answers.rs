@@ -65,7 +65,7 @@ async fn deaf_session(server: &TestServer, token: &str) -> TcpClient {
 }
 
 /// The sum of a metric's rows whose labels hold this.
-async fn gauge(server: &TestServer, name: &str, label: &str) -> usize {
+pub(super) async fn gauge(server: &TestServer, name: &str, label: &str) -> usize {
     let text = server.operations("/metrics").await.1;
     let rows = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
     rows.map(|row| row.rsplit(' ').next().unwrap().parse::<usize>().unwrap()).sum()

@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::answers::gauge;
 use crate::harness::git::Workplace;
 use crate::harness::memory::{CAGE_BYTES, MIB, TREE_BYTES_MAX};
 use crate::harness::{PASSWORD, Process, TestServer, soon};
@@ -315,5 +316,54 @@ async fn refused_push_leaves_no_object_readable_by_id() {
     let anonymous = server.url(&path);
     place.git("other", &["fetch", "--quiet", &anonymous, &kept]).await.ok();
     assert!(!place.git("other", &["fetch", "--quiet", &anonymous, &refused]).await.success);
+    server.stop().await;
+}
+
+/// 24 path histories at once by an anonymous reader: half of them were refused with 503, and a folder that takes 2 ms took
+/// 2 to 11 s, for all shared the same places.
+#[actix_web::test]
+async fn flood_of_histories_waits_and_leaves_folders_alone() {
+    let server = TestServer::with_limits(|limits| limits.git_histories = 2).await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("public").await;
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    place.repository("work").await;
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    // Whoever walks through this history stops at the graph, until somebody writes to it.
+    let graph = server.only_repository().join("objects/info/commit-graph");
+    let made = Command::new("mkfifo").arg(&graph).status().unwrap();
+    assert!(made.success());
+    let base = format!("http://{}{WEB}", server.app.addresses.http);
+    let questions = [
+        "/commits?path=README",
+        "/tree/main?last_commit=true",
+        "/compare/main...main",
+        "/commits?path=README&limit=1",
+    ];
+    let flood: Vec<_> = (0..24)
+        .map(|number| {
+            let url = format!("{base}{}", questions[number % questions.len()]);
+            tokio::spawn(async move { reqwest::get(url).await.unwrap().status().as_u16() })
+        })
+        .collect();
+    let waiting = async {
+        while gauge(&server, "netbit_pool_waiting", "\"histories\"").await < 20 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    soon(waiting).await;
+    for cheap in ["/tree/main", "/blob/main/README", "/raw/main/README", "/branches", "/tags"] {
+        let answer = soon(reqwest::get(format!("{base}{cheap}"))).await.unwrap();
+        assert_eq!(answer.status(), 200, "{cheap}");
+    }
+    // Each of those inside is let go on, and the others find no graph.
+    let opened = graph.with_extension("opened");
+    std::fs::rename(&graph, &opened).unwrap();
+    let writer =
+        tokio::task::spawn_blocking(move || drop(std::fs::OpenOptions::new().write(true).open(opened)));
+    for asked in flood {
+        assert_eq!(soon(asked).await.unwrap(), 200);
+    }
+    soon(writer).await.unwrap();
     server.stop().await;
 }

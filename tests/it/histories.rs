@@ -1,0 +1,146 @@
+//! Long histories over REST: everything that `git log` lists can be reached, and git is the judge.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::harness::git::Workplace;
+use crate::harness::{Person, TestServer, soon};
+
+const WEB: &str = "/api/projects/alice/hello/repos/web";
+/// More than one walk loaded before there were commit-graphs.
+const COMMITS: usize = 11_000;
+
+/// A main line with side branches that are merged, files that change often, rarely and never, and two tags.
+fn stream() -> String {
+    let mut stream = String::new();
+    let mut commit = |mark: usize, parents: &[usize], files: &[(&str, String)]| {
+        let seconds = 1_500_000_000 + mark * 60;
+        writeln!(
+            stream,
+            "commit refs/heads/main\nmark :{mark}\ncommitter Ann <ann@example.org> {seconds} +0000"
+        )
+        .unwrap();
+        writeln!(stream, "data 2\nm\n").unwrap();
+        for (number, parent) in parents.iter().enumerate() {
+            writeln!(stream, "{} :{parent}", if number == 0 { "from" } else { "merge" }).unwrap();
+        }
+        for (path, text) in files {
+            writeln!(stream, "M 100644 inline {path}\ndata {}\n{text}", text.len()).unwrap();
+        }
+        stream.push('\n');
+    };
+    let text = |mark: usize| mark.to_string();
+    commit(1, &[], &["COPYING", "often", "a/rarely", "a/b/deep", "ü"].map(|path| (path, text(1))));
+    let (mut main, mut mark) = (1, 1);
+    while mark < COMMITS {
+        let path = match mark {
+            5_000 => "COPYING",
+            mark if mark % 997 == 0 => "a/rarely",
+            mark if mark % 499 == 0 => "ü",
+            mark if mark % 11 == 0 => "a/b/deep",
+            _ => "often",
+        };
+        let change = |mark: usize| [(path, text(mark))];
+        if mark % 13 == 0 && mark + 2 < COMMITS {
+            commit(mark + 1, &[main], &change(mark + 1));
+            commit(mark + 2, &[main], &[("other", text(mark + 2))]);
+            commit(mark + 3, &[mark + 1, mark + 2], &[("other", text(mark + 2))]);
+            mark += 3;
+        } else {
+            mark += 1;
+            commit(mark, &[main], &change(mark));
+        }
+        main = mark;
+    }
+    stream
+}
+
+/// Imports the stream into a bare repository.
+fn import(at: &Path) {
+    let git = || {
+        let mut command = Command::new("git");
+        command
+            .arg("--git-dir")
+            .arg(at)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1");
+        command
+    };
+    assert!(git().args(["init", "--quiet", "-b", "main"]).status().unwrap().success());
+    let mut child = git().args(["fast-import", "--quiet"]).stdin(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), stream().as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+/// Follows `next` to the end.
+async fn all(alice: &Person, query: &str) -> Vec<String> {
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = alice.get(&format!("{WEB}/commits?limit=100{query}{cursor}")).await;
+        assert_eq!((page.status, &page.body["truncated"]), (200, &Value::Bool(false)), "{}", page.body);
+        found.extend(page.body["items"].as_array().unwrap().iter().map(|item| text(&item["oid"])));
+        let Some(next) = page.body["next"].as_str() else { return found };
+        cursor = format!("&cursor={next}");
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+/// Of the history of git itself, `/commits` ended at 9,878 of 81,966 commits without a `next`, `?path=COPYING` found none
+/// of 2, entries had no last commit, and a comparison of distant tags had no merge base and no files.
+#[actix_web::test]
+async fn long_history_is_shown_to_its_end_as_git_log_has_it() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    let at = place.path().join("work");
+    soon(tokio::task::spawn_blocking(move || import(&at))).await.unwrap();
+    let git = async |arguments: &[&str]| place.git("work", arguments).await.ok();
+    let lines = |said: String| said.lines().map(str::to_owned).collect::<Vec<_>>();
+    git(&["push", "--quiet", &url, "main"]).await;
+    // The push brought the graph with it; until then, commits are read one by one.
+    let graph = server.only_repository().join("objects/info/commit-graph");
+    let written = async {
+        while !std::fs::read(&graph).is_ok_and(|graph| graph.windows(4).any(|word| word == b"BDAT")) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), written).await.unwrap();
+
+    assert_eq!(all(&alice, "").await, lines(git(&["rev-list", "main"]).await));
+    for path in ["COPYING", "a/rarely", "a", "%C3%BC", "other", "none"] {
+        let plain = path.replace("%C3%BC", "ü");
+        let wanted = lines(git(&["log", "--format=%H", "main", "--", &plain]).await);
+        assert_eq!(all(&alice, &format!("&path={path}")).await, wanted, "{path}");
+    }
+    for folder in ["", "/a"] {
+        let tree = alice.get(&format!("{WEB}/tree/main{folder}?last_commit=true")).await.body;
+        assert_eq!(tree["history_truncated"], false);
+        for entry in tree["entries"].as_array().unwrap() {
+            let wanted = git(&["log", "-1", "--format=%H", "main", "--", &text(&entry["path"])]).await;
+            assert_eq!(entry["last_commit"]["oid"], wanted, "{entry}");
+        }
+    }
+    let all = lines(git(&["rev-list", "main"]).await);
+    for (base, head) in [(&all[10_500], &all[0]), (&all[3], &all[10_900]), (&all[7], &all[6])] {
+        let seen = alice.get(&format!("{WEB}/compare/{base}...{head}")).await;
+        assert_eq!(seen.status, 200, "{}", seen.body);
+        let counts = git(&["rev-list", "--left-right", "--count", &format!("{base}...{head}")]).await;
+        assert_eq!(format!("{}\t{}", seen.body["behind"], seen.body["ahead"]), counts);
+        let bases = git(&["merge-base", "--all", base, head]).await;
+        assert!(bases.contains(&text(&seen.body["merge_base"])), "{bases}: {}", seen.body["merge_base"]);
+        let names =
+            git(&["-c", "core.quotePath=false", "diff", "--name-only", &format!("{base}...{head}")]).await;
+        let files: Vec<_> =
+            seen.body["files"].as_array().unwrap().iter().map(|file| text(&file["path"])).collect();
+        assert_eq!(files, lines(names), "{base}...{head}");
+    }
+    server.stop().await;
+}
