@@ -347,6 +347,7 @@ def main():
         print(f"pushed in {time.monotonic() - begun:.0f} s", flush=True)
         while not server.said("the commit graph was written") and time.monotonic() - begun < 900:
             time.sleep(0.2)
+        client.connection.close()
         print(f"commit graph written {time.monotonic() - begun:.0f} s after the push began", flush=True)
         files = [path for path in git(repository, "ls-tree", "-r", "-z", "--name-only", "main").split("\0") if path]
         chance = random.Random(5)

@@ -72,6 +72,26 @@ pub(super) fn percent_encoded(text: &str) -> String {
     encoded
 }
 
+/// The bytes that percent-encoded text stands for (RFC 3986 section 2.1). What is not an escape stands for itself.
+pub(super) fn percent_decoded(text: &str) -> Vec<u8> {
+    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let Some((first, behind)) = rest.split_first() {
+        let digits = behind.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|_| *first == b'%') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = behind.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    bytes
+}
+
 /// Where a client finds another listener: one that is bound to every address is where the client reached us.
 pub(super) fn reachable(request: &HttpRequest, listener: &str) -> String {
     let connection = request.connection_info();

@@ -11,7 +11,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::address::percent_encoded;
+use super::address::{percent_decoded, percent_encoded};
 use super::error::ApiResult;
 use super::extract::{Anyone, Path, Query, counted};
 use super::page;
@@ -21,7 +21,7 @@ use super::validator::Validator;
 use crate::actors::cache::RepositoryView;
 use crate::domain::permission::project::Act;
 use crate::domain::push::plain;
-use crate::git::browse::{Blob, Branch, Oid, ResolvedRef, Tag, Tree};
+use crate::git::browse::{Blob, Branch, Oid, ResolvedRef, Tag, Tree, path_text};
 use crate::git::program::ArchiveFormat;
 use crate::services::Services;
 use crate::services::access::RepositoryPath;
@@ -29,6 +29,9 @@ use crate::services::browsing::RawFile;
 
 /// Of a raw file: nothing in it is loaded, run or framed, and it has no origin.
 const SANDBOX: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
+
+/// Where the path begins in `/api/projects/{user}/{project}/repos/{repo}/tree/{ref}/{path}`, in segments.
+const PATH_SEGMENT: usize = 9;
 
 /// The longest name of a file on most file systems.
 const FILE_NAME_CHARACTERS_MAX: usize = 255;
@@ -69,11 +72,22 @@ pub(super) async fn at_commit(
         return Ok(answer);
     }
     let commit = services.resolve(&view, reference).await?;
+    let path = as_sent(path, || request.uri().path().splitn(PATH_SEGMENT + 1, '/').nth(PATH_SEGMENT));
     let validator = Validator::new(request, &[&commit]);
     match validator.unchanged(request) {
         Some(answer) => Ok(answer),
         None => answer(Found { view, commit, path, validator }).await,
     }
+}
+
+/// A path of a repository as the client sent it. Where bytes of it are not UTF-8, the framework has replaced them: then
+/// the path is read again from its percent-encoded form.
+pub(super) fn as_sent<'r>(path: String, encoded: impl FnOnce() -> Option<&'r str>) -> String {
+    if !path.contains(char::REPLACEMENT_CHARACTER) {
+        return path;
+    }
+    let bytes = encoded().map(percent_decoded).filter(|bytes| std::str::from_utf8(bytes).is_err());
+    bytes.map_or(path, |bytes| path_text::escaped(&bytes))
 }
 
 #[derive(Deserialize)]

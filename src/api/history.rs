@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::browse::{CommitPath, Found, at_commit};
+use super::browse::{CommitPath, Found, as_sent, at_commit};
 use super::error::{ApiError, ApiResult};
 use super::extract::{Anyone, Path, Query, counted};
 use super::page;
@@ -73,7 +73,11 @@ pub(super) async fn commits(
     if let Some(answer) = validator.unchanged(&request) {
         return Ok(answer);
     }
-    let path = path.filter(|path| !path.is_empty());
+    let encoded = || {
+        let pairs = request.query_string().split('&');
+        pairs.filter_map(|pair| pair.strip_prefix("path=")).next_back()
+    };
+    let path = path.filter(|path| !path.is_empty()).map(|path| as_sent(path, encoded));
     let found = services.commits(&view, from.oid, path, after, limit).await?;
     let link = found.next.map(|next| page::link(&request, &[("cursor", &next.to_string())], &["cursor"]));
     let answer = CommitsAnswer { items: found.items, next: found.next, truncated: found.truncated };

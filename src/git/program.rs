@@ -4,7 +4,8 @@
 //! no home, no terminal, no credentials, no environment variable.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Blocking, Stdio};
 
@@ -290,11 +291,11 @@ impl Git {
 
     /// `git blame` of a path in a commit, in the porcelain format, for the lines asked for. No mailmap: in a bare
     /// repository git would take that of the default branch, whatever commit is asked about.
-    pub fn blame(&self, repository: &Path, commit: &str, path: &str, lines: (usize, usize)) -> GitCommand {
+    pub fn blame(&self, repository: &Path, commit: &str, path: &[u8], lines: (usize, usize)) -> GitCommand {
         let mut command = self.at(repository, self.reader());
         command.env("GIT_ATTR_SOURCE", EMPTY_TREE).set("mailmap.blob=");
         command.args(["blame", "--porcelain", "-L"]).arg(format!("{},{}", lines.0, lines.1));
-        command.args([commit, "--", path]);
+        command.args([commit, "--"]).arg(OsStr::from_bytes(path));
         command
     }
 

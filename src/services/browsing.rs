@@ -18,7 +18,7 @@ use crate::domain::permission::project::Act;
 use crate::git::blame::{self, BlameRange};
 use crate::git::browse::{
     ArchiveLimits, Blob, Branch, BrowseError, BrowseLimits, Browser, CommitDiff, CommitPage, Comparison, Oid,
-    Page, ResolvedRef, Tag, Tree,
+    Page, ResolvedRef, Tag, Tree, path_text,
 };
 use crate::git::compute::{self, ComputeError};
 use crate::git::metrics::Work;
@@ -258,7 +258,8 @@ impl Services {
         let git = self.hosting.git()?;
         let _place = self.hosting.history_place(view.client()).await?;
         let directory = self.hosting.directory(&view.repository).await?;
-        let command = git.blame(&directory, &commit.to_string(), path, lines).on_behalf_of(view.holder);
+        let path = path_text::unescaped(path);
+        let command = git.blame(&directory, &commit.to_string(), &path, lines).on_behalf_of(view.holder);
         let within = Duration::from_millis(self.limits.git_compute_ms);
         let output = compute::run(command, BLAME_BYTES_MAX, within).await?;
         blame::parse(&output).map_err(|error| {

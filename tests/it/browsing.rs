@@ -598,3 +598,57 @@ async fn an_empty_repository_has_empty_lists_and_nothing_else() {
     assert!(detail.contains("no commit"), "{detail}");
     server.stop().await;
 }
+
+/// A commit in another encoding was shown with U+FFFD, and a file whose name is not UTF-8 answered 404.
+#[actix_web::test]
+async fn texts_and_names_in_other_encodings_are_shown_and_found() {
+    let world = World::start("private").await;
+    let (at, host) = (world.path(), world.server.app.addresses.http);
+    blocking(move || {
+        use std::os::unix::ffi::OsStrExt;
+        let name = std::ffi::OsStr::from_bytes(b"caf\xe9");
+        std::fs::create_dir(at.join(name)).unwrap();
+        std::fs::write(at.join(name).join(std::ffi::OsStr::from_bytes(b"na\xefve.txt")), "text\n").unwrap();
+        write(&at, "caf%E9", "plain\n");
+        git(&at, &["add", "-A"]);
+        std::fs::write(at.join(".git/message"), b"caf\xe9 au lait\n\nna\xefve\n").unwrap();
+        git(&at, &["-c", "i18n.commitEncoding=ISO-8859-1", "commit", "-q", "-F", ".git/message"]);
+        git(&at, &["push", "-q", &format!("http://alice:correct%20horse@{host}/alice/hello/web"), "main"]);
+    })
+    .await;
+    let head = world.git(&["rev-parse", "HEAD"]);
+    let commit = world.json(&format!("/commits/{head}")).await;
+    assert_eq!(
+        (&commit["summary"], &commit["message"]),
+        (&json!("café au lait"), &json!("café au lait\n\nnaïve\n"))
+    );
+    let entries = world.json("/tree/main").await["entries"].clone();
+    let named = |path: &str| entries.as_array().unwrap().iter().find(|entry| entry["path"] == path).cloned();
+    assert_eq!(named("caf%E9").unwrap()["name"], "caf\u{fffd}");
+    assert_eq!(named("caf%25E9").unwrap()["name"], "caf%E9");
+    let folder = world.json("/tree/main/caf%25E9?last_commit=true").await;
+    assert_eq!(folder["entries"][0]["path"], "caf%E9/na%EFve.txt");
+    assert_eq!(folder["entries"][0]["last_commit"]["oid"], head.as_str());
+    // As a client encodes the path of the answer, and with the bytes themselves.
+    for path in ["caf%25E9/na%25EFve.txt", "caf%E9/na%EFve.txt"] {
+        let blob = world.json(&format!("/blob/main/{path}")).await;
+        assert_eq!(
+            (&blob["content"], &blob["path"]),
+            (&json!("text\n"), &json!("caf%E9/na%EFve.txt")),
+            "{path}"
+        );
+        let (raw, _) = world.bytes(&format!("/raw/main/{path}"), &[]).await;
+        assert_eq!((raw.status().as_u16(), raw.text().await.unwrap().as_str()), (200, "text\n"), "{path}");
+        assert_eq!(
+            world.json(&format!("/blame/main/{path}")).await["ranges"][0]["oid"],
+            head.as_str(),
+            "{path}"
+        );
+        let history = world.json(&format!("/commits?path={path}")).await;
+        assert_eq!(history["items"].as_array().unwrap().len(), 1, "{path}");
+    }
+    assert_eq!(world.json("/blob/main/caf%2525E9").await["content"], "plain\n");
+    let files = commit["files"].as_array().unwrap();
+    assert!(files.iter().any(|file| file["path"] == "caf%E9/na%EFve.txt"), "{files:?}");
+    world.stop().await;
+}

@@ -76,15 +76,16 @@ fn import(at: &Path) {
     assert!(child.wait().unwrap().success());
 }
 
-/// Follows `next` to the end.
-async fn all(alice: &Person, query: &str) -> Vec<String> {
-    let (mut found, mut cursor) = (Vec::new(), String::new());
+/// Follows `next` to the end, behind a commit if there is one.
+async fn all(alice: &Person, query: &str, after: Option<&String>) -> Vec<String> {
+    let cursor = |after: &str| format!("&cursor={after}");
+    let (mut found, mut cursor_of_page) = (Vec::new(), after.map_or(String::new(), |after| cursor(after)));
     loop {
-        let page = alice.get(&format!("{WEB}/commits?limit=100{query}{cursor}")).await;
+        let page = alice.get(&format!("{WEB}/commits?limit=100{query}{cursor_of_page}")).await;
         assert_eq!((page.status, &page.body["truncated"]), (200, &Value::Bool(false)), "{}", page.body);
         found.extend(page.body["items"].as_array().unwrap().iter().map(|item| text(&item["oid"])));
         let Some(next) = page.body["next"].as_str() else { return found };
-        cursor = format!("&cursor={next}");
+        cursor_of_page = cursor(next);
     }
 }
 
@@ -114,11 +115,18 @@ async fn long_history_is_shown_to_its_end_as_git_log_has_it() {
     };
     tokio::time::timeout(Duration::from_secs(120), written).await.unwrap();
 
-    assert_eq!(all(&alice, "").await, lines(git(&["rev-list", "main"]).await));
+    let history = lines(git(&["rev-list", "main"]).await);
+    let first = alice.get(&format!("{WEB}/commits?limit=100")).await.body;
+    assert_eq!(
+        (&first["items"][99]["oid"], &first["next"]),
+        (&history[99].as_str().into(), &history[99].as_str().into())
+    );
+    // From the place at which it ended.
+    assert_eq!(all(&alice, "", Some(&history[9_800])).await, history[9_801..]);
     for path in ["COPYING", "a/rarely", "a", "%C3%BC", "other", "none"] {
         let plain = path.replace("%C3%BC", "ü");
         let wanted = lines(git(&["log", "--format=%H", "main", "--", &plain]).await);
-        assert_eq!(all(&alice, &format!("&path={path}")).await, wanted, "{path}");
+        assert_eq!(all(&alice, &format!("&path={path}"), None).await, wanted, "{path}");
     }
     for folder in ["", "/a"] {
         let tree = alice.get(&format!("{WEB}/tree/main{folder}?last_commit=true")).await.body;
@@ -128,8 +136,8 @@ async fn long_history_is_shown_to_its_end_as_git_log_has_it() {
             assert_eq!(entry["last_commit"]["oid"], wanted, "{entry}");
         }
     }
-    let all = lines(git(&["rev-list", "main"]).await);
-    for (base, head) in [(&all[10_500], &all[0]), (&all[3], &all[10_900]), (&all[7], &all[6])] {
+    for (base, head) in [(10_500, 0), (3, 10_900), (7, 6)] {
+        let (base, head) = (&history[base], &history[head]);
         let seen = alice.get(&format!("{WEB}/compare/{base}...{head}")).await;
         assert_eq!(seen.status, 200, "{}", seen.body);
         let counts = git(&["rev-list", "--left-right", "--count", &format!("{base}...{head}")]).await;

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::object::Oid;
-use super::path::{MODE_COMMIT, TreePath};
+use super::path::MODE_COMMIT;
 use super::{BrowseError, Browser};
 
 /// git looks as far for a NUL.
@@ -42,10 +42,10 @@ pub(super) fn is_binary(bytes: &[u8]) -> bool {
 impl Browser {
     /// The file at `path` in a commit.
     pub fn blob(&self, commit: Oid, path: &str) -> Result<Blob, BrowseError> {
-        let (oid, mode, size_bytes) = self.file(commit, path)?;
+        let (oid, mode, size_bytes, path) = self.file(commit, path)?;
         let mut blob = Blob {
             oid: oid.into(),
-            path: path.to_owned(),
+            path,
             mode,
             size_bytes,
             binary: false,
@@ -75,7 +75,7 @@ impl Browser {
 
     /// Which object the file is, and how many bytes it has.
     pub fn file_size(&self, commit: Oid, path: &str) -> Result<FileSize, BrowseError> {
-        let (oid, _, size_bytes) = self.file(commit, path)?;
+        let (oid, _, size_bytes, _) = self.file(commit, path)?;
         if size_bytes > self.limits.raw_bytes {
             return Err(BrowseError::TooLarge("the file is too large to be sent raw; clone the repository"));
         }
@@ -88,14 +88,14 @@ impl Browser {
         Ok(FileSize { oid: oid.into(), size_bytes })
     }
 
-    /// Id, mode and size of the file at `path`.
-    fn file(&self, commit: Oid, path: &str) -> Result<(git2::Oid, String, usize), BrowseError> {
+    /// Id, mode, size and path of the file at `path`.
+    fn file(&self, commit: Oid, path: &str) -> Result<(git2::Oid, String, usize, String), BrowseError> {
         let commit = self.find_commit(commit.raw())?;
-        let place = self.place_in(&commit, &TreePath::parse(path)?)?;
+        let (path, place) = self.place_in(&commit, path)?;
         if place.is_tree() || place.mode == MODE_COMMIT {
             return Err(BrowseError::BadRequest("the path is not a file"));
         }
         let size_bytes = self.blob_size(place.oid).ok_or(BrowseError::NotFound("file"))?;
-        Ok((place.oid, place.octal(), size_bytes))
+        Ok((place.oid, place.octal(), size_bytes, path.text()))
     }
 }

@@ -31,6 +31,11 @@ impl ReadBudget {
         }
     }
 
+    /// More bytes, for a walk that compares the trees of a history.
+    pub(super) fn extend(&self, bytes: usize) {
+        self.bytes_left.set(self.bytes_left.get().saturating_add(bytes));
+    }
+
     /// Whether an object was refused because the request has read enough.
     pub(super) fn is_spent(&self) -> bool {
         self.spent.get()

@@ -1,7 +1,8 @@
 //! Which files differ between two trees.
 //!
 //! The trees are compared here and not by libgit2, because that would list every file of a huge change before it
-//! could be told to stop. Only once a change is known to be small is libgit2 asked to find the renames in it.
+//! could be told to stop. Files that moved as they were are found by their ids, however many there are
+//! ([`super::renames`]); libgit2 is asked for those that were changed meanwhile, while few files come and go.
 
 use std::cmp::Ordering;
 use std::time::Instant;
@@ -12,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::history::deadline;
 use super::path::{DEPTH_MAX, MODE_COMMIT, PATH_BYTES_MAX, Place};
-use super::{BrowseError, Browser};
+use super::{BrowseError, Browser, renames};
 
 /// The bits of a mode that say what something is.
 const MODE_KIND: i32 = 0o170_000;
@@ -52,47 +53,68 @@ struct Comparing<'b> {
     found: Vec<Change>,
     open_entries: usize,
     open_bytes: usize,
+    path_bytes: usize,
     truncated: bool,
 }
 
+/// What differs between two trees.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// In the order of their paths, at most [`super::BrowseLimits::diff_files`].
+    pub(super) files: Vec<Change>,
+    /// Whether there are more.
+    pub(super) truncated: bool,
+    /// Whether files that were moved and changed may be listed as deleted and added.
+    pub(super) renames_by_content_skipped: bool,
+}
+
 impl Browser {
-    /// The files that differ, in the order of their paths, and whether there are more. `None` is the empty tree.
+    /// The files that differ. `None` is the empty tree.
     pub(super) fn changes(
         &self,
         old: Option<git2::Oid>,
         new: Option<git2::Oid>,
-    ) -> Result<(Vec<Change>, bool), BrowseError> {
+    ) -> Result<Changes, BrowseError> {
         let mut comparing = Comparing {
             browser: self,
             until: deadline(self.limits.time()),
             found: Vec::new(),
             open_entries: 0,
             open_bytes: 0,
+            path_bytes: 0,
             truncated: false,
         };
         comparing.trees(old, new, &[], 0)?;
-        let Comparing { found, truncated, .. } = comparing;
-        if !truncated && !self.budget.is_spent() && self.may_hold_renames(&found) {
-            // A file that is missing can still be listed without.
-            let renamed = self.with_renames(old, new, &found).unwrap_or(found);
-            return Ok((renamed, false));
+        let Comparing { found: mut files, mut truncated, .. } = comparing;
+        let mut renames_by_content_skipped = false;
+        if renames::may_hold(&files) {
+            let is_small = files.len() <= self.limits.rename_files && !truncated && !self.budget.is_spent();
+            if is_small {
+                // A file that is missing can still be listed without.
+                match self.with_renames(old, new, &files) {
+                    Ok((renamed, exact_only)) => (files, renames_by_content_skipped) = (renamed, exact_only),
+                    Err(_) => renames_by_content_skipped = true,
+                }
+            } else {
+                renames::join_identical(&mut files);
+                renames_by_content_skipped = renames::may_hold(&files);
+            }
         }
-        Ok((found, truncated))
+        if files.len() > self.limits.diff_files {
+            files.truncate(self.limits.diff_files);
+            truncated = true;
+        }
+        Ok(Changes { files, truncated, renames_by_content_skipped })
     }
 
-    fn may_hold_renames(&self, changes: &[Change]) -> bool {
-        changes.len() <= self.limits.rename_files
-            && changes.iter().any(|change| change.status == ChangeStatus::Added)
-            && changes.iter().any(|change| change.status == ChangeStatus::Deleted)
-    }
-
-    /// The same changes with deleted and added files paired where their contents are alike.
+    /// The same changes with deleted and added files paired where their contents are alike, and whether only identical
+    /// ones were looked for.
     fn with_renames(
         &self,
         old: Option<git2::Oid>,
         new: Option<git2::Oid>,
         changes: &[Change],
-    ) -> Result<Vec<Change>, BrowseError> {
+    ) -> Result<(Vec<Change>, bool), BrowseError> {
         let old = old.map(|oid| self.find_tree(oid)).transpose()?;
         let new = new.map(|oid| self.find_tree(oid)).transpose()?;
         let mut options = DiffOptions::new();
@@ -100,9 +122,12 @@ impl Browser {
         let mut diff = self.repository.diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut options))?;
         let mut find = DiffFindOptions::new();
         find.renames(true).rename_limit(self.limits.rename_files);
-        find.exact_match_only(!self.can_be_read(changes)?);
+        let exact_only = !self.can_be_read(changes)?;
+        find.exact_match_only(exact_only);
         diff.find_similar(Some(&mut find))?;
-        Ok(diff.deltas().filter_map(|delta| Change::of(&delta)).collect())
+        let files: Vec<_> = diff.deltas().filter_map(|delta| Change::of(&delta)).collect();
+        let skipped = exact_only && renames::may_hold(&files);
+        Ok((files, skipped))
     }
 
     /// Whether all files that came or went are together small enough to be compared with each other.
@@ -216,7 +241,9 @@ impl Comparing<'_> {
             let (old, new) = (old.map(|place| place.oid), new.map(|place| place.oid));
             return self.trees(old, new, &path, depth.saturating_add(1));
         }
-        if self.found.len() >= self.browser.limits.diff_files {
+        self.path_bytes = self.path_bytes.saturating_add(path.len());
+        let limits = &self.browser.limits;
+        if self.found.len() >= limits.changed_files || self.path_bytes > limits.answer_bytes {
             self.truncated = true;
             return Ok(());
         }

@@ -8,11 +8,11 @@ use utoipa::ToSchema;
 
 use super::blob::is_binary;
 use super::budget::json_bytes;
-use super::changes::{Change, ChangeStatus};
+use super::changes::{Change, ChangeStatus, Changes};
 use super::history::deadline;
 use super::object::{CommitView, Oid};
 use super::path::{MODE_COMMIT, Place};
-use super::{BrowseError, Browser};
+use super::{BrowseError, Browser, path_text};
 
 /// One changed file.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -45,6 +45,9 @@ pub struct Diff {
     /// Sums over the listed files.
     pub additions: usize,
     pub deletions: usize,
+    /// Whether files that were moved and changed may be listed as deleted and added: more than 200 files differ, or theirs
+    /// are too large to be compared with each other. Files that moved as they were are `renamed` always.
+    pub renames_by_content_skipped: bool,
     /// Whether files are not listed, or patches left out because all of them together would be too large.
     pub truncated: bool,
 }
@@ -69,7 +72,8 @@ impl Browser {
 
     /// The difference between two trees; `None` is the empty one.
     pub(super) fn diff(&self, old: Option<git2::Oid>, new: git2::Oid) -> Result<Diff, BrowseError> {
-        let (changes, truncated) = self.changes(old, Some(new))?;
+        let Changes { files: changes, truncated, renames_by_content_skipped } =
+            self.changes(old, Some(new))?;
         let mut writer = PatchWriter {
             browser: self,
             read_left: self.limits.diff_read_bytes,
@@ -77,7 +81,7 @@ impl Browser {
             lines_left: self.limits.diff_lines,
             until: deadline(self.limits.time()),
         };
-        let mut diff = Diff { truncated, ..Diff::default() };
+        let mut diff = Diff { truncated, renames_by_content_skipped, ..Diff::default() };
         for change in &changes {
             let mut file = FileDiff::of(change);
             diff.truncated |= writer.compare(change, &mut file) == Outcome::OverBudget;
@@ -92,7 +96,7 @@ impl Browser {
 impl FileDiff {
     /// Without the contents.
     fn of(change: &Change) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let text = path_text::escaped;
         Self {
             path: text(&change.path),
             old_path: change.old_path.as_deref().map(text),

@@ -140,10 +140,41 @@ fn renames_are_not_looked_for_among_too_many_files_or_in_too_large_ones() {
     };
     use ChangeStatus::{Added, Deleted, Renamed};
     assert_eq!(statuses(|_| ()), [Renamed, Renamed]);
-    assert_eq!(statuses(|limits| limits.rename_files = 3), [Deleted, Deleted, Added, Added]);
     // Identical files are still recognised: no content is needed for that.
+    assert_eq!(statuses(|limits| limits.rename_files = 3), [Deleted, Added, Renamed]);
     assert_eq!(statuses(|limits| limits.diff_blob_bytes = 100), [Deleted, Added, Renamed]);
     assert_eq!(statuses(|limits| limits.diff_read_bytes = 100), [Deleted, Added, Renamed]);
+}
+
+/// Of a change of more than 200 files, no rename was shown, and nothing said so.
+#[test]
+fn moved_folder_is_renames_however_many_files_it_has() {
+    let path = |folder: &str, number: usize| format!("{folder}/f{number:03}");
+    let (mut old, mut new) = (Files::new(), Files::new());
+    for number in 0..500 {
+        // Every fifth has the content of another one, and is still found by its name.
+        let text = format!("{}\n", number % 100);
+        old.insert(path("old", number), (FILE, text.clone().into_bytes()));
+        new.insert(path("new", number), (FILE, text.into_bytes()));
+    }
+    let seen = diff(&old, &new);
+    assert_eq!((seen.files.len(), seen.truncated, seen.renames_by_content_skipped), (300, true, false));
+    for (number, file) in seen.files.iter().enumerate() {
+        assert_eq!((file.status, file.path.as_str()), (ChangeStatus::Renamed, path("new", number).as_str()));
+        assert_eq!(file.old_path.as_deref(), Some(path("old", number).as_str()));
+        assert_eq!(file.patch.as_deref(), Some(""));
+    }
+    // One that was changed as well is not looked for, which the answer says.
+    old.insert("a".into(), (FILE, numbered(50).into_bytes()));
+    new.insert("b".into(), (FILE, numbered(51).into_bytes()));
+    let seen = diff(&old, &new);
+    let statuses: Vec<_> = seen.files.iter().take(3).map(|file| file.status).collect();
+    assert_eq!(statuses, [ChangeStatus::Deleted, ChangeStatus::Added, ChangeStatus::Renamed]);
+    assert!(seen.renames_by_content_skipped);
+    // More than is looked at is cut.
+    let sample = Sample::new();
+    let seen = diff_with(&sample.limited(|limits| limits.changed_files = 400), &sample, &old, &new);
+    assert!(seen.truncated);
 }
 
 #[test]

@@ -34,9 +34,19 @@ impl Browser {
         limit: usize,
     ) -> Result<CommitPage, BrowseError> {
         let limit = self.limits.page(limit);
-        let path = path.map(TreePath::parse).transpose()?;
+        let start = self.find_commit(from.raw())?;
+        let find = |text: &str| match self.find_path(&start, text) {
+            // In a tree that cannot be read is nothing.
+            Err(BrowseError::NotFound(_)) => TreePath::parse(text),
+            found => found.map(|(path, _)| path),
+        };
+        let path = path.map(find).transpose()?;
+        if path.is_some() {
+            self.budget.extend(self.limits.walk_tree_bytes);
+        }
         let mut places = path.as_ref().map(|path| Places::new(self, path));
-        let mut walk = Walk::from(self, from)?;
+        let mut walk = Walk::new(self);
+        walk.push_oid(start.oid);
         let mut page = CommitPage { items: Vec::new(), next: None, truncated: false };
         let mut answer_left = self.limits.answer_bytes;
         let mut skip_to = after.map(|after| walk.commits.node(after.raw()));
@@ -80,13 +90,13 @@ impl Browser {
 /// What lies at one path in one commit after the other.
 struct Places<'w> {
     browser: &'w Browser,
-    path: &'w TreePath<'w>,
+    path: &'w TreePath,
     key: PathKey,
     known: HashMap<git2::Oid, Option<Place>>,
 }
 
 impl<'w> Places<'w> {
-    fn new(browser: &'w Browser, path: &'w TreePath<'w>) -> Self {
+    fn new(browser: &'w Browser, path: &'w TreePath) -> Self {
         Self { browser, path, key: PathKey::new(&path.bytes()), known: HashMap::new() }
     }
 
@@ -140,13 +150,6 @@ impl<'w> Walk<'w> {
             pushed: 0,
             until: deadline(browser.limits.walk()),
         }
-    }
-
-    pub(super) fn from(browser: &'w Browser, commit: Oid) -> Result<Self, BrowseError> {
-        let mut walk = Self::new(browser);
-        browser.find_commit(commit.raw())?;
-        walk.push_oid(commit.raw());
-        Ok(walk)
     }
 
     pub(super) fn push_oid(&mut self, oid: git2::Oid) -> Node {

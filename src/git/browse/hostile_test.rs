@@ -97,18 +97,39 @@ fn tags_of_trees_and_blobs_and_endless_tags_of_tags_are_listed_and_no_commits() 
     assert_eq!(browser.branches(None, 10).unwrap().items[0].summary, None);
 }
 
+/// Such a name was listed with U+FFFD, and nothing could be asked of it.
 #[test]
-fn names_that_are_not_utf_8_are_shown_and_cannot_be_asked_for() {
+fn name_that_is_not_utf_8_can_be_shown_and_asked_for() {
     let sample = Sample::new();
-    let blob = sample.blob(b"x\n");
-    let tree = raw_tree(&sample, &[("100644", b"a\xff", blob), ("100644", b"b", blob)]);
-    let head = sample.commit_tree(1, &[], tree, "m");
+    let (first, second, third) = (sample.blob(b"x\n"), sample.blob(b"y\n"), sample.blob(b"z\n"));
+    let entries: [(&str, &[u8], _); 4] = [
+        ("100644", b"a%E9", second),
+        ("100644", b"a\xe9", first),
+        ("100644", b"b", first),
+        ("100644", b"c%FF", third),
+    ];
+    let tree = raw_tree(&sample, &entries);
+    let folder = raw_tree(&sample, &[("40000", b"d\xff", tree)]);
+    let head = sample.commit_tree(1, &[], folder, "m");
+    sample.write_graph(&head.to_string());
     let browser = sample.browser();
-    let names: Vec<_> = browser.tree(head, "", true).unwrap().entries;
-    assert_eq!(names.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["a\u{fffd}", "b"]);
-    assert!(names.iter().all(|e| e.last_commit.as_ref().unwrap().oid == head));
-    assert_eq!(browser.blob(head, "a\u{fffd}"), Err(BrowseError::NotFound("path")));
-    assert_eq!(browser.commit(head).unwrap().diff.files[0].path, "a\u{fffd}");
+    let folders = browser.tree(head, "", true).unwrap().entries;
+    assert_eq!((folders[0].name.as_str(), folders[0].path.as_str()), ("d\u{fffd}", "d%FF"));
+    let listed = browser.tree(head, "d%FF", true).unwrap();
+    let seen: Vec<_> = listed.entries.iter().map(|e| (e.name.as_str(), e.path.as_str())).collect();
+    let wanted =
+        [("a%E9", "d%FF/a%25E9"), ("a\u{fffd}", "d%FF/a%E9"), ("b", "d%FF/b"), ("c%FF", "d%FF/c%25FF")];
+    assert_eq!((seen, listed.path.as_str()), (wanted.to_vec(), "d%FF"));
+    for (entry, content) in listed.entries.iter().zip(["y\n", "x\n", "x\n", "z\n"]) {
+        assert_eq!(entry.last_commit.as_ref().unwrap().oid, head);
+        let blob = browser.blob(head, &entry.path).unwrap();
+        assert_eq!((blob.content.as_deref(), &blob.path), (Some(content), &entry.path));
+        assert_eq!(browser.commits(head, Some(&entry.path), None, 9).unwrap().items.len(), 1);
+    }
+    // Where nothing else has it, a name that looks like an escape is found as it is.
+    assert_eq!(browser.blob(head, "d%FF/c%FF").unwrap().content.as_deref(), Some("z\n"));
+    assert_eq!(browser.blob(head, "d\u{fffd}/b"), Err(BrowseError::NotFound("path")));
+    assert_eq!(browser.commit(head).unwrap().diff.files[0].path, "d%FF/a%25E9");
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! the first parent that has it with the same id and mode, as `git log -1 -- entry` would; if no parent has, this
 //! commit made it what it is. So an entry is at one commit at a time, and ids are all that is compared.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 
 use super::Browser;
 use super::changed_paths::PathKey;
@@ -13,6 +14,9 @@ use super::commits::{Links, Node};
 use super::history::Walk;
 use super::object::CommitSummary;
 use super::path::{Place, TreePath};
+
+/// Folders that stay open.
+const TREES_KEPT: usize = 2;
 
 /// One of the entries.
 struct Entry {
@@ -24,12 +28,14 @@ struct Entry {
 /// Entries on their way back through the history, by their position in the listing.
 struct Attribution<'b> {
     browser: &'b Browser,
-    folder: &'b TreePath<'b>,
+    folder: &'b TreePath,
     /// `None` for the root, which every commit may change.
     folder_key: Option<PathKey>,
     entries: Vec<Entry>,
     /// The folder's place in a root tree; the history repeats itself.
     folders: HashMap<git2::Oid, Option<Place>>,
+    /// The folder of the last commit and of its parent: the next commit is mostly that parent.
+    trees: VecDeque<Rc<git2::Tree<'b>>>,
     waiting: HashMap<Node, Vec<usize>>,
     found: Vec<Option<CommitSummary>>,
     answer_left: usize,
@@ -41,9 +47,10 @@ impl Browser {
     pub(super) fn last_commits(
         &self,
         commit: &Commit,
-        folder: &TreePath<'_>,
+        folder: &TreePath,
         entries: Vec<(Vec<u8>, Place)>,
     ) -> (Vec<Option<CommitSummary>>, bool) {
+        self.budget.extend(self.limits.walk_tree_bytes);
         let mut walk = Walk::new(self);
         let all = (0..entries.len()).collect();
         let path = folder.bytes();
@@ -56,6 +63,7 @@ impl Browser {
             folder,
             folder_key: (!path.is_empty()).then(|| PathKey::new(&path)),
             folders: HashMap::new(),
+            trees: VecDeque::new(),
             waiting: HashMap::from([(walk.push_oid(commit.oid), all)]),
             found: vec![None; entries.len()],
             answer_left: self.limits.answer_bytes,
@@ -71,7 +79,7 @@ impl Browser {
     }
 }
 
-impl Attribution<'_> {
+impl<'b> Attribution<'b> {
     fn visit(&mut self, walk: &mut Walk<'_>, node: Node, links: &Links) {
         let mut here = self.waiting.remove(&node).unwrap_or_default();
         for (number, parent) in links.parents.iter().enumerate() {
@@ -120,15 +128,24 @@ impl Attribution<'_> {
     }
 
     /// Which of the entries are the same in the folder at `place`, and which are not.
-    fn divide(&self, entries: Vec<usize>, place: Option<Place>) -> (Vec<usize>, Vec<usize>) {
-        let tree =
-            place.filter(|place| place.is_tree()).and_then(|place| self.browser.find_tree(place.oid).ok());
+    fn divide(&mut self, entries: Vec<usize>, place: Option<Place>) -> (Vec<usize>, Vec<usize>) {
+        let tree = place.filter(|place| place.is_tree()).and_then(|place| self.tree(place.oid));
         let Some(tree) = tree else { return (Vec::new(), entries) };
         entries.into_iter().partition(|index| {
             self.entries.get(*index).is_some_and(|Entry { name, place, .. }| {
                 tree.get_name_bytes(name).is_some_and(|entry| Place::of(&entry) == *place)
             })
         })
+    }
+
+    fn tree(&mut self, oid: git2::Oid) -> Option<Rc<git2::Tree<'b>>> {
+        if let Some(known) = self.trees.iter().find(|tree| tree.id() == oid) {
+            return Some(known.clone());
+        }
+        let tree = Rc::new(self.browser.find_tree(oid).ok()?);
+        self.trees.truncate(TREES_KEPT - 1);
+        self.trees.push_front(tree.clone());
+        Some(tree)
     }
 
     /// A folder that cannot be read is not there.

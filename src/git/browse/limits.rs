@@ -29,7 +29,10 @@ pub struct BrowseLimits {
     pub diff_blob_lines: usize,
     /// Bytes of all files that one diff reads, renames included.
     pub diff_read_bytes: usize,
-    /// Renames are looked for among at most so many changed files: the work grows with the square.
+    /// Changed files that are looked at for renames of identical files, before the first [`Self::diff_files`] are listed:
+    /// some 150 bytes each.
+    pub changed_files: usize,
+    /// Files that were moved and changed are looked for among at most so many changed files: the work grows with the square.
     pub rename_files: usize,
     /// Commits that one walk through the history loads: some 30 us and 100 bytes each. Those in the commit-graph, some
     /// 0.3 us and one byte each, are not counted: only `walk_ms` ends a walk through them.
@@ -39,6 +42,9 @@ pub struct BrowseLimits {
     /// Bytes of all objects that one request reads. A walk over commits of a kilobyte and their
     /// trees takes a fraction.
     pub read_bytes: usize,
+    /// In addition, for the last commits of a folder: its tree in each commit that may have changed an entry, one after the
+    /// other. 80,000 trees of 600 entries have 2 GiB.
+    pub walk_tree_bytes: usize,
     /// The largest object, base or delta that is in memory while one object is read. git makes no
     /// delta of a base that is more than 32 times as large.
     pub object_peak_bytes: usize,
@@ -80,10 +86,12 @@ impl Default for BrowseLimits {
             diff_blob_bytes: 1024 * 1024,
             diff_blob_lines: 100_000,
             diff_read_bytes: 32 * 1024 * 1024,
+            changed_files: 20_000,
             rename_files: 200,
             walk_commits: 150_000,
             compare_commits: 250,
             read_bytes: 256 * 1024 * 1024,
+            walk_tree_bytes: 8 * 1024 * 1024 * 1024,
             object_peak_bytes: 32 * 1024 * 1024,
             archive_peak_bytes: 128 * 1024 * 1024,
             object_built_bytes: 400 * 1024 * 1024,
@@ -91,9 +99,9 @@ impl Default for BrowseLimits {
             open_tree_bytes: 32 * 1024 * 1024,
             answer_bytes: 4 * 1024 * 1024,
             page_bytes: 256 * 1024,
-            read_ms: 15_000,
+            read_ms: 30_000,
             graph_bytes: 32 * 1024 * 1024,
-            walk_ms: 10_000,
+            walk_ms: 25_000,
             time_ms: 5_000,
         }
     }

@@ -32,7 +32,9 @@ pub(super) mod object;
 mod packs;
 mod paint;
 mod path;
+pub mod path_text;
 mod refs;
+mod renames;
 pub(super) mod text;
 mod tree;
 

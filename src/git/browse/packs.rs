@@ -6,6 +6,7 @@
 //! are read here before libgit2 is asked for the object. Loose objects have no chain and are not
 //! looked at.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -17,6 +18,8 @@ use git2::{ObjectType, Oid};
 
 /// Deltas upon deltas: the most that git itself makes (`pack.depth`).
 const CHAIN_MAX: usize = 4_096;
+/// Deltas that are remembered of one pack in one request, some 60 bytes each.
+const CHAINS_KNOWN_MAX: usize = 100_000;
 /// Packs that are looked into; the background packs a repository long before.
 const PACKS_MAX: usize = 1_000;
 /// Indexes that stay open in one request.
@@ -72,10 +75,22 @@ pub(super) struct Packs {
 
 struct Pack {
     path: PathBuf,
+    /// Deltas that were looked at, by the offsets of their entries: neighbours in a history share their bases.
+    chains: HashMap<u64, Chain>,
     /// `None` when many packs are open: then it is opened for each search.
     index: Option<File>,
     fanout: Vec<u32>,
     data: Option<File>,
+}
+
+/// A delta with all below it.
+#[derive(Clone, Copy)]
+struct Chain {
+    kind: ObjectType,
+    bytes: usize,
+    peak_bytes: usize,
+    all_bytes: usize,
+    length: usize,
 }
 
 enum Entry {
@@ -172,7 +187,7 @@ impl Pack {
             return Err(malformed("the index of a pack is not of version 2"));
         }
         let fanout = fanout.chunks_exact(4).map(number).collect();
-        Ok(Self { path, index: keep.then_some(index), fanout, data: None })
+        Ok(Self { path, chains: HashMap::new(), index: keep.then_some(index), fanout, data: None })
     }
 
     /// Where the object's entry begins.
@@ -228,22 +243,38 @@ impl Pack {
     /// `FileTooLarge` for a chain of more than [`CHAIN_MAX`] deltas: a push can store one, for deltas may name their base
     /// before it arrives.
     fn stored(&mut self, offset: u64, number: usize) -> io::Result<Stored> {
-        let (mut at, mut bytes, mut peak, mut chain) = (offset, None, 0, 0_usize);
-        for _ in 0..CHAIN_MAX {
-            let (base, delta_bytes, size, kind) = match self.entry(at)? {
-                Entry::Whole(kind, size) => (None, 0, size, Some(kind)),
-                Entry::Delta { base, delta_bytes, bytes } => (Some(base), delta_bytes, bytes, None),
-            };
-            let own = *bytes.get_or_insert(size);
-            peak = size.max(delta_bytes).max(peak);
-            chain = chain.saturating_add(size).saturating_add(delta_bytes);
-            if let Some(kind) = kind {
-                let deltas_of = (at != offset).then_some(number);
-                return Ok(Stored { kind, bytes: own, peak_bytes: peak, chain_bytes: chain, deltas_of });
+        let (mut at, mut above) = (offset, Vec::new());
+        let mut chain = loop {
+            if let Some(known) = self.chains.get(&at) {
+                break *known;
             }
-            at = base.unwrap_or_default();
+            if above.len() >= CHAIN_MAX {
+                return Err(too_many_deltas());
+            }
+            match self.entry(at)? {
+                Entry::Whole(kind, bytes) => {
+                    break Chain { kind, bytes, peak_bytes: bytes, all_bytes: bytes, length: 1 };
+                }
+                Entry::Delta { base, delta_bytes, bytes } => {
+                    above.push((at, delta_bytes, bytes));
+                    at = base;
+                }
+            }
+        };
+        for (at, delta_bytes, bytes) in above.into_iter().rev() {
+            let peak_bytes = bytes.max(delta_bytes).max(chain.peak_bytes);
+            let all_bytes = chain.all_bytes.saturating_add(bytes).saturating_add(delta_bytes);
+            chain = Chain { bytes, peak_bytes, all_bytes, length: chain.length.saturating_add(1), ..chain };
+            if chain.length > CHAIN_MAX {
+                return Err(too_many_deltas());
+            }
+            if self.chains.len() < CHAINS_KNOWN_MAX {
+                self.chains.insert(at, chain);
+            }
         }
-        Err(io::Error::new(io::ErrorKind::FileTooLarge, "an object is a delta of too many others"))
+        let Chain { kind, bytes, peak_bytes, all_bytes: chain_bytes, length } = chain;
+        let deltas_of = (length > 1).then_some(number);
+        Ok(Stored { kind, bytes, peak_bytes, chain_bytes, deltas_of })
     }
 
     fn first_bytes(&mut self, offset: u64, bytes_max: usize) -> io::Result<Option<Vec<u8>>> {
@@ -327,6 +358,10 @@ fn inflated(file: File, bytes_max: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+fn too_many_deltas() -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, "an object is a delta of too many others")
+}
+
 fn malformed(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
@@ -400,7 +435,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("pack-x.idx");
             fs::write(path.with_extension("pack"), [&[0; 20][..], &entry].concat()).unwrap();
-            let mut pack = Pack { path, index: None, fanout: Vec::new(), data: None };
+            let mut pack = Pack { path, chains: HashMap::new(), index: None, fanout: Vec::new(), data: None };
             let found = pack.entry(20).unwrap();
             assert!(matches!(found, Entry::Delta { base: 8, delta_bytes: 6, bytes: 300 }), "{blocks}");
             assert_eq!(pack.entry_in(20, &entry[..10.min(entry.len())]).unwrap().is_none(), blocks > 0);
@@ -418,7 +453,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("pack-x.idx");
             fs::write(path.with_extension("pack"), &made.bytes).unwrap();
-            let mut pack = Pack { path, index: None, fanout: Vec::new(), data: None };
+            let mut pack = Pack { path, chains: HashMap::new(), index: None, fanout: Vec::new(), data: None };
             let found = pack.stored(made.offsets[deltas], 0).map_err(|error| error.kind());
             assert_eq!(found.is_ok(), readable, "{deltas}: {found:?}");
             assert!(readable || found == Err(io::ErrorKind::FileTooLarge));

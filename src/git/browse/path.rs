@@ -3,7 +3,7 @@
 use git2::ObjectType;
 
 use super::commit::Commit;
-use super::{BrowseError, Browser};
+use super::{BrowseError, Browser, path_text};
 
 /// Linux's `PATH_MAX`: no checkout could hold a longer one.
 pub(super) const PATH_BYTES_MAX: usize = 4096;
@@ -12,16 +12,21 @@ pub(super) const DEPTH_MAX: usize = 128;
 
 /// Checked segments; none for the root.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct TreePath<'p>(Vec<&'p str>);
+pub(super) struct TreePath(Vec<Vec<u8>>);
 
-impl<'p> TreePath<'p> {
-    /// Segments divided by single slashes, none of them `.` or `..`; empty for the root.
-    pub(super) fn parse(path: &'p str) -> Result<Self, BrowseError> {
+impl TreePath {
+    /// The path of a text ([`path_text`]): segments divided by single slashes, none of them `.` or `..`; empty for the root.
+    pub(super) fn parse(path: &str) -> Result<Self, BrowseError> {
+        Self::of(&path_text::unescaped(path))
+    }
+
+    fn of(path: &[u8]) -> Result<Self, BrowseError> {
         if path.is_empty() {
             return Ok(Self(Vec::new()));
         }
-        let segments: Vec<_> = path.split('/').collect();
-        let plain = |segment: &&str| !matches!(*segment, "" | "." | "..") && !segment.contains('\0');
+        let segments: Vec<_> = path.split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect();
+        let plain =
+            |segment: &Vec<u8>| !matches!(segment.as_slice(), b"" | b"." | b"..") && !segment.contains(&0);
         if path.len() > PATH_BYTES_MAX || segments.len() > DEPTH_MAX || !segments.iter().all(plain) {
             return Err(BrowseError::BadRequest(
                 "the path must be names divided by single slashes, without a leading or trailing slash, . and ..",
@@ -32,13 +37,18 @@ impl<'p> TreePath<'p> {
 
     /// As git stores it.
     pub(super) fn bytes(&self) -> Vec<u8> {
-        self.0.join("/").into_bytes()
+        self.0.join(&b'/')
     }
 
-    /// The path of something within this folder. The name need not be UTF-8; the answer is.
+    /// As answers have it.
+    pub(super) fn text(&self) -> String {
+        path_text::escaped(&self.bytes())
+    }
+
+    /// The path of something within this folder.
     pub(super) fn join(&self, name: &[u8]) -> String {
-        let name = String::from_utf8_lossy(name);
-        if self.0.is_empty() { name.into_owned() } else { format!("{}/{name}", self.0.join("/")) }
+        let folder = self.bytes();
+        path_text::escaped(&if folder.is_empty() { name.to_vec() } else { [&folder, name].join(&b'/') })
     }
 }
 
@@ -70,14 +80,14 @@ impl Place {
 
 impl Browser {
     /// What lies at `path` below `tree`; `None` if nothing does.
-    pub(super) fn place(&self, tree: git2::Oid, path: &TreePath<'_>) -> Result<Option<Place>, BrowseError> {
+    pub(super) fn place(&self, tree: git2::Oid, path: &TreePath) -> Result<Option<Place>, BrowseError> {
         let mut place = Place { oid: tree, mode: MODE_TREE };
         for segment in &path.0 {
             if !place.is_tree() {
                 return Ok(None);
             }
             let folder = self.find_tree(place.oid)?;
-            match folder.get_name_bytes(segment.as_bytes()) {
+            match folder.get_name_bytes(segment) {
                 Some(entry) => place = Place::of(&entry),
                 None => return Ok(None),
             }
@@ -85,9 +95,38 @@ impl Browser {
         Ok(Some(place))
     }
 
-    /// The same in a commit.
-    pub(super) fn place_in(&self, commit: &Commit, path: &TreePath<'_>) -> Result<Place, BrowseError> {
-        self.place(commit.tree, path)?.ok_or(BrowseError::NotFound("path"))
+    /// The path that a text stands for in a commit, and what lies there. A client that does not know of escapes may ask
+    /// for a name that looks like one: where nothing else has it, a name is taken as it is.
+    pub(super) fn find_path(
+        &self,
+        commit: &Commit,
+        text: &str,
+    ) -> Result<(TreePath, Option<Place>), BrowseError> {
+        let path = TreePath::parse(text)?;
+        let place = self.place(commit.tree, &path)?;
+        if place.is_some() || path.bytes() == text.as_bytes() {
+            return Ok((path, place));
+        }
+        let (mut names, mut here) = (Vec::new(), Place { oid: commit.tree, mode: MODE_TREE });
+        for (text, name) in text.split('/').zip(&path.0) {
+            if !here.is_tree() {
+                return Ok((path, None));
+            }
+            let folder = self.find_tree(here.oid)?;
+            let found = [name.as_slice(), text.as_bytes()]
+                .into_iter()
+                .find_map(|name| folder.get_name_bytes(name).map(|entry| (name.to_vec(), Place::of(&entry))));
+            let Some((name, place)) = found else { return Ok((path, None)) };
+            names.push(name);
+            here = place;
+        }
+        Ok((TreePath(names), Some(here)))
+    }
+
+    /// The same of what must be there.
+    pub(super) fn place_in(&self, commit: &Commit, text: &str) -> Result<(TreePath, Place), BrowseError> {
+        let (path, place) = self.find_path(commit, text)?;
+        Ok((path, place.ok_or(BrowseError::NotFound("path"))?))
     }
 
     /// A blob's size without reading it; `None` when it is missing or no blob.
@@ -119,6 +158,6 @@ mod tests {
     #[test]
     fn a_name_is_joined_to_its_folder() {
         assert_eq!(TreePath::parse("").unwrap().join(b"x"), "x");
-        assert_eq!(TreePath::parse("a/b").unwrap().join(b"\xff"), "a/b/\u{fffd}");
+        assert_eq!(TreePath::parse("a/b").unwrap().join(b"\xff"), "a/b/%FF");
     }
 }

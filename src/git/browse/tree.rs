@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::budget::json_bytes;
 use super::object::{CommitSummary, Oid};
-use super::path::{MODE_COMMIT, MODE_LINK, MODE_TREE, Place, TreePath};
+use super::path::{MODE_COMMIT, MODE_LINK, MODE_TREE, Place};
 use super::{BrowseError, Browser};
 
 /// What an entry is. Git's own words, and one for symbolic links.
@@ -33,9 +33,9 @@ impl EntryKind {
 
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct TreeEntry {
-    /// Bytes that are not UTF-8 are replaced; such an entry is shown and cannot be looked up.
+    /// To be shown: bytes that are not UTF-8 are replaced by U+FFFD.
     pub name: String,
-    /// From the root of the repository.
+    /// From the root of the repository, to be asked for: bytes that are not UTF-8 are written as `%` and two hex digits.
     pub path: String,
     pub kind: EntryKind,
     /// Six octal digits, such as `100644`.
@@ -65,9 +65,8 @@ pub struct Tree {
 impl Browser {
     /// The folder at `path` in a commit; with `with_history`, every entry with its last commit, found in one walk.
     pub fn tree(&self, commit: Oid, path: &str, with_history: bool) -> Result<Tree, BrowseError> {
-        let folder = TreePath::parse(path)?;
         let commit = self.find_commit(commit.raw())?;
-        let place = self.place_in(&commit, &folder)?;
+        let (folder, place) = self.place_in(&commit, path)?;
         if !place.is_tree() {
             return Err(BrowseError::BadRequest("the path is not a folder"));
         }
@@ -102,7 +101,7 @@ impl Browser {
         Ok(Tree {
             commit_oid: commit.oid.into(),
             oid: place.oid.into(),
-            path: path.to_owned(),
+            path: folder.text(),
             truncated: tree.len() > entries.len(),
             entries,
             history_truncated,
