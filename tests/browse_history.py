@@ -13,6 +13,7 @@ path histories, and of git itself. Speed never fails. --results-only leaves the 
 Needs Linux, Python 3.9, git. 80,000 commits take about five minutes.
 """
 import argparse
+import atexit
 import http.client
 import json
 import os
@@ -236,11 +237,12 @@ def check(client, repository, subjects, tags):
         shown = client.json(f"{BASE}/compare/{base}...{head}")
         counts = git(repository, "rev-list", "--left-right", "--count", f"{base}...{head}").split()
         bases = git(repository, "merge-base", "--all", base, head).split()
-        names = git(repository, "diff", "--no-renames", "--name-only", f"{base}...{head}").split("\n")
+        names = set(git(repository, "diff", "--no-renames", "--name-only", f"{base}...{head}").split("\n")) - {""}
         if [shown["behind"], shown["ahead"]] != [int(count) for count in counts] or shown["merge_base"] not in bases:
             sys.exit(f"{base}...{head}: {shown['behind']}, {shown['ahead']}, {shown['merge_base']}; git: {counts}, {bases}")
         files = {file["path"] for file in shown["files"]}
-        if not files <= set(names) or not files or not (shown["truncated"] or len(files) > 0):
+        moved = {file["old_path"] for file in shown["files"] if file["old_path"]}
+        if not files <= names or bool(files) != bool(names) or (files | moved != names and not shown["truncated"]):
             sys.exit(f"{base}...{head}: files that git does not name")
     print(f"/compare: {len(tags)} ranges, as git merge-base, rev-list and diff")
     for path in subjects[:5]:
@@ -334,6 +336,7 @@ def main():
     repository = options.repository or build(options.commits, options.files)
     with tempfile.TemporaryDirectory() as place:
         server = Server(options.program, place)
+        atexit.register(server.process.kill)
         client = Client(server.address)
         client.json("/api/users/register", "POST", {"username": "ann", "password": PASSWORD})
         login = client.json("/api/users/login", "POST", {"username": "ann", "password": PASSWORD})

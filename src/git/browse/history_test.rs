@@ -201,7 +201,7 @@ fn history_is_right_beside_a_damaged_graph() {
         std::fs::write(&path, &whole[..length]).unwrap();
         assert_eq!(pages(&sample.browser(), head, None, 50), judged, "{length}");
     }
-    for at in 0..whole.len() {
+    for at in (0..whole.len()).step_by(3) {
         let mut bytes = whole.clone();
         bytes[at] ^= 0xff;
         std::fs::write(&path, &bytes).unwrap();
