@@ -410,6 +410,23 @@ class Checks:
         kinds = [e["kind"] for e in await take(self.bob, lambda e: e["kind"] == "leave" and e["chat_id"] == channel)]
         assert kinds == ["join", "leave"] and channel not in self.bob.state.last
 
+    async def a_resume_across_a_trimmed_range_ends(self) -> None:
+        """The chat keeps 5 messages: a client from before has a gap, and is live above it."""
+        group = await asyncio.to_thread(self.alice.account.create_group, "short", ["bob"])
+        client = await self.connect(self.bob.account, state=State(self.bob.state.epoch, {}))
+        for n in range(20):
+            await soon(self.alice.say(group, f"short {n}"))
+        await asyncio.to_thread(self.alice.account.call, "PATCH", f"/api/chats/{group}", {"retention": 5})
+        trim = (await take(client, lambda e: e["kind"] == "trim" and e["chat_id"] == group))[-1]
+        await soon(client.bye())
+        client = await self.connect(self.bob.account, state=State(self.bob.state.epoch, {group: 3}))
+        gap = (await take(client, lambda e: e["kind"] == "skipped" and e["chat_id"] == group))[-1]
+        assert (gap["from"], gap["head"]) == (4, trim["seq"])
+        live = await soon(self.alice.say(group, "live above it"))
+        event = (await take(client, says("live above it")))[-1]
+        assert event["seq"] == live["seq"] == trim["seq"] + 1
+        await soon(client.bye())
+
     async def a_logout_ends_the_sessions_of_that_login_only(self) -> None:
         other = await self.connect(await asyncio.to_thread(self.server.account, "alice"))
         await asyncio.to_thread(self.alice.account.logout)

@@ -110,6 +110,10 @@ pub struct Chat {
     pub archived: bool,
     /// How many of its newest messages it keeps; `None`: all.
     pub retention: Option<i64>,
+    /// Up to here the messages that it does not keep are gone: its events are dense above only.
+    pub trimmed_seq: Seq,
+    /// The ordinal of the last message that is gone.
+    pub trimmed_ordinal: i64,
     pub created_at: Timestamp,
 }
 
@@ -169,7 +173,7 @@ impl Participant {
     /// Reads up to `seq`, where the messages up to `ordinal` are; never back.
     pub fn read_to(&mut self, seq: Seq, ordinal: i64) {
         if seq > self.read_seq {
-            (self.read_seq, self.read_ordinal) = (seq, ordinal);
+            (self.read_seq, self.read_ordinal) = (seq, ordinal.max(self.read_ordinal));
             self.own.drop_through(ordinal);
         }
         self.delivered_seq = self.delivered_seq.max(self.read_seq);
@@ -187,8 +191,10 @@ impl Participant {
 
     /// Says the newest message of the chat. A person who has read all messages of others has read this one too;
     /// otherwise the cursor stays, and the message is counted apart.
-    pub fn say(&mut self, seq: Seq, ordinal: i64) {
-        let unread = ordinal - 1 - self.read_ordinal - self.own.count();
+    pub fn say(&mut self, seq: Seq, ordinal: i64, trimmed_ordinal: i64) {
+        let below = self.read_ordinal.max(trimmed_ordinal);
+        let unread =
+            ordinal - 1 - below - self.own.above(below).map(|(first, last)| last - first + 1).sum::<i64>();
         if unread > 0 {
             self.own.push(ordinal);
         } else {

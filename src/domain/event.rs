@@ -68,6 +68,10 @@ pub enum Change {
     Unpin {
         message_id: MessageId,
     },
+    /// Messages up to here that the chat does not keep are gone.
+    Trim {
+        to_seq: Seq,
+    },
 }
 
 impl Change {
@@ -86,6 +90,7 @@ impl Change {
             Self::Unreact { .. } => "unreact",
             Self::Pin { .. } => "pin",
             Self::Unpin { .. } => "unpin",
+            Self::Trim { .. } => "trim",
         }
     }
 }
@@ -179,6 +184,14 @@ pub enum Event {
         chat_id: ChatId,
         user_id: UserId,
         level: NotifyLevel,
+    },
+    /// Rows of messages up to here are gone, and so are events about them. Events above that showed one of `edited` are
+    /// deletions now.
+    Trimmed {
+        chat_id: ChatId,
+        seq: Seq,
+        ordinal: i64,
+        edited: Vec<MessageId>,
     },
     RetentionSet {
         chat_id: ChatId,

@@ -193,6 +193,9 @@ pub struct EventView<'a> {
     pub message_id: Option<MessageId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub emoji: Option<&'a str>,
+    /// In a `trim`: messages up to here are gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_seq: Option<Seq>,
     /// In a `join` of oneself: the chat one is now in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chat: Option<&'a ChatSummary>,
@@ -216,6 +219,7 @@ impl<'a> EventView<'a> {
             push: None,
             message_id: None,
             emoji: None,
+            to_seq: None,
             chat: None,
         };
         match &event.change {
@@ -236,6 +240,7 @@ impl<'a> EventView<'a> {
             Change::Rename { name } => view.name = Some(name),
             Change::Archive { archived } => view.archived = Some(*archived),
             Change::Push(push) => view.push = Some(push),
+            Change::Trim { to_seq } => view.to_seq = Some(*to_seq),
         }
         view
     }

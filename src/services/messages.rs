@@ -197,6 +197,9 @@ impl Services {
                 snapshot::events_between(db, chat, after, as_of + 1, limit, false)
             })
             .await?;
+        // What was trimmed meanwhile left a hole: the cache says so when it is asked next.
+        let events = events.into_iter().zip(after + 1..).take_while(|(event, seq)| event.seq == *seq);
+        let events = events.map(|(event, _)| event).collect();
         let page = Page { events, has_more: true, as_of };
         Ok(page.fit(false, bytes_max, ChatEvent::bytes).events)
     }

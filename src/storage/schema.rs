@@ -241,6 +241,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    removed_messages (client_id, sender_id) {
+        client_id -> Binary,
+        sender_id -> BigInt,
+        request_hash -> Binary,
+        id -> BigInt,
+        chat_id -> BigInt,
+        seq -> BigInt,
+    }
+}
+
+diesel::table! {
     repositories (id) {
         id -> BigInt,
         project_id -> BigInt,
@@ -338,6 +349,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     projects,
     push_intents,
     refresh_tokens,
+    removed_messages,
     repositories,
     sessions,
     thread_followers,

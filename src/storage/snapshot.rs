@@ -65,15 +65,15 @@ pub struct WindowRows {
 pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> QueryResult<Snapshot> {
     in_one_read(db, |db| {
         let mut chats = chats::all_chats(db)?;
-        let mut recent: Vec<_> =
-            chats.iter().map(|chat| (chat.last_message_id, chat.id, chat.last_seq)).collect();
+        let place = |chat: &Chat| (chat.last_message_id, chat.id, chat.last_seq, chat.trimmed_seq);
+        let mut recent: Vec<_> = chats.iter().map(place).collect();
         recent.sort_unstable_by(|a, b| b.cmp(a));
         let (mut windows, mut used) = (Vec::new(), 0);
-        for (_, chat_id, head) in recent {
+        for (_, chat_id, head, trimmed) in recent {
             if used >= window_bytes {
                 break;
             }
-            let rows = window_rows(db, chat_id, head, window)?;
+            let rows = window_rows(db, chat_id, (trimmed, head), window)?;
             used += rows.entries.iter().map(|entry| entry.bytes()).sum::<usize>();
             windows.push(rows);
         }
@@ -136,22 +136,23 @@ fn rows(count: usize) -> i64 {
 /// The window of one chat, in a read transaction of its own.
 pub fn load_window(db: &mut SqliteConnection, chat_id: ChatId, window: usize) -> QueryResult<WindowRows> {
     in_one_read(db, |db| {
-        let head = chats::chat(db, chat_id.0)?.map_or(0, |chat| chat.last_seq);
-        window_rows(db, chat_id, head, window)
+        let range = chats::chat(db, chat_id.0)?.map_or((0, 0), |chat| (chat.trimmed_seq, chat.last_seq));
+        window_rows(db, chat_id, range, window)
     })
 }
 
-/// The last `window` messages and every event since the oldest of them.
+/// The last `window` messages and every event since the oldest of them, above what the chat has trimmed.
 fn window_rows(
     db: &mut SqliteConnection,
     chat_id: ChatId,
-    head: Seq,
+    (trimmed, head): (Seq, Seq),
     window: usize,
 ) -> QueryResult<WindowRows> {
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    let said = messages::between(db, chat_id.0, 0, Seq::MAX, count(window), true)?;
+    let said = messages::between(db, chat_id.0, trimmed, Seq::MAX, count(window), true)?;
+    let lowest = trimmed + 1;
     let whole = said.len() < window;
-    let from = if whole { 1 } else { said.first().map_or(1, |message| message.seq) };
+    let from = if whole { lowest } else { said.first().map_or(lowest, |message| message.seq) };
     let limit = window.saturating_mul(ENTRIES_PER_MESSAGE);
     let other = chats::events_between(db, chat_id.0, from - 1, Seq::MAX, count(limit), true)?;
     let cut = if other.len() == limit { other.first().map_or(from, |event| event.seq) } else { from };

@@ -42,6 +42,7 @@ mod projects;
 mod readme;
 mod removal;
 mod resume;
+mod retention;
 mod security_list;
 mod sessions;
 mod threads;

@@ -10,7 +10,7 @@ use super::window::{NotDense, Window};
 use crate::core::fail_points;
 use crate::domain::chat::{Audience, Chat, Participant};
 use crate::domain::event::{Change, ChatEvent, Event};
-use crate::domain::ids::{ChatId, Seq, UserId};
+use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::message::Message;
 use crate::storage::snapshot::{Snapshot, WindowRows};
 
@@ -34,6 +34,8 @@ enum WindowState {
         tail: Vec<Arc<ChatEvent>>,
         /// Messages that changed meanwhile, as they were after each change.
         changed: Vec<Arc<Message>>,
+        /// Messages that were removed meanwhile, and that edits show.
+        removed: Vec<MessageId>,
     },
     Ready(Window),
 }
@@ -80,9 +82,10 @@ impl ChatState {
     /// How many messages are unread for a user, who may not be in the chat: deleted and own ones are not.
     pub(super) fn unread(&self, user: UserId) -> i64 {
         self.people.get(&user).map_or(0, |person| {
+            let below = person.read_ordinal.max(self.chat.trimmed_ordinal);
             let own = |(first, last): (i64, i64)| last - first + 1 - self.deleted.within(first, last);
-            let own: i64 = person.own.ranges().map(own).sum();
-            self.chat.last_ordinal - person.read_ordinal - self.deleted.above(person.read_ordinal) - own
+            let own: i64 = person.own.above(below).map(own).sum();
+            self.chat.last_ordinal - below - self.deleted.above(below) - own
         })
     }
 }
@@ -113,8 +116,12 @@ impl Chats {
         }
         // The most recently active chats come first; the last to be installed is the last to give way.
         for rows in std::mem::take(&mut snapshot.windows).into_iter().rev() {
+            let trimmed = this.get(rows.chat_id).map_or(0, |state| state.chat.trimmed_seq);
             match Window::from_rows(rows.entries, rows.head, messages_max) {
-                Ok(window) => this.install(rows.chat_id, window),
+                Ok(mut window) => {
+                    window.trim(trimmed, &[]);
+                    this.install(rows.chat_id, window);
+                }
                 Err(NotDense) => tracing::error!(chat.id = %rows.chat_id, "the chat's events are not dense"),
             }
         }
@@ -183,6 +190,10 @@ impl Chats {
                 }
                 Ok(())
             }
+            Event::Trimmed { chat_id, seq, ordinal, edited } => {
+                self.trim(*chat_id, (*seq, *ordinal), edited);
+                Ok(())
+            }
             Event::RetentionSet { chat_id, keep } => {
                 if let Some(state) = self.chats.get_mut(chat_id) {
                     state.chat.retention = *keep;
@@ -213,6 +224,26 @@ impl Chats {
         }
     }
 
+    /// Messages up to a place are gone. Those that stay there are read from the database.
+    fn trim(&mut self, chat: ChatId, (seq, ordinal): (Seq, i64), edited: &[MessageId]) {
+        let Some(state) = self.chats.get_mut(&chat) else { return };
+        (state.chat.trimmed_seq, state.chat.trimmed_ordinal) = (seq, ordinal);
+        state.deleted.drop_through(ordinal);
+        match &mut state.window {
+            WindowState::Absent => {}
+            WindowState::Filling { removed, tail, from, .. } => {
+                removed.extend(edited);
+                tail.retain(|event| event.seq > seq);
+                *from = (*from).max(seq + 1);
+            }
+            WindowState::Ready(window) => {
+                let before = window.bytes();
+                window.trim(seq, edited);
+                self.window_bytes = self.window_bytes + window.bytes() - before;
+            }
+        }
+    }
+
     fn append(&mut self, event: &Arc<ChatEvent>) -> Result<(), NotDense> {
         let Some(state) = self.chats.get_mut(&event.chat_id) else { return Err(NotDense) };
         if event.seq != state.chat.last_seq + 1 {
@@ -224,7 +255,7 @@ impl Chats {
                 state.chat.last_ordinal = message.ordinal;
                 state.chat.last_message_id = Some(message.id);
                 if let Some(sender) = state.people.get_mut(&message.sender_id) {
-                    sender.say(event.seq, message.ordinal);
+                    sender.say(event.seq, message.ordinal, state.chat.trimmed_ordinal);
                 }
             }
             Change::Join { user_id, role } => {
@@ -252,7 +283,8 @@ impl Chats {
             | Change::React { .. }
             | Change::Unreact { .. }
             | Change::Pin { .. }
-            | Change::Unpin { .. } => {}
+            | Change::Unpin { .. }
+            | Change::Trim { .. } => {}
         }
         match &mut state.window {
             WindowState::Absent => Ok(()),
@@ -272,7 +304,7 @@ impl Chats {
     /// Shows the message as it is now wherever the chat's window shows it; a fill learns of it when it is joined.
     fn change_message(&mut self, message: &Arc<Message>) {
         let Some(state) = self.chats.get_mut(&message.chat_id) else { return };
-        if message.deleted {
+        if message.deleted && message.ordinal > state.chat.trimmed_ordinal {
             state.deleted.insert(message.ordinal);
         }
         match &mut state.window {
@@ -321,6 +353,7 @@ impl Chats {
                     from: as_of + 1,
                     tail: Vec::new(),
                     changed: Vec::new(),
+                    removed: Vec::new(),
                 };
                 Lookup::Missing(Some(Fill { chat, generation }))
             }
@@ -339,19 +372,22 @@ impl Chats {
     pub(super) fn filled(&mut self, fill: Fill, rows: WindowRows) -> Result<(), NotDense> {
         let messages_max = self.messages_max;
         let Some(state) = self.chats.get_mut(&fill.chat) else { return Ok(()) };
-        let WindowState::Filling { generation, from, tail, changed } = &mut state.window else {
+        let WindowState::Filling { generation, from, tail, changed, removed } = &mut state.window else {
             return Ok(());
         };
         if *generation != fill.generation {
             return Ok(());
         }
-        let (from, changed) = (*from, std::mem::take(changed));
+        let (from, changed, removed) = (*from, std::mem::take(changed), std::mem::take(removed));
+        // What was read before a trim lies below it.
+        let trimmed = state.chat.trimmed_seq;
         // The read began after `from` was noted, so it may have seen some of the tail: those come once, from the tail.
-        let below = rows.entries.into_iter().filter(|entry| entry.seq < from);
+        let below = rows.entries.into_iter().filter(|entry| entry.seq < from && entry.seq > trimmed);
         let joined = below.chain(std::mem::take(tail));
         match Window::from_rows(joined, state.chat.last_seq, messages_max) {
             Ok(mut window) => {
                 changed.iter().for_each(|message| window.change(message));
+                window.trim(trimmed, &removed);
                 self.install(fill.chat, window);
                 Ok(())
             }

@@ -17,6 +17,12 @@ impl DeletedOrdinals {
         }
     }
 
+    /// What lies up to `ordinal` does not count any more.
+    pub(super) fn drop_through(&mut self, ordinal: i64) {
+        let below = self.0.partition_point(|deleted| *deleted <= ordinal);
+        self.0.drain(..below);
+    }
+
     /// How many lie between two ordinals, both included.
     pub(super) fn within(&self, first: i64, last: i64) -> i64 {
         self.above(first - 1) - self.above(last)

@@ -16,7 +16,7 @@ use crate::core::actor::Ctx;
 use crate::core::shares::Holder;
 use crate::domain::access::Grant;
 use crate::domain::event::ChatEvent;
-use crate::domain::ids::{ChatId, UserId};
+use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::refusal::Refusal;
 use crate::protocol::answer::ServerPacket;
 use crate::protocol::framing;
@@ -141,7 +141,8 @@ impl CacheActor {
                     continue;
                 };
                 let missing = head - seq;
-                if missing > 0 && missing <= self.sources.limits.replay_events {
+                let has_hole = self.hole(chat_id, seq).is_some();
+                if missing > 0 && missing <= self.sources.limits.replay_events && !has_hole {
                     behind.push((chat_id, seq));
                     continue;
                 }
@@ -164,6 +165,12 @@ impl CacheActor {
         drop(permit);
     }
 
+    /// The head of a chat in which messages above `after` were removed: there is nothing dense to replay.
+    fn hole(&self, chat: ChatId, after: Seq) -> Option<Seq> {
+        let chat = &self.models.chats.get(chat)?.chat;
+        (after < chat.trimmed_seq).then_some(chat.last_seq)
+    }
+
     /// The next page of a replay, by today's rights. The last one goes out on the lane, with the switch to live.
     fn replay(&mut self, ask: Replay) {
         let Some(ask) = self.unless_reloading(ask, Self::replay) else { return };
@@ -174,6 +181,9 @@ impl CacheActor {
         let (chat, turn) = (ask.chat, ask.turn);
         let (events, last) = if readable(&self.models, chat, who.user).is_err() {
             (Vec::new(), ServerPacket::Reset { chat_id: Some(chat), head: None, epoch: None })
+        } else if let Some(head) = self.hole(chat, ask.after) {
+            let from = Some(ask.after + 1);
+            (Vec::new(), ServerPacket::Limited { chat_id: Some(chat), from, head: Some(head) })
         } else {
             let limits = &self.sources.limits;
             let limit = limits.replay_page;

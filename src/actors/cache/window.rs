@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::page::{Page, Range};
 use crate::domain::event::{Change, ChatEvent};
-use crate::domain::ids::Seq;
+use crate::domain::ids::{MessageId, Seq};
 use crate::domain::message::Message;
 use crate::storage::snapshot::ENTRIES_PER_MESSAGE;
 
@@ -19,6 +19,8 @@ pub(super) struct Window {
     messages: usize,
     bytes: usize,
     messages_max: usize,
+    /// What lies below has holes: only the database knows what is there.
+    trimmed: bool,
 }
 
 /// The rows do not follow each other, or not up to where they should.
@@ -28,7 +30,7 @@ pub(super) struct NotDense;
 impl Window {
     /// The window of a chat in which nothing has happened yet.
     pub(super) fn empty(messages_max: usize) -> Self {
-        Self { start: 1, entries: VecDeque::new(), messages: 0, bytes: 0, messages_max }
+        Self { start: 1, entries: VecDeque::new(), messages: 0, bytes: 0, messages_max, trimmed: false }
     }
 
     /// From rows that must be dense and end at `head`.
@@ -76,6 +78,25 @@ impl Window {
             self.start = event.seq + 1;
             self.messages -= usize::from(is_message(&event));
             self.bytes -= event.bytes();
+        }
+    }
+
+    /// Drops what lies up to `seq`, where messages were removed; edits that show one of `removed` are deletions now.
+    pub(super) fn trim(&mut self, seq: Seq, removed: &[MessageId]) {
+        self.trimmed |= seq > 0;
+        while self.entries.front().is_some_and(|entry| entry.seq <= seq) {
+            self.pop();
+        }
+        self.start = self.start.max(seq + 1);
+        for entry in &mut self.entries {
+            if let Change::Edit(message) = &entry.change
+                && removed.contains(&message.id)
+            {
+                let change = Change::Delete { message_id: message.id };
+                let forgotten = ChatEvent { change, ..(**entry).clone() };
+                self.bytes = self.bytes + forgotten.bytes() - entry.bytes();
+                *entry = Arc::new(forgotten);
+            }
         }
     }
 
@@ -128,7 +149,7 @@ impl Window {
             true
         } else if self.start == 1 {
             false
-        } else if events.len() == range.limit {
+        } else if events.len() == range.limit && !self.trimmed {
             // The window is used up exactly; whether there is more shows in the oldest entry itself.
             match (range.messages_only, events.last().map(|event| &event.change)) {
                 (true, Some(Change::Message(message))) => message.ordinal > 1,
@@ -154,7 +175,7 @@ fn is_message(event: &ChatEvent) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::{ChatId, MessageId, UserId};
+    use crate::domain::ids::{ChatId, UserId};
     use crate::domain::message::{ClientId, Message};
     use crate::domain::timestamp::Timestamp;
 

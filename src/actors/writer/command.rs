@@ -261,7 +261,8 @@ impl<'a> Tx<'a> {
         let taken = if later {
             self.mirror.takes_name(self.db, sender, message.client_id, self.now)?
         } else {
-            messages::insert(self.db, &new.row())?
+            messages::removed(self.db, sender.0, &message.client_id.0)?.is_none()
+                && messages::insert(self.db, &new.row())?
         };
         if !taken {
             return Ok(false);
@@ -273,7 +274,8 @@ impl<'a> Tx<'a> {
         } else {
             chats::set_head(self.db, chat.0, head.seq, head.ordinal, id)?;
             if let Some(mut person) = chats::participant(self.db, chat.0, sender.0)? {
-                person.say(head.seq, head.ordinal);
+                let trimmed = chats::chat(self.db, chat.0)?.map_or(0, |chat| chat.trimmed_ordinal);
+                person.say(head.seq, head.ordinal, trimmed);
                 chats::set_cursors(self.db, chat.0, &person)?;
             }
             self.mirror.forget_said(chat, sender);

@@ -129,13 +129,13 @@ impl Mirror {
 
     /// A message of `sender` took the next place of a chat that is known; the rows of both are written later.
     pub(super) fn move_head(&mut self, chat: ChatId, head: Head, message: i64, sender: UserId) {
+        let Some(known) = self.chats.get_mut(&chat) else { return };
         if let Some(person) = self.people.get_mut(&(chat, sender)) {
-            person.participant.say(head.seq, head.ordinal);
+            person.participant.say(head.seq, head.ordinal, known.chat.trimmed_ordinal);
             if !std::mem::replace(&mut person.is_behind, true) {
                 self.said.push((chat, sender));
             }
         }
-        let Some(known) = self.chats.get_mut(&chat) else { return };
         known.head = head;
         if known.unwritten.replace(message).is_none() {
             self.moved.push(chat);

@@ -103,7 +103,7 @@ impl Model {
         lines
     }
 
-    /// Takes a page of events that was asked for because of a gap. What follows a hole in the page is not taken.
+    /// Takes a page of events that was asked for because of a gap. A hole in the page is where the chat keeps nothing.
     pub(super) fn apply_page(
         &mut self,
         id: ChatId,
@@ -111,21 +111,17 @@ impl Model {
         has_more: bool,
         as_of: Seq,
     ) -> Vec<Line> {
-        let (mut lines, mut dense) = (Vec::new(), true);
+        let mut lines = Vec::new();
         for event in events.iter().filter(|event| event.chat_id == id) {
             let Some(chat) = self.chats.get(&id) else { break };
             match event.seq - chat.last_seq {
                 ..=0 => {}
-                1 => lines.extend(self.take(event)),
-                _ => {
-                    dense = false;
-                    break;
-                }
+                _ => lines.extend(self.take(event)),
             }
         }
         if let Some(chat) = self.chats.get_mut(&id) {
             chat.head = chat.head.max(as_of);
-            if dense && (!has_more || events.is_empty()) {
+            if !has_more || events.is_empty() {
                 chat.last_seq = chat.last_seq.max(as_of);
             }
             if chat.last_seq >= chat.head {

@@ -216,6 +216,8 @@ mod tests {
             last_ordinal: 0,
             last_message_id: None,
             retention: None,
+            trimmed_seq: 0,
+            trimmed_ordinal: 0,
             archived: false,
             created_at: Timestamp(0),
         }

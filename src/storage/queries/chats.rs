@@ -111,12 +111,12 @@ pub fn set_retention(db: &mut Db, id: i64, keep: Option<i64>, by: i64) -> QueryR
         .map(drop)
 }
 
-/// Who said how many messages a chat keeps, and up to which seq the others are gone.
-pub fn retention_of(db: &mut Db, id: i64) -> QueryResult<(Option<i64>, i64)> {
-    chats::table.find(id).select((chats::retention_by, chats::trimmed_seq)).first(db)
+/// Who said how many messages a chat keeps.
+pub fn retention_by(db: &mut Db, id: i64) -> QueryResult<Option<i64>> {
+    chats::table.find(id).select(chats::retention_by).first(db)
 }
 
-/// Up to this message nothing is left to delete.
+/// Up to this message those that the chat does not keep are gone.
 pub fn set_trimmed(db: &mut Db, id: i64, seq: i64, ordinal: i64) -> QueryResult<()> {
     diesel::update(chats::table.find(id))
         .set((chats::trimmed_seq.eq(seq), chats::trimmed_ordinal.eq(ordinal)))

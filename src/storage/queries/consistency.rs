@@ -23,19 +23,22 @@ const RULES: &[(&str, &str)] = &[
          FROM chats c LEFT JOIN (
              SELECT chat_id, count(*) n, count(DISTINCT seq) d, max(seq) m FROM (
                  SELECT chat_id, seq FROM messages UNION ALL SELECT chat_id, seq FROM chat_events
-             ) GROUP BY chat_id
+             ) e JOIN chats t ON t.id = e.chat_id WHERE seq > t.trimmed_seq GROUP BY chat_id
          ) s ON s.chat_id = c.id
          WHERE c.deleted_at IS NULL
-           AND (coalesce(s.n, 0) <> c.last_seq OR coalesce(s.d, 0) <> c.last_seq OR coalesce(s.m, 0) <> c.last_seq)",
+           AND (coalesce(s.n, 0) <> c.last_seq - c.trimmed_seq OR coalesce(s.d, 0) <> c.last_seq - c.trimmed_seq
+             OR coalesce(s.m, c.trimmed_seq) <> c.last_seq)",
     ),
     (
         "the ordinals of chat {} are not dense",
         "SELECT c.id AS id, 'last_ordinal ' || c.last_ordinal || ', ' || coalesce(s.n, 0) || ' messages' AS detail
          FROM chats c LEFT JOIN (
-             SELECT chat_id, count(DISTINCT ordinal) n, max(ordinal) m FROM messages GROUP BY chat_id
+             SELECT chat_id, count(DISTINCT ordinal) n, max(ordinal) m
+             FROM messages JOIN chats t ON t.id = chat_id WHERE ordinal > t.trimmed_ordinal GROUP BY chat_id
          ) s ON s.chat_id = c.id
          WHERE c.deleted_at IS NULL
-           AND (coalesce(s.n, 0) <> c.last_ordinal OR coalesce(s.m, 0) <> c.last_ordinal)",
+           AND (coalesce(s.n, 0) <> c.last_ordinal - c.trimmed_ordinal
+             OR coalesce(s.m, c.trimmed_ordinal) <> c.last_ordinal)",
     ),
     (
         "a cursor in chat {} is beyond its head",

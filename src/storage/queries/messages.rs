@@ -8,7 +8,11 @@ use diesel::sqlite::{Sqlite, SqliteConnection};
 use crate::domain::ids::{MessageId, UserId};
 use crate::domain::message::{ClientId, Message};
 use crate::storage::rows::message::{MessageChanges, MessageRow, NewMessageRow, client_id};
-use crate::storage::schema::messages;
+use crate::storage::schema::{chats, messages};
+
+mod trimming;
+
+pub use trimming::{RemovedMessage, Trim, edited_above, forget_edits, remove, removed, to_trim};
 
 type Db = SqliteConnection;
 
@@ -80,16 +84,20 @@ impl<const N: usize> RunQueryDsl<Db> for InsertRows<'_, N> {}
 
 /// The largest name up to `horizon` that anybody has used.
 pub fn largest_client_id(db: &mut Db, horizon: ClientId) -> QueryResult<Option<ClientId>> {
+    let removed = trimming::largest_client_id(db, horizon)?;
     let found: Option<Vec<u8>> = messages::table
         .filter(messages::client_id.le(&horizon.0[..]))
         .order(messages::client_id.desc())
         .select(messages::client_id)
         .first(db)
         .optional()?;
-    found.map(|name| client_id(name).map(ClientId)).transpose()
+    Ok(found.map(|name| client_id(name).map(ClientId)).transpose()?.max(removed))
 }
 
 pub fn is_client_id_used(db: &mut Db, sender: i64, client_id: &[u8]) -> QueryResult<bool> {
+    if trimming::removed(db, sender, client_id)?.is_some() {
+        return Ok(true);
+    }
     let named_alike = messages::table
         .filter(messages::sender_id.eq(sender))
         .filter(messages::client_id.eq(client_id))
@@ -147,25 +155,6 @@ pub fn thread_of(db: &mut Db, chat: i64, id: i64) -> QueryResult<Option<(Message
 
 pub fn change(db: &mut Db, id: i64, changes: &MessageChanges<'_>) -> QueryResult<()> {
     diesel::update(messages::table.find(id)).set(changes).execute(db).map(drop)
-}
-
-/// The first messages above a seq, up to an ordinal.
-pub fn to_trim(
-    db: &mut Db,
-    chat: i64,
-    above: i64,
-    ordinal_max: i64,
-    limit: i64,
-) -> QueryResult<Vec<Message>> {
-    let rows = messages::table
-        .filter(messages::chat_id.eq(chat))
-        .filter(messages::seq.gt(above))
-        .filter(messages::ordinal.le(ordinal_max))
-        .order(messages::seq)
-        .limit(limit)
-        .select(MessageRow::as_select())
-        .load(db)?;
-    rows.into_iter().map(Message::try_from).collect()
 }
 
 /// Messages by id. `ids` are those of one page or window.
@@ -246,10 +235,12 @@ pub fn own_from(db: &mut Db, chat: i64, sender: i64, seq: i64, scanned: i64) -> 
     Ok(found.into_iter().map(|row| row.ordinal).collect())
 }
 
-/// (chat, ordinal) of every deleted message, in order.
+/// (chat, ordinal) of every deleted message above what its chat has trimmed, in order.
 pub fn all_deleted(db: &mut Db) -> QueryResult<Vec<(i64, i64)>> {
     messages::table
+        .inner_join(chats::table)
         .filter(messages::deleted_at.is_not_null())
+        .filter(messages::ordinal.gt(chats::trimmed_ordinal))
         .order((messages::chat_id, messages::ordinal))
         .select((messages::chat_id, messages::ordinal))
         .load(db)

@@ -27,6 +27,8 @@ pub struct ChatRow {
     pub last_message_id: Option<i64>,
     pub archived_at: Option<i64>,
     pub retention: Option<i64>,
+    pub trimmed_seq: i64,
+    pub trimmed_ordinal: i64,
     pub created_at: i64,
 }
 
@@ -47,6 +49,8 @@ impl TryFrom<ChatRow> for Chat {
             last_message_id: row.last_message_id.map(MessageId),
             archived: row.archived_at.is_some(),
             retention: row.retention,
+            trimmed_seq: row.trimmed_seq,
+            trimmed_ordinal: row.trimmed_ordinal,
             created_at: Timestamp(row.created_at),
         })
     }
@@ -166,6 +170,7 @@ impl ChatEventRow {
             Change::Archive { archived } => row.archived = Some(*archived),
             Change::Push(push) => row.data = serde_json::to_string(&**push).ok(),
             Change::Edit(message) => row.message_id = Some(message.id.0),
+            Change::Trim { to_seq } => row.data = Some(to_seq.to_string()),
             Change::Delete { message_id } | Change::Pin { message_id } | Change::Unpin { message_id } => {
                 row.message_id = Some(message_id.0)
             }
@@ -213,6 +218,10 @@ impl ChatEventRow {
             "unreact" => Change::Unreact { message_id: message_id()?, emoji: emoji() },
             "pin" => Change::Pin { message_id: message_id()? },
             "unpin" => Change::Unpin { message_id: message_id()? },
+            "trim" => {
+                let text = row.data.as_deref().unwrap_or_default();
+                Change::Trim { to_seq: text.parse().map_err(|_| unreadable("chat_events.data", text))? }
+            }
             other => return Err(unreadable("chat_events.kind", other)),
         };
         Ok(ChatEvent {

@@ -92,6 +92,7 @@ impl World {
             notifications_per_message: 1,
             blocks_per_user: 2,
             purged_per_command: 3,
+            trimmed_per_command: 2,
             left_per_command: 2,
             rates: false,
             ..Limits::default()

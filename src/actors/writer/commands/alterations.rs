@@ -163,7 +163,7 @@ impl AlterMessage {
     }
 }
 
-pub(super) fn store(tx: &mut Tx<'_>, old: &Message, message: &Message) -> Execution<()> {
+fn store(tx: &mut Tx<'_>, old: &Message, message: &Message) -> Execution<()> {
     let unwritable = |_| Refusal::invalid("metadata", "cannot be written as JSON");
     let metadata = message.metadata.as_ref().map(serde_json::to_string).transpose().map_err(unwritable)?;
     let reactions = (!message.reactions.is_empty()).then(|| serde_json::to_string(&message.reactions));

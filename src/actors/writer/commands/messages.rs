@@ -97,11 +97,15 @@ impl AppendMessage {
         let (sender, name) = (self.who.user.0, &self.message.client_id.0);
         match messages::by_client_id(tx.look_at_messages()?, sender, name)? {
             Some((_, hash)) if hash != request_hash => Err(Refusal::ClientIdReused.into()),
-            found => Ok(found.map(|(message, _)| Appended {
-                message: message.into(),
-                duplicate: true,
-                unnotified: false,
-            })),
+            Some((message, _)) => Ok(Some(Appended { message: message.into(), duplicate: true, unnotified: false })),
+            None => match messages::removed(tx.look(), sender, name)? {
+                Some(removed) if !removed.is_of(request_hash) => Err(Refusal::ClientIdReused.into()),
+                Some(removed) => {
+                    let message = removed.into_message(self.who.user, self.message.client_id);
+                    Ok(Some(Appended { message: message.into(), duplicate: true, unnotified: false }))
+                }
+                None => Ok(None),
+            },
         }
     }
 }

@@ -1,10 +1,7 @@
 //! Commands about how many messages a chat keeps.
 
-use std::sync::Arc;
-
 use serde_json::json;
 
-use super::alterations::store;
 use super::chats::load;
 use super::fan_out::retract;
 use crate::actors::writer::command::{Command, Execution, Tx};
@@ -13,6 +10,7 @@ use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
+use crate::storage::queries::messages::Trim;
 use crate::storage::queries::{accounts, chats, messages};
 
 /// Says how many of its newest messages a chat keeps; `None`: all. What is gone stays gone.
@@ -45,7 +43,9 @@ impl Command for SetRetention {
     }
 }
 
-/// Deletes the oldest messages that a chat does not keep, as its owner who said so would; answers whether there are more.
+/// Removes the oldest messages that a chat does not keep: `limits.trimmed_per_command` of them. Pinned messages and those
+/// with replies that stay are kept. The last command of a round tells the chat, as its owner who said so would. Returns
+/// whether there are more.
 pub struct TrimChat {
     pub chat: ChatId,
 }
@@ -56,28 +56,28 @@ impl Command for TrimChat {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
         let Some(chat) = chats::chat(tx.look(), self.chat.0)? else { return Ok(false) };
-        let (Some(keep), (Some(by), trimmed)) = (chat.retention, chats::retention_of(tx.look(), chat.id.0)?)
-        else {
+        let (Some(keep), Some(by)) = (chat.retention, chats::retention_by(tx.look(), chat.id.0)?) else {
             return Ok(false);
         };
-        let limit = tx.limits.trimmed_per_command;
-        let found = messages::to_trim(tx.look(), chat.id.0, trimmed, chat.last_ordinal - keep, limit)?;
-        let Some(last) = found.last().map(|message| (message.seq, message.ordinal)) else { return Ok(false) };
-        let more = i64::try_from(found.len()).unwrap_or(i64::MAX) >= limit;
-        let mut last_seq = chat.last_seq;
-        if let Some(first) = found.first() {
-            retract(tx, chat.id, (first.seq, last.0))?;
+        let (above, most) = (chat.trimmed_seq, tx.limits.trimmed_per_command);
+        let newest = chat.last_ordinal - keep;
+        let found = messages::to_trim(tx.look(), chat.id.0, above, newest, most.saturating_add(1))?;
+        let more = i64::try_from(found.len()).unwrap_or(i64::MAX) > most;
+        let slice = usize::try_from(most).unwrap_or(usize::MAX);
+        let Some((seq, ordinal)) = found.into_iter().take(slice).last() else { return Ok(false) };
+        let trim = Trim { chat: chat.id.0, above, to: seq };
+        let edited = messages::edited_above(tx.look(), trim)?;
+        for message in &edited {
+            messages::forget_edits(tx.write(), trim, *message)?;
         }
-        for old in found.into_iter().filter(|message| !message.deleted) {
-            let mut message = old.clone();
-            message.take_back();
-            message.updated_seq = Some(last_seq + 1);
-            store(tx, &old, &message)?;
-            tx.announce(Event::MessageChanged { message: Arc::new(message) });
-            let change = Change::Delete { message_id: old.id };
-            tx.append_event(chat.id, &mut last_seq, UserId(by), change)?;
+        messages::remove(tx.write(), trim)?;
+        retract(tx, chat.id, (above + 1, seq))?;
+        chats::set_trimmed(tx.write(), chat.id.0, seq, ordinal)?;
+        tx.announce(Event::Trimmed { chat_id: chat.id, seq, ordinal, edited });
+        if !more {
+            let mut last_seq = chat.last_seq;
+            tx.append_event(chat.id, &mut last_seq, UserId(by), Change::Trim { to_seq: seq })?;
         }
-        chats::set_trimmed(tx.write(), chat.id.0, last.0, last.1)?;
         Ok(more)
     }
 }

@@ -1,0 +1,168 @@
+//! Messages that their chat does not keep, and what is left of them.
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel::sqlite::SqliteConnection;
+
+use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
+use crate::domain::message::{ClientId, Message};
+use crate::domain::timestamp::Timestamp;
+use crate::storage::rows::message::client_id;
+use crate::storage::schema::{messages, removed_messages};
+
+type Db = SqliteConnection;
+
+/// Bytes of a request hash that are kept: enough to tell requests apart.
+const HASH_BYTES: usize = 16;
+
+/// Messages of one chat that go together: those with `above < seq <= to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trim {
+    pub chat: i64,
+    pub above: Seq,
+    pub to: Seq,
+}
+
+/// (seq, ordinal) of the first messages above a seq, up to an ordinal.
+pub fn to_trim(
+    db: &mut Db,
+    chat: i64,
+    above: i64,
+    ordinal_max: i64,
+    limit: i64,
+) -> QueryResult<Vec<(Seq, i64)>> {
+    messages::table
+        .filter(messages::chat_id.eq(chat))
+        .filter(messages::seq.gt(above))
+        .filter(messages::ordinal.le(ordinal_max))
+        .order(messages::seq)
+        .limit(limit)
+        .select((messages::seq, messages::ordinal))
+        .load(db)
+}
+
+/// Which rows of a range go: all but pinned messages and those with a reply above the range.
+const GOES: &str = "chat_id = ? AND seq > ? AND seq <= ? AND pinned_at IS NULL AND NOT EXISTS (
+     SELECT 1 FROM messages reply WHERE reply.thread_id = messages.id AND reply.seq > ?)";
+
+#[derive(QueryableByName)]
+struct Id {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+/// Messages that go, and that an event above the range shows as edited.
+pub fn edited_above(db: &mut Db, trim: Trim) -> QueryResult<Vec<MessageId>> {
+    let sql = format!("SELECT id FROM messages WHERE edited_at IS NOT NULL AND updated_seq > ? AND {GOES}");
+    let found: Vec<Id> = diesel::sql_query(sql)
+        .bind::<BigInt, _>(trim.to)
+        .bind::<BigInt, _>(trim.chat)
+        .bind::<BigInt, _>(trim.above)
+        .bind::<BigInt, _>(trim.to)
+        .bind::<BigInt, _>(trim.to)
+        .load(db)?;
+    Ok(found.into_iter().map(|row| MessageId(row.id)).collect())
+}
+
+/// Makes the edits above the range that show this message deletions of it.
+pub fn forget_edits(db: &mut Db, trim: Trim, message: MessageId) -> QueryResult<()> {
+    diesel::sql_query(
+        "UPDATE chat_events SET kind = 'delete' WHERE chat_id = ? AND seq > ? AND kind = 'edit' AND message_id = ?",
+    )
+    .bind::<BigInt, _>(trim.chat)
+    .bind::<BigInt, _>(trim.to)
+    .bind::<BigInt, _>(message.0)
+    .execute(db)
+    .map(drop)
+}
+
+/// Removes the messages of the range that go, and the events there that are about messages. Joins, leaves and the like
+/// stay: rules ask for them.
+pub fn remove(db: &mut Db, trim: Trim) -> QueryResult<()> {
+    let keep = format!(
+        "INSERT OR IGNORE INTO removed_messages (client_id, sender_id, request_hash, id, chat_id, seq)
+         SELECT client_id, sender_id, substr(request_hash, 1, {HASH_BYTES}), id, chat_id, seq
+         FROM messages WHERE {GOES}"
+    );
+    for sql in [keep, format!("DELETE FROM messages WHERE {GOES}")] {
+        diesel::sql_query(sql)
+            .bind::<BigInt, _>(trim.chat)
+            .bind::<BigInt, _>(trim.above)
+            .bind::<BigInt, _>(trim.to)
+            .bind::<BigInt, _>(trim.to)
+            .execute(db)?;
+    }
+    diesel::sql_query(
+        "DELETE FROM chat_events WHERE chat_id = ? AND seq > ? AND seq <= ?
+         AND kind IN ('edit', 'delete', 'react', 'unreact', 'pin', 'unpin', 'trim')",
+    )
+    .bind::<BigInt, _>(trim.chat)
+    .bind::<BigInt, _>(trim.above)
+    .bind::<BigInt, _>(trim.to)
+    .execute(db)
+    .map(drop)
+}
+
+/// What is left of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemovedMessage {
+    id: i64,
+    chat_id: i64,
+    seq: Seq,
+    hash: Vec<u8>,
+}
+
+impl RemovedMessage {
+    /// Whether the message was received with this hash.
+    pub fn is_of(&self, request_hash: &[u8; 32]) -> bool {
+        request_hash.starts_with(&self.hash)
+    }
+
+    /// As a deleted message is shown. When it was written is not known any more.
+    pub fn into_message(self, sender: UserId, client_id: ClientId) -> Message {
+        Message {
+            id: MessageId(self.id),
+            chat_id: ChatId(self.chat_id),
+            seq: self.seq,
+            sender_id: sender,
+            client_id,
+            content: String::new(),
+            reply_to: None,
+            metadata: None,
+            created_at: Timestamp(0),
+            edited_at: None,
+            deleted: true,
+            pinned: false,
+            reactions: Vec::new(),
+            thread_id: None,
+            updated_seq: None,
+            ordinal: 0,
+        }
+    }
+}
+
+/// What is left of the message that this sender wrote under this name.
+pub fn removed(db: &mut Db, sender: i64, client_id: &[u8]) -> QueryResult<Option<RemovedMessage>> {
+    let found: Option<(i64, i64, i64, Vec<u8>)> = removed_messages::table
+        .find((client_id, sender))
+        .select((
+            removed_messages::id,
+            removed_messages::chat_id,
+            removed_messages::seq,
+            removed_messages::request_hash,
+        ))
+        .first(db)
+        .optional()?;
+    Ok(found.map(|(id, chat_id, seq, hash)| RemovedMessage { id, chat_id, seq, hash }))
+}
+
+/// The largest name up to `horizon` among the messages that are gone.
+pub(super) fn largest_client_id(db: &mut Db, horizon: ClientId) -> QueryResult<Option<ClientId>> {
+    let found: Option<Vec<u8>> = removed_messages::table
+        .filter(removed_messages::client_id.le(&horizon.0[..]))
+        .order(removed_messages::client_id.desc())
+        .select(removed_messages::client_id)
+        .first(db)
+        .optional()?;
+    found.map(|name| client_id(name).map(ClientId)).transpose()
+}
