@@ -1,11 +1,13 @@
 //! The page on which the API can be read and tried, without any network but this server.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::io::Read;
+use std::sync::{Arc, OnceLock};
 
-use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpResponse, web};
+use actix_web::http::header::{self, AcceptEncoding, Encoding, Header, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
+use flate2::read::GzDecoder;
 use utoipa_swagger_ui::Config;
 
 use super::error::{ApiResult, no_route};
@@ -33,8 +35,43 @@ pub(super) async fn folder() -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "/docs/")).finish()
 }
 
+/// The compressed files of the page, each inflated once if a client does not take it compressed: some 5 MB together.
+static INFLATED: [(&str, OnceLock<Bytes>); 10] = [
+    ("index.html", OnceLock::new()),
+    ("swagger-ui.css", OnceLock::new()),
+    ("index.css", OnceLock::new()),
+    ("swagger-ui-bundle.js", OnceLock::new()),
+    ("swagger-ui-standalone-preset.js", OnceLock::new()),
+    ("swagger-ui.js", OnceLock::new()),
+    ("favicon-16x16.png", OnceLock::new()),
+    ("favicon-32x32.png", OnceLock::new()),
+    ("oauth2-redirect.html", OnceLock::new()),
+    ("oauth2-redirect.js", OnceLock::new()),
+];
+
+/// Inflates a file for a client that does not take gzip. `None`: the page does not use the file.
+fn inflated(name: &str, gzipped: &[u8]) -> Option<Bytes> {
+    let name = if name.is_empty() { "index.html" } else { name };
+    let (_, file) = INFLATED.iter().find(|(known, _)| *known == name)?;
+    let inflate = || {
+        let mut bytes = Vec::new();
+        // What is compiled in is sound.
+        let read = GzDecoder::new(gzipped).read_to_end(&mut bytes);
+        read.map_or_else(|_| Bytes::new(), |_| bytes.into())
+    };
+    Some(file.get_or_init(inflate).clone())
+}
+
+/// Whether the client takes gzip (RFC 9110 section 12.5.3). One that names no encoding does not.
+fn takes_gzip(request: &HttpRequest) -> bool {
+    let accepted = AcceptEncoding::parse(request).ok().filter(|accepted| !accepted.is_empty());
+    let gzip = Encoding::gzip();
+    accepted
+        .is_some_and(|accepted| accepted.negotiate([gzip.clone(), Encoding::identity()].iter()) == Some(gzip))
+}
+
 /// One file of the page.
-pub(super) async fn file(name: Path<String>, page: web::Data<Page>) -> ApiResult {
+pub(super) async fn file(request: HttpRequest, name: Path<String>, page: web::Data<Page>) -> ApiResult {
     let Ok(Some(file)) = utoipa_swagger_ui::serve(&name.0, page.0.clone()) else { return no_route().await };
     let mut response = HttpResponse::Ok();
     response
@@ -42,7 +79,13 @@ pub(super) async fn file(name: Path<String>, page: web::Data<Page>) -> ApiResult
         .insert_header((header::CACHE_CONTROL, "public, max-age=3600"))
         .insert_header((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)));
     if file.gzpipped {
-        response.insert_header(header::ContentEncoding::Gzip);
+        response.insert_header((header::VARY, "accept-encoding"));
+        if takes_gzip(&request) {
+            response.insert_header(header::ContentEncoding::Gzip);
+        } else {
+            let Some(bytes) = inflated(&name.0, &file.bytes) else { return no_route().await };
+            return Ok(response.body(Pieces::shared(bytes)));
+        }
     }
     let bytes = match file.bytes {
         Cow::Borrowed(bytes) => Bytes::from_static(bytes),

@@ -20,6 +20,7 @@ use super::error::{ApiError, PROBLEM_JSON};
 use super::extract::peer_of;
 use super::head::{Sent, becomes_get};
 use super::metrics::HttpMetrics;
+use super::query_keys::unknown_query_key;
 use super::request_log::{RequestLog, is_refusal};
 use crate::core::proxies::TrustedProxies;
 use crate::core::shares::Holder;
@@ -60,7 +61,7 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
     let client = peer_of(request.request()).ok();
     let is_head = becomes_get(&mut request);
     // Handlers' errors are responses by now; only another middleware could make this fail.
-    let response = match uri_too_long(&request) {
+    let response = match uri_too_long(&request).or_else(|| unknown_query_key(&request)) {
         Some(refused) => request.into_response(refused.respond(&id)).map_into_right_body(),
         None => {
             let answered = telemetry::in_request(id.as_str().into(), next.call(request)).await;
@@ -135,6 +136,10 @@ fn note_forwarder(request: &ServiceRequest) {
     }
 }
 
+/// What the layers inside say of a refused request beside its body.
+const KEPT_IN_PROBLEMS: [HeaderName; 4] =
+    [header::ALLOW, header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_EXPOSE_HEADERS, header::VARY];
+
 /// Gives an error response its problem body, with the request's id.
 fn into_problem<B: MessageBody + 'static>(
     response: ServiceResponse<EitherBody<B>>,
@@ -154,10 +159,11 @@ fn into_problem<B: MessageBody + 'static>(
         None if ready => return response,
         None => ApiError::of_status(status),
     };
-    let allow = response.headers().get(header::ALLOW).cloned();
     let mut problem = error.respond(id);
-    if let Some(allow) = allow {
-        problem.headers_mut().insert(header::ALLOW, allow);
+    for name in KEPT_IN_PROBLEMS {
+        if let Some(value) = response.headers().get(&name) {
+            problem.headers_mut().insert(name, value.clone());
+        }
     }
     response.into_response(problem).map_into_right_body()
 }

@@ -117,6 +117,11 @@ pub(super) fn need_of(method: &str, route: &str) -> Need {
     found.map_or(Need::Person, |(.., need)| *need)
 }
 
+/// Whether there is such a route.
+pub(super) fn exists(method: &str, route: &str) -> bool {
+    DESCRIBED.iter().chain(&OTHERS).any(|(named, path, _)| *named == method && *path == route)
+}
+
 /// A route of actix-web by its name here: `{path:.*}` is `{path}`.
 pub(super) fn name_of(route: &str) -> Cow<'_, str> {
     if route.contains(":.*}") { route.replace(":.*}", "}").into() } else { route.into() }

@@ -19,6 +19,7 @@ use crate::api::openapi::DescriptionText;
 use crate::api::{self, Operations, ServerInfo};
 use crate::core::config::Config;
 use crate::core::limits::Limits;
+use crate::core::origins::AllowedOrigins;
 use crate::core::proxies::TrustedProxies;
 use crate::core::shares::{Crowd, Holder, PoolMetrics, PoolName, Spot};
 use crate::core::tls::Tls;
@@ -45,9 +46,12 @@ pub(super) fn serve_http(
     let (unsent_bytes, is_encrypted) = (limits.http_unsent_bytes, tls.is_some());
     // Handshakes are bounded by `max_connections`; a smaller bound would let few silent clients stop them all.
     actix_tls::accept::max_concurrent_tls_connect(limits.http_connections + limits.http_handshakes);
+    let origins = config.http.allowed_origins.clone();
+    let allowed = web::Data::new(origins.clone());
     let server = HttpServer::new(move || {
         WebApp::new()
             .app_data(services.clone())
+            .app_data(allowed.clone())
             .app_data(info.clone())
             .app_data(counted.clone())
             .app_data(log.clone())
@@ -55,6 +59,7 @@ pub(super) fn serve_http(
             .app_data(page.clone())
             .app_data(proxies.clone())
             .app_data(sessions.clone())
+            .wrap(middleware::Condition::new(!origins.is_empty(), api::cors::cors(origins.clone())))
             .wrap(middleware::from_fn(api::observe::observe))
             .configure(api::routes)
             .service(web::resource("/ws").get(upgrade))
@@ -102,9 +107,10 @@ async fn upgrade(
     request: HttpRequest,
     payload: web::Payload,
     sessions: web::Data<SessionEdge>,
+    origins: web::Data<AllowedOrigins>,
 ) -> Result<HttpResponse, api::ApiError> {
     let from = api::peer_of(&request)?;
-    Ok(open_websocket(&request, payload, from, &sessions)?)
+    Ok(open_websocket(&request, payload, from, (&sessions, &origins))?)
 }
 
 /// Which clients may have an HTTP connection: each network its share of the connections. A trusted proxy speaks for many,

@@ -11,6 +11,7 @@ pub mod limits;
 pub mod machine;
 pub mod memory;
 pub mod metrics;
+pub mod origins;
 pub mod owner;
 pub mod private_file;
 pub mod proxies;

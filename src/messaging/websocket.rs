@@ -10,6 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::edge::SessionEdge;
 use super::metrics::Transport;
 use super::session;
+use crate::core::origins::AllowedOrigins;
 use crate::core::shares::OwnSpot;
 use crate::protocol::code::Code;
 use crate::services::ServiceError;
@@ -28,14 +29,14 @@ impl HttpSpot {
 }
 
 /// Upgrades a request to a session. It needs no credentials, the first message is `Hello`; but a browser says from which
-/// page it comes, and other people's pages may not speak for its user.
+/// page it comes, and pages of other origins may not speak for its user, but for those of `http.allowed_origins`.
 pub fn open(
     request: &HttpRequest,
     payload: web::Payload,
     from: IpAddr,
-    edge: &SessionEdge,
+    (edge, allowed): (&SessionEdge, &AllowedOrigins),
 ) -> Result<HttpResponse, ServiceError> {
-    if !is_own_origin(request, edge.services.hosting.public_url()) {
+    if !is_own_origin(request, edge.services.hosting.public_url()) && !is_allowed(request, allowed) {
         return Err(ServiceError::new(Code::Forbidden, "this origin may not open sessions"));
     }
     let mut response = ws::handshake(request.head()).map_err(|error| {
@@ -64,6 +65,11 @@ fn is_own_origin(request: &HttpRequest, public_url: Option<&str>) -> bool {
     };
     let own = origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
     own || public_url.is_some_and(|url| url.eq_ignore_ascii_case(origin))
+}
+
+fn is_allowed(request: &HttpRequest, allowed: &AllowedOrigins) -> bool {
+    let origin = request.headers().get(header::ORIGIN);
+    origin.is_some_and(|origin| origin.to_str().is_ok_and(|origin| allowed.contains(origin)))
 }
 
 #[cfg(test)]

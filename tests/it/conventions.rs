@@ -1,5 +1,6 @@
 //! What holds for every HTTP answer.
 
+use netbit::core::origins::AllowedOrigins;
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -180,5 +181,160 @@ async fn a_credential_of_the_wrong_kind_is_401() {
         assert_problem(&answer, 401, "unauthenticated");
         assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"NetBit\""));
     }
+    server.stop().await;
+}
+
+/// `?q=` and every slip of a key were ignored, so an answer looked filtered that was not.
+#[actix_web::test]
+async fn unknown_query_key_is_named_on_every_api_route() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    alice.hello_web("public").await;
+    let api = server.http.get("/api/openapi.json").await.unwrap().body;
+    let mut asked = 0;
+    for (path, item) in api["paths"].as_object().unwrap() {
+        let filled = path.replace("{user}", "alice").replace("{project}", "hello").replace("{repo}", "web");
+        let filled = filled
+            .split('{')
+            .map(|part| part.split_once('}').map_or_else(|| part.to_owned(), |(_, rest)| format!("1{rest}")));
+        let filled = filled.collect::<String>();
+        for method in item.as_object().unwrap().keys() {
+            let known = item[method]["parameters"].as_array().into_iter().flatten();
+            let known: Vec<_> = known
+                .filter(|parameter| parameter["in"] == "query")
+                .map(|parameter| format!("{}=1", parameter["name"].as_str().unwrap()))
+                .collect();
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let at = format!("{filled}?{}", [known.join("&"), "limitt=1".to_owned()].join("&"));
+            let answer = alice.http.send(method.clone(), &at, None, &[]).await.unwrap();
+            assert_problem(&answer, 400, "bad_request");
+            let detail = answer.body["detail"].as_str().unwrap();
+            assert!(detail.contains("\"limitt\""), "{method} {at}: {detail}");
+            // Every key of the description is known: it is refused for its value at most.
+            let at = format!("{filled}?{}", known.join("&"));
+            if method == Method::GET && !known.is_empty() {
+                let answer = alice.http.send(method, &at, None, &[]).await.unwrap();
+                assert!(
+                    !answer.body.to_string().contains("unknown query key"),
+                    "{at}: add it to src/api/query_keys.rs"
+                );
+            }
+            asked += 1;
+        }
+    }
+    assert!(asked > 60, "{asked}");
+    assert_problem(&alice.get("/api/openapi.json?v%3D=1").await, 400, "bad_request");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn pages_and_git_ignore_unknown_query_keys() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    alice.hello_web("public").await;
+    let base = format!("http://{}", server.app.addresses.http);
+    for path in ["/docs/?x=1", "/alice/hello/web/info/refs?service=git-upload-pack&x=1"] {
+        assert_eq!(reqwest::get(format!("{base}{path}")).await.unwrap().status().as_u16(), 200, "{path}");
+    }
+    server.stop().await;
+}
+
+/// `/docs/` was sent in gzip whatever the client asked for.
+#[actix_web::test]
+async fn docs_are_compressed_for_clients_that_ask() {
+    let server = TestServer::start().await;
+    let client = reqwest::Client::new();
+    for file in ["", "swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png", "oauth2-redirect.html"] {
+        let url = format!("http://{}/docs/{file}", server.app.addresses.http);
+        let ask = async |accepted: Option<&str>| {
+            let request = client.get(&url);
+            let request =
+                accepted.iter().fold(request, |request, value| request.header("accept-encoding", *value));
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status().as_u16(), 200, "{file} {accepted:?}");
+            let header =
+                |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+            assert_eq!(header("vary").as_deref(), Some("accept-encoding"));
+            (header("content-encoding"), answer.bytes().await.unwrap())
+        };
+        let (_, plain) = ask(None).await;
+        for accepted in [None, Some("identity"), Some("gzip;q=0"), Some("br")] {
+            assert_eq!(ask(accepted).await, (None, plain.clone()), "{file} {accepted:?}");
+        }
+        let (encoding, packed) = ask(Some("deflate, gzip")).await;
+        assert_eq!(encoding.as_deref(), Some("gzip"), "{file}");
+        let mut inflated = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&packed[..]), &mut inflated).unwrap();
+        assert!(inflated == plain && !plain.is_empty(), "{file}");
+    }
+    server.stop().await;
+}
+
+/// Apps with an origin of their own could not use the server at all.
+#[actix_web::test]
+async fn allowed_origins_use_the_api_with_a_token_alone() {
+    let server = TestServer::with(|config| {
+        config.http.allowed_origins = AllowedOrigins::parse(["app://x", "https://app.example.org"]).unwrap();
+    })
+    .await;
+    let alice = server.user("alice").await;
+    let handled = || -> u64 {
+        let actors = server.app.actors.iter().map(|stats| stats.snapshot());
+        actors.flat_map(|actor| actor.messages).map(|message| message.enqueued).sum()
+    };
+    let before = handled();
+    for _ in 0..200 {
+        let asked = [("origin", "app://x"), ("access-control-request-method", "GET")];
+        let answer = server.http.send(Method::OPTIONS, "/api/chats", None, &asked).await.unwrap();
+        assert_eq!(answer.status, 200);
+    }
+    assert!(handled() - before < 100, "preflights reach no actor");
+    for origin in ["app://x", "https://app.example.org"] {
+        let asked = [
+            ("origin", origin),
+            ("access-control-request-method", "PATCH"),
+            ("access-control-request-headers", "authorization, content-type"),
+        ];
+        let answer = server.http.send(Method::OPTIONS, "/api/users/me", None, &asked).await.unwrap();
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("access-control-allow-origin"), Some(origin));
+        assert!(answer.header("access-control-allow-methods").unwrap().contains("PATCH"));
+        assert!(answer.header("access-control-allow-headers").unwrap().contains("authorization"));
+        assert_eq!(answer.header("access-control-allow-credentials"), None);
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        // The request itself, and its refusals: the page must be able to read both.
+        for (client, status) in [(&alice.http, 200), (&server.http, 401)] {
+            let sent = [("origin", origin)];
+            let answer = client.send(Method::GET, "/api/users/me", None, &sent).await.unwrap();
+            assert_eq!((answer.status, answer.header("access-control-allow-origin")), (status, Some(origin)));
+            assert!(answer.header("vary").unwrap().to_ascii_lowercase().contains("origin"));
+            assert!(answer.header("access-control-expose-headers").unwrap().contains("etag"));
+            assert_eq!(answer.header("access-control-allow-credentials"), None);
+        }
+    }
+    for origin in ["https://evil.example", "null", "app://xy"] {
+        let asked = [("origin", origin), ("access-control-request-method", "GET")];
+        let answer = server.http.send(Method::OPTIONS, "/api/users/me", None, &asked).await.unwrap();
+        assert_eq!((answer.status, answer.header("access-control-allow-origin")), (400, None), "{origin}");
+        let answer = alice.http.send(Method::GET, "/api/users/me", None, &[asked[0]]).await.unwrap();
+        assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, None), "{origin}");
+    }
+    let git = reqwest::Client::new()
+        .request(Method::OPTIONS, format!("http://{}/a/b/c/info/refs", server.app.addresses.http))
+        .header("origin", "app://x")
+        .header("access-control-request-method", "GET");
+    let git = git.send().await.unwrap();
+    assert!(!git.headers().contains_key("access-control-allow-origin"), "git is not shared");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn without_allowed_origins_no_origin_is_named() {
+    let server = TestServer::start().await;
+    let asked = [("origin", "app://x"), ("access-control-request-method", "GET")];
+    let answer = server.http.send(Method::OPTIONS, "/api/server", None, &asked).await.unwrap();
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (405, None));
+    let answer = server.http.send(Method::GET, "/api/server", None, &asked[..1]).await.unwrap();
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, None));
     server.stop().await;
 }

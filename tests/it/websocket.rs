@@ -1,6 +1,7 @@
 //! Sessions over WebSocket, with a client that is not ours.
 
 use futures_util::{SinkExt, StreamExt};
+use netbit::core::origins::AllowedOrigins;
 use netbit::domain::ids::ChatId;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -270,6 +271,33 @@ async fn an_upgrade_is_for_pages_of_this_host_only() {
     let plain = reqwest::get(format!("http://{address}/ws")).await.unwrap();
     assert_eq!(plain.status().as_u16(), 400);
     assert_eq!(plain.headers()["content-type"], "application/problem+json");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn an_upgrade_is_for_pages_of_allowed_origins_too() {
+    let server = TestServer::with(|config| {
+        config.http.allowed_origins = AllowedOrigins::parse(["app://x", "capacitor://localhost"]).unwrap();
+    })
+    .await;
+    let address = server.app.addresses.http;
+    for (origin, expected) in [
+        ("app://x".to_owned(), 101),
+        ("capacitor://localhost".to_owned(), 101),
+        (format!("http://{address}"), 101),
+        ("file://".to_owned(), 403),
+        ("null".to_owned(), 403),
+        ("app://y".to_owned(), 403),
+    ] {
+        let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
+        request.headers_mut().insert("Origin", origin.parse().unwrap());
+        let status = match soon(connect_async(request)).await {
+            Ok(_) => 101,
+            Err(Error::Http(response)) => response.status().as_u16(),
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(status, expected, "{origin}");
+    }
     server.stop().await;
 }
 

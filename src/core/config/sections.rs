@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{Listen, Secret};
+use crate::core::origins::AllowedOrigins;
 use crate::core::proxies::TrustedProxies;
 
 /// Where everything durable lives.
@@ -41,6 +42,8 @@ pub struct Http {
     pub public_url: String,
     /// Reverse proxies whose `X-Forwarded-For` is believed, with commas between them.
     pub trusted_proxies: TrustedProxies,
+    /// Origins other than the server's own whose pages may use the API and open sessions, with a token of their own.
+    pub allowed_origins: AllowedOrigins,
 }
 
 impl Default for Http {
@@ -49,6 +52,7 @@ impl Default for Http {
             listen: Listen::on_loopback(8080),
             public_url: String::new(),
             trusted_proxies: TrustedProxies::default(),
+            allowed_origins: AllowedOrigins::default(),
         }
     }
 }

@@ -1,0 +1,50 @@
+//! Cross-origin requests: pages of `http.allowed_origins` may use the API.
+//!
+//! Preflights are answered here, without an actor. Credentials are never allowed: such a page sends its token in
+//! `Authorization` itself, so a browser adds nothing to a request that a page of another origin makes.
+
+use actix_cors::Cors;
+use actix_web::http::{Method, header};
+
+use crate::core::origins::AllowedOrigins;
+
+/// How long a browser may remember a preflight, in seconds.
+const PREFLIGHT_SECONDS: usize = 600;
+
+/// Whether requests of this path may come from pages of other origins.
+fn is_shared(path: &str) -> bool {
+    path.starts_with("/api/")
+}
+
+/// The layer that answers preflights and names the origin in answers.
+pub fn cors(origins: AllowedOrigins) -> Cors {
+    Cors::default()
+        .allowed_origin_fn(move |origin, request| {
+            is_shared(request.uri.path()) && origin.to_str().is_ok_and(|origin| origins.contains(origin))
+        })
+        .allowed_methods([
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
+        .allowed_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::ACCEPT,
+            header::IF_NONE_MATCH,
+            header::RANGE,
+            header::HeaderName::from_static("x-request-id"),
+        ])
+        .expose_headers([
+            header::ETAG,
+            header::LINK,
+            header::LOCATION,
+            header::RETRY_AFTER,
+            header::CONTENT_DISPOSITION,
+            header::HeaderName::from_static("x-request-id"),
+        ])
+        .max_age(PREFLIGHT_SECONDS)
+}

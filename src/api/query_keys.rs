@@ -1,0 +1,95 @@
+//! The keys of query strings. A key that a route of the API does not have is refused, so a slip does not look like an
+//! answer. Pages and git routes ignore what they do not know.
+
+use actix_web::dev::ServiceRequest;
+use actix_web::web;
+
+use super::error::ApiError;
+use super::route_names::{exists, name_of};
+use crate::core::telemetry::cut;
+
+/// Method, path and keys of every route that has any; a test compares them with the description.
+const QUERY_KEYS: [(&str, &str, &[&str]); 20] = [
+    ("GET", "/api/admin/audit", &["limit", "cursor"]),
+    ("GET", "/api/chats", &["limit", "cursor", "joinable"]),
+    ("GET", "/api/chats/{id}/events", &["before_seq", "after_seq", "limit"]),
+    ("GET", "/api/chats/{id}/messages", &["before_seq", "after_seq", "limit", "thread", "pinned"]),
+    ("GET", "/api/chats/{id}/participants", &["limit", "cursor"]),
+    ("GET", "/api/notifications", &["unread", "limit", "cursor"]),
+    ("GET", "/api/presence", &["users"]),
+    ("GET", "/api/projects", &["limit", "cursor", "member"]),
+    ("GET", "/api/projects/{user}/{project}/members", &["limit", "cursor"]),
+    ("GET", "/api/projects/{user}/{project}/repos", &["limit", "cursor"]),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/blame/{ref}/{path}", &["from", "to"]),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/branches", &["limit", "cursor"]),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/commits", &["ref", "path", "limit", "cursor"]),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tags", &["limit", "cursor"]),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree", &["last_commit"]),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}", &["last_commit"]),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}/{path}", &["last_commit"]),
+    ("GET", "/api/repos", &["limit", "cursor"]),
+    ("GET", "/api/users", &["ids", "prefix", "limit", "cursor"]),
+    ("GET", "/api/users/me/blocks", &["limit", "cursor"]),
+];
+
+/// Refuses a request to the API whose query has a key that its route does not have.
+pub(super) fn unknown_query_key(request: &ServiceRequest) -> Option<ApiError> {
+    if request.query_string().is_empty() {
+        return None;
+    }
+    let (pattern, method) = (request.match_pattern()?, request.method().as_str());
+    let route = name_of(&pattern);
+    if !route.starts_with("/api/") || !exists(method, &route) {
+        return None;
+    }
+    let known = keys_of(method, &route);
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string()).ok()?;
+    let (unknown, _) = pairs.iter().find(|(key, _)| !known.contains(&key.as_str()))?;
+    let allowed = if known.is_empty() {
+        "this route takes none".to_owned()
+    } else {
+        format!("this route takes {}", known.join(", "))
+    };
+    Some(ApiError::bad_request(format!("unknown query key \"{}\": {allowed}", cut(unknown))))
+}
+
+fn keys_of(method: &str, route: &str) -> &'static [&'static str] {
+    let found = QUERY_KEYS.iter().find(|(named, path, _)| *named == method && *path == route);
+    found.map_or(&[], |(.., keys)| keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::api::openapi::describe;
+
+    #[test]
+    fn keys_are_those_of_the_description() {
+        let mut described = BTreeSet::new();
+        for (path, item) in describe().paths.paths {
+            for (method, operation) in [
+                ("GET", item.get),
+                ("PUT", item.put),
+                ("POST", item.post),
+                ("PATCH", item.patch),
+                ("DELETE", item.delete),
+            ] {
+                let parameters = operation.and_then(|operation| operation.parameters).unwrap_or_default();
+                for parameter in parameters {
+                    let utoipa::openapi::RefOr::T(parameter) = parameter else { continue };
+                    if matches!(parameter.parameter_in, utoipa::openapi::path::ParameterIn::Query) {
+                        described.insert((method.to_owned(), path.clone(), parameter.name));
+                    }
+                }
+            }
+        }
+        let of_row = |(method, path, keys): &(&str, &str, &'static [&'static str])| {
+            let (method, path) = ((*method).to_owned(), (*path).to_owned());
+            keys.iter().map(move |key| (method.clone(), path.clone(), (*key).to_owned())).collect::<Vec<_>>()
+        };
+        let listed: BTreeSet<_> = QUERY_KEYS.iter().flat_map(of_row).collect();
+        assert_eq!(described, listed);
+    }
+}
