@@ -4,7 +4,8 @@
 
 use bytes::{Bytes, BytesMut};
 use netbit::domain::chat::parse_chat_name;
-use netbit::domain::message::{ClientId, Content, Emoji};
+use netbit::domain::emoji::Emoji;
+use netbit::domain::message::{ClientId, Content};
 use netbit::domain::name::Name;
 use netbit::domain::project::{ProjectConfig, check_branch_name};
 use netbit::domain::user::{Username, parse_display_name, parse_email};
@@ -240,7 +241,8 @@ pub fn names(input: &[u8]) {
         assert!(!content.as_str().is_empty() && !content.as_str().contains('\0'));
     }
     if let Ok(emoji) = Emoji::parse(text) {
-        assert!(!emoji.as_str().is_empty() && emoji.as_str().len() <= 32);
+        assert!(!emoji.as_str().is_empty() && emoji.as_str().len() <= 35);
+        assert!(emoji.is(text) && Emoji::parse(emoji.as_str()) == Ok(emoji));
     }
     if let Ok(name) = ClientId::parse(text) {
         assert_eq!(ClientId::parse(&name.to_string()), Ok(name));

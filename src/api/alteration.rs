@@ -63,7 +63,7 @@ pub(super) async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Reacts with an emoji of 1 to 32 bytes.
+/// Reacts with one emoji, or with a shortcode of 1 to 32 bytes. An emoji with and without variation selectors is one.
 #[utoipa::path(put, operation_id = "add_reaction", path = "/api/chats/{id}/messages/{message_id}/reactions/{emoji}",
     params(("id" = i64, Path), ("message_id" = i64, Path), ("emoji" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422), (status = 429)))]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::{ChatId, MessageId, ProjectId, Seq, UserId};
 use super::notification::NotifyLevel;
 use super::own_messages::OwnMessages;
+use super::text::nfc;
 use super::timestamp::Timestamp;
 use super::user::{Invalid, parse_line};
 
@@ -211,7 +212,13 @@ impl Participant {
     }
 }
 
-/// 1 to 80 characters without control characters.
+/// The key under which a channel is found, whatever the case and the form of its name.
+pub fn channel_key(name: &str) -> String {
+    nfc(&nfc(name).to_lowercase())
+}
+
+/// 1 to 80 characters, not blank, without control characters.
 pub fn parse_chat_name(text: &str) -> Result<String, Invalid> {
-    parse_line(text, 80).ok_or(Invalid("must be 1 to 80 characters without control characters"))
+    parse_line(text, 80)
+        .ok_or(Invalid("must be 1 to 80 characters, not all blank, without control characters"))
 }

@@ -4,7 +4,13 @@
 //! attackers try first, words of the context, and no rule about classes of characters. They apply
 //! when a password is set and never at login, so a password that exists stays valid.
 
-use super::user::{Invalid, misleads};
+use std::borrow::Cow;
+
+use precis_core::profile::Rules;
+use precis_profiles::OpaqueString;
+
+use super::text::{is_blank, nfc};
+use super::user::Invalid;
 
 /// Characters of a new password.
 const CHARACTERS_MIN: usize = 8;
@@ -20,6 +26,17 @@ const SERVICE: &str = "netbit";
 const NAME_BYTES_MIN: usize = 3;
 /// Bytes of digits and punctuation around a common word that make it no better.
 const DECORATION_BYTES: usize = 4;
+
+/// The text of a password that is hashed: keyboards write `é` and spaces in several ways, and all must be one password.
+///
+/// These are the mapping and the normalization of OpaqueString (RFC 8265, section 4.2.2). Its class of characters is not
+/// enforced: it refuses joiners and selectors, which emoji need, and characters newer than its tables.
+pub fn prepared(text: &str) -> Cow<'_, str> {
+    let profile = OpaqueString::new();
+    let mapped = profile.additional_mapping_rule(text);
+    let normal = mapped.and_then(|mapped| profile.normalization_rule(mapped.into_owned()));
+    normal.map_or(Cow::Borrowed(text), |normal| if normal == text { text.into() } else { normal })
+}
 
 const SIZE: Invalid = Invalid("must be 8 characters to 1024 bytes");
 
@@ -37,11 +54,18 @@ pub fn check_size(text: &str) -> Result<(), Invalid> {
 /// # Errors
 /// Says which rule the password breaks.
 pub fn check_new(text: &str, names: &[&str]) -> Result<(), Invalid> {
+    if text.len() > BYTES_MAX {
+        return Err(SIZE);
+    }
+    let text = &*prepared(text);
     if text.len() > BYTES_MAX || text.chars().count() < CHARACTERS_MIN {
         return Err(SIZE);
     }
-    if text.chars().filter(|c| !c.is_whitespace() && !misleads(*c)).count() == 0 {
+    if is_blank(text) {
         return Err(Invalid("must not be blank"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Invalid("must not contain control characters"));
     }
     let plain = text.trim().to_lowercase();
     if is_run(&plain) || is_periodic(&plain) {
@@ -52,7 +76,7 @@ pub fn check_new(text: &str, names: &[&str]) -> Result<(), Invalid> {
         return Err(Invalid("is among the most common passwords; choose another"));
     }
     let own = names.iter().flat_map(|name| name.split('@').next().into_iter().chain([*name]));
-    for name in own.map(str::to_lowercase).chain([SERVICE.to_owned()]) {
+    for name in own.map(|name| nfc(&name.to_lowercase())).chain([SERVICE.to_owned()]) {
         let is_decorated = word.len() >= NAME_BYTES_MIN && word == word_of(&name);
         if plain == name || is_decorated || is_repetition(&plain, &name) {
             return Err(Invalid("must not be made of your own name or of the service's"));
@@ -149,6 +173,29 @@ mod tests {
         ] {
             assert_eq!(check_new(good, ALICE), Ok(()), "{good:?}");
         }
+    }
+
+    #[test]
+    fn one_password_is_prepared_to_one_text() {
+        for (typed, expected) in [
+            ("caf\u{e9} caf\u{e9}", "caf\u{e9} caf\u{e9}"),
+            ("cafe\u{301}\u{a0}cafe\u{301}", "caf\u{e9} caf\u{e9}"),
+            ("caf\u{e9}\u{3000}cafe\u{301}", "caf\u{e9} caf\u{e9}"),
+            ("Plain ASCII  ", "Plain ASCII  "),
+            (
+                "\u{1fae0}\u{2764}\u{fe0f}\u{1f469}\u{200d}\u{1f680}",
+                "\u{1fae0}\u{2764}\u{fe0f}\u{1f469}\u{200d}\u{1f680}",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(prepared(typed), expected);
+            assert_eq!(prepared(&prepared(typed)), expected);
+        }
+        assert!(
+            check_new("zoe\u{308} zoe\u{308}", &["zo\u{eb}"]).is_err()
+                == check_new("zo\u{eb} zo\u{eb}", &["zoe\u{308}"]).is_err()
+        );
+        assert!(check_new("correct\thorse", &[]).is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::{ChatId, ProjectId, UserId};
+use super::text::is_invisible;
 use super::timestamp::Timestamp;
 use super::user::{Invalid, misleads};
 
@@ -205,16 +206,6 @@ pub fn check_branch_name(name: &str) -> Result<(), Invalid> {
         return Err(Invalid("reads like an object id"));
     }
     Ok(())
-}
-
-/// Characters without a glyph of their own that [`misleads`] leaves to texts: joiners, fillers,
-/// variation selectors, tags, annotations, and those whose glyph is blank.
-fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{206f}' | '\u{2800}'
-        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fff0}'..='\u{ffff}'
-        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::ids::UserId;
 use super::name;
+use super::text::{is_blank, nfc};
 use super::timestamp::Timestamp;
 
 /// A user as everybody may see them, and (by `email`, `is_admin`) as they see themselves.
@@ -102,16 +103,23 @@ impl Username {
     }
 }
 
-/// 1 to 64 characters without control characters.
+/// The user name that a person typed to log in: keyboards of phones write a capital first and a space last.
+pub fn login_name(text: &str) -> String {
+    text.trim().to_ascii_lowercase()
+}
+
+/// 1 to 64 characters, not blank, without control characters.
 pub fn parse_display_name(text: &str) -> Result<String, Invalid> {
-    parse_line(text, 64).ok_or(Invalid("must be 1 to 64 characters without control characters"))
+    parse_line(text, 64)
+        .ok_or(Invalid("must be 1 to 64 characters, not all blank, without control characters"))
 }
 
 /// One line of 1 to `max` characters, for people to read: no control characters, none that turn the direction of
 /// what stands around them (the bidirectional controls of Unicode Annex 9), and none that is not seen. White space around it is cut off.
+/// The line is in normalization form C, and not blank.
 pub(super) fn parse_line(text: &str, max: usize) -> Option<String> {
-    let text = text.trim();
-    (!text.is_empty() && text.chars().count() <= max && !text.chars().any(misleads)).then(|| text.to_owned())
+    let text = nfc(text.trim());
+    (!is_blank(&text) && text.chars().count() <= max && !text.chars().any(misleads)).then_some(text)
 }
 
 /// Control characters, those that turn the direction of what stands around them, and those that nobody sees. The two
@@ -179,6 +187,7 @@ mod tests {
             parse_display_name("  Zoë \u{1f469}\u{200d}\u{1f680} ").unwrap(),
             "Zoë \u{1f469}\u{200d}\u{1f680}"
         );
+        assert_eq!(parse_display_name("Zoe\u{308}").unwrap(), "Zo\u{eb}");
         for bad in [
             "",
             "  ",
@@ -188,6 +197,9 @@ mod tests {
             "a\u{200b}b",
             "\u{feff}x",
             "\u{2067}x",
+            "\u{3164}",
+            "\u{200d}",
+            "\u{2800}\u{115f} ",
             &"x".repeat(65),
         ] {
             assert!(parse_display_name(bad).is_err(), "{bad:?}");

@@ -133,7 +133,7 @@ impl Services {
     ) -> Result<Grant, ServiceError> {
         let mut fields = Fields::default();
         fields.check("password", password::check_size(&password));
-        if username.is_empty() || username.len() > 64 {
+        if username.trim().is_empty() || username.len() > 64 {
             fields.check::<()>("username", Err(Invalid("must be 1 to 64 bytes")));
         }
         fields.done()?;

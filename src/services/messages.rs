@@ -10,9 +10,10 @@ use crate::actors::writer::commands::{AlterMessage, Altered, AppendMessage, Appe
 use crate::core::actor::{Permit, Reply, Who};
 use crate::core::shares::Holder;
 use crate::domain::access::Credential;
+use crate::domain::emoji::Emoji;
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::{ChatId, MessageId, Seq};
-use crate::domain::message::{Alteration, ClientId, Content, Emoji, InvalidContent, Message, NewMessage};
+use crate::domain::message::{Alteration, ClientId, Content, InvalidContent, Message, NewMessage};
 use crate::domain::metadata::Metadata;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::messages;
@@ -27,7 +28,8 @@ pub fn parse_edit(content: String, metadata: Option<Metadata>) -> Result<Alterat
 
 /// Checks a reaction, and whether it is made or taken back.
 pub fn parse_reaction(emoji: &str, remove: bool) -> Result<Alteration, Refusal> {
-    let emoji = Emoji::parse(emoji).map_err(|reason| Refusal::Invalid { field: "emoji", reason })?;
+    let parsed = if remove { Emoji::taken_back(emoji) } else { Emoji::parse(emoji) };
+    let emoji = parsed.map_err(|reason| Refusal::Invalid { field: "emoji", reason })?;
     Ok(if remove { Alteration::Unreact(emoji) } else { Alteration::React(emoji) })
 }
 

@@ -1,9 +1,12 @@
 //! Registering, logging in and out, refreshing, and looking after an account.
 
-use netbit::core::config::Registration;
+use diesel::connection::SimpleConnection;
+use netbit::core::config::{Registration, Synchronous};
+use netbit::core::data_dir::DataDir;
+use netbit::core::database;
 use serde_json::json;
 
-use crate::harness::{PASSWORD, TestServer, assert_problem};
+use crate::harness::{PASSWORD, Person, TestServer, assert_problem};
 
 #[actix_web::test]
 async fn a_taken_name_is_a_conflict_and_a_bad_one_names_its_field() {
@@ -278,6 +281,25 @@ async fn a_user_has_a_bounded_number_of_logins_and_the_oldest_gives_way() {
     server.stop().await;
 }
 
+/// A script that logs in again and again ended the login of the phone that was made first and used every day.
+#[actix_web::test]
+async fn login_that_is_refreshed_outlives_those_that_are_not() {
+    let server = TestServer::with_limits(|limits| limits.logins_per_user = 3).await;
+    let phone = server.user("alice").await;
+    let mut token = phone.refresh_token.clone();
+    let mut scripts = Vec::new();
+    for _ in 0..4 {
+        scripts.push(server.login("alice").await);
+        // The clock of logins counts milliseconds.
+        tokio::time::sleep(std::time::Duration::from_millis(3)).await;
+        token = server.http.refresh(&token).await.unwrap().refresh_token;
+    }
+    assert_eq!(phone.get("/api/users/me").await.status, 200);
+    let alive = async |person: &Person| person.get("/api/users/me").await.status == 200;
+    assert_eq!((alive(&scripts[1]).await, alive(&scripts[2]).await), (false, true));
+    server.stop().await;
+}
+
 /// After eight lost answers the token was refused for ever.
 #[actix_web::test]
 async fn a_refresh_token_whose_answers_get_lost_again_and_again_stays_good() {
@@ -319,5 +341,110 @@ async fn guesses_from_one_address_do_not_lock_out_anybody_from_another() {
     };
     let (guesses, ()) = futures_util::join!(flood, honest);
     assert!(guesses.iter().all(|status| [401, 429].contains(status)));
+    server.stop().await;
+}
+
+/// Phones write a capital first and a space last: ` carol` and `Carol` were unknown users.
+#[actix_web::test]
+async fn login_ignores_case_and_space_around_the_name() {
+    let server = TestServer::start().await;
+    let carol = server.user("carol").await;
+    for typed in ["Carol", " carol", "CAROL \n", "\u{a0}carol"] {
+        assert_eq!(server.http.login(typed, PASSWORD).await.unwrap().user.id, carol.id, "{typed:?}");
+    }
+    for other in ["ca rol", "carol\u{301}", "\u{212a}arol"] {
+        assert!(server.http.login(other, PASSWORD).await.is_err(), "{other:?}");
+    }
+    let blank = json!({"username": "  ", "password": PASSWORD});
+    assert_problem(&server.http.post("/api/users/login", &blank).await.unwrap(), 422, "validation");
+    // Guesses at all of them are guesses at one account; registration takes the plain name alone.
+    let body = json!({"username": "Dave", "password": PASSWORD});
+    assert_problem(&server.http.post("/api/users/register", &body).await.unwrap(), 422, "validation");
+    server.stop().await;
+}
+
+/// A password typed on a Mac (NFD) was wrong on a phone (NFC).
+#[actix_web::test]
+async fn password_is_right_in_every_form_it_is_typed_in() {
+    const COMPOSED: &str = "caf\u{e9} na\u{ef}ve";
+    const DECOMPOSED: &str = "cafe\u{301} nai\u{308}ve";
+    const SPACED: &str = "caf\u{e9}\u{a0}na\u{ef}ve";
+    let server = TestServer::start().await;
+    for (name, password) in [("alice", COMPOSED), ("bob", DECOMPOSED), ("carol", SPACED)] {
+        let body = json!({"username": name, "password": password});
+        assert_eq!(server.http.post("/api/users/register", &body).await.unwrap().status, 201);
+        for typed in [COMPOSED, DECOMPOSED, SPACED] {
+            assert!(server.http.login(name, typed).await.is_ok(), "{name} {typed:?}");
+        }
+        assert!(server.http.login(name, "cafe naive").await.is_err());
+    }
+    // So is a password that is changed, and the one that it is changed with; and git's.
+    let alice = server.http.login("alice", DECOMPOSED).await.unwrap();
+    let alice = server.http.with_token(alice.token);
+    let change = json!({"current_password": DECOMPOSED, "new_password": "u\u{308}bergro\u{df} 7"});
+    assert_eq!(alice.post("/api/users/me/password", &change).await.unwrap().status, 204);
+    server.http.login("alice", "\u{fc}bergro\u{df} 7").await.unwrap();
+    let weak = json!({"username": "zoe", "password": "tab\tseparated"});
+    assert_problem(&server.http.post("/api/users/register", &weak).await.unwrap(), 422, "validation");
+    server.stop().await;
+}
+
+/// A hash of an earlier version is of the bytes as they were typed then.
+#[actix_web::test]
+async fn old_password_stays_right_and_is_hashed_again() {
+    use argon2::password_hash::PasswordHasher;
+    const COMPOSED: &str = "caf\u{e9} na\u{ef}ve";
+    const DECOMPOSED: &str = "cafe\u{301} nai\u{308}ve";
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let directory = server.stop_and_keep().await;
+    let old = argon2::Argon2::default().hash_password(DECOMPOSED.as_bytes()).unwrap().to_string();
+    let mut db = database::open_writer(&DataDir::database_in(directory.path()), Synchronous::Full).unwrap();
+    db.batch_execute(&format!("UPDATE users SET password_hash = '{old}'")).unwrap();
+    drop(db);
+    let server = TestServer::on(directory).await;
+    assert!(server.http.login("alice", COMPOSED).await.is_err());
+    server.http.login("alice", DECOMPOSED).await.unwrap();
+    // From then on it is right in every form, and nothing has ended.
+    let desk = server.http.login("alice", COMPOSED).await.unwrap();
+    server.http.login("alice", DECOMPOSED).await.unwrap();
+    assert_eq!(alice.http.token().map(str::is_empty), Some(false));
+    let phone = server.http.with_token(alice.http.token().unwrap().to_owned());
+    for client in [phone, server.http.with_token(desk.token)] {
+        assert_eq!(client.get("/api/users/me").await.unwrap().status, 200);
+    }
+    let server = server.restart(|_| ()).await;
+    server.http.login("alice", COMPOSED).await.unwrap();
+    server.stop().await;
+}
+
+/// Projects and repositories were found in any case, the users in front of them were not.
+#[actix_web::test]
+async fn user_is_found_by_a_name_in_any_case() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    alice.hello_web("public").await;
+    assert_eq!(bob.get("/api/users/Alice").await.body["username"], "alice");
+    assert_eq!(bob.get("/api/projects/ALICE/Hello/repos/WEB").await.body["full_name"], "alice/hello/web");
+    let made = alice.post("/api/chats", json!({"kind": "direct", "participants": ["Bob"]})).await;
+    assert_eq!(made.body["peer"], "bob");
+    let found = bob.get("/api/users?prefix=Ali").await;
+    assert!(found.body["items"].as_array().unwrap().iter().all(|user| user["username"] == "alice"));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn display_names_have_one_form_and_are_not_blank() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    for blank in ["\u{3164}", "\u{200d}", "\u{115f}\u{1160}", "\u{2800}\u{2800}", "\u{fe0f}", "\u{3000}"] {
+        let answer = alice.patch("/api/users/me", json!({"display_name": blank})).await;
+        assert_problem(&answer, 422, "validation");
+        let body = json!({"username": "bob", "password": PASSWORD, "display_name": blank});
+        assert_problem(&server.http.post("/api/users/register", &body).await.unwrap(), 422, "validation");
+    }
+    let answer =
+        alice.patch("/api/users/me", json!({"display_name": "Zoe\u{308} \u{1f469}\u{200d}\u{1f680}"})).await;
+    assert_eq!(answer.body["display_name"], "Zo\u{eb} \u{1f469}\u{200d}\u{1f680}");
     server.stop().await;
 }

@@ -1,6 +1,10 @@
 //! What happens to messages after they were sent: edits, deletion, reactions, pins, threads.
 
+use diesel::connection::SimpleConnection;
 use netbit::client::{TcpClient, TcpError};
+use netbit::core::config::Synchronous;
+use netbit::core::data_dir::DataDir;
+use netbit::core::database;
 use netbit::domain::ids::{ChatId, MessageId};
 use netbit::protocol::answer::ReceivedPacket;
 use netbit::protocol::packet::{MessagePacket, PacketMessage};
@@ -282,7 +286,9 @@ async fn a_change_that_makes_no_sense_is_refused_with_its_field() {
     ] {
         assert_eq!(alice.patch(&path, body).await.status, status);
     }
-    for emoji in ["a%20b", "%00", "%0a", "%E2%80%AE", &"x".repeat(33)] {
+    for emoji in
+        ["a%20b", "%00", "%0a", "%E2%80%AE", "%E2%80%8D", "%EF%B8%8F", "%F0%9F%91%8Dx", &"x".repeat(33)]
+    {
         assert_problem(&alice.put(&format!("{path}/reactions/{emoji}"), json!({})).await, 422, "validation");
     }
     for (n, status) in [(1, 204), (2, 204), (3, 409)] {
@@ -296,6 +302,75 @@ async fn a_change_that_makes_no_sense_is_refused_with_its_field() {
     }
     assert_eq!(refused(tcp.request(edit(chat, id + 1, "x")).await), "not_found");
     assert_eq!(alice.contents(chat).await, ["text"]);
+    server.stop().await;
+}
+
+/// U+2764 and U+2764 U+FE0F were two reactions, and the longest emoji of the set were refused.
+#[actix_web::test]
+async fn emoji_with_and_without_a_selector_is_one_reaction() {
+    const HEART: &str = "%E2%9D%A4";
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let (path, id) = said(&alice, chat, "text").await;
+    let reactions = async || messages(&alice, chat, "").await[0]["reactions"].clone();
+    assert_eq!(alice.put(&format!("{path}/reactions/{HEART}"), json!({})).await.status, 204);
+    let again = alice.put(&format!("{path}/reactions/{HEART}%EF%B8%8F"), json!({})).await;
+    assert_eq!(again.status, 204);
+    let mut tcp = bob.tcp().await;
+    let react = |emoji: &str, remove| MessagePacket {
+        emoji: Some(emoji.into()),
+        remove: Some(remove),
+        ..packet("React", chat, id)
+    };
+    let ack = tcp.request(react("\u{2764}\u{fe0f}", false)).await.unwrap();
+    assert_ne!(ack.duplicate, Some(true));
+    assert_eq!(tcp.request(react("\u{2764}", false)).await.unwrap().duplicate, Some(true));
+    let both = json!([{"emoji": "\u{2764}\u{fe0f}", "user_ids": [alice.id, bob.id]}]);
+    assert_eq!(reactions().await, both);
+    assert_eq!(alice.delete(&format!("{path}/reactions/{HEART}")).await.status, 204);
+    tcp.request(react("\u{2764}", true)).await.unwrap();
+    assert_eq!(reactions().await, Value::Null);
+
+    // A kiss between two people with different tones of skin: 35 bytes.
+    let kiss = "\u{1f469}\u{1f3fb}\u{200d}\u{2764}\u{fe0f}\u{200d}\u{1f48b}\u{200d}\u{1f468}\u{1f3ff}";
+    assert_eq!(kiss.len(), 35);
+    tcp.request(react(kiss, false)).await.unwrap();
+    assert_eq!(reactions().await[0]["emoji"], kiss);
+    assert_eq!(refused(tcp.request(react("\u{200d}", false)).await), "bad_request");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn stored_reactions_remain_and_are_compared_without_selectors() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let (path, _) = said(&alice, chat, "text").await;
+    let directory = server.stop_and_keep().await;
+    let mut db = database::open_writer(&DataDir::database_in(directory.path()), Synchronous::Full).unwrap();
+    let (a, b) = (alice.id.0, bob.id.0);
+    let heart = "\u{2764}";
+    let stored = format!(
+        r#"[{{"emoji":"{heart}","user_ids":[{a}]}},{{"emoji":"{heart}\ufe0f","user_ids":[{b}]}},{{"emoji":"→","user_ids":[{b}]}}]"#
+    );
+    db.batch_execute(&format!("UPDATE messages SET reactions = '{stored}'")).unwrap();
+    drop(db);
+    let server = TestServer::on(directory).await;
+    let (alice, bob) = (server.login("alice").await, server.login("bob").await);
+    let reactions = async || messages(&alice, chat, "").await[0]["reactions"].clone();
+    assert_eq!(reactions().await, serde_json::from_str::<Value>(&stored).unwrap());
+    // Bob reacted with it already, in the other form.
+    assert_eq!(bob.put(&format!("{path}/reactions/%E2%9D%A4"), json!({})).await.status, 204);
+    assert_eq!(reactions().await, serde_json::from_str::<Value>(&stored).unwrap());
+    for person in [&alice, &bob] {
+        assert_eq!(person.delete(&format!("{path}/reactions/%E2%9D%A4")).await.status, 204);
+    }
+    assert_eq!(reactions().await, json!([{"emoji": "→", "user_ids": [b]}]));
+    let arrow = format!("{path}/reactions/%E2%86%92");
+    assert_problem(&alice.put(&arrow, json!({})).await, 422, "validation");
+    assert_eq!(bob.delete(&arrow).await.status, 204, "it can be taken back");
+    assert_eq!(reactions().await, Value::Null);
     server.stop().await;
 }
 

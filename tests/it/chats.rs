@@ -1,8 +1,12 @@
 //! Chats and the people in them, over REST.
 
+use diesel::connection::SimpleConnection;
+use netbit::core::config::Synchronous;
+use netbit::core::data_dir::DataDir;
+use netbit::core::database;
 use serde_json::{Value, json};
 
-use crate::harness::{TestServer, assert_problem};
+use crate::harness::{Person, TestServer, assert_problem};
 
 #[actix_web::test]
 async fn a_direct_chat_exists_once_per_pair() {
@@ -304,5 +308,41 @@ async fn nobody_can_use_up_the_chats_of_somebody_else() {
         201
     );
     assert_eq!(bob.get("/api/chats").await.body["items"].as_array().unwrap().len(), 4);
+    server.stop().await;
+}
+
+/// Channels `café` stood side by side, one with an accent of its own and one with a combining one.
+#[actix_web::test]
+async fn channel_name_is_one_in_every_form() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let make = async |person: &Person, name: &str| {
+        person.post("/api/chats", json!({"kind": "channel", "name": name})).await
+    };
+    let first = make(&alice, "cafe\u{301}").await;
+    assert_eq!((first.status, &first.body["name"]), (201, &json!("caf\u{e9}")));
+    for same in ["caf\u{e9}", "cafe\u{301}", "CAFE\u{301}", " Caf\u{c9} "] {
+        assert_problem(&make(&alice, same).await, 409, "conflict");
+    }
+    let other = make(&alice, "other").await.body["id"].clone();
+    let renamed = alice.patch(&format!("/api/chats/{other}"), json!({"name": "cafe\u{301}"})).await;
+    assert_problem(&renamed, 409, "conflict");
+    for blank in ["\u{3164}", "\u{200d}", " \u{2800}"] {
+        assert_problem(&make(&alice, blank).await, 422, "validation");
+        let group = json!({"kind": "group", "name": blank});
+        assert_problem(&alice.post("/api/chats", group).await, 422, "validation");
+    }
+    // A channel of an earlier version keeps its name, and nobody gets it a second time.
+    let directory = server.stop_and_keep().await;
+    let mut db = database::open_writer(&DataDir::database_in(directory.path()), Synchronous::Full).unwrap();
+    let old = "UPDATE chats SET name = 'nai\u{308}ve', channel_key = 'nai\u{308}ve' WHERE name = 'other'";
+    db.batch_execute(old).unwrap();
+    drop(db);
+    let server = TestServer::on(directory).await;
+    let alice = server.login("alice").await;
+    assert_eq!(alice.get(&format!("/api/chats/{other}")).await.body["name"], "nai\u{308}ve");
+    for same in ["na\u{ef}ve", "nai\u{308}ve", "NA\u{cf}VE"] {
+        assert_problem(&make(&alice, same).await, 409, "conflict");
+    }
     server.stop().await;
 }

@@ -1,5 +1,6 @@
 //! The directory: who exists, and which logins and tokens are alive.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -36,6 +37,12 @@ struct LiveToken {
 pub(super) struct Entry {
     pub(super) user: Arc<User>,
     pub(super) password_hash: Arc<str>,
+}
+
+/// User names have no capitals; people type some.
+fn lower(username: &str) -> Cow<'_, str> {
+    let has_capitals = username.bytes().any(|b| b.is_ascii_uppercase());
+    if has_capitals { username.to_ascii_lowercase().into() } else { username.into() }
 }
 
 impl Directory {
@@ -185,8 +192,9 @@ impl Directory {
         self.users.get(&id).map(|entry| &entry.user)
     }
 
+    /// The user of this name, in whichever case it is written.
     pub(super) fn named(&self, username: &str) -> Option<&Entry> {
-        self.users.get(self.names.get(username)?)
+        self.users.get(self.names.get(&*lower(username))?)
     }
 
     /// Users whose names begin with `prefix`, by name above `after`.
@@ -202,7 +210,7 @@ impl Directory {
 
     /// Who had this name.
     pub(super) fn formerly_named(&self, username: &str) -> Option<&Arc<User>> {
-        self.user(*self.former.get(username)?)
+        self.user(*self.former.get(&*lower(username))?)
     }
 
     pub(super) fn username(&self, id: UserId) -> &str {

@@ -13,6 +13,7 @@ use super::line::Line;
 use super::link::Link;
 use super::rest::RestError;
 use super::session::{Asked, READ_EVERY, Session, Stop, packet_of};
+use crate::domain::chat::channel_key;
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::message::{CONTENT_BYTES_MAX, Content, InvalidContent, Message};
 use crate::protocol::packet::{MessagePacket, PacketMessage};
@@ -209,7 +210,7 @@ impl Session {
 
     /// The channel of this name among those that one is not in. Says so if there is none.
     async fn channel(&mut self, name: &str) -> Result<Option<ChatId>, Stop> {
-        let wanted = name.to_lowercase();
+        let wanted = channel_key(name);
         let mut cursor = "0".to_owned();
         for _ in 0..CHANNEL_PAGES_MAX {
             let path = format!("/api/chats?joinable=true&limit=100&cursor={cursor}");
@@ -217,7 +218,7 @@ impl Session {
                 return Ok(None);
             };
             let is_wanted = |channel: &&ChatSummary| {
-                channel.name.as_ref().is_some_and(|name| name.to_lowercase() == wanted)
+                channel.name.as_ref().is_some_and(|name| channel_key(name) == wanted)
             };
             if let Some(channel) = page.items.iter().find(is_wanted) {
                 return Ok(Some(channel.id));

@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::line::Line;
 use super::model::{Chat, Model};
-use crate::domain::chat::ChatKind;
+use crate::domain::chat::{ChatKind, channel_key};
 use crate::domain::ids::{ChatId, Seq, UserId};
+use crate::domain::text::nfc;
 use crate::protocol::view::{ChatSummary, EventData};
 
 impl Model {
@@ -152,10 +153,10 @@ impl Model {
         if let Some(id) = numbered {
             return Ok(*id);
         }
-        let lower = wanted.to_lowercase();
+        let (exact, lower) = (nfc(wanted), channel_key(wanted));
         let readings: [&dyn Fn(&str) -> bool; 3] =
-            [&|title| title == wanted, &|title| title.to_lowercase() == lower, &|title| {
-                title.to_lowercase().starts_with(&lower)
+            [&|title| nfc(title) == exact, &|title| channel_key(title) == lower, &|title| {
+                channel_key(title).starts_with(&lower)
             }];
         for fits in readings {
             let fitting = self.chats.iter().filter(|(id, chat)| {

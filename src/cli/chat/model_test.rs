@@ -224,6 +224,10 @@ fn a_chat_is_found_by_number_and_by_name() {
     for wanted in ["0", "6", "nobody", "TEAM"] {
         assert!(model.find(wanted).is_err(), "{wanted}");
     }
+    model.learn(&summary(ChatId(12), "caf\u{e9} creme", 1));
+    for wanted in ["cafe\u{301} creme", "CAFE\u{301} CREME", "cafe\u{301}"] {
+        assert_eq!(model.find(wanted), Ok(ChatId(12)), "{wanted}");
+    }
 }
 
 #[test]

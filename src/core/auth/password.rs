@@ -12,6 +12,7 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, PasswordHash, Version};
 
 use crate::core::shares::{Holder, Pool, PoolMetrics, PoolName, Rules};
+use crate::domain::password::prepared;
 
 /// OWASP's second recommendation for Argon2id: m = 19 MiB, t = 2, p = 1.
 const MEMORY_KIB: u32 = 19_456;
@@ -53,9 +54,18 @@ fn argon2() -> Result<Argon2<'static>, PasswordError> {
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
-/// The PHC string of `password`, computed on this thread.
+/// What a try of a password came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Match {
+    Wrong,
+    Right,
+    /// The hash is of the bytes as they were typed, by an earlier version: it should be made again.
+    RightAsTyped,
+}
+
+/// The PHC string of `password`, prepared and computed on this thread.
 pub fn hash_now(password: &str) -> Result<String, PasswordError> {
-    let hash = argon2()?.hash_password(password.as_bytes()).map_err(|_| PasswordError::Failed)?;
+    let hash = argon2()?.hash_password(prepared(password).as_bytes()).map_err(|_| PasswordError::Failed)?;
     Ok(hash.to_string())
 }
 
@@ -86,20 +96,37 @@ impl PasswordPool {
         self.run(holder, standing, move || hash_now(&password)).await
     }
 
-    /// Whether `password` has the hash `phc`; without a hash, `false` after the same work.
+    /// Whether `password` has the hash `phc`; without a hash, wrong after the same work.
+    ///
+    /// The prepared text is tried first, then the bytes as typed, if those differ. Both are tried whatever the first
+    /// came to, and each takes its own place: the work depends on what was typed alone.
     pub async fn verify(
         &self,
         holder: Holder,
         standing: Standing,
         password: String,
         phc: Option<Arc<str>>,
-    ) -> Result<bool, PasswordError> {
+    ) -> Result<Match, PasswordError> {
         let (known, phc) = (phc.is_some(), phc.unwrap_or_else(|| self.dummy.clone()));
-        self.run(holder, standing, move || {
-            let parsed = PasswordHash::new(&phc).map_err(|_| PasswordError::Failed)?;
-            Ok(argon2()?.verify_password(password.as_bytes(), &parsed).is_ok() && known)
+        let text = prepared(&password).into_owned();
+        let typed = Some(password).filter(|typed| *typed != text);
+        let fits = |candidate: String| {
+            let phc = phc.clone();
+            self.run(holder, standing, move || {
+                let parsed = PasswordHash::new(&phc).map_err(|_| PasswordError::Failed)?;
+                Ok(argon2()?.verify_password(candidate.as_bytes(), &parsed).is_ok() && known)
+            })
+        };
+        let right = fits(text).await?;
+        let right_as_typed = match typed {
+            Some(typed) => fits(typed).await?,
+            None => false,
+        };
+        Ok(match (right, right_as_typed) {
+            (true, _) => Match::Right,
+            (false, true) => Match::RightAsTyped,
+            (false, false) => Match::Wrong,
         })
-        .await
     }
 
     async fn run<T: Send + 'static>(
@@ -144,14 +171,32 @@ mod tests {
         let pool = passwords(2, 8);
         let phc: Arc<str> = pool.hash(ALICE, "correct horse".into()).await.unwrap().into();
         assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-        assert!(
-            pool.verify(ALICE, Standing::Known, "correct horse".into(), Some(phc.clone())).await.unwrap()
-        );
-        assert!(!pool.verify(ALICE, Standing::Known, "battery staple".into(), Some(phc)).await.unwrap());
-        assert!(
-            !pool.verify(ALICE, Standing::Known, "correct horse".into(), None).await.unwrap(),
+        let tried = async |password: &str, phc: Option<Arc<str>>| {
+            pool.verify(ALICE, Standing::Known, password.into(), phc).await.unwrap()
+        };
+        assert_eq!(tried("correct horse", Some(phc.clone())).await, Match::Right);
+        assert_eq!(tried("battery staple", Some(phc)).await, Match::Wrong);
+        assert_eq!(
+            tried("correct horse", None).await,
+            Match::Wrong,
             "nobody has no password, after real work"
         );
+    }
+
+    #[actix_web::test]
+    async fn password_is_one_in_all_its_forms() {
+        let pool = passwords(1, 8);
+        let new: Arc<str> = pool.hash(ALICE, "cafe\u{301} creme".into()).await.unwrap().into();
+        let old = argon2().unwrap().hash_password("cafe\u{301} creme".as_bytes()).unwrap().to_string();
+        let old: Arc<str> = old.into();
+        let tried = async |password: &str, phc: &Arc<str>| {
+            pool.verify(ALICE, Standing::Known, password.into(), Some(phc.clone())).await.unwrap()
+        };
+        for form in ["cafe\u{301} creme", "caf\u{e9} creme", "caf\u{e9}\u{a0}creme"] {
+            assert_eq!(tried(form, &new).await, Match::Right, "{form:?}");
+        }
+        assert_eq!(tried("cafe\u{301} creme", &old).await, Match::RightAsTyped);
+        assert_eq!(tried("caf\u{e9} creme", &old).await, Match::Wrong);
     }
 
     #[actix_web::test]

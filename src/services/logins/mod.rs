@@ -23,13 +23,15 @@ use tracing::info;
 
 use super::{ServiceError, Services};
 use crate::actors::cache::LoginCandidate;
-use crate::core::auth::password::PasswordPool;
+use crate::actors::writer::commands::RehashPassword;
+use crate::core::actor::Who;
+use crate::core::auth::password::{Match, PasswordPool};
 use crate::core::limits::Limits;
 use crate::core::shares::{Crowd, Holder, Pool, PoolMetrics, PoolName, Reserved, Rules, network_of};
 use crate::core::telemetry::{cut, request_id};
 use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
-use crate::domain::user::User;
+use crate::domain::user::{User, login_name};
 
 /// The places of logins. One per application.
 pub(super) struct Logins {
@@ -79,6 +81,7 @@ impl Services {
         username: String,
         password: String,
     ) -> Result<Option<Arc<User>>, ServiceError> {
+        let username = login_name(&username);
         let busy = |retry_after_ms| Refusal::RateLimited { retry_after_ms };
         let holder = Holder::of(proven, from);
         let place = self.logins.places.enter(holder).await.map_err(|_| busy(1_000))?;
@@ -94,11 +97,23 @@ impl Services {
         };
         let candidate = self.cache.ask_anonymously(LoginCandidate(username.clone())).await?;
         let (user, phc) = candidate.unzip();
-        let right = self.passwords.verify(holder, turn.standing(), password, phc).await?;
-        turn.tried(right);
-        if !right {
+        let found = self.passwords.verify(holder, turn.standing(), password.clone(), phc.clone()).await?;
+        turn.tried(found != Match::Wrong);
+        if found == Match::Wrong {
             note_failure("login", from, &username);
         }
-        Ok(user.filter(|_| right))
+        let Some(user) = user.filter(|_| found != Match::Wrong) else { return Ok(None) };
+        if let (Match::RightAsTyped, Some(old)) = (found, phc)
+            && let Err(error) = self.rehash(user.id, password, old).await
+        {
+            tracing::debug!(%error, "a password that is right stays hashed as it was typed; the next login tries again");
+        }
+        Ok(Some(user))
+    }
+
+    /// Hashes a password that is right in its prepared form, so that it is right however it is typed.
+    async fn rehash(&self, user: UserId, password: String, old: Arc<str>) -> Result<(), ServiceError> {
+        let password_hash = self.passwords.hash(Holder::Account(user), password).await?;
+        Ok(self.writer.execute(Who::Server, RehashPassword { user, old, password_hash }).await?)
     }
 }

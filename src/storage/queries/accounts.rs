@@ -126,6 +126,11 @@ pub fn set_password(db: &mut Db, id: i64, password_hash: &str) -> QueryResult<Us
         .get_result(db)
 }
 
+/// Stores another hash of the same password.
+pub fn set_password_hash(db: &mut Db, id: i64, password_hash: &str) -> QueryResult<()> {
+    diesel::update(users::table.find(id)).set(users::password_hash.eq(password_hash)).execute(db).map(drop)
+}
+
 /// Lets a user in again, or shuts them out: every token of theirs is over.
 pub fn set_active(db: &mut Db, id: i64, deactivated_at: Option<i64>) -> QueryResult<UserRow> {
     diesel::update(users::table.find(id))
@@ -189,6 +194,17 @@ pub fn live_logins_of(db: &mut Db, user: i64) -> QueryResult<Vec<i64>> {
         .order(sessions::id)
         .select(sessions::id)
         .load(db)
+}
+
+/// The live login of a user that was not refreshed for longest.
+pub fn stalest_login_of(db: &mut Db, user: i64) -> QueryResult<Option<i64>> {
+    sessions::table
+        .filter(sessions::user_id.eq(user))
+        .filter(sessions::ended_at.is_null())
+        .order((sessions::expires_at, sessions::id))
+        .select(sessions::id)
+        .first(db)
+        .optional()
 }
 
 /// Every live login with its user.

@@ -72,7 +72,7 @@ impl View {
 }
 
 fn change(message: &mut Message, kind: &str, emoji: Option<&str>, actor: UserId) {
-    use netbit::domain::message::Emoji;
+    use netbit::domain::emoji::Emoji;
     match (kind, emoji.map(|emoji| Emoji::parse(emoji).unwrap())) {
         ("delete", _) => {
             message.deleted = true;

@@ -27,10 +27,11 @@ use crate::core::database;
 use crate::core::limits::Limits;
 use crate::domain::access::{Credential, Scope};
 use crate::domain::chat::ChatRole;
+use crate::domain::emoji::Emoji;
 use crate::domain::ids::{
     AccessTokenId, ChatId, LoginId, MessageId, NotificationId, ProjectId, PushId, RepositoryId, UserId,
 };
-use crate::domain::message::{Alteration, ClientId, Content, Emoji, NewMessage};
+use crate::domain::message::{Alteration, ClientId, Content, NewMessage};
 use crate::domain::notification::NotifyLevel;
 use crate::domain::project::{BranchRule, ProjectConfig, ProjectRole};
 use crate::domain::push::{FastForward, Moved};

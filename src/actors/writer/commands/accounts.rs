@@ -109,9 +109,9 @@ impl Command for StartLogin {
         let live = accounts::live_logins_of(tx.look(), self.user.0)?;
         let (now, limits) = (tx.now, tx.limits);
         if i64::try_from(live.len()).unwrap_or(i64::MAX) >= limits.logins_per_user
-            && let Some(oldest) = live.first()
+            && let Some(stalest) = accounts::stalest_login_of(tx.look(), self.user.0)?
         {
-            end(tx, LoginId(*oldest), self.user)?;
+            end(tx, LoginId(stalest), self.user)?;
         }
         let expires_at = now.plus_seconds(limits.refresh_token_seconds).0;
         let login = LoginId(accounts::insert_login(tx.write(), self.user.0, now.0, expires_at)?);
@@ -267,6 +267,31 @@ impl Command for ChangePassword {
         tx.authenticate(self.who, Need::Person)?;
         set_password(tx, self.who.user, &self.password_hash)?;
         end_tokens(tx, self.who, recently(tx))
+    }
+}
+
+/// Stores another hash of the password that a user has; their logins go on.
+pub struct RehashPassword {
+    pub user: UserId,
+    /// The hash that the password was compared with: one that has been replaced since stays.
+    pub old: Arc<str>,
+    pub password_hash: String,
+}
+
+impl Command for RehashPassword {
+    type Output = ();
+    const NAME: &'static str = "RehashPassword";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        let row = accounts::user(tx.look(), self.user.0)?.ok_or(Refusal::NotFound("user"))?;
+        if row.password_hash != *self.old {
+            return Ok(());
+        }
+        let token_version = row.token_version;
+        accounts::set_password_hash(tx.write(), self.user.0, &self.password_hash)?;
+        let password_hash = self.password_hash.as_str().into();
+        tx.announce(Event::PasswordChanged { user_id: self.user, password_hash, token_version });
+        Ok(())
     }
 }
 

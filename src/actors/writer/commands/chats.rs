@@ -13,6 +13,7 @@ use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::notification::NotifyLevel;
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
+use crate::domain::{chat, text};
 use crate::storage::queries::chats;
 use crate::storage::rows::chat::{NewChatRow, direct_key};
 
@@ -60,7 +61,7 @@ impl Command for CreateChat {
             check_reach(tx, self.who, *user)?;
         }
         if let Some(key) = &channel_key
-            && chats::channel_named(tx.look(), key)?.is_some()
+            && channel_with(tx, key)?.is_some()
         {
             return Err(Refusal::Conflict("a channel of this name exists").into());
         }
@@ -109,7 +110,7 @@ impl Command for UpdateChat {
         let archived = self.archived.filter(|archived| chat.archived != *archived);
         let key = name.and_then(|name| channel_key(chat.kind, Some(name)));
         if let Some(key) = &key
-            && chats::channel_named(tx.look(), key)?.is_some_and(|other| other != chat.id.0)
+            && channel_with(tx, key)?.is_some_and(|other| other != chat.id.0)
         {
             return Err(Refusal::Conflict("a channel of this name exists").into());
         }
@@ -293,5 +294,15 @@ fn check_return(tx: &mut Tx<'_>, chat: &Chat, me: UserId, wanted: ChatRole) -> E
 
 /// Channels are found by name, whatever the case.
 fn channel_key(kind: ChatKind, name: Option<&str>) -> Option<String> {
-    (kind == ChatKind::Channel).then(|| name.unwrap_or_default().to_lowercase())
+    (kind == ChatKind::Channel).then(|| chat::channel_key(name.unwrap_or_default()))
+}
+
+/// The channel with this key, or with its decomposed form, as earlier versions stored it.
+fn channel_with(tx: &mut Tx<'_>, key: &str) -> Execution<Option<i64>> {
+    for form in [Some(key.to_owned()), text::other_form(key)].into_iter().flatten() {
+        if let Some(found) = chats::channel_named(tx.look(), &form)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }

@@ -29,7 +29,7 @@ pub use access_tokens::{
 };
 pub use accounts::{
     ChangePassword, EndExpiredLogins, EndLogin, INVALID_SETUP_CODE, Logout, NewUser, REGISTRATION_CLOSED,
-    RefreshLogin, Refreshed, RegisterUser, StartLogin, UpdateProfile,
+    RefreshLogin, Refreshed, RegisterUser, RehashPassword, StartLogin, UpdateProfile,
 };
 pub use administration::{AddUser, RenameChannels, RenameUser, ResetPassword, SetUserActive, SetUserAdmin};
 pub use alterations::{AlterMessage, Altered};
@@ -88,6 +88,7 @@ pub(super) const NAMES: &[&str] = &[
     "RecordTokenUses",
     "RefreshLogin",
     "RegisterUser",
+    "RehashPassword",
     "RemoveParticipant",
     "RenameChannels",
     "RenameUser",
