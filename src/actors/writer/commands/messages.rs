@@ -97,7 +97,9 @@ impl AppendMessage {
         let (sender, name) = (self.who.user.0, &self.message.client_id.0);
         match messages::by_client_id(tx.look_at_messages()?, sender, name)? {
             Some((_, hash)) if hash != request_hash => Err(Refusal::ClientIdReused.into()),
-            Some((message, _)) => Ok(Some(Appended { message: message.into(), duplicate: true, unnotified: false })),
+            Some((message, _)) => {
+                Ok(Some(Appended { message: message.into(), duplicate: true, unnotified: false }))
+            }
             None => match messages::removed(tx.look(), sender, name)? {
                 Some(removed) if !removed.is_of(request_hash) => Err(Refusal::ClientIdReused.into()),
                 Some(removed) => {
