@@ -9,8 +9,9 @@ use super::route_names::{exists, name_of};
 use crate::core::telemetry::cut;
 
 /// Method, path and keys of every route that has any; a test compares them with the description.
-const QUERY_KEYS: [(&str, &str, &[&str]); 20] = [
+const QUERY_KEYS: [(&str, &str, &[&str]); 21] = [
     ("GET", "/api/admin/audit", &["limit", "cursor"]),
+    ("GET", "/api/admin/users", &["prefix", "limit", "cursor"]),
     ("GET", "/api/chats", &["limit", "cursor", "joinable"]),
     ("GET", "/api/chats/{id}/events", &["before_seq", "after_seq", "limit"]),
     ("GET", "/api/chats/{id}/messages", &["before_seq", "after_seq", "limit", "thread", "pinned"]),
