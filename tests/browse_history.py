@@ -313,6 +313,7 @@ def measure(server, client, repository, files, subjects, tags, count):
     for thread in threads:
         thread.start()
     time.sleep(1)
+    client.connection.close()  # it was idle while git was asked
     beside = [times(ask, samples) for _, samples, ask, _ in questions]
     over.set()
     for thread in threads:
