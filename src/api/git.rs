@@ -4,13 +4,14 @@
 //! * What a request may do is decided by its route, never by its query.
 //! * A missing or wrong credential is 401 with a Basic challenge, so that git asks its user; never 403.
 //! * Bodies stream both ways; nothing here holds a pack.
+//! * Other refusals are answers of the protocol (`git_refusal.rs`).
 
 use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use async_compression::tokio::bufread::GzipDecoder;
 use base64::Engine;
@@ -23,10 +24,10 @@ use tokio_util::io::StreamReader;
 use super::address;
 use super::error::ApiError;
 use super::extract::{Path, Peer, client_of};
+use super::git_refusal::{Exchange, GitError, answered, mark, problem, service_line};
 use crate::core::shares::{Direction, Holder};
 use crate::domain::access::{Credential, Need};
 use crate::git::metrics::Turn;
-use crate::git::pkt_line;
 use crate::git::program::{ProtocolVersion, Service};
 use crate::git::push_head::{HeadError, HeadReader, PushHead};
 use crate::git::transfer::{Input, drain_input};
@@ -35,47 +36,7 @@ use crate::services::access::{RepositoryPath, required};
 use crate::services::transfers::{Arrival, PushAnswer};
 use crate::services::{ServiceError, Services};
 
-/// An error of a git route: a line of text, for the git client shows nothing else.
-#[derive(Debug)]
-pub(super) struct GitError {
-    error: ApiError,
-}
-
-impl<E: Into<ApiError>> From<E> for GitError {
-    fn from(error: E) -> Self {
-        Self { error: error.into() }
-    }
-}
-
-impl std::fmt::Display for GitError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl actix_web::ResponseError for GitError {
-    fn status_code(&self) -> StatusCode {
-        self.error.status_code()
-    }
-
-    fn error_response(&self) -> HttpResponse {
-        let mut response = HttpResponse::build(self.status_code());
-        response.content_type("text/plain; charset=utf-8");
-        if self.status_code() == StatusCode::UNAUTHORIZED {
-            response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"NetBit\", charset=\"UTF-8\""));
-        }
-        if let Some(ms) = self.error.error.retry_after_ms {
-            response.insert_header((header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000).max(1))));
-        }
-        response.body(format!("{}\n", self.error.error.detail))
-    }
-}
-
 type GitResult = Result<HttpResponse, GitError>;
-
-fn problem(status: StatusCode, code: Code, detail: &str) -> GitError {
-    ApiError::with_status(status, code, detail).into()
-}
 
 #[derive(Deserialize)]
 pub(super) struct ServiceQuery {
@@ -133,7 +94,7 @@ fn protocol_of(request: &HttpRequest) -> ProtocolVersion {
 }
 
 /// An answer of `service`; `kind` is `advertisement` or `result`.
-fn answer(service: Service, kind: &str) -> HttpResponseBuilder {
+pub(super) fn answer(service: Service, kind: &str) -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     response
         .content_type(format!("application/x-{}-{kind}", service.name()))
@@ -150,10 +111,23 @@ pub(super) async fn info_refs(
     path: Path<RepositoryPath>,
     query: web::Query<ServiceQuery>,
     services: web::Data<Services>,
+) -> HttpResponse {
+    let Some(service) = query.service.as_deref().and_then(Service::from_name) else {
+        let why = "only git's smart protocol is served here";
+        let refused = problem(StatusCode::FORBIDDEN, Code::Forbidden, why);
+        return answered(Exchange::Fetch, Err(refused));
+    };
+    let refs = advertise(request, peer, path, service, services).await;
+    answered(Exchange::Advertisement(service), refs)
+}
+
+async fn advertise(
+    request: HttpRequest,
+    peer: Peer,
+    path: Path<RepositoryPath>,
+    service: Service,
+    services: web::Data<Services>,
 ) -> GitResult {
-    let service = query.service.as_deref().and_then(Service::from_name).ok_or_else(|| {
-        problem(StatusCode::FORBIDDEN, Code::Forbidden, "only git's smart protocol is served here")
-    })?;
     let who = caller(&request, &services, &peer).await?;
     let view = services.git_repository(who, &without_suffix(path.0), service).await?;
     if view.moved {
@@ -162,10 +136,7 @@ pub(super) async fn info_refs(
     }
     let client = client_of(&request, who.map(|who| who.user))?;
     let refs = services.advertise(&view, service, protocol_of(&request), client).await?;
-    let mut begin = BytesMut::with_capacity(64);
-    pkt_line::put(&mut begin, format!("# service={}\n", service.name()).as_bytes());
-    begin.extend_from_slice(pkt_line::FLUSH);
-    let begin = futures_util::stream::iter([Ok(begin.freeze())]);
+    let begin = futures_util::stream::iter([Ok(service_line(service).freeze())]);
     Ok(answer(service, "advertisement").streaming(begin.chain(refs)))
 }
 
@@ -201,30 +172,36 @@ pub(super) async fn upload_pack(
     path: Path<RepositoryPath>,
     payload: web::Payload,
     services: web::Data<Services>,
+) -> HttpResponse {
+    answered(Exchange::Fetch, fetch(request, peer, path, payload, services).await)
+}
+
+async fn fetch(
+    request: HttpRequest,
+    peer: Peer,
+    path: Path<RepositoryPath>,
+    payload: web::Payload,
+    services: web::Data<Services>,
 ) -> GitResult {
     let who = caller(&request, &services, &peer).await?;
     let view = services.git_repository(who, &without_suffix(path.0), Service::UploadPack).await?;
-    let input = body_of(&request, payload, Service::UploadPack)?;
-    let place = services.fetch_turn(client_of(&request, who.map(|who| who.user))?).await?;
+    let mut input = body_of(&request, payload, Service::UploadPack)?;
+    let client = client_of(&request, who.map(|who| who.user))?;
+    let place = heard(&mut input, services.fetch_turn(client).await).await?;
     // Read whole before anything is answered: an answer that begins earlier costs the client its connection.
-    let max = services.limits.git_request_bytes;
-    let mut limited = input.take(u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1));
-    let read = async {
-        let mut asked = Vec::new();
-        limited.read_to_end(&mut asked).await?;
-        Ok::<_, io::Error>(asked)
-    };
-    let asked = match in_place(&place, &services, read).await? {
-        Ok(asked) if asked.len() > max => {
-            let detail = format!("the request is larger than {max} bytes");
-            return Err(ServiceError::new(Code::TooLarge, detail).into());
-        }
-        Ok(asked) => asked,
-        Err(error) => return Err(ApiError::bad_request(format!("the body broke off: {error}")).into()),
-    };
-    let asked = Box::pin(io::Cursor::new(asked));
+    let read = in_place(&place, &services, services.spool_request(client.holder, &mut input)).await;
+    let asked = heard(&mut input, read.and_then(|read| Ok(read?))).await?;
     let body = services.fetch(who, &view, protocol_of(&request), asked, place).await?;
     Ok(answer(Service::UploadPack, "result").streaming(body))
+}
+
+/// Passes an outcome on. Before a refusal the rest of the request is read: a client that is still sending would lose its
+/// connection, and the sentence with it.
+async fn heard<T, E>(input: &mut Input, outcome: Result<T, E>) -> Result<T, E> {
+    if outcome.is_err() {
+        drain_input(input).await;
+    }
+    outcome
 }
 
 /// Reads the beginning of a request whose client has a place, until `limits.git_head_ms` is over or another holder
@@ -258,14 +235,26 @@ pub(super) async fn receive_pack(
     path: Path<RepositoryPath>,
     payload: web::Payload,
     services: web::Data<Services>,
+) -> HttpResponse {
+    answered(Exchange::Push, push(request, peer, path, payload, services).await)
+}
+
+async fn push(
+    request: HttpRequest,
+    peer: Peer,
+    path: Path<RepositoryPath>,
+    payload: web::Payload,
+    services: web::Data<Services>,
 ) -> GitResult {
     let who = caller(&request, &services, &peer).await?;
     let view = services.git_repository(who, &without_suffix(path.0), Service::ReceivePack).await?;
     let who = required(who)?;
     let mut input = body_of(&request, payload, Service::ReceivePack)?;
-    let place = services.push_turn(client_of(&request, Some(who.user))?).await?;
-    let (head, rest) = in_place(&place, &services, read_head(&mut input, &services)).await??;
-    if head.updates.is_empty() {
+    let turn = services.push_turn(client_of(&request, Some(who.user))?).await;
+    let place = heard(&mut input, turn).await?;
+    let read = in_place(&place, &services, read_head(&mut input, &services)).await;
+    let (head, rest) = heard(&mut input, read.and_then(|read| read)).await?;
+    if head.is_probe() {
         // The probe of a client that is about to send a chunked body.
         return Ok(answer(Service::ReceivePack, "result").finish());
     }
@@ -274,9 +263,13 @@ pub(super) async fn receive_pack(
     let arrival = Arrival { head, rest, base_url, compressed };
     match services.push(who, view, protocol_of(&request), arrival, input, place).await? {
         PushAnswer::Streamed(body) => Ok(answer(Service::ReceivePack, "result").streaming(body)),
-        PushAnswer::Refused { answer: report, mut unread, turn: _place } => {
+        PushAnswer::Refused { answer: report, error, mut unread, turn: _place } => {
             drain_input(&mut unread).await;
-            Ok(answer(Service::ReceivePack, "result").body(report))
+            let mut response = answer(Service::ReceivePack, "result").body(report);
+            if let Some(error) = error {
+                mark(&mut response, error);
+            }
+            Ok(response)
         }
     }
 }
@@ -302,7 +295,7 @@ async fn read_head(input: &mut Input, services: &Services) -> Result<(PushHead, 
 
 fn head_error(error: HeadError) -> ApiError {
     match error {
-        HeadError::TooMany | HeadError::TooLarge => {
+        HeadError::TooManyRefs(_) | HeadError::TooManyOptions(_) | HeadError::TooLarge(_) => {
             ServiceError::new(Code::TooLarge, error.to_string()).into()
         }
         HeadError::Malformed | HeadError::Signed => ApiError::bad_request(error.to_string()),

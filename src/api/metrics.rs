@@ -17,8 +17,8 @@ use crate::core::metrics::{Export, Labelled, seconds};
 /// A request that no route answers.
 const NO_ROUTE: &str = "none";
 /// The refusals that are counted one by one.
-const REFUSALS: [&str; 14] =
-    ["400", "401", "403", "404", "405", "409", "413", "414", "415", "422", "429", "500", "503", "507"];
+const REFUSALS: [&str; 15] =
+    ["400", "401", "403", "404", "405", "408", "409", "413", "414", "415", "422", "429", "500", "503", "507"];
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 type Labels<const N: usize> = [(&'static str, String); N];

@@ -15,6 +15,7 @@ pub mod docs;
 mod error;
 mod extract;
 mod git;
+mod git_refusal;
 pub mod head;
 mod history;
 mod message;

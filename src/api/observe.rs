@@ -18,6 +18,7 @@ use tracing::{debug, error, info, warn};
 use super::activity::{Activity, UnderWay};
 use super::error::{ApiError, PROBLEM_JSON};
 use super::extract::peer_of;
+use super::git_refusal::Refused;
 use super::head::{Sent, becomes_get};
 use super::metrics::HttpMetrics;
 use super::query_keys::unknown_query_key;
@@ -77,7 +78,10 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
         headers.insert(REQUEST_ID, value);
     }
     secure(headers);
-    let status = response.status();
+    // git clients read refusals in answers with the status 200.
+    let refused = response.response().extensions().get::<Refused>().map(|refused| refused.0);
+    let sent_status = refused.map(|_| response.status().as_u16());
+    let status = refused.unwrap_or_else(|| response.status());
     let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     if let Some(metrics) = metrics {
         metrics.answered(&method, route.as_deref(), status, begun.elapsed());
@@ -89,7 +93,7 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
     macro_rules! log_line {
         ($level:ident $(, $more:ident)?) => {
             $level!(
-                request_id = id, client_request_id, client, user_id, %method, path, route, status, duration_ms,
+                request_id = id, client_request_id, client, user_id, %method, path, route, status, sent_status, duration_ms,
                 $($more,)? "{method} {path} {status}"
             )
         };

@@ -131,8 +131,9 @@ pub fn plain(text: &str, max: usize) -> String {
 /// Everything that is known of a finished push, from the repository itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Moved {
-    /// The refs that are where the push wanted them.
+    /// The first [`PUSH_REFS_MAX`] refs that are where the push wanted them, and how many there are.
     pub refs: Vec<RefUpdate>,
+    pub ref_count: usize,
     pub commits: Vec<PushedCommit>,
     pub commit_count: usize,
     /// People named in the messages of the commits.
@@ -155,6 +156,8 @@ pub enum FastForward {
 impl FastForward {
     /// The names go to git's hooks in the environment, which takes 128 KiB; a push with more must not rewrite any branch.
     const NAMES_BYTES_MAX: usize = 64 * 1024;
+    /// git then asks a hook about each ref, which is a process; a push of more refs must not rewrite any branch either.
+    const UPDATES_MAX: usize = 1_000;
 
     /// Of the updates of a push, by the rule for each.
     pub fn of(updates: &[RefUpdate], must: impl Fn(&RefUpdate) -> bool) -> Self {
@@ -165,7 +168,8 @@ impl FastForward {
             return Self::Free;
         }
         let bytes: usize = bound.iter().map(|update| update.name.len().saturating_add(1)).sum();
-        if !free.iter().any(is_rewritable) || bytes > Self::NAMES_BYTES_MAX {
+        let is_large = bytes > Self::NAMES_BYTES_MAX || updates.len() > Self::UPDATES_MAX;
+        if is_large || !free.iter().any(is_rewritable) {
             return Self::All;
         }
         Self::Refs(bound.into_iter().map(|update| update.name.clone()).collect())

@@ -94,13 +94,15 @@ fn blocked<'u>(path: &Path, updates: &'u [RefUpdate]) -> Result<HashSet<&'u str>
     let repository = open(path)?;
     let head = repository.find_reference("HEAD")?;
     let head = head.symbolic_target().ok().flatten();
+    let deletions: HashMap<&str, Option<&str>> = updates
+        .iter()
+        .filter(|update| update.new.is_none())
+        .map(|update| (update.name.as_str(), update.old.as_deref()))
+        .collect();
     // A ref makes room only when its deletion will succeed.
     let going = |name: &str| {
-        let target = repository.refname_to_id(name).ok().map(|oid| oid.to_string());
-        Some(name) != head
-            && updates
-                .iter()
-                .any(|update| update.name == name && update.new.is_none() && update.old == target)
+        let target = || repository.refname_to_id(name).ok().map(|oid| oid.to_string());
+        Some(name) != head && deletions.get(name).is_some_and(|old| *old == target().as_deref())
     };
     let mut references = repository.references()?;
     for existing in references.names() {
@@ -147,9 +149,9 @@ fn targets(path: &Path, updates: &[RefUpdate]) -> Result<Vec<Option<String>>, gi
 /// The branch that becomes the default because the push brought the first branches: `main`, `master`, or the first of
 /// them. `None` when the default branch is there, or other branches were there before.
 pub fn first_branch(path: &Path, default: &str, moved: &[RefUpdate]) -> Result<Option<String>, git2::Error> {
-    let made: Vec<&str> =
-        moved.iter().filter(|update| update.old.is_none()).filter_map(RefUpdate::branch).collect();
-    let Some(first) = made.first() else { return Ok(None) };
+    let branches = || moved.iter().filter(|update| update.old.is_none()).filter_map(RefUpdate::branch);
+    let Some(first) = branches().next() else { return Ok(None) };
+    let made: HashSet<&str> = branches().collect();
     let repository = open(path)?;
     let mut branches = repository.references_glob("refs/heads/*")?;
     let is_first = branches.names().all(|name| {
@@ -199,9 +201,10 @@ fn describe(path: &Path, limits: WalkLimits, found: &mut Brought) -> Result<(), 
             walk.add(Oid::from_str(old)?, Colours::KNOWN);
         }
     }
+    let moved: HashSet<&str> = branches().map(|update| update.name.as_str()).collect();
     for other in repository.references_glob("refs/heads/*")?.take(OTHERS_MAX + found.refs.len()) {
         let Ok(other) = other else { continue };
-        let own = other.name().is_ok_and(|name| branches().any(|update| update.name == name));
+        let own = other.name().is_ok_and(|name| moved.contains(name));
         if let Some(target) = other.target().filter(|_| !own) {
             walk.add(target, Colours::KNOWN);
         }

@@ -8,6 +8,9 @@ pub const DATA_BYTES_MAX: usize = 65_516;
 /// The most text in one side-band line: one byte names the band.
 const BAND_BYTES_MAX: usize = DATA_BYTES_MAX - 1;
 
+/// Hex digits of a line's length.
+pub(super) const LENGTH_DIGITS: usize = 4;
+
 pub const FLUSH: &[u8] = b"0000";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,28 +23,49 @@ pub enum Line {
 #[error("the data is not framed as git frames it")]
 pub struct Malformed;
 
-/// Takes the next line off the front, if it is there whole.
-pub fn take(input: &mut BytesMut) -> Result<Option<Line>, Malformed> {
-    let Some(digits) = input.get(..4) else { return Ok(None) };
+/// What the next bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Frame {
+    Flush,
+    /// A line of so many bytes, the four of its length among them.
+    Line(usize),
+}
+
+impl Frame {
+    pub(super) fn bytes(self) -> usize {
+        match self {
+            Self::Flush => LENGTH_DIGITS,
+            Self::Line(bytes) => bytes,
+        }
+    }
+}
+
+/// The frame at the front, if it is there whole.
+pub(super) fn frame(input: &[u8]) -> Result<Option<Frame>, Malformed> {
+    let Some(digits) = input.get(..LENGTH_DIGITS) else { return Ok(None) };
     let digits = std::str::from_utf8(digits).map_err(|_| Malformed)?;
     if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(Malformed);
     }
     let length = usize::from_str_radix(digits, 16).map_err(|_| Malformed)?;
     match length {
-        0 => {
-            drop(input.split_to(4));
-            Ok(Some(Line::Flush))
-        }
+        0 => Ok(Some(Frame::Flush)),
         // 1 to 3 are special lines of version 2, which no push has; 4 is an empty line, which nobody may send.
-        1..=4 => Err(Malformed),
-        _ if length - 4 > DATA_BYTES_MAX => Err(Malformed),
+        1..=LENGTH_DIGITS => Err(Malformed),
+        _ if length - LENGTH_DIGITS > DATA_BYTES_MAX => Err(Malformed),
         _ if input.len() < length => Ok(None),
-        _ => {
-            let mut line = input.split_to(length).freeze();
-            Ok(Some(Line::Data(line.split_off(4))))
-        }
+        _ => Ok(Some(Frame::Line(length))),
     }
+}
+
+/// Takes the next line off the front, if it is there whole.
+pub fn take(input: &mut BytesMut) -> Result<Option<Line>, Malformed> {
+    let Some(frame) = frame(input)? else { return Ok(None) };
+    let mut line = input.split_to(frame.bytes()).freeze();
+    Ok(Some(match frame {
+        Frame::Flush => Line::Flush,
+        Frame::Line(_) => Line::Data(line.split_off(LENGTH_DIGITS)),
+    }))
 }
 
 /// Appends a line. Data beyond [`DATA_BYTES_MAX`] is cut.

@@ -4,9 +4,11 @@
 //! Invariant: what is forwarded to git is byte for byte what was read here, but for the commands that were declined
 //! ([`PushHead::decline`]): git and the server see the same commands.
 
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 
-use super::pkt_line::{self, Line};
+use super::pkt_line::{self, Frame, LENGTH_DIGITS};
 use crate::domain::project::check_branch_name;
 use crate::domain::push::RefUpdate;
 
@@ -14,15 +16,21 @@ use crate::domain::push::RefUpdate;
 const NAMESPACES: [&str; 3] = ["refs/heads/", "refs/tags/", "refs/notes/"];
 /// The longest name of a ref that can be deleted: longer ones cannot be files.
 const NAME_BYTES_MAX: usize = 1024;
+/// Options of one push (`-o`): git hands each to its hooks as a variable.
+const OPTIONS_MAX: usize = 100;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
     #[error("the push is not framed as git frames it")]
     Malformed,
-    #[error("the push names more refs than allowed at once")]
-    TooMany,
-    #[error("the head of the push is too large")]
-    TooLarge,
+    #[error("a push may name at most {0} refs; push some of them, then the others")]
+    TooManyRefs(usize),
+    #[error("a push may have at most {0} options")]
+    TooManyOptions(usize),
+    #[error(
+        "the names of the refs of a push may have at most {0} bytes together; push some of them, then the others"
+    )]
+    TooLarge(usize),
     #[error("signed pushes are not supported")]
     Signed,
 }
@@ -37,19 +45,22 @@ pub struct PushHead {
     pub declined: Vec<Declined>,
     /// To be forwarded to git before the rest of the body.
     pub bytes: Bytes,
-    /// The lines before the flush that are not commands, and that of each update without its capabilities.
-    shallow_lines: Vec<Bytes>,
-    command_lines: Vec<Bytes>,
-    /// As the client sent them.
-    capability_bytes: Bytes,
+    /// The client sends a pack.
+    has_pack: bool,
+    /// Where the lines before the flush that are not commands are in what the client sent, and that of each update
+    /// without its capabilities.
+    shallow_lines: Vec<Range<usize>>,
+    command_lines: Vec<Range<usize>>,
+    capability_bytes: Range<usize>,
     /// What follows the commands and their flush.
-    option_bytes: Bytes,
+    option_bytes: Range<usize>,
 }
 
 /// A command that the server refuses while git works on the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declined {
-    pub update: RefUpdate,
+    /// The name of the ref as the client wrote it, which need not be UTF-8.
+    pub name: Bytes,
     pub why: String,
 }
 
@@ -72,9 +83,14 @@ impl PushHead {
         self.capabilities.iter().any(|known| known == capability)
     }
 
+    /// Whether the client asks for nothing: so it finds out whether its credentials are good.
+    pub fn is_probe(&self) -> bool {
+        self.updates.is_empty() && self.declined.is_empty()
+    }
+
     /// Whether a pack follows: not when refs are deleted only.
     pub fn has_pack(&self) -> bool {
-        self.updates.iter().any(|update| update.new.is_some())
+        self.has_pack
     }
 
     /// The bytes of an object id in this push: 20, or 32 in SHA-256 repositories.
@@ -83,29 +99,37 @@ impl PushHead {
         hex.map_or(32, |hex| hex.len() / 2)
     }
 
-    /// Takes out the commands that have a reason to be refused.
-    pub fn decline(&mut self, reason: impl Fn(&RefUpdate) -> Option<String>) {
+    /// Takes out the commands that have a reason to be refused, beside those whose names are no text. `reason` is called
+    /// with each, in order.
+    pub fn decline(&mut self, mut reason: impl FnMut(&RefUpdate) -> Option<String>) {
         let (updates, lines) = (std::mem::take(&mut self.updates), std::mem::take(&mut self.command_lines));
         for (update, line) in updates.into_iter().zip(lines) {
             match reason(&update) {
-                Some(why) => self.declined.push(Declined { update, why }),
+                Some(why) => self.declined.push(Declined { name: update.name.into(), why }),
                 None => {
                     self.updates.push(update);
                     self.command_lines.push(line);
                 }
             }
         }
-        let mut bytes = BytesMut::with_capacity(self.bytes.len());
-        self.shallow_lines.iter().for_each(|line| pkt_line::put(&mut bytes, line));
-        for (at, line) in self.command_lines.iter().enumerate() {
+        self.forward();
+    }
+
+    /// Writes what is forwarded to git: the commands that are left. Only once: the lines are those of what was sent.
+    fn forward(&mut self) {
+        let sent = std::mem::take(&mut self.bytes);
+        let line = |range: &Range<usize>| sent.get(range.clone()).unwrap_or_default();
+        let mut bytes = BytesMut::with_capacity(sent.len());
+        self.shallow_lines.iter().for_each(|range| pkt_line::put(&mut bytes, line(range)));
+        for (at, range) in self.command_lines.iter().enumerate() {
             if at == 0 {
-                pkt_line::put(&mut bytes, &[line, &b"\0"[..], &self.capability_bytes].concat());
+                pkt_line::put(&mut bytes, &[line(range), b"\0", line(&self.capability_bytes)].concat());
             } else {
-                pkt_line::put(&mut bytes, line);
+                pkt_line::put(&mut bytes, line(range));
             }
         }
         bytes.extend_from_slice(pkt_line::FLUSH);
-        bytes.extend_from_slice(&self.option_bytes);
+        bytes.extend_from_slice(line(&self.option_bytes));
         self.bytes = bytes.freeze();
     }
 
@@ -127,9 +151,9 @@ enum Stage {
 pub struct HeadReader {
     stage: Stage,
     head: PushHead,
-    /// What of that is not understood yet.
-    rest: BytesMut,
     read: BytesMut,
+    /// What of that is understood.
+    at: usize,
     /// Where the commands and their flush end in that.
     commands_end: usize,
     updates_max: usize,
@@ -141,8 +165,8 @@ impl HeadReader {
         Self {
             stage: Stage::Commands,
             head: PushHead::default(),
-            rest: BytesMut::new(),
             read: BytesMut::new(),
+            at: 0,
             commands_end: 0,
             updates_max,
             bytes_max,
@@ -151,25 +175,34 @@ impl HeadReader {
 
     /// Takes in bytes; `true` when the head is whole.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<bool, HeadError> {
-        self.rest.extend_from_slice(bytes);
         self.read.extend_from_slice(bytes);
         while self.stage != Stage::Done {
-            let Some(line) = pkt_line::take(&mut self.rest).map_err(|_| HeadError::Malformed)? else {
-                return if self.read.len() > self.bytes_max { Err(HeadError::TooLarge) } else { Ok(false) };
+            let rest = self.read.get(self.at..).unwrap_or_default();
+            let Some(frame) = pkt_line::frame(rest).map_err(|_| HeadError::Malformed)? else {
+                let is_full = self.read.len() > self.bytes_max;
+                return if is_full { Err(HeadError::TooLarge(self.bytes_max)) } else { Ok(false) };
             };
-            if self.read.len() - self.rest.len() > self.bytes_max {
-                return Err(HeadError::TooLarge);
+            let data = self.at.saturating_add(LENGTH_DIGITS)..self.at.saturating_add(frame.bytes());
+            self.at = data.end;
+            if self.at > self.bytes_max {
+                return Err(HeadError::TooLarge(self.bytes_max));
             }
-            match (self.stage, line) {
-                (Stage::Commands, Line::Flush) => {
-                    self.commands_end = self.read.len() - self.rest.len();
-                    let options = self.head.has("push-options") && !self.head.updates.is_empty();
+            match (self.stage, frame) {
+                (Stage::Commands, Frame::Flush) => {
+                    self.commands_end = self.at;
+                    let options = self.head.has("push-options") && !self.head.is_probe();
                     self.stage = if options { Stage::Options } else { Stage::Done };
                 }
-                (Stage::Commands, Line::Data(data)) => self.command(&data)?,
-                (Stage::Options, Line::Flush) => self.stage = Stage::Done,
-                (Stage::Options, Line::Data(data)) => {
-                    let text = String::from_utf8_lossy(&data);
+                (Stage::Commands, Frame::Line(_)) => {
+                    let line = self.read.get(data.clone()).unwrap_or_default();
+                    self.head.command(line, data, self.updates_max)?;
+                }
+                (Stage::Options, Frame::Flush) => self.stage = Stage::Done,
+                (Stage::Options, Frame::Line(_)) => {
+                    if self.head.options.len() >= OPTIONS_MAX {
+                        return Err(HeadError::TooManyOptions(OPTIONS_MAX));
+                    }
+                    let text = String::from_utf8_lossy(self.read.get(data).unwrap_or_default());
                     self.head.options.push(text.trim_end_matches('\n').to_owned());
                 }
                 (Stage::Done, _) => {}
@@ -180,53 +213,68 @@ impl HeadReader {
 
     /// The head, and the beginning of what follows it. Only when [`HeadReader::feed`] said so.
     pub fn finish(mut self) -> (PushHead, Bytes) {
-        self.read.truncate(self.read.len() - self.rest.len());
-        self.head.bytes = self.read.freeze();
-        self.head.option_bytes = self.head.bytes.slice(self.commands_end..);
-        (self.head, self.rest.freeze())
+        self.head.bytes = self.read.split_to(self.at.min(self.read.len())).freeze();
+        self.head.option_bytes = self.commands_end..self.at;
+        (self.head, self.read.freeze())
     }
+}
 
-    fn command(&mut self, data: &[u8]) -> Result<(), HeadError> {
+impl PushHead {
+    /// Takes in a line before the flush, which is at `at` in what the client sent.
+    fn command(&mut self, data: &[u8], at: Range<usize>, updates_max: usize) -> Result<(), HeadError> {
         let (line, capabilities) = match data.iter().position(|b| *b == 0) {
-            Some(at) => (data.get(..at).unwrap_or_default(), data.get(at + 1..)),
+            Some(end) => (data.get(..end).unwrap_or_default(), data.get(end + 1..)),
             None => (data, None),
         };
+        let capabilities_start = at.start.saturating_add(line.len()).saturating_add(1);
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let sent = at.start..at.start.saturating_add(line.len());
         if let Some(capabilities) = capabilities {
             // Only the first command has them; git would add up those of others.
-            if !self.head.updates.is_empty() || line.starts_with(b"shallow ") {
+            if !self.is_probe() || line.starts_with(b"shallow ") {
                 return Err(HeadError::Malformed);
             }
-            self.head.capability_bytes = Bytes::copy_from_slice(capabilities);
+            self.capability_bytes = capabilities_start..at.end;
             let text = String::from_utf8_lossy(capabilities);
-            self.head.capabilities = text.split_whitespace().map(str::to_owned).collect();
+            self.capabilities = text.split_whitespace().map(str::to_owned).collect();
         }
-        let sent = Bytes::copy_from_slice(line);
-        // A ref that is not UTF-8 fits no rule of ours: it is refused as malformed.
-        let line = std::str::from_utf8(line).map_err(|_| HeadError::Malformed)?.trim_end_matches('\n');
-        if line.starts_with("shallow ") {
-            self.head.shallow_lines.push(sent);
+        if line.starts_with(b"shallow ") {
+            self.shallow_lines.push(sent);
             return Ok(());
         }
-        if line.starts_with("push-cert") {
+        if line.starts_with(b"push-cert") {
             return Err(HeadError::Signed);
         }
-        let mut words = line.splitn(3, ' ');
+        let mut words = line.splitn(3, |byte| *byte == b' ');
         let (Some(old), Some(new), Some(name)) = (words.next(), words.next(), words.next()) else {
             return Err(HeadError::Malformed);
         };
-        if self.head.updates.len() >= self.updates_max {
-            return Err(HeadError::TooMany);
+        let (old, new) = (oid(old)?, oid(new)?);
+        if self.updates.len().saturating_add(self.declined.len()) >= updates_max {
+            return Err(HeadError::TooManyRefs(updates_max));
         }
-        self.head.updates.push(RefUpdate { name: name.to_owned(), old: oid(old)?, new: oid(new)? });
-        self.head.command_lines.push(sent);
+        self.has_pack |= new.is_some();
+        match std::str::from_utf8(name) {
+            Ok(name) => {
+                self.updates.push(RefUpdate { name: name.to_owned(), old, new });
+                self.command_lines.push(sent);
+            }
+            // No rule fits such a name, and no answer in JSON could show it.
+            Err(_) => {
+                self.declined.push(Declined { name: Bytes::copy_from_slice(name), why: NOT_UTF8.to_owned() });
+            }
+        }
         Ok(())
     }
 }
 
+const NOT_UTF8: &str = "the name is not UTF-8: rename it, for example with git branch -m";
+
 /// An object id in hex; zeros stand for none.
-fn oid(text: &str) -> Result<Option<String>, HeadError> {
-    if !matches!(text.len(), 40 | 64) || !text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
-    {
+fn oid(text: &[u8]) -> Result<Option<String>, HeadError> {
+    let is_hex = text.iter().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));
+    let text = std::str::from_utf8(text).map_err(|_| HeadError::Malformed)?;
+    if !matches!(text.len(), 40 | 64) || !is_hex {
         return Err(HeadError::Malformed);
     }
     Ok(text.bytes().any(|b| b != b'0').then(|| text.to_owned()))
@@ -325,15 +373,44 @@ mod tests {
     #[test]
     fn what_is_too_much_or_makes_no_sense_is_refused() {
         let line = format!("{ZERO} {A} refs/heads/x");
-        assert_eq!(read(&lines(&[&line, &line, &line, &line, ""])), Err(HeadError::TooMany));
+        assert_eq!(read(&lines(&[&line, &line, &line, &line, ""])), Err(HeadError::TooManyRefs(3)));
         let long = format!("{ZERO} {A} refs/heads/{}", "x".repeat(5000));
-        assert_eq!(read(&lines(&[&long, ""])), Err(HeadError::TooLarge));
+        assert_eq!(read(&lines(&[&long, ""])), Err(HeadError::TooLarge(4096)));
         for bad in
             ["x", "a b c", &format!("{A} {A}"), &format!("{A} {} r", A.to_uppercase().replace('1', "A"))]
         {
             assert_eq!(read(&lines(&[bad, ""])), Err(HeadError::Malformed), "{bad}");
         }
         assert_eq!(read(&lines(&["push-cert x", ""])), Err(HeadError::Signed));
+    }
+
+    #[test]
+    fn options_are_few() {
+        let first = format!("{ZERO} {A} refs/heads/main\0push-options");
+        let many = |count: usize| {
+            let mut text = vec![first.as_str(), ""];
+            text.resize(2 + count, "x");
+            text.push("");
+            read(&lines(&text)).map(|(head, _)| head.options.len())
+        };
+        assert_eq!((many(OPTIONS_MAX), many(101)), (Ok(100), Err(HeadError::TooManyOptions(100))));
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf_8_is_declined_and_the_others_are_forwarded() {
+        let mut bytes = BytesMut::new();
+        pkt_line::put(
+            &mut bytes,
+            &[ZERO.as_bytes(), b" ", A.as_bytes(), b" refs/heads/\xe9\0atomic a=b"].concat(),
+        );
+        pkt_line::put(&mut bytes, format!("{A} {ZERO} refs/heads/x\n").as_bytes());
+        bytes.extend_from_slice(pkt_line::FLUSH);
+        let (mut head, _) = read(&bytes).unwrap();
+        assert_eq!((head.updates.len(), head.declined.len()), (1, 1));
+        assert_eq!(&head.declined[0].name[..], b"refs/heads/\xe9");
+        assert!(head.is_atomic() && head.has_pack() && !head.is_probe());
+        head.decline(|_| None);
+        assert_eq!(head.bytes, lines(&[&format!("{A} {ZERO} refs/heads/x\0atomic a=b"), ""]));
     }
 
     #[test]

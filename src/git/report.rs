@@ -9,6 +9,8 @@ use crate::domain::push::RefUpdate;
 /// The band of the report, and that of text for people (gitprotocol-pack, "side-band").
 pub(super) const REPORT_BAND: u8 = 1;
 pub(super) const TEXT_BAND: u8 = 2;
+/// An error, which ends the transfer.
+pub(super) const ERROR_BAND: u8 = 3;
 
 /// Text that `git push` prints behind `remote: `. Nothing in it can drive a terminal.
 pub fn text(lines: &str) -> Bytes {
@@ -18,26 +20,46 @@ pub fn text(lines: &str) -> Bytes {
     output.freeze()
 }
 
+/// Why a request of git ends: a line that clones, fetches and advertisements show (gitprotocol-pack, "Packet-Line
+/// Based ERR").
+pub fn error_line(why: &str) -> Bytes {
+    let mut output = BytesMut::new();
+    pkt_line::put(&mut output, format!("ERR {}\n", one_line(why)).as_bytes());
+    output.freeze()
+}
+
+/// The same on the band of errors, for a push of which the server does not know the refs.
+pub fn error_band(why: &str) -> Bytes {
+    let mut output = BytesMut::new();
+    pkt_line::put_band(&mut output, ERROR_BAND, format!("{}\n", one_line(why)).as_bytes());
+    output.extend_from_slice(pkt_line::FLUSH);
+    output.freeze()
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// The lines of a report about refs that git was not asked about.
 pub fn declined(head: &PushHead) -> Bytes {
     let mut lines = BytesMut::new();
-    for Declined { update, why } in head.declined.iter().filter(|_| head.wants_report()) {
-        put_refused(&mut lines, update, why);
+    for Declined { name, why } in head.declined.iter().filter(|_| head.wants_report()) {
+        put_refused(&mut lines, name, why);
     }
     lines.freeze()
 }
 
-fn put_refused(lines: &mut BytesMut, update: &RefUpdate, why: &str) {
-    pkt_line::put(lines, format!("ng {} {why}\n", update.name).as_bytes());
+fn put_refused(lines: &mut BytesMut, name: &[u8], why: &str) {
+    pkt_line::put(lines, &[b"ng ", name, b" ", one_line(why).as_bytes(), b"\n"].concat());
 }
 
-/// A whole answer that refuses every ref: `why` is called with each of them.
-pub fn refusal(head: &PushHead, detail: Option<&str>, why: impl Fn(&RefUpdate) -> String) -> Bytes {
+/// A whole answer that refuses every ref: `why` is called with each of them, in order.
+pub fn refusal(head: &PushHead, detail: Option<&str>, mut why: impl FnMut(&RefUpdate) -> String) -> Bytes {
     let mut report = BytesMut::new();
     if head.wants_report() {
         pkt_line::put(&mut report, b"unpack ok\n");
         for update in &head.updates {
-            put_refused(&mut report, update, &why(update));
+            put_refused(&mut report, update.name.as_bytes(), &why(update));
         }
         report.extend_from_slice(&declined(head));
         report.extend_from_slice(pkt_line::FLUSH);
@@ -76,6 +98,12 @@ mod tests {
         let banded = refusal(&head("report-status side-band-64k"), Some("no"), |_| "why".to_owned());
         assert!(banded.starts_with(b"0008\x02no\n"));
         assert!(banded.ends_with(b"00000000"), "the report's flush, then the answer's");
+    }
+
+    #[test]
+    fn an_error_is_one_line_of_plain_text() {
+        assert_eq!(error_line("a\nb\u{1b}[31m"), "0011ERR a b [31m\n");
+        assert_eq!(error_band("no\nplace"), "000e\x03no place\n0000");
     }
 
     #[test]

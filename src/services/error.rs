@@ -43,6 +43,14 @@ impl ServiceError {
         Self { fields, ..Self::new(Code::Validation, names.join("; ")) }
     }
 
+    /// The detail, with when to try again: for clients that read nothing but a sentence.
+    pub fn sentence(&self) -> String {
+        let Some(ms) = self.retry_after_ms else { return self.detail.clone() };
+        let vague = ["; try again later", "; try again", "; push again later"];
+        let detail = vague.iter().find_map(|end| self.detail.strip_suffix(end)).unwrap_or(&self.detail);
+        format!("{detail}; try again in {} s", ms.div_ceil(1000).max(1))
+    }
+
     pub fn later(code: Code, detail: impl Into<String>, retry_after_ms: u64) -> Self {
         Self { retry_after_ms: Some(retry_after_ms), ..Self::new(code, detail) }
     }

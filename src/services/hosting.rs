@@ -194,7 +194,7 @@ impl Hosting {
         self.admitted.token()
     }
 
-    /// Something was deleted: the background need not wait for its time.
+    /// There is something to remove or to pack: the background need not wait for its time.
     pub(super) fn tend_soon(&self) {
         self.bell.ring();
     }

@@ -11,6 +11,7 @@ pub mod browsing;
 pub mod chats;
 mod entitlement;
 mod error;
+mod fetch_requests;
 mod git_pools;
 mod graphs;
 pub mod hosting;

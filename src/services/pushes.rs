@@ -15,13 +15,13 @@ use super::room::Room;
 use super::transfers::chat_text;
 use super::{ServiceError, Services};
 use crate::actors::cache::{ReadersNamed, RepositoryById, RepositoryView};
-use crate::actors::writer::commands::{CountAttempt, OpenPush, Opened, SettlePush, Settled};
+use crate::actors::writer::commands::{CountAttempt, OpenPush, Opened, SettlePush, Settled, WantedRefs};
 use crate::core::actor::Who;
 use crate::core::fail_points;
 use crate::core::shares::{Grant, Holder};
 use crate::domain::access::Credential;
 use crate::domain::ids::{PushId, RepositoryId};
-use crate::domain::push::{FastForward, Moved, RefUpdate};
+use crate::domain::push::{FastForward, Moved, PUSH_REFS_MAX, RefUpdate};
 use crate::domain::repository::Repository;
 use crate::git::history::{self, Brought, WalkLimits};
 use crate::git::pack_limits::PackCost;
@@ -35,6 +35,8 @@ use crate::storage::rows::push::PushIntent;
 
 /// Intents that are looked at in one round.
 const INTENTS_PER_ROUND: i64 = 100;
+/// Behind a push of more refs the repository is packed at once.
+const REFS_MANY: usize = 1_000;
 /// A push with more watchers than this many slices is finished by the background.
 const SLICES_MAX: usize = 1_000;
 
@@ -47,7 +49,8 @@ pub(super) struct PushJudge {
     services: Arc<Services>,
     who: Credential,
     view: RepositoryView,
-    head: PushHead,
+    /// Shared: it has up to `limits.git_head_bytes`, and what refuses the push while git runs needs it, too.
+    head: Arc<PushHead>,
     /// How the pusher reached the server. Only the pusher's own terminal shows it.
     base_url: String,
     fast_forward: FastForward,
@@ -71,13 +74,10 @@ pub(super) struct Finished {
     commit_count: usize,
 }
 
-/// What the push may move.
-type Updates = Vec<RefUpdate>;
-
 /// Held from the moment the push may move refs until what it did is written.
 struct Admitted {
     opened: Opened,
-    updates: Updates,
+    refs: WantedRefs,
     _turn: PushTurn,
     /// For a push whose unpacking takes much memory.
     _memory: Option<Grant>,
@@ -94,6 +94,7 @@ impl PushJudge {
         fast_forward: FastForward,
         room: Room,
     ) -> Self {
+        let head = Arc::new(head);
         Self { services, who, view, head, base_url, fast_forward, room, admitted: None }
     }
 
@@ -105,11 +106,13 @@ impl PushJudge {
         let turn = self.services.hosting.push_turn(repository).await?;
         hosting.check_objects(&self.view.repository, cost.objects, &self.services.limits).await?;
         let token = self.services.hosting.admit();
-        let updates = self.possible().await?;
+        let refs = self.possible().await?;
+        let refs = on_blocking(move || WantedRefs::new(refs)).await??;
         let command = || OpenPush {
             who: self.who,
             repository,
-            refs: updates.clone(),
+            refs: refs.clone(),
+            checked: Some((self.view.project.clone(), self.view.role)),
             fast_forward: self.fast_forward.clone(),
             chat_text: chat_text(&self.head),
             base_url: self.services.hosting.public_url().unwrap_or_default().to_owned(),
@@ -123,25 +126,25 @@ impl PushJudge {
             }
             other => other?,
         };
-        Ok(Admitted { opened, updates, _turn: turn, _memory: memory, _token: token })
+        Ok(Admitted { opened, refs, _turn: turn, _memory: memory, _token: token })
     }
 
     /// Looked up with the turn: no other push moves refs of this repository meanwhile.
     ///
     /// # Errors
     /// Nothing of the push can move, or the repository would hold too much.
-    async fn possible(&self) -> Result<Updates, ServiceError> {
+    async fn possible(&self) -> Result<Vec<RefUpdate>, ServiceError> {
         let (store, key) = (self.services.hosting.store.clone(), self.view.repository.storage_key);
-        let updates = self.head.updates.clone();
+        let head = self.head.clone();
         let refs_max = self.services.limits.git_refs;
-        let read = tokio::task::spawn_blocking(move || {
+        let read = on_blocking(move || {
+            let updates = &head.updates;
             let creations = updates.iter().filter(|update| update.old.is_none()).count();
             let full = creations > 0 && store.ref_count(key)?.saturating_add(creations) > refs_max;
-            let possible = history::possible(&store.existing(key)?, &updates)?;
+            let possible = history::possible(&store.existing(key)?, updates)?;
             Ok::<_, StoreError>((possible, store.size_bytes(key)?, full))
         });
-        let read = read.await.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?;
-        let (possible, size, full) = read?;
+        let (possible, size, full) = read.await??;
         if full {
             let why = format!("a repository may have {refs_max} refs; delete some, then push again");
             return Err(ServiceError::new(Code::TooLarge, why));
@@ -168,6 +171,14 @@ impl PushJudge {
     }
 }
 
+/// Runs what takes its time for many refs where it holds up no other request.
+async fn on_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ServiceError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))
+}
+
 impl Judge for PushJudge {
     async fn admit(&mut self, cost: PackCost) -> Result<(), Bytes> {
         match self.open(cost).await {
@@ -176,15 +187,18 @@ impl Judge for PushJudge {
                 Ok(())
             }
             Err(error) => {
-                let why = error.detail.clone();
-                Err(report::refusal(&self.head, Some(&error.detail), |_| why.clone()))
+                let why = error.sentence();
+                Err(report::refusal(&self.head, Some(&why), |_| why.clone()))
             }
         }
     }
 
     async fn goes_on(&mut self) -> Result<(), Bytes> {
         let checked = self.services.check_disk().await;
-        checked.map_err(|error| report::refusal(&self.head, Some(&error.detail), |_| error.detail.clone()))
+        checked.map_err(|error| {
+            let why = error.sentence();
+            report::refusal(&self.head, Some(&why), |_| why.clone())
+        })
     }
 
     fn too_large(&self) -> Bytes {
@@ -203,7 +217,7 @@ impl Judge for PushJudge {
     async fn finish(self) -> Option<Bytes> {
         let admitted = self.admitted?;
         let Opened { push, is_text_left_out } = admitted.opened;
-        let settled = self.services.settle(push, &self.view.repository, &admitted.updates).await;
+        let settled = self.services.settle(push, &self.view.repository, admitted.refs.updates()).await;
         if settled.as_ref().is_ok_and(|done| done.commit_count >= self.services.limits.git_graph_commits) {
             self.services.write_graph_soon(&self.view.repository);
         }
@@ -235,8 +249,13 @@ impl Services {
     ) -> Result<Finished, ServiceError> {
         fail_points::reach(fail_points::BEFORE_SETTLEMENT);
         let moved = self.moved(repository, updates, Description::Commits).await?;
-        let commit_count = moved.commit_count;
-        Ok(Finished { settled: self.write_settlement(push, moved).await?, commit_count })
+        let (commit_count, is_large) = (moved.commit_count, moved.ref_count > REFS_MANY);
+        let settled = self.write_settlement(push, moved).await?;
+        if is_large {
+            // Each ref is a file until they are packed, which makes every reader slow.
+            self.hosting.tend_soon();
+        }
+        Ok(Finished { settled, commit_count })
     }
 
     async fn write_settlement(&self, push: PushId, moved: Moved) -> Result<Settled, ServiceError> {
@@ -259,7 +278,7 @@ impl Services {
     ) -> Result<Moved, ServiceError> {
         let (store, key, updates) = (self.hosting.store.clone(), repository.storage_key, updates.to_vec());
         let (limits, default) = (WalkLimits::of(&self.limits), repository.default_branch.clone());
-        let read = tokio::task::spawn_blocking(move || {
+        let read = on_blocking(move || {
             let path = store.existing(key)?;
             let brought = match description {
                 Description::Commits => {
@@ -271,8 +290,9 @@ impl Services {
             let default_branch = history::first_branch(&path, &default, &brought.refs)?;
             Ok::<_, StoreError>((brought, store.size_bytes(key)?, default_branch))
         });
-        let read = read.await.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?;
-        let (brought, size_bytes, default_branch) = read?;
+        let (mut brought, size_bytes, default_branch) = read.await??;
+        let ref_count = brought.refs.len();
+        brought.refs.truncate(PUSH_REFS_MAX);
         let mentioned = self
             .cache
             .ask_anonymously(ReadersNamed {
@@ -283,6 +303,7 @@ impl Services {
             .await?;
         Ok(Moved {
             refs: brought.refs,
+            ref_count,
             commits: brought.commits,
             commit_count: brought.commit_count,
             mentioned,
@@ -318,7 +339,9 @@ impl Services {
                     attempts if attempts > self.limits.git_settle_attempts => Description::Refs,
                     _ => Description::Commits,
                 };
-                let moved = self.moved(&repository, &intent.refs, description).await?;
+                let id = intent.id.0;
+                let refs = self.readers.read(Holder::Operator, move |db| pushes::refs_of(db, id)).await?;
+                let moved = self.moved(&repository, &refs, description).await?;
                 self.write_settlement(intent.id, moved).await
             }
             // The repository is gone: there is nothing to tell any more.

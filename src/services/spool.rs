@@ -138,6 +138,14 @@ impl Services {
     }
 }
 
+impl Services {
+    /// A file without a name, if the disk has room for so many bytes.
+    pub(super) async fn scratch_file(&self, bytes: u64) -> Result<File, ServiceError> {
+        let (store, reserve_bytes) = (self.hosting.store.clone(), self.limits.disk_reserve_bytes);
+        blocking(move || scratch(&store, bytes, reserve_bytes)).await
+    }
+}
+
 /// A file without a name, if the disk has room for it above the reserve that is kept for chats.
 fn scratch(store: &Store, size_bytes: u64, reserve_bytes: u64) -> io::Result<File> {
     if machine::space(store.root())?.above_reserve(reserve_bytes) < size_bytes {
@@ -153,7 +161,8 @@ async fn blocking<T: Send + 'static>(
     Ok(done.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?.map_err(StoreError::Io)?)
 }
 
-fn pieces_of(bytes: usize) -> usize {
+/// The space that so many bytes take.
+pub(super) fn pieces_of(bytes: usize) -> usize {
     bytes.div_ceil(PIECE_BYTES)
 }
 

@@ -1,6 +1,7 @@
 //! Clones, fetches and pushes: who may, and when it is their turn.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use super::access::RepositoryPath;
 use super::hosting::Hosting;
 use super::pushes::PushJudge;
+use super::room::Room;
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
 use crate::core::shares::{Client, Holder};
@@ -52,6 +54,8 @@ pub enum PushAnswer {
     /// git was not asked: the whole answer.
     Refused {
         answer: Bytes,
+        /// What keeps the server from taking the push; `None` when the push itself is refused.
+        error: Option<ServiceError>,
         /// What the client may still be sending.
         unread: Input,
         /// Held until that is read.
@@ -129,17 +133,23 @@ impl Services {
         turn: Turn,
     ) -> Result<PushAnswer, ServiceError> {
         let Arrival { mut head, rest, base_url, compressed } = arrival;
-        let git = self.hosting.git()?;
         if let Some(answer) = self.refuse_at_once(&view, &mut head) {
-            return Ok(PushAnswer::Refused { answer, unread: input, turn });
+            return Ok(PushAnswer::Refused { answer, error: None, unread: input, turn });
         }
-        let room = self.room_for(&view, compressed).await?;
+        let (room, directory) = match self.place_for(&view, compressed).await {
+            Ok(found) => found,
+            Err(error) => {
+                let why = error.sentence();
+                let answer = report::refusal(&head, None, |_| why.clone());
+                return Ok(PushAnswer::Refused { answer, error: Some(error), unread: input, turn });
+            }
+        };
         if head.has_pack() && room.bytes == 0 {
-            return Ok(PushAnswer::Refused { answer: room.refusal(&head), unread: input, turn });
+            return Ok(PushAnswer::Refused { answer: room.refusal(&head), error: None, unread: input, turn });
         }
+        let git = self.hosting.git()?;
         let must = |update: &RefUpdate| permission::must_fast_forward(&view.project.config, update);
         let fast_forward = FastForward::of(&head.updates, must);
-        let directory = self.hosting.directory(&view.repository).await?;
         let rules = PushRules {
             input_bytes_max: room.bytes,
             fast_forward: fast_forward.clone(),
@@ -174,6 +184,16 @@ impl Services {
         Ok(PushAnswer::Streamed(body))
     }
 
+    /// How much a push may bring, and where it goes.
+    async fn place_for(
+        &self,
+        view: &RepositoryView,
+        compressed: bool,
+    ) -> Result<(Room, PathBuf), ServiceError> {
+        self.hosting.git()?;
+        Ok((self.room_for(view, compressed).await?, self.hosting.directory(&view.repository).await?))
+    }
+
     /// Refuses what can be refused before git sees a byte: single refs, which [`PushHead::decline`] takes out, or the
     /// whole push, whose answer is returned. An atomic push is refused whole.
     fn refuse_at_once(&self, view: &RepositoryView, head: &mut PushHead) -> Option<Bytes> {
@@ -202,22 +222,25 @@ impl Services {
                 "the text for the chat cannot be posted".to_owned()
             }));
         }
-        let mut names = BTreeSet::new();
+        let mut names = HashSet::with_capacity(head.updates.len());
         if head.updates.iter().any(|update| !names.insert(&update.name)) {
             return Some(report::refusal(head, None, |_| "a ref is named twice in this push".to_owned()));
         }
-        let kept: Vec<_> = head.updates.iter().filter(|update| reason(update).is_none()).collect();
-        if kept.len() == head.updates.len() {
+        let reasons: Vec<Option<String>> = head.updates.iter().map(reason).collect();
+        let kept = || head.updates.iter().zip(&reasons).filter(|(_, why)| why.is_none());
+        if kept().count() == head.updates.len() && head.declined.is_empty() {
             return None;
         }
         // git takes a pack for one of its commands only: it would not read the pack of those that are declined.
-        let has_pack = kept.iter().any(|update| update.new.is_some());
-        if kept.is_empty() || head.is_atomic() || has_pack != head.has_pack() {
-            return Some(report::refusal(head, None, |update| {
-                reason(update).unwrap_or_else(|| "another ref of this push was refused".to_owned())
+        let has_pack = kept().any(|(update, _)| update.new.is_some());
+        if kept().next().is_none() || head.is_atomic() || has_pack != head.has_pack() {
+            let mut reasons = reasons.into_iter();
+            return Some(report::refusal(head, None, |_| {
+                reasons.next().flatten().unwrap_or_else(|| "another ref of this push was refused".to_owned())
             }));
         }
-        head.decline(reason);
+        let mut reasons = reasons.into_iter();
+        head.decline(|_| reasons.next().flatten());
         None
     }
 }

@@ -364,7 +364,7 @@ limits! {
     git_reserve: usize = 2,
     /// Requests that wait in each of these pools; then the holder with the most is refused first.
     git_waiting: usize = 256,
-    /// How long a git request waits for its turn before it gets 503. Below the 60 s after which many proxies give up.
+    /// How long a git request waits for its turn before it is refused. Below the 60 s after which many proxies give up.
     git_patience_ms: u64 = 45_000,
     /// How long a git request waits before the slowest transfer of the largest holder is ended for it.
     git_starved_ms: u64 = 5_000,
@@ -382,10 +382,10 @@ limits! {
     git_idle_ms: u64 = 180_000,
     /// The longest git transfer.
     git_total_ms: u64 = 3_600_000,
-    /// The commands and options at the head of a push.
-    git_head_bytes: usize = 1024 * 1024,
-    /// Refs that one push may update.
-    git_updates: usize = 1_000,
+    /// The commands and options at the head of a push: enough for `git_updates` refs with names of 200 bytes.
+    git_head_bytes: usize = 6 * 1024 * 1024,
+    /// Refs that one push may update. git keeps each in a file until they are packed behind the push.
+    git_updates: usize = 20_000,
     /// Objects in one push. git keeps some 200 bytes of each in memory: raise it for the import of a larger history.
     git_push_objects: u32 = 1_500_000,
     /// Objects of one repository, as its packs count them. 0: as many as `git pack-objects` can clone within the smaller of
@@ -445,8 +445,8 @@ limits! {
     disk_reserve_bytes: u64 = 1024 * 1024 * 1024,
     /// A push that is compressed as a whole (`Content-Encoding`) may inflate to so many bytes. git sends none.
     git_gzip_push_bytes: u64 = 64 * 1024 * 1024,
-    /// An inflated request to fetch.
-    git_request_bytes: usize = 4 * 1024 * 1024,
+    /// An inflated request to fetch. It is on disk beyond 64 KiB: a clone names every ref, with 50 bytes each.
+    git_request_bytes: usize = 32 * 1024 * 1024,
     /// Folders, files, refs and first pages of commits read for browsing at once; 0 means one per core.
     git_browses: usize = 0,
     /// Histories read for browsing at once: of a path, of the entries of a folder, blames, comparisons, changes of a commit;

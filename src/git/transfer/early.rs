@@ -71,6 +71,10 @@ impl Early {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.is_empty() && self.partial.is_empty()
+    }
+
     /// All that was kept.
     pub(super) fn into_bytes(mut self) -> Bytes {
         self.kept.unsplit(self.partial);

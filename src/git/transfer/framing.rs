@@ -2,13 +2,13 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::git::pkt_line;
+use crate::git::pkt_line::{self, LENGTH_DIGITS};
+use crate::git::report::ERROR_BAND;
 
-/// The bands of a pack and of text for people, and that of an error, which ends the transfer (gitprotocol-pack).
+/// The bands of a pack and of text for people (gitprotocol-pack).
 const BANDS: [u8; 2] = [1, 2];
-const ERROR_BAND: u8 = 3;
-/// Hex digits of a line's length.
-const LENGTH_DIGITS: usize = 4;
+/// The beginning of a line that ends a transfer without side bands.
+const ERROR: &[u8] = b"ERR ";
 
 /// Follows the lines of an output as they pass.
 #[derive(Debug, Default)]
@@ -17,10 +17,8 @@ pub(super) struct Framing {
     digits: Vec<u8>,
     /// Bytes of the present line that are still to come.
     left: usize,
-    /// The next byte is the first of a line.
-    begins: bool,
-    /// The first byte of the last line that was not empty.
-    first: Option<u8>,
+    /// The beginning of the last line that was not empty.
+    beginning: Vec<u8>,
     /// The output is not made of lines, or a part of it was lost.
     is_broken: bool,
     has_begun: bool,
@@ -37,10 +35,9 @@ impl Framing {
         self.has_begun |= !bytes.is_empty();
         while !bytes.is_empty() && !self.is_broken {
             if self.left > 0 {
-                if std::mem::take(&mut self.begins) {
-                    self.first = bytes.first().copied();
-                }
                 let taken = self.left.min(bytes.len());
+                let missing = ERROR.len().saturating_sub(self.beginning.len()).min(taken);
+                self.beginning.extend_from_slice(bytes.get(..missing).unwrap_or_default());
                 self.left -= taken;
                 bytes = bytes.get(taken..).unwrap_or_default();
                 continue;
@@ -63,7 +60,7 @@ impl Framing {
             Some(0..=2) => {}
             Some(length) if length > LENGTH_DIGITS => {
                 self.left = length - LENGTH_DIGITS;
-                self.begins = true;
+                self.beginning.clear();
             }
             _ => self.is_broken = true,
         }
@@ -74,14 +71,23 @@ impl Framing {
         self.is_broken = true;
     }
 
+    fn is_between_lines(&self) -> bool {
+        !self.is_broken && self.left == 0 && self.digits.is_empty()
+    }
+
+    /// Whether the last line gave the client the reason why the transfer ends: nothing is missing then.
+    pub(super) fn ends_in_error(&self) -> bool {
+        self.is_between_lines() && (self.beginning == ERROR || self.beginning.first() == Some(&ERROR_BAND))
+    }
+
     /// A line that tells the client why the transfer ends; `None` when the output is within a line.
     pub(super) fn error(&self, why: &str) -> Option<Bytes> {
-        if self.is_broken || self.left > 0 || !self.digits.is_empty() {
+        if !self.is_between_lines() {
             return None;
         }
         let mut line = BytesMut::new();
-        match self.first {
-            Some(first) if BANDS.contains(&first) => {
+        match self.beginning.first() {
+            Some(first) if BANDS.contains(first) => {
                 pkt_line::put_band(&mut line, ERROR_BAND, format!("{why}\n").as_bytes());
             }
             _ => pkt_line::put(&mut line, format!("ERR {why}").as_bytes()),
@@ -117,6 +123,21 @@ mod tests {
         assert_eq!(error_after(b"", 1), plain);
         assert_eq!(error_after(b"0008NAK\n", 4), plain);
         assert_eq!(error_after(b"0008NAK\n0007\x01PA", 4), Some(Bytes::from_static(b"0009\x03why\n")));
+    }
+
+    #[test]
+    fn error_of_git_itself_is_recognised_as_the_end() {
+        let ends = |output: &[u8], piece: usize| {
+            let mut framing = Framing::default();
+            output.chunks(piece).for_each(|piece| framing.pass(piece));
+            framing.ends_in_error()
+        };
+        for piece in [1, 3, 100] {
+            assert!(ends(b"0008NAK\n000bERR why", piece));
+            assert!(ends(b"0007\x01PA0009\x03why\n0000", piece));
+            assert!(!ends(b"000bERR wh", piece) && !ends(b"0008NAK\n", piece) && !ends(b"", piece));
+            assert!(!ends(b"000bERR why0008NAK\n", piece));
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@
 //! Invariants
 //! * Memory of a transfer is bounded by its buffers, whatever its size and however slow the client.
 //! * Dropping the [`TransferBody`] (the client left) ends the child; so do the deadlines.
-//! * A body ends cleanly only when the child succeeded, or the server itself sent the reason; else it breaks off, and the
-//!   client knows that something is missing.
+//! * A body ends cleanly only when the child succeeded, or its last line is the reason why it did not; else it breaks
+//!   off, and the client knows that something is missing.
 //! * The checksum at the end of a push's pack is held back until its [`Judge`] admits it, and a ref cannot move before
 //!   that: without it git does not have the pack. Where it begins is found by reading the pack; what stands behind it is
 //!   refused. Once admitted, a push is finished whether or not its client is still there.
@@ -53,6 +53,8 @@ use crate::core::telemetry::cut;
 
 /// What one pump moves at once.
 const BUFFER_BYTES: usize = 64 * 1024;
+/// What a client reads when git failed and gave no reason.
+const FAILED: &str = "git could not do its part; the server's log has the reason";
 /// Buffers between the child and the client.
 const CHANNEL_DEPTH: usize = 4;
 
@@ -213,11 +215,11 @@ pub fn read(
         output.run(0, &AtomicBool::new(false), false).await;
         let end = shared.ended.await.unwrap_or(End::Cancelled);
         log_failure(&end, &errors.await.unwrap_or_default());
-        let is_told = match end.sentence().filter(|_| written == Output::Lines) {
-            Some(why) => output.send_error(why).await,
-            None => false,
+        let is_told = match failure(&end).filter(|_| written == Output::Lines) {
+            Some(why) => output.tell(why).await,
+            None => end.is_success(),
         };
-        shared.clean.store(end.is_success() || is_told, Relaxed);
+        shared.clean.store(is_told, Relaxed);
     });
     Ok(body)
 }
@@ -286,15 +288,18 @@ async fn finish_push<J: Judge>(
             drop(objects);
             log_failure(&end, &errors);
             let text = judge.finish().await;
-            shared.clean.store(end.is_success(), Relaxed);
             pump.send_early().await;
             if let Some(text) = text.filter(|_| keep > 0 && pump.held == FLUSH) {
                 pump.send(text).await;
             }
-            match end.sentence().filter(|_| keep > 0) {
-                Some(why) => drop(pump.send_error(why).await),
-                None => pump.send_held().await,
-            }
+            let is_told = match failure(&end).filter(|_| keep > 0) {
+                Some(why) => pump.tell(why).await,
+                None => {
+                    pump.send_held().await;
+                    end.is_success()
+                }
+            };
+            shared.clean.store(is_told, Relaxed);
         }
         Ok(Verdict::Refused(answer)) => {
             pump.clear();
@@ -304,7 +309,8 @@ async fn finish_push<J: Judge>(
         // git or the server ended the push before all had arrived, or the client left: nothing has moved.
         Err(_) => {
             log_failure(&end, &errors);
-            if let Some(why) = end.sentence().filter(|_| pump.is_unsent()) {
+            let silent = failure(&end).filter(|_| pump.is_silent());
+            if let Some(why) = end.sentence().filter(|_| pump.is_unsent()).or(silent) {
                 pump.clear();
                 shared.clean.store(true, Relaxed);
                 pump.send(refuser(why)).await;
@@ -314,6 +320,11 @@ async fn finish_push<J: Judge>(
             pump.send_held().await;
         }
     }
+}
+
+/// What a client reads when the child did not succeed.
+fn failure(end: &End) -> Option<&'static str> {
+    (!end.is_success()).then(|| end.sentence().unwrap_or(FAILED))
 }
 
 fn log_failure(end: &End, errors: &[u8]) {

@@ -156,16 +156,30 @@ impl OutputPump {
     }
 
     /// Sends what is left, and behind it why the transfer was ended, where that fits; returns whether it did.
-    pub(super) async fn send_error(&mut self, why: &str) -> bool {
+    async fn send_error(&mut self, why: &str) -> bool {
         self.send_held().await;
         let Some(error) = self.framing.error(why) else { return false };
         self.send(error).await;
         !self.client_left
     }
 
+    /// Has the client read why the transfer ended, in git's words if it has written them; returns whether it can.
+    pub(super) async fn tell(&mut self, why: &str) -> bool {
+        self.send_held().await;
+        if self.framing.ends_in_error() {
+            return !self.client_left;
+        }
+        self.send_error(why).await
+    }
+
     /// Whether nothing was sent yet.
     pub(super) fn is_unsent(&self) -> bool {
         self.framing.is_new()
+    }
+
+    /// Whether the child has written nothing.
+    pub(super) fn is_silent(&self) -> bool {
+        self.is_unsent() && self.held.is_empty() && self.early.as_ref().is_none_or(Early::is_empty)
     }
 
     pub(super) async fn send_held(&mut self) {

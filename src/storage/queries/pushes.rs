@@ -7,6 +7,8 @@ use diesel::sql_types::Bool;
 use diesel::sqlite::SqliteConnection;
 
 use crate::domain::ids::RepositoryId;
+use crate::domain::push::RefUpdate;
+use crate::storage::rows::chat::unreadable;
 use crate::storage::rows::push::{NewPushIntentRow, PushIntent, PushIntentRow};
 use crate::storage::schema::{chat_events, push_intents};
 
@@ -15,6 +17,8 @@ type Db = SqliteConnection;
 pub const PENDING: &str = "pending";
 pub const ANNOUNCED: &str = "announced";
 pub const SETTLED: &str = "settled";
+/// The refs of a settled intent: its event has the first of them, and nothing asks for the others.
+const NO_REFS: &str = "[]";
 
 // Written out, and nothing bound: only then does SQLite use the partial indexes on these conditions.
 fn is_unsettled() -> SqlLiteral<Bool> {
@@ -38,6 +42,12 @@ pub fn unsettled(db: &mut Db, id: i64) -> QueryResult<Option<PushIntent>> {
         .first(db)
         .optional()?;
     row.map(PushIntent::try_from).transpose()
+}
+
+/// What an intent was about to move.
+pub fn refs_of(db: &mut Db, id: i64) -> QueryResult<Vec<RefUpdate>> {
+    let refs: String = push_intents::table.find(id).select(push_intents::refs).first(db)?;
+    serde_json::from_str(&refs).map_err(|_| unreadable("push_intents.refs", &refs))
 }
 
 /// Intents that are not settled: those with the fewest attempts first, so that none waits behind one that fails.
@@ -113,14 +123,18 @@ pub fn settle_all_of(db: &mut Db, repository: i64, now: i64) -> QueryResult<()> 
     diesel::update(
         push_intents::table.filter(push_intents::repository_id.eq(repository)).filter(is_unsettled()),
     )
-    .set((push_intents::state.eq(SETTLED), push_intents::settled_at.eq(now)))
+    .set((push_intents::state.eq(SETTLED), push_intents::settled_at.eq(now), push_intents::refs.eq(NO_REFS)))
     .execute(db)
     .map(drop)
 }
 
 pub fn set_settled(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {
     diesel::update(push_intents::table.find(id))
-        .set((push_intents::state.eq(SETTLED), push_intents::settled_at.eq(now)))
+        .set((
+            push_intents::state.eq(SETTLED),
+            push_intents::settled_at.eq(now),
+            push_intents::refs.eq(NO_REFS),
+        ))
         .execute(db)
         .map(drop)
 }

@@ -4,16 +4,14 @@ use diesel::prelude::*;
 
 use super::chat::unreadable;
 use crate::domain::ids::{PushId, RepositoryId, UserId};
-use crate::domain::push::RefUpdate;
 use crate::storage::schema::push_intents;
 
-/// What a push was about to do.
+/// A push that is not settled; its refs are read apart, for there may be many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushIntent {
     pub id: PushId,
     pub repository_id: RepositoryId,
     pub user_id: UserId,
-    pub refs: Vec<RefUpdate>,
     pub chat_text: Option<String>,
     pub base_url: String,
     pub client_id: [u8; 16],
@@ -31,7 +29,6 @@ pub struct PushIntentRow {
     pub id: i64,
     pub repository_id: i64,
     pub user_id: i64,
-    pub refs: String,
     pub chat_text: Option<String>,
     pub base_url: String,
     pub client_id: Vec<u8>,
@@ -49,7 +46,6 @@ impl TryFrom<PushIntentRow> for PushIntent {
             id: PushId(row.id),
             repository_id: RepositoryId(row.repository_id),
             user_id: UserId(row.user_id),
-            refs: serde_json::from_str(&row.refs).map_err(|_| unreadable("push_intents.refs", &row.refs))?,
             chat_text: row.chat_text,
             base_url: row.base_url,
             client_id: row

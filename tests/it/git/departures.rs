@@ -32,7 +32,7 @@ fn zombies() -> Vec<String> {
     found
 }
 
-async fn nothing_is_left(server: &TestServer) {
+pub(super) async fn nothing_is_left(server: &TestServer) {
     let begun = std::time::Instant::now();
     let mut left = children(server);
     while !left.is_empty() && begun.elapsed() < PATIENCE {
@@ -50,7 +50,7 @@ async fn nothing_is_left(server: &TestServer) {
 }
 
 /// A repository that takes a while to send.
-async fn large(alice: &Person, server: &TestServer, place: &Workplace) -> String {
+pub(super) async fn large(alice: &Person, server: &TestServer, place: &Workplace) -> String {
     let path = alice.hello_web("public").await;
     let work = place.repository("work").await;
     std::fs::write(work.join("large"), noise(24 * 1024 * 1024)).unwrap();
@@ -61,7 +61,7 @@ async fn large(alice: &Person, server: &TestServer, place: &Workplace) -> String
 }
 
 /// Asks for everything, as a clone does.
-async fn begin_clone(server: &TestServer, path: &str, commit: &str) -> TcpStream {
+pub(super) async fn begin_clone(server: &TestServer, path: &str, commit: &str) -> TcpStream {
     let want = format!("want {commit}\n");
     let body = format!("0011command=fetch0001{:04x}{want}0009done\n0000", want.len() + 4);
     let mut socket = TcpStream::connect(server.app.addresses.http).await.unwrap();
@@ -127,27 +127,6 @@ async fn a_reader_that_takes_nothing_is_cut_off() {
     // Its place is free, although it is still connected.
     place.git("", &["ls-remote", &server.url(&path)]).await.ok();
     drop(stuck);
-    server.stop().await;
-}
-
-#[actix_web::test]
-async fn when_every_place_is_taken_one_is_told_when_to_come_back() {
-    let server = TestServer::with_limits(|limits| {
-        limits.git_visitors = 1;
-        limits.git_patience_ms = 50;
-    })
-    .await;
-    let alice = server.user("alice").await;
-    let place = Workplace::new();
-    let path = large(&alice, &server, &place).await;
-    let busy = begin_clone(&server, &path, &place.head("work").await).await;
-    let url = format!("{}/info/refs?service=git-upload-pack", server.url(&path));
-    let answer = reqwest::get(&url).await.unwrap();
-    assert_eq!(answer.status().as_u16(), 503);
-    assert!(answer.headers().contains_key("retry-after"));
-    drop(busy);
-    nothing_is_left(&server).await;
-    assert_eq!(reqwest::get(&url).await.unwrap().status().as_u16(), 200);
     server.stop().await;
 }
 

@@ -49,8 +49,10 @@ impl Workplace {
 
     /// Runs git in a folder of the workplace.
     pub(crate) async fn git(&self, folder: &str, arguments: &[&str]) -> Said {
-        let mut command = Command::new("git");
+        // In a session of its own: a client that fails leaves its transport behind, which is not a child of the server.
+        let mut command = Command::new("setsid");
         command
+            .arg("git")
             .current_dir(self.path().join(folder))
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_NOSYSTEM", "1")

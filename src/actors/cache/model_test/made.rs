@@ -22,6 +22,7 @@ pub(super) fn moved_by(push: i64, named: UserId) -> Moved {
     let commit = PushedCommit { oid: "1".repeat(40), summary: "a commit".into(), author: "x".into() };
     Moved {
         refs: vec![to_main()],
+        ref_count: 1,
         commits: vec![commit],
         commit_count: 1,
         mentioned: vec![named],

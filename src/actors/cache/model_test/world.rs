@@ -8,6 +8,7 @@ use super::super::page::Range;
 use super::super::read_models::{Applied, ReadModels};
 use super::acts::{Act, ProjectAct, RepositoryAct, USERS};
 use super::made::{a_name, moved_by, to_main, visibility};
+use crate::actors::writer::commands::WantedRefs;
 use crate::actors::writer::commands::{
     AbandonRepository, ActivateRepository, AlterMessage, AppendMessage, BeginRepository, ChangePassword,
     CreateAccessToken, CreateChat, CreateProject, DeleteChat, DeleteEmptyChat, DeleteProject,
@@ -438,7 +439,8 @@ impl World {
             RepositoryAct::OpenPush => self.sound(OpenPush {
                 who,
                 repository,
-                refs: vec![to_main()],
+                refs: WantedRefs::new(vec![to_main()]).unwrap(),
+                checked: None,
                 fast_forward: FastForward::Free,
                 chat_text: Some("see what I pushed".into()),
                 base_url: "http://here".into(),

@@ -41,7 +41,7 @@ pub use leaving::{LeaveChats, LeftChats};
 pub use messages::{AppendMessage, Appended};
 pub use notifications::MarkNotificationsRead;
 pub use projects::{CreateProject, DeleteProject, SetMember, SetProjectConfig, SetWatch, UpdateProject};
-pub use pushes::{CountAttempt, OpenPush, Opened, SettlePush, Settled};
+pub use pushes::{CountAttempt, OpenPush, Opened, SettlePush, Settled, WantedRefs};
 pub use repositories::{
     AbandonRepository, ActivateRepository, BeginRepository, DeleteRepository, FinishDeletion,
     RecordMaintenance, UpdateRepository,

@@ -21,7 +21,7 @@ use crate::domain::message::{CONTENT_BYTES_MAX, ClientId, Content, NewMessage};
 use crate::domain::metadata::Metadata;
 use crate::domain::notification::{Cause, Decision, Standing, decide};
 use crate::domain::permission::project::{self as permission, Act};
-use crate::domain::project::Project;
+use crate::domain::project::{Project, ProjectRole};
 use crate::domain::push::{FastForward, Moved, PUSH_REFS_MAX, Push, RefUpdate};
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::Repository;
@@ -31,17 +31,43 @@ use crate::storage::rows::push::{NewPushIntentRow, PushIntent};
 
 /// Refs or commits that count as one small push more.
 const CHANGES_PER_SMALL_PUSH: usize = 20;
+/// Bytes that count as one small push more: an import gets its bitmap at once, not after many small pushes.
+const BYTES_PER_SMALL_PUSH: i64 = 1024 * 1024;
 
 /// Writes down what a push is about to do. Rights and protection are those of this moment.
 pub struct OpenPush {
     pub who: Credential,
     pub repository: RepositoryId,
-    pub refs: Vec<RefUpdate>,
+    pub refs: WantedRefs,
+    /// The rules and the role by which all refs were found to be allowed: a push of many refs costs the writer little
+    /// where they still hold.
+    pub checked: Option<(Arc<Project>, Option<ProjectRole>)>,
     /// The branches of which receive-pack refuses rewritten history.
     pub fast_forward: FastForward,
     pub chat_text: Option<String>,
     /// What links of the stored message begin with: `http.public_url`, or nothing.
     pub base_url: String,
+}
+
+/// The refs that a push may move, and how they are stored: written before the writer sees them.
+#[derive(Debug, Clone)]
+pub struct WantedRefs {
+    updates: Arc<[RefUpdate]>,
+    json: Arc<str>,
+}
+
+impl WantedRefs {
+    /// # Errors
+    /// They cannot be written as JSON.
+    pub fn new(updates: Vec<RefUpdate>) -> Result<Self, Refusal> {
+        let json = serde_json::to_string(&updates);
+        let json = json.map_err(|_| Refusal::invalid("refs", "cannot be written as JSON"))?;
+        Ok(Self { updates: updates.into(), json: json.into() })
+    }
+
+    pub fn updates(&self) -> &[RefUpdate] {
+        &self.updates
+    }
 }
 
 /// A push that may move its refs.
@@ -58,33 +84,28 @@ impl Command for OpenPush {
     const NAME: &'static str = "OpenPush";
 
     fn bytes(&self) -> usize {
-        256 + self.refs.iter().map(|update| 128 + update.name.len()).sum::<usize>()
+        256 + self.refs.json.len()
     }
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Opened> {
         let repository =
             repositories::repository(tx.look(), self.repository.0)?.ok_or(Refusal::NotFound("repository"))?;
         let (project, role) = access(tx, self.who, repository.project_id, Some(repository.id), Act::Push)?;
-        for update in &self.refs {
-            permission::check_update(&project.config, role, update)?;
-            if permission::must_fast_forward(&project.config, update)
-                && !self.fast_forward.covers(&update.name)
-            {
-                let why = "the rules for branches have changed meanwhile; push again";
-                return Err(Refusal::Forbidden(why).into());
-            }
+        let was_checked = |(before, as_role): &(Arc<Project>, Option<ProjectRole>)| {
+            before.config == project.config && *as_role == role
+        };
+        if !self.checked.as_ref().is_some_and(was_checked) {
+            self.check(&project, role)?;
         }
         if pushes::pending_of(tx.look(), repository.id.0)?.is_some() {
             return Err(Refusal::Conflict("another push to this repository is not finished").into());
         }
         let may_write = tx.authenticate(self.who, Need::Identity)?.check(Need::ChatWrite).is_ok();
         let chat_text = self.chat_text.as_deref().filter(|_| may_write);
-        let refs = serde_json::to_string(&self.refs)
-            .map_err(|_| Refusal::invalid("refs", "cannot be written as JSON"))?;
         let row = NewPushIntentRow {
             repository_id: repository.id.0,
             user_id: self.who.user.0,
-            refs: &refs,
+            refs: &self.refs.json,
             chat_text,
             base_url: &self.base_url,
             client_id: &ClientId::fresh().0,
@@ -93,6 +114,20 @@ impl Command for OpenPush {
         };
         let is_text_left_out = self.chat_text.is_some() && chat_text.is_none();
         Ok(Opened { push: PushId(pushes::insert(tx.write(), &row)?), is_text_left_out })
+    }
+}
+
+impl OpenPush {
+    fn check(&self, project: &Project, role: Option<ProjectRole>) -> Result<(), Refusal> {
+        for update in self.refs.updates() {
+            permission::check_update(&project.config, role, update)?;
+            let must = permission::must_fast_forward(&project.config, update);
+            if must && !self.fast_forward.covers(&update.name) {
+                let why = "the rules for branches have changed meanwhile; push again";
+                return Err(Refusal::Forbidden(why));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -194,7 +229,7 @@ fn announce(
         repository_id: repository.id,
         repository: format!("{owner}/{}/{}", project.name, repository.name),
         refs: moved.refs.iter().take(PUSH_REFS_MAX).cloned().collect(),
-        ref_count: moved.refs.len(),
+        ref_count: moved.ref_count,
         commits: moved.commits.clone(),
         commit_count: moved.commit_count,
     };
@@ -218,7 +253,8 @@ fn announce(
 /// Writes what the repository holds now, its default branch if the push made the first ones, and how much work the push
 /// leaves for packing.
 fn count(tx: &mut Tx<'_>, repository: &Repository, moved: &Moved) -> Execution<()> {
-    repositories::count_push(tx.write(), repository.id.0, moved.size_bytes, weight(moved))?;
+    let weight = weight(moved, repository.size_bytes);
+    repositories::count_push(tx.write(), repository.id.0, moved.size_bytes, weight)?;
     let default_branch = moved.default_branch.as_ref().unwrap_or(&repository.default_branch).clone();
     if default_branch != repository.default_branch {
         repositories::set_default_branch(tx.write(), repository.id.0, &default_branch)?;
@@ -229,10 +265,13 @@ fn count(tx: &mut Tx<'_>, repository: &Repository, moved: &Moved) -> Execution<(
     Ok(())
 }
 
-/// How many small pushes this one is worth, for packing: each leaves a pack, and a file for each ref.
-fn weight(moved: &Moved) -> i64 {
-    let many = moved.refs.len().max(moved.commit_count) / CHANGES_PER_SMALL_PUSH;
-    i64::try_from(many).unwrap_or(i64::MAX).saturating_add(1)
+/// How many small pushes this one is worth, for packing: each leaves a pack, and a file for each ref. `size_bytes`: what
+/// the repository held before.
+fn weight(moved: &Moved, size_bytes: i64) -> i64 {
+    let changes = moved.ref_count.max(moved.commit_count) / CHANGES_PER_SMALL_PUSH;
+    let changes = i64::try_from(changes).unwrap_or(i64::MAX);
+    let bytes = moved.size_bytes.saturating_sub(size_bytes).max(0) / BYTES_PER_SMALL_PUSH;
+    changes.max(bytes).saturating_add(1)
 }
 
 /// The message of a push: by the pusher, whatever their rights are by now, for the refs have moved.

@@ -1,0 +1,112 @@
+//! Refusals of git routes. A git client shows its user nothing of an answer with an error status but the status, so a
+//! refusal is an answer of the protocol, which the client prints.
+//!
+//! Invariants
+//! * 401 stays HTTP, for it makes git ask for credentials, and so do 403 and 404, and 400, 405 and 415 for requests that
+//!   no git client makes. All others are 200 with the sentence in the protocol.
+//! * Request log and metrics see the refusal that it is ([`Refused`]).
+
+use actix_web::HttpResponse;
+use actix_web::ResponseError;
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use bytes::{Bytes, BytesMut};
+
+use super::error::ApiError;
+use super::git::answer;
+use crate::git::pkt_line;
+use crate::git::program::Service;
+use crate::git::report;
+use crate::protocol::code::Code;
+use crate::services::ServiceError;
+
+/// What a client of a git route reads, and so how it is refused.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Exchange {
+    Advertisement(Service),
+    Fetch,
+    /// A push of which the server does not know the refs.
+    Push,
+}
+
+/// The status of a refusal whose answer has the status 200.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refused(pub(super) StatusCode);
+
+/// An error of a git route.
+#[derive(Debug)]
+pub(super) struct GitError {
+    error: ApiError,
+}
+
+impl<E: Into<ApiError>> From<E> for GitError {
+    fn from(error: E) -> Self {
+        Self { error: error.into() }
+    }
+}
+
+/// The answer, or the refusal in the form that the client reads.
+pub(super) fn answered(exchange: Exchange, result: Result<HttpResponse, GitError>) -> HttpResponse {
+    result.unwrap_or_else(|error| error.respond(exchange))
+}
+
+pub(super) fn problem(status: StatusCode, code: Code, detail: &str) -> GitError {
+    ApiError::with_status(status, code, detail).into()
+}
+
+/// Marks an answer as a refusal for `error`.
+pub(super) fn mark(response: &mut HttpResponse, error: ServiceError) {
+    let status = ApiError::from(error).status_code();
+    response.extensions_mut().insert(Refused(status));
+}
+
+impl GitError {
+    fn respond(&self, exchange: Exchange) -> HttpResponse {
+        let status = self.error.status_code();
+        if is_http(status) {
+            return self.in_http(status);
+        }
+        let sentence = self.error.error.sentence();
+        let (service, kind, body) = match exchange {
+            Exchange::Advertisement(service) => {
+                (service, "advertisement", with_service(service, &report::error_line(&sentence)))
+            }
+            Exchange::Fetch => (Service::UploadPack, "result", report::error_line(&sentence)),
+            Exchange::Push => (Service::ReceivePack, "result", report::error_band(&sentence)),
+        };
+        let mut response = answer(service, kind).body(body);
+        response.extensions_mut().insert(Refused(status));
+        response
+    }
+
+    /// A line of text, which the client prints for some statuses.
+    fn in_http(&self, status: StatusCode) -> HttpResponse {
+        let mut response = HttpResponse::build(status);
+        response.content_type("text/plain; charset=utf-8");
+        if status == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"NetBit\", charset=\"UTF-8\""));
+        }
+        response.body(format!("{}\n", self.error.error.detail))
+    }
+}
+
+/// Whether a refusal with this status stays one of HTTP.
+fn is_http(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 401 | 403 | 404 | 405 | 415)
+}
+
+/// The beginning of an advertisement, with what follows it.
+fn with_service(service: Service, lines: &[u8]) -> Bytes {
+    let mut body = service_line(service);
+    body.extend_from_slice(lines);
+    body.extend_from_slice(pkt_line::FLUSH);
+    body.freeze()
+}
+
+/// The beginning of an advertisement.
+pub(super) fn service_line(service: Service) -> BytesMut {
+    let mut line = BytesMut::with_capacity(64);
+    pkt_line::put(&mut line, format!("# service={}\n", service.name()).as_bytes());
+    line.extend_from_slice(pkt_line::FLUSH);
+    line
+}

@@ -1,0 +1,93 @@
+//! Requests to fetch that are too large for memory: a clone of 100,000 refs names each of them.
+//!
+//! Invariant: a request takes [`MEMORY_BYTES`] of memory, and space on disk for what it has beyond that, which comes out
+//! of `limits.git_spool_bytes` like that of answers.
+
+use std::io::{self, SeekFrom};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::fs::File;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, ReadBuf};
+
+use super::spool::pieces_of;
+use super::{ServiceError, Services};
+use crate::core::shares::{Holder, Spot};
+use crate::git::store::StoreError;
+use crate::git::transfer::Input;
+use crate::protocol::code::Code;
+
+/// What is kept in memory: all of the request, or the piece on its way to the disk.
+const MEMORY_BYTES: usize = 64 * 1024;
+/// Space on disk is taken in steps.
+const STEP_BYTES: usize = 1024 * 1024;
+
+/// The part of a request that is on disk; the file goes with this value.
+struct OnDisk {
+    file: File,
+    bytes: usize,
+    space: Vec<Spot>,
+}
+
+impl AsyncRead for OnDisk {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.file).poll_read(context, buffer)
+    }
+}
+
+impl Services {
+    /// Reads a request to its end, up to `limits.git_request_bytes`.
+    ///
+    /// # Errors
+    /// It is larger, broke off, or there is no space for it.
+    pub async fn spool_request(&self, holder: Holder, input: &mut Input) -> Result<Input, ServiceError> {
+        let max = self.limits.git_request_bytes;
+        let mut buffer = Vec::with_capacity(MEMORY_BYTES);
+        let mut on_disk: Option<OnDisk> = None;
+        loop {
+            let room = u64::try_from(MEMORY_BYTES.saturating_sub(buffer.len())).unwrap_or(u64::MAX);
+            let read = (&mut *input).take(room).read_buf(&mut buffer).await;
+            let read = read.map_err(|error| {
+                ServiceError::new(Code::BadRequest, format!("the body broke off: {error}"))
+            })?;
+            let before = on_disk.as_ref().map_or(0, |on_disk| on_disk.bytes);
+            if before.saturating_add(buffer.len()) > max {
+                let detail = format!(
+                    "the request names too many objects: it may have {max} bytes; fetch some of the refs, then the others"
+                );
+                return Err(ServiceError::new(Code::TooLarge, detail));
+            }
+            match (&mut on_disk, read) {
+                (None, 0) => return Ok(Box::pin(io::Cursor::new(buffer))),
+                (Some(_), 0) => break,
+                _ if buffer.len() < MEMORY_BYTES => continue,
+                (Some(on_disk), _) => self.put(holder, on_disk, &buffer).await?,
+                (none, _) => {
+                    let file =
+                        File::from_std(self.scratch_file(u64::try_from(max).unwrap_or(u64::MAX)).await?);
+                    let new = none.insert(OnDisk { file, bytes: 0, space: Vec::new() });
+                    self.put(holder, new, &buffer).await?;
+                }
+            }
+            buffer.clear();
+        }
+        let Some(mut on_disk) = on_disk else { return Ok(Box::pin(tokio::io::empty())) };
+        self.put(holder, &mut on_disk, &buffer).await?;
+        let file = &mut on_disk.file;
+        file.flush().await.map_err(StoreError::Io)?;
+        file.seek(SeekFrom::Start(0)).await.map_err(StoreError::Io)?;
+        Ok(Box::pin(on_disk))
+    }
+
+    async fn put(&self, holder: Holder, on_disk: &mut OnDisk, bytes: &[u8]) -> Result<(), ServiceError> {
+        on_disk.bytes = on_disk.bytes.saturating_add(bytes.len());
+        while on_disk.space.len() < on_disk.bytes.div_ceil(STEP_BYTES) {
+            on_disk.space.push(self.hosting.spool_place(holder, pieces_of(STEP_BYTES))?);
+        }
+        Ok(on_disk.file.write_all(bytes).await.map_err(StoreError::Io)?)
+    }
+}

@@ -1,0 +1,122 @@
+//! Pushes of thousands of refs, and clones of a hundred thousand.
+
+use std::fmt::Write;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use netbit::core::config::Synchronous;
+use netbit::core::database;
+
+use crate::harness::git::Workplace;
+use crate::harness::{TestServer, soon};
+
+/// Gives a repository of the workplace so many tags of one commit, packed.
+fn tag(work: &Path, commit: &str, count: usize) {
+    let mut refs = String::from("# pack-refs with: peeled fully-peeled sorted \n");
+    for n in 0..count {
+        writeln!(refs, "{commit} refs/tags/t{n:06}").unwrap();
+    }
+    std::fs::write(work.join(".git/packed-refs"), refs).unwrap();
+}
+
+/// Makes so many branches in a repository, each at a commit of its own.
+fn branch(repository: &Path, count: usize) {
+    let import = ["-c", "core.fsync=none", "fast-import", "--quiet", "--force"];
+    let mut import =
+        Command::new("git").current_dir(repository).args(import).stdin(Stdio::piped()).spawn().unwrap();
+    let mut text = String::from("blob\nmark :1\ndata 2\nx\n\n");
+    for n in 0..count {
+        let when = 1_700_000_000 + n;
+        writeln!(text, "commit refs/heads/b{n}\ncommitter A <a@example.org> {when} +0000\ndata 1\nx")
+            .unwrap();
+        writeln!(text, "M 100644 :1 file\n").unwrap();
+    }
+    import.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(import.wait().unwrap().success());
+}
+
+/// A team moves its repository with 1,001 tags and more: HTTP 413. Now they land, are one line in the channel, and are
+/// packed behind the push: each is a file until then.
+#[actix_web::test]
+async fn thousands_of_tags_land_are_told_once_and_are_packed() {
+    const TAGS: usize = 3_000;
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    let work = place.repository("work").await;
+    tag(&work, &place.head("work").await, TAGS);
+    place.git("work", &["push", "--quiet", &url, "main", "--tags"]).await.ok();
+    let told = alice.pushes(1).await;
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0]["ref_count"].as_u64(), told[0]["refs"].as_array().unwrap().len()), (Some(3_001), 20));
+    let repository = server.only_repository();
+    soon(async {
+        while std::fs::read_dir(repository.join("refs/tags")).unwrap().next().is_some() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let listed = place.git("", &["ls-remote", "--tags", &url]).await.ok();
+    assert_eq!(listed.lines().count(), TAGS);
+    // What one push did is not kept for ever in rows that nobody reads.
+    let server = server
+        .restart(|config| {
+            #[derive(QueryableByName)]
+            struct Bytes {
+                #[diesel(sql_type = BigInt)]
+                bytes: i64,
+            }
+            let path = config.data_dir.0.join("netbit.db");
+            let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
+            let sum = "SELECT sum(length(refs)) AS bytes FROM push_intents";
+            let found: Bytes = diesel::sql_query(sum).get_result(&mut db).unwrap();
+            assert_eq!(found.bytes, 2, "an empty list");
+        })
+        .await;
+    server.stop().await;
+}
+
+/// All or nothing for thousands of branches: the hook looked each of them up in a list of all.
+#[actix_web::test]
+async fn thousands_of_branches_move_atomically() {
+    const BRANCHES: usize = 2_500;
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    let work = place.repository("work").await;
+    branch(&work, BRANCHES);
+    let all = ["push", "--quiet", "--atomic", &url, "refs/heads/b*:refs/heads/b*"];
+    place.git("work", &all).await.ok();
+    // One of them is stale: none moves.
+    let before = place.git("", &["ls-remote", "--heads", &url]).await.ok();
+    assert_eq!(before.lines().count(), BRANCHES);
+    place.commit("work", "a", "a", "another history").await;
+    place.git("work", &["branch", "new"]).await.ok();
+    place.git("work", &["branch", "-f", "b7", "main"]).await.ok();
+    let some = ["push", "--atomic", &url, "new", "b7"];
+    place.git("work", &some).await.refused("rejected");
+    assert_eq!(place.git("", &["ls-remote", "--heads", &url]).await.ok(), before);
+    server.stop().await;
+}
+
+/// A clone names each tip, with 50 bytes: beyond 4 MiB it was refused.
+#[actix_web::test]
+async fn repository_with_a_hundred_thousand_tips_is_cloned() {
+    const TIPS: usize = 100_000;
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let repository = server.only_repository();
+    branch(&repository, TIPS);
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    place.git("", &["clone", "--quiet", "--mirror", &url, "mirror"]).await.ok();
+    let listed = place.git("mirror", &["for-each-ref", "--format=%(refname)"]).await.ok();
+    assert_eq!(listed.lines().count(), TIPS);
+    server.stop().await;
+}
