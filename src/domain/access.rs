@@ -9,7 +9,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{AccessTokenId, LoginId, RepositoryId, UserId};
-use super::project::ProjectRole;
+use super::permission::project::{self as permission, Act};
+use super::project::{ProjectRole, Visibility};
 use super::refusal::Refusal;
 use super::timestamp::Timestamp;
 use super::user::{Invalid, parse_line};
@@ -225,6 +226,43 @@ impl Grant {
             (Some(_), _) => return None,
         };
         role.map(|role| role.min(highest))
+    }
+
+    /// The role in which the proof lets its user `act`, who has `role`. Where the user may and the token may not, the
+    /// refusal names what the token lacks.
+    ///
+    /// # Errors
+    /// They may not.
+    pub fn check_act(
+        &self,
+        act: Act,
+        (visibility, role): (Visibility, Option<ProjectRole>),
+        subject: Subject,
+        noun: &'static str,
+    ) -> Result<Option<ProjectRole>, Refusal> {
+        let capped = self.cap(role, subject);
+        let Err(refusal) = permission::check(act, visibility, capped, noun) else { return Ok(capped) };
+        let is_of_token = permission::check(act, visibility, role, noun).is_ok();
+        Err(match refusal {
+            Refusal::Forbidden(_) if is_of_token => Refusal::Forbidden(self.lacks(act, subject)),
+            refusal => refusal,
+        })
+    }
+
+    /// What a token lacks that does not let its user `act`.
+    fn lacks(&self, act: Act, subject: Subject) -> &'static str {
+        let is_for = |chosen: &[RepositoryId]| match subject {
+            Subject::Repository(id) => chosen.contains(&id),
+            Subject::Project { .. } => false,
+        };
+        if self.repositories().is_some_and(|chosen| !is_for(chosen)) {
+            return "the access token is for other repositories";
+        }
+        match act {
+            Act::Read => "the access token lacks the scope repo:read",
+            Act::Push | Act::Maintain => "the access token lacks the scope repo:write",
+            Act::Manage => "the access token lacks the scope admin",
+        }
     }
 
     /// Whether a new project may be made: by whoever may write to every repository.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::access::*;
 use super::ids::{AccessTokenId, RepositoryId, UserId};
-use super::project::ProjectRole;
+use super::permission::project::Act;
+use super::project::{ProjectRole, Visibility};
 use super::timestamp::Timestamp;
 
 fn token(scopes: &[Scope], repositories: Option<&[i64]>) -> Grant {
@@ -48,6 +49,30 @@ fn a_token_for_some_repositories_is_a_strangers_elsewhere() {
     assert_eq!(grant.cap(owner, Subject::Project { chosen: false }), None);
     assert!(grant.check_create_project().is_err());
     assert!(token(&[Scope::RepoWrite], None).check_create_project().is_ok());
+}
+
+#[test]
+fn a_refusal_names_what_the_token_lacks_or_the_user() {
+    let owner = Some(ProjectRole::Owner);
+    let refused = |grant: &Grant, act: Act, role: Option<ProjectRole>, visibility: Visibility, id: i64| {
+        let subject = Subject::Repository(RepositoryId(id));
+        grant.check_act(act, (visibility, role), subject, "repository").map_err(|refusal| refusal.to_string())
+    };
+    let (public, private) = (Visibility::Public, Visibility::Private);
+    let read = token(&[Scope::RepoRead], None);
+    let of_token = |what: &str| Err(format!("the access token {what}"));
+    assert_eq!(refused(&read, Act::Push, owner, private, 7), of_token("lacks the scope repo:write"));
+    assert_eq!(refused(&read, Act::Manage, owner, private, 7), of_token("lacks the scope admin"));
+    assert_eq!(refused(&read, Act::Read, owner, private, 7), Ok(Some(ProjectRole::Reader)));
+    let user = Err("pushing needs the role writer".to_owned());
+    assert_eq!(refused(&read, Act::Push, Some(ProjectRole::Reader), private, 7), user);
+    assert_eq!(refused(&read, Act::Push, None, public, 7), user);
+    let chosen = token(&[Scope::RepoWrite], Some(&[7]));
+    assert_eq!(refused(&chosen, Act::Push, owner, public, 8), of_token("is for other repositories"));
+    // What it is not for, it does not see.
+    let missing = Err("there is no such repository".to_owned());
+    assert_eq!(refused(&chosen, Act::Push, owner, private, 8), missing);
+    assert_eq!(refused(&token(&[Scope::ChatRead], None), Act::Push, owner, private, 7), missing);
 }
 
 #[test]

@@ -246,6 +246,8 @@ impl Git {
             // As protocol version 2 does: a partial clone fetches what it lacks by its id.
             "uploadpack.allowAnySHA1InWant=true",
             "receive.autogc=false",
+            // Said so, git refuses without its hint about the setting.
+            "receive.denyDeleteCurrent=refuse",
             // index-pack for every push: unpack-objects holds trees and commits of a push in memory.
             "transfer.unpackLimit=1",
             // Narrow checkouts by a file of the repository: work for the server that no client here needs.

@@ -90,7 +90,15 @@ impl Query for ProjectNamed {
     fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<ProjectView> {
         Verdict::Now(find(models, &self.owner, &self.project, "project").and_then(|(state, moved)| {
             let view = view(who, models, state, moved);
-            permission::check(self.act, view.project.visibility, view.role, "project")?;
+            let standing = (view.project.visibility, state.role(who.map(|who| who.user)));
+            let chosen = |grant| models.read.projects.holds_one_of(state, grant);
+            match models.grant.as_ref() {
+                Some(grant) => {
+                    let subject = Subject::Project { chosen: chosen(grant) };
+                    grant.check_act(self.act, standing, subject, "project").map(drop)?;
+                }
+                None => permission::check(self.act, view.project.visibility, None, "project")?,
+            }
             Ok(view)
         }))
     }
@@ -167,9 +175,11 @@ impl Query for RepositoryNamed {
                 .repository_named(state, &self.repository)
                 .ok_or(Refusal::NotFound(NOUN))?;
             let role = state.role(who.map(|who| who.user));
-            let grant = models.grant.as_ref();
-            let role = grant.and_then(|grant| grant.cap(role, Subject::Repository(repository.id)));
-            permission::check(self.act, state.project.visibility, role, NOUN)?;
+            let (visibility, subject) = (state.project.visibility, Subject::Repository(repository.id));
+            let role = match models.grant.as_ref() {
+                Some(grant) => grant.check_act(self.act, (visibility, role), subject, NOUN)?,
+                None => permission::check(self.act, visibility, None, NOUN).map(|()| None)?,
+            };
             Ok(RepositoryView {
                 project: state.project.clone(),
                 repository: repository.clone(),

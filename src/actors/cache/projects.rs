@@ -199,8 +199,13 @@ impl Projects {
         grant: Option<&Grant>,
     ) -> Option<ProjectRole> {
         let grant = grant?;
-        let chosen = self.chosen(state, grant) > 0;
+        let chosen = self.holds_one_of(state, grant);
         grant.cap(state.role(user), Subject::Project { chosen })
+    }
+
+    /// Whether the project has a repository that a token is for.
+    pub(super) fn holds_one_of(&self, state: &ProjectState, grant: &Grant) -> bool {
+        self.chosen(state, grant) > 0
     }
 
     /// How many of the repositories that a token is for are in the project.

@@ -36,6 +36,36 @@ async fn a_repository_is_packed_after_enough_pushes_and_stays_whole() {
     server.stop().await;
 }
 
+/// An import of 300 MB in one push had no bitmap until fifty pushes later: every clone counted its objects.
+#[actix_web::test]
+async fn a_large_import_gets_its_bitmap_without_more_pushes() {
+    let server = TestServer::with_limits(|limits| {
+        limits.maintenance_pushes = 4;
+        limits.maintenance_ms = 20;
+    })
+    .await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    let work = place.repository("work").await;
+    std::fs::write(work.join("large"), super::clients::noise(4 * 1024 * 1024)).unwrap();
+    place.git("work", &["add", "."]).await.ok();
+    place.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let packs = server.only_repository().join("objects/pack");
+    let has_bitmap = || {
+        let files = std::fs::read_dir(&packs).unwrap().flatten();
+        files.into_iter().any(|file| file.file_name().to_string_lossy().ends_with(".bitmap"))
+    };
+    soon(async {
+        while !has_bitmap() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    server.stop().await;
+}
+
 #[actix_web::test]
 async fn a_stop_settles_what_was_admitted_and_the_next_start_finds_nothing_to_do() {
     let server = TestServer::start().await;

@@ -38,8 +38,7 @@ pub(super) fn access(
         Some(id) => Subject::Repository(id),
         None => Subject::Project { chosen: holds_one_of(tx, project, &grant)? },
     };
-    let role = grant.cap(role, subject);
-    permission::check(act, found.visibility, role, noun)?;
+    let role = grant.check_act(act, (found.visibility, role), subject, noun)?;
     Ok((found, role))
 }
 
