@@ -64,7 +64,7 @@ impl Command for TrimChat {
         let found = messages::to_trim(tx.look(), chat.id.0, above, newest, most.saturating_add(1))?;
         let more = i64::try_from(found.len()).unwrap_or(i64::MAX) > most;
         let slice = usize::try_from(most).unwrap_or(usize::MAX);
-        let Some((seq, ordinal)) = found.into_iter().take(slice).last() else { return Ok(false) };
+        let Some((seq, ordinal)) = found.into_iter().take(slice).next_back() else { return Ok(false) };
         let trim = Trim { chat: chat.id.0, above, to: seq };
         let edited = messages::edited_above(tx.look(), trim)?;
         for message in &edited {
