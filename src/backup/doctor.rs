@@ -4,13 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use diesel::QueryResult;
-use diesel::sqlite::SqliteConnection;
-
 use super::{BackupError, Progress, Report};
 use crate::actors::cache::ReadModels;
 use crate::core::data_dir::DataDir;
-use crate::core::database::{self, DatabaseError};
+use crate::core::database::{self, DatabaseError, Db, QueryError};
 use crate::core::limits::Limits;
 use crate::domain::repository::Repository;
 use crate::domain::user;
@@ -157,7 +154,7 @@ fn examine_database(
 }
 
 /// Which migrations are missing here or there.
-fn migrations(db: &mut SqliteConnection) -> Result<Vec<String>, DatabaseError> {
+fn migrations(db: &mut Db) -> Result<Vec<String>, DatabaseError> {
     let newer = database::unknown_migrations(db)?;
     let newer = newer.iter().map(|name| format!("it knows migration {name}, which this netbit does not"));
     let older = database::pending_migrations(db)?;
@@ -166,7 +163,7 @@ fn migrations(db: &mut SqliteConnection) -> Result<Vec<String>, DatabaseError> {
 }
 
 /// Whether rows contradict each other, or rules that are newer than they.
-fn agreement(db: &mut SqliteConnection) -> QueryResult<[Checked; 2]> {
+fn agreement(db: &mut Db) -> Result<[Checked; 2], QueryError> {
     let findings = consistency::contradictions(db)?;
     let snapshot = snapshot::load(db, 1, 0)?;
     let extent = format!("{} users, {} chats", snapshot.users.len(), snapshot.chats.len());

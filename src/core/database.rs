@@ -14,6 +14,8 @@ use diesel::sqlite::SqliteConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 pub use diesel::result::Error as QueryError;
+/// A connection, for rooms that know no SQL and pass it on.
+pub use diesel::sqlite::SqliteConnection as Db;
 
 use super::config::Synchronous;
 use super::{fail_points, private_file};
