@@ -99,6 +99,8 @@ fn routes() -> Vec<(&'static str, String, Reach, Value)> {
         ("GET", path("/api/admin/users"), Reach::ServerAdmin, none.clone()),
         ("PATCH", path("/api/admin/users/{username}"), Reach::ServerAdmin, json!({"active": true})),
         ("GET", path("/api/admin/audit"), Reach::ServerAdmin, none.clone()),
+        ("POST", path("/api/admin/chats/{id}/take-over"), Reach::ServerAdmin, empty.clone()),
+        ("POST", path("/api/admin/projects/{user}/{project}/take-over"), Reach::ServerAdmin, empty.clone()),
         ("GET", path("/api/chats"), Reach::ChatRead, none.clone()),
         ("POST", path("/api/chats"), Reach::ChatWrite, json!({"kind": "group", "name": "x"})),
         ("GET", chat(""), Reach::ChatRead, none.clone()),
@@ -108,6 +110,10 @@ fn routes() -> Vec<(&'static str, String, Reach, Value)> {
         ("DELETE", chat("/participants/{username}"), Reach::ChatWrite, none.clone()),
         ("PUT", chat("/notify"), Reach::ChatWrite, json!({"level": "all"})),
         ("POST", chat("/read"), Reach::ChatWrite, empty.clone()),
+        ("POST", chat("/unread"), Reach::ChatWrite, json!({"from_seq": 1})),
+        ("PUT", chat("/hidden"), Reach::ChatWrite, empty.clone()),
+        ("DELETE", chat("/hidden"), Reach::ChatWrite, none.clone()),
+        ("POST", path("/api/chats/read"), Reach::ChatWrite, empty.clone()),
         ("GET", chat("/messages"), Reach::ChatRead, none.clone()),
         ("POST", chat("/messages"), Reach::ChatWrite, said.clone()),
         ("PATCH", chat("/messages/{message_id}"), Reach::ChatWrite, said),
@@ -154,6 +160,7 @@ fn routes() -> Vec<(&'static str, String, Reach, Value)> {
         ("GET", repo("/archive/{ref}.zip"), Reach::Reader, none.clone()),
         ("GET", path("/api/repos"), Reach::Any, none.clone()),
         ("POST", path("/api/repos/create"), Reach::Maintainer, json!({"name": "new"})),
+        ("DELETE", chat(""), Reach::ChatWrite, none.clone()),
         ("DELETE", repo(""), Reach::Owner, none.clone()),
         ("DELETE", project(""), Reach::Owner, none),
     ]
@@ -178,6 +185,8 @@ async fn described(server: &TestServer) -> BTreeSet<String> {
 /// What the routes are about.
 struct Things {
     chat: String,
+    /// Only direct chats can be hidden.
+    direct: String,
     message: String,
     head: String,
 }
@@ -186,11 +195,13 @@ impl Things {
     async fn of(server: &TestServer, alice: &Person) -> Self {
         let chat = alice.group(&[]).await.to_string();
         let said = alice.post(&format!("/api/chats/{chat}/messages"), json!({"content": "hello"})).await;
+        let direct = alice.post("/api/chats", json!({"kind": "direct", "participants": ["bob"]})).await;
         let path = alice.hello_web("private").await;
         let place = Workplace::new();
         place.repository("work").await;
         place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
-        Self { chat, message: said.body["id"].to_string(), head: place.head("work").await }
+        let direct = direct.body["id"].to_string();
+        Self { chat, direct, message: said.body["id"].to_string(), head: place.head("work").await }
     }
 
     /// A path with its names filled in. What is deleted is called `victim`.
@@ -198,8 +209,9 @@ impl Things {
         let deletes = |what: &str| method == "DELETE" && route == what;
         let project = if deletes(PROJECT) { "victim" } else { "hello" };
         let repo = if deletes(REPO) { "victim" } else { "web" };
+        let chat = if route.ends_with("/hidden") { &self.direct } else { &self.chat };
         let path = route
-            .replace("{id}", &self.chat)
+            .replace("{id}", chat)
             .replace("{message_id}", &self.message)
             .replace("{emoji}", "%F0%9F%91%8D")
             .replace("{username}", "bob")
