@@ -17,15 +17,18 @@ fn zombies() -> Vec<String> {
     // Read as text: it is 0 where the session's leader is outside of our process namespace, as in many containers.
     let own_stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let (_, after_name) = own_stat.rsplit_once(')').unwrap();
-    let session = after_name.split_whitespace().nth(3).unwrap().to_owned();
+    let after_name: Vec<_> = after_name.split_whitespace().collect();
+    let (group, session) = (after_name[2], after_name[3]);
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
         let Some((name, rest)) = stat.rsplit_once(')') else { continue };
         let fields: Vec<_> = rest.split_whitespace().collect();
         // Clients' own background work leads a session of its own; its orphans come to this process too.
+        // Each of the server's children leads a group; what is in ours was left by a client that was killed.
         let ours = fields.first() == Some(&"Z") && fields.get(1) == Some(&own.as_str());
-        if ours && name.contains("(git") && fields.get(3) == Some(&session.as_str()) {
+        let is_of_server = fields.get(2) != Some(&group) && fields.get(3) == Some(&session);
+        if ours && name.contains("(git") && is_of_server {
             found.push(stat);
         }
     }
