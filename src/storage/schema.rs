@@ -97,6 +97,8 @@ diesel::table! {
         trimmed_ordinal -> BigInt,
         deleted_at -> Nullable<BigInt>,
         purged_at -> Nullable<BigInt>,
+        trim_untold -> BigInt,
+        trim_again_above -> Nullable<BigInt>,
     }
 }
 

@@ -98,6 +98,84 @@ async fn trim_keeps_pins_and_living_threads_and_leaves_one_event() {
     server.stop().await;
 }
 
+/// Waits until a chat shows these messages.
+async fn shows(person: &Person, chat: ChatId, contents: &[&str]) {
+    soon(async {
+        while person.contents(chat).await != contents {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+/// What was pinned or had replies when the trim passed stayed for ever.
+#[actix_web::test]
+async fn message_goes_when_its_pin_and_its_replies_are_gone() {
+    let server = TestServer::with_limits(|limits| {
+        limits.trimmed_per_command = 2;
+        limits.trim_ms = 20;
+    })
+    .await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let path = format!("/api/chats/{chat}/messages");
+    let mut ids = Vec::new();
+    for content in ["pinned", "first", "second", "old", "older", "oldest"] {
+        ids.push(alice.say(chat, content).await.body["id"].clone());
+    }
+    assert_eq!(alice.put(&format!("{path}/{}/pin", ids[0]), json!({})).await.status, 204);
+    let reply = async |to: &Value, content: &str| {
+        let said = bob.post(&path, json!({"content": content, "reply_to": to})).await;
+        assert_eq!(said.status, 201, "{}", said.body);
+        said.body["id"].clone()
+    };
+    let answer = reply(&ids[1], "answer").await;
+    reply(&ids[2], "other answer").await;
+    let mut session = bob.tcp().await;
+    keep(&alice, chat, 2).await;
+    trimmed(&mut session).await;
+    assert_eq!(bob.contents(chat).await, ["pinned", "first", "second", "answer", "other answer"]);
+    assert_eq!(alice.delete(&format!("{path}/{}/pin", ids[0])).await.status, 204);
+    trimmed(&mut session).await;
+    assert_eq!(bob.contents(chat).await, ["first", "second", "answer", "other answer"]);
+    assert_eq!(bob.delete(&format!("{path}/{answer}")).await.status, 204);
+    trimmed(&mut session).await;
+    assert_eq!(bob.contents(chat).await, ["second", "", "other answer"]);
+    // The thread of the deleted reply has no first message any more: another begins.
+    reply(&answer, "again").await;
+    shows(&bob, chat, &["second", "", "other answer", "again"]).await;
+    for content in ["new", "newer"] {
+        alice.say(chat, content).await;
+    }
+    shows(&bob, chat, &["new", "newer"]).await;
+    assert_eq!((rows(&server, "messages", chat), rows(&server, "removed_messages", chat)), (2, 9));
+    server.stop().await;
+}
+
+/// A trim took the notification of being added, and mentions in messages that stayed.
+#[actix_web::test]
+async fn trim_removes_notifications_of_removed_messages_only() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let path = format!("/api/chats/{chat}/messages");
+    let mut ids = Vec::new();
+    for content in ["@bob gone", "@bob pinned", "@bob gone too", "plain"] {
+        ids.push(alice.say(chat, content).await.body["id"].clone());
+    }
+    assert_eq!(alice.put(&format!("{path}/{}/pin", ids[1]), json!({})).await.status, 204);
+    let mut session = bob.tcp().await;
+    keep(&alice, chat, 1).await;
+    trimmed(&mut session).await;
+    let listed = bob.get("/api/notifications").await.body;
+    let mut kinds: Vec<_> =
+        listed["items"].as_array().unwrap().iter().map(|one| one["kind"].clone()).collect();
+    kinds.sort_by_key(Value::to_string);
+    assert_eq!(kinds, ["added", "mention"], "{listed}");
+    assert!(listed.to_string().contains(&format!("\"message_id\":{}", ids[1])), "{listed}");
+    server.stop().await;
+}
+
 /// The rule of PROTOCOL.md drops what follows a hole: so a client from below it must get `Limited`.
 #[actix_web::test]
 async fn resume_across_a_trimmed_range_is_limited() {

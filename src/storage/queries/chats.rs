@@ -17,10 +17,12 @@ use crate::storage::schema::{chat_events, chat_participants, chats};
 pub use former::{enter_again, insert_former, met_in_the_past};
 pub use owners::{has_company, has_other_owner, heir};
 pub use removal::{empty_since, is_empty_since, purge_some, set_deleted, set_purged, to_purge};
+pub use retention::{Trims, look_again, set_retention, set_told, set_trimmed, set_untold, to_trim, trims};
 
 mod former;
 mod owners;
 mod removal;
+mod retention;
 
 type Db = SqliteConnection;
 
@@ -101,39 +103,6 @@ pub fn set_name(db: &mut Db, id: i64, name: &str, channel_key: Option<&str>) -> 
 
 pub fn set_archived(db: &mut Db, id: i64, archived_at: Option<i64>) -> QueryResult<()> {
     diesel::update(chats::table.find(id)).set(chats::archived_at.eq(archived_at)).execute(db).map(drop)
-}
-
-/// How many messages a chat keeps, and who said so.
-pub fn set_retention(db: &mut Db, id: i64, keep: Option<i64>, by: i64) -> QueryResult<()> {
-    diesel::update(chats::table.find(id))
-        .set((chats::retention.eq(keep), chats::retention_by.eq(keep.map(|_| by))))
-        .execute(db)
-        .map(drop)
-}
-
-/// Who said how many messages a chat keeps.
-pub fn retention_by(db: &mut Db, id: i64) -> QueryResult<Option<i64>> {
-    chats::table.find(id).select(chats::retention_by).first(db)
-}
-
-/// Up to this message those that the chat does not keep are gone.
-pub fn set_trimmed(db: &mut Db, id: i64, seq: i64, ordinal: i64) -> QueryResult<()> {
-    diesel::update(chats::table.find(id))
-        .set((chats::trimmed_seq.eq(seq), chats::trimmed_ordinal.eq(ordinal)))
-        .execute(db)
-        .map(drop)
-}
-
-/// Chats that hold more messages than they keep.
-pub fn to_trim(db: &mut Db, limit: i64) -> QueryResult<Vec<i64>> {
-    chats::table
-        .filter(chats::retention.is_not_null())
-        .filter(chats::deleted_at.is_null())
-        .filter((chats::last_ordinal - chats::retention.assume_not_null()).gt(chats::trimmed_ordinal))
-        .order(chats::id)
-        .limit(limit)
-        .select(chats::id)
-        .load(db)
 }
 
 pub fn participant(db: &mut Db, chat: i64, user: i64) -> QueryResult<Option<Participant>> {

@@ -12,7 +12,10 @@ use crate::storage::schema::{chats, messages};
 
 mod trimming;
 
-pub use trimming::{RemovedMessage, Trim, edited_above, forget_edits, remove, removed, to_trim};
+pub use trimming::{
+    RemovedMessage, Trim, any_reply_goes, edited_above, forget_edits, remove, remove_events, removed,
+    seqs_in, to_trim,
+};
 
 type Db = SqliteConnection;
 
@@ -150,7 +153,13 @@ pub fn thread_of(db: &mut Db, chat: i64, id: i64) -> QueryResult<Option<(Message
         .select((messages::thread_id, messages::sender_id))
         .first(db)
         .optional()?;
-    Ok(found.map(|(thread, sender)| (MessageId(thread.unwrap_or(id)), UserId(sender))))
+    let Some((thread, sender)) = found else { return Ok(None) };
+    // A chat that trims its messages may not have the first one any more: then a thread begins here.
+    let first: Option<i64> = match thread {
+        Some(first) => messages::table.find(first).select(messages::id).first(db).optional()?,
+        None => None,
+    };
+    Ok(Some((MessageId(first.unwrap_or(id)), UserId(sender))))
 }
 
 pub fn change(db: &mut Db, id: i64, changes: &MessageChanges<'_>) -> QueryResult<()> {

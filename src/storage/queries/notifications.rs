@@ -45,7 +45,8 @@ pub fn evict(db: &mut Db, user: i64, keep: i64) -> QueryResult<Vec<NotificationI
     Ok(gone.into_iter().map(|row| NotificationId(row.id)).collect())
 }
 
-/// Removes the notifications of what stands in a chat from a seq to another, at most so many.
+/// Removes the notifications of what stands in a chat from a seq to another and is gone, at most so many. That a user
+/// was added stays so while the chat is there.
 pub fn retract(
     db: &mut Db,
     chat: i64,
@@ -55,6 +56,7 @@ pub fn retract(
     let gone: Vec<Retracted> = diesel::sql_query(
         "DELETE FROM notifications WHERE id IN (
              SELECT id FROM notifications WHERE seq IS NOT NULL AND chat_id = ? AND seq BETWEEN ? AND ?
+                 AND (kind <> 'added' OR EXISTS (SELECT 1 FROM chats WHERE chats.id = chat_id AND deleted_at IS NOT NULL))
              ORDER BY seq, user_id LIMIT ?
          ) RETURNING user_id, id",
     )

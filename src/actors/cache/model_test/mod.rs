@@ -12,6 +12,7 @@ use world::World;
 use super::chats::Lookup;
 use super::page::Range;
 use crate::core::limits::Limits;
+use crate::domain::event::Change;
 use crate::domain::ids::{ChatId, UserId};
 
 /// A project of two with a repository that can be pushed to: without it most random acts would meet nothing.
@@ -236,4 +237,38 @@ fn notifications_that_gave_way_are_forgotten_by_both_sides() {
         let page = fresh.notifications.page(UserId(2), None, false, 100).unwrap();
         assert_eq!(page.len(), usize::try_from(keep).unwrap().min(100));
     }
+}
+
+/// The owner took the retention away between two commands of a round: no event ever said what was gone.
+#[test]
+fn trim_is_told_when_the_retention_ends_in_its_round() {
+    let mut world = World::new();
+    let act = |world: &mut World, act: Act| {
+        let job = world.job(&act);
+        world.run(job.into_iter().collect());
+    };
+    act(&mut world, Act::Create { by: 1, with: 2, kind: 1 });
+    for key in 1..=8 {
+        act(&mut world, Act::Say { by: 1, chat: 1, key });
+    }
+    act(&mut world, Act::Keep { by: 1, chat: 1, keep: 3 });
+    act(&mut world, Act::Trim { chat: 1 });
+    act(&mut world, Act::Keep { by: 1, chat: 1, keep: 0 });
+    let told = |world: &mut World| -> Vec<_> {
+        let entries = world.window_rows(ChatId(1)).entries;
+        let trims = entries.iter().filter_map(|event| match event.change {
+            Change::Trim { to_seq } => Some(to_seq),
+            _ => None,
+        });
+        trims.collect()
+    };
+    assert!(told(&mut world).is_empty());
+    for _ in 0..2 {
+        act(&mut world, Act::Trim { chat: 1 });
+        let trimmed = world.models.chats.get(ChatId(1)).unwrap().chat.trimmed_seq;
+        assert!(trimmed > 0);
+        assert_eq!(told(&mut world), [trimmed], "once");
+    }
+    let fresh = world.fresh();
+    assert_eq!(world.models.differences(&fresh), Vec::<String>::new());
 }

@@ -99,6 +99,11 @@ impl Command for AlterMessage {
         tx.announce(Event::MessageChanged { message: message.clone() });
         let mut last_seq = chat.last_seq;
         tx.append_event(chat.id, &mut last_seq, me, change)?;
+        let may_go = matches!(self.alteration, Alteration::Delete | Alteration::Unpin);
+        if may_go && chat.retention.is_some() && chat.trimmed_seq > 0 {
+            // The message, or the first one of its thread, may have stayed for this alone.
+            chats::look_again(tx.write(), chat.id.0, Some(0))?;
+        }
         if message.deleted {
             retract(tx, chat.id, (message.seq, message.seq))?;
         }

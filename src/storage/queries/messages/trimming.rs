@@ -15,25 +15,27 @@ type Db = SqliteConnection;
 /// Bytes of a request hash that are kept: enough to tell requests apart.
 const HASH_BYTES: usize = 16;
 
-/// Messages of one chat that go together: those with `above < seq <= to`.
+/// Messages of one chat that go together: those with `above < seq <= to`. The chat is trimmed up to `trimmed` then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trim {
     pub chat: i64,
     pub above: Seq,
     pub to: Seq,
+    pub trimmed: Seq,
 }
 
-/// (seq, ordinal) of the first messages above a seq, up to an ordinal.
+/// (seq, ordinal) of the first messages above a seq, up to a seq and an ordinal.
 pub fn to_trim(
     db: &mut Db,
     chat: i64,
-    above: i64,
+    (above, to): (Seq, Seq),
     ordinal_max: i64,
     limit: i64,
 ) -> QueryResult<Vec<(Seq, i64)>> {
     messages::table
         .filter(messages::chat_id.eq(chat))
         .filter(messages::seq.gt(above))
+        .filter(messages::seq.le(to))
         .filter(messages::ordinal.le(ordinal_max))
         .order(messages::seq)
         .limit(limit)
@@ -41,9 +43,14 @@ pub fn to_trim(
         .load(db)
 }
 
-/// Which rows of a range go: all but pinned messages and those with a reply above the range.
+/// Which rows of a range go: all but pinned messages and those with a reply that stays and is not deleted.
 const GOES: &str = "chat_id = ? AND seq > ? AND seq <= ? AND pinned_at IS NULL AND NOT EXISTS (
-     SELECT 1 FROM messages reply WHERE reply.thread_id = messages.id AND reply.seq > ?)";
+     SELECT 1 FROM messages reply WHERE reply.thread_id = messages.id AND reply.deleted_at IS NULL
+         AND (reply.seq > ? OR reply.pinned_at IS NOT NULL))";
+
+/// The statement of [`forget_edits`]: SQLite would read all later events of the chat if it were free to choose.
+const FORGET_EDITS: &str = "UPDATE chat_events INDEXED BY chat_events_edits SET kind = 'delete'
+     WHERE kind = 'edit' AND message_id = ? AND chat_id = ? AND seq > ?";
 
 #[derive(QueryableByName)]
 struct Id {
@@ -51,47 +58,73 @@ struct Id {
     id: i64,
 }
 
-/// Messages that go, and that an event above the range shows as edited.
+/// Messages that go, and that an event above what is trimmed shows as edited.
 pub fn edited_above(db: &mut Db, trim: Trim) -> QueryResult<Vec<MessageId>> {
     let sql = format!("SELECT id FROM messages WHERE edited_at IS NOT NULL AND updated_seq > ? AND {GOES}");
     let found: Vec<Id> = diesel::sql_query(sql)
-        .bind::<BigInt, _>(trim.to)
+        .bind::<BigInt, _>(trim.trimmed)
         .bind::<BigInt, _>(trim.chat)
         .bind::<BigInt, _>(trim.above)
         .bind::<BigInt, _>(trim.to)
-        .bind::<BigInt, _>(trim.to)
+        .bind::<BigInt, _>(trim.trimmed)
         .load(db)?;
     Ok(found.into_iter().map(|row| MessageId(row.id)).collect())
 }
 
-/// Makes the edits above the range that show this message deletions of it.
+/// Makes the edits above what is trimmed that show this message deletions of it.
 pub fn forget_edits(db: &mut Db, trim: Trim, message: MessageId) -> QueryResult<()> {
-    diesel::sql_query(
-        "UPDATE chat_events SET kind = 'delete' WHERE chat_id = ? AND seq > ? AND kind = 'edit' AND message_id = ?",
-    )
-    .bind::<BigInt, _>(trim.chat)
-    .bind::<BigInt, _>(trim.to)
-    .bind::<BigInt, _>(message.0)
-    .execute(db)
-    .map(drop)
+    diesel::sql_query(FORGET_EDITS)
+        .bind::<BigInt, _>(message.0)
+        .bind::<BigInt, _>(trim.chat)
+        .bind::<BigInt, _>(trim.trimmed)
+        .execute(db)
+        .map(drop)
 }
 
-/// Removes the messages of the range that go, and the events there that are about messages. Joins, leaves and the like
-/// stay: rules ask for them.
-pub fn remove(db: &mut Db, trim: Trim) -> QueryResult<()> {
+/// Whether a reply is among the messages that go.
+pub fn any_reply_goes(db: &mut Db, trim: Trim) -> QueryResult<bool> {
+    let sql = format!("SELECT id FROM messages WHERE thread_id IS NOT NULL AND {GOES} LIMIT 1");
+    let found: Vec<Id> = diesel::sql_query(sql)
+        .bind::<BigInt, _>(trim.chat)
+        .bind::<BigInt, _>(trim.above)
+        .bind::<BigInt, _>(trim.to)
+        .bind::<BigInt, _>(trim.trimmed)
+        .load(db)?;
+    Ok(!found.is_empty())
+}
+
+/// The seqs of the messages of a range that are there, in order.
+pub fn seqs_in(db: &mut Db, trim: Trim) -> QueryResult<Vec<Seq>> {
+    messages::table
+        .filter(messages::chat_id.eq(trim.chat))
+        .filter(messages::seq.gt(trim.above))
+        .filter(messages::seq.le(trim.to))
+        .order(messages::seq)
+        .select(messages::seq)
+        .load(db)
+}
+
+/// Removes the messages of the range that go; returns how many.
+pub fn remove(db: &mut Db, trim: Trim) -> QueryResult<usize> {
     let keep = format!(
         "INSERT OR IGNORE INTO removed_messages (client_id, sender_id, request_hash, id, chat_id, seq)
          SELECT client_id, sender_id, substr(request_hash, 1, {HASH_BYTES}), id, chat_id, seq
          FROM messages WHERE {GOES}"
     );
+    let mut removed = 0;
     for sql in [keep, format!("DELETE FROM messages WHERE {GOES}")] {
-        diesel::sql_query(sql)
+        removed = diesel::sql_query(sql)
             .bind::<BigInt, _>(trim.chat)
             .bind::<BigInt, _>(trim.above)
             .bind::<BigInt, _>(trim.to)
-            .bind::<BigInt, _>(trim.to)
+            .bind::<BigInt, _>(trim.trimmed)
             .execute(db)?;
     }
+    Ok(removed)
+}
+
+/// Removes the events of the range that are about messages. Joins, leaves and the like stay: rules ask for them.
+pub fn remove_events(db: &mut Db, trim: Trim) -> QueryResult<()> {
     diesel::sql_query(
         "DELETE FROM chat_events WHERE chat_id = ? AND seq > ? AND seq <= ?
          AND kind IN ('edit', 'delete', 'react', 'unreact', 'pin', 'unpin', 'trim')",
@@ -165,4 +198,32 @@ pub(super) fn largest_client_id(db: &mut Db, horizon: ClientId) -> QueryResult<O
         .first(db)
         .optional()?;
     found.map(|name| client_id(name).map(ClientId)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::sql_types::Text;
+
+    use super::*;
+    use crate::core::config::Synchronous;
+    use crate::core::database;
+
+    #[derive(QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = Text)]
+        detail: String,
+    }
+
+    /// 200 edited messages below 10,000 edits held the writer for 0.35 s: each read all later events of the chat.
+    #[test]
+    fn edits_are_forgotten_by_their_message_not_by_chat() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netbit.db");
+        let mut db = database::open_writer(&path, Synchronous::Normal).unwrap();
+        database::migrate(&mut db, &path).unwrap();
+        let plan: Vec<Step> =
+            diesel::sql_query(format!("EXPLAIN QUERY PLAN {FORGET_EDITS}")).load(&mut db).unwrap();
+        let plan: Vec<_> = plan.into_iter().map(|step| step.detail).collect();
+        assert_eq!(plan, ["SEARCH chat_events USING INDEX chat_events_edits (message_id=?)"]);
+    }
 }

@@ -1,0 +1,78 @@
+//! How many messages chats keep, and how far they are trimmed.
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel::sqlite::SqliteConnection;
+
+use crate::domain::ids::{Seq, UserId};
+use crate::storage::schema::chats;
+
+type Db = SqliteConnection;
+
+/// How many messages a chat keeps, and which user said so last.
+pub fn set_retention(db: &mut Db, id: i64, keep: Option<i64>, by: i64) -> QueryResult<()> {
+    diesel::update(chats::table.find(id))
+        .set((chats::retention.eq(keep), chats::retention_by.eq(by)))
+        .execute(db)
+        .map(drop)
+}
+
+/// What is left to do for a chat that was trimmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trims {
+    /// The user who last said how many messages the chat keeps.
+    pub by: Option<UserId>,
+    /// Whether rows were removed without a `trim` event.
+    pub untold: bool,
+    /// Messages that stayed are looked at again above this seq.
+    pub again_above: Option<Seq>,
+}
+
+pub fn trims(db: &mut Db, id: i64) -> QueryResult<Trims> {
+    let (by, untold, again_above): (Option<i64>, i64, Option<i64>) = chats::table
+        .find(id)
+        .select((chats::retention_by, chats::trim_untold, chats::trim_again_above))
+        .first(db)?;
+    Ok(Trims { by: by.map(UserId), untold: untold != 0, again_above })
+}
+
+/// Up to this message those that the chat does not keep are gone.
+pub fn set_trimmed(db: &mut Db, id: i64, seq: i64, ordinal: i64) -> QueryResult<()> {
+    diesel::update(chats::table.find(id))
+        .set((chats::trimmed_seq.eq(seq), chats::trimmed_ordinal.eq(ordinal)))
+        .execute(db)
+        .map(drop)
+}
+
+/// Rows were removed: a `trim` event has to say so.
+pub fn set_untold(db: &mut Db, id: i64) -> QueryResult<()> {
+    diesel::update(chats::table.find(id)).set(chats::trim_untold.eq(1)).execute(db).map(drop)
+}
+
+pub fn set_told(db: &mut Db, id: i64) -> QueryResult<()> {
+    diesel::update(chats::table.find(id)).set(chats::trim_untold.eq(0)).execute(db).map(drop)
+}
+
+/// Messages that stayed are looked at again above this seq, or not any more.
+pub fn look_again(db: &mut Db, id: i64, above: Option<Seq>) -> QueryResult<()> {
+    diesel::update(chats::table.find(id)).set(chats::trim_again_above.eq(above)).execute(db).map(drop)
+}
+
+#[derive(QueryableByName)]
+struct Id {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+/// Chats that hold more messages than they keep, or of which a `trim` event is due.
+pub fn to_trim(db: &mut Db, limit: i64) -> QueryResult<Vec<i64>> {
+    let found: Vec<Id> = diesel::sql_query(
+        "SELECT id FROM chats WHERE retention IS NOT NULL AND deleted_at IS NULL
+             AND (last_ordinal - retention > trimmed_ordinal OR trim_again_above IS NOT NULL)
+         UNION SELECT id FROM chats WHERE trim_untold = 1 AND deleted_at IS NULL
+         ORDER BY id LIMIT ?",
+    )
+    .bind::<BigInt, _>(limit)
+    .load(db)?;
+    Ok(found.into_iter().map(|row| row.id).collect())
+}
