@@ -4,7 +4,10 @@
 //! `Authorization` itself, so a browser adds nothing to a request that a page of another origin makes.
 
 use actix_cors::Cors;
-use actix_web::http::{Method, header};
+use actix_web::dev::ServiceResponse;
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::web;
 
 use crate::core::origins::AllowedOrigins;
 
@@ -14,6 +17,19 @@ const PREFLIGHT_SECONDS: usize = 600;
 /// Whether requests of this path may come from pages of other origins.
 fn is_shared(path: &str) -> bool {
     path.starts_with("/api/")
+}
+
+/// Names the origin in a refusal that is made outside of the layer, so that the page can read it.
+pub(super) fn name_origin<B>(response: &mut ServiceResponse<B>) {
+    let request = response.request();
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let allowed = request.app_data::<web::Data<AllowedOrigins>>().cloned();
+    let (Some(origin), Some(allowed)) = (origin, allowed) else { return };
+    if is_shared(request.path()) && origin.to_str().is_ok_and(|origin| allowed.contains(origin)) {
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(header::VARY, HeaderValue::from_static("origin"));
+    }
 }
 
 /// The layer that answers preflights and names the origin in answers.

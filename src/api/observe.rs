@@ -16,6 +16,7 @@ use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
 use super::activity::{Activity, UnderWay};
+use super::cors::name_origin;
 use super::error::{ApiError, PROBLEM_JSON};
 use super::extract::peer_of;
 use super::git_refusal::Refused;
@@ -63,7 +64,11 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
     let is_head = becomes_get(&mut request);
     // Handlers' errors are responses by now; only another middleware could make this fail.
     let response = match uri_too_long(&request).or_else(|| unknown_query_key(&request)) {
-        Some(refused) => request.into_response(refused.respond(&id)).map_into_right_body(),
+        Some(refused) => {
+            let mut response = request.into_response(refused.respond(&id));
+            name_origin(&mut response);
+            response.map_into_right_body()
+        }
         None => {
             let answered = telemetry::in_request(id.as_str().into(), next.call(request)).await;
             answered?.map_into_left_body()
