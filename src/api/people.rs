@@ -31,13 +31,14 @@ const PREFIX_BYTES_MAX: usize = 64;
 
 /// Users by id or by the beginning of their name. `ids` returns the users behind ids that the caller meets in chats which
 /// the caller can read, also of users who left or were deactivated; other ids are left out. `prefix` returns active users
-/// by name: all of them while registration is closed, else those of chats which the caller can read, and an exact name.
+/// by name: all of them while registration is closed, else those of chats which the caller can read, the newest first up to
+/// `limits.memberships_scanned`, and an exact name.
 #[utoipa::path(get, operation_id = "find_users", path = "/api/users",
     params(("ids" = Option<String>, Query, description = "up to 100 ids, with commas"),
         ("prefix" = Option<String>, Query, description = "the beginning of user names"),
         ("limit" = Option<i64>, Query, description = "users of a page"),
         ("cursor" = Option<String>, Query, description = "the `next` of the page before, with `prefix`")),
-    responses((status = 200, body = page::Items<PublicUser>), (status = 400), (status = 401), (status = 403)))]
+    responses((status = 200, body = page::Items<PublicUser>), (status = 400), (status = 401), (status = 403), (status = 429)))]
 pub(super) async fn users(
     caller: Caller,
     request: HttpRequest,

@@ -23,7 +23,7 @@ pub(super) struct PresenceQuery {
 
 /// How people are shown to the caller: those with whom no chat is shared are offline.
 #[utoipa::path(get, operation_id = "list_presence", path = "/api/presence", params(("users" = String, Query, description = "user names, with commas")),
-    responses((status = 200, body = page::Items<PresenceView>), (status = 400), (status = 401), (status = 404)))]
+    responses((status = 200, body = page::Items<PresenceView>), (status = 400), (status = 401), (status = 404), (status = 429)))]
 pub(super) async fn look(
     caller: Caller,
     query: Query<PresenceQuery>,

@@ -1,5 +1,6 @@
 //! Who may reach whom: blocking, and leaving what another user put me into.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{ServiceError, Services};
@@ -64,7 +65,16 @@ impl Services {
         who: Credential,
         ids: Vec<UserId>,
     ) -> Result<Vec<Arc<User>>, ServiceError> {
-        let UsersKnown { mut met, mut others } = self.cache.ask(who, UsersById(ids)).await?;
+        self.rates.lookup(who.user)?;
+        let compared_max = self.limits.chats_compared;
+        let (mut met, mut others) = (Vec::new(), Vec::new());
+        let mut ids: BTreeSet<_> = ids.into_iter().collect();
+        while !ids.is_empty() {
+            let mut known: UsersKnown = self.cache.ask(who, UsersById { ids, compared_max }).await?;
+            met.append(&mut known.met);
+            others.append(&mut known.others);
+            ids = known.rest;
+        }
         if !others.is_empty() {
             let (reader, ids) = (who.user.0, others.iter().map(|user| user.id.0).collect::<Vec<_>>());
             let read = self
@@ -86,9 +96,10 @@ impl Services {
         after: String,
         limit: usize,
     ) -> Result<UsersFound, ServiceError> {
-        let scanned_max = self.limits.users_scanned;
+        self.rates.lookup(who.user)?;
+        let (names_max, memberships_max) = (self.limits.users_scanned, self.limits.memberships_scanned);
         let registration_closed = self.accounts.registration == Registration::Closed;
-        let query = UsersByPrefix { prefix, after, limit, scanned_max, registration_closed };
+        let query = UsersByPrefix { prefix, after, limit, names_max, memberships_max, registration_closed };
         Ok(self.cache.ask(who, query).await?)
     }
 

@@ -44,9 +44,17 @@ impl Services {
     pub async fn look_at(
         &self,
         who: Credential,
-        usernames: Vec<String>,
+        mut names: Vec<String>,
     ) -> Result<Vec<PresenceView>, ServiceError> {
-        let users = self.cache.ask(who, PeopleSeen(usernames)).await?;
+        self.rates.lookup(who.user)?;
+        let compared_max = self.limits.chats_compared;
+        let mut users = Vec::with_capacity(names.len());
+        while !names.is_empty() {
+            let query = PeopleSeen { names: names.clone(), compared_max };
+            let mut seen = self.cache.ask(who, query).await?;
+            names.drain(..seen.len());
+            users.append(&mut seen);
+        }
         Ok(self.presence.look(who.user, users).await?)
     }
 }

@@ -18,6 +18,7 @@ pub struct Rates {
     changes: DefaultKeyedRateLimiter<UserId>,
     registrations: DefaultKeyedRateLimiter<IpAddr>,
     tickets: DefaultKeyedRateLimiter<UserId>,
+    lookups: DefaultKeyedRateLimiter<UserId>,
     clock: DefaultClock,
 }
 
@@ -32,12 +33,15 @@ impl Rates {
             .allow_burst(at_least_one(limits.registrations_burst));
         let tickets = Quota::per_minute(at_least_one(limits.udp_tickets_per_minute))
             .allow_burst(at_least_one(limits.udp_tickets_burst));
+        let lookups = Quota::per_second(at_least_one(limits.lookups_per_second))
+            .allow_burst(at_least_one(limits.lookups_burst));
         Self {
             on: limits.rates,
             messages: RateLimiter::keyed(messages),
             changes: RateLimiter::keyed(changes),
             registrations: RateLimiter::keyed(registrations),
             tickets: RateLimiter::keyed(tickets),
+            lookups: RateLimiter::keyed(lookups),
             clock: DefaultClock::default(),
         }
     }
@@ -62,6 +66,11 @@ impl Rates {
     /// A UDP ticket, asked for over REST, by a `Ticket` packet or in a `Hello`.
     pub fn ticket(&self, user: UserId) -> Result<(), Refusal> {
         self.check(&self.tickets, &user)
+    }
+
+    /// A question about other users: their names, by id or by prefix, and their presence.
+    pub fn lookup(&self, user: UserId) -> Result<(), Refusal> {
+        self.check(&self.lookups, &user)
     }
 
     pub fn registration(&self, address: IpAddr) -> Result<(), Refusal> {
@@ -90,6 +99,7 @@ impl Rates {
         self.changes.retain_recent();
         self.registrations.retain_recent();
         self.tickets.retain_recent();
+        self.lookups.retain_recent();
     }
 }
 

@@ -109,6 +109,60 @@ async fn prefix_finds_acquaintances_and_an_exact_name() {
     server.stop().await;
 }
 
+/// The cursor was the last name that the search looked at: strangers and deactivated users were found by bisection.
+#[actix_web::test]
+async fn prefix_search_gives_no_cursor_with_a_strangers_name() {
+    let server = TestServer::with_limits(|limits| limits.users_scanned = 1).await;
+    let alice = server.admin("alice").await;
+    for name in ["zbob", "zcarl", "zdora"] {
+        server.user(name).await;
+    }
+    alice.http.create_group("team", &["zcarl", "zdora"]).await.unwrap();
+    assert_eq!(alice.patch("/api/admin/users/zcarl", json!({"active": false})).await.status, 200);
+    for query in ["z", "z&cursor=zb", "z&cursor=zbob", "z&limit=1", "z&limit=1&cursor=zc", ""] {
+        let page = alice.get(&format!("/api/users?prefix={query}")).await.body;
+        let expected = if query.is_empty() { &["alice", "zdora"][..] } else { &["zdora"] };
+        assert_eq!((names(&page).as_slice(), &page["next"]), (expected, &Value::Null), "{query}: {page}");
+    }
+    let first = alice.get("/api/users?prefix=&limit=1").await.body;
+    assert_eq!((names(&first), &first["next"]), (vec!["alice"], &json!("alice")));
+    let eve = server.user("zeve").await;
+    let page = eve.get("/api/users?prefix=z&limit=1").await.body;
+    assert_eq!((names(&page), &page["next"]), (vec!["zeve"], &Value::Null));
+    server.stop().await;
+}
+
+/// One message compared all chats of a hundred users, and all else waited for it.
+#[actix_web::test]
+async fn names_and_presence_of_many_come_in_several_messages() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.chats_compared, limits.memberships_scanned) = (1, 3);
+        (limits.lookups_burst, limits.lookups_per_second) = (5, 1);
+    })
+    .await;
+    let (alice, bob, carl, _) = (
+        server.user("alice").await,
+        server.user("bob").await,
+        server.user("carl").await,
+        server.user("stranger").await,
+    );
+    alice.group(&[&bob, &carl]).await;
+    alice.group(&[&carl]).await;
+    let ids: Vec<_> = (1..=4).map(UserId).collect();
+    assert_eq!(names(&by_id(&alice, &ids).await), ["alice", "bob", "carl"]);
+    let seen = alice.get("/api/presence?users=carl,stranger,bob,alice").await.body;
+    let seen: Vec<_> = seen["items"].as_array().unwrap().iter().map(|one| &one["user_id"]).collect();
+    assert_eq!(seen, [&json!(3), &json!(4), &json!(2), &json!(1)]);
+    assert_problem(&alice.get("/api/presence?users=bob,nobody").await, 404, "not_found");
+    // Two memberships of the newer chat and one of the older are looked at.
+    assert_eq!(names(&alice.get("/api/users?prefix=").await.body), ["alice", "carl"]);
+    assert_eq!(names(&alice.get("/api/users?prefix=bob").await.body), ["bob"]);
+    let path = "/api/users?prefix=bob";
+    assert_problem(&alice.get(path).await, 429, "rate_limited");
+    assert_eq!(bob.get(path).await.status, 200, "others have their own rate");
+    server.stop().await;
+}
+
 #[actix_web::test]
 async fn prefix_finds_every_active_user_when_registration_is_closed() {
     let server = TestServer::start().await;

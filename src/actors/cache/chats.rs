@@ -64,6 +64,8 @@ pub(super) struct Chats {
     chats: HashMap<ChatId, ChatState>,
     of_user: HashMap<UserId, BTreeSet<ChatId>>,
     channels: BTreeSet<ChatId>,
+    /// Chats that every user can read.
+    public: BTreeSet<ChatId>,
     /// Uses of windows, oldest first: the order in which they give way.
     uses: BTreeMap<u64, ChatId>,
     clock: u64,
@@ -96,6 +98,7 @@ impl Chats {
             chats: HashMap::with_capacity(snapshot.chats.len()),
             of_user: HashMap::new(),
             channels: BTreeSet::new(),
+            public: BTreeSet::new(),
             uses: BTreeMap::new(),
             clock: 0,
             window_bytes: 0,
@@ -130,8 +133,10 @@ impl Chats {
     }
 
     fn insert(&mut self, chat: Chat, window: WindowState) {
-        if chat.audience == Audience::Joinable {
-            self.channels.insert(chat.id);
+        match chat.audience {
+            Audience::Joinable => drop(self.channels.insert(chat.id)),
+            Audience::Public => drop(self.public.insert(chat.id)),
+            Audience::Members => {}
         }
         self.chats.insert(
             chat.id,
@@ -203,6 +208,10 @@ impl Chats {
             Event::AudienceChanged { chat_id, audience } => {
                 if let Some(state) = self.chats.get_mut(chat_id) {
                     state.chat.audience = *audience;
+                    match audience {
+                        Audience::Public => self.public.insert(*chat_id),
+                        Audience::Members | Audience::Joinable => self.public.remove(chat_id),
+                    };
                 }
                 Ok(())
             }
@@ -213,6 +222,7 @@ impl Chats {
     fn remove(&mut self, chat: ChatId) {
         let Some(state) = self.chats.remove(&chat) else { return };
         self.channels.remove(&chat);
+        self.public.remove(&chat);
         self.uses.remove(&state.used);
         if let WindowState::Ready(window) = &state.window {
             self.window_bytes -= window.bytes();
@@ -326,6 +336,17 @@ impl Chats {
     pub(super) fn of_user(&self, user: UserId, after: ChatId) -> impl Iterator<Item = &ChatState> {
         let ids = self.of_user.get(&user).map(|ids| ids.range(ChatId(after.0.saturating_add(1))..));
         ids.into_iter().flatten().filter_map(|id| self.chats.get(id))
+    }
+
+    /// The ids of the chats of a user.
+    pub(super) fn ids_of(&self, user: UserId) -> &BTreeSet<ChatId> {
+        static NONE: BTreeSet<ChatId> = BTreeSet::new();
+        self.of_user.get(&user).unwrap_or(&NONE)
+    }
+
+    /// Chats that every user can read.
+    pub(super) fn public(&self) -> &BTreeSet<ChatId> {
+        &self.public
     }
 
     /// The channels that `user` is not in, by id, above `after`.
@@ -488,6 +509,9 @@ impl Chats {
         }
         if self.channels != fresh.channels {
             found.push("the lists of channels differ".to_owned());
+        }
+        if self.public != fresh.public {
+            found.push("the lists of public chats differ".to_owned());
         }
         found
     }

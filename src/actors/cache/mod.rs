@@ -14,6 +14,7 @@
 
 mod actor;
 mod chats;
+mod common_chats;
 mod counters;
 mod deleted;
 mod directory;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::common_chats::CommonChats;
 use super::queries::{Models, Query, Verdict, user_of};
 use crate::domain::access::{AccessToken, Credential, Need};
-use crate::domain::ids::{AccessTokenId, ChatId, UserId};
+use crate::domain::ids::{AccessTokenId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
 
@@ -96,25 +97,30 @@ pub(super) fn check_administrator(models: &Models<'_>, user: UserId) -> Result<(
 }
 
 /// The ids behind user names, for a caller who wants to see their presence.
-pub struct PeopleSeen(pub Vec<String>);
+pub struct PeopleSeen {
+    pub names: Vec<String>,
+    /// Chats that one message compares.
+    pub compared_max: usize,
+}
 
 impl Query for PeopleSeen {
-    /// Each with whether they share a chat with the user who asks.
+    /// Each with whether they share a chat with the user who asks: those of the first names, at least of one. Another
+    /// message must ask for the others.
     type Answer = Vec<(UserId, bool)>;
     const NAME: &'static str = "PeopleSeen";
     const NEED: Need = Need::ChatRead;
 
     fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
         let read = &models.read;
-        let share = |me: UserId, user: UserId| {
-            read.chats.of_user(user, ChatId(0)).any(|state| state.people.contains_key(&me))
-        };
         Verdict::Now(user_of(who).and_then(|me| {
-            let seen = |name: &String| {
+            let mut common = CommonChats::new(&read.chats, me, self.compared_max);
+            let mut seen = Vec::with_capacity(self.names.len());
+            for name in &self.names {
                 let user = read.directory.named(name).ok_or(Refusal::NotFound("user"))?.user.id;
-                Ok((user, share(me, user)))
-            };
-            self.0.iter().map(seen).collect()
+                let Some(share) = common.share(user) else { break };
+                seen.push((user, share));
+            }
+            Ok(seen)
         }))
     }
 }

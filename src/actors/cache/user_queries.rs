@@ -1,17 +1,22 @@
 //! Questions about users: who stands behind an id, and whose name begins so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::queries::{Models, Query, Verdict, readable, user_of};
+use super::common_chats::CommonChats;
+use super::queries::{Models, Query, Verdict, user_of};
 use super::read_models::ReadModels;
 use crate::domain::access::{Credential, Need};
-use crate::domain::ids::{ChatId, UserId};
+use crate::domain::ids::UserId;
 use crate::domain::permission::people::{Finding, identify};
 use crate::domain::user::User;
 
 /// The users behind some ids: those of one request.
-pub struct UsersById(pub Vec<UserId>);
+pub struct UsersById {
+    pub ids: BTreeSet<UserId>,
+    /// Chats that one message compares.
+    pub compared_max: usize,
+}
 
 /// What memory says. Who left a chat is known to the database alone.
 #[derive(Debug, Default)]
@@ -20,6 +25,8 @@ pub struct UsersKnown {
     pub met: Vec<Arc<User>>,
     /// Users who exist, and whom the user who asks may know if they met in the past.
     pub others: Vec<Arc<User>>,
+    /// Ids that another message must ask for.
+    pub rest: BTreeSet<UserId>,
 }
 
 impl Query for UsersById {
@@ -30,20 +37,18 @@ impl Query for UsersById {
     fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<UsersKnown> {
         Verdict::Now(user_of(who).map(|me| {
             let mut known = UsersKnown::default();
-            let ids: BTreeSet<_> = self.0.iter().collect();
-            for user in ids.into_iter().filter_map(|id| models.read.directory.user(*id)) {
-                let met = identify(user.id == me, meets(models.read, me, user.id));
-                let list = if met { &mut known.met } else { &mut known.others };
+            let mut common = CommonChats::new(&models.read.chats, me, self.compared_max);
+            for user in self.ids.iter().filter_map(|id| models.read.directory.user(*id)) {
+                let Some(meet) = common.meet(user.id) else {
+                    known.rest = self.ids.range(user.id..).copied().collect();
+                    break;
+                };
+                let list = if identify(user.id == me, meet) { &mut known.met } else { &mut known.others };
                 list.push(user.clone());
             }
             known
         }))
     }
-}
-
-/// Whether `user` is in a chat that `reader` can read.
-fn meets(read: &ReadModels, reader: UserId, user: UserId) -> bool {
-    read.chats.of_user(user, ChatId(0)).any(|state| readable(read, state.chat.id, reader).is_ok())
 }
 
 /// Users whose names begin with a text, by name.
@@ -52,8 +57,10 @@ pub struct UsersByPrefix {
     /// Only names above this one.
     pub after: String,
     pub limit: usize,
-    /// Names that one search looks at.
-    pub scanned_max: usize,
+    /// Names that one search looks at while registration is closed.
+    pub names_max: usize,
+    /// Memberships that one search looks at while registration is open.
+    pub memberships_max: usize,
     pub registration_closed: bool,
 }
 
@@ -71,30 +78,72 @@ impl Query for UsersByPrefix {
     const NEED: Need = Need::ChatRead;
 
     fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<UsersFound> {
+        let read = &*models.read;
         Verdict::Now(user_of(who).map(|me| {
-            let mut found = UsersFound::default();
-            let read = &models.read;
-            let mut names = read.directory.beginning_with(&self.prefix, &self.after);
-            let mut last = None;
-            for user in names.by_ref().take(self.scanned_max) {
-                if found.users.len() == self.limit {
-                    found.next = last;
-                    return found;
-                }
-                last = Some(user.username.clone());
-                let stranger = Finding {
-                    is_active: user.active,
-                    meets: user.id == me,
-                    is_exact: user.username == self.prefix,
-                    registration_closed: self.registration_closed,
-                };
-                let met = || Finding { meets: meets(read, me, user.id), ..stranger };
-                if stranger.is_allowed() || met().is_allowed() {
-                    found.users.push(user.clone());
+            if self.registration_closed { self.among_all(read) } else { self.among_known(read, me) }
+        }))
+    }
+}
+
+impl UsersByPrefix {
+    /// All users are colleagues: the names of those who are passed over may be known.
+    fn among_all(&self, read: &ReadModels) -> UsersFound {
+        let mut found = UsersFound::default();
+        let mut names = read.directory.beginning_with(&self.prefix, &self.after);
+        let mut last = None;
+        for user in names.by_ref().take(self.names_max) {
+            if found.users.len() == self.limit {
+                found.next = last;
+                return found;
+            }
+            last = Some(user.username.clone());
+            if self.finding(user, false).is_allowed() {
+                found.users.push(user.clone());
+            }
+        }
+        found.next = last.filter(|_| names.next().is_some());
+        found
+    }
+
+    /// Looks at nobody but the people whom the user who asks may find, so that nothing in the answer depends on
+    /// strangers.
+    fn among_known(&self, read: &ReadModels, me: UserId) -> UsersFound {
+        let mut page = BTreeMap::new();
+        let mut consider = |user: Option<&Arc<User>>, meets| {
+            let Some(user) = user else { return };
+            let is_asked_for = user.username > self.after && user.username.starts_with(&self.prefix);
+            if is_asked_for && self.finding(user, meets).is_allowed() {
+                page.insert(user.username.clone(), user.clone());
+                if page.len() > self.limit + 1 {
+                    page.pop_last();
                 }
             }
-            found.next = last.filter(|_| names.next().is_some());
-            found
-        }))
+        };
+        consider(read.directory.named(&self.prefix).map(|entry| &entry.user), false);
+        consider(read.directory.user(me), true);
+        for user in self.people_met(read, me) {
+            consider(read.directory.user(user), true);
+        }
+        let mut users: Vec<_> = page.into_values().collect();
+        let has_more = users.len() > self.limit;
+        users.truncate(self.limit);
+        let next = users.last().filter(|_| has_more).map(|user| user.username.clone());
+        UsersFound { users, next }
+    }
+
+    /// The people of the user's own chats, then of those that every user can read; the newest chats first.
+    fn people_met(&self, read: &ReadModels, me: UserId) -> impl Iterator<Item = UserId> {
+        let chats = read.chats.ids_of(me).iter().rev().chain(read.chats.public().iter().rev());
+        let states = chats.take(self.memberships_max).filter_map(|id| read.chats.get(*id));
+        states.flat_map(|state| state.people.keys().copied()).take(self.memberships_max)
+    }
+
+    fn finding(&self, user: &User, meets: bool) -> Finding {
+        Finding {
+            is_active: user.active,
+            meets,
+            is_exact: user.username == self.prefix,
+            registration_closed: self.registration_closed,
+        }
     }
 }

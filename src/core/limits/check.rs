@@ -39,7 +39,8 @@ impl Limits {
             frame_timeout_ms write_stall_ms sessions_per_user in_flight outbox_frames answer_bytes
             marks_per_command resume_chats replay_page welcome_chats presence_ttl_ms presence_tick_ms
             presence_batch presence_queries udp_ticket_seconds udp_tickets_per_user udp_tickets
-            udp_batch_datagrams udp_resend_ms page_default page_max users_scanned body_bytes uri_bytes http_connections
+            udp_batch_datagrams udp_resend_ms page_default page_max users_scanned
+            memberships_scanned chats_compared body_bytes uri_bytes http_connections
             http_handshakes tls_handshake_ms http_unsent_bytes request_head_ms request_body_ms logins
             logins_per_address logins_delayed logins_delayed_per_address login_failures_tracked
             access_token_seconds refresh_token_seconds logins_per_user token_use_write_ms left_per_command
@@ -59,6 +60,7 @@ impl Limits {
             strangers_added_burst added_by_strangers_per_hour added_by_strangers_burst added_per_hour added_burst
             added_by_one_per_hour added_by_one_burst everybody_mentions_per_hour everybody_mentions_burst udp_tickets_per_minute udp_tickets_burst
             udp_datagrams_per_second udp_datagrams_burst logged_refusals_per_second registrations_burst
+            lookups_per_second lookups_burst
             registrations_per_minute
         ));
         mistakes.extend(above!(

@@ -177,8 +177,18 @@ limits! {
     page_default: usize = 50,
     /// Items of a page at most.
     page_max: usize = 100,
-    /// Names that one search for users by prefix looks at; the next page goes on behind them.
+    /// Names that one search for users by prefix looks at while registration is closed; the next page goes on behind them.
     users_scanned: usize = 1_000,
+    /// Memberships of chats that one search for users by prefix looks at while registration is open: some 0.1 us each, in
+    /// the thread of the cache. Those of the newest chats come first; the people of the others are found by their whole name.
+    memberships_scanned: usize = 20_000,
+    /// Chats that one message of the cache compares to find out which users share one: some 10 ns each. A request for more
+    /// is answered in several messages.
+    chats_compared: usize = 100_000,
+    /// Questions of one user about others per second, after the burst: names behind ids, searches, presence.
+    lookups_per_second: u32 = 20,
+    /// The same at once.
+    lookups_burst: u32 = 400,
     /// A JSON request body.
     body_bytes: usize = 64 * 1024,
     /// Path and query of a request, in bytes; beyond: 414. A path of 4 KiB fits, percent-encoded.

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use world::World;
 
 use super::chats::Lookup;
+use super::common_chats::CommonChats;
 use super::page::Range;
 use crate::core::limits::Limits;
 use crate::domain::event::Change;
@@ -91,6 +92,20 @@ fn a_window_refilled_while_commits_go_on_stays_dense() {
         let seqs: Vec<_> = page.events.iter().map(|event| event.seq).collect();
         assert_eq!((seqs, page.as_of), (vec![5, 6, 7, 8, 9], 9), "seen {seen}");
     }
+}
+
+/// A request for many users compared all their chats in one message.
+#[test]
+fn questions_beyond_the_bound_wait_for_another_message() {
+    let mut world = World::new();
+    let create = world.job(&Act::Create { by: 1, with: 2, kind: 1 });
+    world.run(create.into_iter().collect());
+    let ask = |max| {
+        let mut common = CommonChats::new(&world.models.chats, UserId(1), max);
+        [2, 3, 2].map(|user| common.share(UserId(user)))
+    };
+    assert_eq!(ask(100), [Some(true), Some(false), Some(true)]);
+    assert_eq!(ask(1), [Some(true), None, None]);
 }
 
 /// A fill read a message, and before it was delivered the message was edited and deleted: its content came back.
