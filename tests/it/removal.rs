@@ -38,6 +38,7 @@ async fn purged(server: &TestServer, chat: ChatId) {
     let sql = format!(
         "SELECT (SELECT count(*) FROM messages WHERE chat_id = {chat})
               + (SELECT count(*) FROM chat_events WHERE chat_id = {chat})
+              + (SELECT count(*) FROM removed_messages WHERE chat_id = {chat})
               + (SELECT count(*) FROM chat_participants WHERE chat_id = {chat}) AS n"
     );
     let begun = std::time::Instant::now();
@@ -96,6 +97,36 @@ async fn owner_deletes_a_chat_and_every_session_is_told() {
     assert_problem(&bob.post(&messages, said).await, 404, "not_found");
     let next_chat = bob.group(&[]).await;
     assert!(next_chat.0 > chat.0, "an id is not given again");
+    server.stop().await;
+}
+
+/// Rows of a deleted chat stay until the purge reaches them: a retry of their messages was a success meanwhile.
+#[actix_web::test]
+async fn retry_in_a_deleted_chat_is_not_found_before_the_purge() {
+    let server = TestServer::with_limits(|limits| limits.purged_per_command = 1).await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let messages = format!("/api/chats/{chat}/messages");
+    let said = |n: u8| {
+        let client_id = format!("0190b6d2-7d3e-7c1a-9d2f-1a2b3c4d5e{n:02x}");
+        json!({"content": n.to_string(), "client_id": client_id})
+    };
+    for n in 0..60 {
+        assert_eq!(bob.post(&messages, said(n)).await.status, 201);
+    }
+    let mut session = alice.tcp().await;
+    let kept = alice.patch(&format!("/api/chats/{chat}"), json!({"retention": 50})).await;
+    assert_eq!(kept.status, 200, "{}", kept.body);
+    while next(&mut session, "Event").await.kind.as_deref() != Some("trim") {}
+    for n in [3, 59] {
+        assert_eq!(bob.post(&messages, said(n)).await.status, 200, "it is a duplicate");
+    }
+    assert_eq!(alice.delete(&format!("/api/chats/{chat}")).await.status, 204);
+    for n in [59, 3] {
+        assert_problem(&bob.post(&messages, said(n)).await, 404, "not_found");
+    }
+    purged(&server, chat).await;
+    assert_problem(&bob.post(&messages, said(3)).await, 404, "not_found");
     server.stop().await;
 }
 

@@ -15,7 +15,7 @@ use crate::domain::ids::{ChatId, MessageId, UserId};
 use crate::domain::message::{Message, NewMessage};
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
-use crate::storage::queries::messages;
+use crate::storage::queries::{chats, messages};
 
 /// Writes a message, once per (sender, client_id).
 pub struct AppendMessage {
@@ -92,17 +92,24 @@ impl AppendMessage {
         Ok((chat, head, reply))
     }
 
+    /// A message of a deleted chat is gone, though its row is removed later. The hash says that it is of this chat.
+    fn check_chat(&self, tx: &mut Tx<'_>) -> Execution<()> {
+        chats::chat(tx.look(), self.chat.0)?.map(drop).ok_or(Refusal::NotFound("chat").into())
+    }
+
     /// What the sender said before under the same name.
     fn earlier(&self, tx: &mut Tx<'_>, request_hash: &[u8; 32]) -> Execution<Option<Appended>> {
         let (sender, name) = (self.who.user.0, &self.message.client_id.0);
         match messages::by_client_id(tx.look_at_messages()?, sender, name)? {
             Some((_, hash)) if hash != request_hash => Err(Refusal::ClientIdReused.into()),
             Some((message, _)) => {
+                self.check_chat(tx)?;
                 Ok(Some(Appended { message: message.into(), duplicate: true, unnotified: false }))
             }
             None => match messages::removed(tx.look(), sender, name)? {
                 Some(removed) if !removed.is_of(request_hash) => Err(Refusal::ClientIdReused.into()),
                 Some(removed) => {
+                    self.check_chat(tx)?;
                     let message = removed.into_message(self.who.user, self.message.client_id);
                     Ok(Some(Appended { message: message.into(), duplicate: true, unnotified: false }))
                 }

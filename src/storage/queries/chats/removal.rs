@@ -66,12 +66,14 @@ pub fn is_empty_since(db: &mut Db, id: i64, before: i64) -> QueryResult<bool> {
 }
 
 /// What a chat's rows are in, and the statement that removes some of them.
-const PURGES: [&str; 4] = [
+const PURGES: [&str; 5] = [
     "DELETE FROM messages WHERE rowid IN (SELECT rowid FROM messages WHERE chat_id = ? LIMIT ?)",
     "DELETE FROM chat_events WHERE rowid IN (SELECT rowid FROM chat_events WHERE chat_id = ? LIMIT ?)",
     "DELETE FROM chat_participants WHERE rowid IN (SELECT rowid FROM chat_participants WHERE chat_id = ? LIMIT ?)",
     "DELETE FROM chat_former_participants WHERE rowid IN
          (SELECT rowid FROM chat_former_participants WHERE chat_id = ? LIMIT ?)",
+    "DELETE FROM removed_messages WHERE (client_id, sender_id) IN
+         (SELECT client_id, sender_id FROM removed_messages WHERE chat_id = ? LIMIT ?)",
 ];
 
 /// Removes rows of a chat, at most `limit`; returns whether there may be more.

@@ -1,0 +1,1 @@
+DROP INDEX removed_messages_of_chat;
