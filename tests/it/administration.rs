@@ -126,6 +126,36 @@ async fn administrator_takes_over_a_chat_without_an_active_owner() {
     server.stop().await;
 }
 
+/// The events of a take-over name an administrator who was never in the chat, and clients found no user behind the id.
+#[actix_web::test]
+async fn take_over_leaves_a_name_and_notifies_the_new_owner() {
+    let server = TestServer::start().await;
+    let (admin, alice) = (server.admin("root").await, server.user("alice").await);
+    let (bob, carol) = (server.user("bob").await, server.user("carol").await);
+    let (chat, other) = (alice.group(&[&bob]).await, alice.group(&[]).await);
+    let made = alice.post("/api/projects/create", json!({"name": "kit", "visibility": "private"})).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let dora = server.user("dora").await;
+    let member = json!({"role": "writer"});
+    assert_eq!(alice.put("/api/projects/alice/kit/members/dora", member).await.status, 201);
+    assert_eq!(admin.patch("/api/admin/users/alice", json!({"active": false})).await.status, 200);
+    for (path, owner) in [
+        (format!("/api/admin/chats/{chat}/take-over"), "bob"),
+        (format!("/api/admin/chats/{other}/take-over"), "carol"),
+        ("/api/admin/projects/alice/kit/take-over".to_owned(), "dora"),
+    ] {
+        let taken = admin.post(&path, json!({"owner": owner})).await;
+        assert_eq!(taken.status, 204, "{path}: {}", taken.body);
+    }
+    for person in [&bob, &carol, &dora] {
+        let found = person.get(&format!("/api/users?ids={}", admin.id)).await.body;
+        assert_eq!(found["items"][0]["username"], "root", "{found}");
+    }
+    let told = carol.get("/api/notifications").await.body;
+    assert_eq!((&told["items"][0]["kind"], &told["items"][0]["chat_id"]), (&json!("added"), &json!(other.0)));
+    server.stop().await;
+}
+
 #[actix_web::test]
 async fn administrator_takes_over_a_project_without_an_active_owner() {
     let server = TestServer::start().await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::administration::is_administrator;
-use super::chats::load;
+use super::chats::{keep_name, load};
 use super::fan_out::retract;
 use crate::actors::writer::Effect;
 use crate::actors::writer::command::{Command, Execution, Tx};
@@ -13,7 +13,6 @@ use crate::domain::access::{Credential, Need};
 use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::message::{Alteration, Message};
-use crate::domain::notification::NotifyLevel;
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::{chats, messages};
@@ -84,8 +83,7 @@ impl Command for AlterMessage {
             let detail = json!({"message_id": old.id, "sender_id": old.sender_id});
             tx.audit(self.who, "message.delete", ("chat", chat.id.0), &detail)?;
             if role.is_none() {
-                // The event names the administrator, who is not in the chat.
-                chats::insert_former(tx.write(), chat.id.0, me.0, NotifyLevel::All)?;
+                keep_name(tx, chat.id, me)?;
             }
         }
         let seq = chat.last_seq + 1;

@@ -268,6 +268,15 @@ pub(super) fn join(
     Ok(())
 }
 
+/// A user who acts in a chat without being in it is listed as a former participant: its events name them, and those who
+/// read them learn the name.
+pub(super) fn keep_name(tx: &mut Tx<'_>, chat: ChatId, actor: UserId) -> Execution<()> {
+    if chats::participant(tx.look(), chat.0, actor.0)?.is_none() {
+        chats::insert_former(tx.write(), chat.0, actor.0, NotifyLevel::All)?;
+    }
+    Ok(())
+}
+
 pub(super) fn check_room_for(tx: &mut Tx<'_>, user: UserId) -> Execution<()> {
     let count = chats::chat_count_of(tx.look(), user.0)?;
     if usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.chats_per_user {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::chats::load;
+use super::chats::{keep_name, load};
 use super::fan_out::retract;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need, Proof};
@@ -29,7 +29,8 @@ impl Command for SetRetention {
         tx.authenticate(self.who, Need::ChatWrite)?;
         let (chat, role) = load(tx, self.chat, self.who.user)?;
         let by = if self.who.proof == Proof::Operator {
-            accounts::first_admin(tx.look())?.ok_or(Refusal::Conflict("there is no administrator yet"))?
+            let admin = accounts::first_admin(tx.look())?;
+            admin.ok_or(Refusal::Conflict("there is no administrator yet"))?
         } else {
             permission::own(&chat, role)?;
             self.who.user.0
@@ -41,6 +42,7 @@ impl Command for SetRetention {
         if chat.trimmed_seq > 0 {
             chats::look_again(tx.write(), chat.id.0, self.keep.map(|_| 0))?;
         }
+        keep_name(tx, chat.id, UserId(by))?;
         tx.audit(self.who, "chat.retention", ("chat", chat.id.0), &json!({"keep": self.keep}))?;
         tx.announce(Event::RetentionSet { chat_id: chat.id, keep: self.keep });
         Ok(())

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::administration::check_administrator;
-use super::chats::join;
+use super::chats::{join, keep_name};
+use super::notifications::tell_of_being_added;
 use super::projects::give_role;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::Credential;
@@ -34,9 +35,11 @@ impl Command for TakeOverChat {
         check_active(tx, self.owner)?;
         tx.audit(self.who, "chat.take_over", ("chat", chat.id.0), &json!({"owner_id": self.owner}))?;
         let (actor, mut last_seq) = (self.who.user, chat.last_seq);
+        keep_name(tx, chat.id, actor)?;
         if chats::participant(tx.look(), chat.id.0, self.owner.0)?.is_none() {
             let place = (&mut last_seq, chat.last_ordinal);
-            return join(tx, chat.id, place, actor, self.owner, ChatRole::Owner);
+            join(tx, chat.id, place, actor, self.owner, ChatRole::Owner)?;
+            return tell_of_being_added(tx, (chat.id, last_seq), chat.name.as_deref(), actor, self.owner);
         }
         chats::set_role(tx.write(), chat.id.0, self.owner.0, ChatRole::Owner.as_str())?;
         let change = Change::Role { user_id: self.owner, role: ChatRole::Owner };
@@ -63,6 +66,7 @@ impl Command for TakeOverProject {
         let current = projects::member_role(tx.look(), project.id.0, self.owner.0)?;
         let detail = json!({"owner_id": self.owner});
         tx.audit(self.who, "project.take_over", ("project", project.id.0), &detail)?;
+        keep_name(tx, project.channel_id, self.who.user)?;
         give_role(tx, &project, self.who.user, self.owner, ProjectRole::Owner, current.is_some())
     }
 }
