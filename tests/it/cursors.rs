@@ -246,6 +246,12 @@ async fn messages_are_marked_unread_and_all_chats_read() {
     for chat in &chats {
         assert_eq!(unread(&bob, *chat).await, (4, 0));
     }
+    // Whoever is added has read the join, and is notified of it.
+    alice.group(&[&bob]).await;
+    let unread_notices = async || bob.get("/api/notifications?unread=true").await.body["items"].clone();
+    assert_eq!(unread_notices().await.as_array().unwrap().len(), 1);
+    assert_eq!(bob.post("/api/chats/read", json!({})).await.status, 204);
+    assert_eq!(unread_notices().await, json!([]), "it is read with all chats");
     let path = format!("/api/chats/{}/unread", chats[0]);
     bob.say(chats[0], "three").await;
     let marked = bob.post(&path, json!({"from_seq": 4})).await;

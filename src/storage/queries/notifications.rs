@@ -92,6 +92,27 @@ pub fn any_unread_in(db: &mut Db, user: i64, chat: i64, seq: i64) -> QueryResult
     diesel::select(diesel::dsl::exists(unread)).get_result(db)
 }
 
+#[derive(QueryableByName)]
+struct ReadChat {
+    #[diesel(sql_type = BigInt)]
+    chat_id: i64,
+    #[diesel(sql_type = BigInt)]
+    read_seq: i64,
+}
+
+/// Chats in which something is unread that stands at or below the user's cursor, with the cursor.
+pub fn unread_below_cursors(db: &mut Db, user: i64, limit: i64) -> QueryResult<Vec<(i64, i64)>> {
+    let found: Vec<ReadChat> = diesel::sql_query(
+        "SELECT DISTINCT p.chat_id, p.read_seq FROM notifications n
+         JOIN chat_participants p ON p.chat_id = n.chat_id AND p.user_id = n.user_id
+         WHERE n.user_id = ? AND n.read_at IS NULL AND n.seq <= p.read_seq LIMIT ?",
+    )
+    .bind::<BigInt, _>(user)
+    .bind::<BigInt, _>(limit)
+    .load(db)?;
+    Ok(found.into_iter().map(|row| (row.chat_id, row.read_seq)).collect())
+}
+
 /// Marks as read what stands in a chat up to a seq.
 pub fn mark_read_in(db: &mut Db, user: i64, chat: i64, seq: i64, now: i64) -> QueryResult<()> {
     let unread = notifications::table

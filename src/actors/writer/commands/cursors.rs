@@ -11,7 +11,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
-use crate::storage::queries::{chats, messages};
+use crate::storage::queries::{chats, messages, notifications};
 
 /// How far somebody is in a chat. What is read is delivered too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -142,6 +142,13 @@ impl Command for MarkAllRead {
             advance(tx, chat.id, self.who.user, Marks { read: Some(chat.last_seq), delivered: None })?;
         }
         let is_full = i64::try_from(found.len()).unwrap_or(i64::MAX) >= limit;
+        if !is_full {
+            // A user who joined, or said something, has read up to there: the notifications from below are left.
+            let (user, kept) = (self.who.user, tx.limits.notifications_per_user);
+            for (chat, read_seq) in notifications::unread_below_cursors(tx.look(), user.0, kept)? {
+                read_in_chat(tx, user, ChatId(chat), read_seq)?;
+            }
+        }
         Ok(found.last().filter(|_| is_full).map(|chat| chat.id))
     }
 }
