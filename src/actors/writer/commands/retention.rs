@@ -8,7 +8,7 @@ use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need, Proof};
 use crate::domain::chat::Chat;
 use crate::domain::event::{Change, Event};
-use crate::domain::ids::{ChatId, MessageId, Seq};
+use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::messages::Trim;
