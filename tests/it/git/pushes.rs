@@ -1,9 +1,12 @@
 //! A push speaks in the project's channel.
 
+use diesel::RunQueryDsl;
+use netbit::core::config::Synchronous;
+use netbit::core::database;
 use serde_json::json;
 
-use crate::harness::TestServer;
 use crate::harness::git::Workplace;
+use crate::harness::{TestServer, soon};
 
 #[actix_web::test]
 async fn a_push_is_an_event_a_message_and_a_notification_for_those_who_watch() {
@@ -238,5 +241,52 @@ async fn first_branch_becomes_the_default() {
     let server = server.restart(|_| ()).await;
     let alice = server.login("alice").await;
     assert_eq!(alice.get(repository).await.body["default_branch"], "topic");
+    server.stop().await;
+}
+
+/// Watchers who are notified behind the push were notified of messages that were deleted or read by then.
+#[actix_web::test]
+async fn watchers_get_no_push_that_is_deleted_and_none_twice() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let path = alice.hello_web("private").await;
+    alice.member("hello", "bob", "reader").await;
+    let chat = alice.get("/api/projects/alice/hello").await.body["channel_id"].as_i64().unwrap();
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    place.repository("work").await;
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    assert_eq!(bob.post(&format!("/api/chats/{chat}/read"), json!({})).await.status, 200);
+    place.commit("work", "a", "a", "more").await;
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let (messages, _) = alice.http.messages(netbit::domain::ids::ChatId(chat), "").await.unwrap();
+    let second = messages.iter().max_by_key(|message| message.seq).unwrap().id;
+    assert_eq!(alice.delete(&format!("/api/chats/{chat}/messages/{second}")).await.status, 204);
+    // As if the server had stopped before the first slice of both.
+    let server = server
+        .restart(|config| {
+            let path = config.data_dir.0.join("netbit.db");
+            let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
+            for sql in [
+                "DELETE FROM notifications WHERE kind = 'push'",
+                "UPDATE push_intents SET state = 'announced', notified_to = 0, settled_at = NULL",
+            ] {
+                assert!(diesel::sql_query(sql).execute(&mut db).unwrap() > 0, "{sql}");
+            }
+        })
+        .await;
+    let mut db = database::open_reader(&server.path().join("netbit.db")).unwrap();
+    let left = "SELECT count(*) AS value FROM push_intents WHERE state <> 'settled'";
+    soon(async {
+        while database::integer(&mut db, left).unwrap() > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    let bob = server.login("bob").await;
+    let list = bob.get("/api/notifications").await.body;
+    let pushes: Vec<_> =
+        list["items"].as_array().unwrap().iter().filter(|one| one["kind"] == "push").collect();
+    assert_eq!(pushes.len(), 1, "the message of the second is deleted: {list}");
+    assert!(pushes[0]["read_at"].is_string() || pushes[0]["read_at"].is_number(), "read before: {list}");
     server.stop().await;
 }

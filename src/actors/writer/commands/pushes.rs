@@ -299,7 +299,13 @@ fn notify_slice(
     // Those who are named come with the first slice, and count.
     let named = if first { i64::try_from(mentioned.len()).unwrap_or(i64::MAX) } else { 0 };
     let limit = tx.limits.notifications_per_command.saturating_sub(named).max(1);
-    let message = messages::at_seq(tx.look(), project.channel_id.0, seq + 1)?;
+    let channel = project.channel_id.0;
+    let message = match messages::at_seq(tx.look(), channel, seq + 1)? {
+        Some(id) => messages::by_ids(tx.look(), &[id])?.pop().filter(|message| !message.deleted),
+        None => None,
+    };
+    // A deleted message notifies no user.
+    let Some(message) = message else { return Ok(false) };
     let watchers = projects::watchers_above(tx.look(), project.id.0, intent.notified_to, limit)?;
     let more = i64::try_from(watchers.len()).unwrap_or(i64::MAX) >= limit;
     let named = mentioned.iter().map(|user| user.0).filter(|_| first).map(|user| (user, true));
@@ -308,16 +314,19 @@ fn notify_slice(
     for (user, mentioned) in people {
         let standing = standing(tx, intent, project, user, mentioned)?;
         if let Decision::Notify(kind, _) = decide(Cause::Push, standing) {
+            let participant = chats::participant(tx.look(), channel, user)?;
+            // A slice may come behind its reader.
+            let is_read = participant.is_some_and(|participant| participant.read_seq >= message.seq);
             let row = NewNotificationRow {
                 user_id: user,
                 kind: kind.as_str(),
-                chat_id: Some(project.channel_id.0),
-                message_id: message,
+                chat_id: Some(channel),
+                message_id: Some(message.id.0),
                 actor_id: Some(intent.user_id.0),
                 text,
                 created_at: tx.now.0,
-                read_at: None,
-                seq: Some(seq + 1),
+                read_at: is_read.then_some(tx.now.0),
+                seq: Some(message.seq),
             };
             notify(tx, &row)?;
         }
