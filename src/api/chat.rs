@@ -336,7 +336,7 @@ pub(super) struct UnreadBody {
 
 /// Marks messages as unread: the read cursor moves back to below `from_seq`, on every device of the caller.
 #[utoipa::path(post, operation_id = "mark_chat_unread", path = "/api/chats/{id}/unread", params(("id" = i64, Path)), request_body = UnreadBody,
-    responses((status = 200, body = ReadAnswer), (status = 401), (status = 404), (status = 422)))]
+    responses((status = 200, body = ReadAnswer), (status = 401), (status = 404), (status = 422), (status = 429)))]
 pub(super) async fn mark_unread(
     caller: Caller,
     id: Path<i64>,

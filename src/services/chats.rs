@@ -162,7 +162,8 @@ impl Services {
 
     /// Marks the messages from a seq on as unread; returns the read cursor.
     pub async fn mark_unread(&self, who: Credential, chat: ChatId, from: Seq) -> Result<Seq, ServiceError> {
-        Ok(self.writer.execute(Who::User(who.user.0), MarkUnread { who, chat, from }).await?)
+        let command = MarkUnread { who, chat, from, within_rate: self.rates.message(who.user) };
+        Ok(self.writer.execute(Who::User(who.user.0), command).await?)
     }
 
     /// Reads everything in all chats of the user.

@@ -326,3 +326,25 @@ async fn mute_outlives_leaving_and_coming_back() {
     assert_eq!(bob.get("/api/chats").await.body["items"][0]["notify"], "none");
     server.stop().await;
 }
+
+/// Each scanned up to 1,000 messages in the writer, as often as a client liked.
+#[actix_web::test]
+async fn marking_unread_counts_as_a_message() {
+    let server = TestServer::with_limits(|limits| {
+        limits.messages_burst = 3;
+        limits.messages_per_second = 1;
+    })
+    .await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let seq = alice.say(chat, "hello").await.body["seq"].as_i64().unwrap();
+    let (read, unread) = (format!("/api/chats/{chat}/read"), format!("/api/chats/{chat}/unread"));
+    let mut statuses = Vec::new();
+    for _ in 0..20 {
+        assert_eq!(bob.post(&read, json!({})).await.status, 200);
+        statuses.push(bob.post(&unread, json!({"from_seq": seq})).await.status);
+    }
+    assert_eq!(statuses[..3], [200, 200, 200]);
+    assert!(statuses.contains(&429), "{statuses:?}");
+    server.stop().await;
+}

@@ -89,6 +89,8 @@ pub struct MarkUnread {
     pub who: Credential,
     pub chat: ChatId,
     pub from: Seq,
+    /// Whether the user is within the rate of messages; looked at only if nothing else refuses.
+    pub within_rate: Result<(), Refusal>,
 }
 
 /// Messages that are looked at for own ones, which are not unread.
@@ -113,6 +115,7 @@ impl Command for MarkUnread {
         if seq >= before.read_seq {
             return Ok(before.read_seq);
         }
+        self.within_rate.clone()?;
         let ordinal = messages::ordinal_at(tx.look(), chat.id.0, seq)?;
         let own = messages::own_from(tx.look(), chat.id.0, me, self.from, OWN_SCANNED)?;
         let mut participant = before;
