@@ -448,3 +448,16 @@ async fn display_names_have_one_form_and_are_not_blank() {
     assert_eq!(answer.body["display_name"], "Zo\u{eb} \u{1f469}\u{200d}\u{1f680}");
     server.stop().await;
 }
+
+/// A thief who exchanged each refresh token as its owner did, later but before its successor was used, was never noticed.
+#[actix_web::test]
+async fn late_repeat_of_a_refresh_ends_the_login() {
+    let server = TestServer::with_limits(|limits| limits.refresh_repeat_seconds = 0).await;
+    let alice = server.user("alice").await;
+    let own = server.http.refresh(&alice.refresh_token).await.unwrap();
+    assert!(server.http.refresh(&alice.refresh_token).await.is_err(), "a second holder of the token");
+    assert!(server.http.refresh(&own.refresh_token).await.is_err(), "the login has ended");
+    let alice = server.login("alice").await;
+    assert!(server.http.refresh(&alice.refresh_token).await.is_ok(), "another login goes on");
+    server.stop().await;
+}

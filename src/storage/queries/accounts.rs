@@ -238,6 +238,14 @@ pub fn insert_refresh_token(db: &mut Db, row: &RefreshTokenRow) -> QueryResult<(
     diesel::insert_or_ignore_into(refresh_tokens::table).values(row).execute(db).map(drop)
 }
 
+/// Notes when a token was first exchanged.
+pub fn set_exchanged(db: &mut Db, hash: &[u8], now: i64) -> QueryResult<()> {
+    diesel::update(refresh_tokens::table.find(hash))
+        .set(refresh_tokens::exchanged_at.eq(now))
+        .execute(db)
+        .map(drop)
+}
+
 /// A token of `generation` is used for the first time: those of earlier ones are over.
 pub fn advance_generation(db: &mut Db, login: i64, generation: i64, now: i64) -> QueryResult<()> {
     diesel::update(sessions::table.find(login)).set(sessions::generation.eq(generation)).execute(db)?;

@@ -58,4 +58,5 @@ pub struct RefreshTokenRow {
     pub session_id: i64,
     pub generation: i64,
     pub superseded_at: Option<i64>,
+    pub exchanged_at: Option<i64>,
 }

@@ -123,9 +123,9 @@ impl Command for StartLogin {
 
 /// Exchanges a refresh token for its successor.
 ///
-/// Tokens of a login form generations. A token can be exchanged until one of a later generation was used, and every
-/// exchange gives the same successor: clients that share a token do not hurt each other. Its reuse afterwards can only
-/// be a theft (or a broken client), and the login ends.
+/// Tokens of a login form generations. A token can be exchanged until one of a later generation was used, for
+/// `limits.refresh_repeat_seconds` after its first exchange. Every exchange gives the same successor: clients that share
+/// a token do not hurt each other. Its reuse afterwards can only be a theft (or a broken client), and the login ends.
 pub struct RefreshLogin {
     pub presented: [u8; 32],
     pub key: RefreshKey,
@@ -169,6 +169,15 @@ impl Command for RefreshLogin {
         let row = accounts::user(tx.look(), user)?.ok_or(Refusal::Unauthenticated)?;
         if expires_at < now.0 || row.deactivated_at.is_some() {
             return Ok(Refreshed::Refused);
+        }
+        match token.exchanged_at {
+            // A client that shares the token, or whose answer got lost, comes soon: later it is a second holder.
+            Some(first) if now.0 - first >= limits.refresh_repeat_seconds.saturating_mul(1000) => {
+                end(tx, login, UserId(user))?;
+                return Ok(Refreshed::Stolen);
+            }
+            Some(_) => {}
+            None => accounts::set_exchanged(tx.write(), &self.presented, now.0)?,
         }
         let next = token.generation + 1;
         let successor = self.key.successor(login, next);
@@ -344,7 +353,12 @@ pub(super) fn end(tx: &mut Tx<'_>, login: LoginId, user: UserId) -> Execution<()
 }
 
 fn insert_token(tx: &mut Tx<'_>, login: LoginId, hash: &[u8; 32], generation: i64) -> Execution<()> {
-    let row =
-        RefreshTokenRow { token_hash: hash.to_vec(), session_id: login.0, generation, superseded_at: None };
+    let row = RefreshTokenRow {
+        token_hash: hash.to_vec(),
+        session_id: login.0,
+        generation,
+        superseded_at: None,
+        exchanged_at: None,
+    };
     accounts::insert_refresh_token(tx.write(), &row).map_err(Into::into)
 }
