@@ -1,12 +1,14 @@
 //! Notifications: writing those of many people, reading them, and marking them as read.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{ServiceError, Services};
 use crate::actors::cache::NotificationList;
 use crate::actors::writer::CommandError;
-use crate::actors::writer::commands::{DeliverNotifications, MarkNotificationsRead};
+use crate::actors::writer::commands::{
+    CountDeliveryAttempt, DeliverNotifications, MarkNotificationsRead, Undelivered,
+};
 use crate::core::actor::Who;
 use crate::core::shares::Holder;
 use crate::domain::access::Credential;
@@ -48,21 +50,38 @@ impl Services {
     /// Has the writer work off the notifications that messages left behind, for as long as the server runs. Commands
     /// that wait go first, for a while.
     pub async fn deliver_notifications(&self) {
-        let mut failures: i64 = 0;
+        let mut attempted = Instant::now();
         loop {
             self.let_commands_go_first().await;
-            // One that fails does not hold up the others.
-            let command = DeliverNotifications { skipped: failures };
-            match self.writer.execute(Who::Server, command).await {
-                Ok(true) => continue,
-                Ok(false) if failures == 0 => {
-                    self.writer.fan_out_waits().await;
-                    continue;
+            match self.writer.execute(Who::Server, DeliverNotifications { only: None }).await {
+                Ok(Undelivered::Some) => {}
+                Ok(Undelivered::None) => self.writer.fan_out_waits().await,
+                Ok(Undelivered::Failed) => tokio::select! {
+                    () = self.writer.fan_out_waits() => {}
+                    () = tokio::time::sleep(RETRY_AFTER.saturating_sub(attempted.elapsed())) => {
+                        attempted = Instant::now();
+                        self.deliver_alone().await;
+                    }
+                },
+                // One of several messages is at fault.
+                Err(CommandError::Internal) => self.deliver_alone().await,
+                Err(CommandError::Overloaded(_) | CommandError::ReadOnly | CommandError::Refused(_)) => {
+                    tokio::time::sleep(RETRY_AFTER).await;
                 }
-                Ok(false) => failures = 0,
-                Err(CommandError::Internal) => failures += 1,
-                Err(CommandError::Overloaded(_) | CommandError::ReadOnly | CommandError::Refused(_)) => {}
             }
+        }
+    }
+
+    /// Delivers the notifications of one message that no other message can hold up, or be held up by.
+    async fn deliver_alone(&self) {
+        let delivered = match self.writer.execute(Who::Server, CountDeliveryAttempt).await {
+            Ok(None) => return,
+            Ok(only @ Some(_)) => {
+                self.writer.execute(Who::Server, DeliverNotifications { only }).await.map(drop)
+            }
+            Err(error) => Err(error),
+        };
+        if delivered.is_err() {
             tokio::time::sleep(RETRY_AFTER).await;
         }
     }

@@ -114,6 +114,7 @@ diesel::table! {
         position -> BigInt,
         members -> BigInt,
         slices -> BigInt,
+        attempts -> BigInt,
     }
 }
 
@@ -239,6 +240,7 @@ diesel::table! {
         session_id -> BigInt,
         generation -> BigInt,
         superseded_at -> Nullable<BigInt>,
+        exchanged_at -> Nullable<BigInt>,
     }
 }
 

@@ -1,5 +1,8 @@
 //! Messages that notify many people, and what becomes of notifications later.
 
+use diesel::RunQueryDsl;
+use netbit::core::config::Synchronous;
+use netbit::core::database;
 use netbit::domain::ids::ChatId;
 use netbit::protocol::answer::ReceivedPacket;
 use netbit::protocol::packet::MessagePacket;
@@ -233,5 +236,35 @@ async fn unread_mention_is_the_last_to_give_way() {
     let kinds: Vec<_> = unread(&bob).await.iter().map(|one| one["kind"].clone()).collect();
     assert!((8..=9).contains(&kinds.len()), "{kinds:?}");
     assert_eq!(kinds.last(), Some(&json!("mention")));
+    server.stop().await;
+}
+
+/// Notifications that could not be written passed over those of more and more other messages, and were tried for ever.
+#[actix_web::test]
+async fn failing_notifications_hold_up_no_others_and_end() {
+    let server = TestServer::with_limits(|limits| {
+        limits.notifications_per_message = 1;
+        limits.notifications_per_command = 2;
+        limits.notifications_attempts = 2;
+    })
+    .await;
+    let (alice, people, team) = crowd(&server, 5).await;
+    // Notifications of what p0 says fail, and so does a row that a later version of NetBit wrote.
+    let mut db = database::open_writer(&server.path().join("netbit.db"), Synchronous::Full).unwrap();
+    let fails = "CREATE TRIGGER p0_fails BEFORE INSERT ON notifications
+        WHEN NEW.actor_id = (SELECT id FROM users WHERE username = 'p0')
+        BEGIN INSERT INTO meta (key, value) VALUES ('none', NULL); END";
+    diesel::sql_query(fails).execute(&mut db).unwrap();
+    let unreadable =
+        format!("INSERT INTO fan_outs (kind, chat_id, seq, names) VALUES ('named', {team}, 1, 'not JSON')");
+    diesel::sql_query(unreadable).execute(&mut db).unwrap();
+    assert_eq!(people[0].say(team, "@all").await.status, 201);
+    for n in 0..4 {
+        assert_eq!(alice.say(team, &format!("{n}: @all")).await.status, 201);
+    }
+    delivered(&server, &alice).await;
+    for person in &people {
+        assert_eq!(told(person).await.len(), 4, "{}", person.name);
+    }
     server.stop().await;
 }

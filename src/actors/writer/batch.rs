@@ -213,6 +213,9 @@ impl Ledger {
                     jobs.append(&mut settled);
                     let mut batch =
                         if wrote { self.commit(jobs, events) } else { self.nothing_to_commit(jobs) };
+                    if left.is_empty() {
+                        self.mentions.end_batch();
+                    }
                     batch.left = left;
                     return batch;
                 }
@@ -429,7 +432,7 @@ fn is_own_fault(error: &SqlError) -> bool {
             kind,
             Kind::UniqueViolation | Kind::ForeignKeyViolation | Kind::NotNullViolation | Kind::CheckViolation
         ),
-        SqlError::NotFound | SqlError::SerializationError(_) => true,
+        SqlError::NotFound | SqlError::SerializationError(_) | SqlError::DeserializationError(_) => true,
         _ => false,
     }
 }

@@ -51,7 +51,7 @@ impl Limits {
             git_refs git_gzip_push_bytes git_request_bytes git_spool_bytes git_compute_ms git_archive_ms
             git_archive_entries git_archive_path_bytes git_archive_bytes maintenance_pushes maintenance_ms
             checkpoint_bytes wal_bytes read_only_probe_ms shutdown_ms repositories_per_project notifications_per_user
-            notifications_per_command notifications_per_message notifying_messages_per_user mentions_per_message
+            notifications_per_command notifications_attempts notifications_per_message notifying_messages_per_user mentions_per_message
             trimmed_per_command
         ));
         mistakes.extend(below_one!(

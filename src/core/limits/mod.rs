@@ -255,6 +255,9 @@ limits! {
     access_token_seconds: i64 = 900,
     /// How long a refresh token is valid; using it renews it.
     refresh_token_seconds: i64 = 30 * 24 * 3600,
+    /// For so long after its first exchange, a refresh token can be exchanged again for the same successor. Afterwards its
+    /// reuse ends the login. 0: it can be exchanged once.
+    refresh_repeat_seconds: i64 = 120,
     /// For so long after its successor was used, an old refresh token is refused without ending its login. 0: its reuse
     /// always ends the login.
     refresh_race_seconds: i64 = 0,
@@ -342,6 +345,8 @@ limits! {
     notifications_per_command: i64 = 50,
     /// Milliseconds after which such a slice ends: other commands wait for it.
     notifications_slice_ms: u64 = 1,
+    /// Attempts to write the notifications of one message after a failure; then the rest of them is dropped.
+    notifications_attempts: i64 = 10,
     /// People who are notified in the transaction of a message; more are notified in slices behind it.
     notifications_per_message: i64 = 8,
     /// Messages of one user whose notifications wait to be written; further ones notify only few.

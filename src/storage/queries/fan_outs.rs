@@ -12,15 +12,35 @@ pub fn insert(db: &mut Db, row: &NewFanOutRow<'_>) -> QueryResult<()> {
     diesel::insert_into(fan_outs::table).values(row).execute(db).map(drop)
 }
 
-/// The one that had the fewest turns, behind `skipped` others.
-pub fn next(db: &mut Db, skipped: i64) -> QueryResult<Option<FanOut>> {
+/// Returns the row that had the fewest turns, of those that did not fail.
+pub fn next(db: &mut Db) -> QueryResult<Option<FanOut>> {
     let row: Option<FanOutRow> = fan_outs::table
+        .filter(fan_outs::attempts.eq(0))
         .order((fan_outs::slices, fan_outs::id))
-        .offset(skipped)
         .select(FanOutRow::as_select())
         .first(db)
         .optional()?;
     row.map(FanOut::try_from).transpose()
+}
+
+pub fn by_id(db: &mut Db, id: i64) -> QueryResult<Option<FanOut>> {
+    let row: Option<FanOutRow> =
+        fan_outs::table.find(id).select(FanOutRow::as_select()).first(db).optional()?;
+    row.map(FanOut::try_from).transpose()
+}
+
+/// Returns the id of the row with the fewest attempts and turns. Reads nothing else: the row may be unreadable.
+pub fn next_to_attempt(db: &mut Db) -> QueryResult<Option<i64>> {
+    let order = (fan_outs::attempts, fan_outs::slices, fan_outs::id);
+    fan_outs::table.order(order).select(fan_outs::id).first(db).optional()
+}
+
+/// Adds an attempt to work off this row alone; returns how many there were with this one.
+pub fn count_attempt(db: &mut Db, id: i64) -> QueryResult<i64> {
+    diesel::update(fan_outs::table.find(id))
+        .set(fan_outs::attempts.eq(fan_outs::attempts + 1))
+        .returning(fan_outs::attempts)
+        .get_result(db)
 }
 
 /// How many wait of one user, counted up to `max`.
@@ -29,7 +49,7 @@ pub fn count_of(db: &mut Db, user: i64, max: i64) -> QueryResult<i64> {
     Ok(i64::try_from(own.load::<i64>(db)?.len()).unwrap_or(i64::MAX))
 }
 
-/// It had a turn and is so far.
+/// It had a turn without a failure, and is so far.
 pub fn set_position(db: &mut Db, fan_out: &FanOut) -> QueryResult<()> {
     diesel::update(fan_outs::table.find(fan_out.id))
         .set((
@@ -37,6 +57,7 @@ pub fn set_position(db: &mut Db, fan_out: &FanOut) -> QueryResult<()> {
             fan_outs::position.eq(fan_out.position),
             fan_outs::members.eq(fan_out.members),
             fan_outs::slices.eq(fan_out.slices + 1),
+            fan_outs::attempts.eq(0),
         ))
         .execute(db)
         .map(drop)

@@ -90,18 +90,42 @@ pub fn named(db: &mut Db, said: Said, names: &[&str]) -> QueryResult<Vec<Listene
     listeners(rows.load(db)?)
 }
 
-/// The next people of the chat by id who follow the thread.
-pub fn followers(db: &mut Db, said: Said, thread: i64, after: i64, limit: i64) -> QueryResult<Vec<Listener>> {
+/// Those of the next followers of a thread who are in its chat.
+#[derive(Debug)]
+pub struct Followers {
+    pub listeners: Vec<Listener>,
+    /// How many followers were looked at, with those who left the chat.
+    pub scanned: i64,
+    /// The last of them, if there may be more.
+    pub scanned_to: Option<i64>,
+}
+
+#[derive(QueryableByName)]
+struct FollowerRow {
+    #[diesel(sql_type = BigInt)]
+    user_id: i64,
+}
+
+/// Looks at the next `limit` followers of the thread by id who did not mute it.
+pub fn followers(db: &mut Db, said: Said, thread: i64, after: i64, limit: i64) -> QueryResult<Followers> {
+    // Only a condition written out like this one lets SQLite use the partial index.
+    let sql = "SELECT user_id FROM thread_followers
+         WHERE thread_id = ? AND user_id > ? AND NOT muted ORDER BY user_id LIMIT ?";
+    let ids: Vec<FollowerRow> = diesel::sql_query(sql)
+        .bind::<BigInt, _>(thread)
+        .bind::<BigInt, _>(after)
+        .bind::<BigInt, _>(limit)
+        .load(db)?;
+    let ids: Vec<i64> = ids.into_iter().map(|row| row.user_id).collect();
+    let scanned = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+    let scanned_to = ids.last().copied().filter(|_| scanned >= limit);
     let sql = format!(
-        "{COLUMNS} FROM thread_followers t JOIN users u ON u.id = t.user_id
-         JOIN chat_participants p ON p.chat_id = ? AND p.user_id = t.user_id
-         WHERE t.thread_id = ? AND t.user_id > ? AND NOT t.muted ORDER BY t.user_id LIMIT ?"
+        "{COLUMNS} FROM json_each(?) t JOIN users u ON u.id = t.value
+         JOIN chat_participants p ON p.chat_id = ? AND p.user_id = u.id ORDER BY t.key"
     );
     let rows = diesel::sql_query(sql)
         .bind::<BigInt, _>(said.sender)
-        .bind::<BigInt, _>(said.chat)
-        .bind::<BigInt, _>(thread)
-        .bind::<BigInt, _>(after)
-        .bind::<BigInt, _>(limit);
-    listeners(rows.load(db)?)
+        .bind::<Text, _>(serde_json::to_string(&ids).unwrap_or_default())
+        .bind::<BigInt, _>(said.chat);
+    Ok(Followers { listeners: listeners(rows.load(db)?)?, scanned, scanned_to })
 }

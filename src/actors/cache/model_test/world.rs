@@ -198,7 +198,7 @@ impl World {
 
     /// Works off what messages left behind; no notification is left of a deleted message.
     pub(super) fn deliver_all(&mut self) {
-        while fan_outs::next(self.ledger.connection(), 0).unwrap().is_some() {
+        while fan_outs::next(self.ledger.connection()).unwrap().is_some() {
             let slice = self.job(&Act::Deliver);
             self.run(slice.into_iter().collect());
         }
@@ -302,7 +302,7 @@ impl World {
                 self.sound(MarkRead { who: self.who(by), chat: ChatId(chat), marks: None })
             }
             Act::Unread { by, chat, from } => {
-                self.sound(MarkUnread { who: self.who(by), chat: ChatId(chat), from })
+                self.sound(MarkUnread { who: self.who(by), chat: ChatId(chat), from, within_rate: Ok(()) })
             }
             Act::ReadAll { by } => self.sound(MarkAllRead { who: self.who(by), above: ChatId(0) }),
             Act::Hide { by, chat, hidden } => {
@@ -361,7 +361,7 @@ impl World {
                 who: self.who(by),
                 notification: notification.map(NotificationId),
             }),
-            Act::Deliver => self.sound(DeliverNotifications { skipped: 0 }),
+            Act::Deliver => self.sound(DeliverNotifications { only: None }),
             Act::Panic => job(PanicAfterWriting).0,
             Act::Evict { .. } | Act::Look { .. } | Act::Fetch | Act::Fill | Act::Double | Act::Lose => {
                 return None;

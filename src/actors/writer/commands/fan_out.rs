@@ -6,6 +6,7 @@
 //! * That row is worked off in slices, a command each, which also write how far they are. A slice applies what holds
 //!   when it runs: who is in the chat, what they chose, whether the message is still there.
 //! * The database takes one notification for each cause and user, so each is there once, whatever crashes.
+//! * A row that fails holds up no other: it is tried alone, and given up after some attempts.
 //! * A deleted message has no notifications: they go with it, or in slices, and those that are left to write are not
 //!   written any more.
 
@@ -17,6 +18,7 @@ use diesel::sqlite::SqliteConnection;
 use super::notifications::{notify, username};
 use crate::actors::writer::Effect;
 use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::core::limits::Limits;
 use crate::domain::chat::{Chat, ChatKind};
 use crate::domain::event::Event;
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
@@ -120,7 +122,8 @@ pub(super) fn tell_of_message(
     if !direct && mentions == Mentions::default() && replied_to.is_none() {
         return Ok(true);
     }
-    let within_rate = !mentions.everybody || tx.mentions.count_everybody(message.sender_id);
+    let within_rate =
+        !mentions.everybody || tx.mentions.count_everybody(message.sender_id, message.client_id);
     mentions.everybody &= within_rate;
     let telling = Telling::of(tx, chat, (message.id, message.seq, message.sender_id), replied_to)?;
     let (few, said) = (tx.limits.notifications_per_message, telling.said());
@@ -147,10 +150,10 @@ pub(super) fn tell_of_message(
     }
     let Some(thread) = message.thread_id else { return Ok(within_rate) };
     let followers = listeners::followers(tx.look(), said, thread.0, 0, few.saturating_add(2))?;
-    if count(&followers) > few.saturating_add(1) {
+    if followers.scanned_to.is_some() {
         return Ok(leave(tx, FanOutKind::Thread, &telling, &[])? && within_rate);
     }
-    for listener in followers {
+    for listener in followers.listeners {
         telling.tell(tx, &listener, Why::Follows)?;
     }
     Ok(within_rate)
@@ -248,8 +251,18 @@ fn members_named(
 
 /// Writes or removes the next few of the notifications that messages left behind.
 pub struct DeliverNotifications {
-    /// So many messages that are next are passed over: they failed.
-    pub skipped: i64,
+    /// Only the notifications of this row of `fan_outs`, which may have failed before; else those of rows that did not.
+    pub only: Option<i64>,
+}
+
+/// What notifications are left to write or to remove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undelivered {
+    None,
+    /// Those of rows that failed: see [`CountDeliveryAttempt`].
+    Failed,
+    /// More.
+    Some,
 }
 
 /// What a slice may still do.
@@ -264,27 +277,74 @@ impl Slice {
     }
 }
 
+impl Slice {
+    fn of(limits: &Limits) -> Self {
+        let now = Instant::now();
+        let until = now.checked_add(Duration::from_millis(limits.notifications_slice_ms)).unwrap_or(now);
+        Self { people: limits.notifications_per_command, until }
+    }
+}
+
 impl Command for DeliverNotifications {
-    /// Whether there are more.
-    type Output = bool;
+    type Output = Undelivered;
     const NAME: &'static str = "DeliverNotifications";
     const EFFECT: Effect = Effect::Local;
 
-    fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
-        let now = Instant::now();
-        let until = now.checked_add(Duration::from_millis(tx.limits.notifications_slice_ms)).unwrap_or(now);
-        let mut slice = Slice { people: tx.limits.notifications_per_command, until };
-        loop {
-            let Some(mut fan_out) = fan_outs::next(tx.look(), self.skipped)? else { return Ok(false) };
-            if work_off(tx, &mut fan_out, &mut slice)? {
-                fan_outs::delete(tx.write(), fan_out.id)?;
-            } else {
-                fan_outs::set_position(tx.write(), &fan_out)?;
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Undelivered> {
+        let mut slice = Slice::of(tx.limits);
+        if let Some(id) = self.only {
+            if let Some(fan_out) = fan_outs::by_id(tx.look(), id)? {
+                take_turn(tx, fan_out, &mut slice)?;
             }
+            return Ok(Undelivered::Some);
+        }
+        loop {
+            let Some(fan_out) = fan_outs::next(tx.look())? else {
+                let failed = fan_outs::next_to_attempt(tx.look())?;
+                return Ok(failed.map_or(Undelivered::None, |_| Undelivered::Failed));
+            };
+            take_turn(tx, fan_out, &mut slice)?;
             if slice.is_over() {
-                return Ok(true);
+                return Ok(Undelivered::Some);
             }
         }
+    }
+}
+
+fn take_turn(tx: &mut Tx<'_>, mut fan_out: FanOut, slice: &mut Slice) -> Execution<()> {
+    if work_off(tx, &mut fan_out, slice)? {
+        fan_outs::delete(tx.write(), fan_out.id)?;
+    } else {
+        fan_outs::set_position(tx.write(), &fan_out)?;
+    }
+    Ok(())
+}
+
+/// Counts an attempt to deliver the notifications of one message alone, before it is made: a slice of several messages
+/// failed, or this one alone. Returns the row of `fan_outs` to deliver.
+///
+/// A row that succeeds counts as sound again; one that fails is left out of the slices of the others, and given up after
+/// `limits.notifications_attempts` attempts.
+pub struct CountDeliveryAttempt;
+
+impl Command for CountDeliveryAttempt {
+    type Output = Option<i64>;
+    const NAME: &'static str = "CountDeliveryAttempt";
+    const EFFECT: Effect = Effect::Local;
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Option<i64>> {
+        let Some(id) = fan_outs::next_to_attempt(tx.look())? else { return Ok(None) };
+        let attempts = fan_outs::count_attempt(tx.write(), id)?;
+        if attempts <= tx.limits.notifications_attempts {
+            return Ok(Some(id));
+        }
+        fan_outs::delete(tx.write(), id)?;
+        tracing::error!(
+            fan_out.id = id,
+            attempts = attempts - 1,
+            "the notifications of a message failed too often; the rest of them is dropped"
+        );
+        Ok(None)
     }
 }
 
@@ -337,9 +397,19 @@ fn tell_by_id(
     thread: Option<MessageId>,
 ) -> Execution<bool> {
     let (limit, said, after) = (slice.people, telling.said(), fan_out.position);
-    let (people, why) = match thread {
-        Some(thread) => (listeners::followers(tx.look(), said, thread.0, after, limit)?, Why::Follows),
-        None => (listeners::everybody(tx.look(), said, after, limit)?, Why::Named),
+    let (people, scanned_to, why) = match thread {
+        Some(thread) => {
+            let found = listeners::followers(tx.look(), said, thread.0, after, limit)?;
+            // Those who left the chat cost as much as those who are told.
+            slice.people -= found.scanned - count(&found.listeners);
+            (found.listeners, found.scanned_to, Why::Follows)
+        }
+        None => {
+            let people = listeners::everybody(tx.look(), said, after, limit)?;
+            let last = people.last().map(|listener| listener.user_id.0);
+            let scanned_to = last.filter(|_| count(&people) >= limit);
+            (people, scanned_to, Why::Named)
+        }
     };
     let mut left = people.len();
     for listener in &people {
@@ -347,11 +417,12 @@ fn tell_by_id(
         fan_out.position = listener.user_id.0;
         slice.people -= 1;
         left -= 1;
-        if slice.is_over() {
-            break;
+        if left > 0 && slice.is_over() {
+            return Ok(false);
         }
     }
-    Ok(left == 0 && count(&people) < limit)
+    fan_out.position = scanned_to.unwrap_or(fan_out.position);
+    Ok(scanned_to.is_none())
 }
 
 fn tell_named(

@@ -36,7 +36,7 @@ pub use alterations::{AlterMessage, Altered};
 pub use blocks::SetBlock;
 pub use chats::{CreateChat, NewChat, RemoveParticipant, SetNotifyLevel, SetParticipant, UpdateChat};
 pub use cursors::{MarkAllRead, MarkRead, MarkUnread, Marks, MergeMarks, SetHidden};
-pub use fan_out::DeliverNotifications;
+pub use fan_out::{CountDeliveryAttempt, DeliverNotifications, Undelivered};
 pub use leaving::{LeaveChats, LeftChats};
 pub use messages::{AppendMessage, Appended};
 pub use notifications::MarkNotificationsRead;
@@ -61,6 +61,7 @@ pub(super) const NAMES: &[&str] = &[
     "AppendMessage",
     "BeginRepository",
     "ChangePassword",
+    "CountDeliveryAttempt",
     "CreateAccessToken",
     "CreateChat",
     "CreateProject",
