@@ -257,7 +257,7 @@ limits! {
     refresh_token_seconds: i64 = 30 * 24 * 3600,
     /// For so long after its first exchange, a refresh token can be exchanged again for the same successor. Afterwards its
     /// reuse ends the login. 0: it can be exchanged once.
-    refresh_repeat_seconds: i64 = 120,
+    refresh_repeat_seconds: i64 = 86_400,
     /// For so long after its successor was used, an old refresh token is refused without ending its login. 0: its reuse
     /// always ends the login.
     refresh_race_seconds: i64 = 0,
