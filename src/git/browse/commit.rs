@@ -76,6 +76,8 @@ impl Commit {
         let tree = id(value(&line()?, b"tree")?)?;
         let (mut parents, mut has_more_parents) = (Vec::new(), false);
         let (mut author, mut committer, mut encoding) = (None, None, None);
+        // git reads parents only directly behind the tree.
+        let mut among_parents = true;
         let mut message = bytes.len()..bytes.len();
         while let Some(range) = line() {
             if range.is_empty() {
@@ -84,8 +86,10 @@ impl Commit {
                 message = begin.map_or(bytes.len(), |begin| range.end.saturating_add(begin))..bytes.len();
                 break;
             }
-            if let Some(parent) = value(&range, b"parent") {
-                let Some(parent) = id(parent) else { continue };
+            let parent = value(&range, b"parent");
+            among_parents &= parent.is_some();
+            if let Some(parent) = parent {
+                let Some(parent) = id(parent).filter(|_| among_parents) else { continue };
                 if parents.len() < PARENTS_MAX {
                     parents.push(parent);
                 } else {
@@ -198,6 +202,18 @@ mod tests {
         {
             assert!(parse(text.as_bytes()).is_none(), "{text:?}");
         }
+    }
+
+    /// `git fsck` accepts such a line, and git ignores it.
+    #[test]
+    fn commit_ignores_a_parent_behind_another_line() {
+        let parent = |digit: &str| format!("parent {}\n", digit.repeat(40));
+        let author = "author x <a> 1 +0000\n";
+        let committer = "committer c <c> 5 +0000\n";
+        let (two, three) = (parent("2"), parent("3"));
+        let text = format!("{TREE}{two}{author}{three}{committer}{three}\nmessage\n");
+        let commit = parse(text.as_bytes()).unwrap();
+        assert_eq!(commit.parents, [Oid::from_str(&"2".repeat(40)).unwrap()]);
     }
 
     #[test]
