@@ -28,7 +28,16 @@ const BLOCK_BYTES: u64 = 4096;
 const PACKED_LINE_BYTES: u64 = 4096;
 
 /// Locks that git takes outside of `refs/`.
-const LOCKS: [&str; 5] = ["HEAD.lock", "packed-refs.lock", "packed-refs.new", "config.lock", "shallow.lock"];
+const LOCKS: [&str; 8] = [
+    "HEAD.lock",
+    "packed-refs.lock",
+    "packed-refs.new",
+    "config.lock",
+    "shallow.lock",
+    "objects/info/commit-graph.lock",
+    "objects/info/commit-graphs/commit-graph-chain.lock",
+    "objects/pack/multi-pack-index.lock",
+];
 
 /// The hooks of pushes.
 const PRE_RECEIVE: &str = include_str!("pre_receive.sh");
@@ -479,10 +488,15 @@ mod tests {
         fs::write(path.join("refs/heads/a/b.lock"), "").unwrap();
         fs::write(path.join("refs/heads/a/c"), "x").unwrap();
         fs::write(path.join("packed-refs.lock"), "").unwrap();
+        fs::create_dir_all(path.join("objects/pack")).unwrap();
+        fs::create_dir_all(path.join("objects/info")).unwrap();
+        let [graph, index] = ["objects/info/commit-graph.lock", "objects/pack/multi-pack-index.lock"];
+        fs::write(path.join(graph), "").unwrap();
+        fs::write(path.join(index), "").unwrap();
         store.remove_locks(key).unwrap();
+        assert!(!path.join(graph).exists() && !path.join(index).exists());
         assert!(!path.join("refs/heads/a/b.lock").exists() && !path.join("packed-refs.lock").exists());
         assert!(path.join("refs/heads/a/c").exists());
-        fs::create_dir_all(path.join("objects/pack")).unwrap();
         fs::write(path.join("objects/pack/tmp_pack_x"), "").unwrap();
         store.sweep(key, SystemTime::now() - std::time::Duration::from_secs(3600)).unwrap();
         assert!(path.join("objects/tmp_objdir-incoming-x").exists(), "a push may be writing to it");

@@ -3,14 +3,16 @@
 //! Packing writes them too, but only every `limits.maintenance_pushes`. Invariant: one is written at a time, and at most
 //! [`WAITING_MAX`] pushes wait for theirs; one that finds no place is served by the packing.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::Instant;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{ServiceError, Services};
 use crate::core::shares::Holder;
+use crate::domain::ids::RepositoryId;
 use crate::domain::repository::Repository;
 use crate::git::maintenance;
 use crate::storage::queries::repositories;
@@ -23,15 +25,34 @@ const MISSED_BYTES_MIN: i64 = 256 * 1024;
 /// Which graphs are being written.
 #[derive(Debug)]
 pub(super) struct Graphs {
-    running: Semaphore,
+    /// Held by the write that runs.
+    running: Mutex<Begun>,
     waiting: Arc<Semaphore>,
     stopping: CancellationToken,
+}
+
+/// When the last writes began, the newest first: those of [`WAITING_MAX`] repositories, as many as can wait.
+///
+/// git reads the refs at the beginning of a write. A push that settles during it is not in the graph.
+#[derive(Debug, Default)]
+struct Begun(VecDeque<(RepositoryId, Instant)>);
+
+impl Begun {
+    fn add(&mut self, repository: RepositoryId, at: Instant) {
+        self.0.retain(|(known, _)| *known != repository);
+        self.0.truncate(WAITING_MAX - 1);
+        self.0.push_front((repository, at));
+    }
+
+    fn has_later(&self, repository: RepositoryId, since: Instant) -> bool {
+        self.0.iter().any(|(known, at)| *known == repository && *at > since)
+    }
 }
 
 impl Graphs {
     pub(super) fn new() -> Self {
         Self {
-            running: Semaphore::new(1),
+            running: Mutex::new(Begun::default()),
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             stopping: CancellationToken::new(),
         }
@@ -48,7 +69,7 @@ impl Services {
     pub(super) fn write_graph_soon(self: &Arc<Self>, repository: &Repository) {
         let graphs = &self.hosting.graphs;
         let Ok(waits) = graphs.waiting.clone().try_acquire_owned() else { return };
-        let (services, repository, since) = (self.clone(), repository.clone(), SystemTime::now());
+        let (services, repository, since) = (self.clone(), repository.clone(), Instant::now());
         let stopping = graphs.stopping.clone();
         tokio::spawn(stopping.run_until_cancelled_owned(async move {
             let _waits = waits;
@@ -71,10 +92,10 @@ impl Services {
         }
     }
 
-    /// `since`: a graph that was written later is enough; without it, any is.
-    async fn write_graph(&self, repository: &Repository, since: Option<SystemTime>) {
-        let Ok(_turn) = self.hosting.graphs.running.acquire().await else { return };
-        match self.write_graph_in_turn(repository, since).await {
+    /// `since`: a write that began later is enough; without it, any graph with filters is.
+    async fn write_graph(&self, repository: &Repository, since: Option<Instant>) {
+        let mut begun = self.hosting.graphs.running.lock().await;
+        match self.write_graph_in_turn(repository, since, &mut begun).await {
             Ok(true) => {
                 tracing::info!(repository.id = %repository.id, "the commit graph was written");
             }
@@ -89,15 +110,43 @@ impl Services {
     async fn write_graph_in_turn(
         &self,
         repository: &Repository,
-        since: Option<SystemTime>,
+        since: Option<Instant>,
+        begun: &mut Begun,
     ) -> Result<bool, ServiceError> {
         let Ok(git) = self.hosting.git() else { return Ok(false) };
         let directory = self.hosting.directory(repository).await?;
-        let written = maintenance::graph_written_at(&directory);
-        if written.is_some_and(|written| since.is_none_or(|since| written > since)) {
+        let is_enough = match since {
+            Some(since) => begun.has_later(repository.id, since),
+            None => maintenance::has_whole_graph(&directory).unwrap_or(false),
+        };
+        if is_enough {
             return Ok(false);
         }
+        begun.add(repository.id, Instant::now());
         maintenance::write_graph(git, &directory).await?;
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn push_during_a_write_needs_another_graph() {
+        let (mut begun, start) = (Begun::default(), Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let [one, other] = [1, 2].map(RepositoryId);
+        begun.add(one, after(10));
+        assert!(begun.has_later(one, after(9)));
+        assert!(!begun.has_later(one, after(11)) && !begun.has_later(other, after(9)));
+        begun.add(one, after(12));
+        assert!(begun.has_later(one, after(11)));
+        for number in 0..WAITING_MAX as i64 {
+            begun.add(RepositoryId(number + 10), after(20));
+        }
+        assert!(!begun.has_later(one, after(11)) && begun.0.len() == WAITING_MAX);
     }
 }
