@@ -7,18 +7,16 @@
 //! * Other refusals are answers of the protocol (`git_refusal.rs`).
 
 use std::io;
-use std::pin::Pin;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, web};
-use async_compression::tokio::bufread::GzipDecoder;
 use base64::Engine;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, TryStreamExt};
 use serde::Deserialize;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncReadExt;
 use tokio_util::io::StreamReader;
 
 use super::address;
@@ -30,7 +28,7 @@ use crate::domain::access::{Credential, Need};
 use crate::git::metrics::Turn;
 use crate::git::program::{ProtocolVersion, Service};
 use crate::git::push_head::{HeadError, HeadReader, PushHead};
-use crate::git::transfer::{Input, drain_input};
+use crate::git::transfer::Input;
 use crate::protocol::code::Code;
 use crate::services::access::{RepositoryPath, required};
 use crate::services::transfers::{Arrival, PushAnswer};
@@ -156,8 +154,8 @@ fn body_of(request: &HttpRequest, payload: web::Payload, service: Service) -> Re
     }
     let reader = StreamReader::new(payload.map_err(io::Error::other));
     match encoding_of(request) {
-        "" | "identity" => Ok(Box::pin(reader)),
-        "gzip" | "x-gzip" => Ok(Box::pin(GzipDecoder::new(reader))),
+        "" | "identity" => Ok(Input::plain(reader)),
+        "gzip" | "x-gzip" => Ok(Input::gzip(reader)),
         _ => {
             let detail = "only gzip is understood";
             Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadRequest, detail))
@@ -190,7 +188,8 @@ async fn fetch(
     let place = heard(&mut input, services.fetch_turn(client).await).await?;
     // Read whole before anything is answered: an answer that begins earlier costs the client its connection.
     let read = in_place(&place, &services, services.spool_request(client.holder, &mut input)).await;
-    let asked = heard(&mut input, read.and_then(|read| Ok(read?))).await?;
+    let read = kept(read.and_then(|read| Ok(read?)), place);
+    let (asked, place) = heard(&mut input, read).await?;
     let body = services.fetch(who, &view, protocol_of(&request), asked, place).await?;
     Ok(answer(Service::UploadPack, "result").streaming(body))
 }
@@ -199,9 +198,14 @@ async fn fetch(
 /// connection, and the sentence with it.
 async fn heard<T, E>(input: &mut Input, outcome: Result<T, E>) -> Result<T, E> {
     if outcome.is_err() {
-        drain_input(input).await;
+        input.drain().await;
     }
     outcome
+}
+
+/// Keeps the place of a request that was read. That of a refused one is free for others while the rest is read.
+fn kept<T, E>(outcome: Result<T, E>, place: Turn) -> Result<(T, Turn), E> {
+    outcome.map(|read| (read, place))
 }
 
 /// Reads the beginning of a request whose client has a place, until `limits.git_head_ms` is over or another holder
@@ -253,7 +257,8 @@ async fn push(
     let turn = services.push_turn(client_of(&request, Some(who.user))?).await;
     let place = heard(&mut input, turn).await?;
     let read = in_place(&place, &services, read_head(&mut input, &services)).await;
-    let (head, rest) = heard(&mut input, read.and_then(|read| read)).await?;
+    let read = kept(read.and_then(|read| read), place);
+    let ((head, rest), place) = heard(&mut input, read).await?;
     if head.is_probe() {
         // The probe of a client that is about to send a chunked body.
         return Ok(answer(Service::ReceivePack, "result").finish());
@@ -263,8 +268,8 @@ async fn push(
     let arrival = Arrival { head, rest, base_url, compressed };
     match services.push(who, view, protocol_of(&request), arrival, input, place).await? {
         PushAnswer::Streamed(body) => Ok(answer(Service::ReceivePack, "result").streaming(body)),
-        PushAnswer::Refused { answer: report, error, mut unread, turn: _place } => {
-            drain_input(&mut unread).await;
+        PushAnswer::Refused { answer: report, error, mut unread } => {
+            unread.drain().await;
             let mut response = answer(Service::ReceivePack, "result").body(report);
             if let Some(error) = error {
                 mark(&mut response, error);
@@ -281,8 +286,7 @@ async fn read_head(input: &mut Input, services: &Services) -> Result<(PushHead, 
     let mut buffer = BytesMut::with_capacity(16 * 1024);
     loop {
         buffer.clear();
-        let mut piece: Pin<&mut dyn AsyncRead> = input.as_mut();
-        let count = piece.read_buf(&mut buffer).await;
+        let count = input.read_buf(&mut buffer).await;
         let count = count.map_err(|error| ApiError::bad_request(format!("the body broke off: {error}")))?;
         if count == 0 {
             return Err(ApiError::bad_request("the push broke off").into());

@@ -23,7 +23,7 @@ use crate::git::browse::{
 use crate::git::compute::{self, ComputeError};
 use crate::git::metrics::Work;
 use crate::git::program::ArchiveFormat;
-use crate::git::transfer::{self, Deadlines, Output, TransferBody};
+use crate::git::transfer::{self, Deadlines, Input, Output, TransferBody};
 use crate::protocol::code::Code;
 
 /// Lines that one blame answers.
@@ -291,7 +291,7 @@ impl Services {
         let command = git.archive(&directory, &oid, format, &prefix).on_behalf_of(view.holder);
         let total = Duration::from_millis(self.limits.git_archive_ms);
         let deadlines = Deadlines { total, ..Hosting::deadlines(&self.limits) };
-        let nothing = Box::pin(tokio::io::empty());
+        let nothing = Input::plain(tokio::io::empty());
         let watch = self.entitlement(who, view, Act::Read).watch(turn.share().cut().clone());
         let body =
             transfer::read(command, nothing, Output::Raw, deadlines, turn).map_err(ComputeError::from)?;

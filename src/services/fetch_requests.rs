@@ -62,7 +62,7 @@ impl Services {
                 return Err(ServiceError::new(Code::TooLarge, detail));
             }
             match (&mut on_disk, read) {
-                (None, 0) => return Ok(Box::pin(io::Cursor::new(buffer))),
+                (None, 0) => return Ok(Input::plain(io::Cursor::new(buffer))),
                 (Some(_), 0) => break,
                 _ if buffer.len() < MEMORY_BYTES => continue,
                 (Some(on_disk), _) => self.put(holder, on_disk, &buffer).await?,
@@ -75,12 +75,12 @@ impl Services {
             }
             buffer.clear();
         }
-        let Some(mut on_disk) = on_disk else { return Ok(Box::pin(tokio::io::empty())) };
+        let Some(mut on_disk) = on_disk else { return Ok(Input::plain(tokio::io::empty())) };
         self.put(holder, &mut on_disk, &buffer).await?;
         let file = &mut on_disk.file;
         file.flush().await.map_err(StoreError::Io)?;
         file.seek(SeekFrom::Start(0)).await.map_err(StoreError::Io)?;
-        Ok(Box::pin(on_disk))
+        Ok(Input::plain(on_disk))
     }
 
     async fn put(&self, holder: Holder, on_disk: &mut OnDisk, bytes: &[u8]) -> Result<(), ServiceError> {

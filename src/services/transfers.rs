@@ -58,8 +58,6 @@ pub enum PushAnswer {
         error: Option<ServiceError>,
         /// What the client may still be sending.
         unread: Input,
-        /// Held until that is read.
-        turn: Turn,
     },
 }
 
@@ -87,7 +85,7 @@ impl Services {
         let directory = self.hosting.directory(&view.repository).await?;
         let command = git.service(service, &directory, protocol, true, None).on_behalf_of(client.holder);
         let deadlines = Hosting::deadlines(&self.limits);
-        let nothing: Input = Box::pin(tokio::io::empty());
+        let nothing = Input::plain(tokio::io::empty());
         Ok(transfer::read(command, nothing, Output::Lines, deadlines, turn).map_err(ComputeError::from)?)
     }
 
@@ -134,18 +132,18 @@ impl Services {
     ) -> Result<PushAnswer, ServiceError> {
         let Arrival { mut head, rest, base_url, compressed } = arrival;
         if let Some(answer) = self.refuse_at_once(&view, &mut head) {
-            return Ok(PushAnswer::Refused { answer, error: None, unread: input, turn });
+            return Ok(PushAnswer::Refused { answer, error: None, unread: input });
         }
         let (room, directory) = match self.place_for(&view, compressed).await {
             Ok(found) => found,
             Err(error) => {
                 let why = error.sentence();
                 let answer = report::refusal(&head, None, |_| why.clone());
-                return Ok(PushAnswer::Refused { answer, error: Some(error), unread: input, turn });
+                return Ok(PushAnswer::Refused { answer, error: Some(error), unread: input });
             }
         };
         if head.has_pack() && room.bytes == 0 {
-            return Ok(PushAnswer::Refused { answer: room.refusal(&head), error: None, unread: input, turn });
+            return Ok(PushAnswer::Refused { answer: room.refusal(&head), error: None, unread: input });
         }
         let git = self.hosting.git()?;
         let must = |update: &RefUpdate| permission::must_fast_forward(&view.project.config, update);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rustix::process::Pid;
@@ -27,9 +26,6 @@ const OBJECTS_STEP: u32 = 10_000;
 const LARGE_DELTA_BYTES: u64 = 1024 * 1024;
 const CROWDED: &str = "other pushes with very many objects are under way; push again later";
 const NO_MEMORY: &str = "other pushes with large deltas are under way; push again later";
-/// What is read on at most, and for how long in all.
-const DRAIN_BYTES_MAX: u64 = 256 * 1024 * 1024;
-const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Moves what the client sends to the child.
 pub(super) struct InputPump {
@@ -273,7 +269,7 @@ impl InputPump {
                 // From here on a client that leaves stops nothing: the judge may be writing the intent.
                 self.progress.complete.store(true, Relaxed);
                 // The judge takes what unpacking needs.
-                drop(passing);
+                passing.grant.lower_to(0);
                 let cost = pack.cost();
                 let admitted = judge.admit(cost).await;
                 if let (Ok(()), Some(child)) = (&admitted, self.child) {
@@ -283,9 +279,10 @@ impl InputPump {
             }
             // The pack broke off, or git did: its own report says so.
             Ok(None) => {
-                drop(self.to_child);
+                // git ends, and gives back its place.
+                drop((self.to_child, counted, passing));
                 if unread {
-                    drain_input(&mut input).await;
+                    input.drain().await;
                 }
                 return Ok(None);
             }
@@ -304,21 +301,12 @@ impl InputPump {
                 // Known before git sees the end: what it says from now on is not for the client.
                 refused.store(true, Relaxed);
                 self.progress.complete.store(false, Relaxed);
-                drop(self.to_child);
+                drop((self.to_child, counted, passing));
                 if unread {
-                    drain_input(&mut input).await;
+                    input.drain().await;
                 }
                 Ok(Some(Verdict::Refused(answer)))
             }
         }
-    }
-}
-
-/// Reads on for a while from a client whose push ended before it was all there, so that it hears why.
-pub async fn drain_input(input: &mut Input) {
-    let mut limited = input.take(DRAIN_BYTES_MAX);
-    let mut sink = tokio::io::sink();
-    if tokio::time::timeout(DRAIN_PATIENCE, tokio::io::copy(&mut limited, &mut sink)).await.is_err() {
-        tracing::debug!("a client went on sending");
     }
 }

@@ -15,6 +15,7 @@
 //! * The response to a push begins when its request body was read: proxies do not forward the rest otherwise.
 
 mod amendment;
+mod body;
 mod early;
 mod framing;
 mod input;
@@ -22,21 +23,19 @@ mod output;
 
 use std::io;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytes::Bytes;
 use rustix::process::Pid;
-use tokio::io::AsyncRead;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use amendment::Amendment;
+pub use body::Input;
 use early::Early;
-pub use input::drain_input;
 use input::{Broken, InputPump};
 use output::OutputPump;
 pub use output::TransferBody;
@@ -57,9 +56,6 @@ const BUFFER_BYTES: usize = 64 * 1024;
 const FAILED: &str = "git could not do its part; the server's log has the reason";
 /// Buffers between the child and the client.
 const CHANNEL_DEPTH: usize = 4;
-
-/// The body of a request, inflated if need be.
-pub type Input = Pin<Box<dyn AsyncRead>>;
 
 /// Makes a refusal from its reason.
 pub type Refuser = Box<dyn Fn(&str) -> Bytes>;
