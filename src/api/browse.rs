@@ -21,11 +21,12 @@ use super::validator::Validator;
 use crate::actors::cache::RepositoryView;
 use crate::domain::permission::project::Act;
 use crate::domain::push::plain;
-use crate::git::browse::{Blob, Branch, Oid, ResolvedRef, Tag, Tree, path_text};
+use crate::git::browse::{Blob, Branch, Oid, ResolvedRef, Tag, Tree, TreeCursor, TreePart, path_text};
 use crate::git::program::ArchiveFormat;
-use crate::services::Services;
+use crate::protocol::code::Code;
 use crate::services::access::RepositoryPath;
 use crate::services::browsing::RawFile;
+use crate::services::{ServiceError, Services};
 
 /// Of a raw file: nothing in it is loaded, run or framed, and it has no origin.
 const SANDBOX: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
@@ -144,11 +145,29 @@ pub(super) struct TreeQuery {
     /// Whether every entry comes with the commit that made it what it is.
     #[serde(default)]
     last_commit: bool,
+    /// Entries at most; without it as many as one answer may hold.
+    limit: Option<usize>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+}
+
+impl TreeQuery {
+    fn part(&self) -> Result<TreePart, ServiceError> {
+        let bad = |detail: &str| ServiceError::new(Code::BadRequest, detail);
+        if self.limit == Some(0) {
+            return Err(bad("limit must be at least 1"));
+        }
+        let cursor = self
+            .cursor
+            .as_deref()
+            .map(|text| TreeCursor::parse(text).ok_or_else(|| bad("cursor is not one of ours")));
+        Ok(TreePart { limit: self.limit, cursor: cursor.transpose()? })
+    }
 }
 
 /// A folder.
 #[utoipa::path(get, operation_id = "get_tree", path = "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}/{path}",
-    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("path" = String, Path), ("last_commit" = Option<bool>, Query)),
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("path" = String, Path), ("last_commit" = Option<bool>, Query), ("limit" = Option<usize>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Tree), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
 pub(super) async fn tree(
     anyone: Anyone,
@@ -157,17 +176,20 @@ pub(super) async fn tree(
     query: Query<TreeQuery>,
     services: web::Data<Services>,
 ) -> ApiResult {
+    let part = query.0.part()?;
     at_commit(anyone, &request, at.0, &services, async |found| {
         let Found { view, commit, path, validator } = found;
-        let tree = services.tree(&view, commit.oid, path, query.0.last_commit).await?;
-        validator.json((&services, view.holder), &tree, tree.truncated || tree.history_truncated, None).await
+        let tree = services.tree(&view, commit.oid, path, query.0.last_commit, part).await?;
+        // The commit says what it is cut to: only the history may reach further next time.
+        let link = tree.next.map(|next| page::link(&request, &[("cursor", &next.to_string())], &["cursor"]));
+        validator.json((&services, view.holder), &tree, tree.history_truncated, link).await
     })
     .await
 }
 
 /// The outermost folder.
 #[utoipa::path(get, operation_id = "get_tree_of_ref", path = "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}",
-    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("last_commit" = Option<bool>, Query)),
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("last_commit" = Option<bool>, Query), ("limit" = Option<usize>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Tree), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
 pub(super) async fn tree_of_ref(
     anyone: Anyone,
@@ -181,7 +203,7 @@ pub(super) async fn tree_of_ref(
 
 /// The outermost folder of the default branch.
 #[utoipa::path(get, operation_id = "get_tree_of_default_branch", path = "/api/projects/{user}/{project}/repos/{repo}/tree",
-    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("last_commit" = Option<bool>, Query)),
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("last_commit" = Option<bool>, Query), ("limit" = Option<usize>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Tree), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
 pub(super) async fn tree_of_default_branch(
     anyone: Anyone,

@@ -12,10 +12,9 @@ use super::repo;
 use super::validator::Validator;
 use crate::domain::permission::project::Act;
 use crate::git::browse::{CommitDiff, CommitView, Comparison, Oid};
-use crate::protocol::code::Code;
+use crate::services::Services;
 use crate::services::access::RepositoryPath;
 use crate::services::browsing::Blame;
-use crate::services::{ServiceError, Services};
 
 #[derive(Deserialize)]
 pub(super) struct CommitsQuery {
@@ -108,9 +107,7 @@ pub(super) async fn commit(
     if let Some(answer) = repo::moved(&request, &view) {
         return Ok(answer);
     }
-    let missing = || ServiceError::new(Code::NotFound, "there is no such commit; its whole id is needed");
-    let oid = Oid::parse(&oid).ok_or_else(missing)?;
-    let commit = services.resolve(&view, Some(oid.to_string())).await?;
+    let commit = services.resolve_id(&view, oid).await?;
     let validator = Validator::new(&request, &[&commit]);
     if let Some(answer) = validator.unchanged(&request) {
         return Ok(answer);

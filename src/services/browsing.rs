@@ -18,7 +18,7 @@ use crate::domain::permission::project::Act;
 use crate::git::blame::{self, BlameRange};
 use crate::git::browse::{
     ArchiveLimits, Blob, Branch, BrowseError, BrowseLimits, Browser, CommitDiff, CommitPage, Comparison, Oid,
-    Page, ResolvedRef, Tag, Tree, path_text,
+    Page, ResolvedRef, Tag, Tree, TreePart, path_text,
 };
 use crate::git::compute::{self, ComputeError};
 use crate::git::metrics::Work;
@@ -109,6 +109,11 @@ impl Services {
         self.ask_browser(view, move |browser| browser.resolve(reference.as_deref().unwrap_or(""))).await
     }
 
+    /// The commit with this object id, which may be cut where it is unique.
+    pub async fn resolve_id(&self, view: &RepositoryView, oid: String) -> Result<ResolvedRef, ServiceError> {
+        self.ask_browser(view, move |browser| browser.resolve_id(&oid)).await
+    }
+
     /// The commit of the default branch; `None` before the first push to it.
     pub async fn default_head(&self, view: &RepositoryView) -> Result<Option<ResolvedRef>, ServiceError> {
         let resolve = |browser: &Browser| match browser.resolve("") {
@@ -145,8 +150,9 @@ impl Services {
         commit: Oid,
         path: String,
         with_history: bool,
+        part: TreePart,
     ) -> Result<Tree, ServiceError> {
-        let question = move |browser: &Browser| browser.tree(commit, &path, with_history);
+        let question = move |browser: &Browser| browser.tree_part(commit, &path, with_history, part);
         if with_history {
             self.ask_history(view, question).await
         } else {

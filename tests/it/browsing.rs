@@ -282,7 +282,7 @@ async fn names_and_paths_are_never_interpreted() {
         "-h",
         ":%2Fregex",
         "HEAD~1",
-        "HEAD",
+        "HEAD@%7B0%7D",
         "main~1",
         "main%5E",
         "@",
@@ -302,8 +302,7 @@ async fn names_and_paths_are_never_interpreted() {
         "*",
         "main:README.md",
     ];
-    let first = world.git(&["rev-parse", "--short", "main"]);
-    for name in refs.into_iter().chain([first.as_str()]) {
+    for name in refs {
         for route in [
             "/tree/{}/src",
             "/blob/{}/-n",
@@ -345,6 +344,66 @@ async fn names_and_paths_are_never_interpreted() {
     }
     // A file that is named like an option is a file.
     assert_eq!(world.json("/blame/main/-n").await["line_count"], 1);
+    world.stop().await;
+}
+
+/// What people copy from `git log --oneline`, and scripts that name no branch: 404 for both.
+#[actix_web::test]
+async fn head_and_short_ids_are_browsed() {
+    let world = World::start("private").await;
+    let [full, short] =
+        [&["rev-parse", "main"][..], &["rev-parse", "--short", "main"]].map(|of| world.git(of));
+    assert!(short.len() < 40);
+    for name in ["HEAD", &short] {
+        for route in ["/tree/{}/src", "/blob/{}/-n", "/blame/{}/-n", "/compare/{}...main"] {
+            let path = route.replace("{}", name);
+            let answer = world.json(&path).await;
+            let commit = answer.get("commit_oid").or(answer.get("base_oid"));
+            assert!(commit.is_none_or(|commit| *commit == full), "{path}: {answer}");
+        }
+        assert_eq!(world.raw_status(&format!("/archive/{name}.zip")).await, 200, "{name}");
+        assert_eq!(world.json(&format!("/commits?ref={name}")).await["items"][0]["oid"], full);
+        let (answer, _) = world.bytes(&format!("/raw/{name}/-n"), &[]).await;
+        assert_eq!(
+            answer.headers()["cache-control"],
+            "private, no-cache",
+            "it may mean another commit later"
+        );
+    }
+    assert_eq!(world.json(&format!("/commits/{short}")).await["oid"], full);
+    world.stop().await;
+}
+
+/// A folder of more entries than one answer holds, a signed tag and a submodule, as git shows them.
+#[actix_web::test]
+async fn folders_have_pages_and_tags_and_submodules_are_whole() {
+    let world = World::start("private").await;
+    let whole = world.json("/tree/main").await;
+    let (mut met, mut path) = (Vec::new(), "/tree/main?limit=2".to_owned());
+    loop {
+        let page = world.json(&path).await;
+        met.extend(page["entries"].as_array().unwrap().clone());
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/tree/main?limit=2&cursor={next}");
+    }
+    assert!(met.len() > 2 && Value::from(met) == whole["entries"] && whole["next"].is_null());
+    assert_eq!(world.raw_status("/tree/main?cursor=nonsense").await, 400);
+
+    let signature = "-----BEGIN SSH SIGNATURE-----\nabc\n-----END SSH SIGNATURE-----\n";
+    world.git(&["tag", "-a", "--cleanup=verbatim", "-m", &format!("news\n{signature}"), "signed"]);
+    let module = "160000,1111111111111111111111111111111111111111,module";
+    world.git(&["update-index", "--add", "--cacheinfo", module]);
+    world.git(&["commit", "-q", "-m", "a submodule"]);
+    let url = format!("http://alice:correct%20horse@{}/alice/hello/web", world.server.app.addresses.http);
+    let at = world.path();
+    blocking(move || git(&at, &["push", "-q", &url, "HEAD:refs/heads/module", "signed"])).await;
+    let tags = world.json("/tags").await;
+    let tag = tags["items"].as_array().unwrap().iter().find(|tag| tag["name"] == "signed").unwrap();
+    assert_eq!((tag["message"].as_str(), tag["signature"].as_str()), (Some("news\n"), Some(signature)));
+    let head = world.git(&["rev-parse", "HEAD"]);
+    let file = world.json(&format!("/commits/{head}")).await["files"][0].clone();
+    let line = format!("@@ -0,0 +1 @@\n+Subproject commit {}\n", "1".repeat(40));
+    assert_eq!((file["path"].as_str(), file["patch"].as_str()), (Some("module"), Some(line.as_str())));
     world.stop().await;
 }
 

@@ -34,7 +34,7 @@ pub struct FileDiff {
     /// may be 0 although there are some.
     pub too_large: bool,
     /// The hunks of a unified diff (from `@@` on, without the file header), empty when only the mode or the name
-    /// changed; none for binary files, submodules and what is too large.
+    /// changed; none for binary files and what is too large. A submodule is a line `Subproject commit …`.
     pub patch: Option<String>,
 }
 
@@ -133,15 +133,17 @@ struct PatchWriter<'b> {
 impl PatchWriter<'_> {
     fn compare(&mut self, change: &Change, file: &mut FileDiff) -> Outcome {
         let places = [change.old, change.new];
-        // A submodule's commit is in another repository: the ids say it all.
-        if places.into_iter().flatten().any(|place| place.mode == MODE_COMMIT) {
-            return Outcome::Done;
-        }
         if change.old.map(|place| place.oid) == change.new.map(|place| place.oid) {
             file.patch = Some(String::new());
             return Outcome::Done;
         }
-        let sizes = places.map(|place| place.map_or(Some(0), |at| self.browser.blob_size(at.oid)));
+        let sizes = places.map(|place| match place {
+            None => Some(0),
+            Some(place) => match submodule(place) {
+                Some(line) => Some(line.len()),
+                None => self.browser.blob_size(place.oid),
+            },
+        });
         // A missing object cannot be shown; the rest of the commit can.
         let [Some(old_bytes), Some(new_bytes)] = sizes else {
             file.too_large = true;
@@ -178,7 +180,11 @@ impl PatchWriter<'_> {
 
     fn read(&self, place: Option<Place>) -> Result<Vec<u8>, BrowseError> {
         let bytes_max = self.browser.limits.diff_blob_bytes;
-        place.map_or(Ok(Vec::new()), |place| self.browser.read_blob(place.oid, bytes_max))
+        let Some(place) = place else { return Ok(Vec::new()) };
+        match submodule(place) {
+            Some(line) => Ok(line.into_bytes()),
+            None => self.browser.read_blob(place.oid, bytes_max),
+        }
     }
 
     /// The patch of two texts. It is left out if it does not fit into what is left; a smaller one may still.
@@ -213,6 +219,11 @@ impl PatchWriter<'_> {
         file.patch = Some(String::from_utf8_lossy(&text).into_owned());
         Ok(Outcome::Done)
     }
+}
+
+/// What git shows of a submodule: its commit is in another repository.
+fn submodule(place: Place) -> Option<String> {
+    (place.mode == MODE_COMMIT).then(|| format!("Subproject commit {}\n", place.oid))
 }
 
 fn lines(bytes: &[u8]) -> usize {

@@ -178,7 +178,7 @@ fn moved_folder_is_renames_however_many_files_it_has() {
 }
 
 #[test]
-fn modes_links_submodules_and_binary_files_have_no_text_to_compare() {
+fn modes_links_submodules_and_binary_files_are_shown_as_git_does() {
     let hex = |digit: &str| digit.repeat(40).into_bytes();
     let mut old = files(&[("run", "x\n"), ("becomes-link", "target\n"), ("logo", "a\0b")]);
     old.insert("module".into(), (SUBMODULE, hex("1")));
@@ -198,11 +198,14 @@ fn modes_links_submodules_and_binary_files_have_no_text_to_compare() {
             ("becomes-link", ChangeStatus::Typechange, false, true),
             ("link", ChangeStatus::Modified, false, true),
             ("logo", ChangeStatus::Modified, true, false),
-            ("module", ChangeStatus::Modified, false, false),
+            ("module", ChangeStatus::Modified, false, true),
             ("run", ChangeStatus::Modified, false, true),
         ]
     );
     assert_eq!(seen.files[3].new_oid, Oid::parse(&"2".repeat(40)));
+    let [one, two] = ["1", "2"].map(|digit| format!("Subproject commit {}", digit.repeat(40)));
+    assert_eq!(seen.files[3].patch, Some(format!("@@ -1 +1 @@\n-{one}\n+{two}\n")));
+    assert_eq!((seen.files[3].additions, seen.files[3].deletions), (1, 1));
     assert_eq!(seen.files[4].new_mode.as_deref(), Some("100755"));
     assert_eq!((seen.files[4].patch.as_deref(), seen.files[4].additions), (Some(""), 0));
 }

@@ -70,7 +70,7 @@ pub use history::CommitPage;
 pub use limits::BrowseLimits;
 pub use object::{CommitSummary, CommitView, Oid, Person};
 pub use refs::{Branch, Page, RefKind, ResolvedRef, Tag};
-pub use tree::{EntryKind, Tree, TreeEntry};
+pub use tree::{EntryKind, Tree, TreeCursor, TreeEntry, TreePart};
 
 use budget::ReadBudget;
 use commit_graph::CommitGraph;

@@ -21,9 +21,11 @@ const PARENTS_MAX: usize = 64;
 pub struct Oid(git2::Oid);
 
 impl Oid {
+    pub(super) const DIGITS: usize = 40;
+
     /// 40 hex digits; nothing shorter is completed.
     pub fn parse(hex: &str) -> Option<Self> {
-        let full = hex.len() == 40 && hex.bytes().all(|b| b.is_ascii_hexdigit());
+        let full = hex.len() == Self::DIGITS && hex.bytes().all(|b| b.is_ascii_hexdigit());
         full.then(|| git2::Oid::from_str(hex).ok()).flatten().map(Self)
     }
 

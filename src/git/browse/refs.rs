@@ -17,6 +17,10 @@ use crate::domain::timestamp::Timestamp;
 
 /// The namespaces that people push to.
 pub(super) const VISIBLE: [&str; 3] = ["refs/heads/", "refs/tags/", "refs/notes/"];
+/// The default branch, as git calls it. No branch or tag can have this name.
+const HEAD: &str = "HEAD";
+/// The fewest digits of an object id that stand for it, as in git.
+const SHORT_OID_MIN: usize = 4;
 /// git follows five as well.
 const SYMBOLIC_REFS_MAX: usize = 5;
 /// Tags of tags that are followed; real ones have one or two.
@@ -35,6 +39,8 @@ pub enum RefKind {
     Ref,
     /// An object id.
     Commit,
+    /// The beginning of an object id, which may become ambiguous.
+    ShortCommit,
 }
 
 /// A name in a URL and the commit it stands for.
@@ -77,6 +83,8 @@ pub struct Tag {
     /// The tag object of an annotated tag, with what it says.
     pub tag_oid: Option<Oid>,
     pub message: Option<String>,
+    /// The signature behind the message, as armoured text. Nobody has checked it.
+    pub signature: Option<String>,
     pub tagger: Option<Person>,
     /// When it was tagged; for a tag without an object of its own, when its commit was made.
     #[schema(value_type = Option<String>)]
@@ -84,11 +92,12 @@ pub struct Tag {
 }
 
 impl Browser {
-    /// What `reference` stands for: the default branch when empty, exactly the full name when it
-    /// begins with `refs/`, else a branch, a tag, or a full object id of a commit or of a tag of
-    /// one, in this order. An object id needs no ref that leads to it. Never a revision expression.
+    /// What `reference` stands for: the default branch when empty or `HEAD`, exactly the full name
+    /// when it begins with `refs/`, else a branch, a tag, or the object id of a commit or of a tag
+    /// of one, in this order. The id may be cut to [`SHORT_OID_MIN`] digits where it is unique. An
+    /// object id needs no ref that leads to it. Never a revision expression.
     pub fn resolve(&self, reference: &str) -> Result<ResolvedRef, BrowseError> {
-        if reference.is_empty() {
+        if reference.is_empty() || reference == HEAD {
             let (kind, name) = (RefKind::Branch, self.default_branch.clone());
             let full_name = format!("refs/heads/{name}");
             return self.named(kind, name, full_name)?.ok_or(BrowseError::Empty);
@@ -108,10 +117,34 @@ impl Browser {
                 return Ok(found);
             }
         }
-        let oid = Oid::parse(reference).ok_or(BrowseError::NotFound("ref"))?;
-        let name = oid.to_string();
-        let oid = self.peel_to_commit(oid.raw())?.into();
-        Ok(ResolvedRef { oid, kind: RefKind::Commit, name: name.clone(), canonical: name })
+        self.resolve_id(reference)
+    }
+
+    /// The commit with this object id, which may be cut, or that a tag with this id leads to.
+    pub fn resolve_id(&self, text: &str) -> Result<ResolvedRef, BrowseError> {
+        let full = Oid::parse(text).map(Oid::raw);
+        let kind = if full.is_some() { RefKind::Commit } else { RefKind::ShortCommit };
+        let found = full.map_or_else(|| self.completed(text), Ok)?;
+        let name = found.to_string();
+        let oid = self.peel_to_commit(found)?.into();
+        Ok(ResolvedRef { oid, kind, name: name.clone(), canonical: name })
+    }
+
+    /// The only object whose id begins so. Indexes are searched; no object is read.
+    fn completed(&self, digits: &str) -> Result<git2::Oid, BrowseError> {
+        let missing = BrowseError::NotFound("ref");
+        let is_short = (SHORT_OID_MIN..Oid::DIGITS).contains(&digits.len());
+        if !is_short || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(missing);
+        }
+        let prefix = git2::Oid::from_str(digits).map_err(|_| BrowseError::NotFound("ref"))?;
+        self.repository.odb()?.exists_prefix(prefix, digits.len()).map_err(|error| match error.code() {
+            ErrorCode::NotFound => missing,
+            ErrorCode::Ambiguous => {
+                BrowseError::BadRequest("several objects begin with these digits: write more of them")
+            }
+            _ => error.into(),
+        })
     }
 
     fn named(
@@ -147,7 +180,7 @@ impl Browser {
         self.ref_page("refs/tags/", after, limit, |name, target| {
             let tag = self.tag(name, target);
             let tagger = tag.tagger.as_ref().map(|tagger| [&tagger.name, &tagger.email]);
-            let texts = tagger.into_iter().flatten().chain(&tag.message);
+            let texts = tagger.into_iter().flatten().chain(&tag.message).chain(&tag.signature);
             let bytes = texts.map(|text| json_bytes(text.as_bytes())).fold(0, usize::saturating_add);
             (tag, bytes)
         })
@@ -261,6 +294,8 @@ impl Browser {
         let (oid, kind) = self.peel(target).map_or((target, None), |(oid, kind)| (oid, Some(kind)));
         let object = self.find_tag(target).ok();
         let tagger = object.as_ref().and_then(git2::Tag::tagger);
+        let parts =
+            object.as_ref().map(|tag| text::without_signature(tag.message_bytes().unwrap_or_default()));
         let created_at = match &object {
             Some(_) => tagger.as_ref().map(|tagger| tagger.when().seconds()),
             None => self.find_commit(target).ok().map(|commit| commit.seconds),
@@ -270,9 +305,8 @@ impl Browser {
             oid: oid.into(),
             target_kind: kind.map(|kind| kind.str()),
             tag_oid: object.as_ref().map(|tag| tag.id().into()),
-            message: object
-                .as_ref()
-                .map(|tag| text::message(tag.message_bytes().unwrap_or_default(), None).0),
+            message: parts.map(|(message, _)| text::message(message, None).0),
+            signature: parts.and_then(|(_, signature)| signature).map(|text| text::message(text, None).0),
             tagger: tagger.as_ref().map(|tagger| Person::of(tagger.name_bytes(), tagger.email_bytes(), None)),
             created_at: created_at.map(object::seconds),
         }

@@ -117,7 +117,6 @@ fn a_revision_expression_or_an_option_is_no_ref() {
     let browser = sample.browser();
     let hex = second.to_string();
     let mut names = vec![
-        "HEAD",
         "@",
         "main~1",
         "main^",
@@ -160,7 +159,7 @@ fn a_revision_expression_or_an_option_is_no_ref() {
         "refs",
         "ü\u{7f}",
     ];
-    names.extend([&hex[..7], &hex[..39]]);
+    names.push(&hex[..3]);
     let (long, describe) = ("x".repeat(5000), format!("v1-0-g{}", &hex[..7]));
     names.extend([long.as_str(), describe.as_str()]);
     for name in names {
@@ -171,6 +170,7 @@ fn a_revision_expression_or_an_option_is_no_ref() {
     // A blob's or tree's id is no commit.
     let tree = sample.tree(&files(&[("a", "1")]));
     assert_eq!(browser.resolve(&tree.to_string()), Err(BrowseError::NotFound("commit")));
+    assert_eq!(browser.resolve(&tree.to_string()[..12]), Err(BrowseError::NotFound("commit")));
     // Not asked for by a ref, a commit is found all the same.
     assert_eq!(browser.resolve(&first.to_string()).unwrap().kind, RefKind::Commit);
 }
@@ -246,4 +246,35 @@ fn answers_have_snake_case_fields_hex_ids_and_printable_times() {
     assert_eq!(json, expected);
     let json = serde_json::to_value(sample.browser().resolve("").unwrap()).unwrap();
     assert_eq!(json["kind"], "branch");
+}
+
+#[test]
+fn head_and_short_ids_stand_for_commits() {
+    let (sample, first) = with_main();
+    let second = sample.commit(&[first], &files(&[("a", "2")]));
+    sample.set("refs/heads/topic", second);
+    let browser = sample.browser();
+    let head = browser.resolve("HEAD").unwrap();
+    assert_eq!((head.oid, head.kind, head.name.as_str()), (first.into(), RefKind::Branch, "main"));
+    let hex = second.to_string();
+    for digits in [4, 7, 39] {
+        let found = browser.resolve(&hex[..digits].to_uppercase()).unwrap();
+        assert_eq!((found.oid, found.kind), (second.into(), RefKind::ShortCommit), "{digits}");
+        assert_eq!(found.name, hex);
+    }
+    // A branch stands before an object id.
+    sample.set(&format!("refs/heads/{}", &hex[..7]), first);
+    assert_eq!(sample.browser().resolve(&hex[..7]).unwrap().oid, first.into());
+    assert_eq!(sample.browser().resolve_id(&hex[..7]).unwrap().oid, second.into());
+    // Enough commits that two begin with the same four digits.
+    let mut seen = std::collections::HashSet::new();
+    let mut parent = second;
+    let twice = loop {
+        parent = sample.commit(&[parent], &files(&[("a", "3")]));
+        if !seen.insert(parent.to_string()[..4].to_owned()) {
+            break parent.to_string();
+        }
+    };
+    let ambiguous = sample.browser().resolve(&twice[..4]);
+    assert!(matches!(ambiguous, Err(BrowseError::BadRequest(_))), "{ambiguous:?}");
 }

@@ -71,9 +71,45 @@ fn cut_utf8(bytes: &[u8], max: usize) -> (String, bool) {
     (String::from_utf8_lossy(head).into_owned(), true)
 }
 
+/// How signatures of tags begin (gitformat-signature).
+const SIGNATURES: [&[u8]; 4] = [
+    b"-----BEGIN PGP SIGNATURE-----",
+    b"-----BEGIN PGP MESSAGE-----",
+    b"-----BEGIN SIGNED MESSAGE-----",
+    b"-----BEGIN SSH SIGNATURE-----",
+];
+
+/// What a tag says, and the signature behind it. As git has it, the last line that begins a signature counts.
+pub(super) fn without_signature(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let (mut at, mut found) = (0_usize, None);
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        if SIGNATURES.iter().any(|signature| line.starts_with(signature)) {
+            found = Some(at);
+        }
+        at = at.saturating_add(line.len());
+    }
+    match found.and_then(|at| bytes.split_at_checked(at)) {
+        Some((message, signature)) => (message, Some(signature)),
+        None => (bytes, None),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signature_is_told_from_what_a_tag_says() {
+        for kind in ["PGP SIGNATURE", "PGP MESSAGE", "SIGNED MESSAGE", "SSH SIGNATURE"] {
+            let signature = format!("-----BEGIN {kind}-----\nabc\n-----END {kind}-----\n");
+            let tag = format!("v1\n\nnews\n{signature}");
+            let found = without_signature(tag.as_bytes());
+            assert_eq!(found, (&b"v1\n\nnews\n"[..], Some(signature.as_bytes())));
+            let quoted = format!("> -----BEGIN {kind}-----\nabc\n");
+            assert_eq!(without_signature(quoted.as_bytes()), (quoted.as_bytes(), None));
+        }
+        assert_eq!(without_signature(b""), (&b""[..], None));
+    }
 
     #[test]
     fn a_cut_does_not_fall_into_a_character() {

@@ -1,6 +1,8 @@
 //! Folders: the entries of one tree.
 
-use serde::Serialize;
+use std::fmt;
+
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::budget::json_bytes;
@@ -47,6 +49,41 @@ pub struct TreeEntry {
     pub last_commit: Option<CommitSummary>,
 }
 
+/// Which entries of a folder are asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TreePart {
+    /// How many at most; `None`: as many as one answer may hold.
+    pub limit: Option<usize>,
+    /// Behind which page.
+    pub cursor: Option<TreeCursor>,
+}
+
+/// Where a page of a folder ends: behind so many entries of a tree, which never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TreeCursor {
+    tree: Oid,
+    entries: usize,
+}
+
+impl TreeCursor {
+    pub fn parse(text: &str) -> Option<Self> {
+        let (tree, entries) = text.split_once('-')?;
+        Some(Self { tree: Oid::parse(tree)?, entries: entries.parse().ok()? })
+    }
+}
+
+impl Serialize for TreeCursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for TreeCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.tree, self.entries)
+    }
+}
+
 /// One folder of one commit.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Tree {
@@ -56,8 +93,11 @@ pub struct Tree {
     pub path: String,
     /// In git's order: bytewise, folders as if their names ended in `/`.
     pub entries: Vec<TreeEntry>,
-    /// Whether the folder has more entries than are listed.
+    /// Whether the folder has more entries behind those that are listed.
     pub truncated: bool,
+    /// What to ask for next as `cursor`.
+    #[schema(value_type = Option<String>)]
+    pub next: Option<TreeCursor>,
     /// Whether the walk through the history ended before every entry had its last commit.
     pub history_truncated: bool,
 }
@@ -65,14 +105,32 @@ pub struct Tree {
 impl Browser {
     /// The folder at `path` in a commit; with `with_history`, every entry with its last commit, found in one walk.
     pub fn tree(&self, commit: Oid, path: &str, with_history: bool) -> Result<Tree, BrowseError> {
+        self.tree_part(commit, path, with_history, TreePart::default())
+    }
+
+    /// A part of that.
+    pub fn tree_part(
+        &self,
+        commit: Oid,
+        path: &str,
+        with_history: bool,
+        part: TreePart,
+    ) -> Result<Tree, BrowseError> {
         let commit = self.find_commit(commit.raw())?;
         let (folder, place) = self.place_in(&commit, path)?;
         if !place.is_tree() {
             return Err(BrowseError::BadRequest("the path is not a folder"));
         }
         let tree = self.find_tree(place.oid)?;
-        let count = self.listed_entries(&tree, path);
-        let listed = || tree.iter().take(count);
+        let before = match part.cursor {
+            None => 0,
+            Some(cursor) if cursor.tree == place.oid.into() => cursor.entries,
+            Some(_) => {
+                return Err(BrowseError::BadRequest("the cursor is for another folder, or it has changed"));
+            }
+        };
+        let count = self.listed_entries(&tree, path, before, part.limit);
+        let listed = || tree.iter().skip(before).take(count);
         let mut entries: Vec<_> = listed()
             .map(|entry| {
                 let place = Place::of(&entry);
@@ -98,18 +156,29 @@ impl Browser {
             }
             history_truncated = truncated;
         }
+        let end = before.saturating_add(entries.len());
+        let next = (tree.len() > end).then(|| TreeCursor { tree: place.oid.into(), entries: end });
         Ok(Tree {
             commit_oid: commit.oid.into(),
             oid: place.oid.into(),
             path: folder.text(),
-            truncated: tree.len() > entries.len(),
+            truncated: next.is_some(),
+            next,
             entries,
             history_truncated,
         })
     }
 
-    /// How many entries fit into an answer: each comes with its name and its whole path.
-    fn listed_entries(&self, tree: &git2::Tree<'_>, folder: &str) -> usize {
+    /// How many entries behind the first ones fit into an answer, at least one: each comes with its name and its whole path.
+    fn listed_entries(
+        &self,
+        tree: &git2::Tree<'_>,
+        folder: &str,
+        before: usize,
+        limit: Option<usize>,
+    ) -> usize {
+        let most = self.limits.tree_entries;
+        let most = limit.map_or(most, |limit| limit.clamp(1, most));
         let (mut left, folder) = (self.limits.answer_bytes, json_bytes(folder.as_bytes()));
         let mut fits = |entry: &git2::TreeEntry<'_>| {
             // It stands there twice, and a byte that is not UTF-8 becomes three.
@@ -119,6 +188,6 @@ impl Browser {
             left = rest.unwrap_or(0);
             rest.is_some()
         };
-        tree.iter().take(self.limits.tree_entries).take_while(|entry| fits(entry)).count()
+        tree.iter().skip(before).take(most).take_while(|entry| fits(entry)).count().max(1)
     }
 }

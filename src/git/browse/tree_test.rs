@@ -50,6 +50,36 @@ fn a_long_folder_is_cut_and_says_so() {
 }
 
 #[test]
+fn a_long_folder_has_pages_that_meet_each_entry_once() {
+    let (sample, oid) = rich();
+    let browser = sample.limited(|limits| limits.tree_entries = 3);
+    let whole: Vec<_> = sample.browser().tree(oid, "", false).unwrap().entries;
+    for limit in [None, Some(1), Some(2), Some(50)] {
+        let (mut met, mut part) = (Vec::new(), TreePart { limit, cursor: None });
+        loop {
+            let page = browser.tree_part(oid, "", false, part).unwrap();
+            assert!((1..=limit.unwrap_or(3).min(3)).contains(&page.entries.len()));
+            assert_eq!(page.truncated, page.next.is_some());
+            met.extend(page.entries);
+            let Some(next) = page.next else { break };
+            part.cursor = TreeCursor::parse(&next.to_string());
+            assert_eq!(part.cursor, Some(next));
+        }
+        assert_eq!(met, whole, "{limit:?}");
+    }
+    // Of another folder, and behind the end.
+    let tree = browser.tree(oid, "", false).unwrap();
+    let other = browser.tree_part(oid, "src", false, TreePart { limit: None, cursor: tree.next });
+    assert!(matches!(other, Err(BrowseError::BadRequest(_))), "{other:?}");
+    let behind = TreeCursor::parse(&format!("{}-999", tree.oid));
+    let end = browser.tree_part(oid, "", false, TreePart { limit: None, cursor: behind }).unwrap();
+    assert_eq!((end.entries.len(), end.next), (0, None));
+    for bad in ["", "1", "x-1", &format!("{}-", tree.oid), &format!("{}--1", tree.oid)] {
+        assert_eq!(TreeCursor::parse(bad), None, "{bad}");
+    }
+}
+
+#[test]
 fn a_path_is_looked_up_and_never_interpreted() {
     let (sample, oid) = rich();
     let browser = sample.browser();
