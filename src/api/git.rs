@@ -42,7 +42,7 @@ pub(super) struct ServiceQuery {
 }
 
 /// `owner/project/repository` with or without `.git`.
-fn without_suffix(mut at: RepositoryPath) -> RepositoryPath {
+pub(super) fn without_suffix(mut at: RepositoryPath) -> RepositoryPath {
     if let Some(name) = at.repo.strip_suffix(".git") {
         at.repo = name.to_owned();
     }
@@ -50,7 +50,7 @@ fn without_suffix(mut at: RepositoryPath) -> RepositoryPath {
 }
 
 /// Who asks: `Authorization: Basic` or `Bearer`, or nobody.
-async fn caller(
+pub(super) async fn caller(
     request: &HttpRequest,
     services: &Services,
     peer: &Peer,
@@ -92,10 +92,10 @@ fn protocol_of(request: &HttpRequest) -> ProtocolVersion {
 }
 
 /// An answer of `service`; `kind` is `advertisement` or `result`.
-pub(super) fn answer(service: Service, kind: &str) -> HttpResponseBuilder {
+pub(super) fn answer(service: &str, kind: &str) -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     response
-        .content_type(format!("application/x-{}-{kind}", service.name()))
+        .content_type(format!("application/x-{service}-{kind}"))
         .insert_header((header::EXPIRES, "Fri, 01 Jan 1980 00:00:00 GMT"))
         .insert_header((header::PRAGMA, "no-cache"))
         .insert_header((header::CACHE_CONTROL, "no-cache, max-age=0, must-revalidate"));
@@ -135,7 +135,7 @@ async fn advertise(
     let client = client_of(&request, who.map(|who| who.user))?;
     let refs = services.advertise(&view, service, protocol_of(&request), client).await?;
     let begin = futures_util::stream::iter([Ok(service_line(service).freeze())]);
-    Ok(answer(service, "advertisement").streaming(begin.chain(refs)))
+    Ok(answer(service.name(), "advertisement").streaming(begin.chain(refs)))
 }
 
 /// How the body as a whole is compressed.
@@ -145,10 +145,14 @@ fn encoding_of(request: &HttpRequest) -> &str {
 }
 
 /// The body of a request, inflated if it is compressed.
-fn body_of(request: &HttpRequest, payload: web::Payload, service: Service) -> Result<Input, GitError> {
+pub(super) fn body_of(
+    request: &HttpRequest,
+    payload: web::Payload,
+    service: &str,
+) -> Result<Input, GitError> {
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
     let kind = header(header::CONTENT_TYPE);
-    if kind != format!("application/x-{}-request", service.name()) {
+    if kind != format!("application/x-{service}-request") {
         let detail = "the content type is not that of a git client";
         return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadRequest, detail));
     }
@@ -183,7 +187,7 @@ async fn fetch(
 ) -> GitResult {
     let who = caller(&request, &services, &peer).await?;
     let view = services.git_repository(who, &without_suffix(path.0), Service::UploadPack).await?;
-    let mut input = body_of(&request, payload, Service::UploadPack)?;
+    let mut input = body_of(&request, payload, Service::UploadPack.name())?;
     let client = client_of(&request, who.map(|who| who.user))?;
     let place = heard(&mut input, services.fetch_turn(client).await).await?;
     // Read whole before anything is answered: an answer that begins earlier costs the client its connection.
@@ -191,7 +195,7 @@ async fn fetch(
     let read = kept(read.and_then(|read| Ok(read?)), place);
     let (asked, place) = heard(&mut input, read).await?;
     let body = services.fetch(who, &view, protocol_of(&request), asked, place).await?;
-    Ok(answer(Service::UploadPack, "result").streaming(body))
+    Ok(answer(Service::UploadPack.name(), "result").streaming(body))
 }
 
 /// Passes an outcome on. Before a refusal the rest of the request is read: a client that is still sending would lose its
@@ -228,7 +232,7 @@ async fn in_place<T>(
     }
 }
 
-fn too_slow() -> GitError {
+pub(super) fn too_slow() -> GitError {
     problem(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, "the request took too long to arrive")
 }
 
@@ -253,7 +257,7 @@ async fn push(
     let who = caller(&request, &services, &peer).await?;
     let view = services.git_repository(who, &without_suffix(path.0), Service::ReceivePack).await?;
     let who = required(who)?;
-    let mut input = body_of(&request, payload, Service::ReceivePack)?;
+    let mut input = body_of(&request, payload, Service::ReceivePack.name())?;
     let turn = services.push_turn(client_of(&request, Some(who.user))?).await;
     let place = heard(&mut input, turn).await?;
     let read = in_place(&place, &services, read_head(&mut input, &services)).await;
@@ -261,16 +265,16 @@ async fn push(
     let ((head, rest), place) = heard(&mut input, read).await?;
     if head.is_probe() {
         // The probe of a client that is about to send a chunked body.
-        return Ok(answer(Service::ReceivePack, "result").finish());
+        return Ok(answer(Service::ReceivePack.name(), "result").finish());
     }
     let compressed = !matches!(encoding_of(&request), "" | "identity");
     let base_url = address::base_url(&request, &services);
     let arrival = Arrival { head, rest, base_url, compressed };
     match services.push(who, view, protocol_of(&request), arrival, input, place).await? {
-        PushAnswer::Streamed(body) => Ok(answer(Service::ReceivePack, "result").streaming(body)),
+        PushAnswer::Streamed(body) => Ok(answer(Service::ReceivePack.name(), "result").streaming(body)),
         PushAnswer::Refused { answer: report, error, mut unread } => {
             unread.drain().await;
-            let mut response = answer(Service::ReceivePack, "result").body(report);
+            let mut response = answer(Service::ReceivePack.name(), "result").body(report);
             if let Some(error) = error {
                 mark(&mut response, error);
             }

@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::error::ApiError;
 use super::git::answer;
+use super::remote_archives::UPLOAD_ARCHIVE;
 use crate::git::pkt_line;
 use crate::git::program::Service;
 use crate::git::report;
@@ -27,6 +28,8 @@ pub(super) enum Exchange {
     Fetch,
     /// A push of which the server does not know the refs.
     Push,
+    /// `git archive --remote`.
+    Archive,
 }
 
 /// The status of a refusal whose answer has the status 200.
@@ -37,11 +40,13 @@ pub(super) struct Refused(pub(super) StatusCode);
 #[derive(Debug)]
 pub(super) struct GitError {
     error: ApiError,
+    /// Whether the client reads the sentence whatever the status is.
+    in_protocol: bool,
 }
 
 impl<E: Into<ApiError>> From<E> for GitError {
     fn from(error: E) -> Self {
-        Self { error: error.into() }
+        Self { error: error.into(), in_protocol: false }
     }
 }
 
@@ -61,18 +66,24 @@ pub(super) fn mark(response: &mut HttpResponse, error: ServiceError) {
 }
 
 impl GitError {
+    /// A refusal of what is asked about a repository that the client may read: 404 would deny the repository.
+    pub(super) fn told(error: ServiceError) -> Self {
+        Self { error: error.into(), in_protocol: true }
+    }
+
     fn respond(&self, exchange: Exchange) -> HttpResponse {
         let status = self.error.status_code();
-        if is_http(status) {
+        if is_http(status) && !self.in_protocol {
             return self.in_http(status);
         }
         let sentence = self.error.error.sentence();
         let (service, kind, body) = match exchange {
             Exchange::Advertisement(service) => {
-                (service, "advertisement", with_service(service, &report::error_line(&sentence)))
+                (service.name(), "advertisement", with_service(service, &report::error_line(&sentence)))
             }
-            Exchange::Fetch => (Service::UploadPack, "result", report::error_line(&sentence)),
-            Exchange::Push => (Service::ReceivePack, "result", report::error_band(&sentence)),
+            Exchange::Fetch => (Service::UploadPack.name(), "result", report::error_line(&sentence)),
+            Exchange::Push => (Service::ReceivePack.name(), "result", report::error_band(&sentence)),
+            Exchange::Archive => (UPLOAD_ARCHIVE, "result", report::nack(&sentence)),
         };
         let mut response = answer(service, kind).body(body);
         response.extensions_mut().insert(Refused(status));

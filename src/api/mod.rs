@@ -30,6 +30,7 @@ mod pieces;
 mod presence;
 mod project;
 mod query_keys;
+mod remote_archives;
 mod repo;
 mod request_log;
 mod route_names;
@@ -169,5 +170,9 @@ fn git_over_http(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/{user}/{project}/{repo}/info/refs").get(git::info_refs))
         .service(web::resource("/{user}/{project}/{repo}/git-upload-pack").post(git::upload_pack))
-        .service(web::resource("/{user}/{project}/{repo}/git-receive-pack").post(git::receive_pack));
+        .service(web::resource("/{user}/{project}/{repo}/git-receive-pack").post(git::receive_pack))
+        .service(
+            web::resource("/{user}/{project}/{repo}/git-upload-archive")
+                .post(remote_archives::upload_archive),
+        );
 }

@@ -98,7 +98,7 @@ pub(super) const DESCRIBED: [(&str, &str, Need); 84] = [
 ];
 
 /// Routes that are no part of the description: they speak git, are the description, or become a session.
-pub(super) const OTHERS: [(&str, &str, Need); 7] = [
+pub(super) const OTHERS: [(&str, &str, Need); 8] = [
     ("GET", "/ws", Need::Identity),
     ("GET", "/docs", Need::Identity),
     ("GET", "/docs/{file}", Need::Identity),
@@ -106,6 +106,7 @@ pub(super) const OTHERS: [(&str, &str, Need); 7] = [
     ("GET", "/{user}/{project}/{repo}/info/refs", Need::Identity),
     ("POST", "/{user}/{project}/{repo}/git-upload-pack", Need::Identity),
     ("POST", "/{user}/{project}/{repo}/git-receive-pack", Need::Identity),
+    ("POST", "/{user}/{project}/{repo}/git-upload-archive", Need::Identity),
 ];
 
 /// What the route needs of an access token. One that is not declared needs the person: tokens are

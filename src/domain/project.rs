@@ -173,7 +173,14 @@ pub fn parse_description(text: &str) -> Result<String, Invalid> {
 /// Parts of a branch name between slashes: each is a folder on disk until refs are packed.
 const NAME_PARTS_MAX: usize = 16;
 
-/// What git allows as a branch name (git-check-ref-format), 1 to 200 bytes, and not one that reads
+/// The longest name of a branch, tag or note: with `refs/heads/` in front it is below 1,024 bytes, what
+/// tools and file systems take as a path beside others.
+const BRANCH_BYTES_MAX: usize = 1_000;
+/// A part between slashes is a file's or folder's name, which has at most 255 bytes, and git puts `.lock`
+/// behind it.
+const BRANCH_PART_BYTES_MAX: usize = 250;
+
+/// What git allows as a branch name (git-check-ref-format), 1 to 1,000 bytes, and not one that reads
 /// like an object id, an option or `HEAD`. A name that begins with `refs/` would read like another
 /// full name, and a character that is not seen would make two different names look the same.
 pub fn check_branch_name(name: &str) -> Result<(), Invalid> {
@@ -186,7 +193,6 @@ pub fn check_branch_name(name: &str) -> Result<(), Invalid> {
     };
     let part_is_bad = |part: &str| part.is_empty() || part.starts_with('.') || part.ends_with(".lock");
     if name.is_empty()
-        || name.len() > 200
         || name.starts_with('-')
         || name.ends_with('.')
         || name == "@"
@@ -198,6 +204,12 @@ pub fn check_branch_name(name: &str) -> Result<(), Invalid> {
         || name.split('/').any(part_is_bad)
     {
         return Err(SHAPE);
+    }
+    if name.len() > BRANCH_BYTES_MAX {
+        return Err(Invalid("has more than 1000 bytes"));
+    }
+    if name.split('/').any(|part| part.len() > BRANCH_PART_BYTES_MAX) {
+        return Err(Invalid("has a part of more than 250 bytes between slashes"));
     }
     if name.split('/').count() > NAME_PARTS_MAX {
         return Err(Invalid("has more than 16 parts between slashes"));

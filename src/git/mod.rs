@@ -12,6 +12,7 @@
 //!
 //! Deliberately absent: who may do what. Whoever calls has asked.
 
+pub mod archive_request;
 pub mod blame;
 pub mod browse;
 mod cage;

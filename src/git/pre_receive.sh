@@ -58,6 +58,10 @@ must_fast_forward() { # name
 
 histories=0
 moves() { # kind, new, old, name, and where the ref is now: zeros when it is not there
+    if [ "$2" = missing ]; then
+        say "$1 is not in this push and not in the repository"
+        return 1
+    fi
     if [ "$3" != "$5" ]; then
         say "$4 has moved since it was read; fetch, then push again"
         return 1

@@ -103,19 +103,31 @@ pub struct PushRules {
     pub fast_forward: FastForward,
     /// All refs move or none.
     pub is_atomic: bool,
+    /// The server makes the refs durable ([`Store::sync_refs`]), all at once: git does it one by one.
+    pub has_many_refs: bool,
 }
 
 /// How an archive is packed. git does both itself, gzip included (since 2.38).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ArchiveFormat {
+    Tar,
     TarGz,
     Zip,
 }
 
 impl ArchiveFormat {
+    /// As `git archive --list` has them.
+    pub const NAMES: [(&str, Self); 4] =
+        [("tar", Self::Tar), ("tgz", Self::TarGz), ("tar.gz", Self::TarGz), ("zip", Self::Zip)];
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, format)| *format)
+    }
+
     /// Of the file name, and what git calls the format.
     pub fn suffix(self) -> &'static str {
         match self {
+            Self::Tar => "tar",
             Self::TarGz => "tar.gz",
             Self::Zip => "zip",
         }
@@ -274,6 +286,9 @@ impl Git {
             };
             let all = rules.fast_forward != FastForward::Free && named.is_none();
             command.set(format!("receive.denyNonFastForwards={all}"));
+            if rules.has_many_refs {
+                command.set("core.fsync=objects,derived-metadata");
+            }
             // The hook `update` is a process for each ref: only where refs differ in their rules.
             let hooks = named.map_or_else(|| self.store.push_hooks(), |_| self.store.push_hooks_by_ref());
             command.set(hooks_path(&hooks));
@@ -307,12 +322,15 @@ impl Git {
     /// and there is none: it then builds no index of the whole tree either, which takes 150 bytes
     /// for each file. Where a bare repository means `HEAD` by that (2.43 to 2.45), the empty tree
     /// takes its place. Large files are streamed where they are not stored as deltas.
+    ///
+    /// `tree` is an object id, with `:` and a folder behind it if a part is packed; `paths` are in that, none for all.
     pub fn archive(
         &self,
         repository: &Path,
-        commit: &str,
+        tree: &str,
         format: ArchiveFormat,
         prefix: &str,
+        paths: &[String],
     ) -> GitCommand {
         let mut command = self.at(repository, self.reader());
         command.env("GIT_ATTR_SOURCE", EMPTY_TREE);
@@ -322,7 +340,7 @@ impl Git {
             .args(["archive", "--worktree-attributes"])
             .arg(format!("--format={format}"))
             .arg(format!("--prefix={prefix}"));
-        command.arg(commit);
+        command.arg(tree).arg("--").args(paths);
         command
     }
 

@@ -289,6 +289,8 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
     };
     check_branch_name(short).map_err(|invalid| match invalid.0 {
         "reads like an object id" => "the name reads like an object id",
+        "has more than 1000 bytes" => "the name has more than 1000 bytes",
+        "has a part of more than 250 bytes between slashes" => "the name has a part of more than 250 bytes",
         _ => "the name is not allowed: no refs/ in front, no invisible characters, nothing that git refuses",
     })
 }

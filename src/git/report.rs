@@ -36,6 +36,13 @@ pub fn error_band(why: &str) -> Bytes {
     output.freeze()
 }
 
+/// The same for an archive (git-upload-archive).
+pub fn nack(why: &str) -> Bytes {
+    let mut output = BytesMut::new();
+    pkt_line::put(&mut output, format!("NACK {}\n", one_line(why)).as_bytes());
+    output.freeze()
+}
+
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -285,6 +285,12 @@ impl Store {
         Ok(packed.saturating_add(files_below(&path.join("refs"), 0)?))
     }
 
+    /// Makes durable what was written of a repository: refs that git left to the operating system.
+    pub fn sync_refs(&self, key: StorageKey) -> Result<(), StoreError> {
+        let folder = File::open(self.existing(key)?)?;
+        Ok(rustix::fs::syncfs(&folder).map_err(io::Error::from)?)
+    }
+
     /// Removes quarantines and locks of pushes that were killed: those that nothing can be using any more.
     pub fn sweep(&self, key: StorageKey, before: SystemTime) -> Result<(), StoreError> {
         for entry in fs::read_dir(self.existing(key)?.join("objects"))? {
@@ -307,7 +313,8 @@ impl Store {
         Ok(remove_locks(&path.join("refs"), Some(before), (0, &mut entries))?)
     }
 
-    /// Removes the locks that killed processes left, which would stop pushes. Only while nothing works on the repository.
+    /// Removes the locks that killed processes left, which would stop pushes, and refs that are empty: a cut of the power
+    /// leaves the names of files whose content was not on the disk yet. Only while nothing works on the repository.
     /// Looks at [`LOCK_ENTRIES_MAX`] refs and folders. The rest, and quarantines, are left to [`Store::sweep`].
     pub fn remove_locks(&self, key: StorageKey) -> Result<(), StoreError> {
         let path = self.existing(key)?;
@@ -372,7 +379,7 @@ fn remove_locks(
             if depth < DEPTH_MAX {
                 remove_locks(&entry.path(), before, (depth + 1, entries))?;
             }
-        } else if entry.file_name().to_string_lossy().ends_with(".lock") {
+        } else if entry.file_name().to_string_lossy().ends_with(".lock") || entry.metadata()?.len() == 0 {
             match before {
                 Some(before) => remove_old(&entry.path(), before)?,
                 None => remove_if_there(&entry.path())?,
@@ -509,6 +516,21 @@ mod tests {
     }
 
     /// git skipped the pre-receive hook without a word where the data directory was mounted `noexec`.
+    #[test]
+    fn refs_that_a_power_cut_emptied_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let key = StorageKey::fresh();
+        store.create(key, "main").unwrap();
+        let tags = store.path(key).join("refs/tags");
+        fs::write(tags.join("empty"), "").unwrap();
+        fs::write(tags.join("whole"), "1".repeat(40)).unwrap();
+        store.sync_refs(key).unwrap();
+        store.remove_locks(key).unwrap();
+        let left: Vec<_> = fs::read_dir(&tags).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["whole"]);
+    }
+
     #[test]
     fn store_knows_whether_the_hook_can_run() {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();

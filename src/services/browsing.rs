@@ -15,6 +15,7 @@ use crate::actors::cache::RepositoryView;
 use crate::core::telemetry::cut;
 use crate::domain::access::Credential;
 use crate::domain::permission::project::Act;
+use crate::git::archive_request::ArchiveRequest;
 use crate::git::blame::{self, BlameRange};
 use crate::git::browse::{
     ArchiveLimits, Blob, Branch, BrowseError, BrowseLimits, Browser, CommitDiff, CommitPage, Comparison, Oid,
@@ -44,6 +45,16 @@ pub enum RawFile {
         is_text: bool,
     },
     Large(Spooled),
+}
+
+/// What is packed of a commit, and in which folder of the archive.
+#[derive(Debug, Default)]
+struct ArchivePart {
+    prefix: String,
+    /// Empty for all.
+    folder: String,
+    /// In that; none for all.
+    paths: Vec<String>,
 }
 
 /// Who is behind the lines of a file.
@@ -283,6 +294,32 @@ impl Services {
         commit: Oid,
         format: ArchiveFormat,
     ) -> Result<TransferBody, ServiceError> {
+        let oid = commit.to_string();
+        let prefix = format!("{}-{}/", view.repository.name, oid.get(..SHORT_OID).unwrap_or(&oid));
+        self.pack_archive(who, view, (commit, format), ArchivePart { prefix, ..ArchivePart::default() }).await
+    }
+
+    /// Streams what `git archive --remote` asks for.
+    pub async fn remote_archive(
+        &self,
+        who: Option<Credential>,
+        view: &RepositoryView,
+        asked: ArchiveRequest,
+    ) -> Result<TransferBody, ServiceError> {
+        let ArchiveRequest { format, prefix, reference, folder, paths } = asked;
+        let commit = self.resolve(view, Some(reference)).await?.oid;
+        let (within, wanted) = (folder.clone(), paths.clone());
+        self.ask_browser(view, move |browser| browser.check_paths(commit, &within, &wanted)).await?;
+        self.pack_archive(who, view, (commit, format), ArchivePart { prefix, folder, paths }).await
+    }
+
+    async fn pack_archive(
+        &self,
+        who: Option<Credential>,
+        view: &RepositoryView,
+        (commit, format): (Oid, ArchiveFormat),
+        part: ArchivePart,
+    ) -> Result<TransferBody, ServiceError> {
         let git = self.hosting.git()?;
         let limits = ArchiveLimits {
             entries: self.limits.git_archive_entries,
@@ -292,9 +329,9 @@ impl Services {
         self.ask_history(view, move |browser| browser.archive_size(commit, limits)).await?;
         let turn = self.hosting.turn_for(Work::Archive, view.client()).await?;
         let directory = self.hosting.directory(&view.repository).await?;
-        let oid = commit.to_string();
-        let prefix = format!("{}-{}/", view.repository.name, oid.get(..SHORT_OID).unwrap_or(&oid));
-        let command = git.archive(&directory, &oid, format, &prefix).on_behalf_of(view.holder);
+        let ArchivePart { prefix, folder, paths } = part;
+        let tree = if folder.is_empty() { commit.to_string() } else { format!("{commit}:{folder}") };
+        let command = git.archive(&directory, &tree, format, &prefix, &paths).on_behalf_of(view.holder);
         let total = Duration::from_millis(self.limits.git_archive_ms);
         let deadlines = Deadlines { total, ..Hosting::deadlines(&self.limits) };
         let nothing = Input::plain(tokio::io::empty());

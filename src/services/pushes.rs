@@ -35,8 +35,8 @@ use crate::storage::rows::push::PushIntent;
 
 /// Intents that are looked at in one round.
 const INTENTS_PER_ROUND: i64 = 100;
-/// Behind a push of more refs the repository is packed at once.
-const REFS_MANY: usize = 1_000;
+/// The refs of a larger push are made durable all at once, and the repository is packed behind it.
+pub(super) const REFS_MANY: usize = 1_000;
 /// A push with more watchers than this many slices is finished by the background.
 const SLICES_MAX: usize = 1_000;
 
@@ -248,6 +248,10 @@ impl Services {
         updates: &[RefUpdate],
     ) -> Result<Finished, ServiceError> {
         fail_points::reach(fail_points::BEFORE_SETTLEMENT);
+        if updates.len() > REFS_MANY {
+            let (store, key) = (self.hosting.store.clone(), repository.storage_key);
+            on_blocking(move || store.sync_refs(key)).await??;
+        }
         let moved = self.moved(repository, updates, Description::Commits).await?;
         let (commit_count, is_large) = (moved.commit_count, moved.ref_count > REFS_MANY);
         let settled = self.write_settlement(push, moved).await?;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::access::RepositoryPath;
 use super::hosting::Hosting;
-use super::pushes::PushJudge;
+use super::pushes::{PushJudge, REFS_MANY};
 use super::room::Room;
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
@@ -152,6 +152,7 @@ impl Services {
             input_bytes_max: room.bytes,
             fast_forward: fast_forward.clone(),
             is_atomic: head.is_atomic(),
+            has_many_refs: head.updates.len() > REFS_MANY,
         };
         let command = git
             .service(Service::ReceivePack, &directory, protocol, false, Some(&rules))

@@ -169,6 +169,22 @@ impl Browser {
         })
     }
 
+    /// Whether a commit has all these paths, of which the first is a folder and the others are in it.
+    ///
+    /// # Errors
+    /// It lacks one.
+    pub fn check_paths(&self, commit: Oid, folder: &str, paths: &[String]) -> Result<(), BrowseError> {
+        let commit = self.find_commit(commit.raw())?;
+        if !self.place_in(&commit, folder)?.1.is_tree() {
+            return Err(BrowseError::BadRequest("the path is not a folder"));
+        }
+        for path in paths {
+            let whole = if folder.is_empty() { path.clone() } else { format!("{folder}/{path}") };
+            self.place_in(&commit, &whole)?;
+        }
+        Ok(())
+    }
+
     /// How many entries behind the first ones fit into an answer, at least one: each comes with its name and its whole path.
     fn listed_entries(
         &self,

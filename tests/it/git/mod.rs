@@ -1,6 +1,7 @@
 //! git over HTTP, with the client that people have and with raw requests.
 
 mod access;
+mod archives;
 pub(crate) mod clients;
 mod departures;
 mod histories;

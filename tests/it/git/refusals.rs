@@ -51,6 +51,30 @@ async fn refs_that_are_refused_leave_the_others_to_land() {
     server.stop().await;
 }
 
+/// A branch name of 201 bytes was refused; a file system takes 255 for each part.
+#[actix_web::test]
+async fn long_branch_names_are_taken_as_far_as_files_are() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    place.repository("work").await;
+    let parts = |bytes: usize, count: usize| vec!["x".repeat(bytes); count].join("/");
+    for good in [parts(250, 1), parts(249, 4)] {
+        place.git("work", &["push", "--quiet", &url, &format!("main:refs/heads/{good}")]).await.ok();
+        let encoded = good.replace('/', "%2F");
+        assert_eq!(
+            alice.get(&format!("/api/projects/alice/hello/repos/web/tree/{encoded}")).await.status,
+            200
+        );
+    }
+    for (bad, why) in [(parts(251, 1), "more than 250 bytes"), (parts(200, 5), "more than 1000 bytes")] {
+        place.git("work", &["push", &url, &format!("main:refs/heads/{bad}")]).await.refused(why);
+    }
+    assert_eq!(place.git("", &["clone", "--quiet", &url, "again"]).await.ok(), "");
+    server.stop().await;
+}
+
 /// A mirror of a repository with pull requests, pushed twice: git itself keeps the refs of the first push under
 /// refs/remotes, and the second one pushes these, too.
 #[actix_web::test]

@@ -1,0 +1,87 @@
+//! `git archive --remote` over HTTP: the request is one of lines, the archive comes on a side band.
+
+use std::io;
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
+use tokio::io::AsyncReadExt;
+
+use super::error::ApiError;
+use super::extract::{Path, Peer};
+use super::git::{answer, body_of, caller, too_slow, without_suffix};
+use super::git_refusal::{Exchange, GitError, answered};
+use crate::git::archive_request::Asked;
+use crate::git::pkt_line;
+use crate::git::program::{ArchiveFormat, Service};
+use crate::git::report;
+use crate::protocol::code::Code;
+use crate::services::access::RepositoryPath;
+use crate::services::{ServiceError, Services};
+
+/// What git calls the service.
+pub(super) const UPLOAD_ARCHIVE: &str = "git-upload-archive";
+/// Of a request; git's arguments have some hundred.
+const REQUEST_BYTES_MAX: u64 = 256 * 1024;
+
+/// An archive of a branch, tag or commit, or of a part of it.
+pub(super) async fn upload_archive(
+    request: HttpRequest,
+    peer: Peer,
+    path: Path<RepositoryPath>,
+    payload: web::Payload,
+    services: web::Data<Services>,
+) -> HttpResponse {
+    answered(Exchange::Archive, archive(request, peer, path, payload, services).await)
+}
+
+async fn archive(
+    request: HttpRequest,
+    peer: Peer,
+    path: Path<RepositoryPath>,
+    payload: web::Payload,
+    services: web::Data<Services>,
+) -> Result<HttpResponse, GitError> {
+    let who = caller(&request, &services, &peer).await?;
+    let view = services.git_repository(who, &without_suffix(path.0), Service::UploadPack).await?;
+    let view = super::extract::counted(&request, view)?;
+    let input = body_of(&request, payload, UPLOAD_ARCHIVE)?;
+    let mut asked = Vec::new();
+    let patience = Duration::from_millis(services.limits.git_head_ms);
+    let mut input = input.take(REQUEST_BYTES_MAX);
+    let read = tokio::time::timeout(patience, input.read_to_end(&mut asked)).await.map_err(|_| too_slow())?;
+    read.map_err(|error| ApiError::bad_request(format!("the body broke off: {error}")))?;
+    let asked = Asked::parse(&asked).map_err(|error| ServiceError::new(Code::Validation, error.to_string()));
+    let archive = match asked? {
+        Asked::Archive(archive) => archive,
+        Asked::Formats => {
+            let names: String = ArchiveFormat::NAMES.iter().map(|(name, _)| format!("{name}\n")).collect();
+            let body = [begin(), on_band(names.as_bytes()), Bytes::from_static(pkt_line::FLUSH)].concat();
+            return Ok(answer(UPLOAD_ARCHIVE, "result").body(body));
+        }
+    };
+    let body = services.remote_archive(who, &view, archive).await.map_err(GitError::told)?;
+    let body = body.map(|piece| match piece {
+        Ok(bytes) => on_band(&bytes),
+        // The archive is not whole: the client says so, and ends with an error.
+        Err(_) => report::error_band("git could not pack this to its end"),
+    });
+    let end = stream::iter([Bytes::from_static(pkt_line::FLUSH)]);
+    let body = stream::iter([begin()]).chain(body).chain(end).map(Ok::<_, io::Error>);
+    Ok(answer(UPLOAD_ARCHIVE, "result").streaming(body))
+}
+
+/// What precedes an archive.
+fn begin() -> Bytes {
+    let mut lines = BytesMut::new();
+    pkt_line::put(&mut lines, b"ACK\n");
+    lines.extend_from_slice(pkt_line::FLUSH);
+    lines.freeze()
+}
+
+fn on_band(bytes: &[u8]) -> Bytes {
+    let mut lines = BytesMut::with_capacity(bytes.len().saturating_add(16));
+    pkt_line::put_band(&mut lines, 1, bytes);
+    lines.freeze()
+}
