@@ -27,7 +27,11 @@ const QUERY_KEYS: [(&str, &str, &[&str]); 21] = [
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/tags", &["limit", "cursor"]),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree", &["last_commit", "limit", "cursor"]),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}", &["last_commit", "limit", "cursor"]),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}/{path}", &["last_commit", "limit", "cursor"]),
+    (
+        "GET",
+        "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}/{path}",
+        &["last_commit", "limit", "cursor"],
+    ),
     ("GET", "/api/repos", &["limit", "cursor"]),
     ("GET", "/api/users", &["ids", "prefix", "limit", "cursor"]),
     ("GET", "/api/users/me/blocks", &["limit", "cursor"]),

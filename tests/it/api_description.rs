@@ -9,13 +9,14 @@ use crate::harness::TestServer;
 /// The route table, as it is written down.
 const ROUTES: &str = include_str!("../../src/api/mod.rs");
 /// Routes that are no part of the description: they speak git, or are the description.
-const UNDESCRIBED: [&str; 6] = [
+const UNDESCRIBED: [&str; 7] = [
     "GET /api/openapi.json",
     "GET /docs",
     "GET /docs/{file}",
     "GET /{user}/{project}/{repo}/info/refs",
     "POST /{user}/{project}/{repo}/git-upload-pack",
     "POST /{user}/{project}/{repo}/git-receive-pack",
+    "POST /{user}/{project}/{repo}/git-upload-archive",
 ];
 
 /// `METHOD path` of every route in the table.

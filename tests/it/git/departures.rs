@@ -35,7 +35,7 @@ fn zombies() -> Vec<String> {
     found
 }
 
-pub(super) async fn nothing_is_left(server: &TestServer) {
+async fn nothing_is_left(server: &TestServer) {
     let begun = std::time::Instant::now();
     let mut left = children(server);
     while !left.is_empty() && begun.elapsed() < PATIENCE {

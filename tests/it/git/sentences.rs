@@ -7,8 +7,8 @@ use netbit::client::metrics::Scrape;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::departures::{begin_clone, large, nothing_is_left};
-use crate::harness::git::{Said, Workplace};
+use super::departures::{begin_clone, large};
+use crate::harness::git::{Said, Workplace, children};
 use crate::harness::{Person, Process, TestServer, soon};
 
 const VERSIONS: [&str; 3] = ["0", "1", "2"];
@@ -106,7 +106,12 @@ async fn user_without_a_place_reads_when_to_try_again() {
     }
     assert_eq!(refusals(&server, "503").await - before, 9.0);
     drop(busy);
-    nothing_is_left(&server).await;
+    soon(async {
+        while !children(&server).is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
     // A push that waits for its client, and another one.
     let commit = place.head("work").await;
     let line = format!("{commit} {} refs/heads/main\0report-status", "1".repeat(40));
@@ -119,7 +124,7 @@ async fn user_without_a_place_reads_when_to_try_again() {
     let mut stalled = tokio::net::TcpStream::connect(server.app.addresses.http).await.unwrap();
     stalled.write_all(request.as_bytes()).await.unwrap();
     soon(async {
-        while crate::harness::git::children(&server).is_empty() {
+        while children(&server).is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
