@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{Mutex, Semaphore};
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{ServiceError, Services};
@@ -25,8 +26,10 @@ const MISSED_BYTES_MIN: i64 = 256 * 1024;
 /// Which graphs are being written.
 #[derive(Debug)]
 pub(super) struct Graphs {
-    /// Held by the write that runs.
-    running: Mutex<Begun>,
+    /// The one turn to write.
+    running: Semaphore,
+    /// Replaced by the holder of the turn only.
+    begun: ArcSwap<Begun>,
     waiting: Arc<Semaphore>,
     stopping: CancellationToken,
 }
@@ -34,7 +37,7 @@ pub(super) struct Graphs {
 /// When the last writes began, the newest first: those of [`WAITING_MAX`] repositories, as many as can wait.
 ///
 /// git reads the refs at the beginning of a write. A push that settles during it is not in the graph.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Begun(VecDeque<(RepositoryId, Instant)>);
 
 impl Begun {
@@ -52,7 +55,8 @@ impl Begun {
 impl Graphs {
     pub(super) fn new() -> Self {
         Self {
-            running: Mutex::new(Begun::default()),
+            running: Semaphore::new(1),
+            begun: ArcSwap::default(),
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             stopping: CancellationToken::new(),
         }
@@ -94,8 +98,8 @@ impl Services {
 
     /// `since`: a write that began later is enough; without it, any graph with filters is.
     async fn write_graph(&self, repository: &Repository, since: Option<Instant>) {
-        let mut begun = self.hosting.graphs.running.lock().await;
-        match self.write_graph_in_turn(repository, since, &mut begun).await {
+        let Ok(_turn) = self.hosting.graphs.running.acquire().await else { return };
+        match self.write_graph_in_turn(repository, since).await {
             Ok(true) => {
                 tracing::info!(repository.id = %repository.id, "the commit graph was written");
             }
@@ -111,18 +115,20 @@ impl Services {
         &self,
         repository: &Repository,
         since: Option<Instant>,
-        begun: &mut Begun,
     ) -> Result<bool, ServiceError> {
         let Ok(git) = self.hosting.git() else { return Ok(false) };
+        let graphs = &self.hosting.graphs;
         let directory = self.hosting.directory(repository).await?;
         let is_enough = match since {
-            Some(since) => begun.has_later(repository.id, since),
+            Some(since) => graphs.begun.load().has_later(repository.id, since),
             None => maintenance::has_whole_graph(&directory).unwrap_or(false),
         };
         if is_enough {
             return Ok(false);
         }
+        let mut begun = Begun::clone(&graphs.begun.load());
         begun.add(repository.id, Instant::now());
+        graphs.begun.store(Arc::new(begun));
         maintenance::write_graph(git, &directory).await?;
         Ok(true)
     }

@@ -255,17 +255,17 @@ fn head_and_short_ids_stand_for_commits() {
     sample.set("refs/heads/topic", second);
     let browser = sample.browser();
     let head = browser.resolve("HEAD").unwrap();
-    assert_eq!((head.oid, head.kind, head.name.as_str()), (first.into(), RefKind::Branch, "main"));
+    assert_eq!((head.oid, head.kind, head.name.as_str()), (first, RefKind::Branch, "main"));
     let hex = second.to_string();
     for digits in [4, 7, 39] {
         let found = browser.resolve(&hex[..digits].to_uppercase()).unwrap();
-        assert_eq!((found.oid, found.kind), (second.into(), RefKind::ShortCommit), "{digits}");
+        assert_eq!((found.oid, found.kind), (second, RefKind::ShortCommit), "{digits}");
         assert_eq!(found.name, hex);
     }
     // A branch stands before an object id.
     sample.set(&format!("refs/heads/{}", &hex[..7]), first);
-    assert_eq!(sample.browser().resolve(&hex[..7]).unwrap().oid, first.into());
-    assert_eq!(sample.browser().resolve_id(&hex[..7]).unwrap().oid, second.into());
+    assert_eq!(sample.browser().resolve(&hex[..7]).unwrap().oid, first);
+    assert_eq!(sample.browser().resolve_id(&hex[..7]).unwrap().oid, second);
     // Enough commits that two begin with the same four digits.
     let mut seen = std::collections::HashSet::new();
     let mut parent = second;
