@@ -1,5 +1,7 @@
 //! The chats: heads, people, cursors and windows.
 
+mod removal;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -216,41 +218,6 @@ impl Chats {
                 Ok(())
             }
             _ => Ok(()),
-        }
-    }
-
-    fn remove(&mut self, chat: ChatId) {
-        let Some(state) = self.chats.remove(&chat) else { return };
-        self.channels.remove(&chat);
-        self.public.remove(&chat);
-        self.uses.remove(&state.used);
-        if let WindowState::Ready(window) = &state.window {
-            self.window_bytes -= window.bytes();
-        }
-        for user in state.people.keys() {
-            if let Some(chats) = self.of_user.get_mut(user) {
-                chats.remove(&chat);
-            }
-        }
-    }
-
-    /// Messages up to a place are gone. Those that stay there are read from the database.
-    fn trim(&mut self, chat: ChatId, (seq, ordinal): (Seq, i64), edited: &[MessageId]) {
-        let Some(state) = self.chats.get_mut(&chat) else { return };
-        (state.chat.trimmed_seq, state.chat.trimmed_ordinal) = (seq, ordinal);
-        state.deleted.drop_through(ordinal);
-        match &mut state.window {
-            WindowState::Absent => {}
-            WindowState::Filling { removed, tail, from, .. } => {
-                removed.extend(edited);
-                tail.retain(|event| event.seq > seq);
-                *from = (*from).max(seq + 1);
-            }
-            WindowState::Ready(window) => {
-                let before = window.bytes();
-                window.trim(seq, edited);
-                self.window_bytes = self.window_bytes + window.bytes() - before;
-            }
         }
     }
 

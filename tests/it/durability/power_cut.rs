@@ -132,6 +132,10 @@ async fn cut_again_and_again(rounds: u64, synchronous: &str) -> usize {
         server = Process::with(&data, &environment).await;
         // Who lost commits ends every login.
         let http = server.http.with_token(server.http.login("u0", PASSWORD).await.unwrap().token);
+        if http.get(&format!("/api/chats/{chat}")).await.unwrap().status == 404 {
+            // The cut took the chat with all that was said in it.
+            return writers.told.len();
+        }
         let stored = whole_history(&http, chat).await;
         let count = stored.len();
         let stored: HashMap<_, _> = stored
