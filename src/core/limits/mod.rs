@@ -4,8 +4,7 @@
 //! number that bounds a queue, a page, a frame or a wait.
 
 mod check;
-
-use std::time::Duration;
+mod derived;
 
 use serde::{Deserialize, Serialize};
 
@@ -501,25 +500,4 @@ limits! {
     read_only_probe_ms: u64 = 1_000,
     /// All of an orderly stop.
     shutdown_ms: u64 = 10_000,
-}
-
-impl Limits {
-    pub fn ask_patience(&self) -> Duration {
-        Duration::from_millis(self.ask_patience_ms)
-    }
-
-    /// The space for answers on disk in pieces of 64 KiB, in which it is shared out.
-    pub fn git_spool_pieces(&self) -> usize {
-        usize::try_from(self.git_spool_bytes / (64 * 1024)).unwrap_or(usize::MAX).min(u32::MAX as usize)
-    }
-
-    /// How many of the HTTP connections may be WebSockets.
-    pub fn websockets(&self) -> usize {
-        self.http_connections.saturating_sub(self.http_reserve.min(self.http_connections / 2)).max(1)
-    }
-
-    /// A count where 0 stands for "one per core".
-    pub fn per_core(count: usize) -> usize {
-        if count > 0 { count } else { std::thread::available_parallelism().map_or(1, std::num::NonZero::get) }
-    }
 }
