@@ -48,8 +48,8 @@ fn take(user: usize, seen: &Seen<'_>, waiting: &mut HashMap<u64, (Instant, Ask)>
                 Err(reason) => world.outcome.borrow_mut().wrong(|| reason),
             }
         }
-        // Who is there, who types, and how far others have read.
-        ("Presence" | "Typing" | "Marks", None) => {}
+        // Who is there, who types, how far others have read; that reading a chat read its notifications.
+        ("Presence" | "Typing" | "Marks" | "NotificationsRead", None) => {}
         ("Ack", Some((due, Ask::Say { chat, .. }))) if seen.is_fresh_ack() => {
             world.talk.borrow_mut().acknowledged(chat);
             world.done(Deed::Say, due);
