@@ -389,6 +389,7 @@ async fn refused_token_is_forgotten_as_git_asks() {
     assert_eq!(ask("get", at), "username=bob\npassword=nbp_secret\n");
     assert_eq!(ask("get", &format!("{at}username=carol\n")), "");
     assert_eq!(ask("get", "protocol=https\nhost=example.org\n"), "");
+    assert_eq!(ask("get", "protocol=https\nhost=git.example.org/.evil.example\n"), "");
     ask("erase", &format!("{at}username=bob\npassword=another\n"));
     assert_eq!(ask("get", at), "username=bob\npassword=nbp_secret\n");
     ask("erase", &format!("{at}username=bob\npassword=nbp_secret\n"));

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
 
 use super::store::{Store, key_of};
@@ -88,7 +88,19 @@ impl Description {
         description
     }
 
+    /// What the server is kept under.
+    ///
+    /// # Errors
+    /// git decodes percent escapes: `https://git.example.org%2F.evil.example` has the host `git.example.org/.evil.example`,
+    /// which would be read as an address of `git.example.org`. So only what a host and a port are made of is accepted.
     fn key(&self) -> anyhow::Result<String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+        ensure!(
+            self.protocol.chars().all(|c| c.is_ascii_alphanumeric()) && self.host.chars().all(plain),
+            "{:?} at {:?} is not the address of a server",
+            self.protocol,
+            self.host
+        );
         key_of(&format!("{}://{}", self.protocol, self.host))
     }
 }
@@ -125,5 +137,25 @@ mod tests {
         assert_eq!((&*read.protocol, &*read.host), ("http", "localhost:8080"));
         assert_eq!((read.username.as_deref(), read.password), (Some("bob"), None));
         assert_eq!(Description::parse("protocol=https\nhost=h\n").key().unwrap(), "https://h");
+    }
+
+    /// git had decoded `%2F` in a host, and the token of the host before it was given to another.
+    #[test]
+    fn host_with_other_characters_is_refused() {
+        let key = |protocol: &str, host: &str| {
+            Description::parse(&format!("protocol={protocol}\nhost={host}\n")).key()
+        };
+        for (host, kept) in [
+            ("git.example.org", "https://git.example.org"),
+            ("Git-1.example.org:8443", "https://git-1.example.org:8443"),
+            ("[::1]:8443", "https://[::1]:8443"),
+        ] {
+            assert_eq!(key("https", host).unwrap(), kept);
+        }
+        for after in ["/", "\\", "?", "#", "@", "%2f", "\t", " ", "ü"] {
+            let host = format!("git.example.org{after}.evil.example");
+            assert!(key("https", &host).is_err(), "{host}");
+        }
+        assert!(key("https://git.example.org/?", "evil.example").is_err());
     }
 }
