@@ -338,8 +338,8 @@ async fn login_keeps_a_token_for_curl_and_git() {
     let program = env!("CARGO_BIN_EXE_netbit");
     let clone = format!("{url}/alice/hello/web.git");
     assert!(!run("git", &["clone", "-q", &clone, "before"]).await.status.success());
-    for _ in 0..2 {
-        let login = ["login", &url, "--user", "alice", "--password-file", "password", "--git"];
+    for name in ["alice", " Alice"] {
+        let login = ["login", &url, "--user", name, "--password-file", "password", "--git"];
         let output = run(program, &login).await;
         let told = [text(&output.stdout), text(&output.stderr)].concat();
         assert!(output.status.success() && told.contains("as alice, until 20"), "{told}");

@@ -118,11 +118,7 @@ fn get() -> anyhow::Result<()> {
 fn erase() -> anyhow::Result<()> {
     let refused = Description::read()?;
     let (store, key) = (Store::of_user()?, refused.key()?);
-    let kept = store.get(&key)?;
-    match kept.filter(|login| refused.password.as_ref() == Some(&login.token)) {
-        Some(_) => store.remove(&key),
-        None => Ok(()),
-    }
+    refused.password.map_or(Ok(()), |token| store.remove(&key, &token))
 }
 
 #[cfg(test)]

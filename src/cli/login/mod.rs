@@ -18,6 +18,7 @@ use self::store::{Login, Store, key_of};
 use super::output::{complain, say};
 use super::remote::{Server, open};
 use crate::client::HttpClient;
+use crate::domain::user::login_name;
 
 pub(super) use credential::{CredentialArguments, run as run_credential};
 
@@ -83,19 +84,20 @@ async fn login(arguments: &LoginArguments) -> anyhow::Result<()> {
     let made = me.post("/api/users/me/tokens", &wanted).await?.success()?;
     let text = |key: &str| made.get(key).and_then(Value::as_str).map(str::to_owned);
     let login = Login {
-        username: arguments.user.trim().to_lowercase(),
+        username: login_name(&arguments.user),
         token: text("token").context("the server made no token")?,
         token_id: made.get("id").and_then(Value::as_i64).unwrap_or_default(),
         expires_at: text("expires_at"),
     };
     let until = login.expires_at.as_ref().map_or_else(String::new, |at| format!(", until {at}"));
+    let username = login.username.clone();
     let before = store.put(&key, login)?;
     // The token of an earlier login here would be of no use to anybody.
-    if let Some(before) = before.filter(|before| before.username == arguments.user) {
+    if let Some(before) = before.filter(|before| before.username == username) {
         drop(me.send(Method::DELETE, &format!("/api/users/me/tokens/{}", before.token_id), None, &[]).await);
     }
     drop(me.post("/api/users/logout", &json!({})).await);
-    say!("logged in at {key} as {}{until}", arguments.user)?;
+    say!("logged in at {key} as {username}{until}")?;
     say!("  curl -H \"Authorization: Bearer $(netbit credential token {key})\" {key}/api/chats")?;
     if arguments.git {
         set_helper(&key)?;
@@ -122,7 +124,7 @@ async fn logout(arguments: &LogoutArguments) -> anyhow::Result<()> {
         revoked.body
     );
     drop(me.post("/api/users/logout", &json!({})).await);
-    store.remove(&key)?;
+    store.remove(&key, &kept.token)?;
     Ok(say!("logged out at {key}; the token has ended")?)
 }
 

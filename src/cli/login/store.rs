@@ -1,10 +1,13 @@
 //! The logins of this user: `netbit/logins.toml` in `$XDG_CONFIG_HOME`, or in `~/.config`. Only its owner can read it.
+//!
+//! Invariant: the file is changed under the lock of `logins.lock`, so that commands that run at the same time keep each
+//! other's logins. Readers need no lock: the file is replaced whole.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -56,18 +59,35 @@ impl Store {
 
     /// Keeps the login; returns the one before.
     pub(super) fn put(&self, key: &str, login: Login) -> anyhow::Result<Option<Login>> {
+        let _lock = self.lock()?;
         let mut logins = self.read()?;
         let before = logins.insert(key.to_owned(), login);
         self.write(&logins)?;
         Ok(before)
     }
 
-    pub(super) fn remove(&self, key: &str) -> anyhow::Result<()> {
+    /// Removes the login if it has this token: another command may have replaced it meanwhile.
+    pub(super) fn remove(&self, key: &str, token: &str) -> anyhow::Result<()> {
+        let _lock = self.lock()?;
         let mut logins = self.read()?;
-        if logins.remove(key).is_some() {
+        if logins.remove(key).is_some_and(|login| login.token == token) {
             self.write(&logins)?;
         }
         Ok(())
+    }
+
+    /// The right to change the file, until it is dropped.
+    fn lock(&self) -> anyhow::Result<File> {
+        let path = self.folder.join("logins.lock");
+        let lock = || {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+            let open =
+                File::options().create(true).truncate(false).write(true).mode(private_file::MODE).open(&path);
+            let file = open?;
+            file.lock()?;
+            Ok::<_, io::Error>(file)
+        };
+        lock().with_context(|| path.display().to_string())
     }
 
     /// Every server, and who is logged in there.
@@ -83,15 +103,19 @@ impl Store {
     /// Whole or not at all.
     fn write(&self, logins: &Logins) -> anyhow::Result<()> {
         let text = toml::to_string(logins)?;
-        let beside = self.folder.join("logins.toml.new");
-        let write = || {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-            let mut file = private_file::create(&beside)?;
+        let beside = self.folder.join(format!("logins.toml.{:016x}", rand::random::<u64>()));
+        let write = |beside: &Path| {
+            let mut file = private_file::create_new(beside)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
-            fs::rename(&beside, self.path())
+            fs::rename(beside, self.path())
         };
-        write().with_context(|| self.path().display().to_string())
+        let written = write(&beside);
+        if written.is_err() {
+            // It holds tokens.
+            drop(fs::remove_file(&beside));
+        }
+        written.with_context(|| self.path().display().to_string())
     }
 }
 
@@ -116,10 +140,40 @@ mod tests {
         assert_eq!(store.put(one, login("alice")).unwrap(), None);
         store.put(two, login("bob")).unwrap();
         assert_eq!(store.put(one, login("carol")).unwrap(), Some(login("alice")));
-        store.remove(two).unwrap();
+        store.remove(one, "nbp_before").unwrap();
+        store.remove(two, "nbp_x").unwrap();
         assert_eq!(store.read().unwrap().into_keys().collect::<Vec<_>>(), [one]);
         let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(store.path()), mode(store.folder.clone())), (0o600, 0o700));
+    }
+
+    /// Two commands read the same file, and the second to write lost the login of the first.
+    #[test]
+    fn logins_that_are_kept_at_once_are_all_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store { folder: folder.path().join("netbit") };
+        let (servers, rounds) = (8, 10);
+        let login = || Login {
+            username: "alice".to_owned(),
+            token: "nbp_x".to_owned(),
+            token_id: 7,
+            expires_at: None,
+        };
+        std::thread::scope(|scope| {
+            for server in 0..servers {
+                let store = &store;
+                scope.spawn(move || {
+                    for round in 0..rounds {
+                        store.put(&format!("https://{server}-{round}.example.org"), login()).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(store.read().unwrap().len(), servers * rounds);
+        let mut files: Vec<_> =
+            fs::read_dir(&store.folder).unwrap().map(|file| file.unwrap().file_name()).collect();
+        files.sort();
+        assert_eq!(files, ["logins.lock", "logins.toml"]);
     }
 
     #[test]
