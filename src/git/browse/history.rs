@@ -1,7 +1,7 @@
 //! The history behind a commit, newest first, as `git log` orders it.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::changed_paths::PathKey;
 use super::commits::{Commits, Links, Marks, Node};
 use super::object::{CommitView, Oid};
-use super::path::{Place, TreePath};
+use super::path::TreePath;
+use super::tree_places::TreePlaces;
 use super::{BrowseError, Browser};
 
 /// Commits, and the one to continue behind.
@@ -89,29 +90,27 @@ impl Browser {
 
 /// What lies at one path in one commit after the other.
 struct Places<'w> {
-    browser: &'w Browser,
-    path: &'w TreePath,
     key: PathKey,
-    known: HashMap<git2::Oid, Option<Place>>,
+    places: TreePlaces<'w>,
 }
 
 impl<'w> Places<'w> {
     fn new(browser: &'w Browser, path: &'w TreePath) -> Self {
-        Self { browser, path, key: PathKey::new(&path.bytes()), known: HashMap::new() }
+        Self { key: PathKey::new(&path.bytes()), places: TreePlaces::new(browser, path) }
     }
 
     /// Puts the parents that matter into the walk and says whether the commit changed what lies at the path.
     fn advance(&mut self, walk: &mut Walk<'_>, node: Node, links: &Links) -> bool {
         let may_change = walk.commits.may_change(node, &self.key);
         if links.parents.is_empty() {
-            return may_change && self.place(links.tree).is_some();
+            return may_change && self.places.at(links.tree).is_some();
         }
         for (number, parent) in links.parents.iter().enumerate() {
             let is_same = if number == 0 && !may_change {
                 true
             } else {
                 let Some(theirs) = walk.look_at(*parent) else { break };
-                self.place(theirs.tree) == self.place(links.tree)
+                self.places.at(theirs.tree) == self.places.at(links.tree)
             };
             if is_same {
                 walk.push(*parent);
@@ -119,11 +118,6 @@ impl<'w> Places<'w> {
             }
         }
         !walk.is_late() && walk.push_all(&links.parents)
-    }
-
-    /// A tree that cannot be read holds nothing.
-    fn place(&mut self, tree: git2::Oid) -> Option<Place> {
-        *self.known.entry(tree).or_insert_with(|| self.browser.place(tree, self.path).unwrap_or(None))
     }
 }
 

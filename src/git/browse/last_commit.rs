@@ -14,6 +14,7 @@ use super::commits::{Links, Node};
 use super::history::Walk;
 use super::object::CommitSummary;
 use super::path::{Place, TreePath};
+use super::tree_places::TreePlaces;
 
 /// Folders that stay open.
 const TREES_KEPT: usize = 2;
@@ -28,12 +29,11 @@ struct Entry {
 /// Entries on their way back through the history, by their position in the listing.
 struct Attribution<'b> {
     browser: &'b Browser,
-    folder: &'b TreePath,
     /// `None` for the root, which every commit may change.
     folder_key: Option<PathKey>,
     entries: Vec<Entry>,
-    /// The folder's place in a root tree; the history repeats itself.
-    folders: HashMap<git2::Oid, Option<Place>>,
+    /// The folder in root trees.
+    folders: TreePlaces<'b>,
     /// The folder of the last commit and of its parent: the next commit is mostly that parent.
     trees: VecDeque<Rc<git2::Tree<'b>>>,
     waiting: HashMap<Node, Vec<usize>>,
@@ -60,9 +60,8 @@ impl Browser {
         };
         let mut attribution = Attribution {
             browser: self,
-            folder,
             folder_key: (!path.is_empty()).then(|| PathKey::new(&path)),
-            folders: HashMap::new(),
+            folders: TreePlaces::new(self, folder),
             trees: VecDeque::new(),
             waiting: HashMap::from([(walk.push_oid(commit.oid), all)]),
             found: vec![None; entries.len()],
@@ -92,7 +91,7 @@ impl<'b> Attribution<'b> {
             }
             if !here.is_empty() {
                 let Some(theirs) = walk.look_at(*parent) else { continue };
-                let (own, place) = (self.folder_in(links.tree), self.folder_in(theirs.tree));
+                let (own, place) = (self.folders.at(links.tree), self.folders.at(theirs.tree));
                 let unchanged;
                 (unchanged, here) = if place == own { (here, Vec::new()) } else { self.divide(here, place) };
                 same.extend(unchanged);
@@ -146,10 +145,5 @@ impl<'b> Attribution<'b> {
         self.trees.truncate(TREES_KEPT - 1);
         self.trees.push_front(tree.clone());
         Some(tree)
-    }
-
-    /// A folder that cannot be read is not there.
-    fn folder_in(&mut self, root: git2::Oid) -> Option<Place> {
-        *self.folders.entry(root).or_insert_with(|| self.browser.place(root, self.folder).unwrap_or(None))
     }
 }

@@ -37,6 +37,7 @@ mod refs;
 mod renames;
 pub(super) mod text;
 mod tree;
+mod tree_places;
 
 #[cfg(test)]
 mod diff_test;
