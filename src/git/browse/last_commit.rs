@@ -73,8 +73,11 @@ impl Browser {
             walk.forget(node);
             attribution.visit(&mut walk, node, &links);
         }
-        let truncated = attribution.found.iter().any(Option::is_none);
-        (attribution.found, truncated)
+        let Attribution { found, entries, .. } = attribution;
+        let mut missing = found.iter().zip(entries).filter(|(commit, _)| commit.is_none());
+        // To a folder that was always empty, no commit leads.
+        let truncated = missing.any(|(_, entry)| entry.place.filled().is_some() || walk.is_incomplete());
+        (found, truncated)
     }
 }
 
@@ -100,6 +103,9 @@ impl<'b> Attribution<'b> {
                 self.waiting.entry(*parent).or_default().extend(same);
                 walk.push(*parent);
             }
+        }
+        if links.parents.is_empty() {
+            here.retain(|index| self.entries.get(*index).is_some_and(|entry| entry.place.filled().is_some()));
         }
         if here.is_empty() || walk.is_late() {
             return;
@@ -129,11 +135,10 @@ impl<'b> Attribution<'b> {
     /// Which of the entries are the same in the folder at `place`, and which are not.
     fn divide(&mut self, entries: Vec<usize>, place: Option<Place>) -> (Vec<usize>, Vec<usize>) {
         let tree = place.filter(|place| place.is_tree()).and_then(|place| self.tree(place.oid));
-        let Some(tree) = tree else { return (Vec::new(), entries) };
+        let there = |name: &[u8]| Place::of(&tree.as_ref()?.get_name_bytes(name)?).filled();
         entries.into_iter().partition(|index| {
-            self.entries.get(*index).is_some_and(|Entry { name, place, .. }| {
-                tree.get_name_bytes(name).is_some_and(|entry| Place::of(&entry) == *place)
-            })
+            let entry = self.entries.get(*index);
+            entry.is_some_and(|Entry { name, place, .. }| there(name) == place.filled())
         })
     }
 

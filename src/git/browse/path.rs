@@ -63,6 +63,11 @@ pub(super) struct Place {
 pub(super) const MODE_TREE: i32 = 0o040_000;
 pub(super) const MODE_LINK: i32 = 0o120_000;
 pub(super) const MODE_COMMIT: i32 = 0o160_000;
+/// `4b825dc642cb6eb9a060e54bf8d69288fbee4904`.
+const EMPTY_TREE: [u8; 20] = [
+    0x4b, 0x82, 0x5d, 0xc6, 0x42, 0xcb, 0x6e, 0xb9, 0xa0, 0x60, 0xe5, 0x4b, 0xf8, 0xd6, 0x92, 0x88, 0xfb,
+    0xee, 0x49, 0x04,
+];
 
 impl Place {
     pub(super) fn of(entry: &git2::TreeEntry<'_>) -> Self {
@@ -71,6 +76,11 @@ impl Place {
 
     pub(super) fn is_tree(self) -> bool {
         self.mode == MODE_TREE
+    }
+
+    /// `None` for the empty tree. It holds no file, so to `git log` and to the filters of a commit-graph it is nothing.
+    pub(super) fn filled(self) -> Option<Self> {
+        (!self.is_tree() || self.oid.as_bytes() != EMPTY_TREE).then_some(self)
     }
 
     pub(super) fn octal(self) -> String {

@@ -21,12 +21,12 @@ impl<'b> TreePlaces<'b> {
         Self { browser, path, known: HashMap::new() }
     }
 
-    /// What lies there in a root tree. A tree that cannot be read holds nothing.
+    /// What lies there in a root tree, if it holds a file ([`Place::filled`]). A tree that cannot be read holds nothing.
     pub(super) fn at(&mut self, root: git2::Oid) -> Option<Place> {
         if let Some(known) = self.known.get(&root) {
             return *known;
         }
-        let place = self.browser.place(root, self.path).unwrap_or(None);
+        let place = self.browser.place(root, self.path).unwrap_or(None).and_then(Place::filled);
         if self.known.len() >= TREES_KNOWN_MAX {
             self.known.clear();
         }

@@ -178,6 +178,37 @@ fn the_last_commit_of_every_entry_is_the_one_that_git_log_names() {
     }
 }
 
+/// A filter of changed paths does not know of an empty folder: with it and without, its commits were others.
+#[test]
+fn empty_folder_is_nothing_as_in_git_log() {
+    let sample = Sample::new();
+    let empty = sample.tree(&Files::new());
+    let commit = |seconds: i64, parents: &[Oid], content: &str, folder: Option<git2::Oid>| {
+        let mut builder = sample.repository.treebuilder(None).unwrap();
+        builder.insert("a", sample.blob(content.as_bytes()), FILE).unwrap();
+        folder.map(|folder| builder.insert("d", folder, 0o040_000).map(drop).unwrap());
+        sample.commit_tree(1_700_000_000 + seconds, parents, builder.write().unwrap(), "change")
+    };
+    let root = commit(0, &[], "0", Some(empty));
+    let gone = commit(1, &[root], "0", None);
+    let came = commit(2, &[gone], "0", Some(empty));
+    let filled = commit(3, &[came], "0", Some(sample.tree(&files(&[("x", "1")]))));
+    let emptied = commit(4, &[filled], "0", Some(empty));
+    let head = commit(5, &[emptied], "1", Some(empty));
+    let judged = sample.git(&["log", "--format=%H", &head.to_string(), "--", "d"]);
+    assert_eq!(judged, [emptied, filled].map(|oid| oid.to_string()));
+    sample.with_each_graph(head, |browser| {
+        let page = browser.commits(head, Some("d"), None, 10).unwrap();
+        assert_eq!(page.items.iter().map(|item| item.oid).collect::<Vec<_>>(), [emptied, filled]);
+        let entries = |a, d| [("a".to_owned(), Some(a)), ("d".to_owned(), d)];
+        assert_eq!(last_commits(browser, head, ""), entries(head, Some(emptied)));
+        for always_empty in [root, came] {
+            assert_eq!(last_commits(browser, always_empty, ""), entries(root, None));
+            assert!(!browser.tree(always_empty, "", true).unwrap().history_truncated);
+        }
+    });
+}
+
 #[test]
 fn a_merge_that_takes_one_side_does_not_count_but_one_that_mixes_does() {
     let sample = Sample::new();
