@@ -25,7 +25,7 @@ use crate::git::browse::{Blob, Branch, Oid, ResolvedRef, Tag, Tree, TreeCursor, 
 use crate::git::program::ArchiveFormat;
 use crate::protocol::code::Code;
 use crate::services::access::RepositoryPath;
-use crate::services::browsing::RawFile;
+use crate::services::browsing::{RawFile, Reading};
 use crate::services::{ServiceError, Services};
 
 /// Of a raw file: nothing in it is loaded, run or framed, and it has no origin.
@@ -179,10 +179,12 @@ pub(super) async fn tree(
     let part = query.0.part()?;
     at_commit(anyone, &request, at.0, &services, async |found| {
         let Found { view, commit, path, validator } = found;
-        let tree = services.tree(&view, commit.oid, path, query.0.last_commit, part).await?;
+        let Reading { answer: tree, is_whole } =
+            services.tree(&view, commit.oid, path, query.0.last_commit, part).await?;
         // The commit says what it is cut to: only the history may reach further next time.
+        let truncated = tree.history_truncated || !is_whole;
         let link = tree.next.map(|next| page::link(&request, &[("cursor", &next.to_string())], &["cursor"]));
-        validator.json((&services, view.holder), &tree, tree.history_truncated, link).await
+        validator.json((&services, view.holder), &tree, truncated, link).await
     })
     .await
 }

@@ -14,7 +14,7 @@ use crate::domain::permission::project::Act;
 use crate::git::browse::{CommitDiff, CommitView, Comparison, Oid};
 use crate::services::Services;
 use crate::services::access::RepositoryPath;
-use crate::services::browsing::Blame;
+use crate::services::browsing::{Blame, Reading};
 
 #[derive(Deserialize)]
 pub(super) struct CommitsQuery {
@@ -77,10 +77,10 @@ pub(super) async fn commits(
         pairs.filter_map(|pair| pair.strip_prefix("path=")).next_back()
     };
     let path = path.filter(|path| !path.is_empty()).map(|path| as_sent(path, encoded));
-    let found = services.commits(&view, from.oid, path, after, limit).await?;
+    let Reading { answer: found, is_whole } = services.commits(&view, from.oid, path, after, limit).await?;
     let link = found.next.map(|next| page::link(&request, &[("cursor", &next.to_string())], &["cursor"]));
     let answer = CommitsAnswer { items: found.items, next: found.next, truncated: found.truncated };
-    validator.json((&services, view.holder), &answer, found.truncated, link).await
+    validator.json((&services, view.holder), &answer, found.truncated || !is_whole, link).await
 }
 
 #[derive(Deserialize)]
@@ -112,8 +112,9 @@ pub(super) async fn commit(
     if let Some(answer) = validator.unchanged(&request) {
         return Ok(answer);
     }
-    let found = services.commit(&view, commit.oid).await?;
-    validator.json((&services, view.holder), &found, found.diff.truncated, None).await
+    let Reading { answer: found, is_whole } = services.commit(&view, commit.oid).await?;
+    let truncated = found.diff.truncated || !is_whole;
+    validator.json((&services, view.holder), &found, truncated, None).await
 }
 
 #[derive(Deserialize)]
@@ -147,10 +148,9 @@ pub(super) async fn compare(
     if let Some(answer) = validator.unchanged(&request) {
         return Ok(answer);
     }
-    let found = services.compare(&view, base.oid, head.oid).await?;
-    validator
-        .json((&services, view.holder), &found, found.commits_truncated || found.diff.truncated, None)
-        .await
+    let Reading { answer: found, is_whole } = services.compare(&view, base.oid, head.oid).await?;
+    let truncated = found.commits_truncated || found.diff.truncated || !is_whole;
+    validator.json((&services, view.holder), &found, truncated, None).await
 }
 
 #[derive(Deserialize)]

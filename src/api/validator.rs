@@ -48,7 +48,7 @@ impl Validator {
             .insert_header((header::CACHE_CONTROL, cache))
     }
 
-    /// The whole answer. One that is `truncated` may say more next time, when the server is less busy: it gets no tag.
+    /// The whole answer. One that is `truncated`, or lacks what could not be read, may say more next time: it gets no tag.
     pub(super) async fn json<T: Serialize>(
         &self,
         (services, holder): (&Services, Holder),

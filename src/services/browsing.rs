@@ -74,6 +74,25 @@ pub struct Blame {
     pub truncated: bool,
 }
 
+/// What was read of a repository.
+#[derive(Debug)]
+pub struct Reading<T> {
+    pub answer: T,
+    /// Whether every object was read that the answer needed: otherwise it may hold more another time.
+    pub is_whole: bool,
+}
+
+impl<T> Reading<T> {
+    fn of(
+        question: impl FnOnce(&Browser) -> Result<T, BrowseError>,
+    ) -> impl FnOnce(&Browser) -> Result<Self, BrowseError> {
+        move |browser| {
+            let answer = question(browser)?;
+            Ok(Self { answer, is_whole: browser.has_read_all() })
+        }
+    }
+}
+
 impl Services {
     /// The work that a question is.
     fn browsing<T, Q: FnOnce(&Browser) -> Result<T, BrowseError>>(
@@ -162,8 +181,9 @@ impl Services {
         path: String,
         with_history: bool,
         part: TreePart,
-    ) -> Result<Tree, ServiceError> {
-        let question = move |browser: &Browser| browser.tree_part(commit, &path, with_history, part);
+    ) -> Result<Reading<Tree>, ServiceError> {
+        let question =
+            Reading::of(move |browser: &Browser| browser.tree_part(commit, &path, with_history, part));
         if with_history {
             self.ask_history(view, question).await
         } else {
@@ -214,16 +234,17 @@ impl Services {
         path: Option<String>,
         after: Option<Oid>,
         limit: usize,
-    ) -> Result<CommitPage, ServiceError> {
+    ) -> Result<Reading<CommitPage>, ServiceError> {
         // The newest commits are read without a walk.
         let is_cheap = path.is_none() && after.is_none();
-        let question = move |browser: &Browser| browser.commits(from, path.as_deref(), after, limit);
+        let question =
+            Reading::of(move |browser: &Browser| browser.commits(from, path.as_deref(), after, limit));
         if is_cheap { self.ask_browser(view, question).await } else { self.ask_history(view, question).await }
     }
 
     /// A commit and what it changed.
-    pub async fn commit(&self, view: &RepositoryView, oid: Oid) -> Result<CommitDiff, ServiceError> {
-        self.ask_history(view, move |browser| browser.commit(oid)).await
+    pub async fn commit(&self, view: &RepositoryView, oid: Oid) -> Result<Reading<CommitDiff>, ServiceError> {
+        self.ask_history(view, Reading::of(move |browser: &Browser| browser.commit(oid))).await
     }
 
     /// What `head` adds to `base`.
@@ -232,8 +253,8 @@ impl Services {
         view: &RepositoryView,
         base: Oid,
         head: Oid,
-    ) -> Result<Comparison, ServiceError> {
-        self.ask_history(view, move |browser| browser.compare(base, head)).await
+    ) -> Result<Reading<Comparison>, ServiceError> {
+        self.ask_history(view, Reading::of(move |browser: &Browser| browser.compare(base, head))).await
     }
 
     /// Who is behind the lines `from` to `to` of a file, counted from 1; without them, behind all that fit.

@@ -453,6 +453,39 @@ async fn an_answer_the_client_has_is_not_sent_again() {
     world.stop().await;
 }
 
+/// A commit without the file that could not be read stayed in caches for a year.
+#[actix_web::test]
+async fn answer_that_lacks_an_object_is_not_kept() {
+    let world = World::start("private").await;
+    let (head, blob) = (world.git(&["rev-parse", "main"]), world.git(&["rev-parse", "main:src/main.rs"]));
+    let routes =
+        [format!("/commits/{head}"), format!("/compare/{head}~1...{head}"), format!("/tree/{head}/src")]
+            .map(|path| path.replace(&format!("{head}~1"), &world.git(&["rev-parse", "main~1"])));
+    let cached = async |path: &String| {
+        let answer = world.alice.get(&format!("{WEB}{path}")).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        assert_eq!(
+            answer.header("etag").is_some(),
+            answer.header("cache-control") != Some("private, no-cache")
+        );
+        answer.header("etag").is_some()
+    };
+    for path in &routes {
+        assert!(cached(path).await, "{path}");
+    }
+    let repository = world.server.only_repository();
+    let script = "mv objects/pack/*.pack . && rm -f objects/pack/* && for pack in *.pack; do git unpack-objects -q < $pack; done";
+    blocking(move || {
+        run("sh", &repository, &["-c", &format!("GIT_DIR=. && export GIT_DIR && {script}")]);
+        std::fs::remove_file(repository.join("objects").join(&blob[..2]).join(&blob[2..])).unwrap();
+    })
+    .await;
+    for path in &routes {
+        assert!(!cached(path).await, "{path}");
+    }
+    world.stop().await;
+}
+
 #[actix_web::test]
 async fn raw_files_are_inert() {
     let world = World::start("public").await;

@@ -19,6 +19,7 @@ pub(super) struct ReadBudget {
     /// Bases that libgit2 may be keeping, by pack.
     bases: RefCell<HashMap<usize, usize>>,
     spent: Cell<bool>,
+    missed: Cell<bool>,
 }
 
 impl ReadBudget {
@@ -28,6 +29,7 @@ impl ReadBudget {
             until: deadline(Duration::from_millis(limits.read_ms)),
             bases: RefCell::default(),
             spent: Cell::new(false),
+            missed: Cell::new(false),
         }
     }
 
@@ -39,6 +41,16 @@ impl ReadBudget {
     /// Whether an object was refused because the request has read enough.
     pub(super) fn is_spent(&self) -> bool {
         self.spent.get()
+    }
+
+    /// An object was not read. Where the answer goes on without it, another time it may hold more: packing changes what an
+    /// object takes to be read, and a missing one may be restored.
+    pub(super) fn note_missed(&self) {
+        self.missed.set(true);
+    }
+
+    pub(super) fn has_missed(&self) -> bool {
+        self.missed.get()
     }
 
     /// When the request has read for long enough.

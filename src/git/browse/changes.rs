@@ -93,7 +93,10 @@ impl Browser {
                 // A file that is missing can still be listed without.
                 match self.with_renames(old, new, &files) {
                     Ok((renamed, exact_only)) => (files, renames_by_content_skipped) = (renamed, exact_only),
-                    Err(_) => renames_by_content_skipped = true,
+                    Err(_) => {
+                        self.budget.note_missed();
+                        renames_by_content_skipped = true;
+                    }
                 }
             } else {
                 renames::join_identical(&mut files);

@@ -44,10 +44,10 @@ impl Browser {
         }
         let max = self.limits.commit_bytes;
         let (bytes, is_cut) = if stored.bytes <= max {
-            self.budget.charge(&stored, &self.limits)?;
+            self.charge(&stored)?;
             (self.load(oid, "commit")?, false)
         } else {
-            self.budget.charge(&stored.first(max), &self.limits)?;
+            self.charge(&stored.first(max))?;
             (self.first_bytes(oid, max)?, true)
         };
         let broken = || BrowseError::Failed(git2::Error::from_str("a commit is malformed"));

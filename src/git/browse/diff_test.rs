@@ -262,3 +262,29 @@ fn patches_that_do_not_fit_into_the_whole_are_left_out_and_counted() {
     let (patches, _, truncated) = seen(|limits| limits.time_ms = 0);
     assert!(patches.is_empty() && truncated);
 }
+
+/// What was left out for a spent budget or a missing object was kept by clients for a year.
+#[test]
+fn diff_without_an_unread_object_is_known_to_be_cut() {
+    let sample = Sample::new();
+    let old = sample.commit(&[], &files(&[("gone", &numbered(30)), ("kept", "1\n")]));
+    let new = sample.commit(&[old], &files(&[("came", &numbered(31)), ("kept", "2\n")]));
+    let browser = sample.browser();
+    assert!(!browser.commit(new).unwrap().diff.renames_by_content_skipped);
+    assert!(browser.has_read_all());
+    // A size that is never shown is no cut.
+    let browser = sample.limited(|limits| limits.diff_blob_bytes = 1);
+    assert!(browser.commit(new).unwrap().diff.files.iter().all(|file| file.too_large));
+    assert!(browser.has_read_all());
+    // Enough for the commits and trees alone.
+    let spent = sample.limited(|limits| limits.read_bytes = 1024);
+    assert!(spent.commit(new).unwrap().diff.files.iter().any(|file| file.too_large));
+    assert!(!spent.has_read_all());
+    sample.lose(sample.blob(b"2\n"));
+    let browser = sample.browser();
+    let diff = browser.commit(new).unwrap().diff;
+    assert!(diff.files.iter().any(|file| file.path == "kept" && file.too_large) && !diff.truncated);
+    assert!(!browser.has_read_all());
+    let listed = sample.browser();
+    assert!(listed.tree(new, "", false).is_ok() && !listed.has_read_all());
+}

@@ -147,8 +147,23 @@ impl Browser {
         names.iter().map(target).collect()
     }
 
+    /// Whether every object was read that an answer of this browser needed. Otherwise the answer may hold more another
+    /// time. Objects of a size that no answer shows do not count: they are never read.
+    pub fn has_read_all(&self) -> bool {
+        !self.budget.has_missed()
+    }
+
+    /// The outcome of reading an object, which may end in an answer without it.
+    fn noted<T>(&self, read: Result<T, BrowseError>) -> Result<T, BrowseError> {
+        read.inspect_err(|_| self.budget.note_missed())
+    }
+
     /// How an object is stored; what it would cost to read it.
     fn stored(&self, oid: git2::Oid, noun: &'static str) -> Result<Stored, BrowseError> {
+        self.noted(self.look_up(oid, noun))
+    }
+
+    fn look_up(&self, oid: git2::Oid, noun: &'static str) -> Result<Stored, BrowseError> {
         let (packed, is_loose) = {
             let mut packs = self.packs.borrow_mut();
             let packed = packs.find(oid).map_err(|error| match error.kind() {
@@ -184,14 +199,15 @@ impl Browser {
     /// The bytes of an object that was charged.
     fn load(&self, oid: git2::Oid, noun: &'static str) -> Result<Vec<u8>, BrowseError> {
         let odb = self.repository.odb()?;
-        let object = odb.read(oid).map_err(BrowseError::missing(noun))?;
+        let object = self.noted(odb.read(oid).map_err(BrowseError::missing(noun)))?;
         Ok(object.data().to_vec())
     }
 
     /// The first bytes of a commit that is too large to be loaded.
     fn first_bytes(&self, oid: git2::Oid, bytes_max: usize) -> Result<Vec<u8>, BrowseError> {
-        let found = self.packs.borrow_mut().first_bytes(oid, bytes_max).map_err(unreadable)?;
-        found.ok_or(BrowseError::TooLarge("the commit is too large to be shown"))
+        let found = self.packs.borrow_mut().first_bytes(oid, bytes_max).map_err(unreadable);
+        let too_large = BrowseError::TooLarge("the commit is too large to be shown");
+        self.noted(found.and_then(|found| found.ok_or(too_large)))
     }
 
     fn find_tag(&self, oid: git2::Oid) -> Result<git2::Tag<'_>, BrowseError> {
@@ -201,7 +217,7 @@ impl Browser {
 
     fn find_tree(&self, oid: git2::Oid) -> Result<git2::Tree<'_>, BrowseError> {
         self.check_size(oid, ObjectType::Tree, self.limits.tree_bytes)?;
-        self.repository.find_tree(oid).map_err(BrowseError::missing("tree"))
+        self.noted(self.repository.find_tree(oid).map_err(BrowseError::missing("tree")))
     }
 
     /// Objects are loaded whole, and a few kilobytes can unpack to gigabytes: the sizes are looked at first.
@@ -213,8 +229,13 @@ impl Browser {
         if stored.bytes > bytes_max {
             return Err(BrowseError::TooLarge("the object is too large to be shown"));
         }
-        self.budget.charge(&stored, &self.limits)?;
+        self.charge(&stored)?;
         Ok(stored)
+    }
+
+    /// Charges one object that is about to be read.
+    fn charge(&self, object: &Stored) -> Result<(), BrowseError> {
+        self.noted(self.budget.charge(object, &self.limits))
     }
 
     /// The bytes of a file of at most `bytes_max`.
