@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::history::deadline;
+use super::limits::Bound;
 use super::packs::Stored;
 use super::{BrowseError, BrowseLimits};
 
@@ -18,7 +19,7 @@ pub(super) struct ReadBudget {
     until: Instant,
     /// Bases that libgit2 may be keeping, by pack.
     bases: RefCell<HashMap<usize, usize>>,
-    spent: Cell<bool>,
+    spent: Cell<Option<Bound>>,
     missed: Cell<bool>,
 }
 
@@ -28,7 +29,7 @@ impl ReadBudget {
             bytes_left: Cell::new(limits.read_bytes),
             until: deadline(Duration::from_millis(limits.read_ms)),
             bases: RefCell::default(),
-            spent: Cell::new(false),
+            spent: Cell::new(None),
             missed: Cell::new(false),
         }
     }
@@ -40,6 +41,11 @@ impl ReadBudget {
 
     /// Whether an object was refused because the request has read enough.
     pub(super) fn is_spent(&self) -> bool {
+        self.spent().is_some()
+    }
+
+    /// The limit that the request met.
+    pub(super) fn spent(&self) -> Option<Bound> {
         self.spent.get()
     }
 
@@ -65,12 +71,28 @@ impl ReadBudget {
                 "the object takes too much memory to be shown; clone the repository",
             ));
         }
-        let left = self.bytes_left.get().checked_sub(object.bytes);
-        let in_time = Instant::now() < self.until;
-        let (Some(left), true, true) = (left, in_time, self.keeps_bases(object, limits)) else {
-            self.spent.set(true);
-            return Err(BrowseError::TooLarge("the answer takes more reading than one request may do"));
+        let refuse = |bound, why| {
+            self.spent.set(Some(bound));
+            Err(BrowseError::TooLarge(why))
         };
+        let Some(left) = self.bytes_left.get().checked_sub(object.bytes) else {
+            return refuse(
+                Bound::ReadBytes,
+                "the answer takes more reading than one request may do (limit read_bytes)",
+            );
+        };
+        if Instant::now() >= self.until {
+            return refuse(
+                Bound::ReadMs,
+                "the answer takes longer to read than one request may (limit read_ms)",
+            );
+        }
+        if !self.keeps_bases(object, limits) {
+            return refuse(
+                Bound::BasesBytes,
+                "the answer takes more deltas to be built than one request may (limit bases_bytes)",
+            );
+        }
         self.bytes_left.set(left);
         Ok(())
     }

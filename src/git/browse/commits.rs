@@ -10,6 +10,7 @@ use git2::Oid;
 
 use super::changed_paths::PathKey;
 use super::commit_graph::CommitGraph;
+use super::limits::Bound;
 use super::{BrowseError, Browser, PARENTS_MAX};
 
 /// Parents kept for each commit that is not in the graph, on average.
@@ -36,8 +37,8 @@ pub(super) struct Commits<'b> {
     /// Of all others.
     parents: Vec<Node>,
     loaded: usize,
-    /// The walk has loaded as much as it may.
-    pub(super) is_exhausted: bool,
+    /// The limit that ended the walk.
+    pub(super) exhausted: Option<Bound>,
     /// A commit is missing, unreadable, or has more parents than are followed: what lies behind it is not in the walk.
     pub(super) is_broken: bool,
 }
@@ -63,7 +64,7 @@ impl<'b> Commits<'b> {
             numbers: HashMap::new(),
             parents: Vec::new(),
             loaded: 0,
-            is_exhausted: false,
+            exhausted: None,
             is_broken: false,
         }
     }
@@ -103,7 +104,7 @@ impl<'b> Commits<'b> {
             Some(at) => self.other_links(at),
             None => self.graph_links(node.0),
         };
-        if links.is_none() && !self.is_exhausted {
+        if links.is_none() && self.exhausted.is_none() {
             self.is_broken = true;
         }
         links
@@ -136,17 +137,17 @@ impl<'b> Commits<'b> {
     fn read(&mut self, oid: Oid) -> Option<State> {
         let kept_max = self.browser.limits.walk_commits.saturating_mul(PARENTS_EACH).max(PARENTS_MAX);
         if self.loaded >= self.browser.limits.walk_commits || self.parents.len() > kept_max {
-            self.is_exhausted = true;
+            self.exhausted = Some(Bound::WalkCommits);
             return None;
         }
         self.loaded = self.loaded.saturating_add(1);
         let commit = match self.browser.find_commit(oid) {
             Ok(commit) => commit,
-            Err(_) if self.browser.budget.is_spent() => {
-                self.is_exhausted = true;
-                return None;
+            Err(_) => {
+                let spent = self.browser.budget.spent();
+                self.exhausted = self.exhausted.or(spent);
+                return spent.is_none().then_some(State::Unreadable);
             }
-            Err(_) => return Some(State::Unreadable),
         };
         self.is_broken |= commit.has_more_parents;
         let begin = self.parents.len();

@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::diff::Diff;
+use super::limits::Bound;
 use super::object::{CommitView, Oid};
 use super::{BrowseError, Browser};
 
@@ -33,11 +34,8 @@ impl Browser {
         self.find_commit(base.raw())?;
         let head_commit = self.find_commit(head.raw())?;
         let painting = self.paint(base, head);
-        if painting.is_exhausted {
-            return Err(BrowseError::TooLarge(
-                "the histories are too long to be compared in one request; compare commits that lie closer together, or \
-                 clone the repository",
-            ));
+        if let Some(bound) = painting.exhausted {
+            return Err(BrowseError::TooLarge(too_long(bound)));
         }
         let (mut commits, mut answer_left) = (Vec::new(), self.limits.answer_bytes);
         for oid in painting.ahead.iter().take(self.limits.compare_commits) {
@@ -67,5 +65,25 @@ impl Browser {
             commits,
             diff,
         })
+    }
+}
+
+/// Why two histories are not compared.
+fn too_long(bound: Bound) -> &'static str {
+    macro_rules! sentence {
+        ($limit:literal) => {
+            concat!(
+                "the histories are too long to be compared in one request (limit ",
+                $limit,
+                "); compare commits that lie closer together, or clone the repository"
+            )
+        };
+    }
+    match bound {
+        Bound::WalkCommits => sentence!("walk_commits"),
+        Bound::WalkMs => sentence!("walk_ms"),
+        Bound::ReadBytes => sentence!("read_bytes"),
+        Bound::ReadMs => sentence!("read_ms"),
+        Bound::BasesBytes => sentence!("bases_bytes"),
     }
 }

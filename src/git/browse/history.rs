@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::changed_paths::PathKey;
 use super::commits::{Commits, Links, Marks, Node};
+use super::limits::Bound;
 use super::object::{CommitView, Oid};
 use super::path::TreePath;
 use super::tree_places::TreePlaces;
@@ -208,18 +209,16 @@ impl<'w> Walk<'w> {
 
     /// Whether the time or the reading is used up; from then on the walk is at its end.
     pub(super) fn is_late(&mut self) -> bool {
-        self.commits.is_exhausted |= self.browser.budget.is_spent() || Instant::now() >= self.until;
-        self.commits.is_exhausted
-    }
-
-    /// Whether the walk ended before its end, for the limits of this server.
-    pub(super) fn is_exhausted(&self) -> bool {
-        self.commits.is_exhausted
+        if self.commits.exhausted.is_none() {
+            let is_over = || (Instant::now() >= self.until).then_some(Bound::WalkMs);
+            self.commits.exhausted = self.browser.budget.spent().or_else(is_over);
+        }
+        self.commits.exhausted.is_some()
     }
 
     /// Whether there is more history than was given.
     pub(super) fn is_incomplete(&self) -> bool {
-        self.commits.is_exhausted || self.commits.is_broken
+        self.commits.exhausted.is_some() || self.commits.is_broken
     }
 }
 

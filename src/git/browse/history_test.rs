@@ -161,6 +161,27 @@ fn long_comparison_is_cut_and_too_long_a_one_refused() {
     assert!(matches!(refused, Err(BrowseError::TooLarge(_))), "{refused:?}");
 }
 
+/// All refusals had the same sentence: whether a commit-graph or closer commits help was not known.
+#[test]
+fn refused_comparison_names_the_limit_that_was_met() {
+    let sample = Sample::new();
+    let root = sample.commit(&[], &files(&[("a", "0")]));
+    let mut head = root;
+    for number in 1..=10 {
+        head = sample.commit(&[head], &files(&[("a", &number.to_string())]));
+    }
+    let refused = |change: fn(&mut BrowseLimits)| match sample.limited(change).compare(root, head) {
+        Err(BrowseError::TooLarge(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    assert!(refused(|limits| limits.walk_commits = 6).contains("(limit walk_commits)"));
+    assert!(refused(|limits| limits.walk_ms = 0).contains("(limit walk_ms)"));
+    assert!(
+        refused(|limits| limits.read_bytes = 1_500).contains("compared in one request (limit read_bytes)")
+    );
+    assert!(refused(|limits| limits.read_ms = 0).contains("(limit read_ms)"));
+}
+
 /// The commit-graph says what leads where: commits that cost nothing to walk over are not counted.
 #[test]
 fn pages_reach_the_end_when_commits_are_in_the_graph() {

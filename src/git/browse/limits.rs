@@ -71,6 +71,21 @@ pub struct BrowseLimits {
     pub time_ms: u64,
 }
 
+/// A limit of a whole request, which ends its reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// [`BrowseLimits::walk_commits`]
+    WalkCommits,
+    /// [`BrowseLimits::walk_ms`]
+    WalkMs,
+    /// [`BrowseLimits::read_bytes`]
+    ReadBytes,
+    /// [`BrowseLimits::read_ms`]
+    ReadMs,
+    /// [`BrowseLimits::bases_bytes`]
+    BasesBytes,
+}
+
 impl Default for BrowseLimits {
     fn default() -> Self {
         Self {

@@ -6,6 +6,7 @@
 use super::Browser;
 use super::commits::{Marks, Node};
 use super::history::Walk;
+use super::limits::Bound;
 use super::object::Oid;
 
 /// Commits visited beyond the point where right clocks would have made an end; git goes on for a few as well.
@@ -26,8 +27,8 @@ pub(super) struct Painting {
     pub(super) ahead: Vec<git2::Oid>,
     /// How many only the base leads to.
     pub(super) behind: usize,
-    /// Whether the walk ended at a limit; then nothing of it can be relied on.
-    pub(super) is_exhausted: bool,
+    /// The limit at which the walk ended; then nothing of it can be relied on.
+    pub(super) exhausted: Option<Bound>,
     /// Whether commits are missing; then the counts are of what is there.
     pub(super) is_broken: bool,
 }
@@ -115,7 +116,7 @@ impl Browser {
             merge_base: merge_base.and_then(|node| walk.commits.oid(node)),
             behind: only(BASE).count(),
             ahead: only(HEAD).filter_map(|node| walk.commits.oid(node)).collect(),
-            is_exhausted: walk.is_exhausted(),
+            exhausted: walk.commits.exhausted,
             is_broken: walk.commits.is_broken,
         }
     }
