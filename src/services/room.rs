@@ -31,8 +31,8 @@ impl Room {
         report::refusal(head, Some(&self.sentence()), |_| self.reason().to_owned())
     }
 
-    /// The same for a push that was found to need more when it had arrived.
-    fn error(&self) -> ServiceError {
+    /// The same for the request log, and for a push that was found to need more when it had arrived.
+    pub(super) fn error(&self) -> ServiceError {
         let code = if self.bound == Bound::Disk { Code::ReadOnly } else { Code::TooLarge };
         ServiceError::new(code, self.sentence())
     }

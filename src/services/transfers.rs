@@ -143,7 +143,8 @@ impl Services {
             }
         };
         if head.has_pack() && room.bytes == 0 {
-            return Ok(PushAnswer::Refused { answer: room.refusal(&head), error: None, unread: input });
+            let (answer, error) = (room.refusal(&head), Some(room.error()));
+            return Ok(PushAnswer::Refused { answer, error, unread: input });
         }
         let git = self.hosting.git()?;
         let must = |update: &RefUpdate| permission::must_fast_forward(&view.project.config, update);

@@ -57,6 +57,21 @@ async fn push_of_too_many_refs_reads_how_many_it_may_have() {
     server.stop().await;
 }
 
+/// The log and the metrics had 200 for it.
+#[actix_web::test]
+async fn push_to_a_full_repository_counts_as_its_refusal() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let place = Workplace::new();
+    pushed(&place, &alice, &server).await;
+    let server = server.restart(|config| config.limits.repository_bytes = 1).await;
+    let url = server.url_as("alice", "alice/hello/web");
+    place.commit("work", "a", "a", "second").await;
+    reads(place.git("work", &["push", &url, "main"]).await, "the repository's quota is exceeded");
+    assert_eq!(refusals(&server, "413").await, 1.0);
+    server.stop().await;
+}
+
 /// A branch that was made on a system with Latin-1: HTTP 400, and no other branch of the push landed.
 #[actix_web::test]
 async fn branch_that_is_not_utf_8_is_refused_and_others_land() {
