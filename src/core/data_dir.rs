@@ -70,8 +70,7 @@ impl Filling {
 fn lock(path: &Path) -> Result<File, DataDirError> {
     let file = path.join("lock");
     let failed = |source| DataDirError::Io { path: file.clone(), source };
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&file);
-    let lock = lock.map_err(failed)?;
+    let lock = private_file::open_lock(&file).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => {
             // For people: the lock is what counts.
@@ -244,6 +243,16 @@ mod tests {
         assert!(matches!(DataDir::open(dir.path()), Err(DataDirError::InUse(_))));
         drop(first);
         assert!(DataDir::open(dir.path()).is_ok());
+    }
+
+    /// `netbit` as root emptied the file that the link leads to, and wrote its pid into it.
+    #[test]
+    fn lock_that_is_a_link_is_refused() {
+        let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::NamedTempFile::new().unwrap());
+        fs::write(outside.path(), "kept").unwrap();
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("lock")).unwrap();
+        assert!(matches!(DataDir::open(dir.path()), Err(DataDirError::Io { .. })));
+        assert_eq!(fs::read(outside.path()).unwrap(), b"kept");
     }
 
     #[test]

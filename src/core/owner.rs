@@ -1,37 +1,53 @@
 //! Whose files the data directory holds: when root runs a command, they belong to the owner of the directory, so that the
 //! server, which is not root, can use them afterwards. SQLite does the same for its own files.
+//!
+//! Invariant: the owner of the directory can replace anything in it by links at any time, so no path is walked twice. Each
+//! entry is opened by its name in its opened folder, never through a link, and looked at and given away by that descriptor.
 
-use std::fs::{self, DirEntry, Metadata};
+use std::ffi::CStr;
 use std::io;
-use std::os::unix::fs::{MetadataExt, lchown};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Stat, Uid, chownat, fstat, openat};
+
+/// Owner and group.
+type Owner = (Uid, Gid);
+
 /// The owner that files get: `None` unless this is root and the owner is another user.
-fn other_owner(of: &Metadata) -> Option<(u32, u32)> {
-    (rustix::process::geteuid().is_root() && of.uid() != 0).then_some((of.uid(), of.gid()))
+fn other_owner(of: &Stat) -> Option<Owner> {
+    let is_other = rustix::process::geteuid().is_root() && of.st_uid != 0;
+    is_other.then(|| (Uid::from_raw(of.st_uid), Gid::from_raw(of.st_gid)))
+}
+
+/// A folder that a command was given, to be read.
+fn open_folder(folder: &Path) -> io::Result<OwnedFd> {
+    Ok(openat(CWD, folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 /// Gives a file to the owner of its folder.
 pub fn follow_folder(file: &Path) -> io::Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match other_owner(&fs::metadata(folder)?) {
-        Some(owner) => take(file, &fs::symlink_metadata(file)?, owner),
-        None => Ok(()),
+    let parent = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = open_folder(parent)?;
+    match (other_owner(&fstat(&folder)?), file.file_name()) {
+        (Some(owner), Some(name)) => Entry::open(folder.as_fd(), name)?.take(owner),
+        _ => Ok(()),
     }
 }
 
 /// Gives everything below a folder to the folder's owner.
 pub fn hand_over(folder: &Path) -> io::Result<()> {
-    match other_owner(&fs::metadata(folder)?) {
-        Some(owner) => hand_to(folder, owner),
+    let folder = open_folder(folder)?;
+    match other_owner(&fstat(&folder)?) {
+        Some(owner) => hand_to(folder.as_fd(), owner),
         None => Ok(()),
     }
 }
 
-fn hand_to(folder: &Path, owner: (u32, u32)) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
+fn hand_to(folder: BorrowedFd<'_>, owner: Owner) -> io::Result<()> {
+    for entry in Dir::read_from(folder)? {
         // What is gone meanwhile needs no owner.
-        match hand_entry(&entry?, owner) {
+        match hand_entry(folder, entry?.file_name(), owner) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -39,19 +55,49 @@ fn hand_to(folder: &Path, owner: (u32, u32)) -> io::Result<()> {
     Ok(())
 }
 
-fn hand_entry(entry: &DirEntry, owner: (u32, u32)) -> io::Result<()> {
-    let metadata = entry.metadata()?;
-    take(&entry.path(), &metadata, owner)?;
-    if metadata.is_dir() { hand_to(&entry.path(), owner) } else { Ok(()) }
+fn hand_entry(folder: BorrowedFd<'_>, name: &CStr, owner: Owner) -> io::Result<()> {
+    if matches!(name.to_bytes(), b"." | b"..") { Ok(()) } else { Entry::open(folder, name)?.hand_over(owner) }
 }
 
-/// Only root's files change hands. A link itself does, never what it leads to.
-fn take(path: &Path, metadata: &Metadata, (user, group): (u32, u32)) -> io::Result<()> {
-    if metadata.uid() == 0 { lchown(path, Some(user), Some(group)) } else { Ok(()) }
+/// Something in a folder: a file, a folder, or a link itself.
+struct Entry {
+    /// It can be looked at and given away, and not read.
+    file: OwnedFd,
+    stat: Stat,
+}
+
+impl Entry {
+    fn open(folder: BorrowedFd<'_>, name: impl rustix::path::Arg) -> io::Result<Self> {
+        let file = openat(folder, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        let stat = fstat(&file)?;
+        Ok(Self { file, stat })
+    }
+
+    /// With everything below it.
+    fn hand_over(&self, owner: Owner) -> io::Result<()> {
+        self.take(owner)?;
+        if !FileType::from_raw_mode(self.stat.st_mode).is_dir() {
+            return Ok(());
+        }
+        // The very folder that was looked at, whatever has its name now.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        hand_to(openat(&self.file, ".", flags, Mode::empty())?.as_fd(), owner)
+    }
+
+    /// Only root's files change hands.
+    fn take(&self, (user, group): Owner) -> io::Result<()> {
+        if self.stat.st_uid == 0 {
+            chownat(&self.file, c"", Some(user), Some(group), AtFlags::EMPTY_PATH)?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, lchown, symlink};
+
     use super::*;
 
     /// Needs root, as CI is; elsewhere there is nothing to hand over.
@@ -65,7 +111,7 @@ mod tests {
         let deep = folder.path().join("repos/ab");
         fs::create_dir_all(&deep).unwrap();
         fs::write(deep.join("HEAD"), "").unwrap();
-        std::os::unix::fs::symlink("/etc/passwd", deep.join("link")).unwrap();
+        symlink("/etc/passwd", deep.join("link")).unwrap();
         fs::write(folder.path().join("lock"), "").unwrap();
         follow_folder(&folder.path().join("lock")).unwrap();
         let owner = |path: &Path| fs::symlink_metadata(path).map(|file| (file.uid(), file.gid())).unwrap();
@@ -76,5 +122,29 @@ mod tests {
             assert_eq!(owner(&path), (4711, 4712), "{}", path.display());
         }
         assert_eq!(fs::metadata("/etc/passwd").unwrap().uid(), 0);
+    }
+
+    /// The owner of the folder swapped a link to another folder in, while root walked: its files changed hands.
+    #[test]
+    fn folder_that_becomes_a_link_meanwhile_is_not_followed() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let (place, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(outside.path().join("roots"), "").unwrap();
+        lchown(place.path(), Some(4711), Some(4712)).unwrap();
+        let name = place.path().join("folder");
+        fs::create_dir(&name).unwrap();
+        fs::write(name.join("file"), "").unwrap();
+        let folder = open_folder(place.path()).unwrap();
+        let entry = Entry::open(folder.as_fd(), "folder").unwrap();
+        fs::rename(&name, place.path().join("moved")).unwrap();
+        symlink(outside.path(), &name).unwrap();
+        let owner = (Uid::from_raw(4711), Gid::from_raw(4712));
+        entry.hand_over(owner).unwrap();
+        hand_over(place.path()).unwrap();
+        let uid = |path: &Path| fs::symlink_metadata(path).unwrap().uid();
+        assert_eq!([uid(&place.path().join("moved/file")), uid(&name)], [4711; 2]);
+        assert_eq!([uid(outside.path()), uid(&outside.path().join("roots"))], [0; 2]);
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rustix::fs::Mode;
+use rustix::fs::{Mode, OFlags};
 
 /// The mode of every file that the server or a command writes.
 pub const MODE: u32 = 0o600;
@@ -18,11 +18,22 @@ pub fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)
 }
 
-/// Empties the file, or makes it; either way it has mode 0600 before anything is written.
+/// Empties the file, or makes it; either way it has mode 0600 before anything is written. A link is refused.
 pub fn create(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(path)?;
+    let file = open(path, OFlags::TRUNC)?;
     rustix::fs::fchmod(&file, Mode::from_raw_mode(MODE))?;
     Ok(file)
+}
+
+/// Opens a file to lock it, made if it is not there. A link is refused: root would make or change what it leads to, for
+/// the owner of the folder that set it.
+pub fn open_lock(path: &Path) -> io::Result<File> {
+    open(path, OFlags::empty())
+}
+
+fn open(path: &Path, how: OFlags) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | how;
+    Ok(rustix::fs::open(path, flags, Mode::from_raw_mode(MODE))?.into())
 }
 
 /// Takes the rights of group and others from every file that this process and its children make from now on. Covers
@@ -49,5 +60,18 @@ mod tests {
         }
         assert_eq!(fs::read(&path).unwrap(), b"");
         assert!(create_new(&path).is_err());
+    }
+
+    /// The owner of a data directory could have root empty any file.
+    #[test]
+    fn file_behind_a_link_is_neither_made_nor_emptied() {
+        let folder = tempfile::tempdir().unwrap();
+        let (there, link) = (folder.path().join("there"), folder.path().join("link"));
+        std::os::unix::fs::symlink(&there, &link).unwrap();
+        assert!(create(&link).is_err() && open_lock(&link).is_err() && !there.exists());
+        fs::write(&there, "kept").unwrap();
+        assert!(create(&link).is_err() && open_lock(&link).is_err());
+        assert_eq!(fs::read(&there).unwrap(), b"kept");
+        assert!(open_lock(&there).is_ok() && fs::read(&there).unwrap() == b"kept");
     }
 }

@@ -100,7 +100,7 @@ impl Store {
     pub fn tending(&self, wait: bool) -> io::Result<Option<File>> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root)?;
         let path = self.root.join("tending.lock");
-        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
+        let file = private_file::open_lock(&path)?;
         // A backup that root takes must not keep the server from tending.
         owner::follow_folder(&path)?;
         if wait {

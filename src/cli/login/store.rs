@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -81,9 +81,7 @@ impl Store {
         let path = self.folder.join("logins.lock");
         let lock = || {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-            let open =
-                File::options().create(true).truncate(false).write(true).mode(private_file::MODE).open(&path);
-            let file = open?;
+            let file = private_file::open_lock(&path)?;
             file.lock()?;
             Ok::<_, io::Error>(file)
         };
