@@ -1,11 +1,9 @@
 //! Commit-graphs: what browsing a long history needs, written soon after a push that brought one.
 //!
 //! Packing writes them too, but only every `limits.maintenance_pushes`. Invariant: one is written at a time, and at most
-//! [`WAITING_MAX`] pushes wait for theirs; one that finds no place is served by the packing.
+//! [`WAITING_MAX`] repositories wait for theirs, each once; one that finds no place is served by the packing.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
@@ -13,13 +11,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ServiceError, Services};
 use crate::core::shares::Holder;
-use crate::domain::ids::RepositoryId;
+use crate::domain::ids::{RepositoryId, UserId};
 use crate::domain::repository::Repository;
 use crate::git::maintenance;
 use crate::storage::queries::repositories;
 
-/// Pushes that wait for their graph.
+/// Repositories that wait for their graph.
 const WAITING_MAX: usize = 100;
+/// Those of one owner: pushes to many repositories leave places to others.
+const WAITING_EACH_MAX: usize = 20;
 /// A repository of fewer bytes has a history that needs no graph.
 const MISSED_BYTES_MIN: i64 = 256 * 1024;
 
@@ -28,38 +28,54 @@ const MISSED_BYTES_MIN: i64 = 256 * 1024;
 pub(super) struct Graphs {
     /// The one turn to write.
     running: Semaphore,
-    /// Replaced by the holder of the turn only.
-    begun: ArcSwap<Begun>,
-    waiting: Arc<Semaphore>,
+    waiting: Arc<ArcSwap<Waiting>>,
     stopping: CancellationToken,
 }
 
-/// When the last writes began, the newest first: those of [`WAITING_MAX`] repositories, as many as can wait.
-///
-/// git reads the refs at the beginning of a write. A push that settles during it is not in the graph.
+/// The repositories that wait, with their owners.
 #[derive(Debug, Clone, Default)]
-struct Begun(VecDeque<(RepositoryId, Instant)>);
+struct Waiting(Vec<(RepositoryId, UserId)>);
 
-impl Begun {
-    fn add(&mut self, repository: RepositoryId, at: Instant) {
-        self.0.retain(|(known, _)| *known != repository);
-        self.0.truncate(WAITING_MAX - 1);
-        self.0.push_front((repository, at));
+impl Waiting {
+    /// With one more; `None` when it waits already or there is no place.
+    fn with(&self, repository: RepositoryId, owner: UserId) -> Option<Self> {
+        let waits = self.0.iter().any(|(waiting, _)| *waiting == repository);
+        let of_owner = self.0.iter().filter(|(_, other)| *other == owner).count();
+        let has_place = self.0.len() < WAITING_MAX && of_owner < WAITING_EACH_MAX;
+        (has_place && !waits).then(|| Self([self.0.as_slice(), &[(repository, owner)]].concat()))
     }
 
-    fn has_later(&self, repository: RepositoryId, since: Instant) -> bool {
-        self.0.iter().any(|(known, at)| *known == repository && *at > since)
+    fn without(&self, repository: RepositoryId) -> Self {
+        Self(self.0.iter().copied().filter(|(waiting, _)| *waiting != repository).collect())
+    }
+}
+
+/// The place of a repository that waits, until it is dropped: before its graph is written.
+///
+/// git reads the refs at the beginning of a write. A push that settles while its repository waits will be in the graph; one
+/// that settles later takes a place of its own.
+#[derive(Debug)]
+struct Place {
+    waiting: Arc<ArcSwap<Waiting>>,
+    repository: RepositoryId,
+}
+
+impl Place {
+    fn take(waiting: &Arc<ArcSwap<Waiting>>, repository: RepositoryId, owner: UserId) -> Option<Self> {
+        let before = waiting.rcu(|now| now.with(repository, owner).map_or_else(|| now.clone(), Arc::new));
+        before.with(repository, owner).map(|_| Self { waiting: waiting.clone(), repository })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.waiting.rcu(|now| now.without(self.repository));
     }
 }
 
 impl Graphs {
     pub(super) fn new() -> Self {
-        Self {
-            running: Semaphore::new(1),
-            begun: ArcSwap::default(),
-            waiting: Arc::new(Semaphore::new(WAITING_MAX)),
-            stopping: CancellationToken::new(),
-        }
+        Self { running: Semaphore::new(1), waiting: Arc::default(), stopping: CancellationToken::new() }
     }
 
     /// Ends the one that is being written: git replaces the file when it is whole.
@@ -69,15 +85,16 @@ impl Graphs {
 }
 
 impl Services {
-    /// Writes the graph of a repository in the background, unless a push that came later has seen to it.
-    pub(super) fn write_graph_soon(self: &Arc<Self>, repository: &Repository) {
+    /// Writes the graph of a repository in the background, unless it waits for that already.
+    pub(super) fn write_graph_soon(self: &Arc<Self>, repository: &Repository, owner: UserId) {
         let graphs = &self.hosting.graphs;
-        let Ok(waits) = graphs.waiting.clone().try_acquire_owned() else { return };
-        let (services, repository, since) = (self.clone(), repository.clone(), Instant::now());
+        let Some(place) = Place::take(&graphs.waiting, repository.id, owner) else { return };
+        let (services, repository) = (self.clone(), repository.clone());
         let stopping = graphs.stopping.clone();
         tokio::spawn(stopping.run_until_cancelled_owned(async move {
-            let _waits = waits;
-            services.write_graph(&repository, Some(since)).await;
+            let Ok(_turn) = services.hosting.graphs.running.acquire().await else { return };
+            drop(place);
+            services.write_graph(&repository, true).await;
         }));
     }
 
@@ -92,14 +109,14 @@ impl Services {
             }
         };
         for repository in all.iter().filter(|repository| repository.size_bytes >= MISSED_BYTES_MIN) {
-            self.write_graph(repository, None).await;
+            let Ok(_turn) = self.hosting.graphs.running.acquire().await else { return };
+            self.write_graph(repository, false).await;
         }
     }
 
-    /// `since`: a write that began later is enough; without it, any graph with filters is.
-    async fn write_graph(&self, repository: &Repository, since: Option<Instant>) {
-        let Ok(_turn) = self.hosting.graphs.running.acquire().await else { return };
-        match self.write_graph_in_turn(repository, since).await {
+    /// Only with the turn. A repository that has `grown` needs another graph, others need one with filters.
+    async fn write_graph(&self, repository: &Repository, grown: bool) {
+        match self.write_graph_if_needed(repository, grown).await {
             Ok(true) => {
                 tracing::info!(repository.id = %repository.id, "the commit graph was written");
             }
@@ -111,24 +128,16 @@ impl Services {
         }
     }
 
-    async fn write_graph_in_turn(
+    async fn write_graph_if_needed(
         &self,
         repository: &Repository,
-        since: Option<Instant>,
+        grown: bool,
     ) -> Result<bool, ServiceError> {
         let Ok(git) = self.hosting.git() else { return Ok(false) };
-        let graphs = &self.hosting.graphs;
         let directory = self.hosting.directory(repository).await?;
-        let is_enough = match since {
-            Some(since) => graphs.begun.load().has_later(repository.id, since),
-            None => maintenance::has_whole_graph(&directory).unwrap_or(false),
-        };
-        if is_enough {
+        if !grown && maintenance::has_whole_graph(&directory).unwrap_or(false) {
             return Ok(false);
         }
-        let mut begun = Begun::clone(&graphs.begun.load());
-        begun.add(repository.id, Instant::now());
-        graphs.begun.store(Arc::new(begun));
         maintenance::write_graph(git, &directory).await?;
         Ok(true)
     }
@@ -136,23 +145,35 @@ impl Services {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
+    /// Pushes to one repository took all places; a push during a write needs another graph.
     #[test]
-    fn push_during_a_write_needs_another_graph() {
-        let (mut begun, start) = (Begun::default(), Instant::now());
-        let after = |seconds| start + Duration::from_secs(seconds);
-        let [one, other] = [1, 2].map(RepositoryId);
-        begun.add(one, after(10));
-        assert!(begun.has_later(one, after(9)));
-        assert!(!begun.has_later(one, after(11)) && !begun.has_later(other, after(9)));
-        begun.add(one, after(12));
-        assert!(begun.has_later(one, after(11)));
-        for number in 0..WAITING_MAX as i64 {
-            begun.add(RepositoryId(number + 10), after(20));
-        }
-        assert!(!begun.has_later(one, after(11)) && begun.0.len() == WAITING_MAX);
+    fn repository_waits_once_until_its_graph_begins() {
+        let waiting = Arc::default();
+        let take = |repository| Place::take(&waiting, RepositoryId(repository), UserId(1));
+        let place = take(1);
+        assert!(place.is_some() && take(1).is_none());
+        let other = take(2);
+        drop(place);
+        assert!(take(1).is_some() && take(2).is_none());
+        drop(other);
+        assert!(waiting.load().0.is_empty());
+    }
+
+    #[test]
+    fn places_are_bounded_for_each_owner_and_all() {
+        let waiting = Arc::default();
+        let take = |repository: usize, owner: usize| {
+            let [repository, owner] = [repository, owner].map(|id| i64::try_from(id).unwrap());
+            Place::take(&waiting, RepositoryId(repository), UserId(owner))
+        };
+        let mut places: Vec<_> = (0..WAITING_EACH_MAX).filter_map(|repository| take(repository, 0)).collect();
+        assert!(places.len() == WAITING_EACH_MAX && take(WAITING_EACH_MAX, 0).is_none());
+        let others = (WAITING_EACH_MAX..WAITING_MAX).filter_map(|repository| take(repository, repository));
+        places.extend(others);
+        assert!(places.len() == WAITING_MAX && take(WAITING_MAX, WAITING_MAX).is_none());
+        drop(places.pop());
+        assert!(take(WAITING_MAX, WAITING_MAX).is_some());
     }
 }

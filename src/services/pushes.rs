@@ -219,7 +219,8 @@ impl Judge for PushJudge {
         let Opened { push, is_text_left_out } = admitted.opened;
         let settled = self.services.settle(push, &self.view.repository, admitted.refs.updates()).await;
         if settled.as_ref().is_ok_and(|done| done.commit_count >= self.services.limits.git_graph_commits) {
-            self.services.write_graph_soon(&self.view.repository);
+            let owner = self.view.project.owner_id;
+            self.services.write_graph_soon(&self.view.repository, owner);
         }
         match settled.map(|done| done.settled) {
             Ok(Settled { announced: Some((chat, seq)), .. }) => {
