@@ -34,7 +34,10 @@ use crate::services::access::{RepositoryPath, required};
 use crate::services::transfers::{Arrival, PushAnswer};
 use crate::services::{ServiceError, Services};
 
-type GitResult = Result<HttpResponse, GitError>;
+pub(super) type GitResult = Result<HttpResponse, GitError>;
+
+/// A request with a body, as the handlers of all services get it.
+pub(super) type Call = (HttpRequest, Peer, Path<RepositoryPath>, web::Payload, web::Data<Services>);
 
 #[derive(Deserialize)]
 pub(super) struct ServiceQuery {
@@ -168,23 +171,11 @@ pub(super) fn body_of(
 }
 
 /// A clone or fetch.
-pub(super) async fn upload_pack(
-    request: HttpRequest,
-    peer: Peer,
-    path: Path<RepositoryPath>,
-    payload: web::Payload,
-    services: web::Data<Services>,
-) -> HttpResponse {
-    answered(Exchange::Fetch, fetch(request, peer, path, payload, services).await)
+pub(super) async fn upload_pack(call: Call) -> HttpResponse {
+    answered(Exchange::Fetch, fetch(call).await)
 }
 
-async fn fetch(
-    request: HttpRequest,
-    peer: Peer,
-    path: Path<RepositoryPath>,
-    payload: web::Payload,
-    services: web::Data<Services>,
-) -> GitResult {
+async fn fetch((request, peer, path, payload, services): Call) -> GitResult {
     let who = caller(&request, &services, &peer).await?;
     let view = services.git_repository(who, &without_suffix(path.0), Service::UploadPack).await?;
     let mut input = body_of(&request, payload, Service::UploadPack.name())?;
@@ -237,23 +228,11 @@ pub(super) fn too_slow() -> GitError {
 }
 
 /// A push.
-pub(super) async fn receive_pack(
-    request: HttpRequest,
-    peer: Peer,
-    path: Path<RepositoryPath>,
-    payload: web::Payload,
-    services: web::Data<Services>,
-) -> HttpResponse {
-    answered(Exchange::Push, push(request, peer, path, payload, services).await)
+pub(super) async fn receive_pack(call: Call) -> HttpResponse {
+    answered(Exchange::Push, push(call).await)
 }
 
-async fn push(
-    request: HttpRequest,
-    peer: Peer,
-    path: Path<RepositoryPath>,
-    payload: web::Payload,
-    services: web::Data<Services>,
-) -> GitResult {
+async fn push((request, peer, path, payload, services): Call) -> GitResult {
     let who = caller(&request, &services, &peer).await?;
     let view = services.git_repository(who, &without_suffix(path.0), Service::ReceivePack).await?;
     let who = required(who)?;

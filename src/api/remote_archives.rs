@@ -3,22 +3,20 @@
 use std::io;
 use std::time::Duration;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::HttpResponse;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use tokio::io::AsyncReadExt;
 
 use super::error::ApiError;
-use super::extract::{Path, Peer};
-use super::git::{answer, body_of, caller, too_slow, without_suffix};
+use super::git::{Call, GitResult, answer, body_of, caller, too_slow, without_suffix};
 use super::git_refusal::{Exchange, GitError, answered};
 use crate::git::archive_request::Asked;
 use crate::git::pkt_line;
 use crate::git::program::{ArchiveFormat, Service};
 use crate::git::report;
 use crate::protocol::code::Code;
-use crate::services::access::RepositoryPath;
-use crate::services::{ServiceError, Services};
+use crate::services::ServiceError;
 
 /// What git calls the service.
 pub(super) const UPLOAD_ARCHIVE: &str = "git-upload-archive";
@@ -26,23 +24,11 @@ pub(super) const UPLOAD_ARCHIVE: &str = "git-upload-archive";
 const REQUEST_BYTES_MAX: u64 = 256 * 1024;
 
 /// An archive of a branch, tag or commit, or of a part of it.
-pub(super) async fn upload_archive(
-    request: HttpRequest,
-    peer: Peer,
-    path: Path<RepositoryPath>,
-    payload: web::Payload,
-    services: web::Data<Services>,
-) -> HttpResponse {
-    answered(Exchange::Archive, archive(request, peer, path, payload, services).await)
+pub(super) async fn upload_archive(call: Call) -> HttpResponse {
+    answered(Exchange::Archive, archive(call).await)
 }
 
-async fn archive(
-    request: HttpRequest,
-    peer: Peer,
-    path: Path<RepositoryPath>,
-    payload: web::Payload,
-    services: web::Data<Services>,
-) -> Result<HttpResponse, GitError> {
+async fn archive((request, peer, path, payload, services): Call) -> GitResult {
     let who = caller(&request, &services, &peer).await?;
     let view = services.git_repository(who, &without_suffix(path.0), Service::UploadPack).await?;
     let view = super::extract::counted(&request, view)?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::harness::git::Workplace;
 use crate::harness::{TestServer, soon};
 
-#[actix_web::test]
-async fn a_repository_is_packed_after_enough_pushes_and_stays_whole() {
+/// A server that packs after four pushes, a place to work in, and where Alice pushes to.
+async fn packing() -> (TestServer, Workplace, String) {
     let server = TestServer::with_limits(|limits| {
         limits.maintenance_pushes = 4;
         limits.maintenance_ms = 20;
@@ -14,7 +14,13 @@ async fn a_repository_is_packed_after_enough_pushes_and_stays_whole() {
     .await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    let url = server.url_as("alice", &path);
+    (server, Workplace::new(), url)
+}
+
+#[actix_web::test]
+async fn a_repository_is_packed_after_enough_pushes_and_stays_whole() {
+    let (server, place, url) = packing().await;
     place.repository("work").await;
     for n in 0..6 {
         place.commit("work", "n", &n.to_string(), &format!("commit {n}")).await;
@@ -39,14 +45,7 @@ async fn a_repository_is_packed_after_enough_pushes_and_stays_whole() {
 /// An import of 300 MB in one push had no bitmap until fifty pushes later: every clone counted its objects.
 #[actix_web::test]
 async fn a_large_import_gets_its_bitmap_without_more_pushes() {
-    let server = TestServer::with_limits(|limits| {
-        limits.maintenance_pushes = 4;
-        limits.maintenance_ms = 20;
-    })
-    .await;
-    let alice = server.user("alice").await;
-    let path = alice.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    let (server, place, url) = packing().await;
     let work = place.repository("work").await;
     std::fs::write(work.join("large"), super::clients::noise(4 * 1024 * 1024)).unwrap();
     place.git("work", &["add", "."]).await.ok();
