@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn followers_of_a_thread_are_notified_unless_another_kind_applies() {
+    fn thread_followers_are_notified_unless_another_kind_applies() {
         use NotificationKind::{Mention, Reply, Thread};
         let told = |mentioned, replied_to, level| {
             let person = Standing { follows_thread: true, mentioned, replied_to, level, ..WATCHER };

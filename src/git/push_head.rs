@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_not_utf_8_is_declined_and_the_others_are_forwarded() {
+    fn name_that_is_not_utf_8_is_declined_others_are_forwarded() {
         let mut bytes = BytesMut::new();
         pkt_line::put(
             &mut bytes,

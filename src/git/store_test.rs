@@ -35,7 +35,7 @@ fn what_a_crash_left_half_made_is_removed() {
 }
 
 #[test]
-fn locks_and_quarantine_of_a_killed_push_are_removed_and_nothing_else() {
+fn locks_and_quarantine_of_a_killed_push_alone_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let key = StorageKey::fresh();

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_in_the_file_is_an_error_an_unknown_variable_a_warning() {
+    fn unknown_key_is_an_error_and_unknown_variable_a_warning() {
         let error = with_file("[http]\nlissten = \"x\"", &[], &[]).unwrap_err().remove(0);
         assert!(error.key.contains("lissten"), "{error}");
         let loaded = with_file("", &[("NETBIT_COLOUR", "blue"), ("PATH", "/bin")], &[]).unwrap();

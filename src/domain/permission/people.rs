@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn stranger_is_found_by_the_whole_name_while_registration_is_open() {
+    fn stranger_is_found_by_whole_name_while_registration_is_open() {
         let stranger = Finding { is_active: true, meets: false, is_exact: false, registration_closed: false };
         assert!(!stranger.is_allowed());
         for found in [

@@ -178,7 +178,7 @@ fn moved_folder_is_renames_however_many_files_it_has() {
 }
 
 #[test]
-fn modes_links_submodules_and_binary_files_are_shown_as_git_does() {
+fn modes_links_submodules_and_binaries_are_shown_as_git_does() {
     let hex = |digit: &str| digit.repeat(40).into_bytes();
     let mut old = files(&[("run", "x\n"), ("becomes-link", "target\n"), ("logo", "a\0b")]);
     old.insert("module".into(), (SUBMODULE, hex("1")));
