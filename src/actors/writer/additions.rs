@@ -46,7 +46,7 @@ impl AdditionRates {
         }
     }
 
-    /// Counts that `adder` adds `person`; asked last, when nothing else refuses it.
+    /// Counts that `adder` adds `person`.
     pub(super) fn count(&self, adder: UserId, person: UserId, rate: AddingRate) -> Result<(), Refusal> {
         match rate {
             _ if !self.on => Ok(()),

@@ -213,9 +213,6 @@ impl Ledger {
                     jobs.append(&mut settled);
                     let mut batch =
                         if wrote { self.commit(jobs, events) } else { self.nothing_to_commit(jobs) };
-                    if left.is_empty() {
-                        self.mentions.end_batch();
-                    }
                     batch.left = left;
                     return batch;
                 }

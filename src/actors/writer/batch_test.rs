@@ -16,6 +16,7 @@ use crate::core::database;
 use crate::core::limits::Limits;
 use crate::domain::event::Event;
 use crate::domain::ids::{LoginId, UserId};
+use crate::domain::permission::people::AddingRate;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::meta;
 
@@ -208,6 +209,44 @@ fn a_refused_command_keeps_its_own_answer_when_the_replay_meets_a_full_database(
     fixture.ledger.connection().batch_execute(&format!("PRAGMA max_page_count = {}", pages + 2)).unwrap();
     let (batch, answers) = fixture.run(&[("a", Mood::RefusedAfterWriting), ("b", Mood::Huge)]);
     assert_eq!(told(batch, answers), [refused(), Err(CommandError::ReadOnly)]);
+}
+
+/// Counts towards a rate before it writes.
+struct Adds;
+
+impl Command for Adds {
+    type Output = &'static str;
+    const NAME: &'static str = "Adds";
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<&'static str> {
+        tx.count_addition(UserId(1), UserId(2), AddingRate::Strangers)?;
+        meta::set(tx.write(), "added", 1)?;
+        Ok("added")
+    }
+}
+
+/// Each replay of its batch took a token more.
+#[test]
+fn replayed_command_counts_once_towards_a_rate() {
+    let mut fixture = fixture();
+    let db = database::open_writer(&fixture._dir.path().join("netbit.db"), Synchronous::Full).unwrap();
+    let limits = Limits { batch_ms: 60_000, strangers_added_burst: 2, ..Limits::default() };
+    fixture.ledger = Ledger::new(db, limits, CommitMetrics::default()).unwrap();
+    let mut run = || {
+        let (mut jobs, mut answers): (Vec<Box<dyn Job>>, Vec<Answer>) = (Vec::new(), Vec::new());
+        let (reply, answer) = Reply::channel();
+        jobs.push(Box::new(Pending::new(Adds, None, reply)));
+        answers.push(answer);
+        for key in ["a", "b", "c"] {
+            let (reply, answer) = Reply::channel();
+            let note = Note { key, mood: Mood::RefusedAfterWriting };
+            jobs.push(Box::new(Pending::new(note, None, reply)));
+            answers.push(answer);
+        }
+        told(fixture.ledger.run(jobs), answers).swap_remove(0)
+    };
+    assert_eq!((run(), run()), (Ok("added"), Ok("added")));
+    assert!(matches!(run(), Err(CommandError::Refused(Refusal::TooManyAdditions { .. }))));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::additions::AdditionRates;
+use super::counted::Counted;
 use super::mentions::MentionRates;
 use super::mirror::{Effect, Head, Mirror};
 use super::unwritten::UnwrittenMessage;
@@ -17,6 +18,7 @@ use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::permission::chat as permission;
+use crate::domain::permission::people::AddingRate;
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::queries::{access_tokens, accounts, audit, chats, messages};
@@ -94,8 +96,10 @@ pub struct Tx<'a> {
     request_id: Option<Arc<str>>,
     pub now: Timestamp,
     pub limits: &'a Limits,
-    pub(super) additions: &'a AdditionRates,
-    pub(super) mentions: &'a MentionRates,
+    additions: &'a AdditionRates,
+    mentions: &'a MentionRates,
+    /// What the command has counted towards these rates, in this execution or an earlier one.
+    pub(super) counted: Counted,
     fan_outs: &'a Notify,
 }
 
@@ -129,6 +133,7 @@ impl<'a> Tx<'a> {
             limits,
             additions,
             mentions,
+            counted: Counted::default(),
             fan_outs,
         }
     }
@@ -152,6 +157,21 @@ impl<'a> Tx<'a> {
 
     pub(super) fn wrote(&self) -> bool {
         self.wrote
+    }
+
+    /// Counts the `@all` of the command's message; `false`: it is above the rate.
+    pub(super) fn count_everybody(&mut self, sender: UserId) -> bool {
+        self.counted.everybody(self.mentions, sender)
+    }
+
+    /// Counts that `adder` adds `person`; asked last, when nothing else refuses it.
+    pub(super) fn count_addition(
+        &mut self,
+        adder: UserId,
+        person: UserId,
+        rate: AddingRate,
+    ) -> Result<(), Refusal> {
+        self.counted.addition(self.additions, (adder, person), rate)
     }
 
     /// Notifications are left to write behind this batch. Without need when it is rolled back.

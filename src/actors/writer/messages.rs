@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix::Message;
 
 use super::command::{Command, CommandError, Fault, Tx};
+use super::counted::Counted;
 use super::mirror::Effect;
 use crate::core::actor::{Letter, Permit, Reply};
 use crate::core::telemetry;
@@ -34,12 +35,14 @@ pub struct Pending<C: Command> {
     reply: Reply<C::Output, CommandError>,
     permit: Option<Permit>,
     request_id: Option<Arc<str>>,
+    counted: Counted,
     result: Option<Result<C::Output, CommandError>>,
 }
 
 impl<C: Command> Pending<C> {
     pub fn new(command: C, permit: Option<Permit>, reply: Reply<C::Output, CommandError>) -> Self {
-        Self { command, reply, permit, request_id: telemetry::request_id(), result: None }
+        let (request_id, counted) = (telemetry::request_id(), Counted::default());
+        Self { command, reply, permit, request_id, counted, result: None }
     }
 }
 
@@ -77,7 +80,11 @@ impl<C: Command> Job for Pending<C> {
     }
 
     fn execute(&mut self, tx: &mut Tx<'_>) -> Result<(), Fault> {
-        self.result = Some(Ok(self.command.execute(tx)?));
+        // The command may be executed again, with what it has counted.
+        tx.counted = std::mem::take(&mut self.counted);
+        let executed = self.command.execute(tx);
+        self.counted = std::mem::take(&mut tx.counted);
+        self.result = Some(Ok(executed?));
         Ok(())
     }
 

@@ -19,6 +19,7 @@ mod batch;
 mod checkpointer;
 mod command;
 pub mod commands;
+mod counted;
 mod handle;
 mod mentions;
 mod messages;

@@ -32,5 +32,5 @@ pub(super) fn count_addition(
     let acquainted =
         by_administrator || into_own_project || chats::are_acquainted(tx.look(), who.user.0, person.0)?;
     let rate = Adding { by_administrator, into_own_project, acquainted }.rate(who);
-    Ok(tx.additions.count(who.user, person, rate)?)
+    Ok(tx.count_addition(who.user, person, rate)?)
 }

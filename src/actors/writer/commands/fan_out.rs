@@ -30,8 +30,8 @@ use crate::storage::queries::{chats, fan_outs, messages, notifications, threads}
 use crate::storage::rows::fan_out::{FanOut, FanOutKind, NewFanOutRow};
 use crate::storage::rows::notification::NewNotificationRow;
 
-/// Names that are looked up in one statement.
-const NAMES_AT_ONCE: usize = 50;
+/// Names that are looked up in one statement; each has some forty candidates.
+const NAMES_AT_ONCE: usize = 8;
 
 /// A message that people are notified of. The texts quote nothing: what is deleted later must be nowhere.
 struct Telling {
@@ -123,7 +123,7 @@ pub(super) fn tell_of_message(
         return Ok(true);
     }
     let within_rate =
-        !mentions.everybody || tx.mentions.count_everybody(message.sender_id, message.client_id);
+        !mentions.everybody || tx.count_everybody(message.sender_id);
     mentions.everybody &= within_rate;
     let telling = Telling::of(tx, chat, (message.id, message.seq, message.sender_id), replied_to)?;
     let (few, said) = (tx.limits.notifications_per_message, telling.said());
@@ -425,22 +425,30 @@ fn tell_by_id(
     Ok(scanned_to.is_none())
 }
 
+/// Notifies the members whom the next names are of.
 fn tell_named(
     tx: &mut Tx<'_>,
     fan_out: &mut FanOut,
     telling: &Telling,
     slice: &mut Slice,
 ) -> Execution<bool> {
-    let from = usize::try_from(fan_out.position).unwrap_or(usize::MAX);
-    let names: Vec<_> = fan_out.names.iter().skip(from).take(NAMES_AT_ONCE).cloned().collect();
     let max = i64::try_from(tx.limits.mentions_per_message).unwrap_or(i64::MAX);
-    let room = usize::try_from(max.saturating_sub(fan_out.members)).unwrap_or(0);
-    let members = members_named(tx.look(), telling.said(), &names, room)?;
-    for listener in &members {
-        telling.tell(tx, listener, Why::Named)?;
+    loop {
+        let from = usize::try_from(fan_out.position).unwrap_or(usize::MAX);
+        let names: Vec<_> = fan_out.names.iter().skip(from).take(NAMES_AT_ONCE).cloned().collect();
+        let room = usize::try_from(max.saturating_sub(fan_out.members)).unwrap_or(0);
+        let members = members_named(tx.look(), telling.said(), &names, room)?;
+        for listener in &members {
+            telling.tell(tx, listener, Why::Named)?;
+        }
+        slice.people -= count(&names).max(1);
+        fan_out.position += count(&names);
+        fan_out.members += count(&members);
+        if fan_out.members >= max || names.len() < NAMES_AT_ONCE {
+            return Ok(true);
+        }
+        if slice.is_over() {
+            return Ok(false);
+        }
     }
-    slice.people -= count(&names).max(1);
-    fan_out.position += count(&names);
-    fan_out.members += count(&members);
-    Ok(fan_out.members >= max || names.len() < NAMES_AT_ONCE)
 }

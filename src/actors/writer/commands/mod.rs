@@ -12,6 +12,8 @@ mod blocks;
 mod chats;
 mod cursors;
 mod fan_out;
+#[cfg(test)]
+mod fan_out_test;
 mod leaving;
 mod messages;
 mod notifications;
