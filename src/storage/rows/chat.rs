@@ -210,9 +210,11 @@ impl ChatEventRow {
                 let push = serde_json::from_str(text).map_err(|_| unreadable("chat_events.data", text))?;
                 Change::Push(Arc::new(push))
             }
-            "edit" => {
-                Change::Edit(message.ok_or_else(|| unreadable("chat_events.message_id", "no message"))?)
-            }
+            // The message may have been removed by a trim: then the event shows what became of it.
+            "edit" => match message {
+                Some(message) => Change::Edit(message),
+                None => Change::Delete { message_id: message_id()? },
+            },
             "delete" => Change::Delete { message_id: message_id()? },
             "react" => Change::React { message_id: message_id()?, emoji: emoji() },
             "unreact" => Change::Unreact { message_id: message_id()?, emoji: emoji() },

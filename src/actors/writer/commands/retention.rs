@@ -49,8 +49,9 @@ impl Command for SetRetention {
     }
 }
 
-/// Removes the oldest messages that a chat does not keep: `limits.trimmed_per_command` of them. Pinned messages and those
-/// with replies that stay are kept, and looked at again when that may have changed. When nothing is left to remove, the
+/// Removes the oldest messages that a chat does not keep: `limits.trimmed_per_command` of them, and as many events about
+/// messages and followers of threads. Pinned messages and those with replies that stay are kept, and looked at again when
+/// that may have changed. When nothing is left to remove, the
 /// chat gets one event for all that was removed, by the user who last set its retention. Returns whether there may be
 /// more to do.
 pub struct TrimChat {
@@ -88,14 +89,19 @@ impl Command for TrimChat {
 /// Trims the chat up to a later seq; `false`: there is nothing to trim.
 fn trim_next(tx: &mut Tx<'_>, chat: &Chat, ordinal_max: i64) -> Execution<bool> {
     let (id, above, most) = (chat.id.0, chat.trimmed_seq, tx.limits.trimmed_per_command);
-    let found = messages::to_trim(tx.look(), id, (above, Seq::MAX), ordinal_max, most)?;
-    let Some(&(seq, ordinal)) = found.last() else { return Ok(false) };
+    let mut found = messages::to_trim(tx.look(), id, (above, Seq::MAX), ordinal_max, most)?;
+    let Some(&(last_seq, _)) = found.last() else { return Ok(false) };
+    // Any number of events may lie between two messages: then the slice ends at one of them.
+    let event = messages::event_above(tx.look(), id, above, most)?;
+    let seq = event.map_or(last_seq, |seq| seq.min(last_seq));
+    found.retain(|(found, _)| *found <= seq);
+    let ordinal = found.last().map_or(chat.trimmed_ordinal, |(_, ordinal)| *ordinal);
     let trim = Trim { chat: id, above, to: seq, trimmed: seq };
     // A reply that goes may be the last one to a message further below.
     if above > 0 && messages::any_reply_goes(tx.look(), trim)? {
         chats::look_again(tx.write(), id, Some(0))?;
     }
-    let edited = remove(tx, &found, trim)?.edited;
+    let Some(Removed { edited, .. }) = remove(tx, &found, trim)? else { return Ok(true) };
     messages::remove_events(tx.write(), trim)?;
     chats::set_trimmed(tx.write(), id, seq, ordinal)?;
     chats::set_untold(tx.write(), id)?;
@@ -111,7 +117,7 @@ fn trim_again(tx: &mut Tx<'_>, chat: &Chat, above: Seq, ordinal_max: i64) -> Exe
         chats::look_again(tx.write(), id, None)?;
         return Ok(());
     };
-    let removed = remove(tx, &found, Trim { chat: id, above, to, trimmed })?;
+    let Some(removed) = remove(tx, &found, Trim { chat: id, above, to, trimmed })? else { return Ok(()) };
     chats::look_again(tx.write(), id, Some(to))?;
     if removed.count > 0 {
         chats::set_untold(tx.write(), id)?;
@@ -127,18 +133,20 @@ struct Removed {
     edited: Vec<MessageId>,
 }
 
-/// Removes those of the messages that go, and their notifications.
-fn remove(tx: &mut Tx<'_>, found: &[(Seq, i64)], trim: Trim) -> Execution<Removed> {
-    let edited = messages::edited_above(tx.look(), trim)?;
-    for message in &edited {
-        messages::forget_edits(tx.write(), trim, *message)?;
+/// Removes those of the messages that go, and their notifications. `None`: their threads have too many followers for one
+/// slice; some of these were removed.
+fn remove(tx: &mut Tx<'_>, found: &[(Seq, i64)], trim: Trim) -> Execution<Option<Removed>> {
+    let most = tx.limits.trimmed_per_command;
+    if messages::remove_followers(tx.write(), trim, most)? {
+        return Ok(None);
     }
+    let edited = messages::edited_above(tx.look(), trim)?;
     let count = messages::remove(tx.write(), trim)?;
     let staying = messages::seqs_in(tx.look(), trim)?;
     for range in runs(found, &staying) {
         retract(tx, ChatId(trim.chat), range)?;
     }
-    Ok(Removed { count, edited })
+    Ok(Some(Removed { count, edited }))
 }
 
 /// The ranges of seqs, from the first to the last, that hold removed messages and none that stays. Both are in order.
@@ -161,7 +169,18 @@ fn runs(found: &[(Seq, i64)], staying: &[Seq]) -> Vec<(Seq, Seq)> {
 
 #[cfg(test)]
 mod tests {
+    use diesel::connection::SimpleConnection;
+    use tokio::sync::oneshot::Receiver;
+
     use super::*;
+    use crate::actors::writer::CommandError;
+    use crate::actors::writer::batch::Ledger;
+    use crate::actors::writer::messages::Pending;
+    use crate::actors::writer::metrics::CommitMetrics;
+    use crate::core::actor::Reply;
+    use crate::core::config::Synchronous;
+    use crate::core::database;
+    use crate::core::limits::Limits;
 
     #[test]
     fn runs_hold_removed_messages_and_none_that_stays() {
@@ -170,5 +189,60 @@ mod tests {
         assert_eq!(runs(&found, &[5]), [(2, 3), (8, 9)]);
         assert_eq!(runs(&found, &[2, 8]), [(3, 5), (9, 9)]);
         assert_eq!(runs(&found, &[2, 3, 5, 8, 9]), []);
+    }
+
+    /// Message 1 and its 1,000 followers, 500 edits of it, messages 2 to 4, and 500 edits of message 1 more.
+    const ROWS: &str = "
+        CREATE TEMP TABLE n AS WITH RECURSIVE n(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < 1000)
+            SELECT n FROM n;
+        INSERT INTO users (id, username, display_name, password_hash, created_at)
+            SELECT n, 'user' || n, '', '', 0 FROM n;
+        INSERT INTO chats (id, kind, created_at, last_seq, last_ordinal, last_message_id, retention)
+            VALUES (1, 'group', 0, 1004, 4, 4, 1);
+        INSERT INTO messages (id, chat_id, seq, ordinal, sender_id, client_id, request_hash, content, created_at,
+                updated_seq, edited_at)
+            SELECT n, 1, CASE n WHEN 1 THEN 1 ELSE 500 + n END, n, 1, n, '', '', 0,
+                CASE n WHEN 1 THEN 1004 ELSE 500 + n END, CASE n WHEN 1 THEN 0 END FROM n WHERE n <= 4;
+        INSERT INTO chat_events (chat_id, seq, kind, actor_id, message_id, created_at)
+            SELECT 1, CASE WHEN n <= 500 THEN 1 + n ELSE 4 + n END, 'edit', 1, 1, 0 FROM n;
+        INSERT INTO thread_followers (thread_id, user_id) SELECT 1, n FROM n";
+
+    /// A message with 10,000 edits had as many rows changed in one slice, and all followers of its thread removed.
+    #[test]
+    fn trim_slice_is_bounded_however_many_edits_and_followers() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netbit.db");
+        let mut db = database::open_writer(&path, Synchronous::Normal).unwrap();
+        database::migrate(&mut db, &path).unwrap();
+        db.batch_execute(ROWS).unwrap();
+        let limits = Limits { trimmed_per_command: 10, ..Limits::default() };
+        let mut ledger = Ledger::new(db, limits, CommitMetrics::default()).unwrap();
+        let changes = |ledger: &mut Ledger| {
+            database::integer(ledger.connection(), "SELECT total_changes() AS value").unwrap()
+        };
+        let mut most = 0;
+        loop {
+            let before = changes(&mut ledger);
+            let (reply, mut answer): (_, Receiver<Result<bool, CommandError>>) = Reply::channel();
+            let job = Box::new(Pending::new(TrimChat { chat: ChatId(1) }, None, reply));
+            ledger.run(vec![job]).answer();
+            most = most.max(changes(&mut ledger) - before);
+            if !answer.try_recv().unwrap().unwrap() {
+                break;
+            }
+        }
+        assert!(most <= 50, "{most} rows in one slice");
+        let db = ledger.connection();
+        for (sql, expected) in [
+            ("SELECT count(*) AS value FROM messages", 1),
+            ("SELECT count(*) AS value FROM thread_followers", 0),
+            ("SELECT trimmed_seq AS value FROM chats", 503),
+            ("SELECT count(*) AS value FROM chat_events WHERE seq <= 503", 0),
+        ] {
+            assert_eq!(database::integer(db, sql).unwrap(), expected, "{sql}");
+        }
+        let above = chats::events_between(db, 1, 503, 1_006, 1_000, false).unwrap();
+        let deletions = above.iter().filter(|event| event.change == Change::Delete { message_id: MessageId(1) });
+        assert_eq!((deletions.count(), above.len()), (500, 500), "edits of what is gone show nothing of it");
     }
 }

@@ -65,9 +65,13 @@ pub fn is_empty_since(db: &mut Db, id: i64, before: i64) -> QueryResult<bool> {
     Ok(!found.is_empty())
 }
 
-/// What a chat's rows are in, and the statement that removes some of them.
-const PURGES: [&str; 5] = [
-    "DELETE FROM messages WHERE rowid IN (SELECT rowid FROM messages WHERE chat_id = ? LIMIT ?)",
+/// The statements that remove some of a chat's rows, in the order in which they are executed. The followers of the first
+/// messages go before these messages: deleting a message deletes all of its followers at once.
+const PURGES: [&str; 6] = [
+    "DELETE FROM thread_followers WHERE (thread_id, user_id) IN (
+         SELECT f.thread_id, f.user_id FROM (SELECT id FROM messages WHERE chat_id = ?1 ORDER BY seq LIMIT ?2) m
+         JOIN thread_followers f ON f.thread_id = m.id LIMIT ?2)",
+    "DELETE FROM messages WHERE rowid IN (SELECT rowid FROM messages WHERE chat_id = ? ORDER BY seq LIMIT ?)",
     "DELETE FROM chat_events WHERE rowid IN (SELECT rowid FROM chat_events WHERE chat_id = ? LIMIT ?)",
     "DELETE FROM chat_participants WHERE rowid IN (SELECT rowid FROM chat_participants WHERE chat_id = ? LIMIT ?)",
     "DELETE FROM chat_former_participants WHERE rowid IN
@@ -88,4 +92,40 @@ pub fn purge_some(db: &mut Db, id: i64, limit: i64) -> QueryResult<bool> {
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::config::Synchronous;
+    use crate::core::database;
+
+    const ROWS: &str = "
+        INSERT INTO chats (id, kind, created_at) VALUES (1, 'group', 0);
+        WITH RECURSIVE n(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < 20)
+            INSERT INTO users (id, username, display_name, password_hash, created_at)
+            SELECT n, 'user' || n, '', '', 0 FROM n;
+        INSERT INTO messages (id, chat_id, seq, ordinal, sender_id, client_id, request_hash, content, created_at, updated_seq)
+            SELECT id, 1, id, id, 1, id, '', '', 0, id FROM users WHERE id <= 3;
+        INSERT INTO thread_followers (thread_id, user_id) SELECT 2, id FROM users";
+
+    /// All followers of a thread were deleted with its first message, by the foreign key.
+    #[test]
+    fn purge_counts_followers_among_its_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netbit.db");
+        let mut db = database::open_writer(&path, Synchronous::Normal).unwrap();
+        database::migrate(&mut db, &path).unwrap();
+        diesel::connection::SimpleConnection::batch_execute(&mut db, ROWS).unwrap();
+        let count = |sql: &str, db: &mut Db| database::integer(db, sql).unwrap();
+        let changes = "SELECT total_changes() AS value";
+        for slice in 0..5 {
+            let before = count(changes, &mut db);
+            let more = purge_some(&mut db, 1, 6).unwrap();
+            assert!(count(changes, &mut db) - before <= 6, "slice {slice}");
+            assert_eq!(more, slice < 3, "slice {slice}");
+        }
+        let left = "SELECT (SELECT count(*) FROM messages) + (SELECT count(*) FROM thread_followers) AS value";
+        assert_eq!(count(left, &mut db), 0);
+    }
 }

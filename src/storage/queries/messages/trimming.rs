@@ -8,7 +8,7 @@ use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::message::{ClientId, Message};
 use crate::domain::timestamp::Timestamp;
 use crate::storage::rows::message::client_id;
-use crate::storage::schema::{messages, removed_messages};
+use crate::storage::schema::{chat_events, messages, removed_messages};
 
 type Db = SqliteConnection;
 
@@ -48,17 +48,14 @@ const GOES: &str = "chat_id = ? AND seq > ? AND seq <= ? AND pinned_at IS NULL A
      SELECT 1 FROM messages reply WHERE reply.thread_id = messages.id AND reply.deleted_at IS NULL
          AND (reply.seq > ? OR reply.pinned_at IS NOT NULL))";
 
-/// The statement of [`forget_edits`]: SQLite would read all later events of the chat if it were free to choose.
-const FORGET_EDITS: &str = "UPDATE chat_events INDEXED BY chat_events_edits SET kind = 'delete'
-     WHERE kind = 'edit' AND message_id = ? AND chat_id = ? AND seq > ?";
-
 #[derive(QueryableByName)]
 struct Id {
     #[diesel(sql_type = BigInt)]
     id: i64,
 }
 
-/// Messages that go, and that an event above what is trimmed shows as edited.
+/// Messages that go, and that an event above what is trimmed shows as edited. Such an event is read as a deletion when its
+/// message is gone.
 pub fn edited_above(db: &mut Db, trim: Trim) -> QueryResult<Vec<MessageId>> {
     let sql = format!("SELECT id FROM messages WHERE edited_at IS NOT NULL AND updated_seq > ? AND {GOES}");
     let found: Vec<Id> = diesel::sql_query(sql)
@@ -69,16 +66,6 @@ pub fn edited_above(db: &mut Db, trim: Trim) -> QueryResult<Vec<MessageId>> {
         .bind::<BigInt, _>(trim.trimmed)
         .load(db)?;
     Ok(found.into_iter().map(|row| MessageId(row.id)).collect())
-}
-
-/// Makes the edits above what is trimmed that show this message deletions of it.
-pub fn forget_edits(db: &mut Db, trim: Trim, message: MessageId) -> QueryResult<()> {
-    diesel::sql_query(FORGET_EDITS)
-        .bind::<BigInt, _>(message.0)
-        .bind::<BigInt, _>(trim.chat)
-        .bind::<BigInt, _>(trim.trimmed)
-        .execute(db)
-        .map(drop)
 }
 
 /// Whether a reply is among the messages that go.
@@ -104,6 +91,24 @@ pub fn seqs_in(db: &mut Db, trim: Trim) -> QueryResult<Vec<Seq>> {
         .load(db)
 }
 
+/// Removes followers of threads that begin with messages of the range that go, at most `limit`; returns whether there may
+/// be more. Deleting a message deletes all of its followers at once.
+pub fn remove_followers(db: &mut Db, trim: Trim, limit: i64) -> QueryResult<bool> {
+    let sql = format!(
+        "DELETE FROM thread_followers WHERE (thread_id, user_id) IN (
+             SELECT f.thread_id, f.user_id FROM messages JOIN thread_followers f ON f.thread_id = messages.id
+             WHERE {GOES} LIMIT ?)"
+    );
+    let removed = diesel::sql_query(sql)
+        .bind::<BigInt, _>(trim.chat)
+        .bind::<BigInt, _>(trim.above)
+        .bind::<BigInt, _>(trim.to)
+        .bind::<BigInt, _>(trim.trimmed)
+        .bind::<BigInt, _>(limit)
+        .execute(db)?;
+    Ok(i64::try_from(removed).unwrap_or(limit) >= limit)
+}
+
 /// Removes the messages of the range that go; returns how many.
 pub fn remove(db: &mut Db, trim: Trim) -> QueryResult<usize> {
     let keep = format!(
@@ -121,6 +126,18 @@ pub fn remove(db: &mut Db, trim: Trim) -> QueryResult<usize> {
             .execute(db)?;
     }
     Ok(removed)
+}
+
+/// Returns the seq of the `count`th event above a seq that is not a message; `None`: there are fewer.
+pub fn event_above(db: &mut Db, chat: i64, above: Seq, count: i64) -> QueryResult<Option<Seq>> {
+    chat_events::table
+        .filter(chat_events::chat_id.eq(chat))
+        .filter(chat_events::seq.gt(above))
+        .order(chat_events::seq)
+        .offset(count.saturating_sub(1))
+        .select(chat_events::seq)
+        .first(db)
+        .optional()
 }
 
 /// Removes the events of the range that are about messages. Joins, leaves and the like stay: rules ask for them.
@@ -198,32 +215,4 @@ pub(super) fn largest_client_id(db: &mut Db, horizon: ClientId) -> QueryResult<O
         .first(db)
         .optional()?;
     found.map(|name| client_id(name).map(ClientId)).transpose()
-}
-
-#[cfg(test)]
-mod tests {
-    use diesel::sql_types::Text;
-
-    use super::*;
-    use crate::core::config::Synchronous;
-    use crate::core::database;
-
-    #[derive(QueryableByName)]
-    struct Step {
-        #[diesel(sql_type = Text)]
-        detail: String,
-    }
-
-    /// 200 edited messages below 10,000 edits held the writer for 0.35 s: each read all later events of the chat.
-    #[test]
-    fn edits_are_forgotten_by_their_message_not_by_chat() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("netbit.db");
-        let mut db = database::open_writer(&path, Synchronous::Normal).unwrap();
-        database::migrate(&mut db, &path).unwrap();
-        let plan: Vec<Step> =
-            diesel::sql_query(format!("EXPLAIN QUERY PLAN {FORGET_EDITS}")).load(&mut db).unwrap();
-        let plan: Vec<_> = plan.into_iter().map(|step| step.detail).collect();
-        assert_eq!(plan, ["SEARCH chat_events USING INDEX chat_events_edits (message_id=?)"]);
-    }
 }

@@ -1,0 +1,1 @@
+CREATE INDEX chat_events_edits ON chat_events (message_id) WHERE kind = 'edit';
