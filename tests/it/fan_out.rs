@@ -107,6 +107,33 @@ async fn deleting_a_message_removes_its_notifications() {
     server.stop().await;
 }
 
+/// The notifications of a deleted chat led nowhere.
+#[actix_web::test]
+async fn deleting_a_chat_removes_its_notifications_in_slices() {
+    let server = few_at_once().await;
+    let (alice, people, team) = crowd(&server, 5).await;
+    let other = alice.group(&people.iter().collect::<Vec<_>>()).await;
+    for content in ["@all", "@p1 and @p2", "@all: some of these are not written yet"] {
+        assert_eq!(alice.say(team, content).await.status, 201);
+    }
+    assert_eq!(alice.delete(&format!("/api/chats/{team}")).await.status, 204);
+    delivered(&server, &alice).await;
+    let left = async |person: &Person| {
+        let items = person.get("/api/notifications").await.body["items"].clone();
+        items.as_array().unwrap().iter().map(|one| one["chat_id"].clone()).collect::<Vec<_>>()
+    };
+    for person in &people {
+        assert_eq!(left(person).await, [json!(other)], "{}", person.name);
+    }
+    let server = server.restart(|_| ()).await;
+    let p1 = server.login("p1").await;
+    assert_eq!(left(&p1).await, [json!(other)]);
+    let mut db = database::open_reader(&server.path().join("netbit.db")).unwrap();
+    let sql = format!("SELECT count(*) AS value FROM notifications WHERE chat_id = {team}");
+    assert_eq!(database::integer(&mut db, &sql).unwrap(), 0);
+    server.stop().await;
+}
+
 /// One user's `@all` as often as messages go: 80,000 rows for 400 packets.
 #[actix_web::test]
 async fn everybody_above_the_rate_notifies_nobody_and_says_so() {
