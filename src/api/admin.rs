@@ -87,7 +87,7 @@ pub(super) struct TakeOverBody {
     owner: Option<String>,
 }
 
-/// Makes an active user an owner of a chat that has no active owner. The chat is told by a `join` or `role`.
+/// Makes an active user an owner of a chat that has no active owner. The chat gets a `join` or `role`.
 #[utoipa::path(post, operation_id = "take_over_chat", path = "/api/admin/chats/{id}/take-over", params(("id" = i64, Path)), request_body = TakeOverBody,
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn take_over_chat(
@@ -100,7 +100,7 @@ pub(super) async fn take_over_chat(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Makes an active user an owner of a project that has no active owner. Its channel is told by a `join` or `role`.
+/// Makes an active user an owner of a project that has no active owner. Its channel gets a `join` or `role`.
 #[utoipa::path(post, operation_id = "take_over_project", path = "/api/admin/projects/{user}/{project}/take-over",
     params(("user" = String, Path), ("project" = String, Path)), request_body = TakeOverBody,
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]

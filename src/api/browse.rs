@@ -160,7 +160,7 @@ impl TreeQuery {
         let cursor = self
             .cursor
             .as_deref()
-            .map(|text| TreeCursor::parse(text).ok_or_else(|| bad("cursor is not one of ours")));
+            .map(|text| TreeCursor::parse(text).ok_or_else(|| bad("cursor is not from this server")));
         Ok(TreePart { limit: self.limit, cursor: cursor.transpose()? })
     }
 }

@@ -59,7 +59,7 @@ pub(super) struct ChatAnswer {
     /// The other person of a direct chat.
     #[serde(skip_serializing_if = "Option::is_none")]
     peer: Option<String>,
-    /// Only when it is `false`: the other person of a direct chat is deactivated, so nobody can post in it.
+    /// Only when it is `false`: the other person of a direct chat is deactivated, so no user can post in it.
     #[serde(skip_serializing_if = "Clone::clone")]
     active: bool,
     archived: bool,

@@ -64,7 +64,7 @@ enum Command {
     Audit(control::AuditArguments),
     /// Keep an access token for a server, for curl and git.
     Login(login::LoginArguments),
-    /// End the token of a login, and forget it.
+    /// End the token of a login, and remove it.
     Logout(login::LogoutArguments),
     /// Hand out the token of a login: to scripts, and to git as a credential helper.
     Credential(login::CredentialArguments),

@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &RestoreArguments) -> Result<ExitCode, ExitCode> {
     let restored = done.map_err(|error| complain(&error.into()))?;
     let (manifest, target) = (restored.manifest, data_dir.display());
     say!(
-        "restored {} files into {target}, as of {}\n{} logins were ended: everybody logs in again\nstart it: netbit serve --data-dir {target}",
+        "restored {} files into {target}, as of {}\n{} logins were ended: all users log in again\nstart it: netbit serve --data-dir {target}",
         manifest.file_count(),
         manifest.created_at,
         restored.logins_ended

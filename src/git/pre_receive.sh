@@ -31,7 +31,7 @@ case $looked_up in
 "$end missing") exit 0 ;; # A push of deletions alone has no objects.
 *"$newline$end missing") ;;
 *)
-    say "the refs of this push cannot be looked up"
+    say "the refs of this push cannot be read"
     exit 1
     ;;
 esac

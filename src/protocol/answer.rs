@@ -128,7 +128,7 @@ pub enum ServerPacket<'a> {
         marks: Vec<MarkView>,
         #[serde(skip_serializing_if = "Option::is_none")]
         unread_count: Option<i64>,
-        /// To one's own sessions: the chat is hidden until its next message.
+        /// To the user's own sessions: the chat is hidden until its next message.
         #[serde(skip_serializing_if = "Option::is_none")]
         hidden: Option<bool>,
     },

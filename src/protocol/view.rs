@@ -27,7 +27,7 @@ pub struct ChatSummary {
     /// The other person of a direct chat.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub peer: Option<String>,
-    /// Only when it is `false`: the other person of a direct chat is deactivated, so nobody can post in it.
+    /// Only when it is `false`: the other person of a direct chat is deactivated, so no user can post in it.
     #[serde(skip_serializing_if = "Clone::clone", default = "active")]
     pub active: bool,
     /// The project whose channel it is.

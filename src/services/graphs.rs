@@ -104,7 +104,7 @@ impl Services {
         let all = match all.await {
             Ok(all) => all,
             Err(error) => {
-                tracing::warn!(%error, "repositories without a commit graph could not be looked for");
+                tracing::warn!(%error, "repositories without a commit graph could not be searched for");
                 return;
             }
         };

@@ -29,7 +29,7 @@ enum CredentialCommand {
     Get,
     /// Answer git: nothing, `netbit login` keeps tokens.
     Store,
-    /// Answer git: forget a token that the server refused.
+    /// Answer git: remove a token that the server refused.
     Erase,
 }
 
@@ -48,9 +48,9 @@ fn token(url: Option<&str>) -> anyhow::Result<()> {
     let login = match url {
         Some(url) => logins
             .remove(&key_of(url)?)
-            .with_context(|| format!("nobody is logged in at {url}: see netbit login"))?,
-        None if logins.len() > 1 => bail!("there are logins at several servers: name one"),
-        None => logins.pop_first().context("nobody is logged in: see netbit login")?.1,
+            .with_context(|| format!("there is no login at {url}: see netbit login"))?,
+        None if logins.len() > 1 => bail!("there are logins at several servers: name a server"),
+        None => logins.pop_first().context("there is no login: see netbit login")?.1,
     };
     Ok(say!("{}", login.token)?)
 }

@@ -112,7 +112,7 @@ async fn logout(arguments: &LogoutArguments) -> anyhow::Result<()> {
     let server = open(&arguments.url, arguments.ca.as_deref())?;
     let key = key_of(&server.base)?;
     let store = Store::of_user()?;
-    let kept = store.get(&key)?.with_context(|| format!("nobody is logged in at {key}"))?;
+    let kept = store.get(&key)?.with_context(|| format!("there is no login at {key}"))?;
     let me = open_login(&server, &kept.username, arguments.password_file.as_deref()).await?;
     let path = format!("/api/users/me/tokens/{}", kept.token_id);
     let revoked = me.send(Method::DELETE, &path, None, &[]).await?;
