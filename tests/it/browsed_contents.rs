@@ -6,7 +6,7 @@ use std::path::Path;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::browsing::{WEB, World, blocking, commit, git, header, run, write};
+use crate::browsing::{WEB, World, blocking, commit, every_route, git, header, run, write};
 use crate::harness::{TestServer, assert_problem};
 
 /// Follows `Link` to the end; every page has at most two items.

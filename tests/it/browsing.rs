@@ -373,7 +373,7 @@ async fn answer_that_lacks_an_object_is_not_kept() {
 }
 
 /// One address of every route.
-fn every_route(oid: &str) -> Vec<String> {
+pub(super) fn every_route(oid: &str) -> Vec<String> {
     [
         "/branches",
         "/tags",

@@ -186,7 +186,9 @@ fn empty_folder_is_nothing_as_in_git_log() {
     let commit = |seconds: i64, parents: &[Oid], content: &str, folder: Option<git2::Oid>| {
         let mut builder = sample.repository.treebuilder(None).unwrap();
         builder.insert("a", sample.blob(content.as_bytes()), FILE).unwrap();
-        folder.map(|folder| builder.insert("d", folder, 0o040_000).map(drop).unwrap());
+        if let Some(folder) = folder {
+            builder.insert("d", folder, 0o040_000).unwrap();
+        }
         sample.commit_tree(1_700_000_000 + seconds, parents, builder.write().unwrap(), "change")
     };
     let root = commit(0, &[], "0", Some(empty));

@@ -36,8 +36,7 @@ fn slice_of_names_ends_when_its_time_is_over() {
     let mut db = database::open_writer(&path, Synchronous::Normal).unwrap();
     database::migrate(&mut db, &path).unwrap();
     db.batch_execute(ROWS).unwrap();
-    let limits =
-        Limits { notifications_slice_ms: 0, notifications_per_command: 200, ..Limits::default() };
+    let limits = Limits { notifications_slice_ms: 0, notifications_per_command: 200, ..Limits::default() };
     let mut ledger = Ledger::new(db, limits, CommitMetrics::default()).unwrap();
     let mut counts = Vec::new();
     loop {

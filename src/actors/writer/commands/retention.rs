@@ -242,7 +242,8 @@ mod tests {
             assert_eq!(database::integer(db, sql).unwrap(), expected, "{sql}");
         }
         let above = chats::events_between(db, 1, 503, 1_006, 1_000, false).unwrap();
-        let deletions = above.iter().filter(|event| event.change == Change::Delete { message_id: MessageId(1) });
+        let deletions =
+            above.iter().filter(|event| event.change == Change::Delete { message_id: MessageId(1) });
         assert_eq!((deletions.count(), above.len()), (500, 500), "edits of what is gone show nothing of it");
     }
 }

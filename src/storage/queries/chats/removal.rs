@@ -125,7 +125,8 @@ mod tests {
             assert!(count(changes, &mut db) - before <= 6, "slice {slice}");
             assert_eq!(more, slice < 3, "slice {slice}");
         }
-        let left = "SELECT (SELECT count(*) FROM messages) + (SELECT count(*) FROM thread_followers) AS value";
+        let left =
+            "SELECT (SELECT count(*) FROM messages) + (SELECT count(*) FROM thread_followers) AS value";
         assert_eq!(count(left, &mut db), 0);
     }
 }
