@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
-use super::route_names::need_of;
+use super::route_names::{Route, need_of};
 use crate::actors::cache::RepositoryView;
 use crate::core::proxies::TrustedProxies;
 use crate::core::shares::{Client, Holder};
@@ -61,8 +61,9 @@ async fn caller(request: &HttpRequest) -> Result<Option<Credential>, ApiError> {
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let (_, token) = token.ok_or_else(ServiceError::unauthenticated)?;
-    let route = request.match_pattern().unwrap_or_default();
-    let who = services.bearer(token.trim(), need_of(request.method().as_str(), &route)).await?;
+    let Route(route) = request.extensions().get::<Route>().cloned().unwrap_or_default();
+    let need = need_of(request.method().as_str(), route.as_deref().unwrap_or_default());
+    let who = services.bearer(token.trim(), need).await?;
     request.extensions_mut().insert(Holder::Account(who.user));
     Ok(Some(who))
 }

@@ -24,6 +24,7 @@ use super::head::{Sent, becomes_get};
 use super::metrics::HttpMetrics;
 use super::query_keys::unknown_query_key;
 use super::request_log::{RequestLog, is_refusal};
+use super::route_names::Route;
 use crate::core::proxies::TrustedProxies;
 use crate::core::shares::Holder;
 use crate::core::telemetry::{self, cut};
@@ -56,14 +57,15 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
     let _under_way = metrics.as_ref().map(|metrics| metrics.begun());
     let id = uuid::Uuid::now_v7().to_string();
     let client_id = client_request_id(request.headers());
-    let (method, route) = (request.method().clone(), request.match_pattern());
+    let (method, route) = (request.method().clone(), request.match_pattern().map(Arc::<str>::from));
+    request.extensions_mut().insert(Route(route.clone()));
     // The path as it was asked for; queries may hold what does not belong into logs.
     let path = cut(request.path()).to_string();
     let log = request.app_data::<web::Data<RequestLog>>().cloned();
     let client = peer_of(request.request()).ok();
     let is_head = becomes_get(&mut request);
     // Handlers' errors are responses by now; only another middleware could make this fail.
-    let response = match uri_too_long(&request).or_else(|| unknown_query_key(&request)) {
+    let response = match uri_too_long(&request).or_else(|| unknown_query_key(&request, route.as_deref())) {
         Some(refused) => {
             let mut response = request.into_response(refused.respond(&id));
             name_origin(&mut response);
@@ -91,7 +93,7 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
     if let Some(metrics) = metrics {
         metrics.answered(&method, route.as_deref(), status, begun.elapsed());
     }
-    let (route, method, status) = (route.unwrap_or_default(), cut(&method), status.as_u16());
+    let (route, method, status) = (route.as_deref().unwrap_or_default(), cut(&method), status.as_u16());
     let client_request_id = client_id.as_deref();
     let client = client.as_ref().map(display);
     let user_id = user_of(response.request());

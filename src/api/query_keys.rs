@@ -38,12 +38,11 @@ const QUERY_KEYS: [(&str, &str, &[&str]); 21] = [
 ];
 
 /// Refuses a request to the API whose query has a key that its route does not have.
-pub(super) fn unknown_query_key(request: &ServiceRequest) -> Option<ApiError> {
+pub(super) fn unknown_query_key(request: &ServiceRequest, route: Option<&str>) -> Option<ApiError> {
     if request.query_string().is_empty() {
         return None;
     }
-    let (pattern, method) = (request.match_pattern()?, request.method().as_str());
-    let route = name_of(&pattern);
+    let (route, method) = (name_of(route?), request.method().as_str());
     if !route.starts_with("/api/") || !exists(method, &route) {
         return None;
     }

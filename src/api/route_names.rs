@@ -4,6 +4,7 @@
 //! Invariant: a route that is not here takes no access token ([`need_of`]).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::domain::access::Need;
 
@@ -108,6 +109,11 @@ pub(super) const OTHERS: [(&str, &str, Need); 8] = [
     ("POST", "/{user}/{project}/{repo}/git-receive-pack", Need::Identity),
     ("POST", "/{user}/{project}/{repo}/git-upload-archive", Need::Identity),
 ];
+
+/// The pattern of a request's route, kept among the request's extensions: actix-web matches all routes
+/// again whenever it is asked for the pattern.
+#[derive(Clone, Default)]
+pub(super) struct Route(pub(super) Option<Arc<str>>);
 
 /// What the route needs of an access token. One that is not declared needs the person: tokens are
 /// refused.

@@ -14,11 +14,13 @@ use crate::storage::queries::messages;
 use crate::storage::rows::chat::{ChatEventRow, ChatRow, NewChatRow, ParticipantRow, own_ordinals};
 use crate::storage::schema::{chat_events, chat_participants, chats};
 
+pub use after_message::{set_cursors, set_head};
 pub use former::{enter_again, insert_former, met_in_the_past};
 pub use owners::{has_company, has_other_owner, heir};
 pub use removal::{empty_since, is_empty_since, purge_some, set_deleted, set_purged, to_purge};
 pub use retention::{Trims, look_again, set_retention, set_told, set_trimmed, set_untold, to_trim, trims};
 
+mod after_message;
 mod former;
 mod owners;
 mod removal;
@@ -74,24 +76,6 @@ pub fn insert_chat(db: &mut Db, row: &NewChatRow<'_>) -> QueryResult<Chat> {
 /// Moves the head after an event that is not a message.
 pub fn set_last_seq(db: &mut Db, id: i64, last_seq: i64) -> QueryResult<()> {
     diesel::update(chats::table.find(id)).set(chats::last_seq.eq(last_seq)).execute(db).map(drop)
-}
-
-/// Moves the head after a message.
-pub fn set_head(
-    db: &mut Db,
-    id: i64,
-    last_seq: i64,
-    last_ordinal: i64,
-    last_message_id: i64,
-) -> QueryResult<()> {
-    diesel::update(chats::table.find(id))
-        .set((
-            chats::last_seq.eq(last_seq),
-            chats::last_ordinal.eq(last_ordinal),
-            chats::last_message_id.eq(last_message_id),
-        ))
-        .execute(db)
-        .map(drop)
 }
 
 pub fn set_name(db: &mut Db, id: i64, name: &str, channel_key: Option<&str>) -> QueryResult<()> {
@@ -276,18 +260,6 @@ pub fn unread_of(db: &mut Db, user: i64, above: i64, limit: i64) -> QueryResult<
         .select(ChatRow::as_select())
         .load(db)?;
     rows.into_iter().map(Chat::try_from).collect()
-}
-
-pub fn set_cursors(db: &mut Db, chat: i64, participant: &Participant) -> QueryResult<()> {
-    diesel::update(chat_participants::table.find((chat, participant.user_id.0)))
-        .set((
-            chat_participants::read_seq.eq(participant.read_seq),
-            chat_participants::read_ordinal.eq(participant.read_ordinal),
-            chat_participants::delivered_seq.eq(participant.delivered_seq),
-            chat_participants::own_ordinals.eq(own_ordinals(&participant.own)),
-        ))
-        .execute(db)
-        .map(drop)
 }
 
 pub fn insert_event(db: &mut Db, event: &ChatEvent) -> QueryResult<()> {
