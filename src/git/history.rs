@@ -8,9 +8,10 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use encoding_rs::Encoding;
 use git2::{Commit, Odb, Oid, Repository};
 
-use super::browse::{Browser, open_repository};
+use super::browse::{Browser, open_repository, text};
 use crate::core::limits::Limits;
 use crate::core::telemetry;
 use crate::domain::mention::{Mention, Mentions};
@@ -28,8 +29,6 @@ const OTHERS_MAX: usize = 100;
 const NAMES_MAX: usize = 1_000;
 /// The longest summary and name that is kept.
 const TEXT_MAX: usize = 200;
-/// Bytes of a summary or a name that are decoded.
-const TEXT_BYTES_MAX: usize = 4 * TEXT_MAX;
 /// Commits visited beyond the last new one: where clocks were wrong, an older commit may still be known.
 const SLOP: usize = 32;
 
@@ -219,17 +218,19 @@ fn describe(path: &Path, limits: WalkLimits, found: &mut Brought) -> Result<(), 
     let mut seen = HashSet::new();
     for oid in new.into_iter().take(READ_MAX) {
         let Some(commit) = walk.read(oid) else { continue };
+        // As the same commit is shown when it is browsed.
+        let encoding = commit.message_encoding().ok().flatten();
+        let encoding = encoding.and_then(|label| text::encoding(label.as_bytes()));
         if found.commits.len() < PUSH_COMMITS_MAX {
             let author = commit.author();
             found.commits.push(PushedCommit {
                 oid: oid.to_string(),
-                summary: text(commit.summary_bytes().unwrap_or_default()),
-                author: text(author.name_bytes()),
+                summary: short(&text::paragraph(commit.message_bytes()), encoding),
+                author: short(author.name_bytes(), encoding),
             });
         }
-        let message = commit.message_bytes();
-        let message = message.get(..MESSAGE_BYTES_MAX).unwrap_or(message);
-        for mention in Mentions::of(&String::from_utf8_lossy(message)).names {
+        let (message, _) = text::cut(commit.message_bytes(), MESSAGE_BYTES_MAX, encoding);
+        for mention in Mentions::of(&message).names {
             if found.named.len() < NAMES_MAX && seen.insert(mention.clone()) {
                 found.named.push(mention);
             }
@@ -358,7 +359,6 @@ impl<'r> Walk<'r> {
 }
 
 /// A stranger's text in one short line.
-fn text(bytes: &[u8]) -> String {
-    let head = bytes.get(..TEXT_BYTES_MAX).unwrap_or(bytes);
-    String::from_utf8_lossy(head).chars().take(TEXT_MAX).collect()
+fn short(bytes: &[u8], encoding: Option<&'static Encoding>) -> String {
+    text::line(bytes, encoding).chars().take(TEXT_MAX).collect()
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use encoding_rs::Encoding;
 use git2::{ErrorClass, ErrorCode, ObjectType, Reference};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -296,6 +297,7 @@ impl Browser {
         let tagger = object.as_ref().and_then(git2::Tag::tagger);
         let parts =
             object.as_ref().map(|tag| text::without_signature(tag.message_bytes().unwrap_or_default()));
+        let encoding = object.as_ref().and_then(|tag| self.tag_encoding(tag, oid));
         let created_at = match &object {
             Some(_) => tagger.as_ref().map(|tagger| tagger.when().seconds()),
             None => self.find_commit(target).ok().map(|commit| commit.seconds),
@@ -305,11 +307,28 @@ impl Browser {
             oid: oid.into(),
             target_kind: kind.map(|kind| kind.str()),
             tag_oid: object.as_ref().map(|tag| tag.id().into()),
-            message: parts.map(|(message, _)| text::message(message, None).0),
+            message: parts.map(|(message, _)| text::message(message, encoding).0),
             signature: parts.and_then(|(_, signature)| signature).map(|text| text::message(text, None).0),
-            tagger: tagger.as_ref().map(|tagger| Person::of(tagger.name_bytes(), tagger.email_bytes(), None)),
+            tagger: tagger
+                .as_ref()
+                .map(|tagger| Person::of(tagger.name_bytes(), tagger.email_bytes(), encoding)),
             created_at: created_at.map(object::seconds),
         }
+    }
+
+    /// How the texts of a tag are encoded; `None` for UTF-8. git writes no `encoding` header into a tag, whatever
+    /// `i18n.commitEncoding` is: a text that is not UTF-8 is then read as those of the commit that the tag leads to.
+    fn tag_encoding(&self, tag: &git2::Tag<'_>, leads_to: git2::Oid) -> Option<&'static Encoding> {
+        let tagger = tag.tagger();
+        let texts = [tag.message_bytes(), tagger.as_ref().map(|tagger| tagger.name_bytes())];
+        if texts.into_iter().flatten().all(|text| std::str::from_utf8(text).is_ok()) {
+            return None;
+        }
+        let bytes = self.load(tag.id(), "tag").ok()?;
+        let mut headers = bytes.split(|byte| *byte == b'\n').take_while(|line| !line.is_empty());
+        let header = headers.find_map(|line| line.strip_prefix(b"encoding "));
+        let commit = || self.find_commit(leads_to).ok()?.encoding();
+        header.map_or_else(commit, text::encoding)
     }
 }
 

@@ -221,6 +221,31 @@ fn a_page_is_never_larger_than_the_limit_and_never_empty_for_a_zero() {
     assert_eq!(branch.summary.as_deref(), Some("Change at 1700000060"));
 }
 
+/// git writes no `encoding` header into a tag, and its message as it was given.
+#[test]
+fn tag_that_is_not_utf8_follows_its_header_or_its_commit() {
+    let (sample, first) = with_main();
+    let who = "x <a@b> 1 +0000";
+    let tree = sample.git(&["rev-parse", "refs/heads/main^{tree}"]).concat();
+    let object = |kind, content: &[u8]| Oid::from(sample.object(kind, content));
+    let latin = format!("tree {tree}\nauthor {who}\ncommitter {who}\nencoding ISO-8859-1\n\nm\n");
+    let latin = object(git2::ObjectType::Commit, latin.as_bytes()).to_string();
+    let plain = first.to_string();
+    for (name, commit, header, message, shown) in [
+        ("commit", &latin, "", &b"Gr\xfc\xdfe"[..], "Grüße"),
+        ("header", &plain, "encoding CP1251\n", b"\xcf\xf0", "Пр"),
+        ("utf8", &latin, "", "Grüße".as_bytes(), "Grüße"),
+        ("none", &plain, "", b"a\xff", "a\u{fffd}"),
+    ] {
+        let head = format!("object {commit}\ntype commit\ntag {name}\ntagger {who}\n{header}\n");
+        let tag = object(git2::ObjectType::Tag, &[head.as_bytes(), message].concat());
+        sample.set(&format!("refs/tags/{name}"), tag);
+        let page = sample.browser().tags(None, 10).unwrap();
+        let tag = page.items.iter().find(|tag| tag.name == name).unwrap();
+        assert_eq!(tag.message.as_deref(), Some(shown), "{name}");
+    }
+}
+
 #[test]
 fn ref_targets_are_read_anew_and_not_peeled() {
     let (sample, first) = with_main();

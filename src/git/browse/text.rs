@@ -27,7 +27,7 @@ pub(in crate::git) fn line(bytes: &[u8], encoding: Option<&'static Encoding>) ->
 }
 
 /// The first paragraph in one line, as far as it can be shown.
-pub(super) fn paragraph(message: &[u8]) -> Vec<u8> {
+pub(in crate::git) fn paragraph(message: &[u8]) -> Vec<u8> {
     let mut found = Vec::new();
     let lines = message.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     for line in lines.skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty()) {
@@ -43,7 +43,7 @@ pub(super) fn paragraph(message: &[u8]) -> Vec<u8> {
 }
 
 /// The first `max` bytes as text, not ending within a character.
-fn cut(bytes: &[u8], max: usize, encoding: Option<&'static Encoding>) -> (String, bool) {
+pub(in crate::git) fn cut(bytes: &[u8], max: usize, encoding: Option<&'static Encoding>) -> (String, bool) {
     let Some(encoding) = encoding else { return cut_utf8(bytes, max) };
     let is_cut = bytes.len() > max;
     let head = if is_cut { bytes.get(..max).unwrap_or(bytes) } else { bytes };

@@ -290,3 +290,27 @@ async fn watchers_get_no_push_that_is_deleted_and_none_twice() {
     assert!(pushes[0]["read_at"].is_string() || pushes[0]["read_at"].is_number(), "read before: {list}");
     server.stop().await;
 }
+
+/// The event of a push showed U+FFFD where browsing shows the letters.
+#[actix_web::test]
+async fn push_shows_commits_as_their_encoding_header_says() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let path = alice.hello_web("private").await;
+    alice.member("hello", "bob", "reader").await;
+    let chat = alice.get("/api/projects/alice/hello").await.body["channel_id"].as_i64().unwrap();
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    place.repository("work").await;
+    std::fs::write(place.path().join("work/.git/message"), b"Gr\xfc\xdfe\n\n\xfcber @bob\n").unwrap();
+    let latin = ["-c", "i18n.commitEncoding=ISO-8859-1", "commit", "--allow-empty", "-F", ".git/message"];
+    place.git("work", &latin).await.ok();
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let shown = bob.pushes(chat).await[0]["commits"][0].clone();
+    let listed = alice.get("/api/projects/alice/hello/repos/web/commits?limit=1").await.body;
+    let listed = &listed["items"][0];
+    assert_eq!((&shown["summary"], &shown["oid"]), (&json!("Grüße"), &listed["oid"]));
+    assert_eq!((&shown["summary"], &shown["author"]), (&listed["summary"], &listed["author"]["name"]));
+    let (messages, _) = alice.http.messages(netbit::domain::ids::ChatId(chat), "").await.unwrap();
+    assert!(messages[0].content.contains(" Grüße"), "{}", messages[0].content);
+    server.stop().await;
+}
