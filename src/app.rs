@@ -41,7 +41,7 @@ use crate::core::database::{self, DatabaseError};
 use crate::core::limits::Limits;
 use crate::core::shares::{PoolMetrics, PoolName};
 use crate::core::tls::{Tls, TlsError};
-use crate::git::metrics::TransferMetrics;
+use crate::git::metrics::{HistoryMetrics, TransferMetrics};
 use crate::git::program::Git;
 use crate::git::store::Store;
 use crate::messaging::{SessionEdge, SessionThread, TcpEdge, bind};
@@ -269,8 +269,12 @@ impl RunningApp {
         started.push("actors");
 
         let tokens = TokenKeys::new(&secret, epoch);
-        let hosting = host_repositories(&data_dir, &config, (instruments.transfers, &instruments.pools))
-            .map_err(StartError::Repositories)?;
+        let hosting = host_repositories(
+            &data_dir,
+            &config,
+            (instruments.transfers, &instruments.histories, &instruments.pools),
+        )
+        .map_err(StartError::Repositories)?;
         let owners = Owners { cache, writer, readers, presence };
         let udp_address = addresses.udp.to_string().into();
         let accounts = config.accounts.clone();
@@ -397,7 +401,7 @@ impl RunningApp {
 fn host_repositories(
     data_dir: &DataDir,
     config: &Config,
-    metrics: (TransferMetrics, &PoolMetrics),
+    metrics: (TransferMetrics, &HistoryMetrics, &PoolMetrics),
 ) -> std::io::Result<Hosting> {
     // Orphans of a child that was killed become ours, so that they can be reaped.
     if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {

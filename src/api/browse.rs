@@ -184,7 +184,7 @@ pub(super) async fn tree(
         // The commit says what it is cut to: only the history may reach further next time.
         let truncated = tree.history_truncated || !is_whole;
         let link = tree.next.map(|next| page::link(&request, &[("cursor", &next.to_string())], &["cursor"]));
-        validator.json((&services, view.holder), &tree, truncated, link).await
+        validator.json((&services, view.holder), &*tree, truncated, link).await
     })
     .await
 }

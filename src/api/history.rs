@@ -29,8 +29,8 @@ pub(super) struct CommitsQuery {
 }
 
 #[derive(Serialize, ToSchema)]
-pub(super) struct CommitsAnswer {
-    items: Vec<CommitView>,
+pub(super) struct CommitsAnswer<'p> {
+    items: &'p [CommitView],
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<Oid>,
     /// Whether the list ends because the server walks no further, and not because the history ends.
@@ -62,11 +62,7 @@ pub(super) async fn commits(
         None => services.default_head(&view).await?,
     };
     let Some(from) = from else {
-        return page::read(
-            &request,
-            &CommitsAnswer { items: Vec::new(), next: None, truncated: false },
-            None,
-        );
+        return page::read(&request, &CommitsAnswer { items: &[], next: None, truncated: false }, None);
     };
     let validator = Validator::new(&request, &[&from]);
     if let Some(answer) = validator.unchanged(&request) {
@@ -79,7 +75,7 @@ pub(super) async fn commits(
     let path = path.filter(|path| !path.is_empty()).map(|path| as_sent(path, encoded));
     let Reading { answer: found, is_whole } = services.commits(&view, from.oid, path, after, limit).await?;
     let link = found.next.map(|next| page::link(&request, &[("cursor", &next.to_string())], &["cursor"]));
-    let answer = CommitsAnswer { items: found.items, next: found.next, truncated: found.truncated };
+    let answer = CommitsAnswer { items: &found.items, next: found.next, truncated: found.truncated };
     validator.json((&services, view.holder), &answer, found.truncated || !is_whole, link).await
 }
 

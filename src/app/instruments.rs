@@ -14,7 +14,7 @@ use crate::core::actor::{ActorStats, Metered};
 use crate::core::config::Config;
 use crate::core::metrics::{Export, Mailboxes, Process};
 use crate::core::shares::PoolMetrics;
-use crate::git::metrics::TransferMetrics;
+use crate::git::metrics::{HistoryMetrics, TransferMetrics};
 use crate::messaging::{ConnectionMetrics, SessionMetrics, Transport, session_stats};
 use crate::storage::metrics::{DatabaseFiles, ReadMetrics};
 
@@ -30,6 +30,7 @@ pub(super) struct Instruments {
     pub(super) commits: CommitMetrics,
     pub(super) reads: ReadMetrics,
     pub(super) transfers: TransferMetrics,
+    pub(super) histories: HistoryMetrics,
     pub(super) pools: PoolMetrics,
     pub(super) http: HttpMetrics,
     pub(super) ready: Gauge,
@@ -61,6 +62,7 @@ impl Instruments {
             commits: CommitMetrics::default(),
             reads: ReadMetrics::default(),
             transfers: TransferMetrics::default(),
+            histories: HistoryMetrics::default(),
             pools,
             http: HttpMetrics::default(),
             ready: Gauge::default(),
@@ -70,7 +72,7 @@ impl Instruments {
         let files =
             DatabaseFiles { database: crate::core::data_dir::DataDir::database_in(&config.data_dir.0) };
         let mailboxes = Mailboxes(this.actors());
-        let all: [&dyn Export; 12] = [
+        let all: [&dyn Export; 13] = [
             &mailboxes,
             &this.cached,
             &this.commits,
@@ -81,6 +83,7 @@ impl Instruments {
             &this.sessions.deliveries,
             &this.datagrams,
             &this.transfers,
+            &this.histories,
             &this.pools,
             &Process::started(),
         ];

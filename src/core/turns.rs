@@ -11,32 +11,33 @@ use tokio::sync::{mpsc, oneshot};
 
 /// A turn, until it is dropped.
 #[derive(Debug)]
-pub struct Turn<K: Copy> {
+pub struct Turn<K: Clone> {
     key: K,
     requests: mpsc::UnboundedSender<Request<K>>,
 }
 
-impl<K: Copy> Drop for Turn<K> {
+impl<K: Clone> Drop for Turn<K> {
     fn drop(&mut self) {
         // Without the task there is no table to leave.
-        drop(self.requests.send(Request::Leave(self.key)));
+        drop(self.requests.send(Request::Leave(self.key.clone())));
     }
 }
 
 #[derive(Debug)]
-enum Request<K: Copy> {
+enum Request<K: Clone> {
     Enter { key: K, waits: bool, reply: oneshot::Sender<Turn<K>> },
     Leave(K),
     Close,
 }
 
-/// The handle. The requests are bounded by those who may ask: pushes that have a place, and the background.
+/// The handle. The requests are bounded by those who may ask: pushes and walks that have a place, requests that wait for
+/// the answer of such a walk, and the background.
 #[derive(Debug, Clone)]
-pub struct Turns<K: Copy> {
+pub struct Turns<K: Clone> {
     requests: mpsc::UnboundedSender<Request<K>>,
 }
 
-impl<K: Copy + Eq + Hash + Send + 'static> Turns<K> {
+impl<K: Clone + Eq + Hash + Send + 'static> Turns<K> {
     /// Starts the task. Only within a runtime.
     pub fn start() -> Self {
         let (requests, arrivals) = mpsc::unbounded_channel();
@@ -66,7 +67,7 @@ impl<K: Copy + Eq + Hash + Send + 'static> Turns<K> {
     }
 }
 
-async fn serve<K: Copy + Eq + Hash>(
+async fn serve<K: Clone + Eq + Hash>(
     mut arrivals: mpsc::UnboundedReceiver<Request<K>>,
     requests: mpsc::WeakUnboundedSender<Request<K>>,
 ) {
@@ -80,8 +81,8 @@ async fn serve<K: Copy + Eq + Hash>(
             }
             Request::Enter { key, waits, reply } if open => match waiting.entry(key) {
                 Entry::Vacant(entry) => {
+                    hand_over(entry.key().clone(), reply, &requests);
                     entry.insert(VecDeque::new());
-                    hand_over(key, reply, &requests);
                 }
                 Entry::Occupied(mut entry) if waits => entry.get_mut().push_back(reply),
                 Entry::Occupied(_) => {}
@@ -90,7 +91,7 @@ async fn serve<K: Copy + Eq + Hash>(
             Request::Leave(key) => {
                 let Entry::Occupied(mut entry) = waiting.entry(key) else { continue };
                 match entry.get_mut().pop_front() {
-                    Some(reply) => hand_over(key, reply, &requests),
+                    Some(reply) => hand_over(entry.key().clone(), reply, &requests),
                     None => drop(entry.remove()),
                 }
             }
@@ -99,7 +100,7 @@ async fn serve<K: Copy + Eq + Hash>(
 }
 
 /// A caller that has stopped waiting drops its turn, and the next one gets it.
-fn hand_over<K: Copy>(
+fn hand_over<K: Clone>(
     key: K,
     reply: oneshot::Sender<Turn<K>>,
     requests: &mpsc::WeakUnboundedSender<Request<K>>,

@@ -164,6 +164,22 @@ impl Meter {
     }
 }
 
+/// Answers that need a walk through a history. Clones share their numbers.
+#[derive(Debug, Clone, Default)]
+pub struct HistoryMetrics {
+    pub hits: Counter,
+    pub misses: Counter,
+}
+
+impl Export for HistoryMetrics {
+    fn export(&self, registry: &mut Registry) {
+        let help = "Last commits of folders and pages of commits that were answered from memory";
+        registry.register("netbit_git_history_hits", help, self.hits.clone());
+        let help = "Last commits of folders and pages of commits that took a walk through the history";
+        registry.register("netbit_git_history_misses", help, self.misses.clone());
+    }
+}
+
 impl Export for TransferMetrics {
     fn export(&self, registry: &mut Registry) {
         registry.register("netbit_git_children", "git processes that run", self.children.clone());

@@ -3,11 +3,13 @@
 //! Every function takes the view that [`Services::repository`] gave to somebody who may read, and a commit that
 //! [`Services::resolve`] found: names are understood once, and what was resolved is an object id from then on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::histories::{CommitsQuestion, FolderQuestion, Key};
 use super::hosting::Hosting;
 use super::spool::{MEMORY_BYTES_MAX, Spooled, TextCheck};
 use super::{ServiceError, Services};
@@ -91,11 +93,16 @@ impl<T> Reading<T> {
             Ok(Self { answer, is_whole: browser.has_read_all() })
         }
     }
+
+    /// The same, whole only if the answer is.
+    fn whole_if(self, is_whole: impl FnOnce(&T) -> bool) -> Self {
+        Self { is_whole: self.is_whole && is_whole(&self.answer), ..self }
+    }
 }
 
 impl Services {
     /// The work that a question is.
-    fn browsing<T, Q: FnOnce(&Browser) -> Result<T, BrowseError>>(
+    pub(super) fn browsing<T, Q: FnOnce(&Browser) -> Result<T, BrowseError>>(
         &self,
         view: &RepositoryView,
         question: Q,
@@ -181,14 +188,18 @@ impl Services {
         path: String,
         with_history: bool,
         part: TreePart,
-    ) -> Result<Reading<Tree>, ServiceError> {
-        let question =
-            Reading::of(move |browser: &Browser| browser.tree_part(commit, &path, with_history, part));
-        if with_history {
-            self.ask_history(view, question).await
-        } else {
-            self.ask_browser(view, question).await
+    ) -> Result<Reading<Arc<Tree>>, ServiceError> {
+        if !with_history {
+            let question =
+                move |browser: &Browser| browser.tree_part(commit, &path, false, part).map(Arc::new);
+            return self.ask_browser(view, Reading::of(question)).await;
         }
+        let key = Key::new(view, commit, FolderQuestion { path: path.clone(), part });
+        let question = Reading::of(move |browser: &Browser| browser.tree_part(commit, &path, true, part));
+        let question = move |browser: &Browser| {
+            question(browser).map(|found| found.whole_if(|tree| !tree.history_truncated))
+        };
+        self.ask_kept(view, &self.hosting.histories.folders, key, question).await
     }
 
     /// A file, as text if it is.
@@ -234,12 +245,18 @@ impl Services {
         path: Option<String>,
         after: Option<Oid>,
         limit: usize,
-    ) -> Result<Reading<CommitPage>, ServiceError> {
+    ) -> Result<Reading<Arc<CommitPage>>, ServiceError> {
         // The newest commits are read without a walk.
-        let is_cheap = path.is_none() && after.is_none();
+        if path.is_none() && after.is_none() {
+            let question = move |browser: &Browser| browser.commits(from, None, None, limit).map(Arc::new);
+            return self.ask_browser(view, Reading::of(question)).await;
+        }
+        let key = Key::new(view, from, CommitsQuestion { path: path.clone(), after, limit });
         let question =
             Reading::of(move |browser: &Browser| browser.commits(from, path.as_deref(), after, limit));
-        if is_cheap { self.ask_browser(view, question).await } else { self.ask_history(view, question).await }
+        let question =
+            move |browser: &Browser| question(browser).map(|found| found.whole_if(|page| !page.truncated));
+        self.ask_kept(view, &self.hosting.histories.commits, key, question).await
     }
 
     /// A commit and what it changed.

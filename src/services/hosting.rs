@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::ServiceError;
 use super::git_pools::{GitPools, no_place};
 use super::graphs::Graphs;
+use super::histories::Histories;
 use super::housekeeping::Bell;
 use crate::core::limits::Limits;
 use crate::core::machine;
@@ -17,7 +18,7 @@ use crate::core::shares::{Client, Crowd, Grant, Holder, PoolMetrics, PoolName, S
 use crate::core::turns::{Turn, Turns};
 use crate::domain::ids::RepositoryId;
 use crate::domain::repository::Repository;
-use crate::git::metrics::{TransferMetrics, Turn as TransferTurn, Work};
+use crate::git::metrics::{HistoryMetrics, TransferMetrics, Turn as TransferTurn, Work};
 use crate::git::object_count;
 use crate::git::pack_limits::PackCost;
 use crate::git::program::Git;
@@ -41,6 +42,7 @@ pub struct Hosting {
     spool: Crowd,
     turns: Turns<RepositoryId>,
     pub(super) graphs: Graphs,
+    pub(super) histories: Histories,
     /// Pushes that inflate at the same time.
     pub(super) inflating: Arc<Semaphore>,
     large_delta_bytes: u64,
@@ -60,7 +62,7 @@ impl Hosting {
         store: Store,
         git: Option<Git>,
         public_url: Option<String>,
-        (metrics, pools): (TransferMetrics, &PoolMetrics),
+        (metrics, histories, pools): (TransferMetrics, &HistoryMetrics, &PoolMetrics),
         limits: &Limits,
     ) -> Self {
         Self {
@@ -70,6 +72,7 @@ impl Hosting {
             spool: Crowd::of_space(limits.git_spool_pieces()).measured(pools.meter(PoolName::Spool)),
             turns: Turns::start(),
             graphs: Graphs::new(),
+            histories: Histories::start(limits.git_histories_cache_bytes, histories),
             inflating: Arc::new(Semaphore::new(Limits::per_core(0).saturating_sub(1).max(1))),
             large_delta_bytes: limits.git_large_delta_bytes,
             admitted: TaskTracker::new(),
@@ -234,6 +237,15 @@ impl Hosting {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ServiceError> {
         let place = self.history_place(client).await?;
+        self.walking_at(place, work).await
+    }
+
+    /// The same with a place. The work goes on when its caller has gone.
+    pub(super) async fn walking_at<T: Send + 'static>(
+        &self,
+        place: Share,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ServiceError> {
         let (answer, answered) = oneshot::channel();
         let failed = |error: &dyn std::fmt::Display| ServiceError::new(Code::Internal, error.to_string());
         let thread = std::thread::Builder::new().name("history".to_owned());

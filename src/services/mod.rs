@@ -14,6 +14,7 @@ mod error;
 mod fetch_requests;
 mod git_pools;
 mod graphs;
+mod histories;
 pub mod hosting;
 mod housekeeping;
 mod logins;

@@ -29,6 +29,7 @@ mod git;
 mod harness;
 mod histories;
 mod hostile;
+mod kept_histories;
 mod life;
 mod logs;
 mod mentions;

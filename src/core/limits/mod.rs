@@ -467,6 +467,9 @@ limits! {
     /// Histories read for browsing at once: of a path, of the entries of a folder, blames, comparisons, changes of a commit;
     /// 0 means one per core. They run behind everything else and never hold places of `git_browses`.
     git_histories: usize = 0,
+    /// Memory for answers that took a walk through a history: last commits of folders, and pages of commits, half each.
+    /// Some hundred bytes for each entry and commit. 0: none is kept.
+    git_histories_cache_bytes: usize = 16 * 1024 * 1024,
     /// New commits of a push after which the commit-graph is written at once: some hundred commits are read in a few
     /// milliseconds without.
     git_graph_commits: usize = 300,

@@ -23,6 +23,14 @@ pub struct CommitPage {
     pub truncated: bool,
 }
 
+impl CommitPage {
+    /// What it takes in memory.
+    pub fn memory_bytes(&self) -> usize {
+        let items = self.items.capacity() * size_of::<CommitView>();
+        size_of::<Self>() + items + self.items.iter().map(CommitView::text_bytes).sum::<usize>()
+    }
+}
+
 impl Browser {
     /// Commits that lead to `from`, those behind the cursor `after`; with a path, only those that changed it, found as
     /// `git log -- path` does: a merge that took a side as it was is passed through to that side.

@@ -60,6 +60,11 @@ pub struct Person {
 }
 
 impl Person {
+    /// What its texts take in memory.
+    fn text_bytes(&self) -> usize {
+        self.name.capacity() + self.email.capacity()
+    }
+
     pub(super) fn of(name: &[u8], email: &[u8], encoding: Option<&'static Encoding>) -> Self {
         Self { name: text::line(name, encoding), email: text::line(email, encoding) }
     }
@@ -80,6 +85,11 @@ pub struct CommitSummary {
 }
 
 impl CommitSummary {
+    /// What its texts take in memory.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.summary.capacity() + self.author.text_bytes()
+    }
+
     /// What its texts take in JSON.
     pub(super) fn json_bytes(&self) -> usize {
         let texts = [&self.summary, &self.author.name, &self.author.email];
@@ -116,6 +126,13 @@ pub struct CommitView {
 }
 
 impl CommitView {
+    /// What its texts and the ids of its parents take in memory.
+    pub(super) fn text_bytes(&self) -> usize {
+        let texts = self.summary.capacity() + self.message.capacity();
+        let people = self.author.text_bytes() + self.committer.text_bytes();
+        texts + people + self.parents.capacity() * size_of::<Oid>()
+    }
+
     /// What its texts take in JSON.
     pub(super) fn json_bytes(&self) -> usize {
         let people = [&self.author, &self.committer];

@@ -50,7 +50,7 @@ pub struct TreeEntry {
 }
 
 /// Which entries of a folder are asked for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct TreePart {
     /// How many at most; `None`: as many as one answer may hold.
     pub limit: Option<usize>,
@@ -59,7 +59,7 @@ pub struct TreePart {
 }
 
 /// Where a page of a folder ends: behind so many entries of a tree, which never changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TreeCursor {
     tree: Oid,
     entries: usize,
@@ -100,6 +100,19 @@ pub struct Tree {
     pub next: Option<TreeCursor>,
     /// Whether the walk through the history ended before every entry had its last commit.
     pub history_truncated: bool,
+}
+
+impl Tree {
+    /// What it takes in memory.
+    pub fn memory_bytes(&self) -> usize {
+        let texts = |entry: &TreeEntry| {
+            let own =
+                [&entry.name, &entry.path, &entry.mode].map(String::capacity).into_iter().sum::<usize>();
+            own + entry.last_commit.as_ref().map_or(0, CommitSummary::text_bytes)
+        };
+        let entries = self.entries.capacity() * size_of::<TreeEntry>();
+        size_of::<Self>() + self.path.capacity() + entries + self.entries.iter().map(texts).sum::<usize>()
+    }
 }
 
 impl Browser {

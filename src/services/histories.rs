@@ -1,0 +1,211 @@
+//! Answers that took a walk through a history, kept in memory: last commits of folders, and pages of commits.
+//!
+//! Owner: [`super::hosting::Hosting`]. Invariants:
+//! - An answer is found by the repository's storage key and the commit that it begins at. It never changes, so none is
+//!   removed but for space. A storage key is given once: the answers of a deleted repository are never found again.
+//! - Only whole answers are kept: a walk that a limit ended, or that missed an object, may find more another time.
+//! - Rights come first: a key is made from the view of a caller who may read.
+//! - Of equal questions at the same time only one walks. Each caller waits for a place of its own share until then, so none
+//!   waits in the queue of another; those that meet a walk which runs give their place back.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+use super::browsing::Reading;
+use super::{ServiceError, Services};
+use crate::actors::cache::RepositoryView;
+use crate::core::turns::Turns;
+use crate::domain::repository::StorageKey;
+use crate::git::browse::{BrowseError, Browser, CommitPage, Oid, Tree, TreePart};
+use crate::git::metrics::HistoryMetrics;
+
+/// What an answer takes beside itself, about. So there are at most some ten thousand.
+const KEEPING_BYTES: usize = 1024;
+
+/// The answers of one kind, and the walks for them.
+pub(super) struct Answers<Q: Clone, A> {
+    kept: Cache<Key<Q>, Arc<A>>,
+    /// The walks that run.
+    turns: Turns<Key<Q>>,
+    metrics: HistoryMetrics,
+}
+
+/// What an answer depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key<Q> {
+    repository: StorageKey,
+    /// Where the history begins.
+    commit: Oid,
+    question: Q,
+}
+
+impl<Q> Key<Q> {
+    pub(super) fn new(view: &RepositoryView, commit: Oid, question: Q) -> Self {
+        Self { repository: view.repository.storage_key, commit, question }
+    }
+}
+
+/// A part of a folder with the last commits of its entries.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct FolderQuestion {
+    pub(super) path: String,
+    pub(super) part: TreePart,
+}
+
+/// A page of a history.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct CommitsQuestion {
+    pub(super) path: Option<String>,
+    pub(super) after: Option<Oid>,
+    pub(super) limit: usize,
+}
+
+/// All of them.
+pub(super) struct Histories {
+    pub(super) folders: Answers<FolderQuestion, Tree>,
+    pub(super) commits: Answers<CommitsQuestion, CommitPage>,
+}
+
+impl Histories {
+    /// Only within a runtime.
+    pub(super) fn start(bytes_max: usize, metrics: &HistoryMetrics) -> Self {
+        let each = bytes_max / 2;
+        let folder_bytes = |question: &FolderQuestion, tree: &Tree| question.path.len() + tree.memory_bytes();
+        let page_bytes = |question: &CommitsQuestion, page: &CommitPage| {
+            question.path.as_ref().map_or(0, String::len) + page.memory_bytes()
+        };
+        Self {
+            folders: Answers::start(each, folder_bytes, metrics.clone()),
+            commits: Answers::start(each, page_bytes, metrics.clone()),
+        }
+    }
+}
+
+impl<Q, A> Answers<Q, A>
+where
+    Q: Clone + Eq + Hash + Send + Sync + 'static,
+    A: Send + Sync + 'static,
+{
+    fn start(bytes_max: usize, bytes: fn(&Q, &A) -> usize, metrics: HistoryMetrics) -> Self {
+        let weigh = move |key: &Key<Q>, answer: &Arc<A>| {
+            u32::try_from(bytes(&key.question, answer).saturating_add(KEEPING_BYTES)).unwrap_or(u32::MAX)
+        };
+        let kept = Cache::builder()
+            .max_capacity(u64::try_from(bytes_max).unwrap_or(u64::MAX))
+            .eviction_policy(EvictionPolicy::lru())
+            .weigher(weigh)
+            .build();
+        Self { kept, turns: Turns::start(), metrics }
+    }
+
+    fn find(&self, key: &Key<Q>) -> Option<Reading<Arc<A>>> {
+        let answer = self.kept.get(key)?;
+        self.metrics.hits.inc();
+        Some(Reading { answer, is_whole: true })
+    }
+}
+
+/// Keeps an answer, if it is whole. The space is made at once: the cache itself would wait for more to do.
+fn keep<Q, A>(kept: &Cache<Key<Q>, Arc<A>>, key: Key<Q>, reading: &Reading<Arc<A>>)
+where
+    Q: Eq + Hash + Send + Sync + 'static,
+    A: Send + Sync + 'static,
+{
+    if reading.is_whole {
+        kept.insert(key, reading.answer.clone());
+        kept.run_pending_tasks();
+    }
+}
+
+impl Services {
+    /// The answer that is kept, else that of a walk. A walk goes on when its caller has gone, and its answer is kept.
+    pub(super) async fn ask_kept<Q, A>(
+        &self,
+        view: &RepositoryView,
+        answers: &Answers<Q, A>,
+        key: Key<Q>,
+        question: impl FnOnce(&Browser) -> Result<Reading<A>, BrowseError> + Send + 'static,
+    ) -> Result<Reading<Arc<A>>, ServiceError>
+    where
+        Q: Clone + Eq + Hash + Send + Sync + 'static,
+        A: Send + Sync + 'static,
+    {
+        if let Some(found) = answers.find(&key) {
+            return Ok(found);
+        }
+        let mut has_waited = false;
+        let (place, turn) = loop {
+            let place = match self.hosting.history_place(view.client()).await {
+                Ok(place) => place,
+                // Meanwhile another caller may have had its place.
+                Err(refused) => return answers.find(&key).ok_or(refused),
+            };
+            let turn = answers.turns.try_enter(key.clone()).await;
+            if let Some(found) = answers.find(&key) {
+                return Ok(found);
+            }
+            // The walk that this caller waited for has left nothing to share, as the next would.
+            if turn.is_some() || has_waited {
+                break (place, turn);
+            }
+            drop(place);
+            drop(answers.turns.enter(key.clone()).await);
+            if let Some(found) = answers.find(&key) {
+                return Ok(found);
+            }
+            has_waited = true;
+        };
+        answers.metrics.misses.inc();
+        let (work, kept) = (self.browsing(view, question), answers.kept.clone());
+        let walk = move || {
+            let _turn = turn;
+            let Reading { answer, is_whole } = work()?;
+            let reading = Reading { answer: Arc::new(answer), is_whole };
+            keep(&kept, key, &reading);
+            Ok(reading)
+        };
+        self.hosting.walking_at(place, walk).await?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(question: usize) -> Key<usize> {
+        let commit = Oid::parse(&"1".repeat(40)).unwrap();
+        Key {
+            repository: StorageKey::parse("00000000-0000-4000-8000-000000000000").unwrap(),
+            commit,
+            question,
+        }
+    }
+
+    fn whole(bytes: usize) -> Reading<Arc<Vec<u8>>> {
+        Reading { answer: Arc::new(vec![0; bytes]), is_whole: true }
+    }
+
+    #[tokio::test]
+    async fn answers_stay_below_their_bytes_and_the_oldest_go() {
+        let max = 10 * KEEPING_BYTES;
+        let metrics = HistoryMetrics::default();
+        let answers = Answers::start(max, |_: &usize, bytes: &Vec<u8>| bytes.len(), metrics.clone());
+        for number in 0..100 {
+            keep(&answers.kept, key(number), &whole(KEEPING_BYTES));
+            assert!(answers.kept.weighted_size() <= u64::try_from(max).unwrap());
+            assert!(answers.find(&key(0)).is_some() || number > 90, "what is asked for stays");
+        }
+        assert_eq!(answers.kept.entry_count(), 5);
+        assert!(answers.find(&key(99)).is_some() && answers.find(&key(1)).is_none());
+        keep(&answers.kept, key(100), &whole(max));
+        assert!(answers.find(&key(100)).is_none() && answers.find(&key(99)).is_some(), "too large for all");
+        keep(&answers.kept, key(101), &Reading { is_whole: false, ..whole(1) });
+        assert!(answers.find(&key(101)).is_none(), "it may hold more another time");
+        let empty = Answers::start(0, |_: &usize, bytes: &Vec<u8>| bytes.len(), metrics);
+        keep(&empty.kept, key(1), &whole(0));
+        assert!(empty.find(&key(1)).is_none());
+    }
+}
