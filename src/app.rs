@@ -422,7 +422,7 @@ fn host_repositories(
         }
     };
     let public_url = Some(config.http.public_url.clone()).filter(|url| !url.is_empty());
-    Ok(Hosting::new(store, git, public_url, metrics, &config.limits))
+    Ok(Hosting::new(store, git, (public_url, config.git.push_to_create), metrics, &config.limits))
 }
 
 /// Runs what blocks on a thread of its own.

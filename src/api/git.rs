@@ -31,6 +31,7 @@ use crate::git::push_head::{HeadError, HeadReader, PushHead};
 use crate::git::transfer::Input;
 use crate::protocol::code::Code;
 use crate::services::access::{RepositoryPath, required};
+use crate::services::push_targets::PushTarget;
 use crate::services::transfers::{Arrival, PushAnswer};
 use crate::services::{ServiceError, Services};
 
@@ -130,13 +131,22 @@ async fn advertise(
     services: web::Data<Services>,
 ) -> GitResult {
     let who = caller(&request, &services, &peer).await?;
-    let view = services.git_repository(who, &without_suffix(path.0), service).await?;
-    if view.moved {
+    let at = without_suffix(path.0);
+    let target = match service {
+        Service::ReceivePack => services.push_target(who, &at).await?,
+        Service::UploadPack => {
+            PushTarget::Existing(Box::new(services.git_repository(who, &at, service).await?))
+        }
+    };
+    let view = target.existing();
+    if let Some(view) = view
+        && view.moved
+    {
         let now = format!("/{}.git/info/refs?service={}", view.path(), service.name());
         return Ok(HttpResponse::MovedPermanently().insert_header((header::LOCATION, now)).finish());
     }
     let client = client_of(&request, who.map(|who| who.user))?;
-    let refs = services.advertise(&view, service, protocol_of(&request), client).await?;
+    let refs = services.advertise(view, service, protocol_of(&request), client).await?;
     let begin = futures_util::stream::iter([Ok(service_line(service).freeze())]);
     Ok(answer(service.name(), "advertisement").streaming(begin.chain(refs)))
 }
@@ -234,7 +244,7 @@ pub(super) async fn receive_pack(call: Call) -> HttpResponse {
 
 async fn push((request, peer, path, payload, services): Call) -> GitResult {
     let who = caller(&request, &services, &peer).await?;
-    let view = services.git_repository(who, &without_suffix(path.0), Service::ReceivePack).await?;
+    let target = services.push_target(who, &without_suffix(path.0)).await?;
     let who = required(who)?;
     let mut input = body_of(&request, payload, Service::ReceivePack.name())?;
     let turn = services.push_turn(client_of(&request, Some(who.user))?).await;
@@ -249,7 +259,7 @@ async fn push((request, peer, path, payload, services): Call) -> GitResult {
     let compressed = !matches!(encoding_of(&request), "" | "identity");
     let base_url = address::base_url(&request, &services);
     let arrival = Arrival { head, rest, base_url, compressed };
-    match services.push(who, view, protocol_of(&request), arrival, input, place).await? {
+    match services.push(who, target, protocol_of(&request), arrival, input, place).await? {
         PushAnswer::Streamed(body) => Ok(answer(Service::ReceivePack.name(), "result").streaming(body)),
         PushAnswer::Refused { answer: report, error, mut unread } => {
             unread.drain().await;

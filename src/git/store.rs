@@ -183,13 +183,7 @@ impl Store {
     pub fn create(&self, key: StorageKey, default_branch: &str) -> Result<(), StoreError> {
         let beside = self.tmp().join(key.to_string());
         remove_if_there(&beside)?;
-        let mut options = RepositoryInitOptions::new();
-        options.bare(true).no_reinit(true).initial_head(default_branch).external_template(false);
-        drop(git2::Repository::init_opts(&beside, &options)?);
-        // What libgit2 lays beside a repository for people: nobody edits it here.
-        for extra in ["hooks", "description", "info"] {
-            remove_if_there(&beside.join(extra))?;
-        }
+        init_bare(&beside, default_branch)?;
         sync_tree(&beside, 0)?;
         let path = self.path(key);
         let second = path.parent().unwrap_or(&self.root);
@@ -200,6 +194,28 @@ impl Store {
             sync(folder)?;
         }
         Ok(())
+    }
+
+    /// A repository without refs, whose advertisement is that of every repository that does not exist yet. It belongs
+    /// to no row; nothing is ever written to it.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn empty(&self) -> Result<PathBuf, StoreError> {
+        let path = self.root.join("empty");
+        if path.join("HEAD").is_file() {
+            return Ok(path);
+        }
+        let beside = self.tmp().join(StorageKey::fresh().to_string());
+        init_bare(&beside, "main")?;
+        sync_tree(&beside, 0)?;
+        match fs::rename(&beside, &path) {
+            // Another advertisement made it at the same time.
+            Err(_) if path.join("HEAD").is_file() => remove_if_there(&beside)?,
+            renamed => renamed?,
+        }
+        sync(&self.root)?;
+        Ok(path)
     }
 
     /// Takes a repository out of its place. One that is not there is as good.
@@ -385,6 +401,17 @@ fn remove_locks(
                 None => remove_if_there(&entry.path())?,
             }
         }
+    }
+    Ok(())
+}
+
+fn init_bare(folder: &Path, default_branch: &str) -> Result<(), StoreError> {
+    let mut options = RepositoryInitOptions::new();
+    options.bare(true).no_reinit(true).initial_head(default_branch).external_template(false);
+    drop(git2::Repository::init_opts(folder, &options)?);
+    // What libgit2 lays beside a repository for people: nobody edits it here.
+    for extra in ["hooks", "description", "info"] {
+        remove_if_there(&folder.join(extra))?;
     }
     Ok(())
 }

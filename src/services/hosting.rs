@@ -16,7 +16,7 @@ use crate::core::limits::Limits;
 use crate::core::machine;
 use crate::core::shares::{Client, Crowd, Grant, Holder, PoolMetrics, PoolName, Share, Spot};
 use crate::core::turns::{Turn, Turns};
-use crate::domain::ids::RepositoryId;
+use crate::domain::ids::{ProjectId, RepositoryId};
 use crate::domain::repository::Repository;
 use crate::git::metrics::{HistoryMetrics, TransferMetrics, Turn as TransferTurn, Work};
 use crate::git::object_count;
@@ -41,6 +41,9 @@ pub struct Hosting {
     /// Space for answers on disk, in pieces.
     spool: Crowd,
     turns: Turns<RepositoryId>,
+    /// Repositories are created one at a time in each project.
+    creations: Turns<ProjectId>,
+    pub(super) push_to_create: bool,
     pub(super) graphs: Graphs,
     pub(super) histories: Histories,
     /// Pushes that inflate at the same time.
@@ -61,7 +64,7 @@ impl Hosting {
     pub fn new(
         store: Store,
         git: Option<Git>,
-        public_url: Option<String>,
+        (public_url, push_to_create): (Option<String>, bool),
         (metrics, histories, pools): (TransferMetrics, &HistoryMetrics, &PoolMetrics),
         limits: &Limits,
     ) -> Self {
@@ -71,6 +74,8 @@ impl Hosting {
             pools: GitPools::start(limits, pools),
             spool: Crowd::of_space(limits.git_spool_pieces()).measured(pools.meter(PoolName::Spool)),
             turns: Turns::start(),
+            creations: Turns::start(),
+            push_to_create,
             graphs: Graphs::new(),
             histories: Histories::start(limits.git_histories_cache_bytes, histories),
             inflating: Arc::new(Semaphore::new(Limits::per_core(0).saturating_sub(1).max(1))),
@@ -179,10 +184,24 @@ impl Hosting {
 
     /// The repository's push turn: one push at a time goes through its last steps.
     pub(super) async fn push_turn(&self, id: RepositoryId) -> Result<PushTurn, ServiceError> {
-        let entered = tokio::time::timeout(self.patience, self.turns.enter(id)).await;
+        self.wait(self.turns.enter(id), "another push to this repository is under way").await
+    }
+
+    /// The project's turn to create a repository: a name that is taken is then one that can be used.
+    pub(super) async fn creation_turn(&self, id: ProjectId) -> Result<Turn<ProjectId>, ServiceError> {
+        self.wait(self.creations.enter(id), "other repositories of this project are being created").await
+    }
+
+    /// Waits for a turn as long as requests of git wait.
+    async fn wait<T>(
+        &self,
+        turn: impl Future<Output = Option<T>>,
+        why: &'static str,
+    ) -> Result<T, ServiceError> {
+        let entered = tokio::time::timeout(self.patience, turn).await;
         let busy = |_| {
             let retry_ms = u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX).max(1000);
-            ServiceError::later(Code::Overloaded, "another push to this repository is under way", retry_ms)
+            ServiceError::later(Code::Overloaded, why, retry_ms)
         };
         entered.map_err(busy)?.ok_or_else(stopping)
     }
@@ -206,6 +225,7 @@ impl Hosting {
     pub fn close(&self) {
         self.pools.close();
         self.turns.close();
+        self.creations.close();
         self.graphs.close();
         self.admitted.close();
     }
@@ -256,6 +276,13 @@ impl Hosting {
         });
         started.map_err(|error| failed(&error))?;
         answered.await.map_err(|_| failed(&"reading a history panicked"))
+    }
+
+    /// The directory of a repository without refs.
+    pub(super) async fn empty_directory(&self) -> Result<PathBuf, ServiceError> {
+        let store = self.store.clone();
+        let found = tokio::task::spawn_blocking(move || store.empty()).await;
+        Ok(found.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))??)
     }
 
     /// The repository's directory; its `HEAD` names the default branch.

@@ -23,6 +23,7 @@ mod notifications;
 mod people;
 pub mod presence;
 pub mod projects;
+pub mod push_targets;
 mod pushes;
 mod rates;
 pub mod repositories;

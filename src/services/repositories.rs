@@ -58,6 +58,7 @@ impl Services {
             return Err(Refusal::invalid("name", "is missing").into());
         };
         self.rates.change(who.user, 1)?;
+        let turn = self.hosting.creation_turn(project.project.id).await?;
         let begin = BeginRepository {
             who,
             project: project.project.id,
@@ -68,7 +69,11 @@ impl Services {
         };
         // In a task of its own: a client that leaves does not leave half a repository behind.
         let services = self.clone();
-        let made = actix_web::rt::spawn(async move { services.make(begin).await }).await;
+        let made = actix_web::rt::spawn(async move {
+            let _turn = turn;
+            services.make(begin).await
+        });
+        let made = made.await;
         let repository = made.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))??;
         let query = RepositoryNamed {
             owner: project.owner,

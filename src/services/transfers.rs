@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::access::RepositoryPath;
 use super::hosting::Hosting;
+use super::push_targets::PushTarget;
 use super::pushes::{PushJudge, REFS_MANY};
 use super::room::Room;
 use super::{ServiceError, Services};
@@ -72,17 +73,20 @@ impl Services {
         self.repository(who, at, act_of(service)).await
     }
 
-    /// The refs, as `git` advertises them, streamed.
+    /// The refs, as `git` advertises them, streamed. `None`: of a repository that a push may create.
     pub async fn advertise(
         &self,
-        view: &RepositoryView,
+        view: Option<&RepositoryView>,
         service: Service,
         protocol: ProtocolVersion,
         client: Client,
     ) -> Result<TransferBody, ServiceError> {
         let git = self.hosting.git()?;
         let turn = self.hosting.turn_for(Work::Advertise, client).await?;
-        let directory = self.hosting.directory(&view.repository).await?;
+        let directory = match view {
+            Some(view) => self.hosting.directory(&view.repository).await?,
+            None => self.hosting.empty_directory().await?,
+        };
         let command = git.service(service, &directory, protocol, true, None).on_behalf_of(client.holder);
         let deadlines = Hosting::deadlines(&self.limits);
         let nothing = Input::plain(tokio::io::empty());
@@ -124,13 +128,21 @@ impl Services {
     pub async fn push(
         self: &Arc<Self>,
         who: Credential,
-        view: RepositoryView,
+        target: PushTarget,
         protocol: ProtocolVersion,
         arrival: Arrival,
         input: Input,
         turn: Turn,
     ) -> Result<PushAnswer, ServiceError> {
         let Arrival { mut head, rest, base_url, compressed } = arrival;
+        let view = match self.settle_target(who, target, &head).await {
+            Ok(view) => view,
+            Err(error) => {
+                let why = error.sentence();
+                let answer = report::refusal(&head, None, |_| why.clone());
+                return Ok(PushAnswer::Refused { answer, error: Some(error), unread: input });
+            }
+        };
         if let Some(answer) = self.refuse_at_once(&view, &mut head) {
             return Ok(PushAnswer::Refused { answer, error: None, unread: input });
         }

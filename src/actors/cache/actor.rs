@@ -382,6 +382,7 @@ impl Metered for CacheActor {
         "Repositories",
         "RepositoryById",
         "RepositoryNamed",
+        "RepositoryToPush",
         "SendReceipts",
         "SnapshotRead",
         "TokenHolder",

@@ -26,6 +26,7 @@ mod page;
 mod people_queries;
 mod project_queries;
 mod projects;
+mod push_queries;
 mod queries;
 mod read_models;
 mod receipts;
@@ -48,6 +49,7 @@ pub use project_queries::{
     AccountBytes, Members, NotificationList, ProjectList, ProjectNamed, ProjectToAdminister, ProjectView,
     ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryView,
 };
+pub use push_queries::RepositoryToPush;
 pub use queries::{
     ChatDetails, ChatList, ChatView, Events, LoginCandidate, Me, Models, Participants, PersonFormerlyNamed,
     PersonNamed, Query, UserIds, Verdict,

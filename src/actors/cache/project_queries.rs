@@ -124,7 +124,7 @@ impl Query for ProjectToAdminister {
 }
 
 /// The same answer for what is missing and for what one may not see: that is checked next.
-fn find<'a>(
+pub(super) fn find<'a>(
     models: &'a Models<'_>,
     owner: &str,
     project: &str,

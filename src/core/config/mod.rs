@@ -16,8 +16,8 @@ pub use load::{DEFAULT_FILE, Loaded, Overrides, environment, load};
 pub use mistake::ConfigError;
 pub use secret::{Secret, check_strength};
 pub use sections::{
-    Accounts, Auth, Cache, DataDirPath, Http, Log, LogFormat, Ops, Registration, Storage, Synchronous, Tcp,
-    TlsFiles, Udp,
+    Accounts, Auth, Cache, DataDirPath, GitSettings, Http, Log, LogFormat, Ops, Registration, Storage,
+    Synchronous, Tcp, TlsFiles, Udp,
 };
 
 use super::limits::Limits;
@@ -34,6 +34,7 @@ pub struct Config {
     pub cache: Cache,
     pub storage: Storage,
     pub accounts: Accounts,
+    pub git: GitSettings,
     pub auth: Auth,
     pub log: Log,
     pub limits: Limits,

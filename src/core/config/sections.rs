@@ -149,6 +149,13 @@ pub enum Registration {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub struct GitSettings {
+    /// Whether a push by an owner of the project creates the repository if it does not exist.
+    pub push_to_create: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Auth {
     /// Signs access tokens; at least 32 bytes. Made at first start in `secret.key` unless given here.
     #[serde(skip_serializing)]

@@ -44,6 +44,15 @@ pub fn check(
     }
 }
 
+/// Whether a push by a user with this role in the project may create the repository `noun`, which does not exist. For
+/// other roles the repository is missing, as it is where pushes create none.
+///
+/// # Errors
+/// [`Refusal::NotFound`] unless the role is owner.
+pub fn push_to_create(role: Option<ProjectRole>, noun: &'static str) -> Result<(), Refusal> {
+    if role == Some(ProjectRole::Owner) { Ok(()) } else { Err(Refusal::NotFound(noun)) }
+}
+
 /// Whether `role` may make this update, by the rules for branches and tags. A tag that exists names
 /// a release: moving or deleting it needs the role that rewriting a protected branch needs.
 pub fn check_update(
@@ -134,6 +143,14 @@ mod tests {
                     "{role:?} {act:?}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn push_to_create_is_for_owners_and_missing_for_others() {
+        assert_eq!(push_to_create(Some(Owner), "repository"), Ok(()));
+        for role in [None, Some(Reader), Some(Writer), Some(Maintainer)] {
+            assert_eq!(push_to_create(role, "repository"), Err(Refusal::NotFound("repository")), "{role:?}");
         }
     }
 

@@ -6,6 +6,7 @@ pub(crate) mod clients;
 mod departures;
 mod histories;
 mod many_refs;
+mod push_to_create;
 mod pushes;
 mod recovery;
 mod refusals;

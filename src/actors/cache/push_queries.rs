@@ -1,0 +1,59 @@
+//! Where a push goes.
+
+use super::project_queries::{RepositoryNamed, RepositoryView, find};
+use super::queries::{Models, Query, Verdict, user_of};
+use crate::domain::access::{Credential, Need, Subject};
+use crate::domain::permission::project::{self as permission, Act};
+use crate::domain::refusal::Refusal;
+
+const NOUN: &str = "repository";
+
+/// The repository that a push goes to, where a push may create it. Existence and permission are read in one query, so
+/// a repository that another push creates in between is not reported as missing.
+pub struct RepositoryToPush {
+    pub owner: String,
+    pub project: String,
+    pub repository: String,
+}
+
+impl RepositoryToPush {
+    /// Whether the repository is missing from a project that exists.
+    fn is_missing(&self, models: &Models<'_>) -> bool {
+        find(models, &self.owner, &self.project, NOUN)
+            .is_ok_and(|(state, _)| models.read.projects.repository_named(state, &self.repository).is_none())
+    }
+
+    /// Whether the caller may create it: as owner, with a credential that may create repositories.
+    fn check_create(&self, who: Option<Credential>, models: &Models<'_>) -> Result<(), Refusal> {
+        let user = user_of(who).map_err(|_| Refusal::NotFound(NOUN))?;
+        let (state, _) = find(models, &self.owner, &self.project, NOUN)?;
+        let role = state.role(Some(user));
+        permission::push_to_create(role, NOUN)?;
+        let grant = models.grant.as_ref().ok_or(Refusal::NotFound(NOUN))?;
+        let subject = Subject::Project { chosen: models.read.projects.holds_one_of(state, grant) };
+        grant.check_act(Act::Maintain, (state.project.visibility, role), subject, NOUN).map(drop)
+    }
+}
+
+impl Query for RepositoryToPush {
+    /// `None`: it does not exist, and the push may create it.
+    type Answer = Option<RepositoryView>;
+    const NAME: &'static str = "RepositoryToPush";
+    const NEED: Need = Need::Identity;
+
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+        if self.is_missing(models) {
+            return Verdict::Now(self.check_create(who, models).map(|()| None));
+        }
+        let named = RepositoryNamed {
+            owner: self.owner.clone(),
+            project: self.project.clone(),
+            repository: self.repository.clone(),
+            act: Act::Push,
+        };
+        match named.answer(who, models) {
+            Verdict::Now(found) => Verdict::Now(found.map(Some)),
+            Verdict::AfterFill(chat) => Verdict::AfterFill(chat),
+        }
+    }
+}
