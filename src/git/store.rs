@@ -197,24 +197,22 @@ impl Store {
     }
 
     /// A repository without refs, whose advertisement is that of every repository that does not exist yet. It belongs
-    /// to no row; nothing is ever written to it.
+    /// to no row, nothing is ever written to it, and the next start removes it.
     ///
     /// # Errors
     /// It cannot be made.
     pub fn empty(&self) -> Result<PathBuf, StoreError> {
-        let path = self.root.join("empty");
+        let path = self.tmp().join("empty");
         if path.join("HEAD").is_file() {
             return Ok(path);
         }
         let beside = self.tmp().join(StorageKey::fresh().to_string());
         init_bare(&beside, "main")?;
-        sync_tree(&beside, 0)?;
         match fs::rename(&beside, &path) {
             // Another advertisement made it at the same time.
             Err(_) if path.join("HEAD").is_file() => remove_if_there(&beside)?,
             renamed => renamed?,
         }
-        sync(&self.root)?;
         Ok(path)
     }
 

@@ -207,7 +207,7 @@ async fn pushes_at_once_that_create_the_same_all_land() {
     let said = futures_util::future::join_all(branches.map(push)).await;
     said.into_iter().for_each(|said| drop(said.ok()));
     assert_eq!(names(&alice).await, ["web"]);
-    let listed = place.git("", &["ls-remote", "--heads", &url]).await.ok();
+    let listed = place.git("", &["ls-remote", "--heads", url]).await.ok();
     assert_eq!(listed.lines().count(), branches.len(), "{listed}");
     server.stop().await;
 }
