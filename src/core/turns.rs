@@ -30,8 +30,8 @@ enum Request<K: Clone> {
     Close,
 }
 
-/// The handle. The requests are bounded by those who may ask: pushes and histories that have a place,
-/// requests that create a repository, and the background.
+/// The handle. The requests are bounded by those who may ask: pushes and walks that have a place,
+/// requests that wait for the answer of such a walk or create a repository, and the background.
 #[derive(Debug, Clone)]
 pub struct Turns<K: Clone> {
     requests: mpsc::UnboundedSender<Request<K>>,
