@@ -3,6 +3,7 @@
 
 use bytes::BytesMut;
 
+use super::browse::path_text;
 use super::pkt_line::{self, Line};
 use super::program::ArchiveFormat;
 
@@ -25,9 +26,9 @@ pub struct ArchiveRequest {
     pub prefix: String,
     /// A name or an object id.
     pub reference: String,
-    /// The folder of it that is packed; empty for all.
+    /// The folder of it that is packed, as [`path_text`]; empty for all.
     pub folder: String,
-    /// Files and folders in that; none for all.
+    /// Files and folders in that, as [`path_text`]; none for all.
     pub paths: Vec<String>,
 }
 
@@ -35,7 +36,7 @@ pub struct ArchiveRequest {
 pub enum ArchiveRequestError {
     #[error("the request is not framed as git frames it")]
     Malformed,
-    #[error("an argument is not UTF-8")]
+    #[error("the prefix and the name of a ref must be UTF-8")]
     NotUtf8,
     #[error("more than {ARGUMENTS_MAX} arguments")]
     TooMany,
@@ -74,7 +75,7 @@ impl Asked {
                 "--format" => {
                     format = ArchiveFormat::from_name(value()?).ok_or(ArchiveRequestError::Format)?
                 }
-                "--prefix" => prefix = value()?.to_owned(),
+                "--prefix" => prefix = utf8(value()?)?,
                 "-l" | "--list" => return Ok(Self::Formats),
                 // How it is packed is the server's choice.
                 "-v"
@@ -108,13 +109,19 @@ impl Asked {
         Ok(Self::Archive(ArchiveRequest {
             format,
             prefix,
-            reference: reference.to_owned(),
+            reference: utf8(reference)?,
             folder: folder.trim_end_matches('/').to_owned(),
             paths: names.map(|path| path.trim_end_matches('/').to_owned()).collect(),
         }))
     }
 }
 
+/// An argument that is not a path.
+fn utf8(escaped: &str) -> Result<String, ArchiveRequestError> {
+    String::from_utf8(path_text::unescaped(escaped).into_owned()).map_err(|_| ArchiveRequestError::NotUtf8)
+}
+
+/// The arguments as [`path_text`]: git sends paths as bytes, in any encoding.
 fn arguments(request: &[u8]) -> Result<Vec<String>, ArchiveRequestError> {
     let (mut rest, mut found) = (BytesMut::from(request), Vec::new());
     loop {
@@ -123,11 +130,10 @@ fn arguments(request: &[u8]) -> Result<Vec<String>, ArchiveRequestError> {
             Some(Line::Data(line)) => {
                 let argument = line.strip_prefix(b"argument ").ok_or(ArchiveRequestError::Malformed)?;
                 let argument = argument.strip_suffix(b"\n").unwrap_or(argument);
-                let argument = std::str::from_utf8(argument).map_err(|_| ArchiveRequestError::NotUtf8)?;
                 if found.len() >= ARGUMENTS_MAX {
                     return Err(ArchiveRequestError::TooMany);
                 }
-                found.push(argument.to_owned());
+                found.push(path_text::escaped(argument));
             }
             None => return Err(ArchiveRequestError::Malformed),
         }
@@ -162,6 +168,26 @@ mod tests {
         let Ok(Asked::Archive(plain)) = of(&["HEAD"]) else { panic!("it is a request") };
         assert_eq!((plain.format, plain.paths.len()), (ArchiveFormat::Tar, 0));
         assert_eq!(of(&["--list"]), Ok(Asked::Formats));
+    }
+
+    /// Paths are bytes; `%` in them stands for itself, as in git.
+    #[test]
+    fn paths_may_have_any_encoding_and_refs_may_not() {
+        let parsed = |arguments: &[&[u8]]| {
+            let mut lines = BytesMut::new();
+            for argument in arguments {
+                pkt_line::put(&mut lines, &[b"argument ", *argument, b"\n"].concat());
+            }
+            lines.extend_from_slice(pkt_line::FLUSH);
+            Asked::parse(&lines)
+        };
+        let asked = parsed(&[b"--prefix=%E9/", b"main:d\xfcr", b"caf\xe9", b"caf%E9", b"100%"]);
+        let Ok(Asked::Archive(asked)) = asked else { panic!("{asked:?}") };
+        assert_eq!((asked.prefix.as_str(), asked.folder.as_str()), ("%E9/", "d%FCr"));
+        assert_eq!(asked.paths, ["caf%E9", "caf%25E9", "100%"]);
+        for bad in [&[&b"\xff"[..]][..], &[b"--prefix=\xff", b"main"]] {
+            assert_eq!(parsed(bad), Err(ArchiveRequestError::NotUtf8));
+        }
     }
 
     #[test]

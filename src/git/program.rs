@@ -5,10 +5,11 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command as Blocking, Stdio};
 
+use super::browse::path_text;
 use super::cage::Cage;
 use super::child::GitCommand;
 use super::fsck;
@@ -105,6 +106,17 @@ pub struct PushRules {
     pub is_atomic: bool,
     /// The server makes the refs durable ([`Store::sync_refs`]), all at once: git does it one by one.
     pub has_many_refs: bool,
+}
+
+/// What of a commit an archive holds. The paths are as [`path_text`].
+#[derive(Debug, Default)]
+pub struct ArchivePart {
+    /// The folder that everything is packed in.
+    pub prefix: String,
+    /// Empty for all.
+    pub folder: String,
+    /// In that; none for all.
+    pub paths: Vec<String>,
 }
 
 /// How an archive is packed. git does both itself, gzip included (since 2.38).
@@ -323,15 +335,15 @@ impl Git {
     /// for each file. Where a bare repository means `HEAD` by that (2.43 to 2.45), the empty tree
     /// takes its place. Large files are streamed where they are not stored as deltas.
     ///
-    /// `tree` is an object id, with `:` and a folder behind it if a part is packed; `paths` are in that, none for all.
+    /// The commit is named by its object id.
     pub fn archive(
         &self,
         repository: &Path,
-        tree: &str,
+        commit: &str,
         format: ArchiveFormat,
-        prefix: &str,
-        paths: &[String],
+        ArchivePart { prefix, folder, paths }: &ArchivePart,
     ) -> GitCommand {
+        let tree = if folder.is_empty() { commit.to_owned() } else { format!("{commit}:{folder}") };
         let mut command = self.at(repository, self.reader());
         command.env("GIT_ATTR_SOURCE", EMPTY_TREE);
         command.set("tar.umask=0022").set("core.bigFileThreshold=1m");
@@ -340,7 +352,8 @@ impl Git {
             .args(["archive", "--worktree-attributes"])
             .arg(format!("--format={format}"))
             .arg(format!("--prefix={prefix}"));
-        command.arg(tree).arg("--").args(paths);
+        let bytes = |text: &str| OsString::from_vec(path_text::unescaped(text).into_owned());
+        command.arg(bytes(&tree)).arg("--").args(paths.iter().map(|path| bytes(path)));
         command
     }
 

@@ -25,7 +25,7 @@ use crate::git::browse::{
 };
 use crate::git::compute::{self, ComputeError};
 use crate::git::metrics::Work;
-use crate::git::program::ArchiveFormat;
+use crate::git::program::{ArchiveFormat, ArchivePart};
 use crate::git::transfer::{self, Deadlines, Input, Output, TransferBody};
 use crate::protocol::code::Code;
 
@@ -47,16 +47,6 @@ pub enum RawFile {
         is_text: bool,
     },
     Large(Spooled),
-}
-
-/// What is packed of a commit, and in which folder of the archive.
-#[derive(Debug, Default)]
-struct ArchivePart {
-    prefix: String,
-    /// Empty for all.
-    folder: String,
-    /// In that; none for all.
-    paths: Vec<String>,
 }
 
 /// Who is behind the lines of a file.
@@ -367,9 +357,7 @@ impl Services {
         self.ask_history(view, move |browser| browser.archive_size(commit, limits)).await?;
         let turn = self.hosting.turn_for(Work::Archive, view.client()).await?;
         let directory = self.hosting.directory(&view.repository).await?;
-        let ArchivePart { prefix, folder, paths } = part;
-        let tree = if folder.is_empty() { commit.to_string() } else { format!("{commit}:{folder}") };
-        let command = git.archive(&directory, &tree, format, &prefix, &paths).on_behalf_of(view.holder);
+        let command = git.archive(&directory, &commit.to_string(), format, &part).on_behalf_of(view.holder);
         let total = Duration::from_millis(self.limits.git_archive_ms);
         let deadlines = Deadlines { total, ..Hosting::deadlines(&self.limits) };
         let nothing = Input::plain(tokio::io::empty());

@@ -1,5 +1,8 @@
 //! `git archive --remote`, with the git client that people have (2.44 or newer does this over HTTP).
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
 use crate::harness::TestServer;
 use crate::harness::git::Workplace;
 
@@ -42,5 +45,38 @@ async fn remote_archives_hold_what_git_archive_holds() {
     }
     let stranger = format!("--remote={}", server.url(&path));
     assert!(!place.git("", &["archive", &stranger, "HEAD"]).await.success);
+    server.stop().await;
+}
+
+/// Bytes that are no UTF-8 were refused, and their escapes passed the check but meant nothing to git.
+#[actix_web::test]
+async fn remote_archives_find_paths_in_any_encoding() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
+    let work = place.repository("work").await;
+    let name = |bytes: &[u8]| work.join(OsStr::from_bytes(bytes));
+    std::fs::create_dir(name(b"d\xfcr")).unwrap();
+    for file in [&b"d\xfcr/inner"[..], b"caf\xe9", b"caf%E9", b"100%"] {
+        std::fs::write(name(file), "x").unwrap();
+    }
+    place.git("work", &["add", "."]).await.ok();
+    place.git("work", &["commit", "--quiet", "-m", "names"]).await.ok();
+    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let listed = async |tree: &[u8], path: &[u8]| {
+        let file = place.path().join("packed.tar");
+        let options = ["archive", &format!("--remote={url}"), &format!("--output={}", file.display())]
+            .map(OsString::from);
+        let named = [tree, path].into_iter().filter(|word| !word.is_empty()).map(OsStr::from_bytes);
+        let arguments: Vec<OsString> = options.into_iter().chain(named.map(OsString::from)).collect();
+        place.git("", &arguments).await.ok();
+        let out = std::process::Command::new("tar").arg("-tf").arg(&file).output().unwrap();
+        String::from_utf8(out.stdout).unwrap().trim_end().to_owned()
+    };
+    assert_eq!(listed(b"main:d\xfcr", b"").await, "inner");
+    assert_eq!(listed(b"main", b"caf\xe9").await, "caf\\351");
+    assert_eq!(listed(b"main", b"caf%E9").await, "caf%E9");
+    assert_eq!(listed(b"main", b"100%").await, "100%");
     server.stop().await;
 }

@@ -1,5 +1,6 @@
 //! The real git client, shut off from this machine's configuration, and people's workplaces for it.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -48,7 +49,7 @@ impl Workplace {
     }
 
     /// Runs git in a folder of the workplace.
-    pub(crate) async fn git(&self, folder: &str, arguments: &[&str]) -> Said {
+    pub(crate) async fn git<S: AsRef<OsStr>>(&self, folder: &str, arguments: &[S]) -> Said {
         // In a session of its own: a client that fails leaves its transport behind, which is not a child of the server.
         let mut command = Command::new("setsid");
         command
