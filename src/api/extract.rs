@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
+use actix_web::error::QueryPayloadError;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::web::{self, Bytes};
@@ -17,6 +18,7 @@ use super::route_names::{Route, need_of};
 use crate::actors::cache::RepositoryView;
 use crate::core::proxies::TrustedProxies;
 use crate::core::shares::{Client, Holder};
+use crate::core::telemetry::cut;
 use crate::domain::access::Credential;
 use crate::domain::ids::UserId;
 use crate::protocol::code::Code;
@@ -194,6 +196,9 @@ fn json_error(error: &serde_json::Error) -> ApiError {
     }
 }
 
+/// Pairs of a query that is refused, of which each is tried as the cause.
+const QUERY_PAIRS_TRIED: usize = 16;
+
 /// Values of the query string.
 pub(super) struct Query<T>(pub(super) T);
 
@@ -206,8 +211,26 @@ impl<T: DeserializeOwned + 'static> FromRequest for Query<T> {
         ready(
             parsed
                 .map(|query| Self(query.into_inner()))
-                .map_err(|error| ApiError::bad_request(error.to_string())),
+                .map_err(|error| ApiError::bad_request(refused_value::<T>(request.query_string(), &error))),
         )
+    }
+}
+
+/// Names the key whose value is refused: without its pairs the query is accepted.
+fn refused_value<T: DeserializeOwned>(query: &str, error: &QueryPayloadError) -> String {
+    let reason = match error {
+        QueryPayloadError::Deserialize(reason) => reason.to_string(),
+        other => other.to_string(),
+    };
+    let pairs = || query.split('&');
+    let key_of = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
+    let is_culprit = |key: &String| {
+        let rest: Vec<_> = pairs().filter(|pair| key_of(pair) != *key).collect();
+        web::Query::<T>::from_query(&rest.join("&")).is_ok()
+    };
+    match pairs().take(QUERY_PAIRS_TRIED).map(key_of).find(is_culprit) {
+        Some(key) => format!("the value of \"{}\" is not valid: {reason}", cut(&key)),
+        None => format!("the query is not valid: {reason}"),
     }
 }
 

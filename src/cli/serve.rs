@@ -73,7 +73,11 @@ fn greet(app: &RunningApp) {
         format!(
             "NetBit is ready. Register: curl --json '{{\"username\":\"you\",\"password\":\"correct horse\"}}' {base}/api/users/register"
         ),
-        format!("Chat sessions: tcp://{} (netbit chat --server {base} --user you)", addresses.tcp),
+        format!(
+            "Chat sessions: {}://{} (netbit chat --server {base} --user you)",
+            if app.is_encrypted() { "tls" } else { "tcp" },
+            addresses.tcp
+        ),
         format!(
             "{}Documentation: README.md, docs/PROTOCOL.md, docs/OPERATIONS.md; operations: http://{}/readyz",
             setup.unwrap_or_default(),

@@ -185,6 +185,26 @@ async fn a_credential_of_the_wrong_kind_is_401() {
 }
 
 /// `?q=` and every slip of a key were ignored, so an answer looked filtered that was not.
+/// `Query deserialize error: invalid digit found in string`, of which key was not said.
+#[actix_web::test]
+async fn query_value_that_is_refused_is_named() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    for (query, detail) in [
+        ("limit=x", "the value of \"limit\" is not valid: invalid digit found in string"),
+        (
+            "limit=2&unread=maybe",
+            "the value of \"unread\" is not valid: provided string was not `true` or `false`",
+        ),
+        ("limit=x&unread=maybe", "the query is not valid: invalid digit found in string"),
+    ] {
+        let answer = alice.get(&format!("/api/notifications?{query}")).await;
+        assert_problem(&answer, 400, "bad_request");
+        assert_eq!(answer.body["detail"], detail);
+    }
+    server.stop().await;
+}
+
 #[actix_web::test]
 async fn unknown_query_key_is_named_on_every_api_route() {
     let server = TestServer::start().await;

@@ -60,11 +60,21 @@ async fn request(
     path: &str,
     body: &Value,
 ) -> (String, Value) {
+    send(directory, server, (method, path, ""), body).await
+}
+
+/// The same, with lines of further headers.
+async fn send(
+    directory: &Path,
+    server: &TestServer,
+    (method, path, headers): (&str, &str, &str),
+    body: &Value,
+) -> (String, Value) {
     let mut stream = connect(directory, server.app.addresses.http).await.unwrap();
     let body = body.to_string();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
-         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+         connection: close\r\n{headers}content-length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -265,4 +275,38 @@ async fn a_process_reads_its_certificate_again_on_sighup() {
     soon(read_again).await;
     connect(directory.path(), address).await.unwrap();
     child.kill().await.unwrap();
+}
+
+/// `netbit login --ca FILE --git` succeeded, and git did not trust the server's certificate afterwards.
+#[actix_web::test]
+async fn login_makes_git_trust_the_named_authority() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = server(directory.path()).await;
+    let token = token(directory.path(), &server).await;
+    let url = format!("https://localhost:{}", server.app.addresses.http.port());
+    std::fs::write(directory.path().join("password"), PASSWORD).unwrap();
+    let home = directory.path().to_owned();
+    let run = async |program: &str, arguments: &[&str]| {
+        let mut command = std::process::Command::new(program);
+        command
+            .args(arguments)
+            .current_dir(&home)
+            .env("HOME", &home)
+            .env("XDG_CONFIG_HOME", home.join("config"));
+        command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_CONFIG_NOSYSTEM", "1").env_remove("GIT_SSL_CAINFO");
+        let output = soon(tokio::task::spawn_blocking(move || command.output())).await.unwrap().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let arguments = ["--user", "alice", "--password-file", "password", "--ca", "certificate.pem", "--git"];
+    run(env!("CARGO_BIN_EXE_netbit"), &[&["login", &url][..], &arguments].concat()).await;
+    let bearer = format!("authorization: Bearer {token}\r\n");
+    for (path, body) in [
+        ("/api/projects/create", json!({"name": "hello", "visibility": "private"})),
+        ("/api/projects/alice/hello/repos/create", json!({"name": "web"})),
+    ] {
+        let made = send(directory.path(), &server, ("POST", path, &bearer), &body).await;
+        assert_eq!(made.0, "HTTP/1.1 201 Created", "{}", made.1);
+    }
+    run("git", &["clone", "--quiet", &format!("{url}/alice/hello/web"), "clone"]).await;
+    server.stop().await;
 }

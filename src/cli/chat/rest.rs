@@ -35,12 +35,22 @@ impl From<HttpError> for RestError {
             HttpError::Unreachable(error) if error.is_timeout() => {
                 (None, "the server does not answer".to_owned())
             }
-            HttpError::Unreachable(_) => (None, "the server cannot be reached".to_owned()),
+            HttpError::Unreachable(error) => {
+                (None, format!("the server cannot be reached: {}", cause(&error)))
+            }
             HttpError::Connection(reason) => (None, format!("the server cannot be reached: {reason}")),
             HttpError::Trust(_) | HttpError::Shape(_) => (None, error.to_string()),
         };
         Self::Failed { status, reason }
     }
+}
+
+/// What lies at the root of an error.
+fn cause(mut error: &dyn std::error::Error) -> String {
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
 }
 
 /// One user at one server.

@@ -6,6 +6,7 @@
 mod credential;
 mod store;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -100,7 +101,7 @@ async fn login(arguments: &LoginArguments) -> anyhow::Result<()> {
     say!("logged in at {key} as {username}{until}")?;
     say!("  curl -H \"Authorization: Bearer $(netbit credential token {key})\" {key}/api/chats")?;
     if arguments.git {
-        set_helper(&key)?;
+        set_helper(&key, arguments.ca.as_deref())?;
         return Ok(say!("  git takes the token for {key} from now on")?);
     }
     Ok(say!(
@@ -135,13 +136,20 @@ async fn open_login(server: &Server, user: &str, password_file: Option<&Path>) -
     Ok(server.http.with_token(account.token))
 }
 
-/// Makes this program git's credential helper for the server.
-fn set_helper(key: &str) -> anyhow::Result<()> {
+/// Makes this program git's credential helper for the server, whose certificate git checks as this program did.
+fn set_helper(key: &str, ca: Option<&Path>) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("the path of this program")?;
     let program = program.display().to_string().replace('\'', r"'\''");
-    let name = format!("credential.{key}.helper");
-    let helper = format!("!'{program}' credential");
-    let set = Command::new("git").args(["config", "--global", "--replace-all", &name, &helper]).status();
+    configure_git(&format!("credential.{key}.helper"), format!("!'{program}' credential").as_ref())?;
+    if let Some(ca) = ca {
+        let file = std::fs::canonicalize(ca).with_context(|| ca.display().to_string())?;
+        configure_git(&format!("http.{key}/.sslCAInfo"), file.as_os_str())?;
+    }
+    Ok(())
+}
+
+fn configure_git(name: &str, value: &OsStr) -> anyhow::Result<()> {
+    let set = Command::new("git").args(["config", "--global", "--replace-all", name]).arg(value).status();
     ensure!(set.context("git")?.success(), "git config failed");
     Ok(())
 }
