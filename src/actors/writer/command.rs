@@ -160,8 +160,8 @@ impl<'a> Tx<'a> {
     }
 
     /// Counts the `@all` of the command's message; `false`: it is above the rate.
-    pub(super) fn count_everybody(&mut self, sender: UserId) -> bool {
-        self.counted.everybody(self.mentions, sender)
+    pub(super) fn count_mention_of_all(&mut self, sender: UserId) -> bool {
+        self.counted.mention_of_all(self.mentions, sender)
     }
 
     /// Counts that `adder` adds `person`; asked last, when nothing else refuses it.

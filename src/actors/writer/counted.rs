@@ -15,15 +15,15 @@ use crate::domain::refusal::Refusal;
 #[derive(Debug, Default)]
 pub(super) struct Counted {
     /// Whether the `@all` of its message is within the rate.
-    everybody: BTreeMap<UserId, bool>,
+    mention_of_all: BTreeMap<UserId, bool>,
     /// By who adds whom.
     additions: BTreeMap<(UserId, UserId), Result<(), Refusal>>,
 }
 
 impl Counted {
     /// Counts the `@all` of the command's message; `false`: it is above the rate.
-    pub(super) fn everybody(&mut self, rates: &MentionRates, sender: UserId) -> bool {
-        *self.everybody.entry(sender).or_insert_with(|| rates.count_everybody(sender))
+    pub(super) fn mention_of_all(&mut self, rates: &MentionRates, sender: UserId) -> bool {
+        *self.mention_of_all.entry(sender).or_insert_with(|| rates.count_mention_of_all(sender))
     }
 
     /// Counts that `adder` adds `person`, to one chat or project.
@@ -48,10 +48,10 @@ mod tests {
     fn replayed_message_counts_once() {
         let rates = MentionRates::new(&Limits { everybody_mentions_burst: 2, ..Limits::default() });
         let (mut first, mut second, mut over) = (Counted::default(), Counted::default(), Counted::default());
-        assert!((0..5).all(|_| first.everybody(&rates, UserId(1))));
-        assert!(second.everybody(&rates, UserId(1)));
-        assert!((0..5).all(|_| !over.everybody(&rates, UserId(1))), "the answer stays the same");
-        assert!(!Counted::default().everybody(&rates, UserId(1)), "another command counts again");
+        assert!((0..5).all(|_| first.mention_of_all(&rates, UserId(1))));
+        assert!(second.mention_of_all(&rates, UserId(1)));
+        assert!((0..5).all(|_| !over.mention_of_all(&rates, UserId(1))), "the answer stays the same");
+        assert!(!Counted::default().mention_of_all(&rates, UserId(1)), "another command counts again");
     }
 
     /// The same for additions: a batch with failing commands took what a person may be added per hour.

@@ -11,7 +11,7 @@ use crate::domain::ids::UserId;
 
 pub(super) struct MentionRates {
     on: bool,
-    everybody: DefaultKeyedRateLimiter<UserId>,
+    of_all: DefaultKeyedRateLimiter<UserId>,
 }
 
 impl MentionRates {
@@ -19,18 +19,18 @@ impl MentionRates {
         let count = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_hour(count(limits.everybody_mentions_per_hour))
             .allow_burst(count(limits.everybody_mentions_burst));
-        Self { on: limits.rates, everybody: RateLimiter::keyed(quota) }
+        Self { on: limits.rates, of_all: RateLimiter::keyed(quota) }
     }
 
     /// Counts the `@all` of a message; `false`: it is above the rate.
-    pub(super) fn count_everybody(&self, sender: UserId) -> bool {
-        !self.on || self.everybody.check_key(&sender).is_ok()
+    pub(super) fn count_mention_of_all(&self, sender: UserId) -> bool {
+        !self.on || self.of_all.check_key(&sender).is_ok()
     }
 
     /// Forgets users whose buckets are full again.
     pub(super) fn tidy(&self) {
-        self.everybody.retain_recent();
-        self.everybody.shrink_to_fit();
+        self.of_all.retain_recent();
+        self.of_all.shrink_to_fit();
     }
 }
 
@@ -42,9 +42,9 @@ mod tests {
     fn burst_is_counted_for_each_user() {
         let limits = Limits { everybody_mentions_burst: 2, ..Limits::default() };
         let rates = MentionRates::new(&limits);
-        let counted = |user| (0..4).filter(|_| rates.count_everybody(UserId(user))).count();
+        let counted = |user| (0..4).filter(|_| rates.count_mention_of_all(UserId(user))).count();
         assert_eq!((counted(1), counted(2)), (2, 2));
         let off = MentionRates::new(&Limits { rates: false, ..limits });
-        assert!((0..9).all(|_| off.count_everybody(UserId(1))));
+        assert!((0..9).all(|_| off.count_mention_of_all(UserId(1))));
     }
 }

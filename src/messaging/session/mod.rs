@@ -17,6 +17,8 @@ mod reader;
 mod resumption;
 mod room;
 mod state;
+#[cfg(test)]
+mod state_test;
 mod web_close;
 mod web_frames;
 mod web_reader;

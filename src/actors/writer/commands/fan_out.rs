@@ -122,7 +122,7 @@ pub(super) fn tell_of_message(
     if !direct && mentions == Mentions::default() && replied_to.is_none() {
         return Ok(true);
     }
-    let within_rate = !mentions.everybody || tx.count_everybody(message.sender_id);
+    let within_rate = !mentions.everybody || tx.count_mention_of_all(message.sender_id);
     mentions.everybody &= within_rate;
     let telling = Telling::of(tx, chat, (message.id, message.seq, message.sender_id), replied_to)?;
     let (few, said) = (tx.limits.notifications_per_message, telling.said());
