@@ -65,7 +65,7 @@ async fn nobody_learns_of_a_private_project() {
 }
 
 #[actix_web::test]
-async fn a_public_project_is_read_without_an_account_and_changed_by_no_outsider() {
+async fn public_project_is_read_by_all_and_changed_by_no_outsider() {
     let server = TestServer::start().await;
     let (alice, eve) = (server.user("alice").await, server.user("eve").await);
     project(&alice, "open", "public").await;
@@ -148,7 +148,7 @@ async fn lists_meet_everything_once_and_show_nothing_private() {
 }
 
 #[actix_web::test]
-async fn owners_give_roles_nobody_raises_themselves_and_the_namesake_stays() {
+async fn owners_give_roles_and_users_cannot_raise_their_own() {
     let server = TestServer::start().await;
     let (alice, bob, carol) =
         (server.user("alice").await, server.user("bob").await, server.user("carol").await);
@@ -268,7 +268,7 @@ async fn a_projects_channel_is_changed_through_the_project_only() {
 }
 
 #[actix_web::test]
-async fn a_public_projects_channel_is_read_by_every_user_and_joined_by_none() {
+async fn public_channel_is_read_by_all_users_and_joined_by_none() {
     let server = TestServer::start().await;
     let (alice, eve) = (server.user("alice").await, server.user("eve").await);
     let made = project(&alice, "web", "public").await;
