@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -85,25 +85,29 @@ pub(super) enum Data {
     MayBeNew,
 }
 
-/// Runs `act` with the server of the directory.
+/// The directory, if it holds what is expected.
+pub(super) fn find_data(place: &DataDirFlag, expected: Data) -> Result<PathBuf, ExitCode> {
+    let data_dir = place.path()?;
+    if expected == Data::Exists && !DataDir::database_in(&data_dir).exists() {
+        return Err(complain(&anyhow::anyhow!("there is no data of a server in {}", data_dir.display())));
+    }
+    Ok(data_dir)
+}
+
+/// Runs `act` with the server of the directory. Without one, root becomes the owner of the directory first.
 pub(super) fn with_server(
     place: &DataDirFlag,
     expected: Data,
     act: impl AsyncFnOnce(Control) -> anyhow::Result<()>,
 ) -> Result<ExitCode, ExitCode> {
-    let data_dir = &place.path()?;
-    if expected == Data::Exists && !DataDir::database_in(data_dir).exists() {
-        return Err(complain(&anyhow::anyhow!("there is no data of a server in {}", data_dir.display())));
+    let data_dir = &find_data(place, expected)?;
+    let served = is_served(data_dir);
+    if !served {
+        let taken = owner::become_owner_of(data_dir).with_context(|| data_dir.display().to_string());
+        taken.map_err(|error| complain(&error))?;
     }
     let done = actix_web::rt::System::new().block_on(async {
-        if is_served(data_dir) {
-            return act(Control::of(data_dir)?).await;
-        }
-        let outcome = act_alone(data_dir, act).await;
-        if data_dir.is_dir() {
-            owner::hand_over(data_dir).with_context(|| data_dir.display().to_string())?;
-        }
-        outcome
+        if served { act(Control::of(data_dir)?).await } else { act_alone(data_dir, act).await }
     });
     done.map(|()| ExitCode::SUCCESS).map_err(|error: anyhow::Error| complain(&error))
 }

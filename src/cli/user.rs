@@ -8,8 +8,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::DataDirFlag;
-use super::control::{Data, new_password, with_server};
-use super::output::say;
+use super::control::{Data, find_data, new_password, with_server};
+use super::output::{complain, say};
 
 #[derive(Args)]
 pub(super) struct UserArguments {
@@ -71,9 +71,17 @@ pub(super) fn run(arguments: &UserArguments) -> Result<ExitCode, ExitCode> {
     // Also the first one of a server that has never run.
     let is_first_step = matches!(arguments.command, UserCommand::Add(_));
     let expected = if is_first_step { Data::MayBeNew } else { Data::Exists };
+    find_data(&arguments.place, expected)?;
+    // Asked for before anything is started; root may read a file that the owner of the directory may not.
+    let password = match &arguments.command {
+        UserCommand::Add(AddArguments { password_file, .. })
+        | UserCommand::Password { password_file, .. } => {
+            new_password(password_file.as_deref()).map_err(|error| complain(&error))?
+        }
+        _ => String::new(),
+    };
     with_server(&arguments.place, expected, async |control| match &arguments.command {
         UserCommand::Add(new) => {
-            let password = new_password(new.password_file.as_deref())?;
             let mut body = json!({"username": new.username, "password": password, "is_admin": new.admin});
             for (key, value) in [("email", &new.email), ("display_name", &new.display_name)] {
                 if let (Some(value), Some(body)) = (value, body.as_object_mut()) {
@@ -119,8 +127,7 @@ pub(super) fn run(arguments: &UserArguments) -> Result<ExitCode, ExitCode> {
             control.ask(Method::PATCH, &path(username), Some(&json!({"is_admin": false}))).await?;
             Ok(say!("{username} is an ordinary user")?)
         }
-        UserCommand::Password { username, password_file } => {
-            let password = new_password(password_file.as_deref())?;
+        UserCommand::Password { username, .. } => {
             control.ask(Method::PATCH, &path(username), Some(&json!({"password": password}))).await?;
             say!("{username} has a new password; all their logins and access tokens have ended")?;
             Ok(())

@@ -1,6 +1,9 @@
 //! Whose files the data directory holds: when root runs a command, they belong to the owner of the directory, so that the
 //! server, which is not root, can use them afterwards. SQLite does the same for its own files.
 //!
+//! A command that works in the directory of another user becomes that user ([`become_owner_of`]). What root has left there
+//! is handed over first.
+//!
 //! Invariant: the owner of the directory can replace anything in it by links at any time, so no path is walked twice. Each
 //! entry is opened by its name in its opened folder, never through a link, and looked at and given away by that descriptor.
 
@@ -44,6 +47,24 @@ pub fn hand_over(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// Gives up the rights of root for good, when the folder belongs to another user: whatever links that user has put into it
+/// then lead no further than that user's own rights. Root's files in it are handed over. Only before threads run.
+pub fn become_owner_of(folder: &Path) -> io::Result<()> {
+    let opened = match open_folder(folder) {
+        // It is made by root, for root.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let Some((user, group)) = other_owner(&fstat(&opened)?) else { return Ok(()) };
+    hand_to(opened.as_fd(), (user, group))?;
+    let (user, group) =
+        (nix::unistd::Uid::from_raw(user.as_raw()), nix::unistd::Gid::from_raw(group.as_raw()));
+    nix::unistd::setgroups(&[group])?;
+    nix::unistd::setresgid(group, group, group)?;
+    nix::unistd::setresuid(user, user, user)?;
+    Ok(())
+}
+
 fn hand_to(folder: BorrowedFd<'_>, owner: Owner) -> io::Result<()> {
     for entry in Dir::read_from(folder)? {
         // What is gone meanwhile needs no owner.
@@ -84,9 +105,11 @@ impl Entry {
         hand_to(openat(&self.file, ".", flags, Mode::empty())?.as_fd(), owner)
     }
 
-    /// Only root's files change hands.
+    /// Only root's files change hands, and none that has another name elsewhere: the owner of a folder may link what is not
+    /// theirs (`fs.protected_hardlinks = 0`).
     fn take(&self, (user, group): Owner) -> io::Result<()> {
-        if self.stat.st_uid == 0 {
+        let is_linked = self.stat.st_nlink > 1 && !FileType::from_raw_mode(self.stat.st_mode).is_dir();
+        if self.stat.st_uid == 0 && !is_linked {
             chownat(&self.file, c"", Some(user), Some(group), AtFlags::EMPTY_PATH)?;
         }
         Ok(())

@@ -25,10 +25,12 @@ pub fn create(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens a file to lock it, made if it is not there. A link is refused: root would make or change what it leads to, for
+/// Opens a file to lock it, made if it is not there. A link is refused, and what is not a file (a pipe would wait for its reader): root would make or change what it leads to, for
 /// the owner of the folder that set it.
 pub fn open_lock(path: &Path) -> io::Result<File> {
-    open(path, OFlags::empty())
+    let file = open(path, OFlags::NONBLOCK)?;
+    let is_file = file.metadata()?.is_file();
+    is_file.then_some(file).ok_or_else(|| io::Error::other("it is not a file"))
 }
 
 fn open(path: &Path, how: OFlags) -> io::Result<File> {
@@ -73,5 +75,8 @@ mod tests {
         assert!(create(&link).is_err() && open_lock(&link).is_err());
         assert_eq!(fs::read(&there).unwrap(), b"kept");
         assert!(open_lock(&there).is_ok() && fs::read(&there).unwrap() == b"kept");
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, Mode::from_raw_mode(MODE)).unwrap();
+        assert!(open_lock(&pipe).is_err());
     }
 }

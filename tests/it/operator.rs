@@ -375,6 +375,38 @@ async fn operator_lists_chats_and_promotes_users() {
     server.stop().await;
 }
 
+/// The owner of a data directory made a link of `repos/tmp`, and root emptied what it led to.
+#[actix_web::test]
+async fn command_of_root_has_the_rights_of_the_directorys_owner() {
+    use std::os::unix::fs::{chown, symlink};
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    // The owner may enter it, and change nothing in it.
+    std::fs::set_permissions(place.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let (data, victim) = (place.path().join("data"), place.path().join("victim"));
+    for folder in [&data, &data.join("repos"), &victim] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    std::fs::write(victim.join("roots"), "kept").unwrap();
+    symlink(&victim, data.join("repos/tmp")).unwrap();
+    for path in [&data, &data.join("repos")] {
+        chown(path, Some(4711), Some(4711)).unwrap();
+    }
+    let secret = password_file("a long password");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_netbit"));
+    command.args(["user", "add", "root", "--admin", "--password-file", secret.path().to_str().unwrap()]);
+    command.current_dir(place.path()).env("NETBIT_DATA_DIR", &data);
+    let output = soon(tokio::task::spawn_blocking(move || command.output())).await.unwrap().unwrap();
+    assert_eq!(
+        std::fs::read(victim.join("roots")).unwrap(),
+        b"kept",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
 /// `docker exec` looked into `./data`, and what root made there was root's: the server could not start any more.
 #[actix_web::test]
 async fn commands_of_root_leave_files_to_the_directorys_owner() {
