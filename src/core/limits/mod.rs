@@ -317,7 +317,7 @@ limits! {
     /// Different emoji among them.
     emojis_per_message: usize = 50,
     /// Messages deleted in one command, because a chat keeps fewer: three rows each. Also how many events about messages,
-    /// and how many followers of threads, go with them in one command.
+    /// and how many followers of threads, go with them in one command; those of one message go at once.
     trimmed_per_command: i64 = 100,
     /// Rows of a deleted chat that one command removes.
     purged_per_command: i64 = 500,

@@ -13,8 +13,8 @@ use crate::storage::schema::{chats, messages};
 mod trimming;
 
 pub use trimming::{
-    RemovedMessage, Trim, any_reply_goes, edited_above, event_above, remove, remove_events, remove_followers,
-    removed, seqs_in, to_trim,
+    RemovedMessage, Trim, any_reply_goes, edited_above, event_above, remove, remove_events, removed, seqs_in,
+    to_trim, within_followers,
 };
 
 type Db = SqliteConnection;

@@ -8,7 +8,7 @@ use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::message::{ClientId, Message};
 use crate::domain::timestamp::Timestamp;
 use crate::storage::rows::message::client_id;
-use crate::storage::schema::{chat_events, messages, removed_messages};
+use crate::storage::schema::{chat_events, messages, removed_messages, thread_followers};
 
 type Db = SqliteConnection;
 
@@ -91,22 +91,22 @@ pub fn seqs_in(db: &mut Db, trim: Trim) -> QueryResult<Vec<Seq>> {
         .load(db)
 }
 
-/// Removes followers of threads that begin with messages of the range that go, at most `limit`; returns whether there may
-/// be more. Deleting a message deletes all of its followers at once.
-pub fn remove_followers(db: &mut Db, trim: Trim, limit: i64) -> QueryResult<bool> {
-    let sql = format!(
-        "DELETE FROM thread_followers WHERE (thread_id, user_id) IN (
-             SELECT f.thread_id, f.user_id FROM messages JOIN thread_followers f ON f.thread_id = messages.id
-             WHERE {GOES} LIMIT ?)"
-    );
-    let removed = diesel::sql_query(sql)
-        .bind::<BigInt, _>(trim.chat)
-        .bind::<BigInt, _>(trim.above)
-        .bind::<BigInt, _>(trim.to)
-        .bind::<BigInt, _>(trim.trimmed)
-        .bind::<BigInt, _>(limit)
-        .execute(db)?;
-    Ok(i64::try_from(removed).unwrap_or(limit) >= limit)
+/// Where a range of seqs ends, so that at most `count` followers belong to the messages of it, or to its first message:
+/// deleting a message deletes all followers of its thread, and nothing may delete them while the message can still stay.
+pub fn within_followers(db: &mut Db, chat: i64, (above, to): (Seq, Seq), count: i64) -> QueryResult<Seq> {
+    let in_range = messages::chat_id.eq(chat).and(messages::seq.gt(above)).and(messages::seq.le(to));
+    let one_more: Option<Seq> = thread_followers::table
+        .inner_join(messages::table.on(messages::id.eq(thread_followers::thread_id)))
+        .filter(in_range)
+        .order(messages::seq)
+        .offset(count)
+        .select(messages::seq)
+        .first(db)
+        .optional()?;
+    let Some(seq) = one_more else { return Ok(to) };
+    let first: Option<Seq> =
+        messages::table.filter(in_range).order(messages::seq).select(messages::seq).first(db).optional()?;
+    Ok(if first == Some(seq) { seq } else { seq - 1 })
 }
 
 /// Removes the messages of the range that go; returns how many.
