@@ -18,6 +18,8 @@ pub const BEFORE_ANSWER: &str = "answer.before";
 /// Around a checkpoint.
 pub const BEFORE_CHECKPOINT: &str = "checkpoint.before";
 pub const AFTER_CHECKPOINT: &str = "checkpoint.after";
+/// A repository has its row, and no directory yet.
+pub const BEFORE_DIRECTORY: &str = "repository.directory";
 /// Refs have moved, and nothing of it is written yet.
 pub const BEFORE_SETTLEMENT: &str = "settlement.before";
 /// The commits of a push are about to be read.
@@ -36,7 +38,7 @@ pub const IN_PRESENCE: &str = "presence.say";
 pub const IN_SESSION: &str = "session.frame";
 
 /// All of them.
-pub const NAMES: [&str; 17] = [
+pub const NAMES: [&str; 18] = [
     BEFORE_COMMIT,
     COMMIT_FAILS,
     COMMIT_FULL,
@@ -44,6 +46,7 @@ pub const NAMES: [&str; 17] = [
     BEFORE_ANSWER,
     BEFORE_CHECKPOINT,
     AFTER_CHECKPOINT,
+    BEFORE_DIRECTORY,
     BEFORE_SETTLEMENT,
     BEFORE_READING,
     BEFORE_MIGRATION,

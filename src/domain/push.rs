@@ -41,11 +41,6 @@ impl RefUpdate {
     }
 }
 
-/// Whether a push of these updates sets a ref. Only such a push creates a repository.
-pub fn brings_a_ref(updates: &[RefUpdate]) -> bool {
-    updates.iter().any(|update| update.new.is_some())
-}
-
 /// A commit that a push brought.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushedCommit {

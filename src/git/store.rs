@@ -207,13 +207,12 @@ impl Store {
             return Ok(path);
         }
         let beside = self.tmp().join(StorageKey::fresh().to_string());
-        init_bare(&beside, "main")?;
-        match fs::rename(&beside, &path) {
-            // Another advertisement made it at the same time.
-            Err(_) if path.join("HEAD").is_file() => remove_if_there(&beside)?,
-            renamed => renamed?,
+        let made = init_bare(&beside, "main").and_then(|()| Ok(fs::rename(&beside, &path)?));
+        if made.is_err() {
+            remove_if_there(&beside)?;
         }
-        Ok(path)
+        // Another advertisement may have made it at the same time.
+        if path.join("HEAD").is_file() { Ok(path) } else { made.map(|()| path) }
     }
 
     /// Takes a repository out of its place. One that is not there is as good.

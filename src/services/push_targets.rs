@@ -1,6 +1,7 @@
 //! Where a push goes: to a repository that exists, or to one that the push creates (`git.push_to_create`).
 //!
-//! Invariant: only a push whose head has been read creates a repository; its advertisement creates nothing.
+//! Invariant: only a push whose head has been read, and which sets a ref of a valid name, creates a repository; its
+//! advertisement creates nothing.
 
 use std::sync::Arc;
 
@@ -10,10 +11,10 @@ use super::{ServiceError, Services};
 use crate::actors::cache::{RepositoryToPush, RepositoryView};
 use crate::domain::access::Credential;
 use crate::domain::name::Name;
-use crate::domain::push::brings_a_ref;
+use crate::domain::push::RefUpdate;
 use crate::domain::refusal::Refusal;
 use crate::git::program::Service;
-use crate::git::push_head::PushHead;
+use crate::git::push_head::{PushHead, check_update_name};
 use crate::protocol::code::Code;
 
 /// The repository of a push.
@@ -72,9 +73,11 @@ impl Services {
             PushTarget::Existing(view) => return Ok(*view),
             PushTarget::Missing(at) => at,
         };
-        if !brings_a_ref(&head.updates) {
+        let brings_a_ref = |update: &RefUpdate| update.new.is_some() && check_update_name(update).is_ok();
+        if !head.updates.iter().any(brings_a_ref) {
             return Err(Refusal::NotFound("repository").into());
         }
+        self.hosting.git()?;
         let project = ProjectPath { user: at.user.clone(), project: at.project.clone() };
         let request = RepositoryRequest { name: at.repo.clone(), description: None, default_branch: None };
         let taken = match self.create_repository(who, &project, request).await {

@@ -10,6 +10,7 @@ use crate::actors::writer::commands::{
     AbandonRepository, ActivateRepository, BeginRepository, DeleteRepository, UpdateRepository,
 };
 use crate::core::actor::Who;
+use crate::core::fail_points;
 use crate::domain::access::Credential;
 use crate::domain::ids::ProjectId;
 use crate::domain::name::Name;
@@ -89,18 +90,24 @@ impl Services {
         let repository = self.writer.execute(Who::User(begin.who.user.0), begin).await?;
         let (store, key) = (self.hosting.store.clone(), repository.storage_key);
         let branch = repository.default_branch.clone();
-        let made = tokio::task::spawn_blocking(move || store.create(key, &branch)).await;
+        let make = move || {
+            fail_points::reach(fail_points::BEFORE_DIRECTORY);
+            store.create(key, &branch)
+        };
+        let made = tokio::task::spawn_blocking(make).await;
         let made = made.map_err(|error| ServiceError::new(Code::Internal, error.to_string()));
-        let outcome = match made.and_then(|made| made.map_err(ServiceError::from)) {
+        let made = made.and_then(|made| made.map_err(ServiceError::from));
+        let has_directory = made.is_ok();
+        let outcome = match made {
             Ok(()) => {
                 let activate = ActivateRepository { repository: repository.id };
                 self.writer.execute(Who::Server, activate).await.map_err(ServiceError::from)
             }
             Err(error) => Err(error),
         };
-        // An unknown outcome is left to the reconciler.
+        // An unknown outcome of the row is left to the reconciler; without a directory the name is free again.
         if let Err(error) = &outcome
-            && error.code != Code::Internal
+            && (error.code != Code::Internal || !has_directory)
         {
             self.writer.execute(Who::Server, AbandonRepository { repository: repository.id }).await?;
             let store = self.hosting.store.clone();

@@ -135,6 +135,9 @@ impl Services {
         turn: Turn,
     ) -> Result<PushAnswer, ServiceError> {
         let Arrival { mut head, rest, base_url, compressed } = arrival;
+        if let Some(answer) = refuse_head(&head) {
+            return Ok(PushAnswer::Refused { answer, error: None, unread: input });
+        }
         let view = match self.settle_target(who, target, &head).await {
             Ok(view) => view,
             Err(error) => {
@@ -226,18 +229,6 @@ impl Services {
             }
             None
         };
-        if let Some(text) = head.option(CHAT_OPTION)
-            && (text.len() > PUSH_TEXT_BYTES_MAX || Content::parse(text.to_owned()).is_err())
-        {
-            let detail = "chat= must be 1 to 4096 bytes of text";
-            return Some(report::refusal(head, Some(detail), |_| {
-                "the text for the chat cannot be posted".to_owned()
-            }));
-        }
-        let mut names = HashSet::with_capacity(head.updates.len());
-        if head.updates.iter().any(|update| !names.insert(&update.name)) {
-            return Some(report::refusal(head, None, |_| "a ref is named twice in this push".to_owned()));
-        }
         let reasons: Vec<Option<String>> = head.updates.iter().map(reason).collect();
         let kept = || head.updates.iter().zip(&reasons).filter(|(_, why)| why.is_none());
         if kept().count() == head.updates.len() && head.declined.is_empty() {
@@ -276,4 +267,19 @@ impl From<ComputeError> for ServiceError {
             }
         }
     }
+}
+
+/// The answer to a push that no repository would accept.
+fn refuse_head(head: &PushHead) -> Option<Bytes> {
+    if let Some(text) = head.option(CHAT_OPTION)
+        && (text.len() > PUSH_TEXT_BYTES_MAX || Content::parse(text.to_owned()).is_err())
+    {
+        let detail = "chat= must be 1 to 4096 bytes of text";
+        return Some(report::refusal(head, Some(detail), |_| {
+            "the text for the chat cannot be posted".to_owned()
+        }));
+    }
+    let mut names = HashSet::with_capacity(head.updates.len());
+    let is_twice = head.updates.iter().any(|update| !names.insert(&update.name));
+    is_twice.then(|| report::refusal(head, None, |_| "a ref is named twice in this push".to_owned()))
 }

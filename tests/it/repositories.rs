@@ -179,3 +179,20 @@ async fn a_user_and_a_project_hold_so_many_and_no_more() {
     assert_problem(&carol.get("/api/projects/alice/a").await, 404, "not_found");
     server.stop().await;
 }
+
+/// The row of a repository that could not be made kept its name until the next start.
+#[actix_web::test]
+async fn name_is_free_again_when_its_directory_cannot_be_made() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    project(&alice, "hello", "private").await;
+    let tmp = server.path().join("repos/tmp");
+    std::fs::remove_dir_all(&tmp).unwrap();
+    std::fs::write(&tmp, "in the way").unwrap();
+    let make = async || alice.post("/api/projects/alice/hello/repos/create", json!({"name": "web"})).await;
+    assert_eq!(make().await.status, 500);
+    std::fs::remove_file(&tmp).unwrap();
+    std::fs::create_dir(&tmp).unwrap();
+    assert_eq!(make().await.status, 201);
+    server.stop().await;
+}

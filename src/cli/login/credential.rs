@@ -94,7 +94,7 @@ impl Description {
     /// git decodes percent escapes: `https://git.example.org%2F.evil.example` has the host `git.example.org/.evil.example`,
     /// which would be read as an address of `git.example.org`. So only what a host and a port are made of is accepted.
     fn key(&self) -> anyhow::Result<String> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
         ensure!(
             self.protocol.chars().all(|c| c.is_ascii_alphanumeric()) && self.host.chars().all(plain),
             "{:?} at {:?} is not the address of a server",
@@ -145,6 +145,7 @@ mod tests {
             ("git.example.org", "https://git.example.org"),
             ("Git-1.example.org:8443", "https://git-1.example.org:8443"),
             ("[::1]:8443", "https://[::1]:8443"),
+            ("git_server:8080", "https://git_server:8080"),
         ] {
             assert_eq!(key("https", host).unwrap(), kept);
         }

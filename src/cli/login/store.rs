@@ -101,8 +101,13 @@ impl Store {
     /// Whole or not at all.
     fn write(&self, logins: &Logins) -> anyhow::Result<()> {
         let text = toml::to_string(logins)?;
-        let beside = self.folder.join(format!("logins.toml.{:016x}", rand::random::<u64>()));
+        let beside = self.folder.join("logins.toml.new");
         let write = |beside: &Path| {
+            // Left by a command that was killed.
+            match fs::remove_file(beside) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
             let mut file = private_file::create_new(beside)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;

@@ -418,3 +418,32 @@ fn a_test_hits_every_fail_point() {
         assert!(named, "no test hits {name}");
     }
 }
+
+/// Of two pushes at once that create a repository, the second waits until the first has made it; a kill in between leaves
+/// nothing that the next push would meet.
+#[actix_web::test]
+async fn repository_is_created_once_and_again_after_a_kill() {
+    let scene = Scene::new().await;
+    let with = async |points: &str| {
+        let environment = [("FAILPOINTS", points), ("NETBIT_GIT__PUSH_TO_CREATE", "true")];
+        Process::with(scene.path(), &environment).await
+    };
+    let url = |server: &Process| {
+        format!("http://alice:{}@{}/alice/hello/web", PASSWORD.replace(' ', "%20"), server.address())
+    };
+    let mut server = with("repository.directory=return").await;
+    let http = server.http.with_token(&scene.alice);
+    http.post("/api/projects/create", &json!({"name": "hello"})).await.unwrap().success().unwrap();
+    let place = Workplace::new();
+    place.repository("work").await;
+    place.git("work", &["branch", "topic"]).await.ok();
+    assert!(!place.git("work", &["push", "--quiet", &url(&server), "main"]).await.success);
+    assert_eq!(server.end().await, None, "a kill");
+
+    let server = with("repository.directory=sleep(500)").await;
+    let url = &url(&server);
+    let push = async |branch| place.git("work", &["push", "--quiet", url, branch]).await.ok();
+    futures_util::future::join(push("main"), push("topic")).await;
+    let listed = place.git("", &["ls-remote", "--heads", url]).await.ok();
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+}

@@ -137,6 +137,15 @@ async fn only_a_push_with_a_head_creates_the_repository() {
     }
     let report = send(&server, "alice", path, deletion("x")).await.text().await.unwrap();
     assert!(report.contains("ng refs/heads/x there is no such repository"), "{report}");
+    // What no repository would accept: a ref outside of all namespaces, and a ref that is named twice.
+    let line = |name: &str| format!("{} {} {name}", "0".repeat(40), "1".repeat(40));
+    for [first, second] in [["refs/pull/1/head", "refs/pull/2/head"], ["refs/heads/x", "refs/heads/x"]] {
+        let lines = [format!("{}\0report-status", line(first)), line(second)];
+        let body: String = lines.iter().map(|line| format!("{:04x}{line}", line.len() + 4)).collect();
+        let report = send(&server, "alice", path, format!("{body}0000").into_bytes()).await;
+        let report = report.text().await.unwrap();
+        assert!(report.contains(&format!("ng {first}")), "{report}");
+    }
     assert_eq!(names(&alice).await, ["empty"]);
     server.stop().await;
 }
