@@ -84,8 +84,9 @@ impl Process {
         let (base, ops) = (url("/api/users/register"), url("/readyz"));
         // Over TLS a test brings a client of its own.
         let http = HttpClient::trusting(&*base, None).unwrap();
-        let tcp = text.split("tcp://").nth(1).and_then(|rest| rest.split_whitespace().next());
-        let tcp = tcp.unwrap().parse().unwrap();
+        let sessions = text.split("Chat sessions: ").nth(1).and_then(|rest| rest.split_whitespace().next());
+        let tcp = sessions.unwrap().trim_start_matches("tls://").trim_start_matches("tcp://");
+        let tcp = tcp.parse().unwrap();
         Ok(Self { child, http, tcp, base, ops, greeting: text })
     }
 
