@@ -191,8 +191,11 @@ impl Participant {
     }
 
     /// Says the newest message of the chat. A person who has read all messages of others has read this one too;
-    /// otherwise the cursor stays, and the message is counted apart.
+    /// otherwise the cursor stays, and the message is counted apart. A message that counts already changes nothing.
     pub fn say(&mut self, seq: Seq, ordinal: i64, trimmed_ordinal: i64) {
+        if ordinal <= self.read_ordinal || self.own.contains(ordinal) {
+            return;
+        }
         let below = self.read_ordinal.max(trimmed_ordinal);
         let unread =
             ordinal - 1 - below - self.own.above(below).map(|(first, last)| last - first + 1).sum::<i64>();

@@ -50,6 +50,10 @@ impl OwnMessages {
         self.0.iter().copied()
     }
 
+    pub fn contains(&self, ordinal: i64) -> bool {
+        self.0.iter().rev().any(|(first, last)| (*first..=*last).contains(&ordinal))
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

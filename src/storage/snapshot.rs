@@ -78,7 +78,7 @@ pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> Qu
             windows.push(rows);
         }
         chats.shrink_to_fit();
-        let participants = chats::all_participants(db)?;
+        let participants = participants(db)?;
         Ok(Snapshot {
             epoch: meta::get(db, meta::EPOCH)?.unwrap_or(0),
             commit_no: meta::get(db, meta::COMMIT_NO)?.unwrap_or(0),
@@ -119,14 +119,21 @@ pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> Qu
             .map(Arc::new)
             .collect(),
             chats,
-            participants: participants
-                .into_iter()
-                .map(|row| Ok((ChatId(row.chat_id), row.try_into()?)))
-                .collect::<QueryResult<_>>()?,
+            participants,
             deleted: messages::all_deleted(db)?.into_iter().map(|(chat, at)| (ChatId(chat), at)).collect(),
             windows,
         })
     })
+}
+
+/// All people of all chats, their cursors where their messages have moved them.
+fn participants(db: &mut SqliteConnection) -> QueryResult<Vec<(ChatId, Participant)>> {
+    let mut participants = chats::all_participants(db)?
+        .into_iter()
+        .map(|row| Ok((ChatId(row.chat_id), row.try_into()?)))
+        .collect::<QueryResult<Vec<_>>>()?;
+    chats::cursors_behind::catch_up(db, &mut participants)?;
+    Ok(participants)
 }
 
 fn rows(count: usize) -> i64 {

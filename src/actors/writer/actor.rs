@@ -193,6 +193,12 @@ impl Handler<Drain> for DbWriterActor {
 
     fn handle(&mut self, Drain(reply): Drain, _: &mut Ctx<Self>) {
         self.flush();
+        if let Some(ledger) = &mut self.ledger
+            && let Err(error) = ledger.write_cursors()
+        {
+            // They follow from the messages: the next start computes them.
+            debug!(%error, "read cursors were not written");
+        }
         reply.send(Ok(()));
     }
 }

@@ -166,9 +166,6 @@ impl Ledger {
         }
         let now = Timestamp::now();
         self.begun = Instant::now();
-        if self.mirror.facts() > self.limits.mirror_facts {
-            self.mirror.forget();
-        }
         if self.commit_no % TIDY_COMMITS == 0 {
             self.additions.tidy();
             self.mentions.tidy();
@@ -183,10 +180,15 @@ impl Ledger {
                 batch.answers.append(&mut settled);
                 return batch;
             }
-            let executed = match self.execute(&mut jobs, &mut events, now, collects) {
-                done @ Executed::Done { .. } => {
-                    self.mirror.flush(&mut self.db).map_or_else(Executed::Failed, |()| done)
-                }
+            let executed = match self.begin() {
+                Ok(wrote) => self.execute(&mut jobs, &mut events, now, collects, wrote),
+                Err(error) => Executed::Failed(error),
+            };
+            let executed = match executed {
+                Executed::Done { wrote, left } => match self.end(wrote) {
+                    Ok(wrote) => Executed::Done { wrote, left },
+                    Err(error) => Executed::Failed(error),
+                },
                 other => other,
             };
             match executed {
@@ -220,25 +222,45 @@ impl Ledger {
         }
     }
 
+    /// Begins a transaction that is open; answers whether anything was written.
+    fn begin(&mut self) -> Result<bool, SqlError> {
+        let mut wrote = self.mirror.begin(&mut self.db)?;
+        if self.mirror.facts() > self.limits.mirror_facts {
+            wrote |= self.mirror.flush_all(&mut self.db)?;
+            self.mirror.forget();
+        }
+        Ok(wrote)
+    }
+
+    /// Writes what the commit needs, and the cursors that are due with it.
+    fn end(&mut self, wrote: bool) -> Result<bool, SqlError> {
+        if wrote && self.mirror.cursors_are_due() {
+            return self.mirror.flush_all(&mut self.db).map(|_| true);
+        }
+        self.mirror.flush(&mut self.db).map(|()| wrote)
+    }
+
     fn execute(
         &mut self,
         jobs: &mut [Box<dyn Job>],
         events: &mut Vec<Event>,
         now: Timestamp,
         collects: bool,
+        mut wrote: bool,
     ) -> Executed {
         let (begun, budget) = (Instant::now(), Duration::from_millis(self.limits.batch_ms));
-        let (mut wrote, count) = (false, jobs.len());
+        let count = jobs.len();
         // One look at the clock for each job: when it ends, the next one begins.
         let mut started = begun;
         for (index, job) in jobs.iter_mut().enumerate() {
             if index > 0 && started.duration_since(begun) > budget {
                 return Executed::Done { wrote, left: count - index };
             }
-            if job.effect() != Effect::Appends
-                && let Err(error) = self.mirror.flush(&mut self.db)
-            {
-                return Executed::Failed(error);
+            if job.effect() != Effect::Appends {
+                match self.mirror.flush_all(&mut self.db) {
+                    Ok(flushed) => wrote |= flushed,
+                    Err(error) => return Executed::Failed(error),
+                }
             }
             let mark = events.len();
             let collects = collects && job.effect() == Effect::Appends;
@@ -312,6 +334,7 @@ impl Ledger {
             Ok(()) => {
                 fail_points::reach(fail_points::AFTER_COMMIT);
                 self.commit_no = commit_no;
+                self.mirror.committed();
                 self.metrics.seconds.observe(self.begun.elapsed().as_secs_f64());
                 self.metrics.batch_size.observe(f64::from(u32::try_from(jobs.len()).unwrap_or(u32::MAX)));
                 let committed = Some(Committed { commit_no, events, permits });
@@ -346,6 +369,23 @@ impl Ledger {
                     warn!(tries, "COMMIT met a lock");
                 }
                 outcome => return outcome,
+            }
+        }
+    }
+
+    /// Writes the cursors that are behind, with a commit of their own: before a stop. The read models know them.
+    pub fn write_cursors(&mut self) -> Result<(), SqlError> {
+        self.db.batch_execute("BEGIN IMMEDIATE")?;
+        let mirror = &mut self.mirror;
+        let written = mirror.begin(&mut self.db).and_then(|_| mirror.flush_all(&mut self.db));
+        match written.and_then(|_| self.db.batch_execute("COMMIT")) {
+            Ok(()) => {
+                self.mirror.committed();
+                Ok(())
+            }
+            Err(error) => {
+                self.roll_back();
+                Err(error)
             }
         }
     }

@@ -278,6 +278,9 @@ impl<'a> Tx<'a> {
         let (chat, head) = (message.chat_id, Head { seq: message.seq, ordinal: message.ordinal });
         let (id, sender) = (message.id.0, message.sender_id);
         let later = self.collects && self.mirror.knows_chat(chat);
+        if !later {
+            self.mirror.flush_all(self.db)?;
+        }
         let taken = if later {
             self.mirror.takes_name(self.db, sender, message.client_id, self.now)?
         } else {
@@ -298,7 +301,7 @@ impl<'a> Tx<'a> {
                 person.say(head.seq, head.ordinal, trimmed);
                 chats::set_cursors(self.db, chat.0, &person)?;
             }
-            self.mirror.forget_said(chat, sender);
+            self.mirror.forget_said(chat, sender, id);
         }
         Ok(true)
     }

@@ -1,7 +1,8 @@
 //! What the writer knows without asking the database: logins that are alive, chats with their heads, roles.
 //!
 //! Saying something is what happens most; with these facts it costs a place among the rows that are inserted together
-//! ([`Unwritten`]), and one UPDATE for each chat and each sender that a batch has touched, however much was said in it.
+//! ([`Unwritten`]), and one UPDATE for each chat that a batch has touched, however much was said in it. The senders'
+//! cursors are written with a later commit: see [`cursors_behind`].
 //!
 //! Invariants
 //! * Only the writer changes the database, so a fact that was read stays true until a command changes it. Whoever
@@ -9,6 +10,8 @@
 //!   makes the mirror forget everything; a chat's own events make it forget the chat; so does a rollback, of all.
 //! * A head that is ahead of its row, and a message that has none yet, are written before any other command looks, and
 //!   before the commit.
+//! * Cursors that are ahead of their row are written before any other command looks, and at the latest when
+//!   [`CURSORS_BEHIND_MAX`] messages have moved them. What a rollback takes of them is computed again from the messages.
 //! * A message waits for its row only when nothing can refuse it any more: its chat's head is known, and its sender has
 //!   not used its name.
 //! * Nothing is here that was not in the transaction: a refusal is never remembered.
@@ -24,11 +27,14 @@ use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::ids::{ChatId, LoginId, Seq, UserId};
 use crate::domain::message::ClientId;
 use crate::domain::timestamp::Timestamp;
+use crate::storage::queries::chats::cursors_behind;
 use crate::storage::queries::{chats, messages};
 
 /// How far ahead of this server's a client's clock may be before its names are looked up one by one. Until that time has
 /// come, the names of all others are looked up too: so it is short.
 const HORIZON_SECONDS: i64 = 5 * 60;
+/// How many messages may move their senders' cursors before these are written.
+const CURSORS_BEHIND_MAX: usize = 1024;
 
 /// What a command does to the facts that the mirror holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +70,12 @@ pub(super) struct Mirror {
     moved: Vec<ChatId>,
     /// People whose rows are behind: they said something.
     said: Vec<(ChatId, UserId)>,
+    /// How many messages have moved these people's cursors.
+    said_messages: usize,
+    /// The newest message, when the database does not say yet that its sender's cursors are written.
+    newest_said: Option<i64>,
+    /// Whether cursors that are behind are known: not before the first commit, and not after a rollback.
+    knows_said: bool,
     names: HashMap<UserId, Names>,
     unwritten: Unwritten,
     last_message_id: Option<i64>,
@@ -132,10 +144,12 @@ impl Mirror {
         let Some(known) = self.chats.get_mut(&chat) else { return };
         if let Some(person) = self.people.get_mut(&(chat, sender)) {
             person.participant.say(head.seq, head.ordinal, known.chat.trimmed_ordinal);
+            self.said_messages += 1;
             if !std::mem::replace(&mut person.is_behind, true) {
                 self.said.push((chat, sender));
             }
         }
+        self.newest_said = Some(message);
         known.head = head;
         if known.unwritten.replace(message).is_none() {
             self.moved.push(chat);
@@ -178,7 +192,7 @@ impl Mirror {
         self.unwritten.flush(db)
     }
 
-    /// Writes the messages that have no row yet, and the rows that are behind: one for each chat and sender.
+    /// Writes the messages that have no row yet, and the heads that are ahead of their row.
     pub(super) fn flush(&mut self, db: &mut SqliteConnection) -> QueryResult<()> {
         self.flush_messages(db)?;
         for chat in self.moved.drain(..) {
@@ -187,13 +201,38 @@ impl Mirror {
                 chats::set_head(db, chat.0, known.head.seq, known.head.ordinal, message)?;
             }
         }
+        Ok(())
+    }
+
+    /// Writes the cursors that are behind without being known; answers whether there were any. To be called when a
+    /// transaction begins.
+    pub(super) fn begin(&mut self, db: &mut SqliteConnection) -> QueryResult<bool> {
+        if self.knows_said { Ok(false) } else { cursors_behind::write_all(db) }
+    }
+
+    /// The transaction that [`Mirror::begin`] began is committed.
+    pub(super) fn committed(&mut self) {
+        self.knows_said = true;
+    }
+
+    /// Whether so many messages have moved cursors that these are to be written.
+    pub(super) fn cursors_are_due(&self) -> bool {
+        self.said_messages >= CURSORS_BEHIND_MAX
+    }
+
+    /// Writes everything that is ahead of its row, cursors too; answers whether cursors were.
+    pub(super) fn flush_all(&mut self, db: &mut SqliteConnection) -> QueryResult<bool> {
+        self.flush(db)?;
+        let Some(newest) = self.newest_said.take() else { return Ok(false) };
+        self.said_messages = 0;
         for key in self.said.drain(..) {
             let Some(person) = self.people.get_mut(&key) else { continue };
             if std::mem::take(&mut person.is_behind) {
                 chats::set_cursors(db, key.0.0, &person.participant)?;
             }
         }
-        Ok(())
+        cursors_behind::set_written(db, newest)?;
+        Ok(true)
     }
 
     /// The id of the next message. Not given back when it is not used.
@@ -211,8 +250,9 @@ impl Mirror {
         self.chats.remove(&chat);
     }
 
-    /// A message of this sender was written past the mirror.
-    pub(super) fn forget_said(&mut self, chat: ChatId, sender: UserId) {
+    /// A message of this sender was written past the mirror, with its cursors.
+    pub(super) fn forget_said(&mut self, chat: ChatId, sender: UserId, message: i64) {
+        self.newest_said = Some(message);
         self.forget_chat(chat);
         self.forget_person(chat, sender);
         self.names.remove(&sender);
@@ -225,8 +265,8 @@ impl Mirror {
 
     /// A command may have changed anything. Nothing is behind: it was written before.
     pub(super) fn forget(&mut self) {
-        let last_message_id = self.last_message_id;
-        *self = Self { last_message_id, ..Self::default() };
+        let Self { last_message_id, newest_said, knows_said, .. } = *self;
+        *self = Self { last_message_id, newest_said, knows_said, ..Self::default() };
     }
 
     /// The transaction is undone, and with it what is here.

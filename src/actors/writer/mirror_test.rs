@@ -7,8 +7,8 @@ use diesel::connection::SimpleConnection;
 use super::batch::Ledger;
 use super::command::{Command, CommandError};
 use super::commands::{
-    AlterMessage, AppendMessage, Appended, CreateChat, EndLogin, Logout, NewChat, NewUser, RegisterUser,
-    RemoveParticipant, StartLogin, UpdateChat,
+    AlterMessage, AppendMessage, Appended, CreateChat, EndLogin, Logout, MarkUnread, NewChat, NewUser,
+    RegisterUser, RemoveParticipant, StartLogin, UpdateChat,
 };
 use super::messages::{Job, Pending};
 use super::metrics::CommitMetrics;
@@ -17,15 +17,18 @@ use crate::core::config::Synchronous;
 use crate::core::database;
 use crate::core::limits::Limits;
 use crate::domain::access::{Credential, Proof};
+use crate::domain::chat::Participant;
 use crate::domain::ids::{ChatId, MessageId};
 use crate::domain::message::{Alteration, ClientId, Content, NewMessage};
 use crate::domain::refusal::Refusal;
 use crate::domain::user::{User, Username};
-use crate::storage::queries::{chats, messages};
+use crate::storage::queries::{chats, messages, meta};
+use crate::storage::snapshot;
 
 struct Town {
     ledger: Ledger,
     metrics: CommitMetrics,
+    limits: Limits,
     people: Vec<Credential>,
     chat: ChatId,
     _dir: tempfile::TempDir,
@@ -42,8 +45,8 @@ impl Town {
         database::migrate(&mut db, &path).unwrap();
         let limits = Limits { batch_ms: 60_000, mirror_facts, ..Limits::default() };
         let metrics = CommitMetrics::default();
-        let ledger = Ledger::new(db, limits, metrics.clone()).unwrap();
-        let mut town = Self { ledger, metrics, people: Vec::new(), chat: ChatId(0), _dir: dir };
+        let ledger = Ledger::new(db, limits.clone(), metrics.clone()).unwrap();
+        let mut town = Self { ledger, metrics, limits, people: Vec::new(), chat: ChatId(0), _dir: dir };
         for name in ["ada", "bob", "eve"] {
             let user = town.one(RegisterUser { user: new_user(name), open: true, setup: None }).unwrap();
             let who = town.log_in(&user);
@@ -90,6 +93,20 @@ impl Town {
         let content = Content::parse(text.to_owned()).unwrap();
         let message = NewMessage { client_id, content, reply_to: None, metadata: None };
         AppendMessage { who: self.people[who], chat: self.chat, message, within_rate: Ok(()) }
+    }
+
+    /// The participant's row, which may be behind.
+    fn row(&mut self, who: usize) -> Participant {
+        let user = self.people[who].user.0;
+        chats::participant(self.ledger.connection(), self.chat.0, user).unwrap().unwrap()
+    }
+
+    /// The participant as a snapshot has it.
+    fn participant(&mut self, who: usize) -> Participant {
+        let (chat, user) = (self.chat, self.people[who].user);
+        let participants = snapshot::load(self.ledger.connection(), 1, 0).unwrap().participants;
+        let found = participants.into_iter().find(|(of, person)| *of == chat && person.user_id == user);
+        found.unwrap().1
     }
 
     fn head(&mut self) -> i64 {
@@ -309,4 +326,98 @@ fn a_row_that_is_refused_after_all_fails_its_own_message_and_no_other_of_the_bat
     assert!(answers[0].is_ok() && answers[2].is_ok(), "{answers:?}");
     assert_eq!(answers[1].as_ref().unwrap_err(), &CommandError::Internal);
     assert_eq!(town.head(), base);
+}
+
+/// Opens the database again, as after a crash.
+fn reopen(town: &mut Town) {
+    let path = town._dir.path().join("netbit.db");
+    let db = database::open_writer(&path, Synchronous::Full).unwrap();
+    town.ledger = Ledger::new(db, town.limits.clone(), town.metrics.clone()).unwrap();
+}
+
+#[test]
+fn cursors_follow_messages_though_their_rows_are_behind() {
+    let mut town = Town::found(1000);
+    let last = (0..5).map(|_| seq(town.say(0, "text"))).last().unwrap();
+    assert!(town.row(0).read_seq < last, "cursors are not written with each message");
+    assert_eq!(town.participant(0).read_seq, last);
+    // Bob has not read Ada's messages: his own ones are counted apart.
+    let own = seq(town.say(1, "answer"));
+    assert_eq!(town.participant(1).own.ranges().collect::<Vec<_>>(), [(6, 6)]);
+    assert_eq!(town.participant(0).read_seq, last);
+    let snapshots = [town.participant(0), town.participant(1)];
+    reopen(&mut town);
+    assert_eq!([town.participant(0), town.participant(1)], snapshots, "also after a crash");
+    assert_eq!(seq(town.say(2, "next")), own + 1);
+    assert_eq!([town.row(0), town.row(1)], snapshots, "the first batch writes them");
+}
+
+#[test]
+fn cursors_are_written_before_other_commands_look() {
+    let mut town = Town::found(1000);
+    let first = seq(town.say(0, "first"));
+    let last = seq(town.say(0, "second"));
+    let (who, chat) = (town.people[0], town.chat);
+    town.one(MarkUnread { who, chat, from: first, within_rate: Ok(()) }).unwrap();
+    let unread = town.participant(0);
+    assert_eq!((unread.read_seq, town.row(0)), (first - 1, unread.clone()));
+    reopen(&mut town);
+    assert_eq!(town.participant(0), unread, "the messages do not move the cursor again");
+    let content = Content::parse("the second".to_owned()).unwrap();
+    let alteration = Alteration::Edit { content, metadata: None };
+    let message = town.say(1, "of bob").unwrap().message.id;
+    let who = town.people[1];
+    town.one(AlterMessage { who, chat, message, alteration, within_rate: Ok(()) }).unwrap();
+    assert_eq!((town.row(0), town.row(1).own.contains(3)), (unread, true), "{last}");
+}
+
+#[test]
+fn cursors_outlive_a_batch_that_is_rolled_back() {
+    let mut town = Town::found(1000);
+    let base = seq(town.say(0, "first"));
+    // The number is taken by Eve.
+    let taken = NUMBER_TAKEN.replace("ordinal + 1, sender_id", "ordinal + 1, 3");
+    town.ledger.connection().batch_execute(&taken).unwrap();
+    assert_eq!(town.say(1, "refused").unwrap_err(), CommandError::Internal);
+    let delete = "DELETE FROM messages WHERE id = (SELECT max(id) FROM messages);";
+    town.ledger.connection().batch_execute(delete).unwrap();
+    assert_eq!(town.participant(0).read_seq, base);
+    assert_eq!(seq(town.say(2, "second")), base + 1);
+    assert_eq!((town.row(0).read_seq, town.metrics.replayed.get()), (base, 2));
+}
+
+#[test]
+fn cursors_are_written_after_a_count_of_messages_and_before_a_stop() {
+    let mut town = Town::found(1000);
+    let written = |town: &mut Town| meta::get(town.ledger.connection(), meta::CURSORS_WRITTEN).unwrap();
+    let first = seq(town.say(0, "first"));
+    for _ in 0..4 {
+        let jobs = (0..256).map(|_| job(town.saying(0, "text", ClientId::fresh())).0).collect();
+        town.ledger.run(jobs).answer();
+    }
+    assert_eq!((town.row(0).read_seq, written(&mut town)), (first + 1024, Some(1025)));
+    seq(town.say(0, "last"));
+    assert_eq!(town.row(0).read_seq, first + 1024);
+    town.ledger.write_cursors().unwrap();
+    assert_eq!((town.row(0).read_seq, written(&mut town)), (first + 1025, Some(1026)));
+    town.ledger.write_cursors().unwrap();
+    // A mirror that is full forgets what it has written.
+    let mut small = Town::found(0);
+    let first = seq(small.say(0, "first"));
+    assert_eq!(seq(small.say(1, "second")), first + 1);
+    assert_eq!(small.row(0).read_seq, first);
+}
+
+#[test]
+fn cursors_of_a_database_without_their_counter_are_as_written() {
+    let mut town = Town::found(1000);
+    let first = seq(town.say(0, "first"));
+    town.ledger.write_cursors().unwrap();
+    meta::delete(town.ledger.connection(), meta::CURSORS_WRITTEN).unwrap();
+    let rewind = "UPDATE chat_participants SET read_seq = 0, read_ordinal = 0;";
+    town.ledger.connection().batch_execute(rewind).unwrap();
+    reopen(&mut town);
+    assert_eq!(town.participant(0).read_seq, 0, "what the release before wrote is taken as it is");
+    seq(town.say(1, "second"));
+    assert_eq!((town.row(0).read_seq, town.participant(1).own.contains(2)), (0, true), "{first}");
 }

@@ -21,6 +21,7 @@ pub use removal::{empty_since, is_empty_since, purge_some, set_deleted, set_purg
 pub use retention::{Trims, look_again, set_retention, set_told, set_trimmed, set_untold, to_trim, trims};
 
 mod after_message;
+pub mod cursors_behind;
 mod former;
 mod owners;
 mod removal;

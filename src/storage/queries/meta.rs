@@ -1,4 +1,4 @@
-//! The database's own counters: `epoch` and `commit_no`.
+//! The database's own counters.
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
@@ -7,6 +7,8 @@ use crate::storage::schema::meta;
 
 pub const EPOCH: &str = "epoch";
 pub const COMMIT_NO: &str = "commit_no";
+/// The newest message whose sender's cursors are in their row. Absent: all are, as before there was such a counter.
+pub const CURSORS_WRITTEN: &str = "cursors_written";
 
 /// An epoch that no database had before: below 2^53, so that every JSON reader holds it exactly; never 0.
 pub fn fresh_epoch() -> i64 {

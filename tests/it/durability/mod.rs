@@ -3,6 +3,7 @@
 //! Each test begins with its story. `docs/SECURITY-TESTS.md` lists them beside what they show.
 
 mod clock;
+mod cursors;
 mod damage;
 mod fail_points;
 mod fan_out;

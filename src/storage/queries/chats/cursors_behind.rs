@@ -1,0 +1,131 @@
+//! Cursors that are behind their messages.
+//!
+//! A message moves its sender's cursors. The writer keeps the moved cursors in memory, and writes many of them with one
+//! commit; [`meta::CURSORS_WRITTEN`] is the id of the last message whose cursors are in their rows. The cursors of
+//! later messages follow from the messages themselves: they are computed here, after a crash and for each snapshot.
+//!
+//! Invariant: no other change of a participant's row is committed while cursors are behind.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Text};
+use diesel::sqlite::{Sqlite, SqliteConnection};
+
+use super::{participant, set_cursors};
+use crate::domain::chat::Participant;
+use crate::domain::ids::ChatId;
+use crate::storage::queries::{messages, meta};
+use crate::storage::schema::{chats, messages as messages_table};
+
+type Db = SqliteConnection;
+
+/// How many messages are read at once.
+const PAGE_MESSAGES: i64 = 4096;
+
+/// A message whose sender's cursors may not have moved yet.
+#[derive(Debug, Queryable)]
+struct Said {
+    id: i64,
+    chat: i64,
+    sender: i64,
+    seq: i64,
+    ordinal: i64,
+    trimmed_ordinal: i64,
+}
+
+fn said_above(db: &mut Db, id: i64) -> QueryResult<Vec<Said>> {
+    messages_table::table
+        .inner_join(chats::table)
+        .filter(messages_table::id.gt(id))
+        .order(messages_table::id)
+        .limit(PAGE_MESSAGES)
+        .select((
+            messages_table::id,
+            messages_table::chat_id,
+            messages_table::sender_id,
+            messages_table::seq,
+            messages_table::ordinal,
+            chats::trimmed_ordinal,
+        ))
+        .load(db)
+}
+
+/// By chat and user: those who said something, with the cursors that they should have. `None`: they are not in the chat.
+type Behind = HashMap<(i64, i64), Option<Participant>>;
+
+/// Computes the cursors that messages above `written` have moved, and finds the newest message.
+fn behind(db: &mut Db, written: i64) -> QueryResult<(Behind, i64)> {
+    let (mut behind, mut newest) = (Behind::new(), written);
+    loop {
+        let page = said_above(db, newest)?;
+        if page.is_empty() {
+            return Ok((behind, newest));
+        }
+        for said in page {
+            newest = said.id;
+            let person = match behind.entry((said.chat, said.sender)) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(participant(db, said.chat, said.sender)?),
+            };
+            if let Some(person) = person {
+                person.say(said.seq, said.ordinal, said.trimmed_ordinal);
+            }
+        }
+    }
+}
+
+/// Moves the cursors of participants that were just read, in the same transaction.
+pub fn catch_up(db: &mut Db, participants: &mut [(ChatId, Participant)]) -> QueryResult<()> {
+    let Some(written) = meta::get(db, meta::CURSORS_WRITTEN)? else { return Ok(()) };
+    let (mut behind, _) = behind(db, written)?;
+    if behind.is_empty() {
+        return Ok(());
+    }
+    for (chat, read) in participants {
+        if let Some(person) = behind.remove(&(chat.0, read.user_id.0)).flatten() {
+            *read = person;
+        }
+    }
+    Ok(())
+}
+
+/// Writes all cursors that are behind; answers whether there were any.
+pub fn write_all(db: &mut Db) -> QueryResult<bool> {
+    let Some(written) = meta::get(db, meta::CURSORS_WRITTEN)? else {
+        let newest = messages::last_id(db)?;
+        return set_written(db, newest).map(|()| false);
+    };
+    let (behind, newest) = behind(db, written)?;
+    for ((chat, _), person) in behind {
+        if let Some(person) = person {
+            set_cursors(db, chat, &person)?;
+        }
+    }
+    if written == newest { Ok(false) } else { set_written(db, newest).map(|()| true) }
+}
+
+#[derive(QueryId)]
+struct SetWritten {
+    message: i64,
+}
+
+impl QueryFragment<Sqlite> for SetWritten {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("INSERT OR REPLACE INTO meta (key, value) VALUES (");
+        out.push_bind_param::<Text, _>(meta::CURSORS_WRITTEN)?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, _>(&self.message)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+impl RunQueryDsl<Db> for SetWritten {}
+
+/// The cursors of all messages up to this one are in their rows.
+pub fn set_written(db: &mut Db, message: i64) -> QueryResult<()> {
+    SetWritten { message }.execute(db).map(drop)
+}
