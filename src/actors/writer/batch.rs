@@ -224,11 +224,12 @@ impl Ledger {
 
     /// Begins a transaction that is open; answers whether anything was written.
     fn begin(&mut self) -> Result<bool, SqlError> {
-        let mut wrote = self.mirror.begin(&mut self.db)?;
-        if self.mirror.facts() > self.limits.mirror_facts {
-            wrote |= self.mirror.flush_all(&mut self.db)?;
-            self.mirror.forget();
+        self.mirror.begin(&mut self.db)?;
+        if self.mirror.facts() <= self.limits.mirror_facts {
+            return Ok(false);
         }
+        let wrote = self.mirror.flush_all(&mut self.db)?;
+        self.mirror.forget();
         Ok(wrote)
     }
 

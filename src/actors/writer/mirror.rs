@@ -204,10 +204,10 @@ impl Mirror {
         Ok(())
     }
 
-    /// Writes the cursors that are behind without being known; answers whether there were any. To be called when a
-    /// transaction begins.
-    pub(super) fn begin(&mut self, db: &mut SqliteConnection) -> QueryResult<bool> {
-        if self.knows_said { Ok(false) } else { cursors_behind::write_all(db) }
+    /// Writes the cursors that are behind without being known. To be called when a transaction begins: it is no reason
+    /// to commit it.
+    pub(super) fn begin(&mut self, db: &mut SqliteConnection) -> QueryResult<()> {
+        if self.knows_said { Ok(()) } else { cursors_behind::write_all(db) }
     }
 
     /// The transaction that [`Mirror::begin`] began is committed.

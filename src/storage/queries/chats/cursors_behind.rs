@@ -92,11 +92,11 @@ pub fn catch_up(db: &mut Db, participants: &mut [(ChatId, Participant)]) -> Quer
     Ok(())
 }
 
-/// Writes all cursors that are behind; answers whether there were any.
-pub fn write_all(db: &mut Db) -> QueryResult<bool> {
+/// Writes all cursors that are behind.
+pub fn write_all(db: &mut Db) -> QueryResult<()> {
     let Some(written) = meta::get(db, meta::CURSORS_WRITTEN)? else {
         let newest = messages::last_id(db)?;
-        return set_written(db, newest).map(|()| false);
+        return set_written(db, newest);
     };
     let (behind, newest) = behind(db, written)?;
     for ((chat, _), person) in behind {
@@ -104,7 +104,7 @@ pub fn write_all(db: &mut Db) -> QueryResult<bool> {
             set_cursors(db, chat, &person)?;
         }
     }
-    if written == newest { Ok(false) } else { set_written(db, newest).map(|()| true) }
+    if written == newest { Ok(()) } else { set_written(db, newest) }
 }
 
 #[derive(QueryId)]
