@@ -77,9 +77,9 @@ impl Terminal {
 #[actix_web::test]
 async fn readme_blocks_work_when_they_are_pasted_whole() {
     let server = TestServer::start().await;
-    let first = blocks("Two minutes with it", &server);
+    let first = blocks("Send a message", &server);
     let [accounts, talk, chat] = &first[..] else { panic!("{first:?}") };
-    let second = blocks("Push to it", &server);
+    let second = blocks("Push a repository", &server);
     let [project, login, push] = &second[..] else { panic!("{second:?}") };
     let pasted = [accounts, talk, project].map(String::to_owned).concat();
     let (chat, login, push) = (chat.clone(), login.clone(), push.clone());
