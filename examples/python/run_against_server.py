@@ -152,7 +152,7 @@ class Checks:
         return client
 
     async def the_bytes_are_those_of_the_document(self) -> None:
-        section = DOCUMENT.read_text(encoding="utf-8").split("\n## 12. Bytes\n")[1].split("\n## ")[0]
+        section = DOCUMENT.read_text(encoding="utf-8").split("\n## 12. ")[1].split("\n## ")[0]
         hello, send, pinned = re.findall(r"^```\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
         ack, goodbye = pinned.split()
         client_id = UUID("0190b6d2-7d3e-7c1a-9d2f-1a2b3c4d5e6f").bytes
