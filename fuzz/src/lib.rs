@@ -1,6 +1,8 @@
-//! What must hold for any bytes from a stranger: each function takes bytes, and panics when it does not.
+//! Fuzz properties of the parsers of untrusted bytes. Each function takes bytes, and panics when
+//! its property does not hold.
 //!
-//! Two use it: the fuzz targets beside it, and `tests/it/hostile/seeds.rs`, which runs the seeds in every `cargo test`.
+//! The fuzz targets in `fuzz_targets/` call these functions. `tests/it/hostile/seeds.rs` runs them
+//! on the seeds in every `cargo test`.
 
 use bytes::{Bytes, BytesMut};
 use netbit::domain::chat::parse_chat_name;
@@ -20,10 +22,10 @@ use netbit::protocol::{framing, json, scan};
 #[path = "../../src/git/handmade_pack.rs"]
 pub mod handmade_pack;
 
-/// Takes any bytes.
+/// Checks the property of one parser for the given bytes.
 pub type Target = fn(&[u8]);
 
-/// Every target by its name.
+/// All targets with their names.
 pub const TARGETS: [(&str, Target); 8] = [
     ("frames", frames),
     ("json_bodies", json_bodies),
@@ -35,37 +37,37 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("delta_chains", delta_chains),
 ];
 
-/// A client's frame may not be larger.
+/// Maximum length of a client's frame, in bytes.
 const FRAME_BYTES: usize = 64 * 1024;
 
-/// What is read of a packet is written and read again the same.
+/// Checks that an encoded packet decodes to the same packet.
 fn stays(packet: &MessagePacket) {
-    let bytes = framing::encode(packet).expect("what was read can be written");
-    let again = packet::decode(&framing::packet_of(&bytes)).expect("what was written can be read");
-    // By their bytes: what is not a number does not equal itself.
-    assert_eq!(framing::encode(&again).ok(), Some(bytes.clone()), "a packet does not survive its own bytes");
+    let bytes = framing::encode(packet).expect("a decoded packet can be encoded");
+    let again = packet::decode(&framing::packet_of(&bytes)).expect("an encoded packet can be decoded");
+    // Compares the bytes, because NaN does not equal NaN.
+    assert_eq!(framing::encode(&again).ok(), Some(bytes.clone()), "a packet changed when it was encoded and decoded");
     let text = json::from_message_pack(&framing::packet_of(&bytes));
     assert!(text.is_some_and(|text| serde_json::from_str::<serde_json::Value>(&text).is_ok()), "no JSON");
 }
 
-/// Frames of a stream, and the packets in them.
+/// Checks the frames of a stream and the packets in them.
 pub fn frames(mut input: &[u8]) {
     while let Ok(Some((frame, used))) = framing::split(input, FRAME_BYTES) {
         assert!(!frame.is_empty() && frame.len() <= FRAME_BYTES && used == frame.len() + 4);
         let sound = scan::scan(frame).is_ok();
         match packet::decode(frame) {
             Ok(packet) => {
-                assert!(sound, "a frame that is malformed was read");
+                assert!(sound, "a malformed frame was decoded");
                 stays(&packet);
             }
-            Err(packet::PacketError::Malformed(_)) => assert!(!sound, "a sound frame is called malformed"),
+            Err(packet::PacketError::Malformed(_)) => assert!(!sound, "a well-formed frame was rejected as malformed"),
             Err(packet::PacketError::BadField { .. }) => assert!(sound),
         }
         input = &input[used..];
     }
 }
 
-/// A session's packet in JSON, and a body of REST.
+/// Checks a session packet in JSON, and a REST body.
 pub fn json_bodies(input: &[u8]) {
     if let Ok(packet) = packet::decode_json(input) {
         stays(&packet);
@@ -73,18 +75,18 @@ pub fn json_bodies(input: &[u8]) {
     if let Ok(config) = serde_json::from_slice::<ProjectConfig>(input)
         && let Ok(config) = config.check()
     {
-        let text = serde_json::to_string(&config).expect("settings can be written");
-        let again = serde_json::from_str::<ProjectConfig>(&text).expect("settings can be read again");
-        assert!(again.check().is_ok(), "settings that were fine are not any more");
+        let text = serde_json::to_string(&config).expect("settings can be serialized");
+        let again = serde_json::from_str::<ProjectConfig>(&text).expect("serialized settings can be parsed");
+        assert!(again.check().is_ok(), "valid settings became invalid when they were serialized and parsed");
     }
 }
 
-/// A datagram, opened with a key that it was not made with, and what would be in one.
+/// Checks that a datagram does not open with a foreign key, and that a sealed map opens unchanged.
 pub fn datagrams(input: &[u8]) {
     let key = [7; 32];
     if let Ok(header) = Header::of_client(input) {
         assert!(header.counter > 0 && input.len() <= 512);
-        assert!(datagram::open::<Upward>(&key, header, input).is_err(), "nobody has sealed this");
+        assert!(datagram::open::<Upward>(&key, header, input).is_err(), "a datagram opened that was not sealed with this key");
     }
     if let Ok(said) = rmp_serde::from_slice::<Upward>(input) {
         let header = Header { kind: datagram::Kind::Ping, connection_id: 1, counter: 1 };
@@ -99,7 +101,7 @@ pub fn datagrams(input: &[u8]) {
     }
 }
 
-/// Lines as git frames them: what was taken is written again the same.
+/// Checks that parsed pkt-lines are written back unchanged.
 pub fn pkt_lines(input: &[u8]) {
     let (mut rest, mut written) = (BytesMut::from(input), BytesMut::new());
     while let Ok(Some(line)) = pkt_line::take(&mut rest) {
@@ -109,11 +111,11 @@ pub fn pkt_lines(input: &[u8]) {
         }
     }
     let taken = &input[..input.len() - rest.len()];
-    // The length may be written with capital digits.
+    // The length may have uppercase hex digits.
     assert!(taken.eq_ignore_ascii_case(&written), "{taken:x?} was taken as {written:x?}");
 }
 
-/// The head of a push, whole and in pieces.
+/// Checks that the head of a push is parsed equally as a whole and in pieces.
 pub fn push_commands(input: &[u8]) {
     const UPDATES: usize = 20;
     const BYTES: usize = 4096;
@@ -130,7 +132,7 @@ pub fn push_commands(input: &[u8]) {
     };
     let (whole, pieces) = (read(input.len().max(1)), read(3));
     if let (Some(Ok(whole)), Some(Ok(pieces))) = (&whole, &pieces) {
-        assert_eq!(whole, pieces, "what is read depends on how it arrives");
+        assert_eq!(whole, pieces, "the parsed head depends on the chunk size");
         assert!(whole.updates.len() <= UPDATES && whole.bytes.len() <= BYTES);
         assert!(input.starts_with(&whole.bytes));
         for update in &whole.updates {
@@ -140,7 +142,7 @@ pub fn push_commands(input: &[u8]) {
     assert_eq!(whole.is_some_and(|read| read.is_ok()), pieces.is_some_and(|read| read.is_ok()));
 }
 
-/// What a pushed pack may hold while it is fuzzed.
+/// Limits of a pushed pack in the fuzz targets.
 const PACK: PackLimits = PackLimits {
     entries: 1000,
     commit_bytes: 1000,
@@ -154,7 +156,7 @@ const PACK: PackLimits = PackLimits {
     large_unpacked_ratio: 2,
 };
 
-/// Reads a pack in pieces; returns how many bytes went through.
+/// Reads a pack in pieces of `piece` bytes and returns the number of bytes passed on.
 fn read_pack(pack: &[u8], piece: usize) -> Result<usize, PackError> {
     let mut reader = PackReader::new(PACK, Box::new(|_| None));
     let mut passed = 0;
@@ -166,20 +168,21 @@ fn read_pack(pack: &[u8], piece: usize) -> Result<usize, PackError> {
     Ok(passed)
 }
 
-/// A pack of any bytes: how it arrives changes nothing.
+/// Checks that the result for any pack does not depend on the chunk size.
 pub fn packs(input: &[u8]) {
-    // An entry with two faults is refused for the one that is found first, which depends on how much is inflated at once.
+    // An entry with two faults is refused for the first one found, which depends on how many bytes
+    // are inflated at once.
     let whole = read_pack(input, input.len().max(1)).ok();
-    assert_eq!(whole, read_pack(input, 1).ok(), "what is accepted depends on how it arrives");
+    assert_eq!(whole, read_pack(input, 1).ok(), "acceptance depends on the chunk size");
     assert_eq!(whole, read_pack(input, 7).ok());
 }
 
-/// A pack of objects and deltas as the input says, three bytes each: kind, base, size. What is accepted keeps every
-/// limit, by a count of its own.
+/// Builds a pack of objects and deltas from the input, three bytes each: kind, base, size. Checks by
+/// a separate count that an accepted pack is within every limit.
 pub fn delta_chains(input: &[u8]) {
     let count = u32::try_from(input.len() / 3).unwrap_or(u32::MAX);
     let mut pack = handmade_pack::Handmade::new(count);
-    // Of each entry: its bytes, and how many deltas lead to it.
+    // For each entry: its size in bytes, and the length of its delta chain.
     let (mut entries, mut largest, mut all): (Vec<(u64, u32)>, u64, u64) = (Vec::new(), 0, 0);
     for step in input.chunks_exact(3) {
         let (kind, base, size) = (step[0], usize::from(step[1]), u64::from(step[2]));
@@ -202,16 +205,16 @@ pub fn delta_chains(input: &[u8]) {
     let read = read_pack(&pack.bytes, 64);
     assert_eq!(read, read_pack(&pack.bytes, pack.bytes.len()));
     if read.is_ok() {
-        assert!(entries.iter().all(|(_, depth)| *depth <= PACK.chain_length), "a chain is too long");
+        assert!(entries.iter().all(|(_, depth)| *depth <= PACK.chain_length), "an accepted delta chain is too long");
         assert!(largest <= PACK.blob_bytes);
         assert!(
             all <= PACK.unpacked_bytes + PACK.unpacked_ratio * u64::try_from(pack.bytes.len()).unwrap_or(0)
         );
     }
-    assert_ne!(read, Err(PackError::Malformed), "a sound pack is called malformed");
+    assert_ne!(read, Err(PackError::Malformed), "a well-formed pack was rejected as malformed");
 }
 
-/// Names of everything: what is accepted is what its rule says, and no ref is taken that git itself refuses.
+/// Checks that every accepted name follows its rule, and that git accepts every accepted ref.
 pub fn names(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     if let Ok(name) = Username::parse(text) {
@@ -226,16 +229,16 @@ pub fn names(input: &[u8]) {
     }
     let git_takes = |name: &str| git2::Reference::is_valid_name(name);
     if check_name(text).is_ok() {
-        assert!(git_takes(text), "{text:?} is no ref");
+        assert!(git_takes(text), "{text:?} is not a valid ref");
         assert!(!text.starts_with("refs/replace/") && !text.contains("..") && !text.contains("//"));
     }
     if check_branch_name(text).is_ok() {
-        assert!(git_takes(&format!("refs/heads/{text}")), "{text:?} is no branch");
-        assert!(check_name(&format!("refs/heads/{text}")).is_ok(), "{text:?} can be made and not pushed");
+        assert!(git_takes(&format!("refs/heads/{text}")), "{text:?} is not a valid branch name");
+        assert!(check_name(&format!("refs/heads/{text}")).is_ok(), "{text:?} can be created but not pushed");
     }
     for shown in [parse_chat_name(text), parse_display_name(text), parse_email(text)].into_iter().flatten() {
-        assert!(!shown.chars().any(char::is_control), "{shown:?} would be printed");
-        assert!(!shown.contains(['\u{202e}', '\u{2066}', '\u{200b}']), "{shown:?} would mislead");
+        assert!(!shown.chars().any(char::is_control), "{shown:?} contains a control character");
+        assert!(!shown.contains(['\u{202e}', '\u{2066}', '\u{200b}']), "{shown:?} contains an invisible or reordering character");
     }
     if let Ok(content) = Content::parse(text.to_owned()) {
         assert!(!content.as_str().is_empty() && !content.as_str().contains('\0'));
