@@ -1,12 +1,12 @@
-"""A git client that is not git: clone, commit, push and fetch over HTTP with `dulwich`.
+"""A git client without git: clone, commit, push and fetch over HTTP with `dulwich`.
 
     remote = Remote("http://127.0.0.1:8080/alice/hello/web", "alice", "correct horse")
     with remote.clone("web") as repository:
         commit(repository, {"README": b"hello\\n"}, "first commit")
         remote.push(repository)
 
-The secret is the password, or a personal access token (POST /api/users/me/tokens), which can be for
-reading only. Needs Python 3.10 and `dulwich`.
+The secret is the password, or a personal access token (POST /api/users/me/tokens), which can be
+read-only. Needs Python 3.10 and `dulwich`.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ TRACKING = b"refs/remotes/origin/main"
 
 
 class Remote:
-    """A repository of a server, and who asks for it. Without a username, nobody does."""
+    """A repository on a server, with the credentials to access it. Anonymous without a username."""
 
     def __init__(self, url: str, username: str | None = None, secret: str | None = None) -> None:
         parts = urlsplit(url)
         self.path = parts.path
-        # An empty configuration: nothing of this machine, so no credential but the one given.
+        # An empty configuration: dulwich uses no credentials or settings of this machine.
         self.client = HttpGitClient(
             f"{parts.scheme}://{parts.netloc}", config=ConfigFile(), username=username, password=secret, quiet=True
         )
 
     def clone(self, directory: str | Path) -> Repo:
-        """A new bare repository with everything that is there; `main` is where it is on the server."""
+        """Clones into a new bare repository; `main` is at the same commit as on the server."""
         repository = Repo.init_bare(str(directory), mkdir=True)
         try:
             tip = self.fetch(repository)
@@ -51,7 +51,7 @@ class Remote:
         return repository
 
     def fetch(self, repository: Repo) -> bytes | None:
-        """Get what is missing; returns where `main` is on the server, None if there is no such branch."""
+        """Fetches missing objects; returns the server's commit of `main`, or None without `main`."""
         try:
             tip = self.client.fetch(self.path, repository).refs.get(BRANCH)
         except (HTTPUnauthorized, GitProtocolError) as error:
@@ -61,27 +61,27 @@ class Remote:
         return tip
 
     def push(self, repository: Repo) -> None:
-        """Move `main` of the server to ours. Raises Refused when it does not let us."""
+        """Pushes `main`. Raises Refused when the server refuses the push or the ref."""
         tip = repository.refs[BRANCH]
         try:
             result = self.client.send_pack(self.path, lambda _: {BRANCH: tip}, repository.generate_pack_data)
         except (HTTPUnauthorized, GitProtocolError) as error:
             raise _refused(error) from None
         for ref, why in (result.ref_status or {}).items():
-            if why is not None:  # the push came through, but not this ref
+            if why is not None:  # the push succeeded, but the server refused this ref
                 raise Refused("rejected", f"{ref.decode()}: {why}")
         repository.refs[TRACKING] = tip
 
 
 def _refused(error: Exception) -> Refused:
-    """The server's text is for people; a program gets no more than the status."""
+    """Returns an error with a code from the HTTP status; the server's text is for display."""
     if isinstance(error, HTTPUnauthorized):
         return Refused("unauthenticated", "the username, the password or the token is wrong")
     return Refused("forbidden" if " 403 " in str(error) else "git", str(error))
 
 
 def commit(repository: Repo, files: dict[str, bytes], message: str) -> bytes:
-    """Put files into `main` beside those that are there; returns the id of the commit."""
+    """Adds files to `main` in a new commit; returns the id of the commit."""
     parent = repository.refs.read_loose_ref(BRANCH)
     tree = Tree()
     if parent is not None:
@@ -102,5 +102,5 @@ def commit(repository: Repo, files: dict[str, bytes], message: str) -> bytes:
 
 
 def objects(repository: Repo) -> set[bytes]:
-    """The ids of all objects."""
+    """Returns the ids of all objects."""
     return set(repository.object_store)

@@ -1,10 +1,10 @@
-"""A small NetBit client in one module: what docs/PROTOCOL.md asks of a client, and little more.
+"""A small NetBit client in one module: implements the client rules of docs/PROTOCOL.md.
 
     account = Account("http://127.0.0.1:8080")
     account.login("alice", "correct horse")
-    async with Client(account) as client:           # connected, and connected again when need be
-        await client.say(chat_id, "hello")          # when this returns, the server has it on disk
-        event = await client.events.get()           # every event of my chats, once and in order
+    async with Client(account) as client:           # connects, and reconnects when needed
+        await client.say(chat_id, "hello")          # returns when the server has it on disk
+        event = await client.events.get()           # each event of the user's chats once, in order
 
 Needs Python 3.10 and `msgpack`. `Account` blocks: in asyncio, call it by `asyncio.to_thread`.
 """
@@ -26,11 +26,11 @@ from uuid import uuid4
 import msgpack
 
 Packet = dict[str, Any]
-BUSY = {"rate_limited", "overloaded", "read_only", "internal"}  # a NACK that means: again, later
+BUSY = {"rate_limited", "overloaded", "read_only", "internal"}  # retry later
 
 
 class Refused(Exception):
-    """The server said no, over REST or by a NACK: compare `code`, show the text."""
+    """The server refused a request, over REST or by a NACK: compare `code`, show the text."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(f"{code}: {text}")
@@ -38,13 +38,13 @@ class Refused(Exception):
 
 
 class ConnectionLost(Exception):
-    """The session ended before the answer came: the outcome is unknown."""
+    """The session ended before the answer arrived: the outcome is unknown."""
 
 
 class Account:
-    """One login of one user, over REST: accounts, and all that creates or changes a chat.
+    """One login of a user over REST: accounts, and everything that creates or changes a chat.
 
-    A program that is to survive a restart keeps `refresh_token` on disk.
+    Store `refresh_token` on disk to keep the login over a restart of the program.
     """
 
     user_id, token, refresh_token = 0, "", ""
@@ -53,7 +53,7 @@ class Account:
         self.url = url.rstrip("/")
 
     def call(self, method: str, path: str, body: Packet | None = None) -> Packet:
-        """One request. Returns the JSON of the answer, {} if there is none; or raises Refused."""
+        """Sends a request. Returns the JSON of the answer, {} without a body. Raises Refused."""
         request = urllib.request.Request(self.url + path, method=method)
         if self.token:
             request.add_header("Authorization", f"Bearer {self.token}")
@@ -65,7 +65,7 @@ class Account:
                 return json.loads(answer.read() or b"{}")
         except urllib.error.HTTPError as error:
             problem = {}
-            with error, contextlib.suppress(ValueError):  # the page of a proxy is not JSON
+            with error, contextlib.suppress(ValueError):  # an error page of a proxy is not JSON
                 problem = json.loads(error.read())
             raise Refused(problem.get("code", str(error.code)), problem.get("detail", error.reason)) from None
 
@@ -76,7 +76,7 @@ class Account:
         self._tokens("login", {"username": username, "password": password})
 
     def refresh(self) -> None:
-        """Get new tokens for the same login."""
+        """Exchanges the refresh token for new tokens of the same login."""
         self._tokens("refresh", {"refresh_token": self.refresh_token})
 
     def _tokens(self, how: str, body: Packet) -> None:
@@ -86,27 +86,30 @@ class Account:
         self.refresh_token = answer["refresh_token"]
 
     def logout(self) -> None:
-        """End this login; its sessions get the Goodbye `revoked`."""
+        """Ends this login; its sessions receive the Goodbye `revoked`."""
         self.call("POST", "/api/users/logout", {})
 
     def create_group(self, name: str, usernames: list[str]) -> int:
-        """Create a group of oneself and these people; returns its id."""
+        """Creates a group of this user and the named users; returns its id."""
         return self.call("POST", "/api/chats", {"kind": "group", "name": name, "participants": usernames})["id"]
 
     def tcp_address(self) -> tuple[str, int]:
-        """Where the protocol is spoken."""
+        """Returns host and port of chat sessions over TCP."""
         host, _, port = self.call("GET", "/api/server")["tcp_address"].rpartition(":")
         return host.strip("[]"), int(port)
 
 
 def encode(packet: Packet) -> bytes:
-    """A packet as a frame: four bytes of length, then one MessagePack map."""
+    """Returns a packet as a frame: four bytes of length, then one MessagePack map."""
     body = msgpack.packb(packet)
     return struct.pack(">I", len(body)) + body
 
 
 async def read_packet(reader: asyncio.StreamReader) -> Packet:
-    """The next packet. Raises EOFError at the end of the stream, ValueError if it is no packet."""
+    """Returns the next packet.
+
+    Raises EOFError at the end of the stream, ValueError if the frame is not a packet.
+    """
     (length,) = struct.unpack(">I", await reader.readexactly(4))
     if not 0 < length <= 1 << 20:
         raise ValueError(f"a frame of {length} bytes")
@@ -115,28 +118,27 @@ async def read_packet(reader: asyncio.StreamReader) -> Packet:
 
 @dataclass
 class State:
-    """What to keep on disk. `last` is, by chat, the seq up to which everything is known."""
+    """State to store on disk. `last` is, by chat, the seq up to which the client has all events."""
 
     epoch: int | None = None
     last: dict[int, int] = field(default_factory=dict)
 
 
 class Client:
-    """A user's place in the chats: one session after the other, and no gap between them.
+    """A client that reconnects: consecutive sessions of a user without gaps between them.
 
-    `events` gets every event of the user's chats once, and in ascending seq within a chat; for a
-    chat that was not in `state`, from its newest `history` events on. Three kinds are our own:
-    `reset` (the server was restored from an older copy: forget all you know of it), `gone` (we
-    are no longer in `chat_id`, since some time), `skipped` (too much was missed: `from` to `head` is
-    to be paged, if somebody wants to see it) and, as the last, `closed` with the `code` of the
-    Goodbye.
+    `events` receives every event of the user's chats once, in ascending seq within a chat. For a chat
+    that was not in `state`, it starts at the newest `history` events. The client adds four kinds:
+    `reset` (the server was restored from an older copy: discard all stored data of it), `gone` (the
+    user is no longer in `chat_id`), `skipped` (too many events were missed: page `from` to `head` as
+    needed) and, as the last, `closed` with the `code` of the Goodbye.
     """
 
     def __init__(self, account: Account, state: State | None = None, echo: bool = True, history: int = 0) -> None:
         self.account, self.state = account, state or State()
         self.echo, self.history = echo, history
         self.events: asyncio.Queue[Packet] = asyncio.Queue()
-        self.closed: Packet | None = None  # the Goodbye after which there is no other session
+        self.closed: Packet | None = None  # the Goodbye of the last session
         self._ready = asyncio.Event()  # set while welcomed, and when closed
         self._writer: Any = None
         self._request_id = 0
@@ -151,7 +153,7 @@ class Client:
         await self.bye()
 
     async def bye(self) -> None:
-        """End for good. What was sent before is still answered."""
+        """Closes the client. The server still answers packets that were sent before."""
         if self._ready.is_set() and self.closed is None:
             self._write("Bye")
             await asyncio.wait({self._runner}, timeout=10)
@@ -159,9 +161,9 @@ class Client:
         await asyncio.wait({self._runner})
 
     async def request(self, packet_type: str, **fields: Any) -> Packet:
-        """Send a packet, return its answer; while the server is too busy, send it again.
+        """Sends a packet and returns its answer; sends it again while the server is overloaded.
 
-        Raises Refused, or ConnectionLost: then the outcome is unknown.
+        Raises Refused, or ConnectionLost if the outcome is unknown.
         """
         wait = 1.0
         while True:
@@ -170,8 +172,9 @@ class Client:
                 raise ConnectionLost(f"closed: {self.closed}")
             answer: asyncio.Future[Packet] = asyncio.get_running_loop().create_future()
             self._waiting[self._write(packet_type, **fields)] = answer
-            with contextlib.suppress(OSError):  # the reading side hears of it too, and ends the wait
-                await self._writer.drain()  # waits while the server does not read; our reading goes on
+            with contextlib.suppress(OSError):  # the reader gets the error too, and ends the wait
+                # Blocks while the server does not read; the reader task continues.
+                await self._writer.drain()
             packet = await answer
             if packet.get("success", True):
                 return packet
@@ -181,10 +184,10 @@ class Client:
             wait = min(wait * 2, 60)
 
     async def say(self, chat_id: int, content: str, client_id: bytes | None = None, **optional: Any) -> Packet:
-        """Send a message, over as many sessions as it takes; returns the Ack, or raises Refused.
+        """Sends a message, retrying over several sessions; returns the Ack, or raises Refused.
 
-        All attempts have one client_id, so it is written once. A program that must not lose a
-        message by its own crash stores the client_id and the content first.
+        All attempts have the same client_id, so the server writes the message once. A program that
+        must not lose a message in a crash stores the client_id and the content first.
         """
         message = {"client_id": client_id or uuid4().bytes, "content": content, **optional}
         while True:
@@ -195,9 +198,9 @@ class Client:
                     raise
 
     async def pages(self, what: str, chat_id: int, limit: int, **bounds: int) -> AsyncIterator[list[Packet]]:
-        """Pages of `what` ("Messages" or "Events"): upwards from after_seq, or else the newest first."""
+        """Yields pages of "Messages" or "Events": ascending from after_seq, or newest first."""
         more = True
-        while more:  # this decides, not the length of the page
+        while more:  # use has_more, not the length of the page
             page = await self.request("Get" + what, chat_id=chat_id, limit=limit, **bounds)
             items, more = page[what.lower()], page["has_more"]
             if items:
@@ -208,7 +211,7 @@ class Client:
                     bounds["before_seq"] = items[0]["seq"]
 
     async def _run(self) -> None:
-        """One session after the other, until a Goodbye says that another is of no use."""
+        """Runs sessions until a Goodbye forbids to reconnect."""
         wait, goodbye = 1.0, Packet(code="cancelled")
         try:
             while True:
@@ -218,7 +221,7 @@ class Client:
                         await asyncio.to_thread(self.account.refresh)
                     except (Refused, OSError) as error:
                         if getattr(error, "code", None) == "unauthenticated":
-                            return  # only the password helps now
+                            return  # a new login with the password is required
                 elif not goodbye.get("reconnect", True):
                     return
                 wait = 1.0 if self._welcomed else min(wait * 2, 60)
@@ -229,7 +232,7 @@ class Client:
             self._ready.set()
 
     async def _session(self) -> Packet:
-        """One connection; returns its Goodbye, or a packet without `code` if there was none."""
+        """Runs one connection; returns its Goodbye, or a packet without `code` if it had none."""
         self._writer, self._welcomed, self._silence = None, False, 10.0
         self._jobs: list[asyncio.Task[None]] = []  # they end with the session
         act: dict[str, Callable[[Packet], None]]
@@ -244,13 +247,13 @@ class Client:
                 if packet["packet_type"] == "Goodbye":
                     return packet
                 if packet["packet_type"] == "Reset" and "epoch" in packet:
-                    return {}  # another history: the next Welcome tells
+                    return {}  # another history: the next Welcome has the new epoch
                 act.get(packet["packet_type"], lambda _: None)(packet)
                 answer = self._waiting.pop(packet.get("request_id", -1), None)
                 if answer and not answer.done():
                     answer.set_result(packet)
         except (OSError, EOFError, ValueError, asyncio.TimeoutError, Refused):
-            return {}  # no server, a dead connection, or not this protocol
+            return {}  # no server, a dead connection, or another protocol
         finally:
             self._ready.clear()
             for job in self._jobs:
@@ -267,7 +270,7 @@ class Client:
         self._writer.write(encode({"packet_type": packet_type, "request_id": self._request_id, **fields}))
         return self._request_id
 
-    # What comes from the server. The `_on` methods do not wait, so what they do keeps its order.
+    # Handlers of server packets. The `_on` methods do not await, so packets are handled in order.
 
     def _on_welcome(self, packet: Packet) -> None:
         if self.state.epoch != packet["epoch"]:
@@ -276,7 +279,8 @@ class Client:
             self.state.epoch = packet["epoch"]
             self.state.last.clear()
         self._resuming: set[int] = set()  # chats that are catching up
-        self._listing, self._listed = True, set[int]()  # is a listing of all chats under way; chats seen in it
+        # A listing of all chats is in progress, and the chats seen in it.
+        self._listing, self._listed = True, set[int]()
         self._silence, self._welcomed = packet["heartbeat_ms"] * 2 / 1000, True
         self._ready.set()
         self._on_chats(packet)
@@ -289,17 +293,17 @@ class Client:
             await asyncio.sleep(seconds)
 
     def _on_pong(self, pong: Packet) -> None:
-        """A checksum of all we know. If it is wrong, list the chats again and catch up."""
+        """Compares the checksum. If it differs, lists the chats again and catches up."""
         ours = len(self.state.last), sum(self.state.last.values())
         if ours != (pong["chats"], pong["heads_sum"]) and not self._resuming and not self._listing:
-            self._list_anew()
+            self._restart_listing()
 
-    def _list_anew(self) -> None:
+    def _restart_listing(self) -> None:
         self._listing, self._listed = True, set()
         self._jobs.append(asyncio.create_task(self._list({"chats": [{"id": 0}], "has_more": True})))
 
     async def _list(self, page: Packet) -> None:
-        """Read on in the list of chats after this page; then drop those that were not in it."""
+        """Reads the list of chats after this page; then drops chats that are not in it."""
         with contextlib.suppress(Refused):
             while page["has_more"]:
                 page = await self.request("GetChats", after_chat_id=page["chats"][-1]["id"])
@@ -316,32 +320,33 @@ class Client:
         self._resume([c["id"] for c in packet["chats"] if self.state.last[c["id"]] != c["last_seq"]])
 
     def _on_event(self, event: Packet) -> None:
-        """The rule of the client. A chat that we do not know begins with this event: we have just joined."""
+        """Applies the rule of the client. For an unknown chat the user has just joined it."""
         chat_id, seq, last = event["chat_id"], event["seq"], self.state.last
         self._listed.add(chat_id)
         if seq > last.setdefault(chat_id, seq - 1) + 1:
-            self._resume([chat_id])  # a gap; this event comes again, in its place
+            self._resume([chat_id])  # a gap; the replay contains this event again
         elif seq == last[chat_id] + 1:
             last[chat_id] = seq
             self.events.put_nowait(event)
             leaves = event["kind"] == "leave" and event["user_id"] == self.account.user_id
             if leaves and chat_id not in self._resuming:
-                del last[chat_id]  # not in a replay: to whom it is replayed, they are in the chat again
+                # Not during a replay, which means that the user is in the chat again.
+                del last[chat_id]
 
     def _resume(self, chats: list[int]) -> None:
-        """Have the server send what is missing of these chats; what is under way is not asked for twice."""
+        """Requests the missing events of these chats, except for those that resume already."""
         cursors = {chat_id: self.state.last[chat_id] for chat_id in chats if chat_id not in self._resuming}
         self._resuming.update(cursors)
         if cursors:
             self._write("Resume", epoch=self.state.epoch, cursors=cursors)
 
     def _on_resumed(self, packet: Packet) -> None:
-        """`Synced`, `Limited` and `Reset`: how far the server brings a chat, or that every chat must be resumed."""
+        """Handles `Synced`, `Limited` and `Reset`. Without a chat id, resumes every chat."""
         kind, chat_id, last = packet["packet_type"], packet.get("chat_id"), self.state.last
-        if chat_id is None:  # pushes were dropped, for we read too slowly
+        if chat_id is None:  # pushes were dropped, because the client reads too slowly
             self._resuming.clear()
             self._resume(list(last))
-            return self._list_anew()
+            return self._restart_listing()
         self._resuming.discard(chat_id)
         if kind == "Limited":
             self.events.put_nowait({"kind": "skipped", "chat_id": chat_id, "from": packet["from"], "head": packet["head"]})

@@ -1,4 +1,4 @@
-"""What run_against_server.py checks of resume, WebSocket and UDP."""
+"""Checks of resume, WebSocket and UDP for run_against_server.py."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def soon(awaited: Any) -> Any:
 
 
 async def until(condition: Callable[[], bool], often: Callable[[], None] = lambda: None) -> None:
-    """Waits until `condition` holds, and does something meanwhile."""
+    """Waits until `condition` holds, and calls `often` meanwhile."""
 
     async def wait() -> None:
         while not condition():
@@ -33,7 +33,7 @@ async def until(condition: Callable[[], bool], often: Callable[[], None] = lambd
 
 
 class RealtimeChecks:
-    """Dora and Emil, who share a group."""
+    """The checks. Dora and Emil share a group."""
 
     def __init__(self, server: Any) -> None:
         self.server = server
@@ -44,14 +44,14 @@ class RealtimeChecks:
     async def ticket(self, account: Account) -> Packet:
         return await self.call(account, "POST", "/api/udp/ticket", {"device_id": "phone"})
 
-    async def two_more_people_share_a_group(self) -> None:
+    async def two_more_users_share_a_group(self) -> None:
         self.dora, self.emil = self.server.account(), self.server.account()
         for name, account in (("dora", self.dora), ("emil", self.emil)):
             await asyncio.to_thread(account.register, name, PASSWORD)
             await asyncio.to_thread(account.login, name, PASSWORD)
         self.chat = await asyncio.to_thread(self.dora.create_group, "realtime", ["emil"])
 
-    async def what_was_missed_is_replayed_as_it_is_now(self) -> None:
+    async def replay_shows_missed_messages_in_their_current_state(self) -> None:
         path = f"/api/chats/{self.chat}/messages"
         ids = [(await self.call(self.dora, "POST", path, {"content": str(n)}))["id"] for n in range(5)]
         await self.call(self.dora, "PATCH", f"{path}/{ids[0]}", {"content": "edited"})
@@ -67,13 +67,13 @@ class RealtimeChecks:
             assert events[2]["message"]["reactions"] == [{"emoji": "+1", "user_ids": [self.dora.user_id]}]
             assert (await soon(session.read("Synced")))["seq"] == 10
 
-    async def a_client_that_is_cut_off_misses_nothing_and_gets_nothing_twice(self) -> None:
+    async def disconnected_client_gets_every_event_once(self) -> None:
         client = Client(self.emil, history=1 << 40)
         async with client:
             for n in range(5):
                 await self.call(self.dora, "POST", f"/api/chats/{self.chat}/messages", {"content": f"cut {n}"})
                 if n % 2:
-                    client._writer.transport.abort()  # the network goes away
+                    client._writer.transport.abort()  # simulate a network failure
             seqs = []
             while len(seqs) < 15:
                 event = await soon(client.events.get())
@@ -81,7 +81,7 @@ class RealtimeChecks:
                     seqs.append(event["seq"])
             assert seqs == list(range(1, 16)), seqs
 
-    async def json_over_websocket_is_what_rest_shows(self) -> None:
+    async def json_over_websocket_equals_rest(self) -> None:
         async with WebSession(self.emil, "json") as session:
             message = {"client_id": str(uuid4()), "content": "from a browser"}
             await session.send("SendMessage", request_id=7, chat_id=self.chat, message=message)
@@ -93,7 +93,7 @@ class RealtimeChecks:
             assert event["message"] == listed["items"][0]
             assert event["message"]["client_id"] == message["client_id"]
 
-    async def a_mark_is_seen_on_the_other_device(self) -> None:
+    async def mark_reaches_the_other_device(self) -> None:
         async with WebSession(self.emil, "json") as phone, WebSession(self.emil, "msgpack") as desk:
             await phone.send("Mark", request_id=1, chat_id=self.chat, read_seq=12)
             marks = await soon(desk.read("Marks"))
@@ -118,7 +118,7 @@ class RealtimeChecks:
         finally:
             emil.close()
 
-    async def altered_replayed_and_foreign_datagrams_get_silence(self) -> None:
+    async def altered_replayed_and_foreign_datagrams_get_no_answer(self) -> None:
         client = await UdpClient.open(await self.ticket(self.emil))
         stranger = await UdpClient.open({**await self.ticket(self.dora), "key_up": "A" * 43 + "="})
         try:
@@ -127,7 +127,7 @@ class RealtimeChecks:
             client.send(good)
             before = client.replies
             await until(lambda: client.replies > before)
-            await asyncio.sleep(1)  # whatever else is on its way
+            await asyncio.sleep(1)  # receive packets that are still in flight
             before = client.replies
             client.send(good)
             client.send(good[:-1] + bytes([good[-1] ^ 1]))
@@ -138,7 +138,7 @@ class RealtimeChecks:
             client.close()
             stranger.close()
 
-    async def udp_converges_although_30_percent_are_lost(self) -> None:
+    async def udp_converges_with_30_percent_loss(self) -> None:
         dice = random.Random(7)
         drop = lambda _: dice.random() < 0.3  # noqa: E731
         clients = [await UdpClient.open(await self.ticket(account), drop=drop) for account in (self.dora, self.emil)]
@@ -154,7 +154,7 @@ class RealtimeChecks:
 
             turn = 0
 
-            def keepalive() -> None:  # once a second here: a trial has no patience
+            def keepalive() -> None:  # once a second, to keep the test short
                 nonlocal turn
                 turn += 1
                 if turn % 20 == 0:
@@ -166,7 +166,7 @@ class RealtimeChecks:
             for client in clients:
                 client.close()
 
-    async def a_logout_ends_websocket_and_udp(self) -> None:
+    async def logout_ends_websocket_and_udp(self) -> None:
         again = self.server.account()
         await asyncio.to_thread(again.login, "emil", PASSWORD)
         udp = await UdpClient.open(await self.ticket(again))

@@ -1,10 +1,10 @@
-"""Checks netbit_client.py, and with it docs/PROTOCOL.md, and git_client.py against a real server.
+"""Checks netbit_client.py (and so docs/PROTOCOL.md) and git_client.py against a real server.
 
     python examples/python/run_against_server.py target/release/netbit
 
-Starts the binary on a temporary data directory and free ports of 127.0.0.1, prints one line for
-each check and at the end `N passed, M failed`. The exit code is 1 if a check failed. It never
-takes more than 60 seconds, and always stops the server.
+Starts the binary on a temporary data directory and free ports of 127.0.0.1. Prints a line for each
+check and `N passed, M failed` at the end. The exit code is 1 if a check failed. The run takes at
+most 60 seconds, and always stops the server.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
-sys.dont_write_bytecode = True  # leave nothing behind
+sys.dont_write_bytecode = True  # write no __pycache__
 
 from dulwich.repo import Repo
 
@@ -33,8 +33,8 @@ from git_client import BRANCH, Remote, commit, objects
 from netbit_client import Account, Client, Packet, Refused, State, encode, read_packet
 from realtime_checks import RealtimeChecks
 
-PATIENCE = 20  # seconds that one answer may take
-LIMIT = 55  # seconds for everything
+PATIENCE = 20  # maximum seconds for an answer
+LIMIT = 55  # maximum seconds for the whole run
 PASSWORD = "correct horse"
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "PROTOCOL.md"
 
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 
 class Server:
-    """The server's process; `start` after `kill` uses the same directory and ports."""
+    """The server process; `start` after `kill` uses the same directory and ports."""
 
     def __init__(self, binary: str, directory: str) -> None:
         self.binary, self.directory = binary, directory
@@ -65,15 +65,15 @@ class Server:
             )
         stdout = self.process.stdout
         assert stdout is not None
-        line = stdout.readline()  # the watchdog of main() ends this if it never comes
-        threading.Thread(target=stdout.read, daemon=True).start()  # so that the pipe never fills up
+        line = stdout.readline()  # the watchdog of main() aborts if no line arrives
+        threading.Thread(target=stdout.read, daemon=True).start()  # keeps the pipe from filling up
         found = re.search(r"http://(127\.0\.0\.1:\d+)/api/users/register", line)
         assert found, f"the first line of the server is {line!r}"
         self.http = found[1]
         self.tcp = "{}:{}".format(*self.account().tcp_address())
 
     def kill(self) -> None:
-        """SIGKILL: no farewell, nothing flushed."""
+        """Sends SIGKILL: no Goodbye, no flush."""
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -82,7 +82,7 @@ class Server:
         return Path(self.directory, "stderr").read_text(errors="replace")
 
     def account(self, username: str | None = None) -> Account:
-        """An account, logged in if there is a name."""
+        """Returns an account, logged in if a name is given."""
         account = Account(f"http://{self.http}")
         if username is not None:
             account.login(username, PASSWORD)
@@ -90,12 +90,12 @@ class Server:
 
 
 async def soon(awaited: Awaitable[T]) -> T:
-    """What is awaited, within PATIENCE."""
+    """Returns the awaited result; fails after PATIENCE."""
     return await asyncio.wait_for(awaited, PATIENCE)
 
 
 async def take(client: Client, wanted: Callable[[Packet], bool]) -> list[Packet]:
-    """The events up to the first one that is wanted, that one included."""
+    """Returns the events up to and including the first wanted one."""
     events: list[Packet] = []
     while not events or not wanted(events[-1]):
         events.append(await soon(client.events.get()))
@@ -108,7 +108,7 @@ def says(content: str) -> Callable[[Packet], bool]:
 
 
 async def refusal(awaited: Awaitable[Any]) -> str:
-    """The code with which this is refused."""
+    """Returns the code of the refusal."""
     try:
         answer = await soon(awaited)
     except Refused as refused:
@@ -117,7 +117,7 @@ async def refusal(awaited: Awaitable[Any]) -> str:
 
 
 class Late(Account):
-    """An account that can be kept from connecting: a network that is away for some people only."""
+    """An account whose connections can be blocked, to simulate a network failure of one user."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -130,13 +130,13 @@ class Late(Account):
 
 
 class Checks:
-    """The checks, in the order in which they run; each builds on those before it."""
+    """The chat checks, in the order in which they run; each depends on the earlier ones."""
 
     alice: Client
     bob: Client
     account_of_bob: Late
     group: int
-    ack: Packet  # of the first message, and what it said
+    ack: Packet  # of the first message, and its content
     client_id: UUID
 
     def __init__(self, server: Server) -> None:
@@ -144,14 +144,14 @@ class Checks:
         self.clients: list[Client] = []
 
     async def connect(self, account: Account, **options: Any) -> Client:
-        """A client that is stopped at the end, whatever happens."""
+        """Returns a client that is always stopped at the end."""
         client = Client(account, **options)
         self.clients.append(client)
         await soon(client.__aenter__())
         assert client.closed is None, f"no session: {client.closed}"
         return client
 
-    async def the_bytes_are_those_of_the_document(self) -> None:
+    async def bytes_match_the_document(self) -> None:
         section = DOCUMENT.read_text(encoding="utf-8").split("\n## 12. ")[1].split("\n## ")[0]
         hello, send, pinned = re.findall(r"^```\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
         ack, goodbye = pinned.split()
@@ -168,13 +168,13 @@ class Checks:
             goodbye: {"packet_type": "Goodbye", "code": "bad_request", "reconnect": False},
         }
         for text, packet in packets.items():
-            data = bytes.fromhex(re.sub(r'".*', "", text))  # without the remarks at the ends of the lines
+            data = bytes.fromhex(re.sub(r'".*', "", text))  # without the remarks at the line ends
             assert encode(packet) == data, f"{encode(packet).hex()} is not {data.hex()}"
             stream = asyncio.StreamReader()
             stream.feed_data(data)
             assert await soon(read_packet(stream)) == packet
 
-    async def two_people_register_and_log_in(self) -> None:
+    async def two_users_register_and_log_in(self) -> None:
         for name in ("alice", "bob"):
             await asyncio.to_thread(self.server.account().register, name, PASSWORD)
         taken = asyncio.to_thread(self.server.account().register, "alice", PASSWORD)
@@ -191,7 +191,7 @@ class Checks:
         await asyncio.to_thread(self.account_of_bob.login, "bob", PASSWORD)
         self.bob = await self.connect(self.account_of_bob)
 
-    async def a_new_group_is_announced_to_both(self) -> None:
+    async def new_group_is_announced_to_both(self) -> None:
         self.group = await asyncio.to_thread(self.alice.account.create_group, "friends", ["bob"])
         for client in (self.alice, self.bob):
             event = (await take(client, lambda e: e["kind"] == "join" and "chat" in e))[-1]
@@ -199,7 +199,7 @@ class Checks:
             assert event["chat_id"] == self.group and event["actor_id"] == self.alice.account.user_id
             assert event["chat"]["kind"] == "group" and event["chat"]["name"] == "friends"
 
-    async def what_one_sends_the_other_receives_and_the_ack_matches(self) -> None:
+    async def receiver_gets_the_message_and_the_ack_matches(self) -> None:
         self.client_id = uuid4()
         ack = self.ack = await soon(
             self.alice.say(self.group, "hello bob", self.client_id.bytes, metadata={"a": [1, None]})
@@ -213,7 +213,7 @@ class Checks:
             assert message["client_id"] == self.client_id.bytes and message["metadata"] == {"a": [1, None]}
             assert message["sender_id"] == event["actor_id"] == self.alice.account.user_id
 
-    async def a_retry_is_a_duplicate_and_makes_no_second_event(self) -> None:
+    async def retry_is_a_duplicate_and_makes_no_second_event(self) -> None:
         again = await soon(self.alice.say(self.group, "hello bob", self.client_id.bytes, metadata={"a": [1, None]}))
         assert again["duplicate"] is True
         assert (again["message_id"], again["seq"]) == (self.ack["message_id"], self.ack["seq"])
@@ -225,7 +225,7 @@ class Checks:
         (event,) = await take(self.bob, lambda e: True)
         assert event["seq"] == ack["seq"] and event["message"]["reply_to"] == self.ack["message_id"]
 
-    async def a_client_id_with_other_content_is_refused(self) -> None:
+    async def client_id_with_other_content_is_refused(self) -> None:
         assert await refusal(self.alice.say(self.group, "hello bert", self.client_id.bytes)) == "client_id_reused"
 
     async def history_paged_backwards_is_complete(self) -> None:
@@ -253,14 +253,14 @@ class Checks:
         small = [e async for part in self.bob.pages("Events", self.group, limit=1, after_seq=0) for e in part]
         assert small == page["events"]
 
-    async def a_gap_is_filled_in_its_place_and_doubles_are_dropped(self) -> None:
+    async def gap_is_filled_in_order_and_duplicates_are_dropped(self) -> None:
         start = self.bob.state.last[self.group]
-        self.bob.state.last[self.group] = start - 3  # as if three pushes had been lost
+        self.bob.state.last[self.group] = start - 3  # simulates three lost pushes
         ack = await soon(self.alice.say(self.group, "after the gap"))
         events = await take(self.bob, says("after the gap"))
         assert [e["seq"] for e in events] == list(range(start - 2, ack["seq"] + 1))
         for event in events:
-            self.bob._on_event(event)  # as if pushes came that a page has brought already: dropped
+            self.bob._on_event(event)  # simulates pushes that a page already contained: dropped
         assert self.bob.events.empty() and self.bob.state.last[self.group] == ack["seq"]
 
     async def unknown_packets_are_bad_requests(self) -> None:
@@ -270,14 +270,14 @@ class Checks:
         wrong = self.alice.request("GetMessages", chat_id=self.group, user_id=self.bob.account.user_id)
         assert await refusal(wrong) == "forbidden"
 
-    async def a_foreign_chat_is_not_found(self) -> None:
+    async def foreign_chat_is_not_found(self) -> None:
         alone = await asyncio.to_thread(self.alice.account.create_group, "alone", [])
         for chat in (alone, 999_999):
             assert await refusal(self.bob.say(chat, "let me in")) == "not_found"
             assert await refusal(self.bob.request("GetMessages", chat_id=chat)) == "not_found"
             assert await refusal(self.bob.request("GetEvents", chat_id=chat)) == "not_found"
 
-    async def without_echo_ones_own_messages_are_stubs(self) -> None:
+    async def own_messages_are_stubs_without_echo(self) -> None:
         bot = await self.connect(self.alice.account, echo=False)
         ack = await soon(bot.say(self.group, "said by the bot"))
         await soon(self.bob.say(self.group, "said by bob"))
@@ -294,23 +294,23 @@ class Checks:
             assert says("said by the bot")((await take(client, says("said by bob")))[-2])
         await soon(bot.bye())
 
-    async def a_pong_is_a_checksum(self) -> None:
+    async def pong_is_a_checksum(self) -> None:
         for client in (self.alice, self.bob):
             pong = await soon(client.request("Ping"))
             last = client.state.last
             assert (pong["chats"], pong["heads_sum"]) == (len(last), sum(last.values()))
 
-    async def what_was_sent_before_bye_is_answered(self) -> None:
+    async def packets_before_bye_are_answered(self) -> None:
         client = await self.connect(self.alice.account)
         sends = [asyncio.create_task(client.say(self.group, f"last words {n}")) for n in range(20)]
-        await asyncio.sleep(0)  # no pause: it only lets the tasks write
+        await asyncio.sleep(0)  # yields, so that the tasks write
         await soon(client.bye())
         assert client.closed == {"packet_type": "Goodbye", "code": "bye", "reconnect": False}, client.closed
         assert all(ack["success"] for ack in await soon(asyncio.gather(*sends)))
         await take(self.bob, says("last words 19"))
         await take(self.alice, says("last words 19"))
 
-    async def bytes_that_are_no_packet_end_the_session(self) -> None:
+    async def malformed_bytes_end_the_session(self) -> None:
         host, port = self.server.tcp.split(":")
         for data, code in ((b"\0\0\0\0", "bad_request"), (b"\0\0\0\1\x93", "bad_request")):
             reader, writer = await soon(asyncio.open_connection(host, int(port)))
@@ -320,17 +320,18 @@ class Checks:
             assert await soon(reader.read()) == b""
             writer.close()
 
-    async def after_a_crash_nothing_is_lost_and_nothing_comes_twice(self) -> None:
+    async def every_event_arrives_once_after_a_crash(self) -> None:
         epoch = self.bob.state.epoch
         before = self.bob.state.last[self.group]
         self.account_of_bob.reachable.clear()
         known = await soon(self.alice.say(self.group, "known to be written"))
         flying = [asyncio.create_task(self.alice.say(self.group, f"at the crash {n}")) for n in range(40)]
-        await soon(flying[0])  # some are written, of others nobody knows
+        await soon(flying[0])  # some are written; the outcome of others is unknown
         self.server.kill()
         await asyncio.to_thread(self.server.start)
         acks = await soon(asyncio.gather(*flying))
-        missed = [await soon(self.alice.say(self.group, f"missed {n}")) for n in range(120)]  # more than a page
+        # More than a page.
+        missed = [await soon(self.alice.say(self.group, f"missed {n}")) for n in range(120)]
         self.account_of_bob.reachable.set()
         events = await take(self.bob, says("missed 119"))
         live = await soon(self.alice.say(self.group, "live again"))
@@ -349,11 +350,11 @@ class Checks:
         own = await take(self.alice, says("live again"))
         assert [e["seq"] for e in own] == list(range(before + 1, live["seq"] + 1))
 
-    async def a_retry_after_the_crash_is_a_duplicate(self) -> None:
+    async def retry_after_the_crash_is_a_duplicate(self) -> None:
         again = await soon(self.alice.say(self.group, "hello bob", self.client_id.bytes, metadata={"a": [1, None]}))
         assert again["duplicate"] is True and again["message_id"] == self.ack["message_id"]
 
-    async def a_stored_state_goes_on_where_it_was(self) -> None:
+    async def stored_state_continues_without_a_gap(self) -> None:
         last = self.bob.state.last[self.group]
         state = State(self.bob.state.epoch, {self.group: last - 150, 999_999: 5})
         client = await self.connect(self.bob.account, state=state)
@@ -368,7 +369,7 @@ class Checks:
         assert other.state == State(self.bob.state.epoch, self.bob.state.last)
         await soon(other.bye())
 
-    async def who_was_removed_and_came_back_while_away_missed_nothing(self) -> None:
+    async def user_removed_and_readded_while_offline_misses_nothing(self) -> None:
         away = await self.connect(self.bob.account)
         await soon(away.bye())
         start = away.state.last[self.group]
@@ -377,11 +378,12 @@ class Checks:
         await soon(self.alice.say(self.group, "without bob"))
         await asyncio.to_thread(self.alice.account.call, "PUT", bob, {})
         await soon(self.alice.say(self.group, "with bob"))
-        live = await take(self.bob, says("with bob"))  # what happens while one is not in the chat is not pushed
+        # Events while the user is not in the chat are not pushed.
+        live = await take(self.bob, says("with bob"))
         live = [e for e in live if e["seq"] > start]
         assert [(e["kind"], e["seq"] - start) for e in live] == [("leave", 1), ("join", 3), ("message", 4)]
         back = await self.connect(self.bob.account, state=away.state)
-        events = await take(back, says("with bob"))  # but it is in the history
+        events = await take(back, says("with bob"))  # they are in the history
         assert [(e["kind"], e["seq"] - start) for e in events] == [
             ("leave", 1),
             ("message", 2),
@@ -393,11 +395,12 @@ class Checks:
         assert [e["seq"] for e in await take(self.bob, says("still with bob"))] == [ack["seq"]]
         await soon(back.bye())
 
-    async def a_chat_left_while_away_is_gone(self) -> None:
+    async def chat_left_while_offline_is_gone(self) -> None:
         body = {"kind": "channel", "name": "news", "participants": []}
         channel = (await asyncio.to_thread(self.alice.account.call, "POST", "/api/chats", body))["id"]
         bob = f"/api/chats/{channel}/participants/bob"
-        assert await refusal(self.bob.request("GetEvents", chat_id=channel)) == "forbidden"  # it can be joined
+        # "forbidden", because the channel can be joined.
+        assert await refusal(self.bob.request("GetEvents", chat_id=channel)) == "forbidden"
         await asyncio.to_thread(self.bob.account.call, "PUT", bob, {})
         away = await self.connect(self.bob.account)
         assert channel in away.state.last
@@ -410,8 +413,8 @@ class Checks:
         kinds = [e["kind"] for e in await take(self.bob, lambda e: e["kind"] == "leave" and e["chat_id"] == channel)]
         assert kinds == ["join", "leave"] and channel not in self.bob.state.last
 
-    async def a_resume_across_a_trimmed_range_ends(self) -> None:
-        """The chat keeps 5 messages: a client from before has a gap, and is live above it."""
+    async def resume_across_a_trimmed_range_ends(self) -> None:
+        """The chat keeps 5 messages: an older client has a gap, and is live above it."""
         group = await asyncio.to_thread(self.alice.account.create_group, "short", ["bob"])
         client = await self.connect(self.bob.account, state=State(self.bob.state.epoch, {}))
         for n in range(20):
@@ -427,7 +430,7 @@ class Checks:
         assert event["seq"] == live["seq"] == trim["seq"] + 1
         await soon(client.bye())
 
-    async def a_logout_ends_the_sessions_of_that_login_only(self) -> None:
+    async def logout_ends_the_sessions_of_that_login_only(self) -> None:
         other = await self.connect(await asyncio.to_thread(self.server.account, "alice"))
         await asyncio.to_thread(self.alice.account.logout)
         event = (await take(self.alice, lambda e: e["kind"] == "closed"))[-1]
@@ -435,20 +438,20 @@ class Checks:
         assert self.alice.closed == {"packet_type": "Goodbye", "code": "revoked", "reconnect": False}
         assert (await soon(other.request("Ping")))["packet_type"] == "Pong"
 
-    async def a_session_needs_a_valid_token(self) -> None:
-        client = Client(self.alice.account)  # logged out; so the refresh fails too, and the client gives up
+    async def session_needs_a_valid_token(self) -> None:
+        client = Client(self.alice.account)  # logged out: the refresh fails too
         self.clients.append(client)
         await soon(client.__aenter__())
         assert client.closed and client.closed["code"] == "unauthenticated"
 
 
 class GitChecks:
-    """What a git client that is not git finds, in the order in which it runs."""
+    """The checks of the git client, in the order in which they run."""
 
     account: Account
     url: str
     mine: Remote
-    reader: Remote  # with a token that may only read
+    reader: Remote  # with a read-only token
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -456,7 +459,7 @@ class GitChecks:
     def place(self, name: str) -> str:
         return f"{self.server.directory}/{name}.git"
 
-    async def an_empty_repository_is_cloned_and_the_first_commit_pushed(self) -> None:
+    async def empty_repository_is_cloned_and_first_commit_pushed(self) -> None:
         await asyncio.to_thread(self.server.account().register, "carol", PASSWORD)
         self.account = await asyncio.to_thread(self.server.account, "carol")
         for path, body in (
@@ -473,20 +476,20 @@ class GitChecks:
             assert await soon(asyncio.to_thread(self.mine.fetch, first)) == tip
             assert len(objects(first)) == 3
 
-    async def what_one_clone_pushes_the_other_fetches(self) -> None:
+    async def commit_pushed_by_one_clone_is_fetched_by_the_other(self) -> None:
         with (
             Repo(self.place("first")) as first,
             await soon(asyncio.to_thread(self.mine.clone, self.place("second"))) as second,
         ):
             assert objects(second) == objects(first)
-            # More than fits in any buffer on the way.
+            # Larger than every buffer on the path.
             tip = commit(second, {"large": os.urandom(5_000_000), "README": b"hello again\n"}, "second commit")
             await soon(asyncio.to_thread(self.mine.push, second))
             assert tip not in objects(first)
             assert await soon(asyncio.to_thread(self.mine.fetch, first)) == tip
             assert objects(first) == objects(second) and len(objects(first)) == 7
 
-    async def a_token_for_reading_clones_and_cannot_push(self) -> None:
+    async def read_only_token_clones_and_cannot_push(self) -> None:
         body = {"name": "reader", "scopes": ["repo:read"]}
         token = await asyncio.to_thread(self.account.call, "POST", "/api/users/me/tokens", body)
         self.reader = Remote(self.url, "carol", token["token"])
@@ -498,9 +501,10 @@ class GitChecks:
             before = third.refs[BRANCH]
             commit(third, {"README": b"not allowed\n"}, "third commit")
             assert await refusal(asyncio.to_thread(self.reader.push, third)) == "forbidden"
-            assert await soon(asyncio.to_thread(self.mine.fetch, third)) == before  # nothing has moved
+            # No ref has moved.
+            assert await soon(asyncio.to_thread(self.mine.fetch, third)) == before
 
-    async def nobody_and_a_wrong_password_get_nothing(self) -> None:
+    async def visitor_and_wrong_password_get_nothing(self) -> None:
         with Repo(self.place("third")) as third:
             for stranger in (Remote(self.url), Remote(self.url, "carol", "wrong horse")):
                 assert await refusal(asyncio.to_thread(stranger.fetch, third)) == "unauthenticated"
@@ -508,7 +512,7 @@ class GitChecks:
 
 
 async def run(server: Server) -> tuple[int, int]:
-    """All checks; returns how many passed and failed."""
+    """Runs all checks; returns the numbers of passed and failed ones."""
     await asyncio.to_thread(server.start)
     checks, git_checks, realtime_checks, passed, failed = Checks(server), GitChecks(server), RealtimeChecks(server), 0, 0
     steps = [
@@ -529,7 +533,7 @@ async def run(server: Server) -> tuple[int, int]:
                 traceback.print_exc()
     finally:
         if hasattr(checks, "account_of_bob"):
-            checks.account_of_bob.reachable.set()  # so that its thread can end
+            checks.account_of_bob.reachable.set()  # lets its thread end
         for client in checks.clients:
             await client.bye()
     return passed, failed
@@ -540,7 +544,7 @@ def main() -> int:
         print(__doc__)
         return 2
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that `finally` runs
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # makes `finally` run
     with tempfile.TemporaryDirectory(prefix="netbit-") as directory:
         server = Server(sys.argv[1], directory)
 

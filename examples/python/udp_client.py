@@ -1,4 +1,4 @@
-"""Presence and typing over UDP: a ticket, sealed datagrams, and what was lost made good.
+"""Presence and typing over UDP: a ticket, encrypted datagrams, and recovery from loss.
 
     udp = await UdpClient.open(ticket)              # the answer of POST /api/udp/ticket
     udp.set_status("away")
@@ -23,11 +23,11 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 MAGIC, HEADER = 0x4E, struct.Struct("<BBQQ")
 PING, PONG, STATUS, TYPING, BATCH = 1, 2, 3, 4, 5
 STATUSES = {0: "offline", 1: "online", 2: "away", 3: "dnd"}
-PAD = "." * 48  # so that a Ping is never smaller than its Pong
+PAD = "." * 48  # keeps a Ping at least as large as its Pong
 
 
 class UdpClient(asyncio.DatagramProtocol):
-    """One ticket in use. `drop(datagram)` decides what the network loses, in both directions: for trials."""
+    """A client with one ticket. `drop(datagram)` simulates loss in both directions, for tests."""
 
     def __init__(self, ticket: dict[str, Any], drop: Callable[[bytes], bool] = lambda _: False) -> None:
         self.connection_id = int(ticket["connection_id"])
@@ -35,9 +35,9 @@ class UdpClient(asyncio.DatagramProtocol):
         self.drop, self.counter, self.known = drop, 0, 0
         self.people: dict[int, tuple[str, int]] = {}
         self.typing: asyncio.Queue[tuple[int, int]] = asyncio.Queue()  # (chat_id, user_id)
-        # A device that starts anew must be newer than it was.
+        # The clock makes the version of a restarted device newer than its earlier ones.
         self.status, self.version = "online", time.time_ns() // 1_000_000
-        self.confirmed = 0  # the version of our status that the server has
+        self.confirmed = 0  # the version of this device's status that the server has
         self.replies = 0
 
     @classmethod
@@ -66,7 +66,7 @@ class UdpClient(asyncio.DatagramProtocol):
             self.transport.sendto(datagram)
 
     def ping(self) -> None:
-        """The keepalive: says all that matters again."""
+        """Sends the keepalive, which repeats the full state."""
         self.send(self.seal(PING, known=self.known, status=self.status, version=self.version, pad=PAD))
 
     def set_status(self, status: str) -> None:

@@ -1,4 +1,4 @@
-"""A session over WebSocket, in JSON or in MessagePack: what is different from TCP, and nothing else.
+"""A session over WebSocket, in JSON or in MessagePack. Covers only the differences from TCP.
 
     async with WebSession(account, "json") as session:
         await session.send("Ping", request_id=1)
@@ -20,7 +20,7 @@ from netbit_client import Account, Packet
 
 
 class WebSession:
-    """One connection, welcomed. `form` is "json" or "msgpack": that of the first message is the session's."""
+    """One authenticated connection. `form` is "json" or "msgpack"; the first message sets it."""
 
     def __init__(self, account: Account, form: str) -> None:
         self.account, self.form = account, form
@@ -39,7 +39,7 @@ class WebSession:
         await self.socket.send(json.dumps(packet) if self.form == "json" else msgpack.packb(packet))
 
     async def next(self) -> Packet:
-        """The next packet. Raises EOFError when the server has closed."""
+        """Returns the next packet. Raises EOFError when the server has closed the connection."""
         try:
             message = await self.socket.recv()
         except ConnectionClosed:
@@ -50,7 +50,7 @@ class WebSession:
         return msgpack.unpackb(message, strict_map_key=False)
 
     async def read(self, packet_type: str) -> Packet:
-        """The next packet of this type; others are passed over."""
+        """Returns the next packet of this type and skips others."""
         while (packet := await self.next())["packet_type"] != packet_type:
             pass
         return packet
