@@ -45,7 +45,7 @@ fn stays(packet: &MessagePacket) {
     let bytes = framing::encode(packet).expect("a decoded packet can be encoded");
     let again = packet::decode(&framing::packet_of(&bytes)).expect("an encoded packet can be decoded");
     // Compares the bytes, because NaN does not equal NaN.
-    assert_eq!(framing::encode(&again).ok(), Some(bytes.clone()), "a packet changed when it was encoded and decoded");
+    assert_eq!(framing::encode(&again).ok(), Some(bytes.clone()), "a packet changed in a round trip");
     let text = json::from_message_pack(&framing::packet_of(&bytes));
     assert!(text.is_some_and(|text| serde_json::from_str::<serde_json::Value>(&text).is_ok()), "no JSON");
 }
