@@ -60,7 +60,9 @@ pub fn frames(mut input: &[u8]) {
                 assert!(sound, "a malformed frame was decoded");
                 stays(&packet);
             }
-            Err(packet::PacketError::Malformed(_)) => assert!(!sound, "a well-formed frame was rejected as malformed"),
+            Err(packet::PacketError::Malformed(_)) => {
+                assert!(!sound, "a well-formed frame was rejected as malformed")
+            }
             Err(packet::PacketError::BadField { .. }) => assert!(sound),
         }
         input = &input[used..];
@@ -86,7 +88,10 @@ pub fn datagrams(input: &[u8]) {
     let key = [7; 32];
     if let Ok(header) = Header::of_client(input) {
         assert!(header.counter > 0 && input.len() <= 512);
-        assert!(datagram::open::<Upward>(&key, header, input).is_err(), "a datagram opened that was not sealed with this key");
+        assert!(
+            datagram::open::<Upward>(&key, header, input).is_err(),
+            "a datagram opened that was not sealed with this key"
+        );
     }
     if let Ok(said) = rmp_serde::from_slice::<Upward>(input) {
         let header = Header { kind: datagram::Kind::Ping, connection_id: 1, counter: 1 };
@@ -205,7 +210,10 @@ pub fn delta_chains(input: &[u8]) {
     let read = read_pack(&pack.bytes, 64);
     assert_eq!(read, read_pack(&pack.bytes, pack.bytes.len()));
     if read.is_ok() {
-        assert!(entries.iter().all(|(_, depth)| *depth <= PACK.chain_length), "an accepted delta chain is too long");
+        assert!(
+            entries.iter().all(|(_, depth)| *depth <= PACK.chain_length),
+            "an accepted delta chain is too long"
+        );
         assert!(largest <= PACK.blob_bytes);
         assert!(
             all <= PACK.unpacked_bytes + PACK.unpacked_ratio * u64::try_from(pack.bytes.len()).unwrap_or(0)
@@ -238,7 +246,10 @@ pub fn names(input: &[u8]) {
     }
     for shown in [parse_chat_name(text), parse_display_name(text), parse_email(text)].into_iter().flatten() {
         assert!(!shown.chars().any(char::is_control), "{shown:?} contains a control character");
-        assert!(!shown.contains(['\u{202e}', '\u{2066}', '\u{200b}']), "{shown:?} contains an invisible or reordering character");
+        assert!(
+            !shown.contains(['\u{202e}', '\u{2066}', '\u{200b}']),
+            "{shown:?} contains an invisible or reordering character"
+        );
     }
     if let Ok(content) = Content::parse(text.to_owned()) {
         assert!(!content.as_str().is_empty() && !content.as_str().contains('\0'));
