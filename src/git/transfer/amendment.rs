@@ -1,20 +1,22 @@
-//! The report of a push (gitprotocol-pack, "Report Status"), with lines about refs that git was not asked about.
+//! Extends the report of a push (gitprotocol-pack, "Report Status") with lines about refs that were
+//! not forwarded to git.
 //!
 //! Invariants
-//! * Text for people passes at once; the report, which comes last, is kept until it is whole.
-//! * What is not framed as git frames it passes as it is.
+//! * Text for users passes immediately; the report, which comes last, is buffered until it is
+//!   complete.
+//! * Output that is not in pkt-line format passes unchanged.
 
 use bytes::{Bytes, BytesMut};
 
 use crate::git::pkt_line::{self, FLUSH, Line};
 use crate::git::report::REPORT_BAND;
 
-/// Adds lines to the end of a report.
+/// Appends lines to a report.
 pub(super) struct Amendment {
-    /// The output is made of lines on side bands.
+    /// The output consists of lines on side bands.
     side_band: bool,
     lines: Bytes,
-    /// The beginning of a line.
+    /// The received part of an incomplete line.
     partial: BytesMut,
     report: BytesMut,
 }
@@ -24,7 +26,7 @@ impl Amendment {
         Self { side_band, lines, partial: BytesMut::new(), report: BytesMut::new() }
     }
 
-    /// Takes in output; returns what is not the report.
+    /// Processes output; returns the part that does not belong to the report.
     pub(super) fn pass(&mut self, output: &[u8]) -> Bytes {
         if !self.side_band {
             self.report.extend_from_slice(output);
@@ -48,7 +50,7 @@ impl Amendment {
         }
     }
 
-    /// The report, when there is one.
+    /// Returns the extended report, if there is one.
     pub(super) fn finish(self) -> Bytes {
         let Self { side_band, lines, partial, mut report } = self;
         if let Some(before_flush) = report.strip_suffix(FLUSH).map(<[u8]>::len) {
@@ -72,7 +74,7 @@ mod tests {
     const LINES: Bytes = Bytes::from_static(b"0015ng refs/pull/1 x\n");
 
     #[test]
-    fn report_gets_its_lines_wherever_it_is_cut() {
+    fn amendment_extends_report_for_any_piece_size() {
         let output = b"0009\x02abc\n0013\x01000eunpack ok\n0006\x02d0009\x010000";
         for piece in [1, 5, 1_000] {
             let mut amendment = Amendment::new(true, LINES);
@@ -88,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn output_without_a_report_stays_as_it_is() {
+    fn amendment_keeps_output_without_a_report() {
         let mut none = Amendment::new(true, LINES);
         assert_eq!(none.pass(b"0009\x02abc\n"), "0009\x02abc\n");
         assert!(none.finish().is_empty());

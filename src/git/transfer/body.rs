@@ -1,7 +1,7 @@
-//! The body of a request: as it is, or inflated while it is read.
+//! The body of a request: unchanged, or inflated while it is read.
 //!
-//! Invariant: draining reads the bytes that the client sends, never their inflation. A few kilobytes of gzip inflate to
-//! megabytes.
+//! Invariant: draining reads the bytes that the client sends, never the inflated bytes. A few
+//! kilobytes of gzip inflate to megabytes.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_compression::tokio::bufread::GzipDecoder;
 use tokio::io::{self, AsyncBufRead, AsyncRead, AsyncReadExt, ReadBuf};
 
-/// Bytes that [`Input::drain`] reads at most, and its time in all.
+/// Maximum number of bytes that [`Input::drain`] reads, and its total time.
 const DRAIN_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -25,13 +25,15 @@ impl Input {
         Self::Plain(Box::pin(body))
     }
 
-    /// Reads the inflation of `body`.
+    /// Returns an input that reads the inflated `body`.
     pub fn gzip(body: impl AsyncBufRead + 'static) -> Self {
         Self::Gzip(Box::new(GzipDecoder::new(Box::pin(body))))
     }
 
-    /// Reads the rest of a body that is refused, for a while. A client that is still sending would lose its connection,
-    /// and the sentence with it. The caller has given back its place.
+    /// Reads and discards the rest of a refused body, within limits of bytes and time.
+    ///
+    /// Without this, a client that is still sending would lose its connection and the reason of the
+    /// refusal. The caller has already released its permit.
     pub async fn drain(&mut self) {
         let read = async {
             let mut sink = io::sink();
@@ -43,7 +45,7 @@ impl Input {
             }
         };
         if tokio::time::timeout(DRAIN_PATIENCE, read).await.is_err() {
-            tracing::debug!("a client went on sending");
+            tracing::debug!("drain timed out: the client is still sending a refused body");
         }
     }
 }
@@ -70,7 +72,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts the bytes that are taken out of it.
+    /// Counts the bytes that are read from it.
     struct Counted {
         bytes: std::io::Cursor<Vec<u8>>,
         taken: Arc<AtomicUsize>,
@@ -94,7 +96,7 @@ mod tests {
         let mut packed = Vec::new();
         let text = vec![b'x'; 1000];
         GzipEncoder::new(&text[..]).read_to_end(&mut packed).await.unwrap();
-        // A decoder stops here.
+        // A gzip decoder stops here.
         packed.extend(vec![b'!'; 3_000_000]);
         let (taken, bytes) = (Arc::new(AtomicUsize::new(0)), packed.len());
         let counted = Counted { bytes: std::io::Cursor::new(packed), taken: taken.clone() };

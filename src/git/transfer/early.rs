@@ -1,12 +1,13 @@
-//! Output of a push while its request body is still arriving.
+//! Buffers the output of a push while its request body is still arriving.
 //!
-//! Reverse proxies end a request, or stop forwarding it, when the response begins before its body was read: nginx by
-//! back-pressure, Go's HTTP/1 server by closing the body. So the head of the response waits for the end of the body, and
-//! this is where git's output waits meanwhile. git must be able to write all the time, otherwise it stops reading.
+//! Reverse proxies end a request, or stop forwarding it, if the response begins before its body was
+//! read: nginx by backpressure, Go's HTTP/1 server by closing the body. So the head of the response
+//! waits for the end of the body, and git's output is buffered here meanwhile. git must always be
+//! able to write; otherwise it stops reading.
 //!
 //! Invariants
-//! * Text for people beyond [`TEXT_BYTES_MAX`] is left out; lines of git's report never are.
-//! * Order is kept, and a line stays whole.
+//! * Text for users beyond [`TEXT_BYTES_MAX`] is omitted; lines of git's report never are.
+//! * The order is preserved, and lines are never split.
 
 use bytes::{Bytes, BytesMut};
 use tokio_util::sync::CancellationToken;
@@ -14,17 +15,17 @@ use tokio_util::sync::CancellationToken;
 use crate::git::pkt_line::{self, FLUSH, Line};
 use crate::git::report::{self, TEXT_BAND};
 
-/// Text that is kept for one push.
+/// Maximum number of text bytes kept per push.
 const TEXT_BYTES_MAX: usize = 256 * 1024;
-const LEFT_OUT: &str = "(further lines are left out)\n";
+const LEFT_OUT: &str = "(further lines are omitted)\n";
 
-/// Keeps output until the request body was read.
+/// Buffers output until the request body was read.
 pub(super) struct Early {
     body_read: CancellationToken,
-    /// The output is made of lines on side bands.
+    /// The output consists of lines on side bands.
     side_band: bool,
     kept: BytesMut,
-    /// The beginning of a line.
+    /// The received part of an incomplete line.
     partial: BytesMut,
     text_left_out: bool,
 }
@@ -34,14 +35,14 @@ impl Early {
         Self { body_read, side_band, kept: BytesMut::new(), partial: BytesMut::new(), text_left_out: false }
     }
 
-    /// Whether output still has to wait.
+    /// Returns whether output still has to wait.
     pub(super) fn must_wait(&self) -> bool {
         !self.body_read.is_cancelled()
     }
 
     pub(super) fn add(&mut self, output: &[u8]) {
         if !self.side_band {
-            // Without side bands there is no text, only the report.
+            // Without side bands the output contains only the report, not text.
             self.kept.extend_from_slice(output);
             return;
         }
@@ -51,7 +52,7 @@ impl Early {
                 Ok(Some(Line::Data(line))) => self.add_line(&line),
                 Ok(Some(Line::Flush)) => self.kept.extend_from_slice(FLUSH),
                 Ok(None) => return,
-                // Not what git writes: passed on as it is.
+                // Not in pkt-line format: passed on unchanged.
                 Err(_) => {
                     self.side_band = false;
                     self.kept.unsplit(std::mem::take(&mut self.partial));
@@ -75,7 +76,7 @@ impl Early {
         self.kept.is_empty() && self.partial.is_empty()
     }
 
-    /// All that was kept.
+    /// Returns the buffered output.
     pub(super) fn into_bytes(mut self) -> Bytes {
         self.kept.unsplit(self.partial);
         self.kept.freeze()
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn early_output_is_kept_in_order_and_whole() {
+    fn early_output_is_kept_complete_and_in_order() {
         let output = b"0009\x02abc\n000a\x01000012300000008\x02de0007\x02f";
         let halves: Vec<&[u8]> = output.chunks(3).collect();
         assert_eq!(&kept(true, &halves)[..], output);
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn early_text_is_bounded_and_the_report_is_not() {
+    fn early_output_bounds_text_but_not_report() {
         let mut line = BytesMut::new();
         pkt_line::put_band(&mut line, TEXT_BAND, &[b'x'; 1000]);
         let mut report = BytesMut::new();

@@ -1,36 +1,36 @@
-//! Where lines begin and end in the output of git, so that the server can add a line of its own.
+//! Tracks line boundaries in the output of git, so that the server can append its own line.
 
 use bytes::{Bytes, BytesMut};
 
 use crate::git::pkt_line::{self, LENGTH_DIGITS};
 use crate::git::report::ERROR_BAND;
 
-/// The bands of a pack and of text for people (gitprotocol-pack).
+/// The side bands of a pack and of text for users (gitprotocol-pack).
 const BANDS: [u8; 2] = [1, 2];
-/// The beginning of a line that ends a transfer without side bands.
+/// The prefix of an error line, which ends a transfer without side bands.
 const ERROR: &[u8] = b"ERR ";
 
-/// Follows the lines of an output as they pass.
+/// Tracks the lines of an output while it is forwarded.
 #[derive(Debug, Default)]
 pub(super) struct Framing {
-    /// The digits of a length that is not there whole.
+    /// The received digits of an incomplete length.
     digits: Vec<u8>,
-    /// Bytes of the present line that are still to come.
+    /// Number of bytes of the current line that are missing.
     left: usize,
-    /// The beginning of the last line that was not empty.
+    /// The first bytes of the last non-empty line.
     beginning: Vec<u8>,
-    /// The output is not made of lines, or a part of it was lost.
+    /// The output does not consist of lines, or a part of it was lost.
     is_broken: bool,
     has_begun: bool,
 }
 
 impl Framing {
-    /// Whether nothing has passed yet.
+    /// Returns whether no output was forwarded yet.
     pub(super) fn is_new(&self) -> bool {
         !self.has_begun && !self.is_broken
     }
 
-    /// Takes in the next bytes that pass.
+    /// Tracks the next forwarded bytes.
     pub(super) fn pass(&mut self, mut bytes: &[u8]) {
         self.has_begun |= !bytes.is_empty();
         while !bytes.is_empty() && !self.is_broken {
@@ -56,7 +56,7 @@ impl Framing {
         let text =
             std::str::from_utf8(&digits).ok().filter(|text| text.bytes().all(|b| b.is_ascii_hexdigit()));
         match text.and_then(|text| usize::from_str_radix(text, 16).ok()) {
-            // A flush, the end of a section, the end of a response: lines without content.
+            // A flush, the end of a section, or the end of a response: lines without content.
             Some(0..=2) => {}
             Some(length) if length > LENGTH_DIGITS => {
                 self.left = length - LENGTH_DIGITS;
@@ -66,7 +66,7 @@ impl Framing {
         }
     }
 
-    /// A part of the output was lost.
+    /// Records that a part of the output was lost.
     pub(super) fn lose(&mut self) {
         self.is_broken = true;
     }
@@ -75,12 +75,12 @@ impl Framing {
         !self.is_broken && self.left == 0 && self.digits.is_empty()
     }
 
-    /// Whether the last line gave the client the reason why the transfer ends: nothing is missing then.
+    /// Returns whether the last line is complete and contains the reason why the transfer ends.
     pub(super) fn ends_in_error(&self) -> bool {
         self.is_between_lines() && (self.beginning == ERROR || self.beginning.first() == Some(&ERROR_BAND))
     }
 
-    /// A line that tells the client why the transfer ends; `None` when the output is within a line.
+    /// Returns a line with the reason why the transfer ends; `None` within a line.
     pub(super) fn error(&self, why: &str) -> Option<Bytes> {
         if !self.is_between_lines() {
             return None;
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn error_fits_between_lines_only() {
+    fn error_line_is_added_only_between_lines() {
         let output = b"000dpackfile\n0008\x02abc0001";
         for piece in [1, 3, 100] {
             for end in 1..output.len() {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn error_is_on_the_band_where_there_are_bands() {
+    fn error_line_uses_error_band_if_output_has_side_bands() {
         let plain = Some(Bytes::from_static(b"000bERR why"));
         assert_eq!(error_after(b"", 1), plain);
         assert_eq!(error_after(b"0008NAK\n", 4), plain);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn error_of_git_itself_is_recognised_as_the_end() {
+    fn error_of_git_is_recognised_as_end_of_transfer() {
         let ends = |output: &[u8], piece: usize| {
             let mut framing = Framing::default();
             output.chunks(piece).for_each(|piece| framing.pass(piece));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn output_without_lines_gets_no_error() {
+    fn error_line_is_not_added_to_output_without_lines() {
         assert_eq!(error_after(b"0008NAK\nPACK\0\0\0\x02", 5), None);
         let mut framing = Framing::default();
         framing.lose();

@@ -1,4 +1,4 @@
-//! The pump from a request body to the child, and the gate of a push within it.
+//! The pump from a request body to the child, with the admission control of pushes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -18,55 +18,58 @@ use crate::git::pack_limits::PackLimits;
 use crate::git::pack_reader::{PackError, PackReader, kinds_in};
 use crate::git::process::Progress;
 
-/// How often the judge is asked whether a push may go on.
+/// Number of received bytes between two calls of [`Judge::goes_on`].
 const ASK_EVERY_BYTES: u64 = 32 * 1024 * 1024;
-/// Objects are counted among those of all pushes in steps. The first step of a push is not counted.
+/// Step in which objects are added to the budget of all pushes. The first step of a push is not
+/// counted.
 const OBJECTS_STEP: u32 = 10_000;
-/// Smaller deltas are not counted while they arrive.
+/// Deltas up to this size are not counted while they arrive.
 const LARGE_DELTA_BYTES: u64 = 1024 * 1024;
-const CROWDED: &str = "other pushes with very many objects are under way; push again later";
-const NO_MEMORY: &str = "other pushes with large deltas are under way; push again later";
+const CROWDED: &str = "other pushes with very many objects are in progress; push again later";
+const NO_MEMORY: &str = "other pushes with large deltas are in progress; push again later";
 
-/// Moves what the client sends to the child.
+/// Forwards the request body to the child.
 pub(super) struct InputPump {
     pub(super) to_child: ChildStdin,
     pub(super) child: Option<Pid>,
     pub(super) cancel: CancellationToken,
-    /// The child has ended, by itself or by force.
+    /// Cancelled when the child has ended, by itself or killed.
     pub(super) gone: CancellationToken,
     pub(super) progress: Arc<Progress>,
     pub(super) meter: Arc<Meter>,
-    /// The child does not read any more.
+    /// The child has closed its stdin.
     pub(super) deaf: bool,
 }
 
-/// The client left, or its body broke off.
+/// The client disconnected, or its body ended with an error.
 pub(super) struct Broken;
 
-/// The objects of a push that are counted among those of all pushes.
+/// The objects of a push that are counted in the budget of all pushes.
 struct Counted {
     grant: Grant,
     objects: u32,
 }
 
-/// The memory of a delta that is passing, as far as it is counted.
+/// The memory of the delta that is arriving, as far as it is counted.
 struct Passing {
     grant: Grant,
     bytes: u64,
 }
 
-/// Why a push may not go on.
+/// The reason why a push cannot continue.
 enum Stopped {
     Broken,
     /// The child has ended.
     Gone,
-    /// There was no room in time.
+    /// The budget had no capacity in time.
     Crowded(&'static str),
 }
 
 impl InputPump {
-    /// Reads the next piece of the body; empty at its end, or when the child has ended: a client that stalls then holds
-    /// nothing up.
+    /// Reads the next piece of the body into `buffer`.
+    ///
+    /// Leaves `buffer` empty at the end of the body, or if the child has ended: a stalled client
+    /// then blocks nothing.
     async fn next(&mut self, input: &mut Input, buffer: &mut BytesMut) -> Result<(), Broken> {
         buffer.reserve(BUFFER_BYTES);
         let mut limited = input.take(BUFFER_BYTES as u64);
@@ -84,12 +87,12 @@ impl InputPump {
         Ok(())
     }
 
-    /// What the supervisor and the shares need to end this push for another.
+    /// Returns the handle that the budgets use to end this push in favour of another.
     fn client(&self) -> Endable {
         Endable { pace: self.progress.pace.clone(), cut: self.progress.displaced.clone() }
     }
 
-    /// Waits until the objects that were read fit among those of other pushes.
+    /// Waits until the objects read so far fit into the budget of all pushes.
     async fn count(&self, counted: &mut Counted, pack: &PackReader) -> Result<(), Stopped> {
         let (read, announced) = (pack.entries_read(), pack.announced().unwrap_or(0));
         if read <= counted.objects {
@@ -102,13 +105,14 @@ impl InputPump {
         Ok(())
     }
 
-    /// Waits until there is memory for the large delta in the piece that was read, and gives back that of the one before.
+    /// Waits until there is memory for the large delta in the piece that was read, and releases
+    /// that of the previous one.
     async fn reserve(&self, passing: &mut Passing, pack: &PackReader) -> Result<(), Stopped> {
         let bytes = Some(pack.delta_passing_bytes()).filter(|bytes| *bytes > LARGE_DELTA_BYTES).unwrap_or(0);
         if bytes < passing.bytes {
             passing.grant.lower_to(bytes);
         } else if bytes > passing.bytes {
-            // A push that waits holds nothing.
+            // A waiting push holds no memory.
             passing.grant.lower_to(0);
             self.raise(&mut passing.grant, bytes, bytes, NO_MEMORY).await?;
         }
@@ -131,7 +135,7 @@ impl InputPump {
         }
     }
 
-    /// Writes to the child, unless it does not listen any more.
+    /// Writes to the child; sets `deaf` if the child has closed its stdin.
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         tokio::select! {
             biased;
@@ -145,7 +149,7 @@ impl InputPump {
         Ok(())
     }
 
-    /// The whole body, as it comes.
+    /// Forwards the whole body unchanged.
     pub(super) async fn forward(&mut self, mut input: Input) -> Result<(), Broken> {
         let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
         loop {
@@ -163,8 +167,10 @@ impl InputPump {
         Ok(())
     }
 
-    /// Everything but the end; then the judge; then the end. `None`: git ended before, and says why itself. `reading` is
-    /// dropped when the request body was read.
+    /// Forwards everything but the end, calls the judge, then forwards the end.
+    ///
+    /// Returns `None` if git ended first and reports the reason itself. `reading` is dropped once
+    /// the request body was read.
     pub(super) async fn push<J: Judge>(
         mut self,
         mut input: Input,
@@ -196,7 +202,8 @@ impl InputPump {
         // Held until git has ended.
         let mut counted = Counted { grant: objects.open(holder, Some(self.client())), objects: OBJECTS_STEP };
         let mut passing = Passing { grant: delta_memory.open(holder, Some(self.client())), bytes: 0 };
-        // What git has, and what it still waits for: the checksum of the pack, or all there is.
+        // The tail that git still waits for: the checksum of the pack, or the head if no pack
+        // follows.
         let outcome = loop {
             received = received.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
             if received > pack_bytes_max {
@@ -212,7 +219,7 @@ impl InputPump {
                 if !has_pack {
                     break Err(judge.malformed(PackError::Trailing.to_string()));
                 }
-                // Inflating is work: not on a thread that serves others.
+                // Inflating is CPU-bound: not on a thread that serves other requests.
                 let Ok(place) = inflating.acquire().await else { return Err(Broken) };
                 let read = tokio::task::spawn_blocking(move || (pack.feed(&piece), pack)).await;
                 drop(place);
@@ -226,7 +233,7 @@ impl InputPump {
                             }
                             fits = true;
                         }
-                        // Before git has them.
+                        // Reserved before git receives the bytes.
                         let room = match self.count(&mut counted, &pack).await {
                             Ok(()) => self.reserve(&mut passing, &pack).await,
                             stopped => stopped,
@@ -266,9 +273,9 @@ impl InputPump {
         let outcome = match outcome {
             Ok(Some(tail)) => {
                 drop(reading);
-                // From here on a client that leaves stops nothing: the judge may be writing the intent.
+                // From here on, a disconnect stops nothing: the judge may be writing the intent.
                 self.progress.complete.store(true, Relaxed);
-                // The judge takes what unpacking needs.
+                // The judge reserves the memory for unpacking.
                 passing.grant.lower_to(0);
                 let cost = pack.cost();
                 let admitted = judge.admit(cost).await;
@@ -277,9 +284,9 @@ impl InputPump {
                 }
                 admitted.map(|()| tail)
             }
-            // The pack broke off, or git did: its own report says so.
+            // The pack or git ended early: git's own report contains the reason.
             Ok(None) => {
-                // git ends, and gives back its place.
+                // git ends, which releases its permit.
                 drop((self.to_child, counted, passing));
                 if unread {
                     input.drain().await;
@@ -298,7 +305,7 @@ impl InputPump {
                 Ok(Some(Verdict::Admitted(judge, counted.grant)))
             }
             Err(answer) => {
-                // Known before git sees the end: what it says from now on is not for the client.
+                // Set before git's stdin is closed: its output from now on is not for the client.
                 refused.store(true, Relaxed);
                 self.progress.complete.store(false, Relaxed);
                 drop((self.to_child, counted, passing));

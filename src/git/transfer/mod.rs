@@ -1,18 +1,23 @@
-//! One fetch, push or archive: a child between two pumps, streamed both ways with bounded memory.
+//! A fetch, push or archive: a child process between two pumps, streamed in both directions with
+//! bounded memory.
 //!
 //! ```text
-//! request body -> input pump (64 KiB) -> child -> output pump -> channel (4 x 64 KiB) -> response body
+//! request body -> input pump (64 KiB) -> child
+//! child -> output pump -> channel (4 x 64 KiB) -> response body
 //! ```
 //!
 //! Invariants
 //! * Memory of a transfer is bounded by its buffers, whatever its size and however slow the client.
-//! * Dropping the [`TransferBody`] (the client left) ends the child; so do the deadlines.
-//! * A body ends cleanly only when the child succeeded, or its last line is the reason why it did not; else it breaks
-//!   off, and the client knows that something is missing.
-//! * The checksum at the end of a push's pack is held back until its [`Judge`] admits it, and a ref cannot move before
-//!   that: without it git does not have the pack. Where it begins is found by reading the pack; what stands behind it is
-//!   refused. Once admitted, a push is finished whether or not its client is still there.
-//! * The response to a push begins when its request body was read: proxies do not forward the rest otherwise.
+//! * Dropping the [`TransferBody`] (the client disconnected) ends the child; so do the deadlines.
+//! * A body ends cleanly only if the child succeeded or the last line of the body is the reason of
+//!   the failure. Otherwise the body breaks off with an error, so that the client detects that it
+//!   is incomplete.
+//! * The checksum at the end of a push's pack is held back until its [`Judge`] admits the push. No
+//!   ref can move before that: without the checksum, git does not have the pack. Parsing the pack
+//!   locates the checksum; bytes after it are refused. An admitted push is finished whether or not
+//!   its client is still connected.
+//! * The response to a push begins after its request body was read: otherwise proxies do not
+//!   forward the rest of the body.
 
 mod amendment;
 mod body;
@@ -50,78 +55,90 @@ use crate::core::limits::Limits;
 use crate::core::shares::{Budget, Grant, Holder};
 use crate::core::telemetry::cut;
 
-/// What one pump moves at once.
+/// Buffer size of a pump in bytes.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// What a client reads when git failed and gave no reason.
-const FAILED: &str = "git could not do its part; the server's log has the reason";
-/// Buffers between the child and the client.
+/// The sentence for the client if git failed without a known reason.
+const FAILED: &str = "git failed; the server's log has the reason";
+/// Number of buffers in the channel between the child and the client.
 const CHANNEL_DEPTH: usize = 4;
 
-/// Makes a refusal from its reason.
+/// Builds a refusal from its reason.
 pub type Refuser = Box<dyn Fn(&str) -> Bytes>;
 
-/// Decides over a push when all of it has arrived, and has the last word when git has done its part.
+/// Decides whether a push is admitted once all of it has arrived, and completes it after git has
+/// finished.
 pub trait Judge: 'static {
-    /// May the push go through? `Err` is the whole answer to the client.
+    /// Decides whether the push is admitted.
+    ///
+    /// # Errors
+    /// The complete answer to the client.
     fn admit(&mut self, cost: PackCost) -> impl Future<Output = Result<(), Bytes>>;
 
-    /// May more of the push arrive? Asked now and then; `Err` is the whole answer to the client.
+    /// Decides whether more of the push may arrive. Called periodically.
+    ///
+    /// # Errors
+    /// The complete answer to the client.
     fn goes_on(&mut self) -> impl Future<Output = Result<(), Bytes>>;
 
-    /// What the client is told when the push has become too large.
+    /// Returns the answer to the client if the push is too large.
     fn too_large(&self) -> Bytes;
 
-    /// Makes the whole answer to the client when the server ends the push before it was admitted, from the reason.
+    /// Returns a function that builds the complete answer from a reason, for a push that the server
+    /// ends before it was admitted.
     fn refuser(&self) -> Refuser;
 
-    /// What the client is told when its pack is none, or is not the end of the body.
+    /// Returns the answer to the client if the input is not a valid pack, has bytes after the pack,
+    /// or is refused by a limit; `why` is the reason.
     fn malformed(&self, why: String) -> Bytes;
 
-    /// The child has ended after the push was admitted. Answers text for the client, framed. Runs to its end even when
-    /// the client has left.
+    /// Completes an admitted push after the child has ended; returns framed text for the client.
+    ///
+    /// Runs to completion even if the client has disconnected.
     fn finish(self) -> impl Future<Output = Option<Bytes>>;
 }
 
-/// How a push arrives.
+/// The input and limits of a push.
 pub struct Push<J> {
-    /// What was read of the body already, to be forwarded first.
+    /// The bytes that were already read from the body, forwarded first.
     pub head: Bytes,
     /// Bytes of the body after the head.
     pub rest: Bytes,
     pub has_pack: bool,
-    /// More than this after the head is refused.
+    /// Maximum number of bytes after the head.
     pub pack_bytes_max: u64,
     pub limits: Limits,
-    /// Permits to inflate: it is work, and other requests are answered meanwhile.
+    /// Permits for inflating: it is CPU-bound, and other requests must be served meanwhile.
     pub inflating: Arc<Semaphore>,
-    /// The objects of all pushes that arrive at the same time.
+    /// Budget for the objects of all pushes that arrive concurrently.
     pub objects: Budget,
-    /// Memory for large deltas.
+    /// Budget for the memory of large deltas.
     pub delta_memory: Budget,
     pub holder: Holder,
     /// The directory of the repository.
     pub repository: PathBuf,
-    /// Whether the answer ends in a flush, before which text fits.
+    /// Whether the answer uses side bands: it then ends in a flush, before which text can be
+    /// inserted.
     pub side_band: bool,
-    /// Lines for the end of git's report.
+    /// Lines to append to git's report.
     pub report_lines: Bytes,
     pub judge: J,
 }
 
-/// The child's ends.
+/// The pipes of the child.
 struct Pipes {
     input: Option<ChildStdin>,
     output: ChildStdout,
     errors: ChildStderr,
 }
 
-/// What the pumps and the body share.
+/// State shared by the pumps and the body.
 struct Shared {
     child: Option<Pid>,
     cancel: CancellationToken,
-    /// The child was ended by force: its output is not read any more.
+    /// Cancelled when the child was killed or aborted: the client then has little time to read the
+    /// rest.
     dead: CancellationToken,
-    /// The child has ended, by itself or by force.
+    /// Cancelled when the child has ended, by itself or killed.
     gone: CancellationToken,
     clean: Arc<AtomicBool>,
     progress: Arc<Progress>,
@@ -129,7 +146,7 @@ struct Shared {
     ended: oneshot::Receiver<End>,
 }
 
-/// Starts the child and its supervisor; `turn` is held until the child is gone.
+/// Starts the child and its supervisor; `turn` is held until the child has ended.
 fn start(command: GitCommand, deadlines: Deadlines, gentle: bool, turn: Turn) -> io::Result<(Pipes, Shared)> {
     let Caged { mut child, group, watched } = command.spawn(Stdio::piped())?;
     group.lower_priority(false);
@@ -161,22 +178,22 @@ fn start(command: GitCommand, deadlines: Deadlines, gentle: bool, turn: Turn) ->
             dead.cancel();
         }
         gone.cancel();
-        // The output pump may have gone with its runtime.
+        // The output pump may have been dropped together with its runtime.
         drop(tell.send(end));
     });
     Ok((pipes, shared))
 }
 
-/// What a child writes.
+/// The kind of output of a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
-    /// Lines of the smart protocol. The server adds one of its own when it ends the child.
+    /// Lines of the smart protocol. The server appends an error line if it ends the child.
     Lines,
     /// A file.
     Raw,
 }
 
-/// Streams a child that only reads the repository. `input` is what it is asked.
+/// Streams a child that only reads the repository; `input` is its request.
 pub fn read(
     command: GitCommand,
     input: Input,
@@ -220,7 +237,9 @@ pub fn read(
     Ok(body)
 }
 
-/// Streams a push through its judge. Returns when its request body was read, or is not going to be.
+/// Streams a push, which its [`Judge`] admits or refuses.
+///
+/// Returns when the request body was read, or will not be read further.
 pub async fn receive<J: Judge>(
     command: GitCommand,
     input: Input,
@@ -246,7 +265,7 @@ pub async fn receive<J: Judge>(
     actix_web::rt::spawn(async move {
         match pump.push(input, push, &known, reading).await {
             Ok(Some(outcome)) => drop(verdict.send(outcome)),
-            // Dropping the verdict says that nothing was decided.
+            // Dropping the sender signals that no decision was made.
             Ok(None) => drop(verdict),
             Err(Broken) => cancel.cancel(),
         }
@@ -260,11 +279,11 @@ pub async fn receive<J: Judge>(
     Ok(body)
 }
 
-/// What became of a push that arrived whole.
+/// The outcome of a push that was admitted or refused.
 enum Verdict<J> {
-    /// With its objects among those of all pushes.
+    /// Admitted; the grant counts its objects among those of all pushes.
     Admitted(J, Grant),
-    /// With the whole answer.
+    /// Refused, with the complete answer.
     Refused(Bytes),
 }
 
@@ -302,7 +321,8 @@ async fn finish_push<J: Judge>(
             shared.clean.store(true, Relaxed);
             pump.send(answer).await;
         }
-        // git or the server ended the push before all had arrived, or the client left: nothing has moved.
+        // git or the server ended the push before all of it had arrived, or the client
+        // disconnected: no ref has moved.
         Err(_) => {
             log_failure(&end, &errors);
             let silent = failure(&end).filter(|_| pump.is_silent());
@@ -318,7 +338,7 @@ async fn finish_push<J: Judge>(
     }
 }
 
-/// What a client reads when the child did not succeed.
+/// Returns the sentence for the client if the child did not succeed.
 fn failure(end: &End) -> Option<&'static str> {
     (!end.is_success()).then(|| end.sentence().unwrap_or(FAILED))
 }
@@ -326,6 +346,6 @@ fn failure(end: &End) -> Option<&'static str> {
 fn log_failure(end: &End, errors: &[u8]) {
     if !end.is_success() {
         let errors = String::from_utf8_lossy(errors);
-        tracing::info!(?end, errors = %cut(errors.trim()), "a git transfer did not succeed");
+        tracing::info!(?end, errors = %cut(errors.trim()), "a git transfer failed");
     }
 }

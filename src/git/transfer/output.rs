@@ -1,4 +1,4 @@
-//! The pump from the child to the client, and the response body at its end.
+//! The pump from the child to the client, and the response body that it feeds.
 
 use std::io;
 use std::pin::Pin;
@@ -22,12 +22,13 @@ use crate::core::shares::Direction;
 use crate::git::metrics::Meter;
 use crate::git::process::Progress;
 
-/// How long the client may take for what was written before the child was ended by force, and for the reason.
+/// Time that a client has to read the remaining output and the reason after the child was killed.
 const LAST_PATIENCE: Duration = Duration::from_secs(2);
-/// actix drops what it has not written yet when a body fails: let it write first.
+/// Pause before a body fails: actix drops unwritten output when a body fails, so it needs time to
+/// write.
 const FAILURE_PAUSE: Duration = Duration::from_millis(20);
 
-/// Moves what the child writes to the client.
+/// Forwards the output of the child to the client.
 pub(super) struct OutputPump {
     output: ChildStdout,
     sender: mpsc::Sender<Bytes>,
@@ -36,9 +37,9 @@ pub(super) struct OutputPump {
     meter: Arc<Meter>,
     /// Output of a push whose request body is still arriving.
     early: Option<Early>,
-    /// Lines for the report of a push.
+    /// Adds lines to the report of a push.
     amendment: Option<Amendment>,
-    /// The last bytes, held back.
+    /// The last bytes of the output, held back.
     pub(super) held: BytesMut,
     framing: Framing,
     client_left: bool,
@@ -68,8 +69,10 @@ impl OutputPump {
         Self { amendment, ..self }
     }
 
-    /// Moves all that the child writes, keeping the last `keep` bytes back. What comes while `refused` is set, or when
-    /// the push was given up, is dropped. `to_the_end`: also when the client has left.
+    /// Forwards the output of the child, and holds back the last `keep` bytes.
+    ///
+    /// Output that arrives while `refused` is set, or after the push was given up, is dropped. If
+    /// `to_the_end`, the output is read to its end even after the client has disconnected.
     pub(super) async fn run(&mut self, keep: usize, refused: &AtomicBool, to_the_end: bool) {
         loop {
             self.held.reserve(BUFFER_BYTES);
@@ -109,7 +112,7 @@ impl OutputPump {
         }
     }
 
-    /// Sends what was kept while the request body was arriving.
+    /// Sends the output kept while the request body was arriving.
     pub(super) async fn send_early(&mut self) {
         let kept = self.early.take().map(Early::into_bytes).unwrap_or_default();
         if !kept.is_empty() {
@@ -124,7 +127,7 @@ impl OutputPump {
         }
     }
 
-    /// Drops what was not sent.
+    /// Drops the output that was not sent.
     pub(super) fn clear(&mut self) {
         self.early = None;
         self.held.clear();
@@ -155,7 +158,8 @@ impl OutputPump {
         }
     }
 
-    /// Sends what is left, and behind it why the transfer was ended, where that fits; returns whether it did.
+    /// Sends the remaining output, followed by the reason why the transfer was ended, if the
+    /// framing allows it; returns whether the client can read it.
     async fn send_error(&mut self, why: &str) -> bool {
         self.send_held().await;
         let Some(error) = self.framing.error(why) else { return false };
@@ -163,7 +167,8 @@ impl OutputPump {
         !self.client_left
     }
 
-    /// Has the client read why the transfer ended, in git's words if it has written them; returns whether it can.
+    /// Sends the reason why the transfer ended, unless git has already sent its own; returns
+    /// whether the client can read it.
     pub(super) async fn tell(&mut self, why: &str) -> bool {
         self.send_held().await;
         if self.framing.ends_in_error() {
@@ -172,12 +177,12 @@ impl OutputPump {
         self.send_error(why).await
     }
 
-    /// Whether nothing was sent yet.
+    /// Returns whether nothing was sent yet.
     pub(super) fn is_unsent(&self) -> bool {
         self.framing.is_new()
     }
 
-    /// Whether the child has written nothing.
+    /// Returns whether the child has written nothing.
     pub(super) fn is_silent(&self) -> bool {
         self.is_unsent() && self.held.is_empty() && self.early.as_ref().is_none_or(Early::is_empty)
     }
@@ -191,12 +196,12 @@ impl OutputPump {
     }
 }
 
-/// The response body. Dropping it means that the client has left.
+/// The response body. Dropping it signals that the client has disconnected.
 pub struct TransferBody {
     chunks: mpsc::Receiver<Bytes>,
     clean: Arc<AtomicBool>,
     _cancel: DropGuard,
-    /// What concerns the transfer while its client reads.
+    /// A guard that is dropped together with the body.
     _watch: Option<DropGuard>,
     pause: Option<Pin<Box<tokio::time::Sleep>>>,
     over: bool,
@@ -208,7 +213,7 @@ impl TransferBody {
         Self { chunks, clean, _cancel: cancel, _watch: None, pause: None, over: false }
     }
 
-    /// Drops the guard together with the body.
+    /// Attaches a guard that is dropped together with the body.
     pub fn with_watch(self, guard: DropGuard) -> Self {
         Self { _watch: Some(guard), ..self }
     }
