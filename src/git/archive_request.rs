@@ -1,5 +1,7 @@
-//! A request of `git archive --remote` (git-upload-archive): its arguments, of which those are taken that choose what is
-//! packed and how. The rest would run something, or read what is not in the commit.
+//! A request of `git archive --remote` (git-upload-archive).
+//!
+//! Accepts only the arguments that select the content and format of the archive. Other arguments
+//! could run a program, or read data outside of the commit.
 
 use bytes::BytesMut;
 
@@ -7,16 +9,16 @@ use super::browse::path_text;
 use super::pkt_line::{self, Line};
 use super::program::ArchiveFormat;
 
-/// As git has it.
+/// Maximum number of arguments; git has the same limit.
 const ARGUMENTS_MAX: usize = 62;
-/// The folder that everything is packed in.
+/// Maximum length of the prefix of all paths in the archive.
 const PREFIX_BYTES_MAX: usize = 1024;
 
-/// What a client asks for.
+/// The parsed request of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
     Archive(ArchiveRequest),
-    /// The names of the formats.
+    /// The list of supported formats.
     Formats,
 }
 
@@ -24,39 +26,39 @@ pub enum Asked {
 pub struct ArchiveRequest {
     pub format: ArchiveFormat,
     pub prefix: String,
-    /// A name or an object id.
+    /// A ref name or an object id.
     pub reference: String,
-    /// The folder of it that is packed, as [`path_text`]; empty for all.
+    /// The folder of the commit to archive, as [`path_text`]; empty for the whole tree.
     pub folder: String,
-    /// Files and folders in that, as [`path_text`]; none for all.
+    /// Files and folders within `folder`, as [`path_text`]; empty for all.
     pub paths: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ArchiveRequestError {
-    #[error("the request is not framed as git frames it")]
+    #[error("the request is not in pkt-line format")]
     Malformed,
     #[error("the prefix and the name of a ref must be UTF-8")]
     NotUtf8,
-    #[error("more than {ARGUMENTS_MAX} arguments")]
+    #[error("the request has more than {ARGUMENTS_MAX} arguments")]
     TooMany,
     #[error("{0} is not supported by this server")]
     Unknown(String),
-    #[error("{0} needs a value")]
+    #[error("{0} requires a value")]
     NoValue(String),
-    #[error("the format is one of tar, tgz, tar.gz and zip")]
+    #[error("the format must be one of tar, tgz, tar.gz and zip")]
     Format,
-    #[error("the prefix may have {PREFIX_BYTES_MAX} bytes, without control characters")]
+    #[error("the prefix must have at most {PREFIX_BYTES_MAX} bytes and no control characters")]
     Prefix,
     #[error("the request names no branch, tag or commit")]
     NoReference,
 }
 
 impl Asked {
-    /// Reads the lines of a whole request.
+    /// Parses all pkt-lines of a request.
     ///
     /// # Errors
-    /// It is none, or asks for what is not served.
+    /// The request is malformed, or it uses an argument or value that is not supported.
     pub fn parse(request: &[u8]) -> Result<Self, ArchiveRequestError> {
         Self::of(&arguments(request)?)
     }
@@ -77,7 +79,7 @@ impl Asked {
                 }
                 "--prefix" => prefix = utf8(value()?)?,
                 "-l" | "--list" => return Ok(Self::Formats),
-                // How it is packed is the server's choice.
+                // Ignored: the server chooses the compression level and reads no attributes.
                 "-v"
                 | "--verbose"
                 | "--worktree-attributes"
@@ -116,12 +118,12 @@ impl Asked {
     }
 }
 
-/// An argument that is not a path.
+/// Decodes an argument that is not a path and must be UTF-8.
 fn utf8(escaped: &str) -> Result<String, ArchiveRequestError> {
     String::from_utf8(path_text::unescaped(escaped).into_owned()).map_err(|_| ArchiveRequestError::NotUtf8)
 }
 
-/// The arguments as [`path_text`]: git sends paths as bytes, in any encoding.
+/// Returns the arguments as [`path_text`]: git sends paths as bytes in any encoding.
 fn arguments(request: &[u8]) -> Result<Vec<String>, ArchiveRequestError> {
     let (mut rest, mut found) = (BytesMut::from(request), Vec::new());
     loop {
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_choose_what_is_packed_and_how() {
+    fn archive_request_parses_content_and_format_arguments() {
         let asked = of(&["--format=zip", "-v", "-9", "--prefix", "a/", "main:src", "--", "x/", "-y"]);
         let paths = vec!["x".to_owned(), "-y".to_owned()];
         let expected = ArchiveRequest {
@@ -170,9 +172,9 @@ mod tests {
         assert_eq!(of(&["--list"]), Ok(Asked::Formats));
     }
 
-    /// Paths are bytes; `%` in them stands for itself, as in git.
+    /// Paths are bytes; `%` in a path is literal, as in git.
     #[test]
-    fn paths_may_have_any_encoding_and_refs_may_not() {
+    fn archive_request_accepts_non_utf_8_paths_but_not_refs() {
         let parsed = |arguments: &[&[u8]]| {
             let mut lines = BytesMut::new();
             for argument in arguments {
@@ -191,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_that_do_more_are_refused() {
+    fn archive_request_rejects_unsupported_arguments() {
         for bad in
             ["--output=/tmp/x", "--exec=x", "--remote=x", "--add-file=/etc/passwd", "--mtime=1", "-o", "-"]
         {

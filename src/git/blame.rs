@@ -1,11 +1,15 @@
-//! What `git blame --porcelain` says, read: which commit each line of a file is from (git-blame, "The porcelain format").
+//! Parses the output of `git blame --porcelain`: the commit of each line of a file (git-blame, "The
+//! porcelain format").
+//!
+//! Each line has a record. The headers appear only in the first record of a commit.
 //!
 //! ```text
-//! <commit> <line then> <line now> <lines of the group>     what the commit is follows, the first time it is named
+//! <commit> <original line> <final line> <lines in group>
 //! author ..., author-mail <...>, author-time <seconds>, ..., summary ..., filename ...
 //! <tab><content of the line>
 //! ```
-//! Names and summaries are what strangers wrote; they are cut and made UTF-8 as everywhere else.
+//! Names and summaries are untrusted input: they are truncated and converted to UTF-8, as
+//! everywhere in `browse`.
 
 use std::collections::HashMap;
 
@@ -15,34 +19,35 @@ use utoipa::ToSchema;
 use super::browse::{Oid, Person, object, text};
 use crate::domain::timestamp::Timestamp;
 
-/// Lines next to each other that came with one commit.
+/// Adjacent lines that belong to the same commit.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct BlameRange {
-    /// The first line, counted from 1, and the last.
+    /// First line of the range, counted from 1.
     pub from: usize,
+    /// Last line of the range, inclusive.
     pub to: usize,
     pub oid: Oid,
     pub author: Person,
     #[schema(value_type = String)]
     pub authored_at: Timestamp,
-    /// The first paragraph of the message in one line.
+    /// The first paragraph of the commit message, joined into a single line.
     pub summary: String,
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line} of git's blame is not understood")]
+#[error("git blame: line {line} of the output is malformed")]
 pub struct NotBlame {
     line: usize,
 }
 
-/// What a commit says about itself, as far as it was read.
+/// The headers of a commit that were read so far.
 struct Origin {
     author: Person,
     authored_at: Timestamp,
     summary: String,
 }
 
-/// The ranges of a blame, in the order of the lines.
+/// Returns the ranges of a blame, ordered by line.
 pub fn parse(output: &[u8]) -> Result<Vec<BlameRange>, NotBlame> {
     let mut origins: HashMap<Oid, Origin> = HashMap::new();
     let mut lines: Vec<(usize, Oid)> = Vec::new();
@@ -55,7 +60,7 @@ pub fn parse(output: &[u8]) -> Result<Vec<BlameRange>, NotBlame> {
                 now = None;
             }
             Some((_, oid)) => origins.entry(oid).or_insert_with(Origin::unknown).hear(line),
-            // After the last newline.
+            // The empty rest after the last newline.
             None if line.is_empty() => {}
             None => now = Some(head(line).ok_or_else(wrong)?),
         }
@@ -66,7 +71,7 @@ pub fn parse(output: &[u8]) -> Result<Vec<BlameRange>, NotBlame> {
     Ok(ranges(&lines, &origins))
 }
 
-/// The line that begins a line's record: where it is now, and whose it is.
+/// Parses the first line of a record; returns the final line number and the commit.
 fn head(line: &[u8]) -> Option<(usize, Oid)> {
     let mut words = std::str::from_utf8(line).ok()?.split(' ');
     let oid = Oid::parse(words.next()?)?;
@@ -133,9 +138,10 @@ mod tests {
     }
 
     #[test]
-    fn neighbouring_lines_of_one_commit_are_one_range() {
+    fn blame_merges_adjacent_lines_of_a_commit() {
         let (one, two) = (commit("ann", "first: a thing"), commit("bob", "second"));
-        // The same commit twice in a row from two places of the old file, and once more further down.
+        // Lines from two positions of the old file, adjacent in the new file, and the same commit
+        // again later.
         let text = format!(
             "{ONE} 1 4 1\n{one}\ta\n{ONE} 7 5 2\n\tb\n{ONE} 8 6\n\tc\n{TWO} 1 7 1\n{two}previous {ONE} f\n\td\n{ONE} 9 8 1\n\t\n"
         );
@@ -151,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn content_cannot_be_taken_for_a_header() {
+    fn blame_parser_never_reads_content_as_header() {
         let text = format!(
             "{ONE} 1 1 1\n{}\tauthor mallory\n{TWO} 2 2 1\n{}\t{ONE} 1 1 1\n",
             commit("ann", "x"),
@@ -163,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_no_lines_and_anything_else_is_refused() {
+    fn blame_parser_accepts_empty_and_rejects_malformed_output() {
         assert_eq!(parse(b""), Ok(Vec::new()));
         for bad in [
             "hello\n",
@@ -176,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_words_are_cut_and_made_utf_8() {
+    fn blame_text_is_truncated_and_converted_to_utf_8() {
         let text = format!(
             "{ONE} 1 1 1\nauthor \u{1}\nauthor-mail <>>\nauthor-time 99999999999999999\nsummary {}\n\ta\n",
             "s".repeat(5000)

@@ -1,7 +1,8 @@
-//! Limits of a git child that the kernel keeps, set before the child gets input (prlimit, getrlimit(2)).
+//! Kernel resource limits of a git child process, set before the child gets input (prlimit,
+//! getrlimit(2)).
 //!
-//! Invariant: processes that a child starts inherit its limits. A child that exceeds one fails alone: an allocation is
-//! refused, or the kernel ends it.
+//! Invariant: processes that a child starts inherit its limits. When a child exceeds a limit, only
+//! that child fails: its allocation is refused, or the kernel ends it.
 
 use std::fs;
 use std::io;
@@ -10,33 +11,34 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::core::limits::Limits;
 
-/// Files that a child may have open: packs, their indexes, pipes.
+/// Maximum number of open files of a child: packs, their indexes, pipes.
 const OPEN_FILES: u64 = 512;
-/// Seconds between the signal that can be caught (SIGXCPU) and the end.
+/// Seconds between SIGXCPU, which can be caught, and SIGKILL.
 const CPU_GRACE_SECONDS: u64 = 5;
-/// A child that only reads writes no file; git may still make a lock or a small state file.
+/// Maximum file size of a read-only child: git may still write a lock or a small state file.
 const READER_FILE_BYTES: u64 = 1024 * 1024;
-/// The index of a pack of tiny objects is larger than the pack, and git adds the bases of a thin pack to it.
+/// Factor for the index, which is larger than its pack when objects are tiny, and for the bases
+/// that git adds to a thin pack.
 const INDEX_FACTOR: u64 = 3;
 const WRITER_FILE_BYTES: u64 = 256 * 1024 * 1024;
-/// Levels of processes below a child: receive-pack, its hook, a command of the hook.
+/// Maximum depth of the process tree below a child: receive-pack, its hook, a command of the hook.
 const DEPTH_MAX: usize = 6;
 
-/// The limits of one child.
+/// The resource limits of one child process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cage {
-    /// Bytes of address space of each process: its own memory, and packs, which upload-pack maps a gibibyte at a time
-    /// whatever its configuration.
+    /// Bytes of address space per process: its own memory and the mapped packs. upload-pack maps
+    /// packs in windows of 1 GiB, whatever its configuration.
     address_space: u64,
-    /// Bytes of memory of each process: what it may allocate, without the packs.
+    /// Bytes of memory that each process may allocate, excluding mapped packs.
     data: u64,
     cpu_seconds: u64,
-    /// Bytes of one file that it writes.
+    /// Maximum size in bytes of each file that the child writes.
     file_bytes: u64,
 }
 
 impl Cage {
-    /// For a child that reads a repository of `size_bytes`.
+    /// Returns the limits for a child that reads a repository of `size_bytes`.
     pub(super) fn reader(limits: &Limits, size_bytes: u64) -> Self {
         Self {
             address_space: address_space(limits),
@@ -46,8 +48,9 @@ impl Cage {
         }
     }
 
-    /// For a child that may write files of `file_bytes`. Its CPU time is limited more closely once it is known how much
-    /// there is to unpack ([`limit_cpu`]).
+    /// Returns the limits for a child that may write files of `file_bytes`.
+    ///
+    /// The CPU limit is lowered by [`limit_cpu`] once the amount of work to unpack is known.
     pub(super) fn writer(limits: &Limits, file_bytes: u64) -> Self {
         Self {
             address_space: address_space(limits),
@@ -57,9 +60,9 @@ impl Cage {
         }
     }
 
-    /// Puts the child under its limits.
+    /// Applies the limits to the child.
     pub(super) fn close(&self, child: Pid) -> io::Result<()> {
-        // Never above what the server itself has: only a privileged process may raise that.
+        // Capped at the server's own hard limit: only a privileged process may raise a hard limit.
         let set = |resource, most: u64| {
             let most = getrlimit(resource).maximum.map_or(most, |own| own.min(most));
             let limit = Rlimit { current: Some(most), maximum: Some(most) };
@@ -75,21 +78,22 @@ impl Cage {
     }
 }
 
-/// Packs of a whole repository, mapped twice (before and after they were repacked), beside the memory.
+/// Returns the bytes of address space: memory plus twice the packs of a whole repository, because a
+/// repack can leave old and new packs mapped.
 fn address_space(limits: &Limits) -> u64 {
     limits.git_child_bytes.saturating_add(limits.repository_bytes.saturating_mul(2))
 }
 
-/// CPU seconds for work on so many bytes.
+/// Returns the CPU seconds allowed for processing `work_bytes`.
 pub(super) fn cpu_seconds(limits: &Limits, work_bytes: u64) -> u64 {
     limits.git_cpu_seconds.saturating_add(work_bytes / limits.git_cpu_bytes.max(1))
 }
 
-/// Limits the CPU time of a child and of everything below it.
+/// Limits the CPU time of a child and of all its descendants.
 pub(super) fn limit_cpu(child: Pid, seconds: u64) {
     for process in family(child) {
         if let Err(error) = set_cpu(process, seconds) {
-            tracing::debug!(%error, "a git child has no limit of CPU time");
+            tracing::debug!(%error, "cannot set the CPU time limit of a git child");
         }
     }
 }
@@ -101,7 +105,9 @@ fn set_cpu(process: Pid, seconds: u64) -> io::Result<()> {
     Ok(prlimit(Some(process), Resource::Cpu, limit).map(drop)?)
 }
 
-/// A process and those below it. Without `/proc/…/children` in the kernel: the process alone.
+/// Returns a process and its descendants, to a depth of [`DEPTH_MAX`].
+///
+/// Returns the process alone if the kernel does not provide `/proc/…/children`.
 pub(super) fn family(child: Pid) -> Vec<Pid> {
     let (mut found, mut level) = (vec![child], vec![child]);
     for _ in 0..DEPTH_MAX {
@@ -142,7 +148,7 @@ mod tests {
     const CAGE: Cage = Cage { address_space: 1 << 30, data: 64 << 20, cpu_seconds: 1, file_bytes: 4096 };
 
     #[test]
-    fn a_caged_child_cannot_allocate_or_write_beyond_its_limits() {
+    fn caged_child_cannot_exceed_memory_or_file_limits() {
         let allocates = "head -c 200000000 /dev/zero | { sort; echo $?; }";
         let output = run_in(CAGE, allocates);
         assert_ne!(String::from_utf8_lossy(&output.stdout).trim(), "0", "{output:?}");
@@ -154,13 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn a_caged_child_that_computes_on_is_ended_with_its_children() {
+    fn caged_child_is_killed_when_cpu_limit_is_exceeded() {
         let output = run_in(CAGE, "sh -c 'while :; do :; done'; echo $?");
-        assert!(!output.stdout.is_empty(), "the shell reports how its child ended: {output:?}");
+        assert!(!output.stdout.is_empty(), "the shell prints the exit status of its child: {output:?}");
     }
 
     #[test]
-    fn a_family_is_a_process_and_all_below_it() {
+    fn family_returns_process_and_its_descendants() {
         let mut child = Command::new("sh")
             .args(["-c", "sleep 60 & sh -c 'sleep 60 & echo up; wait'"])
             .stdout(Stdio::piped())

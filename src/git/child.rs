@@ -1,7 +1,7 @@
-//! A git command with its limits, and the process that it becomes.
+//! A git command with its limits, and the child process that it starts.
 //!
-//! Invariant: there is no other way to run git: every child starts under its [`Sandbox`], is in its [`Cage`] before it
-//! gets input, and its memory is measured while it runs.
+//! Invariant: git is started only through this module. Every child starts inside its [`Sandbox`]
+//! and gets its [`Cage`] limits before it gets input. Its memory is measured while it runs.
 
 use std::ffi::OsStr;
 use std::io;
@@ -18,19 +18,19 @@ use super::process::Group;
 use super::sandbox::Sandbox;
 use crate::core::shares::Holder;
 
-/// A command that was not started yet.
+/// A command that has not been started yet.
 #[derive(Debug)]
 pub struct GitCommand {
     command: Command,
     cage: Cage,
     monitor: MemoryMonitor,
-    /// `None`: the operator has switched it off.
+    /// `None` if the operator disabled the sandbox.
     sandbox: Option<Sandbox>,
-    /// On whose behalf it runs.
+    /// The group that the memory of the child is charged to.
     memory: memory::Group,
 }
 
-/// A child in its cage.
+/// A started child with its limits applied.
 pub(super) struct Caged {
     pub(super) child: Child,
     pub(super) group: Group,
@@ -42,7 +42,7 @@ impl GitCommand {
         Self { command: Command::new(program), cage, monitor, sandbox, memory: memory::Group::Upkeep }
     }
 
-    /// Counts the memory of the child for the holder; without it, for the server's own work.
+    /// Charges the memory of the child to `holder`; the default is the server's own work.
     pub fn on_behalf_of(mut self, holder: Holder) -> Self {
         self.memory = memory::Group::of(holder);
         self
@@ -63,23 +63,23 @@ impl GitCommand {
         self
     }
 
-    /// One setting, on the command line: only there may it be trusted.
+    /// Adds a setting as a command-line `-c` option: git trusts some settings only there.
     pub(super) fn set(&mut self, setting: impl AsRef<OsStr>) -> &mut Self {
         self.command.arg("-c").arg(setting);
         self
     }
 
-    /// What the command line has no methods for here.
+    /// Returns the underlying command, for options that this type has no method for.
     pub(super) fn as_command(&mut self) -> &mut Command {
         &mut self.command
     }
 
-    /// Starts the child with pipes for its output and errors.
+    /// Starts the child with pipes for stdout and stderr.
     pub(super) fn spawn(self, input: Stdio) -> io::Result<Caged> {
         self.spawn_into(input, Stdio::piped())
     }
 
-    /// Starts the child with its output going to `output`.
+    /// Starts the child with stdout redirected to `output`.
     pub(super) fn spawn_into(mut self, input: Stdio, output: Stdio) -> io::Result<Caged> {
         let command = self.command.stdin(input).stdout(output).stderr(Stdio::piped());
         let mut child = match &self.sandbox {
@@ -96,9 +96,9 @@ impl GitCommand {
         let group = Group::of(&child);
         let Some(pid) = pid else { return Err(io::Error::other("the child has no id")) };
         if let Err(error) = self.cage.close(pid) {
-            // A child that has ended already needs no limits.
+            // A child that has already exited needs no limits.
             if error.raw_os_error() != Some(rustix::io::Errno::SRCH.raw_os_error()) {
-                tracing::error!(%error, "a git child cannot be limited and is not run");
+                tracing::error!(%error, "cannot apply resource limits to a git child; the child is killed");
                 child.start_kill()?;
                 return Err(error);
             }

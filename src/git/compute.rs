@@ -1,4 +1,4 @@
-//! Children whose whole output is wanted: advertisements of refs, blame, maintenance.
+//! Runs child processes whose output is collected in full: ref advertisements, blame, maintenance.
 
 use std::fs::File;
 use std::io;
@@ -14,24 +14,26 @@ use super::process::{Deadlines, End, Progress, drain, supervise};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ComputeError {
-    #[error("git could not be run: {0}")]
+    #[error("cannot run git: {0}")]
     Io(#[from] io::Error),
-    #[error("git took too long")]
+    #[error("git exceeded its time limit")]
     TooSlow,
-    #[error("git said too much")]
+    #[error("git wrote more output than allowed")]
     TooMuch,
-    #[error("git needs more memory than the server has for it")]
+    #[error("git exceeded the memory limit of git processes")]
     TooMuchMemory,
     #[error("git failed: {0}")]
     Failed(String),
 }
 
-/// Runs the child to its end; its output is at most `bytes_max`. Dropping the future ends the child.
+/// Runs the child until it exits; returns at most `bytes_max` bytes of output.
+///
+/// Dropping the future kills the child.
 pub async fn run(command: GitCommand, bytes_max: usize, within: Duration) -> Result<Vec<u8>, ComputeError> {
     run_at(command, bytes_max, within, false).await
 }
 
-/// The same, behind everything that somebody waits for.
+/// Same as [`run`], at background priority: for work that no request waits for.
 pub(super) async fn run_in_background(
     command: GitCommand,
     bytes_max: usize,
@@ -40,7 +42,7 @@ pub(super) async fn run_in_background(
     run_at(command, bytes_max, within, true).await
 }
 
-/// Runs the child to its end; its output goes into `file`.
+/// Runs the child until it exits, with its output redirected to `file`.
 pub async fn run_to_file(command: GitCommand, file: File, within: Duration) -> Result<(), ComputeError> {
     let Caged { mut child, group, watched } = command.spawn_into(Stdio::null(), file.into())?;
     let stderr = child.stderr.take().ok_or_else(|| io::Error::other("the child has no pipes"))?;

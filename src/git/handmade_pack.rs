@@ -1,5 +1,5 @@
-//! Packs made by hand, entry by entry, whatever they declare. For tests alone: those of the pack reader, and those that
-//! attack a server (`tests/it/hostile/`), which include this file.
+//! Packs built by hand, entry by entry, with arbitrary declared sizes. For tests only: those of the
+//! pack reader, and those that attack a server (`tests/it/hostile/`), which include this file.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -15,7 +15,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
-/// A pack made by hand: entries, whatever they hold.
+/// A pack built by hand; its entries need not be valid.
 #[derive(Clone)]
 pub struct Handmade {
     pub bytes: Vec<u8>,
@@ -33,7 +33,7 @@ impl Handmade {
         Self { bytes: [&b"PACK\0\0\0\x02"[..], &count.to_be_bytes()].concat(), offsets: Vec::new() }
     }
 
-    /// An entry that declares `size`, with `base` behind its header and `content` deflated.
+    /// Adds an entry that declares `size`, with `base` after its header and `content` deflated.
     pub fn entry(mut self, code: u8, size: u64, base: &[u8], content: &[u8]) -> Self {
         self.offsets.push(self.bytes.len() as u64);
         let mut rest = size >> 4;
@@ -55,7 +55,8 @@ impl Handmade {
         self.entry(code, content.len() as u64, &[], content)
     }
 
-    /// A delta on entry number `base` that says it makes `result` bytes out of `from`.
+    /// Adds a delta on entry number `base` that declares a base of `from` bytes and a result of
+    /// `result` bytes.
     pub fn delta(self, base: usize, from: u64, result: u64) -> Self {
         let distance = self.bytes.len() as u64 - self.offsets[base];
         let content = [size(from), size(result), vec![0x90, 1]].concat();
@@ -68,7 +69,7 @@ impl Handmade {
     }
 }
 
-/// A size in a delta.
+/// Encodes a size as in a delta.
 pub fn size(mut number: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while number > 0x7f {
@@ -79,7 +80,7 @@ pub fn size(mut number: u64) -> Vec<u8> {
     bytes
 }
 
-/// A distance back to a base.
+/// Encodes the distance back to the base of an offset delta.
 pub fn back(mut distance: u64) -> Vec<u8> {
     let mut bytes = vec![(distance & 0x7f) as u8];
     while distance > 0x7f {

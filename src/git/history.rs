@@ -1,7 +1,8 @@
-//! What a push brought: which refs are where it wanted them, and the commits that are new.
+//! Describes a push: the refs that it moved, and the commits that are new.
 //!
-//! Invariant: one walk for the whole push, bounded in commits, bytes and time ([`WalkLimits`]). A push whose history
-//! cannot be walked to its end is described as far as the walk came; it is never left undescribed.
+//! Invariant: one walk for the whole push, bounded in commits, bytes and time ([`WalkLimits`]). If
+//! a limit ends the walk early, the push is described with the commits found so far; it is never
+//! left undescribed.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
@@ -17,29 +18,30 @@ use crate::core::telemetry;
 use crate::domain::mention::{Mention, Mentions};
 use crate::domain::push::{PUSH_COMMITS_MAX, PushedCommit, RefUpdate};
 
-/// Commits that are counted at most.
+/// Maximum number of commits that are counted.
 const COUNTED_MAX: usize = 1_000;
-/// Commits whose messages are read for names.
+/// Maximum number of commits whose messages are scanned for mentions.
 const READ_MAX: usize = 100;
-/// Bytes of a message that are read for names.
+/// Maximum number of bytes of a message that are scanned for mentions.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
-/// Branches that the new commits are compared with.
+/// Maximum number of other branches that the new commits are compared with.
 const OTHERS_MAX: usize = 100;
-/// Names in one push that are looked up.
+/// Maximum number of mentions that are looked up per push.
 const NAMES_MAX: usize = 1_000;
-/// The longest summary and name that is kept.
+/// Maximum length in characters of a summary or author name.
 const TEXT_MAX: usize = 200;
-/// Commits visited beyond the last new one: where clocks were wrong, an older commit may still be known.
+/// Number of commits visited after the last new one: with wrong committer clocks, an older commit
+/// may still turn out to be known.
 const SLOP: usize = 32;
 
-/// What one walk may cost.
+/// Limits of one walk.
 #[derive(Debug, Clone, Copy)]
 pub struct WalkLimits {
-    /// Commits that are loaded.
+    /// Maximum number of commits that are loaded.
     pub commits: usize,
-    /// Bytes of all commits that are loaded.
+    /// Maximum number of bytes of all loaded commits.
     pub bytes: usize,
-    /// Bytes of one commit; a larger one ends its line of history.
+    /// Maximum size in bytes of a commit; the walk does not follow the parents of a larger commit.
     pub commit_bytes: usize,
     pub time: Duration,
 }
@@ -58,16 +60,19 @@ impl WalkLimits {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Brought {
     pub refs: Vec<RefUpdate>,
-    /// The newest ones.
+    /// The newest of the new commits.
     pub commits: Vec<PushedCommit>,
     pub commit_count: usize,
-    /// Whom the messages name, the newest commit first.
+    /// Mentions in the commit messages, newest commit first.
     pub named: Vec<Mention>,
 }
 
-/// The updates that can succeed: their refs are where the client believes them to be, and no other ref stands where they
-/// need a folder, neither one that is there nor an earlier one of this push. git will refuse the others, and a ref that another push has moved to the same place must not look as if
-/// this push had done it.
+/// Returns the updates that can succeed.
+///
+/// An update can succeed if its ref has the old value that the client sent, and no other ref
+/// conflicts with its name: neither an existing ref nor an earlier ref of this push. git refuses
+/// the other updates. A ref that another push has moved to the same target must not be attributed
+/// to this push.
 pub fn possible(path: &Path, updates: &[RefUpdate]) -> Result<Vec<RefUpdate>, git2::Error> {
     let targets = targets(path, updates)?;
     let blocked = blocked(path, updates)?;
@@ -78,7 +83,8 @@ pub fn possible(path: &Path, updates: &[RefUpdate]) -> Result<Vec<RefUpdate>, gi
     Ok(possible.map(|(update, _)| update.clone()).collect())
 }
 
-/// New refs whose names are folders of existing ones, or the other way round: `main` and `main/below`.
+/// Returns the new refs that conflict with existing ones because one name is a folder of the other:
+/// `main` and `main/below`.
 fn blocked<'u>(path: &Path, updates: &'u [RefUpdate]) -> Result<HashSet<&'u str>, git2::Error> {
     let new: HashSet<&str> =
         updates.iter().filter(|update| update.old.is_none()).map(|update| update.name.as_str()).collect();
@@ -98,7 +104,7 @@ fn blocked<'u>(path: &Path, updates: &'u [RefUpdate]) -> Result<HashSet<&'u str>
         .filter(|update| update.new.is_none())
         .map(|update| (update.name.as_str(), update.old.as_deref()))
         .collect();
-    // A ref makes room only when its deletion will succeed.
+    // A deleted ref frees its name only if its deletion will succeed.
     let going = |name: &str| {
         let target = || repository.refname_to_id(name).ok().map(|oid| oid.to_string());
         Some(name) != head && deletions.get(name).is_some_and(|old| *old == target().as_deref())
@@ -115,7 +121,7 @@ fn blocked<'u>(path: &Path, updates: &'u [RefUpdate]) -> Result<HashSet<&'u str>
     Ok(found)
 }
 
-/// New refs that an earlier one of the same push leaves no room for.
+/// Returns the new refs whose names conflict with an earlier new ref of the same push.
 fn blocked_by_each_other(updates: &[RefUpdate]) -> HashSet<&str> {
     let (mut names, mut used_folders, mut found) = (HashSet::new(), HashSet::new(), HashSet::new());
     for name in updates.iter().filter(|update| update.old.is_none()).map(|update| update.name.as_str()) {
@@ -129,7 +135,7 @@ fn blocked_by_each_other(updates: &[RefUpdate]) -> HashSet<&str> {
     found
 }
 
-/// `a` and `a/b` of `a/b/c`.
+/// Returns the parent folders of a ref name: `a` and `a/b` of `a/b/c`.
 fn folders_of(name: &str) -> impl Iterator<Item = &str> {
     name.match_indices('/').filter_map(|(at, _)| name.get(..at))
 }
@@ -145,8 +151,10 @@ fn targets(path: &Path, updates: &[RefUpdate]) -> Result<Vec<Option<String>>, gi
     Ok(targets.into_iter().map(|target| target.map(|oid| oid.to_string())).collect())
 }
 
-/// The branch that becomes the default because the push brought the first branches: `main`, `master`, or the first of
-/// them. `None` when the default branch is there, or other branches were there before.
+/// Returns the branch that becomes the default because the push created the first branches: `main`,
+/// `master`, or the first of them.
+///
+/// Returns `None` if the default branch exists, or if other branches existed before the push.
 pub fn first_branch(path: &Path, default: &str, moved: &[RefUpdate]) -> Result<Option<String>, git2::Error> {
     let branches = || moved.iter().filter(|update| update.old.is_none()).filter_map(RefUpdate::branch);
     let Some(first) = branches().next() else { return Ok(None) };
@@ -161,7 +169,8 @@ pub fn first_branch(path: &Path, default: &str, moved: &[RefUpdate]) -> Result<O
     Ok(is_first.then(|| chosen.to_owned()))
 }
 
-/// Whether this can be the default branch: it is there, or there are no branches yet.
+/// Returns whether `branch` can become the default branch: it exists, or the repository has no
+/// branches.
 pub fn can_be_default(path: &Path, branch: &str) -> Result<bool, git2::Error> {
     let repository = open(path)?;
     if repository.find_reference(&format!("refs/heads/{branch}")).is_ok() {
@@ -171,7 +180,7 @@ pub fn can_be_default(path: &Path, branch: &str) -> Result<bool, git2::Error> {
     Ok(branches.names().next().is_none())
 }
 
-/// The updates that the refs show as done.
+/// Returns the updates whose refs now have their new values.
 pub fn moved(path: &Path, updates: &[RefUpdate]) -> Result<Vec<RefUpdate>, git2::Error> {
     let targets = targets(path, updates)?;
     let done = updates
@@ -181,12 +190,14 @@ pub fn moved(path: &Path, updates: &[RefUpdate]) -> Result<Vec<RefUpdate>, git2:
     Ok(done.map(|(update, _)| update.clone()).collect())
 }
 
-/// Compares each ref with where it was to go, and walks what is new. Reads the repository as it lies on disk.
+/// Compares each ref with its intended new value, and walks the new commits.
+///
+/// Reads the repository in its present state on disk.
 pub fn brought(path: &Path, updates: &[RefUpdate], limits: WalkLimits) -> Result<Brought, git2::Error> {
     let mut found = Brought { refs: moved(path, updates)?, ..Brought::default() };
-    // Commits that cannot be read are not described; the push itself stands.
+    // Unreadable commits are left out of the description; the push itself remains valid.
     if let Err(error) = describe(path, limits, &mut found) {
-        tracing::warn!(error = %telemetry::cut(&error), "the commits of a push could not be read");
+        tracing::warn!(error = %telemetry::cut(&error), "cannot read the commits of a push; its description is incomplete");
     }
     Ok(found)
 }
@@ -218,7 +229,7 @@ fn describe(path: &Path, limits: WalkLimits, found: &mut Brought) -> Result<(), 
     let mut seen = HashSet::new();
     for oid in new.into_iter().take(READ_MAX) {
         let Some(commit) = walk.read(oid) else { continue };
-        // As the same commit is shown when it is browsed.
+        // The same decoding as in the browsing API.
         let encoding = commit.message_encoding().ok().flatten();
         let encoding = encoding.and_then(|label| text::encoding(label.as_bytes()));
         if found.commits.len() < PUSH_COMMITS_MAX {
@@ -239,7 +250,7 @@ fn describe(path: &Path, limits: WalkLimits, found: &mut Brought) -> Result<(), 
     Ok(())
 }
 
-/// From where a commit is reached.
+/// The sides from which a commit is reachable: the new tips of the push, the known refs, or both.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Colours {
     new: bool,
@@ -259,7 +270,7 @@ impl Colours {
     }
 }
 
-/// Commits by date, newest first; each hands its colours to its parents.
+/// Walks commits by date, newest first; each commit propagates its colours to its parents.
 struct Walk<'r> {
     repository: &'r Repository,
     odb: Odb<'r>,
@@ -268,9 +279,9 @@ struct Walk<'r> {
     loaded: usize,
     bytes: usize,
     colours: HashMap<Oid, Colours>,
-    /// Seconds, order of arrival, commit.
+    /// Queued commits: committer time in seconds, insertion order, id.
     waiting: BinaryHeap<(i64, Reverse<usize>, Oid)>,
-    /// Those of them that are only new: the walk ends behind the last.
+    /// Queued commits that are only new: the walk ends soon after the last of them.
     fresh: HashSet<Oid>,
 }
 
@@ -294,7 +305,7 @@ impl<'r> Walk<'r> {
         self.loaded >= self.limits.commits || self.bytes >= self.limits.bytes || Instant::now() >= self.until
     }
 
-    /// Gives colours to a commit, which has to be visited when that is news.
+    /// Adds colours to a commit, and queues the commit if its colours changed.
     fn add(&mut self, oid: Oid, colours: Colours) {
         let before = self.colours.get(&oid).copied();
         let after = before.unwrap_or_default().with(colours);
@@ -302,7 +313,7 @@ impl<'r> Walk<'r> {
             return;
         }
         self.colours.insert(oid, after);
-        // A commit that cannot be read ends its line of history.
+        // The parents of an unreadable commit are not visited.
         let Some(commit) = self.load(oid) else { return };
         if after.is_only_new() {
             self.fresh.insert(oid);
@@ -317,7 +328,9 @@ impl<'r> Walk<'r> {
         self.read(oid)
     }
 
-    /// The commit, unless it is too large: the size is known before its content is unpacked.
+    /// Returns the commit, or `None` if it is too large or unreadable.
+    ///
+    /// The size is read from the object header, before the content is unpacked.
     fn read(&mut self, oid: Oid) -> Option<Commit<'r>> {
         let (bytes, kind) = self.odb.read_header(oid).ok()?;
         if kind != git2::ObjectType::Commit || bytes > self.limits.commit_bytes {
@@ -327,7 +340,8 @@ impl<'r> Walk<'r> {
         self.repository.find_commit(oid).ok()
     }
 
-    /// Walks until nothing new is left or a limit is met; returns the commits that are only new, newest first.
+    /// Walks until no new commit is queued or a limit is reached; returns the commits that are only
+    /// new, newest first.
     fn run(&mut self) -> Vec<Oid> {
         let mut new = Vec::new();
         let mut slop = SLOP;
@@ -350,7 +364,7 @@ impl<'r> Walk<'r> {
                 self.add(parent, colours);
             }
         }
-        // Colours that came late count.
+        // A commit may have become known after it was visited.
         let mut seen = BTreeSet::new();
         let colours = &self.colours;
         new.retain(|oid| seen.insert(*oid) && colours.get(oid).copied().is_some_and(Colours::is_only_new));
@@ -358,7 +372,7 @@ impl<'r> Walk<'r> {
     }
 }
 
-/// A stranger's text in one short line.
+/// Truncates untrusted text to a single short line.
 fn short(bytes: &[u8], encoding: Option<&'static Encoding>) -> String {
     text::line(bytes, encoding).chars().take(TEXT_MAX).collect()
 }

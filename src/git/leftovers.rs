@@ -1,4 +1,5 @@
-//! What a killed server leaves behind: children that still run. They are found by the mark in their environment.
+//! Ends the child processes that still run after their server was killed. They are identified by a
+//! marker in their environment.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,12 +12,14 @@ use super::program::{MARK, MARK_REPOSITORY};
 use super::store::Store;
 use crate::domain::repository::StorageKey;
 
-/// How long killed processes are waited for. One that lasts longer is within a system call of the kernel (an fsync) and
-/// runs no code of its own any more.
+/// How long to wait for killed processes. A process that remains longer is in a system call of the
+/// kernel (an fsync) and no longer runs code of its own.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Ends every child of an earlier server on these repositories; answers the repositories that they worked on. Only while
-/// no child of this server runs.
+/// Kills every child that an earlier server started on these repositories; returns the storage keys
+/// of the repositories that they worked on.
+///
+/// Must only be called while this server runs no child.
 pub fn end_leftovers(store: &Store) -> BTreeSet<String> {
     let mark = [MARK.as_bytes(), b"=", store.root().as_os_str().as_bytes()].concat();
     let mut touched = BTreeSet::new();
@@ -27,27 +30,29 @@ pub fn end_leftovers(store: &Store) -> BTreeSet<String> {
             return touched;
         }
         for (process, repository) in found {
-            tracing::warn!(process, repository, "ending a git process of a server that was killed");
+            tracing::warn!(process, repository, "killing a git process that an earlier, killed server left");
             touched.insert(repository);
             if let Some(pid) = Pid::from_raw(process)
                 && let Err(error) = kill_process(pid, Signal::KILL)
             {
-                tracing::debug!(%error, "it has gone already");
+                tracing::debug!(%error, "cannot kill the git process; it has probably exited");
             }
         }
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// The processes whose environment holds `mark`, with the repository that each works on.
+/// Returns the processes whose environment contains `mark`, with the repository that each works on.
 fn marked(mark: &[u8]) -> Vec<(i32, String)> {
     let mut found = Vec::new();
-    // Without /proc there is nothing to find; an interrupted push is settled all the same, once its child has ended.
+    // Without /proc no process is found; an interrupted push is still settled once its child has
+    // ended.
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(process) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
         };
-        // Those of other users cannot be read; a zombie's is empty.
+        // Environments of other users' processes are unreadable; the environment of a zombie is
+        // empty.
         let Ok(environment) = fs::read(entry.path().join("environ")) else { continue };
         let mut variables = environment.split(|byte| *byte == 0);
         if variables.clone().any(|variable| variable == mark) {
@@ -59,7 +64,7 @@ fn marked(mark: &[u8]) -> Vec<(i32, String)> {
     found
 }
 
-/// The storage keys among what [`end_leftovers`] answers.
+/// Returns the valid storage keys in the result of [`end_leftovers`].
 pub fn keys(touched: &BTreeSet<String>) -> impl Iterator<Item = StorageKey> {
     touched.iter().filter_map(|text| StorageKey::parse(text).ok())
 }

@@ -1,8 +1,9 @@
-//! Packing: what keeps a repository quick after many pushes. Reads and pushes go on meanwhile; git sees to that.
+//! Repacks repositories, which keeps them fast after many pushes. Reads and pushes continue
+//! meanwhile; git handles the concurrency.
 //!
-//! Every push leaves a pack. They are combined often and cheaply (geometric repacking), and now and then all packs become
-//! one, with a cruft pack of the objects that no ref leads to: those are removed when they are two weeks old, because a
-//! push under way may need them.
+//! Every push leaves a pack. Packs are combined often and cheaply (geometric repacking). From time
+//! to time all packs become a single pack, with a cruft pack of the unreachable objects.
+//! Unreachable objects are removed after two weeks, because a push in progress may need them.
 
 use std::fs;
 use std::io::{self, Read};
@@ -12,20 +13,22 @@ use std::time::Duration;
 use super::compute::{ComputeError, run_in_background};
 use super::program::Git;
 
-/// The longest that one step may take.
+/// Maximum duration of a step.
 const STEP: Duration = Duration::from_secs(3600);
-/// The same of a graph behind a push: other repositories wait for theirs.
+/// Maximum duration of a step that writes a commit-graph after a push: other repositories wait for
+/// theirs.
 const GRAPH_STEP: Duration = Duration::from_secs(10 * 60);
-/// Where git writes the commit-graph.
+/// The path of the commit-graph in a repository.
 const GRAPH_FILE: &str = "objects/info/commit-graph";
-/// What a step may print.
+/// Maximum number of output bytes of a step.
 const OUTPUT_BYTES: usize = 64 * 1024;
-/// A repository up to this size is packed whole as often as it is packed at all, but not within [`WHOLE_EVERY`].
+/// A repository up to this size gets a full repack whenever it is packed, but at most once per
+/// [`WHOLE_EVERY`].
 const SMALL_BYTES: u64 = 512 * 1024 * 1024;
-/// How often a small and a large repository is packed whole at most.
+/// Minimum interval between full repacks of small and of large repositories.
 const WHOLE_EVERY: Duration = Duration::from_secs(24 * 3600);
 const LARGE_WHOLE_EVERY: Duration = Duration::from_secs(14 * 24 * 3600);
-/// Its time says when the repository was packed whole.
+/// A marker file whose modification time is the time of the last full repack.
 const MARK: &str = "netbit-packed";
 
 const REFS: &[&str] = &["pack-refs", "--all", "--prune"];
@@ -41,12 +44,12 @@ const WHOLE: &[&str] = &[
     "--write-bitmap-index",
 ];
 const GRAPH: &[&str] = &["commit-graph", "write", "--reachable", "--changed-paths", "--no-progress"];
-/// Without the filters of changed paths, which take git longest.
+/// A commit-graph without changed-path Bloom filters, which take git most of the time.
 const PLAIN_GRAPH: &[&str] = &["commit-graph", "write", "--reachable", "--no-progress"];
-/// Loose objects: those of packs that earlier versions unpacked.
+/// Removes old loose objects: earlier versions unpacked packs into loose objects.
 const PRUNE: &[&str] = &["prune", "--expire=2.weeks.ago"];
 
-/// Packs one repository of `size_bytes`, at low priority.
+/// Repacks a repository of `size_bytes`, at low priority.
 pub async fn run(git: &Git, repository: &Path, size_bytes: u64) -> Result<(), ComputeError> {
     let whole = is_due(repository, size_bytes);
     for step in [REFS, if whole { WHOLE } else { GEOMETRIC }] {
@@ -55,14 +58,16 @@ pub async fn run(git: &Git, repository: &Path, size_bytes: u64) -> Result<(), Co
     if whole {
         fs::write(repository.join(MARK), "")?;
     }
-    // Each is of use without the other.
+    // The two steps are independent: prune also when the commit-graph failed.
     let graph = run_in_background(git.maintain(repository, GRAPH), OUTPUT_BYTES, STEP).await;
     run_in_background(git.maintain(repository, PRUNE), OUTPUT_BYTES, STEP).await?;
     graph.map(drop)
 }
 
-/// Writes the commit-graph alone. A first one is written without filters at first: then histories are quick soon, and
-/// those of paths somewhat later.
+/// Writes only the commit-graph.
+///
+/// The first graph of a repository is written without Bloom filters, then with them: histories
+/// become fast early, and histories of paths somewhat later.
 pub async fn write_graph(git: &Git, repository: &Path) -> Result<(), ComputeError> {
     let first = (!repository.join(GRAPH_FILE).exists()).then_some(PLAIN_GRAPH);
     for step in first.into_iter().chain([GRAPH]) {
@@ -71,7 +76,7 @@ pub async fn write_graph(git: &Git, repository: &Path) -> Result<(), ComputeErro
     Ok(())
 }
 
-/// Whether the repository has a commit-graph with the filters of changed paths.
+/// Returns whether the repository has a commit-graph with changed-path Bloom filters.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -83,7 +88,7 @@ pub fn has_whole_graph(repository: &Path) -> io::Result<bool> {
     let mut head = [0; 8];
     file.read_exact(&mut head)?;
     let [.., chunks, _] = head;
-    // The name of a chunk, and its place in eight bytes.
+    // Each table entry is a chunk id (4 bytes) and an offset (8 bytes).
     let mut table = vec![0; usize::from(chunks).saturating_mul(12)];
     file.read_exact(&mut table)?;
     Ok(table.chunks_exact(12).any(|entry| entry.starts_with(b"BDAT")))
@@ -92,7 +97,7 @@ pub fn has_whole_graph(repository: &Path) -> io::Result<bool> {
 fn is_due(repository: &Path, size_bytes: u64) -> bool {
     let every = if size_bytes <= SMALL_BYTES { WHOLE_EVERY } else { LARGE_WHOLE_EVERY };
     let packed = fs::metadata(repository.join(MARK)).and_then(|mark| mark.modified());
-    // A time in the future is that of another clock.
+    // A time in the future comes from another clock: repack.
     packed.map_or(true, |packed| packed.elapsed().map_or(true, |age| age >= every))
 }
 
@@ -107,7 +112,7 @@ mod tests {
     use crate::git::store::Store;
 
     #[test]
-    fn a_small_repository_is_packed_whole_each_day_a_large_one_each_fortnight() {
+    fn full_repack_is_due_daily_when_small_or_biweekly_when_large() {
         let dir = tempfile::tempdir().unwrap();
         assert!(is_due(dir.path(), 1) && is_due(dir.path(), SMALL_BYTES + 1));
         let packed = |hours: u64| {
@@ -122,9 +127,10 @@ mod tests {
         assert!(is_due(dir.path(), SMALL_BYTES + 1));
     }
 
-    /// A lock that a killed git left kept every later graph from being written.
+    /// Regression: a lock file of a killed git prevented every later commit-graph from being
+    /// written.
     #[tokio::test]
-    async fn packing_prunes_and_marks_when_the_graph_fails() {
+    async fn maintenance_prunes_and_sets_marker_when_graph_fails() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let key = StorageKey::fresh();

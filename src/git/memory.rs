@@ -1,10 +1,12 @@
-//! Memory of all git children together: measured while any run, and bounded by ending the largest.
+//! Limits the memory of all git children together: measures it while any child runs, and ends the
+//! largest when the limit is exceeded.
 //!
-//! Purpose: [`super::cage`] bounds each process, this bounds their sum, whatever they do. The kernel's own killer would
-//! choose among all processes of the machine, the server among them.
+//! Purpose: [`super::cage`] bounds each process; this module bounds their sum, whatever the
+//! children do. The kernel's OOM killer would choose among all processes of the machine, including
+//! the server.
 //!
-//! Owner: one thread per [`Git`](super::program::Git). Invariant: a child is ended by its own supervisor, which has not
-//! reaped it, so no other process can be hit.
+//! Owner: one thread per [`Git`](super::program::Git). Invariant: a child is killed only by its own
+//! supervisor, which has not reaped it yet, so the signal cannot reach another process.
 
 use std::collections::HashMap;
 use std::fs;
@@ -22,28 +24,30 @@ use super::cage::family;
 use crate::core::shares::Holder;
 use crate::domain::ids::UserId;
 
-/// How often the memory of the children is measured, and how often while they hold more than half of what they may.
+/// Interval between measurements, and the interval while the children hold more than half of the
+/// limit.
 const MEASURE_EVERY: Duration = Duration::from_millis(100);
 const MEASURE_OFTEN: Duration = Duration::from_millis(10);
-/// Children that wait to be watched: more than there are places for.
+/// Capacity of the channel of new children: more than the number of transfer permits.
 const WAITING_MAX: usize = 1024;
 
-/// The way to the thread that measures. Cheap to clone; the thread ends with the last one.
+/// Handle of the measuring thread. Cheap to clone; the thread ends when the last handle is dropped.
 #[derive(Debug, Clone)]
 pub struct MemoryMonitor {
     children: SyncSender<Arc<Child>>,
 }
 
-/// What is measured and counted.
+/// Metrics of the memory of git children.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryMetrics {
-    /// Bytes that all children held when they were last measured.
+    /// Bytes that all children held at the last measurement.
     pub held_bytes: Gauge,
-    /// Children that were ended.
+    /// Number of children ended because of the limit.
     pub evicted: Counter,
 }
 
-/// On whose behalf children run, as far as memory is shared out: all visitors together count as one.
+/// The party that the memory of a child is charged to: all anonymous clients together form a single
+/// group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Group {
     Account(UserId),
@@ -70,14 +74,14 @@ struct Child {
     evict: CancellationToken,
 }
 
-/// A child that is measured until this is dropped.
+/// Guard of a measured child: dropping it ends the measurement.
 #[derive(Debug)]
 pub(super) struct Watched {
     child: Arc<Child>,
 }
 
 impl Watched {
-    /// Cancelled when the child is to be ended.
+    /// Returns a token that is cancelled when the child must be ended.
     pub(super) fn evicted(&self) -> CancellationToken {
         self.child.evict.clone()
     }
@@ -90,7 +94,7 @@ impl Drop for Watched {
 }
 
 impl MemoryMonitor {
-    /// Starts the thread; children may hold `bytes_max` together.
+    /// Starts the thread; the children may hold `bytes_max` together.
     pub fn start(bytes_max: u64, metrics: MemoryMetrics) -> std::io::Result<Self> {
         let (children, arrivals) = sync_channel(WAITING_MAX);
         let measure = move || measure(&arrivals, bytes_max, &metrics);
@@ -104,7 +108,9 @@ impl MemoryMonitor {
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
             self.children.try_send(child.clone())
         {
-            tracing::warn!("a git child runs without a limit of memory for all");
+            tracing::warn!(
+                "the memory monitor is unavailable: a git child does not count toward limits.git_memory_bytes"
+            );
         }
         Watched { child }
     }
@@ -124,7 +130,7 @@ fn measure(arrivals: &Receiver<Arc<Child>>, bytes_max: u64, metrics: &MemoryMetr
         match arrived {
             Ok(child) => {
                 children.push(child);
-                // Others may wait as well; they are measured together.
+                // More children may be queued; they are measured together.
                 children.extend(arrivals.try_iter());
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -139,7 +145,8 @@ fn measure(arrivals: &Receiver<Arc<Child>>, bytes_max: u64, metrics: &MemoryMetr
     }
 }
 
-/// Ends children until the others hold no more than they may: of the group that holds most, its largest child.
+/// Ends children until the remaining ones are within the limit; each time, the largest child of the
+/// group that holds most.
 fn evict(mut held: Vec<(u64, &Child)>, bytes_max: u64, metrics: &MemoryMetrics) {
     loop {
         let total: u64 = held.iter().map(|(bytes, _)| *bytes).sum();
@@ -149,9 +156,9 @@ fn evict(mut held: Vec<(u64, &Child)>, bytes_max: u64, metrics: &MemoryMetrics) 
             (groups.get(&child.group).copied().unwrap_or_default(), *bytes)
         });
         let Some((place, (bytes, child))) = largest.filter(|_| total > bytes_max) else { return };
-        // A child that is being ended gives its memory back in a moment.
+        // A child that is already being ended will release its memory soon.
         if !child.evict.is_cancelled() {
-            tracing::warn!(total, bytes, bytes_max, group = ?child.group, "the git children hold too much memory: one is ended");
+            tracing::warn!(total, bytes, bytes_max, group = ?child.group, "git children exceed limits.git_memory_bytes; ending the largest of the largest group");
             metrics.evicted.inc();
             child.evict.cancel();
         }
@@ -159,7 +166,8 @@ fn evict(mut held: Vec<(u64, &Child)>, bytes_max: u64, metrics: &MemoryMetrics) 
     }
 }
 
-/// Anonymous memory of a process and of those below it, in bytes: the rest is files, which the kernel can drop.
+/// Returns the anonymous memory of a process and its descendants, in bytes. The rest is
+/// file-backed, which the kernel can drop.
 pub(super) fn held_bytes(process: Pid) -> u64 {
     family(process).into_iter().map(anonymous_bytes).sum()
 }
@@ -178,7 +186,7 @@ mod tests {
     use super::*;
     use std::process::{Command, Stdio};
 
-    /// A process that holds so many MiB and waits for its input to end.
+    /// Starts a process that holds `mib` MiB and waits for the end of its input.
     fn holds(mib: usize) -> std::process::Child {
         let script = format!("x=$(head -c {} /dev/zero | tr '\\0' x); read -r end", mib * 1024 * 1024);
         Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap()
@@ -189,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_children_are_ended_as_needed_and_none_twice() {
+    fn evict_ends_as_many_children_as_needed_and_none_twice() {
         let pid = Pid::from_raw(1).unwrap();
         let child = || Child {
             pid,
@@ -206,9 +214,10 @@ mod tests {
         }
     }
 
-    /// Twelve visitors with 30 MB each ended the push of a user with 90 MB.
+    /// Regression: twelve anonymous clients with 30 MB each caused the push of a user with 90 MB to
+    /// be ended.
     #[test]
-    fn visitors_together_give_way_before_a_user_who_holds_less() {
+    fn evict_prefers_all_visitors_together_over_a_smaller_user() {
         let pid = Pid::from_raw(1).unwrap();
         let child =
             |group| Child { pid, group, running: AtomicBool::new(true), evict: CancellationToken::new() };
@@ -221,14 +230,14 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_child_is_chosen_when_all_hold_too_much() {
+    fn monitor_evicts_largest_child_when_limit_is_exceeded() {
         let metrics = MemoryMetrics::default();
         let monitor = MemoryMonitor::start(20 << 20, metrics.clone()).unwrap();
         let mut children = [holds(1), holds(40)];
         let watched = children.each_ref().map(|child| monitor.watch(pid_of(child), Group::Visitors));
         let begun = std::time::Instant::now();
         while !watched[1].evicted().is_cancelled() {
-            assert!(begun.elapsed() < Duration::from_secs(30), "the large child was never chosen");
+            assert!(begun.elapsed() < Duration::from_secs(30), "the large child was never evicted");
             std::thread::sleep(Duration::from_millis(10));
         }
         assert!(!watched[0].evicted().is_cancelled(), "the small child stays");

@@ -1,4 +1,4 @@
-//! What is counted about git's children and what they move.
+//! Metrics of git child processes and the bytes that they transfer.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,10 +13,10 @@ use super::process::End;
 use crate::core::metrics::{Export, Labelled, labelled_seconds};
 use crate::core::shares::Share;
 
-/// What a child does for whom.
+/// The kind of work that a child does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
-    /// The refs, at the beginning of every clone, fetch and push.
+    /// The ref advertisement at the beginning of every clone, fetch and push.
     Advertise,
     /// A clone or fetch.
     Fetch,
@@ -37,7 +37,7 @@ impl Work {
     }
 }
 
-/// Every transfer of one application.
+/// Metrics of all transfers of an application.
 #[derive(Debug, Clone)]
 pub struct TransferMetrics {
     children: Labelled<Gauge, 1>,
@@ -49,16 +49,16 @@ pub struct TransferMetrics {
     pub memory: MemoryMetrics,
 }
 
-/// One child, from its start to its end.
+/// A running child, from its start to its end.
 #[derive(Debug)]
 pub(super) struct Running {
     meter: Arc<Meter>,
     begun: Instant,
-    /// The turn that it has.
+    /// The transfer permit of the child.
     _place: Share,
 }
 
-/// A place for a transfer, and what it will be counted as.
+/// A transfer permit, with the metrics that the transfer will be counted in.
 #[derive(Debug)]
 pub struct Turn {
     place: Share,
@@ -111,24 +111,24 @@ impl TransferMetrics {
         }
     }
 
-    /// Somebody has found a place.
+    /// Wraps an acquired transfer permit.
     pub fn turn(&self, work: Work, place: Share) -> Turn {
         Turn { place, meter: Arc::new(self.meter(work)) }
     }
 
-    /// Somebody has found none.
+    /// Counts a request that got no transfer permit.
     pub fn refused(&self, work: Work) {
         self.refused.get_or_create_owned(&[("work", work.name())]).inc();
     }
 }
 
 impl Turn {
-    /// The place of the transfer.
+    /// Returns the permit of the transfer.
     pub fn share(&self) -> &Share {
         &self.place
     }
 
-    /// The child runs; what counts its bytes.
+    /// Marks the child as running; returns its guard and the meter that counts its bytes.
     pub(super) fn run(self) -> (Running, Arc<Meter>) {
         let Self { place, meter } = self;
         meter.children.inc();
@@ -164,7 +164,7 @@ impl Meter {
     }
 }
 
-/// Answers that need a walk through a history. Clones share their numbers.
+/// Cache metrics of answers that need a history walk. Clones share their counters.
 #[derive(Debug, Clone, Default)]
 pub struct HistoryMetrics {
     pub hits: Counter,
@@ -173,27 +173,27 @@ pub struct HistoryMetrics {
 
 impl Export for HistoryMetrics {
     fn export(&self, registry: &mut Registry) {
-        let help = "Last commits of folders and pages of commits that were answered from memory";
+        let help = "Last commits of folders and pages of commits answered from the cache";
         registry.register("netbit_git_history_hits", help, self.hits.clone());
-        let help = "Last commits of folders and pages of commits that took a walk through the history";
+        let help = "Last commits of folders and pages of commits that required a history walk";
         registry.register("netbit_git_history_misses", help, self.misses.clone());
     }
 }
 
 impl Export for TransferMetrics {
     fn export(&self, registry: &mut Registry) {
-        registry.register("netbit_git_children", "git processes that run", self.children.clone());
-        let help = "Transfers, from the start of the git process to its end";
+        registry.register("netbit_git_children", "Running git processes", self.children.clone());
+        let help = "Duration of transfers in seconds, from the start of the git process to its end";
         registry.register("netbit_git_seconds", help, self.seconds.clone());
-        let help = "Transfers that ended; cut: by their client, a deadline or the server";
+        let help = "Finished transfers; outcome cut: ended by the client, a deadline or the server";
         registry.register("netbit_git_transfers", help, self.outcomes.clone());
         let help = "Bytes moved to (in) and from (out) git processes";
         registry.register("netbit_git_bytes", help, self.bytes.clone());
-        let help = "Transfers that found no place within the patience";
+        let help = "Transfers refused because no permit was free within limits.git_patience_ms";
         registry.register("netbit_git_refusals", help, self.refused.clone());
         let help = "Anonymous memory of all git processes, in bytes, as last measured";
         registry.register("netbit_git_memory_bytes", help, self.memory.held_bytes.clone());
-        let help = "git processes ended because all of them together held more than limits.git_memory_bytes";
+        let help = "git processes ended because together they exceeded limits.git_memory_bytes";
         registry.register("netbit_git_evictions", help, self.memory.evicted.clone());
     }
 }

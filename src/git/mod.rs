@@ -1,16 +1,20 @@
-//! Git repositories: the only room that uses git2 or runs the `git` program.
+//! Git repositories: the only module that uses git2 or runs the `git` program.
 //!
-//! * [`store`] the directories on disk, named by storage keys and nothing a user chose
-//! * [`program`] the `git` that moves packs, with a fixed environment and configuration
-//! * [`pkt_line`], [`push_head`], [`report`] the bytes of the smart protocol that the server itself reads and writes
-//! * [`child`], [`cage`], [`memory`], [`sandbox`] how a child is run and what it may use and reach
-//! * [`pack_reader`], [`pack_limits`] the sizes in a pushed pack, checked before git has it
-//! * [`object_count`] how many objects a repository holds and may hold
-//! * [`transfer`] one fetch or push: a child process between two pumps, ended with its client
-//! * [`browse`] reading repositories for people; [`blame`] whose line is whose; [`history`] what a push brought
-//! * [`maintenance`] packing in the background
+//! * [`store`] the directories on disk, named by storage keys; no name is chosen by a user
+//! * [`program`] the `git` program that transfers packs, with a fixed environment and configuration
+//! * [`pkt_line`], [`push_head`], [`report`] the parts of the smart protocol that the server itself
+//!   reads and writes
+//! * [`child`], [`cage`], [`memory`], [`sandbox`] how a child process is run, its resource limits
+//!   and the files it can access
+//! * [`pack_reader`], [`pack_limits`] checks of the sizes in a pushed pack before git receives them
+//! * [`object_count`] the number of objects in a repository and its limit
+//! * [`transfer`] one fetch or push: a child process between two pumps, ended when its client
+//!   disconnects
+//! * [`browse`] reads of repositories for the API; [`blame`] the commit of each line; [`history`]
+//!   the refs and commits of a push
+//! * [`maintenance`] repacking in the background
 //!
-//! Deliberately absent: who may do what. Whoever calls has asked.
+//! Deliberately absent: authorization. Callers check permissions before they call this module.
 
 pub mod archive_request;
 pub mod blame;

@@ -1,7 +1,8 @@
-//! How many objects a repository holds, and how many it may hold.
+//! Counts the objects of a repository and limits their number.
 //!
-//! Purpose: `git pack-objects` keeps every object of a clone in memory. A repository of more objects than that memory
-//! holds can be pushed in parts, and then not be cloned.
+//! Purpose: `git pack-objects` keeps every object of a clone in memory. Without the limit, a
+//! repository with more objects than fit into that memory could be pushed in parts, but never
+//! cloned.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -10,16 +11,18 @@ use std::path::Path;
 use super::program::memory_bytes;
 use crate::core::limits::Limits;
 
-/// Memory of `git pack-objects` for each object, measured with clones of 1 to 3 million small files.
+/// Memory of `git pack-objects` per object in bytes, measured with clones of 1 to 3 million small
+/// files.
 const CLONE_BYTES_PER_OBJECT: u64 = 180;
-/// The least that a repository may hold, however little memory there is.
+/// Lower bound of the default limit, however little memory there is.
 const OBJECTS_MIN: u64 = 2_000_000;
-/// An index of version 2 begins with this and its version; one of version 1 with the counts (gitformat-pack).
+/// Magic number of a version 2 index, followed by the version; a version 1 index begins with the
+/// fanout table (gitformat-pack).
 const INDEX_MAGIC: [u8; 4] = *b"\xfftOc";
-/// The counts of objects by their first byte, each with all before it: the last one counts all.
+/// Size of the fanout table: cumulative object counts by first byte; the last entry is the total.
 const FANOUT_BYTES: u64 = 256 * 4;
 
-/// The push would leave more objects than can be cloned.
+/// The push would leave more objects in the repository than can be cloned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the repository would hold {count} objects; this server takes at most {max} in one repository. Split it, or ask \
@@ -30,15 +33,15 @@ pub struct TooManyObjects {
     pub max: u64,
 }
 
-/// Checks whether a repository may take so many objects more.
+/// Checks whether a repository may receive `announced` more objects.
 ///
 /// # Errors
-/// It would hold more than [`Limits::git_repository_objects`].
+/// The repository would hold more than [`Limits::git_repository_objects`].
 pub async fn check(repository: &Path, announced: u32, limits: &Limits) -> Result<(), TooManyObjects> {
     let path = repository.to_owned();
     let counted = tokio::task::spawn_blocking(move || objects_in(&path)).await.map_err(io::Error::other);
     let held = counted.flatten().unwrap_or_else(|error| {
-        tracing::warn!(%error, "the objects of a repository cannot be counted");
+        tracing::warn!(%error, "cannot count the objects of a repository; assuming 0");
         0
     });
     let (count, max) = (held.saturating_add(announced.into()), objects_max(limits));
@@ -52,7 +55,8 @@ fn objects_max(limits: &Limits) -> u64 {
     }
 }
 
-/// The objects of all packs: one that is in two packs counts twice. Pushes leave packs only.
+/// Returns the number of objects in all packs; an object in two packs counts twice. Pushes leave
+/// only packs.
 fn objects_in(repository: &Path) -> io::Result<u64> {
     let mut count = 0u64;
     for entry in fs::read_dir(repository.join("objects/pack"))? {
@@ -62,7 +66,7 @@ fn objects_in(repository: &Path) -> io::Result<u64> {
         }
         match objects_of(&path) {
             Ok(objects) => count = count.saturating_add(objects.into()),
-            // Maintenance replaces packs meanwhile.
+            // Maintenance may have replaced the pack.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -70,7 +74,7 @@ fn objects_in(repository: &Path) -> io::Result<u64> {
     Ok(count)
 }
 
-/// The objects in an index of a pack.
+/// Returns the number of objects in a pack index.
 fn objects_of(index: &Path) -> io::Result<u32> {
     let mut file = File::open(index)?;
     let (mut magic, mut last) = ([0; 4], [0; 4]);
@@ -87,7 +91,7 @@ mod tests {
 
     use super::*;
 
-    /// A repository of two packs, of 3 and 4 objects.
+    /// Creates a repository with two packs, of 3 and 4 objects.
     fn repository(place: &Path, index_version: &str) {
         let git = |arguments: &[&str]| {
             let mut command = Command::new("git");
@@ -108,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn objects_are_counted_by_the_indexes_of_all_packs() {
+    async fn object_count_sums_the_indexes_of_all_packs() {
         for version in ["1", "2"] {
             let place = tempfile::tempdir().unwrap();
             repository(place.path(), version);
@@ -121,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn limit_by_default_fits_the_memory_of_git() {
+    fn object_limit_defaults_to_fit_git_memory() {
         let limits = |git_memory_bytes| Limits { git_memory_bytes, ..Limits::default() };
         assert_eq!(objects_max(&limits(1 << 20)), OBJECTS_MIN);
         assert_eq!(objects_max(&limits(720_000_000)), 4_000_000);

@@ -1,16 +1,16 @@
-//! The entries of a pack that were read, by their offset: what a later delta builds on.
+//! The entries of a pack that were read so far, by offset: later deltas refer to them.
 //!
-//! Invariant: 16 bytes an entry, in blocks, so that growing never copies the whole table.
+//! Invariant: 16 bytes per entry, stored in blocks, so that growing never copies the whole table.
 
 use super::pack_reader::HASH_BYTES;
 
-/// Entries in one block of the table.
+/// Number of entries per block of the table.
 const BLOCK_ENTRIES: usize = 16 * 1024;
-/// The low bits of a packed record: 3 for the kind, 13 for the depth.
+/// Low bits of a packed record: 3 for the kind, 13 for the depth.
 const KIND_BITS: u32 = 3;
 const DEPTH_BITS: u32 = 13;
 
-/// What an object is.
+/// The type of a git object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
     Commit,
@@ -20,7 +20,7 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
-    /// Of the type in an entry's header; `None` for a delta.
+    /// Returns the kind for the type code in an entry header; `None` for a delta.
     pub(super) fn from_code(code: u8) -> Option<Self> {
         [None, Some(Self::Commit), Some(Self::Tree), Some(Self::Blob), Some(Self::Tag)]
             .get(usize::from(code))
@@ -48,27 +48,27 @@ impl EntryKind {
     }
 }
 
-/// What a delta builds on.
+/// The base of a delta.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Base {
     /// The entry at this offset of the pack.
     At(u64),
-    /// An object of the repository or of the pack.
+    /// An object of the repository or of the pack, by its id.
     Named([u8; HASH_BYTES]),
 }
 
-/// One entry, as far as deltas on it matter.
+/// The properties of an entry that limit deltas on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Known {
-    /// `None`: not known, for a chain that begins at an object outside of what was read.
+    /// `None` if unknown: the chain begins at an object outside of the entries read so far.
     pub(super) kind: Option<EntryKind>,
-    /// Deltas that lead to it.
+    /// Length of the delta chain up to this entry.
     pub(super) depth: u32,
-    /// Bytes that are made to read it: its own and those of every base below.
+    /// Bytes that git produces to read it: its own size plus the sizes of all its bases.
     pub(super) cost: u64,
 }
 
-/// Every entry in the order of the offsets.
+/// All entries, ordered by offset.
 #[derive(Debug, Default)]
 pub(super) struct EntryTable {
     /// (offset << 16 | depth << 3 | kind, cost)
@@ -76,14 +76,14 @@ pub(super) struct EntryTable {
 }
 
 impl EntryTable {
-    /// Adds an entry behind all others.
+    /// Appends an entry; `offset` must be greater than all offsets before it.
     pub(super) fn push(&mut self, offset: u64, kind: Option<EntryKind>, cost: u64, depth: u32) {
         let depth = u64::from(depth).min((1 << DEPTH_BITS) - 1);
         let record = (offset << (KIND_BITS + DEPTH_BITS)) | (depth << KIND_BITS) | EntryKind::code(kind);
         match self.blocks.last_mut().filter(|block| block.len() < BLOCK_ENTRIES) {
             Some(block) => block.push((record, cost)),
             None => {
-                // Small packs are the rule: the first block grows with them.
+                // Most packs are small: the first block grows with them.
                 let capacity = if self.blocks.is_empty() { 0 } else { BLOCK_ENTRIES };
                 let mut block = Vec::with_capacity(capacity);
                 block.push((record, cost));
@@ -92,7 +92,7 @@ impl EntryTable {
         }
     }
 
-    /// The entry that begins at `offset`.
+    /// Returns the entry that begins at `offset`.
     pub(super) fn get(&self, offset: u64) -> Option<Known> {
         let offset_of = |record: u64| record >> (KIND_BITS + DEPTH_BITS);
         let behind = self
@@ -115,7 +115,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn entries_are_found_by_their_offset(gaps in proptest::collection::vec(1..1_000u64, 1..200)) {
+        fn entry_table_finds_entries_by_offset(gaps in proptest::collection::vec(1..1_000u64, 1..200)) {
             let (mut table, mut offset, mut offsets) = (EntryTable::default(), 12, Vec::new());
             for gap in gaps {
                 let kind = EntryKind::from_code(u8::try_from(gap % 5).unwrap());
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_of_many_blocks_finds_its_entries() {
+    fn entry_table_finds_entries_across_blocks() {
         let mut table = EntryTable::default();
         let count = 3 * u64::try_from(BLOCK_ENTRIES).unwrap() + 5;
         for n in 0..count {

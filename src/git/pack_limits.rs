@@ -1,41 +1,44 @@
-//! What a pack may hold, and what was counted of one so far.
+//! The limits of a pack, and the sums over the part of it that was read so far.
 
 use super::pack_entries::EntryKind;
 use super::pack_reader::PackError;
 use crate::core::limits::Limits;
 
-/// A chain of deltas may make this many bytes, whatever its object's size.
+/// Bytes that a delta chain may produce, whatever the size of its object.
 const CHAIN_BYTES: u64 = 4 * 1024 * 1024 * 1024;
-/// A chain may make this many times its object's size: git's own chains are 50 deltas long.
+/// Bytes that a delta chain may produce, as a multiple of the size of its object. git's own chains
+/// are 50 deltas long.
 const CHAIN_RATIO: u64 = 64;
-/// Deltas on objects that are not known here may result in this many bytes altogether: their chains cannot be measured.
+/// Bytes that all deltas on unknown objects may produce together: their chains cannot be measured.
 const UNKNOWN_BASE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
-/// A delta may have this many bytes more than its result. git makes deltas smaller than their results.
+/// Bytes by which a delta may exceed its result. git makes deltas smaller than their results.
 const DELTA_MARGIN_BYTES: u64 = 64 * 1024;
-/// A delta is large when its base or its result has more bytes: git loads and hashes both for it.
+/// A delta is large if its base or its result has more bytes than this: git loads and hashes both.
 const LARGE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// The limits of one push, from `core/limits`.
+/// Limits of one push, from `core/limits`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PackLimits {
-    /// Entries of the pack.
+    /// Number of entries in the pack.
     pub entries: u32,
-    /// Bytes of a commit or an annotated tag.
+    /// Size in bytes of a commit or an annotated tag.
     pub commit_bytes: u64,
-    /// Bytes of a tree.
+    /// Size in bytes of a tree.
     pub tree_bytes: u64,
-    /// Bytes of a file that is not sent as a delta: git streams those.
+    /// Size in bytes of a blob that is not sent as a delta: git streams those.
     pub blob_bytes: u64,
-    /// Bytes of a delta, of its base and of its result: git holds all three in memory.
+    /// Size in bytes of a delta, of its base and of its result, each: git holds all three in
+    /// memory.
     pub delta_bytes: u64,
-    /// Deltas in one chain.
+    /// Number of deltas in a chain.
     pub chain_length: u32,
-    /// Bytes of all objects, unpacked; in addition [`PackLimits::unpacked_ratio`] for each byte received.
+    /// Bytes of all objects after unpacking. [`PackLimits::unpacked_ratio`] bytes are added for
+    /// each byte received.
     pub unpacked_bytes: u64,
     pub unpacked_ratio: u64,
-    /// Bytes of the results or bases of all large deltas, whichever are larger; in addition
-    /// [`PackLimits::large_unpacked_ratio`] for each byte received.
+    /// Bytes of all large deltas: for each, the larger of its result and base.
+    /// [`PackLimits::large_unpacked_ratio`] bytes are added for each byte received.
     pub large_unpacked_bytes: u64,
     pub large_unpacked_ratio: u64,
 }
@@ -65,13 +68,13 @@ impl PackLimits {
         if bytes > max { Err(PackError::TooLarge { kind, bytes, max }) } else { Ok(()) }
     }
 
-    /// The delta itself, before its base is known.
+    /// Checks the size of a delta, before its base is known.
     pub(super) fn check_delta_bytes(&self, bytes: u64) -> Result<(), PackError> {
         let max = self.delta_bytes;
         if bytes > max { Err(PackError::DeltaTooLarge { bytes, max }) } else { Ok(()) }
     }
 
-    /// What a delta results in. An object of unknown kind may be a tree.
+    /// Checks the size of the result of a delta. An object of unknown kind may be a tree.
     pub(super) fn check_delta(&self, kind: Option<EntryKind>, bytes: u64) -> Result<(), PackError> {
         match kind {
             Some(EntryKind::Blob) => self.check_delta_bytes(bytes),
@@ -81,13 +84,14 @@ impl PackLimits {
         }
     }
 
-    /// A delta of `bytes` with this result: git holds the delta itself in memory while it arrives.
+    /// Checks the size of a delta against its result: git holds the delta in memory while it
+    /// arrives.
     pub(super) fn check_delta_ratio(bytes: u64, result: u64) -> Result<(), PackError> {
         let max = result.saturating_add(DELTA_MARGIN_BYTES);
         if bytes > max { Err(PackError::DeltaLargerThanResult { bytes, result }) } else { Ok(()) }
     }
 
-    /// `depth` deltas make `cost` bytes to read an object of `bytes`.
+    /// Checks a chain of `depth` deltas that produces `cost` bytes to read an object of `bytes`.
     pub(super) fn check_chain(&self, depth: u32, cost: u64, bytes: u64) -> Result<(), PackError> {
         if depth > self.chain_length {
             return Err(PackError::ChainTooLong { depth, max: self.chain_length });
@@ -115,22 +119,23 @@ impl PackLimits {
     };
 }
 
-/// What a pack costs git to unpack.
+/// The cost for git to unpack a pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PackCost {
-    /// Entries of the pack.
+    /// Number of entries in the pack.
     pub objects: u32,
-    /// Bytes of all objects: git hashes them.
+    /// Bytes of all objects after unpacking: git hashes them.
     pub unpacked_bytes: u64,
     /// Bytes of the largest delta, or of the largest result or base of a delta.
     pub largest_delta_bytes: u64,
-    /// The most bytes of a delta, its base and its result together: git holds all three in memory.
+    /// Maximum, over all deltas, of the bytes of delta, base and result together: git holds all
+    /// three in memory.
     pub delta_memory_bytes: u64,
-    /// Bytes of the results or bases of all large deltas, whichever are larger.
+    /// Bytes of all large deltas: for each, the larger of its result and base.
     pub large_unpacked_bytes: u64,
 }
 
-/// Sums over one pack.
+/// Running sums over a pack.
 #[derive(Debug)]
 pub(super) struct PackTotals {
     limits: PackLimits,
@@ -155,12 +160,12 @@ impl PackTotals {
         }
     }
 
-    /// An entry begins behind so many bytes.
+    /// Records that an entry begins at `offset`, so that many bytes were received.
     pub(super) fn entry_at(&mut self, offset: u64) {
         self.received = offset;
     }
 
-    /// Adds the bytes of an entry, or of what a delta results in.
+    /// Adds the bytes of an entry, or of the result of a delta.
     pub(super) fn unpacked(&mut self, bytes: u64) -> Result<(), PackError> {
         self.unpacked = self.unpacked.saturating_add(bytes);
         let earned = self.received.saturating_mul(self.limits.unpacked_ratio);
@@ -188,7 +193,7 @@ impl PackTotals {
         if self.on_unknown_bases > max { Err(PackError::TooMuch { max }) } else { Ok(()) }
     }
 
-    /// The cost of a pack with so many entries.
+    /// Returns the cost of a pack with `objects` entries.
     pub(super) fn cost(&self, objects: u32) -> PackCost {
         PackCost {
             objects,

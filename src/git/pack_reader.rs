@@ -1,17 +1,19 @@
-//! Reads a pack as it passes (gitformat-pack) and refuses what is too large before git has it.
+//! Parses a pack while it is streamed to git (gitformat-pack), and refuses oversized packs before
+//! git has received them.
 //!
-//! Purpose: the gate for the bytes of a push. git checks a pack only after it holds all of it in memory, so every size is
-//! checked here first, entry by entry: the declared size, the inflated size, the size that a delta results in, the length
-//! of delta chains, the number of entries and the sum of everything ([`PackLimits`]).
+//! Purpose: admission control for the bytes of a push. git checks a pack only after it holds all of
+//! it in memory. So every size is checked here first, entry by entry ([`PackLimits`]): the declared
+//! size, the inflated size, the size of the result of a delta, the length of delta chains, the
+//! number of entries and the total.
 //!
 //! Invariants
-//! * [`PackReader::feed`] never passes on a byte of the checksum. git takes a pack as complete once it has the checksum,
-//!   so the caller decides about a push by holding it back.
-//! * A refused entry is not passed on completely: git never sees the pack as whole.
+//! * [`PackReader::feed`] never returns a byte of the checksum. git treats a pack as complete once
+//!   it has the checksum, so the caller decides about a push by holding the checksum back.
+//! * A refused entry is never forwarded completely: git never sees a complete pack.
 //! * Memory is bounded by [`PackLimits::entries`] (see [`EntryTable`]) and one scratch buffer.
 //!
-//! Deliberately absent: resolving deltas. The size of a result stands at the beginning of the delta, and git refuses a
-//! delta whose base has another size than the delta says.
+//! Deliberately absent: resolving deltas. The size of a result is at the beginning of the delta.
+//! git refuses a delta whose base has another size than the delta declares.
 
 use std::path::PathBuf;
 
@@ -22,22 +24,22 @@ use super::browse::open_repository;
 use super::pack_entries::{Base, EntryKind, EntryTable};
 use super::pack_limits::{PackCost, PackLimits, PackTotals};
 
-/// `PACK`, version, number of entries.
+/// Length of the pack header: `PACK`, version, number of entries.
 const HEADER_BYTES: usize = 12;
-/// A SHA-1: at the end of a pack, and as the name of a delta's base.
+/// Length of a SHA-1: the checksum at the end of a pack, or the name of the base of a delta.
 pub(super) const HASH_BYTES: usize = 20;
-/// Bytes that are inflated at once.
+/// Maximum number of bytes that are inflated at once.
 const SCRATCH_BYTES: usize = 64 * 1024;
-/// The bytes of a size or offset: 7 bits each, of 64.
+/// Maximum length of a variable-length size or offset: 7 bits per byte, 64 bits in total.
 const VARINT_BYTES_MAX: usize = 10;
-/// The sizes of base and result at the beginning of a delta.
+/// Maximum length of the sizes of base and result at the beginning of a delta.
 const DELTA_HEAD_BYTES: usize = 2 * VARINT_BYTES_MAX;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PackError {
     #[error("the pack is malformed")]
     Malformed,
-    #[error("there are bytes behind the pack")]
+    #[error("there are extra bytes after the pack")]
     Trailing,
     #[error(
         "the push has {count} objects; this server takes at most {max} at once: push the history in parts"
@@ -50,7 +52,7 @@ pub enum PackError {
     )]
     DeltaTooLarge { bytes: u64, max: u64 },
     #[error(
-        "a delta with a result of {bytes} bytes builds on an object that is only named: at most {max} bytes \
+        "a delta with a result of {bytes} bytes refers to its base by object id: at most {max} bytes \
          are accepted; push with the git command line client"
     )]
     UnknownBase { bytes: u64, max: u64 },
@@ -74,10 +76,10 @@ pub enum PackError {
     TooMuch { max: u64 },
 }
 
-/// Looks up the kind of an object of the repository, for deltas on objects that the pack does not hold.
+/// Looks up the kind of an object in the repository, for deltas on objects outside of the pack.
 pub type FindKind = Box<dyn FnMut(&[u8; HASH_BYTES]) -> Option<EntryKind> + Send>;
 
-/// Looks into the repository at `path`, which is opened when it is first needed.
+/// Returns a lookup in the repository at `path`, which is opened at the first call.
 pub(super) fn kinds_in(path: PathBuf) -> FindKind {
     let mut opened = None;
     Box::new(move |name| {
@@ -93,7 +95,7 @@ pub(super) fn kinds_in(path: PathBuf) -> FindKind {
     })
 }
 
-/// Reads a pack that arrives in pieces.
+/// Parses a pack that arrives in pieces.
 pub struct PackReader {
     limits: PackLimits,
     find_kind: FindKind,
@@ -102,12 +104,12 @@ pub struct PackReader {
     stage: Stage,
     announced: Option<u32>,
     entries_left: u32,
-    /// Bytes of a header that are not there whole yet.
+    /// The received part of an incomplete header.
     partial: BytesMut,
     current: Entry,
-    /// Bytes of the largest delta of which the last piece had a part.
+    /// Size in bytes of the largest delta that overlaps the last piece.
     delta_passing: u64,
-    /// Where the current entry begins, and how many bytes of the pack were read.
+    /// Offset of the current entry, and number of bytes of the pack that were read.
     entry_offset: u64,
     offset: u64,
     inflate: Decompress,
@@ -118,16 +120,16 @@ pub struct PackReader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Header,
-    /// Type and size of an entry, and the base of a delta.
+    /// The header of an entry: type, size, and the base of a delta.
     Entry,
     Content,
     Checksum,
 }
 
-/// The entry whose content is being read.
+/// The entry that is being read.
 #[derive(Debug, Default)]
 struct Entry {
-    /// `None`: a delta.
+    /// `None` for a delta.
     kind: Option<EntryKind>,
     base: Option<Base>,
     declared: u64,
@@ -158,10 +160,11 @@ impl PackReader {
         }
     }
 
-    /// Takes in the next bytes; returns those that may go to git now.
+    /// Reads the next bytes; returns those that may be forwarded to git now.
     ///
     /// # Errors
-    /// The pack is malformed or exceeds a limit. Nothing of the push may go to git from then on.
+    /// The pack is malformed or exceeds a limit. From then on, nothing of the push may be forwarded
+    /// to git.
     pub fn feed(&mut self, bytes: &Bytes) -> Result<Bytes, PackError> {
         let mut at = 0;
         let is_delta = self.stage == Stage::Content && self.current.kind.is_none();
@@ -189,33 +192,35 @@ impl PackReader {
         Ok(bytes.clone())
     }
 
-    /// The checksum, once it is there whole: nothing else is missing then.
+    /// Returns the checksum once it is complete: the pack is then complete too.
     pub fn checksum(&self) -> Option<&[u8]> {
         (self.checksum.len() == HASH_BYTES).then_some(&self.checksum[..])
     }
 
-    /// How many entries the pack announces, once its header was read.
+    /// Returns the number of entries that the pack announces, once its header was read.
     pub fn announced(&self) -> Option<u32> {
         self.announced
     }
 
-    /// How many entries have begun.
+    /// Returns the number of entries whose content has begun.
     pub fn entries_read(&self) -> u32 {
         let finished = self.announced.unwrap_or(0).saturating_sub(self.entries_left);
         finished.saturating_add(u32::from(self.stage == Stage::Content))
     }
 
-    /// Bytes of the largest delta that begins, goes on or ends in the piece that was fed last: git holds it in memory.
+    /// Returns the size in bytes of the largest delta that overlaps the last piece: git holds it in
+    /// memory.
     pub fn delta_passing_bytes(&self) -> u64 {
         self.delta_passing
     }
 
-    /// What the pack costs git to unpack.
+    /// Returns the cost for git to unpack the pack.
     pub fn cost(&self) -> PackCost {
         self.totals.cost(self.announced.unwrap_or(0))
     }
 
-    /// Collects up to `wanted` bytes of a header; returns how many were taken.
+    /// Appends bytes to the partial header until it has `wanted` bytes; returns the number of bytes
+    /// taken.
     fn collect(&mut self, rest: &[u8], wanted: usize) -> usize {
         let take = wanted.saturating_sub(self.partial.len()).min(rest.len());
         self.partial.extend_from_slice(rest.get(..take).unwrap_or_default());
@@ -227,7 +232,7 @@ impl PackReader {
         let Some((magic, count)) = self.partial.first_chunk::<HEADER_BYTES>().map(|h| h.split_at(8)) else {
             return Ok(taken);
         };
-        // git reads versions 2 and 3.
+        // git accepts versions 2 and 3.
         if !matches!(magic, b"PACK\0\0\0\x02" | b"PACK\0\0\0\x03") {
             return Err(PackError::Malformed);
         }
@@ -248,7 +253,7 @@ impl PackReader {
     }
 
     fn entry(&mut self, rest: &[u8]) -> Result<usize, PackError> {
-        // One byte at a time: a header is short, and must not swallow what is behind it.
+        // One byte at a time: headers are short, and the bytes after a header must not be consumed.
         let taken = self.collect(rest, self.partial.len() + 1);
         let Some(size_bytes) = varint_bytes(&self.partial)? else { return Ok(taken) };
         let (size, tail) = self.partial.split_at_checked(size_bytes).ok_or(PackError::Malformed)?;
@@ -307,7 +312,7 @@ impl PackReader {
         }
     }
 
-    /// Counts inflated bytes of the current entry, the first `made` of the scratch buffer.
+    /// Counts inflated bytes of the current entry: the first `made` bytes of the scratch buffer.
     fn inflated(&mut self, made: usize) -> Result<(), PackError> {
         let entry = &mut self.current;
         entry.inflated = entry.inflated.saturating_add(u64::try_from(made).unwrap_or(u64::MAX));
@@ -322,7 +327,7 @@ impl PackReader {
         self.delta(base, sizes)
     }
 
-    /// Checks what a delta results in, before git has its last byte.
+    /// Checks the result of a delta before git receives its last byte.
     fn delta(&mut self, base: Base, sizes: DeltaSizes) -> Result<(), PackError> {
         let found = match base {
             Base::At(offset) => Some(self.entries.get(offset).ok_or(PackError::Malformed)?),
@@ -330,7 +335,7 @@ impl PackReader {
         };
         let kind = match (found, base) {
             (Some(base), _) => base.kind,
-            // Small enough for any kind: no look into the repository.
+            // Small enough for any kind: no lookup in the repository is needed.
             (None, Base::Named(_)) if sizes.result <= self.limits.commit_bytes => None,
             (None, Base::Named(name)) => (self.find_kind)(&name),
             (None, Base::At(_)) => None,
@@ -364,7 +369,7 @@ impl PackReader {
     }
 }
 
-/// The sizes that a delta begins with.
+/// The sizes at the beginning of a delta.
 #[derive(Debug, Clone, Copy)]
 struct DeltaSizes {
     base: u64,
@@ -372,7 +377,7 @@ struct DeltaSizes {
 }
 
 impl DeltaSizes {
-    /// `None` while they are not there whole.
+    /// Returns `None` while the sizes are incomplete.
     fn read(bytes: &[u8]) -> Result<Option<Self>, PackError> {
         let Some(length) = varint_bytes(bytes)? else { return Ok(None) };
         let (base, rest) = bytes.split_at_checked(length).ok_or(PackError::Malformed)?;
@@ -384,7 +389,8 @@ impl DeltaSizes {
     }
 }
 
-/// The length of a number in groups of 7 bits, the last without the high bit; `None` when it is not there whole.
+/// Returns the length of a number in groups of 7 bits, of which the last lacks the high bit; `None`
+/// if it is incomplete.
 fn varint_bytes(bytes: &[u8]) -> Result<Option<usize>, PackError> {
     match bytes.iter().position(|byte| byte & 0x80 == 0) {
         Some(last) if last < VARINT_BYTES_MAX => Ok(Some(last + 1)),
@@ -393,7 +399,8 @@ fn varint_bytes(bytes: &[u8]) -> Result<Option<usize>, PackError> {
     }
 }
 
-/// A number in groups of 7 bits, lowest first, above `shift` bits that are known; `None` beyond 64 bits.
+/// Decodes a number in groups of 7 bits, lowest first, shifted left by `shift`; `None` on overflow
+/// of 64 bits.
 fn little_endian(groups: &[u8], shift: u32) -> Option<u64> {
     let mut number = 0u64;
     let mut shift = shift;
@@ -406,13 +413,14 @@ fn little_endian(groups: &[u8], shift: u32) -> Option<u64> {
     Some(number)
 }
 
-/// The size in an entry's header: 4 bits beside the type, then groups of 7.
+/// Decodes the size in an entry header: 4 bits next to the type, then groups of 7 bits.
 fn entry_size(bytes: &[u8]) -> Option<u64> {
     let (first, rest) = bytes.split_first()?;
     Some(u64::from(first & 0x0f) | little_endian(rest, 4)?)
 }
 
-/// Where the base of a delta begins: a distance back, highest group first, each further group one more than it says.
+/// Returns the offset of the base of a delta. It is encoded as a distance backwards in groups of 7
+/// bits, highest first; 1 is added before each further group.
 fn base_offset(entry: u64, groups: &[u8]) -> Option<u64> {
     let mut distance = 0u64;
     for (at, byte) in groups.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The pack reader against packs of real git, handmade ones and any bytes.
+//! Tests the pack reader with packs of real git, handmade packs and arbitrary bytes.
 
 use super::*;
 use crate::git::handmade_pack::{BLOB, COMMIT, Handmade, OFFSET_DELTA, TREE, back, size};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
 
-/// A pack that real git made, with deltas, a large blob and an empty one.
+/// Returns a pack made by real git, with deltas, a large blob and an empty blob.
 fn real_pack() -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let git = |arguments: &[&str]| {
@@ -32,12 +32,12 @@ fn real_pack() -> Vec<u8> {
     child.stdout
 }
 
-/// What goes through when the pack comes in pieces of this size, and the checksum.
+/// Returns the forwarded bytes and the checksum when the pack arrives in pieces of `piece` bytes.
 fn through(pack: &[u8], piece: usize) -> Result<(Vec<u8>, Option<Vec<u8>>), PackError> {
     read(pack, piece, PackLimits { tree_bytes: 1 << 20, delta_bytes: 1 << 20, ..PackLimits::SMALL })
 }
 
-/// The same under other limits.
+/// Same as [`through`], with the given limits.
 fn read(pack: &[u8], piece: usize, limits: PackLimits) -> Result<(Vec<u8>, Option<Vec<u8>>), PackError> {
     let mut reader = PackReader::new(limits, Box::new(|_| None));
     let mut passed = Vec::new();
@@ -48,7 +48,7 @@ fn read(pack: &[u8], piece: usize, limits: PackLimits) -> Result<(Vec<u8>, Optio
 }
 
 #[test]
-fn everything_but_the_checksum_goes_through_however_it_is_cut() {
+fn pack_reader_forwards_all_but_checksum_for_any_piece_size() {
     let pack = real_pack();
     let (entries, checksum) = pack.split_at(pack.len() - HASH_BYTES);
     for piece in [1, 7, 4096, 65_536, pack.len()] {
@@ -59,7 +59,7 @@ fn everything_but_the_checksum_goes_through_however_it_is_cut() {
 }
 
 #[test]
-fn whatever_stands_behind_a_pack_is_refused_and_its_checksum_never_went_through() {
+fn pack_reader_rejects_trailing_bytes_and_holds_checksum_back() {
     let pack = real_pack();
     for more in [1, 33, 65_536] {
         for piece in [1, 4096, 1 << 20] {
@@ -70,13 +70,13 @@ fn whatever_stands_behind_a_pack_is_refused_and_its_checksum_never_went_through(
 }
 
 #[test]
-fn a_pack_of_nothing_is_its_header_and_a_checksum() {
+fn pack_reader_accepts_empty_pack() {
     let pack = [&b"PACK\0\0\0\x02\0\0\0\0"[..], &[7; 20]].concat();
     assert_eq!(through(&pack, 5), Ok((pack[..12].to_vec(), Some(vec![7; 20]))));
 }
 
 #[test]
-fn what_is_no_pack_is_malformed() {
+fn pack_reader_rejects_input_that_is_not_a_pack() {
     for bad in [
         &b"PUCK\0\0\0\x02\0\0\0\x01"[..],
         b"PACK\0\0\0\x04\0\0\0\x01",
@@ -89,16 +89,16 @@ fn what_is_no_pack_is_malformed() {
     }
 }
 
-/// Reads a handmade pack, in one piece and byte by byte.
+/// Reads a handmade pack as a whole and byte by byte; both must have the same result.
 fn check(pack: Handmade) -> Result<(), PackError> {
     let whole = [&pack.bytes[..], &[0; HASH_BYTES]].concat();
     let in_one = read(&whole, whole.len(), PackLimits::SMALL).map(drop);
-    assert_eq!(read(&whole, 1, PackLimits::SMALL).map(drop), in_one, "however it is cut");
+    assert_eq!(read(&whole, 1, PackLimits::SMALL).map(drop), in_one, "whatever the piece size");
     in_one
 }
 
 #[test]
-fn objects_are_measured_by_what_they_declare() {
+fn pack_reader_limits_objects_by_declared_size() {
     let declares = |code, size| check(Handmade::new(1).entry(code, size, &[], b""));
     for (code, kind, max) in [
         (COMMIT, EntryKind::Commit, 1000),
@@ -116,18 +116,19 @@ fn objects_are_measured_by_what_they_declare() {
 }
 
 #[test]
-fn objects_that_hold_more_or_less_than_they_declare_are_malformed() {
+fn pack_reader_rejects_objects_with_wrong_declared_size() {
     for (size, content) in [(10, &b"12345678901"[..]), (10, b"123456789"), (0, b"x"), (1, b"")] {
         let read = check(Handmade::new(1).entry(COMMIT, size, &[], content));
         assert_eq!(read, Err(PackError::Malformed), "{size}");
     }
-    // More than one buffer behind a small size: refused before it is inflated.
+    // More than one buffer of content with a small declared size: refused before all of it is
+    // inflated.
     let bomb = Handmade::new(1).entry(BLOB, 100, &[], &vec![0; 3_000_000]);
     assert_eq!(check(bomb), Err(PackError::Malformed));
 }
 
 #[test]
-fn deltas_are_measured_by_their_result_and_kind() {
+fn pack_reader_limits_deltas_by_result_size_and_kind() {
     let on = |code, result| check(Handmade::new(2).object(code, b"base").delta(0, 4, result));
     let too_large = |kind, bytes, max| Err(PackError::TooLarge { kind, bytes, max });
     assert_eq!(on(COMMIT, 1001), too_large(EntryKind::Commit, 1001, 1000));
@@ -137,17 +138,18 @@ fn deltas_are_measured_by_their_result_and_kind() {
     for (code, result) in [(COMMIT, 1000), (TREE, 8000), (BLOB, 128_000)] {
         assert_eq!(on(code, result), Ok(()));
     }
-    // A delta on a delta on a commit results in a commit.
+    // The result of a delta on a delta on a commit is a commit.
     let chain = Handmade::new(3).object(COMMIT, b"base").delta(0, 4, 900).delta(1, 900, 1001);
     assert_eq!(check(chain), too_large(EntryKind::Commit, 1001, 1000));
-    // A base that is said to be large is as large in git's memory.
+    // A base that is declared large takes that much of git's memory.
     let base = Handmade::new(2).object(BLOB, b"base").delta(0, 128_001, 1);
     assert_eq!(check(base), Err(PackError::DeltaTooLarge { bytes: 128_001, max: 128_000 }));
 }
 
-/// A delta of 114 MiB that made 15 MiB took 114 MiB of git's memory while it arrived, and counted as 15 MiB.
+/// Regression: a delta of 114 MiB with a result of 15 MiB took 114 MiB of git's memory while it
+/// arrived, but counted as 15 MiB.
 #[test]
-fn deltas_larger_than_their_result_are_refused_or_counted() {
+fn pack_reader_limits_deltas_larger_than_their_result() {
     let delta = |bytes: usize| {
         let content = [size(4), size(4), vec![0; bytes - 2]].concat();
         let pack = Handmade::new(2).object(BLOB, b"base");
@@ -168,9 +170,9 @@ fn deltas_larger_than_their_result_are_refused_or_counted() {
     assert_eq!(reader.cost().delta_memory_bytes, most as u64 + 8);
 }
 
-/// 8 MB with 112 deltas of 75 MB each had git hash 8 GB.
+/// Regression: 8 MB with 112 deltas of 75 MB each made git hash 8 GB.
 #[test]
-fn large_deltas_together_have_a_limit_of_their_own() {
+fn pack_reader_limits_sum_of_large_deltas_separately() {
     let limits = PackLimits {
         delta_bytes: 1 << 40,
         unpacked_bytes: 1 << 50,
@@ -187,15 +189,15 @@ fn large_deltas_together_have_a_limit_of_their_own() {
     let too_much = Err(PackError::TooMuchLarge { max: 50 << 20 });
     assert_eq!((pack((4, 5 << 20), 10), pack((4, 5 << 20), 11)), (Ok(()), too_much.clone()));
     assert_eq!((pack((5 << 20, 4), 10), pack((5 << 20, 4), 11)), (Ok(()), too_much));
-    assert_eq!(pack((1 << 20, 4 << 20), 500), Ok(()), "small ones count among all");
+    assert_eq!(pack((1 << 20, 4 << 20), 500), Ok(()), "small deltas count toward the total only");
 }
 
 #[test]
-fn deltas_on_named_objects_have_the_limit_of_what_they_may_be() {
+fn pack_reader_limits_deltas_on_named_bases_by_possible_kind() {
     let named = |result| check(Handmade::new(1).named_delta(4, result));
     assert_eq!(named(8000), Ok(()));
     assert_eq!(named(8001), Err(PackError::UnknownBase { bytes: 8001, max: 8000 }));
-    // The repository knows what it is.
+    // The repository holds the base and returns its kind.
     let read = |kind, result| {
         let pack = Handmade::new(1).named_delta(4, result).bytes;
         let mut reader = PackReader::new(PackLimits::SMALL, Box::new(move |_| Some(kind)));
@@ -207,7 +209,7 @@ fn deltas_on_named_objects_have_the_limit_of_what_they_may_be() {
 }
 
 #[test]
-fn delta_chains_have_a_length_and_a_cost() {
+fn pack_reader_limits_length_and_cost_of_delta_chains() {
     let mut pack = Handmade::new(62).object(BLOB, b"base");
     for base in 0..61 {
         pack = pack.delta(base, 4, 4);
@@ -220,7 +222,7 @@ fn delta_chains_have_a_length_and_a_cost() {
 }
 
 #[test]
-fn all_objects_together_have_a_limit_that_grows_with_the_bytes() {
+fn unpacked_size_limit_grows_with_received_bytes() {
     let mut pack = Handmade::new(1000).object(BLOB, b"base");
     for base in 0..60 {
         pack = pack.delta(base, 4, 128_000);
@@ -229,7 +231,7 @@ fn all_objects_together_have_a_limit_that_grows_with_the_bytes() {
 }
 
 #[test]
-fn a_delta_builds_on_an_entry_before_it_and_nothing_else() {
+fn delta_base_must_be_an_earlier_entry() {
     let pack = Handmade::new(2).object(BLOB, b"base");
     let content = [size(4), size(4), vec![0x90, 4]].concat();
     for distance in [1, pack.bytes.len() as u64 - 13, pack.bytes.len() as u64, 1 << 40] {
@@ -242,7 +244,7 @@ fn a_delta_builds_on_an_entry_before_it_and_nothing_else() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_read_or_refused_and_never_a_panic(
+    fn pack_reader_never_panics_on_arbitrary_bytes(
         data in proptest::collection::vec(any::<u8>(), 0..400), piece in 1..50usize
     ) {
         let pack = [&b"PACK\0\0\0\x02\0\0\0\x02"[..], &data].concat();

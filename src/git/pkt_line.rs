@@ -1,14 +1,14 @@
-//! The framing of git's smart protocol (gitprotocol-common): four hex digits of length, themselves included, then data.
-//! `0000` is a flush.
+//! The pkt-line framing of git's smart protocol (gitprotocol-common): four hex digits of length,
+//! which include themselves, then data. `0000` is a flush.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// The most data in one line (gitprotocol-common: 65520 with the length).
+/// Maximum number of data bytes in a line (gitprotocol-common: 65520 with the length).
 pub const DATA_BYTES_MAX: usize = 65_516;
-/// The most text in one side-band line: one byte names the band.
+/// Maximum number of data bytes in a side-band line: one byte is the band number.
 const BAND_BYTES_MAX: usize = DATA_BYTES_MAX - 1;
 
-/// Hex digits of a line's length.
+/// Number of hex digits of the length of a line.
 pub(super) const LENGTH_DIGITS: usize = 4;
 
 pub const FLUSH: &[u8] = b"0000";
@@ -20,14 +20,14 @@ pub enum Line {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the data is not framed as git frames it")]
+#[error("the data is not in pkt-line format")]
 pub struct Malformed;
 
-/// What the next bytes are.
+/// The frame at the beginning of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Frame {
     Flush,
-    /// A line of so many bytes, the four of its length among them.
+    /// A line of this many bytes, including the four bytes of its length.
     Line(usize),
 }
 
@@ -40,7 +40,7 @@ impl Frame {
     }
 }
 
-/// The frame at the front, if it is there whole.
+/// Returns the first frame of the input; `None` if it is incomplete.
 pub(super) fn frame(input: &[u8]) -> Result<Option<Frame>, Malformed> {
     let Some(digits) = input.get(..LENGTH_DIGITS) else { return Ok(None) };
     let digits = std::str::from_utf8(digits).map_err(|_| Malformed)?;
@@ -50,7 +50,8 @@ pub(super) fn frame(input: &[u8]) -> Result<Option<Frame>, Malformed> {
     let length = usize::from_str_radix(digits, 16).map_err(|_| Malformed)?;
     match length {
         0 => Ok(Some(Frame::Flush)),
-        // 1 to 3 are special lines of version 2, which no push has; 4 is an empty line, which nobody may send.
+        // 1 to 3 are special lines of protocol version 2, which pushes do not use; 4 is an empty
+        // line, which must not be sent.
         1..=LENGTH_DIGITS => Err(Malformed),
         _ if length - LENGTH_DIGITS > DATA_BYTES_MAX => Err(Malformed),
         _ if input.len() < length => Ok(None),
@@ -58,7 +59,7 @@ pub(super) fn frame(input: &[u8]) -> Result<Option<Frame>, Malformed> {
     }
 }
 
-/// Takes the next line off the front, if it is there whole.
+/// Removes and returns the first line of the input; `None` if it is incomplete.
 pub fn take(input: &mut BytesMut) -> Result<Option<Line>, Malformed> {
     let Some(frame) = frame(input)? else { return Ok(None) };
     let mut line = input.split_to(frame.bytes()).freeze();
@@ -68,14 +69,14 @@ pub fn take(input: &mut BytesMut) -> Result<Option<Line>, Malformed> {
     }))
 }
 
-/// Appends a line. Data beyond [`DATA_BYTES_MAX`] is cut.
+/// Appends a line. Data beyond [`DATA_BYTES_MAX`] is truncated.
 pub fn put(output: &mut BytesMut, data: &[u8]) {
     let data = data.get(..DATA_BYTES_MAX).unwrap_or(data);
     output.put_slice(format!("{:04x}", data.len() + 4).as_bytes());
     output.put_slice(data);
 }
 
-/// Appends `data` on a side band, in as many lines as it needs.
+/// Appends `data` on a side band, split into as many lines as necessary.
 pub fn put_band(output: &mut BytesMut, band: u8, data: &[u8]) {
     for part in data.chunks(BAND_BYTES_MAX) {
         output.put_slice(format!("{:04x}", part.len() + 5).as_bytes());
@@ -90,7 +91,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn lines_come_one_by_one_and_only_whole() {
+    fn take_returns_complete_lines_in_order() {
         let mut input = BytesMut::from(&b"0006a\n0000000bhello\n!00"[..]);
         assert_eq!(take(&mut input), Ok(Some(Line::Data(Bytes::from_static(b"a\n")))));
         assert_eq!(take(&mut input), Ok(Some(Line::Flush)));
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_framed_is_refused() {
+    fn take_rejects_malformed_lengths() {
         for bad in ["zzzz", "0001", "0004", "+00a", "fffff", "00 5x"] {
             assert_eq!(take(&mut BytesMut::from(bad.as_bytes())), Err(Malformed), "{bad}");
         }
@@ -108,7 +109,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_put_is_taken_again(data in proptest::collection::vec(any::<u8>(), 1..2000)) {
+        fn take_returns_data_written_by_put(data in proptest::collection::vec(any::<u8>(), 1..2000)) {
             let mut bytes = BytesMut::new();
             put(&mut bytes, &data);
             prop_assert_eq!(take(&mut bytes), Ok(Some(Line::Data(Bytes::from(data)))));
@@ -116,7 +117,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_lines_or_malformed_and_never_a_panic(data in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn take_never_panics_on_arbitrary_bytes(data in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut bytes = BytesMut::from(&data[..]);
             while let Ok(Some(_)) = take(&mut bytes) {}
         }

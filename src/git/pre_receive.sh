@@ -1,14 +1,17 @@
 #!/bin/sh
-# NetBit's pre-receive hook (githooks(5)): the last check of a push while its objects are in quarantine. A push whose new
-# objects no ref would lead to is declined here, so that git drops the quarantine and nothing of it stays. Once one ref
-# will lead to them, git decides about the others.
+# NetBit's pre-receive hook (githooks(5)): the last check of a push while its objects are in
+# quarantine. A push that would leave its new objects unreachable from any ref is declined here, so
+# that git removes the quarantine with all its objects. As soon as one ref will reach them, git
+# decides about the others.
 #
-# NETBIT_FAST_FORWARD: 1 when no branch of this push may be rewritten.
-# NETBIT_FAST_FORWARD_REFS: otherwise the names of those that may not, one a line.
-# NETBIT_ATOMIC: 1 when all refs move or none.
-# Every process costs every push: an ordinary one starts a single git here. A push may have 20,000 refs, so all of this is
-# linear in them: nothing is looked for in a list of all, and no string grows piece by piece.
-# The server writes this file at each start; changes are lost.
+# NETBIT_FAST_FORWARD: 1 if no branch of this push may be rewritten.
+# NETBIT_FAST_FORWARD_REFS: otherwise the names of the branches that must not be, one per line.
+# NETBIT_ATOMIC: 1 if either all refs are updated or none.
+#
+# Every process costs time in every push, so an ordinary push starts a single git process here. A
+# push may have 20,000 refs, so all steps are linear in their number: no search in a list of all
+# refs, and no string that grows piece by piece.
+# The server restores this file at each start; changes are lost.
 set -u
 say() { printf 'netbit: %s\n' "$1" >&2; }
 zero=0000000000000000000000000000000000000000
@@ -16,9 +19,10 @@ newline='
 '
 updates=$(cat)
 
-# One process looks up, for each ref that is not deleted, its new tip, the .gitmodules of that, and where the ref is now.
-# It answers in the same order, a line each: kind, object, and what stands behind the name here. What is not there is
-# "NAME missing", as the last line is, without which some are lacking.
+# A single process looks up, for each ref that is not deleted: its new tip, the .gitmodules of that
+# tip, and the present target of the ref. It prints one line per lookup, in the same order: kind,
+# object, and the words after the name here. For a missing object it prints "NAME missing". The last
+# line is always of this form; without it, the output is incomplete.
 end=refs/netbit/end
 looked_up=$({
     printf '%s\n' "$updates" | sed -n "/^[0-9a-f]* $zero /d
@@ -31,12 +35,12 @@ case $looked_up in
 "$end missing") exit 0 ;; # A push of deletions alone has no objects.
 *"$newline$end missing") ;;
 *)
-    say "the refs of this push cannot be read"
+    say "cannot read the refs of this push; push again, or ask the operator to check the repository"
     exit 1
     ;;
 esac
 
-# A carriage return within a line can lead a client out of its clone (CVE-2025-48384).
+# A carriage return within a line can make a client write outside of its clone (CVE-2025-48384).
 case $looked_up in
 *" modules$newline"*)
     if printf '%s\n' "$looked_up" | sed -n 's/^blob \([0-9a-f]*\) modules$/\1/p' | sort -u |
@@ -57,7 +61,7 @@ must_fast_forward() { # name
 }
 
 histories=0
-moves() { # kind, new, old, name, and where the ref is now: zeros when it is not there
+moves() { # kind, new, old, name, and the present target of the ref: zeros if it does not exist
     if [ "$2" = missing ]; then
         say "$1 is not in this push and not in the repository"
         return 1
@@ -68,7 +72,7 @@ moves() { # kind, new, old, name, and where the ref is now: zeros when it is not
     fi
     case $4 in refs/heads/*) ;; *) return 0 ;; esac
     if [ "$1" != commit ]; then
-        say "$4 can only lead to a commit"
+        say "$4 can only point to a commit"
         return 1
     fi
     [ "$3" != "$zero" ] && must_fast_forward "$4" || return 0
@@ -82,7 +86,7 @@ moves() { # kind, new, old, name, and where the ref is now: zeros when it is not
     return 1
 }
 
-# Refs that are checked are few, but for an atomic push: each may be a process.
+# Only few refs are checked, except in an atomic push: each check may start a process.
 printf '%s\n' "$looked_up" | {
     checked=0
     while read -r kind new _ old name && [ "$kind" != "$end" ]; do

@@ -1,10 +1,11 @@
-//! Children: each leads a process group of its own, which is ended and reaped as a whole.
+//! Child processes: each leads its own process group, which is ended and reaped as a whole.
 //!
 //! Invariants
-//! * No child outlives its [`Group`]: dropping it, also when the runtime is torn down, kills the group.
-//! * After [`supervise`] returns nothing of the group is left, not as a zombie either.
-//! * A receive-pack is first asked to end by closing its input: then it removes its quarantine itself. Killing it would
-//!   leave a whole pack behind.
+//! * No child outlives its [`Group`]: dropping the group kills it, also when the runtime is shut
+//!   down.
+//! * After [`supervise`] has returned, no process of the group remains, not even as a zombie.
+//! * A receive-pack is first asked to end by closing its stdin, so that it removes its quarantine
+//!   itself. Killing it would leave a whole pack on disk.
 
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -19,45 +20,48 @@ use tokio_util::sync::CancellationToken;
 use super::memory::Watched;
 use crate::core::shares::{Pace, Share, Window};
 
-/// How long a child that was told to end is waited for.
+/// How long to wait for a child that was asked to end.
 const GRACE: Duration = Duration::from_secs(2);
-/// Orphans of a killed group are reaped for so long, in steps.
+/// Number and length of the steps in which orphans of a killed group are reaped.
 const REAP_STEPS: u32 = 200;
 const REAP_STEP: Duration = Duration::from_millis(10);
-/// The `nice` value of git children: chats are answered first.
+/// The `nice` value of git children: chat has priority.
 const PRIORITY: i32 = 5;
-/// The same of work that no request waits for.
+/// The `nice` value of background work that no request waits for.
 const BACKGROUND_PRIORITY: i32 = 10;
-/// What is kept of a child's complaints.
+/// Maximum number of stderr bytes kept per child.
 const STDERR_BYTES: usize = 16 * 1024;
 
-/// How a child came to its end.
+/// The reason why a child ended.
 #[derive(Debug)]
 pub enum End {
     Exit(ExitStatus),
-    /// The client left, and the child ended by itself when its input was closed.
+    /// The client disconnected, and the child exited after its stdin was closed.
     Aborted,
-    /// The client left, and the child was killed.
+    /// The client disconnected, and the child was killed.
     Cancelled,
-    /// Its client took or sent too few bytes for too long.
+    /// The client received or sent too few bytes for too long.
     Slow,
-    /// Its client was slow, and another holder needed the place.
+    /// The transfer was slow or above its share and another holder needed the permit, or its user
+    /// lost access.
     Displaced,
-    /// It took too long altogether.
+    /// The total deadline passed.
     Total,
-    /// It was the largest when all children held too much memory.
+    /// All children together exceeded the memory limit, and this child was the largest of the
+    /// largest group.
     Memory,
 }
 
 impl End {
-    /// What the client of a transfer reads when the server has ended it; `None` when the client left or git ended.
+    /// Returns the sentence for the client if the server ended the transfer; `None` if the client
+    /// disconnected or git exited.
     pub(super) fn sentence(&self) -> Option<&'static str> {
         match self {
             Self::Exit(_) | Self::Aborted | Self::Cancelled => None,
             Self::Slow => Some("the transfer moved too few bytes for too long and was ended"),
             Self::Displaced => Some(
-                "the transfer was ended for another user's, because it was slow or had more than its share, or because its \
-                 own user lost access; try again later",
+                "the transfer was ended because it was slow or above its share and another user needed the capacity, \
+                 or because its own user lost access; try again later",
             ),
             Self::Total => Some("the transfer took longer than the server allows and was ended"),
             Self::Memory => Some(
@@ -74,13 +78,14 @@ impl End {
 /// The deadlines of a transfer.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
-    /// The window in which `bytes_min` must move. It counts the time in which the client is waited for.
+    /// The window in which `bytes_min` must be transferred. Only time spent waiting for the client
+    /// counts.
     pub idle: Duration,
     pub bytes_min: u64,
     pub total: Duration,
 }
 
-/// A process group that goes with this value.
+/// A process group that is killed when this value is dropped.
 pub(super) struct Group(Option<Pid>);
 
 impl Group {
@@ -88,16 +93,17 @@ impl Group {
         Self(child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw))
     }
 
-    /// The process that leads the group, while it may run.
+    /// Returns the leader of the group, while it may run.
     pub(super) fn leader(&self) -> Option<Pid> {
         self.0
     }
 
-    /// Has the group run behind the server, `background` work behind everything.
+    /// Lowers the scheduling priority of the group below the server's; `background` work gets the
+    /// lowest.
     pub(super) fn lower_priority(&self, background: bool) {
         let nice = if background { BACKGROUND_PRIORITY } else { PRIORITY };
         if let Err(error) = rustix::process::setpriority_pgrp(self.0, nice) {
-            tracing::debug!(%error, "a child runs at the usual priority");
+            tracing::debug!(%error, "cannot lower the priority of a git child");
         }
     }
 
@@ -105,11 +111,11 @@ impl Group {
         if let Some(group) = self.0
             && let Err(error) = kill_process_group(group, signal)
         {
-            tracing::trace!(%error, "the group has gone already");
+            tracing::trace!(%error, "cannot signal the process group; it has probably exited");
         }
     }
 
-    /// Kills what is left and reaps it.
+    /// Kills and reaps the remaining processes of the group.
     async fn finish(mut self) {
         self.send(Signal::KILL);
         for _ in 0..REAP_STEPS {
@@ -129,25 +135,26 @@ impl Drop for Group {
     }
 }
 
-/// What moves in a transfer, seen from both pumps and the supervisor.
+/// State of a transfer that both pumps and the supervisor share.
 #[derive(Debug)]
 pub(super) struct Progress {
     pub(super) pace: Arc<Pace>,
-    /// The place of the transfer is needed by another holder.
+    /// Cancelled when another holder needs the permit of the transfer.
     pub(super) displaced: CancellationToken,
-    /// All input was handed over: the child must be let finish.
+    /// All input was written: the child must be allowed to finish.
     pub(super) complete: AtomicBool,
-    /// The child of a push is asked to end, and the client gets the reason from the server: not what git writes then.
+    /// The server is ending the child of a push, and sends the reason itself: further output of git
+    /// is dropped.
     pub(super) given_up: AtomicBool,
 }
 
 impl Progress {
-    /// Of a transfer in a place.
+    /// Returns the progress of a transfer with a permit.
     pub(super) fn of(share: &Share) -> Arc<Self> {
         Self::new(share.pace().clone(), share.cut().clone())
     }
 
-    /// Of a child that no client is waited for.
+    /// Returns the progress of a child that does not wait for a client.
     pub(super) fn without_client() -> Arc<Self> {
         Self::new(Arc::default(), CancellationToken::new())
     }
@@ -157,9 +164,11 @@ impl Progress {
     }
 }
 
-/// Waits for the child's end, or brings it about: when `cancel` is cancelled, or a deadline passes. `gentle`: close the
-/// input first (whoever holds it does so on `cancel`), and let a push that has arrived whole finish. Once everything has
-/// arrived only the total deadline holds: the child may think in silence.
+/// Waits until the child ends, or ends it when `cancel` is cancelled or a deadline passes.
+///
+/// If `gentle`, its stdin is closed first (by the holder of stdin, on `cancel`), and a push that
+/// has arrived completely may finish. After all input has arrived only the total deadline applies:
+/// the child may compute without output.
 pub(super) async fn supervise(
     mut child: Child,
     group: Group,
@@ -174,7 +183,7 @@ pub(super) async fn supervise(
     let mut tick = tokio::time::interval((deadlines.idle / 8).max(Duration::from_millis(1)));
     let mut window = Window::default();
     let (mut left, mut aborted) = (false, false);
-    // Why a gentle child was asked to end, if its client did not leave.
+    // The reason why a gentle child was asked to end, unless its client disconnected.
     let mut cause = None;
     let evicted = watched.evicted();
     let end = loop {
@@ -186,7 +195,7 @@ pub(super) async fn supervise(
                 Err(_) => End::Cancelled,
             },
             () = evicted.cancelled() => {
-                // At once: it may be growing.
+                // Killed immediately: its memory may be growing.
                 group.send(Signal::KILL);
                 break End::Memory;
             }
@@ -206,7 +215,7 @@ pub(super) async fn supervise(
                     break End::Displaced;
                 }
                 if progress.complete.load(Relaxed) {
-                    // It ends by itself: nothing waits for the client any more.
+                    // The child finishes by itself: it no longer waits for the client.
                     left = true;
                 } else {
                     cause.get_or_insert(End::Displaced);
@@ -233,7 +242,7 @@ pub(super) async fn supervise(
             group.send(Signal::KILL);
         }
         if let Err(error) = child.wait().await {
-            tracing::warn!(%error, "a child could not be waited for");
+            tracing::warn!(%error, "cannot reap a git child");
         }
     }
     group.finish().await;
@@ -243,7 +252,7 @@ pub(super) async fn supervise(
     }
 }
 
-/// Reads a child's complaints to their end, keeping the first of them.
+/// Reads the stderr of a child to its end; returns the first [`STDERR_BYTES`].
 pub(super) async fn drain(mut errors: ChildStderr) -> Vec<u8> {
     let (mut kept, mut buffer) = (Vec::new(), [0; 4096]);
     while let Ok(read) = errors.read(&mut buffer).await {

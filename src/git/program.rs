@@ -1,7 +1,9 @@
-//! The `git` program: found once, run with a fixed environment and configuration, never through a shell.
+//! The `git` program: found once, run with a fixed environment and configuration, never through a
+//! shell.
 //!
-//! Invariant: nothing that a user or the machine chose reaches a child but its arguments: no configuration file, no hook,
-//! no home, no terminal, no credentials, no environment variable.
+//! Invariant: the only input of a user or the machine that reaches a child is its arguments: no
+//! configuration file, no hook, no home directory, no terminal, no credentials, no environment
+//! variable.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -20,28 +22,29 @@ use crate::core::limits::Limits;
 use crate::core::machine;
 use crate::domain::push::FastForward;
 
-/// The oldest git that was shown to do what is asked of it, as Debian 12 has it.
+/// The oldest supported git version, tested with NetBit; Debian 12 ships it.
 const OLDEST: (u32, u32, u32) = (2, 39, 4);
-/// Marks every child as ours: the value is our repositories' root.
+/// The environment variable that marks children of NetBit; its value is the root of the
+/// repositories.
 pub(super) const MARK: &str = "NETBIT_CHILD_OF";
-/// The storage key of the repository that a child works on.
+/// The environment variable with the storage key of the repository that a child works on.
 pub(super) const MARK_REPOSITORY: &str = "NETBIT_REPOSITORY";
 
-/// Every git knows it without an object. git before 2.41 does not know the variable either, and
-/// needs it for nothing.
+/// The empty tree, which git recognises without an object. git before 2.41 does not support
+/// `GIT_ATTR_SOURCE` either, and does not need it.
 const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
 #[derive(Debug, thiserror::Error)]
 pub enum NoProgram {
-    #[error("there is no git in the PATH")]
+    #[error("git was not found in the PATH; install git 2.39.4 or newer")]
     Missing,
-    #[error("the memory of git children cannot be measured: {0}")]
+    #[error("cannot start the thread that measures the memory of git children: {0}")]
     Monitor(#[from] std::io::Error),
-    #[error("git at {} is {found}; NetBit needs 2.39.4 or newer", .path.display())]
+    #[error("git at {} has version {found}; NetBit needs 2.39.4 or newer", .path.display())]
     TooOld { path: PathBuf, found: String },
 }
 
-/// What a service of the smart protocol does.
+/// A service of the smart protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
     UploadPack,
@@ -68,7 +71,7 @@ impl Service {
     }
 }
 
-/// The version of the protocol that a client asks for; anything else is version 0.
+/// The protocol version that a client requests; any unsupported value is version 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ProtocolVersion {
     #[default]
@@ -78,7 +81,8 @@ pub enum ProtocolVersion {
 }
 
 impl ProtocolVersion {
-    /// Of the header `Git-Protocol`. Only these two values are ever handed on.
+    /// Parses the header `Git-Protocol`. Only the values of versions 1 and 2 are ever forwarded to
+    /// git.
     pub fn from_header(value: Option<&str>) -> Self {
         match value {
             Some("version=1") => Self::One,
@@ -96,30 +100,31 @@ impl ProtocolVersion {
     }
 }
 
-/// What one push may do, as git itself can hold it to.
+/// The rules of a push that git itself enforces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushRules {
-    /// The pack may have so many bytes.
+    /// Maximum size of the pack in bytes.
     pub input_bytes_max: u64,
     pub fast_forward: FastForward,
-    /// All refs move or none.
+    /// Either all refs are updated or none.
     pub is_atomic: bool,
-    /// The server makes the refs durable ([`Store::sync_refs`]), all at once: git does it one by one.
+    /// The server makes the refs durable ([`Store::sync_refs`]) with a single sync: git would sync
+    /// each ref separately.
     pub has_many_refs: bool,
 }
 
-/// What of a commit an archive holds. The paths are as [`path_text`].
+/// The part of a commit that an archive contains. Paths are encoded as in [`path_text`].
 #[derive(Debug, Default)]
 pub struct ArchivePart {
-    /// The folder that everything is packed in.
+    /// Prefix of all paths in the archive.
     pub prefix: String,
-    /// Empty for all.
+    /// The folder of the commit to archive; empty for the whole tree.
     pub folder: String,
-    /// In that; none for all.
+    /// Paths within `folder`; empty for all.
     pub paths: Vec<String>,
 }
 
-/// How an archive is packed. git does both itself, gzip included (since 2.38).
+/// The format of an archive. git also does the compression, including gzip (since 2.38).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ArchiveFormat {
     Tar,
@@ -128,7 +133,7 @@ pub enum ArchiveFormat {
 }
 
 impl ArchiveFormat {
-    /// As `git archive --list` has them.
+    /// The names that `git archive --list` prints.
     pub const NAMES: [(&str, Self); 4] =
         [("tar", Self::Tar), ("tgz", Self::TarGz), ("tar.gz", Self::TarGz), ("zip", Self::Zip)];
 
@@ -136,7 +141,7 @@ impl ArchiveFormat {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, format)| *format)
     }
 
-    /// Of the file name, and what git calls the format.
+    /// Returns the suffix of the file name, which is also git's name of the format.
     pub fn suffix(self) -> &'static str {
         match self {
             Self::Tar => "tar",
@@ -146,8 +151,10 @@ impl ArchiveFormat {
     }
 }
 
-/// What git holds in memory, to fit [`Limits::git_child_bytes`]. It maps packs in windows, so large repositories need no
-/// more than these; files beyond `bigFileThreshold` are streamed and never compared with others.
+/// Settings that bound git's memory, to fit [`Limits::git_child_bytes`].
+///
+/// git maps packs in windows, so large repositories need no more memory than these. Files larger
+/// than `bigFileThreshold` are streamed and never delta-compressed.
 const MEMORY_SETTINGS: &[&str] = &[
     "core.packedGitWindowSize=8m",
     "core.packedGitLimit=32m",
@@ -158,7 +165,7 @@ const MEMORY_SETTINGS: &[&str] = &[
     "pack.threads=1",
 ];
 
-/// The program and the places that its children are given. Cheap to clone.
+/// The git program and the directories that its children use. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Git {
     path: PathBuf,
@@ -171,14 +178,15 @@ pub struct Git {
     pub version: String,
 }
 
-/// The share of the machine's memory that git children may hold together, and the least that they need.
+/// Divisor of the machine's memory for the default limit of all git children, and the lower bound
+/// of that default.
 const MEMORY_SHARE: u64 = 8;
 const MEMORY_BYTES_MIN: u64 = 256 * 1024 * 1024;
-/// CPU time of a step of maintenance or of a check, which read a repository several times.
+/// Factor of the CPU time of a maintenance or check step, which reads a repository several times.
 const UPKEEP_FACTOR: u64 = 4;
 
 impl Git {
-    /// Looks through the `PATH`, once.
+    /// Searches the `PATH` for git.
     pub fn find(store: &Store, limits: &Limits, metrics: MemoryMetrics) -> Result<Self, NoProgram> {
         let search_path = env::var("PATH").unwrap_or_default();
         let path = env::split_paths(&search_path)
@@ -209,7 +217,7 @@ impl Git {
         })
     }
 
-    /// A child that works on `repository`; what it does comes from the caller.
+    /// Returns a command for a child that works on `repository`; the caller adds the arguments.
     fn command(&self, repository: &Path, cage: Cage) -> GitCommand {
         let sandbox = self.limits.git_sandbox.then(|| Sandbox::new(self.readable.clone(), repository));
         let mut command = GitCommand::new(&self.path, cage, self.monitor.clone(), sandbox);
@@ -248,7 +256,8 @@ impl Git {
         command
     }
 
-    /// `git upload-pack` or `git receive-pack` for one request, or for the advertisement of refs.
+    /// Returns `git upload-pack` or `git receive-pack` for one request, or for the ref
+    /// advertisement (`advertise`).
     pub fn service(
         &self,
         service: Service,
@@ -267,16 +276,19 @@ impl Git {
         }
         for setting in [
             "uploadpack.allowFilter=true",
-            // As protocol version 2 does: a partial clone fetches what it lacks by its id.
+            // As in protocol version 2: a partial clone fetches missing objects by id.
             "uploadpack.allowAnySHA1InWant=true",
             "receive.autogc=false",
-            // Said so, git refuses without its hint about the setting.
+            // Set explicitly, so that git refuses without printing its hint about the setting.
             "receive.denyDeleteCurrent=refuse",
-            // index-pack for every push: unpack-objects holds trees and commits of a push in memory.
+            // Every push uses index-pack: unpack-objects holds all trees and commits of a push in
+            // memory.
             "transfer.unpackLimit=1",
-            // Narrow checkouts by a file of the repository: work for the server that no client here needs.
+            // Filters by a sparse-checkout file in the repository: server work that no client here
+            // needs.
             "uploadpackfilter.sparse:oid.allow=false",
-            // Combined filters and trees by depth take memory with their number; clients use tree:0 and blobs.
+            // Combined filters and tree-depth filters take memory in proportion to their number;
+            // clients use tree:0 and blob filters.
             "uploadpackfilter.combine.allow=false",
             "uploadpackfilter.tree.maxDepth=0",
             "receive.advertisePushOptions=true",
@@ -289,7 +301,7 @@ impl Git {
             command.set(setting);
         }
         if let Some(rules) = rules {
-            // 0 would mean that there is no limit.
+            // 0 would mean unlimited.
             let max = rules.input_bytes_max.max(1);
             command.set(format!("receive.maxInputSize={max}"));
             let named = match &rules.fast_forward {
@@ -301,7 +313,7 @@ impl Git {
             if rules.has_many_refs {
                 command.set("core.fsync=objects,derived-metadata");
             }
-            // The hook `update` is a process for each ref: only where refs differ in their rules.
+            // The `update` hook is a process per ref: used only if refs differ in their rules.
             let hooks = named.map_or_else(|| self.store.push_hooks(), |_| self.store.push_hooks_by_ref());
             command.set(hooks_path(&hooks));
             let flag = |is_set| if is_set { "1" } else { "0" };
@@ -318,8 +330,11 @@ impl Git {
         command
     }
 
-    /// `git blame` of a path in a commit, in the porcelain format, for the lines asked for. No mailmap: in a bare
-    /// repository git would take that of the default branch, whatever commit is asked about.
+    /// Returns `git blame` of a path in a commit, in the porcelain format, for the given line
+    /// range.
+    ///
+    /// The mailmap is disabled: in a bare repository git would use the mailmap of the default
+    /// branch, whatever commit is requested.
     pub fn blame(&self, repository: &Path, commit: &str, path: &[u8], lines: (usize, usize)) -> GitCommand {
         let mut command = self.at(repository, self.reader());
         command.env("GIT_ATTR_SOURCE", EMPTY_TREE).set("mailmap.blob=");
@@ -328,14 +343,14 @@ impl Git {
         command
     }
 
-    /// `git archive` of a commit, as the tree has it: no attributes, for `working-tree-encoding`
-    /// would run iconv, `export-subst` would expand one message into every file, and
-    /// `export-ignore` would leave files out. git is told to read attributes from a working tree,
-    /// and there is none: it then builds no index of the whole tree either, which takes 150 bytes
-    /// for each file. Where a bare repository means `HEAD` by that (2.43 to 2.45), the empty tree
-    /// takes its place. Large files are streamed where they are not stored as deltas.
+    /// Returns `git archive` of a commit, which is named by its object id.
     ///
-    /// The commit is named by its object id.
+    /// Attributes of the tree are ignored: `working-tree-encoding` would run iconv, `export-subst`
+    /// would expand a message into every file, and `export-ignore` would omit files.
+    /// `--worktree-attributes` makes git read attributes from a working tree, which does not exist.
+    /// git then also builds no index of the whole tree, which would take 150 bytes per file. In git
+    /// 2.43 to 2.45, a bare repository would use `HEAD` instead; there the empty tree takes its
+    /// place. Large files are streamed unless they are stored as deltas.
     pub fn archive(
         &self,
         repository: &Path,
@@ -357,15 +372,15 @@ impl Git {
         command
     }
 
-    /// `git cat-file` of a blob of `size_bytes` into a file. It is streamed, unless it is stored as
-    /// a delta.
+    /// Returns `git cat-file` of a blob of `size_bytes` into a file. The blob is streamed unless it
+    /// is stored as a delta.
     pub fn blob(&self, repository: &Path, oid: &str, size_bytes: u64) -> GitCommand {
         let mut command = self.at(repository, Cage::writer(&self.limits, size_bytes));
         command.set("core.bigFileThreshold=1m").args(["cat-file", "blob", oid]);
         command
     }
 
-    /// `git fsck` of everything that is there.
+    /// Returns `git fsck` of the whole repository.
     pub fn fsck(&self, repository: &Path) -> GitCommand {
         let mut command = self.at(repository, self.upkeep());
         for setting in fsck::settings(false) {
@@ -375,10 +390,11 @@ impl Git {
         command
     }
 
-    /// A command of maintenance.
+    /// Returns a maintenance command.
     pub(super) fn maintain(&self, repository: &Path, arguments: &[&str]) -> GitCommand {
         let mut command = self.at(repository, self.upkeep());
-        // Filters of changed paths that hold for names in any encoding (git 2.46; older ones do not know the setting).
+        // Changed-path filters that support file names in any encoding (git 2.46; older versions
+        // ignore the setting).
         command.set("commitGraph.changedPathsVersion=2");
         command.args(arguments);
         command
@@ -388,7 +404,8 @@ impl Git {
         Cage::reader(&self.limits, self.limits.repository_bytes)
     }
 
-    /// For packing and checking: no request waits for it, so it may take its time, and it writes whole repositories.
+    /// Returns the limits of repacking and checking: no request waits for them, so they get more
+    /// time, and they write whole repositories.
     fn upkeep(&self) -> Cage {
         Cage::writer(&self.limits, self.limits.repository_bytes.saturating_mul(UPKEEP_FACTOR))
     }
@@ -400,14 +417,14 @@ impl Git {
     }
 }
 
-/// The last setting of a name counts.
+/// Returns the setting for a hooks folder. If a setting is given several times, git uses the last.
 fn hooks_path(folder: &Path) -> OsString {
     let mut setting = OsString::from("core.hooksPath=");
     setting.push(folder);
     setting
 }
 
-/// What all children may hold together.
+/// Returns the bytes of memory that all git children may hold together.
 pub fn memory_bytes(limits: &Limits) -> u64 {
     match limits.git_memory_bytes {
         0 => (machine::memory_bytes() / MEMORY_SHARE).max(MEMORY_BYTES_MIN),
@@ -415,7 +432,7 @@ pub fn memory_bytes(limits: &Limits) -> u64 {
     }
 }
 
-/// `2.47.3`, also with words behind.
+/// Parses a version such as `2.47.3`, optionally followed by other words.
 fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
     let mut numbers = text.split_whitespace().next()?.split('.').map(str::parse::<u32>);
     let mut next = || numbers.next()?.ok();
@@ -427,7 +444,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_compared_as_numbers() {
+    fn git_versions_are_compared_as_numbers() {
         assert!(parse_version("2.47.3").unwrap() > OLDEST);
         assert!(parse_version("2.39.4 (Apple Git-143)").unwrap() >= OLDEST);
         assert!(parse_version("2.9.5").unwrap() < OLDEST);
@@ -436,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn only_two_values_of_the_protocol_header_mean_anything() {
+    fn protocol_header_accepts_only_versions_1_and_2() {
         for value in ["version=2:foo=$(id)", "version=3", "version=2 ", "", "version=1\n"] {
             assert_eq!(ProtocolVersion::from_header(Some(value)), ProtocolVersion::Zero, "{value:?}");
         }
@@ -444,7 +461,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_child_sees_nothing_of_our_environment_and_configuration() {
+    async fn child_gets_neither_our_environment_nor_configuration() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let key = crate::domain::repository::StorageKey::fresh();

@@ -1,8 +1,8 @@
-//! The head of a push: commands and options, read before git sees anything (gitprotocol-pack, "Reference Update
-//! Request").
+//! The head of a push: commands and options, read before git receives anything (gitprotocol-pack,
+//! "Reference Update Request").
 //!
-//! Invariant: what is forwarded to git is byte for byte what was read here, but for the commands that were declined
-//! ([`PushHead::decline`]): git and the server see the same commands.
+//! Invariant: the bytes forwarded to git are exactly the bytes read here, except for the declined
+//! commands ([`PushHead::decline`]): git and the server see the same commands.
 
 use std::ops::Range;
 
@@ -12,16 +12,16 @@ use super::pkt_line::{self, Frame, LENGTH_DIGITS};
 use crate::domain::project::check_branch_name;
 use crate::domain::push::RefUpdate;
 
-/// Where clients push to.
+/// The ref namespaces that clients can push to.
 const NAMESPACES: [&str; 3] = ["refs/heads/", "refs/tags/", "refs/notes/"];
-/// The longest name of a ref that can be deleted: longer ones cannot be files.
+/// Maximum length of the name of a ref that can be deleted: longer names cannot be files.
 const NAME_BYTES_MAX: usize = 1024;
-/// Options of one push (`-o`): git hands each to its hooks as a variable.
+/// Maximum number of push options (`-o`): git passes each to its hooks as an environment variable.
 const OPTIONS_MAX: usize = 100;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
-    #[error("the push is not framed as git frames it")]
+    #[error("the push is not in pkt-line format")]
     Malformed,
     #[error("a push may name at most {0} refs; push some of them, then the others")]
     TooManyRefs(usize),
@@ -35,28 +35,28 @@ pub enum HeadError {
     Signed,
 }
 
-/// What the client asked for, and the bytes in which it did.
+/// The parsed head of a push, and its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PushHead {
     pub updates: Vec<RefUpdate>,
     pub options: Vec<String>,
     capabilities: Vec<String>,
-    /// Commands that git is not asked about.
+    /// Commands that are not forwarded to git.
     pub declined: Vec<Declined>,
-    /// To be forwarded to git before the rest of the body.
+    /// The bytes to forward to git before the rest of the body.
     pub bytes: Bytes,
     /// The client sends a pack.
     has_pack: bool,
-    /// Where the lines before the flush that are not commands are in what the client sent, and that of each update
-    /// without its capabilities.
+    /// Positions in the received bytes: of the lines before the flush that are not commands, and of
+    /// each update without its capabilities.
     shallow_lines: Vec<Range<usize>>,
     command_lines: Vec<Range<usize>>,
     capability_bytes: Range<usize>,
-    /// What follows the commands and their flush.
+    /// Position of the bytes after the commands and their flush.
     option_bytes: Range<usize>,
 }
 
-/// A command that the server refuses while git works on the others.
+/// A command that the server refuses while git processes the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declined {
     /// The name of the ref as the client wrote it, which need not be UTF-8.
@@ -65,12 +65,12 @@ pub struct Declined {
 }
 
 impl PushHead {
-    /// Whether the client understands progress and error text beside the report.
+    /// Whether the client supports progress and error text in addition to the report.
     pub fn has_side_band(&self) -> bool {
         self.has("side-band-64k")
     }
 
-    /// Whether all refs move or none.
+    /// Whether either all refs are updated or none.
     pub fn is_atomic(&self) -> bool {
         self.has("atomic")
     }
@@ -83,24 +83,26 @@ impl PushHead {
         self.capabilities.iter().any(|known| known == capability)
     }
 
-    /// Whether the client asks for nothing: so it finds out whether its credentials are good.
+    /// Whether the head is empty: clients send an empty head to check their credentials.
     pub fn is_probe(&self) -> bool {
         self.updates.is_empty() && self.declined.is_empty()
     }
 
-    /// Whether a pack follows: not when refs are deleted only.
+    /// Whether a pack follows: not if the push only deletes refs.
     pub fn has_pack(&self) -> bool {
         self.has_pack
     }
 
-    /// The bytes of an object id in this push: 20, or 32 in SHA-256 repositories.
+    /// Returns the length in bytes of an object id in this push: 20, or 32 in SHA-256 repositories.
     pub fn hash_bytes(&self) -> usize {
         let hex = self.updates.iter().find_map(|update| update.new.as_deref().or(update.old.as_deref()));
         hex.map_or(32, |hex| hex.len() / 2)
     }
 
-    /// Takes out the commands that have a reason to be refused, beside those whose names are no text. `reason` is called
-    /// with each, in order.
+    /// Declines the commands for which `reason` returns a reason, in addition to those whose names
+    /// are not UTF-8.
+    ///
+    /// `reason` is called with each command, in order.
     pub fn decline(&mut self, mut reason: impl FnMut(&RefUpdate) -> Option<String>) {
         let (updates, lines) = (std::mem::take(&mut self.updates), std::mem::take(&mut self.command_lines));
         for (update, line) in updates.into_iter().zip(lines) {
@@ -115,7 +117,9 @@ impl PushHead {
         self.forward();
     }
 
-    /// Writes what is forwarded to git: the commands that are left. Only once: the lines are those of what was sent.
+    /// Builds the bytes that are forwarded to git from the remaining commands.
+    ///
+    /// Must only be called once: the positions refer to the bytes as received.
     fn forward(&mut self) {
         let sent = std::mem::take(&mut self.bytes);
         let line = |range: &Range<usize>| sent.get(range.clone()).unwrap_or_default();
@@ -133,7 +137,7 @@ impl PushHead {
         self.bytes = bytes.freeze();
     }
 
-    /// The value of the last option `name=value`.
+    /// Returns the value of the last option `name=value`.
     pub fn option(&self, name: &str) -> Option<&str> {
         self.options.iter().rev().find_map(|option| option.strip_prefix(name)?.strip_prefix('='))
     }
@@ -146,15 +150,15 @@ enum Stage {
     Done,
 }
 
-/// Reads the head as bytes arrive.
+/// Parses the head of a push incrementally.
 #[derive(Debug)]
 pub struct HeadReader {
     stage: Stage,
     head: PushHead,
     read: BytesMut,
-    /// What of that is understood.
+    /// Number of bytes of `read` that were parsed.
     at: usize,
-    /// Where the commands and their flush end in that.
+    /// End of the commands and their flush in `read`.
     commands_end: usize,
     updates_max: usize,
     bytes_max: usize,
@@ -173,7 +177,7 @@ impl HeadReader {
         }
     }
 
-    /// Takes in bytes; `true` when the head is whole.
+    /// Reads bytes; returns `true` once the head is complete.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<bool, HeadError> {
         self.read.extend_from_slice(bytes);
         while self.stage != Stage::Done {
@@ -211,7 +215,9 @@ impl HeadReader {
         Ok(true)
     }
 
-    /// The head, and the beginning of what follows it. Only when [`HeadReader::feed`] said so.
+    /// Returns the head and the first bytes after it.
+    ///
+    /// Must only be called after [`HeadReader::feed`] returned `true`.
     pub fn finish(mut self) -> (PushHead, Bytes) {
         self.head.bytes = self.read.split_to(self.at.min(self.read.len())).freeze();
         self.head.option_bytes = self.commands_end..self.at;
@@ -220,7 +226,7 @@ impl HeadReader {
 }
 
 impl PushHead {
-    /// Takes in a line before the flush, which is at `at` in what the client sent.
+    /// Parses a line before the flush, at position `at` of the received bytes.
     fn command(&mut self, data: &[u8], at: Range<usize>, updates_max: usize) -> Result<(), HeadError> {
         let (line, capabilities) = match data.iter().position(|b| *b == 0) {
             Some(end) => (data.get(..end).unwrap_or_default(), data.get(end + 1..)),
@@ -230,7 +236,7 @@ impl PushHead {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let sent = at.start..at.start.saturating_add(line.len());
         if let Some(capabilities) = capabilities {
-            // Only the first command has them; git would add up those of others.
+            // Only the first command has capabilities; git would add up those of later commands.
             if !self.is_probe() || line.starts_with(b"shallow ") {
                 return Err(HeadError::Malformed);
             }
@@ -259,7 +265,7 @@ impl PushHead {
                 self.updates.push(RefUpdate { name: name.to_owned(), old, new });
                 self.command_lines.push(sent);
             }
-            // No rule fits such a name, and no answer in JSON could show it.
+            // No rule can match such a name, and no JSON answer can contain it.
             Err(_) => {
                 self.declined.push(Declined { name: Bytes::copy_from_slice(name), why: NOT_UTF8.to_owned() });
             }
@@ -270,7 +276,7 @@ impl PushHead {
 
 const NOT_UTF8: &str = "the name is not UTF-8: rename it, for example with git branch -m";
 
-/// An object id in hex; zeros stand for none.
+/// Parses an object id in hex; returns `None` for all zeros.
 fn oid(text: &[u8]) -> Result<Option<String>, HeadError> {
     let is_hex = text.iter().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));
     let text = std::str::from_utf8(text).map_err(|_| HeadError::Malformed)?;
@@ -280,8 +286,13 @@ fn oid(text: &[u8]) -> Result<Option<String>, HeadError> {
     Ok(text.bytes().any(|b| b != b'0').then(|| text.to_owned()))
 }
 
-/// Why a ref of this name is not taken, whoever pushes it. git itself would let some of these brick a repository
-/// (`refs/replace/…`) or mislead people.
+/// Checks whether a ref of this name may be pushed by any user.
+///
+/// Some of the refused names would pass git's own checks and then break a repository
+/// (`refs/replace/…`) or mislead users.
+///
+/// # Errors
+/// The reason why the name is refused.
 pub fn check_name(name: &str) -> Result<(), &'static str> {
     let short = NAMESPACES.iter().find_map(|space| name.strip_prefix(space));
     let Some(short) = short else {
@@ -295,8 +306,11 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
     })
 }
 
-/// Why an update is not taken for the name of its ref. A ref whose name was accepted by an earlier
-/// version can be deleted.
+/// Checks whether the name of the ref permits the update. A ref whose name was accepted by an
+/// earlier version can be deleted.
+///
+/// # Errors
+/// The reason why the name is refused.
 pub fn check_update_name(update: &RefUpdate) -> Result<(), &'static str> {
     let deletes = update.new.is_none() && update.old.is_some();
     if deletes && update.name.len() <= NAME_BYTES_MAX && NAMESPACES.iter().any(|s| update.name.starts_with(s))
@@ -328,7 +342,7 @@ mod tests {
 
     fn read(bytes: &[u8]) -> Result<(PushHead, Bytes), HeadError> {
         let mut reader = HeadReader::new(3, 4096);
-        // Byte by byte: the network cuts where it likes.
+        // Byte by byte: the network may split the input anywhere.
         let mut done = false;
         for (at, byte) in bytes.iter().enumerate() {
             if reader.feed(std::slice::from_ref(byte))? {
@@ -337,12 +351,12 @@ mod tests {
                 break;
             }
         }
-        assert!(done, "the head is not whole");
+        assert!(done, "the head is incomplete");
         Ok(reader.finish())
     }
 
     #[test]
-    fn commands_options_and_the_rest_are_told_apart() {
+    fn push_head_parses_commands_options_and_rest() {
         let first = format!("{ZERO} {A} refs/heads/main\0report-status side-band-64k push-options agent=x");
         let second = format!("{A} {ZERO} refs/tags/old tag");
         let mut bytes = lines(&[&first, &second, "", "chat=hello", "x", ""]);
@@ -359,13 +373,13 @@ mod tests {
     }
 
     #[test]
-    fn the_probe_of_a_git_client_is_an_empty_head() {
+    fn push_head_accepts_empty_head_as_probe() {
         let (head, rest) = read(b"0000").unwrap();
         assert!(head.updates.is_empty() && rest.is_empty());
     }
 
     #[test]
-    fn deletions_bring_no_pack_and_shallow_lines_are_none_of_ours() {
+    fn push_head_parses_deletions_without_pack_and_shallow_lines() {
         let (head, _) =
             read(&lines(&[&format!("shallow {A}"), &format!("{A} {ZERO} refs/heads/x\0"), ""])).unwrap();
         assert_eq!(head.updates.len(), 1);
@@ -373,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_or_makes_no_sense_is_refused() {
+    fn push_head_rejects_oversized_or_malformed_commands() {
         let line = format!("{ZERO} {A} refs/heads/x");
         assert_eq!(read(&lines(&[&line, &line, &line, &line, ""])), Err(HeadError::TooManyRefs(3)));
         let long = format!("{ZERO} {A} refs/heads/{}", "x".repeat(5000));
@@ -387,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_few() {
+    fn push_head_limits_number_of_options() {
         let first = format!("{ZERO} {A} refs/heads/main\0push-options");
         let many = |count: usize| {
             let mut text = vec![first.as_str(), ""];
@@ -399,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn name_that_is_not_utf_8_is_declined_others_are_forwarded() {
+    fn push_head_declines_non_utf_8_name_and_forwards_others() {
         let mut bytes = BytesMut::new();
         pkt_line::put(
             &mut bytes,
@@ -416,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn names_outside_the_namespaces_or_that_mislead_are_refused() {
+    fn check_name_rejects_foreign_namespaces_and_misleading_names() {
         for good in ["refs/heads/main", "refs/heads/feature/x", "refs/tags/v1.0", "refs/notes/commits"] {
             assert_eq!(check_name(good), Ok(()), "{good}");
         }
@@ -461,10 +475,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_a_head_or_an_error_and_never_a_panic(data in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn push_head_never_panics_on_arbitrary_bytes(data in proptest::collection::vec(any::<u8>(), 0..300)) {
             let mut reader = HeadReader::new(3, 4096);
             let whole = reader.feed(&data);
-            prop_assert!(whole != Ok(true) || data.len() >= 4, "a head has a flush at least");
+            prop_assert!(whole != Ok(true) || data.len() >= 4, "a head contains at least a flush");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the server itself says to a pushing client: reports of refusals, and lines of text.
+//! Messages that the server itself sends to a git client: reports of refusals, and lines of text.
 
 use bytes::{Bytes, BytesMut};
 
@@ -6,13 +6,14 @@ use super::pkt_line;
 use super::push_head::{Declined, PushHead};
 use crate::domain::push::RefUpdate;
 
-/// The band of the report, and that of text for people (gitprotocol-pack, "side-band").
+/// The side bands of the report and of text for users (gitprotocol-pack, "side-band").
 pub(super) const REPORT_BAND: u8 = 1;
 pub(super) const TEXT_BAND: u8 = 2;
-/// An error, which ends the transfer.
+/// The side band of an error, which ends the transfer.
 pub(super) const ERROR_BAND: u8 = 3;
 
-/// Text that `git push` prints behind `remote: `. Nothing in it can drive a terminal.
+/// Returns text that `git push` prints after `remote: `, without control characters that could
+/// affect a terminal.
 pub fn text(lines: &str) -> Bytes {
     let plain: String = lines.chars().filter(|c| !c.is_control() || *c == '\n').collect();
     let mut output = BytesMut::new();
@@ -20,15 +21,15 @@ pub fn text(lines: &str) -> Bytes {
     output.freeze()
 }
 
-/// Why a request of git ends: a line that clones, fetches and advertisements show (gitprotocol-pack, "Packet-Line
-/// Based ERR").
+/// Returns the line with the reason why a request is ended, which clones, fetches and
+/// advertisements display (gitprotocol-pack, "Packet-Line Based ERR").
 pub fn error_line(why: &str) -> Bytes {
     let mut output = BytesMut::new();
     pkt_line::put(&mut output, format!("ERR {}\n", one_line(why)).as_bytes());
     output.freeze()
 }
 
-/// The same on the band of errors, for a push of which the server does not know the refs.
+/// Returns the reason on the error side band, for a push whose refs the server does not know.
 pub fn error_band(why: &str) -> Bytes {
     let mut output = BytesMut::new();
     pkt_line::put_band(&mut output, ERROR_BAND, format!("{}\n", one_line(why)).as_bytes());
@@ -36,7 +37,7 @@ pub fn error_band(why: &str) -> Bytes {
     output.freeze()
 }
 
-/// The same for an archive (git-upload-archive).
+/// Returns the reason as a refusal of an archive (git-upload-archive).
 pub fn nack(why: &str) -> Bytes {
     let mut output = BytesMut::new();
     pkt_line::put(&mut output, format!("NACK {}\n", one_line(why)).as_bytes());
@@ -47,7 +48,7 @@ fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// The lines of a report about refs that git was not asked about.
+/// Returns the report lines of the refs that were not forwarded to git.
 pub fn declined(head: &PushHead) -> Bytes {
     let mut lines = BytesMut::new();
     for Declined { name, why } in head.declined.iter().filter(|_| head.wants_report()) {
@@ -60,7 +61,7 @@ fn put_refused(lines: &mut BytesMut, name: &[u8], why: &str) {
     pkt_line::put(lines, &[b"ng ", name, b" ", one_line(why).as_bytes(), b"\n"].concat());
 }
 
-/// A whole answer that refuses every ref: `why` is called with each of them, in order.
+/// Returns a complete answer that refuses every ref; `why` is called with each of them, in order.
 pub fn refusal(head: &PushHead, detail: Option<&str>, mut why: impl FnMut(&RefUpdate) -> String) -> Bytes {
     let mut report = BytesMut::new();
     if head.wants_report() {
@@ -99,22 +100,22 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_each_ref() {
+    fn refusal_reports_each_ref() {
         let plain = refusal(&head("report-status"), Some("no"), |_| "protected branch".to_owned());
         assert_eq!(plain, "000eunpack ok\n0025ng refs/heads/x protected branch\n0000");
         let banded = refusal(&head("report-status side-band-64k"), Some("no"), |_| "why".to_owned());
         assert!(banded.starts_with(b"0008\x02no\n"));
-        assert!(banded.ends_with(b"00000000"), "the report's flush, then the answer's");
+        assert!(banded.ends_with(b"00000000"), "the flush of the report, then the flush of the answer");
     }
 
     #[test]
-    fn an_error_is_one_line_of_plain_text() {
+    fn error_is_a_single_line_without_control_characters() {
         assert_eq!(error_line("a\nb\u{1b}[31m"), "0011ERR a b [31m\n");
         assert_eq!(error_band("no\nplace"), "000e\x03no place\n0000");
     }
 
     #[test]
-    fn text_for_people_cannot_drive_their_terminal() {
+    fn text_contains_no_terminal_control_characters() {
         assert_eq!(text("a\u{1b}[31m\u{7}b\n"), "000c\x02a[31mb\n");
     }
 }

@@ -1,11 +1,14 @@
-//! What of the file system a git child sees: programs and libraries to read, its own repository to write, nothing else of
-//! the data directory, and no network (Landlock, landlock(7)).
+//! Restricts the file system access of a git child (Landlock, landlock(7)): programs and libraries
+//! are readable, its own repository is writable. The rest of the data directory and the network are
+//! inaccessible.
 //!
-//! A fault in git's parsing of a pushed object would so reach one repository, and neither the database nor the server's
-//! secret. The kernel keeps the rules (Linux 5.13 or newer); older kernels run the children without them, and
-//! `netbit doctor` reports which holds.
+//! A vulnerability in git's parsing of a pushed object can therefore reach only a single
+//! repository, and neither the database nor the server's secret. The kernel enforces the rules
+//! (Linux 5.13 or newer). Older kernels run the children without them; `netbit doctor` reports
+//! which case applies.
 //!
-//! The rules of a thread hold for the processes that it starts, so each child is started by a thread of its own.
+//! The rules of a thread apply to the processes that it starts, so each child is started by its own
+//! thread.
 
 use std::fs;
 use std::io;
@@ -17,25 +20,27 @@ use landlock::{
     RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus,
 };
 
-/// The newest rules that are used; an older kernel keeps those that it knows.
+/// The newest version of the rules that is used; an older kernel enforces those that it supports.
 const RULES: ABI = ABI::V5;
-/// Where programs and libraries are.
+/// The system directories with programs and libraries.
 const SYSTEM: [&str; 11] =
     ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/proc"];
-/// Devices that git and the hook's shell open.
+/// Devices that git and the shell of the hook open.
 const DEVICES: [&str; 4] = ["/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"];
 
-/// Folders listed to leave the data directory out of a folder that holds it.
+/// Maximum number of entries listed per folder to exclude the data directory from a folder that
+/// contains it.
 const LISTED_MAX: usize = 1_000;
 
-/// What every child may read. Cheap to clone.
+/// The paths that every child may read. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Readable(Arc<[PathBuf]>);
 
 impl Readable {
-    /// The system's folders and those of the program, without `data`, and `own` folders within `data`.
+    /// Returns the system directories and that of the program, except `data`, plus the `own`
+    /// folders within `data`.
     pub(super) fn new(program: &Path, data: &Path, own: &[PathBuf]) -> Self {
-        // A git that is not the system's brings its own libraries.
+        // A git outside of the system directories has its own libraries.
         let real = program.canonicalize().unwrap_or_else(|_| program.to_owned());
         let prefix = real.ancestors().nth(2).filter(|prefix| prefix.parent().is_some()).map(Path::to_owned);
         let mut found = own.to_vec();
@@ -46,7 +51,7 @@ impl Readable {
     }
 }
 
-/// Adds a folder, or what is in it when it holds `excluded`.
+/// Adds a folder, or its entries if it contains `excluded`.
 fn add_without(folder: &Path, excluded: &Path, found: &mut Vec<PathBuf>) {
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     if !excluded.starts_with(&folder) {
@@ -58,7 +63,7 @@ fn add_without(folder: &Path, excluded: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// What one child may reach.
+/// The file access rules of a child.
 #[derive(Debug, Clone)]
 pub(super) struct Sandbox {
     readable: Readable,
@@ -66,31 +71,32 @@ pub(super) struct Sandbox {
     writable: PathBuf,
 }
 
-/// Whether the kernel keeps the rules.
+/// Whether the kernel enforces the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SandboxSupport {
     Full,
-    /// The kernel knows an older version of the rules.
+    /// The kernel supports an older version of the rules.
     Partial,
     None,
 }
 
 impl Sandbox {
-    /// For a child that works on `repository`.
+    /// Returns the rules for a child that works on `repository`.
     pub(super) fn new(readable: Readable, repository: &Path) -> Self {
         Self { readable, writable: repository.to_owned() }
     }
 
-    /// Runs `start` on a thread under the rules; the processes that it starts inherit them.
+    /// Runs `start` on a thread with the rules applied; the processes that it starts inherit them.
     ///
     /// # Errors
-    /// The thread cannot be started, or `start` fails. A kernel without rules is not an error.
+    /// The thread cannot be started, or `start` fails. A kernel without Landlock is not an error.
     pub(super) fn run<T: Send>(&self, start: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name("git start".to_owned());
             let started = thread.spawn_scoped(scope, || {
                 if let Err(error) = self.restrict() {
-                    // A container may forbid the calls that a kernel knows: the other limits hold.
+                    // A container may forbid system calls that its kernel supports: the other
+                    // limits still apply.
                     tracing::debug!(%error, "a git child runs without Landlock");
                 }
                 start()
@@ -99,7 +105,7 @@ impl Sandbox {
         })
     }
 
-    /// Puts the calling thread under the rules.
+    /// Applies the rules to the calling thread.
     fn restrict(&self) -> Result<RulesetStatus, RulesetError> {
         let read = AccessFs::from_read(RULES);
         let mut rules = Ruleset::default()
@@ -118,7 +124,7 @@ impl Sandbox {
     }
 }
 
-/// Adds a rule; a path that is not there needs none.
+/// Adds a rule; a path that does not exist needs none.
 fn allow(
     rules: RulesetCreated,
     path: &Path,
@@ -130,7 +136,7 @@ fn allow(
     }
 }
 
-/// Asks the kernel, on a thread that ends with the answer.
+/// Returns whether the kernel enforces the rules, determined on a temporary thread.
 pub fn support() -> SandboxSupport {
     let probe = Sandbox { readable: Readable(Arc::default()), writable: PathBuf::from("/") };
     let asked = std::thread::spawn(move || probe.restrict()).join();
@@ -147,7 +153,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn a_folder_that_holds_the_data_is_opened_around_it() {
+    fn readable_paths_exclude_data_directory_inside_a_folder() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         for folder in ["a", "b/c", "b/data"] {
@@ -160,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_reads_and_writes_its_repository_and_nothing_beside_it() {
+    fn sandboxed_child_can_access_only_its_own_repository() {
         if support() == SandboxSupport::None {
             return;
         }
@@ -180,7 +186,7 @@ mod tests {
         assert!(run(&format!("cat {0}/file > {0}/copy", own.display())));
         assert!(!run(&format!("cat {}/file", other.display())), "another repository");
         assert!(!run(&format!("echo x > {}/new", other.display())), "another repository");
-        assert!(!run(&format!("ls {}", dir.path().display())), "the folder of all");
+        assert!(!run(&format!("ls {}", dir.path().display())), "the data directory");
         assert!(!other.join("new").exists());
         assert!(fs::read(other.join("file")).is_ok(), "the server itself is not restricted");
     }

@@ -1,9 +1,11 @@
-//! Where repositories lie: `repos/ab/cd/<storage key>.git`.
+//! Directories of repositories on disk: `repos/ab/cd/<storage key>.git`.
 //!
 //! Invariants
-//! * No path holds anything that a user chose, so a rename is one row and no name can lead elsewhere.
-//! * A repository is whole when it appears: it is made in `tmp/`, fsynced, and renamed into place.
-//! * One that goes disappears at once: it is renamed into `trash/`, and removed later.
+//! * No path contains text that a user chose. So renaming a repository changes a single row, and no
+//!   name can refer to a path elsewhere.
+//! * A repository is complete when it becomes visible: it is created in `tmp/`, fsynced, and
+//!   renamed to its final path.
+//! * A deleted repository disappears at once: it is renamed into `trash/`, and removed later.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -16,18 +18,19 @@ use git2::RepositoryInitOptions;
 use crate::core::{owner, private_file};
 use crate::domain::repository::StorageKey;
 
-/// Directory levels that a walk through a repository goes down: `objects/pack`, `refs/heads/a/b/c`. A name of git's longest
-/// path component has fewer.
+/// Maximum directory depth of a walk through a repository: `objects/pack`, `refs/heads/a/b/c`. A
+/// name as long as the longest path component has fewer levels.
 const DEPTH_MAX: usize = 128;
-/// Entries of `refs/` in which a start looks for locks before it is ready; the sweep behind it looks through the rest.
+/// Maximum number of entries of `refs/` that a start checks for locks before it is ready; the later
+/// sweep in the background checks the rest.
 const LOCK_ENTRIES_MAX: usize = 20_000;
 
-/// What a small file or a folder takes of a disk.
+/// Disk space of a small file or a folder, in bytes.
 const BLOCK_BYTES: u64 = 4096;
-/// The longest line of `packed-refs` that is read at once.
+/// Maximum number of bytes of a line of `packed-refs` that are read at once.
 const PACKED_LINE_BYTES: u64 = 4096;
 
-/// Locks that git takes outside of `refs/`.
+/// Lock files that git creates outside of `refs/`.
 const LOCKS: [&str; 8] = [
     "HEAD.lock",
     "packed-refs.lock",
@@ -39,28 +42,29 @@ const LOCKS: [&str; 8] = [
     "objects/pack/multi-pack-index.lock",
 ];
 
-/// The hooks of pushes.
+/// The hook scripts of pushes.
 const PRE_RECEIVE: &str = include_str!("pre_receive.sh");
 const UPDATE: &str = include_str!("update.sh");
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("the repository's directory is not there")]
+    #[error("the repository's directory does not exist")]
     Missing,
-    #[error("the repository's directory cannot be used: {0}")]
+    #[error("cannot use the repository's directory: {0}")]
     Io(#[from] io::Error),
-    #[error("the repository cannot be made: {0}")]
+    #[error("cannot create the repository: {0}")]
     Git(#[from] git2::Error),
 }
 
-/// The directories of one server. Cheap to clone.
+/// The repository directories of a server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
 }
 
 impl Store {
-    /// Makes what is missing under the data directory.
+    /// Opens the repository directories under the data directory; creates missing directories and
+    /// hooks.
     pub fn open(data_dir: &Path) -> io::Result<Self> {
         let store = Self { root: data_dir.canonicalize()?.join("repos") };
         for folder in [store.root.clone(), store.tmp(), store.trash(), store.hooks(), store.home()] {
@@ -74,7 +78,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Writes a hook of pushes, if it is not there as this program has it.
+    /// Writes a hook script, unless the file already has this content.
     fn install_hook(&self, folder: &Path, name: &str, script: &str) -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let path = folder.join(name);
@@ -90,18 +94,22 @@ impl Store {
         fs::rename(&beside, &path)
     }
 
-    /// The same, of a data directory that somebody else may be serving: makes nothing.
+    /// Opens the repository directories of a data directory that another server may be using:
+    /// creates nothing.
     pub fn at(data_dir: &Path) -> io::Result<Self> {
         Ok(Self { root: data_dir.canonicalize()?.join("repos") })
     }
 
-    /// The right to prune, repack and remove; a backup holds it so that nobody does. One at a time, over all processes;
-    /// given back when the file is dropped. `None` if somebody else has it and one does not want to `wait`.
+    /// Acquires the exclusive lock for pruning, repacking and removing; a backup holds it to
+    /// prevent these.
+    ///
+    /// A single holder at a time, across all processes; the lock is released when the file is
+    /// dropped. Returns `None` if another holder has the lock and `wait` is false.
     pub fn tending(&self, wait: bool) -> io::Result<Option<File>> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root)?;
         let path = self.root.join("tending.lock");
         let file = private_file::open_lock(&path)?;
-        // A backup that root takes must not keep the server from tending.
+        // A backup taken by root must not prevent the server from taking the lock later.
         owner::follow_folder(&path)?;
         if wait {
             file.lock()?;
@@ -114,7 +122,7 @@ impl Store {
         }
     }
 
-    /// The storage keys of the directories that are in place.
+    /// Returns the storage keys of the repository directories on disk.
     pub fn names_on_disk(&self) -> io::Result<Vec<String>> {
         let mut found = Vec::new();
         for first in folders(&self.root)?.into_iter().filter(|path| is_shard(path)) {
@@ -134,31 +142,32 @@ impl Store {
         self.root.join("trash")
     }
 
-    /// The hook that git runs while a push is in quarantine.
+    /// Returns the folder with the hook that git runs while a push is in quarantine.
     pub fn push_hooks(&self) -> PathBuf {
         self.root.join("push-hooks")
     }
 
-    /// The hooks of a push whose branches differ in whether they may be rewritten.
+    /// Returns the folder with the hooks for pushes whose branches have different rewrite rules.
     pub fn push_hooks_by_ref(&self) -> PathBuf {
         self.root.join("push-hooks-by-ref")
     }
 
-    /// Whether the disk lets the hook run. git skips a hook that may not be executed, without a word.
+    /// Returns whether the file system permits executing the hook. git silently skips a hook that
+    /// is not executable.
     ///
     /// # Errors
-    /// The file system cannot be asked.
+    /// The properties of the file system cannot be read.
     pub fn hooks_can_run(&self) -> io::Result<bool> {
         let disk = rustix::fs::statvfs(&self.root)?;
         Ok(!disk.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
     }
 
-    /// An empty folder: the hooks of every other command.
+    /// Returns an empty folder: the hooks of every other command.
     pub fn hooks(&self) -> PathBuf {
         self.root.join("no-hooks")
     }
 
-    /// An empty folder: the home of every child.
+    /// Returns an empty folder: the home directory of every child.
     pub fn home(&self) -> PathBuf {
         self.root.join("no-home")
     }
@@ -173,13 +182,17 @@ impl Store {
         self.root.join(first).join(second).join(format!("{name}.git"))
     }
 
-    /// The path, if there is a repository.
+    /// Returns the path of an existing repository.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if it does not exist.
     pub fn existing(&self, key: StorageKey) -> Result<PathBuf, StoreError> {
         let path = self.path(key);
         if path.join("HEAD").is_file() { Ok(path) } else { Err(StoreError::Missing) }
     }
 
-    /// Makes a bare repository: durable, and visible as a whole or not at all.
+    /// Creates a bare repository, durably and atomically: it is visible either complete or not at
+    /// all.
     pub fn create(&self, key: StorageKey, default_branch: &str) -> Result<(), StoreError> {
         let beside = self.tmp().join(key.to_string());
         remove_if_there(&beside)?;
@@ -196,11 +209,13 @@ impl Store {
         Ok(())
     }
 
-    /// A repository without refs, whose advertisement is that of every repository that does not exist yet. It belongs
-    /// to no row, nothing is ever written to it, and the next start removes it.
+    /// Returns a repository without refs. Its advertisement serves for every repository that does
+    /// not exist yet.
+    ///
+    /// It belongs to no row, nothing is ever written to it, and the next start removes it.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// The repository cannot be created.
     pub fn empty(&self) -> Result<PathBuf, StoreError> {
         let path = self.tmp().join("empty");
         if path.join("HEAD").is_file() {
@@ -211,11 +226,11 @@ impl Store {
         if made.is_err() {
             remove_if_there(&beside)?;
         }
-        // Another advertisement may have made it at the same time.
+        // Another advertisement may have created it at the same time.
         if path.join("HEAD").is_file() { Ok(path) } else { made.map(|()| path) }
     }
 
-    /// Takes a repository out of its place. One that is not there is as good.
+    /// Moves a repository to the trash; does nothing if it does not exist.
     pub fn discard(&self, key: StorageKey) -> Result<(), StoreError> {
         let (path, trash) = (self.path(key), self.trash());
         match fs::rename(&path, trash.join(key.to_string())) {
@@ -224,7 +239,7 @@ impl Store {
                 Ok(sync(&trash)?)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            // It was discarded before, and came back: both are removed.
+            // It was discarded before, and created again: both are removed.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -237,7 +252,7 @@ impl Store {
         }
     }
 
-    /// Removes what was discarded or left half made.
+    /// Removes the discarded repositories.
     pub fn empty_trash(&self) -> io::Result<()> {
         for entry in fs::read_dir(self.trash())? {
             remove_if_there(&entry?.path())?;
@@ -245,7 +260,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes what a creation left behind. At start only: nothing is being made then.
+    /// Removes the remains of interrupted creations. Only at start, when no creation is running.
     pub fn empty_tmp(&self) -> io::Result<()> {
         for entry in fs::read_dir(self.tmp())? {
             remove_if_there(&entry?.path())?;
@@ -253,7 +268,7 @@ impl Store {
         Ok(())
     }
 
-    /// A file without a name: it is gone when it is closed.
+    /// Creates an unnamed temporary file, which is deleted when it is closed.
     pub fn scratch_file(&self) -> io::Result<File> {
         let path = self.tmp().join(format!("{}.scratch", StorageKey::fresh()));
         let file = File::options().create_new(true).read(true).write(true).mode(0o600).open(&path)?;
@@ -261,13 +276,13 @@ impl Store {
         Ok(file)
     }
 
-    /// Has `HEAD` name the default branch, if it names another one.
+    /// Points `HEAD` to the default branch, unless it already does.
     pub fn ensure_head(&self, key: StorageKey, default_branch: &str) -> Result<PathBuf, StoreError> {
         let path = self.existing(key)?;
         let wanted = format!("ref: refs/heads/{default_branch}\n");
         let head = path.join("HEAD");
         if fs::read_to_string(&head)? != wanted {
-            // Two who find the old one write the same, each beside it.
+            // Concurrent callers write the same content, each to its own temporary file.
             let beside = self.tmp().join(format!("{key}.{}.head", StorageKey::fresh()));
             let mut file = private_file::create_new(&beside)?;
             file.write_all(wanted.as_bytes())?;
@@ -278,7 +293,8 @@ impl Store {
         Ok(path)
     }
 
-    /// What the repository holds on disk, in bytes: objects, and refs with the blocks that they take.
+    /// Returns the disk usage of the repository in bytes: objects, and refs with at least a disk
+    /// block each.
     pub fn size_bytes(&self, key: StorageKey) -> Result<u64, StoreError> {
         let path = self.existing(key)?;
         let objects = size_of_tree(&path.join("objects"), 0, 0)?;
@@ -287,7 +303,8 @@ impl Store {
         Ok(objects.saturating_add(refs).saturating_add(packed))
     }
 
-    /// How many refs there are at most: one that is packed and changed since counts twice.
+    /// Returns an upper bound of the number of refs: a packed ref that was changed since counts
+    /// twice.
     pub fn ref_count(&self, key: StorageKey) -> Result<usize, StoreError> {
         let path = self.existing(key)?;
         let packed = match File::open(path.join("packed-refs")) {
@@ -298,13 +315,14 @@ impl Store {
         Ok(packed.saturating_add(files_below(&path.join("refs"), 0)?))
     }
 
-    /// Makes durable what was written of a repository: refs that git left to the operating system.
+    /// Flushes written refs to disk that git left to the operating system.
     pub fn sync_refs(&self, key: StorageKey) -> Result<(), StoreError> {
         let folder = File::open(self.existing(key)?)?;
         Ok(rustix::fs::syncfs(&folder).map_err(io::Error::from)?)
     }
 
-    /// Removes quarantines and locks of pushes that were killed: those that nothing can be using any more.
+    /// Removes quarantines and locks of killed pushes that were last modified before `before`, so
+    /// that nothing can be using them.
     pub fn sweep(&self, key: StorageKey, before: SystemTime) -> Result<(), StoreError> {
         for entry in fs::read_dir(self.existing(key)?.join("objects"))? {
             let entry = entry?;
@@ -326,9 +344,11 @@ impl Store {
         Ok(remove_locks(&path.join("refs"), Some(before), (0, &mut entries))?)
     }
 
-    /// Removes the locks that killed processes left, which would stop pushes, and refs that are empty: a cut of the power
-    /// leaves the names of files whose content was not on the disk yet. Only while nothing works on the repository.
-    /// Looks at [`LOCK_ENTRIES_MAX`] refs and folders. The rest, and quarantines, are left to [`Store::sweep`].
+    /// Removes the locks of killed processes, which would block pushes, and empty refs: a power
+    /// failure leaves names of files whose content was not on disk yet.
+    ///
+    /// Must only be called while nothing works on the repository. Checks [`LOCK_ENTRIES_MAX`] refs
+    /// and folders. The rest, and quarantines, are left to [`Store::sweep`].
     pub fn remove_locks(&self, key: StorageKey) -> Result<(), StoreError> {
         let path = self.existing(key)?;
         for lock in LOCKS {
@@ -339,7 +359,7 @@ impl Store {
     }
 }
 
-/// The directories in a directory that may not be there.
+/// Returns the subdirectories of a directory; none if it does not exist.
 fn folders(path: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -355,7 +375,7 @@ fn folders(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Whether the directory is one of the two levels above repositories.
+/// Returns whether the directory is on one of the two levels above repositories.
 fn is_shard(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.len() == 2)
 }
@@ -372,13 +392,13 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes what nobody has written to since `before`.
+/// Removes a file or folder that was last modified before `before`.
 fn remove_old(path: &Path, before: SystemTime) -> io::Result<()> {
     let Ok(metadata) = path.symlink_metadata() else { return Ok(()) };
     if metadata.modified()? < before { remove_if_there(path) } else { Ok(()) }
 }
 
-/// Stops when `entries` are used up.
+/// Removes locks and empty refs below `folder`; stops after `entries` entries.
 fn remove_locks(
     folder: &Path,
     before: Option<SystemTime>,
@@ -406,7 +426,7 @@ fn init_bare(folder: &Path, default_branch: &str) -> Result<(), StoreError> {
     let mut options = RepositoryInitOptions::new();
     options.bare(true).no_reinit(true).initial_head(default_branch).external_template(false);
     drop(git2::Repository::init_opts(folder, &options)?);
-    // What libgit2 lays beside a repository for people: nobody edits it here.
+    // libgit2 creates these for manual editing, which does not happen here.
     for extra in ["hooks", "description", "info"] {
         remove_if_there(&folder.join(extra))?;
     }
@@ -429,7 +449,7 @@ fn sync_tree(folder: &Path, depth: usize) -> io::Result<()> {
     sync(folder)
 }
 
-/// The lines of a `packed-refs` file that are refs.
+/// Counts the refs in a `packed-refs` file.
 fn packed_refs(file: File) -> io::Result<usize> {
     let (mut reader, mut line, mut count) = (BufReader::new(file), Vec::new(), 0);
     while (&mut reader).take(PACKED_LINE_BYTES).read_until(b'\n', &mut line)? > 0 {
@@ -446,19 +466,20 @@ fn files_below(folder: &Path, depth: usize) -> io::Result<usize> {
         if !entry.file_type()?.is_dir() {
             count += 1;
         } else if depth < DEPTH_MAX {
-            // A folder may go while it is counted: the last ref in it was deleted.
+            // A folder may disappear while it is counted: its last ref was deleted.
             count += files_below(&entry.path(), depth + 1).unwrap_or(0);
         }
     }
     Ok(count)
 }
 
-/// Bytes of all files below a folder; each file and each folder counts at least `each` bytes.
+/// Returns the bytes of all files below a folder; each file and folder counts as at least `each`
+/// bytes.
 fn size_of_tree(folder: &Path, depth: usize, each: u64) -> io::Result<u64> {
     let mut bytes = each;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        // A file may go while we look: packing replaces files by others.
+        // A file may disappear meanwhile: packing replaces files.
         let Ok(metadata) = entry.metadata() else { continue };
         if metadata.is_dir() {
             if depth < DEPTH_MAX {

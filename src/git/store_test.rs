@@ -1,9 +1,9 @@
-//! Tests of where repositories lie.
+//! Tests of the repository directories.
 
 use super::*;
 
 #[test]
-fn a_repository_is_made_found_renamed_at_heart_and_discarded() {
+fn store_creates_finds_updates_head_and_discards_repository() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let key = StorageKey::fresh();
@@ -22,7 +22,7 @@ fn a_repository_is_made_found_renamed_at_heart_and_discarded() {
 }
 
 #[test]
-fn what_a_crash_left_half_made_is_removed() {
+fn store_removes_incomplete_repositories_after_a_crash() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let key = StorageKey::fresh();
@@ -35,7 +35,7 @@ fn what_a_crash_left_half_made_is_removed() {
 }
 
 #[test]
-fn locks_and_quarantine_of_a_killed_push_alone_are_removed() {
+fn store_removes_only_locks_and_quarantine_of_killed_pushes() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let key = StorageKey::fresh();
@@ -66,9 +66,10 @@ fn locks_and_quarantine_of_a_killed_push_alone_are_removed() {
     assert!(store.size_bytes(key).is_ok());
 }
 
-/// A cut of the power leaves names of files whose content was not on the disk; git takes an empty ref for a broken one.
+/// A power failure leaves names of files whose content was not on disk; git treats an empty ref as
+/// broken.
 #[test]
-fn refs_that_a_power_cut_emptied_are_removed() {
+fn store_removes_refs_emptied_by_a_power_failure() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let key = StorageKey::fresh();
@@ -82,12 +83,13 @@ fn refs_that_a_power_cut_emptied_are_removed() {
     assert_eq!(left, ["whole"]);
 }
 
-/// git skipped the pre-receive hook without a word where the data directory was mounted `noexec`.
+/// Regression: git silently skipped the pre-receive hook where the data directory was mounted
+/// `noexec`.
 #[test]
-fn store_knows_whether_the_hook_can_run() {
+fn store_reports_whether_hooks_can_run() {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
     let mut asked = 0;
-    // The last mount at a place is the one that counts.
+    // The last mount at a path is the effective one.
     let places: std::collections::BTreeMap<&str, &str> = mounts
         .lines()
         .filter_map(|line| {

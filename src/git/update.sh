@@ -1,7 +1,7 @@
 #!/bin/sh
-# NetBit's update hook (githooks(5)): asked about each ref of a push in which some branches must not be rewritten and
-# others may be. NETBIT_FAST_FORWARD_REFS: the names of the former, one a line.
-# The server writes this file at each start; changes are lost.
+# NetBit's update hook (githooks(5)): runs for each ref of a push in which some branches must not be
+# rewritten and others may be. NETBIT_FAST_FORWARD_REFS: the names of the former, one per line. The
+# server restores this file at each start; changes are lost.
 set -u
 name=$1 old=$2 new=$3
 zero=0000000000000000000000000000000000000000

@@ -237,7 +237,10 @@ async fn requests_of_other_programs_get_the_status_or_the_sentence() {
     assert!(slow.starts_with("HTTP/1.1 200") && slow.contains("\u{3}the request took too long"), "{slow}");
     assert_eq!(refusals(&server, "408").await, 1.0);
     let malformed = answer("zzzz", 4).await;
-    assert!(malformed.starts_with("HTTP/1.1 400") && malformed.contains("not framed as git"), "{malformed}");
+    assert!(
+        malformed.starts_with("HTTP/1.1 400") && malformed.contains("not in pkt-line format"),
+        "{malformed}"
+    );
     server.stop().await;
 }
 

@@ -203,7 +203,10 @@ async fn bytes_behind_a_pack_do_not_open_the_gate() {
     for more in [1, 33, 200, 100_000] {
         let body = [push_body(&place, "ghost").await, vec![0; more]].concat();
         let answer = raw.post("receive-pack", &[], body).await.text().await.unwrap();
-        assert!(answer.contains("ng refs/heads/ghost there are bytes behind the pack"), "{more}: {answer}");
+        assert!(
+            answer.contains("ng refs/heads/ghost there are extra bytes after the pack"),
+            "{more}: {answer}"
+        );
         assert_eq!(none().await, "");
     }
     // The whole pack, and a body that does not end: nothing moves while it is open, or when it breaks off.
@@ -260,7 +263,7 @@ async fn a_deletion_brings_nothing_with_it_and_a_ref_is_named_once() {
     let delete = format!("{}0000", command(&one, &zero, "\0report-status"));
     let bomb = [delete.as_bytes(), &vec![0; 1_000_000]].concat();
     let answer = raw.post("receive-pack", &[], bomb).await.text().await.unwrap();
-    assert!(answer.contains("ng refs/heads/x there are bytes behind the pack"), "{answer}");
+    assert!(answer.contains("ng refs/heads/x there are extra bytes after the pack"), "{answer}");
     // A ref that never was is no news when it is deleted.
     raw.post("receive-pack", &[], delete.into_bytes()).await;
     let alice = server.login("alice").await;

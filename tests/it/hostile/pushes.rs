@@ -87,7 +87,7 @@ async fn deltas_that_result_in_too_much_are_refused_before_git_has_them() {
         (Handmade::new(2).object(COMMIT, &base).delta(0, 1_000_000, 2_000_000), "a commit of 2000000 bytes"),
         (Handmade::new(2).object(TREE, &base).delta(0, 1_000_000, 9_000_000), "a tree of 9000000 bytes"),
         (Handmade::new(2).object(BLOB, &base).delta(0, 1_000_000, 200 * MIB), "a delta with a result of"),
-        (Handmade::new(1).named_delta(1_000_000, 100 * MIB), "is only named"),
+        (Handmade::new(1).named_delta(1_000_000, 100 * MIB), "refers to its base by object id"),
         (Handmade::new(1).entry(COMMIT, 5 << 40, &[], b"x"), "a commit of"),
         (Handmade::new(1).entry(BLOB, 5 << 40, &[], b"x"), "a file of"),
         (Handmade::new(u32::MAX), "objects; this server takes at most"),
