@@ -1,4 +1,4 @@
-//! A new migration folder must rebuild the crate that embeds the migrations.
+//! Rebuilds the crate when a migration is added: the migrations are embedded in the binary.
 fn main() {
     println!("cargo::rerun-if-changed=migrations");
 }

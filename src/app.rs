@@ -1,8 +1,8 @@
-//! The composition root: binds sockets, starts the actors on their threads, wires the handles, and takes it all down
-//! again in order.
+//! The composition root: binds sockets, starts the actors on their threads and connects their
+//! handles. It also stops everything in order.
 //!
-//! Start and stop are lists of steps; [`RunningApp::started`] and [`Stopped`] tell which ran, in which order, and how
-//! long each took.
+//! Start and stop are lists of steps. [`RunningApp::started`] lists the steps of the start in
+//! order; [`Stopped`] also records how long each step of the stop took.
 
 mod check;
 mod chores;
@@ -61,19 +61,19 @@ pub enum StartError {
     Readers(#[from] ReadError),
     #[error("{key}: cannot listen on {address}: {source}")]
     Listen { key: &'static str, address: String, source: std::io::Error },
-    #[error("the folder for repositories cannot be used: {0}")]
+    #[error("the repository directory cannot be used: {0}")]
     Repositories(std::io::Error),
     #[error("tls: {0}")]
     Tls(#[from] TlsError),
     #[error("the control socket cannot be opened: {0}")]
     Control(std::io::Error),
-    #[error("what the last run left unfinished cannot be finished: {0}")]
+    #[error("work that the last run left unfinished cannot be completed: {0}")]
     Reconcile(String),
     #[error("starting a thread failed: {0}")]
     Thread(String),
 }
 
-/// Where a running server listens.
+/// The addresses that a running server listens on.
 #[derive(Debug, Clone, Copy)]
 pub struct Addresses {
     pub http: SocketAddr,
@@ -82,10 +82,10 @@ pub struct Addresses {
     pub ops: SocketAddr,
 }
 
-/// A server that is ready. [`RunningApp::shutdown`] takes it down in order; dropping it does not.
+/// A server that is ready. [`RunningApp::shutdown`] stops it in order; dropping it does not.
 pub struct RunningApp {
     pub addresses: Addresses,
-    /// The steps of the start, in order.
+    /// The completed steps of the start, in order.
     pub started: Vec<&'static str>,
     pub services: Arc<Services>,
     pub actors: Vec<Arc<ActorStats>>,
@@ -110,14 +110,15 @@ fn listen_error(key: &'static str, address: &impl ToString) -> impl FnOnce(std::
     move |source| StartError::Listen { key, address, source }
 }
 
-/// The address of a listener; a host name is looked up.
+/// Returns the address of a listener; resolves a host name.
 fn resolve(key: &'static str, listen: &Listen) -> Result<SocketAddr, StartError> {
     listen.resolve().map_err(listen_error(key, listen))
 }
 
 impl RunningApp {
-    /// Starts a server. The lock comes first: whatever else fails in a directory that is in use is a consequence. From then
-    /// on the operations listener answers: alive, not ready.
+    /// Starts a server. Locks the data directory first: in a directory that is in use, any later
+    /// error would only be a consequence of that. The operations listener starts next and reports
+    /// "alive, not ready" until the start is complete.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let data_dir = Arc::new(DataDir::open(&config.data_dir.0)?);
         let instruments = Instruments::new(&config, Limits::per_core(config.limits.session_threads));
@@ -134,7 +135,7 @@ impl RunningApp {
         let ops_address = ops_listener.local_addr().map_err(listen_error("ops.listen", &ops_listen))?;
         let ops =
             serve_operations(ops_listener, operations).map_err(listen_error("ops.listen", &ops_address))?;
-        // On the heap: the state of a start is large, and callers hold it in states of their own.
+        // On the heap: the future of a start is large, and callers embed it in their own futures.
         let operations = (ops.clone(), ops_address, readiness);
         let behind = Box::pin(Self::start_behind(config, data_dir, operations, instruments));
         let outcome = behind.await;
@@ -144,7 +145,7 @@ impl RunningApp {
         outcome
     }
 
-    /// Everything behind the operations listener.
+    /// Runs every step of the start after the operations listener.
     async fn start_behind(
         config: Config,
         data_dir: Arc<DataDir>,
@@ -183,7 +184,7 @@ impl RunningApp {
         };
         for address in [addresses.http, addresses.tcp] {
             if tls.is_none() && !address.ip().is_loopback() {
-                warn!(%address, "listening beyond this machine without TLS: set tls.certificate and tls.key, or put a TLS proxy in front");
+                warn!(%address, "listening on a non-loopback address without TLS: set tls.certificate and tls.key, or put a TLS proxy in front");
             }
         }
         started.push("bind");
@@ -359,7 +360,7 @@ impl RunningApp {
         })
     }
 
-    /// Resolves with an exit code when an actor cannot be kept alive, or the disk cannot be trusted.
+    /// Resolves with an exit code when an actor cannot be kept alive or the disk is not reliable.
     pub fn failed(&self) -> impl Future<Output = i32> + use<> {
         Self::failure(self.fatal.clone())
     }
@@ -372,52 +373,52 @@ impl RunningApp {
         }
     }
 
-    /// Whether HTTP and chat sessions speak TLS.
+    /// Whether HTTP and chat sessions use TLS.
     pub fn is_encrypted(&self) -> bool {
         self.tls.is_some()
     }
 
-    /// A host name that the certificate holds.
+    /// Returns a host name from the certificate.
     pub fn certificate_name(&self) -> Option<String> {
         self.tls.as_ref().and_then(Tls::name)
     }
 
-    /// Reads the certificate again, if there is one. Connections that are open keep theirs.
+    /// Reloads the certificate of a server with TLS. Open connections keep the old certificate.
     pub fn reload_certificate(&self) {
         match self.tls.as_ref().map(Tls::reload) {
-            Some(Ok(())) => info!("the certificate was read again"),
-            Some(Err(error)) => error!(%error, "the certificate cannot be read; the old one stays in use"),
-            None => info!("there is no certificate to read again"),
+            Some(Ok(())) => info!("certificate reloaded"),
+            Some(Err(error)) => error!(%error, "reloading the certificate failed; the old one stays in use"),
+            None => info!("no certificate is configured: nothing to reload"),
         }
     }
 
-    /// How many connections of sessions there are.
+    /// Returns the number of open session connections.
     pub fn sessions(&self) -> usize {
         self.sessions.connections()
     }
 }
 
-/// The repositories' directories, and the `git` that moves packs, if there is one.
+/// Opens the repository directories and finds the `git` program for transfers, if it is installed.
 fn host_repositories(
     data_dir: &DataDir,
     config: &Config,
     metrics: (TransferMetrics, &HistoryMetrics, &PoolMetrics),
 ) -> std::io::Result<Hosting> {
-    // Orphans of a child that was killed become ours, so that they can be reaped.
+    // This process adopts the orphans of a killed child, so that it can reap them.
     if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
-        warn!(%error, "orphans of git processes are left to the system");
+        warn!(%error, "orphaned git processes cannot be adopted: init reaps them");
     }
     let store = Store::open(data_dir.path())?;
     if !store.hooks_can_run()? {
         warn!(
             data_dir = %data_dir.path().display(),
-            "the data directory is mounted noexec: pushes miss the checks of the pre-receive hook; mount it with exec"
+            "the data directory is mounted noexec: pushes skip the checks of the pre-receive hook; mount it with exec"
         );
     }
     let git = match Git::find(&store, &config.limits, metrics.0.memory.clone()) {
         Ok(git) => Some(git),
         Err(error) => {
-            warn!(%error, "cloning and pushing are off until a git is installed and the server started again");
+            warn!(%error, "cloning and pushing are disabled: install git and restart the server");
             None
         }
     };
@@ -425,7 +426,7 @@ fn host_repositories(
     Ok(Hosting::new(store, git, (public_url, config.git.push_to_create), metrics, &config.limits))
 }
 
-/// Runs what blocks on a thread of its own.
+/// Runs blocking work on a thread of the blocking pool.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
 ) -> Result<T, StartError> {

@@ -1,26 +1,33 @@
-//! NetBit: git hosting and chat for a team, in one binary, with one set of users, projects and permissions.
+//! NetBit: git hosting and chat for a team, in one binary, with one set of users, projects and
+//! permissions.
 //!
-//! # The rooms
-//! Every `use` points to a room further left (`tests/it/tidy.rs` holds them to it):
+//! # Modules
+//! A module may use only the modules to its left. `tests/it/tidy.rs` checks every `use`:
 //!
-//! `domain <- core <- protocol <- {storage, git} <- actors <- services <- {messaging, api} <- app <- client, cli <- main`
+//! ```text
+//! domain <- core <- protocol <- {storage, git} <- actors <- services
+//!        <- {messaging, api, backup} <- app <- client <- cli <- main
+//! ```
 //!
-//! | Room | Holds |
+//! [`client`] uses only [`domain`] and [`protocol`], so it does not depend on the server.
+//!
+//! | Module | Contents |
 //! |---|---|
-//! | [`domain`] | nouns and rules, plain values |
-//! | [`core`] | infrastructure without business meaning: configuration, limits, database, tokens, the actor kit |
-//! | [`protocol`] | the bytes that travel: packets, frames, error codes |
-//! | [`storage`] | everything that knows SQL |
-//! | [`git`] | everything that knows git: directories, transfers, browsing |
-//! | [`actors`] | the owners of state: writer, cache, hubs |
-//! | [`services`] | what a user can do, one function each |
-//! | [`messaging`] | the TCP edge |
-//! | [`api`] | the HTTP edge |
-//! | [`app`] | the wiring |
+//! | [`domain`] | types and rules of the product as plain values, without I/O |
+//! | [`core`] | infrastructure: configuration, limits, database, tokens, the actor kit |
+//! | [`protocol`] | wire formats: packets, frames, views, error codes |
+//! | [`storage`] | all SQL |
+//! | [`git`] | all access to git: repository directories, transfers, browsing |
+//! | [`actors`] | the actors that own the state: writer, cache, hubs, presence |
+//! | [`services`] | the operations that users can perform, one function each |
+//! | [`messaging`] | chat sessions over TCP and WebSocket |
+//! | [`api`] | HTTP: REST, git smart HTTP, the control and operations routes |
+//! | [`backup`] | backup, restore and check (`netbit doctor`) of a data directory |
+//! | [`app`] | the composition root: starts, connects and stops everything |
 //! | [`client`] | a typed client, shared by the terminal client, the tests and the load test |
 //! | [`cli`] | the command line |
 //!
-//! A message's way through the house is walked in `docs/ARCHITECTURE.md`.
+//! `docs/ARCHITECTURE.md` follows a message through these modules.
 
 pub mod actors;
 pub mod api;

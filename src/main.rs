@@ -1,4 +1,4 @@
-//! The `netbit` command.
+//! Entry point of the `netbit` command. All behaviour is in [`netbit::cli`].
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

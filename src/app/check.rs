@@ -1,8 +1,8 @@
-//! Looks over the whole database once, beside a server that serves already.
+//! Checks the integrity of the whole database file once per start, while the server already serves.
 //!
-//! What the start reads it has seen; a page that it did not read may be damaged all the same. Whoever finds that out at
-//! the next backup finds it out too late: so it is looked for at every start, by a reader of its own, and a server
-//! whose file is damaged does not go on.
+//! The start itself reads only the pages that it needs; any other page may be damaged. Damage that
+//! is found only at the next backup is found too late. Every start therefore runs this check on its
+//! own thread with its own read-only connection. A server whose file is damaged exits.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -13,28 +13,28 @@ use tracing::{debug, error, warn};
 use crate::core::actor::{FATAL_EXIT_CODE, FatalSignal};
 use crate::core::database;
 
-/// Begins to look, on a thread that nothing waits for.
+/// Starts the check on a detached thread. Damage sets `ready` to 0 and raises `fatal`.
 pub(super) fn look_over(path: PathBuf, ready: Gauge, fatal: FatalSignal) {
     let look = move || {
         let begun = Instant::now();
         let found = database::open_reader(&path).and_then(|mut db| database::quick_check(&mut db));
         match found {
             Ok(findings) if findings.is_empty() => {
-                debug!(seconds = begun.elapsed().as_secs_f64(), "the database is whole");
+                debug!(seconds = begun.elapsed().as_secs_f64(), "the database is intact");
             }
             Ok(findings) => {
                 error!(
                     findings = findings.join("; "),
                     "the database is damaged: keep a copy of the data directory for later, then restore a backup \
-                     (netbit restore); netbit doctor says more"
+                     (netbit restore); netbit doctor lists the damage"
                 );
                 ready.set(0);
                 fatal.raise(FATAL_EXIT_CODE);
             }
-            Err(error) => warn!(%error, "the database could not be looked over"),
+            Err(error) => warn!(%error, "the integrity of the database could not be checked"),
         }
     };
-    if let Err(error) = std::thread::Builder::new().name("look over".to_owned()).spawn(look) {
-        warn!(%error, "the database is not looked over");
+    if let Err(error) = std::thread::Builder::new().name("quick check".to_owned()).spawn(look) {
+        warn!(%error, "the thread that checks the integrity of the database could not be started");
     }
 }

@@ -1,5 +1,5 @@
-//! What the server does now and then for accounts: end what has expired, notify of what will, write
-//! what was noted.
+//! Periodic work for accounts: ends expired logins and tokens, notifies the owners of tokens that
+//! expire soon, writes the last uses of tokens.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +8,13 @@ use tracing::{info, warn};
 
 use crate::services::Services;
 
-/// How often expired logins and tokens are ended, and owners of expiring ones notified.
+/// Interval for ending expired logins and tokens and for notifying owners of tokens that expire
+/// soon.
 const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
-/// How often the rate limiters forget.
+/// Interval for dropping old entries of the rate limiters.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
-/// Runs for as long as the server does.
+/// Runs until it is cancelled.
 pub(super) async fn run(services: Arc<Services>) {
     let mut tidy = tokio::time::interval(TIDY_EVERY);
     let mut expire = tokio::time::interval(EXPIRE_EVERY);

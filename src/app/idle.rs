@@ -1,13 +1,17 @@
-//! Idle HTTP connections: those of the network with the most are closed when another network is refused.
+//! Closes idle HTTP connections of the network that has the most, when a connection of another
+//! network is refused.
 //!
-//! A task owns the table of connections; connections that begin and end, and refusals, reach it as messages. Whether a
-//! connection is idle is two atomics, which its worker writes. The HTTP library has no call that ends a connection from
-//! outside, so the task keeps a second descriptor of each socket and shuts the socket down.
+//! A task owns the table of connections. Opened, closed and refused connections reach it as
+//! messages. Two atomics hold whether a connection is idle; its worker writes them. The HTTP
+//! library has no call that closes a connection from outside. The task therefore keeps a second
+//! descriptor of each socket and shuts the socket down.
 //!
 //! Invariants
-//! * A connection with a request or a response under way, and so every WebSocket, is never closed. A response is under
-//!   way until the connection's buffer has taken it all: what the kernel and that buffer still hold does not count.
-//! * A network loses idle connections only to a network that has fewer than half as many.
+//! * A connection with a request or a response in progress, and therefore every WebSocket, is never
+//!   closed. A response is in progress until the connection's buffer has accepted all of it. Bytes
+//!   that the kernel and that buffer still hold do not count.
+//! * A network loses idle connections only to a network that has fewer than half as many idle
+//!   connections.
 //! * Refusals cost one pass over the connections, at most every [`PAUSE`].
 
 use std::collections::HashMap;
@@ -22,20 +26,22 @@ use tracing::debug;
 use crate::api::activity::Activity;
 use crate::core::shares::{PoolMeter, network_of};
 
-/// A connection without a request for so long is idle. Longer than a browser needs for the first request.
+/// A connection without a request for this long is idle. Longer than a browser needs for its first
+/// request.
 const IDLE: Duration = Duration::from_secs(1);
-/// Connections that are closed for one refusal.
+/// Maximum number of connections closed for one refusal.
 const BATCH: usize = 32;
-/// The least number of idle connections of a network that loses some.
+/// Minimum number of idle connections of a network that loses some.
 const LARGE: usize = 16;
-/// Between two passes for refusals.
+/// Minimum time between two passes for refusals.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The way to the task. Cheap to clone.
+/// Handle of the task. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct IdleConnections(mpsc::UnboundedSender<Message>);
 
-/// Unbounded: a connection has two messages of its own, and a refusal is a connection.
+/// The channel is unbounded: each connection sends two messages, and each refused connection sends
+/// one.
 enum Message {
     Opened { id: u64, network: IpAddr, connection: Connection },
     Closed { id: u64, network: IpAddr },
@@ -47,7 +53,7 @@ struct Connection {
     activity: Arc<Activity>,
 }
 
-/// Kept with a connection.
+/// Registration of a connection; dropping it removes the connection from the table.
 pub(super) struct Registered {
     id: u64,
     network: IpAddr,
@@ -56,30 +62,30 @@ pub(super) struct Registered {
 }
 
 impl IdleConnections {
-    /// Starts the task on the present runtime.
+    /// Starts the task on the current runtime.
     pub(super) fn start(meter: PoolMeter) -> Self {
         let (keeper, messages) = mpsc::unbounded_channel();
         tokio::spawn(run(messages, meter));
         Self(keeper)
     }
 
-    /// Registers a connection until what is returned is dropped.
+    /// Registers a connection until the returned [`Registered`] is dropped.
     pub(super) fn register(&self, id: u64, address: IpAddr, socket: OwnedFd) -> Registered {
         let (network, activity) = (network_of(address), Arc::new(Activity::new()));
         let connection = Connection { socket, activity: activity.clone() };
-        // Without a task nothing is closed.
+        // If the task has ended, no connection is closed.
         drop(self.0.send(Message::Opened { id, network, connection }));
         Registered { id, network, keeper: self.0.clone(), activity }
     }
 
-    /// A connection from this address has no place.
+    /// Reports that a connection from this address was refused.
     pub(super) fn refused(&self, address: IpAddr) {
         drop(self.0.send(Message::Refused(network_of(address))));
     }
 }
 
 impl Registered {
-    /// What the connection does.
+    /// Returns the connection's activity, which its worker updates.
     pub(super) fn activity(&self) -> Arc<Activity> {
         self.activity.clone()
     }
@@ -117,7 +123,7 @@ async fn run(mut messages: mpsc::UnboundedReceiver<Message>, meter: PoolMeter) {
     }
 }
 
-/// Closes connections of the network with the most idle ones, those first that were idle for the longest time.
+/// Closes connections of the network with the most idle connections, longest idle first.
 fn close_for(networks: &mut HashMap<IpAddr, HashMap<u64, Connection>>, refused: IpAddr, meter: &PoolMeter) {
     let own = networks.get(&refused).map_or(0, |connections| idle_of(connections).count());
     let counts = networks.iter().map(|(network, connections)| (idle_of(connections).count(), *network));
@@ -129,18 +135,18 @@ fn close_for(networks: &mut HashMap<IpAddr, HashMap<u64, Connection>>, refused: 
     let mut idle: Vec<_> = idle_of(connections).collect();
     idle.sort_unstable_by(|a, b| b.cmp(a));
     idle.truncate(BATCH.min(count.saturating_sub(own) / 2));
-    debug!(%network, count, closed = idle.len(), "idle connections make room for another network");
+    debug!(%network, count, closed = idle.len(), "idle connections closed in favour of another network");
     for (_, id) in idle {
-        // Its worker reads the end of the input, and drops the connection.
+        // The worker reads the end of the input and drops the connection.
         let Some(Connection { socket, .. }) = connections.remove(&id) else { continue };
         match rustix::net::shutdown(&socket, rustix::net::Shutdown::Both) {
             Ok(()) => meter.cut(),
-            Err(error) => debug!(%error, "an idle connection was gone already"),
+            Err(error) => debug!(%error, "an idle connection was already closed"),
         }
     }
 }
 
-/// The connections that are idle, with the time for which they are.
+/// Returns the idle connections with their idle times.
 fn idle_of(connections: &HashMap<u64, Connection>) -> impl Iterator<Item = (Duration, u64)> {
     connections.iter().filter_map(|(id, connection)| {
         Some((connection.activity.idle_for().filter(|idle| *idle >= IDLE)?, *id))

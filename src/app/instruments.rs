@@ -1,4 +1,5 @@
-//! Everything that is measured, made before anything that measures: so every series is there from the first scrape on.
+//! All metrics of the application. They are created before the components that update them, so
+//! every series exists from the first scrape on.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::git::metrics::{HistoryMetrics, TransferMetrics};
 use crate::messaging::{ConnectionMetrics, SessionMetrics, Transport, session_stats};
 use crate::storage::metrics::{DatabaseFiles, ReadMetrics};
 
-/// The instruments of one application.
+/// The metrics of one application.
 pub(super) struct Instruments {
     pub(super) writer: Arc<ActorStats>,
     pub(super) cache: Arc<ActorStats>,
@@ -96,7 +97,7 @@ impl Instruments {
         this
     }
 
-    /// The statistics of every kind of actor.
+    /// Returns the statistics of every kind of actor.
     pub(super) fn actors(&self) -> Vec<Arc<ActorStats>> {
         [&self.writer, &self.cache, &self.hub, &self.presence, &self.sessions.actors].map(Arc::clone).to_vec()
     }

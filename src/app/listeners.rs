@@ -1,4 +1,4 @@
-//! The two HTTP listeners.
+//! The HTTP listeners: the public one, the operator's control socket and the operations listener.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -44,7 +44,8 @@ pub(super) fn serve_http(
     let (counted, described) = (web::Data::new(metrics.clone()), web::Data::new(DescriptionText::default()));
     let doorway = Doorway::new(limits, pools, config.http.trusted_proxies.clone());
     let (unsent_bytes, is_encrypted) = (limits.http_unsent_bytes, tls.is_some());
-    // Handshakes are bounded by `max_connections`; a smaller bound would let few silent clients stop them all.
+    // `max_connections` bounds handshakes; with a smaller bound, a few silent clients could block
+    // all handshakes.
     actix_tls::accept::max_concurrent_tls_connect(limits.http_connections + limits.http_handshakes);
     let origins = config.http.allowed_origins.clone();
     let allowed = web::Data::new(origins.clone());
@@ -65,7 +66,8 @@ pub(super) fn serve_http(
             .service(web::resource("/ws").get(upgrade))
     })
     .workers(workers)
-    // Beyond the doorway's bound, so that accepting never stops: what stops is a choice of the doorway.
+    // Larger than the bound of `Doorway`, so that accepting never stops: `Doorway` decides which
+    // connection is refused.
     .max_connections((limits.http_connections + limits.http_handshakes).div_ceil(workers))
     .on_connect(move |connection, kept| {
         let Some(socket) = socket_of(connection) else { return };
@@ -102,7 +104,7 @@ pub(super) fn serve_http(
     Ok(handle)
 }
 
-/// A session over WebSocket: the one route that is no request.
+/// Upgrades a request to a session over WebSocket.
 async fn upgrade(
     request: HttpRequest,
     payload: web::Payload,
@@ -113,8 +115,9 @@ async fn upgrade(
     Ok(open_websocket(&request, payload, from, (&sessions, &origins))?)
 }
 
-/// Which clients may have an HTTP connection: each network its share of the connections. A trusted proxy speaks for many,
-/// and limits them itself.
+/// Decides which clients get an HTTP connection: each network gets its share of the connections. A
+/// trusted proxy acts for many clients and limits them itself, so its connections are not counted
+/// per network.
 #[derive(Clone)]
 struct Doorway {
     connections: Arc<Crowd>,
@@ -131,7 +134,8 @@ impl Doorway {
         Self { connections: Arc::new(crowd), idle, next: Arc::default(), proxies }
     }
 
-    /// A place for the connection; it is given back when what is returned is dropped.
+    /// Reserves a slot for the connection; `None` if there is none for its network. Dropping the
+    /// returned [`Spot`] releases the slot.
     fn admit(&self, socket: &TcpStream) -> Option<Spot> {
         let Ok(peer) = socket.peer_addr() else { return None };
         if self.proxies.trusts(peer.ip()) {
@@ -141,14 +145,15 @@ impl Doorway {
         }
     }
 
-    /// Has the connection closed when it is idle and another network needs its place. `None`: never.
+    /// Registers the connection for closing when it is idle and another network needs its slot.
+    /// `None`: it is never closed.
     fn register(&self, socket: &TcpStream) -> Option<Registered> {
         let peer = socket.peer_addr().ok().filter(|peer| !self.proxies.trusts(peer.ip()))?;
         let second = socket.as_fd().try_clone_to_owned().ok()?;
         Some(self.idle.register(self.next.fetch_add(1, Relaxed), peer.ip(), second))
     }
 
-    /// Closes idle connections of a larger network. The refused client finds a place when it tries again.
+    /// Closes idle connections of a larger network. The refused client gets a slot when it retries.
     fn make_room(&self, socket: &TcpStream) {
         if let Ok(peer) = socket.peer_addr() {
             self.idle.refused(peer.ip());
@@ -161,35 +166,39 @@ fn socket_of(connection: &dyn std::any::Any) -> Option<&TcpStream> {
     plain.or_else(|| Some(connection.downcast_ref::<TlsStream<TcpStream>>()?.get_ref().0))
 }
 
-/// Ends a connection that has no place: the server reads the end of its input. Plain HTTP gets an answer first, if the
-/// socket takes it at once.
+/// Shuts down a connection that got no slot: the server then reads the end of its input. A plain
+/// HTTP client receives a response first, if the socket accepts it without blocking.
 fn turn_away(socket: &TcpStream, is_encrypted: bool) {
     const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n\
         content-type: text/plain\r\ncontent-length: 37\r\n\r\ntoo many connections of this network\n";
-    // Not through the runtime, which does not know yet that the socket can be written to.
+    // Bypasses the runtime, which has not registered the socket as writable yet.
     let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
     if !is_encrypted && let Err(error) = rustix::net::send(socket, ANSWER, flags) {
-        debug!(%error, "a connection was turned away without an answer");
+        debug!(%error, "a refused connection was closed without a response");
     }
     if let Err(error) = rustix::net::shutdown(socket, rustix::net::Shutdown::Both) {
-        debug!(%error, "a connection was gone before it was turned away");
+        debug!(%error, "a connection was closed by the peer before it was refused");
     }
 }
 
-/// Has the kernel end a connection whose peer takes nothing for so long (`TCP_USER_TIMEOUT`): a client that asks and does
-/// not read would otherwise keep its answer in memory for ever. Has the socket take no more than the peer has room for
-/// (`TCP_NOTSENT_LOWAT`): what a slow reader has not read stays where its speed is measured.
+/// Sets the socket options of an HTTP connection.
+///
+/// `TCP_USER_TIMEOUT`: the kernel closes a connection whose peer accepts no bytes for `stall_ms`.
+/// Without it, the response to a client that does not read would stay in memory without limit.
+///
+/// `TCP_NOTSENT_LOWAT`: the socket buffers at most `unsent_bytes` that are not sent yet. The data
+/// that a slow reader has not read stays where its speed is measured.
 fn tune(socket: &TcpStream, stall_ms: u64, unsent_bytes: u32) {
     let stall_ms = u32::try_from(stall_ms).unwrap_or(u32::MAX);
     if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(socket, stall_ms) {
         debug!(%error, "a connection has no write timeout");
     }
     if let Err(error) = socket2::SockRef::from(socket).set_tcp_notsent_lowat(unsent_bytes) {
-        debug!(%error, "a connection has no bound on bytes that are not sent");
+        debug!(%error, "a connection has no limit on unsent bytes");
     }
 }
 
-/// The operator's socket. One at a time is enough.
+/// Serves the operator's control socket. One worker is enough.
 pub(super) fn serve_control(
     listener: std::os::unix::net::UnixListener,
     services: Arc<Services>,

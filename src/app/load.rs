@@ -1,4 +1,4 @@
-//! Everything between the lock and the listeners: migrate, make durable, read.
+//! The steps between the lock and the listeners: migrates the database, makes it durable, loads it.
 
 use tracing::{error, info};
 
@@ -11,14 +11,15 @@ use crate::storage::queries::meta;
 use crate::storage::snapshot::{self, Snapshot};
 use crate::storage::unfinished::Unfinished;
 
-/// What the database gives at start.
+/// The state read from the database at start.
 pub(super) struct Loaded {
     pub(super) ledger: Ledger,
     pub(super) snapshot: Snapshot,
     pub(super) unfinished: Unfinished,
 }
 
-/// Everything between the lock and the listeners: migrate, make durable, read.
+/// Migrates, checkpoints and loads the database. Returns its state and the names of the completed
+/// steps.
 pub(super) fn load(
     data_dir: &DataDir,
     config: &Config,
@@ -29,13 +30,13 @@ pub(super) fn load(
     let mut db = database::open_writer(&path, config.storage.synchronous)?;
     let migrated = database::migrate(&mut db, &path)?;
     if migrated > 0 {
-        info!(migrations = migrated, "the database was migrated");
+        info!(migrations = migrated, "database migrated");
     }
     steps.push("migrate");
-    // What a crash left in the log is fsynced before anything is served: nothing is ever acknowledged as a duplicate
-    // that was never synced.
+    // Commits that a crash left in the WAL are fsynced before the server serves. Otherwise it could
+    // acknowledge a message as a duplicate of a message that was never synced.
     if !database::checkpoint_truncate(&mut db)? {
-        // Somebody else reads the database at this moment: then the files themselves are fsynced.
+        // Another process reads the database: the files themselves are fsynced instead.
         data_dir.sync_database()?;
     }
     steps.push("checkpoint");
@@ -46,7 +47,7 @@ pub(super) fn load(
         chats = snapshot.chats.len(),
         windows = snapshot.windows.len(),
         commit_no = snapshot.commit_no,
-        "the database is loaded"
+        "database loaded"
     );
     steps.push("load");
     let unfinished = Unfinished::read(&mut db)?;
@@ -54,9 +55,9 @@ pub(super) fn load(
     Ok((Loaded { ledger, snapshot, unfinished }, steps))
 }
 
-/// A new database gets an epoch; one that is older than what this directory held, or another one altogether, gets a new
-/// one too, so that no token and no cursor of a lost future is believed. Ids are given again in such a database: an old
-/// token would speak for somebody else.
+/// Sets the epoch of a new database, and a new epoch if the database was replaced or is older than
+/// the high-water mark. A new epoch invalidates the tokens and cursors of the lost commits. Such a
+/// database assigns ids a second time: an old token could authenticate another user.
 fn settle_epoch(db: &mut diesel::SqliteConnection, data_dir: &DataDir) -> Result<(), StartError> {
     let commit_no = meta::get(db, meta::COMMIT_NO)?.unwrap_or(0);
     let known = meta::get(db, meta::EPOCH)?;
@@ -67,8 +68,8 @@ fn settle_epoch(db: &mut diesel::SqliteConnection, data_dir: &DataDir) -> Result
         error!(
             had = mark.commit_no,
             has = commit_no,
-            "the database is another one than before, or older: a copy was put in place, or commits were lost; \
-             everybody must log in again"
+            "the database was replaced, or is older than at the last run: a copy was put in place, or commits were \
+             lost; all users must log in again"
         );
     }
     let epoch = match (known, lost) {

@@ -1,4 +1,4 @@
-//! The stop: a list of steps, each with its share of the time.
+//! The stop of the server: a list of steps, each with its share of the time.
 
 use std::time::{Duration, Instant};
 
@@ -8,13 +8,13 @@ use super::{RunningApp, blocking};
 use crate::core::{control_socket, database};
 use crate::services::Services;
 
-/// What each part of a stop may take at most, in hundredths of `limits.shutdown_ms`.
+/// Maximum time of each step of a stop, in hundredths of `limits.shutdown_ms`.
 pub(super) const HTTP_SHARE: u32 = 25;
 const PUSH_SHARE: u32 = 15;
 const DRAIN_SHARE: u32 = 20;
 const GOODBYE_SHARE: u32 = 20;
 const VERIFY_SHARE: u32 = 10;
-/// How long the last checkpoint waits for other processes that read the database.
+/// Time that the last checkpoint waits for other processes that read the database.
 const LAST_CHECKPOINT_WAIT: Duration = Duration::from_millis(500);
 
 /// One step of a stop.
@@ -22,20 +22,22 @@ const LAST_CHECKPOINT_WAIT: Duration = Duration::from_millis(500);
 pub struct Step {
     pub name: &'static str,
     pub took: Duration,
-    /// It did not finish within its share of the time.
+    /// Whether the step did not finish within its share of the time.
     pub cut: bool,
 }
 
-/// How a stop went.
+/// The result of a stop.
 #[derive(Debug)]
 pub struct Stopped {
     pub steps: Vec<Step>,
-    /// How many things the cache and the database disagreed on; anything but 0 is a defect.
+    /// Number of differences between the cache and the database. Any value other than 0 is a
+    /// defect.
     pub differences: usize,
 }
 
 impl RunningApp {
-    /// Takes the server down: nothing acknowledged is lost, everybody is told, at most `limits.shutdown_ms`.
+    /// Stops the server within `limits.shutdown_ms`. No acknowledged message is lost, and every
+    /// session receives a `Goodbye`.
     pub async fn shutdown(self) -> Stopped {
         let total = Duration::from_millis(self.config.limits.shutdown_ms);
         let begun = Instant::now();
@@ -51,12 +53,12 @@ impl RunningApp {
         stop.mark("stop accepting");
         self.services.hosting.close();
         stop.step("settle pushes", share(PUSH_SHARE), self.services.hosting.pushes_settled()).await;
-        // Their answers need the writer, which is drained behind HTTP.
+        // The replies of these sessions need the writer, which is drained after HTTP.
         self.sessions.end_web_sessions();
-        // Stops accepting and finishes requests that are under way.
+        // Stops accepting and finishes requests in progress.
         stop.step("finish HTTP", share(HTTP_SHARE), self.http.stop(true)).await;
         stop.step("drain the writer", share(DRAIN_SHARE), self.services.writer.drain()).await;
-        stop.step("say goodbye", share(GOODBYE_SHARE), self.sessions.end_sessions()).await;
+        stop.step("close sessions", share(GOODBYE_SHARE), self.sessions.end_sessions()).await;
         let differences =
             stop.step("verify the cache", share(VERIFY_SHARE), verify(&self.services)).await.unwrap_or(0);
 
@@ -69,21 +71,21 @@ impl RunningApp {
             }
             for thread in threads {
                 if thread.join().is_err() {
-                    warn!("a thread had panicked");
+                    warn!("a thread panicked before the stop");
                 }
             }
-            // The writer is gone, and with it the last waker of the checkpointer.
+            // The writer has stopped, and with it the last waker of the checkpointer is dropped.
             checkpointer.stop();
             let mut db = database::open_writer(&path, synchronous)?;
             database::wait_for_locks(&mut db, LAST_CHECKPOINT_WAIT)?;
             if !database::checkpoint_truncate(&mut db)? {
-                warn!("somebody else reads the database: the log stays, and the next start will empty it");
+                warn!("another process reads the database: the WAL is not empty; the next start empties it");
             }
             Ok(())
         });
         let left = total.saturating_sub(begun.elapsed());
         if let Some(Err(error)) = stop.step("join and checkpoint", left, last).await {
-            warn!(%error, "the last checkpoint failed; the next start will do it");
+            warn!(%error, "the last checkpoint failed; the next start repeats it");
         }
         self.ops.stop(false).await;
         stop.mark("operations");
@@ -112,7 +114,7 @@ impl Stopping {
         let done = tokio::time::timeout(within, work).await;
         let (took, cut) = (begun.elapsed(), done.is_err());
         if cut {
-            warn!(step = name, ?took, "stopping: {name} was cut");
+            warn!(step = name, ?took, "stopping: {name} did not finish in time");
         } else {
             info!(step = name, ?took, "stopping: {name}");
         }
@@ -121,7 +123,7 @@ impl Stopping {
     }
 }
 
-/// Compares the read models with a fresh load; answers how many things differ.
+/// Compares the read models with a fresh load. Returns the number of differences.
 async fn verify(services: &Services) -> usize {
     let differences = match services.compare_with_database().await {
         Ok(differences) => differences,

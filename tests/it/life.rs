@@ -43,7 +43,7 @@ async fn a_stop_takes_its_steps_in_order_and_cuts_none() {
             "settle pushes",
             "finish HTTP",
             "drain the writer",
-            "say goodbye",
+            "close sessions",
             "verify the cache",
             "join and checkpoint",
             "operations"

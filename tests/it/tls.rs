@@ -269,9 +269,8 @@ async fn a_process_reads_its_certificate_again_on_sighup() {
     let process = rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
     rustix::process::kill_process(process, rustix::process::Signal::HUP).unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-    let read_again = async {
-        while !log.next_line().await.unwrap().unwrap().contains("the certificate was read again") {}
-    };
+    let read_again =
+        async { while !log.next_line().await.unwrap().unwrap().contains("certificate reloaded") {} };
     soon(read_again).await;
     connect(directory.path(), address).await.unwrap();
     child.kill().await.unwrap();
