@@ -1,4 +1,5 @@
-//! The doctor: is everything there, does it fit together, is there room? Reads only, also beside a running server.
+//! The doctor: checks that a data directory is complete, consistent and has free space. It only
+//! reads, and also works while a server runs.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -19,29 +20,29 @@ use crate::git::store::Store;
 use crate::storage::queries::{consistency, repositories};
 use crate::storage::snapshot::{self, Snapshot};
 
-/// Less room than this is worth a warning.
+/// Less free space than this is a finding.
 const FREE_BYTES_MIN: u64 = 1024 * 1024 * 1024;
-/// What `git fsck` may print, and how long it may take.
+/// Maximum output and duration of one `git fsck`.
 const FSCK_OUTPUT_BYTES: usize = 256 * 1024;
 const FSCK_PATIENCE: Duration = Duration::from_secs(3600);
 
-/// One thing that was looked at.
+/// One completed check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     pub what: &'static str,
     pub outcome: Outcome,
 }
 
-/// What a look brought.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     Looked {
-        /// What was looked at, in numbers.
+        /// The amount that was checked, such as `3 repositories`.
         extent: String,
-        /// What is wrong; empty: nothing.
+        /// The problems found; empty if there are none.
         findings: Vec<String>,
     },
-    /// Another finding stands in the way.
+    /// Not checked, because of another finding.
     NotPossible(&'static str),
 }
 
@@ -58,12 +59,15 @@ impl Checked {
     }
 }
 
-const AGREEMENT: &str = "the database agrees with itself";
+const AGREEMENT: &str = "the database is consistent";
 const NAMES: &str = "no user has a reserved name";
 const REPOSITORIES: &str = "repositories exist and pass git fsck";
-const ORPHANS: &str = "no orphans";
+const ORPHANS: &str = "no orphaned repository directories";
 
-/// Looks at everything that a data directory holds. What is damaged is a finding, and the rest is looked at all the same.
+/// Checks everything in a data directory. Damage is a finding; the remaining checks still run.
+///
+/// # Errors
+/// Fails if there is no database, or the directory cannot be read.
 pub async fn examine(data_dir: &Path, report: Report<'_>) -> Result<Vec<Checked>, BackupError> {
     let path = DataDir::database_in(data_dir);
     if !path.exists() {
@@ -91,17 +95,18 @@ pub async fn examine(data_dir: &Path, report: Report<'_>) -> Result<Vec<Checked>
     Ok(checked)
 }
 
-/// The repositories that the database knows.
+/// The repositories in the database.
 struct Repositories {
     active: Vec<Repository>,
-    /// Also of those that are being removed.
+    /// Storage keys, including those of repositories that are being removed.
     keys: BTreeSet<String>,
 }
 
 const DAMAGED: &str = "the database is damaged";
-const OTHER_VERSION: &str = "the database is of another version";
+const OTHER_VERSION: &str = "the database has the schema of another netbit version";
 
-/// Looks at the database, and reads which repositories there are. `Err` says why that is not possible.
+/// Checks the database and reads the list of repositories. `Err` holds the reason why the list
+/// cannot be read.
 fn examine_database(
     path: &Path,
     checked: &mut Vec<Checked>,
@@ -131,7 +136,7 @@ fn examine_database(
             checked.push(Checked::new(version, String::new(), missing));
             return Err(OTHER_VERSION);
         }
-        // The damage is a finding already.
+        // The damage is already a finding.
         Err(_) if is_damaged => return Err(DAMAGED),
         Err(error) => {
             checked.push(Checked::new(version, String::new(), vec![error.to_string()]));
@@ -153,16 +158,16 @@ fn examine_database(
     Ok(Repositories { active, keys: keys.into_iter().collect() })
 }
 
-/// Which migrations are missing here or there.
+/// Lists the migrations that only the database or only this program has.
 fn migrations(db: &mut Db) -> Result<Vec<String>, DatabaseError> {
     let newer = database::unknown_migrations(db)?;
-    let newer = newer.iter().map(|name| format!("it knows migration {name}, which this netbit does not"));
+    let newer = newer.iter().map(|name| format!("migration {name} is unknown to this netbit; use a newer one"));
     let older = database::pending_migrations(db)?;
-    let older = older.iter().map(|name| format!("migration {name} was not run; the next start does it"));
+    let older = older.iter().map(|name| format!("migration {name} is pending; the next start runs it"));
     Ok(newer.chain(older).collect())
 }
 
-/// Whether rows contradict each other, or rules that are newer than they.
+/// Checks that rows are consistent with each other and with rules that are newer than the rows.
 fn agreement(db: &mut Db) -> Result<[Checked; 2], QueryError> {
     let findings = consistency::contradictions(db)?;
     let snapshot = snapshot::load(db, 1, 0)?;
@@ -179,16 +184,20 @@ fn orphans(store: &Store, known: &BTreeSet<String>) -> Result<Checked, BackupErr
     Ok(Checked::new(ORPHANS, format!("{} directories", found.len()), findings))
 }
 
-/// Users of earlier versions whose names are reserved now, because pages use them.
+/// Checks for users of earlier versions whose names are reserved now, because pages use them.
 fn names_of(snapshot: &Snapshot) -> Checked {
     let names = snapshot.users.iter().map(|(user, _)| user.username.as_str());
     let findings = names.filter(|name| user::is_reserved(name)).map(|name| {
-        format!("user {name} has the name of a page: git and API go on; run netbit user rename {name} NEW")
+        format!(
+            "user {name} has a name that is reserved for a page; git and the API still work; run \
+             netbit user rename {name} NEW"
+        )
     });
     Checked::new(NAMES, String::new(), findings.collect())
 }
 
-/// How far the kernel keeps git children in their place. An older kernel is not a fault of the data.
+/// Reports how far the kernel confines git children. An older kernel is not a finding about the
+/// data.
 fn confinement() -> Checked {
     let extent = match sandbox::support() {
         SandboxSupport::Full => {
@@ -204,7 +213,7 @@ fn confinement() -> Checked {
     Checked::new("git children are confined", extent.to_owned(), Vec::new())
 }
 
-/// Whether the hook of pushes can run at all.
+/// Checks that the pre-receive hook of pushes can run.
 fn hook(store: &Store) -> Checked {
     let findings = match store.hooks_can_run() {
         Ok(true) => Vec::new(),
@@ -212,7 +221,7 @@ fn hook(store: &Store) -> Checked {
             "the data directory is mounted noexec, so git skips the pre-receive hook; mount it with exec"
                 .to_owned(),
         ],
-        Err(error) => vec![format!("the file system cannot be asked: {error}")],
+        Err(error) => vec![format!("the mount options of the data directory cannot be read: {error}")],
     };
     Checked::new("the pre-receive hook can run", String::new(), findings)
 }
@@ -222,7 +231,7 @@ async fn examine_repositories(store: &Store, active: &[Repository], report: Repo
     let git = match Git::find(store, &Limits::default(), MemoryMetrics::default()) {
         Ok(git) => Some(git),
         Err(error) => {
-            findings.push(format!("what is in the repositories cannot be checked: {error}"));
+            findings.push(format!("git fsck cannot run: {error}"));
             None
         }
     };
@@ -248,10 +257,10 @@ fn free_space(data_dir: &Path) -> Checked {
         Ok(disk) => {
             let free = disk.f_bavail * disk.f_frsize;
             let low = free < FREE_BYTES_MIN;
-            let finding = format!("only {} MiB are free: at 0 the server refuses writes", mebibytes(free));
+            let finding = format!("only {} MiB are free; at 0 the server refuses writes", mebibytes(free));
             (format!("{} MiB free", mebibytes(free)), low.then_some(finding).into_iter().collect())
         }
-        Err(error) => (String::new(), vec![format!("the disk cannot be asked: {error}")]),
+        Err(error) => (String::new(), vec![format!("the free space cannot be read: {error}")]),
     };
     Checked::new("free space", extent, findings)
 }

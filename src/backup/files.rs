@@ -1,4 +1,4 @@
-//! Copying files so that they are there when the power goes, with their checksums.
+//! Copies files durably (fsynced) and computes their checksums.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 use super::BackupError;
 use crate::core::private_file;
 
-/// What is read at once.
+/// Size of one read.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// Directory levels of a repository.
+/// Maximum depth of directories in a repository.
 const DEPTH_MAX: usize = 64;
 
 pub(super) fn failed(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
@@ -26,14 +26,14 @@ pub(super) struct Sum {
     pub(super) sha256: String,
 }
 
-/// Makes a private directory, with those above it. One that is there must be empty.
+/// Creates a private directory and its parents. An existing directory must be empty.
 pub(super) fn make_empty(path: &Path) -> Result<(), BackupError> {
     make(path).map_err(failed(path))?;
     let mut entries = fs::read_dir(path).map_err(failed(path))?;
     if entries.next().is_some() { Err(BackupError::NotEmpty(path.to_owned())) } else { Ok(()) }
 }
 
-/// Copies one file, fsynced and private; the directory that it is in must be [`sync`]ed by the caller.
+/// Copies one file. The copy is private and fsynced; the caller must [`sync`] its directory.
 pub(super) fn copy(from: &Path, to: &Path) -> io::Result<Sum> {
     let mut source = File::open(from)?;
     if let Some(parent) = to.parent() {
@@ -62,7 +62,7 @@ fn pump(from: &mut impl Read, to: &mut impl Write) -> io::Result<Sum> {
     Ok(Sum { bytes, sha256 })
 }
 
-/// Fsyncs a directory and all below it: the names of the files in it.
+/// Fsyncs a directory and all directories below it, so that the file names are durable.
 pub(super) fn sync(directory: &Path) -> io::Result<()> {
     sync_below(directory, 0)
 }
@@ -77,16 +77,16 @@ fn sync_below(directory: &Path, depth: usize) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// What is below a directory, relative to it, in a fixed order.
+/// The contents of a directory tree: paths relative to its root, sorted.
 #[derive(Debug, Default)]
 pub(super) struct Below {
     /// Regular files.
     pub(super) files: Vec<PathBuf>,
-    /// Folders, also empty ones: git wants `refs/` even when there is no ref.
+    /// Folders, including empty ones: git requires `refs/` even without refs.
     pub(super) folders: Vec<PathBuf>,
 }
 
-/// What is gone meanwhile is not there.
+/// Lists a directory tree. Skips directories that are removed meanwhile.
 pub(super) fn below(directory: &Path) -> io::Result<Below> {
     let mut found = Below::default();
     collect(directory, Path::new(""), 0, &mut found)?;
@@ -95,7 +95,7 @@ pub(super) fn below(directory: &Path) -> io::Result<Below> {
     Ok(found)
 }
 
-/// Makes a private folder, with those above it.
+/// Creates a private folder and its parents.
 pub(super) fn make(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }

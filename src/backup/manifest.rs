@@ -1,4 +1,5 @@
-//! The manifest: what belongs to a backup. Written last, so a backup without one was not finished.
+//! The manifest: the list of the files of a backup. It is written last, so a backup without a
+//! manifest is incomplete.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -12,23 +13,23 @@ use crate::core::private_file;
 use crate::domain::timestamp::Timestamp;
 
 const NAME: &str = "manifest.json";
-/// The layout of a backup. Whoever changes it writes another number.
+/// Version of the layout of a backup. Every change of the layout needs a new number.
 const FORMAT: u32 = 1;
 
 /// See the [module](self).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     format: u32,
-    /// The version that made it.
+    /// The NetBit version that wrote the backup.
     pub netbit: String,
     pub created_at: Timestamp,
-    /// How far the database had come.
+    /// Epoch and last commit number of the copied database.
     pub epoch: i64,
     pub commit_no: i64,
     pub repositories: usize,
-    /// Of all files together.
+    /// Total size of all files.
     pub bytes: u64,
-    /// Folders that must be there even if no file is in them.
+    /// Folders to create even if they are empty.
     folders: Vec<String>,
     files: Vec<Entry>,
 }
@@ -72,7 +73,7 @@ impl Manifest {
         self.files.len()
     }
 
-    /// Makes the backup whole: everything else is on disk before the manifest has its name.
+    /// Completes the backup: everything else is durable before the manifest gets its final name.
     pub(super) fn write(&self, backup: &Path) -> Result<(), BackupError> {
         files::sync(backup).map_err(failed(backup))?;
         let (path, beside) = (backup.join(NAME), backup.join("manifest.json.new"));
@@ -86,25 +87,25 @@ impl Manifest {
         write().map_err(failed(&path))
     }
 
-    /// The manifest of a finished backup whose paths lead nowhere else.
+    /// Reads the manifest of a complete backup. Refuses paths that lead out of the backup.
     pub(super) fn read(backup: &Path) -> Result<Self, BackupError> {
         let refuse = |reason: String| BackupError::NoBackup { path: backup.to_owned(), reason };
         let text = fs::read(backup.join(NAME)).map_err(|error| refuse(format!("{NAME}: {error}")))?;
         let manifest: Self =
             serde_json::from_slice(&text).map_err(|error| refuse(format!("{NAME}: {error}")))?;
         if manifest.format != FORMAT {
-            return Err(refuse(format!("its format is {}, and this netbit reads {FORMAT}", manifest.format)));
+            return Err(refuse(format!("its format is {}; this netbit reads {FORMAT}", manifest.format)));
         }
         let outside =
             |path: &&String| !Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
         let mut paths = manifest.files.iter().map(|entry| &entry.path).chain(&manifest.folders);
         match paths.find(outside) {
-            Some(path) => Err(refuse(format!("the path {path:?} leads out of it"))),
+            Some(path) => Err(refuse(format!("the path {path:?} leads out of the backup"))),
             None => Ok(manifest),
         }
     }
 
-    /// Every file that belongs to the backup, with what it must be.
+    /// Returns every file of the backup with its expected size and checksum.
     pub(super) fn files(&self) -> impl Iterator<Item = (PathBuf, Sum)> + '_ {
         self.files.iter().map(|entry| {
             (PathBuf::from(&entry.path), Sum { bytes: entry.bytes, sha256: entry.sha256.clone() })
@@ -112,7 +113,7 @@ impl Manifest {
     }
 }
 
-/// Reads a whole backup and compares it with its manifest.
+/// Reads a whole backup and compares every file with the manifest.
 pub fn verify(backup: &Path, report: Report<'_>) -> Result<Manifest, BackupError> {
     let manifest = Manifest::read(backup)?;
     report(Progress::Begin("verifying", manifest.bytes));

@@ -1,18 +1,21 @@
-//! The data directory as a whole: backing it up, restoring it, looking whether it is well.
+//! Backs up, restores and checks a data directory as a whole.
 //!
-//! A backup is a directory: `netbit.db`, `repos/` and, last, `manifest.json` with a checksum of every other file. Without
-//! the manifest there is no backup.
+//! A backup is a directory: `netbit.db`, `repos/` and, written last, `manifest.json` with a
+//! checksum of every other file. A directory without the manifest is not a complete backup.
 //!
 //! Invariants
-//! * A backup may be taken while a server runs. The database is copied first, in one read transaction; whatever was
-//!   acknowledged before the backup began is in it. Then come the repositories, refs before objects: each ref that is
-//!   copied finds its objects, and a repository is never older than the database says.
-//! * Meanwhile nothing is pruned, repacked or removed: the [`Store::tending`](crate::git::store::Store::tending) lock is
-//!   held. It goes with the process.
-//! * A restored database has a new epoch and no open logins: nobody goes on with a token or a cursor of a lost future.
-//! * The doctor reads only.
+//! * A backup may be taken while a server runs. The database is copied first, in one read
+//!   transaction; the copy holds everything that was acknowledged before the backup began.
+//! * Then the repositories are copied, refs before objects. The objects of each copied ref are in
+//!   the backup, and a repository is never older than its state in the database.
+//! * During a backup nothing is pruned, repacked or removed: the backup holds the
+//!   [`Store::tending`](crate::git::store::Store::tending) lock. The lock ends with the process.
+//! * A restored database has a new epoch and no open logins: tokens and cursors from after the
+//!   backup are invalid.
+//! * The doctor only reads.
 //!
-//! Deliberately absent: `secret.key`. Whoever has it can be anybody; a restored server makes its own.
+//! Deliberately absent: `secret.key`. Its holder can authenticate as any user; a restored server
+//! creates its own.
 
 mod doctor;
 mod files;
@@ -36,28 +39,28 @@ pub enum BackupError {
     Io { path: PathBuf, source: std::io::Error },
     #[error("{} is not empty; a backup and a restore need a directory that is new or empty", .0.display())]
     NotEmpty(PathBuf),
-    #[error("there is no database in {}", .0.display())]
+    #[error("{} does not contain a NetBit database", .0.display())]
     NoDatabase(PathBuf),
-    #[error("{} is no finished backup: {reason}", .path.display())]
+    #[error("{} is not a complete backup: {reason}", .path.display())]
     NoBackup { path: PathBuf, reason: String },
-    #[error("{} does not have the checksum that the manifest names: the backup is damaged", .0.display())]
+    #[error("{}: the checksum differs from the manifest; the backup is damaged", .0.display())]
     Damaged(PathBuf),
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    #[error("the database answered: {0}")]
+    #[error("a database query failed: {0}")]
     Query(#[from] QueryError),
 }
 
-/// How far a long piece of work has come.
+/// A progress report of a long operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress<'a> {
-    /// A part of the work begins; so many steps, 0 if nobody can say.
+    /// A phase begins: its name and its number of steps, 0 if the number is unknown.
     Begin(&'a str, u64),
-    /// So many steps further.
+    /// This many further steps are done.
     Done(u64),
 }
 
-/// Who is told.
+/// The callback that receives progress reports.
 pub type Report<'a> = &'a mut dyn FnMut(Progress<'_>);

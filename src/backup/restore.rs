@@ -1,4 +1,4 @@
-//! Restoring a backup into a new data directory.
+//! Restores a backup into a new data directory.
 
 use std::path::Path;
 
@@ -10,16 +10,19 @@ use crate::core::{database, owner};
 use crate::git::store::Store;
 use crate::storage::copy::begin_anew;
 
-/// What was restored.
+/// The result of a restore.
 #[derive(Debug)]
 pub struct Restored {
     pub manifest: Manifest,
-    /// Logins that were open in the backup and are not any more.
+    /// Number of logins that were open in the backup and were ended by the restore.
     pub logins_ended: usize,
 }
 
-/// Copies the backup `from` into `data_dir`, which must be new or empty, and gives the database a new epoch. Every file
-/// is compared with its checksum. A directory whose restore did not finish cannot be served from.
+/// Copies the backup `from` into `data_dir`, which must be new or empty, and sets a new epoch in
+/// the database.
+///
+/// Every file is compared with its checksum. A server refuses to start in a directory whose restore
+/// did not finish.
 pub fn restore(from: &Path, data_dir: &Path, report: Report<'_>) -> Result<Restored, BackupError> {
     let manifest = Manifest::read(from)?;
     files::make_empty(data_dir)?;

@@ -1,4 +1,4 @@
-//! Taking a backup, beside a running server or without one.
+//! Takes a backup, with or without a running server.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub fn take(data_dir: &Path, target: &Path, report: Report<'_>) -> Result<Manife
     }
     files::make_empty(target)?;
     let store = Store::at(data_dir).map_err(failed(data_dir))?;
-    report(Progress::Begin("waiting for maintenance under way", 0));
+    report(Progress::Begin("waiting for running maintenance", 0));
     let _nothing_is_removed = store.tending(true).map_err(failed(store.root()))?;
 
     report(Progress::Begin("database", 0));
@@ -47,15 +47,15 @@ pub fn take(data_dir: &Path, target: &Path, report: Report<'_>) -> Result<Manife
     manifest.repositories = all.len();
     fail_points::reach(fail_points::BEFORE_MANIFEST);
     manifest.write(target)?;
-    // For the metrics. The backup is complete without it.
+    // The metrics read this time. The backup is complete without it.
     if let Err(error) = private_file::create(&data_dir.join(LAST_BACKUP)).and_then(|file| file.set_len(0)) {
-        tracing::warn!(%error, "the time of this backup could not be noted in the data directory");
+        tracing::warn!(%error, "the time of this backup could not be written to the data directory");
     }
     Ok(manifest)
 }
 
-/// Refs first: a push that moves one later brings its objects before it moves, and what is copied of objects is copied
-/// after.
+/// Copies the refs of a repository first, then its objects. A push adds objects before it updates a
+/// ref, so the objects of every copied ref exist when objects are copied.
 fn copy_repository(
     store: &Store,
     repository: &Repository,
@@ -67,7 +67,8 @@ fn copy_repository(
     let to = Path::new(REPOSITORIES).join(inside);
     let all = files::below(&from).map_err(failed(&from))?;
     let is_object = |path: &Path| path.starts_with("objects");
-    // Packed refs are rewritten when a ref goes, loose ones when one moves: loose ones first, so that none is missed.
+    // git rewrites packed refs when a ref is deleted, and a loose ref when it is updated. Loose
+    // refs are copied first, so that none is missed.
     for folder in all.folders.iter().filter(|path| !is_passing(path)) {
         let folder = to.join(folder);
         files::make(&target.join(&folder)).map_err(failed(target))?;
@@ -78,7 +79,7 @@ fn copy_repository(
     for path in refs.chain(packed).filter(|path| !is_passing(path)) {
         copy_file(&from, &to, path, target, manifest, true)?;
     }
-    // Listed anew: the objects of the refs that were just copied are all there now.
+    // The objects are listed again: those of the refs just copied all exist by now.
     let objects = from.join("objects");
     let found = files::below(&objects).map_err(failed(&objects))?;
     for path in found.files.iter().filter(|path| !is_passing(path)) {
@@ -87,7 +88,8 @@ fn copy_repository(
     Ok(())
 }
 
-/// Locks, quarantines and files that are being written: nobody needs them in a backup.
+/// Returns whether a path is temporary (a lock, a quarantine or a file being written). A backup
+/// does not need these.
 fn is_passing(path: &Path) -> bool {
     path.iter().any(|part| {
         let name = part.to_string_lossy();
@@ -109,7 +111,7 @@ fn copy_file(
             manifest.add(&name, sum);
             Ok(())
         }
-        // A ref that was deleted since it was listed.
+        // The ref was deleted after it was listed.
         Err(error) if may_be_gone && error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(failed(&source)(error)),
     }

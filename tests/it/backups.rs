@@ -176,7 +176,7 @@ async fn what_is_no_whole_backup_is_refused_and_leaves_nothing_that_could_be_ser
 
     fs::remove_file(backup.join("manifest.json")).unwrap();
     let unfinished = netbit(&["restore", text(&backup), "--data-dir", text(&directory.path().join("new"))]);
-    assert!(!unfinished.status.success() && told(&unfinished).contains("no finished backup"));
+    assert!(!unfinished.status.success() && told(&unfinished).contains("not a complete backup"));
 }
 
 #[actix_web::test]
