@@ -67,7 +67,7 @@ const ORPHANS: &str = "no orphaned repository directories";
 /// Checks everything in a data directory. Damage is a finding; the remaining checks still run.
 ///
 /// # Errors
-/// Fails if there is no database, or the directory cannot be read.
+/// Fails without a database, or if the directory cannot be read.
 pub async fn examine(data_dir: &Path, report: Report<'_>) -> Result<Vec<Checked>, BackupError> {
     let path = DataDir::database_in(data_dir);
     if !path.exists() {
@@ -161,7 +161,8 @@ fn examine_database(
 /// Lists the migrations that only the database or only this program has.
 fn migrations(db: &mut Db) -> Result<Vec<String>, DatabaseError> {
     let newer = database::unknown_migrations(db)?;
-    let newer = newer.iter().map(|name| format!("migration {name} is unknown to this netbit; use a newer one"));
+    let newer =
+        newer.iter().map(|name| format!("migration {name} is unknown to this netbit; use a newer one"));
     let older = database::pending_migrations(db)?;
     let older = older.iter().map(|name| format!("migration {name} is pending; the next start runs it"));
     Ok(newer.chain(older).collect())

@@ -11,25 +11,25 @@ use super::trust::{Trust, TrustError};
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::message::Message;
 
-/// No answer may take longer than this.
+/// Maximum duration of a request with its response.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     #[error("cannot reach the server: {0}")]
     Unreachable(#[from] reqwest::Error),
-    /// The same over TLS: the address and the reason.
+    /// A failed connection over TLS: the address and the reason.
     #[error("cannot reach the server: {0}")]
     Connection(String),
     #[error(transparent)]
     Trust(#[from] TrustError),
     #[error("the server answered {status}: {detail}")]
     Refused { status: u16, code: String, detail: String },
-    #[error("the server's answer is not understood: {0}")]
+    #[error("unexpected response from the server: {0}")]
     Shape(String),
 }
 
-/// A status and a JSON body (`null` when there is none).
+/// A response: status, headers and a JSON body (`null` without a body).
 #[derive(Debug, Clone)]
 pub struct HttpAnswer {
     pub status: u16,
@@ -38,7 +38,7 @@ pub struct HttpAnswer {
 }
 
 impl HttpAnswer {
-    /// The problem's code, or an empty text.
+    /// Returns the error code of a problem response, or an empty string.
     pub fn code(&self) -> &str {
         self.body.get("code").and_then(Value::as_str).unwrap_or_default()
     }
@@ -47,7 +47,10 @@ impl HttpAnswer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The body, if the server did what was asked.
+    /// Returns the body of a response whose status is below 400.
+    ///
+    /// # Errors
+    /// [`HttpError::Refused`] for any other status.
     pub fn success(self) -> Result<Value, HttpError> {
         if self.status < 400 {
             return Ok(self.body);
@@ -57,7 +60,7 @@ impl HttpAnswer {
     }
 }
 
-/// What a login gave.
+/// The response to a login.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Account {
     pub token: String,
@@ -71,26 +74,26 @@ pub struct AccountUser {
     pub username: String,
 }
 
-/// Talks to one server, as one user once a token is set. Cheap to clone.
+/// A client of one server; sends requests as one user once a token is set. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
     base: String,
     token: Option<String>,
     inner: reqwest::Client,
-    /// Where the server is, if it speaks TLS.
+    /// The address of a server with TLS; `None` without TLS.
     origin: Option<Origin>,
 }
 
 impl HttpClient {
-    /// `base` is like `http://127.0.0.1:8080`, or `https://git.example.org` for a server with a certificate that this
-    /// machine trusts.
+    /// Creates a client for the server at `base`: `http://127.0.0.1:8080`, or
+    /// `https://git.example.org` for a server whose certificate this machine trusts.
     pub fn new(base: impl Into<String>) -> Result<Self, HttpError> {
         let base = base.into();
         let trust = if base.starts_with("https://") { Some(Trust::of_platform()?) } else { None };
         Self::trusting(base, trust)
     }
 
-    /// Like [`HttpClient::new`], with the certificates to trust if the server speaks TLS.
+    /// Like [`HttpClient::new`], with the certificates to trust if the server uses TLS.
     pub fn trusting(base: impl Into<String>, trust: Option<Trust>) -> Result<Self, HttpError> {
         let base = base.into().trim_end_matches('/').to_owned();
         let inner = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
@@ -98,12 +101,12 @@ impl HttpClient {
         Ok(Self { base, token: None, inner, origin })
     }
 
-    /// Where the server is, if it speaks TLS.
+    /// Returns the address of a server with TLS; `None` without TLS.
     pub fn origin(&self) -> Option<&Origin> {
         self.origin.as_ref()
     }
 
-    /// Over a Unix socket: no token is asked for there.
+    /// Creates a client for a server on a Unix socket, which requires no token.
     pub fn over_socket(path: &std::path::Path) -> Result<Self, HttpError> {
         let inner = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().unix_socket(path).build()?;
         Ok(Self { base: "http://localhost".to_owned(), token: None, inner, origin: None })
@@ -118,7 +121,7 @@ impl HttpClient {
         self.token.as_deref()
     }
 
-    /// Any request; an error status is an answer like others.
+    /// Sends any request. Returns responses with an error status like all others.
     pub async fn send(
         &self,
         method: Method,
@@ -182,7 +185,7 @@ impl HttpClient {
         parse(self.post("/api/users/refresh", &json!({"refresh_token": refresh_token})).await?.success()?)
     }
 
-    /// Creates a group and answers its id.
+    /// Creates a group and returns its id.
     pub async fn create_group(&self, name: &str, participants: &[&str]) -> Result<ChatId, HttpError> {
         self.create_chat(&json!({"kind": "group", "name": name, "participants": participants})).await
     }
@@ -192,7 +195,7 @@ impl HttpClient {
         parse(chat.get("id").cloned().unwrap_or_default())
     }
 
-    /// Adds somebody as a member; whoever is in the chat already stays what they are.
+    /// Adds a user as a member. An existing participant keeps their role.
     pub async fn add_participant(&self, chat: ChatId, username: &str) -> Result<(), HttpError> {
         let path = format!("/api/chats/{chat}/participants/{username}");
         self.send(Method::PUT, &path, Some(&json!({})), &[]).await?.success().map(drop)
@@ -203,7 +206,8 @@ impl HttpClient {
         parse(self.post(&path, &json!({"content": content})).await?.success()?)
     }
 
-    /// The messages of a page; `query` is like `?before_seq=7&limit=10`, or empty.
+    /// Returns the messages of a page and whether there are more. `query` is empty or has the form
+    /// `?before_seq=7&limit=10`.
     pub async fn messages(&self, chat: ChatId, query: &str) -> Result<(Vec<Message>, bool), HttpError> {
         let page = self.get(&format!("/api/chats/{chat}/messages{query}")).await?.success()?;
         let has_more = page.get("has_more").and_then(Value::as_bool).unwrap_or(false);

@@ -1,20 +1,20 @@
-//! What `/metrics` says, read: one scrape, and what happened between two.
+//! Parses the output of `/metrics`: single scrapes, and the difference between two.
 
 use std::collections::BTreeMap;
 
-/// One line: a value with its labels.
+/// A line of a scrape: a value with its labels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     pub labels: BTreeMap<String, String>,
     pub value: f64,
 }
 
-/// All metrics at one moment, by name.
+/// All metrics of one scrape, by name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Scrape(BTreeMap<String, Vec<Sample>>);
 
 impl Scrape {
-    /// Reads the text format of Prometheus and OpenMetrics. Lines that it does not understand are passed over.
+    /// Parses the text format of Prometheus and OpenMetrics. Skips malformed lines.
     pub fn parse(text: &str) -> Self {
         let mut scrape = Self::default();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -29,13 +29,14 @@ impl Scrape {
         self.0.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The sum over all samples of a name that have these labels; 0 if there is none.
+    /// Returns the sum of all samples of a name that have these labels; 0 if there are none.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.samples(name).iter().filter(|sample| sample.has(labels)).map(|sample| sample.value).sum()
     }
 
-    /// About how much a share `quantile` of a histogram's observations since `before` did not exceed, in the histogram's
-    /// own unit: interpolated within its bucket. `None` if there was none.
+    /// Estimates a quantile of a histogram's observations since `before`, in the unit of the
+    /// histogram. `quantile` is between 0 and 1; the value is interpolated within its bucket.
+    /// `None` without observations since `before`.
     pub fn quantile(&self, name: &str, before: &Self, quantile: f64) -> Option<f64> {
         let name = format!("{name}_bucket");
         let mut buckets: Vec<(f64, f64)> = Vec::new();
@@ -58,7 +59,7 @@ impl Scrape {
         let (mut below_bound, mut below_count) = (0.0, 0.0);
         for (bound, count) in buckets {
             if count >= wanted && count > below_count {
-                // What is beyond the last bound can only be named by it.
+                // A value above the last finite bound is reported as that bound.
                 let share = (wanted - below_count) / (count - below_count);
                 return Some(if bound.is_finite() {
                     below_bound + (bound - below_bound) * share
@@ -77,13 +78,13 @@ impl Sample {
         labels.iter().all(|(key, value)| self.label(key) == *value)
     }
 
-    /// A label's value; empty if it has none.
+    /// Returns the value of a label; empty without that label.
     pub fn label(&self, key: &str) -> &str {
         self.labels.get(key).map(String::as_str).unwrap_or_default()
     }
 }
 
-/// `name{key="value",…} number`; what follows the number is a time or an exemplar.
+/// Parses `name{key="value",…} number`. Ignores a timestamp or an exemplar after the number.
 fn parse_line(line: &str) -> Option<(&str, Sample)> {
     let end = line.find(['{', ' '])?;
     let (name, rest) = line.split_at_checked(end)?;
@@ -102,7 +103,7 @@ fn parse_line(line: &str) -> Option<(&str, Sample)> {
     Some((name, Sample { labels, value }))
 }
 
-/// The text up to the closing quote, and what follows it.
+/// Returns the unescaped text up to the closing quote, and the rest of the line after it.
 fn unquote(text: &str) -> Option<(String, &str)> {
     let (mut value, mut escaped) = (String::new(), false);
     for (at, c) in text.char_indices() {
@@ -133,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_read_with_their_labels() {
+    fn scrape_parses_lines_with_their_labels() {
         let text = "# HELP x Of y.\nx{a=\"1\",b=\"say \\\"\\\\n\\\"\\n\"} 2.5\nx{a=\"2\",b=\"\"} 1e3 17\nplain 7\nbroken{a=\"1 3\n";
         let scrape = Scrape::parse(text);
         assert_eq!(scrape.sum("x", &[]), 1002.5);
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quantile_is_of_what_happened_in_between() {
+    fn quantile_counts_only_observations_between_two_scrapes() {
         let text = |counts: [u64; 3]| {
             let [one, two, all] = counts;
             Scrape::parse(&format!(

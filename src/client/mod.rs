@@ -1,7 +1,7 @@
-//! A typed client of the server's own protocols.
+//! A typed client for the protocols of the server.
 //!
-//! The terminal client, the integration tests and the load test all speak through this module, so what they exercise is
-//! what users run. Nothing in the server uses it.
+//! The terminal client, the integration tests and the load test all use this module, so the tests
+//! exercise the code that users run. The server does not use it.
 
 mod http;
 pub mod metrics;

@@ -1,6 +1,7 @@
-//! A server that is reached over TLS: its name, its port, and whom to trust for them.
+//! The address of a server with TLS: its name, its port and the certificates to trust.
 //!
-//! REST and sessions go to the same port with the same certificate, also behind a reverse proxy: sessions are WebSockets.
+//! REST and sessions use the same port and certificate, also through a reverse proxy: sessions are
+//! WebSockets.
 
 use std::io;
 use std::time::Duration;
@@ -20,11 +21,11 @@ use tokio_rustls::client::TlsStream;
 use super::http::HttpError;
 use super::trust::Trust;
 
-/// Connecting and the handshake may take this long together.
+/// Maximum duration of connecting and the TLS handshake together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const PORT: u16 = 443;
 
-/// Where a server that speaks TLS is. Cheap to clone.
+/// The address of a server with TLS. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Origin {
     url: Url,
@@ -33,28 +34,28 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// `url` is like `https://git.example.org`.
+    /// Parses a URL of the form `https://git.example.org`.
     pub fn new(url: &str, trust: Trust) -> Result<Self, HttpError> {
         let unreachable = |reason: &str| HttpError::Connection(format!("{url}: {reason}"));
         let parsed = Url::parse(url).map_err(|error| unreachable(&error.to_string()))?;
-        let host = parsed.host_str().ok_or_else(|| unreachable("there is no host"))?;
+        let host = parsed.host_str().ok_or_else(|| unreachable("the URL has no host"))?;
         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned());
         let name = name.map_err(|error| unreachable(&error.to_string()))?;
         Ok(Self { url: parsed, name, trust })
     }
 
-    /// `host:port`, without the port of HTTPS.
+    /// Returns `host:port`, or the host alone for the default port of HTTPS.
     fn authority(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
-    /// The address of its WebSocket.
+    /// Returns the URL of the server's WebSocket.
     pub(super) fn websocket_url(&self) -> String {
         format!("wss://{}{}/ws", self.authority(), self.url.path().trim_end_matches('/'))
     }
 
-    /// Opens an encrypted connection.
+    /// Opens a TLS connection.
     pub(super) async fn connect(&self) -> Result<TlsStream<TcpStream>, HttpError> {
         let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         let port = self.url.port().unwrap_or(PORT);
@@ -68,7 +69,7 @@ impl Origin {
         connected.map_err(|error| self.failed(&error))
     }
 
-    /// Sends one request over a connection of its own.
+    /// Sends one request over a new connection.
     pub(super) async fn send(
         &self,
         request: reqwest::Request,
@@ -81,13 +82,13 @@ impl Origin {
         request.headers_mut().insert(HOST, host);
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(self.connect().await?)).await.map_err(failed)?;
-        // Ends with the answer, for `sender` is dropped then.
+        // Ends after the response, because `sender` is dropped then.
         tokio::spawn(async { drop(connection.await) });
         let (head, body) = sender.send_request(request).await.map_err(failed)?.into_parts();
         Ok((head.status, head.headers, body.collect().await.map_err(failed)?.to_bytes()))
     }
 
-    /// The failure as a sentence with what caused it.
+    /// Returns the failure with the whole chain of its causes as text.
     fn failed(&self, error: &(dyn std::error::Error + 'static)) -> HttpError {
         let mut reason = error.to_string();
         let mut source = error.source();

@@ -1,4 +1,4 @@
-//! The TCP client: frames out, packets in.
+//! The TCP client: sends frames and receives packets.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -20,16 +20,16 @@ use crate::protocol::framing;
 use crate::protocol::packet::{MessagePacket, PacketMessage};
 use crate::protocol::view::EventData;
 
-/// Larger frames are no frames of this server.
+/// Larger frames are rejected: the server does not send them.
 const FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TcpError {
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
-    #[error("the server closed the connection ({})", .0.as_deref().unwrap_or("without a word"))]
+    #[error("the server closed the connection ({})", .0.as_deref().unwrap_or("without a reason"))]
     Closed(Option<String>),
-    #[error("the server sent what is no packet: {0}")]
+    #[error("invalid packet from server: {0}")]
     Malformed(String),
     #[error("the server refused: {} ({})", .0.error.as_deref().unwrap_or("no reason"), .0.code.as_deref().unwrap_or("no code"))]
     Refused(Box<ReceivedPacket>),
@@ -49,7 +49,7 @@ pub struct FrameWriter {
     socket: Box<dyn AsyncWrite + Send + Unpin>,
 }
 
-/// What the server sent, and if it is an event, all that it says.
+/// A received packet; events with all of their fields.
 #[derive(Debug)]
 pub enum Incoming {
     Event(Box<EventData>),
@@ -69,7 +69,7 @@ impl fmt::Debug for FrameWriter {
 }
 
 impl FrameReader {
-    /// The next packet. May be dropped while it waits: no bytes are lost.
+    /// Receives the next packet. Cancel safe: no bytes are lost if the future is dropped.
     pub async fn next(&mut self) -> Result<ReceivedPacket, TcpError> {
         let frame = self.frame().await?;
         let packet: ReceivedPacket = self.decode(&frame)?;
@@ -79,7 +79,8 @@ impl FrameReader {
         Ok(packet)
     }
 
-    /// Like [`FrameReader::next`], with events whole: a [`ReceivedPacket`] has no room for names and roles.
+    /// Like [`FrameReader::next`], but with complete events: a [`ReceivedPacket`] has no fields for
+    /// names and roles.
     pub async fn next_incoming(&mut self) -> Result<Incoming, TcpError> {
         let frame = self.frame().await?;
         let packet: ReceivedPacket = self.decode(&frame)?;
@@ -91,7 +92,7 @@ impl FrameReader {
         Ok(Incoming::Packet(Box::new(packet)))
     }
 
-    /// Where the next frame lies in the buffer, until the next call.
+    /// Returns the position of the next frame in the buffer; valid until the next call.
     async fn frame(&mut self) -> Result<Range<usize>, TcpError> {
         loop {
             let rest = self.buffer.get(self.used..).unwrap_or_default();
@@ -123,25 +124,26 @@ impl FrameWriter {
         self.send_bytes(&encode(packet)?).await
     }
 
-    /// Bytes as they are, well-formed or not.
+    /// Sends bytes unchanged, well-formed or not.
     pub async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), TcpError> {
         self.socket.write_all(bytes).await?;
         Ok(self.socket.flush().await?)
     }
 }
 
-/// A packet as a frame.
+/// Encodes a packet as a frame.
 pub fn encode(packet: &MessagePacket) -> Result<Bytes, TcpError> {
     framing::encode(packet).map_err(|error| TcpError::Malformed(error.to_string()))
 }
 
-/// A whole session: asks and waits for the answers; events that come in between are kept.
+/// A client of one session: sends requests and waits for their replies. Keeps the events that
+/// arrive in between.
 #[derive(Debug)]
 pub struct TcpClient {
     pub reader: FrameReader,
     pub writer: FrameWriter,
     next_request: u64,
-    /// Packets that came while an answer was awaited.
+    /// Packets that arrived during the wait for a reply.
     kept: VecDeque<ReceivedPacket>,
 }
 
@@ -153,7 +155,7 @@ impl TcpClient {
         Ok(Self::over(reading, writing))
     }
 
-    /// Over a connection that is there, as one that is encrypted.
+    /// Creates a client over an open connection, such as an encrypted one.
     pub fn over(
         reading: impl AsyncRead + Send + Unpin + 'static,
         writing: impl AsyncWrite + Send + Unpin + 'static,
@@ -163,20 +165,20 @@ impl TcpClient {
         Self { reader, writer, next_request: 1, kept: VecDeque::new() }
     }
 
-    /// Over WebSocket and TLS, which every proxy in front of the server passes on.
+    /// Connects over WebSocket and TLS, which every reverse proxy passes through.
     pub async fn over_websocket(origin: &Origin) -> Result<Self, HttpError> {
         let (reading, writing) = tokio::io::split(websocket::open(origin).await?);
         Ok(Self::over(reading, writing))
     }
 
-    /// Connects and says Hello; answers the `Welcome` too.
+    /// Connects and sends `Hello`. Returns the client and the `Welcome`.
     pub async fn open(address: SocketAddr, token: &str) -> Result<(Self, ReceivedPacket), TcpError> {
         let mut client = Self::connect(address).await?;
         let welcome = client.hello(token).await?;
         Ok((client, welcome))
     }
 
-    /// Says who one is; answers the `Welcome`.
+    /// Authenticates with a token (`Hello`). Returns the `Welcome`.
     pub async fn hello(&mut self, token: &str) -> Result<ReceivedPacket, TcpError> {
         let hello = MessagePacket {
             packet_type: "Hello".to_owned(),
@@ -186,7 +188,10 @@ impl TcpClient {
         self.request(hello).await
     }
 
-    /// Sends `packet` under a fresh request id and waits for its answer; a NACK is [`TcpError::Refused`].
+    /// Sends `packet` with a new request id and waits for the reply.
+    ///
+    /// # Errors
+    /// [`TcpError::Refused`] if the reply is a NACK.
     pub async fn request(&mut self, packet: MessagePacket) -> Result<ReceivedPacket, TcpError> {
         let answer = self.ask(packet).await?;
         if answer.packet_type == "Ack" && !answer.success {
@@ -195,7 +200,7 @@ impl TcpClient {
         Ok(answer)
     }
 
-    /// Like [`TcpClient::request`], but a NACK is an answer like others.
+    /// Like [`TcpClient::request`], but returns a NACK like any other reply.
     pub async fn ask(&mut self, mut packet: MessagePacket) -> Result<ReceivedPacket, TcpError> {
         let request_id = self.next_request;
         self.next_request += 1;
@@ -210,13 +215,13 @@ impl TcpClient {
         }
     }
 
-    /// Says something and waits for the `Ack`.
+    /// Sends a message and waits for the `Ack`.
     pub async fn say(&mut self, chat: ChatId, content: &str) -> Result<ReceivedPacket, TcpError> {
         self.request(saying(chat, ClientId::fresh(), content)).await
     }
 
-    /// The next packet that is no answer to a request and concerns the history of a chat: an event, or what else the
-    /// server says of it. What it tells aside is passed over.
+    /// Receives the next pushed packet about the history of a chat, such as an event. Skips
+    /// notifications, marks, presence and typing.
     pub async fn pushed(&mut self) -> Result<ReceivedPacket, TcpError> {
         loop {
             let packet = self.any().await?;
@@ -229,7 +234,7 @@ impl TcpClient {
         }
     }
 
-    /// The next packet of any type that is no answer to a request.
+    /// Receives the next packet of any type that is not a reply to a request.
     pub async fn any(&mut self) -> Result<ReceivedPacket, TcpError> {
         match self.kept.pop_front() {
             Some(packet) => Ok(packet),
@@ -242,7 +247,7 @@ impl TcpClient {
     }
 }
 
-/// A `SendMessage`.
+/// Returns a `SendMessage` packet.
 pub fn saying(chat: ChatId, client_id: ClientId, content: &str) -> MessagePacket {
     MessagePacket {
         packet_type: "SendMessage".to_owned(),

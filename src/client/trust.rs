@@ -1,4 +1,4 @@
-//! Which certificates the client accepts.
+//! The certificates that the client accepts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStor
 pub enum TrustError {
     #[error("{} cannot be read: {reason}", .path.display())]
     Unreadable { path: PathBuf, reason: String },
-    #[error("{} holds no certificate in PEM form", .0.display())]
+    #[error("{} holds no certificate in PEM format", .0.display())]
     NoCertificate(PathBuf),
-    #[error("this machine has no certificate authorities: install ca-certificates, or name a file")]
+    #[error("no certificate authorities are installed: install ca-certificates, or name a file")]
     NoAuthorities,
     #[error("TLS cannot be set up: {0}")]
     Setup(String),
@@ -31,7 +31,7 @@ impl Trust {
     /// Trusts the authorities of this machine, or those that `SSL_CERT_FILE` names.
     pub fn of_platform() -> Result<Self, TrustError> {
         let mut roots = RootCertStore::empty();
-        // Some stores hold certificates that are broken or too old: the others count.
+        // Invalid or unsupported certificates of the store are skipped.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if roots.is_empty() {
             return Err(TrustError::NoAuthorities);
@@ -39,7 +39,7 @@ impl Trust {
         Self::by(authorities(roots)?)
     }
 
-    /// Trusts the certificates of a PEM file and no others: authorities, or the server's own certificate.
+    /// Trusts only the certificates of a PEM file: authorities, or the server's own certificate.
     pub fn of_file(path: &Path) -> Result<Self, TrustError> {
         let unreadable = |error: rustls::pki_types::pem::Error| TrustError::Unreadable {
             path: path.to_owned(),
@@ -94,8 +94,8 @@ impl ServerCertVerifier for Given {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let checked = self.authorities.verify_server_cert(end_entity, intermediates, name, ocsp, now);
         match checked {
-            // A certificate from `openssl req -x509` is an authority, which webpki refuses as a server's certificate. A
-            // date that is over has another error.
+            // A certificate from `openssl req -x509` is an authority, which webpki refuses as the
+            // certificate of a server. An expired certificate gives another error.
             Err(rustls::Error::InvalidCertificate(CertificateError::Other(_)))
                 if self.certificates.contains(end_entity) =>
             {
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_without_a_certificate_is_named() {
+    fn trust_error_names_file_without_certificate() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = Trust::of_file(file.path()).unwrap_err().to_string();
         assert!(error.contains("holds no certificate"), "{error}");

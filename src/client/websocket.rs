@@ -1,4 +1,5 @@
-//! Sessions over WebSocket: the same packets as over TCP, a message each instead of a length and a frame.
+//! Sessions over WebSocket: the same packets as over TCP. Each packet is one WebSocket message,
+//! without a length prefix.
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -9,12 +10,12 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use super::http::HttpError;
 use super::origin::Origin;
 
-/// Bytes that wait between the session and the socket, each way.
+/// Size of the buffer between the session and the socket, per direction.
 const PIPE_BYTES: usize = 64 * 1024;
-/// Larger frames are no frames of this client.
+/// Larger frames are rejected: the client does not send them.
 const FRAME_BYTES_MAX: u32 = 2 * 1024 * 1024;
 
-/// Opens a WebSocket and returns it as a stream of frames, as TCP carries them.
+/// Opens a WebSocket and returns it as a stream of frames in the format of TCP sessions.
 pub(super) async fn open(origin: &Origin) -> Result<DuplexStream, HttpError> {
     let stream = origin.connect().await?;
     let url = origin.websocket_url();
@@ -25,12 +26,12 @@ pub(super) async fn open(origin: &Origin) -> Result<DuplexStream, HttpError> {
     Ok(ours)
 }
 
-/// Carries frames both ways until either side ends.
+/// Copies frames in both directions until either side closes.
 async fn carry<S: AsyncRead + AsyncWrite + Unpin>(socket: WebSocketStream<S>, pipe: DuplexStream) {
     let (mut sink, mut messages) = socket.split();
     let (mut from_session, mut to_session) = tokio::io::split(pipe);
     let out = async {
-        // An error here is the end of the session: it has dropped its half.
+        // An error here is the end of the session: it dropped its half of the pipe.
         while let Ok(frame) = next_frame(&mut from_session).await {
             sink.send(Message::Binary(frame)).await?;
         }
@@ -45,14 +46,14 @@ async fn carry<S: AsyncRead + AsyncWrite + Unpin>(socket: WebSocketStream<S>, pi
         }
         std::io::Result::Ok(())
     };
-    // How it ended is known to the session: its stream is over.
+    // The result is not needed: the session sees the end of its stream.
     tokio::select! {
         ended = out => drop(ended),
         ended = back => drop(ended),
     }
 }
 
-/// The packet of the next frame.
+/// Reads the packet of the next frame.
 async fn next_frame(session: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Bytes> {
     let length = session.read_u32().await?;
     if length > FRAME_BYTES_MAX {
