@@ -1,8 +1,8 @@
-//! What an archive of a commit would hold, counted before `git archive` starts.
+//! Computes the size of an archive of a commit before `git archive` starts.
 //!
-//! Ten trees that each name the next one ten times are ten thousand million files in 830 bytes of a
-//! push. Each tree is read once and its totals are kept, so the counting itself is bounded by the
-//! entries that are really there.
+//! Ten trees that each contain the next one ten times are ten thousand million files in 830 bytes
+//! of a push. Each tree is read once and its totals are cached, so the work is bounded by the
+//! number of stored entries.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -11,43 +11,43 @@ use super::object::Oid;
 use super::path::{DEPTH_MAX, MODE_COMMIT, MODE_TREE, Place};
 use super::{BrowseError, Browser};
 
-/// The largest archive.
+/// Limits of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ArchiveLimits {
-    /// Files, folders and links.
+    /// Number of files, folders and links.
     pub entries: u64,
-    /// All their paths together.
+    /// Total length of their paths.
     pub path_bytes: u64,
-    /// All files together, before they are compressed.
+    /// Total size of the files, uncompressed.
     pub bytes: u64,
 }
 
-/// What a tree holds, with everything below it.
+/// The totals of a tree, including everything below it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ArchiveSize {
     pub entries: u64,
     pub path_bytes: u64,
     pub bytes: u64,
-    /// Folders within folders, this one counted.
+    /// Depth of nested folders, including this one.
     pub depth: usize,
 }
 
-/// The counting of one archive.
+/// The state of counting one archive.
 struct Counting<'b> {
     browser: &'b Browser,
     limits: ArchiveLimits,
     known: HashMap<git2::Oid, ArchiveSize>,
-    /// Entries that were looked at.
+    /// Number of entries read so far.
     visited: u64,
     until: Instant,
 }
 
 impl Browser {
-    /// What an archive of the commit would hold.
+    /// Returns the size of an archive of the commit.
     ///
     /// # Errors
-    /// [`BrowseError::TooLarge`] when it is beyond the limits, or takes longer to count than a
-    /// request may.
+    /// [`BrowseError::TooLarge`] if the archive exceeds the limits, or if counting takes longer
+    /// than a request may.
     pub fn archive_size(&self, commit: Oid, limits: ArchiveLimits) -> Result<ArchiveSize, BrowseError> {
         let tree = self.find_commit(commit.raw())?.tree;
         let until = self.budget.until();
@@ -83,8 +83,8 @@ impl Counting<'_> {
         Ok(size)
     }
 
-    /// The entries of a tree without what is below its folders, and the folders with the lengths of
-    /// their names. The tree itself is not kept while they are counted.
+    /// Returns the totals of a tree without the contents of its folders, and the folders with the
+    /// lengths of their names. The tree itself is dropped before the folders are counted.
     fn files(&mut self, oid: git2::Oid) -> Result<(ArchiveSize, Vec<(git2::Oid, u64)>), BrowseError> {
         let tree = self.browser.find_tree(oid)?;
         let mut size = ArchiveSize { depth: 1, ..ArchiveSize::default() };
@@ -122,7 +122,9 @@ impl Counting<'_> {
             return Err(BrowseError::TooLarge(TOO_MANY));
         }
         if size.path_bytes > self.limits.path_bytes {
-            return Err(BrowseError::TooLarge("the paths in the archive are too long together"));
+            return Err(BrowseError::TooLarge(
+                "the paths in the archive are too long together; clone the repository",
+            ));
         }
         if size.bytes > self.limits.bytes {
             return Err(BrowseError::TooLarge(

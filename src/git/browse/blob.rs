@@ -1,4 +1,4 @@
-//! Files: as text for JSON, or as they are.
+//! Reads files, as text for JSON or as raw bytes.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -7,10 +7,10 @@ use super::object::Oid;
 use super::path::MODE_COMMIT;
 use super::{BrowseError, Browser};
 
-/// git looks as far for a NUL.
+/// Number of bytes searched for a NUL to detect a binary file; the same as in git.
 const BINARY_SNIFF_BYTES: usize = 8000;
 
-/// One file of one commit. A symbolic link is the text that it leads to.
+/// A file of a commit. The content of a symbolic link is its target.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Blob {
     pub oid: Oid,
@@ -18,17 +18,18 @@ pub struct Blob {
     /// Six octal digits, such as `100644`.
     pub mode: String,
     pub size_bytes: usize,
-    /// Whether it holds a NUL near its beginning, as git decides it. Unknown, hence false, when `truncated`.
+    /// Whether the first 8000 bytes contain a NUL, the test that git uses. Unknown, and therefore
+    /// false, when `truncated`.
     pub binary: bool,
-    /// The text, unless it is binary or `truncated`.
+    /// The text; absent for binary and `truncated` files.
     pub content: Option<String>,
-    /// Whether the text is not UTF-8, so that some characters of `content` stand for other bytes.
+    /// Whether the text is not valid UTF-8, so that some bytes are replaced in `content`.
     pub lossy: bool,
-    /// Whether the file is too large to be shown here; it can be fetched raw.
+    /// Whether the file is too large for this response; it can be fetched raw.
     pub truncated: bool,
 }
 
-/// One file, not read yet.
+/// The object and size of a file, before its content is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileSize {
     pub oid: Oid,
@@ -40,7 +41,7 @@ pub(super) fn is_binary(bytes: &[u8]) -> bool {
 }
 
 impl Browser {
-    /// The file at `path` in a commit.
+    /// Returns the file at `path` in a commit.
     pub fn blob(&self, commit: Oid, path: &str) -> Result<Blob, BrowseError> {
         let (oid, mode, size_bytes, path) = self.file(commit, path)?;
         let mut blob = Blob {
@@ -60,20 +61,20 @@ impl Browser {
         blob.binary = is_binary(&bytes);
         if !blob.binary {
             let text = String::from_utf8_lossy(&bytes);
-            // Valid UTF-8 is borrowed.
+            // `from_utf8_lossy` borrows valid UTF-8.
             blob.lossy = matches!(text, std::borrow::Cow::Owned(_));
             blob.content = Some(text.into_owned());
         }
         Ok(blob)
     }
 
-    /// The file as bytes.
+    /// Returns the file as raw bytes.
     pub fn raw(&self, commit: Oid, path: &str) -> Result<(Oid, Vec<u8>), BrowseError> {
         let (oid, ..) = self.file(commit, path)?;
         Ok((oid.into(), self.read_blob(oid, self.limits.raw_bytes)?))
     }
 
-    /// Which object the file is, and how many bytes it has.
+    /// Returns the object id and the size of a file.
     pub fn file_size(&self, commit: Oid, path: &str) -> Result<FileSize, BrowseError> {
         let (oid, _, size_bytes, _) = self.file(commit, path)?;
         if size_bytes > self.limits.raw_bytes {
@@ -88,7 +89,7 @@ impl Browser {
         Ok(FileSize { oid: oid.into(), size_bytes })
     }
 
-    /// Id, mode, size and path of the file at `path`.
+    /// Returns the id, mode, size and path of the file at `path`.
     fn file(&self, commit: Oid, path: &str) -> Result<(git2::Oid, String, usize, String), BrowseError> {
         let commit = self.find_commit(commit.raw())?;
         let (path, place) = self.place_in(&commit, path)?;

@@ -1,4 +1,5 @@
-//! What one request may read: every object that a [`super::Browser`] reads is charged here first.
+//! The read budget of a request. Every object is charged to it before a [`super::Browser`] reads
+//! it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -9,15 +10,15 @@ use super::limits::Bound;
 use super::packs::Stored;
 use super::{BrowseError, BrowseLimits};
 
-/// libgit2 keeps the bases of deltas, so many bytes for each pack (`GIT_PACK_CACHE_MEMORY_LIMIT`).
+/// Size of libgit2's cache of delta bases, per pack (`GIT_PACK_CACHE_MEMORY_LIMIT`).
 const BASES_BYTES_PER_PACK: usize = 16 * 1024 * 1024;
 
-/// The rest of a request's budget.
+/// The remaining budget of a request.
 pub(super) struct ReadBudget {
-    /// Bytes of objects.
+    /// Bytes of objects that may still be read.
     bytes_left: Cell<usize>,
     until: Instant,
-    /// Bases that libgit2 may be keeping, by pack.
+    /// Bytes of bases that libgit2 may have cached, by pack.
     bases: RefCell<HashMap<usize, usize>>,
     spent: Cell<Option<Bound>>,
     missed: Cell<bool>,
@@ -34,23 +35,23 @@ impl ReadBudget {
         }
     }
 
-    /// More bytes, for a walk that compares the trees of a history.
+    /// Adds bytes to the budget, for a walk that compares the trees of a history.
     pub(super) fn extend(&self, bytes: usize) {
         self.bytes_left.set(self.bytes_left.get().saturating_add(bytes));
     }
 
-    /// Whether an object was refused because the request has read enough.
+    /// Returns whether an object was refused because the budget is exhausted.
     pub(super) fn is_spent(&self) -> bool {
         self.spent().is_some()
     }
 
-    /// The limit that the request met.
+    /// Returns the limit that the request reached.
     pub(super) fn spent(&self) -> Option<Bound> {
         self.spent.get()
     }
 
-    /// An object was not read. Where the answer goes on without it, another time it may hold more: packing changes what an
-    /// object takes to be read, and a missing one may be restored.
+    /// Records that an object was not read. A later response may contain it: packing changes the
+    /// cost of reading an object, and a missing object may be restored.
     pub(super) fn note_missed(&self) {
         self.missed.set(true);
     }
@@ -59,12 +60,15 @@ impl ReadBudget {
         self.missed.get()
     }
 
-    /// When the request has read for long enough.
+    /// Returns the deadline for reads of the request.
     pub(super) fn until(&self) -> Instant {
         self.until
     }
 
-    /// Charges one object that is about to be read.
+    /// Charges an object before it is read.
+    ///
+    /// # Errors
+    /// [`BrowseError::TooLarge`] if the object or the request exceeds a limit.
     pub(super) fn charge(&self, object: &Stored, limits: &BrowseLimits) -> Result<(), BrowseError> {
         if object.peak_bytes > limits.object_peak_bytes || object.chain_bytes > limits.object_built_bytes {
             return Err(BrowseError::TooLarge(
@@ -78,26 +82,26 @@ impl ReadBudget {
         let Some(left) = self.bytes_left.get().checked_sub(object.bytes) else {
             return refuse(
                 Bound::ReadBytes,
-                "the answer takes more reading than one request may do (limit read_bytes)",
+                "the response needs to read more bytes than one request may (limit read_bytes)",
             );
         };
         if Instant::now() >= self.until {
             return refuse(
                 Bound::ReadMs,
-                "the answer takes longer to read than one request may (limit read_ms)",
+                "the response takes longer to read than one request may (limit read_ms)",
             );
         }
         if !self.keeps_bases(object, limits) {
             return refuse(
                 Bound::BasesBytes,
-                "the answer takes more deltas to be built than one request may (limit bases_bytes)",
+                "the response needs more delta bases than one request may keep (limit bases_bytes)",
             );
         }
         self.bytes_left.set(left);
         Ok(())
     }
 
-    /// Whether the bases that libgit2 keeps stay within their bound.
+    /// Returns whether the bases that libgit2 caches stay within their limit.
     fn keeps_bases(&self, object: &Stored, limits: &BrowseLimits) -> bool {
         let Some(pack) = object.deltas_of else { return true };
         let mut bases = self.bases.borrow_mut();
@@ -107,7 +111,7 @@ impl ReadBudget {
     }
 }
 
-/// What a text takes in JSON, in bytes: control characters take six.
+/// Returns the size of a text in JSON, in bytes. Control characters take six.
 pub(super) fn json_bytes(text: &[u8]) -> usize {
     let cost = |byte: u8| match byte {
         0..=0x1f => 6,

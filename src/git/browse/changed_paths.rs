@@ -1,8 +1,9 @@
-//! The Bloom filters of a commit-graph: whether a commit may have changed a path against its first parent
-//! (gitformat-commit-graph, "Bloom Filter Data"; Documentation/technical/commit-graph of git).
+//! The Bloom filters of a commit-graph: whether a commit may have changed a path compared with its
+//! first parent (gitformat-commit-graph, "Bloom Filter Data"; Documentation/technical/commit-graph
+//! of git).
 //!
-//! A filter holds every changed path and every folder above it. It answers "no" or "perhaps"; after "perhaps" the trees
-//! are compared.
+//! A filter contains every changed path and every folder above it. It returns "no" or "maybe";
+//! after "maybe" the trees are compared.
 
 use std::fs::File;
 use std::io;
@@ -10,29 +11,29 @@ use std::os::unix::fs::FileExt;
 
 use super::commit_graph::{Chunk, CommitGraph, big_endian};
 
-/// Version, hashes of a path, bits of a path.
+/// Size of the chunk header: version, number of hashes per path, bits per path.
 const HEAD_BYTES: u64 = 12;
-/// The first version hashes bytes above 0x7f as the processor of the writer has `char`.
+/// Version 1 hashes bytes above 0x7f with the signedness of `char` on the writer's machine.
 const SIGNED_VERSION: u32 = 1;
 const VERSIONS: [u32; 2] = [SIGNED_VERSION, 2];
 /// git uses 7.
 const HASHES_MAX: u32 = 64;
-/// git writes at most 512 paths and their folders into a filter, at 10 bits each.
+/// Maximum size of a filter. git writes at most 512 paths and their folders, at 10 bits each.
 const FILTER_BYTES_MAX: u64 = 64 * 1024;
 const SEEDS: [u32; 2] = [0x293a_e76f, 0x7e64_6e2c];
 
-/// The filters of a graph.
+/// The filters of a commit-graph.
 pub(super) struct Filters {
-    /// Where each commit's filter ends.
+    /// The end offset of each commit's filter.
     ends: Chunk,
     filters: Chunk,
     version: u32,
     hashes: u32,
 }
 
-/// A path and the folders above it, hashed.
+/// The hashes of a path and of the folders above it.
 pub(super) struct PathKey {
-    /// The whole path first: the most telling.
+    /// The hash of the whole path is first: it rules out the most commits.
     hashes: Vec<[u32; 2]>,
     is_ascii: bool,
 }
@@ -47,7 +48,7 @@ impl PathKey {
 }
 
 impl Filters {
-    /// `None` for filters of a version that is not known.
+    /// Opens the filters; `None` if their version is unknown.
     pub(super) fn open(file: &File, ends: Chunk, filters: Chunk) -> io::Result<Option<Self>> {
         if filters.bytes() < HEAD_BYTES {
             return Ok(None);
@@ -69,7 +70,7 @@ impl Filters {
         };
         let begin = position.checked_sub(1).map_or(Ok(0), end)?;
         let bytes = end(position)?.saturating_sub(begin);
-        // No filter, or none of git's.
+        // The commit has no filter, or git did not write it.
         if bytes == 0 || bytes > FILTER_BYTES_MAX {
             return Ok(true);
         }
@@ -88,7 +89,7 @@ impl Filters {
     }
 }
 
-/// MurmurHash3 of 32 bits, as git computes it.
+/// Computes the 32-bit MurmurHash3, as git does.
 fn murmur3(seed: u32, bytes: &[u8]) -> u32 {
     let mix = |word: u32| word.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
     let little_endian = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
@@ -113,14 +114,14 @@ mod tests {
 
     /// The values of git's own test (t/t0095-bloom.sh).
     #[test]
-    fn hash_is_that_of_git() {
+    fn hash_equals_that_of_git() {
         assert_eq!(murmur3(0, b""), 0);
         assert_eq!(murmur3(0, b"Hello world!"), 0x627b_0c2c);
         assert_eq!(murmur3(0, b"The quick brown fox jumps over the lazy dog"), 0x2e4f_f723);
     }
 
     #[test]
-    fn path_is_hashed_with_the_folders_above_it() {
+    fn path_key_hashes_path_and_its_parent_folders() {
         let key = PathKey::new(b"a/b/c");
         let wanted = [&b"a/b/c"[..], b"a/b", b"a"].map(|path| SEEDS.map(|seed| murmur3(seed, path)));
         assert_eq!(key.hashes, wanted);

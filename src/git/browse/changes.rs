@@ -1,8 +1,8 @@
-//! Which files differ between two trees.
+//! Finds the files that differ between two trees.
 //!
-//! The trees are compared here and not by libgit2, because that would list every file of a huge change before it
-//! could be told to stop. Files that moved as they were are found by their ids, however many there are
-//! ([`super::renames`]); libgit2 is asked for those that were changed meanwhile, while few files come and go.
+//! This module compares the trees itself: libgit2 lists every file of a huge change before it can
+//! be stopped. Files that moved unchanged are found by their ids, without a limit on their number
+//! ([`super::renames`]). libgit2 detects files that were moved and changed, if few files differ.
 
 use std::cmp::Ordering;
 use std::time::Instant;
@@ -15,23 +15,24 @@ use super::history::deadline;
 use super::path::{DEPTH_MAX, MODE_COMMIT, PATH_BYTES_MAX, Place};
 use super::{BrowseError, Browser, renames};
 
-/// The bits of a mode that say what something is.
+/// The bits of a mode that hold the type of the entry.
 const MODE_KIND: i32 = 0o170_000;
 
-/// Entries of all trees that are open at once, one within the other: some 50 bytes each.
+/// Maximum number of entries in all nested trees that are open at the same time: about 50 bytes
+/// each.
 const OPEN_ENTRIES_MAX: usize = 500_000;
 
-/// What happened to a file.
+/// The kind of a change to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeStatus {
     Added,
     Deleted,
-    /// The content, the mode or both.
+    /// The content, the mode or both changed.
     Modified,
     Renamed,
     Copied,
-    /// A file became a link or a submodule, or the other way round.
+    /// A file became a link or a submodule, or vice versa.
     Typechange,
 }
 
@@ -40,13 +41,13 @@ pub(super) struct Change {
     pub(super) status: ChangeStatus,
     /// The new path; for a deleted file the old one.
     pub(super) path: Vec<u8>,
-    /// For renames and copies.
+    /// The old path of a rename or copy.
     pub(super) old_path: Option<Vec<u8>>,
     pub(super) old: Option<Place>,
     pub(super) new: Option<Place>,
 }
 
-/// The changes so far, and the bounds.
+/// The state of a comparison: the changes so far and the limits.
 struct Comparing<'b> {
     browser: &'b Browser,
     until: Instant,
@@ -57,19 +58,19 @@ struct Comparing<'b> {
     truncated: bool,
 }
 
-/// What differs between two trees.
+/// The differences between two trees.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     /// In the order of their paths, at most [`super::BrowseLimits::diff_files`].
     pub(super) files: Vec<Change>,
-    /// Whether there are more.
+    /// Whether there are more changes.
     pub(super) truncated: bool,
     /// Whether files that were moved and changed may be listed as deleted and added.
     pub(super) renames_by_content_skipped: bool,
 }
 
 impl Browser {
-    /// The files that differ. `None` is the empty tree.
+    /// Returns the files that differ. `None` is the empty tree.
     pub(super) fn changes(
         &self,
         old: Option<git2::Oid>,
@@ -90,7 +91,7 @@ impl Browser {
         if renames::may_hold(&files) {
             let is_small = files.len() <= self.limits.rename_files && !truncated && !self.budget.is_spent();
             if is_small {
-                // A file that is missing can still be listed without.
+                // Without rename detection, a missing file can still be listed.
                 match self.with_renames(old, new, &files) {
                     Ok((renamed, exact_only)) => (files, renames_by_content_skipped) = (renamed, exact_only),
                     Err(_) => {
@@ -110,8 +111,8 @@ impl Browser {
         Ok(Changes { files, truncated, renames_by_content_skipped })
     }
 
-    /// The same changes with deleted and added files paired where their contents are alike, and whether only identical
-    /// ones were looked for.
+    /// Pairs deleted and added files of similar content as renames. Returns the changes and whether
+    /// only identical files were compared although other pairs are possible.
     fn with_renames(
         &self,
         old: Option<git2::Oid>,
@@ -133,7 +134,8 @@ impl Browser {
         Ok((files, skipped))
     }
 
-    /// Whether all files that came or went are together small enough to be compared with each other.
+    /// Returns whether the added and deleted files are small enough in total to be compared with
+    /// each other.
     fn can_be_read(&self, changes: &[Change]) -> Result<bool, BrowseError> {
         let mut total: usize = 0;
         for change in changes {
@@ -142,7 +144,7 @@ impl Browser {
                 ChangeStatus::Deleted => change.old,
                 _ => continue,
             };
-            // libgit2 reads them by itself.
+            // libgit2 reads these files itself.
             let Some(place) = place.filter(|place| place.mode != MODE_COMMIT) else { continue };
             match self.check_size(place.oid, ObjectType::Blob, self.limits.diff_blob_bytes) {
                 Ok(stored) => total = total.saturating_add(stored.bytes),
@@ -158,7 +160,7 @@ impl Browser {
 }
 
 impl Comparing<'_> {
-    /// Two trees that differ, below `folder`.
+    /// Compares two different trees of the folder `folder`.
     fn trees(
         &mut self,
         old: Option<git2::Oid>,
@@ -194,7 +196,8 @@ impl Comparing<'_> {
         Ok(())
     }
 
-    /// Goes through both trees at once; they are sorted alike. Entries of the same id are never opened.
+    /// Walks both trees in parallel; they have the same order. Entries with the same id and mode
+    /// are not opened.
     fn side_by_side(
         &mut self,
         old: Option<&Tree<'_>>,
@@ -232,7 +235,8 @@ impl Comparing<'_> {
         Ok(())
     }
 
-    /// Two entries of one name that differ. A tree stands only beside a tree: the order tells them from files.
+    /// Compares two different entries of the same name. A tree is only ever paired with a tree,
+    /// because trees and files sort differently.
     fn places(
         &mut self,
         old: Option<Place>,
@@ -263,7 +267,8 @@ impl Comparing<'_> {
     }
 }
 
-/// Git's order of the entries of a tree: bytewise, folders as if their names ended in `/`.
+/// Compares two tree entries in the order of git: bytewise, with folder names compared as if they
+/// ended in `/`.
 fn tree_order(one: &git2::TreeEntry<'_>, other: &git2::TreeEntry<'_>) -> Ordering {
     let slash = |entry: &git2::TreeEntry<'_>| Place::of(entry).is_tree().then_some(b'/');
     let (one_slash, other_slash) = (slash(one), slash(other));

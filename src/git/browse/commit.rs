@@ -1,8 +1,9 @@
-//! One commit, read from its bytes.
+//! Parses a commit from its bytes.
 //!
-//! libgit2 loads a commit whole, whatever its size, and refuses it as a whole when one line is odd. Here at most
-//! [`super::BrowseLimits::commit_bytes`] of it are read: a larger one, stored before pushes were checked, is shown cut, and
-//! what lies behind it stays reachable. Only what holds a tree and a committer is a commit.
+//! libgit2 loads a commit of any size completely, and rejects the whole commit for one malformed
+//! line. This module reads at most [`super::BrowseLimits::commit_bytes`]. A larger commit, stored
+//! before pushes were checked, is truncated, and its ancestors stay reachable. Bytes without a tree
+//! and a committer are not a commit.
 
 use std::ops::Range;
 
@@ -11,7 +12,7 @@ use git2::{ObjectType, Oid};
 
 use super::{BrowseError, Browser, PARENTS_MAX, text};
 
-/// A commit that was read.
+/// A parsed commit.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Commit {
     pub(super) oid: Oid,
@@ -19,7 +20,7 @@ pub(super) struct Commit {
     /// At most [`PARENTS_MAX`].
     pub(super) parents: Vec<Oid>,
     pub(super) has_more_parents: bool,
-    /// Of the committer: what histories are ordered by.
+    /// The committer date, by which histories are ordered.
     pub(super) seconds: i64,
     bytes: Vec<u8>,
     author: Range<usize>,
@@ -29,7 +30,7 @@ pub(super) struct Commit {
     is_cut: bool,
 }
 
-/// A name, an address and a date, as they stand in a line.
+/// A name, an address and a date, as a commit line contains them.
 pub(super) struct Signature<'c> {
     pub(super) name: &'c [u8],
     pub(super) email: &'c [u8],
@@ -76,12 +77,12 @@ impl Commit {
         let tree = id(value(&line()?, b"tree")?)?;
         let (mut parents, mut has_more_parents) = (Vec::new(), false);
         let (mut author, mut committer, mut encoding) = (None, None, None);
-        // git reads parents only directly behind the tree.
+        // git reads parents only directly after the tree.
         let mut among_parents = true;
         let mut message = bytes.len()..bytes.len();
         while let Some(range) = line() {
             if range.is_empty() {
-                // libgit2 and git show a message without the empty lines before it.
+                // libgit2 and git omit the empty lines before a message.
                 let begin = bytes.get(range.end..)?.iter().position(|byte| *byte != b'\n');
                 message = begin.map_or(bytes.len(), |begin| range.end.saturating_add(begin))..bytes.len();
                 break;
@@ -133,17 +134,17 @@ impl Commit {
         Signature::of(self.slice(&self.committer))
     }
 
-    /// How its texts are encoded; `None` for UTF-8.
+    /// Returns the encoding of the commit's texts; `None` for UTF-8.
     pub(super) fn encoding(&self) -> Option<&'static Encoding> {
         self.encoding
     }
 
-    /// The first paragraph of the message in one line.
+    /// Returns the first paragraph of the message as one line.
     pub(super) fn summary(&self) -> String {
         text::line(&text::paragraph(self.slice(&self.message)), self.encoding)
     }
 
-    /// The message, and whether it was cut.
+    /// Returns the message and whether it was truncated.
     pub(super) fn message(&self) -> (String, bool) {
         let (message, is_cut) = text::message(self.slice(&self.message), self.encoding);
         (message, is_cut || self.is_cut)
@@ -151,7 +152,7 @@ impl Commit {
 }
 
 impl<'c> Signature<'c> {
-    /// Reads `Name <address> seconds zone`, as far as the line has them.
+    /// Parses `Name <address> seconds zone`. Missing parts are empty or 0.
     fn of(line: &'c [u8]) -> Self {
         let find = |byte: u8| line.iter().position(|found| *found == byte);
         let (open, last) = (find(b'<'), line.iter().rposition(|byte| *byte == b'>'));
@@ -176,7 +177,7 @@ mod tests {
     const TREE: &str = "tree 1111111111111111111111111111111111111111\n";
 
     #[test]
-    fn signature_is_read_as_far_as_it_goes() {
+    fn signature_parses_valid_parts_of_malformed_lines() {
         for (line, name, email, seconds) in [
             ("A U Thor <a@b> 12 +0100", "A U Thor", "a@b", 12),
             ("A <a@b>12 +0100", "A", "a@b", 12),
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn commit_without_a_tree_or_a_committer_is_none() {
+    fn commit_without_tree_or_committer_is_rejected() {
         assert!(parse(format!("{TREE}committer c <c> 5 +0000\n").as_bytes()).is_some());
         for text in ["", "tree x\n", TREE, &format!("{TREE}parent\n\n\n"), &format!("{TREE}\ncommitter c\n")]
         {
@@ -206,7 +207,7 @@ mod tests {
 
     /// `git fsck` accepts such a line, and git ignores it.
     #[test]
-    fn commit_ignores_a_parent_behind_another_line() {
+    fn commit_ignores_parent_after_another_header() {
         let parent = |digit: &str| format!("parent {}\n", digit.repeat(40));
         let author = "author x <a> 1 +0000\n";
         let committer = "committer c <c> 5 +0000\n";
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_decoded_as_the_encoding_header_says() {
+    fn commit_texts_are_decoded_by_the_encoding_header() {
         let commit = |encoding: &str, text: &[u8]| {
             let head = format!("{TREE}author x <a> 1 +0000\ncommitter c <c> 5 +0000\n{encoding}\n");
             let commit = parse(&[head.as_bytes(), text].concat()).unwrap();

@@ -1,13 +1,18 @@
-//! git's commit-graph file: parents, dates and trees of commits without the commits themselves (gitformat-commit-graph).
+//! Reads the commit-graph file of git: parents, dates and trees of commits without the commit
+//! objects (gitformat-commit-graph).
 //!
-//! A walk through 80,000 commits reads three megabytes of it, and seconds' worth of objects without it. libgit2 reads the
-//! file too, but neither hands out its commits nor knows the filters of changed paths ([`changed_paths`]).
+//! A walk through 80,000 commits reads three megabytes of the file. Without the file, reading the
+//! objects takes seconds. libgit2 reads the file too, but neither exposes its commits nor supports
+//! its filters of changed paths ([`changed_paths`]).
 //!
 //! Invariants:
-//! - The file was written by this server's own git. Even so every position and length is checked, and what is not
-//!   understood is an error, after which the objects are read as if there were no file.
-//! - The file is closed under parents, and never changed: git replaces it. An open one stays valid.
-//! - What one request loads of it is bounded ([`super::BrowseLimits::graph_bytes`]); the rest is read piece by piece.
+//! - The file was written by this server's own git. Every position and length is checked
+//!   nevertheless. Malformed content is an error, after which the objects are read as if the file
+//!   did not exist.
+//! - The file contains all parents of its commits and is never modified: git replaces it. An open
+//!   file stays valid.
+//! - The bytes that a request loads of the file are bounded ([`super::BrowseLimits::graph_bytes`]);
+//!   the rest is read in pieces.
 //!
 //! Deliberately absent: files in several layers, which this server never writes.
 
@@ -31,39 +36,39 @@ const OID_BYTES: u64 = 20;
 const DATA_BYTES: u64 = 36;
 const FANOUT_BYTES: u64 = 1024;
 const NO_PARENT: u32 = 0x7000_0000;
-/// Of the second parent: it is a place among the edges. Of an edge: it is the last one.
+/// In the second parent: the value is an index into the edges. In an edge: it is the last edge.
 const FLAG: u32 = 0x8000_0000;
-/// Bits of the date; the others are of the generation.
+/// Bits of the date; the other bits hold the generation.
 const DATE_BITS: u64 = 34;
-/// Reads of a chunk before it is loaded as a whole.
+/// Number of reads of a chunk before the whole chunk is loaded.
 const READS_BEFORE_LOAD: u32 = 400;
 
-/// The graph of one repository.
+/// The commit-graph of a repository.
 pub(super) struct CommitGraph {
     file: File,
-    /// Commits.
+    /// Number of commits.
     count: u32,
     fanout: Vec<u32>,
     names: Chunk,
     data: Chunk,
-    /// Parents beyond the second.
+    /// Parents after the second.
     edges: Option<Chunk>,
     filters: Option<Filters>,
-    /// Bytes that may still be loaded.
+    /// Number of bytes that may still be loaded.
     room: Cell<usize>,
 }
 
-/// What the graph has of one commit; parents by their positions.
+/// The entry of a commit in the graph; parents are positions in the graph.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct GraphCommit {
     pub(super) tree: Oid,
     pub(super) seconds: i64,
     pub(super) parents: Vec<u32>,
-    /// Whether there are more parents than were asked for.
+    /// Whether there are more parents than requested.
     pub(super) has_more_parents: bool,
 }
 
-/// A part of the file.
+/// A chunk of the file.
 pub(super) struct Chunk {
     at: u64,
     bytes: u64,
@@ -72,7 +77,10 @@ pub(super) struct Chunk {
 }
 
 impl CommitGraph {
-    /// The graph of the repository, if it has one that can be used.
+    /// Opens the graph of the repository; `None` if it has none of a supported version.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read or is malformed.
     pub(super) fn open(repository: &Path, room: usize) -> io::Result<Option<Self>> {
         let file = match File::open(repository.join("objects/info/commit-graph")) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -94,7 +102,7 @@ impl CommitGraph {
             return Err(malformed("a chunk is missing"));
         };
         if fanout.bytes != FANOUT_BYTES {
-            return Err(malformed("the fanout has another size"));
+            return Err(malformed("the fanout table has the wrong size"));
         }
         let mut bytes = [0; 1024];
         file.read_exact_at(&mut bytes, fanout.at)?;
@@ -103,7 +111,7 @@ impl CommitGraph {
         let sorted = fanout.iter().zip(fanout.iter().skip(1)).all(|(before, after)| before <= after);
         let fits = |chunk: &Chunk, each: u64| chunk.bytes == u64::from(count).saturating_mul(each);
         if !sorted || count >= NO_PARENT || !fits(&names, OID_BYTES) || !fits(&data, DATA_BYTES) {
-            return Err(malformed("its chunks do not fit each other"));
+            return Err(malformed("the sizes of the chunks are inconsistent"));
         }
         let filters = match (chunk(b"BIDX"), chunk(b"BDAT")) {
             (Some(ends), Some(filters)) if fits(&ends, 4) => Filters::open(&file, ends, filters)?,
@@ -117,7 +125,7 @@ impl CommitGraph {
         self.count
     }
 
-    /// The position of a commit.
+    /// Returns the position of a commit.
     pub(super) fn find(&self, oid: Oid) -> io::Result<Option<u32>> {
         let first = usize::from(oid.as_bytes().first().copied().unwrap_or_default());
         let count = |at: usize| self.fanout.get(at).copied().unwrap_or_default();
@@ -138,11 +146,12 @@ impl CommitGraph {
         self.names.read(self, at, OID_BYTES, |name| Oid::from_bytes(name).map_err(io::Error::other))?
     }
 
-    /// A commit with its first `parents_max` parents.
+    /// Returns a commit with its first `parents_max` parents.
     pub(super) fn commit(&self, position: u32, parents_max: usize) -> io::Result<GraphCommit> {
         let at = u64::from(position).saturating_mul(DATA_BYTES);
         let read = |entry: &[u8]| -> io::Result<_> {
-            let (tree, rest) = entry.split_at_checked(20).ok_or_else(|| malformed("an entry is cut off"))?;
+            let (tree, rest) =
+                entry.split_at_checked(20).ok_or_else(|| malformed("an entry is truncated"))?;
             let mut words = rest.chunks_exact(4).map(big_endian);
             let mut word = || words.next().unwrap_or_default();
             let (first, second, high, low) = (word(), word(), word(), word());
@@ -183,13 +192,14 @@ impl CommitGraph {
 
     fn add_parent(&self, commit: &mut GraphCommit, parent: u32) -> io::Result<()> {
         if parent >= self.count {
-            return Err(malformed("a parent lies outside"));
+            return Err(malformed("a parent is out of range"));
         }
         commit.parents.push(parent);
         Ok(())
     }
 
-    /// Whether the commit may have changed the path against its first parent; false only when it has not.
+    /// Returns whether the commit may have changed the path compared with its first parent; false
+    /// only if it has not.
     pub(super) fn may_change(&self, position: u32, path: &PathKey) -> bool {
         let Some(filters) = &self.filters else { return true };
         filters.may_contain(self, position, path).unwrap_or(true)
@@ -209,10 +219,10 @@ impl Chunk {
         self.at
     }
 
-    /// Name, beginning and length of each chunk.
+    /// Reads the id, offset and length of each chunk.
     fn table(file: &File, count: usize, length: u64) -> io::Result<Vec<([u8; 4], u64, u64)>> {
         if count > CHUNKS_MAX {
-            return Err(malformed("there are too many chunks"));
+            return Err(malformed("too many chunks"));
         }
         let mut table = vec![0; count.saturating_add(1).saturating_mul(TABLE_ENTRY_BYTES)];
         file.read_exact_at(&mut table, HEAD_BYTES as u64)?;
@@ -225,12 +235,13 @@ impl Chunk {
         let both = entries.iter().zip(entries.iter().skip(1));
         both.map(|((id, at), (_, next))| match next.checked_sub(*at) {
             Some(bytes) if *next <= length => Ok((*id, *at, bytes)),
-            _ => Err(malformed("a chunk lies outside of the file")),
+            _ => Err(malformed("a chunk is outside of the file")),
         })
         .collect()
     }
 
-    /// Hands `bytes` bytes from `at` on to `use_them`. A chunk that is read often is loaded, if there is room for it.
+    /// Calls `use_them` with `bytes` bytes from offset `at`. Loads the whole chunk after many
+    /// reads, if the limit of the request permits.
     pub(super) fn read<T>(
         &self,
         graph: &CommitGraph,
@@ -239,7 +250,7 @@ impl Chunk {
         use_them: impl FnOnce(&[u8]) -> T,
     ) -> io::Result<T> {
         let end = at.checked_add(bytes).filter(|end| *end <= self.bytes);
-        let end = end.ok_or_else(|| malformed("a position lies outside of its chunk"))?;
+        let end = end.ok_or_else(|| malformed("a position is outside of its chunk"))?;
         if self.loaded.get().is_none() {
             self.reads.set(self.reads.get().saturating_add(1));
             let whole = usize::try_from(self.bytes).unwrap_or(usize::MAX);
@@ -249,14 +260,14 @@ impl Chunk {
                 graph.room.set(left);
                 let mut content = vec![0; whole];
                 graph.file.read_exact_at(&mut content, self.at)?;
-                // It is empty: this is the only place that fills it.
+                // `loaded` is empty: only this line sets it.
                 drop(self.loaded.set(content));
             }
         }
         if let Some(content) = self.loaded.get() {
             let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
             let piece = content.get(index(at)..index(end));
-            return piece.map(use_them).ok_or_else(|| malformed("a position lies outside of its chunk"));
+            return piece.map(use_them).ok_or_else(|| malformed("a position is outside of its chunk"));
         }
         let mut piece = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
         graph.file.read_exact_at(&mut piece, self.at.saturating_add(at))?;

@@ -1,7 +1,8 @@
-//! Commits as walks need them: their dates, trees and parents, out of the commit-graph where it has them.
+//! The commits of a walk: dates, trees and parents, from the commit-graph if it contains them.
 //!
-//! Every commit of one walk has a number. Those of the commit-graph keep their positions there, others follow in the order
-//! in which they are met; what a walk remembers of a commit is found by its number ([`Marks`]).
+//! Every commit of a walk has a number. The number of a commit in the commit-graph is its position
+//! there; other commits follow in the order of the walk. A walk stores its state of a commit by
+//! this number ([`Marks`]).
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -13,14 +14,14 @@ use super::commit_graph::CommitGraph;
 use super::limits::Bound;
 use super::{BrowseError, Browser, PARENTS_MAX};
 
-/// Parents kept for each commit that is not in the graph, on average.
+/// Average number of parents kept per commit outside the graph.
 const PARENTS_EACH: usize = 4;
 
-/// The number of a commit.
+/// The number of a commit in a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Node(u32);
 
-/// What a walk needs of a commit.
+/// The data of a commit that a walk needs.
 #[derive(Debug)]
 pub(super) struct Links {
     pub(super) tree: Oid,
@@ -34,16 +35,17 @@ pub(super) struct Commits<'b> {
     graph: Option<&'b CommitGraph>,
     others: Vec<Other>,
     numbers: HashMap<Oid, Node>,
-    /// Of all others.
+    /// The parents of all `others`.
     parents: Vec<Node>,
     loaded: usize,
     /// The limit that ended the walk.
     pub(super) exhausted: Option<Bound>,
-    /// A commit is missing, unreadable, or has more parents than are followed: what lies behind it is not in the walk.
+    /// Whether a commit is missing, unreadable, or has more parents than are followed. Its
+    /// ancestors are not in the walk.
     pub(super) is_broken: bool,
 }
 
-/// A commit that the graph does not have.
+/// A commit that is not in the graph.
 struct Other {
     oid: Oid,
     state: State,
@@ -73,7 +75,7 @@ impl<'b> Commits<'b> {
         self.graph.map_or(0, CommitGraph::len)
     }
 
-    /// The number of a commit, whether or not there is such a commit.
+    /// Returns the number of a commit, which does not need to exist.
     pub(super) fn node(&mut self, oid: Oid) -> Node {
         if let Some(Ok(Some(position))) = self.graph.map(|graph| graph.find(oid)) {
             return Node(position);
@@ -86,7 +88,7 @@ impl<'b> Commits<'b> {
         })
     }
 
-    /// Its place among the others; `None` for a commit of the graph.
+    /// Returns the index of a commit in `others`; `None` for a commit in the graph.
     fn other(&self, node: Node) -> Option<usize> {
         node.0.checked_sub(self.graph_len()).and_then(|at| usize::try_from(at).ok())
     }
@@ -98,7 +100,8 @@ impl<'b> Commits<'b> {
         }
     }
 
-    /// What the walk needs of a commit; `None` when it cannot be read, or when the walk may not load more.
+    /// Returns the links of a commit; `None` if it cannot be read or a limit of the walk is
+    /// reached.
     pub(super) fn links(&mut self, node: Node) -> Option<Links> {
         let links = match self.other(node) {
             Some(at) => self.other_links(at),
@@ -133,7 +136,7 @@ impl<'b> Commits<'b> {
         }
     }
 
-    /// Reads a commit object; `None` when the walk may not go on.
+    /// Reads a commit object; `None` if a limit of the walk is reached.
     fn read(&mut self, oid: Oid) -> Option<State> {
         let kept_max = self.browser.limits.walk_commits.saturating_mul(PARENTS_EACH).max(PARENTS_MAX);
         if self.loaded >= self.browser.limits.walk_commits || self.parents.len() > kept_max {
@@ -158,20 +161,21 @@ impl<'b> Commits<'b> {
         Some(State::Read { tree: commit.tree, seconds: commit.seconds, parents: begin..self.parents.len() })
     }
 
-    /// Whether the commit may have changed the path against its first parent; false only when it has not.
+    /// Returns whether the commit may have changed the path compared with its first parent; false
+    /// only if it has not.
     pub(super) fn may_change(&self, node: Node, path: &PathKey) -> bool {
         let graph = self.graph.filter(|_| self.other(node).is_none());
         graph.is_none_or(|graph| graph.may_change(node.0, path))
     }
 
-    /// The commit with its texts.
+    /// Reads the commit object with its texts.
     pub(super) fn read_texts(&self, node: Node) -> Result<super::commit::Commit, BrowseError> {
         let oid = self.oid(node).ok_or(BrowseError::NotFound("commit"))?;
         self.browser.find_commit(oid)
     }
 }
 
-/// A byte for each commit of a walk.
+/// One byte per commit of a walk.
 #[derive(Default)]
 pub(super) struct Marks(Vec<u8>);
 

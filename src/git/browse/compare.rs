@@ -1,4 +1,4 @@
-//! Two commits compared the way a pull request is: what the head adds since both went their own ways.
+//! Compares two commits like a pull request: the changes of the head since the merge base.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,24 +12,25 @@ use super::{BrowseError, Browser};
 pub struct Comparison {
     pub base_oid: Oid,
     pub head_oid: Oid,
-    /// Absent when the histories have nothing in common; then there is no diff either.
+    /// Absent if the histories have no common commit; the diff is empty then.
     pub merge_base: Option<Oid>,
-    /// How many commits the head has and the base has not.
+    /// Number of commits that are in the history of the head and not of the base.
     pub ahead: usize,
-    /// How many commits the base has and the head has not.
+    /// Number of commits that are in the history of the base and not of the head.
     pub behind: usize,
-    /// Those that the head has, newest first.
+    /// The commits of the head that are counted in `ahead`, newest first.
     pub commits: Vec<CommitView>,
-    /// Whether there are more of them than listed, or commits are missing from the repository, so that the counts are too
-    /// low or the merge base may not be the best.
+    /// Whether there are more commits than listed, or commits are missing from the repository. In
+    /// the second case the counts are too low or the merge base may not be the best.
     pub commits_truncated: bool,
-    /// From the merge base to the head.
+    /// The changes from the merge base to the head.
     #[serde(flatten)]
     pub diff: Diff,
 }
 
 impl Browser {
-    /// What `head` adds to `base` (three dots: compared with their merge base).
+    /// Returns the changes of `head` compared with its merge base with `base` (`base...head` in
+    /// git).
     pub fn compare(&self, base: Oid, head: Oid) -> Result<Comparison, BrowseError> {
         self.find_commit(base.raw())?;
         let head_commit = self.find_commit(head.raw())?;
@@ -41,7 +42,7 @@ impl Browser {
         for oid in painting.ahead.iter().take(self.limits.compare_commits) {
             let commit = match self.find_commit(*oid) {
                 Ok(commit) => CommitView::of(&commit),
-                // One that cannot be shown does not hide the others.
+                // A commit that is too large is listed without its texts.
                 Err(BrowseError::TooLarge(_)) if !self.budget.is_spent() => {
                     CommitView::without_texts(*oid, 0, Vec::new())
                 }
@@ -68,7 +69,7 @@ impl Browser {
     }
 }
 
-/// Why two histories are not compared.
+/// Returns the error text for histories that are too long to compare.
 fn too_long(bound: Bound) -> &'static str {
     macro_rules! sentence {
         ($limit:literal) => {

@@ -1,4 +1,4 @@
-//! What a commit changed, file by file, with patches as far as the limits reach.
+//! Computes the changes of a commit, file by file, with patches up to the limits.
 
 use std::time::Instant;
 
@@ -14,12 +14,12 @@ use super::object::{CommitView, Oid};
 use super::path::{MODE_COMMIT, Place};
 use super::{BrowseError, Browser, path_text};
 
-/// One changed file.
+/// A changed file.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct FileDiff {
     /// The new path; for a deleted file the old one.
     pub path: String,
-    /// Where a renamed or copied file was before.
+    /// The previous path of a renamed or copied file.
     pub old_path: Option<String>,
     pub status: ChangeStatus,
     pub old_oid: Option<Oid>,
@@ -30,11 +30,12 @@ pub struct FileDiff {
     pub additions: usize,
     pub deletions: usize,
     pub binary: bool,
-    /// Whether the contents were not compared, or the patch was left out, for their size. Then the numbers of lines
-    /// may be 0 although there are some.
+    /// Whether the contents were not compared, or the patch was omitted, because of their size.
+    /// `additions` and `deletions` may then be 0 although lines differ.
     pub too_large: bool,
-    /// The hunks of a unified diff (from `@@` on, without the file header), empty when only the mode or the name
-    /// changed; none for binary files and what is too large. A submodule is a line `Subproject commit …`.
+    /// The hunks of a unified diff (from `@@` on, without the file header). Empty if only the mode
+    /// or the name changed; absent for binary files and if `too_large`. A submodule is a line
+    /// `Subproject commit …`.
     pub patch: Option<String>,
 }
 
@@ -42,17 +43,19 @@ pub struct FileDiff {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
 pub struct Diff {
     pub files: Vec<FileDiff>,
-    /// Sums over the listed files.
+    /// Added lines of all listed files.
     pub additions: usize,
     pub deletions: usize,
-    /// Whether files that were moved and changed may be listed as deleted and added: more than 200 files differ, or theirs
-    /// are too large to be compared with each other. Files that moved as they were are `renamed` always.
+    /// Whether files that were moved and changed may be listed as deleted and added: more than 200
+    /// files differ, or the files are too large to be compared with each other. Files that moved
+    /// unchanged are always `renamed`.
     pub renames_by_content_skipped: bool,
-    /// Whether files are not listed, or patches left out because all of them together would be too large.
+    /// Whether files are not listed, or patches are omitted because the total would be too large.
     pub truncated: bool,
 }
 
-/// A commit and its changes against its first parent; against nothing for a first commit.
+/// A commit and its changes compared with its first parent; a root commit is compared with the
+/// empty tree.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct CommitDiff {
     #[serde(flatten)]
@@ -62,7 +65,7 @@ pub struct CommitDiff {
 }
 
 impl Browser {
-    /// A commit with what it changed.
+    /// Returns a commit with its changes.
     pub fn commit(&self, oid: Oid) -> Result<CommitDiff, BrowseError> {
         let commit = self.find_commit(oid.raw())?;
         let parent = commit.parents.first();
@@ -70,7 +73,7 @@ impl Browser {
         Ok(CommitDiff { diff: self.diff(old, commit.tree)?, commit: CommitView::of(&commit) })
     }
 
-    /// The difference between two trees; `None` is the empty one.
+    /// Returns the difference between two trees; `None` is the empty tree.
     pub(super) fn diff(&self, old: Option<git2::Oid>, new: git2::Oid) -> Result<Diff, BrowseError> {
         let Changes { files: changes, truncated, renames_by_content_skipped } =
             self.changes(old, Some(new))?;
@@ -94,7 +97,7 @@ impl Browser {
 }
 
 impl FileDiff {
-    /// Without the contents.
+    /// Creates the entry of a change without comparing the contents.
     fn of(change: &Change) -> Self {
         let text = path_text::escaped;
         Self {
@@ -117,11 +120,11 @@ impl FileDiff {
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Done,
-    /// The whole diff's limits were met, not this file's.
+    /// A limit of the whole diff was reached, not one of this file.
     OverBudget,
 }
 
-/// Compares contents until the limits of the whole diff are reached.
+/// Compares file contents until the limits of the whole diff are reached.
 struct PatchWriter<'b> {
     browser: &'b Browser,
     read_left: usize,
@@ -144,7 +147,7 @@ impl PatchWriter<'_> {
                 None => self.browser.blob_size(place.oid),
             },
         });
-        // A missing object cannot be shown; the rest of the commit can.
+        // A missing object does not prevent the rest of the commit from being returned.
         let [Some(old_bytes), Some(new_bytes)] = sizes else {
             file.too_large = true;
             return Outcome::Done;
@@ -187,10 +190,11 @@ impl PatchWriter<'_> {
         }
     }
 
-    /// The patch of two texts. It is left out if it does not fit into what is left; a smaller one may still.
+    /// Writes the patch of two texts. Omits it if it exceeds the remaining budget; a smaller patch
+    /// may still fit later.
     fn write(&mut self, old: &[u8], new: &[u8], file: &mut FileDiff) -> Result<Outcome, git2::Error> {
         let mut options = DiffOptions::new();
-        // What is binary was decided above, for all of a file's contents alike.
+        // `compare` has excluded binary files, with the same rule for both versions.
         options.force_text(true);
         let mut patch = Patch::from_buffers(old, None, new, None, Some(&mut options))?;
         (_, file.additions, file.deletions) = patch.line_stats()?;
@@ -204,7 +208,7 @@ impl PatchWriter<'_> {
             }
             text.extend_from_slice(line.content());
             lines = lines.saturating_add(1);
-            // What it takes in the answer, where a control character has six bytes.
+            // The size in the response: a control character takes six bytes.
             cost = cost.saturating_add(json_bytes(line.content()).saturating_add(1));
             fits = cost <= self.bytes_left && lines <= self.lines_left;
             fits
@@ -221,7 +225,7 @@ impl PatchWriter<'_> {
     }
 }
 
-/// What git shows of a submodule: its commit is in another repository.
+/// Returns the line that git shows for a submodule, whose commit is in another repository.
 fn submodule(place: Place) -> Option<String> {
     (place.mode == MODE_COMMIT).then(|| format!("Subproject commit {}\n", place.oid))
 }

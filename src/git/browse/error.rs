@@ -1,26 +1,27 @@
-//! Why browsing gave no answer.
+//! Errors of browsing.
 
 use git2::ErrorCode;
 
-/// The reason, for the caller to turn into a status.
+/// The reason of a failure. The caller maps it to an HTTP status.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum BrowseError {
-    #[error("there is no such {0}")]
+    #[error("no such {0}")]
     NotFound(&'static str),
     #[error("{0}")]
     BadRequest(&'static str),
     #[error("{0}")]
     TooLarge(&'static str),
-    /// The default branch was asked for by an empty ref and has no commit yet.
+    /// An empty ref requested the default branch, which has no commit yet.
     #[error("the repository has no commit on its default branch yet")]
     Empty,
-    /// The repository could not be read; the details are for the log.
+    /// The repository could not be read. The source is for the log only.
     #[error("the repository could not be read")]
     Failed(#[from] git2::Error),
 }
 
 impl BrowseError {
-    /// For `map_err`: "not found" gets its noun, anything else stays a failure.
+    /// Returns a function for `map_err`: "not found" becomes [`Self::NotFound`] with the noun, any
+    /// other error [`Self::Failed`].
     pub(super) fn missing(noun: &'static str) -> impl Fn(git2::Error) -> Self {
         move |error| match error.code() {
             ErrorCode::NotFound => Self::NotFound(noun),

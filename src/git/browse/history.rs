@@ -1,4 +1,4 @@
-//! The history behind a commit, newest first, as `git log` orders it.
+//! Walks the history of a commit, newest first, in the order of `git log`.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,17 +14,17 @@ use super::path::TreePath;
 use super::tree_places::TreePlaces;
 use super::{BrowseError, Browser};
 
-/// Commits, and the one to continue behind.
+/// A page of commits, and the cursor of the next page.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CommitPage {
     pub items: Vec<CommitView>,
     pub next: Option<Oid>,
-    /// Whether the list ends here because the walk may not go on, and not because the history ends.
+    /// Whether the list ends because of a limit of the walk, and not because the history ends.
     pub truncated: bool,
 }
 
 impl CommitPage {
-    /// What it takes in memory.
+    /// Returns the size in memory.
     pub fn memory_bytes(&self) -> usize {
         let items = self.items.capacity() * size_of::<CommitView>();
         size_of::<Self>() + items + self.items.iter().map(CommitView::text_bytes).sum::<usize>()
@@ -32,10 +32,11 @@ impl CommitPage {
 }
 
 impl Browser {
-    /// Commits that lead to `from`, those behind the cursor `after`; with a path, only those that changed it, found as
-    /// `git log -- path` does: a merge that took a side as it was is passed through to that side.
+    /// Returns the ancestors of `from`, itself included, after the cursor `after`. With a path,
+    /// returns only commits that changed it, like `git log -- path`: at a merge that equals one
+    /// parent at the path, only that parent is followed.
     ///
-    /// Every page walks from the start again: some 0.3 us for each commit that is in the commit-graph.
+    /// Every page walks from `from` again: about 0.3 us per commit in the commit-graph.
     pub fn commits(
         &self,
         from: Oid,
@@ -46,7 +47,7 @@ impl Browser {
         let limit = self.limits.page(limit);
         let start = self.find_commit(from.raw())?;
         let find = |text: &str| match self.find_path(&start, text) {
-            // In a tree that cannot be read is nothing.
+            // A tree that cannot be read has no entries.
             Err(BrowseError::NotFound(_)) => TreePath::parse(text),
             found => found.map(|(path, _)| path),
         };
@@ -82,7 +83,7 @@ impl Browser {
             let Some(left) =
                 answer_left.checked_sub(item.json_bytes()).or(page.items.is_empty().then_some(0))
             else {
-                // A page of fewer items, with more behind it.
+                // The page has fewer items than requested, and more pages follow.
                 page.next = page.items.last().map(|item| item.oid);
                 return Ok(page);
             };
@@ -97,7 +98,7 @@ impl Browser {
     }
 }
 
-/// What lies at one path in one commit after the other.
+/// The entry at a path, followed through a history.
 struct Places<'w> {
     key: PathKey,
     places: TreePlaces<'w>,
@@ -108,7 +109,8 @@ impl<'w> Places<'w> {
         Self { key: PathKey::new(&path.bytes()), places: TreePlaces::new(browser, path) }
     }
 
-    /// Puts the parents that matter into the walk and says whether the commit changed what lies at the path.
+    /// Pushes the relevant parents to the walk. Returns whether the commit changed the entry at the
+    /// path.
     fn advance(&mut self, walk: &mut Walk<'_>, node: Node, links: &Links) -> bool {
         let may_change = walk.commits.may_change(node, &self.key);
         if links.parents.is_empty() {
@@ -130,10 +132,12 @@ impl<'w> Places<'w> {
     }
 }
 
-/// Commits by date, newest first; among equals, the one that was met first. Nothing is loaded
-/// beyond the budget, and when that is used up the walk ends, so that what was given is a true
-/// beginning. Only what [`Commits`] has of them is kept: a commit may have hundreds of kilobytes, and a
-/// merge thousands of parents.
+/// A walk over commits by date, newest first. Among commits of equal date, the one pushed first is
+/// first.
+///
+/// The walk ends when the budget is exhausted, so its output is always a prefix of the complete
+/// history. Only the data in [`Commits`] is kept per commit: a commit may have hundreds of
+/// kilobytes, and a merge thousands of parents.
 pub(super) struct Walk<'w> {
     browser: &'w Browser,
     pub(super) commits: Commits<'w>,
@@ -161,7 +165,7 @@ impl<'w> Walk<'w> {
         node
     }
 
-    /// A commit to visit, unless it was already pushed.
+    /// Adds a commit to visit, unless it was already pushed.
     pub(super) fn push(&mut self, node: Node) {
         if self.seen.get(node) != 0 {
             return;
@@ -179,28 +183,29 @@ impl<'w> Walk<'w> {
         true
     }
 
-    /// A commit, unless it cannot be read or the walk is at its end.
+    /// Returns the links of a commit; `None` if it cannot be read or the walk has ended.
     pub(super) fn look_at(&mut self, node: Node) -> Option<Links> {
         if self.is_late() { None } else { self.commits.links(node) }
     }
 
-    /// The next commit. Its parents are in the walk only once they are pushed.
+    /// Returns the next commit. The caller pushes its parents.
     pub(super) fn next(&mut self) -> Option<(Node, Links)> {
         let next = self.waiting.pop()?;
         Some((next.node, self.look_at(next.node)?))
     }
 
-    /// Lets a visited commit be pushed once more.
+    /// Allows a visited commit to be pushed again.
     pub(super) fn forget(&mut self, node: Node) {
         self.seen.set(node, 0);
     }
 
-    /// The date of the next commit.
+    /// Returns the date of the next commit.
     pub(super) fn next_seconds(&self) -> Option<i64> {
         self.waiting.peek().map(|waiting| waiting.seconds)
     }
 
-    /// A visited commit with its texts; without them when they take too much to be read. `None` when it is missing.
+    /// Returns a visited commit with its texts, or without them if they are too large to be read.
+    /// `None` if it is missing.
     fn view(&mut self, node: Node, links: &Links) -> Option<CommitView> {
         match self.commits.read_texts(node) {
             Ok(commit) => Some(CommitView::of(&commit)),
@@ -215,7 +220,7 @@ impl<'w> Walk<'w> {
         }
     }
 
-    /// Whether the time or the reading is used up; from then on the walk is at its end.
+    /// Returns whether the time or the read budget is exhausted; the walk has ended then.
     pub(super) fn is_late(&mut self) -> bool {
         if self.commits.exhausted.is_none() {
             let is_over = || (Instant::now() >= self.until).then_some(Bound::WalkMs);
@@ -224,7 +229,7 @@ impl<'w> Walk<'w> {
         self.commits.exhausted.is_some()
     }
 
-    /// Whether there is more history than was given.
+    /// Returns whether the history has commits that the walk did not return.
     pub(super) fn is_incomplete(&self) -> bool {
         self.commits.exhausted.is_some() || self.commits.is_broken
     }

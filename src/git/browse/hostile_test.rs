@@ -1,4 +1,5 @@
-//! Repositories that somebody broke, by accident or not: an answer or a refusal, never a panic, never no end.
+//! Repositories that somebody broke, by accident or not: an answer or a refusal, never a panic,
+//! never no end.
 
 use std::fs;
 
@@ -216,7 +217,8 @@ fn strange_people_and_times_in_a_commit_are_shown_as_well_as_can_be() {
     }
 }
 
-/// Ten folders that all hold ten times the same folder, ten deep: ten thousand million paths in ten objects.
+/// Ten folders that all hold ten times the same folder, ten deep: ten thousand million paths in ten
+/// objects.
 #[test]
 fn a_tree_bomb_is_listed_level_by_level_and_its_diff_is_cut() {
     let sample = Sample::new();
@@ -267,8 +269,8 @@ fn a_merge_of_very_many_is_walked_within_the_budget() {
     assert_eq!(sample.browser().commits(head, Some("a"), None, 100).unwrap().items.len(), 100);
 }
 
-/// Before pushes were checked, commits of any size were stored. One hid the history behind it: `/commits` ended there, and
-/// a comparison counted 1 and 5 instead of 2 and 0.
+/// Before pushes were checked, commits of any size were stored. One hid the history behind it:
+/// `/commits` ended there, and a comparison counted 1 and 5 instead of 2 and 0.
 #[test]
 fn commit_that_is_all_message_is_shown_cut_and_hides_nothing() {
     let sample = Sample::new();

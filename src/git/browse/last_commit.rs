@@ -1,8 +1,9 @@
-//! The last commit of every entry of a folder, in one walk.
+//! Finds the last commit of every entry of a folder, in one walk.
 //!
-//! The entries start at the commit that is shown and move back through the history. At each commit an entry goes to
-//! the first parent that has it with the same id and mode, as `git log -1 -- entry` would; if no parent has, this
-//! commit made it what it is. So an entry is at one commit at a time, and ids are all that is compared.
+//! All entries start at the requested commit and move back through the history. At each commit an
+//! entry moves to the first parent that has it with the same id and mode, as in
+//! `git log -1 -- entry`. If no parent has it, this commit is the last commit of the entry. Each
+//! entry is therefore at one commit at a time, and only ids and modes are compared.
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -16,25 +17,25 @@ use super::object::CommitSummary;
 use super::path::{Place, TreePath};
 use super::tree_places::TreePlaces;
 
-/// Folders that stay open.
+/// Number of trees that stay open.
 const TREES_KEPT: usize = 2;
 
-/// One of the entries.
+/// An entry of the folder.
 struct Entry {
     name: Vec<u8>,
     place: Place,
     key: PathKey,
 }
 
-/// Entries on their way back through the history, by their position in the listing.
+/// The state of the walk. Entries are identified by their position in the listing.
 struct Attribution<'b> {
     browser: &'b Browser,
-    /// `None` for the root, which every commit may change.
+    /// `None` for the root, which any commit may change.
     folder_key: Option<PathKey>,
     entries: Vec<Entry>,
-    /// The folder in root trees.
+    /// The folder's entry in each root tree.
     folders: TreePlaces<'b>,
-    /// The folder of the last commit and of its parent: the next commit is mostly that parent.
+    /// The folder in the last commit and in its parent: the next commit is usually that parent.
     trees: VecDeque<Rc<git2::Tree<'b>>>,
     waiting: HashMap<Node, Vec<usize>>,
     found: Vec<Option<CommitSummary>>,
@@ -42,8 +43,8 @@ struct Attribution<'b> {
 }
 
 impl Browser {
-    /// The last commit of each of the entries of `folder` at `commit`, and whether some are missing because the walk
-    /// may not go on.
+    /// Returns the last commit of each entry of `folder` at `commit`, and whether some are missing
+    /// because of a limit of the walk.
     pub(super) fn last_commits(
         &self,
         commit: &Commit,
@@ -69,13 +70,13 @@ impl Browser {
             entries: entries.into_iter().map(entry).collect(),
         };
         while let Some((node, links)) = walk.next() {
-            // Where clocks were wrong, entries can come to a commit that was visited before.
+            // With wrong commit dates, entries can reach a commit that was visited before.
             walk.forget(node);
             attribution.visit(&mut walk, node, &links);
         }
         let Attribution { found, entries, .. } = attribution;
         let mut missing = found.iter().zip(entries).filter(|(commit, _)| commit.is_none());
-        // To a folder that was always empty, no commit leads.
+        // A folder that was always empty has no last commit.
         let truncated = missing.any(|(_, entry)| entry.place.filled().is_some() || walk.is_incomplete());
         (found, truncated)
     }
@@ -121,7 +122,8 @@ impl<'b> Attribution<'b> {
         }
     }
 
-    /// The entries that the commit may have changed against its first parent, and those that it has not.
+    /// Splits entries into those that the commit may have changed compared with its first parent,
+    /// and those that it has not.
     fn may_change(&self, walk: &Walk<'_>, node: Node, entries: Vec<usize>) -> (Vec<usize>, Vec<usize>) {
         if self.folder_key.as_ref().is_some_and(|key| !walk.commits.may_change(node, key)) {
             return (Vec::new(), entries);
@@ -132,7 +134,7 @@ impl<'b> Attribution<'b> {
         entries.into_iter().partition(may_change)
     }
 
-    /// Which of the entries are the same in the folder at `place`, and which are not.
+    /// Splits entries into those that are the same in the folder at `place`, and those that differ.
     fn divide(&mut self, entries: Vec<usize>, place: Option<Place>) -> (Vec<usize>, Vec<usize>) {
         let tree = place.filter(|place| place.is_tree()).and_then(|place| self.tree(place.oid));
         let there = |name: &[u8]| Place::of(&tree.as_ref()?.get_name_bytes(name)?).filled();

@@ -1,77 +1,83 @@
-//! How much one answer may hold, read and take.
+//! The limits of one response: size, reads, memory and time.
 
 use std::time::Duration;
 
-/// The bounds of browsing, with the reason for each default.
+/// The limits of browsing, with the reason for each default.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BrowseLimits {
-    /// A file's content in JSON; larger ones are fetched raw.
+    /// Size of a file in JSON; larger files are fetched raw.
     pub blob_bytes: usize,
-    /// A raw file.
+    /// Size of a raw file.
     pub raw_bytes: usize,
-    /// One tag object, and what is read of a commit: as much as a push may bring. Real ones have some hundred bytes.
+    /// Size of a tag object, and of the part of a commit that is read: the same as a push may
+    /// contain. Typical sizes are some hundred bytes.
     pub commit_bytes: usize,
-    /// One tree object: some 40 bytes an entry, so about 200,000 entries.
+    /// Size of a tree object: about 40 bytes per entry, so about 200,000 entries.
     pub tree_bytes: usize,
-    /// Entries listed of one folder.
+    /// Listed entries of a folder.
     pub tree_entries: usize,
-    /// Items of a page: branches, tags, commits.
+    /// Items of a page of branches, tags or commits.
     pub page_items: usize,
-    /// Files listed in one diff.
+    /// Listed files of a diff.
     pub diff_files: usize,
-    /// Lines in all patches of one diff.
+    /// Lines in all patches of a diff.
     pub diff_lines: usize,
-    /// Bytes in all patches of one diff.
+    /// Bytes in all patches of a diff.
     pub diff_bytes: usize,
-    /// A file beyond this is not compared.
+    /// Size of a compared file. Larger files are not compared.
     pub diff_blob_bytes: usize,
-    /// A file of more lines is not compared: each costs some 100 bytes while it is.
+    /// Lines of a compared file. Each line takes about 100 bytes during the comparison.
     pub diff_blob_lines: usize,
-    /// Bytes of all files that one diff reads, renames included.
+    /// Bytes of all files that a diff reads, including those for rename detection.
     pub diff_read_bytes: usize,
-    /// Changed files that are looked at for renames of identical files, before the first [`Self::diff_files`] are listed:
-    /// some 150 bytes each.
+    /// Changed files that are searched for renames of identical files, before the first
+    /// [`Self::diff_files`] are listed. Each takes about 150 bytes.
     pub changed_files: usize,
-    /// Files that were moved and changed are looked for among at most so many changed files: the work grows with the square.
+    /// Changed files up to which files that were moved and changed are detected. The work grows
+    /// with the square of this number.
     pub rename_files: usize,
-    /// Commits that one walk through the history loads: some 30 us and 100 bytes each. Those in the commit-graph, some
-    /// 0.3 us and one byte each, are not counted: only `walk_ms` ends a walk through them.
+    /// Commits that a walk through the history loads: about 30 us and 100 bytes each. Commits in
+    /// the commit-graph, about 0.3 us and one byte each, are not counted; only `walk_ms` limits
+    /// them.
     pub walk_commits: usize,
-    /// Commits listed in one comparison.
+    /// Listed commits of a comparison.
     pub compare_commits: usize,
-    /// Bytes of all objects that one request reads. A walk over commits of a kilobyte and their
-    /// trees takes a fraction.
+    /// Bytes of all objects that a request reads. A walk over commits of one kilobyte and their
+    /// trees needs a fraction of it.
     pub read_bytes: usize,
-    /// In addition, for the last commits of a folder: its tree in each commit that may have changed an entry, one after the
-    /// other. 80,000 trees of 600 entries have 2 GiB.
+    /// Additional bytes for the last commits of a folder: its tree is read in each commit that may
+    /// have changed an entry, one tree at a time. 80,000 trees of 600 entries have 2 GiB.
     pub walk_tree_bytes: usize,
-    /// The largest object, base or delta that is in memory while one object is read. git makes no
-    /// delta of a base that is more than 32 times as large.
+    /// Size of the largest object, base or delta that is in memory while an object is read. git
+    /// never deltifies against a base that is more than 32 times as large as the object.
     pub object_peak_bytes: usize,
-    /// The same for a file in an archive, in git's memory. A file that is not stored as a delta is streamed.
+    /// The same limit for a file in an archive, in the memory of the git process. A file that is
+    /// not stored as a delta is streamed.
     pub archive_peak_bytes: usize,
-    /// Bases and deltas that are built to read one object: fifty files of 8 MiB.
+    /// Bytes of the bases and deltas that are built to read one object: fifty files of 8 MiB.
     pub object_built_bytes: usize,
-    /// Bases that libgit2 keeps during one request, over all packs.
+    /// Bytes of the delta bases that libgit2 caches during a request, over all packs.
     pub bases_bytes: usize,
-    /// Bytes of trees that are open at once, one within the other.
+    /// Bytes of nested trees that are open at the same time.
     pub open_tree_bytes: usize,
-    /// Texts in one answer, as JSON: it is in memory until the client has taken it.
+    /// Bytes of the texts in a response, as JSON. The response is in memory until the client has
+    /// received it.
     pub answer_bytes: usize,
-    /// Texts in one page of branches or tags, as JSON.
+    /// Bytes of the texts in a page of branches or tags, as JSON.
     pub page_bytes: usize,
-    /// How long one request may read: a comparison walks, looks for changes and compares files.
+    /// Time in which a request may read, in milliseconds. A comparison walks the history, finds
+    /// changed files and compares them.
     pub read_ms: u64,
-    /// What is loaded of a commit-graph: all of it up to some 400,000 commits. Of a larger one, parts are read again and
-    /// again.
+    /// Bytes of a commit-graph that are loaded: all of it up to about 400,000 commits. Parts of a
+    /// larger file are read repeatedly.
     pub graph_bytes: usize,
-    /// How long one walk through the history may take.
+    /// Time of a walk through the history, in milliseconds.
     pub walk_ms: u64,
-    /// How long one diff may take; it answers with what it has by then.
+    /// Time of a diff, in milliseconds. After it, the diff contains the files found until then.
     pub time_ms: u64,
 }
 
-/// A limit of a whole request, which ends its reading.
+/// A limit of a whole request that ends its reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bound {
     /// [`BrowseLimits::walk_commits`]
@@ -131,7 +137,7 @@ impl BrowseLimits {
         Duration::from_millis(self.walk_ms)
     }
 
-    /// A page of at least one item, so that paging always advances.
+    /// Returns the size of a page: at least one item, so that paging always advances.
     pub(super) fn page(&self, asked: usize) -> usize {
         asked.min(self.page_items).max(1)
     }

@@ -1,16 +1,18 @@
-//! Browsing: what a bare repository holds, read in process for people and programs.
+//! Reads the contents of a bare repository in process, for users and programs.
 //!
-//! A [`Browser`] is opened for one request and dropped after it, so every answer sees the refs as they are on disk.
-//! It is synchronous; callers run it where blocking is allowed.
+//! A [`Browser`] is opened for one request and dropped after it, so every response uses the refs as
+//! they are on disk. It is synchronous; callers run it where blocking is allowed.
 //!
 //! Invariants:
-//! - Nothing outside the repository's folder is read: no upward search, no environment, and after the opening no
-//!   configuration at all ([`Browser::open`]).
+//! - Nothing outside the repository's directory is read: no upward search, no environment, and no
+//!   configuration after [`Browser::open`].
 //! - Names and paths are looked up, never interpreted: no revision expressions, no patterns.
-//! - Every answer is bounded by [`BrowseLimits`], in size and in time, and says `truncated` where a bound was met.
-//! - Every object is charged to the [`ReadBudget`] of the request before it is read, with all that has to be built for
-//!   it ([`packs`]); what is kept of commits in a walk is their id and date.
-//! - What was pushed is not trusted: broken, missing or absurd objects are refused or skipped, never followed forever.
+//! - Every response is bounded by [`BrowseLimits`], in size and in time. `truncated` is set where a
+//!   limit was reached.
+//! - Every object is charged to the [`ReadBudget`] of the request before it is read, with all delta
+//!   bases to build for it ([`packs`]). A walk keeps only the ids and dates of commits.
+//! - Pushed data is not trusted: broken, missing or extreme objects are refused or skipped, and
+//!   every loop over them is bounded.
 //!
 //! Deliberately absent: writing, blame and archives.
 
@@ -77,10 +79,11 @@ use budget::ReadBudget;
 use commit_graph::CommitGraph;
 use packs::{Packs, Stored};
 
-/// Parents of one commit that are followed: a merge of more is only made to cost its readers time.
+/// Maximum number of parents followed per commit. A merge with more parents only serves to cost its
+/// readers time.
 const PARENTS_MAX: usize = 1_024;
 
-/// libgit2 would keep up to 256 MiB of objects that were read, for all repositories together.
+/// Disables the object cache of libgit2, which holds up to 256 MiB for all repositories together.
 static WITHOUT_CACHE: Once = Once::new();
 
 /// One bare repository, open for reading.
@@ -101,11 +104,12 @@ impl std::fmt::Debug for Browser {
 }
 
 impl Browser {
-    /// Opens the bare repository whose folder is `path`; `default_branch` is a short name such as `main`.
+    /// Opens the bare repository in the directory `path`; `default_branch` is a short name such as
+    /// `main`.
     ///
-    /// The folder must belong to the user that the server runs as; libgit2 refuses others, as git does. The host's
-    /// configuration and the repository's own are consulted for nothing but this opening: what is read afterwards
-    /// must not depend on the machine, so an empty configuration takes their place.
+    /// The directory must belong to the user that the server runs as; libgit2 refuses others, as
+    /// git does. The configurations of the host and the repository are used only for opening. Later
+    /// reads must not depend on the machine, so an empty configuration replaces them.
     pub fn open(path: &Path, default_branch: &str, limits: BrowseLimits) -> Result<Self, BrowseError> {
         WITHOUT_CACHE.call_once(|| git2::opts::enable_caching(false));
         Ok(Self {
@@ -119,13 +123,13 @@ impl Browser {
         })
     }
 
-    /// The commit that the default branch stands at; `None` before the first push to it.
+    /// Returns the commit that the default branch points to; `None` before the first push to it.
     pub fn default_branch_head(&self) -> Result<Option<Oid>, BrowseError> {
         let target = self.ref_target(&format!("refs/heads/{}", self.default_branch))?;
         Ok(target.map(Oid::from))
     }
 
-    /// Whether there is no branch, tag or note at all.
+    /// Returns whether the repository has no branch, tag or note.
     pub fn is_empty(&self) -> Result<bool, BrowseError> {
         for prefix in refs::VISIBLE {
             if !self.ref_names(prefix, None, 1)?.is_empty() {
@@ -135,8 +139,8 @@ impl Browser {
         Ok(true)
     }
 
-    /// Where each of the full ref names points now, not peeled; `None` for one that does not exist. Hidden names are
-    /// answered too: this is for the server itself, which settles pushes with it.
+    /// Returns the current target of each full ref name, not peeled; `None` for a ref that does not
+    /// exist. Includes hidden refs: the server itself uses this to settle pushes.
     pub fn ref_targets(path: &Path, names: &[&str]) -> Result<Vec<Option<Oid>>, BrowseError> {
         let repository = open_repository(path)?;
         let target = |name: &&str| match repository.refname_to_id(name) {
@@ -147,18 +151,18 @@ impl Browser {
         names.iter().map(target).collect()
     }
 
-    /// Whether every object was read that an answer of this browser needed. Otherwise the answer may hold more another
-    /// time. Objects of a size that no answer shows do not count: they are never read.
+    /// Returns whether every object that a response needed was read. Otherwise a later response may
+    /// contain more. Objects too large for any response do not count: they are never read.
     pub fn has_read_all(&self) -> bool {
         !self.budget.has_missed()
     }
 
-    /// The outcome of reading an object, which may end in an answer without it.
+    /// Records a failed read of an object, after which a response may lack the object.
     fn noted<T>(&self, read: Result<T, BrowseError>) -> Result<T, BrowseError> {
         read.inspect_err(|_| self.budget.note_missed())
     }
 
-    /// How an object is stored; what it would cost to read it.
+    /// Returns how an object is stored and how much reading it would cost.
     fn stored(&self, oid: git2::Oid, noun: &'static str) -> Result<Stored, BrowseError> {
         self.noted(self.look_up(oid, noun))
     }
@@ -168,7 +172,7 @@ impl Browser {
             let mut packs = self.packs.borrow_mut();
             let packed = packs.find(oid).map_err(|error| match error.kind() {
                 io::ErrorKind::FileTooLarge => {
-                    BrowseError::TooLarge("the object is a delta of too many others; clone the repository")
+                    BrowseError::TooLarge("the delta chain of the object is too long; clone the repository")
                 }
                 _ => unreadable(error),
             })?;
@@ -185,25 +189,25 @@ impl Browser {
         }
     }
 
-    /// The commit-graph, if there is one that can be read.
+    /// Returns the commit-graph, if the repository has a readable one.
     fn graph(&self) -> Option<&CommitGraph> {
         let open = || {
             CommitGraph::open(&self.path, self.limits.graph_bytes).unwrap_or_else(|error| {
-                tracing::warn!(%error, "a commit-graph cannot be used; commits are read instead");
+                tracing::warn!(%error, "a commit-graph cannot be read; commit objects are read instead");
                 None
             })
         };
         self.graph.get_or_init(open).as_ref()
     }
 
-    /// The bytes of an object that was charged.
+    /// Returns the bytes of an object that was charged before.
     fn load(&self, oid: git2::Oid, noun: &'static str) -> Result<Vec<u8>, BrowseError> {
         let odb = self.repository.odb()?;
         let object = self.noted(odb.read(oid).map_err(BrowseError::missing(noun)))?;
         Ok(object.data().to_vec())
     }
 
-    /// The first bytes of a commit that is too large to be loaded.
+    /// Returns the first bytes of a commit that is too large to be loaded.
     fn first_bytes(&self, oid: git2::Oid, bytes_max: usize) -> Result<Vec<u8>, BrowseError> {
         let found = self.packs.borrow_mut().first_bytes(oid, bytes_max).map_err(unreadable);
         let too_large = BrowseError::TooLarge("the commit is too large to be shown");
@@ -220,7 +224,8 @@ impl Browser {
         self.noted(self.repository.find_tree(oid).map_err(BrowseError::missing("tree")))
     }
 
-    /// Objects are loaded whole, and a few kilobytes can unpack to gigabytes: the sizes are looked at first.
+    /// Checks the type and size of an object before it is read. Objects are loaded whole, and a few
+    /// kilobytes can unpack to gigabytes.
     fn check_size(&self, oid: git2::Oid, kind: ObjectType, bytes_max: usize) -> Result<Stored, BrowseError> {
         let stored = self.stored(oid, kind.str())?;
         if stored.kind != kind {
@@ -233,12 +238,12 @@ impl Browser {
         Ok(stored)
     }
 
-    /// Charges one object that is about to be read.
+    /// Charges an object before it is read.
     fn charge(&self, object: &Stored) -> Result<(), BrowseError> {
         self.noted(self.budget.charge(object, &self.limits))
     }
 
-    /// The bytes of a file of at most `bytes_max`.
+    /// Returns the contents of a file of at most `bytes_max` bytes.
     fn read_blob(&self, oid: git2::Oid, bytes_max: usize) -> Result<Vec<u8>, BrowseError> {
         self.check_size(oid, ObjectType::Blob, bytes_max)?;
         self.load(oid, "file")

@@ -1,7 +1,7 @@
-//! Object ids and commits as people see them.
+//! Object ids and commits in the form of responses.
 //!
-//! What a commit says about itself was written by strangers: texts are cut, times are brought into the range that can
-//! be printed, bytes that are not UTF-8 become U+FFFD. Control characters stay; JSON escapes them.
+//! The contents of a commit are untrusted: texts are truncated, times are clamped to the printable
+//! range, bytes that are not UTF-8 become U+FFFD. Control characters are kept; JSON escapes them.
 
 use encoding_rs::Encoding;
 use serde::{Serialize, Serializer};
@@ -12,10 +12,10 @@ use super::commit::{Commit, Signature};
 use super::text;
 use crate::domain::timestamp::Timestamp;
 
-/// Parents listed; a merge of more is somebody's joke.
+/// Maximum number of listed parents. Merges with more parents do not occur in real histories.
 const PARENTS_MAX: usize = 64;
 
-/// A full object id; lower-case hex in JSON.
+/// A full object id, in JSON as lower-case hex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
 #[schema(value_type = String)]
 pub struct Oid(git2::Oid);
@@ -23,7 +23,7 @@ pub struct Oid(git2::Oid);
 impl Oid {
     pub(super) const DIGITS: usize = 40;
 
-    /// 40 hex digits; nothing shorter is completed.
+    /// Parses 40 hex digits. Shorter ids are not completed.
     pub fn parse(hex: &str) -> Option<Self> {
         let full = hex.len() == Self::DIGITS && hex.bytes().all(|b| b.is_ascii_hexdigit());
         full.then(|| git2::Oid::from_str(hex).ok()).flatten().map(Self)
@@ -52,7 +52,7 @@ impl Serialize for Oid {
     }
 }
 
-/// Who a commit or a tag says it is from. Nobody has proved it.
+/// The author, committer or tagger that a commit or a tag names. Not verified.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Person {
     pub name: String,
@@ -60,7 +60,7 @@ pub struct Person {
 }
 
 impl Person {
-    /// What its texts take in memory.
+    /// Returns the size of the texts in memory.
     fn text_bytes(&self) -> usize {
         self.name.capacity() + self.email.capacity()
     }
@@ -74,7 +74,7 @@ impl Person {
     }
 }
 
-/// A commit in one line.
+/// The one-line summary of a commit.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct CommitSummary {
     pub oid: Oid,
@@ -85,12 +85,12 @@ pub struct CommitSummary {
 }
 
 impl CommitSummary {
-    /// What its texts take in memory.
+    /// Returns the size of the texts in memory.
     pub(super) fn text_bytes(&self) -> usize {
         self.summary.capacity() + self.author.text_bytes()
     }
 
-    /// What its texts take in JSON.
+    /// Returns the size of the texts in JSON.
     pub(super) fn json_bytes(&self) -> usize {
         let texts = [&self.summary, &self.author.name, &self.author.email];
         texts.into_iter().map(|text| json_bytes(text.as_bytes())).fold(0, usize::saturating_add)
@@ -106,14 +106,15 @@ impl CommitSummary {
     }
 }
 
-/// A commit without its changes.
+/// A commit, without its changes.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct CommitView {
     pub oid: Oid,
-    /// The first paragraph of the message in one line.
+    /// The first paragraph of the message as one line.
     pub summary: String,
     pub message: String,
-    /// Whether the message is longer than 16 KiB, or the commit than what is read of it, and was cut.
+    /// Whether the message was truncated: it is longer than 16 KiB, or the commit is larger than
+    /// the part that is read.
     pub message_truncated: bool,
     pub author: Person,
     #[schema(value_type = String)]
@@ -126,14 +127,14 @@ pub struct CommitView {
 }
 
 impl CommitView {
-    /// What its texts and the ids of its parents take in memory.
+    /// Returns the size of the texts and of the parents' ids in memory.
     pub(super) fn text_bytes(&self) -> usize {
         let texts = self.summary.capacity() + self.message.capacity();
         let people = self.author.text_bytes() + self.committer.text_bytes();
         texts + people + self.parents.capacity() * size_of::<Oid>()
     }
 
-    /// What its texts take in JSON.
+    /// Returns the size of the texts in JSON.
     pub(super) fn json_bytes(&self) -> usize {
         let people = [&self.author, &self.committer];
         let people = people.into_iter().flat_map(|person| [&person.name, &person.email]);
@@ -157,7 +158,7 @@ impl CommitView {
         }
     }
 
-    /// A commit whose texts take too much to be read.
+    /// Returns a commit whose texts are too large to be read.
     pub(super) fn without_texts(oid: git2::Oid, committed_at: i64, parents: Vec<git2::Oid>) -> Self {
         let nobody = || Person { name: String::new(), email: String::new() };
         Self {
@@ -174,7 +175,7 @@ impl CommitView {
     }
 }
 
-/// Seconds since 1970, brought into the range that can be printed.
+/// Converts seconds since 1970 to a timestamp, clamped to the printable range.
 pub(in crate::git) fn seconds(seconds: i64) -> Timestamp {
     let (min, max) = (jiff::Timestamp::MIN.as_second(), jiff::Timestamp::MAX.as_second());
     Timestamp(seconds.clamp(min, max).saturating_mul(1000))
@@ -185,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_forty_hex_digits_and_nothing_else() {
+    fn oid_accepts_only_forty_hex_digits() {
         let hex = "0123456789abcdef0123456789ABCDEF01234567";
         assert_eq!(Oid::parse(hex).unwrap().to_string(), hex.to_lowercase());
         for bad in ["", "0123456", &hex[1..], &format!("{hex}0"), &hex.replace('0', "+"), "HEAD"] {
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absurd_time_is_brought_into_the_printable_range() {
+    fn seconds_are_clamped_to_the_printable_range() {
         for at in [i64::MIN, i64::MAX, 0] {
             let shown = seconds(at).to_string();
             assert!(shown.parse::<jiff::Timestamp>().is_ok(), "{shown}");

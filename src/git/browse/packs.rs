@@ -1,10 +1,9 @@
-//! How objects are stored in packs: what has to be rebuilt before one of them can be read
-//! (gitformat-pack).
+//! Computes the cost of reading an object from a pack, including its delta chain (gitformat-pack).
 //!
-//! libgit2 tells the size of an object, and not what lies below it: a file of ten bytes may be a
-//! delta of one of a gigabyte, which would be built in memory first. The headers of the whole chain
-//! are read here before libgit2 is asked for the object. Loose objects have no chain and are not
-//! looked at.
+//! libgit2 reports the size of an object, but not of its delta bases: a file of ten bytes may be a
+//! delta of a file of a gigabyte, which is built in memory first. This module reads the headers of
+//! the whole chain before libgit2 reads the object. Loose objects have no chain and are not
+//! examined.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -16,42 +15,44 @@ use flate2::read::ZlibDecoder;
 use flate2::{Decompress, FlushDecompress};
 use git2::{ObjectType, Oid};
 
-/// Deltas upon deltas: the most that git itself makes (`pack.depth`).
+/// Maximum length of a delta chain: the most that git itself creates (`pack.depth`).
 const CHAIN_MAX: usize = 4_096;
-/// Deltas that are remembered of one pack in one request, some 60 bytes each.
+/// Maximum number of deltas cached per pack during a request, about 60 bytes each.
 const CHAINS_KNOWN_MAX: usize = 100_000;
-/// Packs that are looked into; the background packs a repository long before.
+/// Maximum number of packs of a repository; background maintenance repacks long before.
 const PACKS_MAX: usize = 1_000;
-/// Indexes that stay open in one request.
+/// Maximum number of indexes that stay open during a request.
 const OPEN_MAX: usize = 32;
-/// Listings of the folder in one request: the background may replace packs meanwhile.
+/// Maximum number of listings of the pack folder per request: background maintenance may replace
+/// packs meanwhile.
 const LISTINGS_MAX: usize = 4;
 const INDEX_MAGIC: [u8; 8] = [0xff, b't', b'O', b'c', 0, 0, 0, 2];
 const FANOUT_BYTES: usize = 256 * 4;
 const OID_BYTES: usize = 20;
 const NAME_STEP: u64 = 20;
 const NAMES_AT: u64 = 8 + 1024;
-/// Names that are read at once when few are left.
+/// Number of remaining names that are read in one block.
 const BLOCK: u32 = 32;
-/// What is read of an entry for its header, its base and the sizes at the beginning of its delta. Mostly the first is
-/// enough; the code tables of a deflate block take up to some 300 bytes, and empty blocks may stand before it.
+/// Number of bytes read of an entry for its header, its base and the sizes at the beginning of its
+/// delta, per attempt. The first is usually sufficient. The code tables of a deflate block take up
+/// to about 300 bytes, and empty blocks may precede it.
 const ENTRY_BYTES: [usize; 3] = [160, 1024, 64 * 1024];
 
-/// The type and size of an entry take at most so many.
+/// Maximum size of the type and size fields of an entry.
 const ENTRY_HEAD_BYTES: usize = 16;
-/// The type and size of a loose object, as text.
+/// Maximum size of the header of a loose object: its type and size as text.
 const LOOSE_HEAD_BYTES: usize = 32;
 
-/// What reading one object means.
+/// The cost of reading an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stored {
     pub(super) kind: ObjectType,
     pub(super) bytes: usize,
-    /// The largest object or delta that is in memory meanwhile.
+    /// Size of the largest object or delta that is in memory during the read.
     pub(super) peak_bytes: usize,
-    /// All objects and deltas of the chain together.
+    /// Total size of all objects and deltas of the chain.
     pub(super) chain_bytes: usize,
-    /// The pack, by its number, if a chain of it has to be applied.
+    /// The number of the pack, if a delta chain of it must be applied.
     pub(super) deltas_of: Option<usize>,
 }
 
@@ -60,13 +61,13 @@ impl Stored {
         Self { kind, bytes, peak_bytes: bytes, chain_bytes: bytes, deltas_of: None }
     }
 
-    /// The first bytes of it alone.
+    /// Returns the cost of reading only the first bytes.
     pub(super) fn first(&self, bytes: usize) -> Self {
         Self::whole(self.kind, self.bytes.min(bytes))
     }
 }
 
-/// The packs of one repository, opened when they are needed.
+/// The packs of a repository, opened on demand.
 pub(super) struct Packs {
     objects: PathBuf,
     packs: Vec<Pack>,
@@ -75,15 +76,16 @@ pub(super) struct Packs {
 
 struct Pack {
     path: PathBuf,
-    /// Deltas that were looked at, by the offsets of their entries: neighbours in a history share their bases.
+    /// Cached delta chains, by the offsets of their entries: adjacent versions in a history share
+    /// their bases.
     chains: HashMap<u64, Chain>,
-    /// `None` when many packs are open: then it is opened for each search.
+    /// `None` if many packs are open: the index is then opened for each search.
     index: Option<File>,
     fanout: Vec<u32>,
     data: Option<File>,
 }
 
-/// A delta with all below it.
+/// A delta with all of its bases.
 #[derive(Clone, Copy)]
 struct Chain {
     kind: ObjectType,
@@ -103,7 +105,7 @@ impl Packs {
         Self { objects: repository.join("objects"), packs: Vec::new(), listings: 0 }
     }
 
-    /// The most expensive of the ways in which the object is packed; `None` when it is in no pack.
+    /// Returns the most expensive packed form of the object; `None` if no pack contains it.
     pub(super) fn find(&mut self, oid: Oid) -> io::Result<Option<Stored>> {
         if self.listings == 0 {
             self.list()?;
@@ -123,7 +125,7 @@ impl Packs {
         self.objects.join(folder).join(name).is_file()
     }
 
-    /// The first bytes of an object that is stored whole; `None` for a delta.
+    /// Returns the first bytes of an object that is stored whole; `None` for a delta.
     pub(super) fn first_bytes(&mut self, oid: Oid, bytes_max: usize) -> io::Result<Option<Vec<u8>>> {
         for pack in &mut self.packs {
             if let Some(offset) = pack.find(oid)? {
@@ -135,7 +137,7 @@ impl Packs {
         let file = File::open(self.objects.join(folder).join(name))?;
         let mut bytes = inflated(file, bytes_max.saturating_add(LOOSE_HEAD_BYTES))?;
         let head = bytes.iter().take(LOOSE_HEAD_BYTES).position(|byte| *byte == 0);
-        let head = head.ok_or_else(|| malformed("a loose object has no head"))?;
+        let head = head.ok_or_else(|| malformed("a loose object has no header"))?;
         drop(bytes.drain(..=head));
         bytes.truncate(bytes_max);
         Ok(Some(bytes))
@@ -166,7 +168,7 @@ impl Packs {
                 if self.packs.len() >= PACKS_MAX {
                     return Err(io::Error::other("the repository has too many packs"));
                 }
-                // A pack that went since the listing was replaced by another one.
+                // A pack that was removed after the listing was replaced by another pack.
                 match Pack::open(path, self.packs.len() < OPEN_MAX) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     pack => self.packs.push(pack?),
@@ -184,13 +186,13 @@ impl Pack {
         index.read_exact_at(&mut head, 0)?;
         let (magic, fanout) = head.split_at(INDEX_MAGIC.len());
         if magic != INDEX_MAGIC {
-            return Err(malformed("the index of a pack is not of version 2"));
+            return Err(malformed("the index of a pack does not have version 2"));
         }
         let fanout = fanout.chunks_exact(4).map(number).collect();
         Ok(Self { path, chains: HashMap::new(), index: keep.then_some(index), fanout, data: None })
     }
 
-    /// Where the object's entry begins.
+    /// Returns the offset of the object's entry.
     fn find(&self, oid: Oid) -> io::Result<Option<u64>> {
         let wanted = oid.as_bytes();
         let first = usize::from(wanted.first().copied().unwrap_or_default());
@@ -224,7 +226,7 @@ impl Pack {
 
     fn offset(&self, index: &File, place: u32) -> io::Result<u64> {
         let total = u64::from(self.fanout.last().copied().unwrap_or_default());
-        // Behind the names stand their checksums, the offsets of 31 bits, and those of 64.
+        // The names are followed by their checksums, the 31-bit offsets and the 64-bit offsets.
         let offsets_at = NAMES_AT.saturating_add(total.saturating_mul(24));
         let mut word = [0; 4];
         index.read_exact_at(&mut word, offsets_at.saturating_add(u64::from(place).saturating_mul(4)))?;
@@ -239,9 +241,11 @@ impl Pack {
         Ok(u64::from_be_bytes(word))
     }
 
+    /// Returns the cost of reading the object at `offset`.
+    ///
     /// # Errors
-    /// `FileTooLarge` for a chain of more than [`CHAIN_MAX`] deltas: a push can store one, for deltas may name their base
-    /// before it arrives.
+    /// `FileTooLarge` for a chain of more than [`CHAIN_MAX`] deltas. A push can store such a chain,
+    /// because deltas may refer to a base that arrives later.
     fn stored(&mut self, offset: u64, number: usize) -> io::Result<Stored> {
         let (mut at, mut above) = (offset, Vec::new());
         let mut chain = loop {
@@ -288,7 +292,7 @@ impl Pack {
         inflated(data, bytes_max).map(Some)
     }
 
-    /// Reads the header of the entry at `at`; of a delta, also the sizes that it begins with.
+    /// Reads the header of the entry at `at`, and for a delta also the sizes at its beginning.
     fn entry(&mut self, at: u64) -> io::Result<Entry> {
         for length in ENTRY_BYTES {
             let bytes = self.read(at, length)?;
@@ -299,7 +303,7 @@ impl Pack {
         Err(malformed("a delta does not begin with its sizes"))
     }
 
-    /// The same of the first bytes of an entry; `None` when they are too few for the sizes of a delta.
+    /// Parses the first bytes of an entry; `None` if they do not contain the sizes of a delta.
     fn entry_in(&mut self, at: u64, mut bytes: &[u8]) -> io::Result<Option<Entry>> {
         let first = take(&mut bytes)?;
         let (mut size, mut shift, mut more) = (usize::from(first & 15), 4_u32, first & 0x80 != 0);
@@ -324,13 +328,13 @@ impl Pack {
             }
             _ => None,
         };
-        let base = base.ok_or_else(|| malformed("an entry of a pack has no base"))?;
+        let base = base.ok_or_else(|| malformed("a delta in a pack has no base"))?;
         let mut begin = [0; 32];
         let mut inflater = Decompress::new(true);
         inflater.decompress(bytes, &mut begin, FlushDecompress::None).map_err(io::Error::other)?;
         let length = usize::try_from(inflater.total_out()).unwrap_or_default();
         let mut begin = begin.get(..length).unwrap_or_default();
-        // Each of the two sizes ends in a byte without the high bit.
+        // Each of the two sizes ends with a byte without the high bit.
         if begin.iter().filter(|byte| *byte & 0x80 == 0).count() < 2 {
             return Ok(None);
         }
@@ -351,7 +355,7 @@ impl Pack {
     }
 }
 
-/// The first bytes of a zlib stream.
+/// Decompresses the first bytes of a zlib stream.
 fn inflated(file: File, bytes_max: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     ZlibDecoder::new(file).take(bytes_max as u64).read_to_end(&mut bytes)?;
@@ -359,7 +363,7 @@ fn inflated(file: File, bytes_max: usize) -> io::Result<Vec<u8>> {
 }
 
 fn too_many_deltas() -> io::Error {
-    io::Error::new(io::ErrorKind::FileTooLarge, "an object is a delta of too many others")
+    io::Error::new(io::ErrorKind::FileTooLarge, "the delta chain of an object is too long")
 }
 
 fn malformed(why: &'static str) -> io::Error {
@@ -375,7 +379,7 @@ fn number(bytes: &[u8]) -> u32 {
 }
 
 fn take(bytes: &mut &[u8]) -> io::Result<u8> {
-    let (first, rest) = bytes.split_first().ok_or_else(|| malformed("an entry of a pack is cut off"))?;
+    let (first, rest) = bytes.split_first().ok_or_else(|| malformed("an entry of a pack is truncated"))?;
     *bytes = rest;
     Ok(*first)
 }
@@ -386,7 +390,7 @@ fn shifted(byte: u8, shift: u32) -> io::Result<usize> {
     value.ok_or_else(|| malformed("a size in a pack is too large"))
 }
 
-/// Seven bits a byte, the lowest first.
+/// Reads a number of seven bits per byte, lowest first.
 fn varint(bytes: &mut &[u8]) -> io::Result<usize> {
     let (mut value, mut shift) = (0, 0_u32);
     loop {
@@ -399,8 +403,8 @@ fn varint(bytes: &mut &[u8]) -> io::Result<usize> {
     }
 }
 
-/// How far back a delta's base lies: seven bits a byte, the highest first, each further byte
-/// counting one more.
+/// Reads the distance back to the base of a delta: seven bits per byte, highest first. Each further
+/// byte adds one before the shift.
 fn distance(bytes: &mut &[u8]) -> io::Result<u64> {
     let mut byte = take(bytes)?;
     let mut value = u64::from(byte & 0x7f);
@@ -408,7 +412,7 @@ fn distance(bytes: &mut &[u8]) -> io::Result<u64> {
         byte = take(bytes)?;
         let next = value.saturating_add(1).checked_mul(128);
         value = next
-            .ok_or_else(|| malformed("a base lies before its pack"))?
+            .ok_or_else(|| malformed("a delta base is before the start of its pack"))?
             .saturating_add(u64::from(byte & 0x7f));
     }
     Ok(value)
@@ -420,10 +424,11 @@ mod tests {
     use crate::git::handmade_pack::{BLOB, Handmade};
     use std::io::Write;
 
-    /// Some ordinary pushes of a changed program were unreadable: the deflate tables before the sizes of their deltas took
-    /// more bytes than were read. Empty blocks stand for the tables here.
+    /// Some ordinary pushes of a changed program were unreadable: the deflate tables before the
+    /// sizes of their deltas took more bytes than were read. In this test, empty blocks replace the
+    /// tables.
     #[test]
-    fn sizes_of_a_delta_are_found_however_far_they_stand() {
+    fn delta_sizes_are_found_at_any_distance_from_entry_start() {
         // From 200 to 300 bytes, by copying the first.
         let delta = [0xc8, 1, 0xac, 2, 0x90, 1];
         let mut deflated = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
@@ -442,9 +447,9 @@ mod tests {
         }
     }
 
-    /// A chain that the limit stops is a large object (413), not damage that the log should name (500).
+    /// A chain beyond the limit is reported as a large object (413), not as damage (500).
     #[test]
-    fn chain_of_too_many_deltas_is_too_large() {
+    fn delta_chain_is_too_large_beyond_chain_max() {
         for (deltas, readable) in [(CHAIN_MAX - 1, true), (CHAIN_MAX, false)] {
             let mut made = Handmade::new(0).object(BLOB, b"x");
             for base in 0..deltas {

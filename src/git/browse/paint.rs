@@ -1,7 +1,8 @@
-//! Two histories painted from their tips: what only one of them has, and where they meet.
+//! Compares two histories: the commits that only one of them contains, and the merge base.
 //!
-//! The same walk that git does to find a merge base. Commits are visited newest first and hand their colours to their
-//! parents; a commit of both colours is common, and what lies behind it is common too ("stale").
+//! The algorithm is that of `git merge-base`. Commits are visited newest first and pass their
+//! colours to their parents. A commit with both colours is common. Its ancestors are common too
+//! ("stale").
 
 use super::Browser;
 use super::commits::{Marks, Node};
@@ -9,41 +10,42 @@ use super::history::Walk;
 use super::limits::Bound;
 use super::object::Oid;
 
-/// Commits visited beyond the point where right clocks would have made an end; git goes on for a few as well.
+/// Number of commits visited after the point where the walk ends with correct commit dates; git
+/// also continues for a few.
 const SLOP: usize = 32;
 
 const BASE: u8 = 1;
 const HEAD: u8 = 2;
 const STALE: u8 = 4;
 const BOTH: u8 = BASE | HEAD;
-/// Beside the colours: the commit is in the walk.
+/// A mark in addition to the colours: the commit is in the walk.
 const WAITS: u8 = 8;
 
-/// What the walk found.
+/// The result of the walk.
 pub(super) struct Painting {
-    /// The newest commit that both lead to and that is not behind another such one.
+    /// The newest common commit that is not an ancestor of another common commit.
     pub(super) merge_base: Option<git2::Oid>,
-    /// Commits that only the head leads to, newest first.
+    /// Commits that are reachable only from the head, newest first.
     pub(super) ahead: Vec<git2::Oid>,
-    /// How many only the base leads to.
+    /// Number of commits that are reachable only from the base.
     pub(super) behind: usize,
-    /// The limit at which the walk ended; then nothing of it can be relied on.
+    /// The limit at which the walk ended; the other fields are then not valid.
     pub(super) exhausted: Option<Bound>,
-    /// Whether commits are missing; then the counts are of what is there.
+    /// Whether commits are missing; the counts then cover only the existing ones.
     pub(super) is_broken: bool,
 }
 
-/// The colours of commits, and how many of those in the walk are not stale.
+/// The colours of commits, and the number of commits in the walk that are not stale.
 #[derive(Default)]
 struct Colours {
     of: Marks,
-    /// Commits in the walk have the mark [`WAITS`] and the colours that they will have when visited.
+    /// Commits in the walk have the mark [`WAITS`] and the colours that they have when visited.
     waiting: Marks,
     fresh: usize,
 }
 
 impl Colours {
-    /// Adds colours to a commit; true when it has to be visited (again) to hand them on.
+    /// Adds colours to a commit. Returns whether it must be visited (again) to pass them on.
     fn add(&mut self, node: Node, colours: u8) -> bool {
         let known = self.of.get(node);
         if known & colours == colours {
@@ -58,7 +60,7 @@ impl Colours {
         true
     }
 
-    /// A commit leaves the walk.
+    /// Removes a commit from the walk and returns its colours.
     fn take(&mut self, node: Node) -> u8 {
         let colours = self.waiting.get(node);
         self.waiting.set(node, 0);
@@ -81,8 +83,9 @@ impl Browser {
         let mut common = Vec::new();
         let mut oldest_one_sided = i64::MAX;
         let mut slop = SLOP;
-        // Done when only stale commits are left, and none that is newer than a commit of one side. Where clocks were
-        // wrong, a stale one may still lead to such a commit, hence the slop.
+        // The walk ends when only stale commits are left, and all of them are older than the
+        // commits of one side. With wrong commit dates, a stale commit may still lead to such a
+        // commit, hence `slop`.
         while let Some(next) = walk.next_seconds() {
             if colours.fresh == 0 && next < oldest_one_sided {
                 if slop == 0 {
@@ -108,7 +111,7 @@ impl Browser {
                 }
             }
         }
-        // Late colours count: a commit may have turned out to be common after it was visited.
+        // The final colours count: a commit may become common after it was visited.
         let of = &colours.of;
         let only = |colour| one_sided.iter().copied().filter(move |node| of.get(*node) == colour);
         let merge_base = common.iter().copied().find(|node| colours.of.get(*node) & STALE == 0);

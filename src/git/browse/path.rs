@@ -1,21 +1,22 @@
-//! A path within a tree, and its lookup: one name after the other, nothing is a pattern.
+//! A path within a tree and its lookup, name by name. Patterns are not supported.
 
 use git2::ObjectType;
 
 use super::commit::Commit;
 use super::{BrowseError, Browser, path_text};
 
-/// Linux's `PATH_MAX`: no checkout could hold a longer one.
+/// `PATH_MAX` of Linux: a checkout cannot contain a longer path.
 pub(super) const PATH_BYTES_MAX: usize = 4096;
-/// Folders within folders. It bounds every descent into trees.
+/// Maximum depth of nested folders. It limits every descent into trees.
 pub(super) const DEPTH_MAX: usize = 128;
 
-/// Checked segments; none for the root.
+/// The validated segments of a path; empty for the root.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TreePath(Vec<Vec<u8>>);
 
 impl TreePath {
-    /// The path of a text ([`path_text`]): segments divided by single slashes, none of them `.` or `..`; empty for the root.
+    /// Parses the text of a path ([`path_text`]): segments separated by single slashes, none of
+    /// them `.` or `..`; empty for the root.
     pub(super) fn parse(path: &str) -> Result<Self, BrowseError> {
         Self::of(&path_text::unescaped(path))
     }
@@ -29,34 +30,34 @@ impl TreePath {
             |segment: &Vec<u8>| !matches!(segment.as_slice(), b"" | b"." | b"..") && !segment.contains(&0);
         if path.len() > PATH_BYTES_MAX || segments.len() > DEPTH_MAX || !segments.iter().all(plain) {
             return Err(BrowseError::BadRequest(
-                "the path must be names divided by single slashes, without a leading or trailing slash, . and ..",
+                "the path must be names separated by single slashes, without a leading or trailing slash, . and ..",
             ));
         }
         Ok(Self(segments))
     }
 
-    /// As git stores it.
+    /// Returns the path as git stores it.
     pub(super) fn bytes(&self) -> Vec<u8> {
         self.0.join(&b'/')
     }
 
-    /// As answers have it.
+    /// Returns the path as responses contain it.
     pub(super) fn text(&self) -> String {
         path_text::escaped(&self.bytes())
     }
 
-    /// The path of something within this folder.
+    /// Returns the path of an entry of this folder.
     pub(super) fn join(&self, name: &[u8]) -> String {
         let folder = self.bytes();
         path_text::escaped(&if folder.is_empty() { name.to_vec() } else { [&folder, name].join(&b'/') })
     }
 }
 
-/// What a tree says about a name.
+/// The id and mode of a tree entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) oid: git2::Oid,
-    /// As git writes it, permissions brought to 644 or 755.
+    /// The mode as git writes it, with permissions normalized to 644 or 755.
     pub(super) mode: i32,
 }
 
@@ -78,7 +79,8 @@ impl Place {
         self.mode == MODE_TREE
     }
 
-    /// `None` for the empty tree. It holds no file, so to `git log` and to the filters of a commit-graph it is nothing.
+    /// Returns `None` for the empty tree. It holds no file, so `git log` and the filters of a
+    /// commit-graph treat it as absent.
     pub(super) fn filled(self) -> Option<Self> {
         (!self.is_tree() || self.oid.as_bytes() != EMPTY_TREE).then_some(self)
     }
@@ -89,7 +91,7 @@ impl Place {
 }
 
 impl Browser {
-    /// What lies at `path` below `tree`; `None` if nothing does.
+    /// Returns the entry at `path` below `tree`; `None` if there is none.
     pub(super) fn place(&self, tree: git2::Oid, path: &TreePath) -> Result<Option<Place>, BrowseError> {
         let mut place = Place { oid: tree, mode: MODE_TREE };
         for segment in &path.0 {
@@ -105,8 +107,9 @@ impl Browser {
         Ok(Some(place))
     }
 
-    /// The path that a text stands for in a commit, and what lies there. A client that does not know of escapes may ask
-    /// for a name that looks like one: where nothing else has it, a name is taken as it is.
+    /// Resolves the text of a path in a commit to the path and its entry. A client without support
+    /// for escapes may request a name that contains a literal escape sequence: where the unescaped
+    /// name does not exist, the literal name is tried.
     pub(super) fn find_path(
         &self,
         commit: &Commit,
@@ -133,13 +136,13 @@ impl Browser {
         Ok((TreePath(names), Some(here)))
     }
 
-    /// The same of what must be there.
+    /// Like [`Self::find_path`], but returns an error for a missing entry.
     pub(super) fn place_in(&self, commit: &Commit, text: &str) -> Result<(TreePath, Place), BrowseError> {
         let (path, place) = self.find_path(commit, text)?;
         Ok((path, place.ok_or(BrowseError::NotFound("path"))?))
     }
 
-    /// A blob's size without reading it; `None` when it is missing or no blob.
+    /// Returns the size of a blob without reading it; `None` if it is missing or not a blob.
     pub(super) fn blob_size(&self, oid: git2::Oid) -> Option<usize> {
         let stored = self.stored(oid, "file").ok()?;
         (stored.kind == ObjectType::Blob).then_some(stored.bytes)
@@ -151,14 +154,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ordinary_paths_are_accepted_whatever_characters_they_hold() {
+    fn tree_path_accepts_any_characters_in_names() {
         for path in ["", "a", "a/b c/d", ":(top)*", "-n", "a\\b", "...", "ü/\u{1}", "a:b", ".git/config"] {
             assert!(TreePath::parse(path).is_ok(), "{path}");
         }
     }
 
     #[test]
-    fn a_path_that_climbs_or_stutters_is_refused() {
+    fn tree_path_rejects_dot_segments_and_extra_slashes() {
         let (long, deep) = ("x".repeat(PATH_BYTES_MAX + 1), "a/".repeat(DEPTH_MAX) + "a");
         for path in ["/", "/a", "a/", "a//b", ".", "a/./b", "..", "../a", "a/..", "a\0b", &long, &deep] {
             assert!(matches!(TreePath::parse(path), Err(BrowseError::BadRequest(_))), "{path}");
@@ -166,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_joined_to_its_folder() {
+    fn tree_path_joins_name_to_folder() {
         assert_eq!(TreePath::parse("").unwrap().join(b"x"), "x");
         assert_eq!(TreePath::parse("a/b").unwrap().join(b"\xff"), "a/b/%FF");
     }

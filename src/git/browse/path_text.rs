@@ -1,7 +1,8 @@
-//! Paths as text: git's are bytes, JSON and most clients have text.
+//! Converts paths between bytes (git) and text (JSON and most clients).
 //!
-//! Bytes that are UTF-8 stand for themselves. Every other byte is written as `%` and two upper-case hex digits, which are
-//! 80 to FF. Where a name holds such a sequence itself, its `%` is written `%25`; so the text of a path is unique:
+//! Valid UTF-8 is unchanged. Every other byte is written as `%` and two upper-case hex digits,
+//! which are 80 to FF. If a name itself contains such a sequence, its `%` is written `%25`. The
+//! text of a path is therefore unique:
 //!
 //! | Bytes | Text |
 //! |---|---|
@@ -14,7 +15,7 @@ use std::borrow::Cow;
 
 const PERCENT: &[u8] = b"25";
 
-/// The text of a path.
+/// Returns the text of a path.
 pub fn escaped(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -30,7 +31,7 @@ pub fn escaped(bytes: &[u8]) -> String {
     text
 }
 
-/// The bytes of a path's text.
+/// Returns the bytes of the text of a path.
 pub fn unescaped(text: &str) -> Cow<'_, [u8]> {
     let bytes = text.as_bytes();
     let (mut found, mut rest) = (Vec::new(), bytes);
@@ -42,7 +43,7 @@ pub fn unescaped(text: &str) -> Cow<'_, [u8]> {
                 found.push(byte);
                 rest = behind.get(2..).unwrap_or_default();
             }
-            // `%25` stands for `%`; what follows is the text that it belongs to.
+            // `%25` stands for `%`; the rest of the sequence is literal text.
             Some((levels, _)) => {
                 found.extend_from_slice(before);
                 let kept = levels.saturating_sub(1).saturating_mul(PERCENT.len());
@@ -63,7 +64,8 @@ pub fn unescaped(text: &str) -> Cow<'_, [u8]> {
     Cow::Owned(found)
 }
 
-/// What follows a `%` that is part of an escape: how often `25`, and the byte at its end.
+/// Parses the text after a `%` that begins an escape. Returns the number of `25`s and the byte at
+/// the end.
 fn escape(mut behind: &[u8]) -> Option<(usize, u8)> {
     let mut levels = 0_usize;
     while let Some(rest) = behind.strip_prefix(PERCENT) {
@@ -81,7 +83,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn only_what_is_not_text_is_escaped() {
+    fn path_text_escapes_only_bytes_that_are_not_utf_8() {
         for (bytes, text) in [
             (&b"caf\xe9"[..], "caf%E9"),
             ("docs/ü 100%".as_bytes(), "docs/ü 100%"),
@@ -101,7 +103,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_path_comes_back(path in proptest::collection::vec(
+        fn path_text_round_trips_every_path(path in proptest::collection::vec(
             prop_oneof![Just(b'%'), Just(b'2'), Just(b'5'), Just(b'E'), Just(b'9'), any::<u8>()], 0..24,
         )) {
             let text = escaped(&path);

@@ -1,6 +1,7 @@
-//! Branches, tags, and what a name in a URL stands for.
+//! Lists branches and tags, and resolves names in URLs.
 //!
-//! Only what lies under [`VISIBLE`] exists here, also behind a symbolic ref: the server keeps refs of its own.
+//! Only refs under [`VISIBLE`] are accessible, also as the target of a symbolic ref: the server
+//! keeps private refs.
 
 use std::collections::BTreeSet;
 
@@ -16,21 +17,21 @@ use super::text;
 use super::{BrowseError, Browser};
 use crate::domain::timestamp::Timestamp;
 
-/// The namespaces that people push to.
+/// The namespaces that users push to.
 pub(super) const VISIBLE: [&str; 3] = ["refs/heads/", "refs/tags/", "refs/notes/"];
-/// The default branch, as git calls it. No branch or tag can have this name.
+/// The name of the default branch in requests, as in git. Branches and tags cannot have this name.
 const HEAD: &str = "HEAD";
-/// The fewest digits of an object id that stand for it, as in git.
+/// Minimum number of digits of a short object id, as in git.
 const SHORT_OID_MIN: usize = 4;
-/// git follows five as well.
+/// Maximum number of symbolic refs followed, as in git.
 const SYMBOLIC_REFS_MAX: usize = 5;
-/// Tags of tags that are followed; real ones have one or two.
+/// Maximum length of a chain of tags that is followed; real chains have one or two tags.
 const TAG_CHAIN_MAX: usize = 16;
-/// A ref's name; what is longer cannot be a file's name either.
+/// Maximum length of a ref name. A longer name, or a longer part, cannot be a file name either.
 const NAME_BYTES_MAX: usize = 1024;
 const NAME_PART_BYTES_MAX: usize = 255;
 
-/// How a name was understood.
+/// The kind of ref that a name was resolved to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefKind {
@@ -40,23 +41,24 @@ pub enum RefKind {
     Ref,
     /// An object id.
     Commit,
-    /// The beginning of an object id, which may become ambiguous.
+    /// A prefix of an object id, which may become ambiguous.
     ShortCommit,
 }
 
-/// A name in a URL and the commit it stands for.
+/// A name in a URL and the commit that it resolves to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ResolvedRef {
-    /// A commit: tags are peeled.
+    /// The id of a commit: tags are peeled.
     pub oid: Oid,
     pub kind: RefKind,
-    /// The short name of a branch or tag, otherwise as `canonical`.
+    /// The short name of a branch or tag; otherwise the same as `canonical`.
     pub name: String,
-    /// The full ref name, or the object id in lower case. Safe as an argument of git: it never begins with `-`.
+    /// The full ref name, or the object id in lower case. Safe as an argument of git: it never
+    /// begins with `-`.
     pub canonical: String,
 }
 
-/// Items in bytewise order of their names, and the name to continue behind.
+/// Items in bytewise order of their names, and the name after which the next page begins.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Page<T> {
     pub items: Vec<T>,
@@ -77,33 +79,40 @@ pub struct Branch {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Tag {
     pub name: String,
-    /// What the tag leads to, usually a commit.
+    /// The object that the tag points to, usually a commit; tags of tags are peeled.
     pub oid: Oid,
-    /// `commit`, `tree`, `blob`; `tag` for a chain of tags too long to follow; absent when it cannot be read.
+    /// `commit`, `tree` or `blob`; `tag` if the chain of tags is too long to follow; absent if the
+    /// object cannot be read.
     pub target_kind: Option<&'static str>,
-    /// The tag object of an annotated tag, with what it says.
+    /// The tag object of an annotated tag.
     pub tag_oid: Option<Oid>,
     pub message: Option<String>,
-    /// The signature behind the message, as armoured text. Nobody has checked it.
+    /// The signature after the message, as armoured text. Not verified.
     pub signature: Option<String>,
     pub tagger: Option<Person>,
-    /// When it was tagged; for a tag without an object of its own, when its commit was made.
+    /// The date of the tag; for a lightweight tag, the date of its commit.
     #[schema(value_type = Option<String>)]
     pub created_at: Option<Timestamp>,
 }
 
 impl Browser {
-    /// What `reference` stands for: the default branch when empty or `HEAD`, exactly the full name
-    /// when it begins with `refs/`, else a branch, a tag, or the object id of a commit or of a tag
-    /// of one, in this order. The id may be cut to [`SHORT_OID_MIN`] digits where it is unique. An
-    /// object id needs no ref that leads to it. Never a revision expression.
+    /// Resolves `reference`.
+    ///
+    /// - Empty or `HEAD`: the default branch.
+    /// - A name that begins with `refs/`: exactly this full ref name.
+    /// - Any other name: a branch, a tag, or the object id of a commit or of a tag of a commit, in
+    ///   this order. A unique id may be shortened to [`SHORT_OID_MIN`] digits. The object does not
+    ///   need to be reachable from a ref.
+    ///
+    /// Revision expressions are never evaluated.
     pub fn resolve(&self, reference: &str) -> Result<ResolvedRef, BrowseError> {
         if reference.is_empty() || reference == HEAD {
             let (kind, name) = (RefKind::Branch, self.default_branch.clone());
             let full_name = format!("refs/heads/{name}");
             return self.named(kind, name, full_name)?.ok_or(BrowseError::Empty);
         }
-        // No such name can be pushed; a refusal here keeps it from ever being taken for an option.
+        // Such a name cannot be pushed. Rejecting it here ensures that git never treats it as an
+        // option.
         if reference.starts_with('-') {
             return Err(BrowseError::NotFound("ref"));
         }
@@ -121,7 +130,7 @@ impl Browser {
         self.resolve_id(reference)
     }
 
-    /// The commit with this object id, which may be cut, or that a tag with this id leads to.
+    /// Resolves an object id, full or shortened, of a commit or of a tag of a commit.
     pub fn resolve_id(&self, text: &str) -> Result<ResolvedRef, BrowseError> {
         let full = Oid::parse(text).map(Oid::raw);
         let kind = if full.is_some() { RefKind::Commit } else { RefKind::ShortCommit };
@@ -131,7 +140,8 @@ impl Browser {
         Ok(ResolvedRef { oid, kind, name: name.clone(), canonical: name })
     }
 
-    /// The only object whose id begins so. Indexes are searched; no object is read.
+    /// Returns the only object whose id begins with `digits`. Searches the indexes only; does not
+    /// read objects.
     fn completed(&self, digits: &str) -> Result<git2::Oid, BrowseError> {
         let missing = BrowseError::NotFound("ref");
         let is_short = (SHORT_OID_MIN..Oid::DIGITS).contains(&digits.len());
@@ -142,7 +152,7 @@ impl Browser {
         self.repository.odb()?.exists_prefix(prefix, digits.len()).map_err(|error| match error.code() {
             ErrorCode::NotFound => missing,
             ErrorCode::Ambiguous => {
-                BrowseError::BadRequest("several objects begin with these digits: write more of them")
+                BrowseError::BadRequest("several object ids begin with these digits: give more digits")
             }
             _ => error.into(),
         })
@@ -159,7 +169,7 @@ impl Browser {
         Ok(Some(ResolvedRef { oid, kind, name, canonical }))
     }
 
-    /// Branches behind `after`, a short name.
+    /// Returns the branches after `after`, a short name.
     pub fn branches(&self, after: Option<&str>, limit: usize) -> Result<Page<Branch>, BrowseError> {
         self.ref_page("refs/heads/", after, limit, |name, target| {
             let commit = self.find_commit(target).ok();
@@ -176,7 +186,7 @@ impl Browser {
         })
     }
 
-    /// Tags behind `after`, a short name.
+    /// Returns the tags after `after`, a short name.
     pub fn tags(&self, after: Option<&str>, limit: usize) -> Result<Page<Tag>, BrowseError> {
         self.ref_page("refs/tags/", after, limit, |name, target| {
             let tag = self.tag(name, target);
@@ -204,7 +214,7 @@ impl Browser {
         let (mut items, mut left) = (Vec::with_capacity(names.len()), self.limits.page_bytes);
         let mut before = None;
         for name in names {
-            // A symbolic ref that leads nowhere is no branch yet.
+            // A symbolic ref without a target is not a branch yet.
             if let Ok(Some(target)) = self.ref_target(&format!("{prefix}{name}")) {
                 let (item, bytes) = item(name.clone(), target);
                 let rest = left.checked_sub(bytes.saturating_add(json_bytes(name.as_bytes())));
@@ -220,7 +230,8 @@ impl Browser {
         Ok(Page { items, next })
     }
 
-    /// The first `count` names under `prefix` behind `after`, without the prefix. All are looked at, few are kept.
+    /// Returns the first `count` names under `prefix` after `after`, without the prefix. Reads all
+    /// names and keeps only these.
     pub(super) fn ref_names(
         &self,
         prefix: &str,
@@ -232,7 +243,7 @@ impl Browser {
         for name in references.names() {
             let name = match name {
                 Ok(name) => name,
-                // Not UTF-8: nobody can ask for it.
+                // A name that is not UTF-8 cannot be requested.
                 Err(error) if error.class() == ErrorClass::None => continue,
                 Err(error) => return Err(error.into()),
             };
@@ -248,7 +259,7 @@ impl Browser {
         Ok(names)
     }
 
-    /// Where a visible ref points, symbolic ones followed, tags not peeled.
+    /// Returns the target of a visible ref. Follows symbolic refs; does not peel tags.
     pub(super) fn ref_target(&self, full_name: &str) -> Result<Option<git2::Oid>, BrowseError> {
         let mut name = full_name.to_owned();
         for _ in 0..=SYMBOLIC_REFS_MAX {
@@ -280,7 +291,7 @@ impl Browser {
         }
     }
 
-    /// What a chain of tags leads to.
+    /// Peels tags; returns the object at the end of the chain and its type.
     fn peel(&self, mut oid: git2::Oid) -> Result<(git2::Oid, ObjectType), BrowseError> {
         for _ in 0..TAG_CHAIN_MAX {
             match self.stored(oid, "commit")?.kind {
@@ -316,8 +327,9 @@ impl Browser {
         }
     }
 
-    /// How the texts of a tag are encoded; `None` for UTF-8. git writes no `encoding` header into a tag, whatever
-    /// `i18n.commitEncoding` is: a text that is not UTF-8 is then read as those of the commit that the tag leads to.
+    /// Returns the encoding of the texts of a tag; `None` for UTF-8. git does not write an
+    /// `encoding` header into a tag, regardless of `i18n.commitEncoding`. A text that is not UTF-8
+    /// is therefore decoded with the encoding of the tagged commit.
     fn tag_encoding(&self, tag: &git2::Tag<'_>, leads_to: git2::Oid) -> Option<&'static Encoding> {
         let tagger = tag.tagger();
         let texts = [tag.message_bytes(), tagger.as_ref().map(|tagger| tagger.name_bytes())];

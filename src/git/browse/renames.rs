@@ -1,25 +1,26 @@
-//! Files that moved as they were: deleted at one path and added at another with the same content.
+//! Finds files that moved unchanged: deleted at one path and added at another with the same
+//! content.
 
 use std::collections::HashMap;
 
 use super::changes::{Change, ChangeStatus};
 use super::path::{MODE_COMMIT, Place};
 
-/// The bits of a mode that say what something is.
+/// The bits of a mode that hold the type of the entry.
 const MODE_KIND: i32 = 0o170_000;
 
-/// Whether a file may have moved: some came and others went.
+/// Returns whether files may have moved: some were added and others deleted.
 pub(super) fn may_hold(changes: &[Change]) -> bool {
     let holds = |status| changes.iter().any(|change| change.status == status);
     holds(ChangeStatus::Added) && holds(ChangeStatus::Deleted)
 }
 
-/// Joins each added file with a deleted one of the same content, if there is one: of the same name if possible, else
-/// the first. Takes time in proportion to the changes.
+/// Joins each added file with a deleted file of the same content, if one exists: with the same name
+/// if possible, otherwise the first. Takes time linear in the number of changes.
 pub(super) fn join_identical(changes: &mut Vec<Change>) {
     let mut same_name: HashMap<_, Vec<usize>> = HashMap::new();
     let mut same_content: HashMap<_, Vec<usize>> = HashMap::new();
-    // The last in a list is taken first.
+    // Reverse order, because `pop` takes the last file of a list.
     for (index, change) in changes.iter().enumerate().rev() {
         let gone = (change.status == ChangeStatus::Deleted).then_some(change.old).flatten();
         let Some(content) = gone.and_then(content_of) else { continue };
@@ -65,7 +66,7 @@ pub(super) fn join_identical(changes: &mut Vec<Change>) {
     changes.retain(|_| !taken.next().unwrap_or_default());
 }
 
-/// What two files have in common that are the same; none for submodules.
+/// Returns the key by which identical files are matched; `None` for submodules.
 fn content_of(place: Place) -> Option<(git2::Oid, i32)> {
     (place.mode != MODE_COMMIT).then_some((place.oid, place.mode & MODE_KIND))
 }

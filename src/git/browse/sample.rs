@@ -1,4 +1,5 @@
-//! A bare repository for the tests, written object by object, and the git command line as the judge.
+//! A bare repository for the tests, written object by object. Results are compared with the git
+//! command line.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ pub(super) const PROGRAM: i32 = 0o100_755;
 pub(super) const LINK: i32 = 0o120_000;
 pub(super) const SUBMODULE: i32 = 0o160_000;
 
-/// Path, mode and content of every file; for a submodule the content is the hex id.
+/// Path, mode and content of every file. The content of a submodule is the hex id of its commit.
 pub(super) type Files = BTreeMap<String, (i32, Vec<u8>)>;
 
 pub(super) fn files(list: &[(&str, &str)]) -> Files {
@@ -49,7 +50,7 @@ impl Sample {
         Browser::open(self.path(), "main", limits).unwrap()
     }
 
-    /// A minute later than the one before.
+    /// Creates a commit one minute after the previous one.
     pub(super) fn commit(&self, parents: &[Oid], files: &Files) -> Oid {
         self.clock.set(self.clock.get() + 60);
         self.commit_at(self.clock.get(), parents, files)
@@ -97,25 +98,26 @@ impl Sample {
         self.repository.reference(name, oid.raw(), true, "test").unwrap();
     }
 
-    /// An object as its bytes, however wrong.
+    /// Writes an object with these bytes, valid or not.
     pub(super) fn object(&self, kind: git2::ObjectType, content: &[u8]) -> RawOid {
         self.repository.odb().unwrap().write(kind, content).unwrap()
     }
 
-    /// Takes an object out of the repository.
+    /// Removes an object from the repository.
     pub(super) fn lose(&self, oid: RawOid) {
         let hex = oid.to_string();
         std::fs::remove_file(self.path().join("objects").join(&hex[..2]).join(&hex[2..])).unwrap();
     }
 
-    /// Has git write its commit-graph, of what leads to `tip`.
+    /// Writes a commit-graph of the ancestors of `tip` with git.
     pub(super) fn write_graph(&self, tip: &str) {
         self.git(&["update-ref", "refs/heads/graph", tip]);
         self.git(&["commit-graph", "write", "--reachable", "--changed-paths"]);
         self.git(&["update-ref", "-d", "refs/heads/graph"]);
     }
 
-    /// The same questions without a commit-graph, with one of the older half, and with one of everything.
+    /// Calls `ask` without a commit-graph, with a graph of the older half of the history, and with
+    /// a graph of all of it.
     pub(super) fn with_each_graph(&self, head: Oid, ask: impl Fn(&Browser)) {
         ask(&self.browser());
         let all = self.git(&["rev-list", &head.to_string()]);
@@ -127,7 +129,7 @@ impl Sample {
         }
     }
 
-    /// What the command line answers, line by line.
+    /// Runs git and returns its output, line by line.
     pub(super) fn git(&self, arguments: &[&str]) -> Vec<String> {
         let output = Command::new("git")
             .arg("--git-dir")
@@ -141,7 +143,8 @@ impl Sample {
         String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
     }
 
-    /// A history of `size` commits with many merges that change a few files; `skew` lets clocks be wrong.
+    /// Creates a history of `size` commits with many merges that change a few files. `skew` makes
+    /// commit dates non-monotonic.
     pub(super) fn random_history(&self, seed: u64, size: usize, skew: bool) -> Oid {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut below = move |bound: usize| {
@@ -160,7 +163,8 @@ impl Sample {
             };
             let mut files = Files::new();
             for name in names {
-                // Each file from any of the parents, sometimes changed, back to an old content, or gone.
+                // Each file comes from a random parent, and is sometimes changed, reverted to an
+                // old content, or deleted.
                 let from = parents.get(below(parents.len().max(1))).map(|index| &history[*index].1);
                 if let Some(file) = from.and_then(|from| from.get(name)) {
                     files.insert(name.to_owned(), file.clone());

@@ -1,4 +1,4 @@
-//! Folders: the entries of one tree.
+//! Lists folders: the entries of a tree.
 
 use std::fmt;
 
@@ -10,15 +10,15 @@ use super::object::{CommitSummary, Oid};
 use super::path::{MODE_COMMIT, MODE_LINK, MODE_TREE, Place};
 use super::{BrowseError, Browser};
 
-/// What an entry is. Git's own words, and one for symbolic links.
+/// The kind of an entry: the object types of git, and `symlink`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryKind {
     Blob,
     Tree,
-    /// A submodule: a commit of another repository, which is not here.
+    /// A submodule: a commit of another repository, which this repository does not contain.
     Commit,
-    /// A blob whose content is the path that it leads to.
+    /// A blob whose content is the target path of the link.
     Symlink,
 }
 
@@ -35,30 +35,32 @@ impl EntryKind {
 
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct TreeEntry {
-    /// To be shown: bytes that are not UTF-8 are replaced by U+FFFD.
+    /// The name for display: bytes that are not UTF-8 are replaced by U+FFFD.
     pub name: String,
-    /// From the root of the repository, to be asked for: bytes that are not UTF-8 are written as `%` and two hex digits.
+    /// The path from the root of the repository, for requests: bytes that are not UTF-8 are written
+    /// as `%` and two hex digits.
     pub path: String,
     pub kind: EntryKind,
     /// Six octal digits, such as `100644`.
     pub mode: String,
     pub oid: Oid,
-    /// For blobs and links, unless the object is missing.
+    /// The size of a blob or link; absent if the object is missing.
     pub size_bytes: Option<usize>,
-    /// The commit that made the entry what it is, if it was asked for and found.
+    /// The commit that last changed the entry, if it was requested and found.
     pub last_commit: Option<CommitSummary>,
 }
 
-/// Which entries of a folder are asked for.
+/// The requested part of the entries of a folder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct TreePart {
-    /// How many at most; `None`: as many as one answer may hold.
+    /// Maximum number of entries; `None`: as many as fit into one response.
     pub limit: Option<usize>,
-    /// Behind which page.
+    /// The end of the previous page.
     pub cursor: Option<TreeCursor>,
 }
 
-/// Where a page of a folder ends: behind so many entries of a tree, which never changes.
+/// The end of a page of a folder: the number of entries before it, and their tree, which is
+/// immutable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TreeCursor {
     tree: Oid,
@@ -84,26 +86,26 @@ impl fmt::Display for TreeCursor {
     }
 }
 
-/// One folder of one commit.
+/// A folder of a commit.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Tree {
     pub commit_oid: Oid,
     pub oid: Oid,
     /// Empty for the root.
     pub path: String,
-    /// In git's order: bytewise, folders as if their names ended in `/`.
+    /// In the order of git: bytewise, with folder names compared as if they ended in `/`.
     pub entries: Vec<TreeEntry>,
-    /// Whether the folder has more entries behind those that are listed.
+    /// Whether the folder has more entries after the listed ones.
     pub truncated: bool,
-    /// What to ask for next as `cursor`.
+    /// The `cursor` of the next page.
     #[schema(value_type = Option<String>)]
     pub next: Option<TreeCursor>,
-    /// Whether the walk through the history ended before every entry had its last commit.
+    /// Whether the walk through the history ended before the last commit of every entry was found.
     pub history_truncated: bool,
 }
 
 impl Tree {
-    /// What it takes in memory.
+    /// Returns the size in memory.
     pub fn memory_bytes(&self) -> usize {
         let texts = |entry: &TreeEntry| {
             let own =
@@ -116,12 +118,13 @@ impl Tree {
 }
 
 impl Browser {
-    /// The folder at `path` in a commit; with `with_history`, every entry with its last commit, found in one walk.
+    /// Returns the folder at `path` in a commit; with `with_history`, every entry with its last
+    /// commit, found in one walk.
     pub fn tree(&self, commit: Oid, path: &str, with_history: bool) -> Result<Tree, BrowseError> {
         self.tree_part(commit, path, with_history, TreePart::default())
     }
 
-    /// A part of that.
+    /// Like [`Self::tree`], but returns only a part of the entries.
     pub fn tree_part(
         &self,
         commit: Oid,
@@ -139,7 +142,9 @@ impl Browser {
             None => 0,
             Some(cursor) if cursor.tree == place.oid.into() => cursor.entries,
             Some(_) => {
-                return Err(BrowseError::BadRequest("the cursor is for another folder, or it has changed"));
+                return Err(BrowseError::BadRequest(
+                    "the cursor is for another folder, or the folder has changed",
+                ));
             }
         };
         let count = self.listed_entries(&tree, path, before, part.limit);
@@ -182,10 +187,10 @@ impl Browser {
         })
     }
 
-    /// Whether a commit has all these paths, of which the first is a folder and the others are in it.
+    /// Checks that a commit contains `folder` and all `paths` in it.
     ///
     /// # Errors
-    /// It lacks one.
+    /// [`BrowseError`] if one of the paths does not exist or `folder` is not a folder.
     pub fn check_paths(&self, commit: Oid, folder: &str, paths: &[String]) -> Result<(), BrowseError> {
         let commit = self.find_commit(commit.raw())?;
         if !self.place_in(&commit, folder)?.1.is_tree() {
@@ -198,7 +203,8 @@ impl Browser {
         Ok(())
     }
 
-    /// How many entries behind the first ones fit into an answer, at least one: each comes with its name and its whole path.
+    /// Returns how many entries after the first `before` fit into a response, at least 1. Each
+    /// entry takes the size of its name and its whole path.
     fn listed_entries(
         &self,
         tree: &git2::Tree<'_>,
@@ -210,7 +216,7 @@ impl Browser {
         let most = limit.map_or(most, |limit| limit.clamp(1, most));
         let (mut left, folder) = (self.limits.answer_bytes, json_bytes(folder.as_bytes()));
         let mut fits = |entry: &git2::TreeEntry<'_>| {
-            // It stands there twice, and a byte that is not UTF-8 becomes three.
+            // The name is in the response twice, and a byte that is not UTF-8 becomes three bytes.
             let name = json_bytes(entry.name_bytes()).saturating_mul(2);
             let name = if entry.name().is_ok() { name } else { name.saturating_mul(3) };
             let rest = left.checked_sub(name.saturating_add(folder));

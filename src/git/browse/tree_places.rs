@@ -1,15 +1,15 @@
-//! What lies at one path in the root trees of a history.
+//! Looks up a path in the root trees of a history.
 
 use std::collections::HashMap;
 
 use super::Browser;
 use super::path::{Place, TreePath};
 
-/// Root trees that are remembered, some 100 bytes each. A commit has mostly the tree of its neighbours in the walk: more
-/// than these are of use only to a history of as many lines at once.
+/// Maximum number of cached root trees, about 100 bytes each. Consecutive commits of a walk usually
+/// share trees. More entries would help only in a history with as many parallel branches.
 const TREES_KNOWN_MAX: usize = 4_096;
 
-/// The path, and the last trees that were looked into.
+/// A path, and a cache of its entries in the last root trees.
 pub(super) struct TreePlaces<'b> {
     browser: &'b Browser,
     path: &'b TreePath,
@@ -21,7 +21,8 @@ impl<'b> TreePlaces<'b> {
         Self { browser, path, known: HashMap::new() }
     }
 
-    /// What lies there in a root tree, if it holds a file ([`Place::filled`]). A tree that cannot be read holds nothing.
+    /// Returns the entry at the path in a root tree, if it is a file or contains one
+    /// ([`Place::filled`]). A tree that cannot be read has no entries.
     pub(super) fn at(&mut self, root: git2::Oid) -> Option<Place> {
         if let Some(known) = self.known.get(&root) {
             return *known;
@@ -40,9 +41,10 @@ mod tests {
     use super::super::sample::{FILE, Sample};
     use super::*;
 
-    /// Each distinct root tree of a history was kept: some hundred megabytes for a million commits.
+    /// Each distinct root tree of a history was kept: several hundred megabytes for a million
+    /// commits.
     #[test]
-    fn known_trees_are_bounded_and_places_stay_right() {
+    fn tree_places_bounds_its_cache_and_stays_correct() {
         let sample = Sample::new();
         let blobs: Vec<_> = ["0", "1"].map(|content| sample.blob(content.as_bytes())).to_vec();
         let tree = |number: usize| {

@@ -178,7 +178,8 @@ fn the_last_commit_of_every_entry_is_the_one_that_git_log_names() {
     }
 }
 
-/// A filter of changed paths does not know of an empty folder: with it and without, its commits were others.
+/// A filter of changed paths does not know of an empty folder: with it and without, its commits
+/// were others.
 #[test]
 fn empty_folder_is_nothing_as_in_git_log() {
     let sample = Sample::new();

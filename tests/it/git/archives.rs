@@ -37,8 +37,8 @@ async fn remote_archives_hold_what_git_archive_holds() {
     let formats = place.git("", &["archive", &remote, "--list"]).await.ok();
     assert_eq!(formats.lines().collect::<Vec<_>>(), ["tar", "tgz", "tar.gz", "zip"]);
     for (arguments, why) in [
-        (&["no-such-branch"][..], "there is no such ref"),
-        (&["main", "none"], "there is no such path"),
+        (&["no-such-branch"][..], "no such ref"),
+        (&["main", "none"], "no such path"),
         (&["--mtime=1", "main"], "--mtime is not supported by this server"),
     ] {
         place.git("", &[&["archive", &remote], arguments].concat()).await.refused(&format!("NACK {why}"));
