@@ -1,9 +1,9 @@
-//! What commits changed.
+//! Tests of the diffs of commits.
 
 use super::sample::{FILE, Files, LINK, PROGRAM, SUBMODULE, Sample, files};
 use super::*;
 
-/// The diff between two sets of files.
+/// Returns the diff between two sets of files.
 fn diff_with(browser: &Browser, sample: &Sample, old: &Files, new: &Files) -> Diff {
     let root = sample.commit(&[], old);
     let head = sample.commit(&[root], new);
@@ -20,7 +20,7 @@ fn numbered(count: usize) -> String {
 }
 
 #[test]
-fn files_come_go_and_change() {
+fn diff_lists_added_deleted_and_modified_files() {
     let old =
         files(&[("changed", "one\ntwo\nthree"), ("gone", "x\n"), ("same", "y\n"), ("dir/deep/same", "z\n")]);
     let new = files(&[
@@ -55,7 +55,7 @@ fn files_come_go_and_change() {
 }
 
 #[test]
-fn a_first_commit_adds_all_its_files_and_a_merge_is_compared_with_its_first_parent() {
+fn diff_uses_empty_tree_for_root_and_first_parent_for_merge() {
     let sample = Sample::new();
     let root = sample.commit(&[], &files(&[("a", "0\n"), ("b", "0\n")]));
     let left = sample.commit(&[root], &files(&[("a", "1\n"), ("b", "0\n")]));
@@ -73,7 +73,7 @@ fn a_first_commit_adds_all_its_files_and_a_merge_is_compared_with_its_first_pare
 }
 
 #[test]
-fn the_diff_of_random_histories_is_that_of_git() {
+fn diff_of_random_histories_matches_git() {
     for seed in 1..=4 {
         let sample = Sample::new();
         let head = sample.random_history(seed, 30, false);
@@ -86,7 +86,7 @@ fn the_diff_of_random_histories_is_that_of_git() {
                 ChangeStatus::Modified => "M",
                 _ => "R",
             };
-            // What is renamed and what comes and goes is a matter of taste; the rest is not.
+            // Rename detection may differ from git; everything else must be equal.
             if seen.files.iter().any(|file| letter(file) == "R") {
                 continue;
             }
@@ -106,7 +106,7 @@ fn the_diff_of_random_histories_is_that_of_git() {
 }
 
 #[test]
-fn a_renamed_file_is_one_change_also_when_it_was_edited() {
+fn diff_reports_rename_also_when_file_was_edited() {
     let text = numbered(50);
     let edited = text.replace("line 7\n", "line seven\n");
     let old = files(&[("old/name", &text), ("twin", "exactly the same\n"), ("other", "1\n")]);
@@ -129,7 +129,7 @@ fn a_renamed_file_is_one_change_also_when_it_was_edited() {
 }
 
 #[test]
-fn renames_are_not_looked_for_among_too_many_files_or_in_too_large_ones() {
+fn renames_by_content_are_skipped_beyond_limits() {
     let text = numbered(50);
     let edited = text.replace("line 7\n", "line seven\n");
     let (old, new) = (files(&[("a", &text), ("b", "same\n")]), files(&[("c", &edited), ("d", "same\n")]));
@@ -140,19 +140,19 @@ fn renames_are_not_looked_for_among_too_many_files_or_in_too_large_ones() {
     };
     use ChangeStatus::{Added, Deleted, Renamed};
     assert_eq!(statuses(|_| ()), [Renamed, Renamed]);
-    // Identical files are still recognised: no content is needed for that.
+    // Identical files are still detected: this needs no content.
     assert_eq!(statuses(|limits| limits.rename_files = 3), [Deleted, Added, Renamed]);
     assert_eq!(statuses(|limits| limits.diff_blob_bytes = 100), [Deleted, Added, Renamed]);
     assert_eq!(statuses(|limits| limits.diff_read_bytes = 100), [Deleted, Added, Renamed]);
 }
 
-/// Of a change of more than 200 files, no rename was shown, and nothing said so.
+/// For a change of more than 200 files, renames were omitted without a notice.
 #[test]
-fn moved_folder_is_renames_however_many_files_it_has() {
+fn moved_folder_is_all_renames_regardless_of_file_count() {
     let path = |folder: &str, number: usize| format!("{folder}/f{number:03}");
     let (mut old, mut new) = (Files::new(), Files::new());
     for number in 0..500 {
-        // Every fifth has the content of another one, and is still found by its name.
+        // Every content occurs in five files, which are matched by their names.
         let text = format!("{}\n", number % 100);
         old.insert(path("old", number), (FILE, text.clone().into_bytes()));
         new.insert(path("new", number), (FILE, text.into_bytes()));
@@ -164,21 +164,21 @@ fn moved_folder_is_renames_however_many_files_it_has() {
         assert_eq!(file.old_path.as_deref(), Some(path("old", number).as_str()));
         assert_eq!(file.patch.as_deref(), Some(""));
     }
-    // One that was changed as well is not looked for, which the answer says.
+    // A file that was moved and changed is not detected, and the response reports this.
     old.insert("a".into(), (FILE, numbered(50).into_bytes()));
     new.insert("b".into(), (FILE, numbered(51).into_bytes()));
     let seen = diff(&old, &new);
     let statuses: Vec<_> = seen.files.iter().take(3).map(|file| file.status).collect();
     assert_eq!(statuses, [ChangeStatus::Deleted, ChangeStatus::Added, ChangeStatus::Renamed]);
     assert!(seen.renames_by_content_skipped);
-    // More than is looked at is cut.
+    // Changes beyond `changed_files` are truncated.
     let sample = Sample::new();
     let seen = diff_with(&sample.limited(|limits| limits.changed_files = 400), &sample, &old, &new);
     assert!(seen.truncated);
 }
 
 #[test]
-fn modes_links_submodules_and_binaries_are_shown_as_git_does() {
+fn diff_shows_modes_links_submodules_binaries_like_git() {
     let hex = |digit: &str| digit.repeat(40).into_bytes();
     let mut old = files(&[("run", "x\n"), ("becomes-link", "target\n"), ("logo", "a\0b")]);
     old.insert("module".into(), (SUBMODULE, hex("1")));
@@ -211,7 +211,7 @@ fn modes_links_submodules_and_binaries_are_shown_as_git_does() {
 }
 
 #[test]
-fn a_file_that_becomes_a_folder_goes_and_its_files_come() {
+fn diff_deletes_file_and_adds_children_when_it_becomes_folder() {
     let seen = diff(
         &files(&[("a", "file\n"), ("a.txt", "1\n")]),
         &files(&[("a/b", "other text\n"), ("a.txt", "1\n")]),
@@ -221,7 +221,7 @@ fn a_file_that_becomes_a_folder_goes_and_its_files_come() {
 }
 
 #[test]
-fn a_diff_of_too_many_files_lists_the_first_ones() {
+fn diff_lists_first_files_when_there_are_too_many() {
     let many: Vec<_> = (0..20).map(|number| (format!("d{}/f{number:02}", number % 3), "x\n")).collect();
     let many: Vec<_> = many.iter().map(|(path, text)| (path.as_str(), *text)).collect();
     let sample = Sample::new();
@@ -235,7 +235,7 @@ fn a_diff_of_too_many_files_lists_the_first_ones() {
 }
 
 #[test]
-fn a_file_that_is_too_large_says_so_and_the_others_are_compared() {
+fn diff_marks_too_large_file_and_compares_others() {
     let (large, long) = ("x".repeat(500), "\n".repeat(60));
     let sample = Sample::new();
     let browser = sample.limited(|limits| (limits.diff_blob_bytes, limits.diff_blob_lines) = (400, 50));
@@ -246,7 +246,7 @@ fn a_file_that_is_too_large_says_so_and_the_others_are_compared() {
 }
 
 #[test]
-fn patches_that_do_not_fit_into_the_whole_are_left_out_and_counted() {
+fn diff_omits_and_counts_patches_beyond_total_limits() {
     let text = numbered(30);
     let new = files(&[("a", "1\n"), ("b", &text), ("c", "2\n")]);
     let seen = |change: fn(&mut BrowseLimits)| {
@@ -263,20 +263,21 @@ fn patches_that_do_not_fit_into_the_whole_are_left_out_and_counted() {
     assert!(patches.is_empty() && truncated);
 }
 
-/// What was left out for a spent budget or a missing object was kept by clients for a year.
+/// Clients cached responses that lacked a part, because of an exhausted budget or a missing object,
+/// for a year.
 #[test]
-fn diff_without_an_unread_object_is_known_to_be_cut() {
+fn diff_is_reported_incomplete_when_object_is_unread() {
     let sample = Sample::new();
     let old = sample.commit(&[], &files(&[("gone", &numbered(30)), ("kept", "1\n")]));
     let new = sample.commit(&[old], &files(&[("came", &numbered(31)), ("kept", "2\n")]));
     let browser = sample.browser();
     assert!(!browser.commit(new).unwrap().diff.renames_by_content_skipped);
     assert!(browser.has_read_all());
-    // A size that is never shown is no cut.
+    // A file that is always too large does not make a response incomplete.
     let browser = sample.limited(|limits| limits.diff_blob_bytes = 1);
     assert!(browser.commit(new).unwrap().diff.files.iter().all(|file| file.too_large));
     assert!(browser.has_read_all());
-    // Enough for the commits and trees alone.
+    // The budget suffices only for the commits and trees.
     let spent = sample.limited(|limits| limits.read_bytes = 1024);
     assert!(spent.commit(new).unwrap().diff.files.iter().any(|file| file.too_large));
     assert!(!spent.has_read_all());

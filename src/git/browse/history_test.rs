@@ -1,4 +1,4 @@
-//! Lists of commits and comparisons.
+//! Tests of commit lists and comparisons.
 
 use super::sample::{Sample, files};
 use super::*;
@@ -17,7 +17,7 @@ fn pages(browser: &Browser, from: Oid, path: Option<&str>, size: usize) -> Vec<S
 }
 
 #[test]
-fn pages_of_commits_meet_each_commit_exactly_once_in_the_order_of_git_log() {
+fn commit_pages_list_each_commit_once_in_git_log_order() {
     for seed in 1..=6 {
         let sample = Sample::new();
         let head = sample.random_history(seed, 50, seed % 2 == 0);
@@ -31,7 +31,7 @@ fn pages_of_commits_meet_each_commit_exactly_once_in_the_order_of_git_log() {
 }
 
 #[test]
-fn the_commits_of_a_path_are_those_of_git_log() {
+fn commits_of_path_match_git_log() {
     for seed in 1..=6 {
         let sample = Sample::new();
         let head = sample.random_history(seed, 60, seed % 2 == 0);
@@ -45,7 +45,7 @@ fn the_commits_of_a_path_are_those_of_git_log() {
 }
 
 #[test]
-fn a_commit_is_shown_with_what_it_says() {
+fn commit_page_returns_texts_dates_and_parents() {
     let sample = Sample::new();
     let tree = sample.tree(&files(&[("a", "1")]));
     let root = sample.commit_tree(1_700_000_000, &[], tree, "One\nline\n\nBody \u{1b}[31m\n");
@@ -65,7 +65,7 @@ fn a_commit_is_shown_with_what_it_says() {
 }
 
 #[test]
-fn a_list_that_may_not_go_on_says_so_and_one_that_ends_does_not() {
+fn commit_page_is_truncated_only_when_limit_ends_walk() {
     let sample = Sample::new();
     let mut head = sample.commit(&[], &files(&[("a", "0")]));
     for number in 1..10 {
@@ -83,7 +83,7 @@ fn a_list_that_may_not_go_on_says_so_and_one_that_ends_does_not() {
 }
 
 #[test]
-fn a_cursor_from_elsewhere_is_refused() {
+fn commits_reject_cursor_of_another_history() {
     let sample = Sample::new();
     let head = sample.commit(&[], &files(&[("a", "0")]));
     let stranger = sample.commit(&[], &files(&[("a", "1")]));
@@ -94,7 +94,7 @@ fn a_cursor_from_elsewhere_is_refused() {
 }
 
 #[test]
-fn a_comparison_has_the_merge_base_both_counts_and_what_the_head_adds() {
+fn compare_returns_merge_base_counts_and_head_changes() {
     let sample = Sample::new();
     let root = sample.commit(&[], &files(&[("a", "0\n"), ("b", "0\n")]));
     let base = sample.commit(&[root], &files(&[("a", "base\n"), ("b", "0\n")]));
@@ -116,7 +116,7 @@ fn a_comparison_has_the_merge_base_both_counts_and_what_the_head_adds() {
 }
 
 #[test]
-fn histories_without_a_common_commit_have_no_merge_base_and_no_diff() {
+fn compare_of_unrelated_histories_has_no_base_and_no_diff() {
     let sample = Sample::new();
     let one = sample.commit(&[], &files(&[("a", "0")]));
     let other = sample.commit(&[], &files(&[("a", "1")]));
@@ -125,7 +125,7 @@ fn histories_without_a_common_commit_have_no_merge_base_and_no_diff() {
 }
 
 #[test]
-fn counts_and_merge_bases_are_those_of_git() {
+fn compare_counts_and_merge_bases_match_git() {
     for seed in 1..=8 {
         let sample = Sample::new();
         let head = sample.random_history(seed, 60, seed % 2 == 0);
@@ -145,7 +145,7 @@ fn counts_and_merge_bases_are_those_of_git() {
 }
 
 #[test]
-fn long_comparison_is_cut_and_too_long_a_one_refused() {
+fn compare_truncates_long_lists_and_rejects_long_walks() {
     let sample = Sample::new();
     let root = sample.commit(&[], &files(&[("a", "0")]));
     let mut head = root;
@@ -154,16 +154,17 @@ fn long_comparison_is_cut_and_too_long_a_one_refused() {
     }
     let seen = sample.limited(|limits| limits.compare_commits = 3).compare(root, head).unwrap();
     assert_eq!((seen.commits.len(), seen.ahead, seen.commits_truncated), (3, 10, true));
-    // Never an answer that looks as if the histories had nothing in common.
+    // An error, not a response without a merge base.
     let refused = sample.limited(|limits| limits.walk_commits = 6).compare(root, head);
     assert!(matches!(refused, Err(BrowseError::TooLarge(_))), "{refused:?}");
     let refused = sample.limited(|limits| limits.walk_ms = 0).compare(root, head);
     assert!(matches!(refused, Err(BrowseError::TooLarge(_))), "{refused:?}");
 }
 
-/// All refusals had the same sentence: whether a commit-graph or closer commits help was not known.
+/// All errors had the same text, so the client could not see whether a commit-graph or closer
+/// commits would help.
 #[test]
-fn refused_comparison_names_the_limit_that_was_met() {
+fn rejected_compare_names_the_exceeded_limit() {
     let sample = Sample::new();
     let root = sample.commit(&[], &files(&[("a", "0")]));
     let mut head = root;
@@ -182,9 +183,9 @@ fn refused_comparison_names_the_limit_that_was_met() {
     assert!(refused(|limits| limits.read_ms = 0).contains("(limit read_ms)"));
 }
 
-/// The commit-graph says what leads where: commits that cost nothing to walk over are not counted.
+/// Commits in the commit-graph are not loaded, so they do not count towards `walk_commits`.
 #[test]
-fn pages_reach_the_end_when_commits_are_in_the_graph() {
+fn commit_pages_ignore_walk_limit_when_graph_has_commits() {
     let sample = Sample::new();
     let mut head = sample.commit(&[], &files(&[("a", "0"), ("b", "0")]));
     for number in 1..100 {
@@ -203,14 +204,14 @@ fn pages_reach_the_end_when_commits_are_in_the_graph() {
     let root = Oid::parse(judged.last().unwrap()).unwrap();
     let seen = browser.compare(root, newest).unwrap();
     assert_eq!((seen.merge_base, seen.ahead, seen.behind), (Some(root), 100, 0));
-    // Of a graph that cannot be loaded, the parts are read.
+    // A graph that is too large to be loaded is read in parts.
     let poor = sample.limited(|limits| limits.graph_bytes = 0);
     assert_eq!(pages(&poor, newest, Some("b"), 7), judged);
 }
 
-/// A graph that something damaged is worth as much as none.
+/// A damaged commit-graph is treated like a missing one.
 #[test]
-fn history_is_right_beside_a_damaged_graph() {
+fn history_stays_correct_when_commit_graph_is_damaged() {
     let sample = Sample::new();
     let head = sample.random_history(5, 40, false);
     let judged = sample.git(&["rev-list", &head.to_string()]);

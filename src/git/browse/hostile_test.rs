@@ -1,5 +1,5 @@
-//! Repositories that somebody broke, by accident or not: an answer or a refusal, never a panic,
-//! never no end.
+//! Tests with damaged or malicious repositories: every request ends with a response or an error,
+//! without a panic or an endless loop.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use git2::ObjectType;
 use super::sample::{Sample, files};
 use super::*;
 
-/// Names and bytes as a tree object holds them.
+/// Writes a tree object with these modes, names and ids, unchecked.
 fn raw_tree(sample: &Sample, entries: &[(&str, &[u8], git2::Oid)]) -> git2::Oid {
     let mut bytes = Vec::new();
     for (mode, name, oid) in entries {
@@ -20,7 +20,7 @@ fn raw_tree(sample: &Sample, entries: &[(&str, &[u8], git2::Oid)]) -> git2::Oid 
     sample.object(ObjectType::Tree, &bytes)
 }
 
-/// A loose ref, whatever it says.
+/// Writes a loose ref with any content.
 fn write_ref(sample: &Sample, name: &str, content: &str) {
     let path = sample.path().join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -28,7 +28,7 @@ fn write_ref(sample: &Sample, name: &str, content: &str) {
 }
 
 #[test]
-fn symbolic_refs_that_turn_in_circles_or_lead_to_hidden_ones_are_not_there() {
+fn cyclic_or_hidden_symbolic_refs_do_not_resolve() {
     let sample = Sample::new();
     let oid = sample.commit(&[], &files(&[("a", "1")]));
     sample.set("refs/heads/main", oid);
@@ -57,7 +57,7 @@ fn symbolic_refs_that_turn_in_circles_or_lead_to_hidden_ones_are_not_there() {
 }
 
 #[test]
-fn a_ref_to_a_missing_object_is_listed_and_leads_nowhere() {
+fn ref_to_missing_object_is_listed_but_not_resolved() {
     let sample = Sample::new();
     let lost = "1".repeat(40);
     write_ref(&sample, "refs/heads/main", &lost);
@@ -72,7 +72,7 @@ fn a_ref_to_a_missing_object_is_listed_and_leads_nowhere() {
 }
 
 #[test]
-fn tags_of_trees_and_blobs_and_endless_tags_of_tags_are_listed_and_no_commits() {
+fn tags_without_commit_are_listed_but_not_resolved() {
     let sample = Sample::new();
     let oid = sample.commit(&[], &files(&[("a", "1")]));
     let blob = sample.blob(b"x");
@@ -98,9 +98,9 @@ fn tags_of_trees_and_blobs_and_endless_tags_of_tags_are_listed_and_no_commits() 
     assert_eq!(browser.branches(None, 10).unwrap().items[0].summary, None);
 }
 
-/// Such a name was listed with U+FFFD, and nothing could be asked of it.
+/// Such a name was listed with U+FFFD and could not be requested.
 #[test]
-fn name_that_is_not_utf_8_can_be_shown_and_asked_for() {
+fn non_utf_8_name_can_be_listed_and_requested() {
     let sample = Sample::new();
     let (first, second, third) = (sample.blob(b"x\n"), sample.blob(b"y\n"), sample.blob(b"z\n"));
     let entries: [(&str, &[u8], _); 4] = [
@@ -127,14 +127,14 @@ fn name_that_is_not_utf_8_can_be_shown_and_asked_for() {
         assert_eq!((blob.content.as_deref(), &blob.path), (Some(content), &entry.path));
         assert_eq!(browser.commits(head, Some(&entry.path), None, 9).unwrap().items.len(), 1);
     }
-    // Where nothing else has it, a name that looks like an escape is found as it is.
+    // A name that contains a literal escape sequence is found if the unescaped name does not exist.
     assert_eq!(browser.blob(head, "d%FF/c%FF").unwrap().content.as_deref(), Some("z\n"));
     assert_eq!(browser.blob(head, "d\u{fffd}/b"), Err(BrowseError::NotFound("path")));
     assert_eq!(browser.commit(head).unwrap().diff.files[0].path, "d%FF/a%25E9");
 }
 
 #[test]
-fn trees_with_evil_names_odd_modes_or_wrong_order_do_no_harm() {
+fn malformed_trees_cause_no_panic() {
     let sample = Sample::new();
     let blob = sample.blob(b"x\n");
     let inner = raw_tree(&sample, &[("100644", b"f", blob)]);
@@ -165,7 +165,7 @@ fn trees_with_evil_names_odd_modes_or_wrong_order_do_no_harm() {
 }
 
 #[test]
-fn missing_and_mangled_objects_are_refusals_and_ends_of_lists() {
+fn missing_and_malformed_objects_give_errors_or_end_lists() {
     let sample = Sample::new();
     let root = sample.commit(&[], &files(&[("a", "1\n"), ("d/b", "1\n")]));
     let second = sample.commit(&[root], &files(&[("a", "2\n"), ("d/b", "1\n")]));
@@ -202,7 +202,7 @@ fn missing_and_mangled_objects_are_refusals_and_ends_of_lists() {
 }
 
 #[test]
-fn strange_people_and_times_in_a_commit_are_shown_as_well_as_can_be() {
+fn malformed_author_lines_cause_no_panic() {
     let sample = Sample::new();
     let tree = sample.tree(&files(&[("a", "1\n")]));
     let who = ["A <a@e> 99999999999999999999 +9999", "<> 0 +0000", "\u{1}\u{202e} <\u{fffd}> -5 -0000", "x"];
@@ -217,10 +217,10 @@ fn strange_people_and_times_in_a_commit_are_shown_as_well_as_can_be() {
     }
 }
 
-/// Ten folders that all hold ten times the same folder, ten deep: ten thousand million paths in ten
-/// objects.
+/// Ten levels of folders that each contain the next folder ten times: ten thousand million paths in
+/// ten objects.
 #[test]
-fn a_tree_bomb_is_listed_level_by_level_and_its_diff_is_cut() {
+fn tree_bomb_is_listed_per_level_and_its_diff_is_truncated() {
     let sample = Sample::new();
     let blob = sample.blob(b"x\n");
     for leaf in [raw_tree(&sample, &[("100644", b"f", blob)]), sample.object(ObjectType::Tree, b"")] {
@@ -238,7 +238,7 @@ fn a_tree_bomb_is_listed_level_by_level_and_its_diff_is_cut() {
 }
 
 #[test]
-fn a_tree_deeper_than_any_path_does_not_exhaust_the_stack() {
+fn deeply_nested_tree_does_not_exhaust_the_stack() {
     let sample = Sample::new();
     let mut tree = raw_tree(&sample, &[("100644", b"f", sample.blob(b"x\n"))]);
     for _ in 0..5_000 {
@@ -253,7 +253,7 @@ fn a_tree_deeper_than_any_path_does_not_exhaust_the_stack() {
 }
 
 #[test]
-fn a_merge_of_very_many_is_walked_within_the_budget() {
+fn merge_of_many_parents_is_walked_within_the_budget() {
     let sample = Sample::new();
     let mut parents = Vec::new();
     for number in 0..300 {
@@ -269,10 +269,10 @@ fn a_merge_of_very_many_is_walked_within_the_budget() {
     assert_eq!(sample.browser().commits(head, Some("a"), None, 100).unwrap().items.len(), 100);
 }
 
-/// Before pushes were checked, commits of any size were stored. One hid the history behind it:
+/// Before pushes were checked, commits of any size were stored. A huge commit hid its ancestors:
 /// `/commits` ended there, and a comparison counted 1 and 5 instead of 2 and 0.
 #[test]
-fn commit_that_is_all_message_is_shown_cut_and_hides_nothing() {
+fn huge_commit_is_truncated_and_its_ancestors_are_reachable() {
     let sample = Sample::new();
     let tree = sample.tree(&files(&[("a", "1\n")]));
     let root = sample.commit_tree(1, &[], tree, "root");
@@ -296,7 +296,7 @@ fn commit_that_is_all_message_is_shown_cut_and_hides_nothing() {
         assert_eq!(last.oid, root);
     };
     check();
-    // Packed, it stands in another place, and is a delta of no other.
+    // In a pack, the commit is read in another way. It is not a delta.
     sample.git(&["update-ref", "refs/heads/main", &head.to_string()]);
     sample.git(&["repack", "-adq"]);
     check();
@@ -305,7 +305,7 @@ fn commit_that_is_all_message_is_shown_cut_and_hides_nothing() {
 }
 
 #[test]
-fn tag_that_is_all_message_is_not_even_loaded() {
+fn huge_tag_is_listed_without_being_loaded() {
     let sample = Sample::new();
     let head = sample.commit(&[], &files(&[("a", "1\n")]));
     let text =

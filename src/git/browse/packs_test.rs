@@ -1,4 +1,4 @@
-//! What objects cost, and requests that end before they cost too much.
+//! Tests of the cost of objects, and of requests that end at their limits.
 
 use std::io::Write;
 
@@ -11,14 +11,14 @@ use super::*;
 
 const MIB: usize = 1024 * 1024;
 
-/// Text that a delta of itself with a line more makes small.
+/// Returns text that git stores as a small delta when a line is added.
 fn text(lines: usize) -> String {
     (0..lines)
         .map(|number| format!("{number:06} {}\n", number.wrapping_mul(2_654_435_761) % 1_000_003))
         .collect()
 }
 
-/// Twenty versions of one file of 40 KiB, packed as a chain of deltas.
+/// Creates twenty versions of a file of 40 KiB, packed as a chain of deltas.
 fn packed() -> (Sample, Oid) {
     let sample = Sample::new();
     let mut head = sample.commit(&[], &files(&[("a", "0")]));
@@ -32,7 +32,7 @@ fn packed() -> (Sample, Oid) {
 }
 
 #[test]
-fn sizes_and_chains_of_packed_objects_are_those_of_git() {
+fn packed_object_sizes_and_chains_match_git() {
     let (sample, _) = packed();
     let browser = sample.browser();
     let listed = sample.git(&[
@@ -57,7 +57,7 @@ fn sizes_and_chains_of_packed_objects_are_those_of_git() {
 }
 
 #[test]
-fn an_object_is_found_after_its_pack_was_replaced() {
+fn object_is_found_after_its_pack_was_replaced() {
     let (sample, head) = packed();
     let browser = sample.browser();
     assert!(browser.commit(head).is_ok());
@@ -67,7 +67,7 @@ fn an_object_is_found_after_its_pack_was_replaced() {
     assert_eq!(browser.stored(next.raw(), "commit").unwrap().kind, ObjectType::Commit);
 }
 
-/// A pack of a blob and a delta that takes its first sixteen bytes.
+/// Returns a pack of a blob and a delta that copies its first sixteen bytes.
 fn pack_of_delta(base: &[u8]) -> Vec<u8> {
     let deflated = |bytes: &[u8]| {
         let mut writer = ZlibEncoder::new(Vec::new(), Compression::fast());
@@ -93,7 +93,7 @@ fn pack_of_delta(base: &[u8]) -> Vec<u8> {
         delta.push(u8::try_from(size & 127).unwrap() | if size > 127 { 0x80 } else { 0 });
         size >>= 7;
     }
-    // The result has 16 bytes: copy 16 from 0.
+    // The result has 16 bytes: copy 16 bytes from offset 0.
     delta.extend([16, 0x90, 16]);
     pack.extend(sized(6, delta.len()));
     let mut distance = vec![u8::try_from(back & 127).unwrap()];
@@ -108,9 +108,9 @@ fn pack_of_delta(base: &[u8]) -> Vec<u8> {
     pack
 }
 
-/// A file of sixteen bytes whose base has 40 MiB: libgit2 would build the base first.
+/// A file of sixteen bytes whose base has 40 MiB: libgit2 would build the base in memory first.
 #[test]
-fn small_delta_of_a_huge_base_is_refused() {
+fn small_delta_of_huge_base_is_rejected() {
     let sample = Sample::new();
     let base = "0123456789abcde\n".repeat(40 * MIB / 16);
     let path = sample.path().join("made");
@@ -130,12 +130,12 @@ fn small_delta_of_a_huge_base_is_refused() {
     assert!(matches!(browser.blob(head, "f"), Err(BrowseError::TooLarge(_))));
     assert!(browser.commit(head).unwrap().diff.files[0].too_large);
     assert_eq!(browser.tree(head, "", false).unwrap().entries[0].size_bytes, Some(16));
-    // A base that fits is built.
+    // A base within the limit is built.
     let roomy = sample.limited(|limits| limits.object_peak_bytes = 41 * MIB);
     assert_eq!(roomy.blob(head, "f").unwrap().content.as_deref(), Some("0123456789abcde\n"));
 }
 
-/// A merge of commits that are all message: each was kept whole until it was visited.
+/// A merge of commits with huge messages: each commit was kept in memory until it was visited.
 #[test]
 fn walk_over_huge_commits_ends_at_its_budget() {
     let sample = Sample::new();
@@ -155,7 +155,7 @@ fn walk_over_huge_commits_ends_at_its_budget() {
 }
 
 #[test]
-fn bases_kept_by_libgit2_are_bounded_over_all_packs() {
+fn libgit2_bases_are_bounded_over_all_packs() {
     let (sample, head) = packed();
     let history = sample.browser().commits(head, None, None, 100).unwrap().items;
     let browser = sample.limited(|limits| limits.bases_bytes = 50 * 1024);
@@ -165,7 +165,7 @@ fn bases_kept_by_libgit2_are_bounded_over_all_packs() {
 }
 
 #[test]
-fn answers_are_cut_by_what_their_texts_take_as_json() {
+fn responses_are_truncated_by_their_json_size() {
     let sample = Sample::new();
     let tree = sample.tree(&files(&[("a", "1")]));
     let mut head = sample.commit_tree(1, &[], tree, "first");
@@ -195,9 +195,9 @@ fn answers_are_cut_by_what_their_texts_take_as_json() {
     assert!(serde_json::to_string(&listed).unwrap().len() < 60_000);
 }
 
-/// Thirty bytes for each level, tenfold files with each.
+/// Each level takes thirty bytes and multiplies the number of files by ten.
 #[test]
-fn nested_trees_are_counted_before_they_are_unfolded() {
+fn archive_of_nested_trees_is_counted_before_expansion() {
     let sample = Sample::new();
     let limits = ArchiveLimits { entries: 1_000, path_bytes: 10_000, bytes: 1_000 };
     let nest = |levels: usize, name: &str, content: &[u8], width: usize| {

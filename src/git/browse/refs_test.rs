@@ -1,4 +1,4 @@
-//! Names, branches and tags.
+//! Tests of names, branches and tags.
 
 use super::sample::{Sample, files};
 use super::*;
@@ -11,7 +11,7 @@ fn with_main() -> (Sample, Oid) {
 }
 
 #[test]
-fn an_empty_repository_says_so() {
+fn empty_repository_has_no_refs_and_no_head() {
     let sample = Sample::new();
     let browser = sample.browser();
     assert!(browser.is_empty().unwrap());
@@ -23,7 +23,7 @@ fn an_empty_repository_says_so() {
 }
 
 #[test]
-fn a_folder_without_a_repository_is_not_searched_upwards() {
+fn open_does_not_search_parent_folders() {
     let (sample, _) = with_main();
     let within = sample.path().join("refs");
     assert_eq!(
@@ -33,7 +33,7 @@ fn a_folder_without_a_repository_is_not_searched_upwards() {
 }
 
 #[test]
-fn the_repositorys_own_configuration_changes_nothing_after_the_opening() {
+fn browser_ignores_repository_configuration_after_open() {
     let (sample, _) = with_main();
     sample.git(&["config", "diff.renames", "false"]);
     let browser = sample.browser();
@@ -41,7 +41,7 @@ fn the_repositorys_own_configuration_changes_nothing_after_the_opening() {
 }
 
 #[test]
-fn a_name_is_a_branch_before_it_is_a_tag_before_it_is_anything_else() {
+fn resolve_prefers_branch_over_tag_over_object_id() {
     let (sample, first) = with_main();
     let second = sample.commit(&[first], &files(&[("a", "2")]));
     sample.set("refs/heads/feature/x", second);
@@ -67,7 +67,7 @@ fn a_name_is_a_branch_before_it_is_a_tag_before_it_is_anything_else() {
 }
 
 #[test]
-fn full_name_means_exactly_that_ref() {
+fn resolve_takes_full_name_literally() {
     let (sample, first) = with_main();
     let second = sample.commit(&[first], &files(&[("a", "2")]));
     for name in ["refs/heads/refs/heads/main", "refs/heads/refs/tags/v1", "refs/tags/refs/heads/main"] {
@@ -83,7 +83,7 @@ fn full_name_means_exactly_that_ref() {
 }
 
 #[test]
-fn an_annotated_tag_leads_to_its_commit_also_through_another_tag() {
+fn annotated_tags_peel_to_commit_through_nested_tags() {
     let (sample, first) = with_main();
     let commit = sample.repository.find_object(first.raw(), None).unwrap();
     let who = git2::Signature::new("Tess", "t@example.org", &git2::Time::new(1_600_000_000, 0)).unwrap();
@@ -108,7 +108,7 @@ fn an_annotated_tag_leads_to_its_commit_also_through_another_tag() {
 }
 
 #[test]
-fn a_revision_expression_or_an_option_is_no_ref() {
+fn resolve_rejects_revision_expressions_and_options() {
     let (sample, first) = with_main();
     let second = sample.commit(&[first], &files(&[("a", "2")]));
     sample.set("refs/heads/main", second);
@@ -167,21 +167,21 @@ fn a_revision_expression_or_an_option_is_no_ref() {
     }
     let unknown = "1".repeat(40);
     assert_eq!(browser.resolve(&unknown), Err(BrowseError::NotFound("commit")));
-    // A blob's or tree's id is no commit.
+    // The id of a blob or tree is not a commit.
     let tree = sample.tree(&files(&[("a", "1")]));
     assert_eq!(browser.resolve(&tree.to_string()), Err(BrowseError::NotFound("commit")));
     assert_eq!(browser.resolve(&tree.to_string()[..12]), Err(BrowseError::NotFound("commit")));
-    // Not asked for by a ref, a commit is found all the same.
+    // A commit is found without a ref to it.
     assert_eq!(browser.resolve(&first.to_string()).unwrap().kind, RefKind::Commit);
 }
 
 #[test]
-fn pages_of_branches_meet_each_branch_exactly_once_in_bytewise_order() {
+fn branch_pages_list_each_branch_once_in_bytewise_order() {
     let (sample, oid) = with_main();
     for number in 0..25 {
         sample.set(&format!("refs/heads/b{number}"), oid);
         if number == 12 {
-            // Some packed, some loose, one both.
+            // Some refs are packed, some loose, and `b3` is both.
             sample.git(&["pack-refs", "--all"]);
             sample.set("refs/heads/b3", oid);
         }
@@ -208,7 +208,7 @@ fn pages_of_branches_meet_each_branch_exactly_once_in_bytewise_order() {
 }
 
 #[test]
-fn a_page_is_never_larger_than_the_limit_and_never_empty_for_a_zero() {
+fn branch_page_size_is_between_one_and_the_limit() {
     let (sample, oid) = with_main();
     sample.set("refs/heads/other", oid);
     sample.set("refs/heads/third", oid);
@@ -221,9 +221,9 @@ fn a_page_is_never_larger_than_the_limit_and_never_empty_for_a_zero() {
     assert_eq!(branch.summary.as_deref(), Some("Change at 1700000060"));
 }
 
-/// git writes no `encoding` header into a tag, and its message as it was given.
+/// git does not write an `encoding` header into a tag, and stores its message unchanged.
 #[test]
-fn tag_that_is_not_utf8_follows_its_header_or_its_commit() {
+fn tag_text_is_decoded_by_its_header_or_its_commit() {
     let (sample, first) = with_main();
     let who = "x <a@b> 1 +0000";
     let tree = sample.git(&["rev-parse", "refs/heads/main^{tree}"]).concat();
@@ -247,7 +247,7 @@ fn tag_that_is_not_utf8_follows_its_header_or_its_commit() {
 }
 
 #[test]
-fn ref_targets_are_read_anew_and_not_peeled() {
+fn ref_targets_are_reread_and_not_peeled() {
     let (sample, first) = with_main();
     let commit = sample.repository.find_object(first.raw(), None).unwrap();
     let who = git2::Signature::new("T", "t@example.org", &git2::Time::new(0, 0)).unwrap();
@@ -261,7 +261,7 @@ fn ref_targets_are_read_anew_and_not_peeled() {
 }
 
 #[test]
-fn answers_have_snake_case_fields_hex_ids_and_printable_times() {
+fn responses_have_snake_case_fields_hex_ids_and_times() {
     let (sample, first) = with_main();
     let json = serde_json::to_value(sample.browser().branches(None, 1).unwrap()).unwrap();
     let expected = serde_json::json!({"items": [{
@@ -274,7 +274,7 @@ fn answers_have_snake_case_fields_hex_ids_and_printable_times() {
 }
 
 #[test]
-fn head_and_short_ids_stand_for_commits() {
+fn resolve_accepts_head_and_unique_short_ids() {
     let (sample, first) = with_main();
     let second = sample.commit(&[first], &files(&[("a", "2")]));
     sample.set("refs/heads/topic", second);
@@ -287,11 +287,11 @@ fn head_and_short_ids_stand_for_commits() {
         assert_eq!((found.oid, found.kind), (second, RefKind::ShortCommit), "{digits}");
         assert_eq!(found.name, hex);
     }
-    // A branch stands before an object id.
+    // A branch takes precedence over an object id.
     sample.set(&format!("refs/heads/{}", &hex[..7]), first);
     assert_eq!(sample.browser().resolve(&hex[..7]).unwrap().oid, first);
     assert_eq!(sample.browser().resolve_id(&hex[..7]).unwrap().oid, second);
-    // Enough commits that two begin with the same four digits.
+    // Adds commits until two begin with the same four digits.
     let mut seen = std::collections::HashSet::new();
     let mut parent = second;
     let twice = loop {

@@ -1,4 +1,4 @@
-//! Folders and files.
+//! Tests of folders and files.
 
 use super::sample::{FILE, Files, LINK, PROGRAM, SUBMODULE, Sample, files};
 use super::*;
@@ -17,7 +17,7 @@ fn rich() -> (Sample, Oid) {
 }
 
 #[test]
-fn a_folder_lists_every_kind_of_entry_in_gits_order() {
+fn tree_lists_every_kind_of_entry_in_git_order() {
     let (sample, oid) = rich();
     let tree = sample.browser().tree(oid, "", false).unwrap();
     let seen: Vec<_> =
@@ -41,7 +41,7 @@ fn a_folder_lists_every_kind_of_entry_in_gits_order() {
 }
 
 #[test]
-fn a_long_folder_is_cut_and_says_so() {
+fn tree_is_truncated_when_folder_is_too_long() {
     let (sample, oid) = rich();
     let tree = sample.limited(|limits| limits.tree_entries = 3).tree(oid, "", true).unwrap();
     assert_eq!((tree.entries.len(), tree.truncated), (3, true));
@@ -50,7 +50,7 @@ fn a_long_folder_is_cut_and_says_so() {
 }
 
 #[test]
-fn a_long_folder_has_pages_that_meet_each_entry_once() {
+fn tree_pages_list_each_entry_once() {
     let (sample, oid) = rich();
     let browser = sample.limited(|limits| limits.tree_entries = 3);
     let whole: Vec<_> = sample.browser().tree(oid, "", false).unwrap().entries;
@@ -67,7 +67,7 @@ fn a_long_folder_has_pages_that_meet_each_entry_once() {
         }
         assert_eq!(met, whole, "{limit:?}");
     }
-    // Of another folder, and behind the end.
+    // A cursor of another folder, and a cursor after the end.
     let tree = browser.tree(oid, "", false).unwrap();
     let other = browser.tree_part(oid, "src", false, TreePart { limit: None, cursor: tree.next });
     assert!(matches!(other, Err(BrowseError::BadRequest(_))), "{other:?}");
@@ -80,7 +80,7 @@ fn a_long_folder_has_pages_that_meet_each_entry_once() {
 }
 
 #[test]
-fn a_path_is_looked_up_and_never_interpreted() {
+fn path_lookup_never_interprets_patterns() {
     let (sample, oid) = rich();
     let browser = sample.browser();
     for path in
@@ -101,7 +101,7 @@ fn a_path_is_looked_up_and_never_interpreted() {
 }
 
 #[test]
-fn a_file_is_no_folder_and_a_folder_no_file() {
+fn tree_rejects_files_and_blob_rejects_folders() {
     let (sample, oid) = rich();
     let browser = sample.browser();
     for path in ["README.md", "link", "module"] {
@@ -117,7 +117,7 @@ fn a_file_is_no_folder_and_a_folder_no_file() {
 }
 
 #[test]
-fn a_blob_is_text_lossy_text_binary_or_too_large() {
+fn blob_is_text_lossy_text_binary_or_truncated() {
     let (sample, oid) = rich();
     let browser = sample.limited(|limits| limits.blob_bytes = 9);
     let blob = |path: &str| {
@@ -136,7 +136,7 @@ fn a_blob_is_text_lossy_text_binary_or_too_large() {
 }
 
 #[test]
-fn raw_is_every_byte_or_a_refusal() {
+fn raw_returns_all_bytes_or_an_error() {
     let (sample, oid) = rich();
     let browser = sample.limited(|limits| limits.raw_bytes = 9);
     let (id, bytes) = browser.raw(oid, "logo.png").unwrap();
@@ -146,14 +146,14 @@ fn raw_is_every_byte_or_a_refusal() {
     assert!(matches!(browser.raw(oid, "run"), Err(BrowseError::TooLarge(_))));
 }
 
-/// Every entry's last commit, by path.
+/// Returns the last commit of every entry, by path.
 fn last_commits(browser: &Browser, head: Oid, folder: &str) -> Vec<(String, Option<Oid>)> {
     let tree = browser.tree(head, folder, true).unwrap();
     tree.entries.into_iter().map(|e| (e.path, e.last_commit.map(|commit| commit.oid))).collect()
 }
 
 #[test]
-fn the_last_commit_of_every_entry_is_the_one_that_git_log_names() {
+fn last_commit_of_each_entry_matches_git_log() {
     for seed in 1..=8 {
         let sample = Sample::new();
         let head = sample.random_history(seed, 60, seed % 2 == 0);
@@ -178,10 +178,10 @@ fn the_last_commit_of_every_entry_is_the_one_that_git_log_names() {
     }
 }
 
-/// A filter of changed paths does not know of an empty folder: with it and without, its commits
-/// were others.
+/// Filters of changed paths do not contain empty folders: with and without them, the commits of an
+/// empty folder differed.
 #[test]
-fn empty_folder_is_nothing_as_in_git_log() {
+fn empty_folder_has_no_history_as_in_git_log() {
     let sample = Sample::new();
     let empty = sample.tree(&Files::new());
     let commit = |seconds: i64, parents: &[Oid], content: &str, folder: Option<git2::Oid>| {
@@ -213,7 +213,7 @@ fn empty_folder_is_nothing_as_in_git_log() {
 }
 
 #[test]
-fn a_merge_that_takes_one_side_does_not_count_but_one_that_mixes_does() {
+fn last_commit_skips_merge_unless_it_mixes_both_sides() {
     let sample = Sample::new();
     let root = sample.commit(&[], &files(&[("a", "0"), ("b", "0"), ("c", "0")]));
     let left = sample.commit(&[root], &files(&[("a", "left"), ("b", "0"), ("c", "left")]));
@@ -225,7 +225,7 @@ fn a_merge_that_takes_one_side_does_not_count_but_one_that_mixes_does() {
 }
 
 #[test]
-fn a_walk_that_ends_early_leaves_entries_without_their_commit() {
+fn entries_lack_last_commit_when_walk_ends_early() {
     let sample = Sample::new();
     let mut head = sample.commit(&[], &files(&[("old", "1"), ("new", "0")]));
     for number in 1..=10 {
@@ -241,7 +241,7 @@ fn a_walk_that_ends_early_leaves_entries_without_their_commit() {
 }
 
 #[test]
-fn the_last_commit_of_many_entries_needs_one_walk() {
+fn last_commits_of_many_entries_need_one_walk() {
     let sample = Sample::new();
     let mut all = Files::new();
     let mut head = None;
@@ -249,7 +249,7 @@ fn the_last_commit_of_many_entries_needs_one_walk() {
         all.insert(format!("f{number:03}"), (FILE, b"x".to_vec()));
         head = Some(sample.commit(head.as_slice(), &all));
     }
-    // Exactly the commits there are: each is loaded once.
+    // The limit equals the number of commits: each is loaded once.
     let browser = sample.limited(|limits| limits.walk_commits = 200);
     let tree = browser.tree(head.unwrap(), "", true).unwrap();
     assert!(!tree.history_truncated);
