@@ -146,7 +146,7 @@ impl Doorway {
     }
 
     /// Registers the connection for closing when it is idle and another network needs its slot.
-    /// `None`: it is never closed.
+    /// `None`: the connection is never closed for another network.
     fn register(&self, socket: &TcpStream) -> Option<Registered> {
         let peer = socket.peer_addr().ok().filter(|peer| !self.proxies.trusts(peer.ip()))?;
         let second = socket.as_fd().try_clone_to_owned().ok()?;

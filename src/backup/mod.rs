@@ -10,8 +10,8 @@
 //!   the backup, and a repository is never older than its state in the database.
 //! * During a backup nothing is pruned, repacked or removed: the backup holds the
 //!   [`Store::tending`](crate::git::store::Store::tending) lock. The lock ends with the process.
-//! * A restored database has a new epoch and no open logins: tokens and cursors from after the
-//!   backup are invalid.
+//! * A restored database has a new epoch and no open logins: tokens and cursors issued after the
+//!   backup are not accepted.
 //! * The doctor only reads.
 //!
 //! Deliberately absent: `secret.key`. Its holder can authenticate as any user; a restored server

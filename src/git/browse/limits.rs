@@ -33,8 +33,8 @@ pub struct BrowseLimits {
     /// Changed files that are searched for renames of identical files, before the first
     /// [`Self::diff_files`] are listed. Each takes about 150 bytes.
     pub changed_files: usize,
-    /// Changed files up to which files that were moved and changed are detected. The work grows
-    /// with the square of this number.
+    /// Changed files among which files that were both moved and edited are detected. Diffs of more
+    /// files skip this; the work grows with the square of the number.
     pub rename_files: usize,
     /// Commits that a walk through the history loads: about 30 us and 100 bytes each. Commits in
     /// the commit-graph, about 0.3 us and one byte each, are not counted; only `walk_ms` limits

@@ -79,8 +79,8 @@ use budget::ReadBudget;
 use commit_graph::CommitGraph;
 use packs::{Packs, Stored};
 
-/// Maximum number of parents followed per commit. A merge with more parents only serves to cost its
-/// readers time.
+/// Maximum number of parents followed per commit. Merges with more parents only occur as an attack
+/// on the time of readers.
 const PARENTS_MAX: usize = 1_024;
 
 /// Disables the object cache of libgit2, which holds up to 256 MiB for all repositories together.
