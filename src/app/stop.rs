@@ -71,7 +71,7 @@ impl RunningApp {
             }
             for thread in threads {
                 if thread.join().is_err() {
-                    warn!("a thread panicked before the stop");
+                    warn!("a thread panicked");
                 }
             }
             // The writer has stopped, and with it the last waker of the checkpointer is dropped.

@@ -1,9 +1,9 @@
 //! Finds the last commit of every entry of a folder, in one walk.
 //!
 //! All entries start at the requested commit and move back through the history. At each commit an
-//! entry moves to the first parent that has it with the same id and mode, as in
-//! `git log -1 -- entry`. If no parent has it, this commit is the last commit of the entry. Each
-//! entry is therefore at one commit at a time, and only ids and modes are compared.
+//! entry moves to the first parent in which its id and mode are the same, as in
+//! `git log -1 -- entry`. If there is none, this commit is the last commit of the entry. Each entry
+//! is therefore at one commit at a time, and only ids and modes are compared.
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;

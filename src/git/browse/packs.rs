@@ -328,7 +328,7 @@ impl Pack {
             }
             _ => None,
         };
-        let base = base.ok_or_else(|| malformed("a delta in a pack has no base"))?;
+        let base = base.ok_or_else(|| malformed("an entry of a pack has no base"))?;
         let mut begin = [0; 32];
         let mut inflater = Decompress::new(true);
         inflater.decompress(bytes, &mut begin, FlushDecompress::None).map_err(io::Error::other)?;
