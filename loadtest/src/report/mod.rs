@@ -12,7 +12,7 @@ mod plot;
 mod summary;
 
 pub(crate) use plot::plot;
-pub(crate) use summary::{Server, Summary};
+pub(crate) use summary::{ServerCost, Summary};
 
 /// Everything that is reported of one scenario.
 #[derive(Debug, Default)]

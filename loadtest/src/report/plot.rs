@@ -94,7 +94,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::report::Server;
+    use crate::report::ServerCost;
     use crate::scenario::Compared;
 
     #[test]
@@ -104,7 +104,14 @@ mod tests {
         outcome.took(Duration::from_micros(250));
         outcome.done(1);
         let summary = |name: &str, outcomes| {
-            Summary::new(name.into(), Compared::Median, "the floor", outcomes, Vec::new(), Server::default())
+            Summary::new(
+                name.into(),
+                Compared::Median,
+                "the floor",
+                outcomes,
+                Vec::new(),
+                ServerCost::default(),
+            )
         };
         let file = tempfile::NamedTempFile::new().unwrap();
         plot(&[summary("first", vec![outcome]), summary("second", Vec::new())], file.path()).unwrap();

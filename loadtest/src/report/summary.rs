@@ -10,7 +10,7 @@ use crate::stage::Usage;
 
 /// What the server spent on all rounds.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Server {
+pub(crate) struct ServerCost {
     pub(crate) cpu: Duration,
     pub(crate) peak_kib: u64,
     pub(crate) commits: f64,
@@ -18,7 +18,7 @@ pub(crate) struct Server {
     pub(crate) commands: f64,
 }
 
-impl Server {
+impl ServerCost {
     /// What was spent between two looks.
     pub(crate) fn add(&mut self, before: Option<Usage>, after: Option<Usage>) {
         if let (Some(before), Some(after)) = (before, after) {
@@ -36,7 +36,7 @@ pub(crate) struct Summary {
     beside: &'static str,
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) floors: Vec<Outcome>,
-    pub(crate) server: Server,
+    pub(crate) cost: ServerCost,
     pub(crate) wrong: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ impl Summary {
         beside: &'static str,
         outcomes: Vec<Outcome>,
         floors: Vec<Outcome>,
-        server: Server,
+        cost: ServerCost,
     ) -> Self {
         let wrong = outcomes.iter().chain(&floors).flat_map(|outcome| {
             let more =
@@ -55,7 +55,7 @@ impl Summary {
             outcome.wrong.iter().cloned().chain(more)
         });
         let wrong = wrong.collect();
-        Self { name, compared, beside, outcomes, floors, server, wrong }
+        Self { name, compared, beside, outcomes, floors, cost, wrong }
     }
 
     pub(crate) fn ok(&self) -> bool {
@@ -103,9 +103,9 @@ impl Summary {
             put(
                 "server",
                 json!({
-                    "cpu_ms": u64::try_from(self.server.cpu.as_millis()).unwrap_or(u64::MAX),
-                    "peak_kib": self.server.peak_kib,
-                    "commits": self.server.commits, "commands": self.server.commands,
+                    "cpu_ms": u64::try_from(self.cost.cpu.as_millis()).unwrap_or(u64::MAX),
+                    "peak_kib": self.cost.peak_kib,
+                    "commits": self.cost.commits, "commands": self.cost.commands,
                 }),
             );
         }
@@ -138,11 +138,11 @@ impl fmt::Display for Summary {
             write!(f, "  {:.0} {}", own.figure(self.compared), self.compared.unit())?;
         }
         writeln!(f, "{word}")?;
-        let mib = self.server.peak_kib / 1024;
-        write!(f, "{:<26}  server: {:.2} s CPU, {mib} MiB at most", "", self.server.cpu.as_secs_f64())?;
-        if self.server.commits > 0.0 {
-            let each = self.server.commands / self.server.commits;
-            write!(f, ", {:.0} commits of {each:.1} commands", self.server.commits)?;
+        let mib = self.cost.peak_kib / 1024;
+        write!(f, "{:<26}  cost: {:.2} s CPU, {mib} MiB at most", "", self.cost.cpu.as_secs_f64())?;
+        if self.cost.commits > 0.0 {
+            let each = self.cost.commands / self.cost.commits;
+            write!(f, ", {:.0} commits of {each:.1} commands", self.cost.commits)?;
         }
         writeln!(f)?;
         for note in self.middle().into_iter().flat_map(|outcome| &outcome.notes) {
@@ -170,7 +170,7 @@ mod tests {
         let outcomes = vec![round(100), round(900), round(300)];
         let floors = vec![round(100), round(300), round(150)];
         let summary =
-            Summary::new("x".into(), Compared::Median, "the floor", outcomes, floors, Server::default());
+            Summary::new("x".into(), Compared::Median, "the floor", outcomes, floors, ServerCost::default());
         assert!((summary.ratio().unwrap() - 2.0).abs() < 0.01);
         assert!(summary.ok() && summary.to_string().contains("2.00x of the floor"));
         let json = summary.to_json();
@@ -188,7 +188,7 @@ mod tests {
             "the floor",
             vec![round(1), bad],
             Vec::new(),
-            Server::default(),
+            ServerCost::default(),
         );
         assert!(!summary.ok() && summary.to_string().contains("wrong: lost"));
         assert_eq!(summary.to_json()["ratio_to_floor"], Value::Null);

@@ -6,7 +6,7 @@ use anyhow::Context;
 use indicatif::ProgressBar;
 
 use super::{Outcome, Scenario};
-use crate::report::{Server, Summary};
+use crate::report::{ServerCost, Summary};
 use crate::stage::{Stage, Subject};
 
 /// How much is measured.
@@ -54,7 +54,7 @@ async fn run<S: Scenario>(
     progress: &ProgressBar,
 ) -> anyhow::Result<Summary> {
     let (mut outcomes, mut floors) = (Vec::new(), Vec::new());
-    let (mut server, mut troubles) = (Server::default(), Vec::new());
+    let (mut cost, mut troubles) = (ServerCost::default(), Vec::new());
     let (stages, rounds) = if scenario.starts_fresh() { (options.rounds, 1) } else { (1, options.rounds) };
     for _ in 0..stages {
         let cast = scenario.cast();
@@ -73,11 +73,11 @@ async fn run<S: Scenario>(
                 progress.inc(1);
             }
         }
-        server.add(before, stage.usage());
+        cost.add(before, stage.usage());
         if let (Some(before), Some(after)) = (scraped, stage.scrape().await?) {
             let grown = |metric: &str| after.sum(metric, &[]) - before.sum(metric, &[]);
-            server.commits += grown("netbit_commit_seconds_count");
-            server.commands += grown("netbit_commit_batch_size_sum");
+            cost.commits += grown("netbit_commit_seconds_count");
+            cost.commands += grown("netbit_commit_batch_size_sum");
         }
         troubles.extend(stage.end().await);
     }
@@ -85,7 +85,7 @@ async fn run<S: Scenario>(
     if options.subjects == Subjects::Floor {
         name.insert_str(0, "floor/");
     }
-    let mut summary = Summary::new(name, scenario.compared(), scenario.beside(), outcomes, floors, server);
+    let mut summary = Summary::new(name, scenario.compared(), scenario.beside(), outcomes, floors, cost);
     summary.wrong.append(&mut troubles);
     Ok(summary)
 }
