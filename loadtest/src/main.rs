@@ -13,7 +13,7 @@ mod messages;
 mod redis;
 mod report;
 mod scenario;
-mod stage;
+mod servers;
 mod team;
 mod wire;
 
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Server { arguments } => return serve(arguments),
         Command::FloorServer { directory } => {
-            stage::end_with_parent();
+            servers::end_with_parent();
             floor::serve(directory).map(|()| ExitCode::SUCCESS)
         }
         Command::Messages(arguments) => messages(&arguments),
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 /// The child: nothing but `netbit`.
 fn serve(arguments: Vec<OsString>) -> ExitCode {
     netbit::core::memory::take_small_pages();
-    stage::end_with_parent();
+    servers::end_with_parent();
     netbit::cli::run(std::iter::once(OsString::from("netbit")).chain(arguments))
 }
 

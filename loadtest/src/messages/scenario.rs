@@ -26,8 +26,8 @@ use super::session::{Listener, Sending, Speaker, Voice};
 use super::slow::{Bait, SlowEnd, SlowReader};
 use super::target::Target;
 use crate::report::{Figure, Report, duration, latencies, rate};
-use crate::stage::Usage;
-use crate::stage::crowd;
+use crate::servers::Usage;
+use crate::servers::crowd;
 
 /// Connections that are being opened at the same time; the server lets many more be strangers.
 const OPENING_AT_ONCE: usize = 64;
@@ -67,7 +67,7 @@ pub(crate) struct Messages {
 }
 
 /// Everybody is connected.
-struct Stage {
+struct ConnectedSessions {
     run: Rc<Run>,
     listeners: Vec<Listener>,
     speakers: Vec<Speaker>,
@@ -126,7 +126,7 @@ impl Messages {
         let mut target =
             tokio::time::timeout_at(deadline, prepare).await.context("preparing took too long")??;
         match tokio::time::timeout_at(deadline, self.connect(&target, &mut report)).await {
-            Ok(Ok(stage)) => self.drive(stage, &target, deadline, &mut report).await,
+            Ok(Ok(sessions)) => self.drive(sessions, &target, deadline, &mut report).await,
             Ok(Err(error)) => report.troubles.push(format!("connecting: {error:#}")),
             Err(_) => report.troubles.push("timed out while connecting".to_owned()),
         }
@@ -148,7 +148,7 @@ impl Messages {
         )
     }
 
-    async fn connect(&self, target: &Target, report: &mut Report) -> anyhow::Result<Stage> {
+    async fn connect(&self, target: &Target, report: &mut Report) -> anyhow::Result<ConnectedSessions> {
         let tokens = target.tokens.clone();
         let bait = match tokens.first() {
             Some(token) if self.slow_readers > 0 => Some(Bait::lay(&target.http.with_token(token)).await?),
@@ -191,11 +191,17 @@ impl Messages {
             listeners.push(Listener { run: run.clone(), voice: voice.clone(), reader });
             speakers.push(Speaker { run: run.clone(), voice, writer });
         }
-        Ok(Stage { run, listeners, speakers, slow, bait, bases })
+        Ok(ConnectedSessions { run, listeners, speakers, slow, bait, bases })
     }
 
-    async fn drive(&self, stage: Stage, target: &Target, deadline: Instant, report: &mut Report) {
-        let Stage { run, listeners, speakers, slow, bait, bases } = stage;
+    async fn drive(
+        &self,
+        sessions: ConnectedSessions,
+        target: &Target,
+        deadline: Instant,
+        report: &mut Report,
+    ) {
+        let ConnectedSessions { run, listeners, speakers, slow, bait, bases } = sessions;
         let usage = || target.server.as_ref().and_then(|server| server.usage());
         // Dropped, and every session with them, when this returns.
         let (mut listening, mut speaking) = (JoinSet::new(), JoinSet::new());

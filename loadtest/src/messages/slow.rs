@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use super::run::{Phase, Run};
 use super::session::{LAST_PING, ping, see};
-use crate::stage::patiently;
+use crate::servers::patiently;
 
 /// How much is asked for: more than the kernel keeps for one connection (`tcp_wmem` and `tcp_rmem`; 4 MiB are usual).
 const ASKED_BYTES: usize = 12 * 1024 * 1024;

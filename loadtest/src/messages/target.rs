@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Context;
 use netbit::client::HttpClient;
 
-use crate::stage::{Given, PASSWORD, Process, Seed, start_netbit};
+use crate::servers::{Given, PASSWORD, Process, Seed, start_netbit};
 
 #[derive(Debug)]
 pub(super) struct Target {

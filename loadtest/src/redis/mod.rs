@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::scenario::{Compared, Crowd, FanOut, Outcome, Pace, Pipelined, Scenario};
-use crate::stage::{Cast, Stage, Subject};
+use crate::servers::{Cast, SeededServer, Subject};
 use crate::wire::{message_content, read_some, write_all};
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -68,12 +68,12 @@ impl Scenario for BesideRedis {
         "Redis"
     }
 
-    async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome> {
-        match (*self, stage.subject) {
-            (Self::Pipelined, Subject::NetBit) => Pipelined::default().round(stage, time).await,
+    async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {
+        match (*self, server.subject) {
+            (Self::Pipelined, Subject::NetBit) => Pipelined::default().round(server, time).await,
             (Self::Pipelined, Subject::Floor) => pipelined(&Pipelined::default(), time).await,
             (Self::FanOut { members }, Subject::NetBit) => {
-                FanOut { members, pace: Pace::Blast }.round(stage, time).await
+                FanOut { members, pace: Pace::Blast }.round(server, time).await
             }
             (Self::FanOut { members }, Subject::Floor) => fan_out(members, time).await,
         }

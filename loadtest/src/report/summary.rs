@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::scenario::{Compared, Outcome, median, middle};
-use crate::stage::Usage;
+use crate::servers::Usage;
 
 /// What the server spent on all rounds.
 #[derive(Debug, Clone, Copy, Default)]

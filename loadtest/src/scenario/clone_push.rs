@@ -9,7 +9,7 @@ use anyhow::Context;
 use tokio::task::JoinSet;
 
 use super::{Compared, Outcome, Scenario};
-use crate::stage::{Cast, Git, Stage};
+use crate::servers::{Cast, Git, SeededServer};
 
 const CLONERS: usize = 4;
 const PUSHERS: usize = 2;
@@ -40,8 +40,8 @@ impl Scenario for ClonePush {
         true
     }
 
-    async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome> {
-        let git = Git::new(stage, 0).await?;
+    async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {
+        let git = Git::new(server, 0).await?;
         let source = git.make("source", self.megabytes).await?;
         let tip = git.run(&source, &["rev-parse", "HEAD"]).await?;
         git.run(&source, &["push", "--quiet", &git.url, "HEAD:main"]).await?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::{Compared, Outcome, Scenario};
-use crate::stage::{Cast, Stage, Subject};
+use crate::servers::{Cast, SeededServer, Subject};
 use crate::wire::{Seen, page};
 
 /// They are in every chat.
@@ -55,14 +55,14 @@ impl Scenario for ColdStart {
         true
     }
 
-    async fn round(&self, stage: &Stage, _: Duration) -> anyhow::Result<Outcome> {
+    async fn round(&self, server: &SeededServer, _: Duration) -> anyhow::Result<Outcome> {
         let mut outcome = Outcome::new()?;
-        let resident = |stage: &Stage| stage.usage().map(|usage| usage.resident_kib);
-        let full = resident(stage).context("the server's memory cannot be read")?;
+        let resident = |server: &SeededServer| server.usage().map(|usage| usage.resident_kib);
+        let full = resident(server).context("the server's memory cannot be read")?;
         outcome.begin();
-        let mut wire = stage.open(0).await?;
+        let mut wire = server.open(0).await?;
         let in_each = self.messages / self.chats;
-        for chat in stage.shared_chats.iter().step_by(self.chats.div_ceil(LOOKED_AT)) {
+        for chat in server.shared_chats.iter().step_by(self.chats.div_ceil(LOOKED_AT)) {
             let asked = Instant::now();
             wire.send(&page(*chat, None, PAGE)?).await?;
             let seen = loop {
@@ -78,9 +78,9 @@ impl Scenario for ColdStart {
             let whole = seqs.len() == in_each.min(usize::from(PAGE)) && seqs.last().copied() == seen.as_of;
             outcome.check(dense && whole, || format!("the newest page of chat {chat} is {seqs:?}"));
         }
-        let empty = Stage::set(Subject::NetBit, &Cast { users: 1, ..Cast::default() }, None).await?;
+        let empty = SeededServer::start(Subject::NetBit, &Cast { users: 1, ..Cast::default() }, None).await?;
         let fresh = resident(&empty).context("the server's memory cannot be read")?;
-        let (ready, ready_empty) = (stage.process()?.ready_after, empty.process()?.ready_after);
+        let (ready, ready_empty) = (server.process()?.ready_after, empty.process()?.ready_after);
         for trouble in empty.end().await {
             outcome.wrong(|| trouble);
         }

@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 
 use super::{Outcome, Scenario};
 use crate::report::{ServerCost, Summary};
-use crate::stage::{Stage, Subject};
+use crate::servers::{SeededServer, Subject};
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
@@ -55,31 +55,31 @@ async fn run<S: Scenario>(
 ) -> anyhow::Result<Summary> {
     let (mut outcomes, mut floors) = (Vec::new(), Vec::new());
     let (mut cost, mut troubles) = (ServerCost::default(), Vec::new());
-    let (stages, rounds) = if scenario.starts_fresh() { (options.rounds, 1) } else { (1, options.rounds) };
-    for _ in 0..stages {
+    let (servers, rounds) = if scenario.starts_fresh() { (options.rounds, 1) } else { (1, options.rounds) };
+    for _ in 0..servers {
         let cast = scenario.cast();
         let first = if options.subjects == Subjects::Floor { Subject::Floor } else { Subject::NetBit };
-        let stage = Stage::set(first, &cast, options.server).await?;
+        let server = SeededServer::start(first, &cast, options.server).await?;
         let floor = match options.subjects == Subjects::Both && scenario.has_floor() {
-            true => Some(Stage::set(Subject::Floor, &cast, None).await?),
+            true => Some(SeededServer::start(Subject::Floor, &cast, None).await?),
             false => None,
         };
-        let (before, scraped) = (stage.usage(), stage.scrape().await?);
+        let (before, scraped) = (server.usage(), server.scrape().await?);
         for _ in 0..rounds {
-            outcomes.push(scenario.round(&stage, options.time).await?);
+            outcomes.push(scenario.round(&server, options.time).await?);
             progress.inc(1);
             if let Some(floor) = &floor {
                 floors.push(scenario.round(floor, options.time).await.context("at the floor")?);
                 progress.inc(1);
             }
         }
-        cost.add(before, stage.usage());
-        if let (Some(before), Some(after)) = (scraped, stage.scrape().await?) {
+        cost.add(before, server.usage());
+        if let (Some(before), Some(after)) = (scraped, server.scrape().await?) {
             let grown = |metric: &str| after.sum(metric, &[]) - before.sum(metric, &[]);
             cost.commits += grown("netbit_commit_seconds_count");
             cost.commands += grown("netbit_commit_batch_size_sum");
         }
-        troubles.extend(stage.end().await);
+        troubles.extend(server.end().await);
     }
     let mut name = scenario.name();
     if options.subjects == Subjects::Floor {

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::idle::connect_users;
 use super::{Compared, Outcome, Scenario};
-use crate::stage::{Cast, Stage};
+use crate::servers::{Cast, SeededServer};
 use crate::wire::{Cursor, Names, Saying, Seen, Wire, is_presence};
 
 /// Messages that may be on their way to somebody.
@@ -56,10 +56,10 @@ impl Scenario for FanOut {
         if self.pace == Pace::Blast { Compared::Rate } else { Compared::Tail }
     }
 
-    async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome> {
-        let chat = stage.first_chat()?;
+    async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {
+        let chat = server.first_chat()?;
         let mut connecting = Outcome::new()?;
-        let wires = connect_users(stage, self.members, 1, &mut connecting).await?;
+        let wires = connect_users(server, self.members, 1, &mut connecting).await?;
         tokio::time::sleep(SETTLE).await;
         let senders = if self.pace == Pace::Blast { SENDERS } else { 1 };
         let crowd = Rc::new(Crowd::new(self.members)?);
@@ -71,7 +71,7 @@ impl Scenario for FanOut {
         let (end, mut speaking) = (Instant::now() + time, JoinSet::new());
         for n in 0..senders {
             let speaker = Speaker {
-                wire: stage.open(self.members + n).await?,
+                wire: server.open(self.members + n).await?,
                 saying: Saying::new(u64::try_from(n)?, chat, Names::Ordered)?,
                 crowd: crowd.clone(),
             };

@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use tokio::task::JoinSet;
 
 use super::{Compared, Outcome, Scenario};
-use crate::stage::{Cast, Stage};
+use crate::servers::{Cast, SeededServer};
 use crate::wire::{Names, Saying, Seen, Wire, message_content, page};
 
 /// Messages of a page.
@@ -32,12 +32,12 @@ impl Scenario for History {
         Compared::Rate
     }
 
-    async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome> {
-        let chat = stage.first_chat()?;
-        fill(&mut stage.open(0).await?, chat).await?;
+    async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {
+        let chat = server.first_chat()?;
+        fill(&mut server.open(0).await?, chat).await?;
         let mut wires = Vec::new();
         for n in 0..self.clients {
-            wires.push(stage.open(n).await?);
+            wires.push(server.open(n).await?);
         }
         let ask: Rc<[u8]> = page(chat, None, PAGE)?.into();
         let outcome = Rc::new(RefCell::new(Outcome::new()?));

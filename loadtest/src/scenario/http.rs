@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::history::{PAGE, fill};
 use super::{Compared, Outcome, Scenario};
-use crate::stage::{Cast, Stage, Subject};
+use crate::servers::{Cast, SeededServer, Subject};
 use crate::wire::{HttpWire, message_content};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,17 +49,17 @@ impl Scenario for Http {
         self.route == Route::Messages
     }
 
-    async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome> {
-        let chat = stage.first_chat()?;
-        if stage.subject == Subject::NetBit {
-            fill(&mut stage.open(0).await?, chat).await?;
+    async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {
+        let chat = server.first_chat()?;
+        if server.subject == Subject::NetBit {
+            fill(&mut server.open(0).await?, chat).await?;
         } else {
-            give_body(stage).await?;
+            give_body(server).await?;
         }
         let mut clients = Vec::new();
         for n in 0..self.clients {
-            let wire = HttpWire::connect(stage.http).await?;
-            clients.push((wire, self.asker(stage, chat, n)?));
+            let wire = HttpWire::connect(server.http).await?;
+            clients.push((wire, self.asker(server, chat, n)?));
         }
         let outcome = Rc::new(RefCell::new(Outcome::new()?));
         outcome.borrow_mut().begin();
@@ -78,11 +78,11 @@ impl Scenario for Http {
 type Asker = Box<dyn Fn(u64) -> Vec<u8>>;
 
 impl Http {
-    fn asker(&self, stage: &Stage, chat: i64, client: usize) -> anyhow::Result<Asker> {
-        let token = stage.token(client)?;
+    fn asker(&self, server: &SeededServer, chat: i64, client: usize) -> anyhow::Result<Asker> {
+        let token = server.token(client)?;
         let of_chat = format!("/api/chats/{chat}/messages");
         let fixed = |path: &str| HttpWire::request("GET", path, &token, None);
-        Ok(match (self.route, stage.subject) {
+        Ok(match (self.route, server.subject) {
             (Route::Post, _) => {
                 let sender = u64::try_from(client)?;
                 Box::new(move |number| {
@@ -108,14 +108,14 @@ impl Http {
 }
 
 /// Teaches the floor a body like NetBit's: fifty messages.
-async fn give_body(stage: &Stage) -> anyhow::Result<()> {
+async fn give_body(server: &SeededServer) -> anyhow::Result<()> {
     let message = |n: u64| {
         serde_json::json!({"id": n, "chat_id": 1, "seq": n + 1, "sender_id": 1, "client_id": uuid::Uuid::now_v7(),
             "content": message_content(0, n), "created_at": "2026-11-24T13:00:00.000Z"})
     };
     let items: Vec<_> = (1..=u64::from(PAGE)).map(message).collect();
     let body = serde_json::json!({"items": items, "has_more": true}).to_string();
-    let mut wire = HttpWire::connect(stage.http).await?;
+    let mut wire = HttpWire::connect(server.http).await?;
     wire.ask(&HttpWire::request("PUT", "/body", "", Some(&body))).await?;
     Ok(())
 }

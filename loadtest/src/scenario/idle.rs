@@ -6,7 +6,7 @@ use anyhow::Context;
 use tokio::task::JoinSet;
 
 use super::{Compared, Outcome, Scenario};
-use crate::stage::{Cast, Stage};
+use crate::servers::{Cast, SeededServer};
 use crate::wire::{Seen, Wire, ping};
 
 /// Connections that are being opened at the same time.
@@ -43,14 +43,14 @@ impl Scenario for Idle {
         true
     }
 
-    async fn round(&self, stage: &Stage, _: Duration) -> anyhow::Result<Outcome> {
+    async fn round(&self, server: &SeededServer, _: Duration) -> anyhow::Result<Outcome> {
         let mut outcome = Outcome::new()?;
-        let before = stage.usage().context("the server's memory cannot be read")?.resident_kib;
+        let before = server.usage().context("the server's memory cannot be read")?.resident_kib;
         outcome.begin();
-        let mut wires = connect_users(stage, self.sessions, SESSIONS_PER_USER, &mut outcome).await?;
+        let mut wires = connect_users(server, self.sessions, SESSIONS_PER_USER, &mut outcome).await?;
         let took = outcome.within;
         tokio::time::sleep(SETTLE).await;
-        let after = stage.usage().context("the server's memory cannot be read")?.resident_kib;
+        let after = server.usage().context("the server's memory cannot be read")?.resident_kib;
         // Each is there, and alive.
         let ask = ping(2)?;
         for wire in &mut wires {
@@ -69,7 +69,7 @@ impl Scenario for Idle {
 
 /// Opens sessions, some at a time; each counts when it has its `Welcome`.
 pub(super) async fn connect_users(
-    stage: &Stage,
+    server: &SeededServer,
     count: usize,
     sessions_per_user: usize,
     outcome: &mut Outcome,
@@ -78,7 +78,7 @@ pub(super) async fn connect_users(
     let mut next = 0;
     loop {
         while next < count && opening.len() < OPENING_AT_ONCE {
-            let (tcp, token) = (stage.tcp(), stage.token(next / sessions_per_user)?);
+            let (tcp, token) = (server.tcp(), server.token(next / sessions_per_user)?);
             opening.spawn_local(async move {
                 let begun = Instant::now();
                 let mut wire = Wire::open(tcp, &token).await?;

@@ -11,7 +11,7 @@ use netbit::client::HttpClient;
 use serde_json::Value;
 
 use super::{Compared, Outcome, Scenario};
-use crate::stage::{Cast, Stage};
+use crate::servers::{Cast, SeededServer};
 use crate::wire::{Names, Saying, Seen, Wire};
 
 /// People in the chat, with the sender.
@@ -47,14 +47,14 @@ impl Scenario for Mentions {
         false
     }
 
-    async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome> {
+    async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {
         ensure!(self.messages <= KEPT, "the server keeps {KEPT} notifications of a user");
-        let chat = stage.first_chat()?;
+        let chat = server.first_chat()?;
         let mut outcome = Outcome::new()?;
-        let mut sender = Sender { wire: stage.open(0).await?, number: 0, seqs: HashSet::new() };
+        let mut sender = Sender { wire: server.open(0).await?, number: 0, seqs: HashSet::new() };
 
         let plain = Saying::new(0, chat, Names::Ordered)?;
-        let other = Other::start(stage).await?;
+        let other = Other::start(server).await?;
         let end = Instant::now() + time;
         while Instant::now() < end {
             sender.say(plain.clone(), self.messages, &mut outcome).await?;
@@ -62,13 +62,13 @@ impl Scenario for Mentions {
         let beside_plain = other.stop().await?;
 
         let everybody = plain.naming_everybody();
-        let other = Other::start(stage).await?;
+        let other = Other::start(server).await?;
         sender.seqs.clear();
         outcome.begin();
         let begun = Instant::now();
         sender.say(everybody, self.messages, &mut outcome).await?;
         let said = begun.elapsed();
-        notified(stage, MEMBERS - 1, &sender.seqs).await.context("the last member")?;
+        notified(server, MEMBERS - 1, &sender.seqs).await.context("the last member")?;
         let notified_all = begun.elapsed();
         let beside_everybody = other.stop().await?;
         for latency in &beside_everybody {
@@ -76,7 +76,7 @@ impl Scenario for Mentions {
             outcome.done(1);
         }
         for member in 1..MEMBERS {
-            if let Err(error) = notified(stage, member, &sender.seqs).await {
+            if let Err(error) = notified(server, member, &sender.seqs).await {
                 outcome.wrong(|| format!("member {member}: {error:#}"));
             }
         }
@@ -131,10 +131,10 @@ struct Other {
 }
 
 impl Other {
-    async fn start(stage: &Stage) -> anyhow::Result<Self> {
+    async fn start(server: &SeededServer) -> anyhow::Result<Self> {
         let user = MEMBERS - 1;
-        let mut wire = stage.open(user).await?;
-        let mut saying = Saying::new(1, stage.own_chat(user)?, Names::Ordered)?;
+        let mut wire = server.open(user).await?;
+        let mut saying = Saying::new(1, server.own_chat(user)?, Names::Ordered)?;
         let stopped = Rc::new(Cell::new(false));
         let until = stopped.clone();
         let task = tokio::task::spawn_local(async move {
@@ -160,8 +160,8 @@ impl Other {
 }
 
 /// Waits until a member is notified of each of these messages; fails when it is twice.
-async fn notified(stage: &Stage, member: usize, seqs: &HashSet<i64>) -> anyhow::Result<()> {
-    let http = HttpClient::new(format!("http://{}", stage.http))?.with_token(&stage.token(member)?);
+async fn notified(server: &SeededServer, member: usize, seqs: &HashSet<i64>) -> anyhow::Result<()> {
+    let http = HttpClient::new(format!("http://{}", server.http))?.with_token(&server.token(member)?);
     let begun = Instant::now();
     loop {
         let (mut found, mut cursor) = (Vec::new(), String::new());

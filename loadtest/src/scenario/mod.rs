@@ -35,7 +35,7 @@ pub(crate) use slow_readers::SlowReaders;
 
 use std::time::Duration;
 
-use crate::stage::{Cast, Stage};
+use crate::servers::{Cast, SeededServer};
 
 /// One thing that is measured.
 pub(crate) trait Scenario {
@@ -65,5 +65,5 @@ pub(crate) trait Scenario {
     }
 
     /// Runs once, for about `time` where the scenario does not say how much is to be done.
-    async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome>;
+    async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome>;
 }

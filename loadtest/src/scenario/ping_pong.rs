@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Compared, Outcome, Scenario};
-use crate::stage::{Cast, Stage};
+use crate::servers::{Cast, SeededServer};
 use crate::wire::{Names, Saying, Seen};
 
 #[derive(Debug)]
@@ -25,9 +25,9 @@ impl Scenario for PingPong {
         Compared::Median
     }
 
-    async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome> {
-        let mut wire = stage.open(0).await?;
-        let mut saying = Saying::new(0, stage.own_chat(0)?, Names::Ordered)?;
+    async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {
+        let mut wire = server.open(0).await?;
+        let mut saying = Saying::new(0, server.own_chat(0)?, Names::Ordered)?;
         let (mut outcome, mut out) = (Outcome::new()?, Vec::new());
         let (mut number, mut last_seq) = (0, None);
         outcome.begin();

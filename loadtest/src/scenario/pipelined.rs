@@ -11,7 +11,7 @@ use anyhow::Context;
 use tokio::task::JoinSet;
 
 use super::{Compared, Outcome, Scenario};
-use crate::stage::{Cast, Stage};
+use crate::servers::{Cast, SeededServer};
 use crate::wire::{Cursor, Names, Saying, Seen, Wire, message_content, page};
 
 #[derive(Debug)]
@@ -55,13 +55,13 @@ impl Scenario for Pipelined {
         self.rows > 0
     }
 
-    async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome> {
+    async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {
         let mut senders = Vec::new();
         for n in 0..self.senders {
-            let chat = stage.own_chat(n)?;
+            let chat = server.own_chat(n)?;
             let sender = u64::try_from(n)?;
             senders.push(Sender {
-                wire: stage.open(n).await?,
+                wire: server.open(n).await?,
                 saying: Saying::new(sender, chat, self.names)?,
                 chat,
                 sender,

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use tokio::net::UdpSocket;
 
 use super::{Compared, Outcome, Scenario};
-use crate::stage::{Cast, Stage, Subject};
+use crate::servers::{Cast, SeededServer, Subject};
 use crate::wire::{Seen, UdpWire, Wire, hello};
 
 /// What a lost datagram would make us wait; on this machine none is.
@@ -28,12 +28,14 @@ impl Scenario for Presence {
         Compared::Median
     }
 
-    async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome> {
+    async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {
         let mut outcome = Outcome::new()?;
         let end = Instant::now() + time;
-        if stage.subject == Subject::Floor {
+        if server.subject == Subject::Floor {
             let socket = UdpSocket::bind("127.0.0.1:0").await?;
-            socket.connect(stage.process()?.addresses.udp.context("the floor names no UDP address")?).await?;
+            socket
+                .connect(server.process()?.addresses.udp.context("the floor names no UDP address")?)
+                .await?;
             outcome.begin();
             while Instant::now() < end {
                 let sent = Instant::now();
@@ -43,8 +45,8 @@ impl Scenario for Presence {
             }
             return Ok(outcome);
         }
-        let mut session = Wire::connect(stage.tcp()).await?;
-        session.send(&hello(&stage.token(0)?, true)?).await?;
+        let mut session = Wire::connect(server.tcp()).await?;
+        session.send(&hello(&server.token(0)?, true)?).await?;
         let seen = Seen::of(session.frame().await?)?;
         let mut udp = UdpWire::open(&seen.udp.context("Welcome without a ticket")?).await?;
         outcome.begin();

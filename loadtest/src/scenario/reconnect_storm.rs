@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::idle::connect_users;
 use super::{Compared, Outcome, Scenario};
-use crate::stage::{Cast, Stage};
+use crate::servers::{Cast, SeededServer};
 use crate::wire::{Cursor, Names, Saying, Seen, Wire, page, resume};
 
 /// Messages that are said while everybody is away.
@@ -39,12 +39,12 @@ impl Scenario for ReconnectStorm {
         false
     }
 
-    async fn round(&self, stage: &Stage, _: Duration) -> anyhow::Result<Outcome> {
-        let (chat, mut outcome) = (stage.first_chat()?, Outcome::new()?);
-        let wires = connect_users(stage, self.sessions, SESSIONS_PER_USER, &mut outcome).await?;
+    async fn round(&self, server: &SeededServer, _: Duration) -> anyhow::Result<Outcome> {
+        let (chat, mut outcome) = (server.first_chat()?, Outcome::new()?);
+        let wires = connect_users(server, self.sessions, SESSIONS_PER_USER, &mut outcome).await?;
         wires.into_iter().for_each(Wire::cut);
 
-        let mut speaker = stage.open(0).await?;
+        let mut speaker = server.open(0).await?;
         let (head, epoch) = head_of(&mut speaker, chat).await?;
         let mut saying = Saying::new(0, chat, Names::Ordered)?;
         let mut out = Vec::new();
@@ -64,7 +64,7 @@ impl Scenario for ReconnectStorm {
         let (outcome, mut tasks) = (Rc::new(RefCell::new(outcome)), JoinSet::new());
         let ask: Rc<[u8]> = resume(epoch, chat, u64::try_from(head)?)?.into();
         for n in 0..self.sessions {
-            let (tcp, token) = (stage.tcp(), stage.token(n / SESSIONS_PER_USER)?);
+            let (tcp, token) = (server.tcp(), server.token(n / SESSIONS_PER_USER)?);
             let back = Back { chat, head, ask: ask.clone(), outcome: outcome.clone() };
             tasks.spawn_local(async move { back.come(tcp, &token).await });
         }

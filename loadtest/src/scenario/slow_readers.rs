@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use super::{Compared, Outcome, Scenario};
 use crate::messages::Messages;
-use crate::stage::{Cast, Stage};
+use crate::servers::{Cast, SeededServer};
 
 /// How much the server may grow, whatever the load.
 const GROWTH_MAX_KIB: u64 = 256 * 1024;
@@ -43,14 +43,14 @@ impl Scenario for SlowReaders {
         true
     }
 
-    async fn round(&self, stage: &Stage, _: Duration) -> anyhow::Result<Outcome> {
+    async fn round(&self, server: &SeededServer, _: Duration) -> anyhow::Result<Outcome> {
         let mut outcome = Outcome::new()?;
-        stage.process()?.forget_peak();
-        let before = stage.usage().context("the server's memory cannot be read")?;
-        let url = format!("http://{}", stage.http);
+        server.process()?.forget_peak();
+        let before = server.usage().context("the server's memory cannot be read")?;
+        let url = format!("http://{}", server.http);
         outcome.begin();
         let report = Messages::beside_slow_readers(self.slow).run(Some(&url), PATIENCE).await?;
-        let after = stage.usage().context("the server's memory cannot be read")?;
+        let after = server.usage().context("the server's memory cannot be read")?;
         outcome.done(u64::try_from(report.messages)?);
         let grown = after.peak_kib.saturating_sub(before.resident_kib);
         let most = GROWTH_MAX_KIB + GROWTH_MAX_EACH_KIB * u64::try_from(self.slow)?;

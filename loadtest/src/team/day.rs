@@ -18,7 +18,7 @@ use super::member::live;
 use super::talk::Talk;
 use super::world::{Deed, World};
 use crate::scenario::Outcome;
-use crate::stage::{Git, Stage, crowd};
+use crate::servers::{Git, SeededServer, crowd};
 use crate::wire::{HttpWire, UdpWire, message_content};
 
 /// People in one team.
@@ -63,26 +63,27 @@ struct Person {
 
 impl Day {
     /// Makes the teams' chats and a repository, and opens everybody's session.
-    pub(super) async fn begin(stage: &Stage, users: usize) -> anyhow::Result<Self> {
-        let (mut talk, mut teams, town) = (Talk::default(), Vec::new(), stage.first_chat()?);
-        let http = HttpClient::new(format!("http://{}", stage.http))?;
+    pub(super) async fn begin(server: &SeededServer, users: usize) -> anyhow::Result<Self> {
+        let (mut talk, mut teams, town) = (Talk::default(), Vec::new(), server.first_chat()?);
+        let http = HttpClient::new(format!("http://{}", server.http))?;
         talk.add(town, 0..users);
         for first in (0..users).step_by(TEAM) {
             let members = first..(first + TEAM).min(users);
-            let names = members.clone().skip(1).map(|n| stage.user(n)).collect::<anyhow::Result<Vec<_>>>()?;
+            let names =
+                members.clone().skip(1).map(|n| server.user(n)).collect::<anyhow::Result<Vec<_>>>()?;
             let chat =
-                http.with_token(stage.token(first)?).create_group(&format!("team {first}"), &names).await?.0;
+                http.with_token(server.token(first)?).create_group(&format!("team {first}"), &names).await?.0;
             talk.add(chat, members);
             teams.push(chat);
         }
         // One more, who is in the town and in no team, has the repository: what is pushed is said in a chat of its own.
-        let git = Rc::new(Git::new(stage, users).await?);
+        let git = Rc::new(Git::new(server, users).await?);
         let source = git.make("source", 1).await?;
         git.run(&source, &["push", "--quiet", &git.url, "HEAD:main"]).await?;
 
         let world = Rc::new(World::new(talk, Outcome::new()?));
         let mut tasks = JoinSet::new();
-        let people = open(stage, users, &world, &mut tasks).await?;
+        let people = open(server, users, &world, &mut tasks).await?;
         let (pushes, due) = unbounded_channel();
         let pushed = Rc::default();
         tasks.spawn_local(push(git.clone(), due, world.clone(), Rc::clone(&pushed)));
@@ -91,7 +92,7 @@ impl Day {
             town,
             teams,
             people,
-            http: stage.http,
+            http: server.http,
             idle: RefCell::default(),
             said: std::cell::Cell::new(0),
             git,
@@ -282,14 +283,14 @@ impl Day {
 
 /// Opens the sessions, and has somebody mind each.
 async fn open(
-    stage: &Stage,
+    server: &SeededServer,
     users: usize,
     world: &Rc<World>,
     tasks: &mut JoinSet<anyhow::Result<()>>,
 ) -> anyhow::Result<Vec<Person>> {
-    // What is opened lives as long as the stage; the futures below do not outlive this call.
-    let tokens = (0..users).map(|user| stage.token(user)).collect::<anyhow::Result<Vec<_>>>()?;
-    let (tcp, http) = (stage.tcp(), stage.http);
+    // What is opened lives as long as the server; the futures below do not outlive this call.
+    let tokens = (0..users).map(|user| server.token(user)).collect::<anyhow::Result<Vec<_>>>()?;
+    let (tcp, http) = (server.tcp(), server.http);
     let lines = crowd(users, OPENING, {
         let tokens = tokens.clone();
         move |user| {

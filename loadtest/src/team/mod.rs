@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use crate::scenario::{Compared, Outcome, Scenario};
-use crate::stage::{Cast, Stage};
+use crate::servers::{Cast, SeededServer};
 use arrivals::Arrivals;
 use day::Day;
 use world::Deed;
@@ -75,8 +75,8 @@ impl Scenario for Team {
         true
     }
 
-    async fn round(&self, stage: &Stage, time: Duration) -> anyhow::Result<Outcome> {
-        let day = Rc::new(Day::begin(stage, self.users).await?);
+    async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {
+        let day = Rc::new(Day::begin(server, self.users).await?);
         tokio::time::sleep(SETTLE).await;
         let begun = Instant::now();
         day.world.outcome.borrow_mut().begin();

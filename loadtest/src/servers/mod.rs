@@ -48,7 +48,7 @@ pub(crate) struct Cast {
 
 /// A server, and who is on it.
 #[derive(Debug)]
-pub(crate) struct Stage {
+pub(crate) struct SeededServer {
     pub(crate) subject: Subject,
     /// `None`: a server that was there already, of which nothing is known but where it listens.
     process: Option<Process>,
@@ -61,9 +61,9 @@ pub(crate) struct Stage {
     own_chats: Vec<i64>,
 }
 
-impl Stage {
+impl SeededServer {
     /// A server as the cast needs it; on a `given` one, new people and chats.
-    pub(crate) async fn set(subject: Subject, cast: &Cast, given: Option<&str>) -> anyhow::Result<Self> {
+    pub(crate) async fn start(subject: Subject, cast: &Cast, given: Option<&str>) -> anyhow::Result<Self> {
         match (subject, given) {
             (Subject::NetBit, None) => Self::netbit(cast).await,
             (Subject::NetBit, Some(url)) => Self::given(url, cast).await,

@@ -10,7 +10,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::Stage;
+use super::SeededServer;
 
 /// Files of a repository.
 const FILES: usize = 20;
@@ -26,17 +26,17 @@ pub(crate) struct Git {
 
 impl Git {
     /// `user` makes an empty repository, too.
-    pub(crate) async fn new(stage: &Stage, user: usize) -> anyhow::Result<Self> {
-        let name = stage.user(user)?;
-        let http = HttpClient::new(format!("http://{}", stage.http))?;
-        let http = http.with_token(stage.token(user)?);
+    pub(crate) async fn new(server: &SeededServer, user: usize) -> anyhow::Result<Self> {
+        let name = server.user(user)?;
+        let http = HttpClient::new(format!("http://{}", server.http))?;
+        let http = http.with_token(server.token(user)?);
         http.post("/api/projects/create", &json!({"name": "trial"})).await?.success()?;
         http.post(&format!("/api/projects/{name}/trial/repos/create"), &json!({"name": "it"}))
             .await?
             .success()?;
         let directory = tempfile::Builder::new().prefix("netbit-loadtest-git-").tempdir()?;
-        let url = format!("http://{}/{name}/trial/it", stage.http);
-        Ok(Self { directory, url, header: format!("Authorization: Bearer {}", stage.token(user)?) })
+        let url = format!("http://{}/{name}/trial/it", server.http);
+        Ok(Self { directory, url, header: format!("Authorization: Bearer {}", server.token(user)?) })
     }
 
     pub(crate) fn home(&self) -> &Path {
