@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::scenario::{Compared, Crowd, FanOut, Outcome, Pace, Pipelined, Scenario};
-use crate::servers::{Cast, SeededServer, Subject};
+use crate::servers::{SeededServer, Setup, Subject};
 use crate::wire::{message_content, read_some, write_all};
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -53,10 +53,10 @@ impl Scenario for BesideRedis {
         }
     }
 
-    fn cast(&self) -> Cast {
+    fn setup(&self) -> Setup {
         match *self {
-            Self::Pipelined => Pipelined::default().cast(),
-            Self::FanOut { members } => FanOut { members, pace: Pace::Blast }.cast(),
+            Self::Pipelined => Pipelined::default().setup(),
+            Self::FanOut { members } => FanOut { members, pace: Pace::Blast }.setup(),
         }
     }
 

@@ -9,7 +9,7 @@ use anyhow::Context;
 use tokio::task::JoinSet;
 
 use super::{Compared, Outcome, Scenario};
-use crate::servers::{Cast, Git, SeededServer};
+use crate::servers::{Git, SeededServer, Setup};
 
 const CLONERS: usize = 4;
 const PUSHERS: usize = 2;
@@ -24,8 +24,8 @@ impl Scenario for ClonePush {
         format!("clone_push/{}_MB", self.megabytes)
     }
 
-    fn cast(&self) -> Cast {
-        Cast { users: 1, ..Cast::default() }
+    fn setup(&self) -> Setup {
+        Setup { users: 1, ..Setup::default() }
     }
 
     fn compared(&self) -> Compared {

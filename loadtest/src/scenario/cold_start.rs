@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::{Compared, Outcome, Scenario};
-use crate::servers::{Cast, SeededServer, Subject};
+use crate::servers::{SeededServer, Setup, Subject};
 use crate::wire::{Seen, page};
 
 /// They are in every chat.
@@ -29,13 +29,13 @@ impl Scenario for ColdStart {
         format!("cold_start/{}", self.messages)
     }
 
-    fn cast(&self) -> Cast {
-        Cast {
+    fn setup(&self) -> Setup {
+        Setup {
             users: USERS,
             shared_chats: self.chats,
             messages: self.messages,
             cache_bytes: Some(CACHE_BYTES),
-            ..Cast::default()
+            ..Setup::default()
         }
     }
 
@@ -78,7 +78,8 @@ impl Scenario for ColdStart {
             let whole = seqs.len() == in_each.min(usize::from(PAGE)) && seqs.last().copied() == seen.as_of;
             outcome.check(dense && whole, || format!("the newest page of chat {chat} is {seqs:?}"));
         }
-        let empty = SeededServer::start(Subject::NetBit, &Cast { users: 1, ..Cast::default() }, None).await?;
+        let empty =
+            SeededServer::start(Subject::NetBit, &Setup { users: 1, ..Setup::default() }, None).await?;
         let fresh = resident(&empty).context("the server's memory cannot be read")?;
         let (ready, ready_empty) = (server.process()?.ready_after, empty.process()?.ready_after);
         for trouble in empty.end().await {

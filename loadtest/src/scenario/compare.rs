@@ -57,11 +57,11 @@ async fn run<S: Scenario>(
     let (mut cost, mut troubles) = (ServerCost::default(), Vec::new());
     let (servers, rounds) = if scenario.starts_fresh() { (options.rounds, 1) } else { (1, options.rounds) };
     for _ in 0..servers {
-        let cast = scenario.cast();
+        let setup = scenario.setup();
         let first = if options.subjects == Subjects::Floor { Subject::Floor } else { Subject::NetBit };
-        let server = SeededServer::start(first, &cast, options.server).await?;
+        let server = SeededServer::start(first, &setup, options.server).await?;
         let floor = match options.subjects == Subjects::Both && scenario.has_floor() {
-            true => Some(SeededServer::start(Subject::Floor, &cast, None).await?),
+            true => Some(SeededServer::start(Subject::Floor, &setup, None).await?),
             false => None,
         };
         let (before, scraped) = (server.usage(), server.scrape().await?);

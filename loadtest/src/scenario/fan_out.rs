@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::idle::connect_users;
 use super::{Compared, Outcome, Scenario};
-use crate::servers::{Cast, SeededServer};
+use crate::servers::{SeededServer, Setup};
 use crate::wire::{Cursor, Names, Saying, Seen, Wire, is_presence};
 
 /// Messages that may be on their way to somebody.
@@ -48,8 +48,8 @@ impl Scenario for FanOut {
         format!("fan_out/{}/{pace}", self.members)
     }
 
-    fn cast(&self) -> Cast {
-        Cast { users: self.members + SENDERS, shared_chats: 1, ..Cast::default() }
+    fn setup(&self) -> Setup {
+        Setup { users: self.members + SENDERS, shared_chats: 1, ..Setup::default() }
     }
 
     fn compared(&self) -> Compared {

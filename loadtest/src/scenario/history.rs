@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use tokio::task::JoinSet;
 
 use super::{Compared, Outcome, Scenario};
-use crate::servers::{Cast, SeededServer};
+use crate::servers::{SeededServer, Setup};
 use crate::wire::{Names, Saying, Seen, Wire, message_content, page};
 
 /// Messages of a page.
@@ -24,8 +24,8 @@ impl Scenario for History {
         "history".to_owned()
     }
 
-    fn cast(&self) -> Cast {
-        Cast { users: self.clients, shared_chats: 1, ..Cast::default() }
+    fn setup(&self) -> Setup {
+        Setup { users: self.clients, shared_chats: 1, ..Setup::default() }
     }
 
     fn compared(&self) -> Compared {

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::history::{PAGE, fill};
 use super::{Compared, Outcome, Scenario};
-use crate::servers::{Cast, SeededServer, Subject};
+use crate::servers::{SeededServer, Setup, Subject};
 use crate::wire::{HttpWire, message_content};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +37,8 @@ impl Scenario for Http {
         format!("http/{route}")
     }
 
-    fn cast(&self) -> Cast {
-        Cast { users: self.clients, shared_chats: 1, ..Cast::default() }
+    fn setup(&self) -> Setup {
+        Setup { users: self.clients, shared_chats: 1, ..Setup::default() }
     }
 
     fn compared(&self) -> Compared {

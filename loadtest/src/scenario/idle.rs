@@ -6,7 +6,7 @@ use anyhow::Context;
 use tokio::task::JoinSet;
 
 use super::{Compared, Outcome, Scenario};
-use crate::servers::{Cast, SeededServer};
+use crate::servers::{SeededServer, Setup};
 use crate::wire::{Seen, Wire, ping};
 
 /// Connections that are being opened at the same time.
@@ -26,8 +26,8 @@ impl Scenario for Idle {
         format!("idle/{}", self.sessions)
     }
 
-    fn cast(&self) -> Cast {
-        Cast { users: self.sessions.div_ceil(SESSIONS_PER_USER), shared_chats: 1, ..Cast::default() }
+    fn setup(&self) -> Setup {
+        Setup { users: self.sessions.div_ceil(SESSIONS_PER_USER), shared_chats: 1, ..Setup::default() }
     }
 
     fn compared(&self) -> Compared {

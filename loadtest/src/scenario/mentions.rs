@@ -11,7 +11,7 @@ use netbit::client::HttpClient;
 use serde_json::Value;
 
 use super::{Compared, Outcome, Scenario};
-use crate::servers::{Cast, SeededServer};
+use crate::servers::{SeededServer, Setup};
 use crate::wire::{Names, Saying, Seen, Wire};
 
 /// People in the chat, with the sender.
@@ -34,8 +34,8 @@ impl Scenario for Mentions {
         format!("mentions/{}", self.messages)
     }
 
-    fn cast(&self) -> Cast {
-        Cast { users: MEMBERS, shared_chats: 1, own_chats: true, ..Cast::default() }
+    fn setup(&self) -> Setup {
+        Setup { users: MEMBERS, shared_chats: 1, own_chats: true, ..Setup::default() }
     }
 
     fn compared(&self) -> Compared {

@@ -35,13 +35,13 @@ pub(crate) use slow_readers::SlowReaders;
 
 use std::time::Duration;
 
-use crate::servers::{Cast, SeededServer};
+use crate::servers::{SeededServer, Setup};
 
 /// One thing that is measured.
 pub(crate) trait Scenario {
     /// As in `--json`.
     fn name(&self) -> String;
-    fn cast(&self) -> Cast;
+    fn setup(&self) -> Setup;
     fn compared(&self) -> Compared;
 
     /// What it is held against.

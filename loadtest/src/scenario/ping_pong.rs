@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Compared, Outcome, Scenario};
-use crate::servers::{Cast, SeededServer};
+use crate::servers::{SeededServer, Setup};
 use crate::wire::{Names, Saying, Seen};
 
 #[derive(Debug)]
@@ -17,8 +17,8 @@ impl Scenario for PingPong {
         "ping_pong".to_owned()
     }
 
-    fn cast(&self) -> Cast {
-        Cast { users: 1, own_chats: true, ..Cast::default() }
+    fn setup(&self) -> Setup {
+        Setup { users: 1, own_chats: true, ..Setup::default() }
     }
 
     fn compared(&self) -> Compared {

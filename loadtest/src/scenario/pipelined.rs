@@ -11,7 +11,7 @@ use anyhow::Context;
 use tokio::task::JoinSet;
 
 use super::{Compared, Outcome, Scenario};
-use crate::servers::{Cast, SeededServer};
+use crate::servers::{SeededServer, Setup};
 use crate::wire::{Cursor, Names, Saying, Seen, Wire, message_content, page};
 
 #[derive(Debug)]
@@ -42,9 +42,9 @@ impl Scenario for Pipelined {
         format!("pipelined{names}{rows}{chats}")
     }
 
-    fn cast(&self) -> Cast {
+    fn setup(&self) -> Setup {
         let shared_chats = if self.rows > 0 { self.chats.max(1) } else { self.chats };
-        Cast { users: self.senders, own_chats: true, shared_chats, messages: self.rows, ..Cast::default() }
+        Setup { users: self.senders, own_chats: true, shared_chats, messages: self.rows, ..Setup::default() }
     }
 
     fn compared(&self) -> Compared {

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use tokio::net::UdpSocket;
 
 use super::{Compared, Outcome, Scenario};
-use crate::servers::{Cast, SeededServer, Subject};
+use crate::servers::{SeededServer, Setup, Subject};
 use crate::wire::{Seen, UdpWire, Wire, hello};
 
 /// What a lost datagram would make us wait; on this machine none is.
@@ -20,8 +20,8 @@ impl Scenario for Presence {
         "presence/udp_ping".to_owned()
     }
 
-    fn cast(&self) -> Cast {
-        Cast { users: 1, shared_chats: 1, ..Cast::default() }
+    fn setup(&self) -> Setup {
+        Setup { users: 1, shared_chats: 1, ..Setup::default() }
     }
 
     fn compared(&self) -> Compared {

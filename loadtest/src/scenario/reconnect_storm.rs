@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::idle::connect_users;
 use super::{Compared, Outcome, Scenario};
-use crate::servers::{Cast, SeededServer};
+use crate::servers::{SeededServer, Setup};
 use crate::wire::{Cursor, Names, Saying, Seen, Wire, page, resume};
 
 /// Messages that are said while everybody is away.
@@ -26,8 +26,8 @@ impl Scenario for ReconnectStorm {
         format!("reconnect_storm/{}", self.sessions)
     }
 
-    fn cast(&self) -> Cast {
-        Cast { users: self.sessions.div_ceil(SESSIONS_PER_USER), shared_chats: 1, ..Cast::default() }
+    fn setup(&self) -> Setup {
+        Setup { users: self.sessions.div_ceil(SESSIONS_PER_USER), shared_chats: 1, ..Setup::default() }
     }
 
     fn compared(&self) -> Compared {

@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use super::{Compared, Outcome, Scenario};
 use crate::messages::Messages;
-use crate::servers::{Cast, SeededServer};
+use crate::servers::{SeededServer, Setup};
 
 /// How much the server may grow, whatever the load.
 const GROWTH_MAX_KIB: u64 = 256 * 1024;
@@ -26,8 +26,8 @@ impl Scenario for SlowReaders {
         format!("slow_readers/{}", self.slow)
     }
 
-    fn cast(&self) -> Cast {
-        Cast { users: 1, ..Cast::default() }
+    fn setup(&self) -> Setup {
+        Setup { users: 1, ..Setup::default() }
     }
 
     fn compared(&self) -> Compared {

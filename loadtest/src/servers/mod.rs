@@ -34,7 +34,7 @@ pub(crate) enum Subject {
 
 /// What must be there before a scenario begins.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Cast {
+pub(crate) struct Setup {
     pub(crate) users: usize,
     /// Chats that all users are in.
     pub(crate) shared_chats: usize,
@@ -63,16 +63,16 @@ pub(crate) struct SeededServer {
 
 impl SeededServer {
     /// A server as the cast needs it; on a `given` one, new people and chats.
-    pub(crate) async fn start(subject: Subject, cast: &Cast, given: Option<&str>) -> anyhow::Result<Self> {
+    pub(crate) async fn start(subject: Subject, setup: &Setup, given: Option<&str>) -> anyhow::Result<Self> {
         match (subject, given) {
-            (Subject::NetBit, None) => Self::netbit(cast).await,
-            (Subject::NetBit, Some(url)) => Self::given(url, cast).await,
-            (Subject::Floor, _) => Self::floor(cast).await,
+            (Subject::NetBit, None) => Self::netbit(setup).await,
+            (Subject::NetBit, Some(url)) => Self::given(url, setup).await,
+            (Subject::Floor, _) => Self::floor(setup).await,
         }
     }
 
-    async fn netbit(cast: &Cast) -> anyhow::Result<Self> {
-        let Cast { users, shared_chats, messages, own_chats, cache_bytes } = *cast;
+    async fn netbit(setup: &Setup) -> anyhow::Result<Self> {
+        let Setup { users, shared_chats, messages, own_chats, cache_bytes } = *setup;
         let members = if shared_chats > 0 { users } else { 1 };
         let seed = Seed { users, chats: shared_chats, members, messages, password: PASSWORD, cache_bytes };
         let (process, tokens) = start_netbit(&seed).await?;
@@ -89,24 +89,24 @@ impl SeededServer {
         })
     }
 
-    async fn given(url: &str, cast: &Cast) -> anyhow::Result<Self> {
-        ensure!(cast.messages == 0, "messages that are there before are only in a server of its own");
+    async fn given(url: &str, setup: &Setup) -> anyhow::Result<Self> {
+        ensure!(setup.messages == 0, "messages that are there before are only in a server of its own");
         let Given { http, tcp, users, tokens, chats } =
-            Given::meet(url, cast.users, cast.shared_chats).await?;
-        let own_chats = if cast.own_chats { make_own_chats(http, &tokens).await? } else { Vec::new() };
+            Given::meet(url, setup.users, setup.shared_chats).await?;
+        let own_chats = if setup.own_chats { make_own_chats(http, &tokens).await? } else { Vec::new() };
         let (subject, process) = (Subject::NetBit, None);
         Ok(Self { subject, process, http, tcp, tokens, users, shared_chats: chats, own_chats })
     }
 
-    async fn floor(cast: &Cast) -> anyhow::Result<Self> {
+    async fn floor(setup: &Setup) -> anyhow::Result<Self> {
         let data = process::temporary()?;
         let mut command = process::own_program(data.path())?;
         command.arg("floor-server").arg(data.path());
         let process = Process::start(command, data).await?;
         let Addresses { http, tcp, .. } = process.addresses;
-        let shared_chats = netbit::seeded_chats(cast.shared_chats)?;
-        let first = i64::try_from(cast.shared_chats)? + 1;
-        let own_chats = if cast.own_chats { (first..).take(cast.users).collect() } else { Vec::new() };
+        let shared_chats = netbit::seeded_chats(setup.shared_chats)?;
+        let first = i64::try_from(setup.shared_chats)? + 1;
+        let own_chats = if setup.own_chats { (first..).take(setup.users).collect() } else { Vec::new() };
         let (tokens, users) = (Vec::new(), Vec::new());
         Ok(Self {
             subject: Subject::Floor,

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use crate::scenario::{Compared, Outcome, Scenario};
-use crate::servers::{Cast, SeededServer};
+use crate::servers::{SeededServer, Setup};
 use arrivals::Arrivals;
 use day::Day;
 use world::Deed;
@@ -58,8 +58,8 @@ impl Scenario for Team {
         format!("team/{}", self.users)
     }
 
-    fn cast(&self) -> Cast {
-        Cast { users: self.users + 1, shared_chats: 1, ..Cast::default() }
+    fn setup(&self) -> Setup {
+        Setup { users: self.users + 1, shared_chats: 1, ..Setup::default() }
     }
 
     fn compared(&self) -> Compared {
