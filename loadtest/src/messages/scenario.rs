@@ -114,12 +114,12 @@ impl Messages {
         Ok(())
     }
 
-    pub(crate) async fn run(&self, given: Option<&str>, patience: Duration) -> anyhow::Result<Report> {
+    pub(crate) async fn run(&self, external: Option<&str>, patience: Duration) -> anyhow::Result<Report> {
         let deadline = Instant::now() + patience;
         let mut report = Report { title: self.title(), ..Report::default() };
         let prepare = async {
-            match given {
-                Some(url) => Target::given(url, self.users, self.chats).await,
+            match external {
+                Some(url) => Target::external(url, self.users, self.chats).await,
                 None => Target::own(self.users, self.chats).await,
             }
         };

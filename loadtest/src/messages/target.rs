@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Context;
 use netbit::client::HttpClient;
 
-use crate::servers::{Given, PASSWORD, Process, Seed, start_netbit};
+use crate::servers::{ExternalServer, PASSWORD, Process, Seed, start_netbit};
 
 #[derive(Debug)]
 pub(super) struct Target {
@@ -35,8 +35,9 @@ impl Target {
     }
 
     /// Registers users and makes chats on a server that is there already; every user is in every chat.
-    pub(super) async fn given(url: &str, users: usize, chats: usize) -> anyhow::Result<Self> {
-        let Given { http, tcp, users, tokens, .. } = Given::meet(url, users, chats).await?;
+    pub(super) async fn external(url: &str, users: usize, chats: usize) -> anyhow::Result<Self> {
+        let ExternalServer { http, tcp, users, tokens, .. } =
+            ExternalServer::prepare(url, users, chats).await?;
         let http = HttpClient::new(format!("http://{http}"))?;
         Ok(Self { server: None, http, tcp, users, tokens })
     }

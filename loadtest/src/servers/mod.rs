@@ -1,8 +1,8 @@
 //! Where a scenario takes place: a server as a child process, and the people in it.
 
 mod crowd;
+mod external;
 mod git;
-mod given;
 mod netbit;
 mod process;
 mod usage;
@@ -14,8 +14,8 @@ use ::netbit::client::metrics::Scrape;
 use anyhow::{Context, ensure};
 
 pub(crate) use crowd::crowd;
+pub(crate) use external::{ExternalServer, patiently};
 pub(crate) use git::Git;
-pub(crate) use given::{Given, patiently};
 pub(crate) use netbit::{Seed, start as start_netbit};
 pub(crate) use process::{Addresses, Process, end_with_parent};
 pub(crate) use usage::Usage;
@@ -63,10 +63,14 @@ pub(crate) struct SeededServer {
 
 impl SeededServer {
     /// A server as the cast needs it; on a `given` one, new people and chats.
-    pub(crate) async fn start(subject: Subject, setup: &Setup, given: Option<&str>) -> anyhow::Result<Self> {
-        match (subject, given) {
+    pub(crate) async fn start(
+        subject: Subject,
+        setup: &Setup,
+        external: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        match (subject, external) {
             (Subject::NetBit, None) => Self::netbit(setup).await,
-            (Subject::NetBit, Some(url)) => Self::given(url, setup).await,
+            (Subject::NetBit, Some(url)) => Self::external(url, setup).await,
             (Subject::Floor, _) => Self::floor(setup).await,
         }
     }
@@ -89,10 +93,10 @@ impl SeededServer {
         })
     }
 
-    async fn given(url: &str, setup: &Setup) -> anyhow::Result<Self> {
+    async fn external(url: &str, setup: &Setup) -> anyhow::Result<Self> {
         ensure!(setup.messages == 0, "messages that are there before are only in a server of its own");
-        let Given { http, tcp, users, tokens, chats } =
-            Given::meet(url, setup.users, setup.shared_chats).await?;
+        let ExternalServer { http, tcp, users, tokens, chats } =
+            ExternalServer::prepare(url, setup.users, setup.shared_chats).await?;
         let own_chats = if setup.own_chats { make_own_chats(http, &tokens).await? } else { Vec::new() };
         let (subject, process) = (Subject::NetBit, None);
         Ok(Self { subject, process, http, tcp, tokens, users, shared_chats: chats, own_chats })

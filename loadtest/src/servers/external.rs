@@ -17,7 +17,7 @@ const NAMED_AT_ONCE: usize = 100;
 const REST: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
-pub(crate) struct Given {
+pub(crate) struct ExternalServer {
     pub(crate) http: SocketAddr,
     pub(crate) tcp: SocketAddr,
     /// New ones for each run, so that what is in the chats is what this run put there.
@@ -26,9 +26,9 @@ pub(crate) struct Given {
     pub(crate) chats: Vec<i64>,
 }
 
-impl Given {
+impl ExternalServer {
     /// Registers users, logs them in, and makes chats that all of them are in.
-    pub(crate) async fn meet(url: &str, users: usize, chats: usize) -> anyhow::Result<Self> {
+    pub(crate) async fn prepare(url: &str, users: usize, chats: usize) -> anyhow::Result<Self> {
         let address = loopback(url)?;
         let http = HttpClient::new(format!("http://{address}"))?;
         let info = http.server().await?;
@@ -50,12 +50,12 @@ impl Given {
             }
         };
         let tokens = crowd(users.len(), HASHES_AT_ONCE, enter).await?;
-        let mut given = Self { http: address, tcp, users, tokens, chats: Vec::new() };
-        let first = http.with_token(given.tokens.first().context("there is nobody")?);
+        let mut external = Self { http: address, tcp, users, tokens, chats: Vec::new() };
+        let first = http.with_token(external.tokens.first().context("there is nobody")?);
         for n in 0..chats {
-            given.chats.push(given.make_chat(&first, &format!("load {n}")).await?);
+            external.chats.push(external.make_chat(&first, &format!("load {n}")).await?);
         }
-        Ok(given)
+        Ok(external)
     }
 
     async fn make_chat(&self, http: &HttpClient, name: &str) -> anyhow::Result<i64> {
