@@ -28,7 +28,7 @@ pub(super) const LAST_PING: u64 = HEARTBEAT + 1;
 /// Packets handled before other sessions get their turn.
 const TURN: usize = 64;
 /// Before what was refused for now is asked again, unless the server says when.
-const REST: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// What both halves of a session know.
 #[derive(Debug)]
@@ -176,7 +176,7 @@ impl Listener {
             gauges.ack_latency.saturating_record(now_us.saturating_sub(sent_us));
         } else {
             // Not taken: it is said again later, as another message, so that the order of all others stays as it is.
-            let rest = packet.retry_after_ms.map_or(REST, Duration::from_millis);
+            let rest = packet.retry_after_ms.map_or(RETRY_DELAY, Duration::from_millis);
             sending.resume_at.set(Instant::now() + rest);
             sending.refused.set(sending.refused.get() + 1);
             run.checker.borrow_mut().refused(mark);
@@ -236,7 +236,7 @@ impl Speaker {
         loop {
             self.writer.send(&ping(LAST_PING)).await?;
             self.while_alive(voice.again.notified()).await?;
-            tokio::time::sleep(REST).await;
+            tokio::time::sleep(RETRY_DELAY).await;
         }
     }
 

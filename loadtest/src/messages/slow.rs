@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use super::run::{Phase, Run};
 use super::session::{LAST_PING, ping, see};
-use crate::servers::patiently;
+use crate::servers::retry_while_busy;
 
 /// How much is asked for: more than the kernel keeps for one connection (`tcp_wmem` and `tcp_rmem`; 4 MiB are usual).
 const ASKED_BYTES: usize = 12 * 1024 * 1024;
@@ -38,7 +38,7 @@ impl Bait {
         let content = "z".repeat(BAIT_MESSAGE_BYTES);
         let mut head = 0;
         for _ in 0..BAIT_MESSAGES {
-            head = patiently(async || http.post_message(chat, &content).await).await?.seq;
+            head = retry_while_busy(async || http.post_message(chat, &content).await).await?.seq;
         }
         Ok(Self(MessagePacket {
             packet_type: "GetMessages".to_owned(),

@@ -14,7 +14,7 @@ const HASHES_AT_ONCE: usize = 2;
 /// People who can be named when a chat is made (`limits.create_participants`).
 const NAMED_AT_ONCE: usize = 100;
 /// Before something that was refused for now is asked again.
-const REST: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub(crate) struct ExternalServer {
@@ -45,8 +45,8 @@ impl ExternalServer {
             let (http, user) = (http.clone(), users.get(n).cloned());
             async move {
                 let user = user.context("there is nobody")?;
-                patiently(async || http.register(&user, PASSWORD).await).await?;
-                Ok(patiently(async || http.login(&user, PASSWORD).await).await?.token)
+                retry_while_busy(async || http.register(&user, PASSWORD).await).await?;
+                Ok(retry_while_busy(async || http.login(&user, PASSWORD).await).await?.token)
             }
         };
         let tokens = crowd(users.len(), HASHES_AT_ONCE, enter).await?;
@@ -62,19 +62,19 @@ impl ExternalServer {
         let others = self.users.get(1..).unwrap_or_default();
         let (named, added) = others.split_at(others.len().min(NAMED_AT_ONCE));
         let named: Vec<_> = named.iter().map(String::as_str).collect();
-        let chat = patiently(async || http.create_group(name, &named).await).await?;
+        let chat = retry_while_busy(async || http.create_group(name, &named).await).await?;
         for user in added {
-            patiently(async || http.add_participant(chat, user).await).await?;
+            retry_while_busy(async || http.add_participant(chat, user).await).await?;
         }
         Ok(chat.0)
     }
 }
 
 /// Asks until the answer is another than "not now".
-pub(crate) async fn patiently<T>(ask: impl AsyncFn() -> Result<T, HttpError>) -> anyhow::Result<T> {
+pub(crate) async fn retry_while_busy<T>(ask: impl AsyncFn() -> Result<T, HttpError>) -> anyhow::Result<T> {
     loop {
         match ask().await {
-            Err(HttpError::Refused { status: 429 | 503, .. }) => tokio::time::sleep(REST).await,
+            Err(HttpError::Refused { status: 429 | 503, .. }) => tokio::time::sleep(RETRY_DELAY).await,
             outcome => return Ok(outcome?),
         }
     }

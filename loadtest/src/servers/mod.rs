@@ -14,7 +14,7 @@ use ::netbit::client::metrics::Scrape;
 use anyhow::{Context, ensure};
 
 pub(crate) use crowd::crowd;
-pub(crate) use external::{ExternalServer, patiently};
+pub(crate) use external::{ExternalServer, retry_while_busy};
 pub(crate) use git::Git;
 pub(crate) use netbit::{Seed, start as start_netbit};
 pub(crate) use process::{Addresses, Process, end_with_parent};
@@ -198,7 +198,7 @@ async fn make_own_chats(http: SocketAddr, tokens: &[String]) -> anyhow::Result<V
     let mut own = Vec::new();
     for token in tokens {
         let http = http.with_token(token);
-        own.push(patiently(async || http.create_group("own", &[]).await).await?.0);
+        own.push(retry_while_busy(async || http.create_group("own", &[]).await).await?.0);
     }
     Ok(own)
 }
