@@ -27,7 +27,7 @@ use super::slow::{Bait, SlowEnd, SlowReader};
 use super::target::Target;
 use crate::report::{Figure, Report, duration, latencies, rate};
 use crate::servers::Usage;
-use crate::servers::crowd;
+use crate::servers::run_bounded;
 
 /// Connections that are being opened at the same time; the server lets many more be strangers.
 const OPENING_AT_ONCE: usize = 64;
@@ -161,7 +161,7 @@ impl Messages {
             let tcp = target.tcp;
             async move { open(tcp, &token.context("there is no token")?).await }
         };
-        let opened = crowd(count, OPENING_AT_ONCE, open).await?;
+        let opened = run_bounded(count, OPENING_AT_ONCE, open).await?;
         let took = begun.elapsed();
         let per_second = rate(u64::try_from(count)?, took);
         report.row("sessions", format!("{count} connected in {} ({per_second:.0}/s)", duration(took)));

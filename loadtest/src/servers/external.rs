@@ -7,7 +7,7 @@ use ::netbit::client::{HttpClient, HttpError};
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
-use super::{PASSWORD, crowd};
+use super::{PASSWORD, run_bounded};
 
 /// Password hashes are bounded on the server on purpose: who asks for more at once is told to wait.
 const HASHES_AT_ONCE: usize = 2;
@@ -49,7 +49,7 @@ impl ExternalServer {
                 Ok(retry_while_busy(async || http.login(&user, PASSWORD).await).await?.token)
             }
         };
-        let tokens = crowd(users.len(), HASHES_AT_ONCE, enter).await?;
+        let tokens = run_bounded(users.len(), HASHES_AT_ONCE, enter).await?;
         let mut external = Self { http: address, tcp, users, tokens, chats: Vec::new() };
         let first = http.with_token(external.tokens.first().context("there is nobody")?);
         for n in 0..chats {

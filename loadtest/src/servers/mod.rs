@@ -1,10 +1,10 @@
 //! Where a scenario takes place: a server as a child process, and the people in it.
 
-mod crowd;
 mod external;
 mod git;
 mod netbit;
 mod process;
+mod run_bounded;
 mod usage;
 
 use std::net::SocketAddr;
@@ -13,11 +13,11 @@ use ::netbit::client::HttpClient;
 use ::netbit::client::metrics::Scrape;
 use anyhow::{Context, ensure};
 
-pub(crate) use crowd::crowd;
 pub(crate) use external::{ExternalServer, retry_while_busy};
 pub(crate) use git::Git;
 pub(crate) use netbit::{Seed, start as start_netbit};
 pub(crate) use process::{Addresses, Process, end_with_parent};
+pub(crate) use run_bounded::run_bounded;
 pub(crate) use usage::Usage;
 
 use crate::wire::{HttpWire, Wire};

@@ -18,7 +18,7 @@ use super::member::live;
 use super::talk::Talk;
 use super::world::{Deed, World};
 use crate::scenario::Outcome;
-use crate::servers::{Git, SeededServer, crowd};
+use crate::servers::{Git, SeededServer, run_bounded};
 use crate::wire::{HttpWire, UdpWire, message_content};
 
 /// People in one team.
@@ -291,7 +291,7 @@ async fn open(
     // What is opened lives as long as the server; the futures below do not outlive this call.
     let tokens = (0..users).map(|user| server.token(user)).collect::<anyhow::Result<Vec<_>>>()?;
     let (tcp, http) = (server.tcp(), server.http);
-    let lines = crowd(users, OPENING, {
+    let lines = run_bounded(users, OPENING, {
         let tokens = tokens.clone();
         move |user| {
             let token = tokens.get(user).cloned().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio::task::JoinSet;
 
 /// Does `work` for 0 to `count`, never more than `at_once` at the same time; the results in order, or the first error.
-pub(crate) async fn crowd<T: 'static, F: Future<Output = anyhow::Result<T>> + 'static>(
+pub(crate) async fn run_bounded<T: 'static, F: Future<Output = anyhow::Result<T>> + 'static>(
     count: usize,
     at_once: usize,
     work: impl Fn(usize) -> F,
@@ -49,8 +49,8 @@ mod tests {
             }
         };
         let local = tokio::task::LocalSet::new();
-        assert_eq!(local.block_on(&runtime, crowd(9, 3, work)).unwrap(), (0..9).collect::<Vec<_>>());
+        assert_eq!(local.block_on(&runtime, run_bounded(9, 3, work)).unwrap(), (0..9).collect::<Vec<_>>());
         assert_eq!(most.get(), 3);
-        assert!(local.block_on(&runtime, crowd(10, 3, work)).is_err());
+        assert!(local.block_on(&runtime, run_bounded(10, 3, work)).is_err());
     }
 }
