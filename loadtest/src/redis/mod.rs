@@ -19,7 +19,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::scenario::{Compared, Crowd, FanOut, Outcome, Pace, Pipelined, Scenario};
+use crate::scenario::{Compared, DeliveryTracker, FanOut, Outcome, Pace, Pipelined, Scenario};
 use crate::servers::{SeededServer, Setup, Subject};
 use crate::wire::{message_content, read_some, write_all};
 
@@ -215,47 +215,52 @@ async fn add(
 
 async fn fan_out(members: usize, time: Duration) -> anyhow::Result<Outcome> {
     let redis = Redis::start().await?;
-    let crowd = Rc::new(Crowd::new(members)?);
+    let tracker = Rc::new(DeliveryTracker::new(members)?);
     let mut listening = JoinSet::new();
     for _ in 0..members {
         let mut wire = redis.open().await?;
         ensure!(wire.ask(&[b"SUBSCRIBE", b"c"]).await?.starts_with("subscribe"), "not subscribed");
-        listening.spawn_local(listen(wire, crowd.clone()));
+        listening.spawn_local(listen(wire, tracker.clone()));
     }
-    crowd.outcome.borrow_mut().begin();
+    tracker.outcome.borrow_mut().begin();
     let (end, mut speaking) = (Instant::now() + time, JoinSet::new());
     for sender in 0..SENDERS {
-        speaking.spawn_local(publish(redis.open().await?, sender, crowd.clone(), end));
+        speaking.spawn_local(publish(redis.open().await?, sender, tracker.clone(), end));
     }
     let delivered = async {
         while let Some(done) = speaking.join_next().await {
             done??;
         }
-        crowd.all_delivered().await
+        tracker.all_delivered().await
     };
     match tokio::time::timeout(time + DELIVERED_WITHIN, delivered).await {
         Ok(done) => done?,
         Err(_) => bail!("not everything was delivered"),
     }
     listening.shutdown().await;
-    Ok(crowd.outcome.replace(Outcome::new()?))
+    Ok(tracker.outcome.replace(Outcome::new()?))
 }
 
-async fn listen(mut wire: Connection, crowd: Rc<Crowd>) -> anyhow::Result<()> {
+async fn listen(mut wire: Connection, tracker: Rc<DeliveryTracker>) -> anyhow::Result<()> {
     let mut count = 0;
     loop {
         wire.fill().await?;
         while let Some(texts) = wire.next()? {
             count += 1;
-            crowd.saw(count, texts.last().context("a message without a content")?);
+            tracker.received(count, texts.last().context("a message without a content")?);
         }
     }
 }
 
 /// Each message is added and published; both answers must be there before another may take its place.
-async fn publish(mut wire: Connection, sender: u64, crowd: Rc<Crowd>, end: Instant) -> anyhow::Result<()> {
+async fn publish(
+    mut wire: Connection,
+    sender: u64,
+    tracker: Rc<DeliveryTracker>,
+    end: Instant,
+) -> anyhow::Result<()> {
     let (mut sent, mut replies, mut out) = (0, 0, Vec::new());
-    let room: &Semaphore = &crowd.room;
+    let backlog: &Semaphore = &tracker.backlog;
     loop {
         let mut say = |sent: u64| {
             let content = message_content(sender, sent);
@@ -264,9 +269,9 @@ async fn publish(mut wire: Connection, sender: u64, crowd: Rc<Crowd>, end: Insta
         };
         while Instant::now() < end
             && sent - replies / 2 < IN_FLIGHT
-            && let Ok(place) = room.try_acquire()
+            && let Ok(permit) = backlog.try_acquire()
         {
-            place.forget();
+            permit.forget();
             sent += 1;
             say(sent);
         }
@@ -274,7 +279,7 @@ async fn publish(mut wire: Connection, sender: u64, crowd: Rc<Crowd>, end: Insta
             if Instant::now() >= end {
                 return Ok(());
             }
-            room.acquire().await?.forget();
+            backlog.acquire().await?.forget();
             sent += 1;
             say(sent);
         }

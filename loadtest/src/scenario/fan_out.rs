@@ -62,18 +62,18 @@ impl Scenario for FanOut {
         let wires = connect_users(server, self.members, 1, &mut connecting).await?;
         tokio::time::sleep(SETTLE).await;
         let senders = if self.pace == Pace::Blast { SENDERS } else { 1 };
-        let crowd = Rc::new(Crowd::new(self.members)?);
+        let tracker = Rc::new(DeliveryTracker::new(self.members)?);
         let mut listening = JoinSet::new();
         for wire in wires {
-            listening.spawn_local(listen(wire, crowd.clone()));
+            listening.spawn_local(listen(wire, tracker.clone()));
         }
-        crowd.outcome.borrow_mut().begin();
+        tracker.outcome.borrow_mut().begin();
         let (end, mut speaking) = (Instant::now() + time, JoinSet::new());
         for n in 0..senders {
             let speaker = Speaker {
                 wire: server.open(self.members + n).await?,
                 saying: Saying::new(u64::try_from(n)?, chat, Names::Ordered)?,
-                crowd: crowd.clone(),
+                tracker: tracker.clone(),
             };
             match self.pace {
                 Pace::Blast => speaking.spawn_local(speaker.blast(end)),
@@ -84,22 +84,22 @@ impl Scenario for FanOut {
             while let Some(done) = speaking.join_next().await {
                 done??;
             }
-            crowd.all_delivered().await
+            tracker.all_delivered().await
         };
         let delivered = tokio::time::timeout(time + DELIVERED_WITHIN, delivered).await;
         while let Some(ended) = listening.try_join_next() {
             ended??;
         }
         listening.shutdown().await;
-        let mut outcome = crowd.outcome.replace(Outcome::new()?);
+        let mut outcome = tracker.outcome.replace(Outcome::new()?);
         match delivered {
             Ok(done) => {
                 done?;
-                let more = crowd.room.available_permits();
+                let more = tracker.backlog.available_permits();
                 outcome.check(more == 0, || format!("{more} events more than messages"));
             }
             Err(_) => {
-                let missing = crowd.events.borrow().1.len();
+                let missing = tracker.events.borrow().1.len();
                 outcome.wrong(|| format!("lost: {missing} events or more did not reach everybody"));
             }
         }
@@ -108,12 +108,12 @@ impl Scenario for FanOut {
 }
 
 /// What all share.
-pub(crate) struct Crowd {
+pub(crate) struct DeliveryTracker {
     members: usize,
     pub(crate) outcome: RefCell<Outcome>,
     /// From the oldest event that somebody still lacks: the first seq, and each as the first who got it saw it.
     events: RefCell<(i64, VecDeque<Event>)>,
-    pub(crate) room: Semaphore,
+    pub(crate) backlog: Semaphore,
     /// When the messages that nobody has seen yet were due, in the order of their sending.
     due: RefCell<VecDeque<Instant>>,
 }
@@ -124,25 +124,25 @@ struct Event {
     seen_by: usize,
 }
 
-impl Crowd {
+impl DeliveryTracker {
     pub(crate) fn new(members: usize) -> anyhow::Result<Self> {
         Ok(Self {
             members,
             outcome: RefCell::new(Outcome::new()?),
             events: RefCell::default(),
-            room: Semaphore::new(BACKLOG),
+            backlog: Semaphore::new(BACKLOG),
             due: RefCell::default(),
         })
     }
 
     /// Everything said has reached everybody when all the room is free again, and twice if there is more.
     pub(crate) async fn all_delivered(&self) -> anyhow::Result<()> {
-        self.room.acquire_many(u32::try_from(BACKLOG)?).await?.forget();
+        self.backlog.acquire_many(u32::try_from(BACKLOG)?).await?.forget();
         Ok(())
     }
 
     /// Somebody got `frame`, which is event `seq`.
-    pub(crate) fn saw(&self, seq: i64, frame: &[u8]) {
+    pub(crate) fn received(&self, seq: i64, frame: &[u8]) {
         let (mut events, mut outcome) = (self.events.borrow_mut(), self.outcome.borrow_mut());
         let (first, queue) = &mut *events;
         if queue.is_empty() {
@@ -165,23 +165,23 @@ impl Crowd {
         while queue.front().is_some_and(|event| event.seen_by >= self.members) {
             queue.pop_front();
             *first += 1;
-            self.room.add_permits(1);
+            self.backlog.add_permits(1);
         }
     }
 }
 
-async fn listen(mut wire: Wire, crowd: Rc<Crowd>) -> anyhow::Result<()> {
+async fn listen(mut wire: Wire, tracker: Rc<DeliveryTracker>) -> anyhow::Result<()> {
     let mut cursor: Option<Cursor> = None;
     loop {
         if let Err(error) = wire.fill().await {
-            crowd.outcome.borrow_mut().wrong(|| format!("a member cannot read on: {error:#}"));
+            tracker.outcome.borrow_mut().wrong(|| format!("a member cannot read on: {error:#}"));
             return Ok(());
         }
         while let Some(frame) = wire.next()? {
             // What the one before was followed by: found without reading the packet as a whole.
             let next = cursor.map(|cursor| cursor.0 + 1);
             let known = next.filter(|seq| {
-                let events = crowd.events.borrow();
+                let events = tracker.events.borrow();
                 let place = usize::try_from(seq - events.0).ok();
                 place.and_then(|place| events.1.get(place)).is_some_and(|event| event.frame == frame)
             });
@@ -194,7 +194,7 @@ async fn listen(mut wire: Wire, crowd: Rc<Crowd>) -> anyhow::Result<()> {
                     match (seen.packet_type, seen.seq) {
                         ("Event", Some(seq)) if seen.message.is_some() => seq,
                         _ => {
-                            crowd.outcome.borrow_mut().wrong(|| format!("a member gets {seen:?}"));
+                            tracker.outcome.borrow_mut().wrong(|| format!("a member gets {seen:?}"));
                             continue;
                         }
                     }
@@ -202,10 +202,10 @@ async fn listen(mut wire: Wire, crowd: Rc<Crowd>) -> anyhow::Result<()> {
             };
             let cursor = cursor.get_or_insert(Cursor(seq - 1));
             if let Err(reason) = cursor.take(seq) {
-                crowd.outcome.borrow_mut().wrong(|| format!("at a member: {reason}"));
+                tracker.outcome.borrow_mut().wrong(|| format!("at a member: {reason}"));
                 continue;
             }
-            crowd.saw(seq, frame);
+            tracker.received(seq, frame);
         }
     }
 }
@@ -213,7 +213,7 @@ async fn listen(mut wire: Wire, crowd: Rc<Crowd>) -> anyhow::Result<()> {
 struct Speaker {
     wire: Wire,
     saying: Saying,
-    crowd: Rc<Crowd>,
+    tracker: Rc<DeliveryTracker>,
 }
 
 impl Speaker {
@@ -222,9 +222,9 @@ impl Speaker {
         loop {
             while Instant::now() < end
                 && sent - answered < IN_FLIGHT
-                && let Ok(room) = self.crowd.room.try_acquire()
+                && let Ok(permit) = self.tracker.backlog.try_acquire()
             {
-                room.forget();
+                permit.forget();
                 sent += 1;
                 self.saying.append(sent, &mut out);
             }
@@ -233,7 +233,7 @@ impl Speaker {
             if sent > answered {
                 answered += self.answers().await?;
             } else if Instant::now() < end {
-                self.crowd.room.acquire().await?.forget();
+                self.tracker.backlog.acquire().await?.forget();
                 sent += 1;
                 self.saying.append(sent, &mut out);
             } else {
@@ -247,8 +247,8 @@ impl Speaker {
         let mut number = 0;
         while due < end {
             tokio::time::sleep_until(due.into()).await;
-            self.crowd.room.acquire().await?.forget();
-            self.crowd.due.borrow_mut().push_back(due);
+            self.tracker.backlog.acquire().await?.forget();
+            self.tracker.due.borrow_mut().push_back(due);
             number += 1;
             out.clear();
             self.saying.append(number, &mut out);
@@ -270,7 +270,7 @@ impl Speaker {
                     continue;
                 }
                 count += 1;
-                self.crowd
+                self.tracker
                     .outcome
                     .borrow_mut()
                     .check(seen.is_fresh_ack(), || format!("answered by {seen:?}"));

@@ -21,7 +21,7 @@ mod slow_readers;
 pub(crate) use clone_push::ClonePush;
 pub(crate) use cold_start::ColdStart;
 pub(crate) use compare::{Options, Subjects, compare, median, middle};
-pub(crate) use fan_out::{Crowd, FanOut, Pace};
+pub(crate) use fan_out::{DeliveryTracker, FanOut, Pace};
 pub(crate) use history::History;
 pub(crate) use http::{Http, Route};
 pub(crate) use idle::Idle;
