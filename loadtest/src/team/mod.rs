@@ -6,9 +6,9 @@
 //! everything, what was pushed is there, and whoever asked for a chat of others was refused.
 
 mod arrivals;
-mod day;
 mod line;
 mod member;
+mod scenario;
 mod talk;
 mod world;
 
@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use crate::scenario::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
 use arrivals::Arrivals;
-use day::Day;
+use scenario::TeamRun;
 use world::Deed;
 
 /// A day goes on for so many times as long as another scenario's round: what happens here happens seldom.
@@ -76,17 +76,17 @@ impl Scenario for Team {
     }
 
     async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {
-        let day = Rc::new(Day::begin(server, self.users).await?);
+        let run = Rc::new(TeamRun::begin(server, self.users).await?);
         tokio::time::sleep(SETTLE).await;
         let begun = Instant::now();
-        day.world.outcome.borrow_mut().begin();
+        run.world.outcome.borrow_mut().begin();
         let mut kinds = JoinSet::new();
         for ((deed, rate), seed) in MIX.into_iter().zip(1..) {
             let rate = match rate {
                 Rate::Each(each) => each * f64::from(u32::try_from(self.users)?),
                 Rate::All(all) => all,
             };
-            kinds.spawn_local(day.clone().keep_doing(
+            kinds.spawn_local(run.clone().keep_doing(
                 deed,
                 Arrivals::new(seed, rate, begun),
                 begun + time * TIMES,
@@ -95,6 +95,6 @@ impl Scenario for Team {
         while let Some(done) = kinds.join_next().await {
             done??;
         }
-        day.end().await
+        run.end().await
     }
 }

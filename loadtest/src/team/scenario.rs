@@ -36,12 +36,12 @@ const PAGE: usize = 50;
 const DONE_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-pub(super) struct Day {
+pub(super) struct TeamRun {
     pub(super) world: Rc<World>,
     /// The chat of everybody, and those of the teams in order.
-    town: i64,
+    shared_chat: i64,
     teams: Vec<i64>,
-    people: Vec<Person>,
+    users: Vec<TeamUser>,
     http: SocketAddr,
     /// Connections that nobody uses now.
     idle: RefCell<Vec<HttpWire>>,
@@ -53,7 +53,7 @@ pub(super) struct Day {
     tasks: RefCell<JoinSet<anyhow::Result<()>>>,
 }
 
-struct Person {
+struct TeamUser {
     token: String,
     /// What their session is to ask, if they have one.
     session: Option<UnboundedSender<(Instant, Ask)>>,
@@ -61,12 +61,12 @@ struct Person {
     datagrams: Option<UnboundedSender<Instant>>,
 }
 
-impl Day {
+impl TeamRun {
     /// Makes the teams' chats and a repository, and opens everybody's session.
     pub(super) async fn begin(server: &SeededServer, users: usize) -> anyhow::Result<Self> {
-        let (mut talk, mut teams, town) = (Talk::default(), Vec::new(), server.first_chat()?);
+        let (mut talk, mut teams, shared_chat) = (Talk::default(), Vec::new(), server.first_chat()?);
         let http = HttpClient::new(format!("http://{}", server.http))?;
-        talk.add(town, 0..users);
+        talk.add(shared_chat, 0..users);
         for first in (0..users).step_by(TEAM) {
             let members = first..(first + TEAM).min(users);
             let names =
@@ -83,15 +83,15 @@ impl Day {
 
         let world = Rc::new(World::new(talk, Outcome::new()?));
         let mut tasks = JoinSet::new();
-        let people = open(server, users, &world, &mut tasks).await?;
+        let users = open(server, users, &world, &mut tasks).await?;
         let (pushes, due) = unbounded_channel();
         let pushed = Rc::default();
         tasks.spawn_local(push(git.clone(), due, world.clone(), Rc::clone(&pushed)));
         Ok(Self {
             world,
-            town,
+            shared_chat,
             teams,
-            people,
+            users,
             http: server.http,
             idle: RefCell::default(),
             said: std::cell::Cell::new(0),
@@ -110,13 +110,13 @@ impl Day {
         mut arrivals: Arrivals,
         end: Instant,
     ) -> anyhow::Result<()> {
-        let can = |person: &Person| match deed {
+        let can = |person: &TeamUser| match deed {
             Deed::Say | Deed::Page | Deed::Mark | Deed::Typing => person.session.is_some(),
             Deed::Ping => person.datagrams.is_some(),
             _ => true,
         };
         let able: Vec<_> =
-            self.people.iter().enumerate().filter(|(_, person)| can(person)).map(|(user, _)| user).collect();
+            self.users.iter().enumerate().filter(|(_, person)| can(person)).map(|(user, _)| user).collect();
         while let Some(due) = arrivals.next(end).await {
             let user = able.get(arrivals.one_of(able.len())).copied().context("nobody can")?;
             let chat = self.chat_of(user, arrivals.one_of(TO_ALL) == 0)?;
@@ -126,12 +126,12 @@ impl Day {
     }
 
     fn chat_of(&self, user: usize, everybody: bool) -> anyhow::Result<i64> {
-        if everybody { Ok(self.town) } else { self.teams.get(user / TEAM).copied().context("no team") }
+        if everybody { Ok(self.shared_chat) } else { self.teams.get(user / TEAM).copied().context("no team") }
     }
 
     /// Has `user` do something that was due at a time.
     fn act(self: Rc<Self>, deed: Deed, user: usize, chat: i64, due: Instant) -> anyhow::Result<()> {
-        let person = self.people.get(user).context("nobody")?;
+        let person = self.users.get(user).context("nobody")?;
         let ask = match deed {
             Deed::Say => Some(Ask::Say { chat, content: self.says(user, chat, due) }),
             Deed::Page => Some(Ask::Page { chat }),
@@ -154,12 +154,12 @@ impl Day {
             Deed::Ping => person.datagrams.as_ref().context("no ticket")?.send(due)?,
             Deed::Push => self.pushes.send(due)?,
             Deed::Clone => {
-                let day = self.clone();
-                self.tasks.borrow_mut().spawn_local(async move { day.clone_whole(due).await });
+                let run = self.clone();
+                self.tasks.borrow_mut().spawn_local(async move { run.clone_whole(due).await });
             }
             _ => {
-                let day = self.clone();
-                self.tasks.borrow_mut().spawn_local(async move { day.request(deed, user, chat, due).await });
+                let run = self.clone();
+                self.tasks.borrow_mut().spawn_local(async move { run.request(deed, user, chat, due).await });
             }
         }
         Ok(())
@@ -179,7 +179,7 @@ impl Day {
             Some(wire) => wire,
             None => HttpWire::connect(self.http).await?,
         };
-        let token = &self.people.get(user).context("nobody")?.token;
+        let token = &self.users.get(user).context("nobody")?.token;
         let get = |path: &str| HttpWire::request("GET", path, token, None);
         let of_chat = |chat: i64| format!("/api/chats/{chat}/messages");
         match deed {
@@ -247,9 +247,9 @@ impl Day {
         let missing = || {
             let cursors = world.cursors.borrow();
             let none = super::talk::Cursors::new();
-            let with_sessions = self.people.iter().enumerate().filter(|(_, person)| person.session.is_some());
-            let people = with_sessions.map(|(user, _)| (user, cursors.get(&user).unwrap_or(&none)));
-            world.talk.borrow().missing(people)
+            let with_sessions = self.users.iter().enumerate().filter(|(_, person)| person.session.is_some());
+            let users = with_sessions.map(|(user, _)| (user, cursors.get(&user).unwrap_or(&none)));
+            world.talk.borrow().missing(users)
         };
         while Instant::now() < last
             && (world.under_way() > 0 || missing().0 > 0)
@@ -287,7 +287,7 @@ async fn open(
     users: usize,
     world: &Rc<World>,
     tasks: &mut JoinSet<anyhow::Result<()>>,
-) -> anyhow::Result<Vec<Person>> {
+) -> anyhow::Result<Vec<TeamUser>> {
     // What is opened lives as long as the server; the futures below do not outlive this call.
     let tokens = (0..users).map(|user| server.token(user)).collect::<anyhow::Result<Vec<_>>>()?;
     let (tcp, http) = (server.tcp(), server.http);
@@ -307,9 +307,9 @@ async fn open(
             }
         }
     });
-    let mut people = Vec::new();
+    let mut users = Vec::new();
     for (user, ((line, udp), token)) in lines.await?.into_iter().zip(tokens).enumerate() {
-        let mut person = Person { token, session: None, datagrams: None };
+        let mut person = TeamUser { token, session: None, datagrams: None };
         if let Some(line) = line {
             let (session, asks) = unbounded_channel();
             person.session = Some(session);
@@ -324,9 +324,9 @@ async fn open(
             person.datagrams = Some(datagrams);
             tasks.spawn_local(ping(udp, due, world.clone()));
         }
-        people.push(person);
+        users.push(person);
     }
-    Ok(people)
+    Ok(users)
 }
 
 async fn ping(mut udp: UdpWire, mut due: UnboundedReceiver<Instant>, world: Rc<World>) -> anyhow::Result<()> {
