@@ -42,7 +42,7 @@ fn take(user: usize, seen: &Seen<'_>, waiting: &mut HashMap<u64, (Instant, Ask)>
     match (seen.packet_type, seen.request_id.and_then(|id| waiting.remove(&id))) {
         ("Event", None) => {
             let mut cursors = world.cursors.borrow_mut();
-            let heard = world.talk.borrow_mut().hears(user, cursors.entry(user).or_default(), seen);
+            let heard = world.transcript.borrow_mut().received(user, cursors.entry(user).or_default(), seen);
             match heard {
                 Ok(due) => world.delivered(due),
                 Err(reason) => world.outcome.borrow_mut().wrong(|| reason),
@@ -51,7 +51,7 @@ fn take(user: usize, seen: &Seen<'_>, waiting: &mut HashMap<u64, (Instant, Ask)>
         // Who is there, who types, how far others have read; that reading a chat read its notifications.
         ("Presence" | "Typing" | "Marks" | "NotificationsRead", None) => {}
         ("Ack", Some((due, Ask::Say { chat, .. }))) if seen.is_fresh_ack() => {
-            world.talk.borrow_mut().acknowledged(chat);
+            world.transcript.borrow_mut().acknowledged(chat);
             world.done(Deed::Say, due);
         }
         ("Ack", Some((due, Ask::Mark { .. }))) if seen.success == Some(true) => world.done(Deed::Mark, due),

@@ -9,7 +9,7 @@ mod arrivals;
 mod line;
 mod member;
 mod scenario;
-mod talk;
+mod transcript;
 mod world;
 
 use std::rc::Rc;

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use super::arrivals::Arrivals;
 use super::line::{Ask, Line};
 use super::member::live;
-use super::talk::Talk;
+use super::transcript::Transcript;
 use super::world::{Deed, World};
 use crate::scenario::Outcome;
 use crate::servers::{Git, SeededServer, run_bounded};
@@ -45,7 +45,7 @@ pub(super) struct TeamRun {
     http: SocketAddr,
     /// Connections that nobody uses now.
     idle: RefCell<Vec<HttpWire>>,
-    said: std::cell::Cell<u64>,
+    contents: std::cell::Cell<u64>,
     git: Rc<Git>,
     clones: std::cell::Cell<u32>,
     pushes: UnboundedSender<Instant>,
@@ -64,16 +64,17 @@ struct TeamUser {
 impl TeamRun {
     /// Makes the teams' chats and a repository, and opens everybody's session.
     pub(super) async fn begin(server: &SeededServer, users: usize) -> anyhow::Result<Self> {
-        let (mut talk, mut teams, shared_chat) = (Talk::default(), Vec::new(), server.first_chat()?);
+        let (mut transcript, mut teams, shared_chat) =
+            (Transcript::default(), Vec::new(), server.first_chat()?);
         let http = HttpClient::new(format!("http://{}", server.http))?;
-        talk.add(shared_chat, 0..users);
+        transcript.add(shared_chat, 0..users);
         for first in (0..users).step_by(TEAM) {
             let members = first..(first + TEAM).min(users);
             let names =
                 members.clone().skip(1).map(|n| server.user(n)).collect::<anyhow::Result<Vec<_>>>()?;
             let chat =
                 http.with_token(server.token(first)?).create_group(&format!("team {first}"), &names).await?.0;
-            talk.add(chat, members);
+            transcript.add(chat, members);
             teams.push(chat);
         }
         // One more, who is in the town and in no team, has the repository: what is pushed is said in a chat of its own.
@@ -81,7 +82,7 @@ impl TeamRun {
         let source = git.make("source", 1).await?;
         git.run(&source, &["push", "--quiet", &git.url, "HEAD:main"]).await?;
 
-        let world = Rc::new(World::new(talk, Outcome::new()?));
+        let world = Rc::new(World::new(transcript, Outcome::new()?));
         let mut tasks = JoinSet::new();
         let users = open(server, users, &world, &mut tasks).await?;
         let (pushes, due) = unbounded_channel();
@@ -94,7 +95,7 @@ impl TeamRun {
             users,
             http: server.http,
             idle: RefCell::default(),
-            said: std::cell::Cell::new(0),
+            contents: std::cell::Cell::new(0),
             git,
             clones: std::cell::Cell::new(0),
             pushes,
@@ -133,7 +134,7 @@ impl TeamRun {
     fn act(self: Rc<Self>, deed: Deed, user: usize, chat: i64, due: Instant) -> anyhow::Result<()> {
         let person = self.users.get(user).context("nobody")?;
         let ask = match deed {
-            Deed::Say => Some(Ask::Say { chat, content: self.says(user, chat, due) }),
+            Deed::Say => Some(Ask::Say { chat, content: self.new_content(user, chat, due) }),
             Deed::Page => Some(Ask::Page { chat }),
             Deed::Typing => Some(Ask::Typing { chat }),
             Deed::Mark => {
@@ -166,10 +167,10 @@ impl TeamRun {
     }
 
     /// A content that nobody said before.
-    fn says(&self, user: usize, chat: i64, due: Instant) -> String {
-        self.said.set(self.said.get() + 1);
-        let content = message_content(u64::try_from(user).unwrap_or(0), self.said.get());
-        self.world.talk.borrow_mut().says(chat, content.clone(), due);
+    fn new_content(&self, user: usize, chat: i64, due: Instant) -> String {
+        self.contents.set(self.contents.get() + 1);
+        let content = message_content(u64::try_from(user).unwrap_or(0), self.contents.get());
+        self.world.transcript.borrow_mut().sent(chat, content.clone(), due);
         content
     }
 
@@ -184,10 +185,10 @@ impl TeamRun {
         let of_chat = |chat: i64| format!("/api/chats/{chat}/messages");
         match deed {
             Deed::Post => {
-                let (id, content) = (uuid::Uuid::now_v7(), self.says(user, chat, due));
+                let (id, content) = (uuid::Uuid::now_v7(), self.new_content(user, chat, due));
                 let body = format!(r#"{{"client_id":"{id}","content":"{content}"}}"#);
                 wire.ask(&HttpWire::request("POST", &of_chat(chat), token, Some(&body))).await?;
-                self.world.talk.borrow_mut().acknowledged(chat);
+                self.world.transcript.borrow_mut().acknowledged(chat);
             }
             Deed::GetMessages => {
                 let body = wire.ask(&get(&format!("{}?limit={PAGE}", of_chat(chat)))).await?;
@@ -246,10 +247,10 @@ impl TeamRun {
         let (last, world) = (Instant::now() + DONE_WITHIN, self.world.clone());
         let missing = || {
             let cursors = world.cursors.borrow();
-            let none = super::talk::Cursors::new();
+            let none = super::transcript::Cursors::new();
             let with_sessions = self.users.iter().enumerate().filter(|(_, person)| person.session.is_some());
             let users = with_sessions.map(|(user, _)| (user, cursors.get(&user).unwrap_or(&none)));
-            world.talk.borrow().missing(users)
+            world.transcript.borrow().missing(users)
         };
         while Instant::now() < last
             && (world.under_way() > 0 || missing().0 > 0)

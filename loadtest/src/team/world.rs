@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use hdrhistogram::Histogram;
 
-use super::talk::{Cursors, Talk};
+use super::transcript::{Cursors, Transcript};
 use crate::scenario::Outcome;
 
 /// Latencies above this are counted as this.
@@ -68,16 +68,21 @@ impl Record {
 pub(crate) struct World {
     /// Its latency is the one of deliveries: from when a message was due until somebody else has it.
     pub(crate) outcome: RefCell<Outcome>,
-    pub(crate) talk: RefCell<Talk>,
+    pub(crate) transcript: RefCell<Transcript>,
     /// Of those who have a session.
     pub(crate) cursors: RefCell<HashMap<usize, Cursors>>,
     deeds: RefCell<BTreeMap<Deed, Record>>,
 }
 
 impl World {
-    pub(crate) fn new(talk: Talk, outcome: Outcome) -> Self {
-        let talk = RefCell::new(talk);
-        Self { outcome: RefCell::new(outcome), talk, cursors: RefCell::default(), deeds: RefCell::default() }
+    pub(crate) fn new(transcript: Transcript, outcome: Outcome) -> Self {
+        let transcript = RefCell::new(transcript);
+        Self {
+            outcome: RefCell::new(outcome),
+            transcript,
+            cursors: RefCell::default(),
+            deeds: RefCell::default(),
+        }
     }
 
     pub(crate) fn delivered(&self, due: Option<Instant>) {

@@ -10,28 +10,28 @@ pub(crate) type Cursors = HashMap<i64, Cursor>;
 
 /// One chat of the team.
 #[derive(Debug, Default)]
-struct Chat {
+struct ChatTranscript {
     members: HashSet<usize>,
     /// When each content was due, until the first of its listeners has it.
     due: HashMap<String, Instant>,
     acknowledged: u64,
     /// The first seq, and what each event from there on says.
     first: i64,
-    heard: Vec<(String, Option<Instant>)>,
+    events: Vec<(String, Option<Instant>)>,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Talk {
-    chats: HashMap<i64, Chat>,
+pub(crate) struct Transcript {
+    chats: HashMap<i64, ChatTranscript>,
 }
 
-impl Talk {
+impl Transcript {
     pub(crate) fn add(&mut self, chat: i64, members: impl IntoIterator<Item = usize>) {
         let members = members.into_iter().collect();
-        self.chats.insert(chat, Chat { members, ..Chat::default() });
+        self.chats.insert(chat, ChatTranscript { members, ..ChatTranscript::default() });
     }
 
-    pub(crate) fn says(&mut self, chat: i64, content: String, due: Instant) {
+    pub(crate) fn sent(&mut self, chat: i64, content: String, due: Instant) {
         if let Some(chat) = self.chats.get_mut(&chat) {
             chat.due.insert(content, due);
         }
@@ -44,7 +44,7 @@ impl Talk {
     }
 
     /// `user` got an event. Answers when it was due; the error is what is wrong with it.
-    pub(crate) fn hears(
+    pub(crate) fn received(
         &mut self,
         user: usize,
         cursors: &mut Cursors,
@@ -56,21 +56,21 @@ impl Talk {
         let Some(chat) = self.chats.get_mut(&id).filter(|chat| chat.members.contains(&user)) else {
             return Err(format!("user {user} is not in chat {id} and hears of it"));
         };
-        if chat.heard.is_empty() {
+        if chat.events.is_empty() {
             chat.first = seq;
         }
         let cursor = cursors.entry(id).or_insert(Cursor(chat.first - 1));
         cursor.take(seq).map_err(|reason| format!("user {user} in chat {id}: {reason}"))?;
         let place =
             usize::try_from(seq - chat.first).map_err(|_| format!("event {seq} of chat {id} comes late"))?;
-        if place == chat.heard.len() {
+        if place == chat.events.len() {
             let due = chat.due.remove(message.content);
             if due.is_none() {
                 return Err(format!("chat {id}: {} is there again, or was never said", message.content));
             }
-            chat.heard.push((message.content.to_owned(), due));
+            chat.events.push((message.content.to_owned(), due));
         }
-        match chat.heard.get(place) {
+        match chat.events.get(place) {
             Some((content, due)) if content == message.content => Ok(*due),
             _ => Err(format!("event {seq} of chat {id} is not the same for all")),
         }
@@ -78,17 +78,18 @@ impl Talk {
 
     /// How many people lack something that was acknowledged, and how many events more there are than messages.
     pub(crate) fn missing<'a>(&self, people: impl Iterator<Item = (usize, &'a Cursors)>) -> (usize, u64) {
-        let heads = |chat: &Chat| chat.first + i64::try_from(chat.heard.len()).unwrap_or(i64::MAX) - 1;
+        let heads =
+            |chat: &ChatTranscript| chat.first + i64::try_from(chat.events.len()).unwrap_or(i64::MAX) - 1;
         let lacks = |user: usize, cursors: &Cursors| {
             let mut own = self.chats.iter().filter(|(_, chat)| chat.members.contains(&user));
             own.any(|(id, chat)| {
-                let complete = u64::try_from(chat.heard.len()).is_ok_and(|heard| heard >= chat.acknowledged);
+                let complete = u64::try_from(chat.events.len()).is_ok_and(|heard| heard >= chat.acknowledged);
                 let has = cursors.get(id).map_or(chat.first - 1, |cursor| cursor.0);
-                !complete || (!chat.heard.is_empty() && has < heads(chat))
+                !complete || (!chat.events.is_empty() && has < heads(chat))
             })
         };
         let lacking = people.filter(|(user, cursors)| lacks(*user, cursors)).count();
-        let heard = |chat: &Chat| u64::try_from(chat.heard.len()).unwrap_or(u64::MAX);
+        let heard = |chat: &ChatTranscript| u64::try_from(chat.events.len()).unwrap_or(u64::MAX);
         let more = self.chats.values().map(|chat| heard(chat).saturating_sub(chat.acknowledged)).sum();
         (lacking, more)
     }
@@ -103,48 +104,50 @@ mod tests {
         rmp_serde::to_vec_named(&event).unwrap()
     }
 
-    fn team() -> Talk {
-        let mut talk = Talk::default();
-        talk.add(7, [1, 2]);
+    fn team() -> Transcript {
+        let mut transcript = Transcript::default();
+        transcript.add(7, [1, 2]);
         for content in ["a", "b"] {
-            talk.says(7, content.to_owned(), Instant::now());
-            talk.acknowledged(7);
+            transcript.sent(7, content.to_owned(), Instant::now());
+            transcript.acknowledged(7);
         }
-        talk
+        transcript
     }
 
     fn hear(
-        talk: &mut Talk,
+        transcript: &mut Transcript,
         user: usize,
         cursors: &mut Cursors,
         seq: i64,
         content: &str,
     ) -> Result<(), String> {
-        talk.hears(user, cursors, &Seen::of(&event(7, seq, content)).unwrap()).map(drop)
+        transcript.received(user, cursors, &Seen::of(&event(7, seq, content)).unwrap()).map(drop)
     }
 
     #[test]
     fn whoever_hears_everything_in_order_lacks_nothing() {
-        let (mut talk, mut one, mut two) = (team(), Cursors::new(), Cursors::new());
-        let (a, b) = (hear(&mut talk, 1, &mut one, 4, "a"), hear(&mut talk, 1, &mut one, 5, "b"));
+        let (mut transcript, mut one, mut two) = (team(), Cursors::new(), Cursors::new());
+        let (a, b) = (hear(&mut transcript, 1, &mut one, 4, "a"), hear(&mut transcript, 1, &mut one, 5, "b"));
         assert_eq!((a, b), (Ok(()), Ok(())));
-        assert_eq!(talk.missing([(1, &one), (2, &two)].into_iter()), (1, 0), "the other has nothing");
-        hear(&mut talk, 2, &mut two, 4, "a").unwrap();
-        hear(&mut talk, 2, &mut two, 5, "b").unwrap();
-        assert_eq!(talk.missing([(1, &one), (2, &two)].into_iter()), (0, 0));
-        talk.acknowledged(7);
-        assert_eq!(talk.missing([(1, &one), (2, &two)].into_iter()), (2, 0), "one is lost for both");
+        assert_eq!(transcript.missing([(1, &one), (2, &two)].into_iter()), (1, 0), "the other has nothing");
+        hear(&mut transcript, 2, &mut two, 4, "a").unwrap();
+        hear(&mut transcript, 2, &mut two, 5, "b").unwrap();
+        assert_eq!(transcript.missing([(1, &one), (2, &two)].into_iter()), (0, 0));
+        transcript.acknowledged(7);
+        assert_eq!(transcript.missing([(1, &one), (2, &two)].into_iter()), (2, 0), "one is lost for both");
     }
 
     #[test]
     fn what_is_doubled_reordered_altered_or_not_for_one_is_wrong() {
-        let (mut talk, mut one, mut two) = (team(), Cursors::new(), Cursors::new());
-        hear(&mut talk, 1, &mut one, 4, "a").unwrap();
-        assert!(hear(&mut talk, 1, &mut one, 4, "a").unwrap_err().contains("again"));
-        assert!(hear(&mut talk, 1, &mut one, 6, "b").unwrap_err().contains("6 instead of 5"));
-        assert!(hear(&mut talk, 1, &mut one, 5, "a").unwrap_err().contains("is there again"));
-        assert!(hear(&mut talk, 2, &mut two, 4, "b").unwrap_err().contains("not the same"));
-        assert!(hear(&mut talk, 2, &mut Cursors::new(), 5, "b").unwrap_err().contains("5 instead of 4"));
-        assert!(hear(&mut talk, 3, &mut Cursors::new(), 4, "a").unwrap_err().contains("not in chat"));
+        let (mut transcript, mut one, mut two) = (team(), Cursors::new(), Cursors::new());
+        hear(&mut transcript, 1, &mut one, 4, "a").unwrap();
+        assert!(hear(&mut transcript, 1, &mut one, 4, "a").unwrap_err().contains("again"));
+        assert!(hear(&mut transcript, 1, &mut one, 6, "b").unwrap_err().contains("6 instead of 5"));
+        assert!(hear(&mut transcript, 1, &mut one, 5, "a").unwrap_err().contains("is there again"));
+        assert!(hear(&mut transcript, 2, &mut two, 4, "b").unwrap_err().contains("not the same"));
+        assert!(
+            hear(&mut transcript, 2, &mut Cursors::new(), 5, "b").unwrap_err().contains("5 instead of 4")
+        );
+        assert!(hear(&mut transcript, 3, &mut Cursors::new(), 4, "a").unwrap_err().contains("not in chat"));
     }
 }
