@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::line::{Ask, Line};
+use super::transport::{Ask, Transport};
 use super::world::{Deed, World};
 use crate::wire::Seen;
 
 /// Runs until it is dropped, or the session fails: which nothing here is a reason for.
 pub(crate) async fn live(
-    mut line: Line,
+    mut transport: Transport,
     user: usize,
     mut asks: UnboundedReceiver<(Instant, Ask)>,
     world: Rc<World>,
@@ -20,8 +20,8 @@ pub(crate) async fn live(
     let (mut waiting, mut request_id) = (HashMap::new(), 0);
     loop {
         tokio::select! {
-            packet = line.next() => {
-                let took = packet.and_then(|packet| line.read(&packet).map(|seen| take(user, &seen, &mut waiting, &world)));
+            packet = transport.next() => {
+                let took = packet.and_then(|packet| transport.read(&packet).map(|seen| take(user, &seen, &mut waiting, &world)));
                 if let Err(error) = took {
                     return world.outcome.borrow_mut().wrong(|| format!("the session of user {user} ends: {error:#}"));
                 }
@@ -30,7 +30,7 @@ pub(crate) async fn live(
                 let Some((due, ask)) = ask else { return };
                 request_id += 1;
                 waiting.insert(request_id, (due, ask.clone()));
-                if let Err(error) = line.ask(request_id, ask).await {
+                if let Err(error) = transport.ask(request_id, ask).await {
                     return world.outcome.borrow_mut().wrong(|| format!("user {user} cannot speak: {error:#}"));
                 }
             }

@@ -6,10 +6,10 @@
 //! everything, what was pushed is there, and whoever asked for a chat of others was refused.
 
 mod arrivals;
-mod line;
 mod member;
 mod scenario;
 mod transcript;
+mod transport;
 mod world;
 
 use std::rc::Rc;

@@ -13,9 +13,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::arrivals::Arrivals;
-use super::line::{Ask, Line};
 use super::member::live;
 use super::transcript::Transcript;
+use super::transport::{Ask, Transport};
 use super::world::{Deed, World};
 use crate::scenario::Outcome;
 use crate::servers::{Git, SeededServer, run_bounded};
@@ -292,31 +292,31 @@ async fn open(
     // What is opened lives as long as the server; the futures below do not outlive this call.
     let tokens = (0..users).map(|user| server.token(user)).collect::<anyhow::Result<Vec<_>>>()?;
     let (tcp, http) = (server.tcp(), server.http);
-    let lines = run_bounded(users, OPENING, {
+    let transports = run_bounded(users, OPENING, {
         let tokens = tokens.clone();
         move |user| {
             let token = tokens.get(user).cloned().unwrap_or_default();
             async move {
                 Ok(match user % TEAM {
                     0..OVER_TCP => {
-                        let (line, udp) = Line::tcp(tcp, token).await?;
-                        (Some(line), Some(udp))
+                        let (transport, udp) = Transport::tcp(tcp, token).await?;
+                        (Some(transport), Some(udp))
                     }
-                    n if n < OVER_TCP + OVER_SOCKETS => (Some(Line::socket(http, &token).await?), None),
+                    n if n < OVER_TCP + OVER_SOCKETS => (Some(Transport::socket(http, &token).await?), None),
                     _ => (None, None),
                 })
             }
         }
     });
     let mut users = Vec::new();
-    for (user, ((line, udp), token)) in lines.await?.into_iter().zip(tokens).enumerate() {
+    for (user, ((transport, udp), token)) in transports.await?.into_iter().zip(tokens).enumerate() {
         let mut person = TeamUser { token, session: None, datagrams: None };
-        if let Some(line) = line {
+        if let Some(transport) = transport {
             let (session, asks) = unbounded_channel();
             person.session = Some(session);
             let world = world.clone();
             tasks.spawn_local(async move {
-                live(line, user, asks, world).await;
+                live(transport, user, asks, world).await;
                 Ok(())
             });
         }

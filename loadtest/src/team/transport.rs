@@ -35,12 +35,12 @@ pub(crate) enum Ask {
     },
 }
 
-pub(crate) enum Line {
+pub(crate) enum Transport {
     Tcp(Wire),
     Socket(Box<WebSocketStream<MaybeTlsStream<TcpStream>>>),
 }
 
-impl Line {
+impl Transport {
     /// Over TCP there is a ticket for datagrams, too.
     pub(crate) async fn tcp(address: SocketAddr, token: String) -> anyhow::Result<(Self, UdpWire)> {
         let mut wire = Wire::connect(address).await?;
@@ -62,11 +62,11 @@ impl Line {
         let (mut socket, _) = connect_async(format!("ws://{address}/ws")).await?;
         let hello = json!({"packet_type": "Hello", "request_id": 0, "token": token});
         socket.send(Message::text(hello.to_string())).await?;
-        let mut line = Self::Socket(Box::new(socket));
-        let packet = line.next().await?;
-        let seen = line.read(&packet)?;
+        let mut transport = Self::Socket(Box::new(socket));
+        let packet = transport.next().await?;
+        let seen = transport.read(&packet)?;
         ensure!(seen.packet_type == "Welcome", "{seen:?} instead of Welcome");
-        Ok(line)
+        Ok(transport)
     }
 
     /// The bytes of the next packet. May be dropped while it waits: none is lost.
