@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::stats::{Deed, TeamStats};
 use super::transport::{Ask, Transport};
-use super::world::{Deed, World};
 use crate::wire::Seen;
 
 /// Runs until it is dropped, or the session fails: which nothing here is a reason for.
@@ -15,15 +15,15 @@ pub(crate) async fn live(
     mut transport: Transport,
     user: usize,
     mut asks: UnboundedReceiver<(Instant, Ask)>,
-    world: Rc<World>,
+    stats: Rc<TeamStats>,
 ) {
     let (mut waiting, mut request_id) = (HashMap::new(), 0);
     loop {
         tokio::select! {
             packet = transport.next() => {
-                let took = packet.and_then(|packet| transport.read(&packet).map(|seen| take(user, &seen, &mut waiting, &world)));
+                let took = packet.and_then(|packet| transport.read(&packet).map(|seen| take(user, &seen, &mut waiting, &stats)));
                 if let Err(error) = took {
-                    return world.outcome.borrow_mut().wrong(|| format!("the session of user {user} ends: {error:#}"));
+                    return stats.outcome.borrow_mut().wrong(|| format!("the session of user {user} ends: {error:#}"));
                 }
             }
             ask = asks.recv() => {
@@ -31,39 +31,39 @@ pub(crate) async fn live(
                 request_id += 1;
                 waiting.insert(request_id, (due, ask.clone()));
                 if let Err(error) = transport.ask(request_id, ask).await {
-                    return world.outcome.borrow_mut().wrong(|| format!("user {user} cannot speak: {error:#}"));
+                    return stats.outcome.borrow_mut().wrong(|| format!("user {user} cannot speak: {error:#}"));
                 }
             }
         }
     }
 }
 
-fn take(user: usize, seen: &Seen<'_>, waiting: &mut HashMap<u64, (Instant, Ask)>, world: &World) {
+fn take(user: usize, seen: &Seen<'_>, waiting: &mut HashMap<u64, (Instant, Ask)>, stats: &TeamStats) {
     match (seen.packet_type, seen.request_id.and_then(|id| waiting.remove(&id))) {
         ("Event", None) => {
-            let mut cursors = world.cursors.borrow_mut();
-            let heard = world.transcript.borrow_mut().received(user, cursors.entry(user).or_default(), seen);
+            let mut cursors = stats.cursors.borrow_mut();
+            let heard = stats.transcript.borrow_mut().received(user, cursors.entry(user).or_default(), seen);
             match heard {
-                Ok(due) => world.delivered(due),
-                Err(reason) => world.outcome.borrow_mut().wrong(|| reason),
+                Ok(due) => stats.delivered(due),
+                Err(reason) => stats.outcome.borrow_mut().wrong(|| reason),
             }
         }
         // Who is there, who types, how far others have read; that reading a chat read its notifications.
         ("Presence" | "Typing" | "Marks" | "NotificationsRead", None) => {}
         ("Ack", Some((due, Ask::Say { chat, .. }))) if seen.is_fresh_ack() => {
-            world.transcript.borrow_mut().acknowledged(chat);
-            world.done(Deed::Say, due);
+            stats.transcript.borrow_mut().acknowledged(chat);
+            stats.done(Deed::Say, due);
         }
-        ("Ack", Some((due, Ask::Mark { .. }))) if seen.success == Some(true) => world.done(Deed::Mark, due),
+        ("Ack", Some((due, Ask::Mark { .. }))) if seen.success == Some(true) => stats.done(Deed::Mark, due),
         ("Ack", Some((due, Ask::Typing { .. }))) if seen.success == Some(true) => {
-            world.done(Deed::Typing, due)
+            stats.done(Deed::Typing, due)
         }
         ("Messages", Some((due, Ask::Page { chat }))) => {
             let dense = seen.messages.windows(2).all(|two| matches!(two, [one, next] if one.seq < next.seq))
                 && seen.chat_id == Some(chat);
-            world.outcome.borrow_mut().check(dense, || format!("a page of chat {chat}: {seen:?}"));
-            world.done(Deed::Page, due);
+            stats.outcome.borrow_mut().check(dense, || format!("a page of chat {chat}: {seen:?}"));
+            stats.done(Deed::Page, due);
         }
-        (_, ask) => world.outcome.borrow_mut().wrong(|| format!("user {user} gets {seen:?} for {ask:?}")),
+        (_, ask) => stats.outcome.borrow_mut().wrong(|| format!("user {user} gets {seen:?} for {ask:?}")),
     }
 }

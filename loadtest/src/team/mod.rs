@@ -8,9 +8,9 @@
 mod arrivals;
 mod member;
 mod scenario;
+mod stats;
 mod transcript;
 mod transport;
-mod world;
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use crate::scenario::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
 use arrivals::Arrivals;
 use scenario::TeamRun;
-use world::Deed;
+use stats::Deed;
 
 /// A day goes on for so many times as long as another scenario's round: what happens here happens seldom.
 const TIMES: u32 = 10;
@@ -79,7 +79,7 @@ impl Scenario for Team {
         let run = Rc::new(TeamRun::begin(server, self.users).await?);
         tokio::time::sleep(SETTLE).await;
         let begun = Instant::now();
-        run.world.outcome.borrow_mut().begin();
+        run.stats.outcome.borrow_mut().begin();
         let mut kinds = JoinSet::new();
         for ((deed, rate), seed) in MIX.into_iter().zip(1..) {
             let rate = match rate {

@@ -14,9 +14,9 @@ use tokio::task::JoinSet;
 
 use super::arrivals::Arrivals;
 use super::member::live;
+use super::stats::{Deed, TeamStats};
 use super::transcript::Transcript;
 use super::transport::{Ask, Transport};
-use super::world::{Deed, World};
 use crate::scenario::Outcome;
 use crate::servers::{Git, SeededServer, run_bounded};
 use crate::wire::{HttpWire, UdpWire, message_content};
@@ -37,7 +37,7 @@ const DONE_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 pub(super) struct TeamRun {
-    pub(super) world: Rc<World>,
+    pub(super) stats: Rc<TeamStats>,
     /// The chat of everybody, and those of the teams in order.
     shared_chat: i64,
     teams: Vec<i64>,
@@ -82,14 +82,14 @@ impl TeamRun {
         let source = git.make("source", 1).await?;
         git.run(&source, &["push", "--quiet", &git.url, "HEAD:main"]).await?;
 
-        let world = Rc::new(World::new(transcript, Outcome::new()?));
+        let stats = Rc::new(TeamStats::new(transcript, Outcome::new()?));
         let mut tasks = JoinSet::new();
-        let users = open(server, users, &world, &mut tasks).await?;
+        let users = open(server, users, &stats, &mut tasks).await?;
         let (pushes, due) = unbounded_channel();
         let pushed = Rc::default();
-        tasks.spawn_local(push(git.clone(), due, world.clone(), Rc::clone(&pushed)));
+        tasks.spawn_local(push(git.clone(), due, stats.clone(), Rc::clone(&pushed)));
         Ok(Self {
-            world,
+            stats,
             shared_chat,
             teams,
             users,
@@ -138,7 +138,7 @@ impl TeamRun {
             Deed::Page => Some(Ask::Page { chat }),
             Deed::Typing => Some(Ask::Typing { chat }),
             Deed::Mark => {
-                let cursors = self.world.cursors.borrow();
+                let cursors = self.stats.cursors.borrow();
                 let heard = cursors.get(&user).and_then(|cursors| cursors.get(&chat));
                 // Whoever has heard nothing has nothing to mark.
                 let Some(cursor) = heard else { return Ok(()) };
@@ -146,7 +146,7 @@ impl TeamRun {
             }
             _ => None,
         };
-        self.world.begin(deed);
+        self.stats.begin(deed);
         if let Some(ask) = ask {
             person.session.as_ref().context("no session")?.send((due, ask))?;
             return Ok(());
@@ -170,7 +170,7 @@ impl TeamRun {
     fn new_content(&self, user: usize, chat: i64, due: Instant) -> String {
         self.contents.set(self.contents.get() + 1);
         let content = message_content(u64::try_from(user).unwrap_or(0), self.contents.get());
-        self.world.transcript.borrow_mut().sent(chat, content.clone(), due);
+        self.stats.transcript.borrow_mut().sent(chat, content.clone(), due);
         content
     }
 
@@ -188,7 +188,7 @@ impl TeamRun {
                 let (id, content) = (uuid::Uuid::now_v7(), self.new_content(user, chat, due));
                 let body = format!(r#"{{"client_id":"{id}","content":"{content}"}}"#);
                 wire.ask(&HttpWire::request("POST", &of_chat(chat), token, Some(&body))).await?;
-                self.world.transcript.borrow_mut().acknowledged(chat);
+                self.stats.transcript.borrow_mut().acknowledged(chat);
             }
             Deed::GetMessages => {
                 let body = wire.ask(&get(&format!("{}?limit={PAGE}", of_chat(chat)))).await?;
@@ -199,24 +199,24 @@ impl TeamRun {
                 let answer = wire.ask(&get(&of_chat(*other))).await.map(<[u8]>::len);
                 let refused = answer.as_ref().is_err_and(|error| error.to_string().contains("HTTP/1.1 404"));
                 let alone = self.teams.len() < 2;
-                self.world
+                self.stats
                     .outcome
                     .borrow_mut()
                     .check(refused || alone, || format!("user {user} may read {other}"));
-                self.world.done(deed, due);
+                self.stats.done(deed, due);
                 return Ok(());
             }
             _ => {
                 let body: Value = serde_json::from_slice(wire.ask(&get("/api/chats")).await?)?;
                 let count = body.get("items").and_then(Value::as_array).map_or(0, Vec::len);
                 // The town and the team.
-                self.world
+                self.stats
                     .outcome
                     .borrow_mut()
                     .check(count == 2, || format!("user {user} has {count} chats"));
             }
         }
-        self.world.done(deed, due);
+        self.stats.done(deed, due);
         self.idle.borrow_mut().push(wire);
         Ok(())
     }
@@ -228,7 +228,7 @@ impl TeamRun {
         let right = seqs.len() == items.len()
             && seqs.windows(2).all(|two| matches!(two, [one, next] if one + 1 == *next))
             && items.iter().all(|item| item.get("chat_id").is_some_and(|id| *id == chat));
-        self.world.outcome.borrow_mut().check(right, || format!("a page of chat {chat} with seqs {seqs:?}"));
+        self.stats.outcome.borrow_mut().check(right, || format!("a page of chat {chat} with seqs {seqs:?}"));
         Ok(())
     }
 
@@ -236,7 +236,7 @@ impl TeamRun {
         self.clones.set(self.clones.get() + 1);
         let place = format!("clone-{}", self.clones.get());
         self.git.run(self.git.home(), &["clone", "--quiet", &self.git.url, &place]).await?;
-        self.world.done(Deed::Clone, due);
+        self.stats.done(Deed::Clone, due);
         let place: PathBuf = self.git.home().join(place);
         std::fs::remove_dir_all(place)?;
         Ok(())
@@ -244,17 +244,17 @@ impl TeamRun {
 
     /// Waits until everything is done and everybody has everything; what is not by then is lost.
     pub(super) async fn end(self: Rc<Self>) -> anyhow::Result<Outcome> {
-        let (last, world) = (Instant::now() + DONE_WITHIN, self.world.clone());
+        let (last, stats) = (Instant::now() + DONE_WITHIN, self.stats.clone());
         let missing = || {
-            let cursors = world.cursors.borrow();
+            let cursors = stats.cursors.borrow();
             let none = super::transcript::Cursors::new();
             let with_sessions = self.users.iter().enumerate().filter(|(_, person)| person.session.is_some());
             let users = with_sessions.map(|(user, _)| (user, cursors.get(&user).unwrap_or(&none)));
-            world.transcript.borrow().missing(users)
+            stats.transcript.borrow().missing(users)
         };
         while Instant::now() < last
-            && (world.under_way() > 0 || missing().0 > 0)
-            && world.outcome.borrow().is_right()
+            && (stats.under_way() > 0 || missing().0 > 0)
+            && stats.outcome.borrow().is_right()
         {
             while let Some(ended) = self.tasks.borrow_mut().try_join_next() {
                 ended??;
@@ -264,11 +264,11 @@ impl TeamRun {
         let (lacking, more) = missing();
         let there = self.git.run(self.git.home(), &["ls-remote", &self.git.url]).await?;
         self.tasks.borrow_mut().abort_all();
-        let mut outcome = world.outcome.replace(Outcome::new()?);
+        let mut outcome = stats.outcome.replace(Outcome::new()?);
         outcome
             .check(lacking == 0, || format!("lost: {lacking} people lack something that was acknowledged"));
         outcome.check(more == 0, || format!("{more} events more than messages"));
-        let under_way = world.under_way();
+        let under_way = stats.under_way();
         outcome.check(under_way == 0, || format!("lost: {under_way} deeds were begun and never done"));
         for (branch, commit) in &*self.pushed.borrow() {
             let line = format!("{commit}\trefs/heads/{branch}");
@@ -277,7 +277,7 @@ impl TeamRun {
         outcome
             .notes
             .push("latencies above: from when a message was due until another person has it".to_owned());
-        outcome.notes.extend(world.lines());
+        outcome.notes.extend(stats.lines());
         Ok(outcome)
     }
 }
@@ -286,7 +286,7 @@ impl TeamRun {
 async fn open(
     server: &SeededServer,
     users: usize,
-    world: &Rc<World>,
+    stats: &Rc<TeamStats>,
     tasks: &mut JoinSet<anyhow::Result<()>>,
 ) -> anyhow::Result<Vec<TeamUser>> {
     // What is opened lives as long as the server; the futures below do not outlive this call.
@@ -314,26 +314,30 @@ async fn open(
         if let Some(transport) = transport {
             let (session, asks) = unbounded_channel();
             person.session = Some(session);
-            let world = world.clone();
+            let stats = stats.clone();
             tasks.spawn_local(async move {
-                live(transport, user, asks, world).await;
+                live(transport, user, asks, stats).await;
                 Ok(())
             });
         }
         if let Some(udp) = udp {
             let (datagrams, due) = unbounded_channel();
             person.datagrams = Some(datagrams);
-            tasks.spawn_local(ping(udp, due, world.clone()));
+            tasks.spawn_local(ping(udp, due, stats.clone()));
         }
         users.push(person);
     }
     Ok(users)
 }
 
-async fn ping(mut udp: UdpWire, mut due: UnboundedReceiver<Instant>, world: Rc<World>) -> anyhow::Result<()> {
+async fn ping(
+    mut udp: UdpWire,
+    mut due: UnboundedReceiver<Instant>,
+    stats: Rc<TeamStats>,
+) -> anyhow::Result<()> {
     while let Some(due) = due.recv().await {
         udp.ping().await?;
-        world.done(Deed::Ping, due);
+        stats.done(Deed::Ping, due);
     }
     Ok(())
 }
@@ -342,14 +346,14 @@ async fn ping(mut udp: UdpWire, mut due: UnboundedReceiver<Instant>, world: Rc<W
 async fn push(
     git: Rc<Git>,
     mut due: UnboundedReceiver<Instant>,
-    world: Rc<World>,
+    stats: Rc<TeamStats>,
     pushed: Rc<RefCell<Vec<(String, String)>>>,
 ) -> anyhow::Result<()> {
     let place = git.make("pusher", 0).await?;
     while let Some(due) = due.recv().await {
         let branch = format!("branch-{}", pushed.borrow().len());
         let commit = git.push(&place, &branch).await?;
-        world.done(Deed::Push, due);
+        stats.done(Deed::Push, due);
         pushed.borrow_mut().push((branch, commit));
     }
     Ok(())

@@ -65,7 +65,7 @@ impl Record {
     }
 }
 
-pub(crate) struct World {
+pub(crate) struct TeamStats {
     /// Its latency is the one of deliveries: from when a message was due until somebody else has it.
     pub(crate) outcome: RefCell<Outcome>,
     pub(crate) transcript: RefCell<Transcript>,
@@ -74,7 +74,7 @@ pub(crate) struct World {
     deeds: RefCell<BTreeMap<Deed, Record>>,
 }
 
-impl World {
+impl TeamStats {
     pub(crate) fn new(transcript: Transcript, outcome: Outcome) -> Self {
         let transcript = RefCell::new(transcript);
         Self {
