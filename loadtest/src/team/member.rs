@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::stats::{Deed, TeamStats};
+use super::stats::{Operation, TeamStats};
 use super::transport::{Ask, Transport};
 use crate::wire::Seen;
 
@@ -52,17 +52,19 @@ fn take(user: usize, seen: &Seen<'_>, waiting: &mut HashMap<u64, (Instant, Ask)>
         ("Presence" | "Typing" | "Marks" | "NotificationsRead", None) => {}
         ("Ack", Some((due, Ask::Say { chat, .. }))) if seen.is_fresh_ack() => {
             stats.transcript.borrow_mut().acknowledged(chat);
-            stats.done(Deed::Say, due);
+            stats.done(Operation::Say, due);
         }
-        ("Ack", Some((due, Ask::Mark { .. }))) if seen.success == Some(true) => stats.done(Deed::Mark, due),
+        ("Ack", Some((due, Ask::Mark { .. }))) if seen.success == Some(true) => {
+            stats.done(Operation::Mark, due)
+        }
         ("Ack", Some((due, Ask::Typing { .. }))) if seen.success == Some(true) => {
-            stats.done(Deed::Typing, due)
+            stats.done(Operation::Typing, due)
         }
         ("Messages", Some((due, Ask::Page { chat }))) => {
             let dense = seen.messages.windows(2).all(|two| matches!(two, [one, next] if one.seq < next.seq))
                 && seen.chat_id == Some(chat);
             stats.outcome.borrow_mut().check(dense, || format!("a page of chat {chat}: {seen:?}"));
-            stats.done(Deed::Page, due);
+            stats.done(Operation::Page, due);
         }
         (_, ask) => stats.outcome.borrow_mut().wrong(|| format!("user {user} gets {seen:?} for {ask:?}")),
     }

@@ -21,7 +21,7 @@ use crate::scenario::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
 use arrivals::Arrivals;
 use scenario::TeamRun;
-use stats::Deed;
+use stats::Operation;
 
 /// A day goes on for so many times as long as another scenario's round: what happens here happens seldom.
 const TIMES: u32 = 10;
@@ -40,18 +40,18 @@ enum Rate {
 }
 
 /// What is done, and how often: a message of each every twelve seconds, and what goes with it.
-const MIX: [(Deed, Rate); 11] = [
-    (Deed::Say, Rate::Each(0.08)),
-    (Deed::Page, Rate::Each(0.04)),
-    (Deed::Mark, Rate::Each(0.06)),
-    (Deed::Typing, Rate::Each(0.04)),
-    (Deed::GetChats, Rate::Each(0.02)),
-    (Deed::GetMessages, Rate::Each(0.04)),
-    (Deed::Post, Rate::Each(0.01)),
-    (Deed::Intrude, Rate::All(1.0)),
-    (Deed::Ping, Rate::Each(0.04)),
-    (Deed::Clone, Rate::All(0.5)),
-    (Deed::Push, Rate::All(0.25)),
+const MIX: [(Operation, Rate); 11] = [
+    (Operation::Say, Rate::Each(0.08)),
+    (Operation::Page, Rate::Each(0.04)),
+    (Operation::Mark, Rate::Each(0.06)),
+    (Operation::Typing, Rate::Each(0.04)),
+    (Operation::GetChats, Rate::Each(0.02)),
+    (Operation::GetMessages, Rate::Each(0.04)),
+    (Operation::Post, Rate::Each(0.01)),
+    (Operation::Intrude, Rate::All(1.0)),
+    (Operation::Ping, Rate::Each(0.04)),
+    (Operation::Clone, Rate::All(0.5)),
+    (Operation::Push, Rate::All(0.25)),
 ];
 impl Scenario for Team {
     fn name(&self) -> String {
@@ -81,13 +81,13 @@ impl Scenario for Team {
         let begun = Instant::now();
         run.stats.outcome.borrow_mut().begin();
         let mut kinds = JoinSet::new();
-        for ((deed, rate), seed) in MIX.into_iter().zip(1..) {
+        for ((operation, rate), seed) in MIX.into_iter().zip(1..) {
             let rate = match rate {
                 Rate::Each(each) => each * f64::from(u32::try_from(self.users)?),
                 Rate::All(all) => all,
             };
-            kinds.spawn_local(run.clone().keep_doing(
-                deed,
+            kinds.spawn_local(run.clone().repeat(
+                operation,
                 Arrivals::new(seed, rate, begun),
                 begun + time * TIMES,
             ));

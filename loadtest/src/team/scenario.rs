@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::arrivals::Arrivals;
 use super::member::live;
-use super::stats::{Deed, TeamStats};
+use super::stats::{Operation, TeamStats};
 use super::transcript::Transcript;
 use super::transport::{Ask, Transport};
 use crate::scenario::Outcome;
@@ -105,15 +105,17 @@ impl TeamRun {
     }
 
     /// One kind of deed, by anybody who can, until `end`.
-    pub(super) async fn keep_doing(
+    pub(super) async fn repeat(
         self: Rc<Self>,
-        deed: Deed,
+        operation: Operation,
         mut arrivals: Arrivals,
         end: Instant,
     ) -> anyhow::Result<()> {
-        let can = |person: &TeamUser| match deed {
-            Deed::Say | Deed::Page | Deed::Mark | Deed::Typing => person.session.is_some(),
-            Deed::Ping => person.datagrams.is_some(),
+        let can = |person: &TeamUser| match operation {
+            Operation::Say | Operation::Page | Operation::Mark | Operation::Typing => {
+                person.session.is_some()
+            }
+            Operation::Ping => person.datagrams.is_some(),
             _ => true,
         };
         let able: Vec<_> =
@@ -121,7 +123,7 @@ impl TeamRun {
         while let Some(due) = arrivals.next(end).await {
             let user = able.get(arrivals.one_of(able.len())).copied().context("nobody can")?;
             let chat = self.chat_of(user, arrivals.one_of(TO_ALL) == 0)?;
-            self.clone().act(deed, user, chat, due)?;
+            self.clone().start(operation, user, chat, due)?;
         }
         Ok(())
     }
@@ -131,13 +133,19 @@ impl TeamRun {
     }
 
     /// Has `user` do something that was due at a time.
-    fn act(self: Rc<Self>, deed: Deed, user: usize, chat: i64, due: Instant) -> anyhow::Result<()> {
+    fn start(
+        self: Rc<Self>,
+        operation: Operation,
+        user: usize,
+        chat: i64,
+        due: Instant,
+    ) -> anyhow::Result<()> {
         let person = self.users.get(user).context("nobody")?;
-        let ask = match deed {
-            Deed::Say => Some(Ask::Say { chat, content: self.new_content(user, chat, due) }),
-            Deed::Page => Some(Ask::Page { chat }),
-            Deed::Typing => Some(Ask::Typing { chat }),
-            Deed::Mark => {
+        let ask = match operation {
+            Operation::Say => Some(Ask::Say { chat, content: self.new_content(user, chat, due) }),
+            Operation::Page => Some(Ask::Page { chat }),
+            Operation::Typing => Some(Ask::Typing { chat }),
+            Operation::Mark => {
                 let cursors = self.stats.cursors.borrow();
                 let heard = cursors.get(&user).and_then(|cursors| cursors.get(&chat));
                 // Whoever has heard nothing has nothing to mark.
@@ -146,21 +154,23 @@ impl TeamRun {
             }
             _ => None,
         };
-        self.stats.begin(deed);
+        self.stats.begin(operation);
         if let Some(ask) = ask {
             person.session.as_ref().context("no session")?.send((due, ask))?;
             return Ok(());
         }
-        match deed {
-            Deed::Ping => person.datagrams.as_ref().context("no ticket")?.send(due)?,
-            Deed::Push => self.pushes.send(due)?,
-            Deed::Clone => {
+        match operation {
+            Operation::Ping => person.datagrams.as_ref().context("no ticket")?.send(due)?,
+            Operation::Push => self.pushes.send(due)?,
+            Operation::Clone => {
                 let run = self.clone();
                 self.tasks.borrow_mut().spawn_local(async move { run.clone_whole(due).await });
             }
             _ => {
                 let run = self.clone();
-                self.tasks.borrow_mut().spawn_local(async move { run.request(deed, user, chat, due).await });
+                self.tasks
+                    .borrow_mut()
+                    .spawn_local(async move { run.request(operation, user, chat, due).await });
             }
         }
         Ok(())
@@ -174,7 +184,13 @@ impl TeamRun {
         content
     }
 
-    async fn request(&self, deed: Deed, user: usize, chat: i64, due: Instant) -> anyhow::Result<()> {
+    async fn request(
+        &self,
+        operation: Operation,
+        user: usize,
+        chat: i64,
+        due: Instant,
+    ) -> anyhow::Result<()> {
         let idle = self.idle.borrow_mut().pop();
         let mut wire = match idle {
             Some(wire) => wire,
@@ -183,18 +199,18 @@ impl TeamRun {
         let token = &self.users.get(user).context("nobody")?.token;
         let get = |path: &str| HttpWire::request("GET", path, token, None);
         let of_chat = |chat: i64| format!("/api/chats/{chat}/messages");
-        match deed {
-            Deed::Post => {
+        match operation {
+            Operation::Post => {
                 let (id, content) = (uuid::Uuid::now_v7(), self.new_content(user, chat, due));
                 let body = format!(r#"{{"client_id":"{id}","content":"{content}"}}"#);
                 wire.ask(&HttpWire::request("POST", &of_chat(chat), token, Some(&body))).await?;
                 self.stats.transcript.borrow_mut().acknowledged(chat);
             }
-            Deed::GetMessages => {
+            Operation::GetMessages => {
                 let body = wire.ask(&get(&format!("{}?limit={PAGE}", of_chat(chat)))).await?;
                 self.check_page(chat, body)?;
             }
-            Deed::Intrude => {
+            Operation::Intrude => {
                 let other = self.teams.get((user / TEAM + 1) % self.teams.len()).context("no team")?;
                 let answer = wire.ask(&get(&of_chat(*other))).await.map(<[u8]>::len);
                 let refused = answer.as_ref().is_err_and(|error| error.to_string().contains("HTTP/1.1 404"));
@@ -203,7 +219,7 @@ impl TeamRun {
                     .outcome
                     .borrow_mut()
                     .check(refused || alone, || format!("user {user} may read {other}"));
-                self.stats.done(deed, due);
+                self.stats.done(operation, due);
                 return Ok(());
             }
             _ => {
@@ -216,7 +232,7 @@ impl TeamRun {
                     .check(count == 2, || format!("user {user} has {count} chats"));
             }
         }
-        self.stats.done(deed, due);
+        self.stats.done(operation, due);
         self.idle.borrow_mut().push(wire);
         Ok(())
     }
@@ -236,7 +252,7 @@ impl TeamRun {
         self.clones.set(self.clones.get() + 1);
         let place = format!("clone-{}", self.clones.get());
         self.git.run(self.git.home(), &["clone", "--quiet", &self.git.url, &place]).await?;
-        self.stats.done(Deed::Clone, due);
+        self.stats.done(Operation::Clone, due);
         let place: PathBuf = self.git.home().join(place);
         std::fs::remove_dir_all(place)?;
         Ok(())
@@ -269,7 +285,7 @@ impl TeamRun {
             .check(lacking == 0, || format!("lost: {lacking} people lack something that was acknowledged"));
         outcome.check(more == 0, || format!("{more} events more than messages"));
         let under_way = stats.under_way();
-        outcome.check(under_way == 0, || format!("lost: {under_way} deeds were begun and never done"));
+        outcome.check(under_way == 0, || format!("lost: {under_way} operations were begun and never done"));
         for (branch, commit) in &*self.pushed.borrow() {
             let line = format!("{commit}\trefs/heads/{branch}");
             outcome.check(there.lines().any(|is| is == line), || format!("lost: {line} was pushed"));
@@ -337,7 +353,7 @@ async fn ping(
 ) -> anyhow::Result<()> {
     while let Some(due) = due.recv().await {
         udp.ping().await?;
-        stats.done(Deed::Ping, due);
+        stats.done(Operation::Ping, due);
     }
     Ok(())
 }
@@ -353,7 +369,7 @@ async fn push(
     while let Some(due) = due.recv().await {
         let branch = format!("branch-{}", pushed.borrow().len());
         let commit = git.push(&place, &branch).await?;
-        stats.done(Deed::Push, due);
+        stats.done(Operation::Push, due);
         pushed.borrow_mut().push((branch, commit));
     }
     Ok(())

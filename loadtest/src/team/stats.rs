@@ -15,7 +15,7 @@ const LATENCY_MAX_US: u64 = 600_000_000;
 
 /// What somebody does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Deed {
+pub(crate) enum Operation {
     Say,
     Page,
     Mark,
@@ -29,7 +29,7 @@ pub(crate) enum Deed {
     Push,
 }
 
-impl fmt::Display for Deed {
+impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Say => "say (session)",
@@ -48,18 +48,18 @@ impl fmt::Display for Deed {
 }
 
 /// How often something was begun, and how long each took that is done, in microseconds.
-struct Record {
+struct OperationStats {
     begun: u64,
     latency: Option<Histogram<u64>>,
 }
 
-impl Default for Record {
+impl Default for OperationStats {
     fn default() -> Self {
         Self { begun: 0, latency: Histogram::new_with_max(LATENCY_MAX_US, 3).ok() }
     }
 }
 
-impl Record {
+impl OperationStats {
     fn done(&self) -> u64 {
         self.latency.as_ref().map_or(0, Histogram::len)
     }
@@ -71,7 +71,7 @@ pub(crate) struct TeamStats {
     pub(crate) transcript: RefCell<Transcript>,
     /// Of those who have a session.
     pub(crate) cursors: RefCell<HashMap<usize, Cursors>>,
-    deeds: RefCell<BTreeMap<Deed, Record>>,
+    operations: RefCell<BTreeMap<Operation, OperationStats>>,
 }
 
 impl TeamStats {
@@ -81,7 +81,7 @@ impl TeamStats {
             outcome: RefCell::new(outcome),
             transcript,
             cursors: RefCell::default(),
-            deeds: RefCell::default(),
+            operations: RefCell::default(),
         }
     }
 
@@ -94,31 +94,35 @@ impl TeamStats {
     }
 
     /// Something will be done: what was begun and is not done in the end is lost.
-    pub(crate) fn begin(&self, deed: Deed) {
-        self.deeds.borrow_mut().entry(deed).or_default().begun += 1;
+    pub(crate) fn begin(&self, operation: Operation) {
+        self.operations.borrow_mut().entry(operation).or_default().begun += 1;
     }
 
-    pub(crate) fn done(&self, deed: Deed, due: Instant) {
+    pub(crate) fn done(&self, operation: Operation, due: Instant) {
         let us = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
-        if let Some(latency) = &mut self.deeds.borrow_mut().entry(deed).or_default().latency {
+        if let Some(latency) = &mut self.operations.borrow_mut().entry(operation).or_default().latency {
             latency.saturating_record(us);
         }
     }
 
     /// How much was begun and is not done.
     pub(crate) fn under_way(&self) -> u64 {
-        self.deeds.borrow().values().map(|record| record.begun - record.done().min(record.begun)).sum()
+        self.operations
+            .borrow()
+            .values()
+            .map(|operation_stats| operation_stats.begun - operation_stats.done().min(operation_stats.begun))
+            .sum()
     }
 
     /// A line for each deed.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for (deed, record) in &*self.deeds.borrow() {
-            let Some(latency) = &record.latency else { continue };
+        for (operation, operation_stats) in &*self.operations.borrow() {
+            let Some(latency) = &operation_stats.latency else { continue };
             let us = |quantile| latency.value_at_quantile(quantile);
             lines.push(format!(
-                "{deed:<17}{:>7} times  p50 {:>7}  p99 {:>7}  max {:>7} us",
-                record.done(),
+                "{operation:<17}{:>7} times  p50 {:>7}  p99 {:>7}  max {:>7} us",
+                operation_stats.done(),
                 us(0.5),
                 us(0.99),
                 us(1.0)
