@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup, Subject};
-use crate::wire::{Seen, page};
+use crate::wire::{PacketView, page};
 
 /// They are in every chat.
 const USERS: usize = 10;
@@ -65,17 +65,17 @@ impl Scenario for ColdStart {
         for chat in server.shared_chats.iter().step_by(self.chats.div_ceil(LOOKED_AT)) {
             let asked = Instant::now();
             wire.send(&page(*chat, None, PAGE)?).await?;
-            let seen = loop {
-                let seen = Seen::of(wire.frame().await?)?;
-                if seen.packet_type == "Messages" {
-                    break seen;
+            let view = loop {
+                let view = PacketView::of(wire.frame().await?)?;
+                if view.packet_type == "Messages" {
+                    break view;
                 }
             };
             outcome.took(asked.elapsed());
             outcome.done(1);
-            let seqs: Vec<_> = seen.messages.iter().filter_map(|message| message.seq).collect();
+            let seqs: Vec<_> = view.messages.iter().filter_map(|message| message.seq).collect();
             let dense = seqs.windows(2).all(|two| matches!(two, [one, next] if one + 1 == *next));
-            let whole = seqs.len() == in_each.min(usize::from(PAGE)) && seqs.last().copied() == seen.as_of;
+            let whole = seqs.len() == in_each.min(usize::from(PAGE)) && seqs.last().copied() == view.as_of;
             outcome.check(dense && whole, || format!("the newest page of chat {chat} is {seqs:?}"));
         }
         let empty =

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use super::idle::connect_users;
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{Cursor, Names, Saying, Seen, Wire, is_presence};
+use crate::wire::{Cursor, Names, PacketView, Saying, Wire, is_presence};
 
 /// Messages that may be on their way to somebody.
 const BACKLOG: usize = 256;
@@ -190,11 +190,11 @@ async fn listen(mut wire: Wire, tracker: Rc<DeliveryTracker>) -> anyhow::Result<
                 // Others come and go.
                 None if is_presence(frame) => continue,
                 None => {
-                    let seen = Seen::of(frame)?;
-                    match (seen.packet_type, seen.seq) {
-                        ("Event", Some(seq)) if seen.message.is_some() => seq,
+                    let view = PacketView::of(frame)?;
+                    match (view.packet_type, view.seq) {
+                        ("Event", Some(seq)) if view.message.is_some() => seq,
                         _ => {
-                            tracker.outcome.borrow_mut().wrong(|| format!("a member gets {seen:?}"));
+                            tracker.outcome.borrow_mut().wrong(|| format!("a member gets {view:?}"));
                             continue;
                         }
                     }
@@ -265,15 +265,15 @@ impl Speaker {
         while count == 0 {
             self.wire.fill().await?;
             while let Some(frame) = self.wire.next()? {
-                let seen = Seen::of(frame)?;
-                if seen.packet_type != "Ack" {
+                let view = PacketView::of(frame)?;
+                if view.packet_type != "Ack" {
                     continue;
                 }
                 count += 1;
                 self.tracker
                     .outcome
                     .borrow_mut()
-                    .check(seen.is_fresh_ack(), || format!("answered by {seen:?}"));
+                    .check(view.is_fresh_ack(), || format!("answered by {view:?}"));
             }
         }
         Ok(count)

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{Names, Saying, Seen, Wire, message_content, page};
+use crate::wire::{Names, PacketView, Saying, Wire, message_content, page};
 
 /// Messages of a page.
 pub(crate) const PAGE: u16 = 50;
@@ -62,9 +62,9 @@ pub(super) async fn fill(wire: &mut Wire, chat: i64) -> anyhow::Result<()> {
     wire.send(&out).await?;
     for number in 1..=u64::from(PAGE) {
         loop {
-            let seen = Seen::of(wire.frame().await?)?;
-            if seen.request_id == Some(number) {
-                ensure!(seen.is_fresh_ack(), "{seen:?}");
+            let view = PacketView::of(wire.frame().await?)?;
+            if view.request_id == Some(number) {
+                ensure!(view.is_fresh_ack(), "{view:?}");
                 break;
             }
         }
@@ -87,21 +87,21 @@ async fn read(
             let frame = wire.frame().await?;
             let known = first.as_deref() == Some(frame);
             // Before the answer may come who else is there.
-            if known || Seen::of(frame)?.packet_type == "Messages" {
+            if known || PacketView::of(frame)?.packet_type == "Messages" {
                 break frame.to_vec();
             }
         };
         let mut outcome = outcome.borrow_mut();
         match &first {
             None => {
-                let seen = Seen::of(&frame)?;
-                let right = seen.messages.len() == usize::from(PAGE)
-                    && seen
+                let view = PacketView::of(&frame)?;
+                let right = view.messages.len() == usize::from(PAGE)
+                    && view
                         .messages
                         .iter()
                         .zip(1..)
                         .all(|(message, n)| message.content == message_content(0, n));
-                outcome.check(right, || format!("the newest {PAGE} messages are {seen:?}"));
+                outcome.check(right, || format!("the newest {PAGE} messages are {view:?}"));
                 first = Some(frame);
             }
             Some(first) => {

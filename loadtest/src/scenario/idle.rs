@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{Seen, Wire, ping};
+use crate::wire::{PacketView, Wire, ping};
 
 /// Connections that are being opened at the same time.
 const OPENING_AT_ONCE: usize = 64;
@@ -58,7 +58,7 @@ impl Scenario for Idle {
         }
         for wire in &mut wires {
             // Before it may come who else is there.
-            while Seen::of(wire.frame().await?)?.packet_type != "Pong" {}
+            while PacketView::of(wire.frame().await?)?.packet_type != "Pong" {}
         }
         let bytes = u32::try_from((after.saturating_sub(before)) * 1024).unwrap_or(u32::MAX);
         outcome.bytes_each = Some(f64::from(bytes) / f64::from(u32::try_from(self.sessions)?));

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{Names, Saying, Seen, Wire};
+use crate::wire::{Names, PacketView, Saying, Wire};
 
 /// People in the chat, with the sender.
 const MEMBERS: usize = 200;
@@ -113,10 +113,10 @@ impl Sender {
                 saying.append(self.number, &mut out);
             }
             self.wire.send(&out).await?;
-            let seen = Seen::of(self.wire.frame().await?)?;
-            if seen.packet_type == "Ack" {
-                outcome.check(seen.is_fresh_ack(), || format!("a message is answered by {seen:?}"));
-                self.seqs.extend(seen.seq);
+            let view = PacketView::of(self.wire.frame().await?)?;
+            if view.packet_type == "Ack" {
+                outcome.check(view.is_fresh_ack(), || format!("a message is answered by {view:?}"));
+                self.seqs.extend(view.seq);
                 answered += 1;
             }
         }
@@ -145,7 +145,7 @@ impl Other {
                 saying.append(number, &mut out);
                 let sent = Instant::now();
                 wire.send(&out).await?;
-                while Seen::of(wire.frame().await?)?.request_id != Some(number) {}
+                while PacketView::of(wire.frame().await?)?.request_id != Some(number) {}
                 latencies.push(sent.elapsed());
             }
             Ok(latencies)

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{Names, Saying, Seen};
+use crate::wire::{Names, PacketView, Saying};
 
 #[derive(Debug)]
 pub(crate) struct PingPong;
@@ -39,16 +39,16 @@ impl Scenario for PingPong {
             let sent = Instant::now();
             wire.send(&out).await?;
             loop {
-                let seen = Seen::of(wire.frame().await?)?;
-                if seen.request_id != Some(number) {
+                let view = PacketView::of(wire.frame().await?)?;
+                if view.request_id != Some(number) {
                     // The event that tells this session of its own message.
                     continue;
                 }
-                outcome.check(seen.is_fresh_ack(), || format!("message {number} is answered by {seen:?}"));
-                outcome.check(last_seq.is_none_or(|last| seen.seq == Some(last + 1)), || {
-                    format!("message {number} has seq {:?} after {last_seq:?}", seen.seq)
+                outcome.check(view.is_fresh_ack(), || format!("message {number} is answered by {view:?}"));
+                outcome.check(last_seq.is_none_or(|last| view.seq == Some(last + 1)), || {
+                    format!("message {number} has seq {:?} after {last_seq:?}", view.seq)
                 });
-                last_seq = seen.seq;
+                last_seq = view.seq;
                 break;
             }
             if number == WARM_UP {

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{Cursor, Names, Saying, Seen, Wire, message_content, page};
+use crate::wire::{Cursor, Names, PacketView, Saying, Wire, message_content, page};
 
 #[derive(Debug)]
 pub(crate) struct Pipelined {
@@ -113,13 +113,13 @@ impl Sender {
             let now = Instant::now();
             let mut outcome = outcome.borrow_mut();
             while let Some(frame) = self.wire.next()? {
-                let seen = Seen::of(frame)?;
-                let Some(number) = seen.request_id else { continue };
+                let view = PacketView::of(frame)?;
+                let Some(number) = view.request_id else { continue };
                 answered += 1;
-                outcome.check(number == answered && seen.is_fresh_ack(), || {
-                    format!("message {answered} of sender {} is answered by {seen:?}", self.sender)
+                outcome.check(number == answered && view.is_fresh_ack(), || {
+                    format!("message {answered} of sender {} is answered by {view:?}", self.sender)
                 });
-                let seq = seen.seq.unwrap_or(0);
+                let seq = view.seq.unwrap_or(0);
                 if answered == 1 {
                     seqs = Cursor(seq - 1);
                 }
@@ -138,17 +138,17 @@ impl Sender {
     /// The newest messages of the chat are those that were said last, in order.
     async fn read_back(mut self, sent: u64, head: i64, outcome: &RefCell<Outcome>) -> anyhow::Result<()> {
         self.wire.send(&page(self.chat, None, PAGE)?).await?;
-        let seen = loop {
-            let seen = Seen::of(self.wire.frame().await?)?;
-            if seen.packet_type == "Messages" {
-                break seen;
+        let view = loop {
+            let view = PacketView::of(self.wire.frame().await?)?;
+            if view.packet_type == "Messages" {
+                break view;
             }
         };
         let mut outcome = outcome.borrow_mut();
         let count = u64::from(PAGE).min(sent);
-        let here = u64::try_from(seen.messages.len())?;
+        let here = u64::try_from(view.messages.len())?;
         outcome.check(here >= count, || format!("chat {}: {here} messages instead of {count}", self.chat));
-        for (message, back) in seen.messages.iter().rev().zip(0..count) {
+        for (message, back) in view.messages.iter().rev().zip(0..count) {
             let expected = (Some(head - i64::try_from(back)?), message_content(self.sender, sent - back));
             outcome.check((message.seq, message.content) == (expected.0, expected.1.as_str()), || {
                 format!("chat {}: {message:?} instead of {expected:?}", self.chat)

@@ -7,7 +7,7 @@ use tokio::net::UdpSocket;
 
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup, Subject};
-use crate::wire::{Seen, UdpWire, Wire, hello};
+use crate::wire::{PacketView, UdpWire, Wire, hello};
 
 /// What a lost datagram would make us wait; on this machine none is.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -47,8 +47,8 @@ impl Scenario for Presence {
         }
         let mut session = Wire::connect(server.tcp()).await?;
         session.send(&hello(&server.token(0)?, true)?).await?;
-        let seen = Seen::of(session.frame().await?)?;
-        let mut udp = UdpWire::open(&seen.udp.context("Welcome without a ticket")?).await?;
+        let view = PacketView::of(session.frame().await?)?;
+        let mut udp = UdpWire::open(&view.udp.context("Welcome without a ticket")?).await?;
         outcome.begin();
         while Instant::now() < end {
             let sent = Instant::now();

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::idle::connect_users;
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{Cursor, Names, Saying, Seen, Wire, page, resume};
+use crate::wire::{Cursor, Names, PacketView, Saying, Wire, page, resume};
 
 /// Messages that are said while everybody is away.
 const MISSED: u64 = 5;
@@ -52,9 +52,9 @@ impl Scenario for ReconnectStorm {
         speaker.send(&out).await?;
         let mut acknowledged = 0;
         while acknowledged < MISSED {
-            let seen = Seen::of(speaker.frame().await?)?;
-            if seen.packet_type == "Ack" {
-                ensure!(seen.is_fresh_ack(), "{seen:?}");
+            let view = PacketView::of(speaker.frame().await?)?;
+            if view.packet_type == "Ack" {
+                ensure!(view.is_fresh_ack(), "{view:?}");
                 acknowledged += 1;
             }
         }
@@ -84,9 +84,9 @@ impl Scenario for ReconnectStorm {
 async fn head_of(wire: &mut Wire, chat: i64) -> anyhow::Result<(i64, u64)> {
     wire.send(&page(chat, None, 1)?).await?;
     let head = loop {
-        let seen = Seen::of(wire.frame().await?)?;
-        if seen.packet_type == "Messages" {
-            break seen.as_of.context("a page without as_of")?;
+        let view = PacketView::of(wire.frame().await?)?;
+        if view.packet_type == "Messages" {
+            break view.as_of.context("a page without as_of")?;
         }
     };
     Ok((head, wire.epoch))
@@ -106,10 +106,10 @@ impl Back {
         wire.send(&self.ask).await?;
         let mut cursor = Cursor(self.head);
         loop {
-            let seen = Seen::of(wire.frame().await?)?;
-            match seen.packet_type {
-                "Event" if seen.chat_id == Some(self.chat) => {
-                    if let Err(reason) = cursor.take(seen.seq.unwrap_or(0)) {
+            let view = PacketView::of(wire.frame().await?)?;
+            match view.packet_type {
+                "Event" if view.chat_id == Some(self.chat) => {
+                    if let Err(reason) = cursor.take(view.seq.unwrap_or(0)) {
                         self.outcome.borrow_mut().wrong(|| format!("in a replay: {reason}"));
                     }
                 }
@@ -117,10 +117,10 @@ impl Back {
                     let mut outcome = self.outcome.borrow_mut();
                     {
                         let missed = self.head + i64::try_from(MISSED)?;
-                        outcome.check(seen.seq == Some(missed) && cursor.0 == missed, || {
+                        outcome.check(view.seq == Some(missed) && cursor.0 == missed, || {
                             format!(
                                 "Synced at {:?} with events up to {} instead of {missed}",
-                                seen.seq, cursor.0
+                                view.seq, cursor.0
                             )
                         });
                     }

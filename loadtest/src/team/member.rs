@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::stats::{Operation, TeamStats};
 use super::transport::{Ask, Transport};
-use crate::wire::Seen;
+use crate::wire::PacketView;
 
 /// Runs until it is dropped, or the session fails: which nothing here is a reason for.
 pub(crate) async fn live(
@@ -21,7 +21,7 @@ pub(crate) async fn live(
     loop {
         tokio::select! {
             packet = transport.next() => {
-                let took = packet.and_then(|packet| transport.read(&packet).map(|seen| take(user, &seen, &mut waiting, &stats)));
+                let took = packet.and_then(|packet| transport.read(&packet).map(|view| take(user, &view, &mut waiting, &stats)));
                 if let Err(error) = took {
                     return stats.outcome.borrow_mut().wrong(|| format!("the session of user {user} ends: {error:#}"));
                 }
@@ -38,11 +38,11 @@ pub(crate) async fn live(
     }
 }
 
-fn take(user: usize, seen: &Seen<'_>, waiting: &mut HashMap<u64, (Instant, Ask)>, stats: &TeamStats) {
-    match (seen.packet_type, seen.request_id.and_then(|id| waiting.remove(&id))) {
+fn take(user: usize, view: &PacketView<'_>, waiting: &mut HashMap<u64, (Instant, Ask)>, stats: &TeamStats) {
+    match (view.packet_type, view.request_id.and_then(|id| waiting.remove(&id))) {
         ("Event", None) => {
             let mut cursors = stats.cursors.borrow_mut();
-            let heard = stats.transcript.borrow_mut().received(user, cursors.entry(user).or_default(), seen);
+            let heard = stats.transcript.borrow_mut().received(user, cursors.entry(user).or_default(), view);
             match heard {
                 Ok(due) => stats.delivered(due),
                 Err(reason) => stats.outcome.borrow_mut().wrong(|| reason),
@@ -50,22 +50,22 @@ fn take(user: usize, seen: &Seen<'_>, waiting: &mut HashMap<u64, (Instant, Ask)>
         }
         // Who is there, who types, how far others have read; that reading a chat read its notifications.
         ("Presence" | "Typing" | "Marks" | "NotificationsRead", None) => {}
-        ("Ack", Some((due, Ask::Say { chat, .. }))) if seen.is_fresh_ack() => {
+        ("Ack", Some((due, Ask::Say { chat, .. }))) if view.is_fresh_ack() => {
             stats.transcript.borrow_mut().acknowledged(chat);
             stats.done(Operation::Say, due);
         }
-        ("Ack", Some((due, Ask::Mark { .. }))) if seen.success == Some(true) => {
+        ("Ack", Some((due, Ask::Mark { .. }))) if view.success == Some(true) => {
             stats.done(Operation::Mark, due)
         }
-        ("Ack", Some((due, Ask::Typing { .. }))) if seen.success == Some(true) => {
+        ("Ack", Some((due, Ask::Typing { .. }))) if view.success == Some(true) => {
             stats.done(Operation::Typing, due)
         }
         ("Messages", Some((due, Ask::Page { chat }))) => {
-            let dense = seen.messages.windows(2).all(|two| matches!(two, [one, next] if one.seq < next.seq))
-                && seen.chat_id == Some(chat);
-            stats.outcome.borrow_mut().check(dense, || format!("a page of chat {chat}: {seen:?}"));
+            let dense = view.messages.windows(2).all(|two| matches!(two, [one, next] if one.seq < next.seq))
+                && view.chat_id == Some(chat);
+            stats.outcome.borrow_mut().check(dense, || format!("a page of chat {chat}: {view:?}"));
             stats.done(Operation::Page, due);
         }
-        (_, ask) => stats.outcome.borrow_mut().wrong(|| format!("user {user} gets {seen:?} for {ask:?}")),
+        (_, ask) => stats.outcome.borrow_mut().wrong(|| format!("user {user} gets {view:?} for {ask:?}")),
     }
 }

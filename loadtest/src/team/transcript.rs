@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-use crate::wire::{Cursor, Seen};
+use crate::wire::{Cursor, PacketView};
 
 /// What one person has of their chats.
 pub(crate) type Cursors = HashMap<i64, Cursor>;
@@ -48,10 +48,10 @@ impl Transcript {
         &mut self,
         user: usize,
         cursors: &mut Cursors,
-        seen: &Seen<'_>,
+        view: &PacketView<'_>,
     ) -> Result<Option<Instant>, String> {
-        let (Some(id), Some(seq), Some(message)) = (seen.chat_id, seen.seq, &seen.message) else {
-            return Err(format!("user {user} gets {seen:?}"));
+        let (Some(id), Some(seq), Some(message)) = (view.chat_id, view.seq, &view.message) else {
+            return Err(format!("user {user} gets {view:?}"));
         };
         let Some(chat) = self.chats.get_mut(&id).filter(|chat| chat.members.contains(&user)) else {
             return Err(format!("user {user} is not in chat {id} and hears of it"));
@@ -121,7 +121,7 @@ mod tests {
         seq: i64,
         content: &str,
     ) -> Result<(), String> {
-        transcript.received(user, cursors, &Seen::of(&event(7, seq, content)).unwrap()).map(drop)
+        transcript.received(user, cursors, &PacketView::of(&event(7, seq, content)).unwrap()).map(drop)
     }
 
     #[test]

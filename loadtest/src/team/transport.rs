@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::wire::{Seen, UdpWire, Wire};
+use crate::wire::{PacketView, UdpWire, Wire};
 
 /// What a session says.
 #[derive(Debug, Clone)]
@@ -52,9 +52,9 @@ impl Transport {
             ..MessagePacket::default()
         };
         wire.send(&encode(&hello)?).await?;
-        let seen = Seen::of(wire.frame().await?)?;
-        ensure!(seen.packet_type == "Welcome", "{seen:?} instead of Welcome");
-        let udp = UdpWire::open(&seen.udp.context("Welcome without a ticket")?).await?;
+        let view = PacketView::of(wire.frame().await?)?;
+        ensure!(view.packet_type == "Welcome", "{view:?} instead of Welcome");
+        let udp = UdpWire::open(&view.udp.context("Welcome without a ticket")?).await?;
         Ok((Self::Tcp(wire), udp))
     }
 
@@ -64,8 +64,8 @@ impl Transport {
         socket.send(Message::text(hello.to_string())).await?;
         let mut transport = Self::Socket(Box::new(socket));
         let packet = transport.next().await?;
-        let seen = transport.read(&packet)?;
-        ensure!(seen.packet_type == "Welcome", "{seen:?} instead of Welcome");
+        let view = transport.read(&packet)?;
+        ensure!(view.packet_type == "Welcome", "{view:?} instead of Welcome");
         Ok(transport)
     }
 
@@ -83,9 +83,9 @@ impl Transport {
         }
     }
 
-    pub(crate) fn read<'a>(&self, packet: &'a [u8]) -> anyhow::Result<Seen<'a>> {
+    pub(crate) fn read<'a>(&self, packet: &'a [u8]) -> anyhow::Result<PacketView<'a>> {
         match self {
-            Self::Tcp(_) => Seen::of(packet),
+            Self::Tcp(_) => PacketView::of(packet),
             Self::Socket(_) => serde_json::from_slice(packet).context("the server sent what is no packet"),
         }
     }

@@ -8,7 +8,7 @@ use netbit::protocol::datagram::{self, Header, Kind};
 use serde::Deserialize;
 use tokio::net::UdpSocket;
 
-use super::seen::SeenTicket;
+use super::packet_view::UdpTicketView;
 
 /// How often it is asked, for datagrams may be lost.
 const TRIES: u32 = 3;
@@ -27,7 +27,7 @@ pub(crate) struct UdpWire {
 }
 
 impl UdpWire {
-    pub(crate) async fn open(ticket: &SeenTicket<'_>) -> anyhow::Result<Self> {
+    pub(crate) async fn open(ticket: &UdpTicketView<'_>) -> anyhow::Result<Self> {
         let socket = UdpSocket::bind("127.0.0.1:0").await?;
         socket.connect(ticket.address.parse::<SocketAddr>()?).await?;
         Ok(Self {
@@ -68,10 +68,10 @@ impl UdpWire {
     fn take(&mut self, datagram: &[u8]) -> anyhow::Result<Kind> {
         let header = Header::of(datagram).map_err(|why| anyhow::anyhow!("{why:?}"))?;
         ensure!(header.connection_id == self.connection_id, "an answer to another: {header:?}");
-        let seen: SeenDatagram = datagram::open(&self.key_down, header, datagram)
+        let view: DatagramView = datagram::open(&self.key_down, header, datagram)
             .map_err(|why| anyhow::anyhow!("{header:?} cannot be opened: {why:?}"))?;
-        if seen.from.is_some_and(|from| from <= self.known) {
-            self.known = self.known.max(seen.to.unwrap_or(0));
+        if view.from.is_some_and(|from| from <= self.known) {
+            self.known = self.known.max(view.to.unwrap_or(0));
         }
         Ok(header.kind)
     }
@@ -79,7 +79,7 @@ impl UdpWire {
 
 /// What is looked at of a server's datagram.
 #[derive(Deserialize)]
-struct SeenDatagram {
+struct DatagramView {
     /// Of a `PresenceBatch`: up to which version what comes before it goes, and up to which it goes itself.
     #[serde(default)]
     from: Option<u64>,

@@ -7,12 +7,12 @@ mod bytes;
 mod datagrams;
 mod frames;
 mod http;
-mod seen;
+mod packet_view;
 mod socket;
 
 pub(crate) use bytes::{read_some, write_all};
 pub(crate) use datagrams::UdpWire;
 pub(crate) use frames::{Names, Saying, hello, message_content, page, ping, resume};
 pub(crate) use http::HttpWire;
-pub(crate) use seen::{Cursor, Seen, is_presence};
+pub(crate) use packet_view::{Cursor, PacketView, is_presence};
 pub(crate) use socket::Wire;

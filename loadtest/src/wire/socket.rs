@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use super::bytes::{read_some, write_all};
 use super::frames::hello;
-use super::seen::Seen;
+use super::packet_view::PacketView;
 
 /// Larger frames are no frames of ours.
 const FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -34,9 +34,9 @@ impl Wire {
         let mut wire = Self::connect(address).await?;
         wire.send(&hello(token, false)?).await?;
         let welcome = wire.frame().await?;
-        let seen = Seen::of(welcome)?;
-        ensure!(seen.packet_type == "Welcome", "{} instead of Welcome: {:?}", seen.packet_type, seen.error);
-        wire.epoch = seen.epoch.unwrap_or(0);
+        let view = PacketView::of(welcome)?;
+        ensure!(view.packet_type == "Welcome", "{} instead of Welcome: {:?}", view.packet_type, view.error);
+        wire.epoch = view.epoch.unwrap_or(0);
         Ok(wire)
     }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 /// A packet of the server, borrowed from its frame. What is not here is not looked at.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Seen<'a> {
+pub(crate) struct PacketView<'a> {
     pub(crate) packet_type: &'a str,
     #[serde(default)]
     pub(crate) request_id: Option<u64>,
@@ -20,19 +20,19 @@ pub(crate) struct Seen<'a> {
     #[serde(default)]
     pub(crate) error: Option<&'a str>,
     #[serde(default, borrow)]
-    pub(crate) message: Option<SeenMessage<'a>>,
+    pub(crate) message: Option<MessageView<'a>>,
     #[serde(default, borrow)]
-    pub(crate) messages: Vec<SeenMessage<'a>>,
+    pub(crate) messages: Vec<MessageView<'a>>,
     #[serde(default)]
     pub(crate) as_of: Option<i64>,
     #[serde(default)]
     pub(crate) epoch: Option<u64>,
     #[serde(default, borrow)]
-    pub(crate) udp: Option<SeenTicket<'a>>,
+    pub(crate) udp: Option<UdpTicketView<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct SeenMessage<'a> {
+pub(crate) struct MessageView<'a> {
     #[serde(default)]
     pub(crate) seq: Option<i64>,
     #[serde(default)]
@@ -41,14 +41,14 @@ pub(crate) struct SeenMessage<'a> {
 
 /// What is needed to speak over UDP.
 #[derive(Debug, Deserialize)]
-pub(crate) struct SeenTicket<'a> {
+pub(crate) struct UdpTicketView<'a> {
     pub(crate) connection_id: u64,
     pub(crate) key_up: &'a [u8],
     pub(crate) key_down: &'a [u8],
     pub(crate) address: &'a str,
 }
 
-impl<'a> Seen<'a> {
+impl<'a> PacketView<'a> {
     pub(crate) fn of(frame: &'a [u8]) -> anyhow::Result<Self> {
         rmp_serde::from_slice(frame).context("the server sent what is no packet")
     }
@@ -96,10 +96,10 @@ mod tests {
             "packet_type": "Event", "chat_id": 3, "seq": 7, "kind": "message", "message": {"id": 1, "content": "hey"}
         }));
         let frame = frame.unwrap();
-        let seen = Seen::of(&frame).unwrap();
-        assert_eq!((seen.packet_type, seen.chat_id, seen.seq), ("Event", Some(3), Some(7)));
-        assert_eq!(seen.message.unwrap().content, "hey");
-        assert!(Seen::of(b"\x93").is_err());
+        let view = PacketView::of(&frame).unwrap();
+        assert_eq!((view.packet_type, view.chat_id, view.seq), ("Event", Some(3), Some(7)));
+        assert_eq!(view.message.unwrap().content, "hey");
+        assert!(PacketView::of(b"\x93").is_err());
         assert!(!is_presence(&frame));
         let told = netbit::protocol::answer::ServerPacket::Presence { users: Vec::new() };
         assert!(is_presence(&rmp_serde::to_vec_named(&told).unwrap()));
