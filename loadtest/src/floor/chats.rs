@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use std::sync::mpsc::Sender;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::connection::Connection;
+use super::connection::FloorConnection;
 use super::encode::{Encoded, ack, event, stub};
 use super::ledger::Row;
 
@@ -16,7 +16,7 @@ const KEPT: usize = 100;
 #[derive(Debug)]
 pub(super) struct Chats {
     chats: RefCell<HashMap<i64, Chat>>,
-    connections: RefCell<HashMap<usize, Weak<Connection>>>,
+    connections: RefCell<HashMap<usize, Weak<FloorConnection>>>,
     next_connection: Cell<usize>,
     next_id: Cell<i64>,
     ledger: Sender<Row>,
@@ -25,7 +25,7 @@ pub(super) struct Chats {
 #[derive(Debug, Default)]
 struct Chat {
     head: i64,
-    members: Vec<Rc<Connection>>,
+    members: Vec<Rc<FloorConnection>>,
     recent: VecDeque<Encoded>,
 }
 
@@ -42,7 +42,7 @@ impl Chats {
         }
     }
 
-    pub(super) fn join(&self, connection: &Rc<Connection>, chats: &[i64]) -> usize {
+    pub(super) fn join(&self, connection: &Rc<FloorConnection>, chats: &[i64]) -> usize {
         let number = self.next_connection.replace(self.next_connection.get() + 1);
         self.connections.borrow_mut().insert(number, Rc::downgrade(connection));
         for chat in chats {
@@ -51,7 +51,7 @@ impl Chats {
         number
     }
 
-    pub(super) fn leave(&self, connection: &Rc<Connection>, chats: &[i64], number: usize) {
+    pub(super) fn leave(&self, connection: &Rc<FloorConnection>, chats: &[i64], number: usize) {
         self.connections.borrow_mut().remove(&number);
         for chat in chats {
             if let Some(chat) = self.chats.borrow_mut().get_mut(chat) {

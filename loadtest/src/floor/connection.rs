@@ -18,7 +18,7 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// What waits for the socket.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct FloorConnection {
     out: RefCell<Vec<u8>>,
     more: Notify,
 }
@@ -56,7 +56,7 @@ mod serde_bytes_16 {
     }
 }
 
-impl Connection {
+impl FloorConnection {
     pub(super) fn send(&self, frame: &[u8]) {
         self.out.borrow_mut().extend_from_slice(frame);
         self.more.notify_one();
@@ -65,7 +65,7 @@ impl Connection {
 
 pub(super) fn serve(socket: TcpStream, chats: Rc<Chats>) {
     let (socket, connection) =
-        (Rc::new(socket), Rc::new(Connection { out: RefCell::default(), more: Notify::new() }));
+        (Rc::new(socket), Rc::new(FloorConnection { out: RefCell::default(), more: Notify::new() }));
     let writing = spawn_local(write(socket.clone(), connection.clone()));
     spawn_local(async move {
         let mut joined = None;
@@ -79,7 +79,7 @@ pub(super) fn serve(socket: TcpStream, chats: Rc<Chats>) {
     });
 }
 
-async fn write(socket: Rc<TcpStream>, connection: Rc<Connection>) -> io::Result<()> {
+async fn write(socket: Rc<TcpStream>, connection: Rc<FloorConnection>) -> io::Result<()> {
     loop {
         connection.more.notified().await;
         let out = connection.out.take();
@@ -96,7 +96,7 @@ async fn write(socket: Rc<TcpStream>, connection: Rc<Connection>) -> io::Result<
 
 async fn read(
     socket: &TcpStream,
-    connection: &Rc<Connection>,
+    connection: &Rc<FloorConnection>,
     chats: &Chats,
     joined: &mut Option<(usize, Vec<i64>)>,
 ) -> anyhow::Result<()> {
@@ -127,7 +127,7 @@ async fn read(
 
 fn handle(
     packet: &[u8],
-    connection: &Rc<Connection>,
+    connection: &Rc<FloorConnection>,
     chats: &Chats,
     joined: &mut Option<(usize, Vec<i64>)>,
 ) -> anyhow::Result<()> {

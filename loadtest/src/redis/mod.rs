@@ -106,20 +106,20 @@ impl Redis {
         Ok(redis)
     }
 
-    async fn open(&self) -> anyhow::Result<Connection> {
+    async fn open(&self) -> anyhow::Result<RedisConnection> {
         let socket = TcpStream::connect(self.address).await?;
         socket.set_nodelay(true)?;
-        Ok(Connection { socket, buffer: Vec::new(), used: 0 })
+        Ok(RedisConnection { socket, buffer: Vec::new(), used: 0 })
     }
 }
 
-struct Connection {
+struct RedisConnection {
     socket: TcpStream,
     buffer: Vec<u8>,
     used: usize,
 }
 
-impl Connection {
+impl RedisConnection {
     /// Waits for bytes.
     async fn fill(&mut self) -> anyhow::Result<()> {
         self.buffer.drain(..self.used);
@@ -167,8 +167,8 @@ async fn pipelined(like: &Pipelined, time: Duration) -> anyhow::Result<Outcome> 
     outcome.borrow_mut().begin();
     let (end, mut tasks) = (Instant::now() + time, JoinSet::new());
     for sender in 0..u64::try_from(like.senders)? {
-        let (wire, in_flight, outcome) = (redis.open().await?, like.in_flight, outcome.clone());
-        tasks.spawn_local(add(wire, sender, in_flight, end, outcome));
+        let (connection, in_flight, outcome) = (redis.open().await?, like.in_flight, outcome.clone());
+        tasks.spawn_local(add(connection, sender, in_flight, end, outcome));
     }
     while let Some(done) = tasks.join_next().await {
         done??;
@@ -177,7 +177,7 @@ async fn pipelined(like: &Pipelined, time: Duration) -> anyhow::Result<Outcome> 
 }
 
 async fn add(
-    mut wire: Connection,
+    mut connection: RedisConnection,
     sender: u64,
     in_flight: u64,
     end: Instant,
@@ -194,19 +194,19 @@ async fn add(
                 reply::command(&[b"XADD", stream.as_bytes(), b"*", b"m", content.as_bytes()], &mut out);
                 sent_at.push_back(now);
             }
-            write_all(&wire.socket, &out).await?;
+            write_all(&connection.socket, &out).await?;
             out.clear();
         } else if sent_at.is_empty() {
             break;
         }
-        let count = wire.replies().await?;
+        let count = connection.replies().await?;
         let (now, mut outcome) = (Instant::now(), outcome.borrow_mut());
         for at in (0..count).filter_map(|_| sent_at.pop_front()) {
             outcome.took(now - at);
         }
         outcome.done(count);
     }
-    let there = wire.ask(&[b"XLEN", stream.as_bytes()]).await?;
+    let there = connection.ask(&[b"XLEN", stream.as_bytes()]).await?;
     outcome
         .borrow_mut()
         .check(there == sent.to_string(), || format!("{there} instead of {sent} in {stream}"));
@@ -218,9 +218,9 @@ async fn fan_out(members: usize, time: Duration) -> anyhow::Result<Outcome> {
     let tracker = Rc::new(DeliveryTracker::new(members)?);
     let mut listening = JoinSet::new();
     for _ in 0..members {
-        let mut wire = redis.open().await?;
-        ensure!(wire.ask(&[b"SUBSCRIBE", b"c"]).await?.starts_with("subscribe"), "not subscribed");
-        listening.spawn_local(listen(wire, tracker.clone()));
+        let mut connection = redis.open().await?;
+        ensure!(connection.ask(&[b"SUBSCRIBE", b"c"]).await?.starts_with("subscribe"), "not subscribed");
+        listening.spawn_local(listen(connection, tracker.clone()));
     }
     tracker.outcome.borrow_mut().begin();
     let (end, mut speaking) = (Instant::now() + time, JoinSet::new());
@@ -241,11 +241,11 @@ async fn fan_out(members: usize, time: Duration) -> anyhow::Result<Outcome> {
     Ok(tracker.outcome.replace(Outcome::new()?))
 }
 
-async fn listen(mut wire: Connection, tracker: Rc<DeliveryTracker>) -> anyhow::Result<()> {
+async fn listen(mut connection: RedisConnection, tracker: Rc<DeliveryTracker>) -> anyhow::Result<()> {
     let mut count = 0;
     loop {
-        wire.fill().await?;
-        while let Some(texts) = wire.next()? {
+        connection.fill().await?;
+        while let Some(texts) = connection.next()? {
             count += 1;
             tracker.received(count, texts.last().context("a message without a content")?);
         }
@@ -254,7 +254,7 @@ async fn listen(mut wire: Connection, tracker: Rc<DeliveryTracker>) -> anyhow::R
 
 /// Each message is added and published; both answers must be there before another may take its place.
 async fn publish(
-    mut wire: Connection,
+    mut connection: RedisConnection,
     sender: u64,
     tracker: Rc<DeliveryTracker>,
     end: Instant,
@@ -283,8 +283,8 @@ async fn publish(
             sent += 1;
             say(sent);
         }
-        write_all(&wire.socket, &out).await?;
+        write_all(&connection.socket, &out).await?;
         out.clear();
-        replies += wire.replies().await?;
+        replies += connection.replies().await?;
     }
 }

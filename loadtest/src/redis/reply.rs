@@ -7,15 +7,15 @@ const DEPTH_MAX: u8 = 4;
 
 /// One reply: where the next begins, and the texts in it, in order.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Reply<'a> {
+pub(super) struct RedisReply<'a> {
     pub(super) length: usize,
     pub(super) texts: Vec<&'a [u8]>,
 }
 
 /// The first reply in `bytes`, if it is here as a whole; that Redis refused something is an error.
-pub(super) fn first(bytes: &[u8]) -> anyhow::Result<Option<Reply<'_>>> {
+pub(super) fn first(bytes: &[u8]) -> anyhow::Result<Option<RedisReply<'_>>> {
     let mut texts = Vec::new();
-    Ok(read(bytes, DEPTH_MAX, &mut texts)?.map(|length| Reply { length, texts }))
+    Ok(read(bytes, DEPTH_MAX, &mut texts)?.map(|length| RedisReply { length, texts }))
 }
 
 fn read<'a>(bytes: &'a [u8], depth: u8, texts: &mut Vec<&'a [u8]>) -> anyhow::Result<Option<usize>> {
@@ -68,7 +68,7 @@ mod tests {
             assert_eq!(first(&bytes[..cut]).unwrap(), None, "at {cut}");
         }
         let texts: Vec<&[u8]> = vec![b"message", b"c", b"a\r\n"];
-        assert_eq!(first(bytes).unwrap(), Some(Reply { length: whole, texts }));
+        assert_eq!(first(bytes).unwrap(), Some(RedisReply { length: whole, texts }));
         assert_eq!(first(&bytes[whole..]).unwrap().unwrap().texts, [b"5"]);
         assert!(first(b"-ERR no\r\n").is_err() && first(b"?\r\n").is_err());
         let mut out = Vec::new();

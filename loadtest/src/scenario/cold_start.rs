@@ -60,13 +60,13 @@ impl Scenario for ColdStart {
         let resident = |server: &SeededServer| server.usage().map(|usage| usage.resident_kib);
         let full = resident(server).context("the server's memory cannot be read")?;
         outcome.begin();
-        let mut wire = server.open(0).await?;
+        let mut connection = server.open(0).await?;
         let in_each = self.messages / self.chats;
         for chat in server.shared_chats.iter().step_by(self.chats.div_ceil(LOOKED_AT)) {
             let asked = Instant::now();
-            wire.send(&page(*chat, None, PAGE)?).await?;
+            connection.send(&page(*chat, None, PAGE)?).await?;
             let view = loop {
-                let view = PacketView::of(wire.frame().await?)?;
+                let view = PacketView::of(connection.frame().await?)?;
                 if view.packet_type == "Messages" {
                     break view;
                 }

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use super::idle::connect_users;
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{Cursor, Names, PacketView, Saying, Wire, is_presence};
+use crate::wire::{Cursor, Names, PacketView, Saying, TcpConnection, is_presence};
 
 /// Messages that may be on their way to somebody.
 const BACKLOG: usize = 256;
@@ -59,19 +59,19 @@ impl Scenario for FanOut {
     async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {
         let chat = server.first_chat()?;
         let mut connecting = Outcome::new()?;
-        let wires = connect_users(server, self.members, 1, &mut connecting).await?;
+        let connections = connect_users(server, self.members, 1, &mut connecting).await?;
         tokio::time::sleep(SETTLE).await;
         let senders = if self.pace == Pace::Blast { SENDERS } else { 1 };
         let tracker = Rc::new(DeliveryTracker::new(self.members)?);
         let mut listening = JoinSet::new();
-        for wire in wires {
-            listening.spawn_local(listen(wire, tracker.clone()));
+        for connection in connections {
+            listening.spawn_local(listen(connection, tracker.clone()));
         }
         tracker.outcome.borrow_mut().begin();
         let (end, mut speaking) = (Instant::now() + time, JoinSet::new());
         for n in 0..senders {
             let speaker = Speaker {
-                wire: server.open(self.members + n).await?,
+                connection: server.open(self.members + n).await?,
                 saying: Saying::new(u64::try_from(n)?, chat, Names::Ordered)?,
                 tracker: tracker.clone(),
             };
@@ -170,14 +170,14 @@ impl DeliveryTracker {
     }
 }
 
-async fn listen(mut wire: Wire, tracker: Rc<DeliveryTracker>) -> anyhow::Result<()> {
+async fn listen(mut connection: TcpConnection, tracker: Rc<DeliveryTracker>) -> anyhow::Result<()> {
     let mut cursor: Option<Cursor> = None;
     loop {
-        if let Err(error) = wire.fill().await {
+        if let Err(error) = connection.fill().await {
             tracker.outcome.borrow_mut().wrong(|| format!("a member cannot read on: {error:#}"));
             return Ok(());
         }
-        while let Some(frame) = wire.next()? {
+        while let Some(frame) = connection.next()? {
             // What the one before was followed by: found without reading the packet as a whole.
             let next = cursor.map(|cursor| cursor.0 + 1);
             let known = next.filter(|seq| {
@@ -211,7 +211,7 @@ async fn listen(mut wire: Wire, tracker: Rc<DeliveryTracker>) -> anyhow::Result<
 }
 
 struct Speaker {
-    wire: Wire,
+    connection: TcpConnection,
     saying: Saying,
     tracker: Rc<DeliveryTracker>,
 }
@@ -228,7 +228,7 @@ impl Speaker {
                 sent += 1;
                 self.saying.append(sent, &mut out);
             }
-            self.wire.send(&out).await?;
+            self.connection.send(&out).await?;
             out.clear();
             if sent > answered {
                 answered += self.answers().await?;
@@ -252,7 +252,7 @@ impl Speaker {
             number += 1;
             out.clear();
             self.saying.append(number, &mut out);
-            self.wire.send(&out).await?;
+            self.connection.send(&out).await?;
             self.answers().await?;
             due += every;
         }
@@ -263,8 +263,8 @@ impl Speaker {
     async fn answers(&mut self) -> anyhow::Result<u64> {
         let mut count = 0;
         while count == 0 {
-            self.wire.fill().await?;
-            while let Some(frame) = self.wire.next()? {
+            self.connection.fill().await?;
+            while let Some(frame) = self.connection.next()? {
                 let view = PacketView::of(frame)?;
                 if view.packet_type != "Ack" {
                     continue;

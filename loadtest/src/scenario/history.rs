@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{Names, PacketView, Saying, Wire, message_content, page};
+use crate::wire::{Names, PacketView, Saying, TcpConnection, message_content, page};
 
 /// Messages of a page.
 pub(crate) const PAGE: u16 = 50;
@@ -35,16 +35,16 @@ impl Scenario for History {
     async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {
         let chat = server.first_chat()?;
         fill(&mut server.open(0).await?, chat).await?;
-        let mut wires = Vec::new();
+        let mut connections = Vec::new();
         for n in 0..self.clients {
-            wires.push(server.open(n).await?);
+            connections.push(server.open(n).await?);
         }
         let ask: Rc<[u8]> = page(chat, None, PAGE)?.into();
         let outcome = Rc::new(RefCell::new(Outcome::new()?));
         outcome.borrow_mut().begin();
         let (end, mut tasks) = (Instant::now() + time, JoinSet::new());
-        for wire in wires {
-            tasks.spawn_local(read(wire, ask.clone(), end, outcome.clone()));
+        for connection in connections {
+            tasks.spawn_local(read(connection, ask.clone(), end, outcome.clone()));
         }
         while let Some(done) = tasks.join_next().await {
             done??;
@@ -54,15 +54,15 @@ impl Scenario for History {
 }
 
 /// Says as many messages as a page has.
-pub(super) async fn fill(wire: &mut Wire, chat: i64) -> anyhow::Result<()> {
+pub(super) async fn fill(connection: &mut TcpConnection, chat: i64) -> anyhow::Result<()> {
     let (mut saying, mut out) = (Saying::new(0, chat, Names::Ordered)?, Vec::new());
     for number in 1..=u64::from(PAGE) {
         saying.append(number, &mut out);
     }
-    wire.send(&out).await?;
+    connection.send(&out).await?;
     for number in 1..=u64::from(PAGE) {
         loop {
-            let view = PacketView::of(wire.frame().await?)?;
+            let view = PacketView::of(connection.frame().await?)?;
             if view.request_id == Some(number) {
                 ensure!(view.is_fresh_ack(), "{view:?}");
                 break;
@@ -74,7 +74,7 @@ pub(super) async fn fill(wire: &mut Wire, chat: i64) -> anyhow::Result<()> {
 
 /// The first answer is read and checked; the others must be the same bytes.
 async fn read(
-    mut wire: Wire,
+    mut connection: TcpConnection,
     ask: Rc<[u8]>,
     end: Instant,
     outcome: Rc<RefCell<Outcome>>,
@@ -82,9 +82,9 @@ async fn read(
     let mut first: Option<Vec<u8>> = None;
     while Instant::now() < end {
         let sent = Instant::now();
-        wire.send(&ask).await?;
+        connection.send(&ask).await?;
         let frame = loop {
-            let frame = wire.frame().await?;
+            let frame = connection.frame().await?;
             let known = first.as_deref() == Some(frame);
             // Before the answer may come who else is there.
             if known || PacketView::of(frame)?.packet_type == "Messages" {

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::history::{PAGE, fill};
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup, Subject};
-use crate::wire::{HttpWire, message_content};
+use crate::wire::{HttpConnection, message_content};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -58,14 +58,14 @@ impl Scenario for Http {
         }
         let mut clients = Vec::new();
         for n in 0..self.clients {
-            let wire = HttpWire::connect(server.http).await?;
-            clients.push((wire, self.asker(server, chat, n)?));
+            let connection = HttpConnection::connect(server.http).await?;
+            clients.push((connection, self.asker(server, chat, n)?));
         }
         let outcome = Rc::new(RefCell::new(Outcome::new()?));
         outcome.borrow_mut().begin();
         let (end, mut tasks) = (Instant::now() + time, JoinSet::new());
-        for (wire, ask) in clients {
-            tasks.spawn_local(run(wire, ask, self.route, end, outcome.clone()));
+        for (connection, ask) in clients {
+            tasks.spawn_local(run(connection, ask, self.route, end, outcome.clone()));
         }
         while let Some(done) = tasks.join_next().await {
             done??;
@@ -81,14 +81,14 @@ impl Http {
     fn asker(&self, server: &SeededServer, chat: i64, client: usize) -> anyhow::Result<Asker> {
         let token = server.token(client)?;
         let of_chat = format!("/api/chats/{chat}/messages");
-        let fixed = |path: &str| HttpWire::request("GET", path, &token, None);
+        let fixed = |path: &str| HttpConnection::request("GET", path, &token, None);
         Ok(match (self.route, server.subject) {
             (Route::Post, _) => {
                 let sender = u64::try_from(client)?;
                 Box::new(move |number| {
                     let (id, content) = (uuid::Uuid::now_v7(), message_content(sender, number));
                     let body = format!(r#"{{"client_id":"{id}","content":"{content}"}}"#);
-                    HttpWire::request("POST", &of_chat, &token, Some(&body))
+                    HttpConnection::request("POST", &of_chat, &token, Some(&body))
                 })
             }
             (Route::Messages, Subject::Floor) => {
@@ -115,13 +115,13 @@ async fn give_body(server: &SeededServer) -> anyhow::Result<()> {
     };
     let items: Vec<_> = (1..=u64::from(PAGE)).map(message).collect();
     let body = serde_json::json!({"items": items, "has_more": true}).to_string();
-    let mut wire = HttpWire::connect(server.http).await?;
-    wire.ask(&HttpWire::request("PUT", "/body", "", Some(&body))).await?;
+    let mut connection = HttpConnection::connect(server.http).await?;
+    connection.ask(&HttpConnection::request("PUT", "/body", "", Some(&body))).await?;
     Ok(())
 }
 
 async fn run(
-    mut wire: HttpWire,
+    mut connection: HttpConnection,
     ask: Asker,
     route: Route,
     end: Instant,
@@ -132,7 +132,7 @@ async fn run(
         number += 1;
         let request = ask(number);
         let sent = Instant::now();
-        let body = wire.ask(&request).await?;
+        let body = connection.ask(&request).await?;
         let took = sent.elapsed();
         if route != Route::Post {
             match &first {

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{PacketView, Wire, ping};
+use crate::wire::{PacketView, TcpConnection, ping};
 
 /// Connections that are being opened at the same time.
 const OPENING_AT_ONCE: usize = 64;
@@ -47,18 +47,18 @@ impl Scenario for Idle {
         let mut outcome = Outcome::new()?;
         let before = server.usage().context("the server's memory cannot be read")?.resident_kib;
         outcome.begin();
-        let mut wires = connect_users(server, self.sessions, SESSIONS_PER_USER, &mut outcome).await?;
+        let mut connections = connect_users(server, self.sessions, SESSIONS_PER_USER, &mut outcome).await?;
         let took = outcome.within;
         tokio::time::sleep(SETTLE).await;
         let after = server.usage().context("the server's memory cannot be read")?.resident_kib;
         // Each is there, and alive.
         let ask = ping(2)?;
-        for wire in &mut wires {
-            wire.send(&ask).await?;
+        for connection in &mut connections {
+            connection.send(&ask).await?;
         }
-        for wire in &mut wires {
+        for connection in &mut connections {
             // Before it may come who else is there.
-            while PacketView::of(wire.frame().await?)?.packet_type != "Pong" {}
+            while PacketView::of(connection.frame().await?)?.packet_type != "Pong" {}
         }
         let bytes = u32::try_from((after.saturating_sub(before)) * 1024).unwrap_or(u32::MAX);
         outcome.bytes_each = Some(f64::from(bytes) / f64::from(u32::try_from(self.sessions)?));
@@ -73,24 +73,24 @@ pub(super) async fn connect_users(
     count: usize,
     sessions_per_user: usize,
     outcome: &mut Outcome,
-) -> anyhow::Result<Vec<Wire>> {
-    let (mut wires, mut opening) = (Vec::with_capacity(count), JoinSet::new());
+) -> anyhow::Result<Vec<TcpConnection>> {
+    let (mut connections, mut opening) = (Vec::with_capacity(count), JoinSet::new());
     let mut next = 0;
     loop {
         while next < count && opening.len() < OPENING_AT_ONCE {
             let (tcp, token) = (server.tcp(), server.token(next / sessions_per_user)?);
             opening.spawn_local(async move {
                 let begun = Instant::now();
-                let mut wire = Wire::open(tcp, &token).await?;
-                wire.rest();
-                Ok::<_, anyhow::Error>((wire, begun.elapsed()))
+                let mut connection = TcpConnection::open(tcp, &token).await?;
+                connection.release_buffer();
+                Ok::<_, anyhow::Error>((connection, begun.elapsed()))
             });
             next += 1;
         }
-        let Some(opened) = opening.join_next().await else { return Ok(wires) };
-        let (wire, took) = opened??;
+        let Some(opened) = opening.join_next().await else { return Ok(connections) };
+        let (connection, took) = opened??;
         outcome.took(took);
         outcome.done(1);
-        wires.push(wire);
+        connections.push(connection);
     }
 }

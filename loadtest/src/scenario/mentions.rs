@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{Names, PacketView, Saying, Wire};
+use crate::wire::{Names, PacketView, Saying, TcpConnection};
 
 /// People in the chat, with the sender.
 const MEMBERS: usize = 200;
@@ -51,7 +51,7 @@ impl Scenario for Mentions {
         ensure!(self.messages <= KEPT, "the server keeps {KEPT} notifications of a user");
         let chat = server.first_chat()?;
         let mut outcome = Outcome::new()?;
-        let mut sender = Sender { wire: server.open(0).await?, number: 0, seqs: HashSet::new() };
+        let mut sender = Sender { connection: server.open(0).await?, number: 0, seqs: HashSet::new() };
 
         let plain = Saying::new(0, chat, Names::Ordered)?;
         let other = Other::start(server).await?;
@@ -95,7 +95,7 @@ impl Scenario for Mentions {
 }
 
 struct Sender {
-    wire: Wire,
+    connection: TcpConnection,
     number: u64,
     /// Where the messages stand.
     seqs: HashSet<i64>,
@@ -112,8 +112,8 @@ impl Sender {
                 self.number += 1;
                 saying.append(self.number, &mut out);
             }
-            self.wire.send(&out).await?;
-            let view = PacketView::of(self.wire.frame().await?)?;
+            self.connection.send(&out).await?;
+            let view = PacketView::of(self.connection.frame().await?)?;
             if view.packet_type == "Ack" {
                 outcome.check(view.is_fresh_ack(), || format!("a message is answered by {view:?}"));
                 self.seqs.extend(view.seq);
@@ -133,7 +133,7 @@ struct Other {
 impl Other {
     async fn start(server: &SeededServer) -> anyhow::Result<Self> {
         let user = MEMBERS - 1;
-        let mut wire = server.open(user).await?;
+        let mut connection = server.open(user).await?;
         let mut saying = Saying::new(1, server.own_chat(user)?, Names::Ordered)?;
         let stopped = Rc::new(Cell::new(false));
         let until = stopped.clone();
@@ -144,8 +144,8 @@ impl Other {
                 out.clear();
                 saying.append(number, &mut out);
                 let sent = Instant::now();
-                wire.send(&out).await?;
-                while PacketView::of(wire.frame().await?)?.request_id != Some(number) {}
+                connection.send(&out).await?;
+                while PacketView::of(connection.frame().await?)?.request_id != Some(number) {}
                 latencies.push(sent.elapsed());
             }
             Ok(latencies)

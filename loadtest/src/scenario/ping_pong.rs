@@ -26,7 +26,7 @@ impl Scenario for PingPong {
     }
 
     async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {
-        let mut wire = server.open(0).await?;
+        let mut connection = server.open(0).await?;
         let mut saying = Saying::new(0, server.own_chat(0)?, Names::Ordered)?;
         let (mut outcome, mut out) = (Outcome::new()?, Vec::new());
         let (mut number, mut last_seq) = (0, None);
@@ -37,9 +37,9 @@ impl Scenario for PingPong {
             out.clear();
             saying.append(number, &mut out);
             let sent = Instant::now();
-            wire.send(&out).await?;
+            connection.send(&out).await?;
             loop {
-                let view = PacketView::of(wire.frame().await?)?;
+                let view = PacketView::of(connection.frame().await?)?;
                 if view.request_id != Some(number) {
                     // The event that tells this session of its own message.
                     continue;

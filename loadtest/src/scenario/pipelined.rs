@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{Cursor, Names, PacketView, Saying, Wire, message_content, page};
+use crate::wire::{Cursor, Names, PacketView, Saying, TcpConnection, message_content, page};
 
 #[derive(Debug)]
 pub(crate) struct Pipelined {
@@ -61,7 +61,7 @@ impl Scenario for Pipelined {
             let chat = server.own_chat(n)?;
             let sender = u64::try_from(n)?;
             senders.push(Sender {
-                wire: server.open(n).await?,
+                connection: server.open(n).await?,
                 saying: Saying::new(sender, chat, self.names)?,
                 chat,
                 sender,
@@ -81,7 +81,7 @@ impl Scenario for Pipelined {
 }
 
 struct Sender {
-    wire: Wire,
+    connection: TcpConnection,
     saying: Saying,
     chat: i64,
     sender: u64,
@@ -104,15 +104,15 @@ impl Sender {
                     self.saying.append(sent, &mut out);
                     sent_at.push_back(now);
                 }
-                self.wire.send(&out).await?;
+                self.connection.send(&out).await?;
                 out.clear();
             } else if sent == answered {
                 break;
             }
-            self.wire.fill().await?;
+            self.connection.fill().await?;
             let now = Instant::now();
             let mut outcome = outcome.borrow_mut();
-            while let Some(frame) = self.wire.next()? {
+            while let Some(frame) = self.connection.next()? {
                 let view = PacketView::of(frame)?;
                 let Some(number) = view.request_id else { continue };
                 answered += 1;
@@ -137,9 +137,9 @@ impl Sender {
 
     /// The newest messages of the chat are those that were said last, in order.
     async fn read_back(mut self, sent: u64, head: i64, outcome: &RefCell<Outcome>) -> anyhow::Result<()> {
-        self.wire.send(&page(self.chat, None, PAGE)?).await?;
+        self.connection.send(&page(self.chat, None, PAGE)?).await?;
         let view = loop {
-            let view = PacketView::of(self.wire.frame().await?)?;
+            let view = PacketView::of(self.connection.frame().await?)?;
             if view.packet_type == "Messages" {
                 break view;
             }

@@ -7,7 +7,7 @@ use tokio::net::UdpSocket;
 
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup, Subject};
-use crate::wire::{PacketView, UdpWire, Wire, hello};
+use crate::wire::{PacketView, TcpConnection, UdpConnection, hello};
 
 /// What a lost datagram would make us wait; on this machine none is.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -45,10 +45,10 @@ impl Scenario for Presence {
             }
             return Ok(outcome);
         }
-        let mut session = Wire::connect(server.tcp()).await?;
+        let mut session = TcpConnection::connect(server.tcp()).await?;
         session.send(&hello(&server.token(0)?, true)?).await?;
         let view = PacketView::of(session.frame().await?)?;
-        let mut udp = UdpWire::open(&view.udp.context("Welcome without a ticket")?).await?;
+        let mut udp = UdpConnection::open(&view.udp.context("Welcome without a ticket")?).await?;
         outcome.begin();
         while Instant::now() < end {
             let sent = Instant::now();

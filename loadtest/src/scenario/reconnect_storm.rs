@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::idle::connect_users;
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{Cursor, Names, PacketView, Saying, Wire, page, resume};
+use crate::wire::{Cursor, Names, PacketView, Saying, TcpConnection, page, resume};
 
 /// Messages that are said while everybody is away.
 const MISSED: u64 = 5;
@@ -41,8 +41,8 @@ impl Scenario for ReconnectStorm {
 
     async fn round(&self, server: &SeededServer, _: Duration) -> anyhow::Result<Outcome> {
         let (chat, mut outcome) = (server.first_chat()?, Outcome::new()?);
-        let wires = connect_users(server, self.sessions, SESSIONS_PER_USER, &mut outcome).await?;
-        wires.into_iter().for_each(Wire::cut);
+        let connections = connect_users(server, self.sessions, SESSIONS_PER_USER, &mut outcome).await?;
+        connections.into_iter().for_each(TcpConnection::close);
 
         let mut speaker = server.open(0).await?;
         let (head, epoch) = head_of(&mut speaker, chat).await?;
@@ -68,9 +68,9 @@ impl Scenario for ReconnectStorm {
             let back = Back { chat, head, ask: ask.clone(), outcome: outcome.clone() };
             tasks.spawn_local(async move { back.come(tcp, &token).await });
         }
-        let mut wires = Vec::new();
+        let mut connections = Vec::new();
         while let Some(done) = tasks.join_next().await {
-            wires.push(done??);
+            connections.push(done??);
         }
         let mut outcome =
             Rc::into_inner(outcome).map(RefCell::into_inner).context("somebody is still coming")?;
@@ -81,15 +81,15 @@ impl Scenario for ReconnectStorm {
 }
 
 /// Where the chat is, and the epoch that a `Resume` must name.
-async fn head_of(wire: &mut Wire, chat: i64) -> anyhow::Result<(i64, u64)> {
-    wire.send(&page(chat, None, 1)?).await?;
+async fn head_of(connection: &mut TcpConnection, chat: i64) -> anyhow::Result<(i64, u64)> {
+    connection.send(&page(chat, None, 1)?).await?;
     let head = loop {
-        let view = PacketView::of(wire.frame().await?)?;
+        let view = PacketView::of(connection.frame().await?)?;
         if view.packet_type == "Messages" {
             break view.as_of.context("a page without as_of")?;
         }
     };
-    Ok((head, wire.epoch))
+    Ok((head, connection.epoch))
 }
 
 struct Back {
@@ -100,13 +100,13 @@ struct Back {
 }
 
 impl Back {
-    async fn come(self, tcp: std::net::SocketAddr, token: &str) -> anyhow::Result<Wire> {
+    async fn come(self, tcp: std::net::SocketAddr, token: &str) -> anyhow::Result<TcpConnection> {
         let begun = Instant::now();
-        let mut wire = Wire::open(tcp, token).await?;
-        wire.send(&self.ask).await?;
+        let mut connection = TcpConnection::open(tcp, token).await?;
+        connection.send(&self.ask).await?;
         let mut cursor = Cursor(self.head);
         loop {
-            let view = PacketView::of(wire.frame().await?)?;
+            let view = PacketView::of(connection.frame().await?)?;
             match view.packet_type {
                 "Event" if view.chat_id == Some(self.chat) => {
                     if let Err(reason) = cursor.take(view.seq.unwrap_or(0)) {
@@ -126,7 +126,7 @@ impl Back {
                     }
                     outcome.took(begun.elapsed());
                     outcome.done(1);
-                    return Ok(wire);
+                    return Ok(connection);
                 }
                 "Ack" | "Presence" => {}
                 other => self.outcome.borrow_mut().wrong(|| format!("{other} while catching up")),

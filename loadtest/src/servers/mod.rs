@@ -20,7 +20,7 @@ pub(crate) use process::{Addresses, Process, end_with_parent};
 pub(crate) use run_bounded::run_bounded;
 pub(crate) use usage::Usage;
 
-use crate::wire::{HttpWire, Wire};
+use crate::wire::{HttpConnection, TcpConnection};
 
 /// The password of everybody. It protects nothing.
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -168,8 +168,8 @@ impl SeededServer {
     }
 
     /// A session of `user`.
-    pub(crate) async fn open(&self, user: usize) -> anyhow::Result<Wire> {
-        Wire::open(self.tcp(), &self.token(user)?).await
+    pub(crate) async fn open(&self, user: usize) -> anyhow::Result<TcpConnection> {
+        TcpConnection::open(self.tcp(), &self.token(user)?).await
     }
 
     /// The chat that `user` has alone.
@@ -186,8 +186,8 @@ impl SeededServer {
         let Some(process) = self.process.as_ref().filter(|_| self.subject == Subject::NetBit) else {
             return Ok(None);
         };
-        let mut http = HttpWire::connect(process.addresses.ops).await?;
-        let text = http.ask(&HttpWire::request("GET", "/metrics", "", None)).await?;
+        let mut http = HttpConnection::connect(process.addresses.ops).await?;
+        let text = http.ask(&HttpConnection::request("GET", "/metrics", "", None)).await?;
         Ok(Some(Scrape::parse(std::str::from_utf8(text)?)))
     }
 }

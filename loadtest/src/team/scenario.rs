@@ -19,7 +19,7 @@ use super::transcript::Transcript;
 use super::transport::{Ask, Transport};
 use crate::scenario::Outcome;
 use crate::servers::{Git, SeededServer, run_bounded};
-use crate::wire::{HttpWire, UdpWire, message_content};
+use crate::wire::{HttpConnection, UdpConnection, message_content};
 
 /// People in one team.
 const TEAM: usize = 20;
@@ -44,7 +44,7 @@ pub(super) struct TeamRun {
     users: Vec<TeamUser>,
     http: SocketAddr,
     /// Connections that nobody uses now.
-    idle: RefCell<Vec<HttpWire>>,
+    idle: RefCell<Vec<HttpConnection>>,
     contents: std::cell::Cell<u64>,
     git: Rc<Git>,
     clones: std::cell::Cell<u32>,
@@ -192,27 +192,27 @@ impl TeamRun {
         due: Instant,
     ) -> anyhow::Result<()> {
         let idle = self.idle.borrow_mut().pop();
-        let mut wire = match idle {
-            Some(wire) => wire,
-            None => HttpWire::connect(self.http).await?,
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => HttpConnection::connect(self.http).await?,
         };
         let token = &self.users.get(user).context("nobody")?.token;
-        let get = |path: &str| HttpWire::request("GET", path, token, None);
+        let get = |path: &str| HttpConnection::request("GET", path, token, None);
         let of_chat = |chat: i64| format!("/api/chats/{chat}/messages");
         match operation {
             Operation::Post => {
                 let (id, content) = (uuid::Uuid::now_v7(), self.new_content(user, chat, due));
                 let body = format!(r#"{{"client_id":"{id}","content":"{content}"}}"#);
-                wire.ask(&HttpWire::request("POST", &of_chat(chat), token, Some(&body))).await?;
+                connection.ask(&HttpConnection::request("POST", &of_chat(chat), token, Some(&body))).await?;
                 self.stats.transcript.borrow_mut().acknowledged(chat);
             }
             Operation::GetMessages => {
-                let body = wire.ask(&get(&format!("{}?limit={PAGE}", of_chat(chat)))).await?;
+                let body = connection.ask(&get(&format!("{}?limit={PAGE}", of_chat(chat)))).await?;
                 self.check_page(chat, body)?;
             }
             Operation::Intrude => {
                 let other = self.teams.get((user / TEAM + 1) % self.teams.len()).context("no team")?;
-                let answer = wire.ask(&get(&of_chat(*other))).await.map(<[u8]>::len);
+                let answer = connection.ask(&get(&of_chat(*other))).await.map(<[u8]>::len);
                 let refused = answer.as_ref().is_err_and(|error| error.to_string().contains("HTTP/1.1 404"));
                 let alone = self.teams.len() < 2;
                 self.stats
@@ -223,7 +223,7 @@ impl TeamRun {
                 return Ok(());
             }
             _ => {
-                let body: Value = serde_json::from_slice(wire.ask(&get("/api/chats")).await?)?;
+                let body: Value = serde_json::from_slice(connection.ask(&get("/api/chats")).await?)?;
                 let count = body.get("items").and_then(Value::as_array).map_or(0, Vec::len);
                 // The town and the team.
                 self.stats
@@ -233,7 +233,7 @@ impl TeamRun {
             }
         }
         self.stats.done(operation, due);
-        self.idle.borrow_mut().push(wire);
+        self.idle.borrow_mut().push(connection);
         Ok(())
     }
 
@@ -347,7 +347,7 @@ async fn open(
 }
 
 async fn ping(
-    mut udp: UdpWire,
+    mut udp: UdpConnection,
     mut due: UnboundedReceiver<Instant>,
     stats: Rc<TeamStats>,
 ) -> anyhow::Result<()> {

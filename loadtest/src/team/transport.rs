@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::wire::{PacketView, UdpWire, Wire};
+use crate::wire::{PacketView, TcpConnection, UdpConnection};
 
 /// What a session says.
 #[derive(Debug, Clone)]
@@ -36,14 +36,14 @@ pub(crate) enum Ask {
 }
 
 pub(crate) enum Transport {
-    Tcp(Wire),
+    Tcp(TcpConnection),
     Socket(Box<WebSocketStream<MaybeTlsStream<TcpStream>>>),
 }
 
 impl Transport {
     /// Over TCP there is a ticket for datagrams, too.
-    pub(crate) async fn tcp(address: SocketAddr, token: String) -> anyhow::Result<(Self, UdpWire)> {
-        let mut wire = Wire::connect(address).await?;
+    pub(crate) async fn tcp(address: SocketAddr, token: String) -> anyhow::Result<(Self, UdpConnection)> {
+        let mut connection = TcpConnection::connect(address).await?;
         let hello = MessagePacket {
             packet_type: "Hello".to_owned(),
             request_id: Some(0),
@@ -51,11 +51,11 @@ impl Transport {
             udp: Some(true),
             ..MessagePacket::default()
         };
-        wire.send(&encode(&hello)?).await?;
-        let view = PacketView::of(wire.frame().await?)?;
+        connection.send(&encode(&hello)?).await?;
+        let view = PacketView::of(connection.frame().await?)?;
         ensure!(view.packet_type == "Welcome", "{view:?} instead of Welcome");
-        let udp = UdpWire::open(&view.udp.context("Welcome without a ticket")?).await?;
-        Ok((Self::Tcp(wire), udp))
+        let udp = UdpConnection::open(&view.udp.context("Welcome without a ticket")?).await?;
+        Ok((Self::Tcp(connection), udp))
     }
 
     pub(crate) async fn socket(address: SocketAddr, token: &str) -> anyhow::Result<Self> {
@@ -72,7 +72,7 @@ impl Transport {
     /// The bytes of the next packet. May be dropped while it waits: none is lost.
     pub(crate) async fn next(&mut self) -> anyhow::Result<Vec<u8>> {
         match self {
-            Self::Tcp(wire) => Ok(wire.frame().await?.to_vec()),
+            Self::Tcp(connection) => Ok(connection.frame().await?.to_vec()),
             Self::Socket(socket) => loop {
                 match socket.next().await.context("the server closed the socket")?? {
                     Message::Text(text) => return Ok(text.as_bytes().to_vec()),
@@ -92,7 +92,7 @@ impl Transport {
 
     pub(crate) async fn ask(&mut self, request_id: u64, ask: Ask) -> anyhow::Result<()> {
         match self {
-            Self::Tcp(wire) => wire.send(&encode(&packet(request_id, ask))?).await,
+            Self::Tcp(connection) => connection.send(&encode(&packet(request_id, ask))?).await,
             Self::Socket(socket) => Ok(socket.send(Message::text(text(request_id, ask).to_string())).await?),
         }
     }

@@ -10,12 +10,12 @@ use super::bytes::{read_some, write_all};
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 #[derive(Debug)]
-pub(crate) struct HttpWire {
+pub(crate) struct HttpConnection {
     socket: TcpStream,
     buffer: Vec<u8>,
 }
 
-impl HttpWire {
+impl HttpConnection {
     pub(crate) async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;

@@ -4,15 +4,15 @@
 //! patched, and of what comes only that is looked at which is checked.
 
 mod bytes;
-mod datagrams;
 mod frames;
 mod http;
 mod packet_view;
-mod socket;
+mod tcp;
+mod udp;
 
 pub(crate) use bytes::{read_some, write_all};
-pub(crate) use datagrams::UdpWire;
 pub(crate) use frames::{Names, Saying, hello, message_content, page, ping, resume};
-pub(crate) use http::HttpWire;
+pub(crate) use http::HttpConnection;
 pub(crate) use packet_view::{Cursor, PacketView, is_presence};
-pub(crate) use socket::Wire;
+pub(crate) use tcp::TcpConnection;
+pub(crate) use udp::UdpConnection;

@@ -14,7 +14,7 @@ const FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// One connection. Reads and writes take `&mut`: whoever does both at once does so in one loop.
 #[derive(Debug)]
-pub(crate) struct Wire {
+pub(crate) struct TcpConnection {
     socket: TcpStream,
     buffer: Vec<u8>,
     used: usize,
@@ -22,7 +22,7 @@ pub(crate) struct Wire {
     pub(crate) epoch: u64,
 }
 
-impl Wire {
+impl TcpConnection {
     pub(crate) async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
         let socket = TcpStream::connect(address).await.context("cannot connect")?;
         socket.set_nodelay(true)?;
@@ -31,13 +31,13 @@ impl Wire {
 
     /// Connects and says who one is; the answer must be `Welcome`.
     pub(crate) async fn open(address: SocketAddr, token: &str) -> anyhow::Result<Self> {
-        let mut wire = Self::connect(address).await?;
-        wire.send(&hello(token, false)?).await?;
-        let welcome = wire.frame().await?;
+        let mut connection = Self::connect(address).await?;
+        connection.send(&hello(token, false)?).await?;
+        let welcome = connection.frame().await?;
         let view = PacketView::of(welcome)?;
         ensure!(view.packet_type == "Welcome", "{} instead of Welcome: {:?}", view.packet_type, view.error);
-        wire.epoch = view.epoch.unwrap_or(0);
-        Ok(wire)
+        connection.epoch = view.epoch.unwrap_or(0);
+        Ok(connection)
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
@@ -46,7 +46,7 @@ impl Wire {
 
     /// The next packet, without its length. May be dropped while it waits: no bytes are lost.
     pub(crate) async fn frame(&mut self) -> anyhow::Result<&[u8]> {
-        while self.whole()?.is_none() {
+        while self.packet_length()?.is_none() {
             self.fill().await?;
         }
         self.next()?.context("a frame that was here is gone")
@@ -54,14 +54,14 @@ impl Wire {
 
     /// The next packet, if it is here already.
     pub(crate) fn next(&mut self) -> anyhow::Result<Option<&[u8]>> {
-        let Some(length) = self.whole()? else { return Ok(None) };
+        let Some(length) = self.packet_length()? else { return Ok(None) };
         let begin = self.used + 4;
         self.used = begin + length;
         Ok(self.buffer.get(begin..self.used))
     }
 
     /// How long the next packet is, if it is here as a whole.
-    fn whole(&self) -> anyhow::Result<Option<usize>> {
+    fn packet_length(&self) -> anyhow::Result<Option<usize>> {
         let rest = self.buffer.get(self.used..).unwrap_or_default();
         let Some((prefix, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
         let length = usize::try_from(u32::from_be_bytes(*prefix))?;
@@ -81,7 +81,7 @@ impl Wire {
     }
 
     /// Gives the memory back that reading took: for connections that idle.
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn release_buffer(&mut self) {
         if self.used == self.buffer.len() {
             self.buffer = Vec::new();
             self.used = 0;
@@ -89,7 +89,7 @@ impl Wire {
     }
 
     /// Closes at once, with what is under way lost, as when a network fails.
-    pub(crate) fn cut(self) {
+    pub(crate) fn close(self) {
         drop(self);
     }
 }

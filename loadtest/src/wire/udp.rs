@@ -16,7 +16,7 @@ const TRIES: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(crate) struct UdpWire {
+pub(crate) struct UdpConnection {
     socket: UdpSocket,
     connection_id: u64,
     key_up: datagram::Key,
@@ -26,7 +26,7 @@ pub(crate) struct UdpWire {
     known: u64,
 }
 
-impl UdpWire {
+impl UdpConnection {
     pub(crate) async fn open(ticket: &UdpTicketView<'_>) -> anyhow::Result<Self> {
         let socket = UdpSocket::bind("127.0.0.1:0").await?;
         socket.connect(ticket.address.parse::<SocketAddr>()?).await?;
