@@ -84,7 +84,7 @@ enum Fate {
 }
 
 #[derive(Debug)]
-struct Saying {
+struct SentMessage {
     chat: usize,
     fate: Fate,
     /// The number at which it was first seen.
@@ -133,7 +133,7 @@ fn event(said: Option<(Mark, MessageId)>) -> String {
 pub(crate) struct Checker {
     index: HashMap<ChatId, usize>,
     chats: Vec<Chat>,
-    sayings: BTreeMap<Mark, Saying>,
+    sent_messages: BTreeMap<Mark, SentMessage>,
     sessions: Vec<Session>,
     whole_sessions: usize,
     acknowledged: usize,
@@ -161,8 +161,8 @@ impl Checker {
         let Some(chat) = self.index.get(&chat).copied() else {
             return self.faults.add(Fault::Wrong, || format!("{mark} was sent to an unknown chat {chat}"));
         };
-        let saying = Saying { chat, fate: Fate::Unanswered, seen_at: None };
-        if self.sayings.insert(mark, saying).is_some() {
+        let sent = SentMessage { chat, fate: Fate::Unanswered, seen_at: None };
+        if self.sent_messages.insert(mark, sent).is_some() {
             self.faults.add(Fault::Doubled, || format!("{mark} was sent twice by the load test itself"));
         }
     }
@@ -177,15 +177,15 @@ impl Checker {
     }
 
     fn answered(&mut self, mark: Mark, fate: Fate) {
-        match self.sayings.get_mut(&mark) {
+        match self.sent_messages.get_mut(&mark) {
             None => self.faults.add(Fault::Wrong, || format!("{mark} was answered and never sent: {fate:?}")),
-            Some(saying) if saying.fate == Fate::Unanswered => {
-                saying.fate = fate;
+            Some(sent) if sent.fate == Fate::Unanswered => {
+                sent.fate = fate;
                 self.acknowledged += usize::from(fate != Fate::Refused);
             }
-            Some(saying) => self.faults.add(Fault::Doubled, || {
-                format!("{mark} was answered twice: {:?}, then {fate:?}", saying.fate)
-            }),
+            Some(sent) => self
+                .faults
+                .add(Fault::Doubled, || format!("{mark} was answered twice: {:?}, then {fate:?}", sent.fate)),
         }
     }
 
@@ -227,12 +227,12 @@ impl Checker {
             std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::btree_map::Entry::Vacant(new) => {
                 if let Some((mark, _)) = said {
-                    match self.sayings.get_mut(&mark) {
+                    match self.sent_messages.get_mut(&mark) {
                         None => faults.add(Fault::Wrong, || format!("{name} got {mark}, which nobody sent")),
-                        Some(saying) if saying.chat != index => faults.add(Fault::Wrong, || {
+                        Some(sent) if sent.chat != index => faults.add(Fault::Wrong, || {
                             format!("{name} got {mark} in chat {chat_id}, not where it was sent")
                         }),
-                        Some(saying) => match saying.seen_at.replace(seq) {
+                        Some(sent) => match sent.seen_at.replace(seq) {
                             None => {}
                             Some(other) => faults.add(Fault::Doubled, || {
                                 format!("chat {chat_id}: {mark} is at {other} and at {seq}")
@@ -305,10 +305,10 @@ impl Checker {
             return faults.add(Fault::Wrong, || format!("there is no chat {chat_id} to have a history"));
         };
         let mut expected: BTreeMap<Seq, (MessageId, Mark)> = self
-            .sayings
+            .sent_messages
             .iter()
-            .filter(|(_, saying)| saying.chat == index)
-            .filter_map(|(mark, saying)| match saying.fate {
+            .filter(|(_, sent)| sent.chat == index)
+            .filter_map(|(mark, sent)| match sent.fate {
                 Fate::Acknowledged { message, seq } => Some((seq, (message, *mark))),
                 _ => None,
             })
@@ -358,11 +358,11 @@ impl Checker {
     /// Messages that are not answered, and deliveries of answered ones that are not made: what a run that was broken off
     /// was waiting for.
     pub(crate) fn outstanding(&self) -> (usize, usize) {
-        let unanswered = self.sayings.values().filter(|saying| saying.fate == Fate::Unanswered).count();
+        let unanswered = self.sent_messages.values().filter(|sent| sent.fate == Fate::Unanswered).count();
         let mut undelivered = 0;
-        for saying in self.sayings.values() {
-            if let Fate::Acknowledged { seq, .. } = saying.fate {
-                let entry = self.chats.get(saying.chat).and_then(|chat| chat.entries.get(&seq));
+        for sent in self.sent_messages.values() {
+            if let Fate::Acknowledged { seq, .. } = sent.fate {
+                let entry = self.chats.get(sent.chat).and_then(|chat| chat.entries.get(&seq));
                 undelivered += self.whole_sessions.saturating_sub(entry.map_or(0, |entry| entry.seen));
             }
         }
@@ -403,10 +403,10 @@ impl Checker {
 
     /// What was acknowledged is what was seen, and what was refused was not seen.
     fn check_answers(&self, complete: bool, faults: &mut Faults) {
-        for (mark, saying) in &self.sayings {
-            let Some(chat) = self.chats.get(saying.chat) else { continue };
+        for (mark, sent) in &self.sent_messages {
+            let Some(chat) = self.chats.get(sent.chat) else { continue };
             let id = chat.id;
-            match (saying.fate, saying.seen_at) {
+            match (sent.fate, sent.seen_at) {
                 (Fate::Unanswered, _) if complete => {
                     faults.add(Fault::Wrong, || format!("chat {id}: {mark} was never answered"));
                 }
@@ -434,8 +434,8 @@ impl Checker {
     fn known(&self) -> Vec<BTreeSet<Seq>> {
         let mut known: Vec<BTreeSet<Seq>> =
             self.chats.iter().map(|chat| chat.entries.keys().copied().collect()).collect();
-        for saying in self.sayings.values() {
-            if let (Fate::Acknowledged { seq, .. }, Some(known)) = (saying.fate, known.get_mut(saying.chat)) {
+        for sent in self.sent_messages.values() {
+            if let (Fate::Acknowledged { seq, .. }, Some(known)) = (sent.fate, known.get_mut(sent.chat)) {
                 known.insert(seq);
             }
         }

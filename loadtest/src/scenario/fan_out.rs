@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use super::idle::connect_users;
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{Cursor, Names, PacketView, Saying, TcpConnection, is_presence};
+use crate::wire::{Cursor, MessageTemplate, Names, PacketView, TcpConnection, is_presence};
 
 /// Messages that may be on their way to somebody.
 const BACKLOG: usize = 256;
@@ -72,7 +72,7 @@ impl Scenario for FanOut {
         for n in 0..senders {
             let speaker = Speaker {
                 connection: server.open(self.members + n).await?,
-                saying: Saying::new(u64::try_from(n)?, chat, Names::Ordered)?,
+                template: MessageTemplate::new(u64::try_from(n)?, chat, Names::Ordered)?,
                 tracker: tracker.clone(),
             };
             match self.pace {
@@ -100,7 +100,7 @@ impl Scenario for FanOut {
             }
             Err(_) => {
                 let missing = tracker.events.borrow().1.len();
-                outcome.wrong(|| format!("lost: {missing} events or more did not reach everybody"));
+                outcome.wrong(|| format!("lost: {missing} events or more did not reach mentioning"));
             }
         }
         Ok(outcome)
@@ -212,7 +212,7 @@ async fn listen(mut connection: TcpConnection, tracker: Rc<DeliveryTracker>) -> 
 
 struct Speaker {
     connection: TcpConnection,
-    saying: Saying,
+    template: MessageTemplate,
     tracker: Rc<DeliveryTracker>,
 }
 
@@ -226,7 +226,7 @@ impl Speaker {
             {
                 permit.forget();
                 sent += 1;
-                self.saying.append(sent, &mut out);
+                self.template.append(sent, &mut out);
             }
             self.connection.send(&out).await?;
             out.clear();
@@ -235,7 +235,7 @@ impl Speaker {
             } else if Instant::now() < end {
                 self.tracker.backlog.acquire().await?.forget();
                 sent += 1;
-                self.saying.append(sent, &mut out);
+                self.template.append(sent, &mut out);
             } else {
                 return Ok(());
             }
@@ -251,7 +251,7 @@ impl Speaker {
             self.tracker.due.borrow_mut().push_back(due);
             number += 1;
             out.clear();
-            self.saying.append(number, &mut out);
+            self.template.append(number, &mut out);
             self.connection.send(&out).await?;
             self.answers().await?;
             due += every;

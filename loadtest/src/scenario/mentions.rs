@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{Names, PacketView, Saying, TcpConnection};
+use crate::wire::{MessageTemplate, Names, PacketView, TcpConnection};
 
 /// People in the chat, with the sender.
 const MEMBERS: usize = 200;
@@ -53,7 +53,7 @@ impl Scenario for Mentions {
         let mut outcome = Outcome::new()?;
         let mut sender = Sender { connection: server.open(0).await?, number: 0, seqs: HashSet::new() };
 
-        let plain = Saying::new(0, chat, Names::Ordered)?;
+        let plain = MessageTemplate::new(0, chat, Names::Ordered)?;
         let other = Other::start(server).await?;
         let end = Instant::now() + time;
         while Instant::now() < end {
@@ -61,12 +61,12 @@ impl Scenario for Mentions {
         }
         let beside_plain = other.stop().await?;
 
-        let everybody = plain.naming_everybody();
+        let mentioning = plain.mentioning_all();
         let other = Other::start(server).await?;
         sender.seqs.clear();
         outcome.begin();
         let begun = Instant::now();
-        sender.say(everybody, self.messages, &mut outcome).await?;
+        sender.say(mentioning, self.messages, &mut outcome).await?;
         let said = begun.elapsed();
         notified(server, MEMBERS - 1, &sender.seqs).await.context("the last member")?;
         let notified_all = begun.elapsed();
@@ -80,10 +80,10 @@ impl Scenario for Mentions {
                 outcome.wrong(|| format!("member {member}: {error:#}"));
             }
         }
-        let (plain, everybody) = (median_us(beside_plain), median_us(beside_everybody));
+        let (plain, mentioning) = (median_us(beside_plain), median_us(beside_everybody));
         outcome.notes.push(format!(
-            "p50 elsewhere: {plain:.0} us beside plain messages, {everybody:.0} us beside @all: {:.2} times",
-            everybody / plain
+            "p50 elsewhere: {plain:.0} us beside plain messages, {mentioning:.0} us beside @all: {:.2} times",
+            mentioning / plain
         ));
         outcome.notes.push(format!(
             "{} messages acknowledged in {said:.1?}, {} notifications written in {notified_all:.1?}",
@@ -103,14 +103,19 @@ struct Sender {
 
 impl Sender {
     /// Says so many, each acknowledged, with as many on their way as the server takes.
-    async fn say(&mut self, mut saying: Saying, count: u64, outcome: &mut Outcome) -> anyhow::Result<()> {
+    async fn say(
+        &mut self,
+        mut template: MessageTemplate,
+        count: u64,
+        outcome: &mut Outcome,
+    ) -> anyhow::Result<()> {
         let (first, last) = (self.number, self.number + count);
         let (mut answered, mut out) = (first, Vec::new());
         while answered < last {
             out.clear();
             while self.number < last && self.number - answered < IN_FLIGHT {
                 self.number += 1;
-                saying.append(self.number, &mut out);
+                template.append(self.number, &mut out);
             }
             self.connection.send(&out).await?;
             let view = PacketView::of(self.connection.frame().await?)?;
@@ -134,7 +139,7 @@ impl Other {
     async fn start(server: &SeededServer) -> anyhow::Result<Self> {
         let user = MEMBERS - 1;
         let mut connection = server.open(user).await?;
-        let mut saying = Saying::new(1, server.own_chat(user)?, Names::Ordered)?;
+        let mut template = MessageTemplate::new(1, server.own_chat(user)?, Names::Ordered)?;
         let stopped = Rc::new(Cell::new(false));
         let until = stopped.clone();
         let task = tokio::task::spawn_local(async move {
@@ -142,7 +147,7 @@ impl Other {
             while !until.get() {
                 number += 1;
                 out.clear();
-                saying.append(number, &mut out);
+                template.append(number, &mut out);
                 let sent = Instant::now();
                 connection.send(&out).await?;
                 while PacketView::of(connection.frame().await?)?.request_id != Some(number) {}

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{Names, PacketView, Saying};
+use crate::wire::{MessageTemplate, Names, PacketView};
 
 #[derive(Debug)]
 pub(crate) struct PingPong;
@@ -27,7 +27,7 @@ impl Scenario for PingPong {
 
     async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {
         let mut connection = server.open(0).await?;
-        let mut saying = Saying::new(0, server.own_chat(0)?, Names::Ordered)?;
+        let mut template = MessageTemplate::new(0, server.own_chat(0)?, Names::Ordered)?;
         let (mut outcome, mut out) = (Outcome::new()?, Vec::new());
         let (mut number, mut last_seq) = (0, None);
         outcome.begin();
@@ -35,7 +35,7 @@ impl Scenario for PingPong {
         while Instant::now() < end {
             number += 1;
             out.clear();
-            saying.append(number, &mut out);
+            template.append(number, &mut out);
             let sent = Instant::now();
             connection.send(&out).await?;
             loop {

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{Cursor, Names, PacketView, Saying, TcpConnection, message_content, page};
+use crate::wire::{Cursor, MessageTemplate, Names, PacketView, TcpConnection, message_content, page};
 
 #[derive(Debug)]
 pub(crate) struct Pipelined {
@@ -62,7 +62,7 @@ impl Scenario for Pipelined {
             let sender = u64::try_from(n)?;
             senders.push(Sender {
                 connection: server.open(n).await?,
-                saying: Saying::new(sender, chat, self.names)?,
+                template: MessageTemplate::new(sender, chat, self.names)?,
                 chat,
                 sender,
             });
@@ -82,7 +82,7 @@ impl Scenario for Pipelined {
 
 struct Sender {
     connection: TcpConnection,
-    saying: Saying,
+    template: MessageTemplate,
     chat: i64,
     sender: u64,
 }
@@ -101,7 +101,7 @@ impl Sender {
             if now < end {
                 while sent - answered < in_flight {
                     sent += 1;
-                    self.saying.append(sent, &mut out);
+                    self.template.append(sent, &mut out);
                     sent_at.push_back(now);
                 }
                 self.connection.send(&out).await?;

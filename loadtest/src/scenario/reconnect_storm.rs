@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::idle::connect_users;
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{Cursor, Names, PacketView, Saying, TcpConnection, page, resume};
+use crate::wire::{Cursor, MessageTemplate, Names, PacketView, TcpConnection, page, resume};
 
 /// Messages that are said while everybody is away.
 const MISSED: u64 = 5;
@@ -46,9 +46,9 @@ impl Scenario for ReconnectStorm {
 
         let mut speaker = server.open(0).await?;
         let (head, epoch) = head_of(&mut speaker, chat).await?;
-        let mut saying = Saying::new(0, chat, Names::Ordered)?;
+        let mut template = MessageTemplate::new(0, chat, Names::Ordered)?;
         let mut out = Vec::new();
-        (1..=MISSED).for_each(|number| saying.append(number, &mut out));
+        (1..=MISSED).for_each(|number| template.append(number, &mut out));
         speaker.send(&out).await?;
         let mut acknowledged = 0;
         while acknowledged < MISSED {

@@ -11,7 +11,7 @@ pub(crate) const CONTENT_BYTES: usize = 200;
 /// How a content begins: who said it, and which of theirs it is, both as 16 hexadecimal digits.
 const MARK_BYTES: usize = 32;
 /// `@all`, behind the mark.
-const EVERYBODY: &[u8] = b" @all ";
+const MENTION: &[u8] = b" @all ";
 
 fn frame(packet: MessagePacket) -> anyhow::Result<Vec<u8>> {
     Ok(encode(&packet).context("a packet of ours cannot be encoded")?.to_vec())
@@ -79,7 +79,7 @@ pub(crate) enum Names {
 
 /// A `SendMessage` of one sender to one chat, patched for each message.
 #[derive(Debug, Clone)]
-pub(crate) struct Saying {
+pub(crate) struct MessageTemplate {
     bytes: Vec<u8>,
     request_at: usize,
     client_at: usize,
@@ -88,7 +88,7 @@ pub(crate) struct Saying {
     names: Names,
 }
 
-impl Saying {
+impl MessageTemplate {
     pub(crate) fn new(sender: u64, chat: i64, names: Names) -> anyhow::Result<Self> {
         let mut bytes = vec![0; 4];
         bytes.push(0x84);
@@ -123,10 +123,10 @@ impl Saying {
     }
 
     /// The same, with `@all` in what is said.
-    pub(crate) fn naming_everybody(mut self) -> Self {
+    pub(crate) fn mentioning_all(mut self) -> Self {
         let at = self.content_at + MARK_BYTES;
-        if let Some(place) = self.bytes.get_mut(at..at + EVERYBODY.len()) {
-            place.copy_from_slice(EVERYBODY);
+        if let Some(place) = self.bytes.get_mut(at..at + MENTION.len()) {
+            place.copy_from_slice(MENTION);
         }
         self
     }
@@ -170,10 +170,10 @@ mod tests {
 
     #[test]
     fn a_patched_frame_is_a_packet_like_any_other() {
-        let mut saying = Saying::new(3, 77, Names::Random).unwrap();
+        let mut template = MessageTemplate::new(3, 77, Names::Random).unwrap();
         let mut out = Vec::new();
-        saying.append(5, &mut out);
-        saying.append(6, &mut out);
+        template.append(5, &mut out);
+        template.append(6, &mut out);
         let (first, second) = out.split_at(out.len() / 2);
         for (frame, number) in [(first, 5), (second, 6)] {
             let packet = packet::decode(&frame[4..]).unwrap();
