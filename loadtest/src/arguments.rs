@@ -16,7 +16,7 @@ use crate::scenario::{
     Presence, ReconnectStorm, Route, SlowReaders, Subjects, compare,
 };
 use crate::team::Team;
-use crate::wire::Names;
+use crate::wire::ClientIdKind;
 
 /// Drives a NetBit server, measures it, and fails on a lost, doubled or reordered message.
 #[derive(Parser)]
@@ -228,7 +228,10 @@ pub(crate) async fn run(
     match name {
         "ping_pong" => run!(PingPong),
         "pipelined" => {
-            run!(Pipelined::default(), Pipelined { names: Names::Random, ..Pipelined::default() });
+            run!(
+                Pipelined::default(),
+                Pipelined { client_ids: ClientIdKind::Random, ..Pipelined::default() }
+            );
             if !measure.quick {
                 run!(Pipelined { rows: 5_000_000, ..Pipelined::default() });
             }

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use super::idle::connect_users;
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{Cursor, MessageTemplate, Names, PacketView, TcpConnection, is_presence};
+use crate::wire::{ClientIdKind, Cursor, MessageTemplate, PacketView, TcpConnection, is_presence};
 
 /// Messages that may be on their way to somebody.
 const BACKLOG: usize = 256;
@@ -72,7 +72,7 @@ impl Scenario for FanOut {
         for n in 0..senders {
             let speaker = Speaker {
                 connection: server.open(self.members + n).await?,
-                template: MessageTemplate::new(u64::try_from(n)?, chat, Names::Ordered)?,
+                template: MessageTemplate::new(u64::try_from(n)?, chat, ClientIdKind::Ordered)?,
                 tracker: tracker.clone(),
             };
             match self.pace {

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{MessageTemplate, Names, PacketView, TcpConnection, message_content, page};
+use crate::wire::{ClientIdKind, MessageTemplate, PacketView, TcpConnection, message_content, page};
 
 /// Messages of a page.
 pub(crate) const PAGE: u16 = 50;
@@ -55,7 +55,7 @@ impl Scenario for History {
 
 /// Says as many messages as a page has.
 pub(super) async fn fill(connection: &mut TcpConnection, chat: i64) -> anyhow::Result<()> {
-    let (mut template, mut out) = (MessageTemplate::new(0, chat, Names::Ordered)?, Vec::new());
+    let (mut template, mut out) = (MessageTemplate::new(0, chat, ClientIdKind::Ordered)?, Vec::new());
     for number in 1..=u64::from(PAGE) {
         template.append(number, &mut out);
     }

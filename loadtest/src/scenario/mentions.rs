@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{MessageTemplate, Names, PacketView, TcpConnection};
+use crate::wire::{ClientIdKind, MessageTemplate, PacketView, TcpConnection};
 
 /// People in the chat, with the sender.
 const MEMBERS: usize = 200;
@@ -53,7 +53,7 @@ impl Scenario for Mentions {
         let mut outcome = Outcome::new()?;
         let mut sender = Sender { connection: server.open(0).await?, number: 0, seqs: HashSet::new() };
 
-        let plain = MessageTemplate::new(0, chat, Names::Ordered)?;
+        let plain = MessageTemplate::new(0, chat, ClientIdKind::Ordered)?;
         let other = Other::start(server).await?;
         let end = Instant::now() + time;
         while Instant::now() < end {
@@ -139,7 +139,7 @@ impl Other {
     async fn start(server: &SeededServer) -> anyhow::Result<Self> {
         let user = MEMBERS - 1;
         let mut connection = server.open(user).await?;
-        let mut template = MessageTemplate::new(1, server.own_chat(user)?, Names::Ordered)?;
+        let mut template = MessageTemplate::new(1, server.own_chat(user)?, ClientIdKind::Ordered)?;
         let stopped = Rc::new(Cell::new(false));
         let until = stopped.clone();
         let task = tokio::task::spawn_local(async move {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{MessageTemplate, Names, PacketView};
+use crate::wire::{ClientIdKind, MessageTemplate, PacketView};
 
 #[derive(Debug)]
 pub(crate) struct PingPong;
@@ -27,7 +27,7 @@ impl Scenario for PingPong {
 
     async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {
         let mut connection = server.open(0).await?;
-        let mut template = MessageTemplate::new(0, server.own_chat(0)?, Names::Ordered)?;
+        let mut template = MessageTemplate::new(0, server.own_chat(0)?, ClientIdKind::Ordered)?;
         let (mut outcome, mut out) = (Outcome::new()?, Vec::new());
         let (mut number, mut last_seq) = (0, None);
         outcome.begin();

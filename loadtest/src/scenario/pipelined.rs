@@ -12,13 +12,13 @@ use tokio::task::JoinSet;
 
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{Cursor, MessageTemplate, Names, PacketView, TcpConnection, message_content, page};
+use crate::wire::{ClientIdKind, Cursor, MessageTemplate, PacketView, TcpConnection, message_content, page};
 
 #[derive(Debug)]
 pub(crate) struct Pipelined {
     pub(crate) senders: usize,
     pub(crate) in_flight: u64,
-    pub(crate) names: Names,
+    pub(crate) client_ids: ClientIdKind,
     /// Messages that are in the database before.
     pub(crate) rows: usize,
     /// Chats that are there beside the senders' own.
@@ -27,7 +27,7 @@ pub(crate) struct Pipelined {
 
 impl Default for Pipelined {
     fn default() -> Self {
-        Self { senders: 50, in_flight: 16, names: Names::Ordered, rows: 0, chats: 0 }
+        Self { senders: 50, in_flight: 16, client_ids: ClientIdKind::Ordered, rows: 0, chats: 0 }
     }
 }
 
@@ -36,10 +36,10 @@ const PAGE: u16 = 100;
 
 impl Scenario for Pipelined {
     fn name(&self) -> String {
-        let names = if self.names == Names::Random { "/random_ids" } else { "" };
+        let client_ids = if self.client_ids == ClientIdKind::Random { "/random_ids" } else { "" };
         let rows = if self.rows > 0 { format!("/rows_{}", self.rows) } else { String::new() };
         let chats = if self.chats > 1 { format!("/chats_{}", self.chats) } else { String::new() };
-        format!("pipelined{names}{rows}{chats}")
+        format!("pipelined{client_ids}{rows}{chats}")
     }
 
     fn setup(&self) -> Setup {
@@ -62,7 +62,7 @@ impl Scenario for Pipelined {
             let sender = u64::try_from(n)?;
             senders.push(Sender {
                 connection: server.open(n).await?,
-                template: MessageTemplate::new(sender, chat, self.names)?,
+                template: MessageTemplate::new(sender, chat, self.client_ids)?,
                 chat,
                 sender,
             });

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::idle::connect_users;
 use super::{Compared, Outcome, Scenario};
 use crate::servers::{SeededServer, Setup};
-use crate::wire::{Cursor, MessageTemplate, Names, PacketView, TcpConnection, page, resume};
+use crate::wire::{ClientIdKind, Cursor, MessageTemplate, PacketView, TcpConnection, page, resume};
 
 /// Messages that are said while everybody is away.
 const MISSED: u64 = 5;
@@ -46,7 +46,7 @@ impl Scenario for ReconnectStorm {
 
         let mut speaker = server.open(0).await?;
         let (head, epoch) = head_of(&mut speaker, chat).await?;
-        let mut template = MessageTemplate::new(0, chat, Names::Ordered)?;
+        let mut template = MessageTemplate::new(0, chat, ClientIdKind::Ordered)?;
         let mut out = Vec::new();
         (1..=MISSED).for_each(|number| template.append(number, &mut out));
         speaker.send(&out).await?;

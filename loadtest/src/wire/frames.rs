@@ -69,7 +69,7 @@ pub(crate) fn message_content(sender: u64, number: u64) -> String {
 
 /// How messages are named by their sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Names {
+pub(crate) enum ClientIdKind {
     /// UUIDv7: neighbours in time are neighbours in the index.
     #[default]
     Ordered,
@@ -85,11 +85,11 @@ pub(crate) struct MessageTemplate {
     client_at: usize,
     content_at: usize,
     sender: u64,
-    names: Names,
+    client_ids: ClientIdKind,
 }
 
 impl MessageTemplate {
-    pub(crate) fn new(sender: u64, chat: i64, names: Names) -> anyhow::Result<Self> {
+    pub(crate) fn new(sender: u64, chat: i64, client_ids: ClientIdKind) -> anyhow::Result<Self> {
         let mut bytes = vec![0; 4];
         bytes.push(0x84);
         let text = |bytes: &mut Vec<u8>, text: &str| {
@@ -119,7 +119,7 @@ impl MessageTemplate {
         if let Some(prefix) = bytes.first_chunk_mut::<4>() {
             *prefix = length.to_be_bytes();
         }
-        Ok(Self { bytes, request_at, client_at, content_at, sender, names })
+        Ok(Self { bytes, request_at, client_at, content_at, sender, client_ids })
     }
 
     /// The same, with `@all` in what is said.
@@ -141,9 +141,9 @@ impl MessageTemplate {
         patch(self.request_at, &number.to_be_bytes());
         patch(
             self.client_at,
-            &match self.names {
-                Names::Ordered => ClientId::fresh().0,
-                Names::Random => uuid::Uuid::new_v4().into_bytes(),
+            &match self.client_ids {
+                ClientIdKind::Ordered => ClientId::fresh().0,
+                ClientIdKind::Random => uuid::Uuid::new_v4().into_bytes(),
             },
         );
         patch(self.content_at, &mark(self.sender, number));
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_patched_frame_is_a_packet_like_any_other() {
-        let mut template = MessageTemplate::new(3, 77, Names::Random).unwrap();
+        let mut template = MessageTemplate::new(3, 77, ClientIdKind::Random).unwrap();
         let mut out = Vec::new();
         template.append(5, &mut out);
         template.append(6, &mut out);

@@ -11,7 +11,7 @@ mod tcp;
 mod udp;
 
 pub(crate) use bytes::{read_some, write_all};
-pub(crate) use frames::{MessageTemplate, Names, hello, message_content, page, ping, resume};
+pub(crate) use frames::{ClientIdKind, MessageTemplate, hello, message_content, page, ping, resume};
 pub(crate) use http::HttpConnection;
 pub(crate) use packet_view::{Cursor, PacketView, is_presence};
 pub(crate) use tcp::TcpConnection;
