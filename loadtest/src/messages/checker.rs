@@ -20,12 +20,12 @@ const JUMP_MAX: Seq = 100_000;
 
 /// A message's own name: its sender, and its number among all that this sender says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Mark {
+pub(crate) struct MessageKey {
     pub(crate) sender: usize,
     pub(crate) counter: usize,
 }
 
-impl fmt::Display for Mark {
+impl fmt::Display for MessageKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "message {} of sender {}", self.counter, self.sender)
     }
@@ -94,7 +94,7 @@ struct SentMessage {
 #[derive(Debug)]
 struct Entry {
     /// `None`: an event that is no message.
-    said: Option<(Mark, MessageId)>,
+    said: Option<(MessageKey, MessageId)>,
     /// How many of the sessions that must see everything have seen it.
     seen: usize,
 }
@@ -119,13 +119,13 @@ struct Session {
 }
 
 /// A message of a history, in words.
-fn named(mark: Option<Mark>) -> String {
-    mark.map_or_else(|| "something that nobody said".to_owned(), |mark| mark.to_string())
+fn named(key: Option<MessageKey>) -> String {
+    key.map_or_else(|| "something that nobody said".to_owned(), |key| key.to_string())
 }
 
 /// An event, in words.
-fn event(said: Option<(Mark, MessageId)>) -> String {
-    said.map_or_else(|| "another event".to_owned(), |(mark, message)| format!("{mark} ({message})"))
+fn event(said: Option<(MessageKey, MessageId)>) -> String {
+    said.map_or_else(|| "another event".to_owned(), |(key, message)| format!("{key} ({message})"))
 }
 
 /// See the [module](self).
@@ -133,7 +133,7 @@ fn event(said: Option<(Mark, MessageId)>) -> String {
 pub(crate) struct Checker {
     index: HashMap<ChatId, usize>,
     chats: Vec<Chat>,
-    sent_messages: BTreeMap<Mark, SentMessage>,
+    sent_messages: BTreeMap<MessageKey, SentMessage>,
     sessions: Vec<Session>,
     whole_sessions: usize,
     acknowledged: usize,
@@ -157,35 +157,35 @@ impl Checker {
         self.sessions.len() - 1
     }
 
-    pub(crate) fn sent(&mut self, mark: Mark, chat: ChatId) {
+    pub(crate) fn sent(&mut self, key: MessageKey, chat: ChatId) {
         let Some(chat) = self.index.get(&chat).copied() else {
-            return self.faults.add(Fault::Wrong, || format!("{mark} was sent to an unknown chat {chat}"));
+            return self.faults.add(Fault::Wrong, || format!("{key} was sent to an unknown chat {chat}"));
         };
         let sent = SentMessage { chat, fate: Fate::Unanswered, seen_at: None };
-        if self.sent_messages.insert(mark, sent).is_some() {
-            self.faults.add(Fault::Doubled, || format!("{mark} was sent twice by the load test itself"));
+        if self.sent_messages.insert(key, sent).is_some() {
+            self.faults.add(Fault::Doubled, || format!("{key} was sent twice by the load test itself"));
         }
     }
 
-    pub(crate) fn acknowledged(&mut self, mark: Mark, message: MessageId, seq: Seq) {
-        self.answered(mark, Fate::Acknowledged { message, seq });
+    pub(crate) fn acknowledged(&mut self, key: MessageKey, message: MessageId, seq: Seq) {
+        self.answered(key, Fate::Acknowledged { message, seq });
     }
 
     /// The server said that it did not take the message: it must never appear.
-    pub(crate) fn refused(&mut self, mark: Mark) {
-        self.answered(mark, Fate::Refused);
+    pub(crate) fn refused(&mut self, key: MessageKey) {
+        self.answered(key, Fate::Refused);
     }
 
-    fn answered(&mut self, mark: Mark, fate: Fate) {
-        match self.sent_messages.get_mut(&mark) {
-            None => self.faults.add(Fault::Wrong, || format!("{mark} was answered and never sent: {fate:?}")),
+    fn answered(&mut self, key: MessageKey, fate: Fate) {
+        match self.sent_messages.get_mut(&key) {
+            None => self.faults.add(Fault::Wrong, || format!("{key} was answered and never sent: {fate:?}")),
             Some(sent) if sent.fate == Fate::Unanswered => {
                 sent.fate = fate;
                 self.acknowledged += usize::from(fate != Fate::Refused);
             }
             Some(sent) => self
                 .faults
-                .add(Fault::Doubled, || format!("{mark} was answered twice: {:?}, then {fate:?}", sent.fate)),
+                .add(Fault::Doubled, || format!("{key} was answered twice: {:?}, then {fate:?}", sent.fate)),
         }
     }
 
@@ -195,7 +195,7 @@ impl Checker {
         session: usize,
         chat_id: ChatId,
         seq: Seq,
-        said: Option<(Mark, MessageId)>,
+        said: Option<(MessageKey, MessageId)>,
     ) -> bool {
         let faults = &mut self.faults;
         let Some(session) = self.sessions.get_mut(session) else { return false };
@@ -226,16 +226,16 @@ impl Checker {
         let entry = match chat.entries.entry(seq) {
             std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::btree_map::Entry::Vacant(new) => {
-                if let Some((mark, _)) = said {
-                    match self.sent_messages.get_mut(&mark) {
-                        None => faults.add(Fault::Wrong, || format!("{name} got {mark}, which nobody sent")),
+                if let Some((key, _)) = said {
+                    match self.sent_messages.get_mut(&key) {
+                        None => faults.add(Fault::Wrong, || format!("{name} got {key}, which nobody sent")),
                         Some(sent) if sent.chat != index => faults.add(Fault::Wrong, || {
-                            format!("{name} got {mark} in chat {chat_id}, not where it was sent")
+                            format!("{name} got {key} in chat {chat_id}, not where it was sent")
                         }),
                         Some(sent) => match sent.seen_at.replace(seq) {
                             None => {}
                             Some(other) => faults.add(Fault::Doubled, || {
-                                format!("chat {chat_id}: {mark} is at {other} and at {seq}")
+                                format!("chat {chat_id}: {key} is at {other} and at {seq}")
                             }),
                         },
                     }
@@ -299,22 +299,22 @@ impl Checker {
 
     /// What the server's history of a chat holds above its base, in the order in which it was told. Called once per
     /// chat, when everything is answered.
-    pub(crate) fn history(&mut self, chat_id: ChatId, told: &[(Seq, MessageId, Option<Mark>)]) {
+    pub(crate) fn history(&mut self, chat_id: ChatId, told: &[(Seq, MessageId, Option<MessageKey>)]) {
         let faults = &mut self.faults;
         let Some(index) = self.index.get(&chat_id).copied() else {
             return faults.add(Fault::Wrong, || format!("there is no chat {chat_id} to have a history"));
         };
-        let mut expected: BTreeMap<Seq, (MessageId, Mark)> = self
+        let mut expected: BTreeMap<Seq, (MessageId, MessageKey)> = self
             .sent_messages
             .iter()
             .filter(|(_, sent)| sent.chat == index)
-            .filter_map(|(mark, sent)| match sent.fate {
-                Fate::Acknowledged { message, seq } => Some((seq, (message, *mark))),
+            .filter_map(|(key, sent)| match sent.fate {
+                Fate::Acknowledged { message, seq } => Some((seq, (message, *key))),
                 _ => None,
             })
             .collect();
         let (mut read, mut last) = (BTreeSet::new(), 0);
-        for (seq, message, mark) in told.iter().copied() {
+        for (seq, message, key) in told.iter().copied() {
             if !read.insert(seq) {
                 faults.add(Fault::Doubled, || format!("history of chat {chat_id}: {seq} is there twice"));
                 continue;
@@ -325,11 +325,11 @@ impl Checker {
             }
             last = last.max(seq);
             match expected.remove(&seq) {
-                Some((id, who)) if id == message && Some(who) == mark => {}
+                Some((id, who)) if id == message && Some(who) == key => {}
                 Some(other) => faults.add(Fault::Wrong, || {
                     format!(
                         "history of chat {chat_id}, {seq}: {} ({message}), but acknowledged was {} ({})",
-                        named(mark),
+                        named(key),
                         other.1,
                         other.0
                     )
@@ -337,15 +337,15 @@ impl Checker {
                 None => faults.add(Fault::Wrong, || {
                     format!(
                         "history of chat {chat_id}, {seq}: {} ({message}) was never acknowledged",
-                        named(mark)
+                        named(key)
                     )
                 }),
             }
         }
-        for (seq, (message, mark)) in expected {
+        for (seq, (message, key)) in expected {
             faults.add(Fault::Lost, || {
                 format!(
-                    "history of chat {chat_id}: {mark} ({message}) was acknowledged as {seq} and is not there"
+                    "history of chat {chat_id}: {key} ({message}) was acknowledged as {seq} and is not there"
                 )
             });
         }
@@ -388,13 +388,12 @@ impl Checker {
         for chat in &self.chats {
             let mut last: HashMap<usize, usize> = HashMap::new();
             for (seq, entry) in &chat.entries {
-                let Some((mark, _)) = entry.said else { continue };
-                if let Some(before) =
-                    last.insert(mark.sender, mark.counter).filter(|last| *last > mark.counter)
+                let Some((key, _)) = entry.said else { continue };
+                if let Some(before) = last.insert(key.sender, key.counter).filter(|last| *last > key.counter)
                 {
                     let id = chat.id;
                     faults.add(Fault::Reordered, || {
-                        format!("chat {id}, {seq}: {mark} comes behind the same sender's message {before}")
+                        format!("chat {id}, {seq}: {key} comes behind the same sender's message {before}")
                     });
                 }
             }
@@ -403,24 +402,24 @@ impl Checker {
 
     /// What was acknowledged is what was seen, and what was refused was not seen.
     fn check_answers(&self, complete: bool, faults: &mut Faults) {
-        for (mark, sent) in &self.sent_messages {
+        for (key, sent) in &self.sent_messages {
             let Some(chat) = self.chats.get(sent.chat) else { continue };
             let id = chat.id;
             match (sent.fate, sent.seen_at) {
                 (Fate::Unanswered, _) if complete => {
-                    faults.add(Fault::Wrong, || format!("chat {id}: {mark} was never answered"));
+                    faults.add(Fault::Wrong, || format!("chat {id}: {key} was never answered"));
                 }
                 (Fate::Refused, Some(seq)) => faults.add(Fault::Wrong, || {
-                    format!("chat {id}: {mark} was refused, and is there all the same as {seq}")
+                    format!("chat {id}: {key} was refused, and is there all the same as {seq}")
                 }),
                 (Fate::Acknowledged { message, seq }, _) => {
                     let entry = chat.entries.get(&seq);
                     if let Some(said) =
-                        entry.map(|entry| entry.said).filter(|said| *said != Some((*mark, message)))
+                        entry.map(|entry| entry.said).filter(|said| *said != Some((*key, message)))
                     {
                         faults.add(Fault::Wrong, || {
                             format!(
-                                "chat {id}: {mark} was acknowledged as {seq} ({message}), where {said:?} is"
+                                "chat {id}: {key} was acknowledged as {seq} ({message}), where {said:?} is"
                             )
                         });
                     }

@@ -11,28 +11,28 @@ fn said(n: usize) -> Checker {
     checker.session("first".into(), true);
     checker.session("second".into(), true);
     for counter in 0..n {
-        let (mark, message, seq) = nth(counter);
-        checker.sent(mark, CHAT);
-        checker.acknowledged(mark, message, seq);
+        let (key, message, seq) = nth(counter);
+        checker.sent(key, CHAT);
+        checker.acknowledged(key, message, seq);
     }
     checker
 }
 
-fn nth(counter: usize) -> (Mark, MessageId, Seq) {
+fn nth(counter: usize) -> (MessageKey, MessageId, Seq) {
     let n = i64::try_from(counter).unwrap();
-    (Mark { sender: 0, counter }, MessageId(100 + n), BASE + 1 + n)
+    (MessageKey { sender: 0, counter }, MessageId(100 + n), BASE + 1 + n)
 }
 
 fn see(checker: &mut Checker, session: usize, counters: &[usize]) {
     for counter in counters {
-        let (mark, message, seq) = nth(*counter);
-        checker.saw(session, CHAT, seq, Some((mark, message)));
+        let (key, message, seq) = nth(*counter);
+        checker.saw(session, CHAT, seq, Some((key, message)));
     }
 }
 
 fn history(checker: &mut Checker, counters: &[usize]) {
     let told = counters.iter().map(|counter| nth(*counter));
-    let told: Vec<_> = told.map(|(mark, id, seq)| (seq, id, Some(mark))).collect();
+    let told: Vec<_> = told.map(|(key, id, seq)| (seq, id, Some(key))).collect();
     checker.history(CHAT, &told);
 }
 
@@ -59,8 +59,8 @@ fn what_everybody_saw_once_and_in_order_is_correct() {
 fn a_message_is_everywhere_when_the_last_session_saw_it() {
     let mut checker = said(1);
     let slow = checker.session("slow".into(), false);
-    let (mark, message, seq) = nth(0);
-    let seen = [0, slow, 1].map(|session| checker.saw(session, CHAT, seq, Some((mark, message))));
+    let (key, message, seq) = nth(0);
+    let seen = [0, slow, 1].map(|session| checker.saw(session, CHAT, seq, Some((key, message))));
     assert_eq!(seen, [false, false, true]);
 }
 
@@ -101,11 +101,11 @@ fn a_doubled_message_is_found() {
 
     // The same message under two numbers: every session sees dense numbers, and the message twice.
     let mut checker = said(2);
-    checker.sent(Mark { sender: 1, counter: 0 }, CHAT);
-    checker.acknowledged(Mark { sender: 1, counter: 0 }, MessageId(900), BASE + 3);
+    checker.sent(MessageKey { sender: 1, counter: 0 }, CHAT);
+    checker.acknowledged(MessageKey { sender: 1, counter: 0 }, MessageId(900), BASE + 3);
     see(&mut checker, 0, &[0, 1]);
-    let (mark, message, _) = nth(1);
-    checker.saw(0, CHAT, BASE + 3, Some((mark, message)));
+    let (key, message, _) = nth(1);
+    checker.saw(0, CHAT, BASE + 3, Some((key, message)));
     assert!(checker.verdict(false).count(Fault::Doubled) == 1);
 }
 
@@ -122,12 +122,12 @@ fn messages_that_are_numbered_in_another_order_than_sent_are_reordered() {
     let mut checker = Checker::new(&[(CHAT, BASE)]);
     checker.session("only".into(), true);
     for (counter, seq) in [(0, BASE + 2), (1, BASE + 1)] {
-        let mark = Mark { sender: 0, counter };
-        checker.sent(mark, CHAT);
-        checker.acknowledged(mark, MessageId(seq), seq);
+        let key = MessageKey { sender: 0, counter };
+        checker.sent(key, CHAT);
+        checker.acknowledged(key, MessageId(seq), seq);
     }
     for (counter, seq) in [(1, BASE + 1), (0, BASE + 2)] {
-        checker.saw(0, CHAT, seq, Some((Mark { sender: 0, counter }, MessageId(seq))));
+        checker.saw(0, CHAT, seq, Some((MessageKey { sender: 0, counter }, MessageId(seq))));
     }
     assert_eq!(only(&checker.verdict(false), Fault::Reordered), 1);
 }
@@ -137,10 +137,10 @@ fn a_number_that_nobody_has_is_a_gap() {
     let mut checker = Checker::new(&[(CHAT, BASE)]);
     checker.session("only".into(), true);
     for (counter, seq) in [(0, BASE + 1), (1, BASE + 3)] {
-        let mark = Mark { sender: 0, counter };
-        checker.sent(mark, CHAT);
-        checker.acknowledged(mark, MessageId(seq), seq);
-        checker.saw(0, CHAT, seq, Some((mark, MessageId(seq))));
+        let key = MessageKey { sender: 0, counter };
+        checker.sent(key, CHAT);
+        checker.acknowledged(key, MessageId(seq), seq);
+        checker.saw(0, CHAT, seq, Some((key, MessageId(seq))));
     }
     assert_eq!(only(&checker.verdict(true), Fault::Gap), 1);
 }
@@ -150,35 +150,35 @@ fn an_event_that_is_no_message_fills_its_number() {
     let mut checker = Checker::new(&[(CHAT, BASE)]);
     checker.session("only".into(), true);
     checker.saw(0, CHAT, BASE + 1, None);
-    let mark = Mark { sender: 0, counter: 0 };
-    checker.sent(mark, CHAT);
-    checker.acknowledged(mark, MessageId(1), BASE + 2);
-    checker.saw(0, CHAT, BASE + 2, Some((mark, MessageId(1))));
+    let key = MessageKey { sender: 0, counter: 0 };
+    checker.sent(key, CHAT);
+    checker.acknowledged(key, MessageId(1), BASE + 2);
+    checker.saw(0, CHAT, BASE + 2, Some((key, MessageId(1))));
     assert_eq!(checker.verdict(true), Faults::default());
 }
 
 #[test]
 fn answers_that_contradict_are_found() {
     let mut checker = said(1);
-    let (mark, message, seq) = nth(0);
+    let (key, message, seq) = nth(0);
     see(&mut checker, 0, &[0]);
     see(&mut checker, 1, &[0]);
-    checker.acknowledged(mark, message, seq);
+    checker.acknowledged(key, message, seq);
     assert_eq!(only(&checker.verdict(true), Fault::Doubled), 1, "answered twice");
 
     let mut checker = said(0);
-    checker.sent(mark, CHAT);
+    checker.sent(key, CHAT);
     assert_eq!(checker.outstanding(), (1, 0));
     assert_eq!(only(&checker.verdict(true), Fault::Wrong), 1, "never answered");
-    checker.refused(mark);
+    checker.refused(key);
     assert_eq!(checker.verdict(true), Faults::default());
     see(&mut checker, 0, &[0]);
     see(&mut checker, 1, &[0]);
     assert_eq!(only(&checker.verdict(true), Fault::Wrong), 1, "refused, and there");
 
     let mut checker = said(0);
-    checker.sent(mark, CHAT);
-    checker.acknowledged(mark, MessageId(999), seq);
+    checker.sent(key, CHAT);
+    checker.acknowledged(key, MessageId(999), seq);
     see(&mut checker, 0, &[0]);
     see(&mut checker, 1, &[0]);
     assert_eq!(only(&checker.verdict(true), Fault::Wrong), 1, "another id than the events'");
@@ -189,10 +189,10 @@ fn sessions_that_see_different_things_are_found() {
     let mut checker = said(2);
     see(&mut checker, 0, &[0, 1]);
     see(&mut checker, 1, &[0]);
-    let (mark, message, _) = nth(0);
-    checker.saw(1, CHAT, BASE + 2, Some((mark, message)));
+    let (key, message, _) = nth(0);
+    checker.saw(1, CHAT, BASE + 2, Some((key, message)));
     assert_eq!(only(&checker.verdict(true), Fault::Wrong), 1);
-    checker.saw(1, CHAT, BASE + 3, Some((Mark { sender: 9, counter: 9 }, MessageId(5))));
+    checker.saw(1, CHAT, BASE + 3, Some((MessageKey { sender: 9, counter: 9 }, MessageId(5))));
     assert!(checker.verdict(false).first().iter().any(|text| text.contains("nobody sent")));
     checker.saw(1, ChatId(99), 1, None);
     checker.saw(1, CHAT, Seq::MAX, None);

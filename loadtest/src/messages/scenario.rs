@@ -301,8 +301,8 @@ impl Messages {
                 ensure!(last.seq > after, "chat {chat}: the page behind {after} ends at {}", last.seq);
                 after = last.seq;
                 told.extend(page.iter().map(|message| {
-                    let mark = Content::parse(&message.content).map(|content| content.mark);
-                    (message.seq, message.id, mark)
+                    let key = Content::parse(&message.content).map(|content| content.key);
+                    (message.seq, message.id, key)
                 }));
                 if !has_more {
                     break;

@@ -16,7 +16,7 @@ use netbit::protocol::packet::MessagePacket;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
-use super::checker::Mark;
+use super::checker::MessageKey;
 use super::content::Content;
 use super::run::{Phase, Run};
 
@@ -163,13 +163,13 @@ impl Listener {
         packet: &ReceivedPacket,
     ) -> anyhow::Result<()> {
         let run = &self.run;
-        let mark = Mark { sender: sending.sender, counter };
+        let key = MessageKey { sender: sending.sender, counter };
         if packet.success {
             let (Some(message), Some(seq)) = (packet.message_id, packet.seq) else {
-                bail!("{mark} was acknowledged without message_id or seq");
+                bail!("{key} was acknowledged without message_id or seq");
             };
-            ensure!(packet.duplicate.is_none(), "{mark} was acknowledged as a duplicate");
-            run.checker.borrow_mut().acknowledged(mark, message, seq);
+            ensure!(packet.duplicate.is_none(), "{key} was acknowledged as a duplicate");
+            run.checker.borrow_mut().acknowledged(key, message, seq);
             let (now_us, mut gauges) = (run.now_us(), run.gauges.borrow_mut());
             let sent_us = sending.sent_us.borrow().get(counter).copied().unwrap_or(now_us);
             gauges.last_ack_us = now_us;
@@ -179,7 +179,7 @@ impl Listener {
             let rest = packet.retry_after_ms.map_or(RETRY_DELAY, Duration::from_millis);
             sending.resume_at.set(Instant::now() + rest);
             sending.refused.set(sending.refused.get() + 1);
-            run.checker.borrow_mut().refused(mark);
+            run.checker.borrow_mut().refused(key);
             run.gauges.borrow_mut().refused += 1;
             run.give_room();
         }
@@ -193,7 +193,7 @@ impl Listener {
 pub(super) fn see(run: &Run, session: usize, packet: &ReceivedPacket) -> Option<Content> {
     let content = packet.message.as_ref().and_then(|message| Content::parse(&message.content));
     let said =
-        content.as_ref().zip(packet.message.as_ref()).map(|(content, message)| (content.mark, message.id));
+        content.as_ref().zip(packet.message.as_ref()).map(|(content, message)| (content.key, message.id));
     let mut checker = run.checker.borrow_mut();
     match (packet.chat_id, packet.seq) {
         (Some(chat), Some(seq)) if said.is_some() || packet.message.is_none() => {
@@ -267,11 +267,11 @@ impl Speaker {
         let Some(chat) = self.run.chats.get(turn % self.run.chats.len().max(1)).copied() else {
             return Ok(());
         };
-        let mark = Mark { sender: sending.sender, counter };
+        let key = MessageKey { sender: sending.sender, counter };
         let sent_us = self.run.now_us();
-        let packet = saying(chat, ClientId::fresh(), &Content { mark, sent_us }.to_text());
+        let packet = saying(chat, ClientId::fresh(), &Content { key, sent_us }.to_text());
         let packet = MessagePacket { request_id: u64::try_from(counter).ok(), ..packet };
-        self.run.checker.borrow_mut().sent(mark, chat);
+        self.run.checker.borrow_mut().sent(key, chat);
         sending.sent_us.borrow_mut().push(sent_us);
         self.writer.send(&packet).await
     }

@@ -9,7 +9,7 @@ use netbit::protocol::packet::MessagePacket;
 /// Bytes of a message's content in every scenario.
 pub(crate) const CONTENT_BYTES: usize = 200;
 /// How a content begins: who said it, and which of theirs it is, both as 16 hexadecimal digits.
-const MARK_BYTES: usize = 32;
+const KEY_BYTES: usize = 32;
 /// `@all`, behind the mark.
 const MENTION: &[u8] = b" @all ";
 
@@ -124,7 +124,7 @@ impl MessageTemplate {
 
     /// The same, with `@all` in what is said.
     pub(crate) fn mentioning_all(mut self) -> Self {
-        let at = self.content_at + MARK_BYTES;
+        let at = self.content_at + KEY_BYTES;
         if let Some(place) = self.bytes.get_mut(at..at + MENTION.len()) {
             place.copy_from_slice(MENTION);
         }
@@ -146,20 +146,20 @@ impl MessageTemplate {
                 ClientIdKind::Random => uuid::Uuid::new_v4().into_bytes(),
             },
         );
-        patch(self.content_at, &mark(self.sender, number));
+        patch(self.content_at, &content_key(self.sender, number));
         to.extend_from_slice(&self.bytes);
     }
 }
 
-fn mark(sender: u64, number: u64) -> [u8; MARK_BYTES] {
+fn content_key(sender: u64, number: u64) -> [u8; KEY_BYTES] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut mark = [0; MARK_BYTES];
+    let mut key = [0; KEY_BYTES];
     let whole = (u128::from(sender) << 64) | u128::from(number);
-    for (place, digit) in mark.iter_mut().rev().enumerate() {
+    for (place, digit) in key.iter_mut().rev().enumerate() {
         let four = usize::try_from((whole >> (4 * place)) & 0xf).unwrap_or(0);
         *digit = DIGITS.get(four).copied().unwrap_or(b'0');
     }
-    mark
+    key
 }
 
 #[cfg(test)]
