@@ -15,7 +15,7 @@ const KEPT: usize = 100;
 
 #[derive(Debug)]
 pub(super) struct Chats {
-    chats: RefCell<HashMap<i64, Chat>>,
+    chats: RefCell<HashMap<i64, FloorChat>>,
     connections: RefCell<HashMap<usize, Weak<FloorConnection>>>,
     next_connection: Cell<usize>,
     next_id: Cell<i64>,
@@ -23,7 +23,7 @@ pub(super) struct Chats {
 }
 
 #[derive(Debug, Default)]
-struct Chat {
+struct FloorChat {
     head: i64,
     members: Vec<Rc<FloorConnection>>,
     recent: VecDeque<Encoded>,

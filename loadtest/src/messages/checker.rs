@@ -77,7 +77,7 @@ impl Faults {
 
 /// How a message that was sent was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum Answer {
     Unanswered,
     Refused,
     Acknowledged { message: MessageId, seq: Seq },
@@ -86,13 +86,13 @@ enum Fate {
 #[derive(Debug)]
 struct SentMessage {
     chat: usize,
-    fate: Fate,
+    answer: Answer,
     /// The number at which it was first seen.
     seen_at: Option<Seq>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct SeenEvent {
     /// `None`: an event that is no message.
     said: Option<(MessageKey, MessageId)>,
     /// How many of the sessions that must see everything have seen it.
@@ -100,22 +100,22 @@ struct Entry {
 }
 
 #[derive(Debug)]
-struct Chat {
+struct CheckedChat {
     id: ChatId,
     /// The number of the last event before the scenario.
     base: Seq,
-    entries: BTreeMap<Seq, Entry>,
+    entries: BTreeMap<Seq, SeenEvent>,
 }
 
 #[derive(Debug)]
-struct Session {
+struct CheckedSession {
     name: String,
     /// The last number seen of each chat.
     heads: Vec<Seq>,
     /// Numbers that were jumped over.
     missing: BTreeSet<(usize, Seq)>,
     /// Whether it must see everything; one that does not read need only see what it sees in order.
-    whole: bool,
+    reading: bool,
 }
 
 /// A message of a history, in words.
@@ -132,10 +132,10 @@ fn event(said: Option<(MessageKey, MessageId)>) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct Checker {
     index: HashMap<ChatId, usize>,
-    chats: Vec<Chat>,
+    chats: Vec<CheckedChat>,
     sent_messages: BTreeMap<MessageKey, SentMessage>,
-    sessions: Vec<Session>,
-    whole_sessions: usize,
+    sessions: Vec<CheckedSession>,
+    reading_sessions: usize,
     acknowledged: usize,
     faults: Faults,
 }
@@ -144,16 +144,18 @@ impl Checker {
     /// `heads` are the chats as they stand before anything is said.
     pub(crate) fn new(heads: &[(ChatId, Seq)]) -> Self {
         let index = heads.iter().enumerate().map(|(index, (chat, _))| (*chat, index)).collect();
-        let chats =
-            heads.iter().map(|(id, base)| Chat { id: *id, base: *base, entries: BTreeMap::new() }).collect();
+        let chats = heads
+            .iter()
+            .map(|(id, base)| CheckedChat { id: *id, base: *base, entries: BTreeMap::new() })
+            .collect();
         Self { index, chats, ..Self::default() }
     }
 
     /// A session that is in all chats from the beginning; answers its number. `whole`: it must see everything.
-    pub(crate) fn session(&mut self, name: String, whole: bool) -> usize {
+    pub(crate) fn session(&mut self, name: String, reading: bool) -> usize {
         let heads = self.chats.iter().map(|chat| chat.base).collect();
-        self.sessions.push(Session { name, heads, missing: BTreeSet::new(), whole });
-        self.whole_sessions += usize::from(whole);
+        self.sessions.push(CheckedSession { name, heads, missing: BTreeSet::new(), reading });
+        self.reading_sessions += usize::from(reading);
         self.sessions.len() - 1
     }
 
@@ -161,31 +163,33 @@ impl Checker {
         let Some(chat) = self.index.get(&chat).copied() else {
             return self.faults.add(Fault::Wrong, || format!("{key} was sent to an unknown chat {chat}"));
         };
-        let sent = SentMessage { chat, fate: Fate::Unanswered, seen_at: None };
+        let sent = SentMessage { chat, answer: Answer::Unanswered, seen_at: None };
         if self.sent_messages.insert(key, sent).is_some() {
             self.faults.add(Fault::Doubled, || format!("{key} was sent twice by the load test itself"));
         }
     }
 
     pub(crate) fn acknowledged(&mut self, key: MessageKey, message: MessageId, seq: Seq) {
-        self.answered(key, Fate::Acknowledged { message, seq });
+        self.answered(key, Answer::Acknowledged { message, seq });
     }
 
     /// The server said that it did not take the message: it must never appear.
     pub(crate) fn refused(&mut self, key: MessageKey) {
-        self.answered(key, Fate::Refused);
+        self.answered(key, Answer::Refused);
     }
 
-    fn answered(&mut self, key: MessageKey, fate: Fate) {
+    fn answered(&mut self, key: MessageKey, answer: Answer) {
         match self.sent_messages.get_mut(&key) {
-            None => self.faults.add(Fault::Wrong, || format!("{key} was answered and never sent: {fate:?}")),
-            Some(sent) if sent.fate == Fate::Unanswered => {
-                sent.fate = fate;
-                self.acknowledged += usize::from(fate != Fate::Refused);
+            None => {
+                self.faults.add(Fault::Wrong, || format!("{key} was answered and never sent: {answer:?}"))
             }
-            Some(sent) => self
-                .faults
-                .add(Fault::Doubled, || format!("{key} was answered twice: {:?}, then {fate:?}", sent.fate)),
+            Some(sent) if sent.answer == Answer::Unanswered => {
+                sent.answer = answer;
+                self.acknowledged += usize::from(answer != Answer::Refused);
+            }
+            Some(sent) => self.faults.add(Fault::Doubled, || {
+                format!("{key} was answered twice: {:?}, then {answer:?}", sent.answer)
+            }),
         }
     }
 
@@ -240,7 +244,7 @@ impl Checker {
                         },
                     }
                 }
-                new.insert(Entry { said, seen: 0 })
+                new.insert(SeenEvent { said, seen: 0 })
             }
         };
         if entry.said != said {
@@ -253,8 +257,8 @@ impl Checker {
             });
             return false;
         }
-        entry.seen += usize::from(session.whole);
-        session.whole && said.is_some() && entry.seen == self.whole_sessions
+        entry.seen += usize::from(session.reading);
+        session.reading && said.is_some() && entry.seen == self.reading_sessions
     }
 
     /// A session was told the sum of its chats' last numbers, in line with the events: nothing below it can still come.
@@ -272,7 +276,7 @@ impl Checker {
                 .add(Fault::Wrong, || format!("{name} is at {sum} in all, and was told of {heads_sum} only")),
         }
         // A number that nobody has seen may be a gap of the chat: the verdict says what it was.
-        let seen = |chats: &[Chat], index: usize, seq| {
+        let seen = |chats: &[CheckedChat], index: usize, seq| {
             chats.get(index).is_some_and(|chat| chat.entries.contains_key(&seq))
         };
         let (chats, faults) = (&self.chats, &mut self.faults);
@@ -308,8 +312,8 @@ impl Checker {
             .sent_messages
             .iter()
             .filter(|(_, sent)| sent.chat == index)
-            .filter_map(|(key, sent)| match sent.fate {
-                Fate::Acknowledged { message, seq } => Some((seq, (message, *key))),
+            .filter_map(|(key, sent)| match sent.answer {
+                Answer::Acknowledged { message, seq } => Some((seq, (message, *key))),
                 _ => None,
             })
             .collect();
@@ -358,12 +362,12 @@ impl Checker {
     /// Messages that are not answered, and deliveries of answered ones that are not made: what a run that was broken off
     /// was waiting for.
     pub(crate) fn outstanding(&self) -> (usize, usize) {
-        let unanswered = self.sent_messages.values().filter(|sent| sent.fate == Fate::Unanswered).count();
+        let unanswered = self.sent_messages.values().filter(|sent| sent.answer == Answer::Unanswered).count();
         let mut undelivered = 0;
         for sent in self.sent_messages.values() {
-            if let Fate::Acknowledged { seq, .. } = sent.fate {
+            if let Answer::Acknowledged { seq, .. } = sent.answer {
                 let entry = self.chats.get(sent.chat).and_then(|chat| chat.entries.get(&seq));
-                undelivered += self.whole_sessions.saturating_sub(entry.map_or(0, |entry| entry.seen));
+                undelivered += self.reading_sessions.saturating_sub(entry.map_or(0, |entry| entry.seen));
             }
         }
         (unanswered, undelivered)
@@ -405,14 +409,14 @@ impl Checker {
         for (key, sent) in &self.sent_messages {
             let Some(chat) = self.chats.get(sent.chat) else { continue };
             let id = chat.id;
-            match (sent.fate, sent.seen_at) {
-                (Fate::Unanswered, _) if complete => {
+            match (sent.answer, sent.seen_at) {
+                (Answer::Unanswered, _) if complete => {
                     faults.add(Fault::Wrong, || format!("chat {id}: {key} was never answered"));
                 }
-                (Fate::Refused, Some(seq)) => faults.add(Fault::Wrong, || {
+                (Answer::Refused, Some(seq)) => faults.add(Fault::Wrong, || {
                     format!("chat {id}: {key} was refused, and is there all the same as {seq}")
                 }),
-                (Fate::Acknowledged { message, seq }, _) => {
+                (Answer::Acknowledged { message, seq }, _) => {
                     let entry = chat.entries.get(&seq);
                     if let Some(said) =
                         entry.map(|entry| entry.said).filter(|said| *said != Some((*key, message)))
@@ -434,7 +438,7 @@ impl Checker {
         let mut known: Vec<BTreeSet<Seq>> =
             self.chats.iter().map(|chat| chat.entries.keys().copied().collect()).collect();
         for sent in self.sent_messages.values() {
-            if let (Fate::Acknowledged { seq, .. }, Some(known)) = (sent.fate, known.get_mut(sent.chat)) {
+            if let (Answer::Acknowledged { seq, .. }, Some(known)) = (sent.answer, known.get_mut(sent.chat)) {
                 known.insert(seq);
             }
         }
@@ -455,7 +459,7 @@ impl Checker {
     }
 
     fn check_sessions(&self, known: &[BTreeSet<Seq>], faults: &mut Faults) {
-        for session in self.sessions.iter().filter(|session| session.whole) {
+        for session in self.sessions.iter().filter(|session| session.reading) {
             for (index, ((chat, known), head)) in self.chats.iter().zip(known).zip(&session.heads).enumerate()
             {
                 let jumped =
@@ -468,7 +472,7 @@ impl Checker {
                 }
             }
         }
-        for session in self.sessions.iter().filter(|session| !session.whole) {
+        for session in self.sessions.iter().filter(|session| !session.reading) {
             if let Some((index, seq)) = session.missing.first() {
                 let id = self.chats.get(*index).map_or(ChatId(0), |chat| chat.id);
                 faults.add(Fault::Lost, || {
