@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use super::checker::Checker;
 use super::content::Content;
 use super::run::{Phase, Run, between};
-use super::session::{Listener, Sending, Speaker, Voice};
+use super::session::{SenderState, SessionReader, SessionState, SessionWriter};
 use super::slow::{Bait, SlowEnd, SlowReader};
 use super::target::Target;
 use crate::report::{Figure, Report, duration, latencies, rate};
@@ -69,8 +69,8 @@ pub(crate) struct Messages {
 /// Everybody is connected.
 struct ConnectedSessions {
     run: Rc<Run>,
-    listeners: Vec<Listener>,
-    speakers: Vec<Speaker>,
+    readers: Vec<SessionReader>,
+    writers: Vec<SessionWriter>,
     slow: Vec<(usize, TcpClient)>,
     bait: Option<Bait>,
     bases: Vec<(ChatId, Seq)>,
@@ -179,19 +179,19 @@ impl Messages {
         }
         let chats = bases.iter().map(|(chat, _)| *chat).collect();
         let run = Rc::new(Run::new(chats, self.messages_per_sender, self.backlog, checker)?);
-        let (mut listeners, mut speakers, mut slow) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut readers, mut writers, mut slow) = (Vec::new(), Vec::new(), Vec::new());
         for (n, Opened { client, heartbeat_ms, .. }) in opened.into_iter().enumerate() {
             if n >= self.sessions {
                 slow.push((n, client));
                 continue;
             }
-            let sending = (n < self.senders).then(|| Sending::new(n, self.in_flight));
-            let voice = Rc::new(Voice::new(n, name(n), heartbeat_ms, sending));
+            let sending = (n < self.senders).then(|| SenderState::new(n, self.in_flight));
+            let state = Rc::new(SessionState::new(n, name(n), heartbeat_ms, sending));
             let (reader, writer) = client.into_halves();
-            listeners.push(Listener { run: run.clone(), voice: voice.clone(), reader });
-            speakers.push(Speaker { run: run.clone(), voice, writer });
+            readers.push(SessionReader { run: run.clone(), state: state.clone(), reader });
+            writers.push(SessionWriter { run: run.clone(), state, writer });
         }
-        Ok(ConnectedSessions { run, listeners, speakers, slow, bait, bases })
+        Ok(ConnectedSessions { run, readers, writers, slow, bait, bases })
     }
 
     async fn drive(
@@ -201,15 +201,15 @@ impl Messages {
         deadline: Instant,
         report: &mut Report,
     ) {
-        let ConnectedSessions { run, listeners, speakers, slow, bait, bases } = sessions;
+        let ConnectedSessions { run, readers, writers, slow, bait, bases } = sessions;
         let usage = || target.server.as_ref().and_then(|server| server.usage());
         // Dropped, and every session with them, when this returns.
-        let (mut listening, mut speaking) = (JoinSet::new(), JoinSet::new());
-        for listener in listeners {
-            listening.spawn_local(listener.listen());
+        let (mut reading, mut writing) = (JoinSet::new(), JoinSet::new());
+        for reader in readers {
+            reading.spawn_local(reader.read_all());
         }
-        for speaker in speakers {
-            speaking.spawn_local(speaker.speak());
+        for writer in writers {
+            writing.spawn_local(writer.write_all());
         }
         let before = usage();
         if let Some(server) = &target.server {
@@ -218,11 +218,11 @@ impl Messages {
         let mut slow_readers = Vec::new();
         if let Some(bait) = bait {
             for (number, client) in slow {
-                slow_readers.push(SlowReader::start(run.clone(), number, client, &bait, &mut speaking));
+                slow_readers.push(SlowReader::start(run.clone(), number, client, &bait, &mut writing));
             }
         }
         let begun_us = run.now_us();
-        let complete = self.talk(&run, &mut listening, deadline).await;
+        let complete = self.talk(&run, &mut reading, deadline).await;
         let after_talk = usage();
         let mut complete = complete.map_err(|reason| report.troubles.push(reason)).is_ok();
         if complete {
@@ -244,12 +244,12 @@ impl Messages {
     }
 
     /// Lets everybody speak and listen to the end. The error is a reason when nothing else says one.
-    async fn talk(&self, run: &Run, listening: &mut JoinSet<()>, deadline: Instant) -> Result<(), String> {
+    async fn talk(&self, run: &Run, reading: &mut JoinSet<()>, deadline: Instant) -> Result<(), String> {
         let to_the_end = async {
             run.enter(Phase::Sending);
             run.all_done(self.senders).await;
             run.enter(Phase::Finishing);
-            while listening.join_next().await.is_some() {}
+            while reading.join_next().await.is_some() {}
         };
         let broken = tokio::select! {
             biased;

@@ -32,19 +32,19 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// What both halves of a session know.
 #[derive(Debug)]
-pub(super) struct Voice {
+pub(super) struct SessionState {
     /// The session's number at the judge.
     pub(super) number: usize,
     pub(super) name: String,
     pub(super) heartbeat: Duration,
-    pub(super) sending: Option<Sending>,
+    pub(super) sending: Option<SenderState>,
     /// The last ping was refused for now.
     again: Notify,
 }
 
 /// A sender's side of the conversation.
 #[derive(Debug)]
-pub(super) struct Sending {
+pub(super) struct SenderState {
     sender: usize,
     in_flight: u32,
     /// One permit for each message that may be unanswered.
@@ -55,8 +55,8 @@ pub(super) struct Sending {
     resume_at: Cell<Instant>,
 }
 
-impl Voice {
-    pub(super) fn new(number: usize, name: String, heartbeat_ms: u64, sending: Option<Sending>) -> Self {
+impl SessionState {
+    pub(super) fn new(number: usize, name: String, heartbeat_ms: u64, sending: Option<SenderState>) -> Self {
         // Well before the server misses it, and not everybody at the same moment.
         let share = 50 + u64::try_from(number % 25).unwrap_or(0);
         let heartbeat = Duration::from_millis((heartbeat_ms * share / 100).max(100));
@@ -64,7 +64,7 @@ impl Voice {
     }
 }
 
-impl Sending {
+impl SenderState {
     pub(super) fn new(sender: usize, in_flight: u32) -> Self {
         Self {
             sender,
@@ -79,17 +79,17 @@ impl Sending {
 
 /// The reading half.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub(super) struct SessionReader {
     pub(super) run: Rc<Run>,
-    pub(super) voice: Rc<Voice>,
+    pub(super) state: Rc<SessionState>,
     pub(super) reader: FrameReader,
 }
 
-impl Listener {
+impl SessionReader {
     /// Reads up to the last answer. The speaker keeps the socket open.
-    pub(super) async fn listen(mut self) {
+    pub(super) async fn read_all(mut self) {
         if let Err(error) = self.read().await {
-            self.run.trouble(format!("{}: {error:#}", self.voice.name));
+            self.run.trouble(format!("{}: {error:#}", self.state.name));
         }
     }
 
@@ -108,7 +108,7 @@ impl Listener {
                 "Ack" => self.answer(&packet)?,
                 "Pong" => {
                     let sum = packet.heads_sum.unwrap_or(-1);
-                    self.run.checker.borrow_mut().counted(self.voice.number, sum);
+                    self.run.checker.borrow_mut().counted(self.state.number, sum);
                     self.run.look_for_faults();
                     if packet.request_id == Some(LAST_PING) {
                         return Ok(());
@@ -129,7 +129,7 @@ impl Listener {
 
     fn event(&self, packet: &ReceivedPacket) {
         let now_us = self.run.now_us();
-        if let Some(content) = see(&self.run, self.voice.number, packet) {
+        if let Some(content) = see(&self.run, self.state.number, packet) {
             let mut gauges = self.run.gauges.borrow_mut();
             gauges.last_delivery_us = now_us;
             gauges.delivery_latency.saturating_record(now_us.saturating_sub(content.sent_us));
@@ -140,10 +140,10 @@ impl Listener {
     fn answer(&self, packet: &ReceivedPacket) -> anyhow::Result<()> {
         let code = packet.code.as_deref().unwrap_or_default();
         let for_now = matches!(code, "overloaded" | "rate_limited");
-        match (packet.request_id, &self.voice.sending) {
+        match (packet.request_id, &self.state.sending) {
             (Some(HEARTBEAT), _) if for_now => Ok(()),
             (Some(LAST_PING), _) if for_now => {
-                self.voice.again.notify_one();
+                self.state.again.notify_one();
                 Ok(())
             }
             (Some(id @ 0..HEARTBEAT), Some(sending)) if packet.success || for_now => {
@@ -158,7 +158,7 @@ impl Listener {
 
     fn message_answered(
         &self,
-        sending: &Sending,
+        sending: &SenderState,
         counter: usize,
         packet: &ReceivedPacket,
     ) -> anyhow::Result<()> {
@@ -212,22 +212,22 @@ pub(super) fn ping(request_id: u64) -> MessagePacket {
 
 /// The writing half.
 #[derive(Debug)]
-pub(super) struct Speaker {
+pub(super) struct SessionWriter {
     pub(super) run: Rc<Run>,
-    pub(super) voice: Rc<Voice>,
+    pub(super) state: Rc<SessionState>,
     pub(super) writer: FrameWriter,
 }
 
-impl Speaker {
+impl SessionWriter {
     /// Speaks until it is aborted: the writing half stays open as long as this does.
-    pub(super) async fn speak(mut self) {
+    pub(super) async fn write_all(mut self) {
         let Err(error) = self.write().await;
-        self.run.trouble(format!("{}: cannot write: {error}", self.voice.name));
+        self.run.trouble(format!("{}: cannot write: {error}", self.state.name));
     }
 
     async fn write(&mut self) -> Result<Infallible, TcpError> {
-        let (run, voice) = (self.run.clone(), self.voice.clone());
-        if let Some(sending) = &voice.sending {
+        let (run, state) = (self.run.clone(), self.state.clone());
+        if let Some(sending) = &state.sending {
             self.while_alive(run.reached(Phase::Sending)).await?;
             self.send_all(sending).await?;
             run.sender_done();
@@ -235,12 +235,12 @@ impl Speaker {
         self.while_alive(run.reached(Phase::Finishing)).await?;
         loop {
             self.writer.send(&ping(LAST_PING)).await?;
-            self.while_alive(voice.again.notified()).await?;
+            self.while_alive(state.again.notified()).await?;
             tokio::time::sleep(RETRY_DELAY).await;
         }
     }
 
-    async fn send_all(&mut self, sending: &Sending) -> Result<(), TcpError> {
+    async fn send_all(&mut self, sending: &SenderState) -> Result<(), TcpError> {
         let run = self.run.clone();
         let mut counter = 0;
         loop {
@@ -262,7 +262,7 @@ impl Speaker {
         }
     }
 
-    async fn send(&mut self, sending: &Sending, counter: usize) -> Result<(), TcpError> {
+    async fn send(&mut self, sending: &SenderState, counter: usize) -> Result<(), TcpError> {
         let turn = sending.sender * CHATS_PER_SENDER + counter % CHATS_PER_SENDER;
         let Some(chat) = self.run.chats.get(turn % self.run.chats.len().max(1)).copied() else {
             return Ok(());
@@ -279,7 +279,7 @@ impl Speaker {
     /// Waits, and pings meanwhile as often as the server expects to hear something.
     async fn while_alive<T>(&mut self, wait: impl Future<Output = T>) -> Result<T, TcpError> {
         let mut wait = std::pin::pin!(wait);
-        let every = self.voice.heartbeat;
+        let every = self.state.heartbeat;
         loop {
             tokio::select! {
                 biased;

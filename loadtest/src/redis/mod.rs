@@ -216,19 +216,19 @@ async fn add(
 async fn fan_out(members: usize, time: Duration) -> anyhow::Result<Outcome> {
     let redis = Redis::start().await?;
     let tracker = Rc::new(DeliveryTracker::new(members)?);
-    let mut listening = JoinSet::new();
+    let mut receiving = JoinSet::new();
     for _ in 0..members {
         let mut connection = redis.open().await?;
         ensure!(connection.ask(&[b"SUBSCRIBE", b"c"]).await?.starts_with("subscribe"), "not subscribed");
-        listening.spawn_local(listen(connection, tracker.clone()));
+        receiving.spawn_local(receive(connection, tracker.clone()));
     }
     tracker.outcome.borrow_mut().begin();
-    let (end, mut speaking) = (Instant::now() + time, JoinSet::new());
+    let (end, mut sending) = (Instant::now() + time, JoinSet::new());
     for sender in 0..SENDERS {
-        speaking.spawn_local(publish(redis.open().await?, sender, tracker.clone(), end));
+        sending.spawn_local(publish(redis.open().await?, sender, tracker.clone(), end));
     }
     let delivered = async {
-        while let Some(done) = speaking.join_next().await {
+        while let Some(done) = sending.join_next().await {
             done??;
         }
         tracker.all_delivered().await
@@ -237,11 +237,11 @@ async fn fan_out(members: usize, time: Duration) -> anyhow::Result<Outcome> {
         Ok(done) => done?,
         Err(_) => bail!("not everything was delivered"),
     }
-    listening.shutdown().await;
+    receiving.shutdown().await;
     Ok(tracker.outcome.replace(Outcome::new()?))
 }
 
-async fn listen(mut connection: RedisConnection, tracker: Rc<DeliveryTracker>) -> anyhow::Result<()> {
+async fn receive(mut connection: RedisConnection, tracker: Rc<DeliveryTracker>) -> anyhow::Result<()> {
     let mut count = 0;
     loop {
         connection.fill().await?;

@@ -63,34 +63,34 @@ impl Scenario for FanOut {
         tokio::time::sleep(SETTLE).await;
         let senders = if self.pace == Pace::Blast { SENDERS } else { 1 };
         let tracker = Rc::new(DeliveryTracker::new(self.members)?);
-        let mut listening = JoinSet::new();
+        let mut receiving = JoinSet::new();
         for connection in connections {
-            listening.spawn_local(listen(connection, tracker.clone()));
+            receiving.spawn_local(receive(connection, tracker.clone()));
         }
         tracker.outcome.borrow_mut().begin();
-        let (end, mut speaking) = (Instant::now() + time, JoinSet::new());
+        let (end, mut sending) = (Instant::now() + time, JoinSet::new());
         for n in 0..senders {
-            let speaker = Speaker {
+            let sender = ChatSender {
                 connection: server.open(self.members + n).await?,
                 template: MessageTemplate::new(u64::try_from(n)?, chat, ClientIdKind::Ordered)?,
                 tracker: tracker.clone(),
             };
             match self.pace {
-                Pace::Blast => speaking.spawn_local(speaker.blast(end)),
-                Pace::PerSecond(count) => speaking.spawn_local(speaker.pace(end, count)),
+                Pace::Blast => sending.spawn_local(sender.blast(end)),
+                Pace::PerSecond(count) => sending.spawn_local(sender.pace(end, count)),
             };
         }
         let delivered = async {
-            while let Some(done) = speaking.join_next().await {
+            while let Some(done) = sending.join_next().await {
                 done??;
             }
             tracker.all_delivered().await
         };
         let delivered = tokio::time::timeout(time + DELIVERED_WITHIN, delivered).await;
-        while let Some(ended) = listening.try_join_next() {
+        while let Some(ended) = receiving.try_join_next() {
             ended??;
         }
-        listening.shutdown().await;
+        receiving.shutdown().await;
         let mut outcome = tracker.outcome.replace(Outcome::new()?);
         match delivered {
             Ok(done) => {
@@ -170,7 +170,7 @@ impl DeliveryTracker {
     }
 }
 
-async fn listen(mut connection: TcpConnection, tracker: Rc<DeliveryTracker>) -> anyhow::Result<()> {
+async fn receive(mut connection: TcpConnection, tracker: Rc<DeliveryTracker>) -> anyhow::Result<()> {
     let mut cursor: Option<Cursor> = None;
     loop {
         if let Err(error) = connection.fill().await {
@@ -210,13 +210,13 @@ async fn listen(mut connection: TcpConnection, tracker: Rc<DeliveryTracker>) -> 
     }
 }
 
-struct Speaker {
+struct ChatSender {
     connection: TcpConnection,
     template: MessageTemplate,
     tracker: Rc<DeliveryTracker>,
 }
 
-impl Speaker {
+impl ChatSender {
     async fn blast(mut self, end: Instant) -> anyhow::Result<()> {
         let (mut sent, mut answered, mut out) = (0, 0, Vec::new());
         loop {

@@ -51,22 +51,22 @@ impl Scenario for Mentions {
         ensure!(self.messages <= KEPT, "the server keeps {KEPT} notifications of a user");
         let chat = server.first_chat()?;
         let mut outcome = Outcome::new()?;
-        let mut sender = Sender { connection: server.open(0).await?, number: 0, seqs: HashSet::new() };
+        let mut sender = MentionSender { connection: server.open(0).await?, number: 0, seqs: HashSet::new() };
 
         let plain = MessageTemplate::new(0, chat, ClientIdKind::Ordered)?;
-        let other = Other::start(server).await?;
+        let other = ConcurrentUser::start(server).await?;
         let end = Instant::now() + time;
         while Instant::now() < end {
-            sender.say(plain.clone(), self.messages, &mut outcome).await?;
+            sender.send_messages(plain.clone(), self.messages, &mut outcome).await?;
         }
         let beside_plain = other.stop().await?;
 
         let mentioning = plain.mentioning_all();
-        let other = Other::start(server).await?;
+        let other = ConcurrentUser::start(server).await?;
         sender.seqs.clear();
         outcome.begin();
         let begun = Instant::now();
-        sender.say(mentioning, self.messages, &mut outcome).await?;
+        sender.send_messages(mentioning, self.messages, &mut outcome).await?;
         let said = begun.elapsed();
         notified(server, MEMBERS - 1, &sender.seqs).await.context("the last member")?;
         let notified_all = begun.elapsed();
@@ -94,16 +94,16 @@ impl Scenario for Mentions {
     }
 }
 
-struct Sender {
+struct MentionSender {
     connection: TcpConnection,
     number: u64,
     /// Where the messages stand.
     seqs: HashSet<i64>,
 }
 
-impl Sender {
+impl MentionSender {
     /// Says so many, each acknowledged, with as many on their way as the server takes.
-    async fn say(
+    async fn send_messages(
         &mut self,
         mut template: MessageTemplate,
         count: u64,
@@ -130,12 +130,12 @@ impl Sender {
 }
 
 /// A user who says something in a chat of their own, waits for the acknowledgement, and goes on.
-struct Other {
+struct ConcurrentUser {
     stopped: Rc<Cell<bool>>,
     task: tokio::task::JoinHandle<anyhow::Result<Vec<Duration>>>,
 }
 
-impl Other {
+impl ConcurrentUser {
     async fn start(server: &SeededServer) -> anyhow::Result<Self> {
         let user = MEMBERS - 1;
         let mut connection = server.open(user).await?;

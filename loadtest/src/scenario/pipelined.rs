@@ -60,7 +60,7 @@ impl Scenario for Pipelined {
         for n in 0..self.senders {
             let chat = server.own_chat(n)?;
             let sender = u64::try_from(n)?;
-            senders.push(Sender {
+            senders.push(PipelinedSender {
                 connection: server.open(n).await?,
                 template: MessageTemplate::new(sender, chat, self.client_ids)?,
                 chat,
@@ -80,14 +80,14 @@ impl Scenario for Pipelined {
     }
 }
 
-struct Sender {
+struct PipelinedSender {
     connection: TcpConnection,
     template: MessageTemplate,
     chat: i64,
     sender: u64,
 }
 
-impl Sender {
+impl PipelinedSender {
     async fn run(
         mut self,
         in_flight: u64,

@@ -44,15 +44,15 @@ impl Scenario for ReconnectStorm {
         let connections = connect_users(server, self.sessions, SESSIONS_PER_USER, &mut outcome).await?;
         connections.into_iter().for_each(TcpConnection::close);
 
-        let mut speaker = server.open(0).await?;
-        let (head, epoch) = head_of(&mut speaker, chat).await?;
+        let mut sender = server.open(0).await?;
+        let (head, epoch) = head_of(&mut sender, chat).await?;
         let mut template = MessageTemplate::new(0, chat, ClientIdKind::Ordered)?;
         let mut out = Vec::new();
         (1..=MISSED).for_each(|number| template.append(number, &mut out));
-        speaker.send(&out).await?;
+        sender.send(&out).await?;
         let mut acknowledged = 0;
         while acknowledged < MISSED {
-            let view = PacketView::of(speaker.frame().await?)?;
+            let view = PacketView::of(sender.frame().await?)?;
             if view.packet_type == "Ack" {
                 ensure!(view.is_fresh_ack(), "{view:?}");
                 acknowledged += 1;
@@ -65,8 +65,8 @@ impl Scenario for ReconnectStorm {
         let ask: Rc<[u8]> = resume(epoch, chat, u64::try_from(head)?)?.into();
         for n in 0..self.sessions {
             let (tcp, token) = (server.tcp(), server.token(n / SESSIONS_PER_USER)?);
-            let back = Back { chat, head, ask: ask.clone(), outcome: outcome.clone() };
-            tasks.spawn_local(async move { back.come(tcp, &token).await });
+            let session = ResumingSession { chat, head, ask: ask.clone(), outcome: outcome.clone() };
+            tasks.spawn_local(async move { session.resume(tcp, &token).await });
         }
         let mut connections = Vec::new();
         while let Some(done) = tasks.join_next().await {
@@ -92,15 +92,15 @@ async fn head_of(connection: &mut TcpConnection, chat: i64) -> anyhow::Result<(i
     Ok((head, connection.epoch))
 }
 
-struct Back {
+struct ResumingSession {
     chat: i64,
     head: i64,
     ask: Rc<[u8]>,
     outcome: Rc<RefCell<Outcome>>,
 }
 
-impl Back {
-    async fn come(self, tcp: std::net::SocketAddr, token: &str) -> anyhow::Result<TcpConnection> {
+impl ResumingSession {
+    async fn resume(self, tcp: std::net::SocketAddr, token: &str) -> anyhow::Result<TcpConnection> {
         let begun = Instant::now();
         let mut connection = TcpConnection::open(tcp, token).await?;
         connection.send(&self.ask).await?;
