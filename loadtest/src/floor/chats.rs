@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::connection::FloorConnection;
 use super::encode::{Encoded, ack, event, stub};
-use super::ledger::Row;
+use super::writer::Row;
 
 /// Messages of a chat that are kept.
 const KEPT: usize = 100;
@@ -19,7 +19,7 @@ pub(super) struct Chats {
     connections: RefCell<HashMap<usize, Weak<FloorConnection>>>,
     next_connection: Cell<usize>,
     next_id: Cell<i64>,
-    ledger: Sender<Row>,
+    writer: Sender<Row>,
 }
 
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ struct FloorChat {
 }
 
 impl Chats {
-    pub(super) fn new(ledger: Sender<Row>) -> Self {
+    pub(super) fn new(writer: Sender<Row>) -> Self {
         // Nothing that an earlier run left is read: ids begin behind it.
         let now = i64::try_from(now_ms()).unwrap_or(0);
         Self {
@@ -38,7 +38,7 @@ impl Chats {
             connections: RefCell::default(),
             next_connection: Cell::new(0),
             next_id: Cell::new(now << 16),
-            ledger,
+            writer,
         }
     }
 
@@ -61,7 +61,7 @@ impl Chats {
     }
 
     /// Hands a message to the writer.
-    pub(super) fn say(
+    pub(super) fn submit(
         &self,
         connection: usize,
         request_id: u64,
@@ -84,7 +84,7 @@ impl Chats {
             content: content.to_owned(),
             created_at: i64::try_from(now_ms()).unwrap_or(0),
         };
-        if self.ledger.send(row).is_err() {
+        if self.writer.send(row).is_err() {
             eprintln!("floor: the writer is gone");
         }
     }

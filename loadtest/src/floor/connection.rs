@@ -35,13 +35,13 @@ struct Request<'a> {
     #[serde(default)]
     limit: usize,
     #[serde(default, borrow)]
-    message: Option<Said<'a>>,
+    message: Option<IncomingMessage<'a>>,
     #[serde(default)]
     cursors: Option<std::collections::BTreeMap<i64, i64>>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Said<'a> {
+struct IncomingMessage<'a> {
     #[serde(with = "serde_bytes_16")]
     client_id: [u8; 16],
     content: &'a str,
@@ -139,8 +139,8 @@ fn handle(
             connection.send(&plain("Welcome", request.request_id));
         }
         ("SendMessage", Some((number, _))) => {
-            let said = request.message.context("a message without a message")?;
-            chats.say(*number, request.request_id, request.chat_id, said.client_id, said.content);
+            let message = request.message.context("a message without a message")?;
+            chats.submit(*number, request.request_id, request.chat_id, message.client_id, message.content);
         }
         ("GetMessages", Some(_)) => chats.newest(request.chat_id, request.limit, |messages, count, head| {
             let mut frame = Frame::map(6);

@@ -1,6 +1,6 @@
 //! The floor's frames, written field by field: the fields and the order of NetBit's.
 
-use super::ledger::Row;
+use super::writer::Row;
 
 pub(super) type Encoded = Vec<u8>;
 

@@ -11,7 +11,7 @@ mod chats;
 mod connection;
 mod echo;
 mod encode;
-mod ledger;
+mod writer;
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -28,8 +28,8 @@ pub(crate) fn serve(directory: PathBuf) -> anyhow::Result<()> {
     let http = echo::serve_http()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(LocalSet::new().run_until(async move {
-        let (ledger, mut written) = ledger::open(&directory)?;
-        let chats = Rc::new(Chats::new(ledger));
+        let (writer, mut written) = writer::open(&directory)?;
+        let chats = Rc::new(Chats::new(writer));
         let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen")?;
         let udp = echo::serve_udp().await?;
         println!(

@@ -35,9 +35,9 @@ pub(super) fn open(directory: &Path) -> anyhow::Result<(Sender<Row>, Batches)> {
              client_id BLOB NOT NULL, content TEXT NOT NULL, created_at INTEGER NOT NULL);",
     )?;
     let (sender, receiver) = channel();
-    let (told, written) = unbounded_channel();
+    let (committed, written) = unbounded_channel();
     std::thread::Builder::new().name("floor-writer".to_owned()).spawn(move || {
-        if let Err(error) = write(&db, &receiver, &told) {
+        if let Err(error) = write(&db, &receiver, &committed) {
             eprintln!("floor: {error:#}");
             std::process::exit(1);
         }
@@ -45,7 +45,7 @@ pub(super) fn open(directory: &Path) -> anyhow::Result<(Sender<Row>, Batches)> {
     Ok((sender, written))
 }
 
-fn write(db: &Connection, rows: &Receiver<Row>, told: &UnboundedSender<Vec<Row>>) -> anyhow::Result<()> {
+fn write(db: &Connection, rows: &Receiver<Row>, committed: &UnboundedSender<Vec<Row>>) -> anyhow::Result<()> {
     let mut begin = db.prepare("BEGIN IMMEDIATE")?;
     let mut commit = db.prepare("COMMIT")?;
     let mut insert = db.prepare("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?)")?;
@@ -58,7 +58,7 @@ fn write(db: &Connection, rows: &Receiver<Row>, told: &UnboundedSender<Vec<Row>>
             insert.execute((id, chat, seq, sender, client_id, content, created_at))?;
         }
         commit.execute(())?;
-        if told.send(batch).is_err() {
+        if committed.send(batch).is_err() {
             break;
         }
     }
