@@ -262,7 +262,7 @@ impl Checker {
     }
 
     /// A session was told the sum of its chats' last numbers, in line with the events: nothing below it can still come.
-    pub(crate) fn counted(&mut self, session: usize, heads_sum: Seq) {
+    pub(crate) fn heads_sum(&mut self, session: usize, heads_sum: Seq) {
         let Some(session) = self.sessions.get_mut(session) else { return };
         let name = &session.name;
         let sum: Seq = session.heads.iter().sum();
@@ -291,7 +291,7 @@ impl Checker {
     }
 
     /// A session got what no event of ours can be.
-    pub(crate) fn strange(&mut self, session: usize, describe: impl FnOnce() -> String) {
+    pub(crate) fn unexpected(&mut self, session: usize, describe: impl FnOnce() -> String) {
         let name = self.sessions.get(session).map_or("nobody", |session| &session.name);
         self.faults.add(Fault::Wrong, || format!("{name} got {}", describe()));
     }

@@ -51,7 +51,7 @@ fn what_everybody_saw_once_and_in_order_is_correct() {
     history(&mut checker, &[0, 1, 2, 3]);
     assert_eq!(checker.verdict(true), Faults::default());
     assert_eq!((checker.messages(), checker.outstanding()), (4, (0, 0)));
-    checker.counted(1, BASE + 4);
+    checker.heads_sum(1, BASE + 4);
     assert!(!checker.is_faulty());
 }
 
@@ -84,11 +84,11 @@ fn a_loss_is_found_as_soon_as_the_server_says_how_much_there_is() {
     let mut checker = said(4);
     see(&mut checker, 0, &[0, 1, 2, 3]);
     see(&mut checker, 1, &[0, 2]);
-    checker.counted(1, BASE + 3);
+    checker.heads_sum(1, BASE + 3);
     assert_eq!(only(&checker.verdict(false), Fault::Lost), 1, "jumped over");
-    checker.counted(1, BASE + 4);
+    checker.heads_sum(1, BASE + 4);
     assert_eq!(only(&checker.verdict(false), Fault::Lost), 2, "behind");
-    checker.counted(1, BASE + 2);
+    checker.heads_sum(1, BASE + 2);
     assert_eq!(checker.verdict(false).count(Fault::Wrong), 1, "ahead");
 }
 

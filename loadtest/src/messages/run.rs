@@ -33,7 +33,7 @@ pub(super) struct Run {
     pub(super) chats: Vec<ChatId>,
     pub(super) messages_per_sender: usize,
     pub(super) checker: RefCell<Checker>,
-    pub(super) gauges: RefCell<Gauges>,
+    pub(super) measurements: RefCell<Measurements>,
     /// One permit for each message that may be sent and not yet be seen by everybody.
     backlog: Semaphore,
     phase: watch::Sender<Phase>,
@@ -45,7 +45,7 @@ pub(super) struct Run {
 
 /// What is measured.
 #[derive(Debug)]
-pub(super) struct Gauges {
+pub(super) struct Measurements {
     pub(super) ack_latency: Histogram<u64>,
     pub(super) delivery_latency: Histogram<u64>,
     /// When the last of each came, in microseconds since the beginning.
@@ -54,7 +54,7 @@ pub(super) struct Gauges {
     pub(super) refused: u64,
 }
 
-impl Gauges {
+impl Measurements {
     fn new() -> anyhow::Result<Self> {
         Ok(Self {
             ack_latency: Histogram::new_with_max(LATENCY_MAX_US, 3)?,
@@ -81,7 +81,7 @@ impl Run {
             chats,
             messages_per_sender,
             checker: RefCell::new(checker),
-            gauges: RefCell::new(Gauges::new()?),
+            measurements: RefCell::new(Measurements::new()?),
             backlog: Semaphore::new(backlog),
             phase: watch::Sender::new(Phase::Waiting),
             senders_done: Semaphore::new(0),
@@ -106,14 +106,14 @@ impl Run {
     }
 
     /// Waits until one more message may be on its way.
-    pub(super) async fn take_room(&self) {
+    pub(super) async fn acquire_backlog(&self) {
         if let Ok(permit) = self.backlog.acquire().await {
             permit.forget();
         }
     }
 
     /// A message arrived everywhere, or was refused.
-    pub(super) fn give_room(&self) {
+    pub(super) fn release_backlog(&self) {
         self.backlog.add_permits(1);
     }
 
@@ -137,7 +137,7 @@ impl Run {
     }
 
     /// Ends the run early when the judge has seen enough.
-    pub(super) fn look_for_faults(&self) {
+    pub(super) fn stop_if_faulty(&self) {
         if self.checker.borrow().is_faulty() {
             self.broken.notify_one();
         }

@@ -23,7 +23,7 @@ use super::checker::Checker;
 use super::content::Content;
 use super::run::{Phase, Run, between};
 use super::session::{SenderState, SessionReader, SessionState, SessionWriter};
-use super::slow::{Bait, SlowEnd, SlowReader};
+use super::slow::{LargeQuery, SlowReader, SlowReaderEnd};
 use super::target::Target;
 use crate::report::{Figure, Report, duration, latencies, rate};
 use crate::servers::Usage;
@@ -72,7 +72,7 @@ struct ConnectedSessions {
     readers: Vec<SessionReader>,
     writers: Vec<SessionWriter>,
     slow: Vec<(usize, TcpClient)>,
-    bait: Option<Bait>,
+    query: Option<LargeQuery>,
     bases: Vec<(ChatId, Seq)>,
 }
 
@@ -150,8 +150,10 @@ impl Messages {
 
     async fn connect(&self, target: &Target, report: &mut Report) -> anyhow::Result<ConnectedSessions> {
         let tokens = target.tokens.clone();
-        let bait = match tokens.first() {
-            Some(token) if self.slow_readers > 0 => Some(Bait::lay(&target.http.with_token(token)).await?),
+        let query = match tokens.first() {
+            Some(token) if self.slow_readers > 0 => {
+                Some(LargeQuery::prepare(&target.http.with_token(token)).await?)
+            }
             _ => None,
         };
         let begun = Instant::now();
@@ -191,7 +193,7 @@ impl Messages {
             readers.push(SessionReader { run: run.clone(), state: state.clone(), reader });
             writers.push(SessionWriter { run: run.clone(), state, writer });
         }
-        Ok(ConnectedSessions { run, readers, writers, slow, bait, bases })
+        Ok(ConnectedSessions { run, readers, writers, slow, query, bases })
     }
 
     async fn drive(
@@ -201,7 +203,7 @@ impl Messages {
         deadline: Instant,
         report: &mut Report,
     ) {
-        let ConnectedSessions { run, readers, writers, slow, bait, bases } = sessions;
+        let ConnectedSessions { run, readers, writers, slow, query, bases } = sessions;
         let usage = || target.server.as_ref().and_then(|server| server.usage());
         // Dropped, and every session with them, when this returns.
         let (mut reading, mut writing) = (JoinSet::new(), JoinSet::new());
@@ -216,17 +218,17 @@ impl Messages {
             server.forget_peak();
         }
         let mut slow_readers = Vec::new();
-        if let Some(bait) = bait {
+        if let Some(query) = query {
             for (number, client) in slow {
-                slow_readers.push(SlowReader::start(run.clone(), number, client, &bait, &mut writing));
+                slow_readers.push(SlowReader::start(run.clone(), number, client, &query, &mut writing));
             }
         }
         let begun_us = run.now_us();
-        let complete = self.talk(&run, &mut reading, deadline).await;
-        let after_talk = usage();
+        let complete = self.exchange(&run, &mut reading, deadline).await;
+        let after_exchange = usage();
         let mut complete = complete.map_err(|reason| report.troubles.push(reason)).is_ok();
         if complete {
-            let closing = self.close(&run, slow_readers, &bases, target, report);
+            let closing = self.check_end(&run, slow_readers, &bases, target, report);
             let closed = tokio::time::timeout_at(deadline, closing).await;
             let closed = closed.unwrap_or_else(|_| bail!("timed out while reading the history"));
             complete = closed.map_err(|error| report.troubles.push(format!("{error:#}"))).is_ok();
@@ -238,13 +240,13 @@ impl Messages {
         }
         report.troubles.extend(run.troubles());
         measure(&run, begun_us, report);
-        self.weigh(before, after_talk, usage(), report);
+        self.report_cost(before, after_exchange, usage(), report);
         report.messages = run.checker.borrow().messages();
         report.faults = run.checker.borrow().verdict(complete && report.troubles.is_empty());
     }
 
     /// Lets everybody speak and listen to the end. The error is a reason when nothing else says one.
-    async fn talk(&self, run: &Run, reading: &mut JoinSet<()>, deadline: Instant) -> Result<(), String> {
+    async fn exchange(&self, run: &Run, reading: &mut JoinSet<()>, deadline: Instant) -> Result<(), String> {
         let to_the_end = async {
             run.enter(Phase::Sending);
             run.all_done(self.senders).await;
@@ -264,7 +266,7 @@ impl Messages {
     }
 
     /// What can only be looked at in the end: the sessions that did not read, and the history.
-    async fn close(
+    async fn check_end(
         &self,
         run: &Rc<Run>,
         slow: Vec<SlowReader>,
@@ -278,7 +280,7 @@ impl Messages {
         }
         let count = |end| ends.iter().filter(|other| **other == end).count();
         let (limited, closed, whole) =
-            (count(SlowEnd::Limited), count(SlowEnd::Closed), count(SlowEnd::Whole));
+            (count(SlowReaderEnd::Limited), count(SlowReaderEnd::Closed), count(SlowReaderEnd::Whole));
         report.row(
             "slow readers",
             format!(
@@ -316,12 +318,19 @@ impl Messages {
     }
 
     /// What it cost the server.
-    fn weigh(&self, before: Option<Usage>, talked: Option<Usage>, after: Option<Usage>, report: &mut Report) {
-        let (Some(before), Some(talked), Some(after)) = (before, talked, after) else {
+    fn report_cost(
+        &self,
+        before: Option<Usage>,
+        exchanged: Option<Usage>,
+        after: Option<Usage>,
+        report: &mut Report,
+    ) {
+        let (Some(before), Some(exchanged), Some(after)) = (before, exchanged, after) else {
             return report.row("server", "what it cost is unknown".to_owned());
         };
-        let (talking, total) = (talked.cpu.saturating_sub(before.cpu), after.cpu);
-        report.row("server CPU", format!("{} while talking, {} in all", duration(talking), duration(total)));
+        let (exchanging, total) = (exchanged.cpu.saturating_sub(before.cpu), after.cpu);
+        report
+            .row("server CPU", format!("{} while talking, {} in all", duration(exchanging), duration(total)));
         let mib = |kib: u64| format!("{}.{} MiB", kib / 1024, kib % 1024 * 10 / 1024);
         let states = [("before the first message", before), ("after the last", after)];
         for (name, (when, usage)) in ["server memory", ""].into_iter().zip(states) {
@@ -366,15 +375,15 @@ async fn open(tcp: std::net::SocketAddr, token: &str) -> anyhow::Result<Opened> 
 }
 
 fn measure(run: &Run, begun_us: u64, report: &mut Report) {
-    let gauges = run.gauges.borrow();
+    let measurements = run.measurements.borrow();
     let figures = [
-        ("messages", "acknowledged", "ack latency", &gauges.ack_latency, gauges.last_ack_us),
+        ("messages", "acknowledged", "ack latency", &measurements.ack_latency, measurements.last_ack_us),
         (
             "messages/delivery",
             "delivered",
             "delivery latency",
-            &gauges.delivery_latency,
-            gauges.last_delivery_us,
+            &measurements.delivery_latency,
+            measurements.last_delivery_us,
         ),
     ];
     for (name, counted, latency_name, latency, last_us) in figures {
@@ -384,7 +393,7 @@ fn measure(run: &Run, begun_us: u64, report: &mut Report) {
         report.row(latency_name, latencies(latency));
         report.figures.push(figure);
     }
-    if gauges.refused > 0 {
-        report.row("refused", format!("{} messages for now, and said again", gauges.refused));
+    if measurements.refused > 0 {
+        report.row("refused", format!("{} messages for now, and said again", measurements.refused));
     }
 }

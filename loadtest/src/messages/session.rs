@@ -108,8 +108,8 @@ impl SessionReader {
                 "Ack" => self.answer(&packet)?,
                 "Pong" => {
                     let sum = packet.heads_sum.unwrap_or(-1);
-                    self.run.checker.borrow_mut().counted(self.state.number, sum);
-                    self.run.look_for_faults();
+                    self.run.checker.borrow_mut().heads_sum(self.state.number, sum);
+                    self.run.stop_if_faulty();
                     if packet.request_id == Some(LAST_PING) {
                         return Ok(());
                     }
@@ -130,11 +130,11 @@ impl SessionReader {
     fn event(&self, packet: &ReceivedPacket) {
         let now_us = self.run.now_us();
         if let Some(content) = see(&self.run, self.state.number, packet) {
-            let mut gauges = self.run.gauges.borrow_mut();
-            gauges.last_delivery_us = now_us;
-            gauges.delivery_latency.saturating_record(now_us.saturating_sub(content.sent_us));
+            let mut measurements = self.run.measurements.borrow_mut();
+            measurements.last_delivery_us = now_us;
+            measurements.delivery_latency.saturating_record(now_us.saturating_sub(content.sent_us));
         }
-        self.run.look_for_faults();
+        self.run.stop_if_faulty();
     }
 
     fn answer(&self, packet: &ReceivedPacket) -> anyhow::Result<()> {
@@ -170,21 +170,21 @@ impl SessionReader {
             };
             ensure!(packet.duplicate.is_none(), "{key} was acknowledged as a duplicate");
             run.checker.borrow_mut().acknowledged(key, message, seq);
-            let (now_us, mut gauges) = (run.now_us(), run.gauges.borrow_mut());
+            let (now_us, mut measurements) = (run.now_us(), run.measurements.borrow_mut());
             let sent_us = sending.sent_us.borrow().get(counter).copied().unwrap_or(now_us);
-            gauges.last_ack_us = now_us;
-            gauges.ack_latency.saturating_record(now_us.saturating_sub(sent_us));
+            measurements.last_ack_us = now_us;
+            measurements.ack_latency.saturating_record(now_us.saturating_sub(sent_us));
         } else {
             // Not taken: it is said again later, as another message, so that the order of all others stays as it is.
             let rest = packet.retry_after_ms.map_or(RETRY_DELAY, Duration::from_millis);
             sending.resume_at.set(Instant::now() + rest);
             sending.refused.set(sending.refused.get() + 1);
             run.checker.borrow_mut().refused(key);
-            run.gauges.borrow_mut().refused += 1;
-            run.give_room();
+            run.measurements.borrow_mut().refused += 1;
+            run.release_backlog();
         }
         sending.window.add_permits(1);
-        run.look_for_faults();
+        run.stop_if_faulty();
         Ok(())
     }
 }
@@ -198,10 +198,10 @@ pub(super) fn see(run: &Run, session: usize, packet: &ReceivedPacket) -> Option<
     match (packet.chat_id, packet.seq) {
         (Some(chat), Some(seq)) if said.is_some() || packet.message.is_none() => {
             if checker.saw(session, chat, seq, said) {
-                run.give_room();
+                run.release_backlog();
             }
         }
-        _ => checker.strange(session, || format!("{packet:?}")),
+        _ => checker.unexpected(session, || format!("{packet:?}")),
     }
     content
 }
@@ -249,7 +249,7 @@ impl SessionWriter {
                 if let Ok(place) = self.while_alive(sending.window.acquire()).await? {
                     place.forget();
                 }
-                self.while_alive(run.take_room()).await?;
+                self.while_alive(run.acquire_backlog()).await?;
                 self.while_alive(tokio::time::sleep_until(sending.resume_at.get())).await?;
                 self.send(sending, counter).await?;
                 counter += 1;

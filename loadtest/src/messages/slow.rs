@@ -21,30 +21,30 @@ use crate::servers::retry_while_busy;
 /// How much is asked for: more than the kernel keeps for one connection (`tcp_wmem` and `tcp_rmem`; 4 MiB are usual).
 const ASKED_BYTES: usize = 12 * 1024 * 1024;
 /// Messages in one answer: about half of what the server lets one answer be.
-const BAIT_MESSAGES: u16 = 32;
+const QUERY_MESSAGES: u16 = 32;
 /// The longest content there is.
-const BAIT_MESSAGE_BYTES: usize = 16 * 1024;
+const QUERY_MESSAGE_BYTES: usize = 16 * 1024;
 
 /// A question with a large answer: messages that were there before the scenario.
 #[derive(Debug, Clone)]
-pub(super) struct Bait(MessagePacket);
+pub(super) struct LargeQuery(MessagePacket);
 
-impl Bait {
+impl LargeQuery {
     /// Puts long messages into the first chat of whoever `http` speaks for.
-    pub(super) async fn lay(http: &HttpClient) -> anyhow::Result<Self> {
+    pub(super) async fn prepare(http: &HttpClient) -> anyhow::Result<Self> {
         let chats = http.get("/api/chats?limit=1").await?;
         let chat = chats.body.pointer("/items/0/id").and_then(Value::as_i64).map(ChatId);
         let chat = chat.context("there is no chat")?;
-        let content = "z".repeat(BAIT_MESSAGE_BYTES);
+        let content = "z".repeat(QUERY_MESSAGE_BYTES);
         let mut head = 0;
-        for _ in 0..BAIT_MESSAGES {
+        for _ in 0..QUERY_MESSAGES {
             head = retry_while_busy(async || http.post_message(chat, &content).await).await?.seq;
         }
         Ok(Self(MessagePacket {
             packet_type: "GetMessages".to_owned(),
             chat_id: Some(chat),
             before_seq: Some(u64::try_from(head)? + 1),
-            limit: Some(BAIT_MESSAGES),
+            limit: Some(QUERY_MESSAGES),
             ..MessagePacket::default()
         }))
     }
@@ -60,7 +60,7 @@ pub(super) struct SlowReader {
 
 /// How such a session came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SlowEnd {
+pub(super) enum SlowReaderEnd {
     /// It was told that it missed something.
     Limited,
     /// It was cut off.
@@ -75,23 +75,23 @@ impl SlowReader {
         run: Rc<Run>,
         number: usize,
         client: TcpClient,
-        bait: &Bait,
+        query: &LargeQuery,
         tasks: &mut JoinSet<()>,
     ) -> Self {
         let (reader, writer) = client.into_halves();
-        let (asking, bait) = (run.clone(), bait.clone());
+        let (asking, query) = (run.clone(), query.clone());
         tasks.spawn_local(async move {
             // Cut off: reading says so.
-            drop(ask(&asking, &bait, writer).await);
+            drop(ask(&asking, &query, writer).await);
         });
         Self { run, number, reader }
     }
 
     /// Reads, at last, what came. The error is what should not have come.
-    pub(super) async fn read(mut self) -> anyhow::Result<SlowEnd> {
+    pub(super) async fn read(mut self) -> anyhow::Result<SlowReaderEnd> {
         let mut limited = false;
         let ended = loop {
-            let Ok(packet) = self.reader.next().await else { break SlowEnd::Closed };
+            let Ok(packet) = self.reader.next().await else { break SlowReaderEnd::Closed };
             match packet.packet_type.as_str() {
                 "Event" => {
                     ensure!(!limited, "a slow reader got an event behind Limited");
@@ -102,19 +102,19 @@ impl SlowReader {
                     limited = true;
                 }
                 // An answer, or that there is none for now: in either case the events before it are here.
-                "Pong" | "Ack" if packet.request_id == Some(LAST_PING) => break SlowEnd::Whole,
+                "Pong" | "Ack" if packet.request_id == Some(LAST_PING) => break SlowReaderEnd::Whole,
                 // What was asked for, and Goodbye.
                 _ => {}
             }
         };
-        Ok(if limited { SlowEnd::Limited } else { ended })
+        Ok(if limited { SlowReaderEnd::Limited } else { ended })
     }
 }
 
 /// Asks a lot, and in the end for the last answer.
-async fn ask(run: &Run, bait: &Bait, mut writer: FrameWriter) -> Result<Infallible, TcpError> {
-    for _ in 0..ASKED_BYTES / (usize::from(BAIT_MESSAGES) * BAIT_MESSAGE_BYTES) {
-        writer.send(&bait.0).await?;
+async fn ask(run: &Run, query: &LargeQuery, mut writer: FrameWriter) -> Result<Infallible, TcpError> {
+    for _ in 0..ASKED_BYTES / (usize::from(QUERY_MESSAGES) * QUERY_MESSAGE_BYTES) {
+        writer.send(&query.0).await?;
     }
     run.reached(Phase::Finishing).await;
     writer.send(&ping(LAST_PING)).await?;
