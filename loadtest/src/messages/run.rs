@@ -38,8 +38,8 @@ pub(super) struct Run {
     backlog: Semaphore,
     phase: watch::Sender<Phase>,
     senders_done: Semaphore,
-    troubles: RefCell<Vec<String>>,
-    more_troubles: Cell<usize>,
+    errors: RefCell<Vec<String>>,
+    more_errors: Cell<usize>,
     broken: Notify,
 }
 
@@ -85,8 +85,8 @@ impl Run {
             backlog: Semaphore::new(backlog),
             phase: watch::Sender::new(Phase::Waiting),
             senders_done: Semaphore::new(0),
-            troubles: RefCell::default(),
-            more_troubles: Cell::default(),
+            errors: RefCell::default(),
+            more_errors: Cell::default(),
             broken: Notify::new(),
         })
     }
@@ -126,12 +126,12 @@ impl Run {
     }
 
     /// Something happened after which the run cannot be correct.
-    pub(super) fn trouble(&self, what: String) {
-        let mut troubles = self.troubles.borrow_mut();
-        if troubles.len() < DESCRIBED {
-            troubles.push(what);
+    pub(super) fn error(&self, what: String) {
+        let mut errors = self.errors.borrow_mut();
+        if errors.len() < DESCRIBED {
+            errors.push(what);
         } else {
-            self.more_troubles.set(self.more_troubles.get() + 1);
+            self.more_errors.set(self.more_errors.get() + 1);
         }
         self.broken.notify_one();
     }
@@ -147,12 +147,12 @@ impl Run {
         self.broken.notified().await;
     }
 
-    pub(super) fn troubles(&self) -> Vec<String> {
-        let mut troubles = self.troubles.borrow().clone();
-        if self.more_troubles.get() > 0 {
-            troubles.push(format!("and {} more like these", self.more_troubles.get()));
+    pub(super) fn errors(&self) -> Vec<String> {
+        let mut errors = self.errors.borrow().clone();
+        if self.more_errors.get() > 0 {
+            errors.push(format!("and {} more like these", self.more_errors.get()));
         }
-        troubles
+        errors
     }
 }
 

@@ -127,13 +127,13 @@ impl Messages {
             tokio::time::timeout_at(deadline, prepare).await.context("preparing took too long")??;
         match tokio::time::timeout_at(deadline, self.connect(&target, &mut report)).await {
             Ok(Ok(sessions)) => self.drive(sessions, &target, deadline, &mut report).await,
-            Ok(Err(error)) => report.troubles.push(format!("connecting: {error:#}")),
-            Err(_) => report.troubles.push("timed out while connecting".to_owned()),
+            Ok(Err(error)) => report.errors.push(format!("connecting: {error:#}")),
+            Err(_) => report.errors.push("timed out while connecting".to_owned()),
         }
         if let Some(server) = target.server.take() {
             report.row("server log", format!("{} lines of warnings or worse", server.log_lines()));
             if let Err(error) = server.stop().await {
-                report.troubles.push(format!("stopping: {error:#}"));
+                report.errors.push(format!("stopping: {error:#}"));
             }
         }
         Ok(report)
@@ -226,23 +226,23 @@ impl Messages {
         let begun_us = run.now_us();
         let complete = self.exchange(&run, &mut reading, deadline).await;
         let after_exchange = usage();
-        let mut complete = complete.map_err(|reason| report.troubles.push(reason)).is_ok();
+        let mut complete = complete.map_err(|reason| report.errors.push(reason)).is_ok();
         if complete {
             let closing = self.check_end(&run, slow_readers, &bases, target, report);
             let closed = tokio::time::timeout_at(deadline, closing).await;
             let closed = closed.unwrap_or_else(|_| bail!("timed out while reading the history"));
-            complete = closed.map_err(|error| report.troubles.push(format!("{error:#}"))).is_ok();
+            complete = closed.map_err(|error| report.errors.push(format!("{error:#}"))).is_ok();
         } else {
             let (unanswered, undelivered) = run.checker.borrow().outstanding();
             let outstanding =
                 format!("{unanswered} messages unanswered, {undelivered} deliveries outstanding");
             report.row("broken off", outstanding);
         }
-        report.troubles.extend(run.troubles());
+        report.errors.extend(run.errors());
         measure(&run, begun_us, report);
         self.report_cost(before, after_exchange, usage(), report);
         report.messages = run.checker.borrow().messages();
-        report.faults = run.checker.borrow().verdict(complete && report.troubles.is_empty());
+        report.faults = run.checker.borrow().verdict(complete && report.errors.is_empty());
     }
 
     /// Lets everybody speak and listen to the end. The error is a reason when nothing else says one.
@@ -341,11 +341,7 @@ impl Messages {
         let slow_readers = u64::try_from(self.slow_readers).unwrap_or(u64::MAX);
         let bound = GROWTH_MAX_KIB + slow_readers.saturating_mul(GROWTH_MAX_PER_SLOW_READER_KIB);
         if growth > bound {
-            report.troubles.push(format!(
-                "the server's memory grew by {}, above {}",
-                mib(growth),
-                mib(bound)
-            ));
+            report.errors.push(format!("the server's memory grew by {}, above {}", mib(growth), mib(bound)));
         }
     }
 }

@@ -89,7 +89,7 @@ impl SessionReader {
     /// Reads up to the last answer. The speaker keeps the socket open.
     pub(super) async fn read_all(mut self) {
         if let Err(error) = self.read().await {
-            self.run.trouble(format!("{}: {error:#}", self.state.name));
+            self.run.error(format!("{}: {error:#}", self.state.name));
         }
     }
 
@@ -222,7 +222,7 @@ impl SessionWriter {
     /// Speaks until it is aborted: the writing half stays open as long as this does.
     pub(super) async fn write_all(mut self) {
         let Err(error) = self.write().await;
-        self.run.trouble(format!("{}: cannot write: {error}", self.state.name));
+        self.run.error(format!("{}: cannot write: {error}", self.state.name));
     }
 
     async fn write(&mut self) -> Result<Infallible, TcpError> {

@@ -24,7 +24,7 @@ pub(crate) struct Report {
     /// Messages that were acknowledged.
     pub(crate) messages: usize,
     /// Why the scenario could not go on, or what it broke: sessions that were closed, a server that did not stop.
-    pub(crate) troubles: Vec<String>,
+    pub(crate) errors: Vec<String>,
     pub(crate) faults: Faults,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Figure {
 
 impl Report {
     pub(crate) fn ok(&self) -> bool {
-        self.troubles.is_empty() && self.faults.total() == 0
+        self.errors.is_empty() && self.faults.total() == 0
     }
 
     pub(crate) fn row(&mut self, name: &'static str, value: String) {
@@ -71,8 +71,8 @@ impl fmt::Display for Report {
         for (name, value) in &self.rows {
             writeln!(f, "  {name:width$}  {value}")?;
         }
-        for trouble in &self.troubles {
-            writeln!(f, "trouble: {trouble}")?;
+        for error in &self.errors {
+            writeln!(f, "error: {error}")?;
         }
         for fault in self.faults.first() {
             writeln!(f, "fault: {fault}")?;
@@ -144,8 +144,8 @@ mod tests {
                 && text.contains("WRONG")
                 && text.contains("1 gaps")
         );
-        let report = Report { troubles: vec!["timed out".into()], ..Report::default() };
-        assert!(!report.ok() && report.to_string().contains("trouble: timed out"));
+        let report = Report { errors: vec!["timed out".into()], ..Report::default() };
+        assert!(!report.ok() && report.to_string().contains("error: timed out"));
     }
 
     #[test]

@@ -82,8 +82,8 @@ impl Scenario for ColdStart {
             SeededServer::start(Subject::NetBit, &Setup { users: 1, ..Setup::default() }, None).await?;
         let fresh = resident(&empty).context("the server's memory cannot be read")?;
         let (ready, ready_empty) = (server.process()?.ready_after, empty.process()?.ready_after);
-        for trouble in empty.end().await {
-            outcome.wrong(|| trouble);
+        for error in empty.end().await {
+            outcome.wrong(|| error);
         }
         let bytes = u32::try_from(full.saturating_sub(fresh)).map(f64::from)? * 1024.0;
         outcome.bytes_each = Some(bytes / f64::from(u32::try_from(self.messages)?));

@@ -54,7 +54,7 @@ async fn run<S: Scenario>(
     progress: &ProgressBar,
 ) -> anyhow::Result<Summary> {
     let (mut outcomes, mut floors) = (Vec::new(), Vec::new());
-    let (mut cost, mut troubles) = (ServerCost::default(), Vec::new());
+    let (mut cost, mut errors) = (ServerCost::default(), Vec::new());
     let (servers, rounds) = if scenario.starts_fresh() { (options.rounds, 1) } else { (1, options.rounds) };
     for _ in 0..servers {
         let setup = scenario.setup();
@@ -79,14 +79,14 @@ async fn run<S: Scenario>(
             cost.commits += grown("netbit_commit_seconds_count");
             cost.commands += grown("netbit_commit_batch_size_sum");
         }
-        troubles.extend(server.end().await);
+        errors.extend(server.end().await);
     }
     let mut name = scenario.name();
     if options.subjects == Subjects::Floor {
         name.insert_str(0, "floor/");
     }
     let mut summary = Summary::new(name, scenario.compared(), scenario.beside(), outcomes, floors, cost);
-    summary.wrong.append(&mut troubles);
+    summary.wrong.append(&mut errors);
     Ok(summary)
 }
 

@@ -55,8 +55,8 @@ impl Scenario for SlowReaders {
         let grown = after.peak_kib.saturating_sub(before.resident_kib);
         let most = GROWTH_MAX_KIB + GROWTH_MAX_EACH_KIB * u64::try_from(self.slow)?;
         outcome.check(grown <= most, || format!("the server grew by {grown} KiB, which is more than {most}"));
-        for trouble in report.troubles.iter().chain(report.faults.first()) {
-            outcome.wrong(|| trouble.clone());
+        for error in report.errors.iter().chain(report.faults.first()) {
+            outcome.wrong(|| error.clone());
         }
         outcome.check(report.ok(), || "the sessions that read have lost something".to_owned());
         outcome.notes.extend(report.rows.iter().map(|(name, value)| format!("{name}: {value}")));

@@ -136,17 +136,17 @@ impl SeededServer {
 
     /// Ends the server; answers what it complained about.
     pub(crate) async fn end(self) -> Vec<String> {
-        let (mut troubles, Some(process)) = (Vec::new(), self.process) else { return Vec::new() };
+        let (mut errors, Some(process)) = (Vec::new(), self.process) else { return Vec::new() };
         if process.log_lines() > 0 {
-            troubles.push(format!("the server logged {} warnings or worse", process.log_lines()));
+            errors.push(format!("the server logged {} warnings or worse", process.log_lines()));
         }
         // The floor has nothing to bring in order: it is killed when it is dropped.
         if self.subject == Subject::NetBit
             && let Err(error) = process.stop().await
         {
-            troubles.push(format!("stopping: {error:#}"));
+            errors.push(format!("stopping: {error:#}"));
         }
-        troubles
+        errors
     }
 
     pub(crate) fn user(&self, n: usize) -> anyhow::Result<&str> {
