@@ -147,7 +147,7 @@ impl ScenarioCommand {
             time,
             subjects,
             server: measure.server.as_deref(),
-            patience: Duration::from_secs(measure.timeout),
+            timeout: Duration::from_secs(measure.timeout),
         }
     }
 

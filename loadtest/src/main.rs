@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Server { arguments } => return serve(arguments),
         Command::FloorServer { directory } => {
-            servers::end_with_parent();
+            servers::exit_with_parent();
             floor::serve(directory).map(|()| ExitCode::SUCCESS)
         }
         Command::Messages(arguments) => messages(&arguments),
@@ -54,14 +54,14 @@ fn main() -> ExitCode {
 /// The child: nothing but `netbit`.
 fn serve(arguments: Vec<OsString>) -> ExitCode {
     netbit::core::memory::take_small_pages();
-    servers::end_with_parent();
+    servers::exit_with_parent();
     netbit::cli::run(std::iter::once(OsString::from("netbit")).chain(arguments))
 }
 
 fn messages(arguments: &MessagesArguments) -> anyhow::Result<ExitCode> {
     arguments.load.check()?;
-    let patience = Duration::from_secs(arguments.timeout);
-    let report = block_on(arguments.load.run(arguments.server.as_deref(), patience))?;
+    let timeout = Duration::from_secs(arguments.timeout);
+    let report = block_on(arguments.load.run(arguments.server.as_deref(), timeout))?;
     print!("{report}");
     if let Some(file) = &arguments.json {
         write(file, &report.to_json())?;

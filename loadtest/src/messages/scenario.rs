@@ -114,8 +114,8 @@ impl Messages {
         Ok(())
     }
 
-    pub(crate) async fn run(&self, external: Option<&str>, patience: Duration) -> anyhow::Result<Report> {
-        let deadline = Instant::now() + patience;
+    pub(crate) async fn run(&self, external: Option<&str>, timeout: Duration) -> anyhow::Result<Report> {
+        let deadline = Instant::now() + timeout;
         let mut report = Report { title: self.title(), ..Report::default() };
         let prepare = async {
             match external {
@@ -215,7 +215,7 @@ impl Messages {
         }
         let before = usage();
         if let Some(server) = &target.server {
-            server.forget_peak();
+            server.reset_peak();
         }
         let mut slow_readers = Vec::new();
         if let Some(query) = query {

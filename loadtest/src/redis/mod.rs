@@ -24,7 +24,7 @@ use crate::servers::{SeededServer, Setup, Subject};
 use crate::wire::{message_content, read_some, write_all};
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How long the last of what was said may be on its way: far beyond what it takes.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(30);
 /// As in [`FanOut`].
@@ -101,7 +101,7 @@ impl Redis {
         let last = Instant::now() + READY_WITHIN;
         while TcpStream::connect(redis.address).await.is_err() {
             ensure!(Instant::now() < last, "redis-server does not answer");
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(redis)
     }

@@ -42,7 +42,7 @@ impl Scenario for ClonePush {
 
     async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {
         let git = Git::new(server, 0).await?;
-        let source = git.make("source", self.megabytes).await?;
+        let source = git.create_repository("source", self.megabytes).await?;
         let tip = git.run(&source, &["rev-parse", "HEAD"]).await?;
         git.run(&source, &["push", "--quiet", &git.url, "HEAD:main"]).await?;
 
@@ -96,7 +96,7 @@ impl Scenario for ClonePush {
 
 /// Pushes commits to branches of its own; answers the branches, and where they must be.
 async fn keep_pushing(git: &Git, n: usize, end: Instant) -> anyhow::Result<Vec<(String, String)>> {
-    let place = git.make(&format!("pusher-{n}"), 0).await?;
+    let place = git.create_repository(&format!("pusher-{n}"), 0).await?;
     let mut pushed = Vec::new();
     while pushed.is_empty() || Instant::now() < end {
         let branch = format!("pusher-{n}-{}", pushed.len());

@@ -18,7 +18,7 @@ pub(crate) struct Options<'a> {
     /// A server that runs already, like http://127.0.0.1:8080; `None`: one of its own.
     pub(crate) server: Option<&'a str>,
     /// No more than this for one scenario.
-    pub(crate) patience: Duration,
+    pub(crate) timeout: Duration,
 }
 
 /// Who is measured. Only with both there are ratios.
@@ -44,7 +44,7 @@ pub(crate) async fn compare<S: Scenario>(
         return Ok(None);
     }
     progress.set_message(name.clone());
-    let run = tokio::time::timeout(options.patience, run(scenario, options, progress));
+    let run = tokio::time::timeout(options.timeout, run(scenario, options, progress));
     run.await.with_context(|| format!("{name} took too long"))?.with_context(|| name).map(Some)
 }
 

@@ -54,12 +54,12 @@ impl Scenario for Http {
         if server.subject == Subject::NetBit {
             fill(&mut server.open(0).await?, chat).await?;
         } else {
-            give_body(server).await?;
+            store_floor_body(server).await?;
         }
         let mut clients = Vec::new();
         for n in 0..self.clients {
             let connection = HttpConnection::connect(server.http).await?;
-            clients.push((connection, self.asker(server, chat, n)?));
+            clients.push((connection, self.request_maker(server, chat, n)?));
         }
         let outcome = Rc::new(RefCell::new(Outcome::new()?));
         outcome.borrow_mut().begin();
@@ -75,10 +75,10 @@ impl Scenario for Http {
 }
 
 /// Makes the request with a number.
-type Asker = Box<dyn Fn(u64) -> Vec<u8>>;
+type RequestMaker = Box<dyn Fn(u64) -> Vec<u8>>;
 
 impl Http {
-    fn asker(&self, server: &SeededServer, chat: i64, client: usize) -> anyhow::Result<Asker> {
+    fn request_maker(&self, server: &SeededServer, chat: i64, client: usize) -> anyhow::Result<RequestMaker> {
         let token = server.token(client)?;
         let of_chat = format!("/api/chats/{chat}/messages");
         let fixed = |path: &str| HttpConnection::request("GET", path, &token, None);
@@ -108,7 +108,7 @@ impl Http {
 }
 
 /// Teaches the floor a body like NetBit's: fifty messages.
-async fn give_body(server: &SeededServer) -> anyhow::Result<()> {
+async fn store_floor_body(server: &SeededServer) -> anyhow::Result<()> {
     let message = |n: u64| {
         serde_json::json!({"id": n, "chat_id": 1, "seq": n + 1, "sender_id": 1, "client_id": uuid::Uuid::now_v7(),
             "content": message_content(0, n), "created_at": "2026-11-24T13:00:00.000Z"})
@@ -122,7 +122,7 @@ async fn give_body(server: &SeededServer) -> anyhow::Result<()> {
 
 async fn run(
     mut connection: HttpConnection,
-    ask: Asker,
+    ask: RequestMaker,
     route: Route,
     end: Instant,
     outcome: Rc<RefCell<Outcome>>,

@@ -10,7 +10,7 @@ use crate::servers::{SeededServer, Setup, Subject};
 use crate::wire::{PacketView, TcpConnection, UdpConnection, hello};
 
 /// What a lost datagram would make us wait; on this machine none is.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(crate) struct Presence;
@@ -63,7 +63,7 @@ impl Scenario for Presence {
 async fn echo(socket: &UdpSocket, datagram: &[u8]) -> anyhow::Result<()> {
     let mut buffer = [0; 2048];
     socket.send(datagram).await?;
-    let count = tokio::time::timeout(PATIENCE, socket.recv(&mut buffer)).await.context("no answer")??;
+    let count = tokio::time::timeout(TIMEOUT, socket.recv(&mut buffer)).await.context("no answer")??;
     ensure!(buffer.get(..count) == Some(datagram), "the echo is another");
     Ok(())
 }

@@ -14,7 +14,7 @@ const GROWTH_MAX_KIB: u64 = 256 * 1024;
 /// For each session that does not read: twice its outbox.
 const GROWTH_MAX_EACH_KIB: u64 = 2 * 1024;
 /// Far beyond what a run takes.
-const PATIENCE: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 #[derive(Debug)]
 pub(crate) struct SlowReaders {
@@ -45,11 +45,11 @@ impl Scenario for SlowReaders {
 
     async fn round(&self, server: &SeededServer, _: Duration) -> anyhow::Result<Outcome> {
         let mut outcome = Outcome::new()?;
-        server.process()?.forget_peak();
+        server.process()?.reset_peak();
         let before = server.usage().context("the server's memory cannot be read")?;
         let url = format!("http://{}", server.http);
         outcome.begin();
-        let report = Messages::beside_slow_readers(self.slow).run(Some(&url), PATIENCE).await?;
+        let report = Messages::beside_slow_readers(self.slow).run(Some(&url), TIMEOUT).await?;
         let after = server.usage().context("the server's memory cannot be read")?;
         outcome.done(u64::try_from(report.messages)?);
         let grown = after.peak_kib.saturating_sub(before.resident_kib);

@@ -63,7 +63,7 @@ impl Git {
     }
 
     /// A repository with files that cannot be compressed.
-    pub(crate) async fn make(&self, name: &str, megabytes: usize) -> anyhow::Result<PathBuf> {
+    pub(crate) async fn create_repository(&self, name: &str, megabytes: usize) -> anyhow::Result<PathBuf> {
         self.run(self.home(), &["init", "--quiet", "--initial-branch=main", name]).await?;
         let place = self.home().join(name);
         for n in 0..FILES {

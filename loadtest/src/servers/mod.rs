@@ -16,7 +16,7 @@ use anyhow::{Context, ensure};
 pub(crate) use external::{ExternalServer, retry_while_busy};
 pub(crate) use git::Git;
 pub(crate) use netbit::{Seed, start as start_netbit};
-pub(crate) use process::{Addresses, Process, end_with_parent};
+pub(crate) use process::{Addresses, Process, exit_with_parent};
 pub(crate) use run_bounded::run_bounded;
 pub(crate) use usage::Usage;
 
@@ -104,7 +104,7 @@ impl SeededServer {
 
     async fn floor(setup: &Setup) -> anyhow::Result<Self> {
         let data = process::temporary()?;
-        let mut command = process::own_program(data.path())?;
+        let mut command = process::own_executable(data.path())?;
         command.arg("floor-server").arg(data.path());
         let process = Process::start(command, data).await?;
         let Addresses { http, tcp, .. } = process.addresses;

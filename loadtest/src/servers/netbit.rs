@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, ensure};
 
-use super::process::{Process, own_program, temporary};
+use super::process::{Process, own_executable, temporary};
 
 /// What the database holds at first.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +26,7 @@ pub(crate) async fn start(seed: &Seed<'_>) -> anyhow::Result<(Process, Vec<Strin
     fill(data.path(), seed, &tokens).await?;
     let text = std::fs::read_to_string(&tokens)?;
     let tokens = text.lines().filter_map(|line| Some(line.split_once(' ')?.1.to_owned())).collect();
-    let mut command = own_program(data.path())?;
+    let mut command = own_executable(data.path())?;
     command.arg("server").arg("--data-dir").arg(data.path());
     for listener in ["--http-listen", "--tcp-listen", "--udp-listen", "--ops-listen"] {
         command.args([listener, "127.0.0.1:0"]);
@@ -43,7 +43,7 @@ pub(crate) async fn start(seed: &Seed<'_>) -> anyhow::Result<(Process, Vec<Strin
 }
 
 async fn fill(data: &Path, seed: &Seed<'_>, tokens: &Path) -> anyhow::Result<()> {
-    let mut command = own_program(data)?;
+    let mut command = own_executable(data)?;
     command.args(["server", "seed", "--data-dir"]).arg(data).args(["--password", seed.password]);
     let counts = [
         ("--users", seed.users),

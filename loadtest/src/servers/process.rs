@@ -17,7 +17,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::spawn_local;
 
-use super::usage::{Usage, forget_peak};
+use super::usage::{Usage, reset_peak};
 
 /// Far beyond what the server allows itself (`limits.shutdown_ms`): a server that needs longer hangs.
 const STOP_WITHIN: Duration = Duration::from_secs(60);
@@ -46,7 +46,7 @@ pub(crate) struct Process {
 }
 
 /// This program with other arguments, away from any netbit.toml.
-pub(super) fn own_program(directory: &Path) -> anyhow::Result<Command> {
+pub(super) fn own_executable(directory: &Path) -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.current_dir(directory).stdin(Stdio::null()).kill_on_drop(true);
     Ok(command)
@@ -57,7 +57,7 @@ pub(super) fn temporary() -> anyhow::Result<TempDir> {
 }
 
 /// In the child: it ends with its parent, however that ends.
-pub(crate) fn end_with_parent() {
+pub(crate) fn exit_with_parent() {
     if let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
         eprintln!("loadtest: the server would outlive a killed load test: {error}");
     }
@@ -72,10 +72,10 @@ impl Process {
         let pid = child.id().context("the server ended at once")?;
         let log_lines = Rc::new(Cell::new(0));
         if let Some(log) = child.stderr.take() {
-            spawn_local(repeat_log(log, log_lines.clone()));
+            spawn_local(forward_log(log, log_lines.clone()));
         }
         let said = child.stdout.take().context("the server has no standard output")?;
-        let Some(addresses) = greeting(said).await? else {
+        let Some(addresses) = read_addresses(said).await? else {
             bail!("the server ended before it was ready ({})", child.wait().await?);
         };
         Ok(Self { child, pid, addresses, ready_after: begun.elapsed(), log_lines, _data: data })
@@ -86,8 +86,8 @@ impl Process {
     }
 
     /// From now on the peak is a new one.
-    pub(crate) fn forget_peak(&self) {
-        forget_peak(self.pid);
+    pub(crate) fn reset_peak(&self) {
+        reset_peak(self.pid);
     }
 
     /// Lines that the server logged so far, all of them warnings or worse.
@@ -111,7 +111,7 @@ impl Process {
 
 /// Reads until all listeners were named; `None` when the output ends first. What follows is read and forgotten, so that
 /// the server can always write.
-async fn greeting(said: impl AsyncRead + Unpin + 'static) -> anyhow::Result<Option<Addresses>> {
+async fn read_addresses(said: impl AsyncRead + Unpin + 'static) -> anyhow::Result<Option<Addresses>> {
     let mut lines = BufReader::new(said).lines();
     let mut text = String::new();
     while let Some(line) = lines.next_line().await? {
@@ -142,7 +142,7 @@ fn split_address(text: &str) -> (&str, &str) {
     text.split_at(text.find(|c| !address(c)).unwrap_or(text.len()))
 }
 
-async fn repeat_log(log: impl AsyncRead + Unpin, count: Rc<Cell<usize>>) {
+async fn forward_log(log: impl AsyncRead + Unpin, count: Rc<Cell<usize>>) {
     let mut lines = BufReader::new(log).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         count.set(count.get() + 1);

@@ -14,7 +14,7 @@ pub(crate) struct Usage {
 
 /// Has the kernel measure the peak from now on ("5" is its word for that, proc(5)). Where it does not, the peak is the
 /// one of the whole life, which is larger and no less true.
-pub(crate) fn forget_peak(pid: u32) {
+pub(crate) fn reset_peak(pid: u32) {
     drop(std::fs::write(format!("/proc/{pid}/clear_refs"), "5"));
 }
 

@@ -34,7 +34,7 @@ const TO_ALL: usize = 200;
 const PAGE: usize = 50;
 /// Far beyond what the last of what was begun takes.
 const DONE_WITHIN: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 pub(super) struct TeamRun {
     pub(super) stats: Rc<TeamStats>,
@@ -79,7 +79,7 @@ impl TeamRun {
         }
         // One more, who is in the town and in no team, has the repository: what is pushed is said in a chat of its own.
         let git = Rc::new(Git::new(server, users).await?);
-        let source = git.make("source", 1).await?;
+        let source = git.create_repository("source", 1).await?;
         git.run(&source, &["push", "--quiet", &git.url, "HEAD:main"]).await?;
 
         let stats = Rc::new(TeamStats::new(transcript, Outcome::new()?));
@@ -275,7 +275,7 @@ impl TeamRun {
             while let Some(ended) = self.tasks.borrow_mut().try_join_next() {
                 ended??;
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         let (lacking, more) = missing();
         let there = self.git.run(self.git.home(), &["ls-remote", &self.git.url]).await?;
@@ -365,7 +365,7 @@ async fn push(
     stats: Rc<TeamStats>,
     pushed: Rc<RefCell<Vec<(String, String)>>>,
 ) -> anyhow::Result<()> {
-    let place = git.make("pusher", 0).await?;
+    let place = git.create_repository("pusher", 0).await?;
     while let Some(due) = due.recv().await {
         let branch = format!("branch-{}", pushed.borrow().len());
         let commit = git.push(&place, &branch).await?;

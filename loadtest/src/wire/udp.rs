@@ -13,7 +13,7 @@ use super::packet_view::UdpTicketView;
 /// How often it is asked, for datagrams may be lost.
 const TRIES: u32 = 3;
 /// How long each is waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct UdpConnection {
@@ -56,7 +56,7 @@ impl UdpConnection {
                 Header { kind: Kind::Ping, connection_id: self.connection_id, counter: self.counter };
             let datagram = datagram::seal(&self.key_up, header, &ping).context("cannot be sealed")?;
             self.socket.send(&datagram).await?;
-            while let Ok(count) = tokio::time::timeout(PATIENCE, self.socket.recv(&mut buffer)).await {
+            while let Ok(count) = tokio::time::timeout(TIMEOUT, self.socket.recv(&mut buffer)).await {
                 if self.take(buffer.get(..count?).unwrap_or_default())? == Kind::Pong {
                     return Ok(());
                 }
