@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use indicatif::ProgressBar;
 
 use crate::messages::Messages;
-use crate::redis::{self, BesideRedis};
+use crate::redis::{self, RedisComparison};
 use crate::report::Summary;
 use crate::scenario::{
     ClonePush, ColdStart, FanOut, History, Http, Idle, Mentions, Options, Pace, PingPong, Pipelined,
@@ -262,7 +262,7 @@ pub(crate) async fn run(
         "slow_readers" => run!(SlowReaders { slow: if measure.quick { 4 } else { 50 } }),
         "clone_push" => run!(ClonePush { megabytes: if measure.quick { 1 } else { 20 } }),
         "redis" if !redis::is_here() => eprintln!("there is no redis-server in the path: left out"),
-        "redis" => run!(BesideRedis::Pipelined, BesideRedis::FanOut { members: 1_000 }),
+        "redis" => run!(RedisComparison::Pipelined, RedisComparison::FanOut { members: 1_000 }),
         "team" => run!(Team { users: if measure.quick { 100 } else { 1_000 } }),
         "growth" => {
             for (chats, rows) in

@@ -86,7 +86,7 @@ struct Opened {
 impl Messages {
     /// Says what makes no sense.
     /// What one scenario of many runs.
-    pub(crate) fn beside_slow_readers(slow_readers: usize) -> Self {
+    pub(crate) fn with_slow_readers(slow_readers: usize) -> Self {
         Self {
             users: 20,
             sessions: 200,

@@ -40,12 +40,12 @@ pub(crate) fn is_here() -> bool {
 
 /// A scenario of NetBit's, and the same with Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BesideRedis {
+pub(crate) enum RedisComparison {
     Pipelined,
     FanOut { members: usize },
 }
 
-impl Scenario for BesideRedis {
+impl Scenario for RedisComparison {
     fn name(&self) -> String {
         match self {
             Self::Pipelined => "redis/pipelined".to_owned(),
@@ -64,7 +64,7 @@ impl Scenario for BesideRedis {
         Compared::Rate
     }
 
-    fn beside(&self) -> &'static str {
+    fn baseline(&self) -> &'static str {
         "Redis"
     }
 

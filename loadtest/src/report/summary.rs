@@ -33,7 +33,7 @@ pub(crate) struct Summary {
     pub(crate) name: String,
     pub(crate) compared: Compared,
     /// What it is held against.
-    beside: &'static str,
+    baseline: &'static str,
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) floors: Vec<Outcome>,
     pub(crate) cost: ServerCost,
@@ -44,7 +44,7 @@ impl Summary {
     pub(crate) fn new(
         name: String,
         compared: Compared,
-        beside: &'static str,
+        baseline: &'static str,
         outcomes: Vec<Outcome>,
         floors: Vec<Outcome>,
         cost: ServerCost,
@@ -55,7 +55,7 @@ impl Summary {
             outcome.wrong.iter().cloned().chain(more)
         });
         let wrong = wrong.collect();
-        Self { name, compared, beside, outcomes, floors, cost, wrong }
+        Self { name, compared, baseline, outcomes, floors, cost, wrong }
     }
 
     pub(crate) fn ok(&self) -> bool {
@@ -96,7 +96,7 @@ impl Summary {
             put("ok", json!(self.ok()));
             put("ratio_to_floor", json!(self.ratio()));
             put("compared", json!(self.compared.unit()));
-            put("beside", json!(self.beside));
+            put("beside", json!(self.baseline));
             put("rounds", json!(rounds));
             put("floor_rounds", json!(floor_rounds));
             put("floor", json!(self.middle_floor().map(figures)));
@@ -133,7 +133,12 @@ impl fmt::Display for Summary {
         }
         if let (Some(ratio), Some(own), Some(floor)) = (self.ratio(), self.middle(), self.middle_floor()) {
             let (own, floor) = (own.figure(self.compared), floor.figure(self.compared));
-            write!(f, "  {ratio:.2}x of {} ({own:.0} to {floor:.0} {})", self.beside, self.compared.unit())?;
+            write!(
+                f,
+                "  {ratio:.2}x of {} ({own:.0} to {floor:.0} {})",
+                self.baseline,
+                self.compared.unit()
+            )?;
         } else if let (Compared::Bytes, Some(own)) = (self.compared, self.middle()) {
             write!(f, "  {:.0} {}", own.figure(self.compared), self.compared.unit())?;
         }

@@ -85,7 +85,7 @@ async fn run<S: Scenario>(
     if options.subjects == Subjects::Floor {
         name.insert_str(0, "floor/");
     }
-    let mut summary = Summary::new(name, scenario.compared(), scenario.beside(), outcomes, floors, cost);
+    let mut summary = Summary::new(name, scenario.compared(), scenario.baseline(), outcomes, floors, cost);
     summary.wrong.append(&mut errors);
     Ok(summary)
 }

@@ -45,7 +45,7 @@ pub(crate) trait Scenario {
     fn compared(&self) -> Compared;
 
     /// What it is held against.
-    fn beside(&self) -> &'static str {
+    fn baseline(&self) -> &'static str {
         "the floor"
     }
 

@@ -49,7 +49,7 @@ impl Scenario for SlowReaders {
         let before = server.usage().context("the server's memory cannot be read")?;
         let url = format!("http://{}", server.http);
         outcome.begin();
-        let report = Messages::beside_slow_readers(self.slow).run(Some(&url), TIMEOUT).await?;
+        let report = Messages::with_slow_readers(self.slow).run(Some(&url), TIMEOUT).await?;
         let after = server.usage().context("the server's memory cannot be read")?;
         outcome.done(u64::try_from(report.messages)?);
         let grown = after.peak_kib.saturating_sub(before.resident_kib);
