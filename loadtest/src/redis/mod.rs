@@ -19,8 +19,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::scenario::{Compared, DeliveryTracker, FanOut, Outcome, Pace, Pipelined, Scenario};
-use crate::servers::{SeededServer, Setup, Subject};
+use crate::scenario::{Compared, DeliveryTracker, FanOut, Outcome, Pace, Pipelined, Plan, Scenario};
+use crate::servers::{SeededServer, Subject};
 use crate::wire::{message_content, read_some, write_all};
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -53,19 +53,12 @@ impl Scenario for RedisComparison {
         }
     }
 
-    fn setup(&self) -> Setup {
-        match *self {
-            Self::Pipelined => Pipelined::default().setup(),
-            Self::FanOut { members } => FanOut { members, pace: Pace::Blast }.setup(),
-        }
-    }
-
-    fn compared(&self) -> Compared {
-        Compared::Rate
-    }
-
-    fn baseline(&self) -> &'static str {
-        "Redis"
+    fn plan(&self) -> Plan {
+        let setup = match *self {
+            Self::Pipelined => Pipelined::default().plan().setup,
+            Self::FanOut { members } => FanOut { members, pace: Pace::Blast }.plan().setup,
+        };
+        Plan { baseline: "Redis", ..Plan::new(setup, Compared::Rate) }
     }
 
     async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {

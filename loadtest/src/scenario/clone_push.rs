@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use tokio::task::JoinSet;
 
-use super::{Compared, Outcome, Scenario};
+use super::{Compared, Outcome, Plan, Scenario};
 use crate::servers::{Git, SeededServer, Setup};
 
 const CLONERS: usize = 4;
@@ -24,20 +24,12 @@ impl Scenario for ClonePush {
         format!("clone_push/{}_MB", self.megabytes)
     }
 
-    fn setup(&self) -> Setup {
-        Setup { users: 1, ..Setup::default() }
-    }
-
-    fn compared(&self) -> Compared {
-        Compared::Rate
-    }
-
-    fn has_floor(&self) -> bool {
-        false
-    }
-
-    fn starts_fresh(&self) -> bool {
-        true
+    fn plan(&self) -> Plan {
+        Plan {
+            has_floor: false,
+            starts_fresh: true,
+            ..Plan::new(Setup { users: 1, ..Setup::default() }, Compared::Rate)
+        }
     }
 
     async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {
@@ -80,12 +72,10 @@ impl Scenario for ClonePush {
         while let Some(done) = tasks.join_next().await {
             pushed.extend(done?.context("git")?);
         }
-        let there = git.run(git.home(), &["ls-remote", &git.url]).await?;
         let outcome = std::rc::Rc::into_inner(outcome).map(RefCell::into_inner);
         let mut outcome = outcome.context("somebody is still cloning")?;
-        for (branch, commit) in &pushed {
-            let line = format!("{commit}\trefs/heads/{branch}");
-            outcome.check(there.lines().any(|is| is == line), || format!("lost: {line} was pushed"));
+        for push in git.lost_pushes(&pushed).await? {
+            outcome.wrong(|| format!("lost: {push} was pushed"));
         }
         git.run(git.home(), &["clone", "--quiet", "--bare", &git.url, "last"]).await?;
         git.run(&git.home().join("last"), &["fsck", "--full", "--strict"]).await?;

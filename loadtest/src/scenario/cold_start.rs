@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-
-use super::{Compared, Outcome, Scenario};
+use super::{Compared, Outcome, Plan, Scenario};
 use crate::servers::{SeededServer, Setup, Subject};
 use crate::wire::{PacketView, page};
 
@@ -29,36 +27,25 @@ impl Scenario for ColdStart {
         format!("cold_start/{}", self.messages)
     }
 
-    fn setup(&self) -> Setup {
-        Setup {
+    fn plan(&self) -> Plan {
+        let setup = Setup {
             users: USERS,
             shared_chats: self.chats,
             messages: self.messages,
             cache_bytes: Some(CACHE_BYTES),
             ..Setup::default()
+        };
+        Plan {
+            has_floor: false,
+            needs_own_server: true,
+            starts_fresh: true,
+            ..Plan::new(setup, Compared::Bytes)
         }
-    }
-
-    fn compared(&self) -> Compared {
-        Compared::Bytes
-    }
-
-    fn has_floor(&self) -> bool {
-        false
-    }
-
-    fn starts_fresh(&self) -> bool {
-        true
-    }
-
-    fn needs_own_server(&self) -> bool {
-        true
     }
 
     async fn round(&self, server: &SeededServer, _: Duration) -> anyhow::Result<Outcome> {
         let mut outcome = Outcome::new()?;
-        let resident = |server: &SeededServer| server.usage().map(|usage| usage.resident_kib);
-        let full = resident(server).context("the server's memory cannot be read")?;
+        let full = server.memory()?.resident_kib;
         outcome.begin();
         let mut connection = server.open(0).await?;
         let in_each = self.messages / self.chats;
@@ -80,7 +67,7 @@ impl Scenario for ColdStart {
         }
         let empty =
             SeededServer::start(Subject::NetBit, &Setup { users: 1, ..Setup::default() }, None).await?;
-        let fresh = resident(&empty).context("the server's memory cannot be read")?;
+        let fresh = empty.memory()?.resident_kib;
         let (ready, ready_empty) = (server.process()?.ready_after, empty.process()?.ready_after);
         for error in empty.end().await {
             outcome.wrong(|| error);

@@ -35,11 +35,12 @@ pub(crate) async fn compare<S: Scenario>(
     options: Options<'_>,
     progress: &ProgressBar,
 ) -> anyhow::Result<Option<Summary>> {
-    if options.subjects == Subjects::Floor && !scenario.has_floor() {
+    let plan = scenario.plan();
+    if options.subjects == Subjects::Floor && !plan.has_floor {
         return Ok(None);
     }
     let name = scenario.name();
-    if options.server.is_some() && scenario.needs_own_server() {
+    if options.server.is_some() && plan.needs_own_server {
         progress.suspend(|| eprintln!("{name:<26}  left out: it needs a server of its own"));
         return Ok(None);
     }
@@ -53,15 +54,15 @@ async fn run<S: Scenario>(
     options: Options<'_>,
     progress: &ProgressBar,
 ) -> anyhow::Result<Summary> {
+    let plan = scenario.plan();
     let (mut outcomes, mut floors) = (Vec::new(), Vec::new());
     let (mut cost, mut errors) = (ServerCost::default(), Vec::new());
-    let (servers, rounds) = if scenario.starts_fresh() { (options.rounds, 1) } else { (1, options.rounds) };
+    let (servers, rounds) = if plan.starts_fresh { (options.rounds, 1) } else { (1, options.rounds) };
     for _ in 0..servers {
-        let setup = scenario.setup();
         let first = if options.subjects == Subjects::Floor { Subject::Floor } else { Subject::NetBit };
-        let server = SeededServer::start(first, &setup, options.server).await?;
-        let floor = match options.subjects == Subjects::Both && scenario.has_floor() {
-            true => Some(SeededServer::start(Subject::Floor, &setup, None).await?),
+        let server = SeededServer::start(first, &plan.setup, options.server).await?;
+        let floor = match options.subjects == Subjects::Both && plan.has_floor {
+            true => Some(SeededServer::start(Subject::Floor, &plan.setup, None).await?),
             false => None,
         };
         let (before, scraped) = (server.usage(), server.scrape().await?);
@@ -85,7 +86,7 @@ async fn run<S: Scenario>(
     if options.subjects == Subjects::Floor {
         name.insert_str(0, "floor/");
     }
-    let mut summary = Summary::new(name, scenario.compared(), scenario.baseline(), outcomes, floors, cost);
+    let mut summary = Summary::new(name, plan.compared, plan.baseline, outcomes, floors, cost);
     summary.wrong.append(&mut errors);
     Ok(summary)
 }

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::idle::connect_users;
-use super::{Compared, Outcome, Scenario};
+use super::{Compared, Outcome, Plan, Scenario};
 use crate::servers::{SeededServer, Setup};
 use crate::wire::{ClientIdKind, Cursor, MessageTemplate, PacketView, TcpConnection, is_presence};
 
@@ -48,12 +48,9 @@ impl Scenario for FanOut {
         format!("fan_out/{}/{pace}", self.members)
     }
 
-    fn setup(&self) -> Setup {
-        Setup { users: self.members + SENDERS, shared_chats: 1, ..Setup::default() }
-    }
-
-    fn compared(&self) -> Compared {
-        if self.pace == Pace::Blast { Compared::Rate } else { Compared::Tail }
+    fn plan(&self) -> Plan {
+        let compared = if self.pace == Pace::Blast { Compared::Rate } else { Compared::Tail };
+        Plan::new(Setup { users: self.members + SENDERS, shared_chats: 1, ..Setup::default() }, compared)
     }
 
     async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use tokio::task::JoinSet;
 
-use super::{Compared, Outcome, Scenario};
+use super::{Compared, Outcome, Plan, Scenario};
 use crate::servers::{SeededServer, Setup};
 use crate::wire::{ClientIdKind, MessageTemplate, PacketView, TcpConnection, message_content, page};
 
@@ -24,12 +24,8 @@ impl Scenario for History {
         "history".to_owned()
     }
 
-    fn setup(&self) -> Setup {
-        Setup { users: self.clients, shared_chats: 1, ..Setup::default() }
-    }
-
-    fn compared(&self) -> Compared {
-        Compared::Rate
+    fn plan(&self) -> Plan {
+        Plan::new(Setup { users: self.clients, shared_chats: 1, ..Setup::default() }, Compared::Rate)
     }
 
     async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {

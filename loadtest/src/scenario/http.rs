@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use tokio::task::JoinSet;
 
 use super::history::{PAGE, fill};
-use super::{Compared, Outcome, Scenario};
+use super::{Compared, Outcome, Plan, Scenario};
 use crate::servers::{SeededServer, Setup, Subject};
 use crate::wire::{HttpConnection, message_content};
 
@@ -37,16 +37,11 @@ impl Scenario for Http {
         format!("http/{route}")
     }
 
-    fn setup(&self) -> Setup {
-        Setup { users: self.clients, shared_chats: 1, ..Setup::default() }
-    }
-
-    fn compared(&self) -> Compared {
-        Compared::Rate
-    }
-
-    fn has_floor(&self) -> bool {
-        self.route == Route::Messages
+    fn plan(&self) -> Plan {
+        Plan {
+            has_floor: self.route == Route::Messages,
+            ..Plan::new(Setup { users: self.clients, shared_chats: 1, ..Setup::default() }, Compared::Rate)
+        }
     }
 
     async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {

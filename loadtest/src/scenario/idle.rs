@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use tokio::task::JoinSet;
 
-use super::{Compared, Outcome, Scenario};
+use super::{Compared, Outcome, Plan, Scenario};
 use crate::servers::{SeededServer, Setup};
 use crate::wire::{PacketView, TcpConnection, ping};
 
@@ -26,31 +25,30 @@ impl Scenario for Idle {
         format!("idle/{}", self.sessions)
     }
 
-    fn setup(&self) -> Setup {
-        Setup { users: self.sessions.div_ceil(SESSIONS_PER_USER), shared_chats: 1, ..Setup::default() }
-    }
-
-    fn compared(&self) -> Compared {
-        Compared::Bytes
-    }
-
-    /// Memory that an earlier round has used is there again for the next.
-    fn starts_fresh(&self) -> bool {
-        true
-    }
-
-    fn needs_own_server(&self) -> bool {
-        true
+    fn plan(&self) -> Plan {
+        Plan {
+            needs_own_server: true,
+            // Memory that an earlier round has used is there again for the next.
+            starts_fresh: true,
+            ..Plan::new(
+                Setup {
+                    users: self.sessions.div_ceil(SESSIONS_PER_USER),
+                    shared_chats: 1,
+                    ..Setup::default()
+                },
+                Compared::Bytes,
+            )
+        }
     }
 
     async fn round(&self, server: &SeededServer, _: Duration) -> anyhow::Result<Outcome> {
         let mut outcome = Outcome::new()?;
-        let before = server.usage().context("the server's memory cannot be read")?.resident_kib;
+        let before = server.memory()?.resident_kib;
         outcome.begin();
         let mut connections = connect_users(server, self.sessions, SESSIONS_PER_USER, &mut outcome).await?;
         let took = outcome.within;
         tokio::time::sleep(SETTLE).await;
-        let after = server.usage().context("the server's memory cannot be read")?.resident_kib;
+        let after = server.memory()?.resident_kib;
         // Each is there, and alive.
         let ask = ping(2)?;
         for connection in &mut connections {

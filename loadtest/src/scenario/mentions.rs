@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use netbit::client::HttpClient;
 use serde_json::Value;
 
-use super::{Compared, Outcome, Scenario};
+use super::{Compared, Outcome, Plan, Scenario};
 use crate::servers::{SeededServer, Setup};
 use crate::wire::{ClientIdKind, MessageTemplate, PacketView, TcpConnection};
 
@@ -34,17 +34,15 @@ impl Scenario for Mentions {
         format!("mentions/{}", self.messages)
     }
 
-    fn setup(&self) -> Setup {
-        Setup { users: MEMBERS, shared_chats: 1, own_chats: true, ..Setup::default() }
-    }
-
-    fn compared(&self) -> Compared {
-        Compared::Median
-    }
-
-    /// It has no notifications.
-    fn has_floor(&self) -> bool {
-        false
+    fn plan(&self) -> Plan {
+        Plan {
+            // It has no notifications.
+            has_floor: false,
+            ..Plan::new(
+                Setup { users: MEMBERS, shared_chats: 1, own_chats: true, ..Setup::default() },
+                Compared::Median,
+            )
+        }
     }
 
     async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {

@@ -37,33 +37,35 @@ use std::time::Duration;
 
 use crate::servers::{SeededServer, Setup};
 
-/// One thing that is measured.
+/// The servers that a scenario needs, and the figure of it that is compared.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) setup: Setup,
+    pub(crate) compared: Compared,
+    /// The name of the server that NetBit is compared with.
+    pub(crate) baseline: &'static str,
+    /// Whether the floor implements the scenario.
+    pub(crate) has_floor: bool,
+    /// Whether the scenario reads the process of the server, or needs a seeded database.
+    pub(crate) needs_own_server: bool,
+    /// Whether every round needs newly started servers.
+    pub(crate) starts_fresh: bool,
+}
+
+impl Plan {
+    /// Compares with the floor, on servers that serve all rounds.
+    pub(crate) fn new(setup: Setup, compared: Compared) -> Self {
+        let (has_floor, needs_own_server, starts_fresh) = (true, false, false);
+        Self { setup, compared, baseline: "the floor", has_floor, needs_own_server, starts_fresh }
+    }
+}
+
+/// A workload whose rounds are measured.
 pub(crate) trait Scenario {
-    /// As in `--json`.
+    /// Returns the name, as in `--json`.
     fn name(&self) -> String;
-    fn setup(&self) -> Setup;
-    fn compared(&self) -> Compared;
+    fn plan(&self) -> Plan;
 
-    /// What it is held against.
-    fn baseline(&self) -> &'static str {
-        "the floor"
-    }
-
-    /// Whether the floor does this at all.
-    fn has_floor(&self) -> bool {
-        true
-    }
-
-    /// Whether it looks at the process, or needs a database that was filled before.
-    fn needs_own_server(&self) -> bool {
-        false
-    }
-
-    /// Whether every round needs servers that have done nothing before.
-    fn starts_fresh(&self) -> bool {
-        false
-    }
-
-    /// Runs once, for about `time` where the scenario does not say how much is to be done.
+    /// Runs one round, of about `time` unless the scenario has a fixed amount of work.
     async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome>;
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Compared, Outcome, Scenario};
+use super::{Compared, Outcome, Plan, Scenario};
 use crate::servers::{SeededServer, Setup};
 use crate::wire::{ClientIdKind, MessageTemplate, PacketView};
 
@@ -17,12 +17,8 @@ impl Scenario for PingPong {
         "ping_pong".to_owned()
     }
 
-    fn setup(&self) -> Setup {
-        Setup { users: 1, own_chats: true, ..Setup::default() }
-    }
-
-    fn compared(&self) -> Compared {
-        Compared::Median
+    fn plan(&self) -> Plan {
+        Plan::new(Setup { users: 1, own_chats: true, ..Setup::default() }, Compared::Median)
     }
 
     async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use tokio::task::JoinSet;
 
-use super::{Compared, Outcome, Scenario};
+use super::{Compared, Outcome, Plan, Scenario};
 use crate::servers::{SeededServer, Setup};
 use crate::wire::{ClientIdKind, Cursor, MessageTemplate, PacketView, TcpConnection, message_content, page};
 
@@ -42,17 +42,16 @@ impl Scenario for Pipelined {
         format!("pipelined{client_ids}{rows}{chats}")
     }
 
-    fn setup(&self) -> Setup {
+    fn plan(&self) -> Plan {
         let shared_chats = if self.rows > 0 { self.chats.max(1) } else { self.chats };
-        Setup { users: self.senders, own_chats: true, shared_chats, messages: self.rows, ..Setup::default() }
-    }
-
-    fn compared(&self) -> Compared {
-        Compared::Rate
-    }
-
-    fn needs_own_server(&self) -> bool {
-        self.rows > 0
+        let setup = Setup {
+            users: self.senders,
+            own_chats: true,
+            shared_chats,
+            messages: self.rows,
+            ..Setup::default()
+        };
+        Plan { needs_own_server: self.rows > 0, ..Plan::new(setup, Compared::Rate) }
     }
 
     async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use tokio::net::UdpSocket;
 
-use super::{Compared, Outcome, Scenario};
+use super::{Compared, Outcome, Plan, Scenario};
 use crate::servers::{SeededServer, Setup, Subject};
 use crate::wire::{PacketView, TcpConnection, UdpConnection, hello};
 
@@ -20,12 +20,8 @@ impl Scenario for Presence {
         "presence/udp_ping".to_owned()
     }
 
-    fn setup(&self) -> Setup {
-        Setup { users: 1, shared_chats: 1, ..Setup::default() }
-    }
-
-    fn compared(&self) -> Compared {
-        Compared::Median
+    fn plan(&self) -> Plan {
+        Plan::new(Setup { users: 1, shared_chats: 1, ..Setup::default() }, Compared::Median)
     }
 
     async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {

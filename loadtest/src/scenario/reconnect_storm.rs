@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use tokio::task::JoinSet;
 
 use super::idle::connect_users;
-use super::{Compared, Outcome, Scenario};
+use super::{Compared, Outcome, Plan, Scenario};
 use crate::servers::{SeededServer, Setup};
 use crate::wire::{ClientIdKind, Cursor, MessageTemplate, PacketView, TcpConnection, page, resume};
 
@@ -26,17 +26,19 @@ impl Scenario for ReconnectStorm {
         format!("reconnect_storm/{}", self.sessions)
     }
 
-    fn setup(&self) -> Setup {
-        Setup { users: self.sessions.div_ceil(SESSIONS_PER_USER), shared_chats: 1, ..Setup::default() }
-    }
-
-    fn compared(&self) -> Compared {
-        Compared::Rate
-    }
-
-    /// It keeps nothing for whoever was away: there is nothing to compare.
-    fn has_floor(&self) -> bool {
-        false
+    fn plan(&self) -> Plan {
+        Plan {
+            // It keeps nothing for whoever was away: there is nothing to compare.
+            has_floor: false,
+            ..Plan::new(
+                Setup {
+                    users: self.sessions.div_ceil(SESSIONS_PER_USER),
+                    shared_chats: 1,
+                    ..Setup::default()
+                },
+                Compared::Rate,
+            )
+        }
     }
 
     async fn round(&self, server: &SeededServer, _: Duration) -> anyhow::Result<Outcome> {

@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
-
-use super::{Compared, Outcome, Scenario};
+use super::{Compared, Outcome, Plan, Scenario};
 use crate::messages::Messages;
 use crate::servers::{SeededServer, Setup};
 
@@ -26,31 +24,23 @@ impl Scenario for SlowReaders {
         format!("slow_readers/{}", self.slow)
     }
 
-    fn setup(&self) -> Setup {
-        Setup { users: 1, ..Setup::default() }
-    }
-
-    fn compared(&self) -> Compared {
-        Compared::Rate
-    }
-
-    /// Its connections have no bound: it would take all that is said to those who do not listen.
-    fn has_floor(&self) -> bool {
-        false
-    }
-
-    fn needs_own_server(&self) -> bool {
-        true
+    fn plan(&self) -> Plan {
+        Plan {
+            // Its connections have no bound: it would take all that is said to those who do not listen.
+            has_floor: false,
+            needs_own_server: true,
+            ..Plan::new(Setup { users: 1, ..Setup::default() }, Compared::Rate)
+        }
     }
 
     async fn round(&self, server: &SeededServer, _: Duration) -> anyhow::Result<Outcome> {
         let mut outcome = Outcome::new()?;
         server.process()?.reset_peak();
-        let before = server.usage().context("the server's memory cannot be read")?;
+        let before = server.memory()?;
         let url = format!("http://{}", server.http);
         outcome.begin();
         let report = Messages::with_slow_readers(self.slow).run(Some(&url), TIMEOUT).await?;
-        let after = server.usage().context("the server's memory cannot be read")?;
+        let after = server.memory()?;
         outcome.done(u64::try_from(report.messages)?);
         let grown = after.peak_kib.saturating_sub(before.resident_kib);
         let most = GROWTH_MAX_KIB + GROWTH_MAX_EACH_KIB * u64::try_from(self.slow)?;

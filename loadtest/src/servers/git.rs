@@ -83,4 +83,11 @@ impl Git {
         self.run(place, &["push", "--quiet", &self.url, &format!("HEAD:refs/heads/{branch}")]).await?;
         Ok(commit)
     }
+
+    /// Returns the pushed `(branch, commit)` that the server does not list, as lines of `ls-remote`.
+    pub(crate) async fn lost_pushes(&self, pushed: &[(String, String)]) -> anyhow::Result<Vec<String>> {
+        let listed = self.run(self.home(), &["ls-remote", &self.url]).await?;
+        let expected = pushed.iter().map(|(branch, commit)| format!("{commit}\trefs/heads/{branch}"));
+        Ok(expected.filter(|line| !listed.lines().any(|other| other == line)).collect())
+    }
 }

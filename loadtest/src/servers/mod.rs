@@ -134,6 +134,11 @@ impl SeededServer {
         self.process.as_ref()?.usage()
     }
 
+    /// Returns the usage of a server whose memory the scenario measures.
+    pub(crate) fn memory(&self) -> anyhow::Result<Usage> {
+        self.process()?.usage().context("cannot read the memory of the server from /proc")
+    }
+
     /// Ends the server; answers what it complained about.
     pub(crate) async fn end(self) -> Vec<String> {
         let (mut errors, Some(process)) = (Vec::new(), self.process) else { return Vec::new() };

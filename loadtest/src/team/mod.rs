@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use crate::scenario::{Compared, Outcome, Scenario};
+use crate::scenario::{Compared, Outcome, Plan, Scenario};
 use crate::servers::{SeededServer, Setup};
 use arrivals::Arrivals;
 use scenario::TeamRun;
@@ -58,21 +58,13 @@ impl Scenario for Team {
         format!("team/{}", self.users)
     }
 
-    fn setup(&self) -> Setup {
-        Setup { users: self.users + 1, shared_chats: 1, ..Setup::default() }
-    }
-
-    fn compared(&self) -> Compared {
-        Compared::Tail
-    }
-
-    /// It knows no WebSocket, no rights and no git.
-    fn has_floor(&self) -> bool {
-        false
-    }
-
-    fn starts_fresh(&self) -> bool {
-        true
+    fn plan(&self) -> Plan {
+        Plan {
+            // It knows no WebSocket, no rights and no git.
+            has_floor: false,
+            starts_fresh: true,
+            ..Plan::new(Setup { users: self.users + 1, shared_chats: 1, ..Setup::default() }, Compared::Tail)
+        }
     }
 
     async fn round(&self, server: &SeededServer, time: Duration) -> anyhow::Result<Outcome> {

@@ -278,7 +278,8 @@ impl TeamRun {
             tokio::time::sleep(POLL_INTERVAL).await;
         }
         let (lacking, more) = missing();
-        let there = self.git.run(self.git.home(), &["ls-remote", &self.git.url]).await?;
+        let pushed = self.pushed.take();
+        let lost_pushes = self.git.lost_pushes(&pushed).await?;
         self.tasks.borrow_mut().abort_all();
         let mut outcome = stats.outcome.replace(Outcome::new()?);
         outcome
@@ -286,9 +287,8 @@ impl TeamRun {
         outcome.check(more == 0, || format!("{more} events more than messages"));
         let under_way = stats.under_way();
         outcome.check(under_way == 0, || format!("lost: {under_way} operations were begun and never done"));
-        for (branch, commit) in &*self.pushed.borrow() {
-            let line = format!("{commit}\trefs/heads/{branch}");
-            outcome.check(there.lines().any(|is| is == line), || format!("lost: {line} was pushed"));
+        for push in lost_pushes {
+            outcome.wrong(|| format!("lost: {push} was pushed"));
         }
         outcome
             .notes
