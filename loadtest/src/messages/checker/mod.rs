@@ -8,13 +8,16 @@
 //! Invariants: a fault is found at the latest by [`Checker::verdict`]; one fault never hides another; nothing is a fault
 //! because it is late.
 
+mod faults;
+mod verdict;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use netbit::domain::ids::{ChatId, MessageId, Seq};
 
-/// How many faults are described; the others are counted.
-const DESCRIBED: usize = 10;
+pub(crate) use faults::{Fault, Faults};
+
 /// A jump beyond this is nonsense rather than a gap, and is not remembered number by number.
 const JUMP_MAX: Seq = 100_000;
 
@@ -28,50 +31,6 @@ pub(crate) struct MessageKey {
 impl fmt::Display for MessageKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "message {} of sender {}", self.counter, self.sender)
-    }
-}
-
-/// What went wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Fault {
-    /// Acknowledged or seen by others, and missing here.
-    Lost,
-    /// Twice where it should be once.
-    Doubled,
-    /// In another order than the one in which it was sent or numbered.
-    Reordered,
-    /// A number that no event has.
-    Gap,
-    /// Contradictions: other content, other ids, refused but there, never answered.
-    Wrong,
-}
-
-/// Faults by kind, and the first of them in words.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Faults {
-    counts: BTreeMap<Fault, u64>,
-    first: Vec<String>,
-}
-
-impl Faults {
-    pub(crate) fn add(&mut self, fault: Fault, describe: impl FnOnce() -> String) {
-        *self.counts.entry(fault).or_default() += 1;
-        if self.first.len() < DESCRIBED {
-            self.first.push(describe());
-        }
-    }
-
-    pub(crate) fn count(&self, fault: Fault) -> u64 {
-        self.counts.get(&fault).copied().unwrap_or(0)
-    }
-
-    pub(crate) fn total(&self) -> u64 {
-        self.counts.values().sum()
-    }
-
-    /// The first faults, described.
-    pub(crate) fn first(&self) -> &[String] {
-        &self.first
     }
 }
 
@@ -371,118 +330,6 @@ impl Checker {
             }
         }
         (unanswered, undelivered)
-    }
-
-    /// All faults. `complete`: the scenario reached its end, so that everything must be there; otherwise only what is
-    /// wrong whatever may still come.
-    pub(crate) fn verdict(&self, complete: bool) -> Faults {
-        let mut faults = self.faults.clone();
-        self.check_senders_order(&mut faults);
-        self.check_answers(complete, &mut faults);
-        if complete {
-            let known = self.known();
-            self.check_dense(&known, &mut faults);
-            self.check_sessions(&known, &mut faults);
-        }
-        faults
-    }
-
-    /// A sender's messages in a chat are numbered in the order in which they were sent.
-    fn check_senders_order(&self, faults: &mut Faults) {
-        for chat in &self.chats {
-            let mut last: HashMap<usize, usize> = HashMap::new();
-            for (seq, entry) in &chat.entries {
-                let Some((key, _)) = entry.said else { continue };
-                if let Some(before) = last.insert(key.sender, key.counter).filter(|last| *last > key.counter)
-                {
-                    let id = chat.id;
-                    faults.add(Fault::Reordered, || {
-                        format!("chat {id}, {seq}: {key} comes behind the same sender's message {before}")
-                    });
-                }
-            }
-        }
-    }
-
-    /// What was acknowledged is what was seen, and what was refused was not seen.
-    fn check_answers(&self, complete: bool, faults: &mut Faults) {
-        for (key, sent) in &self.sent_messages {
-            let Some(chat) = self.chats.get(sent.chat) else { continue };
-            let id = chat.id;
-            match (sent.answer, sent.seen_at) {
-                (Answer::Unanswered, _) if complete => {
-                    faults.add(Fault::Wrong, || format!("chat {id}: {key} was never answered"));
-                }
-                (Answer::Refused, Some(seq)) => faults.add(Fault::Wrong, || {
-                    format!("chat {id}: {key} was refused, and is there all the same as {seq}")
-                }),
-                (Answer::Acknowledged { message, seq }, _) => {
-                    let entry = chat.entries.get(&seq);
-                    if let Some(said) =
-                        entry.map(|entry| entry.said).filter(|said| *said != Some((*key, message)))
-                    {
-                        faults.add(Fault::Wrong, || {
-                            format!(
-                                "chat {id}: {key} was acknowledged as {seq} ({message}), where {said:?} is"
-                            )
-                        });
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Each chat's numbers: acknowledged, or seen by anybody.
-    fn known(&self) -> Vec<BTreeSet<Seq>> {
-        let mut known: Vec<BTreeSet<Seq>> =
-            self.chats.iter().map(|chat| chat.entries.keys().copied().collect()).collect();
-        for sent in self.sent_messages.values() {
-            if let (Answer::Acknowledged { seq, .. }, Some(known)) = (sent.answer, known.get_mut(sent.chat)) {
-                known.insert(seq);
-            }
-        }
-        known
-    }
-
-    fn check_dense(&self, known: &[BTreeSet<Seq>], faults: &mut Faults) {
-        for (chat, known) in self.chats.iter().zip(known) {
-            let mut last = chat.base;
-            for seq in known {
-                if *seq != last + 1 {
-                    let id = chat.id;
-                    faults.add(Fault::Gap, || format!("chat {id}: after {last} comes {seq}"));
-                }
-                last = *seq;
-            }
-        }
-    }
-
-    fn check_sessions(&self, known: &[BTreeSet<Seq>], faults: &mut Faults) {
-        for session in self.sessions.iter().filter(|session| session.reading) {
-            for (index, ((chat, known), head)) in self.chats.iter().zip(known).zip(&session.heads).enumerate()
-            {
-                let jumped =
-                    session.missing.range((index, Seq::MIN)..=(index, Seq::MAX)).map(|(_, seq)| *seq);
-                let behind = known.range(head.saturating_add(1)..).copied();
-                // A number that nobody has is the chat's gap, not this session's loss.
-                for seq in jumped.filter(|seq| known.contains(seq)).chain(behind) {
-                    faults
-                        .add(Fault::Lost, || format!("{}, chat {}: {seq} never came", session.name, chat.id));
-                }
-            }
-        }
-        for session in self.sessions.iter().filter(|session| !session.reading) {
-            if let Some((index, seq)) = session.missing.first() {
-                let id = self.chats.get(*index).map_or(ChatId(0), |chat| chat.id);
-                faults.add(Fault::Lost, || {
-                    format!(
-                        "{}, which did not read, chat {id}: {seq} is missing among what it got",
-                        session.name
-                    )
-                });
-            }
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Every kind of fault is found, and what is right is none.
 
+use super::faults::DESCRIBED;
 use super::*;
 
 const CHAT: ChatId = ChatId(7);
