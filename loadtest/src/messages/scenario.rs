@@ -292,7 +292,7 @@ impl Messages {
         let (begun, http) = (Instant::now(), target.first_user()?);
         let mut read = 0_u64;
         for (chat, base) in bases {
-            let (mut told, mut after) = (Vec::new(), *base);
+            let (mut listed, mut after) = (Vec::new(), *base);
             loop {
                 let (page, has_more) =
                     http.messages(*chat, &format!("?after_seq={after}&limit={PAGE}")).await?;
@@ -302,7 +302,7 @@ impl Messages {
                 };
                 ensure!(last.seq > after, "chat {chat}: the page behind {after} ends at {}", last.seq);
                 after = last.seq;
-                told.extend(page.iter().map(|message| {
+                listed.extend(page.iter().map(|message| {
                     let key = Content::parse(&message.content).map(|content| content.key);
                     (message.seq, message.id, key)
                 }));
@@ -310,8 +310,8 @@ impl Messages {
                     break;
                 }
             }
-            read += u64::try_from(told.len())?;
-            run.checker.borrow_mut().history(*chat, &told);
+            read += u64::try_from(listed.len())?;
+            run.checker.borrow_mut().history(*chat, &listed);
         }
         report.row("history", format!("{read} messages read in {}", duration(begun.elapsed())));
         Ok(())

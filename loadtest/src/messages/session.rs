@@ -192,12 +192,12 @@ impl SessionReader {
 /// Tells the judge about an event; answers what it says, if it is one of ours.
 pub(super) fn see(run: &Run, session: usize, packet: &ReceivedPacket) -> Option<Content> {
     let content = packet.message.as_ref().and_then(|message| Content::parse(&message.content));
-    let said =
+    let key =
         content.as_ref().zip(packet.message.as_ref()).map(|(content, message)| (content.key, message.id));
     let mut checker = run.checker.borrow_mut();
     match (packet.chat_id, packet.seq) {
-        (Some(chat), Some(seq)) if said.is_some() || packet.message.is_none() => {
-            if checker.saw(session, chat, seq, said) {
+        (Some(chat), Some(seq)) if key.is_some() || packet.message.is_none() => {
+            if checker.saw(session, chat, seq, key) {
                 run.release_backlog();
             }
         }

@@ -57,7 +57,7 @@ impl Scenario for Mentions {
         while Instant::now() < end {
             sender.send_messages(plain.clone(), self.messages, &mut outcome).await?;
         }
-        let beside_plain = other.stop().await?;
+        let latencies_plain = other.stop().await?;
 
         let mentioning = plain.mentioning_all();
         let other = ConcurrentUser::start(server).await?;
@@ -65,9 +65,9 @@ impl Scenario for Mentions {
         outcome.begin();
         let begun = Instant::now();
         sender.send_messages(mentioning, self.messages, &mut outcome).await?;
-        let said = begun.elapsed();
+        let acknowledged_in = begun.elapsed();
         notified(server, MEMBERS - 1, &sender.seqs).await.context("the last member")?;
-        let notified_all = begun.elapsed();
+        let notified_in = begun.elapsed();
         let beside_everybody = other.stop().await?;
         for latency in &beside_everybody {
             outcome.took(*latency);
@@ -78,13 +78,13 @@ impl Scenario for Mentions {
                 outcome.wrong(|| format!("member {member}: {error:#}"));
             }
         }
-        let (plain, mentioning) = (median_us(beside_plain), median_us(beside_everybody));
+        let (plain, mentioning) = (median_us(latencies_plain), median_us(beside_everybody));
         outcome.notes.push(format!(
             "p50 elsewhere: {plain:.0} us beside plain messages, {mentioning:.0} us beside @all: {:.2} times",
             mentioning / plain
         ));
         outcome.notes.push(format!(
-            "{} messages acknowledged in {said:.1?}, {} notifications written in {notified_all:.1?}",
+            "{} messages acknowledged in {acknowledged_in:.1?}, {} notifications written in {notified_in:.1?}",
             self.messages,
             self.messages * u64::try_from(MEMBERS - 1)?,
         ));

@@ -38,7 +38,7 @@ pub(crate) struct Process {
     child: Child,
     pid: u32,
     pub(crate) addresses: Addresses,
-    /// From its start until it said where it listens.
+    /// From its start until it stdout where it listens.
     pub(crate) ready_after: Duration,
     log_lines: Rc<Cell<usize>>,
     /// Removed with the server.
@@ -74,8 +74,8 @@ impl Process {
         if let Some(log) = child.stderr.take() {
             spawn_local(forward_log(log, log_lines.clone()));
         }
-        let said = child.stdout.take().context("the server has no standard output")?;
-        let Some(addresses) = read_addresses(said).await? else {
+        let stdout = child.stdout.take().context("the server has no standard output")?;
+        let Some(addresses) = read_addresses(stdout).await? else {
             bail!("the server ended before it was ready ({})", child.wait().await?);
         };
         Ok(Self { child, pid, addresses, ready_after: begun.elapsed(), log_lines, _data: data })
@@ -111,8 +111,8 @@ impl Process {
 
 /// Reads until all listeners were named; `None` when the output ends first. What follows is read and forgotten, so that
 /// the server can always write.
-async fn read_addresses(said: impl AsyncRead + Unpin + 'static) -> anyhow::Result<Option<Addresses>> {
-    let mut lines = BufReader::new(said).lines();
+async fn read_addresses(stdout: impl AsyncRead + Unpin + 'static) -> anyhow::Result<Option<Addresses>> {
+    let mut lines = BufReader::new(stdout).lines();
     let mut text = String::new();
     while let Some(line) = lines.next_line().await? {
         text.push_str(&line);

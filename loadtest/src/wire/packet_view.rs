@@ -59,7 +59,7 @@ impl<'a> PacketView<'a> {
     }
 }
 
-/// Whether a packet tells who is there: told from its beginning, for it may name a thousand people.
+/// Whether a packet tells who is there: presence from its beginning, for it may name a thousand people.
 pub(crate) fn is_presence(frame: &[u8]) -> bool {
     const BEGINNING: &[u8] = b"\xabpacket_type\xa8Presence";
     // Before it stands how many fields there are.
@@ -101,8 +101,8 @@ mod tests {
         assert_eq!(view.message.unwrap().content, "hey");
         assert!(PacketView::of(b"\x93").is_err());
         assert!(!is_presence(&frame));
-        let told = netbit::protocol::answer::ServerPacket::Presence { users: Vec::new() };
-        assert!(is_presence(&rmp_serde::to_vec_named(&told).unwrap()));
+        let presence = netbit::protocol::answer::ServerPacket::Presence { users: Vec::new() };
+        assert!(is_presence(&rmp_serde::to_vec_named(&presence).unwrap()));
     }
 
     #[test]

@@ -7,7 +7,7 @@ const CHAT: ChatId = ChatId(7);
 const BASE: Seq = 3;
 
 /// One sender, two sessions, one chat; `n` messages are sent and acknowledged.
-fn said(n: usize) -> Checker {
+fn sent_and_acknowledged(n: usize) -> Checker {
     let mut checker = Checker::new(&[(CHAT, BASE)]);
     checker.session("first".into(), true);
     checker.session("second".into(), true);
@@ -32,9 +32,9 @@ fn see(checker: &mut Checker, session: usize, counters: &[usize]) {
 }
 
 fn history(checker: &mut Checker, counters: &[usize]) {
-    let told = counters.iter().map(|counter| nth(*counter));
-    let told: Vec<_> = told.map(|(key, id, seq)| (seq, id, Some(key))).collect();
-    checker.history(CHAT, &told);
+    let listed = counters.iter().map(|counter| nth(*counter));
+    let listed: Vec<_> = listed.map(|(key, id, seq)| (seq, id, Some(key))).collect();
+    checker.history(CHAT, &listed);
 }
 
 /// What was found, and nothing besides.
@@ -46,7 +46,7 @@ fn only(faults: &Faults, fault: Fault) -> u64 {
 
 #[test]
 fn what_everybody_saw_once_and_in_order_is_correct() {
-    let mut checker = said(4);
+    let mut checker = sent_and_acknowledged(4);
     see(&mut checker, 0, &[0, 1, 2, 3]);
     see(&mut checker, 1, &[0, 1, 2, 3]);
     history(&mut checker, &[0, 1, 2, 3]);
@@ -58,7 +58,7 @@ fn what_everybody_saw_once_and_in_order_is_correct() {
 
 #[test]
 fn a_message_is_everywhere_when_the_last_session_saw_it() {
-    let mut checker = said(1);
+    let mut checker = sent_and_acknowledged(1);
     let slow = checker.session("slow".into(), false);
     let (key, message, seq) = nth(0);
     let seen = [0, slow, 1].map(|session| checker.saw(session, CHAT, seq, Some((key, message))));
@@ -68,7 +68,7 @@ fn a_message_is_everywhere_when_the_last_session_saw_it() {
 #[test]
 fn a_lost_message_is_found_in_the_middle_and_at_the_end() {
     for lost in [1, 3] {
-        let mut checker = said(4);
+        let mut checker = sent_and_acknowledged(4);
         see(&mut checker, 0, &[0, 1, 2, 3]);
         let left: Vec<_> = (0..4).filter(|counter| *counter != lost).collect();
         see(&mut checker, 1, &left);
@@ -76,13 +76,13 @@ fn a_lost_message_is_found_in_the_middle_and_at_the_end() {
         assert_eq!(checker.verdict(false).total(), 0, "it may still come");
         assert_eq!(only(&checker.verdict(true), Fault::Lost), 1);
     }
-    let nobody = said(1);
-    assert_eq!(only(&nobody.verdict(true), Fault::Lost), 2, "one for each session");
+    let unseen = sent_and_acknowledged(1);
+    assert_eq!(only(&unseen.verdict(true), Fault::Lost), 2, "one for each session");
 }
 
 #[test]
 fn a_loss_is_found_as_soon_as_the_server_says_how_much_there_is() {
-    let mut checker = said(4);
+    let mut checker = sent_and_acknowledged(4);
     see(&mut checker, 0, &[0, 1, 2, 3]);
     see(&mut checker, 1, &[0, 2]);
     checker.heads_sum(1, BASE + 3);
@@ -95,13 +95,13 @@ fn a_loss_is_found_as_soon_as_the_server_says_how_much_there_is() {
 
 #[test]
 fn a_doubled_message_is_found() {
-    let mut checker = said(3);
+    let mut checker = sent_and_acknowledged(3);
     see(&mut checker, 0, &[0, 1, 2]);
     see(&mut checker, 1, &[0, 1, 1, 2, 0]);
     assert_eq!(only(&checker.verdict(true), Fault::Doubled), 2);
 
     // The same message under two numbers: every session sees dense numbers, and the message twice.
-    let mut checker = said(2);
+    let mut checker = sent_and_acknowledged(2);
     checker.sent(MessageKey { sender: 1, counter: 0 }, CHAT);
     checker.acknowledged(MessageKey { sender: 1, counter: 0 }, MessageId(900), BASE + 3);
     see(&mut checker, 0, &[0, 1]);
@@ -112,7 +112,7 @@ fn a_doubled_message_is_found() {
 
 #[test]
 fn a_message_that_comes_late_is_reordered_and_not_lost() {
-    let mut checker = said(4);
+    let mut checker = sent_and_acknowledged(4);
     see(&mut checker, 0, &[0, 1, 2, 3]);
     see(&mut checker, 1, &[0, 2, 1, 3]);
     assert_eq!(only(&checker.verdict(true), Fault::Reordered), 1);
@@ -160,14 +160,14 @@ fn an_event_that_is_no_message_fills_its_number() {
 
 #[test]
 fn answers_that_contradict_are_found() {
-    let mut checker = said(1);
+    let mut checker = sent_and_acknowledged(1);
     let (key, message, seq) = nth(0);
     see(&mut checker, 0, &[0]);
     see(&mut checker, 1, &[0]);
     checker.acknowledged(key, message, seq);
     assert_eq!(only(&checker.verdict(true), Fault::Doubled), 1, "answered twice");
 
-    let mut checker = said(0);
+    let mut checker = sent_and_acknowledged(0);
     checker.sent(key, CHAT);
     assert_eq!(checker.outstanding(), (1, 0));
     assert_eq!(only(&checker.verdict(true), Fault::Wrong), 1, "never answered");
@@ -177,7 +177,7 @@ fn answers_that_contradict_are_found() {
     see(&mut checker, 1, &[0]);
     assert_eq!(only(&checker.verdict(true), Fault::Wrong), 1, "refused, and there");
 
-    let mut checker = said(0);
+    let mut checker = sent_and_acknowledged(0);
     checker.sent(key, CHAT);
     checker.acknowledged(key, MessageId(999), seq);
     see(&mut checker, 0, &[0]);
@@ -187,14 +187,14 @@ fn answers_that_contradict_are_found() {
 
 #[test]
 fn sessions_that_see_different_things_are_found() {
-    let mut checker = said(2);
+    let mut checker = sent_and_acknowledged(2);
     see(&mut checker, 0, &[0, 1]);
     see(&mut checker, 1, &[0]);
     let (key, message, _) = nth(0);
     checker.saw(1, CHAT, BASE + 2, Some((key, message)));
     assert_eq!(only(&checker.verdict(true), Fault::Wrong), 1);
     checker.saw(1, CHAT, BASE + 3, Some((MessageKey { sender: 9, counter: 9 }, MessageId(5))));
-    assert!(checker.verdict(false).first().iter().any(|text| text.contains("nobody sent")));
+    assert!(checker.verdict(false).first().iter().any(|text| text.contains("unseen sent")));
     checker.saw(1, ChatId(99), 1, None);
     checker.saw(1, CHAT, Seq::MAX, None);
     assert_eq!(checker.verdict(false).count(Fault::Wrong), 4);
@@ -202,11 +202,11 @@ fn sessions_that_see_different_things_are_found() {
 
 #[test]
 fn the_history_is_compared_with_what_was_acknowledged() {
-    let faults = |told: &[usize]| {
-        let mut checker = said(4);
+    let faults = |listed: &[usize]| {
+        let mut checker = sent_and_acknowledged(4);
         see(&mut checker, 0, &[0, 1, 2, 3]);
         see(&mut checker, 1, &[0, 1, 2, 3]);
-        history(&mut checker, told);
+        history(&mut checker, listed);
         checker.verdict(true)
     };
     assert_eq!(only(&faults(&[0, 1, 3]), Fault::Lost), 1);
@@ -218,7 +218,7 @@ fn the_history_is_compared_with_what_was_acknowledged() {
 
 #[test]
 fn one_that_does_not_read_must_be_in_order_as_far_as_it_got() {
-    let mut checker = said(4);
+    let mut checker = sent_and_acknowledged(4);
     see(&mut checker, 0, &[0, 1, 2, 3]);
     see(&mut checker, 1, &[0, 1, 2, 3]);
     let slow = checker.session("slow".into(), false);

@@ -53,7 +53,7 @@ struct SentMessage {
 #[derive(Debug)]
 struct SeenEvent {
     /// `None`: an event that is no message.
-    said: Option<(MessageKey, MessageId)>,
+    message: Option<(MessageKey, MessageId)>,
     /// How many of the sessions that must see everything have seen it.
     seen: usize,
 }
@@ -83,8 +83,8 @@ fn named(key: Option<MessageKey>) -> String {
 }
 
 /// An event, in words.
-fn event(said: Option<(MessageKey, MessageId)>) -> String {
-    said.map_or_else(|| "another event".to_owned(), |(key, message)| format!("{key} ({message})"))
+fn event(message: Option<(MessageKey, MessageId)>) -> String {
+    message.map_or_else(|| "another event".to_owned(), |(key, message)| format!("{key} ({message})"))
 }
 
 /// See the [module](self).
@@ -158,7 +158,7 @@ impl Checker {
         session: usize,
         chat_id: ChatId,
         seq: Seq,
-        said: Option<(MessageKey, MessageId)>,
+        message: Option<(MessageKey, MessageId)>,
     ) -> bool {
         let faults = &mut self.faults;
         let Some(session) = self.sessions.get_mut(session) else { return false };
@@ -189,7 +189,7 @@ impl Checker {
         let entry = match chat.entries.entry(seq) {
             std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::btree_map::Entry::Vacant(new) => {
-                if let Some((key, _)) = said {
+                if let Some((key, _)) = message {
                     match self.sent_messages.get_mut(&key) {
                         None => faults.add(Fault::Wrong, || format!("{name} got {key}, which nobody sent")),
                         Some(sent) if sent.chat != index => faults.add(Fault::Wrong, || {
@@ -203,21 +203,21 @@ impl Checker {
                         },
                     }
                 }
-                new.insert(SeenEvent { said, seen: 0 })
+                new.insert(SeenEvent { message, seen: 0 })
             }
         };
-        if entry.said != said {
+        if entry.message != message {
             faults.add(Fault::Wrong, || {
                 format!(
                     "{name}, chat {chat_id}, {seq}: {} where others got {}",
-                    event(said),
-                    event(entry.said)
+                    event(message),
+                    event(entry.message)
                 )
             });
             return false;
         }
         entry.seen += usize::from(session.reading);
-        session.reading && said.is_some() && entry.seen == self.reading_sessions
+        session.reading && message.is_some() && entry.seen == self.reading_sessions
     }
 
     /// A session was told the sum of its chats' last numbers, in line with the events: nothing below it can still come.
@@ -262,7 +262,7 @@ impl Checker {
 
     /// What the server's history of a chat holds above its base, in the order in which it was told. Called once per
     /// chat, when everything is answered.
-    pub(crate) fn history(&mut self, chat_id: ChatId, told: &[(Seq, MessageId, Option<MessageKey>)]) {
+    pub(crate) fn history(&mut self, chat_id: ChatId, listed: &[(Seq, MessageId, Option<MessageKey>)]) {
         let faults = &mut self.faults;
         let Some(index) = self.index.get(&chat_id).copied() else {
             return faults.add(Fault::Wrong, || format!("there is no chat {chat_id} to have a history"));
@@ -277,7 +277,7 @@ impl Checker {
             })
             .collect();
         let (mut read, mut last) = (BTreeSet::new(), 0);
-        for (seq, message, key) in told.iter().copied() {
+        for (seq, message, key) in listed.iter().copied() {
             if !read.insert(seq) {
                 faults.add(Fault::Doubled, || format!("history of chat {chat_id}: {seq} is there twice"));
                 continue;

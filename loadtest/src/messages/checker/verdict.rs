@@ -26,7 +26,7 @@ impl Checker {
         for chat in &self.chats {
             let mut last: HashMap<usize, usize> = HashMap::new();
             for (seq, entry) in &chat.entries {
-                let Some((key, _)) = entry.said else { continue };
+                let Some((key, _)) = entry.message else { continue };
                 if let Some(before) = last.insert(key.sender, key.counter).filter(|last| *last > key.counter)
                 {
                     let id = chat.id;
@@ -52,12 +52,12 @@ impl Checker {
                 }),
                 (Answer::Acknowledged { message, seq }, _) => {
                     let entry = chat.entries.get(&seq);
-                    if let Some(said) =
-                        entry.map(|entry| entry.said).filter(|said| *said != Some((*key, message)))
+                    if let Some(other) =
+                        entry.map(|entry| entry.message).filter(|other| *other != Some((*key, message)))
                     {
                         faults.add(Fault::Wrong, || {
                             format!(
-                                "chat {id}: {key} was acknowledged as {seq} ({message}), where {said:?} is"
+                                "chat {id}: {key} was acknowledged as {seq} ({message}), where {other:?} is"
                             )
                         });
                     }
