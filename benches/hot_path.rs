@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to say")]
 
-mod town;
+mod writer_fixture;
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use netbit::protocol::view::EventView;
 use netbit::protocol::{framing, packet};
 use netbit::storage::snapshot;
 
-use crate::town::{Town, content};
+use crate::writer_fixture::{WriterFixture, content};
 
 #[global_allocator]
 static ALLOCATOR: divan::AllocProfiler<mimalloc::MiMalloc> = divan::AllocProfiler::new(mimalloc::MiMalloc);
@@ -151,11 +151,11 @@ mod writer {
 
     #[divan::bench(args = [1, 16, 512])]
     fn commit(bencher: Bencher<'_, '_>, count: usize) {
-        let town = std::cell::RefCell::new(Town::found());
+        let fixture = std::cell::RefCell::new(WriterFixture::new());
         bencher
             .counter(ItemsCount::new(count))
-            .with_inputs(|| town.borrow().batch(count))
-            .bench_local_values(|jobs| town.borrow_mut().commit(jobs));
+            .with_inputs(|| fixture.borrow().batch(count))
+            .bench_local_values(|jobs| fixture.borrow_mut().commit(jobs));
     }
 }
 
@@ -165,13 +165,13 @@ mod cache {
 
     #[divan::bench]
     fn apply_512_messages(bencher: Bencher<'_, '_>) {
-        let mut town = Town::found();
-        let snapshot = snapshot::load(town.ledger.connection(), 100, 1 << 20).unwrap();
+        let mut fixture = WriterFixture::new();
+        let snapshot = snapshot::load(fixture.ledger.connection(), 100, 1 << 20).unwrap();
         let models = std::cell::RefCell::new(ReadModels::load(snapshot, 100, 1 << 20));
-        let town = std::cell::RefCell::new(town);
+        let fixture = std::cell::RefCell::new(fixture);
         let commit = || -> (i64, Vec<Event>) {
-            let jobs = town.borrow().batch(512);
-            let committed = town.borrow_mut().commit(jobs);
+            let jobs = fixture.borrow().batch(512);
+            let committed = fixture.borrow_mut().commit(jobs);
             (committed.commit_no, committed.events)
         };
         bencher.counter(ItemsCount::new(512_usize)).with_inputs(commit).bench_local_values(|(no, events)| {

@@ -21,7 +21,7 @@ pub(crate) fn content() -> String {
 }
 
 /// A database with one person and one chat.
-pub(crate) struct Town {
+pub(crate) struct WriterFixture {
     pub(crate) ledger: Ledger,
     who: Credential,
     pub(crate) chat: ChatId,
@@ -34,8 +34,8 @@ fn ask<C: Command>(ledger: &mut Ledger, command: C) -> Result<C::Output, Command
     answer.try_recv().unwrap()
 }
 
-impl Town {
-    pub(crate) fn found() -> Self {
+impl WriterFixture {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("netbit.db");
         let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
@@ -59,7 +59,7 @@ impl Town {
     }
 
     /// A message on its way to the writer.
-    pub(crate) fn saying(
+    pub(crate) fn job(
         &self,
         message: NewMessage,
         answer: impl FnOnce(Result<Appended, CommandError>) + Send + 'static,
@@ -74,7 +74,7 @@ impl Town {
             let content = Content::parse(content()).unwrap();
             NewMessage { client_id: ClientId::fresh(), content, reply_to: None, metadata: None }
         };
-        (0..count).map(|_| self.saying(message(), drop)).collect()
+        (0..count).map(|_| self.job(message(), drop)).collect()
     }
 
     /// Runs a batch, and answers everybody.

@@ -1,8 +1,8 @@
 //! What a message costs in allocations, from its frame to the outboxes of those who hear it: a number that does not
 //! depend on the machine, so that a step that becomes dearer is seen.
 
-#[path = "../../benches/town/mod.rs"]
-mod town;
+#[path = "../../benches/writer_fixture/mod.rs"]
+mod writer_fixture;
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use netbit::protocol::{framing, packet};
 use netbit::services::messages::parse_message;
 use netbit::storage::snapshot;
 
-use self::town::{Town, content};
+use self::writer_fixture::{WriterFixture, content};
 
 /// Messages of the batch that is counted.
 const COUNTED: u64 = 512;
@@ -28,9 +28,9 @@ const LISTENERS: usize = 10;
 
 #[test]
 fn a_message_costs_few_allocations_from_its_frame_to_the_outboxes() {
-    let mut town = Town::found();
+    let mut fixture = WriterFixture::new();
     let mut models = {
-        let snapshot = snapshot::load(town.ledger.connection(), 100, 1 << 20).unwrap();
+        let snapshot = snapshot::load(fixture.ledger.connection(), 100, 1 << 20).unwrap();
         ReadModels::load(snapshot, 100, 1 << 20)
     };
     let outboxes: Vec<(Arc<Outbox>, OutboxDrain)> =
@@ -46,13 +46,13 @@ fn a_message_costs_few_allocations_from_its_frame_to_the_outboxes() {
     };
     // What is made once is not counted: statements, what the writer remembers, windows.
     for _ in 0..2 {
-        let warm = town.batch(usize::try_from(COUNTED).unwrap());
-        let committed = town.commit(warm);
+        let warm = fixture.batch(usize::try_from(COUNTED).unwrap());
+        let committed = fixture.commit(warm);
         models.apply(committed.commit_no, &committed.events, &mut Vec::new());
     }
     // Their names are newer than all that were used, as those of clients mostly are: none is looked up.
     let frames: Vec<_> = (0..COUNTED)
-        .map(|_| framing::packet_of(&encode(&saying(town.chat, ClientId::fresh(), &content())).unwrap()))
+        .map(|_| framing::packet_of(&encode(&saying(fixture.chat, ClientId::fresh(), &content())).unwrap()))
         .collect();
     let mut delivered = 0;
     let spent = measure(|| {
@@ -62,12 +62,12 @@ fn a_message_costs_few_allocations_from_its_frame_to_the_outboxes() {
             let message = parse_message(said.client_id, said.content.unwrap(), None, None).unwrap();
             let (sender, _) = &outboxes[0];
             let (sender, ack) = (sender.clone(), ack(7));
-            jobs.push(town.saying(message, move |answer| {
+            jobs.push(fixture.job(message, move |answer| {
                 answer.unwrap();
                 sender.reply_packet(&ack);
             }));
         }
-        let committed = town.commit(jobs);
+        let committed = fixture.commit(jobs);
         let mut lane = Vec::new();
         models.apply(committed.commit_no, &committed.events, &mut lane);
         for item in &lane {
