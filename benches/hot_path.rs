@@ -1,6 +1,8 @@
-//! The steps of a message's way, each alone: `cargo bench`. Compare two runs on the same machine, nothing else.
+//! The steps of the hot path of a message, each measured alone: `cargo bench`. Results compare only
+//! with those of the same machine.
 //!
-//! Codec, the read models, delivery to a thousand outboxes, and commits of 1, 16 and 512 messages on a real disk.
+//! Codec, read models, delivery to a thousand outboxes, and commits of 1, 16 and 512 messages on a
+//! real disk.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to say")]
 
@@ -125,7 +127,7 @@ mod codec {
 mod fan_out {
     use super::*;
 
-    /// Into each outbox, and out of it again as its socket's task would take it.
+    /// Pushes a frame into each outbox, and takes it out again as the socket task does.
     #[divan::bench]
     fn to_1000_outboxes(bencher: Bencher<'_, '_>) {
         let frame = EventView::pushed(&event(7)).frame();

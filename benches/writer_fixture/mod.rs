@@ -1,4 +1,4 @@
-//! A database with one person and one chat, and what is said there: for benchmarks, and for the test that counts
+//! A writer on a database with one user and one chat, for benchmarks and for the test that counts
 //! allocations.
 
 use netbit::actors::writer::commands::{
@@ -13,14 +13,14 @@ use netbit::domain::ids::ChatId;
 use netbit::domain::message::{ClientId, Content, NewMessage};
 use netbit::domain::user::Username;
 
-/// What people are taken to say.
+/// A typical length of a message.
 const CONTENT_BYTES: usize = 200;
 
 pub(crate) fn content() -> String {
     "lorem ipsum ".chars().cycle().take(CONTENT_BYTES).collect()
 }
 
-/// A database with one person and one chat.
+/// A writer on a database with one user and one chat.
 pub(crate) struct WriterFixture {
     pub(crate) ledger: Ledger,
     who: Credential,
@@ -58,7 +58,7 @@ impl WriterFixture {
         Self { ledger, who, chat, _dir: dir }
     }
 
-    /// A message on its way to the writer.
+    /// Returns a message that is queued for the writer.
     pub(crate) fn job(
         &self,
         message: NewMessage,
@@ -68,7 +68,7 @@ impl WriterFixture {
         Box::new(Pending::new(command, None, Reply::call(answer)))
     }
 
-    /// Many of them, all different.
+    /// Returns `count` different messages.
     pub(crate) fn batch(&self, count: usize) -> Vec<Box<dyn Job>> {
         let message = || {
             let content = Content::parse(content()).unwrap();
@@ -77,7 +77,7 @@ impl WriterFixture {
         (0..count).map(|_| self.job(message(), drop)).collect()
     }
 
-    /// Runs a batch, and answers everybody.
+    /// Commits a batch and answers all commands.
     pub(crate) fn commit(&mut self, jobs: Vec<Box<dyn Job>>) -> Committed {
         let mut batch = self.ledger.run(jobs);
         let committed = batch.committed.take().unwrap();

@@ -1,4 +1,4 @@
-//! The command line, and which scenario each word stands for.
+//! The command line, and the scenarios that each subcommand runs.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -28,17 +28,17 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Many sessions in the same chats: some write, everybody reads everything.
+    /// Many sessions in the same chats: some write, all read all messages.
     Messages(MessagesArguments),
     #[command(flatten)]
     Scenario(ScenarioCommand),
-    /// NetBit's own command line: what the child process runs.
+    /// Runs the command line of NetBit: the server as a child process.
     #[command(hide = true)]
     Server {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// The floor: what the other child process runs.
+    /// Runs the floor as a child process.
     #[command(hide = true)]
     FloorServer { directory: PathBuf },
 }
@@ -46,67 +46,69 @@ pub(crate) enum Command {
 #[derive(Subcommand)]
 #[command(rename_all = "snake_case")]
 pub(crate) enum ScenarioCommand {
-    /// One sender, who waits for each acknowledgement.
+    /// One sender that waits for each acknowledgement.
     PingPong(Measure),
     /// 50 connections with 16 messages in flight each.
     Pipelined(Measure),
-    /// One chat of 200 and of 1,000 members, as fast as they listen and at 10 messages a second.
+    /// One chat of 200 and of 1,000 members, at full speed and at 10 messages a second.
     FanOut(Measure),
-    /// 1,000, 5,000 and 10,000 sessions that do nothing.
+    /// 1,000, 5,000 and 10,000 idle sessions.
     Idle(Measure),
-    /// The last 50 messages, for 32 clients over TCP.
+    /// 32 clients that read the last 50 messages over TCP.
     History(Measure),
     /// GET and POST over HTTP.
     Http(Measure),
-    /// One session sends `@all` in a chat of 200 while another user writes elsewhere.
+    /// One session sends `@all` in a chat of 200 while another user writes in another chat.
     Mentions(Measure),
-    /// 1,000 sessions are cut at once and come back.
+    /// 1,000 sessions are disconnected at once and reconnect.
     ReconnectStorm(Measure),
-    /// A Ping over UDP.
+    /// Pings over UDP.
     Presence(Measure),
-    /// What a message costs when there are more chats and more messages.
+    /// The cost of a message as the numbers of chats and messages grow.
     Growth(Measure),
-    /// A server that has 10,000 chats and 1,000,000 messages, from its start to its first answer.
+    /// A server with 10,000 chats and 1,000,000 messages, from its start to its first answer.
     ColdStart(Measure),
     /// Some of the sessions of many chats stop reading.
     SlowReaders(Measure),
-    /// Clones and pushes by the git command, beside each other.
+    /// Clones and pushes by the git command, in parallel.
     ClonePush(Measure),
-    /// The day of a thousand people over TCP, WebSocket, HTTP and UDP, with git beside it: ten times as long as a round.
+    /// A working day of 1,000 users over TCP, WebSocket, HTTP, UDP and git; takes ten times as long
+    /// as a round.
     Team(Measure),
-    /// `pipelined` and `fan_out` beside Redis with `appendfsync always`, if there is a redis-server in the path.
+    /// `pipelined` and `fan_out` compared with Redis (`appendfsync always`); needs redis-server in
+    /// PATH.
     Redis(Measure),
-    /// The floor alone, in every scenario that it knows.
+    /// The floor alone, in every scenario that it implements.
     Floor(Measure),
-    /// Everything above but `growth` and `redis`.
+    /// All scenarios except `growth` and `redis`.
     All(Measure),
 }
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Measure {
-    /// How often each scenario is run; what is reported is the middle.
+    /// Rounds of each scenario; the report shows the median round.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// How long each round measures, in milliseconds, where a scenario is not over by itself.
+    /// Duration of each round in milliseconds, for scenarios without a fixed amount of work.
     #[arg(long, default_value_t = 3000)]
     time_ms: u64,
-    /// One short round of each, and nothing large.
+    /// Run one short round of each scenario, and no large ones.
     #[arg(long)]
     quick: bool,
     /// Do not measure the floor.
     #[arg(long)]
     no_floor: bool,
-    /// Drive this server (like http://127.0.0.1:8080, on this machine only) instead of starting one. It should run
-    /// without rates (NETBIT_LIMITS__RATES=false).
+    /// Drive this server (like http://127.0.0.1:8080, on this machine only) instead of starting
+    /// one. It should run without rate limits (NETBIT_LIMITS__RATES=false).
     #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// Give one scenario up after so many seconds, and fail.
+    /// Fail if one scenario takes longer than this many seconds.
     #[arg(long, default_value_t = 900)]
     timeout: u64,
-    /// Write the figures to this file, too.
+    /// Also write the figures to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Draw the latencies and what was done over time into this file, too.
+    /// Also draw the latencies and the throughput over time into this file.
     #[arg(long, value_name = "FILE.svg")]
     pub(crate) plot: Option<PathBuf>,
 }
@@ -115,18 +117,19 @@ pub(crate) struct Measure {
 pub(crate) struct MessagesArguments {
     #[command(flatten)]
     pub(crate) load: Messages,
-    /// Give up after so many seconds, and fail.
+    /// Fail after this many seconds.
     #[arg(long, default_value_t = 300)]
     pub(crate) timeout: u64,
-    /// Drive this server (like http://127.0.0.1:8080, on this machine only) instead of starting one.
+    /// Drive this server (like http://127.0.0.1:8080, on this machine only) instead of starting
+    /// one.
     #[arg(long, value_name = "URL")]
     pub(crate) server: Option<String>,
-    /// Write the figures to this file, too.
+    /// Also write the figures to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 }
 
-/// How long a quick round measures.
+/// Duration of a round with `--quick`.
 const QUICK: Duration = Duration::from_millis(500);
 
 impl ScenarioCommand {
@@ -209,7 +212,7 @@ impl ScenarioCommand {
     }
 }
 
-/// Runs what `name` stands for, one scenario or a few of a kind, and prints each as it comes.
+/// Runs the scenarios that `name` stands for, and prints each summary when it is complete.
 pub(crate) async fn run(
     name: &str,
     measure: &Measure,

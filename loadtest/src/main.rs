@@ -1,10 +1,12 @@
-//! `loadtest`: drives a NetBit server, measures it, and fails on a lost, doubled or reordered message.
+//! `loadtest`: drives a NetBit server, measures it, and fails on a lost, doubled or reordered
+//! message.
 //!
-//! One subcommand per scenario. A scenario starts a server of its own on a temporary directory (this program again, as
-//! its own child), and a second one, the [`floor`], that does the same with nothing around it: what is reported is how
-//! far NetBit is from there, measured in turn in one run.
+//! Each scenario has a subcommand. A scenario starts its own server in a temporary directory: this
+//! program again, as a child process. It also starts the [`floor`], a server that does the same
+//! with nothing around it. Both are measured in turn in one run, and the report shows the ratio.
 //!
-//! The exit code is 0 when everything was correct, 1 when it was not: numbers are reported, and never a reason to fail.
+//! The exit code is 0 when everything was correct and 1 when it was not. Measured values never fail
+//! a run.
 #![allow(clippy::print_stdout, reason = "a command speaks to the person who typed it")]
 
 mod arguments;
@@ -31,7 +33,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::{Arguments, Command, MessagesArguments, ScenarioCommand};
 
-/// The server's own: what the child is measured with must be what users run.
+/// Uses the allocator of the server, so that the measured child runs what users run.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -51,7 +53,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// The child: nothing but `netbit`.
+/// Runs the child: `netbit` and nothing else.
 fn serve(arguments: Vec<OsString>) -> ExitCode {
     netbit::core::memory::take_small_pages();
     servers::exit_with_parent();
@@ -69,7 +71,7 @@ fn messages(arguments: &MessagesArguments) -> anyhow::Result<ExitCode> {
     Ok(if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs scenarios one after the other; a table, and what else is asked for.
+/// Runs scenarios one after the other, prints a table, and writes the requested files.
 fn measure(scenario: &ScenarioCommand) -> anyhow::Result<ExitCode> {
     let (measure, options) = (scenario.measure(), scenario.options());
     let progress = ProgressBar::new(0)
@@ -93,14 +95,15 @@ fn measure(scenario: &ScenarioCommand) -> anyhow::Result<ExitCode> {
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// One thread: the generator leaves the other cores to the server, and its sessions share plain data.
+/// Runs `work` on one thread, which leaves the other cores to the server and lets sessions share
+/// data.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(tokio::task::LocalSet::new().run_until(async {
         let (mut terminate, mut interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        // Whatever ends first, the child does not outlive this: it is killed when it is dropped.
+        // Dropping `work` kills the child, so the child does not outlive this function.
         tokio::select! {
             done = work => done,
             _ = terminate.recv() => bail!("terminated"),
@@ -114,7 +117,7 @@ fn write(file: &Path, what: &Value) -> anyhow::Result<()> {
     std::fs::write(file, text + "\n").with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// Each session is a file descriptor: take as many as the system allows.
+/// Raises the limit of open files to the maximum: each session uses a file descriptor.
 fn raise_file_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum

@@ -1,4 +1,4 @@
-//! The floor's chats: heads, the last messages as they are sent, and who is in them.
+//! The chats of the floor: heads, the last messages as encoded bytes, and members.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -10,7 +10,7 @@ use super::connection::FloorConnection;
 use super::encode::{Encoded, ack, event, stub};
 use super::writer::Row;
 
-/// Messages of a chat that are kept.
+/// Messages kept for each chat.
 const KEPT: usize = 100;
 
 #[derive(Debug)]
@@ -31,7 +31,7 @@ struct FloorChat {
 
 impl Chats {
     pub(super) fn new(writer: Sender<Row>) -> Self {
-        // Nothing that an earlier run left is read: ids begin behind it.
+        // The floor reads no data of an earlier run, so ids begin after those.
         let now = i64::try_from(now_ms()).unwrap_or(0);
         Self {
             chats: RefCell::default(),
@@ -60,7 +60,7 @@ impl Chats {
         }
     }
 
-    /// Hands a message to the writer.
+    /// Sends a message to the writer.
     pub(super) fn submit(
         &self,
         connection: usize,
@@ -89,7 +89,7 @@ impl Chats {
         }
     }
 
-    /// What is committed is acknowledged and delivered.
+    /// Acknowledges and delivers a committed batch.
     pub(super) fn publish(&self, batch: Vec<Row>) {
         let connections = self.connections.borrow();
         let mut chats = self.chats.borrow_mut();
@@ -115,7 +115,7 @@ impl Chats {
         }
     }
 
-    /// Appends the newest messages of a chat to a frame; answers how many, and the head.
+    /// Passes the newest messages of a chat to `with`, with their number and the head.
     pub(super) fn newest(
         &self,
         chat: i64,

@@ -1,4 +1,4 @@
-//! One connection of the floor: a task that reads, and one that writes what has gathered.
+//! One connection of the floor: a task that reads, and a task that writes the collected frames.
 
 use std::cell::RefCell;
 use std::io;
@@ -13,10 +13,10 @@ use tokio::task::spawn_local;
 use super::chats::Chats;
 use super::encode::{Encoded, Frame};
 
-/// Read at once; the buffer is given back when it is empty.
+/// Space reserved before each read. An empty buffer is released.
 const READ_BYTES: usize = 16 * 1024;
 
-/// What waits for the socket.
+/// The frames that wait for the socket.
 #[derive(Debug)]
 pub(super) struct FloorConnection {
     out: RefCell<Vec<u8>>,
@@ -154,7 +154,7 @@ fn handle(
             connection.send(&frame.done());
         }),
         ("Ping", Some(_)) => connection.send(&plain("Pong", request.request_id)),
-        // Nothing is kept for whoever was away: that they are up to date is all that is said.
+        // The floor keeps no events for disconnected sessions: every chat is already synced.
         ("Resume", Some(_)) => {
             for chat in request.cursors.unwrap_or_default().into_keys() {
                 let mut frame = Frame::map(3);

@@ -1,4 +1,5 @@
-//! What needs no state: a UDP socket that sends everything back, and an HTTP handler that returns fixed bytes.
+//! The stateless parts: a UDP socket that echoes datagrams, and an HTTP handler that returns fixed
+//! bytes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,7 +30,8 @@ pub(super) async fn serve_udp() -> anyhow::Result<SocketAddr> {
 
 type Body = Data<Arc<ArcSwap<Bytes>>>;
 
-/// `PUT /body` says what `GET /body` returns. On threads of its own, one worker per core, as NetBit's.
+/// Serves the bytes of `PUT /body` at `GET /body`, on its own threads: one worker per core, as
+/// NetBit.
 pub(super) fn serve_http() -> anyhow::Result<SocketAddr> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;

@@ -1,10 +1,10 @@
-//! The floor's frames, written field by field: the fields and the order of NetBit's.
+//! The frames of the floor, encoded field by field, with the fields and the order of NetBit.
 
 use super::writer::Row;
 
 pub(super) type Encoded = Vec<u8>;
 
-/// A frame whose length is filled in when it is done.
+/// A frame under construction. [`Frame::done`] fills in its length.
 #[derive(Debug)]
 pub(super) struct Frame(Vec<u8>);
 
@@ -82,7 +82,7 @@ pub(super) fn ack(row: &Row) -> Encoded {
     frame.done()
 }
 
-/// The event as it is pushed, and the message in it, for pages.
+/// Returns the pushed event, and the message within it for pages.
 pub(super) fn event(row: &Row) -> (Encoded, Encoded) {
     let mut message = vec![0x87];
     for (name, number) in [("id", row.id), ("chat_id", row.chat), ("seq", row.seq), ("sender_id", row.sender)]
@@ -102,7 +102,7 @@ pub(super) fn event(row: &Row) -> (Encoded, Encoded) {
     (frame.done(), message)
 }
 
-/// What the sender's own session gets of its event.
+/// Returns the event as the session of its sender receives it.
 pub(super) fn stub(row: &Row) -> Encoded {
     head(row, 6).done()
 }

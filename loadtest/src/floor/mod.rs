@@ -1,11 +1,12 @@
-//! The floor: what this machine can do when next to nothing is promised.
+//! The floor: the performance of this machine with the fewest guarantees.
 //!
-//! The same frames as NetBit's, the same durability (one writer thread, SQLite in WAL mode with `synchronous=FULL`, one
-//! commit for all that waits), the same coalesced writes; no accounts, no rights, no idempotency, no numbers but the
-//! next one, no limits. One thread does all the networking with plain data, another one writes. What NetBit costs is its
-//! distance from here, measured in the same run.
+//! It has the frames, the durability and the coalesced writes of NetBit. Durability means one
+//! writer thread and SQLite in WAL mode with `synchronous=FULL`, with one commit for all queued
+//! rows. It has no accounts, permissions, idempotency or limits, and only counts seqs. One thread
+//! does all networking with plain data, another thread writes. The cost of NetBit is its distance
+//! from the floor in the same run.
 //!
-//! Whoever says `Hello` names the chats that they are in instead of a token: `1,7`.
+//! The token in a `Hello` lists the chats of the session: `1,7`.
 
 mod chats;
 mod connection;
@@ -22,7 +23,7 @@ use tokio::task::{LocalSet, spawn_local};
 
 use chats::Chats;
 
-/// Serves until it is killed. Where it listens is said like NetBit says it, on standard output.
+/// Serves until it is killed. Prints its addresses to standard output, like NetBit.
 #[allow(clippy::print_stdout, reason = "a server says where it is")]
 pub(crate) fn serve(directory: PathBuf) -> anyhow::Result<()> {
     let http = echo::serve_http()?;

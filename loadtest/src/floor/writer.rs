@@ -1,4 +1,5 @@
-//! The floor's writer: takes what waits, writes it in one transaction, and says so.
+//! The writer of the floor: takes all queued rows, commits them in one transaction, and returns
+//! them.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -7,10 +8,10 @@ use anyhow::Context;
 use rusqlite::Connection;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// As many as NetBit takes.
+/// The batch size of NetBit.
 const ROWS_PER_COMMIT: usize = 512;
 
-/// A message on its way into the table, and whom to tell.
+/// A row of the table, with the connection and request to acknowledge.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) connection: usize,

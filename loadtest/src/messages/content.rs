@@ -1,13 +1,13 @@
-//! What the load test says: who says it, which of the sender's messages it is, and when it was sent.
+//! The content of a message: its sender, its number, and the time of sending.
 //!
-//! The text alone identifies the message, so that a reader needs nothing but what the server gave it.
+//! The text alone identifies the message, so that a reader needs only what the server returns.
 
 use super::checker::MessageKey;
 
-/// About as long as what people write; the rest is filled up, and must come back filled up.
+/// A typical length of a message. The padding must come back unchanged.
 const BYTES: usize = 120;
 
-/// One message's text. The moment is in microseconds since the scenario began.
+/// The content of one message. The time is in microseconds since the start of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Content {
     pub(crate) key: MessageKey,
@@ -22,7 +22,7 @@ impl Content {
         text
     }
 
-    /// `None`: nobody here said that.
+    /// Returns `None` for a text that the load test did not send.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
         let (sender, counter, sent) = (words.next()?, words.next()?, words.next()?);

@@ -1,8 +1,10 @@
-//! Scenario `messages`: many sessions in the same chats, and a judge who compares what each of them saw.
+//! Scenario `messages`: many sessions in the same chats, and a checker that compares what each
+//! received.
 //!
-//! `scenario` is the course of it, `target` where it takes place, `run` what its sessions share, `session` one of them,
-//! `slow` one that does not read, `checker` the judge, `content` what is said. It speaks through `netbit::client`, as
-//! programs do; it looks for what is wrong, and is no measure of speed.
+//! `scenario` runs it, `target` is its server, `run` the state that its sessions share, `session`
+//! one of them, `slow` a session that does not read, and `content` the text of a message. The
+//! sessions use `netbit::client`, like other programs: the scenario finds faults and does not
+//! measure speed.
 
 mod checker;
 mod content;

@@ -1,6 +1,6 @@
-//! What the sessions of a run share: the judge, the clock, the measurements, and the brake.
+//! The state that the sessions of a run share: checker, clock, measurements and backlog.
 //!
-//! Everything lives on one thread and nothing is borrowed across an `await`.
+//! Everything lives on one thread, and no borrow is held across an `await`.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -11,18 +11,18 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use super::checker::Checker;
 
-/// How many troubles are described.
+/// The number of errors that are described; the others are counted.
 const DESCRIBED: usize = 10;
-/// Latencies above this are counted as this.
+/// Larger latencies are recorded as this value.
 const LATENCY_MAX_US: u64 = 3_600_000_000;
 
-/// How far a run is.
+/// The phase of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
-    /// Everybody is there, nobody speaks.
+    /// Sessions connect, and none sends.
     Waiting,
     Sending,
-    /// All is answered: everybody asks for a last answer, behind which nothing can come.
+    /// All messages are answered: each session requests a last answer, which follows all events.
     Finishing,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Run {
     pub(super) messages_per_sender: usize,
     pub(super) checker: RefCell<Checker>,
     pub(super) measurements: RefCell<Measurements>,
-    /// One permit for each message that may be sent and not yet be seen by everybody.
+    /// One permit for each message that may be sent before every session has received it.
     backlog: Semaphore,
     phase: watch::Sender<Phase>,
     senders_done: Semaphore,
@@ -43,12 +43,13 @@ pub(super) struct Run {
     broken: Notify,
 }
 
-/// What is measured.
+/// The measured values.
 #[derive(Debug)]
 pub(super) struct Measurements {
     pub(super) ack_latency: Histogram<u64>,
     pub(super) delivery_latency: Histogram<u64>,
-    /// When the last of each came, in microseconds since the beginning.
+    /// The times of the last acknowledgement and the last delivery, in microseconds since the
+    /// start.
     pub(super) last_ack_us: u64,
     pub(super) last_delivery_us: u64,
     pub(super) refused: u64,
@@ -67,14 +68,14 @@ impl Measurements {
 }
 
 impl Run {
-    /// `backlog`: how many messages may be on their way to somebody; 0 for any number.
+    /// `backlog` is the number of messages that not all sessions have received; 0 for no limit.
     pub(super) fn new(
         chats: Vec<ChatId>,
         messages_per_sender: usize,
         backlog: usize,
         checker: Checker,
     ) -> anyhow::Result<Self> {
-        // Half of the most there can be: giving back one too many, which only a faulty server brings about, is harmless.
+        // Half of the maximum, because a faulty server may cause too many permits to be returned.
         let backlog = if backlog == 0 { Semaphore::MAX_PERMITS / 2 } else { backlog };
         Ok(Self {
             begun: Instant::now(),
@@ -99,20 +100,20 @@ impl Run {
         self.phase.send_replace(phase);
     }
 
-    /// Resolves as soon as the run is at `phase` or beyond.
+    /// Waits until the run has reached `phase`.
     pub(super) async fn reached(&self, phase: Phase) {
-        // The sender of the channel is `self`: it cannot be gone.
+        // `self` owns the sender of the channel, so the channel is open.
         drop(self.phase.subscribe().wait_for(|now| *now >= phase).await);
     }
 
-    /// Waits until one more message may be on its way.
+    /// Waits until one more message may be sent.
     pub(super) async fn acquire_backlog(&self) {
         if let Ok(permit) = self.backlog.acquire().await {
             permit.forget();
         }
     }
 
-    /// A message arrived everywhere, or was refused.
+    /// Releases the permit of a message that all sessions have received, or that was refused.
     pub(super) fn release_backlog(&self) {
         self.backlog.add_permits(1);
     }
@@ -125,7 +126,7 @@ impl Run {
         drop(self.senders_done.acquire_many(u32::try_from(senders).unwrap_or(u32::MAX)).await);
     }
 
-    /// Something happened after which the run cannot be correct.
+    /// Records an error after which the run cannot be correct, and aborts the run.
     pub(super) fn error(&self, what: String) {
         let mut errors = self.errors.borrow_mut();
         if errors.len() < DESCRIBED {
@@ -136,7 +137,7 @@ impl Run {
         self.broken.notify_one();
     }
 
-    /// Ends the run early when the judge has seen enough.
+    /// Aborts the run when the checker has found a fault.
     pub(super) fn stop_if_faulty(&self) {
         if self.checker.borrow().is_faulty() {
             self.broken.notify_one();
@@ -156,7 +157,7 @@ impl Run {
     }
 }
 
-/// Between two moments of [`Run::now_us`].
+/// Returns the time between two results of [`Run::now_us`].
 pub(super) fn between(from_us: u64, to_us: u64) -> Duration {
     Duration::from_micros(to_us.saturating_sub(from_us))
 }

@@ -1,11 +1,13 @@
-//! Scenario `messages`: many sessions in the same chats; some write, everybody reads everything.
+//! Scenario `messages`: many sessions in the same chats; some write, all read all messages.
 //!
-//! Every session is in every chat, so that each message is delivered to each session. Senders wait for acknowledgements
-//! (`--in-flight`) and all together for the slowest reader (`--backlog`): a slow machine makes the run longer, and never
-//! a reader's outbox fuller than the server allows.
+//! Every session is a member of every chat, so each message is delivered to each session. A sender
+//! waits for acknowledgements (`--in-flight`), and all senders wait for the slowest reader
+//! (`--backlog`). A slow machine therefore makes the run longer, and does not overflow the outbox
+//! of a reader.
 //!
-//! The end needs no waiting for silence. When all is acknowledged, each session pings; the server answers in line with
-//! the events, so that whatever has not come before that answer is lost.
+//! The end needs no waiting for silence. When all messages are acknowledged, each session pings.
+//! The server answers in order with the events, so an event that has not arrived before this answer
+//! is lost.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -29,23 +31,25 @@ use crate::report::{Figure, Report, duration, latencies, rate};
 use crate::servers::Usage;
 use crate::servers::run_bounded;
 
-/// Connections that are being opened at the same time; the server lets many more be strangers.
+/// Connections that are opened concurrently; the server allows many more unauthenticated
+/// connections.
 const OPENING_AT_ONCE: usize = 64;
-/// When a run breaks off, others are about to say why, too.
+/// Time for further sessions to report their errors when a run is aborted.
 const SETTLE: Duration = Duration::from_millis(500);
-/// Messages of a page of history.
+/// Messages in a page of history.
 const PAGE: usize = 100;
-/// How much memory the server may take from the first message to the last, whatever the load: its own bounds are an
-/// outbox of 1 MiB for each session that does not read, and tens of MiB for all else.
+/// Maximum growth of the server memory from the first message to the last, whatever the load. The
+/// bounds of the server are an outbox of 1 MiB per slow reader, and tens of MiB for everything
+/// else.
 const GROWTH_MAX_KIB: u64 = 256 * 1024;
 const GROWTH_MAX_PER_SLOW_READER_KIB: u64 = 2 * 1024;
 
 #[derive(Args, Debug)]
 pub(crate) struct Messages {
-    /// People; each is in every chat.
+    /// Users; each is a member of every chat.
     #[arg(long, default_value_t = 50)]
     users: usize,
-    /// Sessions, spread over the people.
+    /// Sessions, spread over the users.
     #[arg(long, default_value_t = 1000)]
     sessions: usize,
     /// Sessions that write.
@@ -55,18 +59,18 @@ pub(crate) struct Messages {
     chats: usize,
     #[arg(long, default_value_t = 50)]
     messages_per_sender: usize,
-    /// Messages of a sender that may be unacknowledged.
+    /// Unacknowledged messages of each sender.
     #[arg(long, default_value_t = 8)]
     in_flight: u32,
-    /// Messages of all senders that may be sent and not yet be seen by every session; 0 for any number.
+    /// Messages of all senders that not every session has received yet; 0 for no limit.
     #[arg(long, default_value_t = 256)]
     backlog: usize,
-    /// More sessions, which stop reading after Welcome.
+    /// Additional sessions that stop reading after Welcome.
     #[arg(long, default_value_t = 10)]
     slow_readers: usize,
 }
 
-/// Everybody is connected.
+/// All sessions, before the first message.
 struct ConnectedSessions {
     run: Rc<Run>,
     readers: Vec<SessionReader>,
@@ -76,7 +80,7 @@ struct ConnectedSessions {
     bases: Vec<(ChatId, Seq)>,
 }
 
-/// A session that was opened.
+/// An open session.
 struct Opened {
     client: TcpClient,
     heartbeat_ms: u64,
@@ -84,8 +88,7 @@ struct Opened {
 }
 
 impl Messages {
-    /// Says what makes no sense.
-    /// What one scenario of many runs.
+    /// Returns the smaller run of the scenario `slow_readers`.
     pub(crate) fn with_slow_readers(slow_readers: usize) -> Self {
         Self {
             users: 20,
@@ -205,7 +208,7 @@ impl Messages {
     ) {
         let ConnectedSessions { run, readers, writers, slow, query, bases } = sessions;
         let usage = || target.server.as_ref().and_then(|server| server.usage());
-        // Dropped, and every session with them, when this returns.
+        // Dropped when this function returns, with every session.
         let (mut reading, mut writing) = (JoinSet::new(), JoinSet::new());
         for reader in readers {
             reading.spawn_local(reader.read_all());
@@ -245,7 +248,8 @@ impl Messages {
         report.faults = run.checker.borrow().verdict(complete && report.errors.is_empty());
     }
 
-    /// Lets everybody speak and listen to the end. The error is a reason when nothing else says one.
+    /// Runs the sessions to the end. Returns a reason for aborting, for when nothing else reports
+    /// one.
     async fn exchange(&self, run: &Run, reading: &mut JoinSet<()>, deadline: Instant) -> Result<(), String> {
         let to_the_end = async {
             run.enter(Phase::Sending);
@@ -265,7 +269,7 @@ impl Messages {
         Err(broken)
     }
 
-    /// What can only be looked at in the end: the sessions that did not read, and the history.
+    /// Checks what is complete only at the end: the slow readers and the history.
     async fn check_end(
         &self,
         run: &Rc<Run>,
@@ -317,7 +321,7 @@ impl Messages {
         Ok(())
     }
 
-    /// What it cost the server.
+    /// Reports CPU time and memory of the server.
     fn report_cost(
         &self,
         before: Option<Usage>,

@@ -1,7 +1,9 @@
-//! One session of a run: a [`Listener`] at its reading half, a [`Speaker`] at its writing half.
+//! One session of a run: a [`SessionReader`] for its read half, a [`SessionWriter`] for its write
+//! half.
 //!
-//! The listener never waits for anything but its socket, so that a session reads as fast as this process can. The
-//! speaker keeps the session alive, sends the messages of a sender within its window, and asks for the last answer.
+//! The reader waits only for its socket, so a session reads as fast as this process can. The writer
+//! sends heartbeats, sends the messages of a sender within its window, and requests the last
+//! answer.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -20,29 +22,30 @@ use super::checker::MessageKey;
 use super::content::Content;
 use super::run::{Phase, Run};
 
-/// How many chats a sender speaks in: several, so that senders meet, and few, so that there is an order to keep in each.
+/// Chats of a sender: several, so that senders share chats, and few, so that each has an order to
+/// check.
 const CHATS_PER_SENDER: usize = 5;
-/// A message's request id is its counter; those of pings lie beyond.
+/// The request id of heartbeats, above those of messages, which are their counters.
 const HEARTBEAT: u64 = 1 << 40;
 pub(super) const LAST_PING: u64 = HEARTBEAT + 1;
-/// Packets handled before other sessions get their turn.
+/// Packets handled before the task yields to other sessions.
 const TURN: usize = 64;
-/// Before what was refused for now is asked again, unless the server says when.
+/// Time before a refused request is repeated, unless the server returns one.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// What both halves of a session know.
+/// The state that both halves of a session share.
 #[derive(Debug)]
 pub(super) struct SessionState {
-    /// The session's number at the judge.
+    /// The number of the session in the checker.
     pub(super) number: usize,
     pub(super) name: String,
     pub(super) heartbeat: Duration,
     pub(super) sending: Option<SenderState>,
-    /// The last ping was refused for now.
+    /// Notified when the last ping was refused temporarily.
     again: Notify,
 }
 
-/// A sender's side of the conversation.
+/// The state of a session that sends messages.
 #[derive(Debug)]
 pub(super) struct SenderState {
     sender: usize,
@@ -57,7 +60,7 @@ pub(super) struct SenderState {
 
 impl SessionState {
     pub(super) fn new(number: usize, name: String, heartbeat_ms: u64, sending: Option<SenderState>) -> Self {
-        // Well before the server misses it, and not everybody at the same moment.
+        // Well before the timeout of the server, and not all sessions at the same time.
         let share = 50 + u64::try_from(number % 25).unwrap_or(0);
         let heartbeat = Duration::from_millis((heartbeat_ms * share / 100).max(100));
         Self { number, name, heartbeat, sending, again: Notify::new() }
@@ -77,7 +80,7 @@ impl SenderState {
     }
 }
 
-/// The reading half.
+/// The read half.
 #[derive(Debug)]
 pub(super) struct SessionReader {
     pub(super) run: Rc<Run>,
@@ -86,7 +89,7 @@ pub(super) struct SessionReader {
 }
 
 impl SessionReader {
-    /// Reads up to the last answer. The speaker keeps the socket open.
+    /// Reads up to the last answer. The writer keeps the socket open.
     pub(super) async fn read_all(mut self) {
         if let Err(error) = self.read().await {
             self.run.error(format!("{}: {error:#}", self.state.name));
@@ -116,7 +119,7 @@ impl SessionReader {
                 }
                 "Limited" => bail!("got Limited after {events} events, though it reads"),
                 "Goodbye" => bail!("got Goodbye ({}) after {events} events", packet.code.unwrap_or_default()),
-                // Told aside, and no event of a chat.
+                // Best-effort pushes that are not events of a chat.
                 "Presence" | "Typing" | "Marks" | "Notification" | "NotificationsRead" => {}
                 other => bail!("got a packet that nobody asked for: {other}"),
             }
@@ -175,7 +178,7 @@ impl SessionReader {
             measurements.last_ack_us = now_us;
             measurements.ack_latency.saturating_record(now_us.saturating_sub(sent_us));
         } else {
-            // Not taken: it is said again later, as another message, so that the order of all others stays as it is.
+            // Sent again later as a new message, so that the order of all others stays the same.
             let rest = packet.retry_after_ms.map_or(RETRY_DELAY, Duration::from_millis);
             sending.resume_at.set(Instant::now() + rest);
             sending.refused.set(sending.refused.get() + 1);
@@ -189,7 +192,7 @@ impl SessionReader {
     }
 }
 
-/// Tells the judge about an event; answers what it says, if it is one of ours.
+/// Records an event in the checker; returns its content if this run sent it.
 pub(super) fn see(run: &Run, session: usize, packet: &ReceivedPacket) -> Option<Content> {
     let content = packet.message.as_ref().and_then(|message| Content::parse(&message.content));
     let key =
@@ -210,7 +213,7 @@ pub(super) fn ping(request_id: u64) -> MessagePacket {
     MessagePacket { packet_type: "Ping".to_owned(), request_id: Some(request_id), ..MessagePacket::default() }
 }
 
-/// The writing half.
+/// The write half.
 #[derive(Debug)]
 pub(super) struct SessionWriter {
     pub(super) run: Rc<Run>,
@@ -219,7 +222,7 @@ pub(super) struct SessionWriter {
 }
 
 impl SessionWriter {
-    /// Speaks until it is aborted: the writing half stays open as long as this does.
+    /// Writes until it is aborted, and keeps the write half open.
     pub(super) async fn write_all(mut self) {
         let Err(error) = self.write().await;
         self.run.error(format!("{}: cannot write: {error}", self.state.name));
@@ -245,7 +248,7 @@ impl SessionWriter {
         let mut counter = 0;
         loop {
             while counter < run.messages_per_sender + sending.refused.get() {
-                // Never fails: nobody closes the window.
+                // Never fails: the window is never closed.
                 if let Ok(place) = self.while_alive(sending.window.acquire()).await? {
                     place.forget();
                 }
@@ -254,7 +257,8 @@ impl SessionWriter {
                 self.send(sending, counter).await?;
                 counter += 1;
             }
-            // All places together: everything is answered, and more may have to be said.
+            // All permits are free when everything is answered; refused messages may have to be
+            // sent again.
             drop(self.while_alive(sending.window.acquire_many(sending.in_flight)).await?);
             if counter >= run.messages_per_sender + sending.refused.get() {
                 return Ok(());
@@ -276,7 +280,7 @@ impl SessionWriter {
         self.writer.send(&packet).await
     }
 
-    /// Waits, and pings meanwhile as often as the server expects to hear something.
+    /// Awaits `wait`, and sends a ping in every heartbeat interval meanwhile.
     async fn while_alive<T>(&mut self, wait: impl Future<Output = T>) -> Result<T, TcpError> {
         let mut wait = std::pin::pin!(wait);
         let every = self.state.heartbeat;

@@ -1,8 +1,8 @@
-//! A session that stops reading: it must neither disturb the others nor cost more than its outbox.
+//! A session that stops reading. It must not disturb others, nor cost more memory than its outbox.
 //!
-//! It asks for far more than the kernel holds for it and reads nothing of it, so that its outbox on the server is full
-//! soon, however little the scenario says. When all is over it reads what it got: the events are an unbroken beginning,
-//! told apart from what is missing by `Limited {}`.
+//! It requests far more data than the kernel buffers and reads none of it, so that its outbox on
+//! the server is soon full, however few messages the scenario has. At the end it reads all it
+//! received: an unbroken sequence of events, followed by `Limited` where events are missing.
 
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -18,19 +18,20 @@ use super::run::{Phase, Run};
 use super::session::{LAST_PING, ping, see};
 use crate::servers::retry_while_busy;
 
-/// How much is asked for: more than the kernel keeps for one connection (`tcp_wmem` and `tcp_rmem`; 4 MiB are usual).
+/// Requested bytes: more than the kernel buffers for a connection (`tcp_wmem` and `tcp_rmem`,
+/// usually 4 MiB).
 const ASKED_BYTES: usize = 12 * 1024 * 1024;
-/// Messages in one answer: about half of what the server lets one answer be.
+/// Messages in one answer: about half of the maximum size of an answer.
 const QUERY_MESSAGES: u16 = 32;
-/// The longest content there is.
+/// The maximum length of a content.
 const QUERY_MESSAGE_BYTES: usize = 16 * 1024;
 
-/// A question with a large answer: messages that were there before the scenario.
+/// A request with a large answer: messages that exist before the scenario.
 #[derive(Debug, Clone)]
 pub(super) struct LargeQuery(MessagePacket);
 
 impl LargeQuery {
-    /// Puts long messages into the first chat of whoever `http` speaks for.
+    /// Posts long messages to the first chat of the user of `http`.
     pub(super) async fn prepare(http: &HttpClient) -> anyhow::Result<Self> {
         let chats = http.get("/api/chats?limit=1").await?;
         let chat = chats.body.pointer("/items/0/id").and_then(Value::as_i64).map(ChatId);
@@ -53,24 +54,24 @@ impl LargeQuery {
 #[derive(Debug)]
 pub(super) struct SlowReader {
     run: Rc<Run>,
-    /// The session's number at the judge.
+    /// The number of the session in the checker.
     number: usize,
     reader: FrameReader,
 }
 
-/// How such a session came out.
+/// How a slow reader ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SlowReaderEnd {
-    /// It was told that it missed something.
+    /// The server reported missed events with `Limited`.
     Limited,
-    /// It was cut off.
+    /// The server closed the session.
     Closed,
-    /// There was room enough for everything.
+    /// The buffers held everything.
     Whole,
 }
 
 impl SlowReader {
-    /// Stops reading. What it asks for is written by a task among `tasks`, which keeps the session open.
+    /// Stops reading. A task in `tasks` writes the requests and keeps the session open.
     pub(super) fn start(
         run: Rc<Run>,
         number: usize,
@@ -81,13 +82,16 @@ impl SlowReader {
         let (reader, writer) = client.into_halves();
         let (asking, query) = (run.clone(), query.clone());
         tasks.spawn_local(async move {
-            // Cut off: reading says so.
+            // The reader reports a closed session.
             drop(ask(&asking, &query, writer).await);
         });
         Self { run, number, reader }
     }
 
-    /// Reads, at last, what came. The error is what should not have come.
+    /// Reads all that was received.
+    ///
+    /// # Errors
+    /// A packet that must not follow.
     pub(super) async fn read(mut self) -> anyhow::Result<SlowReaderEnd> {
         let mut limited = false;
         let ended = loop {
@@ -101,9 +105,9 @@ impl SlowReader {
                     ensure!(!limited, "a slow reader got Limited twice");
                     limited = true;
                 }
-                // An answer, or that there is none for now: in either case the events before it are here.
+                // Either answer to the last ping, refused or not, follows all events.
                 "Pong" | "Ack" if packet.request_id == Some(LAST_PING) => break SlowReaderEnd::Whole,
-                // What was asked for, and Goodbye.
+                // Answers to requests, and Goodbye.
                 _ => {}
             }
         };
@@ -111,7 +115,7 @@ impl SlowReader {
     }
 }
 
-/// Asks a lot, and in the end for the last answer.
+/// Sends large requests, and the last ping when the run finishes.
 async fn ask(run: &Run, query: &LargeQuery, mut writer: FrameWriter) -> Result<Infallible, TcpError> {
     for _ in 0..ASKED_BYTES / (usize::from(QUERY_MESSAGES) * QUERY_MESSAGE_BYTES) {
         writer.send(&query.0).await?;

@@ -1,4 +1,4 @@
-//! Where a scenario takes place: a server of its own, or a given one on this machine; and the people in it.
+//! The server of the scenario, started or external, with its users.
 
 use std::net::SocketAddr;
 
@@ -9,17 +9,17 @@ use crate::servers::{ExternalServer, PASSWORD, Process, Seed, start_netbit};
 
 #[derive(Debug)]
 pub(super) struct Target {
-    /// `None`: a given server, of which nothing is known but its addresses.
+    /// `None` for an external server, of which only the addresses are known.
     pub(super) server: Option<Process>,
     pub(super) http: HttpClient,
     pub(super) tcp: SocketAddr,
     pub(super) users: Vec<String>,
-    /// One of each user.
+    /// One token for each user.
     pub(super) tokens: Vec<String>,
 }
 
 impl Target {
-    /// Starts a server with users and chats; every user is in every chat.
+    /// Starts a server with users and chats; every user is a member of every chat.
     pub(super) async fn own(users: usize, chats: usize) -> anyhow::Result<Self> {
         let seed = Seed { users, chats, members: users, messages: 0, password: PASSWORD, cache_bytes: None };
         let (server, tokens) = start_netbit(&seed).await?;
@@ -34,7 +34,8 @@ impl Target {
         })
     }
 
-    /// Registers users and makes chats on a server that is there already; every user is in every chat.
+    /// Registers users and creates chats on an external server; every user is a member of every
+    /// chat.
     pub(super) async fn external(url: &str, users: usize, chats: usize) -> anyhow::Result<Self> {
         let ExternalServer { http, tcp, users, tokens, .. } =
             ExternalServer::prepare(url, users, chats).await?;
@@ -42,7 +43,7 @@ impl Target {
         Ok(Self { server: None, http, tcp, users, tokens })
     }
 
-    /// A client for the first user.
+    /// Returns a client for the first user.
     pub(super) fn first_user(&self) -> anyhow::Result<HttpClient> {
         Ok(self.http.with_token(self.tokens.first().context("there is nobody")?))
     }

@@ -1,8 +1,8 @@
-//! Redis beside NetBit: streams with `appendfsync always`, which is the promise that NetBit makes, too.
+//! The same workload on Redis: streams with `appendfsync always`, the durability of NetBit.
 //!
-//! `redis-server` is started from the path, alone on a port of its own; where there is none, these are left out. One
-//! `XADD` stands for one message; what many hear is also `PUBLISH`ed. Redis knows no users, no rights and no names that
-//! make a retry harmless.
+//! Starts `redis-server` from PATH on its own port; without it these scenarios are skipped. One
+//! `XADD` per message, plus `PUBLISH` where many sessions receive it. Redis has no users, no
+//! permissions and no client ids that make retries idempotent.
 
 mod reply;
 
@@ -25,20 +25,20 @@ use crate::wire::{message_content, read_some, write_all};
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// How long the last of what was said may be on its way: far beyond what it takes.
+/// Time limit for the last deliveries, far longer than they take.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(30);
 /// As in [`FanOut`].
 const SENDERS: u64 = 4;
 const IN_FLIGHT: u64 = 32;
 
-/// Whether there is a Redis to start.
+/// Returns whether `redis-server` can be started.
 pub(crate) fn is_here() -> bool {
     let mut command = std::process::Command::new("redis-server");
     command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
-/// A scenario of NetBit's, and the same with Redis.
+/// A scenario that runs on NetBit and on Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RedisComparison {
     Pipelined,
@@ -73,7 +73,7 @@ impl Scenario for RedisComparison {
     }
 }
 
-/// A Redis of our own, killed when it is dropped.
+/// A `redis-server` process, killed on drop.
 struct Redis {
     address: SocketAddr,
     _child: Child,
@@ -120,7 +120,7 @@ impl RedisConnection {
         read_some(&self.socket, &mut self.buffer).await
     }
 
-    /// The next reply's texts, if it is here already.
+    /// Returns the texts of the next reply if it is already buffered.
     fn next(&mut self) -> anyhow::Result<Option<Vec<&[u8]>>> {
         let rest = self.buffer.get(self.used..).unwrap_or_default();
         let Some(reply) = reply::first(rest)? else { return Ok(None) };
@@ -128,7 +128,7 @@ impl RedisConnection {
         Ok(Some(reply.texts))
     }
 
-    /// How many replies came, at least one.
+    /// Waits for at least one reply; returns how many arrived.
     async fn replies(&mut self) -> anyhow::Result<u64> {
         let mut count = 0;
         while count == 0 {
@@ -140,7 +140,7 @@ impl RedisConnection {
         Ok(count)
     }
 
-    /// The single text that answers a command.
+    /// Sends a command and returns the text of its reply.
     async fn ask(&mut self, words: &[&[u8]]) -> anyhow::Result<String> {
         let mut out = Vec::new();
         reply::command(words, &mut out);
@@ -245,7 +245,7 @@ async fn receive(mut connection: RedisConnection, tracker: Rc<DeliveryTracker>) 
     }
 }
 
-/// Each message is added and published; both answers must be there before another may take its place.
+/// Adds and publishes each message. A message stays in flight until both replies have arrived.
 async fn publish(
     mut connection: RedisConnection,
     sender: u64,

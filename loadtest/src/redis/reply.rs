@@ -1,18 +1,21 @@
-//! Replies of Redis: as much of RESP2 as is sent here.
+//! Replies of Redis: the part of RESP2 that the scenarios use.
 
 use anyhow::{Context, bail};
 
-/// How deep replies lie in replies.
+/// Maximum nesting of replies.
 const DEPTH_MAX: u8 = 4;
 
-/// One reply: where the next begins, and the texts in it, in order.
+/// One reply: its length in bytes, and its texts in order.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RedisReply<'a> {
     pub(super) length: usize,
     pub(super) texts: Vec<&'a [u8]>,
 }
 
-/// The first reply in `bytes`, if it is here as a whole; that Redis refused something is an error.
+/// Returns the first reply in `bytes` if it is complete.
+///
+/// # Errors
+/// An error reply of Redis, or bytes that are not RESP2.
 pub(super) fn first(bytes: &[u8]) -> anyhow::Result<Option<RedisReply<'_>>> {
     let mut texts = Vec::new();
     Ok(read(bytes, DEPTH_MAX, &mut texts)?.map(|length| RedisReply { length, texts }))
@@ -46,7 +49,7 @@ fn read<'a>(bytes: &'a [u8], depth: u8, texts: &mut Vec<&'a [u8]>) -> anyhow::Re
     Ok(Some(used))
 }
 
-/// A command as it is sent.
+/// Appends an encoded command.
 pub(super) fn command(words: &[&[u8]], out: &mut Vec<u8>) {
     out.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
     for word in words {

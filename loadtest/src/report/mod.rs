@@ -1,4 +1,4 @@
-//! What a scenario comes to: a table for people, figures for programs, and the verdict.
+//! The report of a scenario: a table for users, figures for programs, and the verdict.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,21 +14,21 @@ mod summary;
 pub(crate) use plot::plot;
 pub(crate) use summary::{ServerCost, Summary};
 
-/// Everything that is reported of one scenario.
+/// The report of one scenario.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) title: String,
-    /// Name and value, as they are printed.
+    /// Printed names and values.
     pub(crate) rows: Vec<(&'static str, String)>,
     pub(crate) figures: Vec<Figure>,
-    /// Messages that were acknowledged.
+    /// Acknowledged messages.
     pub(crate) messages: usize,
-    /// Why the scenario could not go on, or what it broke: sessions that were closed, a server that did not stop.
+    /// Reasons why the scenario could not continue or is wrong, such as a closed session.
     pub(crate) errors: Vec<String>,
     pub(crate) faults: Faults,
 }
 
-/// What `--json` says of one thing that was measured.
+/// A measured value, as written by `--json`.
 #[derive(Debug)]
 pub(crate) struct Figure {
     pub(crate) name: &'static str,
@@ -94,7 +94,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// `p50 1.20 ms   p99 3.40 ms   max 5.60 ms`.
+/// Formats quantiles: `p50 1.20 ms   p99 3.40 ms   max 5.60 ms`.
 pub(crate) fn latencies(latency: &Histogram<u64>) -> String {
     let named = [
         ("p50", latency.value_at_quantile(0.5)),
@@ -117,9 +117,9 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
-/// How many per second; 0 when no time went by.
+/// Returns operations per second; 0 when no time has passed.
 pub(crate) fn rate(count: u64, within: Duration) -> f64 {
-    // Exact below 2^53, and nothing here is counted that far.
+    // Exact below 2^53, which no count here reaches.
     #[allow(clippy::cast_precision_loss, reason = "a rate is an approximation")]
     let count = count as f64;
     if within.is_zero() { 0.0 } else { count / within.as_secs_f64() }

@@ -1,7 +1,7 @@
-//! Summaries as a picture: how latencies are distributed, and what was done over time.
+//! Draws summaries: the distribution of latencies, and the throughput over time.
 //!
-//! A row for each scenario: on the left the latency up to which so many percent of all came, on the right the things
-//! done in each tenth of a second, both of the middle round; NetBit in blue, the floor in grey.
+//! Each scenario has a row, for its median round. The left chart shows latency by percentile, the
+//! right chart the completed operations in each tenth of a second. NetBit is blue, the floor grey.
 
 use std::path::Path;
 
@@ -14,15 +14,15 @@ use crate::scenario::Outcome;
 const ROW: (u32, u32) = (1100, 260);
 const NETBIT: RGBColor = RGBColor(31, 119, 180);
 const FLOOR: RGBColor = RGBColor(150, 150, 150);
-/// Steps of a distribution.
+/// Points of a distribution.
 const STEPS: u32 = 200;
 
 type Line = (RGBColor, Vec<(f64, f64)>);
 
-/// What is written at the height `y`.
+/// Formats the label at height `y`.
 type Scale = fn(&f64) -> String;
 
-/// Writes the picture as SVG.
+/// Writes the charts as SVG.
 pub(crate) fn plot(summaries: &[Summary], file: &Path) -> anyhow::Result<()> {
     let rows = u32::try_from(summaries.len().max(1))?;
     let area = SVGBackend::new(file, (ROW.0, ROW.1 * rows)).into_drawing_area();
@@ -35,7 +35,8 @@ pub(crate) fn plot(summaries: &[Summary], file: &Path) -> anyhow::Result<()> {
             floor.into_iter().chain(summary.middle().map(|outcome| (NETBIT, make(outcome)))).collect()
         };
         let latencies = (format!("{}: latency, us", summary.name), "percent of all");
-        // By powers of ten: one that took a thousand times as long would hide all others.
+        // A logarithmic axis: a single latency that is a thousand times larger would hide all
+        // others.
         let powers: Scale = |y| format!("{:.0}", 10_f64.powf(*y));
         draw(&left, latencies, powers, &lines(distribution)).map_err(|error| failed(&*error))?;
         let timeline = (format!("{}: done in each 0.1 s", summary.name), "seconds");
@@ -45,7 +46,7 @@ pub(crate) fn plot(summaries: &[Summary], file: &Path) -> anyhow::Result<()> {
     area.present().map_err(|error| failed(&error))
 }
 
-/// The latency at each percent, as the power of ten of its microseconds.
+/// Returns the common logarithm of the latency in microseconds at each percentile.
 fn distribution(outcome: &Outcome) -> Vec<(f64, f64)> {
     if outcome.latency.is_empty() {
         return Vec::new();
@@ -57,7 +58,7 @@ fn distribution(outcome: &Outcome) -> Vec<(f64, f64)> {
 }
 
 fn timeline_of(outcome: &Outcome) -> Vec<(f64, f64)> {
-    // The last tenth is seldom a whole one.
+    // The last tenth is rarely complete.
     let whole = outcome.timeline.len().saturating_sub(1);
     (0_u32..)
         .zip(outcome.timeline.iter().take(whole))

@@ -1,4 +1,4 @@
-//! What a scenario came to, over all its rounds: the middle one's figures, and the distance from the floor.
+//! The summary of a scenario over all rounds: the median round, and the ratio to the floor.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 use crate::scenario::{Compared, Outcome, median, middle};
 use crate::servers::Usage;
 
-/// What the server spent on all rounds.
+/// Resources that the server used in all rounds.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ServerCost {
     pub(crate) cpu: Duration,
     pub(crate) peak_kib: u64,
     pub(crate) commits: f64,
-    /// Commands in those commits.
+    /// Commands in these commits.
     pub(crate) commands: f64,
 }
 
 impl ServerCost {
-    /// What was spent between two looks.
+    /// Adds the difference of two measurements.
     pub(crate) fn add(&mut self, before: Option<Usage>, after: Option<Usage>) {
         if let (Some(before), Some(after)) = (before, after) {
             self.cpu += after.cpu.saturating_sub(before.cpu);
@@ -32,7 +32,7 @@ impl ServerCost {
 pub(crate) struct Summary {
     pub(crate) name: String,
     pub(crate) compared: Compared,
-    /// What it is held against.
+    /// The name of the server that NetBit is compared with.
     baseline: &'static str,
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) floors: Vec<Outcome>,
@@ -70,7 +70,7 @@ impl Summary {
         middle(&self.floors, |outcome| outcome.figure(self.compared))
     }
 
-    /// The median of the rounds' own ratios: of NetBit's figure to the floor's a moment later.
+    /// Returns the median of the ratios of neighbouring rounds, of NetBit to the floor.
     pub(crate) fn ratio(&self) -> Option<f64> {
         let of = |outcome: &Outcome| outcome.figure(self.compared);
         let ratios: Vec<f64> =

@@ -1,6 +1,7 @@
-//! The git command clones and pushes, beside each other: what is cloned is what was pushed, and every push is there.
+//! The git command clones and pushes in parallel. Each clone holds the pushed commit, and the
+//! server lists every push.
 //!
-//! Each clone counts. How that compares with git alone is measured by `tests/git_performance.py`.
+//! The rate counts clones. `tests/git_performance.py` compares with git alone.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -47,7 +48,7 @@ impl Scenario for ClonePush {
             let (git, tip, outcome) = (git.clone(), tip.clone(), outcome.clone());
             tasks.spawn_local(async move {
                 let mut count = 0;
-                // At least once, however short the time.
+                // At least one clone, however short the round.
                 while count == 0 || Instant::now() < end {
                     let (place, begun) = (format!("clone-{n}-{count}"), Instant::now());
                     git.run(git.home(), &["clone", "--quiet", "--bare", &git.url, &place]).await?;
@@ -84,7 +85,7 @@ impl Scenario for ClonePush {
     }
 }
 
-/// Pushes commits to branches of its own; answers the branches, and where they must be.
+/// Pushes commits to new branches until `end`; returns each branch with its commit.
 async fn keep_pushing(git: &Git, n: usize, end: Instant) -> anyhow::Result<Vec<(String, String)>> {
     let place = git.create_repository(&format!("pusher-{n}"), 0).await?;
     let mut pushed = Vec::new();

@@ -1,4 +1,4 @@
-//! A full server is started: how long until it is ready, and what it holds for each message that it remembers.
+//! Starts a server on a full database: time until it is ready, and memory for each cached message.
 
 use std::time::{Duration, Instant};
 
@@ -6,19 +6,19 @@ use super::{Compared, Outcome, Plan, Scenario};
 use crate::servers::{SeededServer, Setup, Subject};
 use crate::wire::{PacketView, page};
 
-/// They are in every chat.
+/// Users, all members of every chat.
 const USERS: usize = 10;
-/// Chats whose newest page is looked at, spread over all.
+/// Chats whose newest page is read, spread over all chats.
 const LOOKED_AT: usize = 20;
-/// Enough to remember every message of the scenario: then it is known how many there are in memory.
+/// Large enough to cache every message, so that the number of cached messages is known.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
-/// A page of a chat.
+/// Messages in a page.
 const PAGE: u16 = 50;
 
 #[derive(Debug)]
 pub(crate) struct ColdStart {
     pub(crate) chats: usize,
-    /// Over all chats; as many of each as a window takes, at most.
+    /// Messages over all chats; at most the size of a window in each.
     pub(crate) messages: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Rounds of NetBit and of the floor in turn, and what comes of them.
+//! Runs rounds of NetBit and of the floor in turn, and summarizes them.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use super::{Outcome, Scenario};
 use crate::report::{ServerCost, Summary};
 use crate::servers::{SeededServer, Subject};
 
-/// How much is measured.
+/// The amount of measuring.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options<'a> {
     pub(crate) rounds: usize,
     pub(crate) time: Duration,
     pub(crate) subjects: Subjects,
-    /// A server that runs already, like http://127.0.0.1:8080; `None`: one of its own.
+    /// A running server, like http://127.0.0.1:8080; `None` starts one.
     pub(crate) server: Option<&'a str>,
-    /// No more than this for one scenario.
+    /// Time limit of one scenario.
     pub(crate) timeout: Duration,
 }
 
-/// Who is measured. Only with both there are ratios.
+/// The servers that are measured. Ratios need both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subjects {
     Both,
@@ -29,7 +29,12 @@ pub(crate) enum Subjects {
     Floor,
 }
 
-/// Runs one scenario; `None` when those who are measured do not do it. The error is what kept it from being run; what was wrong with the answers is in the summary.
+/// Runs one scenario; returns `None` when the selected servers do not support it.
+///
+/// Wrong answers are part of the summary.
+///
+/// # Errors
+/// The scenario could not be run, or took longer than `timeout`.
 pub(crate) async fn compare<S: Scenario>(
     scenario: &S,
     options: Options<'_>,
@@ -91,7 +96,7 @@ async fn run<S: Scenario>(
     Ok(summary)
 }
 
-/// The middle one of `values`, which is NaN when there is none.
+/// Returns the median of `values`; NaN when there are none.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -103,7 +108,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// The round whose figure is the middle one.
+/// Returns the round with the median figure.
 pub(crate) fn middle(outcomes: &[Outcome], figure: impl Fn(&Outcome) -> f64) -> Option<&Outcome> {
     let mut order: Vec<_> = outcomes.iter().collect();
     order.sort_by(|one, other| figure(one).total_cmp(&figure(other)));

@@ -1,8 +1,9 @@
-//! One chat, many members: every message goes to everybody.
+//! One chat with many members: every message is delivered to all of them.
 //!
-//! What a member receives is compared, byte for byte, with what the first who received that event got: reading each of
-//! a million deliveries would measure the reader. Members lag behind each other by at most [`BACKLOG`] messages, so that
-//! no outbox overflows because of this program.
+//! A received frame is compared, byte by byte, with the first received frame of the same event:
+//! decoding each of a million deliveries would measure the reader. The fastest member is at most
+//! [`BACKLOG`] messages ahead of the slowest, so that this program does not cause an outbox to
+//! overflow.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -17,22 +18,22 @@ use super::{Compared, Outcome, Plan, Scenario};
 use crate::servers::{SeededServer, Setup};
 use crate::wire::{ClientIdKind, Cursor, MessageTemplate, PacketView, TcpConnection, is_presence};
 
-/// Messages that may be on their way to somebody.
+/// Messages that may be sent and not yet received by all members.
 const BACKLOG: usize = 256;
-/// Messages of a sender that may be unacknowledged.
+/// Unacknowledged messages of a sender.
 const IN_FLIGHT: u64 = 32;
-/// How long the last of what was said may be on its way: far beyond what it takes.
+/// Time limit for the last deliveries, far longer than they take.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(30);
-/// Everybody is told who has come, within half a second: what is measured begins behind that.
+/// The server announces new sessions to all members within half a second. Measuring begins later.
 const SETTLE: Duration = Duration::from_secs(1);
-/// Those who speak in a blast, beside the members.
+/// Senders at full speed, in addition to the members.
 const SENDERS: usize = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pace {
-    /// As fast as everybody can listen.
+    /// As fast as all members can receive.
     Blast,
-    /// So many messages a second, whether the others came or not.
+    /// A fixed number of messages a second, whether earlier ones have arrived or not.
     PerSecond(u32),
 }
 
@@ -104,14 +105,14 @@ impl Scenario for FanOut {
     }
 }
 
-/// What all share.
+/// Shared by all members: events in delivery, and the result of the round.
 pub(crate) struct DeliveryTracker {
     members: usize,
     pub(crate) outcome: RefCell<Outcome>,
-    /// From the oldest event that somebody still lacks: the first seq, and each as the first who got it saw it.
+    /// The seq of the oldest event that some member lacks, and the events from there on.
     events: RefCell<(i64, VecDeque<Event>)>,
     pub(crate) backlog: Semaphore,
-    /// When the messages that nobody has seen yet were due, in the order of their sending.
+    /// The due times of messages that no member has received, in the order of sending.
     due: RefCell<VecDeque<Instant>>,
 }
 
@@ -132,13 +133,16 @@ impl DeliveryTracker {
         })
     }
 
-    /// Everything said has reached everybody when all the room is free again, and twice if there is more.
+    /// Waits until all permits of the backlog are free, which means that every message is
+    /// delivered.
+    ///
+    /// Forgets the permits: those that appear later belong to events without a message.
     pub(crate) async fn all_delivered(&self) -> anyhow::Result<()> {
         self.backlog.acquire_many(u32::try_from(BACKLOG)?).await?.forget();
         Ok(())
     }
 
-    /// Somebody got `frame`, which is event `seq`.
+    /// Records that a member received `frame` as event `seq`.
     pub(crate) fn received(&self, seq: i64, frame: &[u8]) {
         let (mut events, mut outcome) = (self.events.borrow_mut(), self.outcome.borrow_mut());
         let (first, queue) = &mut *events;
@@ -175,7 +179,7 @@ async fn receive(mut connection: TcpConnection, tracker: Rc<DeliveryTracker>) ->
             return Ok(());
         }
         while let Some(frame) = connection.next()? {
-            // What the one before was followed by: found without reading the packet as a whole.
+            // A frame that equals the next known event needs no decoding.
             let next = cursor.map(|cursor| cursor.0 + 1);
             let known = next.filter(|seq| {
                 let events = tracker.events.borrow();
@@ -184,7 +188,7 @@ async fn receive(mut connection: TcpConnection, tracker: Rc<DeliveryTracker>) ->
             });
             let seq = match known {
                 Some(seq) => seq,
-                // Others come and go.
+                // Other sessions connect and disconnect.
                 None if is_presence(frame) => continue,
                 None => {
                     let view = PacketView::of(frame)?;
@@ -256,7 +260,7 @@ impl ChatSender {
         Ok(())
     }
 
-    /// Waits for acknowledgements; answers how many came.
+    /// Waits for at least one acknowledgement; returns how many arrived.
     async fn answers(&mut self) -> anyhow::Result<u64> {
         let mut count = 0;
         while count == 0 {

@@ -1,4 +1,4 @@
-//! Clients who open a chat: the last fifty messages, again and again.
+//! Clients that open a chat: they read the last fifty messages repeatedly.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use super::{Compared, Outcome, Plan, Scenario};
 use crate::servers::{SeededServer, Setup};
 use crate::wire::{ClientIdKind, MessageTemplate, PacketView, TcpConnection, message_content, page};
 
-/// Messages of a page.
+/// Messages in a page.
 pub(crate) const PAGE: u16 = 50;
 
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Scenario for History {
     }
 }
 
-/// Says as many messages as a page has.
+/// Sends as many messages as a page holds.
 pub(super) async fn fill(connection: &mut TcpConnection, chat: i64) -> anyhow::Result<()> {
     let (mut template, mut out) = (MessageTemplate::new(0, chat, ClientIdKind::Ordered)?, Vec::new());
     for number in 1..=u64::from(PAGE) {
@@ -68,7 +68,7 @@ pub(super) async fn fill(connection: &mut TcpConnection, chat: i64) -> anyhow::R
     Ok(())
 }
 
-/// The first answer is read and checked; the others must be the same bytes.
+/// Requests pages until `end`. Checks the first answer; all others must equal it, byte by byte.
 async fn read(
     mut connection: TcpConnection,
     ask: Rc<[u8]>,
@@ -82,7 +82,7 @@ async fn read(
         let frame = loop {
             let frame = connection.frame().await?;
             let known = first.as_deref() == Some(frame);
-            // Before the answer may come who else is there.
+            // A `Presence` may precede the answer.
             if known || PacketView::of(frame)?.packet_type == "Messages" {
                 break frame.to_vec();
             }

@@ -1,4 +1,4 @@
-//! Requests over HTTP on kept connections.
+//! Requests over persistent HTTP connections.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ pub(crate) enum Route {
     /// The last fifty messages of a chat. The floor returns the same bytes from memory.
     Messages,
     Chats,
-    /// Says something.
+    /// Posts a message.
     Post,
 }
 
@@ -69,7 +69,7 @@ impl Scenario for Http {
     }
 }
 
-/// Makes the request with a number.
+/// Returns the request with a number.
 type RequestMaker = Box<dyn Fn(u64) -> Vec<u8>>;
 
 impl Http {
@@ -102,7 +102,7 @@ impl Http {
     }
 }
 
-/// Teaches the floor a body like NetBit's: fifty messages.
+/// Stores in the floor a body like that of NetBit: fifty messages.
 async fn store_floor_body(server: &SeededServer) -> anyhow::Result<()> {
     let message = |n: u64| {
         serde_json::json!({"id": n, "chat_id": 1, "seq": n + 1, "sender_id": 1, "client_id": uuid::Uuid::now_v7(),

@@ -1,4 +1,4 @@
-//! Sessions that do nothing: what they cost, and how fast they come.
+//! Idle sessions: the memory of each, and the rate of connecting.
 
 use std::time::{Duration, Instant};
 
@@ -8,11 +8,11 @@ use super::{Compared, Outcome, Plan, Scenario};
 use crate::servers::{SeededServer, Setup};
 use crate::wire::{PacketView, TcpConnection, ping};
 
-/// Connections that are being opened at the same time.
+/// Connections that are opened concurrently.
 const OPENING_AT_ONCE: usize = 64;
-/// Each user has so many devices.
+/// Sessions of each user.
 const SESSIONS_PER_USER: usize = 20;
-/// Before memory is looked at: what was only needed for connecting is given back by then.
+/// Time for the server to release the memory that only connecting needs.
 const SETTLE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Scenario for Idle {
     fn plan(&self) -> Plan {
         Plan {
             needs_own_server: true,
-            // Memory that an earlier round has used is there again for the next.
+            // The next round would reuse memory that an earlier round has released.
             starts_fresh: true,
             ..Plan::new(
                 Setup {
@@ -49,13 +49,13 @@ impl Scenario for Idle {
         let took = outcome.within;
         tokio::time::sleep(SETTLE).await;
         let after = server.memory()?.resident_kib;
-        // Each is there, and alive.
+        // Each session must still answer.
         let ask = ping(2)?;
         for connection in &mut connections {
             connection.send(&ask).await?;
         }
         for connection in &mut connections {
-            // Before it may come who else is there.
+            // A `Presence` may precede the `Pong`.
             while PacketView::of(connection.frame().await?)?.packet_type != "Pong" {}
         }
         let bytes = u32::try_from((after.saturating_sub(before)) * 1024).unwrap_or(u32::MAX);
@@ -65,7 +65,7 @@ impl Scenario for Idle {
     }
 }
 
-/// Opens sessions, some at a time; each counts when it has its `Welcome`.
+/// Opens sessions with bounded concurrency; each counts when it has received its `Welcome`.
 pub(super) async fn connect_users(
     server: &SeededServer,
     count: usize,

@@ -1,5 +1,7 @@
-//! One session sends `@all` in a chat of 200, again and again, while another user writes elsewhere: the other user
-//! waits hardly longer than beside plain messages, and each member is notified of each message once.
+//! One session sends `@all` repeatedly in a chat of 200, while another user writes in another chat.
+//!
+//! The other user waits hardly longer than next to plain messages, and each member gets exactly one
+//! notification per message.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -14,18 +16,18 @@ use super::{Compared, Outcome, Plan, Scenario};
 use crate::servers::{SeededServer, Setup};
 use crate::wire::{ClientIdKind, MessageTemplate, PacketView, TcpConnection};
 
-/// People in the chat, with the sender.
+/// Members of the chat, including the sender.
 const MEMBERS: usize = 200;
-/// Messages of the sender that may be unacknowledged: the server's window.
+/// Unacknowledged messages of the sender: the window of the server.
 const IN_FLIGHT: u64 = 64;
-/// Far beyond what it takes.
+/// Time limit for the notifications of a member, far longer than they take.
 const NOTIFIED_WITHIN: Duration = Duration::from_secs(120);
-/// Notifications that the server keeps of each user.
+/// Notifications that the server keeps for each user.
 const KEPT: u64 = 400;
 
 #[derive(Debug)]
 pub(crate) struct Mentions {
-    /// At most as many as the server keeps notifications of a user.
+    /// At most the number of notifications that the server keeps for a user.
     pub(crate) messages: u64,
 }
 
@@ -36,7 +38,7 @@ impl Scenario for Mentions {
 
     fn plan(&self) -> Plan {
         Plan {
-            // It has no notifications.
+            // The floor has no notifications.
             has_floor: false,
             ..Plan::new(
                 Setup { users: MEMBERS, shared_chats: 1, own_chats: true, ..Setup::default() },
@@ -95,12 +97,12 @@ impl Scenario for Mentions {
 struct MentionSender {
     connection: TcpConnection,
     number: u64,
-    /// Where the messages stand.
+    /// The seqs of the acknowledged messages.
     seqs: HashSet<i64>,
 }
 
 impl MentionSender {
-    /// Says so many, each acknowledged, with as many on their way as the server takes.
+    /// Sends `count` messages with a full window, and waits for all acknowledgements.
     async fn send_messages(
         &mut self,
         mut template: MessageTemplate,
@@ -127,7 +129,7 @@ impl MentionSender {
     }
 }
 
-/// A user who says something in a chat of their own, waits for the acknowledgement, and goes on.
+/// A user who sends one message at a time in a chat without other members.
 struct ConcurrentUser {
     stopped: Rc<Cell<bool>>,
     task: tokio::task::JoinHandle<anyhow::Result<Vec<Duration>>>,
@@ -162,7 +164,10 @@ impl ConcurrentUser {
     }
 }
 
-/// Waits until a member is notified of each of these messages; fails when it is twice.
+/// Waits until a member has one notification for each of these messages.
+///
+/// # Errors
+/// The list is not complete in time, or holds a notification twice.
 async fn notified(server: &SeededServer, member: usize, seqs: &HashSet<i64>) -> anyhow::Result<()> {
     let http = HttpClient::new(format!("http://{}", server.http))?.with_token(&server.token(member)?);
     let begun = Instant::now();

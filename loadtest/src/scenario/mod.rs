@@ -1,7 +1,7 @@
-//! Scenarios: what the server is put through, and against what it is held.
+//! Scenarios: workloads for the server, and the baseline that each is compared with.
 //!
-//! Each is one file: the cast that it needs, one round of it, and which of its figures is compared. [`compare`] runs the
-//! rounds, NetBit's and the floor's in turn, so that what disturbs one disturbs the other too.
+//! Each file holds one scenario: its [`Plan`] and one round of it. [`compare`] runs rounds of
+//! NetBit and of the floor in turn, so that a disturbance of the machine affects both.
 
 mod clone_push;
 mod cold_start;

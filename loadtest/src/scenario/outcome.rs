@@ -1,24 +1,24 @@
-//! What one round came to.
+//! The result of one round.
 
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-/// Latencies above this are counted as this.
+/// Larger latencies are recorded as this value.
 const LATENCY_MAX_NS: u64 = 600_000_000_000;
-/// How many of the things that are wrong are described.
+/// The number of errors that are described; the others are counted.
 const DESCRIBED: usize = 10;
 
-/// Which figure is held against the floor's.
+/// The figure that is compared with the floor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Compared {
     /// The median latency: smaller is better.
     Median,
     /// The 99th percentile of the latency: smaller is better.
     Tail,
-    /// How many in a second: larger is better.
+    /// Operations per second: larger is better.
     Rate,
-    /// Bytes of the server's memory for each: smaller is better.
+    /// Bytes of server memory for each item: smaller is better.
     Bytes,
 }
 
@@ -39,13 +39,13 @@ pub(crate) struct Outcome {
     begun: Instant,
     /// In nanoseconds.
     pub(crate) latency: Histogram<u64>,
-    /// What was done, and within what time.
+    /// The number of completed operations, and the time of the last since the round began.
     pub(crate) done: u64,
     pub(crate) within: Duration,
     pub(crate) bytes_each: Option<f64>,
-    /// Things done in each tenth of a second.
+    /// Completed operations in each tenth of a second.
     pub(crate) timeline: Vec<u64>,
-    /// What else is worth saying.
+    /// Further lines for the report.
     pub(crate) notes: Vec<String>,
     pub(crate) wrong: Vec<String>,
     pub(crate) more_wrong: u64,
@@ -66,12 +66,12 @@ impl Outcome {
         })
     }
 
-    /// The time of the round begins now.
+    /// Starts the clock of the round.
     pub(crate) fn begin(&mut self) {
         self.begun = Instant::now();
     }
 
-    /// `count` things more are done.
+    /// Counts `count` completed operations.
     pub(crate) fn done(&mut self, count: u64) {
         self.within = self.begun.elapsed();
         self.done += count;
@@ -88,7 +88,7 @@ impl Outcome {
         self.latency.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// Something that a correct server does not do.
+    /// Records an error of the server.
     pub(crate) fn wrong(&mut self, what: impl FnOnce() -> String) {
         if self.wrong.len() < DESCRIBED {
             self.wrong.push(what());
@@ -108,7 +108,7 @@ impl Outcome {
     }
 
     pub(crate) fn rate(&self) -> f64 {
-        // Exact below 2^53, and nothing here is counted that far.
+        // Exact below 2^53, which no count here reaches.
         #[allow(clippy::cast_precision_loss, reason = "a rate is an approximation")]
         let done = self.done as f64;
         if self.within.is_zero() { 0.0 } else { done / self.within.as_secs_f64() }

@@ -1,4 +1,4 @@
-//! One sender who waits for each acknowledgement: what a person waits for.
+//! One sender that waits for each acknowledgement: the latency that a user notices.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::wire::{ClientIdKind, MessageTemplate, PacketView};
 #[derive(Debug)]
 pub(crate) struct PingPong;
 
-/// Before it counts.
+/// Messages before measuring begins.
 const WARM_UP: u64 = 50;
 
 impl Scenario for PingPong {
@@ -37,7 +37,7 @@ impl Scenario for PingPong {
             loop {
                 let view = PacketView::of(connection.frame().await?)?;
                 if view.request_id != Some(number) {
-                    // The event that tells this session of its own message.
+                    // The event of the own message.
                     continue;
                 }
                 outcome.check(view.is_fresh_ack(), || format!("message {number} is answered by {view:?}"));

@@ -1,7 +1,7 @@
-//! Many senders, each with several messages unacknowledged: what the server can take.
+//! Many senders, each with several unacknowledged messages: the throughput of the server.
 //!
-//! Each sender speaks in a chat of their own, so that what is measured is the way of a message into the database and
-//! not its delivery to others.
+//! Each sender has its own chat, so that the scenario measures the commit of a message and not its
+//! delivery to others.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -19,9 +19,9 @@ pub(crate) struct Pipelined {
     pub(crate) senders: usize,
     pub(crate) in_flight: u64,
     pub(crate) client_ids: ClientIdKind,
-    /// Messages that are in the database before.
+    /// Messages in the database before the first round.
     pub(crate) rows: usize,
-    /// Chats that are there beside the senders' own.
+    /// Chats in addition to those of the senders.
     pub(crate) chats: usize,
 }
 
@@ -31,7 +31,7 @@ impl Default for Pipelined {
     }
 }
 
-/// A page that shows that what was acknowledged is there.
+/// Size of the page that is read back at the end.
 const PAGE: u16 = 100;
 
 impl Scenario for Pipelined {
@@ -134,7 +134,7 @@ impl PipelinedSender {
         self.read_back(sent, seqs.0, &outcome).await
     }
 
-    /// The newest messages of the chat are those that were said last, in order.
+    /// Checks that the newest messages of the chat are the last that were sent, in order.
     async fn read_back(mut self, sent: u64, head: i64, outcome: &RefCell<Outcome>) -> anyhow::Result<()> {
         self.connection.send(&page(self.chat, None, PAGE)?).await?;
         let view = loop {

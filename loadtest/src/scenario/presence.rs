@@ -1,4 +1,4 @@
-//! A datagram and its answer: an authenticated `Ping` over UDP, held against a socket that sends back what it gets.
+//! An authenticated `Ping` over UDP, compared with a socket that echoes datagrams.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use super::{Compared, Outcome, Plan, Scenario};
 use crate::servers::{SeededServer, Setup, Subject};
 use crate::wire::{PacketView, TcpConnection, UdpConnection, hello};
 
-/// What a lost datagram would make us wait; on this machine none is.
+/// Time to wait for a lost datagram; none is lost on one machine.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! All sessions are cut at once, miss a few messages, and come back together.
+//! All sessions are disconnected at once, miss a few messages, and resume together.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use super::{Compared, Outcome, Plan, Scenario};
 use crate::servers::{SeededServer, Setup};
 use crate::wire::{ClientIdKind, Cursor, MessageTemplate, PacketView, TcpConnection, page, resume};
 
-/// Messages that are said while everybody is away.
+/// Messages that are sent while no session is connected.
 const MISSED: u64 = 5;
 const SESSIONS_PER_USER: usize = 20;
 
@@ -28,7 +28,7 @@ impl Scenario for ReconnectStorm {
 
     fn plan(&self) -> Plan {
         Plan {
-            // It keeps nothing for whoever was away: there is nothing to compare.
+            // The floor keeps no events for disconnected sessions, so there is nothing to compare.
             has_floor: false,
             ..Plan::new(
                 Setup {
@@ -82,7 +82,7 @@ impl Scenario for ReconnectStorm {
     }
 }
 
-/// Where the chat is, and the epoch that a `Resume` must name.
+/// Returns the last seq of the chat, and the epoch that a `Resume` must name.
 async fn head_of(connection: &mut TcpConnection, chat: i64) -> anyhow::Result<(i64, u64)> {
     connection.send(&page(chat, None, 1)?).await?;
     let head = loop {

@@ -1,5 +1,5 @@
-//! Some sessions stop reading while the others talk: nobody else loses anything by it, and the server's memory stays
-//! within its bounds. The scenario [`messages`](crate::messages) with a given number of such sessions.
+//! Some sessions stop reading while others send. No other session may lose an event, and the memory
+//! of the server stays within its bounds. Runs the scenario [`messages`](crate::messages).
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use super::{Compared, Outcome, Plan, Scenario};
 use crate::messages::Messages;
 use crate::servers::{SeededServer, Setup};
 
-/// How much the server may grow, whatever the load.
+/// Maximum growth of the server without slow readers.
 const GROWTH_MAX_KIB: u64 = 256 * 1024;
-/// For each session that does not read: twice its outbox.
+/// Additional growth for each slow reader: twice its outbox.
 const GROWTH_MAX_EACH_KIB: u64 = 2 * 1024;
-/// Far beyond what a run takes.
+/// Time limit of a run, far longer than it takes.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
 #[derive(Debug)]
@@ -26,7 +26,8 @@ impl Scenario for SlowReaders {
 
     fn plan(&self) -> Plan {
         Plan {
-            // Its connections have no bound: it would take all that is said to those who do not listen.
+            // The outboxes of the floor are unbounded: it would buffer everything for the slow
+            // readers.
             has_floor: false,
             needs_own_server: true,
             ..Plan::new(Setup { users: 1, ..Setup::default() }, Compared::Rate)

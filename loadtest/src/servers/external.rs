@@ -1,4 +1,4 @@
-//! A NetBit that runs already, on this machine: new people and chats on it, made over REST.
+//! A NetBit server that runs already on this machine. Users and chats are created over REST.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,25 +9,25 @@ use serde_json::Value;
 
 use super::{PASSWORD, run_bounded};
 
-/// Password hashes are bounded on the server on purpose: who asks for more at once is told to wait.
+/// The server bounds concurrent password hashes, and answers further requests with a retry.
 const HASHES_AT_ONCE: usize = 2;
-/// People who can be named when a chat is made (`limits.create_participants`).
+/// Members that a request to create a chat may list (`limits.create_participants`).
 const NAMED_AT_ONCE: usize = 100;
-/// Before something that was refused for now is asked again.
+/// Time before a refused request is repeated.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub(crate) struct ExternalServer {
     pub(crate) http: SocketAddr,
     pub(crate) tcp: SocketAddr,
-    /// New ones for each run, so that what is in the chats is what this run put there.
+    /// New users for each run, so that the chats hold only messages of this run.
     pub(crate) users: Vec<String>,
     pub(crate) tokens: Vec<String>,
     pub(crate) chats: Vec<i64>,
 }
 
 impl ExternalServer {
-    /// Registers users, logs them in, and makes chats that all of them are in.
+    /// Registers users, logs them in, and creates chats of which all are members.
     pub(crate) async fn prepare(url: &str, users: usize, chats: usize) -> anyhow::Result<Self> {
         let address = loopback(url)?;
         let http = HttpClient::new(format!("http://{address}"))?;
@@ -70,7 +70,7 @@ impl ExternalServer {
     }
 }
 
-/// Asks until the answer is another than "not now".
+/// Repeats a request while it is answered with 429 or 503.
 pub(crate) async fn retry_while_busy<T>(ask: impl AsyncFn() -> Result<T, HttpError>) -> anyhow::Result<T> {
     loop {
         match ask().await {
@@ -80,7 +80,7 @@ pub(crate) async fn retry_while_busy<T>(ask: impl AsyncFn() -> Result<T, HttpErr
     }
 }
 
-/// The address in a URL of this machine; the load test speaks to no other.
+/// Returns the address in a URL. The load test connects to this machine only.
 fn loopback(url: &str) -> anyhow::Result<SocketAddr> {
     let Some(rest) = url.strip_prefix("http://") else { bail!("--server is like http://127.0.0.1:8080") };
     let text = rest.trim_end_matches('/').replace("localhost", "127.0.0.1");

@@ -1,4 +1,4 @@
-//! The git command, and a repository for it.
+//! The git command and a repository on the server.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -12,12 +12,12 @@ use tokio::process::Command;
 
 use super::SeededServer;
 
-/// Files of a repository.
+/// Files in a repository.
 const FILES: usize = 20;
-/// Far beyond what one command takes.
+/// Time limit of a command, far longer than it takes.
 const COMMAND_WITHIN: Duration = Duration::from_secs(120);
 
-/// The git command, shut off from this machine's configuration.
+/// The git command, isolated from the configuration of this machine.
 pub(crate) struct Git {
     directory: TempDir,
     pub(crate) url: String,
@@ -25,7 +25,7 @@ pub(crate) struct Git {
 }
 
 impl Git {
-    /// `user` makes an empty repository, too.
+    /// Creates an empty repository of `user` on the server.
     pub(crate) async fn new(server: &SeededServer, user: usize) -> anyhow::Result<Self> {
         let name = server.user(user)?;
         let http = HttpClient::new(format!("http://{}", server.http))?;
@@ -43,7 +43,10 @@ impl Git {
         self.directory.path()
     }
 
-    /// What it printed; what it complained of is the error.
+    /// Runs a command in the directory `at` and returns its output.
+    ///
+    /// # Errors
+    /// The command fails; the error holds its standard error output.
     pub(crate) async fn run(&self, at: &Path, arguments: &[&str]) -> anyhow::Result<String> {
         let mut command = Command::new("git");
         command.args(["-c", "gc.auto=0", "-c", "maintenance.auto=false"]).args(arguments).current_dir(at);
@@ -62,7 +65,7 @@ impl Git {
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
-    /// A repository with files that cannot be compressed.
+    /// Creates a local repository with incompressible files.
     pub(crate) async fn create_repository(&self, name: &str, megabytes: usize) -> anyhow::Result<PathBuf> {
         self.run(self.home(), &["init", "--quiet", "--initial-branch=main", name]).await?;
         let place = self.home().join(name);
@@ -76,7 +79,7 @@ impl Git {
         Ok(place)
     }
 
-    /// Commits at `place` and pushes that to a new branch; answers the commit.
+    /// Commits in the repository `place`, pushes to a new branch, and returns the commit.
     pub(crate) async fn push(&self, place: &Path, branch: &str) -> anyhow::Result<String> {
         self.run(place, &["commit", "--quiet", "--allow-empty", "--message", branch]).await?;
         let commit = self.run(place, &["rev-parse", "HEAD"]).await?;
@@ -84,7 +87,8 @@ impl Git {
         Ok(commit)
     }
 
-    /// Returns the pushed `(branch, commit)` that the server does not list, as lines of `ls-remote`.
+    /// Returns the pushed `(branch, commit)` that the server does not list, as lines of
+    /// `ls-remote`.
     pub(crate) async fn lost_pushes(&self, pushed: &[(String, String)]) -> anyhow::Result<Vec<String>> {
         let listed = self.run(self.home(), &["ls-remote", &self.url]).await?;
         let expected = pushed.iter().map(|(branch, commit)| format!("{commit}\trefs/heads/{branch}"));

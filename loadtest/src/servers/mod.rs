@@ -1,4 +1,4 @@
-//! Where a scenario takes place: a server as a child process, and the people in it.
+//! The servers of a scenario: child processes or an external server, with users and chats.
 
 mod external;
 mod git;
@@ -22,39 +22,39 @@ pub(crate) use usage::Usage;
 
 use crate::wire::{HttpConnection, TcpConnection};
 
-/// The password of everybody. It protects nothing.
+/// The password of all users. It protects nothing.
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
-/// What is measured.
+/// The measured server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subject {
     NetBit,
     Floor,
 }
 
-/// What must be there before a scenario begins.
+/// The users, chats and messages that a scenario needs before its first round.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Setup {
     pub(crate) users: usize,
-    /// Chats that all users are in.
+    /// Chats of which all users are members.
     pub(crate) shared_chats: usize,
-    /// Messages that are there already, over all shared chats.
+    /// Seeded messages, over all shared chats.
     pub(crate) messages: usize,
-    /// Whether each user also has a chat that nobody else is in.
+    /// Whether each user also has a chat without other members.
     pub(crate) own_chats: bool,
-    /// How much memory windows of chats may take (`cache.max_bytes`); `None`: what the server takes by itself.
+    /// Memory for chat windows (`cache.max_bytes`); `None` for the default of the server.
     pub(crate) cache_bytes: Option<u64>,
 }
 
-/// A server, and who is on it.
+/// A server with its users, tokens and chats.
 #[derive(Debug)]
 pub(crate) struct SeededServer {
     pub(crate) subject: Subject,
-    /// `None`: a server that was there already, of which nothing is known but where it listens.
+    /// `None` for an external server, of which only the addresses are known.
     process: Option<Process>,
     pub(crate) http: SocketAddr,
     tcp: SocketAddr,
-    /// One for each user; the floor has none.
+    /// One token for each user; the floor has none.
     tokens: Vec<String>,
     users: Vec<String>,
     pub(crate) shared_chats: Vec<i64>,
@@ -62,7 +62,7 @@ pub(crate) struct SeededServer {
 }
 
 impl SeededServer {
-    /// A server as the cast needs it; on a `given` one, new people and chats.
+    /// Starts a server and seeds it; on an external server, creates new users and chats.
     pub(crate) async fn start(
         subject: Subject,
         setup: &Setup,
@@ -124,12 +124,15 @@ impl SeededServer {
         })
     }
 
-    /// The server's process, for what can only be known of a child.
+    /// Returns the process of the server.
+    ///
+    /// # Errors
+    /// The server is external.
     pub(crate) fn process(&self) -> anyhow::Result<&Process> {
         self.process.as_ref().context("this needs a server of its own")
     }
 
-    /// What the server spent so far, if that can be known.
+    /// Returns the usage of the server so far; `None` for an external server.
     pub(crate) fn usage(&self) -> Option<Usage> {
         self.process.as_ref()?.usage()
     }
@@ -139,13 +142,13 @@ impl SeededServer {
         self.process()?.usage().context("cannot read the memory of the server from /proc")
     }
 
-    /// Ends the server; answers what it complained about.
+    /// Stops the server; returns the warnings and errors that it reported.
     pub(crate) async fn end(self) -> Vec<String> {
         let (mut errors, Some(process)) = (Vec::new(), self.process) else { return Vec::new() };
         if process.log_lines() > 0 {
             errors.push(format!("the server logged {} warnings or worse", process.log_lines()));
         }
-        // The floor has nothing to bring in order: it is killed when it is dropped.
+        // The floor needs no orderly shutdown: it is killed on drop.
         if self.subject == Subject::NetBit
             && let Err(error) = process.stop().await
         {
@@ -162,7 +165,8 @@ impl SeededServer {
         self.tcp
     }
 
-    /// How `user` says who they are, over TCP and HTTP.
+    /// Returns the token of `user` for TCP and HTTP. The token of the floor lists the chats of the
+    /// user.
     pub(crate) fn token(&self, user: usize) -> anyhow::Result<String> {
         if self.subject == Subject::NetBit {
             return self.tokens.get(user % self.tokens.len().max(1)).cloned().context("there is nobody");
@@ -172,12 +176,12 @@ impl SeededServer {
         Ok(chats.join(","))
     }
 
-    /// A session of `user`.
+    /// Opens a session of `user`.
     pub(crate) async fn open(&self, user: usize) -> anyhow::Result<TcpConnection> {
         TcpConnection::open(self.tcp(), &self.token(user)?).await
     }
 
-    /// The chat that `user` has alone.
+    /// Returns the chat of `user` without other members.
     pub(crate) fn own_chat(&self, user: usize) -> anyhow::Result<i64> {
         self.own_chats.get(user).copied().context("nobody has a chat of their own here")
     }
@@ -186,7 +190,7 @@ impl SeededServer {
         self.shared_chats.first().copied().context("there is no chat")
     }
 
-    /// What the server says of itself; the floor says nothing, and of a given server it is not known where.
+    /// Returns the metrics of the server; `None` for the floor and for an external server.
     pub(crate) async fn scrape(&self) -> anyhow::Result<Option<Scrape>> {
         let Some(process) = self.process.as_ref().filter(|_| self.subject == Subject::NetBit) else {
             return Ok(None);
@@ -197,7 +201,7 @@ impl SeededServer {
     }
 }
 
-/// A chat for each, alone.
+/// Creates a chat without other members for each user.
 async fn make_own_chats(http: SocketAddr, tokens: &[String]) -> anyhow::Result<Vec<i64>> {
     let http = HttpClient::new(format!("http://{http}"))?;
     let mut own = Vec::new();

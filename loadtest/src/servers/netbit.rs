@@ -1,4 +1,5 @@
-//! A NetBit of our own: this program's own `server` subcommand, on a database that `seed` filled.
+//! A NetBit server as a child process: the `server` subcommand of this program, on a seeded
+//! database.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -7,19 +8,19 @@ use anyhow::{Context, ensure};
 
 use super::process::{Process, own_executable, temporary};
 
-/// What the database holds at first.
+/// The contents of a new database.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seed<'a> {
     pub(crate) users: usize,
     pub(crate) chats: usize,
-    /// In each chat: the first users.
+    /// Members of each chat: the first users.
     pub(crate) members: usize,
     pub(crate) messages: usize,
     pub(crate) password: &'a str,
     pub(crate) cache_bytes: Option<u64>,
 }
 
-/// Fills a database and serves it. Also answers a token for each user.
+/// Seeds a database and serves it. Also returns a token for each user.
 pub(crate) async fn start(seed: &Seed<'_>) -> anyhow::Result<(Process, Vec<String>)> {
     let data = temporary()?;
     let tokens = data.path().join("tokens");
@@ -66,7 +67,7 @@ async fn fill(data: &Path, seed: &Seed<'_>, tokens: &Path) -> anyhow::Result<()>
     Ok(())
 }
 
-/// The chats that `seed` made, in order: their ids begin at 1.
+/// Returns the seeded chats in order: their ids begin at 1.
 pub(crate) fn seeded_chats(count: usize) -> anyhow::Result<Vec<i64>> {
     (1..=count).map(|id| i64::try_from(id).context("too many chats")).collect()
 }

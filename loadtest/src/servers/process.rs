@@ -1,7 +1,7 @@
 //! A server as a child process.
 //!
-//! It never outlives the load test: it is stopped in order by [`Process::stop`], killed when the [`Process`] is dropped,
-//! and told to end by the kernel when this process is killed.
+//! The child never outlives the load test. [`Process::stop`] shuts it down, dropping the
+//! [`Process`] kills it, and the kernel terminates it when this process is killed.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -19,33 +19,34 @@ use tokio::task::spawn_local;
 
 use super::usage::{Usage, reset_peak};
 
-/// Far beyond what the server allows itself (`limits.shutdown_ms`): a server that needs longer hangs.
+/// Far longer than the shutdown timeout of the server (`limits.shutdown_ms`): a slower server
+/// hangs.
 const STOP_WITHIN: Duration = Duration::from_secs(60);
 
-/// Where a server listens.
+/// The addresses of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Addresses {
     pub(crate) http: SocketAddr,
     pub(crate) tcp: SocketAddr,
     pub(crate) ops: SocketAddr,
-    /// NetBit does not name it in its greeting.
+    /// NetBit does not print its UDP address at startup.
     pub(crate) udp: Option<SocketAddr>,
 }
 
-/// A running child.
+/// A running child process.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
     pid: u32,
     pub(crate) addresses: Addresses,
-    /// From its start until it stdout where it listens.
+    /// Time from the start until the server has printed its addresses.
     pub(crate) ready_after: Duration,
     log_lines: Rc<Cell<usize>>,
-    /// Removed with the server.
+    /// Deleted with the server.
     _data: TempDir,
 }
 
-/// This program with other arguments, away from any netbit.toml.
+/// Returns a command that runs this program in `directory`, away from any netbit.toml.
 pub(super) fn own_executable(directory: &Path) -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.current_dir(directory).stdin(Stdio::null()).kill_on_drop(true);
@@ -56,7 +57,7 @@ pub(super) fn temporary() -> anyhow::Result<TempDir> {
     Ok(tempfile::Builder::new().prefix("netbit-loadtest-").tempdir()?)
 }
 
-/// In the child: it ends with its parent, however that ends.
+/// Makes this process, a child, terminate with its parent, however the parent ends.
 pub(crate) fn exit_with_parent() {
     if let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
         eprintln!("loadtest: the server would outlive a killed load test: {error}");
@@ -64,7 +65,7 @@ pub(crate) fn exit_with_parent() {
 }
 
 impl Process {
-    /// Starts `command` and waits until it says where it listens.
+    /// Starts `command` and waits until it has printed its addresses.
     pub(super) async fn start(mut command: Command, data: TempDir) -> anyhow::Result<Self> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let begun = Instant::now();
@@ -85,20 +86,23 @@ impl Process {
         Usage::of(self.pid)
     }
 
-    /// From now on the peak is a new one.
+    /// Starts a new measurement of the peak memory.
     pub(crate) fn reset_peak(&self) {
         reset_peak(self.pid);
     }
 
-    /// Lines that the server logged so far, all of them warnings or worse.
+    /// Returns the number of lines that the server has logged, all of them warnings or errors.
     pub(crate) fn log_lines(&self) -> usize {
         self.log_lines.get()
     }
 
-    /// Stops the server in order; anything but success is an error.
+    /// Shuts the server down.
+    ///
+    /// # Errors
+    /// The server does not exit in time, or exits with a failure.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("a strange process id")?;
-        // Also right when it has ended by itself: until it is waited for, its id is not given to another process.
+        // Safe after an exit, too: the process id is not reused before the child is waited for.
         kill_process(pid, Signal::TERM).context("cannot signal the server")?;
         let Ok(status) = tokio::time::timeout(STOP_WITHIN, self.child.wait()).await else {
             bail!("the server did not stop within {} s of SIGTERM", STOP_WITHIN.as_secs());
@@ -109,8 +113,8 @@ impl Process {
     }
 }
 
-/// Reads until all listeners were named; `None` when the output ends first. What follows is read and forgotten, so that
-/// the server can always write.
+/// Reads until all addresses were printed; returns `None` when the output ends first. Discards the
+/// rest of the output in the background, so that the server can always write.
 async fn read_addresses(stdout: impl AsyncRead + Unpin + 'static) -> anyhow::Result<Option<Addresses>> {
     let mut lines = BufReader::new(stdout).lines();
     let mut text = String::new();
@@ -125,7 +129,7 @@ async fn read_addresses(stdout: impl AsyncRead + Unpin + 'static) -> anyhow::Res
     Ok(None)
 }
 
-/// The listeners by their URLs, whatever the sentences around them are.
+/// Finds the addresses by their URLs, independent of the surrounding text.
 fn parse(text: &str) -> Option<Addresses> {
     let mut urls = text.split("http://").skip(1).filter_map(|rest| {
         let (address, path) = split_address(rest);

@@ -1,10 +1,13 @@
-//! Many of the same, some at a time.
+//! Runs futures with bounded concurrency.
 
 use std::collections::BTreeMap;
 
 use tokio::task::JoinSet;
 
-/// Does `work` for 0 to `count`, never more than `at_once` at the same time; the results in order, or the first error.
+/// Runs `work` for 0 to `count`, at most `at_once` at a time. Returns the results in order.
+///
+/// # Errors
+/// The first error of `work`.
 pub(crate) async fn run_bounded<T: 'static, F: Future<Output = anyhow::Result<T>> + 'static>(
     count: usize,
     at_once: usize,

@@ -1,25 +1,25 @@
-//! What a process costs, from /proc.
+//! CPU time and memory of a process, from /proc.
 
 use std::time::Duration;
 
-/// A process's consumption so far.
+/// The resource usage of a process so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// Both in user mode and in the kernel.
+    /// Time in user mode and in the kernel.
     pub(crate) cpu: Duration,
     pub(crate) resident_kib: u64,
-    /// The most that it ever was, or that it was since [`forget_peak`].
+    /// The maximum since the start, or since [`reset_peak`].
     pub(crate) peak_kib: u64,
 }
 
-/// Has the kernel measure the peak from now on ("5" is its word for that, proc(5)). Where it does not, the peak is the
-/// one of the whole life, which is larger and no less true.
+/// Resets the peak that the kernel records (proc(5): write "5" to `clear_refs`). Where this fails,
+/// the peak covers the whole lifetime, which is larger but still an upper bound.
 pub(crate) fn reset_peak(pid: u32) {
     drop(std::fs::write(format!("/proc/{pid}/clear_refs"), "5"));
 }
 
 impl Usage {
-    /// `None` where there is no such process, or no /proc.
+    /// Returns `None` where the process or /proc does not exist.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -27,7 +27,8 @@ impl Usage {
     }
 
     fn parse(stat: &str, status: &str, ticks_per_second: u64) -> Option<Self> {
-        // The second field is the program's name, which may itself hold spaces and parentheses: count from behind it.
+        // The second field, the program name, may hold spaces and parentheses: count from its last
+        // one.
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
         let user: u64 = fields.next()?.parse().ok()?;
         let kernel: u64 = fields.next()?.parse().ok()?;

@@ -1,11 +1,12 @@
-//! When somebody does something: a Poisson process, whether what was done before is over or not.
+//! Times of operations: a Poisson process, independent of whether earlier operations have
+//! completed.
 
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// One kind of deed. The same seed makes the same times and the same choices.
+/// Arrivals of one operation. The same seed makes the same times and the same choices.
 #[derive(Debug)]
 pub(crate) struct Arrivals {
     chance: StdRng,
@@ -18,7 +19,7 @@ impl Arrivals {
         Self { chance: StdRng::seed_from_u64(seed), per_second, due: begin }
     }
 
-    /// Waits for the next; answers when it was due, or `None` when that is not before `end`.
+    /// Waits for the next arrival and returns its due time; `None` when that is not before `end`.
     pub(crate) async fn next(&mut self, end: Instant) -> Option<Instant> {
         let unlikely = 1.0 - self.chance.random::<f64>();
         self.due += Duration::from_secs_f64(-unlikely.ln() / self.per_second);
@@ -29,7 +30,7 @@ impl Arrivals {
         Some(self.due)
     }
 
-    /// One of `count`, each as likely.
+    /// Returns a random number below `count`, with equal probability.
     pub(crate) fn one_of(&mut self, count: usize) -> usize {
         self.chance.random_range(0..count.max(1))
     }

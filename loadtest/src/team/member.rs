@@ -1,4 +1,4 @@
-//! One person with an open session: asks what they are told to ask, and listens.
+//! A session of a user: sends requests from a queue, and checks all received packets.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use super::stats::{Operation, TeamStats};
 use super::transport::{Ask, Transport};
 use crate::wire::PacketView;
 
-/// Runs until it is dropped, or the session fails: which nothing here is a reason for.
+/// Runs until it is dropped or the session fails. A failed session is an error of the server.
 pub(crate) async fn live(
     mut transport: Transport,
     user: usize,
@@ -48,7 +48,8 @@ fn take(user: usize, view: &PacketView<'_>, waiting: &mut HashMap<u64, (Instant,
                 Err(reason) => stats.outcome.borrow_mut().wrong(|| reason),
             }
         }
-        // Who is there, who types, how far others have read; that reading a chat read its notifications.
+        // Presence, typing users, read cursors of others, and notifications that reading has
+        // cleared.
         ("Presence" | "Typing" | "Marks" | "NotificationsRead", None) => {}
         ("Ack", Some((due, Ask::Say { chat, .. }))) if view.is_fresh_ack() => {
             stats.transcript.borrow_mut().acknowledged(chat);

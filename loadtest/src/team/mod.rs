@@ -1,9 +1,10 @@
-//! A team's day: a thousand people in teams of twenty and one chat of everybody, over TCP, WebSocket, HTTP and UDP, with
-//! git beside it.
+//! A working day of a team: a thousand users in teams of twenty, plus one chat of all users, over
+//! TCP, WebSocket, HTTP, UDP and git.
 //!
-//! Everything is due at the times of a Poisson process and its latency counts from then, whether what came before is
-//! done or not. Every session checks what it hears against what all others hear ([`talk`]); in the end everybody has
-//! everything, what was pushed is there, and whoever asked for a chat of others was refused.
+//! Operations are due at the times of a Poisson process, whether earlier ones have completed or
+//! not. Latencies count from the due time. Every session compares its events with those of all
+//! others ([`transcript`]). At the end all sessions have all events, the server lists all pushes,
+//! and every request for a chat of another team was refused.
 
 mod arrivals;
 mod member;
@@ -23,23 +24,23 @@ use arrivals::Arrivals;
 use scenario::TeamRun;
 use stats::Operation;
 
-/// A day goes on for so many times as long as another scenario's round: what happens here happens seldom.
+/// Length in rounds of other scenarios: operations of this scenario are rare.
 const TIMES: u32 = 10;
-/// Everybody is told who has come; what is measured begins behind that.
+/// The server announces new sessions to all users. Measuring begins later.
 const SETTLE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Team {
     pub(crate) users: usize,
 }
 
-/// How often something is done in a second, by each user or by all.
+/// The rate of an operation per second, for each user or for all together.
 #[derive(Clone, Copy)]
 enum Rate {
     Each(f64),
     All(f64),
 }
 
-/// What is done, and how often: a message of each every twelve seconds, and what goes with it.
+/// The operations and their rates: each user sends a message about every twelve seconds.
 const MIX: [(Operation, Rate); 11] = [
     (Operation::Say, Rate::Each(0.08)),
     (Operation::Page, Rate::Each(0.04)),
@@ -60,7 +61,7 @@ impl Scenario for Team {
 
     fn plan(&self) -> Plan {
         Plan {
-            // It knows no WebSocket, no rights and no git.
+            // The floor has no WebSocket, no permissions and no git.
             has_floor: false,
             starts_fresh: true,
             ..Plan::new(Setup { users: self.users + 1, shared_chats: 1, ..Setup::default() }, Compared::Tail)

@@ -1,4 +1,4 @@
-//! The people of one day, and what each deed is.
+//! The users of a run, and the execution of each operation.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -21,29 +21,30 @@ use crate::scenario::Outcome;
 use crate::servers::{Git, SeededServer, run_bounded};
 use crate::wire::{HttpConnection, UdpConnection, message_content};
 
-/// People in one team.
+/// Users in a team.
 const TEAM: usize = 20;
-/// Of twenty people so many have a session over TCP, and so many over WebSocket; the others use HTTP alone.
+/// Of twenty users this many have a session over TCP, and the next over WebSocket; others use HTTP
+/// only.
 const OVER_TCP: usize = 14;
 const OVER_SOCKETS: usize = 5;
-/// Sessions opened at once.
+/// Sessions that are opened concurrently.
 const OPENING: usize = 64;
-/// One of so many messages goes to everybody.
+/// One of this many messages is sent to the chat of all users.
 const TO_ALL: usize = 200;
-/// Messages of a page.
+/// Messages in a page.
 const PAGE: usize = 50;
-/// Far beyond what the last of what was begun takes.
+/// Time limit for operations that are pending at the end, far longer than they take.
 const DONE_WITHIN: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 pub(super) struct TeamRun {
     pub(super) stats: Rc<TeamStats>,
-    /// The chat of everybody, and those of the teams in order.
+    /// The chat of all users.
     shared_chat: i64,
     teams: Vec<i64>,
     users: Vec<TeamUser>,
     http: SocketAddr,
-    /// Connections that nobody uses now.
+    /// Unused HTTP connections.
     idle: RefCell<Vec<HttpConnection>>,
     contents: std::cell::Cell<u64>,
     git: Rc<Git>,
@@ -55,14 +56,14 @@ pub(super) struct TeamRun {
 
 struct TeamUser {
     token: String,
-    /// What their session is to ask, if they have one.
+    /// The queue of requests, for users with a session.
     session: Option<UnboundedSender<(Instant, Ask)>>,
-    /// When they are to say that they are there, if they have a ticket.
+    /// The due times of Pings, for users with a UDP ticket.
     datagrams: Option<UnboundedSender<Instant>>,
 }
 
 impl TeamRun {
-    /// Makes the teams' chats and a repository, and opens everybody's session.
+    /// Creates the chats of the teams and a repository, and opens all sessions.
     pub(super) async fn begin(server: &SeededServer, users: usize) -> anyhow::Result<Self> {
         let (mut transcript, mut teams, shared_chat) =
             (Transcript::default(), Vec::new(), server.first_chat()?);
@@ -77,7 +78,8 @@ impl TeamRun {
             transcript.add(chat, members);
             teams.push(chat);
         }
-        // One more, who is in the town and in no team, has the repository: what is pushed is said in a chat of its own.
+        // The repository belongs to an extra user without a team: pushes are announced in a
+        // separate chat.
         let git = Rc::new(Git::new(server, users).await?);
         let source = git.create_repository("source", 1).await?;
         git.run(&source, &["push", "--quiet", &git.url, "HEAD:main"]).await?;
@@ -104,7 +106,7 @@ impl TeamRun {
         })
     }
 
-    /// One kind of deed, by anybody who can, until `end`.
+    /// Repeats an operation until `end`, each time by a random user who is able to perform it.
     pub(super) async fn repeat(
         self: Rc<Self>,
         operation: Operation,
@@ -132,7 +134,7 @@ impl TeamRun {
         if everybody { Ok(self.shared_chat) } else { self.teams.get(user / TEAM).copied().context("no team") }
     }
 
-    /// Has `user` do something that was due at a time.
+    /// Starts an operation of `user` that was due at `due`.
     fn start(
         self: Rc<Self>,
         operation: Operation,
@@ -148,7 +150,7 @@ impl TeamRun {
             Operation::Mark => {
                 let cursors = self.stats.cursors.borrow();
                 let heard = cursors.get(&user).and_then(|cursors| cursors.get(&chat));
-                // Whoever has heard nothing has nothing to mark.
+                // A user without received events has nothing to mark.
                 let Some(cursor) = heard else { return Ok(()) };
                 Some(Ask::Mark { chat, seq: cursor.0 })
             }
@@ -176,7 +178,7 @@ impl TeamRun {
         Ok(())
     }
 
-    /// A content that nobody said before.
+    /// Returns a content that no other message has.
     fn new_content(&self, user: usize, chat: i64, due: Instant) -> String {
         self.contents.set(self.contents.get() + 1);
         let content = message_content(u64::try_from(user).unwrap_or(0), self.contents.get());
@@ -225,7 +227,7 @@ impl TeamRun {
             _ => {
                 let body: Value = serde_json::from_slice(connection.ask(&get("/api/chats")).await?)?;
                 let count = body.get("items").and_then(Value::as_array).map_or(0, Vec::len);
-                // The town and the team.
+                // The chat of all users and the chat of the team.
                 self.stats
                     .outcome
                     .borrow_mut()
@@ -258,7 +260,7 @@ impl TeamRun {
         Ok(())
     }
 
-    /// Waits until everything is done and everybody has everything; what is not by then is lost.
+    /// Waits until all operations and deliveries are complete; later ones count as lost.
     pub(super) async fn end(self: Rc<Self>) -> anyhow::Result<Outcome> {
         let (last, stats) = (Instant::now() + DONE_WITHIN, self.stats.clone());
         let missing = || {
@@ -298,14 +300,14 @@ impl TeamRun {
     }
 }
 
-/// Opens the sessions, and has somebody mind each.
+/// Opens the sessions, and starts a task for each.
 async fn open(
     server: &SeededServer,
     users: usize,
     stats: &Rc<TeamStats>,
     tasks: &mut JoinSet<anyhow::Result<()>>,
 ) -> anyhow::Result<Vec<TeamUser>> {
-    // What is opened lives as long as the server; the futures below do not outlive this call.
+    // Connections live as long as the server; the futures below do not outlive this call.
     let tokens = (0..users).map(|user| server.token(user)).collect::<anyhow::Result<Vec<_>>>()?;
     let (tcp, http) = (server.tcp(), server.http);
     let transports = run_bounded(users, OPENING, {
@@ -358,7 +360,7 @@ async fn ping(
     Ok(())
 }
 
-/// Pushes are one person's, one after the other.
+/// Pushes on behalf of one user, one push after the other.
 async fn push(
     git: Rc<Git>,
     mut due: UnboundedReceiver<Instant>,

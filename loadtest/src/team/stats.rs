@@ -1,4 +1,4 @@
-//! What all who take part in the team's day share.
+//! The results of a run, shared by all tasks.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -10,10 +10,10 @@ use hdrhistogram::Histogram;
 use super::transcript::{Cursors, Transcript};
 use crate::scenario::Outcome;
 
-/// Latencies above this are counted as this.
+/// Larger latencies are recorded as this value.
 const LATENCY_MAX_US: u64 = 600_000_000;
 
-/// What somebody does.
+/// A kind of operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Operation {
     Say,
@@ -47,7 +47,7 @@ impl fmt::Display for Operation {
     }
 }
 
-/// How often something was begun, and how long each took that is done, in microseconds.
+/// The number of started operations, and the latencies of completed ones in microseconds.
 struct OperationStats {
     begun: u64,
     latency: Option<Histogram<u64>>,
@@ -66,10 +66,11 @@ impl OperationStats {
 }
 
 pub(crate) struct TeamStats {
-    /// Its latency is the one of deliveries: from when a message was due until somebody else has it.
+    /// Its latencies are those of deliveries: from the due time of a message until another user has
+    /// it.
     pub(crate) outcome: RefCell<Outcome>,
     pub(crate) transcript: RefCell<Transcript>,
-    /// Of those who have a session.
+    /// The cursors of users with a session.
     pub(crate) cursors: RefCell<HashMap<usize, Cursors>>,
     operations: RefCell<BTreeMap<Operation, OperationStats>>,
 }
@@ -93,7 +94,7 @@ impl TeamStats {
         outcome.done(1);
     }
 
-    /// Something will be done: what was begun and is not done in the end is lost.
+    /// Counts a started operation. An operation that is not completed at the end is lost.
     pub(crate) fn begin(&self, operation: Operation) {
         self.operations.borrow_mut().entry(operation).or_default().begun += 1;
     }
@@ -105,7 +106,7 @@ impl TeamStats {
         }
     }
 
-    /// How much was begun and is not done.
+    /// Returns the number of operations that were started and not completed.
     pub(crate) fn under_way(&self) -> u64 {
         self.operations
             .borrow()
@@ -114,7 +115,7 @@ impl TeamStats {
             .sum()
     }
 
-    /// A line for each deed.
+    /// Formats a line for each operation.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for (operation, operation_stats) in &*self.operations.borrow() {

@@ -1,21 +1,21 @@
-//! What was said and what was heard: every event once, in one order, with one content, by members only.
+//! Compares sent messages with received events: each event once, in order, identical, members only.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use crate::wire::{Cursor, PacketView};
 
-/// What one person has of their chats.
+/// The last received seq of each chat of a user.
 pub(crate) type Cursors = HashMap<i64, Cursor>;
 
-/// One chat of the team.
+/// One chat of the run.
 #[derive(Debug, Default)]
 struct ChatTranscript {
     members: HashSet<usize>,
-    /// When each content was due, until the first of its listeners has it.
+    /// The due time of each content, until the first member has received it.
     due: HashMap<String, Instant>,
     acknowledged: u64,
-    /// The first seq, and what each event from there on says.
+    /// The first seq, and the content and due time of each event from there on.
     first: i64,
     events: Vec<(String, Option<Instant>)>,
 }
@@ -43,7 +43,10 @@ impl Transcript {
         }
     }
 
-    /// `user` got an event. Answers when it was due; the error is what is wrong with it.
+    /// Records an event that `user` received; returns when its message was due.
+    ///
+    /// # Errors
+    /// Describes an event that is lost, repeated, reordered, changed, or not for `user`.
     pub(crate) fn received(
         &mut self,
         user: usize,
@@ -76,7 +79,8 @@ impl Transcript {
         }
     }
 
-    /// How many people lack something that was acknowledged, and how many events more there are than messages.
+    /// Returns how many users lack an acknowledged message, and how many events have no
+    /// acknowledged message.
     pub(crate) fn missing<'a>(&self, people: impl Iterator<Item = (usize, &'a Cursors)>) -> (usize, u64) {
         let heads =
             |chat: &ChatTranscript| chat.first + i64::try_from(chat.events.len()).unwrap_or(i64::MAX) - 1;

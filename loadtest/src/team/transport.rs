@@ -1,4 +1,4 @@
-//! A session, over TCP in MessagePack or over WebSocket in JSON.
+//! A session over TCP in MessagePack, or over WebSocket in JSON.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::wire::{PacketView, TcpConnection, UdpConnection};
 
-/// What a session says.
+/// A request over a session.
 #[derive(Debug, Clone)]
 pub(crate) enum Ask {
     Say {
@@ -25,7 +25,7 @@ pub(crate) enum Ask {
     Page {
         chat: i64,
     },
-    /// Everything up to this is read.
+    /// Marks all events up to `seq` as read.
     Mark {
         chat: i64,
         seq: i64,
@@ -41,7 +41,7 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// Over TCP there is a ticket for datagrams, too.
+    /// Opens a session over TCP, and the UDP session of its ticket.
     pub(crate) async fn tcp(address: SocketAddr, token: String) -> anyhow::Result<(Self, UdpConnection)> {
         let mut connection = TcpConnection::connect(address).await?;
         let hello = MessagePacket {
@@ -69,7 +69,7 @@ impl Transport {
         Ok(transport)
     }
 
-    /// The bytes of the next packet. May be dropped while it waits: none is lost.
+    /// Returns the bytes of the next packet. Cancel safe: no packet is lost.
     pub(crate) async fn next(&mut self) -> anyhow::Result<Vec<u8>> {
         match self {
             Self::Tcp(connection) => Ok(connection.frame().await?.to_vec()),

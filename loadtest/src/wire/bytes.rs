@@ -1,11 +1,11 @@
-//! Reading and writing a socket, for whoever has both ends in one loop.
+//! Reads and writes a socket whose two directions are used by one loop.
 
 use std::io;
 
 use anyhow::bail;
 use tokio::net::TcpStream;
 
-/// Read at once.
+/// Space reserved before each read.
 const READ_BYTES: usize = 32 * 1024;
 
 pub(crate) async fn write_all(socket: &TcpStream, mut bytes: &[u8]) -> anyhow::Result<()> {
@@ -19,7 +19,7 @@ pub(crate) async fn write_all(socket: &TcpStream, mut bytes: &[u8]) -> anyhow::R
     Ok(())
 }
 
-/// Waits for bytes, and appends as many as there are. May be dropped while it waits: none are lost.
+/// Waits for bytes and appends all that are available. Cancel safe: no bytes are lost.
 pub(crate) async fn read_some(socket: &TcpStream, buffer: &mut Vec<u8>) -> anyhow::Result<()> {
     buffer.reserve(READ_BYTES);
     loop {

@@ -1,4 +1,4 @@
-//! Frames that the generator sends: made once, and patched where they differ.
+//! Frames that the generator sends: encoded once, and patched for each message.
 
 use anyhow::Context;
 use netbit::client::encode;
@@ -6,18 +6,19 @@ use netbit::domain::ids::ChatId;
 use netbit::domain::message::ClientId;
 use netbit::protocol::packet::MessagePacket;
 
-/// Bytes of a message's content in every scenario.
+/// Size of the content of a message in every scenario.
 pub(crate) const CONTENT_BYTES: usize = 200;
-/// How a content begins: who said it, and which of theirs it is, both as 16 hexadecimal digits.
+/// Size of the key at the start of a content: sender and number, 16 hexadecimal digits each.
 const KEY_BYTES: usize = 32;
-/// `@all`, behind the mark.
+/// The mention of all members, placed after the key.
 const MENTION: &[u8] = b" @all ";
 
 fn frame(packet: MessagePacket) -> anyhow::Result<Vec<u8>> {
     Ok(encode(&packet).context("a packet of ours cannot be encoded")?.to_vec())
 }
 
-/// What one says oneself comes back without its content, as the floor does it. With `udp`, a UDP ticket is asked for.
+/// Returns a `Hello` without echo: a session receives a stub for its own messages, as from the
+/// floor. With `udp` it requests a UDP ticket.
 pub(crate) fn hello(token: &str, udp: bool) -> anyhow::Result<Vec<u8>> {
     frame(MessagePacket {
         udp: udp.then_some(true),
@@ -37,7 +38,7 @@ pub(crate) fn ping(request_id: u64) -> anyhow::Result<Vec<u8>> {
     })
 }
 
-/// Asks for the messages of a chat below a seq, or for the newest.
+/// Requests the messages of a chat before a seq, or the newest.
 pub(crate) fn page(chat: i64, before_seq: Option<u64>, limit: u16) -> anyhow::Result<Vec<u8>> {
     frame(MessagePacket {
         packet_type: "GetMessages".to_owned(),
@@ -49,7 +50,7 @@ pub(crate) fn page(chat: i64, before_seq: Option<u64>, limit: u16) -> anyhow::Re
     })
 }
 
-/// Asks for what was missed of one chat.
+/// Requests the events of a chat after `seq`.
 pub(crate) fn resume(epoch: u64, chat: i64, seq: u64) -> anyhow::Result<Vec<u8>> {
     frame(MessagePacket {
         packet_type: "Resume".to_owned(),
@@ -60,17 +61,17 @@ pub(crate) fn resume(epoch: u64, chat: i64, seq: u64) -> anyhow::Result<Vec<u8>>
     })
 }
 
-/// What message `number` of `sender` says: 200 bytes that no other message says.
+/// Returns the content of message `number` of `sender`: 200 bytes that no other message has.
 pub(crate) fn message_content(sender: u64, number: u64) -> String {
     let mut content = format!("{sender:016x}{number:016x} ");
     content.extend(std::iter::repeat_n('.', CONTENT_BYTES - content.len()));
     content
 }
 
-/// How messages are named by their sender.
+/// The kind of the client ids of sent messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum ClientIdKind {
-    /// UUIDv7: neighbours in time are neighbours in the index.
+    /// UUIDv7: ids that are close in time are close in the index.
     #[default]
     Ordered,
     /// UUIDv4.
@@ -122,7 +123,7 @@ impl MessageTemplate {
         Ok(Self { bytes, request_at, client_at, content_at, sender, client_ids })
     }
 
-    /// The same, with `@all` in what is said.
+    /// Adds `@all` to the content.
     pub(crate) fn mentioning_all(mut self) -> Self {
         let at = self.content_at + KEY_BYTES;
         if let Some(place) = self.bytes.get_mut(at..at + MENTION.len()) {

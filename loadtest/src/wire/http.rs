@@ -1,4 +1,4 @@
-//! HTTP/1.1 on a kept connection: one fixed request again and again.
+//! HTTP/1.1 on a persistent connection.
 
 use std::net::SocketAddr;
 
@@ -22,7 +22,7 @@ impl HttpConnection {
         Ok(Self { socket, buffer: Vec::new() })
     }
 
-    /// A request with a bearer token and, if there is one, a JSON body.
+    /// Returns a request with a bearer token and an optional JSON body.
     pub(crate) fn request(method: &str, path: &str, token: &str, body: Option<&str>) -> Vec<u8> {
         let body = body.unwrap_or_default();
         let mut request =
@@ -36,7 +36,7 @@ impl HttpConnection {
         request.into_bytes()
     }
 
-    /// Sends `request`; answers the body of a response that says success.
+    /// Sends `request` and returns the body of a successful response.
     pub(crate) async fn ask(&mut self, request: &[u8]) -> anyhow::Result<&[u8]> {
         self.buffer.clear();
         write_all(&self.socket, request).await?;
@@ -51,7 +51,7 @@ impl HttpConnection {
         }
     }
 
-    /// Where the body begins, and how long it is.
+    /// Returns the offset of the body and its length, when the head is complete.
     fn head(&self) -> anyhow::Result<Option<(usize, usize)>> {
         let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") else {
             ensure!(self.buffer.len() < HEAD_BYTES_MAX, "a head of more than {HEAD_BYTES_MAX} bytes");

@@ -1,7 +1,8 @@
-//! Connections of the load generator: as thin as can be, for what the generator costs is taken from the server.
+//! Connections of the load generator. They do little work, because the generator takes CPU time
+//! from the server.
 //!
-//! `netbit::client` is what programs should use; it makes a whole packet of every frame. Here frames are made once and
-//! patched, and of what comes only that is looked at which is checked.
+//! Programs should use `netbit::client`, which decodes every frame into a whole packet. Here frames
+//! are encoded once and patched, and only the checked fields of a received packet are decoded.
 
 mod bytes;
 mod frames;

@@ -1,9 +1,9 @@
-//! What is looked at of a server's packet.
+//! The checked fields of a packet from the server.
 
 use anyhow::Context;
 use serde::Deserialize;
 
-/// A packet of the server, borrowed from its frame. What is not here is not looked at.
+/// A packet of the server, borrowed from its frame. Other fields are ignored.
 #[derive(Debug, Deserialize)]
 pub(crate) struct PacketView<'a> {
     pub(crate) packet_type: &'a str,
@@ -39,7 +39,7 @@ pub(crate) struct MessageView<'a> {
     pub(crate) content: &'a str,
 }
 
-/// What is needed to speak over UDP.
+/// A ticket for a UDP session.
 #[derive(Debug, Deserialize)]
 pub(crate) struct UdpTicketView<'a> {
     pub(crate) connection_id: u64,
@@ -53,25 +53,28 @@ impl<'a> PacketView<'a> {
         rmp_serde::from_slice(frame).context("the server sent what is no packet")
     }
 
-    /// Whether it is the positive answer to a command, which was not committed before.
+    /// Returns whether the packet acknowledges a command that was not a duplicate.
     pub(crate) fn is_fresh_ack(&self) -> bool {
         self.packet_type == "Ack" && self.success == Some(true) && self.duplicate != Some(true)
     }
 }
 
-/// Whether a packet tells who is there: presence from its beginning, for it may name a thousand people.
+/// Returns whether a packet is a `Presence`. Reads only its start: it may list a thousand users.
 pub(crate) fn is_presence(frame: &[u8]) -> bool {
     const BEGINNING: &[u8] = b"\xabpacket_type\xa8Presence";
-    // Before it stands how many fields there are.
+    // The first byte holds the number of fields.
     frame.get(1..).is_some_and(|fields| fields.starts_with(BEGINNING))
 }
 
-/// How far a connection has seen one chat: every seq once, in order.
+/// The last seq of one chat that a connection received: each seq arrives once, in order.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Cursor(pub(crate) i64);
 
 impl Cursor {
-    /// Takes the next event's seq; answers what is wrong with it.
+    /// Takes the seq of the next event.
+    ///
+    /// # Errors
+    /// Describes a seq that is repeated or out of order.
     pub(crate) fn take(&mut self, seq: i64) -> Result<(), String> {
         let next = self.0 + 1;
         if seq == next {

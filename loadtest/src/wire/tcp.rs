@@ -1,4 +1,4 @@
-//! A socket that carries frames.
+//! A TCP connection that carries frames.
 
 use std::net::SocketAddr;
 
@@ -9,16 +9,16 @@ use super::bytes::{read_some, write_all};
 use super::frames::hello;
 use super::packet_view::PacketView;
 
-/// Larger frames are no frames of ours.
+/// The server sends no larger frames.
 const FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// One connection. Reads and writes take `&mut`: whoever does both at once does so in one loop.
+/// One connection. Reads and writes take `&mut`, so both directions belong to one loop.
 #[derive(Debug)]
 pub(crate) struct TcpConnection {
     socket: TcpStream,
     buffer: Vec<u8>,
     used: usize,
-    /// What the `Welcome` said.
+    /// The epoch in the `Welcome`.
     pub(crate) epoch: u64,
 }
 
@@ -29,7 +29,7 @@ impl TcpConnection {
         Ok(Self { socket, buffer: Vec::new(), used: 0, epoch: 0 })
     }
 
-    /// Connects and says who one is; the answer must be `Welcome`.
+    /// Connects and sends `Hello`; the answer must be `Welcome`.
     pub(crate) async fn open(address: SocketAddr, token: &str) -> anyhow::Result<Self> {
         let mut connection = Self::connect(address).await?;
         connection.send(&hello(token, false)?).await?;
@@ -44,7 +44,7 @@ impl TcpConnection {
         write_all(&self.socket, bytes).await
     }
 
-    /// The next packet, without its length. May be dropped while it waits: no bytes are lost.
+    /// Returns the next packet without its length prefix. Cancel safe: no bytes are lost.
     pub(crate) async fn frame(&mut self) -> anyhow::Result<&[u8]> {
         while self.packet_length()?.is_none() {
             self.fill().await?;
@@ -52,7 +52,7 @@ impl TcpConnection {
         self.next()?.context("a frame that was here is gone")
     }
 
-    /// The next packet, if it is here already.
+    /// Returns the next packet if it is already buffered.
     pub(crate) fn next(&mut self) -> anyhow::Result<Option<&[u8]>> {
         let Some(length) = self.packet_length()? else { return Ok(None) };
         let begin = self.used + 4;
@@ -60,7 +60,7 @@ impl TcpConnection {
         Ok(self.buffer.get(begin..self.used))
     }
 
-    /// How long the next packet is, if it is here as a whole.
+    /// Returns the length of the next packet if it is completely buffered.
     fn packet_length(&self) -> anyhow::Result<Option<usize>> {
         let rest = self.buffer.get(self.used..).unwrap_or_default();
         let Some((prefix, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
@@ -69,7 +69,7 @@ impl TcpConnection {
         Ok((rest.len() >= length).then_some(length))
     }
 
-    /// Waits for bytes, and takes as many as there are.
+    /// Waits for bytes and buffers all that are available.
     pub(crate) async fn fill(&mut self) -> anyhow::Result<()> {
         if self.used == self.buffer.len() {
             self.buffer.clear();
@@ -80,7 +80,7 @@ impl TcpConnection {
         read_some(&self.socket, &mut self.buffer).await
     }
 
-    /// Gives the memory back that reading took: for connections that idle.
+    /// Releases the read buffer of a connection that becomes idle.
     pub(crate) fn release_buffer(&mut self) {
         if self.used == self.buffer.len() {
             self.buffer = Vec::new();
@@ -88,7 +88,7 @@ impl TcpConnection {
         }
     }
 
-    /// Closes at once, with what is under way lost, as when a network fails.
+    /// Closes at once and loses data in flight, as a network failure does.
     pub(crate) fn close(self) {
         drop(self);
     }

@@ -1,4 +1,4 @@
-//! Datagrams of one ticket.
+//! A UDP session, opened with a ticket.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use tokio::net::UdpSocket;
 
 use super::packet_view::UdpTicketView;
 
-/// How often it is asked, for datagrams may be lost.
+/// Attempts of a `Ping`, because datagrams may be lost.
 const TRIES: u32 = 3;
-/// How long each is waited for.
+/// Time to wait for the answer to an attempt.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct UdpConnection {
     key_up: datagram::Key,
     key_down: datagram::Key,
     counter: u64,
-    /// Up to which version what is said of others is here.
+    /// The presence version up to which all changes were received.
     known: u64,
 }
 
@@ -40,16 +40,16 @@ impl UdpConnection {
         })
     }
 
-    /// Sends a `Ping` that acknowledges what came of others meanwhile, and waits for its answer.
+    /// Sends a `Ping`, which acknowledges the received presence changes, and waits for the `Pong`.
     pub(crate) async fn ping(&mut self) -> anyhow::Result<()> {
         let mut buffer = [0; 2048];
-        // What was not read fills the socket, and the answer finds no room.
+        // Unread datagrams fill the socket buffer and leave no room for the answer.
         while let Ok(count) = self.socket.try_recv(&mut buffer) {
             self.take(buffer.get(..count).unwrap_or_default())?;
         }
         for _ in 0..TRIES {
             self.counter += 1;
-            // No answer is longer than its question: a Ping is filled up.
+            // An answer is never longer than its request, so the Ping is padded.
             let ping =
                 serde_json::json!({ "known": self.known, "padding": "................................" });
             let header =
@@ -77,10 +77,10 @@ impl UdpConnection {
     }
 }
 
-/// What is looked at of a server's datagram.
+/// The checked fields of a datagram from the server.
 #[derive(Deserialize)]
 struct DatagramView {
-    /// Of a `PresenceBatch`: up to which version what comes before it goes, and up to which it goes itself.
+    /// The presence versions of a `PresenceBatch`: it changes `from` into `to`.
     #[serde(default)]
     from: Option<u64>,
     #[serde(default)]

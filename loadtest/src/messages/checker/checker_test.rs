@@ -1,4 +1,4 @@
-//! Every kind of fault is found, and what is right is none.
+//! The checker finds every kind of fault, and none in a correct run.
 
 use super::faults::DESCRIBED;
 use super::*;
@@ -6,7 +6,7 @@ use super::*;
 const CHAT: ChatId = ChatId(7);
 const BASE: Seq = 3;
 
-/// One sender, two sessions, one chat; `n` messages are sent and acknowledged.
+/// One chat with two sessions; one sender has `n` sent and acknowledged messages.
 fn sent_and_acknowledged(n: usize) -> Checker {
     let mut checker = Checker::new(&[(CHAT, BASE)]);
     checker.session("first".into(), true);
@@ -37,7 +37,7 @@ fn history(checker: &mut Checker, counters: &[usize]) {
     checker.history(CHAT, &listed);
 }
 
-/// What was found, and nothing besides.
+/// Asserts that all faults are of one kind, and returns their number.
 fn only(faults: &Faults, fault: Fault) -> u64 {
     assert_eq!(faults.count(fault), faults.total(), "{faults:?}");
     assert_eq!(faults.first().len() as u64, faults.total().min(DESCRIBED as u64));
@@ -100,7 +100,8 @@ fn a_doubled_message_is_found() {
     see(&mut checker, 1, &[0, 1, 1, 2, 0]);
     assert_eq!(only(&checker.verdict(true), Fault::Doubled), 2);
 
-    // The same message under two numbers: every session sees dense numbers, and the message twice.
+    // One message with two seqs: the seqs of every session are dense, and the message arrives
+    // twice.
     let mut checker = sent_and_acknowledged(2);
     checker.sent(MessageKey { sender: 1, counter: 0 }, CHAT);
     checker.acknowledged(MessageKey { sender: 1, counter: 0 }, MessageId(900), BASE + 3);

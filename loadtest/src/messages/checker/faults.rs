@@ -5,22 +5,22 @@ use std::collections::BTreeMap;
 /// How many faults are described; the others are counted.
 pub(super) const DESCRIBED: usize = 10;
 
-/// What went wrong.
+/// The kind of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Fault {
-    /// Acknowledged or seen by others, and missing here.
+    /// Acknowledged or received by another session, and missing here.
     Lost,
-    /// Twice where it should be once.
+    /// Present twice.
     Doubled,
-    /// In another order than the one in which it was sent or numbered.
+    /// Not in the order of sending or of seqs.
     Reordered,
-    /// A number that no event has.
+    /// A seq without an event.
     Gap,
-    /// Contradictions: other content, other ids, refused but there, never answered.
+    /// A contradiction: another content or id, refused but present, or never answered.
     Wrong,
 }
 
-/// Faults by kind, and the first of them in words.
+/// The number of faults by kind, and descriptions of the first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Faults {
     counts: BTreeMap<Fault, u64>,
@@ -43,7 +43,7 @@ impl Faults {
         self.counts.values().sum()
     }
 
-    /// The first faults, described.
+    /// Returns the descriptions of the first faults.
     pub(crate) fn first(&self) -> &[String] {
         &self.first
     }

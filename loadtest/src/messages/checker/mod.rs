@@ -1,12 +1,13 @@
-//! The judge: what was said, what was acknowledged, what every session saw, what the history holds, and whether it all
-//! agrees. A plain struct without clock or socket.
+//! Checks that sent messages, acknowledgements, received events and the history agree. A plain
+//! struct without clock or socket.
 //!
-//! Per session it keeps one number per chat. That is enough: a session whose numbers of a chat are dense and ascending,
-//! and who sees at each number what everybody else sees there, has seen every message exactly once and in one order, if
-//! no message is at two numbers. What is checked once per chat, then, holds for each session.
+//! It keeps one seq per session and chat, which is enough: a session with dense, ascending seqs of
+//! a chat, whose event at each seq equals that of all other sessions, has received every message
+//! exactly once and in order, if no message has two seqs. A check of a chat therefore holds for
+//! each session.
 //!
-//! Invariants: a fault is found at the latest by [`Checker::verdict`]; one fault never hides another; nothing is a fault
-//! because it is late.
+//! Invariants: [`Checker::verdict`] finds every fault that was not found earlier; a fault never
+//! hides another; a late event is not a fault.
 
 mod faults;
 mod verdict;
@@ -18,10 +19,10 @@ use netbit::domain::ids::{ChatId, MessageId, Seq};
 
 pub(crate) use faults::{Fault, Faults};
 
-/// A jump beyond this is nonsense rather than a gap, and is not remembered number by number.
+/// A larger jump is an error rather than a gap, and its seqs are not recorded.
 const JUMP_MAX: Seq = 100_000;
 
-/// A message's own name: its sender, and its number among all that this sender says.
+/// The identity of a message: its sender, and its number among the messages of this sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct MessageKey {
     pub(crate) sender: usize,
@@ -34,7 +35,7 @@ impl fmt::Display for MessageKey {
     }
 }
 
-/// How a message that was sent was answered.
+/// The answer to a sent message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
     Unanswered,
@@ -46,22 +47,22 @@ enum Answer {
 struct SentMessage {
     chat: usize,
     answer: Answer,
-    /// The number at which it was first seen.
+    /// The seq of the first received event.
     seen_at: Option<Seq>,
 }
 
 #[derive(Debug)]
 struct SeenEvent {
-    /// `None`: an event that is no message.
+    /// `None` for an event that is not a message.
     message: Option<(MessageKey, MessageId)>,
-    /// How many of the sessions that must see everything have seen it.
+    /// How many of the sessions that must receive everything have received it.
     seen: usize,
 }
 
 #[derive(Debug)]
 struct CheckedChat {
     id: ChatId,
-    /// The number of the last event before the scenario.
+    /// The last seq before the scenario.
     base: Seq,
     entries: BTreeMap<Seq, SeenEvent>,
 }
@@ -69,20 +70,20 @@ struct CheckedChat {
 #[derive(Debug)]
 struct CheckedSession {
     name: String,
-    /// The last number seen of each chat.
+    /// The last received seq of each chat.
     heads: Vec<Seq>,
-    /// Numbers that were jumped over.
+    /// Skipped seqs.
     missing: BTreeSet<(usize, Seq)>,
-    /// Whether it must see everything; one that does not read need only see what it sees in order.
+    /// Whether the session must receive everything. A slow reader may miss events at the end.
     reading: bool,
 }
 
-/// A message of a history, in words.
+/// Describes a message of a history.
 fn named(key: Option<MessageKey>) -> String {
     key.map_or_else(|| "something that nobody said".to_owned(), |key| key.to_string())
 }
 
-/// An event, in words.
+/// Describes an event.
 fn event(message: Option<(MessageKey, MessageId)>) -> String {
     message.map_or_else(|| "another event".to_owned(), |(key, message)| format!("{key} ({message})"))
 }
@@ -100,7 +101,7 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
-    /// `heads` are the chats as they stand before anything is said.
+    /// `heads` are the chats with their last seqs before the first message.
     pub(crate) fn new(heads: &[(ChatId, Seq)]) -> Self {
         let index = heads.iter().enumerate().map(|(index, (chat, _))| (*chat, index)).collect();
         let chats = heads
@@ -110,7 +111,8 @@ impl Checker {
         Self { index, chats, ..Self::default() }
     }
 
-    /// A session that is in all chats from the beginning; answers its number. `whole`: it must see everything.
+    /// Adds a session that is a member of all chats; returns its number. With `reading` it must
+    /// receive everything.
     pub(crate) fn session(&mut self, name: String, reading: bool) -> usize {
         let heads = self.chats.iter().map(|chat| chat.base).collect();
         self.sessions.push(CheckedSession { name, heads, missing: BTreeSet::new(), reading });
@@ -132,7 +134,7 @@ impl Checker {
         self.answered(key, Answer::Acknowledged { message, seq });
     }
 
-    /// The server said that it did not take the message: it must never appear.
+    /// Records that the server refused the message: it must never appear.
     pub(crate) fn refused(&mut self, key: MessageKey) {
         self.answered(key, Answer::Refused);
     }
@@ -152,7 +154,8 @@ impl Checker {
         }
     }
 
-    /// A session got an event. Answers whether by this all sessions have seen that message.
+    /// Records a received event. Returns whether all reading sessions have now received its
+    /// message.
     pub(crate) fn saw(
         &mut self,
         session: usize,
@@ -176,7 +179,7 @@ impl Checker {
             faults.add(Fault::Wrong, || format!("{name}, chat {chat_id}: after {head} came {seq}"));
             return false;
         } else if seq > *head {
-            // What was jumped over is counted in the end: it may be late, lost, or never have been there.
+            // Skipped seqs are counted at the end: they may be late, lost, or gaps.
             session.missing.extend((*head + 1..seq).map(|seq| (index, seq)));
             *head = seq;
         } else if session.missing.remove(&(index, seq)) {
@@ -220,7 +223,8 @@ impl Checker {
         session.reading && message.is_some() && entry.seen == self.reading_sessions
     }
 
-    /// A session was told the sum of its chats' last numbers, in line with the events: nothing below it can still come.
+    /// Records the sum of the last seqs of all chats, sent in order with the events: earlier events
+    /// must have arrived.
     pub(crate) fn heads_sum(&mut self, session: usize, heads_sum: Seq) {
         let Some(session) = self.sessions.get_mut(session) else { return };
         let name = &session.name;
@@ -234,7 +238,7 @@ impl Checker {
                 .faults
                 .add(Fault::Wrong, || format!("{name} is at {sum} in all, and was told of {heads_sum} only")),
         }
-        // A number that nobody has seen may be a gap of the chat: the verdict says what it was.
+        // A seq that no session has received may be a gap of the chat: the verdict decides.
         let seen = |chats: &[CheckedChat], index: usize, seq| {
             chats.get(index).is_some_and(|chat| chat.entries.contains_key(&seq))
         };
@@ -249,19 +253,19 @@ impl Checker {
         });
     }
 
-    /// A session got what no event of ours can be.
+    /// Records a packet that cannot be an event of this run.
     pub(crate) fn unexpected(&mut self, session: usize, describe: impl FnOnce() -> String) {
         let name = self.sessions.get(session).map_or("nobody", |session| &session.name);
         self.faults.add(Fault::Wrong, || format!("{name} got {}", describe()));
     }
 
-    /// Whether anything is wrong already.
+    /// Returns whether a fault was found.
     pub(crate) fn is_faulty(&self) -> bool {
         self.faults.total() > 0
     }
 
-    /// What the server's history of a chat holds above its base, in the order in which it was told. Called once per
-    /// chat, when everything is answered.
+    /// Compares the history of a chat above its base, in the order of the server. Called once per
+    /// chat, after all messages are answered.
     pub(crate) fn history(&mut self, chat_id: ChatId, listed: &[(Seq, MessageId, Option<MessageKey>)]) {
         let faults = &mut self.faults;
         let Some(index) = self.index.get(&chat_id).copied() else {
@@ -318,8 +322,8 @@ impl Checker {
         self.acknowledged
     }
 
-    /// Messages that are not answered, and deliveries of answered ones that are not made: what a run that was broken off
-    /// was waiting for.
+    /// Returns the numbers of unanswered messages and of missing deliveries, to explain why a run
+    /// was aborted.
     pub(crate) fn outstanding(&self) -> (usize, usize) {
         let unanswered = self.sent_messages.values().filter(|sent| sent.answer == Answer::Unanswered).count();
         let mut undelivered = 0;

@@ -7,8 +7,8 @@ use netbit::domain::ids::{ChatId, Seq};
 use super::{Answer, Checker, Fault, Faults};
 
 impl Checker {
-    /// All faults. `complete`: the scenario reached its end, so that everything must be there; otherwise only what is
-    /// wrong whatever may still come.
+    /// Returns all faults. With `complete` the scenario has reached its end, and everything must
+    /// have arrived; otherwise only faults that later events cannot resolve are reported.
     pub(crate) fn verdict(&self, complete: bool) -> Faults {
         let mut faults = self.faults.clone();
         self.check_senders_order(&mut faults);
@@ -21,7 +21,7 @@ impl Checker {
         faults
     }
 
-    /// A sender's messages in a chat are numbered in the order in which they were sent.
+    /// Checks that the seqs of a sender in a chat follow the order of sending.
     fn check_senders_order(&self, faults: &mut Faults) {
         for chat in &self.chats {
             let mut last: HashMap<usize, usize> = HashMap::new();
@@ -38,7 +38,8 @@ impl Checker {
         }
     }
 
-    /// What was acknowledged is what was seen, and what was refused was not seen.
+    /// Checks that acknowledged messages match the received events, and that refused ones never
+    /// arrived.
     fn check_answers(&self, complete: bool, faults: &mut Faults) {
         for (key, sent) in &self.sent_messages {
             let Some(chat) = self.chats.get(sent.chat) else { continue };
@@ -67,7 +68,7 @@ impl Checker {
         }
     }
 
-    /// Each chat's numbers: acknowledged, or seen by anybody.
+    /// Returns the seqs of each chat that are acknowledged or were received by any session.
     fn known(&self) -> Vec<BTreeSet<Seq>> {
         let mut known: Vec<BTreeSet<Seq>> =
             self.chats.iter().map(|chat| chat.entries.keys().copied().collect()).collect();
@@ -99,7 +100,7 @@ impl Checker {
                 let jumped =
                     session.missing.range((index, Seq::MIN)..=(index, Seq::MAX)).map(|(_, seq)| *seq);
                 let behind = known.range(head.saturating_add(1)..).copied();
-                // A number that nobody has is the chat's gap, not this session's loss.
+                // A seq that no session has is a gap of the chat, not a loss of this session.
                 for seq in jumped.filter(|seq| known.contains(seq)).chain(behind) {
                     faults
                         .add(Fault::Lost, || format!("{}, chat {}: {seq} never came", session.name, chat.id));
