@@ -4,7 +4,7 @@
 //! Codec, read models, delivery to a thousand outboxes, and commits of 1, 16 and 512 messages on a
 //! real disk.
 
-#![allow(clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to say")]
+#![allow(clippy::unwrap_used, reason = "a benchmark without its setup cannot run")]
 
 mod writer_fixture;
 

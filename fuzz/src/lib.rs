@@ -54,7 +54,7 @@ fn stays(packet: &MessagePacket) {
 pub fn frames(mut input: &[u8]) {
     while let Ok(Some((frame, used))) = framing::split(input, FRAME_BYTES) {
         assert!(!frame.is_empty() && frame.len() <= FRAME_BYTES && used == frame.len() + 4);
-        let sound = scan::scan(frame).is_ok();
+        let valid = scan::scan(frame).is_ok();
         match packet::decode(frame) {
             Ok(packet) => {
                 assert!(sound, "a malformed frame was decoded");
@@ -72,7 +72,7 @@ pub fn frames(mut input: &[u8]) {
 /// Checks a session packet in JSON, and a REST body.
 pub fn json_bodies(input: &[u8]) {
     if let Ok(packet) = packet::decode_json(input) {
-        stays(&packet);
+        survives(&packet);
     }
     if let Ok(config) = serde_json::from_slice::<ProjectConfig>(input)
         && let Ok(config) = config.check()
@@ -93,10 +93,10 @@ pub fn datagrams(input: &[u8]) {
             "a datagram opened that was not sealed with this key"
         );
     }
-    if let Ok(said) = rmp_serde::from_slice::<Upward>(input) {
+    if let Ok(payload) = rmp_serde::from_slice::<Upward>(input) {
         let header = Header { kind: datagram::Kind::Ping, connection_id: 1, counter: 1 };
-        if let Some(mut sealed) = datagram::seal(&key, header, &said) {
-            assert_eq!(datagram::open::<Upward>(&key, header, &sealed), Ok(said));
+        if let Some(mut sealed) = datagram::seal(&key, header, &payload) {
+            assert_eq!(datagram::open::<Upward>(&key, header, &sealed), Ok(payload));
             let place = usize::from(input.first().copied().unwrap_or(0)) % sealed.len();
             sealed[place] ^= 1;
             let altered =

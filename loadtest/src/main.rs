@@ -7,7 +7,7 @@
 //!
 //! The exit code is 0 when everything was correct and 1 when it was not. Measured values never fail
 //! a run.
-#![allow(clippy::print_stdout, reason = "a command speaks to the person who typed it")]
+#![allow(clippy::print_stdout, reason = "a command prints its results")]
 
 mod arguments;
 mod floor;
@@ -123,6 +123,6 @@ fn raise_file_limit() {
     if current != maximum
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
     {
-        eprintln!("loadtest: the limit of open files stays {current:?}: {error}");
+        eprintln!("loadtest: cannot raise the limit of open files above {current:?}: {error}");
     }
 }

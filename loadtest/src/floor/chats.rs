@@ -85,7 +85,7 @@ impl Chats {
             created_at: i64::try_from(now_ms()).unwrap_or(0),
         };
         if self.writer.send(row).is_err() {
-            eprintln!("floor: the writer is gone");
+            eprintln!("floor: the writer has stopped");
         }
     }
 

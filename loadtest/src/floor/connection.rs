@@ -139,7 +139,7 @@ fn handle(
             connection.send(&plain("Welcome", request.request_id));
         }
         ("SendMessage", Some((number, _))) => {
-            let message = request.message.context("a message without a message")?;
+            let message = request.message.context("SendMessage without a message")?;
             chats.submit(*number, request.request_id, request.chat_id, message.client_id, message.content);
         }
         ("GetMessages", Some(_)) => chats.newest(request.chat_id, request.limit, |messages, count, head| {
@@ -163,7 +163,7 @@ fn handle(
                 connection.send(&frame.done());
             }
         }
-        (other, _) => bail!("{other} is nothing that the floor knows here"),
+        (other, _) => bail!("the floor does not support {other} here"),
     }
     Ok(())
 }

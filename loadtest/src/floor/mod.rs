@@ -24,14 +24,14 @@ use tokio::task::{LocalSet, spawn_local};
 use chats::Chats;
 
 /// Serves until it is killed. Prints its addresses to standard output, like NetBit.
-#[allow(clippy::print_stdout, reason = "a server says where it is")]
+#[allow(clippy::print_stdout, reason = "a server prints its addresses")]
 pub(crate) fn serve(directory: PathBuf) -> anyhow::Result<()> {
     let http = echo::serve_http()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(LocalSet::new().run_until(async move {
         let (writer, mut written) = writer::open(&directory)?;
         let chats = Rc::new(Chats::new(writer));
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen")?;
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on TCP")?;
         let udp = echo::serve_udp().await?;
         println!(
             "floor: tcp://{} http://{http}/api/ udp://{udp} http://{http}/readyz",

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_content_reads_back_and_a_damaged_one_does_not() {
+    fn content_is_parsed_only_when_unchanged() {
         let content = Content { key: MessageKey { sender: 17, counter: 4 }, sent_us: 123_456 };
         let text = content.to_text();
         assert_eq!(Content::parse(&text), Some(content));

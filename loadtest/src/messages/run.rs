@@ -151,7 +151,7 @@ impl Run {
     pub(super) fn errors(&self) -> Vec<String> {
         let mut errors = self.errors.borrow().clone();
         if self.more_errors.get() > 0 {
-            errors.push(format!("and {} more like these", self.more_errors.get()));
+            errors.push(format!("and {} more errors", self.more_errors.get()));
         }
         errors
     }

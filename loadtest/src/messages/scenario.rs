@@ -126,15 +126,16 @@ impl Messages {
                 None => Target::own(self.users, self.chats).await,
             }
         };
-        let mut target =
-            tokio::time::timeout_at(deadline, prepare).await.context("preparing took too long")??;
+        let mut target = tokio::time::timeout_at(deadline, prepare)
+            .await
+            .context("timed out while preparing users and chats")??;
         match tokio::time::timeout_at(deadline, self.connect(&target, &mut report)).await {
             Ok(Ok(sessions)) => self.drive(sessions, &target, deadline, &mut report).await,
             Ok(Err(error)) => report.errors.push(format!("connecting: {error:#}")),
             Err(_) => report.errors.push("timed out while connecting".to_owned()),
         }
         if let Some(server) = target.server.take() {
-            report.row("server log", format!("{} lines of warnings or worse", server.log_lines()));
+            report.row("server log", format!("{} warnings or errors", server.log_lines()));
             if let Err(error) = server.stop().await {
                 report.errors.push(format!("stopping: {error:#}"));
             }
@@ -145,8 +146,7 @@ impl Messages {
     fn title(&self) -> String {
         let backlog = if self.backlog == 0 { "any".to_owned() } else { self.backlog.to_string() };
         format!(
-            "messages: {} users, {} sessions, {} senders of {} messages, {} chats, {} in flight each, {backlog} on \
-             their way",
+            "messages: {} users, {} sessions, {} senders of {} messages, {} chats, {} in flight each, backlog {backlog}",
             self.users, self.sessions, self.senders, self.messages_per_sender, self.chats, self.in_flight
         )
     }
@@ -164,7 +164,7 @@ impl Messages {
         let open = |n: usize| {
             let token = tokens.get(n % tokens.len().max(1)).cloned();
             let tcp = target.tcp;
-            async move { open(tcp, &token.context("there is no token")?).await }
+            async move { open(tcp, &token.context("no token")?).await }
         };
         let opened = run_bounded(count, OPENING_AT_ONCE, open).await?;
         let took = begun.elapsed();
@@ -173,7 +173,7 @@ impl Messages {
 
         let bases = opened.first().map(|first| first.heads.clone()).unwrap_or_default();
         ensure!(bases.len() == self.chats, "the server lists {} chats, not {}", bases.len(), self.chats);
-        ensure!(opened.iter().all(|other| other.heads == bases), "not everybody is in the same chats");
+        ensure!(opened.iter().all(|other| other.heads == bases), "the sessions have different chats");
         let mut checker = Checker::new(&bases);
         let name = |n: usize| {
             let user = target.users.get(n % target.users.len().max(1)).map_or("", String::as_str);
@@ -239,7 +239,7 @@ impl Messages {
             let (unanswered, undelivered) = run.checker.borrow().outstanding();
             let outstanding =
                 format!("{unanswered} messages unanswered, {undelivered} deliveries outstanding");
-            report.row("broken off", outstanding);
+            report.row("aborted", outstanding);
         }
         report.errors.extend(run.errors());
         measure(&run, begun_us, report);
@@ -259,10 +259,10 @@ impl Messages {
         };
         let broken = tokio::select! {
             biased;
-            () = run.broken() => "broken off at the first thing that was wrong".to_owned(),
+            () = run.broken() => "aborted at the first error".to_owned(),
             ended = tokio::time::timeout_at(deadline, to_the_end) => match ended {
                 Ok(()) => return Ok(()),
-                Err(_) => "timed out before everything was answered and delivered".to_owned(),
+                Err(_) => "timed out before all messages were answered and delivered".to_owned(),
             },
         };
         tokio::time::sleep(SETTLE).await;
@@ -283,12 +283,12 @@ impl Messages {
             ends.push(reader.read().await?);
         }
         let count = |end| ends.iter().filter(|other| **other == end).count();
-        let (limited, closed, whole) =
-            (count(SlowReaderEnd::Limited), count(SlowReaderEnd::Closed), count(SlowReaderEnd::Whole));
+        let (limited, closed, complete) =
+            (count(SlowReaderEnd::Limited), count(SlowReaderEnd::Closed), count(SlowReaderEnd::Complete));
         report.row(
             "slow readers",
             format!(
-                "{}: {limited} were told Limited, {closed} were closed, {whole} had room for all",
+                "{}: {limited} got Limited, {closed} were closed, {complete} received everything",
                 ends.len()
             ),
         );
@@ -301,10 +301,10 @@ impl Messages {
                 let (page, has_more) =
                     http.messages(*chat, &format!("?after_seq={after}&limit={PAGE}")).await?;
                 let Some(last) = page.last() else {
-                    ensure!(!has_more, "chat {chat} has more behind {after}, and an empty page");
+                    ensure!(!has_more, "chat {chat} has more after {after}, but the page is empty");
                     break;
                 };
-                ensure!(last.seq > after, "chat {chat}: the page behind {after} ends at {}", last.seq);
+                ensure!(last.seq > after, "chat {chat}: the page after {after} ends at {}", last.seq);
                 after = last.seq;
                 listed.extend(page.iter().map(|message| {
                     let key = Content::parse(&message.content).map(|content| content.key);
@@ -330,16 +330,18 @@ impl Messages {
         report: &mut Report,
     ) {
         let (Some(before), Some(exchanged), Some(after)) = (before, exchanged, after) else {
-            return report.row("server", "what it cost is unknown".to_owned());
+            return report.row("server", "CPU and memory are unknown".to_owned());
         };
         let (exchanging, total) = (exchanged.cpu.saturating_sub(before.cpu), after.cpu);
-        report
-            .row("server CPU", format!("{} while talking, {} in all", duration(exchanging), duration(total)));
+        report.row(
+            "server CPU",
+            format!("{} for the messages, {} in total", duration(exchanging), duration(total)),
+        );
         let mib = |kib: u64| format!("{}.{} MiB", kib / 1024, kib % 1024 * 10 / 1024);
         let states = [("before the first message", before), ("after the last", after)];
         for (name, (when, usage)) in ["server memory", ""].into_iter().zip(states) {
             let (resident, peak) = (mib(usage.resident_kib), mib(usage.peak_kib));
-            report.row(name, format!("{resident} resident, {peak} at most, {when}"));
+            report.row(name, format!("{resident} resident, {peak} peak, {when}"));
         }
         let growth = after.peak_kib.saturating_sub(before.resident_kib);
         let slow_readers = u64::try_from(self.slow_readers).unwrap_or(u64::MAX);
@@ -356,14 +358,14 @@ async fn open(tcp: std::net::SocketAddr, token: &str) -> anyhow::Result<Opened> 
     let heads = |chats: &[ChatSummary]| chats.iter().map(|chat| (chat.id, chat.last_seq)).collect::<Vec<_>>();
     let (mut all, mut has_more) = (heads(welcome.chats.list()), welcome.has_more);
     while has_more {
-        let last = all.last().context("an empty list that goes on")?.0;
+        let last = all.last().context("an empty page of chats with has_more")?.0;
         let next = MessagePacket {
             packet_type: "GetChats".to_owned(),
             after_chat_id: Some(last),
             ..MessagePacket::default()
         };
         let more = client.request(next).await?;
-        ensure!(more.chats.list().iter().all(|chat| chat.id > last), "the list of chats goes back");
+        ensure!(more.chats.list().iter().all(|chat| chat.id > last), "the list of chats is not ascending");
         all.extend(heads(more.chats.list()));
         has_more = more.has_more;
     }
@@ -394,6 +396,6 @@ fn measure(run: &Run, begun_us: u64, report: &mut Report) {
         report.figures.push(figure);
     }
     if measurements.refused > 0 {
-        report.row("refused", format!("{} messages for now, and said again", measurements.refused));
+        report.row("refused", format!("{} messages, sent again later", measurements.refused));
     }
 }

@@ -117,11 +117,11 @@ impl SessionReader {
                         return Ok(());
                     }
                 }
-                "Limited" => bail!("got Limited after {events} events, though it reads"),
+                "Limited" => bail!("got Limited after {events} events, although it reads"),
                 "Goodbye" => bail!("got Goodbye ({}) after {events} events", packet.code.unwrap_or_default()),
                 // Best-effort pushes that are not events of a chat.
                 "Presence" | "Typing" | "Marks" | "Notification" | "NotificationsRead" => {}
-                other => bail!("got a packet that nobody asked for: {other}"),
+                other => bail!("got an unexpected packet: {other}"),
             }
             if turn.is_multiple_of(TURN) {
                 tokio::task::yield_now().await;

@@ -35,7 +35,7 @@ impl LargeQuery {
     pub(super) async fn prepare(http: &HttpClient) -> anyhow::Result<Self> {
         let chats = http.get("/api/chats?limit=1").await?;
         let chat = chats.body.pointer("/items/0/id").and_then(Value::as_i64).map(ChatId);
-        let chat = chat.context("there is no chat")?;
+        let chat = chat.context("the user has no chat")?;
         let content = "z".repeat(QUERY_MESSAGE_BYTES);
         let mut head = 0;
         for _ in 0..QUERY_MESSAGES {
@@ -67,7 +67,7 @@ pub(super) enum SlowReaderEnd {
     /// The server closed the session.
     Closed,
     /// The buffers held everything.
-    Whole,
+    Complete,
 }
 
 impl SlowReader {
@@ -98,7 +98,7 @@ impl SlowReader {
             let Ok(packet) = self.reader.next().await else { break SlowReaderEnd::Closed };
             match packet.packet_type.as_str() {
                 "Event" => {
-                    ensure!(!limited, "a slow reader got an event behind Limited");
+                    ensure!(!limited, "a slow reader got an event after Limited");
                     see(&self.run, self.number, &packet);
                 }
                 "Limited" => {
@@ -106,7 +106,7 @@ impl SlowReader {
                     limited = true;
                 }
                 // Either answer to the last ping, refused or not, follows all events.
-                "Pong" | "Ack" if packet.request_id == Some(LAST_PING) => break SlowReaderEnd::Whole,
+                "Pong" | "Ack" if packet.request_id == Some(LAST_PING) => break SlowReaderEnd::Complete,
                 // Answers to requests, and Goodbye.
                 _ => {}
             }

@@ -45,6 +45,6 @@ impl Target {
 
     /// Returns a client for the first user.
     pub(super) fn first_user(&self) -> anyhow::Result<HttpClient> {
-        Ok(self.http.with_token(self.tokens.first().context("there is nobody")?))
+        Ok(self.http.with_token(self.tokens.first().context("no users")?))
     }
 }

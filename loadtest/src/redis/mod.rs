@@ -93,7 +93,7 @@ impl Redis {
             Self { address, _child: command.spawn().context("cannot start redis-server")?, _data: data };
         let last = Instant::now() + READY_WITHIN;
         while TcpStream::connect(redis.address).await.is_err() {
-            ensure!(Instant::now() < last, "redis-server does not answer");
+            ensure!(Instant::now() < last, "redis-server does not accept connections");
             tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(redis)
@@ -166,7 +166,7 @@ async fn pipelined(like: &Pipelined, time: Duration) -> anyhow::Result<Outcome> 
     while let Some(done) = tasks.join_next().await {
         done??;
     }
-    Rc::into_inner(outcome).map(RefCell::into_inner).context("a sender is still at it")
+    Rc::into_inner(outcome).map(RefCell::into_inner).context("a sender is still running")
 }
 
 async fn add(
@@ -199,10 +199,10 @@ async fn add(
         }
         outcome.done(count);
     }
-    let there = connection.ask(&[b"XLEN", stream.as_bytes()]).await?;
-    outcome
-        .borrow_mut()
-        .check(there == sent.to_string(), || format!("{there} instead of {sent} in {stream}"));
+    let length = connection.ask(&[b"XLEN", stream.as_bytes()]).await?;
+    outcome.borrow_mut().check(length == sent.to_string(), || {
+        format!("stream {stream} holds {length} messages instead of {sent}")
+    });
     Ok(())
 }
 
@@ -212,7 +212,10 @@ async fn fan_out(members: usize, time: Duration) -> anyhow::Result<Outcome> {
     let mut receiving = JoinSet::new();
     for _ in 0..members {
         let mut connection = redis.open().await?;
-        ensure!(connection.ask(&[b"SUBSCRIBE", b"c"]).await?.starts_with("subscribe"), "not subscribed");
+        ensure!(
+            connection.ask(&[b"SUBSCRIBE", b"c"]).await?.starts_with("subscribe"),
+            "SUBSCRIBE was refused"
+        );
         receiving.spawn_local(receive(connection, tracker.clone()));
     }
     tracker.outcome.borrow_mut().begin();
@@ -228,7 +231,7 @@ async fn fan_out(members: usize, time: Duration) -> anyhow::Result<Outcome> {
     };
     match tokio::time::timeout(time + DELIVERED_WITHIN, delivered).await {
         Ok(done) => done?,
-        Err(_) => bail!("not everything was delivered"),
+        Err(_) => bail!("not all messages were delivered in time"),
     }
     receiving.shutdown().await;
     Ok(tracker.outcome.replace(Outcome::new()?))

@@ -23,7 +23,7 @@ pub(super) fn first(bytes: &[u8]) -> anyhow::Result<Option<RedisReply<'_>>> {
 
 fn read<'a>(bytes: &'a [u8], depth: u8, texts: &mut Vec<&'a [u8]>) -> anyhow::Result<Option<usize>> {
     let Some(end) = bytes.windows(2).position(|two| two == b"\r\n") else { return Ok(None) };
-    let (kind, line) = bytes.get(..end).and_then(<[u8]>::split_first).context("an empty line")?;
+    let (kind, line) = bytes.get(..end).and_then(<[u8]>::split_first).context("an empty reply")?;
     let (line, mut used) = (std::str::from_utf8(line)?, end + 2);
     match kind {
         b'+' | b':' => texts.push(line.as_bytes()),
@@ -44,7 +44,7 @@ fn read<'a>(bytes: &'a [u8], depth: u8, texts: &mut Vec<&'a [u8]>) -> anyhow::Re
                 used += length;
             }
         }
-        _ => bail!("a reply that begins with {}", char::from(*kind)),
+        _ => bail!("unknown reply type {}", char::from(*kind)),
     }
     Ok(Some(used))
 }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn replies_are_found_however_the_stream_is_cut() {
+    fn replies_are_found_wherever_the_stream_is_cut() {
         let bytes = b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$3\r\na\r\n\r\n:5\r\n";
         let whole = bytes.len() - 4;
         for cut in 0..whole {

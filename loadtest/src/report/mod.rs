@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_or_a_trouble_makes_it_wrong() {
+    fn report_is_wrong_when_it_has_a_fault_or_an_error() {
         let mut report = Report { messages: 3, ..Report::default() };
         assert!(
             report.ok()
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_json_has_a_line_for_each_figure() {
+    fn report_json_has_an_object_per_figure() {
         let mut latency = Histogram::new(3).unwrap();
         latency.record(1_000).unwrap();
         let figure = Figure::new("messages", &latency, rate(10, Duration::from_secs(2)));

@@ -26,7 +26,7 @@ type Scale = fn(&f64) -> String;
 pub(crate) fn plot(summaries: &[Summary], file: &Path) -> anyhow::Result<()> {
     let rows = u32::try_from(summaries.len().max(1))?;
     let area = SVGBackend::new(file, (ROW.0, ROW.1 * rows)).into_drawing_area();
-    let failed = |error: &dyn std::error::Error| anyhow!("the picture cannot be drawn: {error}");
+    let failed = |error: &dyn std::error::Error| anyhow!("cannot draw the chart: {error}");
     area.fill(&WHITE).map_err(|error| failed(&error))?;
     for (row, summary) in area.split_evenly((summaries.len().max(1), 1)).iter().zip(summaries) {
         let (left, right) = row.split_horizontally(ROW.0 / 2);
@@ -34,12 +34,12 @@ pub(crate) fn plot(summaries: &[Summary], file: &Path) -> anyhow::Result<()> {
             let floor = summary.middle_floor().map(|outcome| (FLOOR, make(outcome)));
             floor.into_iter().chain(summary.middle().map(|outcome| (NETBIT, make(outcome)))).collect()
         };
-        let latencies = (format!("{}: latency, us", summary.name), "percent of all");
+        let latencies = (format!("{}: latency, us", summary.name), "percentile");
         // A logarithmic axis: a single latency that is a thousand times larger would hide all
         // others.
         let powers: Scale = |y| format!("{:.0}", 10_f64.powf(*y));
         draw(&left, latencies, powers, &lines(distribution)).map_err(|error| failed(&*error))?;
-        let timeline = (format!("{}: done in each 0.1 s", summary.name), "seconds");
+        let timeline = (format!("{}: operations in each 0.1 s", summary.name), "seconds");
         draw(&right, timeline, |y| format!("{y:.0}"), &lines(timeline_of))
             .map_err(|error| failed(&*error))?;
     }
@@ -99,7 +99,7 @@ mod tests {
     use crate::scenario::Compared;
 
     #[test]
-    fn every_scenario_has_a_row_also_one_of_which_nothing_is_known() {
+    fn plot_has_a_row_for_every_scenario_even_without_rounds() {
         let mut outcome = Outcome::new().unwrap();
         outcome.begin();
         outcome.took(Duration::from_micros(250));

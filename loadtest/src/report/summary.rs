@@ -50,8 +50,7 @@ impl Summary {
         cost: ServerCost,
     ) -> Self {
         let wrong = outcomes.iter().chain(&floors).flat_map(|outcome| {
-            let more =
-                (outcome.more_wrong > 0).then(|| format!("and {} more like these", outcome.more_wrong));
+            let more = (outcome.more_wrong > 0).then(|| format!("and {} more errors", outcome.more_wrong));
             outcome.wrong.iter().cloned().chain(more)
         });
         let wrong = wrong.collect();
@@ -144,7 +143,7 @@ impl fmt::Display for Summary {
         }
         writeln!(f, "{word}")?;
         let mib = self.cost.peak_kib / 1024;
-        write!(f, "{:<26}  cost: {:.2} s CPU, {mib} MiB at most", "", self.cost.cpu.as_secs_f64())?;
+        write!(f, "{:<26}  server: {:.2} s CPU, {mib} MiB at most", "", self.cost.cpu.as_secs_f64())?;
         if self.cost.commits > 0.0 {
             let each = self.cost.commands / self.cost.commits;
             write!(f, ", {:.0} commits of {each:.1} commands", self.cost.commits)?;
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ratio_is_the_median_of_rounds_that_were_neighbours() {
+    fn ratio_is_the_median_of_neighbouring_rounds() {
         let outcomes = vec![round(100), round(900), round(300)];
         let floors = vec![round(100), round(300), round(150)];
         let summary =
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_wrong_in_any_round_makes_it_wrong() {
+    fn summary_is_wrong_when_any_round_is_wrong() {
         let mut bad = round(1);
         bad.wrong(|| "lost".to_owned());
         let summary = Summary::new(

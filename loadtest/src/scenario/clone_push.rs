@@ -74,13 +74,13 @@ impl Scenario for ClonePush {
             pushed.extend(done?.context("git")?);
         }
         let outcome = std::rc::Rc::into_inner(outcome).map(RefCell::into_inner);
-        let mut outcome = outcome.context("somebody is still cloning")?;
+        let mut outcome = outcome.context("a clone is still running")?;
         for push in git.lost_pushes(&pushed).await? {
             outcome.wrong(|| format!("lost: {push} was pushed"));
         }
         git.run(git.home(), &["clone", "--quiet", "--bare", &git.url, "last"]).await?;
         git.run(&git.home().join("last"), &["fsck", "--full", "--strict"]).await?;
-        outcome.notes.push(format!("{} pushes beside {} clones", pushed.len(), outcome.done));
+        outcome.notes.push(format!("{} pushes next to {} clones", pushed.len(), outcome.done));
         Ok(outcome)
     }
 }

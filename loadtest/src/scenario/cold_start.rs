@@ -9,7 +9,7 @@ use crate::wire::{PacketView, page};
 /// Users, all members of every chat.
 const USERS: usize = 10;
 /// Chats whose newest page is read, spread over all chats.
-const LOOKED_AT: usize = 20;
+const CHATS_READ: usize = 20;
 /// Large enough to cache every message, so that the number of cached messages is known.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// Messages in a page.
@@ -49,7 +49,7 @@ impl Scenario for ColdStart {
         outcome.begin();
         let mut connection = server.open(0).await?;
         let in_each = self.messages / self.chats;
-        for chat in server.shared_chats.iter().step_by(self.chats.div_ceil(LOOKED_AT)) {
+        for chat in server.shared_chats.iter().step_by(self.chats.div_ceil(CHATS_READ)) {
             let asked = Instant::now();
             connection.send(&page(*chat, None, PAGE)?).await?;
             let view = loop {
@@ -76,7 +76,7 @@ impl Scenario for ColdStart {
         outcome.bytes_each = Some(bytes / f64::from(u32::try_from(self.messages)?));
         outcome.notes.push(format!("ready after {:.2} s, {} MiB resident", ready.as_secs_f64(), full / 1024));
         outcome.notes.push(format!(
-            "with nothing in it: ready after {:.2} s, {:.1} MiB resident",
+            "empty: ready after {:.2} s, {:.1} MiB resident",
             ready_empty.as_secs_f64(),
             f64::from(u32::try_from(fresh)?) / 1024.0
         ));

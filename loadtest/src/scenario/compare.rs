@@ -46,7 +46,7 @@ pub(crate) async fn compare<S: Scenario>(
     }
     let name = scenario.name();
     if options.server.is_some() && plan.needs_own_server {
-        progress.suspend(|| eprintln!("{name:<26}  left out: it needs a server of its own"));
+        progress.suspend(|| eprintln!("{name:<26}  skipped: it cannot run with --server"));
         return Ok(None);
     }
     progress.set_message(name.clone());
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_the_middle() {
+    fn median_of_an_even_count_is_the_mean_of_the_middle_two() {
         assert!(median(Vec::new()).is_nan());
         assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < 1e-9);
         assert!((median(vec![4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < 1e-9);

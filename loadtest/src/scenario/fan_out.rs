@@ -94,11 +94,11 @@ impl Scenario for FanOut {
             Ok(done) => {
                 done?;
                 let more = tracker.backlog.available_permits();
-                outcome.check(more == 0, || format!("{more} events more than messages"));
+                outcome.check(more == 0, || format!("{more} events without a message"));
             }
             Err(_) => {
                 let missing = tracker.events.borrow().1.len();
-                outcome.wrong(|| format!("lost: {missing} events or more did not reach mentioning"));
+                outcome.wrong(|| format!("lost: at least {missing} events did not reach all members"));
             }
         }
         Ok(outcome)
@@ -136,7 +136,7 @@ impl DeliveryTracker {
     /// Waits until all permits of the backlog are free, which means that every message is
     /// delivered.
     ///
-    /// Forgets the permits: those that appear later belong to events without a message.
+    /// The permits are not returned: those that appear later belong to events without a message.
     pub(crate) async fn all_delivered(&self) -> anyhow::Result<()> {
         self.backlog.acquire_many(u32::try_from(BACKLOG)?).await?.forget();
         Ok(())
@@ -155,9 +155,9 @@ impl DeliveryTracker {
             queue.push_back(Event { frame: frame.to_vec(), due, seen_by: 0 });
         }
         let Some(event) = queue.get_mut(place) else {
-            return outcome.wrong(|| format!("event {seq} comes out of turn"));
+            return outcome.wrong(|| format!("event {seq} is out of order"));
         };
-        outcome.check(event.frame == frame, || format!("event {seq} is not the same for all"));
+        outcome.check(event.frame == frame, || format!("event {seq} differs between members"));
         if let Some(due) = event.due {
             outcome.took(due.elapsed());
         }
@@ -175,7 +175,7 @@ async fn receive(mut connection: TcpConnection, tracker: Rc<DeliveryTracker>) ->
     let mut cursor: Option<Cursor> = None;
     loop {
         if let Err(error) = connection.fill().await {
-            tracker.outcome.borrow_mut().wrong(|| format!("a member cannot read on: {error:#}"));
+            tracker.outcome.borrow_mut().wrong(|| format!("a member cannot read: {error:#}"));
             return Ok(());
         }
         while let Some(frame) = connection.next()? {
@@ -195,7 +195,7 @@ async fn receive(mut connection: TcpConnection, tracker: Rc<DeliveryTracker>) ->
                     match (view.packet_type, view.seq) {
                         ("Event", Some(seq)) if view.message.is_some() => seq,
                         _ => {
-                            tracker.outcome.borrow_mut().wrong(|| format!("a member gets {view:?}"));
+                            tracker.outcome.borrow_mut().wrong(|| format!("a member received {view:?}"));
                             continue;
                         }
                     }
@@ -203,7 +203,7 @@ async fn receive(mut connection: TcpConnection, tracker: Rc<DeliveryTracker>) ->
             };
             let cursor = cursor.get_or_insert(Cursor(seq - 1));
             if let Err(reason) = cursor.take(seq) {
-                tracker.outcome.borrow_mut().wrong(|| format!("at a member: {reason}"));
+                tracker.outcome.borrow_mut().wrong(|| format!("a member received: {reason}"));
                 continue;
             }
             tracker.received(seq, frame);
@@ -274,7 +274,7 @@ impl ChatSender {
                 self.tracker
                     .outcome
                     .borrow_mut()
-                    .check(view.is_fresh_ack(), || format!("answered by {view:?}"));
+                    .check(view.is_fresh_ack(), || format!("a message was answered by {view:?}"));
             }
         }
         Ok(count)

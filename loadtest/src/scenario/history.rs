@@ -45,7 +45,7 @@ impl Scenario for History {
         while let Some(done) = tasks.join_next().await {
             done??;
         }
-        Rc::into_inner(outcome).map(RefCell::into_inner).context("a reader is still at it")
+        Rc::into_inner(outcome).map(RefCell::into_inner).context("a reader is still running")
     }
 }
 

@@ -65,7 +65,7 @@ impl Scenario for Http {
         while let Some(done) = tasks.join_next().await {
             done??;
         }
-        Rc::into_inner(outcome).map(RefCell::into_inner).context("a client is still asking")
+        Rc::into_inner(outcome).map(RefCell::into_inner).context("a client is still running")
     }
 }
 

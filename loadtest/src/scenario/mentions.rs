@@ -70,8 +70,8 @@ impl Scenario for Mentions {
         let acknowledged_in = begun.elapsed();
         notified(server, MEMBERS - 1, &sender.seqs).await.context("the last member")?;
         let notified_in = begun.elapsed();
-        let beside_everybody = other.stop().await?;
-        for latency in &beside_everybody {
+        let latencies_mentioning = other.stop().await?;
+        for latency in &latencies_mentioning {
             outcome.took(*latency);
             outcome.done(1);
         }
@@ -80,9 +80,9 @@ impl Scenario for Mentions {
                 outcome.wrong(|| format!("member {member}: {error:#}"));
             }
         }
-        let (plain, mentioning) = (median_us(latencies_plain), median_us(beside_everybody));
+        let (plain, mentioning) = (median_us(latencies_plain), median_us(latencies_mentioning));
         outcome.notes.push(format!(
-            "p50 elsewhere: {plain:.0} us beside plain messages, {mentioning:.0} us beside @all: {:.2} times",
+            "p50 of the other user: {plain:.0} us next to plain messages, {mentioning:.0} us next to @all: {:.2} times",
             mentioning / plain
         ));
         outcome.notes.push(format!(
@@ -175,8 +175,8 @@ async fn notified(server: &SeededServer, member: usize, seqs: &HashSet<i64>) -> 
         let (mut found, mut cursor) = (Vec::new(), String::new());
         while found.len() < seqs.len() {
             let page = http.get(&format!("/api/notifications?limit=100{cursor}")).await?;
-            ensure!(page.status == 200, "the list is answered by {}", page.status);
-            let items = page.body.get("items").and_then(Value::as_array).context("no list")?;
+            ensure!(page.status == 200, "the list was answered with {}", page.status);
+            let items = page.body.get("items").and_then(Value::as_array).context("a list without items")?;
             found.extend(items.iter().filter_map(|item| item.get("seq")?.as_i64()));
             let Some(next) = page.body.get("next").and_then(Value::as_str) else { break };
             cursor = format!("&cursor={next}");

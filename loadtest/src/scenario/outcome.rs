@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_round_counts_over_time_and_remembers_what_was_wrong() {
+    fn outcome_counts_over_time_and_describes_the_first_errors() {
         let mut outcome = Outcome::new().unwrap();
         outcome.begin();
         outcome.done(3);

@@ -75,7 +75,7 @@ impl Scenario for Pipelined {
         while let Some(done) = tasks.join_next().await {
             done??;
         }
-        Rc::into_inner(outcome).map(RefCell::into_inner).context("a sender is still at it")
+        Rc::into_inner(outcome).map(RefCell::into_inner).context("a sender is still running")
     }
 }
 

@@ -30,7 +30,7 @@ impl Scenario for Presence {
         if server.subject == Subject::Floor {
             let socket = UdpSocket::bind("127.0.0.1:0").await?;
             socket
-                .connect(server.process()?.addresses.udp.context("the floor names no UDP address")?)
+                .connect(server.process()?.addresses.udp.context("the floor printed no UDP address")?)
                 .await?;
             outcome.begin();
             while Instant::now() < end {
@@ -60,6 +60,6 @@ async fn echo(socket: &UdpSocket, datagram: &[u8]) -> anyhow::Result<()> {
     let mut buffer = [0; 2048];
     socket.send(datagram).await?;
     let count = tokio::time::timeout(TIMEOUT, socket.recv(&mut buffer)).await.context("no answer")??;
-    ensure!(buffer.get(..count) == Some(datagram), "the echo is another");
+    ensure!(buffer.get(..count) == Some(datagram), "the echo differs");
     Ok(())
 }

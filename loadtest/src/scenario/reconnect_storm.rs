@@ -75,7 +75,7 @@ impl Scenario for ReconnectStorm {
             connections.push(done??);
         }
         let mut outcome =
-            Rc::into_inner(outcome).map(RefCell::into_inner).context("somebody is still coming")?;
+            Rc::into_inner(outcome).map(RefCell::into_inner).context("a session is still resuming")?;
         let took = outcome.within.as_secs_f64();
         outcome.notes.push(format!("{} sessions resumed in {took:.2} s", self.sessions));
         Ok(outcome)
@@ -112,7 +112,7 @@ impl ResumingSession {
             match view.packet_type {
                 "Event" if view.chat_id == Some(self.chat) => {
                     if let Err(reason) = cursor.take(view.seq.unwrap_or(0)) {
-                        self.outcome.borrow_mut().wrong(|| format!("in a replay: {reason}"));
+                        self.outcome.borrow_mut().wrong(|| format!("a replay has {reason}"));
                     }
                 }
                 "Synced" => {
@@ -131,7 +131,7 @@ impl ResumingSession {
                     return Ok(connection);
                 }
                 "Ack" | "Presence" => {}
-                other => self.outcome.borrow_mut().wrong(|| format!("{other} while catching up")),
+                other => self.outcome.borrow_mut().wrong(|| format!("{other} during a resume")),
             }
         }
     }

@@ -45,13 +45,13 @@ impl Scenario for SlowReaders {
         outcome.done(u64::try_from(report.messages)?);
         let grown = after.peak_kib.saturating_sub(before.resident_kib);
         let most = GROWTH_MAX_KIB + GROWTH_MAX_EACH_KIB * u64::try_from(self.slow)?;
-        outcome.check(grown <= most, || format!("the server grew by {grown} KiB, which is more than {most}"));
+        outcome.check(grown <= most, || format!("the server grew by {grown} KiB, more than {most} KiB"));
         for error in report.errors.iter().chain(report.faults.first()) {
             outcome.wrong(|| error.clone());
         }
-        outcome.check(report.ok(), || "the sessions that read have lost something".to_owned());
+        outcome.check(report.ok(), || "a reading session lost events".to_owned());
         outcome.notes.extend(report.rows.iter().map(|(name, value)| format!("{name}: {value}")));
-        outcome.notes.push(format!("the server grew by {} MiB at most", grown / 1024));
+        outcome.notes.push(format!("the server grew by at most {} MiB", grown / 1024));
         Ok(outcome)
     }
 }

@@ -33,8 +33,9 @@ impl ExternalServer {
         let http = HttpClient::new(format!("http://{address}"))?;
         let info = http.server().await?;
         let tcp =
-            info.get("tcp_address").and_then(Value::as_str).context("the server names no TCP address")?;
-        let mut tcp: SocketAddr = tcp.parse().with_context(|| format!("{tcp} is no address"))?;
+            info.get("tcp_address").and_then(Value::as_str).context("the server reports no TCP address")?;
+        let mut tcp: SocketAddr =
+            tcp.parse().with_context(|| format!("the server reports an invalid TCP address {tcp}"))?;
         if tcp.ip().is_unspecified() {
             tcp.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
         }
@@ -44,14 +45,14 @@ impl ExternalServer {
         let enter = |n: usize| {
             let (http, user) = (http.clone(), users.get(n).cloned());
             async move {
-                let user = user.context("there is nobody")?;
+                let user = user.context("no users")?;
                 retry_while_busy(async || http.register(&user, PASSWORD).await).await?;
                 Ok(retry_while_busy(async || http.login(&user, PASSWORD).await).await?.token)
             }
         };
         let tokens = run_bounded(users.len(), HASHES_AT_ONCE, enter).await?;
         let mut external = Self { http: address, tcp, users, tokens, chats: Vec::new() };
-        let first = http.with_token(external.tokens.first().context("there is nobody")?);
+        let first = http.with_token(external.tokens.first().context("no users")?);
         for n in 0..chats {
             external.chats.push(external.make_chat(&first, &format!("load {n}")).await?);
         }
@@ -82,10 +83,12 @@ pub(crate) async fn retry_while_busy<T>(ask: impl AsyncFn() -> Result<T, HttpErr
 
 /// Returns the address in a URL. The load test connects to this machine only.
 fn loopback(url: &str) -> anyhow::Result<SocketAddr> {
-    let Some(rest) = url.strip_prefix("http://") else { bail!("--server is like http://127.0.0.1:8080") };
+    let Some(rest) = url.strip_prefix("http://") else {
+        bail!("--server must be like http://127.0.0.1:8080")
+    };
     let text = rest.trim_end_matches('/').replace("localhost", "127.0.0.1");
     let address: SocketAddr =
-        text.parse().with_context(|| format!("--server is like http://127.0.0.1:8080, not {url}"))?;
+        text.parse().with_context(|| format!("--server must be like http://127.0.0.1:8080, not {url}"))?;
     ensure!(address.ip().is_loopback(), "--server must be on this machine: {address} is not");
     Ok(address)
 }
@@ -95,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_this_machine_is_a_target() {
+    fn loopback_rejects_addresses_of_other_machines() {
         assert_eq!(loopback("http://127.0.0.1:8080").unwrap().port(), 8080);
         assert_eq!(loopback("http://localhost:1/").unwrap().to_string(), "127.0.0.1:1");
         assert!(loopback("http://[::1]:8080").is_ok());

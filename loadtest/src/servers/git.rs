@@ -55,13 +55,14 @@ impl Git {
         command.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", "http.extraHeader");
         command.env("GIT_CONFIG_VALUE_0", &self.header);
         for who in ["AUTHOR", "COMMITTER"] {
-            command.env(format!("GIT_{who}_NAME"), "Somebody");
-            command.env(format!("GIT_{who}_EMAIL"), "somebody@example.org");
+            command.env(format!("GIT_{who}_NAME"), "Load Test");
+            command.env(format!("GIT_{who}_EMAIL"), "loadtest@example.org");
         }
         let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
-        let output = tokio::time::timeout(COMMAND_WITHIN, output).await.context("git takes too long")??;
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "git {}: {}", arguments.join(" "), complaint.trim());
+        let output =
+            tokio::time::timeout(COMMAND_WITHIN, output).await.context("git did not finish in time")??;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "git {}: {}", arguments.join(" "), stderr.trim());
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 

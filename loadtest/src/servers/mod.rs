@@ -94,7 +94,7 @@ impl SeededServer {
     }
 
     async fn external(url: &str, setup: &Setup) -> anyhow::Result<Self> {
-        ensure!(setup.messages == 0, "messages that are there before are only in a server of its own");
+        ensure!(setup.messages == 0, "seeded messages need a server that the load test starts");
         let ExternalServer { http, tcp, users, tokens, chats } =
             ExternalServer::prepare(url, setup.users, setup.shared_chats).await?;
         let own_chats = if setup.own_chats { make_own_chats(http, &tokens).await? } else { Vec::new() };
@@ -129,7 +129,7 @@ impl SeededServer {
     /// # Errors
     /// The server is external.
     pub(crate) fn process(&self) -> anyhow::Result<&Process> {
-        self.process.as_ref().context("this needs a server of its own")
+        self.process.as_ref().context("this needs a server that the load test starts")
     }
 
     /// Returns the usage of the server so far; `None` for an external server.
@@ -146,7 +146,7 @@ impl SeededServer {
     pub(crate) async fn end(self) -> Vec<String> {
         let (mut errors, Some(process)) = (Vec::new(), self.process) else { return Vec::new() };
         if process.log_lines() > 0 {
-            errors.push(format!("the server logged {} warnings or worse", process.log_lines()));
+            errors.push(format!("the server logged {} warnings or errors", process.log_lines()));
         }
         // The floor needs no orderly shutdown: it is killed on drop.
         if self.subject == Subject::NetBit
@@ -158,7 +158,7 @@ impl SeededServer {
     }
 
     pub(crate) fn user(&self, n: usize) -> anyhow::Result<&str> {
-        self.users.get(n).map(String::as_str).context("there is nobody")
+        self.users.get(n).map(String::as_str).context("no such user")
     }
 
     pub(crate) fn tcp(&self) -> SocketAddr {
@@ -169,7 +169,7 @@ impl SeededServer {
     /// user.
     pub(crate) fn token(&self, user: usize) -> anyhow::Result<String> {
         if self.subject == Subject::NetBit {
-            return self.tokens.get(user % self.tokens.len().max(1)).cloned().context("there is nobody");
+            return self.tokens.get(user % self.tokens.len().max(1)).cloned().context("no such user");
         }
         let own = self.own_chats.get(user % self.own_chats.len().max(1));
         let chats: Vec<_> = self.shared_chats.iter().chain(own).map(ToString::to_string).collect();
@@ -183,11 +183,11 @@ impl SeededServer {
 
     /// Returns the chat of `user` without other members.
     pub(crate) fn own_chat(&self, user: usize) -> anyhow::Result<i64> {
-        self.own_chats.get(user).copied().context("nobody has a chat of their own here")
+        self.own_chats.get(user).copied().context("the scenario has no own chats")
     }
 
     pub(crate) fn first_chat(&self) -> anyhow::Result<i64> {
-        self.shared_chats.first().copied().context("there is no chat")
+        self.shared_chats.first().copied().context("the scenario has no shared chat")
     }
 
     /// Returns the metrics of the server; `None` for the floor and for an external server.

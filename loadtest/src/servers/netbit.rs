@@ -57,13 +57,8 @@ async fn fill(data: &Path, seed: &Seed<'_>, tokens: &Path) -> anyhow::Result<()>
     }
     command.arg("--tokens").arg(tokens);
     let output = command.stdout(Stdio::null()).stderr(Stdio::piped()).output().await?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success(),
-        "the database could not be filled ({}): {}",
-        output.status,
-        complaint.trim()
-    );
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cannot seed the database ({}): {}", output.status, stderr.trim());
     Ok(())
 }
 

@@ -60,7 +60,7 @@ pub(super) fn temporary() -> anyhow::Result<TempDir> {
 /// Makes this process, a child, terminate with its parent, however the parent ends.
 pub(crate) fn exit_with_parent() {
     if let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
-        eprintln!("loadtest: the server would outlive a killed load test: {error}");
+        eprintln!("loadtest: cannot bind the lifetime of the server to the load test: {error}");
     }
 }
 
@@ -70,14 +70,14 @@ impl Process {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let begun = Instant::now();
         let mut child = command.spawn().context("cannot start the server")?;
-        let pid = child.id().context("the server ended at once")?;
+        let pid = child.id().context("the server exited at once")?;
         let log_lines = Rc::new(Cell::new(0));
         if let Some(log) = child.stderr.take() {
             spawn_local(forward_log(log, log_lines.clone()));
         }
         let stdout = child.stdout.take().context("the server has no standard output")?;
         let Some(addresses) = read_addresses(stdout).await? else {
-            bail!("the server ended before it was ready ({})", child.wait().await?);
+            bail!("the server exited before it was ready ({})", child.wait().await?);
         };
         Ok(Self { child, pid, addresses, ready_after: begun.elapsed(), log_lines, _data: data })
     }
@@ -101,14 +101,14 @@ impl Process {
     /// # Errors
     /// The server does not exit in time, or exits with a failure.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("a strange process id")?;
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("invalid process id")?;
         // Safe after an exit, too: the process id is not reused before the child is waited for.
         kill_process(pid, Signal::TERM).context("cannot signal the server")?;
         let Ok(status) = tokio::time::timeout(STOP_WITHIN, self.child.wait()).await else {
             bail!("the server did not stop within {} s of SIGTERM", STOP_WITHIN.as_secs());
         };
         let status = status?;
-        ensure!(status.success(), "the server ended with {status}");
+        ensure!(status.success(), "the server exited with {status}");
         Ok(())
     }
 }
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_greeting_names_three_listeners() {
+    fn startup_output_names_three_listeners() {
         let http = "NetBit is ready. Register: curl --json '{}' http://127.0.0.1:41000/api/users/register\n";
         let tcp =
             "Chat sessions: tcp://127.0.0.1:41001 (netbit chat --server http://127.0.0.1:41000 --user you)\n";

@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_are_in_order_and_the_crowd_is_bounded() {
+    fn run_bounded_returns_results_in_order_within_its_bound() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (now, most) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
         let work = |n: usize| {

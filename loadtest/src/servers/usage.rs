@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fields_are_found_behind_a_strange_name() {
+    fn fields_are_found_after_a_name_with_parentheses() {
         let stat = "42 (a (strange) name) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20";
         let status = "Name:\tx\nVmHWM:\t  2048 kB\nVmRSS:\t  1024 kB\n";
         let usage = Usage::parse(stat, status, 100).unwrap();
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_has_a_usage() {
+    fn usage_of_this_process_is_readable() {
         assert!(Usage::of(std::process::id()).is_some_and(|usage| usage.peak_kib >= usage.resident_kib));
     }
 }

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn there_are_as_many_as_there_should_be_and_not_at_even_times() {
+    async fn arrivals_have_the_requested_rate_at_random_times() {
         let begin = tokio::time::Instant::now().into_std();
         let (mut arrivals, end) = (Arrivals::new(7, 1_000.0, begin), begin + Duration::from_secs(10));
         let mut times = Vec::new();

@@ -23,7 +23,7 @@ pub(crate) async fn live(
             packet = transport.next() => {
                 let took = packet.and_then(|packet| transport.read(&packet).map(|view| take(user, &view, &mut waiting, &stats)));
                 if let Err(error) = took {
-                    return stats.outcome.borrow_mut().wrong(|| format!("the session of user {user} ends: {error:#}"));
+                    return stats.outcome.borrow_mut().wrong(|| format!("the session of user {user} failed: {error:#}"));
                 }
             }
             ask = asks.recv() => {
@@ -31,7 +31,7 @@ pub(crate) async fn live(
                 request_id += 1;
                 waiting.insert(request_id, (due, ask.clone()));
                 if let Err(error) = transport.ask(request_id, ask).await {
-                    return stats.outcome.borrow_mut().wrong(|| format!("user {user} cannot speak: {error:#}"));
+                    return stats.outcome.borrow_mut().wrong(|| format!("user {user} cannot send: {error:#}"));
                 }
             }
         }
@@ -42,8 +42,9 @@ fn take(user: usize, view: &PacketView<'_>, waiting: &mut HashMap<u64, (Instant,
     match (view.packet_type, view.request_id.and_then(|id| waiting.remove(&id))) {
         ("Event", None) => {
             let mut cursors = stats.cursors.borrow_mut();
-            let heard = stats.transcript.borrow_mut().received(user, cursors.entry(user).or_default(), view);
-            match heard {
+            let received =
+                stats.transcript.borrow_mut().received(user, cursors.entry(user).or_default(), view);
+            match received {
                 Ok(due) => stats.delivered(due),
                 Err(reason) => stats.outcome.borrow_mut().wrong(|| reason),
             }

@@ -113,25 +113,23 @@ impl TeamRun {
         mut arrivals: Arrivals,
         end: Instant,
     ) -> anyhow::Result<()> {
-        let can = |person: &TeamUser| match operation {
-            Operation::Say | Operation::Page | Operation::Mark | Operation::Typing => {
-                person.session.is_some()
-            }
-            Operation::Ping => person.datagrams.is_some(),
+        let can = |user: &TeamUser| match operation {
+            Operation::Say | Operation::Page | Operation::Mark | Operation::Typing => user.session.is_some(),
+            Operation::Ping => user.datagrams.is_some(),
             _ => true,
         };
         let able: Vec<_> =
-            self.users.iter().enumerate().filter(|(_, person)| can(person)).map(|(user, _)| user).collect();
+            self.users.iter().enumerate().filter(|(_, user)| can(user)).map(|(user, _)| user).collect();
         while let Some(due) = arrivals.next(end).await {
-            let user = able.get(arrivals.one_of(able.len())).copied().context("nobody can")?;
+            let user = able.get(arrivals.one_of(able.len())).copied().context("no user can perform this")?;
             let chat = self.chat_of(user, arrivals.one_of(TO_ALL) == 0)?;
             self.clone().start(operation, user, chat, due)?;
         }
         Ok(())
     }
 
-    fn chat_of(&self, user: usize, everybody: bool) -> anyhow::Result<i64> {
-        if everybody { Ok(self.shared_chat) } else { self.teams.get(user / TEAM).copied().context("no team") }
+    fn chat_of(&self, user: usize, to_all: bool) -> anyhow::Result<i64> {
+        if to_all { Ok(self.shared_chat) } else { self.teams.get(user / TEAM).copied().context("no team") }
     }
 
     /// Starts an operation of `user` that was due at `due`.
@@ -142,27 +140,27 @@ impl TeamRun {
         chat: i64,
         due: Instant,
     ) -> anyhow::Result<()> {
-        let person = self.users.get(user).context("nobody")?;
+        let team_user = self.users.get(user).context("no such user")?;
         let ask = match operation {
             Operation::Say => Some(Ask::Say { chat, content: self.new_content(user, chat, due) }),
             Operation::Page => Some(Ask::Page { chat }),
             Operation::Typing => Some(Ask::Typing { chat }),
             Operation::Mark => {
                 let cursors = self.stats.cursors.borrow();
-                let heard = cursors.get(&user).and_then(|cursors| cursors.get(&chat));
+                let received = cursors.get(&user).and_then(|cursors| cursors.get(&chat));
                 // A user without received events has nothing to mark.
-                let Some(cursor) = heard else { return Ok(()) };
+                let Some(cursor) = received else { return Ok(()) };
                 Some(Ask::Mark { chat, seq: cursor.0 })
             }
             _ => None,
         };
         self.stats.begin(operation);
         if let Some(ask) = ask {
-            person.session.as_ref().context("no session")?.send((due, ask))?;
+            team_user.session.as_ref().context("no session")?.send((due, ask))?;
             return Ok(());
         }
         match operation {
-            Operation::Ping => person.datagrams.as_ref().context("no ticket")?.send(due)?,
+            Operation::Ping => team_user.datagrams.as_ref().context("no ticket")?.send(due)?,
             Operation::Push => self.pushes.send(due)?,
             Operation::Clone => {
                 let run = self.clone();
@@ -198,7 +196,7 @@ impl TeamRun {
             Some(connection) => connection,
             None => HttpConnection::connect(self.http).await?,
         };
-        let token = &self.users.get(user).context("nobody")?.token;
+        let token = &self.users.get(user).context("no such user")?.token;
         let get = |path: &str| HttpConnection::request("GET", path, token, None);
         let of_chat = |chat: i64| format!("/api/chats/{chat}/messages");
         match operation {
@@ -220,7 +218,7 @@ impl TeamRun {
                 self.stats
                     .outcome
                     .borrow_mut()
-                    .check(refused || alone, || format!("user {user} may read {other}"));
+                    .check(refused || alone, || format!("user {user} can read chat {other} of another team"));
                 self.stats.done(operation, due);
                 return Ok(());
             }
@@ -246,7 +244,10 @@ impl TeamRun {
         let right = seqs.len() == items.len()
             && seqs.windows(2).all(|two| matches!(two, [one, next] if one + 1 == *next))
             && items.iter().all(|item| item.get("chat_id").is_some_and(|id| *id == chat));
-        self.stats.outcome.borrow_mut().check(right, || format!("a page of chat {chat} with seqs {seqs:?}"));
+        self.stats
+            .outcome
+            .borrow_mut()
+            .check(right, || format!("a page of chat {chat} has the seqs {seqs:?}"));
         Ok(())
     }
 
@@ -266,7 +267,7 @@ impl TeamRun {
         let missing = || {
             let cursors = stats.cursors.borrow();
             let none = super::transcript::Cursors::new();
-            let with_sessions = self.users.iter().enumerate().filter(|(_, person)| person.session.is_some());
+            let with_sessions = self.users.iter().enumerate().filter(|(_, user)| user.session.is_some());
             let users = with_sessions.map(|(user, _)| (user, cursors.get(&user).unwrap_or(&none)));
             stats.transcript.borrow().missing(users)
         };
@@ -284,17 +285,18 @@ impl TeamRun {
         let lost_pushes = self.git.lost_pushes(&pushed).await?;
         self.tasks.borrow_mut().abort_all();
         let mut outcome = stats.outcome.replace(Outcome::new()?);
-        outcome
-            .check(lacking == 0, || format!("lost: {lacking} people lack something that was acknowledged"));
-        outcome.check(more == 0, || format!("{more} events more than messages"));
+        outcome.check(lacking == 0, || format!("lost: {lacking} users lack an acknowledged message"));
+        outcome.check(more == 0, || format!("{more} events without a message"));
         let under_way = stats.under_way();
-        outcome.check(under_way == 0, || format!("lost: {under_way} operations were begun and never done"));
+        outcome.check(under_way == 0, || {
+            format!("lost: {under_way} operations were started and never completed")
+        });
         for push in lost_pushes {
             outcome.wrong(|| format!("lost: {push} was pushed"));
         }
         outcome
             .notes
-            .push("latencies above: from when a message was due until another person has it".to_owned());
+            .push("latencies above: from the due time of a message until another user has it".to_owned());
         outcome.notes.extend(stats.lines());
         Ok(outcome)
     }
@@ -307,7 +309,7 @@ async fn open(
     stats: &Rc<TeamStats>,
     tasks: &mut JoinSet<anyhow::Result<()>>,
 ) -> anyhow::Result<Vec<TeamUser>> {
-    // Connections live as long as the server; the futures below do not outlive this call.
+    // The spawned futures are `'static`: they own their tokens.
     let tokens = (0..users).map(|user| server.token(user)).collect::<anyhow::Result<Vec<_>>>()?;
     let (tcp, http) = (server.tcp(), server.http);
     let transports = run_bounded(users, OPENING, {
@@ -328,10 +330,10 @@ async fn open(
     });
     let mut users = Vec::new();
     for (user, ((transport, udp), token)) in transports.await?.into_iter().zip(tokens).enumerate() {
-        let mut person = TeamUser { token, session: None, datagrams: None };
+        let mut team_user = TeamUser { token, session: None, datagrams: None };
         if let Some(transport) = transport {
             let (session, asks) = unbounded_channel();
-            person.session = Some(session);
+            team_user.session = Some(session);
             let stats = stats.clone();
             tasks.spawn_local(async move {
                 live(transport, user, asks, stats).await;
@@ -340,10 +342,10 @@ async fn open(
         }
         if let Some(udp) = udp {
             let (datagrams, due) = unbounded_channel();
-            person.datagrams = Some(datagrams);
+            team_user.datagrams = Some(datagrams);
             tasks.spawn_local(ping(udp, due, stats.clone()));
         }
-        users.push(person);
+        users.push(team_user);
     }
     Ok(users)
 }

@@ -32,7 +32,7 @@ pub(crate) enum Operation {
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::Say => "say (session)",
+            Self::Say => "send (session)",
             Self::Page => "page (session)",
             Self::Mark => "mark (session)",
             Self::Typing => "typing (session)",

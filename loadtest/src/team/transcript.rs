@@ -57,31 +57,31 @@ impl Transcript {
             return Err(format!("user {user} gets {view:?}"));
         };
         let Some(chat) = self.chats.get_mut(&id).filter(|chat| chat.members.contains(&user)) else {
-            return Err(format!("user {user} is not in chat {id} and hears of it"));
+            return Err(format!("user {user} receives an event of chat {id} without being a member"));
         };
         if chat.events.is_empty() {
             chat.first = seq;
         }
         let cursor = cursors.entry(id).or_insert(Cursor(chat.first - 1));
         cursor.take(seq).map_err(|reason| format!("user {user} in chat {id}: {reason}"))?;
-        let place =
-            usize::try_from(seq - chat.first).map_err(|_| format!("event {seq} of chat {id} comes late"))?;
+        let place = usize::try_from(seq - chat.first)
+            .map_err(|_| format!("event {seq} of chat {id} precedes the first"))?;
         if place == chat.events.len() {
             let due = chat.due.remove(message.content);
             if due.is_none() {
-                return Err(format!("chat {id}: {} is there again, or was never said", message.content));
+                return Err(format!("chat {id}: {} is repeated, or was never sent", message.content));
             }
             chat.events.push((message.content.to_owned(), due));
         }
         match chat.events.get(place) {
             Some((content, due)) if content == message.content => Ok(*due),
-            _ => Err(format!("event {seq} of chat {id} is not the same for all")),
+            _ => Err(format!("event {seq} of chat {id} differs between members")),
         }
     }
 
     /// Returns how many users lack an acknowledged message, and how many events have no
     /// acknowledged message.
-    pub(crate) fn missing<'a>(&self, people: impl Iterator<Item = (usize, &'a Cursors)>) -> (usize, u64) {
+    pub(crate) fn missing<'a>(&self, users: impl Iterator<Item = (usize, &'a Cursors)>) -> (usize, u64) {
         let heads =
             |chat: &ChatTranscript| chat.first + i64::try_from(chat.events.len()).unwrap_or(i64::MAX) - 1;
         let lacks = |user: usize, cursors: &Cursors| {
@@ -92,7 +92,7 @@ impl Transcript {
                 !complete || (!chat.events.is_empty() && has < heads(chat))
             })
         };
-        let lacking = people.filter(|(user, cursors)| lacks(*user, cursors)).count();
+        let lacking = users.filter(|(user, cursors)| lacks(*user, cursors)).count();
         let heard = |chat: &ChatTranscript| u64::try_from(chat.events.len()).unwrap_or(u64::MAX);
         let more = self.chats.values().map(|chat| heard(chat).saturating_sub(chat.acknowledged)).sum();
         (lacking, more)
@@ -118,7 +118,7 @@ mod tests {
         transcript
     }
 
-    fn hear(
+    fn receive(
         transcript: &mut Transcript,
         user: usize,
         cursors: &mut Cursors,
@@ -129,29 +129,38 @@ mod tests {
     }
 
     #[test]
-    fn whoever_hears_everything_in_order_lacks_nothing() {
+    fn transcript_is_complete_when_members_received_all_events() {
         let (mut transcript, mut one, mut two) = (team(), Cursors::new(), Cursors::new());
-        let (a, b) = (hear(&mut transcript, 1, &mut one, 4, "a"), hear(&mut transcript, 1, &mut one, 5, "b"));
+        let (a, b) =
+            (receive(&mut transcript, 1, &mut one, 4, "a"), receive(&mut transcript, 1, &mut one, 5, "b"));
         assert_eq!((a, b), (Ok(()), Ok(())));
-        assert_eq!(transcript.missing([(1, &one), (2, &two)].into_iter()), (1, 0), "the other has nothing");
-        hear(&mut transcript, 2, &mut two, 4, "a").unwrap();
-        hear(&mut transcript, 2, &mut two, 5, "b").unwrap();
+        assert_eq!(
+            transcript.missing([(1, &one), (2, &two)].into_iter()),
+            (1, 0),
+            "the other user received nothing"
+        );
+        receive(&mut transcript, 2, &mut two, 4, "a").unwrap();
+        receive(&mut transcript, 2, &mut two, 5, "b").unwrap();
         assert_eq!(transcript.missing([(1, &one), (2, &two)].into_iter()), (0, 0));
         transcript.acknowledged(7);
-        assert_eq!(transcript.missing([(1, &one), (2, &two)].into_iter()), (2, 0), "one is lost for both");
+        assert_eq!(transcript.missing([(1, &one), (2, &two)].into_iter()), (2, 0), "both lack a message");
     }
 
     #[test]
-    fn what_is_doubled_reordered_altered_or_not_for_one_is_wrong() {
+    fn transcript_rejects_repeated_lost_changed_and_foreign_events() {
         let (mut transcript, mut one, mut two) = (team(), Cursors::new(), Cursors::new());
-        hear(&mut transcript, 1, &mut one, 4, "a").unwrap();
-        assert!(hear(&mut transcript, 1, &mut one, 4, "a").unwrap_err().contains("again"));
-        assert!(hear(&mut transcript, 1, &mut one, 6, "b").unwrap_err().contains("6 instead of 5"));
-        assert!(hear(&mut transcript, 1, &mut one, 5, "a").unwrap_err().contains("is there again"));
-        assert!(hear(&mut transcript, 2, &mut two, 4, "b").unwrap_err().contains("not the same"));
+        receive(&mut transcript, 1, &mut one, 4, "a").unwrap();
+        assert!(receive(&mut transcript, 1, &mut one, 4, "a").unwrap_err().contains("again"));
+        assert!(receive(&mut transcript, 1, &mut one, 6, "b").unwrap_err().contains("6 instead of 5"));
+        assert!(receive(&mut transcript, 1, &mut one, 5, "a").unwrap_err().contains("is repeated"));
+        assert!(receive(&mut transcript, 2, &mut two, 4, "b").unwrap_err().contains("differs"));
         assert!(
-            hear(&mut transcript, 2, &mut Cursors::new(), 5, "b").unwrap_err().contains("5 instead of 4")
+            receive(&mut transcript, 2, &mut Cursors::new(), 5, "b").unwrap_err().contains("5 instead of 4")
         );
-        assert!(hear(&mut transcript, 3, &mut Cursors::new(), 4, "a").unwrap_err().contains("not in chat"));
+        assert!(
+            receive(&mut transcript, 3, &mut Cursors::new(), 4, "a")
+                .unwrap_err()
+                .contains("without being a member")
+        );
     }
 }

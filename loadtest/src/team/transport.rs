@@ -74,7 +74,7 @@ impl Transport {
         match self {
             Self::Tcp(connection) => Ok(connection.frame().await?.to_vec()),
             Self::Socket(socket) => loop {
-                match socket.next().await.context("the server closed the socket")?? {
+                match socket.next().await.context("the server closed the WebSocket")?? {
                     Message::Text(text) => return Ok(text.as_bytes().to_vec()),
                     Message::Ping(_) | Message::Pong(_) => {}
                     other => bail!("not a packet: {other:?}"),
@@ -86,7 +86,7 @@ impl Transport {
     pub(crate) fn read<'a>(&self, packet: &'a [u8]) -> anyhow::Result<PacketView<'a>> {
         match self {
             Self::Tcp(_) => PacketView::of(packet),
-            Self::Socket(_) => serde_json::from_slice(packet).context("the server sent what is no packet"),
+            Self::Socket(_) => serde_json::from_slice(packet).context("invalid packet from the server"),
         }
     }
 

@@ -14,7 +14,7 @@ const KEY_BYTES: usize = 32;
 const MENTION: &[u8] = b" @all ";
 
 fn frame(packet: MessagePacket) -> anyhow::Result<Vec<u8>> {
-    Ok(encode(&packet).context("a packet of ours cannot be encoded")?.to_vec())
+    Ok(encode(&packet).context("cannot encode a packet")?.to_vec())
 }
 
 /// Returns a `Hello` without echo: a session receives a stub for its own messages, as from the
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_patched_frame_is_a_packet_like_any_other() {
+    fn patched_frame_decodes_as_a_packet() {
         let mut template = MessageTemplate::new(3, 77, ClientIdKind::Random).unwrap();
         let mut out = Vec::new();
         template.append(5, &mut out);

@@ -60,12 +60,12 @@ impl HttpConnection {
         let head = std::str::from_utf8(self.buffer.get(..end).unwrap_or_default())?;
         let mut lines = head.split("\r\n");
         let status = lines.next().unwrap_or_default();
-        ensure!(status.starts_with("HTTP/1.1 2"), "the answer is {status}");
+        ensure!(status.starts_with("HTTP/1.1 2"), "the server answered {status}");
         let length = lines.find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok()).flatten()
         });
         let length = if status.starts_with("HTTP/1.1 204") { Some(0) } else { length };
-        Ok(Some((end + 4, length.context("an answer without a length")?)))
+        Ok(Some((end + 4, length.context("an answer without content-length")?)))
     }
 }

@@ -50,7 +50,7 @@ pub(crate) struct UdpTicketView<'a> {
 
 impl<'a> PacketView<'a> {
     pub(crate) fn of(frame: &'a [u8]) -> anyhow::Result<Self> {
-        rmp_serde::from_slice(frame).context("the server sent what is no packet")
+        rmp_serde::from_slice(frame).context("invalid packet from the server")
     }
 
     /// Returns whether the packet acknowledges a command that was not a duplicate.
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_packet_is_read_as_far_as_it_is_checked() {
+    fn packet_view_reads_the_checked_fields() {
         let frame = rmp_serde::to_vec_named(&serde_json::json!({
             "packet_type": "Event", "chat_id": 3, "seq": 7, "kind": "message", "message": {"id": 1, "content": "hey"}
         }));
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_finds_what_is_lost_and_what_is_doubled() {
+    fn cursor_finds_lost_and_repeated_seqs() {
         let mut cursor = Cursor(4);
         assert!(cursor.take(5).is_ok());
         assert_eq!(cursor.take(5).unwrap_err(), "5 after 5 again");

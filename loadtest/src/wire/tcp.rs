@@ -49,7 +49,7 @@ impl TcpConnection {
         while self.packet_length()?.is_none() {
             self.fill().await?;
         }
-        self.next()?.context("a frame that was here is gone")
+        self.next()?.context("a buffered frame is missing")
     }
 
     /// Returns the next packet if it is already buffered.

@@ -54,7 +54,7 @@ impl UdpConnection {
                 serde_json::json!({ "known": self.known, "padding": "................................" });
             let header =
                 Header { kind: Kind::Ping, connection_id: self.connection_id, counter: self.counter };
-            let datagram = datagram::seal(&self.key_up, header, &ping).context("cannot be sealed")?;
+            let datagram = datagram::seal(&self.key_up, header, &ping).context("cannot seal a Ping")?;
             self.socket.send(&datagram).await?;
             while let Ok(count) = tokio::time::timeout(TIMEOUT, self.socket.recv(&mut buffer)).await {
                 if self.take(buffer.get(..count?).unwrap_or_default())? == Kind::Pong {
@@ -67,7 +67,7 @@ impl UdpConnection {
 
     fn take(&mut self, datagram: &[u8]) -> anyhow::Result<Kind> {
         let header = Header::of(datagram).map_err(|why| anyhow::anyhow!("{why:?}"))?;
-        ensure!(header.connection_id == self.connection_id, "an answer to another: {header:?}");
+        ensure!(header.connection_id == self.connection_id, "a datagram for another connection: {header:?}");
         let view: DatagramView = datagram::open(&self.key_down, header, datagram)
             .map_err(|why| anyhow::anyhow!("{header:?} cannot be opened: {why:?}"))?;
         if view.from.is_some_and(|from| from <= self.known) {

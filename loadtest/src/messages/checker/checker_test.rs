@@ -45,7 +45,7 @@ fn only(faults: &Faults, fault: Fault) -> u64 {
 }
 
 #[test]
-fn what_everybody_saw_once_and_in_order_is_correct() {
+fn checker_accepts_a_correct_run() {
     let mut checker = sent_and_acknowledged(4);
     see(&mut checker, 0, &[0, 1, 2, 3]);
     see(&mut checker, 1, &[0, 1, 2, 3]);
@@ -57,7 +57,7 @@ fn what_everybody_saw_once_and_in_order_is_correct() {
 }
 
 #[test]
-fn a_message_is_everywhere_when_the_last_session_saw_it() {
+fn message_is_delivered_when_the_last_reading_session_has_it() {
     let mut checker = sent_and_acknowledged(1);
     let slow = checker.session("slow".into(), false);
     let (key, message, seq) = nth(0);
@@ -66,14 +66,14 @@ fn a_message_is_everywhere_when_the_last_session_saw_it() {
 }
 
 #[test]
-fn a_lost_message_is_found_in_the_middle_and_at_the_end() {
+fn checker_finds_a_lost_message_in_the_middle_and_at_the_end() {
     for lost in [1, 3] {
         let mut checker = sent_and_acknowledged(4);
         see(&mut checker, 0, &[0, 1, 2, 3]);
         let left: Vec<_> = (0..4).filter(|counter| *counter != lost).collect();
         see(&mut checker, 1, &left);
         assert_eq!(checker.outstanding(), (0, 1));
-        assert_eq!(checker.verdict(false).total(), 0, "it may still come");
+        assert_eq!(checker.verdict(false).total(), 0, "it may still arrive");
         assert_eq!(only(&checker.verdict(true), Fault::Lost), 1);
     }
     let unseen = sent_and_acknowledged(1);
@@ -81,20 +81,20 @@ fn a_lost_message_is_found_in_the_middle_and_at_the_end() {
 }
 
 #[test]
-fn a_loss_is_found_as_soon_as_the_server_says_how_much_there_is() {
+fn checker_finds_a_loss_when_the_sum_of_heads_arrives() {
     let mut checker = sent_and_acknowledged(4);
     see(&mut checker, 0, &[0, 1, 2, 3]);
     see(&mut checker, 1, &[0, 2]);
     checker.heads_sum(1, BASE + 3);
-    assert_eq!(only(&checker.verdict(false), Fault::Lost), 1, "jumped over");
+    assert_eq!(only(&checker.verdict(false), Fault::Lost), 1, "skipped");
     checker.heads_sum(1, BASE + 4);
-    assert_eq!(only(&checker.verdict(false), Fault::Lost), 2, "behind");
+    assert_eq!(only(&checker.verdict(false), Fault::Lost), 2, "after the last event");
     checker.heads_sum(1, BASE + 2);
-    assert_eq!(checker.verdict(false).count(Fault::Wrong), 1, "ahead");
+    assert_eq!(checker.verdict(false).count(Fault::Wrong), 1, "below the received events");
 }
 
 #[test]
-fn a_doubled_message_is_found() {
+fn checker_finds_a_doubled_message() {
     let mut checker = sent_and_acknowledged(3);
     see(&mut checker, 0, &[0, 1, 2]);
     see(&mut checker, 1, &[0, 1, 1, 2, 0]);
@@ -112,7 +112,7 @@ fn a_doubled_message_is_found() {
 }
 
 #[test]
-fn a_message_that_comes_late_is_reordered_and_not_lost() {
+fn late_message_is_reordered_and_not_lost() {
     let mut checker = sent_and_acknowledged(4);
     see(&mut checker, 0, &[0, 1, 2, 3]);
     see(&mut checker, 1, &[0, 2, 1, 3]);
@@ -120,7 +120,7 @@ fn a_message_that_comes_late_is_reordered_and_not_lost() {
 }
 
 #[test]
-fn messages_that_are_numbered_in_another_order_than_sent_are_reordered() {
+fn seqs_in_another_order_than_sent_are_reordered() {
     let mut checker = Checker::new(&[(CHAT, BASE)]);
     checker.session("only".into(), true);
     for (counter, seq) in [(0, BASE + 2), (1, BASE + 1)] {
@@ -135,7 +135,7 @@ fn messages_that_are_numbered_in_another_order_than_sent_are_reordered() {
 }
 
 #[test]
-fn a_number_that_nobody_has_is_a_gap() {
+fn seq_without_an_event_is_a_gap() {
     let mut checker = Checker::new(&[(CHAT, BASE)]);
     checker.session("only".into(), true);
     for (counter, seq) in [(0, BASE + 1), (1, BASE + 3)] {
@@ -148,7 +148,7 @@ fn a_number_that_nobody_has_is_a_gap() {
 }
 
 #[test]
-fn an_event_that_is_no_message_fills_its_number() {
+fn event_without_a_message_fills_its_seq() {
     let mut checker = Checker::new(&[(CHAT, BASE)]);
     checker.session("only".into(), true);
     checker.saw(0, CHAT, BASE + 1, None);
@@ -160,7 +160,7 @@ fn an_event_that_is_no_message_fills_its_number() {
 }
 
 #[test]
-fn answers_that_contradict_are_found() {
+fn checker_finds_contradicting_answers() {
     let mut checker = sent_and_acknowledged(1);
     let (key, message, seq) = nth(0);
     see(&mut checker, 0, &[0]);
@@ -176,7 +176,7 @@ fn answers_that_contradict_are_found() {
     assert_eq!(checker.verdict(true), Faults::default());
     see(&mut checker, 0, &[0]);
     see(&mut checker, 1, &[0]);
-    assert_eq!(only(&checker.verdict(true), Fault::Wrong), 1, "refused, and there");
+    assert_eq!(only(&checker.verdict(true), Fault::Wrong), 1, "refused, but present");
 
     let mut checker = sent_and_acknowledged(0);
     checker.sent(key, CHAT);
@@ -187,7 +187,7 @@ fn answers_that_contradict_are_found() {
 }
 
 #[test]
-fn sessions_that_see_different_things_are_found() {
+fn checker_finds_sessions_with_different_events() {
     let mut checker = sent_and_acknowledged(2);
     see(&mut checker, 0, &[0, 1]);
     see(&mut checker, 1, &[0]);
@@ -195,14 +195,14 @@ fn sessions_that_see_different_things_are_found() {
     checker.saw(1, CHAT, BASE + 2, Some((key, message)));
     assert_eq!(only(&checker.verdict(true), Fault::Wrong), 1);
     checker.saw(1, CHAT, BASE + 3, Some((MessageKey { sender: 9, counter: 9 }, MessageId(5))));
-    assert!(checker.verdict(false).first().iter().any(|text| text.contains("unseen sent")));
+    assert!(checker.verdict(false).first().iter().any(|text| text.contains("never sent")));
     checker.saw(1, ChatId(99), 1, None);
     checker.saw(1, CHAT, Seq::MAX, None);
     assert_eq!(checker.verdict(false).count(Fault::Wrong), 4);
 }
 
 #[test]
-fn the_history_is_compared_with_what_was_acknowledged() {
+fn checker_compares_the_history_with_acknowledgements() {
     let faults = |listed: &[usize]| {
         let mut checker = sent_and_acknowledged(4);
         see(&mut checker, 0, &[0, 1, 2, 3]);
@@ -218,7 +218,7 @@ fn the_history_is_compared_with_what_was_acknowledged() {
 }
 
 #[test]
-fn one_that_does_not_read_must_be_in_order_as_far_as_it_got() {
+fn slow_reader_must_receive_events_in_order() {
     let mut checker = sent_and_acknowledged(4);
     see(&mut checker, 0, &[0, 1, 2, 3]);
     see(&mut checker, 1, &[0, 1, 2, 3]);

@@ -80,7 +80,7 @@ struct CheckedSession {
 
 /// Describes a message of a history.
 fn named(key: Option<MessageKey>) -> String {
-    key.map_or_else(|| "something that nobody said".to_owned(), |key| key.to_string())
+    key.map_or_else(|| "a message that was never sent".to_owned(), |key| key.to_string())
 }
 
 /// Describes an event.
@@ -171,21 +171,22 @@ impl Checker {
             index.and_then(|index| Some((index, self.chats.get_mut(index)?, session.heads.get_mut(index)?)))
         else {
             faults.add(Fault::Wrong, || {
-                format!("{name} got an event of chat {chat_id}, which is none of ours")
+                format!("{name} got an event of chat {chat_id}, which is not part of the run")
             });
             return false;
         };
         if seq > head.saturating_add(JUMP_MAX) {
-            faults.add(Fault::Wrong, || format!("{name}, chat {chat_id}: after {head} came {seq}"));
+            faults.add(Fault::Wrong, || format!("{name}, chat {chat_id}: {seq} arrived after {head}"));
             return false;
         } else if seq > *head {
             // Skipped seqs are counted at the end: they may be late, lost, or gaps.
             session.missing.extend((*head + 1..seq).map(|seq| (index, seq)));
             *head = seq;
         } else if session.missing.remove(&(index, seq)) {
-            faults.add(Fault::Reordered, || format!("{name}, chat {chat_id}: {seq} came after {head}"));
+            faults.add(Fault::Reordered, || format!("{name}, chat {chat_id}: {seq} arrived after {head}"));
         } else {
-            faults.add(Fault::Doubled, || format!("{name}, chat {chat_id}: {seq} came again after {head}"));
+            faults
+                .add(Fault::Doubled, || format!("{name}, chat {chat_id}: {seq} arrived again after {head}"));
             return false;
         }
 
@@ -194,14 +195,16 @@ impl Checker {
             std::collections::btree_map::Entry::Vacant(new) => {
                 if let Some((key, _)) = message {
                     match self.sent_messages.get_mut(&key) {
-                        None => faults.add(Fault::Wrong, || format!("{name} got {key}, which nobody sent")),
+                        None => {
+                            faults.add(Fault::Wrong, || format!("{name} got {key}, which was never sent"))
+                        }
                         Some(sent) if sent.chat != index => faults.add(Fault::Wrong, || {
                             format!("{name} got {key} in chat {chat_id}, not where it was sent")
                         }),
                         Some(sent) => match sent.seen_at.replace(seq) {
                             None => {}
                             Some(other) => faults.add(Fault::Doubled, || {
-                                format!("chat {chat_id}: {key} is at {other} and at {seq}")
+                                format!("chat {chat_id}: {key} has the seqs {other} and {seq}")
                             }),
                         },
                     }
@@ -231,12 +234,12 @@ impl Checker {
         let sum: Seq = session.heads.iter().sum();
         match heads_sum - sum {
             0 => {}
-            behind @ 1.. => self.faults.add(Fault::Lost, || {
-                format!("{name} is at {sum} in all, and was told {heads_sum}: {behind} events never came")
+            missing @ 1.. => self.faults.add(Fault::Lost, || {
+                format!("{name} received seqs that sum to {sum}, and the server reports {heads_sum}: {missing} events never arrived")
             }),
             _ => self
                 .faults
-                .add(Fault::Wrong, || format!("{name} is at {sum} in all, and was told of {heads_sum} only")),
+                .add(Fault::Wrong, || format!("{name} received seqs that sum to {sum}, but the server reports only {heads_sum}")),
         }
         // A seq that no session has received may be a gap of the chat: the verdict decides.
         let seen = |chats: &[CheckedChat], index: usize, seq| {
@@ -247,7 +250,7 @@ impl Checker {
             let lost = seen(chats, *index, *seq);
             if lost {
                 let id = chats.get(*index).map_or(ChatId(0), |chat| chat.id);
-                faults.add(Fault::Lost, || format!("{name}, chat {id}: {seq} never came"));
+                faults.add(Fault::Lost, || format!("{name}, chat {id}: {seq} never arrived"));
             }
             !lost
         });
@@ -255,7 +258,7 @@ impl Checker {
 
     /// Records a packet that cannot be an event of this run.
     pub(crate) fn unexpected(&mut self, session: usize, describe: impl FnOnce() -> String) {
-        let name = self.sessions.get(session).map_or("nobody", |session| &session.name);
+        let name = self.sessions.get(session).map_or("an unknown session", |session| &session.name);
         self.faults.add(Fault::Wrong, || format!("{name} got {}", describe()));
     }
 
@@ -269,7 +272,7 @@ impl Checker {
     pub(crate) fn history(&mut self, chat_id: ChatId, listed: &[(Seq, MessageId, Option<MessageKey>)]) {
         let faults = &mut self.faults;
         let Some(index) = self.index.get(&chat_id).copied() else {
-            return faults.add(Fault::Wrong, || format!("there is no chat {chat_id} to have a history"));
+            return faults.add(Fault::Wrong, || format!("history of an unknown chat {chat_id}"));
         };
         let mut expected: BTreeMap<Seq, (MessageId, MessageKey)> = self
             .sent_messages
@@ -283,7 +286,7 @@ impl Checker {
         let (mut read, mut last) = (BTreeSet::new(), 0);
         for (seq, message, key) in listed.iter().copied() {
             if !read.insert(seq) {
-                faults.add(Fault::Doubled, || format!("history of chat {chat_id}: {seq} is there twice"));
+                faults.add(Fault::Doubled, || format!("history of chat {chat_id}: {seq} is listed twice"));
                 continue;
             }
             if seq < last {
@@ -295,7 +298,7 @@ impl Checker {
                 Some((id, who)) if id == message && Some(who) == key => {}
                 Some(other) => faults.add(Fault::Wrong, || {
                     format!(
-                        "history of chat {chat_id}, {seq}: {} ({message}), but acknowledged was {} ({})",
+                        "history of chat {chat_id}, {seq}: {} ({message}), but {} ({}) was acknowledged",
                         named(key),
                         other.1,
                         other.0
@@ -312,7 +315,7 @@ impl Checker {
         for (seq, (message, key)) in expected {
             faults.add(Fault::Lost, || {
                 format!(
-                    "history of chat {chat_id}: {key} ({message}) was acknowledged as {seq} and is not there"
+                    "history of chat {chat_id}: {key} ({message}) was acknowledged as {seq} and is missing"
                 )
             });
         }

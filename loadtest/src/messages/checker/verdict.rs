@@ -31,7 +31,7 @@ impl Checker {
                 {
                     let id = chat.id;
                     faults.add(Fault::Reordered, || {
-                        format!("chat {id}, {seq}: {key} comes behind the same sender's message {before}")
+                        format!("chat {id}, {seq}: {key} follows message {before} of the same sender")
                     });
                 }
             }
@@ -48,9 +48,8 @@ impl Checker {
                 (Answer::Unanswered, _) if complete => {
                     faults.add(Fault::Wrong, || format!("chat {id}: {key} was never answered"));
                 }
-                (Answer::Refused, Some(seq)) => faults.add(Fault::Wrong, || {
-                    format!("chat {id}: {key} was refused, and is there all the same as {seq}")
-                }),
+                (Answer::Refused, Some(seq)) => faults
+                    .add(Fault::Wrong, || format!("chat {id}: {key} was refused, and is present as {seq}")),
                 (Answer::Acknowledged { message, seq }, _) => {
                     let entry = chat.entries.get(&seq);
                     if let Some(other) =
@@ -58,7 +57,7 @@ impl Checker {
                     {
                         faults.add(Fault::Wrong, || {
                             format!(
-                                "chat {id}: {key} was acknowledged as {seq} ({message}), where {other:?} is"
+                                "chat {id}: {key} was acknowledged as {seq} ({message}), but its event is {other:?}"
                             )
                         });
                     }
@@ -99,11 +98,12 @@ impl Checker {
             {
                 let jumped =
                     session.missing.range((index, Seq::MIN)..=(index, Seq::MAX)).map(|(_, seq)| *seq);
-                let behind = known.range(head.saturating_add(1)..).copied();
+                let later = known.range(head.saturating_add(1)..).copied();
                 // A seq that no session has is a gap of the chat, not a loss of this session.
-                for seq in jumped.filter(|seq| known.contains(seq)).chain(behind) {
-                    faults
-                        .add(Fault::Lost, || format!("{}, chat {}: {seq} never came", session.name, chat.id));
+                for seq in jumped.filter(|seq| known.contains(seq)).chain(later) {
+                    faults.add(Fault::Lost, || {
+                        format!("{}, chat {}: {seq} never arrived", session.name, chat.id)
+                    });
                 }
             }
         }
@@ -112,7 +112,7 @@ impl Checker {
                 let id = self.chats.get(*index).map_or(ChatId(0), |chat| chat.id);
                 faults.add(Fault::Lost, || {
                     format!(
-                        "{}, which did not read, chat {id}: {seq} is missing among what it got",
+                        "{}, which did not read, chat {id}: {seq} is missing among the received events",
                         session.name
                     )
                 });
