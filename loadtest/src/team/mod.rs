@@ -7,8 +7,8 @@
 //! and every request for a chat of another team was refused.
 
 mod arrivals;
-mod member;
 mod scenario;
+mod session;
 mod stats;
 mod transcript;
 mod transport;
@@ -42,14 +42,14 @@ enum Rate {
 
 /// The operations and their rates: each user sends a message about every twelve seconds.
 const MIX: [(Operation, Rate); 11] = [
-    (Operation::Say, Rate::Each(0.08)),
+    (Operation::Send, Rate::Each(0.08)),
     (Operation::Page, Rate::Each(0.04)),
     (Operation::Mark, Rate::Each(0.06)),
     (Operation::Typing, Rate::Each(0.04)),
     (Operation::GetChats, Rate::Each(0.02)),
     (Operation::GetMessages, Rate::Each(0.04)),
     (Operation::Post, Rate::Each(0.01)),
-    (Operation::Intrude, Rate::All(1.0)),
+    (Operation::GetForeignMessages, Rate::All(1.0)),
     (Operation::Ping, Rate::Each(0.04)),
     (Operation::Clone, Rate::All(0.5)),
     (Operation::Push, Rate::All(0.25)),

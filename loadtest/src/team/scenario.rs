@@ -13,10 +13,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::arrivals::Arrivals;
-use super::member::live;
+use super::session::run_session;
 use super::stats::{Operation, TeamStats};
 use super::transcript::Transcript;
-use super::transport::{Ask, Transport};
+use super::transport::{SessionRequest, Transport};
 use crate::scenario::Outcome;
 use crate::servers::{Git, SeededServer, run_bounded};
 use crate::wire::{HttpConnection, UdpConnection, message_content};
@@ -57,7 +57,7 @@ pub(super) struct TeamRun {
 struct TeamUser {
     token: String,
     /// The queue of requests, for users with a session.
-    session: Option<UnboundedSender<(Instant, Ask)>>,
+    session: Option<UnboundedSender<(Instant, SessionRequest)>>,
     /// The due times of Pings, for users with a UDP ticket.
     datagrams: Option<UnboundedSender<Instant>>,
 }
@@ -114,7 +114,7 @@ impl TeamRun {
         end: Instant,
     ) -> anyhow::Result<()> {
         let can = |user: &TeamUser| match operation {
-            Operation::Say | Operation::Page | Operation::Mark | Operation::Typing => user.session.is_some(),
+            Operation::Send | Operation::Page | Operation::Mark | Operation::Typing => user.session.is_some(),
             Operation::Ping => user.datagrams.is_some(),
             _ => true,
         };
@@ -142,15 +142,17 @@ impl TeamRun {
     ) -> anyhow::Result<()> {
         let team_user = self.users.get(user).context("no such user")?;
         let ask = match operation {
-            Operation::Say => Some(Ask::Say { chat, content: self.new_content(user, chat, due) }),
-            Operation::Page => Some(Ask::Page { chat }),
-            Operation::Typing => Some(Ask::Typing { chat }),
+            Operation::Send => {
+                Some(SessionRequest::Send { chat, content: self.new_content(user, chat, due) })
+            }
+            Operation::Page => Some(SessionRequest::Page { chat }),
+            Operation::Typing => Some(SessionRequest::Typing { chat }),
             Operation::Mark => {
                 let cursors = self.stats.cursors.borrow();
                 let received = cursors.get(&user).and_then(|cursors| cursors.get(&chat));
                 // A user without received events has nothing to mark.
                 let Some(cursor) = received else { return Ok(()) };
-                Some(Ask::Mark { chat, seq: cursor.0 })
+                Some(SessionRequest::Mark { chat, seq: cursor.0 })
             }
             _ => None,
         };
@@ -164,7 +166,7 @@ impl TeamRun {
             Operation::Push => self.pushes.send(due)?,
             Operation::Clone => {
                 let run = self.clone();
-                self.tasks.borrow_mut().spawn_local(async move { run.clone_whole(due).await });
+                self.tasks.borrow_mut().spawn_local(async move { run.clone_repository(due).await });
             }
             _ => {
                 let run = self.clone();
@@ -210,7 +212,7 @@ impl TeamRun {
                 let body = connection.ask(&get(&format!("{}?limit={PAGE}", of_chat(chat)))).await?;
                 self.check_page(chat, body)?;
             }
-            Operation::Intrude => {
+            Operation::GetForeignMessages => {
                 let other = self.teams.get((user / TEAM + 1) % self.teams.len()).context("no team")?;
                 let answer = connection.ask(&get(&of_chat(*other))).await.map(<[u8]>::len);
                 let refused = answer.as_ref().is_err_and(|error| error.to_string().contains("HTTP/1.1 404"));
@@ -251,7 +253,7 @@ impl TeamRun {
         Ok(())
     }
 
-    async fn clone_whole(&self, due: Instant) -> anyhow::Result<()> {
+    async fn clone_repository(&self, due: Instant) -> anyhow::Result<()> {
         self.clones.set(self.clones.get() + 1);
         let place = format!("clone-{}", self.clones.get());
         self.git.run(self.git.home(), &["clone", "--quiet", &self.git.url, &place]).await?;
@@ -336,7 +338,7 @@ async fn open(
             team_user.session = Some(session);
             let stats = stats.clone();
             tasks.spawn_local(async move {
-                live(transport, user, asks, stats).await;
+                run_session(transport, user, asks, stats).await;
                 Ok(())
             });
         }

@@ -16,14 +16,14 @@ const LATENCY_MAX_US: u64 = 600_000_000;
 /// A kind of operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Operation {
-    Say,
+    Send,
     Page,
     Mark,
     Typing,
     GetChats,
     GetMessages,
     Post,
-    Intrude,
+    GetForeignMessages,
     Ping,
     Clone,
     Push,
@@ -32,14 +32,14 @@ pub(crate) enum Operation {
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::Say => "send (session)",
+            Self::Send => "send (session)",
             Self::Page => "page (session)",
             Self::Mark => "mark (session)",
             Self::Typing => "typing (session)",
             Self::GetChats => "GET chats",
             Self::GetMessages => "GET messages",
             Self::Post => "POST message",
-            Self::Intrude => "GET, refused",
+            Self::GetForeignMessages => "GET, refused",
             Self::Ping => "Ping (UDP)",
             Self::Clone => "git clone",
             Self::Push => "git push",

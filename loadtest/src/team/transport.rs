@@ -17,8 +17,8 @@ use crate::wire::{PacketView, TcpConnection, UdpConnection};
 
 /// A request over a session.
 #[derive(Debug, Clone)]
-pub(crate) enum Ask {
-    Say {
+pub(crate) enum SessionRequest {
+    Send {
         chat: i64,
         content: String,
     },
@@ -90,7 +90,7 @@ impl Transport {
         }
     }
 
-    pub(crate) async fn ask(&mut self, request_id: u64, ask: Ask) -> anyhow::Result<()> {
+    pub(crate) async fn ask(&mut self, request_id: u64, ask: SessionRequest) -> anyhow::Result<()> {
         match self {
             Self::Tcp(connection) => connection.send(&encode(&packet(request_id, ask))?).await,
             Self::Socket(socket) => Ok(socket.send(Message::text(text(request_id, ask).to_string())).await?),
@@ -98,7 +98,7 @@ impl Transport {
     }
 }
 
-fn packet(request_id: u64, ask: Ask) -> MessagePacket {
+fn packet(request_id: u64, ask: SessionRequest) -> MessagePacket {
     let of = |packet_type: &str, chat: i64| MessagePacket {
         packet_type: packet_type.to_owned(),
         request_id: Some(request_id),
@@ -106,7 +106,7 @@ fn packet(request_id: u64, ask: Ask) -> MessagePacket {
         ..MessagePacket::default()
     };
     match ask {
-        Ask::Say { chat, content } => {
+        SessionRequest::Send { chat, content } => {
             let message = PacketMessage {
                 client_id: Some(ClientId::fresh()),
                 content: Some(content),
@@ -114,24 +114,28 @@ fn packet(request_id: u64, ask: Ask) -> MessagePacket {
             };
             MessagePacket { message: Some(message), ..of("SendMessage", chat) }
         }
-        Ask::Page { chat } => MessagePacket { limit: Some(50), ..of("GetMessages", chat) },
-        Ask::Mark { chat, seq } => MessagePacket { read_seq: u64::try_from(seq).ok(), ..of("Mark", chat) },
-        Ask::Typing { chat } => of("Typing", chat),
+        SessionRequest::Page { chat } => MessagePacket { limit: Some(50), ..of("GetMessages", chat) },
+        SessionRequest::Mark { chat, seq } => {
+            MessagePacket { read_seq: u64::try_from(seq).ok(), ..of("Mark", chat) }
+        }
+        SessionRequest::Typing { chat } => of("Typing", chat),
     }
 }
 
-fn text(request_id: u64, ask: Ask) -> Value {
+fn text(request_id: u64, ask: SessionRequest) -> Value {
     match ask {
-        Ask::Say { chat, content } => {
+        SessionRequest::Send { chat, content } => {
             json!({"packet_type": "SendMessage", "request_id": request_id, "chat_id": chat,
             "message": {"client_id": uuid::Uuid::now_v7(), "content": content}})
         }
-        Ask::Page { chat } => {
+        SessionRequest::Page { chat } => {
             json!({"packet_type": "GetMessages", "request_id": request_id, "chat_id": chat, "limit": 50})
         }
-        Ask::Mark { chat, seq } => {
+        SessionRequest::Mark { chat, seq } => {
             json!({"packet_type": "Mark", "request_id": request_id, "chat_id": chat, "read_seq": seq})
         }
-        Ask::Typing { chat } => json!({"packet_type": "Typing", "request_id": request_id, "chat_id": chat}),
+        SessionRequest::Typing { chat } => {
+            json!({"packet_type": "Typing", "request_id": request_id, "chat_id": chat})
+        }
     }
 }

@@ -7,14 +7,14 @@ use std::time::Instant;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::stats::{Operation, TeamStats};
-use super::transport::{Ask, Transport};
+use super::transport::{SessionRequest, Transport};
 use crate::wire::PacketView;
 
 /// Runs until it is dropped or the session fails. A failed session is an error of the server.
-pub(crate) async fn live(
+pub(crate) async fn run_session(
     mut transport: Transport,
     user: usize,
-    mut asks: UnboundedReceiver<(Instant, Ask)>,
+    mut asks: UnboundedReceiver<(Instant, SessionRequest)>,
     stats: Rc<TeamStats>,
 ) {
     let (mut waiting, mut request_id) = (HashMap::new(), 0);
@@ -38,7 +38,12 @@ pub(crate) async fn live(
     }
 }
 
-fn take(user: usize, view: &PacketView<'_>, waiting: &mut HashMap<u64, (Instant, Ask)>, stats: &TeamStats) {
+fn take(
+    user: usize,
+    view: &PacketView<'_>,
+    waiting: &mut HashMap<u64, (Instant, SessionRequest)>,
+    stats: &TeamStats,
+) {
     match (view.packet_type, view.request_id.and_then(|id| waiting.remove(&id))) {
         ("Event", None) => {
             let mut cursors = stats.cursors.borrow_mut();
@@ -52,17 +57,17 @@ fn take(user: usize, view: &PacketView<'_>, waiting: &mut HashMap<u64, (Instant,
         // Presence, typing users, read cursors of others, and notifications that reading has
         // cleared.
         ("Presence" | "Typing" | "Marks" | "NotificationsRead", None) => {}
-        ("Ack", Some((due, Ask::Say { chat, .. }))) if view.is_fresh_ack() => {
+        ("Ack", Some((due, SessionRequest::Send { chat, .. }))) if view.is_fresh_ack() => {
             stats.transcript.borrow_mut().acknowledged(chat);
-            stats.done(Operation::Say, due);
+            stats.done(Operation::Send, due);
         }
-        ("Ack", Some((due, Ask::Mark { .. }))) if view.success == Some(true) => {
+        ("Ack", Some((due, SessionRequest::Mark { .. }))) if view.success == Some(true) => {
             stats.done(Operation::Mark, due)
         }
-        ("Ack", Some((due, Ask::Typing { .. }))) if view.success == Some(true) => {
+        ("Ack", Some((due, SessionRequest::Typing { .. }))) if view.success == Some(true) => {
             stats.done(Operation::Typing, due)
         }
-        ("Messages", Some((due, Ask::Page { chat }))) => {
+        ("Messages", Some((due, SessionRequest::Page { chat }))) => {
             let dense = view.messages.windows(2).all(|two| matches!(two, [one, next] if one.seq < next.seq))
                 && view.chat_id == Some(chat);
             stats.outcome.borrow_mut().check(dense, || format!("a page of chat {chat}: {view:?}"));
