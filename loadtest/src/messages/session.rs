@@ -29,7 +29,7 @@ const CHATS_PER_SENDER: usize = 5;
 const HEARTBEAT: u64 = 1 << 40;
 pub(super) const LAST_PING: u64 = HEARTBEAT + 1;
 /// Packets handled before the task yields to other sessions.
-const TURN: usize = 64;
+const PACKETS_PER_YIELD: usize = 64;
 /// Time before a refused request is repeated, unless the server returns one.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
@@ -98,7 +98,7 @@ impl SessionReader {
 
     async fn read(&mut self) -> anyhow::Result<()> {
         let mut events = 0_u64;
-        for turn in 1_usize.. {
+        for count in 1_usize.. {
             let packet = match self.reader.next().await {
                 Ok(packet) => packet,
                 Err(error) => bail!("{error}, after {events} events"),
@@ -123,7 +123,7 @@ impl SessionReader {
                 "Presence" | "Typing" | "Marks" | "Notification" | "NotificationsRead" => {}
                 other => bail!("got an unexpected packet: {other}"),
             }
-            if turn.is_multiple_of(TURN) {
+            if count.is_multiple_of(PACKETS_PER_YIELD) {
                 tokio::task::yield_now().await;
             }
         }
@@ -179,8 +179,8 @@ impl SessionReader {
             measurements.ack_latency.saturating_record(now_us.saturating_sub(sent_us));
         } else {
             // Sent again later as a new message, so that the order of all others stays the same.
-            let rest = packet.retry_after_ms.map_or(RETRY_DELAY, Duration::from_millis);
-            sending.resume_at.set(Instant::now() + rest);
+            let delay = packet.retry_after_ms.map_or(RETRY_DELAY, Duration::from_millis);
+            sending.resume_at.set(Instant::now() + delay);
             sending.refused.set(sending.refused.get() + 1);
             run.checker.borrow_mut().refused(key);
             run.measurements.borrow_mut().refused += 1;
@@ -249,8 +249,8 @@ impl SessionWriter {
         loop {
             while counter < run.messages_per_sender + sending.refused.get() {
                 // Never fails: the window is never closed.
-                if let Ok(place) = self.while_alive(sending.window.acquire()).await? {
-                    place.forget();
+                if let Ok(permit) = self.while_alive(sending.window.acquire()).await? {
+                    permit.forget();
                 }
                 self.while_alive(run.acquire_backlog()).await?;
                 self.while_alive(tokio::time::sleep_until(sending.resume_at.get())).await?;
@@ -267,8 +267,8 @@ impl SessionWriter {
     }
 
     async fn send(&mut self, sending: &SenderState, counter: usize) -> Result<(), TcpError> {
-        let turn = sending.sender * CHATS_PER_SENDER + counter % CHATS_PER_SENDER;
-        let Some(chat) = self.run.chats.get(turn % self.run.chats.len().max(1)).copied() else {
+        let index = sending.sender * CHATS_PER_SENDER + counter % CHATS_PER_SENDER;
+        let Some(chat) = self.run.chats.get(index % self.run.chats.len().max(1)).copied() else {
             return Ok(());
         };
         let key = MessageKey { sender: sending.sender, counter };

@@ -50,16 +50,16 @@ impl Scenario for ClonePush {
                 let mut count = 0;
                 // At least one clone, however short the round.
                 while count == 0 || Instant::now() < end {
-                    let (place, begun) = (format!("clone-{n}-{count}"), Instant::now());
-                    git.run(git.home(), &["clone", "--quiet", "--bare", &git.url, &place]).await?;
+                    let (path, begun) = (format!("clone-{n}-{count}"), Instant::now());
+                    git.run(git.home(), &["clone", "--quiet", "--bare", &git.url, &path]).await?;
                     let took = begun.elapsed();
-                    let place = git.home().join(place);
-                    let cloned = git.run(&place, &["rev-parse", "main"]).await?;
+                    let path = git.home().join(path);
+                    let cloned = git.run(&path, &["rev-parse", "main"]).await?;
                     let mut outcome = outcome.borrow_mut();
                     outcome.check(cloned == tip, || format!("a clone is at {cloned} instead of {tip}"));
                     outcome.took(took);
                     outcome.done(1);
-                    std::fs::remove_dir_all(&place)?;
+                    std::fs::remove_dir_all(&path)?;
                     count += 1;
                 }
                 Ok(Vec::new())
@@ -87,11 +87,11 @@ impl Scenario for ClonePush {
 
 /// Pushes commits to new branches until `end`; returns each branch with its commit.
 async fn keep_pushing(git: &Git, n: usize, end: Instant) -> anyhow::Result<Vec<(String, String)>> {
-    let place = git.create_repository(&format!("pusher-{n}"), 0).await?;
+    let path = git.create_repository(&format!("pusher-{n}"), 0).await?;
     let mut pushed = Vec::new();
     while pushed.is_empty() || Instant::now() < end {
         let branch = format!("pusher-{n}-{}", pushed.len());
-        let commit = git.push(&place, &branch).await?;
+        let commit = git.push(&path, &branch).await?;
         pushed.push((branch, commit));
     }
     Ok(pushed)

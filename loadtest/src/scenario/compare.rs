@@ -100,7 +100,7 @@ async fn run<S: Scenario>(
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
-    let at = |place: usize| values.get(place).copied().unwrap_or(f64::NAN);
+    let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
     if values.len() % 2 == 1 || values.is_empty() {
         at(middle)
     } else {

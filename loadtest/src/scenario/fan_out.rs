@@ -149,12 +149,12 @@ impl DeliveryTracker {
         if queue.is_empty() {
             *first = seq;
         }
-        let place = usize::try_from(seq - *first).unwrap_or(usize::MAX);
-        if place == queue.len() {
+        let index = usize::try_from(seq - *first).unwrap_or(usize::MAX);
+        if index == queue.len() {
             let due = self.due.borrow_mut().pop_front();
             queue.push_back(Event { frame: frame.to_vec(), due, seen_by: 0 });
         }
-        let Some(event) = queue.get_mut(place) else {
+        let Some(event) = queue.get_mut(index) else {
             return outcome.wrong(|| format!("event {seq} is out of order"));
         };
         outcome.check(event.frame == frame, || format!("event {seq} differs between members"));
@@ -183,8 +183,8 @@ async fn receive(mut connection: TcpConnection, tracker: Rc<DeliveryTracker>) ->
             let next = cursor.map(|cursor| cursor.0 + 1);
             let known = next.filter(|seq| {
                 let events = tracker.events.borrow();
-                let place = usize::try_from(seq - events.0).ok();
-                place.and_then(|place| events.1.get(place)).is_some_and(|event| event.frame == frame)
+                let index = usize::try_from(seq - events.0).ok();
+                index.and_then(|index| events.1.get(index)).is_some_and(|event| event.frame == frame)
             });
             let seq = match known {
                 Some(seq) => seq,

@@ -69,22 +69,22 @@ impl Git {
     /// Creates a local repository with incompressible files.
     pub(crate) async fn create_repository(&self, name: &str, megabytes: usize) -> anyhow::Result<PathBuf> {
         self.run(self.home(), &["init", "--quiet", "--initial-branch=main", name]).await?;
-        let place = self.home().join(name);
+        let path = self.home().join(name);
         for n in 0..FILES {
             let noise =
                 (0..megabytes * 1_000_000 / FILES / 16).flat_map(|_| uuid::Uuid::new_v4().into_bytes());
-            std::fs::write(place.join(format!("file-{n}")), noise.collect::<Vec<_>>())?;
+            std::fs::write(path.join(format!("file-{n}")), noise.collect::<Vec<_>>())?;
         }
-        self.run(&place, &["add", "."]).await?;
-        self.run(&place, &["commit", "--quiet", "--message", "everything"]).await?;
-        Ok(place)
+        self.run(&path, &["add", "."]).await?;
+        self.run(&path, &["commit", "--quiet", "--message", "everything"]).await?;
+        Ok(path)
     }
 
-    /// Commits in the repository `place`, pushes to a new branch, and returns the commit.
-    pub(crate) async fn push(&self, place: &Path, branch: &str) -> anyhow::Result<String> {
-        self.run(place, &["commit", "--quiet", "--allow-empty", "--message", branch]).await?;
-        let commit = self.run(place, &["rev-parse", "HEAD"]).await?;
-        self.run(place, &["push", "--quiet", &self.url, &format!("HEAD:refs/heads/{branch}")]).await?;
+    /// Commits in the repository `path`, pushes to a new branch, and returns the commit.
+    pub(crate) async fn push(&self, path: &Path, branch: &str) -> anyhow::Result<String> {
+        self.run(path, &["commit", "--quiet", "--allow-empty", "--message", branch]).await?;
+        let commit = self.run(path, &["rev-parse", "HEAD"]).await?;
+        self.run(path, &["push", "--quiet", &self.url, &format!("HEAD:refs/heads/{branch}")]).await?;
         Ok(commit)
     }
 

@@ -255,11 +255,11 @@ impl TeamRun {
 
     async fn clone_repository(&self, due: Instant) -> anyhow::Result<()> {
         self.clones.set(self.clones.get() + 1);
-        let place = format!("clone-{}", self.clones.get());
-        self.git.run(self.git.home(), &["clone", "--quiet", &self.git.url, &place]).await?;
+        let path = format!("clone-{}", self.clones.get());
+        self.git.run(self.git.home(), &["clone", "--quiet", &self.git.url, &path]).await?;
         self.stats.done(Operation::Clone, due);
-        let place: PathBuf = self.git.home().join(place);
-        std::fs::remove_dir_all(place)?;
+        let path: PathBuf = self.git.home().join(path);
+        std::fs::remove_dir_all(path)?;
         Ok(())
     }
 
@@ -371,10 +371,10 @@ async fn push(
     stats: Rc<TeamStats>,
     pushed: Rc<RefCell<Vec<(String, String)>>>,
 ) -> anyhow::Result<()> {
-    let place = git.create_repository("pusher", 0).await?;
+    let path = git.create_repository("pusher", 0).await?;
     while let Some(due) = due.recv().await {
         let branch = format!("branch-{}", pushed.borrow().len());
-        let commit = git.push(&place, &branch).await?;
+        let commit = git.push(&path, &branch).await?;
         stats.done(Operation::Push, due);
         pushed.borrow_mut().push((branch, commit));
     }

@@ -64,16 +64,16 @@ impl Transcript {
         }
         let cursor = cursors.entry(id).or_insert(Cursor(chat.first - 1));
         cursor.take(seq).map_err(|reason| format!("user {user} in chat {id}: {reason}"))?;
-        let place = usize::try_from(seq - chat.first)
+        let index = usize::try_from(seq - chat.first)
             .map_err(|_| format!("event {seq} of chat {id} precedes the first"))?;
-        if place == chat.events.len() {
+        if index == chat.events.len() {
             let due = chat.due.remove(message.content);
             if due.is_none() {
                 return Err(format!("chat {id}: {} is repeated, or was never sent", message.content));
             }
             chat.events.push((message.content.to_owned(), due));
         }
-        match chat.events.get(place) {
+        match chat.events.get(index) {
             Some((content, due)) if content == message.content => Ok(*due),
             _ => Err(format!("event {seq} of chat {id} differs between members")),
         }

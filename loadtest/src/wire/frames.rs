@@ -126,8 +126,8 @@ impl MessageTemplate {
     /// Adds `@all` to the content.
     pub(crate) fn mentioning_all(mut self) -> Self {
         let at = self.content_at + KEY_BYTES;
-        if let Some(place) = self.bytes.get_mut(at..at + MENTION.len()) {
-            place.copy_from_slice(MENTION);
+        if let Some(slice) = self.bytes.get_mut(at..at + MENTION.len()) {
+            slice.copy_from_slice(MENTION);
         }
         self
     }
@@ -135,8 +135,8 @@ impl MessageTemplate {
     /// Appends the frame of message `number`, which is also its request id.
     pub(crate) fn append(&mut self, number: u64, to: &mut Vec<u8>) {
         let mut patch = |at: usize, with: &[u8]| {
-            if let Some(place) = self.bytes.get_mut(at..at + with.len()) {
-                place.copy_from_slice(with);
+            if let Some(slice) = self.bytes.get_mut(at..at + with.len()) {
+                slice.copy_from_slice(with);
             }
         };
         patch(self.request_at, &number.to_be_bytes());
@@ -156,8 +156,8 @@ fn content_key(sender: u64, number: u64) -> [u8; KEY_BYTES] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut key = [0; KEY_BYTES];
     let whole = (u128::from(sender) << 64) | u128::from(number);
-    for (place, digit) in key.iter_mut().rev().enumerate() {
-        let four = usize::try_from((whole >> (4 * place)) & 0xf).unwrap_or(0);
+    for (index, digit) in key.iter_mut().rev().enumerate() {
+        let four = usize::try_from((whole >> (4 * index)) & 0xf).unwrap_or(0);
         *digit = DIGITS.get(four).copied().unwrap_or(b'0');
     }
     key
