@@ -264,7 +264,7 @@ pub(crate) async fn run(
         "cold_start" => run!(ColdStart { chats: 10_000, messages: 1_000_000 }),
         "slow_readers" => run!(SlowReaders { slow: if measure.quick { 4 } else { 50 } }),
         "clone_push" => run!(ClonePush { megabytes: if measure.quick { 1 } else { 20 } }),
-        "redis" if !redis::is_here() => eprintln!("skipped: redis-server is not in PATH"),
+        "redis" if !redis::is_installed() => eprintln!("skipped: redis-server is not in PATH"),
         "redis" => run!(RedisComparison::Pipelined, RedisComparison::FanOut { members: 1_000 }),
         "team" => run!(Team { users: if measure.quick { 100 } else { 1_000 } }),
         "growth" => {

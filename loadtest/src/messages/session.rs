@@ -132,7 +132,7 @@ impl SessionReader {
 
     fn event(&self, packet: &ReceivedPacket) {
         let now_us = self.run.now_us();
-        if let Some(content) = see(&self.run, self.state.number, packet) {
+        if let Some(content) = receive(&self.run, self.state.number, packet) {
             let mut measurements = self.run.measurements.borrow_mut();
             measurements.last_delivery_us = now_us;
             measurements.delivery_latency.saturating_record(now_us.saturating_sub(content.sent_us));
@@ -193,14 +193,14 @@ impl SessionReader {
 }
 
 /// Records an event in the checker; returns its content if this run sent it.
-pub(super) fn see(run: &Run, session: usize, packet: &ReceivedPacket) -> Option<Content> {
+pub(super) fn receive(run: &Run, session: usize, packet: &ReceivedPacket) -> Option<Content> {
     let content = packet.message.as_ref().and_then(|message| Content::parse(&message.content));
     let key =
         content.as_ref().zip(packet.message.as_ref()).map(|(content, message)| (content.key, message.id));
     let mut checker = run.checker.borrow_mut();
     match (packet.chat_id, packet.seq) {
         (Some(chat), Some(seq)) if key.is_some() || packet.message.is_none() => {
-            if checker.saw(session, chat, seq, key) {
+            if checker.received(session, chat, seq, key) {
                 run.release_backlog();
             }
         }

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::run::{Phase, Run};
-use super::session::{LAST_PING, ping, see};
+use super::session::{LAST_PING, ping, receive};
 use crate::servers::retry_while_busy;
 
 /// Requested bytes: more than the kernel buffers for a connection (`tcp_wmem` and `tcp_rmem`,
@@ -99,7 +99,7 @@ impl SlowReader {
             match packet.packet_type.as_str() {
                 "Event" => {
                     ensure!(!limited, "a slow reader got an event after Limited");
-                    see(&self.run, self.number, &packet);
+                    receive(&self.run, self.number, &packet);
                 }
                 "Limited" => {
                     ensure!(!limited, "a slow reader got Limited twice");

@@ -32,7 +32,7 @@ const SENDERS: u64 = 4;
 const IN_FLIGHT: u64 = 32;
 
 /// Returns whether `redis-server` can be started.
-pub(crate) fn is_here() -> bool {
+pub(crate) fn is_installed() -> bool {
     let mut command = std::process::Command::new("redis-server");
     command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())

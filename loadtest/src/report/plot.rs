@@ -17,7 +17,7 @@ const FLOOR: RGBColor = RGBColor(150, 150, 150);
 /// Points of a distribution.
 const STEPS: u32 = 200;
 
-type Line = (RGBColor, Vec<(f64, f64)>);
+type Series = (RGBColor, Vec<(f64, f64)>);
 
 /// Formats the label at height `y`.
 type Scale = fn(&f64) -> String;
@@ -30,7 +30,7 @@ pub(crate) fn plot(summaries: &[Summary], file: &Path) -> anyhow::Result<()> {
     area.fill(&WHITE).map_err(|error| failed(&error))?;
     for (row, summary) in area.split_evenly((summaries.len().max(1), 1)).iter().zip(summaries) {
         let (left, right) = row.split_horizontally(ROW.0 / 2);
-        let lines = |make: fn(&Outcome) -> Vec<(f64, f64)>| -> Vec<Line> {
+        let lines = |make: fn(&Outcome) -> Vec<(f64, f64)>| -> Vec<Series> {
             let floor = summary.middle_floor().map(|outcome| (FLOOR, make(outcome)));
             floor.into_iter().chain(summary.middle().map(|outcome| (NETBIT, make(outcome)))).collect()
         };
@@ -70,7 +70,7 @@ fn draw<D: DrawingBackend>(
     area: &DrawingArea<D, plotters::coord::Shift>,
     (title, below): (String, &str),
     scale: Scale,
-    lines: &[Line],
+    lines: &[Series],
 ) -> Result<(), Box<dyn std::error::Error>>
 where
     D::ErrorType: 'static,

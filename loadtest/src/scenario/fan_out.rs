@@ -110,16 +110,16 @@ pub(crate) struct DeliveryTracker {
     members: usize,
     pub(crate) outcome: RefCell<Outcome>,
     /// The seq of the oldest event that some member lacks, and the events from there on.
-    events: RefCell<(i64, VecDeque<Event>)>,
+    events: RefCell<(i64, VecDeque<TrackedEvent>)>,
     pub(crate) backlog: Semaphore,
     /// The due times of messages that no member has received, in the order of sending.
     due: RefCell<VecDeque<Instant>>,
 }
 
-struct Event {
+struct TrackedEvent {
     frame: Vec<u8>,
     due: Option<Instant>,
-    seen_by: usize,
+    received_by: usize,
 }
 
 impl DeliveryTracker {
@@ -152,7 +152,7 @@ impl DeliveryTracker {
         let index = usize::try_from(seq - *first).unwrap_or(usize::MAX);
         if index == queue.len() {
             let due = self.due.borrow_mut().pop_front();
-            queue.push_back(Event { frame: frame.to_vec(), due, seen_by: 0 });
+            queue.push_back(TrackedEvent { frame: frame.to_vec(), due, received_by: 0 });
         }
         let Some(event) = queue.get_mut(index) else {
             return outcome.wrong(|| format!("event {seq} is out of order"));
@@ -162,8 +162,8 @@ impl DeliveryTracker {
             outcome.took(due.elapsed());
         }
         outcome.done(1);
-        event.seen_by += 1;
-        while queue.front().is_some_and(|event| event.seen_by >= self.members) {
+        event.received_by += 1;
+        while queue.front().is_some_and(|event| event.received_by >= self.members) {
             queue.pop_front();
             *first += 1;
             self.backlog.add_permits(1);

@@ -24,10 +24,10 @@ fn nth(counter: usize) -> (MessageKey, MessageId, Seq) {
     (MessageKey { sender: 0, counter }, MessageId(100 + n), BASE + 1 + n)
 }
 
-fn see(checker: &mut Checker, session: usize, counters: &[usize]) {
+fn receive(checker: &mut Checker, session: usize, counters: &[usize]) {
     for counter in counters {
         let (key, message, seq) = nth(*counter);
-        checker.saw(session, CHAT, seq, Some((key, message)));
+        checker.received(session, CHAT, seq, Some((key, message)));
     }
 }
 
@@ -47,8 +47,8 @@ fn only(faults: &Faults, fault: Fault) -> u64 {
 #[test]
 fn checker_accepts_a_correct_run() {
     let mut checker = sent_and_acknowledged(4);
-    see(&mut checker, 0, &[0, 1, 2, 3]);
-    see(&mut checker, 1, &[0, 1, 2, 3]);
+    receive(&mut checker, 0, &[0, 1, 2, 3]);
+    receive(&mut checker, 1, &[0, 1, 2, 3]);
     history(&mut checker, &[0, 1, 2, 3]);
     assert_eq!(checker.verdict(true), Faults::default());
     assert_eq!((checker.messages(), checker.outstanding()), (4, (0, 0)));
@@ -61,7 +61,7 @@ fn message_is_delivered_when_the_last_reading_session_has_it() {
     let mut checker = sent_and_acknowledged(1);
     let slow = checker.session("slow".into(), false);
     let (key, message, seq) = nth(0);
-    let seen = [0, slow, 1].map(|session| checker.saw(session, CHAT, seq, Some((key, message))));
+    let seen = [0, slow, 1].map(|session| checker.received(session, CHAT, seq, Some((key, message))));
     assert_eq!(seen, [false, false, true]);
 }
 
@@ -69,9 +69,9 @@ fn message_is_delivered_when_the_last_reading_session_has_it() {
 fn checker_finds_a_lost_message_in_the_middle_and_at_the_end() {
     for lost in [1, 3] {
         let mut checker = sent_and_acknowledged(4);
-        see(&mut checker, 0, &[0, 1, 2, 3]);
+        receive(&mut checker, 0, &[0, 1, 2, 3]);
         let left: Vec<_> = (0..4).filter(|counter| *counter != lost).collect();
-        see(&mut checker, 1, &left);
+        receive(&mut checker, 1, &left);
         assert_eq!(checker.outstanding(), (0, 1));
         assert_eq!(checker.verdict(false).total(), 0, "it may still arrive");
         assert_eq!(only(&checker.verdict(true), Fault::Lost), 1);
@@ -83,8 +83,8 @@ fn checker_finds_a_lost_message_in_the_middle_and_at_the_end() {
 #[test]
 fn checker_finds_a_loss_when_the_sum_of_heads_arrives() {
     let mut checker = sent_and_acknowledged(4);
-    see(&mut checker, 0, &[0, 1, 2, 3]);
-    see(&mut checker, 1, &[0, 2]);
+    receive(&mut checker, 0, &[0, 1, 2, 3]);
+    receive(&mut checker, 1, &[0, 2]);
     checker.heads_sum(1, BASE + 3);
     assert_eq!(only(&checker.verdict(false), Fault::Lost), 1, "skipped");
     checker.heads_sum(1, BASE + 4);
@@ -96,8 +96,8 @@ fn checker_finds_a_loss_when_the_sum_of_heads_arrives() {
 #[test]
 fn checker_finds_a_doubled_message() {
     let mut checker = sent_and_acknowledged(3);
-    see(&mut checker, 0, &[0, 1, 2]);
-    see(&mut checker, 1, &[0, 1, 1, 2, 0]);
+    receive(&mut checker, 0, &[0, 1, 2]);
+    receive(&mut checker, 1, &[0, 1, 1, 2, 0]);
     assert_eq!(only(&checker.verdict(true), Fault::Doubled), 2);
 
     // One message with two seqs: the seqs of every session are dense, and the message arrives
@@ -105,17 +105,17 @@ fn checker_finds_a_doubled_message() {
     let mut checker = sent_and_acknowledged(2);
     checker.sent(MessageKey { sender: 1, counter: 0 }, CHAT);
     checker.acknowledged(MessageKey { sender: 1, counter: 0 }, MessageId(900), BASE + 3);
-    see(&mut checker, 0, &[0, 1]);
+    receive(&mut checker, 0, &[0, 1]);
     let (key, message, _) = nth(1);
-    checker.saw(0, CHAT, BASE + 3, Some((key, message)));
+    checker.received(0, CHAT, BASE + 3, Some((key, message)));
     assert!(checker.verdict(false).count(Fault::Doubled) == 1);
 }
 
 #[test]
 fn late_message_is_reordered_and_not_lost() {
     let mut checker = sent_and_acknowledged(4);
-    see(&mut checker, 0, &[0, 1, 2, 3]);
-    see(&mut checker, 1, &[0, 2, 1, 3]);
+    receive(&mut checker, 0, &[0, 1, 2, 3]);
+    receive(&mut checker, 1, &[0, 2, 1, 3]);
     assert_eq!(only(&checker.verdict(true), Fault::Reordered), 1);
 }
 
@@ -129,7 +129,7 @@ fn seqs_in_another_order_than_sent_are_reordered() {
         checker.acknowledged(key, MessageId(seq), seq);
     }
     for (counter, seq) in [(1, BASE + 1), (0, BASE + 2)] {
-        checker.saw(0, CHAT, seq, Some((MessageKey { sender: 0, counter }, MessageId(seq))));
+        checker.received(0, CHAT, seq, Some((MessageKey { sender: 0, counter }, MessageId(seq))));
     }
     assert_eq!(only(&checker.verdict(false), Fault::Reordered), 1);
 }
@@ -142,7 +142,7 @@ fn seq_without_an_event_is_a_gap() {
         let key = MessageKey { sender: 0, counter };
         checker.sent(key, CHAT);
         checker.acknowledged(key, MessageId(seq), seq);
-        checker.saw(0, CHAT, seq, Some((key, MessageId(seq))));
+        checker.received(0, CHAT, seq, Some((key, MessageId(seq))));
     }
     assert_eq!(only(&checker.verdict(true), Fault::Gap), 1);
 }
@@ -151,11 +151,11 @@ fn seq_without_an_event_is_a_gap() {
 fn event_without_a_message_fills_its_seq() {
     let mut checker = Checker::new(&[(CHAT, BASE)]);
     checker.session("only".into(), true);
-    checker.saw(0, CHAT, BASE + 1, None);
+    checker.received(0, CHAT, BASE + 1, None);
     let key = MessageKey { sender: 0, counter: 0 };
     checker.sent(key, CHAT);
     checker.acknowledged(key, MessageId(1), BASE + 2);
-    checker.saw(0, CHAT, BASE + 2, Some((key, MessageId(1))));
+    checker.received(0, CHAT, BASE + 2, Some((key, MessageId(1))));
     assert_eq!(checker.verdict(true), Faults::default());
 }
 
@@ -163,8 +163,8 @@ fn event_without_a_message_fills_its_seq() {
 fn checker_finds_contradicting_answers() {
     let mut checker = sent_and_acknowledged(1);
     let (key, message, seq) = nth(0);
-    see(&mut checker, 0, &[0]);
-    see(&mut checker, 1, &[0]);
+    receive(&mut checker, 0, &[0]);
+    receive(&mut checker, 1, &[0]);
     checker.acknowledged(key, message, seq);
     assert_eq!(only(&checker.verdict(true), Fault::Doubled), 1, "answered twice");
 
@@ -174,30 +174,30 @@ fn checker_finds_contradicting_answers() {
     assert_eq!(only(&checker.verdict(true), Fault::Wrong), 1, "never answered");
     checker.refused(key);
     assert_eq!(checker.verdict(true), Faults::default());
-    see(&mut checker, 0, &[0]);
-    see(&mut checker, 1, &[0]);
+    receive(&mut checker, 0, &[0]);
+    receive(&mut checker, 1, &[0]);
     assert_eq!(only(&checker.verdict(true), Fault::Wrong), 1, "refused, but present");
 
     let mut checker = sent_and_acknowledged(0);
     checker.sent(key, CHAT);
     checker.acknowledged(key, MessageId(999), seq);
-    see(&mut checker, 0, &[0]);
-    see(&mut checker, 1, &[0]);
+    receive(&mut checker, 0, &[0]);
+    receive(&mut checker, 1, &[0]);
     assert_eq!(only(&checker.verdict(true), Fault::Wrong), 1, "another id than the events'");
 }
 
 #[test]
 fn checker_finds_sessions_with_different_events() {
     let mut checker = sent_and_acknowledged(2);
-    see(&mut checker, 0, &[0, 1]);
-    see(&mut checker, 1, &[0]);
+    receive(&mut checker, 0, &[0, 1]);
+    receive(&mut checker, 1, &[0]);
     let (key, message, _) = nth(0);
-    checker.saw(1, CHAT, BASE + 2, Some((key, message)));
+    checker.received(1, CHAT, BASE + 2, Some((key, message)));
     assert_eq!(only(&checker.verdict(true), Fault::Wrong), 1);
-    checker.saw(1, CHAT, BASE + 3, Some((MessageKey { sender: 9, counter: 9 }, MessageId(5))));
+    checker.received(1, CHAT, BASE + 3, Some((MessageKey { sender: 9, counter: 9 }, MessageId(5))));
     assert!(checker.verdict(false).first().iter().any(|text| text.contains("never sent")));
-    checker.saw(1, ChatId(99), 1, None);
-    checker.saw(1, CHAT, Seq::MAX, None);
+    checker.received(1, ChatId(99), 1, None);
+    checker.received(1, CHAT, Seq::MAX, None);
     assert_eq!(checker.verdict(false).count(Fault::Wrong), 4);
 }
 
@@ -205,8 +205,8 @@ fn checker_finds_sessions_with_different_events() {
 fn checker_compares_the_history_with_acknowledgements() {
     let faults = |listed: &[usize]| {
         let mut checker = sent_and_acknowledged(4);
-        see(&mut checker, 0, &[0, 1, 2, 3]);
-        see(&mut checker, 1, &[0, 1, 2, 3]);
+        receive(&mut checker, 0, &[0, 1, 2, 3]);
+        receive(&mut checker, 1, &[0, 1, 2, 3]);
         history(&mut checker, listed);
         checker.verdict(true)
     };
@@ -220,11 +220,11 @@ fn checker_compares_the_history_with_acknowledgements() {
 #[test]
 fn slow_reader_must_receive_events_in_order() {
     let mut checker = sent_and_acknowledged(4);
-    see(&mut checker, 0, &[0, 1, 2, 3]);
-    see(&mut checker, 1, &[0, 1, 2, 3]);
+    receive(&mut checker, 0, &[0, 1, 2, 3]);
+    receive(&mut checker, 1, &[0, 1, 2, 3]);
     let slow = checker.session("slow".into(), false);
-    see(&mut checker, slow, &[0, 1]);
+    receive(&mut checker, slow, &[0, 1]);
     assert_eq!(checker.verdict(true), Faults::default());
-    see(&mut checker, slow, &[3]);
+    receive(&mut checker, slow, &[3]);
     assert_eq!(only(&checker.verdict(true), Fault::Lost), 1);
 }

@@ -48,15 +48,15 @@ struct SentMessage {
     chat: usize,
     answer: Answer,
     /// The seq of the first received event.
-    seen_at: Option<Seq>,
+    received_at: Option<Seq>,
 }
 
 #[derive(Debug)]
-struct SeenEvent {
+struct ReceivedEvent {
     /// `None` for an event that is not a message.
     message: Option<(MessageKey, MessageId)>,
     /// How many of the sessions that must receive everything have received it.
-    seen: usize,
+    received_by: usize,
 }
 
 #[derive(Debug)]
@@ -64,7 +64,7 @@ struct CheckedChat {
     id: ChatId,
     /// The last seq before the scenario.
     base: Seq,
-    entries: BTreeMap<Seq, SeenEvent>,
+    entries: BTreeMap<Seq, ReceivedEvent>,
 }
 
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl Checker {
         let Some(chat) = self.index.get(&chat).copied() else {
             return self.faults.add(Fault::Wrong, || format!("{key} was sent to an unknown chat {chat}"));
         };
-        let sent = SentMessage { chat, answer: Answer::Unanswered, seen_at: None };
+        let sent = SentMessage { chat, answer: Answer::Unanswered, received_at: None };
         if self.sent_messages.insert(key, sent).is_some() {
             self.faults.add(Fault::Doubled, || format!("{key} was sent twice by the load test itself"));
         }
@@ -156,7 +156,7 @@ impl Checker {
 
     /// Records a received event. Returns whether all reading sessions have now received its
     /// message.
-    pub(crate) fn saw(
+    pub(crate) fn received(
         &mut self,
         session: usize,
         chat_id: ChatId,
@@ -201,7 +201,7 @@ impl Checker {
                         Some(sent) if sent.chat != index => faults.add(Fault::Wrong, || {
                             format!("{name} got {key} in chat {chat_id}, not where it was sent")
                         }),
-                        Some(sent) => match sent.seen_at.replace(seq) {
+                        Some(sent) => match sent.received_at.replace(seq) {
                             None => {}
                             Some(other) => faults.add(Fault::Doubled, || {
                                 format!("chat {chat_id}: {key} has the seqs {other} and {seq}")
@@ -209,7 +209,7 @@ impl Checker {
                         },
                     }
                 }
-                new.insert(SeenEvent { message, seen: 0 })
+                new.insert(ReceivedEvent { message, received_by: 0 })
             }
         };
         if entry.message != message {
@@ -222,8 +222,8 @@ impl Checker {
             });
             return false;
         }
-        entry.seen += usize::from(session.reading);
-        session.reading && message.is_some() && entry.seen == self.reading_sessions
+        entry.received_by += usize::from(session.reading);
+        session.reading && message.is_some() && entry.received_by == self.reading_sessions
     }
 
     /// Records the sum of the last seqs of all chats, sent in order with the events: earlier events
@@ -333,7 +333,8 @@ impl Checker {
         for sent in self.sent_messages.values() {
             if let Answer::Acknowledged { seq, .. } = sent.answer {
                 let entry = self.chats.get(sent.chat).and_then(|chat| chat.entries.get(&seq));
-                undelivered += self.reading_sessions.saturating_sub(entry.map_or(0, |entry| entry.seen));
+                undelivered +=
+                    self.reading_sessions.saturating_sub(entry.map_or(0, |entry| entry.received_by));
             }
         }
         (unanswered, undelivered)

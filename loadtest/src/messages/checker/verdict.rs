@@ -44,7 +44,7 @@ impl Checker {
         for (key, sent) in &self.sent_messages {
             let Some(chat) = self.chats.get(sent.chat) else { continue };
             let id = chat.id;
-            match (sent.answer, sent.seen_at) {
+            match (sent.answer, sent.received_at) {
                 (Answer::Unanswered, _) if complete => {
                     faults.add(Fault::Wrong, || format!("chat {id}: {key} was never answered"));
                 }
