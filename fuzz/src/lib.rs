@@ -97,8 +97,8 @@ pub fn datagrams(input: &[u8]) {
         let header = Header { kind: datagram::Kind::Ping, connection_id: 1, counter: 1 };
         if let Some(mut sealed) = datagram::seal(&key, header, &payload) {
             assert_eq!(datagram::open::<Upward>(&key, header, &sealed), Ok(payload));
-            let place = usize::from(input.first().copied().unwrap_or(0)) % sealed.len();
-            sealed[place] ^= 1;
+            let offset = usize::from(input.first().copied().unwrap_or(0)) % sealed.len();
+            sealed[offset] ^= 1;
             let altered =
                 Header::of(&sealed).and_then(|header| datagram::open::<Upward>(&key, header, &sealed));
             assert!(altered.is_err(), "an altered datagram was opened");

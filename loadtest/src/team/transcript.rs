@@ -87,14 +87,15 @@ impl Transcript {
         let lacks = |user: usize, cursors: &Cursors| {
             let mut own = self.chats.iter().filter(|(_, chat)| chat.members.contains(&user));
             own.any(|(id, chat)| {
-                let complete = u64::try_from(chat.events.len()).is_ok_and(|heard| heard >= chat.acknowledged);
+                let complete =
+                    u64::try_from(chat.events.len()).is_ok_and(|received| received >= chat.acknowledged);
                 let has = cursors.get(id).map_or(chat.first - 1, |cursor| cursor.0);
                 !complete || (!chat.events.is_empty() && has < heads(chat))
             })
         };
         let lacking = users.filter(|(user, cursors)| lacks(*user, cursors)).count();
-        let heard = |chat: &ChatTranscript| u64::try_from(chat.events.len()).unwrap_or(u64::MAX);
-        let more = self.chats.values().map(|chat| heard(chat).saturating_sub(chat.acknowledged)).sum();
+        let received = |chat: &ChatTranscript| u64::try_from(chat.events.len()).unwrap_or(u64::MAX);
+        let more = self.chats.values().map(|chat| received(chat).saturating_sub(chat.acknowledged)).sum();
         (lacking, more)
     }
 }
