@@ -25,7 +25,7 @@ pub mod handmade_pack;
 /// Checks the property of one parser for the given bytes.
 pub type Target = fn(&[u8]);
 
-/// All targets with their names.
+/// Every target by its name.
 pub const TARGETS: [(&str, Target); 8] = [
     ("frames", frames),
     ("json_bodies", json_bodies),
@@ -54,7 +54,7 @@ fn stays(packet: &MessagePacket) {
 pub fn frames(mut input: &[u8]) {
     while let Ok(Some((frame, used))) = framing::split(input, FRAME_BYTES) {
         assert!(!frame.is_empty() && frame.len() <= FRAME_BYTES && used == frame.len() + 4);
-        let valid = scan::scan(frame).is_ok();
+        let sound = scan::scan(frame).is_ok();
         match packet::decode(frame) {
             Ok(packet) => {
                 assert!(sound, "a malformed frame was decoded");
@@ -72,7 +72,7 @@ pub fn frames(mut input: &[u8]) {
 /// Checks a session packet in JSON, and a REST body.
 pub fn json_bodies(input: &[u8]) {
     if let Ok(packet) = packet::decode_json(input) {
-        survives(&packet);
+        stays(&packet);
     }
     if let Ok(config) = serde_json::from_slice::<ProjectConfig>(input)
         && let Ok(config) = config.check()
@@ -93,12 +93,12 @@ pub fn datagrams(input: &[u8]) {
             "a datagram opened that was not sealed with this key"
         );
     }
-    if let Ok(payload) = rmp_serde::from_slice::<Upward>(input) {
+    if let Ok(said) = rmp_serde::from_slice::<Upward>(input) {
         let header = Header { kind: datagram::Kind::Ping, connection_id: 1, counter: 1 };
-        if let Some(mut sealed) = datagram::seal(&key, header, &payload) {
-            assert_eq!(datagram::open::<Upward>(&key, header, &sealed), Ok(payload));
-            let offset = usize::from(input.first().copied().unwrap_or(0)) % sealed.len();
-            sealed[offset] ^= 1;
+        if let Some(mut sealed) = datagram::seal(&key, header, &said) {
+            assert_eq!(datagram::open::<Upward>(&key, header, &sealed), Ok(said));
+            let place = usize::from(input.first().copied().unwrap_or(0)) % sealed.len();
+            sealed[place] ^= 1;
             let altered =
                 Header::of(&sealed).and_then(|header| datagram::open::<Upward>(&key, header, &sealed));
             assert!(altered.is_err(), "an altered datagram was opened");
