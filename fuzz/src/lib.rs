@@ -25,7 +25,7 @@ pub mod handmade_pack;
 /// Checks the property of one parser for the given bytes.
 pub type Target = fn(&[u8]);
 
-/// Every target by its name.
+/// All targets with their names.
 pub const TARGETS: [(&str, Target); 8] = [
     ("frames", frames),
     ("json_bodies", json_bodies),
