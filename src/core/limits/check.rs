@@ -1,24 +1,24 @@
-//! Which limits make no sense.
+//! Finds limits that would make the server useless.
 
 use super::Limits;
 
-/// A limit that would make the server useless, and what is allowed.
+/// A key and its allowed values, for a limit that would make the server useless.
 type Mistake = (&'static str, &'static str);
 
-/// More of anything is a slip of the hand: 2^50, a million times a thousand million.
+/// A larger number is a typing mistake: 2^50, a million times a thousand million.
 const ANYTHING_MAX: u64 = 1 << 50;
 
 const AT_LEAST_ONE: &str = "a number of at least 1";
 const RATE: &str = "a number of at least 1 (limits.rates = false switches rates off)";
 
-/// The limits of a list that are 0 or less.
+/// Lists the limits that are 0 or less.
 macro_rules! below_one {
     ($limits:ident, $allowed:expr, $($name:ident)*) => {
         [$((stringify!($name), $limits.$name < 1)),*].into_iter().filter(|(_, wrong)| *wrong).map(|(key, _)| (key, $allowed))
     };
 }
 
-/// The limits of a list that are above a number.
+/// Lists the limits that are above a number.
 macro_rules! above {
     ($limits:ident, $($name:ident $max:literal,)*) => {
         [$((stringify!($name), concat!("a number of at most ", $max), $limits.$name > $max)),*]
@@ -29,7 +29,7 @@ macro_rules! above {
 }
 
 impl Limits {
-    /// Every limit that would make the server useless, with what is allowed.
+    /// Returns every limit that would make the server useless, with its allowed values.
     pub fn check(&self) -> Vec<(String, &'static str)> {
         let mut mistakes: Vec<Mistake> = Vec::new();
         mistakes.extend(below_one!(
@@ -86,7 +86,7 @@ impl Limits {
         mistakes
     }
 
-    /// Limits that have a range, or depend on another.
+    /// Returns mistakes in limits that have a range, or depend on another limit.
     fn out_of_range(&self) -> impl Iterator<Item = Mistake> {
         let rules = [
             (self.page_default > self.page_max, "page_default", "a number not above limits.page_max"),
@@ -116,7 +116,7 @@ impl Limits {
         rules.into_iter().filter(|(wrong, ..)| *wrong).map(|(_, key, allowed)| (key, allowed))
     }
 
-    /// Numbers that no machine reaches, and that overflow where they are added up.
+    /// Returns limits that no machine reaches, and that overflow where they are summed up.
     fn beyond_anything(&self) -> Vec<(String, &'static str)> {
         let written = serde_json::to_value(self).unwrap_or_default();
         let numbers = written.as_object().into_iter().flatten();

@@ -1,4 +1,4 @@
-//! What follows from limits.
+//! Values derived from limits.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ impl Limits {
         Duration::from_millis(self.ask_patience_ms)
     }
 
-    /// The space for answers on disk in pieces of 64 KiB, in which it is shared out.
+    /// Returns the space for answers on disk in pieces of 64 KiB, the unit in which it is shared.
     pub fn git_spool_pieces(&self) -> usize {
         usize::try_from(self.git_spool_bytes / (64 * 1024)).unwrap_or(usize::MAX).min(u32::MAX as usize)
     }
 
-    /// How many of the HTTP connections may be WebSockets.
+    /// Returns how many of the HTTP connections may be WebSockets.
     pub fn websockets(&self) -> usize {
         self.http_connections.saturating_sub(self.http_reserve.min(self.http_connections / 2)).max(1)
     }
 
-    /// A count where 0 stands for "one per core".
+    /// Resolves a count where 0 stands for "one per core".
     pub fn per_core(count: usize) -> usize {
         if count > 0 { count } else { std::thread::available_parallelism().map_or(1, std::num::NonZero::get) }
     }
