@@ -1,4 +1,4 @@
-//! The control socket: a file that only its owner can open.
+//! The control socket: a socket file that only its owner can open.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,15 +9,16 @@ use std::path::{Path, PathBuf};
 
 const NAME: &str = "control.sock";
 
-/// Where the socket of a data directory is.
+/// Returns the path of a data directory's socket.
 pub fn path(data_dir: &Path) -> PathBuf {
     data_dir.join(NAME)
 }
 
-/// The longest name of a socket that every system takes (`sun_path`, unix(7)).
+/// The longest socket path that every system accepts (`sun_path`, unix(7)).
 const NAME_BYTES_MAX: usize = 100;
 
-/// The socket by a name that is short enough. The file keeps a longer directory reachable while it is open.
+/// Returns a path of the socket that is short enough. The open file keeps a longer directory
+/// reachable.
 fn short(folder: &Path, name: &str) -> io::Result<(PathBuf, Option<File>)> {
     let path = folder.join(name);
     if path.as_os_str().len() <= NAME_BYTES_MAX {
@@ -27,15 +28,18 @@ fn short(folder: &Path, name: &str) -> io::Result<(PathBuf, Option<File>)> {
     Ok((PathBuf::from(format!("/proc/self/fd/{}/{name}", folder.as_raw_fd())), Some(folder)))
 }
 
-/// The socket by the name under which this process can connect to it for as long as it runs.
+/// Returns a path by which this process can connect to the socket for as long as it runs.
 pub fn to_connect(data_dir: &Path) -> io::Result<PathBuf> {
     let (path, folder) = short(data_dir, NAME)?;
     std::mem::forget(folder);
     Ok(path)
 }
 
-/// Binds the socket (0600); one that a killed process left is replaced. Only under the lock of the data directory. It is
-/// made in a folder that nobody else can enter and then moved, so at no moment can anybody else open it.
+/// Binds the socket (0600), replacing one that a killed process left. The caller must hold the lock
+/// of the data directory.
+///
+/// The socket is made in a folder that only its owner can enter and then moved, so other users can
+/// never open it.
 pub fn bind(data_dir: &Path) -> io::Result<UnixListener> {
     let folder = data_dir.join("control.new");
     if folder.exists() {

@@ -1,7 +1,8 @@
 //! The data directory: one process at a time, private to its owner.
 //!
-//! `netbit.db` the database · `secret.key` the secret that signs tokens · `lock` held while a process serves ·
-//! `high_water.json` how far the database had come (see [`HighWater`]) · `repos/` the repositories.
+//! `netbit.db` the database · `secret.key` the secret that signs tokens · `lock` held while a
+//! process serves · `high_water.json` the last known position of the database (see [`HighWater`]) ·
+//! `repos/` the repositories.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -32,7 +33,7 @@ pub enum DataDirError {
 #[error("another netbit already uses {}{}; stop it first, or choose another --data-dir", .path.display(), in_brackets(*.pid))]
 pub struct InUse {
     path: PathBuf,
-    /// Unless it was just beginning.
+    /// `None` if that process has not written its pid yet.
     pid: Option<u32>,
 }
 
@@ -40,14 +41,14 @@ fn in_brackets(pid: Option<u32>) -> String {
     pid.map_or_else(String::new, |pid| format!(" (pid {pid})"))
 }
 
-/// An exclusively locked data directory. The lock goes with the value, or with the process.
+/// An exclusively locked data directory. The lock is released with the value, or with the process.
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
     _lock: File,
 }
 
-/// There while a restore has not finished.
+/// A file that exists while a restore has not finished.
 const RESTORE_MARK: &str = "restore.unfinished";
 
 /// A data directory that is being restored.
@@ -58,7 +59,7 @@ pub struct Filling {
 }
 
 impl Filling {
-    /// Everything is in place and on disk.
+    /// Marks the restore as finished: everything is in place and on disk.
     pub fn finish(self, mark: HighWater) -> Result<(), DataDirError> {
         write_atomically(&self.path, "high_water.json", &serde_json::to_vec(&mark).unwrap_or_default())?;
         let file = self.path.join(RESTORE_MARK);
@@ -73,7 +74,7 @@ fn lock(path: &Path) -> Result<File, DataDirError> {
     let lock = private_file::open_lock(&file).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => {
-            // For people: the lock is what counts.
+            // The pid is for users; the lock itself is what counts.
             lock.set_len(0).and_then(|()| writeln!(&lock, "{}", std::process::id())).map_err(failed)?;
             Ok(lock)
         }
@@ -85,7 +86,8 @@ fn lock(path: &Path) -> Result<File, DataDirError> {
     }
 }
 
-/// Whole or not at all, also when the power goes: written beside, fsynced, renamed, directory fsynced.
+/// Writes a file completely or not at all, even if power fails: writes a temporary file, fsyncs it,
+/// renames it, fsyncs the directory.
 fn write_atomically(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), DataDirError> {
     let (target, beside) = (directory.join(name), directory.join(format!("{name}.new")));
     let write = || {
@@ -98,7 +100,8 @@ fn write_atomically(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), Da
     write().map_err(|source| DataDirError::Io { path: target.clone(), source })
 }
 
-/// How far the database had come when this was written. A database that knows less is an older copy.
+/// The position of the database at the time of writing. A database with a lower position is an
+/// older copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HighWater {
     pub epoch: i64,
@@ -106,7 +109,7 @@ pub struct HighWater {
 }
 
 impl DataDir {
-    /// Makes the directory (0700) if need be, and locks it.
+    /// Makes the directory (0700) if it does not exist, and locks it.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -123,7 +126,7 @@ impl DataDir {
         let this = Self { path: path.to_owned(), _lock: lock };
         this.keep_private().map_err(failed(path))?;
         if fresh {
-            // The directory's own name must survive a power cut too.
+            // The directory's own name must survive a power failure too.
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             let parent = parent.unwrap_or(Path::new("."));
             File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed(parent))?;
@@ -131,7 +134,8 @@ impl DataDir {
         Ok(this)
     }
 
-    /// Locks a directory that is being filled. Nobody opens it before [`Filling::finish`], also after a crash.
+    /// Locks a directory that is being restored. It cannot be opened before [`Filling::finish`],
+    /// not even after a crash.
     pub fn fill(path: &Path) -> Result<Filling, DataDirError> {
         let lock = lock(path)?;
         let mark = path.join(RESTORE_MARK);
@@ -148,13 +152,13 @@ impl DataDir {
         Self::database_in(&self.path)
     }
 
-    /// The database of a directory that somebody else may have open.
+    /// Returns the path of the database in a directory that another process may have open.
     pub fn database_in(path: &Path) -> PathBuf {
         path.join("netbit.db")
     }
 
-    /// Nobody else reads the database, also when the directory was made by somebody more generous. SQLite gives its
-    /// other files the database's own mode; an empty file is an empty database.
+    /// Makes the database readable by its owner only, even in a directory with wider permissions.
+    /// SQLite gives its other files the database's mode. An empty file is an empty database.
     fn keep_private(&self) -> io::Result<()> {
         let database = self.database();
         OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&database)?;
@@ -167,7 +171,7 @@ impl DataDir {
         Ok(())
     }
 
-    /// Fsyncs the database's files, whoever has them open.
+    /// Fsyncs the database's files, whichever process has them open.
     pub fn sync_database(&self) -> Result<(), DataDirError> {
         for name in ["netbit.db", "netbit.db-wal"] {
             let path = self.path.join(name);
@@ -179,7 +183,8 @@ impl DataDir {
         Ok(())
     }
 
-    /// The secret: `configured`, or the one in `secret.key`, made (256 bits, mode 0600) when there is none yet.
+    /// Returns the secret: `configured`, or the one in `secret.key`, made (256 bits, mode 0600) if
+    /// it does not exist.
     pub fn secret(&self, configured: Option<&str>) -> Result<Vec<u8>, DataDirError> {
         let path = self.path.join("secret.key");
         if let Some(text) = configured {
@@ -218,7 +223,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn the_secret_is_made_once_and_private() {
+    fn secret_is_made_once_and_private() {
         let dir = tempfile::tempdir().unwrap();
         let data = DataDir::open(dir.path()).unwrap();
         let secret = data.secret(None).unwrap();
@@ -228,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_database_is_private_even_in_a_directory_that_is_not() {
+    fn database_is_private_in_a_public_directory() {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let data = DataDir::open(dir.path()).unwrap();
@@ -237,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_process_is_told_that_the_directory_is_in_use() {
+    fn second_process_is_refused_while_directory_is_locked() {
         let dir = tempfile::tempdir().unwrap();
         let first = DataDir::open(dir.path()).unwrap();
         assert!(matches!(DataDir::open(dir.path()), Err(DataDirError::InUse(_))));
@@ -256,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_high_water_mark_survives() {
+    fn high_water_mark_reads_back() {
         let dir = tempfile::tempdir().unwrap();
         let data = DataDir::open(dir.path()).unwrap();
         assert_eq!(data.high_water(), None);

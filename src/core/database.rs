@@ -1,7 +1,8 @@
-//! SQLite: how a connection is opened, and how the schema comes up to date.
+//! SQLite: opens connections and migrates the schema.
 //!
-//! Invariants: WAL, foreign keys on, bundled library new enough; one writable connection (the writer's) and read-only
-//! ones beside it. A copy of the database is kept before any migration changes it.
+//! Invariants: WAL, foreign keys on, a bundled library that is new enough; one writable connection
+//! (the writer's), all others read-only. A copy of the database is kept before any migration
+//! changes it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use diesel::sqlite::SqliteConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 pub use diesel::result::Error as QueryError;
-/// A connection, for rooms that know no SQL and pass it on.
+/// A connection, for modules that use no SQL and only pass it on.
 pub use diesel::sqlite::SqliteConnection as Db;
 
 use super::config::Synchronous;
@@ -28,14 +29,14 @@ const SQLITE_VERSION_MIN: i64 = 3_051_003;
 pub enum DatabaseError {
     #[error("cannot open the database {}: {source}", .path.display())]
     Open { path: PathBuf, source: diesel::ConnectionError },
-    #[error("the database answered: {0}")]
+    #[error("the database query failed: {0}")]
     Query(#[from] diesel::result::Error),
     #[error("the bundled SQLite is version {0}, older than {SQLITE_VERSION_MIN}")]
     TooOld(i64),
     #[error("migrating the database failed: {0}")]
     Migration(String),
     #[error(
-        "the database was made by a newer netbit (it knows migration {0}); use that version or a newer one"
+        "the database was made by a newer netbit (it has migration {0}); use that version or a newer one"
     )]
     FromTheFuture(String),
     #[error("the database is damaged: {0}")]
@@ -50,12 +51,12 @@ struct Number {
     value: i64,
 }
 
-/// One integer that `sql` selects as `value`.
+/// Returns the one integer that `sql` selects as `value`.
 pub fn integer(connection: &mut SqliteConnection, sql: &str) -> QueryResult<i64> {
     Ok(diesel::sql_query(sql).get_result::<Number>(connection)?.value)
 }
 
-/// The one writable connection. Checkpoints belong to the checkpointer, so automatic ones are off.
+/// Opens the one writable connection. The checkpointer runs checkpoints, so automatic ones are off.
 pub fn open_writer(path: &Path, synchronous: Synchronous) -> Result<SqliteConnection, DatabaseError> {
     let mut connection = establish(&path.display().to_string(), path)?;
     let level = match synchronous {
@@ -81,7 +82,7 @@ pub fn open_writer(path: &Path, synchronous: Synchronous) -> Result<SqliteConnec
     Ok(connection)
 }
 
-/// A connection that cannot write.
+/// Opens a connection that cannot write.
 pub fn open_reader(path: &Path) -> Result<SqliteConnection, DatabaseError> {
     let mut connection = establish(&path.display().to_string(), path)?;
     prepare_reader(&mut connection)?;
@@ -96,8 +97,8 @@ fn establish(url: &str, path: &Path) -> Result<SqliteConnection, DatabaseError> 
     SqliteConnection::establish(url).map_err(|source| DatabaseError::Open { path: path.to_owned(), source })
 }
 
-/// Brings the schema up to date. When there is something to migrate and something to lose, a copy
-/// (`netbit.db.before-<migration>`) is kept first.
+/// Migrates the schema to the current version. If migrations are pending and the database is not
+/// empty, a copy (`netbit.db.before-<migration>`) is kept first.
 pub fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<usize, DatabaseError> {
     let failed =
         |error: Box<dyn std::error::Error + Send + Sync>| DatabaseError::Migration(error.to_string());
@@ -113,7 +114,8 @@ pub fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<usize, 
     if let (Some(first), false) = (pending.first(), applied_versions(connection)?.is_empty()) {
         keep_copy(connection, path, first)?;
     }
-    // Each is a transaction of its own: whatever ends the process between two, the next start goes on.
+    // Each migration is a separate transaction: if the process ends between two, the next start
+    // continues.
     for _ in &pending {
         fail_points::reach(fail_points::BEFORE_MIGRATION);
         connection.run_next_migration(MIGRATIONS).map_err(failed)?;
@@ -146,14 +148,14 @@ pub fn make_private_target(copy: &Path) -> Result<(), DatabaseError> {
     made.map(drop).map_err(|error| DatabaseError::Copy(error.to_string()))
 }
 
-/// Nobody else reads the copy of a database, and it is on disk.
+/// Makes a copy of the database readable by its owner only, and fsyncs it.
 pub fn make_private(copy: &Path) -> Result<(), DatabaseError> {
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     let synced = fs::set_permissions(copy, private).and_then(|()| fs::File::open(copy)?.sync_all());
     synced.map_err(|error| DatabaseError::Copy(error.to_string()))
 }
 
-/// What SQLite finds wrong with the file and between tables; empty: nothing.
+/// Returns the problems that SQLite finds in the file and between tables; empty: none.
 pub fn integrity(connection: &mut SqliteConnection) -> QueryResult<Vec<String>> {
     #[derive(QueryableByName)]
     struct Line {
@@ -173,22 +175,23 @@ pub fn integrity(connection: &mut SqliteConnection) -> QueryResult<Vec<String>> 
         lines.map(|lines| lines.into_iter().map(|line| line.integrity_check).filter(|line| line != "ok"));
     findings.extend(unless_damaged(lines.map(Iterator::collect))?);
     let orphans = diesel::sql_query("PRAGMA foreign_key_check").load::<Orphan>(connection);
-    let of = |row: Orphan| format!("a row of {} names a row of {} that is not there", row.table, row.parent);
+    let of = |row: Orphan| format!("a row of {} references a missing row of {}", row.table, row.parent);
     findings.extend(unless_damaged(orphans.map(|rows| rows.into_iter().map(of).collect()))?);
     // Both stop at the same damage.
     findings.dedup();
     Ok(findings)
 }
 
-/// Some damage keeps SQLite from looking any further: that is what it found, then.
+/// Turns an error into a finding where the damage keeps SQLite from checking further.
 fn unless_damaged(found: QueryResult<Vec<String>>) -> QueryResult<Vec<String>> {
     match found {
-        Err(error) if is_damage(&error) => Ok(vec![format!("SQLite cannot read it: {error}")]),
+        Err(error) if is_damage(&error) => Ok(vec![format!("SQLite cannot read the database: {error}")]),
         found => found,
     }
 }
 
-/// What SQLite finds wrong with the file at a glance: every page is read, but no index is compared with its table.
+/// Returns the problems of a quick check: every page is read, but no index is compared with its
+/// table.
 pub fn quick_check(connection: &mut SqliteConnection) -> Result<Vec<String>, DatabaseError> {
     #[derive(QueryableByName)]
     struct Line {
@@ -206,19 +209,19 @@ fn is_damage(error: &diesel::result::Error) -> bool {
         if WORDS.iter().any(|word| info.message().contains(word)))
 }
 
-/// Fails if SQLite finds anything wrong with the file.
+/// Fails if SQLite finds any problem in the file.
 pub fn check_whole(connection: &mut SqliteConnection) -> Result<(), DatabaseError> {
     let findings = integrity(connection)?;
     if findings.is_empty() { Ok(()) } else { Err(DatabaseError::Damaged(findings.join("; "))) }
 }
 
-/// Migrations that the database knows and this program does not.
+/// Returns migrations that the database has and this program does not.
 pub fn unknown_migrations(connection: &mut SqliteConnection) -> Result<Vec<String>, DatabaseError> {
     let known = embedded_versions()?;
     Ok(applied_versions(connection)?.into_iter().filter(|version| !known.contains(version)).collect())
 }
 
-/// Migrations that this program knows and the database does not.
+/// Returns migrations that this program has and the database does not.
 pub fn pending_migrations(connection: &mut SqliteConnection) -> Result<Vec<String>, DatabaseError> {
     let applied = applied_versions(connection)?;
     Ok(embedded_versions()?.into_iter().filter(|version| !applied.contains(version)).collect())
@@ -230,18 +233,19 @@ fn applied_versions(connection: &mut SqliteConnection) -> Result<Vec<String>, Da
     Ok(applied.iter().map(ToString::to_string).collect())
 }
 
-/// How long statements of this connection wait for others' locks.
+/// Sets how long statements of this connection wait for locks of others.
 pub fn wait_for_locks(connection: &mut SqliteConnection, wait: Duration) -> QueryResult<()> {
     connection.batch_execute(&format!("PRAGMA busy_timeout = {}", wait.as_millis()))
 }
 
 /// How long the writer waits for a lock.
 const WRITER_WAIT: Duration = Duration::from_secs(5);
-/// How long the writer waits for those who read, before it lets the log grow on.
+/// How long the writer waits for readers before it lets the WAL grow.
 const RESTART_WAIT: Duration = Duration::from_millis(100);
 
-/// Moves the whole log and begins it anew. Whoever reads for long (a backup, the look over the file at the start) is waited
-/// for no longer than all who write can be made to wait; `false`: the log grows on.
+/// Checkpoints the whole WAL and restarts it. A long reader (a backup, the check of the file at the
+/// start) delays this at most `RESTART_WAIT`, because all writes wait meanwhile. Returns `false` if
+/// the WAL grows on.
 pub fn restart_log(writer: &mut SqliteConnection) -> QueryResult<bool> {
     wait_for_locks(writer, RESTART_WAIT)?;
     let restarted = checkpoint(writer, "RESTART");
@@ -249,7 +253,7 @@ pub fn restart_log(writer: &mut SqliteConnection) -> QueryResult<bool> {
     restarted
 }
 
-/// Whether nobody was in the way.
+/// Returns whether no other connection blocked the checkpoint.
 fn checkpoint(connection: &mut SqliteConnection, mode: &str) -> QueryResult<bool> {
     #[derive(QueryableByName)]
     struct Outcome {
@@ -260,7 +264,8 @@ fn checkpoint(connection: &mut SqliteConnection, mode: &str) -> QueryResult<bool
     Ok(outcome.get_result::<Outcome>(connection)?.busy == 0)
 }
 
-/// The pages in the WAL, and how many of them a checkpoint has moved already; -1 without a WAL. Moves none.
+/// The pages in the WAL, and how many of them a checkpoint has moved already; -1 without a WAL.
+/// Reading this moves none.
 #[derive(QueryableByName)]
 pub struct WalPages {
     #[diesel(sql_type = diesel::sql_types::Integer)]
@@ -273,18 +278,20 @@ pub fn wal_pages(connection: &mut SqliteConnection) -> QueryResult<WalPages> {
     diesel::sql_query("PRAGMA wal_checkpoint(NOOP)").get_result(connection)
 }
 
-/// Moves the whole WAL into the database and fsyncs it: after a crash, what was recovered is durable from here on.
-/// `false` if another connection reads and the log could not be emptied.
+/// Moves the whole WAL into the database and fsyncs it: after a crash, the recovered data is
+/// durable from here on. Returns `false` if another connection reads and the WAL could not be
+/// emptied.
 pub fn checkpoint_truncate(connection: &mut SqliteConnection) -> QueryResult<bool> {
     checkpoint(connection, "TRUNCATE")
 }
 
-/// Whether the statement failed because there is no room: the transaction is over and may be tried again later.
+/// Returns whether the statement failed because the disk is full. The transaction has ended and may
+/// be retried later.
 pub fn is_full(error: &diesel::result::Error) -> bool {
     matches!(error, diesel::result::Error::DatabaseError(_, info) if info.message().contains("is full"))
 }
 
-/// Whether another connection holds the lock that the statement needs.
+/// Returns whether another connection holds the lock that the statement needs.
 pub fn is_busy(error: &diesel::result::Error) -> bool {
     matches!(error, diesel::result::Error::DatabaseError(_, info) if info.message().contains("is locked"))
 }
@@ -307,9 +314,10 @@ mod tests {
         assert_eq!(migrate(&mut connection, &path).unwrap(), count);
     }
 
-    /// The table is built anew: every row and every id stays, in both directions, also ids above the last row.
+    /// The migration rebuilds the table: every row and every id stays, in both directions, also ids
+    /// above the last row.
     #[test]
-    fn messages_survive_the_migration_of_their_names() {
+    fn messages_survive_the_client_id_migration() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("netbit.db");
         let mut db = open_writer(&path, Synchronous::Full).unwrap();
@@ -348,9 +356,10 @@ mod tests {
         check_whole(&mut db).unwrap();
     }
 
-    /// Chats of earlier versions: who put whom into them is in their events, and the last entry counts.
+    /// Chats of earlier versions record in their events who added each participant. The last entry
+    /// counts.
     #[test]
-    fn people_of_old_chats_know_who_put_them_there() {
+    fn migration_fills_added_by_of_old_chats() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("netbit.db");
         let mut db = open_writer(&path, Synchronous::Full).unwrap();
@@ -377,7 +386,8 @@ mod tests {
         check_whole(&mut db).unwrap();
     }
 
-    /// Tokens of a deactivated user worked again when the user was let in; from now on they end for good, old ones too.
+    /// Tokens of a deactivated user worked again after the user was activated. Now deactivation
+    /// ends them, old ones too.
     #[test]
     fn tokens_of_deactivated_users_end_with_the_migration() {
         let dir = tempfile::tempdir().unwrap();
@@ -401,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sqlite_inside_is_built_as_cargo_is_configured() {
+    fn bundled_sqlite_has_the_configured_options() {
         let dir = tempfile::tempdir().unwrap();
         let mut connection = open_writer(&dir.path().join("netbit.db"), Synchronous::Full).unwrap();
         let options = "SELECT count(*) AS value FROM pragma_compile_options
@@ -411,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_kept_before_a_migration_changes_a_database_that_holds_something() {
+    fn migration_keeps_a_copy_of_a_nonempty_database() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("netbit.db");
         let mut connection = open_writer(&path, Synchronous::Full).unwrap();
@@ -422,7 +432,8 @@ mod tests {
             names.filter(|path| path.display().to_string().contains(".before-")).collect::<Vec<_>>()
         };
         assert!(copies().is_empty(), "a first start has nothing to lose");
-        // The newest migration counts as not run; its tables are still there, so running it again must fail whole.
+        // The newest migration counts as not run. Its tables still exist, so running it again must
+        // fail as a whole.
         let newest = embedded_versions().unwrap().pop().unwrap();
         keep_copy(&mut connection, &path, &newest).unwrap();
         let kept = copies().pop().unwrap();
@@ -431,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_of_a_newer_version_is_refused() {
+    fn database_of_a_newer_version_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("netbit.db");
         let mut connection = open_writer(&path, Synchronous::Full).unwrap();
@@ -444,9 +455,10 @@ mod tests {
         );
     }
 
-    /// A backup or a curious operator may have the database open: a checkpoint says so instead of waiting in silence.
+    /// A backup or an operator may have the database open. A checkpoint reports that instead of
+    /// waiting silently.
     #[test]
-    fn a_checkpoint_says_when_somebody_else_reads() {
+    fn checkpoint_reports_another_reader() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("netbit.db");
         let mut writer = open_writer(&path, Synchronous::Full).unwrap();
@@ -459,9 +471,10 @@ mod tests {
         assert!(!checkpoint_truncate(&mut writer).unwrap());
     }
 
-    /// A backup reads for minutes. Every 64 MiB of log the writer used to wait 5 s for it, and everybody with it.
+    /// A backup reads for minutes. For every 64 MiB of WAL the writer waited 5 s for it, and all
+    /// requests with it.
     #[test]
-    fn the_log_grows_on_while_somebody_reads_for_long() {
+    fn restart_log_returns_in_time_while_a_reader_is_open() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("netbit.db");
         let mut writer = open_writer(&path, Synchronous::Full).unwrap();
@@ -477,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_cannot_write() {
+    fn reader_cannot_write() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("netbit.db");
         migrate(&mut open_writer(&path, Synchronous::Full).unwrap(), &path).unwrap();

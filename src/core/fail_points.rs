@@ -1,26 +1,27 @@
-//! Places where the tests make the server fail: a crash, a panic, an error, a delay.
+//! Fail points: places where the tests make the server fail with a crash, a panic, an error or a
+//! delay.
 //!
-//! Compiled in where `cargo test` builds the server, and nowhere else: there is nothing of this in a release. What
-//! happens at a place is said by the variable `FAILPOINTS` of a child process, like `commit.after=3*off->return`; the
-//! words are those of the crate `fail`. Invariant: every place is in [`NAMES`], and a test hits each
-//! (`tests/it/durability/fail_points.rs`).
+//! They are compiled in only where `cargo test` builds the server; a release contains none. The
+//! variable `FAILPOINTS` of a child process configures the places, for example
+//! `commit.after=3*off->return`, in the syntax of the crate `fail`. Invariant: every place is in
+//! [`NAMES`], and a test hits each (`tests/it/durability/fail_points.rs`).
 
 /// Before a COMMIT.
 pub const BEFORE_COMMIT: &str = "commit.before";
-/// Instead of a COMMIT: the disk does not take it.
+/// Instead of a COMMIT: an I/O error of the disk.
 pub const COMMIT_FAILS: &str = "commit.fails";
-/// Instead of a COMMIT: there is no room on the disk.
+/// Instead of a COMMIT: the disk is full.
 pub const COMMIT_FULL: &str = "commit.full";
-/// Behind a COMMIT, before anybody hears of it.
+/// After a COMMIT, before it is published.
 pub const AFTER_COMMIT: &str = "commit.after";
-/// The cache has the commit, and nobody an answer.
+/// The cache has applied the commit, and no caller has an answer.
 pub const BEFORE_ANSWER: &str = "answer.before";
 /// Around a checkpoint.
 pub const BEFORE_CHECKPOINT: &str = "checkpoint.before";
 pub const AFTER_CHECKPOINT: &str = "checkpoint.after";
 /// A repository has its row, and no directory yet.
 pub const BEFORE_DIRECTORY: &str = "repository.directory";
-/// Refs have moved, and nothing of it is written yet.
+/// Refs have moved, and no record of it is written yet.
 pub const BEFORE_SETTLEMENT: &str = "settlement.before";
 /// The commits of a push are about to be read.
 pub const BEFORE_READING: &str = "push.reading";
@@ -28,7 +29,7 @@ pub const BEFORE_READING: &str = "push.reading";
 pub const BEFORE_MIGRATION: &str = "migration.before";
 /// Everything is copied, and the manifest is missing.
 pub const BEFORE_MANIFEST: &str = "manifest.before";
-/// A window leaves the cache.
+/// A window is evicted from the cache.
 pub const EVICTION: &str = "eviction";
 /// In the handler of an actor.
 pub const IN_CACHE: &str = "cache.publish";
@@ -37,7 +38,7 @@ pub const IN_HUB: &str = "hub.lane";
 pub const IN_PRESENCE: &str = "presence.say";
 pub const IN_SESSION: &str = "session.frame";
 
-/// All of them.
+/// All fail points.
 pub const NAMES: [&str; 18] = [
     BEFORE_COMMIT,
     COMMIT_FAILS,
@@ -59,7 +60,7 @@ pub const NAMES: [&str; 18] = [
     IN_SESSION,
 ];
 
-/// Reads `FAILPOINTS`. For `main`, once.
+/// Reads `FAILPOINTS`. Called once, by `main`.
 pub fn read_environment() {
     if fail::has_failpoints() {
         // The scenario ends with the process.
@@ -67,13 +68,14 @@ pub fn read_environment() {
     }
 }
 
-/// `return` ends the process here, as SIGKILL does; `panic`, `sleep(ms)` and `delay(ms)` are what they say.
+/// Runs the action of a fail point. `return` ends the process here, as SIGKILL does; `panic`,
+/// `sleep(ms)` and `delay(ms)` are the actions of `fail`.
 pub fn reach(name: &'static str) {
     let _ = name;
     fail::fail_point!(name, |_| end());
 }
 
-/// Whether what follows is to fail.
+/// Returns whether the next operation must fail.
 #[must_use]
 pub fn fails(name: &'static str) -> bool {
     let _ = name;
@@ -81,7 +83,7 @@ pub fn fails(name: &'static str) -> bool {
     false
 }
 
-/// The error that a COMMIT is to meet.
+/// Returns the error that a COMMIT must return instead of running.
 pub fn instead_of_commit() -> Result<(), diesel::result::Error> {
     let error = |text: &str| {
         let kind = diesel::result::DatabaseErrorKind::Unknown;
@@ -93,11 +95,11 @@ pub fn instead_of_commit() -> Result<(), diesel::result::Error> {
     if fails(COMMIT_FULL) { error("database or disk is full") } else { Ok(()) }
 }
 
-/// Without a word, without unwinding, and without anything being flushed.
+/// Kills the process with SIGKILL: no destructors, no flush.
 #[allow(dead_code, reason = "not in a release")]
 fn end() {
     use rustix::process::{Signal, getpid, kill_process};
-    // The signal may need a moment to arrive; where there is none, this is not the end, and the test fails.
+    // The signal may arrive late. If it never arrives, this returns and the test fails.
     let _sent = kill_process(getpid(), Signal::KILL);
     std::thread::sleep(std::time::Duration::from_secs(60));
 }
@@ -107,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_fails_unless_it_is_asked_for() {
+    fn fail_points_do_nothing_unless_configured() {
         NAMES.into_iter().for_each(reach);
         assert!(!NAMES.into_iter().any(fails));
         let different: std::collections::BTreeSet<_> = NAMES.into();

@@ -1,12 +1,12 @@
-//! What the machine allows this process: memory and disk space.
+//! Resources of the machine for this process: memory and disk space.
 
 use std::fs;
 use std::path::Path;
 
 use rustix::process::{Resource, getrlimit};
 
-/// Memory that this process may use, in bytes: the smallest of the machine's memory, the control group's limit (cgroup
-/// v2) and the limit of the address space.
+/// Returns the memory that this process may use, in bytes: the smallest of the machine's memory,
+/// the control group's limit (cgroup v2) and the limit of the address space.
 pub fn memory_bytes() -> u64 {
     let info = rustix::system::sysinfo();
     let total = info.totalram.saturating_mul(u64::from(info.mem_unit.max(1)));
@@ -14,7 +14,7 @@ pub fn memory_bytes() -> u64 {
     total.min(address_space).min(control_group_bytes().unwrap_or(u64::MAX))
 }
 
-/// The limit of the control group and of those above it.
+/// Returns the smallest limit of the control group and its ancestors.
 fn control_group_bytes() -> Option<u64> {
     let own = fs::read_to_string("/proc/self/cgroup").ok()?;
     let path = own.lines().find_map(|line| line.strip_prefix("0::"))?;
@@ -27,9 +27,9 @@ fn control_group_bytes() -> Option<u64> {
     limits.min()
 }
 
-/// Has the calling thread run behind the others, as nice(1) counts. It cannot be taken back.
+/// Lowers the priority of the calling thread, in steps of nice(1). It cannot be raised again.
 pub fn lower_thread_priority(nice: i32) {
-    // On Linux a process id of this call is that of a thread; without one, the caller's.
+    // On Linux this call takes the id of a thread; without one, the calling thread's.
     if let Err(error) = rustix::process::setpriority_process(None, nice) {
         tracing::debug!(%error, "a thread runs at the usual priority");
     }
@@ -39,11 +39,11 @@ pub fn lower_thread_priority(nice: i32) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
     pub total: u64,
-    /// What a process without privileges may still use.
+    /// Space that a process without privileges may still use.
     pub free: u64,
 }
 
-/// The space of the file system that holds `path`.
+/// Returns the space of the file system that holds `path`.
 pub fn space(path: &Path) -> std::io::Result<Space> {
     let found = rustix::fs::statvfs(path)?;
     let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
@@ -51,7 +51,8 @@ pub fn space(path: &Path) -> std::io::Result<Space> {
 }
 
 impl Space {
-    /// Free bytes above a reserve of `bytes`, of at most a tenth of the file system.
+    /// Returns the free bytes above a reserve of `bytes`, which is at most a tenth of the file
+    /// system.
     pub fn above_reserve(self, bytes: u64) -> u64 {
         self.free.saturating_sub(bytes.min(self.total / 10))
     }
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reserve_is_at_most_a_tenth() {
+    fn reserve_is_at_most_a_tenth() {
         let space = Space { total: 1000, free: 300 };
         assert_eq!(space.above_reserve(50), 250);
         assert_eq!(space.above_reserve(5000), 200);

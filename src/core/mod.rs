@@ -1,4 +1,4 @@
-//! Infrastructure without business meaning: it would serve another product as well.
+//! Infrastructure without business logic: another product could use it as well.
 
 pub mod actor;
 pub mod auth;

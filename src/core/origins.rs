@@ -1,7 +1,7 @@
 //! Origins other than the server's own whose pages may use it (`http.allowed_origins`).
 //!
-//! They act with a token that the page sends itself, never with a cookie: answers to them do not
-//! carry `Access-Control-Allow-Credentials`.
+//! Their pages authenticate with a token that the page sends itself, never with a cookie. Answers
+//! to them do not carry `Access-Control-Allow-Credentials`.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -25,8 +25,8 @@ impl AllowedOrigins {
     }
 }
 
-/// `scheme://authority` without anything behind it, as it is sent: without the default port. An authority may be empty
-/// (`file://`). Neither `*` nor `null`, which any page can have.
+/// Parses `scheme://authority` without path, in the form that clients send: without the default
+/// port. An authority may be empty (`file://`). Refuses `*` and `null`, which any page can have.
 fn parse(text: &str) -> Option<String> {
     let text = text.trim().to_ascii_lowercase();
     let (scheme, authority) = text.split_once("://")?;
@@ -45,7 +45,7 @@ fn parse(text: &str) -> Option<String> {
     Some(text.strip_suffix(default_port).unwrap_or(&text).to_owned())
 }
 
-/// A list, or a text with commas, as variables of the environment have it.
+/// A list, or a text with commas, as environment variables have it.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Form {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_origin_is_refused() {
+    fn invalid_origin_is_refused() {
         for bad in [
             "*",
             "null",

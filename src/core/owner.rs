@@ -1,11 +1,13 @@
-//! Whose files the data directory holds: when root runs a command, they belong to the owner of the directory, so that the
-//! server, which is not root, can use them afterwards. SQLite does the same for its own files.
+//! Ownership of the data directory's files. When root runs a command, its files go to the owner of
+//! the directory, so that the server, which is not root, can use them afterwards. SQLite does the
+//! same for its own files.
 //!
-//! A command that works in the directory of another user becomes that user ([`become_owner_of`]). What root has left there
-//! is handed over first.
+//! A command that works in the directory of another user becomes that user ([`become_owner_of`]).
+//! Files that root has left there are handed over first.
 //!
-//! Invariant: the owner of the directory can replace anything in it by links at any time, so no path is walked twice. Each
-//! entry is opened by its name in its opened folder, never through a link, and looked at and given away by that descriptor.
+//! Invariant: the owner of the directory can replace anything in it by links at any time, so no
+//! path is walked twice. Each entry is opened by its name in its opened folder, never through a
+//! link. It is examined and handed over by that descriptor.
 
 use std::ffi::CStr;
 use std::io;
@@ -17,13 +19,13 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Stat, Uid, chow
 /// Owner and group.
 type Owner = (Uid, Gid);
 
-/// The owner that files get: `None` unless this is root and the owner is another user.
+/// Returns the owner that files get: `None` unless this is root and the owner is another user.
 fn other_owner(of: &Stat) -> Option<Owner> {
     let is_other = rustix::process::geteuid().is_root() && of.st_uid != 0;
     is_other.then(|| (Uid::from_raw(of.st_uid), Gid::from_raw(of.st_gid)))
 }
 
-/// A folder that a command was given, to be read.
+/// Opens a folder that a command was given, for reading.
 fn open_folder(folder: &Path) -> io::Result<OwnedFd> {
     Ok(openat(CWD, folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }
@@ -47,8 +49,9 @@ pub fn hand_over(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives up the rights of root for good, when the folder belongs to another user: whatever links that user has put into it
-/// then lead no further than that user's own rights. Root's files in it are handed over. Only before threads run.
+/// Drops the privileges of root permanently, if the folder belongs to another user. Links that this
+/// user put into the folder then give no more access than that user has. Root's files in it are
+/// handed over. Must be called before any thread runs.
 pub fn become_owner_of(folder: &Path) -> io::Result<()> {
     let opened = match open_folder(folder) {
         // It is made by root, for root.
@@ -67,7 +70,7 @@ pub fn become_owner_of(folder: &Path) -> io::Result<()> {
 
 fn hand_to(folder: BorrowedFd<'_>, owner: Owner) -> io::Result<()> {
     for entry in Dir::read_from(folder)? {
-        // What is gone meanwhile needs no owner.
+        // An entry that is gone meanwhile needs no owner.
         match hand_entry(folder, entry?.file_name(), owner) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -80,9 +83,9 @@ fn hand_entry(folder: BorrowedFd<'_>, name: &CStr, owner: Owner) -> io::Result<(
     if matches!(name.to_bytes(), b"." | b"..") { Ok(()) } else { Entry::open(folder, name)?.hand_over(owner) }
 }
 
-/// Something in a folder: a file, a folder, or a link itself.
+/// An entry of a folder: a file, a folder, or a link itself.
 struct Entry {
-    /// It can be looked at and given away, and not read.
+    /// Opened with `O_PATH`: its metadata and owner are accessible, its content is not.
     file: OwnedFd,
     stat: Stat,
 }
@@ -94,19 +97,19 @@ impl Entry {
         Ok(Self { file, stat })
     }
 
-    /// With everything below it.
+    /// Hands over the entry and everything below it.
     fn hand_over(&self, owner: Owner) -> io::Result<()> {
         self.take(owner)?;
         if !FileType::from_raw_mode(self.stat.st_mode).is_dir() {
             return Ok(());
         }
-        // The very folder that was looked at, whatever has its name now.
+        // Opens exactly the folder that was examined, whatever has its name now.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         hand_to(openat(&self.file, ".", flags, Mode::empty())?.as_fd(), owner)
     }
 
-    /// Only root's files change hands, and none that has another name elsewhere: the owner of a folder may link what is not
-    /// theirs (`fs.protected_hardlinks = 0`).
+    /// Changes the owner of root's files only, and of none with another hard link: the owner of a
+    /// folder may link files of other users (`fs.protected_hardlinks = 0`).
     fn take(&self, (user, group): Owner) -> io::Result<()> {
         let is_linked = self.stat.st_nlink > 1 && !FileType::from_raw_mode(self.stat.st_mode).is_dir();
         if self.stat.st_uid == 0 && !is_linked {
@@ -123,7 +126,7 @@ mod tests {
 
     use super::*;
 
-    /// Needs root, as CI is; elsewhere there is nothing to hand over.
+    /// Needs root, as in CI. Otherwise there is nothing to hand over.
     #[test]
     fn files_of_root_go_to_the_owner_of_the_folder() {
         if !rustix::process::geteuid().is_root() {
@@ -147,7 +150,8 @@ mod tests {
         assert_eq!(fs::metadata("/etc/passwd").unwrap().uid(), 0);
     }
 
-    /// The owner of the folder swapped a link to another folder in, while root walked: its files changed hands.
+    /// While root walked, the owner of the folder swapped in a link to another folder, and its
+    /// files changed owner.
     #[test]
     fn folder_that_becomes_a_link_meanwhile_is_not_followed() {
         if !rustix::process::geteuid().is_root() {

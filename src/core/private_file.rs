@@ -1,4 +1,4 @@
-//! Files that only their owner can read: everything that holds what users wrote or secrets.
+//! Files that only their owner can read: everything that holds secrets or users' content.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -13,20 +13,23 @@ pub const MODE: u32 = 0o600;
 /// Makes a new file with mode 0600.
 ///
 /// # Errors
-/// `AlreadyExists` when there is one.
+/// `AlreadyExists` when the file exists.
 pub fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)
 }
 
-/// Empties the file, or makes it; either way it has mode 0600 before anything is written. A link is refused.
+/// Makes or truncates the file. Either way it has mode 0600 before anything is written. A link is
+/// refused.
 pub fn create(path: &Path) -> io::Result<File> {
     let file = open(path, OFlags::TRUNC)?;
     rustix::fs::fchmod(&file, Mode::from_raw_mode(MODE))?;
     Ok(file)
 }
 
-/// Opens a file to lock it, made if it is not there. A link is refused, and what is not a file (a pipe would wait for its reader): root would make or change what it leads to, for
-/// the owner of the folder that set it.
+/// Opens a file for locking, and makes it if it does not exist.
+///
+/// Refuses a link, because root would make or change its target for the folder's owner who set it.
+/// Refuses anything else that is not a file: opening a pipe would wait for its reader.
 pub fn open_lock(path: &Path) -> io::Result<File> {
     let file = open(path, OFlags::NONBLOCK)?;
     let is_file = file.metadata()?.is_file();
@@ -38,8 +41,8 @@ fn open(path: &Path, how: OFlags) -> io::Result<File> {
     Ok(rustix::fs::open(path, flags, Mode::from_raw_mode(MODE))?.into())
 }
 
-/// Takes the rights of group and others from every file that this process and its children make from now on. Covers
-/// files that libraries and git make; called once, before any thread runs.
+/// Sets the umask so that group and others have no access to any file that this process and its
+/// children make. Covers files that libraries and git make. Called once, before any thread runs.
 pub fn take_private_umask() {
     rustix::process::umask(Mode::from_raw_mode(0o077));
 }
@@ -52,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_private_also_when_it_was_not_before() {
+    fn existing_file_becomes_private() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, "old").unwrap();
@@ -64,9 +67,9 @@ mod tests {
         assert!(create_new(&path).is_err());
     }
 
-    /// The owner of a data directory could have root empty any file.
+    /// The owner of a data directory could make root empty any file.
     #[test]
-    fn file_behind_a_link_is_neither_made_nor_emptied() {
+    fn link_target_is_neither_made_nor_emptied() {
         let folder = tempfile::tempdir().unwrap();
         let (there, link) = (folder.path().join("there"), folder.path().join("link"));
         std::os::unix::fs::symlink(&there, &link).unwrap();

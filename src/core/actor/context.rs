@@ -14,19 +14,19 @@ use actix::{
 
 use super::stats::{ActorStats, Row};
 
-/// A message that can be counted: it has a name.
+/// A message that can be counted by its name.
 pub trait Letter: Message + Send + 'static {
     const NAME: &'static str;
 }
 
-/// An actor of this kit: it runs in a [`Ctx`], can be restarted, and lists the messages it takes.
+/// An actor of this kit: it runs in a [`Ctx`], can be restarted, and lists the messages it handles.
 pub trait Metered: Actor<Context = Ctx<Self>> + Supervised {
     const NAME: &'static str;
     /// The [`Letter::NAME`]s it handles: the rows of its statistics.
     const MESSAGES: &'static [&'static str];
 }
 
-/// One message's place in a mailbox: depth counts it until it is taken out or dropped with the mailbox.
+/// Counts one message in a mailbox until it is taken out or dropped with the mailbox.
 pub(super) struct Slot {
     stats: Arc<ActorStats>,
     row: Option<Row>,
@@ -48,8 +48,8 @@ impl Drop for Slot {
 }
 
 thread_local! {
-    /// `ToEnvelope::pack` is a free function that sees only the message. The mailbox hands the slot over through
-    /// here, in the same call on the same thread.
+    /// Passes the slot from the mailbox to `ToEnvelope::pack`, a free function that receives only
+    /// the message. Both run in the same call on the same thread.
     pub(super) static HANDOVER: Cell<Option<Slot>> = const { Cell::new(None) };
 }
 
@@ -58,7 +58,7 @@ struct Stamped<M: Message> {
     reply: Option<OneshotSender<M::Result>>,
 }
 
-/// Counts the panic of the handler it outlives.
+/// Counts a panic of the handler: dropped before `done` is set.
 struct Handling<'a> {
     stats: &'a ActorStats,
     row: Option<Row>,
@@ -97,7 +97,7 @@ where
     }
 }
 
-/// The context of every actor here.
+/// The context of every actor of this kit.
 pub struct Ctx<A: Actor<Context = Self>> {
     parts: ContextParts<A>,
 }

@@ -1,4 +1,5 @@
-//! Gates: how many asks may be inside an actor at once, and how long one waits for a place.
+//! Gates: bound how many asks may be inside an actor at once, and how long an ask waits for a
+//! permit.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,29 +8,29 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use super::stats::ActorStats;
 
-/// How many counters the per-user cap is spread over. Two users who share one share its places: a bound on memory
-/// bought with a little fairness.
+/// Number of counters that the per-user cap is spread over. Two users who share a counter share its
+/// permits: a bound on memory in exchange for a little fairness.
 const USER_STRIPES: usize = 1024;
 
-/// No place became free within the patience, or the actor takes no more work.
+/// No permit became free within the patience, or the actor accepts no more work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the server is overloaded; try again in {} ms", retry_after.as_millis())]
 pub struct Overloaded {
     pub retry_after: Duration,
 }
 
-/// On whose behalf one asks.
+/// The caller on whose behalf an ask enters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
-    /// A user, who has a cap of their own before the shared one.
+    /// A user, who has a separate cap before the shared one.
     User(i64),
-    /// Nobody known: registration, login.
+    /// An unknown caller: registration, login.
     Anyone,
-    /// The server itself: revocation, drain. A few places that no flood can take.
+    /// The server itself: revocation, drain. Has a few permits that no flood can take.
     Server,
 }
 
-/// A place inside. Dropping it lets the next one in.
+/// A permit to be inside. Dropping it admits the next ask.
 #[derive(Debug)]
 pub struct Permit {
     _shared: OwnedSemaphorePermit,
@@ -47,7 +48,8 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// `capacity` places for all, `per_user` for each user, and a sixteenth of `capacity` more for the server itself.
+    /// Allows `capacity` permits in total, `per_user` for each user, and a sixteenth of `capacity`
+    /// more for the server itself.
     pub fn new(capacity: usize, per_user: usize, patience: Duration, stats: Arc<ActorStats>) -> Self {
         let shared = Arc::new(Semaphore::new(capacity));
         stats.watch(shared.clone());
@@ -70,7 +72,7 @@ impl Gate {
         if who == Who::Server { &self.reserved } else { &self.shared }
     }
 
-    /// A place for `message` if one is free this instant. `Ok(None)` means that waiting may help.
+    /// Acquires a permit for `message` without waiting. `Ok(None)` means that waiting may help.
     pub fn try_enter(&self, who: Who, message: &'static str) -> Result<Option<Permit>, Overloaded> {
         let own = match self.own(who).map(|own| own.clone().try_acquire_owned()) {
             None => None,
@@ -85,7 +87,7 @@ impl Gate {
         }
     }
 
-    /// A place for `message`, waiting at most the patience.
+    /// Acquires a permit for `message`, waiting at most the patience.
     pub async fn enter(&self, who: Who, message: &'static str) -> Result<Permit, Overloaded> {
         if let Some(permit) = self.try_enter(who, message)? {
             return Ok(permit);
@@ -107,7 +109,7 @@ impl Gate {
         }
     }
 
-    /// Lets nobody in any more, except for the server itself. Those inside are served.
+    /// Admits no more asks, except of the server itself. Asks inside are served.
     pub fn close(&self) {
         self.shared.close();
         for own in self.users.iter() {

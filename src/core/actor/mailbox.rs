@@ -1,4 +1,4 @@
-//! The way into an actor: an address that counts.
+//! Mailboxes: an actor's address that counts messages.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use actix::{Addr, Handler};
 use super::context::{Ctx, HANDOVER, Letter, Metered, Slot};
 use super::stats::ActorStats;
 
-/// Puts messages into one actor's queue. Cheap to clone.
+/// Enqueues messages for one actor. Cheap to clone.
 ///
-/// `post` never waits and never refuses: whoever posts an ask holds a permit of the actor's
-/// [`Gate`](super::Gate) already, and events are bounded by the permits they carry.
+/// `post` never waits and never refuses. The caller already holds a permit of the actor's
+/// [`Gate`](super::Gate) for an ask. Events are bounded by the permits they carry.
 pub struct Mailbox<A: Metered> {
     addr: Addr<A>,
     stats: Arc<ActorStats>,
@@ -27,7 +27,8 @@ impl<A: Metered> Mailbox<A> {
         Self { addr, stats }
     }
 
-    /// Enqueues `letter`; if the actor has ended, drops it (its reply then tells the caller).
+    /// Enqueues `letter`. If the actor has ended, drops it, and its reply reports that to the
+    /// caller.
     pub fn post<M>(&self, letter: M)
     where
         A: Handler<M>,
@@ -40,7 +41,7 @@ impl<A: Metered> Mailbox<A> {
         }
         #[expect(clippy::disallowed_methods, reason = "this is the handle that the rule names")]
         self.addr.do_send(letter);
-        // Still there when actix did not pack the message because the mailbox was closed.
+        // The slot is left over when actix did not pack the message because the mailbox was closed.
         drop(HANDOVER.take());
     }
 

@@ -1,17 +1,23 @@
-//! The actor kit: mailboxes that are bounded, measured and survive a panic.
+//! The actor kit: bounded, measured mailboxes that survive a panic.
 //!
-//! actix gives threads, addresses and contexts. This kit adds what a server needs and actix does not promise:
+//! actix provides threads, addresses and contexts. This kit adds guarantees that a server needs and
+//! actix does not give:
 //!
-//! * **Two kinds of edge.** An *ask* comes from outside and passes a [`Gate`]: a permit of a bounded semaphore, waited
-//!   for with a named patience, or [`Overloaded`]. The permit rides in the message. An *event* goes from actor to
-//!   actor, is never refused and never awaited; the permits it carries bound how many can exist.
-//! * **Measured mailboxes.** [`Ctx`] stamps every message; depth, waits and handling times are kept per actor and
-//!   message type in an [`ActorStats`] that belongs to the application, never to the process.
-//! * **Supervision.** A panic in a handler fails the message that caused it and no other: queued messages survive, the
-//!   actor's `restarting` and `started` run again. More than [`RESTARTS_MAX`] in [`RESTART_WINDOW`] end the process.
-//! * **Answers that always come.** A [`Reply`] that is dropped unanswered tells its caller so.
+//! * **Two kinds of edges.** An *ask* comes from outside and passes a [`Gate`]: it waits for a
+//!   permit of a bounded semaphore at most the patience, or fails with [`Overloaded`]. The message
+//!   carries the permit. An *event* goes from actor to actor, is never refused and never awaited.
+//!   The permits it carries bound how many can exist.
+//! * **Measured mailboxes.** [`Ctx`] stamps every message. Depth, waits and handling times are kept
+//!   per actor and message type in an [`ActorStats`] that belongs to the application, never to the
+//!   process.
+//! * **Supervision.** A panic in a handler fails the message that caused it and no other. Queued
+//!   messages survive, the actor's `restarting` and `started` run again. More than [`RESTARTS_MAX`]
+//!   in [`RESTART_WINDOW`] end the process.
+//! * **Answers that always arrive.** A [`Reply`] that is dropped unanswered reports that to its
+//!   caller.
 //!
-//! Architecture invariant: `actix::Addr` is used in this module and nowhere else; [`Mailbox`] is the only way in.
+//! Architecture invariant: `actix::Addr` is used in this module only; [`Mailbox`] is the only way
+//! to send to an actor.
 
 mod context;
 mod gate;

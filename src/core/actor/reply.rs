@@ -1,16 +1,16 @@
-//! Replies: the way back from an actor. A caller hears something, whatever happens.
+//! Replies: carry the answer of an actor to its caller. Every caller receives exactly one.
 
 use tokio::sync::oneshot;
 
-/// The actor dropped the question unanswered: it panicked over it or has ended. Nothing is known of the outcome.
+/// The actor dropped the request unanswered: it panicked or has ended. The outcome is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the answer was lost")]
 pub struct Vanished;
 
 /// Calls back exactly once: with the answer, or with [`Vanished`] when it is dropped.
 ///
-/// The callback runs on the answering actor's thread: it may move values, send on channels and push bytes into an
-/// outbox, and must not block.
+/// The callback runs on the answering actor's thread. It may move values, send on channels and push
+/// bytes into an outbox, and must not block.
 pub struct Reply<T, E: From<Vanished>> {
     callback: Option<Callback<T, E>>,
 }
@@ -22,7 +22,7 @@ impl<T: Send + 'static, E: From<Vanished> + Send + 'static> Reply<T, E> {
         Self { callback: Some(Box::new(callback)) }
     }
 
-    /// A reply that is awaited. A receiver that is gone is no error: whoever asked has left.
+    /// Returns a reply that is awaited. A dropped receiver is not an error: its caller has left.
     pub fn channel() -> (Self, oneshot::Receiver<Result<T, E>>) {
         let (sender, receiver) = oneshot::channel();
         (Self::call(move |answer| drop(sender.send(answer))), receiver)

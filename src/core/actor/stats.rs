@@ -1,4 +1,4 @@
-//! What is counted about a mailbox: atomics only, read by the operations listener.
+//! Statistics of mailboxes: atomics only, read by the operations listener.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -28,25 +28,26 @@ pub(super) struct Row(usize);
 #[derive(Debug)]
 pub struct ActorStats {
     name: &'static str,
-    /// How many asks may be inside at once; `None` where the mailbox takes events only.
+    /// Asks that may be inside at once. `None` where the mailbox receives events only.
     capacity: Option<usize>,
-    /// Whether messages are counted and timed at all: measuring has a price, and one wants to know it.
+    /// Whether messages are counted and timed at all. `false` is for measuring what that costs.
     measures: bool,
     depth: AtomicU64,
     high_water: AtomicU64,
     restarts: AtomicU64,
-    /// The places of the gate, if there is one.
+    /// The permits of the gate, if there is one.
     places: OnceLock<Arc<Semaphore>>,
     names: &'static [&'static str],
     messages: Box<[MessageStats]>,
 }
 
-/// [`ActorStats`] at one moment. Times are totals in microseconds.
+/// A snapshot of [`ActorStats`]. Times are totals in microseconds.
 #[derive(Debug, Clone, Serialize)]
 pub struct ActorSnapshot {
     pub actor: &'static str,
     pub capacity: Option<usize>,
-    /// Asks that have a place now: in the mailbox, being worked on, or committed and not yet applied.
+    /// Asks that hold a permit now: in the mailbox, being handled, or committed and not yet
+    /// applied.
     pub inside: Option<usize>,
     pub depth: u64,
     pub high_water: u64,
@@ -75,7 +76,7 @@ impl ActorStats {
         Self::measuring(true, name, capacity, names)
     }
 
-    /// With `measures` false, what happens in the mailbox is neither counted nor timed.
+    /// Creates the counters. With `measures` false, messages are neither counted nor timed.
     pub fn measuring(
         measures: bool,
         name: &'static str,
@@ -99,7 +100,8 @@ impl ActorStats {
         self.measures
     }
 
-    /// The row of a type of message. A type that the actor does not list has none, and shows in the totals only.
+    /// Returns the row of a type of message. A type that the actor does not list has none, and
+    /// shows in the totals only.
     pub(super) fn row(&self, message: &str) -> Option<Row> {
         self.names.iter().position(|name| *name == message).map(Row)
     }
@@ -156,7 +158,7 @@ impl ActorStats {
         }
     }
 
-    /// Whose places are taken is seen from now on.
+    /// Reports the permits in use of `places` from now on.
     pub(super) fn watch(&self, places: Arc<Semaphore>) {
         drop(self.places.set(places));
     }
@@ -166,7 +168,7 @@ impl ActorStats {
         Some(self.capacity?.saturating_sub(free?))
     }
 
-    /// How many messages wait in the mailbox now.
+    /// Messages that wait in the mailbox now.
     pub fn depth(&self) -> u64 {
         self.depth.load(Relaxed)
     }

@@ -20,10 +20,10 @@ use super::stats::ActorStats;
 /// More restarts than this within [`RESTART_WINDOW`] mean that restarting does not help.
 pub const RESTARTS_MAX: usize = 3;
 pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
-/// The exit code when an actor cannot be kept alive (`EX_SOFTWARE` of sysexits.h).
+/// The exit code when an actor cannot be kept running (`EX_SOFTWARE` of sysexits.h).
 pub const FATAL_EXIT_CODE: i32 = 70;
 
-/// Where an actor says that the process must end, and with which code. The first one counts.
+/// Signals that the process must end, and with which exit code. The first signal counts.
 #[derive(Clone, Debug)]
 pub struct FatalSignal(Arc<watch::Sender<Option<i32>>>);
 
@@ -42,7 +42,8 @@ impl FatalSignal {
     }
 }
 
-/// Starts an actor on `arbiter` and returns its mailbox at once: messages posted before the thread runs are kept.
+/// Starts an actor on `arbiter` and returns its mailbox at once. Messages posted before the thread
+/// runs are kept.
 pub fn start<A: Metered>(
     arbiter: &ArbiterHandle,
     stats: Arc<ActorStats>,
@@ -70,7 +71,7 @@ struct Supervised<A: Metered> {
 }
 
 impl<A: Metered> Supervised<A> {
-    /// Whether the actor may go on after another panic.
+    /// Whether the actor may continue after another panic.
     fn may_restart(&mut self) -> bool {
         let now = Instant::now();
         self.restarts.push_back(now);

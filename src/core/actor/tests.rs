@@ -1,4 +1,4 @@
-//! Each property that the kit promises, shown on a small ledger that commits what it was given in batches.
+//! Tests each guarantee of the kit on a small ledger that commits its entries in batches.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ impl Ledger {
     }
 }
 
-/// Holds the actor's thread until the sender is dropped or used.
+/// Blocks the actor's thread until the sender is dropped or used.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Block(std::sync::mpsc::Receiver<()>);
@@ -91,7 +91,7 @@ impl Handler<Drain> for Ledger {
     }
 }
 
-/// The handle a caller would have: a mailbox behind a gate.
+/// The handle of a caller: a mailbox and its gate.
 #[derive(Clone)]
 struct Handle {
     mailbox: Mailbox<Ledger>,
@@ -137,7 +137,7 @@ impl House {
 }
 
 #[actix_web::test]
-async fn the_bound_holds_however_many_clones_of_the_handle_ask() {
+async fn gate_bound_holds_across_clones_of_the_handle() {
     let house = house(4, Duration::from_millis(20));
     let release = house.handle.block();
     let asks: Vec<_> = (0..100u32)
@@ -162,7 +162,7 @@ async fn the_bound_holds_however_many_clones_of_the_handle_ask() {
 }
 
 #[actix_web::test]
-async fn an_overloaded_actor_refuses_in_time_and_its_depth_returns_to_0() {
+async fn overloaded_actor_refuses_in_time_and_depth_returns_to_0() {
     let house = house(2, Duration::from_millis(30));
     let release = house.handle.block();
     let inside = [house.handle.enter(1).await.unwrap(), house.handle.enter(2).await.unwrap()];
@@ -180,7 +180,7 @@ async fn an_overloaded_actor_refuses_in_time_and_its_depth_returns_to_0() {
 }
 
 #[actix_web::test]
-async fn of_200_messages_with_one_poison_exactly_the_failed_ones_are_told() {
+async fn panic_fails_exactly_the_messages_not_committed() {
     let house = house(256, Duration::from_secs(5));
     let release = house.handle.block();
     let mut answers = Vec::new();
@@ -189,16 +189,16 @@ async fn of_200_messages_with_one_poison_exactly_the_failed_ones_are_told() {
         answers.push((entry, house.handle.enter(entry).await.unwrap()));
     }
     drop(release);
-    let (mut told_done, mut told_failed) = (Vec::new(), Vec::new());
+    let (mut succeeded, mut failed) = (Vec::new(), Vec::new());
     for (entry, answer) in answers {
         match answer.await.unwrap() {
-            Ok(_) => told_done.push(entry),
-            Err(Failed::Vanished) => told_failed.push(entry),
+            Ok(_) => succeeded.push(entry),
+            Err(Failed::Vanished) => failed.push(entry),
         }
     }
-    assert!(told_failed.contains(&POISON));
-    assert!(told_done.contains(&1199), "what was queued behind the poison is served");
-    assert_eq!(house.handle.drain().await, told_done, "told done is exactly what was committed");
+    assert!(failed.contains(&POISON));
+    assert!(succeeded.contains(&1199), "messages queued after the poison are served");
+    assert_eq!(house.handle.drain().await, succeeded, "exactly the committed entries succeeded");
     let snapshot = house.handle.mailbox.stats().snapshot();
     assert_eq!((snapshot.restarts, snapshot.depth), (1, 0));
     assert_eq!(snapshot.messages[0].panics, 1);
@@ -206,7 +206,7 @@ async fn of_200_messages_with_one_poison_exactly_the_failed_ones_are_told() {
 }
 
 #[actix_web::test]
-async fn queued_work_is_committed_by_a_drain_and_nothing_enters_after_it() {
+async fn drain_commits_queued_work_and_refuses_later_asks() {
     let house = house(64, Duration::from_millis(10));
     let release = house.handle.block();
     let mut answers = Vec::new();
@@ -219,12 +219,12 @@ async fn queued_work_is_committed_by_a_drain_and_nothing_enters_after_it() {
         assert!(answer.await.unwrap().is_ok());
     }
     assert!(house.handle.enter(99).await.is_err());
-    assert!(house.handle.gate.enter(Who::Server, "Enter").await.is_ok(), "the server itself still may");
+    assert!(house.handle.gate.enter(Who::Server, "Enter").await.is_ok(), "the server itself still enters");
     house.close();
 }
 
 #[actix_web::test]
-async fn a_user_cannot_take_the_places_of_others() {
+async fn user_cannot_take_the_permits_of_others() {
     let stats = ActorStats::new("x", Some(8), &["Enter"]);
     let gate = Gate::new(8, 2, Duration::from_millis(10), stats);
     let held =
@@ -236,7 +236,7 @@ async fn a_user_cannot_take_the_places_of_others() {
 }
 
 #[actix_web::test]
-async fn an_actor_that_keeps_panicking_stops_the_process_with_code_70() {
+async fn actor_that_keeps_panicking_stops_process_with_code_70() {
     let mut house = house(16, Duration::from_secs(1));
     for _ in 0..=RESTARTS_MAX {
         let answer = house.handle.enter(POISON).await.unwrap();

@@ -1,4 +1,4 @@
-//! Proofs of identity: passwords and tokens. Who may do what is decided elsewhere.
+//! Proofs of identity: passwords and tokens. Authorization is decided elsewhere.
 
 pub mod password;
 pub mod refresh;

@@ -1,10 +1,11 @@
 //! Passwords: Argon2id on a bounded pool of threads.
 //!
-//! A hash costs 19 MiB and some 20 ms of a core on purpose. So only as many as there are cores run at once, and a named
-//! number waits, shared by networks ([`Pool`]): a flood of logins cannot take memory or the other requests.
+//! A hash deliberately costs 19 MiB and some 20 ms of a core. Therefore at most one hash per core
+//! runs at once, and a bounded number waits, shared by networks ([`Pool`]). A flood of logins
+//! cannot take memory or slow down other requests.
 //!
-//! Requests of each [`Standing`] have a queue of their own, and take turns at the cores: networks that guess cannot
-//! push known users out of the queue, however many they are.
+//! Requests of each [`Standing`] have a separate queue, and take turns at the cores. Guessing
+//! networks cannot push known users out of the queue, however many networks there are.
 
 use std::sync::Arc;
 
@@ -37,13 +38,13 @@ pub enum Standing {
     Suspect,
 }
 
-/// Hashes and verifies, a bounded number at a time. Cheap to clone.
+/// Hashes and verifies passwords, a bounded number at a time. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PasswordPool {
     known: Pool,
     new: Pool,
     suspect: Pool,
-    /// The places of all three: one per hash that is computed.
+    /// The places of all three queues: one per hash that is computed.
     running: Pool,
     /// Verified against when the user does not exist, so that the answer takes the same time.
     dummy: Arc<str>,
@@ -54,30 +55,32 @@ fn argon2() -> Result<Argon2<'static>, PasswordError> {
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
-/// What a try of a password came to.
+/// The result of verifying a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Match {
     Wrong,
     Right,
-    /// The hash is of the bytes as they were typed, by an earlier version: it should be made again.
+    /// The hash is of the bytes as typed, made by an earlier version. It should be replaced.
     RightAsTyped,
 }
 
-/// The PHC string of `password`, prepared and computed on this thread.
+/// Returns the PHC string of `password`, prepared and computed on this thread.
 pub fn hash_now(password: &str) -> Result<String, PasswordError> {
     let hash = argon2()?.hash_password(prepared(password).as_bytes()).map_err(|_| PasswordError::Failed)?;
     Ok(hash.to_string())
 }
 
-/// A well-formed hash that no password has: its digest is not the output of any input that we know.
+/// A well-formed hash that matches no password: its digest is not the output of any known input.
 const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bmV0Yml0LW5vYm9keS1zYWx0$\
                      AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 impl PasswordPool {
-    /// One hash at a time for each of the places. Each standing has a queue as long as the rules say.
+    /// Starts the pool: one hash at a time for each place. Each standing has a queue of
+    /// [`Rules::waiting`].
     pub fn start(rules: Rules, metrics: &PoolMetrics) -> Self {
         let queue = |name| Pool::start(rules, metrics.meter(name));
-        // Never full: each queue lets as many in as there are places. Its numbers are those of the queues.
+        // Never full: each queue admits as many as there are places. Only the queues export
+        // metrics.
         let running = Rules::new(rules.size, rules.size.saturating_mul(3), rules.patience);
         Self {
             known: queue(PoolName::HashesKnown),
@@ -96,10 +99,12 @@ impl PasswordPool {
         self.run(holder, standing, move || hash_now(&password)).await
     }
 
-    /// Whether `password` has the hash `phc`; without a hash, wrong after the same work.
+    /// Returns whether `password` has the hash `phc`. Without a hash, returns [`Match::Wrong`]
+    /// after the same work.
     ///
-    /// The prepared text is tried first, then the bytes as typed, if those differ. Both are tried whatever the first
-    /// came to, and each takes its own place: the work depends on what was typed alone.
+    /// Tries the prepared text first, then the bytes as typed, if those differ. Both are tried
+    /// whatever the first result is, and each takes its own place. The work depends only on the
+    /// typed text.
     pub async fn verify(
         &self,
         holder: Holder,
@@ -142,7 +147,8 @@ impl PasswordPool {
         };
         let first = queue.enter(holder).await.map_err(|_| PasswordError::Busy)?;
         let share = self.running.enter(holder).await.map_err(|_| PasswordError::Busy)?;
-        // The share travels with the work: a caller that leaves does not make room for more than the cores can do.
+        // The share moves with the work: a caller that leaves does not admit more work than the
+        // cores can do.
         let done = tokio::task::spawn_blocking(move || {
             let _shares = (first, share);
             work()
@@ -167,7 +173,7 @@ mod tests {
     const BOB: Holder = Holder::Account(UserId(2));
 
     #[actix_web::test]
-    async fn a_password_verifies_against_its_own_hash_only() {
+    async fn password_verifies_against_its_own_hash_only() {
         let pool = passwords(2, 8);
         let phc: Arc<str> = pool.hash(ALICE, "correct horse".into()).await.unwrap().into();
         assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
@@ -179,12 +185,12 @@ mod tests {
         assert_eq!(
             tried("correct horse", None).await,
             Match::Wrong,
-            "nobody has no password, after real work"
+            "an unknown user has no password, after real work"
         );
     }
 
     #[actix_web::test]
-    async fn password_is_one_in_all_its_forms() {
+    async fn password_matches_in_all_its_unicode_forms() {
         let pool = passwords(1, 8);
         let new: Arc<str> = pool.hash(ALICE, "cafe\u{301} creme".into()).await.unwrap().into();
         let old = argon2().unwrap().hash_password("cafe\u{301} creme".as_bytes()).unwrap().to_string();
@@ -200,7 +206,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn the_pool_refuses_beyond_its_bound() {
+    async fn password_pool_refuses_beyond_its_bound() {
         let pool = passwords(1, 1);
         let asks = (0..5).map(|_| pool.hash(ALICE, "correct horse".into()));
         let answers = futures_util::future::join_all(asks).await;

@@ -1,8 +1,8 @@
 //! Refresh tokens: opaque to clients, stored as hashes.
 //!
 //! The first token of a login is random. Each successor is derived from the server's secret, the
-//! login and the generation, so every exchange of one token gives the same successor, and the
-//! successor needs no clear text in the database.
+//! login and the generation. So every exchange of one token gives the same successor, and the
+//! database holds no successor in clear text.
 
 use std::fmt;
 
@@ -14,12 +14,12 @@ use sha2::Sha256;
 use super::token::hash_of;
 use crate::domain::ids::LoginId;
 
-/// What a refresh token begins with.
+/// The prefix of every refresh token.
 const PREFIX: &str = "nbr_";
-/// Keeps these codes apart from the signatures of access tokens, which have the same key.
+/// Separates these codes from the signatures of access tokens, which use the same key.
 const CONTEXT: &[u8] = b"netbit refresh token, version 1\0";
 
-/// A refresh token in clear: 256 bits behind `nbr_`.
+/// A refresh token in clear text: `nbr_` and 256 bits.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RefreshToken(String);
 
@@ -33,7 +33,7 @@ impl RefreshToken {
         Self(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
     }
 
-    /// Returns what is stored of it, and compared in its stead.
+    /// Returns its hash, which is stored and compared instead of the token.
     pub fn hash(&self) -> [u8; 32] {
         hash_of(&self.0)
     }
@@ -54,7 +54,7 @@ impl fmt::Debug for RefreshToken {
 #[derive(Clone)]
 pub struct RefreshKey {
     mac: Hmac<Sha256>,
-    /// The database's epoch: a restored copy gives the ids of its logins again.
+    /// The database's epoch: a restored copy issues the ids of its logins again.
     epoch: i64,
 }
 
@@ -89,7 +89,7 @@ mod tests {
     const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
     #[test]
-    fn successor_is_one_for_login_generation_epoch_and_secret() {
+    fn successor_depends_on_login_generation_epoch_and_secret() {
         let key = RefreshKey::new(SECRET, 1);
         let token = key.successor(LoginId(7), 3);
         assert_eq!(token, RefreshKey::new(SECRET, 1).successor(LoginId(7), 3));

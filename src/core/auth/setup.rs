@@ -1,11 +1,11 @@
-//! The setup code: the one way to become the administrator of a server that has none, apart from
+//! The setup code: the only way to become the administrator of a server that has none, apart from
 //! the operator's `netbit user add --admin`.
 //!
-//! A code is made at each start of a server without an active administrator, and lives in memory
-//! only. It is good until there is an administrator: the writer compares the mark of the
-//! administrators with the mark at the time when the code was made, in the transaction of the
-//! registration. The mark grows with each administrator that is made, let in or shut out, and never
-//! shrinks.
+//! A code is made at each start of a server without an active administrator, and exists in memory
+//! only. It is valid until there is an administrator. The writer checks that in the transaction of
+//! the registration: it compares the current mark of the administrators with the mark at the time
+//! when the code was made. The mark grows with each administrator that is made, activated or
+//! deactivated, and never shrinks.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -24,7 +24,8 @@ pub struct SetupCode {
 }
 
 impl SetupCode {
-    /// A code for a server with these users; `None` if one of them is an active administrator.
+    /// Returns a code for a server with these users; `None` if one of them is an active
+    /// administrator.
     pub fn for_server_of<'a>(users: impl Iterator<Item = &'a User>) -> Option<Self> {
         let mut mark = 0;
         for user in users.filter(|user| user.is_admin) {
@@ -37,13 +38,13 @@ impl SetupCode {
         Some(Self { text: URL_SAFE_NO_PAD.encode(bytes), mark })
     }
 
-    /// The code, for the terminal of the operator.
+    /// Returns the code, for the operator's terminal.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The mark of the administrators when the code was made, if `presented` is the code. The time
-    /// that this takes depends on the length of `presented` only.
+    /// Returns the mark of the administrators when the code was made, if `presented` is the code.
+    /// The time of the check depends only on the length of `presented`.
     pub fn check(&self, presented: &str) -> Option<i64> {
         let (ours, theirs) = (hash_of(&self.text), hash_of(presented));
         let differing = ours.iter().zip(theirs).fold(0, |bits, (a, b)| bits | (a ^ b));

@@ -1,6 +1,7 @@
 //! Tokens: signed access tokens (JWT, RFC 7519) and personal access tokens.
 //!
-//! An access token says who logged in; whether that login still lives is asked of the directory with every use.
+//! An access token proves which user logged in. Every use also checks in the cache's directory that
+//! the login is still active.
 
 use std::sync::Once;
 
@@ -16,18 +17,18 @@ use super::refresh::RefreshKey;
 
 const ISSUER: &str = "netbit";
 const AUDIENCE: &str = "netbit";
-/// Clocks of two machines may differ by this much.
+/// Allowed difference between the clocks of two machines.
 const LEEWAY_SECONDS: u64 = 30;
-/// Ten years: nothing that was made here lives as long.
+/// Ten years: no token that the server made is valid for longer.
 const LIFE_SECONDS_MAX: i64 = 10 * 365 * 24 * 3600;
-/// No token of ours is longer; longer ones are refused unread.
+/// The server's tokens are never longer. Longer tokens are refused without being parsed.
 const TOKEN_BYTES_MAX: usize = 1024;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
     iss: String,
     aud: String,
-    /// The user's id; a string, as RFC 7519 section 4.1.2 wants it.
+    /// The user's id; a string, as RFC 7519 section 4.1.2 requires.
     sub: String,
     exp: i64,
     iat: i64,
@@ -36,11 +37,11 @@ struct Claims {
     sid: i64,
     /// The user's token version.
     ver: i64,
-    /// The database's epoch: a restored copy does not honour the tokens of its past.
+    /// The database's epoch: a restored copy rejects the tokens issued before.
     epoch: i64,
 }
 
-/// What a valid access token proves.
+/// The identity that a valid access token proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     pub user: i64,
@@ -52,7 +53,7 @@ pub struct Identity {
 #[error("the token is not valid")]
 pub struct InvalidToken;
 
-/// Makes and checks access tokens with one secret and one algorithm.
+/// Signs and verifies access tokens with one secret and one algorithm.
 pub struct TokenKeys {
     encoding: EncodingKey,
     decoding: DecodingKey,
@@ -78,12 +79,12 @@ impl TokenKeys {
         }
     }
 
-    /// Returns what derives refresh tokens.
+    /// Returns the key that derives refresh tokens.
     pub fn refresh(&self) -> &RefreshKey {
         &self.refresh
     }
 
-    /// A token for `identity`, valid from `now` (Unix seconds) for `seconds`.
+    /// Signs a token for `identity`, valid from `now` (Unix seconds) for `seconds`.
     pub fn sign(&self, identity: Identity, now: i64, seconds: i64) -> Result<String, InvalidToken> {
         let claims = Claims {
             iss: ISSUER.to_owned(),
@@ -106,7 +107,7 @@ impl TokenKeys {
         }
         let decoded = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation);
         let TokenData { header, claims, .. } = decoded.map_err(|_| InvalidToken)?;
-        // Our header names no key and no place to find one.
+        // The server's own header names no key and no place to find one.
         if header.kid.is_some() || header.jku.is_some() || header.jwk.is_some() || header.x5u.is_some() {
             return Err(InvalidToken);
         }
@@ -124,12 +125,12 @@ impl std::fmt::Debug for TokenKeys {
     }
 }
 
-/// What a personal access token begins with.
+/// The prefix of every personal access token.
 pub const ACCESS_TOKEN_PREFIX: &str = "nbp_";
-/// Hex digits at its end that show a slip of the hand.
+/// Hex digits at the end of a token that reveal a typing mistake.
 const CHECKSUM_DIGITS: usize = 6;
 
-/// A fresh personal access token: 256 random bits and a checksum. Only its hash is stored.
+/// Makes a personal access token: 256 random bits and a checksum. Only its hash is stored.
 pub fn fresh_access_token() -> String {
     use base64::Engine;
     let bytes: [u8; 32] = rand::random();
@@ -137,7 +138,7 @@ pub fn fresh_access_token() -> String {
     format!("{ACCESS_TOKEN_PREFIX}{random}{}", checksum(&random))
 }
 
-/// The hash under which a personal access token is found, if it has the shape of one.
+/// Returns the hash that a personal access token is looked up by, if the token is well-formed.
 pub fn access_token_hash(token: &str) -> Result<[u8; 32], InvalidToken> {
     let body = token.strip_prefix(ACCESS_TOKEN_PREFIX).ok_or(InvalidToken)?;
     let cut = body.len().checked_sub(CHECKSUM_DIGITS).ok_or(InvalidToken)?;
@@ -152,12 +153,13 @@ fn checksum(random: &str) -> String {
     digest.iter().take(CHECKSUM_DIGITS / 2).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What is stored of a refresh token, and compared in its stead.
+/// Returns the hash of a token, which is stored and compared instead of the token.
 pub fn hash_of(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-/// HMAC-SHA-256 as the JWT library's only algorithm: its own back ends bring RSA and elliptic curves along.
+/// HMAC-SHA-256 as the JWT library's only algorithm: its built-in back ends add RSA and elliptic
+/// curves.
 #[derive(Clone)]
 struct Hs256(Hmac<Sha256>);
 
@@ -226,7 +228,7 @@ mod tests {
         jiff::Timestamp::now().as_second()
     }
 
-    /// A token whose header and claims are exactly these, signed with the right secret.
+    /// Returns a token with exactly this header and these claims, signed with the right secret.
     fn forged(header: &str, claims: &str) -> String {
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         let mut mac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap();
@@ -235,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_in_an_access_token_is_seen_without_looking_it_up() {
+    fn mistyped_access_token_fails_its_checksum() {
         let token = fresh_access_token();
         assert_eq!(access_token_hash(&token), Ok(hash_of(&token)));
         let mut slipped = token.clone().into_bytes();
@@ -247,14 +249,14 @@ mod tests {
     }
 
     #[test]
-    fn a_token_proves_what_was_signed() {
+    fn token_verifies_to_the_signed_identity() {
         let keys = TokenKeys::new(SECRET, 1);
         let token = keys.sign(ME, now(), 900).unwrap();
         assert_eq!(keys.verify(&token), Ok(ME));
     }
 
     #[test]
-    fn tokens_of_another_secret_epoch_or_time_prove_nothing() {
+    fn tokens_of_another_secret_epoch_or_time_are_refused() {
         let keys = TokenKeys::new(SECRET, 1);
         let token = keys.sign(ME, now(), 900).unwrap();
         assert!(TokenKeys::new(b"another secret of 32 bytes length", 1).verify(&token).is_err());
@@ -266,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_is_well_signed_but_oddly_made_proves_nothing() {
+    fn signed_token_with_bad_header_or_claims_is_refused() {
         let keys = TokenKeys::new(SECRET, 1);
         let head = r#"{"alg":"HS256","typ":"JWT"}"#;
         let iat = now();

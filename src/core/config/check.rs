@@ -1,9 +1,9 @@
-//! What the types of the configuration cannot say.
+//! Checks that the types of the configuration cannot express.
 
 use super::{Config, check_strength};
 
 impl Config {
-    /// What the types cannot say: key and problem of each mistake.
+    /// Returns the key and the problem of each mistake that the types cannot rule out.
     pub(super) fn check(&self) -> Vec<(String, String)> {
         let mut problems = Vec::new();
         if self.cache.window == 0 || self.cache.window > 10_000 {
@@ -22,7 +22,7 @@ impl Config {
         if !url.is_empty() && (!fine || url.ends_with('/')) {
             problems.push((
                 "http.public_url".to_owned(),
-                format!("\"{url}\" is no base URL; allowed is like https://git.example.org, without a path"),
+                format!("\"{url}\" is not a base URL; allowed is for example https://git.example.org, without a path"),
             ));
         }
         let limits = self.limits.check().into_iter();

@@ -1,4 +1,4 @@
-//! Where to listen.
+//! Addresses to listen on.
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An address or a host name to listen on; port 0 takes a free one.
+/// An address or a host name to listen on. Port 0 takes a free one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listen {
     Address(SocketAddr),
@@ -23,10 +23,11 @@ impl Listen {
         Self::Address((Ipv4Addr::LOCALHOST, port).into())
     }
 
-    /// Returns the address. A name may have several: the first of IPv4 is taken, as for the defaults.
+    /// Returns the address. A name may have several: the first IPv4 address is taken, as in the
+    /// defaults.
     ///
     /// # Errors
-    /// When the name has no address.
+    /// Fails when the name has no address.
     pub fn resolve(&self) -> io::Result<SocketAddr> {
         let (name, port) = match self {
             Self::Address(address) => return Ok(*address),
@@ -57,7 +58,7 @@ impl FromStr for Listen {
         }
         let (name, port) = text.rsplit_once(':').ok_or(NoAddress)?;
         let is_name = name.starts_with(|c: char| c.is_ascii_alphanumeric())
-            // Digits and dots are an address that is wrong, not a name.
+            // Digits and dots are an invalid address, not a name.
             && name.contains(|c: char| c.is_ascii_alphabetic())
             && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
         let port = port.parse().map_err(|_| NoAddress)?;

@@ -1,4 +1,4 @@
-//! Reading the sources of the configuration.
+//! Reads the sources of the configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -9,13 +9,13 @@ use figment::{Figment, Profile, Provider};
 use super::mistake::{explain, origin};
 use super::{Config, ConfigError};
 
-/// The file read when none is named.
+/// The file read when no file is named.
 pub const DEFAULT_FILE: &str = "netbit.toml";
 const PREFIX: &str = "NETBIT_";
 /// Keys that exist without being in the printed defaults.
 const SECRET_KEYS: &[&str] = &["auth.secret"];
 
-/// What flags say; each one set beats the file and the environment.
+/// Values of command-line flags. Each overrides the file and the environment.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// The file to read instead of [`DEFAULT_FILE`]; it must exist.
@@ -24,17 +24,17 @@ pub struct Overrides {
     pub values: Vec<(&'static str, String)>,
 }
 
-/// The configuration in force, and variables that look like ours but are none.
+/// The effective configuration, and variables with the prefix `NETBIT_` that are not a key.
 #[derive(Debug)]
 pub struct Loaded {
     pub config: Config,
     pub unknown_variables: Vec<String>,
 }
 
-/// Reads all sources. `environment` is passed in so that tests need not touch the process's own.
+/// Reads all sources. Tests pass an `environment` instead of changing the process's.
 ///
 /// # Errors
-/// Every mistake there is, in all sources together.
+/// Returns all mistakes of all sources together.
 pub fn load(overrides: &Overrides, environment: &[(String, String)]) -> Result<Loaded, Vec<ConfigError>> {
     let mut mistakes = Vec::new();
     let mut unknown_variables = Vec::new();
@@ -49,7 +49,7 @@ pub fn load(overrides: &Overrides, environment: &[(String, String)]) -> Result<L
         let Some(rest) = name.strip_prefix(PREFIX) else { continue };
         let key = rest.to_lowercase().replace("__", ".");
         if known.contains(&key) || SECRET_KEYS.contains(&key.as_str()) {
-            // One provider a variable, so that a mistake names the variable.
+            // One provider per variable, so that a mistake names the variable.
             figment = figment.merge(Named::text(format!("environment variable {name}"), &key, value));
         } else {
             unknown_variables.push(name.clone());
@@ -68,11 +68,11 @@ pub fn load(overrides: &Overrides, environment: &[(String, String)]) -> Result<L
     if mistakes.is_empty() { Ok(Loaded { config, unknown_variables }) } else { Err(mistakes) }
 }
 
-/// The file that was named, or the usual one if it is there.
+/// Reads the named file, or the default one if it exists.
 fn file(named: Option<&Path>) -> Result<Option<figment::providers::Data<Toml>>, ConfigError> {
     let path = named.unwrap_or(Path::new(DEFAULT_FILE));
     if !path.is_file() {
-        let problem = format!("there is no file {}", path.display());
+        let problem = format!("the file {} does not exist", path.display());
         let missing = ConfigError { key: "--config".into(), origin: "flag".into(), problem };
         return if named.is_some() { Err(missing) } else { Ok(None) };
     }
@@ -83,8 +83,8 @@ fn file(named: Option<&Path>) -> Result<Option<figment::providers::Data<Toml>>, 
     }
 }
 
-/// The configuration of all values that are right. Reading it whole ends with the first mistake; then each value that
-/// differs from the defaults is tried for itself.
+/// Returns the configuration of all valid values. Extracting it as a whole stops at the first
+/// mistake. Then each value that differs from the defaults is tried separately.
 fn read(figment: &Figment, mistakes: &mut Vec<ConfigError>) -> Config {
     if let Ok(config) = figment.extract() {
         return config;
@@ -107,7 +107,7 @@ fn read(figment: &Figment, mistakes: &mut Vec<ConfigError>) -> Config {
     right.extract().unwrap_or_default()
 }
 
-/// One key from a place with a name.
+/// One key from a named source.
 struct Named {
     source: String,
     key: String,
@@ -115,9 +115,9 @@ struct Named {
 }
 
 impl Named {
-    /// A value that was written as text, in a variable or a flag.
+    /// Returns a value that was written as text, in a variable or a flag.
     fn text(source: String, key: &str, text: &str) -> Self {
-        // figment's own reading of a variable's text: numbers, booleans and quoted strings.
+        // figment's own parsing of a variable's text: numbers, booleans and quoted strings.
         let value = match key {
             "data_dir" | "auth.secret" | "log.level" => text.to_owned().into(),
             _ => match text.parse() {
@@ -140,7 +140,7 @@ impl Provider for Named {
     }
 }
 
-/// Every key below the value, as `a.b`.
+/// Returns every key below the value, as `a.b`.
 fn flatten(value: Option<Value>) -> Vec<String> {
     fn walk(prefix: &str, value: &Value, keys: &mut Vec<String>) {
         match value.as_dict() {
@@ -160,7 +160,7 @@ fn flatten(value: Option<Value>) -> Vec<String> {
     keys
 }
 
-/// The process's environment, as [`load`] wants it.
+/// Returns the process's environment, in the form that [`load`] takes.
 pub fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn without_any_source_the_defaults_hold() {
+    fn defaults_hold_without_any_source() {
         let config = with_file("", &[], &[]).unwrap().config;
         assert_eq!(config, Config::default());
         assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_beat_variables_which_beat_the_file() {
+    fn flags_override_variables_which_override_the_file() {
         let file = "[http]\nlisten = \"127.0.0.1:1\"\n[tcp]\nlisten = \"127.0.0.1:1\"\n[ops]\nlisten = \"127.0.0.1:1\"\n";
         let variables = [("NETBIT_HTTP__LISTEN", "127.0.0.1:2"), ("NETBIT_TCP__LISTEN", "127.0.0.1:2")];
         let config = with_file(file, &variables, &[("http.listen", "127.0.0.1:3")]).unwrap().config;
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_names_its_key_its_origin_and_what_is_allowed() {
+    fn mistake_names_key_origin_and_allowed_values() {
         let of = |result: Result<Loaded, Vec<ConfigError>>| result.unwrap_err().remove(0).to_string();
 
         let error = of(with_file("[accounts]\nregistration = \"maybe\"", &[], &[]));
@@ -247,7 +247,7 @@ mod tests {
                 ("tcp.listen", "flag --tcp-listen"),
             ]
         );
-        // A file that cannot be read at all does not hide the others.
+        // A file that cannot be parsed at all does not hide the other mistakes.
         let mistakes = with_file("[http\n", &[("NETBIT_LIMITS__READERS", "0")], &[]).unwrap_err();
         assert_eq!(mistakes.len(), 2, "{mistakes:?}");
     }
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_printed_configuration_reads_back_and_holds_no_secret() {
+    fn printed_configuration_reads_back_without_secret() {
         let secret = "0123456789abcdef0123456789abcdef";
         let config =
             with_file("", &[("NETBIT_AUTH__SECRET", secret), ("NETBIT_LIMITS__RATES", "false")], &[])

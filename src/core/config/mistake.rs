@@ -1,4 +1,4 @@
-//! Mistakes in the configuration: which key, from where, and what is allowed.
+//! Mistakes in the configuration: the key, its source, and the allowed values.
 
 use figment::Figment;
 

@@ -1,6 +1,8 @@
-//! Configuration: embedded defaults, then `netbit.toml`, then `NETBIT_…` variables, then flags; the last one wins.
+//! Configuration: embedded defaults, then `netbit.toml`, then `NETBIT_…` variables, then flags. The
+//! last one wins.
 //!
-//! Nothing needs to be configured. All mistakes are named at once, each with its key, where it came from, and what is allowed.
+//! Nothing needs to be configured. All mistakes are reported at once, each with its key, its
+//! source, and the allowed values.
 
 mod check;
 mod listen;
@@ -41,7 +43,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The effective configuration as a `netbit.toml`, without secrets.
+    /// Returns the effective configuration as a `netbit.toml`, without secrets.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
         toml::to_string_pretty(self)
     }

@@ -1,4 +1,4 @@
-//! Secrets: texts that are never printed, and which of them are too weak.
+//! Secrets: texts that are never printed, and the check for weak ones.
 
 use std::fmt;
 
@@ -27,10 +27,11 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Fewer bytes than this are no secret.
+/// The minimum length of a secret in bytes.
 const BYTES_MIN: usize = 32;
 
-/// Whether the text can sign tokens: long enough, and not one of those that everybody tries first.
+/// Checks that the text can sign tokens: long enough, and not one of the well-known texts that
+/// attackers try first.
 pub fn check_strength(text: &str) -> Result<(), &'static str> {
     const WELL_KNOWN: &[&str] = &["secret", "changeme", "password", "your-256-bit-secret", "netbit"];
     if text.len() < BYTES_MIN {

@@ -8,7 +8,7 @@ use super::{Listen, Secret};
 use crate::core::origins::AllowedOrigins;
 use crate::core::proxies::TrustedProxies;
 
-/// Where everything durable lives.
+/// The directory of all durable data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DataDirPath(pub PathBuf);
@@ -38,11 +38,13 @@ macro_rules! listener {
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     pub listen: Listen,
-    /// How people reach this server (`https://git.example.org`), for links; empty: as whoever asks reached it.
+    /// The URL of this server for its users (`https://git.example.org`), for links. Empty: the
+    /// address that the client used.
     pub public_url: String,
-    /// Reverse proxies whose `X-Forwarded-For` is believed, with commas between them.
+    /// Reverse proxies whose `X-Forwarded-For` is trusted, separated by commas.
     pub trusted_proxies: TrustedProxies,
-    /// Origins other than the server's own whose pages may use the API and open sessions, with a token of their own.
+    /// Origins other than the server's own whose pages may use the API and open sessions. Each page
+    /// sends a token itself.
     pub allowed_origins: AllowedOrigins,
 }
 
@@ -64,7 +66,8 @@ listener!(Udp, 8082);
 #[serde(deny_unknown_fields, default)]
 pub struct Ops {
     pub listen: Listen,
-    /// Whether messages between actors are counted and timed. `false` is for measuring what that costs.
+    /// Whether messages between actors are counted and timed. `false` is for measuring what that
+    /// costs.
     pub measure: bool,
 }
 
@@ -78,7 +81,7 @@ impl Default for Ops {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsFiles {
-    /// The certificate and those that vouch for it. Empty: HTTP and chat sessions are not encrypted.
+    /// The certificate and its chain. Empty: HTTP and chat sessions are not encrypted.
     pub certificate: PathBuf,
     pub key: PathBuf,
 }
@@ -94,7 +97,8 @@ impl TlsFiles {
 pub struct Cache {
     /// Recent messages of a chat that are kept in memory.
     pub window: usize,
-    /// Memory for those windows, over all chats; the least recently used ones give way.
+    /// Bytes of memory for those windows, over all chats. The least recently used windows are
+    /// evicted.
     pub max_bytes: usize,
 }
 
@@ -114,10 +118,10 @@ pub struct Storage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Synchronous {
-    /// Every commit is fsynced: an acknowledgement survives a power cut.
+    /// Every commit is fsynced: an acknowledged commit survives a power failure.
     #[default]
     Full,
-    /// Survives the end of the process, but a power cut may take the last commits.
+    /// Commits survive the end of the process, but a power failure may lose the last ones.
     Normal,
 }
 
@@ -126,7 +130,7 @@ pub enum Synchronous {
 pub struct Accounts {
     pub registration: Registration,
     /// Whether users may make access tokens that never expire (`"expires_in_days": 0`). The
-    /// operator of the machine always may, and tokens that exist keep what they have.
+    /// operator of the machine always may, and existing tokens keep their expiry.
     pub tokens_without_expiry: bool,
 }
 
@@ -139,11 +143,11 @@ impl Default for Accounts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Registration {
-    /// Everybody who reaches the server may register.
+    /// Every client that reaches the server may register.
     #[default]
     Open,
-    /// Accounts are made by the operator (`netbit user add`), and the administrator's with the
-    /// setup code.
+    /// The operator makes accounts (`netbit user add`); the administrator's is made with the setup
+    /// code.
     Closed,
 }
 
@@ -157,7 +161,8 @@ pub struct GitSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Auth {
-    /// Signs access tokens; at least 32 bytes. Made at first start in `secret.key` unless given here.
+    /// Signs access tokens; at least 32 bytes. If it is not given here, it is made at the first
+    /// start in `secret.key`.
     #[serde(skip_serializing)]
     pub secret: Option<Secret>,
 }

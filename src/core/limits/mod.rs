@@ -429,7 +429,7 @@ limits! {
     /// How long a git request waits before the slowest transfer of the largest holder is ended for
     /// it.
     git_starved_ms: u64 = 5_000,
-    /// Bytes per second, over the last 10 to 20 s. Where no account or network has two permits of a
+    /// Bytes per second, over the last 10 to 20 s. Where no account or network has two places in a
     /// pool, a client that transfers at least this much is never ended for another.
     git_busy_rate: u64 = 32 * 1024,
     /// Interval in which a running transfer checks that its client still has the access it began

@@ -1,4 +1,4 @@
-//! The mailboxes of the actors, per type of message.
+//! Metrics of the actors' mailboxes, per type of message.
 
 use std::sync::Arc;
 
@@ -39,12 +39,12 @@ impl Collector for Mailboxes {
         let mut rows = Rows(encoder);
         rows.gauges(
             "netbit_actor_mailbox_capacity",
-            "Asks that may be inside at once; absent where only events come",
+            "Requests that may be inside the actor at once; absent if it receives only events",
             by_actor(|actor| actor.capacity.and_then(|capacity| u64::try_from(capacity).ok())),
         )?;
         rows.gauges(
             "netbit_actor_asks_inside",
-            "Asks that have a place: in the mailbox, being worked on, or committed and not yet applied",
+            "Requests that hold a permit: in the mailbox, being handled, or committed and not yet applied",
             by_actor(|actor| actor.inside.and_then(|inside| u64::try_from(inside).ok())),
         )?;
         rows.gauges(
@@ -64,7 +64,7 @@ impl Collector for Mailboxes {
         )?;
         rows.counters(
             "netbit_actor_slot_wait_seconds",
-            "Time that asks waited for a place in the mailbox",
+            "Time that requests waited for a permit",
             by_message(|message| message.slot_wait_us, MICRO),
         )?;
         rows.counters(
@@ -79,7 +79,7 @@ impl Collector for Mailboxes {
         )?;
         rows.counters(
             "netbit_actor_refusals",
-            "Asks that found no place within the patience",
+            "Requests that got no permit in time",
             by_message(|message| message.refused, 1.0),
         )?;
         rows.counters(

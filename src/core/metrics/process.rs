@@ -1,4 +1,5 @@
-//! The process itself, as Linux tells it (proc(5)). Names are those that Prometheus' client libraries agreed on.
+//! Metrics of the process, from Linux (proc(5)). The names are those of Prometheus' client
+//! libraries.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,14 +10,14 @@ use prometheus_client::registry::Registry;
 
 use super::{Export, Rows};
 
-/// What `/proc/self` says.
+/// Collects the values of `/proc/self`.
 #[derive(Debug, Clone, Copy)]
 pub struct Process {
     started_at: SystemTime,
 }
 
 impl Process {
-    /// Of a process that has just started.
+    /// Creates the metrics of a process that has just started.
     pub fn started() -> Self {
         Self { started_at: SystemTime::now() }
     }
@@ -32,7 +33,7 @@ impl Collector for Process {
     fn encode(&self, encoder: DescriptorEncoder) -> std::fmt::Result {
         let mut rows = Rows(encoder);
         let version = [("version", env!("CARGO_PKG_VERSION"))];
-        rows.gauges("netbit_build_info", "Always 1; the label says which version runs", [(version, 1.0)])?;
+        rows.gauges("netbit_build_info", "Always 1; the label is the running version", [(version, 1.0)])?;
         let started = self.started_at.duration_since(UNIX_EPOCH).unwrap_or_default();
         rows.gauge(
             "process_start_time_seconds",
@@ -66,7 +67,8 @@ fn saturating(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// Fields 14 and 15 of `/proc/self/stat`. The second one, the program's name, may hold anything, even brackets.
+/// Sums fields 14 and 15 of `/proc/self/stat`. The second field, the program's name, may hold
+/// anything, even brackets.
 fn cpu_seconds() -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     let (_, after_name) = stat.rsplit_once(')')?;
@@ -80,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_that_runs_has_memory_threads_and_descriptors() {
+    fn running_process_reports_memory_threads_and_descriptors() {
         let mut registry = Registry::default();
         Process::started().export(&mut registry);
         let text = super::super::render(&registry).unwrap();

@@ -1,4 +1,4 @@
-//! Metrics that are collected when somebody looks: families of rows.
+//! Families of metrics that are collected at each scrape.
 
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -8,7 +8,7 @@ use prometheus_client::metrics::exemplar::Exemplar;
 pub struct Rows<'a>(pub DescriptorEncoder<'a>);
 
 impl Rows<'_> {
-    /// A family of counters. Its name ends in `_total` when it is written.
+    /// Writes a family of counters. Its name gets the suffix `_total`.
     pub fn counters<L: EncodeLabelSet>(
         &mut self,
         name: &str,
@@ -35,13 +35,13 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// A counter without labels.
+    /// Writes a counter without labels.
     pub fn counter(&mut self, name: &str, help: &str, value: f64) -> std::fmt::Result {
         let mut only = self.0.encode_descriptor(name, &format!("{help}."), None, MetricType::Counter)?;
         only.encode_counter(&value, NO_EXEMPLAR)
     }
 
-    /// A gauge without labels.
+    /// Writes a gauge without labels.
     pub fn gauge(&mut self, name: &str, help: &str, value: f64) -> std::fmt::Result {
         let mut only = self.0.encode_descriptor(name, &format!("{help}."), None, MetricType::Gauge)?;
         only.encode_gauge(&value)
