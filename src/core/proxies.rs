@@ -1,4 +1,4 @@
-//! Reverse proxies: whose word on where a request came from is taken.
+//! Reverse proxies: whose `X-Forwarded-For` header the server trusts.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Addresses and networks of proxies, with commas between them. Nobody's word is taken unless said here.
+/// Addresses and networks of trusted proxies, separated by commas. None is trusted by default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
 
@@ -23,8 +23,9 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Who asks: `peer` itself, or, if that is a proxy, the last address in `X-Forwarded-For` that is none. Each proxy
-    /// appends the address that it was asked from, so what stands further left can be anybody's invention.
+    /// Returns the address of the client: `peer` itself, or, if that is a proxy, the last address
+    /// in `X-Forwarded-For` that is not a proxy. Each proxy appends the address that its request
+    /// came from, so a client can forge any entry further left.
     pub fn client<'a>(&self, peer: IpAddr, forwarded: impl DoubleEndedIterator<Item = &'a str>) -> IpAddr {
         if !self.trusts(peer) {
             return peer;
@@ -41,21 +42,22 @@ impl TrustedProxies {
     }
 }
 
-/// Peers remembered of each kind.
+/// Peers recorded of each kind.
 const FORWARDERS: usize = 16;
 
-/// Peers that send `X-Forwarded-For` without being trusted: a proxy that is missing in `http.trusted_proxies`, or a client
-/// that invents addresses. Each is remembered once, and only the first few.
+/// Peers that send `X-Forwarded-For` without being trusted: a proxy that is missing in
+/// `http.trusted_proxies`, or a client that forges addresses. Each peer is recorded once, and only
+/// the first few.
 #[derive(Debug, Default)]
 pub struct UntrustedForwarders {
     /// On this machine or in a private network, where proxies are.
     private: [OnceLock<IpAddr>; FORWARDERS],
-    /// Elsewhere. Clients there cannot use up the room of the private ones.
+    /// Elsewhere. Clients there cannot use up the space of the private ones.
     public: [OnceLock<IpAddr>; FORWARDERS],
 }
 
 impl UntrustedForwarders {
-    /// Remembers the peer; whether it is new and there was room.
+    /// Records the peer. Returns whether it is new and was recorded.
     pub fn saw(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         let kind = if is_private(peer) { &self.private } else { &self.public };
@@ -72,12 +74,12 @@ impl UntrustedForwarders {
         false
     }
 
-    /// Those on this machine or in a private network.
+    /// Returns the recorded peers on this machine or in a private network.
     pub fn private(&self) -> Vec<IpAddr> {
         self.private.iter().filter_map(|entry| entry.get().copied()).collect()
     }
 
-    /// How many others there are.
+    /// Returns the number of the other recorded peers.
     pub fn public_count(&self) -> usize {
         self.public.iter().filter(|entry| entry.get().is_some()).count()
     }
@@ -108,7 +110,7 @@ impl<'de> Deserialize<'de> for TrustedProxies {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).ok_or_else(|| {
             serde::de::Error::custom(format!(
-                "\"{text}\" is no list of addresses; allowed are addresses and networks with commas, as 127.0.0.1, 10.0.0.0/8"
+                "\"{text}\" is not a list of addresses; allowed are addresses and networks with commas, as 127.0.0.1, 10.0.0.0/8"
             ))
         })
     }
@@ -124,13 +126,13 @@ mod tests {
     }
 
     #[test]
-    fn the_word_of_a_stranger_is_not_taken() {
+    fn untrusted_peers_header_is_ignored() {
         assert_eq!(client("", "1.2.3.4", &["9.9.9.9"]), "1.2.3.4");
         assert_eq!(client("10.0.0.0/8", "1.2.3.4", &["9.9.9.9"]), "1.2.3.4");
     }
 
     #[test]
-    fn the_last_address_that_is_no_proxy_asks() {
+    fn client_is_the_last_address_outside_the_proxies() {
         assert_eq!(client("10.0.0.0/8, ::1", "10.0.0.1", &["9.9.9.9"]), "9.9.9.9");
         assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["6.6.6.6, 9.9.9.9, 10.0.0.2"]), "9.9.9.9");
         assert_eq!(
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn untrusted_forwarders_are_remembered_once_and_few() {
+    fn untrusted_forwarders_are_recorded_once_and_few() {
         let seen = UntrustedForwarders::default();
         for n in 0..1_000u16 {
             let [high, low] = n.to_be_bytes();
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_ends_the_list() {
+    fn invalid_address_ends_the_list() {
         assert_eq!(client("10.0.0.0/8", "10.0.0.1", &[]), "10.0.0.1");
         assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["9.9.9.9, unknown, 10.0.0.2"]), "10.0.0.2");
         assert!(TrustedProxies::parse("10.0.0.0/8, elsewhere").is_none());

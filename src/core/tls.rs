@@ -1,7 +1,7 @@
-//! TLS: one certificate for HTTP and chat sessions, read again on demand.
+//! TLS: one certificate for HTTP and chat sessions, reloaded on demand.
 //!
-//! Connections that are open keep what they began with; the next handshake uses what was read last. A certificate that
-//! cannot be read changes nothing.
+//! Open connections keep the certificate that they started with. The next handshake uses the one
+//! that was read last. A certificate that cannot be read changes nothing.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl Tls {
         Ok(())
     }
 
-    /// The first host name of the certificate that is not a pattern.
+    /// Returns the first host name of the certificate that is not a wildcard.
     pub fn name(&self) -> Option<String> {
         let current = self.current.0.load();
         let certificate = webpki::EndEntityCert::try_from(current.cert.first()?).ok()?;

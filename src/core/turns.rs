@@ -1,7 +1,8 @@
-//! Turns: at most one holder at a time for each key, others wait in order.
+//! Turns: at most one holder at a time for each key; others wait in order.
 //!
-//! Owner: one task per [`Turns`], which alone has the table; it ends with the last handle. Invariant: only keys that have
-//! a holder are in the table, so it is as small as the work that goes on.
+//! Owner: one task per [`Turns`], which alone has the table and ends with the last handle.
+//! Invariant: the table holds only keys that have a holder, so its size follows the work in
+//! progress.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -9,7 +10,7 @@ use std::hash::Hash;
 
 use tokio::sync::{mpsc, oneshot};
 
-/// A turn, until it is dropped.
+/// A turn, held until it is dropped.
 #[derive(Debug)]
 pub struct Turn<K: Clone> {
     key: K,
@@ -18,7 +19,7 @@ pub struct Turn<K: Clone> {
 
 impl<K: Clone> Drop for Turn<K> {
     fn drop(&mut self) {
-        // Without the task there is no table to leave.
+        // Without the task, its table is gone as well.
         drop(self.requests.send(Request::Leave(self.key.clone())));
     }
 }
@@ -30,32 +31,33 @@ enum Request<K: Clone> {
     Close,
 }
 
-/// The handle. The requests are bounded by those who may ask: pushes and walks that have a place,
-/// requests that wait for the answer of such a walk or create a repository, and the background.
+/// The handle. The number of requests is bounded by their senders: pushes and walks that have a
+/// place, requests that wait for the answer of such a walk or create a repository, and the
+/// background tasks.
 #[derive(Debug, Clone)]
 pub struct Turns<K: Clone> {
     requests: mpsc::UnboundedSender<Request<K>>,
 }
 
 impl<K: Clone + Eq + Hash + Send + 'static> Turns<K> {
-    /// Starts the task. Only within a runtime.
+    /// Starts the task. Must be called within a runtime.
     pub fn start() -> Self {
         let (requests, arrivals) = mpsc::unbounded_channel();
         tokio::spawn(serve(arrivals, requests.downgrade()));
         Self { requests }
     }
 
-    /// Waits for the turn; `None` when no turns are given any more.
+    /// Waits for the turn. Returns `None` once the turns are closed.
     pub async fn enter(&self, key: K) -> Option<Turn<K>> {
         self.ask(key, true).await
     }
 
-    /// The turn, if it has no holder.
+    /// Takes the turn, if it has no holder.
     pub async fn try_enter(&self, key: K) -> Option<Turn<K>> {
         self.ask(key, false).await
     }
 
-    /// Gives no more turns; those that were given last until they are dropped.
+    /// Grants no more turns. Turns that were granted last until they are dropped.
     pub fn close(&self) {
         drop(self.requests.send(Request::Close));
     }
@@ -116,7 +118,7 @@ mod tests {
     use std::time::Duration;
 
     #[tokio::test]
-    async fn a_turn_is_given_in_order_and_to_one_at_a_time() {
+    async fn turn_has_one_holder_and_passes_in_order() {
         let turns = Turns::start();
         let first = turns.enter(1).await.unwrap();
         assert!(turns.try_enter(1).await.is_none());
@@ -131,7 +133,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_caller_that_stopped_waiting_holds_up_no_other() {
+    async fn abandoned_wait_does_not_block_the_next_caller() {
         let turns = Turns::start();
         let first = turns.enter(1).await.unwrap();
         let gone = tokio::time::timeout(Duration::from_millis(5), turns.enter(1)).await;
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn closed_turns_are_not_given_and_waiting_ends() {
+    async fn closed_turns_are_refused_and_waiting_ends() {
         let turns = Turns::start();
         let first = turns.enter(1).await.unwrap();
         let (waiting, ()) = tokio::join!(turns.enter(1), async { turns.close() });

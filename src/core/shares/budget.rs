@@ -1,7 +1,8 @@
-//! Budgets: an amount, of memory or of objects, that requests share and of which each takes as much as it needs.
+//! Budgets: an amount of memory or objects that requests share. Each request takes as much as it
+//! needs.
 //!
-//! Owner: one task per [`Budget`], which alone has the [`BudgetTable`]; it ends with the last handle. A [`Grant`] gives
-//! back what it holds when it is dropped.
+//! Owner: one task per [`Budget`], which alone has the [`BudgetTable`]. The task ends with the last
+//! handle. A [`Grant`] returns what it holds when it is dropped.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ pub struct Budget {
     meter: PoolMeter,
 }
 
-/// What a request holds of a budget, at first nothing.
+/// The part of a budget that a request holds, initially nothing.
 #[derive(Debug)]
 pub struct Grant {
     id: u64,
@@ -41,7 +42,8 @@ pub struct Endable {
     pub cut: CancellationToken,
 }
 
-/// Unbounded, because each request has one message of each kind at a time, and requests have a place in a pool.
+/// A message to the keeper. The channel is unbounded: each request has one message of each kind at
+/// a time, and requests have a place in a pool.
 #[derive(Debug)]
 enum Message {
     Open { id: u64, holder: Holder, client: Option<Endable> },
@@ -53,7 +55,7 @@ enum Message {
 }
 
 impl Budget {
-    /// Starts the task that keeps the table, on the present runtime.
+    /// Starts the task that keeps the table, on the current runtime.
     pub fn start(rules: BudgetRules, meter: PoolMeter) -> Self {
         let (keeper, messages) = mpsc::unbounded_channel();
         meter.sized(counted(rules.size));
@@ -61,7 +63,7 @@ impl Budget {
         Self { keeper, next: Arc::default(), rules, meter }
     }
 
-    /// A grant of nothing. Without a `client` the request is not ended for another.
+    /// Opens a grant of nothing. Without a `client` the request is not ended for another.
     pub fn open(&self, holder: Holder, client: Option<Endable>) -> Grant {
         let id = self.next.fetch_add(1, Relaxed);
         // Without a keeper the first raise is refused.
@@ -69,23 +71,25 @@ impl Budget {
         Grant { id, budget: self.clone() }
     }
 
-    /// How long a request waits at most.
+    /// Returns how long a request waits at most.
     pub fn patience(&self) -> Duration {
         self.rules.patience
     }
 
-    /// Refuses every request from now on, also those that wait. What is held stays.
+    /// Refuses every request from now on, also waiting ones. Grants keep what they hold.
     pub fn close(&self) {
         drop(self.keeper.send(Message::Close));
     }
 }
 
 impl Grant {
-    /// Waits until this holds `amount`, for at most [`BudgetRules::patience`]. `work` orders those that wait: the less of
-    /// it a holder asked for lately, the sooner its request is met.
+    /// Waits until this holds `amount`, for at most [`BudgetRules::patience`]. `work` orders the
+    /// waiting requests: the less work a holder requested lately, the sooner its request is
+    /// admitted.
     ///
     /// # Errors
-    /// There was no room in time. The grant holds what it held before, and must be dropped.
+    /// The amount did not become free in time. The grant holds what it held before, and must be
+    /// dropped.
     pub async fn raise_to(&mut self, amount: u64, work: u64) -> Result<(), Refused> {
         let raised = self.raise(amount, work).await;
         if let Err(refused) = raised {
@@ -118,7 +122,7 @@ impl Grant {
         }
     }
 
-    /// Gives back what this holds beyond `amount`.
+    /// Returns what this holds beyond `amount`.
     pub fn lower_to(&mut self, amount: u64) {
         drop(self.budget.keeper.send(Message::Lower { id: self.id, amount }));
     }
@@ -126,7 +130,7 @@ impl Grant {
 
 impl Drop for Grant {
     fn drop(&mut self) {
-        // Without a keeper there is nothing to give back.
+        // Without a keeper there is nothing to return.
         drop(self.budget.keeper.send(Message::Left(self.id)));
     }
 }
@@ -136,7 +140,7 @@ struct Keeper {
     table: BudgetTable,
     rules: BudgetRules,
     meter: PoolMeter,
-    /// Of the requests that wait.
+    /// Of the waiting requests.
     answers: HashMap<u64, oneshot::Sender<()>>,
     /// Of the requests that may be ended.
     clients: HashMap<u64, (Endable, Recent)>,
@@ -173,7 +177,7 @@ impl Keeper {
                 self.clients.extend(client.map(|client| (id, (client, Recent::default()))));
                 return;
             }
-            // Dropping the answer refuses.
+            // Dropping the answer refuses the request.
             Message::Raise { .. } if self.closed => return,
             Message::Raise { id, amount, work, answer } => {
                 self.answers.insert(id, answer);
@@ -196,7 +200,7 @@ impl Keeper {
             }
         };
         for answer in admitted.iter().filter_map(|id| self.answers.remove(id)) {
-            // A client that left does not read the answer; its grant gives back what it holds.
+            // A client that left does not read the answer; its grant returns what it holds.
             answer.send(()).ok();
         }
     }
@@ -272,7 +276,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn requests_without_room_are_refused_in_time_or_at_the_end() {
+    async fn raise_is_refused_after_patience_or_close() {
         let budget = budget(Reserve::Small, Duration::from_millis(50));
         let mut first = budget.open(account(1), None);
         first.raise_to(1_000, 1).await.unwrap();

@@ -1,10 +1,10 @@
-//! The table of a budget: how much each request holds, which requests wait for more, and which is next. A plain struct
-//! without clock or runtime.
+//! The table of a budget: how much each request holds, which requests wait for more, and which is
+//! next. A plain struct without clock or runtime.
 //!
 //! Invariants
 //! * Requests hold at most [`BudgetRules::size`] together.
-//! * A request that waits is first by what its holder holds already, then by fair queueing: by the work that its holder
-//!   asked for lately, this request included.
+//! * Waiting requests are ordered first by what their holder holds already, then by fair queueing:
+//!   by the work that their holder requested lately, this request included.
 //! * Requests that hold a part and wait for more do not block each other: see [`Reserve::Lead`].
 
 use std::cmp::Reverse;
@@ -13,23 +13,25 @@ use std::time::Duration;
 
 use super::Holder;
 
-/// What the reserve of a budget is for.
+/// The purpose of a budget's reserve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reserve {
-    /// For a single request at a time, the lead, which takes what it needs: for requests that grow while they hold a
-    /// part. A request needs at most the reserve, so the lead always goes on.
+    /// For a single request at a time, the lead, which takes what it needs. For requests that grow
+    /// while they hold a part. A request needs at most the reserve, so the lead can always
+    /// continue.
     Lead,
-    /// For requests that need no more than the reserve, for little work, and do not wait for a client meanwhile: they run
-    /// beside large ones. A request takes all that it needs at once.
+    /// For requests that need no more than the reserve, for little work, and do not wait for a
+    /// client meanwhile. They run in parallel with large ones. A request takes all that it needs at
+    /// once.
     Small,
 }
 
 /// The size of a budget and its waiting times.
 #[derive(Debug, Clone, Copy)]
 pub struct BudgetRules {
-    /// What all requests may hold together.
+    /// The amount that all requests may hold together.
     pub size: u64,
-    /// The part of it that `reserved` requests alone may take.
+    /// The part of `size` that only `reserved` requests may take.
     pub reserve: u64,
     pub reserved: Reserve,
     /// The most work of a small request.
@@ -38,16 +40,16 @@ pub struct BudgetRules {
     pub patience: Duration,
     /// How long a request waits before another is ended for it, each time again.
     pub starved: Duration,
-    /// Bytes per second, below which a client is slow.
+    /// Bytes per second below which a client is slow.
     pub slow_below: u64,
 }
 
 /// How urgently a request waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Starves {
-    /// It ends requests of slow clients, and one of several of a holder that has more.
+    /// Ends requests of slow clients, and one of several of a holder that has more.
     Some,
-    /// It also ends the only request of a holder that has much more.
+    /// Also ends the only request of a holder that has much more.
     Long,
 }
 
@@ -55,21 +57,21 @@ pub(super) enum Starves {
 struct Request {
     holder: Holder,
     held: u64,
-    /// What it holds counts in the reserve for small requests.
+    /// Its amount counts towards the reserve for small requests.
     is_small: bool,
     wants: Option<Want>,
     /// It waits for a client while it holds its part.
     has_client: bool,
-    /// Another request needs what it holds; it ends soon.
+    /// Another request needs its amount; it ends soon.
     is_cut: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Want {
-    /// What the request holds once this is met.
+    /// The amount that the request holds once this is admitted.
     amount: u64,
     is_small: bool,
-    /// The place in the fair queue where its work begins and ends.
+    /// Where the request's work begins and ends in the fair queue.
     start: u64,
     finish: u64,
 }
@@ -80,7 +82,7 @@ pub(super) struct BudgetTable {
     rules: BudgetRules,
     requests: HashMap<u64, Request>,
     lead: Option<u64>,
-    /// How far the fair queue is, and where the work of each holder in it ends.
+    /// The position of the fair queue, and where the work of each holder in it ends.
     clock: u64,
     finished: HashMap<Holder, u64>,
 }
@@ -97,7 +99,8 @@ impl BudgetTable {
         self.requests.insert(id, request);
     }
 
-    /// The request needs `amount` in all, for so much work. Returns the requests that have what they need now.
+    /// Raises what the request needs to `amount` in total, for this much work. Returns the requests
+    /// admitted by it.
     pub(super) fn raise(&mut self, id: u64, amount: u64, work: u64) -> Vec<u64> {
         let most = match self.rules.reserved {
             Reserve::Lead => self.rules.reserve,
@@ -113,7 +116,7 @@ impl BudgetTable {
         self.admit()
     }
 
-    /// The request needs no more than `amount` any more. Returns the requests that have what they need now.
+    /// Lowers what the request needs to `amount`. Returns the requests admitted by it.
     pub(super) fn lower(&mut self, id: u64, amount: u64) -> Vec<u64> {
         if let Some(request) = self.requests.get_mut(&id) {
             request.held = request.held.min(amount);
@@ -122,7 +125,7 @@ impl BudgetTable {
         self.admit()
     }
 
-    /// The request has ended. Returns the requests that have what they need now.
+    /// Removes a request that has ended. Returns the requests admitted by it.
     pub(super) fn leave(&mut self, id: u64) -> Vec<u64> {
         self.requests.remove(&id);
         self.lead = self.lead.filter(|lead| *lead != id);
@@ -141,8 +144,9 @@ impl BudgetTable {
         self.requests.values().filter(|request| request.wants.is_some()).count()
     }
 
-    /// The request to end for one that starves. `speed` is how many bytes per second the client of a request sends, if
-    /// the client is waited for; `may_end` whether a request can be ended.
+    /// Returns the request to end for a starving one. `speed` returns the bytes per second that a
+    /// request's client sends, if the server waits for the client. `may_end` returns whether a
+    /// request can be ended.
     pub(super) fn starves(
         &mut self,
         id: u64,
@@ -179,7 +183,7 @@ impl BudgetTable {
         self.of(holder).map(|request| request.held).sum()
     }
 
-    /// How many requests of a holder hold something.
+    /// Returns how many requests of a holder hold an amount.
     fn holding(&self, holder: Holder) -> usize {
         self.of(holder).filter(|request| request.held > 0).count()
     }
@@ -188,7 +192,7 @@ impl BudgetTable {
         self.requests.values().filter(move |request| request.holder == holder)
     }
 
-    /// Meets what waits, in order, as far as there is room.
+    /// Admits waiting requests, in order, as far as they fit.
     fn admit(&mut self) -> Vec<u64> {
         let mut admitted = Vec::new();
         while let Some((id, want)) = self.next() {
@@ -207,7 +211,7 @@ impl BudgetTable {
         admitted
     }
 
-    /// The first request in the order of waiting that fits.
+    /// Returns the first waiting request that fits.
     fn next(&self) -> Option<(u64, Want)> {
         let waiting = self.requests.iter().filter_map(|(id, request)| Some((*id, request, request.wants?)));
         let mut waiting: Vec<_> = waiting
@@ -224,7 +228,8 @@ impl BudgetTable {
         None
     }
 
-    /// Whether a request may hold what it wants. `behind`: a request before it has to wait.
+    /// Returns whether a request may hold the amount it wants. `behind`: a request before it has to
+    /// wait.
     fn fits(&self, id: u64, request: &Request, want: Want, behind: bool) -> bool {
         let BudgetRules { size, reserve, reserved, .. } = self.rules;
         let amount = want.amount;
@@ -280,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn request_holds_what_it_has_sent_and_no_more() {
+    fn request_holds_exactly_what_it_raised() {
         let mut table = table(300, 150, Reserve::Lead);
         open(&mut table, &[(1, 1), (2, 1), (3, 2)]);
         assert_eq!(table.raise(1, 10, 10), [1]);
@@ -326,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn small_requests_run_beside_large_ones() {
+    fn small_requests_run_in_parallel_with_large_ones() {
         let mut table = table(200, 50, Reserve::Small);
         open(&mut table, &[(1, 1), (2, 2), (3, 3), (4, 4)]);
         assert_eq!(table.raise(1, 140, 2000), [1]);
@@ -353,7 +358,8 @@ mod tests {
         table.open(8, account(8), false);
         assert!(table.raise(8, 100, 30).is_empty());
         assert_eq!(table.leave(1), [8]);
-        // An account that comes again and again with little work does not pass a request for ever.
+        // An account that repeatedly sends requests of little work does not pass a large one
+        // without end.
         let (mut id, mut rounds) = (8, 0);
         while table.leave(id) == [id + 1] || rounds == 0 {
             (id, rounds) = (id + 1, rounds + 1);
@@ -367,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn stalled_and_surplus_requests_end_for_one_that_starves() {
+    fn stalled_and_surplus_requests_end_for_a_starving_one() {
         let mut table = table(300, 150, Reserve::Lead);
         open(&mut table, &[(1, 1), (2, 1), (3, 2), (4, 3)]);
         table.raise(1, 100, 100);
@@ -390,7 +396,7 @@ mod tests {
     }
 
     proptest! {
-        /// Random requests: the sum holds, and what is released reaches those that wait.
+        /// Random requests: the sum holds, and released amounts reach the waiting requests.
         #[test]
         fn sum_holds_and_none_waits_without_reason(
             reserved in prop_oneof![Just(Reserve::Lead), Just(Reserve::Small)],

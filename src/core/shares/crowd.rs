@@ -1,13 +1,15 @@
 //! Crowds: connections, which are admitted or refused at once.
 //!
-//! Nothing is taken back, so what the first holders take must leave room for the next ones, also when they come one
-//! after the other. The number of places that a holder may have falls in steps with the number of free places
-//! ([`Crowd::most`]). Of 4,096 connections a lone holder takes 2,304; two more get 256 each, then each gets 16 until 512 are
-//! free, 4 until 128 are free, and 2 of those. So an office behind one address has room beside two hostile networks, and
-//! some two hundred hostile networks are needed to take all.
+//! Places are never taken back. So the places of the first holders must leave room for later ones,
+//! even when holders arrive one after the other. The number of places that a holder may have falls
+//! in steps with the number of free places ([`Crowd::most`]). Of 4,096 connections a lone holder
+//! gets 2,304. Two more get 256 each, then each gets 16 until 512 are free, 4 until 128 are free,
+//! and then 2. So an office with one address has room next to two hostile networks, and only some
+//! two hundred hostile networks can take all places.
 //!
-//! Space that is shared out in pieces ([`Crowd::of_space`]) has a softer rule, because a single answer may need much of
-//! it: a holder may have at most [`SPACE_SHARE`] times as many pieces as are free. The steps apply to the last part.
+//! Space that is shared in pieces ([`Crowd::of_space`]) has a softer rule, because a single answer
+//! may need much of it. A holder may have at most [`SPACE_SHARE`] times as many pieces as are free.
+//! The steps apply to the last part.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -20,10 +22,11 @@ use super::pool::Refused;
 
 /// How many times the free pieces of space a holder may have.
 const SPACE_SHARE: usize = 4;
-/// The last part of all places (one in so many), of which a holder may have [`LAST`].
+/// The last part of all places (one in `RESERVE`), of which a holder may have [`LAST`].
 const RESERVE: usize = 32;
 const LAST: usize = 2;
-/// Holders share this many counters. The hash has secret keys, so a client cannot choose whom it shares one with.
+/// Holders share this many counters. The hash has secret keys, so a client cannot choose the holder
+/// that it shares a counter with.
 const STRIPES: usize = 16_384;
 
 /// A number of places for connections.
@@ -46,7 +49,8 @@ pub struct Spot {
     meter: Option<(PoolMeter, Arc<AtomicUsize>)>,
 }
 
-/// The part of a [`Spot`] that counts for its holder. The spot keeps its place when this is dropped.
+/// The part of a [`Spot`] that counts for its holder. The spot keeps its place when this is
+/// dropped.
 #[derive(Debug)]
 pub struct OwnSpot {
     _own: Option<Counted>,
@@ -81,14 +85,14 @@ impl Drop for Counted {
 }
 
 impl Crowd {
-    /// `size` places, of which one holder never has more than `per_holder`.
+    /// Creates `size` places, of which one holder never has more than `per_holder`.
     pub fn new(size: usize, per_holder: usize) -> Self {
         let stripes = (0..STRIPES).map(|_| Arc::default()).collect();
         let (taken, hasher) = (Arc::default(), RandomState::new());
         Self { size, per_holder, is_space: false, taken, stripes, hasher, meter: None }
     }
 
-    /// Space of `size` pieces, of which a holder takes many at once.
+    /// Creates a space of `size` pieces, of which a holder takes many at once.
     pub fn of_space(size: usize) -> Self {
         Self { is_space: true, ..Self::new(size, usize::MAX) }
     }
@@ -99,12 +103,12 @@ impl Crowd {
         Self { meter: Some(meter), ..self }
     }
 
-    /// A place for the holder, if its share has one.
+    /// Takes a place for the holder, if its share has one left.
     pub fn enter(&self, holder: Holder) -> Option<Spot> {
         self.enter_many(holder, 1)
     }
 
-    /// So many places at once, for space that is shared out in pieces.
+    /// Takes this many places at once, for space that is shared in pieces.
     pub fn enter_many(&self, holder: Holder, places: usize) -> Option<Spot> {
         let stripe = usize::try_from(self.hasher.hash_one(holder) % STRIPES as u64).unwrap_or(0);
         let own = self.stripes.get(stripe)?;
@@ -115,14 +119,14 @@ impl Crowd {
         self.place(own, places)
     }
 
-    /// How many places a holder may have after it takes so many.
+    /// Returns how many places a holder may have after it takes this many.
     fn most(&self, places: usize) -> usize {
         let free = self.size.saturating_sub(self.taken());
         let reserve = self.size / RESERVE;
         if self.is_space && free >= reserve.saturating_add(places) {
             return free.saturating_mul(SPACE_SHARE);
         }
-        // The room that is left before the last of these places is taken.
+        // The free places before the last of these places is taken.
         let room = (free + 1).saturating_sub(places);
         let eighth = self.size / 8;
         if room > 7 * eighth / 2 {
@@ -138,7 +142,7 @@ impl Crowd {
         }
     }
 
-    /// A place that no holder is counted for: a trusted proxy speaks for many.
+    /// Takes a place that counts for no holder: a trusted proxy forwards many clients.
     pub fn enter_uncounted(&self) -> Option<Spot> {
         self.place(None, 1)
     }
@@ -159,7 +163,7 @@ impl Crowd {
         None
     }
 
-    /// How many places are taken.
+    /// Returns how many places are taken.
     pub fn taken(&self) -> usize {
         self.taken.load(Acquire)
     }
@@ -170,7 +174,7 @@ impl Spot {
         self.all.places
     }
 
-    /// Gives back all but so many of its places, when fewer are needed than were taken.
+    /// Returns all but this many of its places, when fewer are needed than were taken.
     pub fn shrink(&mut self, places: usize) {
         let meter = &self.meter;
         for counted in self.own.as_mut().into_iter().chain([&mut self.all]) {
@@ -181,7 +185,8 @@ impl Spot {
         }
     }
 
-    /// Separates the count of the holder from the place itself, for a client that is counted elsewhere later.
+    /// Separates the holder's count from the place itself, for a client that is counted elsewhere
+    /// later.
     pub fn split(&mut self) -> OwnSpot {
         OwnSpot { _own: self.own.take() }
     }
@@ -209,12 +214,13 @@ mod tests {
         std::iter::from_fn(|| crowd.enter(holder)).collect()
     }
 
-    /// What a new holder gets, if it shares its counter with none: the best of a few.
+    /// Returns what a new holder gets, if it shares its counter with no other: the best of a few.
     fn newcomer(crowd: &Crowd) -> usize {
         (240..250).map(|n| fill(crowd, network(n)).len()).max().unwrap()
     }
 
-    /// Holders that come one after the other, each of which takes all that it gets, until none gets a place.
+    /// Holders that arrive one after the other. Each takes as many places as it gets, until none
+    /// gets a place.
     fn arrivals(crowd: &Crowd, hostile: u8) -> Vec<Vec<Spot>> {
         (1..=hostile).map(|n| fill(crowd, network(n))).collect()
     }
@@ -231,7 +237,7 @@ mod tests {
         assert_eq!(third.len(), 62);
         assert_eq!(fill(&crowd, network(4)).len(), 16);
         drop(first);
-        assert!(fill(&crowd, network(2)).len() > 400, "what is free is for those that ask");
+        assert!(fill(&crowd, network(2)).len() > 400, "free places go to the next caller");
     }
 
     #[test]
@@ -253,9 +259,9 @@ mod tests {
         assert!(newcomer(&crowd) > 0);
     }
 
-    /// Two hostile networks left an office of 200 behind one address sixteen connections.
+    /// Two hostile networks left an office of 200 users with one address only sixteen connections.
     #[test]
-    fn office_has_room_beside_two_hostile_networks() {
+    fn office_has_room_next_to_two_hostile_networks() {
         for size in [3072, 4096, 20_000] {
             let crowd = Crowd::new(size, usize::MAX);
             let hostile = arrivals(&crowd, 2);

@@ -1,4 +1,4 @@
-//! Holders: what places are counted by.
+//! Holders: the accounts and networks that places are counted for.
 
 use std::net::IpAddr;
 
@@ -16,7 +16,7 @@ pub enum Holder {
 }
 
 impl Holder {
-    /// The user, if there is one; otherwise the network of the address.
+    /// Returns the user's account, if there is a user; otherwise the network of the address.
     pub fn of(user: Option<UserId>, address: IpAddr) -> Self {
         user.map_or_else(|| Self::network(address), Self::Account)
     }
@@ -30,16 +30,18 @@ impl Holder {
     }
 }
 
-/// The account of a request and the network that it comes from: places are shared by accounts first, and then by networks.
+/// The account of a request and the network that it comes from. Places are shared by accounts
+/// first, then by networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Client {
     pub holder: Holder,
-    /// The network; the holder itself where the network is not known.
+    /// The network, or the holder itself where the network is not known.
     pub(super) network: Holder,
 }
 
 impl Client {
-    /// A request of the holder from this address. `None`: the address is that of a proxy, which many share.
+    /// Creates the client of a holder's request from this address. `None`: the address is a
+    /// proxy's, which many clients share.
     pub fn new(holder: Holder, address: Option<IpAddr>) -> Self {
         Self { holder, network: address.map_or(holder, Holder::network) }
     }
@@ -51,8 +53,8 @@ impl From<Holder> for Client {
     }
 }
 
-/// Returns the network that an address is counted with: an IPv4 address itself, also when it is mapped into IPv6, and
-/// the /64 of an IPv6 address. A customer of a provider has a whole /64.
+/// Returns the network that an address is counted with: an IPv4 address itself, also when it is
+/// mapped into IPv6, and the /64 of an IPv6 address. A customer of a provider has a whole /64.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         v4 @ IpAddr::V4(_) => v4,

@@ -1,4 +1,4 @@
-//! What is counted about pools.
+//! Metrics of pools.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,16 +18,16 @@ pub enum PoolName {
     GitAdvertisements,
     /// Clones and fetches of known users.
     GitReads,
-    /// Everything that clients without an account read over git.
+    /// All git reads of clients without an account.
     GitVisitors,
     /// Pushes.
     GitWrites,
     Archives,
     /// Large raw files and blames.
     Bulk,
-    /// Answers about what is in a repository at one commit.
+    /// Answers about the content of a repository at one commit.
     Browses,
-    /// Answers about how it came to hold that.
+    /// Answers about the history of that content.
     Histories,
     /// Memory for large deltas of pushes, in bytes.
     Unpacking,
@@ -35,9 +35,9 @@ pub enum PoolName {
     PushedObjects,
     /// Password hashes of networks without an account.
     Hashes,
-    /// Those of users who are logged in or in a familiar network.
+    /// Password hashes of users who are logged in or in a familiar network.
     HashesKnown,
-    /// Those of networks with many failed logins.
+    /// Password hashes of networks with many failed logins.
     HashesSuspect,
     /// Logins in every stage but the next one.
     Logins,
@@ -45,7 +45,7 @@ pub enum PoolName {
     LoginsDelayed,
     /// Sessions of known users over all transports.
     Sessions,
-    /// Those over WebSocket.
+    /// Sessions of known users over WebSocket.
     WebSockets,
     /// HTTP connections.
     Http,
@@ -53,7 +53,7 @@ pub enum PoolName {
     Spool,
     /// Reads from the database.
     Readers,
-    /// Bytes of large answers in memory that their clients have not taken yet.
+    /// Bytes of large answers in memory that their clients have not received yet.
     Answers,
 }
 
@@ -120,7 +120,7 @@ pub struct PoolMetrics {
     wait_seconds: Labelled<Histogram, 1>,
 }
 
-/// One pool's part. Cheap to clone.
+/// The metrics of one pool. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct PoolMeter(Arc<Meter>);
 
@@ -206,11 +206,11 @@ impl Export for PoolMetrics {
         registry.register("netbit_pool_places", "Places of a pool", self.places.clone());
         registry.register("netbit_pool_inside", "Places that are taken", self.inside.clone());
         registry.register("netbit_pool_waiting", "Requests that wait for a place", self.waiting.clone());
-        let help = "Requests without a place: the queue was full, or the patience was over";
+        let help = "Requests that got no place: the queue was full, or they waited too long";
         registry.register("netbit_pool_refusals", help, self.refusals.clone());
         let help = "Places taken back for a holder that had none";
         registry.register("netbit_pool_cut", help, self.cut.clone());
-        let help = "Waiting for a place, of requests that got one";
+        let help = "Time that requests waited for a place before they got one";
         registry.register("netbit_pool_wait_seconds", help, self.wait_seconds.clone());
     }
 }

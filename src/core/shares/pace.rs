@@ -1,15 +1,17 @@
-//! Pace: how fast the client of a transfer takes or sends bytes, while the server waits for that client.
+//! Pace: how fast the client of a transfer reads or sends bytes, while the server waits for that
+//! client.
 //!
-//! The clock of a direction runs only inside [`Pace::wait`]. The time that git computes counts for neither.
+//! The clock of a direction runs only inside [`Pace::wait`]. The time that git computes counts for
+//! neither direction.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// What the channel, the socket's buffers and the client's kernel may take without a client that reads: so much does not
-/// count as speed of the client.
+/// Bytes that the channel, the socket's buffers and the client's kernel may accept while the client
+/// does not read. They do not count towards the client's speed.
 const HIDDEN_BYTES: u64 = 1024 * 1024;
 
-/// Which way bytes move.
+/// The direction in which bytes move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// From the client.
@@ -18,7 +20,8 @@ pub enum Direction {
     Out,
 }
 
-/// Shared by the pumps of a transfer, which write, and its supervisor and its pool, which read.
+/// Shared by the pumps of a transfer, which write it, and its supervisor and its pool, which read
+/// it.
 #[derive(Debug)]
 pub struct Pace {
     begun: Instant,
@@ -28,9 +31,10 @@ pub struct Pace {
 
 #[derive(Debug, Default)]
 struct Side {
-    /// When the present wait began, in milliseconds from the beginning plus one; 0: the client is not waited for.
+    /// When the current wait began, in milliseconds from `begun` plus one. 0: the server does not
+    /// wait for the client.
     since_ms: AtomicU64,
-    /// All earlier waits.
+    /// The sum of all earlier waits.
     waited_ms: AtomicU64,
     moved: AtomicU64,
 }
@@ -52,7 +56,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Runs `work` with the clock of the client on. One wait per direction at a time.
+    /// Runs `work` with the client's clock running. At most one wait per direction at a time.
     pub async fn wait<T>(&self, direction: Direction, work: impl Future<Output = T>) -> T {
         self.side(direction).since_ms.store(self.now_ms().saturating_add(1), Relaxed);
         let _waiting = Waiting(self, direction);
@@ -98,15 +102,16 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Compares a client with a minimum rate, window by window of waiting. What moves before the first wait is not counted:
-/// buffers take that.
+/// Compares a client with a minimum rate, in windows of waiting time. Bytes that move before the
+/// first wait are not counted: buffers take them.
 #[derive(Debug, Default)]
 pub struct Window {
     starts: [Option<Sample>; 2],
 }
 
 impl Window {
-    /// Whether a direction of `pace` moved fewer than `bytes_min` bytes in a window of `length` that is over now.
+    /// Returns whether a direction of `pace` moved fewer than `bytes_min` bytes in a window of
+    /// `length` that has just ended.
     pub fn is_too_slow(&mut self, pace: &Pace, length: Duration, bytes_min: u64) -> bool {
         let length = ms_of(length).max(1);
         let mut too_slow = false;
@@ -125,7 +130,8 @@ impl Window {
     }
 }
 
-/// The speed of a client over the last one or two [`Recent::INTERVAL`]s: what a client took before does not count.
+/// The speed of a client over the last one or two [`Recent::INTERVAL`]s. Earlier bytes do not
+/// count.
 #[derive(Debug, Default)]
 pub struct Recent {
     /// Incoming and outgoing, at the last mark but one.
@@ -143,8 +149,8 @@ impl Recent {
         self.last = [pace.sample(Direction::In), pace.sample(Direction::Out)];
     }
 
-    /// Bytes per second of the slower direction in which the client is waited for now, and was for at least so long
-    /// (at most half an interval).
+    /// Returns the bytes per second of the slower direction in which the server waits for the
+    /// client now, and has waited for at least this long (at most half an interval).
     pub fn speed(&self, pace: &Pace, at_least: Duration) -> Option<u64> {
         let at_least = ms_of(at_least.min(Self::INTERVAL / 2)).max(1);
         let [begin_in, begin_out] = self.begin;
@@ -188,7 +194,7 @@ mod tests {
     const BYTES_MIN: u64 = 180 * 1024;
 
     #[test]
-    fn drip_is_too_slow_and_a_modem_is_not() {
+    fn dripping_client_is_too_slow_and_a_modem_is_not() {
         for (bytes_per_second, expected) in [(1, true), (1000, true), (1100, false), (8000, false)] {
             let (pace, mut window) = (pace(1, 4_000_000), Window::default());
             let mut cut = false;
@@ -202,7 +208,7 @@ mod tests {
 
     #[test]
     fn modem_behind_large_buffers_is_not_too_slow() {
-        // The socket takes 1 MB at once and then nothing for 131 s.
+        // The socket accepts 1 MB at once and then nothing for 131 s.
         let (pace, mut window) = (pace(1, 4_000_000), Window::default());
         for second in 0..2000 {
             advance(&pace, 1000, if second % 131 == 0 { 1_048_576 } else { 0 });
@@ -211,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_of_git_costs_the_client_nothing() {
+    fn computing_time_of_git_does_not_count_for_the_client() {
         let (pace, mut window) = (pace(0, 0), Window::default());
         for _ in 0..1000 {
             assert!(!window.is_too_slow(&pace, Duration::from_millis(1), u64::MAX));
@@ -220,15 +226,15 @@ mod tests {
     }
 
     #[test]
-    fn speed_leaves_out_what_buffers_hide() {
+    fn speed_excludes_buffered_bytes() {
         let speed = |pace: Pace| Recent::default().speed(&pace, Duration::from_secs(5));
         assert_eq!(speed(pace(10_000, HIDDEN_BYTES + 50_000)), Some(5_000));
         assert_eq!(speed(pace(10_000, HIDDEN_BYTES / 2)), Some(0));
-        assert_eq!(speed(pace(4_000, 0)), None, "it has not waited long enough");
+        assert_eq!(speed(pace(4_000, 0)), None, "the server has not waited long enough");
     }
 
     #[test]
-    fn fast_start_buys_no_idle_time() {
+    fn fast_start_does_not_excuse_later_idling() {
         let (pace, mut recent) = (pace(1_000, 1_000_000_000), Recent::default());
         let speed = |recent: &Recent, pace: &Pace| recent.speed(pace, Duration::from_secs(5)).unwrap();
         for _ in 0..2 {
@@ -243,7 +249,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn clock_runs_while_the_client_is_waited_for() {
+    async fn clock_runs_only_while_the_server_waits_for_the_client() {
         let pace = Pace::default();
         pace.wait(Direction::In, tokio::time::sleep(Duration::from_millis(30))).await;
         let waited = pace.sample(Direction::In).waited_ms;

@@ -1,5 +1,5 @@
-//! The asynchronous part of a pool: a task that owns the [`Table`], the requests that reach it as messages, and the
-//! share that gives its place back when it is dropped.
+//! The asynchronous part of a pool: a task that owns the [`Table`], the requests that reach it as
+//! messages, and the share that returns its place when it is dropped.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::metrics::PoolMeter;
 use super::pace::{Pace, Recent};
 use super::table::{Asked, Cut, Rules, Table};
 
-/// Why there is no place.
+/// The reason why a request got no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     #[error("too many requests wait already")]
@@ -34,7 +34,7 @@ pub struct Pool {
     meter: PoolMeter,
 }
 
-/// A place in a pool, or the wait for it: dropping it gives both up.
+/// A place in a pool, or the wait for it. Dropping it releases both.
 #[derive(Debug)]
 pub struct Share {
     id: u64,
@@ -43,7 +43,8 @@ pub struct Share {
     cut: CancellationToken,
 }
 
-/// What the keeper is asked. Unbounded, because each request has one message of each kind at a time.
+/// A message to the keeper. The channel is unbounded: each request has one message of each kind at
+/// a time.
 #[derive(Debug)]
 enum Message {
     Ask {
@@ -59,7 +60,7 @@ enum Message {
 }
 
 impl Pool {
-    /// Starts the task that keeps the table, on the present runtime.
+    /// Starts the task that keeps the table, on the current runtime.
     pub fn start(rules: Rules, meter: PoolMeter) -> Self {
         let (keeper, messages) = mpsc::unbounded_channel();
         meter.sized(rules.size);
@@ -67,7 +68,7 @@ impl Pool {
         Self { keeper, next: Arc::default(), rules, meter }
     }
 
-    /// A place for the client, after a wait of at most [`Rules::patience`].
+    /// Takes a place for the client, after a wait of at most [`Rules::patience`].
     pub async fn enter(&self, client: impl Into<Client>) -> Result<Share, Refused> {
         let entered = self.enter_or_wait(client.into()).await;
         if let Err(refused) = entered {
@@ -101,24 +102,24 @@ impl Pool {
         }
     }
 
-    /// How long a request waits at most.
+    /// Returns how long a request waits at most.
     pub fn patience(&self) -> Duration {
         self.rules.patience
     }
 
-    /// Refuses every request from now on, also those that wait. Places that are taken stay.
+    /// Refuses every request from now on, also waiting ones. Places that are taken stay taken.
     pub fn close(&self) {
         drop(self.keeper.send(Message::Close));
     }
 }
 
 impl Share {
-    /// What measures the client of this place.
+    /// Returns the meter of this place's client.
     pub fn pace(&self) -> &Arc<Pace> {
         &self.pace
     }
 
-    /// Cancelled when another holder needs the place more.
+    /// Returns the token that is cancelled when another holder needs the place more.
     pub fn cut(&self) -> &CancellationToken {
         &self.cut
     }
@@ -126,7 +127,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        // Without a keeper there is no place to give back.
+        // Without a keeper no place has to be returned.
         drop(self.keeper.send(Message::Left(self.id)));
     }
 }
@@ -136,7 +137,7 @@ struct Keeper {
     table: Table,
     rules: Rules,
     meter: PoolMeter,
-    /// Of the requests that wait.
+    /// Of the waiting requests.
     answers: HashMap<u64, oneshot::Sender<Result<(), Refused>>>,
     /// Of all requests.
     places: HashMap<u64, Place>,
@@ -199,7 +200,7 @@ impl Keeper {
             }
             Message::Close => {
                 self.closed = true;
-                // Those that wait leave when they read this.
+                // The waiting requests leave when they receive this.
                 for (_, answer) in self.answers.drain() {
                     Self::answer(answer, Err(Refused::Closed));
                 }
@@ -223,7 +224,7 @@ impl Keeper {
         }
     }
 
-    /// A client that left does not read the answer; its share is given back by its drop.
+    /// A client that left does not read the answer; dropping its share returns the place.
     fn answer(answer: oneshot::Sender<Result<(), Refused>>, outcome: Result<(), Refused>) {
         answer.send(outcome).ok();
     }
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn requests_are_refused_after_their_patience_or_a_full_queue() {
+    async fn requests_are_refused_after_patience_or_by_a_full_queue() {
         let pool = pool(Rules::new(1, 1, Duration::from_millis(50)));
         let inside = pool.enter(account(1)).await.unwrap();
         let outcomes = join_all((0..2).map(|_| pool.enter(account(1)))).await;
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn wait_that_is_given_up_holds_nothing() {
+    async fn abandoned_wait_holds_no_place() {
         let pool = pool(Rules::new(1, 5, Duration::from_secs(20)));
         let inside = pool.enter(account(1)).await.unwrap();
         let waits = tokio::time::timeout(Duration::from_millis(5), pool.enter(account(2))).await;
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn closed_pool_refuses_those_that_wait_too() {
+    async fn closed_pool_refuses_waiting_requests_too() {
         let pool = pool(Rules::new(1, 5, Duration::from_secs(20)));
         let inside = pool.enter(account(1)).await.unwrap();
         let (waited, ()) = futures_util::join!(pool.enter(account(2)), async {
@@ -305,7 +306,8 @@ mod tests {
         assert!(entered.is_ok());
     }
 
-    /// Three accounts with 6, 1 and 1 places, all of them faster than the slow rate, ended all pushes of others.
+    /// Three accounts with 6, 1 and 1 places, all of them faster than the slow rate, made all
+    /// pushes of others fail.
     #[actix_web::test]
     async fn fast_surplus_is_cut_for_a_starving_request() {
         let rules = Rules::new(8, 50, Duration::from_secs(1));

@@ -1,4 +1,5 @@
-//! The table of a pool: which holder is inside, which waits, and which is next. A plain struct without clock or runtime.
+//! The table of a pool: which holder is inside, which waits, and which is next. A plain struct
+//! without clock or runtime.
 
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry as MapEntry;
@@ -11,7 +12,7 @@ use super::{Client, Holder};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reserved {
     ForAll,
-    /// Only accounts: a crowd of anonymous networks leaves known users the reserve.
+    /// Only accounts: many anonymous networks leave known users the reserve.
     ForAccounts,
 }
 
@@ -20,14 +21,17 @@ pub enum Reserved {
 pub enum Cut {
     Never,
     /// For a holder with nothing inside, the first of these that exists:
-    /// 1. The slowest place of the largest holder, however fast it is, if that holder keeps at least one.
+    /// 1. The slowest place of the largest holder, however fast it is, if that holder keeps at
+    /// least one.
     /// 2. The slowest place of the largest network.
-    /// 3. A place whose client takes fewer bytes per second than this.
+    /// 3. A place whose client accepts fewer bytes per second than this.
     ///
-    /// The first two take from the network of the request itself (only the first), or from a network that has at
-    /// least two places more. Visitors take only from visitors so.
+    /// The first takes from the network of the request itself, or from a network that has at least
+    /// two places more. The second takes only from such a network. Visitors take places only from
+    /// visitors this way.
     Slow(u64),
-    /// The newest place of the largest holder, if that holder keeps at least one more than the waiting holder gets.
+    /// The newest place of the largest holder, if that holder keeps at least one more than the
+    /// waiting holder gets.
     Surplus,
 }
 
@@ -51,13 +55,15 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// `size` places, the queue as long as `waiting`; no reserve, no cap, nothing is cut.
+    /// Returns rules with `size` places and a queue of `waiting` requests: no reserve, no cap per
+    /// holder, no cut.
     pub fn new(size: usize, waiting: usize, patience: Duration) -> Self {
         let (reserved, cut) = (Reserved::ForAll, Cut::Never);
         Self { size, reserve: 0, reserved, per_holder: size, waiting, patience, starved: patience, cut }
     }
 
-    /// At most half of the places are reserved, so that a small pool still serves a lone holder.
+    /// Adds a reserve of at most half of the places, so that a small pool still serves a lone
+    /// holder.
     pub fn with_reserve(self, reserve: usize, reserved: Reserved) -> Self {
         Self { reserve: reserve.min(self.size / 2), reserved, ..self }
     }
@@ -66,7 +72,8 @@ impl Rules {
         Self { starved, cut, ..self }
     }
 
-    /// Whether a holder with `own` places inside may take another one while `taken` are taken in all.
+    /// Returns whether a holder with `own` places inside may take another one while `taken` are
+    /// taken in total.
     fn admits(&self, holder: Holder, own: usize, taken: usize) -> bool {
         let free = self.size.saturating_sub(taken);
         let reserved = own == 0 && (self.reserved == Reserved::ForAll || !holder.is_network());
@@ -74,7 +81,7 @@ impl Rules {
     }
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
     Inside,
@@ -85,7 +92,8 @@ pub enum Asked {
     Refused,
 }
 
-/// Which requests are inside and which wait. Requests have ids; a larger id is a newer request.
+/// The requests that are inside and those that wait. Requests have ids; a larger id is a newer
+/// request.
 #[derive(Debug)]
 pub struct Table {
     rules: Rules,
@@ -106,7 +114,8 @@ struct Request {
     inside: bool,
 }
 
-/// A place that may be taken back for a starving request. Places that are taken back already do not count.
+/// A place that may be taken back for a starving request. Places that are taken back already do not
+/// count.
 struct Candidate {
     id: u64,
     /// Places of its holder.
@@ -120,12 +129,12 @@ struct Candidate {
     is_visitor: bool,
 }
 
-/// A holder with something inside or waiting.
+/// A holder with a place or a waiting request.
 #[derive(Debug, Default)]
 struct Entry {
     inside: usize,
     queue: VecDeque<u64>,
-    /// When its first waiting request became the first; the smallest is next among equals.
+    /// When its first waiting request became the first. Among equals the smallest is next.
     turn: u64,
 }
 
@@ -151,7 +160,8 @@ impl Table {
         self.waiting
     }
 
-    /// A new request. No waiting request can be admitted at this time, so a free place is for this request.
+    /// Adds a request. No waiting request can be admitted at this time, so a free place is for this
+    /// request.
     pub fn ask(&mut self, id: u64, client: impl Into<Client>) -> Asked {
         let client = client.into();
         let holder = client.holder;
@@ -185,7 +195,8 @@ impl Table {
         }
     }
 
-    /// The request has ended, wherever it was. Returns the requests that are inside now because of it.
+    /// Removes a request that has ended, inside or waiting. Returns the requests that are admitted
+    /// because of it.
     pub fn leave(&mut self, id: u64) -> Vec<u64> {
         self.remove(id);
         let mut admitted = Vec::new();
@@ -193,7 +204,7 @@ impl Table {
             let Some(entry) = self.holders.get_mut(&holder) else { break };
             let Some(first) = entry.queue.pop_front() else { break };
             entry.inside += 1;
-            // Behind all that wait now.
+            // After all holders that wait now.
             self.turns += 1;
             entry.turn = self.turns;
             self.taken += 1;
@@ -207,11 +218,12 @@ impl Table {
         admitted
     }
 
-    /// The place to take back for a request that starves. `speed` is how many bytes per second the client of a place
-    /// takes, if it is the client that is waited for.
+    /// Returns the place to take back for a starving request. `speed` returns the bytes per second
+    /// that the client of a place accepts, if the server waits for the client.
     pub fn starves(&mut self, id: u64, speed: impl Fn(u64) -> Option<u64>) -> Option<u64> {
         let own = self.requests.get(&id).filter(|request| !request.inside)?.client;
-        // Places that will be free soon count already: the requests of a holder take back a place each otherwise.
+        // Places that will be free soon count already. Otherwise each request of a holder would
+        // take back a place.
         let promised = self.cut.values().filter(|client| client.holder == own.holder).count();
         let own_inside = self.holders.get(&own.holder)?.inside + promised;
         if own_inside >= self.rules.per_holder {
@@ -225,7 +237,7 @@ impl Table {
                 larger.max_by_key(|place| (place.of_holder, place.id))
             }
             Cut::Slow(below) => {
-                // A client that is not waited for is the last to lose its place.
+                // A place whose client the server does not wait for is the last to be taken.
                 let slowness = |place: &Candidate| Reverse(speed(place.id).unwrap_or(u64::MAX));
                 let slow =
                     candidates.iter().filter(|place| speed(place.id).is_some_and(|speed| speed < below));
@@ -249,7 +261,7 @@ impl Table {
         Some(place)
     }
 
-    /// The places that may be taken back for a client, except for those of its holder.
+    /// Returns the places that may be taken back for a client, except for those of its holder.
     fn candidates(&self, own: Client) -> Vec<Candidate> {
         let (mut lost, mut lost_networks) = (HashMap::new(), HashMap::new());
         for Request { client, .. } in self.cut.keys().filter_map(|place| self.requests.get(place)) {
@@ -306,7 +318,7 @@ impl Table {
         }
     }
 
-    /// The holder whose turn it is, if one of those that wait may enter.
+    /// Returns the holder whose turn it is, if a waiting holder may enter.
     fn next_holder(&self) -> Option<Holder> {
         let waiting = self.holders.iter().filter(|(_, entry)| !entry.queue.is_empty());
         let may = waiting.filter(|(holder, entry)| self.rules.admits(**holder, entry.inside, self.taken));
@@ -318,8 +330,8 @@ impl Table {
         next.map(|(holder, _)| *holder)
     }
 
-    /// The newest waiting request of the holder with the most requests; among equals of the network with the most
-    /// requests, and then a random holder's.
+    /// Returns the newest waiting request of the holder with the most requests; among equals of the
+    /// network with the most requests, and then a random holder's.
     fn largest_waiting(&self) -> Option<u64> {
         let mut networks: HashMap<Holder, usize> = HashMap::new();
         for request in self.requests.values() {

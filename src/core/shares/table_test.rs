@@ -1,4 +1,4 @@
-//! The table, alone: each rule by example, and all of them with random requests.
+//! Tests the table alone: each rule by example, and all of them with random requests.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,7 +16,7 @@ fn account(id: i64) -> Holder {
     Holder::Account(UserId(id))
 }
 
-/// Asks so many times, with ids from `first` on; returns how many are inside at once.
+/// Adds this many requests, with ids from `first` on; returns how many are inside at once.
 fn ask(table: &mut Table, holder: Holder, first: u64, count: u64) -> usize {
     (first..first + count).filter(|id| table.ask(*id, holder) == Asked::Inside).count()
 }
@@ -56,7 +56,7 @@ fn reserve_for_accounts_is_closed_to_networks() {
 }
 
 #[test]
-fn freed_place_goes_to_the_holder_with_the_fewest() {
+fn freed_place_goes_to_the_holder_with_the_fewest_places() {
     let mut table = Table::new(rules(3, 0, 10));
     ask(&mut table, account(1), 0, 6);
     ask(&mut table, account(2), 10, 2);
@@ -100,7 +100,7 @@ fn starving_request_cuts_the_slowest_of_the_largest() {
     assert_eq!(table.starves(20, speed), Some(1));
     assert_eq!(table.starves(20, speed), None, "one place for a holder");
     assert_eq!(table.starves(21, speed), Some(0), "each is cut once");
-    assert_eq!(table.starves(22, |_| None), None, "git computes: its client is not to blame");
+    assert_eq!(table.starves(22, |_| None), None, "git computes: its client is not slow");
     assert_eq!(table.starves(22, speed), Some(10), "also the only place of a holder, if it is slow");
     assert_eq!(table.starves(0, |_| Some(0)), None, "it does not wait");
 }
@@ -163,12 +163,13 @@ fn cap_of_a_holder_leaves_places_empty() {
     assert_eq!(table.leave(0), [2]);
 }
 
-/// A request of this account from this network.
+/// Returns a request of this account from this network.
 fn client(account: i64, network: u8) -> Client {
     Client::new(Holder::Account(UserId(account)), Some(IpAddr::from([192, 0, 2, network])))
 }
 
-/// Asks for accounts of their own in this network, with ids as account numbers; returns how many are inside at once.
+/// Adds requests of separate accounts in this network, with ids as account numbers. Returns how
+/// many are inside at once.
 fn ask_from(table: &mut Table, network: u8, ids: std::ops::Range<u64>) -> usize {
     ids.filter(|id| table.ask(*id, client(*id as i64, network)) == Asked::Inside).count()
 }
@@ -193,7 +194,8 @@ fn freed_place_goes_to_the_network_with_the_fewest() {
     assert_eq!(table.leave(20), [22], "one place against two");
 }
 
-/// Eight fresh accounts of one address, each of them faster than a slow client, ended all pushes of others.
+/// Eight new accounts of one address, each of them faster than a slow client, made all pushes of
+/// others fail.
 #[test]
 fn account_takes_a_place_of_the_largest_network() {
     let mut table = networks(8);
@@ -210,7 +212,7 @@ fn account_takes_a_place_of_the_largest_network() {
     assert_eq!(table.starves(21, |id| (id == 0).then_some(90_000)), Some(0), "a client that is waited for");
     assert_eq!((table.leave(2), table.leave(0)), (vec![20], vec![21]));
     assert_eq!(table.starves(8, fast), None);
-    // Without its address a request is its account alone.
+    // Without its address a request counts for its account alone.
     table.ask(30, account(30));
     assert_eq!(table.starves(30, |_| None), Some(7), "git computes everywhere: the newest");
 }
@@ -245,9 +247,9 @@ fn network_with_as_many_places_takes_none() {
     assert_eq!(table.starves(16, fast), None, "others of their network came after those that left");
 }
 
-/// Two networks with more accounts than places end up with half each, and from then on none loses a place.
+/// Two networks with more accounts than places end up with half each. Then neither loses a place.
 #[test]
-fn two_large_networks_do_not_cut_each_other_for_ever() {
+fn two_large_networks_stop_cutting_each_other() {
     for size in [7, 8, 16] {
         let mut table = networks(size);
         ask_from(&mut table, 1, 0..50);
@@ -264,7 +266,8 @@ fn two_large_networks_do_not_cut_each_other_for_ever() {
     }
 }
 
-/// An office behind one address has the whole pool while it is alone, and each newcomer gets a place of it.
+/// An office with one address has the whole pool while it is alone, and each newcomer gets a place
+/// of it.
 #[test]
 fn office_alone_loses_nothing_and_a_newcomer_gets_a_place() {
     let mut table = networks(16);

@@ -1,7 +1,8 @@
-//! The last bound of a log line: whatever an event holds, its line is no longer than [`LINE_BYTES_MAX`].
+//! The last bound of a log line: no line is longer than [`LINE_BYTES_MAX`], whatever its event
+//! holds.
 //!
-//! Call sites cut the values of clients themselves ([`cut`](super::cut)). This bound also covers errors that embed
-//! input, events of libraries, and values that a call site forgot to cut.
+//! Call sites cut the values of clients themselves ([`cut`](super::cut)). This bound also covers
+//! errors that embed input, events of libraries, and values that a call site does not cut.
 
 use std::fmt;
 
@@ -16,7 +17,7 @@ use super::cut::{LOGGED_BYTES_MAX, cut};
 /// Bytes of one log line.
 pub const LINE_BYTES_MAX: usize = 4 * 1024;
 
-/// Formats an event as `inner` does; a line that is too long is cut and stays well-formed.
+/// Formats an event as `inner` does. A line that is too long is cut and stays well-formed.
 pub(super) struct Bounded<F> {
     pub(super) inner: F,
     pub(super) json: bool,
@@ -46,14 +47,14 @@ where
     }
 }
 
-/// The beginning of a line.
+/// Returns the beginning of a line.
 fn bounded_text(line: &str) -> String {
     let end = line.floor_char_boundary(LINE_BYTES_MAX.saturating_sub(64));
     let omitted = line.len().saturating_sub(end);
     format!("{}… ({omitted} bytes more)", line.get(..end).unwrap_or_default())
 }
 
-/// The same object with cut texts; only its message when it is too long even so.
+/// Returns the same object with cut texts, or only its main fields when it is still too long.
 fn bounded_json(line: &str) -> String {
     let Ok(mut event) = serde_json::from_str::<Value>(line) else {
         return Value::from(bounded_text(line)).to_string();
@@ -86,7 +87,7 @@ mod tests {
 
     use super::*;
 
-    /// Passes what is written on to the test.
+    /// Sends the written bytes to the test.
     #[derive(Clone)]
     struct Sink(mpsc::Sender<Vec<u8>>);
 
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_bounded_and_stays_well_formed() {
+    fn log_line_is_bounded_and_stays_well_formed() {
         for value in ["x".repeat(60_000), "\"\n\u{1}".repeat(20_000)] {
             let line = logged(true, &value);
             assert!(line.len() <= LINE_BYTES_MAX + 1 && line.lines().count() == 1, "{line}");

@@ -2,10 +2,12 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-/// Bytes of one logged value; more are left out and counted. A whole object id and most paths fit.
+/// Bytes of one logged value. The bytes beyond it are counted, not shown. A whole object id and
+/// most paths fit.
 pub const LOGGED_BYTES_MAX: usize = 256;
 
-/// Shows at most [`LOGGED_BYTES_MAX`] bytes of a value, with control characters escaped. See [`cut`].
+/// Shows at most [`LOGGED_BYTES_MAX`] bytes of a value, with control characters escaped. See
+/// [`cut`].
 #[derive(Debug, Clone, Copy)]
 pub struct Cut<T>(T);
 
@@ -34,7 +36,7 @@ struct Narrow<'a, 'b> {
 
 impl Write for Narrow<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // Nothing is shown behind what was left out.
+        // After the first omitted byte, nothing is shown.
         let shown = if self.omitted > 0 { 0 } else { text.floor_char_boundary(self.left) };
         let (head, rest) = text.split_at_checked(shown).unwrap_or((text, ""));
         self.left = self.left.saturating_sub(head.len());
@@ -67,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_cannot_begin_a_line_of_its_own() {
+    fn value_cannot_start_a_new_log_line() {
         assert_eq!(cut("a\nb\r\u{1b}[0m\u{7f}").to_string(), "a\\nb\\r\\u{1b}[0m\\u{7f}");
     }
 }

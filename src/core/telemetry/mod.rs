@@ -1,6 +1,7 @@
-//! Logs: text for people on a terminal, JSON lines for machines.
+//! Logs: text for users on a terminal, JSON lines for machines.
 //!
-//! Bytes of clients are cut wherever they reach a line: each value by [`cut`], each line by the subscriber ([`bounded`]).
+//! Bytes of clients are cut wherever they reach a line: each value by [`cut`], each line by the
+//! subscriber ([`bounded`]).
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -21,20 +22,20 @@ tokio::task_local! {
     static REQUEST_ID: Arc<str>;
 }
 
-/// Runs `work` on behalf of a request: what it asks of others carries the request's id.
+/// Runs `work` on behalf of a request. Requests that it sends to actors carry the request's id.
 pub async fn in_request<T>(id: Arc<str>, work: impl Future<Output = T>) -> T {
     REQUEST_ID.scope(id, work).await
 }
 
-/// The id of the request on whose behalf this runs, if it is one.
+/// Returns the id of the request on whose behalf this runs, if there is one.
 pub fn request_id() -> Option<Arc<str>> {
     REQUEST_ID.try_with(Clone::clone).ok()
 }
 
 /// Installs the process's subscriber. Only `main` calls it; a second call is ignored.
 pub fn install(log: &Log) {
-    // The HTTP library's own start and stop say nothing that ours do not, and it logs an error for every malformed
-    // request, which any client can send. A filter that names it wins.
+    // The HTTP library's own start and stop messages repeat the server's. It also logs an error for
+    // every malformed request, which any client can send. A filter that names the library wins.
     let quiet = format!("actix_server=warn,actix_http=off,{}", log.level);
     let filter = EnvFilter::try_new(quiet).unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = std::io::stderr().is_terminal();
