@@ -1,4 +1,5 @@
-//! Routing: queries to the read models, commits into them, lane items to the hubs, reads to the pool.
+//! Routing: queries to the read models, commits into them, lane items to the hubs, reads to the
+//! pool.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -27,11 +28,11 @@ use crate::domain::ids::ChatId;
 use crate::storage::readers::Readers;
 use crate::storage::snapshot;
 
-/// Queries that wait for one window or for a reload hold permits of the gate, so this can never be reached by more than
-/// the gate lets in; it is the bound all the same.
+/// A query that waits for a window or for a reload. It holds a permit of the gate, so the gate also
+/// bounds the number of parked queries.
 type Parked = Box<dyn FnOnce(&mut CacheActor) + Send>;
 
-/// Where the cache reads from, and how much it keeps.
+/// The data sources of the cache, and its sizes.
 pub struct Sources {
     pub readers: Readers,
     pub cache: Cache,
@@ -53,16 +54,16 @@ pub struct CacheActor {
     /// Queries that wait for a window.
     awaiting_window: HashMap<ChatId, Vec<Parked>>,
     reload: Reload,
-    /// How many reloads there were: the answer of an earlier one is void.
+    /// The number of reloads so far. Answers of earlier reloads are void.
     reloads: u64,
     dropped_by_panic: bool,
     receipts_scheduled: bool,
 }
 
-/// Whether the read models can be trusted.
+/// Whether the read models are valid.
 enum Reload {
     No,
-    /// A snapshot is being read: commits and queries wait.
+    /// A snapshot is being read; commits and queries wait.
     Running {
         commits: Vec<Committed>,
         queries: Vec<Parked>,
@@ -129,8 +130,8 @@ impl CacheActor {
         }
     }
 
-    /// Has the pool read a window; the answer comes back as a message. It begins after `fill` was noted, so it sees every
-    /// event that is not in the tail.
+    /// Reads a window in the pool; the answer arrives as a message. The read begins after `fill`
+    /// was registered, so it sees every event that is not in the tail.
     fn read_window(&self, fill: Fill, holder: Holder) {
         let (own, readers, window) =
             (self.own.clone(), self.sources.readers.clone(), self.sources.cache.window);
@@ -153,7 +154,7 @@ impl CacheActor {
         let waiting = self.awaiting_window.remove(&fill.chat).unwrap_or_default();
         match outcome {
             Ok(()) => waiting.into_iter().for_each(|parked| parked(self)),
-            // Dropping them tells their callers.
+            // Dropping the parked queries reports the failure to their callers.
             Err(reason) => error!(chat.id = %fill.chat, reason, "a window could not be filled"),
         }
         self.models.chats.evict(Some(&self.counters));
@@ -184,7 +185,8 @@ impl CacheActor {
         }
     }
 
-    /// Has the receipts sent a little later, with those that come meanwhile. Nothing runs while nobody reads.
+    /// Schedules the sending of receipts, together with those that arrive meanwhile. Without moving
+    /// cursors no timer runs.
     fn schedule_receipts(&mut self) {
         if self.models.receipts.is_empty() || std::mem::replace(&mut self.receipts_scheduled, true) {
             return;
@@ -196,7 +198,8 @@ impl CacheActor {
         });
     }
 
-    /// The same items to every hub that has somebody. Bytes and events are shared; only the last hub gets the originals.
+    /// Delivers the same items to every hub that has a session. Bytes and events are shared; only
+    /// the last hub gets the originals.
     fn deliver_to_all(&self, lane: Vec<LaneItem>) {
         if lane.is_empty() {
             return;
@@ -221,7 +224,8 @@ impl CacheActor {
             | LaneItem::CatchUp { .. }
             | LaneItem::Replayed { .. } => None,
         };
-        // Waking a thread that has nobody to tell costs more than all else here.
+        // Skips hubs without sessions: scheduling their thread costs more than everything else
+        // here.
         let mut hubs =
             self.hubs.iter().enumerate().filter(|(n, _)| self.sessions.any_on(*n)).map(|(_, hub)| hub);
         let Some(last) = hubs.next_back() else { return };
@@ -232,7 +236,7 @@ impl CacheActor {
     }
 
     fn start_reload(&mut self, commits: Vec<Committed>) {
-        info!("the read models are loaded anew from the database");
+        info!("the read models are reloaded from the database");
         self.counters.reloads.inc();
         self.reload = Reload::Running { commits, queries: Vec::new() };
         self.reloads += 1;
@@ -248,7 +252,7 @@ impl CacheActor {
     }
 
     fn snapshot_read(&mut self, SnapshotRead { reload, snapshot }: SnapshotRead) {
-        // Asked for before a panic: it may be older than what was published since.
+        // Requested before a panic: it may be older than events published since.
         if reload != self.reloads {
             return;
         }
@@ -258,22 +262,23 @@ impl CacheActor {
         let snapshot = match snapshot {
             Ok(snapshot) => *snapshot,
             Err(error) => {
-                error!(%error, "the read models cannot be loaded; the process must end");
+                error!(%error, "the read models cannot be loaded from the database; stopping");
                 return self.fatal.raise(FATAL_EXIT_CODE);
             }
         };
         let cache = &self.sources.cache;
         let fresh = ReadModels::load(snapshot, cache.window, cache.max_bytes);
         self.models.replace_with(fresh);
-        // What was committed in between was never pushed: sessions must catch up.
+        // Commits of the meantime were never pushed: sessions must catch up.
         self.deliver_to_all(vec![LaneItem::Lost]);
         let waiting: Vec<_> =
             self.awaiting_window.drain().flat_map(|(_, parked)| parked).chain(queries).collect();
         for committed in commits {
             self.apply(committed);
             if let Reload::Running { .. } = self.reload {
-                // The snapshot was read after this was published, and does not know it: the database has lost a commit.
-                error!("a batch does not follow the snapshot that was read after it; the process must end");
+                // The snapshot was read after this commit was published and does not contain it:
+                // the database has lost a commit.
+                error!("a batch does not follow the snapshot that was read after it; stopping");
                 return self.fatal.raise(FATAL_EXIT_CODE);
             }
         }
@@ -283,7 +288,8 @@ impl CacheActor {
         self.count_bytes();
     }
 
-    /// Hands `what` back, unless the read models are being loaded: then it waits, and `then` takes it up.
+    /// Returns `what`, unless the read models are being loaded: then it is parked, and `then` runs
+    /// on it afterwards.
     pub(super) fn unless_reloading<T: Send + 'static>(
         &mut self,
         what: T,
@@ -298,7 +304,8 @@ impl CacheActor {
         }
     }
 
-    /// Has `then` take `what` up again when the chat's window is there. The read of the window counts for its holder.
+    /// Parks `what` until the chat's window is filled, then runs `then` on it. The read of the
+    /// window counts for its holder.
     pub(super) fn after_fill<T: Send + 'static>(
         &mut self,
         chat: ChatId,
@@ -314,7 +321,7 @@ impl CacheActor {
     }
 }
 
-/// What the presence actor must know of what the hubs are told.
+/// Returns the part of a hub's item that the presence actor needs.
 fn of_presence(item: &LaneItem) -> Option<PresenceItem> {
     match item {
         LaneItem::Event { event, .. } => match event.change {
@@ -340,7 +347,8 @@ impl Actor for CacheActor {
 }
 
 impl Supervised for CacheActor {
-    /// The panic may have left a change half made: trust nothing, load anew. Whoever was waiting is told.
+    /// The panic may have left a change half applied, so the read models are reloaded. Callers that
+    /// wait get an error.
     fn restarting(&mut self, _: &mut Ctx<Self>) {
         self.awaiting_window.clear();
         self.reload = Reload::No;

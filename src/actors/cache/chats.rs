@@ -1,4 +1,4 @@
-//! The chats: heads, people, cursors and windows.
+//! The chats: heads, participants, cursors and windows.
 
 mod removal;
 
@@ -22,42 +22,42 @@ pub(super) struct ChatState {
     pub(super) people: BTreeMap<UserId, Participant>,
     deleted: DeletedOrdinals,
     window: WindowState,
-    /// The moment of the last use, in uses: 0 for never.
+    /// Logical clock of the last access, for LRU eviction; 0 = never used.
     used: u64,
 }
 
 #[derive(Debug)]
 enum WindowState {
     Absent,
-    /// Being read from the database; what happens meanwhile waits in `tail`, which begins at `from`.
+    /// Being read from the database. Events of the meantime wait in `tail`, which begins at `from`.
     Filling {
         generation: u64,
         from: Seq,
         tail: Vec<Arc<ChatEvent>>,
         /// Messages that changed meanwhile, as they were after each change.
         changed: Vec<Arc<Message>>,
-        /// Messages that were removed meanwhile, and that edits show.
+        /// Messages that were removed meanwhile and are shown by edits.
         removed: Vec<MessageId>,
     },
     Ready(Window),
 }
 
-/// A fill that the reader pool must do, known by its generation.
+/// A fill that the reader pool must do, identified by its generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fill {
     pub(super) chat: ChatId,
     pub(super) generation: u64,
 }
 
-/// What a window had to say.
+/// The result of reading a page from a window.
 #[derive(Debug)]
 pub(super) enum Lookup {
     Here(Page),
-    /// It is below the window: history, read from the database.
+    /// The page lies below the window and must be read from the database.
     Below {
         as_of: Seq,
     },
-    /// There is no window yet. `Some`: this is the first who asks, and must have it filled.
+    /// There is no window yet. `Some`: this is the first caller, and must have the window filled.
     Missing(Option<Fill>),
 }
 
@@ -68,7 +68,7 @@ pub(super) struct Chats {
     channels: BTreeSet<ChatId>,
     /// Chats that every user can read.
     public: BTreeSet<ChatId>,
-    /// Uses of windows, oldest first: the order in which they give way.
+    /// Uses of windows, oldest first: the order of eviction.
     uses: BTreeMap<u64, ChatId>,
     clock: u64,
     window_bytes: usize,
@@ -78,12 +78,13 @@ pub(super) struct Chats {
 }
 
 impl ChatState {
-    /// Whether the user has hidden the chat, and nothing was said since.
+    /// Returns whether the user has hidden the chat, and it has no new message since.
     pub(super) fn is_hidden(&self, user: UserId) -> bool {
         self.people.get(&user).is_some_and(|person| person.hides(self.chat.last_ordinal))
     }
 
-    /// How many messages are unread for a user, who may not be in the chat: deleted and own ones are not.
+    /// Returns the number of unread messages of a user, who may not be in the chat. Deleted and own
+    /// messages do not count.
     pub(super) fn unread(&self, user: UserId) -> i64 {
         self.people.get(&user).map_or(0, |person| {
             let below = person.read_ordinal.max(self.chat.trimmed_ordinal);
@@ -119,7 +120,8 @@ impl Chats {
                 state.deleted.insert(ordinal);
             }
         }
-        // The most recently active chats come first; the last to be installed is the last to give way.
+        // The most recently active chats come first. The last window to be installed is the last to
+        // be evicted.
         for rows in std::mem::take(&mut snapshot.windows).into_iter().rev() {
             let trimmed = this.get(rows.chat_id).map_or(0, |state| state.chat.trimmed_seq);
             match Window::from_rows(rows.entries, rows.head, messages_max) {
@@ -153,7 +155,7 @@ impl Chats {
         }
     }
 
-    /// Applies a committed fact. A gap in a chat's sequence is [`NotDense`].
+    /// Applies a committed event. A gap in a chat's sequence is [`NotDense`].
     pub(super) fn apply(&mut self, event: &Event) -> Result<(), NotDense> {
         match event {
             Event::ChatCreated { chat } => {
@@ -278,7 +280,8 @@ impl Chats {
         }
     }
 
-    /// Shows the message as it is now wherever the chat's window shows it; a fill learns of it when it is joined.
+    /// Replaces the message wherever the chat's window shows it. A fill gets the change when it is
+    /// joined.
     fn change_message(&mut self, message: &Arc<Message>) {
         let Some(state) = self.chats.get_mut(&message.chat_id) else { return };
         if message.deleted && message.ordinal > state.chat.trimmed_ordinal {
@@ -299,24 +302,24 @@ impl Chats {
         self.chats.get(&chat)
     }
 
-    /// The chats of a user, by id, above `after`.
+    /// Returns the chats of a user, by id, above `after`.
     pub(super) fn of_user(&self, user: UserId, after: ChatId) -> impl Iterator<Item = &ChatState> {
         let ids = self.of_user.get(&user).map(|ids| ids.range(ChatId(after.0.saturating_add(1))..));
         ids.into_iter().flatten().filter_map(|id| self.chats.get(id))
     }
 
-    /// The ids of the chats of a user.
+    /// Returns the ids of the chats of a user.
     pub(super) fn ids_of(&self, user: UserId) -> &BTreeSet<ChatId> {
         static NONE: BTreeSet<ChatId> = BTreeSet::new();
         self.of_user.get(&user).unwrap_or(&NONE)
     }
 
-    /// Chats that every user can read.
+    /// Returns the chats that every user can read.
     pub(super) fn public(&self) -> &BTreeSet<ChatId> {
         &self.public
     }
 
-    /// The channels that `user` is not in, by id, above `after`.
+    /// Returns the channels that `user` is not in, by id, above `after`.
     pub(super) fn channels_without(&self, user: UserId, after: ChatId) -> impl Iterator<Item = &ChatState> {
         let ids = self.channels.range(ChatId(after.0.saturating_add(1))..);
         ids.filter_map(|id| self.chats.get(id))
@@ -348,7 +351,7 @@ impl Chats {
         }
     }
 
-    /// The newest message, if it is in memory.
+    /// Returns the newest message, if it is in memory.
     pub(super) fn last_message(state: &ChatState) -> Option<&Arc<ChatEvent>> {
         match &state.window {
             WindowState::Ready(window) => window.last_message(),
@@ -356,7 +359,8 @@ impl Chats {
         }
     }
 
-    /// Joins what was read with what happened meanwhile. A fill of another generation is void.
+    /// Joins the rows of a fill with the events of the meantime. A fill of another generation is
+    /// void.
     pub(super) fn filled(&mut self, fill: Fill, rows: WindowRows) -> Result<(), NotDense> {
         let messages_max = self.messages_max;
         let Some(state) = self.chats.get_mut(&fill.chat) else { return Ok(()) };
@@ -367,9 +371,10 @@ impl Chats {
             return Ok(());
         }
         let (from, changed, removed) = (*from, std::mem::take(changed), std::mem::take(removed));
-        // What was read before a trim lies below it.
+        // Rows read before a trim lie below it.
         let trimmed = state.chat.trimmed_seq;
-        // The read began after `from` was noted, so it may have seen some of the tail: those come once, from the tail.
+        // The read began after `from` was registered, so it may contain some of the tail: these are
+        // taken once, from the tail.
         let below = rows.entries.into_iter().filter(|entry| entry.seq < from && entry.seq > trimmed);
         let joined = below.chain(std::mem::take(tail));
         match Window::from_rows(joined, state.chat.last_seq, messages_max) {
@@ -386,7 +391,7 @@ impl Chats {
         }
     }
 
-    /// The fill could not be read; the next who asks tries again.
+    /// The fill could not be read. The next caller starts another one.
     pub(super) fn fill_failed(&mut self, fill: Fill) {
         if let Some(state) = self.chats.get_mut(&fill.chat)
             && matches!(state.window, WindowState::Filling { generation, .. } if generation == fill.generation)
@@ -411,7 +416,7 @@ impl Chats {
         self.uses.insert(self.clock, chat);
     }
 
-    /// Lets the least recently used windows go until the budget holds.
+    /// Evicts the least recently used windows until the budget holds.
     pub(super) fn evict(&mut self, counters: Option<&CacheCounters>) {
         while self.window_bytes > self.window_bytes_max {
             let Some((_, chat)) = self.uses.pop_first() else { return };
@@ -433,18 +438,19 @@ impl Chats {
         }
     }
 
-    /// Lets one window go, whatever the budget (tests inject evictions so).
+    /// Evicts one window, whatever the budget. Tests inject evictions with it.
     #[cfg(test)]
     pub(super) fn evict_one(&mut self, chat: ChatId) {
         self.drop_window(chat);
     }
 
-    /// The last fill that was asked for.
+    /// Returns the generation of the last fill that was requested.
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Numbers fills from here on: none is taken for one of an earlier load.
+    /// Continues the numbering of fills, so that a fill of an earlier load is never taken for a
+    /// current one.
     pub(super) fn continue_from(&mut self, generation: u64) {
         self.generation = generation;
     }
@@ -453,7 +459,7 @@ impl Chats {
         self.window_bytes
     }
 
-    /// How `self` differs from `fresh`, windows apart: empty when they agree.
+    /// Returns how `self` differs from `fresh`, apart from windows; empty when they agree.
     pub(super) fn differences(&self, fresh: &Self) -> Vec<String> {
         let mut found = Vec::new();
         let ids: BTreeSet<_> = self.chats.keys().chain(fresh.chats.keys()).collect();
@@ -483,7 +489,7 @@ impl Chats {
         found
     }
 
-    /// The windows that are in memory on both sides and differ.
+    /// Returns the chats whose windows are in memory on both sides and differ.
     #[cfg(test)]
     pub(super) fn window_differences(&self, fresh: &Self) -> Vec<ChatId> {
         let ready = |state: &ChatState| match &state.window {

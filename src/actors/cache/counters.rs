@@ -1,4 +1,4 @@
-//! What the cache counts: hits, misses, evictions, bytes.
+//! Counters of the cache: hits, misses, evictions, bytes.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::core::metrics::Export;
 
-/// Written by the cache, read by whoever watches. Clones share their numbers.
+/// Written by the cache, read by metrics. Clones share their numbers.
 #[derive(Debug, Clone, Default)]
 pub struct CacheCounters {
     pub(super) hits: Counter,
@@ -17,7 +17,7 @@ pub struct CacheCounters {
     pub(super) window_bytes: Gauge,
 }
 
-/// [`CacheCounters`] at one moment.
+/// A snapshot of [`CacheCounters`].
 #[derive(Debug, Clone, Serialize)]
 pub struct CacheSnapshot {
     pub hits: u64,
@@ -42,11 +42,11 @@ impl CacheCounters {
 impl Export for CacheCounters {
     fn export(&self, registry: &mut Registry) {
         let (hits, misses) = (self.hits.clone(), self.misses.clone());
-        registry.register("netbit_cache_hits", "Queries that memory answered", hits);
+        registry.register("netbit_cache_hits", "Queries answered from memory", hits);
         registry.register("netbit_cache_misses", "Queries that needed the database", misses);
-        let help = "Windows of recent messages given up for others";
+        let help = "Windows of recent messages evicted for others";
         registry.register("netbit_cache_evictions", help, self.evictions.clone());
-        let help = "Times that the read models were loaded anew";
+        let help = "Reloads of the read models from the database";
         registry.register("netbit_cache_reloads", help, self.reloads.clone());
         let help = "Memory of the windows of recent messages";
         registry.register("netbit_cache_window_bytes", help, self.window_bytes.clone());

@@ -1,6 +1,6 @@
-//! Which messages of a chat are deleted, by ordinal: they do not count as unread.
+//! The deleted messages of a chat, by ordinal. They do not count as unread.
 
-/// As many as are remembered of one chat: the newest.
+/// Deleted messages kept of one chat: the newest.
 const REMEMBERED_MAX: usize = 10_000;
 
 /// Ordinals in ascending order.
@@ -17,18 +17,18 @@ impl DeletedOrdinals {
         }
     }
 
-    /// What lies up to `ordinal` does not count any more.
+    /// Drops the ordinals up to `ordinal`.
     pub(super) fn drop_through(&mut self, ordinal: i64) {
         let below = self.0.partition_point(|deleted| *deleted <= ordinal);
         self.0.drain(..below);
     }
 
-    /// How many lie between two ordinals, both included.
+    /// Returns how many lie between two ordinals, both included.
     pub(super) fn within(&self, first: i64, last: i64) -> i64 {
         self.above(first - 1) - self.above(last)
     }
 
-    /// How many lie above `ordinal`.
+    /// Returns how many lie above `ordinal`.
     pub(super) fn above(&self, ordinal: i64) -> i64 {
         let below = self.0.partition_point(|deleted| *deleted <= ordinal);
         i64::try_from(self.0.len() - below).unwrap_or(i64::MAX)
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn those_above_a_cursor_are_counted_once() {
+    fn deleted_messages_above_a_cursor_count_once() {
         let mut deleted = DeletedOrdinals::default();
         for ordinal in [5, 3, 9, 3] {
             deleted.insert(ordinal);
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_newest_are_remembered() {
+    fn only_the_newest_deleted_messages_are_kept() {
         let mut deleted = DeletedOrdinals::default();
         for ordinal in 1..=10_005 {
             deleted.insert(ordinal);

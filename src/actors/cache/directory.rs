@@ -1,4 +1,4 @@
-//! The directory: who exists, and which logins and tokens are alive.
+//! The directory: users, and active logins and tokens.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -17,13 +17,13 @@ use crate::storage::snapshot::Snapshot;
 pub(super) struct Directory {
     users: HashMap<UserId, Entry>,
     names: BTreeMap<String, UserId>,
-    /// Names that users had.
+    /// Former names of users.
     former: HashMap<String, UserId>,
     logins: HashMap<LoginId, UserId>,
     tokens: HashMap<AccessTokenId, LiveToken>,
     token_hashes: HashMap<[u8; 32], AccessTokenId>,
     tokens_of: HashMap<UserId, BTreeSet<AccessTokenId>>,
-    /// Whom a user blocks, for those who block at least one.
+    /// The users whom a user blocks, for users who block at least one.
     blocks: HashMap<UserId, BTreeSet<UserId>>,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Entry {
     pub(super) password_hash: Arc<str>,
 }
 
-/// User names have no capitals; people type some.
+/// User names are lower case; users may type them with capitals.
 fn lower(username: &str) -> Cow<'_, str> {
     let has_capitals = username.bytes().any(|b| b.is_ascii_uppercase());
     if has_capitals { username.to_ascii_lowercase().into() } else { username.into() }
@@ -85,12 +85,12 @@ impl Directory {
         }
     }
 
-    /// Whether `user` blocks `other`.
+    /// Returns whether `user` blocks `other`.
     pub(super) fn blocks(&self, user: UserId, other: UserId) -> bool {
         self.blocks.get(&user).is_some_and(|own| own.contains(&other))
     }
 
-    /// Whom `user` blocks, by id above `after`.
+    /// Returns the users whom `user` blocks, by id above `after`.
     pub(super) fn blocked_by(&self, user: UserId, after: UserId) -> impl Iterator<Item = &Arc<User>> {
         let above = (Bound::Excluded(after), Bound::Unbounded);
         let own = self.blocks.get(&user).map(|own| own.range(above));
@@ -154,7 +154,8 @@ impl Directory {
         }
     }
 
-    /// That the proof is this user's, still holds, and the user may act; and how far it reaches.
+    /// Checks that the proof is this user's, is still valid, and the user is active. Returns the
+    /// scope of the proof.
     pub(super) fn authenticate(&self, who: Credential) -> Result<(&Arc<User>, Grant), Refusal> {
         let user = self.user(who.user).filter(|user| user.active).ok_or(Refusal::Unauthenticated)?;
         let grant = match who.proof {
@@ -175,14 +176,14 @@ impl Directory {
         Ok((user, grant.ok_or(Refusal::Unauthenticated)?))
     }
 
-    /// Whom the token with this hash speaks for. Whether it still holds is checked when it is used.
+    /// Returns the credential of the token with this hash. Its validity is checked when it is used.
     pub(super) fn token_holder(&self, hash: &[u8; 32]) -> Option<Credential> {
         let id = self.token_hashes.get(hash)?;
         let live = self.tokens.get(id)?;
         Some(Credential { user: live.token.user_id, proof: Proof::Token(*id) })
     }
 
-    /// The tokens of a user, by id.
+    /// Returns the tokens of a user, by id.
     pub(super) fn tokens_of(&self, user: UserId) -> Vec<Arc<AccessToken>> {
         let own = self.tokens_of.get(&user).into_iter().flatten();
         own.filter_map(|id| self.tokens.get(id)).map(|live| live.token.clone()).collect()
@@ -192,12 +193,12 @@ impl Directory {
         self.users.get(&id).map(|entry| &entry.user)
     }
 
-    /// The user of this name, in whichever case it is written.
+    /// Returns the user of this name, ignoring case.
     pub(super) fn named(&self, username: &str) -> Option<&Entry> {
         self.users.get(self.names.get(&*lower(username))?)
     }
 
-    /// Users whose names begin with `prefix`, by name above `after`.
+    /// Returns users whose names begin with `prefix`, by name above `after`.
     pub(super) fn beginning_with<'a>(
         &'a self,
         prefix: &'a str,
@@ -208,7 +209,7 @@ impl Directory {
         names.take_while(move |(name, _)| name.starts_with(prefix)).filter_map(|(_, id)| self.user(*id))
     }
 
-    /// Who had this name.
+    /// Returns the user who formerly had this name.
     pub(super) fn formerly_named(&self, username: &str) -> Option<&Arc<User>> {
         self.user(*self.former.get(&*lower(username))?)
     }

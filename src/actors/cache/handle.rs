@@ -1,4 +1,4 @@
-//! The way to the cache.
+//! The handle of the cache.
 
 use super::actor::CacheActor;
 use super::chats::Fill;
@@ -17,7 +17,7 @@ use crate::domain::ids::{ChatId, Seq, SessionId};
 use crate::storage::readers::ReadError;
 use crate::storage::snapshot::{Snapshot, WindowRows};
 
-/// Asks the cache. Cheap to clone.
+/// Sends queries and events to the cache. Cheap to clone.
 #[derive(Clone)]
 pub struct CacheHandle {
     mailbox: Mailbox<CacheActor>,
@@ -34,7 +34,7 @@ impl CacheHandle {
         self.ask_as(Who::User(who.user.0), Some(who), query).await
     }
 
-    /// Answers a query that needs nobody to be logged in.
+    /// Answers a query that needs no logged-in user.
     pub async fn ask_anonymously<Q: Query>(&self, query: Q) -> Result<Q::Answer, QueryError> {
         self.ask_as(Who::Anyone, None, query).await
     }
@@ -51,7 +51,7 @@ impl CacheHandle {
         answer.await.unwrap_or(Err(QueryError::Internal))
     }
 
-    /// Registers a session: `Ok` once `Welcome` is in its outbox and events follow it.
+    /// Registers a session. Returns once `Welcome` is in its outbox and events follow it.
     pub async fn open_session(&self, hello: Hello) -> Result<(), QueryError> {
         let permit = self.gate.enter(Who::User(hello.station.who.user.0), OpenSession::NAME).await?;
         let (reply, answer) = Reply::channel();
@@ -59,7 +59,7 @@ impl CacheHandle {
         answer.await.unwrap_or(Err(QueryError::Internal))
     }
 
-    /// Puts a UDP ticket in use: `Ok` once datagrams with it are heard.
+    /// Activates a UDP ticket. Returns once datagrams with it are accepted.
     pub async fn issue_ticket(
         &self,
         who: Credential,
@@ -84,7 +84,8 @@ impl CacheHandle {
         answer.await.unwrap_or(Err(QueryError::Internal))
     }
 
-    /// Answers, on the session's lane, for every chat named; returns those that must be replayed, and from where.
+    /// Answers, on the session's lane, for every listed chat. Returns the chats that must be
+    /// replayed, and from where.
     pub async fn catch_up(
         &self,
         station: Station,
@@ -96,7 +97,8 @@ impl CacheHandle {
         answer.await.unwrap_or(Err(QueryError::Internal))
     }
 
-    /// The next page of a replay, of at most so many bytes or one event; the last one goes out on the session's lane.
+    /// Returns the next page of a replay, of at most `bytes_max` bytes or one event. The last page
+    /// is sent on the session's lane.
     pub async fn replay(
         &self,
         station: Station,
@@ -111,12 +113,13 @@ impl CacheHandle {
         answer.await.unwrap_or(Err(QueryError::Internal))
     }
 
-    /// From the writer only: the order of these calls is the order of the commits.
+    /// Publishes commits. Called by the writer only: the order of these calls is the order of the
+    /// commits.
     pub fn publish(&self, published: Published) {
         self.mailbox.post(Publish(published));
     }
 
-    /// How the read models differ from `fresh`.
+    /// Returns how the read models differ from `fresh`.
     pub async fn verify(&self, fresh: ReadModels) -> Result<Vec<String>, QueryError> {
         let (reply, answer) = Reply::channel();
         self.mailbox.post(Verify { fresh: Box::new(fresh), reply });

@@ -1,4 +1,4 @@
-//! What the cache's mailbox takes.
+//! The messages of the cache's mailbox.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::domain::refusal::Refusal;
 use crate::storage::readers::ReadError;
 use crate::storage::snapshot::{Snapshot, WindowRows};
 
-/// The answer that is not the one asked for.
+/// Why a query has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
     #[error(transparent)]
@@ -43,7 +43,7 @@ macro_rules! letter {
     };
 }
 
-/// A query on its way, with who asks, its place at the gate and the way back.
+/// A query with its caller, its permit of the gate, and its reply.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Ask<Q: Query> {
@@ -57,13 +57,13 @@ impl<Q: Query> Letter for Ask<Q> {
     const NAME: &'static str = Q::NAME;
 }
 
-/// From the writer, in commit order.
+/// Commits from the writer, in commit order.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Publish(pub(super) Published);
 letter!(Publish);
 
-/// A session wants to be live.
+/// Registers a session.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct OpenSession {
@@ -73,7 +73,7 @@ pub struct OpenSession {
 }
 letter!(OpenSession);
 
-/// Which session asks.
+/// Identifies the session of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Station {
     pub session: SessionId,
@@ -82,19 +82,19 @@ pub struct Station {
     pub who: Credential,
 }
 
-/// What a session says of itself when it asks to be registered.
+/// Registration data sent by a session.
 pub struct Hello {
     pub station: Station,
     pub outbox: Arc<Outbox>,
     pub echo: bool,
     pub device: DeviceKey,
     pub status: Option<Status>,
-    /// The UDP ticket that it wants to have, and where to use it.
+    /// The requested UDP ticket, and the address to use it at.
     pub ticket: Option<(Ticket, Arc<str>)>,
     pub request_id: Option<u64>,
 }
 
-/// Somebody wants to use a UDP ticket.
+/// Activates a UDP ticket.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct IssueTicket {
@@ -106,7 +106,7 @@ pub struct IssueTicket {
 }
 letter!(IssueTicket);
 
-/// A session is gone.
+/// A session has ended.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct CloseSession {
@@ -115,7 +115,7 @@ pub struct CloseSession {
 }
 letter!(CloseSession);
 
-/// A session's heartbeat: the answer takes its place among the events.
+/// A session's heartbeat. The answer is ordered among the events.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Heartbeat {
@@ -126,17 +126,17 @@ pub struct Heartbeat {
 }
 letter!(Heartbeat);
 
-/// How far a session has its chats.
+/// How far a session has received its chats.
 #[derive(Debug)]
 pub struct Cursors {
-    /// Which `Resume` of the session this is.
+    /// The number of this `Resume` within the session.
     pub turn: u64,
-    /// The history that the cursors are of.
+    /// The epoch that the cursors belong to.
     pub epoch: i64,
     pub chats: Vec<(ChatId, Seq)>,
 }
 
-/// A session wants to be brought up to date.
+/// Brings a session up to date.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct CatchUp {
@@ -147,7 +147,7 @@ pub struct CatchUp {
 }
 letter!(CatchUp);
 
-/// A session that is catching up wants the events above `after`.
+/// Requests the events above `after` for a session that is catching up.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Replay {
@@ -176,17 +176,17 @@ letter!(WindowRead);
 pub(super) struct SendReceipts;
 letter!(SendReceipts);
 
-/// A fresh snapshot has been read.
+/// A new snapshot has been read.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct SnapshotRead {
-    /// Which reload asked for it.
+    /// The reload that requested it.
     pub(super) reload: u64,
     pub(super) snapshot: Result<Box<Snapshot>, ReadError>,
 }
 letter!(SnapshotRead);
 
-/// Compare yourself with the database: answers how the two differ.
+/// Compares the read models with a fresh load of the database; returns the differences.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Verify {

@@ -1,16 +1,21 @@
-//! The cache: every read, from memory.
+//! The cache: answers every read from memory.
 //!
-//! [`CacheActor`] owns two plain read models on one lane: the *directory* (users, live logins, token versions) and the
-//! *chats* (people, heads, cursors, windows of recent events). It is warmed from a snapshot at start and learns from the
-//! writer's events only; authentication and query are ONE ask.
+//! [`CacheActor`] owns two plain read models on one lane: the *directory* (users, active logins,
+//! token versions) and the *chats* (participants, heads, cursors, windows of recent events). It is
+//! loaded from a snapshot at start and is updated by the writer's events only. Authentication and
+//! query are ONE ask.
 //!
 //! Invariants
-//! * The read models equal the database as of `commit_no`: batches are applied in order, doubles dropped, and a gap or a
-//!   panic leads to a fresh snapshot, during which queries wait rather than read the past.
-//! * A window is dense from its first event to the chat's head. A missing window is filled from the database once,
-//!   however many ask, while new events go to its tail.
-//! * A read that hits does no I/O. The only I/O is asked of the reader pool and comes back as a message.
-//! * Windows cost at most `cache.max_bytes`; the least recently used give way. Chats never do.
+//!
+//! * The read models equal the database as of `commit_no`. Batches are applied in order and
+//!   duplicates dropped. A gap or a panic leads to a fresh snapshot, during which queries wait
+//!   rather than read old data.
+//! * A window is dense from its first event to the chat's head. A missing window is filled from the
+//!   database once, however many queries need it, while new events go to its tail.
+//! * A read that hits does no I/O. The only I/O is done by the reader pool and returns as a
+//!   message.
+//! * Windows cost at most `cache.max_bytes`; the least recently used are evicted. Chats are never
+//!   evicted.
 
 mod actor;
 mod chats;

@@ -1,7 +1,8 @@
 //! Each user's newest notifications.
 //!
-//! Memory is bounded twice: [`NOTIFICATIONS_CACHED`] of each user, and [`NOTIFICATIONS_CACHED_IN_ALL`] of all. Below a
-//! user's *floor* nothing is known, and pages that reach below it come from the database.
+//! Memory is bounded twice: [`NOTIFICATIONS_CACHED`] of each user, and
+//! [`NOTIFICATIONS_CACHED_IN_ALL`] of all. Notifications below a user's *floor* are not in memory,
+//! and pages that reach below it come from the database.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::domain::notification::{Notification, WhichRead};
 use crate::domain::timestamp::Timestamp;
 use crate::storage::snapshot::Snapshot;
 
-/// Of the whole, what goes at once when there are too many.
+/// The part of the maximum (one in `EVICTED_PART`) that is evicted at once when there are too many.
 const EVICTED_PART: usize = 8;
 
 #[derive(Debug)]
@@ -36,7 +37,7 @@ impl Default for Notifications {
     }
 }
 
-/// All of one user above the floor.
+/// All notifications of one user above the floor.
 #[derive(Debug)]
 struct Own {
     /// Oldest first.
@@ -48,7 +49,7 @@ impl Notifications {
     pub(super) fn load(snapshot: &mut Snapshot) -> Self {
         let mut this = Self::default();
         let loaded = std::mem::take(&mut snapshot.notifications);
-        // As many as were asked for: there may be older ones.
+        // The snapshot reached its limit: there may be older ones.
         if loaded.len() >= NOTIFICATIONS_CACHED_IN_ALL {
             this.floor = loaded.first().map_or(this.floor, |first| NotificationId(first.id.0 - 1));
         }
@@ -89,7 +90,7 @@ impl Notifications {
         }
     }
 
-    /// Drops the oldest of all.
+    /// Evicts the oldest notifications of all users.
     fn evict(&mut self) {
         let mut ids: Vec<_> =
             self.of_user.values().flat_map(|own| own.list.iter().map(|one| one.id)).collect();
@@ -134,13 +135,14 @@ impl Notifications {
         self.of_user.get(&user).map_or(self.floor, |own| own.floor.max(self.floor))
     }
 
-    /// Those above `floor`, the newest first.
+    /// Returns the notifications above `floor`, newest first.
     fn above(&self, user: UserId, floor: NotificationId) -> impl Iterator<Item = &Arc<Notification>> {
         let own = self.of_user.get(&user).into_iter().flat_map(|own| own.list.iter().rev());
         own.take_while(move |one| one.id > floor)
     }
 
-    /// The newest below `before`, newest first; `None` when older ones than those in memory are needed to tell.
+    /// Returns the newest notifications below `before`, newest first. `None`: the page needs older
+    /// ones than those in memory.
     pub(super) fn page(
         &self,
         user: UserId,
@@ -156,7 +158,7 @@ impl Notifications {
         (found.len() == limit || floor == NotificationId(0)).then_some(found)
     }
 
-    /// Whether both hold the same, as far as both know.
+    /// Returns whether both hold the same notifications above their higher floor.
     pub(super) fn agrees(&self, other: &Self) -> bool {
         self.of_user.keys().chain(other.of_user.keys()).all(|user| {
             let floor = self.floor_of(*user).max(other.floor_of(*user));
@@ -191,13 +193,13 @@ mod tests {
     }
 
     #[test]
-    fn oldest_of_all_users_go_when_there_are_too_many() {
+    fn oldest_of_all_users_are_evicted_beyond_the_bound() {
         let mut held = Notifications { count_max: 16, ..Notifications::default() };
         held.push(notified(1, 1));
         (2..=17).for_each(|id| held.push(notified(2, id)));
         // An eighth of 16 above the bound: 1, 2 and 3.
         assert_eq!((held.count, held.floor), (14, NotificationId(3)));
-        assert_eq!(ids(&held, 1, 5), None, "the database knows");
+        assert_eq!(ids(&held, 1, 5), None, "only the database has it");
         assert_eq!(ids(&held, 3, 5), None);
         assert_eq!(ids(&held, 2, 2), Some(vec![17, 16]));
         assert_eq!(ids(&held, 2, 15), None);
@@ -214,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn own_newest_stay_when_one_user_has_too_many() {
+    fn newest_of_one_user_stay_beyond_the_bound() {
         let mut held = Notifications::default();
         let many = i64::try_from(NOTIFICATIONS_CACHED).unwrap() + 5;
         (1..=many).for_each(|id| held.push(notified(1, id)));

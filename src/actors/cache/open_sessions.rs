@@ -1,5 +1,5 @@
-//! How many sessions each user has open: one account cannot take every seat. And how many each hub has: one that has
-//! none need not be woken.
+//! Limits concurrent sessions per user, and counts the sessions of each hub: a hub without sessions
+//! gets no items.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ pub(super) struct OpenSessions {
 }
 
 impl OpenSessions {
-    /// Counts one more; `false` when the user has `max` already.
+    /// Counts a session. Returns `false` when the user has `max` already.
     pub(super) fn open(&mut self, session: SessionId, hub: usize, user: UserId, max: usize) -> bool {
         let count = self.users.entry(user).or_default();
         if *count >= max {
@@ -25,7 +25,7 @@ impl OpenSessions {
         true
     }
 
-    /// Counts one less, if it was counted.
+    /// Removes a session from the counts, if it was counted.
     pub(super) fn closed(&mut self, session: SessionId) {
         let Some((user, hub)) = self.sessions.remove(&session) else { return };
         if let Some(count) = self.hubs.get_mut(&hub) {
@@ -39,7 +39,7 @@ impl OpenSessions {
         }
     }
 
-    /// Whether anybody is on this hub.
+    /// Returns whether this hub has a session.
     pub(super) fn any_on(&self, hub: usize) -> bool {
         self.hubs.get(&hub).is_some_and(|count| *count > 0)
     }
@@ -50,19 +50,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_has_so_many_sessions_and_closing_one_makes_room() {
+    fn closing_a_session_frees_one_for_its_user() {
         let mut sessions = OpenSessions::default();
         assert!(sessions.open(SessionId(1), 0, UserId(1), 2) && sessions.open(SessionId(2), 0, UserId(1), 2));
         assert!(!sessions.open(SessionId(3), 0, UserId(1), 2));
         assert!(sessions.open(SessionId(4), 0, UserId(2), 2));
         sessions.closed(SessionId(3));
-        assert!(!sessions.open(SessionId(3), 0, UserId(1), 2), "what was never counted makes no room");
+        assert!(!sessions.open(SessionId(3), 0, UserId(1), 2), "a session that was never counted frees none");
         sessions.closed(SessionId(1));
         assert!(sessions.open(SessionId(3), 0, UserId(1), 2));
     }
 
     #[test]
-    fn a_hub_has_somebody_until_the_last_one_goes() {
+    fn hub_counts_sessions_until_the_last_one_closes() {
         let mut sessions = OpenSessions::default();
         assert!(!sessions.any_on(1));
         assert!(sessions.open(SessionId(1), 1, UserId(1), 9) && sessions.open(SessionId(2), 1, UserId(1), 9));

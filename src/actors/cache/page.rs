@@ -1,11 +1,11 @@
-//! Pages of a chat's events, and the ranges that ask for them.
+//! Pages of a chat's events, and the ranges that select them.
 
 use std::sync::Arc;
 
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::Seq;
 
-/// Which events of a chat somebody wants: those below `before`, those above `after`, or the newest.
+/// Selects events of a chat: those below `before`, those above `after`, or the newest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Range {
     pub before: Option<Seq>,
@@ -25,13 +25,13 @@ pub struct Page {
 }
 
 impl Page {
-    /// What its events take in memory, which is about what they take when they are written.
+    /// Returns the memory of its events in bytes, about the size of their encoded form.
     pub fn bytes(&self) -> usize {
         self.events.iter().map(|event| event.bytes()).sum()
     }
 
-    /// Cuts a page so that `cost` of its events stays within `bytes_max`, keeping at least one. What is cut can be asked for
-    /// again.
+    /// Cuts a page so that `cost` of its events stays within `bytes_max`, keeping at least one. The
+    /// client can request the cut events in another page.
     pub fn fit(mut self, newest: bool, bytes_max: usize, cost: impl Fn(&ChatEvent) -> usize) -> Self {
         let within = |events: &mut dyn Iterator<Item = &Arc<ChatEvent>>| {
             let mut used = 0;

@@ -1,4 +1,4 @@
-//! Questions about whom a user may reach, and whom they block.
+//! Queries about the users whom a user may add, and whom they block.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::domain::permission::people as permission;
 use crate::domain::refusal::Refusal;
 use crate::domain::user::User;
 
-/// Where people are to be put.
+/// The place to which users are added.
 #[derive(Debug, Clone, Copy)]
 pub enum Destination {
     NewChat(ChatKind),
@@ -18,8 +18,9 @@ pub enum Destination {
     Project(ProjectId),
 }
 
-/// The ids behind the names of people who are to be put somewhere; a name that does not exist refuses them all, and so
-/// does a user who blocks the user who asks and is not there yet. The writer decides again.
+/// Resolves the names of users who are to be added somewhere to their ids. A name that does not
+/// exist refuses them all, and so does a user who blocks the caller and is not there yet. The
+/// writer checks again.
 pub struct PeopleToAdd {
     pub names: Vec<String>,
     pub to: Destination,
@@ -44,7 +45,8 @@ impl Query for PeopleToAdd {
 }
 
 impl PeopleToAdd {
-    /// Whether `person` is where they are to be put already: what people share stays as it is.
+    /// Returns whether `person` is in the destination already: existing shared memberships stay as
+    /// they are.
     fn is_there(&self, models: &Models<'_>, me: UserId, person: UserId) -> bool {
         let (chats, projects) = (&models.read.chats, &models.read.projects);
         match self.to {
@@ -63,14 +65,14 @@ impl PeopleToAdd {
     }
 }
 
-/// Whom the user who asks blocks, by id above `after`.
+/// The users whom the caller blocks, by id above `after`.
 pub struct Blocks {
     pub after: UserId,
     pub limit: usize,
 }
 
 impl Query for Blocks {
-    /// And whether there are more.
+    /// Also returns whether there are more.
     type Answer = (Vec<Arc<User>>, bool);
     const NAME: &'static str = "Blocks";
     const NEED: Need = Need::ChatRead;

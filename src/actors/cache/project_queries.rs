@@ -1,4 +1,4 @@
-//! Questions about projects, repositories and notifications.
+//! Queries about projects, repositories and notifications.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::Bound;
@@ -17,25 +17,25 @@ use crate::domain::project::{Project, ProjectRole};
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::Repository;
 
-/// Where a client is that the cache knows nothing of; HTTP knows its address.
+/// The address of a client that the cache does not know; HTTP knows it.
 const ANYWHERE: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
-/// A project, as somebody may see it who may do what they want to.
+/// A project as a caller sees it who has the requested permission.
 #[derive(Debug, Clone)]
 pub struct ProjectView {
     pub project: Arc<Project>,
     /// The user name in its path.
     pub owner: String,
-    /// The role in which whoever asks acts.
+    /// The caller's role.
     pub role: Option<ProjectRole>,
     pub watches: bool,
     pub member_count: usize,
     pub repository_count: usize,
-    /// It was asked for by a name that it had.
+    /// It was requested by a former name.
     pub moved: bool,
 }
 
-/// A repository, as somebody may see it who may do what they want to.
+/// A repository as a caller sees it who has the requested permission.
 #[derive(Debug, Clone)]
 pub struct RepositoryView {
     pub project: Arc<Project>,
@@ -43,15 +43,15 @@ pub struct RepositoryView {
     pub owner: String,
     pub role: Option<ProjectRole>,
     pub moved: bool,
-    /// What the places are counted for that reading it takes.
+    /// The holder that places for reading it count for.
     pub holder: Holder,
-    /// The address by whose network they are shared a second time.
+    /// The address by whose network the places are shared a second time.
     pub address: Option<IpAddr>,
 }
 
 impl RepositoryView {
-    /// The same for a client at this address: without an account, places are counted for its network. `is_proxy`: the
-    /// address is that of a proxy, which many share.
+    /// Returns the same for a client at this address: without an account, places are counted for
+    /// its network. `is_proxy`: the address is a proxy's, which many clients share.
     pub fn from_address(self, address: IpAddr, is_proxy: bool) -> Self {
         let holder = match self.holder {
             Holder::Network(_) => Holder::network(address),
@@ -60,12 +60,12 @@ impl RepositoryView {
         Self { holder, address: (!is_proxy).then_some(address), ..self }
     }
 
-    /// The client that reads it.
+    /// Returns the client that reads it.
     pub fn client(&self) -> Client {
         Client::new(self.holder, self.address)
     }
 
-    /// `owner/project/repository`.
+    /// Returns `owner/project/repository`.
     pub fn path(&self) -> String {
         format!("{}/{}/{}", self.owner, self.project.name, self.repository.name)
     }
@@ -75,7 +75,7 @@ impl RepositoryView {
     }
 }
 
-/// The project of this name, for somebody who wants to `act`.
+/// The project of this name, for a caller who wants to `act`.
 pub struct ProjectNamed {
     pub owner: String,
     pub project: String,
@@ -123,7 +123,8 @@ impl Query for ProjectToAdminister {
     }
 }
 
-/// The same answer for what is missing and for what one may not see: that is checked next.
+/// Finds a project by name. Missing and hidden projects must give the same answer: callers check
+/// the permission next.
 pub(super) fn find<'a>(
     models: &'a Models<'_>,
     owner: &str,
@@ -153,7 +154,7 @@ fn view(who: Option<Credential>, models: &Models<'_>, state: &ProjectState, move
     }
 }
 
-/// The repository of this name, for somebody who wants to `act`.
+/// The repository of this name, for a caller who wants to `act`.
 pub struct RepositoryNamed {
     pub owner: String,
     pub project: String,
@@ -220,16 +221,16 @@ impl Query for AccountBytes {
     }
 }
 
-/// Projects that one may read, by id.
+/// Projects that the caller may read, by id.
 pub struct ProjectList {
     pub after: ProjectId,
     pub limit: usize,
-    /// Only those that one is a member of.
+    /// Only those that the caller is a member of.
     pub members_only: bool,
 }
 
 impl Query for ProjectList {
-    /// And whether there are more.
+    /// Also returns whether there are more.
     type Answer = (Vec<ProjectView>, bool);
     const NAME: &'static str = "ProjectList";
     const NEED: Need = Need::Identity;
@@ -257,7 +258,7 @@ pub struct Members {
 }
 
 impl Query for Members {
-    /// With their user names; and whether there are more.
+    /// With their user names. Also returns whether there are more.
     type Answer = (Vec<(UserId, String, ProjectRole)>, bool);
     const NAME: &'static str = "Members";
     const NEED: Need = Need::Identity;
@@ -321,7 +322,7 @@ impl Query for Repositories {
     }
 }
 
-/// The users whom these mentions name and who may read the project: the first so many.
+/// The first `limit` mentioned users who may read the project.
 pub struct ReadersNamed {
     pub project: ProjectId,
     pub named: Vec<Mention>,
@@ -351,7 +352,7 @@ impl Query for ReadersNamed {
     }
 }
 
-/// One's notifications, the newest first.
+/// The caller's notifications, newest first.
 pub struct NotificationList {
     pub before: Option<NotificationId>,
     pub unread: bool,
@@ -359,7 +360,7 @@ pub struct NotificationList {
 }
 
 impl Query for NotificationList {
-    /// `None`: older ones than those in memory are needed to tell.
+    /// `None`: the page needs older notifications than those in memory.
     type Answer = Option<Vec<Arc<Notification>>>;
     const NAME: &'static str = "NotificationList";
     const NEED: Need = Need::ChatRead;

@@ -1,4 +1,4 @@
-//! The projects: what they are called, who is in them, what they hold.
+//! The projects: their names, members and repositories.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(super) struct Projects {
     projects: BTreeMap<ProjectId, ProjectState>,
     /// By owner and name in lower case.
     names: HashMap<(UserId, String), ProjectId>,
-    /// Names that projects had. A living project of the name comes first.
+    /// Former names of projects. An existing project of the name takes precedence.
     former: HashMap<(UserId, String), ProjectId>,
     of_user: HashMap<UserId, BTreeSet<ProjectId>>,
     public: BTreeSet<ProjectId>,
@@ -182,7 +182,8 @@ impl Projects {
         }
     }
 
-    /// Bytes of all repositories in the projects under a user's name: the owner is always a member.
+    /// Returns the bytes of all repositories in the projects under a user's name: the owner is
+    /// always a member.
     pub(super) fn bytes_owned_by(&self, user: UserId) -> u64 {
         let own = self.of_user.get(&user).into_iter().flatten().filter_map(|id| self.projects.get(id));
         own.filter(|state| state.project.owner_id == user)
@@ -191,7 +192,7 @@ impl Projects {
             .sum()
     }
 
-    /// The role in which somebody acts on the project as a whole, with what they presented.
+    /// Returns the role of a user on the project as a whole, limited by the presented grant.
     pub(super) fn standing(
         &self,
         state: &ProjectState,
@@ -203,18 +204,18 @@ impl Projects {
         grant.cap(state.role(user), Subject::Project { chosen })
     }
 
-    /// Whether the project has a repository that a token is for.
+    /// Returns whether the project has a repository that a token is restricted to.
     pub(super) fn holds_one_of(&self, state: &ProjectState, grant: &Grant) -> bool {
         self.chosen(state, grant) > 0
     }
 
-    /// How many of the repositories that a token is for are in the project.
+    /// Returns how many of the repositories that a token is restricted to are in the project.
     fn chosen(&self, state: &ProjectState, grant: &Grant) -> usize {
         let here = |id: &&RepositoryId| self.repositories.get(id) == Some(&state.project.id);
         grant.repositories().unwrap_or_default().iter().filter(here).count()
     }
 
-    /// How many repositories of a project one may know of.
+    /// Returns how many repositories of a project the caller may see.
     pub(super) fn repository_count(&self, state: &ProjectState, grant: Option<&Grant>) -> usize {
         match grant {
             Some(grant)
@@ -230,7 +231,7 @@ impl Projects {
         self.projects.get(&id)
     }
 
-    /// The project of this name, now or formerly. `true`: it has another name now.
+    /// Returns the project of this name, current or former. `true`: it has another name now.
     pub(super) fn named(&self, owner: UserId, project: &str) -> Option<(&ProjectState, bool)> {
         let key = (owner, name::key(project));
         let (id, moved) = match self.names.get(&key) {
@@ -240,7 +241,7 @@ impl Projects {
         Some((self.projects.get(id)?, moved))
     }
 
-    /// The repository of this name in a project, now or formerly.
+    /// Returns the repository of this name in a project, current or former.
     pub(super) fn repository_named<'a>(
         &self,
         state: &'a ProjectState,
@@ -259,7 +260,7 @@ impl Projects {
         Some((state, state.repository(id)?))
     }
 
-    /// The projects that somebody is a member of, or may at least read, by id above `after`.
+    /// Returns the projects that a user is a member of, or may at least read, by id above `after`.
     pub(super) fn readable(
         &self,
         user: Option<UserId>,
@@ -271,7 +272,7 @@ impl Projects {
         let mut own = own.map(|ids| ids.range(above.clone())).into_iter().flatten().copied().peekable();
         let public = (!members_only).then(|| self.public.range(above));
         let mut public = public.into_iter().flatten().copied().peekable();
-        // Two ascending lists become one; what is in both comes once.
+        // Merges two ascending lists; an id in both occurs once.
         let merged = std::iter::from_fn(move || match (own.peek(), public.peek()) {
             (Some(one), Some(other)) if one == other => {
                 public.next();

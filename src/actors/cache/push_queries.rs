@@ -1,4 +1,4 @@
-//! Where a push goes.
+//! Queries of pushes.
 
 use super::project_queries::{RepositoryNamed, RepositoryView, find};
 use super::queries::{Models, Query, Verdict, user_of};
@@ -8,8 +8,9 @@ use crate::domain::refusal::Refusal;
 
 const NOUN: &str = "repository";
 
-/// The repository that a push goes to, where a push may create it. Existence and permission are read in one query, so
-/// a repository that another push creates in between is not reported as missing.
+/// The repository that a push goes to, where a push may create it. Existence and permission are
+/// read in one query, so a repository that another push creates in between is not reported as
+/// missing.
 pub struct RepositoryToPush {
     pub owner: String,
     pub project: String,
@@ -17,13 +18,14 @@ pub struct RepositoryToPush {
 }
 
 impl RepositoryToPush {
-    /// Whether the repository is missing from a project that exists.
+    /// Returns whether the repository is missing from a project that exists.
     fn is_missing(&self, models: &Models<'_>) -> bool {
         find(models, &self.owner, &self.project, NOUN)
             .is_ok_and(|(state, _)| models.read.projects.repository_named(state, &self.repository).is_none())
     }
 
-    /// Whether the caller may create it: as owner, with a credential that may create repositories.
+    /// Checks that the caller may create it: as owner, with a credential that may create
+    /// repositories.
     fn check_create(&self, who: Option<Credential>, models: &Models<'_>) -> Result<(), Refusal> {
         let user = user_of(who).map_err(|_| Refusal::NotFound(NOUN))?;
         let (state, _) = find(models, &self.owner, &self.project, NOUN)?;

@@ -1,7 +1,7 @@
-//! The queries: one struct for each question, named by what it asks for.
+//! The queries: one struct for each, named by its result.
 //!
-//! Who asks has been authenticated when `answer` runs; whether they may see it is decided here, by the rules of
-//! `domain::permission`.
+//! The caller has been authenticated when `answer` runs. Each query checks the caller's permission
+//! by the rules of `domain::permission`.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ use crate::domain::refusal::Refusal;
 use crate::domain::user::User;
 use crate::protocol::view::ChatSummary;
 
-/// What queries see.
+/// The data that queries read.
 pub struct Models<'a> {
     pub(super) read: &'a mut ReadModels,
     /// Uses of access tokens, to be written later.
     pub(super) uses: &'a mut TokenUses,
-    /// How far the proof of whoever asks reaches; `None`: nobody is logged in.
+    /// The scope of the caller's proof; `None`: the caller is not logged in.
     pub(super) grant: Option<Grant>,
     /// Set when a window must be filled before the query can be answered.
     pub(super) fill: Option<super::chats::Fill>,
@@ -31,17 +31,18 @@ pub struct Models<'a> {
 
 pub enum Verdict<T> {
     Now(Result<T, Refusal>),
-    /// The chat's window is being filled; ask again when it is there.
+    /// The chat's window is being filled; the query runs again afterwards.
     AfterFill(ChatId),
 }
 
 pub trait Query: Send + 'static {
     type Answer: Send + 'static;
     const NAME: &'static str;
-    /// What a token must be for, besides being alive.
+    /// The scope that a valid token must have.
     const NEED: Need;
 
-    /// `who` is set and authenticated for every query except those that need nobody.
+    /// Answers the query. `who` is set and authenticated, except for queries that need no logged-in
+    /// user.
     fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer>;
 }
 
@@ -49,7 +50,7 @@ pub(super) fn user_of(who: Option<Credential>) -> Result<UserId, Refusal> {
     who.map(|who| who.user).ok_or(Refusal::Unauthenticated)
 }
 
-/// A chat and one's role in it.
+/// Returns a chat and the user's role in it.
 fn chat_for(
     models: &ReadModels,
     chat: ChatId,
@@ -59,14 +60,14 @@ fn chat_for(
     Ok((state, state.people.get(&user).map(|p| p.role)))
 }
 
-/// The head of a chat whose events `user` may read.
+/// Returns the head of a chat whose events `user` may read.
 pub(super) fn readable(models: &ReadModels, chat: ChatId, user: UserId) -> Result<Seq, Refusal> {
     let (state, role) = chat_for(models, chat, user)?;
     permission::read(&state.chat, role)?;
     Ok(state.chat.last_seq)
 }
 
-/// Oneself.
+/// The caller.
 pub struct Me;
 
 impl Query for Me {
@@ -96,7 +97,7 @@ impl Query for PersonNamed {
     }
 }
 
-/// Who had this name, and has another one now.
+/// The user who had this name and has another one now.
 pub struct PersonFormerlyNamed(pub String);
 
 impl Query for PersonFormerlyNamed {
@@ -110,7 +111,7 @@ impl Query for PersonFormerlyNamed {
     }
 }
 
-/// The ids behind user names; one that does not exist refuses them all.
+/// The ids of user names. A name that does not exist refuses them all.
 pub struct UserIds(pub Vec<String>);
 
 impl Query for UserIds {
@@ -124,11 +125,11 @@ impl Query for UserIds {
     }
 }
 
-/// What a login needs to know; asked by nobody in particular.
+/// The user and password hash for a login, by name. Needs no logged-in user.
 pub struct LoginCandidate(pub String);
 
 impl Query for LoginCandidate {
-    /// `None`: no such user, or deactivated.
+    /// `None`: the user does not exist or is deactivated.
     type Answer = Option<(Arc<User>, Arc<str>)>;
     const NAME: &'static str = "LoginCandidate";
     const NEED: Need = Need::Identity;
@@ -139,7 +140,7 @@ impl Query for LoginCandidate {
     }
 }
 
-/// One's chats above an id, or the channels that one could join.
+/// The caller's chats above an id, or the channels that the caller could join.
 pub struct ChatList {
     pub after: ChatId,
     pub limit: usize,
@@ -147,7 +148,7 @@ pub struct ChatList {
 }
 
 impl Query for ChatList {
-    /// Each with its newest message, when that is in memory; and whether there are more.
+    /// Each with its newest message, if that is in memory. Also returns whether there are more.
     type Answer = (Vec<(ChatSummary, Option<Arc<ChatEvent>>)>, bool);
     const NAME: &'static str = "ChatList";
     const NEED: Need = Need::ChatRead;
@@ -169,7 +170,7 @@ impl Query for ChatList {
     }
 }
 
-/// One chat, with its first people.
+/// One chat, with its first participants.
 pub struct ChatDetails {
     pub chat: ChatId,
     pub people: usize,
@@ -179,7 +180,7 @@ pub struct ChatDetails {
 pub struct ChatView {
     pub chat: Chat,
     pub summary: ChatSummary,
-    /// With their user names. Empty for whoever may only know that the channel exists.
+    /// With their user names. Empty for a caller who may only see that the channel exists.
     pub people: Vec<(Participant, String)>,
     pub people_count: usize,
 }
@@ -205,7 +206,7 @@ impl Query for ChatDetails {
     }
 }
 
-/// The people of a chat above an id.
+/// The participants of a chat above an id.
 pub struct Participants {
     pub chat: ChatId,
     pub after: UserId,
@@ -242,7 +243,7 @@ pub struct Events {
 }
 
 impl Query for Events {
-    /// The page, or the head (`Err`) when the page lies below what is in memory.
+    /// The page, or the head (`Err`) when the page lies below the window in memory.
     type Answer = Result<Page, i64>;
     const NAME: &'static str = "Events";
     const NEED: Need = Need::ChatRead;

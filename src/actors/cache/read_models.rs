@@ -1,4 +1,4 @@
-//! The read models: directory and chats, moved by events only.
+//! The read models: all models of the cache, changed by events only.
 
 use std::collections::BTreeSet;
 
@@ -19,25 +19,26 @@ use crate::protocol::framing;
 use crate::protocol::view::{ChatSummary, EventView};
 use crate::storage::snapshot::Snapshot;
 
-/// Everything that queries read. A plain struct without threads, clocks or I/O.
+/// All data that queries read. A plain struct without threads, clocks or I/O.
 pub struct ReadModels {
     pub(super) directory: Directory,
     pub(super) chats: Chats,
     pub(super) projects: Projects,
     pub(super) notifications: Notifications,
-    /// Whose cursors moved since the others were told. No read model: lost with a reload.
+    /// Users whose cursors moved since the last receipts were sent. Not part of the database: lost
+    /// with a reload.
     pub(super) receipts: Receipts,
     pub(super) commit_no: i64,
     pub(super) epoch: i64,
 }
 
-/// What a batch did to the read models.
+/// The effect of a batch on the read models.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Applied {
     Yes,
-    /// Known already.
+    /// Already applied.
     Old,
-    /// Something before it is missing: only a fresh snapshot helps.
+    /// An earlier batch is missing; a fresh snapshot must be loaded.
     Gap,
 }
 
@@ -54,14 +55,14 @@ impl ReadModels {
         }
     }
 
-    /// Puts a fresh load in this one's place. Fills of windows that are under way stay void.
+    /// Replaces the models by a fresh load. Pending fills of windows stay void.
     pub(super) fn replace_with(&mut self, fresh: Self) {
         let generation = self.chats.generation();
         *self = fresh;
         self.chats.continue_from(generation);
     }
 
-    /// Applies the events of one commit, and appends to `lane` what connected people must hear of it.
+    /// Applies the events of one commit, and appends to `lane` the items for connected users.
     pub fn apply(&mut self, commit_no: i64, events: &[Event], lane: &mut Vec<LaneItem>) -> Applied {
         if commit_no <= self.commit_no {
             return Applied::Old;
@@ -94,7 +95,8 @@ impl ReadModels {
                     lane.extend(self.own_marks(*chat_id, participant.user_id));
                 }
                 Event::HiddenSet { chat_id, user_id, .. } => lane.extend(self.own_marks(*chat_id, *user_id)),
-                // What was read before it was written is for the list only.
+                // A notification that was read before it was written is not pushed; it is only in
+                // the list.
                 Event::Notified { notification } if notification.read_at.is_none() => {
                     let packet = ServerPacket::Notification { notification: (&**notification).into() };
                     lane.extend(personal(notification.user_id, &packet, false));
@@ -114,14 +116,15 @@ impl ReadModels {
         Applied::Yes
     }
 
-    /// The chat is about to be gone: its people forget it.
+    /// Returns the item that removes a deleted chat at its participants.
     fn removed(&self, chat: ChatId) -> Option<LaneItem> {
         let head = self.chats.get(chat)?.chat.last_seq;
         let packet = ServerPacket::Reset { chat_id: Some(chat), head: None, epoch: None };
         Some(LaneItem::Removed { chat, head, frame: framing::encode(&packet).ok()? })
     }
 
-    /// What the other devices of `user` must hear: how far they are, and what is left to read.
+    /// Returns the item for the other devices of `user`: the cursors and the number of unread
+    /// messages.
     fn own_marks(&self, chat_id: ChatId, user: UserId) -> Option<LaneItem> {
         let state = self.chats.get(chat_id)?;
         let marks = vec![state.people.get(&user)?.into()];
@@ -130,7 +133,8 @@ impl ReadModels {
         personal(user, &packet, true)
     }
 
-    /// What was noted since the last time, for the other people of chats with at most `participants_max`.
+    /// Takes the receipts since the last call, for chats with at most `participants_max`
+    /// participants.
     pub(super) fn take_receipts(&mut self, participants_max: usize) -> Vec<PresenceItem> {
         let noted = self.receipts.take();
         let item = |(chat, users): (ChatId, BTreeSet<UserId>)| {
@@ -144,14 +148,14 @@ impl ReadModels {
         noted.into_iter().filter_map(item).collect()
     }
 
-    /// The frame for whoever just joined: with the chat that they are now in.
+    /// Returns the frame for a user who just joined, with a summary of the chat.
     fn joiner(&self, event: &ChatEvent) -> Option<(UserId, Bytes)> {
         let Change::Join { user_id, .. } = event.change else { return None };
         let summary = self.summary(self.chats.get(event.chat_id)?, user_id);
         Some((user_id, EventView::pushed_to_joiner(event, &summary).frame()))
     }
 
-    /// The chat as it stands in the list of `user`.
+    /// Returns the chat as shown in the list of `user`.
     pub(super) fn summary(&self, state: &ChatState, user: UserId) -> ChatSummary {
         let me = state.people.get(&user);
         let peer = state.chat.peer_of(user).and_then(|peer| self.directory.user(peer));
@@ -171,7 +175,7 @@ impl ReadModels {
         }
     }
 
-    /// The first chats of `user` above `after`, and whether there are more.
+    /// Returns the first chats of `user` above `after`, and whether there are more.
     pub(super) fn summaries(&self, user: UserId, after: ChatId, limit: usize) -> (Vec<ChatSummary>, bool) {
         let mut list: Vec<_> =
             self.chats.of_user(user, after).take(limit + 1).map(|state| self.summary(state, user)).collect();
@@ -180,7 +184,7 @@ impl ReadModels {
         (list, has_more)
     }
 
-    /// How these differ from a fresh load: empty when they agree.
+    /// Returns how these differ from a fresh load; empty when they agree.
     pub fn differences(&self, fresh: &Self) -> Vec<String> {
         let mut found = self.chats.differences(&fresh.chats);
         if self.directory != fresh.directory {

@@ -1,10 +1,11 @@
-//! Whose cursors moved, until the others of the chat are told, all at once.
+//! Collects users whose cursors moved, until one receipt per chat is sent to the other
+//! participants.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::ids::{ChatId, UserId};
 
-/// Bounded by the chats that people are in: a person stands once in each.
+/// Bounded by the memberships of chats: a user occurs once in each chat.
 #[derive(Debug, Default)]
 pub(super) struct Receipts(BTreeMap<ChatId, BTreeSet<UserId>>);
 

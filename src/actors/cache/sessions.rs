@@ -1,7 +1,8 @@
-//! What sessions ask of the cache: to be registered, to be brought up to date, to hear how far they are.
+//! Requests of sessions: registration, catching up, heartbeats.
 //!
-//! Every answer takes its place among the events on the lane of the session's hub. A chat is switched from catching up
-//! to live by the same item that carries the last of what was missed, so nothing falls between the two.
+//! Every answer is ordered among the events on the lane of the session's hub. The item with the
+//! last missed events also switches a chat from catching up to live, so no event falls between the
+//! two.
 
 use actix::Handler;
 
@@ -21,7 +22,7 @@ use crate::domain::refusal::Refusal;
 use crate::protocol::answer::ServerPacket;
 use crate::protocol::framing;
 
-/// What the answer about one chat of a `Resume` fits: there may be thousands.
+/// Size estimate in bytes for the answer about one chat of a `Resume`: there may be thousands.
 const CURSOR_ANSWER_BYTES: usize = 96;
 
 impl CacheActor {
@@ -81,7 +82,7 @@ impl CacheActor {
         self.models.chats.of_user(user, ChatId(0)).map(|state| state.chat.id).collect()
     }
 
-    /// A ticket is good for as long as the login that asked for it lives.
+    /// Activates a ticket. A ticket is valid for as long as the login that requested it.
     fn issue_ticket(&mut self, ask: IssueTicket) {
         let Some(ask) = self.unless_reloading(ask, Self::issue_ticket) else { return };
         let IssueTicket { who, device, ticket, reply, permit } = ask;
@@ -98,7 +99,8 @@ impl CacheActor {
         drop(permit);
     }
 
-    /// Behind the session's own registration, also when that one waits for a reload.
+    /// Closes a session. Ordered after the session's own registration, even when that waits for a
+    /// reload.
     fn close_session(&mut self, close: CloseSession) {
         let Some(close) = self.unless_reloading(close, Self::close_session) else { return };
         self.sessions.closed(close.session);
@@ -120,7 +122,8 @@ impl CacheActor {
         drop(beat.permit);
     }
 
-    /// Sorts the chats of a `Resume`: up to date, too far behind, of another history, or to be replayed.
+    /// Sorts the chats of a `Resume`: up to date, too far behind, of another epoch, or to be
+    /// replayed.
     fn catch_up(&mut self, ask: CatchUp) {
         let Some(ask) = self.unless_reloading(ask, Self::catch_up) else { return };
         let CatchUp { station, cursors: Cursors { turn, epoch, chats }, reply, permit } = ask;
@@ -165,13 +168,15 @@ impl CacheActor {
         drop(permit);
     }
 
-    /// The head of a chat in which messages above `after` were removed: there is nothing dense to replay.
+    /// Returns the head of a chat in which messages above `after` were removed: the missing events
+    /// are not dense.
     fn hole(&self, chat: ChatId, after: Seq) -> Option<Seq> {
         let chat = &self.models.chats.get(chat)?.chat;
         (after < chat.trimmed_seq).then_some(chat.last_seq)
     }
 
-    /// The next page of a replay, by today's rights. The last one goes out on the lane, with the switch to live.
+    /// Returns the next page of a replay, by the current permissions. The last page is sent on the
+    /// lane, with the switch to live.
     fn replay(&mut self, ask: Replay) {
         let Some(ask) = self.unless_reloading(ask, Self::replay) else { return };
         let Station { session, hub, who } = ask.station;

@@ -1,4 +1,4 @@
-//! Questions about access tokens, and those whose answer depends on what a token is for.
+//! Queries about access tokens, and queries that depend on the scope of a token.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use crate::domain::ids::{AccessTokenId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
 
-/// The credential of a personal access token, if the token is alive and meets a need. Its use is
-/// noted.
+/// The credential of a personal access token, if the token is valid and has the needed scope.
+/// Records its use.
 pub struct TokenHolder {
     pub hash: [u8; 32],
     pub need: Need,
@@ -62,7 +62,7 @@ impl Query for AccessTokensOf {
     }
 }
 
-/// Uses of tokens that are to be written, at most so many. They are forgotten here.
+/// Takes at most `count` uses of tokens that are to be written, and removes them from memory.
 pub struct TokenUsesToWrite {
     pub count: usize,
 }
@@ -77,7 +77,7 @@ impl Query for TokenUsesToWrite {
     }
 }
 
-/// Whether the caller administers the server, with a proof that reaches so far: refused otherwise.
+/// Refuses unless the caller administers the server, with a proof of sufficient scope.
 pub struct Administrator;
 
 impl Query for Administrator {
@@ -96,7 +96,7 @@ pub(super) fn check_administrator(models: &Models<'_>, user: UserId) -> Result<(
     is_admin.then_some(()).ok_or(refusal)
 }
 
-/// The ids behind user names, for a caller who wants to see their presence.
+/// The ids of user names, for a caller who wants to see their presence.
 pub struct PeopleSeen {
     pub names: Vec<String>,
     /// Chats that one message compares.
@@ -104,8 +104,8 @@ pub struct PeopleSeen {
 }
 
 impl Query for PeopleSeen {
-    /// Each with whether they share a chat with the user who asks: those of the first names, at least of one. Another
-    /// message must ask for the others.
+    /// Each with whether the user shares a chat with the caller: the first names, at least one. The
+    /// caller must ask for the others in another message.
     type Answer = Vec<(UserId, bool)>;
     const NAME: &'static str = "PeopleSeen";
     const NEED: Need = Need::ChatRead;

@@ -1,7 +1,7 @@
 //! Uses of access tokens that are not in the database yet.
 //!
-//! A use is noted beside the request and written later, in batches, at most once per token and
-//! `limits.token_use_seconds`. Nothing waits for it, and a crash loses what was not written.
+//! A use is recorded during the request and written later, in batches, at most once per token and
+//! `limits.token_use_seconds`. No request waits for the write, and a crash loses unwritten uses.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ impl TokenUses {
         Self { pending: BTreeMap::new(), every_seconds, pending_max }
     }
 
-    /// Notes a use, unless one of the same period is noted already or too many tokens wait.
+    /// Records a use, unless one of the same period is recorded already or too many tokens wait.
     pub(super) fn note(&mut self, token: &AccessToken, now: Timestamp) {
         let is_known = token.last_used_at.is_some_and(|last| {
             // A clock that was set back must not hide uses until it has caught up.

@@ -1,4 +1,4 @@
-//! Questions about users: who stands behind an id, and whose name begins so.
+//! Queries about users: by id, and by the beginning of a name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,19 +11,19 @@ use crate::domain::ids::UserId;
 use crate::domain::permission::people::{Finding, identify};
 use crate::domain::user::User;
 
-/// The users behind some ids: those of one request.
+/// The users with some ids: those of one request.
 pub struct UsersById {
     pub ids: BTreeSet<UserId>,
     /// Chats that one message compares.
     pub compared_max: usize,
 }
 
-/// What memory says. Who left a chat is known to the database alone.
+/// The users found in memory. Only the database has the users who left a chat.
 #[derive(Debug, Default)]
 pub struct UsersKnown {
-    /// Users whom the user who asks may know.
+    /// Users whom the caller may know.
     pub met: Vec<Arc<User>>,
-    /// Users who exist, and whom the user who asks may know if they met in the past.
+    /// Users who exist, and whom the caller may know if they met in the past.
     pub others: Vec<Arc<User>>,
     /// Ids that another message must ask for.
     pub rest: BTreeSet<UserId>,
@@ -57,9 +57,9 @@ pub struct UsersByPrefix {
     /// Only names above this one.
     pub after: String,
     pub limit: usize,
-    /// Names that one search looks at while registration is closed.
+    /// Names that one search scans while registration is closed.
     pub names_max: usize,
-    /// Memberships that one search looks at while registration is open.
+    /// Memberships that one search scans while registration is open.
     pub memberships_max: usize,
     pub registration_closed: bool,
 }
@@ -68,7 +68,7 @@ pub struct UsersByPrefix {
 #[derive(Debug, Default)]
 pub struct UsersFound {
     pub users: Vec<Arc<User>>,
-    /// The name behind which the search goes on; `None`: it is complete.
+    /// The name after which the search continues; `None`: it is complete.
     pub next: Option<String>,
 }
 
@@ -86,7 +86,8 @@ impl Query for UsersByPrefix {
 }
 
 impl UsersByPrefix {
-    /// All users are colleagues: the names of those who are passed over may be known.
+    /// Searches all users. All users are colleagues, so the names of skipped users may become
+    /// known.
     fn among_all(&self, read: &ReadModels) -> UsersFound {
         let mut found = UsersFound::default();
         let mut names = read.directory.beginning_with(&self.prefix, &self.after);
@@ -105,7 +106,7 @@ impl UsersByPrefix {
         found
     }
 
-    /// Looks at nobody but the people whom the user who asks may find, so that nothing in the answer depends on
+    /// Searches only users whom the caller may find, so that no part of the answer depends on
     /// strangers.
     fn among_known(&self, read: &ReadModels, me: UserId) -> UsersFound {
         let mut page = BTreeMap::new();
@@ -131,7 +132,8 @@ impl UsersByPrefix {
         UsersFound { users, next }
     }
 
-    /// The people of the user's own chats, then of those that every user can read; the newest chats first.
+    /// Returns the participants of the user's own chats, then of those that every user can read;
+    /// the newest chats first.
     fn people_met(&self, read: &ReadModels, me: UserId) -> impl Iterator<Item = UserId> {
         let chats = read.chats.ids_of(me).iter().rev().chain(read.chats.public().iter().rev());
         let states = chats.take(self.memberships_max).filter_map(|id| read.chats.get(*id));

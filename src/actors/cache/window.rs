@@ -19,21 +19,21 @@ pub(super) struct Window {
     messages: usize,
     bytes: usize,
     messages_max: usize,
-    /// What lies below has holes: only the database knows what is there.
+    /// The events below have gaps: only the database has the remaining ones.
     trimmed: bool,
 }
 
-/// The rows do not follow each other, or not up to where they should.
+/// The rows do not follow each other, or do not end at the head.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NotDense;
 
 impl Window {
-    /// The window of a chat in which nothing has happened yet.
+    /// Returns the window of a chat without events.
     pub(super) fn empty(messages_max: usize) -> Self {
         Self { start: 1, entries: VecDeque::new(), messages: 0, bytes: 0, messages_max, trimmed: false }
     }
 
-    /// From rows that must be dense and end at `head`.
+    /// Builds a window from rows that must be dense and end at `head`.
     pub(super) fn from_rows(
         rows: impl IntoIterator<Item = Arc<ChatEvent>>,
         head: Seq,
@@ -81,7 +81,8 @@ impl Window {
         }
     }
 
-    /// Drops what lies up to `seq`, where messages were removed; edits that show one of `removed` are deletions now.
+    /// Drops the events up to `seq`, where messages were removed. Edits that show one of `removed`
+    /// become deletions.
     pub(super) fn trim(&mut self, seq: Seq, removed: &[MessageId]) {
         self.trimmed |= seq > 0;
         while self.entries.front().is_some_and(|entry| entry.seq <= seq) {
@@ -100,7 +101,7 @@ impl Window {
         }
     }
 
-    /// Shows the message as it is now, wherever it is shown. What is known to be newer stays.
+    /// Replaces the message wherever it is shown. Newer versions stay.
     pub(super) fn change(&mut self, message: &Arc<Message>) {
         for entry in &mut self.entries {
             let shown = match &entry.change {
@@ -116,7 +117,7 @@ impl Window {
         }
     }
 
-    /// A page, or `None` when it needs what is below the window.
+    /// Returns a page, or `None` when it needs events below the window.
     pub(super) fn page(&self, range: &Range) -> Option<Page> {
         let wanted = |event: &&Arc<ChatEvent>| !range.messages_only || is_message(event);
         let upper = range.before.unwrap_or(Seq::MAX);
@@ -150,7 +151,7 @@ impl Window {
         } else if self.start == 1 {
             false
         } else if events.len() == range.limit && !self.trimmed {
-            // The window is used up exactly; whether there is more shows in the oldest entry itself.
+            // The window is used up exactly. The oldest entry itself shows whether there is more.
             match (range.messages_only, events.last().map(|event| &event.change)) {
                 (true, Some(Change::Message(message))) => message.ordinal > 1,
                 _ => true,
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_keeps_the_last_messages_and_the_events_since_the_oldest_of_them() {
+    fn window_keeps_the_last_messages_and_events_since() {
         let mut window = Window::empty(3);
         for entry in
             [rename(1), message(2, 1), rename(3), message(4, 2), message(5, 3), rename(6), message(7, 4)]
@@ -233,12 +234,12 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_message_shows_its_newest_state_everywhere_and_never_an_older_one() {
+    fn changed_message_shows_its_newest_version_everywhere() {
         let mut window = Window::empty(3);
         window.push(message(1, 1)).unwrap();
-        let said = window.last_message().unwrap().message().unwrap().clone();
+        let original = window.last_message().unwrap().message().unwrap().clone();
         let edited = |content: &str, seq| {
-            Arc::new(Message { content: content.into(), updated_seq: Some(seq), ..(*said).clone() })
+            Arc::new(Message { content: content.into(), updated_seq: Some(seq), ..(*original).clone() })
         };
         window.push(event(2, Change::Edit(edited("first edit", 2)))).unwrap();
         window.change(&edited("", 3));
@@ -251,12 +252,12 @@ mod tests {
                 _ => "none",
             })
             .collect();
-        assert_eq!(contents, ["", ""], "a deleted content is in no event any more");
+        assert_eq!(contents, ["", ""], "deleted content is in no event");
         assert_eq!(window.bytes, window.entries.iter().map(|e| e.bytes()).sum::<usize>());
     }
 
     #[test]
-    fn a_gap_is_refused() {
+    fn window_refuses_a_gap() {
         let mut window = Window::empty(3);
         window.push(message(1, 1)).unwrap();
         assert_eq!(window.push(message(3, 2)), Err(NotDense));
@@ -284,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chat_of_nothing_but_comings_and_goings_stays_bounded() {
+    fn window_without_messages_stays_bounded() {
         let mut window = Window::empty(5);
         for seq in 1..=1000 {
             window.push(rename(seq)).unwrap();

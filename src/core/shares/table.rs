@@ -22,7 +22,7 @@ pub enum Cut {
     Never,
     /// For a holder with nothing inside, the first of these that exists:
     /// 1. The slowest place of the largest holder, however fast it is, if that holder keeps at
-    /// least one.
+    ///    least one.
     /// 2. The slowest place of the largest network.
     /// 3. A place whose client accepts fewer bytes per second than this.
     ///

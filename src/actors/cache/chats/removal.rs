@@ -1,10 +1,10 @@
-//! What a deleted chat and trimmed messages take out of the read models.
+//! Removal of deleted chats and trimmed messages from the read models.
 
 use super::{Chats, WindowState};
 use crate::domain::ids::{ChatId, MessageId, Seq};
 
 impl Chats {
-    /// A chat was deleted.
+    /// Removes a deleted chat.
     pub(super) fn remove(&mut self, chat: ChatId) {
         let Some(state) = self.chats.remove(&chat) else { return };
         self.channels.remove(&chat);
@@ -20,7 +20,8 @@ impl Chats {
         }
     }
 
-    /// Messages up to a place are gone. Those that stay there are read from the database.
+    /// Removes messages up to a sequence number. Events that remain below it are read from the
+    /// database.
     pub(super) fn trim(&mut self, chat: ChatId, (seq, ordinal): (Seq, i64), edited: &[MessageId]) {
         let Some(state) = self.chats.get_mut(&chat) else { return };
         (state.chat.trimmed_seq, state.chat.trimmed_ordinal) = (seq, ordinal);

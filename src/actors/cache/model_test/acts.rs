@@ -1,12 +1,13 @@
-//! What may happen: acts on chats and accounts, on projects and repositories, and on the cache itself.
+//! The possible acts: on chats and accounts, on projects and repositories, and on the cache itself.
 
 use proptest::prelude::*;
 
 pub(super) const USERS: i64 = 4;
-/// Names of projects and repositories: few, so that they are taken, left and taken again, in either case.
+/// Names of projects and repositories: few, so that they are taken, released and taken again, in
+/// either case.
 pub(super) const NAMES: [&str; 4] = ["a", "b", "B", "c"];
 
-/// One thing that may happen.
+/// One possible act.
 #[derive(Debug, Clone)]
 pub(super) enum Act {
     Create {
@@ -59,7 +60,7 @@ pub(super) enum Act {
         chat: i64,
         hidden: bool,
     },
-    /// Reads some of it.
+    /// Reads a part of the chat.
     ReadTo {
         by: i64,
         chat: i64,
@@ -75,7 +76,7 @@ pub(super) enum Act {
         user: i64,
         blocks: bool,
     },
-    /// Leaves all chats into which `adder` put `by`.
+    /// Leaves all chats to which `adder` added `by`.
     LeaveAll {
         by: i64,
         adder: i64,
@@ -93,7 +94,7 @@ pub(super) enum Act {
         by: i64,
         chat: i64,
     },
-    /// Removes an archived chat that nobody is in.
+    /// Removes an archived chat without participants.
     DeleteEmpty {
         chat: i64,
     },
@@ -130,7 +131,7 @@ pub(super) enum Act {
         name: usize,
         public: bool,
     },
-    /// By a member, or (`None`) by the user under whose name the project stands.
+    /// By a member, or (`None`) by the owner of the project.
     Project {
         by: Option<i64>,
         project: i64,
@@ -141,7 +142,8 @@ pub(super) enum Act {
         repository: i64,
         what: RepositoryAct,
     },
-    /// What a push did, if it was opened: `moved` refs, and whom its commits name.
+    /// The outcome of a push, if it was opened: whether refs `moved`, and the user named by its
+    /// commits.
     Settle {
         push: i64,
         moved: bool,
@@ -166,20 +168,20 @@ pub(super) enum Act {
         by: i64,
         notification: Option<i64>,
     },
-    /// A slice of the notifications that messages left behind.
+    /// A slice of the pending notifications of messages.
     Deliver,
     /// A command that panics after its first write.
     Panic,
     Evict {
         chat: i64,
     },
-    /// Looks at a chat: a miss starts a fill.
+    /// Reads a chat: a miss starts a fill.
     Look {
         chat: i64,
     },
-    /// The oldest fill under way reads now, and delivers later.
+    /// The oldest pending fill reads now, and delivers later.
     Fetch,
-    /// What was read is installed; or the oldest fill is read and installed at once.
+    /// The rows that were read are installed; or the oldest fill is read and installed at once.
     Fill,
     /// The last batch arrives once more.
     Double,
@@ -196,7 +198,7 @@ pub(super) enum ProjectAct {
         public: bool,
     },
     Delete,
-    /// 0 takes the user out.
+    /// 0 removes the user.
     Member {
         user: i64,
         role: usize,
@@ -260,7 +262,7 @@ fn chat_act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// Mostly the owner, who may do it.
+/// Mostly the owner, who has the permission.
 fn actor() -> impl Strategy<Value = Option<i64>> + Clone {
     prop_oneof![3 => Just(None), 1 => (1..=USERS).prop_map(Some)]
 }

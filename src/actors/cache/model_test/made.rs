@@ -1,4 +1,4 @@
-//! What acts on projects are made of.
+//! Values that acts on projects are built from.
 
 use super::acts::NAMES;
 use crate::domain::ids::UserId;

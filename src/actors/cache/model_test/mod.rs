@@ -1,5 +1,6 @@
-//! The read models equal the database, whatever happens: random commands, panics in the middle of batches, evictions,
-//! fills that race with commits, doubled and lost batches; then a comparison with a fresh load.
+//! The read models equal the database after random commands, panics in the middle of batches,
+//! evictions, fills that race with commits, duplicated and lost batches. Each case ends with a
+//! comparison with a fresh load.
 
 mod acts;
 mod made;
@@ -16,7 +17,8 @@ use crate::core::limits::Limits;
 use crate::domain::event::Change;
 use crate::domain::ids::{ChatId, UserId};
 
-/// A project of two with a repository that can be pushed to: without it most random acts would meet nothing.
+/// Creates a project of two users with a repository that accepts pushes. Without it most random
+/// acts would have no target.
 fn furnish(world: &mut World) {
     let project = |what| Act::Project { by: None, project: 1, what };
     for act in [
@@ -45,7 +47,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_read_models_equal_a_fresh_load(acts in proptest::collection::vec(act(), 1..120), batch in 1..7usize) {
+    fn read_models_equal_a_fresh_load(acts in proptest::collection::vec(act(), 1..120), batch in 1..7usize) {
         let mut world = World::new();
         furnish(&mut world);
         for acts in acts.chunks(batch) {
@@ -54,7 +56,7 @@ proptest! {
             acts.iter().for_each(|act| world.do_to_cache(act));
             world.heal_logins();
         }
-        // Whatever was lost shows with the next batch.
+        // A lost batch shows with the next batch.
         world.lose_next = false;
         let again = world.job(&Act::Profile { by: 1, n: rand::random() });
         world.run(again.into_iter().collect());
@@ -65,10 +67,10 @@ proptest! {
     }
 }
 
-/// A window is evicted, somebody asks for it, and while it is being read the chat goes on: the read may see none, some
-/// or all of what happens meanwhile.
+/// A window is evicted and requested again. While it is being read, more messages are committed:
+/// the read may see none, some or all of them.
 #[test]
-fn a_window_refilled_while_commits_go_on_stays_dense() {
+fn window_refilled_during_commits_stays_dense() {
     for seen in 0..=3 {
         let mut world = World::new();
         let create = world.job(&Act::Create { by: 1, with: 2, kind: 1 });
@@ -96,7 +98,7 @@ fn a_window_refilled_while_commits_go_on_stays_dense() {
 
 /// A request for many users compared all their chats in one message.
 #[test]
-fn questions_beyond_the_bound_wait_for_another_message() {
+fn comparisons_beyond_the_bound_need_another_message() {
     let mut world = World::new();
     let create = world.job(&Act::Create { by: 1, with: 2, kind: 1 });
     world.run(create.into_iter().collect());
@@ -108,9 +110,10 @@ fn questions_beyond_the_bound_wait_for_another_message() {
     assert_eq!(ask(1), [Some(true), None, None]);
 }
 
-/// A fill read a message, and before it was delivered the message was edited and deleted: its content came back.
+/// A fill read a message. Before it was delivered the message was edited and deleted, and its
+/// content came back.
 #[test]
-fn a_fill_that_read_a_message_before_it_changed_shows_it_as_it_is_now() {
+fn fill_shows_a_message_that_changed_during_the_read() {
     for changes in [&[0][..], &[0, 1], &[1], &[2, 4]] {
         let mut world = World::new();
         for act in [Act::Create { by: 1, with: 2, kind: 1 }, Act::Say { by: 1, chat: 1, key: 1 }] {
@@ -134,7 +137,7 @@ fn a_fill_that_read_a_message_before_it_changed_shows_it_as_it_is_now() {
 }
 
 #[test]
-fn a_fill_of_an_earlier_generation_is_void() {
+fn fill_of_an_earlier_generation_is_void() {
     let mut world = World::new();
     let create = world.job(&Act::Create { by: 1, with: 2, kind: 1 });
     world.run(create.into_iter().collect());
@@ -153,7 +156,7 @@ fn a_fill_of_an_earlier_generation_is_void() {
 }
 
 #[test]
-fn a_lost_batch_is_noticed_by_the_next_one() {
+fn lost_batch_is_detected_by_the_next_batch() {
     let mut world = World::new();
     world.lose_next = true;
     for n in 0..2 {
@@ -167,7 +170,7 @@ fn a_lost_batch_is_noticed_by_the_next_one() {
 
 /// Makes sure that the comparison can fail.
 #[test]
-fn a_model_that_missed_something_differs() {
+fn model_that_missed_a_batch_differs() {
     let mut world = World::new();
     world.lose_next = true;
     let job = world.job(&Act::Create { by: 1, with: 2, kind: 1 });
@@ -176,9 +179,9 @@ fn a_model_that_missed_something_differs() {
     assert!(world.models.differences(&fresh).len() >= 2);
 }
 
-/// Between a message and the slices that notify of it people leave, mute, block, read and delete.
+/// Between a message and the slices that notify of it, users leave, mute, block, read and delete.
 #[test]
-fn slice_notifies_by_what_holds_when_it_runs() {
+fn slice_notifies_by_the_state_when_it_runs() {
     let mut world = World::with(Limits {
         notifications_per_message: 1,
         notifications_per_command: 1,
@@ -186,7 +189,7 @@ fn slice_notifies_by_what_holds_when_it_runs() {
         rates: false,
         ..Limits::default()
     });
-    let told = |world: &mut World, user: i64| {
+    let notified = |world: &mut World, user: i64| {
         let fresh = world.fresh();
         let page = fresh.notifications.page(UserId(user), None, false, 10).unwrap();
         page.iter().map(|one| (one.seq, one.read_at.is_some())).collect::<Vec<_>>()
@@ -202,11 +205,11 @@ fn slice_notifies_by_what_holds_when_it_runs() {
     let seq = |world: &mut World| world.models.chats.get(ChatId(1)).unwrap().chat.last_seq;
     let mut before = [0; 5];
     for user in 1..=4 {
-        before[usize::try_from(user).unwrap()] = told(&mut world, user).len();
+        before[usize::try_from(user).unwrap()] = notified(&mut world, user).len();
     }
-    // Those added know of that; from here on it counts.
+    // Added users have a notification of that already; counting starts here.
     let since = |world: &mut World, user: i64| {
-        let mut all = told(world, user);
+        let mut all = notified(world, user);
         all.truncate(all.len() - before[usize::try_from(user).unwrap()]);
         all
     };
@@ -240,9 +243,9 @@ fn slice_notifies_by_what_holds_when_it_runs() {
     assert_eq!(world.models.differences(&fresh), Vec::<String>::new());
 }
 
-/// With a small limit the database forgot notifications that the cache went on showing.
+/// With a small limit the database dropped notifications that the cache still showed.
 #[test]
-fn notifications_that_gave_way_are_forgotten_by_both_sides() {
+fn evicted_notifications_are_dropped_by_database_and_cache() {
     for keep in [3, 400] {
         let mut world = World::with(Limits { notifications_per_user: keep, ..Limits::default() });
         furnish(&mut world);
@@ -254,9 +257,10 @@ fn notifications_that_gave_way_are_forgotten_by_both_sides() {
     }
 }
 
-/// The owner took the retention away between two commands of a round: no event ever said what was gone.
+/// The owner removed the retention between two commands of a round: no event reported the trimmed
+/// messages.
 #[test]
-fn trim_is_told_when_the_retention_ends_in_its_round() {
+fn trim_is_reported_when_retention_ends_in_its_round() {
     let mut world = World::new();
     let act = |world: &mut World, act: Act| {
         let job = world.job(&act);
@@ -269,7 +273,7 @@ fn trim_is_told_when_the_retention_ends_in_its_round() {
     act(&mut world, Act::Keep { by: 1, chat: 1, keep: 3 });
     act(&mut world, Act::Trim { chat: 1 });
     act(&mut world, Act::Keep { by: 1, chat: 1, keep: 0 });
-    let told = |world: &mut World| -> Vec<_> {
+    let trims = |world: &mut World| -> Vec<_> {
         let entries = world.window_rows(ChatId(1)).entries;
         let trims = entries.iter().filter_map(|event| match event.change {
             Change::Trim { to_seq } => Some(to_seq),
@@ -277,12 +281,12 @@ fn trim_is_told_when_the_retention_ends_in_its_round() {
         });
         trims.collect()
     };
-    assert!(told(&mut world).is_empty());
+    assert!(trims(&mut world).is_empty());
     for _ in 0..2 {
         act(&mut world, Act::Trim { chat: 1 });
         let trimmed = world.models.chats.get(ChatId(1)).unwrap().chat.trimmed_seq;
         assert!(trimmed > 0);
-        assert_eq!(told(&mut world), [trimmed], "once");
+        assert_eq!(trims(&mut world), [trimmed], "once");
     }
     let fresh = world.fresh();
     assert_eq!(world.models.differences(&fresh), Vec::<String>::new());

@@ -1,4 +1,4 @@
-//! A server without threads, and how each act is done in it.
+//! A server without threads, and the execution of each act in it.
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
@@ -44,7 +44,7 @@ use crate::storage::schema::{messages as messages_table, notifications};
 use crate::storage::snapshot::{self, WindowRows};
 
 const WINDOW: usize = 5;
-/// Room for a few windows: evictions happen by themselves too.
+/// Space for a few windows, so that evictions also happen without injection.
 const WINDOW_BYTES: usize = 6_000;
 
 struct PanicAfterWriting;
@@ -59,18 +59,18 @@ impl Command for PanicAfterWriting {
     }
 }
 
-/// A server without threads: the ledger, the read models, and a reader beside them.
+/// A server without threads: the ledger, the read models, and a separate reader.
 pub(super) struct World {
     pub(super) ledger: Ledger,
     pub(super) models: ReadModels,
     reader: SqliteConnection,
     pub(super) fills: Vec<Fill>,
-    /// What a fill has read and not delivered yet.
+    /// Rows that a fill has read and not delivered yet.
     held: Option<(Fill, WindowRows)>,
     logins: Vec<Credential>,
     pub(super) reloads: usize,
     pub(super) lose_next: bool,
-    /// What must hold of the answers of the next batch.
+    /// Checks of the answers of the next batch.
     checks: Vec<Box<dyn FnOnce()>>,
     _dir: tempfile::TempDir,
 }
@@ -83,7 +83,7 @@ pub(super) fn job<C: Command>(command: C) -> (Box<dyn Job>, Answer<C>) {
 }
 
 impl World {
-    /// Small limits: they are met on the way.
+    /// Creates a world with small limits, so that acts reach them.
     pub(super) fn new() -> Self {
         Self::with(Limits {
             projects_per_user: 3,
@@ -104,7 +104,7 @@ impl World {
     pub(super) fn with(limits: Limits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("netbit.db");
-        // What is fsynced is not the question here.
+        // Durability is not tested here.
         let mut db = database::open_writer(&path, Synchronous::Normal).unwrap();
         database::migrate(&mut db, &path).unwrap();
         let mut reader = database::open_reader(&path).unwrap();
@@ -146,7 +146,7 @@ impl World {
         self.logins.push(Credential::login(user, login, token_version));
     }
 
-    /// The chat that a message is in, if there is one.
+    /// Returns the chat that a message is in, if there is one.
     fn chat_of(&mut self, message: i64) -> i64 {
         let found = messages::by_ids(&mut self.reader, &[message]).unwrap();
         found.first().map_or(1, |message| message.chat_id.0)
@@ -156,7 +156,7 @@ impl World {
         *self.logins.iter().find(|who| who.user.0 == user).unwrap()
     }
 
-    /// Runs a batch and hands what was committed to the read models, as the writer does.
+    /// Runs a batch and passes the committed events to the read models, as the writer does.
     pub(super) fn run(&mut self, jobs: Vec<Box<dyn Job>>) {
         let mut batch = self.ledger.run(jobs);
         assert!(!batch.fatal && batch.left.is_empty());
@@ -196,7 +196,8 @@ impl World {
         ReadModels::load(snapshot, WINDOW, WINDOW_BYTES)
     }
 
-    /// Works off what messages left behind; no notification is left of a deleted message.
+    /// Processes the pending notifications of messages. No notification of a deleted message
+    /// remains.
     pub(super) fn deliver_all(&mut self) {
         while fan_outs::next(self.ledger.connection()).unwrap().is_some() {
             let slice = self.job(&Act::Deliver);
@@ -214,7 +215,7 @@ impl World {
         snapshot::load_window(&mut self.reader, chat, WINDOW).unwrap()
     }
 
-    /// The job of an act, or nothing when it concerns the cache alone.
+    /// Returns the job of an act, or `None` when it concerns the cache alone.
     pub(super) fn job(&mut self, act: &Act) -> Option<Box<dyn Job>> {
         Some(match *act {
             Act::Create { by, with, kind } => {
@@ -425,7 +426,7 @@ impl World {
             }),
             RepositoryAct::Delete => self.sound(DeleteRepository { who, repository }),
             RepositoryAct::FinishDeletion if project.is_none() => {
-                // As the background does: only what is being deleted.
+                // As the background task does: only repositories that are being deleted.
                 let deleting = repositories::in_state(self.ledger.connection(), repositories::DELETING);
                 match deleting.unwrap().first() {
                     Some(gone) => self.sound(FinishDeletion { repository: gone.id }),
@@ -448,14 +449,14 @@ impl World {
         }
     }
 
-    /// A member, or whoever the project stands under the name of.
+    /// Returns a member, or the owner of the project.
     fn who_in(&self, by: Option<i64>, project: Option<ProjectId>) -> Credential {
         let owner = || self.models.projects.get(project?).map(|state| state.project.owner_id.0);
         self.who(by.or_else(owner).unwrap_or(1))
     }
 
-    /// The job of a command that may be refused and must not fail: no rule of the database says no to what the rules of
-    /// the domain allow.
+    /// Returns the job of a command that may be refused and must not fail: no constraint of the
+    /// database rejects what the rules of the domain allow.
     fn sound<C: Command>(&mut self, command: C) -> Box<dyn Job> {
         let (job, mut answer) = job(command);
         self.checks.push(Box::new(move || {
@@ -487,13 +488,13 @@ impl World {
         }
     }
 
-    /// What the oldest fill that has not been read reads now.
+    /// Returns the rows that the oldest pending fill reads now.
     fn read_next(&mut self) -> Option<(Fill, WindowRows)> {
         let fill = (!self.fills.is_empty()).then(|| self.fills.remove(0))?;
         Some((fill, self.window_rows(fill.chat)))
     }
 
-    /// Whoever was logged out logs in again.
+    /// Logs in again every user who was logged out.
     pub(super) fn heal_logins(&mut self) {
         for user in 1..=USERS {
             let user = UserId(user);
