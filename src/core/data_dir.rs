@@ -1,8 +1,10 @@
 //! The data directory: one process at a time, private to its owner.
 //!
-//! `netbit.db` the database · `secret.key` the secret that signs tokens · `lock` held while a
-//! process serves · `high_water.json` the last known position of the database (see [`HighWater`]) ·
-//! `repos/` the repositories.
+//! * `netbit.db`: the database
+//! * `secret.key`: the secret that signs tokens
+//! * `lock`: held while a process serves
+//! * `high_water.json`: the last known position of the database (see [`HighWater`])
+//! * `repos/`: the repositories
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};

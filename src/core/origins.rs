@@ -63,8 +63,8 @@ impl<'de> Deserialize<'de> for AllowedOrigins {
         };
         Self::parse(texts.iter().map(String::as_str)).map_err(|text| {
             serde::de::Error::custom(format!(
-                "\"{text}\" is not an origin; allowed is a list like [\"https://app.example.org\", \"app://x\"], \
-                 without a path, without * and null"
+                "\"{text}\" is not an origin; allowed: a list such as [\"https://app.example.org\", \"app://x\"], \
+                 without paths, `*` and `null`"
             ))
         })
     }

@@ -110,7 +110,7 @@ impl<'de> Deserialize<'de> for TrustedProxies {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).ok_or_else(|| {
             serde::de::Error::custom(format!(
-                "\"{text}\" is not a list of addresses; allowed are addresses and networks with commas, as 127.0.0.1, 10.0.0.0/8"
+                "\"{text}\" is not a list of addresses; allowed: addresses and networks separated by commas, for example 127.0.0.1, 10.0.0.0/8"
             ))
         })
     }

@@ -20,7 +20,7 @@ pub enum TlsError {
     Unreadable { path: PathBuf, reason: String },
     #[error("{} holds no certificate", .0.display())]
     NoCertificate(PathBuf),
-    #[error("the certificate and the key do not fit together: {0}")]
+    #[error("the certificate and the key do not match: {0}")]
     Mismatch(rustls::Error),
     #[error("TLS cannot be set up: {0}")]
     Setup(rustls::Error),

@@ -57,7 +57,7 @@ pub(super) enum Lookup {
     Below {
         as_of: Seq,
     },
-    /// There is no window yet. `Some`: this is the first caller, and must have the window filled.
+    /// No window exists yet. `Some`: this is the first caller, and must have the window filled.
     Missing(Option<Fill>),
 }
 

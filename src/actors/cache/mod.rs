@@ -3,7 +3,7 @@
 //! [`CacheActor`] owns two plain read models on one lane: the *directory* (users, active logins,
 //! token versions) and the *chats* (participants, heads, cursors, windows of recent events). It is
 //! loaded from a snapshot at start and is updated by the writer's events only. Authentication and
-//! query are ONE ask.
+//! query are one ask.
 //!
 //! Invariants
 //!

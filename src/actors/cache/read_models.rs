@@ -25,8 +25,8 @@ pub struct ReadModels {
     pub(super) chats: Chats,
     pub(super) projects: Projects,
     pub(super) notifications: Notifications,
-    /// Users whose cursors moved since the last receipts were sent. Not part of the database: lost
-    /// with a reload.
+    /// Users whose cursors moved since the last receipts were sent. Not a read model: lost with a
+    /// reload.
     pub(super) receipts: Receipts,
     pub(super) commit_no: i64,
     pub(super) epoch: i64,

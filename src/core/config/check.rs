@@ -7,10 +7,13 @@ impl Config {
     pub(super) fn check(&self) -> Vec<(String, String)> {
         let mut problems = Vec::new();
         if self.cache.window == 0 || self.cache.window > 10_000 {
-            problems.push(("cache.window".to_owned(), "allowed is 1 to 10000 messages".to_owned()));
+            problems.push(("cache.window".to_owned(), "allowed: 1 to 10000 messages".to_owned()));
         }
         if self.tls.certificate.as_os_str().is_empty() != self.tls.key.as_os_str().is_empty() {
-            problems.push(("tls.key".to_owned(), "tls.certificate and tls.key belong together".to_owned()));
+            problems.push((
+                "tls.key".to_owned(),
+                "tls.certificate and tls.key belong together; set both or none".to_owned(),
+            ));
         }
         let url = &self.http.public_url;
         let parsed = url.parse::<actix_web::http::Uri>();
@@ -22,19 +25,19 @@ impl Config {
         if !url.is_empty() && (!fine || url.ends_with('/')) {
             problems.push((
                 "http.public_url".to_owned(),
-                format!("\"{url}\" is not a base URL; allowed is for example https://git.example.org, without a path"),
+                format!("\"{url}\" is not a base URL; allowed: a URL without a path, for example https://git.example.org"),
             ));
         }
         let limits = self.limits.check().into_iter();
         problems
-            .extend(limits.map(|(key, allowed)| (format!("limits.{key}"), format!("allowed is {allowed}"))));
+            .extend(limits.map(|(key, allowed)| (format!("limits.{key}"), format!("allowed: {allowed}"))));
         if let Some(Err(problem)) = self.auth.secret.as_ref().map(|secret| check_strength(secret.expose())) {
             problems.push(("auth.secret".to_owned(), problem.to_owned()));
         }
         if let Err(problem) = tracing_subscriber::EnvFilter::try_new(&self.log.level) {
             problems.push((
                 "log.level".to_owned(),
-                format!("{problem}; allowed is off, error, warn, info, debug, trace or a filter like netbit=debug,info"),
+                format!("{problem}; allowed: off, error, warn, info, debug, trace or a filter such as netbit=debug,info"),
             ));
         }
         problems

@@ -46,7 +46,7 @@ impl From<SocketAddr> for Listen {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("allowed is HOST:PORT, as 127.0.0.1:8080, [::1]:0 or localhost:8080")]
+#[error("allowed: HOST:PORT, for example 127.0.0.1:8080, [::1]:0 or localhost:8080")]
 pub struct NoAddress;
 
 impl FromStr for Listen {

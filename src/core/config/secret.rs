@@ -42,7 +42,7 @@ pub fn check_strength(text: &str) -> Result<(), &'static str> {
         |word: &str| plain.replace(word, "").trim_matches(|c: char| !c.is_alphanumeric()).is_empty();
     let monotonous = text.chars().collect::<std::collections::BTreeSet<_>>().len() < 8;
     if monotonous || WELL_KNOWN.iter().any(|word| repeats(word)) {
-        return Err("the secret is easy to guess; remove it and let netbit make a secret");
+        return Err("the secret is easy to guess; remove it, and netbit generates a secret");
     }
     Ok(())
 }

@@ -4,8 +4,8 @@
 //! even when holders arrive one after the other. The number of places that a holder may have falls
 //! in steps with the number of free places ([`Crowd::most`]). Of 4,096 connections a lone holder
 //! gets 2,304. Two more get 256 each, then each gets 16 until 512 are free, 4 until 128 are free,
-//! and then 2. So an office with one address has room next to two hostile networks, and only some
-//! two hundred hostile networks can take all places.
+//! and then 2. So an office with one address has room next to two hostile networks. Taking all
+//! places needs some two hundred hostile networks.
 //!
 //! Space that is shared in pieces ([`Crowd::of_space`]) has a softer rule, because a single answer
 //! may need much of it. A holder may have at most [`SPACE_SHARE`] times as many pieces as are free.
@@ -261,7 +261,7 @@ mod tests {
 
     /// Two hostile networks left an office of 200 users with one address only sixteen connections.
     #[test]
-    fn office_has_room_next_to_two_hostile_networks() {
+    fn office_has_room_beside_two_hostile_networks() {
         for size in [3072, 4096, 20_000] {
             let crowd = Crowd::new(size, usize::MAX);
             let hostile = arrivals(&crowd, 2);

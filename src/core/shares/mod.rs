@@ -18,7 +18,7 @@
 //! * A request is refused for two reasons only: it waited for [`Rules::patience`], or the queue is
 //!   full and its holder has the most requests (among equals: its network).
 //! * A network loses a place to another network only if it still has as many places as that one
-//!   afterwards, or if the client of the place is slow.
+//!   afterwards. The only exception is a place whose client is slow.
 //! * A pool's table holds at most [`Rules::size`] places and [`Rules::waiting`] waiting requests,
 //!   whatever clients do.
 
