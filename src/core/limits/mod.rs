@@ -67,15 +67,13 @@ limits! {
     session_threads: usize = 0,
     /// Threads that serve HTTP. 0: one per core.
     http_workers: usize = 0,
-    /// Bytes of events queued for one session thread. Beyond it, its sessions must reconnect and
-    /// catch up.
+    /// Bytes of events queued for a session thread; then its sessions must reconnect and catch up.
     lane_bytes: usize = 8 * 1024 * 1024,
 
     // --- sessions ---
     /// Connections in total.
     connections: usize = 20_000,
-    /// Connections before their Hello, in total. The share of a network falls with the number of
-    /// free ones.
+    /// Connections before their Hello. The share of a network falls with the number of free ones.
     strangers: usize = 4_096,
     /// Connections before their Hello, from one address.
     strangers_per_address: usize = 1_024,
@@ -84,9 +82,8 @@ limits! {
     connections_reserve: usize = 1_024,
     /// Sessions, over TCP and WebSocket, reserved for users without a session.
     sessions_reserve: usize = 256,
-    /// How long a Hello waits for a slot when known users hold all. Every quarter of this time the
-    /// newest session of the user with the most sessions ends, if that user keeps more than the
-    /// waiting one gets.
+    /// How long a Hello waits for a slot when known users hold all. Each quarter of it, the newest
+    /// session of the largest user ends, if that user keeps more than the waiting user gets.
     sessions_patience_ms: u64 = 2_000,
     /// Time until the first frame must have arrived.
     hello_timeout_ms: u64 = 5_000,
@@ -96,8 +93,7 @@ limits! {
     silence_ms: u64 = 75_000,
     /// Time from the first byte of a frame until its rest must have arrived.
     frame_timeout_ms: u64 = 10_000,
-    /// How long the server drains the input of a closed connection, so that the peer can read the
-    /// last frames.
+    /// How long a closed connection's input is drained, so that the peer reads the last frames.
     linger_ms: u64 = 1_000,
     /// Closes a connection whose client accepts no bytes for this long.
     write_stall_ms: u64 = 30_000,
@@ -111,8 +107,7 @@ limits! {
     sessions_per_user: usize = 500,
     /// Packets of one session in process at once. Beyond it, the server stops reading the socket.
     in_flight: usize = 64,
-    /// Bytes queued for one session's socket. Beyond it, pushes are dropped and the client is
-    /// notified once.
+    /// Bytes queued for one session's socket. Then pushes drop, and the client is notified once.
     outbox_bytes: usize = 1024 * 1024,
     /// Frames queued for one session's socket.
     outbox_frames: usize = 512,
@@ -120,14 +115,12 @@ limits! {
     /// replays, over sessions and REST. An account has at most four times as much as is free, so a
     /// single account has at most four fifths.
     answer_bytes: usize = 128 * 1024 * 1024,
-    /// Answers of up to this many bytes do not count towards `answer_bytes`. Over a session this
-    /// holds while at most half of it waits for the socket. Without free space, pages are cut to
-    /// this size.
+    /// Larger answers count towards `answer_bytes`; over a session also smaller ones while over
+    /// half of it waits for the socket. Without free space, pages are cut to this size.
     answer_small_bytes: usize = 32 * 1024,
     /// How long an answer of a session waits for space or for its client before it is refused.
     answer_patience_ms: u64 = 10_000,
-    /// How long a session collects read cursors before they are written, when no request waits for
-    /// the answer.
+    /// How long a session collects read cursors before they are written, if no request waits.
     mark_merge_ms: u64 = 500,
     /// The same for delivered cursors.
     delivered_merge_ms: u64 = 30_000,
@@ -141,18 +134,15 @@ limits! {
     resume_chats: usize = 10_000,
     /// Events of one chat that are replayed. A client that missed more requests pages.
     replay_events: i64 = 1_000,
-    /// Events of a replay sent together. With the at most half-full outbox before them, they fit
-    /// the outbox.
+    /// Events of a replay sent together. An outbox that is at most half full has space for them.
     replay_page: usize = 100,
     /// Chats in one `Welcome` or `Chats`.
     welcome_chats: usize = 200,
 
     // --- presence and UDP ---
-    /// How long a device counts as present after its last datagram: three and a half keepalives of
-    /// 25 s.
+    /// How long a device is present after its last datagram: three and a half keepalives of 25 s.
     presence_ttl_ms: u64 = 90_000,
-    /// How long a user is still shown as online after the last connection ended, so that a
-    /// reconnect is not visible.
+    /// How long a user stays shown as online without a connection, to hide a reconnect.
     offline_debounce_ms: u64 = 15_000,
     /// How long presence changes are collected before other users receive them.
     presence_tick_ms: u64 = 500,
@@ -168,8 +158,7 @@ limits! {
     udp_ticket_seconds: u64 = 600,
     /// UDP tickets of one user. Beyond it, the user's oldest one is evicted.
     udp_tickets_per_user: usize = 20,
-    /// UDP tickets in total, some 700 bytes each. Beyond it, the oldest one of the user with the
-    /// most is evicted.
+    /// UDP tickets, some 700 bytes each. Beyond it, the oldest of the user with most is evicted.
     udp_tickets: usize = 50_000,
     /// UDP tickets that one user gets per minute, after the burst: a ticket lives ten minutes.
     udp_tickets_per_minute: u32 = 30,
@@ -183,8 +172,8 @@ limits! {
     udp_datagrams_burst: u32 = 40,
     /// Presence datagrams in flight to one address. More follow when these are acknowledged.
     udp_batch_datagrams: usize = 16,
-    /// Delay until an unacknowledged datagram is sent again. It doubles four times, then the server
-    /// waits for a `Ping`.
+    /// Delay before an unacknowledged datagram is resent; doubles four times, then waits for
+    /// `Ping`.
     udp_resend_ms: u64 = 500,
 
     // --- pages and bodies ---
@@ -192,8 +181,7 @@ limits! {
     page_default: usize = 50,
     /// Items of a page at most.
     page_max: usize = 100,
-    /// User names that one search by prefix scans while registration is closed. The next page
-    /// continues after them.
+    /// Names that a search by prefix scans while registration is closed; the next page continues.
     users_scanned: usize = 1_000,
     /// Memberships of chats that one search for users by prefix scans while registration is open:
     /// some 0.1 us each, in the thread of the cache. The newest chats are scanned first. Members of
@@ -202,18 +190,15 @@ limits! {
     /// Chats that one message to the cache compares to find the users who share one: some 10 ns
     /// each. A request for more is answered in several messages.
     chats_compared: usize = 100_000,
-    /// Queries of one user about others per second, after the burst: names of ids, searches,
-    /// presence.
+    /// Queries of one user about others per second, after the burst: names, searches, presence.
     lookups_per_second: u32 = 20,
     /// Such queries at once.
     lookups_burst: u32 = 400,
     /// Bytes of a JSON request body.
     body_bytes: usize = 64 * 1024,
-    /// Bytes of the path and query of a request. Beyond it: 414. A percent-encoded path of 4 KiB
-    /// fits.
+    /// Bytes of path and query of a request. Beyond it: 414. A percent-encoded path of 4 KiB fits.
     uri_bytes: usize = 16 * 1024,
-    /// Refused requests (4xx) that are logged at level `info` per second. More are logged at
-    /// `debug` and counted.
+    /// Refused requests (4xx) logged at `info` per second. More are logged at `debug` and counted.
     logged_refusals_per_second: u32 = 100,
     /// HTTP connections, over all workers. The share of a network falls with the number of free
     /// ones. A trusted proxy is not counted.
@@ -235,8 +220,7 @@ limits! {
     // --- accounts ---
     /// Password hashes computed at once. 0: one per core.
     hashes_running: usize = 0,
-    /// Password hashes waiting. Beyond it, the network with the most gets 429. 64 waiting on 2
-    /// cores take about a second.
+    /// Password hashes waiting; then the network with most gets 429. 64 on 2 cores take a second.
     hashes_waiting: usize = 64,
     /// How long a password waits to be hashed.
     hashes_patience_ms: u64 = 10_000,
@@ -246,8 +230,7 @@ limits! {
     logins_reserve: usize = 128,
     /// Logins of one network at once. Further ones wait.
     logins_per_address: usize = 16,
-    /// Logins that wait for their turn at an account, mostly after earlier failures. Further ones
-    /// get 429.
+    /// Logins that wait for their turn at an account, mostly after failures. Further ones get 429.
     logins_delayed: usize = 1024,
     /// The same for one network.
     logins_delayed_per_address: usize = 64,
@@ -257,24 +240,20 @@ limits! {
     /// one of them gets 429. The default equals `logins_per_address`, so that immediate retries
     /// cannot push out the other logins of their network.
     delayed_per_login: usize = 16,
-    /// How long a login waits for a slot, and again for its turn at the account: longer than the
-    /// longest delay.
+    /// How long a login waits for a slot, and again for its turn: longer than the longest delay.
     logins_patience_ms: u64 = 45_000,
-    /// Networks per account from which its user has logged in. Their logins do not wait for the
-    /// guesses of others.
+    /// Networks per account with an earlier login. Their logins do not wait for others' guesses.
     familiar_networks: usize = 8,
     /// Registrations from one address at once.
     registrations_burst: u32 = 100,
     /// Registrations from one address per minute, after the burst.
     registrations_per_minute: u32 = 10,
-    /// Failed logins of an account before the next one is delayed. Also the number of tries at
-    /// once.
+    /// Failed logins of an account before the next one is delayed; also the tries at once.
     login_failures_free: u32 = 10,
     /// The longest delay after failed logins. The delay starts at 1 s and doubles.
     login_delay_max_ms: u64 = 30_000,
-    /// The longest delay of tries from a familiar network, or by a user who is logged in. It is so
-    /// short that, of a few tries waiting there, each mostly has its turn within
-    /// `logins_patience_ms`.
+    /// The longest delay of tries from a familiar network, or by a user who is logged in. So short
+    /// that a few waiting tries mostly have their turn within `logins_patience_ms`.
     login_delay_known_max_ms: u64 = 5_000,
     /// Accounts whose failures are tracked, and the same number of networks.
     login_failures_tracked: usize = 10_000,
@@ -314,13 +293,11 @@ limits! {
     messages_per_second: u32 = 100,
     /// Messages of one user at once.
     messages_burst: u32 = 2_000,
-    /// Other changes of one user per second: chats made, users added, roles, names. Each named user
-    /// counts as one change.
+    /// Other changes of one user per second: chats, additions (each user counts), roles, names.
     changes_per_second: u32 = 5,
     /// Such changes at once.
     changes_burst: u32 = 1_000,
-    /// Strangers (no chat or project in common) that one user adds to chats and projects per hour,
-    /// after the burst.
+    /// Strangers (no common chat or project) that a user adds per hour, after the burst.
     strangers_added_per_hour: u32 = 60,
     /// Such strangers at once. A group with a whole department fits.
     strangers_added_burst: u32 = 200,
@@ -328,36 +305,30 @@ limits! {
     added_by_strangers_per_hour: u32 = 20,
     /// The same at once.
     added_by_strangers_burst: u32 = 30,
-    /// How often one user is added to chats and projects by anyone but administrators per hour,
-    /// after the burst.
+    /// How often a user is added by anyone but administrators per hour, after the burst.
     added_per_hour: u32 = 240,
     /// The same at once.
     added_burst: u32 = 400,
-    /// How often one user is added to chats and projects by the same non-stranger per hour, after
-    /// the burst.
+    /// How often a user is added by the same non-stranger per hour, after the burst.
     added_by_one_per_hour: u32 = 60,
     /// The same at once.
     added_by_one_burst: u32 = 100,
     /// Users that one user can block. All of them are in memory, some 50 bytes each.
     blocks_per_user: usize = 1_000,
-    /// Chats left in one command when a user leaves all chats that another user added them to: six
-    /// rows each.
+    /// Chats left in one command by a user who leaves all chats of one adder: six rows each.
     left_per_command: usize = 80,
-    /// Chats that one user can make or join. A user who is added by others does not use up this
-    /// limit.
+    /// Chats that one user can make or join. Chats that others add the user to do not count.
     chats_per_user: usize = 10_000,
     /// Reactions to one message. Its readers receive all of them, with the message.
     reactions_per_message: usize = 500,
     /// Different emoji among the reactions to one message.
     emojis_per_message: usize = 50,
-    /// Messages deleted in one command because a chat keeps fewer: three rows each. Also bounds the
-    /// events about messages and the followers of threads deleted in one command. Those of one
-    /// message are deleted together.
+    /// Messages deleted in one command because a chat keeps fewer: three rows each. Also bounds
+    /// their events and thread followers in one command; those of one message are deleted together.
     trimmed_per_command: i64 = 100,
     /// Rows of a deleted chat that one command removes.
     purged_per_command: i64 = 500,
-    /// How long an archived chat without participants is kept, in seconds. Until then an
-    /// administrator can take it over.
+    /// Seconds that an archived chat without participants is kept for an administrator's takeover.
     empty_chat_seconds: i64 = 7 * 24 * 3_600,
     /// How often chats that keep a limited number of messages are trimmed.
     trim_ms: u64 = 60_000,
@@ -375,37 +346,31 @@ limits! {
     access_tokens_per_user: i64 = 100,
     /// Repositories that one token is restricted to.
     access_token_repositories: usize = 50,
-    /// Notifications kept of each user, and at most an eighth more. All of them are marked in one
-    /// command.
+    /// Notifications kept of each user, plus at most an eighth. All are marked in one command.
     notifications_per_user: i64 = 400,
     /// Users examined in one slice of notifications with many recipients: two rows each.
     notifications_per_command: i64 = 50,
     /// Milliseconds after which such a slice ends: other commands wait for it.
     notifications_slice_ms: u64 = 1,
-    /// Attempts to write the notifications of one message after a failure. Then the rest of them is
-    /// dropped.
+    /// Attempts to write a message's notifications after a failure. Then the rest is dropped.
     notifications_attempts: i64 = 10,
     /// Users who are notified in the transaction of a message. More are notified in later slices.
     notifications_per_message: i64 = 8,
-    /// Messages of one user whose notifications wait to be written. Further messages notify only a
-    /// few users.
+    /// Messages of one user with unwritten notifications. Further ones notify only a few users.
     notifying_messages_per_user: i64 = 1_000,
-    /// A slice of notifications yields to the writer while more than this many commands wait for
-    /// it.
+    /// A slice of notifications yields while more than this many commands wait for the writer.
     notifications_yield_to: u64 = 32,
     /// Milliseconds for which a slice of notifications yields at most.
     notifications_yield_ms: u64 = 20,
     /// Members that one message mentions and notifies. Further names are only text.
     mentions_per_message: usize = 50,
-    /// Messages with `@all` that one user sends per hour, after the burst. Further ones notify no
-    /// user by `@all`.
+    /// Messages with `@all` of one user per hour, after the burst. Further `@all` notify no user.
     everybody_mentions_per_hour: u32 = 60,
     /// The same at once.
     everybody_mentions_burst: u32 = 20,
     /// Bytes on disk of one repository.
     repository_bytes: u64 = 10 * 1024 * 1024 * 1024,
-    /// Clones and fetches of known users at once, over all repositories. Each runs one or two git
-    /// processes.
+    /// Clones and fetches of known users at once, over all repositories: one or two processes each.
     git_reads: usize = 16,
     /// Advertisements of refs to known users at once. Every clone, fetch and push begins with one.
     git_advertisements: usize = 16,
@@ -417,50 +382,40 @@ limits! {
     git_archives: usize = 4,
     /// Large raw files at once.
     git_bulk: usize = 8,
-    /// Places in each of these pools reserved for accounts (for visitors: networks) that hold
-    /// none.
+    /// Places in each of these pools reserved for accounts (visitors: networks) that hold none.
     git_reserve: usize = 2,
-    /// Requests that wait in each of these pools. Beyond it, the holder with the most is refused
-    /// first.
+    /// Requests waiting in each of these pools. Beyond it, the holder with most is refused first.
     git_waiting: usize = 256,
-    /// How long a git request waits for its turn before it is refused. Below the 60 s of many
-    /// proxies' timeout.
+    /// How long a git request waits for its turn. Below the 60 s timeout of many proxies.
     git_patience_ms: u64 = 45_000,
-    /// How long a git request waits before the slowest transfer of the largest holder is ended for
-    /// it.
+    /// How long a git request waits before the largest holder's slowest transfer ends for it.
     git_starved_ms: u64 = 5_000,
     /// Bytes per second, over the last 10 to 20 s. Where no account or network has two places in a
     /// pool, a client that transfers at least this much is never ended for another.
     git_busy_rate: u64 = 32 * 1024,
-    /// Interval in which a running transfer checks that its client still has the access it began
-    /// with.
+    /// Interval at which a running transfer checks that its client still has access.
     git_access_ms: u64 = 5_000,
     /// Bytes per second, averaged over `git_idle_ms`, below which a transfer is ended. Only the
     /// time in which the server waits for the client counts.
     git_rate: u64 = 1_024,
     /// Time until the head of a push (commands and options) must have arrived.
     git_head_ms: u64 = 30_000,
-    /// The window of `git_rate`. It is long because the kernel buffers up to 4 MB that the server
-    /// cannot see.
+    /// The window of `git_rate`. It is long because the kernel buffers up to 4 MB unseen.
     git_idle_ms: u64 = 180_000,
     /// The longest git transfer.
     git_total_ms: u64 = 3_600_000,
-    /// Bytes of the head of a push (commands and options): enough for `git_updates` refs with names
-    /// of 200 bytes.
+    /// Bytes of a push's head (commands and options): `git_updates` refs with names of 200 bytes.
     git_head_bytes: usize = 6 * 1024 * 1024,
-    /// Refs that one push may update. git keeps each in a file until they are packed after the
-    /// push.
+    /// Refs that one push may update. git keeps each in a file until they are packed afterwards.
     git_updates: usize = 20_000,
-    /// Objects in one push. git keeps some 200 bytes of each in memory. Raise it to import a larger
-    /// history.
+    /// Objects in one push. git keeps some 200 bytes of each in memory: raise it for large imports.
     git_push_objects: u32 = 1_500_000,
     /// Objects of one repository, as its packs count them. 0: as many as `git pack-objects` can
-    /// clone within the smaller of `git_memory_bytes` and `git_child_bytes`, at 180 bytes each, and
-    /// at least 2,000,000.
+    /// clone within both `git_memory_bytes` and `git_child_bytes`, 180 bytes each; at least
+    /// 2,000,000.
     git_repository_objects: u64 = 0,
-    /// Objects of all pushes that arrive at the same time, beyond the first 10,000 of each push.
-    /// They count as they arrive. The server keeps 16 bytes of each, git some 50 until it unpacks
-    /// them.
+    /// Objects of all pushes that arrive at the same time, beyond the first 10,000 of each push, as
+    /// they arrive. The server keeps 16 bytes of each, git some 50 until it unpacks them.
     git_pushed_objects: usize = 2_200_000,
     /// Bytes of a pushed commit or annotated tag. Real ones have some hundred bytes.
     git_commit_bytes: u64 = 1024 * 1024,
@@ -479,11 +434,9 @@ limits! {
     git_delta_chain: u32 = 4_095,
     /// Bytes that the objects of one push may unpack to. git hashes them all.
     git_unpacked_bytes: u64 = 4 * 1024 * 1024 * 1024,
-    /// In addition to `git_unpacked_bytes`, for each byte received. Packs of real histories reach
-    /// some hundred.
+    /// In addition to `git_unpacked_bytes`, per byte received. Real histories reach some hundred.
     git_unpacked_ratio: u64 = 500,
-    /// Of these, the bytes of deltas with a base or result above 4 MiB. git loads and hashes some
-    /// 50 MB of them per second.
+    /// Of these, the bytes of deltas with a base or result above 4 MiB: git hashes some 50 MB/s.
     git_large_unpacked_bytes: u64 = 2 * 1024 * 1024 * 1024,
     /// In addition to `git_large_unpacked_bytes`, for each byte received.
     git_large_unpacked_ratio: u64 = 50,
@@ -493,12 +446,10 @@ limits! {
     /// Memory of one git child, in bytes. Its address space may hold twice `repository_bytes` of
     /// packs in addition.
     git_child_bytes: u64 = 1024 * 1024 * 1024,
-    /// Whether git children can access only their own repository and the system's programs, where
-    /// the kernel can enforce that (Landlock). Set to `false` for a git whose files are in unusual
-    /// places.
+    /// Whether git children can access only their own repository and the system's programs
+    /// (Landlock, where the kernel has it). Set to `false` for a git with files in unusual places.
     git_sandbox: bool = true,
-    /// CPU time of one git child, in seconds, plus one second for each `git_cpu_bytes` that it
-    /// processes.
+    /// CPU seconds of one git child, plus one second for each `git_cpu_bytes` that it processes.
     git_cpu_seconds: u64 = 300,
     /// Bytes that a slow core inflates and hashes in a second.
     git_cpu_bytes: u64 = 32 * 1024 * 1024,
@@ -514,13 +465,11 @@ limits! {
     git_refs: usize = 200_000,
     /// Bytes of all repositories under one user's name.
     account_bytes: u64 = 50 * 1024 * 1024 * 1024,
-    /// Free space that pushes leave for chats and accounts, in bytes, at most a tenth of the file
-    /// system.
+    /// Free bytes that pushes leave for chats and accounts, at most a tenth of the file system.
     disk_reserve_bytes: u64 = 1024 * 1024 * 1024,
     /// Bytes that a push compressed as a whole (`Content-Encoding`) may inflate to. git sends none.
     git_gzip_push_bytes: u64 = 64 * 1024 * 1024,
-    /// Bytes of an inflated fetch request. Beyond 64 KiB it is on disk: a clone names every ref,
-    /// with 50 bytes each.
+    /// Bytes of an inflated fetch request, on disk beyond 64 KiB. A clone sends 50 bytes per ref.
     git_request_bytes: usize = 32 * 1024 * 1024,
     /// Folders, files, refs and first pages of commits read for browsing at once. 0: one per core.
     git_browses: usize = 0,
@@ -528,9 +477,8 @@ limits! {
     /// comparisons, changes of a commit. 0: one per core. They run at a lower priority than
     /// everything else and never hold places of `git_browses`.
     git_histories: usize = 0,
-    /// Bytes of memory for answers that needed a walk through a history: last commits of folders,
-    /// and pages of commits, half each. Some hundred bytes for each entry and commit. 0: none is
-    /// kept.
+    /// Bytes of memory for answers from walks of a history: last commits of folders, and pages of
+    /// commits, half each. Some hundred bytes for each entry and commit. 0: none is kept.
     git_histories_cache_bytes: usize = 16 * 1024 * 1024,
     /// New commits of a push after which the commit-graph is written at once. Without it, some
     /// hundred commits are read in a few milliseconds.
@@ -540,21 +488,18 @@ limits! {
     git_spool_bytes: u64 = 4 * 1024 * 1024 * 1024,
     /// How long a blame may compute.
     git_compute_ms: u64 = 30_000,
-    /// The longest archive. It is packed while it is sent, and a small repository can unfold to any
-    /// size.
+    /// The longest archive. It is packed while sent; a small repository can unfold to any size.
     git_archive_ms: u64 = 600_000,
     /// Files and folders in an archive. They are counted before git starts: nested trees of some
     /// hundred bytes can hold any number of them. 500,000 take git some 12 s.
     git_archive_entries: u64 = 500_000,
     /// Bytes of all paths in an archive together.
     git_archive_path_bytes: u64 = 64 * 1024 * 1024,
-    /// Bytes of all files in an archive together, before compression: less than a repository may
-    /// hold on disk.
+    /// Bytes of all files in an archive, uncompressed: less than a repository may hold on disk.
     git_archive_bytes: u64 = 8 * 1024 * 1024 * 1024,
     /// Pushes to a repository after which it is packed again in the background.
     maintenance_pushes: i64 = 50,
-    /// How often the background task searches for repositories to pack, pushes to settle and trash
-    /// to remove.
+    /// Interval of the background search for repositories to pack, pushes to settle and trash.
     maintenance_ms: u64 = 30_000,
 
     // --- storage and life cycle ---
