@@ -181,7 +181,8 @@ limits! {
     page_default: usize = 50,
     /// Items of a page at most.
     page_max: usize = 100,
-    /// Names that a search by prefix scans while registration is closed; the next page continues.
+    /// User names that one search by prefix scans while registration is closed. The next page
+    /// continues after them.
     users_scanned: usize = 1_000,
     /// Memberships of chats that one search for users by prefix scans while registration is open:
     /// some 0.1 us each, in the thread of the cache. The newest chats are scanned first. Members of
@@ -220,7 +221,7 @@ limits! {
     // --- accounts ---
     /// Password hashes computed at once. 0: one per core.
     hashes_running: usize = 0,
-    /// Password hashes waiting; then the network with most gets 429. 64 on 2 cores take a second.
+    /// Password hashes waiting; then the network with most gets 429. 64 on 2 cores take about 1 s.
     hashes_waiting: usize = 64,
     /// How long a password waits to be hashed.
     hashes_patience_ms: u64 = 10_000,
@@ -436,7 +437,8 @@ limits! {
     git_unpacked_bytes: u64 = 4 * 1024 * 1024 * 1024,
     /// In addition to `git_unpacked_bytes`, per byte received. Real histories reach some hundred.
     git_unpacked_ratio: u64 = 500,
-    /// Of these, the bytes of deltas with a base or result above 4 MiB: git hashes some 50 MB/s.
+    /// Of these, the bytes of deltas with a base or result above 4 MiB. git loads and hashes some
+    /// 50 MB of them per second.
     git_large_unpacked_bytes: u64 = 2 * 1024 * 1024 * 1024,
     /// In addition to `git_large_unpacked_bytes`, for each byte received.
     git_large_unpacked_ratio: u64 = 50,
