@@ -1,5 +1,7 @@
-//! Who is asking, and may they: the one place where credentials become a [`Credential`], and where projects and
-//! repositories are looked up for somebody who wants to do something with them. REST and git ask here alike.
+//! Authentication and access checks.
+//!
+//! This is the only place where credentials become a [`Credential`], and where a project or a
+//! repository is looked up with an access check. REST and git both call it.
 
 use std::net::IpAddr;
 
@@ -11,14 +13,14 @@ use crate::domain::password;
 use crate::domain::permission::project::Act;
 use crate::protocol::code::Code;
 
-/// `owner/project`, as a client wrote it.
+/// The path `owner/project`, as the client sent it.
 #[derive(Debug, Clone, serde::Deserialize)]
 pub struct ProjectPath {
     pub user: String,
     pub project: String,
 }
 
-/// `owner/project/repository`, as a client wrote it.
+/// The path `owner/project/repository`, as the client sent it.
 #[derive(Debug, Clone, serde::Deserialize)]
 pub struct RepositoryPath {
     pub user: String,
@@ -27,8 +29,8 @@ pub struct RepositoryPath {
 }
 
 impl Services {
-    /// Who a token speaks for: a login's access token, or a personal access token that meets the
-    /// need.
+    /// Returns the credential of a token: a login's access token, or a personal access token that
+    /// meets `need`.
     pub async fn bearer(&self, token: &str, need: Need) -> Result<Credential, ServiceError> {
         if !token.starts_with(ACCESS_TOKEN_PREFIX) {
             return self.credential(token);
@@ -37,8 +39,8 @@ impl Services {
         Ok(self.cache.ask_anonymously(TokenHolder { hash, need }).await?)
     }
 
-    /// Who a user name and password speak for (RFC 7617), as git clients send them. The password may be a token: then the
-    /// name does not matter.
+    /// Returns the credential of a user name and a password (RFC 7617), as git clients send them.
+    /// The password may be a token; then the user name is ignored.
     pub async fn basic(
         &self,
         from: IpAddr,
@@ -58,7 +60,7 @@ impl Services {
         Ok(Credential { user: user.id, proof: Proof::Password { token_version: user.token_version } })
     }
 
-    /// The project, if whoever asks may `act` on it.
+    /// Returns the project if the caller may `act` on it.
     pub async fn project(
         &self,
         who: Option<Credential>,
@@ -69,7 +71,7 @@ impl Services {
         self.ask_as_anyone(who, query).await
     }
 
-    /// The repository, if whoever asks may `act` on it.
+    /// Returns the repository if the caller may `act` on it.
     pub async fn repository(
         &self,
         who: Option<Credential>,
@@ -85,8 +87,8 @@ impl Services {
         self.ask_as_anyone(who, query).await
     }
 
-    /// Asks for somebody or for nobody. Nobody learns nothing: what is missing, private or not allowed is a question for
-    /// credentials.
+    /// Asks with the caller's credential, or anonymously. Anonymous callers get `unauthenticated`
+    /// whether the resource is missing, private or forbidden, so existence does not leak.
     pub(super) async fn ask_as_anyone<Q: crate::actors::cache::Query>(
         &self,
         who: Option<Credential>,
@@ -106,7 +108,7 @@ impl Services {
     }
 }
 
-/// Somebody must be logged in.
+/// Returns the credential, or the error `unauthenticated` without one.
 pub fn required(who: Option<Credential>) -> Result<Credential, ServiceError> {
     who.ok_or_else(ServiceError::unauthenticated)
 }

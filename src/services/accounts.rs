@@ -1,4 +1,4 @@
-//! Registering, logging in and out, and looking after one's account.
+//! Registration, login, logout, and the account of a user.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,18 +23,18 @@ use crate::domain::timestamp::Timestamp;
 use crate::domain::user::{self, Invalid, User, Username};
 use crate::protocol::code::Code;
 
-/// What somebody who registers says of themselves.
+/// A registration request.
 #[derive(Debug)]
 pub struct Registration {
     pub username: String,
     pub password: String,
     pub email: Option<String>,
     pub display_name: Option<String>,
-    /// Who has it becomes the administrator of a server that has none.
+    /// A valid code makes the new user the administrator of a server that has none.
     pub setup_code: Option<String>,
 }
 
-/// What a login gives.
+/// The tokens that a login returns.
 #[derive(Debug)]
 pub struct Grant {
     pub token: String,
@@ -43,7 +43,7 @@ pub struct Grant {
     pub user: Arc<User>,
 }
 
-/// Collects every field's problem, so that one answer names them all.
+/// Collects the problems of all fields, so that one error names them all.
 #[derive(Default)]
 pub(super) struct Fields(Vec<FieldProblem>);
 
@@ -57,7 +57,7 @@ impl Fields {
     }
 }
 
-/// A registration whose every field is fine.
+/// A registration with every field validated.
 pub(super) struct Person {
     username: Username,
     display_name: String,
@@ -83,7 +83,7 @@ impl Person {
     }
 }
 
-/// What a user is called: not to be their password.
+/// Returns the user's names and email; a password must not equal any of them.
 pub(super) fn names_of(user: &User) -> Vec<&str> {
     [Some(&user.username), Some(&user.display_name), user.email.as_ref()]
         .into_iter()
@@ -93,7 +93,7 @@ pub(super) fn names_of(user: &User) -> Vec<&str> {
 }
 
 impl Services {
-    /// Hashes the password, when it is its turn.
+    /// Hashes the password once the password pool has a permit.
     pub(super) async fn with_hash(&self, holder: Holder, person: Person) -> Result<NewUser, ServiceError> {
         let Person { username, display_name, email, password } = person;
         let password_hash = self.passwords.hash(holder, password).await?;
@@ -104,7 +104,7 @@ impl Services {
         let setup_code = new.setup_code.clone();
         let person = Person::parse(new)?;
         self.rates.registration(from)?;
-        // Before the hash: a guess costs the server little.
+        // Before the hash, so that a wrong setup code costs the server little.
         let setup = match setup_code {
             None => None,
             Some(code) => {
@@ -124,7 +124,8 @@ impl Services {
         Ok(self.writer.execute(Who::Anyone, command).await?)
     }
 
-    /// The same status, body and work whether the user is unknown or the password wrong.
+    /// Checks the password and starts a login. Status, body and work are the same for an unknown
+    /// user and for a wrong password.
     pub async fn login(
         &self,
         from: IpAddr,
@@ -169,7 +170,7 @@ impl Services {
     pub async fn refresh(&self, presented: &str) -> Result<Grant, ServiceError> {
         let command =
             RefreshLogin { presented: token::hash_of(presented), key: self.tokens.refresh().clone() };
-        let refused = || ServiceError::new(Code::Unauthenticated, "the refresh token is not valid any more");
+        let refused = || ServiceError::new(Code::Unauthenticated, "the refresh token is no longer valid");
         match self.writer.execute(Who::Anyone, command).await? {
             Refreshed::Renewed { who, login, successor } => {
                 let (user, _) = self.cache.ask(who, Me).await?;
@@ -185,7 +186,7 @@ impl Services {
         }
     }
 
-    /// Ends this login, or more.
+    /// Ends this login, or more of the user's logins, as `reach` selects.
     pub async fn logout(&self, who: Credential, reach: Logout) -> Result<(), ServiceError> {
         Ok(self.writer.execute(Who::User(who.user.0), EndLogin { who, reach }).await?)
     }
@@ -198,7 +199,7 @@ impl Services {
         Ok(self.cache.ask(who, PersonNamed(username)).await?)
     }
 
-    /// `None` leaves a field as it is; `Some(None)` removes the email.
+    /// Updates the profile. `None` leaves a field unchanged; `Some(None)` removes the email.
     pub async fn update_profile(
         &self,
         who: Credential,
@@ -218,7 +219,7 @@ impl Services {
         Ok(self.writer.execute(Who::User(who.user.0), command).await?)
     }
 
-    /// Every login of the user ends with the old password, this one too.
+    /// Changes the password. All logins of the user end, including the calling one.
     pub async fn change_password(
         &self,
         who: Credential,
@@ -227,13 +228,13 @@ impl Services {
         new: String,
     ) -> Result<(), ServiceError> {
         let mut fields = Fields::default();
-        // Before anything is compared: a token must not be a way to guess.
+        // Before any comparison: a token must not be a way to guess the password.
         access::Grant::person(who.proof)?;
         let (me, _) = self.cache.ask(who, Me).await?;
         fields.check("current_password", password::check_size(&current));
         fields.check("new_password", password::check_new(&new, &names_of(&me)));
         fields.done()?;
-        // Guessing here is delayed like guessing at the login.
+        // Wrong guesses are delayed here as they are at login.
         if self.prove(from, Some(who.user), me.username.clone(), current).await?.is_none() {
             return Err(ServiceError::new(Code::Forbidden, "the current password is wrong"));
         }
@@ -241,7 +242,8 @@ impl Services {
         Ok(self.writer.execute(Who::User(who.user.0), ChangePassword { who, password_hash }).await?)
     }
 
-    /// Shuts a user out of everything at once, or lets them in again; for administrators of the server.
+    /// Deactivates a user, which ends all of the user's access at once, or reactivates the user.
+    /// For administrators of the server.
     pub async fn set_user_active(
         &self,
         who: Credential,
@@ -253,7 +255,7 @@ impl Services {
         Ok(self.writer.execute(Who::User(who.user.0), SetUserActive { who, user, active }).await?)
     }
 
-    /// Ends logins that nobody can renew any more; answers how many.
+    /// Ends logins that can no longer be renewed. Returns how many.
     pub async fn end_expired_logins(&self) -> Result<usize, ServiceError> {
         Ok(self.writer.execute(Who::Server, EndExpiredLogins).await?)
     }

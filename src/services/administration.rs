@@ -1,7 +1,7 @@
-//! What the operator of the machine does, over the control socket; and what administrators read.
+//! Operations of the machine's operator, over the control socket, and the reads of administrators.
 //!
-//! Whoever can open the socket administers the server: nobody's credentials are looked at. The commands are those that
-//! everybody's changes go through, and the audit says that it was the operator.
+//! Every process that can open the socket administers the server: credentials are not checked. The
+//! commands are the same as those of other callers, and the audit names the operator.
 
 use std::sync::Arc;
 
@@ -31,11 +31,11 @@ use crate::storage::snapshot;
 
 /// Chats trimmed in one round.
 const TRIMMED_PER_ROUND: i64 = 100;
-/// What a chat keeps at least, and a number that is as good as all.
+/// Range of the number of messages that a chat keeps. The maximum means all in practice.
 const KEEP_MIN: i64 = 1;
 const KEEP_MAX: i64 = 1 << 53;
 
-/// The operator in nobody's name.
+/// The operator's credential, which belongs to no user.
 fn operator() -> Credential {
     Credential::operator(UserId(0))
 }
@@ -45,7 +45,8 @@ impl Services {
         Ok(self.cache.ask_anonymously(PersonNamed(username)).await?)
     }
 
-    /// Users above an id whose names begin with `prefix`, deactivated ones too; for administrators and the operator.
+    /// Returns users above an id whose names begin with `prefix`, including deactivated users. For
+    /// administrators and the operator.
     pub async fn users(
         &self,
         who: Option<Credential>,
@@ -62,19 +63,19 @@ impl Services {
         Ok(rows.into_iter().map(|row| Arc::new(row.into_parts().0)).collect())
     }
 
-    /// Chats above an id.
+    /// Returns chats above an id.
     pub async fn chats_of_all(&self, above: ChatId, limit: i64) -> Result<Vec<ListedChat>, ServiceError> {
         Ok(self.readers.read(Holder::Operator, move |db| chats::chats_above(db, above.0, limit)).await?)
     }
 
-    /// Makes a user an administrator of the server, or an ordinary user.
+    /// Grants or revokes the server administrator role.
     pub async fn set_admin(&self, username: String, is_admin: bool) -> Result<(), ServiceError> {
         let user = self.known(username).await?.id;
         self.writer.execute(Who::Server, SetUserAdmin { who: operator(), user, is_admin }).await?;
         Ok(())
     }
 
-    /// Makes a user, also when registration is closed.
+    /// Creates a user, even when registration is closed.
     pub async fn add_user(&self, new: Registration, is_admin: bool) -> Result<Arc<User>, ServiceError> {
         if new.setup_code.is_some() {
             return Err(Refusal::invalid("setup_code", "is for registrations; use is_admin here").into());
@@ -89,8 +90,8 @@ impl Services {
         Ok(self.writer.execute(Who::Server, SetUserActive { who: operator(), user, active }).await?)
     }
 
-    /// Gives a user another name; the channels of their projects follow. After an interruption the same call goes on
-    /// where the first one stopped.
+    /// Renames a user; the channels of the user's projects are renamed too. After an interruption
+    /// the same call resumes where the first call stopped.
     pub async fn rename_user(&self, username: String, new: &str) -> Result<Arc<User>, ServiceError> {
         let mut fields = Fields::default();
         let parsed = fields.check("username", Username::parse(new));
@@ -112,7 +113,7 @@ impl Services {
         Ok(renamed)
     }
 
-    /// Gives a user a new password; all their logins and access tokens end.
+    /// Sets a new password. All logins and access tokens of the user end.
     pub async fn reset_password(&self, username: String, password: String) -> Result<(), ServiceError> {
         let found = self.known(username).await?;
         let mut fields = Fields::default();
@@ -128,7 +129,7 @@ impl Services {
         Ok(self.cache.ask_anonymously(AccessTokensOf(user)).await?)
     }
 
-    /// A token in somebody's name; the secret is in this answer and nowhere else.
+    /// Creates a token for a user. The secret is returned here only.
     pub async fn create_token_for(
         &self,
         username: String,
@@ -143,13 +144,13 @@ impl Services {
         self.revoke_token(Credential::operator(user), token).await
     }
 
-    /// Revokes every token of a user; answers how many there were.
+    /// Revokes every token of a user. Returns how many there were.
     pub async fn revoke_tokens_of(&self, username: String) -> Result<usize, ServiceError> {
         let who = Credential::operator(self.known(username).await?.id);
         Ok(self.writer.execute(Who::Server, RevokeAllAccessTokens { who }).await?)
     }
 
-    /// Events of any chat, from the database.
+    /// Returns events of any chat, from the database.
     pub async fn export(
         &self,
         chat: ChatId,
@@ -163,7 +164,7 @@ impl Services {
         found.await?.ok_or_else(|| Refusal::NotFound("chat").into())
     }
 
-    /// Says how many of its newest messages a chat keeps; `None`: all.
+    /// Sets how many of its newest messages a chat keeps; `None` keeps all.
     pub async fn set_retention(
         &self,
         who: Option<Credential>,
@@ -185,7 +186,8 @@ impl Services {
         Ok(())
     }
 
-    /// Makes an active user an owner of a chat without an active one: the caller, unless another is named.
+    /// Makes an active user an owner of a chat that has no active owner: the caller, or `owner` if
+    /// named.
     pub async fn take_over_chat(
         &self,
         who: Credential,
@@ -197,7 +199,7 @@ impl Services {
         Ok(self.writer.execute(Who::User(who.user.0), TakeOverChat { who, chat, owner }).await?)
     }
 
-    /// The same for a project.
+    /// Does the same as [`Self::take_over_chat`] for a project.
     pub async fn take_over_project(
         &self,
         who: Credential,
@@ -216,17 +218,18 @@ impl Services {
         }
     }
 
-    /// Deletes what chats do not keep, and chats that nobody is in, for as long as the server runs.
+    /// Deletes messages beyond each chat's retention, and chats without participants. Runs until
+    /// the server stops.
     pub async fn tend_chats(&self) {
         let every = std::time::Duration::from_millis(self.limits.trim_ms);
         loop {
             for (what, outcome) in [
-                ("deleting what chats do not keep", self.trim_chats().await),
+                ("trimming chats to their retention", self.trim_chats().await),
                 ("deleting empty chats", self.delete_empty_chats().await),
                 ("removing deleted chats", self.purge_chats().await),
             ] {
                 if let Err(error) = outcome {
-                    tracing::warn!(%error, "{what} failed; it is tried again later");
+                    tracing::warn!(%error, "{what} failed; it will be retried");
                 }
             }
             tokio::select! {
@@ -267,7 +270,7 @@ impl Services {
         Ok(())
     }
 
-    /// What administrators and owners did, the newest first, below an id.
+    /// Returns actions of administrators and owners with ids below `below`, newest first.
     pub async fn audit(
         &self,
         who: Option<Credential>,
@@ -281,7 +284,7 @@ impl Services {
         Ok(self.readers.read(holder, move |db| audit::below(db, below, limit)).await?)
     }
 
-    /// Compares the read models with a fresh load; answers what differs.
+    /// Compares the read models with a fresh load. Returns the differences.
     pub async fn compare_with_database(&self) -> Result<Vec<String>, ServiceError> {
         let fresh = self.readers.read(Holder::Operator, |db| snapshot::load(db, 1, 0)).await?;
         Ok(self.cache.verify(ReadModels::load(fresh, 1, 0)).await.unwrap_or_default())

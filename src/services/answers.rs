@@ -1,19 +1,22 @@
-//! Space for large answers in memory: what clients have asked for and not taken yet, over sessions and REST, is bounded
-//! for each account and for all together.
+//! Memory for large responses, of sessions and REST.
+//!
+//! Invariant: the bytes that clients requested and have not yet received are bounded per account
+//! and in total.
 
 use super::{ServiceError, Services};
 use crate::core::shares::{Holder, Spot};
 use crate::protocol::code::Code;
 
 impl Services {
-    /// Returns space for an answer of so many bytes, if the holder's share has it. It counts until it is dropped.
+    /// Returns space for a response of `bytes`, if the holder's share has it. The space is held
+    /// until the returned value is dropped.
     pub fn answer_space(&self, holder: Holder, bytes: usize) -> Option<Spot> {
         self.answers.enter_many(holder, bytes)
     }
 }
 
-/// The refusal of an answer without space.
+/// Returns the error for a response without space.
 pub fn no_space() -> ServiceError {
-    let detail = "too many large answers wait for their clients; read them, or ask for smaller pages";
+    let detail = "too many large responses wait for their clients; read them, or request smaller pages";
     ServiceError::later(Code::Overloaded, detail, 1_000)
 }

@@ -1,7 +1,8 @@
-//! What a repository holds, for whoever may read it: one function per question.
+//! Repository contents for callers who may read: one function per query.
 //!
-//! Every function takes the view that [`Services::repository`] gave to somebody who may read, and a commit that
-//! [`Services::resolve`] found: names are understood once, and what was resolved is an object id from then on.
+//! Every function takes the view that [`Services::repository`] returned to such a caller, and a
+//! commit that [`Services::resolve`] found. Names are resolved once; after that only object ids are
+//! used.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,48 +30,50 @@ use crate::git::program::{ArchiveFormat, ArchivePart};
 use crate::git::transfer::{self, Deadlines, Input, Output, TransferBody};
 use crate::protocol::code::Code;
 
-/// Lines that one blame answers.
+/// Maximum number of lines in one blame.
 const BLAME_LINES_MAX: usize = 1_000;
-/// All that git says to a blame: the file (at most `BrowseLimits::blob_bytes`) and each commit once, whose summary is short.
-/// It is in memory, for each blame that runs.
+/// Maximum number of bytes that git outputs for a blame: the file (at most
+/// `BrowseLimits::blob_bytes`) and each commit once, whose summary is short. Each running blame
+/// holds this in memory.
 const BLAME_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Hex digits of the commit in an archive's folder: unique in any repository that people make.
+/// Hex digits of the commit in the name of an archive's folder: unique in any real repository.
 const SHORT_OID: usize = 12;
-/// A raw file of more bytes is read by a child of git, which streams what libgit2 would load whole.
+/// Larger raw files are read by a git child process, which streams them; libgit2 would load the
+/// whole file.
 const RAW_READ_BYTES_MAX: usize = 1024 * 1024;
 
-/// A file as it is.
+/// The unchanged bytes of a file.
 pub enum RawFile {
     Small {
         bytes: Vec<u8>,
-        /// Whether all of it is UTF-8 without NUL.
+        /// Whether the whole file is UTF-8 without NUL.
         is_text: bool,
     },
     Large(Spooled),
 }
 
-/// Who is behind the lines of a file.
+/// The commits that last changed the lines of a file.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Blame {
     pub commit_oid: Oid,
-    /// The file.
+    /// The object id of the file.
     pub oid: Oid,
     pub path: String,
-    /// The lines that the ranges cover, counted from 1; 0 to 0 for an empty file.
+    /// First and last line that `ranges` covers, counted from 1; both are 0 for an empty file.
     pub lines_from: usize,
     pub lines_to: usize,
-    /// Of the whole file.
+    /// The number of lines in the whole file.
     pub line_count: usize,
     pub ranges: Vec<BlameRange>,
-    /// Whether more lines were asked for than one answer covers.
+    /// Whether the request covers more lines than one response may hold.
     pub truncated: bool,
 }
 
-/// What was read of a repository.
+/// The result of reading a repository.
 #[derive(Debug)]
 pub struct Reading<T> {
     pub answer: T,
-    /// Whether every object was read that the answer needed: otherwise it may hold more another time.
+    /// Whether every object that the answer needs was read. If not, a later read may return more.
     pub is_whole: bool,
 }
 
@@ -84,14 +87,14 @@ impl<T> Reading<T> {
         }
     }
 
-    /// The same, whole only if the answer is.
+    /// Returns the same reading, marked whole only if the answer is whole too.
     fn whole_if(self, is_whole: impl FnOnce(&T) -> bool) -> Self {
         Self { is_whole: self.is_whole && is_whole(&self.answer), ..self }
     }
 }
 
 impl Services {
-    /// The work that a question is.
+    /// Returns the closure that runs `question` on the repository.
     pub(super) fn browsing<T, Q: FnOnce(&Browser) -> Result<T, BrowseError>>(
         &self,
         view: &RepositoryView,
@@ -105,7 +108,7 @@ impl Services {
         }
     }
 
-    /// Runs a question on a thread that may block.
+    /// Runs a query on a blocking thread.
     async fn ask_browser<T: Send + 'static>(
         &self,
         view: &RepositoryView,
@@ -114,7 +117,8 @@ impl Services {
         self.hosting.blocking(view.client(), self.browsing(view, question)).await?
     }
 
-    /// The same for what walks through a history: it waits among its like, and never keeps a folder from being shown.
+    /// Runs a query that walks a history. It waits among other walks only, so it never delays a
+    /// folder listing.
     async fn ask_history<T: Send + 'static>(
         &self,
         view: &RepositoryView,
@@ -123,25 +127,26 @@ impl Services {
         self.hosting.walking(view.client(), self.browsing(view, question)).await?
     }
 
-    /// The commit that a name in a URL stands for; without a name, that of the default branch.
+    /// Returns the commit that a ref name in a URL resolves to; without a name, the commit of the
+    /// default branch.
     pub async fn resolve(
         &self,
         view: &RepositoryView,
         reference: Option<String>,
     ) -> Result<ResolvedRef, ServiceError> {
-        // An empty name is not the default branch when somebody wrote it.
+        // An empty name in the URL does not mean the default branch.
         if reference.as_ref().is_some_and(String::is_empty) {
             return Err(ServiceError::new(Code::BadRequest, "the ref must not be empty"));
         }
         self.ask_browser(view, move |browser| browser.resolve(reference.as_deref().unwrap_or(""))).await
     }
 
-    /// The commit with this object id, which may be cut where it is unique.
+    /// Returns the commit with this object id, which may be abbreviated where it is unique.
     pub async fn resolve_id(&self, view: &RepositoryView, oid: String) -> Result<ResolvedRef, ServiceError> {
         self.ask_browser(view, move |browser| browser.resolve_id(&oid)).await
     }
 
-    /// The commit of the default branch; `None` before the first push to it.
+    /// Returns the commit of the default branch, or `None` before the first push to it.
     pub async fn default_head(&self, view: &RepositoryView) -> Result<Option<ResolvedRef>, ServiceError> {
         let resolve = |browser: &Browser| match browser.resolve("") {
             Err(BrowseError::Empty) => Ok(None),
@@ -150,7 +155,7 @@ impl Services {
         self.ask_browser(view, resolve).await
     }
 
-    /// Branches behind `after`, by name.
+    /// Returns branches after `after`, sorted by name.
     pub async fn branches(
         &self,
         view: &RepositoryView,
@@ -160,7 +165,7 @@ impl Services {
         self.ask_browser(view, move |browser| browser.branches(after.as_deref(), limit)).await
     }
 
-    /// Tags behind `after`, by name.
+    /// Returns tags after `after`, sorted by name.
     pub async fn tags(
         &self,
         view: &RepositoryView,
@@ -170,7 +175,7 @@ impl Services {
         self.ask_browser(view, move |browser| browser.tags(after.as_deref(), limit)).await
     }
 
-    /// A folder.
+    /// Returns a folder.
     pub async fn tree(
         &self,
         view: &RepositoryView,
@@ -192,12 +197,13 @@ impl Services {
         self.ask_kept(view, &self.hosting.histories.folders, key, question).await
     }
 
-    /// A file, as text if it is.
+    /// Returns a file, with its text if it is a text file.
     pub async fn blob(&self, view: &RepositoryView, commit: Oid, path: String) -> Result<Blob, ServiceError> {
         self.ask_browser(view, move |browser| browser.blob(commit, &path)).await
     }
 
-    /// A file, whatever is in it. A large one is sent for as long as the caller may read the repository.
+    /// Returns the bytes of any file. A large file is sent only while the caller may read the
+    /// repository.
     pub async fn raw(
         &self,
         who: Option<Credential>,
@@ -227,7 +233,7 @@ impl Services {
         Ok(RawFile::Large(spooled.with_entitlement(self.entitlement(who, view, Act::Read))))
     }
 
-    /// The history that leads to `from`; with a path, as far as it is about that.
+    /// Returns the history that leads to `from`; with a path, only commits that touch the path.
     pub async fn commits(
         &self,
         view: &RepositoryView,
@@ -249,12 +255,12 @@ impl Services {
         self.ask_kept(view, &self.hosting.histories.commits, key, question).await
     }
 
-    /// A commit and what it changed.
+    /// Returns a commit and its changes.
     pub async fn commit(&self, view: &RepositoryView, oid: Oid) -> Result<Reading<CommitDiff>, ServiceError> {
         self.ask_history(view, Reading::of(move |browser: &Browser| browser.commit(oid))).await
     }
 
-    /// What `head` adds to `base`.
+    /// Returns the commits and changes that `head` adds to `base`.
     pub async fn compare(
         &self,
         view: &RepositoryView,
@@ -264,7 +270,8 @@ impl Services {
         self.ask_history(view, Reading::of(move |browser: &Browser| browser.compare(base, head))).await
     }
 
-    /// Who is behind the lines `from` to `to` of a file, counted from 1; without them, behind all that fit.
+    /// Returns the blame of the lines `from` to `to` of a file, counted from 1; without bounds, of
+    /// as many lines as fit.
     pub async fn blame(
         &self,
         view: &RepositoryView,
@@ -272,7 +279,7 @@ impl Services {
         path: String,
         (from, to): (Option<usize>, Option<usize>),
     ) -> Result<Blame, ServiceError> {
-        // git is asked only about a text that is there and has these lines.
+        // git runs only for an existing text file that has these lines.
         let blob = self.blob(view, commit, path).await?;
         let text = match blob {
             Blob { truncated: true, .. } => Err(ServiceError::new(
@@ -308,13 +315,13 @@ impl Services {
         let within = Duration::from_millis(self.limits.git_compute_ms);
         let output = compute::run(command, BLAME_BYTES_MAX, within).await?;
         blame::parse(&output).map_err(|error| {
-            tracing::error!(error = %cut(&error), repository.id = %view.repository.id, commit = %commit, "a blame could not be read");
-            ServiceError::new(Code::Internal, "git's answer is not understood")
+            tracing::error!(error = %cut(&error), repository.id = %view.repository.id, commit = %commit, "cannot parse the output of git blame");
+            ServiceError::new(Code::Internal, "the output of git could not be parsed")
         })
     }
 
-    /// Streams everything that a commit holds, in a folder named after the repository and the commit, for as
-    /// long as the caller may read the repository.
+    /// Streams all files of a commit, in a folder named after the repository and the commit. The
+    /// stream ends when the caller loses read access to the repository.
     pub async fn archive(
         &self,
         who: Option<Credential>,
@@ -327,7 +334,7 @@ impl Services {
         self.pack_archive(who, view, (commit, format), ArchivePart { prefix, ..ArchivePart::default() }).await
     }
 
-    /// Streams what `git archive --remote` asks for.
+    /// Streams the archive that `git archive --remote` requested.
     pub async fn remote_archive(
         &self,
         who: Option<Credential>,
@@ -368,7 +375,7 @@ impl Services {
     }
 }
 
-/// The first and the last line to blame, and whether that is less than was asked for.
+/// Returns the first and the last line to blame, and whether the request was cut.
 fn lines(
     from: Option<usize>,
     to: Option<usize>,
@@ -399,7 +406,7 @@ impl From<BrowseError> for ServiceError {
             BrowseError::BadRequest(_) => Code::BadRequest,
             BrowseError::TooLarge(_) => Code::TooLarge,
             BrowseError::Failed(cause) => {
-                tracing::error!(error = %cut(cause), "a repository could not be read");
+                tracing::error!(error = %cut(cause), "cannot read a repository");
                 Code::Internal
             }
         };
@@ -412,7 +419,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_blame_covers_the_lines_that_are_there_and_at_most_a_thousand() {
+    fn blame_covers_existing_lines_and_at_most_a_thousand() {
         assert_eq!(lines(None, None, 3).unwrap(), (1, 3, false));
         assert_eq!(lines(Some(2), Some(9), 3).unwrap(), (2, 3, false));
         assert_eq!(lines(None, None, 0).unwrap(), (0, 0, false));

@@ -1,4 +1,4 @@
-//! Chats and the people in them.
+//! Chats and their participants.
 
 use std::sync::Arc;
 
@@ -21,22 +21,22 @@ use crate::domain::refusal::Refusal;
 use crate::protocol::code::Code;
 use crate::protocol::view::ChatSummary;
 
-/// What somebody wants to create.
+/// A request to create a chat.
 #[derive(Debug)]
 pub struct ChatRequest {
     pub kind: ChatKind,
     pub name: Option<String>,
-    /// User names, besides oneself.
+    /// User names, without the creator's.
     pub participants: Vec<String>,
 }
 
-/// A page of people with their names, and whether there are more.
+/// A page of participants with their names, and whether more follow.
 pub type People = (Vec<(Participant, String)>, bool);
-/// A page of chats, each with its newest message if that is in memory, and whether there are more.
+/// A page of chats, each with its newest message if that is in memory, and whether more follow.
 pub type ChatPage = (Vec<(ChatSummary, Option<Arc<ChatEvent>>)>, bool);
 
 impl Services {
-    /// The chat, and whether it existed before.
+    /// Creates a chat. Returns it, and whether it existed before.
     pub async fn create_chat(
         &self,
         who: Credential,
@@ -66,7 +66,7 @@ impl Services {
         let chat = match (request.kind, people.as_slice()) {
             (ChatKind::Direct, [with]) => NewChat::Direct { with: *with },
             (ChatKind::Direct, _) => {
-                return Err(Refusal::invalid("participants", "must name exactly one other person").into());
+                return Err(Refusal::invalid("participants", "must name exactly one other user").into());
             }
             (ChatKind::Group, _) => NewChat::Group { name, participants: people },
             (ChatKind::Channel, _) => NewChat::Channel { name, participants: people },
@@ -75,7 +75,8 @@ impl Services {
         Ok((self.chat(who, id).await?, existed))
     }
 
-    /// One's own chats, or the channels that one could join, by id above `after`.
+    /// Returns chats with ids above `after`: the caller's own, or the channels that the caller can
+    /// join.
     pub async fn chats(
         &self,
         who: Credential,
@@ -104,7 +105,7 @@ impl Services {
         self.chat(who, chat).await
     }
 
-    /// Deletes a chat, for everyone.
+    /// Deletes a chat for all participants.
     pub async fn delete_chat(&self, who: Credential, chat: ChatId) -> Result<(), ServiceError> {
         self.rates.change(who.user, 1)?;
         self.writer.execute(Who::User(who.user.0), DeleteChat { who, chat }).await?;
@@ -122,7 +123,8 @@ impl Services {
         Ok(self.cache.ask(who, Participants { chat, after, limit }).await?)
     }
 
-    /// Adds, joins or changes a role; answers whether the person was in the chat before.
+    /// Adds a participant, joins, or changes a role. Returns whether the user was in the chat
+    /// before.
     pub async fn set_participant(
         &self,
         who: Credential,
@@ -135,7 +137,7 @@ impl Services {
         Ok(self.writer.execute(Who::User(who.user.0), SetParticipant { who, chat, user, role }).await?)
     }
 
-    /// Removes a participant, or leaves. Leaving counts against no rate.
+    /// Removes a participant, or leaves. Leaving is not rate-limited.
     pub async fn remove_participant(
         &self,
         who: Credential,
@@ -149,7 +151,7 @@ impl Services {
         Ok(self.writer.execute(Who::User(who.user.0), RemoveParticipant { who, chat, user }).await?)
     }
 
-    /// Moves the read cursor; `None` reads everything.
+    /// Moves the read cursor; `None` moves it to the last message.
     pub async fn mark_read(
         &self,
         who: Credential,
@@ -160,13 +162,13 @@ impl Services {
         Ok(self.writer.execute(Who::User(who.user.0), MarkRead { who, chat, marks }).await?)
     }
 
-    /// Marks the messages from a seq on as unread; returns the read cursor.
+    /// Marks messages from a seq on as unread. Returns the read cursor.
     pub async fn mark_unread(&self, who: Credential, chat: ChatId, from: Seq) -> Result<Seq, ServiceError> {
         let command = MarkUnread { who, chat, from, within_rate: self.rates.message(who.user) };
         Ok(self.writer.execute(Who::User(who.user.0), command).await?)
     }
 
-    /// Reads everything in all chats of the user.
+    /// Marks all messages in all chats of the user as read.
     pub async fn mark_all_read(&self, who: Credential) -> Result<(), ServiceError> {
         let mut next = Some(ChatId(0));
         while let Some(above) = next {
@@ -181,7 +183,7 @@ impl Services {
         Ok(self.writer.execute(Who::User(who.user.0), SetHidden { who, chat, hidden }).await?)
     }
 
-    /// As [`Self::submit_message`], for cursors.
+    /// Like [`Self::submit_message`], for cursors.
     pub fn submit_marks(
         &self,
         who: Credential,
@@ -193,7 +195,7 @@ impl Services {
         self.writer.submit(permit, MarkRead { who, chat, marks: Some(marks) }, reply);
     }
 
-    /// Moves cursors whose owner waits for no answer.
+    /// Moves cursors for a session that awaits no reply.
     pub async fn merge_marks(
         &self,
         who: Credential,
@@ -202,14 +204,15 @@ impl Services {
         Ok(self.writer.execute(Who::User(who.user.0), MergeMarks { who, marks }).await?)
     }
 
-    /// The same from somebody who is about to be gone: lost when there is no place this instant.
+    /// Moves cursors for a session that is about to end. They are lost if the writer has no permit
+    /// at once.
     pub fn merge_last_marks(&self, who: Credential, marks: Vec<(ChatId, Marks)>) {
         if let Ok(Some(permit)) = self.writer.try_enter(Who::User(who.user.0), MergeMarks::NAME) {
             self.writer.submit(permit, MergeMarks { who, marks }, Reply::call(|_| ()));
         }
     }
 
-    /// Sets what one wants to be notified of in a chat.
+    /// Sets the user's notification level in a chat.
     pub async fn set_notify_level(
         &self,
         who: Credential,
@@ -225,7 +228,8 @@ impl Services {
     }
 }
 
-/// A creation names the field; a person who blocks the creator meets the same words as one who does not exist.
+/// Maps `not_found` to a validation error of the field `participants`. A user who blocks the
+/// creator yields the same text as a user who does not exist.
 fn unknown_participant(error: impl Into<ServiceError>) -> ServiceError {
     match error.into() {
         ServiceError { code: Code::NotFound, .. } => {

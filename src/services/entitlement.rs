@@ -1,7 +1,8 @@
-//! Transfers end with the right to them: while a transfer runs, its access is asked for again.
+//! Rechecks the access of running transfers, and ends those whose client lost it.
 //!
-//! Each transfer has a task that asks the cache the question of its beginning every `limits.git_access_ms`: a message to
-//! the actor, one at a time. An answer that the cache is too busy for changes nothing.
+//! Each transfer has a task that repeats the access query of its start every
+//! `limits.git_access_ms`: one message to the cache actor at a time. If the cache is too busy to
+//! reply, the transfer continues.
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub(super) struct Entitlement {
 }
 
 impl Services {
-    /// The access of a transfer that has begun.
+    /// Returns the access of a transfer that has begun.
     pub(super) fn entitlement(
         &self,
         who: Option<Credential>,
@@ -44,23 +45,23 @@ impl Services {
 }
 
 impl Entitlement {
-    /// Returns when the access is lost.
+    /// Resolves when the access is lost.
     pub(super) async fn lost(self) {
         loop {
             tokio::time::sleep(self.every).await;
             match self.ask().await {
                 Ok(view) if view.repository.id == self.repository => {}
-                // Another repository has its name now.
+                // Another repository has this name now.
                 Ok(_) => break,
                 Err(ServiceError {
                     code: Code::Unauthenticated | Code::Forbidden | Code::NotFound, ..
                 }) => break,
-                Err(error) => tracing::debug!(%error, "the access of a transfer is not known"),
+                Err(error) => tracing::debug!(%error, "cannot check the access of a transfer"),
             }
         }
         let RepositoryPath { user, project, repo } = &self.at;
         let user_id = self.who.map(|who| who.user.0);
-        tracing::info!(user_id, "a transfer of {user}/{project}/{repo} ends: its client lost access");
+        tracing::info!(user_id, "ending a transfer of {user}/{project}/{repo}: its client lost access");
     }
 
     async fn ask(&self) -> Result<RepositoryView, ServiceError> {
@@ -72,7 +73,7 @@ impl Entitlement {
         })
     }
 
-    /// Cancels `end` when the access is lost. Nothing is asked any more when the guard is dropped.
+    /// Cancels `end` when the access is lost. The checks stop when the guard is dropped.
     pub(super) fn watch(self, end: CancellationToken) -> DropGuard {
         let over = CancellationToken::new();
         let watched = over.clone();

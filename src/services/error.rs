@@ -11,11 +11,11 @@ use crate::domain::refusal::Refusal;
 use crate::protocol::code::Code;
 use crate::storage::readers::ReadError;
 
-/// What is wrong with one field.
+/// A problem with one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldProblem {
     pub field: &'static str,
-    /// A sentence for people.
+    /// A sentence for users.
     pub problem: String,
 }
 
@@ -43,7 +43,7 @@ impl ServiceError {
         Self { fields, ..Self::new(Code::Validation, names.join("; ")) }
     }
 
-    /// The detail, with when to try again: for clients that read nothing but a sentence.
+    /// Returns the detail with the time to retry, for clients that display only a sentence.
     pub fn sentence(&self) -> String {
         let Some(ms) = self.retry_after_ms else { return self.detail.clone() };
         let vague = ["; try again later", "; try again", "; push again later"];
@@ -110,7 +110,7 @@ impl From<ReadError> for ServiceError {
         match error {
             ReadError::Overloaded(overloaded) => overloaded.into(),
             other => {
-                tracing::error!(error = %other, "reading history failed");
+                tracing::error!(error = %other, "cannot read history");
                 Self::new(Code::Internal, "the server failed to read history")
             }
         }

@@ -1,7 +1,7 @@
-//! Requests to fetch that are too large for memory: a clone of 100,000 refs names each of them.
+//! Spools fetch requests that are too large for memory: a clone of 100,000 refs names each of them.
 //!
-//! Invariant: a request takes [`MEMORY_BYTES`] of memory, and space on disk for what it has beyond that, which comes out
-//! of `limits.git_spool_bytes` like that of answers.
+//! Invariant: a request holds at most [`MEMORY_BYTES`] of memory. The rest is on disk, and counts
+//! against `limits.git_spool_bytes` as responses do.
 
 use std::io::{self, SeekFrom};
 use std::pin::Pin;
@@ -17,12 +17,12 @@ use crate::git::store::StoreError;
 use crate::git::transfer::Input;
 use crate::protocol::code::Code;
 
-/// What is kept in memory: all of the request, or the piece on its way to the disk.
+/// Bytes held in memory: the whole request, or the chunk on its way to disk.
 const MEMORY_BYTES: usize = 64 * 1024;
-/// Space on disk is taken in steps.
+/// Disk space is reserved in steps of this size.
 const STEP_BYTES: usize = 1024 * 1024;
 
-/// The part of a request that is on disk; the file goes with this value.
+/// The part of a request that is on disk. Dropping this value deletes the file.
 struct OnDisk {
     file: File,
     bytes: usize,
@@ -43,7 +43,7 @@ impl Services {
     /// Reads a request to its end, up to `limits.git_request_bytes`.
     ///
     /// # Errors
-    /// It is larger, broke off, or there is no space for it.
+    /// Fails if the request is larger, ends early, or finds no space.
     pub async fn spool_request(&self, holder: Holder, input: &mut Input) -> Result<Input, ServiceError> {
         let max = self.limits.git_request_bytes;
         let mut buffer = Vec::with_capacity(MEMORY_BYTES);
@@ -52,7 +52,7 @@ impl Services {
             let room = u64::try_from(MEMORY_BYTES.saturating_sub(buffer.len())).unwrap_or(u64::MAX);
             let read = (&mut *input).take(room).read_buf(&mut buffer).await;
             let read = read.map_err(|error| {
-                ServiceError::new(Code::BadRequest, format!("the body broke off: {error}"))
+                ServiceError::new(Code::BadRequest, format!("the body ended early: {error}"))
             })?;
             let before = on_disk.as_ref().map_or(0, |on_disk| on_disk.bytes);
             if before.saturating_add(buffer.len()) > max {

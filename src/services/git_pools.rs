@@ -1,4 +1,5 @@
-//! The places of git hosting: which pool a request takes its place from, and what a request without a place is told.
+//! The permit pools of git hosting: selects the pool of a request, and builds the error for a
+//! request without a permit.
 
 use std::time::Duration;
 
@@ -12,13 +13,14 @@ use crate::git::metrics::Work;
 use crate::git::program::memory_bytes;
 use crate::protocol::code::Code;
 
-/// Of the memory of all git children, what large deltas may take together; the rest is for all other work.
+/// Quarters of the memory of all git children that large deltas may use together; the rest is for
+/// all other work.
 const UNPACKING_QUARTERS: u64 = 3;
 
-/// Unpacking so many bytes of large deltas takes some seconds.
+/// Unpacking this many bytes of large deltas takes some seconds.
 const SMALL_WORK_BYTES: u64 = 256 * 1024 * 1024;
 
-/// The places of transfers, apart so that no kind of request ends another.
+/// The permits of transfers, in separate pools so that no kind of request ends another.
 pub(super) struct GitPools {
     pub(super) advertisements: Pool,
     pub(super) reads: Pool,
@@ -30,7 +32,7 @@ pub(super) struct GitPools {
     pub(super) histories: Pool,
     /// Bytes of memory for large deltas: of pushes that unpack, and of deltas that arrive.
     pub(super) unpacking: Budget,
-    /// The objects of all pushes that arrive at the same time.
+    /// The number of objects of all pushes that arrive at the same time.
     pub(super) objects: Budget,
 }
 
@@ -44,7 +46,7 @@ impl GitPools {
                 .with_cut(starved, Cut::Slow(limits.git_busy_rate));
             Pool::start(rules, metrics.meter(name))
         };
-        // A further place for accounts: they never wait for visitors alone.
+        // One more permit for accounts, so that they never wait for visitors alone.
         let computing = |name, size| {
             let rules = Rules::new(Limits::per_core(size) + 1, limits.git_waiting, patience);
             Pool::start(rules.with_reserve(1, Reserved::ForAccounts), metrics.meter(name))
@@ -62,7 +64,7 @@ impl GitPools {
         };
         let objects = BudgetRules {
             size: u64::try_from(limits.git_pushed_objects).unwrap_or(u64::MAX),
-            // The largest push always goes on, and the others with it, one after the other.
+            // The largest push always continues, and after it the others, one at a time.
             reserve: limits.git_push_objects.into(),
             reserved: Reserve::Lead,
             ..unpacking
@@ -111,9 +113,9 @@ impl GitPools {
     }
 }
 
-/// The refusal of a request that found no place.
+/// Returns the error for a request that got no permit.
 pub(super) fn no_place(patience: Duration, refused: Refused, why: &str) -> ServiceError {
-    // After a full wait the client may ask again soon; a client whose queue is full must not.
+    // After a full wait the client may retry soon; a client whose queue is full must not.
     let retry_ms = match refused {
         Refused::Patience => 1_000,
         Refused::Queue => u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),

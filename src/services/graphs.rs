@@ -1,7 +1,9 @@
-//! Commit-graphs: what browsing a long history needs, written soon after a push that brought one.
+//! Writes commit-graphs, which make browsing a long history fast, soon after the push that needs
+//! one.
 //!
-//! Packing writes them too, but only every `limits.maintenance_pushes`. Invariant: one is written at a time, and at most
-//! [`WAITING_MAX`] repositories wait for theirs, each once; one that finds no place is served by the packing.
+//! Maintenance writes them too, but only every `limits.maintenance_pushes`. Invariant: one graph is
+//! written at a time. At most [`WAITING_MAX`] repositories wait, each once; a repository that finds
+//! no slot waits for maintenance.
 
 use std::sync::Arc;
 
@@ -16,28 +18,28 @@ use crate::domain::repository::Repository;
 use crate::git::maintenance;
 use crate::storage::queries::repositories;
 
-/// Repositories that wait for their graph.
+/// Maximum number of repositories that wait for their graph.
 const WAITING_MAX: usize = 100;
-/// Those of one owner: pushes to many repositories leave places to others.
+/// Maximum for one owner, so that pushes to many repositories leave slots to other owners.
 const WAITING_EACH_MAX: usize = 20;
-/// A repository of fewer bytes has a history that needs no graph.
+/// A smaller repository has a history that needs no graph.
 const MISSED_BYTES_MIN: i64 = 256 * 1024;
 
-/// Which graphs are being written.
+/// The graphs that wait or are being written.
 #[derive(Debug)]
 pub(super) struct Graphs {
-    /// The one turn to write.
+    /// The only permit to write.
     running: Semaphore,
     waiting: Arc<ArcSwap<Waiting>>,
     stopping: CancellationToken,
 }
 
-/// The repositories that wait, with their owners.
+/// The waiting repositories, with their owners.
 #[derive(Debug, Clone, Default)]
 struct Waiting(Vec<(RepositoryId, UserId)>);
 
 impl Waiting {
-    /// With one more; `None` when it waits already or there is no place.
+    /// Returns the list with one more repository; `None` when it waits already or no slot is free.
     fn with(&self, repository: RepositoryId, owner: UserId) -> Option<Self> {
         let waits = self.0.iter().any(|(waiting, _)| *waiting == repository);
         let of_owner = self.0.iter().filter(|(_, other)| *other == owner).count();
@@ -50,10 +52,10 @@ impl Waiting {
     }
 }
 
-/// The place of a repository that waits, until it is dropped: before its graph is written.
+/// The slot of a waiting repository. It is dropped before the graph is written.
 ///
-/// git reads the refs at the beginning of a write. A push that settles while its repository waits will be in the graph; one
-/// that settles later takes a place of its own.
+/// git reads the refs at the start of a write. A push that settles while its repository waits is
+/// included in the graph; a push that settles later takes another slot.
 #[derive(Debug)]
 struct Place {
     waiting: Arc<ArcSwap<Waiting>>,
@@ -78,14 +80,15 @@ impl Graphs {
         Self { running: Semaphore::new(1), waiting: Arc::default(), stopping: CancellationToken::new() }
     }
 
-    /// Ends the one that is being written: git replaces the file when it is whole.
+    /// Stops the write in progress. This is safe: git replaces the file only when the new one is
+    /// complete.
     pub(super) fn close(&self) {
         self.stopping.cancel();
     }
 }
 
 impl Services {
-    /// Writes the graph of a repository in the background, unless it waits for that already.
+    /// Writes the graph of a repository in the background, unless the repository waits already.
     pub(super) fn write_graph_soon(self: &Arc<Self>, repository: &Repository, owner: UserId) {
         let graphs = &self.hosting.graphs;
         let Some(place) = Place::take(&graphs.waiting, repository.id, owner) else { return };
@@ -98,13 +101,14 @@ impl Services {
         }));
     }
 
-    /// Writes the graphs that repositories of earlier versions lack. Runs once, behind the start.
+    /// Writes the graphs that are missing in repositories of earlier versions. Runs once, in the
+    /// background after the start.
     pub async fn write_missing_graphs(&self) {
         let all = self.readers.read(Holder::Operator, |db| repositories::in_state(db, repositories::ACTIVE));
         let all = match all.await {
             Ok(all) => all,
             Err(error) => {
-                tracing::warn!(%error, "repositories without a commit graph could not be searched for");
+                tracing::warn!(%error, "cannot search for repositories without a commit-graph");
                 return;
             }
         };
@@ -114,16 +118,17 @@ impl Services {
         }
     }
 
-    /// Only with the turn. A repository that has `grown` needs another graph, others need one with filters.
+    /// Writes the graph; the caller holds the permit. A repository that has `grown` needs a new
+    /// graph, others only one with filters.
     async fn write_graph(&self, repository: &Repository, grown: bool) {
         match self.write_graph_if_needed(repository, grown).await {
             Ok(true) => {
                 tracing::info!(repository.id = %repository.id, "the commit graph was written");
             }
             Ok(false) => {}
-            // Browsing reads commits instead, and packing tries again.
+            // Browsing reads the commits instead, and maintenance tries again.
             Err(error) => {
-                tracing::warn!(repository.id = %repository.id, %error, "a commit graph could not be written");
+                tracing::warn!(repository.id = %repository.id, %error, "cannot write the commit-graph");
             }
         }
     }
@@ -147,9 +152,10 @@ impl Services {
 mod tests {
     use super::*;
 
-    /// Pushes to one repository took all places; a push during a write needs another graph.
+    /// Regression: pushes to one repository took all slots. A push during a write needs another
+    /// graph.
     #[test]
-    fn repository_waits_once_until_its_graph_begins() {
+    fn repository_waits_once_until_its_graph_is_started() {
         let waiting = Arc::default();
         let take = |repository| Place::take(&waiting, RepositoryId(repository), UserId(1));
         let place = take(1);
@@ -162,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_bounded_for_each_owner_and_all() {
+    fn waiting_slots_are_bounded_per_owner_and_in_total() {
         let waiting = Arc::default();
         let take = |repository: usize, owner: usize| {
             let [repository, owner] = [repository, owner].map(|id| i64::try_from(id).unwrap());

@@ -1,12 +1,15 @@
-//! Answers that took a walk through a history, kept in memory: last commits of folders, and pages of commits.
+//! Cache of responses that needed a history walk: last commits of folders, and pages of commits.
 //!
 //! Owner: [`super::hosting::Hosting`]. Invariants:
-//! - An answer is found by the repository's storage key and the commit that it begins at. It never changes, so none is
-//!   removed but for space. A storage key is given once: the answers of a deleted repository are never found again.
-//! - Only whole answers are kept: a walk that a limit ended, or that missed an object, may find more another time.
-//! - Rights come first: a key is made from the view of a caller who may read.
-//! - Of equal questions at the same time only one walks. Each caller waits for a place of its own share until then, so none
-//!   waits in the queue of another; those that meet a walk which runs give their place back.
+//! - A response is keyed by the repository's storage key and the commit where it begins. It never
+//!   changes, so it is removed only for space. A storage key is used once: responses of a deleted
+//!   repository are never found again.
+//! - Only whole responses are cached: a walk that a limit ended, or that missed an object, may
+//!   return more another time.
+//! - Access is checked first: a key is made from the view of a caller who may read.
+//! - Of equal concurrent queries only one walks. Each caller first waits for a permit of its own
+//!   share, so no caller waits in another's queue. A caller that finds an equal walk running
+//!   returns its permit.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -22,22 +25,23 @@ use crate::domain::repository::StorageKey;
 use crate::git::browse::{BrowseError, Browser, CommitPage, Oid, Tree, TreePart};
 use crate::git::metrics::HistoryMetrics;
 
-/// What an answer takes beside itself, about. So there are at most some ten thousand.
+/// Approximate overhead of an entry in bytes. It bounds the number of entries to about ten
+/// thousand.
 const KEEPING_BYTES: usize = 1024;
 
-/// The answers of one kind, and the walks for them.
+/// The cached responses of one kind, and their walks.
 pub(super) struct Answers<Q: Clone, A> {
     kept: Cache<Key<Q>, Arc<A>>,
-    /// The walks that run.
+    /// The running walks.
     turns: Turns<Key<Q>>,
     metrics: HistoryMetrics,
 }
 
-/// What an answer depends on.
+/// The inputs that determine a response.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key<Q> {
     repository: StorageKey,
-    /// Where the history begins.
+    /// The commit where the history begins.
     commit: Oid,
     question: Q,
 }
@@ -63,14 +67,14 @@ pub(super) struct CommitsQuestion {
     pub(super) limit: usize,
 }
 
-/// All of them.
+/// The caches of all kinds.
 pub(super) struct Histories {
     pub(super) folders: Answers<FolderQuestion, Tree>,
     pub(super) commits: Answers<CommitsQuestion, CommitPage>,
 }
 
 impl Histories {
-    /// Only within a runtime.
+    /// Must be called within a tokio runtime.
     pub(super) fn start(bytes_max: usize, metrics: &HistoryMetrics) -> Self {
         let each = bytes_max / 2;
         let folder_bytes = |question: &FolderQuestion, tree: &Tree| question.path.len() + tree.memory_bytes();
@@ -108,7 +112,7 @@ where
     }
 }
 
-/// Keeps an answer, if it is whole. The space is made at once: the cache itself would wait for more to do.
+/// Caches a response if it is whole. Evicts at once: the cache itself would defer eviction.
 fn keep<Q, A>(kept: &Cache<Key<Q>, Arc<A>>, key: Key<Q>, reading: &Reading<Arc<A>>)
 where
     Q: Eq + Hash + Send + Sync + 'static,
@@ -121,7 +125,8 @@ where
 }
 
 impl Services {
-    /// The answer that is kept, else that of a walk. A walk goes on when its caller has gone, and its answer is kept.
+    /// Returns the cached response, or runs the walk. A walk continues when its caller has gone,
+    /// and its response is cached.
     pub(super) async fn ask_kept<Q, A>(
         &self,
         view: &RepositoryView,
@@ -140,14 +145,15 @@ impl Services {
         let (place, turn) = loop {
             let place = match self.hosting.history_place(view.client()).await {
                 Ok(place) => place,
-                // Meanwhile another caller may have had its place.
+                // Another caller may have finished the walk meanwhile.
                 Err(refused) => return answers.find(&key).ok_or(refused),
             };
             let turn = answers.turns.try_enter(key.clone()).await;
             if let Some(found) = answers.find(&key) {
                 return Ok(found);
             }
-            // The walk that this caller waited for has left nothing to share, as the next would.
+            // The walk that this caller waited for left nothing to share; the next walk would not
+            // either.
             if turn.is_some() || has_waited {
                 break (place, turn);
             }
@@ -189,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn answers_stay_below_their_bytes_and_the_oldest_go() {
+    async fn cache_stays_below_its_bytes_and_evicts_oldest() {
         let max = 10 * KEEPING_BYTES;
         let metrics = HistoryMetrics::default();
         let answers = Answers::start(max, |_: &usize, bytes: &Vec<u8>| bytes.len(), metrics.clone());

@@ -1,4 +1,5 @@
-//! What git hosting shares: the store, the `git` program, and the places that transfers and computations take.
+//! State that git hosting shares: the store, the `git` program, and the permits of transfers and
+//! computations.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,36 +27,36 @@ use crate::git::store::{Store, StoreError};
 use crate::git::transfer::Deadlines;
 use crate::protocol::code::Code;
 
-/// As nice(1) counts: such a thread gets about a tenth of what one of the server gets.
+/// A nice(1) value: a thread with it gets about a tenth of the CPU time of a server thread.
 const HISTORY_PRIORITY: i32 = 10;
 
-/// Held while a push of a repository is in its last steps.
+/// Lock that a push of a repository holds during its last steps.
 pub(super) type PushTurn = Turn<RepositoryId>;
 
-/// One per application.
+/// State of git hosting; one per application.
 pub struct Hosting {
     pub store: Store,
-    /// `None`: there is no usable `git`; repositories can be made and read, not cloned or pushed to.
+    /// `None`: no usable `git`. Repositories can be created and browsed, not cloned or pushed to.
     pub(super) git: Option<Git>,
     pub(super) pools: GitPools,
-    /// Space for answers on disk, in pieces.
+    /// Disk space for responses, in pieces.
     spool: Crowd,
     turns: Turns<RepositoryId>,
-    /// Repositories are created one at a time in each project.
+    /// Serializes the creation of repositories in each project.
     creations: Turns<ProjectId>,
     pub(super) push_to_create: bool,
     pub(super) graphs: Graphs,
     pub(super) histories: Histories,
-    /// Pushes that inflate at the same time.
+    /// Limits the pushes that inflate at the same time.
     pub(super) inflating: Arc<Semaphore>,
     large_delta_bytes: u64,
-    /// Pushes that were admitted and are not settled yet.
+    /// Admitted pushes that are not settled yet.
     admitted: TaskTracker,
-    /// How clients reach this server, where that is configured.
+    /// The URL under which clients reach this server, if configured.
     public_url: Option<String>,
     metrics: TransferMetrics,
     pub(super) bell: Bell,
-    /// What is older was left by an earlier run.
+    /// Older files were left by an earlier run.
     pub(super) started_at: SystemTime,
     patience: Duration,
 }
@@ -97,12 +98,12 @@ impl Hosting {
         self.git.as_ref().ok_or_else(|| {
             ServiceError::new(
                 Code::Overloaded,
-                "this server has no git 2.39.4 or newer: its operator must install it",
+                "this server has no git 2.39.4 or newer; ask its operator to install it",
             )
         })
     }
 
-    /// A place for a large raw file.
+    /// Returns a permit for a large raw file.
     pub(super) async fn bulk_place(&self, client: Client) -> Result<Share, ServiceError> {
         let pool = &self.pools.bulk;
         let entered = pool.enter(client).await;
@@ -111,7 +112,7 @@ impl Hosting {
         })
     }
 
-    /// A turn for a transfer of the client.
+    /// Returns a permit for a transfer of the client.
     pub(super) async fn turn_for(&self, work: Work, client: Client) -> Result<TransferTurn, ServiceError> {
         let pool = self.pools.of(work, client.holder);
         match pool.enter(client).await {
@@ -128,7 +129,7 @@ impl Hosting {
         }
     }
 
-    /// Memory to unpack a push with large deltas; `None`: the push needs none of it.
+    /// Returns memory to unpack a push with large deltas, or `None` if the push needs none.
     pub(super) async fn unpacking_place(
         &self,
         holder: Holder,
@@ -138,15 +139,15 @@ impl Hosting {
             return Ok(None);
         }
         let budget = &self.pools.unpacking;
-        // A push that unpacks is not ended for another.
+        // A push that unpacks is not evicted for another.
         let mut grant = budget.open(holder, None);
         let raised = grant.raise_to(cost.delta_memory_bytes, cost.large_unpacked_bytes).await;
         let why = "other pushes with large files are being unpacked; push again later";
         raised.map(|()| Some(grant)).map_err(|refused| no_place(budget.patience(), refused, why))
     }
 
-    /// Checks with the push turn whether the repository may take so many objects more: a push that arrived at the same
-    /// time may have brought some.
+    /// Checks whether the repository may take `objects` more. The caller holds the push lock: a
+    /// concurrent push may have added some.
     pub(super) async fn check_objects(
         &self,
         repository: &Repository,
@@ -161,38 +162,39 @@ impl Hosting {
         checked.map_err(|error| ServiceError::new(Code::TooLarge, error.to_string()))
     }
 
-    /// Space on disk for an answer, in pieces.
+    /// Returns disk space for a response, in pieces.
     pub(super) fn spool_place(&self, holder: Holder, pieces: usize) -> Result<Spot, ServiceError> {
-        let full = "too many large answers wait for their clients";
+        let full = "too many large responses wait for their clients; try again later";
         let place = self.spool.enter_many(holder, pieces);
         place.ok_or_else(|| ServiceError::later(Code::Overloaded, full, 1_000))
     }
 
-    /// A place among the requests that compute over repositories.
+    /// Returns a permit for a request that reads repositories.
     pub(super) async fn browse_place(&self, client: impl Into<Client>) -> Result<Share, ServiceError> {
         let pool = &self.pools.browses;
         let why = "too many repositories are being read at once";
         pool.enter(client).await.map_err(|refused| no_place(pool.patience(), refused, why))
     }
 
-    /// A place among the requests that walk through histories.
+    /// Returns a permit for a request that walks histories.
     pub(super) async fn history_place(&self, client: Client) -> Result<Share, ServiceError> {
         let pool = &self.pools.histories;
         let why = "too many histories are being read at once";
         pool.enter(client).await.map_err(|refused| no_place(pool.patience(), refused, why))
     }
 
-    /// The repository's push turn: one push at a time goes through its last steps.
+    /// Acquires the repository's push lock: one push at a time runs its last steps.
     pub(super) async fn push_turn(&self, id: RepositoryId) -> Result<PushTurn, ServiceError> {
         self.wait(self.turns.enter(id), "another push to this repository is under way").await
     }
 
-    /// The project's turn to create a repository: a name that is taken is then one that can be used.
+    /// Acquires the project's lock to create a repository: a name that is taken then belongs to a
+    /// usable repository.
     pub(super) async fn creation_turn(&self, id: ProjectId) -> Result<Turn<ProjectId>, ServiceError> {
         self.wait(self.creations.enter(id), "other repositories of this project are being created").await
     }
 
-    /// Waits for a turn as long as requests of git wait.
+    /// Waits for a lock at most as long as git requests wait.
     async fn wait<T>(
         &self,
         turn: impl Future<Output = Option<T>>,
@@ -206,22 +208,23 @@ impl Hosting {
         entered.map_err(busy)?.ok_or_else(stopping)
     }
 
-    /// The turn, if no push has it.
+    /// Returns the push lock if no push holds it.
     pub(super) async fn try_push_turn(&self, id: RepositoryId) -> Option<PushTurn> {
         self.turns.try_enter(id).await
     }
 
-    /// Held by an admitted push until it is settled.
+    /// Returns a token that an admitted push holds until it is settled.
     pub(super) fn admit(&self) -> tokio_util::task::task_tracker::TaskTrackerToken {
         self.admitted.token()
     }
 
-    /// There is something to remove or to pack: the background need not wait for its time.
+    /// Starts maintenance now instead of at its next interval: there is something to remove or to
+    /// pack.
     pub(super) fn tend_soon(&self) {
         self.bell.ring();
     }
 
-    /// Takes nothing new; what was admitted goes on.
+    /// Rejects new work; admitted pushes continue.
     pub fn close(&self) {
         self.pools.close();
         self.turns.close();
@@ -230,12 +233,12 @@ impl Hosting {
         self.admitted.close();
     }
 
-    /// Returns when every admitted push is settled. Only after [`Hosting::close`].
+    /// Resolves when every admitted push is settled. Call it only after [`Hosting::close`].
     pub async fn pushes_settled(&self) {
         self.admitted.wait().await;
     }
 
-    /// Runs what reads a repository on a thread that may block; so many at once.
+    /// Runs a repository read on a blocking thread, once the client has a permit for it.
     pub(super) async fn blocking<T: Send + 'static>(
         &self,
         client: Client,
@@ -249,8 +252,8 @@ impl Hosting {
         done.await.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))
     }
 
-    /// Runs what walks through a history, on a thread of its own that runs behind the server: a folder is shown at once,
-    /// however many histories are being read.
+    /// Runs a history walk on its own thread with a lower priority than the server. Folder listings
+    /// stay fast however many histories are being read.
     pub(super) async fn walking<T: Send + 'static>(
         &self,
         client: Client,
@@ -260,7 +263,7 @@ impl Hosting {
         self.walking_at(place, work).await
     }
 
-    /// The same with a place. The work goes on when its caller has gone.
+    /// Runs a walk that already has a permit. The walk continues when its caller has gone.
     pub(super) async fn walking_at<T: Send + 'static>(
         &self,
         place: Share,
@@ -278,14 +281,14 @@ impl Hosting {
         answered.await.map_err(|_| failed(&"reading a history panicked"))
     }
 
-    /// The directory of a repository without refs.
+    /// Returns the directory of a repository without refs.
     pub(super) async fn empty_directory(&self) -> Result<PathBuf, ServiceError> {
         let store = self.store.clone();
         let found = tokio::task::spawn_blocking(move || store.empty()).await;
         Ok(found.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))??)
     }
 
-    /// The repository's directory; its `HEAD` names the default branch.
+    /// Returns the repository's directory; its `HEAD` names the default branch.
     pub(super) async fn directory(&self, repository: &Repository) -> Result<PathBuf, ServiceError> {
         let (store, key) = (self.store.clone(), repository.storage_key);
         let branch = repository.default_branch.clone();
@@ -310,14 +313,17 @@ impl From<StoreError> for ServiceError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Missing => {
-                tracing::error!("a repository's directory is missing");
-                Self::new(Code::Overloaded, "the repository's files are not there; tell the operator")
+                tracing::error!("the directory of a repository is missing");
+                Self::new(
+                    Code::Overloaded,
+                    "the repository's files are missing; ask the operator to restore them",
+                )
             }
             StoreError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
                 Self::later(Code::ReadOnly, "the server is out of disk space", 1000)
             }
             other => {
-                tracing::error!(error = %other, "a repository's directory cannot be used");
+                tracing::error!(error = %other, "cannot use the directory of a repository");
                 Self::new(Code::Internal, "the repository's files cannot be used")
             }
         }

@@ -1,4 +1,5 @@
-//! What the server does for repositories by itself: finish what a crash interrupted, pack, remove what was deleted.
+//! Background work on repositories: settles what a crash interrupted, packs, and removes deleted
+//! repositories.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,13 +18,13 @@ use crate::protocol::code::Code;
 use crate::storage::queries::repositories;
 use crate::storage::unfinished::Unfinished;
 
-/// Repositories packed in one round.
+/// Maximum number of repositories packed in one round.
 const PACKED_PER_ROUND: i64 = 10;
 
-/// How often remains of killed pushes are looked for.
+/// Interval of the search for leftover files of killed pushes.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
-/// Wakes the background before its time.
+/// Starts the background task before its next interval.
 #[derive(Debug, Default)]
 pub(super) struct Bell(Notify);
 
@@ -38,16 +39,19 @@ impl Bell {
 }
 
 impl Services {
-    /// At start, before requests are served: ends children of a killed server, removes the locks that they left, and rolls
-    /// half made repositories back. Interrupted pushes are settled behind ready ([`Services::tend_repositories`]): a push
-    /// to one of their repositories settles the earlier one first.
+    /// Cleans up after a killed server. Runs at start, before requests are served.
+    ///
+    /// It ends child processes of the killed server, removes their locks, and rolls back
+    /// half-created repositories. Interrupted pushes are settled in the background after the server
+    /// is ready ([`Services::tend_repositories`]). A push to such a repository settles the earlier
+    /// push first.
     pub async fn reconcile(&self, unfinished: Unfinished) -> Result<(), ServiceError> {
         let store = self.hosting.store.clone();
         let touched = self
             .on_disk(move || {
                 let touched = leftovers::end_leftovers(&store);
                 if let Err(error) = store.empty_tmp() {
-                    tracing::warn!(%error, "the folder for new repositories could not be emptied");
+                    tracing::warn!(%error, "cannot empty the folder for new repositories");
                 }
                 touched
             })
@@ -62,7 +66,7 @@ impl Services {
         self.on_disk(move || {
             for key in keys {
                 if let Err(error) = store.remove_locks(key) {
-                    tracing::warn!(%error, "a repository could not be freed of the locks of an interrupted push");
+                    tracing::warn!(%error, "cannot remove the locks of an interrupted push");
                 }
             }
         })
@@ -70,42 +74,43 @@ impl Services {
         self.roll_back(unfinished.creations).await
     }
 
-    /// Nobody was told that these exist.
+    /// Removes half-created repositories. No client has received their creation.
     async fn roll_back(&self, half_made: Vec<Repository>) -> Result<(), ServiceError> {
         for repository in half_made {
             let (store, key) = (self.hosting.store.clone(), repository.storage_key);
             let discarded = self.on_disk(move || store.discard(key)).await?;
             let command = AbandonRepository { repository: repository.id };
-            // A full disk is no reason not to serve what there is: the next start tries again.
+            // A full disk must not keep the server from starting: the next start tries again.
             match discarded {
                 Ok(()) => match self.writer.execute(Who::Server, command).await {
                     Ok(()) | Err(CommandError::ReadOnly) => {}
                     Err(error) => return Err(error.into()),
                 },
-                Err(error) => tracing::warn!(%error, "a half made repository could not be removed"),
+                Err(error) => tracing::warn!(%error, "cannot remove a half-created repository"),
             }
         }
         Ok(())
     }
 
-    /// Runs for as long as the server does.
+    /// Runs maintenance until the server stops.
     pub async fn tend_repositories(&self) {
         let every = Duration::from_millis(self.limits.maintenance_ms);
         let mut swept = None;
-        // What a crash interrupted comes first: members wait for its event.
+        // Interrupted pushes come first: members wait for their event.
         if let Err(error) = self.settle_leftovers().await {
-            tracing::warn!(%error, "settling the pushes of the last run failed; it is tried again later");
+            tracing::warn!(%error, "settling the pushes of the last run failed; it will be retried");
         }
         loop {
             if swept.is_none_or(|at: Instant| at.elapsed() > SWEEP_EVERY) {
-                // At first, what an earlier run left; later, what no push that runs now can be using.
+                // The first sweep removes files of an earlier run; later sweeps only files that no
+                // running push can use.
                 let oldest = Duration::from_millis(self.limits.git_total_ms) * 2;
                 let before = match swept.replace(Instant::now()) {
                     None => self.hosting.started_at,
                     Some(_) => SystemTime::now().checked_sub(oldest).unwrap_or(SystemTime::UNIX_EPOCH),
                 };
                 if let Err(error) = self.sweep_repositories(before).await {
-                    tracing::warn!(%error, "looking for remains of killed pushes failed");
+                    tracing::warn!(%error, "cannot search for leftover files of killed pushes");
                 }
             }
             for (what, outcome) in [
@@ -114,7 +119,7 @@ impl Services {
                 ("packing repositories", self.pack_repositories().await),
             ] {
                 if let Err(error) = outcome {
-                    tracing::warn!(%error, "{what} failed; it is tried again later");
+                    tracing::warn!(%error, "{what} failed; it will be retried");
                 }
             }
             tokio::select! {
@@ -124,7 +129,8 @@ impl Services {
         }
     }
 
-    /// Killing a receive-pack leaves a whole pack behind; it is removed when no push can be as old as that.
+    /// Removes the packs that killed receive-pack processes left, once no running push can be that
+    /// old.
     async fn sweep_repositories(&self, before: SystemTime) -> Result<(), ServiceError> {
         let all = self
             .readers
@@ -134,19 +140,20 @@ impl Services {
         self.on_disk(move || {
             for repository in all {
                 if let Err(error) = store.sweep(repository.storage_key, before) {
-                    tracing::debug!(repository.id = %repository.id, %error, "a repository could not be swept");
+                    tracing::debug!(repository.id = %repository.id, %error, "cannot remove leftover files of a repository");
                 }
             }
         })
         .await
     }
 
-    /// The right to remove and to pack, unless a backup has it: then it is done another time.
+    /// Acquires the lock to remove and to pack. Returns `None` while a backup holds it; the work is
+    /// then done later.
     async fn tending(&self) -> Result<Option<std::fs::File>, ServiceError> {
         let store = self.hosting.store.clone();
         let right = self.on_disk(move || store.tending(false)).await?.map_err(StoreError::from)?;
         if right.is_none() {
-            tracing::info!("a backup is being taken: nothing is packed or removed meanwhile");
+            tracing::info!("a backup is running: packing and removal are postponed");
         }
         Ok(right)
     }
@@ -160,7 +167,7 @@ impl Services {
         for repository in gone {
             let (store, key) = (self.hosting.store.clone(), repository.storage_key);
             if let Err(error) = self.on_disk(move || store.discard(key)).await? {
-                tracing::warn!(repository.id = %repository.id, %error, "a repository could not be removed");
+                tracing::warn!(repository.id = %repository.id, %error, "cannot remove a repository");
                 continue;
             }
             self.writer.execute(Who::Server, FinishDeletion { repository: repository.id }).await?;
@@ -182,7 +189,8 @@ impl Services {
         for repository in needy {
             let Some(_right) = self.tending().await? else { return Ok(()) };
             if let Err(error) = self.pack(&repository).await {
-                // The others are not to wait for it; it comes last from now on, until it is pushed to again.
+                // The failed repository must not delay the others: it comes last from now on, until
+                // the next push to it.
                 tracing::warn!(repository.id = %repository.id, %error, "a repository could not be packed");
                 let command =
                     RecordMaintenance { repository: repository.id, size_bytes: repository.size_bytes };
@@ -192,7 +200,7 @@ impl Services {
         Ok(())
     }
 
-    /// Packs one repository and notes its size.
+    /// Packs one repository and records its size.
     async fn pack(&self, repository: &Repository) -> Result<(), ServiceError> {
         let git = self.hosting.git()?;
         let directory = self.hosting.directory(repository).await?;

@@ -1,4 +1,4 @@
-//! Saying something, and reading what was said.
+//! Writing and reading messages.
 
 use std::sync::Arc;
 
@@ -20,20 +20,20 @@ use crate::storage::queries::messages;
 pub use crate::storage::queries::messages::Choice;
 use crate::storage::snapshot;
 
-/// Checks what a client wants a message to say from now on.
+/// Parses the new content of an edited message.
 pub fn parse_edit(content: String, metadata: Option<Metadata>) -> Result<Alteration, Refusal> {
     let NewMessage { content, metadata, .. } = parse_message(None, content, None, metadata)?;
     Ok(Alteration::Edit { content, metadata })
 }
 
-/// Checks a reaction, and whether it is made or taken back.
+/// Parses a reaction, to add or to remove.
 pub fn parse_reaction(emoji: &str, remove: bool) -> Result<Alteration, Refusal> {
     let parsed = if remove { Emoji::taken_back(emoji) } else { Emoji::parse(emoji) };
     let emoji = parsed.map_err(|reason| Refusal::Invalid { field: "emoji", reason })?;
     Ok(if remove { Alteration::Unreact(emoji) } else { Alteration::React(emoji) })
 }
 
-/// Checks what a client wants to say. The one place where text becomes a message.
+/// Parses a new message. This is the only place where text becomes a message.
 pub fn parse_message(
     client_id: Option<ClientId>,
     content: String,
@@ -54,7 +54,7 @@ impl Services {
         AppendMessage { who, chat, message, within_rate: self.rates.message(who.user) }
     }
 
-    /// Writes a message and waits until it is committed.
+    /// Writes a message and waits for the commit.
     pub async fn post_message(
         &self,
         who: Credential,
@@ -64,8 +64,8 @@ impl Services {
         Ok(self.writer.execute(Who::User(who.user.0), self.append(who, chat, message)).await?)
     }
 
-    /// Submits a message with a place that the caller holds already; `reply` is called after the commit. Sessions use
-    /// this to keep the order of what they send.
+    /// Submits a message with a permit that the caller already holds; `reply` is called after the
+    /// commit. Sessions use this to keep the order of their messages.
     pub fn submit_message(
         &self,
         who: Credential,
@@ -87,7 +87,7 @@ impl Services {
         AlterMessage { who, chat, message, alteration, within_rate: self.rates.message(who.user) }
     }
 
-    /// Changes a message and waits until that is committed.
+    /// Changes a message and waits for the commit.
     pub async fn alter_message(
         &self,
         who: Credential,
@@ -99,7 +99,7 @@ impl Services {
         Ok(self.writer.execute(Who::User(who.user.0), command).await?)
     }
 
-    /// As [`Self::submit_message`], for a change of a message.
+    /// Like [`Self::submit_message`], for a change of a message.
     pub fn submit_alteration(
         &self,
         who: Credential,
@@ -111,7 +111,7 @@ impl Services {
         self.writer.submit(permit, self.alter(who, chat, message, alteration), reply);
     }
 
-    /// Has a user follow the thread of a message, or mutes it.
+    /// Follows the thread of a message for a user, or mutes it.
     pub async fn follow_thread(
         &self,
         who: Credential,
@@ -123,8 +123,8 @@ impl Services {
         Ok(self.writer.execute(Who::User(who.user.0), command).await?)
     }
 
-    /// Messages of a thread, or pinned ones: always from the database. Asking for the newest event first is what
-    /// decides whether one may read the chat.
+    /// Returns messages of a thread, or pinned ones, always from the database. The query for the
+    /// newest event comes first: it decides whether the caller may read the chat.
     pub async fn chosen_messages(
         &self,
         who: Credential,
@@ -147,7 +147,8 @@ impl Services {
         Ok(page_of(events, limit, newest, as_of))
     }
 
-    /// A page of events: from memory, or from the database when it lies below the chat's window.
+    /// Returns a page of events: from memory, or from the database when the page lies below the
+    /// chat's window.
     pub async fn events(&self, who: Credential, chat: ChatId, range: Range) -> Result<Page, ServiceError> {
         let as_of = match self.cache.ask(who, Events { chat, range: range.clone() }).await? {
             Ok(page) => return Ok(page),
@@ -172,7 +173,8 @@ impl Services {
 }
 
 impl Services {
-    /// The next page of what a session missed of a chat. The last one goes out on the session's lane.
+    /// Returns the next page of events that a session missed in a chat. The last page is sent on
+    /// the session's lane.
     pub async fn replay(
         &self,
         station: Station,
@@ -184,7 +186,8 @@ impl Services {
         Ok(self.cache.replay(station, turn, chat, after, bytes_max).await?)
     }
 
-    /// The same from below what is in memory, for whom [`Self::replay`] found that they may read it.
+    /// Like [`Self::replay`], for events older than those in memory. The caller's access was
+    /// checked by [`Self::replay`].
     pub async fn replay_from_database(
         &self,
         who: Credential,
@@ -199,7 +202,7 @@ impl Services {
                 snapshot::events_between(db, chat, after, as_of + 1, limit, false)
             })
             .await?;
-        // What was trimmed meanwhile left a hole: the cache says so when it is asked next.
+        // Events that were trimmed meanwhile leave a gap. The cache reports it at the next request.
         let events = events.into_iter().zip(after + 1..).take_while(|(event, seq)| event.seq == *seq);
         let events = events.map(|(event, _)| event).collect();
         let page = Page { events, has_more: true, as_of };
@@ -207,7 +210,7 @@ impl Services {
     }
 }
 
-/// A page of what was read, which is one more than asked for when there is more.
+/// Builds a page from the events read: one more than `limit` if more follow.
 fn page_of(mut events: Vec<Arc<ChatEvent>>, limit: usize, newest: bool, as_of: Seq) -> Page {
     let has_more = events.len() > limit;
     if has_more && newest {
@@ -227,10 +230,11 @@ fn event_of(message: Message) -> Arc<ChatEvent> {
     })
 }
 
-/// What a byte in memory may become in JSON.
+/// Maximum number of JSON bytes per byte in memory.
 pub const JSON_BYTES_MAX: usize = 6;
 
-/// What an event costs as JSON: a control character, a quote or a backslash may take six bytes.
+/// Returns the bytes of an event as JSON, at most: a control character, a quote or a backslash may
+/// need six bytes.
 pub fn json_bytes(event: &ChatEvent) -> usize {
     let escaped = match &event.change {
         Change::Message(message) | Change::Edit(message) => escaped_bytes(message.content.as_bytes()),
@@ -239,8 +243,8 @@ pub fn json_bytes(event: &ChatEvent) -> usize {
     event.bytes() + (JSON_BYTES_MAX - 1) * escaped
 }
 
-/// Bytes that JSON escapes. Counted in pieces of which a byte holds the count, which the compiler makes vector code of:
-/// every message of every page passes here.
+/// Counts the bytes that JSON escapes. It counts in chunks whose count fits a byte, so that the
+/// compiler vectorizes it: every message of every page is counted here.
 fn escaped_bytes(text: &[u8]) -> usize {
     let is_escaped = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\' || byte == 0x7f;
     let pieces = text.chunks(usize::from(u8::MAX));

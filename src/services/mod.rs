@@ -1,7 +1,8 @@
-//! What a user can do, one function each: authorise, act, answer. HTTP, TCP and whatever comes later call the same
-//! functions, so the same rule answers everywhere.
+//! The use cases of NetBit, one function each: authorise, act, return the result. HTTP, TCP and
+//! every other edge call the same functions, so the same rules apply everywhere.
 //!
-//! Deliberately absent: state. Services hold handles of the actors, the pools and the rate limiters.
+//! Deliberately absent: state. Services hold handles of the actors, the pools and the rate
+//! limiters.
 
 pub mod access;
 pub mod accounts;
@@ -54,7 +55,7 @@ use crate::domain::access::Credential;
 use crate::domain::ids::{LoginId, UserId};
 use crate::storage::readers::Readers;
 
-/// The ways to those who own state.
+/// Handles of the owners of state.
 pub struct Owners {
     pub cache: CacheHandle,
     pub writer: WriterHandle,
@@ -62,7 +63,7 @@ pub struct Owners {
     pub presence: PresenceHandle,
 }
 
-/// Everything that the functions of this room need. One per application, shared.
+/// The dependencies of all functions in this module. One per application, shared.
 pub struct Services {
     pub cache: CacheHandle,
     pub writer: WriterHandle,
@@ -73,15 +74,15 @@ pub struct Services {
     tokens: TokenKeys,
     rates: Rates,
     accounts: Accounts,
-    /// Until the next start, if there was no administrator at this one.
+    /// The setup code until the next start, if this start found no administrator.
     setup: Option<SetupCode>,
     logins: logins::Logins,
     pub hosting: Hosting,
-    /// Bytes of large answers that their clients have not taken yet.
+    /// Bytes of large responses that clients have not received yet.
     answers: Crowd,
-    /// Wakes whoever deletes what chats do not keep.
+    /// Notifies the task that trims chats.
     trims: Notify,
-    /// Seen by the HTTP listener, shown by the doctor.
+    /// Recorded by the HTTP listener, reported by `doctor`.
     pub forwarders: UntrustedForwarders,
     pub limits: Limits,
 }
@@ -120,18 +121,19 @@ impl Services {
         }
     }
 
-    /// Who an access token speaks for. Whether the login still lives is checked by the actor that is asked next.
+    /// Returns the credential of an access token. The actor that receives it next checks whether
+    /// the login still exists.
     pub fn credential(&self, token: &str) -> Result<Credential, ServiceError> {
         let identity = self.tokens.verify(token).map_err(|_| ServiceError::unauthenticated())?;
         Ok(Credential::login(UserId(identity.user), LoginId(identity.login), identity.token_version))
     }
 
-    /// The code that makes the first administrator, if there was none at the start.
+    /// Returns the code that creates the first administrator, if this start found none.
     pub fn setup_code(&self) -> Option<&SetupCode> {
         self.setup.as_ref()
     }
 
-    /// Forgets what the rate limiters need no more; called now and then.
+    /// Drops expired entries of the rate limiters. Called periodically.
     pub fn tidy_rates(&self) {
         self.rates.tidy();
     }

@@ -1,4 +1,4 @@
-//! Notifications: writing those of many people, reading them, and marking them as read.
+//! Notifications: writes the pending ones of messages, lists them, and marks them as read.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,11 +16,11 @@ use crate::domain::ids::NotificationId;
 use crate::domain::notification::Notification;
 use crate::storage::queries::notifications;
 
-/// How long writing notifications pauses after a failure.
+/// Pause after a failed delivery of notifications.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Services {
-    /// One's notifications below `before`, the newest first; and whether there are more.
+    /// Returns the user's notifications below `before`, newest first, and whether more follow.
     pub async fn notifications(
         &self,
         who: Credential,
@@ -47,8 +47,8 @@ impl Services {
         Ok((list, has_more))
     }
 
-    /// Has the writer work off the notifications that messages left behind, for as long as the server runs. Commands
-    /// that wait go first, for a while.
+    /// Runs the writer's pending notification deliveries until the server stops. Queued commands go
+    /// first, for a limited time.
     pub async fn deliver_notifications(&self) {
         let mut attempted = Instant::now();
         loop {
@@ -63,7 +63,7 @@ impl Services {
                         self.deliver_alone().await;
                     }
                 },
-                // One of several messages is at fault.
+                // Only one of several messages fails.
                 Err(CommandError::Internal) => self.deliver_alone().await,
                 Err(CommandError::Overloaded(_) | CommandError::ReadOnly | CommandError::Refused(_)) => {
                     tokio::time::sleep(RETRY_AFTER).await;
@@ -72,7 +72,8 @@ impl Services {
         }
     }
 
-    /// Delivers the notifications of one message that no other message can hold up, or be held up by.
+    /// Delivers the notifications of one message alone, so that no other message delays it or is
+    /// delayed by it.
     async fn deliver_alone(&self) {
         let delivered = match self.writer.execute(Who::Server, CountDeliveryAttempt).await {
             Ok(None) => return,
@@ -95,7 +96,7 @@ impl Services {
         }
     }
 
-    /// One of them, or (`None`) all.
+    /// Marks one notification as read, or all (`None`).
     pub async fn mark_notifications_read(
         &self,
         who: Credential,

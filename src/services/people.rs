@@ -1,4 +1,4 @@
-//! Who may reach whom: blocking, and leaving what another user put me into.
+//! Who may reach a user: blocking, and leaving chats that another user added the caller to.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use crate::domain::refusal::Refusal;
 use crate::domain::user::User;
 use crate::storage::queries::chats;
 
-/// Commands that one request to leave chats runs at most: with `limits.left_per_command` chats each, far more than the
-/// rates let a user be put into within a day.
+/// Maximum number of commands for one request to leave chats. With `limits.left_per_command` chats
+/// each, this is far more than the rates let a user be added to within a day.
 const SLICES_MAX: usize = 100;
 
 impl Services {
-    /// Blocks a user, or takes that back.
+    /// Blocks or unblocks a user.
     pub async fn set_block(
         &self,
         who: Credential,
@@ -34,7 +34,7 @@ impl Services {
         Ok(self.writer.execute(Who::User(who.user.0), command).await?)
     }
 
-    /// Whom the user blocks, by id above `after`, and whether there are more.
+    /// Returns the users that the caller blocks, with ids above `after`, and whether more follow.
     pub async fn blocks(
         &self,
         who: Credential,
@@ -44,8 +44,8 @@ impl Services {
         Ok(self.cache.ask(who, Blocks { after, limit }).await?)
     }
 
-    /// Leaves all chats into which this user put the user who asks. Counts against no rate: a person who was put into
-    /// thousands of chats must be able to leave them.
+    /// Leaves all chats into which `adder` put the caller. Not rate-limited: a user who was put
+    /// into thousands of chats must be able to leave them.
     pub async fn leave_chats_of(&self, who: Credential, adder: String) -> Result<LeftChats, ServiceError> {
         let added_by = self.user_id(who, adder).await?;
         let mut total = LeftChats::default();
@@ -59,7 +59,8 @@ impl Services {
         Ok(total)
     }
 
-    /// The users behind some ids, by id. Ids of users whom the user who asks may not know are left out, as those of none.
+    /// Returns the users with these ids, sorted by id. Ids of users that the caller may not see are
+    /// left out, as unknown ids are.
     pub async fn users_by_id(
         &self,
         who: Credential,
@@ -88,7 +89,8 @@ impl Services {
         Ok(met)
     }
 
-    /// Active users whose names begin with `prefix`, by name above `after`.
+    /// Returns active users whose names begin with `prefix`, with names above `after`, sorted by
+    /// name.
     pub async fn users_by_prefix(
         &self,
         who: Credential,
@@ -103,7 +105,7 @@ impl Services {
         Ok(self.cache.ask(who, query).await?)
     }
 
-    /// The person of this name, who is to be put somewhere or whose role there changes.
+    /// Returns the user of this name, to be added to `to` or to change roles there.
     pub(super) async fn person_to_add(
         &self,
         who: Credential,

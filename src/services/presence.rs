@@ -1,4 +1,4 @@
-//! Presence: looking at others, and speaking over UDP.
+//! Presence: queries the presence of others, and issues the tickets for UDP.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use crate::actors::presence::{DeviceKey, Ticket};
 use crate::domain::access::Credential;
 use crate::protocol::view::PresenceView;
 
-/// A device id is text of at most so many bytes.
+/// Maximum length of a device id in bytes.
 const DEVICE_BYTES_MAX: usize = 64;
 
-/// A device as a client names it; `None`: the name is none.
+/// Parses the device id of a client; `None`: the id is not valid.
 pub fn parse_device(name: Option<String>, unnamed: DeviceKey) -> Option<DeviceKey> {
     match name {
         None => Some(unnamed),
@@ -22,12 +22,12 @@ pub fn parse_device(name: Option<String>, unnamed: DeviceKey) -> Option<DeviceKe
 }
 
 impl Services {
-    /// Where the UDP socket is, as clients reach it.
+    /// Returns the address under which clients reach the UDP socket.
     pub fn udp_address(&self) -> &Arc<str> {
         &self.udp_address
     }
 
-    /// A ticket for the device, in use from now on.
+    /// Issues a ticket for the device, valid from now on.
     pub async fn issue_ticket(&self, who: Credential, device: DeviceKey) -> Result<Ticket, ServiceError> {
         self.rates.ticket(who.user)?;
         let ticket = Ticket::fresh();
@@ -35,12 +35,13 @@ impl Services {
         Ok(ticket)
     }
 
-    /// The ticket that a session asks for in its `Hello`. Beyond the rate there is none, and the session begins without.
+    /// Returns a ticket for a session whose `Hello` requests one. Beyond the rate limit the session
+    /// starts without a ticket.
     pub fn ticket_for_hello(&self, who: Credential) -> Option<Ticket> {
         self.rates.ticket(who.user).ok().map(|()| Ticket::fresh())
     }
 
-    /// How these people are shown to `who`, in the order of their names.
+    /// Returns the presence of these users as `who` may see it, in the order of `names`.
     pub async fn look_at(
         &self,
         who: Credential,

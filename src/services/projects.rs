@@ -1,4 +1,4 @@
-//! Projects and the people in them.
+//! Projects and their members.
 
 use std::sync::Arc;
 
@@ -18,13 +18,13 @@ use crate::domain::project::{ProjectConfig, ProjectRole, Visibility, parse_descr
 use crate::domain::refusal::Refusal;
 use crate::protocol::code::Code;
 
-/// The project that legacy routes put repositories into.
+/// Name of the project that legacy routes put repositories into.
 pub const PERSONAL: &str = "personal";
 
-/// A page of members with their names and roles, and whether there are more.
+/// A page of members with their names and roles, and whether more follow.
 pub type MemberPage = (Vec<(UserId, String, ProjectRole)>, bool);
 
-/// What somebody wants changed; `None` leaves a field as it is.
+/// A requested change; `None` leaves a field unchanged.
 #[derive(Debug, Default)]
 pub struct ProjectChange {
     pub name: Option<String>,
@@ -53,7 +53,7 @@ impl Services {
         self.project_of(who, &project.name).await
     }
 
-    /// One's own project of this name.
+    /// Returns the caller's own project of this name.
     async fn project_of(&self, who: Credential, project: &str) -> Result<ProjectView, ServiceError> {
         let owner = self.username(who).await?;
         Ok(self.cache.ask(who, ProjectNamed { owner, project: project.to_owned(), act: Act::Read }).await?)
@@ -63,14 +63,14 @@ impl Services {
         Ok(self.me(who).await?.username.clone())
     }
 
-    /// One's project for legacy routes; made when it is first needed.
+    /// Returns the caller's project for legacy routes. Creates it on first use.
     pub async fn personal_project(&self, who: Credential) -> Result<ProjectView, ServiceError> {
         match self.project_of(who, PERSONAL).await {
             Err(ServiceError { code: Code::NotFound, .. }) => {}
             found => return found,
         }
         match self.create_project(who, PERSONAL, "", Visibility::Private).await {
-            // Another request was quicker; else there is no room for one more project.
+            // Another request was faster, or the user has too many projects.
             Err(conflict) if conflict.code == Code::Conflict => {
                 self.project_of(who, PERSONAL).await.map_err(|_| conflict)
             }
@@ -78,7 +78,8 @@ impl Services {
         }
     }
 
-    /// Projects that one may read, by id above `after`; or only one's own.
+    /// Returns projects that the caller may read, or only those the caller is a member of, with ids
+    /// above `after`.
     pub async fn projects(
         &self,
         who: Option<Credential>,
@@ -146,7 +147,8 @@ impl Services {
         Ok(self.cache.ask(who, Members { project, after, limit }).await?)
     }
 
-    /// Adds somebody or changes a role; `None` takes them out. Answers whether they were a member before.
+    /// Adds a member or changes a role; `None` removes the member. Returns whether the user was a
+    /// member before.
     pub async fn set_member(
         &self,
         who: Credential,

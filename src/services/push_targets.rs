@@ -1,7 +1,8 @@
-//! Where a push goes: to a repository that exists, or to one that the push creates (`git.push_to_create`).
+//! The target of a push: an existing repository, or one that the push creates
+//! (`git.push_to_create`).
 //!
-//! Invariant: only a push whose head has been read, and which sets a ref of a valid name, creates a repository; its
-//! advertisement creates nothing.
+//! Invariant: a push creates a repository only after its head has been read, and only if it sets a
+//! ref with a valid name. Its ref advertisement creates nothing.
 
 use std::sync::Arc;
 
@@ -20,12 +21,12 @@ use crate::protocol::code::Code;
 /// The repository of a push.
 pub enum PushTarget {
     Existing(Box<RepositoryView>),
-    /// It does not exist, and the caller may create it.
+    /// The repository does not exist, and the caller may create it.
     Missing(RepositoryPath),
 }
 
 impl PushTarget {
-    /// The repository, if it exists.
+    /// Returns the repository if it exists.
     pub fn existing(&self) -> Option<&RepositoryView> {
         match self {
             Self::Existing(view) => Some(view),
@@ -35,10 +36,10 @@ impl PushTarget {
 }
 
 impl Services {
-    /// The repository that the caller may push to, or may create by a push.
+    /// Returns the repository that the caller may push to, or may create by a push.
     ///
     /// # Errors
-    /// The caller may do neither, or the name is not valid for a new repository.
+    /// Fails if the caller may do neither, or if the name is not valid for a new repository.
     pub async fn push_target(
         &self,
         who: Option<Credential>,
@@ -62,7 +63,7 @@ impl Services {
         Ok(PushTarget::Missing(at.clone()))
     }
 
-    /// The repository of a push whose head has been read; creates it if it is missing.
+    /// Returns the repository of a push whose head has been read. Creates it if it is missing.
     pub(super) async fn settle_target(
         self: &Arc<Self>,
         who: Credential,

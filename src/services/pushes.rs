@@ -1,8 +1,9 @@
-//! The gate of a push, and what is written when it is through.
+//! Admits a push, and records its result.
 //!
-//! A ref update and a chat event are two systems. So the end of the pack is held back until an intent is committed; what
-//! the push did is found out by comparing refs with the intent, and written once, by whoever settles: the push itself,
-//! the background, or the next start.
+//! Refs and chat events live in two systems without a common transaction. So the end of the pack is
+//! held back until an intent is committed. The result of the push is the difference between the
+//! refs and the intent. It is written once, by the first to settle: the push itself, the background
+//! task, or the next start.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -33,53 +34,55 @@ use crate::protocol::code::Code;
 use crate::storage::queries::pushes;
 use crate::storage::rows::push::PushIntent;
 
-/// Intents that are looked at in one round.
+/// Maximum number of intents settled in one round.
 const INTENTS_PER_ROUND: i64 = 100;
-/// The refs of a larger push are made durable all at once, and the repository is packed behind it.
+/// The refs of a larger push are synced to disk in one step, and the repository is packed in the
+/// background.
 pub(super) const REFS_MANY: usize = 1_000;
-/// A push with more watchers than this many slices is finished by the background.
+/// A push with more watchers than fit this many slices is finished in the background.
 const SLICES_MAX: usize = 1_000;
 
-/// What the pusher's terminal shows when `-o chat=` was not followed.
+/// Shown in the pusher's terminal when `-o chat=` was ignored.
 const TEXT_LEFT_OUT: &str =
     "\nThe text of -o chat was left out: the access token lacks the scope chat:write\n";
 
-/// Decides over one push.
+/// Decides whether one push is accepted.
 pub(super) struct PushJudge {
     services: Arc<Services>,
     who: Credential,
     view: RepositoryView,
-    /// Shared: it has up to `limits.git_head_bytes`, and what refuses the push while git runs needs it, too.
+    /// Shared: it has up to `limits.git_head_bytes`, and the code that refuses the push while git
+    /// runs needs it too.
     head: Arc<PushHead>,
-    /// How the pusher reached the server. Only the pusher's own terminal shows it.
+    /// The URL by which the pusher reached the server. Only the pusher's terminal shows it.
     base_url: String,
     fast_forward: FastForward,
     room: Room,
     admitted: Option<Admitted>,
 }
 
-/// How much is read to describe what a push did.
+/// How much is read to describe the result of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Description {
     /// Refs and the new commits.
     Commits,
-    /// Refs alone: reading the commits has failed too often.
+    /// Only refs: reading the commits has failed too often.
     Refs,
 }
 
-/// A push that is written.
+/// A push whose result is recorded.
 pub(super) struct Finished {
     settled: Settled,
-    /// New commits, as far as they were counted.
+    /// New commits, up to the counting limit.
     commit_count: usize,
 }
 
-/// Held from the moment the push may move refs until what it did is written.
+/// Held from the moment the push may move refs until its result is recorded.
 struct Admitted {
     opened: Opened,
     refs: WantedRefs,
     _turn: PushTurn,
-    /// For a push whose unpacking takes much memory.
+    /// For a push that needs much memory to unpack.
     _memory: Option<Grant>,
     _token: TaskTrackerToken,
 }
@@ -100,7 +103,7 @@ impl PushJudge {
 
     async fn open(&self, cost: PackCost) -> Result<Admitted, ServiceError> {
         let repository = self.view.repository.id;
-        // Before the turn: others that push here do not wait for memory.
+        // Before the push lock: other pushes to this repository do not wait for memory.
         let (hosting, holder) = (&self.services.hosting, Holder::Account(self.who.user));
         let memory = hosting.unpacking_place(holder, cost).await?;
         let turn = self.services.hosting.push_turn(repository).await?;
@@ -119,7 +122,8 @@ impl PushJudge {
         };
         let place = Who::User(self.who.user.0);
         let opened = match self.services.writer.execute(place, command()).await.map_err(ServiceError::from) {
-            // An earlier push was never settled; nobody else can be at it, for the turn is ours.
+            // An earlier push was never settled. No other push can be settling it, because this
+            // push holds the lock.
             Err(error) if error.code == Code::Conflict => {
                 self.services.settle_pending_of(repository).await?;
                 self.services.writer.execute(place, command()).await?
@@ -129,10 +133,11 @@ impl PushJudge {
         Ok(Admitted { opened, refs, _turn: turn, _memory: memory, _token: token })
     }
 
-    /// Looked up with the turn: no other push moves refs of this repository meanwhile.
+    /// Returns the updates that can apply. The caller holds the push lock: no other push moves refs
+    /// of this repository meanwhile.
     ///
     /// # Errors
-    /// Nothing of the push can move, or the repository would hold too much.
+    /// Fails if no update can apply, or if the repository would become too large.
     async fn possible(&self) -> Result<Vec<RefUpdate>, ServiceError> {
         let (store, key) = (self.services.hosting.store.clone(), self.view.repository.storage_key);
         let head = self.head.clone();
@@ -163,7 +168,7 @@ impl PushJudge {
             );
             return Err(ServiceError::new(Code::Conflict, why));
         }
-        // With what is in quarantine: pushes that run at the same time share the quota.
+        // Includes files in quarantine: concurrent pushes share the quota.
         if self.head.has_pack() {
             self.services.check_room(&self.view, size).await?;
         }
@@ -171,7 +176,7 @@ impl PushJudge {
     }
 }
 
-/// Runs what takes its time for many refs where it holds up no other request.
+/// Runs work that is slow for many refs on a blocking thread.
 async fn on_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ServiceError> {
@@ -232,8 +237,8 @@ impl Judge for PushJudge {
             }
             Ok(_) => is_text_left_out.then(|| report::text(TEXT_LEFT_OUT)),
             Err(error) => {
-                // The refs have moved: the push stands, and the background writes what is missing.
-                tracing::warn!(push.id = %push, %error, "a push could not be settled yet");
+                // The refs have moved: the push stands, and the background task records the rest.
+                tracing::warn!(push.id = %push, %error, "cannot settle a push yet");
                 is_text_left_out.then(|| report::text(TEXT_LEFT_OUT))
             }
         }
@@ -241,7 +246,7 @@ impl Judge for PushJudge {
 }
 
 impl Services {
-    /// Finds out what a push did and writes it. Only with the repository's push turn.
+    /// Computes the result of a push and records it. The caller holds the repository's push lock.
     pub(super) async fn settle(
         &self,
         push: PushId,
@@ -257,7 +262,7 @@ impl Services {
         let (commit_count, is_large) = (moved.commit_count, moved.ref_count > REFS_MANY);
         let settled = self.write_settlement(push, moved).await?;
         if is_large {
-            // Each ref is a file until they are packed, which makes every reader slow.
+            // Each ref is a file until refs are packed, which slows down every reader.
             self.hosting.tend_soon();
         }
         Ok(Finished { settled, commit_count })
@@ -317,7 +322,8 @@ impl Services {
         })
     }
 
-    /// Settles what an earlier push left pending. Only with the repository's push turn.
+    /// Settles a push that an earlier one left pending. The caller holds the repository's push
+    /// lock.
     pub(super) async fn settle_pending_of(&self, repository: RepositoryId) -> Result<(), ServiceError> {
         let pending = self
             .readers
@@ -335,7 +341,7 @@ impl Services {
 
     async fn settle_intent(&self, intent: &PushIntent) -> Result<Settled, ServiceError> {
         match self.cache.ask_anonymously(RepositoryById(intent.repository_id)).await {
-            // What was announced needs no look at the refs: they may have moved on.
+            // An announced push is settled without reading the refs: they may have changed since.
             Ok(_) if intent.announced => self.write_settlement(intent.id, Moved::default()).await,
             Ok(repository) => {
                 // Counted before anything is read: an attempt that ends the process counts.
@@ -349,25 +355,26 @@ impl Services {
                 let moved = self.moved(&repository, &refs, description).await?;
                 self.write_settlement(intent.id, moved).await
             }
-            // The repository is gone: there is nothing to tell any more.
+            // The repository is gone: there is nothing left to announce.
             Err(_) => self.write_settlement(intent.id, Moved::default()).await,
         }
     }
 
-    /// Settles what earlier pushes left, where no push is under way; answers how many were settled.
+    /// Settles pending earlier pushes of repositories without a running push. Returns how many were
+    /// settled.
     pub(super) async fn settle_leftovers(&self) -> Result<usize, ServiceError> {
         let intents = self.unsettled().await?;
         Ok(self.settle_intents(intents).await)
     }
 
-    /// Settles those where no push is under way; answers how many were settled.
+    /// Settles the intents of repositories without a running push. Returns how many were settled.
     pub(super) async fn settle_intents(&self, intents: Vec<PushIntent>) -> usize {
         let mut settled = 0;
         for intent in intents {
             let Some(_turn) = self.hosting.try_push_turn(intent.repository_id).await else { continue };
             match self.settle_intent(&intent).await {
                 Ok(_) => settled += 1,
-                Err(error) => tracing::warn!(push.id = %intent.id, %error, "a push could not be settled"),
+                Err(error) => tracing::warn!(push.id = %intent.id, %error, "cannot settle a push"),
             }
         }
         settled

@@ -10,28 +10,28 @@ use tokio::sync::{mpsc, oneshot};
 use super::pacing::{Origin, Pacing, PacingRules, Turn};
 use crate::core::auth::password::Standing;
 
-/// Where tries wait for their turn.
+/// Handle of the task that queues password attempts.
 pub(super) struct Desk {
     keeper: mpsc::UnboundedSender<Message>,
     next: Arc<AtomicU64>,
     patience: Duration,
 }
 
-/// The answer to a try that asks.
+/// The outcome of a request for an attempt.
 pub(super) enum Asked {
     /// The password may be tried.
     Granted(Granted),
     Waits(Waiting),
 }
 
-/// A try that waits for its turn: dropping it gives the turn up.
+/// An attempt that waits for its permit. Dropping it cancels the attempt.
 pub(super) struct Waiting {
     granted: Granted,
     answer: oneshot::Receiver<Option<Standing>>,
     patience: Duration,
 }
 
-/// A turn, or the wait for it: dropping it gives both up.
+/// A permit, or the wait for it. Dropping it releases both.
 pub(super) struct Granted {
     id: u64,
     keeper: mpsc::UnboundedSender<Message>,
@@ -39,14 +39,15 @@ pub(super) struct Granted {
     standing: Standing,
 }
 
-/// The keeper's first answer.
+/// The first reply of the task.
 enum Placed {
     Now(Standing),
-    /// The second answer is `None` when the try is refused.
+    /// The second reply is `None` when the attempt is refused.
     Waits(oneshot::Receiver<Option<Standing>>),
 }
 
-/// What the keeper is asked. Unbounded, because tries hold places of the logins, and each has two messages.
+/// Messages to the task. Unbounded, because each attempt holds a login permit and sends at most two
+/// messages.
 enum Message {
     Ask { id: u64, account: String, from: Origin, placed: oneshot::Sender<Placed> },
     Tried { id: u64, right: bool },
@@ -60,7 +61,7 @@ impl Desk {
         Self { keeper, next: Arc::default(), patience }
     }
 
-    /// Asks for a turn at the account. `None`: the server stops.
+    /// Requests a permit for the account. Returns `None` when the server stops.
     pub(super) async fn ask(&self, account: &str, from: Origin) -> Option<Asked> {
         let id = self.next.fetch_add(1, Relaxed);
         let mut granted = Granted { id, keeper: self.keeper.clone(), right: None, standing: Standing::New };
@@ -77,7 +78,8 @@ impl Desk {
 }
 
 impl Waiting {
-    /// Returns when the password may be tried; `None` when the try is refused or has waited too long.
+    /// Resolves when the password may be tried. Returns `None` when the attempt is refused or has
+    /// waited too long.
     pub(super) async fn turn(mut self) -> Option<Granted> {
         let answered = tokio::time::timeout(self.patience, self.answer).await;
         self.granted.standing = answered.ok()?.ok()??;
@@ -86,12 +88,12 @@ impl Waiting {
 }
 
 impl Granted {
-    /// How the try stands at the password hashes.
+    /// Returns the standing of the attempt at the password hashes.
     pub(super) fn standing(&self) -> Standing {
         self.standing
     }
 
-    /// What the try has shown.
+    /// Reports whether the password was right.
     pub(super) fn tried(mut self, right: bool) {
         self.right = Some(right);
     }
@@ -104,12 +106,12 @@ impl Drop for Granted {
             Some(right) => Message::Tried { id, right },
             None => Message::Gone(id),
         };
-        // Without a keeper there is nothing to give back.
+        // Without the task there is nothing to release.
         drop(self.keeper.send(last));
     }
 }
 
-/// The owner of the lanes.
+/// The task that owns the lanes.
 struct Keeper {
     pacing: Pacing,
     answers: HashMap<u64, oneshot::Sender<Option<Standing>>>,
@@ -139,7 +141,7 @@ impl Keeper {
 
     fn receive(&mut self, message: Message) {
         match message {
-            // A client that left gives its turn back by its drop.
+            // A client that left releases its permit by its drop.
             Message::Ask { id, account, from, placed } => {
                 match self.pacing.ask(id, &account, from, Instant::now()) {
                     Turn::Now => {
@@ -168,7 +170,7 @@ impl Keeper {
         }
     }
 
-    /// A client that left does not read the answer; its turn is given back by its drop.
+    /// A client that left does not read the reply; its drop releases its permit.
     fn answer(&mut self, id: u64, granted: bool) {
         if let Some(answer) = self.answers.remove(&id) {
             let standing = granted.then(|| self.pacing.standing(id, Instant::now()));

@@ -1,4 +1,4 @@
-//! Failures by network, over all accounts and over names without one.
+//! Failed attempts by network, over all accounts and over names without an account.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -6,19 +6,21 @@ use std::time::Instant;
 
 use super::pacing::FORGET_AFTER;
 
-/// A network with more vain tries is suspect: a user who mistypes is not.
+/// A network with more failed attempts is suspect. A user who mistypes stays below.
 const SUSPECT_ABOVE: u32 = 3;
-/// A customer with a /56 has 256 networks of our size. So many times the failures of one make the whole suspect.
+/// A customer with a /56 has 256 of the /64 networks counted here. The failures of one network,
+/// times this number, make the whole /56 suspect.
 const SITE_SHARE: u32 = 4;
 
-/// Vain tries of a network or, for IPv6, of its /56.
+/// The source of failed attempts: a network or, for IPv6, its /56.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Source {
     Network(IpAddr),
     Site(IpAddr),
 }
 
-/// A bounded number of counters; the one with the fewest failures is dropped first, among equals the oldest.
+/// A bounded number of counters. The counter with the fewest failures is evicted first, among
+/// equals the oldest.
 #[derive(Debug)]
 pub(super) struct Failures {
     max: usize,
@@ -37,7 +39,7 @@ impl Failures {
         }
     }
 
-    /// Vain tries of the network in the last minutes.
+    /// Returns the recent failed attempts of the network.
     pub(super) fn count(&self, network: IpAddr, now: Instant) -> u32 {
         let own = self.get(Source::Network(network), now);
         let site = site_of(network).map_or(0, |site| self.get(site, now));

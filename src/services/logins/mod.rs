@@ -1,10 +1,10 @@
-//! Trying a password: over the API, over git, and before a password is changed.
+//! Password checks: over the API, over git, and before a password change.
 //!
-//! A try passes three places, in this order: a place among the logins of its network, its turn at the account
-//! ([`pacing`]), and a place at the password hashes. No other code compares a password.
+//! An attempt passes three limits, in this order: a login permit of its network, its permit at the
+//! account ([`pacing`]), and a permit for password hashes. No other code compares a password.
 //!
-//! Invariant: a try that waits for its turn holds no place among the logins, so guessers whose tries are delayed do not
-//! keep other users of their network out. It holds one of the delayed logins instead.
+//! Invariant: an attempt that waits at the account holds no login permit, so delayed guesses do not
+//! keep other users of the same network out. It counts as a delayed login instead.
 
 mod desk;
 mod failures;
@@ -33,7 +33,7 @@ use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
 use crate::domain::user::{User, login_name};
 
-/// The places of logins. One per application.
+/// The permits of logins. One per application.
 pub(super) struct Logins {
     places: Pool,
     desk: Desk,
@@ -57,23 +57,24 @@ impl Logins {
     }
 }
 
-/// The places of password hashes.
+/// Returns the pool of permits for password hashes.
 pub(super) fn password_pool(limits: &Limits, metrics: &PoolMetrics) -> PasswordPool {
     let patience = Duration::from_millis(limits.hashes_patience_ms);
     let rules = Rules::new(Limits::per_core(limits.hashes_running), limits.hashes_waiting, patience);
     PasswordPool::start(rules, metrics)
 }
 
-/// Logs a guess that was wrong. `packaging/fail2ban-filter.conf` matches this line: the address is the first value in the
-/// message, before any text of the client.
+/// Logs a wrong guess. `packaging/fail2ban-filter.conf` matches this line: the address is the first
+/// value in the message, before any text of the client.
 pub(super) fn note_failure(what: &'static str, from: IpAddr, username: &str) {
     let (client, username) = (from.to_canonical(), cut(username));
     info!(request_id = request_id().as_deref(), %client, %username, "failed {what} from {client}");
 }
 
 impl Services {
-    /// Whether the password is the user's, after the delay that earlier failures earned. `proven` is the user whose login
-    /// the request has proven already: it does not wait behind tries of others.
+    /// Returns the user if the password is right, after the delay that earlier failures cause.
+    /// `proven` is the user whose login the request has already proven; that user does not wait for
+    /// attempts of others.
     pub(super) async fn prove(
         &self,
         from: IpAddr,
@@ -106,12 +107,12 @@ impl Services {
         if let (Match::RightAsTyped, Some(old)) = (found, phc)
             && let Err(error) = self.rehash(user.id, password, old).await
         {
-            tracing::debug!(%error, "a password that is right stays hashed as it was typed; the next login tries again");
+            tracing::debug!(%error, "cannot rehash a password in its prepared form; the next login tries again");
         }
         Ok(Some(user))
     }
 
-    /// Hashes a password that is right in its prepared form, so that it is right however it is typed.
+    /// Hashes a right password in its prepared form, so that every way to type it matches.
     async fn rehash(&self, user: UserId, password: String, old: Arc<str>) -> Result<(), ServiceError> {
         let password_hash = self.passwords.hash(Holder::Account(user), password).await?;
         Ok(self.writer.execute(Who::Server, RehashPassword { user, old, password_hash }).await?)

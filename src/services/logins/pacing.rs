@@ -1,17 +1,22 @@
-//! Pacing: when the next password may be tried for an account. A plain struct; times are given to it.
+//! Pacing: decides when the next password attempt for an account may start. A plain struct; callers
+//! pass the time.
 //!
-//! * Tries for one account form lanes: one lane for each network from which its user has logged in before (*familiar*),
-//!   and one lane for all other networks together.
-//! * Until [`PacingRules::free`] tries of a lane have failed, that many run at once, less the failures. After that one
-//!   try runs at a time, and each failure delays the next start: 1 s, doubling up to [`PacingRules::delay_max`]. So a
-//!   thousand parallel tries learn no more than one after the other.
-//! * In a lane the network with the fewest vain tries is next ([`Failures`], over all accounts), among equals a random
-//!   network, and of that network a random try: a user who comes from a new network passes networks that guess, and a
-//!   user in the network of a guesser has the chance of any of the tries there.
-//! * Users who are logged in have a lane of their own, for a password that confirms what they do.
-//! * A success ends the failures of a familiar lane, and makes its network familiar. It leaves the failures of the
-//!   other lanes as they are: a user who logs in does not reset the delay of those who guess.
-//! * An account is never locked. Names without an account are treated alike, so the delay reveals nothing.
+//! * Attempts for one account form lanes: one lane for each network from which its user has logged
+//!   in before (*familiar*), and one lane for all other networks together.
+//! * Until [`PacingRules::free`] attempts of a lane have failed, that many run at once, minus the
+//!   failures. After that one attempt runs at a time, and each failure delays the next start: 1 s,
+//!   doubling up to [`PacingRules::delay_max`]. So a thousand parallel attempts reveal no more than
+//!   sequential attempts.
+//! * In a lane the network with the fewest failed attempts is next ([`Failures`], over all
+//!   accounts), among equals a random network, and of that network a random attempt. So a user in a
+//!   new network is served before networks that guess. A user in the network of a guesser has the
+//!   same chance as each attempt there.
+//! * Users who are logged in have their own lane, for a password that confirms an action.
+//! * A success resets the failures of a familiar lane, and makes its network familiar. It does not
+//!   change the failures of the other lanes: a user who logs in does not reset the delay of
+//!   guessers.
+//! * An account is never locked. Names without an account are treated alike, so the delay does not
+//!   reveal whether an account exists.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -23,7 +28,7 @@ use super::failures::Failures;
 use crate::core::auth::password::Standing;
 use crate::core::limits::Limits;
 
-/// A lane without tries for so long starts again without failures.
+/// A lane without attempts for this long starts again without failures.
 pub(super) const FORGET_AFTER: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Debug, Clone, Copy)]
@@ -31,13 +36,13 @@ pub(in super::super) struct PacingRules {
     /// Failures before the first delay.
     pub(super) free: u32,
     pub(super) delay_max: Duration,
-    /// The same for familiar networks and users who are logged in.
+    /// Like `delay_max`, for familiar networks and users who are logged in.
     pub(super) delay_known_max: Duration,
-    /// Lanes that are remembered, networks with failures, and accounts with familiar networks.
+    /// Maximum number of lanes, of networks with failures, and of accounts with familiar networks.
     pub(super) tracked: usize,
-    /// Familiar networks of an account.
+    /// Maximum number of familiar networks of an account.
     pub(super) familiar: usize,
-    /// Tries of one network that wait for a delayed lane.
+    /// Maximum number of attempts of one network that wait for a delayed lane.
     pub(super) waiting: usize,
 }
 
@@ -56,17 +61,17 @@ impl PacingRules {
     }
 }
 
-/// What becomes of a try that asks.
+/// The outcome of [`Pacing::ask`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
     Now,
-    /// It waits. Another try of its network may be refused to make room.
+    /// The attempt waits. Another attempt of its network may be refused to make room.
     Waits {
         refused: Option<u64>,
     },
 }
 
-/// Where a try comes from.
+/// The origin of an attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin {
     pub(super) network: IpAddr,
@@ -74,7 +79,7 @@ pub(super) struct Origin {
     pub(super) proven: bool,
 }
 
-/// The tries of an account that wait for each other.
+/// The lane of an account that an attempt belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Among {
     LoggedIn,
@@ -88,9 +93,9 @@ type LaneKey = (String, Among);
 pub(super) struct Pacing {
     rules: PacingRules,
     lanes: HashMap<LaneKey, Lane>,
-    /// By account, the network that logged in last at the end.
+    /// Familiar networks by account; the last login's network is at the end.
     familiar: HashMap<String, Familiar>,
-    /// Tries that wait or run.
+    /// Attempts that wait or run.
     tries: HashMap<u64, Try>,
     failures: Failures,
 }
@@ -110,7 +115,7 @@ struct Try {
 #[derive(Debug)]
 struct Lane {
     failures: u32,
-    /// The last failure, or the first try.
+    /// The last failure, or the first attempt.
     last: Instant,
     running: u32,
     waiting: Vec<(u64, IpAddr)>,
@@ -123,7 +128,7 @@ impl Pacing {
         Self { rules, lanes: HashMap::new(), familiar: HashMap::new(), tries: HashMap::new(), failures }
     }
 
-    /// A try of `account` from `network`; ids rise.
+    /// Requests a start for an attempt at `account` from `network`; ids increase.
     pub(super) fn ask(&mut self, id: u64, account: &str, from: Origin, now: Instant) -> Turn {
         let network = from.network;
         let known = self.familiar.get(account).is_some_and(|familiar| familiar.networks.contains(&network));
@@ -142,7 +147,8 @@ impl Pacing {
         }
         let delayed = lane.failures >= self.rules.free;
         let keep = self.rules.waiting.saturating_sub(1);
-        // Not the newcomer, which would be refused for ever while others of its network hold the places.
+        // Not the new attempt, which would be refused always while others of its network hold the
+        // slots.
         let refused = if delayed { lane.shorten(network, keep) } else { Vec::new() };
         lane.waiting.push((id, network));
         self.tries.insert(id, Try { lane: key, network });
@@ -150,7 +156,8 @@ impl Pacing {
         Turn::Waits { refused: refused.first().copied() }
     }
 
-    /// A try that runs has an outcome. Returns the tries that are refused because of it.
+    /// Records the outcome of a running attempt. Returns the attempts that are refused because of
+    /// it.
     pub(super) fn tried(&mut self, id: u64, right: bool, now: Instant) -> Vec<u64> {
         let Some(Try { lane: key, network }) = self.tries.remove(&id) else { return Vec::new() };
         let Some(lane) = self.lanes.get_mut(&key) else { return Vec::new() };
@@ -174,7 +181,7 @@ impl Pacing {
         refused
     }
 
-    /// How the try stands at the password hashes.
+    /// Returns the standing of the attempt at the password hashes.
     pub(super) fn standing(&self, id: u64, now: Instant) -> Standing {
         match self.tries.get(&id) {
             Some(Try { lane: (_, Among::LoggedIn | Among::Familiar(_)), .. }) => Standing::Known,
@@ -183,7 +190,8 @@ impl Pacing {
         }
     }
 
-    /// Tries that were in vain: they count as failures of their network, so that it does not keep its rank by waiting.
+    /// Drops refused attempts. They count as failures of their network, so that it does not keep
+    /// its rank by waiting.
     fn refuse(&mut self, refused: &[u64], now: Instant) {
         for id in refused {
             if let Some(Try { network, .. }) = self.tries.remove(id) {
@@ -192,7 +200,7 @@ impl Pacing {
         }
     }
 
-    /// A try has ended without an outcome, or does not wait any more.
+    /// Ends an attempt without an outcome, or one that stops waiting.
     pub(super) fn gone(&mut self, id: u64, now: Instant) {
         let Some(Try { lane: key, network }) = self.tries.remove(&id) else { return };
         let Some(lane) = self.lanes.get_mut(&key) else { return };
@@ -205,7 +213,7 @@ impl Pacing {
         }
     }
 
-    /// The tries that start now.
+    /// Returns the attempts that start now.
     pub(super) fn due(&mut self, now: Instant) -> Vec<u64> {
         let mut started = Vec::new();
         let waiting = self.lanes.values_mut().filter(|lane| !lane.waiting.is_empty());
@@ -219,7 +227,7 @@ impl Pacing {
         started
     }
 
-    /// When a delay ends for which a try waits.
+    /// Returns the earliest end of a delay for which an attempt waits.
     pub(super) fn next_start(&self) -> Option<Instant> {
         let waiting = self.lanes.values().filter(|lane| !lane.waiting.is_empty() && lane.running == 0);
         waiting.map(|lane| lane.last + lane.delay(&self.rules)).min()
@@ -242,8 +250,8 @@ impl Pacing {
         }
     }
 
-    /// Drops the idle lane with the fewest failures, if there are too many. So a flood of invented names does not end
-    /// the delay of a name that is guessed at.
+    /// Evicts the idle lane with the fewest failures, if there are too many. So a flood of invented
+    /// names does not end the delay of a name that is being guessed.
     fn make_room(&mut self, wanted: &LaneKey, now: Instant) {
         if let Some(lane) = self.lanes.get_mut(wanted) {
             lane.expire(now);
@@ -311,7 +319,7 @@ impl Lane {
         Some(self.waiting.swap_remove(at).0)
     }
 
-    /// Keeps so many waiting tries of the network, random ones; returns the others.
+    /// Keeps `keep` waiting attempts of the network, chosen at random. Returns the others.
     fn shorten(&mut self, network: IpAddr, keep: usize) -> Vec<u64> {
         let own = self.waiting.iter().filter(|(_, other)| *other == network).count();
         (keep..own).filter_map(|_| self.take_random(network)).collect()

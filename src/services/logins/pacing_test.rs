@@ -1,4 +1,4 @@
-//! Pacing with a clock of the test: which try starts when.
+//! Pacing with a clock of the test: which attempt starts when.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -21,12 +21,12 @@ fn network(n: u8) -> Origin {
     Origin { network: IpAddr::from([192, 0, 2, n]), proven: false }
 }
 
-/// Seconds after the beginning.
+/// Returns the time that is `seconds` after the beginning.
 fn at(begin: Instant, seconds: u64) -> Instant {
     begin + Duration::from_secs(seconds)
 }
 
-/// Tries that fail at once.
+/// Makes attempts that fail at once.
 fn fail(pacing: &mut Pacing, account: &str, from: u8, times: u64, now: Instant) {
     for id in 1_000..1_000 + times {
         assert_eq!(pacing.ask(id, account, network(from), now), Turn::Now);
@@ -40,9 +40,9 @@ fn succeed(pacing: &mut Pacing, account: &str, from: u8, now: Instant) {
 }
 
 #[test]
-fn parallel_tries_learn_no_more_than_one_after_the_other() {
+fn parallel_tries_run_no_faster_than_sequential_tries() {
     let (mut pacing, begin) = (Pacing::new(RULES), Instant::now());
-    // 48 workers from as many networks, each with a try at all times; each try takes no time.
+    // 48 workers from as many networks, each with one attempt at any time; attempts take no time.
     let (mut tried, mut id) = (0, 0);
     for worker in 0..48 {
         id += 1;
@@ -50,7 +50,7 @@ fn parallel_tries_learn_no_more_than_one_after_the_other() {
             tried += 1;
         }
     }
-    assert_eq!(tried, 3, "so many are free, also when all come at once");
+    assert_eq!(tried, 3, "as many as are free, also in parallel");
     for running in 1..=3 {
         pacing.tried(running, false, begin);
     }
@@ -74,7 +74,7 @@ fn user_in_a_familiar_network_does_not_wait_for_guesses() {
         succeed(&mut pacing, "alice", 1, now);
     }
     assert!(pacing.due(now).is_empty(), "her success does not end the delay of the others");
-    // Guesses from her own network are delayed too.
+    // Guesses from the user's own network are delayed too.
     fail(&mut pacing, "alice", 1, 3, now);
     assert_eq!(pacing.ask(2, "alice", network(1), now), WAITS);
 }
@@ -139,7 +139,7 @@ fn right_passwords_in_parallel_are_not_delayed() {
 }
 
 #[test]
-fn failures_are_forgotten_after_a_quarter_of_an_hour() {
+fn failures_expire_after_fifteen_minutes() {
     let (mut pacing, begin) = (Pacing::new(RULES), Instant::now());
     fail(&mut pacing, "alice", 1, 3, begin);
     assert_eq!(pacing.ask(1, "alice", network(1), begin), WAITS);
@@ -162,7 +162,7 @@ fn tries_that_end_without_an_outcome_make_room() {
 }
 
 #[test]
-fn flood_of_names_costs_a_bounded_map_and_frees_no_guesser() {
+fn flood_of_names_is_bounded_and_keeps_delays_of_guessers() {
     let (mut pacing, now) = (Pacing::new(RULES), Instant::now());
     fail(&mut pacing, "alice", 1, 3, now);
     for n in 0..1_000 {
@@ -174,12 +174,13 @@ fn flood_of_names_costs_a_bounded_map_and_frees_no_guesser() {
     assert_eq!(pacing.ask(1, "alice", network(1), now), WAITS);
 }
 
-/// The rules of a server that is not configured otherwise.
+/// The rules of a server with the default configuration.
 fn defaults() -> PacingRules {
     PacingRules::of(&crate::core::limits::Limits::default())
 }
 
-/// Whether the try `owner` starts within the patience of 45 s; all others that start fail, and `again` follows each.
+/// Returns whether the attempt `owner` starts within the patience of 45 s. All other started
+/// attempts fail, and `again` runs after each.
 fn has_its_turn(
     pacing: &mut Pacing,
     owner: u64,
@@ -199,9 +200,10 @@ fn has_its_turn(
     false
 }
 
-/// Four threads of her own office, whose address is familiar, guess without a pause. Two used to shut her out for ever.
+/// Regression: four threads in the user's own office, whose address is familiar, guess without a
+/// pause. Two threads used to lock the user out permanently.
 #[test]
-fn right_password_has_its_turn_beside_guesses_of_its_network() {
+fn right_password_is_served_despite_guesses_of_its_network() {
     let served = (0..200).filter(|_| {
         let (mut pacing, begin) = (Pacing::new(defaults()), Instant::now());
         succeed(&mut pacing, "alice", 1, begin);
@@ -212,7 +214,7 @@ fn right_password_has_its_turn_beside_guesses_of_its_network() {
             assert_eq!(pacing.ask(next, "alice", network(1), now), WAITS);
         };
         (0..4).for_each(|_| guess(&mut pacing, begin));
-        // The delay is the longest when she comes.
+        // The delay is longest when the user arrives.
         has_its_turn(&mut pacing, 0, begin, &mut guess);
         let now = at(begin, 45);
         assert_eq!(pacing.ask(1, "alice", network(1), now), WAITS);
@@ -222,15 +224,16 @@ fn right_password_has_its_turn_beside_guesses_of_its_network() {
     assert!(served > 140, "{served} of 200; 87 % are expected");
 }
 
-/// A hundred networks guess. Only 64 were counted, and the others stood ahead of her.
+/// Regression: a hundred networks guess. Only 64 were counted, and the others ranked before the
+/// user.
 #[test]
-fn owner_in_a_new_network_passes_a_hundred_hostile_ones() {
+fn owner_in_a_new_network_passes_a_hundred_guessing_networks() {
     let (mut pacing, begin) = (Pacing::new(defaults()), Instant::now());
     fail(&mut pacing, "alice", 200, 10, begin);
     for round in 0..2 {
         for n in 0..100 {
             let id = 2_000 + u64::from(n);
-            // Their clients wait in vain, and come again.
+            // Their clients time out, and return.
             let now = at(begin, 45 * round);
             pacing.gone(id, now);
             assert_eq!(pacing.ask(id, "alice", network(n), now), WAITS);
@@ -270,7 +273,7 @@ fn user_who_is_logged_in_does_not_wait_for_guesses() {
 }
 
 #[test]
-fn tries_stand_by_familiarity_and_failures() {
+fn standing_follows_familiarity_and_failures() {
     let (mut pacing, now) = (Pacing::new(RULES), Instant::now());
     succeed(&mut pacing, "alice", 1, now);
     for (n, name) in ["bob", "carol", "dave", "erin"].into_iter().enumerate() {

@@ -179,7 +179,7 @@ async fn a_repository_whose_directory_is_missing_is_unavailable_and_the_rest_is_
     alice.repository("hello", "other").await;
     let place = Workplace::new();
     let lost = place.git("", &["ls-remote", &server.url_as("alice", &path)]).await;
-    lost.refused("remote error: the repository's files are not there; tell the operator");
+    lost.refused("remote error: the repository's files are missing; ask the operator to restore them");
     place.git("", &["ls-remote", &server.url_as("alice", "alice/hello/other")]).await.ok();
     server.stop().await;
 }
