@@ -1,4 +1,39 @@
-//! Service errors: a stable code, a sentence, and when to come back.
+//! Service errors: a stable code, a sentence, and the time to retry.
+//!
+//! # Which error belongs where
+//! Each layer has its own error type. `From` and `?` convert the error of the layer below; no layer
+//! reads the sentence of an error to make a decision, it matches the variant or the [`Code`].
+//!
+//! | Type | Where it is created | Meaning |
+//! |---|---|---|
+//! | [`Refusal`] | rules in `domain`; commands, queries, services | A rule denies the request, and nothing was changed. |
+//! | [`CommandError`] | the handle of the writer | A refusal of the command, or `Overloaded`, `ReadOnly` (the disk is full), `Internal`. |
+//! | [`QueryError`] | the handle of the cache | A refusal of the query, or `Overloaded`, `Internal`. |
+//! | [`ServiceError`] | `services` | Any of these and all other failures, with a [`Code`]. |
+//! | `ApiError`, `GitError` | `api` | A service error in the form of an HTTP or git response. |
+//!
+//! Rules for contributors:
+//! * In `domain`, in a command and in a query, return a [`Refusal`]. Only the actors build a
+//!   [`CommandError`] or a [`QueryError`]. In a command, pass on database errors with `?`: they
+//!   concern the whole batch.
+//! * In `services`, return a [`Refusal`] with `.into()` where a variant fits. Use
+//!   [`ServiceError::invalid`] for several invalid fields, [`ServiceError::later`] if a retry can
+//!   succeed, and [`ServiceError::new`] otherwise.
+//! * Convert errors of git, SQLite and the file system in one `From` implementation per type. Log
+//!   the cause there, once. The sentence for the client contains no paths, no SQL and no output of
+//!   git.
+//! * In `api` and `messaging`, pass service errors on. `ApiError::with_status` is only for statuses
+//!   that no code has: 405, 408, 414, 415.
+//!
+//! # The client's view
+//! * REST and the control socket: a problem document (RFC 9457) with [`Code::http_status`], the
+//!   code, the sentence and the invalid fields, and `Retry-After` in whole seconds.
+//! * git: [`ServiceError::sentence`] as a message of the git protocol; some statuses stay HTTP
+//!   errors (`api/git_refusal.rs`).
+//! * Sessions over TCP and WebSocket: an `Ack` with the code as [`Code::in_packets`] returns it,
+//!   the sentence and the milliseconds to wait.
+//! * After [`Code::Internal`] the outcome of a command is unknown. A client repeats a message with
+//!   the same `client_id`.
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -202,14 +202,14 @@ mod tests {
         for number in 0..100 {
             keep(&answers.kept, key(number), &whole(KEEPING_BYTES));
             assert!(answers.kept.weighted_size() <= u64::try_from(max).unwrap());
-            assert!(answers.find(&key(0)).is_some() || number > 90, "what is asked for stays");
+            assert!(answers.find(&key(0)).is_some() || number > 90, "a used entry stays");
         }
         assert_eq!(answers.kept.entry_count(), 5);
         assert!(answers.find(&key(99)).is_some() && answers.find(&key(1)).is_none());
         keep(&answers.kept, key(100), &whole(max));
         assert!(answers.find(&key(100)).is_none() && answers.find(&key(99)).is_some(), "too large for all");
         keep(&answers.kept, key(101), &Reading { is_whole: false, ..whole(1) });
-        assert!(answers.find(&key(101)).is_none(), "it may hold more another time");
+        assert!(answers.find(&key(101)).is_none(), "partial responses are not cached");
         let empty = Answers::start(0, |_: &usize, bytes: &Vec<u8>| bytes.len(), metrics);
         keep(&empty.kept, key(1), &whole(0));
         assert!(empty.find(&key(1)).is_none());

@@ -1,4 +1,4 @@
-//! Who may reach a user: blocking, and leaving chats that another user added the caller to.
+//! Reachability of users: blocking, and leaving chats that another user added the caller to.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

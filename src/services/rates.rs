@@ -1,4 +1,4 @@
-//! Rates: how often one may do something. Token buckets, by user or by address.
+//! Rate limits of user actions: token buckets, by user or by address.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -50,7 +50,8 @@ impl Rates {
         self.check(&self.messages, &user)
     }
 
-    /// A change that concerns so many people: making a chat, adding, renaming and the like.
+    /// Checks a change that concerns `people` users: creating a chat, adding, renaming and the
+    /// like.
     pub fn change(&self, user: UserId, people: usize) -> Result<(), Refusal> {
         if !self.on {
             return Ok(());
@@ -63,12 +64,12 @@ impl Rates {
         }
     }
 
-    /// A UDP ticket, asked for over REST, by a `Ticket` packet or in a `Hello`.
+    /// Checks a UDP ticket, requested over REST, by a `Ticket` packet or in a `Hello`.
     pub fn ticket(&self, user: UserId) -> Result<(), Refusal> {
         self.check(&self.tickets, &user)
     }
 
-    /// A question about other users: their names, by id or by prefix, and their presence.
+    /// Checks a query about other users: their names, by id or by prefix, and their presence.
     pub fn lookup(&self, user: UserId) -> Result<(), Refusal> {
         self.check(&self.lookups, &user)
     }
@@ -93,7 +94,7 @@ impl Rates {
         Refusal::RateLimited { retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1) }
     }
 
-    /// Forgets keys whose bucket is full again: the maps stay as small as the traffic.
+    /// Drops keys whose bucket is full again, so that the maps stay as small as the traffic.
     pub fn tidy(&self) {
         self.messages.retain_recent();
         self.changes.retain_recent();
@@ -112,12 +113,12 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_allowed_then_one_is_told_when_to_come_back() {
+    fn rate_allows_burst_then_returns_time_to_retry() {
         let rates = Rates::new(&limits());
         let answers: Vec<_> = (0..4).map(|_| rates.message(UserId(1))).collect();
         assert!(answers[..3].iter().all(Result::is_ok));
         assert!(matches!(answers[3], Err(Refusal::RateLimited { retry_after_ms: 1..=1000 })));
-        assert!(rates.message(UserId(2)).is_ok(), "others are not concerned");
+        assert!(rates.message(UserId(2)).is_ok(), "other users are not limited");
     }
 
     #[test]

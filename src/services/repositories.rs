@@ -1,4 +1,4 @@
-//! Repositories: made, changed, taken away.
+//! Creation, change and deletion of repositories.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::git::history;
 use crate::git::store::StoreError;
 use crate::protocol::code::Code;
 
-/// A repository that somebody wants.
+/// A request to create a repository.
 #[derive(Debug)]
 pub struct RepositoryRequest {
     pub name: String,
@@ -31,7 +31,7 @@ pub struct RepositoryRequest {
     pub default_branch: Option<String>,
 }
 
-/// What somebody wants changed; `None` leaves a field as it is.
+/// A requested change; `None` leaves a field unchanged.
 #[derive(Debug, Default)]
 pub struct RepositoryChange {
     pub name: Option<String>,
@@ -68,7 +68,7 @@ impl Services {
             default_branch: request.default_branch,
             storage_key: StorageKey::fresh(),
         };
-        // In a task of its own: a client that leaves does not leave half a repository behind.
+        // In a separate task: a client that disconnects must not leave half a repository.
         let services = self.clone();
         let made = actix_web::rt::spawn(async move {
             let _turn = turn;
@@ -85,7 +85,8 @@ impl Services {
         Ok(self.cache.ask(who, query).await?)
     }
 
-    /// Row, directory, row: what a crash in between leaves is rolled back at start.
+    /// Creates the row, then the directory, then activates the row. The next start rolls back the
+    /// rest of a crash in between.
     async fn make(&self, begin: BeginRepository) -> Result<Arc<Repository>, ServiceError> {
         let repository = self.writer.execute(Who::User(begin.who.user.0), begin).await?;
         let (store, key) = (self.hosting.store.clone(), repository.storage_key);
@@ -105,7 +106,8 @@ impl Services {
             }
             Err(error) => Err(error),
         };
-        // An unknown outcome of the row is left to the reconciler; without a directory the name is free again.
+        // If the outcome of the row is unknown, the reconciler decides. Without a directory the
+        // name becomes free again.
         if let Err(error) = &outcome
             && (error.code != Code::Internal || !has_directory)
         {
@@ -113,13 +115,13 @@ impl Services {
             let store = self.hosting.store.clone();
             let gone = tokio::task::spawn_blocking(move || store.discard(key)).await;
             if !matches!(gone, Ok(Ok(()))) {
-                tracing::warn!(repository.id = %repository.id, "a directory of no repository is left");
+                tracing::warn!(repository.id = %repository.id, "cannot remove the directory of an abandoned repository");
             }
         }
         outcome
     }
 
-    /// A project's repositories, by name.
+    /// Returns a project's repositories, sorted by name.
     pub async fn repositories(
         &self,
         who: Option<Credential>,
@@ -178,9 +180,10 @@ impl Services {
         let repository = self.repository(Some(who), at, Act::Manage).await?.repository;
         self.rates.change(who.user, 1)?;
         let _turn = self.hosting.push_turn(repository.id).await?;
-        // What an interrupted push did is told if it can be found out; without its directory it cannot.
+        // The result of an interrupted push is announced if it can still be computed. Without the
+        // directory it cannot.
         if let Err(error) = self.settle_pending_of(repository.id).await {
-            tracing::warn!(repository.id = %repository.id, %error, "a push to a repository that goes was not settled");
+            tracing::warn!(repository.id = %repository.id, %error, "a push to a repository that is being deleted was not settled");
         }
         let command = DeleteRepository { who, repository: repository.id };
         self.writer.execute(Who::User(who.user.0), command).await?;

@@ -1,4 +1,5 @@
-//! Room for a push: what the repository, its owner's account and the disk still take.
+//! Space for a push: the rest of the quotas of the repository and of its owner's account, and of
+//! the disk.
 
 use bytes::Bytes;
 
@@ -9,14 +10,14 @@ use crate::git::push_head::PushHead;
 use crate::git::report;
 use crate::protocol::code::Code;
 
-/// How many bytes a push may have, and which limit says so.
+/// The maximum number of bytes of a push, and the limit that sets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Room {
     pub(super) bytes: u64,
     bound: Bound,
 }
 
-/// The limit that is met first.
+/// The limit that is reached first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bound {
     Repository { max: u64 },
@@ -26,12 +27,13 @@ enum Bound {
 }
 
 impl Room {
-    /// The whole answer to a push that needs more.
+    /// Returns the whole response to a push that needs more.
     pub(super) fn refusal(&self, head: &PushHead) -> Bytes {
         report::refusal(head, Some(&self.sentence()), |_| self.reason().to_owned())
     }
 
-    /// The same for the request log, and for a push that was found to need more when it had arrived.
+    /// Returns the same refusal as an error: for the request log, and for a push that turned out
+    /// too large after it arrived.
     pub(super) fn error(&self) -> ServiceError {
         let code = if self.bound == Bound::Disk { Code::ReadOnly } else { Code::TooLarge };
         ServiceError::new(code, self.sentence())
@@ -50,7 +52,7 @@ impl Room {
         match self.bound {
             Bound::Repository { max } => {
                 format!(
-                    "The repository may hold {max} bytes; with this push it would hold more. Delete what is not needed, or ask the operator (limits.repository_bytes)."
+                    "The repository may hold {max} bytes; with this push it would hold more. Delete refs that are not needed, or ask the operator (limits.repository_bytes)."
                 )
             }
             Bound::Account { max } => {
@@ -59,18 +61,18 @@ impl Room {
                 )
             }
             Bound::Disk => {
-                "The server keeps the rest of its disk for chats; tell its operator, then push again."
+                "The server reserves its remaining disk space for chats; ask its operator to free space, then push again."
                     .to_owned()
             }
             Bound::Compressed { max } => {
-                format!("A push with a Content-Encoding may have {max} bytes; send it without.")
+                format!("A push with a Content-Encoding may have {max} bytes; send it without Content-Encoding.")
             }
         }
     }
 }
 
 impl Services {
-    /// What a push to this repository may bring.
+    /// Returns how much a push to this repository may add.
     pub(super) async fn room_for(
         &self,
         view: &RepositoryView,
@@ -84,10 +86,11 @@ impl Services {
         Ok(quotas.into_iter().chain([disk]).chain(packed).min_by_key(|room| room.bytes).unwrap_or(disk))
     }
 
-    /// Checks that a repository that now has `size_bytes`, the push in quarantine included, is within its limits.
+    /// Checks that a repository of `size_bytes`, including the push in quarantine, is within its
+    /// limits.
     ///
     /// # Errors
-    /// The sentence of the limit that is exceeded.
+    /// Fails with the sentence of the limit that is exceeded.
     pub(super) async fn check_room(
         &self,
         view: &RepositoryView,
@@ -104,7 +107,7 @@ impl Services {
         self.check_disk().await
     }
 
-    /// Checks that the disk has more than its reserve.
+    /// Checks that the disk has more free space than its reserve.
     pub(super) async fn check_disk(&self) -> Result<(), ServiceError> {
         match self.disk_room().await? {
             0 => Err(Room { bytes: 0, bound: Bound::Disk }.error()),
@@ -121,13 +124,13 @@ impl Services {
         ])
     }
 
-    /// Bytes of the other repositories under the same user's name.
+    /// Returns the bytes of the owner's other repositories.
     async fn bytes_beside(&self, view: &RepositoryView) -> Result<u64, ServiceError> {
         let all = self.cache.ask_anonymously(AccountBytes(view.project.owner_id)).await?;
         Ok(all.saturating_sub(u64::try_from(view.repository.size_bytes).unwrap_or(0)))
     }
 
-    /// Bytes that pushes may take of the disk.
+    /// Returns the bytes of the disk that pushes may use.
     async fn disk_room(&self) -> Result<u64, ServiceError> {
         let (root, reserve) = (self.hosting.store.root().to_owned(), self.limits.disk_reserve_bytes);
         let asked = tokio::task::spawn_blocking(move || machine::space(&root)).await;
@@ -135,7 +138,7 @@ impl Services {
         match space {
             Ok(space) => Ok(space.above_reserve(reserve)),
             Err(error) => {
-                tracing::warn!(%error, "the free space of the disk is not known");
+                tracing::warn!(%error, "cannot read the free disk space");
                 Ok(u64::MAX)
             }
         }

@@ -1,5 +1,5 @@
-//! Large answers on disk: an answer that a slow client has not taken yet costs a file without a
-//! name, and no memory.
+//! Large responses on disk: a response that a slow client has not received yet takes an unnamed
+//! file, and no memory.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -21,32 +21,34 @@ use crate::git::compute;
 use crate::git::store::{Store, StoreError};
 use crate::protocol::code::Code;
 
-/// An answer of more bytes is sent from disk.
+/// A larger response is sent from disk.
 pub const MEMORY_BYTES_MAX: usize = 64 * 1024;
-/// What is read of a file at once, and the unit in which the space on disk is shared out.
+/// Bytes read from a file at once, and the unit in which disk space is shared.
 const PIECE_BYTES: usize = 64 * 1024;
-/// The least rate at which a client reads an answer, averaged over all of it, after the first minute.
+/// Minimum rate at which a client must read a response, averaged over the whole response, after the
+/// first minute.
 const BYTES_PER_SECOND: u64 = 8 * 1024;
 const TIME_MIN: Duration = Duration::from_secs(60);
 
-/// An answer on disk; the file goes with this value.
+/// A response on disk. Dropping this value deletes the file.
 pub struct Spooled {
     file: Arc<File>,
     pub size_bytes: u64,
-    /// Whether all of it is UTF-8 without NUL.
+    /// Whether the whole response is UTF-8 without NUL.
     pub is_text: bool,
     place: Spot,
     entitlement: Option<Box<Entitlement>>,
 }
 
 impl Spooled {
-    /// Ends the answer when this access is lost.
+    /// Ends the response when this access is lost.
     pub(super) fn with_entitlement(self, entitlement: Entitlement) -> Self {
         Self { entitlement: Some(Box::new(entitlement)), ..self }
     }
 
-    /// The answer, piece by piece. File and place are given back when the client has all of it, has left, or has taken
-    /// longer than [`time_for`] the answer, or has lost its access.
+    /// Returns the response in chunks. File and space are released when the client has received
+    /// everything, has disconnected, has exceeded [`time_for`] the response, or has lost its
+    /// access.
     pub fn pieces(self) -> impl Stream<Item = io::Result<Bytes>> + 'static {
         let Self { file, size_bytes, place, entitlement, .. } = self;
         let weak = Arc::downgrade(&file);
@@ -64,7 +66,7 @@ impl Spooled {
                 () = sent.cancelled() => {}
                 () = lost => {}
                 () = tokio::time::sleep(time_for(size_bytes)) => {
-                    tracing::debug!(size_bytes, "a client took too long to read an answer");
+                    tracing::debug!(size_bytes, "a client took too long to read a response");
                 }
             }
             drop(kept);
@@ -82,13 +84,13 @@ impl Spooled {
     }
 }
 
-/// How long a client may take for an answer of so many bytes.
+/// Returns the time that a client may take for a response of `size_bytes`.
 pub fn time_for(size_bytes: u64) -> Duration {
     TIME_MIN.saturating_add(Duration::from_secs(size_bytes / BYTES_PER_SECOND))
 }
 
 impl Services {
-    /// Moves an answer to disk.
+    /// Moves a response to disk.
     pub async fn spool(
         &self,
         holder: Holder,
@@ -108,7 +110,7 @@ impl Services {
         Ok(Spooled { file, size_bytes, is_text, place, entitlement: None })
     }
 
-    /// Has a child write an answer of so many bytes to disk.
+    /// Runs a child process that writes a response of `size_bytes` to disk.
     pub(super) async fn spool_output(
         &self,
         holder: Holder,
@@ -121,7 +123,8 @@ impl Services {
         let file = blocking(move || scratch(&store, wanted, reserve_bytes)).await?;
         let output = file.try_clone().map_err(StoreError::Io)?;
         let within = Duration::from_millis(self.limits.git_compute_ms);
-        // A file that is stored as a delta is in the child's memory as a whole: few at once.
+        // The child holds a file that is stored as a delta in memory as a whole, so few may run at
+        // once.
         let _turn = self.hosting.browse_place(holder).await?;
         compute::run_to_file(command, output, within).await?;
         let file = Arc::new(file);
@@ -139,14 +142,14 @@ impl Services {
 }
 
 impl Services {
-    /// A file without a name, if the disk has room for so many bytes.
+    /// Returns an unnamed file, if the disk has room for `bytes`.
     pub(super) async fn scratch_file(&self, bytes: u64) -> Result<File, ServiceError> {
         let (store, reserve_bytes) = (self.hosting.store.clone(), self.limits.disk_reserve_bytes);
         blocking(move || scratch(&store, bytes, reserve_bytes)).await
     }
 }
 
-/// A file without a name, if the disk has room for it above the reserve that is kept for chats.
+/// Returns an unnamed file, if the disk has room for it above the reserve for chats.
 fn scratch(store: &Store, size_bytes: u64, reserve_bytes: u64) -> io::Result<File> {
     if machine::space(store.root())?.above_reserve(reserve_bytes) < size_bytes {
         return Err(io::ErrorKind::StorageFull.into());
@@ -161,7 +164,7 @@ async fn blocking<T: Send + 'static>(
     Ok(done.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?.map_err(StoreError::Io)?)
 }
 
-/// The space that so many bytes take.
+/// Returns the number of pieces that `bytes` take.
 pub(super) fn pieces_of(bytes: usize) -> usize {
     bytes.div_ceil(PIECE_BYTES)
 }
@@ -182,10 +185,10 @@ fn is_text(file: &File, length: u64) -> io::Result<bool> {
     Ok(check.is_text())
 }
 
-/// Whether bytes are UTF-8 without NUL, piece by piece.
+/// Checks chunk by chunk whether bytes are UTF-8 without NUL.
 #[derive(Debug, Default)]
 pub struct TextCheck {
-    /// A character that goes on in the next piece.
+    /// A character that continues in the next chunk.
     begun: Vec<u8>,
     failed: bool,
 }
@@ -211,13 +214,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_has_a_minute_and_a_second_for_each_8_kib() {
+    fn client_has_a_minute_plus_a_second_per_8_kib() {
         assert_eq!(time_for(0), TIME_MIN);
         assert_eq!(time_for(64 * 1024 * 1024), TIME_MIN + Duration::from_secs(8192));
     }
 
     #[test]
-    fn text_is_utf_8_without_nul_wherever_it_is_cut() {
+    fn text_check_gives_same_result_for_every_chunk_size() {
         let is_text = |bytes: &[u8], step: usize| {
             let mut check = TextCheck::default();
             bytes.chunks(step).for_each(|piece| check.feed(piece));

@@ -21,30 +21,30 @@ use crate::domain::timestamp::Timestamp;
 use crate::domain::user::Invalid;
 use crate::protocol::code::Code;
 
-/// A token that somebody wants.
+/// A request to create a token.
 #[derive(Debug)]
 pub struct TokenRequest {
     pub name: String,
     pub scopes: Vec<Scope>,
-    /// `owner/project/repository` each; `None`: all.
+    /// Each is `owner/project/repository`; `None` means all.
     pub repositories: Option<Vec<String>>,
-    /// `None`: `limits.token_default_days`; 0: never.
+    /// `None` means `limits.token_default_days`; 0 means never.
     pub expires_in_days: Option<i64>,
 }
 
-/// The longest life of a token that expires at all: ten years.
+/// The maximum lifetime in days of a token that expires: ten years.
 const DAYS_MAX: i64 = 3650;
 const DAY_SECONDS: i64 = 24 * 3600;
-/// Uses of tokens written in one command: a row each.
+/// Maximum number of token uses written in one command: each is a row.
 const USES_PER_COMMAND: usize = 200;
 
 impl Services {
-    /// Makes a token for a user who proves to be there: by the password, or by a login that began a
-    /// moment ago. The token itself is in this answer and nowhere else.
+    /// Creates a token for a user who proves presence: by the password, or by a login that began
+    /// recently. The token itself is returned here only.
     ///
     /// # Errors
-    /// `fresh_login_required` without either; `forbidden` when the password is wrong, which delays
-    /// the next try as at the login.
+    /// Fails with `fresh_login_required` without either, and with `forbidden` when the password is
+    /// wrong. A wrong password delays the next attempt as at login.
     pub async fn create_token(
         &self,
         who: Credential,
@@ -52,8 +52,7 @@ impl Services {
         request: TokenRequest,
         password: Option<String>,
     ) -> Result<(Arc<AccessToken>, String), ServiceError> {
-        // Before anything is compared: neither a token nor a login that has ended is a way to
-        // guess.
+        // Before any comparison: neither a token nor an ended login must be a way to guess.
         access::Grant::person(who.proof)?;
         let (me, _) = self.cache.ask(who, Me).await?;
         let password_proven = password.is_some();
@@ -103,7 +102,8 @@ impl Services {
         Ok((self.writer.execute(Who::User(who.user.0), command).await?, secret))
     }
 
-    /// The days until a new token expires; `None`: never, which the operator may always choose.
+    /// Returns the days until a new token expires, or `None` for never, which the operator may
+    /// always choose.
     fn token_days(&self, who: Credential, wanted: Option<i64>) -> Result<Option<i64>, Invalid> {
         let may_be_endless = self.accounts.tokens_without_expiry || who.proof == Proof::Operator;
         match wanted {
@@ -115,7 +115,7 @@ impl Services {
         }
     }
 
-    /// The ids of the repositories that a token is to be for; `None`: all.
+    /// Returns the ids of the repositories that a token is limited to; `None` means all.
     async fn chosen_repositories(
         &self,
         who: Credential,
@@ -123,7 +123,7 @@ impl Services {
     ) -> Result<Option<Vec<RepositoryId>>, ServiceError> {
         let mut repositories = None;
         for path in paths.into_iter().flatten() {
-            let missing = || Refusal::invalid("repositories", "name one that does not exist");
+            let missing = || Refusal::invalid("repositories", "include a repository that does not exist");
             let mut parts = path.split('/').map(str::to_owned);
             let (Some(user), Some(project), Some(repo), None) =
                 (parts.next(), parts.next(), parts.next(), parts.next())
@@ -152,17 +152,17 @@ impl Services {
         Ok(self.writer.execute(Who::User(who.user.0), RevokeAccessToken { who, token }).await?)
     }
 
-    /// Ends tokens that have expired; answers how many.
+    /// Ends expired tokens. Returns how many.
     pub async fn end_expired_tokens(&self) -> Result<usize, ServiceError> {
         Ok(self.writer.execute(Who::Server, EndExpiredTokens).await?)
     }
 
-    /// Notifies owners of tokens that are about to expire; answers how many.
+    /// Notifies owners of tokens that expire soon. Returns how many.
     pub async fn warn_of_expiring_tokens(&self) -> Result<usize, ServiceError> {
         Ok(self.writer.execute(Who::Server, WarnOfExpiringTokens).await?)
     }
 
-    /// Writes when tokens were last used, as far as it is noted.
+    /// Writes the last uses of tokens that the cache has recorded.
     pub async fn write_token_uses(&self) -> Result<(), ServiceError> {
         loop {
             let uses = self.cache.ask_anonymously(TokenUsesToWrite { count: USES_PER_COMMAND }).await?;

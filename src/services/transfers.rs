@@ -1,4 +1,4 @@
-//! Clones, fetches and pushes: who may, and when it is their turn.
+//! Clones, fetches and pushes: checks access, and waits for a permit.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -27,10 +27,10 @@ use crate::git::report;
 use crate::git::transfer::{self, Input, Output, Push, TransferBody};
 use crate::protocol::code::Code;
 
-/// The option of a push whose value goes to the project's channel with it.
+/// The push option whose value is posted to the project's channel with the push.
 const CHAT_OPTION: &str = "chat";
 
-/// What a service of git needs.
+/// Returns the access that a git service needs.
 fn act_of(service: Service) -> Act {
     match service {
         Service::UploadPack => Act::Read,
@@ -41,29 +41,30 @@ fn act_of(service: Service) -> Act {
 /// A push whose head has been read.
 pub struct Arrival {
     pub head: PushHead,
-    /// What arrived behind the head already.
+    /// The bytes that arrived after the head.
     pub rest: Bytes,
-    /// How the pusher reached the server, for links that the pusher alone sees.
+    /// The URL by which the pusher reached the server, for links that only the pusher sees.
     pub base_url: String,
     /// The whole body is compressed (`Content-Encoding`).
     pub compressed: bool,
 }
 
-/// What is answered to a push.
+/// The response to a push.
 pub enum PushAnswer {
     Streamed(TransferBody),
-    /// git was not asked: the whole answer.
+    /// git did not run: this is the whole response.
     Refused {
         answer: Bytes,
-        /// What keeps the server from taking the push; `None` when the push itself is refused.
+        /// The reason why the server cannot accept the push; `None` when the push itself is
+        /// refused.
         error: Option<ServiceError>,
-        /// What the client may still be sending.
+        /// Input that the client may still be sending.
         unread: Input,
     },
 }
 
 impl Services {
-    /// The repository behind a git route, for somebody who may use the service.
+    /// Returns the repository of a git route, if the caller may use the service.
     pub async fn git_repository(
         &self,
         who: Option<Credential>,
@@ -73,7 +74,8 @@ impl Services {
         self.repository(who, at, act_of(service)).await
     }
 
-    /// The refs, as `git` advertises them, streamed. `None`: of a repository that a push may create.
+    /// Streams the refs as `git` advertises them. `None`: the refs of a repository that a push may
+    /// create.
     pub async fn advertise(
         &self,
         view: Option<&RepositoryView>,
@@ -93,17 +95,18 @@ impl Services {
         Ok(transfer::read(command, nothing, Output::Lines, deadlines, turn).map_err(ComputeError::from)?)
     }
 
-    /// A place among the fetches: taken before the request is read.
+    /// Acquires a permit for a fetch, before the request is read.
     pub async fn fetch_turn(&self, client: Client) -> Result<Turn, ServiceError> {
         self.hosting.turn_for(Work::Fetch, client).await
     }
 
-    /// A place among the pushes: taken before the head of the push is read.
+    /// Acquires a permit for a push, before the head of the push is read.
     pub async fn push_turn(&self, client: Client) -> Result<Turn, ServiceError> {
         self.hosting.turn_for(Work::Push, client).await
     }
 
-    /// Streams what `git upload-pack` answers to `input`, for as long as the caller may read the repository.
+    /// Streams the response of `git upload-pack` to `input`, while the caller may read the
+    /// repository.
     pub async fn fetch(
         &self,
         who: Option<Credential>,
@@ -123,8 +126,8 @@ impl Services {
         Ok(body.with_watch(watch))
     }
 
-    /// Takes a push; `input` is what follows its head. Returns when that was read. Until then the pusher's access is
-    /// asked for again; the admission asks a last time.
+    /// Receives a push; `input` is the data after its head. Returns when that data is read. Until
+    /// then the pusher's access is rechecked; the admission checks it a last time.
     pub async fn push(
         self: &Arc<Self>,
         who: Credential,
@@ -199,7 +202,7 @@ impl Services {
         Ok(PushAnswer::Streamed(body))
     }
 
-    /// How much a push may bring, and where it goes.
+    /// Returns how much a push may add, and its directory.
     async fn place_for(
         &self,
         view: &RepositoryView,
@@ -209,8 +212,9 @@ impl Services {
         Ok((self.room_for(view, compressed).await?, self.hosting.directory(&view.repository).await?))
     }
 
-    /// Refuses what can be refused before git sees a byte: single refs, which [`PushHead::decline`] takes out, or the
-    /// whole push, whose answer is returned. An atomic push is refused whole.
+    /// Refuses what can be refused before git reads a byte: single refs, which
+    /// [`PushHead::decline`] removes, or the whole push, whose response is returned. An atomic push
+    /// is refused whole.
     fn refuse_at_once(&self, view: &RepositoryView, head: &mut PushHead) -> Option<Bytes> {
         let config = &view.project.config;
         let reason = |update: &RefUpdate| -> Option<String> {
@@ -223,9 +227,11 @@ impl Services {
             if let Err(refusal) = permission::check_update(config, view.role, update) {
                 return Some(refusal.to_string());
             }
-            // git would refuse it after it has taken the objects of the other refs.
+            // git would refuse it only after it has stored the objects of the other refs.
             if update.new.is_none() && update.branch() == Some(&view.repository.default_branch) {
-                return Some("the default branch cannot be deleted; make another one the default".to_owned());
+                return Some(
+                    "the default branch cannot be deleted; make another branch the default".to_owned(),
+                );
             }
             None
         };
@@ -234,7 +240,8 @@ impl Services {
         if kept().count() == head.updates.len() && head.declined.is_empty() {
             return None;
         }
-        // git takes a pack for one of its commands only: it would not read the pack of those that are declined.
+        // git reads a pack only for commands that are not deletions: it would not read the pack of
+        // declined commands.
         let has_pack = kept().any(|(update, _)| update.new.is_some());
         if kept().next().is_none() || head.is_atomic() || has_pack != head.has_pack() {
             let mut reasons = reasons.into_iter();
@@ -248,7 +255,7 @@ impl Services {
     }
 }
 
-/// The text that goes to the channel with a push.
+/// Returns the text that is posted to the channel with a push.
 pub(super) fn chat_text(head: &PushHead) -> Option<String> {
     head.option(CHAT_OPTION).map(str::to_owned)
 }
@@ -256,20 +263,24 @@ pub(super) fn chat_text(head: &PushHead) -> Option<String> {
 impl From<ComputeError> for ServiceError {
     fn from(error: ComputeError) -> Self {
         match error {
-            ComputeError::TooSlow => Self::new(Code::Overloaded, "this takes longer than the server allows"),
-            ComputeError::TooMuch => Self::new(Code::TooLarge, "the answer is larger than the server allows"),
+            ComputeError::TooSlow => {
+                Self::new(Code::Overloaded, "the request takes longer than the server allows")
+            }
+            ComputeError::TooMuch => {
+                Self::new(Code::TooLarge, "the response is larger than the server allows")
+            }
             ComputeError::TooMuchMemory => {
                 Self::new(Code::TooLarge, "git needs more memory for this than the server allows")
             }
             ComputeError::Io(_) | ComputeError::Failed(_) => {
-                tracing::error!(error = %cut(&error), "git could not do its part");
-                Self::new(Code::Internal, "git could not do its part")
+                tracing::error!(error = %cut(&error), "git failed");
+                Self::new(Code::Internal, "git failed; the log of the server has the reason")
             }
         }
     }
 }
 
-/// The answer to a push that no repository would accept.
+/// Returns the response to a push that no repository would accept.
 fn refuse_head(head: &PushHead) -> Option<Bytes> {
     if let Some(text) = head.option(CHAT_OPTION)
         && (text.len() > PUSH_TEXT_BYTES_MAX || Content::parse(text.to_owned()).is_err())

@@ -80,7 +80,7 @@ fn user_in_a_familiar_network_does_not_wait_for_guesses() {
 }
 
 #[test]
-fn user_in_a_new_network_passes_those_who_guess() {
+fn user_in_a_new_network_is_served_before_guessers() {
     let (mut pacing, begin) = (Pacing::new(RULES), Instant::now());
     fail(&mut pacing, "alice", 1, 1, begin);
     fail(&mut pacing, "alice", 2, 2, begin);
@@ -97,7 +97,7 @@ fn user_in_a_new_network_passes_those_who_guess() {
 }
 
 #[test]
-fn delayed_tries_of_one_network_are_few() {
+fn waiting_attempts_of_a_network_are_bounded() {
     let (mut pacing, now) = (Pacing::new(RULES), Instant::now());
     fail(&mut pacing, "alice", 1, 3, now);
     let turns: Vec<_> = (0..2).map(|id| pacing.ask(id, "alice", network(1), now)).collect();
@@ -112,7 +112,7 @@ fn delayed_tries_of_one_network_are_few() {
 }
 
 #[test]
-fn tries_that_came_before_the_delay_are_few_too() {
+fn attempts_queued_before_the_delay_are_bounded_too() {
     let (mut pacing, now) = (Pacing::new(RULES), Instant::now());
     for id in 0..20 {
         pacing.ask(id, "alice", network(1), now);
@@ -148,7 +148,7 @@ fn failures_expire_after_fifteen_minutes() {
 }
 
 #[test]
-fn tries_that_end_without_an_outcome_make_room() {
+fn attempts_without_outcome_release_their_slots() {
     let (mut pacing, now) = (Pacing::new(RULES), Instant::now());
     for id in 0..5 {
         pacing.ask(id, "alice", network(1), now);
