@@ -1,16 +1,17 @@
-//! Whether a connection has a request or a response under way. Its worker writes, the keeper of idle connections reads.
+//! Tracks whether a connection has a request or a response in progress. The connection's worker
+//! writes it; the closer of idle connections reads it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// What a connection does. Kept with it.
+/// The activity of a connection. Stored with it.
 #[derive(Debug)]
 pub struct Activity {
     begun: Instant,
     /// Requests whose responses are not sent yet.
     requests: AtomicUsize,
-    /// When the last of them ended, in milliseconds from the beginning.
+    /// End of the last request, in milliseconds since `begun`.
     idle_since_ms: AtomicU64,
 }
 
@@ -23,7 +24,7 @@ impl Activity {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// How long no request is under way.
+    /// Returns how long the connection has been idle; `None` while a request is in progress.
     pub fn idle_for(&self) -> Option<Duration> {
         let idle = self.requests.load(Relaxed) == 0;
         let since = self.idle_since_ms.load(Relaxed);
@@ -37,7 +38,7 @@ impl Default for Activity {
     }
 }
 
-/// A request under way, until its response is sent.
+/// A request in progress, until its response is sent.
 pub(super) struct UnderWay(Arc<Activity>);
 
 impl UnderWay {

@@ -1,4 +1,4 @@
-//! Where clients find things: base URLs, and the new address of what was renamed.
+//! URLs for clients: base URLs, and the new location of renamed resources.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::core::proxies::TrustedProxies;
 use crate::services::Services;
 
-/// The base of links in answers: as configured, else as the client itself reached us.
+/// Returns the base URL of links in responses: as configured, otherwise as the client reached the
+/// server.
 pub(super) fn base_url(request: &HttpRequest, services: &Services) -> String {
     if let Some(configured) = services.hosting.public_url() {
         return configured.to_owned();
@@ -28,22 +29,24 @@ pub(super) fn base_url(request: &HttpRequest, services: &Services) -> String {
     }
 }
 
-/// Whether the client speaks TLS: to this server, or to a trusted proxy, which says so in `X-Forwarded-Proto`.
+/// Returns whether the client uses TLS: to this server, or to a trusted proxy that sends
+/// `X-Forwarded-Proto`.
 fn is_https(request: &HttpRequest) -> bool {
     if request.app_config().secure() {
         return true;
     }
     let proxies = request.app_data::<web::Data<TrustedProxies>>();
     let trusted = request.peer_addr().zip(proxies).is_some_and(|(peer, proxies)| proxies.trusts(peer.ip()));
-    // Each proxy appends or replaces: the last word is that of the nearest one.
+    // Each proxy appends or replaces a value: the last value is that of the nearest proxy.
     let forwarded = request.headers().get_all("x-forwarded-proto").last();
     let scheme = forwarded.and_then(|value| value.to_str().ok()?.rsplit(',').next().map(str::trim));
     trusted && scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
 }
 
-/// 308 to the same route under the present name: `old` path segments from the front are replaced by `now`.
+/// Returns a 308 redirect to the same route under the present name: `now` replaces the first `old`
+/// path segments.
 pub(super) fn moved(request: &HttpRequest, old: usize, now: &str) -> HttpResponse {
-    // As the client encoded it: the decoded path may hold anything.
+    // As the client encoded it: the decoded path may contain any character.
     let rest: Vec<_> = request.uri().path().split('/').skip(old + 1).collect();
     let mut location = now.to_owned();
     for segment in rest {
@@ -57,8 +60,8 @@ pub(super) fn moved(request: &HttpRequest, old: usize, now: &str) -> HttpRespons
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, location)).finish()
 }
 
-/// Text as a value of a query or a segment of a path: everything but unreserved characters is encoded (RFC 3986
-/// section 2.3).
+/// Encodes text as a query value or a path segment: all but unreserved characters are encoded (RFC
+/// 3986 section 2.3).
 pub(super) fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -72,7 +75,7 @@ pub(super) fn percent_encoded(text: &str) -> String {
     encoded
 }
 
-/// The bytes that percent-encoded text stands for (RFC 3986 section 2.1). What is not an escape stands for itself.
+/// Decodes percent-encoded text (RFC 3986 section 2.1). Invalid escapes are kept as they are.
 pub(super) fn percent_decoded(text: &str) -> Vec<u8> {
     let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let Some((first, behind)) = rest.split_first() {
@@ -92,7 +95,8 @@ pub(super) fn percent_decoded(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Where a client finds another listener: one that is bound to every address is where the client reached us.
+/// Returns the address of another listener for this client. A listener on an unspecified address is
+/// returned with the host that the client used.
 pub(super) fn reachable(request: &HttpRequest, listener: &str) -> String {
     let connection = request.connection_info();
     match listener.parse::<SocketAddr>().ok().zip(host_of(connection.host())) {
@@ -101,7 +105,7 @@ pub(super) fn reachable(request: &HttpRequest, listener: &str) -> String {
     }
 }
 
-/// `example.org:8080` without the port; brackets of an IPv6 address stay.
+/// Returns the host of `example.org:8080`; brackets of an IPv6 address stay.
 fn host_of(authority: &str) -> Option<&str> {
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,

@@ -1,4 +1,4 @@
-//! What administrators of the server do.
+//! Routes for administrators of the server.
 
 use std::sync::Arc;
 
@@ -19,11 +19,11 @@ use crate::services::Services;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UserBody {
-    /// `false` shuts the user out: logins, sessions and tokens end at once.
+    /// `false` deactivates the user: logins, sessions and tokens end at once.
     active: bool,
 }
 
-/// A user as administrators see them.
+/// A user as administrators see it.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ManagedUser {
     #[serde(flatten)]
@@ -38,7 +38,7 @@ impl From<Arc<User>> for ManagedUser {
     }
 }
 
-/// Deactivates a user, or lets them in again. What they wrote stays.
+/// Deactivates or reactivates a user. Messages of the user stay.
 #[utoipa::path(patch, operation_id = "update_user_as_administrator", path = "/api/admin/users/{username}", params(("username" = String, Path)), request_body = UserBody,
     responses((status = 200, body = ManagedUser), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn update_user(
@@ -59,7 +59,9 @@ pub(super) struct UsersQuery {
     cursor: Option<i64>,
 }
 
-/// Lists all users by id, deactivated ones too, or those whose names begin with `prefix`; for administrators of the server.
+/// Lists all users, including deactivated ones, sorted by id; for administrators of the server.
+///
+/// With `prefix`, lists only users whose names begin with it.
 #[utoipa::path(get, operation_id = "list_users_as_administrator", path = "/api/admin/users",
     params(("prefix" = Option<String>, Query), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
     responses((status = 200, body = page::Items<ManagedUser>), (status = 400), (status = 401), (status = 403)))]
@@ -87,7 +89,9 @@ pub(super) struct TakeOverBody {
     owner: Option<String>,
 }
 
-/// Makes an active user an owner of a chat that has no active owner. The chat gets a `join` or `role`.
+/// Makes an active user an owner of a chat that has no active owner.
+///
+/// The chat gets a `join` or `role` event.
 #[utoipa::path(post, operation_id = "take_over_chat", path = "/api/admin/chats/{id}/take-over", params(("id" = i64, Path)), request_body = TakeOverBody,
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn take_over_chat(
@@ -100,7 +104,9 @@ pub(super) async fn take_over_chat(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Makes an active user an owner of a project that has no active owner. Its channel gets a `join` or `role`.
+/// Makes an active user an owner of a project that has no active owner.
+///
+/// Its channel gets a `join` or `role` event.
 #[utoipa::path(post, operation_id = "take_over_project", path = "/api/admin/projects/{user}/{project}/take-over",
     params(("user" = String, Path), ("project" = String, Path)), request_body = TakeOverBody,
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
@@ -114,7 +120,7 @@ pub(super) async fn take_over_project(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Something that an administrator or owner did.
+/// An action of an administrator or owner.
 #[derive(Serialize, ToSchema)]
 pub(super) struct AuditAnswer {
     id: i64,
@@ -126,7 +132,7 @@ pub(super) struct AuditAnswer {
     action: String,
     /// `user:3`, `chat:7`, …
     target: String,
-    /// What was set.
+    /// The values that were set.
     detail: serde_json::Map<String, serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
@@ -155,7 +161,7 @@ pub(super) struct AuditQuery {
     cursor: Option<i64>,
 }
 
-/// What administrators and owners did, the newest first; for administrators of the server.
+/// Lists actions of administrators and owners, newest first; for administrators of the server.
 #[utoipa::path(get, operation_id = "list_audit_events", path = "/api/admin/audit", params(("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
     responses((status = 200, body = page::Items<AuditAnswer>), (status = 400), (status = 401), (status = 403)))]
 pub(super) async fn audit(

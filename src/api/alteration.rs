@@ -1,4 +1,4 @@
-//! What can be done to a message that is there.
+//! Routes that change an existing message.
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
@@ -29,12 +29,12 @@ async fn alter(
 pub(super) struct EditBody {
     /// 1 to 16384 bytes.
     content: String,
-    /// At most 4096 bytes of JSON; absent: stays as it is.
+    /// At most 4096 bytes of JSON; absent: unchanged.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Metadata>,
 }
 
-/// Changes what a message says; only who wrote it may.
+/// Edits the content of a message; only its sender may.
 #[utoipa::path(patch, operation_id = "edit_message", path = "/api/chats/{id}/messages/{message_id}",
     params(("id" = i64, Path), ("message_id" = i64, Path)), request_body = EditBody,
     responses((status = 200, body = MessageShape), (status = 401), (status = 403), (status = 404), (status = 413), (status = 422), (status = 429)))]
@@ -50,7 +50,9 @@ pub(super) async fn edit(
     Ok(HttpResponse::Ok().json_line(&*altered.message))
 }
 
-/// Takes a message back: its content is gone, its place stays. Who wrote it may, and owners and admins of the chat.
+/// Deletes a message: its content is removed, its position stays.
+///
+/// Allowed for its sender, and for owners and admins of the chat.
 #[utoipa::path(delete, operation_id = "delete_message", path = "/api/chats/{id}/messages/{message_id}",
     params(("id" = i64, Path), ("message_id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 429)))]
@@ -63,7 +65,9 @@ pub(super) async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Reacts with one emoji, or with a shortcode of 1 to 32 bytes. An emoji with and without variation selectors is one.
+/// Adds a reaction: one emoji, or a shortcode of 1 to 32 bytes.
+///
+/// An emoji with and without variation selectors is the same reaction.
 #[utoipa::path(put, operation_id = "add_reaction", path = "/api/chats/{id}/messages/{message_id}/reactions/{emoji}",
     params(("id" = i64, Path), ("message_id" = i64, Path), ("emoji" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422), (status = 429)))]
@@ -75,7 +79,7 @@ pub(super) async fn react(
     set_reaction(&services, caller, path.0, false).await
 }
 
-/// Takes one's own reaction back.
+/// Removes the caller's reaction.
 #[utoipa::path(delete, operation_id = "remove_reaction", path = "/api/chats/{id}/messages/{message_id}/reactions/{emoji}",
     params(("id" = i64, Path), ("message_id" = i64, Path), ("emoji" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 422), (status = 429)))]
@@ -98,7 +102,7 @@ async fn set_reaction(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Pins a message: `?pinned=true` lists them.
+/// Pins a message; `?pinned=true` lists pinned messages.
 #[utoipa::path(put, operation_id = "pin_message", path = "/api/chats/{id}/messages/{message_id}/pin",
     params(("id" = i64, Path), ("message_id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 429)))]
@@ -107,7 +111,9 @@ pub(super) async fn pin(caller: Caller, path: Path<(i64, i64)>, services: web::D
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Follows the thread that a message is in or begins: its replies notify the user. Who writes in a thread follows it.
+/// Follows the thread that contains or starts at a message: its replies notify the user.
+///
+/// A user who writes in a thread follows it automatically.
 #[utoipa::path(put, operation_id = "follow_thread", path = "/api/chats/{id}/messages/{message_id}/follow",
     params(("id" = i64, Path), ("message_id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 429)))]
@@ -121,7 +127,9 @@ pub(super) async fn follow(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Mutes the thread that a message is in or begins: of its replies only those notify that mention the user.
+/// Mutes the thread that contains or starts at a message.
+///
+/// Only replies that mention the user still notify.
 #[utoipa::path(delete, operation_id = "mute_thread", path = "/api/chats/{id}/messages/{message_id}/follow",
     params(("id" = i64, Path), ("message_id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 429)))]
@@ -131,7 +139,7 @@ pub(super) async fn mute(caller: Caller, path: Path<(i64, i64)>, services: web::
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Takes a pin off.
+/// Unpins a message.
 #[utoipa::path(delete, operation_id = "unpin_message", path = "/api/chats/{id}/messages/{message_id}/pin",
     params(("id" = i64, Path), ("message_id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 429)))]

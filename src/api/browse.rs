@@ -1,10 +1,11 @@
-//! What a repository holds: branches, tags, folders, files, archives.
+//! Routes for the contents of a repository: branches, tags, folders, files, archives.
 //!
-//! `{ref}` is one percent-encoded segment (`feature%2Fx`): a branch, else a tag, a full name under `refs/`, or a full
-//! object id; never a revision expression. Names are resolved first, and whoever has the answer about that commit
-//! gets 304 before anything is read.
+//! `{ref}` is one percent-encoded segment (`feature%2Fx`): a branch, else a tag, a full name under
+//! `refs/`, or a full object id. It is never a revision expression. Names are resolved first. A
+//! client that already has the response for that commit gets 304 before anything is read.
 //!
-//! Invariant: what was pushed never runs in a browser. Raw files are text or a download, in a sandbox without an origin.
+//! Invariant: pushed content never runs in a browser. Raw files are sent as text or as a download,
+//! in a sandbox without an origin.
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -28,16 +29,17 @@ use crate::services::access::RepositoryPath;
 use crate::services::browsing::{RawFile, Reading};
 use crate::services::{ServiceError, Services};
 
-/// Of a raw file: nothing in it is loaded, run or framed, and it has no origin.
+/// The policy of a raw file: nothing in it is loaded, run or framed, and it has no origin.
 const SANDBOX: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
 
-/// Where the path begins in `/api/projects/{user}/{project}/repos/{repo}/tree/{ref}/{path}`, in segments.
+/// Index of the first path segment in
+/// `/api/projects/{user}/{project}/repos/{repo}/tree/{ref}/{path}`.
 const PATH_SEGMENT: usize = 9;
 
-/// The longest name of a file on most file systems.
+/// The maximum length of a file name on most file systems.
 const FILE_NAME_CHARACTERS_MAX: usize = 255;
 
-/// A repository, and what is asked about in it.
+/// A repository, with the requested ref and path.
 #[derive(Debug, Deserialize)]
 pub(super) struct CommitPath {
     user: String,
@@ -50,7 +52,7 @@ pub(super) struct CommitPath {
     path: String,
 }
 
-/// What was asked about.
+/// The resolved request.
 pub(super) struct Found {
     pub(super) view: RepositoryView,
     pub(super) commit: ResolvedRef,
@@ -58,7 +60,8 @@ pub(super) struct Found {
     pub(super) validator: Validator,
 }
 
-/// Finds the commit, and answers at once if the repository has moved or the client has the answer already.
+/// Resolves the commit. Responds at once if the repository was renamed, or if the client already
+/// has the response.
 pub(super) async fn at_commit(
     anyone: Anyone,
     request: &HttpRequest,
@@ -81,8 +84,8 @@ pub(super) async fn at_commit(
     }
 }
 
-/// A path of a repository as the client sent it. Where bytes of it are not UTF-8, the framework has replaced them: then
-/// the path is read again from its percent-encoded form.
+/// Returns a path of a repository as the client sent it. The framework replaces bytes that are not
+/// UTF-8; in that case the path is read again from its percent-encoded form.
 pub(super) fn as_sent<'r>(path: String, encoded: impl FnOnce() -> Option<&'r str>) -> String {
     if !path.contains(char::REPLACEMENT_CHARACTER) {
         return path;
@@ -94,11 +97,11 @@ pub(super) fn as_sent<'r>(path: String, encoded: impl FnOnce() -> Option<&'r str
 #[derive(Deserialize)]
 pub(super) struct ListQuery {
     limit: Option<i64>,
-    /// The last name of the page before.
+    /// The last name of the previous page.
     cursor: Option<String>,
 }
 
-/// The branches, by name.
+/// Lists the branches, sorted by name.
 #[utoipa::path(get, operation_id = "list_branches", path = "/api/projects/{user}/{project}/repos/{repo}/branches",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = page::Items<Branch>), (status = 308), (status = 400), (status = 401), (status = 404)))]
@@ -119,7 +122,7 @@ pub(super) async fn branches(
     page::items(&request, found.items, found.next)
 }
 
-/// The tags, by name.
+/// Lists the tags, sorted by name.
 #[utoipa::path(get, operation_id = "list_tags", path = "/api/projects/{user}/{project}/repos/{repo}/tags",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = page::Items<Tag>), (status = 308), (status = 400), (status = 401), (status = 404)))]
@@ -142,12 +145,12 @@ pub(super) async fn tags(
 
 #[derive(Deserialize)]
 pub(super) struct TreeQuery {
-    /// Whether every entry comes with the commit that made it what it is.
+    /// Whether every entry includes the last commit that changed it.
     #[serde(default)]
     last_commit: bool,
-    /// Entries at most; without it as many as one answer may hold.
+    /// Maximum number of entries; absent: as many as one response may hold.
     limit: Option<usize>,
-    /// `next` of the page before.
+    /// `next` of the previous page.
     cursor: Option<String>,
 }
 
@@ -165,7 +168,7 @@ impl TreeQuery {
     }
 }
 
-/// A folder.
+/// Returns a folder.
 #[utoipa::path(get, operation_id = "get_tree", path = "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}/{path}",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("path" = String, Path), ("last_commit" = Option<bool>, Query), ("limit" = Option<usize>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Tree), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
@@ -181,7 +184,8 @@ pub(super) async fn tree(
         let Found { view, commit, path, validator } = found;
         let Reading { answer: tree, is_whole } =
             services.tree(&view, commit.oid, path, query.0.last_commit, part).await?;
-        // The commit says what it is cut to: only the history may reach further next time.
+        // The commit determines where the folder is cut. Only the history may reach further at the
+        // next request.
         let truncated = tree.history_truncated || !is_whole;
         let link = tree.next.map(|next| page::link(&request, &[("cursor", &next.to_string())], &["cursor"]));
         validator.json((&services, view.holder), &*tree, truncated, link).await
@@ -189,7 +193,7 @@ pub(super) async fn tree(
     .await
 }
 
-/// The outermost folder.
+/// Returns the top-level folder.
 #[utoipa::path(get, operation_id = "get_tree_of_ref", path = "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("last_commit" = Option<bool>, Query), ("limit" = Option<usize>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Tree), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
@@ -203,7 +207,7 @@ pub(super) async fn tree_of_ref(
     tree(anyone, request, at, query, services).await
 }
 
-/// The outermost folder of the default branch.
+/// Returns the top-level folder of the default branch.
 #[utoipa::path(get, operation_id = "get_tree_of_default_branch", path = "/api/projects/{user}/{project}/repos/{repo}/tree",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("last_commit" = Option<bool>, Query), ("limit" = Option<usize>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Tree), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
@@ -224,7 +228,7 @@ pub(super) struct BlobAnswer {
     blob: Blob,
 }
 
-/// A file, with its text if it has one that is not too large.
+/// Returns a file, with its text if it is a text file that is not too large.
 #[utoipa::path(get, operation_id = "get_file", path = "/api/projects/{user}/{project}/repos/{repo}/blob/{ref}/{path}",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("path" = String, Path)),
     responses((status = 200, body = BlobAnswer), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
@@ -237,7 +241,7 @@ pub(super) async fn blob(
     at_commit(anyone, &request, at.0, &services, async |found| {
         let Found { view, commit, path, validator } = found;
         let blob = services.blob(&view, commit.oid, path).await?;
-        // Cut for its size and not for time: it stays so.
+        // Truncated for size, not for time, so the response does not change.
         validator
             .json((&services, view.holder), &BlobAnswer { commit_oid: commit.oid, blob }, false, None)
             .await
@@ -245,7 +249,7 @@ pub(super) async fn blob(
     .await
 }
 
-/// A file as it is: `text/plain` if it is UTF-8, else a download.
+/// Returns the bytes of a file: `text/plain` if it is UTF-8, otherwise a download.
 #[utoipa::path(get, operation_id = "download_file", path = "/api/projects/{user}/{project}/repos/{repo}/raw/{ref}/{path}",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("path" = String, Path)),
     responses((status = 200, content((String = "text/plain"), (Vec<u8> = "application/octet-stream"))), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404), (status = 413)))]
@@ -280,7 +284,8 @@ pub(super) async fn raw(
     .await
 }
 
-/// Has a browser save the answer under this name (RFC 6266), without the characters that would show it as another one.
+/// Returns a header that makes a browser save the response under this name (RFC 6266), without
+/// characters that disguise the name.
 fn attachment(name: &str) -> String {
     let name = plain(name, FILE_NAME_CHARACTERS_MAX);
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
@@ -291,7 +296,7 @@ fn attachment(name: &str) -> String {
     format!("attachment; filename=\"{safe}\"; filename*=UTF-8''{}", percent_encoded(&name))
 }
 
-/// All files of a commit, as a compressed tape archive.
+/// Streams all files of a commit as a gzip-compressed tar archive.
 #[utoipa::path(get, operation_id = "download_archive_tar_gz", path = "/api/projects/{user}/{project}/repos/{repo}/archive/{ref}.tar.gz",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path)),
     responses((status = 200, content_type = "application/gzip", body = Vec<u8>), (status = 304), (status = 308), (status = 401), (status = 404), (status = 413), (status = 503)))]
@@ -304,7 +309,7 @@ pub(super) async fn archive_tar_gz(
     archive(anyone, request, at.0, &services, ArchiveFormat::TarGz, "application/gzip").await
 }
 
-/// All files of a commit, as a ZIP file.
+/// Streams all files of a commit as a ZIP file.
 #[utoipa::path(get, operation_id = "download_archive_zip", path = "/api/projects/{user}/{project}/repos/{repo}/archive/{ref}.zip",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path)),
     responses((status = 200, content_type = "application/zip", body = Vec<u8>), (status = 304), (status = 308), (status = 401), (status = 404), (status = 413), (status = 503)))]
@@ -343,7 +348,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_name_in_a_header_holds_nothing_that_ends_it() {
+    fn attachment_header_escapes_file_name() {
         assert_eq!(attachment("a-b_1.tar.gz"), "attachment; filename=\"a-b_1.tar.gz\"");
         assert_eq!(
             attachment("a\"; x\r\nü\u{202e}.bin"),

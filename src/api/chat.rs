@@ -1,4 +1,4 @@
-//! Chats and the people in them.
+//! Routes of chats and their participants.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use crate::services::Services;
 use crate::services::chats::ChatRequest;
 use crate::services::messages::json_bytes;
 
-/// A chat of a list in JSON beside its last message, or above.
+/// Upper bound of the JSON bytes of a chat in a list, without its last message.
 const CHAT_BYTES: usize = 1024;
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -47,7 +47,7 @@ impl From<(Participant, String)> for ParticipantAnswer {
     }
 }
 
-/// A chat with its first people; the rest of them is at `/participants`.
+/// A chat with its first participants; all participants are at `/participants`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ChatAnswer {
     #[schema(value_type = i64)]
@@ -56,20 +56,21 @@ pub(super) struct ChatAnswer {
     #[schema(value_type = String)]
     kind: ChatKind,
     name: Option<String>,
-    /// The other person of a direct chat.
+    /// The other user of a direct chat.
     #[serde(skip_serializing_if = "Option::is_none")]
     peer: Option<String>,
-    /// Only when it is `false`: the other person of a direct chat is deactivated, so no user can post in it.
+    /// Present only when `false`: the other user of the direct chat is deactivated, so no user can
+    /// post in it.
     #[serde(skip_serializing_if = "Clone::clone")]
     active: bool,
     archived: bool,
-    /// How many of its newest messages it keeps; absent: all.
+    /// How many of its newest messages the chat keeps; absent: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     retention: Option<i64>,
     last_seq: Seq,
     read_seq: Seq,
     unread_count: i64,
-    /// The caller has hidden this direct chat, until its next message.
+    /// The caller has hidden this direct chat until its next message.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     hidden: bool,
     participants: Vec<ParticipantAnswer>,
@@ -104,7 +105,7 @@ impl From<ChatView> for ChatAnswer {
 pub(super) struct ChatItem {
     #[serde(flatten)]
     summary: ChatSummary,
-    /// Absent when it is not in memory, or when the page is full of long ones.
+    /// Absent when it is not in memory, or when long messages fill the page.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MessageShape>)]
     last_message: Option<Message>,
@@ -114,12 +115,14 @@ pub(super) struct ChatItem {
 pub(super) struct ListQuery {
     limit: Option<i64>,
     cursor: Option<i64>,
-    /// The channels that one could join, instead of one's own chats.
+    /// Lists the channels that the caller can join, instead of the caller's own chats.
     #[serde(default)]
     joinable: bool,
 }
 
-/// One's chats, by id; or, with `joinable=true`, the channels that one is not in.
+/// Lists the caller's chats, sorted by id.
+///
+/// With `joinable=true`, lists the channels that the caller is not in.
 #[utoipa::path(get, operation_id = "list_chats", path = "/api/chats",
     params(("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query), ("joinable" = Option<bool>, Query)),
     responses((status = 200, body = page::Items<ChatItem>), (status = 400), (status = 401)))]
@@ -145,7 +148,8 @@ pub(super) async fn list(
     let items = list
         .into_iter()
         .map(|(summary, last)| {
-            // Long last messages are left out when the page is full of them: they are at `/messages`.
+            // Long last messages are left out when they fill the page: clients find them at
+            // `/messages`.
             let cost = last.as_deref().map_or(0, json_bytes);
             let fits = cost <= room;
             room -= if fits { cost } else { 0 };
@@ -163,14 +167,17 @@ pub(super) struct CreateBody {
     /// `direct`, `group` or `channel`.
     #[schema(value_type = String)]
     kind: ChatKind,
-    /// Of groups and channels.
+    /// Required for groups and channels.
     name: Option<String>,
-    /// User names, besides oneself.
+    /// User names, without the creator's.
     #[serde(default)]
     participants: Vec<String>,
 }
 
-/// Makes a chat. A direct chat exists once per pair: asking again answers 200 with the one there is.
+/// Creates a chat.
+///
+/// A direct chat exists once per pair of users: a repeated request returns 200 with the existing
+/// chat.
 #[utoipa::path(post, operation_id = "create_chat", path = "/api/chats", request_body = CreateBody,
     responses((status = 201, body = ChatAnswer), (status = 200, body = ChatAnswer), (status = 401), (status = 409), (status = 422)))]
 pub(super) async fn create(
@@ -184,7 +191,7 @@ pub(super) async fn create(
     Ok(response.json_line(ChatAnswer::from(chat)))
 }
 
-/// One chat.
+/// Returns a chat.
 #[utoipa::path(get, operation_id = "get_chat", path = "/api/chats/{id}", params(("id" = i64, Path)),
     responses((status = 200, body = ChatAnswer), (status = 401), (status = 404)))]
 pub(super) async fn get(
@@ -196,7 +203,9 @@ pub(super) async fn get(
     page::read(&request, &ChatAnswer::from(services.chat(caller.0, ChatId(id.0)).await?), None)
 }
 
-/// Deletes a chat with all that was said in it, for everyone and for good; for owners. Clients of its people get `Reset`.
+/// Deletes a chat with all its messages, permanently and for all participants; for owners.
+///
+/// Clients of its participants receive `Reset`.
 #[utoipa::path(delete, operation_id = "delete_chat", path = "/api/chats/{id}", params(("id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn delete(caller: Caller, id: Path<i64>, services: web::Data<Services>) -> ApiResult {
@@ -210,18 +219,19 @@ pub(super) async fn delete(caller: Caller, id: Path<i64>, services: web::Data<Se
 pub(super) struct UpdateBody {
     name: Option<String>,
     archived: Option<bool>,
-    /// How many of its newest messages the chat keeps: older ones are deleted, for good. `null`: all. Only owners.
+    /// How many of its newest messages the chat keeps: older messages are deleted permanently.
+    /// `null`: all. Only for owners.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<i64>)]
     retention: Option<Option<i64>>,
 }
 
-/// Tells `null` from a field that is absent.
+/// Distinguishes `null` from an absent field.
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
-/// Renames, archives or reopens a chat, or says how many messages it keeps.
+/// Renames, archives or reopens a chat, or sets how many messages it keeps.
 #[utoipa::path(patch, operation_id = "update_chat", path = "/api/chats/{id}", params(("id" = i64, Path)), request_body = UpdateBody,
     responses((status = 200, body = ChatAnswer), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn update(
@@ -244,7 +254,7 @@ pub(super) struct PageQuery {
     cursor: Option<i64>,
 }
 
-/// The people of a chat, by id.
+/// Lists the participants of a chat, sorted by user id.
 #[utoipa::path(get, operation_id = "list_participants", path = "/api/chats/{id}/participants",
     params(("id" = i64, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
     responses((status = 200, body = page::Items<ParticipantAnswer>), (status = 401), (status = 403), (status = 404)))]
@@ -266,12 +276,12 @@ pub(super) async fn participants(
 #[serde(deny_unknown_fields)]
 #[schema(as = ParticipantRole)]
 pub(super) struct RoleBody {
-    /// `owner`, `admin`, `member` or `reader`; absent: as a member, or as before.
+    /// `owner`, `admin`, `member` or `reader`; absent: `member`, or the present role.
     #[schema(value_type = Option<String>)]
     role: Option<ChatRole>,
 }
 
-/// Adds somebody (201), changes a role (204), or joins a channel oneself.
+/// Adds a participant (201), changes a role (204), or joins a channel.
 #[utoipa::path(put, operation_id = "put_participant", path = "/api/chats/{id}/participants/{username}", request_body = RoleBody,
     params(("id" = i64, Path), ("username" = String, Path)),
     responses((status = 201), (status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
@@ -303,7 +313,7 @@ pub(super) async fn remove_participant(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReadBody {
-    /// How far; absent: everything.
+    /// The new position of the read cursor; absent: the last message.
     read_seq: Option<u64>,
 }
 
@@ -312,7 +322,7 @@ pub(super) struct ReadAnswer {
     read_seq: Seq,
 }
 
-/// Moves the read cursor forward. Backwards is no change.
+/// Moves the read cursor forward. A position before the cursor changes nothing.
 #[utoipa::path(post, operation_id = "mark_chat_read", path = "/api/chats/{id}/read", params(("id" = i64, Path)), request_body = ReadBody,
     responses((status = 200, body = ReadAnswer), (status = 401), (status = 404), (status = 422)))]
 pub(super) async fn mark_read(
@@ -334,7 +344,9 @@ pub(super) struct UnreadBody {
     from_seq: u64,
 }
 
-/// Marks messages as unread: the read cursor moves back to below `from_seq`, on every device of the caller.
+/// Marks messages as unread.
+///
+/// The read cursor moves back to before `from_seq`, on every device of the caller.
 #[utoipa::path(post, operation_id = "mark_chat_unread", path = "/api/chats/{id}/unread", params(("id" = i64, Path)), request_body = UnreadBody,
     responses((status = 200, body = ReadAnswer), (status = 401), (status = 404), (status = 422), (status = 429)))]
 pub(super) async fn mark_unread(
@@ -348,7 +360,7 @@ pub(super) async fn mark_unread(
     Ok(HttpResponse::Ok().json(ReadAnswer { read_seq }))
 }
 
-/// Reads everything in all chats of the caller.
+/// Marks all messages in all chats of the caller as read.
 #[utoipa::path(post, operation_id = "mark_all_chats_read", path = "/api/chats/read",
     responses((status = 204), (status = 401), (status = 403)))]
 pub(super) async fn mark_all_read(caller: Caller, services: web::Data<Services>) -> ApiResult {
@@ -364,7 +376,7 @@ pub(super) async fn hide(caller: Caller, id: Path<i64>, services: web::Data<Serv
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Shows a direct chat again.
+/// Shows a hidden direct chat again.
 #[utoipa::path(delete, operation_id = "show_chat", path = "/api/chats/{id}/hidden", params(("id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn show(caller: Caller, id: Path<i64>, services: web::Data<Services>) -> ApiResult {
@@ -380,7 +392,7 @@ pub(super) struct NotifyBody {
     level: NotifyLevel,
 }
 
-/// Sets what one wants to be notified of in the chat.
+/// Sets the caller's notification level in the chat.
 #[utoipa::path(put, operation_id = "set_notify_level", path = "/api/chats/{id}/notify", params(("id" = i64, Path)), request_body = NotifyBody,
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 422)))]
 pub(super) async fn set_notify_level(

@@ -1,5 +1,7 @@
-//! The control socket: what the operator of the machine does. HTTP and JSON like the API, on a Unix socket that nobody else
-//! can open; there is no login.
+//! Routes of the control socket, for the operator of the machine.
+//!
+//! HTTP and JSON like the API, on a Unix socket that only the operator can open. No login is
+//! required.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -15,12 +17,12 @@ use crate::protocol::view::EventView;
 use crate::services::Services;
 use crate::storage::queries::chats::ListedChat;
 
-/// Items of a page.
+/// Items per page.
 const PAGE: i64 = 500;
-/// Events of a page: with messages of 16 KiB each, some megabytes.
+/// Events per page: with messages of 16 KiB each, some megabytes.
 const EXPORT_PAGE: usize = 200;
 
-/// Every route of the socket.
+/// Registers every route of the socket.
 pub fn routes(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/users").get(users).post(add_user))
@@ -58,7 +60,7 @@ async fn users(query: Query<After>, services: web::Data<Services>) -> ApiResult 
     items(found.into_iter().map(ManagedUser::from).collect())
 }
 
-/// A chat as the operator sees it: without what is said in it.
+/// A chat as the operator sees it: without its messages.
 #[derive(Serialize)]
 struct ManagedChat {
     id: ChatId,
@@ -106,7 +108,7 @@ async fn add_user(body: Body<NewUser>, services: web::Data<Services>) -> ApiResu
     Ok(HttpResponse::Created().json(ManagedUser::from(made)))
 }
 
-/// One of these.
+/// Exactly one change of a user.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum UserChange {
@@ -193,7 +195,7 @@ struct Differences {
     differences: Vec<String>,
 }
 
-/// Whether the read models equal the database.
+/// Returns the differences between the read models and the database.
 async fn verify(services: web::Data<Services>) -> ApiResult {
     Ok(HttpResponse::Ok().json(Differences { differences: services.compare_with_database().await? }))
 }
@@ -204,7 +206,7 @@ struct Forwarders {
     public_count: usize,
 }
 
-/// Peers that send `X-Forwarded-For` without being trusted.
+/// Returns peers that send `X-Forwarded-For` without being trusted.
 async fn forwarders(services: web::Data<Services>) -> ApiResult {
     let seen = &services.forwarders;
     Ok(HttpResponse::Ok().json(Forwarders { private: seen.private(), public_count: seen.public_count() }))

@@ -1,7 +1,8 @@
 //! Cross-origin requests: pages of `http.allowed_origins` may use the API.
 //!
-//! Preflights are answered here, without an actor. Credentials are never allowed: such a page sends its token in
-//! `Authorization` itself, so a browser adds nothing to a request that a page of another origin makes.
+//! Preflights are answered here, without an actor. Credentials are never allowed: such a page sends
+//! its token in `Authorization` itself. So a browser adds nothing to a request that a page of
+//! another origin makes.
 
 use actix_cors::Cors;
 use actix_web::dev::ServiceResponse;
@@ -11,15 +12,16 @@ use actix_web::web;
 
 use crate::core::origins::AllowedOrigins;
 
-/// How long a browser may remember a preflight, in seconds.
+/// How long a browser may cache a preflight response, in seconds.
 const PREFLIGHT_SECONDS: usize = 600;
 
-/// Whether requests of this path may come from pages of other origins.
+/// Returns whether pages of other origins may request this path.
 fn is_shared(path: &str) -> bool {
     path.starts_with("/api/")
 }
 
-/// Names the origin in a refusal that is made outside of the layer, so that the page can read it.
+/// Adds the allowed origin to a refusal that is made outside of the CORS layer, so that the page
+/// can read it.
 pub(super) fn name_origin<B>(response: &mut ServiceResponse<B>) {
     let request = response.request();
     let origin = request.headers().get(header::ORIGIN).cloned();
@@ -32,7 +34,7 @@ pub(super) fn name_origin<B>(response: &mut ServiceResponse<B>) {
     }
 }
 
-/// The layer that answers preflights and names the origin in answers.
+/// Returns the layer that answers preflights and adds the allowed origin to responses.
 pub fn cors(origins: AllowedOrigins) -> Cors {
     Cors::default()
         .allowed_origin_fn(move |origin, request| {

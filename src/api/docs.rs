@@ -1,4 +1,4 @@
-//! The page on which the API can be read and tried, without any network but this server.
+//! The API documentation page. It works without any network except this server.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -14,11 +14,11 @@ use super::error::{ApiResult, no_route};
 use super::extract::Path;
 use super::pieces::Pieces;
 
-/// The page runs its own scripts and asks its own server, and nothing else.
+/// The page runs its own scripts and requests its own server, and nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// How the page is set up. Made once.
+/// The configuration of the page. Built once.
 #[derive(Clone)]
 pub struct Page(Arc<Config<'static>>);
 
@@ -30,12 +30,13 @@ impl Default for Page {
     }
 }
 
-/// `/docs` is a folder.
+/// Redirects `/docs`, which is a folder.
 pub(super) async fn folder() -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "/docs/")).finish()
 }
 
-/// The compressed files of the page, each inflated once if a client does not take it compressed: some 5 MB together.
+/// The compressed files of the page. Each is inflated once, when a client does not accept gzip:
+/// some 5 MB in total.
 static INFLATED: [(&str, OnceLock<Bytes>); 10] = [
     ("index.html", OnceLock::new()),
     ("swagger-ui.css", OnceLock::new()),
@@ -49,20 +50,22 @@ static INFLATED: [(&str, OnceLock<Bytes>); 10] = [
     ("oauth2-redirect.js", OnceLock::new()),
 ];
 
-/// Inflates a file for a client that does not take gzip. `None`: the page does not use the file.
+/// Inflates a file for a client that does not accept gzip. Returns `None` for a file that the page
+/// does not use.
 fn inflated(name: &str, gzipped: &[u8]) -> Option<Bytes> {
     let name = if name.is_empty() { "index.html" } else { name };
     let (_, file) = INFLATED.iter().find(|(known, _)| *known == name)?;
     let inflate = || {
         let mut bytes = Vec::new();
-        // What is compiled in is sound.
+        // The files are compiled in, so they cannot be corrupt.
         let read = GzDecoder::new(gzipped).read_to_end(&mut bytes);
         read.map_or_else(|_| Bytes::new(), |_| bytes.into())
     };
     Some(file.get_or_init(inflate).clone())
 }
 
-/// Whether the client takes gzip (RFC 9110 section 12.5.3). One that names no encoding does not.
+/// Returns whether the client accepts gzip (RFC 9110 section 12.5.3). A request without
+/// `Accept-Encoding` does not.
 fn takes_gzip(request: &HttpRequest) -> bool {
     let accepted = AcceptEncoding::parse(request).ok().filter(|accepted| !accepted.is_empty());
     let gzip = Encoding::gzip();
@@ -70,7 +73,7 @@ fn takes_gzip(request: &HttpRequest) -> bool {
         .is_some_and(|accepted| accepted.negotiate([gzip.clone(), Encoding::identity()].iter()) == Some(gzip))
 }
 
-/// One file of the page.
+/// Returns a file of the page.
 pub(super) async fn file(request: HttpRequest, name: Path<String>, page: web::Data<Page>) -> ApiResult {
     let Ok(Some(file)) = utoipa_swagger_ui::serve(&name.0, page.0.clone()) else { return no_route().await };
     let mut response = HttpResponse::Ok();

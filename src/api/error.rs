@@ -1,4 +1,6 @@
-//! Problems: RFC 9457 `application/problem+json`, the same for every error.
+//! Error responses: RFC 9457 `application/problem+json`, the same for every error.
+//!
+//! The module `services::error` explains which error type belongs to which layer.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
@@ -12,29 +14,29 @@ use crate::services::{FieldProblem, ServiceError};
 /// The media type of RFC 9457 section 3.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
-/// A service's error on its way to an HTTP client.
+/// A service's error in an HTTP response.
 #[derive(Debug, Clone)]
 pub struct ApiError {
     pub(super) error: ServiceError,
-    /// Where HTTP is finer than the code: 405, 415.
+    /// The HTTP status where it is more specific than that of the code: 405, 408, 414, 415.
     status: Option<StatusCode>,
 }
 
 pub(super) type ApiResult = Result<HttpResponse, ApiError>;
 
-/// What went wrong (RFC 9457).
+/// An error (RFC 9457).
 #[derive(Serialize, ToSchema)]
 pub(super) struct Problem<'a> {
     r#type: &'static str,
     title: &'a str,
     status: u16,
-    /// A sentence for people.
+    /// A sentence for users.
     detail: &'a str,
-    /// For programs: one of a fixed set of words.
+    /// For programs: a word of a fixed set.
     #[schema(value_type = String)]
     code: Code,
     request_id: &'a str,
-    /// The fields that are wrong.
+    /// The invalid fields.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Option<Vec<FieldProblem>>)]
     errors: &'a [FieldProblem],
@@ -49,7 +51,7 @@ impl ApiError {
         Self { error: ServiceError::new(code, detail), status: Some(status) }
     }
 
-    /// For an error response that the framework made: what its status says.
+    /// Builds the error for a response that the framework made, from its status.
     pub(super) fn of_status(status: StatusCode) -> Self {
         let code = match status.as_u16() {
             401 => Code::Unauthenticated,
@@ -63,13 +65,13 @@ impl ApiError {
         };
         let detail = match status {
             StatusCode::METHOD_NOT_ALLOWED => "the path exists, but not with this method",
-            StatusCode::NOT_FOUND => "there is no such path",
+            StatusCode::NOT_FOUND => "path not found",
             _ => status.canonical_reason().unwrap_or("the request failed"),
         };
         Self::with_status(status, code, detail)
     }
 
-    /// The whole response; `request_id` is empty before the request has one.
+    /// Builds the whole response; `request_id` is empty before the request has one.
     pub(super) fn respond(&self, request_id: &str) -> HttpResponse {
         let status = self.status_code();
         let own_title = self.status.and_then(|status| status.canonical_reason());
@@ -121,7 +123,7 @@ impl ResponseError for ApiError {
     }
 }
 
-/// A path that nobody serves is 404 for everyone.
+/// Returns 404 for a path without a route.
 pub(super) async fn no_route() -> ApiResult {
     Err(ApiError::of_status(StatusCode::NOT_FOUND))
 }

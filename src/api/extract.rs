@@ -1,4 +1,4 @@
-//! What handlers take: who asks, strict JSON bodies, path ids, query values.
+//! Extractors of the handlers: callers, strict JSON bodies, path ids, query values.
 
 use std::future::{Future, Ready, ready};
 use std::net::IpAddr;
@@ -41,7 +41,8 @@ impl FromRequest for Caller {
     }
 }
 
-/// Whoever sent a valid token, or nobody. A token that is not valid is no way to be nobody.
+/// The holder of a valid token, or an anonymous caller. An invalid token is an error, not an
+/// anonymous request.
 pub(super) struct Anyone(pub(super) Option<Credential>);
 
 impl FromRequest for Anyone {
@@ -70,7 +71,7 @@ async fn caller(request: &HttpRequest) -> Result<Option<Credential>, ApiError> {
     Ok(Some(who))
 }
 
-/// Returns the account that the request's token speaks for, or the network of a client without a token.
+/// Returns the account of the request's token, or the network of a client without a token.
 pub(super) fn holder_of(request: &HttpRequest) -> Result<Holder, ApiError> {
     let known = request.extensions().get::<Holder>().copied();
     known.map_or_else(|| Ok(Holder::network(peer_of(request)?)), Ok)
@@ -78,10 +79,13 @@ pub(super) fn holder_of(request: &HttpRequest) -> Result<Holder, ApiError> {
 
 pub(super) fn services(request: &HttpRequest) -> Result<&web::Data<Services>, ApiError> {
     let services = request.app_data::<web::Data<Services>>();
-    services.ok_or_else(|| ServiceError::new(Code::Internal, "the server is not wired").into())
+    services.ok_or_else(|| {
+        ServiceError::new(Code::Internal, "the services are not registered with the server").into()
+    })
 }
 
-/// Who asks: the address at the other end of the socket, or what a trusted proxy there says (`http.trusted_proxies`).
+/// The client's address: that of the socket's peer, or the address that a trusted proxy forwards
+/// (`http.trusted_proxies`).
 pub(super) struct Peer(pub(super) IpAddr);
 
 impl FromRequest for Peer {
@@ -93,7 +97,7 @@ impl FromRequest for Peer {
     }
 }
 
-/// See [`Peer`].
+/// Returns the address of [`Peer`].
 pub fn peer_of(request: &HttpRequest) -> Result<IpAddr, ApiError> {
     let peer = request.peer_addr().ok_or_else(|| ApiError::bad_request("the connection has no address"))?;
     let forwarded: Vec<_> = request
@@ -105,25 +109,27 @@ pub fn peer_of(request: &HttpRequest) -> Result<IpAddr, ApiError> {
     Ok(proxies.map_or(peer.ip(), |proxies| proxies.client(peer.ip(), forwarded.into_iter())))
 }
 
-/// Whether this address is that of a trusted proxy, which did not send the address of its client.
+/// Returns whether this address belongs to a trusted proxy that did not forward the address of its
+/// client.
 fn is_proxy(request: &HttpRequest, address: IpAddr) -> bool {
     request.app_data::<web::Data<TrustedProxies>>().is_some_and(|proxies| proxies.trusts(address))
 }
 
-/// The account or network that places of this request are counted for, and its network.
+/// Returns the account or network that the permits of this request count for, and its network.
 pub(super) fn client_of(request: &HttpRequest, user: Option<UserId>) -> Result<Client, ApiError> {
     let address = peer_of(request)?;
     let network = (!is_proxy(request, address)).then_some(address);
     Ok(Client::new(Holder::of(user, address), network))
 }
 
-/// The view for the client of this request: reading takes places that are counted for its account or network.
+/// Returns the view for the client of this request: reads take permits that count for its account
+/// or network.
 pub(super) fn counted(request: &HttpRequest, view: RepositoryView) -> Result<RepositoryView, ApiError> {
     let address = peer_of(request)?;
     Ok(view.from_address(address, is_proxy(request, address)))
 }
 
-/// A JSON body: at most `limits.body_bytes`, unknown fields refused.
+/// A JSON body: at most `limits.body_bytes`; unknown fields are refused.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
@@ -156,7 +162,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
             let read = async {
                 let mut bytes = Vec::new();
                 while let Some(chunk) = payload.next().await {
-                    let broken = |error| ApiError::bad_request(format!("the body broke off: {error}"));
+                    let broken = |error| ApiError::bad_request(format!("the body ended early: {error}"));
                     let chunk: Bytes = chunk.map_err(broken)?;
                     if bytes.len() + chunk.len() > max {
                         return Err(too_large().into());
@@ -175,7 +181,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     }
 }
 
-/// A JSON object. serde would also take an array for its fields in order, and an empty one for all the defaults.
+/// Parses a JSON object. serde would also accept an array as its fields in order, and an empty
+/// array as all defaults.
 fn object<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
     if bytes.trim_ascii_start().starts_with(b"[") {
         serde_json::from_slice::<serde::de::IgnoredAny>(bytes)?;
@@ -184,7 +191,7 @@ fn object<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
     serde_json::from_slice(bytes)
 }
 
-/// Bad syntax is 400, a bad shape 422.
+/// Maps invalid syntax to 400, and an invalid shape to 422.
 fn json_error(error: &serde_json::Error) -> ApiError {
     match error.classify() {
         serde_json::error::Category::Data => {
@@ -196,7 +203,7 @@ fn json_error(error: &serde_json::Error) -> ApiError {
     }
 }
 
-/// Pairs of a query that is refused, of which each is tried as the cause.
+/// Maximum number of pairs of a refused query that are tried as the cause.
 const QUERY_PAIRS_TRIED: usize = 16;
 
 /// Values of the query string.
@@ -216,7 +223,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Query<T> {
     }
 }
 
-/// Names the key whose value is refused: without its pairs the query is accepted.
+/// Names the key whose value is refused: without that key's pairs the query is valid.
 fn refused_value<T: DeserializeOwned>(query: &str, error: &QueryPayloadError) -> String {
     let reason = match error {
         QueryPayloadError::Deserialize(reason) => reason.to_string(),
@@ -234,7 +241,7 @@ fn refused_value<T: DeserializeOwned>(query: &str, error: &QueryPayloadError) ->
     }
 }
 
-/// Segments of the path. One that cannot be an id names nothing: 404.
+/// Segments of the path. A segment that cannot be an id yields 404.
 pub(super) struct Path<T>(pub(super) T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for Path<T> {
@@ -242,8 +249,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for Path<T> {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        // A stranger learns nothing of what is missing: 401 comes first wherever credentials are needed, because the
-        // handlers name `Caller` first.
+        // Handlers that need credentials take `Caller` first, so anonymous callers get 401 before
+        // 404 can reveal what exists.
         let segments = web::Path::<T>::from_request(request, payload).into_inner();
         let missing = |_| ApiError::of_status(StatusCode::NOT_FOUND);
         ready(segments.map(|path| Self(path.into_inner())).map_err(missing))

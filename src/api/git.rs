@@ -1,10 +1,11 @@
-//! git over HTTP (gitprotocol-http): clone, fetch and push with the client that people have.
+//! git over HTTP (gitprotocol-http): clone, fetch and push with the standard git client.
 //!
 //! Invariants
-//! * What a request may do is decided by its route, never by its query.
-//! * A missing or wrong credential is 401 with a Basic challenge, so that git asks its user; never 403.
-//! * Bodies stream both ways; nothing here holds a pack.
-//! * Other refusals are answers of the protocol (`git_refusal.rs`).
+//! * The route alone decides what a request may do, never its query.
+//! * A missing or wrong credential yields 401 with a Basic challenge, so that git asks its user;
+//!   never 403.
+//! * Bodies stream in both directions; nothing here holds a pack.
+//! * Other refusals are messages of the git protocol (`git_refusal.rs`).
 
 use std::io;
 use std::time::Duration;
@@ -37,7 +38,7 @@ use crate::services::{ServiceError, Services};
 
 pub(super) type GitResult = Result<HttpResponse, GitError>;
 
-/// A request with a body, as the handlers of all services get it.
+/// The parts of a request with a body that the handlers of all services receive.
 pub(super) type Call = (HttpRequest, Peer, Path<RepositoryPath>, web::Payload, web::Data<Services>);
 
 #[derive(Deserialize)]
@@ -45,7 +46,7 @@ pub(super) struct ServiceQuery {
     service: Option<String>,
 }
 
-/// `owner/project/repository` with or without `.git`.
+/// Removes the suffix `.git` of the repository name.
 pub(super) fn without_suffix(mut at: RepositoryPath) -> RepositoryPath {
     if let Some(name) = at.repo.strip_suffix(".git") {
         at.repo = name.to_owned();
@@ -53,7 +54,7 @@ pub(super) fn without_suffix(mut at: RepositoryPath) -> RepositoryPath {
     at
 }
 
-/// Who asks: `Authorization: Basic` or `Bearer`, or nobody.
+/// Returns the caller of `Authorization: Basic` or `Bearer`, or `None` for an anonymous request.
 pub(super) async fn caller(
     request: &HttpRequest,
     services: &Services,
@@ -61,13 +62,13 @@ pub(super) async fn caller(
 ) -> Result<Option<Credential>, GitError> {
     let who = credential(request, services, peer).await?;
     if let Some(who) = who {
-        // For the log line of the request.
+        // Used by the request log.
         request.extensions_mut().insert(Holder::Account(who.user));
     }
     Ok(who)
 }
 
-/// The credential of the header, if there is one.
+/// Returns the credential of the header, if there is one.
 async fn credential(
     request: &HttpRequest,
     services: &Services,
@@ -95,7 +96,7 @@ fn protocol_of(request: &HttpRequest) -> ProtocolVersion {
     ProtocolVersion::from_header(value)
 }
 
-/// An answer of `service`; `kind` is `advertisement` or `result`.
+/// Starts a response of `service`; `kind` is `advertisement` or `result`.
 pub(super) fn answer(service: &str, kind: &str) -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     response
@@ -106,7 +107,7 @@ pub(super) fn answer(service: &str, kind: &str) -> HttpResponseBuilder {
     response
 }
 
-/// The refs of a repository: where every clone, fetch and push begins.
+/// Returns the refs of a repository: the first request of every clone, fetch and push.
 pub(super) async fn info_refs(
     request: HttpRequest,
     peer: Peer,
@@ -151,13 +152,13 @@ async fn advertise(
     Ok(answer(service.name(), "advertisement").streaming(begin.chain(refs)))
 }
 
-/// How the body as a whole is compressed.
+/// Returns the `Content-Encoding` of the body.
 fn encoding_of(request: &HttpRequest) -> &str {
     let value = request.headers().get(header::CONTENT_ENCODING);
     value.and_then(|value| value.to_str().ok()).unwrap_or("")
 }
 
-/// The body of a request, inflated if it is compressed.
+/// Returns the body of a request, inflated if it is compressed.
 pub(super) fn body_of(
     request: &HttpRequest,
     payload: web::Payload,
@@ -174,13 +175,13 @@ pub(super) fn body_of(
         "" | "identity" => Ok(Input::plain(reader)),
         "gzip" | "x-gzip" => Ok(Input::gzip(reader)),
         _ => {
-            let detail = "only gzip is understood";
+            let detail = "the Content-Encoding is not supported: send gzip or none";
             Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadRequest, detail))
         }
     }
 }
 
-/// A clone or fetch.
+/// Handles a clone or a fetch.
 pub(super) async fn upload_pack(call: Call) -> HttpResponse {
     answered(Exchange::Fetch, fetch(call).await)
 }
@@ -191,7 +192,8 @@ async fn fetch((request, peer, path, payload, services): Call) -> GitResult {
     let mut input = body_of(&request, payload, Service::UploadPack.name())?;
     let client = client_of(&request, who.map(|who| who.user))?;
     let place = heard(&mut input, services.fetch_turn(client).await).await?;
-    // Read whole before anything is answered: an answer that begins earlier costs the client its connection.
+    // The request is read completely before the response starts: an earlier response would make the
+    // client lose its connection.
     let read = in_place(&place, &services, services.spool_request(client.holder, &mut input)).await;
     let read = kept(read.and_then(|read| Ok(read?)), place);
     let (asked, place) = heard(&mut input, read).await?;
@@ -199,8 +201,8 @@ async fn fetch((request, peer, path, payload, services): Call) -> GitResult {
     Ok(answer(Service::UploadPack.name(), "result").streaming(body))
 }
 
-/// Passes an outcome on. Before a refusal the rest of the request is read: a client that is still sending would lose its
-/// connection, and the sentence with it.
+/// Returns an outcome. Before a refusal the rest of the request is read: a client that is still
+/// sending would lose its connection, and the error message with it.
 async fn heard<T, E>(input: &mut Input, outcome: Result<T, E>) -> Result<T, E> {
     if outcome.is_err() {
         input.drain().await;
@@ -208,13 +210,14 @@ async fn heard<T, E>(input: &mut Input, outcome: Result<T, E>) -> Result<T, E> {
     outcome
 }
 
-/// Keeps the place of a request that was read. That of a refused one is free for others while the rest is read.
+/// Keeps the permit of a request that was read. The permit of a refused request is released while
+/// the rest is read.
 fn kept<T, E>(outcome: Result<T, E>, place: Turn) -> Result<(T, Turn), E> {
     outcome.map(|read| (read, place))
 }
 
-/// Reads the beginning of a request whose client has a place, until `limits.git_head_ms` is over or another holder
-/// needs the place.
+/// Reads the beginning of a request whose client holds a permit, until `limits.git_head_ms` has
+/// passed or another holder needs the permit.
 async fn in_place<T>(
     place: &Turn,
     services: &Services,
@@ -227,7 +230,7 @@ async fn in_place<T>(
         biased;
         read = read => read.map_err(|_| too_slow()),
         () = share.cut().cancelled() => {
-            let detail = "the request arrived too slowly while others waited for its place";
+            let detail = "the request arrived too slowly while other clients were waiting; try again";
             Err(ServiceError::later(Code::Overloaded, detail, 1_000).into())
         }
     }
@@ -237,7 +240,7 @@ pub(super) fn too_slow() -> GitError {
     problem(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, "the request took too long to arrive")
 }
 
-/// A push.
+/// Handles a push.
 pub(super) async fn receive_pack(call: Call) -> HttpResponse {
     answered(Exchange::Push, push(call).await)
 }
@@ -272,7 +275,7 @@ async fn push((request, peer, path, payload, services): Call) -> GitResult {
     }
 }
 
-/// The commands and options of a push, and the beginning of what follows.
+/// Reads the commands and options of a push, and the beginning of what follows.
 async fn read_head(input: &mut Input, services: &Services) -> Result<(PushHead, Bytes), GitError> {
     let limits = &services.limits;
     let mut reader = HeadReader::new(limits.git_updates, limits.git_head_bytes);
@@ -280,9 +283,9 @@ async fn read_head(input: &mut Input, services: &Services) -> Result<(PushHead, 
     loop {
         buffer.clear();
         let count = input.read_buf(&mut buffer).await;
-        let count = count.map_err(|error| ApiError::bad_request(format!("the body broke off: {error}")))?;
+        let count = count.map_err(|error| ApiError::bad_request(format!("the body ended early: {error}")))?;
         if count == 0 {
-            return Err(ApiError::bad_request("the push broke off").into());
+            return Err(ApiError::bad_request("the push ended early").into());
         }
         if reader.feed(&buffer).map_err(head_error)? {
             return Ok(reader.finish());

@@ -1,10 +1,13 @@
-//! Refusals of git routes. A git client shows its user nothing of an answer with an error status but the status, so a
-//! refusal is an answer of the protocol, which the client prints.
+//! Refusals of git routes.
+//!
+//! A git client shows only the status of a response with an error status. So a refusal is a message
+//! of the git protocol, which the client prints.
 //!
 //! Invariants
-//! * 401 stays HTTP, for it makes git ask for credentials, and so do 403 and 404, and 400, 405 and 415 for requests that
-//!   no git client makes. All others are 200 with the sentence in the protocol.
-//! * Request log and metrics see the refusal that it is ([`Refused`]).
+//! * 401 stays an HTTP status, because it makes git ask for credentials. 403 and 404 stay HTTP too,
+//!   and so do 400, 405 and 415, for requests that no git client makes. All other refusals are 200
+//!   with the sentence in the protocol.
+//! * Request log and metrics record the status of the refusal ([`Refused`]).
 
 use actix_web::HttpResponse;
 use actix_web::ResponseError;
@@ -21,18 +24,18 @@ use crate::git::report;
 use crate::protocol::code::Code;
 use crate::services::ServiceError;
 
-/// What a client of a git route reads, and so how it is refused.
+/// The response that a client of a git route expects, which determines the form of a refusal.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Exchange {
     Advertisement(Service),
     Fetch,
-    /// A push of which the server does not know the refs.
+    /// A push whose refs the server does not know.
     Push,
     /// `git archive --remote`.
     Archive,
 }
 
-/// The status of a refusal whose answer has the status 200.
+/// The status of a refusal whose response has the status 200.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refused(pub(super) StatusCode);
 
@@ -40,7 +43,7 @@ pub(super) struct Refused(pub(super) StatusCode);
 #[derive(Debug)]
 pub(super) struct GitError {
     error: ApiError,
-    /// Whether the client reads the sentence whatever the status is.
+    /// Whether the sentence is sent in the protocol for every status.
     in_protocol: bool,
 }
 
@@ -50,7 +53,7 @@ impl<E: Into<ApiError>> From<E> for GitError {
     }
 }
 
-/// The answer, or the refusal in the form that the client reads.
+/// Returns the response, or the refusal in the form that the client prints.
 pub(super) fn answered(exchange: Exchange, result: Result<HttpResponse, GitError>) -> HttpResponse {
     result.unwrap_or_else(|error| error.respond(exchange))
 }
@@ -59,14 +62,15 @@ pub(super) fn problem(status: StatusCode, code: Code, detail: &str) -> GitError 
     ApiError::with_status(status, code, detail).into()
 }
 
-/// Marks an answer as a refusal for `error`.
+/// Marks a response as a refusal for `error`.
 pub(super) fn mark(response: &mut HttpResponse, error: ServiceError) {
     let status = ApiError::from(error).status_code();
     response.extensions_mut().insert(Refused(status));
 }
 
 impl GitError {
-    /// A refusal of what is asked about a repository that the client may read: 404 would deny the repository.
+    /// Refuses a request about a repository that the client may read: 404 would deny that the
+    /// repository exists.
     pub(super) fn told(error: ServiceError) -> Self {
         Self { error: error.into(), in_protocol: true }
     }
@@ -90,7 +94,7 @@ impl GitError {
         response
     }
 
-    /// A line of text, which the client prints for some statuses.
+    /// Builds a line of text, which the client prints for some statuses.
     fn in_http(&self, status: StatusCode) -> HttpResponse {
         let mut response = HttpResponse::build(status);
         response.content_type("text/plain; charset=utf-8");
@@ -101,12 +105,12 @@ impl GitError {
     }
 }
 
-/// Whether a refusal with this status stays one of HTTP.
+/// Returns whether a refusal with this status stays an HTTP error.
 fn is_http(status: StatusCode) -> bool {
     matches!(status.as_u16(), 400 | 401 | 403 | 404 | 405 | 415)
 }
 
-/// The beginning of an advertisement, with what follows it.
+/// Builds the beginning of an advertisement, followed by `lines`.
 fn with_service(service: Service, lines: &[u8]) -> Bytes {
     let mut body = service_line(service);
     body.extend_from_slice(lines);
@@ -114,7 +118,7 @@ fn with_service(service: Service, lines: &[u8]) -> Bytes {
     body.freeze()
 }
 
-/// The beginning of an advertisement.
+/// Builds the beginning of an advertisement.
 pub(super) fn service_line(service: Service) -> BytesMut {
     let mut line = BytesMut::with_capacity(64);
     pkt_line::put(&mut line, format!("# service={}\n", service.name()).as_bytes());

@@ -1,7 +1,8 @@
-//! `HEAD`: the answer of `GET` without its body (RFC 9110 section 9.3.2), wherever `GET` is served.
+//! `HEAD`: the response of `GET` without its body (RFC 9110 section 9.3.2), on every route that
+//! serves `GET`.
 //!
-//! Routes know `GET` alone. The connection remembers that it was asked for `HEAD` and writes no body; here the body is
-//! not even made: it is dropped, and with it the work behind a stream.
+//! Routes define `GET` only. The HTTP connection keeps the original method and writes no body. This
+//! module drops the body before it is produced, and with it the work of a stream.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,9 +16,9 @@ use bytes::Bytes;
 
 use super::activity::UnderWay;
 
-/// The body of a response, with what the request holds until it is sent.
+/// The body of a response, with the guards that the request holds until it is sent.
 pub struct Sent<B> {
-    /// `None` for `HEAD`, to which a body is its size.
+    /// `None` for `HEAD`, whose response has only the size of the body.
     body: Option<B>,
     size: BodySize,
     _under_way: Option<UnderWay>,
@@ -53,7 +54,8 @@ impl<B: MessageBody + Unpin> MessageBody for Sent<B> {
     }
 }
 
-/// Turns `HEAD` into `GET`; whether it was one. A WebSocket begins with `GET` alone.
+/// Turns `HEAD` into `GET`. Returns whether the request was `HEAD`. A WebSocket starts with `GET`
+/// only.
 pub(super) fn becomes_get(request: &mut ServiceRequest) -> bool {
     let is_head = request.method() == Method::HEAD && !request.headers().contains_key(header::UPGRADE);
     if is_head {
@@ -62,7 +64,7 @@ pub(super) fn becomes_get(request: &mut ServiceRequest) -> bool {
     is_head
 }
 
-/// Answers `HEAD` as `GET`, where nothing else is done around requests.
+/// Answers `HEAD` as `GET`, on listeners without the [`super::observe`] layer.
 pub async fn answer_head<B: MessageBody + Unpin + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,

@@ -1,4 +1,4 @@
-//! How a repository came to hold what it does: commits, comparisons, blame.
+//! Routes for the history of a repository: commits, comparisons, blame.
 
 use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
@@ -18,13 +18,13 @@ use crate::services::browsing::{Blame, Reading};
 
 #[derive(Deserialize)]
 pub(super) struct CommitsQuery {
-    /// Where the history begins; unless said, at the default branch.
+    /// Where the history begins; by default at the default branch.
     #[serde(rename = "ref")]
     reference: Option<String>,
     /// Only commits that changed this file or folder.
     path: Option<String>,
     limit: Option<i64>,
-    /// The id of the last commit of the page before.
+    /// The id of the last commit of the previous page.
     cursor: Option<String>,
 }
 
@@ -33,11 +33,11 @@ pub(super) struct CommitsAnswer<'p> {
     items: &'p [CommitView],
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<Oid>,
-    /// Whether the list ends because the server walks no further, and not because the history ends.
+    /// Whether the list ends because the server stopped walking, not because the history ends.
     truncated: bool,
 }
 
-/// The history, newest first.
+/// Lists the history, newest first.
 #[utoipa::path(get, operation_id = "list_commits", path = "/api/projects/{user}/{project}/repos/{repo}/commits",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = Option<String>, Query), ("path" = Option<String>, Query), ("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = CommitsAnswer), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
@@ -87,7 +87,7 @@ pub(super) struct OneCommitPath {
     oid: String,
 }
 
-/// A commit and what it changed against its first parent.
+/// Returns a commit and its changes against its first parent.
 #[utoipa::path(get, operation_id = "get_commit", path = "/api/projects/{user}/{project}/repos/{repo}/commits/{oid}",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("oid" = String, Path)),
     responses((status = 200, body = CommitDiff), (status = 304), (status = 308), (status = 401), (status = 404)))]
@@ -122,7 +122,9 @@ pub(super) struct ComparePath {
     head: String,
 }
 
-/// What `head` adds to `base`, as a pull request would: compared with their merge base.
+/// Returns the changes that `head` adds to `base`.
+///
+/// They are compared with their merge base, as in a pull request.
 #[utoipa::path(get, operation_id = "compare_refs", path = "/api/projects/{user}/{project}/repos/{repo}/compare/{base}...{head}",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("base" = String, Path), ("head" = String, Path)),
     responses((status = 200, body = Comparison), (status = 304), (status = 308), (status = 401), (status = 404)))]
@@ -157,7 +159,7 @@ pub(super) struct BlameQuery {
     to: Option<usize>,
 }
 
-/// Which commits the lines of a file are from; at most 1,000 lines at once.
+/// Returns the commits that last changed the lines of a file; at most 1,000 lines at once.
 #[utoipa::path(get, operation_id = "get_blame", path = "/api/projects/{user}/{project}/repos/{repo}/blame/{ref}/{path}",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("path" = String, Path), ("from" = Option<usize>, Query), ("to" = Option<usize>, Query)),
     responses((status = 200, body = Blame), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404), (status = 413), (status = 503)))]
@@ -171,7 +173,7 @@ pub(super) async fn blame(
     at_commit(anyone, &request, at.0, &services, async |found| {
         let Found { view, commit, path, validator } = found;
         let blame = services.blame(&view, commit.oid, path, (query.0.from, query.0.to)).await?;
-        // The lines are cut by their number and not for time: it stays so.
+        // Truncated by the number of lines, not for time, so the response does not change.
         validator.json((&services, view.holder), &blame, false, None).await
     })
     .await

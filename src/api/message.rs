@@ -48,14 +48,14 @@ impl RangeQuery {
     }
 }
 
-/// A page in ascending seq.
+/// A page in ascending order of seq.
 #[derive(Serialize, ToSchema)]
 struct PageAnswer<T> {
     items: Vec<T>,
     has_more: bool,
 }
 
-/// Where the page goes on: further back, unless the client is going forward.
+/// Returns the link to the next page: further back, unless the client reads forward.
 fn next_link(request: &HttpRequest, range: &Range, page: &Page) -> Option<String> {
     let edge = if range.after.is_some() { page.events.last() } else { page.events.first() };
     let (edge, name) =
@@ -63,8 +63,9 @@ fn next_link(request: &HttpRequest, range: &Range, page: &Page) -> Option<String
     Some(page::link(request, &[(name, &edge.seq.to_string())], &[name]))
 }
 
-/// A page that is cut where it would grow too big: a client that asks and does not read must not cost much memory. A large
-/// one comes with space that is counted for the caller; without space it is cut to a small one.
+/// Returns a page, cut where it would become too large: a client that requests and does not read
+/// must not cost much memory. A large page holds space that counts for the caller; without space it
+/// is cut to a small page.
 async fn page_of(
     services: &Services,
     caller: Caller,
@@ -83,15 +84,18 @@ async fn page_of(
         return Ok((page, None));
     }
     Ok(match services.answer_space(Holder::Account(caller.0.user), about.min(most)) {
-        // Mostly it is so small that it fits whatever is in it.
+        // Most pages are so small that they fit even if every byte is escaped.
         Some(space) if about * JSON_BYTES_MAX <= most => (page, Some(space)),
         Some(space) => (page.fit(newest, most, json_bytes), Some(space)),
-        // The names of fields take a part.
+        // Field names take a part of the space.
         None => (page.fit(newest, small / 4 * 3, json_bytes), None),
     })
 }
 
-/// Messages: the latest, those before, or those after a seq; all, those of the thread that a message is in, or the pinned ones.
+/// Lists messages: the latest, or those before or after a seq.
+///
+/// With `thread`, lists the messages of the thread that contains that message; with `pinned`, the
+/// pinned messages.
 #[utoipa::path(get, operation_id = "list_messages", path = "/api/chats/{id}/messages",
     params(("id" = i64, Path), ("before_seq" = Option<u64>, Query), ("after_seq" = Option<u64>, Query), ("limit" = Option<i64>, Query),
         ("thread" = Option<i64>, Query), ("pinned" = Option<bool>, Query)),
@@ -111,7 +115,7 @@ pub(super) async fn list(
     page::read_about(&request, &PageAnswer { items, has_more: found.has_more }, link, (bytes, space))
 }
 
-/// Every event of a chat, messages included.
+/// Lists all events of a chat, including messages.
 #[utoipa::path(get, operation_id = "list_events", path = "/api/chats/{id}/events",
     params(("id" = i64, Path), ("before_seq" = Option<u64>, Query), ("after_seq" = Option<u64>, Query), ("limit" = Option<i64>, Query)),
     responses((status = 200, body = PageAnswer<EventShape>), (status = 400), (status = 401), (status = 403), (status = 404)))]
@@ -137,7 +141,7 @@ pub(super) async fn events(
 pub(super) struct MessageBody {
     /// 1 to 16384 bytes.
     content: String,
-    /// A UUID that names this message for ever; a retry with it is the same message.
+    /// A UUID that permanently identifies this message; a retry with it is the same message.
     #[schema(value_type = Option<String>)]
     client_id: Option<ClientId>,
     #[schema(value_type = Option<i64>)]
@@ -156,7 +160,7 @@ struct PostAnswer<'a> {
     unnotified: Option<bool>,
 }
 
-/// Says something: 201, or 200 when this `client_id` was seen before.
+/// Posts a message: 201, or 200 when this `client_id` was used before.
 #[utoipa::path(post, operation_id = "post_message", path = "/api/chats/{id}/messages", params(("id" = i64, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = MessageBody,
     responses((status = 201, body = PostShape), (status = 200, body = PostShape), (status = 401), (status = 403), (status = 404), (status = 413), (status = 422), (status = 429)))]
@@ -182,7 +186,8 @@ pub(super) async fn post(
     Ok(response.json_line(PostAnswer { message: &appended.message, unnotified }))
 }
 
-/// The key as a `client_id`: a UUID is itself, any other text the first 16 bytes of its SHA-256.
+/// Returns the key as a `client_id`: a UUID is used as it is, of any other text the first 16 bytes
+/// of its SHA-256.
 fn idempotency_key(request: &HttpRequest) -> Result<Option<ClientId>, ApiError> {
     let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();

@@ -1,4 +1,4 @@
-//! What is counted about HTTP requests, by route.
+//! Metrics of HTTP requests, by route.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use prometheus_client::registry::Registry;
 use super::route_names::{DESCRIBED, OTHERS, name_of};
 use crate::core::metrics::{Export, Labelled, seconds};
 
-/// A request that no route answers.
+/// The label of a request without a route.
 const NO_ROUTE: &str = "none";
-/// The refusals that are counted one by one.
+/// The statuses that are counted separately.
 const REFUSALS: [&str; 15] =
     ["400", "401", "403", "404", "405", "408", "409", "413", "414", "415", "422", "429", "500", "503", "507"];
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 type Labels<const N: usize> = [(&'static str, String); N];
 
-/// Every request of one application. Clones share their numbers.
+/// Metrics of all requests of an application. Clones share their numbers.
 #[derive(Debug, Clone)]
 pub struct HttpMetrics {
     requests: Family<Labels<3>, Counter>,
@@ -33,7 +33,8 @@ pub struct HttpMetrics {
     refusals: Labelled<Counter, 1>,
     /// In the order of [`REFUSALS`].
     refused: Arc<[Counter; REFUSALS.len()]>,
-    /// By route, then by method: all are known from the start, so that a request finds its own without a lock.
+    /// By route, then by method. All entries exist from the start, so a request finds its own
+    /// without a lock.
     routes: Arc<HashMap<String, HashMap<String, RouteMeter>>>,
     none: Arc<RouteMeter>,
 }
@@ -44,7 +45,7 @@ struct RouteMeter {
     seconds: Histogram,
 }
 
-/// One more, until it is dropped.
+/// Increments a gauge until it is dropped.
 pub struct Counted(Gauge);
 
 impl Counted {
@@ -98,7 +99,7 @@ impl Default for HttpMetrics {
 }
 
 impl HttpMetrics {
-    /// A connection of the listener, until what is returned is dropped.
+    /// Counts a connection of the listener until the returned guard is dropped.
     pub fn connected(&self) -> Counted {
         Counted::new(&self.connections)
     }
@@ -107,7 +108,7 @@ impl HttpMetrics {
         Counted::new(&self.in_flight)
     }
 
-    /// A request to `route` (as actix-web writes it) was answered.
+    /// Records a completed request to `route` (in the notation of actix-web).
     pub(super) fn answered(&self, method: &Method, route: Option<&str>, status: StatusCode, took: Duration) {
         let route = route.map(name_of);
         let known = route.and_then(|route| self.routes.get(&*route)?.get(method.as_str()));
@@ -128,14 +129,14 @@ impl HttpMetrics {
 
 impl Export for HttpMetrics {
     fn export(&self, registry: &mut Registry) {
-        let help = "Requests that were answered";
+        let help = "Completed requests";
         registry.register("netbit_http_requests", help, self.requests.clone());
-        let help = "From a request's head to its answer's head";
+        let help = "Time from the request head to the response head";
         registry.register("netbit_http_request_seconds", help, self.seconds.clone());
-        let help = "Requests that were refused or failed, by the status of the answer";
+        let help = "Refused or failed requests, by status of the response";
         registry.register("netbit_http_refusals", help, self.refusals.clone());
-        registry.register("netbit_http_requests_in_flight", "Requests under way", self.in_flight.clone());
-        let help = "Connections of the HTTP listener, WebSockets among them";
+        registry.register("netbit_http_requests_in_flight", "Requests in progress", self.in_flight.clone());
+        let help = "Connections of the HTTP listener, including WebSockets";
         registry.register("netbit_http_connections", help, self.connections.clone());
     }
 }

@@ -1,7 +1,8 @@
-//! The HTTP edge: routes, shapes and conventions. Every handler asks a service; none holds state.
+//! The HTTP edge: routes, shapes and conventions. Every handler calls a service; handlers hold no
+//! state.
 //!
-//! The route table is [`routes`]. Errors are RFC 9457 problems everywhere ([`error`]); every answer carries a request id
-//! and the security headers ([`observe`]).
+//! The route table is [`routes`]. Errors are RFC 9457 problems everywhere ([`error`]). Every
+//! response has a request id and the security headers ([`observe`]).
 
 pub mod activity;
 mod address;
@@ -49,7 +50,7 @@ pub use operations::{Operations, Readiness, Shown, routes as operations_routes};
 pub use request_log::RequestLog;
 pub use server::ServerInfo;
 
-/// Every route of the public listener, on one screen.
+/// Registers every route of the public listener.
 pub fn routes(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/api/server").get(server::info))
@@ -122,7 +123,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .default_service(web::to(error::no_route));
 }
 
-/// Projects, repositories and what is in them.
+/// Registers the routes of projects and repositories.
 fn projects(config: &mut web::ServiceConfig) {
     const PROJECT: &str = "/api/projects/{user}/{project}";
     let project = |rest: &str| web::resource(format!("{PROJECT}{rest}"));
@@ -138,14 +139,15 @@ fn projects(config: &mut web::ServiceConfig) {
         .service(project("/members/{username}").put(project::put_member).delete(project::remove_member))
         .service(project("/watch").put(project::watch).delete(project::unwatch))
         .service(project("/repos").get(repo::list))
-        // By POST alone: a repository may have the name.
+        // Only for POST: a repository may have this name.
         .service(project("/repos/create").guard(guard::Post()).post(repo::create))
         .service(project("/repos/{repo}").get(repo::get).patch(repo::update).delete(repo::delete))
         .service(web::resource("/api/repos").route(legacy_list))
         .service(web::resource("/api/repos/create").route(legacy_create));
 }
 
-/// What is in a repository. A ref is one segment, percent-encoded; a path is the rest.
+/// Registers the routes for repository contents. A ref is one percent-encoded segment; a path is
+/// the rest.
 fn browsing(config: &mut web::ServiceConfig) {
     const REPOSITORY: &str = "/api/projects/{user}/{project}/repos/{repo}";
     let repository = |rest: &str| web::resource(format!("{REPOSITORY}{rest}"));
@@ -165,7 +167,7 @@ fn browsing(config: &mut web::ServiceConfig) {
         .service(repository("/archive/{ref}.zip").get(browse::archive_zip));
 }
 
-/// What the git client asks.
+/// Registers the routes of the git client.
 fn git_over_http(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/{user}/{project}/{repo}/info/refs").get(git::info_refs))

@@ -1,4 +1,4 @@
-//! Notifications.
+//! Routes of notifications.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
@@ -18,7 +18,7 @@ pub(super) struct ListQuery {
     cursor: Option<i64>,
 }
 
-/// One's notifications, the newest first.
+/// Lists the caller's notifications, newest first.
 #[utoipa::path(get, operation_id = "list_notifications", path = "/api/notifications",
     params(("unread" = Option<bool>, Query), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
     responses((status = 200, body = page::Items<NotificationView>), (status = 400), (status = 401), (status = 403)))]
@@ -35,7 +35,7 @@ pub(super) async fn list(
     page::items(&request, list.iter().map(|one| NotificationView::from(&**one)).collect(), next)
 }
 
-/// Marks one as read.
+/// Marks a notification as read.
 #[utoipa::path(post, operation_id = "mark_notification_read", path = "/api/notifications/{id}/read", params(("id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn mark_read(caller: Caller, id: Path<i64>, services: web::Data<Services>) -> ApiResult {
@@ -43,7 +43,7 @@ pub(super) async fn mark_read(caller: Caller, id: Path<i64>, services: web::Data
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Marks all as read.
+/// Marks all notifications as read.
 #[utoipa::path(post, operation_id = "mark_all_notifications_read", path = "/api/notifications/read", responses((status = 204), (status = 401), (status = 403)))]
 pub(super) async fn mark_all_read(caller: Caller, services: web::Data<Services>) -> ApiResult {
     services.mark_notifications_read(caller.0, None).await?;

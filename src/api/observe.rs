@@ -1,7 +1,10 @@
-//! Around every request, in one layer, because each layer costs every request: its id, one log line, security headers, and problems for errors the framework made.
+//! The layer around every request: its id, one log line, metrics, security headers, and problem
+//! bodies for errors of the framework.
 //!
-//! The id of a request in logs and audit events is always the server's own. The id that a client sends is echoed to
-//! that client, and logged beside the server's as `client_request_id`.
+//! It is a single layer, because each layer costs every request.
+//!
+//! The request id in logs and audit events is always the server's own. The id that a client sends
+//! is echoed to that client, and logged as `client_request_id` in addition.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,10 +35,10 @@ use crate::protocol::code::Code;
 use crate::services::Services;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// A client's own request id is taken up to this length.
+/// Maximum length of a client's own request id.
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
-/// The id that the client gave its request, if it is short and plain.
+/// Returns the request id of the client, if it is short and has only plain characters.
 fn client_request_id(headers: &HeaderMap) -> Option<String> {
     let given = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok());
     let plain = |text: &&str| {
@@ -59,12 +62,12 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
     let client_id = client_request_id(request.headers());
     let (method, route) = (request.method().clone(), request.match_pattern().map(Arc::<str>::from));
     request.extensions_mut().insert(Route(route.clone()));
-    // The path as it was asked for; queries may hold what does not belong into logs.
+    // Only the path is logged: queries may hold confidential values.
     let path = cut(request.path()).to_string();
     let log = request.app_data::<web::Data<RequestLog>>().cloned();
     let client = peer_of(request.request()).ok();
     let is_head = becomes_get(&mut request);
-    // Handlers' errors are responses by now; only another middleware could make this fail.
+    // Errors of handlers are responses at this point; only another middleware could fail here.
     let response = match uri_too_long(&request).or_else(|| unknown_query_key(&request, route.as_deref())) {
         Some(refused) => {
             let mut response = request.into_response(refused.respond(&id));
@@ -77,7 +80,7 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
         }
     };
     let shown = client_id.as_deref().unwrap_or(&id);
-    // git clients understand a line of text, and nothing else.
+    // git clients print a line of text, not a problem document.
     let for_git = route.as_deref().is_some_and(|route| route.starts_with("/{user}/"));
     let mut response = if for_git { response } else { into_problem(response, shown) };
     let headers = response.headers_mut();
@@ -85,7 +88,7 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
         headers.insert(REQUEST_ID, value);
     }
     secure(headers);
-    // git clients read refusals in answers with the status 200.
+    // Refusals for git clients have the status 200.
     let refused = response.response().extensions().get::<Refused>().map(|refused| refused.0);
     let sent_status = refused.map(|_| response.status().as_u16());
     let status = refused.unwrap_or_else(|| response.status());
@@ -114,7 +117,7 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
     Ok(response.map_body(|_, body| Sent::new(body, is_head, under_way)))
 }
 
-/// The user whose credentials the request proved, if it proved any.
+/// Returns the user of the request's credentials, if the request proved any.
 fn user_of(request: &HttpRequest) -> Option<i64> {
     match request.extensions().get::<Holder>() {
         Some(Holder::Account(user)) => Some(user.0),
@@ -122,7 +125,7 @@ fn user_of(request: &HttpRequest) -> Option<i64> {
     }
 }
 
-/// The refusal of a request whose path and query are longer than `limits.uri_bytes`.
+/// Returns the refusal of a request whose path and query are longer than `limits.uri_bytes`.
 fn uri_too_long(request: &ServiceRequest) -> Option<ApiError> {
     let max = request.app_data::<web::Data<Services>>()?.limits.uri_bytes;
     let bytes = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
@@ -130,8 +133,8 @@ fn uri_too_long(request: &ServiceRequest) -> Option<ApiError> {
     (bytes > max).then(|| ApiError::with_status(StatusCode::URI_TOO_LONG, Code::BadRequest, detail()))
 }
 
-/// Names a peer in the log, once, that sends `X-Forwarded-For` and is not trusted: every client behind such a proxy counts
-/// as one.
+/// Logs once each peer that sends `X-Forwarded-For` and is not trusted: all clients of such a proxy
+/// count as the same client.
 fn note_forwarder(request: &ServiceRequest) {
     if !request.headers().contains_key("x-forwarded-for") {
         return;
@@ -143,15 +146,15 @@ fn note_forwarder(request: &ServiceRequest) {
     };
     if !proxies.trusts(peer.ip()) && services.forwarders.saw(peer.ip()) {
         let peer = peer.ip();
-        warn!(%peer, "{peer} sends X-Forwarded-For but is not in http.trusted_proxies: all clients behind it count as one");
+        warn!(%peer, "{peer} sends X-Forwarded-For but is not in http.trusted_proxies: all its clients count as the same client");
     }
 }
 
-/// What the layers inside say of a refused request beside its body.
+/// Headers that the inner layers set on a refused request, kept with the problem body.
 const KEPT_IN_PROBLEMS: [HeaderName; 4] =
     [header::ALLOW, header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_EXPOSE_HEADERS, header::VARY];
 
-/// Gives an error response its problem body, with the request's id.
+/// Replaces the body of an error response with a problem document that contains the request id.
 fn into_problem<B: MessageBody + 'static>(
     response: ServiceResponse<EitherBody<B>>,
     id: &str,
@@ -179,7 +182,8 @@ fn into_problem<B: MessageBody + 'static>(
     response.into_response(problem).map_into_right_body()
 }
 
-/// Nothing of ours is a page, is framed, cached by proxies, or guessed at.
+/// Sets security headers: responses are not pages, are not framed, not cached by proxies, and not
+/// sniffed.
 fn secure(headers: &mut HeaderMap) {
     let fixed = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -190,7 +194,8 @@ fn secure(headers: &mut HeaderMap) {
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    // What a route may say better about its own answers: raw files have a stricter policy, some answers may be kept.
+    // Defaults that a route may override: raw files have a stricter policy, some responses may be
+    // cached.
     let unless_said = [
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
         (header::CACHE_CONTROL, "no-store"),

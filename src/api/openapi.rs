@@ -1,6 +1,7 @@
-//! The API's description in OpenAPI 3.1, made from the handlers themselves.
+//! The OpenAPI 3.1 document, generated from the handlers.
 //!
-//! What every route has in common is said here once: who may call it, and the problems that any request can meet.
+//! Facts common to all routes are defined here once: required credentials, and the problems that
+//! any request can get.
 
 use std::sync::{Arc, OnceLock};
 
@@ -20,34 +21,34 @@ use super::{
     token, user,
 };
 
-/// What any request may be answered, besides what its route says.
+/// Responses of any route, in addition to those that the route declares.
 const COMMON: [(&str, &str); 9] = [
-    ("400", "The path, the query or the JSON cannot be read."),
-    ("404", "There is no such thing, or it is not yours to see."),
-    ("408", "The body did not come in time."),
-    ("413", "The body is larger than 64 KiB, or a text in it than its limit."),
+    ("400", "The path, the query or the JSON is not valid."),
+    ("404", "The resource does not exist, or the caller may not see it."),
+    ("408", "The body did not arrive in time."),
+    ("413", "The body is larger than 64 KiB, or a text in it exceeds its limit."),
     ("415", "The content type is not application/json."),
-    ("422", "A field has the wrong type or a value that is not allowed; each is named."),
-    ("429", "Too often. `Retry-After` says when to come back."),
-    ("503", "Too much at once. `Retry-After` says when to come back."),
-    ("507", "The disk is full: nothing was written, reads go on."),
+    ("422", "A field has the wrong type or an invalid value; `errors` names each field."),
+    ("429", "Too many requests. `Retry-After` contains the time to wait."),
+    ("503", "The server is overloaded. `Retry-After` contains the time to wait."),
+    ("507", "The disk is full: nothing was written, reads still work."),
 ];
-/// The same, where one must say who one is.
+/// Additional responses of routes that require credentials.
 const MEMBERS: [(&str, &str); 2] = [
-    ("401", "No token, or one that is not valid any more."),
-    ("403", "You may see this, and may not do that."),
+    ("401", "The token is missing or no longer valid."),
+    ("403", "The caller may see the resource, but may not do this."),
 ];
-/// What a success means.
+/// Descriptions of successes.
 const SUCCESSES: [(&str, &str); 7] = [
-    ("200", "Done; the answer is the body."),
-    ("201", "Made."),
-    ("204", "Done; there is no body."),
-    ("206", "The part that was asked for."),
-    ("304", "Not changed since the `ETag` that was sent."),
-    ("308", "The thing has another name now: `Location`."),
-    ("409", "The name is taken, or the change would break a rule; `detail` says which."),
+    ("200", "Success; the body holds the result."),
+    ("201", "Created."),
+    ("204", "Success, without a body."),
+    ("206", "The requested part."),
+    ("304", "Unchanged since the `ETag` in the request."),
+    ("308", "The resource was renamed; `Location` holds its new path."),
+    ("409", "The name is taken, or the change would break a rule; `detail` names the rule."),
 ];
-/// What every property and parameter of a name may look like.
+/// Examples of properties and parameters, by name.
 const EXAMPLES: [(&str, &str); 66] = [
     ("Idempotency-Key", r#""0190b6d2-7d3e-7c1a-9d2f-1a2b3c4d5e6f""#),
     ("actor_id", r#"1"#),
@@ -66,7 +67,7 @@ const EXAMPLES: [(&str, &str); 66] = [
     ("cursor", r#""50""#),
     ("default_branch", r#""main""#),
     ("description", r#""Our website""#),
-    ("detail", r#""there is no such chat""#),
+    ("detail", r#""chat not found""#),
     ("display_name", r#""Alice""#),
     ("edited_at", r#""2026-11-24T09:01:00.000Z""#),
     ("email", r#""alice@example.org""#),
@@ -116,9 +117,9 @@ const EXAMPLES: [(&str, &str); 66] = [
     ("version", r#""0.1.0""#),
     ("visibility", r#""private""#),
 ];
-/// Routes that need nobody to be logged in.
+/// Routes that require no login.
 const PUBLIC: [&str; 4] = ["/api/server", "/api/users/register", "/api/users/login", "/api/users/refresh"];
-/// The first segments of paths behind `/api/`, and the headings under which they stand.
+/// The first segments of paths after `/api/`, with the tags under which they are listed.
 const TAGS: [(&str, &str); 10] = [
     ("server", "Server"),
     ("users", "Accounts"),
@@ -239,7 +240,7 @@ impl Modify for Common {
         for schema in components.schemas.values_mut() {
             give_examples(schema);
         }
-        // The server that the description came from.
+        // The server that served the document.
         api.servers = Some(vec![Server::new("/")]);
         for (path, item) in &mut api.paths.paths {
             let first = path.trim_start_matches("/api/").split('/').next().unwrap_or_default();
@@ -250,7 +251,7 @@ impl Modify for Common {
             for operation in operations.into_iter().flatten() {
                 operation.tags = tag.clone().map(|tag| vec![tag]);
                 let token = SecurityRequirement::new("bearer", Vec::<String>::new());
-                // A requirement of nothing: known to need no token.
+                // An empty requirement declares that the route needs no token.
                 operation.security =
                     Some(vec![if is_public { SecurityRequirement::default() } else { token }]);
                 for parameter in operation.parameters.iter_mut().flatten() {
@@ -283,19 +284,20 @@ impl Modify for Common {
     }
 }
 
-/// What a status means where the route does not say it.
+/// Returns the description of a status that the route does not describe.
 fn description_of(status: &str) -> String {
     let known = COMMON.into_iter().chain(MEMBERS).chain(SUCCESSES).find(|(known, _)| *known == status);
     known.map_or_else(|| format!("HTTP status {status}."), |(_, description)| description.to_owned())
 }
 
-/// A body that is a file.
+/// Returns the schema of a body that is a file.
 fn bytes() -> RefOr<Schema> {
     let format = SchemaFormat::KnownFormat(KnownFormat::Binary);
     ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build().into()
 }
 
-/// The example of a name that fits a type: some names stand for different things in different places.
+/// Returns the example of a name if it fits the type: some names have different types in different
+/// places.
 fn example_of(name: &str, kind: &SchemaType) -> Option<serde_json::Value> {
     let (_, text) = EXAMPLES.iter().find(|(known, _)| *known == name)?;
     let example: serde_json::Value = serde_json::from_str(text).ok()?;
@@ -314,7 +316,7 @@ fn example_of(name: &str, kind: &SchemaType) -> Option<serde_json::Value> {
     allowed.then_some(example)
 }
 
-/// Gives every property of a schema its example.
+/// Sets the example of every property of a schema.
 fn give_examples(schema: &mut RefOr<Schema>) {
     let RefOr::T(schema) = schema else { return };
     match schema {
@@ -324,7 +326,7 @@ fn give_examples(schema: &mut RefOr<Schema>) {
                     RefOr::T(Schema::Object(property)) => {
                         property.example = example_of(name, &property.schema_type)
                     }
-                    // The examples are lists of texts.
+                    // All examples of arrays are arrays of texts.
                     RefOr::T(Schema::Array(property)) if !is_of_objects(&property.items) => {
                         property.example = example_of(name, &SchemaType::Type(Type::Array));
                     }
@@ -348,23 +350,24 @@ fn is_of_objects(items: &ArrayItems) -> bool {
     }
 }
 
-/// An answer that says what went wrong.
+/// Returns the description of an error response.
 fn problem(description: &str) -> Response {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
     ResponseBuilder::new().description(description).content("application/problem+json", content).build()
 }
 
-/// The whole description.
+/// Builds the whole OpenAPI document.
 pub fn describe() -> utoipa::openapi::OpenApi {
     Description::openapi()
 }
 
-/// The description as JSON.
+/// Returns the OpenAPI document as JSON.
 pub(super) async fn json(text: web::Data<DescriptionText>) -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(Pieces::shared(text.bytes()))
 }
 
-/// [`describe`], made once, when somebody asks for it: making it takes some megabytes for a moment.
+/// The document of [`describe`] as JSON, built at the first request: building it takes some
+/// megabytes for a short time.
 #[derive(Clone, Default)]
 pub struct DescriptionText(Arc<OnceLock<web::Bytes>>);
 

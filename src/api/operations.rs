@@ -1,6 +1,7 @@
-//! The operations listener: is the server alive, is it ready, what do its mailboxes look like.
+//! The operations listener: liveness, readiness, metrics, and the state of the mailboxes.
 //!
-//! It binds first and answers while everything else is still starting. On loopback by default: it has no login.
+//! It binds first and answers while everything else is still starting. It is on loopback by
+//! default, because it has no login.
 
 use std::sync::Arc;
 
@@ -15,23 +16,23 @@ use crate::actors::presence::{DatagramCounters, DatagramSnapshot};
 use crate::core::actor::{ActorSnapshot, ActorStats};
 use crate::core::metrics;
 
-/// What there is to see.
+/// The data that the operations listener serves.
 #[derive(Clone)]
 pub struct Operations {
     shown: Arc<Shown>,
 }
 
-/// The numbers of one application.
+/// The metrics and states of an application.
 pub struct Shown {
     pub actors: Vec<Arc<ActorStats>>,
     pub cache: CacheCounters,
     pub udp: DatagramCounters,
-    /// 1 when the server serves.
+    /// 1 while the server serves requests.
     pub ready: Gauge,
     pub registry: Arc<Registry>,
 }
 
-/// The side of [`Operations`] that the application turns.
+/// Sets the readiness that [`Operations`] reports.
 pub struct Readiness(Gauge);
 
 #[derive(Serialize)]
@@ -54,7 +55,7 @@ impl Readiness {
     }
 }
 
-/// The routes of the operations listener.
+/// Registers the routes of the operations listener.
 pub fn routes(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/livez").get(livez))
@@ -86,7 +87,7 @@ async fn metrics(operations: web::Data<Operations>) -> HttpResponse {
     match metrics::render(&operations.shown.registry) {
         Ok(text) => HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(text),
         Err(error) => {
-            error!(%error, "the metrics could not be written");
+            error!(%error, "cannot encode the metrics");
             HttpResponse::InternalServerError().finish()
         }
     }
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     #[actix_web::test]
-    async fn a_server_is_alive_before_it_is_ready_and_while_it_stops() {
+    async fn server_is_alive_before_ready_and_while_stopping() {
         let shown = Shown {
             actors: Vec::new(),
             cache: CacheCounters::default(),

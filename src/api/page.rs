@@ -18,34 +18,34 @@ use crate::protocol::code::Code;
 use crate::services::ServiceError;
 use crate::services::answers::no_space;
 
-/// How many items a client wants: 1 to `limits.page_max`, or the default.
+/// Returns the requested number of items: 1 to `limits.page_max`, or the default.
 pub(super) fn limit(asked: Option<i64>, limits: &Limits) -> Result<usize, ApiError> {
     let Some(asked) = asked else { return Ok(limits.page_default) };
     let fits = usize::try_from(asked).ok().filter(|asked| (1..=limits.page_max).contains(asked));
     fits.ok_or_else(|| ApiError::bad_request(format!("limit must be 1 to {}", limits.page_max)))
 }
 
-/// A seq in a query string: 0 to 2^53.
+/// Checks a seq of a query string: 0 to 2^53.
 pub(super) fn seq(name: &str, asked: Option<u64>) -> Result<Option<i64>, ApiError> {
     let parsed = asked.map(|value| crate::protocol::packet::seq(value).ok_or(value)).transpose();
     parsed.map_err(|value| ApiError::bad_request(format!("{name} must be 0 to 2^53, not {value}")))
 }
 
-/// A list, and where it goes on.
+/// A list, and the cursor of its next page.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Items<T> {
     pub(super) items: Vec<T>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    /// The `cursor` of the next page; absent on the last one.
+    /// The `cursor` of the next page; absent on the last page.
     pub(super) next: Option<String>,
 }
 
-/// A page of a list; `next` also goes out as `Link: rel="next"` (RFC 8288).
+/// Returns a page of a list; `next` is also sent as `Link: rel="next"` (RFC 8288).
 pub(super) fn items<T: Serialize>(request: &HttpRequest, items: Vec<T>, next: Option<String>) -> ApiResult {
     items_within(request, items, next, None)
 }
 
-/// The same, with space that was taken before.
+/// Like [`items`], with space that was reserved before.
 pub(super) fn items_within<T: Serialize>(
     request: &HttpRequest,
     items: Vec<T>,
@@ -56,7 +56,7 @@ pub(super) fn items_within<T: Serialize>(
     read_about(request, &Items { items, next }, link, (USUAL_BYTES, space))
 }
 
-/// The same request with other cursors.
+/// Returns a link to the same request with other cursors.
 pub(super) fn link(request: &HttpRequest, set: &[(&str, &str)], replaced: &[&str]) -> String {
     let kept = request.query_string().split('&').filter(|pair| {
         let name = pair.split('=').next().unwrap_or_default();
@@ -67,31 +67,33 @@ pub(super) fn link(request: &HttpRequest, set: &[(&str, &str)], replaced: &[&str
     format!("<{}?{}>; rel=\"next\"", request.uri().path(), query.join("&"))
 }
 
-/// Whether the client has the answer with this tag already: `If-None-Match`, compared weakly (RFC 9110 section 13.1.2).
+/// Returns whether the client already has the response with this tag: `If-None-Match`, compared
+/// weakly (RFC 9110 section 13.1.2).
 pub(super) fn knows(request: &HttpRequest, tag: &str) -> bool {
     let known = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag))
 }
 
-/// What tags are made with: nobody can know which contents would share one. They change with every start, which costs
-/// each client one answer that it knew.
+/// The seed of entity tags, so that no client can construct contents with equal tags. It changes
+/// with every start, which costs each client one cached response.
 static TAG_SEED: LazyLock<u64> = LazyLock::new(rand::random);
 
-/// A strong entity tag that stands for `content`.
+/// Returns a strong entity tag of `content`.
 pub(super) fn tag(content: &[u8]) -> String {
     format!("\"{:032x}\"", xxh3_128_with_seed(content, *TAG_SEED))
 }
 
-/// What most answers fit.
+/// A buffer size that fits most responses.
 const USUAL_BYTES: usize = 1024;
 
-/// 200 with an `ETag` over the body, or 304 if the client has it already (RFC 9110 section 13.1.2).
+/// Returns 200 with an `ETag` over the body, or 304 if the client already has it (RFC 9110 section
+/// 13.1.2).
 pub(super) fn read<T: Serialize>(request: &HttpRequest, body: &T, link: Option<String>) -> ApiResult {
     read_about(request, body, link, (USUAL_BYTES, None))
 }
 
-/// The same, with room for about `bytes` from the start: a page is not moved while it grows; and with space that was
-/// taken before, if the answer is large.
+/// Like [`read`], with a buffer of about `bytes`, so that a page is not moved while it grows.
+/// `space` was reserved before if the response is large.
 pub(super) fn read_about<T: Serialize>(
     request: &HttpRequest,
     answer: &T,
@@ -112,9 +114,9 @@ pub(super) fn read_about<T: Serialize>(
 fn write<T: Serialize>(answer: &T, bytes: usize) -> Result<Vec<u8>, ServiceError> {
     let mut body = Vec::with_capacity(bytes);
     sonic_rs::to_writer(&mut body, answer).map_err(|error| {
-        ServiceError::new(Code::Internal, format!("the answer could not be written: {error}"))
+        ServiceError::new(Code::Internal, format!("the response could not be serialized: {error}"))
     })?;
-    // For people with curl: the prompt of their shell begins a line.
+    // So that a shell prompt after the output of curl starts on a new line.
     body.push(b'\n');
     Ok(body)
 }
@@ -133,7 +135,8 @@ impl JsonLine for HttpResponseBuilder {
     }
 }
 
-/// The response with this body. A large one holds space until its client has taken it; without space: 503.
+/// Returns the response with this body. A large body holds space until its client has received it;
+/// without space the result is 503.
 fn json(
     request: &HttpRequest,
     response: &mut HttpResponseBuilder,
@@ -144,7 +147,7 @@ fn json(
     if body.len() <= services.limits.answer_small_bytes {
         return Ok(response.body(body));
     }
-    // Space for less than the body is given back before more is taken.
+    // Space smaller than the body is released before more is reserved.
     let space = match space.filter(|space| space.places() >= body.len()) {
         Some(mut space) => {
             space.shrink(body.len());

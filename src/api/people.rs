@@ -1,4 +1,4 @@
-//! Finding users, blocking them, and leaving what another user put me into.
+//! Routes to find users, to block them, and to leave chats that another user added the caller to.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -26,18 +26,22 @@ pub(super) struct UsersQuery {
     cursor: Option<String>,
 }
 
-/// Longer beginnings of names are refused: no user has one.
+/// Longer prefixes are refused: no user name is that long.
 const PREFIX_BYTES_MAX: usize = 64;
 
-/// Users by id or by the beginning of their name. `ids` returns the users behind ids that the caller meets in chats which
-/// the caller can read, also of users who left or were deactivated; other ids are left out. `prefix` returns active users
-/// by name: all of them while registration is closed, else those of chats which the caller can read, the newest first up to
-/// `limits.memberships_scanned`, and an exact name.
+/// Finds users by id, or by the beginning of their name.
+///
+/// `ids` returns the users that the caller meets in chats which the caller can read, including
+/// users who left or were deactivated; other ids are left out.
+///
+/// `prefix` returns active users, sorted by name. While registration is closed these are all users.
+/// Otherwise they are the users in chats that the caller can read, the newest first up to
+/// `limits.memberships_scanned`, and an exact match of the name.
 #[utoipa::path(get, operation_id = "find_users", path = "/api/users",
-    params(("ids" = Option<String>, Query, description = "up to 100 ids, with commas"),
+    params(("ids" = Option<String>, Query, description = "up to 100 ids, separated by commas"),
         ("prefix" = Option<String>, Query, description = "the beginning of user names"),
-        ("limit" = Option<i64>, Query, description = "users of a page"),
-        ("cursor" = Option<String>, Query, description = "the `next` of the page before, with `prefix`")),
+        ("limit" = Option<i64>, Query, description = "users per page"),
+        ("cursor" = Option<String>, Query, description = "the `next` of the previous page, with `prefix`")),
     responses((status = 200, body = page::Items<PublicUser>), (status = 400), (status = 401), (status = 403), (status = 429)))]
 pub(super) async fn users(
     caller: Caller,
@@ -63,12 +67,12 @@ pub(super) async fn users(
         (None, Some(_)) => {
             return Err(ApiError::bad_request(format!("prefix must have at most {PREFIX_BYTES_MAX} bytes")));
         }
-        _ => return Err(ApiError::bad_request("either ids or prefix is needed".to_owned())),
+        _ => return Err(ApiError::bad_request("exactly one of ids and prefix is required".to_owned())),
     };
     page::items(&request, users.iter().map(|user| PublicUser::from(&**user)).collect(), next)
 }
 
-/// The users whom the caller blocks, by id.
+/// Lists the users that the caller blocks, sorted by id.
 #[utoipa::path(get, operation_id = "list_blocked_users", path = "/api/users/me/blocks",
     params(("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
     responses((status = 200, body = page::Items<PublicUser>), (status = 400), (status = 401), (status = 403)))]
@@ -85,8 +89,11 @@ pub(super) async fn blocks(
     page::items(&request, users.iter().map(|user| PublicUser::from(&**user)).collect(), next)
 }
 
-/// Blocks a user: they cannot add the caller to chats and projects, open a direct chat with the caller, or cause
-/// notifications. They are answered as if the caller did not exist. Common chats stay.
+/// Blocks a user.
+///
+/// The blocked user cannot add the caller to chats and projects, open a direct chat with the
+/// caller, or cause notifications. Such requests get the same response as if the caller did not
+/// exist. Common chats stay.
 #[utoipa::path(put, operation_id = "block_user", path = "/api/users/me/blocks/{username}", params(("username" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn block(
@@ -98,7 +105,7 @@ pub(super) async fn block(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Takes a block back.
+/// Unblocks a user.
 #[utoipa::path(delete, operation_id = "unblock_user", path = "/api/users/me/blocks/{username}", params(("username" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 422)))]
 pub(super) async fn unblock(
@@ -120,13 +127,15 @@ pub(super) struct LeaveBody {
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct LeftAnswer {
-    /// How many chats were left.
+    /// The number of chats left.
     left: usize,
-    /// There are more: ask again.
+    /// More such chats exist: repeat the request.
     more: bool,
 }
 
-/// Leaves every group, channel and project into which one user put the caller. Direct chats stay. Counts against no rate.
+/// Leaves every group, channel and project into which a user put the caller.
+///
+/// Direct chats stay. Not rate-limited.
 #[utoipa::path(post, operation_id = "leave_chats", path = "/api/chats/leave", request_body = LeaveBody,
     responses((status = 200, body = LeftAnswer), (status = 401), (status = 403), (status = 404), (status = 422)))]
 pub(super) async fn leave_chats(

@@ -1,5 +1,8 @@
-//! Bodies that reach the connection in pieces. The HTTP library copies what a body yields into the connection's buffer: a
-//! large body that is yielded at once is there twice, and its space would be free before its client has read anything.
+//! Bodies that are sent in chunks.
+//!
+//! The HTTP library copies the bytes of a body into the connection's buffer. A large body that is
+//! yielded at once would be in memory twice, and its space would be released before the client has
+//! read anything.
 
 use std::io;
 use std::pin::Pin;
@@ -23,9 +26,9 @@ pub(super) struct Pieces {
 }
 
 enum Source {
-    /// Every client gets the same bytes, which are there once.
+    /// All clients get the same bytes, which are in memory once.
     Shared(Bytes),
-    /// The bytes of one client. They go with the task that keeps them, which ends with the guard.
+    /// The bytes of a single client. A task owns them; it ends with the guard.
     Counted { counted: Weak<Counted>, _ended: DropGuard },
 }
 
@@ -39,8 +42,8 @@ impl Pieces {
         Self { sent: 0, size: bytes.len(), source: Source::Shared(bytes) }
     }
 
-    /// A body with its space. Both are given back when the client has all of it, has left, or has taken longer than
-    /// [`time_for`] the body.
+    /// A body with its space. Both are released when the client has received everything, has
+    /// disconnected, or has exceeded [`time_for`] the body.
     pub(super) fn counted(bytes: Bytes, space: Spot) -> Self {
         let (size, sent) = (bytes.len(), CancellationToken::new());
         let ended = sent.clone().drop_guard();
@@ -49,7 +52,7 @@ impl Pieces {
         actix_web::rt::spawn(async move {
             let within = time_for(u64::try_from(size).unwrap_or(u64::MAX));
             if tokio::time::timeout(within, sent.cancelled()).await.is_err() {
-                tracing::debug!(size, "a client took too long to read an answer");
+                tracing::debug!(size, "a client took too long to read a response");
             }
             drop(counted);
         });

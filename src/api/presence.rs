@@ -1,4 +1,4 @@
-//! Presence, and tickets to speak over UDP.
+//! Routes of presence, and of the tickets for UDP.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
@@ -21,8 +21,8 @@ pub(super) struct PresenceQuery {
     users: String,
 }
 
-/// How people are shown to the caller: those with whom no chat is shared are offline.
-#[utoipa::path(get, operation_id = "list_presence", path = "/api/presence", params(("users" = String, Query, description = "user names, with commas")),
+/// Returns the presence of users; users without a shared chat appear as offline.
+#[utoipa::path(get, operation_id = "list_presence", path = "/api/presence", params(("users" = String, Query, description = "user names, separated by commas")),
     responses((status = 200, body = page::Items<PresenceView>), (status = 400), (status = 401), (status = 404), (status = 429)))]
 pub(super) async fn look(
     caller: Caller,
@@ -42,7 +42,7 @@ pub(super) async fn look(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TicketBody {
-    /// The device that the ticket speaks for; absent: one of its own.
+    /// The device that the ticket belongs to; absent: a new device.
     device_id: Option<String>,
 }
 
@@ -50,9 +50,9 @@ pub(super) struct TicketBody {
 pub(super) struct TicketAnswer {
     /// A 64-bit number in decimal.
     connection_id: String,
-    /// Standard base64 of 32 bytes: what the client seals with.
+    /// The key with which the client seals packets: standard base64 of 32 bytes.
     key_up: String,
-    /// What the server seals with.
+    /// The key with which the server seals packets.
     key_down: String,
     /// Seconds.
     expires_in: u64,
@@ -60,7 +60,9 @@ pub(super) struct TicketAnswer {
     address: String,
 }
 
-/// Issues a ticket for presence and typing over UDP. It dies with the login.
+/// Issues a ticket for presence and typing over UDP.
+///
+/// It becomes invalid with the login.
 #[utoipa::path(post, operation_id = "issue_udp_ticket", path = "/api/udp/ticket", request_body = TicketBody,
     responses((status = 201, body = TicketAnswer), (status = 401), (status = 403), (status = 422)))]
 pub(super) async fn issue_ticket(

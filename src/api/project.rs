@@ -1,5 +1,6 @@
-//! Projects and the people in them. A project that was renamed is found under its old name: reads are sent on (308),
-//! changes are made.
+//! Routes of projects and their members.
+//!
+//! A renamed project is found under its old name: reads are redirected (308), changes are made.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ use crate::services::Services;
 use crate::services::access::ProjectPath;
 use crate::services::projects::ProjectChange;
 
-/// What whoever asks may do.
+/// The permissions of the caller.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Permissions {
     pub(super) read: bool,
@@ -50,12 +51,12 @@ pub(super) struct ProjectAnswer {
     /// `public` or `private`.
     #[schema(value_type = String)]
     visibility: Visibility,
-    /// The chat that pushes are announced in; its people are the project's members.
+    /// The chat in which pushes are announced; its participants are the project's members.
     #[schema(value_type = i64)]
     channel_id: ChatId,
     repository_count: usize,
     member_count: usize,
-    /// One's own role, if one is a member: `owner`, `maintainer`, `writer`, `reader`.
+    /// The caller's role, if the caller is a member: `owner`, `maintainer`, `writer`, `reader`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     role: Option<ProjectRole>,
@@ -85,7 +86,7 @@ impl From<ProjectView> for ProjectAnswer {
     }
 }
 
-/// Where a project is that was asked for by a name it had.
+/// Returns the redirect for a project that was requested by a former name.
 pub(super) fn moved(request: &HttpRequest, view: &ProjectView) -> Option<HttpResponse> {
     let now = format!("/api/projects/{}/{}", view.owner, view.project.name);
     view.moved.then(|| address::moved(request, 4, &now))
@@ -95,12 +96,12 @@ pub(super) fn moved(request: &HttpRequest, view: &ProjectView) -> Option<HttpRes
 pub(super) struct ListQuery {
     limit: Option<i64>,
     cursor: Option<i64>,
-    /// Only those that one is a member of.
+    /// Lists only projects that the caller is a member of.
     #[serde(default)]
     member: bool,
 }
 
-/// Projects that one may read, by id.
+/// Lists projects that the caller may read, sorted by id.
 #[utoipa::path(get, operation_id = "list_projects", path = "/api/projects",
     params(("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query), ("member" = Option<bool>, Query)),
     responses((status = 200, body = page::Items<ProjectAnswer>), (status = 400), (status = 401)))]
@@ -124,12 +125,12 @@ pub(super) struct CreateBody {
     name: String,
     #[serde(default)]
     description: String,
-    /// `public` or `private` (unless said).
+    /// `public` or `private` (default).
     #[schema(value_type = Option<String>)]
     visibility: Option<Visibility>,
 }
 
-/// Makes a project under one's own name, with its channel.
+/// Creates a project under the caller's name, with its channel.
 #[utoipa::path(post, operation_id = "create_project", path = "/api/projects/create", request_body = CreateBody,
     responses((status = 201, body = ProjectAnswer), (status = 401), (status = 403), (status = 409), (status = 422), (status = 429)))]
 pub(super) async fn create(
@@ -143,7 +144,7 @@ pub(super) async fn create(
     Ok(HttpResponse::Created().json_line(ProjectAnswer::from(view)))
 }
 
-/// One project.
+/// Returns a project.
 #[utoipa::path(get, operation_id = "get_project", path = "/api/projects/{user}/{project}", params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 200, body = ProjectAnswer), (status = 308), (status = 401), (status = 404)))]
 pub(super) async fn get(
@@ -169,7 +170,7 @@ pub(super) struct UpdateBody {
     visibility: Option<Visibility>,
 }
 
-/// Renames, describes, opens or closes a project.
+/// Changes the name, description or visibility of a project.
 #[utoipa::path(patch, operation_id = "update_project", path = "/api/projects/{user}/{project}", request_body = UpdateBody,
     params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 200, body = ProjectAnswer), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
@@ -185,7 +186,9 @@ pub(super) async fn update(
     Ok(HttpResponse::Ok().json_line(ProjectAnswer::from(view)))
 }
 
-/// Deletes a project and its repositories; its channel stays, archived, with the people in it.
+/// Deletes a project and its repositories.
+///
+/// Its channel stays, archived, with its participants.
 #[utoipa::path(delete, operation_id = "delete_project", path = "/api/projects/{user}/{project}", params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]
 pub(super) async fn delete(
@@ -197,7 +200,7 @@ pub(super) async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// The settings of a project.
+/// Returns the settings of a project.
 #[utoipa::path(get, operation_id = "get_project_config", path = "/api/projects/{user}/{project}/config", params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 200, body = ProjectConfigShape), (status = 308), (status = 401), (status = 404)))]
 pub(super) async fn config(
@@ -242,7 +245,7 @@ pub(super) struct PageQuery {
     cursor: Option<i64>,
 }
 
-/// The members of a project, by user id.
+/// Lists the members of a project, sorted by user id.
 #[utoipa::path(get, operation_id = "list_project_members", path = "/api/projects/{user}/{project}/members",
     params(("user" = String, Path), ("project" = String, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
     responses((status = 200, body = page::Items<MemberAnswer>), (status = 308), (status = 401), (status = 404)))]
@@ -282,10 +285,12 @@ pub(super) struct RoleBody {
     role: ProjectRole,
 }
 
-/// Adds somebody (201) or changes a role (204). The project's channel follows.
+/// Adds a member (201) or changes a role (204).
+///
+/// The participants of the project's channel change accordingly.
 #[utoipa::path(put, operation_id = "put_project_member", path = "/api/projects/{user}/{project}/members/{username}", request_body = RoleBody,
     params(("user" = String, Path), ("project" = String, Path), ("username" = String, Path)),
-    responses((status = 201, description = "They are new here."), (status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
+    responses((status = 201, description = "The user is a new member."), (status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn put_member(
     caller: Caller,
     path: Path<MemberPath>,
@@ -298,7 +303,7 @@ pub(super) async fn put_member(
     Ok(if existed { HttpResponse::NoContent().finish() } else { HttpResponse::Created().finish() })
 }
 
-/// Removes a participant, or leaves.
+/// Removes a member, or leaves.
 #[utoipa::path(delete, operation_id = "remove_project_member", path = "/api/projects/{user}/{project}/members/{username}",
     params(("user" = String, Path), ("project" = String, Path), ("username" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]
@@ -312,7 +317,7 @@ pub(super) async fn remove_member(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Hear of pushes.
+/// Watches a project: pushes to it notify the caller.
 #[utoipa::path(put, operation_id = "watch_project", path = "/api/projects/{user}/{project}/watch", params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 204), (status = 401), (status = 404)))]
 pub(super) async fn watch(caller: Caller, at: Path<ProjectPath>, services: web::Data<Services>) -> ApiResult {
@@ -320,7 +325,7 @@ pub(super) async fn watch(caller: Caller, at: Path<ProjectPath>, services: web::
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Hear of pushes no more.
+/// Stops watching a project.
 #[utoipa::path(delete, operation_id = "unwatch_project", path = "/api/projects/{user}/{project}/watch", params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 204), (status = 401), (status = 404)))]
 pub(super) async fn unwatch(

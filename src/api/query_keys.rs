@@ -1,5 +1,7 @@
-//! The keys of query strings. A key that a route of the API does not have is refused, so a slip does not look like an
-//! answer. Pages and git routes ignore what they do not know.
+//! The keys of query strings.
+//!
+//! An API route refuses a key that it does not have, so that a typo is not ignored silently. Pages
+//! and git routes ignore unknown keys.
 
 use actix_web::dev::ServiceRequest;
 use actix_web::web;
@@ -8,7 +10,7 @@ use super::error::ApiError;
 use super::route_names::{exists, name_of};
 use crate::core::telemetry::cut;
 
-/// Method, path and keys of every route that has any; a test compares them with the description.
+/// Method, path and keys of every route with keys. A test compares them with the OpenAPI document.
 const QUERY_KEYS: [(&str, &str, &[&str]); 21] = [
     ("GET", "/api/admin/audit", &["limit", "cursor"]),
     ("GET", "/api/admin/users", &["prefix", "limit", "cursor"]),
@@ -70,7 +72,7 @@ mod tests {
     use crate::api::openapi::describe;
 
     #[test]
-    fn keys_are_those_of_the_description() {
+    fn query_keys_equal_parameters_of_openapi_document() {
         let mut described = BTreeSet::new();
         for (path, item) in describe().paths.paths {
             for (method, operation) in [

@@ -1,4 +1,5 @@
-//! `git archive --remote` over HTTP: the request is one of lines, the archive comes on a side band.
+//! `git archive --remote` over HTTP: the request is in pkt-lines, the archive is sent on a side
+//! band.
 
 use std::io;
 use std::time::Duration;
@@ -18,12 +19,12 @@ use crate::git::report;
 use crate::protocol::code::Code;
 use crate::services::ServiceError;
 
-/// What git calls the service.
+/// The name of the service in git.
 pub(super) const UPLOAD_ARCHIVE: &str = "git-upload-archive";
-/// Of a request; git's arguments have some hundred.
+/// Maximum bytes of a request; git's arguments take some hundred.
 const REQUEST_BYTES_MAX: u64 = 256 * 1024;
 
-/// An archive of a branch, tag or commit, or of a part of it.
+/// Streams an archive of a branch, tag or commit, or of a part of it.
 pub(super) async fn upload_archive(call: Call) -> HttpResponse {
     answered(Exchange::Archive, archive(call).await)
 }
@@ -37,7 +38,7 @@ async fn archive((request, peer, path, payload, services): Call) -> GitResult {
     let patience = Duration::from_millis(services.limits.git_head_ms);
     let mut input = input.take(REQUEST_BYTES_MAX);
     let read = tokio::time::timeout(patience, input.read_to_end(&mut asked)).await.map_err(|_| too_slow())?;
-    read.map_err(|error| ApiError::bad_request(format!("the body broke off: {error}")))?;
+    read.map_err(|error| ApiError::bad_request(format!("the body ended early: {error}")))?;
     let asked = Asked::parse(&asked).map_err(|error| ServiceError::new(Code::Validation, error.to_string()));
     let archive = match asked? {
         Asked::Archive(archive) => archive,
@@ -50,15 +51,15 @@ async fn archive((request, peer, path, payload, services): Call) -> GitResult {
     let body = services.remote_archive(who, &view, archive).await.map_err(GitError::told)?;
     let body = body.map(|piece| match piece {
         Ok(bytes) => on_band(&bytes),
-        // The archive is not whole: the client says so, and ends with an error.
-        Err(_) => report::error_band("git could not pack this to its end"),
+        // The archive is incomplete: the client prints the message, and exits with an error.
+        Err(_) => report::error_band("git failed before the archive was complete"),
     });
     let end = stream::iter([Bytes::from_static(pkt_line::FLUSH)]);
     let body = stream::iter([begin()]).chain(body).chain(end).map(Ok::<_, io::Error>);
     Ok(answer(UPLOAD_ARCHIVE, "result").streaming(body))
 }
 
-/// What precedes an archive.
+/// Returns the lines before an archive.
 fn begin() -> Bytes {
     let mut lines = BytesMut::new();
     pkt_line::put(&mut lines, b"ACK\n");

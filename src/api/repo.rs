@@ -1,4 +1,5 @@
-//! Repositories, and the legacy routes that put them into one's project `personal`.
+//! Routes of repositories, and the legacy routes that put them into the caller's project
+//! `personal`.
 
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -20,7 +21,8 @@ use crate::services::projects::PERSONAL;
 use crate::services::repositories::{RepositoryChange, RepositoryRequest};
 use crate::services::{ServiceError, Services};
 
-/// Since when the legacy routes are deprecated (RFC 9745: seconds since 1970), and when they may go (RFC 8594).
+/// Start of the deprecation of the legacy routes (RFC 9745: seconds since 1970), and earliest
+/// removal (RFC 8594).
 const DEPRECATED_SINCE: &str = "@1795392000";
 const SUNSET: &str = "Mon, 01 Jan 2029 00:00:00 GMT";
 
@@ -34,7 +36,7 @@ pub(super) struct RepositoryAnswer {
     description: String,
     default_branch: String,
     clone_url: String,
-    /// On disk, as of the last push or maintenance.
+    /// Bytes on disk, as of the last push or maintenance.
     size_bytes: i64,
     permissions: Permissions,
     #[schema(value_type = String)]
@@ -58,7 +60,7 @@ impl RepositoryAnswer {
     }
 }
 
-/// Where a repository is that was asked for by a name it had.
+/// Returns the redirect for a repository that was requested by a former name.
 pub(super) fn moved(request: &HttpRequest, view: &RepositoryView) -> Option<HttpResponse> {
     let now = format!("/api/projects/{}/{}/repos/{}", view.owner, view.project.name, view.repository.name);
     view.moved.then(|| address::moved(request, 6, &now))
@@ -70,7 +72,7 @@ pub(super) struct ListQuery {
     cursor: Option<String>,
 }
 
-/// The repositories of a project, by name.
+/// Lists the repositories of a project, sorted by name.
 #[utoipa::path(get, operation_id = "list_repositories", path = "/api/projects/{user}/{project}/repos",
     params(("user" = String, Path), ("project" = String, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = page::Items<RepositoryAnswer>), (status = 308), (status = 401), (status = 404)))]
@@ -108,7 +110,7 @@ fn answer_list(
 pub(super) struct CreateBody {
     name: String,
     description: Option<String>,
-    /// Unless said: as the project's settings say, which is `main` at first.
+    /// Default: `default_branch` of the project's settings, which is `main` at first.
     default_branch: Option<String>,
 }
 
@@ -118,7 +120,7 @@ impl From<CreateBody> for RepositoryRequest {
     }
 }
 
-/// Makes an empty repository.
+/// Creates an empty repository.
 #[utoipa::path(post, operation_id = "create_repository", path = "/api/projects/{user}/{project}/repos/create", request_body = CreateBody,
     params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 201, body = RepositoryAnswer), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422), (status = 507)))]
@@ -134,7 +136,7 @@ pub(super) async fn create(
     Ok(HttpResponse::Created().json_line(RepositoryAnswer::new(&view, &base_url)))
 }
 
-/// One repository.
+/// Returns a repository.
 #[utoipa::path(get, operation_id = "get_repository", path = "/api/projects/{user}/{project}/repos/{repo}",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path)),
     responses((status = 200, body = RepositoryAnswer), (status = 308), (status = 401), (status = 404)))]
@@ -161,7 +163,7 @@ pub(super) struct UpdateBody {
     default_branch: Option<String>,
 }
 
-/// Renames or describes a repository, or names another default branch.
+/// Changes the name, description or default branch of a repository.
 #[utoipa::path(patch, operation_id = "update_repository", path = "/api/projects/{user}/{project}/repos/{repo}", request_body = UpdateBody,
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path)),
     responses((status = 200, body = RepositoryAnswer), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
@@ -192,7 +194,7 @@ pub(super) async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// The repositories of one's project `personal`.
+/// Lists the repositories of the caller's project `personal`.
 #[utoipa::path(get, operation_id = "list_own_repositories", path = "/api/repos", params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = page::Items<RepositoryAnswer>), (status = 401)))]
 #[deprecated = "since projects exist"]
@@ -205,7 +207,7 @@ pub(super) async fn legacy_list(
     let me = services.me(caller.0).await?;
     let at = ProjectPath { user: me.username.clone(), project: PERSONAL.to_owned() };
     let limit = page::limit(query.0.limit, &services.limits)?;
-    // Without that project there are no repositories in it.
+    // Without that project the list is empty.
     let (list, has_more) = match services.project(Some(caller.0), &at, Act::Read).await {
         Ok(view) => {
             let after = query.0.cursor.unwrap_or_default();
@@ -218,7 +220,7 @@ pub(super) async fn legacy_list(
     Ok(deprecated(answer, &format!("/api/projects/{}/{PERSONAL}/repos", me.username)))
 }
 
-/// Makes a repository in one's project `personal`, which is made when it is first needed.
+/// Creates a repository in the caller's project `personal`, which is created on first use.
 #[utoipa::path(post, operation_id = "create_own_repository", path = "/api/repos/create", request_body = CreateBody,
     responses((status = 201, body = RepositoryAnswer), (status = 401), (status = 403), (status = 409), (status = 422)))]
 #[deprecated = "since projects exist"]
@@ -237,7 +239,7 @@ pub(super) async fn legacy_create(
     Ok(deprecated(answer, &at))
 }
 
-/// Says that a route goes, when, and which one comes after it.
+/// Adds the headers that announce the removal of a route, its date, and its successor.
 fn deprecated(mut answer: HttpResponse, successor: &str) -> HttpResponse {
     let headers = answer.headers_mut();
     headers.insert(HeaderName::from_static("deprecation"), HeaderValue::from_static(DEPRECATED_SINCE));

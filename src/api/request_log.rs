@@ -1,4 +1,5 @@
-//! How many refused requests are logged: a flood of them must not become a flood of log lines.
+//! Limits the log lines of refused requests, so that a flood of requests does not become a flood of
+//! log lines.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::AtomicU64;
@@ -8,10 +9,10 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use crate::core::limits::Limits;
 
-/// One per listener.
+/// The limiter of a listener.
 pub struct RequestLog {
     refusals: DefaultDirectRateLimiter,
-    /// Refused requests since the last logged line that were counted only.
+    /// Refused requests since the last logged line that were only counted.
     unlogged: AtomicU64,
 }
 
@@ -21,7 +22,8 @@ impl RequestLog {
         Self { refusals: RateLimiter::direct(Quota::per_second(per_second)), unlogged: AtomicU64::new(0) }
     }
 
-    /// Whether the request is logged, and how many before it were not. Successes and defects of the server always are.
+    /// Returns `None` if the request is not logged, otherwise how many were not logged before it.
+    /// Successes and server errors are always logged.
     pub(super) fn admit(&self, status: u16) -> Option<u64> {
         if is_refusal(status) && self.refusals.check().is_err() {
             self.unlogged.fetch_add(1, Relaxed);
@@ -31,7 +33,8 @@ impl RequestLog {
     }
 }
 
-/// Whether the status is an answer that clients can cause at will: a fault of theirs, or a place that is not free.
+/// Returns whether clients can cause this status at will: by an invalid request, or when no permit
+/// is free.
 pub(super) fn is_refusal(status: u16) -> bool {
     (400..500).contains(&status) || status == 503
 }
@@ -41,9 +44,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_beyond_the_rate_are_counted_and_told_with_the_next() {
+    fn refusals_beyond_rate_are_counted_and_logged_with_the_next() {
         let log = RequestLog::new(&Limits { logged_refusals_per_second: 2, ..Limits::default() });
-        // A flood of 2,272 WebSockets without a place wrote as many lines in 0.3 s.
+        // Regression: a flood of 2,272 WebSockets without a slot wrote as many log lines in 0.3 s.
         let admitted: Vec<_> = [404, 503, 404, 503, 200, 500].map(|status| log.admit(status)).into();
         assert_eq!(admitted, [Some(0), Some(0), None, None, Some(2), Some(0)]);
     }

@@ -1,16 +1,16 @@
-//! The routes by name, with what each needs of an access token. The names are written down because
-//! asking the API's description for them takes megabytes; a test compares the two.
+//! The routes by name, with the scope that each needs of an access token. The names are listed here
+//! because building the OpenAPI document for them takes megabytes. A test compares the two.
 //!
-//! Invariant: a route that is not here takes no access token ([`need_of`]).
+//! Invariant: a route that is not listed accepts no access token ([`need_of`]).
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::domain::access::Need;
 
-/// Method and path of every route that the description names, and its need. `Need::Identity` stands
-/// for routes without credentials, and for those that decide by the role in which a token lets its
-/// user act: projects, repositories and git.
+/// Method and path of every route in the OpenAPI document, and its need. `Need::Identity` is for
+/// routes without credentials, and for routes that check the role which a token grants: projects,
+/// repositories and git.
 pub(super) const DESCRIBED: [(&str, &str, Need); 84] = [
     ("GET", "/api/admin/audit", Need::ServerAdmin),
     ("GET", "/api/admin/users", Need::ServerAdmin),
@@ -98,7 +98,8 @@ pub(super) const DESCRIBED: [(&str, &str, Need); 84] = [
     ("GET", "/api/users/{username}", Need::Identity),
 ];
 
-/// Routes that are no part of the description: they speak git, are the description, or become a session.
+/// Routes that are not in the OpenAPI document: git routes, the document itself, and the upgrade to
+/// a session.
 pub(super) const OTHERS: [(&str, &str, Need); 8] = [
     ("GET", "/ws", Need::Identity),
     ("GET", "/docs", Need::Identity),
@@ -110,12 +111,12 @@ pub(super) const OTHERS: [(&str, &str, Need); 8] = [
     ("POST", "/{user}/{project}/{repo}/git-upload-archive", Need::Identity),
 ];
 
-/// The pattern of a request's route, kept among the request's extensions: actix-web matches all routes
-/// again whenever it is asked for the pattern.
+/// The pattern of a request's route, stored in the request's extensions: actix-web matches all
+/// routes again for each call of `match_pattern`.
 #[derive(Clone, Default)]
 pub(super) struct Route(pub(super) Option<Arc<str>>);
 
-/// What the route needs of an access token. One that is not declared needs the person: tokens are
+/// Returns the need of a route. A route that is not declared needs a login: access tokens are
 /// refused.
 pub(super) fn need_of(method: &str, route: &str) -> Need {
     let route = name_of(route);
@@ -124,12 +125,12 @@ pub(super) fn need_of(method: &str, route: &str) -> Need {
     found.map_or(Need::Person, |(.., need)| *need)
 }
 
-/// Whether there is such a route.
+/// Returns whether this route exists.
 pub(super) fn exists(method: &str, route: &str) -> bool {
     DESCRIBED.iter().chain(&OTHERS).any(|(named, path, _)| *named == method && *path == route)
 }
 
-/// A route of actix-web by its name here: `{path:.*}` is `{path}`.
+/// Returns the name of an actix-web route: `{path:.*}` becomes `{path}`.
 pub(super) fn name_of(route: &str) -> Cow<'_, str> {
     if route.contains(":.*}") { route.replace(":.*}", "}").into() } else { route.into() }
 }
@@ -142,7 +143,7 @@ mod tests {
     use crate::api::openapi::describe;
 
     #[test]
-    fn the_list_is_that_of_the_description() {
+    fn route_list_equals_routes_of_openapi_document() {
         let api = describe().paths.paths;
         let of_path = |(path, item): (String, utoipa::openapi::PathItem)| {
             let methods = [

@@ -1,4 +1,4 @@
-//! What the server says of itself to anybody.
+//! Public information about the server.
 
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use super::error::ApiResult;
 use super::page;
 use crate::core::config::Registration;
 
-/// How a client finds the other listeners.
+/// The server's version, and the addresses of its other listeners.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ServerInfo {
     pub name: &'static str,
@@ -25,7 +25,7 @@ pub struct ServerInfo {
     pub registration: Registration,
 }
 
-/// Names the server, its version and its listeners.
+/// Returns the server's name, its version and its listeners.
 #[utoipa::path(get, operation_id = "get_server", path = "/api/server", responses((status = 200, body = ServerInfo)))]
 pub(super) async fn info(request: HttpRequest, info: web::Data<ServerInfo>) -> ApiResult {
     let mut info = info.get_ref().clone();

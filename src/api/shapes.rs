@@ -1,5 +1,5 @@
-//! Answers whose types live in rooms that know nothing of HTTP, as the API's description shows them. A test compares them
-//! with real answers.
+//! OpenAPI schemas of responses whose types are defined in modules without HTTP. A test compares
+//! them with real responses.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,7 +13,7 @@ pub(super) struct MessageShape {
     seq: i64,
     sender_id: i64,
     client_id: String,
-    /// Empty when it was deleted.
+    /// Empty when the message was deleted.
     content: String,
     reply_to: Option<i64>,
     /// Any object of at most 4096 bytes.
@@ -23,9 +23,10 @@ pub(super) struct MessageShape {
     deleted: Option<bool>,
     pinned: Option<bool>,
     reactions: Option<Vec<ReactionShape>>,
-    /// The message with which the thread began, in replies.
+    /// The first message of the thread; present in replies.
     thread_id: Option<i64>,
-    /// The last event that changed the message: of two copies, the one with the larger seq is newer.
+    /// The last event that changed the message: of two copies, the copy with the larger seq is
+    /// newer.
     updated_seq: Option<i64>,
 }
 
@@ -35,12 +36,13 @@ pub(super) struct MessageShape {
 pub(super) struct PostShape {
     #[serde(flatten)]
     message: MessageShape,
-    /// `true`: the message was written, but not all whom it concerns are notified, because its sender is above the
-    /// rate of `@all` or has too many messages whose notifications wait to be written.
+    /// `true`: the message was written, but not all members that it concerns are notified. Its
+    /// sender exceeds the rate of `@all`, or has too many messages whose notifications are not
+    /// written yet.
     unnotified: Option<bool>,
 }
 
-/// One emoji, and who chose it.
+/// An emoji, and the users who chose it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Reaction)]
 pub(super) struct ReactionShape {
@@ -54,7 +56,8 @@ pub(super) struct ReactionShape {
 pub(super) struct EventShape {
     chat_id: i64,
     seq: i64,
-    /// `message`, `edit`, `delete`, `react`, `unreact`, `pin`, `unpin`, `join`, `leave`, `role`, `rename`, `archive`, `push`.
+    /// `message`, `edit`, `delete`, `react`, `unreact`, `pin`, `unpin`, `join`, `leave`, `role`,
+    /// `rename`, `archive`, `push`.
     kind: String,
     actor_id: i64,
     created_at: String,
@@ -73,20 +76,20 @@ pub(super) struct EventShape {
 #[derive(Serialize, ToSchema)]
 #[schema(as = ProjectConfig)]
 pub(super) struct ProjectConfigShape {
-    /// Of new repositories.
+    /// The default branch of new repositories.
     #[schema(required = false)]
     default_branch: String,
     #[schema(required = false)]
     protected_branches: Vec<BranchRuleShape>,
 }
 
-/// Who may do what to branches of certain names.
+/// Permissions for branches whose names match a pattern.
 #[derive(Serialize, ToSchema)]
 #[schema(as = BranchRule)]
 pub(super) struct BranchRuleShape {
     /// A branch name in which `*` stands for any characters.
     pattern: String,
-    /// Who may push: this role and those above it; `maintainer` unless said.
+    /// The lowest role that may push; default: `maintainer`.
     #[schema(required = false)]
     push: String,
     /// Whether history may be rewritten.

@@ -1,4 +1,4 @@
-//! Bodies of answers that may be large.
+//! Response bodies that may be large.
 
 use actix_web::body::SizedStream;
 use actix_web::{HttpResponse, HttpResponseBuilder};
@@ -8,7 +8,7 @@ use crate::core::shares::Holder;
 use crate::services::Services;
 use crate::services::spool::{MEMORY_BYTES_MAX, Spooled};
 
-/// The answer with this body, from memory or, when it is large, from disk.
+/// Returns the response with this body: from memory, or from disk if it is large.
 pub(super) async fn answer(
     response: &mut HttpResponseBuilder,
     body: Vec<u8>,
@@ -20,7 +20,7 @@ pub(super) async fn answer(
     Ok(from_disk(response, services.spool(holder, body, true).await?))
 }
 
-/// The answer whose body is on disk.
+/// Returns the response with a body on disk.
 pub(super) fn from_disk(response: &mut HttpResponseBuilder, body: Spooled) -> HttpResponse {
     response.body(SizedStream::new(body.size_bytes, Box::pin(body.pieces())))
 }

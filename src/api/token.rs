@@ -1,4 +1,4 @@
-//! Personal access tokens.
+//! Routes of personal access tokens.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::services::Services;
 use crate::services::tokens::TokenRequest;
 
-/// A token; `token` itself is there once, when it is made.
+/// A personal access token; `token` is present only in the response that creates it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AccessTokenAnswer {
     #[schema(value_type = i64)]
@@ -22,7 +22,7 @@ pub(super) struct AccessTokenAnswer {
     name: String,
     #[schema(value_type = Vec<String>)]
     scopes: Vec<Scope>,
-    /// Ids of the repositories it is for; absent: all.
+    /// Ids of the repositories that the token is limited to; absent: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<i64>>)]
     repository_ids: Option<Vec<RepositoryId>>,
@@ -31,7 +31,7 @@ pub(super) struct AccessTokenAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     expires_at: Option<Timestamp>,
-    /// To the hour; absent: it was not used yet.
+    /// With a precision of an hour; absent: not used yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     last_used_at: Option<Timestamp>,
@@ -58,21 +58,22 @@ impl AccessTokenAnswer {
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenBody {
     name: String,
-    /// `repo:read`, `repo:write`, `chat:read`, `chat:write`, `admin` (what owners of projects may),
-    /// `server:admin` (administration of the server; for administrators, without `repositories`).
+    /// `repo:read`, `repo:write`, `chat:read`, `chat:write`, `admin` (permissions of project
+    /// owners), `server:admin` (administration of the server; for administrators, without
+    /// `repositories`).
     #[schema(value_type = Vec<String>)]
     scopes: Vec<Scope>,
-    /// `owner/project/repository` each; absent: every repository.
+    /// Each is `owner/project/repository`; absent: every repository.
     repositories: Option<Vec<String>>,
     /// 1 to 3650; absent: 90; 0: never, if the server allows it.
     expires_in_days: Option<i64>,
-    /// The user's password. Needed unless the login began within the last 10 minutes.
+    /// The user's password. Required unless the login began within the last 10 minutes.
     #[schema(value_type = Option<String>)]
     password: Option<Secret>,
 }
 
 impl TokenBody {
-    /// The request, and the password that came with it.
+    /// Returns the request, and the password that was sent with it.
     pub(super) fn into_parts(self) -> (TokenRequest, Option<String>) {
         let Self { name, scopes, repositories, expires_in_days, password } = self;
         let password = password.map(|password| password.expose().to_owned());
@@ -80,9 +81,11 @@ impl TokenBody {
     }
 }
 
-/// Makes a token, for a user who sends the password or logged in within the last 10 minutes:
-/// otherwise 403 with the code `fresh_login_required`. It is shown in this answer only; its owner
-/// is notified.
+/// Creates an access token.
+///
+/// The caller must send the password, or have logged in within the last 10 minutes; otherwise the
+/// response is 403 with the code `fresh_login_required`. The token is in this response only. Its
+/// owner is notified.
 #[utoipa::path(post, operation_id = "create_access_token", path = "/api/users/me/tokens", request_body = TokenBody,
     responses((status = 201, body = AccessTokenAnswer), (status = 401), (status = 403), (status = 409), (status = 422), (status = 429)))]
 pub(super) async fn create(
@@ -96,14 +99,14 @@ pub(super) async fn create(
     Ok(HttpResponse::Created().json_line(AccessTokenAnswer::new(&token, Some(secret))))
 }
 
-/// One's tokens, without the tokens.
+/// Lists the caller's access tokens, without their secrets.
 #[utoipa::path(get, operation_id = "list_access_tokens", path = "/api/users/me/tokens", responses((status = 200, body = page::Items<AccessTokenAnswer>), (status = 401), (status = 403)))]
 pub(super) async fn list(caller: Caller, request: HttpRequest, services: web::Data<Services>) -> ApiResult {
     let tokens = services.tokens(caller.0).await?;
     page::items(&request, tokens.iter().map(|token| AccessTokenAnswer::new(token, None)).collect(), None)
 }
 
-/// Revokes a token: it ends at once.
+/// Revokes an access token; it becomes invalid at once.
 #[utoipa::path(delete, operation_id = "revoke_access_token", path = "/api/users/me/tokens/{id}", params(("id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn revoke(caller: Caller, id: Path<i64>, services: web::Data<Services>) -> ApiResult {

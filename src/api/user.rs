@@ -1,4 +1,4 @@
-//! Accounts: register, log in and out, refresh, and look after oneself.
+//! Routes of accounts: registration, login, logout, refresh, and the caller's own account.
 
 use std::sync::Arc;
 
@@ -18,21 +18,21 @@ use crate::domain::user::User;
 use crate::services::accounts::{Grant, Registration};
 use crate::services::{ServiceError, Services};
 
-/// A user as others see them.
+/// A user as other users see it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PublicUser {
     #[schema(value_type = i64)]
     id: UserId,
     username: String,
     display_name: String,
-    /// Only when it is `false`: an administrator deactivated the user.
+    /// Present only when `false`: an administrator deactivated the user.
     #[serde(skip_serializing_if = "Clone::clone")]
     active: bool,
     #[schema(value_type = String)]
     created_at: Timestamp,
 }
 
-/// A user as they see themselves.
+/// The caller's own account.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct OwnUser {
     #[schema(value_type = i64)]
@@ -75,14 +75,13 @@ impl From<Arc<User>> for OwnUser {
 #[serde(deny_unknown_fields)]
 pub(super) struct RegisterBody {
     username: String,
-    /// 8 characters to 1024 bytes; not blank, not among the most common ones, not the user's own
-    /// name.
+    /// 8 characters to 1024 bytes; not blank, not a very common password, not the user's own name.
     #[schema(value_type = String)]
     password: Secret,
     email: Option<String>,
     display_name: Option<String>,
-    /// The code that the server prints at its start while it has no administrator: who sends it
-    /// becomes the administrator, also when registration is closed.
+    /// The code that the server prints at its start while it has no administrator. The sender
+    /// becomes the administrator, even when registration is closed.
     #[schema(value_type = Option<String>)]
     setup_code: Option<Secret>,
 }
@@ -95,8 +94,9 @@ impl From<RegisterBody> for Registration {
     }
 }
 
-/// Makes an account: an ordinary one, or with `setup_code` the administrator of a server that has
-/// none.
+/// Creates an account.
+///
+/// With `setup_code` it becomes the administrator of a server that has none.
 #[utoipa::path(post, operation_id = "register_user", path = "/api/users/register", request_body = RegisterBody,
     responses((status = 201, body = OwnUser), (status = 403), (status = 409), (status = 422), (status = 429)))]
 pub(super) async fn register(
@@ -116,7 +116,7 @@ pub(super) struct LoginBody {
     password: Secret,
 }
 
-/// Tokens: `token` goes with every request, `refresh_token` is exchanged for new ones.
+/// Tokens: `token` authenticates requests, `refresh_token` is exchanged for new tokens.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TokenAnswer {
     token: String,
@@ -139,7 +139,7 @@ impl From<Grant> for TokenAnswer {
     }
 }
 
-/// Opens a login session.
+/// Starts a login session.
 #[utoipa::path(post, operation_id = "log_in", path = "/api/users/login", request_body = LoginBody,
     responses((status = 200, body = TokenAnswer), (status = 401), (status = 422), (status = 429)))]
 pub(super) async fn login(peer: Peer, body: Body<LoginBody>, services: web::Data<Services>) -> ApiResult {
@@ -166,16 +166,16 @@ pub(super) async fn refresh(body: Body<RefreshBody>, services: web::Data<Service
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogoutBody {
-    /// Every login of the user, not only this one, and the access tokens made within the last 24
-    /// hours.
+    /// Ends every login of the user, not only this one, and revokes the access tokens created
+    /// within the last 24 hours.
     #[serde(default)]
     all: bool,
-    /// With `all`: every access token.
+    /// With `all`: revokes every access token.
     #[serde(default)]
     tokens: bool,
 }
 
-/// Ends this login session, or all of them and access tokens too.
+/// Ends this login session, or all login sessions, optionally with access tokens.
 #[utoipa::path(post, operation_id = "log_out", path = "/api/users/logout", request_body = LogoutBody, responses((status = 204), (status = 401), (status = 422)))]
 pub(super) async fn logout(
     caller: Caller,
@@ -187,18 +187,18 @@ pub(super) async fn logout(
         LogoutBody { all: true, tokens: false } => Logout::AllLogins,
         LogoutBody { all: true, tokens: true } => Logout::Everything,
         LogoutBody { all: false, tokens: true } => {
-            return Err(ServiceError::from(Refusal::invalid("tokens", "goes with \"all\": true")).into());
+            return Err(ServiceError::from(Refusal::invalid("tokens", "requires \"all\": true")).into());
         }
     };
     services.logout(caller.0, reach).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Oneself.
+/// Returns the caller's own account.
 #[utoipa::path(get, operation_id = "get_own_user", path = "/api/users/me", responses((status = 200, body = OwnUser), (status = 401)))]
 pub(super) async fn me(caller: Caller, request: HttpRequest, services: web::Data<Services>) -> ApiResult {
     let mut me = OwnUser::from(services.me(caller.0).await?);
-    // A token that leaks does not give the address away.
+    // Access tokens do not get the email address, so a leaked token does not reveal it.
     me.email = me.email.filter(|_| caller.0.proof.login().is_some());
     page::read(&request, &me, None)
 }
@@ -207,13 +207,13 @@ pub(super) async fn me(caller: Caller, request: HttpRequest, services: web::Data
 #[serde(deny_unknown_fields)]
 pub(super) struct ProfileBody {
     display_name: Option<String>,
-    /// `null` removes it.
+    /// `null` removes the email.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     email: Option<Option<String>>,
 }
 
-/// Tells `null` from absent.
+/// Distinguishes `null` from an absent field.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
@@ -240,7 +240,7 @@ pub(super) struct PasswordBody {
     new_password: Secret,
 }
 
-/// Changes the password; every login of the user ends.
+/// Changes the password; all logins of the user end.
 #[utoipa::path(post, operation_id = "change_password", path = "/api/users/me/password", request_body = PasswordBody,
     responses((status = 204), (status = 401), (status = 403), (status = 422)))]
 pub(super) async fn change_password(
@@ -255,7 +255,7 @@ pub(super) async fn change_password(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Somebody else.
+/// Returns a user by name.
 #[utoipa::path(get, operation_id = "get_user", path = "/api/users/{username}", params(("username" = String, Path)),
     responses((status = 200, body = PublicUser), (status = 401), (status = 404)))]
 pub(super) async fn by_name(

@@ -1,5 +1,5 @@
-//! Validators of answers about commits: known from the ids of the commits, before anything is computed (RFC 9110
-//! section 8.8).
+//! Validators of responses about commits: computed from the ids of the commits, before the response
+//! itself (RFC 9110 section 8.8).
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
@@ -13,15 +13,15 @@ use crate::git::browse::{RefKind, ResolvedRef};
 use crate::protocol::code::Code;
 use crate::services::{ServiceError, Services};
 
-/// A year; RFC 8246 for `immutable`. Private, also for public projects: they may become private.
+/// A year; `immutable` is defined in RFC 8246. Private, even for public projects, because they may
+/// become private.
 const KEPT: &str = "private, max-age=31536000, immutable";
 const ASKED_AGAIN: &str = "private, no-cache";
 
-/// What one request's answer depends on: the commits and the address. Another version of the server may answer
-/// otherwise.
+/// The validator of a response, which depends on the commits, the URL and the server's version.
 pub(super) struct Validator {
     tag: String,
-    /// The address names object ids and nothing that moves.
+    /// Whether the URL contains object ids only, and no ref that can move.
     immutable: bool,
 }
 
@@ -35,12 +35,12 @@ impl Validator {
         Self { tag: page::tag(content.as_bytes()), immutable }
     }
 
-    /// 304, if the client has the answer already.
+    /// Returns 304 if the client already has the response.
     pub(super) fn unchanged(&self, request: &HttpRequest) -> Option<HttpResponse> {
         page::knows(request, &self.tag).then(|| self.mark(&mut HttpResponse::NotModified()).finish())
     }
 
-    /// Tells the client how long it may keep the answer.
+    /// Sets the headers that determine how long the client may cache the response.
     pub(super) fn mark<'r>(&self, response: &'r mut HttpResponseBuilder) -> &'r mut HttpResponseBuilder {
         let cache = if self.immutable { KEPT } else { ASKED_AGAIN };
         response
@@ -48,7 +48,8 @@ impl Validator {
             .insert_header((header::CACHE_CONTROL, cache))
     }
 
-    /// The whole answer. One that is `truncated`, or lacks what could not be read, may say more next time: it gets no tag.
+    /// Returns the whole response. A response that is `truncated`, or lacks unreadable objects, may
+    /// be larger next time: it gets no tag.
     pub(super) async fn json<T: Serialize>(
         &self,
         (services, holder): (&Services, Holder),
@@ -57,7 +58,7 @@ impl Validator {
         link: Option<String>,
     ) -> ApiResult {
         let mut body = serde_json::to_vec(body).map_err(|error| {
-            ServiceError::new(Code::Internal, format!("the answer could not be written: {error}"))
+            ServiceError::new(Code::Internal, format!("the response could not be serialized: {error}"))
         })?;
         body.push(b'\n');
         let mut response = HttpResponse::Ok();
