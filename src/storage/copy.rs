@@ -1,4 +1,4 @@
-//! The database as a whole: copied while it is in use, and begun anew from a copy.
+//! Copies of the whole database: taken while it is in use, and reset after a restore.
 
 use std::path::Path;
 
@@ -12,20 +12,20 @@ use super::schema::{refresh_tokens, sessions};
 use crate::core::database::{self, DatabaseError};
 use crate::domain::timestamp::Timestamp;
 
-/// Writes a copy of `from` to `to`, which must not exist, in one read transaction on a connection of its own. Fsynced by
-/// whoever asked for it.
+/// Writes a copy of `from` to `to`, which must not exist, in a single read transaction on its own
+/// connection. The caller must fsync it.
 pub fn copy_database(from: &Path, to: &Path) -> Result<(), DatabaseError> {
     let mut db = database::open_reader(from)?;
-    // VACUUM INTO writes no page of this database; SQLite calls it writing all the same.
+    // VACUUM INTO changes no page of this database, but SQLite treats it as a write.
     db.batch_execute("PRAGMA query_only = OFF;")?;
-    // SQLite takes an empty file: it is private from its first byte on.
+    // SQLite accepts an empty target file, so the copy is private from its first byte.
     database::make_private_target(to)?;
     diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(to.display().to_string()).execute(&mut db)?;
     database::make_private(to)
 }
 
-/// Gives the database a new epoch and ends every login: nobody goes on where a lost future left them. Answers the epoch
-/// and how many logins were open.
+/// Sets a new epoch and ends every login, so that no client continues from a state that the restore
+/// discarded. Returns the epoch, and how many logins were open.
 pub fn begin_anew(db: &mut SqliteConnection) -> QueryResult<(i64, usize)> {
     db.immediate_transaction(|db| {
         let epoch = meta::fresh_epoch();

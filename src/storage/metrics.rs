@@ -1,4 +1,4 @@
-//! What is counted about reads from the database, and how large its files are.
+//! Metrics of database reads, and of the size of the database files.
 
 use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
@@ -34,21 +34,22 @@ impl Default for ReadMetrics {
 
 impl Export for ReadMetrics {
     fn export(&self, registry: &mut Registry) {
-        let help = "Waiting for a connection of the read pool";
+        let help = "Time spent waiting for a connection of the read pool";
         registry.register("netbit_read_wait_seconds", help, self.wait_seconds.clone());
-        let help = "Queries of the read pool";
+        let help = "Duration of queries in the read pool";
         registry.register("netbit_read_seconds", help, self.seconds.clone());
-        let help = "Reads that found no connection within the patience";
+        let help = "Reads refused because no connection became free in time";
         registry.register("netbit_reads_refused", help, self.refused.clone());
-        let help = "Queries of the read pool that run now";
+        let help = "Running queries of the read pool";
         registry.register("netbit_reads_running", help, self.running.clone());
     }
 }
 
-/// An empty file in the data directory: its time is that of the last complete backup.
+/// An empty file in the data directory. Its modification time is the time of the last complete
+/// backup.
 pub const LAST_BACKUP: &str = "last-backup";
 
-/// The files of the database and the room that is left for them, looked at when somebody asks.
+/// Sizes of the database files and free disk space, measured at each scrape.
 #[derive(Debug, Clone)]
 pub struct DatabaseFiles {
     pub database: PathBuf,
@@ -67,14 +68,14 @@ impl Collector for DatabaseFiles {
         let mut log = self.database.clone().into_os_string();
         log.push("-wal");
         let mut rows = Rows(encoder);
-        rows.gauge("netbit_database_bytes", "The database's file", bytes(&self.database))?;
-        rows.gauge("netbit_wal_bytes", "The file of the write-ahead log", bytes(log.as_ref()))?;
+        rows.gauge("netbit_database_bytes", "Size of the database file", bytes(&self.database))?;
+        rows.gauge("netbit_wal_bytes", "Size of the write-ahead log", bytes(log.as_ref()))?;
         let directory = self.database.parent().unwrap_or(&self.database);
         let free = rustix::fs::statvfs(directory).map_or(0, |disk| disk.f_bavail * disk.f_frsize) as f64;
-        rows.gauge("netbit_disk_free_bytes", "Room on the disk of the data directory", free)?;
+        rows.gauge("netbit_disk_free_bytes", "Free space on the disk of the data directory", free)?;
         let taken = std::fs::metadata(directory.join(LAST_BACKUP)).and_then(|file| file.modified());
         let since_epoch = taken.ok().and_then(|taken| taken.duration_since(UNIX_EPOCH).ok());
-        let help = "When the last backup of the data directory was complete, in seconds since 1970; 0: never";
+        let help = "Time of the last complete backup of the data directory, in seconds since 1970; 0: never";
         rows.gauge(
             "netbit_last_backup_timestamp_seconds",
             help,

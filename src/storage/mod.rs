@@ -1,8 +1,10 @@
-//! The only room that knows SQL.
+//! The only module that contains SQL.
 //!
-//! `rows` turn table rows into domain values and back, `queries` hold one function per statement, `snapshot` loads the
-//! read models, `unfinished` what a crash interrupted, `readers` is the pool of read-only connections. Writing functions are called inside the writer's
-//! transaction and nowhere else.
+//! `rows` converts table rows to domain values and back. `queries` holds one function per
+//! statement. `snapshot` loads the read models. `unfinished` loads the work that a crash
+//! interrupted. `readers` is the pool of read-only connections.
+//!
+//! Invariant: writing functions are called only inside the writer's transaction.
 
 pub mod copy;
 pub mod metrics;

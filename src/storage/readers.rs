@@ -1,7 +1,9 @@
-//! The read-only pool: history older than the cached windows, and the windows themselves after a miss.
+//! The read-only pool: reads history older than the cached windows, and the windows themselves
+//! after a cache miss.
 //!
-//! A named number of connections. The holder with the fewest reads under way is next; a read that waits longer than the
-//! patience is refused. The work runs on the runtime's blocking threads.
+//! The pool has `limits.readers` connections. The holder with the fewest running reads is next; a
+//! read that waits longer than the patience is refused. Queries run on the runtime's blocking
+//! threads.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,7 +22,7 @@ use crate::core::shares::{Holder, Pool, PoolMeter, Rules};
 pub enum ReadError {
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
-    #[error("reading from the database failed: {0}")]
+    #[error("cannot read from the database: {0}")]
     Database(#[from] diesel::result::Error),
     #[error("no database connection: {0}")]
     Connection(String),
@@ -44,7 +46,8 @@ impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for ReadOnly {
 }
 
 impl Readers {
-    /// `limits.readers` may be 0: then every read is refused, and only what is cached can be read.
+    /// Opens the pool. `limits.readers` may be 0: then every read is refused, and only cached data
+    /// can be read.
     pub fn open(
         path: &Path,
         limits: &Limits,
@@ -63,7 +66,7 @@ impl Readers {
         Ok(Self { connections, places: Pool::start(rules, meter), metrics })
     }
 
-    /// Runs the query when it is the holder's turn.
+    /// Runs the query once the holder has a permit.
     pub async fn read<T: Send + 'static>(
         &self,
         holder: Holder,
@@ -81,13 +84,14 @@ impl Readers {
                 connections.get().map_err(|error| ReadError::Connection(error.to_string()))?;
             let begun = Instant::now();
             metrics.running.inc();
-            // A panic must not leave it counted.
+            // A panic must not leave the query counted.
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| query(&mut connection)));
             metrics.running.dec();
             metrics.seconds.observe(begun.elapsed().as_secs_f64());
             Ok::<_, ReadError>((outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?, place))
         });
-        // The place is kept until the rows are here: a caller that is slow to take them slows down its next reads.
+        // The permit is held until the rows are received: a caller that is slow to receive them
+        // delays its own next reads.
         let (rows, _place) = read.await.map_err(|error| ReadError::Connection(error.to_string()))??;
         Ok(rows)
     }

@@ -1,4 +1,4 @@
-//! `schema.rs` is printed from the migrations; this shows that it still matches them.
+//! Checks that `schema.rs`, which is generated from the migrations, still matches them.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Integer, Text};
@@ -29,7 +29,7 @@ fn diesel_type(column: &Column) -> String {
     if column.required == 1 { plain.to_owned() } else { format!("Nullable<{plain}>") }
 }
 
-/// `table.column -> Type` for every column in the text of `schema.rs`.
+/// Returns `table.column -> Type` for every column in the text of `schema.rs`.
 fn printed() -> Vec<String> {
     let (mut table, mut columns) = ("", Vec::new());
     for line in include_str!("schema.rs").lines() {
@@ -44,7 +44,7 @@ fn printed() -> Vec<String> {
 }
 
 #[test]
-fn the_schema_file_matches_the_migrations() {
+fn schema_file_matches_migrations() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("netbit.db");
     let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
@@ -62,6 +62,6 @@ fn the_schema_file_matches_the_migrations() {
     assert_eq!(
         printed(),
         migrated,
-        "run `diesel migration run` with diesel's command-line tool to print it anew"
+        "run `diesel migration run` with diesel's command-line tool to generate it again"
     );
 }

@@ -1,7 +1,7 @@
-//! Snapshots: everything that the read models hold, as of one commit.
+//! Snapshots: all data of the read models, as of one commit.
 //!
-//! Invariant: a snapshot and its `commit_no` are read in ONE transaction, so the cache knows exactly which commits it
-//! contains.
+//! Invariant: a snapshot and its `commit_no` are read in ONE transaction, so the cache can
+//! determine exactly which commits the snapshot contains.
 
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ use crate::domain::project::{Project, ProjectRole};
 use crate::domain::repository::Repository;
 use crate::domain::user::User;
 
-/// A window keeps at most this many entries for each message that it may hold: a chat in which people only come and
-/// go must not grow without bound.
+/// Maximum number of entries that a window keeps per message that it may hold: a chat in which
+/// members only come and go must not grow without bound.
 pub const ENTRIES_PER_MESSAGE: usize = 4;
 
 #[derive(Debug)]
@@ -31,11 +31,11 @@ pub struct Snapshot {
     pub epoch: i64,
     pub commit_no: i64,
     pub users: Vec<(Arc<User>, Arc<str>)>,
-    /// Names that users had.
+    /// Former names of users.
     pub former_usernames: Vec<(String, UserId)>,
     pub logins: Vec<(LoginId, UserId)>,
     pub access_tokens: Vec<(Arc<AccessToken>, [u8; 32])>,
-    /// (who blocks, whom).
+    /// (blocking user, blocked user).
     pub blocks: Vec<(UserId, UserId)>,
     pub projects: Vec<Arc<Project>>,
     pub members: Vec<(ProjectId, UserId, ProjectRole)>,
@@ -43,17 +43,17 @@ pub struct Snapshot {
     pub repositories: Vec<Arc<Repository>>,
     /// (kind, parent, name, target), as in the table.
     pub former_names: Vec<(String, i64, String, i64)>,
-    /// The newest of every user, by id, and of these the newest of all.
+    /// The newest notifications of every user, by id, and of these the newest in total.
     pub notifications: Vec<Arc<Notification>>,
     pub chats: Vec<Chat>,
     pub participants: Vec<(ChatId, Participant)>,
     /// The ordinals of deleted messages, ascending in each chat.
     pub deleted: Vec<(ChatId, i64)>,
-    /// Windows of the most recently active chats, as many as the budget holds.
+    /// Windows of the most recently active chats, as many as fit the budget.
     pub windows: Vec<WindowRows>,
 }
 
-/// The recent events of one chat: dense from the first one to `head`.
+/// The recent events of a chat: dense from the first entry to `head`.
 #[derive(Debug, Clone)]
 pub struct WindowRows {
     pub chat_id: ChatId,
@@ -61,7 +61,7 @@ pub struct WindowRows {
     pub entries: Vec<Arc<ChatEvent>>,
 }
 
-/// Loads everything, and windows of `window` messages until `window_bytes` are used.
+/// Loads all data, and windows of `window` messages until `window_bytes` are used.
 pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> QueryResult<Snapshot> {
     in_one_read(db, |db| {
         let mut chats = chats::all_chats(db)?;
@@ -126,7 +126,7 @@ pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> Qu
     })
 }
 
-/// All people of all chats, their cursors where their messages have moved them.
+/// Returns all participants of all chats, with cursors as their messages have moved them.
 fn participants(db: &mut SqliteConnection) -> QueryResult<Vec<(ChatId, Participant)>> {
     let mut participants = chats::all_participants(db)?
         .into_iter()
@@ -140,7 +140,7 @@ fn rows(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// The window of one chat, in a read transaction of its own.
+/// Loads the window of a chat, in its own read transaction.
 pub fn load_window(db: &mut SqliteConnection, chat_id: ChatId, window: usize) -> QueryResult<WindowRows> {
     in_one_read(db, |db| {
         let range = chats::chat(db, chat_id.0)?.map_or((0, 0), |chat| (chat.trimmed_seq, chat.last_seq));
@@ -148,7 +148,8 @@ pub fn load_window(db: &mut SqliteConnection, chat_id: ChatId, window: usize) ->
     })
 }
 
-/// The last `window` messages and every event since the oldest of them, above what the chat has trimmed.
+/// Returns the last `window` messages and every event since the oldest of them, above the trimmed
+/// part of the chat.
 fn window_rows(
     db: &mut SqliteConnection,
     chat_id: ChatId,
@@ -181,7 +182,8 @@ fn window_rows(
     Ok(WindowRows { chat_id, head, entries })
 }
 
-/// Events with `after < seq < before`: the first `limit`, or the last when `newest`; messages included.
+/// Returns events, including messages, with `after < seq < before`: the first `limit`, or the last
+/// if `newest`.
 pub fn events_between(
     db: &mut SqliteConnection,
     chat_id: ChatId,
@@ -216,7 +218,7 @@ pub fn events_between(
     })
 }
 
-/// Runs `read` in one transaction, so that all it sees belongs to one commit.
+/// Runs `read` in one transaction, so that all rows it reads belong to one commit.
 fn in_one_read<T>(
     db: &mut SqliteConnection,
     read: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,

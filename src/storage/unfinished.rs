@@ -1,4 +1,4 @@
-//! What the last run did not finish: read once, at start.
+//! Work that the last run did not finish, read once at start.
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
@@ -7,7 +7,7 @@ use super::queries::{pushes, repositories};
 use crate::domain::ids::RepositoryId;
 use crate::domain::repository::Repository;
 
-/// What the database says was not finished when the last run ended.
+/// Unfinished work, as recorded in the database.
 #[derive(Debug, Default)]
 pub struct Unfinished {
     pub creations: Vec<Repository>,

@@ -17,7 +17,8 @@ pub fn insert(db: &mut Db, row: &NewAccessTokenRow<'_>) -> QueryResult<(AccessTo
     row.into_parts()
 }
 
-/// A token that is not revoked, of a user who is active. Whether it has expired is for the caller to say.
+/// Returns a token that is not revoked, of an active user. The caller checks whether it has
+/// expired.
 pub fn live(db: &mut Db, id: i64) -> QueryResult<Option<AccessToken>> {
     let row: Option<AccessTokenRow> = access_tokens::table
         .inner_join(users::table)
@@ -50,7 +51,7 @@ pub fn revoke(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {
     diesel::update(access_tokens::table.find(id)).set(access_tokens::revoked_at.eq(now)).execute(db).map(drop)
 }
 
-/// A token that is not revoked, also one of a user who is deactivated.
+/// Returns a token that is not revoked, even of a deactivated user.
 pub fn unrevoked(db: &mut Db, id: i64) -> QueryResult<Option<AccessToken>> {
     let row: Option<AccessTokenRow> = access_tokens::table
         .find(id)
@@ -61,7 +62,8 @@ pub fn unrevoked(db: &mut Db, id: i64) -> QueryResult<Option<AccessToken>> {
     row.map(|row| row.into_parts().map(|(token, _)| token)).transpose()
 }
 
-/// The tokens of a user that are not revoked and were made at `since` or later, by id.
+/// Returns the ids of a user's tokens that are not revoked and were created at `since` or later, in
+/// ascending order.
 pub fn unrevoked_of(db: &mut Db, user: i64, since: i64) -> QueryResult<Vec<i64>> {
     access_tokens::table
         .filter(access_tokens::user_id.eq(user))
@@ -72,8 +74,8 @@ pub fn unrevoked_of(db: &mut Db, user: i64, since: i64) -> QueryResult<Vec<i64>>
         .load(db)
 }
 
-/// Tokens of active users that expire after `now` and until `until`, and whose owners do not know
-/// yet. A token that was made for less than `until - now` is not among them.
+/// Returns tokens of active users that expire after `now` and until `until`, and whose owners are
+/// not warned yet. Tokens with a lifetime of at most `until - now` are left out.
 pub fn to_warn(db: &mut Db, now: i64, until: i64, limit: i64) -> QueryResult<Vec<AccessToken>> {
     let rows: Vec<AccessTokenRow> = access_tokens::table
         .inner_join(users::table)
@@ -94,13 +96,13 @@ pub fn set_warned(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {
     diesel::update(access_tokens::table.find(id)).set(access_tokens::warned_at.eq(now)).execute(db).map(drop)
 }
 
-/// Notes the use of a token that is not revoked; answers whether there is one.
+/// Records the use of a token that is not revoked. Returns whether such a token exists.
 pub fn set_used(db: &mut Db, id: i64, at: i64) -> QueryResult<bool> {
     let live = access_tokens::table.find(id).filter(access_tokens::revoked_at.is_null());
     Ok(diesel::update(live).set(access_tokens::last_used_at.eq(at)).execute(db)? > 0)
 }
 
-/// Tokens that expired before `now`, to be revoked.
+/// Returns tokens that expired at `now` or before, to be revoked.
 pub fn expired(db: &mut Db, now: i64, limit: i64) -> QueryResult<Vec<i64>> {
     access_tokens::table
         .filter(access_tokens::revoked_at.is_null())

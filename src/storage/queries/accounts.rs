@@ -20,9 +20,9 @@ pub fn all_users(db: &mut Db) -> QueryResult<Vec<UserRow>> {
     users::table.order(users::id).select(UserRow::as_select()).load(db)
 }
 
-/// Users above an id whose names begin with `prefix`.
+/// Returns users above an id whose names begin with `prefix`.
 pub fn users_above(db: &mut Db, id: i64, prefix: &str, limit: i64) -> QueryResult<Vec<UserRow>> {
-    // Names are ASCII: nothing that begins with the prefix is above this.
+    // Names are ASCII: no name that begins with the prefix is above this.
     let end = format!("{prefix}\u{7f}");
     users::table
         .filter(users::id.gt(id).and(users::username.ge(prefix)).and(users::username.lt(end)))
@@ -32,7 +32,7 @@ pub fn users_above(db: &mut Db, id: i64, prefix: &str, limit: i64) -> QueryResul
         .load(db)
 }
 
-/// Makes a user an administrator, or an ordinary one.
+/// Grants or revokes the administrator role.
 pub fn set_admin(db: &mut Db, id: i64, is_admin: bool) -> QueryResult<UserRow> {
     diesel::update(users::table.find(id))
         .set(users::is_admin.eq(is_admin))
@@ -40,12 +40,12 @@ pub fn set_admin(db: &mut Db, id: i64, is_admin: bool) -> QueryResult<UserRow> {
         .get_result(db)
 }
 
-/// How many active administrators there are.
+/// Returns the number of active administrators.
 pub fn administrators(db: &mut Db) -> QueryResult<i64> {
     users::table.filter(users::is_admin.eq(true).and(users::deactivated_at.is_null())).count().get_result(db)
 }
 
-/// Who has the name, or had it: it is not free for others.
+/// Returns the user who has or had this name; the name is not free for others.
 pub fn holder_of_username(db: &mut Db, username: &str) -> QueryResult<Option<i64>> {
     let now = users::table.filter(users::username.eq(username)).select(users::id).first(db).optional()?;
     let formerly = former_usernames::table.find(username).select(former_usernames::user_id);
@@ -56,12 +56,12 @@ pub fn former_username_count(db: &mut Db, user: i64) -> QueryResult<i64> {
     former_usernames::table.filter(former_usernames::user_id.eq(user)).count().get_result(db)
 }
 
-/// Every name that was left: (name, user).
+/// Returns every former name: (name, user).
 pub fn all_former_usernames(db: &mut Db) -> QueryResult<Vec<(String, i64)>> {
     former_usernames::table.load(db)
 }
 
-/// Gives a user another name and keeps the one that is left.
+/// Renames a user and keeps the old name reserved.
 pub fn rename_user(db: &mut Db, id: i64, left: &str, username: &str) -> QueryResult<UserRow> {
     diesel::delete(former_usernames::table.find(username)).execute(db)?;
     diesel::insert_into(former_usernames::table)
@@ -79,14 +79,15 @@ struct Mark {
     mark: i64,
 }
 
-/// A number that grows with each administrator that is made, let in, shut out or given a password,
-/// and never shrinks: administrators are not deleted, and token versions only rise.
+/// Returns a number that grows whenever an administrator is created, activated, deactivated or
+/// given a password. It never shrinks: administrators are not deleted, and token versions only
+/// increase.
 pub fn admin_mark(db: &mut Db) -> QueryResult<i64> {
     let sum = "SELECT COALESCE(SUM(token_version + 1), 0) AS mark FROM users WHERE is_admin";
     diesel::sql_query(sum).get_result::<Mark>(db).map(|row| row.mark)
 }
 
-/// When a login that has not ended began. Refreshing it does not change that.
+/// Returns when an open login began. Refreshing the login does not change that.
 pub fn login_began(db: &mut Db, login: i64) -> QueryResult<Option<i64>> {
     sessions::table
         .find(login)
@@ -96,7 +97,7 @@ pub fn login_began(db: &mut Db, login: i64) -> QueryResult<Option<i64>> {
         .optional()
 }
 
-/// Who administers the server and has done so for longest.
+/// Returns the active administrator with the lowest id.
 pub fn first_admin(db: &mut Db) -> QueryResult<Option<i64>> {
     users::table
         .filter(users::is_admin.eq(true))
@@ -118,7 +119,7 @@ pub fn set_profile(db: &mut Db, id: i64, display_name: &str, email: Option<&str>
         .get_result(db)
 }
 
-/// Stores a new password and ends every token of the old one.
+/// Stores a new password and invalidates every token of the old one.
 pub fn set_password(db: &mut Db, id: i64, password_hash: &str) -> QueryResult<UserRow> {
     diesel::update(users::table.find(id))
         .set((users::password_hash.eq(password_hash), users::token_version.eq(users::token_version + 1)))
@@ -131,7 +132,7 @@ pub fn set_password_hash(db: &mut Db, id: i64, password_hash: &str) -> QueryResu
     diesel::update(users::table.find(id)).set(users::password_hash.eq(password_hash)).execute(db).map(drop)
 }
 
-/// Lets a user in again, or shuts them out: every token of theirs is over.
+/// Activates or deactivates a user; every token of the user becomes invalid.
 pub fn set_active(db: &mut Db, id: i64, deactivated_at: Option<i64>) -> QueryResult<UserRow> {
     diesel::update(users::table.find(id))
         .set((users::deactivated_at.eq(deactivated_at), users::token_version.eq(users::token_version + 1)))
@@ -139,7 +140,7 @@ pub fn set_active(db: &mut Db, id: i64, deactivated_at: Option<i64>) -> QueryRes
         .get_result(db)
 }
 
-/// Whether the login lives, belongs to the active user, and the token version is current.
+/// Returns whether the login is open, belongs to the active user, and the token version is current.
 pub fn credential_is_live(db: &mut Db, user: i64, login: i64, token_version: i64) -> QueryResult<bool> {
     let found: Option<i64> = sessions::table
         .inner_join(users::table)
@@ -154,7 +155,7 @@ pub fn credential_is_live(db: &mut Db, user: i64, login: i64, token_version: i64
     Ok(found.is_some())
 }
 
-/// Whether the user is active and the token version current.
+/// Returns whether the user is active and the token version current.
 pub fn user_is_live(db: &mut Db, user: i64, token_version: i64) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(
         users::table
@@ -176,7 +177,7 @@ pub fn insert_login(db: &mut Db, user: i64, created_at: i64, expires_at: i64) ->
         .get_result(db)
 }
 
-/// A login that has not ended: its user, generation, and when its refresh tokens expire.
+/// Returns an open login: its user, its generation, and when its refresh tokens expire.
 pub fn live_login(db: &mut Db, login: i64) -> QueryResult<Option<(i64, i64, i64)>> {
     sessions::table
         .find(login)
@@ -186,7 +187,7 @@ pub fn live_login(db: &mut Db, login: i64) -> QueryResult<Option<(i64, i64, i64)
         .optional()
 }
 
-/// The live logins of a user, oldest first.
+/// Returns the open logins of a user, oldest first.
 pub fn live_logins_of(db: &mut Db, user: i64) -> QueryResult<Vec<i64>> {
     sessions::table
         .filter(sessions::user_id.eq(user))
@@ -196,7 +197,7 @@ pub fn live_logins_of(db: &mut Db, user: i64) -> QueryResult<Vec<i64>> {
         .load(db)
 }
 
-/// The live login of a user that was not refreshed for longest.
+/// Returns the open login of a user that was not refreshed for the longest time.
 pub fn stalest_login_of(db: &mut Db, user: i64) -> QueryResult<Option<i64>> {
     sessions::table
         .filter(sessions::user_id.eq(user))
@@ -207,12 +208,12 @@ pub fn stalest_login_of(db: &mut Db, user: i64) -> QueryResult<Option<i64>> {
         .optional()
 }
 
-/// Every live login with its user.
+/// Returns every open login with its user.
 pub fn all_live_logins(db: &mut Db) -> QueryResult<Vec<(i64, i64)>> {
     sessions::table.filter(sessions::ended_at.is_null()).select((sessions::id, sessions::user_id)).load(db)
 }
 
-/// Live logins whose refresh tokens have expired, at most `limit`.
+/// Returns open logins whose refresh tokens have expired, at most `limit`.
 pub fn expired_logins(db: &mut Db, now: i64, limit: i64) -> QueryResult<Vec<(i64, i64)>> {
     sessions::table
         .filter(sessions::ended_at.is_null())
@@ -223,7 +224,7 @@ pub fn expired_logins(db: &mut Db, now: i64, limit: i64) -> QueryResult<Vec<(i64
         .load(db)
 }
 
-/// Ends a login; its refresh tokens go.
+/// Ends a login and deletes its refresh tokens.
 pub fn end_login(db: &mut Db, login: i64, now: i64) -> QueryResult<()> {
     diesel::update(sessions::table.find(login)).set(sessions::ended_at.eq(now)).execute(db)?;
     diesel::delete(refresh_tokens::table.filter(refresh_tokens::session_id.eq(login))).execute(db).map(drop)
@@ -233,12 +234,12 @@ pub fn refresh_token(db: &mut Db, hash: &[u8]) -> QueryResult<Option<RefreshToke
     refresh_tokens::table.find(hash).select(RefreshTokenRow::as_select()).first(db).optional()
 }
 
-/// Stores a token, unless it is there: an exchange that is repeated gives it again.
+/// Stores a token unless it exists: a repeated exchange returns the same token again.
 pub fn insert_refresh_token(db: &mut Db, row: &RefreshTokenRow) -> QueryResult<()> {
     diesel::insert_or_ignore_into(refresh_tokens::table).values(row).execute(db).map(drop)
 }
 
-/// Notes when a token was first exchanged.
+/// Records when a token was first exchanged.
 pub fn set_exchanged(db: &mut Db, hash: &[u8], now: i64) -> QueryResult<()> {
     diesel::update(refresh_tokens::table.find(hash))
         .set(refresh_tokens::exchanged_at.eq(now))
@@ -246,7 +247,7 @@ pub fn set_exchanged(db: &mut Db, hash: &[u8], now: i64) -> QueryResult<()> {
         .map(drop)
 }
 
-/// A token of `generation` is used for the first time: those of earlier ones are over.
+/// Records the first use of a token of `generation`: tokens of earlier generations are superseded.
 pub fn advance_generation(db: &mut Db, login: i64, generation: i64, now: i64) -> QueryResult<()> {
     diesel::update(sessions::table.find(login)).set(sessions::generation.eq(generation)).execute(db)?;
     diesel::update(
@@ -260,7 +261,7 @@ pub fn advance_generation(db: &mut Db, login: i64, generation: i64, now: i64) ->
     .map(drop)
 }
 
-/// Forgets tokens so old that their reuse says nothing any more.
+/// Deletes tokens so old that their reuse no longer indicates a theft.
 pub fn forget_refresh_tokens(db: &mut Db, login: i64, below_generation: i64) -> QueryResult<()> {
     diesel::delete(
         refresh_tokens::table

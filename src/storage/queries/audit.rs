@@ -11,7 +11,7 @@ pub fn insert(db: &mut Db, row: &NewAuditRow<'_>) -> QueryResult<()> {
     diesel::insert_into(audit_events::table).values(row).execute(db).map(drop)
 }
 
-/// The newest ones below an id.
+/// Returns the newest events below an id.
 pub fn below(db: &mut Db, id: i64, limit: i64) -> QueryResult<Vec<AuditEvent>> {
     let rows: Vec<AuditRow> = audit_events::table
         .filter(audit_events::id.lt(id))

@@ -1,4 +1,4 @@
-//! Blocks: whom a user does not want to be reached by.
+//! Blocks: pairs of a user and the user that they do not want to be reached by.
 
 use std::collections::HashSet;
 
@@ -10,12 +10,12 @@ use crate::storage::schema::blocks;
 
 type Db = SqliteConnection;
 
-/// Whether `user` blocks `other`.
+/// Returns whether `user` blocks `other`.
 pub fn exists(db: &mut Db, user: i64, other: i64) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(blocks::table.find((user, other)))).get_result(db)
 }
 
-/// Those of `users` who block `other`.
+/// Returns those of `users` who block `other`.
 pub fn blockers(db: &mut Db, users: &[i64], other: i64) -> QueryResult<HashSet<i64>> {
     let found: Vec<i64> = blocks::table
         .filter(blocks::user_id.eq_any(users))
@@ -38,7 +38,7 @@ pub fn delete(db: &mut Db, user: i64, other: i64) -> QueryResult<()> {
     diesel::delete(blocks::table.find((user, other))).execute(db).map(drop)
 }
 
-/// (who blocks, whom), all of them.
+/// Returns all blocks: (blocking user, blocked user).
 pub fn all(db: &mut Db) -> QueryResult<Vec<(UserId, UserId)>> {
     let rows: Vec<(i64, i64)> = blocks::table.select((blocks::user_id, blocks::blocked_id)).load(db)?;
     Ok(rows.into_iter().map(|(user, blocked)| (UserId(user), UserId(blocked))).collect())

@@ -1,4 +1,4 @@
-//! Chats, their people, and the events that are not messages.
+//! Chats, their participants, and the events that are not messages.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ mod retention;
 
 type Db = SqliteConnection;
 
-/// A chat that is not deleted.
+/// Returns a chat that is not deleted.
 pub fn chat(db: &mut Db, id: i64) -> QueryResult<Option<Chat>> {
     let living = chats::table.find(id).filter(chats::deleted_at.is_null());
     let row = living.select(ChatRow::as_select()).first(db).optional()?;
@@ -42,13 +42,13 @@ pub fn all_chats(db: &mut Db) -> QueryResult<Vec<Chat>> {
     rows.into_iter().map(Chat::try_from).collect()
 }
 
-/// A chat as the operator lists it: who is in it is a number.
+/// A chat in the operator's list, with the number of its participants.
 pub struct ListedChat {
     pub chat: Chat,
     pub participants: i64,
 }
 
-/// Chats above an id.
+/// Returns chats above an id.
 pub fn chats_above(db: &mut Db, id: i64, limit: i64) -> QueryResult<Vec<ListedChat>> {
     let rows = chats::table.filter(chats::id.gt(id)).order(chats::id).limit(limit);
     let rows = rows.select(ChatRow::as_select()).load(db)?;
@@ -63,7 +63,7 @@ pub fn direct_chat(db: &mut Db, direct_key: &str) -> QueryResult<Option<i64>> {
     chats::table.filter(chats::direct_key.eq(direct_key)).select(chats::id).first(db).optional()
 }
 
-/// The channel that holds this name (in lower case).
+/// Returns the channel with this name (in lower case).
 pub fn channel_named(db: &mut Db, channel_key: &str) -> QueryResult<Option<i64>> {
     chats::table.filter(chats::channel_key.eq(channel_key)).select(chats::id).first(db).optional()
 }
@@ -115,8 +115,8 @@ pub fn chat_count_of(db: &mut Db, user: i64) -> QueryResult<i64> {
     chat_participants::table.filter(chat_participants::user_id.eq(user)).count().get_result(db)
 }
 
-/// Chats that one person was put into by another, and that can be left: `limit` of them by id. Project channels only
-/// if `with_projects`.
+/// Returns chats that `adder` put `user` into and that the user can leave: at most `limit`, by
+/// ascending id. Channels of existing projects are included only if `with_projects`.
 pub fn put_into_by(
     db: &mut Db,
     user: i64,
@@ -140,7 +140,7 @@ pub fn put_into_by(
     query.load(db)?.into_iter().map(Chat::try_from).collect()
 }
 
-/// Common chats that are looked at for [`are_acquainted`]: the newest ones of the person.
+/// Maximum number of chats checked by [`are_acquainted`]: the newest chats of the person.
 const ACQUAINTANCE_CHATS: i64 = 500;
 
 #[derive(QueryableByName)]
@@ -149,17 +149,19 @@ struct Found {
     found: i64,
 }
 
-/// Common chats and their newest messages that are looked at for an answer of the person.
+/// Maximum number of common chats, and of newest messages in each, that are searched for a message
+/// of the person.
 const ANSWERED_CHATS: i64 = 20;
 const ANSWERED_MESSAGES: i64 = 100;
 
-/// Whether both are in a chat that says something about them: a chat that not all users can join, and into which `person`
-/// was not put by `adder`, or in which `person` has written lately.
+/// Returns whether both users are in a chat that shows an acquaintance. It is a chat that not all
+/// users can join, into which `adder` did not put `person`, or a chat in which `person` has written
+/// recently.
 pub fn are_acquainted(db: &mut Db, adder: i64, person: i64) -> QueryResult<bool> {
     Ok(share_a_chat(db, adder, person)? || has_written_to(db, adder, person)?)
 }
 
-/// Whether `person` has written in one of the newest chats into which `adder` put them.
+/// Returns whether `person` has written in one of the newest chats into which `adder` put them.
 fn has_written_to(db: &mut Db, adder: i64, person: i64) -> QueryResult<bool> {
     let found: Found = diesel::sql_query(
         "SELECT EXISTS (
@@ -240,7 +242,7 @@ pub fn set_role(db: &mut Db, chat: i64, user: i64, role: &str) -> QueryResult<()
         .map(drop)
 }
 
-/// Hides a chat to a person until a message has a larger ordinal; `None` shows it.
+/// Hides a chat for a user until a message has a larger ordinal; `None` shows it.
 pub fn set_hidden(db: &mut Db, chat: i64, user: i64, ordinal: Option<i64>) -> QueryResult<()> {
     diesel::update(chat_participants::table.find((chat, user)))
         .set(chat_participants::hidden_ordinal.eq(ordinal))
@@ -248,7 +250,8 @@ pub fn set_hidden(db: &mut Db, chat: i64, user: i64, ordinal: Option<i64>) -> Qu
         .map(drop)
 }
 
-/// The chats of a user above an id in which something is not read: `limit` of them by id.
+/// Returns the chats of a user above an id that have unread events: at most `limit`, by ascending
+/// id.
 pub fn unread_of(db: &mut Db, user: i64, above: i64, limit: i64) -> QueryResult<Vec<Chat>> {
     let rows = chat_participants::table
         .inner_join(chats::table)
@@ -270,7 +273,7 @@ pub fn insert_event(db: &mut Db, event: &ChatEvent) -> QueryResult<()> {
     }
 }
 
-/// Who last took `user` out of the chat, and the role that `user` had then.
+/// Returns the user who last removed `user` from the chat, and the role that `user` had then.
 pub fn last_leave(db: &mut Db, chat: i64, user: i64) -> QueryResult<Option<(UserId, ChatRole)>> {
     let row = chat_events::table
         .filter(chat_events::chat_id.eq(chat))
@@ -286,7 +289,8 @@ pub fn last_leave(db: &mut Db, chat: i64, user: i64) -> QueryResult<Option<(User
     }
 }
 
-/// The events that are not messages with `after < seq < before`: the first `limit`, or the last when `newest`.
+/// Returns the events that are not messages with `after < seq < before`: the first `limit`, or the
+/// last if `newest`.
 pub fn events_between(
     db: &mut Db,
     chat: i64,

@@ -1,10 +1,10 @@
-//! What must be true between the rows: the numbers that the read models rely on.
+//! Invariants between rows: the numbers that the read models rely on.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::SqliteConnection as Db;
 
-/// Contradictions told of one kind; the rest is counted.
+/// Maximum number of contradictions reported per rule; the rest is counted.
 const TOLD_MAX: usize = 20;
 
 #[derive(QueryableByName)]
@@ -15,7 +15,8 @@ struct Contradiction {
     detail: String,
 }
 
-/// What is checked: a sentence, and a query that selects an id and a detail for each row for which it is not so.
+/// The rules: a sentence, and a query that selects an id and a detail for each row that violates
+/// the rule.
 const RULES: &[(&str, &str)] = &[
     (
         "the seq of chat {} is not dense",
@@ -46,7 +47,7 @@ const RULES: &[(&str, &str)] = &[
          WHERE p.read_seq > c.last_seq OR p.delivered_seq > c.last_seq OR p.read_ordinal > c.last_ordinal",
     ),
     (
-        "a person in chat {} was put there by themselves",
+        "a participant of chat {} is recorded as added by themselves",
         "SELECT chat_id AS id, 'user ' || user_id AS detail FROM chat_participants WHERE added_by = user_id",
     ),
     (
@@ -55,14 +56,14 @@ const RULES: &[(&str, &str)] = &[
              SELECT 1 FROM project_members m WHERE m.project_id = projects.id AND m.role = 'owner')",
     ),
     (
-        "the channel of project {} does not follow its members",
+        "a member of project {} is not in its channel",
         "SELECT j.id AS id, 'user ' || m.user_id AS detail FROM projects j JOIN project_members m ON m.project_id = j.id
          WHERE j.deleted_at IS NULL AND NOT EXISTS (
              SELECT 1 FROM chat_participants p WHERE p.chat_id = j.channel_id AND p.user_id = m.user_id)",
     ),
 ];
 
-/// Everything that is not so, as sentences.
+/// Returns all violations, as sentences.
 pub fn contradictions(db: &mut Db) -> QueryResult<Vec<String>> {
     let mut told = Vec::new();
     for (sentence, sql) in RULES {

@@ -1,4 +1,4 @@
-//! Notifications that are left to write or to remove.
+//! Notifications that are still to be written or removed.
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
@@ -12,7 +12,7 @@ pub fn insert(db: &mut Db, row: &NewFanOutRow<'_>) -> QueryResult<()> {
     diesel::insert_into(fan_outs::table).values(row).execute(db).map(drop)
 }
 
-/// Returns the row that had the fewest turns, of those that did not fail.
+/// Returns the row with the fewest slices, of those without a failed attempt.
 pub fn next(db: &mut Db) -> QueryResult<Option<FanOut>> {
     let row: Option<FanOutRow> = fan_outs::table
         .filter(fan_outs::attempts.eq(0))
@@ -29,13 +29,14 @@ pub fn by_id(db: &mut Db, id: i64) -> QueryResult<Option<FanOut>> {
     row.map(FanOut::try_from).transpose()
 }
 
-/// Returns the id of the row with the fewest attempts and turns. Reads nothing else: the row may be unreadable.
+/// Returns the id of the row with the fewest attempts and slices. Reads nothing else: the row may
+/// be unreadable.
 pub fn next_to_attempt(db: &mut Db) -> QueryResult<Option<i64>> {
     let order = (fan_outs::attempts, fan_outs::slices, fan_outs::id);
     fan_outs::table.order(order).select(fan_outs::id).first(db).optional()
 }
 
-/// Adds an attempt to work off this row alone; returns how many there were with this one.
+/// Counts an attempt to process this row alone. Returns the number of attempts, including this one.
 pub fn count_attempt(db: &mut Db, id: i64) -> QueryResult<i64> {
     diesel::update(fan_outs::table.find(id))
         .set(fan_outs::attempts.eq(fan_outs::attempts + 1))
@@ -43,13 +44,13 @@ pub fn count_attempt(db: &mut Db, id: i64) -> QueryResult<i64> {
         .get_result(db)
 }
 
-/// How many wait of one user, counted up to `max`.
+/// Returns how many rows of a user are waiting, counted up to `max`.
 pub fn count_of(db: &mut Db, user: i64, max: i64) -> QueryResult<i64> {
     let own = fan_outs::table.filter(fan_outs::user_id.eq(user)).select(fan_outs::id).limit(max);
     Ok(i64::try_from(own.load::<i64>(db)?.len()).unwrap_or(i64::MAX))
 }
 
-/// It had a turn without a failure, and is so far.
+/// Stores the progress after a successful slice, and resets the attempts.
 pub fn set_position(db: &mut Db, fan_out: &FanOut) -> QueryResult<()> {
     diesel::update(fan_outs::table.find(fan_out.id))
         .set((

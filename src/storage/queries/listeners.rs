@@ -1,4 +1,4 @@
-//! The people of a chat, as far as it matters to whom a message concerns.
+//! Participants of a chat, with the fields that decide whether a message notifies them.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
@@ -10,7 +10,7 @@ use crate::storage::rows::chat::notify_level;
 
 type Db = SqliteConnection;
 
-/// A member of a chat, as they stand to a message of its sender.
+/// A participant of a chat, in relation to a message of its sender.
 #[derive(Debug, Clone)]
 pub struct Listener {
     pub user_id: UserId,
@@ -18,11 +18,11 @@ pub struct Listener {
     pub level: NotifyLevel,
     pub active: bool,
     pub read_seq: Seq,
-    /// They block the sender.
+    /// The participant blocks the sender.
     pub blocks_sender: bool,
 }
 
-/// The message that people are looked at for.
+/// The message whose recipients are queried.
 #[derive(Debug, Clone, Copy)]
 pub struct Said {
     pub chat: i64,
@@ -63,7 +63,7 @@ fn listeners(rows: Vec<Row>) -> QueryResult<Vec<Listener>> {
     rows.into_iter().map(listener).collect()
 }
 
-/// The next people of the chat by id.
+/// Returns the next participants of the chat, by ascending id.
 pub fn everybody(db: &mut Db, said: Said, after: i64, limit: i64) -> QueryResult<Vec<Listener>> {
     let sql = format!(
         "{COLUMNS} FROM chat_participants p JOIN users u ON u.id = p.user_id
@@ -77,7 +77,7 @@ pub fn everybody(db: &mut Db, said: Said, after: i64, limit: i64) -> QueryResult
     listeners(rows.load(db)?)
 }
 
-/// Those of the chat who have these user names.
+/// Returns the participants of the chat with these user names.
 pub fn named(db: &mut Db, said: Said, names: &[&str]) -> QueryResult<Vec<Listener>> {
     let sql = format!(
         "{COLUMNS} FROM json_each(?) n JOIN users u ON u.username = n.value
@@ -90,13 +90,13 @@ pub fn named(db: &mut Db, said: Said, names: &[&str]) -> QueryResult<Vec<Listene
     listeners(rows.load(db)?)
 }
 
-/// Those of the next followers of a thread who are in its chat.
+/// Followers of a thread that are in its chat.
 #[derive(Debug)]
 pub struct Followers {
     pub listeners: Vec<Listener>,
-    /// How many followers were looked at, with those who left the chat.
+    /// The number of followers read, including those who left the chat.
     pub scanned: i64,
-    /// The last of them, if there may be more.
+    /// The last follower read, if more may follow.
     pub scanned_to: Option<i64>,
 }
 
@@ -106,9 +106,9 @@ struct FollowerRow {
     user_id: i64,
 }
 
-/// Looks at the next `limit` followers of the thread by id who did not mute it.
+/// Returns the next `limit` followers of the thread who did not mute it, by ascending id.
 pub fn followers(db: &mut Db, said: Said, thread: i64, after: i64, limit: i64) -> QueryResult<Followers> {
-    // Only a condition written out like this one lets SQLite use the partial index.
+    // SQLite uses the partial index only if the condition is written exactly like this.
     let sql = "SELECT user_id FROM thread_followers
          WHERE thread_id = ? AND user_id > ? AND NOT muted ORDER BY user_id LIMIT ?";
     let ids: Vec<FollowerRow> = diesel::sql_query(sql)

@@ -1,4 +1,4 @@
-//! Messages.
+//! Queries of messages.
 
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
@@ -19,18 +19,21 @@ pub use trimming::{
 
 type Db = SqliteConnection;
 
-/// `false`, and nothing is changed, when the sender has a message of this name already.
+/// Inserts a message. Returns `false`, and changes nothing, when the sender already has a message
+/// with this `client_id`.
 pub fn insert(db: &mut Db, row: &NewMessageRow<'_>) -> QueryResult<bool> {
     let named_alike = (messages::sender_id, messages::client_id);
     let inserted = diesel::insert_into(messages::table).values(row).on_conflict(named_alike).do_nothing();
     Ok(inserted.execute(db)? > 0)
 }
 
-/// How many rows one statement of [`insert_new`] inserts; more bring nothing.
+/// Number of rows that one statement of [`insert_new`] inserts; a larger number is not faster.
 const ROWS_AT_ONCE: usize = 16;
 
-/// Messages whose names are known to be new, with as few statements as that takes. After a failure some of the rows are
-/// there (`OR FAIL`: a statement that takes nothing back keeps no journal): the transaction must be rolled back.
+/// Inserts messages whose client ids are known to be new, with as few statements as possible.
+///
+/// After a failure some of the rows are inserted (`OR FAIL`: a statement that undoes nothing keeps
+/// no statement journal). The transaction must then be rolled back.
 pub fn insert_new(db: &mut Db, rows: &[NewMessageRow<'_>]) -> QueryResult<()> {
     let (many, rest) = rows.as_chunks::<ROWS_AT_ONCE>();
     for rows in many {
@@ -42,7 +45,7 @@ pub fn insert_new(db: &mut Db, rows: &[NewMessageRow<'_>]) -> QueryResult<()> {
     Ok(())
 }
 
-/// The same statement for any `N` rows: prepared once.
+/// The same statement for any `N` rows, prepared once.
 struct InsertRows<'a, const N: usize>(&'a [NewMessageRow<'a>; N]);
 
 impl<const N: usize> QueryId for InsertRows<'_, N> {
@@ -85,7 +88,7 @@ impl<const N: usize> QueryFragment<Sqlite> for InsertRows<'_, N> {
 
 impl<const N: usize> RunQueryDsl<Db> for InsertRows<'_, N> {}
 
-/// The largest name up to `horizon` that anybody has used.
+/// Returns the largest client id up to `horizon` that any sender has used.
 pub fn largest_client_id(db: &mut Db, horizon: ClientId) -> QueryResult<Option<ClientId>> {
     let removed = trimming::largest_client_id(db, horizon)?;
     let found: Option<Vec<u8>> = messages::table
@@ -114,7 +117,7 @@ struct LastId {
     seq: i64,
 }
 
-/// The largest id that a message ever had: ids are not used again.
+/// Returns the largest id that a message ever had: ids are not reused.
 pub fn last_id(db: &mut Db) -> QueryResult<i64> {
     let found: Option<LastId> = diesel::sql_query("SELECT seq FROM sqlite_sequence WHERE name = 'messages'")
         .get_result(db)
@@ -122,7 +125,7 @@ pub fn last_id(db: &mut Db) -> QueryResult<i64> {
     Ok(found.map_or(0, |last| last.seq))
 }
 
-/// The message that this sender wrote under this name, and the hash of what was received then.
+/// Returns the sender's message with this client id, and the hash of its request.
 pub fn by_client_id(db: &mut Db, sender: i64, client_id: &[u8]) -> QueryResult<Option<(Message, Vec<u8>)>> {
     let found: Option<(MessageRow, Vec<u8>)> = messages::table
         .filter(messages::sender_id.eq(sender))
@@ -133,7 +136,7 @@ pub fn by_client_id(db: &mut Db, sender: i64, client_id: &[u8]) -> QueryResult<O
     found.map(|(row, hash)| Ok((row.try_into()?, hash))).transpose()
 }
 
-/// The message of this id, if it is one of the chat.
+/// Returns the message with this id if it is in the chat.
 pub fn in_chat(db: &mut Db, chat: i64, id: i64) -> QueryResult<Option<Message>> {
     let row = messages::table
         .find(id)
@@ -144,8 +147,8 @@ pub fn in_chat(db: &mut Db, chat: i64, id: i64) -> QueryResult<Option<Message>> 
     row.map(Message::try_from).transpose()
 }
 
-/// The thread that a reply to this message of the chat belongs to, and whom it replies to; `None` when there is no such
-/// message.
+/// Returns the thread that a reply to this message of the chat belongs to, and the sender of the
+/// message. Returns `None` if the message is not in the chat.
 pub fn thread_of(db: &mut Db, chat: i64, id: i64) -> QueryResult<Option<(MessageId, UserId)>> {
     let found: Option<(Option<i64>, i64)> = messages::table
         .find(id)
@@ -154,7 +157,8 @@ pub fn thread_of(db: &mut Db, chat: i64, id: i64) -> QueryResult<Option<(Message
         .first(db)
         .optional()?;
     let Some((thread, sender)) = found else { return Ok(None) };
-    // A chat that trims its messages may not have the first one any more: then a thread begins here.
+    // A chat that trims its messages may no longer have the first message: then a thread begins
+    // here.
     let first: Option<i64> = match thread {
         Some(first) => messages::table.find(first).select(messages::id).first(db).optional()?,
         None => None,
@@ -166,21 +170,21 @@ pub fn change(db: &mut Db, id: i64, changes: &MessageChanges<'_>) -> QueryResult
     diesel::update(messages::table.find(id)).set(changes).execute(db).map(drop)
 }
 
-/// Messages by id. `ids` are those of one page or window.
+/// Returns messages by id. `ids` holds the ids of a single page or window.
 pub fn by_ids(db: &mut Db, ids: &[i64]) -> QueryResult<Vec<Message>> {
     let rows = messages::table.filter(messages::id.eq_any(ids)).select(MessageRow::as_select()).load(db)?;
     rows.into_iter().map(Message::try_from).collect()
 }
 
-/// A choice among the messages of a chat.
+/// A selection of the messages of a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
-    /// The thread that the message is in: its first message and every reply below it.
+    /// The thread that contains the message: its first message and every reply in it.
     Thread(MessageId),
     Pinned,
 }
 
-/// As [`between`], of the chosen messages only.
+/// Like [`between`], for the selected messages only.
 pub fn chosen(
     db: &mut Db,
     chat: i64,
@@ -201,7 +205,7 @@ pub fn chosen(
     ascending(db, chosen, limit, newest)
 }
 
-/// The message with this seq.
+/// Returns the id of the message with this seq.
 pub fn at_seq(db: &mut Db, chat: i64, seq: i64) -> QueryResult<Option<i64>> {
     messages::table
         .filter(messages::chat_id.eq(chat))
@@ -211,7 +215,7 @@ pub fn at_seq(db: &mut Db, chat: i64, seq: i64) -> QueryResult<Option<i64>> {
         .optional()
 }
 
-/// The ordinal of the newest message at or below `seq`; 0 before the first.
+/// Returns the ordinal of the newest message at or below `seq`; 0 before the first message.
 pub fn ordinal_at(db: &mut Db, chat: i64, seq: i64) -> QueryResult<i64> {
     let found: Option<i64> = messages::table
         .filter(messages::chat_id.eq(chat))
@@ -229,7 +233,8 @@ struct Ordinal {
     ordinal: i64,
 }
 
-/// The ordinals of a sender's messages from `seq` on, ascending, among the newest `scanned` messages of the chat.
+/// Returns the ordinals of a sender's messages from `seq` on, ascending, among the newest `scanned`
+/// messages of the chat.
 pub fn own_from(db: &mut Db, chat: i64, sender: i64, seq: i64, scanned: i64) -> QueryResult<Vec<i64>> {
     let found: Vec<Ordinal> = diesel::sql_query(
         "SELECT ordinal FROM (
@@ -244,7 +249,7 @@ pub fn own_from(db: &mut Db, chat: i64, sender: i64, seq: i64, scanned: i64) -> 
     Ok(found.into_iter().map(|row| row.ordinal).collect())
 }
 
-/// (chat, ordinal) of every deleted message above what its chat has trimmed, in order.
+/// Returns (chat, ordinal) of every deleted message above the trimmed part of its chat, in order.
 pub fn all_deleted(db: &mut Db) -> QueryResult<Vec<(i64, i64)>> {
     messages::table
         .inner_join(chats::table)
@@ -255,7 +260,8 @@ pub fn all_deleted(db: &mut Db) -> QueryResult<Vec<(i64, i64)>> {
         .load(db)
 }
 
-/// Messages with `after < seq < before` in ascending order: the first `limit`, or the last when `newest`.
+/// Returns messages with `after < seq < before` in ascending order: the first `limit`, or the last
+/// if `newest`.
 pub fn between(
     db: &mut Db,
     chat: i64,
@@ -275,7 +281,7 @@ fn in_range(chat: i64, after: i64, before: i64) -> messages::BoxedQuery<'static,
         .into_boxed()
 }
 
-/// The first `limit` of these, or the last when `newest`; either way the oldest comes first.
+/// Returns the first `limit` of these messages, or the last if `newest`, in ascending order.
 fn ascending(
     db: &mut Db,
     range: messages::BoxedQuery<'static, Sqlite>,

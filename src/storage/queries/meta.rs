@@ -1,4 +1,4 @@
-//! The database's own counters.
+//! Counters of the database itself.
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
@@ -7,10 +7,12 @@ use crate::storage::schema::meta;
 
 pub const EPOCH: &str = "epoch";
 pub const COMMIT_NO: &str = "commit_no";
-/// The newest message whose sender's cursors are in their row. Absent: all are, as before there was such a counter.
+/// The newest message whose sender's cursors are written. Absent: the cursors of all messages are,
+/// as in versions without this counter.
 pub const CURSORS_WRITTEN: &str = "cursors_written";
 
-/// An epoch that no database had before: below 2^53, so that every JSON reader holds it exactly; never 0.
+/// Returns a new random epoch: below 2^53, so that every JSON reader represents it exactly; never
+/// 0.
 pub fn fresh_epoch() -> i64 {
     i64::from(rand::random::<u32>()) << 20 | i64::from(rand::random::<u16>()) | 1
 }

@@ -1,4 +1,4 @@
-//! One function per statement. diesel keeps each one prepared.
+//! Queries: one function per statement. diesel keeps each statement prepared.
 
 pub mod access_tokens;
 pub mod accounts;

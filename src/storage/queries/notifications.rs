@@ -1,4 +1,4 @@
-//! Notifications.
+//! Queries of notifications.
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -11,7 +11,8 @@ use crate::storage::schema::notifications;
 
 type Db = SqliteConnection;
 
-/// `None`, and nothing is changed, when the user was notified of this cause before.
+/// Inserts a notification. Returns `None`, and changes nothing, when the user was notified of this
+/// cause before.
 pub fn insert(db: &mut Db, row: &NewNotificationRow<'_>) -> QueryResult<Option<Notification>> {
     let row: Option<NotificationRow> = diesel::insert_into(notifications::table)
         .values(row)
@@ -22,7 +23,7 @@ pub fn insert(db: &mut Db, row: &NewNotificationRow<'_>) -> QueryResult<Option<N
     row.map(Notification::try_from).transpose()
 }
 
-/// Whether a user has more than so many.
+/// Returns whether a user has more than `count` notifications.
 pub fn exceed(db: &mut Db, user: i64, count: i64) -> QueryResult<bool> {
     let own = notifications::table.filter(notifications::user_id.eq(user));
     let beyond: Option<i64> =
@@ -30,8 +31,8 @@ pub fn exceed(db: &mut Db, user: i64, count: i64) -> QueryResult<bool> {
     Ok(beyond.is_some())
 }
 
-/// Removes all but `keep` of a user's. The first to go are those that were read, then those that are no mentions, and
-/// among equals the oldest.
+/// Removes all but `keep` notifications of a user. Read notifications are removed first, then those
+/// that are not mentions, and among equals the oldest.
 pub fn evict(db: &mut Db, user: i64, keep: i64) -> QueryResult<Vec<NotificationId>> {
     let gone: Vec<Id> = diesel::sql_query(
         "DELETE FROM notifications WHERE id IN (
@@ -45,8 +46,8 @@ pub fn evict(db: &mut Db, user: i64, keep: i64) -> QueryResult<Vec<NotificationI
     Ok(gone.into_iter().map(|row| NotificationId(row.id)).collect())
 }
 
-/// Removes the notifications of what stands in a chat from a seq to another and is gone, at most so many. That a user
-/// was added stays so while the chat is there.
+/// Removes at most `limit` notifications of removed events in a range of seqs of a chat. The
+/// notification that a user was added stays while the chat exists.
 pub fn retract(
     db: &mut Db,
     chat: i64,
@@ -68,7 +69,7 @@ pub fn retract(
     Ok(gone.into_iter().map(|row| (UserId(row.user_id), NotificationId(row.id))).collect())
 }
 
-/// Whether more than so many are there of what stands in a chat from a seq to another.
+/// Returns whether more than `count` notifications belong to a range of seqs of a chat.
 pub fn exceed_in(db: &mut Db, chat: i64, (from, to): (i64, i64), count: i64) -> QueryResult<bool> {
     let beyond: Option<i64> = notifications::table
         .filter(notifications::seq.is_not_null())
@@ -82,7 +83,7 @@ pub fn exceed_in(db: &mut Db, chat: i64, (from, to): (i64, i64), count: i64) -> 
     Ok(beyond.is_some())
 }
 
-/// Whether anything is unread of what stands in a chat up to a seq.
+/// Returns whether the user has unread notifications of a chat up to a seq.
 pub fn any_unread_in(db: &mut Db, user: i64, chat: i64, seq: i64) -> QueryResult<bool> {
     let unread = notifications::table
         .filter(notifications::user_id.eq(user))
@@ -100,7 +101,7 @@ struct ReadChat {
     read_seq: i64,
 }
 
-/// Chats in which something is unread that stands at or below the user's cursor, with the cursor.
+/// Returns chats with unread notifications at or below the user's cursor, with the cursor.
 pub fn unread_below_cursors(db: &mut Db, user: i64, limit: i64) -> QueryResult<Vec<(i64, i64)>> {
     let found: Vec<ReadChat> = diesel::sql_query(
         "SELECT DISTINCT p.chat_id, p.read_seq FROM notifications n
@@ -113,7 +114,7 @@ pub fn unread_below_cursors(db: &mut Db, user: i64, limit: i64) -> QueryResult<V
     Ok(found.into_iter().map(|row| (row.chat_id, row.read_seq)).collect())
 }
 
-/// Marks as read what stands in a chat up to a seq.
+/// Marks the notifications of a chat up to a seq as read.
 pub fn mark_read_in(db: &mut Db, user: i64, chat: i64, seq: i64, now: i64) -> QueryResult<()> {
     let unread = notifications::table
         .filter(notifications::user_id.eq(user))
@@ -123,7 +124,7 @@ pub fn mark_read_in(db: &mut Db, user: i64, chat: i64, seq: i64, now: i64) -> Qu
     diesel::update(unread).set(notifications::read_at.eq(now)).execute(db).map(drop)
 }
 
-/// What a user was told of a message, if that is still kept.
+/// Returns the user's notification of a message, if it still exists.
 pub fn of_message(db: &mut Db, user: i64, message: i64) -> QueryResult<Option<Notification>> {
     let row: Option<NotificationRow> = notifications::table
         .filter(notifications::user_id.eq(user))
@@ -134,7 +135,7 @@ pub fn of_message(db: &mut Db, user: i64, message: i64) -> QueryResult<Option<No
     row.map(Notification::try_from).transpose()
 }
 
-/// One's notifications below `before`, the newest first.
+/// Returns the user's notifications below `before`, newest first.
 pub fn below(
     db: &mut Db,
     user: i64,
@@ -155,7 +156,7 @@ pub fn below(
     query.load(db)?.into_iter().map(Notification::try_from).collect()
 }
 
-/// Marks one notification read, or all; answers how many were unread.
+/// Marks one notification as read, or all. Returns how many were unread.
 pub fn mark_read(db: &mut Db, user: i64, id: Option<i64>, now: i64) -> QueryResult<usize> {
     let unread =
         notifications::table.filter(notifications::user_id.eq(user)).filter(notifications::read_at.is_null());
@@ -186,7 +187,7 @@ struct Retracted {
     id: i64,
 }
 
-/// The newest `limit` notifications of every user, by id; of these the newest `total`.
+/// Returns the newest `limit` notifications of every user, by id; of these the newest `total`.
 pub fn all_recent(db: &mut Db, limit: i64, total: i64) -> QueryResult<Vec<Notification>> {
     let mut ids: Vec<Id> = diesel::sql_query(
         "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY user_id ORDER BY id DESC) AS place \
@@ -197,7 +198,7 @@ pub fn all_recent(db: &mut Db, limit: i64, total: i64) -> QueryResult<Vec<Notifi
     .load(db)?;
     ids.reverse();
     let mut found = Vec::with_capacity(ids.len());
-    // SQLite binds 32,766 values at most in one statement.
+    // SQLite binds at most 32,766 values in a statement.
     for slice in ids.chunks(10_000) {
         let rows: Vec<NotificationRow> = notifications::table
             .filter(notifications::id.eq_any(slice.iter().map(|row| row.id)))

@@ -1,4 +1,4 @@
-//! Projects, their members, watchers and settings, and names that were left.
+//! Queries of projects, their members, watchers and settings, and of former names.
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
@@ -12,7 +12,7 @@ use crate::storage::schema::{
 
 type Db = SqliteConnection;
 
-/// What a name was the name of.
+/// The kinds of a former name.
 pub const FORMER_PROJECT: &str = "project";
 pub const FORMER_REPOSITORY: &str = "repository";
 
@@ -37,7 +37,7 @@ pub fn all_projects(db: &mut Db) -> QueryResult<Vec<Project>> {
     rows.into_iter().map(|(row, config)| row.with_config(config.as_deref())).collect()
 }
 
-/// The living project of this name (in lower case).
+/// Returns the project with this name (in lower case) that is not deleted.
 pub fn project_named(db: &mut Db, owner: i64, name_key: &str) -> QueryResult<Option<i64>> {
     projects::table
         .filter(projects::owner_id.eq(owner))
@@ -48,7 +48,8 @@ pub fn project_named(db: &mut Db, owner: i64, name_key: &str) -> QueryResult<Opt
         .optional()
 }
 
-/// The channel and name of living projects of an owner whose id is above `after`, by id: (project, name, channel).
+/// Returns (project, name, channel) of an owner's projects that are not deleted, with ids above
+/// `after`, by ascending id.
 pub fn channels_of_owner(
     db: &mut Db,
     owner: i64,
@@ -73,7 +74,7 @@ pub fn project_count_of(db: &mut Db, owner: i64) -> QueryResult<i64> {
         .get_result(db)
 }
 
-/// Whether an active user owns the project.
+/// Returns whether an active user owns the project.
 pub fn has_active_owner(db: &mut Db, project: i64) -> QueryResult<bool> {
     let owners = project_members::table
         .inner_join(users::table)
@@ -194,7 +195,7 @@ pub fn all_watchers(db: &mut Db) -> QueryResult<Vec<(ProjectId, UserId)>> {
     Ok(rows.into_iter().map(|(project, user)| (ProjectId(project), UserId(user))).collect())
 }
 
-/// The next watchers above `after`, by id.
+/// Returns the next watchers above `after`, by ascending id.
 pub fn watchers_above(db: &mut Db, project: i64, after: i64, limit: i64) -> QueryResult<Vec<i64>> {
     project_watchers::table
         .filter(project_watchers::project_id.eq(project))
@@ -205,7 +206,7 @@ pub fn watchers_above(db: &mut Db, project: i64, after: i64, limit: i64) -> Quer
         .load(db)
 }
 
-/// From now on the name leads to `target`.
+/// Makes a former name lead to `target`.
 pub fn leave_name(db: &mut Db, kind: &str, parent: i64, name_key: &str, target: i64) -> QueryResult<()> {
     diesel::insert_into(former_names::table)
         .values((
@@ -229,7 +230,7 @@ pub fn former_name_count(db: &mut Db, kind: &str, parent: i64) -> QueryResult<i6
         .get_result(db)
 }
 
-/// Every name that was left: (kind, parent, name, target).
+/// Returns every former name: (kind, parent, name, target).
 pub fn all_former_names(db: &mut Db) -> QueryResult<Vec<(String, i64, String, i64)>> {
     former_names::table.load(db)
 }

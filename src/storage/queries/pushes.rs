@@ -1,4 +1,4 @@
-//! Push intents.
+//! Queries of push intents.
 
 use diesel::dsl::sql;
 use diesel::expression::SqlLiteral;
@@ -17,10 +17,11 @@ type Db = SqliteConnection;
 pub const PENDING: &str = "pending";
 pub const ANNOUNCED: &str = "announced";
 pub const SETTLED: &str = "settled";
-/// The refs of a settled intent: its event has the first of them, and nothing asks for the others.
+/// The refs of a settled intent: its event holds the first of them, and no query reads the others.
 const NO_REFS: &str = "[]";
 
-// Written out, and nothing bound: only then does SQLite use the partial indexes on these conditions.
+// Written as literals, without bound values: only then does SQLite use the partial indexes on these
+// conditions.
 fn is_unsettled() -> SqlLiteral<Bool> {
     sql("push_intents.state <> 'settled'")
 }
@@ -33,7 +34,7 @@ pub fn insert(db: &mut Db, row: &NewPushIntentRow<'_>) -> QueryResult<i64> {
     diesel::insert_into(push_intents::table).values(row).returning(push_intents::id).get_result(db)
 }
 
-/// An intent that is not settled.
+/// Returns an intent that is not settled.
 pub fn unsettled(db: &mut Db, id: i64) -> QueryResult<Option<PushIntent>> {
     let row: Option<PushIntentRow> = push_intents::table
         .find(id)
@@ -44,13 +45,14 @@ pub fn unsettled(db: &mut Db, id: i64) -> QueryResult<Option<PushIntent>> {
     row.map(PushIntent::try_from).transpose()
 }
 
-/// What an intent was about to move.
+/// Returns the ref updates of an intent.
 pub fn refs_of(db: &mut Db, id: i64) -> QueryResult<Vec<RefUpdate>> {
     let refs: String = push_intents::table.find(id).select(push_intents::refs).first(db)?;
     serde_json::from_str(&refs).map_err(|_| unreadable("push_intents.refs", &refs))
 }
 
-/// Intents that are not settled: those with the fewest attempts first, so that none waits behind one that fails.
+/// Returns intents that are not settled, those with the fewest attempts first, so that none waits
+/// for one that fails.
 pub fn all_unsettled(db: &mut Db, limit: i64) -> QueryResult<Vec<PushIntent>> {
     let rows: Vec<PushIntentRow> = push_intents::table
         .filter(is_unsettled())
@@ -61,14 +63,14 @@ pub fn all_unsettled(db: &mut Db, limit: i64) -> QueryResult<Vec<PushIntent>> {
     rows.into_iter().map(PushIntent::try_from).collect()
 }
 
-/// Every repository with an intent that is not settled.
+/// Returns every repository with an intent that is not settled.
 pub fn repositories_unsettled(db: &mut Db) -> QueryResult<Vec<RepositoryId>> {
     let ids: Vec<i64> =
         push_intents::table.filter(is_unsettled()).select(push_intents::repository_id).distinct().load(db)?;
     Ok(ids.into_iter().map(RepositoryId).collect())
 }
 
-/// The intent of this repository whose refs are not settled.
+/// Returns the intent of this repository whose refs are not settled.
 pub fn pending_of(db: &mut Db, repository: i64) -> QueryResult<Option<i64>> {
     push_intents::table
         .filter(push_intents::repository_id.eq(repository))
@@ -78,7 +80,7 @@ pub fn pending_of(db: &mut Db, repository: i64) -> QueryResult<Option<i64>> {
         .optional()
 }
 
-/// The same, whole.
+/// Like [`pending_of`], but returns the whole intent.
 pub fn pending_intent_of(db: &mut Db, repository: i64) -> QueryResult<Option<PushIntent>> {
     match pending_of(db, repository)? {
         Some(id) => unsettled(db, id),
@@ -86,7 +88,7 @@ pub fn pending_intent_of(db: &mut Db, repository: i64) -> QueryResult<Option<Pus
     }
 }
 
-/// Whether anything of this repository is not settled.
+/// Returns whether this repository has an intent that is not settled.
 pub fn any_unsettled_of(db: &mut Db, repository: i64) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(
         push_intents::table.filter(push_intents::repository_id.eq(repository)).filter(is_unsettled()),
@@ -94,7 +96,8 @@ pub fn any_unsettled_of(db: &mut Db, repository: i64) -> QueryResult<bool> {
     .get_result(db)
 }
 
-/// Adds an attempt to settle an intent; returns how many there were, `None` without such an intent.
+/// Counts an attempt to settle an intent. Returns the number of attempts, or `None` if the intent
+/// does not exist.
 pub fn count_attempt(db: &mut Db, id: i64) -> QueryResult<Option<i64>> {
     diesel::update(push_intents::table.find(id))
         .set(push_intents::attempts.eq(push_intents::attempts + 1))
@@ -118,7 +121,8 @@ pub fn set_notified_to(db: &mut Db, id: i64, user: i64) -> QueryResult<()> {
     diesel::update(push_intents::table.find(id)).set(push_intents::notified_to.eq(user)).execute(db).map(drop)
 }
 
-/// Ends what is left of a repository's pushes: at most one is pending, few are being told.
+/// Settles all remaining pushes of a repository: at most one is pending, few have notifications
+/// left to write.
 pub fn settle_all_of(db: &mut Db, repository: i64, now: i64) -> QueryResult<()> {
     diesel::update(
         push_intents::table.filter(push_intents::repository_id.eq(repository)).filter(is_unsettled()),
@@ -139,7 +143,7 @@ pub fn set_settled(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {
         .map(drop)
 }
 
-/// Marks an event as that of a push: the database takes one for each.
+/// Links an event to its push. The database accepts one event per push.
 pub fn mark_event(db: &mut Db, chat: i64, seq: i64, push: i64) -> QueryResult<()> {
     diesel::update(chat_events::table.find((chat, seq)))
         .set(chat_events::push_id.eq(push))

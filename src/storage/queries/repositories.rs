@@ -1,4 +1,4 @@
-//! Repositories.
+//! Queries of repositories.
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
@@ -12,10 +12,10 @@ type Db = SqliteConnection;
 pub const CREATING: &str = "creating";
 pub const ACTIVE: &str = "active";
 pub const DELETING: &str = "deleting";
-/// Nothing is left of it but what was said about it.
+/// Only events and messages about the repository remain.
 pub const DELETED: &str = "deleted";
 
-/// A repository that can be used.
+/// Returns a repository that can be used.
 pub fn repository(db: &mut Db, id: i64) -> QueryResult<Option<Repository>> {
     let row: Option<RepositoryRow> = repositories::table
         .find(id)
@@ -26,7 +26,7 @@ pub fn repository(db: &mut Db, id: i64) -> QueryResult<Option<Repository>> {
     row.map(Repository::try_from).transpose()
 }
 
-/// A repository that is being made.
+/// Returns a repository that is being created.
 pub fn creating(db: &mut Db, id: i64) -> QueryResult<Option<Repository>> {
     let row: Option<RepositoryRow> = repositories::table
         .find(id)
@@ -37,7 +37,7 @@ pub fn creating(db: &mut Db, id: i64) -> QueryResult<Option<Repository>> {
     row.map(Repository::try_from).transpose()
 }
 
-/// Every repository in this state, by id.
+/// Returns every repository in this state, by ascending id.
 pub fn in_state(db: &mut Db, state: &str) -> QueryResult<Vec<Repository>> {
     let rows: Vec<RepositoryRow> = repositories::table
         .filter(repositories::state.eq(state))
@@ -47,12 +47,12 @@ pub fn in_state(db: &mut Db, state: &str) -> QueryResult<Vec<Repository>> {
     rows.into_iter().map(Repository::try_from).collect()
 }
 
-/// The repository of this name (in lower case) that is not being deleted.
-/// The storage keys of all that are not deleted for good.
+/// Returns the storage keys of all repositories that are not deleted permanently.
 pub fn all_storage_keys(db: &mut Db) -> QueryResult<Vec<String>> {
     repositories::table.filter(repositories::state.ne("deleted")).select(repositories::storage_key).load(db)
 }
 
+/// Returns the repository with this name (in lower case) that is not being deleted.
 pub fn repository_named(db: &mut Db, project: i64, name_key: &str) -> QueryResult<Option<i64>> {
     repositories::table
         .filter(repositories::project_id.eq(project))
@@ -63,7 +63,7 @@ pub fn repository_named(db: &mut Db, project: i64, name_key: &str) -> QueryResul
         .optional()
 }
 
-/// How many repositories of a project are not being deleted.
+/// Returns how many repositories of a project are not being deleted.
 pub fn repository_count_of(db: &mut Db, project: i64) -> QueryResult<i64> {
     repositories::table
         .filter(repositories::project_id.eq(project))
@@ -108,7 +108,7 @@ pub fn set_default_branch(db: &mut Db, id: i64, branch: &str) -> QueryResult<()>
     repository.set(repositories::default_branch.eq(branch)).execute(db).map(drop)
 }
 
-/// After a push: what it holds now, and one more push that nobody has packed.
+/// Records a push: the new size, and `weight` more unpacked pushes.
 pub fn count_push(db: &mut Db, id: i64, size_bytes: i64, weight: i64) -> QueryResult<()> {
     let unpacked = repositories::unpacked + weight;
     diesel::update(repositories::table.find(id))
@@ -117,7 +117,7 @@ pub fn count_push(db: &mut Db, id: i64, size_bytes: i64, weight: i64) -> QueryRe
         .map(drop)
 }
 
-/// After maintenance.
+/// Records maintenance: the new size, and no unpacked pushes.
 pub fn set_packed(db: &mut Db, id: i64, size_bytes: i64) -> QueryResult<()> {
     diesel::update(repositories::table.find(id))
         .set((repositories::size_bytes.eq(size_bytes), repositories::unpacked.eq(0)))
@@ -125,7 +125,8 @@ pub fn set_packed(db: &mut Db, id: i64, size_bytes: i64) -> QueryResult<()> {
         .map(drop)
 }
 
-/// Repositories with at least so many pushes since their last maintenance, the neediest first.
+/// Returns repositories with at least `at_least` pushes since their last maintenance, those with
+/// the most pushes first.
 pub fn unpacked(db: &mut Db, at_least: i64, limit: i64) -> QueryResult<Vec<Repository>> {
     let rows: Vec<RepositoryRow> = repositories::table
         .filter(repositories::state.eq(ACTIVE))
@@ -137,12 +138,12 @@ pub fn unpacked(db: &mut Db, at_least: i64, limit: i64) -> QueryResult<Vec<Repos
     rows.into_iter().map(Repository::try_from).collect()
 }
 
-/// Removes the row of a repository that never was.
+/// Deletes the row of a repository that was never completed.
 pub fn delete_repository(db: &mut Db, id: i64) -> QueryResult<()> {
     diesel::delete(repositories::table.find(id)).execute(db).map(drop)
 }
 
-/// The repositories of a project that are not being deleted, with their state.
+/// Returns the repositories of a project that are not being deleted, with their state.
 pub fn of_project(db: &mut Db, project: i64) -> QueryResult<Vec<(i64, String)>> {
     repositories::table
         .filter(repositories::project_id.eq(project))

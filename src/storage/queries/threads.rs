@@ -1,4 +1,4 @@
-//! Who follows a thread.
+//! Queries of thread followers.
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
@@ -7,13 +7,13 @@ use crate::storage::schema::thread_followers;
 
 type Db = SqliteConnection;
 
-/// Has a user follow a thread, unless they follow or have muted it.
+/// Makes a user follow a thread, unless the user follows it or has muted it.
 pub fn join(db: &mut Db, thread: i64, user: i64) -> QueryResult<()> {
     let row = (thread_followers::thread_id.eq(thread), thread_followers::user_id.eq(user));
     diesel::insert_into(thread_followers::table).values(row).on_conflict_do_nothing().execute(db).map(drop)
 }
 
-/// Whether a user follows a thread (`true`) or has muted it; `None`: neither.
+/// Returns whether a user follows a thread (`true`) or has muted it (`false`); `None`: neither.
 pub fn follows(db: &mut Db, thread: i64, user: i64) -> QueryResult<Option<bool>> {
     let muted: Option<bool> =
         thread_followers::table.find((thread, user)).select(thread_followers::muted).first(db).optional()?;

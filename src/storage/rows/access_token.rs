@@ -23,7 +23,7 @@ pub struct AccessTokenRow {
 }
 
 impl AccessTokenRow {
-    /// The token, and the hash under which it is found.
+    /// Returns the token, and the hash by which it is found.
     pub fn into_parts(self) -> QueryResult<(AccessToken, [u8; 32])> {
         let hash = self
             .token_hash

@@ -24,7 +24,7 @@ pub struct UserRow {
 }
 
 impl UserRow {
-    /// The user, and the hash that only logins look at.
+    /// Returns the user, and the hash that only logins read.
     pub fn into_parts(self) -> (User, Arc<str>) {
         let user = User {
             id: UserId(self.id),

@@ -56,12 +56,12 @@ impl TryFrom<ChatRow> for Chat {
     }
 }
 
-/// The key under which a pair has its one direct chat.
+/// Returns the key of the only direct chat of a pair of users.
 pub fn direct_key(one: UserId, other: UserId) -> String {
     format!("{}:{}", one.min(other), one.max(other))
 }
 
-/// The pair behind a [`direct_key`].
+/// Returns the pair of users of a [`direct_key`].
 fn between(key: &str) -> Option<(UserId, UserId)> {
     let (one, other) = key.split_once(':')?;
     Some((UserId(one.parse().ok()?), UserId(other.parse().ok()?)))
@@ -94,7 +94,7 @@ pub struct ParticipantRow {
     pub hidden_ordinal: Option<i64>,
 }
 
-/// The column of a person's own messages above their cursor.
+/// Returns the column value of a participant's own messages above the cursor.
 pub fn own_ordinals(own: &OwnMessages) -> Option<String> {
     if own.is_empty() { None } else { serde_json::to_string(own).ok() }
 }
@@ -141,7 +141,7 @@ pub struct ChatEventRow {
 }
 
 impl ChatEventRow {
-    /// The row of an event that is not a message; messages have a table of their own.
+    /// Returns the row of an event that is not a message; messages have their own table.
     pub fn of(event: &ChatEvent) -> Option<Self> {
         let mut row = Self {
             chat_id: event.chat_id.0,
@@ -182,12 +182,12 @@ impl ChatEventRow {
         Some(row)
     }
 
-    /// The message whose present state the event shows.
+    /// Returns the message whose present state the event shows.
     pub fn shows(&self) -> Option<i64> {
         self.message_id.filter(|_| self.kind == "edit")
     }
 
-    /// The event, showing `message` if it [shows](Self::shows) one.
+    /// Returns the event. It shows `message` if it [shows](Self::shows) one.
     pub fn into_event(self, message: Option<Arc<Message>>) -> QueryResult<ChatEvent> {
         let row = self;
         let kind = row.kind;
@@ -210,7 +210,7 @@ impl ChatEventRow {
                 let push = serde_json::from_str(text).map_err(|_| unreadable("chat_events.data", text))?;
                 Change::Push(Arc::new(push))
             }
-            // The message may have been removed by a trim: then the event shows what became of it.
+            // A trim may have removed the message: then the event shows a deletion.
             "edit" => match message {
                 Some(message) => Change::Edit(message),
                 None => Change::Delete { message_id: message_id()? },
@@ -244,7 +244,8 @@ pub(in crate::storage) fn notify_level(name: &str) -> QueryResult<NotifyLevel> {
     NotifyLevel::from_name(name).ok_or_else(|| unreadable("chat_participants.notify", name))
 }
 
-/// A value that this version never writes: the database is damaged or from elsewhere.
+/// Returns the error for a value that this version never writes: the database is damaged or from
+/// another version.
 pub(in crate::storage) fn unreadable(column: &str, value: &str) -> diesel::result::Error {
     diesel::result::Error::DeserializationError(format!("{column} holds the unknown value {value:?}").into())
 }

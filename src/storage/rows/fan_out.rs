@@ -7,14 +7,14 @@ use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::mention::Mention;
 use crate::storage::schema::fan_outs;
 
-/// What is left to do for a message.
+/// The remaining work for a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FanOutKind {
     /// Notify all members of the chat.
     Everybody,
-    /// Notify those whom the message names.
+    /// Notify the members that the message names.
     Named,
-    /// Notify those who follow the thread of the message.
+    /// Notify the followers of the message's thread.
     Thread,
     /// Remove the notifications of messages that are deleted.
     Retract,
@@ -36,7 +36,7 @@ impl FanOutKind {
     }
 }
 
-/// Notifications of one message, as far as they are left to write or to remove.
+/// The notifications of a message that are still to be written or removed.
 #[derive(Debug, Clone)]
 pub struct FanOut {
     pub id: i64,

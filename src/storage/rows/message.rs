@@ -61,12 +61,12 @@ impl TryFrom<MessageRow> for Message {
     }
 }
 
-/// A name as it is stored.
+/// Converts a stored client id.
 pub fn client_id(stored: Vec<u8>) -> QueryResult<[u8; 16]> {
     stored.try_into().map_err(|_| unreadable("messages.client_id", "not 16 bytes"))
 }
 
-/// `None` is written as NULL, so that every message is the same statement, prepared once.
+/// `None` is written as NULL, so that every message uses the same statement, prepared once.
 #[derive(Debug, Insertable)]
 #[diesel(table_name = messages)]
 #[diesel(treat_none_as_default_value = false)]
@@ -86,7 +86,8 @@ pub struct NewMessageRow<'a> {
     pub thread_id: Option<i64>,
 }
 
-/// What of a message can change. `Some(None)` is written as NULL; `None`, for times alone, leaves the column as it is.
+/// The columns of a message that can change. `Some(None)` is written as NULL; `None`, used only for
+/// times, leaves the column unchanged.
 #[derive(Debug, AsChangeset)]
 #[diesel(table_name = messages)]
 pub struct MessageChanges<'a> {

@@ -1,4 +1,4 @@
-//! Table rows, and how they become domain values.
+//! Table rows, and their conversion to domain values.
 
 pub mod access_token;
 pub mod account;

@@ -22,7 +22,7 @@ pub struct ProjectRow {
 }
 
 impl ProjectRow {
-    /// With its settings: the defaults where there is no row.
+    /// Returns the project with its settings: the defaults if no row exists.
     pub fn with_config(self, config: Option<&str>) -> QueryResult<Project> {
         let config = match config {
             None => crate::domain::project::ProjectConfig::default(),

@@ -6,7 +6,7 @@ use super::chat::unreadable;
 use crate::domain::ids::{PushId, RepositoryId, UserId};
 use crate::storage::schema::push_intents;
 
-/// A push that is not settled; its refs are read apart, for there may be many.
+/// A push that is not settled. Its refs are read separately, because there may be many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushIntent {
     pub id: PushId,
@@ -15,7 +15,7 @@ pub struct PushIntent {
     pub chat_text: Option<String>,
     pub base_url: String,
     pub client_id: [u8; 16],
-    /// Refs and event are settled; notifications are left to write.
+    /// Refs and event are settled; notifications are still to be written.
     pub announced: bool,
     /// The last user, by id, who was notified.
     pub notified_to: i64,

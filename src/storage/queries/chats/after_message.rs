@@ -1,7 +1,7 @@
-//! The updates of every message: the chat's head and its sender's cursors.
+//! The updates that every message makes: the chat's head and its sender's cursors.
 //!
-//! diesel prepares the statement of an `update` each time. These two are prepared once: they took an
-//! eighth of the server's time when messages came over HTTP.
+//! diesel prepares the statement of an `update` each time. These two are prepared once: before,
+//! they took an eighth of the server's time when messages came over HTTP.
 
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
@@ -76,7 +76,7 @@ impl QueryFragment<Sqlite> for SetCursors {
 
 impl RunQueryDsl<Db> for SetCursors {}
 
-/// Sets what a participant has read, and their own messages above it.
+/// Stores the cursors of a participant, and the participant's own messages above the read cursor.
 pub fn set_cursors(db: &mut Db, chat: i64, participant: &Participant) -> QueryResult<()> {
     let update = SetCursors {
         read_seq: participant.read_seq,

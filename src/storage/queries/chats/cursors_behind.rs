@@ -1,10 +1,11 @@
-//! Cursors that are behind their messages.
+//! Cursors that lag behind their messages.
 //!
-//! A message moves its sender's cursors. The writer keeps the moved cursors in memory, and writes many of them with one
-//! commit; [`meta::CURSORS_WRITTEN`] is the id of the last message whose cursors are in their rows. The cursors of
-//! later messages follow from the messages themselves: they are computed here, after a crash and for each snapshot.
+//! A message moves its sender's cursors. The writer keeps the moved cursors in memory, and writes
+//! many of them with one commit. [`meta::CURSORS_WRITTEN`] is the id of the last message whose
+//! cursors are written. The cursors of later messages follow from the messages themselves: they are
+//! computed here, after a crash and for each snapshot.
 //!
-//! Invariant: no other change of a participant's row is committed while cursors are behind.
+//! Invariant: no other change of a participant's row is committed while cursors lag.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -22,7 +23,7 @@ use crate::storage::schema::{chats, messages as messages_table};
 
 type Db = SqliteConnection;
 
-/// How many messages are read at once.
+/// Number of messages read at once.
 const PAGE_MESSAGES: i64 = 4096;
 
 /// A message whose sender's cursors may not have moved yet.
@@ -53,7 +54,8 @@ fn said_above(db: &mut Db, id: i64) -> QueryResult<Vec<Said>> {
         .load(db)
 }
 
-/// By chat and user: those who said something, with the cursors that they should have. `None`: they are not in the chat.
+/// Senders by chat and user, with the cursors that they should have. `None`: the user is not in the
+/// chat.
 type Behind = HashMap<(i64, i64), Option<Participant>>;
 
 /// Computes the cursors that messages above `written` have moved, and finds the newest message.
@@ -77,7 +79,7 @@ fn behind(db: &mut Db, written: i64) -> QueryResult<(Behind, i64)> {
     }
 }
 
-/// Moves the cursors of participants that were just read, in the same transaction.
+/// Moves the cursors of participants that were read before in the same transaction.
 pub fn catch_up(db: &mut Db, participants: &mut [(ChatId, Participant)]) -> QueryResult<()> {
     let Some(written) = meta::get(db, meta::CURSORS_WRITTEN)? else { return Ok(()) };
     let (mut behind, _) = behind(db, written)?;
@@ -92,7 +94,7 @@ pub fn catch_up(db: &mut Db, participants: &mut [(ChatId, Participant)]) -> Quer
     Ok(())
 }
 
-/// Writes all cursors that are behind.
+/// Writes all lagging cursors.
 pub fn write_all(db: &mut Db) -> QueryResult<()> {
     let Some(written) = meta::get(db, meta::CURSORS_WRITTEN)? else {
         let newest = messages::last_id(db)?;
@@ -125,7 +127,7 @@ impl QueryFragment<Sqlite> for SetWritten {
 
 impl RunQueryDsl<Db> for SetWritten {}
 
-/// The cursors of all messages up to this one are in their rows.
+/// Records that the cursors of all messages up to `message` are written.
 pub fn set_written(db: &mut Db, message: i64) -> QueryResult<()> {
     SetWritten { message }.execute(db).map(drop)
 }

@@ -1,4 +1,4 @@
-//! Users whom the events of a chat name and who are not in it now.
+//! Former participants: users in the events of a chat who are not in it now.
 
 use diesel::dsl::exists;
 use diesel::prelude::*;
@@ -10,7 +10,7 @@ use crate::storage::schema::{chat_former_participants, chat_participants, chats}
 
 type Db = SqliteConnection;
 
-/// A user who left, with what they wanted to be notified of. A user who is known keeps their level.
+/// Inserts a user who left, with the user's notification level. An existing row keeps its level.
 pub fn insert_former(db: &mut Db, chat: i64, user: i64, notify: NotifyLevel) -> QueryResult<()> {
     diesel::insert_or_ignore_into(chat_former_participants::table)
         .values((
@@ -22,7 +22,8 @@ pub fn insert_former(db: &mut Db, chat: i64, user: i64, notify: NotifyLevel) -> 
         .map(drop)
 }
 
-/// Takes a user who comes back off the list; returns what they wanted to be notified of, if they were in the chat before.
+/// Deletes the row of a user who returns. Returns the user's notification level if the user was in
+/// the chat before.
 pub fn enter_again(db: &mut Db, chat: i64, user: i64) -> QueryResult<Option<NotifyLevel>> {
     let level: Option<String> = diesel::delete(chat_former_participants::table.find((user, chat)))
         .returning(chat_former_participants::notify)
@@ -31,7 +32,8 @@ pub fn enter_again(db: &mut Db, chat: i64, user: i64) -> QueryResult<Option<Noti
     level.as_deref().map(notify_level).transpose()
 }
 
-/// Those of `users` who were in a chat that `reader` can read now, or acted there. `users` are those of one request.
+/// Returns those of `users` who were in a chat that `reader` can read now, or acted there. `users`
+/// holds the ids of a single request.
 pub fn met_in_the_past(db: &mut Db, reader: i64, users: &[i64]) -> QueryResult<Vec<i64>> {
     let own = chat_participants::table
         .filter(chat_participants::chat_id.eq(chat_former_participants::chat_id))

@@ -1,4 +1,4 @@
-//! Who owns a chat. Deactivated users own nothing that others could wait for.
+//! Owners of chats. Deactivated users do not count as owners.
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -9,7 +9,7 @@ use crate::domain::ids::UserId;
 
 type Db = SqliteConnection;
 
-/// Whether an active user besides `user` owns the chat.
+/// Returns whether an active user other than `user` owns the chat.
 pub fn has_other_owner(db: &mut Db, chat: i64, user: i64) -> QueryResult<bool> {
     let found: Found = diesel::sql_query(
         "SELECT EXISTS (
@@ -23,7 +23,7 @@ pub fn has_other_owner(db: &mut Db, chat: i64, user: i64) -> QueryResult<bool> {
     Ok(found.found != 0)
 }
 
-/// Whether an active user besides `user` is in the chat.
+/// Returns whether an active user other than `user` is in the chat.
 pub fn has_company(db: &mut Db, chat: i64, user: i64) -> QueryResult<bool> {
     let found: Found = diesel::sql_query(
         "SELECT EXISTS (
@@ -43,8 +43,8 @@ struct Heir {
     user_id: i64,
 }
 
-/// Who owns a chat when its last owner `leaving` is gone: `preferred` if in it, else the active member with the highest
-/// role and the lowest id.
+/// Returns the new owner of a chat when its last owner `leaving` is gone: `preferred` if in the
+/// chat, else the active member with the highest role and the lowest id.
 pub fn heir(db: &mut Db, chat: i64, leaving: i64, preferred: i64) -> QueryResult<Option<UserId>> {
     let heir: Option<Heir> = diesel::sql_query(
         "SELECT p.user_id FROM chat_participants p JOIN users u ON u.id = p.user_id

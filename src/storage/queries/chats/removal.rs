@@ -1,4 +1,4 @@
-//! Chats that are deleted, and what is left of them.
+//! Deleted chats and their remaining rows.
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -8,7 +8,7 @@ use crate::storage::schema::chats;
 
 type Db = SqliteConnection;
 
-/// The chat is gone; its name is free.
+/// Marks a chat as deleted; its name becomes free.
 pub fn set_deleted(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {
     let free: Option<&str> = None;
     diesel::update(chats::table.find(id))
@@ -21,7 +21,7 @@ pub fn set_purged(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {
     diesel::update(chats::table.find(id)).set(chats::purged_at.eq(now)).execute(db).map(drop)
 }
 
-/// Deleted chats of which rows are left.
+/// Returns deleted chats with remaining rows.
 pub fn to_purge(db: &mut Db, limit: i64) -> QueryResult<Vec<i64>> {
     chats::table
         .filter(chats::deleted_at.is_not_null())
@@ -38,7 +38,7 @@ struct Id {
     id: i64,
 }
 
-/// Archived chats without people, since before a time.
+/// Returns chats without participants that were archived at or before a time.
 pub fn empty_since(db: &mut Db, before: i64, limit: i64) -> QueryResult<Vec<i64>> {
     let found: Vec<Id> = diesel::sql_query(
         "SELECT id FROM chats
@@ -52,7 +52,7 @@ pub fn empty_since(db: &mut Db, before: i64, limit: i64) -> QueryResult<Vec<i64>
     Ok(found.into_iter().map(|row| row.id).collect())
 }
 
-/// Whether the chat is archived since before a time, and nobody is in it.
+/// Returns whether the chat has no participants and was archived at or before a time.
 pub fn is_empty_since(db: &mut Db, id: i64, before: i64) -> QueryResult<bool> {
     let found: Vec<Id> = diesel::sql_query(
         "SELECT id FROM chats
@@ -65,8 +65,9 @@ pub fn is_empty_since(db: &mut Db, id: i64, before: i64) -> QueryResult<bool> {
     Ok(!found.is_empty())
 }
 
-/// The statements that remove some of a chat's rows, in the order in which they are executed. The followers of the first
-/// messages go before these messages: deleting a message deletes all of its followers at once.
+/// The statements that delete rows of a chat, in execution order. The followers of the first
+/// messages are deleted before these messages: deleting a message deletes all of its followers at
+/// once.
 const PURGES: [&str; 6] = [
     "DELETE FROM thread_followers WHERE (thread_id, user_id) IN (
          SELECT f.thread_id, f.user_id FROM (SELECT id FROM messages WHERE chat_id = ?1 ORDER BY seq LIMIT ?2) m
@@ -80,7 +81,7 @@ const PURGES: [&str; 6] = [
          (SELECT client_id, sender_id FROM removed_messages WHERE chat_id = ? LIMIT ?)",
 ];
 
-/// Removes rows of a chat, at most `limit`; returns whether there may be more.
+/// Deletes at most `limit` rows of a chat. Returns whether more may exist.
 pub fn purge_some(db: &mut Db, id: i64, limit: i64) -> QueryResult<bool> {
     let mut left = limit;
     for statement in PURGES {
@@ -109,7 +110,8 @@ mod tests {
             SELECT id, 1, id, id, 1, id, '', '', 0, id FROM users WHERE id <= 3;
         INSERT INTO thread_followers (thread_id, user_id) SELECT 2, id FROM users";
 
-    /// All followers of a thread were deleted with its first message, by the foreign key.
+    /// Regression: all followers of a thread were deleted with its first message, by the foreign
+    /// key.
     #[test]
     fn purge_counts_followers_among_its_rows() {
         let dir = tempfile::tempdir().unwrap();

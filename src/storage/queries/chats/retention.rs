@@ -1,4 +1,4 @@
-//! How many messages chats keep, and how far they are trimmed.
+//! Message retention of chats, and the progress of trimming.
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -9,7 +9,7 @@ use crate::storage::schema::chats;
 
 type Db = SqliteConnection;
 
-/// How many messages a chat keeps, and which user said so last.
+/// Sets how many messages a chat keeps, and the user who set it last.
 pub fn set_retention(db: &mut Db, id: i64, keep: Option<i64>, by: i64) -> QueryResult<()> {
     diesel::update(chats::table.find(id))
         .set((chats::retention.eq(keep), chats::retention_by.eq(by)))
@@ -17,14 +17,14 @@ pub fn set_retention(db: &mut Db, id: i64, keep: Option<i64>, by: i64) -> QueryR
         .map(drop)
 }
 
-/// What is left to do for a chat that was trimmed.
+/// The remaining work for a trimmed chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trims {
-    /// The user who last said how many messages the chat keeps.
+    /// The user who last set how many messages the chat keeps.
     pub by: Option<UserId>,
     /// Whether rows were removed without a `trim` event.
     pub untold: bool,
-    /// Messages that stayed are looked at again above this seq.
+    /// Messages above this seq that were kept are checked again.
     pub again_above: Option<Seq>,
 }
 
@@ -36,7 +36,7 @@ pub fn trims(db: &mut Db, id: i64) -> QueryResult<Trims> {
     Ok(Trims { by: by.map(UserId), untold: untold != 0, again_above })
 }
 
-/// Up to this message those that the chat does not keep are gone.
+/// Records that messages up to this one are trimmed, except those that the chat keeps.
 pub fn set_trimmed(db: &mut Db, id: i64, seq: i64, ordinal: i64) -> QueryResult<()> {
     diesel::update(chats::table.find(id))
         .set((chats::trimmed_seq.eq(seq), chats::trimmed_ordinal.eq(ordinal)))
@@ -44,7 +44,7 @@ pub fn set_trimmed(db: &mut Db, id: i64, seq: i64, ordinal: i64) -> QueryResult<
         .map(drop)
 }
 
-/// Rows were removed: a `trim` event has to say so.
+/// Records that rows were removed, so that a `trim` event is due.
 pub fn set_untold(db: &mut Db, id: i64) -> QueryResult<()> {
     diesel::update(chats::table.find(id)).set(chats::trim_untold.eq(1)).execute(db).map(drop)
 }
@@ -53,7 +53,7 @@ pub fn set_told(db: &mut Db, id: i64) -> QueryResult<()> {
     diesel::update(chats::table.find(id)).set(chats::trim_untold.eq(0)).execute(db).map(drop)
 }
 
-/// Messages that stayed are looked at again above this seq, or not any more.
+/// Sets the seq above which kept messages are checked again, or clears it.
 pub fn look_again(db: &mut Db, id: i64, above: Option<Seq>) -> QueryResult<()> {
     diesel::update(chats::table.find(id)).set(chats::trim_again_above.eq(above)).execute(db).map(drop)
 }
@@ -64,7 +64,7 @@ struct Id {
     id: i64,
 }
 
-/// Chats that hold more messages than they keep, or of which a `trim` event is due.
+/// Returns chats that have more messages than they keep, or for which a `trim` event is due.
 pub fn to_trim(db: &mut Db, limit: i64) -> QueryResult<Vec<i64>> {
     let found: Vec<Id> = diesel::sql_query(
         "SELECT id FROM chats WHERE retention IS NOT NULL AND deleted_at IS NULL

@@ -1,4 +1,4 @@
-//! Messages that their chat does not keep, and what is left of them.
+//! Messages beyond their chat's retention, and their remaining records.
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -12,10 +12,11 @@ use crate::storage::schema::{chat_events, messages, removed_messages, thread_fol
 
 type Db = SqliteConnection;
 
-/// Bytes of a request hash that are kept: enough to tell requests apart.
+/// Bytes kept of a request hash: enough to distinguish requests.
 const HASH_BYTES: usize = 16;
 
-/// Messages of one chat that go together: those with `above < seq <= to`. The chat is trimmed up to `trimmed` then.
+/// Messages of a chat that are trimmed together: those with `above < seq <= to`. The chat is then
+/// trimmed up to `trimmed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trim {
     pub chat: i64,
@@ -24,7 +25,7 @@ pub struct Trim {
     pub trimmed: Seq,
 }
 
-/// (seq, ordinal) of the first messages above a seq, up to a seq and an ordinal.
+/// Returns (seq, ordinal) of the first messages above a seq, up to a seq and an ordinal.
 pub fn to_trim(
     db: &mut Db,
     chat: i64,
@@ -43,7 +44,8 @@ pub fn to_trim(
         .load(db)
 }
 
-/// Which rows of a range go: all but pinned messages and those with a reply that stays and is not deleted.
+/// Condition for the rows of a range to remove: all but pinned messages and those with a reply that
+/// is kept and not deleted.
 const GOES: &str = "chat_id = ? AND seq > ? AND seq <= ? AND pinned_at IS NULL AND NOT EXISTS (
      SELECT 1 FROM messages reply WHERE reply.thread_id = messages.id AND reply.deleted_at IS NULL
          AND (reply.seq > ? OR reply.pinned_at IS NOT NULL))";
@@ -54,8 +56,8 @@ struct Id {
     id: i64,
 }
 
-/// Messages that go, and that an event above what is trimmed shows as edited. Such an event is read as a deletion when its
-/// message is gone.
+/// Returns messages to be removed that an event above the trimmed part shows as edited. Such an
+/// event is read as a deletion once its message is removed.
 pub fn edited_above(db: &mut Db, trim: Trim) -> QueryResult<Vec<MessageId>> {
     let sql = format!("SELECT id FROM messages WHERE edited_at IS NOT NULL AND updated_seq > ? AND {GOES}");
     let found: Vec<Id> = diesel::sql_query(sql)
@@ -68,7 +70,7 @@ pub fn edited_above(db: &mut Db, trim: Trim) -> QueryResult<Vec<MessageId>> {
     Ok(found.into_iter().map(|row| MessageId(row.id)).collect())
 }
 
-/// Whether a reply is among the messages that go.
+/// Returns whether a reply is among the messages to be removed.
 pub fn any_reply_goes(db: &mut Db, trim: Trim) -> QueryResult<bool> {
     let sql = format!("SELECT id FROM messages WHERE thread_id IS NOT NULL AND {GOES} LIMIT 1");
     let found: Vec<Id> = diesel::sql_query(sql)
@@ -80,7 +82,7 @@ pub fn any_reply_goes(db: &mut Db, trim: Trim) -> QueryResult<bool> {
     Ok(!found.is_empty())
 }
 
-/// The seqs of the messages of a range that are there, in order.
+/// Returns the seqs of the existing messages of a range, in ascending order.
 pub fn seqs_in(db: &mut Db, trim: Trim) -> QueryResult<Vec<Seq>> {
     messages::table
         .filter(messages::chat_id.eq(trim.chat))
@@ -91,8 +93,9 @@ pub fn seqs_in(db: &mut Db, trim: Trim) -> QueryResult<Vec<Seq>> {
         .load(db)
 }
 
-/// Where a range of seqs ends, so that at most `count` followers belong to the messages of it, or to its first message:
-/// deleting a message deletes all followers of its thread, and nothing may delete them while the message can still stay.
+/// Returns the end of a range of seqs, so that at most `count` followers belong to its messages, or
+/// to its first message only. Deleting a message deletes all followers of its thread. Nothing may
+/// delete them while the message may still be kept.
 pub fn within_followers(db: &mut Db, chat: i64, (above, to): (Seq, Seq), count: i64) -> QueryResult<Seq> {
     let in_range = messages::chat_id.eq(chat).and(messages::seq.gt(above)).and(messages::seq.le(to));
     let one_more: Option<Seq> = thread_followers::table
@@ -109,7 +112,7 @@ pub fn within_followers(db: &mut Db, chat: i64, (above, to): (Seq, Seq), count: 
     Ok(if first == Some(seq) { seq } else { seq - 1 })
 }
 
-/// Removes the messages of the range that go; returns how many.
+/// Removes the messages of the range that are not kept. Returns how many.
 pub fn remove(db: &mut Db, trim: Trim) -> QueryResult<usize> {
     let keep = format!(
         "INSERT OR IGNORE INTO removed_messages (client_id, sender_id, request_hash, id, chat_id, seq)
@@ -128,7 +131,8 @@ pub fn remove(db: &mut Db, trim: Trim) -> QueryResult<usize> {
     Ok(removed)
 }
 
-/// Returns the seq of the `count`th event above a seq that is not a message; `None`: there are fewer.
+/// Returns the seq of the `count`th event above a seq that is not a message, or `None` if there are
+/// fewer.
 pub fn event_above(db: &mut Db, chat: i64, above: Seq, count: i64) -> QueryResult<Option<Seq>> {
     chat_events::table
         .filter(chat_events::chat_id.eq(chat))
@@ -140,7 +144,8 @@ pub fn event_above(db: &mut Db, chat: i64, above: Seq, count: i64) -> QueryResul
         .optional()
 }
 
-/// Removes the events of the range that are about messages. Joins, leaves and the like stay: rules ask for them.
+/// Removes the events of the range that are about messages. Joins, leaves and the like are kept,
+/// because rules query them.
 pub fn remove_events(db: &mut Db, trim: Trim) -> QueryResult<()> {
     diesel::sql_query(
         "DELETE FROM chat_events WHERE chat_id = ? AND seq > ? AND seq <= ?
@@ -153,7 +158,7 @@ pub fn remove_events(db: &mut Db, trim: Trim) -> QueryResult<()> {
     .map(drop)
 }
 
-/// What is left of a message.
+/// The remaining record of a removed message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemovedMessage {
     id: i64,
@@ -163,12 +168,12 @@ pub struct RemovedMessage {
 }
 
 impl RemovedMessage {
-    /// Whether the message was received with this hash.
+    /// Returns whether the message was received with this hash.
     pub fn is_of(&self, request_hash: &[u8; 32]) -> bool {
         request_hash.starts_with(&self.hash)
     }
 
-    /// As a deleted message is shown. When it was written is not known any more.
+    /// Returns the message in the form of a deleted message. Its creation time is no longer known.
     pub fn into_message(self, sender: UserId, client_id: ClientId) -> Message {
         Message {
             id: MessageId(self.id),
@@ -191,7 +196,7 @@ impl RemovedMessage {
     }
 }
 
-/// What is left of the message that this sender wrote under this name.
+/// Returns the remaining record of the sender's message with this client id.
 pub fn removed(db: &mut Db, sender: i64, client_id: &[u8]) -> QueryResult<Option<RemovedMessage>> {
     let found: Option<(i64, i64, i64, Vec<u8>)> = removed_messages::table
         .find((client_id, sender))
@@ -206,7 +211,7 @@ pub fn removed(db: &mut Db, sender: i64, client_id: &[u8]) -> QueryResult<Option
     Ok(found.map(|(id, chat_id, seq, hash)| RemovedMessage { id, chat_id, seq, hash }))
 }
 
-/// The largest name up to `horizon` among the messages that are gone.
+/// Returns the largest client id up to `horizon` among the removed messages.
 pub(super) fn largest_client_id(db: &mut Db, horizon: ClientId) -> QueryResult<Option<ClientId>> {
     let found: Option<Vec<u8>> = removed_messages::table
         .filter(removed_messages::client_id.le(&horizon.0[..]))
