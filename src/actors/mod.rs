@@ -1,5 +1,7 @@
-//! The owners of state, one folder each: `mod` holds the handle (the only way in), `messages` what it takes, `actor`
-//! the routing, and plain structs beside it decide.
+//! The actors that own the server's state, one folder each.
+//!
+//! `mod` exports the handle (the only way in), `messages` defines the messages, `actor` routes
+//! them, and plain structs next to it decide.
 
 pub mod cache;
 pub mod hub;

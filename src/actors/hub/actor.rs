@@ -1,4 +1,4 @@
-//! Routing: lane items into the index.
+//! Routes lane items into the index.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -28,7 +28,7 @@ impl Actor for HubActor {
 }
 
 impl Supervised for HubActor {
-    /// What was being delivered is lost: nobody may stay half alive.
+    /// The index is lost, so every session is closed with `overloaded` and must reconnect.
     fn restarting(&mut self, _: &mut Ctx<Self>) {
         self.index.end_all(GoodbyeCode::Overloaded, true);
         self.index = Index::default();

@@ -1,8 +1,8 @@
-//! Which chats one session follows live, and which are being replayed to it.
+//! The chats that one session follows live, and those that are being replayed to it.
 //!
-//! Normally all are live, and this holds nothing. A chat that is catching up has a *turn*, the number of the `Resume`
-//! that asked for it: what an earlier turn still brings is void. A session whose outbox overflowed is *lost*: then no
-//! chat is live until it is resumed.
+//! Normally all chats are live, and [`Following`] is empty. A chat that is catching up has a
+//! *turn*: the number of the `Resume` that requested it. The results of an earlier turn are void. A
+//! session whose outbox overflowed is *lost*: no chat is live until it is resumed.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use crate::domain::ids::ChatId;
 pub(super) struct Following {
     catching_up: HashMap<ChatId, u64>,
     lost: bool,
-    /// While lost: the chats that were resumed since.
+    /// The chats that were resumed since the session was lost.
     live_again: HashSet<ChatId>,
 }
 
@@ -21,18 +21,18 @@ impl Following {
         !self.catching_up.contains_key(&chat) && (!self.lost || self.live_again.contains(&chat))
     }
 
-    /// Whether anything is pushed to the session at all.
+    /// Returns whether the session receives any pushes.
     pub(super) fn hears(&self) -> bool {
         !self.lost || !self.live_again.is_empty()
     }
 
-    /// Nothing live is sent of the chat from here on.
+    /// Stops live delivery of the chat until it has caught up.
     pub(super) fn catch_up(&mut self, chat: ChatId, turn: u64) {
         self.live_again.remove(&chat);
         self.catching_up.insert(chat, turn);
     }
 
-    /// The chat is live from here on.
+    /// Makes the chat live.
     pub(super) fn go_live(&mut self, chat: ChatId) {
         self.catching_up.remove(&chat);
         if self.lost {
@@ -40,7 +40,7 @@ impl Following {
         }
     }
 
-    /// Ends the catching up of `turn`, and says whether it was still the one that counts.
+    /// Ends the catch-up of `turn`. Returns whether `turn` was still the current one.
     pub(super) fn caught_up(&mut self, chat: ChatId, turn: u64) -> bool {
         let counts = self.catching_up.get(&chat) == Some(&turn);
         if counts {
@@ -49,21 +49,23 @@ impl Following {
         counts
     }
 
-    /// A push was dropped: every chat needs a `Resume`. Answers whether that is news to the client.
+    /// Records a dropped push: every chat needs a `Resume`. Returns whether the client must be
+    /// notified.
     pub(super) fn lose(&mut self) -> bool {
         let news = !self.lost || !self.live_again.is_empty() || !self.catching_up.is_empty();
         *self = Self { lost: true, ..Self::default() };
         news
     }
 
-    /// The session's user has come into the chat. Whoever is in the middle of resuming hears of it.
+    /// Records that the user joined `chat`: a lost session that has already resumed some chat
+    /// receives this one live.
     pub(super) fn joined(&mut self, chat: ChatId) {
         if self.lost && !self.live_again.is_empty() {
             self.live_again.insert(chat);
         }
     }
 
-    /// The session's user has left the chat. A replay under way finds that out by itself.
+    /// Records that the user left `chat`. A replay in progress detects that itself.
     pub(super) fn left(&mut self, chat: ChatId) {
         self.live_again.remove(&chat);
     }
@@ -77,7 +79,7 @@ mod tests {
     const OTHER: ChatId = ChatId(2);
 
     #[test]
-    fn a_chat_is_live_but_while_it_is_catching_up() {
+    fn chat_is_live_except_while_catching_up() {
         let mut following = Following::default();
         assert!(following.is_live(CHAT));
         following.catch_up(CHAT, 1);
@@ -87,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_resume_brings_is_void() {
+    fn results_of_an_earlier_resume_are_void() {
         let mut following = Following::default();
         following.catch_up(CHAT, 1);
         following.catch_up(CHAT, 2);
@@ -96,11 +98,11 @@ mod tests {
     }
 
     #[test]
-    fn whoever_lost_something_follows_only_what_was_resumed_since_and_is_told_once() {
+    fn lost_session_follows_only_chats_resumed_since() {
         let mut following = Following::default();
         following.catch_up(OTHER, 1);
-        assert!(following.lose(), "the first loss is news");
-        assert!(!following.lose(), "the second is not");
+        assert!(following.lose(), "the client is notified of the first loss");
+        assert!(!following.lose(), "but not of the second");
         assert!(!following.caught_up(OTHER, 1), "a replay from before the loss is void");
         assert!(!following.is_live(CHAT) && !following.is_live(OTHER));
         following.catch_up(CHAT, 2);
@@ -109,6 +111,6 @@ mod tests {
         assert!(following.is_live(OTHER));
         following.left(OTHER);
         assert!(!following.is_live(OTHER));
-        assert!(following.lose(), "a loss after a resume is news again");
+        assert!(following.lose(), "a loss after a resume is notified again");
     }
 }

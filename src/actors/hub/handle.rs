@@ -1,4 +1,4 @@
-//! The way to a hub: one bounded lane.
+//! The handle of a hub: one bounded lane.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -7,11 +7,11 @@ use super::actor::HubActor;
 use super::messages::{Lane, LaneItem};
 use crate::core::actor::Mailbox;
 
-/// Delivers to the hub of one session thread. Cheap to clone; only the cache delivers.
+/// Delivers items to the hub of one session thread. Cheap to clone; only the cache delivers.
 #[derive(Clone)]
 pub struct HubHandle {
     mailbox: Mailbox<HubActor>,
-    /// Bytes of events that the hub has not handled yet.
+    /// Bytes of queued events that the hub has not handled yet.
     pending: Arc<AtomicUsize>,
     pending_max: usize,
 }
@@ -21,8 +21,8 @@ impl HubHandle {
         Self { mailbox, pending, pending_max }
     }
 
-    /// Never waits. When the hub is too far behind, the events are dropped and its sessions are told to reconnect:
-    /// this is the one edge between actors that may lose something.
+    /// Queues items without waiting. When the hub's queue is full, its events are dropped and its
+    /// sessions must reconnect. This is the only edge between actors that may lose messages.
     pub fn deliver(&self, mut items: Vec<LaneItem>) {
         let mut bytes: usize = items.iter().map(LaneItem::bytes).sum();
         if bytes > 0 && self.pending.load(Relaxed) + bytes > self.pending_max {
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_hub_that_is_too_far_behind_ends_its_sessions_instead_of_growing() {
+    async fn hub_ends_its_sessions_when_its_lane_is_full() {
         let arbiter = actix::Arbiter::new();
         let pending = Arc::new(AtomicUsize::new(0));
         let (stats, owned) = (ActorStats::new(HubActor::NAME, None, HubActor::MESSAGES), pending.clone());
@@ -74,7 +74,7 @@ mod tests {
             reply,
         }]);
         registered.await.unwrap().unwrap();
-        // The thread is busy elsewhere while events keep coming.
+        // The hub's thread is blocked while events keep coming.
         let (release, wait) = std::sync::mpsc::channel::<()>();
         arbiter.spawn_fn(move || assert!(wait.recv().is_err()));
         for seq in 1..=20 {

@@ -1,4 +1,5 @@
-//! The index of one hub: chats -> users -> sessions. A plain struct; the actor only routes to it.
+//! The index of one hub: chats -> users -> sessions. A plain struct; the actor only routes items to
+//! it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,14 +23,14 @@ struct Live {
 }
 
 impl Live {
-    /// Pushes a frame that must not be missing: if it does not fit, the client is told once.
+    /// Pushes a frame that must not be lost. If it does not fit, the client is notified once.
     fn push(&mut self, frame: &Bytes) {
         if !self.outbox.push(frame) && self.following.lose() {
             self.outbox.limited();
         }
     }
 
-    /// Pushes what is no event of a chat.
+    /// Pushes a frame that is not a chat event (presence, typing, notification).
     fn push_aside(&mut self, frame: &Bytes, soft: bool) {
         if !self.following.hears() {
         } else if !soft {
@@ -40,19 +41,19 @@ impl Live {
     }
 }
 
-/// A user who has sessions here.
+/// A user who has sessions in this hub.
 #[derive(Default)]
 struct Present {
     sessions: Vec<Live>,
     chats: HashSet<ChatId>,
-    /// The sum of the heads of `chats`, as far as this lane has brought them.
+    /// The sum of the heads of `chats`, up to the events that this lane has delivered.
     heads_sum: Seq,
 }
 
 #[derive(Default)]
 pub(super) struct Index {
     users: HashMap<UserId, Present>,
-    /// Members of each chat who have a session here.
+    /// Members of each chat who have a session in this hub.
     chats: HashMap<ChatId, HashSet<UserId>>,
     sessions: HashMap<SessionId, UserId>,
 }
@@ -148,7 +149,7 @@ impl Index {
             present.sessions.iter_mut().for_each(|live| live.following.joined(chat));
             self.chats.entry(chat).or_default().insert(user_id);
         }
-        // Made when the first session wants it.
+        // Encoded when the first session needs it.
         let mut stub: Option<Bytes> = None;
         for user in self.chats.get(&chat).into_iter().flatten() {
             let Some(present) = self.users.get_mut(user) else { continue };
@@ -200,7 +201,7 @@ impl Index {
         }
     }
 
-    /// The last page of what a session missed of a chat, which is live from here on.
+    /// Sends the last page of the missed events of a chat, which is live from here on.
     fn replayed(
         &mut self,
         session: SessionId,
@@ -239,7 +240,7 @@ impl Index {
     }
 }
 
-/// An event of a replay: the same packet as when it was live.
+/// Encodes a replayed event as the same packet as when it was live.
 pub fn replay_frame(event: &ChatEvent, to: UserId, echo: bool) -> Bytes {
     let stub = (event.actor_id == to && !echo).then(|| EventStub::frame_of(event)).flatten();
     stub.unwrap_or_else(|| EventView::pushed(event).frame())

@@ -1,4 +1,4 @@
-//! The index of one hub: who hears what.
+//! The index of one hub: delivery of frames to sessions.
 
 use super::*;
 use crate::actors::hub::meter::DeliveryMeter;
@@ -44,7 +44,7 @@ fn rename(chat: i64, seq: i64, frame: &'static str) -> LaneItem {
 }
 
 #[actix_web::test]
-async fn a_session_sees_the_events_between_its_join_and_its_leave() {
+async fn session_receives_events_between_join_and_leave() {
     let mut index = Index::default();
     let mut bob = register(&mut index, 1, 2, true, &[]);
     let (user_id, role) = (UserId(2), ChatRole::Member);
@@ -57,7 +57,7 @@ async fn a_session_sees_the_events_between_its_join_and_its_leave() {
 }
 
 #[actix_web::test]
-async fn a_session_without_echo_gets_stubs_of_its_own_messages_and_other_events_in_full() {
+async fn session_without_echo_gets_stubs_of_its_own_messages() {
     let mut index = Index::default();
     let mut bot = register(&mut index, 1, 1, false, &[7]);
     let mut desk = register(&mut index, 2, 1, true, &[7]);
@@ -89,7 +89,7 @@ async fn a_session_without_echo_gets_stubs_of_its_own_messages_and_other_events_
 }
 
 #[actix_web::test]
-async fn a_revoked_login_ends_its_sessions_and_no_others() {
+async fn revoked_login_ends_only_its_own_sessions() {
     let mut index = Index::default();
     let mut gone = register(&mut index, 1, 1, true, &[7]);
     let mut stays = register(&mut index, 2, 2, true, &[7]);
@@ -101,7 +101,7 @@ async fn a_revoked_login_ends_its_sessions_and_no_others() {
 }
 
 #[actix_web::test]
-async fn the_index_is_empty_when_everybody_has_left() {
+async fn index_is_empty_when_all_sessions_have_left() {
     let mut index = Index::default();
     let _first = register(&mut index, 1, 1, true, &[7, 8]);
     let _second = register(&mut index, 2, 1, true, &[7, 8]);

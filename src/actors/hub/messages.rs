@@ -1,4 +1,4 @@
-//! What a hub's lane carries.
+//! The items of a hub's lane.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use crate::domain::access::Credential;
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::{ChatId, LoginId, Seq, SessionId, UserId};
 
-/// Items in the order in which the cache made them.
+/// Items in the order in which the cache created them.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Lane {
     pub items: Vec<LaneItem>,
-    /// What the items count against the lane's bound.
+    /// The bytes of the items that count towards the lane's limit.
     pub bytes: usize,
 }
 
@@ -31,26 +31,27 @@ pub struct Registration {
     pub session: SessionId,
     pub who: Credential,
     pub outbox: Arc<Outbox>,
-    /// Whether the session wants its own user's events in full.
+    /// Whether the session receives its own user's events in full.
     pub echo: bool,
 }
 
-/// What asking for the next page of a replay came to.
+/// The result of a request for the next page of a replay.
 #[derive(Debug)]
 pub enum Replayed {
-    /// There is nothing more: the chat is live.
+    /// There are no more pages: the chat is live.
     Live,
-    /// A page from memory, and more to come.
+    /// A page from memory; more pages follow.
     Page(Vec<Arc<ChatEvent>>),
-    /// The page is in the database only; the chat's head is at `as_of`.
+    /// The page is only in the database; the chat's head is at `as_of`.
     Below { as_of: Seq },
 }
 
 pub enum LaneItem {
-    /// The session is live from here on: `Welcome` goes out first, then whatever follows on this lane.
+    /// The session is live from here on: `Welcome` is sent first, then the items that follow on
+    /// this lane.
     Registered {
         registration: Registration,
-        /// With their heads.
+        /// With the head of each chat.
         chats: Vec<(ChatId, Seq)>,
         welcome: Bytes,
         reply: Reply<(), QueryError>,
@@ -58,65 +59,67 @@ pub enum LaneItem {
     Unregistered {
         session: SessionId,
     },
-    /// An event, for the members of its chat. Joins and leaves also move the index.
+    /// An event for the members of its chat. Joins and leaves also change the index.
     Event {
         event: Arc<ChatEvent>,
         frame: Bytes,
-        /// What the person who joins gets instead.
+        /// The frame that the joining user receives instead.
         joiner: Option<(UserId, Bytes)>,
     },
-    /// A `Ping`: its answer tells how far this lane has come.
+    /// A `Ping`: the position of its answer in the lane shows how much the lane has delivered.
     Heartbeat {
         session: SessionId,
         request_id: Option<u64>,
         reply: Reply<(), QueryError>,
     },
-    /// What a `Resume` comes to at this point of the lane.
+    /// The result of a `Resume` at this point of the lane.
     CatchUp {
         session: SessionId,
-        /// Which `Resume` of the session this is.
+        /// The number of this `Resume` within the session.
         turn: u64,
         answers: Vec<Bytes>,
-        /// Nothing has to be replayed of these: they are live from here on.
+        /// Chats without anything to replay: they are live from here on.
         live: Vec<ChatId>,
-        /// These are catching up from here on, above the seq that the client has.
+        /// Chats that are catching up from here on, with the seq up to which the client has events.
         behind: Vec<(ChatId, Seq)>,
         reply: Reply<Vec<(ChatId, Seq)>, QueryError>,
     },
-    /// The last of what a session missed of a chat, up to this point of the lane: it is live again.
+    /// The last page of a chat's missed events, up to this point of the lane: the chat is live
+    /// again.
     Replayed {
         session: SessionId,
         turn: u64,
         chat: ChatId,
         events: Vec<Arc<ChatEvent>>,
-        /// `Synced`, or `Reset` if there is nothing that the user may see.
+        /// `Synced`, or `Reset` if the user may see none of the events.
         last: Bytes,
         reply: Reply<Replayed, QueryError>,
     },
-    /// For the sessions of one user.
+    /// A frame for all sessions of one user.
     Personal {
         user: UserId,
         frame: Bytes,
-        /// May be dropped when the outbox is half full: the next one says it again.
+        /// May be dropped when the outbox is half full: the next one repeats its content.
         soft: bool,
     },
-    /// The chat is gone: whoever follows it is told to forget it.
+    /// The chat was deleted: its followers are notified and drop it.
     Removed {
         chat: ChatId,
         /// Its last seq.
         head: Seq,
         frame: Bytes,
     },
-    /// The login is over: its sessions end.
+    /// The login was revoked: its sessions end.
     Revoked {
         login: LoginId,
     },
-    /// Events were lost on the way here: every session must reconnect and catch up.
+    /// Events were dropped before they reached this lane: every session must reconnect and catch
+    /// up.
     Lost,
 }
 
 impl LaneItem {
-    /// What the item counts against the lane's bound. Only pushes can be many and big.
+    /// Returns the bytes that count towards the lane's limit. Only pushes can be many and large.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Event { frame, joiner, .. } => {

@@ -1,4 +1,4 @@
-//! What is counted about deliveries: what waits, what went out, what did not fit.
+//! Delivery metrics: bytes that wait, frames sent and pushes dropped.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use prometheus_client::registry::Registry;
 use crate::core::metrics::{Export, Labelled};
 use crate::protocol::code::Code;
 
-/// All deliveries of one application.
+/// The delivery metrics of one application.
 #[derive(Debug, Clone, Default)]
 pub struct DeliveryMetrics {
-    /// By transport and hub: each hub's thread counts in memory of its own.
+    /// By transport and hub: each hub's thread updates its own memory.
     waiting_bytes: Family<[(&'static str, String); 2], Gauge>,
     frames: Labelled<Counter, 1>,
     bytes: Labelled<Counter, 1>,
@@ -23,7 +23,7 @@ pub struct DeliveryMetrics {
     refusals: Labelled<Counter, 2>,
 }
 
-/// The deliveries over one transport from one hub. Cheap to clone.
+/// The delivery metrics of one transport in one hub. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct DeliveryMeter(Arc<Meter>);
 
@@ -62,14 +62,14 @@ impl DeliveryMeter {
         self.0.waiting_bytes.inc_by(signed(bytes));
     }
 
-    /// What reached the socket.
+    /// Counts frames that reached the socket.
     pub(super) fn written(&self, frames: usize, bytes: usize) {
         self.0.waiting_bytes.dec_by(signed(bytes));
         self.0.frames.inc_by(unsigned(frames));
         self.0.bytes.inc_by(unsigned(bytes));
     }
 
-    /// What will never reach it.
+    /// Subtracts bytes that will never reach the socket.
     pub(super) fn discarded(&self, bytes: usize) {
         self.0.waiting_bytes.dec_by(signed(bytes));
     }
@@ -82,7 +82,7 @@ impl DeliveryMeter {
         self.0.limited.inc();
     }
 
-    /// A client was told no.
+    /// Counts a request that was refused with `code`.
     pub(super) fn refused(&self, code: Code) {
         let place = Code::ALL.iter().position(|other| *other == code);
         if let Some(counter) = place.and_then(|place| self.0.refusals.get(place)) {
@@ -111,11 +111,11 @@ impl Export for DeliveryMetrics {
         registry.register("netbit_frame_bytes_sent", "Bytes of frames sent", self.bytes.clone());
         let help = "Pushes that found the outbox of their session full";
         registry.register("netbit_pushes_dropped", help, self.dropped.clone());
-        let help = "Times that a session was told to resume, because it reads too slowly";
+        let help = "Limited packets sent: sessions that must resume because they read too slowly";
         registry.register("netbit_sessions_limited", help, self.limited.clone());
-        let help = "Packets that were answered with success false, by their code";
+        let help = "Packets answered with success false, by error code";
         registry.register("netbit_session_refusals", help, self.refusals.clone());
-        let help = "Sessions whose outbox was full and is not below half yet";
+        let help = "Sessions whose outbox was full and has not dropped below half since";
         registry.register("netbit_slow_readers", help, self.slow_readers.clone());
     }
 }

@@ -1,13 +1,18 @@
-//! The hubs: who is connected here, and what reaches them.
+//! The hubs: indexes of connected sessions, and delivery to them.
 //!
-//! One [`HubActor`] per session thread. It owns the index from users and chats to the outboxes of the sessions on its
-//! thread, and everything that a session may see of a chat comes through its one ordered lane, fed by the cache:
-//! registrations, events, joins and leaves, revocations, `Welcome`, `Pong`, and the switch of a chat from catching up to
-//! live.
+//! There is one [`HubActor`] per session thread. It owns the index from users and chats to the
+//! outboxes of the sessions on its thread. All that a session may see of a chat arrives through the
+//! hub's one ordered lane, which the cache feeds: registrations, events, joins and leaves,
+//! revocations, `Welcome`, `Pong`, and the switch of a chat from catching up to live.
 //!
-//! Invariants: the index changes only by items of the lane it delivers, so a session sees exactly the events committed
-//! while it was a member; nothing live is sent of a chat that is catching up; a frame is encoded once and shared; a hub that restarted or lagged ends its sessions with
-//! `Goodbye {reconnect}`, never leaving one half alive.
+//! Invariants:
+//!
+//! * Only items of the lane change the index, so a session sees exactly the events committed while
+//!   its user was a member.
+//! * The hub sends no live event of a chat that is catching up.
+//! * A frame is encoded once and shared.
+//! * A hub that restarted or lagged ends its sessions with `Goodbye {reconnect}`. It never leaves a
+//!   session half alive.
 
 mod actor;
 mod following;

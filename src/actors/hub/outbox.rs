@@ -1,9 +1,12 @@
-//! Outboxes: what waits for one session's socket.
+//! Outboxes: the frames that wait for one session's socket.
 //!
-//! Two classes. *Replies* (answers, replayed pages, `Goodbye`) are never dropped; how many there can be is bounded by the
-//! packets in flight, and pages are made only while the outbox is below half. Large ones hold space that is counted for
-//! their user ([`Outbox::keep`]). *Pushes* are dropped as whole frames once
-//! the outbox is full, soft ones once it is half full: memory never grows with a slow reader.
+//! There are two classes of frames:
+//!
+//! * *Replies* (answers, replayed pages, `Goodbye`) are never dropped. The packets in flight bound
+//!   their number, and pages are created only while the outbox is below half. Large replies hold
+//!   space that counts towards their user's share ([`Outbox::keep`]).
+//! * *Pushes* are dropped as whole frames once the outbox is full, soft ones once it is half full:
+//!   memory does not grow with a slow reader.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,9 +25,9 @@ use crate::protocol::framing;
 #[derive(Debug)]
 enum Item {
     Frame(Bytes),
-    /// The space of the frames before it.
+    /// The space that the preceding frames occupy.
     Space(Box<Spot>),
-    /// Send this, if anything, then close the socket. Nothing follows it.
+    /// Sends the goodbye, if any, then closes the socket. No item follows it.
     Last(Option<Goodbye>),
 }
 
@@ -34,25 +37,25 @@ struct Goodbye {
     frame: Bytes,
 }
 
-/// The sending side, shared by everybody who has something to say to the session.
+/// The sending side, shared by all senders to the session.
 #[derive(Debug)]
 pub struct Outbox {
-    /// Of the channels this one holds no memory for items that are not there: most sessions are idle.
+    /// This channel type allocates no memory for absent items: most sessions are idle.
     sender: UnboundedSender<Item>,
     bytes: AtomicUsize,
     frames: AtomicUsize,
     ended: AtomicBool,
-    /// Nothing of others comes before `Welcome`.
+    /// No soft push is accepted before `Welcome`.
     held: AtomicBool,
     bytes_max: usize,
     frames_max: usize,
     room: Notify,
-    /// A push did not fit, and the outbox is not below half again.
+    /// A push did not fit, and the outbox has not dropped below half since.
     slow: AtomicBool,
     meter: DeliveryMeter,
 }
 
-/// The socket's side.
+/// The receiving side, owned by the socket's writer.
 #[derive(Debug)]
 pub struct OutboxDrain {
     receiver: UnboundedReceiver<Item>,
@@ -60,15 +63,16 @@ pub struct OutboxDrain {
     /// Bytes of all frames that were taken out, and of those that reached the socket.
     taken: u64,
     written: u64,
-    /// Space of frames on their way to the socket, and how many bytes must be written before it is free.
+    /// Space of frames that are being written, with the total of written bytes at which it is
+    /// freed.
     kept: VecDeque<(u64, Box<Spot>)>,
 }
 
-/// What [`OutboxDrain::next`] came to.
+/// The result of [`OutboxDrain::next`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Drained {
     Frames,
-    /// With the code of the `Goodbye`, if there was one.
+    /// Carries the code of the `Goodbye`, if there was one.
     Closed(Option<GoodbyeCode>),
 }
 
@@ -92,21 +96,21 @@ impl Outbox {
         (outbox, drain)
     }
 
-    /// The first thing that a session hears from the inside. Before it nothing soft is taken, for whoever says it is on
-    /// another thread than the hub.
+    /// Enqueues the session's first frame. Soft pushes are rejected before it, because their sender
+    /// runs on another thread than the hub.
     pub fn welcome(&self, frame: Bytes) {
         self.reply(frame);
         self.held.store(false, Release);
     }
 
-    /// An answer. Never dropped, except behind the session's end.
+    /// Enqueues an answer. It is dropped only after the end of the session.
     pub fn reply(&self, frame: Bytes) {
         if !self.ended.load(Acquire) {
             self.enqueue(frame);
         }
     }
 
-    /// Encodes and sends an answer. A packet of ours always encodes.
+    /// Encodes and enqueues an answer. Packets of the server always encode.
     pub fn reply_packet(&self, packet: &ServerPacket<'_>) {
         if let ServerPacket::Ack(AckPacket { code: Some(code), .. }) = packet {
             self.meter.refused(*code);
@@ -114,7 +118,7 @@ impl Outbox {
         self.reply_encoded(framing::encode(packet));
     }
 
-    /// The same for an answer of about so many bytes.
+    /// Encodes and enqueues an answer of about `bytes` bytes.
     pub fn reply_page(&self, packet: &ServerPacket<'_>, bytes: usize) {
         self.reply_encoded(framing::encode_about(packet, bytes));
     }
@@ -126,7 +130,7 @@ impl Outbox {
         }
     }
 
-    /// A push. Returns whether there was room for it; behind the session's end there always is.
+    /// Enqueues a push. Returns whether it fit; always true after the end of the session.
     #[must_use]
     pub fn push(&self, frame: &Bytes) -> bool {
         let room = self.push_below(frame, self.bytes_max, self.frames_max);
@@ -136,7 +140,8 @@ impl Outbox {
         room
     }
 
-    /// A push that others of its kind make up for: taken only while the outbox is below half.
+    /// Enqueues a push that later ones of its kind replace: accepted only while the outbox is below
+    /// half.
     #[must_use]
     pub fn push_soft(&self, frame: &Bytes) -> bool {
         !self.held.load(Acquire) && self.push_below(frame, self.bytes_max / 2, self.frames_max / 2)
@@ -156,7 +161,7 @@ impl Outbox {
         room
     }
 
-    /// Says goodbye; nothing follows it, and the socket is closed once it is flushed.
+    /// Sends `Goodbye`. Nothing follows it, and the socket is closed once it is flushed.
     pub fn goodbye(&self, code: GoodbyeCode, reconnect: bool) {
         if self.ended.swap(true, AcqRel) {
             return;
@@ -168,18 +173,18 @@ impl Outbox {
         self.send(Item::Last(last.map(|frame| Goodbye { code, frame })));
     }
 
-    /// Closes without a word: the peer is gone.
+    /// Closes without a `Goodbye`: the peer is gone.
     pub fn close(&self) {
         self.ended.store(true, Release);
         self.send(Item::Last(None));
     }
 
-    /// Waits until the outbox is below half: bulk answers are made only then.
+    /// Waits until the outbox is below half: bulk answers are created only then.
     pub async fn room(&self) {
         self.until(Self::is_half_empty).await;
     }
 
-    /// Waits until at most so many bytes wait for the socket.
+    /// Waits until at most `bytes` bytes wait for the socket.
     pub async fn drained_to(&self, bytes: usize) {
         self.until(|outbox| outbox.bytes() <= bytes).await;
     }
@@ -194,12 +199,12 @@ impl Outbox {
         }
     }
 
-    /// Whether nothing that is put in from now on is sent.
+    /// Returns whether the session has ended: frames enqueued from now on are not sent.
     pub fn has_ended(&self) -> bool {
         self.ended.load(Acquire)
     }
 
-    /// Holds the space until all that was put in before has reached the socket.
+    /// Holds the space until all frames enqueued before it have reached the socket.
     pub fn keep(&self, space: Spot) {
         self.send(Item::Space(Box::new(space)));
     }
@@ -208,13 +213,13 @@ impl Outbox {
         self.bytes.load(Acquire) * 2 < self.bytes_max && self.frames.load(Acquire) * 2 < self.frames_max
     }
 
-    /// The client is told that something is missing.
+    /// Sends `Limited`: the client has missed frames.
     pub fn limited(&self) {
         self.meter.limited();
         self.reply_packet(&ServerPacket::Limited { chat_id: None, from: None, head: None });
     }
 
-    /// Bytes that wait for the socket.
+    /// Returns the number of bytes that wait for the socket.
     pub fn bytes(&self) -> usize {
         self.bytes.load(Acquire)
     }
@@ -231,13 +236,13 @@ impl Outbox {
     }
 
     fn send(&self, item: Item) {
-        // A closed receiver means that the socket is gone already.
+        // A closed receiver means that the socket is already gone.
         drop(self.sender.unbounded_send(item));
     }
 }
 
 impl OutboxDrain {
-    /// Waits for frames and appends all that wait, up to the outbox's own bound, to `out`.
+    /// Waits for frames and appends all that are queued, up to the outbox's own limit, to `out`.
     pub async fn next(&mut self, out: &mut Vec<Bytes>) -> Drained {
         let mut next = self.receiver.next().await;
         let most = out.len() + self.outbox.frames_max;
@@ -252,7 +257,7 @@ impl OutboxDrain {
                         self.kept.push_back((self.taken, space));
                     }
                 }
-                // Nothing follows it, even if another thread was a moment late.
+                // Nothing follows `Last`, even if another thread enqueued a frame after it.
                 Some(Item::Last(last)) => {
                     let code = last.as_ref().map(|goodbye| goodbye.code);
                     if let Some(Goodbye { frame, .. }) = last {
@@ -278,7 +283,7 @@ impl OutboxDrain {
         self.taken = self.taken.saturating_add(u64::try_from(frame.len()).unwrap_or(u64::MAX));
     }
 
-    /// The frames reached the socket: their room and their space are free again.
+    /// Records that frames reached the socket: their room and their space are free again.
     pub fn written(&mut self, frames: usize, bytes: usize) {
         self.written = self.written.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         while self.kept.pop_front_if(|(behind, _)| *behind <= self.written).is_some() {}
@@ -324,7 +329,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_full_outbox_takes_replies_and_no_pushes_and_soft_pushes_only_to_the_half() {
+    async fn full_outbox_accepts_replies_and_drops_pushes() {
         let (outbox, mut out) = Outbox::new(1000, 4, DeliveryMeter::default());
         let (push, soft) = (Bytes::from_static(b"push"), Bytes::from_static(b"soft"));
         outbox.welcome(Bytes::from_static(b"welcome"));
@@ -340,17 +345,17 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn nothing_soft_comes_before_the_welcome() {
+    async fn soft_pushes_are_rejected_before_welcome() {
         let (outbox, mut out) = Outbox::new(1000, 4, DeliveryMeter::default());
         let soft = Bytes::from_static(b"soft");
-        assert!(!outbox.push_soft(&soft), "it must be said again");
+        assert!(!outbox.push_soft(&soft), "it must be sent again");
         outbox.welcome(Bytes::from_static(b"welcome"));
         assert!(outbox.push_soft(&soft));
         assert_eq!(drain(&mut out).await.0, [&b"welcome"[..], &soft[..]]);
     }
 
     #[actix_web::test]
-    async fn bytes_are_bounded_too() {
+    async fn outbox_bounds_bytes_as_well_as_frames() {
         let (outbox, _out) = Outbox::new(1000, 512, DeliveryMeter::default());
         let frame = Bytes::from(vec![0; 400]);
         assert_eq!([outbox.push(&frame), outbox.push(&frame), outbox.push(&frame)], [true, true, false]);
@@ -358,7 +363,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn nothing_follows_a_goodbye() {
+    async fn outbox_accepts_nothing_after_goodbye() {
         let (outbox, mut out) = Outbox::new(1000, 3, DeliveryMeter::default());
         outbox.goodbye(GoodbyeCode::Bye, false);
         outbox.reply(Bytes::from_static(b"late"));
@@ -368,7 +373,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn space_is_held_until_the_frames_before_it_are_written() {
+    async fn space_is_held_until_preceding_frames_are_written() {
         let crowd = Crowd::of_space(100);
         let take = || crowd.enter_many(Holder::Operator, 10).unwrap();
         let (outbox, mut out) = Outbox::new(1000, 10, DeliveryMeter::default());
@@ -381,7 +386,7 @@ mod tests {
         out.written(0, 3);
         assert_eq!(crowd.taken(), 10, "a byte of the page is missing");
         out.written(1, 1);
-        assert_eq!(crowd.taken(), 0, "what is behind the page does not matter");
+        assert_eq!(crowd.taken(), 0, "the frame after the page does not matter");
         outbox.reply(Bytes::from_static(b"page"));
         outbox.keep(take());
         drop(out);
@@ -389,7 +394,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn room_is_waited_for() {
+    async fn room_resolves_when_outbox_is_below_half() {
         let (outbox, mut out) = Outbox::new(100, 10, DeliveryMeter::default());
         assert!(outbox.push(&Bytes::from(vec![0; 80])));
         let waiting = {

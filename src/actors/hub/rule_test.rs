@@ -1,5 +1,5 @@
-//! The rule of the client against a network that is slow, breaks, and has two connections at once: whatever happens, the
-//! client takes every event once and in order, and ends with all of them.
+//! Tests the client's rule against a network that is slow, breaks, and has two connections at once:
+//! the client accepts every event once and in order, and ends with all of them.
 
 use std::sync::Arc;
 
@@ -22,20 +22,21 @@ use crate::protocol::view::EventView;
 
 const CHAT: ChatId = ChatId(1);
 const ME: UserId = UserId(1);
-/// Events of a page, and frames that an outbox holds: small, so that replays and overflows are many.
+/// Events per page, and frames that an outbox holds: small, so that replays and overflows are
+/// frequent.
 const PAGE: Seq = 3;
 const OUTBOX_FRAMES: usize = 12;
 
-/// What may happen.
+/// A step of the simulation.
 #[derive(Debug, Clone, Copy)]
 enum Act {
-    /// Somebody says so many things.
+    /// Another user sends this many messages.
     Say(usize),
-    /// The network brings so many frames of a connection.
+    /// The network delivers this many frames of a connection.
     Read(usize, usize),
-    /// A connection breaks, with all that is on its way; the client opens another one.
+    /// A connection breaks and loses all frames in transit; the client opens another connection.
     Break(usize),
-    /// The server goes on with a replay.
+    /// The server continues a replay.
     Replay(usize),
 }
 
@@ -52,12 +53,12 @@ struct Connection {
     session: SessionId,
     outbox: Arc<Outbox>,
     drain: OutboxDrain,
-    /// Frames on their way.
+    /// Frames in transit.
     wire: Vec<Bytes>,
     /// The client waits for `Synced`.
     resuming: bool,
     turn: u64,
-    /// The server's side of a replay: up to which seq it has come.
+    /// The server's side of a replay: the seq that it has reached.
     replay: Option<Seq>,
 }
 
@@ -66,7 +67,8 @@ struct World {
     head: Seq,
     sessions: u64,
     connections: Vec<Connection>,
-    /// Up to which seq the client has everything. It moves by one or not at all: nothing is doubled or out of order.
+    /// The seq up to which the client has all events. It grows by 1 or not at all: no event is
+    /// duplicated or out of order.
     last: Seq,
 }
 
@@ -101,7 +103,7 @@ impl World {
         connection
     }
 
-    /// The client asks to be brought up to date, and the cache sorts that.
+    /// The client sends `Resume`, and the cache prepares the answer.
     fn resume(&mut self, connection: &mut Connection) {
         connection.resuming = true;
         connection.turn += 1;
@@ -114,7 +116,7 @@ impl World {
         self.index.take(LaneItem::CatchUp { session, turn, answers, live, behind, reply });
     }
 
-    /// One page of a replay, if the outbox has room; the last one goes over the lane.
+    /// Replays one page if the outbox has room; the last page goes through the lane.
     fn replay(&mut self, connection: &mut Connection) {
         let Some(after) = connection.replay else { return };
         if connection.outbox.room().now_or_never().is_none() {
@@ -148,7 +150,7 @@ impl World {
         }
     }
 
-    /// The rule of the client.
+    /// The client's rule.
     fn hear(&mut self, connection: &mut Connection, packet: &ReceivedPacket) {
         let seq = packet.seq.unwrap_or(0);
         match packet.packet_type.as_str() {
@@ -199,14 +201,14 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_client_that_follows_the_rule_ends_with_everything_once_and_in_order(
+    fn client_that_follows_the_rule_gets_each_event_once_in_order(
         acts in prop::collection::vec(act(), 1..300),
     ) {
         let mut world = World::new();
         for act in acts {
             world.perform(act);
         }
-        // Nobody says anything any more; what is on its way arrives.
+        // No more messages are sent; the frames in transit arrive.
         for _ in 0..world.head + 20 {
             for which in 0..2 {
                 world.perform(Act::Replay(which));
@@ -215,7 +217,7 @@ proptest! {
         }
         prop_assert_eq!(world.last, world.head);
         prop_assert!(world.connections.iter().all(|connection| !connection.resuming));
-        // And from here on it is live without being asked for anything.
+        // From here on the client is live without another request.
         world.perform(Act::Say(1));
         for which in 0..2 {
             world.perform(Act::Read(which, 100));
