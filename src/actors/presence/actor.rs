@@ -1,4 +1,5 @@
-//! Routing: the socket, the lane, the sessions and the clock into the crowd; datagrams out of it.
+//! Routes the socket, the lane, the sessions and the clock into [`Crowd`], and its datagrams to the
+//! socket.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,9 +17,9 @@ use crate::core::fail_points;
 use crate::core::limits::Limits;
 use crate::protocol::datagram::DATAGRAM_BYTES_MAX;
 
-/// Datagrams read in one go.
+/// Maximum number of datagrams read at once.
 const READ_MAX: usize = 64;
-/// How long reading rests after an error of the socket.
+/// Pause before reading again after a socket error.
 const REST: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// See the [module](super).
@@ -30,7 +31,7 @@ pub struct PresenceActor {
 }
 
 impl PresenceActor {
-    /// On the actor's own thread. `socket` must not block.
+    /// Runs on the actor's own thread. `socket` must be non-blocking.
     pub fn new(
         socket: std::net::UdpSocket,
         counters: DatagramCounters,
@@ -40,7 +41,7 @@ impl PresenceActor {
         let socket = match UdpSocket::from_std(socket) {
             Ok(socket) => Some(Arc::new(socket)),
             Err(error) => {
-                error!(%error, "presence over UDP is off");
+                error!(%error, "presence over UDP is disabled: the socket could not be registered");
                 None
             }
         };
@@ -57,7 +58,7 @@ impl PresenceActor {
         }
     }
 
-    /// Wakes up when the crowd has something to do, and not before.
+    /// Schedules the next run for the deadline of the crowd, if it has one.
     fn schedule(&mut self, ctx: &mut Ctx<Self>) {
         let next = self.crowd.next_deadline();
         if next == self.scheduled.map(|(at, _)| at) {
@@ -79,9 +80,10 @@ impl PresenceActor {
     }
 }
 
-/// Reads what has come, hands it over, and waits until it is handled: what comes faster stays with the kernel.
+/// Reads the datagrams that have arrived, posts them to the actor, and waits until they are
+/// handled. Datagrams that arrive faster stay in the kernel's buffer.
 async fn read(socket: Arc<UdpSocket>, actor: Mailbox<PresenceActor>) {
-    // One byte more than allowed, to tell what is too long.
+    // One byte above the limit, so that datagrams that are too long can be detected.
     let mut buffer = [0; DATAGRAM_BYTES_MAX + 1];
     loop {
         if let Err(error) = socket.readable().await {
@@ -99,7 +101,7 @@ async fn read(socket: Arc<UdpSocket>, actor: Mailbox<PresenceActor>) {
         }
         let (handled, done) = oneshot::channel();
         actor.post(Datagrams { datagrams, handled });
-        // A panic drops the other end: the next datagrams are others.
+        // After a panic the sender is dropped: reading continues with the next datagrams.
         drop(done.await);
     }
 }
@@ -159,7 +161,7 @@ impl Handler<Datagrams> for PresenceActor {
         }
         self.schedule(ctx);
         if handled.send(()).is_err() {
-            tracing::debug!("nobody reads datagrams any more");
+            tracing::debug!("the task that reads datagrams has ended");
         }
     }
 }

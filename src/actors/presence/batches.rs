@@ -7,11 +7,11 @@ use super::tickets::Connection;
 use crate::protocol::datagram::{Kind, PresenceBatch, sealed_bytes};
 use crate::protocol::view::PresenceView;
 
-/// As many people fit a datagram, whatever their numbers are.
+/// This many users fit into a datagram, whatever their ids are.
 const USERS_PER_DATAGRAM: usize = 20;
 
-/// Seals what the client does not have, in the order of the versions, each datagram joined to the one before; at most
-/// `datagrams_max` of them.
+/// Seals the changes that the client lacks, in the order of their versions. Each datagram continues
+/// the one before it; there are at most `datagrams_max`.
 pub(super) fn batches(
     connection: &mut Connection,
     views: &[PresenceView],
@@ -31,8 +31,8 @@ pub(super) fn batches(
     sealed
 }
 
-/// The batch for an address that must prove itself: as many people as its budget holds, and the challenge as `to`.
-/// `None`: no address must, or the budget is used up.
+/// Seals a batch for an address that must prove itself: as many users as its budget holds, and the
+/// challenge as `to`. Returns `None` if no address must prove itself or if the budget is used up.
 pub(super) fn challenge(
     connection: &mut Connection,
     views: &[PresenceView],

@@ -1,4 +1,4 @@
-//! What became of datagrams.
+//! Counters of datagrams.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
@@ -7,12 +7,12 @@ use serde::Serialize;
 use crate::core::metrics::{Export, Labelled};
 use crate::protocol::datagram::Dropped;
 
-/// Written by the presence actor, read by whoever watches. Clones share their numbers.
+/// Counters that the presence actor writes and metrics read. Clones share their numbers.
 #[derive(Debug, Clone)]
 pub struct DatagramCounters {
     received: Counter,
     sent: Counter,
-    /// The kernel had no room for what we sent.
+    /// Datagrams for which the kernel had no buffer space.
     unsent: Counter,
     dropped: [Counter; Dropped::NAMES.len()],
     by_reason: Labelled<Counter, 1>,
@@ -66,11 +66,11 @@ impl DatagramCounters {
 impl Export for DatagramCounters {
     fn export(&self, registry: &mut Registry) {
         let (received, sent) = (self.received.clone(), self.sent.clone());
-        registry.register("netbit_udp_datagrams_received", "Datagrams that came", received);
-        registry.register("netbit_udp_datagrams_sent", "Datagrams that were sent", sent);
-        let help = "Datagrams for which the kernel had no room";
+        registry.register("netbit_udp_datagrams_received", "Datagrams received", received);
+        registry.register("netbit_udp_datagrams_sent", "Datagrams sent", sent);
+        let help = "Datagrams not sent: the kernel had no buffer space";
         registry.register("netbit_udp_datagrams_unsent", help, self.unsent.clone());
-        let help = "Datagrams that were not believed";
+        let help = "Datagrams received and dropped, by reason";
         registry.register("netbit_udp_datagrams_dropped", help, self.by_reason.clone());
     }
 }

@@ -1,8 +1,13 @@
-//! The crowd: sessions and tickets around [`People`], and what each of them must hear.
+//! Sessions and tickets around [`People`], and the updates that each of them must receive.
 //!
-//! A plain struct; time is passed in, datagrams to send come out. Invariants: nothing is sent but at a flush, and a flush
-//! is only due when there is something to say; what a session's outbox refuses is said again later; what a datagram
-//! carried is said again until it is acknowledged, or the client falls silent.
+//! A plain struct: it receives the time as a parameter and returns the datagrams to send.
+//!
+//! Invariants:
+//!
+//! * Updates are sent only by a flush, and a flush is only due when there are updates.
+//! * An update that a session's outbox rejects is sent again later.
+//! * An update in a datagram is sent again until it is acknowledged, or until the client stops
+//!   sending.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -27,23 +32,23 @@ use crate::protocol::datagram::{Dropped, Kind, Pong, TypingNotice, sealed_bytes}
 use crate::protocol::framing;
 use crate::protocol::view::{MarkView, PresenceView};
 
-/// How often what was not acknowledged is sent again before a `Ping` is waited for.
+/// Number of resends of an unacknowledged update before the server waits for a `Ping`.
 const RESENDS_MAX: u32 = 5;
-/// After how many ticks a session whose outbox was half full is told again.
+/// Number of ticks before a session whose outbox was half full is retried.
 const RETRY_TICKS: u32 = 10;
 
 struct Seat {
     user: UserId,
     device: DeviceKey,
     outbox: Arc<Outbox>,
-    /// Up to which version it was told.
+    /// The version up to which the session has received changes.
     told: u64,
 }
 
-/// What a session is told: the same bytes for everybody who sees the same.
+/// Encoded updates. Users with identical chat sets share the same bytes.
 type Frames = Rc<[Bytes]>;
 
-/// A datagram on its way out.
+/// A datagram to send.
 pub(super) type Outgoing = (SocketAddr, Vec<u8>);
 
 pub(super) struct Crowd {
@@ -51,9 +56,9 @@ pub(super) struct Crowd {
     tickets: Tickets,
     sessions: HashMap<SessionId, Seat>,
     of_user: HashMap<UserId, Vec<SessionId>>,
-    /// Sessions that must be told all that they do not know, and not before when.
+    /// Sessions that must receive all changes they lack, each with the earliest time for it.
     behind: BTreeMap<SessionId, Instant>,
-    /// Connections that must be told what they do not know.
+    /// Connections that have changes to receive.
     news: BTreeSet<u64>,
     typing: BTreeSet<(ChatId, UserId)>,
     typed: HashMap<(UserId, ChatId), Instant>,
@@ -95,7 +100,7 @@ impl Crowd {
                 }
                 self.sessions.insert(session, Seat { user, device, outbox, told: 0 });
                 self.of_user.entry(user).or_default().push(session);
-                // By then its `Welcome` is most likely there, before which it takes nothing.
+                // `Welcome` is most likely sent by then; before it the outbox accepts no soft push.
                 self.behind.insert(session, now + self.tick());
             }
             PresenceItem::Unregistered { session } => self.unregister(session, now),
@@ -141,14 +146,14 @@ impl Crowd {
         self.forget(seat.user);
     }
 
-    /// Nothing is kept of whoever has gone for good.
+    /// Removes a user who has neither sessions nor tickets and who is no longer shown.
     fn forget(&mut self, user: UserId) {
         if !self.of_user.contains_key(&user) && self.tickets.of_user(user).next().is_none() {
             self.people.forget(user);
         }
     }
 
-    /// Whoever joins has not been told of the people of the chat, whenever they changed.
+    /// Adds a member. All members of the chat are new to the joining user, whatever their versions.
     fn joined(&mut self, chat: ChatId, user: UserId, now: Instant) {
         self.people.join(chat, user);
         for session in self.of_user.get(&user).into_iter().flatten() {
@@ -168,7 +173,8 @@ impl Crowd {
         }
     }
 
-    /// What a session says of its device or its typing. It is answered when it asked to be, and when it is refused.
+    /// Handles a status or typing update of a session. The session receives an answer when it
+    /// requested one, and when it is refused.
     pub(super) fn say(&mut self, session: SessionId, request_id: Option<u64>, what: &Said, now: Instant) {
         let Some(seat) = self.sessions.get(&session) else { return };
         let (user, device, outbox) = (seat.user, seat.device.clone(), seat.outbox.clone());
@@ -185,7 +191,7 @@ impl Crowd {
             Some(ack) if request_id.is_some() => outbox.reply_packet(&ServerPacket::Ack(ack)),
             Some(_) => {}
             None => {
-                let why = "there is no such chat, or you are not in it".to_owned();
+                let why = "chat not found, or you are not a member of it".to_owned();
                 let ack = AckPacket::refusal(request_id, Code::NotFound, why, None);
                 outbox.reply_packet(&ServerPacket::Ack(ack));
             }
@@ -193,7 +199,8 @@ impl Crowd {
         self.schedule(now);
     }
 
-    /// Whether `user` is in the chat; told to the others, if that is not too often or too many.
+    /// Returns whether `user` is in the chat. Notifies the other members unless typing was sent
+    /// recently or the chat has too many members.
     fn type_in(&mut self, chat: ChatId, user: UserId, now: Instant) -> bool {
         let Some(company) = self.people.company(chat, user) else { return false };
         let interval = Duration::from_millis(self.limits.typing_interval_ms);
@@ -205,7 +212,7 @@ impl Crowd {
         true
     }
 
-    /// Handles a datagram; what it is answered with, if with anything.
+    /// Handles a datagram. Returns the answer, if any.
     pub(super) fn receive(
         &mut self,
         from: SocketAddr,
@@ -222,7 +229,8 @@ impl Crowd {
             self.news.insert(id);
         }
         self.people.heard(user, &device, now);
-        // Without a version the counter is one: what was overtaken does not count.
+        // Without a version the datagram's counter decides: a status that arrives out of order is
+        // ignored.
         if let Some(status) = said.status.filter(|_| said.version.is_some() || newest) {
             self.people.set_status(user, &device, status, said.version, now);
         }
@@ -242,7 +250,8 @@ impl Crowd {
         Ok(answer)
     }
 
-    /// Takes note of what the client has, and answers; never with more than it sent.
+    /// Records the version that the client has and returns the answer, which is never larger than
+    /// the request.
     fn pong(&mut self, id: u64, known: u64, from: SocketAddr, size: usize, now: Instant) -> Option<Outgoing> {
         let version = self.people.version();
         let connection = self.tickets.get_mut(id)?;
@@ -252,7 +261,7 @@ impl Crowd {
             }
             Claim::Proved(known) => {
                 connection.known = known;
-                // What did not fit before the proof goes out at once.
+                // Updates that did not fit before the proof are sent at once.
                 self.flush_at = Some(now);
             }
             Claim::Version(_) | Claim::Unknown => {}
@@ -262,7 +271,7 @@ impl Crowd {
         let fits = sealed_bytes(&pong).is_some_and(|bytes| bytes <= size);
         let pong = if fits { connection.seal_to(from, Kind::Pong, &pong) } else { None };
         if connection.known < version {
-            // Behind, or just come: told at the next flush.
+            // The client lacks changes or is new: it receives them at the next flush.
             self.news.insert(id);
         }
         if self.tickets.get_mut(id).is_some_and(|connection| connection.known >= connection.sent) {
@@ -271,7 +280,7 @@ impl Crowd {
         pong
     }
 
-    /// When [`Self::run`] has something to do; `None` while nothing happens.
+    /// Returns the next time at which [`Self::run`] has work to do; `None` while it has none.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let deadlines = [
             self.flush_at,
@@ -292,7 +301,7 @@ impl Crowd {
         self.flush_at = at;
     }
 
-    /// Does what is due, and answers the datagrams to send.
+    /// Runs all tasks that are due. Returns the datagrams to send.
     pub(super) fn run(&mut self, now: Instant) -> Vec<Outgoing> {
         let expired = self.people.expire(now);
         expired.into_iter().for_each(|user| self.forget(user));
@@ -304,7 +313,7 @@ impl Crowd {
             self.flush_at = None;
             self.flush(now, &mut out);
         } else {
-            // Those that are due again do not wait for others.
+            // Connections that are due for a resend do not wait for the next flush.
             for id in self.tickets.due(now) {
                 self.news.remove(&id);
                 self.tell_connection(id, now, &mut out);
@@ -325,7 +334,8 @@ impl Crowd {
         changed.into_iter().for_each(|user| self.forget(user));
     }
 
-    /// Tells everybody who sees one of `changed`. When many come at once, most see the same: that is encoded once.
+    /// Sends the changes to all users who see one of `changed`. Users with identical chat sets
+    /// share one encoding, which matters when many connect at once.
     fn tell_changes(&mut self, changed: &BTreeSet<UserId>, now: Instant) {
         let touched: BTreeSet<_> = changed.iter().flat_map(|user| self.people.chats(*user)).collect();
         let mut watchers = changed.clone();
@@ -333,7 +343,7 @@ impl Crowd {
         let mut known: HashMap<Vec<ChatId>, Frames> = HashMap::new();
         for watcher in watchers {
             self.news.extend(self.tickets.of_user(watcher));
-            // Those who are behind are told everything at once.
+            // Lagging sessions receive all their changes together later.
             let sessions = self.of_user.get(&watcher).into_iter().flatten().copied();
             let sessions: Vec<_> = sessions.filter(|id| !self.behind.contains_key(id)).collect();
             if sessions.is_empty() {
@@ -353,7 +363,7 @@ impl Crowd {
         }
     }
 
-    /// Tells those whose time has come all that they do not know.
+    /// Sends lagging sessions that are due all the changes that they lack.
     fn tell_behind(&mut self, now: Instant) {
         let due = self.behind.iter().filter(|(_, at)| **at <= now).map(|(session, _)| *session);
         let mut known: HashMap<(u64, Vec<ChatId>), Frames> = HashMap::new();
@@ -379,7 +389,8 @@ impl Crowd {
             .collect()
     }
 
-    /// Whoever cannot be told now is told everything later.
+    /// Pushes the frames to a session. If the outbox rejects a frame, the session is scheduled to
+    /// receive all changes later.
     fn tell_session(&mut self, session: SessionId, frames: &[Bytes], now: Instant) {
         let retry = now + self.tick() * RETRY_TICKS;
         let version = self.people.version();
@@ -416,8 +427,8 @@ impl Crowd {
         self.typed.retain(|_, at| now.duration_since(*at) < interval);
     }
 
-    /// Sends a connection what it does not have. An address that must prove itself gets the challenge, with as much of
-    /// that as its budget holds.
+    /// Sends a connection the changes that it lacks. An address that must prove itself receives the
+    /// challenge, with as many changes as its budget holds.
     fn tell_connection(&mut self, id: u64, now: Instant, out: &mut Vec<Outgoing>) {
         let window = Duration::from_millis(self.limits.udp_push_window_ms);
         let mut tries = self.tickets.tries(id);
@@ -430,7 +441,7 @@ impl Crowd {
         out.extend(challenge);
         if let (Some(newest), Some(address)) = (views.last(), connection.paths.proved(window, now)) {
             if newest.version > connection.sent {
-                // News have all their tries, however often what came before them was lost.
+                // A new version resets the retry count.
                 tries = 0;
             }
             let datagrams_max = self.limits.udp_batch_datagrams;
@@ -449,7 +460,7 @@ impl Crowd {
         users.iter().map(seen).collect()
     }
 
-    /// Tells the sessions of a chat how far its people are, but for those who are invisible.
+    /// Sends the marks of members to the sessions of a chat, except the marks of invisible users.
     fn tell_receipts(&self, chat_id: ChatId, mut marks: Vec<MarkView>) {
         marks.retain(|mark| !self.people.is_hidden(mark.user_id));
         if marks.is_empty() {
@@ -471,7 +482,7 @@ impl Crowd {
         }
     }
 
-    /// Nobody may stay half alive: sessions end, tickets are dead.
+    /// Ends all sessions and removes all tickets after a restart: no state may survive in part.
     pub(super) fn end_all(&mut self) {
         for seat in self.sessions.values() {
             seat.outbox.goodbye(GoodbyeCode::Overloaded, true);

@@ -1,4 +1,5 @@
-//! What everybody hears of everybody, over sessions and over a network that loses, doubles and reorders.
+//! Presence updates that users receive, over sessions and over a network that loses, duplicates and
+//! reorders datagrams.
 
 use std::collections::BTreeMap;
 
@@ -17,12 +18,12 @@ fn who(user: i64) -> Credential {
     Credential::login(UserId(user), LoginId(user * 10), 1)
 }
 
-/// A session of `user`, who is in the chat.
+/// Registers a session of `user`, who is in the chat.
 fn register(crowd: &mut Crowd, session: u64, user: i64, now: Instant) -> OutboxDrain {
     register_in(crowd, session, user, &[CHAT], now)
 }
 
-/// A session of `user`, who is in these chats.
+/// Registers a session of `user`, who is in these chats.
 fn register_in(crowd: &mut Crowd, session: u64, user: i64, chats: &[ChatId], now: Instant) -> OutboxDrain {
     let (outbox, mut drain) = Outbox::new(100_000, 100, DeliveryMeter::default());
     let (welcome, mut welcomed) = (Bytes::from_static(b"welcome"), Vec::new());
@@ -44,7 +45,7 @@ fn register_in(crowd: &mut Crowd, session: u64, user: i64, chats: &[ChatId], now
     drain
 }
 
-/// Lets time pass, in the steps that the crowd asks for.
+/// Advances the time in the steps that the crowd requests.
 fn pass(crowd: &mut Crowd, now: &mut Instant, time: Duration) -> Vec<Outgoing> {
     let (end, mut out) = (*now + time, Vec::new());
     while let Some(at) = crowd.next_deadline().filter(|at| *at <= end) {
@@ -54,7 +55,7 @@ fn pass(crowd: &mut Crowd, now: &mut Instant, time: Duration) -> Vec<Outgoing> {
     out
 }
 
-/// What a session heard: the packets, each as text.
+/// Returns the packets that a session received, each as text.
 async fn heard(drain: &mut OutboxDrain) -> Vec<String> {
     let mut frames = Vec::new();
     let waiting = tokio::time::timeout(Duration::from_millis(1), drain.next(&mut frames)).await;
@@ -71,7 +72,7 @@ fn said(packet: &ReceivedPacket) -> Vec<String> {
 }
 
 #[actix_web::test]
-async fn a_session_is_told_who_is_there_and_then_what_changes_once_a_tick() {
+async fn session_receives_a_snapshot_then_changes_once_per_tick() {
     let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
     let mut alice = register(&mut crowd, 1, 1, now);
     let mut bob = register(&mut crowd, 2, 2, now);
@@ -87,20 +88,20 @@ async fn a_session_is_told_who_is_there_and_then_what_changes_once_a_tick() {
     crowd.say(SessionId(1), None, &Said::Typing(CHAT), now);
     pass(&mut crowd, &mut now, Duration::from_secs(1));
     assert_eq!(heard(&mut bob).await, ["1 Dnd", "Typing 1"], "the last state only, and one notice");
-    assert_eq!(heard(&mut alice).await, ["1 Dnd"], "one's own devices too, but not one's own typing");
+    assert_eq!(heard(&mut alice).await, ["1 Dnd"], "also on other devices, but without typing");
     crowd.take(PresenceItem::Unregistered { session: SessionId(1) }, now);
     pass(&mut crowd, &mut now, Duration::from_secs(14));
     assert!(heard(&mut bob).await.is_empty());
     pass(&mut crowd, &mut now, Duration::from_secs(2));
     assert_eq!(heard(&mut bob).await, ["1 Offline"]);
-    assert_eq!(crowd.next_deadline(), None, "nobody does anything: nothing is to be done");
+    assert_eq!(crowd.next_deadline(), None, "no activity: no deadline");
     crowd.take(PresenceItem::Unregistered { session: SessionId(2) }, now);
     pass(&mut crowd, &mut now, Duration::from_secs(20));
     assert!(crowd.next_deadline().is_none() && crowd.sessions.is_empty() && crowd.of_user.is_empty());
 }
 
 #[actix_web::test]
-async fn the_invisible_type_unseen_and_outsiders_do_not_type_at_all() {
+async fn typing_of_invisible_users_and_outsiders_is_not_sent() {
     let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
     let _alice = register(&mut crowd, 1, 1, now);
     let mut bob = register(&mut crowd, 2, 2, now);
@@ -112,7 +113,7 @@ async fn the_invisible_type_unseen_and_outsiders_do_not_type_at_all() {
 }
 
 #[actix_web::test]
-async fn a_session_whose_outbox_is_full_is_told_later() {
+async fn session_with_a_full_outbox_receives_presence_later() {
     let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
     let mut bob = register(&mut crowd, 2, 2, now);
     let outbox = crowd.sessions[&SessionId(2)].outbox.clone();
@@ -128,7 +129,7 @@ async fn a_session_whose_outbox_is_full_is_told_later() {
     assert_eq!(told, ["1 Online".to_owned(), "2 Online".to_owned()].into());
 }
 
-/// A client over UDP as the protocol tells to write it.
+/// A UDP client that follows the protocol.
 struct Client {
     ticket: Ticket,
     counter: u64,
@@ -162,7 +163,7 @@ impl Client {
         datagram::seal(&self.ticket.key_up, header, &map).unwrap()
     }
 
-    /// Takes what the server sent; answers whether it should be acknowledged.
+    /// Handles a datagram from the server. Returns whether it should be acknowledged.
     fn take(&mut self, bytes: &[u8]) -> bool {
         let header = Header::of(bytes).unwrap();
         if header.kind == Kind::Pong {
@@ -184,13 +185,14 @@ impl Client {
     }
 }
 
-/// A client whose every datagram of two keepalives is lost cannot know: of three in a row, one arrives.
+/// A client that loses all datagrams of two keepalives cannot converge: of three in a row, one
+/// arrives.
 const LOST_IN_A_ROW: u32 = 2;
-/// Here news came when what was told before them had almost used up its tries.
+/// With these seeds a change came when the resends of the change before it were almost used up.
 const NEWS_AFTER_LOST_NEWS: [u64; 4] = [934, 1310, 1663, 2058];
 
 #[test]
-fn presence_converges_within_two_keepalives_over_a_network_that_loses_doubles_and_reorders() {
+fn presence_converges_within_two_keepalives_on_a_lossy_network() {
     use rand::{RngExt, SeedableRng};
     let here = |user: usize| SocketAddr::from(([127, 0, 0, 1], 1000 + u16::try_from(user).unwrap()));
     for seed in (0..56).chain(NEWS_AFTER_LOST_NEWS) {
@@ -198,9 +200,10 @@ fn presence_converges_within_two_keepalives_over_a_network_that_loses_doubles_an
         let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
         let mut clients: Vec<_> = (1..=4).map(|user| Client::new(&mut crowd, user, now)).collect();
         let statuses = [Status::Away, Status::Dnd, Status::Online, Status::Invisible];
-        // Datagrams on their way: when they arrive, to or from which client, and what they are.
+        // Datagrams in transit: the arrival time, the client, whether it is the sender, and the
+        // bytes.
         let mut wire: Vec<(Instant, usize, bool, Vec<u8>)> = Vec::new();
-        // How many of the last were lost, one after the other, on the way up and down.
+        // Per client and direction: how many datagrams were lost in a row.
         let mut lost = [[0; 2]; 4];
         let mut post = |wire: &mut Vec<_>, now: Instant, client: usize, up: bool, bytes: Vec<u8>| {
             let lost = &mut lost[client][usize::from(up)];
@@ -215,7 +218,8 @@ fn presence_converges_within_two_keepalives_over_a_network_that_loses_doubles_an
                 wire.push((now + delay, client, up, bytes.clone()));
             }
         };
-        // Everybody changes their status at the end of each second; then silence for two keepalives.
+        // All clients change their status at the end of each second; then none does for two
+        // keepalives.
         for second in 0..70_u64 {
             for (index, client) in clients.iter_mut().enumerate() {
                 if second < 10 {
@@ -253,18 +257,18 @@ fn presence_converges_within_two_keepalives_over_a_network_that_loses_doubles_an
                 .zip(1..)
                 .all(|(code, user)| client.seen.get(&UserId(user)).map_or(0, |(status, _)| *status) == *code)
         });
-        assert!(right, "seed {seed}: somebody sees what is no more");
+        assert!(right, "seed {seed}: a client sees an outdated status");
     }
     assert_eq!(Shown::Dnd.code(), 3);
 }
 
 #[test]
-fn revocation_expiry_and_lost_joins_silence_a_ticket() {
+fn revocation_expiry_and_lost_joins_end_a_ticket() {
     let address = SocketAddr::from(([127, 0, 0, 1], 1000));
     for end in [
         PresenceItem::Revoked { login: LoginId(10) },
         PresenceItem::Lost,
-        // Somebody else's login: this one stays.
+        // The login of another user: its ticket stays.
         PresenceItem::Revoked { login: LoginId(20) },
     ] {
         let stays = matches!(end, PresenceItem::Revoked { login: LoginId(20) });
@@ -281,7 +285,7 @@ fn revocation_expiry_and_lost_joins_silence_a_ticket() {
 }
 
 #[test]
-fn a_ping_that_is_too_small_gets_no_pong_and_typing_is_for_members() {
+fn small_ping_gets_no_pong_and_outsiders_cannot_type() {
     let address = SocketAddr::from(([127, 0, 0, 1], 1000));
     let (mut crowd, now) = (Crowd::new(Limits::default()), Instant::now());
     let client = Client::new(&mut crowd, 1, now);
@@ -300,7 +304,7 @@ fn a_ping_that_is_too_small_gets_no_pong_and_typing_is_for_members() {
 }
 
 #[actix_web::test]
-async fn everybody_hears_of_those_they_share_a_chat_with_and_of_nobody_else() {
+async fn sessions_receive_presence_of_shared_chats_only() {
     let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
     let (left, right) = (ChatId(1), ChatId(2));
     let chats: [&[ChatId]; 5] = [&[left], &[left], &[left, right], &[right], &[]];
@@ -319,7 +323,7 @@ async fn everybody_hears_of_those_they_share_a_chat_with_and_of_nobody_else() {
     for (drain, expected) in drains.iter_mut().zip(&expected) {
         let mut told = heard(drain).await;
         told.sort();
-        assert_eq!(told, *expected, "who has just come is told of all");
+        assert_eq!(told, *expected, "a new user receives all");
     }
     for session in 1..=5 {
         let what = Said::Status { status: Status::Away, version: None };
@@ -330,17 +334,17 @@ async fn everybody_hears_of_those_they_share_a_chat_with_and_of_nobody_else() {
         let mut told = heard(drain).await;
         told.sort();
         let expected: Vec<_> = expected.iter().map(|online| online.replace("Online", "Away")).collect();
-        assert_eq!(told, expected, "who was there is told of what changed");
+        assert_eq!(told, expected, "a present user receives the change");
     }
 }
 
-/// When a thousand people come at once, it used to be encoded a million times.
+/// When a thousand users came at once, presence used to be encoded a million times.
 #[actix_web::test]
-async fn what_many_hear_is_encoded_once() {
+async fn frame_is_encoded_once_for_identical_chat_sets() {
     let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
     let mut drains: Vec<_> =
         (1..=3).map(|user| register(&mut crowd, user, i64::try_from(user).unwrap(), now)).collect();
-    for round in ["who has just come", "who was there"] {
+    for round in ["new users", "present users"] {
         pass(&mut crowd, &mut now, Duration::from_secs(1));
         let mut places = Vec::new();
         for drain in &mut drains {

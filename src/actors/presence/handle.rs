@@ -1,4 +1,4 @@
-//! The way to the presence actor.
+//! The handle of the presence actor.
 
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -9,7 +9,7 @@ use crate::core::actor::{Gate, Letter, Mailbox, Reply, Who};
 use crate::domain::ids::{SessionId, UserId};
 use crate::protocol::view::PresenceView;
 
-/// Tells and asks the presence actor. Cheap to clone.
+/// Sends updates and queries to the presence actor. Cheap to clone.
 #[derive(Clone)]
 pub struct PresenceHandle {
     mailbox: Mailbox<PresenceActor>,
@@ -21,20 +21,23 @@ impl PresenceHandle {
         Self { mailbox, gate }
     }
 
-    /// From the cache only: the order of these calls is the order of the commits.
+    /// Delivers items from the cache, its only caller: the order of the calls is the order of the
+    /// commits.
     pub fn deliver(&self, items: Vec<PresenceItem>) {
         if !items.is_empty() {
             self.mailbox.post(Lane(items));
         }
     }
 
-    /// From a session that is registered; `place` bounds how much it can say at once. The session is answered when it
-    /// asked to be, and when it types where it is not.
+    /// Sends an update from a registered session; `place` bounds the number of its concurrent
+    /// updates. The session receives an answer when it requested one, and when it types in a chat
+    /// it is not a member of.
     pub fn say(&self, session: SessionId, request_id: Option<u64>, what: Said, place: OwnedSemaphorePermit) {
         self.mailbox.post(Say { session, request_id, what, _place: place });
     }
 
-    /// How `users` are shown to `watcher`: those with whom no chat is shared (`false`) are offline.
+    /// Returns the presence of `users` as `watcher` sees it. Users without a shared chat (`false`)
+    /// are offline.
     pub async fn look(
         &self,
         watcher: UserId,

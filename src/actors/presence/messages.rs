@@ -1,4 +1,4 @@
-//! What the presence actor's mailbox takes.
+//! The messages of the presence actor.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,17 +16,17 @@ use crate::domain::ids::{ChatId, LoginId, SessionId, UserId};
 use crate::domain::presence::Status;
 use crate::protocol::view::{MarkView, PresenceView};
 
-/// What the cache tells, in its order: who is there, and who is in which chat.
+/// An update from the cache, in commit order: sessions, tickets and memberships.
 pub enum PresenceItem {
     Registered {
         session: SessionId,
         who: Credential,
         device: DeviceKey,
-        /// What it says of itself; `None`: as before.
+        /// The status that the session reports; `None`: unchanged.
         status: Option<Status>,
         outbox: Arc<Outbox>,
         chats: Vec<ChatId>,
-        /// The UDP ticket that it asked for.
+        /// The UDP ticket that the session requested.
         ticket: Option<Ticket>,
     },
     Unregistered {
@@ -46,20 +46,21 @@ pub enum PresenceItem {
         chat: ChatId,
         user: UserId,
     },
-    /// The chat is gone.
+    /// The chat was deleted.
     Removed {
         chat: ChatId,
     },
-    /// How far some people of a chat are, for the others. The marks of invisible people are left out.
+    /// The marks of some members of a chat, for its other members. The marks of invisible users are
+    /// filtered out.
     Receipts {
         chat: ChatId,
         marks: Vec<MarkView>,
     },
-    /// The login is over: its tickets are dead.
+    /// The login was revoked: its tickets are removed.
     Revoked {
         login: LoginId,
     },
-    /// Joins or leaves were lost on the way: nobody's tickets can be trusted.
+    /// Joins or leaves were dropped before they reached this lane: all tickets are removed.
     Lost,
 }
 
@@ -71,7 +72,8 @@ impl Letter for Lane {
     const NAME: &'static str = "Lane";
 }
 
-/// What a session says of its device or of its typing. It keeps its place in the session's window until it is handled.
+/// An update by a session of its device's status or of its typing. It holds its permit of the
+/// session's window until it is handled.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Say {
@@ -92,12 +94,13 @@ pub enum Said {
     Typing(ChatId),
 }
 
-/// How some people are shown to one.
+/// A query for the presence of some users as one watcher sees it.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Look {
     pub(super) watcher: UserId,
-    /// Each with whether they share a chat with the watcher: the directory knows, also while the watcher has no session.
+    /// Each with whether they share a chat with the watcher: the directory has this fact even while
+    /// the watcher has no session.
     pub(super) users: Vec<(UserId, bool)>,
     pub(super) reply: Reply<Vec<PresenceView>, QueryError>,
     pub(super) permit: Permit,
@@ -107,7 +110,7 @@ impl Letter for Look {
     const NAME: &'static str = "Look";
 }
 
-/// Datagrams that came together. No more are read until they are handled.
+/// Datagrams that were read together. No more are read until these are handled.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Datagrams {

@@ -1,13 +1,21 @@
-//! Presence: who is there and who types, over UDP, TCP and WebSocket.
+//! Presence: which users are online, and which are typing, over UDP, TCP and WebSocket.
 //!
-//! [`PresenceActor`] owns the UDP socket, the tickets and keys, and what is known of people and their devices. It is soft
-//! state, forgotten with the process, and nothing that matters depends on it. Sessions and tickets are registered by the
-//! cache, on one lane with joins, leaves and revocations, so a ticket dies with its login and nobody sees whom they share
-//! no chat with.
+//! [`PresenceActor`] owns the UDP socket, the tickets with their keys, and the presence of users
+//! and their devices. Presence is soft state: it is lost with the process, and no durable state
+//! depends on it.
 //!
-//! `people` says who is there and who sees whom, `tickets` and `replay` whether a datagram is authentic, `paths` to which
-//! address a ticket's datagrams may go, `crowd` what all users must receive; all are plain structs to which the time is told. An idle crowd has no deadline but the
-//! expiry of tickets: no timer ticks.
+//! The cache registers sessions and tickets on one lane with joins, leaves and revocations. A
+//! ticket is therefore removed with its login, and users see only users with whom they share a
+//! chat.
+//!
+//! All state lives in plain structs that receive the time as a parameter:
+//!
+//! * `people`: which users are online, and which users see each other.
+//! * `tickets` and `replay`: whether a datagram is authentic.
+//! * `paths`: the addresses to which a ticket's datagrams may be sent.
+//! * `crowd`: the updates that each user must receive.
+//!
+//! An idle presence actor has no deadline except the expiry of tickets. It runs no periodic timer.
 
 mod actor;
 mod batches;

@@ -1,40 +1,43 @@
-//! Where the client of a ticket is, and which addresses have proved that they receive what is sent to them.
+//! The addresses of a ticket's client, and which of them have proved that they receive datagrams.
 //!
-//! Address validation as in RFC 9000, section 8: an address that has not proved itself is sent at most three times the
-//! bytes that came from it. The proof is a number that the client cannot guess: a `PresenceBatch` to such an address
-//! ends with a random `to`, and the client's acknowledgement (`Ping {known}`) repeats it from that same address.
+//! Address validation as in RFC 9000, section 8: the server sends an address that has not proved
+//! itself at most three times the bytes that came from it. The proof is a number that the client
+//! cannot guess. A `PresenceBatch` to such an address ends with a random `to`, and the client's
+//! acknowledgement (`Ping {known}`) repeats it from the same address.
 //!
-//! Invariants
-//! * State is per ticket and address: a proof of another address, or of another ticket, counts for nothing.
-//! * Pushes stay with the proved address until the next one has proved itself, so a datagram that was captured and sent
-//!   again from elsewhere moves nothing.
-//! * The numbers that a client knows versions by only grow, and stay below 2^53.
+//! Invariants:
+//!
+//! * State is per ticket and address: a proof of another address or of another ticket does not
+//!   count.
+//! * Pushes stay with the proved address until the next one has proved itself. A captured datagram
+//!   that is replayed from elsewhere therefore redirects nothing.
+//! * The numbers by which a client knows versions only grow, and stay below 2^53.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// How much more than it sent an address may be sent.
+/// The largest ratio of bytes sent to an unproved address to bytes received from it.
 const AMPLIFICATION_MAX: usize = 3;
-/// What a datagram costs on the wire beyond its bytes (IPv4 and UDP headers). Counted for what is sent only.
+/// Bytes of a datagram's IPv4 and UDP headers. Counted for sent datagrams only.
 const HEADER_BYTES: usize = 28;
-/// A challenge lies this far above every number that the client could know, and up to 2^40 further.
+/// A challenge is this far above every number that the client may know, plus up to 2^40.
 const STEP_MIN: u64 = 1 << 32;
 const STEP_RANDOM: u64 = 1 << 40;
-/// Numbers stay below this: 2^53.
+/// Numbers stay below this limit, 2^53.
 const NUMBER_MAX: u64 = 1 << 53;
 
-/// Both addresses of a ticket: at most one of each kind, so that no client makes this grow.
+/// The addresses of a ticket: at most one of each kind, so a client cannot make this grow.
 #[derive(Debug, Default)]
 pub(super) struct Paths {
     proved: Option<(SocketAddr, Instant)>,
     candidate: Option<Candidate>,
-    /// What is added to a version of presence for the number that this client knows it by.
+    /// The difference between a version of presence and the number by which this client knows it.
     offset: u64,
     /// The largest number that was drawn or claimed.
     highest: u64,
 }
 
-/// An address that authentic datagrams came from, and that has not proved that it receives.
+/// An address that sent authentic datagrams and has not proved that it receives any.
 #[derive(Debug)]
 struct Candidate {
     address: SocketAddr,
@@ -42,7 +45,8 @@ struct Candidate {
     received_bytes: usize,
     sent_bytes: usize,
     challenge: u64,
-    /// Up to which version every batch with the challenge told. `None`: none was sent.
+    /// The version up to which every batch with the challenge carried all changes. `None`: none was
+    /// sent.
     covers: Option<u64>,
 }
 
@@ -52,7 +56,7 @@ impl Candidate {
         allowed.saturating_sub(self.sent_bytes).saturating_sub(HEADER_BYTES)
     }
 
-    /// Takes the bytes of a datagram from the budget; `false`: there are not enough.
+    /// Takes the bytes of a datagram from the budget. Returns `false` if the budget is too small.
     fn charge(&mut self, bytes: usize) -> bool {
         let allowed = bytes <= self.budget();
         if allowed {
@@ -62,19 +66,19 @@ impl Candidate {
     }
 }
 
-/// What the `known` of a `Ping` means.
+/// The meaning of the `known` of a `Ping`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// The client has everything up to this version.
+    /// The client has all changes up to this version.
     Version(u64),
-    /// The address has just proved itself; its client has everything up to this version.
+    /// The address has just proved itself; its client has all changes up to this version.
     Proved(u64),
-    /// Nothing that the server could use.
+    /// A number that the server cannot use.
     Unknown,
 }
 
 impl Paths {
-    /// Notes an authentic datagram. `newest`: none with a higher counter came before.
+    /// Records an authentic datagram. `newest`: no datagram with a larger counter came before.
     pub(super) fn heard(&mut self, from: SocketAddr, bytes: usize, newest: bool, version: u64, now: Instant) {
         if let Some((address, heard)) = &mut self.proved
             && *address == from
@@ -99,7 +103,8 @@ impl Paths {
         }
     }
 
-    /// A number above all that the client can know; `None`: the ticket has used them up.
+    /// Draws a number above all that the client may know. Returns `None` when the ticket has used
+    /// up its numbers.
     fn draw(&mut self, version: u64) -> Option<u64> {
         let above = self.highest.max(self.number(version));
         let number = above.checked_add(STEP_MIN + rand::random_range(0..STEP_RANDOM))?;
@@ -109,13 +114,13 @@ impl Paths {
         })
     }
 
-    /// The number by which the client knows a version.
+    /// Returns the number by which the client knows a version.
     pub(super) fn number(&self, version: u64) -> u64 {
         version.saturating_add(self.offset)
     }
 
-    /// Reads the `known` of a `Ping` from `from`. `told` is the version up to which the client is known to have
-    /// everything, `version` the present one.
+    /// Interprets the `known` of a `Ping` from `from`. `told` is the version up to which the client
+    /// is known to have all changes, `version` the current one.
     pub(super) fn claim(
         &mut self,
         known: u64,
@@ -135,7 +140,8 @@ impl Paths {
             return known.checked_sub(self.offset).map_or(Claim::Unknown, Claim::Version);
         }
         if known < NUMBER_MAX {
-            // From a challenge that was lost on its way back, or from an earlier ticket: a new name for what it has.
+            // The number is from a challenge whose acknowledgement was lost, or from an earlier
+            // ticket: it becomes the number of the version that the client has.
             self.offset = known.saturating_sub(told);
             self.highest = self.highest.max(known);
             if self.candidate.as_ref().is_some_and(|candidate| candidate.challenge <= known) {
@@ -150,24 +156,25 @@ impl Paths {
         Claim::Unknown
     }
 
-    /// The proved address, if it was heard from within `window`.
+    /// Returns the proved address, if a datagram came from it within `window`.
     pub(super) fn proved(&self, window: Duration, now: Instant) -> Option<SocketAddr> {
         self.proved.filter(|(_, heard)| now.duration_since(*heard) < window).map(|(address, _)| address)
     }
 
-    /// Whether `address` still has to prove itself.
+    /// Returns whether `address` still has to prove itself.
     pub(super) fn must_prove(&self, address: SocketAddr) -> bool {
         self.candidate.as_ref().is_some_and(|candidate| candidate.address == address)
     }
 
-    /// The challenge for the address that must prove itself, and how many bytes the datagram with it may have.
+    /// Returns the address that must prove itself, its challenge, and the largest size of the
+    /// datagram that carries it.
     pub(super) fn challenge(&self, window: Duration, now: Instant) -> Option<(SocketAddr, u64, usize)> {
         let candidate = self.candidate.as_ref()?;
         let recent = now.duration_since(candidate.heard) < window;
         recent.then(|| (candidate.address, candidate.challenge, candidate.budget()))
     }
 
-    /// A batch with the challenge goes out, which tells everything up to the version `covers`.
+    /// Records that a batch with the challenge was sent, which carries all changes up to `covers`.
     pub(super) fn challenged(&mut self, bytes: usize, covers: u64) {
         if let Some(candidate) = &mut self.candidate
             && candidate.charge(bytes)
@@ -176,15 +183,16 @@ impl Paths {
         }
     }
 
-    /// The client is in one more chat: what the challenge covered is told again.
+    /// Resets the version that the challenge covers, because the user joined a chat: all changes
+    /// are sent again.
     pub(super) fn start_over(&mut self) {
         if let Some(candidate) = &mut self.candidate {
             candidate.covers = candidate.covers.map(|_| 0);
         }
     }
 
-    /// Whether a datagram of so many bytes may go to `address`. An address that is neither proved nor a candidate is
-    /// only ever answered with less than it sent.
+    /// Returns whether a datagram of `bytes` bytes may be sent to `address`. An address that is
+    /// neither proved nor a candidate only receives answers smaller than its requests.
     pub(super) fn admits(&mut self, address: SocketAddr, bytes: usize) -> bool {
         match &mut self.candidate {
             Some(candidate) if candidate.address == address => candidate.charge(bytes),
@@ -192,7 +200,8 @@ impl Paths {
         }
     }
 
-    /// Where something that is not said twice goes: to the proved address, or else to the candidate.
+    /// Returns the address for a datagram that is sent only once: the proved address, or else the
+    /// candidate.
     pub(super) fn reachable(&self, window: Duration, now: Instant) -> Option<SocketAddr> {
         self.proved(window, now).or_else(|| self.challenge(window, now).map(|(address, ..)| address))
     }
@@ -208,7 +217,7 @@ mod tests {
         ([127, 0, 0, 1], port).into()
     }
 
-    /// Paths of which `port` has proved itself.
+    /// Returns paths on which `port` has proved itself.
     fn proved(port: u16, now: Instant) -> Paths {
         let mut paths = Paths::default();
         paths.heard(address(port), 60, true, 7, now);
@@ -219,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_sent_three_times_what_came_from_it() {
+    fn unproved_address_receives_at_most_three_times_its_bytes() {
         let (mut paths, now, here) = (Paths::default(), Instant::now(), address(1));
         paths.heard(here, 100, true, 0, now);
         let mut sent = 0;
@@ -229,14 +238,14 @@ mod tests {
         assert!((100..=300).contains(&sent), "{sent}");
         paths.heard(here, 100, true, 0, now);
         assert!(paths.admits(here, 200) && !paths.admits(here, 200));
-        // Another address in between does not fill the budget again.
+        // Another address in between does not refill the budget.
         paths.heard(address(2), 10, true, 0, now);
         paths.heard(here, 10, true, 0, now);
         assert!(!paths.admits(here, 40));
     }
 
     #[test]
-    fn only_the_number_sent_there_proves_an_address() {
+    fn address_is_proved_only_by_the_number_sent_to_it() {
         let now = Instant::now();
         let guesses: [fn(u64) -> u64; 5] = [|_| 0, |_| 7, |n| n - 1, |n| n + 1, |_| NUMBER_MAX - 1];
         for guess in guesses {
@@ -253,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn pushes_stay_until_the_next_address_has_proved_itself() {
+    fn pushes_stay_until_the_next_address_is_proved() {
         let now = Instant::now();
         let mut paths = proved(1, now);
         paths.heard(address(2), 60, true, 7, now);
@@ -263,14 +272,14 @@ mod tests {
         assert!(budget <= 180);
         assert_eq!(paths.claim(number, address(2), (7, 9), now), Claim::Proved(7));
         assert_eq!(paths.proved(WINDOW, now), Some(address(2)));
-        // The client goes on counting from the number that proved the address.
+        // The client continues counting from the number that proved the address.
         assert_eq!(paths.number(7), number);
         assert_eq!(paths.claim(number + 2, address(2), (7, 9), now), Claim::Version(9));
-        assert_eq!(paths.proved(WINDOW, now + WINDOW), None, "a silent address is sent nothing");
+        assert_eq!(paths.proved(WINDOW, now + WINDOW), None, "no address after the window");
     }
 
     #[test]
-    fn a_client_that_knows_larger_numbers_keeps_them() {
+    fn client_that_knows_larger_numbers_keeps_them() {
         let (mut paths, now, here) = (Paths::default(), Instant::now(), address(1));
         paths.heard(here, 100, true, 7, now);
         assert_eq!(paths.claim(1 << 50, here, (0, 7), now), Claim::Unknown);

@@ -1,7 +1,11 @@
-//! Who is there: presence by person and device, and who sees whom.
+//! Presence by user and device, and which users see each other.
 //!
-//! A plain struct; time is passed in. Invariants: only people who share a chat see each other; every change that was told
-//! has a version of its own, so that whoever hears of two knows which is newer; somebody who is not known here is offline.
+//! A plain struct that receives the time as a parameter. Invariants:
+//!
+//! * Only users who share a chat see each other.
+//! * Each change that was sent has its own version, so a client that receives two changes can order
+//!   them.
+//! * A user who is not known here is offline.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -11,22 +15,22 @@ use crate::domain::ids::{ChatId, SessionId, UserId};
 use crate::domain::presence::{Shown, Status};
 use crate::protocol::view::PresenceView;
 
-/// Longer than it takes until the last marks of a session that ended are written and pushed.
+/// Exceeds the time until the last marks of an ended session are written and pushed.
 const HIDDEN_AT_LEAST: Duration = Duration::from_secs(15);
 
-/// A device as its person names it; a session that names none is one of its own.
+/// A device as its user names it. A session without a device name counts as its own device.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DeviceKey {
     Named(String),
     Session(SessionId),
-    /// A ticket that names none.
+    /// A ticket without a device name.
     Ticket(u64),
 }
 
 #[derive(Debug, Default)]
 struct Device {
     sessions: usize,
-    /// The last datagram.
+    /// The time of the last datagram.
     heard: Option<Instant>,
     status: Status,
     version: u64,
@@ -37,41 +41,41 @@ struct Person {
     devices: HashMap<DeviceKey, Device>,
     chats: HashSet<ChatId>,
     shown: Shown,
-    /// What others were last told, and the version of that.
+    /// The status that was last sent to others, and its version.
     told: Shown,
     version: u64,
-    /// Since when nothing is there of a person who is still shown, or still hidden.
+    /// The time since which the user has no devices, while still shown or still hidden.
     gone: Option<Instant>,
-    /// Every device is invisible, or was when the last of them went.
+    /// Every device is invisible, or was when the last device left.
     hidden: bool,
-    /// When this person must be looked at again.
+    /// The time at which the user's state must be evaluated again.
     wake: Option<Instant>,
 }
 
-/// The status of a device that counts, after one was set.
+/// The effective status of a device, after a client set a status.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counting {
     pub(super) status: Status,
     pub(super) version: u64,
-    /// It is the one that was set.
+    /// Whether the effective status is the one that was set.
     pub(super) is_new: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct People {
     people: HashMap<UserId, Person>,
-    /// Those of them who are in a chat.
+    /// The members of each chat among these users.
     chats: HashMap<ChatId, HashSet<UserId>>,
-    /// The last change that was told.
+    /// The version of the last change that was sent.
     version: u64,
-    /// Those who may be shown differently from what was told.
+    /// Users whose shown status may differ from the one that was sent.
     dirty: BTreeSet<UserId>,
-    /// Those of whom others must hear although nothing changed.
+    /// Users who must be sent to others although their status is unchanged.
     again: BTreeSet<UserId>,
     deadlines: BTreeSet<(Instant, UserId)>,
     ttl: Duration,
     debounce: Duration,
-    /// How long a person whose last device was invisible stays hidden.
+    /// How long a user whose last device was invisible stays hidden.
     hidden_for: Duration,
 }
 
@@ -90,7 +94,7 @@ impl People {
         }
     }
 
-    /// Somebody has a session or a ticket from now on, and is in these chats.
+    /// Adds a user who has a session or a ticket from now on, with these chats.
     pub(super) fn meet(&mut self, user: UserId, chats: Vec<ChatId>) {
         let person = self.people.entry(user).or_default();
         for chat in chats {
@@ -114,7 +118,7 @@ impl People {
         }
     }
 
-    /// An authentic datagram came from the device.
+    /// Records an authentic datagram from the device.
     pub(super) fn heard(&mut self, user: UserId, device: &DeviceKey, now: Instant) {
         if let Some(person) = self.people.get_mut(&user) {
             person.devices.entry(device.clone()).or_default().heard = Some(now);
@@ -122,7 +126,8 @@ impl People {
         }
     }
 
-    /// Sets what a device says of itself, unless something newer is known; returns the status that counts.
+    /// Sets the status that a device reports, unless a newer one is known. Returns the effective
+    /// status.
     pub(super) fn set_status(
         &mut self,
         user: UserId,
@@ -145,7 +150,7 @@ impl People {
         counts
     }
 
-    /// The version of the device's status that counts.
+    /// Returns the version of the device's effective status.
     pub(super) fn status_version(&self, user: UserId, device: &DeviceKey) -> u64 {
         self.people
             .get(&user)
@@ -153,7 +158,8 @@ impl People {
             .map_or(0, |device| device.version)
     }
 
-    /// The people of the chat see each other from now on: what they did not see before is a change to them.
+    /// Adds a user to a chat. Its members see each other from now on: users whom they did not see
+    /// before count as changed.
     pub(super) fn join(&mut self, chat: ChatId, user: UserId) {
         let Some(person) = self.people.get_mut(&user) else { return };
         if person.chats.insert(chat) {
@@ -186,7 +192,7 @@ impl People {
         }
     }
 
-    /// Looks at everybody whose time has come, and returns them.
+    /// Evaluates all users whose deadline has passed, and returns them.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<UserId> {
         let mut expired = Vec::new();
         while let Some((at, user)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
@@ -200,12 +206,13 @@ impl People {
         expired
     }
 
-    /// When [`Self::expire`] has something to do; `None` while nothing can change by itself.
+    /// Returns the next time at which [`Self::expire`] has work to do; `None` while no state can
+    /// expire.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
-    /// Works out how a person is shown, and when that may change by itself.
+    /// Computes how a user is shown, and when that may change without an event.
     fn look_at(&mut self, user: UserId, now: Instant) {
         let Some(person) = self.people.get_mut(&user) else { return };
         let ttl = self.ttl;
@@ -235,7 +242,7 @@ impl People {
             Some(gone) if person.shown != Shown::Offline => Some(gone + self.debounce),
             Some(gone) if person.hidden => Some(gone + self.hidden_for),
             Some(_) => None,
-            // A device with a session cannot vanish by itself.
+            // A device with a session cannot expire.
             None => person
                 .devices
                 .values()
@@ -253,7 +260,8 @@ impl People {
         }
     }
 
-    /// Forgets somebody who has neither session nor ticket, is shown as offline, and whom everybody was told of.
+    /// Removes a user who has neither sessions nor tickets and is shown as offline, once the others
+    /// were notified of that.
     pub(super) fn forget(&mut self, user: UserId) {
         let done = |person: &Person| {
             let is_shown = person.shown != Shown::Offline || person.told != Shown::Offline;
@@ -280,8 +288,9 @@ impl People {
         !self.dirty.is_empty() || !self.again.is_empty()
     }
 
-    /// Gives those who are shown differently from what was told a new version, and answers them. Whoever came and went
-    /// in between is not among them: nobody can tell that somebody invisible was here.
+    /// Assigns a new version to each user whose shown status differs from the one that was sent,
+    /// and returns these users. A user who came and went in between is not included, so the visit
+    /// of an invisible user does not leak.
     pub(super) fn take_changed(&mut self) -> BTreeSet<UserId> {
         let mut changed = std::mem::take(&mut self.again);
         for user in std::mem::take(&mut self.dirty) {
@@ -300,13 +309,14 @@ impl People {
         self.version
     }
 
-    /// As others were told.
+    /// Returns the state that was last sent to others.
     fn view(&self, user: UserId) -> PresenceView {
         let (status, version) = self.people.get(&user).map_or((Shown::Offline, 0), |p| (p.told, p.version));
         PresenceView { user_id: user, status, version }
     }
 
-    /// The chats of `user`, in order. People with the same chats see the same people, if they have any chat at all.
+    /// Returns the chats of `user`, sorted. Users with the same chats see the same users, provided
+    /// they have any chat.
     pub(super) fn chats(&self, user: UserId) -> Vec<ChatId> {
         let mut chats: Vec<_> =
             self.people.get(&user).into_iter().flat_map(|person| &person.chats).copied().collect();
@@ -314,7 +324,7 @@ impl People {
         chats
     }
 
-    /// Those of `users` who are in one of `chats`.
+    /// Returns those of `users` who are in one of `chats`.
     pub(super) fn of_chats(&self, users: &BTreeSet<UserId>, chats: &[ChatId]) -> BTreeSet<UserId> {
         let is_in = |user: &UserId| {
             chats.iter().any(|chat| self.chats.get(chat).is_some_and(|people| people.contains(user)))
@@ -322,12 +332,12 @@ impl People {
         users.iter().copied().filter(is_in).collect()
     }
 
-    /// The people of a chat who have a session or a ticket.
+    /// Returns the members of a chat who have a session or a ticket.
     pub(super) fn people_of(&self, chat: ChatId) -> impl Iterator<Item = UserId> {
         self.chats.get(&chat).into_iter().flatten().copied()
     }
 
-    /// The people who see `user`: those who share a chat, and `user` too.
+    /// Returns the users who see `user`: those who share a chat, and `user`.
     fn watchers(&self, user: UserId) -> HashSet<UserId> {
         let chats = self.people.get(&user).into_iter().flat_map(|person| &person.chats);
         let mut found: HashSet<_> =
@@ -336,8 +346,9 @@ impl People {
         found
     }
 
-    /// How everybody whom `watcher` sees is shown, as far as that changed above `after`, in the order of the changes.
-    /// Above 0, those who are offline are left out: that is what everybody is who is not named.
+    /// Returns the state of all users whom `watcher` sees that changed after version `after`, in
+    /// the order of the changes. With `after` 0, offline users are left out: clients assume that
+    /// unlisted users are offline.
     pub(super) fn seen_by(&self, watcher: UserId, after: u64) -> Vec<PresenceView> {
         let changed =
             |view: &PresenceView| view.version > after && (after > 0 || view.status != Shown::Offline);
@@ -347,7 +358,7 @@ impl People {
         seen
     }
 
-    /// How `user` is shown to `watcher`, who shares a chat with them or does not.
+    /// Returns how `user` is shown to `watcher`; `share` is whether they share a chat.
     pub(super) fn as_seen_by(&self, watcher: UserId, user: UserId, share: bool) -> PresenceView {
         let now = || self.people.get(&user).map_or(Shown::Offline, |person| person.shown);
         if user == watcher || share {
@@ -361,13 +372,13 @@ impl People {
         users.iter().map(|user| self.view(*user)).collect()
     }
 
-    /// The people of a chat who have a session or a ticket, if `user` is one of them.
+    /// Returns the members of a chat who have a session or a ticket, if `user` is one of them.
     pub(super) fn company(&self, chat: ChatId, user: UserId) -> Option<&HashSet<UserId>> {
         self.chats.get(&chat).filter(|people| people.contains(&user))
     }
 
-    /// Whether others must not learn that this person is here. It holds for a while after the last device has gone: what
-    /// the person read comes later.
+    /// Returns whether the user's presence must not leak to others. This holds for a while after
+    /// the last device has left, because the user's last marks arrive later.
     pub(super) fn is_hidden(&self, user: UserId) -> bool {
         self.people.get(&user).is_some_and(|person| person.hidden)
     }

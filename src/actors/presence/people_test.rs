@@ -1,4 +1,4 @@
-//! Who is there, and who sees whom.
+//! Presence by user and device, and which users see each other.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// Alice and Bob in one chat, Eve in none.
+/// Creates Alice and Bob in one chat, and Eve in none.
 fn people() -> (People, Instant) {
     let mut people = People::new(&Limits::default());
     people.meet(ALICE, vec![CHAT]);
@@ -29,7 +29,7 @@ fn shown(people: &People) -> Shown {
 }
 
 #[test]
-fn a_person_is_the_best_of_their_devices() {
+fn user_is_shown_with_the_highest_status_of_their_devices() {
     let (mut people, now) = people();
     assert_eq!(shown(&people), Shown::Offline);
     people.connect(ALICE, device("phone"), now);
@@ -41,11 +41,11 @@ fn a_person_is_the_best_of_their_devices() {
     people.set_status(ALICE, &device("desk"), Status::Invisible, None, now);
     assert_eq!(shown(&people), Shown::Away, "an invisible device does not count");
     people.set_status(ALICE, &device("phone"), Status::Invisible, None, now);
-    assert_eq!(shown(&people), Shown::Offline, "at once, without waiting for anything");
+    assert_eq!(shown(&people), Shown::Offline, "at once, without the debounce time");
 }
 
 #[test]
-fn a_late_status_never_undoes_a_newer_one() {
+fn late_status_does_not_replace_a_newer_one() {
     let (mut people, now) = people();
     people.connect(ALICE, device("phone"), now);
     let counting = |status, version, is_new| Counting { status, version, is_new };
@@ -62,7 +62,7 @@ fn a_late_status_never_undoes_a_newer_one() {
 }
 
 #[test]
-fn going_is_noticed_only_when_nobody_comes_back() {
+fn user_is_shown_offline_only_after_the_debounce_time() {
     let (mut people, now) = people();
     people.connect(ALICE, device("phone"), now);
     people.take_changed();
@@ -70,7 +70,7 @@ fn going_is_noticed_only_when_nobody_comes_back() {
     assert_eq!((shown(&people), people.next_deadline()), (Shown::Online, Some(now + seconds(15))));
     people.connect(ALICE, device("desk"), now + seconds(14));
     people.expire(now + seconds(20));
-    assert!(!people.has_changes() && people.next_deadline().is_none(), "nothing happened");
+    assert!(!people.has_changes() && people.next_deadline().is_none(), "the reconnect is not a change");
     people.disconnect(ALICE, &device("desk"), now + seconds(20));
     people.expire(now + seconds(34));
     assert_eq!(shown(&people), Shown::Online);
@@ -81,13 +81,13 @@ fn going_is_noticed_only_when_nobody_comes_back() {
 }
 
 #[test]
-fn losing_udp_shows_nobody_offline_who_has_a_session() {
+fn user_with_a_session_stays_online_without_udp() {
     let (mut people, now) = people();
     people.connect(ALICE, device("phone"), now);
     people.heard(ALICE, &device("phone"), now);
     people.expire(now + seconds(1000));
     assert_eq!((shown(&people), people.next_deadline()), (Shown::Online, None));
-    // And the other way round: datagrams alone keep somebody there for their time to live.
+    // Conversely, datagrams alone keep a user online for their time to live.
     people.disconnect(ALICE, &device("phone"), now + seconds(1000));
     people.heard(ALICE, &device("phone"), now + seconds(1000));
     people.expire(now + seconds(1089));
@@ -98,7 +98,7 @@ fn losing_udp_shows_nobody_offline_who_has_a_session() {
 }
 
 #[test]
-fn only_people_who_share_a_chat_see_each_other() {
+fn only_users_who_share_a_chat_see_each_other() {
     let (mut people, now) = people();
     people.connect(ALICE, device("phone"), now);
     assert_eq!(people.as_seen_by(EVE, ALICE, false).status, Shown::Offline);
@@ -117,7 +117,7 @@ fn only_people_who_share_a_chat_see_each_other() {
 }
 
 #[test]
-fn whoever_was_here_unseen_leaves_no_trace() {
+fn invisible_user_leaves_no_trace() {
     let (mut people, now) = people();
     people.connect(ALICE, device("phone"), now);
     people.set_status(ALICE, &device("phone"), Status::Invisible, None, now);
@@ -127,7 +127,7 @@ fn whoever_was_here_unseen_leaves_no_trace() {
 }
 
 #[test]
-fn invisible_person_stays_hidden_for_a_while_after_leaving() {
+fn invisible_user_stays_hidden_for_a_while_after_leaving() {
     let (mut people, now) = people();
     assert!(!people.is_hidden(ALICE), "without a device there is nothing to hide");
     people.connect(ALICE, device("phone"), now);
@@ -135,7 +135,7 @@ fn invisible_person_stays_hidden_for_a_while_after_leaving() {
     assert!(people.is_hidden(ALICE));
     people.disconnect(ALICE, &device("phone"), now);
     people.forget(ALICE);
-    assert!(people.is_hidden(ALICE), "what was read last is written after the session");
+    assert!(people.is_hidden(ALICE), "the last marks are written after the session");
     let later = now + Duration::from_millis(Limits::default().offline_debounce_ms);
     assert_eq!((people.expire(later), people.is_hidden(ALICE)), (vec![ALICE], false));
     people.forget(ALICE);
@@ -143,14 +143,14 @@ fn invisible_person_stays_hidden_for_a_while_after_leaving() {
 }
 
 #[test]
-fn whoever_is_gone_for_good_is_forgotten() {
+fn offline_user_is_removed_once_others_are_notified() {
     let (mut people, now) = people();
     people.connect(ALICE, device("phone"), now);
     people.take_changed();
     people.disconnect(ALICE, &device("phone"), now);
     people.expire(now + seconds(15));
     people.forget(ALICE);
-    assert!(people.people.contains_key(&ALICE), "the others must hear of it first");
+    assert!(people.people.contains_key(&ALICE), "the others must be notified first");
     people.take_changed();
     for user in [ALICE, BOB, EVE] {
         people.forget(user);

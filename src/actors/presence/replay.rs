@@ -1,10 +1,11 @@
-//! The replay window: which counters of a connection were seen.
+//! The replay window: the counters of a connection that were seen.
 
-/// How far behind the newest a counter may be.
+/// The largest distance of a counter from the newest one.
 const WINDOW: u64 = 1_024;
 const WORDS: usize = 16;
 
-/// A bit for each of the last [`WINDOW`] counters. Checked before a datagram is opened, marked after.
+/// Holds a bit for each of the last [`WINDOW`] counters. A counter is checked before its datagram
+/// is opened and marked after.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ReplayWindow {
     newest: u64,
@@ -61,14 +62,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_counter_is_new_once_also_out_of_order_and_never_when_it_is_too_old() {
+    fn counter_is_accepted_once_within_the_window() {
         let mut window = ReplayWindow::default();
         for counter in [1, 5, 3, 2_000] {
             assert!(window.may_be_new(counter));
             window.mark(counter);
             assert!(!window.may_be_new(counter));
         }
-        assert!(!window.may_be_new(4), "fell out of the window without having been seen");
+        assert!(!window.may_be_new(4), "left the window unseen");
         assert!(window.may_be_new(977) && !window.may_be_new(976));
         window.mark(u64::MAX);
         assert!(!window.may_be_new(u64::MAX) && window.may_be_new(u64::MAX - 1));
@@ -76,7 +77,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_agrees_with_a_set_that_remembers_everything(counters in prop::collection::vec(1_u64..5_000, 1..500)) {
+        fn replay_window_agrees_with_an_unbounded_set(counters in prop::collection::vec(1_u64..5_000, 1..500)) {
             let (mut window, mut seen, mut newest) = (ReplayWindow::default(), HashSet::new(), 0);
             for counter in counters {
                 let expected = !seen.contains(&counter) && counter + WINDOW > newest;

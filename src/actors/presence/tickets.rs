@@ -1,4 +1,4 @@
-//! UDP tickets: who may speak over UDP, with which keys, and from where they last did.
+//! UDP tickets: their users, keys and addresses.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::domain::ids::{LoginId, UserId};
 use crate::protocol::datagram::{self, Dropped, Header, Key, Upward};
 use crate::protocol::view::TicketView;
 
-/// What its holder needs to know. The keys are secrets.
+/// A UDP ticket as its holder receives it. The keys are secrets.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Ticket {
     pub connection_id: u64,
@@ -23,7 +23,7 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// Random in every part.
+    /// Creates a ticket with a random id and random keys.
     pub fn fresh() -> Self {
         Self { connection_id: rand::random(), key_up: rand::random(), key_down: rand::random() }
     }
@@ -40,7 +40,7 @@ impl fmt::Debug for Ticket {
     }
 }
 
-/// One ticket in use.
+/// A ticket in use.
 #[derive(Debug)]
 pub(super) struct Connection {
     ticket: Ticket,
@@ -49,22 +49,23 @@ pub(super) struct Connection {
     pub(super) device: DeviceKey,
     expires: Instant,
     window: ReplayWindow,
-    /// The last counter towards the client.
+    /// The counter of the last datagram to the client.
     counter: u64,
     pub(super) paths: Paths,
-    /// Datagrams that may still come at once, as of a moment.
+    /// Rate limit: the number of datagrams accepted at once, as of this instant.
     tokens: (f64, Instant),
-    /// Up to which version the client has what was said of others, and up to which it was sent.
+    /// The version up to which the client has the changes of others, and the one up to which they
+    /// were sent.
     pub(super) known: u64,
     pub(super) sent: u64,
-    /// A `known` below this is of before the client joined a chat.
+    /// A `known` below this version dates from before the user joined a chat.
     pub(super) known_from: u64,
-    /// When to send again what was not acknowledged, and how often that was done.
+    /// When to send unacknowledged changes again, and how often that was done.
     resend: Option<(Instant, u32)>,
 }
 
 impl Connection {
-    /// A datagram to the client.
+    /// Seals a datagram to the client.
     pub(super) fn seal(&mut self, kind: datagram::Kind, map: &impl serde::Serialize) -> Option<Vec<u8>> {
         let (connection_id, counter) = (self.ticket.connection_id, self.counter + 1);
         let sealed = datagram::seal(&self.ticket.key_down, Header { kind, connection_id, counter }, map)?;
@@ -72,7 +73,8 @@ impl Connection {
         Some(sealed)
     }
 
-    /// The number for the next seal is not used up by what is not sent: `None` when `address` may not be sent this.
+    /// Seals a datagram to `address`. Returns `None`, without using up a counter, if the address
+    /// may not be sent this many bytes.
     pub(super) fn seal_to(
         &mut self,
         address: SocketAddr,
@@ -101,7 +103,7 @@ impl Connection {
 pub(super) struct Heard {
     pub(super) header: Header,
     pub(super) said: Upward,
-    /// Nothing that was sent later came earlier.
+    /// No datagram with a larger counter arrived before.
     pub(super) newest: bool,
 }
 
@@ -109,15 +111,16 @@ pub(super) struct Heard {
 pub(super) struct Tickets {
     connections: HashMap<u64, Connection>,
     of_user: HashMap<UserId, VecDeque<u64>>,
-    /// In the order in which they expire. An entry goes with its ticket.
+    /// Tickets in the order of their expiry. An entry is removed with its ticket.
     expiries: BTreeSet<(Instant, u64)>,
-    /// Users by how many tickets they have: the largest holder gives way when all places are taken.
+    /// Users by number of tickets: when the limit is reached, the user with the most tickets loses
+    /// the oldest.
     holders: BTreeSet<(usize, UserId)>,
     resends: BTreeSet<(Instant, u64)>,
 }
 
 impl Tickets {
-    /// Puts a ticket in use; answers those that gave way to it.
+    /// Adds a ticket. Returns the tickets that were evicted for it.
     pub(super) fn add(
         &mut self,
         who: Credential,
@@ -169,7 +172,7 @@ impl Tickets {
         self.remove(oldest)
     }
 
-    /// A user holds `now` tickets instead of `before`.
+    /// Records that a user holds `now` tickets instead of `before`.
     fn count(&mut self, user: UserId, before: usize, now: usize) {
         self.holders.remove(&(before, user));
         if now > 0 {
@@ -195,7 +198,7 @@ impl Tickets {
         Some(connection)
     }
 
-    /// Ends the tickets for which this holds.
+    /// Removes the tickets for which `which` holds, and returns them.
     pub(super) fn remove_where(&mut self, which: impl Fn(&Connection) -> bool) -> Vec<Connection> {
         let ids: Vec<_> =
             self.connections.iter().filter(|(_, connection)| which(connection)).map(|(id, _)| *id).collect();
@@ -219,7 +222,7 @@ impl Tickets {
         self.expiries.first().map(|(at, _)| *at)
     }
 
-    /// Notes when what a connection was told must be told again; `None`: it has it.
+    /// Sets when the changes sent to a connection must be sent again; `None`: the client has them.
     pub(super) fn set_resend(&mut self, id: u64, resend: Option<(Instant, u32)>) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         if let Some((old, _)) = connection.resend {
@@ -229,12 +232,12 @@ impl Tickets {
         connection.resend = resend;
     }
 
-    /// How often a connection was told again.
+    /// Returns how often changes were sent to a connection again.
     pub(super) fn tries(&self, id: u64) -> u32 {
         self.connections.get(&id).and_then(|connection| connection.resend).map_or(0, |(_, tries)| tries)
     }
 
-    /// The connections that must be told again by now.
+    /// Returns the connections whose resend is due.
     pub(super) fn due(&self, now: Instant) -> Vec<u64> {
         self.resends.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect()
     }
@@ -251,8 +254,9 @@ impl Tickets {
         self.of_user.get(&user).into_iter().flatten().copied()
     }
 
-    /// Checks a datagram, the cheapest first; what fails is dropped in silence. An authentic one tells where its sender
-    /// is. `version` is the present version of presence.
+    /// Checks a datagram, the cheapest checks first. A datagram that fails is dropped without an
+    /// answer. An authentic one updates the address of its sender. `version` is the current version
+    /// of presence.
     pub(super) fn receive(
         &mut self,
         from: SocketAddr,
@@ -300,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_authentic_fresh_and_alive_is_dropped_by_its_reason() {
+    fn invalid_datagram_is_dropped_with_its_reason() {
         let limits = Limits::default();
         let (mut tickets, ticket, now) = tickets(&limits);
         let mut tell = |datagram: &[u8], at| {
@@ -312,7 +316,7 @@ mod tests {
         let mut altered = ping(&ticket, 2);
         *altered.last_mut().unwrap() ^= 1;
         assert_eq!(tell(&altered, now), Err(Dropped::Forged));
-        assert_eq!(tell(&ping(&ticket, 2), now), Ok(2), "a forgery does not use a counter up");
+        assert_eq!(tell(&ping(&ticket, 2), now), Ok(2), "a forged datagram does not use up a counter");
         assert_eq!(tell(&ping(&Ticket::fresh(), 3), now), Err(Dropped::Connection));
         let foreign = Ticket { connection_id: ticket.connection_id, ..Ticket::fresh() };
         assert_eq!(tell(&ping(&foreign, 3), now), Err(Dropped::Forged));
@@ -321,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_cut_to_its_rate() {
+    fn datagrams_above_the_rate_are_dropped() {
         let limits = Limits { udp_datagrams_burst: 5, udp_datagrams_per_second: 1, ..Limits::default() };
         let (mut tickets, ticket, now) = tickets(&limits);
         let mut allowed = |from: u64, at| {
@@ -333,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn the_candidate_is_where_the_newest_datagram_came_from() {
+    fn candidate_is_the_address_of_the_newest_datagram() {
         let limits = Limits::default();
         let (mut tickets, ticket, now) = tickets(&limits);
         let there = ([127, 0, 0, 1], 2000);
@@ -343,12 +347,13 @@ mod tests {
         let connection = tickets.get_mut(ticket.connection_id).unwrap();
         let window = Duration::from_secs(60);
         assert_eq!(connection.paths.reachable(window, now), Some(there.into()));
-        assert_eq!(connection.paths.reachable(window, now + window), None, "a silent client is sent nothing");
+        assert_eq!(connection.paths.reachable(window, now + window), None, "no address after the window");
     }
 
-    /// Superseded tickets stayed in the list of expiries for ten minutes: 193 MiB in 90 s by one account.
+    /// Superseded tickets stayed in the list of expiries for ten minutes: one account grew it by
+    /// 193 MiB in 90 s.
     #[test]
-    fn nothing_is_left_of_a_ticket_that_is_gone() {
+    fn removed_ticket_leaves_no_entries() {
         let limits = Limits { udp_tickets_per_user: 2, ..Limits::default() };
         let (mut tickets, _, now) = tickets(&limits);
         for n in 0..1_000 {
@@ -363,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_holder_gives_way_when_all_places_are_taken() {
+    fn largest_holder_loses_a_ticket_when_limit_is_reached() {
         let limits = Limits { udp_tickets: 5, ..Limits::default() };
         let (mut tickets, first, now) = tickets(&limits);
         let who = |user| Credential::login(UserId(user), LoginId(user), 1);
@@ -379,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_ticket_gives_way_and_all_of_a_login_end_with_it() {
+    fn oldest_ticket_is_evicted_and_revoked_login_removes_all() {
         let limits = Limits { udp_tickets_per_user: 2, ..Limits::default() };
         let (mut tickets, first, now) = tickets(&limits);
         let who = Credential::login(UserId(1), LoginId(11), 1);
