@@ -1,4 +1,4 @@
-//! What the server sends: answers to packets, and pushes.
+//! Packets of the server: answers and pushes.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::domain::notification::WhichRead;
 use crate::domain::presence::Status;
 use crate::domain::timestamp::Timestamp;
 
-/// The answer to a command: committed (`success`), or not, and why.
+/// The answer to a command: committed (`success`), or refused with the reason.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct AckPacket {
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -24,24 +24,25 @@ pub struct AckPacket {
     pub seq: Option<Seq>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub duplicate: Option<bool>,
-    /// Of a `Status`: what counts now for the device.
+    /// In the answer to a `Status`: the effective status of the device.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub status: Option<Status>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub version: Option<u64>,
-    /// Not all whom the message concerns are notified: its sender is above a rate or a limit.
+    /// Some users whom the message concerns are not notified: its sender is above a rate or a
+    /// limit.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unnotified: Option<bool>,
-    /// How many chats were left.
+    /// The number of chats that were left.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub left: Option<usize>,
-    /// There are more of them: ask again.
+    /// More chats remain: send the request again.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub more: Option<bool>,
-    /// A sentence for people.
+    /// A sentence for users.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
-    /// A word for programs.
+    /// A code for programs.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub code: Option<Code>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -60,7 +61,7 @@ impl AckPacket {
     }
 }
 
-/// Why the server says goodbye.
+/// The reason of a `Goodbye`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GoodbyeCode {
@@ -73,7 +74,7 @@ pub enum GoodbyeCode {
     Overloaded,
 }
 
-/// Every packet of the server, named by its variant under `packet_type`. Events are [`EventView`]s.
+/// The packets of the server, named by their variant in `packet_type`. Events are [`EventView`]s.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "packet_type")]
 pub enum ServerPacket<'a> {
@@ -86,7 +87,7 @@ pub enum ServerPacket<'a> {
         epoch: i64,
         heartbeat_ms: u64,
         max_frame_bytes: usize,
-        /// How many packets may be unanswered at once.
+        /// The maximum number of unanswered packets.
         window: usize,
         chats: &'a [ChatSummary],
         has_more: bool,
@@ -100,7 +101,7 @@ pub enum ServerPacket<'a> {
         chats: &'a [ChatSummary],
         has_more: bool,
     },
-    /// Who stands behind the ids that were asked for, by id.
+    /// The requested users, looked up by id.
     Users {
         #[serde(skip_serializing_if = "Option::is_none")]
         request_id: Option<u64>,
@@ -122,7 +123,7 @@ pub enum ServerPacket<'a> {
         has_more: bool,
         as_of: Seq,
     },
-    /// How far people are in a chat. To one's own sessions with the count of what is unread.
+    /// The marks of members of a chat. For the user's own sessions also the unread count.
     Marks {
         chat_id: ChatId,
         marks: Vec<MarkView>,
@@ -135,7 +136,8 @@ pub enum ServerPacket<'a> {
     Notification {
         notification: NotificationView,
     },
-    /// To all sessions of the user: a notification was read, those of a chat up to a seq, or (with neither) all.
+    /// To all sessions of the user: one notification was read, those of a chat up to a seq, or
+    /// (with neither) all.
     NotificationsRead {
         #[serde(skip_serializing_if = "Option::is_none")]
         notification_id: Option<NotificationId>,
@@ -157,13 +159,14 @@ pub enum ServerPacket<'a> {
         request_id: Option<u64>,
         udp: TicketView<'a>,
     },
-    /// The chat has everything up to `seq` now, and is live.
+    /// The client has all events of the chat up to `seq`, and the chat is live.
     Synced {
         chat_id: ChatId,
         seq: Seq,
     },
-    /// With a chat: too much is missing to be replayed; it is live above `head`, and what lies from `from` on is to be
-    /// paged. Without one: pushes were dropped, and every chat needs a `Resume`.
+    /// With a chat: too many events are missing for a replay. The chat is live above `head`, and
+    /// the client must page the events from `from` on. Without a chat: pushes were dropped, and
+    /// every chat needs a `Resume`.
     Limited {
         #[serde(skip_serializing_if = "Option::is_none")]
         chat_id: Option<ChatId>,
@@ -172,8 +175,8 @@ pub enum ServerPacket<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         head: Option<Seq>,
     },
-    /// What the client has is not of this history. With a chat: of that one; `head` is absent when there is no such chat
-    /// for this user. With an epoch: of all.
+    /// The client's state belongs to another history. With a chat: the state of that chat; `head`
+    /// is absent if the user cannot see the chat. With an epoch: the state of all chats.
     Reset {
         #[serde(skip_serializing_if = "Option::is_none")]
         chat_id: Option<ChatId>,
@@ -208,7 +211,7 @@ impl ServerPacket<'_> {
     }
 }
 
-/// A packet of the server as a client reads it: like `MessagePacket`, one flat map.
+/// A packet of the server as a client reads it: one flat map, like `MessagePacket`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct ReceivedPacket {
     pub packet_type: String,
@@ -339,9 +342,9 @@ mod tests {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Golden bytes: whoever changes these changes the protocol for every client in the world.
+    /// Golden bytes: a change of these bytes changes the protocol for every client.
     #[test]
-    fn an_ack_has_these_bytes() {
+    fn ack_has_golden_bytes() {
         let ack = ServerPacket::Ack(AckPacket {
             request_id: Some(5),
             success: true,
@@ -361,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_goodbye_has_these_bytes() {
+    fn goodbye_has_golden_bytes() {
         let goodbye =
             ServerPacket::Goodbye { code: GoodbyeCode::BadRequest, reconnect: false, after_ms: None };
         assert_eq!(
@@ -374,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_reads_what_the_server_writes() {
+    fn client_decodes_packets_of_the_server() {
         let frame =
             framing::encode(&ServerPacket::Pong { request_id: Some(1), chats: 3, heads_sum: 99 }).unwrap();
         let packet: ReceivedPacket = rmp_serde::from_slice(&frame[4..]).unwrap();

@@ -1,4 +1,4 @@
-//! Error codes: stable words that programs compare, the same in packets and in HTTP problems.
+//! Error codes: stable identifiers that programs compare, the same in packets and in HTTP problems.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,16 +13,16 @@ pub enum Code {
     ClientIdReused,
     RateLimited,
     Overloaded,
-    /// The disk is full: reads work, writes do not.
+    /// The disk is full: reads work, writes fail.
     ReadOnly,
     /// The outcome is unknown; retry with the same `client_id`.
     Internal,
-    /// HTTP only: the name is taken, or the last owner would go.
+    /// HTTP only: the name is taken, or the last owner would leave.
     Conflict,
-    /// HTTP only: fields are named with what is wrong.
+    /// HTTP only: the answer lists the invalid fields, each with the reason.
     Validation,
-    /// HTTP only: the login is too old for this; send the password with the request, or log in
-    /// again.
+    /// HTTP only: the login is too old for this request. The client must send the password with the
+    /// request, or log in again.
     FreshLoginRequired,
 }
 
@@ -61,7 +61,7 @@ impl Code {
         }
     }
 
-    /// The status of RFC 9110 (429: RFC 6585, 507: RFC 4918) that goes with the code.
+    /// Returns the HTTP status for the code (RFC 9110; 429: RFC 6585; 507: RFC 4918).
     pub fn http_status(self) -> u16 {
         match self {
             Self::BadRequest => 400,
@@ -78,7 +78,7 @@ impl Code {
         }
     }
 
-    /// A word for people.
+    /// Returns a short title for users.
     pub fn title(self) -> &'static str {
         match self {
             Self::BadRequest => "Bad request",
@@ -97,7 +97,7 @@ impl Code {
         }
     }
 
-    /// The code as a packet may carry it: those that only HTTP has become one that packets have.
+    /// Returns the code for use in packets: HTTP-only codes are mapped to codes that packets have.
     #[must_use]
     pub fn in_packets(self) -> Self {
         match self {
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_reads_the_same_everywhere() {
+    fn code_is_the_same_text_in_packets_and_http() {
         for code in Code::ALL {
             assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{}\"", code.as_str()));
             assert!((400..600).contains(&code.http_status()));

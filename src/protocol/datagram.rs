@@ -1,8 +1,9 @@
 //! Datagrams: presence and typing over UDP, encrypted and authenticated.
 //!
-//! `u8 0x4E | u8 type | u64 LE connection_id | u64 LE counter | ChaCha20-Poly1305(MessagePack map) | tag`, at most
-//! [`DATAGRAM_BYTES_MAX`]. The nonce is four zero bytes and the counter, the associated data are the header; each
-//! direction has its own key, and no counter is used twice with one.
+//! Layout: `u8 0x4E | u8 type | u64 LE connection_id | u64 LE counter |
+//! ChaCha20-Poly1305(MessagePack map) | tag`, at most [`DATAGRAM_BYTES_MAX`]. The nonce is four
+//! zero bytes followed by the counter; the header is the associated data. Each direction has its
+//! own key, and a key is used at most once with each counter.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
@@ -30,7 +31,7 @@ pub enum Kind {
     PresenceBatch = 5,
 }
 
-/// Why a datagram was dropped. Its sender hears nothing.
+/// The reason why a datagram was dropped. Its sender receives no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Dropped {
@@ -62,7 +63,7 @@ impl Dropped {
     ];
 }
 
-/// The part that everybody can read, and nobody can change.
+/// The unencrypted, authenticated part of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     pub kind: Kind,
@@ -71,14 +72,14 @@ pub struct Header {
 }
 
 impl Header {
-    /// The header of what a client sent.
+    /// Parses the header of a datagram from a client.
     pub fn of_client(datagram: &[u8]) -> Result<Self, Dropped> {
         let header = Self::of(datagram)?;
         let theirs = matches!(header.kind, Kind::Ping | Kind::Status | Kind::Typing);
         if theirs { Ok(header) } else { Err(Dropped::Type) }
     }
 
-    /// The header of any datagram. Checks no more than what is cheap.
+    /// Parses the header of any datagram. Performs only cheap checks.
     pub fn of(datagram: &[u8]) -> Result<Self, Dropped> {
         if datagram.len() < HEADER_BYTES + TAG_BYTES || datagram.len() > DATAGRAM_BYTES_MAX {
             return Err(Dropped::Size);
@@ -120,17 +121,17 @@ impl Header {
     }
 }
 
-/// What a client says. Unknown keys are ignored, so a `Ping` can be padded.
+/// The contents of a client's datagram. Unknown keys are ignored, so a `Ping` can be padded.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Upward {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub status: Option<Status>,
-    /// Of two statuses of a device the one with the larger version counts.
+    /// Of two statuses of a device, the one with the larger version is effective.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub version: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub chat_id: Option<ChatId>,
-    /// Up to which version the client has what was said of others.
+    /// The version up to which the client has the changes of others.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub known: Option<u64>,
 }
@@ -138,14 +139,14 @@ pub struct Upward {
 /// The answer to a `Ping`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pong {
-    /// The version of the device's status that counts.
+    /// The version of the device's effective status.
     pub version: u64,
-    /// Up to which version the server has said what there is to say.
+    /// The version up to which the server has changes for this client.
     pub known: u64,
 }
 
-/// What changed above the version `from`, up to `to`: (user, status, version) each. The codes of statuses are 0 offline,
-/// 1 online, 2 away, 3 do not disturb.
+/// The changes after version `from`, up to `to`: (user, status, version) each. Status codes are 0
+/// offline, 1 online, 2 away, 3 do not disturb.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PresenceBatch {
     pub from: u64,
@@ -159,7 +160,11 @@ pub struct TypingNotice {
     pub user_id: UserId,
 }
 
-/// Whether the datagram was made with `key`, and what it says. `header` is its own.
+/// Decrypts and decodes a datagram. `header` is the header of this datagram.
+///
+/// # Errors
+/// [`Dropped::Forged`] if it was not sealed with `key`, [`Dropped::Malformed`] if its map is
+/// invalid.
 pub fn open<T: DeserializeOwned>(key: &Key, header: Header, datagram: &[u8]) -> Result<T, Dropped> {
     let sealed = datagram.get(HEADER_BYTES..).ok_or(Dropped::Size)?;
     let payload = Payload { msg: sealed, aad: &header.bytes() };
@@ -169,12 +174,12 @@ pub fn open<T: DeserializeOwned>(key: &Key, header: Header, datagram: &[u8]) -> 
     rmp_serde::from_slice(&map).map_err(|_| Dropped::Malformed)
 }
 
-/// How many bytes [`seal`] makes of `map`.
+/// Returns the size of the datagram that [`seal`] creates from `map`.
 pub fn sealed_bytes(map: &impl Serialize) -> Option<usize> {
     Some(HEADER_BYTES + rmp_serde::to_vec_named(map).ok()?.len() + TAG_BYTES)
 }
 
-/// A datagram; `None` if it would be too large.
+/// Encrypts `map` into a datagram. Returns `None` if it would be too large.
 pub fn seal(key: &Key, header: Header, map: &impl Serialize) -> Option<Vec<u8>> {
     let map = rmp_serde::to_vec_named(map).ok()?;
     let bytes = header.bytes();
@@ -196,9 +201,9 @@ mod tests {
         seal(&KEY, PING, &map).unwrap()
     }
 
-    /// Golden bytes: whoever changes these changes the protocol for every client in the world.
+    /// Golden bytes: a change of these bytes changes the protocol for every client.
     #[test]
-    fn a_ping_has_these_bytes() {
+    fn ping_has_golden_bytes() {
         let hex: String = ping().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(&hex[..36], "4e0108070605040302010900000000000000");
         assert_eq!(hex, GOLDEN_PING);
@@ -207,7 +212,7 @@ mod tests {
     const GOLDEN_PING: &str = "4e01080706050403020109000000000000000447730cfee6ec67905ad63f7bac8927dbf9b635c9e40683b96730f8b8fa614481e329ba9bb8";
 
     #[test]
-    fn what_was_sealed_is_opened_with_the_same_key_only() {
+    fn datagram_is_opened_only_with_its_key() {
         let datagram = ping();
         let header = Header::of_client(&datagram).unwrap();
         assert_eq!(header, PING);
@@ -217,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn no_bit_of_a_datagram_can_be_changed() {
+    fn altered_datagram_is_refused() {
         let datagram = ping();
         for place in 0..datagram.len() {
             let mut altered = datagram.clone();
@@ -229,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_datagram_of_a_client_is_told_apart_before_any_cryptography() {
+    fn invalid_header_is_refused_before_decryption() {
         let with = |place: usize, byte: u8| {
             let mut datagram = ping();
             datagram[place] = byte;
@@ -244,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_that_does_not_fit_is_not_sent() {
+    fn seal_refuses_a_map_that_is_too_large() {
         let users = |count| (0..count).map(|n| (UserId(n + 1_000_000), 1, 5_000_000)).collect();
         let batch = |count| seal(&KEY, PING, &PresenceBatch { from: 0, to: 1, users: users(count) });
         assert!(batch(30).is_some());

@@ -1,4 +1,5 @@
-//! Frames: a `u32` big-endian length, then that many bytes. Lengths are checked before anything is allocated.
+//! Frames: a `u32` big-endian length, then that many bytes. Lengths are checked before any
+//! allocation.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -13,7 +14,8 @@ pub enum FrameError {
     TooLong { length: usize, max: usize },
 }
 
-/// The first frame of `input` and how many bytes it took; `None` while it is not complete.
+/// Returns the first frame of `input` and the number of bytes it takes; `None` while it is
+/// incomplete.
 pub fn split(input: &[u8], max: usize) -> Result<Option<(&[u8], usize)>, FrameError> {
     let Some((prefix, rest)) = input.split_first_chunk::<PREFIX_BYTES>() else { return Ok(None) };
     let length = usize::try_from(u32::from_be_bytes(*prefix)).unwrap_or(usize::MAX);
@@ -26,20 +28,21 @@ pub fn split(input: &[u8], max: usize) -> Result<Option<(&[u8], usize)>, FrameEr
     Ok(rest.get(..length).map(|frame| (frame, PREFIX_BYTES + length)))
 }
 
-/// The packet inside a whole frame of ours.
+/// Returns the packet inside a complete frame of the server.
 pub fn packet_of(frame: &Bytes) -> Bytes {
     frame.slice(PREFIX_BYTES.min(frame.len())..)
 }
 
-/// What most packets fit.
+/// A size that fits most packets.
 const USUAL_BYTES: usize = 256;
 
-/// `packet` as a whole frame: length, then a MessagePack map with string keys.
+/// Encodes `packet` as a complete frame: length, then a MessagePack map with string keys.
 pub fn encode(packet: &impl Serialize) -> Result<Bytes, rmp_serde::encode::Error> {
     encode_about(packet, USUAL_BYTES)
 }
 
-/// The same, with room for about `bytes` from the start: a page is not moved while it grows.
+/// Like [`encode`], with an initial capacity of `bytes`: the buffer of a page is not reallocated as
+/// it grows.
 pub fn encode_about(packet: &impl Serialize, bytes: usize) -> Result<Bytes, rmp_serde::encode::Error> {
     let mut frame = Vec::with_capacity(bytes);
     frame.extend_from_slice(&[0; PREFIX_BYTES]);
@@ -57,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_is_found_however_the_stream_is_cut() {
+    fn frame_is_split_wherever_the_stream_is_cut() {
         let stream = [0, 0, 0, 2, b'a', b'b', 0, 0, 0, 1, b'c'];
         for cut in 0..6 {
             assert_eq!(split(&stream[..cut], 10), Ok(None));
@@ -67,14 +70,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_length_is_refused_before_its_bytes_are_there() {
+    fn bad_length_is_refused_before_its_bytes_arrive() {
         assert_eq!(split(&[0, 0, 0, 0], 10), Err(FrameError::Empty));
         assert_eq!(split(&[0, 0, 0, 11], 10), Err(FrameError::TooLong { length: 11, max: 10 }));
         assert!(split(&[0xff; 4], 10).is_err());
     }
 
     #[test]
-    fn an_encoded_frame_splits_again() {
+    fn encoded_frame_can_be_split() {
         let frame = encode(&std::collections::BTreeMap::from([("a", 1)])).unwrap();
         assert_eq!(frame[..], [0, 0, 0, 4, 0x81, 0xa1, b'a', 1]);
         assert_eq!(split(&frame, 100).unwrap().unwrap().1, frame.len());

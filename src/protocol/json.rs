@@ -1,8 +1,8 @@
-//! Packets as JSON text: what sessions over WebSocket may speak instead of MessagePack.
+//! Packets as JSON text, which WebSocket sessions may use instead of MessagePack.
 //!
-//! The same maps with the same names. What is bytes in MessagePack is text here: sixteen of them are a UUID, others
-//! standard base64. Times (`…_at`) are RFC 3339 and a `connection_id` is decimal text, as in the HTTP API. Metadata is the
-//! users' own and stays as it is.
+//! The maps and names are the same. Byte strings of MessagePack become text: 16 bytes a UUID,
+//! others standard base64. Times (`…_at`) are RFC 3339 and a `connection_id` is decimal text, as in
+//! the HTTP API. Metadata belongs to the users and is not changed.
 
 use std::fmt;
 
@@ -15,14 +15,14 @@ use uuid::Uuid;
 use super::scan::DEPTH_MAX;
 use crate::domain::timestamp::Timestamp;
 
-/// One of our own packets as text; `None` for what is no MessagePack.
+/// Converts a packet of the server to text. Returns `None` if the bytes are not MessagePack.
 pub fn from_message_pack(packet: &[u8]) -> Option<String> {
     let Text(mut value) = rmp_serde::from_slice(packet).ok()?;
     as_over_http(&mut value);
     serde_json::to_string(&value).ok()
 }
 
-/// Gives times and connection ids the form that they have in the HTTP API.
+/// Converts times and connection ids to their form in the HTTP API.
 fn as_over_http(value: &mut Value) {
     match value {
         Value::Array(values) => values.iter_mut().for_each(as_over_http),
@@ -39,7 +39,7 @@ fn as_over_http(value: &mut Value) {
     }
 }
 
-/// Whether arrays and objects nest deeper than packets may, counted before anything is built.
+/// Returns whether arrays and objects nest deeper than packets may, without building any value.
 pub(super) fn is_too_deep(text: &[u8]) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in text {
@@ -61,7 +61,8 @@ pub(super) fn is_too_deep(text: &[u8]) -> bool {
     false
 }
 
-/// The `request_id` of a packet that is cut off or not JSON, if it stands at the top level before that.
+/// Finds the top-level `request_id` of a packet that is truncated or not JSON, if it precedes the
+/// defect.
 pub fn request_id_in(text: &[u8]) -> Option<u64> {
     const KEY: &[u8] = b"request_id";
     let (mut depth, mut string_at, mut escaped) = (0_usize, None, false);
@@ -74,7 +75,7 @@ pub fn request_id_in(text: &[u8]) -> Option<u64> {
                 string_at = None;
                 if depth == 1 && text.get(begin..at) == Some(KEY) {
                     let after = text.get(at.saturating_add(1)..)?.trim_ascii_start();
-                    // A value with the text of the key has no colon behind it.
+                    // A string value equal to the key has no colon after it.
                     if let Some(value) = after.strip_prefix(b":") {
                         return number_at(value.trim_ascii_start());
                     }
@@ -89,7 +90,8 @@ pub fn request_id_in(text: &[u8]) -> Option<u64> {
     None
 }
 
-/// The number at the front, if something follows it: otherwise it may have been cut.
+/// Parses the number at the start of `text`, if another byte follows: otherwise it may be
+/// truncated.
 fn number_at(text: &[u8]) -> Option<u64> {
     let digits = text.iter().position(|byte| !byte.is_ascii_digit())?;
     std::str::from_utf8(text.get(..digits)?).ok()?.parse().ok()
@@ -168,7 +170,7 @@ mod tests {
     use crate::protocol::packet::{MessagePacket, PacketMessage};
 
     #[test]
-    fn request_id_is_found_in_text_that_is_cut_or_broken() {
+    fn request_id_is_found_in_truncated_or_broken_text() {
         for (text, found) in [
             (r#"{"packet_type": "SendMessage", "request_id": 7, "content": "cut \ud83d"}"#, Some(7)),
             (r#"{"content":"say \"request_id\": 8","request_id" : 9,"rest":"#, Some(9)),
@@ -187,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_reads_the_same_in_both_forms() {
+    fn packet_is_equal_in_both_formats() {
         let message = PacketMessage { client_id: Some(ClientId([7; 16])), ..PacketMessage::default() };
         let packet = MessagePacket {
             packet_type: "SendMessage".into(),
@@ -204,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_become_text_and_other_bytes_base64() {
+    fn keys_become_text_and_other_bytes_become_base64() {
         let packet = [0x82, 0x01, 0xc0, 0xa1, b'k', 0xc4, 0x02, 0xff, 0xfe];
         assert_eq!(from_message_pack(&packet).unwrap(), r#"{"1":null,"k":"//4="}"#);
     }

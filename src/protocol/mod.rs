@@ -1,6 +1,7 @@
-//! The bytes that travel: packets, answers, frames and error codes. Pure: no socket, no actor, no clock.
+//! The wire format: packets, answers, frames and error codes. Pure: no socket, no actor, no clock.
 //!
-//! `docs/PROTOCOL.md` is the contract for other people's clients; golden byte vectors in the tests pin it.
+//! `docs/PROTOCOL.md` is the contract for third-party clients; golden byte vectors in the tests pin
+//! it.
 
 pub mod answer;
 pub mod code;

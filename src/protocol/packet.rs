@@ -1,4 +1,4 @@
-//! What clients send: one flat map, `MessagePacket`, of which only `packet_type` is always there.
+//! Packets from clients: one flat map, `MessagePacket`, in which only `packet_type` is required.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::message::ClientId;
 use crate::domain::metadata::Metadata;
 
-/// A packet as it came. Fields that a packet type does not use are ignored, and so are unknown ones.
+/// A packet as received. Unknown fields, and fields that the packet type does not use, are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct MessagePacket {
     pub packet_type: String,
@@ -22,22 +22,23 @@ pub struct MessagePacket {
     pub device_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub echo: Option<bool>,
-    /// Asks for a UDP ticket.
+    /// Requests a UDP ticket.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub udp: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub status: Option<String>,
-    /// Of two statuses of a device the one with the larger version counts.
+    /// Of two statuses of a device, the one with the larger version is effective.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub version: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub epoch: Option<u64>,
-    /// How far the client has each chat. Integer keys in MessagePack, decimal strings in JSON.
+    /// The seq up to which the client has each chat. Integer keys in MessagePack, decimal strings
+    /// in JSON.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cursors: Option<BTreeMap<ChatId, u64>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub user_id: Option<UserId>,
-    /// Of users whose names are wanted.
+    /// The users whose names are requested.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub user_ids: Option<Vec<UserId>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -50,10 +51,10 @@ pub struct MessagePacket {
     pub message_id: Option<MessageId>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub emoji: Option<String>,
-    /// Of a user to be blocked, or who put one into chats.
+    /// The user to block, or the user who added this one to chats.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub username: Option<String>,
-    /// Takes a reaction, a pin or a block back.
+    /// Removes a reaction, a pin or a block.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub remove: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -64,7 +65,7 @@ pub struct MessagePacket {
     pub read_seq: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub delivered_seq: Option<u64>,
-    /// Messages from here on are unread.
+    /// Messages from this seq on are unread.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub from_seq: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -84,18 +85,18 @@ pub struct PacketMessage {
     pub metadata: Option<Metadata>,
 }
 
-/// Why a frame is not a packet.
+/// The reason why a frame is not a valid packet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PacketError {
-    /// Not a packet at all: the connection is closed.
+    /// The frame is not a packet: the connection is closed.
     #[error("{0}")]
     Malformed(#[from] Malformed),
-    /// A packet with a field of the wrong type: a NACK, and the session stays.
+    /// A field has the wrong type: the client receives a NACK, and the session continues.
     #[error("{reason}")]
     BadField { request_id: Option<u64>, reason: String },
 }
 
-/// What is still readable of a packet with a bad field.
+/// The part of a packet with a bad field that can still be read.
 #[derive(Deserialize)]
 struct RequestIdOnly {
     #[serde(default)]
@@ -110,7 +111,7 @@ pub fn decode(frame: &[u8]) -> Result<MessagePacket, PacketError> {
     })
 }
 
-/// The same from JSON text.
+/// Decodes a packet from JSON text.
 pub fn decode_json(text: &[u8]) -> Result<MessagePacket, PacketError> {
     if json::is_too_deep(text) {
         return Err(Malformed::TooDeep.into());
@@ -128,7 +129,7 @@ pub fn decode_json(text: &[u8]) -> Result<MessagePacket, PacketError> {
     })
 }
 
-/// A seq that a client may name: from 0 to 2^53.
+/// Converts a seq sent by a client. Range: 0 to 2^53.
 pub fn seq(value: u64) -> Option<Seq> {
     Seq::try_from(value).ok().filter(|seq| *seq <= 1 << 53)
 }
@@ -138,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_of_the_wrong_type_keeps_the_request_id() {
+    fn field_of_the_wrong_type_keeps_the_request_id() {
         let frame = rmp_serde::to_vec_named(&serde_json::json!({
             "packet_type": "SendMessage", "request_id": 7, "chat_id": "one"
         }))
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_are_ignored_and_a_packet_without_a_type_is_told() {
+    fn decode_ignores_unknown_keys_and_requires_a_packet_type() {
         let frame = |value: serde_json::Value| rmp_serde::to_vec_named(&value).unwrap();
         let packet =
             decode(&frame(serde_json::json!({"packet_type": "Ping", "colour": {"deep": [1]}}))).unwrap();
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_read_like_message_pack() {
+    fn json_is_decoded_like_message_pack() {
         let packet =
             decode_json(br#" {"packet_type":"Resume","epoch":7,"cursors":{"3":4,"10":0}} "#).unwrap();
         assert_eq!(packet.cursors, Some([(ChatId(3), 4), (ChatId(10), 0)].into()));

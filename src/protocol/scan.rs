@@ -1,9 +1,9 @@
-//! A look at the shape of MessagePack bytes before anything is built from them.
+//! Checks the shape of MessagePack bytes before any value is built from them.
 //!
-//! Invariant: after `Ok`, the bytes are exactly one map, no deeper than [`DEPTH_MAX`], with every length inside the
-//! frame. The scan allocates nothing and is linear in the frame.
+//! Invariant: after `Ok`, the bytes are exactly one map, no deeper than [`DEPTH_MAX`], with every
+//! length inside the frame. The scan allocates nothing and is linear in the frame.
 
-/// How deep a packet may nest.
+/// The maximum nesting depth of a packet.
 pub const DEPTH_MAX: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -14,13 +14,13 @@ pub enum Malformed {
     NotMessagePack,
     #[error("the frame ends in the middle of a value")]
     Truncated,
-    #[error("there are bytes behind the packet")]
+    #[error("there are bytes after the packet")]
     Trailing,
     #[error("the packet nests deeper than 16 levels")]
     TooDeep,
     #[error("a packet must be a map")]
     NotAMap,
-    #[error("the keys of a packet must be text")]
+    #[error("the keys of a packet must be strings")]
     KeyNotText,
 }
 
@@ -43,7 +43,7 @@ pub fn scan(frame: &[u8]) -> Result<(), Malformed> {
         return Err(Malformed::Truncated);
     }
     for _ in 0..count {
-        // Decoders take numbers for the places of fields: only text names one.
+        // Decoders accept integers as field indexes; only string keys name a field.
         if !rest.first().is_some_and(|byte| matches!(byte, 0xa0..=0xbf | 0xd9..=0xdb)) {
             return Err(if rest.is_empty() { Malformed::Truncated } else { Malformed::KeyNotText });
         }
@@ -59,7 +59,7 @@ fn take<'a>(rest: &mut &'a [u8], count: usize) -> Result<&'a [u8], Malformed> {
     Ok(head)
 }
 
-/// A big-endian unsigned integer of `count` bytes.
+/// Reads a big-endian unsigned integer of `count` bytes.
 fn length(rest: &mut &[u8], count: usize) -> Result<usize, Malformed> {
     let bytes = take(rest, count)?;
     Ok(bytes.iter().fold(0usize, |sum, byte| (sum << 8) | usize::from(*byte)))
@@ -109,7 +109,7 @@ fn values(rest: &mut &[u8], count: usize, depth: usize) -> Result<(), Malformed>
     if depth > DEPTH_MAX {
         return Err(Malformed::TooDeep);
     }
-    // Each value takes a byte at least: a declared count beyond the frame is refused at once.
+    // Each value takes at least one byte: a count beyond the end of the frame is refused at once.
     if count > rest.len() {
         return Err(Malformed::Truncated);
     }
@@ -125,7 +125,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn hostile_shapes_are_refused() {
+    fn scan_refuses_hostile_shapes() {
         let cases: [(&[u8], Malformed); 9] = [
             (&[], Malformed::NotAMap),
             (&[0x93, 1, 2, 3], Malformed::NotAMap),
@@ -148,12 +148,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn scan_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = scan(&bytes);
         }
 
         #[test]
-        fn what_our_encoder_writes_passes(text in ".{0,80}", number: i64, list in proptest::collection::vec(any::<f64>(), 0..20)) {
+        fn scan_accepts_encoded_packets(text in ".{0,80}", number: i64, list in proptest::collection::vec(any::<f64>(), 0..20)) {
             #[derive(serde::Serialize)]
             struct Packet { text: String, number: i64, list: Vec<f64>, none: Option<u8> }
             let bytes = rmp_serde::to_vec_named(&Packet { text, number, list, none: None }).unwrap();

@@ -1,4 +1,4 @@
-//! How chats and events look from outside: the same fields in MessagePack and in JSON.
+//! Chats and events as clients see them: the same fields in MessagePack and in JSON.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use crate::domain::push::Push;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
 
-/// A chat in one person's list.
+/// A chat in a user's list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ChatSummary {
     #[schema(value_type = i64)]
@@ -24,31 +24,32 @@ pub struct ChatSummary {
     pub kind: ChatKind,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
-    /// The other person of a direct chat.
+    /// The other user of a direct chat.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub peer: Option<String>,
-    /// Only when it is `false`: the other person of a direct chat is deactivated, so no user can post in it.
+    /// Present only when `false`: the other user of a direct chat is deactivated, so no user can
+    /// post in it.
     #[serde(skip_serializing_if = "Clone::clone", default = "active")]
     pub active: bool,
-    /// The project whose channel it is.
+    /// The project whose channel this chat is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(value_type = Option<i64>)]
     pub project_id: Option<ProjectId>,
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub archived: bool,
-    /// What one wants to be notified of; absent: `all`.
+    /// The level of notifications that the user chose; absent: `all`.
     #[serde(skip_serializing_if = "is_default", default)]
     #[schema(value_type = String)]
     pub notify: NotifyLevel,
     pub last_seq: Seq,
     pub read_seq: Seq,
     pub unread_count: i64,
-    /// The user has hidden this direct chat, until its next message.
+    /// The user has hidden this direct chat until its next message.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub hidden: bool,
 }
 
-/// How somebody is shown. Of two the one with the larger version is newer.
+/// The presence of a user as others see it. Of two views, the one with the larger version is newer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PresenceView {
     #[schema(value_type = i64)]
@@ -59,13 +60,13 @@ pub struct PresenceView {
     pub version: u64,
 }
 
-/// Who stands behind an id.
+/// A user as clients see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserView {
     pub id: UserId,
     pub username: String,
     pub display_name: String,
-    /// Only when it is `false`: an administrator deactivated the user.
+    /// Present only when `false`: an administrator deactivated the user.
     #[serde(skip_serializing_if = "Clone::clone", default = "active")]
     pub active: bool,
 }
@@ -81,7 +82,7 @@ impl From<&User> for UserView {
     }
 }
 
-/// What a client needs to speak over UDP.
+/// The parameters that a client needs for UDP.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TicketView<'a> {
     pub connection_id: u64,
@@ -103,7 +104,7 @@ mod key_bytes {
     }
 }
 
-/// How far somebody is in a chat.
+/// How far a member has read and received a chat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MarkView {
     pub user_id: UserId,
@@ -117,7 +118,7 @@ impl From<&Participant> for MarkView {
     }
 }
 
-/// Something that one person should look at.
+/// A notification of one user.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct NotificationView {
     #[schema(value_type = i64)]
@@ -131,7 +132,7 @@ pub struct NotificationView {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(value_type = Option<i64>)]
     pub message_id: Option<MessageId>,
-    /// Where in the chat it stands: reading the chat up to here reads the notification.
+    /// The position in the chat: reading the chat up to here marks the notification as read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seq: Option<Seq>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -188,21 +189,21 @@ pub struct EventView<'a> {
     pub archived: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub push: Option<&'a Push>,
-    /// The message that an event other than `message` and `edit` is about.
+    /// The message of an event other than `message` and `edit`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<MessageId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub emoji: Option<&'a str>,
-    /// In a `trim`: messages up to here are gone.
+    /// In a `trim`: messages up to here were deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to_seq: Option<Seq>,
-    /// In a `join` of oneself: the chat one is now in.
+    /// In a `join` of the receiving user: the chat that the user joined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chat: Option<&'a ChatSummary>,
 }
 
 impl<'a> EventView<'a> {
-    /// The event inside a list.
+    /// Returns the event for a list.
     pub fn listed(event: &'a ChatEvent) -> Self {
         let mut view = Self {
             packet_type: None,
@@ -245,7 +246,7 @@ impl<'a> EventView<'a> {
         view
     }
 
-    /// The packet as a frame.
+    /// Encodes the event as a frame.
     pub fn frame(&self) -> Bytes {
         framing::encode(self).unwrap_or_else(|error| {
             tracing::error!(%error, "an event could not be encoded");
@@ -253,18 +254,19 @@ impl<'a> EventView<'a> {
         })
     }
 
-    /// The event as a packet of its own.
+    /// Returns the event as a packet of its own.
     pub fn pushed(event: &'a ChatEvent) -> Self {
         Self { packet_type: Some("Event"), ..Self::listed(event) }
     }
 
-    /// The event as the person who just joined sees it.
+    /// Returns the event as the user who just joined receives it.
     pub fn pushed_to_joiner(event: &'a ChatEvent, chat: &'a ChatSummary) -> Self {
         Self { chat: Some(chat), ..Self::pushed(event) }
     }
 }
 
-/// What a session that asked for no echo gets of its own user's messages: the seq, and nothing to show.
+/// The stub that a session without echo receives for its own user's messages: the seq, without
+/// content.
 #[derive(Debug, Clone, Serialize)]
 pub struct EventStub {
     pub packet_type: &'static str,
@@ -275,12 +277,13 @@ pub struct EventStub {
 }
 
 impl EventStub {
-    /// The stub as a frame.
+    /// Encodes the stub as a frame.
     pub fn frame_of(event: &ChatEvent) -> Option<Bytes> {
         framing::encode(&Self::of(event)?).ok()
     }
 
-    /// `None` for events that are no messages: those are small, and say what one needs to know.
+    /// Returns `None` for events other than messages: those are small, and the client needs their
+    /// content.
     fn of(event: &ChatEvent) -> Option<Self> {
         let Change::Message(message) = &event.change else { return None };
         let (chat_id, seq, kind) = (event.chat_id, event.seq, event.change.kind());
