@@ -1,7 +1,7 @@
-//! Who acts, what proves it, and how far the proof reaches.
+//! Credentials, their proof, and the permissions that a proof grants.
 //!
-//! A login reaches as far as its user. A personal access token reaches as far as its scopes and chosen repositories, and
-//! never further than its user.
+//! A login has all permissions of its user. A personal access token has those of its scopes and
+//! chosen repositories, and never more than its user.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use super::refusal::Refusal;
 use super::timestamp::Timestamp;
 use super::user::{Invalid, parse_line};
 
-/// Who acts: taken from what a client presented, and still to be compared with the living state (is the login alive, is
-/// the token revoked) by the actor that answers.
+/// The acting user, as taken from what a client presented. The actor that answers still compares it
+/// with the current state: whether the login is live, or the token is revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Credential {
     pub user: UserId,
@@ -24,32 +24,34 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// Of a login session.
+    /// Creates the credential of a login session.
     pub fn login(user: UserId, id: LoginId, token_version: i64) -> Self {
         Self { user, proof: Proof::Login { id, token_version } }
     }
 
-    /// Of the operator of the machine, in the name of `user`. Made by the services of the control socket alone.
+    /// Creates the credential of the machine's operator, acting as `user`. Only the services of the
+    /// control socket create it.
     pub fn operator(user: UserId) -> Self {
         Self { user, proof: Proof::Operator }
     }
 }
 
-/// What the client presented.
+/// The proof that the client presented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Proof {
     /// The access token of a login session.
     Login { id: LoginId, token_version: i64 },
-    /// The user's password, checked a moment ago (git clients).
+    /// The user's password, which was just checked (git clients).
     Password { token_version: i64 },
     /// A personal access token.
     Token(AccessTokenId),
-    /// The operator of the machine, in the user's name: over the control socket, which nobody else can open.
+    /// The operator of the machine, acting as the user: over the control socket, which only the
+    /// operator can open.
     Operator,
 }
 
 impl Proof {
-    /// The login session, if that is what acts.
+    /// Returns the login session, if it is the proof.
     pub fn login(self) -> Option<LoginId> {
         match self {
             Self::Login { id, .. } => Some(id),
@@ -58,24 +60,24 @@ impl Proof {
     }
 }
 
-/// What a personal access token may be for.
+/// A permission that a personal access token may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Scope {
     /// Read projects and repositories, fetch.
     #[serde(rename = "repo:read")]
     RepoRead,
-    /// Push, make and change repositories.
+    /// Push, create and change repositories.
     #[serde(rename = "repo:write")]
     RepoWrite,
     #[serde(rename = "chat:read")]
     ChatRead,
     #[serde(rename = "chat:write")]
     ChatWrite,
-    /// What the owner of a project may: members, visibility, deletion.
+    /// The permissions of a project's owner: members, visibility, deletion.
     #[serde(rename = "admin")]
     Admin,
-    /// Administration of the server. Only tokens of administrators have it, and never one that is
-    /// limited to some repositories.
+    /// Administration of the server. Only tokens of administrators have it, and never a token that
+    /// is limited to some repositories.
     #[serde(rename = "server:admin")]
     ServerAdmin,
 }
@@ -106,28 +108,28 @@ impl fmt::Display for Scope {
     }
 }
 
-/// What a question or command asks of the proof, besides being alive.
+/// The requirement of a query or command on a proof, in addition to its validity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// Any proof: what may be seen or done is decided by role ([`Grant::cap`]).
+    /// Any proof: the role decides what may be seen or done ([`Grant::cap`]).
     Identity,
     ChatRead,
     ChatWrite,
-    /// Changing who is in a project.
+    /// Changing the members of a project.
     Admin,
-    /// Administering the server. Whether the user is an administrator is asked on top of it.
+    /// Administering the server. The user must also be an administrator.
     ServerAdmin,
-    /// The person, not a program of theirs: passwords, tokens, profile.
+    /// The user in person, not a program acting for them: passwords, tokens, profile.
     Person,
 }
 
 impl Need {
-    /// Every need, for tests that compare each of them with each scope.
+    /// All needs, for tests that compare each of them with each scope.
     pub const ALL: [Self; 6] =
         [Self::Identity, Self::ChatRead, Self::ChatWrite, Self::Admin, Self::ServerAdmin, Self::Person];
 
-    /// The scopes of which a token must have one, and the refusal of a token that has none of them.
-    /// `None`: any token will do.
+    /// Returns the scopes of which a token must have one, and the refusal of a token that has none
+    /// of them. `None`: any token is sufficient.
     fn scopes(self) -> Option<(&'static [Scope], Refusal)> {
         match self {
             Self::Identity => None,
@@ -150,21 +152,21 @@ impl Need {
     }
 }
 
-/// How far a proof reaches.
+/// The permissions of a proof.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Grant {
-    /// As far as the user.
+    /// All permissions of the user.
     Whole,
-    /// As a personal access token says.
+    /// The permissions of a personal access token.
     Token(Arc<AccessToken>),
 }
 
-const NOT_FOR_TOKENS: Refusal = Refusal::Forbidden("this needs a login; access tokens may not do it");
+const NOT_FOR_TOKENS: Refusal = Refusal::Forbidden("this requires a login; access tokens are not allowed");
 
-/// What is asked about, as far as the choice of repositories matters.
+/// The object of a check, as far as the choice of repositories matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
-    /// A project as a whole; `chosen`: it holds a repository that the token is for.
+    /// A project as a whole; `chosen`: it contains a repository that the token is for.
     Project {
         chosen: bool,
     },
@@ -182,7 +184,7 @@ impl Grant {
         }
     }
 
-    /// Refuses tokens, whatever they are for.
+    /// Refuses tokens, whatever their scopes.
     pub fn person(proof: Proof) -> Result<(), Refusal> {
         match proof {
             Proof::Token(_) => Err(NOT_FOR_TOKENS),
@@ -190,7 +192,7 @@ impl Grant {
         }
     }
 
-    /// The personal access token, if that is the proof.
+    /// Returns the personal access token, if it is the proof.
     pub fn token(&self) -> Option<&AccessToken> {
         match self {
             Self::Whole => None,
@@ -198,7 +200,7 @@ impl Grant {
         }
     }
 
-    /// The repositories that the token is for; `None`: all.
+    /// Returns the repositories that the token is for; `None`: all.
     pub fn repositories(&self) -> Option<&[RepositoryId]> {
         match self {
             Self::Whole => None,
@@ -206,7 +208,7 @@ impl Grant {
         }
     }
 
-    /// The role in which the proof lets its user act, who has `role`: never more.
+    /// Limits the user's `role` to what the proof allows.
     pub fn cap(&self, role: Option<ProjectRole>, subject: Subject) -> Option<ProjectRole> {
         let Self::Token(token) = self else { return role };
         let has = |scope: Scope| token.scopes.contains(&scope);
@@ -228,11 +230,11 @@ impl Grant {
         role.map(|role| role.min(highest))
     }
 
-    /// The role in which the proof lets its user `act`, who has `role`. Where the user may and the token may not, the
-    /// refusal names what the token lacks.
+    /// Limits the user's `role` to what the proof allows, and checks whether it may `act`. If the
+    /// user may act and the token may not, the refusal names what the token lacks.
     ///
     /// # Errors
-    /// They may not.
+    /// The refusal, if the limited role may not `act`.
     pub fn check_act(
         &self,
         act: Act,
@@ -249,7 +251,7 @@ impl Grant {
         })
     }
 
-    /// What a token lacks that does not let its user `act`.
+    /// Returns what a token lacks so that it may not `act`.
     fn lacks(&self, act: Act, subject: Subject) -> &'static str {
         let is_for = |chosen: &[RepositoryId]| match subject {
             Subject::Repository(id) => chosen.contains(&id),
@@ -265,7 +267,7 @@ impl Grant {
         }
     }
 
-    /// Whether a new project may be made: by whoever may write to every repository.
+    /// Checks whether the proof may create a project: it must allow writing to all repositories.
     pub fn check_create_project(&self) -> Result<(), Refusal> {
         match self {
             Self::Whole => Ok(()),
@@ -275,14 +277,14 @@ impl Grant {
             {
                 Ok(())
             }
-            Self::Token(_) => Err(Refusal::Forbidden(
-                "making a project needs the scope repo:write, not limited to some repositories",
-            )),
+            Self::Token(_) => {
+                Err(Refusal::Forbidden("creating a project needs the scope repo:write for all repositories"))
+            }
         }
     }
 }
 
-/// A personal access token, without the token.
+/// A personal access token, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessToken {
     pub id: AccessTokenId,
@@ -293,25 +295,24 @@ pub struct AccessToken {
     pub repositories: Option<Vec<RepositoryId>>,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
-    /// When the token was last used, known to within `limits.token_use_seconds`.
+    /// The time of the last use, accurate to `limits.token_use_seconds`.
     pub last_used_at: Option<Timestamp>,
 }
 
-/// Refuses scopes that the token of this user may not have.
+/// Checks the scopes of a new token of this user.
 ///
 /// # Errors
-/// `server:admin` for a user who does not administer the server, or together with `repositories`.
+/// If `scopes` has `server:admin` and the user is not an administrator of the server, or the token
+/// is limited to repositories.
 pub fn check_scopes(scopes: &[Scope], chooses_repositories: bool, is_admin: bool) -> Result<(), Refusal> {
     if !scopes.contains(&Scope::ServerAdmin) {
         return Ok(());
     }
     if chooses_repositories {
-        return Err(Refusal::invalid("scopes", "cannot hold server:admin together with repositories"));
+        return Err(Refusal::invalid("scopes", "cannot contain server:admin together with repositories"));
     }
     if !is_admin {
-        return Err(Refusal::Forbidden(
-            "only an administrator of the server may give the scope server:admin",
-        ));
+        return Err(Refusal::Forbidden("only a server administrator may grant the scope server:admin"));
     }
     Ok(())
 }
@@ -322,7 +323,7 @@ impl AccessToken {
     }
 }
 
-/// 1 to 64 characters without control characters.
+/// Parses a token name: 1 to 64 characters without control characters.
 pub fn parse_token_name(text: &str) -> Result<String, Invalid> {
     parse_line(text, 64).ok_or(Invalid("must be 1 to 64 characters without control characters"))
 }

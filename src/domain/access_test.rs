@@ -1,4 +1,4 @@
-//! Tests of what access tokens reach.
+//! Tests of the permissions of access tokens.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ fn token(scopes: &[Scope], repositories: Option<&[i64]>) -> Grant {
 }
 
 #[test]
-fn a_token_reaches_as_far_as_its_scopes_and_never_further_than_its_user() {
+fn token_role_is_capped_by_scopes_and_user_role() {
     let (owner, reader) = (Some(ProjectRole::Owner), Some(ProjectRole::Reader));
     let about = Subject::Repository(RepositoryId(7));
     for (scopes, as_owner) in [
@@ -40,7 +40,7 @@ fn a_token_reaches_as_far_as_its_scopes_and_never_further_than_its_user() {
 }
 
 #[test]
-fn a_token_for_some_repositories_is_a_strangers_elsewhere() {
+fn token_for_chosen_repositories_has_no_role_elsewhere() {
     let grant = token(&[Scope::Admin], Some(&[7]));
     let owner = Some(ProjectRole::Owner);
     assert_eq!(grant.cap(owner, Subject::Repository(RepositoryId(7))), owner);
@@ -52,7 +52,7 @@ fn a_token_for_some_repositories_is_a_strangers_elsewhere() {
 }
 
 #[test]
-fn a_refusal_names_what_the_token_lacks_or_the_user() {
+fn refusal_names_what_the_token_or_the_user_lacks() {
     let owner = Some(ProjectRole::Owner);
     let refused = |grant: &Grant, act: Act, role: Option<ProjectRole>, visibility: Visibility, id: i64| {
         let subject = Subject::Repository(RepositoryId(id));
@@ -69,14 +69,14 @@ fn a_refusal_names_what_the_token_lacks_or_the_user() {
     assert_eq!(refused(&read, Act::Push, None, public, 7), user);
     let chosen = token(&[Scope::RepoWrite], Some(&[7]));
     assert_eq!(refused(&chosen, Act::Push, owner, public, 8), of_token("is for other repositories"));
-    // What it is not for, it does not see.
-    let missing = Err("there is no such repository".to_owned());
+    // Repositories that the token is not for are not visible to it.
+    let missing = Err("repository not found".to_owned());
     assert_eq!(refused(&chosen, Act::Push, owner, private, 8), missing);
     assert_eq!(refused(&token(&[Scope::ChatRead], None), Act::Push, owner, private, 7), missing);
 }
 
 #[test]
-fn a_token_lives_until_the_moment_it_expires() {
+fn token_is_live_until_it_expires() {
     let Grant::Token(forever) = token(&Scope::ALL, None) else { panic!("it is a token") };
     assert!(forever.is_live(Timestamp(i64::MAX)));
     let token = AccessToken { expires_at: Some(Timestamp(10)), ..(*forever).clone() };
@@ -84,7 +84,7 @@ fn a_token_lives_until_the_moment_it_expires() {
 }
 
 #[test]
-fn chat_scopes_open_chats_and_nothing_opens_the_account() {
+fn chat_scopes_allow_chats_and_no_scope_allows_the_account() {
     let reads = token(&[Scope::ChatRead], None);
     assert!(reads.check(Need::ChatRead).is_ok() && reads.check(Need::ChatWrite).is_err());
     let writes = token(&[Scope::ChatWrite], None);
@@ -95,7 +95,7 @@ fn chat_scopes_open_chats_and_nothing_opens_the_account() {
 }
 
 #[test]
-fn each_need_is_met_by_its_scopes_and_by_no_other() {
+fn need_is_met_only_by_its_own_scopes() {
     for need in Need::ALL {
         assert_eq!(Grant::Whole.check(need), Ok(()), "a login reaches as far as its user: {need:?}");
         for scope in Scope::ALL {
@@ -121,7 +121,7 @@ fn each_need_is_met_by_its_scopes_and_by_no_other() {
 }
 
 #[test]
-fn server_admin_is_for_administrators_and_whole_tokens() {
+fn server_admin_needs_an_administrator_and_all_repositories() {
     let asked = |scopes: &[Scope], chooses, is_admin| check_scopes(scopes, chooses, is_admin).is_ok();
     assert!(asked(&[Scope::Admin], true, false));
     assert!(asked(&[Scope::ServerAdmin], false, true));

@@ -1,4 +1,5 @@
-//! What administrators and owners did: kept for ever, changed by nobody.
+//! The audit log: actions of administrators and owners. Its entries are kept permanently and never
+//! changed.
 
 use super::ids::UserId;
 use super::timestamp::Timestamp;
@@ -6,15 +7,15 @@ use super::timestamp::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEvent {
     pub id: i64,
-    /// Absent: the operator of the machine.
+    /// `None`: the operator of the machine.
     pub actor_id: Option<UserId>,
     /// `user.deactivate`, `chat.rename`, `project.delete`, …
     pub action: String,
     /// `user:3`, `chat:7`, …
     pub target: String,
-    /// What was set, as JSON.
+    /// The new values, as JSON.
     pub detail: String,
-    /// Of the HTTP request, as in the log.
+    /// The id of the HTTP request, as in the log.
     pub request_id: Option<String>,
     pub created_at: Timestamp,
 }

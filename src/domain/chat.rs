@@ -1,4 +1,4 @@
-//! Chats and the people in them.
+//! Chats and their participants.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,11 +12,11 @@ use super::user::{Invalid, parse_line};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChatKind {
-    /// Exactly two people, one chat per pair, for ever.
+    /// Exactly two users; each pair has one permanent chat.
     Direct,
-    /// Whoever was added.
+    /// Users enter only when a participant adds them.
     Group,
-    /// Found and joined by every user, or the channel of a project.
+    /// All users can find and join it, or it is the channel of a project.
     Channel,
 }
 
@@ -34,11 +34,11 @@ impl ChatKind {
     }
 }
 
-/// Ordered by power: a higher role may do whatever a lower one may.
+/// Roles in ascending order: each role includes the permissions of the lower ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChatRole {
-    /// Reads, in channels only.
+    /// May read and react but not post; exists in channels only.
     Reader,
     Member,
     Admin,
@@ -60,14 +60,14 @@ impl ChatRole {
     }
 }
 
-/// Who, besides the people in a chat, may know of it.
+/// The users other than participants who may know of a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Audience {
-    /// Nobody.
+    /// None.
     Members,
-    /// Every user may find and join it: channels.
+    /// All users can find and join it: channels.
     Joinable,
-    /// Every user may read it: channels of public projects.
+    /// All users can read it: channels of public projects.
     Public,
 }
 
@@ -84,64 +84,65 @@ impl Audience {
         [Self::Members, Self::Joinable, Self::Public].into_iter().find(|audience| audience.as_str() == name)
     }
 
-    /// What a chat of this kind begins with, unless it belongs to a project.
+    /// Returns the initial audience of a chat of this kind that does not belong to a project.
     pub fn of(kind: ChatKind) -> Self {
         if kind == ChatKind::Channel { Self::Joinable } else { Self::Members }
     }
 }
 
-/// A chat without its people and messages.
+/// A chat without its participants and messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chat {
     pub id: ChatId,
     pub kind: ChatKind,
     /// `None` in direct chats.
     pub name: Option<String>,
-    /// The two people of a direct chat.
+    /// The two users of a direct chat.
     pub between: Option<(UserId, UserId)>,
-    /// The project whose channel it is: its people follow the project's members.
+    /// The project whose channel this is: its participants follow the project's members.
     pub project_id: Option<ProjectId>,
     pub audience: Audience,
     /// The seq of the newest event; 0 before the first.
     pub last_seq: Seq,
-    /// How many messages were ever written.
+    /// The number of messages ever written.
     pub last_ordinal: i64,
-    /// The newest message: recency without a clock.
+    /// The newest message. It orders chats by recency without a clock.
     pub last_message_id: Option<MessageId>,
     pub archived: bool,
-    /// How many of its newest messages it keeps; `None`: all.
+    /// The number of newest messages that the chat keeps; `None`: all.
     pub retention: Option<i64>,
-    /// Up to here the messages that it does not keep are gone: its events are dense above only.
+    /// The seq up to which messages that the chat does not keep were deleted. Events are dense only
+    /// above it.
     pub trimmed_seq: Seq,
-    /// The ordinal of the last message that is gone.
+    /// The ordinal of the last deleted message.
     pub trimmed_ordinal: i64,
     pub created_at: Timestamp,
 }
 
 impl Chat {
-    /// The other person of a direct chat.
+    /// Returns the other user of a direct chat.
     pub fn peer_of(&self, user: UserId) -> Option<UserId> {
         self.between.map(|(one, other)| if one == user { other } else { one })
     }
 }
 
-/// One person in one chat.
+/// A user in a chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Participant {
     pub user_id: UserId,
     pub role: ChatRole,
-    /// How far this person has read.
+    /// The seq up to which the user has read.
     pub read_seq: Seq,
     /// The ordinal of the last message at or below `read_seq`.
     pub read_ordinal: i64,
-    /// This person's own messages above `read_ordinal`: they are not unread.
+    /// The user's own messages above `read_ordinal`: they do not count as unread.
     pub own: OwnMessages,
-    /// How far any of this person's devices has received.
+    /// The seq up to which any device of the user has received.
     pub delivered_seq: Seq,
     pub notify: NotifyLevel,
-    /// The chat, a direct one, is hidden to this person until a message has a larger ordinal.
+    /// This direct chat is hidden to the user until a message has a larger ordinal.
     pub hidden_ordinal: Option<i64>,
-    /// Who put this person into the chat; `None`: they entered by themselves.
+    /// The user who added this one; `None`: they joined on their own.
     pub added_by: Option<UserId>,
 }
 
@@ -160,7 +161,8 @@ impl Participant {
         }
     }
 
-    /// A user whom `actor` brings in with the event `seq`: messages before it are not unread.
+    /// Creates the participant whom `actor` adds with the event `seq`: earlier messages do not
+    /// count as unread.
     pub fn joining(user_id: UserId, actor: UserId, role: ChatRole, seq: Seq, last_ordinal: i64) -> Self {
         Self {
             read_seq: seq,
@@ -171,7 +173,8 @@ impl Participant {
         }
     }
 
-    /// Reads up to `seq`, where the messages up to `ordinal` are; never back.
+    /// Moves the read cursor forward to `seq`, never back. `ordinal` is that of the last message up
+    /// to `seq`.
     pub fn read_to(&mut self, seq: Seq, ordinal: i64) {
         if seq > self.read_seq {
             (self.read_seq, self.read_ordinal) = (seq, ordinal.max(self.read_ordinal));
@@ -180,18 +183,20 @@ impl Participant {
         self.delivered_seq = self.delivered_seq.max(self.read_seq);
     }
 
-    /// Moves the read cursor back to `seq`, where the messages up to `ordinal` are; `own` are this person's above it.
+    /// Moves the read cursor back to `seq`; `ordinal` is that of the last message up to it, and
+    /// `own` are the user's messages above it.
     pub fn unread_from(&mut self, seq: Seq, ordinal: i64, own: OwnMessages) {
         (self.read_seq, self.read_ordinal, self.own) = (seq, ordinal, own);
     }
 
-    /// Whether the chat, with this many messages, is hidden to the person.
+    /// Returns whether the chat is hidden to the user when its newest message has `last_ordinal`.
     pub fn hides(&self, last_ordinal: i64) -> bool {
         self.hidden_ordinal.is_some_and(|hidden| last_ordinal <= hidden)
     }
 
-    /// Says the newest message of the chat. A person who has read all messages of others has read this one too;
-    /// otherwise the cursor stays, and the message is counted apart. A message that counts already changes nothing.
+    /// Records that the user sent the newest message of the chat. If they have read all messages of
+    /// others, the read cursor moves to this message. Otherwise the cursor stays, and the message
+    /// is added to `own`. Recording a message twice changes nothing.
     pub fn say(&mut self, seq: Seq, ordinal: i64, trimmed_ordinal: i64) {
         if ordinal <= self.read_ordinal || self.own.contains(ordinal) {
             return;
@@ -206,7 +211,7 @@ impl Participant {
         }
     }
 
-    /// Moves the cursors forward to those of `other`; never back.
+    /// Moves the cursors forward to those of `other`, never back.
     pub fn merge_cursors(&mut self, other: &Self) {
         self.read_seq = self.read_seq.max(other.read_seq);
         self.read_ordinal = self.read_ordinal.max(other.read_ordinal);
@@ -215,12 +220,12 @@ impl Participant {
     }
 }
 
-/// The key under which a channel is found, whatever the case and the form of its name.
+/// Returns the lookup key of a channel's name, independent of case and Unicode form.
 pub fn channel_key(name: &str) -> String {
     nfc(&nfc(name).to_lowercase())
 }
 
-/// 1 to 80 characters, not blank, without control characters.
+/// Parses a chat name: 1 to 80 characters, not blank, without control characters.
 pub fn parse_chat_name(text: &str) -> Result<String, Invalid> {
     parse_line(text, 80)
         .ok_or(Invalid("must be 1 to 80 characters, not all blank, without control characters"))

@@ -1,19 +1,21 @@
-//! What people react with: an emoji of Unicode's recommended set (RGI, UTS #51), or a shortcode.
+//! Reactions: an emoji of Unicode's recommended set (RGI, UTS #51), or a shortcode.
 //!
-//! Keyboards write one emoji with and without variation selectors (U+FE0F). Both are one reaction: they are compared without
-//! selectors, and new ones are stored in the fully qualified form.
+//! Keyboards write the same emoji with and without variation selectors (U+FE0F). Both forms are the
+//! same reaction: they are compared without selectors, and new reactions are stored in the fully
+//! qualified form.
 
 use std::borrow::Cow;
 
 use super::user::Invalid;
 
-/// Bytes of a shortcode.
+/// Maximum bytes of a shortcode.
 const SHORTCODE_BYTES_MAX: usize = 32;
-/// Bytes of a text that is looked up: the longest emoji has 35, and keyboards may add a selector to each character.
+/// Maximum bytes of a text that is looked up: the longest emoji has 35, and keyboards may add a
+/// selector to each character.
 const EMOJI_BYTES_MAX: usize = 64;
 const SELECTOR: char = '\u{fe0f}';
 
-/// One emoji of the RGI set, fully qualified, or a shortcode as it was written.
+/// A fully qualified emoji of the RGI set, or a shortcode as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Emoji(String);
 
@@ -28,7 +30,7 @@ impl Emoji {
         Ok(Self(emoji.to_owned()))
     }
 
-    /// What is taken back: also a text that an earlier version took.
+    /// Parses a reaction to remove. Also accepts texts that an earlier version stored.
     pub fn taken_back(text: &str) -> Result<Self, Invalid> {
         let is_short = (1..=EMOJI_BYTES_MAX).contains(&text.len());
         Self::parse(text).or_else(|refused| if is_short { Ok(Self(text.to_owned())) } else { Err(refused) })
@@ -38,7 +40,8 @@ impl Emoji {
         &self.0
     }
 
-    /// Whether a stored reaction is this one: earlier versions stored emoji as they were sent.
+    /// Returns whether a stored reaction is this one: earlier versions stored emoji as they were
+    /// sent.
     pub fn is(&self, stored: &str) -> bool {
         without_selectors(&self.0) == without_selectors(stored)
     }
@@ -54,7 +57,7 @@ fn without_selectors(text: &str) -> Cow<'_, str> {
     if text.contains(SELECTOR) { text.replace(SELECTOR, "").into() } else { text.into() }
 }
 
-/// The emoji of the set that a text writes, fully qualified.
+/// Returns the fully qualified emoji of the set that `text` writes.
 fn recommended(text: &str) -> Option<&'static str> {
     if text.len() > EMOJI_BYTES_MAX {
         return None;
@@ -62,7 +65,7 @@ fn recommended(text: &str) -> Option<&'static str> {
     let plain = without_selectors(text);
     let found = emojis::get(text).or_else(|| emojis::get(&plain))?;
     let is_same = |emoji: &&emojis::Emoji| without_selectors(emoji.as_str()) == plain;
-    // The table has some forms without selectors under a sibling of another skin tone.
+    // The table lists some forms without selectors under a sibling of another skin tone.
     let same = Some(found).filter(is_same);
     same.or_else(|| found.skin_tones()?.find(is_same)).map(emojis::Emoji::as_str)
 }
@@ -101,7 +104,8 @@ mod tests {
         }
     }
 
-    /// Every emoji of the set is accepted, with and without selectors, as itself and as nothing else.
+    /// Every emoji of the set is accepted, with and without selectors, as itself and as nothing
+    /// else.
     #[test]
     fn every_form_of_an_emoji_is_one_reaction() {
         let tones = emojis::iter().filter_map(emojis::Emoji::skin_tones).flatten();

@@ -1,4 +1,4 @@
-//! Events: what was committed, in the past tense. Read models and clients learn from nothing else.
+//! Events: committed changes, named in the past tense. Read models and clients have no other input.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::repository::Repository;
 use super::timestamp::Timestamp;
 use super::user::User;
 
-/// One numbered change of a chat: what members see, in order, exactly once.
+/// A numbered change of a chat, which members receive in order and exactly once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatEvent {
     pub chat_id: ChatId,
@@ -25,7 +25,7 @@ pub struct ChatEvent {
     pub change: Change,
 }
 
-/// What happened in a chat.
+/// The change of an event in a chat.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     Message(Arc<Message>),
@@ -47,9 +47,9 @@ pub enum Change {
     Archive {
         archived: bool,
     },
-    /// Somebody pushed to a repository of the project whose channel this is.
+    /// A push to a repository of the project whose channel this is.
     Push(Arc<Push>),
-    /// The message as it is now, which may be later than this edit.
+    /// The message as it is now, which may be newer than this edit.
     Edit(Arc<Message>),
     Delete {
         message_id: MessageId,
@@ -68,7 +68,7 @@ pub enum Change {
     Unpin {
         message_id: MessageId,
     },
-    /// Messages up to here that the chat does not keep are gone.
+    /// Messages up to this seq were deleted because of the chat's retention.
     Trim {
         to_seq: Seq,
     },
@@ -96,7 +96,7 @@ impl Change {
 }
 
 impl ChatEvent {
-    /// The message, if the event is one.
+    /// Returns the message of a `message` event.
     pub fn message(&self) -> Option<&Arc<Message>> {
         match &self.change {
             Change::Message(message) => Some(message),
@@ -104,7 +104,8 @@ impl ChatEvent {
         }
     }
 
-    /// The same event, showing `message` as it is now; `None` when it shows no message, or another one.
+    /// Returns the same event with the current state of `message`; `None` if it shows another
+    /// message or none.
     pub fn showing(&self, message: &Arc<Message>) -> Option<Self> {
         let change = match &self.change {
             Change::Message(shown) if shown.id == message.id => Change::Message(message.clone()),
@@ -114,7 +115,7 @@ impl ChatEvent {
         Some(Self { change, ..self.clone() })
     }
 
-    /// What the event costs a cache, in bytes.
+    /// Returns the memory that the event takes in a cache, in bytes.
     pub fn bytes(&self) -> usize {
         size_of::<Self>()
             + 16
@@ -128,7 +129,7 @@ impl ChatEvent {
     }
 }
 
-/// A committed fact, as the read models apply it.
+/// A committed change, as the read models apply it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     UserRegistered {
@@ -151,30 +152,31 @@ pub enum Event {
         login_id: LoginId,
         user_id: UserId,
     },
-    /// The people of a new chat arrive as `Join` changes behind it.
+    /// The participants of a new chat follow as `Join` changes.
     ChatCreated {
         chat: Arc<Chat>,
     },
     Chat(Arc<ChatEvent>),
-    /// It is gone for everyone.
+    /// The chat was deleted for all users.
     ChatDeleted {
         chat_id: ChatId,
     },
-    /// How a message stands now, wherever it is shown. The chat's own event follows.
+    /// The current state of a message wherever it is shown. The chat's own event follows.
     MessageChanged {
         message: Arc<Message>,
     },
-    /// Somebody has read, or received, up to here.
+    /// A participant has read or received messages up to these cursors.
     CursorsMoved {
         chat_id: ChatId,
         participant: Participant,
     },
-    /// A person marked messages as unread: the cursors are these, however far they were.
+    /// A participant marked messages as unread: these cursors replace the current ones, even if
+    /// they are lower.
     CursorsMovedBack {
         chat_id: ChatId,
         participant: Participant,
     },
-    /// A direct chat is hidden to a person until a message has a larger ordinal; `None`: it is shown.
+    /// A direct chat is hidden to a user until a message has a larger ordinal; `None`: it is shown.
     HiddenSet {
         chat_id: ChatId,
         user_id: UserId,
@@ -185,8 +187,8 @@ pub enum Event {
         user_id: UserId,
         level: NotifyLevel,
     },
-    /// Rows of messages up to here are gone, and so are events about them. Events above that showed one of `edited` are
-    /// deletions now.
+    /// Messages up to `seq` were deleted, together with the events about them. Later events that
+    /// showed one of `edited` are now deletions.
     Trimmed {
         chat_id: ChatId,
         seq: Seq,
@@ -208,7 +210,7 @@ pub enum Event {
     AccessTokenRevoked {
         token_id: AccessTokenId,
     },
-    /// When these were last used.
+    /// The times at which access tokens were last used.
     AccessTokensUsed {
         uses: Vec<(AccessTokenId, Timestamp)>,
     },
@@ -217,14 +219,14 @@ pub enum Event {
         blocked_id: UserId,
         blocks: bool,
     },
-    /// Made, or changed: this is how it stands now.
+    /// The current state of a project that was created or changed.
     ProjectChanged {
         project: Arc<Project>,
     },
     ProjectDeleted {
         project_id: ProjectId,
     },
-    /// `None`: is not a member any more.
+    /// `None`: the user is not a member any more.
     MemberChanged {
         project_id: ProjectId,
         user_id: UserId,
@@ -235,14 +237,14 @@ pub enum Event {
         user_id: UserId,
         watches: bool,
     },
-    /// It can be used, or was changed: this is how it stands now.
+    /// The current state of a repository that became usable or was changed.
     RepositoryChanged {
         repository: Arc<Repository>,
     },
     RepositoryDeleted {
         repository_id: RepositoryId,
     },
-    /// The name a project had leads to it from now on.
+    /// The former name of a project, which leads to it from now on.
     ProjectNameLeft {
         owner_id: UserId,
         name_key: String,
@@ -256,7 +258,7 @@ pub enum Event {
     Notified {
         notification: Arc<Notification>,
     },
-    /// They gave way to newer ones, or their message was deleted.
+    /// Notifications that were evicted for newer ones, or whose message was deleted.
     NotificationsRemoved {
         gone: Vec<(UserId, NotificationId)>,
     },

@@ -1,7 +1,7 @@
-//! Identifiers: `i64` in the database, a type of their own everywhere else.
+//! Identifiers: `i64` in the database, a distinct type everywhere else.
 //!
-//! Ids are given by the database (AUTOINCREMENT), never reused, and stay below 2^53 so that JSON readers in any
-//! language hold them exactly.
+//! The database assigns ids (AUTOINCREMENT). They are never reused and stay below 2^53, so that
+//! JSON readers in any language represent them exactly.
 
 use std::fmt;
 
@@ -23,11 +23,11 @@ macro_rules! id {
 }
 
 id! {
-    /// A user. Deactivated users keep theirs.
+    /// A user. Deactivated users keep their id.
     UserId
 }
 id! {
-    /// A login session: what one login opened and one logout ends. The `sid` claim of an access token.
+    /// A login session, from login to logout. The `sid` claim of an access token.
     LoginId
 }
 id! {
@@ -35,16 +35,16 @@ id! {
     ChatId
 }
 id! {
-    /// A message, in commit order over all chats.
+    /// A message. Ids follow the commit order over all chats.
     MessageId
 }
 
 id! {
-    /// A project: repositories, people and a channel.
+    /// A project: repositories, members and a channel.
     ProjectId
 }
 id! {
-    /// A repository. Its directory on disk has a name of its own.
+    /// A repository. Its directory on disk has a separate name.
     RepositoryId
 }
 id! {
@@ -52,15 +52,15 @@ id! {
     AccessTokenId
 }
 id! {
-    /// What one push was about to do.
+    /// A push, as recorded before it is executed.
     PushId
 }
 id! {
-    /// Something that one person should look at.
+    /// A notification of one user.
     NotificationId
 }
 
-/// Names one open connection for as long as the process lives. Never stored.
+/// Identifies an open connection while the process lives. Never stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(pub u64);

@@ -1,4 +1,4 @@
-//! Messages: what people say in a chat.
+//! Messages of chats.
 
 use std::fmt;
 
@@ -12,10 +12,10 @@ use super::metadata::Metadata;
 use super::timestamp::Timestamp;
 use super::user::Invalid;
 
-/// The largest content, in bytes of UTF-8.
+/// Maximum size of the content, in bytes of UTF-8.
 pub const CONTENT_BYTES_MAX: usize = 16 * 1024;
 
-/// A message as it stands now.
+/// The current state of a message.
 #[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
 pub struct Message {
     pub id: MessageId,
@@ -31,7 +31,7 @@ pub struct Message {
     pub created_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub edited_at: Option<Timestamp>,
-    /// It was taken back: its content, metadata, reactions and pin are gone.
+    /// The message was deleted: its content, metadata, reactions and pin are removed.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub deleted: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
@@ -39,25 +39,27 @@ pub struct Message {
     /// In the order in which each emoji was first used.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub reactions: Vec<Reaction>,
-    /// The message with which the thread began, in replies.
+    /// The first message of the thread, in replies.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub thread_id: Option<MessageId>,
-    /// The last event that changed the message, if one did: of two copies, the one with the larger seq is newer.
+    /// The last event that changed the message, if any. Of two copies, the one with the larger seq
+    /// is newer.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub updated_seq: Option<Seq>,
-    /// Counts the messages of the chat, and nothing else; unread counts are differences of it.
+    /// The position of the message among the messages of the chat. Unread counts are differences of
+    /// ordinals.
     #[serde(skip, default)]
     pub ordinal: i64,
 }
 
 impl Message {
-    /// What the message costs a cache, in bytes.
+    /// Returns the memory that the message takes in a cache, in bytes.
     pub fn bytes(&self) -> usize {
         let reactions: usize = self.reactions.iter().map(Reaction::bytes).sum();
         size_of::<Self>() + self.content.len() + self.metadata.as_ref().map_or(0, Metadata::bytes) + reactions
     }
 
-    /// Its content, metadata, reactions and pin are gone from now on.
+    /// Deletes the content, metadata, reactions and pin.
     pub fn take_back(&mut self) {
         self.deleted = true;
         self.content.clear();
@@ -66,7 +68,7 @@ impl Message {
         self.pinned = false;
     }
 
-    /// How `user` reacts with `emoji` from now on; `false` when they did so already.
+    /// Adds a reaction of `user`. Returns `false` if it exists already.
     pub fn react(&mut self, user: UserId, emoji: &Emoji) -> bool {
         // Earlier versions may have stored the emoji in two forms.
         let mut same = self.reactions.iter().filter(|reaction| emoji.is(&reaction.emoji));
@@ -83,7 +85,7 @@ impl Message {
         true
     }
 
-    /// Takes a reaction back; `false` when there was none.
+    /// Removes a reaction. Returns `false` if there was none.
     pub fn unreact(&mut self, user: UserId, emoji: &Emoji) -> bool {
         let mut taken = false;
         for reaction in self.reactions.iter_mut().filter(|reaction| emoji.is(&reaction.emoji)) {
@@ -96,7 +98,7 @@ impl Message {
     }
 }
 
-/// Who reacted with one emoji, in the order in which they did.
+/// The users who reacted with an emoji, in the order of their reactions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Reaction {
     pub emoji: String,
@@ -109,10 +111,10 @@ impl Reaction {
     }
 }
 
-/// What somebody does to a message that is there.
+/// A change of an existing message.
 #[derive(Debug, Clone)]
 pub enum Alteration {
-    /// `metadata: None` leaves it as it is.
+    /// `metadata: None` keeps the metadata.
     Edit {
         content: Content,
         metadata: Option<Metadata>,
@@ -128,7 +130,7 @@ pub enum Alteration {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content(String);
 
-/// Why a content is refused. Too large has a code of its own.
+/// The reason why a content is refused. Too large has its own error code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvalidContent {
     TooLarge,
@@ -158,7 +160,7 @@ impl Content {
     }
 }
 
-/// What a client says: not yet a message, for it has no place in the chat.
+/// A message from a client, which has no position in the chat yet.
 #[derive(Debug, Clone)]
 pub struct NewMessage {
     pub client_id: ClientId,
@@ -167,19 +169,20 @@ pub struct NewMessage {
     pub metadata: Option<Metadata>,
 }
 
-/// The sender's own name for a message, unique per sender: a retry with the same one is the same message.
+/// The sender's key for a message, unique per sender: a retry with the same key is the same
+/// message.
 ///
-/// Sixteen bytes in MessagePack, a UUID in JSON; both forms are the same key.
+/// 16 bytes in MessagePack, a UUID in JSON; both forms are the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(pub [u8; 16]);
 
 impl ClientId {
-    /// A fresh one (UUIDv7, so that neighbours in time are neighbours in the index).
+    /// Creates a UUIDv7: ids that are close in time are close in the index.
     pub fn fresh() -> Self {
         Self(Uuid::now_v7().into_bytes())
     }
 
-    /// The largest one that can be made at a time (UUIDv7 begins with 48 bits of milliseconds).
+    /// Returns the largest id of a time (UUIDv7 begins with 48 bits of milliseconds).
     pub fn last_of(time: Timestamp) -> Self {
         let mut bytes = [0xff; 16];
         let ms = u64::try_from(time.0).unwrap_or(0).to_be_bytes();
@@ -237,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_id_as_text_and_as_bytes_is_the_same_key() {
+    fn client_id_is_the_same_key_as_text_and_as_bytes() {
         let text = "\"0190b6d2-7d3e-7c1a-9d2f-1a2b3c4d5e6f\"";
         let from_text: ClientId = serde_json::from_str(text).unwrap();
         let bytes = rmp_serde::to_vec(&from_text).unwrap();

@@ -1,4 +1,5 @@
-//! Metadata: a small map that clients attach to a message and the server only carries.
+//! Metadata: a small map that clients attach to a message and that the server stores without
+//! interpreting it.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use super::user::Invalid;
 
-/// The largest metadata as JSON text, in bytes.
+/// Maximum size of the metadata as JSON text, in bytes.
 pub const METADATA_BYTES_MAX: usize = 4 * 1024;
-/// How deep values may nest.
+/// Maximum nesting depth of values.
 pub const METADATA_DEPTH_MAX: usize = 8;
 
-/// A value as JSON and MessagePack both have it.
+/// A value of the types that JSON and MessagePack share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Value {
     Null,
     Bool(bool),
     Integer(i64),
-    /// Above `i64::MAX`: read, so that it is refused instead of rounded.
+    /// An integer above `i64::MAX`: it is parsed so that it is refused instead of rounded.
     TooBig(u64),
     Number(f64),
     Text(String),
@@ -45,7 +46,8 @@ impl Value {
         }
     }
 
-    /// An upper bound of the JSON text, near enough for a limit: escapes count six bytes.
+    /// Returns an upper bound of the size of the JSON text, precise enough for a limit: escapes
+    /// count as six bytes.
     fn json_bytes(&self) -> usize {
         let text = |s: &str| {
             2 + s
@@ -78,7 +80,7 @@ impl Metadata {
         }
         if !whole.is_finite() {
             return Err(Invalid(
-                "holds a number that is not finite, or an integer of more than 64 bits with sign",
+                "contains a number that is not finite, or an integer above the signed 64-bit range",
             ));
         }
         if whole.json_bytes() > METADATA_BYTES_MAX {
@@ -90,7 +92,7 @@ impl Metadata {
         }
     }
 
-    /// One number under one name.
+    /// Creates metadata with one number.
     pub fn of(key: &str, value: i64) -> Self {
         Self(BTreeMap::from([(key.to_owned(), Value::Integer(value))]))
     }
@@ -105,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metadata_has_a_size_and_a_depth() {
+    fn metadata_size_and_depth_are_limited() {
         let parse = |text: &str| serde_json::from_str::<Metadata>(text).unwrap().parse();
         assert!(parse(r#"{"a":1,"b":[true,null,1.5,"x",{"c":{}}]}"#).is_ok());
         assert!(parse(&format!(r#"{{"a":"{}"}}"#, "x".repeat(5000))).is_err());

@@ -1,7 +1,8 @@
-//! Nouns and rules, free of sockets, SQL and actors.
+//! Types and rules of the domain, independent of sockets, SQL and actors.
 //!
-//! Everything here is a plain value. Input becomes a type at the edge (`Username::parse`, `Content::parse`) and is
-//! trusted from there on. Deliberately absent: any dependency beyond serde's derives, time and UUIDs.
+//! All types here are plain values. Input becomes a type at the edge (`Username::parse`,
+//! `Content::parse`) and is trusted from there on. Deliberately absent: any dependency beyond
+//! serde's derives, time and UUIDs.
 
 pub mod access;
 #[cfg(test)]

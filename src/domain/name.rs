@@ -1,13 +1,14 @@
-//! Names of projects and repositories, and the endings that every name must keep clear of.
+//! Names of projects and repositories, and the endings that all names must avoid.
 //!
-//! No name of a project or repository is reserved: pages about them are below a segment `-`, and no name begins with it.
+//! No name of a project or repository is reserved: their pages are under a segment `-`, and no name
+//! begins with `-`.
 
 use std::fmt;
 
 use super::user::Invalid;
 
-/// The name of a project or repository: `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`, not ending in `.`, `.git` or `.lock`, without
-/// `..`. Two names that differ in case only are the same name.
+/// The name of a project or repository: `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`, not ending in `.`,
+/// `.git` or `.lock`, without `..`. Names that differ only in case are equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Name(String);
 
@@ -29,7 +30,7 @@ impl Name {
         &self.0
     }
 
-    /// What must be unique.
+    /// Returns the key that must be unique.
     pub fn key(&self) -> String {
         key(&self.0)
     }
@@ -41,12 +42,12 @@ impl fmt::Display for Name {
     }
 }
 
-/// The key under which a name is found, whatever its case.
+/// Returns the lookup key of a name, independent of case.
 pub fn key(name: &str) -> String {
     name.to_ascii_lowercase()
 }
 
-/// Endings that git or file systems give a meaning of their own.
+/// Refuses endings that have a special meaning for git or file systems.
 pub(super) fn check_ending(name: &str) -> Result<(), Invalid> {
     if name.ends_with('.') || name.ends_with(".git") || name.ends_with(".lock") || name.contains("..") {
         return Err(Invalid("must not contain '..' or end in '.', '.git' or '.lock'"));

@@ -1,4 +1,4 @@
-//! Notifications: what one person should look at, and the one rule that decides it.
+//! Notifications of users, and the rule that decides when they are sent.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,19 +8,19 @@ use super::timestamp::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NotificationKind {
-    /// Somebody pushed to a project that one watches, or named one in a commit.
+    /// A push to a project that the user watches, or a commit message that names the user.
     Push,
-    /// A message names one, with `@name` or `@all`.
+    /// A message names the user with `@name` or `@all`.
     Mention,
     /// A message in a direct chat.
     Direct,
-    /// A message replies to one's own.
+    /// A message replies to a message of the user.
     Reply,
     /// A message in a thread that the user follows.
     Thread,
-    /// Somebody took one into a chat.
+    /// Another user added the user to a chat.
     Added,
-    /// An access token of the user was made or is about to expire.
+    /// An access token of the user was created or is about to expire.
     Account,
 }
 
@@ -44,7 +44,7 @@ impl NotificationKind {
     }
 }
 
-/// What one person wants to be notified of in one chat.
+/// The level of notifications that a user chose for a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NotifyLevel {
@@ -80,11 +80,11 @@ pub struct Notification {
     pub text: String,
     pub created_at: Timestamp,
     pub read_at: Option<Timestamp>,
-    /// Where in its chat the cause stands: the seq of the message, or of the join.
+    /// The position of the cause in its chat: the seq of the message, or of the join.
     pub seq: Option<Seq>,
 }
 
-/// Which of a user's notifications were read.
+/// The notifications of a user that were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhichRead {
     All,
@@ -93,7 +93,7 @@ pub enum WhichRead {
     InChat(ChatId, Seq),
 }
 
-/// What happened, as far as it matters to who is told.
+/// The cause of a notification, as far as it affects the recipients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     Push,
@@ -101,35 +101,35 @@ pub enum Cause {
     Message {
         direct: bool,
     },
-    /// Being taken into a chat.
+    /// The user was added to a chat.
     Added,
-    /// A change of the user's own account that may not have been the user's.
+    /// A change of the user's own account that another person may have made.
     Account,
 }
 
-/// How one person stands to the cause.
+/// The facts about a recipient that [`decide`] uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
-    /// They did it themselves.
+    /// The recipient caused it.
     pub is_actor: bool,
-    /// They may see it.
+    /// The recipient may read it.
     pub may_read: bool,
     pub active: bool,
     pub watches: bool,
-    /// Named with `@name`, or by `@all`.
+    /// The message or commit names the recipient with `@name`, or with `@all`.
     pub mentioned: bool,
-    /// The message replies to theirs.
+    /// The message replies to one of the recipient.
     pub replied_to: bool,
-    /// They follow the thread of the message: they wrote in it, and have not muted it.
+    /// The recipient follows the thread of the message: they wrote in it and have not muted it.
     pub follows_thread: bool,
-    /// They block the user who did it.
+    /// The recipient blocks the user who caused it.
     pub blocks_actor: bool,
-    /// What they want to hear of this chat.
+    /// The recipient's level for this chat.
     pub level: NotifyLevel,
 }
 
 impl Standing {
-    /// Somebody who may see it and whom nothing else makes special.
+    /// A recipient who may read it, without any further relation to it.
     pub const BYSTANDER: Self = Self {
         is_actor: false,
         may_read: true,
@@ -142,34 +142,34 @@ impl Standing {
         level: NotifyLevel::All,
     };
 
-    /// How `user` stands to a message of `sender` in a chat that they are in. `named`: by name, or everybody is;
-    /// `replied_to`: whose message it replies to.
+    /// Returns the facts of `user` for a message of `sender` in a chat that the user is in.
+    /// `named`: by name or by `@all`; `replied_to`: the sender of the message that it replies to.
     pub fn towards_message(user: UserId, sender: UserId, named: bool, replied_to: Option<UserId>) -> Self {
         let (is_actor, replied_to) = (user == sender, replied_to == Some(user));
         Self { is_actor, mentioned: named, replied_to, ..Self::BYSTANDER }
     }
 }
 
-/// Whether somebody is told, and why.
+/// Whether a user is notified, and the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     Notify(NotificationKind, &'static str),
     Silent(&'static str),
 }
 
-/// The one rule: what leads to a notification, for every kind.
+/// Decides whether a user is notified. This is the only rule, for all kinds.
 pub fn decide(cause: Cause, person: Standing) -> Decision {
     if cause == Cause::Account && person.active {
         return Decision::Notify(NotificationKind::Account, "the account's credentials changed");
     }
     if person.is_actor {
-        return Decision::Silent("one is not told what one did oneself");
+        return Decision::Silent("users do not get notifications for their own actions");
     }
     if !person.active {
         return Decision::Silent("the user is deactivated");
     }
     if !person.may_read {
-        return Decision::Silent("the user may not see it");
+        return Decision::Silent("the user is not allowed to read it");
     }
     if person.blocks_actor {
         return Decision::Silent("the user blocks the sender");
@@ -190,12 +190,12 @@ pub fn decide(cause: Cause, person: Standing) -> Decision {
 
 fn decide_message(direct: bool, person: Standing) -> Decision {
     match person.level {
-        NotifyLevel::None => Decision::Silent("the user wants to hear nothing of this chat"),
+        NotifyLevel::None => Decision::Silent("the user has turned off notifications for this chat"),
         NotifyLevel::All if direct => {
             Decision::Notify(NotificationKind::Direct, "the message was written to the user alone")
         }
         _ if person.mentioned => Decision::Notify(NotificationKind::Mention, "the message names the user"),
-        NotifyLevel::Mentions => Decision::Silent("the user only wants to hear of mentions in this chat"),
+        NotifyLevel::Mentions => Decision::Silent("the user has limited this chat to mentions"),
         NotifyLevel::All if person.replied_to => {
             Decision::Notify(NotificationKind::Reply, "the message replies to the user's")
         }
@@ -215,7 +215,7 @@ mod tests {
     const WATCHER: Standing = Standing { watches: true, ..Standing::BYSTANDER };
 
     #[test]
-    fn the_level_of_a_chat_decides_what_of_its_messages_is_told() {
+    fn chat_level_decides_which_messages_notify() {
         use NotificationKind::{Direct, Mention, Reply};
         let told = |direct, mentioned, replied_to, level| {
             let person = Standing { mentioned, replied_to, level, ..WATCHER };
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_is_told_to_those_who_watch_or_are_named_and_may_see_it() {
+    fn push_notifies_watchers_and_named_users_who_may_read() {
         let told = |person| matches!(decide(Cause::Push, person), Decision::Notify(..));
         assert!(told(WATCHER));
         assert!(told(Standing { watches: false, mentioned: true, ..WATCHER }));

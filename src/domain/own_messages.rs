@@ -1,9 +1,9 @@
-//! A person's own messages above their read cursor: they are not unread to them.
+//! A participant's own messages above the read cursor, which do not count as unread.
 
 use serde::{Deserialize, Serialize};
 
-/// Ranges that are kept: one for each run of own messages without one of others in between. Beyond, the oldest are
-/// dropped, and count as unread.
+/// Maximum number of ranges. A range is a run of own messages without messages of others in
+/// between. Above the limit the oldest ranges are dropped, and their messages count as unread.
 const RANGES_MAX: usize = 100;
 
 /// Ordinals of messages, as ascending ranges (both ends included).
@@ -11,7 +11,7 @@ const RANGES_MAX: usize = 100;
 pub struct OwnMessages(Vec<(i64, i64)>);
 
 impl FromIterator<i64> for OwnMessages {
-    /// From ordinals in ascending order.
+    /// Builds the ranges from ordinals in ascending order.
     fn from_iter<I: IntoIterator<Item = i64>>(ordinals: I) -> Self {
         let mut own = Self::default();
         ordinals.into_iter().for_each(|ordinal| own.push(ordinal));
@@ -20,7 +20,7 @@ impl FromIterator<i64> for OwnMessages {
 }
 
 impl OwnMessages {
-    /// The newest message of the chat.
+    /// Adds the newest message of the chat.
     pub fn push(&mut self, ordinal: i64) {
         match self.0.last_mut() {
             Some((_, last)) if *last + 1 == ordinal => *last = ordinal,
@@ -31,7 +31,7 @@ impl OwnMessages {
         }
     }
 
-    /// The messages up to `ordinal` are read.
+    /// Drops the messages up to `ordinal`, which are now read.
     pub fn drop_through(&mut self, ordinal: i64) {
         self.0.retain(|(_, last)| *last > ordinal);
         if let Some((first, _)) = self.0.first_mut() {
@@ -39,7 +39,7 @@ impl OwnMessages {
         }
     }
 
-    /// The ranges above an ordinal.
+    /// Returns the ranges above `ordinal`.
     pub fn above(&self, ordinal: i64) -> impl Iterator<Item = (i64, i64)> {
         self.ranges()
             .filter(move |(_, last)| *last > ordinal)
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_messages_are_counted_above_what_was_read() {
+    fn own_messages_are_counted_above_the_read_cursor() {
         let mut own = OwnMessages::default();
         [4, 5, 9].into_iter().for_each(|ordinal| own.push(ordinal));
         assert_eq!(own.above(4).collect::<Vec<_>>(), [(5, 5), (9, 9)]);

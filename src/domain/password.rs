@@ -1,8 +1,8 @@
-//! Rules for passwords: a size for every password that is compared, more for those that are set.
+//! Rules for passwords: a size limit for compared passwords, and further rules for new ones.
 //!
 //! The rules follow NIST SP 800-63B section 5.1.1.2: a minimum length, a list of values that
-//! attackers try first, words of the context, and no rule about classes of characters. They apply
-//! when a password is set and never at login, so a password that exists stays valid.
+//! attackers try first, words of the context, and none about classes of characters. They apply when
+//! a password is set and never at login, so an existing password stays valid.
 
 use std::borrow::Cow;
 
@@ -12,25 +12,27 @@ use precis_profiles::OpaqueString;
 use super::text::{is_blank, nfc};
 use super::user::Invalid;
 
-/// Characters of a new password.
+/// Minimum characters of a new password.
 const CHARACTERS_MIN: usize = 8;
-/// Bytes of any password, checked before anything is hashed.
+/// Maximum bytes of any password, checked before hashing.
 pub const BYTES_MAX: usize = 1024;
 /// The 3,000 most frequent passwords of at least 8 characters, in lower case and sorted by byte.
 /// Taken from the frequency lists of zxcvbn (MIT licence).
 const COMMON: &str = include_str!("common_passwords.txt");
-/// The service's own name, as a part of passwords that are guessed first.
+/// The name of the service, which attackers try as a part of passwords.
 const SERVICE: &str = "netbit";
 
-/// A name that is shorter may stand in the middle of digits and punctuation.
+/// The minimum length at which a name surrounded by digits and punctuation is refused.
 const NAME_BYTES_MIN: usize = 3;
-/// Bytes of digits and punctuation around a common word that make it no better.
+/// Up to this many bytes of digits and punctuation do not make a common word acceptable.
 const DECORATION_BYTES: usize = 4;
 
-/// The text of a password that is hashed: keyboards write `é` and spaces in several ways, and all must be one password.
+/// Returns the form of a password that is hashed. Keyboards write `é` and spaces in several ways,
+/// and all of them must be the same password.
 ///
-/// These are the mapping and the normalization of OpaqueString (RFC 8265, section 4.2.2). Its class of characters is not
-/// enforced: it refuses joiners and selectors, which emoji need, and characters newer than its tables.
+/// Applies the mapping and the normalization of OpaqueString (RFC 8265, section 4.2.2). Its class
+/// of characters is not enforced: it refuses joiners and selectors, which emoji need, and
+/// characters newer than its tables.
 pub fn prepared(text: &str) -> Cow<'_, str> {
     let profile = OpaqueString::new();
     let mapped = profile.additional_mapping_rule(text);
@@ -40,19 +42,18 @@ pub fn prepared(text: &str) -> Cow<'_, str> {
 
 const SIZE: Invalid = Invalid("must be 8 characters to 1024 bytes");
 
-/// Checks the size of a password that is about to be compared with a hash: 1 to 1024 bytes.
+/// Checks the size of a password before it is compared with a hash: 1 to 1024 bytes.
 ///
 /// # Errors
-/// Says what the size may be.
+/// The allowed size.
 pub fn check_size(text: &str) -> Result<(), Invalid> {
     if (1..=BYTES_MAX).contains(&text.len()) { Ok(()) } else { Err(Invalid("must be 1 to 1024 bytes")) }
 }
 
-/// Checks a password that is about to be set. `names` are the user's own: user name, display name,
-/// mail address.
+/// Checks a new password. `names` are the user's own: user name, display name, mail address.
 ///
 /// # Errors
-/// Says which rule the password breaks.
+/// The rule that the password breaks.
 pub fn check_new(text: &str, names: &[&str]) -> Result<(), Invalid> {
     if text.len() > BYTES_MAX {
         return Err(SIZE);
@@ -69,7 +70,7 @@ pub fn check_new(text: &str, names: &[&str]) -> Result<(), Invalid> {
     }
     let plain = text.trim().to_lowercase();
     if is_run(&plain) || is_periodic(&plain) {
-        return Err(Invalid("must not be a few characters again and again, or counted up"));
+        return Err(Invalid("must not be a short repeated pattern or a sequence of consecutive characters"));
     }
     let word = word_of(&plain);
     if is_common(&plain) || plain.len() - word.len() <= DECORATION_BYTES && is_common(word) {
@@ -79,7 +80,7 @@ pub fn check_new(text: &str, names: &[&str]) -> Result<(), Invalid> {
     for name in own.map(|name| nfc(&name.to_lowercase())).chain([SERVICE.to_owned()]) {
         let is_decorated = word.len() >= NAME_BYTES_MIN && word == word_of(&name);
         if plain == name || is_decorated || is_repetition(&plain, &name) {
-            return Err(Invalid("must not be made of your own name or of the service's"));
+            return Err(Invalid("must not consist of your own name or of the name of the service"));
         }
     }
     Ok(())
@@ -89,7 +90,7 @@ fn is_common(text: &str) -> bool {
     COMMON.lines().any(|common| common == text)
 }
 
-/// Whether `text` is a unit of up to 4 characters, or a common password, again and again.
+/// Returns whether `text` repeats a unit of up to 4 characters, or a common password.
 fn is_periodic(text: &str) -> bool {
     let boundaries = text.char_indices().map(|(at, _)| at).skip(1);
     let mut units = boundaries.filter_map(|at| text.split_at_checked(at)).map(|(unit, _)| unit);
@@ -100,17 +101,18 @@ fn is_periodic(text: &str) -> bool {
     })
 }
 
-/// What is left without digits, punctuation and white space at both ends: `alice2024!` is `alice`.
+/// Returns `text` without digits, punctuation and white space at both ends: `alice2024!` becomes
+/// `alice`.
 fn word_of(text: &str) -> &str {
     text.trim_matches(|c: char| !c.is_alphabetic())
 }
 
-/// Whether `text` is `name` again and again.
+/// Returns whether `text` repeats `name`.
 fn is_repetition(text: &str, name: &str) -> bool {
     !name.is_empty() && text.len() > name.len() && text.replace(name, "").is_empty()
 }
 
-/// Whether each character follows the one before by the same step of -1, 0 or 1.
+/// Returns whether each character differs from the previous one by the same step of -1, 0 or 1.
 fn is_run(text: &str) -> bool {
     let codes: Vec<i64> = text.chars().map(|c| i64::from(u32::from(c))).collect();
     let step = |pair: &[i64]| match pair {
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn one_password_is_prepared_to_one_text() {
+    fn equivalent_passwords_are_prepared_to_the_same_text() {
         for (typed, expected) in [
             ("caf\u{e9} caf\u{e9}", "caf\u{e9} caf\u{e9}"),
             ("cafe\u{301}\u{a0}cafe\u{301}", "caf\u{e9} caf\u{e9}"),
@@ -199,13 +201,13 @@ mod tests {
     }
 
     #[test]
-    fn short_name_does_not_spoil_a_password() {
+    fn short_name_does_not_make_a_password_invalid() {
         assert_eq!(check_new("7394a8264", &["a"]), Ok(()));
         assert!(check_new("7394bob8264", &["bob"]).is_err());
     }
 
     #[test]
-    fn password_that_exists_is_compared_whatever_its_rules() {
+    fn existing_password_is_compared_without_the_new_rules() {
         for password in ["a", "password", "        "] {
             assert_eq!(check_size(password), Ok(()));
         }

@@ -1,8 +1,8 @@
-//! Presence: whether people are there. Soft state, forgotten with the process.
+//! Presence: whether users are online. Soft state, lost with the process.
 
 use serde::{Deserialize, Serialize};
 
-/// What a person says of one device.
+/// The status that a user sets for a device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -11,7 +11,7 @@ pub enum Status {
     Away,
     /// Do not disturb.
     Dnd,
-    /// Looks exactly like being offline.
+    /// Indistinguishable from offline for others.
     Invisible,
 }
 
@@ -26,7 +26,7 @@ impl Status {
         }
     }
 
-    /// What others see.
+    /// Returns the status that others see.
     pub fn shown(self) -> Shown {
         match self {
             Self::Online => Shown::Online,
@@ -37,7 +37,8 @@ impl Status {
     }
 }
 
-/// What others see of a person. In the order of which device counts: the greatest does.
+/// The status of a user that others see. Ordered by precedence: of several devices, the greatest
+/// status is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shown {
@@ -49,7 +50,7 @@ pub enum Shown {
 }
 
 impl Shown {
-    /// The number of it in datagrams.
+    /// Returns the code in datagrams.
     pub fn code(self) -> u8 {
         match self {
             Self::Offline => 0,

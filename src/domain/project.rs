@@ -1,4 +1,4 @@
-//! Projects: repositories, people and a channel under one name of one user.
+//! Projects: repositories, members and a channel under one name in a user's namespace.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,16 +7,16 @@ use super::text::is_invisible;
 use super::timestamp::Timestamp;
 use super::user::{Invalid, misleads};
 
-/// Ordered by power: a higher role may do whatever a lower one may.
+/// Roles in ascending order: each role includes the permissions of the lower ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProjectRole {
     Reader,
-    /// Pushes.
+    /// May push.
     Writer,
-    /// Makes and changes repositories, pushes to protected branches.
+    /// May create and change repositories, and push to protected branches.
     Maintainer,
-    /// Members, visibility, deletion.
+    /// May change members and visibility, and delete.
     Owner,
 }
 
@@ -40,9 +40,9 @@ impl ProjectRole {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Visibility {
-    /// Everybody may read, without an account too.
+    /// All may read, even without an account.
     Public,
-    /// Members only; nobody else learns that it exists.
+    /// Members only; its existence is hidden from others.
     Private,
 }
 
@@ -59,11 +59,11 @@ impl Visibility {
     }
 }
 
-/// A living project.
+/// A project that is not deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
     pub id: ProjectId,
-    /// Under whose name it stands. They stay its owner.
+    /// The user in whose namespace the project is. They remain its owner.
     pub owner_id: UserId,
     pub name: String,
     pub description: String,
@@ -73,18 +73,18 @@ pub struct Project {
     pub config: ProjectConfig,
 }
 
-/// The longest description, in characters.
+/// Maximum length of a description, in characters.
 const DESCRIPTION_MAX: usize = 500;
-/// Rules for branches in one project.
+/// Maximum number of branch rules of a project.
 const PROTECTED_BRANCHES_MAX: usize = 50;
 
-/// Settings of a project, kept as JSON.
+/// Settings of a project, stored as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProjectConfig {
-    /// The first branch of repositories that are made without naming one.
+    /// The first branch of repositories that are created without naming a branch.
     pub default_branch: String,
-    /// The first rule whose pattern fits a branch holds for it.
+    /// The first rule whose pattern matches a branch applies to it.
     pub protected_branches: Vec<BranchRule>,
 }
 
@@ -94,16 +94,16 @@ impl Default for ProjectConfig {
     }
 }
 
-/// Who may do what to branches of certain names.
+/// The permissions on branches whose names match a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BranchRule {
-    /// A branch name in which `*` stands for any characters, `/` too.
+    /// A branch name in which `*` matches any characters, including `/`.
     pub pattern: String,
-    /// Who may push to such branches: this role and those above it.
+    /// The lowest role that may push to such branches.
     #[serde(default = "BranchRule::default_role")]
     pub push: ProjectRole,
-    /// Whether history may be rewritten.
+    /// Whether pushes may rewrite history.
     #[serde(default)]
     pub force: bool,
     #[serde(default)]
@@ -117,15 +117,16 @@ impl BranchRule {
 }
 
 impl ProjectConfig {
-    /// The config if it makes sense; else the field and what is wrong with it.
+    /// Validates the config. Returns the invalid field and the reason otherwise.
     pub fn check(self) -> Result<Self, (&'static str, Invalid)> {
         check_branch_name(&self.default_branch).map_err(|invalid| ("default_branch", invalid))?;
         if self.protected_branches.len() > PROTECTED_BRANCHES_MAX {
             return Err(("protected_branches", Invalid("must be at most 50 rules")));
         }
         for rule in &self.protected_branches {
-            check_branch_name(&rule.pattern.replace('*', "x"))
-                .map_err(|_| ("protected_branches", Invalid("have a pattern that fits no branch name")))?;
+            check_branch_name(&rule.pattern.replace('*', "x")).map_err(|_| {
+                ("protected_branches", Invalid("have a pattern that matches no valid branch name"))
+            })?;
             if rule.push == ProjectRole::Reader {
                 return Err(("protected_branches", Invalid("cannot let readers push")));
             }
@@ -133,13 +134,14 @@ impl ProjectConfig {
         Ok(self)
     }
 
-    /// The rule that protects `branch`.
+    /// Returns the rule that protects `branch`.
     pub fn rule_for(&self, branch: &str) -> Option<&BranchRule> {
         self.protected_branches.iter().find(|rule| fits(&rule.pattern, branch))
     }
 }
 
-/// Whether `text` fits `pattern`, in which `*` stands for any characters. Linear in both for each star.
+/// Returns whether `text` matches `pattern`, in which `*` matches any characters. Linear in both
+/// for each star.
 fn fits(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
@@ -161,7 +163,7 @@ fn fits(pattern: &str, text: &str) -> bool {
     true
 }
 
-/// At most 500 characters, new lines allowed, no other control characters.
+/// Parses a description: at most 500 characters; newlines are the only control characters allowed.
 pub fn parse_description(text: &str) -> Result<String, Invalid> {
     let fine = |c: char| !c.is_control() || c == '\n';
     if text.chars().count() > DESCRIPTION_MAX || !text.chars().all(fine) {
@@ -170,19 +172,20 @@ pub fn parse_description(text: &str) -> Result<String, Invalid> {
     Ok(text.trim().to_owned())
 }
 
-/// Parts of a branch name between slashes: each is a folder on disk until refs are packed.
+/// Maximum number of parts of a branch name between slashes: each is a directory on disk until refs
+/// are packed.
 const NAME_PARTS_MAX: usize = 16;
 
-/// The longest name of a branch, tag or note: with `refs/heads/` in front it is below 1,024 bytes, what
-/// tools and file systems take as a path beside others.
+/// Maximum bytes of the name of a branch, tag or note. With the prefix `refs/heads/` it stays below
+/// 1,024 bytes, which tools and file systems accept in addition to the rest of a path.
 const BRANCH_BYTES_MAX: usize = 1_000;
-/// A part between slashes is a file's or folder's name, which has at most 255 bytes, and git puts `.lock`
-/// behind it.
+/// Maximum bytes of a part between slashes. A part is the name of a file or directory, which has at
+/// most 255 bytes, and git appends `.lock` to it.
 const BRANCH_PART_BYTES_MAX: usize = 250;
 
-/// What git allows as a branch name (git-check-ref-format), 1 to 1,000 bytes, and not one that reads
-/// like an object id, an option or `HEAD`. A name that begins with `refs/` would read like another
-/// full name, and a character that is not seen would make two different names look the same.
+/// Checks a branch name: valid for git (git-check-ref-format), 1 to 1,000 bytes, and not in the
+/// form of an object id, an option or `HEAD`. A name that begins with `refs/` would be ambiguous
+/// with another full name. Invisible characters would make two different names appear equal.
 pub fn check_branch_name(name: &str) -> Result<(), Invalid> {
     const SHAPE: Invalid = Invalid("is not a branch name that git accepts");
     let forbidden = |c: char| {
@@ -225,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_fits_whole_names() {
+    fn pattern_matches_whole_names() {
         for (pattern, name, expected) in [
             ("main", "main", true),
             ("main", "mainline", false),
@@ -247,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rule_that_fits_holds() {
+    fn first_matching_branch_rule_applies() {
         let text =
             r#"{"protected_branches":[{"pattern":"main","push":"owner"},{"pattern":"m*","force":true}]}"#;
         let config: ProjectConfig = serde_json::from_str(text).unwrap();
@@ -259,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_config_that_makes_no_sense_is_refused() {
+    fn invalid_project_config_is_refused() {
         for text in [
             r#"{"default_branch":"-x"}"#,
             r#"{"default_branch":"HEAD"}"#,
@@ -272,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn branch_names_are_those_of_git_without_the_misleading_ones() {
+    fn branch_names_follow_git_without_misleading_names() {
         for good in ["main", "feature/x", "v1.0", "ünïcode", "a-b"] {
             assert!(check_branch_name(good).is_ok(), "{good}");
         }
@@ -306,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn branch_name_with_an_unseen_character_is_refused() {
+    fn branch_name_with_an_invisible_character_is_refused() {
         for unseen in [
             '\u{202e}',
             '\u{2066}',

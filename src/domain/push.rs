@@ -1,4 +1,4 @@
-//! Pushes: what a client wants done to refs, and what members of the project see of it.
+//! Pushes: the ref updates that a client requests, and the event that members of the project see.
 
 use std::collections::BTreeSet;
 
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::ids::{RepositoryId, UserId};
 use super::user::misleads;
 
-/// Refs that one push event lists; the rest is counted.
+/// Maximum number of refs that a push event lists; the rest is only counted.
 pub const PUSH_REFS_MAX: usize = 20;
-/// Commits that one push event lists.
+/// Maximum number of commits that a push event lists.
 pub const PUSH_COMMITS_MAX: usize = 10;
-/// The text that goes with a push (`-o chat=…`), in bytes.
+/// Maximum size of the text of a push (`-o chat=…`), in bytes.
 pub const PUSH_TEXT_BYTES_MAX: usize = 4 * 1024;
 
-/// One ref and where it is to go. `None` on the left creates it, on the right deletes it.
+/// An update of a ref. `old: None` creates the ref, `new: None` deletes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefUpdate {
     #[serde(rename = "ref")]
@@ -24,24 +24,24 @@ pub struct RefUpdate {
 }
 
 impl RefUpdate {
-    /// The branch that is meant, if it is one.
+    /// Returns the name of the branch, if the ref is a branch.
     pub fn branch(&self) -> Option<&str> {
         self.name.strip_prefix("refs/heads/")
     }
 
-    /// Whether the ref is a tag.
+    /// Returns whether the ref is a tag.
     pub fn is_tag(&self) -> bool {
         self.name.starts_with("refs/tags/")
     }
 
-    /// The name as people say it.
+    /// Returns the name without its `refs/` prefix.
     pub fn short_name(&self) -> &str {
         let prefixes = ["refs/heads/", "refs/tags/", "refs/"];
         prefixes.iter().find_map(|prefix| self.name.strip_prefix(prefix)).unwrap_or(&self.name)
     }
 }
 
-/// A commit that a push brought.
+/// A commit of a push.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushedCommit {
     pub oid: String,
@@ -49,23 +49,23 @@ pub struct PushedCommit {
     pub author: String,
 }
 
-/// What a push did: the `push` event of the project's channel.
+/// A finished push: the `push` event of the project's channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Push {
     pub repository_id: RepositoryId,
-    /// `owner/project/repository` as it was called then.
+    /// `owner/project/repository` at the time of the push.
     pub repository: String,
-    /// The first [`PUSH_REFS_MAX`] refs that moved.
+    /// The first [`PUSH_REFS_MAX`] updated refs.
     pub refs: Vec<RefUpdate>,
     pub ref_count: usize,
     /// The newest [`PUSH_COMMITS_MAX`] commits that are new to their branch.
     pub commits: Vec<PushedCommit>,
-    /// How many there are; counted up to a limit.
+    /// The number of such commits, counted up to a limit.
     pub commit_count: usize,
 }
 
 impl Push {
-    /// What the push costs a cache, in bytes.
+    /// Returns the memory that the push takes in a cache, in bytes.
     pub fn bytes(&self) -> usize {
         let refs: usize = self.refs.iter().map(|r| 160 + r.name.len()).sum();
         let commits: usize = self.commits.iter().map(|c| 160 + c.summary.len() + c.author.len()).sum();
@@ -74,7 +74,7 @@ impl Push {
 }
 
 impl Push {
-    /// The push in one line: `3 commits to main of alice/hello/web`.
+    /// Summarizes the push in one line: `pushed 3 commits to main of alice/hello/web`.
     pub fn headline(&self) -> String {
         let names: Vec<_> = self.refs.iter().take(3).map(|r| plain(r.short_name(), 80)).collect();
         let mut what = names.join(", ");
@@ -91,7 +91,7 @@ impl Push {
         }
     }
 
-    /// The message that goes with the push.
+    /// Returns the text of the message about the push.
     pub fn message(&self, text: Option<&str>, base_url: &str) -> String {
         let mut lines = Vec::new();
         lines.extend(text.map(str::to_owned));
@@ -107,7 +107,7 @@ impl Push {
         lines.join("\n")
     }
 
-    /// Where the API shows what was pushed.
+    /// Returns the API path that shows the push.
     fn path(&self) -> String {
         let mut parts = self.repository.splitn(3, '/');
         let (owner, project, name) =
@@ -122,44 +122,48 @@ impl Push {
     }
 }
 
-/// One line of at most `max` characters that stays in its place, whatever a commit says.
+/// Returns at most `max` characters of `text` as one line, without control characters and
+/// characters that change the text direction.
 pub fn plain(text: &str, max: usize) -> String {
     let fine: String = text.chars().filter(|c| !misleads(*c)).take(max + 1).collect();
     if fine.chars().count() > max { fine.chars().take(max).chain(['…']).collect() } else { fine }
 }
 
-/// Everything that is known of a finished push, from the repository itself.
+/// The result of a finished push, as read from the repository.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Moved {
-    /// The first [`PUSH_REFS_MAX`] refs that are where the push wanted them, and how many there are.
+    /// The first [`PUSH_REFS_MAX`] refs that have the requested value, and the number of all such
+    /// refs.
     pub refs: Vec<RefUpdate>,
     pub ref_count: usize,
     pub commits: Vec<PushedCommit>,
     pub commit_count: usize,
-    /// People named in the messages of the commits.
+    /// Users named in the commit messages.
     pub mentioned: Vec<UserId>,
     pub size_bytes: i64,
-    /// The branch that becomes the default, because the push brought the first ones.
+    /// The new default branch, if the push created the first branches.
     pub default_branch: Option<String>,
 }
 
-/// Which branches of a push must not be rewritten.
+/// The branches of a push that must not be rewritten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FastForward {
-    /// None of them.
+    /// None.
     Free,
-    /// These refs; others of the same push may be.
+    /// These refs; others of the same push may be rewritten.
     Refs(BTreeSet<String>),
     All,
 }
 
 impl FastForward {
-    /// The names go to git's hooks in the environment, which takes 128 KiB; a push with more must not rewrite any branch.
+    /// Maximum bytes of the names: git's hooks receive them in the environment, which is limited to
+    /// 128 KiB. A larger push must not rewrite any branch.
     const NAMES_BYTES_MAX: usize = 64 * 1024;
-    /// git then asks a hook about each ref, which is a process; a push of more refs must not rewrite any branch either.
+    /// Maximum number of updates: with [`Self::Refs`], git runs a hook process for each ref. A
+    /// larger push must not rewrite any branch.
     const UPDATES_MAX: usize = 1_000;
 
-    /// Of the updates of a push, by the rule for each.
+    /// Classifies the updates of a push by the rule for each.
     pub fn of(updates: &[RefUpdate], must: impl Fn(&RefUpdate) -> bool) -> Self {
         let (bound, free): (Vec<_>, Vec<_>) = updates.iter().partition(|update| must(update));
         let is_rewritable =

@@ -1,18 +1,18 @@
-//! Refusals: the answers "no" that the rules give, with a stable code and a sentence.
+//! Refusals: the negative results of rules, each with a stable code and a sentence.
 
 use super::user::Invalid;
 
-/// The rule that said no. Nothing was changed.
+/// The reason of a refusal. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("the credentials are missing, wrong or no longer valid")]
     Unauthenticated,
-    /// Also when it exists but must not be known to the caller.
-    #[error("there is no such {0}")]
+    /// Also returned when it exists but its existence must be hidden from the caller.
+    #[error("{0} not found")]
     NotFound(&'static str),
     #[error("{0}")]
     Forbidden(&'static str),
-    /// The login is too old for this, and no password came with the request.
+    /// The login is too old for this request, and the request has no password.
     #[error("your login is too old for this: send your password in \"password\", or log in again")]
     FreshLoginRequired,
     #[error("{0}")]
@@ -21,9 +21,10 @@ pub enum Refusal {
     ClientIdReused,
     #[error("too many requests; try again later")]
     RateLimited { retry_after_ms: u64 },
-    /// A person was put into many chats by users who share none with them, or a user adds many such people.
+    /// A user was added to many chats by users who share none with them, or a user adds many such
+    /// users.
     #[error(
-        "too many people were added to chats by users who share no chat with them; \
+        "too many users were added to chats by users who share no chat with them; \
          ask them to join, ask an administrator to add them, or try again later"
     )]
     TooManyAdditions { retry_after_ms: u64 },

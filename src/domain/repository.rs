@@ -8,7 +8,7 @@ use super::ids::{ProjectId, RepositoryId};
 use super::timestamp::Timestamp;
 use super::user::Invalid;
 
-/// A repository that can be used.
+/// A usable repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repository {
     pub id: RepositoryId,
@@ -17,12 +17,12 @@ pub struct Repository {
     pub description: String,
     pub default_branch: String,
     pub storage_key: StorageKey,
-    /// What it holds on disk, as of the last push or maintenance.
+    /// The size on disk, as of the last push or maintenance.
     pub size_bytes: i64,
     pub created_at: Timestamp,
 }
 
-/// The name of a repository's directory: random, given once, free of anything that a user chose.
+/// The name of a repository's directory: random, assigned once, independent of user input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StorageKey(Uuid);
 

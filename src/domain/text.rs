@@ -1,10 +1,10 @@
-//! Text that people read: one form for each text, and which characters are seen.
+//! Text for users: Unicode normalization and invisible characters.
 
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use super::user::misleads;
 
-/// The text in normalization form C: keyboards and file systems write `é` as one character or as two.
+/// Normalizes text to form C: keyboards and file systems write `é` as one character or as two.
 pub fn nfc(text: &str) -> String {
     match is_nfc_quick(text.chars()) {
         IsNormalized::Yes => text.to_owned(),
@@ -12,18 +12,19 @@ pub fn nfc(text: &str) -> String {
     }
 }
 
-/// The decomposed form of a text in form C, under which an earlier version may have stored it, if it is another one.
+/// Returns the decomposed form of a text in form C, under which an earlier version may have stored
+/// it, if it differs.
 pub fn other_form(nfc: &str) -> Option<String> {
     Some(nfc.nfd().collect::<String>()).filter(|decomposed| decomposed != nfc)
 }
 
-/// Whether nothing of the text is seen: it has white space, joiners, fillers and the like only.
+/// Returns whether a text is invisible: it has only white space, joiners, fillers and the like.
 pub(super) fn is_blank(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() || misleads(c) || is_invisible(c))
 }
 
-/// Characters without a glyph of their own that [`misleads`] leaves to texts: joiners, fillers,
-/// variation selectors, tags, annotations, and those whose glyph is blank.
+/// Returns whether a character has no visible glyph. These include characters that [`misleads`]
+/// allows: joiners, fillers, variation selectors, tags, annotations, and those with a blank glyph.
 pub(super) fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
@@ -37,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_has_one_form() {
+    fn text_is_normalized_to_form_c() {
         assert_eq!(nfc("cafe\u{301}"), "caf\u{e9}");
         assert_eq!(nfc("caf\u{e9}"), "caf\u{e9}");
         assert_eq!(other_form("caf\u{e9}").as_deref(), Some("cafe\u{301}"));

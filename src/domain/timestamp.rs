@@ -1,4 +1,4 @@
-//! Wall-clock time, for people to read. Order never depends on it.
+//! Wall-clock time, for display. No ordering depends on it.
 
 use jiff::fmt::StdIoWrite;
 use jiff::fmt::temporal::DateTimePrinter;
@@ -20,7 +20,7 @@ impl Timestamp {
     }
 }
 
-/// Where a time is written on its way into JSON: the longest is `-009999-01-02T01:59:59.999Z`.
+/// The size of the buffer for the text form: the longest is `-009999-01-02T01:59:59.999Z`.
 const TEXT_BYTES: usize = 40;
 
 impl std::fmt::Display for Timestamp {
@@ -37,7 +37,8 @@ impl Serialize for Timestamp {
         if !serializer.is_human_readable() {
             return serializer.serialize_i64(self.0);
         }
-        // A page has one for each message: no formatter, no allocation.
+        // Pages have a timestamp for each message: this path uses no formatter and does not
+        // allocate.
         let mut text = [0; TEXT_BYTES];
         let mut rest = text.as_mut_slice();
         let time = jiff::Timestamp::from_millisecond(self.0);
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_rfc_3339_in_json_and_an_integer_in_messagepack() {
+    fn timestamp_is_rfc_3339_in_json_and_integer_in_message_pack() {
         let time = Timestamp(1_700_000_000_123);
         assert_eq!(serde_json::to_string(&time).unwrap(), "\"2023-11-14T22:13:20.123Z\"");
         assert_eq!(rmp_serde::from_slice::<i64>(&rmp_serde::to_vec(&time).unwrap()).unwrap(), time.0);

@@ -1,4 +1,4 @@
-//! People: their names, and who is acting.
+//! Users and the rules for their names.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use super::name;
 use super::text::{is_blank, nfc};
 use super::timestamp::Timestamp;
 
-/// A user as everybody may see them, and (by `email`, `is_admin`) as they see themselves.
+/// A user as visible to all users; `email` and `is_admin` are visible to the user only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct User {
     pub id: UserId,
@@ -15,15 +15,15 @@ pub struct User {
     pub display_name: String,
     pub email: Option<String>,
     pub is_admin: bool,
-    /// Raised by whatever must end every login of the user at once; a claim of every access token.
+    /// Incremented to end all logins of the user at once; a claim of each access token.
     pub token_version: i64,
-    /// A deactivated user cannot act; what they wrote stays.
+    /// A deactivated user cannot act; their content stays.
     pub active: bool,
     pub created_at: Timestamp,
 }
 
-/// First segments of paths that routes and pages use, and names that mislead readers. A user name is the first segment of
-/// the paths of the user's projects.
+/// First path segments that routes and pages use, and names that mislead readers. A user name is
+/// the first segment of the paths of the user's projects.
 const RESERVED: &[&str] = &[
     "about",
     "admin",
@@ -61,18 +61,18 @@ const RESERVED: &[&str] = &[
     "ws",
 ];
 
-/// Whether new users cannot have this name. Users of earlier versions may.
+/// Returns whether new users cannot have this name. Users of earlier versions may have it.
 pub fn is_reserved(username: &str) -> bool {
     RESERVED.contains(&username)
 }
 
-/// Why a text is not acceptable: a sentence that says what is.
+/// Validation error; the message states the accepted format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Invalid(pub &'static str);
 
-/// A new user's name: `[a-z0-9]([a-z0-9._-]{0,37}[a-z0-9])?`, not reserved, not ending in `.git` or `.lock`, without `..`.
-/// Older users may have names that end in `_` or `-`.
+/// The name of a new user: `[a-z0-9]([a-z0-9._-]{0,37}[a-z0-9])?`, not reserved, not ending in
+/// `.git` or `.lock`, without `..`. Older users may have names that end in `_` or `-`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Username(String);
 
@@ -103,27 +103,28 @@ impl Username {
     }
 }
 
-/// The user name that a person typed to log in: keyboards of phones write a capital first and a space last.
+/// Normalizes the user name that a user typed to log in: phone keyboards capitalize the first
+/// letter and append a space.
 pub fn login_name(text: &str) -> String {
     text.trim().to_ascii_lowercase()
 }
 
-/// 1 to 64 characters, not blank, without control characters.
+/// Parses a display name: 1 to 64 characters, not blank, without control characters.
 pub fn parse_display_name(text: &str) -> Result<String, Invalid> {
     parse_line(text, 64)
         .ok_or(Invalid("must be 1 to 64 characters, not all blank, without control characters"))
 }
 
-/// One line of 1 to `max` characters, for people to read: no control characters, none that turn the direction of
-/// what stands around them (the bidirectional controls of Unicode Annex 9), and none that is not seen. White space around it is cut off.
-/// The line is in normalization form C, and not blank.
+/// Parses one line of 1 to `max` characters for display. Control characters, bidirectional controls
+/// (Unicode Annex 9) and invisible characters are refused. Surrounding white space is removed. The
+/// result is in normalization form C and not blank.
 pub(super) fn parse_line(text: &str, max: usize) -> Option<String> {
     let text = nfc(text.trim());
     (!is_blank(&text) && text.chars().count() <= max && !text.chars().any(misleads)).then_some(text)
 }
 
-/// Control characters, those that turn the direction of what stands around them, and those that nobody sees. The two
-/// joiners stay, which scripts and emoji need.
+/// Returns whether a character is a control character, changes the direction of the text around it,
+/// or is invisible. The two joiners are allowed, because scripts and emoji need them.
 pub(super) fn misleads(c: char) -> bool {
     const BIDI: [std::ops::RangeInclusive<char>; 4] =
         ['\u{61c}'..='\u{61c}', '\u{200e}'..='\u{200f}', '\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
@@ -131,8 +132,8 @@ pub(super) fn misleads(c: char) -> bool {
     c.is_control() || unseen || BIDI.iter().any(|range| range.contains(&c))
 }
 
-/// At most 254 bytes (RFC 5321 section 4.5.3.1.3), one `@` with something on both sides, no white space. Whether
-/// mail arrives there is not ours to know.
+/// Parses an email address: at most 254 bytes (RFC 5321 section 4.5.3.1.3), one `@` with text on
+/// both sides, no white space. Delivery is not checked.
 pub fn parse_email(text: &str) -> Result<String, Invalid> {
     const SHAPE: Invalid = Invalid("must be an address like name@example.org of at most 254 bytes");
     let (local, host) = text.split_once('@').ok_or(SHAPE)?;
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_could_be_paths_routes_or_somebody_else_are_refused() {
+    fn path_names_reserved_names_and_misleading_names_are_refused() {
         let long = "x".repeat(40);
         for name in [
             "",
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_to_show_is_one_line_that_stays_in_its_place() {
+    fn display_name_is_one_line_without_direction_changes() {
         assert_eq!(
             parse_display_name("  Zoë \u{1f469}\u{200d}\u{1f680} ").unwrap(),
             "Zoë \u{1f469}\u{200d}\u{1f680}"
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_email_has_two_sides() {
+    fn email_needs_text_on_both_sides_of_the_at_sign() {
         assert!(parse_email("a@b").is_ok());
         for bad in ["", "a", "@b", "a@", "a@b@c", "a b@c", "a\u{202e}b@c"] {
             assert!(parse_email(bad).is_err(), "{bad:?}");

@@ -148,8 +148,11 @@ async fn notify_explain_says_why_somebody_was_told_and_why_not_also_while_the_se
         "{told}"
     );
     let (_, silent) = explain("carol");
-    assert!(silent.contains("nothing") && silent.contains("wants to hear nothing of this chat"), "{silent}");
-    assert!(explain("alice").1.contains("what one did oneself"));
+    assert!(
+        silent.contains("nothing") && silent.contains("turned off notifications for this chat"),
+        "{silent}"
+    );
+    assert!(explain("alice").1.contains("for their own actions"));
     assert!(!explain("nobody").0);
     server.stop().await;
 }

@@ -1,25 +1,25 @@
-//! Mentions: `@name` in what people write. The one grammar, for messages and for the messages of commits.
+//! Mentions: `@name` in texts of users. The only grammar, for messages and for commit messages.
 //!
-//! `docs/PROTOCOL.md` has it in words, and `examples/mentions.json` in vectors, which the tests of this module read. A
-//! text names people only: whether there are such people is for the caller, and names without a person count for no
-//! limit.
+//! `docs/PROTOCOL.md` describes it in words, and `examples/mentions.json` in test vectors, which
+//! the tests of this module read. Parsing only yields names: the caller checks whether such users
+//! exist, and names without a user do not count towards any limit.
 
 mod prose;
 
 use std::collections::HashSet;
 
-/// The name that stands for all members of a chat. No user can have it.
+/// The name that mentions all members of a chat. It is not available as a user name.
 pub const EVERYBODY: &str = "all";
 
-/// Bytes of the longest user name.
+/// Maximum bytes of a user name.
 const NAME_BYTES_MAX: usize = 39;
 
-/// Whom a text names.
+/// The mentions of a text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mentions {
     /// `@all`.
     pub everybody: bool,
-    /// The others, each once, in the order of the text.
+    /// The other names, each once, in the order of the text.
     pub names: Vec<Mention>,
 }
 
@@ -42,12 +42,13 @@ impl Mentions {
     }
 }
 
-/// A name as it was written behind an `@`, in lower case, perhaps with punctuation at its end.
+/// A name as written after an `@`, in lower case, possibly with trailing punctuation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Mention(String);
 
 impl Mention {
-    /// `written` is everything up to the first character that cannot be in a name. `None`: no user can have that name.
+    /// Parses `written`, the text up to the first character that cannot be in a name. Returns
+    /// `None` if no user can have that name.
     pub fn parse(written: &str) -> Option<Self> {
         let first = written.bytes().next()?;
         if !first.is_ascii_alphanumeric() || !written.is_ascii() {
@@ -61,23 +62,25 @@ impl Mention {
         Some(Self(written.to_ascii_lowercase()))
     }
 
-    /// The name without the punctuation behind it: what it is, unless a user has an older name that ends in some.
+    /// Returns the name without trailing punctuation. It is the mentioned name, unless a user has
+    /// an older name that ends in punctuation.
     pub fn name(&self) -> &str {
         self.0.trim_end_matches(is_punctuation)
     }
 
-    /// The user names that may be meant, the longest first. The first one that a member has counts.
+    /// Returns the user names that may be meant, the longest first. The first one that a member has
+    /// is the mentioned one.
     pub fn candidates(&self) -> impl Iterator<Item = &str> {
         (self.name().len()..=self.0.len()).rev().filter_map(|bytes| self.0.get(..bytes))
     }
 
-    /// As written, in lower case: [`Mention::parse`] reads it again.
+    /// Returns the name as written, in lower case, which [`Mention::parse`] accepts.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What a user name may contain, and a new one must not end in.
+/// Returns whether a user name may contain `c` but a new one must not end in it.
 fn is_punctuation(c: char) -> bool {
     matches!(c, '.' | '_' | '-')
 }
@@ -98,7 +101,7 @@ mod tests {
         names
     }
 
-    /// Clients are built from the same file.
+    /// Clients are tested with the same file.
     #[test]
     fn grammar_equals_the_vectors_for_clients() {
         let vectors: Value = serde_json::from_str(include_str!("../../../examples/mentions.json")).unwrap();
@@ -118,13 +121,13 @@ mod tests {
         let mention = Mention::parse("Bob_-.").unwrap();
         assert_eq!(mention.candidates().collect::<Vec<_>>(), ["bob_-.", "bob_-", "bob_", "bob"]);
         assert_eq!(Mention::parse("bob").unwrap().candidates().collect::<Vec<_>>(), ["bob"]);
-        // The punctuation behind a name never makes it too long.
+        // Punctuation after a name never makes it too long.
         let long = format!("{}{}", "x".repeat(39), "_".repeat(100));
         assert_eq!(Mention::parse(&long).unwrap().candidates().count(), 1);
         assert_eq!(Mention::parse(&"x".repeat(40)), None);
     }
 
-    /// A text is looked through once, whatever it is made of.
+    /// A text is scanned once, whatever its contents.
     #[test]
     fn time_grows_with_the_length_of_the_text_only() {
         let hostile =

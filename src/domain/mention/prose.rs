@@ -1,21 +1,22 @@
-//! What of a text is said rather than shown: code, quotes and links name no user.
+//! Finds the parts of a text that can mention users: code, quotes and links cannot.
 //!
-//! A small part of Markdown, chosen so that a client can follow it: blocks are lines, and the rest is one pass over each
-//! paragraph from the left. Nothing is escaped by a backslash.
+//! Implements a small part of Markdown, chosen so that clients can implement it too: blocks consist
+//! of lines, and each paragraph is scanned once from the left. A backslash escapes nothing.
 
 use std::collections::HashMap;
 
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
-/// Calls `found` with each name behind an `@`, from the left: as written, and as far as letters, digits and marks of any
-/// script, `.`, `_` and `-` reach.
+/// Calls `found` with each name after an `@`, from the left. The name is passed as written and
+/// extends over letters, digits and marks of any script, `.`, `_` and `-`.
 pub(super) fn each_name<'t>(text: &'t str, mut found: impl FnMut(&'t str)) {
     for paragraph in paragraphs(text) {
         Paragraph::new(paragraph).each_name(&mut found);
     }
 }
 
-/// Letters, digits and marks of any script: what a name cannot begin behind, and does not end before.
+/// Returns whether `c` is a letter, digit or mark of any script. No name begins after one, and no
+/// name ends before one.
 fn is_word(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_alphanumeric();
@@ -28,10 +29,10 @@ fn is_name(c: char) -> bool {
     is_word(c) || matches!(c, '.' | '_' | '-')
 }
 
-/// A fence: its character, and how many there are.
+/// A fence: its character, and the number of repetitions.
 type Fence = (char, usize);
 
-/// Neighbouring lines that are neither blank, nor a quote, nor in a fence.
+/// Returns the runs of consecutive lines that are neither blank, nor a quote, nor in a fence.
 fn paragraphs(text: &str) -> Vec<&str> {
     let (mut found, mut fence): (_, Option<Fence>) = (Vec::new(), None);
     let (mut from, mut at) = (0, 0);
@@ -59,7 +60,8 @@ fn paragraphs(text: &str) -> Vec<&str> {
     found
 }
 
-/// The fence that a line opens: three backticks or tildes or more. A backtick behind backticks makes them a code span.
+/// Returns the fence that a line opens: at least three backticks or tildes. Further backticks in
+/// the line make backticks a code span.
 fn fence_of(line: &str) -> Option<Fence> {
     let c = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
     let count = run_of(line, c);
@@ -67,20 +69,20 @@ fn fence_of(line: &str) -> Option<Fence> {
     (count >= 3 && !is_span).then_some((c, count))
 }
 
-/// How many of `c` a text begins with.
+/// Returns how often `text` repeats `c` at its start.
 fn run_of(text: &str, c: char) -> usize {
     text.chars().take_while(|other| *other == c).count()
 }
 
-/// One paragraph, and how far it is read.
+/// A paragraph and the position of the scan.
 struct Paragraph<'t> {
     text: &'t str,
     at: usize,
-    /// The character before.
+    /// The preceding character.
     before: char,
-    /// Where the code span ends that the run of backticks at a place opens.
+    /// The end of the code span that each run of backticks opens, by the position of the run.
     spans: HashMap<usize, usize>,
-    /// There is no `)` from here to there: that is looked for once.
+    /// A range that contains no `)`, so that it is searched only once.
     unclosed: std::ops::Range<usize>,
 }
 
@@ -133,7 +135,8 @@ impl<'t> Paragraph<'t> {
         }
     }
 
-    /// The bytes of the link `[text](target)` that begins here, in one line and without brackets in its text.
+    /// Returns the length of the link `[text](target)` that begins here, in one line and without
+    /// brackets in its text.
     fn link(&mut self) -> Option<usize> {
         let inner = self.rest().get(1..)?;
         let text = leading(inner, |c| !matches!(c, '[' | ']' | '\n'));
@@ -152,13 +155,13 @@ impl<'t> Paragraph<'t> {
     }
 }
 
-/// The characters that `text` begins with and that all are like this.
+/// Returns the longest prefix of `text` whose characters all satisfy `is_like`.
 fn leading(text: &str, is_like: impl Fn(char) -> bool) -> &str {
     let end = text.find(|c| !is_like(c)).unwrap_or(text.len());
     text.get(..end).unwrap_or_default()
 }
 
-/// Whether a word begins a link: `scheme://`, or `host.name/`.
+/// Returns whether a word begins a link: `scheme://`, or `host.name/`.
 fn is_address(word: &str, behind: &str) -> bool {
     if behind.starts_with("://") {
         return word.ends_with(|c: char| c.is_ascii_alphanumeric());
@@ -167,7 +170,8 @@ fn is_address(word: &str, behind: &str) -> bool {
     behind.starts_with('/') && !host.is_empty() && last.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
-/// Where the code span ends that begins at each run of backticks: behind the next run of the same length.
+/// Returns the end of the code span that begins at each run of backticks: after the next run of the
+/// same length.
 fn spans(text: &str) -> HashMap<usize, usize> {
     let (mut runs, mut at) = (Vec::new(), 0);
     while let Some(found) = text.get(at..).and_then(|rest| rest.find('`')) {

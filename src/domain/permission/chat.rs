@@ -1,12 +1,12 @@
-//! Who may do what in a chat.
+//! Permissions in a chat.
 //!
-//! Each rule takes roles and answers `Ok` or the [`Refusal`]. Somebody who may not
-//! know of a chat learns nothing: to them it is not found.
+//! Each rule takes roles and returns `Ok` or the [`Refusal`]. Users who may not know of a chat
+//! receive "not found", so its existence does not leak.
 
 use crate::domain::chat::{Audience, Chat, ChatKind, ChatRole};
 use crate::domain::refusal::Refusal;
 
-/// Reading messages, events and people.
+/// Checks reading messages, events and participants.
 pub fn read(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
     match (role, chat.audience) {
         (Some(_), _) | (None, Audience::Public) => Ok(()),
@@ -15,18 +15,18 @@ pub fn read(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
     }
 }
 
-/// Seeing that the chat exists.
+/// Checks seeing that the chat exists.
 pub fn see(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
     if role.is_some() || chat.audience != Audience::Members { Ok(()) } else { Err(Refusal::NotFound("chat")) }
 }
 
-/// The role of somebody who must be in the chat.
+/// Returns the role of a user who must be in the chat.
 fn member(chat: &Chat, role: Option<ChatRole>) -> Result<ChatRole, Refusal> {
     read(chat, role)?;
     role.ok_or(Refusal::Forbidden("only members of the project may do this"))
 }
 
-/// The role of a user in a chat that is not archived.
+/// Returns the role of a user in a chat that is not archived.
 fn writable(chat: &Chat, role: Option<ChatRole>) -> Result<ChatRole, Refusal> {
     let role = member(chat, role)?;
     if chat.archived { Err(Refusal::Forbidden("the chat is archived")) } else { Ok(role) }
@@ -39,42 +39,45 @@ pub fn post(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
     writable(chat, role).map(drop)
 }
 
-/// Posting in a direct chat, whose other person may be deactivated: nobody would read it.
+/// Checks posting in a direct chat. It is refused when the other user is deactivated and cannot
+/// read it.
 pub fn post_to_peer(is_peer_active: bool) -> Result<(), Refusal> {
     if is_peer_active {
         Ok(())
     } else {
-        Err(Refusal::Forbidden("the other person of this chat is deactivated and cannot read it"))
+        Err(Refusal::Forbidden("the other user of this chat is deactivated and cannot read it"))
     }
 }
 
-/// Changing what a message says: its sender alone.
+/// Checks editing a message: its sender only.
 pub fn edit(chat: &Chat, role: Option<ChatRole>, is_sender: bool) -> Result<(), Refusal> {
     post(chat, role)?;
-    if is_sender { Ok(()) } else { Err(Refusal::Forbidden("only who wrote a message may edit it")) }
+    if is_sender { Ok(()) } else { Err(Refusal::Forbidden("only the sender of a message may edit it")) }
 }
 
-/// Taking a message back: its sender, also as a reader by now, and whoever keeps order in the chat.
+/// Checks deleting a message: its sender, even when demoted to reader, and admins and owners of the
+/// chat.
 pub fn delete(chat: &Chat, role: Option<ChatRole>, is_sender: bool) -> Result<(), Refusal> {
     let role = writable(chat, role)?;
     if is_sender || role >= ChatRole::Admin {
         return Ok(());
     }
-    Err(Refusal::Forbidden("only who wrote a message, owners and admins may delete it"))
+    Err(Refusal::Forbidden("only the sender of a message, owners and admins may delete it"))
 }
 
-/// Taking back a message in a chat that is not the own affair: administrators of the server, against spam. `refused` is
-/// what [`delete`] said.
+/// Checks deleting a message as a server administrator, against spam. `refused` is the refusal that
+/// [`delete`] returned.
 pub fn moderate(refused: Refusal, is_administrator: bool) -> Result<(), Refusal> {
     if is_administrator { Ok(()) } else { Err(refused) }
 }
 
-/// Reactions: everyone in the chat, readers too.
+/// Checks reacting: all users in the chat, including readers.
 pub fn react(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
     writable(chat, role).map(drop)
 }
 
-/// Hiding a chat from the own list until the next message: direct chats, which cannot be left.
+/// Checks hiding a chat from the user's own list until the next message: direct chats, which cannot
+/// be left.
 pub fn hide(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
     member(chat, role)?;
     if chat.kind == ChatKind::Direct {
@@ -84,13 +87,13 @@ pub fn hide(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
     }
 }
 
-/// Moving the own cursors, forward or back.
+/// Checks moving the user's own cursors, forward or back.
 pub fn mark(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
     read(chat, role)?;
     role.map(drop).ok_or(Refusal::NotFound("chat"))
 }
 
-/// Renaming and archiving.
+/// Checks renaming and archiving.
 pub fn manage(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
     let role = member(chat, role)?;
     if chat.kind == ChatKind::Direct {
@@ -104,23 +107,25 @@ pub fn manage(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
     }
 }
 
-/// Who may let its older messages be deleted for good: an owner, and in a direct chat nobody.
+/// Checks setting the retention, which deletes older messages permanently: owners only, and not in
+/// direct chats.
 pub fn own(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
     read(chat, role)?;
     match (chat.kind, role) {
-        (ChatKind::Direct, _) => Err(Refusal::Forbidden("a direct chat keeps what was said")),
+        (ChatKind::Direct, _) => Err(Refusal::Forbidden("a direct chat keeps all its messages")),
         (_, Some(ChatRole::Owner)) => Ok(()),
         _ => Err(Refusal::Forbidden("only an owner of the chat may do this")),
     }
 }
 
-/// Deleting a chat with all that was said in it: an owner.
+/// Checks deleting a chat with all its messages: owners only.
 pub fn delete_chat(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
     own(chat, role)?;
     if is_left_behind(chat) { Ok(()) } else { follows_no_project(chat) }
 }
 
-/// Making an administrator of the server, or whom they name, an owner: only where no active user is one.
+/// Checks making a server administrator, or a user whom they name, an owner: only if no owner is
+/// active.
 pub fn take_over(chat: &Chat, has_active_owner: bool) -> Result<(), Refusal> {
     if chat.kind == ChatKind::Direct {
         return Err(Refusal::Forbidden("a direct chat has no owner"));
@@ -129,12 +134,13 @@ pub fn take_over(chat: &Chat, has_active_owner: bool) -> Result<(), Refusal> {
     if has_active_owner { Err(Refusal::Conflict("the chat has an active owner")) } else { Ok(()) }
 }
 
-/// The channel of a project that was deleted: archived, for nobody can archive that of a living one.
+/// Returns whether the chat is the channel of a deleted project: it is archived, and channels of
+/// existing projects cannot be archived.
 pub fn is_left_behind(chat: &Chat) -> bool {
     chat.project_id.is_some() && chat.archived
 }
 
-/// A project's channel is changed by changing the project.
+/// Refuses to change a project's channel: it follows the project.
 fn follows_no_project(chat: &Chat) -> Result<(), Refusal> {
     if chat.project_id.is_some() {
         Err(Refusal::Forbidden("the channel follows its project: change the project instead"))
@@ -143,7 +149,7 @@ fn follows_no_project(chat: &Chat) -> Result<(), Refusal> {
     }
 }
 
-/// Giving `wanted` to somebody who now has `current` (`None`: is not in the chat).
+/// Checks giving `wanted` to a user who now has `current` (`None`: is not in the chat).
 pub fn set_role(
     chat: &Chat,
     actor: Option<ChatRole>,
@@ -154,7 +160,7 @@ pub fn set_role(
     see(chat, actor)?;
     follows_no_project(chat)?;
     if chat.kind == ChatKind::Direct {
-        return Err(Refusal::Forbidden("a direct chat has exactly two people"));
+        return Err(Refusal::Forbidden("a direct chat has exactly two participants"));
     }
     if wanted == ChatRole::Reader && chat.kind != ChatKind::Channel {
         return Err(Refusal::invalid("role", "reader exists in channels only"));
@@ -163,7 +169,7 @@ pub fn set_role(
         return if wanted <= ChatRole::Member {
             Ok(())
         } else {
-            Err(Refusal::Forbidden("one joins as a member"))
+            Err(Refusal::Forbidden("users join as members"))
         };
     }
     let actor = member(chat, actor)?;
@@ -171,16 +177,16 @@ pub fn set_role(
         return Ok(());
     }
     if actor < ChatRole::Admin {
-        return Err(Refusal::Forbidden("only owners and admins may add people or change roles"));
+        return Err(Refusal::Forbidden("only owners and admins may add users or change roles"));
     }
     let highest = current.map_or(wanted, |current| current.max(wanted));
     if highest > actor || (highest == ChatRole::Owner && actor != ChatRole::Owner) {
-        return Err(Refusal::Forbidden("one cannot give or take a role above one's own"));
+        return Err(Refusal::Forbidden("you cannot give or take a role above your own"));
     }
     Ok(())
 }
 
-/// Taking somebody with the role `current` out.
+/// Checks removing a user with the role `current`.
 pub fn remove(chat: &Chat, actor: Option<ChatRole>, oneself: bool, current: ChatRole) -> Result<(), Refusal> {
     let actor = member(chat, actor)?;
     if chat.kind == ChatKind::Direct {
@@ -193,7 +199,7 @@ pub fn remove(chat: &Chat, actor: Option<ChatRole>, oneself: bool, current: Chat
     if oneself || (actor >= ChatRole::Admin && actor >= current) {
         return Ok(());
     }
-    Err(Refusal::Forbidden("only owners and admins may remove people, and nobody above themselves"))
+    Err(Refusal::Forbidden("only owners and admins may remove users, and none with a higher role"))
 }
 
 #[cfg(test)]
@@ -224,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_projects_channel_is_read_by_all_and_entered_through_the_project_only() {
+    fn public_project_channel_is_readable_but_not_joinable() {
         let channel = Chat { project_id: Some(ProjectId(1)), audience: Audience::Public, ..chat(Channel) };
         assert!(read(&channel, None).is_ok());
         let forbidden = |answer| matches!(answer, Err(Refusal::Forbidden(_)));
@@ -242,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outsider_does_not_learn_that_a_group_exists() {
+    fn group_is_not_found_for_outsiders() {
         for answer in [
             post(&chat(Group), None),
             manage(&chat(Group), None),
@@ -255,21 +261,21 @@ mod tests {
     }
 
     #[test]
-    fn everybody_may_join_a_channel_but_not_as_its_owner() {
+    fn user_may_join_a_channel_but_not_as_its_owner() {
         assert!(set_role(&chat(Channel), None, true, None, Member).is_ok());
         assert!(set_role(&chat(Channel), None, true, None, Reader).is_ok());
         assert!(set_role(&chat(Channel), None, true, None, Owner).is_err());
     }
 
     #[test]
-    fn nobody_raises_themselves() {
+    fn user_cannot_raise_their_own_role() {
         assert!(set_role(&chat(Group), Some(Member), true, Some(Member), Admin).is_err());
         assert!(set_role(&chat(Group), Some(Admin), true, Some(Admin), Owner).is_err());
         assert!(set_role(&chat(Group), Some(Admin), true, Some(Admin), Member).is_ok());
     }
 
     #[test]
-    fn an_admin_does_not_touch_an_owner() {
+    fn admin_cannot_demote_or_remove_an_owner() {
         assert!(set_role(&chat(Group), Some(Admin), false, Some(Owner), Member).is_err());
         assert!(remove(&chat(Group), Some(Admin), false, Owner).is_err());
         assert!(remove(&chat(Group), Some(Admin), false, Member).is_ok());
@@ -278,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn owner_deletes_a_chat_and_nobody_else_does() {
+    fn only_an_owner_deletes_a_chat() {
         assert!(delete_chat(&chat(Group), Some(Owner)).is_ok());
         for role in [Some(Admin), Some(Member)] {
             assert!(matches!(delete_chat(&chat(Group), role), Err(Refusal::Forbidden(_))));
@@ -300,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_read_and_an_archive_is_silent() {
+    fn readers_cannot_post_and_archived_chats_are_read_only() {
         assert!(read(&chat(Channel), Some(Reader)).is_ok());
         assert!(post(&chat(Channel), Some(Reader)).is_err());
         assert!(react(&chat(Channel), Some(Reader)).is_ok());

@@ -1,64 +1,66 @@
-//! What one person may do to another, wherever they meet: chats, projects, notifications.
+//! Permissions of users towards other users in chats, projects and notifications.
 
 use crate::domain::access::{Credential, Proof};
 use crate::domain::refusal::Refusal;
 
-/// Putting a person into a chat or project, and opening a direct chat. A user who is blocked meets the answer for a user
-/// who does not exist.
+/// Checks adding a user to a chat or project, and opening a direct chat. A blocked user receives
+/// the same answer as for a user who does not exist.
 pub fn reach(is_blocked: bool) -> Result<(), Refusal> {
     if is_blocked { Err(Refusal::NotFound("user")) } else { Ok(()) }
 }
 
-/// Learning the name behind an id: the own one, and those of users who are, were or acted in a chat that the user who
-/// asks can read. Neither a block nor deactivation hides a name.
+/// Returns whether the caller may see the name of an id: their own, and those of users who are,
+/// were or acted in a chat that the caller can read. Neither a block nor deactivation hides a name.
 pub fn identify(oneself: bool, met: bool) -> bool {
     oneself || met
 }
 
-/// How a user who is found by the beginning of their name stands to the user who asks.
+/// The relation of a user, found by a prefix of their name, to the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Finding {
     pub is_active: bool,
-    /// Both are in a chat that the user who asks can read.
+    /// Both are in a chat that the caller can read.
     pub meets: bool,
-    /// The name was given whole.
+    /// The caller gave the complete name.
     pub is_exact: bool,
-    /// Accounts are made by administrators: all users are colleagues.
+    /// Only administrators create accounts: all users are colleagues.
     pub registration_closed: bool,
 }
 
 impl Finding {
-    /// The one rule.
+    /// Applies the only rule for finding users.
     pub fn is_allowed(self) -> bool {
         self.is_active && (self.meets || self.is_exact || self.registration_closed)
     }
 }
 
-/// How the user who adds stands to the person who is added.
+/// The relation between the user who adds and the user who is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Adding {
-    /// The user who adds administers the server.
+    /// The adding user administers the server.
     pub by_administrator: bool,
-    /// The user who adds owns the project into which the person is put.
+    /// The adding user owns the project to which the user is added.
     pub into_own_project: bool,
-    /// Both are in a chat or project into which the person was not put by the user who adds.
+    /// Both are in a chat or project to which the added user was not added by the adding user.
     pub acquainted: bool,
 }
 
-/// Which rates an addition counts against.
+/// The rates that an addition counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddingRate {
     /// None.
     Free,
-    /// How often this person is added, by anyone.
+    /// The rate at which this user is added, by any user.
     Person,
-    /// The same, how often this person is added by strangers, and how many strangers the user adds.
+    /// As `Person`, and the rates at which strangers add this user, and at which the adding user
+    /// adds strangers.
     Strangers,
 }
 
 impl Adding {
-    /// The one rule. The bound per person holds for project owners and acquaintances too: projects are free to make,
-    /// and an acquaintance can be made by a second account.
+    /// Returns the rates, by the only rule for additions. The limit per added user applies to
+    /// project owners and acquaintances too: creating projects is free, and a second account can
+    /// create an acquaintance.
     pub fn rate(self, who: Credential) -> AddingRate {
         if self.by_administrator || who.proof == Proof::Operator {
             AddingRate::Free
@@ -76,7 +78,7 @@ mod tests {
     use crate::domain::ids::{LoginId, UserId};
 
     #[test]
-    fn strangers_are_counted_and_administrators_are_not() {
+    fn additions_count_for_strangers_and_not_for_administrators() {
         let who = Credential::login(UserId(1), LoginId(1), 1);
         let stranger = Adding { by_administrator: false, into_own_project: false, acquainted: false };
         assert_eq!(stranger.rate(who), AddingRate::Strangers);
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blocked_user_meets_the_answer_for_an_unknown_user() {
+    fn blocked_user_gets_the_answer_for_an_unknown_user() {
         assert_eq!(reach(true), Err(Refusal::NotFound("user")));
         assert_eq!(reach(false), Ok(()));
     }

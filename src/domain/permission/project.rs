@@ -1,25 +1,25 @@
-//! Who may do what in a project and its repositories.
+//! Permissions in a project and its repositories.
 //!
-//! Each rule takes the role in which somebody acts (a token may have lowered it) and answers `Ok` or the [`Refusal`].
-//! Somebody who may not read learns nothing: to them it is not found.
+//! Each rule takes the acting user's role (a token may have lowered it) and returns `Ok` or the
+//! [`Refusal`]. Users who may not read receive "not found", so existence does not leak.
 
 use crate::domain::chat::{Audience, ChatRole};
 use crate::domain::project::{ProjectConfig, ProjectRole, Visibility};
 use crate::domain::push::RefUpdate;
 use crate::domain::refusal::Refusal;
 
-/// What one wants to do.
+/// An operation on a project or repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Act {
     Read,
     Push,
-    /// Make and change repositories.
+    /// Create and change repositories.
     Maintain,
     /// Members, name, visibility, configuration, deletion.
     Manage,
 }
 
-/// Whether `role` may `act`; `noun` is what is said to be missing.
+/// Checks whether `role` may `act`; `noun` is the object that "not found" names.
 pub fn check(
     act: Act,
     visibility: Visibility,
@@ -44,8 +44,9 @@ pub fn check(
     }
 }
 
-/// Whether a push by a user with this role in the project may create the repository `noun`, which does not exist. For
-/// other roles the repository is missing, as it is where pushes create none.
+/// Checks whether a push by a user with this project role may create the repository `noun`, which
+/// does not exist. For other roles the answer is the same as where pushes do not create
+/// repositories.
 ///
 /// # Errors
 /// [`Refusal::NotFound`] unless the role is owner.
@@ -53,8 +54,8 @@ pub fn push_to_create(role: Option<ProjectRole>, noun: &'static str) -> Result<(
     if role == Some(ProjectRole::Owner) { Ok(()) } else { Err(Refusal::NotFound(noun)) }
 }
 
-/// Whether `role` may make this update, by the rules for branches and tags. A tag that exists names
-/// a release: moving or deleting it needs the role that rewriting a protected branch needs.
+/// Checks whether `role` may make this update, by the rules for branches and tags. An existing tag
+/// names a release: moving or deleting it needs the same role as rewriting a protected branch.
 pub fn check_update(
     config: &ProjectConfig,
     role: Option<ProjectRole>,
@@ -73,12 +74,13 @@ pub fn check_update(
     Ok(())
 }
 
-/// Whether an update must not rewrite history.
+/// Returns whether an update must not rewrite history.
 pub fn must_fast_forward(config: &ProjectConfig, update: &RefUpdate) -> bool {
     update.branch().and_then(|branch| config.rule_for(branch)).is_some_and(|rule| !rule.force)
 }
 
-/// Giving somebody a role, or (`None`) taking them out. `is_namesake`: the project stands under their name.
+/// Checks giving a user a role, or (`None`) removing them. `is_namesake`: the project is in their
+/// namespace.
 pub fn set_member(
     actor: Option<ProjectRole>,
     oneself: bool,
@@ -86,20 +88,21 @@ pub fn set_member(
     wanted: Option<ProjectRole>,
 ) -> Result<(), Refusal> {
     if actor < Some(ProjectRole::Owner) && !(oneself && wanted.is_none() && actor.is_some()) {
-        return Err(Refusal::Forbidden("only owners may add people, change roles or remove others"));
+        return Err(Refusal::Forbidden("only owners may add members, change roles or remove other members"));
     }
     if is_namesake && wanted != Some(ProjectRole::Owner) {
-        return Err(Refusal::Conflict("the project stands under this user's name: they stay its owner"));
+        return Err(Refusal::Conflict("the project is in this user's namespace: the user remains its owner"));
     }
     Ok(())
 }
 
-/// Making an administrator of the server, or whom they name, an owner: only where no active user is one.
+/// Checks making a server administrator, or a user whom they name, an owner: only if no owner is
+/// active.
 pub fn take_over(has_active_owner: bool) -> Result<(), Refusal> {
     if has_active_owner { Err(Refusal::Conflict("the project has an active owner")) } else { Ok(()) }
 }
 
-/// The role in the project's channel that goes with one in the project.
+/// Returns the role in the project's channel for a role in the project.
 pub fn channel_role(role: ProjectRole) -> ChatRole {
     match role {
         ProjectRole::Owner => ChatRole::Owner,
@@ -109,7 +112,7 @@ pub fn channel_role(role: ProjectRole) -> ChatRole {
     }
 }
 
-/// Who else may read the project's channel.
+/// Returns the audience of the project's channel, in addition to its participants.
 pub fn channel_audience(visibility: Visibility) -> Audience {
     match visibility {
         Visibility::Public => Audience::Public,
@@ -124,7 +127,7 @@ mod tests {
     use Visibility::{Private, Public};
 
     #[test]
-    fn a_role_may_do_what_it_is_for_and_an_outsider_learns_nothing() {
+    fn role_limits_acts_and_outsiders_get_not_found() {
         let missing = Err(Refusal::NotFound("repository"));
         for act in [Act::Read, Act::Push, Act::Maintain, Act::Manage] {
             assert_eq!(check(act, Private, None, "repository"), missing);
@@ -147,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn push_to_create_is_for_owners_and_missing_for_others() {
+    fn push_to_create_is_not_found_except_for_owners() {
         assert_eq!(push_to_create(Some(Owner), "repository"), Ok(()));
         for role in [None, Some(Reader), Some(Writer), Some(Maintainer)] {
             assert_eq!(push_to_create(role, "repository"), Err(Refusal::NotFound("repository")), "{role:?}");
@@ -155,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_protected_branch_knows_who_may_push_and_delete() {
+    fn protected_branch_limits_push_and_delete() {
         let text = r#"{"protected_branches":[{"pattern":"main"}]}"#;
         let config: ProjectConfig = serde_json::from_str(text).unwrap();
         let update = |name: &str, new: Option<&str>| RefUpdate {
@@ -173,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn writer_makes_tags_and_maintainer_moves_and_deletes_them() {
+    fn writer_creates_tags_and_maintainer_moves_or_deletes_them() {
         let config = ProjectConfig::default();
         let update = |old: Option<&str>, new: Option<&str>| RefUpdate {
             name: "refs/tags/v1".to_owned(),
@@ -188,10 +191,13 @@ mod tests {
     }
 
     #[test]
-    fn only_owners_change_members_everybody_may_leave_and_the_namesake_stays() {
+    fn only_owners_change_members_and_namesake_stays_owner() {
         assert!(set_member(Some(Owner), false, false, Some(Owner)).is_ok());
         assert!(set_member(Some(Maintainer), false, false, Some(Reader)).is_err());
-        assert!(set_member(Some(Maintainer), true, false, Some(Owner)).is_err(), "nobody raises themselves");
+        assert!(
+            set_member(Some(Maintainer), true, false, Some(Owner)).is_err(),
+            "a maintainer cannot become an owner"
+        );
         assert!(set_member(Some(Reader), true, false, None).is_ok());
         assert!(set_member(None, true, false, None).is_err());
         assert!(matches!(set_member(Some(Owner), true, true, None), Err(Refusal::Conflict(_))));

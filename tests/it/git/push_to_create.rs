@@ -136,7 +136,7 @@ async fn only_a_push_with_a_head_creates_the_repository() {
         assert_eq!(send(&server, "alice", path, body.to_vec()).await.status(), 400, "{body:?}");
     }
     let report = send(&server, "alice", path, deletion("x")).await.text().await.unwrap();
-    assert!(report.contains("ng refs/heads/x there is no such repository"), "{report}");
+    assert!(report.contains("ng refs/heads/x repository not found"), "{report}");
     // What no repository would accept: a ref outside of all namespaces, and a ref that is named twice.
     let line = |name: &str| format!("{} {} {name}", "0".repeat(40), "1".repeat(40));
     for [first, second] in [["refs/pull/1/head", "refs/pull/2/head"], ["refs/heads/x", "refs/heads/x"]] {
