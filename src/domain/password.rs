@@ -1,8 +1,8 @@
 //! Rules for passwords: a size limit for compared passwords, and further rules for new ones.
 //!
 //! The rules follow NIST SP 800-63B section 5.1.1.2: a minimum length, a list of values that
-//! attackers try first, words of the context, and none about classes of characters. They apply when
-//! a password is set and never at login, so an existing password stays valid.
+//! attackers try first, and words of the context. Classes of characters are not required.
+//! The rules apply when a password is set and never at login, so an existing password stays valid.
 
 use std::borrow::Cow;
 

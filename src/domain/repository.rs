@@ -1,4 +1,4 @@
-//! Repositories.
+//! Repositories and the names of their directories.
 
 use std::fmt;
 

@@ -105,7 +105,7 @@ pub enum LaneItem {
     /// The chat was deleted: its followers are notified and drop it.
     Removed {
         chat: ChatId,
-        /// Its last seq.
+        /// The chat's last seq.
         head: Seq,
         frame: Bytes,
     },

@@ -5,8 +5,8 @@
 //! * *Replies* (answers, replayed pages, `Goodbye`) are never dropped. The packets in flight bound
 //!   their number, and pages are created only while the outbox is below half. Large replies hold
 //!   space that counts towards their user's share ([`Outbox::keep`]).
-//! * *Pushes* are dropped as whole frames once the outbox is full, soft ones once it is half full:
-//!   memory does not grow with a slow reader.
+//! * *Pushes* are dropped as whole frames once the outbox is full, soft ones once it is half full.
+//!   Memory does not grow with a slow reader.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

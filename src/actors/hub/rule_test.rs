@@ -1,5 +1,5 @@
-//! Tests the client's rule against a network that is slow, breaks, and has two connections at once:
-//! the client accepts every event once and in order, and ends with all of them.
+//! Tests the client's rule against a network that is slow, breaks, and has two connections at once.
+//! The client accepts every event once and in order, and ends with all of them.
 
 use std::sync::Arc;
 

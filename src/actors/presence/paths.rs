@@ -1,8 +1,8 @@
 //! The addresses of a ticket's client, and which of them have proved that they receive datagrams.
 //!
-//! Address validation as in RFC 9000, section 8: the server sends an address that has not proved
-//! itself at most three times the bytes that came from it. The proof is a number that the client
-//! cannot guess. A `PresenceBatch` to such an address ends with a random `to`, and the client's
+//! Address validation follows RFC 9000, section 8. An address that has not proved itself is sent at
+//! most three times the bytes that came from it. The proof is a number that the client cannot
+//! guess. A `PresenceBatch` to such an address ends with a random `to`, and the client's
 //! acknowledgement (`Ping {known}`) repeats it from the same address.
 //!
 //! Invariants:
@@ -91,7 +91,7 @@ impl Paths {
             candidate.heard = now;
             candidate.received_bytes = candidate.received_bytes.saturating_add(bytes);
         } else if newest && let Some(challenge) = self.draw(version) {
-            // A datagram that was overtaken may come from where the client no longer is.
+            // A datagram that arrives out of order may come from an address that the client has left.
             self.candidate = Some(Candidate {
                 address: from,
                 heard: now,
@@ -140,8 +140,8 @@ impl Paths {
             return known.checked_sub(self.offset).map_or(Claim::Unknown, Claim::Version);
         }
         if known < NUMBER_MAX {
-            // The number is from a challenge whose acknowledgement was lost, or from an earlier
-            // ticket: it becomes the number of the version that the client has.
+            // The acknowledgement of a challenge was lost, or the number is from an earlier ticket.
+            // It becomes the number of the version that the client has.
             self.offset = known.saturating_sub(told);
             self.highest = self.highest.max(known);
             if self.candidate.as_ref().is_some_and(|candidate| candidate.challenge <= known) {

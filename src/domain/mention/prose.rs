@@ -1,6 +1,6 @@
 //! Finds the parts of a text that can mention users: code, quotes and links cannot.
 //!
-//! Implements a small part of Markdown, chosen so that clients can implement it too: blocks consist
+//! Implements a small part of Markdown, chosen so that clients can implement it too. Blocks consist
 //! of lines, and each paragraph is scanned once from the left. A backslash escapes nothing.
 
 use std::collections::HashMap;

@@ -9,8 +9,9 @@ pub fn reach(is_blocked: bool) -> Result<(), Refusal> {
     if is_blocked { Err(Refusal::NotFound("user")) } else { Ok(()) }
 }
 
-/// Returns whether the caller may see the name of an id: their own, and those of users who are,
-/// were or acted in a chat that the caller can read. Neither a block nor deactivation hides a name.
+/// Returns whether the caller may see the name of an id. Visible are the caller's own name and
+/// those of users who are, were or acted in a chat that the caller can read. Neither a block nor
+/// deactivation hides a name.
 pub fn identify(oneself: bool, met: bool) -> bool {
     oneself || met
 }
