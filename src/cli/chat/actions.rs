@@ -1,4 +1,4 @@
-//! What commands do.
+//! Execution of the typed commands.
 
 use std::collections::BTreeSet;
 
@@ -19,11 +19,11 @@ use crate::domain::message::{CONTENT_BYTES_MAX, Content, InvalidContent, Message
 use crate::protocol::packet::{MessagePacket, PacketMessage};
 use crate::protocol::view::ChatSummary;
 
-/// Messages of history at once.
+/// Messages of history per request.
 const HISTORY: usize = 20;
-/// The read cursor is tried again after so many of its ordinary pauses when it could not be moved.
+/// After a failed move of the read cursor, the retry waits this many ordinary pauses.
 const READ_PAUSES: u32 = 30;
-/// Pages of channels looked through for a name.
+/// Pages of channels that are searched for a name.
 const CHANNEL_PAGES_MAX: usize = 100;
 
 #[derive(Deserialize)]
@@ -41,7 +41,7 @@ struct ChannelPage {
 }
 
 impl Session {
-    /// A line was typed.
+    /// Handles a typed line.
     pub(super) async fn typed(&mut self, line: &str) -> Result<(), Stop> {
         match commands::parse(line) {
             Ok(command) => self.perform(command).await,
@@ -81,7 +81,7 @@ impl Session {
                     let packet = MessagePacket { message, ..packet_of("EditMessage") };
                     self.change_message(packet, Some(self.model.me)).await
                 }
-                Err(_) => self.problem("not done: no message can say that".to_owned()),
+                Err(_) => self.problem("not done: the text is not a valid message".to_owned()),
             },
             Command::Delete => self.change_message(packet_of("DeleteMessage"), Some(self.model.me)).await,
             Command::React { emoji, remove } => {
@@ -104,50 +104,48 @@ impl Session {
         }
     }
 
-    /// Sends a change of the newest message of the open chat, or of the newest one of `of`.
+    /// Sends a change of the newest message of the open chat, or of the newest message by `of`.
     async fn change_message(&mut self, packet: MessagePacket, of: Option<UserId>) -> Result<(), Stop> {
         let Some(message) = self.model.recent.newest(of) else {
-            return self.problem("there is no such message on the screen".to_owned());
+            return self.problem("no such message is on the screen".to_owned());
         };
         let (chat_id, message_id) = (self.model.open, Some(message));
         self.do_now(MessagePacket { chat_id, message_id, ..packet }).await
     }
 
-    /// Sends what makes no sense later.
+    /// Sends a packet that is pointless to send later: it is not queued while disconnected.
     async fn do_now(&mut self, packet: MessagePacket) -> Result<(), Stop> {
         match self.link {
             Link::Online { .. } => self.request(packet, Asked::Deed).await,
-            Link::Offline(_) => {
-                self.problem("not connected; try again when there is a connection".to_owned())
-            }
+            Link::Offline(_) => self.problem("not connected: try again after the reconnect".to_owned()),
         }
     }
 
-    /// Queues a message for the open chat. What the server would refuse is refused here: a frame above its limit would
-    /// end the connection each time it is tried.
+    /// Queues a message for the open chat. Content that the server would refuse is refused here: a
+    /// frame above the server's limit would end the connection on each attempt.
     fn say(&mut self, content: String) -> Result<(), Stop> {
         let Some(chat) = self.model.open else {
-            return self.problem("no chat is open: /chats lists yours, /open N opens one".to_owned());
+            return self.problem("no chat is open: /chats lists your chats, /open N opens one".to_owned());
         };
         match Content::parse(content) {
             Ok(content) => {
                 self.outgoing.push(chat, content.into_string());
                 match self.link {
                     Link::Online { .. } => Ok(()),
-                    Link::Offline(_) => {
-                        self.show(&[Line::Info("it will be sent when there is a connection".to_owned())])
-                    }
+                    Link::Offline(_) => self.show(&[Line::Info(
+                        "not connected: the message will be sent after the reconnect".to_owned(),
+                    )]),
                 }
             }
             Err(InvalidContent::TooLarge) => {
-                self.problem(format!("not sent: it is larger than {CONTENT_BYTES_MAX} bytes"))
+                self.problem(format!("not sent: the message is larger than {CONTENT_BYTES_MAX} bytes"))
             }
             Err(InvalidContent::Invalid(reason)) => self.problem(format!("not sent: {reason}")),
         }
     }
 
-    /// Another chat is to be opened. If that fails, a person sees it, but the next lines of a script must not land in
-    /// the chat before.
+    /// Prepares opening another chat. If opening fails, a user sees the error, but the next lines
+    /// of a script must not go to the previous chat.
     async fn turn_away(&mut self) -> Result<(), Stop> {
         if self.model.read_mark().is_some() {
             self.mark_read().await?;
@@ -186,7 +184,7 @@ impl Session {
         self.introduce(&unknown).await
     }
 
-    /// Makes a chat, or finds the direct one that exists, and opens it.
+    /// Creates a chat, or finds the existing direct chat, and opens it.
     async fn create(&mut self, body: &Value, peer: Option<String>) -> Result<(), Stop> {
         let Some(summary) = self.ask::<ChatSummary>(Method::POST, "/api/chats", Some(body)).await? else {
             return Ok(());
@@ -201,14 +199,15 @@ impl Session {
         if self.ask::<Value>(Method::PUT, &path, Some(&json!({}))).await?.is_none() {
             return Ok(());
         }
-        // The event of the joining is on its way, but nobody should have to wait for it.
+        // The join event is on its way, but the user should not have to wait for it.
         let path = format!("/api/chats/{channel}");
         let Some(summary) = self.ask::<ChatSummary>(Method::GET, &path, None).await? else { return Ok(()) };
         self.model.learn(&summary);
         self.open(channel).await
     }
 
-    /// The channel of this name among those that one is not in. Says so if there is none.
+    /// Returns the channel of this name among the channels that the user has not joined. Reports an
+    /// error if none has this name.
     async fn channel(&mut self, name: &str) -> Result<Option<ChatId>, Stop> {
         let wanted = channel_key(name);
         let mut cursor = "0".to_owned();
@@ -228,7 +227,7 @@ impl Session {
                 None => break,
             }
         }
-        self.problem(format!("there is no channel {name} that you could join"))?;
+        self.problem(format!("no channel that you can join is called {name}"))?;
         Ok(None)
     }
 
@@ -252,7 +251,8 @@ impl Session {
         self.show(&[Line::Info(format!("{}: {}{more}", self.model.title(id), names.join(", ")))])
     }
 
-    /// Moves the read cursor to what is on the screen. Nobody needs to hear that it failed: it is tried again.
+    /// Moves the read cursor to the newest message on the screen. A failure is not shown: the move
+    /// is tried again.
     pub(super) async fn mark_read(&mut self) -> Result<(), Stop> {
         let (Some((id, seq)), Link::Online { rest, .. }) = (self.model.read_mark(), &mut self.link) else {
             self.read_at = self.read_at.map(|_| Instant::now() + READ_EVERY * READ_PAUSES);
@@ -271,7 +271,7 @@ impl Session {
         Ok(())
     }
 
-    /// Asks the REST API. `None`: it failed, and that was said.
+    /// Sends a request to the REST API. Returns `None` after a failure, which was shown.
     async fn ask<T: DeserializeOwned>(
         &mut self,
         method: Method,
@@ -279,7 +279,7 @@ impl Session {
         body: Option<&Value>,
     ) -> Result<Option<T>, Stop> {
         let Link::Online { rest, .. } = &mut self.link else {
-            self.problem("not connected; try again when there is a connection".to_owned())?;
+            self.problem("not connected: try again after the reconnect".to_owned())?;
             return Ok(None);
         };
         match rest.ask(method, path, body).await {

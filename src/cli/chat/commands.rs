@@ -1,22 +1,22 @@
-//! What was typed, as a command.
+//! Parser of typed lines.
 //!
-//! A line that begins with `/` is a command; `//` says a line that begins with `/`.
+//! A line that begins with `/` is a command; `//` sends a line that begins with `/`.
 
-/// What `/help` prints.
+/// Output of `/help`.
 pub(super) const HELP: &[&str] = &[
     "/chats                    list your chats",
-    "/open N, /open NAME       open a chat; what you type then goes there",
-    "/new NAME USER USER…      make a group (\"a name with spaces\" in quotes)",
-    "/dm USER                  talk to one person",
+    "/open N, /open NAME       open a chat; your messages then go to it",
+    "/new NAME USER USER…      create a group (\"a name with spaces\" in quotes)",
+    "/dm USER                  open the direct chat with a user",
     "/join NAME                join a channel",
-    "/who                      who is in the open chat, and who is there",
+    "/who                      list the participants of the open chat and their presence",
     "/edit TEXT                replace your last message",
-    "/delete                   take your last message back",
-    "/react EMOJI              react to the last message; /unreact takes it back",
-    "/status STATUS            online, away, dnd or invisible",
-    "/more                     older messages of the open chat",
-    "/quit                     leave (also Ctrl-D)",
-    "//TEXT                    say a line that begins with /",
+    "/delete                   delete your last message",
+    "/react EMOJI              react to the last message; /unreact removes the reaction",
+    "/status STATUS            set your status: online, away, dnd or invisible",
+    "/more                     show older messages of the open chat",
+    "/quit                     quit (also Ctrl-D)",
+    "//TEXT                    send a line that begins with /",
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(super) enum Command {
     Quit,
 }
 
-/// The command, or a sentence that says what is wrong with it.
+/// Returns the command, or a sentence about the mistake in the line.
 pub(super) fn parse(line: &str) -> Result<Command, String> {
     if line.trim().is_empty() {
         return Ok(Command::Nothing);
@@ -51,12 +51,12 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
     let rest = rest.trim();
     let one = |usage: &str| match words(rest)?.as_slice() {
         [word] => Ok(word.clone()),
-        // A name may have spaces where nothing comes after it.
+        // The last argument may hold unquoted spaces.
         [_, ..] if name != "dm" => Ok(rest.to_owned()),
         _ => Err(format!("usage: {usage}")),
     };
     let alone = |command: Command| {
-        if rest.is_empty() { Ok(command) } else { Err(format!("/{name} takes nothing behind it")) }
+        if rest.is_empty() { Ok(command) } else { Err(format!("/{name} takes no arguments")) }
     };
     match name {
         "chats" => alone(Command::Chats),
@@ -80,21 +80,23 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
         "more" => alone(Command::More),
         "help" => alone(Command::Help),
         "quit" => alone(Command::Quit),
-        _ => Err(format!("there is no command /{name}; /help lists them, // says a line that begins with /")),
+        _ => Err(format!(
+            "unknown command /{name}: /help lists the commands, // sends a line that begins with /"
+        )),
     }
 }
 
-/// A user name as one may write it in talk.
+/// Returns a user name, with or without a leading `@`.
 fn person(text: &str) -> String {
     text.trim_start_matches('@').to_owned()
 }
 
-/// Words between spaces; quotes hold a word with spaces together.
+/// Splits text at spaces; quotes enclose a word with spaces.
 fn words(text: &str) -> Result<Vec<String>, String> {
     let (mut words, mut rest) = (Vec::new(), text.trim_start());
     while !rest.is_empty() {
         let (word, behind) = match rest.strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"').ok_or("the quotes are not closed")?,
+            Some(quoted) => quoted.split_once('"').ok_or("a closing quote is missing")?,
             None => rest.split_once(char::is_whitespace).unwrap_or((rest, "")),
         };
         words.push(word.to_owned());
@@ -108,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_said_as_it_is() {
+    fn parse_keeps_a_line_of_text_unchanged() {
         assert_eq!(parse("hello  world "), Ok(Command::Say("hello  world ".into())));
         assert_eq!(parse("//etc/hosts"), Ok(Command::Say("/etc/hosts".into())));
         assert_eq!(parse(" /quit"), Ok(Command::Say(" /quit".into())));
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_take_names() {
+    fn parse_accepts_names_with_and_without_quotes() {
         assert_eq!(parse("/open 3"), Ok(Command::Open("3".into())));
         assert_eq!(parse("/open the long name"), Ok(Command::Open("the long name".into())));
         assert_eq!(parse("/open \"the long name\""), Ok(Command::Open("the long name".into())));
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn parse_refuses_malformed_commands() {
         for line in [
             "/",
             "/open",

@@ -1,4 +1,4 @@
-//! Chats and people by name: how the client learns of them, and how one finds a chat.
+//! Chats and users by name: how the client receives names, and how a user selects a chat.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +12,8 @@ use crate::domain::text::nfc;
 use crate::protocol::view::{ChatSummary, EventData};
 
 impl Model {
-    /// Takes a summary; answers whether the chat was unknown. Events between what was taken and the summary are missing
-    /// from now on.
+    /// Stores a summary and returns whether the chat was unknown. Events between the last stored
+    /// one and the summary are missing from now on.
     pub(super) fn learn(&mut self, summary: &ChatSummary) -> bool {
         let id = summary.id;
         let head = summary.last_seq.max(self.unlisted.remove(&id).unwrap_or(0));
@@ -31,7 +31,7 @@ impl Model {
             shown_seq: 0,
             older_than: None,
         });
-        // A summary can be older than the events that came before it.
+        // A summary can be older than events that arrived before it.
         if summary.last_seq >= chat.last_seq {
             chat.name.clone_from(&summary.name);
             chat.archived = summary.archived;
@@ -40,7 +40,7 @@ impl Model {
             chat.unread = if self.open == Some(id) { 0 } else { summary.unread_count };
             chat.counted_seq = summary.last_seq;
         }
-        // What REST answers about one chat does not say who is at the other end.
+        // A REST answer about a single chat does not include the other user of a direct chat.
         if summary.peer.is_some() {
             chat.peer.clone_from(&summary.peer);
         }
@@ -56,12 +56,12 @@ impl Model {
         is_new
     }
 
-    /// A round of listing begins: what it does not name is gone when it ends.
+    /// Begins a round of listing. Chats that the round does not name are removed at its end.
     pub(super) fn begin_listing(&mut self) {
         self.listed.clear();
     }
 
-    /// A page of the round; with `announce`, a line for each chat that was unknown.
+    /// Stores a page of the round; with `announce`, returns a line for each chat that was unknown.
     pub(super) fn list(&mut self, summaries: &[ChatSummary], announce: bool) -> Vec<Line> {
         let mut lines = Vec::new();
         for summary in summaries {
@@ -69,19 +69,19 @@ impl Model {
                 let chat = Some(self.title(summary.id));
                 lines.push(Line::Change {
                     chat,
-                    text: format!("you are in this chat now; {} unread", summary.unread_count),
+                    text: format!("you are now in this chat; {} unread", summary.unread_count),
                 });
             }
         }
         lines
     }
 
-    /// The round is complete.
+    /// Completes the round.
     pub(super) fn end_listing(&mut self) -> Vec<Line> {
         let gone: Vec<_> = self.chats.keys().filter(|id| !self.listed.contains(id)).copied().collect();
         let lines = gone.iter().map(|id| {
             let chat = Some(self.title(*id));
-            Line::Change { chat, text: "you are not in this chat any more".to_owned() }
+            Line::Change { chat, text: "you are no longer in this chat".to_owned() }
         });
         let lines = lines.collect();
         gone.into_iter().for_each(|id| self.forget(id));
@@ -89,12 +89,12 @@ impl Model {
         lines
     }
 
-    /// The server's history was replaced by another: nothing that is known of it holds.
+    /// Discards all state: the server's history was replaced by another.
     pub(super) fn start_over(&mut self) {
         *self = Self::new(self.me, self.name(self.me));
     }
 
-    /// The server has no such chat any more.
+    /// Removes a chat that was deleted on the server.
     pub(super) fn deleted(&mut self, id: ChatId) -> Vec<Line> {
         if !self.chats.contains_key(&id) {
             return Vec::new();
@@ -113,7 +113,8 @@ impl Model {
         }
     }
 
-    /// Whether a heartbeat's sums are ours: the server counts the chats and adds up their heads.
+    /// Returns whether the sums of a heartbeat match: the server counts the chats and adds up their
+    /// heads.
     pub(super) fn agrees(&self, chats: usize, heads_sum: Seq) -> bool {
         self.chats.len() == chats && self.chats.values().map(|chat| chat.last_seq).sum::<Seq>() == heads_sum
     }
@@ -127,7 +128,7 @@ impl Model {
         }
     }
 
-    /// The chats with their numbers, which are given anew.
+    /// Returns the chats and assigns their numbers again.
     pub(super) fn entries(&mut self) -> Vec<Line> {
         self.numbers = self.chats.keys().copied().collect();
         let entries = self.numbers.iter().zip(1..).filter_map(|(id, number)| {
@@ -139,13 +140,13 @@ impl Model {
         let entries: Vec<_> = entries.collect();
         if entries.is_empty() {
             return vec![Line::Info(
-                "You are in no chat yet: /dm USER, /new NAME USER… or /join CHANNEL.".to_owned(),
+                "You are not in a chat yet: use /dm USER, /new NAME USER… or /join CHANNEL.".to_owned(),
             )];
         }
         entries
     }
 
-    /// The chat that somebody means by a number or a name: the strictest reading that fits wins.
+    /// Returns the chat with a number or a name; the strictest reading that matches wins.
     pub(super) fn find(&self, wanted: &str) -> Result<ChatId, String> {
         let number = wanted.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
         let numbered =
@@ -168,17 +169,15 @@ impl Model {
                 [] => {}
                 [id] => return Ok(*id),
                 _ => {
-                    return Err(format!(
-                        "several chats are called {wanted}: open one by its number in /chats"
-                    ));
+                    return Err(format!("several chats are called {wanted}: use a number of /chats"));
                 }
             }
         }
-        Err(format!("there is no chat {wanted} in your list; /chats shows it"))
+        Err(format!("no chat in your list is called {wanted}: /chats shows the list"))
     }
 
-    /// The people whom the lines of these events would name, and who are not known. Somebody whom nobody could name
-    /// before has a name again when they join.
+    /// Returns the users that the lines of these events would name and whose names are unknown. A
+    /// user without a known name is requested again when they join, because a name may exist then.
     pub(super) fn strangers(&self, events: &[EventData]) -> BTreeSet<UserId> {
         let mut strangers = BTreeSet::new();
         for event in events {
@@ -195,7 +194,7 @@ impl Model {
         strangers
     }
 
-    /// Takes the names out of a page of participants or users.
+    /// Stores the names in a page of participants or users.
     pub(super) fn introduce(&mut self, page: &Value) {
         let people = page.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         for person in people {

@@ -1,4 +1,4 @@
-//! `netbit chat export` and `retention`: what the operator of the server does with any chat.
+//! `netbit chat export` and `netbit chat retention`: operator commands for any chat.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -16,9 +16,9 @@ use crate::core::private_file;
 
 #[derive(Args)]
 pub(super) struct ExportArguments {
-    /// The chat's id.
+    /// Id of the chat.
     chat: i64,
-    /// Write to this file, which must not exist, instead of the terminal.
+    /// Write to this file, which must not exist, instead of standard output.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -27,9 +27,10 @@ pub(super) struct ExportArguments {
 
 #[derive(Args)]
 pub(super) struct RetentionArguments {
-    /// The chat's id.
+    /// Id of the chat.
     chat: i64,
-    /// How many of its newest messages it keeps, or `all`. Older ones are deleted, for good.
+    /// Number of newest messages that the chat keeps, or `all`. Older messages are deleted
+    /// permanently.
     keep: String,
     #[command(flatten)]
     place: DataDirFlag,
@@ -73,7 +74,7 @@ pub(super) fn set_retention(arguments: &RetentionArguments) -> Result<ExitCode, 
     with_server(&arguments.place, Data::Exists, async |control| {
         let keep = match arguments.keep.as_str() {
             "all" => None,
-            number => Some(number.parse::<i64>().context("how many messages, or all")?),
+            number => Some(number.parse::<i64>().context("KEEP must be a number of messages or `all`")?),
         };
         let path = format!("/chats/{}/retention", arguments.chat);
         control.ask(Method::PUT, &path, Some(&json!({"keep": keep}))).await?;

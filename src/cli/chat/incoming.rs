@@ -1,4 +1,4 @@
-//! What the server sends, one packet at a time.
+//! Handling of packets from the server, one at a time.
 
 use std::time::Duration;
 
@@ -19,11 +19,11 @@ use crate::protocol::answer::{ListOrCount, ReceivedPacket};
 use crate::protocol::packet::MessagePacket;
 use crate::protocol::view::EventData;
 
-/// Characters of a message that failed, so that one knows which it was.
+/// Characters of a failed message that are quoted to identify it.
 const QUOTE_CHARACTERS: usize = 40;
-/// How long a page that the server could not give now waits.
+/// Wait before a page is requested again that the server could not return.
 const PAGE_PAUSE: Duration = Duration::from_secs(2);
-/// Ids whose names are asked for in one request: what the server answers at most.
+/// Ids per request for names: the server's maximum.
 const NAMES_AT_ONCE: usize = 100;
 
 impl Session {
@@ -38,15 +38,15 @@ impl Session {
         }
     }
 
-    /// The connection is open: the server has said what chats there are.
+    /// The connection is open: the `Welcome` lists the chats.
     pub(super) async fn welcomed(&mut self, welcome: &ReceivedPacket) -> Result<(), Stop> {
         if self.epoch.is_some() && self.epoch != welcome.epoch {
-            // Ids and seqs of another history mean other things: what was to be sent could land anywhere.
+            // Ids and seqs of another history have other meanings: an unsent message could go to
+            // any chat.
             self.model.start_over();
             self.failures += self.outgoing.abandon();
             self.announce = false;
-            let text =
-                "the server's history was replaced: nothing that was open or unsent is kept; see /chats";
+            let text = "the server's history was replaced: the open chat and unsent messages are discarded; see /chats";
             self.show(&[Line::Problem(text.to_owned())])?;
         }
         self.epoch = welcome.epoch;
@@ -55,7 +55,7 @@ impl Session {
         self.listed(welcome).await
     }
 
-    /// A page of the list of chats, and the next one if there is more.
+    /// Handles a page of the list of chats and requests the next page if there is more.
     async fn listed(&mut self, packet: &ReceivedPacket) -> Result<(), Stop> {
         let chats = packet.chats.list();
         let mut lines = self.model.list(chats, self.announce);
@@ -108,17 +108,17 @@ impl Session {
                 let lines = packet.chat_id.map(|chat| self.model.deleted(chat)).unwrap_or_default();
                 self.show(&lines)
             }
-            "Limited" => self.lost("this side was too slow for the messages that came"),
+            "Limited" => self.lost("this client reads messages too slowly"),
             "Goodbye" => self.lost(&format!(
-                "the server said goodbye ({})",
-                packet.code.as_deref().unwrap_or("no reason")
+                "the server closed the session ({})",
+                packet.code.as_deref().unwrap_or("no reason given")
             )),
-            // A kind of packet that this client does not know.
+            // This client does not know this kind of packet.
             _ => Ok(()),
         }
     }
 
-    /// The server said no.
+    /// Handles a refusal of the server.
     fn refused(&mut self, packet: &ReceivedPacket, asked: Option<Asked>) -> Result<(), Stop> {
         let code = packet.code.as_deref().unwrap_or_default();
         let error = packet.error.as_deref().unwrap_or("no reason was given");
@@ -134,7 +134,7 @@ impl Session {
                         self.show(&[Line::Problem(format!("not sent: {error} ({code}): {text}"))])
                     }
                     Some(Refused::Later) => self.show(&[Line::Info(format!(
-                        "the server cannot take it now ({code}); sending it again soon"
+                        "the server cannot accept the message now ({code}); sending it again soon"
                     ))]),
                     None => Ok(()),
                 }
@@ -147,7 +147,8 @@ impl Session {
                 self.model.give_up(id);
                 Ok(())
             }
-            // Chats that stay behind are asked for again, and a list is asked for when sums differ.
+            // Chats in `behind` are requested again, and the list is requested when the sums
+            // differ.
             Some(Asked::Events(_)) => {
                 self.pages_from = Some(Instant::now() + PAGE_PAUSE);
                 Ok(())
@@ -163,8 +164,9 @@ impl Session {
         self.show(&lines)
     }
 
-    /// The answer to a heartbeat takes its place among the events, so its sums must be ours. If they are not, something
-    /// was missed, and a list of the chats shows where.
+    /// Compares the sums of a heartbeat's answer with the model. The answer is ordered with the
+    /// events, so the sums must match. Otherwise events are missing, and a list of the chats shows
+    /// which.
     async fn compare(&mut self, packet: &ReceivedPacket) -> Result<(), Stop> {
         let (ListOrCount::Count(chats), Some(heads_sum)) = (&packet.chats, packet.heads_sum) else {
             return Ok(());
@@ -178,13 +180,14 @@ impl Session {
         self.request(packet_of("GetChats"), Asked::Chats).await
     }
 
-    /// Learns the names of people whom these events name. Events carry ids only, and a name is wanted before its line.
+    /// Requests the unknown names in these events. Events carry ids only, and each line needs its
+    /// names.
     async fn meet(&mut self, events: &[EventData]) -> Result<(), Stop> {
         let strangers: Vec<_> = self.model.strangers(events).into_iter().collect();
         self.introduce(&strangers).await
     }
 
-    /// Learns the names behind some ids. Users whom the server does not name are not asked for again.
+    /// Requests the names of some ids. Users that the server does not name are not requested again.
     pub(super) async fn introduce(&mut self, users: &[UserId]) -> Result<(), Stop> {
         let Link::Online { rest, .. } = &mut self.link else { return Ok(()) };
         for some in users.chunks(NAMES_AT_ONCE) {

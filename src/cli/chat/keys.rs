@@ -1,4 +1,4 @@
-//! Keys that are pressed while a line is edited: that somebody types, and nothing of what.
+//! Notices that the user types while a line is edited; the text itself is not passed on.
 
 use rustyline::completion::Completer;
 use rustyline::highlight::Highlighter;
@@ -7,18 +7,19 @@ use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// The line editor asks for a hint with each change of the line; there is none, but somebody may want to know.
+/// Hinter of the line editor, which asks it at each change of the line. It never returns a hint; it
+/// only signals that the user types.
 pub(super) struct Keys(Sender<()>);
 
 impl Keys {
-    /// One change that waits is as good as many.
+    /// One pending signal is enough.
     pub(super) fn new() -> (Self, Receiver<()>) {
         let (changed, changes) = channel(1);
         (Self(changed), changes)
     }
 }
 
-/// Whether the line will be said, as far as it goes.
+/// Whether the line, as typed so far, will be sent as a message.
 fn is_talk(line: &str) -> bool {
     !line.trim().is_empty() && (!line.starts_with('/') || line.starts_with("//"))
 }
@@ -28,7 +29,7 @@ impl Hinter for Keys {
 
     fn hint(&self, line: &str, _: usize, _: &Context<'_>) -> Option<String> {
         if is_talk(line) {
-            // A full channel tells already that somebody types.
+            // A full channel already signals that the user types.
             self.0.try_send(()).ok();
         }
         None
@@ -48,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_are_no_talk() {
+    fn keys_signal_typing_of_messages_only() {
         for (line, talk) in [("hello", true), ("//etc", true), ("/open 1", false), ("", false), ("  ", false)]
         {
             assert_eq!(is_talk(line), talk, "{line}");

@@ -1,14 +1,15 @@
-//! Lines for the screen, and how they look.
+//! Lines for the screen, and their rendering.
 //!
-//! Invariant: [`render`] cleans every text in a line. It is the only way to the screen, so nothing that a server sends
-//! reaches the terminal as it came.
+//! Invariant: [`render`] cleans every text in a line. It is the only way to the screen, so no text
+//! of a server reaches the terminal unchanged.
 
 use super::text::{clean, clean_line, clock, date, shorten};
 use crate::domain::timestamp::Timestamp;
 
-/// Characters of a message in a notice of another chat.
+/// Characters of a message in a notice about another chat.
 const NOTICE_CHARACTERS: usize = 60;
-/// Stands before the second and further lines of a message, so that they cannot pass for messages of somebody else.
+/// Prefix of the second and further lines of a message, so that they are not mistaken for messages of
+/// another sender.
 const CONTINUATION: &str = "      | ";
 
 const DIM: &str = "\u{1b}[2m";
@@ -17,23 +18,23 @@ const PLAIN: &str = "\u{1b}[0m";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Line {
-    /// A message of the open chat.
+    /// Message of the open chat.
     Message { at: Timestamp, sender: String, content: String },
-    /// The messages that follow are of this day.
+    /// Date of the messages that follow.
     Day(Timestamp),
-    /// A message of another chat.
+    /// Message of another chat.
     Notice { chat: String, sender: String, content: String },
-    /// Something happened in a chat; `None` is the open one.
+    /// Change in a chat; `None` is the open chat.
     Change { chat: Option<String>, text: String },
-    /// A chat in the list.
+    /// Chat in the list.
     Entry { number: usize, title: String, kind: &'static str, unread: i64, archived: bool, open: bool },
-    /// An answer to a command, or what the client itself has to say.
+    /// Answer to a command, or a report of the client itself.
     Info(String),
-    /// Something failed.
+    /// Failure.
     Problem(String),
 }
 
-/// The line as text without a line feed at its end.
+/// Renders the line as text without a line feed at its end.
 pub(super) fn render(line: &Line, colours: bool) -> String {
     let painted = |colour: &str, text: String| if colours { format!("{colour}{text}{PLAIN}") } else { text };
     match line {
@@ -75,13 +76,13 @@ mod tests {
     }
 
     #[test]
-    fn a_message_has_its_time_and_its_sender() {
+    fn message_shows_its_time_and_its_sender() {
         assert_eq!(render(&message("hello"), false), "22:13 bob: hello");
         assert_eq!(render(&message("hello"), true), "\u{1b}[2m22:13\u{1b}[0m bob: hello");
     }
 
     #[test]
-    fn a_second_line_cannot_pass_for_another_message() {
+    fn second_line_of_a_message_is_marked_as_continuation() {
         assert_eq!(
             render(&message("yes\n22:14 alice: I agree"), false),
             "22:13 bob: yes\n      | 22:14 alice: I agree"
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notice_is_one_short_line() {
+    fn notice_is_rendered_as_one_short_line() {
         let long = "so much to say\n".repeat(20);
         let notice = Line::Notice { chat: "te\u{1b}[2Jam".into(), sender: "bob".into(), content: long };
         let text = render(&notice, true);
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_is_cleaned() {
+    fn render_cleans_every_text() {
         let evil = || "\u{1b}[2J\u{202e}x".to_owned();
         for line in [
             Line::Message { at: Timestamp(0), sender: evil(), content: evil() },
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_shows_what_is_unread() {
+    fn list_entry_shows_unread_messages() {
         let entry = |unread, open| Line::Entry {
             number: 2,
             title: "team".into(),

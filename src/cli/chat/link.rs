@@ -1,7 +1,7 @@
-//! The connection: open, or being opened again.
+//! The connection: open, or being reopened.
 //!
-//! Invariant: the tokens ([`Rest`]) are in one place, with the open connection or with whoever opens the next one, so no
-//! two tasks ever refresh them at once.
+//! Invariant: the tokens ([`Rest`]) have one owner, the open connection or the task that opens the
+//! next one. So two tasks never refresh them at once.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -15,14 +15,14 @@ use crate::client::{FrameReader, FrameWriter, Incoming, TcpClient, TcpError};
 use crate::protocol::answer::ReceivedPacket;
 use crate::protocol::packet::MessagePacket;
 
-/// The pause before the first new attempt; it doubles up to the longest.
+/// Pause before the first new attempt; it doubles up to the maximum.
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// A connection that lasted so long was a good one: the next pause is the first again.
+/// A connection that lasted this long resets the pause to the first one.
 const LASTED: Duration = Duration::from_secs(10);
-/// How long a server may take to welcome us, or to take a packet.
+/// Time that a server may take to answer `Hello` or to accept a packet.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Bounds of the heartbeat, whatever the server says.
+/// Bounds of the heartbeat interval, in milliseconds, whatever the server requests.
 const HEARTBEAT: (u64, u64) = (50, 120_000);
 
 /// An open connection.
@@ -40,21 +40,22 @@ pub(super) enum Link {
     Offline(Pin<Box<dyn Future<Output = Reopened>>>),
 }
 
-/// Something happened on the connection.
+/// Event of the connection.
 pub(super) enum Happening {
     Incoming(Incoming),
-    /// It is time for a heartbeat.
+    /// A heartbeat is due.
     Heartbeat,
     Lost(String),
     Reopened(Reopened),
 }
 
-/// The end of all attempts: a connection and its `Welcome`, or `None` when the login is not valid any more.
+/// Result of all attempts: a connection and its `Welcome`, or `None` when the login is not valid
+/// any more.
 pub(super) type Reopened = Option<(Box<Wire>, Rest, Box<ReceivedPacket>)>;
 
-/// Why a connection could not be opened.
+/// Reason why a connection could not be opened.
 pub(super) enum OpenError {
-    /// The token was refused: a fresh one may help.
+    /// The token was refused; a fresh one may be accepted.
     Token,
     Failed(String),
 }
@@ -69,7 +70,7 @@ impl From<RestError> for OpenError {
 }
 
 impl Link {
-    /// What happens next. May be dropped while it waits.
+    /// Returns the next event. Cancel safe.
     pub(super) async fn next(&mut self) -> Happening {
         match self {
             Self::Online { wire, .. } => wire.next().await,
@@ -79,8 +80,8 @@ impl Link {
 }
 
 impl Wire {
-    /// Connects and says Hello: over WebSocket if the server speaks TLS, so that proxies and one certificate are enough;
-    /// otherwise at its TCP listener.
+    /// Connects and sends `Hello`: over WebSocket if the server uses TLS, so that proxies and one
+    /// certificate are enough; otherwise to its TCP listener.
     pub(super) async fn open(rest: &Rest, host: &str) -> Result<(Box<Self>, Box<ReceivedPacket>), OpenError> {
         let opened = timeout(PATIENCE, connect(rest, host)).await;
         let mut client = opened.map_err(|_| OpenError::Failed(format!("{host} does not answer")))??;
@@ -111,16 +112,17 @@ impl Wire {
                 }
                 Err(error) => Happening::Lost(error.to_string()),
             },
-            // Each heartbeat is answered: silence over two of them and a half means that nobody is there.
+            // The server answers each heartbeat: silence over 2.5 intervals means that the
+            // connection is lost.
             _ = self.heartbeat.tick() => if self.last_heard.elapsed() * 2 > self.heartbeat.period() * 5 {
-                Happening::Lost("the server is silent".to_owned())
+                Happening::Lost("the server does not answer heartbeats".to_owned())
             } else {
                 Happening::Heartbeat
             },
         }
     }
 
-    /// Sends under a fresh request id, and answers that.
+    /// Sends under a new request id and returns that id.
     pub(super) async fn send(&mut self, mut packet: MessagePacket) -> Result<u64, String> {
         let request = self.next_request;
         self.next_request += 1;
@@ -128,11 +130,11 @@ impl Wire {
         match timeout(PATIENCE, self.writer.send(&packet)).await {
             Ok(Ok(())) => Ok(request),
             Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("the server takes nothing".to_owned()),
+            Err(_) => Err("the server does not accept data".to_owned()),
         }
     }
 
-    /// How long to wait before the next attempt, when the last pause was `before`.
+    /// Returns the wait before the next attempt, when the last pause was `before`.
     pub(super) fn pause_after(&self, before: Duration) -> Duration {
         if self.opened.elapsed() > LASTED { PAUSE_FIRST } else { (before * 2).clamp(PAUSE_FIRST, PAUSE_MAX) }
     }
@@ -146,9 +148,10 @@ async fn connect(rest: &Rest, host: &str) -> Result<TcpClient, OpenError> {
     TcpClient::connect(address).await.map_err(|error| OpenError::Failed(format!("{address}: {error}")))
 }
 
-/// Tries until it works or the login is over.
+/// Tries until a connection opens or the login is not valid any more.
 pub(super) async fn reopen(mut rest: Rest, host: String, mut pause: Duration) -> Reopened {
-    // One fresh token is enough for many attempts: each use of a refresh token that is never answered could end the login.
+    // A single fresh token serves many attempts: each use of a refresh token whose answer is lost
+    // could end the login.
     let mut fresh = false;
     loop {
         sleep(pause).await;
@@ -168,12 +171,13 @@ pub(super) async fn reopen(mut rest: Rest, host: String, mut pause: Duration) ->
     }
 }
 
-/// Where the server listens for sessions without TLS. A wildcard address means: at the host where its HTTP API was found.
+/// Returns the address of the server's listener without TLS. A wildcard address means the host of
+/// its HTTP API.
 async fn tcp_address(info: &Value, host: &str) -> Result<SocketAddr, String> {
     if info.get("tcp_tls").and_then(Value::as_bool) == Some(true) {
-        return Err("its chat sessions are encrypted: use its https:// address".to_owned());
+        return Err("its chat sessions are encrypted: use the https:// address of the server".to_owned());
     }
-    let named = info.get("tcp_address").and_then(Value::as_str).ok_or("the server names no tcp_address")?;
+    let named = info.get("tcp_address").and_then(Value::as_str).ok_or("the server reports no tcp_address")?;
     let reachable = match named.parse::<SocketAddr>() {
         Ok(address) if !address.ip().is_unspecified() => return Ok(address),
         Ok(address) => match host.trim_matches(['[', ']']).parse::<IpAddr>() {
@@ -193,7 +197,7 @@ mod tests {
     use serde_json::json;
 
     #[tokio::test]
-    async fn a_wildcard_is_the_host_of_the_api() {
+    async fn wildcard_address_means_the_host_of_the_api() {
         for (named, host, address) in [
             ("10.1.2.3:8081", "example.org", "10.1.2.3:8081"),
             ("0.0.0.0:8081", "10.9.9.9", "10.9.9.9:8081"),

@@ -1,4 +1,4 @@
-//! `netbit chat list`: which chats there are, for the operator of the server.
+//! `netbit chat list`: lists every chat, for the operator of the server.
 
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use crate::cli::output::say;
 
 #[derive(Args)]
 pub(super) struct ListArguments {
-    /// As JSON lines.
+    /// Print JSON lines.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &ListArguments) -> Result<ExitCode, ExitCode> {
     })
 }
 
-/// User names by id.
+/// Returns user names by id.
 async fn names(control: &Control) -> anyhow::Result<HashMap<i64, String>> {
     let mut names = HashMap::new();
     let learn = |user: &Value| {

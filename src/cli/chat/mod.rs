@@ -1,9 +1,14 @@
 //! `netbit chat`: a chat client in the terminal.
 //!
-//! It speaks what everybody's clients speak: REST to log in and for commands, a TCP session for what is said. What the
-//! client knows is in [`model`], free of I/O; [`session`] moves it by what is typed ([`commands`], [`actions`]) and what
-//! the server sends ([`incoming`]); [`outgoing`] keeps what is not acknowledged; [`link`] and [`rest`] are the two ways to
-//! the server; [`line`], [`text`] and [`screen`] bring it to the terminal, cleaned of everything but text.
+//! The client uses the public interfaces: REST to log in and for commands, a TCP session (WebSocket
+//! with TLS) for messages. Modules:
+//!
+//! * [`model`]: state of the client, free of I/O.
+//! * [`session`]: applies typed lines ([`commands`], [`actions`]) and packets of the server
+//!   ([`incoming`]) to the model.
+//! * [`outgoing`]: messages that are not acknowledged yet.
+//! * [`link`] and [`rest`]: the two ways to the server.
+//! * [`line`], [`text`] and [`screen`]: output to the terminal, cleaned of everything but text.
 
 mod actions;
 mod commands;
@@ -46,7 +51,7 @@ pub(super) struct ChatArguments {
     command: Option<ChatCommand>,
     #[command(flatten)]
     server: ServerFlag,
-    /// Who you are there.
+    /// Your user name on the server.
     #[arg(long, value_name = "NAME", required = true, default_value = "", hide_default_value = true)]
     user: String,
     /// Read the password from the first line of this file instead of asking for it.
@@ -54,14 +59,14 @@ pub(super) struct ChatArguments {
     password_file: Option<PathBuf>,
 }
 
-/// What the operator of the server does with chats.
+/// Operator commands for chats.
 #[derive(Subcommand)]
 enum ChatCommand {
     /// List every chat of the server with its id.
     List(list::ListArguments),
     /// Write every event of a chat as JSON lines.
     Export(export::ExportArguments),
-    /// Say how many of its newest messages a chat keeps.
+    /// Set how many of its newest messages a chat keeps.
     Retention(export::RetentionArguments),
 }
 
@@ -75,7 +80,7 @@ pub(super) fn run(arguments: &ChatArguments) -> Result<ExitCode, ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| complain(&error.into()))?;
     let ended = runtime.block_on(chat(arguments));
-    // A name that is being looked up must not hold up the end.
+    // A running name lookup must not delay the exit.
     runtime.shutdown_background();
     ended.map_err(|error| complain(&error))
 }
@@ -83,7 +88,7 @@ pub(super) fn run(arguments: &ChatArguments) -> Result<ExitCode, ExitCode> {
 async fn chat(arguments: &ChatArguments) -> anyhow::Result<ExitCode> {
     let server = arguments.server.open()?;
     let (base, http) = (&server.base, &server.http);
-    // First the server, then the password: nobody should type one for a server that is not there.
+    // Reach the server before asking for the password: the user should not type it in vain.
     let info = http.server().await.map_err(|error| failed(base, error.into()))?;
     let password = password(&arguments.user, arguments.password_file.as_deref())?;
     let account = http.login(&arguments.user, &password).await;
@@ -92,12 +97,12 @@ async fn chat(arguments: &ChatArguments) -> anyhow::Result<ExitCode> {
     let model = Model::new(account.user.id, account.user.username.clone());
     let rest = Rest::new(http, account);
     let (wire, welcome) = Wire::open(&rest, &server.host).await.map_err(|error| match error {
-        OpenError::Token => anyhow!("the server refuses the token that it just gave"),
+        OpenError::Token => anyhow!("the server refuses the token that it has just issued"),
         OpenError::Failed(reason) => anyhow!(text::clean_line(&reason)),
     })?;
 
     let (mut screen, input) = screen::open();
-    let version = info.get("version").and_then(serde_json::Value::as_str).unwrap_or("of unknown version");
+    let version = info.get("version").and_then(serde_json::Value::as_str).unwrap_or("(unknown version)");
     let greeting =
         format!("NetBit {version} at {base}, as {}. /help lists the commands.", model.name(model.me));
     screen.show(&[Line::Info(greeting)])?;
@@ -105,14 +110,14 @@ async fn chat(arguments: &ChatArguments) -> anyhow::Result<ExitCode> {
     match session.run(&welcome).await {
         Ok(true) => Ok(ExitCode::SUCCESS),
         Ok(false) => Ok(ExitCode::FAILURE),
-        Err(Stop::LoginNeeded) => bail!("the login is not valid any more: log in again"),
-        // Whoever read what we write has gone: `netbit chat | head`.
+        Err(Stop::LoginNeeded) => bail!("the login is not valid any more: run the command again to log in"),
+        // The reader of standard output has closed it: `netbit chat | head`.
         Err(Stop::Screen(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(ExitCode::FAILURE),
-        Err(Stop::Screen(error)) => Err(error).context("the terminal cannot be written"),
+        Err(Stop::Screen(error)) => Err(error).context("cannot write to the terminal"),
     }
 }
 
-/// An error of the server as one of ours. Its words are a stranger's.
+/// Converts an error of the server. Its text is untrusted, so it is cleaned.
 fn failed(what: &str, error: RestError) -> anyhow::Error {
     let reason = match error {
         RestError::LoginNeeded => "the login is not valid".to_owned(),

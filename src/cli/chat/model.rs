@@ -1,8 +1,11 @@
-//! What the client knows: chats, people, what is open and how far it has come. A plain struct without I/O.
+//! State of the client: chats, users, the open chat and the position in each chat. A plain struct
+//! without I/O.
 //!
-//! Invariants: events of a chat are taken in the order of their seq, each once; whatever leaves a gap is not taken but
-//! noted, and the chat is in `behind` until a page has closed it. So a message is neither lost nor shown twice, however
-//! often the connection breaks.
+//! Invariants
+//! * Events of a chat are applied in the order of their seq, each once.
+//! * An event after a gap is not applied, only noted, and the chat is in `behind` until a page has
+//!   closed the gap. So a message is neither lost nor shown twice, however often the connection
+//!   breaks.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,11 +20,12 @@ use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::message::Message;
 use crate::protocol::view::EventData;
 
-/// Names kept; beyond, they are asked for anew when they are needed.
+/// Names kept; at this number they are discarded and requested again when needed.
 const NAMES_MAX: usize = 10_000;
-/// Chats without a summary whose heads are remembered; of others the next heartbeat tells that something is missing.
+/// Chats without a summary whose heads are kept. For further chats the next heartbeat shows that
+/// events are missing.
 const UNLISTED_MAX: usize = 10_000;
-/// Of a chat that is not open, a page of missed messages longer than this becomes one line.
+/// For a chat that is not open, a longer page of missed messages becomes one line.
 const NOTICES_MAX: usize = 5;
 
 #[derive(Debug)]
@@ -31,17 +35,17 @@ pub(super) struct Chat {
     pub(super) peer: Option<String>,
     pub(super) archived: bool,
     pub(super) unread: i64,
-    /// The unread messages up to here are in `unread` already: the server counted them.
+    /// Unread messages up to this seq are in `unread` already: the server counted them.
     pub(super) counted_seq: Seq,
-    /// How far the server knows that we have read.
+    /// Read cursor as the server knows it.
     pub(super) read_seq: Seq,
-    /// Every event up to here was taken.
+    /// All events up to this seq were applied.
     pub(super) last_seq: Seq,
-    /// The newest event that is known to exist.
+    /// Newest event that is known to exist.
     pub(super) head: Seq,
-    /// The newest message on the screen: history may run ahead of the events.
+    /// Newest message on the screen: history may be ahead of the events.
     pub(super) shown_seq: Seq,
-    /// The oldest message on the screen, if there are older ones.
+    /// Oldest message on the screen, if older ones exist.
     pub(super) older_than: Option<Seq>,
 }
 
@@ -52,17 +56,17 @@ pub(super) struct Model {
     pub(super) open: Option<ChatId>,
     /// Chats with a gap.
     pub(super) behind: BTreeSet<ChatId>,
-    /// The numbers that people see, from 1.
+    /// Numbers that users see, from 1.
     pub(super) numbers: Vec<ChatId>,
-    /// User names; `None`: nobody could say.
+    /// User names; `None`: the server reported no name.
     pub(super) names: HashMap<UserId, Option<String>>,
     /// Heads of chats that are not in the list yet.
     pub(super) unlisted: HashMap<ChatId, Seq>,
-    /// The chats seen in the current round of listing.
+    /// Chats seen in the current round of listing.
     pub(super) listed: BTreeSet<ChatId>,
-    /// The day of the last message on the screen.
+    /// Day of the last message on the screen.
     pub(super) shown_day: Option<i64>,
-    /// The newest messages of the open chat on the screen.
+    /// Newest messages of the open chat on the screen.
     pub(super) recent: Recent,
     pub(super) people: People,
 }
@@ -84,7 +88,7 @@ impl Model {
         }
     }
 
-    /// Takes an event that was pushed.
+    /// Applies an event that was pushed.
     pub(super) fn apply(&mut self, event: &EventData) -> Vec<Line> {
         let Some(chat) = self.chats.get_mut(&event.chat_id) else { return self.apply_unlisted(event) };
         if event.seq <= chat.last_seq {
@@ -96,14 +100,15 @@ impl Model {
             return Vec::new();
         }
         let lines = self.take(event);
-        // In a page it may be followed by a way back in.
+        // In a page, a later event may join the user again.
         if event.kind == "leave" && event.user_id == Some(self.me) {
             self.forget(event.chat_id);
         }
         lines
     }
 
-    /// Takes a page of events that was asked for because of a gap. A hole in the page is where the chat keeps nothing.
+    /// Applies a page of events that was requested because of a gap. A hole in the page means
+    /// trimmed events.
     pub(super) fn apply_page(
         &mut self,
         id: ChatId,
@@ -131,7 +136,7 @@ impl Model {
         self.summarise(id, lines)
     }
 
-    /// The chat cannot be read any more: whatever was missed there is not ours to see.
+    /// The chat cannot be read any more: its missed events are not available to this user.
     pub(super) fn give_up(&mut self, id: ChatId) {
         self.behind.remove(&id);
         if let Some(chat) = self.chats.get_mut(&id) {
@@ -150,7 +155,8 @@ impl Model {
         kept
     }
 
-    /// An event of a chat that is not known: one's own way in, or a chat whose summary is still to come.
+    /// Handles an event of an unknown chat: the user was added or joined, or the summary is still
+    /// to come.
     fn apply_unlisted(&mut self, event: &EventData) -> Vec<Line> {
         let Some(summary) =
             event.chat.as_ref().filter(|_| event.kind == "join" && event.user_id == Some(self.me))
@@ -173,7 +179,7 @@ impl Model {
         vec![Line::Change { chat: Some(self.title(summary.id)), text }]
     }
 
-    /// The next event of a known chat.
+    /// Applies the next event of a known chat.
     fn take(&mut self, event: &EventData) -> Vec<Line> {
         let (id, is_open) = (event.chat_id, self.open == Some(event.chat_id));
         let Some(chat) = self.chats.get_mut(&id) else { return Vec::new() };
@@ -204,7 +210,7 @@ impl Model {
             "delete" => event.message_id.into_iter().for_each(|message| self.recent.deleted(message)),
             _ => {}
         }
-        // What happens to single messages is for those who look at them.
+        // Changes of single messages are shown in the open chat only.
         let about_a_message = event.message_id.is_some() || event.kind == "edit";
         if about_a_message && !is_open {
             return Vec::new();
@@ -214,7 +220,7 @@ impl Model {
         vec![Line::Change { chat, text }]
     }
 
-    /// What happened, as a sentence. Kinds that this client does not know are passed over.
+    /// Describes the event as a sentence. Kinds that this client does not know return `None`.
     fn change(&self, event: &EventData) -> Option<String> {
         let actor = event.actor_id.map_or_else(|| "somebody".to_owned(), |actor| self.name(actor));
         let by_oneself = event.user_id == event.actor_id;
@@ -234,17 +240,17 @@ impl Model {
             "delete" => format!("{actor} deleted a message"),
             "react" => format!("{actor} reacted with {}", event.emoji.as_deref().unwrap_or_default()),
             "unreact" => {
-                format!("{actor} took {} back", event.emoji.as_deref().unwrap_or_default())
+                format!("{actor} removed the reaction {}", event.emoji.as_deref().unwrap_or_default())
             }
             "pin" => format!("{actor} pinned a message"),
-            "unpin" => format!("{actor} took a pin off"),
+            "unpin" => format!("{actor} unpinned a message"),
             "archive" if event.archived == Some(false) => format!("{actor} reopened the chat"),
             "archive" => format!("{actor} archived the chat"),
             _ => return None,
         })
     }
 
-    /// The lines of a message of the open chat, with the date when it changes.
+    /// Returns the lines of a message of the open chat, with the date when it changes.
     fn message_lines(&mut self, message: &Message) -> Vec<Line> {
         let day = text::day(message.created_at);
         let mut lines = Vec::new();
@@ -256,7 +262,7 @@ impl Model {
         lines
     }
 
-    /// The newest messages of a chat, which is open from now on.
+    /// Opens a chat and shows its newest messages.
     pub(super) fn opened(&mut self, id: ChatId, messages: &[Message], has_more: bool) -> Vec<Line> {
         self.open = Some(id);
         self.shown_day = None;
@@ -275,7 +281,7 @@ impl Model {
         lines
     }
 
-    /// Older messages of the open chat.
+    /// Shows older messages of the open chat.
     pub(super) fn older(&mut self, messages: &[Message], has_more: bool) -> Vec<Line> {
         let day = self.shown_day.take();
         let mut lines = vec![Line::Info("--- older messages ---".to_owned())];
@@ -288,7 +294,7 @@ impl Model {
         lines
     }
 
-    /// Somebody types; a line if that is in the open chat.
+    /// Handles a typing notice; returns a line if it is for the open chat.
     pub(super) fn typing(&mut self, chat: ChatId, user: UserId, now: Instant) -> Vec<Line> {
         if self.open != Some(chat) || !self.people.types(chat, user, now) {
             return Vec::new();
@@ -296,7 +302,7 @@ impl Model {
         vec![Line::Change { chat: None, text: format!("{} is typing…", self.name(user)) }]
     }
 
-    /// One's own cursor moved, perhaps on another device.
+    /// The user's own cursor moved, perhaps on another device.
     pub(super) fn moved(&mut self, id: ChatId, read_seq: Seq, unread: i64) {
         if let Some(chat) = self.chats.get_mut(&id).filter(|chat| read_seq >= chat.read_seq) {
             chat.read_seq = read_seq;
@@ -305,7 +311,7 @@ impl Model {
         }
     }
 
-    /// What a user is called; `None`: nobody could say.
+    /// Stores the name of a user; `None`: the server reported no name.
     pub(super) fn called(&mut self, user: UserId, name: Option<String>) {
         if self.names.len() >= NAMES_MAX {
             self.names.retain(|known, _| *known == self.me);
@@ -313,7 +319,8 @@ impl Model {
         self.names.insert(user, name);
     }
 
-    /// How far the open chat has been read, if the server does not know it yet.
+    /// Returns the position up to which the open chat has been read, if the server does not know it
+    /// yet.
     pub(super) fn read_mark(&self) -> Option<(ChatId, Seq)> {
         let (id, chat) = self.open.and_then(|id| self.chats.get_key_value(&id))?;
         let seq = chat.last_seq.max(chat.shown_seq);
@@ -327,7 +334,7 @@ impl Model {
     }
 }
 
-/// What a message says, or that it says nothing any more.
+/// Returns the content of a message, or a note that it was deleted.
 fn shown(message: &Message) -> &str {
     if message.deleted { "(deleted)" } else { &message.content }
 }

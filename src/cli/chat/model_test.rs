@@ -1,4 +1,4 @@
-//! The model against events as servers send them, in every order.
+//! The model applies events as servers send them, in every order.
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ fn summary(id: ChatId, name: &str, last_seq: Seq) -> ChatSummary {
     serde_json::from_value(value).unwrap()
 }
 
-/// Alice (1), who knows Bob (2), in two chats with five events each; the first one is open.
+/// Alice (1), who knows Bob (2), in two chats with five events each; the first chat is open.
 fn alice() -> Model {
     let mut model = Model::new(UserId(1), "alice".into());
     model.names.insert(UserId(2), Some("bob".into()));
@@ -51,7 +51,7 @@ fn event(chat: ChatId, seq: Seq, kind: &str, rest: Value) -> EventData {
     serde_json::from_value(value).unwrap()
 }
 
-/// The seqs of the messages that were shown in the open chat.
+/// Seqs of the messages that were shown in the open chat.
 fn shown(lines: &[Line]) -> Vec<Seq> {
     let seq = |content: &String| content.strip_prefix("text ").unwrap().parse().unwrap();
     lines
@@ -68,7 +68,7 @@ fn changes(lines: &[Line]) -> Vec<&str> {
 }
 
 #[test]
-fn a_message_is_shown_once_however_often_it_comes() {
+fn message_is_shown_once_when_it_comes_repeatedly() {
     let mut model = alice();
     assert_eq!(shown(&model.apply(&message(TEAM, 6))), [6]);
     assert_eq!(model.apply(&message(TEAM, 6)), []);
@@ -78,13 +78,13 @@ fn a_message_is_shown_once_however_often_it_comes() {
 }
 
 #[test]
-fn a_gap_is_closed_by_pages_in_order() {
+fn gap_is_closed_by_pages_in_order() {
     let mut model = alice();
-    assert_eq!(model.apply(&message(TEAM, 9)), [], "what leaves a gap is not shown");
+    assert_eq!(model.apply(&message(TEAM, 9)), [], "an event after a gap is not shown");
     assert!(model.behind.contains(&TEAM));
     assert_eq!(shown(&model.apply_page(TEAM, &[message(TEAM, 6), message(TEAM, 7)], true, 9)), [6, 7]);
     assert!(model.behind.contains(&TEAM), "there is more");
-    assert_eq!(shown(&model.apply(&message(TEAM, 8))), [8], "a push that fits is taken meanwhile");
+    assert_eq!(shown(&model.apply(&message(TEAM, 8))), [8], "a push without a gap is applied meanwhile");
     assert_eq!(model.apply(&message(TEAM, 10)), []);
     assert_eq!(shown(&model.apply_page(TEAM, &[message(TEAM, 8), message(TEAM, 9)], false, 9)), [9]);
     assert!(model.behind.contains(&TEAM), "10 was pushed before the page was made");
@@ -93,7 +93,7 @@ fn a_gap_is_closed_by_pages_in_order() {
 }
 
 #[test]
-fn a_page_with_ones_own_leave_and_return_keeps_the_chat() {
+fn page_with_own_leave_and_rejoin_keeps_the_chat() {
     let mut model = alice();
     let leave = event(TEAM, 6, "leave", json!({"actor_id": 2, "user_id": 1}));
     let join = event(TEAM, 7, "join", json!({"actor_id": 2, "user_id": 1}));
@@ -101,11 +101,11 @@ fn a_page_with_ones_own_leave_and_return_keeps_the_chat() {
     assert_eq!(shown(&model.apply_page(TEAM, &[leave.clone(), join, message(TEAM, 8)], false, 8)), [8]);
     assert!(model.chats.contains_key(&TEAM) && model.behind.is_empty());
     model.apply(&EventData { seq: 9, ..leave });
-    assert!(!model.chats.contains_key(&TEAM), "a leave that is pushed ends it");
+    assert!(!model.chats.contains_key(&TEAM), "a pushed leave removes the chat");
 }
 
 #[test]
-fn page_with_a_hole_goes_on_behind_what_was_trimmed() {
+fn page_with_a_hole_continues_after_trimmed_events() {
     let mut model = alice();
     model.apply(&message(TEAM, 9));
     let page = [message(TEAM, 6), message(TEAM, 8), message(TEAM, 9)];
@@ -114,19 +114,19 @@ fn page_with_a_hole_goes_on_behind_what_was_trimmed() {
 }
 
 #[test]
-fn a_list_after_a_lost_connection_tells_what_is_missing() {
+fn list_after_reconnect_marks_chats_with_missing_events() {
     let mut model = alice();
     model.begin_listing();
     let lines = model.list(&[summary(TEAM, "team", 7), summary(ChatId(9), "new", 3)], true);
-    assert_eq!(changes(&lines), ["you are in this chat now; 0 unread"]);
-    assert_eq!(changes(&model.end_listing()), ["you are not in this chat any more"], "the other one");
+    assert_eq!(changes(&lines), ["you are now in this chat; 0 unread"]);
+    assert_eq!(changes(&model.end_listing()), ["you are no longer in this chat"], "the other one");
     assert_eq!(model.behind.iter().collect::<Vec<_>>(), [&TEAM]);
     assert_eq!(shown(&model.apply_page(TEAM, &[message(TEAM, 6), message(TEAM, 7)], false, 7)), [6, 7]);
     assert!(model.agrees(2, 7 + 3));
 }
 
 #[test]
-fn an_event_before_the_summary_of_its_chat_is_not_forgotten() {
+fn event_before_the_summary_of_its_chat_is_kept() {
     let mut model = alice();
     assert_eq!(model.apply(&message(ChatId(9), 4)), []);
     model.learn(&summary(ChatId(9), "late", 3));
@@ -150,7 +150,7 @@ fn history_and_events_do_not_show_the_same_message() {
 }
 
 #[test]
-fn other_chats_show_notices_and_count() {
+fn other_chats_show_notices_and_count_unread() {
     let mut model = alice();
     let notice = Line::Notice { chat: "other".into(), sender: "bob".into(), content: "text 6".into() };
     assert_eq!(model.apply(&message(OTHER, 6)), [notice]);
@@ -162,7 +162,7 @@ fn other_chats_show_notices_and_count() {
 }
 
 #[test]
-fn what_the_server_counted_as_unread_is_not_counted_again() {
+fn messages_counted_by_the_server_are_not_counted_again() {
     let mut model = alice();
     model.begin_listing();
     let counted = ChatSummary { unread_count: 2, ..summary(OTHER, "other", 7) };
@@ -172,7 +172,7 @@ fn what_the_server_counted_as_unread_is_not_counted_again() {
 }
 
 #[test]
-fn one_is_added_and_removed() {
+fn model_follows_being_added_and_removed() {
     let mut model = alice();
     let chat = summary(ChatId(9), "club", 2);
     let added = json!({"actor_id": 2, "user_id": 1, "role": "member", "chat": {
@@ -180,7 +180,7 @@ fn one_is_added_and_removed() {
     }});
     let join = event(ChatId(9), 2, "join", added);
     assert_eq!(changes(&model.apply(&join)), ["bob added you"]);
-    assert_eq!(model.apply(&join), [], "also when it comes again");
+    assert_eq!(model.apply(&join), [], "a repeated event adds no line");
     model.learn(&chat);
     assert_eq!(model.find("club"), Ok(ChatId(9)));
     model.opened(ChatId(9), &[], false);
@@ -190,7 +190,7 @@ fn one_is_added_and_removed() {
 }
 
 #[test]
-fn changes_of_a_chat_are_sentences() {
+fn changes_of_a_chat_are_shown_as_sentences() {
     let mut model = alice();
     let people = |actor, user| json!({"actor_id": actor, "user_id": user, "role": "admin"});
     for (seq, kind, rest, text) in [
@@ -208,7 +208,7 @@ fn changes_of_a_chat_are_sentences() {
 }
 
 #[test]
-fn a_chat_is_found_by_number_and_by_name() {
+fn chat_is_found_by_number_and_by_name() {
     let mut model = alice();
     let direct =
         json!({"id": 9, "kind": "direct", "peer": "bob", "last_seq": 2, "read_seq": 0, "unread_count": 1});
@@ -239,12 +239,12 @@ fn only_unknown_people_are_asked_for() {
         [UserId(3)]
     );
     model.names.insert(UserId(3), None);
-    assert!(model.strangers(&[said_by(3)]).is_empty(), "once is enough");
-    assert_eq!(model.strangers(&[join]).len(), 1, "unless they come back");
+    assert!(model.strangers(&[said_by(3)]).is_empty(), "requested only once");
+    assert_eq!(model.strangers(&[join]).len(), 1, "requested again after a rejoin");
 }
 
 #[test]
-fn typing_is_shown_of_the_open_chat_once_and_again_after_they_said_it() {
+fn typing_is_shown_again_after_a_message_of_the_sender() {
     let (mut model, now) = (alice(), Instant::now());
     assert_eq!(changes(&model.typing(TEAM, UserId(2), now)), ["bob is typing…"]);
     assert_eq!(model.typing(TEAM, UserId(2), now), []);
@@ -254,25 +254,25 @@ fn typing_is_shown_of_the_open_chat_once_and_again_after_they_said_it() {
 }
 
 #[test]
-fn the_newest_message_on_the_screen_is_the_one_that_commands_are_about() {
+fn commands_apply_to_the_newest_message_on_screen() {
     let mut model = alice();
     assert_eq!(model.recent.newest(None), None);
     model.apply(&message(TEAM, 6));
     model.apply(&message(TEAM, 7));
     assert_eq!(model.recent.newest(None), Some(MessageId(7)));
-    assert_eq!(model.recent.newest(Some(UserId(1))), None, "none of them is alice's");
+    assert_eq!(model.recent.newest(Some(UserId(1))), None, "alice sent none of them");
     model.apply(&event(TEAM, 8, "delete", json!({"actor_id": 2, "message_id": 7})));
     assert_eq!(model.recent.newest(Some(UserId(2))), Some(MessageId(6)));
     model.opened(OTHER, &[], false);
-    assert_eq!(model.recent.newest(None), None, "of another chat nothing is on the screen");
+    assert_eq!(model.recent.newest(None), None, "messages of another chat are not on the screen");
 }
 
 #[test]
-fn what_another_device_read_is_read_here() {
+fn cursor_moved_by_another_device_is_applied() {
     let mut model = alice();
     model.apply(&message(OTHER, 6));
     model.moved(OTHER, 6, 0);
     assert_eq!((model.chats[&OTHER].unread, model.chats[&OTHER].read_seq), (0, 6));
     model.moved(OTHER, 3, 9);
-    assert_eq!(model.chats[&OTHER].unread, 0, "an older mark changes nothing");
+    assert_eq!(model.chats[&OTHER].unread, 0, "an older cursor changes nothing");
 }

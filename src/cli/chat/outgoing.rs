@@ -1,8 +1,10 @@
-//! What was said and is not acknowledged yet.
+//! Messages that are not acknowledged yet.
 //!
-//! Invariants: messages leave in the order in which they were typed, one at a time, so that a retry cannot overtake
-//! another message. A message keeps its `client_id` until the server has said yes or no: whatever is sent again after a
-//! lost connection is the same message to the server.
+//! Invariants
+//! * Messages are sent in the order in which they were typed, one at a time, so a retry cannot
+//!   overtake another message.
+//! * A message keeps its `client_id` until the server has accepted or refused it. After a lost
+//!   connection the server recognises the resent message.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,11 +14,11 @@ use tokio::time::Instant;
 use crate::domain::ids::ChatId;
 use crate::domain::message::ClientId;
 
-/// How often a message is tried when the server answers that it cannot take it now.
+/// Attempts for a message while the server answers that it cannot accept it now.
 const ATTEMPTS_MAX: u32 = 10;
-/// How long such a message waits when the server does not say.
+/// Wait before a retry when the server does not specify it.
 const PAUSE: Duration = Duration::from_secs(1);
-/// A server may ask for this much patience, not more.
+/// Upper bound of the wait that a server may specify.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,17 +32,17 @@ pub(super) struct Unsent {
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     queue: VecDeque<Unsent>,
-    /// The first of the queue is on its way.
+    /// The first message of the queue is on its way.
     in_flight: bool,
     paused_until: Option<Instant>,
 }
 
-/// What becomes of a message that the server refused.
+/// Outcome for a message that the server refused.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// It is sent again later.
+    /// The message is sent again later.
     Later,
-    /// It is not sent any more.
+    /// The message is not sent any more.
     GivenUp(Unsent),
 }
 
@@ -57,12 +59,12 @@ impl Outgoing {
         self.queue.is_empty()
     }
 
-    /// When the next message may go, if one must wait.
+    /// Returns when the next message may be sent, if it must wait.
     pub(super) fn paused_until(&self) -> Option<Instant> {
         self.paused_until
     }
 
-    /// The message to send now. It counts as on its way.
+    /// Returns the message to send now and marks it as on its way.
     pub(super) fn next(&mut self, now: Instant) -> Option<Unsent> {
         if self.in_flight || self.paused_until.is_some_and(|until| until > now) {
             return None;
@@ -74,13 +76,13 @@ impl Outgoing {
         Some(first.clone())
     }
 
-    /// The message on its way is committed. Answers the chat that it is in.
+    /// The message on its way is committed. Returns its chat.
     pub(super) fn acknowledged(&mut self) -> Option<ChatId> {
         let sent = std::mem::take(&mut self.in_flight).then(|| self.queue.pop_front());
         sent.flatten().map(|sent| sent.chat)
     }
 
-    /// The message on its way was refused.
+    /// Handles the refusal of the message on its way.
     pub(super) fn refused(
         &mut self,
         code: &str,
@@ -90,7 +92,8 @@ impl Outgoing {
         if !std::mem::take(&mut self.in_flight) {
             return None;
         }
-        // `internal` leaves open whether it was committed: only the same `client_id` again can tell.
+        // `internal` leaves open whether the message was committed: a retry with the same
+        // `client_id` settles it.
         let for_now = matches!(code, "rate_limited" | "overloaded" | "internal" | "read_only");
         if for_now && self.queue.front().is_some_and(|first| first.attempts < ATTEMPTS_MAX) {
             let pause = retry_after_ms.map_or(PAUSE, Duration::from_millis);
@@ -100,13 +103,13 @@ impl Outgoing {
         self.queue.pop_front().map(Refused::GivenUp)
     }
 
-    /// Whether the message on its way arrived is unknown: it will be sent again.
+    /// It is unknown whether the message on its way arrived: it will be sent again.
     pub(super) fn connection_lost(&mut self) {
         self.in_flight = false;
         self.paused_until = None;
     }
 
-    /// Forgets everything and answers how much it was.
+    /// Discards all messages and returns their number.
     pub(super) fn abandon(&mut self) -> usize {
         let count = self.queue.len();
         *self = Self::default();
@@ -126,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_keeps_its_client_id_over_a_lost_connection() {
+    fn message_keeps_its_client_id_over_a_lost_connection() {
         let (mut outgoing, now) = two();
         let first = outgoing.next(now).unwrap();
         assert_eq!(outgoing.next(now), None, "one at a time");
@@ -140,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_server_is_asked_again_later_in_order() {
+    fn messages_are_resent_in_order_when_the_server_is_busy() {
         let (mut outgoing, now) = two();
         let first = outgoing.next(now).unwrap();
         assert_eq!(outgoing.refused("rate_limited", Some(200), now), Some(Refused::Later));
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_no_is_final_and_patience_ends() {
+    fn refusal_is_final_and_retries_are_bounded() {
         let (mut outgoing, now) = two();
         outgoing.next(now);
         assert!(
@@ -166,6 +169,6 @@ mod tests {
         outgoing.next(at).unwrap();
         assert!(matches!(outgoing.refused("overloaded", None, at), Some(Refused::GivenUp(_))));
         assert!(outgoing.is_empty());
-        assert_eq!(outgoing.refused("forbidden", None, at), None, "an answer that nobody waits for");
+        assert_eq!(outgoing.refused("forbidden", None, at), None, "an answer without a message on its way");
     }
 }

@@ -1,4 +1,4 @@
-//! Who is there and who types, as the server tells it. Forgotten with the connection.
+//! Presence and typing of users, as the server reports them. Discarded with the connection.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use crate::domain::ids::{ChatId, UserId};
 use crate::domain::presence::Shown;
 use crate::protocol::view::PresenceView;
 
-/// People whose presence is remembered; further ones are shown as if nothing were known.
+/// Users whose presence is kept; further users are shown as offline.
 const PEOPLE_MAX: usize = 20_000;
-/// One typing notice a person in this time.
+/// At most one typing notice per user in this time.
 const TYPING_SHOWN: Duration = Duration::from_secs(6);
 
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub(super) struct People {
 }
 
 impl People {
-    /// Of two entries for one person the one with the larger version is newer.
+    /// Stores presence entries. For two entries of one user, the larger version is newer.
     pub(super) fn learn(&mut self, views: &[PresenceView]) {
         for view in views {
             let known = self.shown.get(&view.user_id).map(|(_, version)| *version);
@@ -32,7 +32,7 @@ impl People {
         }
     }
 
-    /// What to show behind a name: whoever was never named is offline.
+    /// Returns the text shown after a name. A user without an entry is offline.
     pub(super) fn mark(&self, user: UserId) -> &'static str {
         match self.shown.get(&user).map(|(shown, _)| *shown).unwrap_or_default() {
             Shown::Online => "online",
@@ -42,7 +42,7 @@ impl People {
         }
     }
 
-    /// Somebody types; answers whether that is worth a line.
+    /// Records that a user types; returns whether to show a line.
     pub(super) fn types(&mut self, chat: ChatId, user: UserId, now: Instant) -> bool {
         self.typing.retain(|_, at| now.duration_since(*at) < TYPING_SHOWN);
         if self.typing.contains_key(&(chat, user)) || self.typing.len() >= PEOPLE_MAX {
@@ -52,7 +52,7 @@ impl People {
         true
     }
 
-    /// They said it: whatever they type next is news again.
+    /// The user sent a message: their next typing notice is shown.
     pub(super) fn said(&mut self, chat: ChatId, user: UserId) {
         self.typing.remove(&(chat, user));
     }
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_larger_version_wins_whatever_the_order() {
+    fn larger_presence_version_wins_in_any_order() {
         let mut people = People::default();
         let view = |status, version| PresenceView { user_id: UserId(1), status, version };
         people.learn(&[view(Shown::Dnd, 5), view(Shown::Online, 4)]);
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn typing_is_told_once_until_it_is_over_or_said() {
+    fn typing_is_shown_once_until_a_pause_or_a_message() {
         let (mut people, now, chat) = (People::default(), Instant::now(), ChatId(1));
         assert!(people.types(chat, UserId(1), now));
         assert!(!people.types(chat, UserId(1), now + Duration::from_secs(3)));

@@ -1,11 +1,11 @@
-//! The messages that were shown last of the open chat: what `/edit`, `/delete` and `/react` are about.
+//! Messages of the open chat that were shown last: the targets of `/edit`, `/delete` and `/react`.
 
 use std::collections::VecDeque;
 
 use crate::domain::ids::{MessageId, UserId};
 use crate::domain::message::Message;
 
-/// So many messages are remembered.
+/// Maximum number of messages kept.
 const RECENT_MAX: usize = 200;
 
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ impl Recent {
         self.0.retain(|(id, _)| *id != message);
     }
 
-    /// The newest message, or the newest one of this person.
+    /// Returns the newest message, or the newest message of this user.
     pub(super) fn newest(&self, of: Option<UserId>) -> Option<MessageId> {
         let mut newest_first = self.0.iter().rev();
         newest_first.find(|(_, sender)| of.is_none_or(|user| user == *sender)).map(|(id, _)| *id)

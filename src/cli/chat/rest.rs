@@ -1,7 +1,8 @@
-//! The REST side: who one is, and requests in that name.
+//! The REST side: the login of the user, and requests with it.
 //!
-//! An access token lives for minutes, a chat for hours: a request that is refused for its token is tried once more with
-//! a fresh one. Nothing here runs at the same time as something else, because a refresh token may be used once only.
+//! An access token lives for minutes, a chat for hours: a request whose token is refused is tried
+//! once more with a fresh one. Requests run one at a time, because a refresh token may be used only
+//! once.
 
 use std::time::Duration;
 
@@ -11,17 +12,17 @@ use serde_json::Value;
 
 use crate::client::{Account, HttpClient, HttpError, Origin};
 
-/// Somebody waits at a terminal: longer than this is a failure.
+/// Timeout of a request; a user waits at the terminal.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The server's word for a request without valid credentials.
+/// HTTP status of a request without valid credentials.
 const UNAUTHENTICATED: u16 = 401;
 
 #[derive(Debug)]
 pub(super) enum RestError {
-    /// Neither the token nor the refresh token is good any more.
+    /// Neither the token nor the refresh token is valid any more.
     LoginNeeded,
-    /// Any other failure, as a sentence; and the status, if there was an answer.
+    /// Any other failure, as a sentence, and the status if there was an answer.
     Failed { status: Option<u16>, reason: String },
 }
 
@@ -45,7 +46,7 @@ impl From<HttpError> for RestError {
     }
 }
 
-/// What lies at the root of an error.
+/// Returns the root cause of an error.
 fn cause(mut error: &dyn std::error::Error) -> String {
     while let Some(source) = error.source() {
         error = source;
@@ -53,7 +54,7 @@ fn cause(mut error: &dyn std::error::Error) -> String {
     error.to_string()
 }
 
-/// One user at one server.
+/// A user at a server.
 #[derive(Debug)]
 pub(super) struct Rest {
     http: HttpClient,
@@ -65,7 +66,7 @@ impl Rest {
         Self { http: http.with_token(account.token), refresh_token: account.refresh_token }
     }
 
-    /// Where the server is, if it speaks TLS.
+    /// Returns the address of the server if it uses TLS.
     pub(super) fn origin(&self) -> Option<&Origin> {
         self.http.origin()
     }
@@ -74,12 +75,12 @@ impl Rest {
         self.http.token().unwrap_or_default()
     }
 
-    /// What the server says of itself.
+    /// Returns the server's information about itself.
     pub(super) async fn server(&self) -> Result<Value, RestError> {
         in_time(self.http.server()).await
     }
 
-    /// Asks, and once more with a fresh token if need be.
+    /// Sends a request, and again with a fresh token if the token is refused.
     pub(super) async fn ask<T: DeserializeOwned>(
         &mut self,
         method: Method,

@@ -1,11 +1,11 @@
 //! The terminal: lines in, lines out.
 //!
-//! At a terminal rustyline edits the line being typed, and prints what comes in above it. Elsewhere (a script, a test, a
-//! dumb terminal) lines are read and written plainly.
+//! At a terminal rustyline edits the current line and prints incoming lines above it. Without a
+//! terminal (a script, a test, a dumb terminal) lines are read and written plainly.
 //!
-//! Invariant: the reading thread reads only when it was told to ([`Input::allow`]). So whatever a command answers stands
-//! above the next prompt, a script cannot run ahead of the server, and the terminal is in its ordinary mode when
-//! the program ends after a command.
+//! Invariant: the reading thread reads only with a permit ([`Input::allow`]). So the answer to a
+//! command appears above the next prompt, a script cannot run ahead of the server, and the terminal
+//! is in its ordinary mode when the program ends after a command.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::{Command, Stdio};
@@ -21,44 +21,44 @@ use super::line::{Line, render};
 use crate::domain::message::CONTENT_BYTES_MAX;
 
 const PROMPT: &str = "> ";
-/// The end of bracketed paste, which rustyline begins with each line.
+/// End of bracketed paste, which rustyline begins with each line.
 const PASTE_OFF: &str = "\u{1b}[?2004l";
 /// A line longer than any message is cut here: a file without line feeds must not fill the memory.
 const LINE_BYTES_MAX: u64 = 4 * CONTENT_BYTES_MAX as u64;
 
-/// How long the last lines may take to get to the terminal.
+/// Time that the last lines may take to reach the terminal.
 const FINISH: Duration = Duration::from_secs(1);
 
-/// Where lines go.
+/// Output of lines.
 pub(super) struct Screen {
     printer: Option<Printer>,
     interactive: bool,
     colours: bool,
 }
 
-/// A thread that prints above the line being typed. Rustyline's printer waits for the line's reader, which may wait for
-/// us: so nobody else must wait for the printer.
+/// A thread that prints above the current line. Rustyline's printer waits for the reader of the
+/// line, which may wait for this task. So only this thread waits for the printer.
 struct Printer {
     texts: Sender<String>,
-    /// Disconnected when everything was printed.
+    /// Disconnected when everything is printed.
     finished: Receiver<()>,
 }
 
-/// What a person did.
+/// Input of the user.
 pub(super) enum Typed {
-    /// `None`: that was the end.
+    /// `None`: end of the input.
     Line(Option<String>),
     Key,
 }
 
-/// Where lines come from.
+/// Input of lines.
 pub(super) struct Input {
     lines: mpsc::Receiver<Option<String>>,
-    /// At a terminal: that a line is being edited.
+    /// At a terminal: receives a signal when the line is edited.
     keys: Option<mpsc::Receiver<()>>,
     permits: Sender<()>,
     reading: bool,
-    /// The terminal's modes, as `stty` wrote them.
+    /// Modes of the terminal, as `stty` wrote them.
     modes: Option<String>,
 }
 
@@ -72,13 +72,13 @@ impl Screen {
         }
         let text: String = lines.iter().map(|line| render(line, self.colours) + "\n").collect();
         match &self.printer {
-            // The printer is gone when the terminal is.
+            // The printer thread ends with the terminal.
             Some(printer) => printer.texts.send(text).map_err(|_| io::ErrorKind::BrokenPipe.into()),
             None => io::stdout().write_all(text.as_bytes()),
         }
     }
 
-    /// In a script, what failed goes where failures go.
+    /// In a script, failures go to standard error.
     fn write(&self, line: &Line) -> io::Result<()> {
         let text = render(line, self.colours) + "\n";
         if matches!(line, Line::Problem(_)) {
@@ -89,31 +89,31 @@ impl Screen {
         stdout.flush()
     }
 
-    /// Waits until what was shown is on the screen.
+    /// Waits until all shown lines are on the screen.
     pub(super) fn finish(&mut self) {
         if let Some(Printer { texts, finished }) = self.printer.take() {
             drop(texts);
-            // Nothing is ever sent: it ends when the thread has, or when patience has.
+            // The channel carries no values: the wait ends when the thread ends or at the timeout.
             let _ = finished.recv_timeout(FINISH);
         }
     }
 
-    /// Whether a person sits there.
+    /// Whether a user sits at a terminal.
     pub(super) fn is_interactive(&self) -> bool {
         self.interactive
     }
 }
 
 impl Input {
-    /// Lets the next line be read, if it is not being read already.
+    /// Permits reading the next line, unless it is being read already.
     pub(super) fn allow(&mut self) {
         if !self.reading {
-            // The thread is gone only when it has said so with its last word.
+            // Before it ends, the thread has reported the end of the input.
             self.reading = self.permits.send(()).is_ok();
         }
     }
 
-    /// The next line, or that one is being edited. May be dropped while it waits.
+    /// Returns the next line, or that a line is being edited. Cancel safe.
     pub(super) async fn next(&mut self) -> Typed {
         let key = async {
             let pressed = match &mut self.keys {
@@ -134,19 +134,19 @@ impl Input {
         }
     }
 
-    /// Gives the terminal back as it was. A thread that still reads a line holds it in raw mode, and nothing can
-    /// interrupt it.
+    /// Restores the terminal. A thread that still reads a line keeps it in raw mode and cannot be
+    /// interrupted.
     pub(super) fn leave(&self) {
         if let Some(modes) = self.modes.as_ref().filter(|_| self.reading) {
             let restored = Command::new("stty").arg(modes).status();
             let ended = io::stdout().write_all(PASTE_OFF.as_bytes()).and_then(|()| writeln!(io::stdout()));
-            // Nobody is left to be told.
+            // Errors cannot be reported any more.
             drop((restored, ended));
         }
     }
 }
 
-/// Takes the terminal, or the plain streams. Nothing is read yet.
+/// Opens the terminal, or the plain streams, without reading.
 pub(super) fn open() -> (Screen, Input) {
     let interactive = io::stdin().is_terminal();
     let colours =
@@ -189,7 +189,7 @@ fn print_with(mut printer: impl ExternalPrinter + Send + 'static) -> Printer {
     Printer { texts, finished }
 }
 
-/// The reading thread: a line for each permit.
+/// The reading thread: reads a line for each permit.
 fn feed(
     line: &mpsc::Sender<Option<String>>,
     permits: &Receiver<()>,
@@ -204,15 +204,15 @@ fn feed(
     }
 }
 
-/// A line from the editor; Ctrl-C and Ctrl-D end.
+/// Reads a line from the editor; Ctrl-C and Ctrl-D end the input.
 fn edit(editor: &mut Editor<Keys, DefaultHistory>) -> Option<String> {
     let line = editor.readline(PROMPT).ok()?;
-    // A history without this line is no reason to stop.
+    // An error of the history is not fatal.
     drop(editor.add_history_entry(&line));
     Some(line)
 }
 
-/// A line from a plain stream; the rest of one that is too long is read and dropped.
+/// Reads a line from a plain stream; the rest of a line that is too long is discarded.
 fn read() -> Option<String> {
     let mut stdin = io::stdin().lock();
     let mut line = Vec::new();
@@ -226,7 +226,8 @@ fn read() -> Option<String> {
     Some(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned())
 }
 
-/// The modes in the words of POSIX `stty -g`: the safe way to them that needs no further dependency.
+/// Returns the modes in the format of POSIX `stty -g`: safe to restore, without a further
+/// dependency.
 fn terminal_modes() -> Option<String> {
     let output =
         Command::new("stty").arg("-g").stdin(Stdio::inherit()).stderr(Stdio::null()).output().ok()?;

@@ -1,7 +1,8 @@
-//! The conversation with the server: what was typed goes out, what happens comes in.
+//! The conversation with the server: sends typed lines and handles events.
 //!
-//! One task owns everything, so nothing is shared: it waits for a line, for the connection or for a deadline, deals with
-//! that one thing, and then sends whatever may be sent ([`Session::pump`]).
+//! One task owns all state, so nothing is shared. The task waits for a line, for the connection or
+//! for a deadline, handles that event, and then sends everything that may be sent
+//! ([`Session::pump`]).
 
 use std::collections::HashMap;
 use std::io;
@@ -19,18 +20,18 @@ use crate::domain::ids::{ChatId, Seq};
 use crate::protocol::answer::ReceivedPacket;
 use crate::protocol::packet::MessagePacket;
 
-/// The read cursor follows at most so often.
+/// Minimum interval between two moves of the read cursor.
 pub(super) const READ_EVERY: Duration = Duration::from_secs(1);
-/// Others are told that one types at most so often.
+/// Minimum interval between two typing notices.
 const TYPING_EVERY: Duration = Duration::from_millis(2_500);
-/// How long somebody who leaves waits for what they said last.
+/// Time that a user who quits waits for the acknowledgement of the last messages.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
-/// Pages of missed events asked for at once.
+/// Pages of missed events requested at once.
 const PAGES_IN_FLIGHT: usize = 4;
-/// A script waits when so many of its lines are not acknowledged.
+/// A script waits while this many of its lines are not acknowledged.
 const UNSENT_MAX: usize = 64;
 
-/// Why the session ends early.
+/// Reason why the session ends early.
 #[derive(Debug)]
 pub(super) enum Stop {
     LoginNeeded,
@@ -43,16 +44,16 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// What an answer with a request id belongs to.
+/// Purpose of a request, by its request id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
     Message,
     Chats,
     Events(ChatId),
     Heartbeat,
-    /// A change that is shown by its event, if by anything.
+    /// A change whose result is shown by its event, if at all.
     Deed,
-    /// What may as well be lost.
+    /// A packet that may be lost.
     Aside,
 }
 
@@ -63,21 +64,21 @@ pub(super) struct Session {
     pub(super) link: Link,
     pub(super) outgoing: Outgoing,
     pub(super) asked: HashMap<u64, Asked>,
-    /// Whether new chats in the list are worth a line: not in the first list.
+    /// Whether new chats in the list produce a line; `false` for the first list.
     pub(super) announce: bool,
-    /// No pages before this.
+    /// No pages are requested before this time.
     pub(super) pages_from: Option<Instant>,
-    /// When the read cursor is to be moved.
+    /// Time at which the read cursor is moved.
     pub(super) read_at: Option<Instant>,
-    /// The end was asked for; a person does not wait longer than until the instant.
+    /// The end was requested; a user at a terminal waits no longer than until the instant.
     pub(super) ending: Option<Option<Instant>>,
-    /// The last message that the server has acknowledged.
+    /// Last message that the server acknowledged.
     pub(super) acknowledged: Option<(ChatId, Seq)>,
-    /// Commands and messages that failed for good.
+    /// Number of commands and messages that failed for good.
     pub(super) failures: usize,
-    /// Names the server's history.
+    /// Epoch of the server's history.
     pub(super) epoch: Option<i64>,
-    /// When the others were last told that we type.
+    /// Time of the last typing notice that was sent.
     told_typing: Option<Instant>,
     host: String,
     pause: Duration,
@@ -110,7 +111,8 @@ impl Session {
         }
     }
 
-    /// Runs to the end, and answers whether it was a good one: for a script, that all that was asked for was done.
+    /// Runs to the end and returns whether it succeeded: for a script, whether every line was
+    /// executed.
     pub(super) async fn run(&mut self, welcome: &ReceivedPacket) -> Result<bool, Stop> {
         let mut ended = self.converse(welcome).await;
         if ended.is_ok() {
@@ -150,7 +152,8 @@ impl Session {
         }
     }
 
-    /// Whether a line can be dealt with: what is typed ahead may name any chat, so the first list must be complete.
+    /// Whether a line can be handled: a typed line may name any chat, so the first list must be
+    /// complete.
     fn is_ready_for_input(&self) -> bool {
         let listed = self.announce || matches!(self.link, Link::Offline(_));
         listed && (self.screen.is_interactive() || self.outgoing.len() < UNSENT_MAX)
@@ -167,14 +170,15 @@ impl Session {
             || patience.is_some_and(|until| until <= Instant::now())
     }
 
-    /// Whether what we said is on the screen: the acknowledgement may be faster than the event.
+    /// Whether the last acknowledged message is on the screen: the acknowledgement may arrive
+    /// before the event.
     fn is_echoed(&self) -> bool {
         let Some((chat, seq)) = self.acknowledged else { return true };
         let chat = self.model.chats.get(&chat);
         matches!(self.link, Link::Offline(_)) || chat.is_none_or(|chat| chat.last_seq >= seq)
     }
 
-    /// The next instant at which there is something to do of itself.
+    /// Returns the next deadline.
     fn next_due(&self) -> Option<Instant> {
         let deadlines = [self.outgoing.paused_until(), self.pages_from, self.read_at, self.ending.flatten()];
         deadlines.into_iter().flatten().min()
@@ -194,7 +198,7 @@ impl Session {
         }
     }
 
-    /// The connection is of no use any more: says so once, and has it opened again.
+    /// Handles the loss of the connection: reports it once and starts to reopen it.
     pub(super) fn lost(&mut self, reason: &str) -> Result<(), Stop> {
         let offline = Link::Offline(Box::pin(std::future::pending()));
         let Link::Online { wire, rest } = std::mem::replace(&mut self.link, offline) else { return Ok(()) };
@@ -206,7 +210,7 @@ impl Session {
         self.show(&[Line::Problem(format!("not connected: {reason}; trying again…"))])
     }
 
-    /// Sends what may be sent now.
+    /// Sends everything that may be sent now.
     async fn pump(&mut self) -> Result<(), Stop> {
         let now = Instant::now();
         while let Link::Online { .. } = self.link
@@ -229,7 +233,7 @@ impl Session {
         Ok(())
     }
 
-    /// Asks for the events that are missing.
+    /// Requests the missing events.
     async fn catch_up(&mut self) -> Result<(), Stop> {
         let running = self.asked.values().filter(|asked| matches!(asked, Asked::Events(_))).count();
         let wanted = self
@@ -250,7 +254,7 @@ impl Session {
         Ok(())
     }
 
-    /// Tells the people of the open chat that somebody types here, now and then.
+    /// Sends a typing notice to the open chat, at most once per interval.
     async fn tell_typing(&mut self) -> Result<(), Stop> {
         let recently = self.told_typing.is_some_and(|at| at.elapsed() < TYPING_EVERY);
         let Some(chat) = self.model.open.filter(|_| !recently) else { return Ok(()) };
@@ -259,7 +263,7 @@ impl Session {
         self.request(packet, Asked::Aside).await
     }
 
-    /// Sends a packet whose answer is awaited, if there is a connection.
+    /// Sends a packet whose answer is expected, if there is a connection.
     pub(super) async fn request(&mut self, packet: MessagePacket, asked: Asked) -> Result<(), Stop> {
         let Link::Online { wire, .. } = &mut self.link else { return Ok(()) };
         match wire.send(packet).await {
@@ -271,7 +275,7 @@ impl Session {
         }
     }
 
-    /// What can still be said politely; whether it arrives does not matter.
+    /// Sends the read cursor and `Bye`; whether they arrive does not matter.
     async fn say_goodbye(&mut self) {
         if self.model.read_mark().is_some() {
             drop(self.mark_read().await);

@@ -1,15 +1,16 @@
-//! Text of strangers, made fit for a terminal.
+//! Cleaning of untrusted text for the terminal.
 //!
-//! Invariant: what [`clean`] returns holds no control character but the line feed, no escape sequence, and nothing that
-//! reorders or hides the text around it. Whatever a server sends is printed through it: a name or a message must not be
-//! able to move the cursor, change the terminal's settings or pass for another line.
+//! Invariant: the result of [`clean`] holds no control character but the line feed, no escape
+//! sequence, and no character that reorders or hides the text around it. All text of a server is
+//! printed through it: a name or a message must not move the cursor, change the terminal's settings
+//! or imitate another line.
 
 use crate::domain::timestamp::Timestamp;
 
-/// What stands for a tab: stops would depend on what is left of them.
+/// Replacement of a tab: the width of a real tab would depend on the text before it.
 const TAB: &str = "    ";
 
-/// The text without controls and escape sequences. Lines stay lines.
+/// Returns the text without control characters and escape sequences; keeps line feeds.
 pub(super) fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
@@ -28,12 +29,12 @@ pub(super) fn clean(text: &str) -> String {
     clean
 }
 
-/// The text as one line.
+/// Returns the text as one line.
 pub(super) fn clean_line(text: &str) -> String {
     clean(text).replace('\n', " ")
 }
 
-/// At most `characters_max` characters, the last of which tells that there is more.
+/// Returns at most `characters_max` characters; an ellipsis at the end marks cut text.
 pub(super) fn shorten(text: &str, characters_max: usize) -> String {
     if text.chars().count() <= characters_max {
         return text.to_owned();
@@ -42,18 +43,18 @@ pub(super) fn shorten(text: &str, characters_max: usize) -> String {
     format!("{}…", kept.trim_end())
 }
 
-/// Hours and minutes, UTC: the same on every machine.
+/// Returns hours and minutes in UTC: the same on every machine.
 pub(super) fn clock(time: Timestamp) -> String {
     let minutes = time.0.div_euclid(60_000).rem_euclid(24 * 60);
     format!("{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
-/// Days since 1970-01-01, UTC.
+/// Returns the days since 1970-01-01 in UTC.
 pub(super) fn day(time: Timestamp) -> i64 {
     time.0.div_euclid(24 * 3_600_000)
 }
 
-/// The date of a time, UTC.
+/// Returns the date in UTC.
 pub(super) fn date(time: Timestamp) -> String {
     let text = time.to_string();
     text.split('T').next().unwrap_or_default().to_owned()
@@ -70,11 +71,13 @@ fn is_hidden(character: char) -> bool {
         || matches!(character,
             // Marks, embeddings, overrides and isolates of the bidirectional algorithm (UAX #9).
             '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-            // Without width and without meaning in a line of chat; the joiners of emoji and scripts stay.
+            // Characters without width and without meaning in chat; the joiners of emoji and
+            // scripts are kept.
             | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
-/// Behind what follows an ESC (ECMA-48 section 5.3 and ECMA-35 section 13.2).
+/// Returns the text after an escape sequence, given the text after its ESC (ECMA-48 section 5.3 and
+/// ECMA-35 section 13.2).
 fn behind_escape(text: &str) -> &str {
     match split_first(text) {
         Some(('[', tail)) => behind_control_sequence(tail),
@@ -86,13 +89,15 @@ fn behind_escape(text: &str) -> &str {
     }
 }
 
-/// Behind parameters, intermediates and the final byte of a control sequence (ECMA-48 section 5.4).
+/// Returns the text after the parameters, intermediates and final byte of a control sequence
+/// (ECMA-48 section 5.4).
 fn behind_control_sequence(text: &str) -> &str {
     let behind = text.trim_start_matches(|character| matches!(character, ' '..='?'));
     without_first(behind, |last| matches!(last, '@'..='~'))
 }
 
-/// Behind a control string (ECMA-48 section 5.6). One that nobody ends is text: it must not swallow the message.
+/// Returns the text after a control string (ECMA-48 section 5.6). An unterminated string counts as
+/// text: it must not hide the rest of the message.
 fn behind_string(text: &str) -> &str {
     let end = text.find(char::is_control).unwrap_or(text.len());
     let terminator = text.get(end..).unwrap_or_default();
@@ -113,7 +118,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn escape_sequences_leave_nothing_behind() {
+    fn clean_removes_escape_sequences() {
         for (hostile, harmless) in [
             ("\u{1b}[31mred\u{1b}[0m", "red"),
             ("a\u{1b}[2J\u{1b}[1;1Hb", "ab"),
@@ -122,7 +127,7 @@ mod tests {
             ("\u{1b}P1$r0m\u{1b}\\x", "x"),
             ("\u{1b}(Bx\u{1b}cy", "xy"),
             ("\u{9b}31mred\u{9d}0;title\u{9c}!", "red!"),
-            ("\u{1b}]0;nobody ends this", "0;nobody ends this"),
+            ("\u{1b}]0;without an end", "0;without an end"),
             ("\u{1b}\u{1b}[31mx\u{1b}", "x"),
             ("\u{1b}[\u{1b}[31mx", "x"),
         ] {
@@ -131,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn controls_and_what_reorders_text_are_dropped() {
+    fn clean_drops_controls_and_reordering_characters() {
         assert_eq!(clean("a\u{0}b\u{7}c\u{8}d\re\u{7f}f\u{84}g"), "abcdefg");
         assert_eq!(clean("user\u{202e}nimda\u{202c}\u{2066}x\u{2069}\u{200f}"), "usernimdax");
         assert_eq!(clean("one\r\ntwo\u{2028}three\tfour"), "one\ntwo\nthree    four");
@@ -140,14 +145,14 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_tells_that_it_goes_on() {
+    fn shorten_marks_cut_text_with_an_ellipsis() {
         assert_eq!(shorten("hello", 5), "hello");
         assert_eq!(shorten("hello world", 7), "hello…");
         assert_eq!(shorten("ééé", 2), "é…");
     }
 
     #[test]
-    fn times_are_utc() {
+    fn times_are_shown_in_utc() {
         let time = Timestamp(1_700_000_000_123);
         assert_eq!((clock(time), date(time), day(time)), ("22:13".into(), "2023-11-14".into(), 19_675));
         assert_eq!((clock(Timestamp(0)), clock(Timestamp(-1))), ("00:00".into(), "23:59".into()));
@@ -155,7 +160,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_gets_through(
+        fn clean_never_lets_a_control_character_through(
             text in prop::collection::vec(prop_oneof![
                 any::<char>(), Just('\u{1b}'), Just('\u{9b}'), Just('['), Just(']'), Just('\u{202e}'), Just('m')
             ], 0..60)
