@@ -1,4 +1,4 @@
-//! `netbit credential`: the token of a login, for git (gitcredentials(7)) and for scripts.
+//! `netbit credential`: prints the token of a login, for git (gitcredentials(7)) and for scripts.
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use super::store::{Store, key_of};
 use crate::cli::output::{complain, say};
 
-/// Longer descriptions are none of git's.
+/// Maximum size of a description that is read; git's descriptions are smaller.
 const DESCRIPTION_BYTES_MAX: u64 = 64 * 1024;
 
 #[derive(Args)]
@@ -20,16 +20,16 @@ pub(in crate::cli) struct CredentialArguments {
 
 #[derive(Subcommand)]
 enum CredentialCommand {
-    /// Print the token for a server; without an address, of the only one.
+    /// Print the token for a server; the address may be omitted if there is only one login.
     Token {
         #[arg(value_name = "URL")]
         url: Option<String>,
     },
-    /// Answer git: the login for what standard input describes.
+    /// For git: print the login for the description on standard input.
     Get,
-    /// Answer git: nothing, `netbit login` keeps tokens.
+    /// For git: accepted and ignored, because `netbit login` stores the tokens.
     Store,
-    /// Answer git: remove a token that the server refused.
+    /// For git: remove a token that the server refused.
     Erase,
 }
 
@@ -46,16 +46,16 @@ pub(in crate::cli) fn run(arguments: &CredentialArguments) -> Result<ExitCode, E
 fn token(url: Option<&str>) -> anyhow::Result<()> {
     let mut logins = Store::of_user()?.read()?;
     let login = match url {
-        Some(url) => logins
-            .remove(&key_of(url)?)
-            .with_context(|| format!("there is no login at {url}: see netbit login"))?,
-        None if logins.len() > 1 => bail!("there are logins at several servers: name a server"),
-        None => logins.pop_first().context("there is no login: see netbit login")?.1,
+        Some(url) => {
+            logins.remove(&key_of(url)?).with_context(|| format!("no login for {url}: run netbit login"))?
+        }
+        None if logins.len() > 1 => bail!("several servers have a login: give the address of one"),
+        None => logins.pop_first().context("no login is stored: run netbit login")?.1,
     };
     Ok(say!("{}", login.token)?)
 }
 
-/// What git wants to know or has learned.
+/// Description that git sends: a request for a credential, or a credential that was refused.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Description {
     protocol: String,
@@ -71,7 +71,7 @@ impl Description {
         Ok(Self::parse(&text))
     }
 
-    /// Lines of `key=value` up to an empty one; others than these mean nothing here.
+    /// Parses lines of `key=value` up to an empty line; other keys are ignored.
     fn parse(text: &str) -> Self {
         let mut description = Self::default();
         for (key, value) in
@@ -88,11 +88,12 @@ impl Description {
         description
     }
 
-    /// What the server is kept under.
+    /// Returns the key under which the login of the server is stored.
     ///
     /// # Errors
-    /// git decodes percent escapes: `https://git.example.org%2F.evil.example` has the host `git.example.org/.evil.example`,
-    /// which would be read as an address of `git.example.org`. So only what a host and a port are made of is accepted.
+    /// git decodes percent escapes: `https://git.example.org%2F.evil.example` has the host
+    /// `git.example.org/.evil.example`, which would be parsed as an address of `git.example.org`.
+    /// So only characters of a host and a port are accepted.
     fn key(&self) -> anyhow::Result<String> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
         ensure!(
@@ -108,7 +109,7 @@ impl Description {
 fn get() -> anyhow::Result<()> {
     let wanted = Description::read()?;
     let Some(login) = Store::of_user()?.get(&wanted.key()?)? else { return Ok(()) };
-    // Another user's name in the address wants another credential.
+    // A description with another user name requests another credential.
     if wanted.username.is_some_and(|username| username != login.username) {
         return Ok(());
     }
@@ -126,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn description_of_git_is_read_up_to_an_empty_line() {
+    fn git_description_is_read_up_to_an_empty_line() {
         let text =
             "capability[]=authtype\nprotocol=http\nhost=localhost:8080\nusername=bob\n\npassword=late\n";
         let read = Description::parse(text);
@@ -135,7 +136,7 @@ mod tests {
         assert_eq!(Description::parse("protocol=https\nhost=h\n").key().unwrap(), "https://h");
     }
 
-    /// git had decoded `%2F` in a host, and the token of the host before it was given to another.
+    /// git decoded `%2F` in a host, and another host received the token of the host before it.
     #[test]
     fn host_with_other_characters_is_refused() {
         let key = |protocol: &str, host: &str| {

@@ -1,7 +1,8 @@
-//! `netbit login`: an access token for curl and git, kept in a file of the user's own.
+//! `netbit login`: creates an access token for curl and git and stores it in a file of the user.
 //!
-//! The password is typed once, for a token that only reaches repositories and chats and that can be revoked by itself; it
-//! is not kept. [`store`] is the file, [`credential`] hands the token out: to git, as a credential helper, and to scripts.
+//! The password is entered once and is not stored. The token that it yields reaches only
+//! repositories and chats and can be revoked separately. [`store`] is the file; [`credential`]
+//! prints the token for git, as a credential helper, and for scripts.
 
 mod credential;
 mod store;
@@ -25,28 +26,29 @@ pub(super) use credential::{CredentialArguments, run as run_credential};
 
 #[derive(Args)]
 pub(super) struct LoginArguments {
-    /// The address of the server, as http://127.0.0.1:8080 or https://git.example.org.
+    /// Address of the server, such as http://127.0.0.1:8080 or https://git.example.org.
     url: String,
     /// Trust the certificates in this PEM file instead of those of this machine.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// The user name there.
+    /// Your user name on the server.
     #[arg(long, value_name = "NAME")]
     user: String,
     /// Read the password from the first line of this file instead of asking for it.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
-    /// Have git take the token for this server: sets credential.URL.helper in git's global configuration.
+    /// Let git use the token for this server: sets credential.URL.helper in git's global
+    /// configuration.
     #[arg(long)]
     git: bool,
-    /// Days until the token ends: 1 to 3650, or 0 for never.
+    /// Days until the token expires: 1 to 3650, or 0 for never.
     #[arg(long, value_name = "DAYS")]
     expires_in_days: Option<i64>,
 }
 
 #[derive(Args)]
 pub(super) struct LogoutArguments {
-    /// The address of the server, as http://127.0.0.1:8080 or https://git.example.org.
+    /// Address of the server, such as http://127.0.0.1:8080 or https://git.example.org.
     url: String,
     /// Trust the certificates in this PEM file instead of those of this machine.
     #[arg(long, value_name = "FILE")]
@@ -75,7 +77,7 @@ async fn login(arguments: &LoginArguments) -> anyhow::Result<()> {
     let server = open(&arguments.url, arguments.ca.as_deref())?;
     let key = key_of(&server.base)?;
     let store = Store::of_user()?;
-    // First the server, then the password: nobody should type one for a server that is not there.
+    // Reach the server before asking for the password: the user should not type it in vain.
     server.http.server().await?;
     let me = open_login(&server, &arguments.user, arguments.password_file.as_deref()).await?;
     let machine = rustix::system::uname();
@@ -86,14 +88,14 @@ async fn login(arguments: &LoginArguments) -> anyhow::Result<()> {
     let text = |key: &str| made.get(key).and_then(Value::as_str).map(str::to_owned);
     let login = Login {
         username: login_name(&arguments.user),
-        token: text("token").context("the server made no token")?,
+        token: text("token").context("the server returned no token")?,
         token_id: made.get("id").and_then(Value::as_i64).unwrap_or_default(),
         expires_at: text("expires_at"),
     };
     let until = login.expires_at.as_ref().map_or_else(String::new, |at| format!(", until {at}"));
     let username = login.username.clone();
     let before = store.put(&key, login)?;
-    // The token of an earlier login here would be of no use to anybody.
+    // The token of an earlier login is not needed any more.
     if let Some(before) = before.filter(|before| before.username == username) {
         drop(me.send(Method::DELETE, &format!("/api/users/me/tokens/{}", before.token_id), None, &[]).await);
     }
@@ -102,10 +104,10 @@ async fn login(arguments: &LoginArguments) -> anyhow::Result<()> {
     say!("  curl -H \"Authorization: Bearer $(netbit credential token {key})\" {key}/api/chats")?;
     if arguments.git {
         set_helper(&key, arguments.ca.as_deref())?;
-        return Ok(say!("  git takes the token for {key} from now on")?);
+        return Ok(say!("  git now uses the token for {key}")?);
     }
     Ok(say!(
-        "  git: netbit login … --git, or git config --global credential.{key}.helper '!netbit credential'"
+        "  for git: netbit login … --git, or git config --global credential.{key}.helper '!netbit credential'"
     )?)
 }
 
@@ -113,11 +115,11 @@ async fn logout(arguments: &LogoutArguments) -> anyhow::Result<()> {
     let server = open(&arguments.url, arguments.ca.as_deref())?;
     let key = key_of(&server.base)?;
     let store = Store::of_user()?;
-    let kept = store.get(&key)?.with_context(|| format!("there is no login at {key}"))?;
+    let kept = store.get(&key)?.with_context(|| format!("no login for {key}"))?;
     let me = open_login(&server, &kept.username, arguments.password_file.as_deref()).await?;
     let path = format!("/api/users/me/tokens/{}", kept.token_id);
     let revoked = me.send(Method::DELETE, &path, None, &[]).await?;
-    // It may have been revoked elsewhere.
+    // The token may have been revoked elsewhere.
     ensure!(
         revoked.status == 404 || revoked.status < 300,
         "the server answered {}: {}",
@@ -126,19 +128,20 @@ async fn logout(arguments: &LogoutArguments) -> anyhow::Result<()> {
     );
     drop(me.post("/api/users/logout", &json!({})).await);
     store.remove(&key, &kept.token)?;
-    Ok(say!("logged out at {key}; the token has ended")?)
+    Ok(say!("logged out at {key}; the token is revoked")?)
 }
 
-/// A login with the user's password, which ends with the command.
+/// Logs in with the user's password, for the duration of the command.
 async fn open_login(server: &Server, user: &str, password_file: Option<&Path>) -> anyhow::Result<HttpClient> {
     let password = super::remote::password(user, password_file)?;
     let account = server.http.login(user, &password).await.context("the login failed")?;
     Ok(server.http.with_token(account.token))
 }
 
-/// Makes this program git's credential helper for the server, whose certificate git checks as this program did.
+/// Sets this program as git's credential helper for the server. git checks the server's certificate
+/// against the same file as this program.
 fn set_helper(key: &str, ca: Option<&Path>) -> anyhow::Result<()> {
-    let program = std::env::current_exe().context("the path of this program")?;
+    let program = std::env::current_exe().context("cannot find the path of this program")?;
     let program = program.display().to_string().replace('\'', r"'\''");
     configure_git(&format!("credential.{key}.helper"), format!("!'{program}' credential").as_ref())?;
     if let Some(ca) = ca {
@@ -150,6 +153,6 @@ fn set_helper(key: &str, ca: Option<&Path>) -> anyhow::Result<()> {
 
 fn configure_git(name: &str, value: &OsStr) -> anyhow::Result<()> {
     let set = Command::new("git").args(["config", "--global", "--replace-all", name]).arg(value).status();
-    ensure!(set.context("git")?.success(), "git config failed");
+    ensure!(set.context("cannot run git")?.success(), "git config failed");
     Ok(())
 }

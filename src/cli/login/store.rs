@@ -1,7 +1,8 @@
-//! The logins of this user: `netbit/logins.toml` in `$XDG_CONFIG_HOME`, or in `~/.config`. Only its owner can read it.
+//! The logins of this user: `netbit/logins.toml` in `$XDG_CONFIG_HOME`, or in `~/.config`. Only the
+//! file's owner can read it.
 //!
-//! Invariant: the file is changed under the lock of `logins.lock`, so that commands that run at the same time keep each
-//! other's logins. Readers need no lock: the file is replaced whole.
+//! Invariant: the file is changed under the lock of `logins.lock`, so concurrent commands do not
+//! overwrite each other's logins. Readers need no lock: the file is replaced atomically.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,25 +15,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::private_file;
 
-/// A login at one server.
+/// Login at a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Login {
     pub(super) username: String,
     pub(super) token: String,
     pub(super) token_id: i64,
-    /// Absent: never.
+    /// Absent if the token never expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) expires_at: Option<String>,
 }
 
 type Logins = BTreeMap<String, Login>;
 
-/// The file.
+/// Folder of the file and of its lock.
 pub(super) struct Store {
     folder: PathBuf,
 }
 
-/// What a server is kept under: scheme, host and port, as git names it.
+/// Returns the key of a server: scheme, host and port, as in git's descriptions.
 pub(super) fn key_of(url: &str) -> anyhow::Result<String> {
     let url = reqwest::Url::parse(url).with_context(|| format!("{url} is not an address"))?;
     Ok(url.origin().ascii_serialization())
@@ -40,12 +41,12 @@ pub(super) fn key_of(url: &str) -> anyhow::Result<String> {
 
 impl Store {
     pub(super) fn of_user() -> anyhow::Result<Self> {
-        // Relative ones are to be ignored (XDG Base Directory Specification).
+        // Relative paths must be ignored (XDG Base Directory Specification).
         let absolute =
             |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")));
         let folder =
-            folder.context("there is no place for logins: neither XDG_CONFIG_HOME nor HOME is set")?;
+            folder.context("cannot store logins: set HOME or XDG_CONFIG_HOME to an absolute path")?;
         Ok(Self { folder: folder.join("netbit") })
     }
 
@@ -57,7 +58,7 @@ impl Store {
         Ok(self.read()?.remove(key))
     }
 
-    /// Keeps the login; returns the one before.
+    /// Stores the login and returns the one before.
     pub(super) fn put(&self, key: &str, login: Login) -> anyhow::Result<Option<Login>> {
         let _lock = self.lock()?;
         let mut logins = self.read()?;
@@ -66,7 +67,8 @@ impl Store {
         Ok(before)
     }
 
-    /// Removes the login if it has this token: another command may have replaced it meanwhile.
+    /// Removes the login if it has this token: another command may have replaced it in the
+    /// meantime.
     pub(super) fn remove(&self, key: &str, token: &str) -> anyhow::Result<()> {
         let _lock = self.lock()?;
         let mut logins = self.read()?;
@@ -76,7 +78,7 @@ impl Store {
         Ok(())
     }
 
-    /// The right to change the file, until it is dropped.
+    /// Locks the file for changes until the returned value is dropped.
     fn lock(&self) -> anyhow::Result<File> {
         let path = self.folder.join("logins.lock");
         let lock = || {
@@ -88,7 +90,7 @@ impl Store {
         lock().with_context(|| path.display().to_string())
     }
 
-    /// Every server, and who is logged in there.
+    /// Returns every server with its login.
     pub(super) fn read(&self) -> anyhow::Result<Logins> {
         let path = self.path();
         match fs::read_to_string(&path) {
@@ -98,12 +100,12 @@ impl Store {
         }
     }
 
-    /// Whole or not at all.
+    /// Replaces the file atomically.
     fn write(&self, logins: &Logins) -> anyhow::Result<()> {
         let text = toml::to_string(logins)?;
         let beside = self.folder.join("logins.toml.new");
         let write = |beside: &Path| {
-            // Left by a command that was killed.
+            // A killed command may have left this file.
             match fs::remove_file(beside) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -115,7 +117,7 @@ impl Store {
         };
         let written = write(&beside);
         if written.is_err() {
-            // It holds tokens.
+            // The file holds tokens.
             drop(fs::remove_file(&beside));
         }
         written.with_context(|| self.path().display().to_string())
@@ -129,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn logins_are_kept_by_server_for_their_owner_only() {
+    fn logins_are_stored_by_server_for_their_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store { folder: folder.path().join("config/netbit") };
         assert_eq!(store.get("http://localhost:8080").unwrap(), None);
@@ -150,9 +152,9 @@ mod tests {
         assert_eq!((mode(store.path()), mode(store.folder.clone())), (0o600, 0o700));
     }
 
-    /// Two commands read the same file, and the second to write lost the login of the first.
+    /// Two commands read the same file, and the later write lost the login of the earlier one.
     #[test]
-    fn logins_that_are_kept_at_once_are_all_kept() {
+    fn concurrent_logins_are_all_stored() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store { folder: folder.path().join("netbit") };
         let (servers, rounds) = (8, 10);
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn server_is_known_by_scheme_host_and_port() {
+    fn server_key_is_scheme_host_and_port() {
         for (url, key) in [
             ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
             ("https://Git.Example.org:443/team", "https://git.example.org"),
