@@ -1,7 +1,8 @@
-//! `netbit top`: what a server does, live. It reads `/metrics` of the operations listener and shows what happened between
-//! two readings; whatever it shows is also there for Prometheus.
+//! `netbit top`: shows live metrics of a server. It reads `/metrics` of the operations listener and
+//! shows the difference between two readings; the same metrics are available to Prometheus.
 //!
-//! [`view`] turns two readings into numbers, [`screen`] draws them; this module reads, waits for keys and ends.
+//! [`view`] turns two readings into numbers, [`screen`] draws them; this module reads, waits for
+//! keys and ends.
 
 mod screen;
 #[cfg(test)]
@@ -21,24 +22,24 @@ use super::output::{complain, say};
 use crate::client::metrics::Scrape;
 use crate::core::config::Listen;
 
-/// An answer that takes longer is none.
+/// Timeout of a reading.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a key waits for its effect at most.
+/// Maximum delay between a key and its effect.
 const KEY_WAIT: Duration = Duration::from_millis(100);
 const SECONDS_MAX: u64 = 60;
 
 #[derive(Args)]
 pub(super) struct TopArguments {
-    /// The operations listener of the server.
+    /// Operations listener of the server.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8083")]
     ops: Listen,
     /// Seconds between two readings.
     #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=SECONDS_MAX))]
     interval: u64,
-    /// Read twice, print what happened in between, and end.
+    /// Read twice, print the difference, and end.
     #[arg(long)]
     once: bool,
-    /// With --once: as JSON.
+    /// With --once: print JSON.
     #[arg(long, requires = "once")]
     json: bool,
 }
@@ -63,7 +64,7 @@ impl Source {
 
     async fn read(&self) -> anyhow::Result<Reading> {
         let answer = self.client.get(&self.url).send().await.and_then(reqwest::Response::error_for_status);
-        let answer = answer.with_context(|| format!("no metrics from {}", self.url))?;
+        let answer = answer.with_context(|| format!("cannot read metrics from {}", self.url))?;
         Ok(Reading { at: Instant::now(), scrape: Scrape::parse(&answer.text().await?) })
     }
 }
@@ -95,10 +96,10 @@ fn once(arguments: &TopArguments, runtime: &tokio::runtime::Runtime) -> anyhow::
 
 fn watch(arguments: &TopArguments, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
     let source = Source::new(&arguments.ops)?;
-    // Whoever asks for a server that is not there reads that on their own terminal, not on ours.
+    // The first reading precedes the screen: an error of it must appear on the ordinary terminal.
     let mut before = runtime.block_on(source.read())?;
     let mut screen = Screen::new(arguments.ops.to_string(), arguments.interval);
-    let mut terminal = ratatui::try_init().context("this is no terminal; --once prints and ends")?;
+    let mut terminal = ratatui::try_init().context("standard output is not a terminal: use --once")?;
     let outcome = loop {
         if let Err(error) = terminal.draw(|frame| screen.draw(frame)) {
             break Err(error.into());
@@ -116,7 +117,7 @@ fn watch(arguments: &TopArguments, runtime: &tokio::runtime::Runtime) -> anyhow:
                 screen.show(View::between(&before.scrape, &after.scrape, after.at - before.at));
                 before = after;
             }
-            // A server that restarts comes back.
+            // The server may be restarting: the next reading tries again.
             Err(error) => {
                 screen.lost(&format!("{error:#}"));
                 before.at = Instant::now();
@@ -127,7 +128,7 @@ fn watch(arguments: &TopArguments, runtime: &tokio::runtime::Runtime) -> anyhow:
     outcome
 }
 
-/// Waits a moment for a key; `false` ends it all.
+/// Waits up to `KEY_WAIT` for a key; returns `false` to quit.
 fn take_key(screen: &mut Screen) -> anyhow::Result<bool> {
     if !event::poll(KEY_WAIT)? {
         return Ok(true);

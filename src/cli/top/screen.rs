@@ -1,4 +1,4 @@
-//! The screen: meters above, mailboxes below, keys at the bottom, as people know it from htop.
+//! The screen: meters at the top, mailboxes below, keys at the bottom, in the layout of htop.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::view::{Load, View};
 /// Points of a sparkline.
 const HISTORY: usize = 60;
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// The columns before the sparkline, with the gaps between them.
+/// Width of the columns before the sparkline, with the gaps between them.
 const TABLE_WIDTH: u16 = 23 + 5 + 5 + 6 + 7 + 7 + 6 + 4 + 8;
 /// Lines of meters.
 const METERS: u16 = 6;
@@ -31,12 +31,12 @@ enum Order {
     Name,
 }
 
-/// What is shown, and how.
+/// State of the screen: the last view and how it is shown.
 pub(super) struct Screen {
     server: String,
     seconds: u64,
     view: Option<View>,
-    /// Depths of the actors, the newest last.
+    /// Depths of the actors, newest last.
     depths: BTreeMap<String, VecDeque<f64>>,
     order: Order,
     paused: bool,
@@ -70,7 +70,7 @@ impl Screen {
         self.lost = None;
     }
 
-    /// The server does not answer.
+    /// Shows that the server does not answer.
     pub(super) fn lost(&mut self, why: &str) {
         self.lost = Some(why.to_owned());
     }
@@ -102,7 +102,7 @@ impl Screen {
         self.skipped = self.skipped.saturating_add_signed(lines).min(last);
     }
 
-    /// The screen as it would be on a terminal of this size.
+    /// Renders the screen as text for a terminal of this size.
     pub(super) fn as_text(&self, width: u16, height: u16) -> anyhow::Result<String> {
         let mut terminal = Terminal::new(TestBackend::new(width, height))?;
         terminal.draw(|frame| self.draw(frame))?;
@@ -204,7 +204,7 @@ fn cell(text: String, number: bool) -> Cell<'static> {
     Cell::from(if number { line.right_aligned() } else { line })
 }
 
-/// Enough of an actor's name to tell it from others.
+/// Returns a prefix of an actor's name that distinguishes it from other actors.
 fn short(actor: &str) -> &str {
     actor.get(..1).unwrap_or(actor)
 }
@@ -336,7 +336,7 @@ fn bar(name: &str, value: f64, most: f64, text: String, width: usize) -> Line<'s
     ])
 }
 
-/// The newest values that fit, each as high as its share of the highest.
+/// Returns the newest values that fit, each scaled to the highest value.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 7")]
 fn sparkline(history: &VecDeque<f64>, width: usize) -> String {
     let shown = history.iter().skip(history.len().saturating_sub(width));
@@ -359,7 +359,7 @@ fn count(value: f64) -> String {
     }
 }
 
-/// Microseconds.
+/// Formats microseconds.
 fn time(us: f64) -> String {
     match us {
         us if us >= 1e6 => format!("{:.2}s", us / 1e6),

@@ -1,4 +1,4 @@
-//! The screen of a server that is busy, at the sizes that people have.
+//! The screen of a busy server at common terminal sizes.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn busy() -> View {
 }
 
 #[test]
-fn the_numbers_are_of_what_happened_in_between() {
+fn view_shows_the_difference_of_two_readings() {
     let view = busy();
     let writer = view.actors.iter().find(|actor| actor.actor == "writer").unwrap();
     assert_eq!((writer.inside, writer.load.depth, writer.load.depth_max), (Some(870.0), 870.0, 900.0));
@@ -39,14 +39,14 @@ fn the_numbers_are_of_what_happened_in_between() {
 }
 
 #[test]
-fn a_server_that_was_restarted_counts_from_0() {
+fn view_counts_from_0_after_a_restart() {
     let view = View::between(&scrape(3_000, 2.0, 0), &scrape(500, 0.5, 0), Duration::from_secs(1));
     let writer = view.actors.iter().find(|actor| actor.actor == "writer").unwrap();
     assert_eq!(writer.load.per_second, 500.0);
 }
 
 #[test]
-fn all_that_matters_fits_on_80_by_24() {
+fn screen_of_80_by_24_shows_all_meters() {
     let mut screen = Screen::new("127.0.0.1:8083".into(), 1);
     screen.show(busy());
     let text = screen.as_text(80, 24).unwrap();
@@ -70,7 +70,7 @@ fn all_that_matters_fits_on_80_by_24() {
 }
 
 #[test]
-fn a_screen_of_any_size_is_drawn() {
+fn screen_of_any_size_is_drawn() {
     let mut screen = Screen::new("127.0.0.1:8083".into(), 1);
     for (width, height) in [(1, 1), (10, 3), (40, 8), (500, 200)] {
         screen.as_text(width, height).unwrap();
@@ -87,9 +87,9 @@ fn keys_sort_pause_and_scroll() {
         let text = screen.as_text(100, 24).unwrap();
         text.lines().find(|line| line.starts_with("  w ") || line.starts_with("  h ")).unwrap().to_owned()
     };
-    assert!(first(&screen).contains("Lane"), "the busiest first");
+    assert!(first(&screen).contains("Lane"), "the busiest is the first");
     screen.press('w');
-    assert!(first(&screen).contains("AppendMessage"), "whoever waits longest first");
+    assert!(first(&screen).contains("AppendMessage"), "the longest wait is the first");
     screen.scroll(1);
     assert!(first(&screen).contains("Lane"));
     screen.scroll(-5);

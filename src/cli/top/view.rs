@@ -1,4 +1,4 @@
-//! What happened between two readings of the metrics: plain numbers, also for scripts.
+//! Difference between two readings of the metrics: plain numbers, also for scripts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub(super) struct View {
     pub(super) version: String,
     pub(super) ready: bool,
     pub(super) uptime_s: f64,
-    /// Between the two readings.
+    /// Seconds between the two readings.
     pub(super) interval_s: f64,
     pub(super) process: Process,
     pub(super) actors: Vec<Actor>,
@@ -29,7 +29,7 @@ pub(super) struct View {
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(super) struct Process {
     pub(super) resident_bytes: f64,
-    /// Of one core; two busy cores are 200.
+    /// Percent of one core; two busy cores are 200.
     pub(super) cpu_percent: f64,
     pub(super) threads: f64,
     pub(super) open_fds: f64,
@@ -39,7 +39,7 @@ pub(super) struct Process {
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(super) struct Actor {
     pub(super) actor: String,
-    /// Absent where only events come.
+    /// Absent for actors that receive only events.
     pub(super) capacity: Option<f64>,
     pub(super) inside: Option<f64>,
     #[serde(flatten)]
@@ -55,20 +55,20 @@ pub(super) struct Message {
     pub(super) load: Load,
 }
 
-/// What a mailbox had to do.
+/// Load of a mailbox.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(super) struct Load {
     pub(super) depth: f64,
     pub(super) depth_max: f64,
     pub(super) per_second: f64,
-    /// The mean time in the mailbox.
+    /// Mean time in the mailbox.
     pub(super) wait_us: f64,
-    /// The mean time in the handler.
+    /// Mean time in the handler.
     pub(super) handling_us: f64,
-    /// How much of the time handlers ran; for the writer as a whole, with its batches.
+    /// Share of time in handlers; for the writer as a whole, including its batches.
     pub(super) busy_percent: f64,
     pub(super) refused: f64,
-    /// Time that asks waited for a place, per second.
+    /// Time per second that asks waited for a permit.
     pub(super) slot_wait_us: f64,
 }
 
@@ -88,7 +88,7 @@ pub(super) struct Sessions {
 pub(super) struct Commits {
     pub(super) per_second: f64,
     pub(super) commands_per_second: f64,
-    /// Absent when there was no commit.
+    /// Absent without commits.
     pub(super) p50_us: Option<f64>,
     pub(super) p99_us: Option<f64>,
     pub(super) sync_p99_us: Option<f64>,
@@ -100,7 +100,7 @@ pub(super) struct Commits {
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(super) struct Cache {
-    /// Absent when nothing was asked.
+    /// Absent without requests.
     pub(super) hit_percent: Option<f64>,
     pub(super) per_second: f64,
     pub(super) window_bytes: f64,
@@ -142,7 +142,8 @@ impl Between<'_> {
         self.after.sum(name, labels)
     }
 
-    /// How much a counter rose. One that fell was begun anew: the server was restarted.
+    /// Returns the increase of a counter. A lower value means that the server restarted and the
+    /// counter began again at 0.
     fn rise(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let (before, after) = (self.before.sum(name, labels), self.after.sum(name, labels));
         if after >= before { after - before } else { after }
@@ -152,7 +153,7 @@ impl Between<'_> {
         self.rise(name, labels) / self.seconds
     }
 
-    /// In microseconds.
+    /// Returns a quantile in microseconds.
     fn quantile(&self, name: &str, quantile: f64) -> Option<f64> {
         self.after.quantile(name, self.before, quantile).map(|seconds| seconds * 1e6)
     }
@@ -255,7 +256,7 @@ fn actors(of: &Between<'_>) -> Vec<Actor> {
     let load = |name: &str| {
         let mut load = of.load(&[("actor", name)]);
         if name == "writer" {
-            // Its handlers only collect: the work is done for a batch at once.
+            // Handlers of the writer only collect: a whole batch is processed at once.
             let spent = of.rise("netbit_commit_seconds_sum", &[]);
             load.busy_percent += spent * 100.0 / of.seconds;
             load.handling_us +=
@@ -273,7 +274,7 @@ fn actors(of: &Between<'_>) -> Vec<Actor> {
     names.iter().map(row).collect()
 }
 
-/// Only those that had something to do, now or ever.
+/// Returns the messages that have had any load since the start of the server.
 fn messages(of: &Between<'_>) -> Vec<Message> {
     let mut found = BTreeMap::new();
     for sample in of.after.samples("netbit_actor_messages_total") {
