@@ -1,4 +1,4 @@
-//! `netbit backup`: a copy of everything, beside a running server or without one.
+//! `netbit backup`: copies all data of a server, running or stopped.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,12 +12,12 @@ use crate::backup;
 
 #[derive(Args)]
 pub(super) struct BackupArguments {
-    /// Where the backup goes: a directory that is new or empty.
+    /// Target directory, new or empty; with --verify, an existing backup.
     #[arg(value_name = "DIR")]
     target: PathBuf,
     #[command(flatten)]
     place: DataDirFlag,
-    /// Read a backup that was taken and compare every file with its checksum, instead of taking one.
+    /// Compare every file of an existing backup with its checksum instead of creating a backup.
     #[arg(long)]
     verify: bool,
 }

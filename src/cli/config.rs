@@ -8,7 +8,7 @@ use super::output::{complain, say, warn};
 pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
     let loaded = flags.load()?;
     for name in &loaded.unknown_variables {
-        warn(format_args!("warning: the variable {name} is no setting and is ignored"));
+        warn(format_args!("warning: environment variable {name} is not a setting and is ignored"));
     }
     let text = loaded.config.to_toml().map_err(|error| complain(&error.into()))?;
     say!("{}", text.trim_end()).map_err(|error| complain(&error.into()))?;

@@ -1,5 +1,5 @@
-//! Commands of the operator: over the control socket of the running server, or, when none runs, of one that is started for
-//! the command alone. Either way it is the server's own services that act.
+//! Operator commands: sent over the control socket of the running server. If no server runs, the
+//! command starts one for itself. In both cases the server's own services perform the command.
 
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
@@ -25,16 +25,16 @@ use crate::core::telemetry;
 pub(super) struct AuditArguments {
     #[command(flatten)]
     place: DataDirFlag,
-    /// How many at most.
+    /// Maximum number of entries.
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
 }
 
-/// The way to the services.
+/// Client of the server's services over the control socket.
 pub(super) struct Control(HttpClient);
 
 impl Control {
-    /// Over the socket of the directory, where a server answers.
+    /// Returns a client for the control socket in `data_dir`. A server must be running there.
     fn of(data_dir: &Path) -> anyhow::Result<Self> {
         Ok(Self(HttpClient::over_socket(&control_socket::to_connect(data_dir)?)?))
     }
@@ -48,13 +48,14 @@ impl Control {
         Ok(self.0.send(method, path, body, &[]).await?.success()?)
     }
 
-    /// The `items` of a page.
+    /// Returns the `items` of a page.
     pub(super) async fn items(&self, path: &str) -> anyhow::Result<Vec<Value>> {
         let page = self.ask(Method::GET, path, None).await?;
         Ok(page.get("items").and_then(Value::as_array).cloned().unwrap_or_default())
     }
 
-    /// Every item of a list that pages by `after`, which is `key` of the last item; `each` takes them one by one.
+    /// Passes every item of a list to `each`, one by one. The list pages by `after`, which is `key`
+    /// of the last item.
     pub(super) async fn each(
         &self,
         path: &str,
@@ -71,30 +72,31 @@ impl Control {
     }
 }
 
-/// Whether a server answers on the socket of this directory.
+/// Returns whether a server accepts connections on the control socket of this directory.
 pub(super) fn is_served(data_dir: &Path) -> bool {
     control_socket::to_connect(data_dir).and_then(UnixStream::connect).is_ok()
 }
 
-/// What a command expects to find.
+/// State of the data directory that a command expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Data {
-    /// A directory that a server has filled: a mistyped one is not made.
+    /// A database must exist: a mistyped path does not create a directory.
     Exists,
-    /// Also none: it is made.
+    /// The directory may be missing; it is created.
     MayBeNew,
 }
 
-/// The directory, if it holds what is expected.
+/// Returns the path of the data directory if it is in the expected state.
 pub(super) fn find_data(place: &DataDirFlag, expected: Data) -> Result<PathBuf, ExitCode> {
     let data_dir = place.path()?;
     if expected == Data::Exists && !DataDir::database_in(&data_dir).exists() {
-        return Err(complain(&anyhow::anyhow!("there is no data of a server in {}", data_dir.display())));
+        return Err(complain(&anyhow::anyhow!("no database in {}: check --data-dir", data_dir.display())));
     }
     Ok(data_dir)
 }
 
-/// Runs `act` with the server of the directory. Without one, root becomes the owner of the directory first.
+/// Runs `act` with the server of the data directory. If no server runs, a root process first
+/// becomes the owner of the directory.
 pub(super) fn with_server(
     place: &DataDirFlag,
     expected: Data,
@@ -112,7 +114,7 @@ pub(super) fn with_server(
     done.map(|()| ExitCode::SUCCESS).map_err(|error: anyhow::Error| complain(&error))
 }
 
-/// Runs `act` with a server of its own.
+/// Runs `act` with a server that is started for this command.
 async fn act_alone(
     data_dir: &Path,
     act: impl AsyncFnOnce(Control) -> anyhow::Result<()>,
@@ -126,8 +128,8 @@ async fn act_alone(
     outcome
 }
 
-/// A server that nobody is told of: on this machine only, on ports that are free, for as long as the command runs. It
-/// holds the lock of the data directory.
+/// Starts an unannounced server: it listens on free loopback ports and lives as long as the
+/// command. It holds the lock of the data directory.
 async fn start(data_dir: &Path) -> anyhow::Result<RunningApp> {
     let overrides = Overrides { file: None, values: vec![("data_dir", data_dir.display().to_string())] };
     let loaded = load(&overrides, &environment());
@@ -139,21 +141,21 @@ async fn start(data_dir: &Path) -> anyhow::Result<RunningApp> {
     let free = Listen::from(SocketAddr::from(([127, 0, 0, 1], 0)));
     (config.http.listen, config.tcp.listen) = (free.clone(), free.clone());
     (config.udp.listen, config.ops.listen) = (free.clone(), free);
-    // Its key may be readable for the service only.
+    // The TLS key may be readable by the service account only.
     config.tls = TlsFiles::default();
-    RunningApp::start(config).await.context("no server runs here, and none can be started")
+    RunningApp::start(config).await.context("no server is running, and none can be started")
 }
 
-/// A password of two equal lines, or the first line of a file.
+/// Reads a new password: twice from the terminal, or from the first line of a file.
 pub(super) fn new_password(file: Option<&Path>) -> anyhow::Result<String> {
     if let Some(file) = file {
         let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
         return Ok(text.lines().next().unwrap_or_default().to_owned());
     }
-    let no_terminal = "there is no terminal to ask for the password: name a file with --password-file";
+    let no_terminal = "cannot ask for the password without a terminal: use --password-file FILE";
     let password = rpassword::prompt_password("New password: ").context(no_terminal)?;
-    let again = rpassword::prompt_password("Once more: ").context(no_terminal)?;
-    anyhow::ensure!(again == password, "these are not the same");
+    let again = rpassword::prompt_password("Repeat the password: ").context(no_terminal)?;
+    anyhow::ensure!(again == password, "the two passwords differ: run the command again");
     Ok(password)
 }
 

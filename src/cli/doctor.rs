@@ -1,4 +1,5 @@
-//! `netbit doctor`: is everything there, does it fit together? Reads only; 0 if nothing was found, 1 if something was.
+//! `netbit doctor`: checks that a data directory is complete and consistent. Reads only; exits with
+//! 0 without findings, otherwise with 1.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -51,7 +52,7 @@ fn show(check: &Checked) -> std::io::Result<()> {
     }
 }
 
-/// Asks the running server whether what it has in memory equals what is on disk.
+/// Requests a comparison of the running server's memory with its database.
 async fn compare(data_dir: &Path) -> anyhow::Result<Checked> {
     let server = HttpClient::over_socket(&control_socket::to_connect(data_dir)?)?;
     let answer = server.post("/verify", &Value::Null).await?.success()?;
@@ -61,8 +62,8 @@ async fn compare(data_dir: &Path) -> anyhow::Result<Checked> {
     Ok(Checked::new(what, String::new(), findings))
 }
 
-/// Asks the running server which peers send `X-Forwarded-For` without being trusted. Those in private networks are likely
-/// to be proxies; others may be clients that invent addresses.
+/// Requests the peers that send `X-Forwarded-For` without being trusted. Peers in private networks
+/// are likely to be proxies; others may be clients that forge addresses.
 async fn proxies(data_dir: &Path) -> anyhow::Result<Checked> {
     let server = HttpClient::over_socket(&control_socket::to_connect(data_dir)?)?;
     let answer = server.get("/forwarders").await?.success()?;

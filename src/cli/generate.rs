@@ -1,4 +1,5 @@
-//! `netbit completions` and `netbit man`: for packages, from the same definitions as `--help`.
+//! `netbit completions` and `netbit man`: files for packages, generated from the definitions of
+//! `--help`.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ pub(super) struct CompletionsArguments {
 
 #[derive(Args)]
 pub(super) struct ManArguments {
-    /// Write a page for each command into this folder, instead of printing the first.
+    /// Write one page per command into this directory instead of printing the main page.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! The command line: one file per command. `netbit` alone serves.
+//! The command line: one file per command. `netbit` without a command runs the server.
 #![warn(clippy::print_stderr)]
 
 mod backup;
@@ -50,29 +50,29 @@ enum Command {
     Seed(seed::SeedArguments),
     /// Chat from this terminal.
     Chat(chat::ChatArguments),
-    /// Copy everything, beside a running server or without one.
+    /// Back up a data directory, with or without a running server.
     Backup(backup::BackupArguments),
-    /// Make a data directory from a backup.
+    /// Create a data directory from a backup.
     Restore(restore::RestoreArguments),
-    /// Look whether a data directory is well; reads only.
+    /// Check a data directory; reads only.
     Doctor(doctor::DoctorArguments),
     /// Manage users, with or without a running server.
     User(user::UserArguments),
     /// Manage personal access tokens of users.
     Token(token::TokenArguments),
-    /// Print what administrators and owners did, as JSON lines, the newest first.
+    /// Print the audit log (actions of administrators and owners) as JSON lines, newest first.
     Audit(control::AuditArguments),
-    /// Keep an access token for a server, for curl and git.
+    /// Create and store an access token for a server, for curl and git.
     Login(login::LoginArguments),
-    /// End the token of a login, and remove it.
+    /// Revoke the stored token of a server and remove it.
     Logout(login::LogoutArguments),
-    /// Hand out the token of a login: to scripts, and to git as a credential helper.
+    /// Print a stored token for scripts, or act as a git credential helper.
     Credential(login::CredentialArguments),
-    /// Watch what a server does, live.
+    /// Show live metrics of a server.
     Top(top::TopArguments),
-    /// Look into notifications.
+    /// Explain notifications.
     Notify(notify::NotifyArguments),
-    /// Print a script that completes commands in a shell.
+    /// Print a shell completion script.
     #[command(hide = true)]
     Completions(generate::CompletionsArguments),
     /// Print the manual page, or write one for each command.
@@ -80,16 +80,17 @@ enum Command {
     Man(generate::ManArguments),
 }
 
-/// Flags beat the environment (NETBIT_…), which beats netbit.toml, which beats the defaults.
+/// Flags override environment variables (NETBIT_…), which override netbit.toml, which overrides the
+/// defaults.
 #[derive(Args, Clone, Default)]
 pub struct ServerFlags {
-    /// Read this file instead of ./netbit.toml.
+    /// Configuration file to read instead of ./netbit.toml.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where everything durable lives.
+    /// Data directory, which holds everything durable.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Address of the HTTP API; port 0 takes a free one.
+    /// Address of the HTTP API; port 0 selects a free port.
     #[arg(long, value_name = "HOST:PORT")]
     http_listen: Option<String>,
     /// Address of the TCP chat sessions.
@@ -116,7 +117,7 @@ impl ServerFlags {
         Overrides { file: self.config.clone(), values: values.into_iter().flatten().collect() }
     }
 
-    /// The configuration in force; mistakes are printed, one a line.
+    /// Returns the effective configuration, or prints its mistakes, one per line.
     fn load(&self) -> Result<Loaded, ExitCode> {
         load(&self.overrides(), &environment()).map_err(|mistakes| {
             for mistake in mistakes {
@@ -127,10 +128,10 @@ impl ServerFlags {
     }
 }
 
-/// Which data directory a command is about.
+/// Selects the data directory of a command.
 #[derive(Args, Clone)]
 struct DataDirFlag {
-    /// The data directory; unless said, the configured one.
+    /// Data directory; by default the configured one.
     #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
 }
@@ -142,7 +143,7 @@ impl DataDirFlag {
     }
 }
 
-/// Runs the command line and answers the process's exit code.
+/// Runs the command line and returns the exit code of the process.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,

@@ -1,7 +1,8 @@
-//! `netbit notify explain`: why somebody was notified of a message, or was not.
+//! `netbit notify explain`: explains why a user was or was not notified of a message.
 //!
-//! Reads the database, also while a server runs on it, and asks the same rule that the server asks. What people chose
-//! since then counts: the answer is for today.
+//! Reads the database, also while a server runs on it, and evaluates the same rule as the server.
+//! It applies the current settings of the users, so the answer may differ from the decision at the
+//! time of the message.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -26,16 +27,16 @@ pub(super) struct NotifyArguments {
 
 #[derive(Subcommand)]
 enum NotifyCommand {
-    /// Say why a user was notified of a message, or was not.
+    /// Explain why a user was or was not notified of a message.
     Explain(ExplainArguments),
 }
 
 #[derive(Args)]
 struct ExplainArguments {
-    /// The id of the message.
+    /// Id of the message.
     #[arg(long, value_name = "ID")]
     message: i64,
-    /// The user name.
+    /// Name of the user.
     #[arg(long, value_name = "NAME")]
     user: String,
     #[command(flatten)]
@@ -51,14 +52,14 @@ pub(super) fn run(arguments: &NotifyArguments) -> Result<ExitCode, ExitCode> {
 
 fn explain(arguments: &ExplainArguments, data_dir: &Path) -> anyhow::Result<[String; 3]> {
     let path = DataDir::database_in(data_dir);
-    ensure!(path.exists(), "there is no database in {}", data_dir.display());
-    let db = &mut database::open_reader(&path).context("the database cannot be read")?;
+    ensure!(path.exists(), "no database in {}: check --data-dir", data_dir.display());
+    let db = &mut database::open_reader(&path).context("cannot read the database")?;
     let user = accounts::user_named(db, &arguments.user)?
-        .with_context(|| format!("there is no user {}", arguments.user))?;
+        .with_context(|| format!("no user is called {}", arguments.user))?;
     let message = messages::by_ids(db, &[arguments.message])?
         .pop()
-        .with_context(|| format!("there is no message {}", arguments.message))?;
-    let chat = chats::chat(db, message.chat_id.0)?.context("the message's chat is gone")?;
+        .with_context(|| format!("no message has the id {}", arguments.message))?;
+    let chat = chats::chat(db, message.chat_id.0)?.context("the chat of the message does not exist")?;
     let place = chat.name.clone().unwrap_or_else(|| "a direct chat".to_owned());
     let sender = accounts::user(db, message.sender_id.0)?.map_or_else(String::new, |row| row.username);
 
@@ -71,7 +72,7 @@ fn explain(arguments: &ExplainArguments, data_dir: &Path) -> anyhow::Result<[Str
         Some(thread) => threads::follows(db, thread.0, user.id)?,
         None => None,
     };
-    // A user who has muted the thread gets no replies of it either.
+    // A user who muted the thread is not notified of direct replies in it either.
     let replied_to = replied_to.filter(|_| follows != Some(false));
     let participant = chats::participant(db, chat.id.0, user.id)?;
     let is_meant = |mention: &Mention| mention.candidates().any(|name| name == user.username);
@@ -85,18 +86,21 @@ fn explain(arguments: &ExplainArguments, data_dir: &Path) -> anyhow::Result<[Str
         ..Standing::towards_message(crate::domain::ids::UserId(user.id), message.sender_id, named, replied_to)
     };
     let rule = match decide(Cause::Message { direct: chat.kind == ChatKind::Direct }, standing) {
-        Decision::Notify(kind, why) => format!("the rule today: notify ({}), because {why}", kind.as_str()),
-        Decision::Silent(why) => format!("the rule today: be silent, because {why}"),
+        Decision::Notify(kind, why) => format!("current rule: notify ({}), because {why}", kind.as_str()),
+        Decision::Silent(why) => format!("current rule: do not notify, because {why}"),
     };
     let made = match notifications::of_message(db, user.id, message.id.0)? {
         Some(made) => {
             let read = made.read_at.map_or_else(|| "unread".to_owned(), |at| format!("read {at}"));
-            format!("what was made: a notification ({}), {}, {read}", made.kind.as_str(), made.created_at)
+            format!("stored: a notification ({}), {}, {read}", made.kind.as_str(), made.created_at)
         }
-        None => {
-            "what was made: nothing, or it has given way to newer ones, or is still to be written".to_owned()
-        }
+        None => "stored: nothing (never created, removed for newer ones, or not written yet)".to_owned(),
     };
-    let deleted = if message.deleted { ", deleted since: its text, and whom it named, are gone" } else { "" };
-    Ok([format!("message {} of {sender} in {place}, to {}{deleted}", message.id, user.username), made, rule])
+    let deleted =
+        if message.deleted { ", deleted since: its text and its mentions are no longer stored" } else { "" };
+    Ok([
+        format!("message {} from {sender} in {place}, to {}{deleted}", message.id, user.username),
+        made,
+        rule,
+    ])
 }

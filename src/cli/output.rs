@@ -1,16 +1,17 @@
-//! What commands print: lines for people and scripts on standard output, what failed on standard error.
+//! Output of commands: results on standard output, errors and warnings on standard error.
 //!
-//! A reader that has gone (`netbit doctor | head -1`) is not a failure worth a word: the command ends as quietly as one
-//! that SIGPIPE ends. The signal itself stays ignored, for a server in the same process must survive it.
+//! A closed pipe (`netbit doctor | head -1`) is not reported: the command ends silently, as if
+//! SIGPIPE had ended it. The signal itself stays ignored, because a server in the same process must
+//! survive it.
 
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// The exit code that a shell shows for a command that SIGPIPE ended.
+/// Exit code that a shell reports for a command ended by SIGPIPE.
 const EXIT_PIPE: u8 = 141;
 
-/// Writes a line to standard output; a failure is an [`io::Error`].
+/// Writes a line to standard output; fails with an [`io::Error`].
 macro_rules! say {
     ($($arguments:tt)*) => {
         $crate::cli::output::line(format_args!($($arguments)*))
@@ -25,12 +26,12 @@ pub(super) fn line(text: fmt::Arguments<'_>) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-/// Writes a line to standard error. A reader that has gone misses it.
+/// Writes a line to standard error and ignores failures, such as a closed pipe.
 pub(super) fn warn(text: fmt::Arguments<'_>) {
     drop(writeln!(io::stderr(), "netbit: {text}"));
 }
 
-/// Prints why the command failed, and returns its exit code.
+/// Prints the error of a failed command and returns the exit code.
 pub(super) fn complain(error: &anyhow::Error) -> ExitCode {
     let is_pipe = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
@@ -42,7 +43,8 @@ pub(super) fn complain(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The error with its causes. Many errors end with their cause themselves; each is named once.
+/// Formats the error with its causes. Many errors already end with their cause; each cause appears
+/// once.
 fn sentence(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {

@@ -1,4 +1,4 @@
-//! Progress on a terminal; nothing where nobody looks.
+//! Progress bar on a terminal; shows nothing without a terminal.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -7,15 +7,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::backup::Progress;
 
-/// A bar on standard error. One part of the work after the other.
+/// Progress bar on standard error; shows one part of the work after the other.
 pub(super) struct Bar {
     bar: ProgressBar,
-    /// Whether steps are bytes.
+    /// Whether steps are counted in bytes.
     bytes: bool,
 }
 
 impl Bar {
-    /// `bytes`: the steps of parts with a known size are bytes.
+    /// `bytes`: steps of parts with a known size are counted in bytes.
     pub(super) fn new(bytes: bool) -> Self {
         Self { bar: ProgressBar::no_length(), bytes }
     }

@@ -1,4 +1,4 @@
-//! Commands that speak to a server over its network: where it is, and whom they trust there.
+//! Commands that connect to a server over the network: its address, and the certificates to trust.
 
 use std::path::{Path, PathBuf};
 
@@ -7,20 +7,21 @@ use clap::Args;
 
 use crate::client::{HttpClient, Trust};
 
-/// The server that a command speaks to.
+/// Server that a command connects to.
 #[derive(Args, Clone, Default)]
 pub(super) struct ServerFlag {
-    /// The address of the server; with https:// everything is encrypted.
+    /// Address of the server; https:// encrypts all traffic.
     #[arg(long = "server", value_name = "URL", default_value = "http://127.0.0.1:8080")]
     url: String,
-    /// Trust the certificates in this PEM file instead of those of this machine: authorities, or the server's own.
+    /// Trust the certificates in this PEM file (authorities, or the server's own) instead of those
+    /// of this machine.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
 }
 
-/// A server, as a client of it.
+/// A server with its address and an HTTP client for it.
 pub(super) struct Server {
-    /// The address without a slash at its end.
+    /// Address without a trailing slash.
     pub(super) base: String,
     pub(super) host: String,
     pub(super) http: HttpClient,
@@ -32,34 +33,35 @@ impl ServerFlag {
     }
 }
 
-/// The server at an address. Nothing is connected yet.
+/// Returns the server at an address without connecting to it.
 pub(super) fn open(url: &str, ca: Option<&Path>) -> anyhow::Result<Server> {
     let (base, host) = parse(url)?;
     let trust = match ca {
         _ if base.starts_with("http://") => None,
         Some(file) => Some(Trust::of_file(file).context("--ca")?),
-        None => Some(Trust::of_platform().context("see --ca")?),
+        None => Some(
+            Trust::of_platform().context("cannot load the certificates of this machine: use --ca FILE")?,
+        ),
     };
     let http = HttpClient::trusting(base.as_str(), trust)?;
     Ok(Server { base, host, http })
 }
 
-/// The address without a slash at its end, and the host in it.
+/// Returns the address without a trailing slash, and its host.
 fn parse(text: &str) -> anyhow::Result<(String, String)> {
-    let url = reqwest::Url::parse(text).with_context(|| format!("\"{text}\" is no address"))?;
+    let url = reqwest::Url::parse(text).with_context(|| format!("\"{text}\" is not an address"))?;
     if !matches!(url.scheme(), "http" | "https") {
-        bail!("the address of a server is like http://127.0.0.1:8080 or https://git.example.org");
+        bail!("a server address has the form http://127.0.0.1:8080 or https://git.example.org");
     }
-    let host = url.host_str().context("the address names no host")?.to_owned();
+    let host = url.host_str().context("the address has no host")?.to_owned();
     Ok((url.as_str().trim_end_matches('/').to_owned(), host))
 }
 
-/// The user's password: the first line of a file, or what is typed at the terminal.
+/// Reads the user's password from the first line of a file, or from the terminal.
 pub(super) fn password(user: &str, file: Option<&Path>) -> anyhow::Result<String> {
     let Some(path) = file else {
-        let typed = rpassword::prompt_password(format!("Password of {user}: "));
-        return typed
-            .context("there is no terminal to ask for the password: name a file with --password-file");
+        let typed = rpassword::prompt_password(format!("Password for {user}: "));
+        return typed.context("cannot ask for the password without a terminal: use --password-file FILE");
     };
     let text =
         std::fs::read_to_string(path).with_context(|| format!("--password-file {}", path.display()))?;
@@ -71,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_file_ends_with_its_first_line() {
+    fn password_is_the_first_line_of_its_file() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "correct horse \r\nrest\n").unwrap();
         assert_eq!(password("alice", Some(file.path())).unwrap(), "correct horse ");

@@ -1,4 +1,4 @@
-//! `netbit restore`: a data directory from a backup.
+//! `netbit restore`: creates a data directory from a backup.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use crate::backup;
 
 #[derive(Args)]
 pub(super) struct RestoreArguments {
-    /// The backup.
+    /// Directory of the backup.
     #[arg(value_name = "DIR")]
     from: PathBuf,
     #[command(flatten)]
@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &RestoreArguments) -> Result<ExitCode, ExitCode> {
     let restored = done.map_err(|error| complain(&error.into()))?;
     let (manifest, target) = (restored.manifest, data_dir.display());
     say!(
-        "restored {} files into {target}, as of {}\n{} logins were ended: all users log in again\nstart it: netbit serve --data-dir {target}",
+        "restored {} files into {target}, as of {}\n{} logins ended: all users must log in again\nstart the server: netbit serve --data-dir {target}",
         manifest.file_count(),
         manifest.created_at,
         restored.logins_ended

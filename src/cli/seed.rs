@@ -1,7 +1,8 @@
-//! `netbit seed`: a database full of people and talk, for trials and measurements.
+//! `netbit seed`: fills a database with users, chats and messages, for trials and measurements.
 //!
-//! Users `u0`…, groups `r0`… whose members are the first users, and messages spread over the chats in turn, all through
-//! the same write commands as the server's. Takes the data lock: no server may run on the directory meanwhile.
+//! Creates users `u0`…, groups `r0`… whose members are the first users, and messages that go to the
+//! chats in rotation. All writes use the server's write commands. The command takes the data lock:
+//! no server may run on the directory at the same time.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -35,48 +36,49 @@ use crate::domain::timestamp::Timestamp;
 use crate::domain::user::{User, Username};
 use crate::storage::queries::meta;
 
-/// Commands in one transaction.
+/// Commands per transaction.
 const BATCH: usize = 512;
-/// The log is moved into the database after so many batches.
+/// Batches between two checkpoints of the write-ahead log.
 const CHECKPOINT_EVERY: usize = 64;
 
 #[derive(Args)]
 pub(super) struct SeedArguments {
-    /// The data directory; made if need be.
+    /// Data directory; created if it is missing.
     #[arg(long, value_name = "DIR", default_value = "./data")]
     data_dir: PathBuf,
-    /// How many users (u0, u1, …).
+    /// Number of users (u0, u1, …).
     #[arg(long, default_value_t = 50)]
     users: usize,
-    /// How many groups (r0, r1, …).
+    /// Number of groups (r0, r1, …).
     #[arg(long, default_value_t = 10)]
     chats: usize,
-    /// How many people in each group: the first users.
+    /// Number of members per group; the first users are members.
     #[arg(long, default_value_t = 10)]
     members: usize,
-    /// How many messages in all.
+    /// Total number of messages.
     #[arg(long, default_value_t = 1000)]
     messages: usize,
-    /// The password of every user.
+    /// Password of every user.
     #[arg(long)]
     password: String,
-    /// Log everybody in, and write a line `name token` for each into this new file: a measurement of sessions needs no
-    /// thousand password hashes. The tokens are good for `limits.access_token_seconds`.
+    /// Log in every user and write a line `name token` for each into this new file. Measurements of
+    /// sessions then need not hash thousands of passwords. The tokens are valid for
+    /// `limits.access_token_seconds`.
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &SeedArguments) -> Result<ExitCode, ExitCode> {
-    let handed = || owner::hand_over(&arguments.data_dir).context("the files keep their owner");
+    let handed = || owner::hand_over(&arguments.data_dir).context("cannot change the owner of the files");
     seed(arguments).and_then(|()| handed()).map(|()| ExitCode::SUCCESS).map_err(|error| complain(&error))
 }
 
 fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
     let begun = Instant::now();
     check_new(&arguments.password, &[]).context("--password")?;
-    ensure!(arguments.members <= arguments.users, "--members must not be more than --users");
+    ensure!(arguments.members <= arguments.users, "--members must not exceed --users");
     ensure!(arguments.chats == 0 || arguments.members > 0, "--members must be at least 1");
-    ensure!(arguments.messages == 0 || arguments.chats > 0, "--messages need --chats");
+    ensure!(arguments.messages == 0 || arguments.chats > 0, "--messages requires --chats of at least 1");
     let data_dir = DataDir::open(&arguments.data_dir)?;
     let secret = data_dir.secret(None)?;
     let path = data_dir.database();
@@ -115,13 +117,14 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
         .map(|(user, login)| Credential::login(user.id, login, user.token_version))
         .collect();
     if let Some(file) = &arguments.tokens {
-        let epoch = meta::get(seeder.ledger.connection(), meta::EPOCH)?.context("no epoch")?;
+        let epoch =
+            meta::get(seeder.ledger.connection(), meta::EPOCH)?.context("the database has no epoch")?;
         write_tokens(file, &TokenKeys::new(&secret, epoch), &users, &people)?;
     }
     let people = people.get(..arguments.members.max(1)).unwrap_or(&people);
 
     let chats = seeder.make_chats(arguments, people)?;
-    say!("{} chats of {} people", chats.len(), arguments.members)?;
+    say!("{} chats of {} members", chats.len(), arguments.members)?;
 
     let mut written = 0;
     while written < arguments.messages {
@@ -143,7 +146,7 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Only the owner may read the file: each line is a login.
+/// Writes the tokens. Only the owner may read the file, because each line is a login.
 fn write_tokens(
     file: &Path,
     keys: &TokenKeys,
@@ -168,7 +171,7 @@ struct Seeder {
 }
 
 impl Seeder {
-    /// Runs commands in batches; the first that fails ends it all.
+    /// Runs commands in batches; stops at the first failure.
     fn run<C: Command>(
         &mut self,
         commands: impl Iterator<Item = anyhow::Result<C>>,
@@ -183,7 +186,7 @@ impl Seeder {
             }
             self.ledger.run(jobs).answer();
             for mut answer in answers {
-                outputs.push(answer.try_recv().context("a command was not answered")??);
+                outputs.push(answer.try_recv().context("no reply to a command")??);
             }
             self.batches += 1;
             if self.batches.is_multiple_of(CHECKPOINT_EVERY) {
@@ -198,7 +201,7 @@ impl Seeder {
         arguments: &SeedArguments,
         people: &[Credential],
     ) -> anyhow::Result<Vec<ChatId>> {
-        let Some((owner, others)) = people.split_first() else { bail!("there is nobody to own a chat") };
+        let Some((owner, others)) = people.split_first() else { bail!("no user can own the chat") };
         let at_once = Limits::default().create_participants;
         let first: Vec<UserId> = others.iter().take(at_once).map(|who| who.user).collect();
         let made = self.run((0..arguments.chats).map(|n| {
@@ -218,11 +221,11 @@ impl Seeder {
     }
 }
 
-/// Some 200 bytes that differ from message to message.
+/// Returns a text of about 200 bytes that differs from message to message.
 fn sentence(n: usize) -> String {
     format!(
         "message {n}: the quick brown fox jumps over the lazy dog and finds that message {} was about something else \
-         altogether, which is why everybody reads on to the very end of it",
+         altogether, which is why each reader goes on to the very end of it",
         n / 2
     )
 }

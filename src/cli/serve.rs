@@ -1,4 +1,4 @@
-//! `netbit serve`: the server, from configuration to the last checkpoint.
+//! `netbit serve`: runs the server, from reading the configuration to the last checkpoint.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -18,7 +18,7 @@ pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
     let Loaded { config, unknown_variables } = flags.load()?;
     telemetry::install(&config.log);
     for variable in unknown_variables {
-        warn!(variable, "the variable {variable} is no setting and is ignored");
+        warn!(variable, "environment variable {variable} is not a setting and is ignored");
     }
     raise_file_limit();
     let code = actix_web::rt::System::new().block_on(async move {
@@ -34,21 +34,22 @@ pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
             code = app.failed() => code,
         };
         if code != 0 {
-            error!(code, "the server cannot go on");
-            // State or disk cannot be trusted: what was not acknowledged stays so, and a restart loads what is durable.
+            error!(code, "the server cannot continue");
+            // State or disk cannot be trusted: unacknowledged commands stay unacknowledged, and a
+            // restart loads the durable state.
             std::process::exit(code);
         }
         let failed = app.failed();
         let stopped = tokio::select! {
             biased;
-            // A commit that fails while the writer is drained is as bad as at any other time.
+            // A commit that fails while the writer drains is as severe as at any other time.
             code = failed => {
-                error!(code, "the server failed while it was stopping");
+                error!(code, "the server failed while stopping");
                 std::process::exit(code);
             }
             stopped = app.shutdown() => stopped,
             name = signals.next() => {
-                warn!(signal = name, "a second signal: stopping at once");
+                warn!(signal = name, "received a second signal: stopping at once");
                 std::process::exit(1);
             }
         };
@@ -58,8 +59,8 @@ pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
     code.map_err(|error: anyhow::Error| complain(&error))
 }
 
-/// A few lines for the terminal in which the server was started. The setup code is on standard
-/// output only, never in the log.
+/// Prints a few lines for the terminal in which the server was started. The setup code appears on
+/// standard output only, never in the log.
 fn greet(app: &RunningApp) {
     let addresses = &app.addresses;
     let base = reached_at(app);
@@ -84,15 +85,15 @@ fn greet(app: &RunningApp) {
             addresses.ops
         ),
     ];
-    // Whoever reads may have gone already: that is no reason not to serve.
+    // Standard output may be closed already; the server runs anyway.
     if let Err(error) = writeln!(std::io::stdout(), "{}", lines.join("\n")) {
-        info!(%error, "nobody reads the greeting");
+        info!(%error, "cannot write the start message to standard output");
     }
     info!(http = %addresses.http, tcp = %addresses.tcp, ops = %addresses.ops, "ready");
 }
 
-/// How people reach the server: `http.public_url`, or the address of its listener, on this machine if it listens on all.
-/// With TLS by a name that the certificate holds.
+/// Returns the URL of the server: `http.public_url`, or the address of its HTTP listener. A
+/// wildcard address becomes the loopback address. With TLS the URL holds a name of the certificate.
 fn reached_at(app: &RunningApp) -> String {
     if let Some(url) = app.services.hosting.public_url() {
         return url.to_owned();
@@ -110,14 +111,14 @@ fn reached_at(app: &RunningApp) -> String {
     }
 }
 
-/// Each session is a file descriptor: take as many as the system allows.
+/// Raises the limit of open files to its maximum: each session uses a file descriptor.
 fn raise_file_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
         return;
     }
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        warn!(%error, ?current, "the limit of open files could not be raised");
+        warn!(%error, ?current, "cannot raise the limit of open files");
     }
 }
 
@@ -126,7 +127,7 @@ struct Signals {
     interrupt: Signal,
 }
 
-/// SIGHUP: read the certificate again.
+/// SIGHUP, which reloads the certificate.
 struct Reloads(Signal);
 
 impl Reloads {
@@ -134,7 +135,7 @@ impl Reloads {
         Ok(Self(signal(SignalKind::hangup())?))
     }
 
-    /// Never ends.
+    /// Reloads the certificate on each signal; never returns.
     async fn serve(&mut self, app: &RunningApp) -> std::convert::Infallible {
         loop {
             self.0.recv().await;

@@ -21,24 +21,25 @@ pub(super) struct TokenArguments {
 
 #[derive(Subcommand)]
 enum TokenCommand {
-    /// Make a token in somebody's name and print it; it is shown this once.
+    /// Create a token for a user and print it; it is shown only once.
     Create {
         username: String,
-        /// What it is for, in words.
+        /// Name of the token: what it is used for.
         #[arg(long)]
         name: String,
-        /// repo:read, repo:write, chat:read, chat:write, admin, server:admin; may be given more
-        /// than once.
+        /// Scope: repo:read, repo:write, chat:read, chat:write, admin or server:admin; may be
+        /// repeated.
         #[arg(long = "scope", required = true)]
         scopes: Vec<String>,
-        /// owner/project/repository; may be given more than once. Unless said: every repository of the user.
+        /// Repository that the token can reach, as owner/project/repository; may be repeated. By
+        /// default every repository of the user.
         #[arg(long = "repository")]
         repositories: Vec<String>,
-        /// 1 to 3650, or 0 for never; by default 90.
+        /// Days until the token expires: 1 to 3650, or 0 for never; by default 90.
         #[arg(long, value_name = "DAYS")]
         expires_in_days: Option<i64>,
     },
-    /// List a user's tokens with their last use, without the tokens, as JSON lines.
+    /// List the tokens of a user with their last use, without the secrets, as JSON lines.
     List { username: String },
     /// Revoke one token of a user, or all of them.
     #[command(group(clap::ArgGroup::new("which").required(true).args(["id", "all"])))]
@@ -66,12 +67,12 @@ pub(super) fn run(arguments: &TokenArguments) -> Result<ExitCode, ExitCode> {
         }
         TokenCommand::Revoke { username, id: Some(id), .. } => {
             control.ask(Method::DELETE, &format!("{}/tokens/{id}", path(username)), None).await?;
-            say!("token {id} has ended")?;
+            say!("token {id} is revoked")?;
             Ok(())
         }
         TokenCommand::Revoke { username, id: None, .. } => {
             let done = control.ask(Method::DELETE, &format!("{}/tokens", path(username)), None).await?;
-            say!("{} tokens have ended", done.get("revoked").unwrap_or(&Value::Null))?;
+            say!("{} tokens are revoked", done.get("revoked").unwrap_or(&Value::Null))?;
             Ok(())
         }
     })

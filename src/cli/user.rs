@@ -1,4 +1,4 @@
-//! `netbit user`: who has an account.
+//! `netbit user`: manages accounts.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,19 +21,19 @@ pub(super) struct UserArguments {
 
 #[derive(Subcommand)]
 enum UserCommand {
-    /// Make an account, also when registration is closed.
+    /// Create an account, also when registration is closed.
     Add(AddArguments),
     /// List every account.
     List {
-        /// As JSON lines.
+        /// Print JSON lines.
         #[arg(long)]
         json: bool,
     },
-    /// Shut somebody out: logins, sessions and tokens end at once.
+    /// Deactivate an account: its logins, sessions and tokens end at once.
     Deactivate { username: String },
-    /// Let somebody in again.
+    /// Reactivate an account.
     Activate { username: String },
-    /// Give a user another name; paths of their projects below the old one go on.
+    /// Rename a user; paths of their projects below the old name keep working.
     Rename {
         username: String,
         #[arg(value_name = "NEW")]
@@ -43,10 +43,10 @@ enum UserCommand {
     Promote { username: String },
     /// Make an administrator an ordinary user.
     Demote { username: String },
-    /// Give a user a new password; all their logins and access tokens end.
+    /// Set a new password for a user; all their logins and access tokens end.
     Password {
         username: String,
-        /// Read it from the first line of this file instead of asking for it.
+        /// Read the password from the first line of this file instead of asking for it.
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
     },
@@ -55,7 +55,7 @@ enum UserCommand {
 #[derive(Args)]
 struct AddArguments {
     username: String,
-    /// They administer the server.
+    /// Make the user an administrator of the server.
     #[arg(long)]
     admin: bool,
     #[arg(long, value_name = "ADDRESS")]
@@ -68,11 +68,12 @@ struct AddArguments {
 }
 
 pub(super) fn run(arguments: &UserArguments) -> Result<ExitCode, ExitCode> {
-    // Also the first one of a server that has never run.
+    // `user add` may be the first command on the data directory of a new server.
     let is_first_step = matches!(arguments.command, UserCommand::Add(_));
     let expected = if is_first_step { Data::MayBeNew } else { Data::Exists };
     find_data(&arguments.place, expected)?;
-    // Asked for before anything is started; root may read a file that the owner of the directory may not.
+    // The password is read before anything starts: root may read a file that the owner of the
+    // directory may not.
     let password = match &arguments.command {
         UserCommand::Add(AddArguments { password_file, .. })
         | UserCommand::Password { password_file, .. } => {
@@ -89,7 +90,7 @@ pub(super) fn run(arguments: &UserArguments) -> Result<ExitCode, ExitCode> {
                 }
             }
             let user = control.ask(Method::POST, "/users", Some(&body)).await?;
-            say!("user {} has the id {}", new.username, user.get("id").unwrap_or(&Value::Null))?;
+            say!("created user {} with id {}", new.username, user.get("id").unwrap_or(&Value::Null))?;
             Ok(())
         }
         UserCommand::List { json } => {
@@ -107,7 +108,7 @@ pub(super) fn run(arguments: &UserArguments) -> Result<ExitCode, ExitCode> {
         }
         UserCommand::Deactivate { username } => {
             control.ask(Method::PATCH, &path(username), Some(&json!({"active": false}))).await?;
-            say!("{username} is shut out; what they wrote stays")?;
+            say!("{username} is deactivated; their content is kept")?;
             Ok(())
         }
         UserCommand::Activate { username } => {
@@ -117,25 +118,25 @@ pub(super) fn run(arguments: &UserArguments) -> Result<ExitCode, ExitCode> {
         }
         UserCommand::Rename { username, new_name } => {
             control.ask(Method::PATCH, &path(username), Some(&json!({"username": new_name}))).await?;
-            Ok(say!("{username} is {new_name} now and logs in with that name")?)
+            Ok(say!("{username} is now called {new_name} and logs in with the new name")?)
         }
         UserCommand::Promote { username } => {
             control.ask(Method::PATCH, &path(username), Some(&json!({"is_admin": true}))).await?;
-            Ok(say!("{username} administers the server")?)
+            Ok(say!("{username} is now an administrator of the server")?)
         }
         UserCommand::Demote { username } => {
             control.ask(Method::PATCH, &path(username), Some(&json!({"is_admin": false}))).await?;
-            Ok(say!("{username} is an ordinary user")?)
+            Ok(say!("{username} is now an ordinary user")?)
         }
         UserCommand::Password { username, .. } => {
             control.ask(Method::PATCH, &path(username), Some(&json!({"password": password}))).await?;
-            say!("{username} has a new password; all their logins and access tokens have ended")?;
+            say!("{username} has a new password; all their logins and access tokens ended")?;
             Ok(())
         }
     })
 }
 
-/// Names hold nothing that means something in a path, unless they are none.
+/// Returns the path of a user. A valid name needs no escaping; an invalid one becomes `-`.
 pub(super) fn path(username: &str) -> String {
     let plain: String =
         username.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();

@@ -246,7 +246,7 @@ fn missing_terminal_is_answered_with_the_next_step() {
     let told = text(&output.stderr);
     assert!(!output.status.success(), "{told}");
     assert!(
-        told.contains("no terminal to ask for the password") && told.contains("--password-file"),
+        told.contains("cannot ask for the password without a terminal") && told.contains("--password-file"),
         "{told}"
     );
 }

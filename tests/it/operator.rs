@@ -357,7 +357,7 @@ async fn operator_lists_chats_and_promotes_users() {
 
     assert_problem(&bob.get("/api/admin/audit").await, 403, "forbidden");
     let (ok, told) = operate(server.path(), &["user", "promote", "bob"]).await;
-    assert!(ok && told.contains("bob administers the server"), "{told}");
+    assert!(ok && told.contains("bob is now an administrator of the server"), "{told}");
     assert_eq!(bob.get("/api/admin/audit").await.status, 200, "with the login that bob has");
     let (ok, told) = operate(server.path(), &["user", "demote", "bob"]).await;
     assert!(!ok && told.contains("the only administrator"), "{told}");

@@ -29,7 +29,7 @@ async fn tls_drop_in_sets_what_the_server_reads() {
     let log = data.path().join("log");
     let server = Process::logging(data.path(), &variables, &log).await;
     assert!(server.greeting.contains("--server https://git.example.org "), "{}", server.greeting);
-    assert!(!std::fs::read_to_string(&log).unwrap().contains("is no setting"), "every variable is one");
+    assert!(!std::fs::read_to_string(&log).unwrap().contains("is not a setting"), "every variable is one");
     drop(server);
     std::fs::remove_file(credentials.path().join("key.pem")).unwrap();
     let mut command = crate::harness::command(data.path());

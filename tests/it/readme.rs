@@ -91,7 +91,7 @@ async fn readme_blocks_work_when_they_are_pasted_whole() {
         shell.await_text("\"content\":\"hello from curl\"");
         shell.await_text("\"clone_url\"");
         shell.paste(&chat);
-        shell.await_text("Password of bob: ");
+        shell.await_text("Password for bob: ");
         shell.paste("battery staple\n");
         shell.await_text("/help lists the commands");
         shell.paste("/open team\n");
@@ -99,9 +99,9 @@ async fn readme_blocks_work_when_they_are_pasted_whole() {
         shell.paste("hello from bob\n/quit\n");
         shell.await_text("bob: hello from bob");
         shell.paste(&login);
-        shell.await_text("Password of alice: ");
+        shell.await_text("Password for alice: ");
         shell.paste("correct horse\n");
-        shell.await_text("git takes the token");
+        shell.await_text("git now uses the token");
         shell.paste("git init -q work && cd work && git -c user.name=a -c user.email=a@b commit -q --allow-empty -m one\n");
         shell.paste(&push);
         shell.await_text("HEAD -> main");
