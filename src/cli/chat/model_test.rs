@@ -28,7 +28,7 @@ fn alice() -> Model {
     model
 }
 
-fn said(chat: ChatId, seq: Seq) -> Message {
+fn chat_message(chat: ChatId, seq: Seq) -> Message {
     serde_json::from_value(json!({
         "id": seq, "chat_id": chat, "seq": seq, "sender_id": 2, "content": format!("text {seq}"),
         "client_id": "0190b6d2-7d3e-7c1a-9d2f-1a2b3c4d5e6f", "created_at": "1970-01-01T12:03:00Z"
@@ -37,11 +37,11 @@ fn said(chat: ChatId, seq: Seq) -> Message {
 }
 
 fn message(chat: ChatId, seq: Seq) -> EventData {
-    let said = said(chat, seq);
-    event(chat, seq, "message", json!({"actor_id": 2, "message": said}))
+    let chat_message = chat_message(chat, seq);
+    event(chat, seq, "message", json!({"actor_id": 2, "message": chat_message}))
 }
 
-fn said_by(user: i64) -> EventData {
+fn rename_by(user: i64) -> EventData {
     event(TEAM, 8, "rename", json!({"actor_id": user, "name": "x"}))
 }
 
@@ -138,7 +138,7 @@ fn event_before_the_summary_of_its_chat_is_kept() {
 #[test]
 fn history_and_events_do_not_show_the_same_message() {
     let mut model = alice();
-    let lines = model.opened(TEAM, &[said(TEAM, 6), said(TEAM, 7)], true);
+    let lines = model.opened(TEAM, &[chat_message(TEAM, 6), chat_message(TEAM, 7)], true);
     assert_eq!(shown(&lines), [6, 7]);
     assert_eq!(model.apply(&message(TEAM, 6)), []);
     assert_eq!(model.apply(&message(TEAM, 7)), []);
@@ -239,7 +239,7 @@ fn only_unknown_people_are_asked_for() {
         [UserId(3)]
     );
     model.names.insert(UserId(3), None);
-    assert!(model.strangers(&[said_by(3)]).is_empty(), "requested only once");
+    assert!(model.strangers(&[rename_by(3)]).is_empty(), "requested only once");
     assert_eq!(model.strangers(&[join]).len(), 1, "requested again after a rejoin");
 }
 

@@ -1,4 +1,4 @@
-//! The terminal: lines in, lines out.
+//! Terminal input and output, line by line.
 //!
 //! At a terminal rustyline edits the current line and prints incoming lines above it. Without a
 //! terminal (a script, a test, a dumb terminal) lines are read and written plainly.
