@@ -1,10 +1,13 @@
-//! Admission of connections, over all transports together.
+//! Admission of connections over all transports.
 //!
-//! * Before its `Hello` a connection counts for the network of its client: [`Crowd`]s of all connections and of those over
-//!   WebSocket, of all strangers, and of HTTP connections if it is a WebSocket.
-//! * From the `Hello` on it counts for its account: [`Pool`]s of sessions, of all and of those over WebSocket. They are
-//!   smaller than the crowds, so there is always room for a client before its `Hello`.
-//! * When known users hold all, the newest session of the user with the most ends for a user with fewer.
+//! * Before its `Hello` a connection counts for the network of its client: in the [`Crowd`]s of all
+//!   connections, of connections over WebSocket, of all unauthenticated connections, and of HTTP
+//!   connections if it is a WebSocket.
+//! * From the `Hello` on it counts for its account: in the [`Pool`]s of all sessions and of those
+//!   over WebSocket. These pools are smaller than the crowds, so there is always room for a client
+//!   before its `Hello`.
+//! * When authenticated users hold all slots, the newest session of the user with the most sessions
+//!   ends in favor of a user with fewer.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,7 +19,7 @@ use crate::core::shares::{
 };
 use crate::domain::ids::UserId;
 
-/// One for all transports; what it hands out gives itself back.
+/// Admission shared by all transports. The slots that it returns are released when dropped.
 #[derive(Debug)]
 pub(super) struct Admission {
     connections: Crowd,
@@ -26,7 +29,7 @@ pub(super) struct Admission {
     web_sessions: Pool,
 }
 
-/// The place of a connection: kept until its socket is closed.
+/// Slot of a connection, held until its socket is closed.
 #[derive(Debug)]
 pub(super) struct Seat {
     _connection: Spot,
@@ -34,16 +37,16 @@ pub(super) struct Seat {
     _present: Present,
 }
 
-/// A place among the clients before their `Hello`: given up with the `Welcome`.
+/// Slot of a connection before its `Hello`; released with the `Welcome`.
 #[derive(Debug)]
 pub(super) struct StrangerSeat {
     _stranger: Spot,
     _own: (OwnSpot, Option<OwnSpot>),
-    /// Of the HTTP connection below a WebSocket.
+    /// Slot of the HTTP connection below a WebSocket.
     _http: Option<OwnSpot>,
 }
 
-/// The places of a session of a known user.
+/// Slots of the session of an authenticated user.
 #[derive(Debug)]
 pub(super) struct MemberSeat {
     session: Share,
@@ -70,7 +73,7 @@ impl Admission {
         }
     }
 
-    /// A seat for a connection before its `Hello`.
+    /// Takes the slots of a connection before its `Hello`.
     pub(super) fn admit(
         &self,
         transport: Transport,
@@ -89,7 +92,7 @@ impl Admission {
         Some((seat, StrangerSeat { _stranger: stranger, _own: own, _http: None }))
     }
 
-    /// The places of a session of the user.
+    /// Takes the slots of a session of the user.
     pub(super) async fn welcome(&self, transport: Transport, user: UserId) -> Result<MemberSeat, Refused> {
         let holder = Holder::Account(user);
         let web_session = match transport {
@@ -100,21 +103,21 @@ impl Admission {
         Ok(MemberSeat { session, web_session })
     }
 
-    /// How many connections there are.
+    /// Returns the number of connections.
     pub(super) fn connections(&self) -> usize {
         self.connections.taken()
     }
 }
 
 impl StrangerSeat {
-    /// Includes the part of the place of an HTTP connection that counts for its network.
+    /// Adds the part of an HTTP connection's slot that counts for its network.
     pub(super) fn with_http(self, own: Option<OwnSpot>) -> Self {
         Self { _http: own, ..self }
     }
 }
 
 impl MemberSeat {
-    /// Returns when another user needs the place.
+    /// Completes when another user needs the slot.
     pub(super) fn displaced(&self) -> impl Future<Output = ()> + 'static {
         let session = self.session.cut().clone();
         let web_session = self.web_session.as_ref().map(|share| share.cut().clone());
@@ -140,32 +143,32 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn strangers_are_capped_per_address_until_they_are_known() {
+    async fn unauthenticated_connections_are_capped_per_address() {
         let limits = Limits { strangers_per_address: 2, strangers: 3, connections: 4, ..Limits::default() };
         let (admission, metrics) = (admission(&limits), ConnectionMetrics::default());
         let admit = |from| admission.admit(Transport::Tcp, from, metrics.meter(Transport::Tcp));
         let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
         let mut places = vec![admit(here).unwrap(), admit(here).unwrap()];
-        assert!(admit(here).is_none(), "two strangers from one address");
+        assert!(admit(here).is_none(), "two unauthenticated connections of one address");
         places.push(admit(there).unwrap());
-        assert!(admit(there).is_none(), "three strangers in all");
+        assert!(admit(there).is_none(), "three unauthenticated connections in total");
         let mut seats: Vec<_> = places.into_iter().map(|(seat, _stranger)| seat).collect();
         seats.push(admit(here).unwrap().0);
-        assert!(admit(there).is_none(), "four connections in all");
+        assert!(admit(there).is_none(), "four connections in total");
         drop(seats);
         assert!(admit(here).is_some());
     }
 
-    /// Four addresses with 1,024 connections each ended all new sessions.
+    /// Four addresses with 1,024 connections each blocked all new sessions.
     #[actix_web::test]
-    async fn silent_strangers_of_twenty_addresses_leave_room_for_others() {
+    async fn silent_connections_of_20_addresses_leave_room_for_others() {
         let (admission, metrics) = (admission(&Limits::default()), ConnectionMetrics::default());
         let admit = |n| {
             let address = IpAddr::from([192, 0, 2, n]);
             admission.admit(Transport::Tcp, address, metrics.meter(Transport::Tcp))
         };
         let mut held: Vec<_> = (0..1_000).filter_map(|_| admit(1)).collect();
-        assert_eq!(held.len(), 1_000, "a thousand of one address at once");
+        assert_eq!(held.len(), 1_000, "a thousand connections of one address at once");
         for n in 1..=20 {
             held.extend(std::iter::from_fn(|| admit(n)));
         }
@@ -175,7 +178,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn websockets_leave_http_and_tcp_their_places() {
+    async fn websockets_leave_the_reserve_of_http_and_tcp_free() {
         let limits = Limits { http_connections: 20, http_reserve: 10, ..Limits::default() };
         let (admission, metrics) = (admission(&limits), ConnectionMetrics::default());
         let address = |n| IpAddr::from([127, 0, 0, n]);
@@ -186,7 +189,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn user_with_fewer_sessions_displaces_the_user_with_most() {
+    async fn user_with_fewer_sessions_displaces_user_with_most() {
         let limits = Limits { http_connections: 20, http_reserve: 10, ..Limits::default() };
         let admission = admission(&Limits { sessions_patience_ms: 200, ..limits });
         let mut eve = Vec::new();
@@ -195,13 +198,17 @@ mod tests {
         }
         let mallory = admission.welcome(Transport::WebSocket, UserId(2)).await.unwrap();
         let newest = eve.pop().unwrap();
-        let gives_way = async {
+        let releases_slot = async {
             newest.displaced().await;
             drop(newest);
         };
-        let (bob, ()) = futures_util::join!(admission.welcome(Transport::WebSocket, UserId(3)), gives_way);
+        let (bob, ()) =
+            futures_util::join!(admission.welcome(Transport::WebSocket, UserId(3)), releases_slot);
         assert!(bob.is_ok());
-        assert!(admission.welcome(Transport::WebSocket, UserId(1)).await.is_err(), "eve has the most");
+        assert!(
+            admission.welcome(Transport::WebSocket, UserId(1)).await.is_err(),
+            "eve has the most sessions"
+        );
         drop(mallory);
     }
 }

@@ -1,4 +1,5 @@
-//! The edge that all transports of sessions share: who may connect, and on which thread a session lives.
+//! Entry point shared by all transports of sessions: admits connections and assigns each session to
+//! a thread.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,28 +18,29 @@ use crate::core::shares::PoolMetrics;
 use crate::domain::ids::SessionId;
 use crate::services::Services;
 
-/// A thread that owns sessions; its place in the list is the number of its hub.
+/// A thread that owns sessions; its index in the list is the number of its hub.
 #[derive(Clone)]
 pub struct SessionThread(pub ArbiterHandle);
 
-/// Where sessions begin. Shared by the listeners.
+/// Starts sessions. Shared by the listeners.
 pub struct SessionEdge {
     pub(super) admission: Arc<Admission>,
     next_session: AtomicU64,
     threads: Vec<SessionThread>,
     connections: ConnectionMetrics,
-    /// Per hub, of TCP and of WebSocket.
+    /// Per hub: the meters of TCP and of WebSocket.
     deliveries: Vec<[DeliveryMeter; 2]>,
     pub(super) services: Arc<Services>,
     pub(super) stats: SessionStats,
     pub(super) fatal: FatalSignal,
-    /// Cancelled when sessions must end.
+    /// Cancelled when all sessions must end.
     pub(super) ending: CancellationToken,
-    /// The same for those over WebSocket, which end earlier: HTTP stops before the writer.
+    /// Cancelled when sessions over WebSocket must end: earlier, because HTTP stops before the
+    /// writer.
     pub(super) ending_web: CancellationToken,
 }
 
-/// A place for one session.
+/// An admitted connection: the slots and the thread of one session.
 pub(super) struct Place {
     pub(super) id: SessionId,
     pub(super) transport: Transport,
@@ -50,7 +52,7 @@ pub(super) struct Place {
     pub(super) deliveries: DeliveryMeter,
 }
 
-/// What is counted about sessions.
+/// Metrics of sessions.
 pub struct SessionMetrics {
     pub actors: SessionStats,
     pub connections: ConnectionMetrics,
@@ -83,7 +85,7 @@ impl SessionEdge {
         }
     }
 
-    /// A place for a session from `address`, if there is one.
+    /// Admits a session from `address`, or returns `None` if no slot is free.
     pub(super) fn place(&self, transport: Transport, address: IpAddr) -> Option<Place> {
         let meter = self.connections.meter(transport);
         let Some((seat, stranger)) = self.admission.admit(transport, address, meter) else {
@@ -102,17 +104,19 @@ impl SessionEdge {
         &self.stats
     }
 
-    /// How many connections there are, over all transports.
+    /// Returns the number of connections over all transports.
     pub fn connections(&self) -> usize {
         self.admission.connections()
     }
 
-    /// Says goodbye to the sessions over WebSocket once they are answered; does not wait.
+    /// Ends the sessions over WebSocket with `Goodbye` after their packets are answered; does not
+    /// wait.
     pub fn end_web_sessions(&self) {
         self.ending_web.cancel();
     }
 
-    /// Says goodbye to every session, behind what is already in its outbox, and waits until they are closed.
+    /// Ends every session with `Goodbye`, after the frames in its outbox, and waits until all are
+    /// closed.
     pub async fn end_sessions(&self) {
         self.ending.cancel();
         while self.connections() > 0 {

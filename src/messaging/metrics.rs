@@ -1,4 +1,4 @@
-//! What is counted about connections and what comes in over them.
+//! Metrics of connections and of incoming frames.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 
 use crate::core::metrics::{Export, Labelled};
 
-/// How a session reaches us.
+/// Transport of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     Tcp,
@@ -26,7 +26,7 @@ impl Transport {
     }
 }
 
-/// All connections of one application.
+/// Metrics of all connections of an application.
 #[derive(Debug, Clone)]
 pub struct ConnectionMetrics {
     connections: Labelled<Gauge, 1>,
@@ -38,7 +38,7 @@ pub struct ConnectionMetrics {
     meters: [ConnectionMeter; 2],
 }
 
-/// The connections over one transport. Cheap to clone.
+/// Metrics of the connections over one transport. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct ConnectionMeter(Arc<Meter>);
 
@@ -52,7 +52,7 @@ struct Meter {
     malformed: Counter,
 }
 
-/// One more, until it is dropped.
+/// Counts one connection or session until it is dropped.
 #[derive(Debug)]
 pub(super) struct Present(Gauge);
 
@@ -98,7 +98,7 @@ impl ConnectionMeter {
         Present(self.0.connections.clone())
     }
 
-    /// Somebody has said who they are.
+    /// Counts a session that was authenticated.
     pub(super) fn welcomed(&self) -> Present {
         self.0.sessions.inc();
         Present(self.0.sessions.clone())
@@ -120,15 +120,15 @@ impl ConnectionMeter {
 
 impl Export for ConnectionMetrics {
     fn export(&self, registry: &mut Registry) {
-        let help = "Connections, welcomed or not";
+        let help = "Open connections, authenticated or not";
         registry.register("netbit_connections", help, self.connections.clone());
-        let help = "Sessions: connections that have said who they are";
+        let help = "Sessions: authenticated connections";
         registry.register("netbit_sessions", help, self.sessions.clone());
-        let help = "Connections turned away, because there were too many";
+        let help = "Connections refused because of the limits of connections";
         registry.register("netbit_connections_refused", help, self.refused.clone());
-        registry.register("netbit_frames_received", "Frames that came", self.frames.clone());
-        registry.register("netbit_frame_bytes_received", "Bytes of frames that came", self.bytes.clone());
-        let help = "Frames that could not be read, after which the connection ended";
+        registry.register("netbit_frames_received", "Frames received", self.frames.clone());
+        registry.register("netbit_frame_bytes_received", "Bytes of frames received", self.bytes.clone());
+        let help = "Frames that could not be decoded; each ended its connection";
         registry.register("netbit_frames_malformed", help, self.malformed.clone());
     }
 }

@@ -1,8 +1,8 @@
-//! The edge of chat sessions: sockets, and the sessions behind them.
+//! Transports and sessions of the chat: sockets, and the actors that serve them.
 //!
-//! `session` holds the state machine, the actor around it and its two socket tasks; `admission` says who may connect;
-//! `edge` is what the transports share; `tcp` accepts, `websocket` upgrades. Answers and pushes leave through the
-//! session's outbox only.
+//! `session` holds the state machine, the actor around it and its two socket tasks. `admission`
+//! decides which connections may start, `edge` is shared by the transports, `tcp` accepts,
+//! `websocket` upgrades. Answers and pushes leave through the session's outbox only.
 
 mod admission;
 mod edge;

@@ -1,4 +1,4 @@
-//! The TCP listener: accepts, admits, and hands each socket to a session thread.
+//! The TCP listener: accepts, admits, and passes each socket to a session thread.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,17 +16,17 @@ use crate::core::tls::Tls;
 use crate::protocol::answer::{GoodbyeCode, ServerPacket};
 use crate::protocol::framing;
 
-/// Connections that the kernel keeps until we accept them.
+/// Connections that the kernel queues before they are accepted.
 const BACKLOG: i32 = 1024;
-/// How long the accept loop rests when there are no file descriptors left.
+/// Pause of the accept loop when no file descriptors are left.
 const REST: Duration = Duration::from_millis(50);
 
-/// The running TCP listener.
+/// A running TCP listener.
 pub struct TcpEdge {
     accepting: CancellationToken,
 }
 
-/// Binds, so that mistakes show before anything is started.
+/// Binds the address, so that mistakes show before anything is started.
 pub fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     let domain =
         if address.is_ipv4() { rustix::net::AddressFamily::INET } else { rustix::net::AddressFamily::INET6 };
@@ -77,39 +77,42 @@ impl Acceptor {
                     None => turn_away(&socket, self.tls.is_some()),
                 },
                 Err(error) => {
-                    warn!(%error, "accepting a connection failed");
+                    warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(REST).await;
                 }
             }
         }
     }
 
-    /// A socket belongs to the reactor it was made on: it travels as a plain one.
+    /// Moves a socket to another thread. A socket belongs to the reactor that created it, so it is
+    /// passed as a standard one.
     fn hand_over(&self, socket: TcpStream, place: Place) {
         let socket = match socket.set_nodelay(true).and_then(|()| socket.into_std()) {
             Ok(socket) => socket,
-            Err(error) => return debug!(%error, "a connection was gone before it began"),
+            Err(error) => return debug!(%error, "a connection closed before its session started"),
         };
         let (edge, thread, tls) = (self.edge.clone(), place.thread.clone(), self.tls.clone());
         thread.spawn_fn(move || match (TcpStream::from_std(socket), tls) {
             (Ok(socket), None) => session::over_tcp(socket, place, &edge),
             (Ok(socket), Some(tls)) => drop(actix::spawn(shake_hands(socket, tls, place, edge))),
-            (Err(error), _) => debug!(%error, "a connection could not be taken over"),
+            (Err(error), _) => debug!(%error, "cannot register a connection on its session thread"),
         });
     }
 }
 
-/// The handshake of TLS, which must be done by when a Hello must be there; the place is taken meanwhile.
+/// Performs the TLS handshake within the time limit of `Hello`; the connection's slot is already
+/// taken.
 async fn shake_hands(socket: TcpStream, tls: TlsAcceptor, place: Place, edge: Arc<SessionEdge>) {
     let patience = Duration::from_millis(edge.services.limits.hello_timeout_ms);
     match tokio::time::timeout(patience, tls.accept(socket)).await {
         Ok(Ok(stream)) => session::over_tls(stream, place, &edge),
-        Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
-        Err(_) => debug!("a TLS handshake took too long"),
+        Ok(Err(error)) => debug!(%error, "TLS handshake failed"),
+        Err(_) => debug!("TLS handshake timed out"),
     }
 }
 
-/// One frame if the socket takes it at once, then closed. Whoever expects TLS would not understand it.
+/// Sends a `Goodbye` frame if the socket accepts it at once, then closes. A client that expects TLS
+/// gets no frame, because it could not read one.
 fn turn_away(socket: &TcpStream, encrypted: bool) {
     if encrypted {
         return;
@@ -119,6 +122,6 @@ fn turn_away(socket: &TcpStream, encrypted: bool) {
     if let Ok(frame) = framing::encode(&goodbye)
         && let Err(error) = socket.try_write(&frame)
     {
-        debug!(%error, "a connection was turned away without a word");
+        debug!(%error, "a connection was refused without a Goodbye");
     }
 }

@@ -1,4 +1,4 @@
-//! The WebSocket transport: the upgrade of `GET /ws`. Behind it is the same session as behind TCP.
+//! The WebSocket transport: the upgrade of `GET /ws`. The session is the same as over TCP.
 
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -15,11 +15,12 @@ use crate::core::shares::OwnSpot;
 use crate::protocol::code::Code;
 use crate::services::ServiceError;
 
-/// How long a browser should wait when there is no place for another session.
+/// Time after which a browser should retry when no slot for a session is free.
 const RETRY_AFTER_MS: u64 = 1_000;
 
-/// The part of an HTTP connection's place that counts for its network. A session over the connection takes it and gives it
-/// up with its `Welcome`: from then on the connection counts for an account.
+/// The part of an HTTP connection's slot that counts for its network. A session over the connection
+/// takes this part and releases it at its `Welcome`: from then on the connection counts for an
+/// account.
 pub struct HttpSpot(Cell<Option<OwnSpot>>);
 
 impl HttpSpot {
@@ -28,8 +29,9 @@ impl HttpSpot {
     }
 }
 
-/// Upgrades a request to a session. It needs no credentials, the first message is `Hello`; but a browser says from which
-/// page it comes, and pages of other origins may not speak for its user, but for those of `http.allowed_origins`.
+/// Upgrades a request to a session. The request needs no credentials: the first message is `Hello`.
+/// A browser sends the origin of its page. Pages of other origins must not act for the user, except
+/// those in `http.allowed_origins`.
 pub fn open(
     request: &HttpRequest,
     payload: web::Payload,
@@ -39,24 +41,23 @@ pub fn open(
     if !is_own_origin(request, edge.services.hosting.public_url()) && !is_allowed(request, allowed) {
         return Err(ServiceError::new(Code::Forbidden, "this origin may not open sessions"));
     }
-    let mut response = ws::handshake(request.head()).map_err(|error| {
-        ServiceError::new(Code::BadRequest, format!("a WebSocket upgrade is expected here: {error}"))
-    })?;
-    let mut place = edge.place(Transport::WebSocket, from).ok_or_else(|| {
-        ServiceError::later(Code::Overloaded, "there are too many connections", RETRY_AFTER_MS)
-    })?;
-    // Only now: a connection that is refused a session still counts for its network.
+    let mut response = ws::handshake(request.head())
+        .map_err(|error| ServiceError::new(Code::BadRequest, format!("not a WebSocket upgrade: {error}")))?;
+    let mut place = edge
+        .place(Transport::WebSocket, from)
+        .ok_or_else(|| ServiceError::later(Code::Overloaded, "too many connections", RETRY_AFTER_MS))?;
+    // Taken last: a connection whose session is refused must still count for its network.
     let http = request.conn_data::<HttpSpot>().and_then(|spot| spot.0.take());
     place.stranger = place.stranger.with_http(http);
     let body = session::over_websocket(payload, place, edge);
     let response = response.message_body(body).map_err(|error| {
-        tracing::error!(%error, "the answer to an upgrade could not be made");
+        tracing::error!(%error, "cannot build the response to a WebSocket upgrade");
         ServiceError::new(Code::Internal, "the upgrade failed")
     })?;
     Ok(response.into())
 }
 
-/// Whether the page, if there is one, is of this host or of the configured address.
+/// Whether the page of the request, if any, is of this host or of the configured address.
 fn is_own_origin(request: &HttpRequest, public_url: Option<&str>) -> bool {
     let Some(origin) = request.headers().get(header::ORIGIN) else { return true };
     let host = request.headers().get(header::HOST);
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_pages_of_this_host_or_the_configured_one_may_open_sessions() {
+    fn session_is_opened_by_pages_of_own_origins_only() {
         let from = |origin: Option<&'static str>| {
             let mut request = TestRequest::get().insert_header((header::HOST, "chat.example:8080"));
             if let Some(origin) = origin {

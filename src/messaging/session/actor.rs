@@ -1,4 +1,4 @@
-//! The session's actor: performs the steps of the conversation.
+//! The session's actor: performs the steps of the state machine.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,10 +29,10 @@ use crate::protocol::code::Code;
 use crate::services::presence::parse_device;
 use crate::services::{ServiceError, Services};
 
-/// The statistics that all sessions of an application share.
+/// Statistics that all sessions of an application share.
 pub type SessionStats = Arc<ActorStats>;
 
-/// One connection's actor. See the [module](super).
+/// Actor of one connection. See the [module](super).
 pub(super) struct SessionActor {
     id: SessionId,
     hub: usize,
@@ -43,18 +43,18 @@ pub(super) struct SessionActor {
     pub(super) transport: Transport,
     admission: Arc<Admission>,
     stranger: Option<StrangerSeat>,
-    /// From the `Welcome` on.
+    /// Set at the `Welcome`.
     member: Option<MemberSeat>,
     meter: ConnectionMeter,
     /// Counts the session, from the `Welcome` on.
     counted: Option<Present>,
     window: Arc<Semaphore>,
     welcomed: Arc<AtomicBool>,
-    /// Deeds that wait for a place at the writer, in order.
+    /// Chat commands that wait for a permit of the writer, in order.
     deeds: VecDeque<Waiting>,
-    /// Whether somebody is waiting for a place on behalf of the first of them.
+    /// Whether a task is waiting for a permit for the first of them.
     waiting: bool,
-    /// One bulk answer at a time.
+    /// Admits one bulk answer at a time.
     pub(super) bulk: Arc<Semaphore>,
     pub(super) resumption: Resumption,
     pub(super) marks: PendingMarks,
@@ -66,7 +66,7 @@ enum Conversation {
     Ended,
 }
 
-/// What a deed came to.
+/// Result of a chat command.
 struct Done {
     message_id: Option<MessageId>,
     seq: Seq,
@@ -87,7 +87,7 @@ struct Waiting {
     place: OwnedSemaphorePermit,
 }
 
-/// A packet, with its place in the session's window.
+/// A packet with its permit of the session's window.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Frame {
@@ -99,7 +99,7 @@ impl Letter for Frame {
     const NAME: &'static str = "Frame";
 }
 
-/// Nothing more will be read.
+/// Reading has ended.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Gone {
@@ -110,7 +110,7 @@ impl Letter for Gone {
     const NAME: &'static str = "Gone";
 }
 
-/// Nothing more will be read. What was asked for is answered first.
+/// Reading has ended. Packets in flight are answered before the session ends.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Finished {
@@ -121,7 +121,7 @@ impl Letter for Finished {
     const NAME: &'static str = "Finished";
 }
 
-/// What the two tasks at a session's socket work with.
+/// Parts that the two tasks at a session's socket use.
 pub(super) struct Started {
     pub(super) intake: Intake,
     pub(super) drain: OutboxDrain,
@@ -215,7 +215,7 @@ impl SessionActor {
         }
     }
 
-    /// Where the cache finds this session.
+    /// Returns the address under which the cache reaches this session.
     pub(super) fn station(&self, who: Credential) -> Station {
         Station { session: self.id, hub: self.hub, who }
     }
@@ -260,13 +260,14 @@ impl SessionActor {
             (self.services.clone(), self.admission.clone(), self.transport);
         let opening = async move {
             let Ok(member) = admission.welcome(transport, who.user).await else {
-                let detail = "there are too many sessions";
+                let detail = "too many sessions";
                 return Err(ServiceError::later(Code::Overloaded, detail, 1_000));
             };
             services.cache.open_session(hello).await?;
             Ok(member)
         };
-        // `place` is kept until the answer: no second packet is looked at before this one is settled.
+        // `place` is held until the answer: the reader passes on no second packet before this one
+        // is settled.
         let settle =
             move |opened: Result<MemberSeat, ServiceError>, session: &mut Self, ctx: &mut Ctx<Self>| {
                 match opened {
@@ -285,7 +286,7 @@ impl SessionActor {
         ctx.spawn(opening.into_actor(self).map(settle));
     }
 
-    /// Registered, and `Welcome` is in the outbox.
+    /// Completes the login: the session is registered, and `Welcome` is in the outbox.
     fn welcome(&mut self, who: Credential, echo: bool, member: MemberSeat, ctx: &mut Ctx<Self>) {
         let displaced = member.displaced().into_actor(self);
         ctx.spawn(displaced.map(|(), session: &mut Self, _| session.displaced()));
@@ -301,7 +302,8 @@ impl SessionActor {
         self.window.add_permits(limits.in_flight.saturating_sub(1));
     }
 
-    /// Another user needs the place, which is free from now on; the socket may take longer to close.
+    /// Ends the session because another user needs its slot. The slot is released at once; the
+    /// socket may close later.
     fn displaced(&mut self) {
         self.member = None;
         if !matches!(self.conversation, Conversation::Ended) {
@@ -309,7 +311,7 @@ impl SessionActor {
         }
     }
 
-    /// Submits as many of the waiting deeds as there are places this instant; then waits for one place.
+    /// Submits the waiting chat commands for which permits are free, then waits for one permit.
     fn submit_ready(&mut self, who: Credential, ctx: &mut Ctx<Self>) {
         while let Some(command) = self.deeds.front().map(|first| first.deed.command()) {
             match self.services.writer.try_enter(Who::User(who.user.0), command) {
@@ -337,7 +339,7 @@ impl SessionActor {
             Err(overloaded) => return self.acknowledge(nack(request_id, overloaded.into())),
         };
         let outbox = self.outbox.clone();
-        // Runs on the writer's thread, after the commit: encodes some bytes and hands them over.
+        // Runs on the writer's thread after the commit: only encodes a few bytes and queues them.
         let answer = move |outcome: Result<Done, CommandError>| {
             let ack = match outcome {
                 Ok(_) if request_id.is_none() => None,
@@ -388,8 +390,8 @@ impl SessionActor {
         }
     }
 
-    /// Ends the session once every packet in flight is answered: what was asked before a `Bye`, or before the peer
-    /// closed its half, is not lost.
+    /// Ends the session after every packet in flight is answered. So packets before a `Bye`, or
+    /// before the peer closed its half, are not lost.
     fn leave(&mut self, code: Option<GoodbyeCode>, ctx: &mut Ctx<Self>) {
         let window = self.window.clone();
         let member = matches!(self.conversation, Conversation::Member(_));
@@ -417,13 +419,15 @@ impl Actor for SessionActor {
 
     fn stopped(&mut self, _: &mut Ctx<Self>) {
         self.flush_last_marks();
-        // Also right when the session was never registered, or is being registered now: the cache keeps the order.
+        // Also correct when the session was never registered or is being registered: the cache
+        // keeps the order.
         self.services.cache.close_session(self.id, self.hub);
     }
 }
 
 impl Supervised for SessionActor {
-    /// A session cannot go on in the middle of a conversation: it ends, and the client comes back.
+    /// Ends the session: a conversation cannot continue after a panic, so the client must
+    /// reconnect.
     fn restarting(&mut self, ctx: &mut Ctx<Self>) {
         self.conversation = Conversation::Ended;
         self.deeds.clear();
@@ -437,7 +441,7 @@ impl Metered for SessionActor {
     const MESSAGES: &'static [&'static str] = &["Finished", "Frame", "Gone"];
 }
 
-/// The statistics of a server's sessions.
+/// Returns the statistics of a server's sessions.
 pub fn stats(measures: bool) -> SessionStats {
     ActorStats::measuring(measures, SessionActor::NAME, None, SessionActor::MESSAGES)
 }

@@ -1,7 +1,8 @@
-//! Answers to queries: asked of a service, and put into the session's outbox.
+//! Answers to queries: requested from a service and put into the session's outbox.
 //!
-//! Each runs as a task of its own and holds its packet's place in the window until the answer is in the outbox. Bulk
-//! answers are made one at a time, only while the outbox is below half, and within a [`BulkRoom`](super::room::BulkRoom).
+//! Each answer runs as a task of its own and holds its packet's window permit until the answer is
+//! in the outbox. Bulk answers are made one at a time, only while the outbox is below half, and
+//! within a [`BulkRoom`](super::room::BulkRoom).
 
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -17,11 +18,11 @@ use crate::protocol::view::{ChatSummary, EventView, UserView};
 use crate::services::ServiceError;
 use crate::services::answers::no_space;
 
-/// Room in a server frame for what is not events.
+/// Bytes of a server frame reserved for everything but events.
 const FRAME_OVERHEAD_BYTES: usize = 4096;
-/// A chat in a list beside its names, or above.
+/// Upper bound of the bytes of a chat in a list, without its names.
 const CHAT_BYTES: usize = 256;
-/// A user in a list beside their names, or above.
+/// Upper bound of the bytes of a user in a list, without the names.
 const USER_BYTES: usize = 64;
 
 impl SessionActor {
@@ -84,7 +85,7 @@ impl SessionActor {
                 if let Some(admitted) = room.admit(FRAME_OVERHEAD_BYTES + bytes) {
                     break (page, admitted);
                 }
-                // Nothing is held while the answer waits: the page is made again.
+                // The page is dropped while the answer waits, and made again afterwards.
                 drop(page);
                 match room.small().await {
                     Some(bytes) => frame_bytes = bytes,
@@ -92,7 +93,7 @@ impl SessionActor {
                 }
             };
             let (has_more, as_of) = (page.has_more, page.as_of);
-            // What an event takes in memory is above what it takes on the wire.
+            // An event takes more bytes in memory than on the wire.
             let bytes = FRAME_OVERHEAD_BYTES + page.bytes();
             if messages_only {
                 let messages = page.events.iter().filter_map(|event| event.message()).map(|m| &**m).collect();
@@ -107,7 +108,7 @@ impl SessionActor {
         });
     }
 
-    /// Who stands behind some ids.
+    /// Returns the users with the given ids.
     pub(super) fn users(
         &self,
         who: Credential,
@@ -140,7 +141,7 @@ impl SessionActor {
         });
     }
 
-    /// A fresh UDP ticket for the session's device.
+    /// Issues a new UDP ticket for the session's device.
     pub(super) fn ticket(&self, who: Credential, request_id: Option<u64>, place: OwnedSemaphorePermit) {
         let (services, outbox, device) = (self.services.clone(), self.outbox.clone(), self.device.clone());
         actix::spawn(async move {
@@ -155,7 +156,7 @@ impl SessionActor {
         });
     }
 
-    /// Blocks a user, or takes that back.
+    /// Blocks or unblocks a user.
     pub(super) fn block(
         &self,
         who: Credential,
@@ -199,7 +200,7 @@ impl SessionActor {
         });
     }
 
-    /// Leaves all chats into which one user put the session's.
+    /// Leaves all chats to which the given user added the session's user.
     pub(super) fn leave_chats(
         &self,
         who: Credential,
@@ -236,7 +237,8 @@ fn text_bytes(chat: &ChatSummary) -> usize {
     chat.name.as_ref().map_or(0, String::len) + chat.peer.as_ref().map_or(0, String::len)
 }
 
-/// The `Ack` of a change: always when it failed, else when the client asked for an answer.
+/// Sends the `Ack` of a change: always after a failure, otherwise only if the client requested an
+/// answer.
 fn answer(outbox: &Outbox, request_id: Option<u64>, done: Result<AckPacket, ServiceError>) {
     match done {
         Ok(_) if request_id.is_none() => {}

@@ -1,4 +1,4 @@
-//! What may come in, and when: the same for every transport.
+//! Flow control and limits of incoming packets: the same for every transport.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Acquire};
@@ -16,28 +16,28 @@ use crate::core::limits::Limits;
 use crate::protocol::answer::GoodbyeCode;
 use crate::services::Services;
 
-/// The session as its reading task sees it.
+/// The session's state as its reading task uses it.
 pub(super) struct Intake {
     pub(super) session: Mailbox<SessionActor>,
     pub(super) window: Arc<Semaphore>,
     pub(super) outbox: Arc<Outbox>,
-    /// Whether the session has been welcomed.
+    /// Whether the session has received its `Welcome`.
     pub(super) welcomed: Arc<AtomicBool>,
-    /// The socket is closed, or the server stops.
+    /// Cancelled when the socket is closed or the server stops.
     pub(super) closed: CancellationToken,
     pub(super) stopping: CancellationToken,
     pub(super) services: Arc<Services>,
     pub(super) meter: ConnectionMeter,
 }
 
-/// Why reading ended.
+/// Reason why reading ended.
 pub(super) enum End {
-    /// The socket was closed from our side, or broke.
+    /// This side closed the socket, or the socket failed.
     Closed,
-    /// The peer has nothing more to say, and may still listen.
+    /// The peer closed its sending half and may still receive.
     Finished,
     Say(GoodbyeCode),
-    /// Goodbye, behind the answers to what was asked.
+    /// `Goodbye`, after the answers to all received packets.
     SayLast(GoodbyeCode),
 }
 
@@ -50,12 +50,13 @@ impl Intake {
         self.welcomed.load(Acquire)
     }
 
-    /// How large a packet may be.
+    /// Returns the maximum size of a packet in bytes.
     pub(super) fn bytes_max(&self) -> usize {
         if self.is_welcomed() { self.limits().frame_bytes } else { self.limits().stranger_frame_bytes }
     }
 
-    /// How long the next bytes may take; `began` is when the packet began of which a part is here.
+    /// Returns how long to wait for the next bytes. `began` is the start of a packet of which a
+    /// part has arrived.
     pub(super) fn patience(&self, opened: Instant, began: Option<Instant>) -> Duration {
         let left = |ms, since: Instant| Duration::from_millis(ms).saturating_sub(since.elapsed());
         match began {
@@ -65,8 +66,9 @@ impl Intake {
         }
     }
 
-    /// A place for one more packet. Also waits while the outbox is more than half full: whoever does not read answers
-    /// is not asked for more questions, so that the answers too are bounded.
+    /// Acquires a window permit for one packet. First waits until the outbox is at most half full:
+    /// a client that does not read answers cannot send further requests, so the answers are bounded
+    /// too.
     pub(super) async fn place(&self) -> Result<OwnedSemaphorePermit, End> {
         tokio::select! {
             biased;
@@ -79,7 +81,7 @@ impl Intake {
         }
     }
 
-    /// Tells the session that nothing more comes; answers whether the peer is being said goodbye to.
+    /// Notifies the session that reading ended; returns whether the peer receives a `Goodbye`.
     pub(super) fn end(&self, end: End) -> bool {
         match end {
             End::Closed => self.session.post(Gone { code: None }),

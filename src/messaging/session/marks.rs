@@ -1,8 +1,9 @@
-//! What a session has read and received, collected until it is worth a write.
+//! Read and delivered cursors of a session, collected into few writes.
 //!
-//! A mark with a request id goes the way of every command. One without is merged here, the further wins, and written a
-//! moment later with the others; what was only delivered may wait longer. A crash may lose such marks: the client says
-//! them again with the next one.
+//! A mark with a request id is submitted like every command. Marks without one are merged here,
+//! with the furthest position kept, and written shortly after with the others. Marks that only move
+//! the delivered cursor may wait longer. A crash may lose such marks: the client sends them again
+//! with the next one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,12 +18,12 @@ use crate::domain::ids::ChatId;
 use crate::protocol::code::Code;
 use crate::services::ServiceError;
 
-/// The marks of one session that are not written yet.
+/// Marks of a session that are not written yet.
 #[derive(Default)]
 pub(super) struct PendingMarks {
     who: Option<Credential>,
     chats: BTreeMap<ChatId, Marks>,
-    /// Whether they will be written soon, or at all.
+    /// Whether a write is scheduled after the short delay, and after the long one.
     soon: bool,
     later: bool,
 }
@@ -70,7 +71,7 @@ impl SessionActor {
         ctx.spawn(merging.into_actor(self).map(settle));
     }
 
-    /// The session is over: what it still has is handed over without waiting.
+    /// Writes the remaining marks at the end of the session, without waiting for the result.
     pub(super) fn flush_last_marks(&mut self) {
         if let Some((who, marks)) = self.take_marks() {
             self.services.merge_last_marks(who, marks);

@@ -1,13 +1,19 @@
 //! Sessions: one per connection.
 //!
-//! `state` is the conversation, a machine without socket, clock or actor; `actor` performs its steps, `answers` those
-//! that are queries, `room` bounds them, `resumption` replays what a session missed, `marks` collects what it has read.
-//! At the socket are two tasks: `reader` and `writer` over TCP, `web_reader` (with `web_frames`) and `web_writer` over
-//! WebSocket; `intake` is what the readers have
-//! in common.
+//! Modules
 //!
-//! Invariants: what a session sends is submitted in the order in which it came; a packet holds a place in the session's
-//! window until it is answered, and without a free place the socket is not read; a stranger's window is one packet.
+//! * `state`: the protocol state machine, without socket, clock or actor.
+//! * `actor`: performs its steps; `answers` performs those that are queries, `room` bounds them,
+//!   `resumption` replays missed events, `marks` collects cursors.
+//! * `reader` and `writer`: the two tasks at a TCP socket; `web_reader` (with `web_frames`) and
+//!   `web_writer` are those of a WebSocket. `intake` is shared by the readers.
+//!
+//! Invariants
+//!
+//! * The packets of a session are submitted in the order of their arrival.
+//! * A packet holds a permit of the session's window until it is answered. Without a free permit
+//!   the socket is not read.
+//! * The window of an unauthenticated session is one packet.
 
 mod actor;
 mod answers;
@@ -39,13 +45,13 @@ use web_reader::WebReader;
 
 use super::edge::{Place, SessionEdge};
 
-/// Runs a session over TCP, on its own thread.
+/// Runs a session over TCP on its own thread.
 pub(super) fn over_tcp(socket: TcpStream, place: Place, edge: &SessionEdge) {
     let (reading, writing) = socket.into_split();
     over_stream(reading, writing, place, edge);
 }
 
-/// The same, encrypted.
+/// Runs a session over TLS on its own thread.
 pub(super) fn over_tls(stream: TlsStream<TcpStream>, place: Place, edge: &SessionEdge) {
     let (reading, writing) = tokio::io::split(stream);
     over_stream(reading, writing, place, edge);
@@ -64,8 +70,9 @@ fn over_stream(
     actix::spawn(reader::Reader { socket: reading, intake: started.intake }.run());
 }
 
-/// Runs a session over WebSocket: what the client sends is `payload`, and the session's messages leave as the body that
-/// is returned. The session itself lives on its own thread; the socket stays with the HTTP worker.
+/// Runs a session over WebSocket. `payload` is the input of the client; the returned body carries
+/// the session's messages. The session runs on its own thread; the socket stays with the HTTP
+/// worker.
 pub(super) fn over_websocket(payload: Payload, place: Place, edge: &SessionEdge) -> BoxBody {
     let started = actor::start(place, edge, edge.ending_web.clone());
     let closed = started.intake.closed.clone();

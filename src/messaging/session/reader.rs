@@ -1,4 +1,5 @@
-//! The reading half of a socket: bytes into packets, never more of them than the session's window.
+//! The reading half of a socket: decodes bytes into packets, at most as many as the session's
+//! window allows.
 
 use std::time::Duration;
 
@@ -15,19 +16,20 @@ use crate::protocol::answer::GoodbyeCode;
 use crate::protocol::framing;
 use crate::protocol::packet;
 
-/// Bytes asked of the socket at once.
+/// Maximum number of bytes per read.
 const CHUNK_BYTES: usize = 16 * 1024;
-/// A buffer that has grown beyond this is given back when it is empty: idle sessions stay small.
+/// An empty buffer above this capacity is freed: idle sessions stay small.
 const KEEP_BYTES: usize = 1024;
-/// What a peer may still send while it is being said goodbye to.
+/// Maximum number of chunks that are read from a peer after the session sent `Goodbye`.
 const LINGER_CHUNKS_MAX: usize = 64;
 
-/// Where frames come from.
+/// Source of frames.
 pub(super) trait Source: AsyncRead + Unpin {
-    /// Bytes asked for at once; a session that waits for them holds as much memory, unless it can wait without.
+    /// Bytes per read. A waiting session holds this much memory, unless it can wait without a
+    /// buffer.
     const CHUNK_BYTES: usize;
 
-    /// Waits until there may be something to read, without memory for it.
+    /// Waits until there may be something to read, without holding a buffer.
     fn readable(&self) -> impl Future<Output = std::io::Result<()>>;
 }
 
@@ -42,7 +44,7 @@ impl Source for OwnedReadHalf {
 impl Source for ReadHalf<TlsStream<TcpStream>> {
     const CHUNK_BYTES: usize = 1024;
 
-    /// What was decrypted already is not the socket's affair: only reading tells.
+    /// Returns at once: decrypted bytes may be buffered, which only a read shows.
     async fn readable(&self) -> std::io::Result<()> {
         Ok(())
     }
@@ -61,8 +63,8 @@ impl<S: Source> Reader<S> {
         }
     }
 
-    /// Reads on for a moment and throws it away: closing a socket with unread bytes resets it, and the peer would lose
-    /// our last words.
+    /// Drains and discards input for a short time. Closing a socket with unread bytes resets it,
+    /// and the peer would lose the last frames.
     async fn linger(&mut self) {
         let mut void = Vec::new();
         let drained = async {
@@ -80,11 +82,12 @@ impl<S: Source> Reader<S> {
     async fn read(&mut self) -> End {
         let mut buffer = Vec::new();
         let opened = Instant::now();
-        // When the frame began of which a part is here.
+        // Start of the frame of which a part has arrived.
         let mut began = None;
         loop {
-            // Not before there is a place to put the next packet: so a Hello is settled, one way or the other, before
-            // it is decided how long the next bytes may take; and a full window keeps the socket unread.
+            // A permit for the next packet must be free before the read. So a `Hello` is settled
+            // before its outcome determines the time limit of the next bytes, and a full window
+            // leaves the socket unread.
             match self.intake.place().await {
                 Ok(free) => drop(free),
                 Err(end) => return end,
@@ -118,11 +121,12 @@ impl<S: Source> Reader<S> {
         }
     }
 
-    /// Hands over every whole frame, as the window allows.
+    /// Passes every complete frame to the session, as the window allows.
     async fn deliver(&mut self, buffer: &mut Vec<u8>) -> Option<End> {
         let mut used = 0;
         while used < buffer.len() {
-            // First a place, then the look: while a Hello is being answered, its limit is still the stranger's.
+            // The permit comes before the size limit is read: while a `Hello` is being answered,
+            // the limit of unauthenticated clients applies.
             let place = match self.intake.place().await {
                 Ok(place) => place,
                 Err(end) => return Some(end),

@@ -1,8 +1,11 @@
-//! Bringing a session up to date: what it missed, page by page, then live.
+//! Resumption of a session: replays missed events page by page, then switches to live events.
 //!
-//! Invariants: a page is made only while the outbox is below half and within a [`BulkRoom`](super::room::BulkRoom), so a
-//! replay waits for its reader and is never what fills the outbox; a chat named twice is replayed from the cursor named last; nothing is kept for a session that is
-//! gone, the database is the queue.
+//! Invariants
+//! * A page is made only while the outbox is below half and within a
+//!   [`BulkRoom`](super::room::BulkRoom). So a replay waits for its reader and never fills the
+//!   outbox.
+//! * A chat that is named twice is replayed from the cursor named last.
+//! * Nothing is kept for a closed session: the database is the queue.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,19 +25,19 @@ use crate::protocol::code::Code;
 use crate::services::ServiceError;
 use crate::services::answers::no_space;
 
-/// How long a replay rests when the server has no place for it.
+/// Pause of a replay when the server is overloaded.
 const REST: Duration = Duration::from_millis(200);
 
-/// What the answer about one chat of a `Resume` takes in memory.
+/// Memory of the answer about one chat of a `Resume`, in bytes.
 const CURSOR_BYTES: usize = 256;
 
-/// The chats of one session that are catching up.
+/// The chats of a session that are catching up.
 pub(super) struct Resumption {
-    /// Whether the session wants its own user's messages in full.
+    /// Whether the session receives its own user's messages in full.
     echo: bool,
-    /// The last `Resume`.
+    /// Generation of the last `Resume`.
     turn: u64,
-    /// How far each chat is, and the `Resume` that asked for it.
+    /// Position of each chat, with the generation of the `Resume` that requested it.
     behind: BTreeMap<ChatId, (u64, Seq)>,
     running: bool,
 }
@@ -44,7 +47,8 @@ impl Resumption {
         Self { echo, turn: 0, behind: BTreeMap::new(), running: false }
     }
 
-    /// Notes that a page up to `seq` is out, or with `None` that the chat is live; void if it was asked for anew.
+    /// Records that a page up to `seq` was sent, or with `None` that the chat is live. Has no
+    /// effect if a later `Resume` named the chat.
     fn advance(&mut self, chat: ChatId, turn: u64, seq: Option<Seq>) {
         if let Some((current, after)) = self.behind.get_mut(&chat)
             && *current == turn
@@ -72,7 +76,7 @@ impl SessionActor {
         let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
         let mut room = self.bulk_room(who);
         let asking = async move {
-            // Every chat named has an answer: those too are made one packet at a time.
+            // Every named chat has an answer, so these answers too are made one packet at a time.
             let _turn = bulk.acquire().await;
             let admitted = loop {
                 outbox.room().await;
@@ -107,7 +111,7 @@ impl SessionActor {
         ctx.spawn(asking.into_actor(self).map(begin));
     }
 
-    /// Replays a page of the first chat that is behind, and goes on until none is.
+    /// Replays a page of the first chat that is catching up, and continues until no chat is.
     fn replay_next(&mut self, who: Credential, ctx: &mut Ctx<Self>) {
         if self.resumption.running {
             return;
@@ -148,7 +152,7 @@ impl SessionActor {
                     ctx.run_later(REST, move |session, ctx| session.replay_next(who, ctx));
                 }
                 Err(error) => {
-                    tracing::error!(%chat, error = error.detail, "a replay failed; the session must reconnect");
+                    tracing::error!(%chat, error = error.detail, "replay failed: the client must reconnect");
                     session.end(None, GoodbyeCode::Overloaded);
                 }
             }
@@ -162,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_of_an_earlier_resume_does_not_move_the_chat() {
+    fn page_of_an_earlier_resume_does_not_move_the_chat() {
         let mut resumption = Resumption::new(true);
         resumption.behind.insert(ChatId(1), (2, 10));
         resumption.advance(ChatId(1), 1, Some(500));

@@ -1,8 +1,9 @@
-//! Room for bulk answers: small ones need none, large ones hold space that is counted for the session's user until their
-//! frames have reached the socket.
+//! Space for bulk answers. Small answers need none. Large answers reserve space that counts for the
+//! session's user until their frames have reached the socket.
 //!
-//! Without space an answer is cut to a small one and waits until the client has read most of what was sent before. So a
-//! user whose sessions do not read is bounded over all of them, and a client that reads is always served.
+//! Without space, an answer is cut to a small one and waits until the client has read most of the
+//! earlier frames. So a user whose sessions do not read is bounded over all of them, and a client
+//! that reads is always served.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +19,10 @@ use crate::domain::event::ChatEvent;
 use crate::services::Services;
 use crate::services::messages::json_bytes;
 
-/// How long an answer rests that is too large for a small one, before it asks for space again.
+/// Pause of an answer that was cut, before it requests space again.
 const REST: Duration = Duration::from_millis(100);
 
-/// The way of one bulk answer into the outbox.
+/// Admission of one bulk answer to the outbox.
 pub(super) struct BulkRoom {
     services: Arc<Services>,
     outbox: Arc<Outbox>,
@@ -31,7 +32,7 @@ pub(super) struct BulkRoom {
     was_cut: bool,
 }
 
-/// The right to put an answer into the outbox; `None`: it is small.
+/// Permission to put an answer into the outbox; `None` for a small answer.
 pub(super) struct Admitted(Option<Spot>);
 
 impl SessionActor {
@@ -49,7 +50,8 @@ impl SessionActor {
 }
 
 impl BulkRoom {
-    /// Returns the bytes of an event in the form in which the transport sends it, or above. A WebSocket may speak JSON.
+    /// Returns a function for the bytes of an event, or an upper bound, in the encoding of the
+    /// transport. A WebSocket may use JSON.
     pub(super) fn cost(&self) -> fn(&ChatEvent) -> usize {
         if self.is_web() { json_bytes } else { ChatEvent::bytes }
     }
@@ -58,18 +60,18 @@ impl BulkRoom {
         self.transport == Transport::WebSocket
     }
 
-    /// Admits an answer of so many bytes if it is small or if there is space for it.
+    /// Admits an answer of this size if it is small or if there is space for it.
     pub(super) fn admit(&self, bytes: usize) -> Option<Admitted> {
         if bytes <= self.small_bytes() && self.outbox.bytes() <= self.small_bytes() / 2 {
             return Some(Admitted(None));
         }
-        // The message of a WebSocket is made of the whole frame.
+        // A WebSocket message is built from the whole frame, so both are in memory.
         let bytes = if self.is_web() { bytes.saturating_mul(2) } else { bytes };
         self.services.answer_space(self.holder, bytes).map(|space| Admitted(Some(space)))
     }
 
-    /// Waits until a small answer is admitted, and returns how large it may be; `None` after the patience or the session's
-    /// end.
+    /// Waits until a small answer is admitted, and returns its maximum size. Returns `None` at the
+    /// deadline or at the end of the session.
     pub(super) async fn small(&mut self) -> Option<usize> {
         if std::mem::replace(&mut self.was_cut, true) {
             tokio::time::sleep(REST).await;
@@ -79,14 +81,15 @@ impl BulkRoom {
         (Instant::now() < self.deadline && !self.outbox.has_ended()).then(|| self.small_bytes())
     }
 
-    /// Puts the space behind the answer, which is in the outbox.
+    /// Keeps the space reserved until the answer, which is in the outbox, has reached the socket.
     pub(super) fn sent(&self, Admitted(space): Admitted) {
         if let Some(space) = space {
             self.outbox.keep(space);
         }
     }
 
-    /// Room for a page of a replay, which waits as long as it takes: returns how large the page may be.
+    /// Reserves space for a page of a replay and waits as long as necessary. Returns the maximum
+    /// size of the page.
     pub(super) async fn replay(&self) -> (usize, Admitted) {
         let bytes = self.services.limits.outbox_bytes / 2;
         match self.services.answer_space(self.holder, bytes) {
@@ -98,7 +101,8 @@ impl BulkRoom {
         }
     }
 
-    /// As [`Self::sent`], for a page that may have become smaller than its room; `before` waited in front of it.
+    /// As [`Self::sent`], for a page that may be smaller than its space; `before` is the number of
+    /// outbox bytes ahead of the page.
     pub(super) fn replayed(&self, Admitted(space): Admitted, before: usize) {
         let bytes = self.outbox.bytes().saturating_sub(before);
         let is_small = bytes <= self.small_bytes() && before <= self.small_bytes() / 2;

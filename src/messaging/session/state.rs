@@ -1,7 +1,8 @@
-//! The conversation: what a packet means, and in which order things may be said.
+//! The protocol state machine: the meaning of a packet, and which packets are allowed in which
+//! state.
 //!
-//! A typestate: a [`Stranger`] can only say Hello, a [`Member`] everything but Hello. Nothing here touches a socket; the
-//! machine takes a packet and returns the [`Step`] to perform.
+//! A typestate: a [`Stranger`] accepts only `Hello`, a [`Member`] everything but `Hello`. The
+//! machine does not use a socket; it takes a packet and returns the [`Step`] to perform.
 
 use crate::actors::cache::Range;
 use crate::actors::presence::Said;
@@ -18,16 +19,16 @@ use crate::protocol::packet::{self, MessagePacket, PacketError};
 use crate::services::ServiceError;
 use crate::services::messages::{parse_edit, parse_message, parse_reaction};
 
-/// How many answers a query may ask for.
+/// Bounds of the answers that a query may request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PageLimits {
     pub(super) default: usize,
     pub(super) max: usize,
-    /// Cursors in one `Resume`.
+    /// Maximum number of cursors in one `Resume`.
     pub(super) cursors: usize,
 }
 
-/// What came in.
+/// Input from the reader.
 #[derive(Debug)]
 pub(super) enum Incoming {
     Packet(Box<MessagePacket>),
@@ -36,12 +37,12 @@ pub(super) enum Incoming {
         request_id: Option<u64>,
         reason: String,
     },
-    /// A packet above the limit, which was discarded.
+    /// A packet above the size limit, which was discarded.
     TooLarge {
         request_id: Option<u64>,
         bytes_max: usize,
     },
-    /// No packet at all.
+    /// Bytes that do not decode to a packet.
     Malformed,
 }
 
@@ -51,14 +52,14 @@ impl Incoming {
             Ok(packet) => Self::Packet(Box::new(packet)),
             Err(PacketError::BadField { request_id, reason }) => Self::BadField { request_id, reason },
             Err(PacketError::Malformed(malformed)) => {
-                tracing::debug!(%malformed, "a frame is no packet");
+                tracing::debug!(%malformed, "a frame is not a packet");
                 Self::Malformed
             }
         }
     }
 }
 
-/// What to do about it.
+/// Step that the session performs for a packet.
 #[derive(Debug)]
 pub(super) enum Step {
     Authenticate {
@@ -66,7 +67,7 @@ pub(super) enum Step {
         introduction: Introduction,
         request_id: Option<u64>,
     },
-    /// Changes something; done in the order in which it was asked for.
+    /// Changes a chat. Changes are performed in the order of their packets.
     Do {
         request_id: Option<u64>,
         chat: ChatId,
@@ -81,7 +82,7 @@ pub(super) enum Step {
         chat: ChatId,
         range: Range,
     },
-    /// Who stands behind these ids.
+    /// Returns the users with these ids.
     Users {
         request_id: Option<u64>,
         ids: Vec<UserId>,
@@ -89,12 +90,12 @@ pub(super) enum Step {
     Heartbeat {
         request_id: Option<u64>,
     },
-    /// Remember how far the client is; nobody waits for an answer.
+    /// Records how far the client has read, without an answer.
     Note {
         chat: ChatId,
         marks: Marks,
     },
-    /// Tell others how this device's person is, or that they type.
+    /// Publishes the status of this device's user, or that they type.
     Show {
         request_id: Option<u64>,
         said: Said,
@@ -102,48 +103,48 @@ pub(super) enum Step {
     Ticket {
         request_id: Option<u64>,
     },
-    /// Block a user, or take that back.
+    /// Blocks or unblocks a user.
     Block {
         request_id: Option<u64>,
         username: String,
         blocks: bool,
     },
-    /// Change how the session's user sees chats.
+    /// Changes how the session's user sees chats.
     Arrange {
         request_id: Option<u64>,
         arrangement: Arrangement,
     },
-    /// Leave all chats into which this user put the session's.
+    /// Leaves all chats to which this user added the session's user.
     LeaveChats {
         request_id: Option<u64>,
         username: String,
     },
-    /// Bring these chats up to date, each from the seq that the client has.
+    /// Brings these chats up to date, each from the seq that the client has.
     Resume {
         request_id: Option<u64>,
         epoch: i64,
         chats: Vec<(ChatId, Seq)>,
     },
-    /// Say no; the session stays.
+    /// Refuses the packet; the session continues.
     Refuse(AckPacket),
-    /// Say no if there is something to say, then goodbye.
+    /// Ends the session with a `Goodbye`, after the refusal `last` if present.
     End {
         last: Option<AckPacket>,
         code: GoodbyeCode,
     },
 }
 
-/// What a client says of itself in its Hello, besides who it is.
+/// Options that a client sets in its `Hello`, besides its token.
 #[derive(Debug)]
 pub(super) struct Introduction {
     pub(super) echo: bool,
     pub(super) device: Option<String>,
     pub(super) status: Option<Status>,
-    /// Whether it wants a UDP ticket.
+    /// Whether the client requests a UDP ticket.
     pub(super) udp: bool,
 }
 
-/// What changes for the session's user alone.
+/// A change that only the session's user sees.
 #[derive(Debug)]
 pub(super) enum Arrangement {
     MarkUnread {
@@ -155,7 +156,7 @@ pub(super) enum Arrangement {
         chat: ChatId,
         hidden: bool,
     },
-    /// Follow the thread of a message, or mute it.
+    /// Follows or mutes the thread of a message.
     Follow {
         chat: ChatId,
         message: MessageId,
@@ -163,7 +164,7 @@ pub(super) enum Arrangement {
     },
 }
 
-/// What a session can do to a chat.
+/// A change of a chat that a session can request.
 #[derive(Debug)]
 pub(super) enum Deed {
     Say(NewMessage),
@@ -172,7 +173,7 @@ pub(super) enum Deed {
 }
 
 impl Deed {
-    /// The name of the command that it is.
+    /// Returns the name of the writer's command.
     pub(super) fn command(&self) -> &'static str {
         match self {
             Self::Say(_) => AppendMessage::NAME,
@@ -182,18 +183,18 @@ impl Deed {
     }
 }
 
-/// Somebody who has not said who they are.
+/// State before the client has authenticated.
 #[derive(Debug)]
 pub(super) struct Stranger;
 
-/// Somebody who has.
+/// State after the client has authenticated.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) who: Credential,
     pub(super) pages: PageLimits,
 }
 
-/// The NACK for a service's error.
+/// Returns the NACK for a service's error.
 pub(super) fn nack(request_id: Option<u64>, error: ServiceError) -> AckPacket {
     AckPacket::refusal(request_id, error.code, error.detail, error.retry_after_ms)
 }
@@ -309,7 +310,7 @@ impl Member {
             },
             "Ping" => Step::Heartbeat { request_id },
             "Bye" => Step::End { last: None, code: GoodbyeCode::Bye },
-            "Hello" => bad_request(request_id, "Hello was said already"),
+            "Hello" => bad_request(request_id, "Hello was already accepted"),
             other => {
                 let known: String = other.chars().filter(|c| c.is_ascii_alphanumeric()).take(32).collect();
                 bad_request(request_id, format!("unknown packet_type \"{known}\""))
@@ -381,7 +382,8 @@ fn mark_unread(packet: &MessagePacket) -> Step {
     }
 }
 
-/// Cursors that move: with a request id once that is committed, without one soon.
+/// Moves read and delivered cursors. With a request id the answer follows the commit; without one
+/// the write is delayed and merged.
 fn mark(packet: &MessagePacket) -> Step {
     let request_id = packet.request_id;
     let Some(chat) = packet.chat_id else { return bad_request(request_id, "chat_id is missing") };
@@ -398,7 +400,7 @@ fn mark(packet: &MessagePacket) -> Step {
     }
 }
 
-/// A packet that changes a message; `what` says how.
+/// Handles a packet that changes a message; `what` returns the change.
 fn alter(
     mut packet: MessagePacket,
     what: impl FnOnce(&mut MessagePacket) -> Result<Alteration, Refusal>,

@@ -1,4 +1,4 @@
-//! What a session answers, without a runtime.
+//! Steps of the state machine, without a runtime.
 
 use super::state::*;
 use crate::domain::access::Credential;
@@ -17,7 +17,7 @@ fn packet(packet_type: &str) -> MessagePacket {
     MessagePacket { packet_type: packet_type.into(), request_id: Some(9), ..MessagePacket::default() }
 }
 
-fn tell(packet: MessagePacket) -> Step {
+fn step_for(packet: MessagePacket) -> Step {
     member().receive(Incoming::Packet(Box::new(packet)))
 }
 
@@ -32,7 +32,7 @@ fn refusal(step: Step) -> Code {
     }
 }
 
-fn saying(content: &str) -> MessagePacket {
+fn message_packet(content: &str) -> MessagePacket {
     let message = PacketMessage {
         client_id: Some(ClientId([7; 16])),
         content: Some(content.into()),
@@ -42,13 +42,13 @@ fn saying(content: &str) -> MessagePacket {
 }
 
 #[test]
-fn a_stranger_must_say_hello_first() {
+fn first_packet_must_be_hello() {
     let hello = MessagePacket { token: Some("t".into()), ..packet("Hello") };
     assert!(matches!(
         Stranger.receive(Incoming::Packet(Box::new(hello))),
         Step::Authenticate { introduction: Introduction { echo: true, .. }, request_id: Some(9), .. }
     ));
-    for first in [packet("Ping"), packet("Hello"), saying("hi")] {
+    for first in [packet("Ping"), packet("Hello"), message_packet("hi")] {
         let step = Stranger.receive(Incoming::Packet(Box::new(first)));
         assert!(matches!(step, Step::End { last: Some(_), code: GoodbyeCode::Unauthenticated }));
     }
@@ -57,44 +57,50 @@ fn a_stranger_must_say_hello_first() {
 }
 
 #[test]
-fn a_well_formed_message_is_sent() {
-    assert!(matches!(tell(saying("hi")), Step::Do { request_id: Some(9), chat: ChatId(3), .. }));
+fn well_formed_message_is_sent() {
+    assert!(matches!(step_for(message_packet("hi")), Step::Do { request_id: Some(9), chat: ChatId(3), .. }));
 }
 
 #[test]
-fn each_mistake_has_its_code() {
-    assert_eq!(refusal(tell(saying(""))), Code::BadRequest);
-    assert_eq!(refusal(tell(saying("a\0b"))), Code::BadRequest);
-    assert_eq!(refusal(tell(saying(&"x".repeat(16 * 1024 + 1)))), Code::TooLarge);
-    assert_eq!(refusal(tell(MessagePacket { chat_id: None, ..saying("hi") })), Code::BadRequest);
-    assert_eq!(refusal(tell(MessagePacket { message: None, ..saying("hi") })), Code::BadRequest);
-    assert_eq!(refusal(tell(MessagePacket { user_id: Some(UserId(2)), ..saying("hi") })), Code::Forbidden);
-    assert_eq!(refusal(tell(packet("Hello"))), Code::BadRequest);
+fn each_invalid_packet_is_refused_with_its_code() {
+    assert_eq!(refusal(step_for(message_packet(""))), Code::BadRequest);
+    assert_eq!(refusal(step_for(message_packet("a\0b"))), Code::BadRequest);
+    assert_eq!(refusal(step_for(message_packet(&"x".repeat(16 * 1024 + 1)))), Code::TooLarge);
+    assert_eq!(refusal(step_for(MessagePacket { chat_id: None, ..message_packet("hi") })), Code::BadRequest);
+    assert_eq!(refusal(step_for(MessagePacket { message: None, ..message_packet("hi") })), Code::BadRequest);
+    assert_eq!(
+        refusal(step_for(MessagePacket { user_id: Some(UserId(2)), ..message_packet("hi") })),
+        Code::Forbidden
+    );
+    assert_eq!(refusal(step_for(packet("Hello"))), Code::BadRequest);
     let resume = |cursors: &[(i64, u64)]| MessagePacket {
         epoch: Some(1),
         cursors: Some(cursors.iter().map(|(chat, seq)| (ChatId(*chat), *seq)).collect()),
         ..packet("Resume")
     };
-    assert!(matches!(tell(resume(&[(3, 4), (5, 6)])), Step::Resume { request_id: Some(9), .. }));
-    assert_eq!(refusal(tell(resume(&[(1, 1), (2, 2), (3, 3)]))), Code::BadRequest);
-    assert_eq!(refusal(tell(resume(&[(3, 1 << 60)]))), Code::BadRequest);
-    assert_eq!(refusal(tell(MessagePacket { epoch: None, ..resume(&[]) })), Code::BadRequest);
-    assert_eq!(refusal(tell(MessagePacket { cursors: None, ..resume(&[]) })), Code::BadRequest);
-    assert_eq!(refusal(tell(packet("<script>"))), Code::BadRequest);
+    assert!(matches!(step_for(resume(&[(3, 4), (5, 6)])), Step::Resume { request_id: Some(9), .. }));
+    assert_eq!(refusal(step_for(resume(&[(1, 1), (2, 2), (3, 3)]))), Code::BadRequest);
+    assert_eq!(refusal(step_for(resume(&[(3, 1 << 60)]))), Code::BadRequest);
+    assert_eq!(refusal(step_for(MessagePacket { epoch: None, ..resume(&[]) })), Code::BadRequest);
+    assert_eq!(refusal(step_for(MessagePacket { cursors: None, ..resume(&[]) })), Code::BadRequest);
+    assert_eq!(refusal(step_for(packet("<script>"))), Code::BadRequest);
     let page = MessagePacket { chat_id: Some(ChatId(3)), ..packet("GetMessages") };
-    assert_eq!(refusal(tell(MessagePacket { limit: Some(0), ..page.clone() })), Code::BadRequest);
-    assert_eq!(refusal(tell(MessagePacket { limit: Some(101), ..page.clone() })), Code::BadRequest);
-    assert_eq!(refusal(tell(MessagePacket { before_seq: Some(1 << 63), ..page })), Code::BadRequest);
+    assert_eq!(refusal(step_for(MessagePacket { limit: Some(0), ..page.clone() })), Code::BadRequest);
+    assert_eq!(refusal(step_for(MessagePacket { limit: Some(101), ..page.clone() })), Code::BadRequest);
+    assert_eq!(refusal(step_for(MessagePacket { before_seq: Some(1 << 63), ..page })), Code::BadRequest);
 }
 
 #[test]
-fn ones_own_user_id_is_accepted_and_bye_ends() {
-    assert!(matches!(tell(MessagePacket { user_id: Some(UserId(1)), ..saying("hi") }), Step::Do { .. }));
-    assert!(matches!(tell(packet("Bye")), Step::End { code: GoodbyeCode::Bye, .. }));
+fn own_user_id_is_accepted_and_bye_ends_the_session() {
+    assert!(matches!(
+        step_for(MessagePacket { user_id: Some(UserId(1)), ..message_packet("hi") }),
+        Step::Do { .. }
+    ));
+    assert!(matches!(step_for(packet("Bye")), Step::End { code: GoodbyeCode::Bye, .. }));
 }
 
 #[test]
-fn bytes_that_are_no_packet_end_the_session() {
+fn undecodable_bytes_end_the_session() {
     let step = member().receive(Incoming::Malformed);
     assert!(matches!(step, Step::End { code: GoodbyeCode::BadRequest, .. }));
 }

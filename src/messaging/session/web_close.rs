@@ -1,4 +1,5 @@
-//! The code of the closing handshake (RFC 6455 section 7.4): client libraries decide by it whether to connect again.
+//! Codes of the closing handshake (RFC 6455 section 7.4): client libraries use them to decide
+//! whether to reconnect.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering::AcqRel, Ordering::Acquire};
@@ -10,9 +11,10 @@ pub(super) struct WebClose(u16);
 
 impl WebClose {
     pub(super) const NORMAL: Self = Self(1000);
-    /// The connection broke the rules of WebSocket.
+    /// The client broke the WebSocket protocol.
     pub(super) const PROTOCOL: Self = Self(1002);
-    /// A message is not of its kind: text that is not UTF-8, a binary message that is not a packet.
+    /// The message contradicts its type: text that is not UTF-8, a binary message that is not a
+    /// packet.
     pub(super) const INVALID: Self = Self(1007);
     pub(super) const TOO_LARGE: Self = Self(1009);
     const GOING_AWAY: Self = Self(1001);
@@ -20,7 +22,7 @@ impl WebClose {
     const RESTART: Self = Self(1012);
     const TRY_AGAIN_LATER: Self = Self(1013);
 
-    /// The code that goes with a `Goodbye`.
+    /// Returns the code for a `Goodbye`.
     pub(super) fn of(code: GoodbyeCode) -> Self {
         match code {
             GoodbyeCode::Bye => Self::NORMAL,
@@ -36,7 +38,7 @@ impl WebClose {
     }
 }
 
-/// Why the reader of a connection ended it, for the writer. The first reason counts.
+/// Reason for which the reader ended a connection, for the writer. The first reason is kept.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SharedClose(Arc<AtomicU16>);
 
@@ -46,7 +48,7 @@ impl SharedClose {
         let _first = self.0.compare_exchange(0, close.0, AcqRel, Acquire);
     }
 
-    /// The client closed with this code, which is answered with the same one.
+    /// Stores the close code of the client, which is answered with the same code.
     pub(super) fn echo(&self, code: Option<u16>) {
         self.set(code.map_or(WebClose::NORMAL, WebClose));
     }

@@ -1,9 +1,11 @@
-//! Messages of a WebSocket, out of the bytes that a client sends (RFC 6455 sections 5 and 7). A plain struct.
+//! Decodes the bytes that a client sends into WebSocket messages (RFC 6455 sections 5 and 7). A
+//! plain struct.
 //!
 //! Invariants
-//! * Of a message above the limit only the beginning is kept ([`BEGINNING_BYTES`]); the rest is discarded as it arrives.
-//!   A message above [`MESSAGE_BYTES_MAX`] ends the connection.
-//! * Text is UTF-8 when it is handed over; control frames are whole and short.
+//! * Only the beginning of a message above the limit is kept ([`BEGINNING_BYTES`]); the rest is
+//!   discarded as it arrives. A message above [`MESSAGE_BYTES_MAX`] ends the connection.
+//! * Text messages are valid UTF-8; control frames are complete and at most [`CONTROL_BYTES_MAX`]
+//!   long.
 //! * Deliberately absent: extensions. None is negotiated, so reserved bits are a violation.
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -11,26 +13,26 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::web_close::WebClose;
 use super::web_reader::Form;
 
-/// A larger message is not even discarded.
+/// A larger message ends the connection instead of being discarded.
 const MESSAGE_BYTES_MAX: u64 = 1024 * 1024;
-/// What is kept of a message above the limit, to find its request id.
+/// Bytes of an oversized message that are kept to find its request id.
 const BEGINNING_BYTES: usize = 1024;
-/// The payload of a control frame (RFC 6455 section 5.5).
+/// Maximum payload of a control frame (RFC 6455 section 5.5).
 const CONTROL_BYTES_MAX: u64 = 125;
 const MASK_BYTES: usize = 4;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum WebMessage {
     Whole(Form, Bytes),
-    /// A message above the limit, of which this is the beginning.
+    /// A message above the limit, with its beginning.
     TooLarge(Form, Bytes),
     Ping(Bytes),
     Pong,
-    /// With the code that the client gave.
+    /// Close frame with the code that the client sent, if any.
     Close(Option<u16>),
 }
 
-/// The beginning of a frame whose payload arrives.
+/// Header of a frame whose payload is arriving.
 #[derive(Debug)]
 struct Header {
     is_last: bool,
@@ -48,16 +50,16 @@ enum Opcode {
     Pong,
 }
 
-/// A data frame of which a part has arrived.
+/// A data frame that has arrived in part.
 #[derive(Debug)]
 struct Frame {
     is_last: bool,
     bytes_left: u64,
-    /// Turned to the next byte.
+    /// Rotated to the position of the next byte.
     mask: [u8; MASK_BYTES],
 }
 
-/// A message of which a part has arrived.
+/// A message that has arrived in part.
 #[derive(Debug)]
 struct Partial {
     form: Form,
@@ -77,15 +79,15 @@ impl WebFrames {
         self.arrived.extend_from_slice(bytes);
     }
 
-    /// Whether a part of a message is here.
+    /// Whether a part of a message has arrived.
     pub(super) fn is_within_message(&self) -> bool {
         self.message.is_some() || !self.arrived.is_empty()
     }
 
-    /// The next message of at most `bytes_max`, if it has arrived.
+    /// Returns the next message of at most `bytes_max`, if it has arrived.
     ///
     /// # Errors
-    /// The client broke the protocol: the connection is to be closed with this code.
+    /// The client broke the protocol: close the connection with the returned code.
     pub(super) fn take(&mut self, bytes_max: usize) -> Result<Option<WebMessage>, WebClose> {
         loop {
             if let Some(mut message) = self.message.take() {
@@ -146,7 +148,7 @@ impl WebFrames {
 }
 
 impl Partial {
-    /// Moves what has arrived of a frame to what is kept.
+    /// Moves the arrived bytes of a frame to the kept bytes.
     fn read(&mut self, frame: &mut Frame, arrived: &mut BytesMut, bytes_max: usize) {
         let here = usize::try_from(frame.bytes_left).unwrap_or(usize::MAX).min(arrived.len());
         let mut part = arrived.split_to(here);
@@ -176,7 +178,7 @@ impl Partial {
 }
 
 impl Header {
-    /// The header at the front, with its length, if it is there whole.
+    /// Parses the header at the front; returns it with its length if it is complete.
     fn read(bytes: &[u8]) -> Result<Option<(Self, usize)>, WebClose> {
         let &[first, second, ref rest @ ..] = bytes else { return Ok(None) };
         let opcode = match first & 0x0f {
@@ -213,7 +215,7 @@ impl Header {
     }
 }
 
-/// The code in the payload of a close frame (RFC 6455 section 7.4).
+/// Returns the code in the payload of a close frame (RFC 6455 section 7.4).
 fn close_code(payload: &[u8]) -> Result<Option<u16>, WebClose> {
     let (code, reason) = match payload {
         [] => return Ok(None),
@@ -240,7 +242,7 @@ mod tests {
 
     const MAX: usize = 2_000;
 
-    /// A frame of a client.
+    /// Builds a frame of a client.
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let mask = [1, 2, 3, 4];
         let mut bytes = vec![first];
@@ -260,7 +262,7 @@ mod tests {
         bytes
     }
 
-    /// All messages of these bytes, as they arrive in pieces.
+    /// Decodes all messages in these bytes, which arrive in pieces.
     fn read(bytes: &[u8], piece: usize) -> (Vec<WebMessage>, Option<WebClose>) {
         let (mut frames, mut messages) = (WebFrames::default(), Vec::new());
         for piece in bytes.chunks(piece.max(1)) {
@@ -281,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_arrive_whole_in_any_pieces() {
+    fn messages_are_complete_in_any_pieces() {
         let sent = [
             frame(0x81, b"one"),
             frame(0x01, "tw\u{f6}".as_bytes().split_at(3).0),
@@ -309,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn message_above_the_limit_is_discarded_and_the_next_one_read() {
+    fn message_above_the_limit_is_discarded_and_next_is_read() {
         let large = vec![b'x'; MAX + 1];
         let parts = [frame(0x01, &large[..1_500]), frame(0x80, &large[1_500..])].concat();
         for sent in [frame(0x81, &large), parts] {
@@ -329,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn violations_have_the_code_of_their_kind() {
+    fn violation_closes_with_the_code_of_its_kind() {
         let mut unmasked = frame(0x81, b"x");
         unmasked[1] &= 0x7f;
         let mut endless = frame(0x82, b"");
@@ -337,7 +339,7 @@ mod tests {
         for (story, sent, code) in [
             ("a reserved bit", frame(0xc1, b"x"), WebClose::PROTOCOL),
             ("an unknown opcode", frame(0x83, b"x"), WebClose::PROTOCOL),
-            ("no mask", unmasked, WebClose::PROTOCOL),
+            ("a missing mask", unmasked, WebClose::PROTOCOL),
             ("a length without end", endless, WebClose::PROTOCOL),
             ("a control frame in parts", frame(0x09, b"x"), WebClose::PROTOCOL),
             ("a long control frame", frame(0x89, &[0; 126]), WebClose::PROTOCOL),
@@ -356,7 +358,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_never_change_what_is_read(
+        fn pieces_never_change_the_decoded_messages(
             bytes in proptest::collection::vec(any::<u8>(), 0..600),
             piece in 1..64_usize,
         ) {

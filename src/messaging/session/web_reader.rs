@@ -1,4 +1,5 @@
-//! The reading half of a WebSocket: messages into packets, never more of them than the session's window.
+//! The reading half of a WebSocket: decodes messages into packets, at most as many as the session's
+//! window allows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Acquire, Ordering::Release};
@@ -18,12 +19,13 @@ use super::web_frames::{WebFrames, WebMessage};
 use crate::protocol::answer::GoodbyeCode;
 use crate::protocol::{json, packet};
 
-/// Pongs that wait for the socket; to a client that pings faster than it reads, one is as good as many.
+/// Maximum number of queued pongs. For a client that pings faster than it reads, further pongs add
+/// nothing.
 const PONGS_MAX: usize = 4;
-/// What a peer may still send while it is being said goodbye to.
+/// Maximum number of chunks that are read from a peer after the session sent `Goodbye`.
 const LINGER_CHUNKS_MAX: usize = 64;
 
-/// The form of the first message is the session's.
+/// Encoding of a session's messages; the first message decides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// MessagePack in binary messages.
@@ -32,17 +34,17 @@ pub(super) enum Form {
     Text,
 }
 
-/// The session's form, as soon as it is known.
+/// The session's form, once it is known.
 #[derive(Clone, Default)]
 pub(super) struct SharedForm(Arc<AtomicU8>);
 
 impl SharedForm {
-    /// Before the first message: text, which a person can read.
+    /// Before the first message the form is text, which a user can read.
     pub(super) fn get(&self) -> Form {
         if self.0.load(Acquire) == 1 { Form::Binary } else { Form::Text }
     }
 
-    /// Whether a message of this form is one of this session. The first one decides.
+    /// Whether this session accepts a message of this form. The first message decides.
     fn accepts(&self, form: Form) -> bool {
         let number = if form == Form::Binary { 1 } else { 2 };
         match self.0.load(Acquire) {
@@ -64,7 +66,7 @@ pub(super) struct WebReader {
     close: SharedClose,
 }
 
-/// What the writing half shares with the reading half.
+/// State that the writing half shares with the reading half.
 pub(super) struct ForWriter {
     pub(super) pongs: Receiver<Bytes>,
     pub(super) form: SharedForm,
@@ -90,13 +92,13 @@ impl WebReader {
 
     async fn read(&mut self) -> End {
         let opened = Instant::now();
-        // When the message began of which a part is here.
+        // Start of the message of which a part has arrived.
         let mut began = None;
         loop {
-            // As over TCP: nothing is read without a place for it.
+            // As over TCP: the reader reads only while a permit is free.
             match self.intake.place().await {
                 Ok(free) => drop(free),
-                // HTTP stops while the writer still works: what was asked is answered.
+                // HTTP stops while the writer still works: packets that were received are answered.
                 Err(End::Say(GoodbyeCode::Shutdown)) => return End::SayLast(GoodbyeCode::Shutdown),
                 Err(end) => return end,
             }
@@ -129,11 +131,11 @@ impl WebReader {
         }
     }
 
-    /// Hands a message over; returns why reading ends, if it does.
+    /// Passes a message to the session; returns why reading ends, if it does.
     async fn receive(&mut self, message: WebMessage) -> Option<End> {
         let incoming = match message {
             WebMessage::Whole(form, bytes) => self.packet(form, &bytes),
-            // A stranger has nothing to say that is so long.
+            // No packet of an unauthenticated client is this long.
             WebMessage::TooLarge(..) if !self.intake.is_welcomed() => {
                 return Some(self.broken(WebClose::TOO_LARGE));
             }
@@ -143,7 +145,7 @@ impl WebReader {
                 Incoming::TooLarge { request_id, bytes_max: self.intake.bytes_max() }
             }
             WebMessage::Ping(payload) => {
-                // A full queue of pongs will do for this ping too.
+                // With a full queue the client receives the pongs that are queued already.
                 drop(self.pongs.try_send(payload));
                 return None;
             }
@@ -161,9 +163,9 @@ impl WebReader {
         last.then(|| self.broken(WebClose::INVALID))
     }
 
-    /// The client broke the protocol.
+    /// Ends the connection because the client broke the protocol.
     fn broken(&self, close: WebClose) -> End {
-        tracing::debug!(code = close.code(), "a WebSocket broke its protocol");
+        tracing::debug!(code = close.code(), "a client broke the WebSocket protocol");
         self.intake.meter.malformed();
         self.close.set(close);
         End::Say(GoodbyeCode::BadRequest)
@@ -172,7 +174,7 @@ impl WebReader {
     fn packet(&self, form: Form, bytes: &[u8]) -> Incoming {
         self.intake.meter.received(bytes.len());
         if !self.form.accepts(form) {
-            let reason = "the form of the first message, text or binary, is the session's".to_owned();
+            let reason = "all messages must have the form of the first one, text or binary".to_owned();
             return Incoming::BadField { request_id: None, reason };
         }
         let decoded = match form {
@@ -180,10 +182,11 @@ impl WebReader {
             Form::Text => Incoming::of(packet::decode_json(bytes)),
         };
         match decoded {
-            // Text is well formed where JSON is not: the session goes on.
+            // A text message that is not JSON is still well framed: the session continues.
             Incoming::Malformed if form == Form::Text => {
                 let reason =
-                    "this is not a JSON object of at most 16 levels, or holds half a character".to_owned();
+                    "the message must be a JSON object of at most 16 levels without unpaired surrogates"
+                        .to_owned();
                 Incoming::BadField { request_id: json::request_id_in(bytes), reason }
             }
             decoded => decoded,

@@ -1,7 +1,9 @@
-//! The writing half of a WebSocket: all that waits in the outbox, as the body of the upgraded response.
+//! The writing half of a WebSocket: streams all frames of the outbox as the body of the upgraded
+//! response.
 //!
-//! The HTTP worker asks for the next chunk when the socket has taken the last one, so nothing leaves the outbox before
-//! there is room for it, and a reader that stopped reading costs no more than one who does so over TCP.
+//! The HTTP worker polls for the next chunk when the socket has taken the last one. So frames leave
+//! the outbox only when there is room for them, and a client that stopped reading costs no more
+//! than over TCP.
 
 use std::collections::VecDeque;
 
@@ -17,7 +19,7 @@ use super::web_reader::{ForWriter, Form};
 use crate::actors::hub::{Drained, OutboxDrain};
 use crate::protocol::{framing, json};
 
-/// Bytes given to the HTTP worker at once, if there are so many.
+/// Maximum number of bytes per chunk.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 struct WebWriter {
@@ -25,7 +27,7 @@ struct WebWriter {
     reader: ForWriter,
     codec: Codec,
     waiting: VecDeque<Bytes>,
-    /// Frames and bytes of the last chunk: out of the outbox when the next one is asked for.
+    /// Frames and bytes of the last chunk; removed from the outbox at the next poll.
     handed_over: (usize, usize),
     end: End,
     /// The connection counts until its body is dropped; then its reader ends too.
@@ -35,12 +37,13 @@ struct WebWriter {
 #[derive(PartialEq)]
 enum End {
     Open,
-    /// The outbox is closed: when all is out, the closing handshake follows with this code.
+    /// The outbox is closed: after the remaining frames, the closing handshake follows with this
+    /// code.
     Draining(WebClose),
     Said,
 }
 
-/// The session's frames as WebSocket messages.
+/// Returns the session's frames as a stream of WebSocket messages.
 pub(super) fn frames(
     drain: OutboxDrain,
     reader: ForWriter,
@@ -92,7 +95,7 @@ impl WebWriter {
         Some(out.freeze())
     }
 
-    /// Until there is something to say.
+    /// Waits for frames, a pong or the end of the outbox.
     async fn wait(&mut self, out: &mut BytesMut) {
         let mut frames = Vec::new();
         tokio::select! {
@@ -108,12 +111,12 @@ impl WebWriter {
 
     fn put(&mut self, message: Message, out: &mut BytesMut) {
         if let Err(error) = self.codec.encode(message, out) {
-            tracing::error!(%error, "a WebSocket message could not be encoded");
+            tracing::error!(%error, "cannot encode a WebSocket message");
         }
     }
 }
 
-/// A frame of ours in the form of the session.
+/// Encodes a frame of the server in the form of the session.
 fn message(form: Form, frame: &Bytes) -> Message {
     let packet = framing::packet_of(frame);
     match form {

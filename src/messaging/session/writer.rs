@@ -1,4 +1,5 @@
-//! The writing half of a socket: all that waits in the outbox, in one write where it fits.
+//! The writing half of a socket: sends all waiting frames of the outbox in one write where they
+//! fit.
 
 use std::future::poll_fn;
 use std::io::IoSlice;
@@ -13,13 +14,14 @@ use tokio_util::sync::CancellationToken;
 use super::super::admission::Seat;
 use crate::actors::hub::{Drained, OutboxDrain};
 
-/// Frames given to one system call (Linux takes up to 1024, IOV_MAX).
+/// Frames per system call (Linux accepts up to 1024, IOV_MAX).
 const SLICES_MAX: usize = 64;
 
-/// So few frames at a time are no reason to keep room for more.
+/// After a batch of at most this many frames, a larger buffer is freed.
 const FEW: usize = 4;
 
-/// Writes until the outbox is closed or the peer takes nothing for `stall`; then `closed` is cancelled.
+/// Writes until the outbox is closed or the peer accepts nothing for `stall`; then cancels
+/// `closed`.
 pub(super) async fn run(
     mut socket: impl AsyncWrite + Unpin,
     mut outbox: OutboxDrain,
@@ -27,7 +29,7 @@ pub(super) async fn run(
     closed: CancellationToken,
     seat: Seat,
 ) {
-    // The connection counts until its last bytes are out.
+    // The connection counts until its last bytes are sent.
     let _seat = seat;
     let _cancel = closed.drop_guard();
     let mut frames = Vec::new();
@@ -49,7 +51,8 @@ pub(super) async fn run(
     }
 }
 
-/// One system call. What it is given lives on the stack, not in the session's task: idle sessions stay small.
+/// Makes one system call. Its slices live on the stack, not in the session's task: idle sessions
+/// stay small.
 fn write_some(
     socket: Pin<&mut impl AsyncWrite>,
     context: &mut Context<'_>,
@@ -63,7 +66,7 @@ fn write_some(
     socket.poll_write_vectored(context, slices.get(..count).unwrap_or_default())
 }
 
-/// The peer is gone or takes nothing.
+/// The peer is gone or accepts nothing.
 struct Stalled;
 
 async fn write_all(
@@ -94,7 +97,7 @@ async fn write_all(
         first += done;
     }
     frames.clear();
-    // TLS may hold the last bytes back.
+    // TLS may buffer the last bytes.
     match tokio::time::timeout(stall, socket.flush()).await {
         Ok(Ok(())) => Ok(()),
         _ => Err(Stalled),
