@@ -8,8 +8,8 @@ use crate::domain::timestamp::Timestamp;
 
 /// Characters of a message in a notice about another chat.
 const NOTICE_CHARACTERS: usize = 60;
-/// Prefix of the second and further lines of a message, so that they are not mistaken for messages of
-/// another sender.
+/// Prefix of the second and further lines of a message, so that they are not mistaken for messages
+/// of another sender.
 const CONTINUATION: &str = "      | ";
 
 const DIM: &str = "\u{1b}[2m";
