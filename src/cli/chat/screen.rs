@@ -4,7 +4,7 @@
 //! terminal (a script, a test, a dumb terminal) lines are read and written plainly.
 //!
 //! Invariant: the reading thread reads only with a permit ([`Input::allow`]). So the answer to a
-//! command appears above the next prompt, a script cannot run ahead of the server, and the terminal
+//! command appears above the next prompt, and a script cannot run ahead of the server. The terminal
 //! is in its ordinary mode when the program ends after a command.
 
 use std::io::{self, BufRead, IsTerminal, Write};
