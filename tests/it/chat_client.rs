@@ -160,7 +160,7 @@ async fn banner_names_the_address_that_people_use() {
     assert!(greeting.contains("netbit chat --server https://git.example.org --user you"), "{greeting}");
     assert!(greeting.contains("https://git.example.org/api/users/register"), "{greeting}");
     assert!(!greeting.contains("http://127.0.0.1:8080"), "{greeting}");
-    drop(server);
+    server.stop().await;
 }
 
 /// The banner named an address that no certificate holds.
@@ -172,4 +172,5 @@ async fn banner_with_tls_names_a_host_of_the_certificate() {
     let server = crate::harness::Process::with(folder.path(), &files).await;
     let greeting = &server.greeting;
     assert!(greeting.contains("netbit chat --server https://localhost:"), "{greeting}");
+    server.stop().await;
 }

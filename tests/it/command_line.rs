@@ -172,6 +172,7 @@ async fn second_server_is_told_who_uses_the_directory() {
         "{told}"
     );
     assert!(!told.contains("listen"), "{told}");
+    first.stop().await;
 }
 
 /// `auth.secret = "short"` blamed `secret.key`, `limits.readers = 0` was accepted, and other mistakes came one at a time.
@@ -215,6 +216,7 @@ async fn listeners_take_host_names() {
         netbit(directory.path(), &["--data-dir", "other", "--ops-listen", "no-such-host.invalid:80"], &[]);
     let told = text(&unknown.stderr);
     assert!(told.contains("ops.listen") && told.contains("no-such-host.invalid:80"), "{told}");
+    server.stop().await;
 }
 
 /// Errors that end with their cause, and have it as their source, were printed as "permission denied: permission denied".

@@ -180,4 +180,5 @@ async fn a_server_takes_small_pages() {
     let server = crate::harness::Process::start(directory.path()).await;
     // Kernels before 5.0 do not say.
     assert_ne!(server.status("THP_enabled").as_deref(), Some("1"));
+    server.stop().await;
 }

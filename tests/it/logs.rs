@@ -81,6 +81,7 @@ async fn log_lines_name_client_and_user() {
     let failure = lines.iter().find(|line| line["username"] == "mallory").unwrap();
     let request = requests.iter().find(|line| line["request_id"] == failure["request_id"]).unwrap();
     assert_eq!((&request["status"], request.get("user_id")), (&json!(403), None));
+    server.stop().await;
 }
 
 /// The regular expressions of the filter ban who guessed, and no address that a client invented.
@@ -106,6 +107,7 @@ async fn fail2ban_filter_matches_real_log_lines() {
         }
         let expected = [("2001:db8::7".to_owned(), 3), ("203.0.113.7".to_owned(), 2)];
         assert_eq!(banned, BTreeMap::from(expected), "{format}");
+        server.stop().await;
     }
 }
 

@@ -30,7 +30,7 @@ async fn tls_drop_in_sets_what_the_server_reads() {
     let server = Process::logging(data.path(), &variables, &log).await;
     assert!(server.greeting.contains("--server https://git.example.org "), "{}", server.greeting);
     assert!(!std::fs::read_to_string(&log).unwrap().contains("is not a setting"), "every variable is one");
-    drop(server);
+    server.stop().await;
     std::fs::remove_file(credentials.path().join("key.pem")).unwrap();
     let mut command = crate::harness::command(data.path());
     command.envs(variables).stderr(std::process::Stdio::null());

@@ -46,4 +46,5 @@ async fn a_clock_that_jumps_changes_no_order_and_ends_no_session() {
     let (page, _) = server.http.with_token(&token).messages(chat, "").await.unwrap();
     let again: Vec<_> = page.iter().map(|message| message.content.as_str()).collect();
     assert_eq!(again, contents, "from the database, too");
+    server.stop().await;
 }

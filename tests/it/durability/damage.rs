@@ -102,4 +102,5 @@ async fn a_damaged_page_that_the_start_did_not_read_is_found_beside_a_server_tha
     let server = Process::start(directory.path()).await;
     let (status, _) = soon(server.operations("/readyz")).await;
     assert_eq!(status, 200, "and a whole one is served");
+    server.stop().await;
 }

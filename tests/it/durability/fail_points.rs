@@ -117,6 +117,7 @@ async fn killed_before_the_commit_nothing_is_there_and_the_retry_is_the_first() 
     let ack = session.request(saying(scene.chat, name, content)).await.unwrap();
     assert!(ack.success && ack.duplicate != Some(true), "{ack:?}");
     assert_eq!(scene.contents(&server.http).await.len(), 1);
+    server.stop().await;
 }
 
 #[actix_web::test]
@@ -141,6 +142,7 @@ async fn killed_between_commit_and_fan_out_receivers_get_it_by_resuming() {
     };
     bob.writer.send(&resume).await.unwrap();
     heard(&mut bob, content).await;
+    server.stop().await;
 }
 
 /// The disk says that it could not write: whether the commit is there is not known to anybody.
@@ -188,6 +190,7 @@ async fn while_the_disk_is_full_writes_are_refused_reads_go_on_and_it_recovers_w
     .await;
     let said: Vec<_> = scene.contents(&server.http).await.into_iter().map(|(content, _)| content).collect();
     assert_eq!(said, ["before", "after"], "what was refused is not there");
+    server.stop().await;
 }
 
 #[actix_web::test]
@@ -263,6 +266,7 @@ async fn a_backup_that_was_killed_is_none_and_the_next_one_is_whole() {
     let alice = server.http.login("alice", PASSWORD).await.unwrap().token;
     let (page, _) = server.http.with_token(alice).messages(scene.chat, "").await.unwrap();
     assert_eq!(page[0].content, "kept");
+    server.stop().await;
 }
 
 /// A push whose commits end the process that reads them ended every start as well. Attempts are counted before they are
@@ -306,6 +310,7 @@ async fn a_push_that_kills_its_reader_is_settled_without_commits() {
         (&json!("refs/heads/main"), &json!(0)),
         "{push}"
     );
+    server.stop().await;
 }
 
 /// The ref is on disk, the event is not: two systems, one story.
@@ -342,6 +347,7 @@ async fn killed_between_ref_and_event_the_event_appears_once() {
     let tip = place.git("work", &["ls-remote", &url(&server), "main"]).await.ok();
     assert!(tip.starts_with(&place.head("work").await), "the ref has moved");
     assert_eq!(events().await, 1);
+    server.stop().await;
 }
 
 /// What the server says of panics and restarts.
@@ -446,4 +452,5 @@ async fn repository_is_created_once_and_again_after_a_kill() {
     futures_util::future::join(push("main"), push("topic")).await;
     let listed = place.git("", &["ls-remote", "--heads", url]).await.ok();
     assert_eq!(listed.lines().count(), 2, "{listed}");
+    server.stop().await;
 }

@@ -219,4 +219,5 @@ async fn sigterm_under_load_loses_nothing_that_was_acknowledged_and_exits_with_0
     for (name, entry) in &told {
         assert_eq!(stored.get(name), Some(entry));
     }
+    server.stop().await;
 }

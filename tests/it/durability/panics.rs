@@ -152,6 +152,7 @@ async fn a_batch_that_even_the_database_does_not_know_ends_the_process() {
     let unknown = Committed { commit_no: 1_000, events: Vec::new(), permits: Vec::new() };
     server.app.services.cache.publish(Published::Committed(unknown));
     assert_eq!(soon(server.app.failed()).await, 70);
+    server.abandon();
 }
 
 #[actix_web::test]

@@ -195,6 +195,7 @@ async fn a_disk_that_does_not_sync_any_more_acknowledges_nothing_and_ends_the_pr
     let server = Process::start(&data).await;
     let stored = whole_history(&server.http.with_token(token), chat).await;
     assert_eq!(stored[0].content, "before");
+    server.stop().await;
 }
 
 #[test]

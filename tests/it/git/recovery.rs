@@ -276,4 +276,5 @@ async fn kill_9_while_people_push_leaves_an_event_for_every_move() {
         place.git("", &["clone", "--quiet", "--mirror", &url, &check]).await.ok();
         place.git(&check, &["fsck", "--strict"]).await.ok();
     }
+    server.stop().await;
 }

@@ -269,4 +269,5 @@ async fn refusals_that_git_reads_are_refusals_in_the_log() {
     let line = text.lines().find(|line| line.contains("POST") && line.contains("git-upload-pack")).unwrap();
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!((line["status"].as_i64(), line["sent_status"].as_i64()), (Some(413), Some(200)), "{line}");
+    server.stop().await;
 }

@@ -93,13 +93,14 @@ impl Attacked {
     }
 
     /// The server is up, serves others, and never used more memory than it may with all its children; after SIGKILL it
-    /// is ready again.
+    /// is ready again, and stops in order.
     pub(crate) async fn survived(mut self) {
         self.others_are_served().await;
         assert!(!self.server.has_ended());
         self.watch.assert_below(TREE_BYTES_MAX);
         self.restart().await;
         self.others_are_served().await;
+        self.server.stop().await;
     }
 
     /// The server and its children never held so many bytes together.

@@ -1,6 +1,7 @@
 //! A server of its own for every test: own directory, own ports, nothing shared.
 //!
-//! A test ends with [`TestServer::stop`], which fails if an actor panicked or the cache and the database disagree.
+//! A test ends with [`TestServer::stop`], which fails if an actor panicked or the cache and the database disagree. A
+//! [`TestServer`] that is dropped without it fails the test.
 
 pub(crate) mod attack;
 pub(crate) mod git;
@@ -26,11 +27,31 @@ pub(crate) const PASSWORD: &str = "correct horse";
 /// Nothing in a test waits longer: a lost answer fails instead of hanging.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The pause between two attempts of [`eventually`].
+const POLL_EVERY: Duration = Duration::from_millis(5);
+
+/// A server in the process of the test, on its own data directory.
 pub(crate) struct TestServer {
     pub(crate) app: RunningApp,
     pub(crate) http: HttpClient,
     directory: TempDir,
-    stopped: bool,
+    check: CheckAtTheEnd,
+}
+
+/// Fails the test when its server is dropped without the checks of [`TestServer::stop`].
+///
+/// A field of its own, so that [`TestServer`] can be taken apart.
+struct CheckAtTheEnd {
+    made: bool,
+}
+
+impl Drop for CheckAtTheEnd {
+    fn drop(&mut self) {
+        assert!(
+            self.made || std::thread::panicking(),
+            "the test ended without `stop()`: panics of actors and the cache were not checked"
+        );
+    }
 }
 
 /// Somebody who is registered and logged in.
@@ -95,7 +116,7 @@ impl TestServer {
             }
         };
         let http = HttpClient::new(format!("http://{}", app.addresses.http)).unwrap();
-        Self { app, http, directory, stopped: false }
+        Self { app, http, directory, check: CheckAtTheEnd { made: false } }
     }
 
     /// Stops and starts again on the same directory.
@@ -151,24 +172,27 @@ impl TestServer {
 
     /// Stops in order; fails on a panic, or when cache and database disagree.
     pub(crate) async fn stop(self) -> Stopped {
-        self.assert_no_panic();
-        self.stop_after_panics().await
+        let actors = self.app.actors.clone();
+        let stopped = self.stop_after_panics().await;
+        for stats in &actors {
+            assert_eq!(stats.panics(), 0, "an actor panicked: {:?}", stats.snapshot());
+        }
+        stopped
     }
 
     /// Like [`TestServer::stop`], for tests that make actors panic.
-    pub(crate) async fn stop_after_panics(mut self) -> Stopped {
-        self.stopped = true;
-        let Self { app, directory, .. } = self;
+    pub(crate) async fn stop_after_panics(self) -> Stopped {
+        let Self { app, directory, mut check, .. } = self;
+        check.made = true;
         let stopped = app.shutdown().await;
         assert_eq!(stopped.differences, 0, "the cache and the database disagree");
         drop(directory);
         stopped
     }
 
-    fn assert_no_panic(&self) {
-        for stats in &self.app.actors {
-            assert_eq!(stats.panics(), 0, "an actor panicked: {:?}", stats.snapshot());
-        }
+    /// Drops the server without a check, after a failure of the server that ends a real process.
+    pub(crate) fn abandon(mut self) {
+        self.check.made = true;
     }
 }
 
@@ -237,6 +261,33 @@ pub(crate) async fn netbit_beside(arguments: &[&str]) -> std::process::Output {
 /// Fails when nothing comes.
 pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, work).await.expect("nothing came in time")
+}
+
+/// Calls `attempt` until it returns a value, and returns it; fails after [`PATIENCE`], and names what did not happen.
+#[track_caller]
+pub(crate) fn eventually<T>(
+    what: &str,
+    mut attempt: impl AsyncFnMut() -> Option<T>,
+) -> impl Future<Output = T> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let attempts = async {
+            loop {
+                if let Some(value) = attempt().await {
+                    return value;
+                }
+                tokio::time::sleep(POLL_EVERY).await;
+            }
+        };
+        let value = tokio::time::timeout(PATIENCE, attempts).await;
+        value.unwrap_or_else(|_| panic!("{caller}: within {PATIENCE:?} it did not happen that {what}"))
+    }
+}
+
+/// Waits until `condition` is true, like [`eventually`].
+#[track_caller]
+pub(crate) fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
+    eventually(what, async move || condition().await.then_some(()))
 }
 
 /// Asserts status and code of a problem.

@@ -4,15 +4,25 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use netbit::client::HttpClient;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::soon;
+use super::{eventually, soon};
 
+/// A running `netbit` process.
+///
+/// A test that ends normally calls [`Process::stop`], which checks the exit status. Other tests kill the process
+/// ([`Process::kill`], or a drop) on purpose and check the data directory afterwards. The checks of
+/// [`super::TestServer::stop`] are not made here: actors and cache live in another process, and after SIGKILL there is
+/// nothing to compare.
+///
+/// A process that ended before the test ended it, unnoticed by [`Process::end`] or [`Process::has_ended`], fails the
+/// test when it is dropped.
 pub(crate) struct Process {
     child: Child,
+    /// The test knows that the process has ended.
+    seen_to_end: bool,
     pub(crate) http: HttpClient,
     tcp: SocketAddr,
     base: String,
@@ -87,7 +97,7 @@ impl Process {
         let sessions = text.split("Chat sessions: ").nth(1).and_then(|rest| rest.split_whitespace().next());
         let tcp = sessions.unwrap().trim_start_matches("tls://").trim_start_matches("tcp://");
         let tcp = tcp.parse().unwrap();
-        Ok(Self { child, http, tcp, base, ops, greeting: text })
+        Ok(Self { child, seen_to_end: false, http, tcp, base, ops, greeting: text })
     }
 
     /// What the kernel says of it (proc(5)).
@@ -116,6 +126,14 @@ impl Process {
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+        self.seen_to_end = true;
+    }
+
+    /// Sends SIGTERM; fails when the process does not exit with status 0.
+    pub(crate) async fn stop(mut self) {
+        assert!(!self.has_ended(), "the server ended before it was stopped");
+        self.terminate();
+        assert_eq!(self.end().await, Some(0), "the server stopped with an error");
     }
 
     /// SIGTERM.
@@ -128,26 +146,27 @@ impl Process {
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
+        self.seen_to_end |= self.child.try_wait().unwrap().is_some();
+        self.seen_to_end
     }
 
-    /// Waits for its end; the exit code, or `None` when a signal ended it.
+    /// Waits for its end; returns the exit code, or `None` when a signal ended it.
     pub(crate) async fn end(&mut self) -> Option<i32> {
-        soon(async {
-            loop {
-                if let Some(status) = self.child.try_wait().unwrap() {
-                    return status.code();
-                }
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        })
-        .await
+        let status = eventually("the server ends", async || self.child.try_wait().unwrap()).await;
+        self.seen_to_end = true;
+        status.code()
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
+        let ended = if self.seen_to_end { None } else { self.child.try_wait().ok().flatten() };
         drop(self.child.kill());
         drop(self.child.wait());
+        if let Some(status) = ended
+            && !std::thread::panicking()
+        {
+            panic!("the server ended during the test: {status}");
+        }
     }
 }

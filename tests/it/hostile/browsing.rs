@@ -115,6 +115,7 @@ async fn history_of_huge_commits_stays_within_memory() {
         assert_eq!(attacked.statuses(path, 4).await, [200; 4], "{path}");
     }
     memory.assert_below(TREE_BYTES_MAX);
+    attacked.server.stop().await;
 }
 
 /// Forty clients ask for a file of 60 MiB and take none of it: each had a copy in the server's
@@ -145,6 +146,7 @@ async fn slow_readers_of_raw_files_take_no_memory() {
     assert!(soon(whole.bytes()).await.unwrap() == content.as_bytes());
     assert_eq!(attacked.statuses("/tree/main", 4).await, [200; 4]);
     memory.assert_below(TREE_BYTES_MAX);
+    attacked.server.stop().await;
 }
 
 /// 830 bytes of a push: ten trees, each of which names the next one ten times. git wrote every one
@@ -170,6 +172,7 @@ async fn archive_of_nested_trees_is_refused_before_git_starts() {
     assert_eq!((refused.status, refused.code()), (413, "too_large"));
     assert!(refused.body["detail"].as_str().unwrap().contains("too many files"), "{}", refused.body);
     memory.assert_below(TREE_BYTES_MAX / 2);
+    attacked.server.stop().await;
 }
 
 /// A `.gitattributes` in the tree ran iconv with a charset of the pusher's choice, left files out,
@@ -208,6 +211,7 @@ async fn archive_ignores_the_attributes_of_its_tree() {
     assert_eq!((read("converted"), read("id")), ("text\r\n".to_owned(), "$Id$".to_owned()));
     assert!(read("subst") == subst);
     memory.assert_below(256 * MIB);
+    attacked.server.stop().await;
 }
 
 /// Branches that are taken for others: by a full name within a name, and by characters that are not

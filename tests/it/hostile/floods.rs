@@ -44,6 +44,7 @@ async fn the_accept_loop_survives_when_there_are_no_file_descriptors() {
     })
     .await;
     assert!(session.say(chat, "and now").await.unwrap().success);
+    server.stop().await;
 }
 
 /// Somebody who is in no chat tries everything that one can do in one.

@@ -50,6 +50,7 @@ async fn logged_values_are_cut_whatever_part_they_come_in() {
         assert!(line.to_string().len() < 2_000, "{line}");
         assert_eq!(line["level"], "INFO");
     }
+    server.stop().await;
 }
 
 /// Refusals cost their sender nothing, and each wrote a line: 20,000 a second.
@@ -80,6 +81,7 @@ async fn flood_of_refused_requests_is_counted_not_logged() {
     assert!(unlogged > 200, "{unlogged}");
     assert_eq!(requests.last().unwrap()["path"], "/api/server");
     assert!(lines.iter().all(|line| line["level"] == "INFO"), "{lines:?}");
+    server.stop().await;
 }
 
 /// An attacker sent the request id of another user, and the audit kept it as its own.
@@ -112,6 +114,7 @@ async fn request_id_of_a_client_is_not_the_audits() {
     let long = "x".repeat(65);
     alice.send(Method::GET, "/api/server", None, &[("x-request-id", &long)]).await.unwrap();
     assert!(!std::fs::read_to_string(&log).unwrap().contains(&long));
+    server.stop().await;
 }
 
 /// Everything below a folder that group or others could use.
