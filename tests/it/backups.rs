@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use netbit::core::config::Synchronous;
@@ -16,7 +15,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::harness::git::Workplace;
-use crate::harness::{Person, TestServer, assert_problem, netbit_beside, soon};
+use crate::harness::{Person, TestServer, assert_problem, netbit_beside, until};
 
 fn netbit(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_netbit")).args(arguments).output().unwrap()
@@ -277,16 +276,17 @@ async fn nothing_is_removed_while_a_backup_is_being_taken() {
     let directory = server.only_repository();
     assert_eq!(alice.delete("/api/projects/alice/hello/repos/web").await.status, 204);
     assert_eq!(alice.get("/api/projects/alice/hello/repos/web").await.status, 404);
-    // Several rounds of the background, seen by their own clock.
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    // Each round of the background reads the database twice, and nothing else does here.
+    let reads = async || {
+        let (_, text) = server.operations("/metrics").await;
+        let counts = text.lines().filter(|line| line.starts_with("netbit_read_seconds_count"));
+        counts.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum::<u64>()
+    };
+    let before = reads().await;
+    until(async || reads().await >= before + 12).await;
     assert!(directory.exists(), "deleted for everybody, and still on disk");
     drop(right);
-    let gone = async {
-        while directory.exists() {
-            tokio::task::yield_now().await;
-        }
-    };
-    soon(gone).await;
+    until(async || !directory.exists()).await;
     server.stop().await;
 }
 

@@ -8,7 +8,7 @@ use netbit::protocol::answer::ReceivedPacket;
 use netbit::protocol::packet::MessagePacket;
 use serde_json::{Value, json};
 
-use crate::harness::{Person, TestServer, soon};
+use crate::harness::{Person, TestServer, soon, until};
 use crate::notifications::{delivered, one, told};
 
 /// A chat of alice's with so many others, who have no notifications; more than a message notifies by itself.
@@ -90,12 +90,7 @@ async fn deleting_a_message_removes_its_notifications() {
     assert_eq!(alice.patch(&format!("/api/chats/{team}"), json!({"retention": 1})).await.status, 200);
     alice.say(team, "plain").await;
     delivered(&server, &alice).await;
-    soon(async {
-        while people[0].get("/api/notifications?unread=true").await.body["items"] != json!([]) {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    until(async || people[0].get("/api/notifications?unread=true").await.body["items"] == json!([])).await;
     // So does the end of the chat.
     alice.say(team, "@all, last time").await;
     delivered(&server, &alice).await;

@@ -4,7 +4,7 @@ use netbit::core::database;
 use netbit::domain::ids::ChatId;
 use serde_json::{Value, json};
 
-use crate::harness::{Person, TestServer, assert_problem, soon};
+use crate::harness::{Person, TestServer, assert_problem, until};
 
 #[actix_web::test]
 async fn whoever_was_told_nothing_has_an_empty_list_and_nothing_to_mark() {
@@ -37,12 +37,7 @@ pub(crate) fn one(kind: &str, text: &str) -> Vec<(String, String)> {
 /// Waits until no message has notifications left to write.
 pub(crate) async fn delivered(server: &TestServer, anybody: &Person) {
     let mut db = database::open_reader(&server.path().join("netbit.db")).unwrap();
-    soon(async {
-        while database::integer(&mut db, "SELECT count(*) AS value FROM fan_outs").unwrap() > 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-        }
-    })
-    .await;
+    until(async || database::integer(&mut db, "SELECT count(*) AS value FROM fan_outs").unwrap() == 0).await;
     // The writer answers behind what it has published.
     assert_eq!(anybody.post("/api/notifications/0/read", json!({})).await.status, 404);
 }

@@ -1,7 +1,6 @@
 //! Presence and typing: over TCP, over UDP, and seen over REST.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use netbit::client::TcpClient;
 use netbit::domain::ids::UserId;
@@ -9,10 +8,11 @@ use netbit::domain::presence::{Shown, Status};
 use netbit::protocol::answer::{ReceivedPacket, TicketData};
 use netbit::protocol::datagram::{self, Header, Kind, Pong, PresenceBatch, TypingNotice, Upward};
 use netbit::protocol::packet::MessagePacket;
+use netbit::protocol::view::PresenceView;
 use serde_json::{Value, json};
 use tokio::net::UdpSocket;
 
-use crate::harness::{PATIENCE, Person, TestServer, assert_problem, soon};
+use crate::harness::{Person, TestServer, assert_problem, soon, until};
 
 async fn start() -> TestServer {
     TestServer::with_limits(|limits| {
@@ -49,9 +49,13 @@ async fn told(session: &mut TcpClient, user: UserId) -> String {
     loop {
         let packet = soon(session.any()).await.unwrap();
         if let Some(view) = packet.users.iter().find(|view| view.user_id == user) {
-            return serde_json::to_value(view.status).unwrap().as_str().unwrap().to_owned();
+            return as_text(view);
         }
     }
+}
+
+fn as_text(view: &PresenceView) -> String {
+    serde_json::to_value(view.status).unwrap().as_str().unwrap().to_owned()
 }
 
 pub(crate) async fn until_told(session: &mut TcpClient, user: UserId, wanted: &str) {
@@ -124,10 +128,10 @@ impl Udp {
         }
     }
 
-    /// Whether anything comes at all.
-    pub(crate) async fn hears(&self) -> bool {
+    /// Whether a datagram is in the socket's receive buffer.
+    fn has_received(&self) -> bool {
         let mut buffer = [0; 600];
-        tokio::time::timeout(Duration::from_millis(150), self.socket.recv_from(&mut buffer)).await.is_ok()
+        rustix::net::recv(&self.socket, &mut buffer, rustix::net::RecvFlags::DONTWAIT).is_ok()
     }
 }
 
@@ -278,39 +282,50 @@ async fn typing_is_told_to_the_others_of_the_chat_not_too_often() {
     })
     .await;
     let (alice, bob, eve) = (server.user("alice").await, server.user("bob").await, server.user("eve").await);
-    let chat = alice.group(&[&bob]).await;
+    let (chat, other) = (alice.group(&[&bob]).await, alice.group(&[&bob]).await);
     let (mut desk, mut watcher, mut outsider) = (alice.tcp().await, bob.tcp().await, eve.tcp().await);
     until_told(&mut watcher, alice.id, "online").await;
-    let typing =
-        || MessagePacket { packet_type: "Typing".into(), chat_id: Some(chat), ..MessagePacket::default() };
-    let refused = outsider.ask(typing()).await.unwrap();
+    let typing = |chat| MessagePacket {
+        packet_type: "Typing".into(),
+        chat_id: Some(chat),
+        ..MessagePacket::default()
+    };
+    let refused = outsider.ask(typing(chat)).await.unwrap();
     assert_eq!((refused.success, refused.code.as_deref()), (false, Some("not_found")));
-    for _ in 0..5 {
-        desk.request(typing()).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(30)).await;
-    }
-    desk.say(chat, "done").await.unwrap();
-    let mut notices = 0;
-    loop {
-        let packet = soon(watcher.any()).await.unwrap();
-        match packet.packet_type.as_str() {
-            "Typing" => {
-                assert_eq!((packet.chat_id, packet.user_id), (Some(chat), Some(alice.id)));
-                notices += 1;
+    let mut notices = Vec::new();
+    for shown in ["dnd", "away", "dnd", "away", "dnd"] {
+        desk.request(typing(chat)).await.unwrap();
+        // A status is sent with the tick: each notice would have a tick of its own.
+        desk.request(status(shown, None)).await.unwrap();
+        loop {
+            let packet = soon(watcher.any()).await.unwrap();
+            if packet.packet_type == "Typing" {
+                notices.push((packet.chat_id, packet.user_id));
             }
-            "Event" => break,
-            _ => {}
+            let wanted = |view: &PresenceView| view.user_id == alice.id && as_text(view) == shown;
+            if packet.users.iter().any(wanted) {
+                break;
+            }
         }
     }
-    assert_eq!(notices, 1);
+    // The next notice is that of another chat.
+    desk.request(typing(other)).await.unwrap();
+    while notices.last().is_none_or(|(chat, _)| *chat != Some(other)) {
+        let packet = soon(watcher.any()).await.unwrap();
+        if packet.packet_type == "Typing" {
+            notices.push((packet.chat_id, packet.user_id));
+        }
+    }
+    assert_eq!(notices, [(Some(chat), Some(alice.id)), (Some(other), Some(alice.id))]);
     server.stop().await;
 }
 
 #[actix_web::test]
 async fn a_ticket_opens_udp_for_presence_and_typing() {
     let server = start().await;
-    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
-    let chat = alice.group(&[&bob]).await;
+    let (alice, bob, carol) =
+        (server.user("alice").await, server.user("bob").await, server.user("carol").await);
+    let chat = alice.group(&[&bob, &carol]).await;
     let asks = MessagePacket { udp: Some(true), device_id: Some("phone".into()), ..MessagePacket::default() };
     let (mut session, welcome) = hello(&alice, &server, asks).await;
     let mut phone = Udp::new(&welcome.udp.unwrap()).await;
@@ -345,14 +360,18 @@ async fn a_ticket_opens_udp_for_presence_and_typing() {
         }
     }
 
-    // The session ends, and the datagrams alone keep their person there.
+    // The session ends, and the datagrams alone keep their person there. Carol has no datagrams: she leaves after alice,
+    // and is offline when alice would be.
+    let carols = carol.tcp().await;
+    until_told(&mut watcher, carol.id, "online").await;
     session
         .writer
         .send(&MessagePacket { packet_type: "Bye".into(), ..MessagePacket::default() })
         .await
         .unwrap();
     while soon(session.any()).await.is_ok() {}
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    drop(carols);
+    until_told(&mut watcher, carol.id, "offline").await;
     assert_eq!(look(&bob, "alice").await, json!("away"));
 
     // Another ticket over the session, and one over REST.
@@ -400,22 +419,18 @@ async fn strangers_forgers_and_repeaters_hear_nothing_and_are_counted() {
     let replayed = phone.sealed(Kind::Ping, &ping(0));
     phone.socket.send_to(&replayed, phone.server).await.unwrap();
     phone.pong().await;
-    for (index, datagram) in
-        [replayed, vec![0x4E; 600], vec![0; 40], vec![0x4E; 40], b"?".to_vec()].iter().enumerate()
-    {
-        assert!(index < 5);
-        forger.socket.send_to(datagram, phone.server).await.unwrap();
+    for datagram in [replayed, vec![0x4E; 600], vec![0; 40], vec![0x4E; 40], b"?".to_vec()] {
+        forger.socket.send_to(&datagram, phone.server).await.unwrap();
     }
-    let begun = std::time::Instant::now();
     for (reason, count) in
         [("connection", 1), ("forged", 1), ("replayed", 1), ("size", 2), ("magic", 1), ("type", 1)]
     {
-        while dropped(&server, reason).await < count {
-            assert!(begun.elapsed() < PATIENCE, "{reason} was not counted");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until(async || dropped(&server, reason).await >= count).await;
     }
-    assert!(!stranger.hears().await && !forger.hears().await);
+    // The server has one socket and answers in order: after this Pong, an answer to an earlier datagram is there.
+    phone.send(Kind::Ping, &ping(0)).await;
+    phone.pong().await;
+    assert!(!stranger.has_received() && !forger.has_received());
     server.stop().await;
 }
 
@@ -428,12 +443,11 @@ async fn a_logout_kills_tickets_and_a_restart_forgets_them() {
     phone.send(Kind::Ping, &ping(0)).await;
     phone.pong().await;
     alice.post("/api/users/logout", json!({})).await;
-    let begun = std::time::Instant::now();
-    while dropped(&server, "connection").await == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(5), "the ticket outlived its login");
+    until(async || {
         phone.send(Kind::Ping, &ping(0)).await;
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        dropped(&server, "connection").await > 0
+    })
+    .await;
     let body = alice.get("/api/server").await.body;
     assert_eq!(body["udp_address"], server.app.addresses.udp.to_string());
     server.stop().await;
@@ -442,15 +456,18 @@ async fn a_logout_kills_tickets_and_a_restart_forgets_them() {
 #[actix_web::test]
 async fn a_crowd_that_does_nothing_costs_nothing_and_a_change_reaches_it() {
     let server = start().await;
-    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
-    alice.group(&[&bob]).await;
+    let (alice, bob, carol) =
+        (server.user("alice").await, server.user("bob").await, server.user("carol").await);
+    alice.group(&[&bob, &carol]).await;
     let mut sessions = Vec::new();
     for _ in 0..20 {
         sessions.push(bob.tcp().await);
     }
     let mut desk = alice.tcp().await;
+    let carols = carol.tcp().await;
     for session in &mut sessions {
         until_told(session, alice.id, "online").await;
+        until_told(session, carol.id, "online").await;
     }
     let handled = async || {
         let (_, body) = server.operations("/actors").await;
@@ -460,8 +477,12 @@ async fn a_crowd_that_does_nothing_costs_nothing_and_a_change_reaches_it() {
         presence["messages"].as_array().unwrap().iter().map(|m| m["handled"].as_u64().unwrap()).sum::<u64>()
     };
     let before = handled().await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(handled().await, before, "nobody did anything");
+    // Carol is offline five ticks after her session has ended, which is the only message.
+    drop(carols);
+    for session in &mut sessions {
+        until_told(session, carol.id, "offline").await;
+    }
+    assert_eq!(handled().await, before + 1, "nobody else did anything");
     desk.request(status("dnd", None)).await.unwrap();
     for session in &mut sessions {
         until_told(session, alice.id, "dnd").await;

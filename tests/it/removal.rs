@@ -9,7 +9,7 @@ use netbit::protocol::answer::{ListOrCount, ReceivedPacket};
 use netbit::protocol::packet::MessagePacket;
 use serde_json::{Value, json};
 
-use crate::harness::{PATIENCE, Person, TestServer, assert_problem, soon};
+use crate::harness::{Person, TestServer, assert_problem, soon, until};
 
 async fn chats(person: &Person) -> Vec<Value> {
     let list = person.get("/api/chats").await.body["items"].as_array().unwrap().clone();
@@ -41,11 +41,7 @@ async fn purged(server: &TestServer, chat: ChatId) {
               + (SELECT count(*) FROM removed_messages WHERE chat_id = {chat})
               + (SELECT count(*) FROM chat_participants WHERE chat_id = {chat}) AS n"
     );
-    let begun = std::time::Instant::now();
-    while diesel::sql_query(&sql).get_result::<Count>(&mut db).unwrap().n > 0 {
-        assert!(begun.elapsed() < PATIENCE, "rows are left");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    until(async || diesel::sql_query(&sql).get_result::<Count>(&mut db).unwrap().n == 0).await;
 }
 
 #[actix_web::test]

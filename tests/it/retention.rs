@@ -8,7 +8,7 @@ use netbit::protocol::answer::ReceivedPacket;
 use netbit::protocol::packet::MessagePacket;
 use serde_json::{Value, json};
 
-use crate::harness::{Person, TestServer, assert_problem, soon};
+use crate::harness::{Person, TestServer, assert_problem, soon, until};
 
 #[derive(diesel::QueryableByName)]
 struct Count {
@@ -100,12 +100,7 @@ async fn trim_keeps_pins_and_living_threads_and_leaves_one_event() {
 
 /// Waits until a chat shows these messages.
 async fn shows(person: &Person, chat: ChatId, contents: &[&str]) {
-    soon(async {
-        while person.contents(chat).await != contents {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    until(async || person.contents(chat).await == contents).await;
 }
 
 /// What was pinned or had replies when the trim passed stayed for ever.

@@ -10,7 +10,7 @@ use netbit::protocol::answer::{ListOrCount, ReceivedPacket};
 use netbit::protocol::packet::MessagePacket;
 use serde_json::json;
 
-use crate::harness::{TestServer, soon};
+use crate::harness::{TestServer, soon, until};
 
 fn packet(packet_type: &str) -> MessagePacket {
     MessagePacket { packet_type: packet_type.into(), ..MessagePacket::default() }
@@ -337,13 +337,7 @@ async fn bye_is_answered_and_the_place_is_free_again() {
     assert_eq!(goodbye(&mut session).await.as_deref(), Some("bye"));
     drop(session);
     drop(alice.tcp().await);
-    soon(async {
-        while server.app.sessions() > 0 {
-            tokio::task::yield_now().await;
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-        }
-    })
-    .await;
+    until(async || server.app.sessions() == 0).await;
     server.stop().await;
 }
 
@@ -354,8 +348,14 @@ async fn whoever_asks_and_does_not_read_is_not_listened_to_any_more() {
     // Far more than the buffers between both ends hold, which are small.
     const QUESTIONS: usize = 100_000;
     const AT_ONCE: usize = 1_000;
-    let server = TestServer::with_limits(|limits| limits.outbox_frames = 64).await;
-    let alice = server.user("alice").await;
+    let server = TestServer::with_limits(|limits| {
+        limits.outbox_frames = 64;
+        limits.rates = false;
+        // Both sessions run on one thread.
+        limits.session_threads = 1;
+    })
+    .await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(16 * 1024).unwrap();
     socket.set_send_buffer_size(16 * 1024).unwrap();
@@ -377,11 +377,14 @@ async fn whoever_asks_and_does_not_read_is_not_listened_to_any_more() {
             writer
         })
     };
-    // Until nothing is taken any more.
+    // Until nothing is taken any more while the same thread answers another session many times.
+    let mut other = bob.tcp().await;
     let mut before = usize::MAX;
     while before != sent.load(Relaxed) {
         before = sent.load(Relaxed);
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        for _ in 0..300 {
+            assert_eq!(other.request(packet("Ping")).await.unwrap().packet_type, "Pong");
+        }
     }
     assert!(!asking.is_finished(), "the server takes everything");
     // As soon as it reads, it is answered.

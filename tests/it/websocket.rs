@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::harness::{Person, TestServer, soon};
+use crate::harness::{Person, TestServer, soon, until};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -355,12 +355,7 @@ async fn a_socket_that_is_not_read_costs_no_more_than_its_outbox_and_is_cut_off(
     for _ in 0..700 {
         desk.say(chat, &text).await.unwrap();
     }
-    let cut_off = async {
-        while server.app.sessions() > 1 {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await
-        }
-    };
-    soon(cut_off).await;
+    until(async || server.app.sessions() <= 1).await;
     drop(stuck);
     server.stop().await;
 }
@@ -377,12 +372,7 @@ async fn whoever_hangs_up_leaves_nothing_behind() {
             while soon(socket.next()).await.is_some_and(|message| message.is_ok()) {}
         }
         drop(socket);
-        let none = async {
-            while server.app.sessions() > 0 {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await
-            }
-        };
-        soon(none).await;
+        until(async || server.app.sessions() == 0).await;
     }
     server.stop().await;
 }

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use netbit::client::TcpClient;
 
-use crate::harness::{PASSWORD, Process, command, soon};
+use crate::harness::{PASSWORD, Process, command, eventually, soon};
 
 const PAGE: u64 = 4096;
 
@@ -30,14 +30,7 @@ async fn left_in_order() -> tempfile::TempDir {
 /// How the server ends, and what it says.
 async fn start_and_end(directory: &Path) -> (Option<i32>, String) {
     let mut child = command(directory).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let ended = async {
-        loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                return status.code();
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    };
+    let ended = async { eventually(async || child.try_wait().unwrap()).await.code() };
     let code = tokio::time::timeout(crate::harness::PATIENCE, ended).await;
     if code.is_err() {
         child.kill().unwrap();

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::kills::whole_history;
 use crate::harness::git::Workplace;
-use crate::harness::{PASSWORD, Process, soon};
+use crate::harness::{PASSWORD, Process, eventually, soon, until};
 
 /// Alice and Bob, who share a chat, and a server that was killed behind that.
 struct Scene {
@@ -46,14 +46,25 @@ impl Scene {
     }
 
     /// Says something whose answer never comes, for the server ends at `point`.
+    ///
+    /// At its start the server has commits of its own, which may reach the point first: then it is tried again, unless
+    /// the message is not to be stored.
     async fn say_into_the_end(&self, point: &str) -> (ClientId, &'static str) {
-        let mut server = self.failing(&format!("{point}=return")).await;
-        let (mut session, _) = TcpClient::open(server.tcp(), &self.alice).await.unwrap();
         let (name, content) = (ClientId::fresh(), "said once");
-        let answer = soon(session.request(saying(self.chat, name, content))).await;
-        assert!(matches!(answer, Err(TcpError::Io(_) | TcpError::Closed(_))), "{answer:?}");
-        assert_eq!(server.end().await, None, "{point} is a kill");
-        (name, content)
+        for _ in 0..20 {
+            let mut server = self.failing(&format!("{point}=return")).await;
+            if let Ok((mut session, _)) = TcpClient::open(server.tcp(), &self.alice).await {
+                let answer = soon(session.request(saying(self.chat, name, content))).await;
+                assert!(matches!(answer, Err(TcpError::Io(_) | TcpError::Closed(_))), "{answer:?}");
+            }
+            assert_eq!(server.end().await, None, "{point} is a kill");
+            let mut db = database::open_reader(&self.path().join("netbit.db")).unwrap();
+            let stored = "SELECT count(*) AS value FROM messages WHERE content = 'said once'";
+            if point == "commit.before" || database::integer(&mut db, stored).unwrap() > 0 {
+                return (name, content);
+            }
+        }
+        panic!("the message was never stored before {point}");
     }
 
     async fn contents(&self, http: &HttpClient) -> Vec<(String, i64)> {
@@ -149,7 +160,8 @@ async fn killed_between_commit_and_fan_out_receivers_get_it_by_resuming() {
 #[actix_web::test]
 async fn behind_an_error_of_fsync_nothing_is_acknowledged_and_the_process_ends() {
     let scene = Scene::new().await;
-    let mut server = scene.failing("commit.fails=2*off->return").await;
+    // Up to three are commits that the server makes by itself at its start.
+    let mut server = scene.failing("commit.fails=5*off->return").await;
     let (mut session, _) = TcpClient::open(server.tcp(), &scene.alice).await.unwrap();
     let mut acknowledged = 0;
     for n in 0..20 {
@@ -159,10 +171,10 @@ async fn behind_an_error_of_fsync_nothing_is_acknowledged_and_the_process_ends()
             Err(_) => break,
         }
     }
-    assert_eq!(acknowledged, 2, "nothing behind the error");
+    assert!((1..=5).contains(&acknowledged), "{acknowledged}: nothing behind the error");
     assert_eq!(server.end().await, Some(74));
     let server = Process::start(scene.path()).await;
-    assert_eq!(scene.contents(&server.http).await.len(), 2);
+    assert_eq!(scene.contents(&server.http).await.len(), acknowledged);
     drop(server);
     scene.whole().await;
 }
@@ -182,12 +194,7 @@ async fn while_the_disk_is_full_writes_are_refused_reads_go_on_and_it_recovers_w
     let posted = http.post(&format!("/api/chats/{}/messages", scene.chat), &json!({"content": "x"})).await;
     assert_eq!((posted.as_ref().unwrap().status, posted.unwrap().code()), (507, "read_only"));
     assert_eq!(scene.contents(&server.http).await.len(), 1, "reads go on");
-    soon(async {
-        while session.say(scene.chat, "after").await.is_err() {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    until(async || session.say(scene.chat, "after").await.is_ok()).await;
     let said: Vec<_> = scene.contents(&server.http).await.into_iter().map(|(content, _)| content).collect();
     assert_eq!(said, ["before", "after"], "what was refused is not there");
     server.stop().await;
@@ -291,18 +298,13 @@ async fn a_push_that_kills_its_reader_is_settled_without_commits() {
     }
     let server = scene.failing("push.reading=return").await;
     let http = server.http.with_token(&scene.alice);
-    let push = soon(async {
-        loop {
-            let chats = http.get("/api/chats").await.unwrap().body;
-            let chats = chats["items"].as_array().unwrap().clone();
-            let channel = chats.iter().find(|chat| chat["kind"] == "channel").unwrap()["id"].clone();
-            let page = http.get(&format!("/api/chats/{channel}/events?limit=100")).await.unwrap().body;
-            let items = page["items"].as_array().unwrap().clone();
-            if let Some(event) = items.into_iter().find(|event| event["kind"] == "push") {
-                return event["push"].clone();
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+    let push = eventually(async || {
+        let chats = http.get("/api/chats").await.unwrap().body;
+        let chats = chats["items"].as_array().unwrap().clone();
+        let channel = chats.iter().find(|chat| chat["kind"] == "channel").unwrap()["id"].clone();
+        let page = http.get(&format!("/api/chats/{channel}/events?limit=100")).await.unwrap().body;
+        let items = page["items"].as_array().unwrap().clone();
+        items.into_iter().find(|event| event["kind"] == "push").map(|event| event["push"].clone())
     })
     .await;
     assert_eq!(
@@ -338,12 +340,7 @@ async fn killed_between_ref_and_event_the_event_appears_once() {
         let page = http.get(&format!("/api/chats/{}/events?limit=100", channel["id"])).await.unwrap().body;
         page["items"].as_array().unwrap().iter().filter(|event| event["kind"] == "push").count()
     };
-    soon(async {
-        while events().await == 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    until(async || events().await > 0).await;
     let tip = place.git("work", &["ls-remote", &url(&server), "main"]).await.ok();
     assert!(tip.starts_with(&place.head("work").await), "the ref has moved");
     assert_eq!(events().await, 1);
@@ -392,12 +389,7 @@ async fn a_panic_in_any_actor_leaves_a_server_that_works_or_one_that_has_ended()
         }
         if !server.has_ended() {
             println!("{place}: waiting for its panic");
-            soon(async {
-                while panics(&server).await < 1.0 {
-                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-                }
-            })
-            .await;
+            until(async || panics(&server).await >= 1.0).await;
             assert_eq!(server.operations("/readyz").await.0, 200, "{place}");
             assert!(acknowledged.len() >= 15, "{place}: {} of 20", acknowledged.len());
         }

@@ -1,13 +1,11 @@
 //! Killed while a message notifies many.
 
-use std::time::Duration;
-
 use netbit::client::{TcpClient, saying};
 use netbit::core::database;
 use netbit::domain::message::ClientId;
 use netbit::protocol::packet::MessagePacket;
 
-use crate::harness::{PASSWORD, Process, soon};
+use crate::harness::{PASSWORD, Process, soon, until};
 
 const PEOPLE: i64 = 24;
 const MESSAGES: i64 = 60;
@@ -58,23 +56,13 @@ async fn kill_9_during_fan_out_leaves_each_notification_once() {
     let mut in_the_middle = 0;
     for _ in 0..3 {
         let before = count(written);
-        soon(async {
-            while count(written) == before && count(left) > 0 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        })
-        .await;
+        until(async || count(written) != before || count(left) == 0).await;
         server.kill();
         in_the_middle += i64::from(count(left) > 0);
         server = Process::with(directory.path(), &small).await;
     }
     assert!(in_the_middle > 0, "all was written before the first kill");
-    soon(async {
-        while count(left) > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    until(async || count(left) == 0).await;
     assert_eq!(count(written), MESSAGES * PEOPLE);
     let pairs = "SELECT count(*) AS value FROM (SELECT DISTINCT user_id, message_id FROM notifications
         WHERE kind = 'mention' AND user_id <> (SELECT id FROM users WHERE username = 'u0'))";

@@ -6,7 +6,6 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
 use netbit::client::{HttpClient, TcpClient, saying};
 use netbit::core::database;
@@ -14,7 +13,7 @@ use netbit::domain::ids::ChatId;
 use netbit::domain::message::{ClientId, Message};
 use netbit::protocol::packet::MessagePacket;
 
-use crate::harness::{PASSWORD, Process, soon};
+use crate::harness::{PASSWORD, Process, soon, until};
 
 const SENDERS: usize = 20;
 const CHATS: usize = 4;
@@ -74,12 +73,7 @@ async fn send_until_killed(
 
 /// Waits until the senders have been told so often that something is committed.
 async fn acknowledged_so_far(progress: &Cell<usize>, count: usize) {
-    soon(async {
-        while progress.get() < count {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
+    until(async || progress.get() >= count).await;
 }
 
 /// People who share chats, write in them until the server is gone, and remember what they were told.

@@ -16,7 +16,7 @@ use netbit::protocol::answer::ReceivedPacket;
 use netbit::protocol::packet::{MessagePacket, PacketMessage};
 use netbit::protocol::view::EventData;
 
-use crate::harness::{PASSWORD, Process, soon};
+use crate::harness::{PASSWORD, Process, soon, until};
 
 const CHATS: usize = 3;
 /// What a client leaves unanswered at once.
@@ -333,12 +333,7 @@ async fn clients_that_are_cut_off_and_servers_that_are_killed_leave_no_gap_and_n
     }
     for _ in 0..=kills {
         let enough = progress.get() + CHANGES_PER_ROUND;
-        soon(async {
-            while progress.get() < enough {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        })
-        .await;
+        until(async || progress.get() >= enough).await;
         address.set(None);
         server.kill();
         server = Process::start(directory.path()).await;
@@ -346,12 +341,7 @@ async fn clients_that_are_cut_off_and_servers_that_are_killed_leave_no_gap_and_n
     }
     // Everybody says what was not acknowledged, and then nobody says anything any more.
     ending.set(true);
-    soon(async {
-        while done.borrow().len() < accounts.len() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    until(async || done.borrow().len() >= accounts.len()).await;
 
     let founder = server.http.with_token(accounts[0].token.clone());
     let mut clients = done.take();

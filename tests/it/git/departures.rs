@@ -1,55 +1,49 @@
 //! Clients that leave, stall or drip: no git process stays, no zombie, no quarantine.
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::clients::noise;
-use crate::harness::git::{Workplace, children};
-use crate::harness::{PASSWORD, PATIENCE, Person, TestServer, soon};
+use crate::harness::git::{Workplace, children, children_with_ids};
+use crate::harness::{PASSWORD, Person, TestServer, soon, until};
 
-/// Git processes among our children that nobody waited for. Other tests of this process run git too, so only those count
-/// that stay.
-fn zombies() -> Vec<String> {
-    let own = std::process::id().to_string();
-    // Read as text: it is 0 where the session's leader is outside of our process namespace, as in many containers.
-    let own_stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let (_, after_name) = own_stat.rsplit_once(')').unwrap();
-    let after_name: Vec<_> = after_name.split_whitespace().collect();
-    let (group, session) = (after_name[2], after_name[3]);
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let Some((name, rest)) = stat.rsplit_once(')') else { continue };
-        let fields: Vec<_> = rest.split_whitespace().collect();
-        // Clients' own background work leads a session of its own; its orphans come to this process too.
-        // Each of the server's children leads a group; what is in ours was left by a client that was killed.
-        let ours = fields.first() == Some(&"Z") && fields.get(1) == Some(&own.as_str());
-        let is_of_server = fields.get(2) != Some(&group) && fields.get(3) == Some(&session);
-        if ours && name.contains("(git") && is_of_server {
-            found.push(stat);
-        }
-    }
-    found
-}
+/// The server's children that this test has seen at work. A zombie has no environment any more that would show whose it
+/// is, and other tests of this process have children of their own.
+#[derive(Default)]
+struct Seen(BTreeSet<u32>);
 
-async fn nothing_is_left(server: &TestServer) {
-    let begun = std::time::Instant::now();
-    let mut left = children(server);
-    while !left.is_empty() && begun.elapsed() < PATIENCE {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        left = children(server);
+impl Seen {
+    fn look(&mut self, server: &TestServer) {
+        self.0.extend(children_with_ids(server).into_iter().map(|(id, _)| id));
     }
-    assert!(left.is_empty(), "these live on: {left:?}");
-    let mut seen = zombies();
-    while !seen.is_empty() && begun.elapsed() < PATIENCE {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        let now = zombies();
-        seen.retain(|zombie| now.contains(zombie));
+
+    /// Children that ended and that the server has not waited for.
+    fn zombies(&self) -> Vec<String> {
+        let own = std::process::id().to_string();
+        let stats = self.0.iter().map(|id| std::fs::read_to_string(format!("/proc/{id}/stat")));
+        let is_zombie = |stat: &String| {
+            let Some((_, rest)) = stat.rsplit_once(')') else { return false };
+            let fields: Vec<_> = rest.split_whitespace().collect();
+            fields.first() == Some(&"Z") && fields.get(1) == Some(&own.as_str())
+        };
+        stats.flatten().filter(is_zombie).collect()
     }
-    assert!(seen.is_empty(), "nobody waited for these: {seen:?}");
+
+    /// Waits until the server has no child and no zombie.
+    async fn are_gone(mut self, server: &TestServer) {
+        self.look(server);
+        assert!(!self.0.is_empty(), "no child was at work: this shows nothing");
+        // Some begin only when others have ended.
+        until(async || {
+            self.look(server);
+            children(server).is_empty()
+        })
+        .await;
+        until(async || self.zombies().is_empty()).await;
+    }
 }
 
 /// A repository that takes a while to send.
@@ -89,11 +83,12 @@ async fn clients_that_leave_in_mid_clone_leave_no_process_and_no_zombie() {
     let commit = place.head("work").await;
     let rounds: usize =
         std::env::var("NETBIT_DEPARTURES").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
-    let mut open = Vec::new();
-    for n in 0..rounds {
+    let (mut open, mut seen) = (Vec::new(), Seen::default());
+    for _ in 0..rounds {
         open.push(begin_clone(&server, &path, &commit).await);
         // Eight are under way at once; half of them end with a reset, half in order.
         if open.len() == 8 {
+            seen.look(&server);
             for (at, socket) in open.drain(..).enumerate() {
                 if at % 2 == 0 {
                     drop(socket);
@@ -104,10 +99,10 @@ async fn clients_that_leave_in_mid_clone_leave_no_process_and_no_zombie() {
                 }
             }
         }
-        assert!(n < rounds);
     }
+    seen.look(&server);
     drop(open);
-    nothing_is_left(&server).await;
+    seen.are_gone(&server).await;
     // Every place is free again.
     place.git("", &["clone", "--quiet", &server.url(&path), "after"]).await.ok();
     server.stop().await;
@@ -126,7 +121,7 @@ async fn a_reader_that_takes_nothing_is_cut_off() {
         })
         .await;
     let stuck = begin_clone(&server, &path, &place.head("work").await).await;
-    nothing_is_left(&server).await;
+    Seen::default().are_gone(&server).await;
     // Its place is free, although it is still connected.
     place.git("", &["ls-remote", &server.url(&path)]).await.ok();
     drop(stuck);
@@ -161,8 +156,14 @@ async fn pushes_that_break_off_leave_no_process_and_no_quarantine() {
         open.push(socket);
     }
     // Half leave now; the others send nothing more, and are cut off.
+    let mut seen = Seen::default();
+    until(async || {
+        seen.look(&server);
+        !seen.0.is_empty()
+    })
+    .await;
     open.truncate(3);
-    nothing_is_left(&server).await;
+    seen.are_gone(&server).await;
     let left = |repository: &Path| {
         let entries = std::fs::read_dir(repository.join("objects")).unwrap();
         entries

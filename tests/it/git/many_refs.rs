@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -12,7 +11,7 @@ use netbit::core::config::Synchronous;
 use netbit::core::database;
 
 use crate::harness::git::Workplace;
-use crate::harness::{TestServer, soon};
+use crate::harness::{TestServer, until};
 
 /// Gives a repository of the workplace so many tags of one commit, packed.
 fn tag(work: &Path, commit: &str, count: usize) {
@@ -55,12 +54,7 @@ async fn thousands_of_tags_land_are_told_once_and_are_packed() {
     assert_eq!(told.len(), 1);
     assert_eq!((told[0]["ref_count"].as_u64(), told[0]["refs"].as_array().unwrap().len()), (Some(3_001), 20));
     let repository = server.only_repository();
-    soon(async {
-        while std::fs::read_dir(repository.join("refs/tags")).unwrap().next().is_some() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    until(async || std::fs::read_dir(repository.join("refs/tags")).unwrap().next().is_none()).await;
     let listed = place.git("", &["ls-remote", "--tags", &url]).await.ok();
     assert_eq!(listed.lines().count(), TAGS);
     // What one push did is not kept for ever in rows that nobody reads.

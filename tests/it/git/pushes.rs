@@ -6,7 +6,7 @@ use netbit::core::database;
 use serde_json::json;
 
 use crate::harness::git::Workplace;
-use crate::harness::{TestServer, soon};
+use crate::harness::{TestServer, until};
 
 #[actix_web::test]
 async fn a_push_is_an_event_a_message_and_a_notification_for_those_who_watch() {
@@ -276,12 +276,7 @@ async fn watchers_get_no_push_that_is_deleted_and_none_twice() {
         .await;
     let mut db = database::open_reader(&server.path().join("netbit.db")).unwrap();
     let left = "SELECT count(*) AS value FROM push_intents WHERE state <> 'settled'";
-    soon(async {
-        while database::integer(&mut db, left).unwrap() > 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    until(async || database::integer(&mut db, left).unwrap() == 0).await;
     let bob = server.login("bob").await;
     let list = bob.get("/api/notifications").await.body;
     let pushes: Vec<_> =

@@ -15,7 +15,7 @@ use netbit::storage::queries::pushes;
 use serde_json::{Value, json};
 
 use crate::harness::git::Workplace;
-use crate::harness::{PASSWORD, Person, Process, TestServer, soon};
+use crate::harness::{PASSWORD, Person, Process, TestServer, eventually, soon, until};
 
 /// Writes an intent into the database of a server that is not running, as a push does before it lets refs move.
 fn intend(directory: &Path, old: Option<&str>, new: &str) {
@@ -49,10 +49,8 @@ async fn between() -> (TestServer, Workplace, String, String) {
 /// Waits until the background has settled what an earlier run left.
 async fn settled(server: &TestServer) {
     let readers = server.app.services.readers.clone();
-    soon(async {
-        while !readers.read(Holder::Operator, |db| pushes::all_unsettled(db, 10)).await.unwrap().is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+    until(async || {
+        readers.read(Holder::Operator, |db| pushes::all_unsettled(db, 10)).await.unwrap().is_empty()
     })
     .await;
 }
@@ -123,12 +121,7 @@ async fn a_ref_that_did_not_move_is_not_told_and_a_receive_pack_that_lives_on_is
     assert_eq!(told(&server, &alice).await, (1, 1, 1));
     assert!(!bare.join("refs/heads/main.lock").exists());
     // Behind ready: it may be large.
-    soon(async {
-        while bare.join("objects/tmp_objdir-incoming-x").exists() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    until(async || !bare.join("objects/tmp_objdir-incoming-x").exists()).await;
     let place = Workplace::new();
     place.git("", &["clone", "--quiet", &server.url_as("alice", "alice/hello/web"), "again"]).await.ok();
     place.commit("again", "c", "c", "goes on").await;
@@ -160,12 +153,7 @@ async fn a_half_made_repository_is_rolled_back_and_a_half_deleted_one_is_finishe
     assert_eq!(alice.delete("/api/projects/alice/hello/repos/web").await.status, 204);
     // The background removes it; a restart would.
     let server = server.restart(|_| ()).await;
-    soon(async {
-        while server.repositories().len() > 1 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    until(async || server.repositories().len() <= 1).await;
     assert_eq!(server.only_repository().file_name(), bare.file_name());
     server.stop().await;
 }
@@ -257,14 +245,9 @@ async fn kill_9_while_people_push_leaves_an_event_for_every_move() {
         let listed = place.git("", &["ls-remote", &url, "refs/heads/main"]).await.ok();
         let now = listed.split_whitespace().next().map(str::to_owned);
         // An interrupted push is settled behind ready.
-        let events = soon(async {
-            loop {
-                let events = events_of(&http).await;
-                if chain(&events) == now {
-                    return events;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+        let events = eventually(async || {
+            let events = events_of(&http).await;
+            (chain(&events) == now).then_some(events)
         })
         .await;
         let messages = events.iter().filter(|event| event["kind"] == "message").count();

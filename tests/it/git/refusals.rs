@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::clients::noise;
 use crate::harness::git::{Workplace, children};
-use crate::harness::{TestServer, soon};
+use crate::harness::{TestServer, soon, until};
 
 /// One ref outside of branches, tags and notes refused the whole push, so a mirror could not be pushed at all.
 #[actix_web::test]
@@ -306,12 +306,7 @@ async fn whoever_loses_the_right_during_an_upload_moves_nothing() {
     socket.write_all(most).await.unwrap();
     // The push was let in, and git has everything but the end of the pack.
     let let_in = || children(&server).iter().any(|child| child.contains("receive-pack"));
-    soon(async {
-        while !let_in() {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    until(async || let_in()).await;
     assert_eq!(alice.delete("/api/projects/alice/hello/members/bob").await.status, 204);
     socket.write_all(last).await.unwrap();
     let mut answer = Vec::new();

@@ -1,15 +1,13 @@
 //! The user of a git client reads why something was refused. The client shows nothing of an answer with an error status
 //! but its number, and a push even ended with "Everything up-to-date".
 
-use std::time::Duration;
-
 use netbit::client::metrics::Scrape;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::departures::{begin_clone, large};
 use crate::harness::git::{Said, Workplace, children};
-use crate::harness::{Person, Process, TestServer, soon};
+use crate::harness::{Person, Process, TestServer, soon, until};
 
 const VERSIONS: [&str; 3] = ["0", "1", "2"];
 
@@ -121,12 +119,7 @@ async fn user_without_a_place_reads_when_to_try_again() {
     }
     assert_eq!(refusals(&server, "503").await - before, 9.0);
     drop(busy);
-    soon(async {
-        while !children(&server).is_empty() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    until(async || children(&server).is_empty()).await;
     // A push that waits for its client, and another one.
     let commit = place.head("work").await;
     let line = format!("{commit} {} refs/heads/main\0report-status", "1".repeat(40));
@@ -138,12 +131,7 @@ async fn user_without_a_place_reads_when_to_try_again() {
     );
     let mut stalled = tokio::net::TcpStream::connect(server.app.addresses.http).await.unwrap();
     stalled.write_all(request.as_bytes()).await.unwrap();
-    soon(async {
-        while children(&server).is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    until(async || !children(&server).is_empty()).await;
     place.commit("work", "more", "more", "more").await;
     let said = place.git("work", &["push", &as_alice, "main"]).await;
     reads(said, "too many pushes at once; try again in 1 s");

@@ -1,9 +1,13 @@
 //! What the server does for repositories by itself, and what a stop does to pushes.
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+
+use netbit::core::database;
+use serde_json::json;
 
 use crate::harness::git::Workplace;
-use crate::harness::{TestServer, soon};
+use crate::harness::{PASSWORD, Process, TestServer, soon, until};
 
 /// A server that packs after four pushes, a place to work in, and where Alice pushes to.
 async fn packing() -> (TestServer, Workplace, String) {
@@ -27,12 +31,8 @@ async fn a_repository_is_packed_after_enough_pushes_and_stays_whole() {
         place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     }
     let objects = server.only_repository().join("objects");
-    soon(async {
-        while !objects.join("info/commit-graphs").exists() && !objects.join("info/commit-graph").exists() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    until(async || objects.join("info/commit-graphs").exists() || objects.join("info/commit-graph").exists())
+        .await;
     assert!(objects.join("pack/multi-pack-index").exists());
     place.git("", &["clone", "--quiet", &url, "again"]).await.ok();
     place.git("again", &["fsck", "--strict"]).await.ok();
@@ -56,33 +56,58 @@ async fn a_large_import_gets_its_bitmap_without_more_pushes() {
         let files = std::fs::read_dir(&packs).unwrap().flatten();
         files.into_iter().any(|file| file.file_name().to_string_lossy().ends_with(".bitmap"))
     };
-    soon(async {
-        while !has_bitmap() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    until(async || has_bitmap()).await;
     server.stop().await;
 }
 
+/// The ref has moved and the event is not written when SIGTERM comes. Both orders used to pass: the stop raced the push.
 #[actix_web::test]
 async fn a_stop_settles_what_was_admitted_and_the_next_start_finds_nothing_to_do() {
-    let server = TestServer::start().await;
-    let alice = server.user("alice").await;
-    let path = alice.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    place.repository("work").await;
-    // A push is under way while the server stops: it is done and told, or refused and not told.
-    let push = async { place.git("work", &["push", "--quiet", &url, "main"]).await.success };
-    let stop = async {
-        tokio::time::sleep(Duration::from_millis(15)).await;
-        server.restart(|_| ()).await
+    let directory = tempfile::tempdir().unwrap();
+    let server = Process::with(directory.path(), &[("FAILPOINTS", "settlement.before=sleep(1500)")]).await;
+    server.http.register("alice", PASSWORD).await.unwrap();
+    let login = async |server: &Process| {
+        server.http.with_token(server.http.login("alice", PASSWORD).await.unwrap().token)
     };
-    let (_, server) = soon(futures_util::future::join(push, stop)).await;
-    let alice = server.login("alice").await;
-    let refs = place.git("", &["ls-remote", &server.url_as("alice", &path)]).await.ok();
-    assert_eq!(alice.pushes(1).await.len(), refs.lines().filter(|line| line.ends_with("main")).count());
+    let alice = login(&server).await;
+    for (path, body) in [
+        ("/api/projects/create", json!({"name": "hello"})),
+        ("/api/projects/alice/hello/repos/create", json!({"name": "web"})),
+    ] {
+        alice.post(path, &body).await.unwrap().success().unwrap();
+    }
+    let place = Workplace::new();
+    place.repository("work").await;
+    let url = format!("http://alice:{}@{}/alice/hello/web", PASSWORD.replace(' ', "%20"), server.address());
+    let has_moved = || find_ref(&directory.path().join("repos")).is_some();
+    let pushed = Cell::new(None);
+    let push = async { pushed.set(Some(place.git("work", &["push", "--quiet", &url, "main"]).await)) };
+    let stop = async {
+        until(async || has_moved()).await;
+        assert!(pushed.take().is_none(), "the push is under way");
+        server.stop().await;
+    };
+    soon(futures_util::future::join(push, stop)).await;
+    pushed.take().unwrap().ok();
+    // It was settled before the process ended: there is no intent left.
+    let path = directory.path().join("netbit.db");
+    let left = "SELECT count(*) AS value FROM push_intents WHERE state <> 'settled'";
+    assert_eq!(database::integer(&mut database::open_reader(&path).unwrap(), left).unwrap(), 0);
+    let server = Process::start(directory.path()).await;
+    let events = login(&server).await.get("/api/chats/1/events?after_seq=0&limit=100").await.unwrap().body;
+    let pushes = events["items"].as_array().unwrap().iter().filter(|event| event["kind"] == "push");
+    assert_eq!(pushes.count(), 1, "{events}");
     server.stop().await;
+}
+
+/// The branch `main` of any repository below a folder.
+fn find_ref(folder: &Path) -> Option<PathBuf> {
+    let main = folder.join("refs/heads/main");
+    if main.exists() {
+        return Some(main);
+    }
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).find_map(|path| find_ref(&path))
 }
 
 #[actix_web::test]
@@ -95,12 +120,7 @@ async fn a_project_that_is_deleted_takes_its_repositories_from_the_disk() {
     place.repository("work").await;
     place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
     assert_eq!(alice.delete("/api/projects/alice/hello").await.status, 204);
-    soon(async {
-        while !server.repositories().is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    until(async || server.repositories().is_empty()).await;
     place.git("", &["ls-remote", &server.url_as("alice", &path)]).await.refused("not found");
     assert_eq!(alice.pushes(1).await.len(), 1, "what was said stays with the people in the channel");
     server.stop().await;

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use crate::harness::git::Workplace;
-use crate::harness::{PASSWORD, TestServer};
+use crate::harness::{PASSWORD, TestServer, until};
 
 struct Raw {
     base: String,
@@ -175,9 +175,7 @@ async fn response_to_a_push_waits_for_the_end_of_its_body() {
         });
         line.and_then(|line| line.rsplit(' ').next()).map_or(0, |count| count.parse().unwrap())
     };
-    while pushed(&server.operations("/metrics").await.1) < body.len() - 20 {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    until(async || pushed(&server.operations("/metrics").await.1) >= body.len() - 20).await;
     let mut said = Vec::new();
     let early = socket.try_read_buf(&mut said).map_err(|error| error.kind());
     assert_eq!(early, Err(std::io::ErrorKind::WouldBlock), "{}", String::from_utf8_lossy(&said));

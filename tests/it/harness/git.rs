@@ -186,6 +186,11 @@ impl Person {
 
 /// Processes that work for this server's repositories, by their command lines.
 pub(crate) fn children(server: &TestServer) -> Vec<String> {
+    children_with_ids(server).into_iter().map(|(_, command)| command).collect()
+}
+
+/// The same, with their process ids.
+pub(crate) fn children_with_ids(server: &TestServer) -> Vec<(u32, String)> {
     let root = server.path().canonicalize().unwrap().join("repos");
     let mark = format!("NETBIT_CHILD_OF={}", root.display());
     let mut found = Vec::new();
@@ -193,7 +198,8 @@ pub(crate) fn children(server: &TestServer) -> Vec<String> {
         let read = |file: &str| std::fs::read(entry.path().join(file)).unwrap_or_default();
         let ours = read("environ").split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes());
         if ours {
-            found.push(String::from_utf8_lossy(&read("cmdline")).replace('\0', " "));
+            let id = entry.file_name().to_string_lossy().parse().unwrap();
+            found.push((id, String::from_utf8_lossy(&read("cmdline")).replace('\0', " ")));
         }
     }
     found

@@ -263,12 +263,9 @@ pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, work).await.expect("nothing came in time")
 }
 
-/// Calls `attempt` until it returns a value, and returns it; fails after [`PATIENCE`], and names what did not happen.
+/// Calls `attempt` until it returns a value, and returns that; fails after [`PATIENCE`].
 #[track_caller]
-pub(crate) fn eventually<T>(
-    what: &str,
-    mut attempt: impl AsyncFnMut() -> Option<T>,
-) -> impl Future<Output = T> {
+pub(crate) fn eventually<T>(mut attempt: impl AsyncFnMut() -> Option<T>) -> impl Future<Output = T> {
     let caller = std::panic::Location::caller();
     async move {
         let attempts = async {
@@ -280,14 +277,14 @@ pub(crate) fn eventually<T>(
             }
         };
         let value = tokio::time::timeout(PATIENCE, attempts).await;
-        value.unwrap_or_else(|_| panic!("{caller}: within {PATIENCE:?} it did not happen that {what}"))
+        value.unwrap_or_else(|_| panic!("{caller}: not within {PATIENCE:?}"))
     }
 }
 
-/// Waits until `condition` is true, like [`eventually`].
+/// Waits until `condition` is true; fails after [`PATIENCE`].
 #[track_caller]
-pub(crate) fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
-    eventually(what, async move || condition().await.then_some(()))
+pub(crate) fn until(mut condition: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
+    eventually(async move || condition().await.then_some(()))
 }
 
 /// Asserts status and code of a problem.

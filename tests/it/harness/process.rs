@@ -152,7 +152,7 @@ impl Process {
 
     /// Waits for its end; returns the exit code, or `None` when a signal ended it.
     pub(crate) async fn end(&mut self) -> Option<i32> {
-        let status = eventually("the server ends", async || self.child.try_wait().unwrap()).await;
+        let status = eventually(async || self.child.try_wait().unwrap()).await;
         self.seen_to_end = true;
         status.code()
     }

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use super::answers::gauge;
 use crate::harness::git::Workplace;
 use crate::harness::memory::{CAGE_BYTES, MIB, TREE_BYTES_MAX};
-use crate::harness::{PASSWORD, Process, TestServer, soon};
+use crate::harness::{PASSWORD, Process, TestServer, soon, until};
 
 const WEB: &str = "/api/projects/alice/hello/repos/web";
 
@@ -350,12 +350,7 @@ async fn flood_of_histories_waits_and_leaves_folders_alone() {
             tokio::spawn(async move { reqwest::get(url).await.unwrap().status().as_u16() })
         })
         .collect();
-    let waiting = async {
-        while gauge(&server, "netbit_pool_waiting", "\"histories\"").await < 20 {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    };
-    soon(waiting).await;
+    until(async || gauge(&server, "netbit_pool_waiting", "\"histories\"").await >= 20).await;
     for cheap in ["/tree/main", "/blob/main/README", "/raw/main/README", "/branches", "/tags"] {
         let answer = soon(reqwest::get(format!("{base}{cheap}"))).await.unwrap();
         assert_eq!(answer.status(), 200, "{cheap}");

@@ -8,7 +8,7 @@ use netbit::protocol::packet::MessagePacket;
 use rustix::process::{Resource, Rlimit, prlimit};
 use tokio::net::TcpStream;
 
-use crate::harness::{PASSWORD, Process, TestServer, soon};
+use crate::harness::{PASSWORD, Process, TestServer, soon, until};
 
 /// Connections come until the process has no file descriptor left. A loop that takes the error for its end would take no
 /// connection ever again.
@@ -34,15 +34,8 @@ async fn the_accept_loop_survives_when_there_are_no_file_descriptors() {
         }
     }
     drop(flood);
-    soon(async {
-        while TcpClient::open(server.tcp(), &token).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        while server.http.with_token(&token).get("/api/chats").await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    until(async || TcpClient::open(server.tcp(), &token).await.is_ok()).await;
+    until(async || server.http.with_token(&token).get("/api/chats").await.is_ok()).await;
     assert!(session.say(chat, "and now").await.unwrap().success);
     server.stop().await;
 }

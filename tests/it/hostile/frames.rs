@@ -7,7 +7,7 @@ use netbit::protocol::packet::{MessagePacket, PacketMessage};
 use serde_json::json;
 
 use super::{Scene, end_of, frame};
-use crate::harness::{TestServer, soon};
+use crate::harness::{TestServer, soon, until};
 
 #[actix_web::test]
 async fn a_frame_of_length_0_or_above_the_limit_closes_the_connection() {
@@ -197,12 +197,8 @@ async fn strangers_are_capped_per_address_and_those_who_are_known_are_not_concer
     assert_eq!(known.request(ping).await.unwrap().packet_type, "Pong");
     drop(strangers);
     // Their places come back.
-    soon(async {
-        while TcpClient::open(server.app.addresses.tcp, alice.http.token().unwrap()).await.is_err() {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    until(async || TcpClient::open(server.app.addresses.tcp, alice.http.token().unwrap()).await.is_ok())
+        .await;
     server.stop().await;
 }
 
@@ -219,12 +215,8 @@ async fn one_account_cannot_take_every_seat() {
     assert_eq!(nack.code.as_deref(), Some("rate_limited"));
     bob.tcp().await;
     drop(first);
-    soon(async {
-        while TcpClient::open(server.app.addresses.tcp, alice.http.token().unwrap()).await.is_err() {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    until(async || TcpClient::open(server.app.addresses.tcp, alice.http.token().unwrap()).await.is_ok())
+        .await;
     let ping = MessagePacket { packet_type: "Ping".into(), ..Default::default() };
     assert_eq!(second.request(ping).await.unwrap().packet_type, "Pong");
     server.stop().await;

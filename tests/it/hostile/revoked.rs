@@ -10,7 +10,7 @@ use super::shares::{
     ENDLESS_PACK, ONE_BYTE, ask_for_all_as, basic, begin_push, connect_from, drip, loopback, repositories,
 };
 use crate::harness::git::{Workplace, children};
-use crate::harness::{Person, TestServer, soon};
+use crate::harness::{Person, TestServer, soon, until};
 
 /// More than the buffers of a connection hold, and less than the large file.
 const WHOLE_BYTES: usize = 23 * 1024 * 1024;
@@ -64,12 +64,7 @@ async fn transfers_end_with_the_access_of_their_user() {
     let mut own = ask_for_all_as(&server, &basic("alice"), loopback(1), &large, &commit).await;
     // Without the processes that git itself starts.
     let at_work = || children(&server).iter().filter(|child| child.contains("safe.directory")).count();
-    soon(async {
-        while at_work() < 7 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    until(async || at_work() >= 7).await;
     // Several times the interval, with access.
     tokio::time::sleep(Duration::from_millis(800)).await;
     assert_eq!(at_work(), 7, "{:?}", children(&server));
@@ -78,12 +73,7 @@ async fn transfers_end_with_the_access_of_their_user() {
         let path = format!("/api/projects/alice/{project}/members/carol");
         assert_eq!(alice.delete(&path).await.status, 204);
     }
-    soon(async {
-        while at_work() > 1 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    until(async || at_work() <= 1).await;
     for socket in &mut theirs {
         let rest = rest_of(socket).await;
         assert!(rest < WHOLE_BYTES, "{rest}");
