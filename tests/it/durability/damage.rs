@@ -30,8 +30,8 @@ async fn left_in_order() -> tempfile::TempDir {
 /// How the server ends, and what it says.
 async fn start_and_end(directory: &Path) -> (Option<i32>, String) {
     let mut child = command(directory).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let ended = async { eventually(async || child.try_wait().unwrap()).await.code() };
-    let code = tokio::time::timeout(crate::harness::PATIENCE, ended).await;
+    let ended = eventually(async || child.try_wait().unwrap());
+    let code = tokio::time::timeout(crate::harness::PATIENCE / 2, ended).await.map(|status| status.code());
     if code.is_err() {
         child.kill().unwrap();
     }

@@ -1,7 +1,5 @@
 //! Transfers that run when their client loses its access.
 
-use std::time::Duration;
-
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -65,8 +63,17 @@ async fn transfers_end_with_the_access_of_their_user() {
     // Without the processes that git itself starts.
     let at_work = || children(&server).iter().filter(|child| child.contains("safe.directory")).count();
     until(async || at_work() >= 7).await;
-    // Several times the interval, with access.
-    tokio::time::sleep(Duration::from_millis(800)).await;
+    // Each of the seven asks the cache several times, with access.
+    let asked = async || {
+        let (_, body) = server.operations("/actors").await;
+        let actors: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let mut actors = actors["actors"].as_array().unwrap().iter();
+        let cache = actors.find(|actor| actor["actor"] == "cache").unwrap();
+        let messages = cache["messages"].as_array().unwrap().iter();
+        messages.map(|message| message["handled"].as_u64().unwrap()).sum::<u64>()
+    };
+    let before = asked().await;
+    until(async || asked().await >= before + 4 * 7).await;
     assert_eq!(at_work(), 7, "{:?}", children(&server));
     assert_eq!(root.patch("/api/admin/users/bob", json!({"active": false})).await.status, 200);
     for project in ["open", "hidden"] {
