@@ -7,6 +7,7 @@ pub(crate) mod attack;
 pub(crate) mod git;
 pub(crate) mod memory;
 mod process;
+pub(crate) mod rust_text;
 
 use std::net::SocketAddr;
 use std::time::Duration;
