@@ -42,6 +42,7 @@ mod packaging;
 mod presence;
 mod project_members;
 mod projects;
+mod prose;
 mod readme;
 mod removal;
 mod repositories;

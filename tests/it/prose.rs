@@ -1,0 +1,362 @@
+//! The prose rules that a machine can check: plain technical English in comments, messages, documents and test names.
+//!
+//! The findings that were there when the check was made are counted per folder ([`CEILING`]) and may only become fewer.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::harness::rust_text::{Kind, code, test_items, tokens};
+
+/// The most findings of a file or a folder below the root of the package. A count may only fall.
+const CEILING: &[(&str, usize)] = &[
+    ("README.md", 21),
+    ("SECURITY.md", 51),
+    ("CHANGELOG.md", 109),
+    ("GLOSSARY.md", 0),
+    ("CONTRIBUTING.md", 0),
+    ("docs", 713),
+    ("src/actors", 564),
+    ("src/api", 132),
+    ("src/app", 26),
+    ("src/app.rs", 2),
+    ("src/backup", 34),
+    ("src/cli", 202),
+    ("src/client", 20),
+    ("src/core", 176),
+    ("src/domain", 148),
+    ("src/git", 292),
+    ("src/lib.rs", 0),
+    ("src/main.rs", 0),
+    ("src/messaging", 70),
+    ("src/protocol", 55),
+    ("src/services", 129),
+    ("src/storage", 54),
+    ("tests/it", 652),
+    ("benches", 4),
+    ("examples", 0),
+    ("loadtest", 272),
+    ("fuzz", 9),
+    ("build.rs", 0),
+];
+/// Findings that are right as they stand: file, a part of the text, reason.
+const EXCEPTIONS: &[(&str, &str, &str)] = &[];
+
+const TEST_NAME_MAX: usize = 60;
+const COLUMNS_MAX: usize = 100;
+
+/// Words and phrases in lower-case text. `look` and `no` are groups: what follows them decides.
+static WORDS: LazyLock<Regex> = LazyLock::new(|| {
+    let words = [
+        r"\b(?:oneself|one['’]s|nobody|somebody|everybody|anybody|anew|whoever|whomever)\b",
+        r"\b(?:tell|tells|told|telling|say|says|said|saying|hear|hears|heard|hearing)\b",
+        r"\b(?:wakes?|woken|woke|waking|forgets?|forgot|forgotten|forgetting|believes?|believed)\b",
+        r"\b(?P<look>look(?:s|ed|ing)?)\b",
+        r"\b(?:gives?|gave|given)\s+way\b",
+        r"\b(?:is|are|was|were)\s+(?P<no>no)\s+[a-z]",
+        r"\bas\s+good\s+as\b|\bof\s+a\s+moment\b|\bfor\s+ever\b|\bbehind\s+(?:it|them)\s+come",
+        r"\b(?:if|when|what|that|as|because|before|after|than|where|though|until|unless|while|and|so)\s+one\s+(?:is|was|has|had|may|can|must|does|did|do|will|would|should|could|might|needs|wants|sees|gets|reads|writes|sends|asks|knows|leaves|joins)\b",
+    ];
+    ascii(&words.join("|"))
+});
+/// `look up` is the word of the standard library.
+static AFTER_LOOK: LazyLock<Regex> = LazyLock::new(|| ascii(r"^\s+(?:up|ups)\b"));
+/// A comparison with `no` is plain.
+static AFTER_NO: LazyLock<Regex> = LazyLock::new(|| {
+    ascii(
+        r"^\s+(?:longer|more\b|later|earlier|larger|smaller|fewer|less|greater|slower|faster|worse|better|older|newer|deeper)",
+    )
+});
+static START: LazyLock<Regex> = LazyLock::new(|| {
+    ascii(r"(?:^|[.:!?;]\s+|\(\s*|^\s*[*\-|#]+\s+(?:\*\*)?)(What|Whoever|Who|Whom|One)\s+[a-z]")
+});
+/// "One" is a pronoun where a verb or a relative follows.
+static PRONOUN: LazyLock<Regex> = LazyLock::new(|| {
+    ascii(
+        r"^One\s+(?:is|was|has|had|may|can|must|does|did|who|that|cannot|will|would|should|reads|sends|gets|sees)\b",
+    )
+});
+static SENTENCE_END: LazyLock<Regex> = LazyLock::new(|| ascii(r"[.?!](?:\s|$)"));
+static CODE_SPAN: LazyLock<Regex> = LazyLock::new(|| ascii("`[^`]*`"));
+static CODE_SPAN_OF_A_LINE: LazyLock<Regex> = LazyLock::new(|| ascii("`[^`\n]*`"));
+static CODE_BLOCK: LazyLock<Regex> = LazyLock::new(|| ascii("(?s)```.*?```"));
+static LIST_ITEM: LazyLock<Regex> = LazyLock::new(|| ascii(r"^\s*(?:[*\-|#>]|\d+\.)\s"));
+static WORDS_IN_A_ROW: LazyLock<Regex> = LazyLock::new(|| ascii("[a-z] [a-z]"));
+static SQL: LazyLock<Regex> =
+    LazyLock::new(|| ascii(r"^\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|PRAGMA|CREATE)\b"));
+static CONTINUED: LazyLock<Regex> = LazyLock::new(|| ascii(r"\\\s*\n\s*"));
+static TEST: LazyLock<Regex> = LazyLock::new(|| {
+    ascii(
+        r"#\[(?:actix_web::|actix_rt::|actix::|tokio::)?test(?:\([^)]*\))?\]\s*(?:#\[[^\]]*\]\s*)*(?:async\s+)?fn\s+(\w+)",
+    )
+});
+static ARTICLE: LazyLock<Regex> = LazyLock::new(|| ascii(r"^(?:what|whoever|who|one|a|an|the)\s"));
+
+/// A regular expression whose `\b`, `\s`, `\d` and `\w` know ASCII only, which is fast.
+fn ascii(pattern: &str) -> Regex {
+    let pattern = pattern
+        .replace(r"\b", r"(?-u:\b)")
+        .replace(r"\s", r"[ \t\n\r]")
+        .replace(r"\d", "[0-9]")
+        .replace(r"\w", "[A-Za-z0-9_]");
+    Regex::new(&pattern).unwrap()
+}
+
+#[derive(Debug)]
+struct Finding {
+    line: usize,
+    what: String,
+    text: String,
+}
+
+/// The forbidden words and beginnings in a text without code spans.
+fn forbidden(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let lower = text.to_ascii_lowercase();
+    let mut from = 0;
+    while let Some(captures) = WORDS.captures_at(&lower, from) {
+        let whole = captures.get(0).unwrap();
+        from = whole.end();
+        let allowed = |name: &str, after: &Regex| {
+            captures.name(name).is_some_and(|group| after.is_match(&lower[group.end()..]))
+        };
+        if allowed("no", &AFTER_NO) {
+            from = captures.name("no").unwrap().end();
+        } else if !allowed("look", &AFTER_LOOK) {
+            found.push(whole.as_str().to_owned());
+        }
+    }
+    for captures in START.captures_iter(text) {
+        let first = captures.get(1).unwrap();
+        let rest = &text[first.start()..];
+        let is_question = SENTENCE_END.find(rest).is_some_and(|end| end.as_str().starts_with('?'));
+        if !is_question && (first.as_str() != "One" || PRONOUN.is_match(rest)) {
+            found.push(format!("{} (at the start of a sentence)", first.as_str()));
+        }
+    }
+    found
+}
+
+/// Comments as paragraphs, strings of production code, and the names of tests.
+fn in_rust(path: &str, source: &str) -> Vec<Finding> {
+    let is_test_file = ["_test.rs", "/tests.rs"].iter().any(|end| path.ends_with(end))
+        || ["/model_test/", "/tests/", "/benches/"].iter().any(|part| format!("/{path}").contains(part));
+    let code = code(source);
+    let tests = test_items(&code);
+    let mut texts: Vec<(usize, String)> = Vec::new();
+    // The paragraph of line comments that goes on in this line.
+    let mut open: Option<usize> = None;
+    let lines = Lines::of(source);
+    for token in tokens(source) {
+        let (line, text) = (lines.at(token.at.start), &source[token.at.clone()]);
+        match token.kind {
+            Kind::LineComment => {
+                let body = text.trim_start_matches(['/', '!']).trim_end();
+                if open == Some(line) && !body.trim().is_empty() && !LIST_ITEM.is_match(body) {
+                    let (_, paragraph) = texts.last_mut().unwrap();
+                    paragraph.push(' ');
+                    paragraph.push_str(body.trim());
+                } else {
+                    texts.push((line, body.trim().to_owned()));
+                }
+                open = (!body.trim().is_empty()).then_some(line + 1);
+            }
+            Kind::BlockComment => {
+                texts.push((line, text.replace(['\n', '*', '/'], " ")));
+                open = None;
+            }
+            Kind::Character => {}
+            Kind::Text => {
+                let in_a_test = is_test_file || tests.iter().any(|item| item.contains(&token.at.start));
+                let body = text.split_once('"').map_or("", |(_, body)| body);
+                let body = body.rsplit_once('"').map_or("", |(body, _)| body);
+                if !in_a_test && WORDS_IN_A_ROW.is_match(body) && !SQL.is_match(body) {
+                    // A string between two comments ends the paragraph: it must not be appended to.
+                    open = None;
+                    texts.push((line, CONTINUED.replace_all(body, "").into_owned()));
+                }
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for (line, text) in texts {
+        let text = CODE_SPAN.replace_all(&text, "`_`").into_owned();
+        found.extend(forbidden(&text).into_iter().map(|what| Finding { line, what, text: text.clone() }));
+    }
+    for captures in TEST.captures_iter(source) {
+        let name = captures[1].to_owned();
+        let line = lines.at(captures.get(0).unwrap().start());
+        let finding = |what: String| Finding { line, what, text: name.clone() };
+        let words = name.replace('_', " ");
+        if name.len() > TEST_NAME_MAX {
+            found.push(finding(format!("test name of {} characters", name.len())));
+        }
+        if let Some(article) = ARTICLE.find(&words) {
+            found.push(finding(format!("test name begins with {}", article.as_str())));
+        }
+        found.extend(forbidden(&words).into_iter().map(finding));
+    }
+    found
+}
+
+/// Paragraphs, list items and the widths of lines, without code.
+fn in_markdown(source: &str) -> Vec<Finding> {
+    let without = CODE_BLOCK
+        .replace_all(source, |block: &regex::Captures<'_>| "\n".repeat(block[0].matches('\n').count()));
+    let text = CODE_SPAN_OF_A_LINE.replace_all(&without, "`_`");
+    let (mut found, mut paragraphs): (Vec<Finding>, Vec<(usize, String)>) = (Vec::new(), Vec::new());
+    let mut open = false;
+    for (number, line) in (1..).zip(text.lines()) {
+        let columns = line.chars().count();
+        let words = line.trim();
+        if columns > COLUMNS_MAX && !words.starts_with('|') && !line.contains("http") {
+            found.push(Finding {
+                line: number,
+                what: format!("line of {columns} columns"),
+                text: words.to_owned(),
+            });
+        }
+        if open && !words.is_empty() && !LIST_ITEM.is_match(words) {
+            let (_, paragraph) = paragraphs.last_mut().unwrap();
+            paragraph.push(' ');
+            paragraph.push_str(words);
+        } else if !words.is_empty() {
+            paragraphs.push((number, words.to_owned()));
+        }
+        open = !words.is_empty();
+    }
+    for (line, text) in paragraphs {
+        found.extend(forbidden(&text).into_iter().map(|what| Finding { line, what, text: text.clone() }));
+    }
+    found
+}
+
+/// Where the lines of a text begin.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        Self(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
+    }
+
+    /// The number of the line of a byte, from 1.
+    fn at(&self, offset: usize) -> usize {
+        self.0.partition_point(|begin| *begin <= offset)
+    }
+}
+
+fn files(under: &Path) -> Vec<PathBuf> {
+    if under.is_file() {
+        return vec![under.to_owned()];
+    }
+    let entries = fs::read_dir(under).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let mut found: Vec<_> = entries
+        .filter(|path| !path.ends_with("target"))
+        .flat_map(|path| files(&path))
+        .filter(|path| path.extension().is_some_and(|end| end == "rs" || end == "md"))
+        .collect();
+    found.sort();
+    found
+}
+
+fn findings(root: &Path, file: &Path) -> Vec<(String, Finding)> {
+    let path = file.strip_prefix(root).unwrap().to_str().unwrap();
+    let source = fs::read_to_string(file).unwrap();
+    let found = if path.ends_with(".md") { in_markdown(&source) } else { in_rust(path, &source) };
+    let is_exception = |finding: &Finding| {
+        EXCEPTIONS.iter().any(|(file, part, _)| *file == path && finding.text.contains(part))
+    };
+    found.into_iter().filter(|finding| !is_exception(finding)).map(|found| (path.to_owned(), found)).collect()
+}
+
+/// With `--nocapture` it lists what is left, and with `NETBIT_PROSE=src/git` all findings below that path.
+#[test]
+fn prose_has_no_more_findings_than_the_ceiling() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let listed = std::env::var("NETBIT_PROSE").ok();
+    let mut above = Vec::new();
+    for (place, ceiling) in CEILING {
+        let found: Vec<_> = files(&root.join(place)).iter().flat_map(|file| findings(root, file)).collect();
+        println!("    (\"{place}\", {}),", found.len());
+        if found.len() > *ceiling {
+            above.push(format!("{place}: {} findings, at most {ceiling}", found.len()));
+        }
+        let shows = |path: &str| listed.as_ref().is_some_and(|listed| path.starts_with(listed.as_str()));
+        for (path, finding) in found.iter().filter(|(path, _)| shows(path)) {
+            let text: String = finding.text.chars().take(110).collect();
+            println!("{path}:{}: {}: {text}", finding.line, finding.what);
+        }
+    }
+    assert!(above.is_empty(), "{}\nlist them with NETBIT_PROSE=PATH", above.join("\n"));
+}
+
+#[test]
+fn every_folder_with_sources_has_a_ceiling() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for entry in fs::read_dir(root.join("src")).unwrap() {
+        let path = entry.unwrap().path();
+        let path = path.strip_prefix(root).unwrap().to_str().unwrap();
+        assert!(CEILING.iter().any(|(place, _)| *place == path), "{path} has no ceiling");
+    }
+}
+
+#[test]
+fn exceptions_are_needed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (file, part, reason) in EXCEPTIONS {
+        let source = fs::read_to_string(root.join(file)).unwrap();
+        let found = if file.ends_with(".md") { in_markdown(&source) } else { in_rust(file, &source) };
+        let needed = found.iter().any(|finding| finding.text.contains(part));
+        assert!(needed && !reason.is_empty(), "{file}: {part}");
+    }
+}
+
+#[test]
+fn check_finds_words_and_leaves_plain_text() {
+    for (text, count) in [
+        ("nobody reads it", 1),
+        ("It is told anew.", 2),
+        ("The server looks at it", 1),
+        ("The server looks it over; a client looks up a name", 1),
+        ("There is no user", 1),
+        ("It is no longer there, and is no more", 0),
+        ("kept for ever, as good as new", 2),
+        ("gives way when one reads", 2),
+        ("What is read is kept.", 1),
+        ("It ends. Who asks gets none.", 1),
+        ("What is read?", 0),
+        ("One who reads", 1),
+        ("One reader reads", 0),
+        ("Sends a frame to each session.", 0),
+    ] {
+        assert_eq!(forbidden(text).len(), count, "{text}: {:?}", forbidden(text));
+    }
+}
+
+#[test]
+fn check_reads_comments_strings_names_and_markdown() {
+    let count = |source: &str| in_rust("src/x.rs", source).len();
+    assert_eq!(count("// It is told\n// to nobody.\nfn f() {}"), 2);
+    assert_eq!(count("/// There is\n/// no user, and `nobody` is a name."), 1, "a paragraph is one text");
+    assert_eq!(count("/// There is\n///\n/// no user."), 0, "two paragraphs are not");
+    assert_eq!(count("/* nobody */ fn nobody() {}"), 1);
+    assert_eq!(count(r#"const TEXT: &str = "nobody asks";"#), 1);
+    assert_eq!(count(r#"const TEXT: &str = "nobody";"#), 0, "a name, not a sentence");
+    assert_eq!(count(r#"const TEXT: &str = "SELECT said from told";"#), 0);
+    assert_eq!(count("#[cfg(test)]\nmod tests { const T: &str = \"nobody asks\"; }"), 0);
+    assert_eq!(count("#[cfg(test)]\nmod tests { /* nobody */ }\nconst T: &str = \"nobody asks\";"), 2);
+    assert_eq!(in_rust("tests/it/x.rs", "const T: &str = \"nobody asks\";").len(), 0);
+    assert_eq!(count("#[test]\nfn a_reader_is_told() {}"), 2);
+    assert_eq!(count("#[actix_web::test]\nasync fn reader_gets_a_frame() {}"), 0);
+    let long = "x".repeat(TEST_NAME_MAX + 1);
+    assert_eq!(count(&format!("#[test]\n#[ignore]\nfn {long}() {{}}")), 1);
+
+    assert_eq!(in_markdown("# Title\n\nNobody `told`\nis told.\n\n```\nnobody\n```\n").len(), 2);
+    assert_eq!(in_markdown("* There is\n* no user").len(), 0, "two items");
+    let wide = "word ".repeat(21);
+    assert_eq!(in_markdown(&wide).len(), 1);
+    assert_eq!(in_markdown(&format!("| {wide}\n\n{wide} https://example.org")).len(), 0);
+    assert_eq!(in_markdown("a\nb\n\nnobody")[0].line, 4);
+}
