@@ -464,9 +464,11 @@ async fn a_crowd_that_does_nothing_costs_nothing_and_a_change_reaches_it() {
         sessions.push(bob.tcp().await);
     }
     let mut desk = alice.tcp().await;
-    let carols = carol.tcp().await;
     for session in &mut sessions {
         until_told(session, alice.id, "online").await;
+    }
+    let carols = carol.tcp().await;
+    for session in &mut sessions {
         until_told(session, carol.id, "online").await;
     }
     let handled = async || {

@@ -139,9 +139,9 @@ fn end_of_block(bytes: &[u8], at: usize) -> usize {
 /// Skips a character, or the quote of a lifetime.
 fn end_of_char(source: &str, at: usize) -> usize {
     let rest = &source[at + 1..];
-    if rest.starts_with('\\') {
+    if let Some(rest) = rest.strip_prefix('\\') {
         // The escaped character may be a quote itself.
-        let escaped = rest[1..].chars().next().map_or(0, char::len_utf8);
+        let escaped = rest.chars().next().map_or(0, char::len_utf8);
         return find(source, at + 2 + escaped, "'") + 1;
     }
     let length = rest.chars().next().map_or(0, char::len_utf8);
