@@ -20,7 +20,7 @@ use moka::sync::Cache;
 use super::browsing::Reading;
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
-use crate::core::turns::Turns;
+use crate::core::keyed_lock::KeyedLock;
 use crate::domain::repository::StorageKey;
 use crate::git::browse::{BrowseError, Browser, CommitPage, Oid, Tree, TreePart};
 use crate::git::metrics::HistoryMetrics;
@@ -33,7 +33,7 @@ const KEEPING_BYTES: usize = 1024;
 pub(super) struct Answers<Q: Clone, A> {
     kept: Cache<Key<Q>, Arc<A>>,
     /// The running walks.
-    turns: Turns<Key<Q>>,
+    turns: KeyedLock<Key<Q>>,
     metrics: HistoryMetrics,
 }
 
@@ -102,7 +102,7 @@ where
             .eviction_policy(EvictionPolicy::lru())
             .weigher(weigh)
             .build();
-        Self { kept, turns: Turns::start(), metrics }
+        Self { kept, turns: KeyedLock::start(), metrics }
     }
 
     fn find(&self, key: &Key<Q>) -> Option<Reading<Arc<A>>> {
@@ -148,7 +148,7 @@ impl Services {
                 // Another caller may have finished the walk meanwhile.
                 Err(refused) => return answers.find(&key).ok_or(refused),
             };
-            let turn = answers.turns.try_enter(key.clone()).await;
+            let turn = answers.turns.try_lock(key.clone()).await;
             if let Some(found) = answers.find(&key) {
                 return Ok(found);
             }
@@ -158,7 +158,7 @@ impl Services {
                 break (place, turn);
             }
             drop(place);
-            drop(answers.turns.enter(key.clone()).await);
+            drop(answers.turns.lock(key.clone()).await);
             if let Some(found) = answers.find(&key) {
                 return Ok(found);
             }

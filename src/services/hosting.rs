@@ -13,10 +13,10 @@ use super::git_pools::{GitPools, no_place};
 use super::graphs::Graphs;
 use super::histories::Histories;
 use super::housekeeping::Bell;
+use crate::core::keyed_lock::{KeyedLock, KeyedLockGuard};
 use crate::core::limits::Limits;
 use crate::core::machine;
 use crate::core::shares::{Client, Crowd, Grant, Holder, PoolMetrics, PoolName, Share, Spot};
-use crate::core::turns::{Turn, Turns};
 use crate::domain::ids::{ProjectId, RepositoryId};
 use crate::domain::repository::Repository;
 use crate::git::metrics::{HistoryMetrics, TransferMetrics, Turn as TransferTurn, Work};
@@ -31,7 +31,7 @@ use crate::protocol::code::Code;
 const HISTORY_PRIORITY: i32 = 10;
 
 /// Lock that a push of a repository holds during its last steps.
-pub(super) type PushTurn = Turn<RepositoryId>;
+pub(super) type PushTurn = KeyedLockGuard<RepositoryId>;
 
 /// State of git hosting; one per application.
 pub struct Hosting {
@@ -41,9 +41,9 @@ pub struct Hosting {
     pub(super) pools: GitPools,
     /// Disk space for responses, in pieces.
     spool: Crowd,
-    turns: Turns<RepositoryId>,
+    turns: KeyedLock<RepositoryId>,
     /// Serializes the creation of repositories in each project.
-    creations: Turns<ProjectId>,
+    creations: KeyedLock<ProjectId>,
     pub(super) push_to_create: bool,
     pub(super) graphs: Graphs,
     pub(super) histories: Histories,
@@ -74,8 +74,8 @@ impl Hosting {
             git,
             pools: GitPools::start(limits, pools),
             spool: Crowd::of_space(limits.git_spool_pieces()).measured(pools.meter(PoolName::Spool)),
-            turns: Turns::start(),
-            creations: Turns::start(),
+            turns: KeyedLock::start(),
+            creations: KeyedLock::start(),
             push_to_create,
             graphs: Graphs::new(),
             histories: Histories::start(limits.git_histories_cache_bytes, histories),
@@ -185,13 +185,16 @@ impl Hosting {
 
     /// Acquires the repository's push lock: one push at a time runs its last steps.
     pub(super) async fn push_turn(&self, id: RepositoryId) -> Result<PushTurn, ServiceError> {
-        self.wait(self.turns.enter(id), "another push to this repository is under way").await
+        self.wait(self.turns.lock(id), "another push to this repository is under way").await
     }
 
     /// Acquires the project's lock to create a repository: a name that is taken then belongs to a
     /// usable repository.
-    pub(super) async fn creation_turn(&self, id: ProjectId) -> Result<Turn<ProjectId>, ServiceError> {
-        self.wait(self.creations.enter(id), "other repositories of this project are being created").await
+    pub(super) async fn creation_turn(
+        &self,
+        id: ProjectId,
+    ) -> Result<KeyedLockGuard<ProjectId>, ServiceError> {
+        self.wait(self.creations.lock(id), "other repositories of this project are being created").await
     }
 
     /// Waits for a lock at most as long as git requests wait.
@@ -210,7 +213,7 @@ impl Hosting {
 
     /// Returns the push lock if no push holds it.
     pub(super) async fn try_push_turn(&self, id: RepositoryId) -> Option<PushTurn> {
-        self.turns.try_enter(id).await
+        self.turns.try_lock(id).await
     }
 
     /// Returns a token that an admitted push holds until it is settled.

@@ -1,6 +1,6 @@
 //! Turns: at most one holder at a time for each key; others wait in order.
 //!
-//! Owner: one task per [`Turns`], which alone has the table and ends with the last handle.
+//! Owner: one task per [`KeyedLock`], which alone has the table and ends with the last handle.
 //! Invariant: the table holds only keys that have a holder, so its size follows the work in
 //! progress.
 
@@ -12,22 +12,22 @@ use tokio::sync::{mpsc, oneshot};
 
 /// A turn, held until it is dropped.
 #[derive(Debug)]
-pub struct Turn<K: Clone> {
+pub struct KeyedLockGuard<K: Clone> {
     key: K,
     requests: mpsc::UnboundedSender<Request<K>>,
 }
 
-impl<K: Clone> Drop for Turn<K> {
+impl<K: Clone> Drop for KeyedLockGuard<K> {
     fn drop(&mut self) {
         // Without the task, its table is gone as well.
-        drop(self.requests.send(Request::Leave(self.key.clone())));
+        drop(self.requests.send(Request::Unlock(self.key.clone())));
     }
 }
 
 #[derive(Debug)]
 enum Request<K: Clone> {
-    Enter { key: K, waits: bool, reply: oneshot::Sender<Turn<K>> },
-    Leave(K),
+    Lock { key: K, waits: bool, reply: oneshot::Sender<KeyedLockGuard<K>> },
+    Unlock(K),
     Close,
 }
 
@@ -35,11 +35,11 @@ enum Request<K: Clone> {
 /// place, requests that wait for the answer of such a walk or create a repository, and the
 /// background tasks.
 #[derive(Debug, Clone)]
-pub struct Turns<K: Clone> {
+pub struct KeyedLock<K: Clone> {
     requests: mpsc::UnboundedSender<Request<K>>,
 }
 
-impl<K: Clone + Eq + Hash + Send + 'static> Turns<K> {
+impl<K: Clone + Eq + Hash + Send + 'static> KeyedLock<K> {
     /// Starts the task. Must be called within a runtime.
     pub fn start() -> Self {
         let (requests, arrivals) = mpsc::unbounded_channel();
@@ -48,12 +48,12 @@ impl<K: Clone + Eq + Hash + Send + 'static> Turns<K> {
     }
 
     /// Waits for the turn. Returns `None` once the turns are closed.
-    pub async fn enter(&self, key: K) -> Option<Turn<K>> {
+    pub async fn lock(&self, key: K) -> Option<KeyedLockGuard<K>> {
         self.ask(key, true).await
     }
 
     /// Takes the turn, if it has no holder.
-    pub async fn try_enter(&self, key: K) -> Option<Turn<K>> {
+    pub async fn try_lock(&self, key: K) -> Option<KeyedLockGuard<K>> {
         self.ask(key, false).await
     }
 
@@ -62,9 +62,9 @@ impl<K: Clone + Eq + Hash + Send + 'static> Turns<K> {
         drop(self.requests.send(Request::Close));
     }
 
-    async fn ask(&self, key: K, waits: bool) -> Option<Turn<K>> {
+    async fn ask(&self, key: K, waits: bool) -> Option<KeyedLockGuard<K>> {
         let (reply, answer) = oneshot::channel();
-        self.requests.send(Request::Enter { key, waits, reply }).ok()?;
+        self.requests.send(Request::Lock { key, waits, reply }).ok()?;
         answer.await.ok()
     }
 }
@@ -73,7 +73,7 @@ async fn serve<K: Clone + Eq + Hash>(
     mut arrivals: mpsc::UnboundedReceiver<Request<K>>,
     requests: mpsc::WeakUnboundedSender<Request<K>>,
 ) {
-    let mut waiting: HashMap<K, VecDeque<oneshot::Sender<Turn<K>>>> = HashMap::new();
+    let mut waiting: HashMap<K, VecDeque<oneshot::Sender<KeyedLockGuard<K>>>> = HashMap::new();
     let mut open = true;
     while let Some(request) = arrivals.recv().await {
         match request {
@@ -81,19 +81,19 @@ async fn serve<K: Clone + Eq + Hash>(
                 open = false;
                 waiting.values_mut().for_each(VecDeque::clear);
             }
-            Request::Enter { key, waits, reply } if open => match waiting.entry(key) {
+            Request::Lock { key, waits, reply } if open => match waiting.entry(key) {
                 Entry::Vacant(entry) => {
-                    hand_over(entry.key().clone(), reply, &requests);
+                    grant(entry.key().clone(), reply, &requests);
                     entry.insert(VecDeque::new());
                 }
                 Entry::Occupied(mut entry) if waits => entry.get_mut().push_back(reply),
                 Entry::Occupied(_) => {}
             },
-            Request::Enter { .. } => {}
-            Request::Leave(key) => {
+            Request::Lock { .. } => {}
+            Request::Unlock(key) => {
                 let Entry::Occupied(mut entry) = waiting.entry(key) else { continue };
                 match entry.get_mut().pop_front() {
-                    Some(reply) => hand_over(entry.key().clone(), reply, &requests),
+                    Some(reply) => grant(entry.key().clone(), reply, &requests),
                     None => drop(entry.remove()),
                 }
             }
@@ -102,13 +102,13 @@ async fn serve<K: Clone + Eq + Hash>(
 }
 
 /// A caller that has stopped waiting drops its turn, and the next one gets it.
-fn hand_over<K: Clone>(
+fn grant<K: Clone>(
     key: K,
-    reply: oneshot::Sender<Turn<K>>,
+    reply: oneshot::Sender<KeyedLockGuard<K>>,
     requests: &mpsc::WeakUnboundedSender<Request<K>>,
 ) {
     if let Some(requests) = requests.upgrade() {
-        drop(reply.send(Turn { key, requests }));
+        drop(reply.send(KeyedLockGuard { key, requests }));
     }
 }
 
@@ -119,36 +119,36 @@ mod tests {
 
     #[tokio::test]
     async fn turn_has_one_holder_and_passes_in_order() {
-        let turns = Turns::start();
-        let first = turns.enter(1).await.unwrap();
-        assert!(turns.try_enter(1).await.is_none());
-        assert!(turns.try_enter(2).await.is_some(), "another key is free");
+        let locks = KeyedLock::start();
+        let first = locks.lock(1).await.unwrap();
+        assert!(locks.try_lock(1).await.is_none());
+        assert!(locks.try_lock(2).await.is_some(), "another key is free");
         let waiting = tokio::spawn({
-            let turns = turns.clone();
-            async move { turns.enter(1).await.is_some() }
+            let locks = locks.clone();
+            async move { locks.lock(1).await.is_some() }
         });
         drop(first);
         assert!(waiting.await.unwrap());
-        assert!(turns.enter(1).await.is_some());
+        assert!(locks.lock(1).await.is_some());
     }
 
     #[tokio::test]
     async fn abandoned_wait_does_not_block_the_next_caller() {
-        let turns = Turns::start();
-        let first = turns.enter(1).await.unwrap();
-        let gone = tokio::time::timeout(Duration::from_millis(5), turns.enter(1)).await;
+        let locks = KeyedLock::start();
+        let first = locks.lock(1).await.unwrap();
+        let gone = tokio::time::timeout(Duration::from_millis(5), locks.lock(1)).await;
         assert!(gone.is_err());
         drop(first);
-        assert!(turns.enter(1).await.is_some());
+        assert!(locks.lock(1).await.is_some());
     }
 
     #[tokio::test]
     async fn closed_turns_are_refused_and_waiting_ends() {
-        let turns = Turns::start();
-        let first = turns.enter(1).await.unwrap();
-        let (waiting, ()) = tokio::join!(turns.enter(1), async { turns.close() });
+        let locks = KeyedLock::start();
+        let first = locks.lock(1).await.unwrap();
+        let (waiting, ()) = tokio::join!(locks.lock(1), async { locks.close() });
         assert!(waiting.is_none());
         drop(first);
-        assert!(turns.enter(2).await.is_none());
+        assert!(locks.lock(2).await.is_none());
     }
 }
