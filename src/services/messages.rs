@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{ServiceError, Services};
-use crate::actors::cache::{Events, Page, Range, Station};
+use crate::actors::cache::{Events, Page, Range, SessionRef};
 use crate::actors::hub::Replayed;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{AlterMessage, Altered, AppendMessage, Appended, FollowThread};
@@ -177,13 +177,13 @@ impl Services {
     /// the session's lane.
     pub async fn replay(
         &self,
-        station: Station,
+        session_ref: SessionRef,
         turn: u64,
         chat: ChatId,
         after: Seq,
         bytes_max: usize,
     ) -> Result<Replayed, ServiceError> {
-        Ok(self.cache.replay(station, turn, chat, after, bytes_max).await?)
+        Ok(self.cache.replay(session_ref, turn, chat, after, bytes_max).await?)
     }
 
     /// Like [`Self::replay`], for events older than those in memory. The caller's access was

@@ -4,7 +4,7 @@ use super::actor::CacheActor;
 use super::chats::Fill;
 use super::messages::{
     Ask, CatchUp, CloseSession, Cursors, Heartbeat, Hello, IssueTicket, OpenSession, Publish, QueryError,
-    Replay, SendReceipts, SnapshotRead, Station, Verify, WindowRead,
+    Replay, SendReceipts, SessionRef, SnapshotRead, Verify, WindowRead,
 };
 use super::queries::Query;
 use super::read_models::ReadModels;
@@ -53,7 +53,7 @@ impl CacheHandle {
 
     /// Registers a session. Returns once `Welcome` is in its outbox and events follow it.
     pub async fn open_session(&self, hello: Hello) -> Result<(), QueryError> {
-        let permit = self.gate.enter(Who::User(hello.station.who.user.0), OpenSession::NAME).await?;
+        let permit = self.gate.enter(Who::User(hello.session_ref.who.user.0), OpenSession::NAME).await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(OpenSession { hello, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
@@ -77,10 +77,14 @@ impl CacheHandle {
     }
 
     /// Answers a `Ping` on the session's lane.
-    pub async fn heartbeat(&self, station: Station, request_id: Option<u64>) -> Result<(), QueryError> {
-        let permit = self.gate.enter(Who::User(station.who.user.0), Heartbeat::NAME).await?;
+    pub async fn heartbeat(
+        &self,
+        session_ref: SessionRef,
+        request_id: Option<u64>,
+    ) -> Result<(), QueryError> {
+        let permit = self.gate.enter(Who::User(session_ref.who.user.0), Heartbeat::NAME).await?;
         let (reply, answer) = Reply::channel();
-        self.mailbox.post(Heartbeat { station, request_id, reply, permit });
+        self.mailbox.post(Heartbeat { session_ref, request_id, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
     }
 
@@ -88,12 +92,12 @@ impl CacheHandle {
     /// replayed, and from where.
     pub async fn catch_up(
         &self,
-        station: Station,
+        session_ref: SessionRef,
         cursors: Cursors,
     ) -> Result<Vec<(ChatId, Seq)>, QueryError> {
-        let permit = self.gate.enter(Who::User(station.who.user.0), CatchUp::NAME).await?;
+        let permit = self.gate.enter(Who::User(session_ref.who.user.0), CatchUp::NAME).await?;
         let (reply, answer) = Reply::channel();
-        self.mailbox.post(CatchUp { station, cursors, reply, permit });
+        self.mailbox.post(CatchUp { session_ref, cursors, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
     }
 
@@ -101,15 +105,15 @@ impl CacheHandle {
     /// is sent on the session's lane.
     pub async fn replay(
         &self,
-        station: Station,
+        session_ref: SessionRef,
         turn: u64,
         chat: ChatId,
         after: Seq,
         bytes_max: usize,
     ) -> Result<Replayed, QueryError> {
-        let permit = self.gate.enter(Who::User(station.who.user.0), Replay::NAME).await?;
+        let permit = self.gate.enter(Who::User(session_ref.who.user.0), Replay::NAME).await?;
         let (reply, answer) = Reply::channel();
-        self.mailbox.post(Replay { station, turn, chat, after, bytes_max, reply, permit });
+        self.mailbox.post(Replay { session_ref, turn, chat, after, bytes_max, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
     }
 

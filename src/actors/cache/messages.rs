@@ -75,7 +75,7 @@ letter!(OpenSession);
 
 /// Identifies the session of a request.
 #[derive(Debug, Clone, Copy)]
-pub struct Station {
+pub struct SessionRef {
     pub session: SessionId,
     /// The hub that the session is registered at.
     pub hub: usize,
@@ -84,7 +84,7 @@ pub struct Station {
 
 /// Registration data sent by a session.
 pub struct Hello {
-    pub station: Station,
+    pub session_ref: SessionRef,
     pub outbox: Arc<Outbox>,
     pub echo: bool,
     pub device: DeviceKey,
@@ -119,7 +119,7 @@ letter!(CloseSession);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Heartbeat {
-    pub(super) station: Station,
+    pub(super) session_ref: SessionRef,
     pub(super) request_id: Option<u64>,
     pub(super) reply: Reply<(), QueryError>,
     pub(super) permit: Permit,
@@ -140,7 +140,7 @@ pub struct Cursors {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct CatchUp {
-    pub(super) station: Station,
+    pub(super) session_ref: SessionRef,
     pub(super) cursors: Cursors,
     pub(super) reply: Reply<Vec<(ChatId, Seq)>, QueryError>,
     pub(super) permit: Permit,
@@ -151,7 +151,7 @@ letter!(CatchUp);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Replay {
-    pub(super) station: Station,
+    pub(super) session_ref: SessionRef,
     pub(super) turn: u64,
     pub(super) chat: ChatId,
     pub(super) after: Seq,

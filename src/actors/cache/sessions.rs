@@ -8,7 +8,9 @@ use actix::Handler;
 
 use super::actor::CacheActor;
 use super::chats::Lookup;
-use super::messages::{CatchUp, CloseSession, Cursors, Heartbeat, IssueTicket, OpenSession, Replay, Station};
+use super::messages::{
+    CatchUp, CloseSession, Cursors, Heartbeat, IssueTicket, OpenSession, Replay, SessionRef,
+};
 use super::page::Range;
 use super::queries::readable;
 use crate::actors::hub::{LaneItem, Registration, Replayed};
@@ -29,7 +31,7 @@ impl CacheActor {
     fn open_session(&mut self, open: OpenSession) {
         let Some(open) = self.unless_reloading(open, Self::open_session) else { return };
         let OpenSession { hello, reply, permit } = open;
-        let user = match self.models.directory.authenticate(hello.station.who) {
+        let user = match self.models.directory.authenticate(hello.session_ref.who) {
             Ok((user, Grant::Whole)) => user.clone(),
             Ok((_, Grant::Token(_))) => {
                 return reply.send(Err(Refusal::Forbidden("sessions need a login").into()));
@@ -37,7 +39,12 @@ impl CacheActor {
             Err(refusal) => return reply.send(Err(refusal.into())),
         };
         let limits = &self.sources.limits;
-        if !self.sessions.open(hello.station.session, hello.station.hub, user.id, limits.sessions_per_user) {
+        if !self.sessions.open(
+            hello.session_ref.session,
+            hello.session_ref.hub,
+            user.id,
+            limits.sessions_per_user,
+        ) {
             let refusal = Refusal::RateLimited { retry_after_ms: limits.ask_patience_ms };
             return reply.send(Err(refusal.into()));
         }
@@ -46,7 +53,7 @@ impl CacheActor {
             request_id: hello.request_id,
             user_id: user.id,
             username: &user.username,
-            session_id: hello.station.session,
+            session_id: hello.session_ref.session,
             epoch: self.models.epoch,
             heartbeat_ms: limits.heartbeat_ms,
             max_frame_bytes: limits.frame_bytes,
@@ -59,7 +66,7 @@ impl CacheActor {
                 .map(|(ticket, address)| ticket.view(limits.udp_ticket_seconds, address)),
         };
         let Ok(welcome) = framing::encode(&welcome) else { return };
-        let Station { session, hub, who } = hello.station;
+        let SessionRef { session, hub, who } = hello.session_ref;
         self.presence.deliver(vec![PresenceItem::Registered {
             session,
             who,
@@ -112,10 +119,10 @@ impl CacheActor {
 
     fn heartbeat(&mut self, beat: Heartbeat) {
         let Some(beat) = self.unless_reloading(beat, Self::heartbeat) else { return };
-        if let Err(refusal) = self.models.directory.authenticate(beat.station.who) {
+        if let Err(refusal) = self.models.directory.authenticate(beat.session_ref.who) {
             return beat.reply.send(Err(refusal.into()));
         }
-        let Heartbeat { station: Station { session, hub, .. }, request_id, reply, .. } = beat;
+        let Heartbeat { session_ref: SessionRef { session, hub, .. }, request_id, reply, .. } = beat;
         if let Some(hub) = self.hubs.get(hub) {
             hub.deliver(vec![LaneItem::Heartbeat { session, request_id, reply }]);
         }
@@ -126,8 +133,8 @@ impl CacheActor {
     /// replayed.
     fn catch_up(&mut self, ask: CatchUp) {
         let Some(ask) = self.unless_reloading(ask, Self::catch_up) else { return };
-        let CatchUp { station, cursors: Cursors { turn, epoch, chats }, reply, permit } = ask;
-        if let Err(refusal) = self.models.directory.authenticate(station.who) {
+        let CatchUp { session_ref, cursors: Cursors { turn, epoch, chats }, reply, permit } = ask;
+        if let Err(refusal) = self.models.directory.authenticate(session_ref.who) {
             return reply.send(Err(refusal.into()));
         }
         let (mut answers, mut live, mut behind) = (Vec::new(), Vec::new(), Vec::new());
@@ -135,11 +142,15 @@ impl CacheActor {
             |packet: &ServerPacket<'_>| answers.extend(framing::encode_about(packet, CURSOR_ANSWER_BYTES));
         if epoch != self.models.epoch {
             answer(&ServerPacket::Reset { chat_id: None, head: None, epoch: Some(self.models.epoch) });
-            live =
-                self.models.chats.of_user(station.who.user, ChatId(0)).map(|state| state.chat.id).collect();
+            live = self
+                .models
+                .chats
+                .of_user(session_ref.who.user, ChatId(0))
+                .map(|state| state.chat.id)
+                .collect();
         } else {
             for (chat_id, seq) in chats {
-                let Ok(head) = readable(&self.models, chat_id, station.who.user) else {
+                let Ok(head) = readable(&self.models, chat_id, session_ref.who.user) else {
                     answer(&ServerPacket::Reset { chat_id: Some(chat_id), head: None, epoch: None });
                     continue;
                 };
@@ -161,8 +172,8 @@ impl CacheActor {
                 });
             }
         }
-        if let Some(hub) = self.hubs.get(station.hub) {
-            let session = station.session;
+        if let Some(hub) = self.hubs.get(session_ref.hub) {
+            let session = session_ref.session;
             hub.deliver(vec![LaneItem::CatchUp { session, turn, answers, live, behind, reply }]);
         }
         drop(permit);
@@ -179,7 +190,7 @@ impl CacheActor {
     /// lane, with the switch to live.
     fn replay(&mut self, ask: Replay) {
         let Some(ask) = self.unless_reloading(ask, Self::replay) else { return };
-        let Station { session, hub, who } = ask.station;
+        let SessionRef { session, hub, who } = ask.session_ref;
         if let Err(refusal) = self.models.directory.authenticate(who) {
             return ask.reply.send(Err(refusal.into()));
         }

@@ -15,7 +15,7 @@ use super::intake::Intake;
 use super::marks::PendingMarks;
 use super::resumption::Resumption;
 use super::state::{Deed, Incoming, Introduction, Member, PageLimits, Step, Stranger, nack};
-use crate::actors::cache::{Hello, Station};
+use crate::actors::cache::{Hello, SessionRef};
 use crate::actors::hub::{Outbox, OutboxDrain};
 use crate::actors::presence::DeviceKey;
 use crate::actors::writer::CommandError;
@@ -216,8 +216,8 @@ impl SessionActor {
     }
 
     /// Returns the address under which the cache reaches this session.
-    pub(super) fn station(&self, who: Credential) -> Station {
-        Station { session: self.id, hub: self.hub, who }
+    pub(super) fn session_ref(&self, who: Credential) -> SessionRef {
+        SessionRef { session: self.id, hub: self.hub, who }
     }
 
     pub(super) fn acknowledge(&self, ack: AckPacket) {
@@ -254,8 +254,8 @@ impl SessionActor {
         self.device = device.clone();
         let ticket = if udp { self.services.ticket_for_hello(who) } else { None };
         let ticket = ticket.map(|ticket| (ticket, self.services.udp_address().clone()));
-        let (station, outbox) = (self.station(who), self.outbox.clone());
-        let hello = Hello { station, outbox, echo, device, status, ticket, request_id };
+        let (session_ref, outbox) = (self.session_ref(who), self.outbox.clone());
+        let hello = Hello { session_ref, outbox, echo, device, status, ticket, request_id };
         let (services, admission, transport) =
             (self.services.clone(), self.admission.clone(), self.transport);
         let opening = async move {

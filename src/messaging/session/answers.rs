@@ -223,10 +223,11 @@ impl SessionActor {
     }
 
     pub(super) fn heartbeat(&self, who: Credential, request_id: Option<u64>, place: OwnedSemaphorePermit) {
-        let (services, outbox, station) = (self.services.clone(), self.outbox.clone(), self.station(who));
+        let (services, outbox, session_ref) =
+            (self.services.clone(), self.outbox.clone(), self.session_ref(who));
         actix::spawn(async move {
             let _place = place;
-            if let Err(error) = services.cache.heartbeat(station, request_id).await {
+            if let Err(error) = services.cache.heartbeat(session_ref, request_id).await {
                 outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error.into())));
             }
         });

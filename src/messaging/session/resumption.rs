@@ -72,7 +72,7 @@ impl SessionActor {
         ctx: &mut Ctx<Self>,
     ) {
         self.resumption.turn += 1;
-        let (turn, station) = (self.resumption.turn, self.station(who));
+        let (turn, session_ref) = (self.resumption.turn, self.session_ref(who));
         let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
         let mut room = self.bulk_room(who);
         let asking = async move {
@@ -85,7 +85,7 @@ impl SessionActor {
                     None => drop(room.small().await.ok_or_else(no_space)?),
                 }
             };
-            let behind = services.cache.catch_up(station, Cursors { turn, epoch, chats }).await?;
+            let behind = services.cache.catch_up(session_ref, Cursors { turn, epoch, chats }).await?;
             room.sent(admitted);
             Ok(behind)
         };
@@ -118,14 +118,15 @@ impl SessionActor {
         }
         let Some((&chat, &(turn, after))) = self.resumption.behind.first_key_value() else { return };
         self.resumption.running = true;
-        let (services, outbox, station) = (self.services.clone(), self.outbox.clone(), self.station(who));
+        let (services, outbox, session_ref) =
+            (self.services.clone(), self.outbox.clone(), self.session_ref(who));
         let echo = self.resumption.echo;
         let room = self.bulk_room(who);
         let page = async move {
             outbox.room().await;
             let (bytes_max, admitted) = room.replay().await;
             let before = outbox.bytes();
-            let replayed = match services.replay(station, turn, chat, after, bytes_max).await? {
+            let replayed = match services.replay(session_ref, turn, chat, after, bytes_max).await? {
                 Replayed::Live => None,
                 Replayed::Page(events) => Some(events),
                 Replayed::Below { as_of } => {
