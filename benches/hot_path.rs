@@ -168,7 +168,7 @@ mod cache {
     #[divan::bench]
     fn apply_512_messages(bencher: Bencher<'_, '_>) {
         let mut fixture = WriterFixture::new();
-        let snapshot = snapshot::load(fixture.ledger.connection(), 100, 1 << 20).unwrap();
+        let snapshot = snapshot::load(fixture.executor.connection(), 100, 1 << 20).unwrap();
         let models = std::cell::RefCell::new(ReadModels::load(snapshot, 100, 1 << 20));
         let fixture = std::cell::RefCell::new(fixture);
         let commit = || -> (i64, Vec<Event>) {

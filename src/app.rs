@@ -29,7 +29,7 @@ use tracing::{error, info, warn};
 use crate::actors::cache::{CacheActor, CacheCounters, CacheHandle, ReadModels, Sources};
 use crate::actors::hub::{HubActor, HubHandle};
 use crate::actors::presence::{PresenceActor, PresenceHandle};
-use crate::actors::writer::{Checkpointer, DbWriterActor, Ledger, WalGauge, WriterHandle};
+use crate::actors::writer::{BatchExecutor, Checkpointer, DbWriterActor, WalGauge, WriterHandle};
 use crate::api::{Operations, Readiness, ServerInfo, Shown};
 use crate::core::actor::{ActorStats, FatalSignal, Gate, start};
 use crate::core::auth::setup::SetupCode;
@@ -243,7 +243,7 @@ impl RunningApp {
         let cache = CacheHandle::new(cache_mailbox, cache_gate);
 
         let wal = Arc::new(WalGauge::default());
-        wal.committed(loaded.ledger.commit_no(), 0);
+        wal.committed(loaded.executor.commit_no(), 0);
         let commits = instruments.commits;
         let checkpointer =
             Checkpointer::start(&data_dir.database(), data_dir.clone(), epoch, wal.clone(), commits.clone())?;
@@ -257,13 +257,13 @@ impl RunningApp {
             let waking = fan_outs.clone();
             let open = Box::new(move || {
                 let db = database::open_writer(&path, synchronous)?;
-                Ok(Ledger::new(db, for_reopening.clone(), commits.clone())?.waking(waking.clone()))
+                Ok(BatchExecutor::new(db, for_reopening.clone(), commits.clone())?.waking(waking.clone()))
             });
-            let ledger = loaded.ledger.waking(fan_outs.clone());
+            let executor = loaded.executor.waking(fan_outs.clone());
             let (cache, wake) = (cache.clone(), checkpointer.waker());
             let (fatal_too, limits) = (fatal.clone(), limits.clone());
             start(&thread(), writer_stats.clone(), fatal.clone(), move |_| {
-                DbWriterActor::new(ledger, open, cache, wal, wake, fatal_too, limits)
+                DbWriterActor::new(executor, open, cache, wal, wake, fatal_too, limits)
             })
         };
         let writer = WriterHandle::new(writer_mailbox, writer_gate, fan_outs);

@@ -4,7 +4,7 @@
 use netbit::actors::writer::commands::{
     AppendMessage, Appended, CreateChat, NewChat, NewUser, RegisterUser, StartLogin,
 };
-use netbit::actors::writer::{Command, CommandError, CommitMetrics, Committed, Job, Ledger, Pending};
+use netbit::actors::writer::{BatchExecutor, Command, CommandError, CommitMetrics, Committed, Job, Pending};
 use netbit::core::actor::Reply;
 use netbit::core::config::Synchronous;
 use netbit::core::{auth, database, limits::Limits};
@@ -22,15 +22,15 @@ pub(crate) fn content() -> String {
 
 /// A writer on a database with one user and one chat.
 pub(crate) struct WriterFixture {
-    pub(crate) ledger: Ledger,
+    pub(crate) executor: BatchExecutor,
     who: Credential,
     pub(crate) chat: ChatId,
     _dir: tempfile::TempDir,
 }
 
-fn ask<C: Command>(ledger: &mut Ledger, command: C) -> Result<C::Output, CommandError> {
+fn ask<C: Command>(executor: &mut BatchExecutor, command: C) -> Result<C::Output, CommandError> {
     let (reply, mut answer) = Reply::channel();
-    ledger.run(vec![Box::new(Pending::new(command, None, reply))]).answer();
+    executor.run(vec![Box::new(Pending::new(command, None, reply))]).answer();
     answer.try_recv().unwrap()
 }
 
@@ -41,21 +41,21 @@ impl WriterFixture {
         let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
         database::migrate(&mut db, &path).unwrap();
         let limits = Limits { batch_ms: 60_000, ..Limits::default() };
-        let mut ledger = Ledger::new(db, limits, CommitMetrics::default()).unwrap();
+        let mut executor = BatchExecutor::new(db, limits, CommitMetrics::default()).unwrap();
         let user = NewUser {
             username: Username::parse("ada").unwrap(),
             display_name: "Ada".to_owned(),
             email: None,
             password_hash: "none".to_owned(),
         };
-        let user = ask(&mut ledger, RegisterUser { user, open: true, setup: None }).unwrap();
+        let user = ask(&mut executor, RegisterUser { user, open: true, setup: None }).unwrap();
         let refresh_hash = auth::token::hash_of("ada");
         let login = StartLogin { user: user.id, token_version: user.token_version, refresh_hash };
-        let login = ask(&mut ledger, login).unwrap();
+        let login = ask(&mut executor, login).unwrap();
         let who = Credential::login(user.id, login, user.token_version);
         let chat = NewChat::Group { name: "all".into(), participants: Vec::new() };
-        let chat = ask(&mut ledger, CreateChat { who, chat }).unwrap().0;
-        Self { ledger, who, chat, _dir: dir }
+        let chat = ask(&mut executor, CreateChat { who, chat }).unwrap().0;
+        Self { executor, who, chat, _dir: dir }
     }
 
     /// Returns a message that is queued for the writer.
@@ -79,7 +79,7 @@ impl WriterFixture {
 
     /// Commits a batch and answers all commands.
     pub(crate) fn commit(&mut self, jobs: Vec<Box<dyn Job>>) -> Committed {
-        let mut batch = self.ledger.run(jobs);
+        let mut batch = self.executor.run(jobs);
         let committed = batch.committed.take().unwrap();
         batch.answer();
         committed

@@ -3,7 +3,7 @@
 use tracing::{error, info};
 
 use super::StartError;
-use crate::actors::writer::{CommitMetrics, Ledger};
+use crate::actors::writer::{BatchExecutor, CommitMetrics};
 use crate::core::config::Config;
 use crate::core::data_dir::{DataDir, HighWater};
 use crate::core::database;
@@ -13,7 +13,7 @@ use crate::storage::unfinished::Unfinished;
 
 /// The state read from the database at start.
 pub(super) struct Loaded {
-    pub(super) ledger: Ledger,
+    pub(super) executor: BatchExecutor,
     pub(super) snapshot: Snapshot,
     pub(super) unfinished: Unfinished,
 }
@@ -51,8 +51,8 @@ pub(super) fn load(
     );
     steps.push("load");
     let unfinished = Unfinished::read(&mut db)?;
-    let ledger = Ledger::new(db, config.limits.clone(), metrics)?;
-    Ok((Loaded { ledger, snapshot, unfinished }, steps))
+    let executor = BatchExecutor::new(db, config.limits.clone(), metrics)?;
+    Ok((Loaded { executor, snapshot, unfinished }, steps))
 }
 
 /// Sets the epoch of a new database, and a new epoch if the database was replaced or is older than

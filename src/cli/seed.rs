@@ -17,7 +17,7 @@ use super::output::{complain, say};
 use crate::actors::writer::commands::{
     AppendMessage, CreateChat, NewChat, NewUser, RegisterUser, SetParticipant, StartLogin,
 };
-use crate::actors::writer::{Command, CommandError, CommitMetrics, Job, Ledger, Pending};
+use crate::actors::writer::{BatchExecutor, Command, CommandError, CommitMetrics, Job, Pending};
 use crate::core::actor::Reply;
 use crate::core::auth::password;
 use crate::core::auth::refresh::RefreshToken;
@@ -94,7 +94,8 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
         participants_per_chat: usize::MAX,
         ..Limits::default()
     };
-    let mut seeder = Seeder { ledger: Ledger::new(db, limits, CommitMetrics::default())?, batches: 0 };
+    let mut seeder =
+        Seeder { executor: BatchExecutor::new(db, limits, CommitMetrics::default())?, batches: 0 };
 
     let password_hash = password::hash_now(&arguments.password)?;
     let users = seeder.run((0..arguments.users).map(|n| {
@@ -118,7 +119,7 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
         .collect();
     if let Some(file) = &arguments.tokens {
         let epoch =
-            meta::get(seeder.ledger.connection(), meta::EPOCH)?.context("the database has no epoch")?;
+            meta::get(seeder.executor.connection(), meta::EPOCH)?.context("the database has no epoch")?;
         write_tokens(file, &TokenKeys::new(&secret, epoch), &users, &people)?;
     }
     let people = people.get(..arguments.members.max(1)).unwrap_or(&people);
@@ -166,7 +167,7 @@ fn write_tokens(
 }
 
 struct Seeder {
-    ledger: Ledger,
+    executor: BatchExecutor,
     batches: usize,
 }
 
@@ -184,13 +185,13 @@ impl Seeder {
                 jobs.push(Box::new(Pending::new(command?, None, reply)));
                 answers.push(answer);
             }
-            self.ledger.run(jobs).answer();
+            self.executor.run(jobs).answer();
             for mut answer in answers {
                 outputs.push(answer.try_recv().context("no reply to a command")??);
             }
             self.batches += 1;
             if self.batches.is_multiple_of(CHECKPOINT_EVERY) {
-                database::checkpoint_truncate(self.ledger.connection())?;
+                database::checkpoint_truncate(self.executor.connection())?;
             }
         }
         Ok(outputs)

@@ -30,7 +30,7 @@ const LISTENERS: usize = 10;
 fn a_message_costs_few_allocations_from_its_frame_to_the_outboxes() {
     let mut fixture = WriterFixture::new();
     let mut models = {
-        let snapshot = snapshot::load(fixture.ledger.connection(), 100, 1 << 20).unwrap();
+        let snapshot = snapshot::load(fixture.executor.connection(), 100, 1 << 20).unwrap();
         ReadModels::load(snapshot, 100, 1 << 20)
     };
     let outboxes: Vec<(Arc<Outbox>, OutboxDrain)> =

@@ -6,7 +6,7 @@ use std::sync::mpsc::SyncSender;
 use actix::{Actor, ActorFutureExt, AsyncContext, Handler, Supervised};
 use tracing::{debug, error};
 
-use super::batch::{Committed, Ledger};
+use super::batch::{BatchExecutor, Committed};
 use super::checkpointer::WalGauge;
 use super::command::{Command, CommandError};
 use super::messages::{Drain, Job, Submit};
@@ -28,12 +28,13 @@ pub enum Published {
 }
 
 /// Opens the ledger, at start and again after a panic.
-pub type OpenLedger = Box<dyn FnMut() -> Result<Ledger, crate::core::database::DatabaseError> + Send>;
+pub type OpenExecutor =
+    Box<dyn FnMut() -> Result<BatchExecutor, crate::core::database::DatabaseError> + Send>;
 
 /// See the [module](super).
 pub struct DbWriterActor {
-    ledger: Option<Ledger>,
-    open: OpenLedger,
+    executor: Option<BatchExecutor>,
+    open: OpenExecutor,
     cache: CacheHandle,
     pending: Vec<Box<dyn Job>>,
     pending_bytes: usize,
@@ -48,8 +49,8 @@ pub struct DbWriterActor {
 
 impl DbWriterActor {
     pub fn new(
-        ledger: Ledger,
-        open: OpenLedger,
+        executor: BatchExecutor,
+        open: OpenExecutor,
         cache: CacheHandle,
         wal: Arc<WalGauge>,
         wake_checkpointer: SyncSender<()>,
@@ -57,7 +58,7 @@ impl DbWriterActor {
         limits: Limits,
     ) -> Self {
         Self {
-            ledger: Some(ledger),
+            executor: Some(executor),
             open,
             cache,
             pending: Vec::new(),
@@ -89,14 +90,14 @@ impl DbWriterActor {
         while !self.pending.is_empty() {
             let jobs = std::mem::take(&mut self.pending);
             let count = jobs.len();
-            let Some(ledger) = &mut self.ledger else {
+            let Some(executor) = &mut self.executor else {
                 for mut job in jobs {
                     job.fail(CommandError::Internal);
                     job.answer();
                 }
                 return;
             };
-            let (mut batch, mut checkpoint_due) = (ledger.run(jobs), false);
+            let (mut batch, mut checkpoint_due) = (executor.run(jobs), false);
             self.pending = std::mem::take(&mut batch.left);
             if let Some(committed) = batch.committed.take() {
                 let unmoved = self.wal.committed(committed.commit_no, count);
@@ -107,7 +108,7 @@ impl DbWriterActor {
             let fatal = batch.fatal;
             batch.answer();
             if fatal {
-                self.ledger = None;
+                self.executor = None;
                 self.fatal.raise(COMMIT_UNCLEAR_EXIT_CODE);
             } else {
                 if checkpoint_due {
@@ -120,8 +121,8 @@ impl DbWriterActor {
 
     /// Wakes the checkpointer, if there is as much to do for it as was estimated.
     fn checkpoint_if_due(&mut self) {
-        let Some(ledger) = &mut self.ledger else { return };
-        match database::wal_pages(ledger.connection()) {
+        let Some(executor) = &mut self.executor else { return };
+        match database::wal_pages(executor.connection()) {
             Ok(pages) if self.wal.counted(&pages) < self.limits.checkpoint_bytes => return,
             Ok(_) => {}
             Err(error) => debug!(%error, "the log could not be measured"),
@@ -136,7 +137,7 @@ impl DbWriterActor {
         if !self.wal.restart_is_due(self.limits.wal_bytes) {
             return;
         }
-        match self.ledger.as_mut().map(|ledger| database::restart_log(ledger.connection())) {
+        match self.executor.as_mut().map(|executor| database::restart_log(executor.connection())) {
             Some(Ok(true)) => return self.wal.restarted(),
             Some(Ok(false)) => debug!("somebody reads for long: the log grows on"),
             Some(Err(error)) => debug!(%error, "the log could not be restarted"),
@@ -154,7 +155,7 @@ impl Actor for DbWriterActor {
             return;
         }
         match (self.open)() {
-            Ok(ledger) => self.ledger = Some(ledger),
+            Ok(executor) => self.executor = Some(executor),
             Err(error) => {
                 error!(%error, "the database cannot be opened again");
                 self.fatal.raise(FATAL_EXIT_CODE);
@@ -167,7 +168,7 @@ impl Actor for DbWriterActor {
 impl Supervised for DbWriterActor {
     fn restarting(&mut self, _: &mut Ctx<Self>) {
         // Dropping the connection ends its transaction; dropping the jobs tells their callers.
-        self.ledger = None;
+        self.executor = None;
         self.pending.clear();
         self.pending_bytes = 0;
         self.scheduled = false;
@@ -193,8 +194,8 @@ impl Handler<Drain> for DbWriterActor {
 
     fn handle(&mut self, Drain(reply): Drain, _: &mut Ctx<Self>) {
         self.flush();
-        if let Some(ledger) = &mut self.ledger
-            && let Err(error) = ledger.write_cursors()
+        if let Some(executor) = &mut self.executor
+            && let Err(error) = executor.write_cursors()
         {
             // They follow from the messages: the next start computes them.
             debug!(%error, "read cursors were not written");

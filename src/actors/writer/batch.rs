@@ -70,7 +70,7 @@ impl Batch {
 }
 
 /// The writable connection and what is known about it.
-pub struct Ledger {
+pub struct BatchExecutor {
     db: SqliteConnection,
     limits: Limits,
     additions: AdditionRates,
@@ -113,7 +113,7 @@ enum Executed {
     Failed(SqlError),
 }
 
-impl Ledger {
+impl BatchExecutor {
     pub fn new(mut db: SqliteConnection, limits: Limits, metrics: CommitMetrics) -> Result<Self, SqlError> {
         let commit_no = meta::get(&mut db, meta::COMMIT_NO)?.unwrap_or(0);
         let slow = Slow { threshold: Duration::from_millis(limits.slow_command_ms) };

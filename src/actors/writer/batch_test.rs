@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::batch::{Batch, Ledger};
+use super::batch::{Batch, BatchExecutor};
 use super::command::{Command, CommandError, Execution, Fault, Tx};
 use super::messages::{Job, Pending};
 use super::metrics::CommitMetrics;
@@ -70,7 +70,7 @@ impl Command for Note {
 }
 
 struct Fixture {
-    ledger: Ledger,
+    executor: BatchExecutor,
     _dir: tempfile::TempDir,
 }
 
@@ -82,7 +82,7 @@ fn fixture() -> Fixture {
     let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
     database::migrate(&mut db, &path).unwrap();
     let limits = Limits { batch_ms: 60_000, read_only_probe_ms: 0, ..Limits::default() };
-    Fixture { ledger: Ledger::new(db, limits, CommitMetrics::default()).unwrap(), _dir: dir }
+    Fixture { executor: BatchExecutor::new(db, limits, CommitMetrics::default()).unwrap(), _dir: dir }
 }
 
 impl Fixture {
@@ -94,11 +94,11 @@ impl Fixture {
             Box::new(Pending::new(Note { key, mood: *mood }, None, reply)) as Box<dyn Job>
         });
         let jobs = jobs.collect();
-        (self.ledger.run(jobs), answers)
+        (self.executor.run(jobs), answers)
     }
 
     fn has(&mut self, key: &str) -> bool {
-        meta::get(self.ledger.connection(), key).unwrap().is_some()
+        meta::get(self.executor.connection(), key).unwrap().is_some()
     }
 }
 
@@ -119,7 +119,7 @@ fn a_batch_is_one_commit_and_everybody_is_told_after_it() {
     assert_eq!((committed.commit_no, committed.events.len()), (1, 2));
     assert_eq!(told(batch, answers), [Ok("a"), Ok("b")]);
     assert_eq!(fixture.run(&[("c", Mood::Good)]).0.committed.unwrap().commit_no, 2);
-    assert_eq!(meta::get(fixture.ledger.connection(), meta::COMMIT_NO).unwrap(), Some(2));
+    assert_eq!(meta::get(fixture.executor.connection(), meta::COMMIT_NO).unwrap(), Some(2));
 }
 
 #[test]
@@ -173,12 +173,12 @@ fn a_full_database_fails_the_whole_batch_refuses_writes_and_recovers_by_itself()
     let mut fixture = fixture();
     fixture.run(&[("before", Mood::Good)]).0.answer();
     let pages =
-        database::integer(fixture.ledger.connection(), "SELECT page_count AS value FROM pragma_page_count")
+        database::integer(fixture.executor.connection(), "SELECT page_count AS value FROM pragma_page_count")
             .unwrap();
-    let limit = |ledger: &mut Ledger, pages: i64| {
-        ledger.connection().batch_execute(&format!("PRAGMA max_page_count = {pages}")).unwrap();
+    let limit = |executor: &mut BatchExecutor, pages: i64| {
+        executor.connection().batch_execute(&format!("PRAGMA max_page_count = {pages}")).unwrap();
     };
-    limit(&mut fixture.ledger, pages + 2);
+    limit(&mut fixture.executor, pages + 2);
 
     let (batch, answers) = fixture.run(&[
         ("a", Mood::Good),
@@ -194,7 +194,7 @@ fn a_full_database_fails_the_whole_batch_refuses_writes_and_recovers_by_itself()
     let (batch, answers) = fixture.run(&[("e", Mood::Good)]);
     assert_eq!(told(batch, answers), [Err(CommandError::ReadOnly)]);
 
-    limit(&mut fixture.ledger, 1_000_000);
+    limit(&mut fixture.executor, 1_000_000);
     let (mut batch, answers) = fixture.run(&[("f", Mood::Good)]);
     assert_eq!(batch.committed.take().unwrap().commit_no, 2, "no number was lost");
     assert_eq!(told(batch, answers), [Ok("f")]);
@@ -204,9 +204,9 @@ fn a_full_database_fails_the_whole_batch_refuses_writes_and_recovers_by_itself()
 fn a_refused_command_keeps_its_own_answer_when_the_replay_meets_a_full_database() {
     let mut fixture = fixture();
     let pages =
-        database::integer(fixture.ledger.connection(), "SELECT page_count AS value FROM pragma_page_count")
+        database::integer(fixture.executor.connection(), "SELECT page_count AS value FROM pragma_page_count")
             .unwrap();
-    fixture.ledger.connection().batch_execute(&format!("PRAGMA max_page_count = {}", pages + 2)).unwrap();
+    fixture.executor.connection().batch_execute(&format!("PRAGMA max_page_count = {}", pages + 2)).unwrap();
     let (batch, answers) = fixture.run(&[("a", Mood::RefusedAfterWriting), ("b", Mood::Huge)]);
     assert_eq!(told(batch, answers), [refused(), Err(CommandError::ReadOnly)]);
 }
@@ -231,7 +231,7 @@ fn replayed_command_counts_once_towards_a_rate() {
     let mut fixture = fixture();
     let db = database::open_writer(&fixture._dir.path().join("netbit.db"), Synchronous::Full).unwrap();
     let limits = Limits { batch_ms: 60_000, strangers_added_burst: 2, ..Limits::default() };
-    fixture.ledger = Ledger::new(db, limits, CommitMetrics::default()).unwrap();
+    fixture.executor = BatchExecutor::new(db, limits, CommitMetrics::default()).unwrap();
     let mut run = || {
         let (mut jobs, mut answers): (Vec<Box<dyn Job>>, Vec<Answer>) = (Vec::new(), Vec::new());
         let (reply, answer) = Reply::channel();
@@ -243,7 +243,7 @@ fn replayed_command_counts_once_towards_a_rate() {
             jobs.push(Box::new(Pending::new(note, None, reply)));
             answers.push(answer);
         }
-        told(fixture.ledger.run(jobs), answers).swap_remove(0)
+        told(fixture.executor.run(jobs), answers).swap_remove(0)
     };
     assert_eq!((run(), run()), (Ok("added"), Ok("added")));
     assert!(matches!(run(), Err(CommandError::Refused(Refusal::TooManyAdditions { .. }))));
@@ -255,7 +255,7 @@ fn a_batch_that_changes_nothing_is_no_commit() {
     let (batch, answers) = fixture.run(&[("a", Mood::RefusedAtOnce), ("b", Mood::PanicsAtOnce)]);
     assert!(batch.committed.is_none());
     assert_eq!(told(batch, answers), [refused(), Err(CommandError::Internal)]);
-    assert_eq!(fixture.ledger.commit_no(), 0);
+    assert_eq!(fixture.executor.commit_no(), 0);
 }
 
 #[test]
@@ -263,8 +263,9 @@ fn a_batch_out_of_time_commits_what_is_done_and_leaves_the_rest_for_the_next() {
     let mut fixture = fixture();
     let dir = &fixture._dir;
     let db = database::open_writer(&dir.path().join("netbit.db"), Synchronous::Full).unwrap();
-    fixture.ledger =
-        Ledger::new(db, Limits { batch_ms: 0, ..Limits::default() }, CommitMetrics::default()).unwrap();
+    fixture.executor =
+        BatchExecutor::new(db, Limits { batch_ms: 0, ..Limits::default() }, CommitMetrics::default())
+            .unwrap();
     let (mut batch, answers) = fixture.run(&[("a", Mood::Good), ("b", Mood::Good), ("c", Mood::Good)]);
     assert!(batch.committed.is_some());
     let mut batches = 0;
@@ -275,7 +276,7 @@ fn a_batch_out_of_time_commits_what_is_done_and_leaves_the_rest_for_the_next() {
         if left.is_empty() {
             break;
         }
-        batch = fixture.ledger.run(left);
+        batch = fixture.executor.run(left);
     }
     assert!(batches > 1, "no time allows the first command only");
     for mut answer in answers {
@@ -308,7 +309,7 @@ async fn slow_and_failing_commands_are_named_with_the_request_that_asked_for_the
     let (sender, logged) = std::sync::mpsc::channel();
     let subscriber = tracing_subscriber::fmt().json().with_writer(move || Log(sender.clone())).finish();
     let mut fixture = fixture();
-    fixture.ledger.set_slow_threshold(Duration::ZERO);
+    fixture.executor.set_slow_threshold(Duration::ZERO);
     let asked = async {
         let (batch, answers) = fixture.run(&[("slow", Mood::Good), ("bad", Mood::PanicsAtOnce)]);
         told(batch, answers);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use diesel::connection::SimpleConnection;
 
-use super::batch::Ledger;
+use super::batch::BatchExecutor;
 use super::command::{Command, CommandError};
 use super::commands::{
     AlterMessage, AppendMessage, Appended, CreateChat, EndLogin, Logout, MarkUnread, NewChat, NewUser,
@@ -26,7 +26,7 @@ use crate::storage::queries::{chats, messages, meta};
 use crate::storage::snapshot;
 
 struct Town {
-    ledger: Ledger,
+    executor: BatchExecutor,
     metrics: CommitMetrics,
     limits: Limits,
     people: Vec<Credential>,
@@ -45,8 +45,8 @@ impl Town {
         database::migrate(&mut db, &path).unwrap();
         let limits = Limits { batch_ms: 60_000, mirror_facts, ..Limits::default() };
         let metrics = CommitMetrics::default();
-        let ledger = Ledger::new(db, limits.clone(), metrics.clone()).unwrap();
-        let mut town = Self { ledger, metrics, limits, people: Vec::new(), chat: ChatId(0), _dir: dir };
+        let executor = BatchExecutor::new(db, limits.clone(), metrics.clone()).unwrap();
+        let mut town = Self { executor, metrics, limits, people: Vec::new(), chat: ChatId(0), _dir: dir };
         for name in ["ada", "bob", "eve"] {
             let user = town.one(RegisterUser { user: new_user(name), open: true, setup: None }).unwrap();
             let who = town.log_in(&user);
@@ -81,7 +81,7 @@ impl Town {
     /// Runs a batch and answers the last of it.
     fn all<T, const N: usize>(&mut self, jobs: [Asked<T>; N]) -> Answer<T> {
         let (jobs, mut answers): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
-        self.ledger.run(jobs).answer();
+        self.executor.run(jobs).answer();
         answers.pop().unwrap().try_recv().unwrap()
     }
 
@@ -98,19 +98,19 @@ impl Town {
     /// The participant's row, which may be behind.
     fn row(&mut self, who: usize) -> Participant {
         let user = self.people[who].user.0;
-        chats::participant(self.ledger.connection(), self.chat.0, user).unwrap().unwrap()
+        chats::participant(self.executor.connection(), self.chat.0, user).unwrap().unwrap()
     }
 
     /// The participant as a snapshot has it.
     fn participant(&mut self, who: usize) -> Participant {
         let (chat, user) = (self.chat, self.people[who].user);
-        let participants = snapshot::load(self.ledger.connection(), 1, 0).unwrap().participants;
+        let participants = snapshot::load(self.executor.connection(), 1, 0).unwrap().participants;
         let found = participants.into_iter().find(|(of, person)| *of == chat && person.user_id == user);
         found.unwrap().1
     }
 
     fn head(&mut self) -> i64 {
-        chats::chat(self.ledger.connection(), self.chat.0).unwrap().unwrap().last_seq
+        chats::chat(self.executor.connection(), self.chat.0).unwrap().unwrap().last_seq
     }
 }
 
@@ -205,7 +205,7 @@ fn what_is_remembered_has_a_bound_and_forgetting_changes_nothing() {
         for n in 1..20 {
             assert_eq!(seq(town.say(usize::try_from(n % 3).unwrap(), "more")), base + n);
         }
-        assert_eq!(town.ledger.facts(), remembered);
+        assert_eq!(town.executor.facts(), remembered);
         assert_eq!(town.head(), base + 19);
     }
 }
@@ -221,10 +221,10 @@ fn messages_of_one_batch_are_stored_as_they_were_answered_however_many() {
                 job(said)
             })
             .unzip();
-        town.ledger.run(jobs).answer();
+        town.executor.run(jobs).answer();
         for mut answer in answers {
             let said = answer.try_recv().unwrap().unwrap().message;
-            let stored = messages::in_chat(town.ledger.connection(), town.chat.0, said.id.0).unwrap();
+            let stored = messages::in_chat(town.executor.connection(), town.chat.0, said.id.0).unwrap();
             assert_eq!(stored.as_ref(), Some(&*said));
         }
     }
@@ -239,7 +239,7 @@ fn a_message_can_be_edited_in_the_batch_in_which_it_was_said() {
     let (who, chat, message) = (town.people[0], town.chat, MessageId(first.id.0 + 1));
     let alteration = Alteration::Edit { content, metadata: None };
     let (edit, mut edited) = job(AlterMessage { who, chat, message, alteration, within_rate: Ok(()) });
-    town.ledger.run(vec![said, edit]).answer();
+    town.executor.run(vec![said, edit]).answer();
     assert_eq!(answer.try_recv().unwrap().unwrap().message.seq, first.seq + 1);
     let altered = edited.try_recv().unwrap().unwrap();
     assert_eq!((altered.seq, altered.message.content.as_str()), (first.seq + 2, "second"));
@@ -275,7 +275,7 @@ fn names_that_do_not_grow_are_as_good_as_those_that_do() {
         let duplicates: Vec<_> = {
             let (jobs, answers): (Vec<_>, Vec<_>) =
                 batch.map(|(n, told)| job(town.saying(1, told, name(n)))).into_iter().unzip();
-            town.ledger.run(jobs).answer();
+            town.executor.run(jobs).answer();
             answers.into_iter().map(|mut answer| answer.try_recv().unwrap().unwrap().duplicate).collect()
         };
         let expected = if forgets { [true; 7] } else { [false, false, true, false, true, false, true] };
@@ -299,7 +299,7 @@ fn what_is_remembered_wrongly_is_looked_up_again() {
     let base = seq(town.say(0, "first"));
     let heads =
         "UPDATE chats SET last_seq = last_seq + 1, last_ordinal = last_ordinal + 1 WHERE last_seq > 0;";
-    town.ledger.connection().batch_execute(&format!("{NUMBER_TAKEN} {heads}")).unwrap();
+    town.executor.connection().batch_execute(&format!("{NUMBER_TAKEN} {heads}")).unwrap();
     assert_eq!(seq(town.say(0, "second")), base + 2);
     assert_eq!(seq(town.say(0, "third")), base + 3);
 }
@@ -312,7 +312,7 @@ fn a_row_that_is_refused_after_all_fails_its_own_message_and_no_other_of_the_bat
     let other = NewChat::Group { name: "other".into(), participants: vec![bob] };
     let other = town.one(CreateChat { who, chat: other }).unwrap().0;
     let base = seq(town.say(0, "second"));
-    town.ledger.connection().batch_execute(NUMBER_TAKEN).unwrap();
+    town.executor.connection().batch_execute(NUMBER_TAKEN).unwrap();
     let elsewhere = |town: &Town, who: usize| {
         let mut said = town.saying(who, "elsewhere", ClientId::fresh());
         said.chat = other;
@@ -321,7 +321,7 @@ fn a_row_that_is_refused_after_all_fails_its_own_message_and_no_other_of_the_bat
     let here = job(town.saying(0, "here", ClientId::fresh()));
     let (jobs, answers): (Vec<_>, Vec<_>) =
         [elsewhere(&town, 0), here, elsewhere(&town, 1)].into_iter().unzip();
-    town.ledger.run(jobs).answer();
+    town.executor.run(jobs).answer();
     let answers: Vec<_> = answers.into_iter().map(|mut answer| answer.try_recv().unwrap()).collect();
     assert!(answers[0].is_ok() && answers[2].is_ok(), "{answers:?}");
     assert_eq!(answers[1].as_ref().unwrap_err(), &CommandError::Internal);
@@ -332,7 +332,7 @@ fn a_row_that_is_refused_after_all_fails_its_own_message_and_no_other_of_the_bat
 fn reopen(town: &mut Town) {
     let path = town._dir.path().join("netbit.db");
     let db = database::open_writer(&path, Synchronous::Full).unwrap();
-    town.ledger = Ledger::new(db, town.limits.clone(), town.metrics.clone()).unwrap();
+    town.executor = BatchExecutor::new(db, town.limits.clone(), town.metrics.clone()).unwrap();
 }
 
 #[test]
@@ -377,10 +377,10 @@ fn cursors_outlive_a_batch_that_is_rolled_back() {
     let base = seq(town.say(0, "first"));
     // The number is taken by Eve.
     let taken = NUMBER_TAKEN.replace("ordinal + 1, sender_id", "ordinal + 1, 3");
-    town.ledger.connection().batch_execute(&taken).unwrap();
+    town.executor.connection().batch_execute(&taken).unwrap();
     assert_eq!(town.say(1, "refused").unwrap_err(), CommandError::Internal);
     let delete = "DELETE FROM messages WHERE id = (SELECT max(id) FROM messages);";
-    town.ledger.connection().batch_execute(delete).unwrap();
+    town.executor.connection().batch_execute(delete).unwrap();
     assert_eq!(town.participant(0).read_seq, base);
     assert_eq!(seq(town.say(2, "second")), base + 1);
     assert_eq!((town.row(0).read_seq, town.metrics.replayed.get()), (base, 2));
@@ -389,18 +389,18 @@ fn cursors_outlive_a_batch_that_is_rolled_back() {
 #[test]
 fn cursors_are_written_after_a_count_of_messages_and_before_a_stop() {
     let mut town = Town::found(1000);
-    let written = |town: &mut Town| meta::get(town.ledger.connection(), meta::CURSORS_WRITTEN).unwrap();
+    let written = |town: &mut Town| meta::get(town.executor.connection(), meta::CURSORS_WRITTEN).unwrap();
     let first = seq(town.say(0, "first"));
     for _ in 0..4 {
         let jobs = (0..256).map(|_| job(town.saying(0, "text", ClientId::fresh())).0).collect();
-        town.ledger.run(jobs).answer();
+        town.executor.run(jobs).answer();
     }
     assert_eq!((town.row(0).read_seq, written(&mut town)), (first + 1024, Some(1025)));
     seq(town.say(0, "last"));
     assert_eq!(town.row(0).read_seq, first + 1024);
-    town.ledger.write_cursors().unwrap();
+    town.executor.write_cursors().unwrap();
     assert_eq!((town.row(0).read_seq, written(&mut town)), (first + 1025, Some(1026)));
-    town.ledger.write_cursors().unwrap();
+    town.executor.write_cursors().unwrap();
     // A mirror that is full forgets what it has written.
     let mut small = Town::found(0);
     let first = seq(small.say(0, "first"));
@@ -412,10 +412,10 @@ fn cursors_are_written_after_a_count_of_messages_and_before_a_stop() {
 fn cursors_of_a_database_without_their_counter_are_as_written() {
     let mut town = Town::found(1000);
     let first = seq(town.say(0, "first"));
-    town.ledger.write_cursors().unwrap();
-    meta::delete(town.ledger.connection(), meta::CURSORS_WRITTEN).unwrap();
+    town.executor.write_cursors().unwrap();
+    meta::delete(town.executor.connection(), meta::CURSORS_WRITTEN).unwrap();
     let rewind = "UPDATE chat_participants SET read_seq = 0, read_ordinal = 0;";
-    town.ledger.connection().batch_execute(rewind).unwrap();
+    town.executor.connection().batch_execute(rewind).unwrap();
     reopen(&mut town);
     assert_eq!(town.participant(0).read_seq, 0, "what the release before wrote is taken as it is");
     seq(town.say(1, "second"));

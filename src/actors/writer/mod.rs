@@ -32,8 +32,8 @@ mod batch_test;
 #[cfg(test)]
 mod mirror_test;
 
-pub use actor::{DbWriterActor, OpenLedger, Published};
-pub use batch::{Batch, Committed, Ledger};
+pub use actor::{DbWriterActor, OpenExecutor, Published};
+pub use batch::{Batch, BatchExecutor, Committed};
 pub use checkpointer::{Checkpointer, WalGauge};
 pub use command::{Command, CommandError, Execution, Fault, Tx};
 pub use handle::WriterHandle;

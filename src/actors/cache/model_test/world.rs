@@ -20,7 +20,7 @@ use crate::actors::writer::commands::{
     UpdateProject, UpdateRepository, WarnOfExpiringTokens,
 };
 use crate::actors::writer::{
-    Batch, Command, CommandError, CommitMetrics, Execution, Job, Ledger, Pending, Tx,
+    Batch, BatchExecutor, Command, CommandError, CommitMetrics, Execution, Job, Pending, Tx,
 };
 use crate::core::actor::Reply;
 use crate::core::config::Synchronous;
@@ -61,7 +61,7 @@ impl Command for PanicAfterWriting {
 
 /// A server without threads: the ledger, the read models, and a separate reader.
 pub(super) struct World {
-    pub(super) ledger: Ledger,
+    pub(super) executor: BatchExecutor,
     pub(super) models: ReadModels,
     reader: SqliteConnection,
     pub(super) fills: Vec<Fill>,
@@ -114,9 +114,9 @@ impl World {
             WINDOW_BYTES,
         );
         let limits = Limits { batch_ms: 60_000, logins_per_user: 2, ..limits };
-        let ledger = Ledger::new(db, limits, CommitMetrics::default()).unwrap();
+        let executor = BatchExecutor::new(db, limits, CommitMetrics::default()).unwrap();
         let mut world = Self {
-            ledger,
+            executor,
             models,
             reader,
             fills: Vec::new(),
@@ -158,7 +158,7 @@ impl World {
 
     /// Runs a batch and passes the committed events to the read models, as the writer does.
     pub(super) fn run(&mut self, jobs: Vec<Box<dyn Job>>) {
-        let mut batch = self.ledger.run(jobs);
+        let mut batch = self.executor.run(jobs);
         assert!(!batch.fatal && batch.left.is_empty());
         if let Some(committed) = batch.committed.take() {
             if std::mem::take(&mut self.lose_next) {
@@ -199,7 +199,7 @@ impl World {
     /// Processes the pending notifications of messages. No notification of a deleted message
     /// remains.
     pub(super) fn deliver_all(&mut self) {
-        while fan_outs::next(self.ledger.connection()).unwrap().is_some() {
+        while fan_outs::next(self.executor.connection()).unwrap().is_some() {
             let slice = self.job(&Act::Deliver);
             self.run(slice.into_iter().collect());
         }
@@ -427,7 +427,7 @@ impl World {
             RepositoryAct::Delete => self.sound(DeleteRepository { who, repository }),
             RepositoryAct::FinishDeletion if project.is_none() => {
                 // As the background task does: only repositories that are being deleted.
-                let deleting = repositories::in_state(self.ledger.connection(), repositories::DELETING);
+                let deleting = repositories::in_state(self.executor.connection(), repositories::DELETING);
                 match deleting.unwrap().first() {
                     Some(gone) => self.sound(FinishDeletion { repository: gone.id }),
                     None => self.sound(EndExpiredTokens),
@@ -499,10 +499,10 @@ impl World {
         for user in 1..=USERS {
             let user = UserId(user);
             let row =
-                crate::storage::queries::accounts::user(self.ledger.connection(), user.0).unwrap().unwrap();
+                crate::storage::queries::accounts::user(self.executor.connection(), user.0).unwrap().unwrap();
             let who = self.who(user.0);
             let live = crate::storage::queries::accounts::credential_is_live(
-                self.ledger.connection(),
+                self.executor.connection(),
                 user.0,
                 who.proof.login().unwrap().0,
                 row.token_version,

@@ -5,7 +5,7 @@ use tokio::sync::oneshot::Receiver;
 
 use super::fan_out::{DeliverNotifications, Undelivered};
 use crate::actors::writer::CommandError;
-use crate::actors::writer::batch::Ledger;
+use crate::actors::writer::batch::BatchExecutor;
 use crate::actors::writer::messages::Pending;
 use crate::actors::writer::metrics::CommitMetrics;
 use crate::core::actor::Reply;
@@ -37,16 +37,16 @@ fn slice_of_names_ends_when_its_time_is_over() {
     database::migrate(&mut db, &path).unwrap();
     db.batch_execute(ROWS).unwrap();
     let limits = Limits { notifications_slice_ms: 0, notifications_per_command: 200, ..Limits::default() };
-    let mut ledger = Ledger::new(db, limits, CommitMetrics::default()).unwrap();
+    let mut executor = BatchExecutor::new(db, limits, CommitMetrics::default()).unwrap();
     let mut counts = Vec::new();
     loop {
         let (reply, mut answer): (_, Receiver<Result<Undelivered, CommandError>>) = Reply::channel();
-        ledger.run(vec![Box::new(Pending::new(DeliverNotifications { only: None }, None, reply))]).answer();
+        executor.run(vec![Box::new(Pending::new(DeliverNotifications { only: None }, None, reply))]).answer();
         if answer.try_recv().unwrap().unwrap() != Undelivered::Some {
             break;
         }
         let sql = "SELECT count(*) AS value FROM notifications";
-        counts.push(database::integer(ledger.connection(), sql).unwrap());
+        counts.push(database::integer(executor.connection(), sql).unwrap());
     }
     assert_eq!(counts, [8, 16, 24, 29]);
 }

@@ -171,7 +171,7 @@ mod tests {
 
     use super::*;
     use crate::actors::writer::CommandError;
-    use crate::actors::writer::batch::Ledger;
+    use crate::actors::writer::batch::BatchExecutor;
     use crate::actors::writer::messages::Pending;
     use crate::actors::writer::metrics::CommitMetrics;
     use crate::core::actor::Reply;
@@ -219,26 +219,26 @@ mod tests {
         database::migrate(&mut db, &path).unwrap();
         db.batch_execute(ROWS).unwrap();
         let limits = Limits { trimmed_per_command, ..Limits::default() };
-        let mut ledger = Ledger::new(db, limits, CommitMetrics::default()).unwrap();
-        let changes = |ledger: &mut Ledger| {
-            database::integer(ledger.connection(), "SELECT total_changes() AS value").unwrap()
+        let mut executor = BatchExecutor::new(db, limits, CommitMetrics::default()).unwrap();
+        let changes = |executor: &mut BatchExecutor| {
+            database::integer(executor.connection(), "SELECT total_changes() AS value").unwrap()
         };
         let mut most = 0;
         loop {
-            let before = changes(&mut ledger);
+            let before = changes(&mut executor);
             let (reply, mut answer): (_, Receiver<Result<bool, CommandError>>) = Reply::channel();
             let job = Box::new(Pending::new(TrimChat { chat: ChatId(1) }, None, reply));
-            ledger.run(vec![job]).answer();
-            most = most.max(changes(&mut ledger) - before);
+            executor.run(vec![job]).answer();
+            most = most.max(changes(&mut executor) - before);
             let sql = "SELECT count(*) AS value FROM messages m WHERE id <= 3
                 AND (SELECT count(*) FROM thread_followers WHERE thread_id = m.id) <> 9";
-            assert_eq!(database::integer(ledger.connection(), sql).unwrap(), 0, "it may still stay");
+            assert_eq!(database::integer(executor.connection(), sql).unwrap(), 0, "it may still stay");
             if !answer.try_recv().unwrap().unwrap() {
                 break;
             }
         }
         assert!(most <= 30, "{most} rows in one slice");
-        let db = ledger.connection();
+        let db = executor.connection();
         for (sql, expected) in [
             ("SELECT count(*) AS value FROM messages", 1),
             ("SELECT count(*) AS value FROM thread_followers", 0),
