@@ -26,7 +26,7 @@ use super::command::{CommandError, Fault, Shared, Tx};
 use super::mentions::MentionRates;
 use super::messages::Job;
 use super::metrics::CommitMetrics;
-use super::mirror::{Effect, Mirror};
+use super::writer_cache::{Effect, WriterCache};
 use crate::core::actor::Permit;
 use crate::core::database;
 use crate::core::fail_points;
@@ -79,7 +79,7 @@ pub struct BatchExecutor {
     fan_outs: Arc<Notify>,
     metrics: CommitMetrics,
     commit_no: i64,
-    mirror: Mirror,
+    writer_cache: WriterCache,
     read_only: Option<Instant>,
     /// When the batch that is being run began.
     begun: Instant,
@@ -126,7 +126,7 @@ impl BatchExecutor {
             fan_outs: Arc::default(),
             metrics,
             commit_no,
-            mirror: Mirror::default(),
+            writer_cache: WriterCache::default(),
             read_only: None,
             begun: Instant::now(),
             slow,
@@ -147,8 +147,8 @@ impl BatchExecutor {
 
     /// How much the writer remembers.
     #[cfg(test)]
-    pub(super) fn facts(&self) -> usize {
-        self.mirror.facts()
+    pub(super) fn entries(&self) -> usize {
+        self.writer_cache.entries()
     }
 
     pub fn commit_no(&self) -> i64 {
@@ -224,21 +224,21 @@ impl BatchExecutor {
 
     /// Begins a transaction that is open; answers whether anything was written.
     fn begin(&mut self) -> Result<bool, SqlError> {
-        self.mirror.begin(&mut self.db)?;
-        if self.mirror.facts() <= self.limits.mirror_facts {
+        self.writer_cache.begin(&mut self.db)?;
+        if self.writer_cache.entries() <= self.limits.mirror_facts {
             return Ok(false);
         }
-        let wrote = self.mirror.flush_all(&mut self.db)?;
-        self.mirror.forget();
+        let wrote = self.writer_cache.flush_all(&mut self.db)?;
+        self.writer_cache.forget();
         Ok(wrote)
     }
 
     /// Writes what the commit needs, and the cursors that are due with it.
     fn end(&mut self, wrote: bool) -> Result<bool, SqlError> {
-        if wrote && self.mirror.cursors_are_due() {
-            return self.mirror.flush_all(&mut self.db).map(|_| true);
+        if wrote && self.writer_cache.cursors_are_due() {
+            return self.writer_cache.flush_all(&mut self.db).map(|_| true);
         }
-        self.mirror.flush(&mut self.db).map(|()| wrote)
+        self.writer_cache.flush(&mut self.db).map(|()| wrote)
     }
 
     fn execute(
@@ -258,7 +258,7 @@ impl BatchExecutor {
                 return Executed::Done { wrote, left: count - index };
             }
             if job.effect() != Effect::Appends {
-                match self.mirror.flush_all(&mut self.db) {
+                match self.writer_cache.flush_all(&mut self.db) {
                     Ok(flushed) => wrote |= flushed,
                     Err(error) => return Executed::Failed(error),
                 }
@@ -271,13 +271,13 @@ impl BatchExecutor {
                 mentions: &self.mentions,
                 fan_outs: &self.fan_outs,
             };
-            let mut tx = Tx::new(&mut self.db, events, &mut self.mirror, now, shared)
+            let mut tx = Tx::new(&mut self.db, events, &mut self.writer_cache, now, shared)
                 .asked_by(job.request_id())
                 .collecting(collects);
             let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| job.execute(&mut tx)));
             let dirty = tx.wrote();
             if dirty && job.effect() == Effect::Changes {
-                self.mirror.forget();
+                self.writer_cache.forget();
             }
             let ended = Instant::now();
             self.slow.tell(&**job, ended.duration_since(std::mem::replace(&mut started, ended)));
@@ -335,7 +335,7 @@ impl BatchExecutor {
             Ok(()) => {
                 fail_points::reach(fail_points::AFTER_COMMIT);
                 self.commit_no = commit_no;
-                self.mirror.committed();
+                self.writer_cache.committed();
                 self.metrics.seconds.observe(self.begun.elapsed().as_secs_f64());
                 self.metrics.batch_size.observe(f64::from(u32::try_from(jobs.len()).unwrap_or(u32::MAX)));
                 let committed = Some(Committed { commit_no, events, permits });
@@ -377,11 +377,11 @@ impl BatchExecutor {
     /// Writes the cursors that are behind, with a commit of their own: before a stop. The read models know them.
     pub fn write_cursors(&mut self) -> Result<(), SqlError> {
         self.db.batch_execute("BEGIN IMMEDIATE")?;
-        let mirror = &mut self.mirror;
-        let written = mirror.begin(&mut self.db).and_then(|_| mirror.flush_all(&mut self.db));
+        let writer_cache = &mut self.writer_cache;
+        let written = writer_cache.begin(&mut self.db).and_then(|_| writer_cache.flush_all(&mut self.db));
         match written.and_then(|_| self.db.batch_execute("COMMIT")) {
             Ok(()) => {
-                self.mirror.committed();
+                self.writer_cache.committed();
                 Ok(())
             }
             Err(error) => {
@@ -413,7 +413,7 @@ impl BatchExecutor {
 
     /// Ends the transaction. SQLite may have ended it already, which is as good.
     fn roll_back(&mut self) {
-        self.mirror.rolled_back();
+        self.writer_cache.rolled_back();
         self.end_transaction();
     }
 

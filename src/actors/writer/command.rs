@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 use super::additions::AdditionRates;
 use super::counted::Counted;
 use super::mentions::MentionRates;
-use super::mirror::{Effect, Head, Mirror};
 use super::unwritten::UnwrittenMessage;
+use super::writer_cache::{Effect, Head, WriterCache};
 use crate::core::actor::{Overloaded, Vanished};
 use crate::core::limits::Limits;
 use crate::domain::access::{Credential, Grant, Need, Proof};
@@ -88,7 +88,7 @@ impl From<Vanished> for CommandError {
 pub struct Tx<'a> {
     db: &'a mut SqliteConnection,
     events: &'a mut Vec<Event>,
-    mirror: &'a mut Mirror,
+    writer_cache: &'a mut WriterCache,
     wrote: bool,
     /// Whether messages may wait for their rows.
     collects: bool,
@@ -117,7 +117,7 @@ impl<'a> Tx<'a> {
     pub(super) fn new(
         db: &'a mut SqliteConnection,
         events: &'a mut Vec<Event>,
-        mirror: &'a mut Mirror,
+        writer_cache: &'a mut WriterCache,
         now: Timestamp,
         shared: Shared<'a>,
     ) -> Self {
@@ -125,7 +125,7 @@ impl<'a> Tx<'a> {
         Self {
             db,
             events,
-            mirror,
+            writer_cache,
             wrote: false,
             collects: false,
             request_id: None,
@@ -145,7 +145,7 @@ impl<'a> Tx<'a> {
 
     /// The same, for looking at messages: those of this batch are there, too.
     pub fn look_at_messages(&mut self) -> Execution<&mut SqliteConnection> {
-        self.mirror.flush_messages(self.db)?;
+        self.writer_cache.flush_messages(self.db)?;
         Ok(self.db)
     }
 
@@ -222,10 +222,10 @@ impl<'a> Tx<'a> {
         let user = who.user.0;
         let grant = match who.proof {
             Proof::Login { id, token_version } => {
-                let known = self.mirror.knows_login(who.user, id, token_version);
+                let known = self.writer_cache.knows_login(who.user, id, token_version);
                 let live = known || accounts::credential_is_live(self.db, user, id.0, token_version)?;
                 if live && !known {
-                    self.mirror.learn_login(who.user, id, token_version);
+                    self.writer_cache.learn_login(who.user, id, token_version);
                 }
                 live.then_some(Grant::Whole)
             }
@@ -249,27 +249,27 @@ impl<'a> Tx<'a> {
         chat: ChatId,
         user: UserId,
     ) -> Execution<(Arc<Chat>, Head, Option<ChatRole>)> {
-        if let Some((chat, head, role)) = self.mirror.chat(chat, user) {
+        if let Some((chat, head, role)) = self.writer_cache.chat(chat, user) {
             return Ok((chat, head, Some(role)));
         }
         let found = chats::chat(self.db, chat.0)?.ok_or(Refusal::NotFound("chat"))?;
         let person = chats::participant(self.db, chat.0, user.0)?;
         let role = person.as_ref().map(|person| person.role);
-        let (found, head) = (Arc::new(found), self.mirror.head(chat));
+        let (found, head) = (Arc::new(found), self.writer_cache.head(chat));
         if let Some(person) = person {
             // A chat that is known has an active peer: whoever deactivates makes the mirror forget.
             if let Some(peer) = found.peer_of(user) {
                 let row = accounts::user(self.db, peer.0)?;
                 permission::post_to_peer(row.is_none_or(|row| row.deactivated_at.is_none()))?;
             }
-            self.mirror.learn_chat(&found, person);
+            self.writer_cache.learn_chat(&found, person);
         }
         let head = head.unwrap_or(Head::of(&found));
         Ok((found, head, role))
     }
 
     pub fn next_message_id(&mut self) -> Execution<i64> {
-        Ok(self.mirror.next_message_id(self.db)?)
+        Ok(self.writer_cache.next_message_id(self.db)?)
     }
 
     /// Stores a message as the next of its chat; `false`, and nothing is changed, when its sender has used the name before.
@@ -277,12 +277,12 @@ impl<'a> Tx<'a> {
         let message = &new.message;
         let (chat, head) = (message.chat_id, Head { seq: message.seq, ordinal: message.ordinal });
         let (id, sender) = (message.id.0, message.sender_id);
-        let later = self.collects && self.mirror.knows_chat(chat);
+        let later = self.collects && self.writer_cache.knows_chat(chat);
         if !later {
-            self.mirror.flush_all(self.db)?;
+            self.writer_cache.flush_all(self.db)?;
         }
         let taken = if later {
-            self.mirror.takes_name(self.db, sender, message.client_id, self.now)?
+            self.writer_cache.takes_name(self.db, sender, message.client_id, self.now)?
         } else {
             messages::removed(self.db, sender.0, &message.client_id.0)?.is_none()
                 && messages::insert(self.db, &new.row())?
@@ -292,8 +292,8 @@ impl<'a> Tx<'a> {
         }
         self.wrote = true;
         if later {
-            self.mirror.move_head(chat, head, id, sender);
-            self.mirror.write_later(new);
+            self.writer_cache.move_head(chat, head, id, sender);
+            self.writer_cache.write_later(new);
         } else {
             chats::set_head(self.db, chat.0, head.seq, head.ordinal, id)?;
             if let Some(mut person) = chats::participant(self.db, chat.0, sender.0)? {
@@ -301,7 +301,7 @@ impl<'a> Tx<'a> {
                 person.say(head.seq, head.ordinal, trimmed);
                 chats::set_cursors(self.db, chat.0, &person)?;
             }
-            self.mirror.forget_said(chat, sender, id);
+            self.writer_cache.forget_said(chat, sender, id);
         }
         Ok(true)
     }
@@ -309,7 +309,7 @@ impl<'a> Tx<'a> {
     /// Moves a person's cursors, and announces it.
     pub(super) fn move_cursors(&mut self, chat_id: ChatId, participant: Participant) -> Execution<()> {
         chats::set_cursors(self.write(), chat_id.0, &participant)?;
-        self.mirror.forget_person(chat_id, participant.user_id);
+        self.writer_cache.forget_person(chat_id, participant.user_id);
         self.announce(Event::CursorsMoved { chat_id, participant });
         Ok(())
     }
@@ -317,7 +317,7 @@ impl<'a> Tx<'a> {
     /// The same, to where the person was before.
     pub(super) fn move_cursors_back(&mut self, chat_id: ChatId, participant: Participant) -> Execution<()> {
         chats::set_cursors(self.write(), chat_id.0, &participant)?;
-        self.mirror.forget_person(chat_id, participant.user_id);
+        self.writer_cache.forget_person(chat_id, participant.user_id);
         self.announce(Event::CursorsMovedBack { chat_id, participant });
         Ok(())
     }
@@ -333,7 +333,7 @@ impl<'a> Tx<'a> {
         let event = ChatEvent { chat_id, seq: *last_seq + 1, actor_id, created_at: self.now, change };
         chats::insert_event(self.write(), &event)?;
         chats::set_last_seq(self.write(), chat_id.0, event.seq)?;
-        self.mirror.forget_chat(chat_id);
+        self.writer_cache.forget_chat(chat_id);
         *last_seq = event.seq;
         self.announce(Event::Chat(event.into()));
         Ok(())

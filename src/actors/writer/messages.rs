@@ -6,7 +6,7 @@ use actix::Message;
 
 use super::command::{Command, CommandError, Fault, Tx};
 use super::counted::Counted;
-use super::mirror::Effect;
+use super::writer_cache::Effect;
 use crate::core::actor::{Letter, Permit, Reply};
 use crate::core::telemetry;
 use crate::domain::refusal::Refusal;

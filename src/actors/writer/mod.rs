@@ -24,13 +24,13 @@ mod handle;
 mod mentions;
 mod messages;
 mod metrics;
-mod mirror;
 mod unwritten;
+mod writer_cache;
 
 #[cfg(test)]
 mod batch_test;
 #[cfg(test)]
-mod mirror_test;
+mod writer_cache_test;
 
 pub use actor::{DbWriterActor, OpenExecutor, Published};
 pub use batch::{Batch, BatchExecutor, Committed};
@@ -39,4 +39,4 @@ pub use command::{Command, CommandError, Execution, Fault, Tx};
 pub use handle::WriterHandle;
 pub use messages::{Drain, Job, Pending, Submit};
 pub use metrics::CommitMetrics;
-pub use mirror::{Effect, Head};
+pub use writer_cache::{Effect, Head};

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::notifications::notify;
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::actors::writer::mirror::Effect;
+use crate::actors::writer::writer_cache::Effect;
 use crate::domain::access::{AccessToken, Credential, Need, Proof, Scope, check_scopes};
 use crate::domain::event::Event;
 use crate::domain::ids::{AccessTokenId, RepositoryId, UserId};

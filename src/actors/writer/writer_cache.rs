@@ -62,7 +62,7 @@ impl Head {
 
 /// See the [module](self).
 #[derive(Debug, Default)]
-pub(super) struct Mirror {
+pub(super) struct WriterCache {
     logins: HashSet<(UserId, LoginId, i64)>,
     chats: HashMap<ChatId, Known>,
     people: HashMap<(ChatId, UserId), KnownPerson>,
@@ -106,7 +106,7 @@ struct Known {
     unwritten: Option<i64>,
 }
 
-impl Mirror {
+impl WriterCache {
     pub(super) fn knows_login(&self, user: UserId, login: LoginId, token_version: i64) -> bool {
         self.logins.contains(&(user, login, token_version))
     }
@@ -210,7 +210,7 @@ impl Mirror {
         if self.knows_said { Ok(()) } else { cursors_behind::write_all(db) }
     }
 
-    /// The transaction that [`Mirror::begin`] began is committed.
+    /// The transaction that [`WriterCache::begin`] began is committed.
     pub(super) fn committed(&mut self) {
         self.knows_said = true;
     }
@@ -275,7 +275,7 @@ impl Mirror {
     }
 
     /// How much is known.
-    pub(super) fn facts(&self) -> usize {
+    pub(super) fn entries(&self) -> usize {
         self.logins.len() + self.chats.len() + self.people.len() + self.names.len()
     }
 }

@@ -205,7 +205,7 @@ fn what_is_remembered_has_a_bound_and_forgetting_changes_nothing() {
         for n in 1..20 {
             assert_eq!(seq(town.say(usize::try_from(n % 3).unwrap(), "more")), base + n);
         }
-        assert_eq!(town.executor.facts(), remembered);
+        assert_eq!(town.executor.entries(), remembered);
         assert_eq!(town.head(), base + 19);
     }
 }
