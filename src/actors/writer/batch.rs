@@ -26,7 +26,7 @@ use super::command::{CommandError, Fault, Shared, Tx};
 use super::mentions::MentionRates;
 use super::messages::Job;
 use super::metrics::CommitMetrics;
-use super::writer_cache::{Effect, WriterCache};
+use super::writer_cache::{Invalidation, WriterCache};
 use crate::core::actor::Permit;
 use crate::core::database;
 use crate::core::fail_points;
@@ -257,14 +257,14 @@ impl BatchExecutor {
             if index > 0 && started.duration_since(begun) > budget {
                 return Executed::Done { wrote, left: count - index };
             }
-            if job.effect() != Effect::Appends {
+            if job.invalidation() != Invalidation::Appends {
                 match self.writer_cache.flush_all(&mut self.db) {
                     Ok(flushed) => wrote |= flushed,
                     Err(error) => return Executed::Failed(error),
                 }
             }
             let mark = events.len();
-            let collects = collects && job.effect() == Effect::Appends;
+            let collects = collects && job.invalidation() == Invalidation::Appends;
             let shared = Shared {
                 limits: &self.limits,
                 additions: &self.additions,
@@ -276,7 +276,7 @@ impl BatchExecutor {
                 .collecting(collects);
             let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| job.execute(&mut tx)));
             let dirty = tx.wrote();
-            if dirty && job.effect() == Effect::Changes {
+            if dirty && job.invalidation() == Invalidation::All {
                 self.writer_cache.forget();
             }
             let ended = Instant::now();

@@ -10,7 +10,7 @@ use super::additions::AdditionRates;
 use super::counted::Counted;
 use super::mentions::MentionRates;
 use super::unwritten::UnwrittenMessage;
-use super::writer_cache::{Effect, Head, WriterCache};
+use super::writer_cache::{Head, Invalidation, WriterCache};
 use crate::core::actor::{Overloaded, Vanished};
 use crate::core::limits::Limits;
 use crate::domain::access::{Credential, Grant, Need, Proof};
@@ -29,7 +29,7 @@ pub trait Command: Send + 'static {
     type Output: Send + 'static;
     const NAME: &'static str;
     /// What it does to what the writer remembers.
-    const EFFECT: Effect = Effect::Changes;
+    const INVALIDATION: Invalidation = Invalidation::All;
 
     /// How much the command weighs in a batch.
     fn bytes(&self) -> usize {

@@ -6,7 +6,7 @@ use actix::Message;
 
 use super::command::{Command, CommandError, Fault, Tx};
 use super::counted::Counted;
-use super::writer_cache::Effect;
+use super::writer_cache::Invalidation;
 use crate::core::actor::{Letter, Permit, Reply};
 use crate::core::telemetry;
 use crate::domain::refusal::Refusal;
@@ -50,7 +50,7 @@ impl<C: Command> Pending<C> {
 pub trait Job: Send {
     fn name(&self) -> &'static str;
     fn bytes(&self) -> usize;
-    fn effect(&self) -> Effect;
+    fn invalidation(&self) -> Invalidation;
     /// Of the HTTP request that asked for it, if it was one.
     fn request_id(&self) -> Option<Arc<str>>;
     /// Executes the command; on success the result is kept for [`Job::answer`].
@@ -71,8 +71,8 @@ impl<C: Command> Job for Pending<C> {
         self.command.bytes()
     }
 
-    fn effect(&self) -> Effect {
-        C::EFFECT
+    fn invalidation(&self) -> Invalidation {
+        C::INVALIDATION
     }
 
     fn request_id(&self) -> Option<Arc<str>> {

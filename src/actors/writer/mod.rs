@@ -39,4 +39,4 @@ pub use command::{Command, CommandError, Execution, Fault, Tx};
 pub use handle::WriterHandle;
 pub use messages::{Drain, Job, Pending, Submit};
 pub use metrics::CommitMetrics;
-pub use writer_cache::{Effect, Head};
+pub use writer_cache::{Head, Invalidation};

@@ -6,7 +6,7 @@
 //!
 //! Invariants
 //! * Only the writer changes the database, so a fact that was read stays true until a command changes it. Whoever
-//!   changes more than they announce ([`Effect::Changes`], which is what every command has unless it says otherwise)
+//!   changes more than they announce ([`Invalidation::All`], which is what every command has unless it says otherwise)
 //!   makes the mirror forget everything; a chat's own events make it forget the chat; so does a rollback, of all.
 //! * A head that is ahead of its row, and a message that has none yet, are written before any other command looks, and
 //!   before the commit.
@@ -38,13 +38,13 @@ const CURSORS_BEHIND_MAX: usize = 1024;
 
 /// What a command does to the facts that the mirror holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
+pub enum Invalidation {
     /// It moves heads through the mirror, and changes no other fact.
     Appends,
     /// It changes no fact, or only through the events of a chat.
-    Local,
+    ChatEvents,
     /// It may change any.
-    Changes,
+    All,
 }
 
 /// How far a chat is.

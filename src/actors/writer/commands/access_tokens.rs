@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::notifications::notify;
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::actors::writer::writer_cache::Effect;
+use crate::actors::writer::writer_cache::Invalidation;
 use crate::domain::access::{AccessToken, Credential, Need, Proof, Scope, check_scopes};
 use crate::domain::event::Event;
 use crate::domain::ids::{AccessTokenId, RepositoryId, UserId};
@@ -194,7 +194,7 @@ pub struct RecordTokenUses {
 impl Command for RecordTokenUses {
     type Output = ();
     const NAME: &'static str = "RecordTokenUses";
-    const EFFECT: Effect = Effect::Local;
+    const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         let mut uses = Vec::with_capacity(self.uses.len());
@@ -217,7 +217,7 @@ pub struct WarnOfExpiringTokens;
 impl Command for WarnOfExpiringTokens {
     type Output = usize;
     const NAME: &'static str = "WarnOfExpiringTokens";
-    const EFFECT: Effect = Effect::Local;
+    const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
         let now = tx.now;

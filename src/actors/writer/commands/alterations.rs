@@ -7,7 +7,7 @@ use serde_json::json;
 use super::administration::is_administrator;
 use super::chats::{keep_name, load};
 use super::fan_out::retract;
-use crate::actors::writer::Effect;
+use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need};
 use crate::domain::event::{Change, Event};
@@ -41,7 +41,7 @@ pub struct Altered {
 impl Command for AlterMessage {
     type Output = Altered;
     const NAME: &'static str = "AlterMessage";
-    const EFFECT: Effect = Effect::Local;
+    const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn bytes(&self) -> usize {
         match &self.alteration {

@@ -1,6 +1,6 @@
 //! Blocking: a user does not want to be reached by another.
 
-use crate::actors::writer::Effect;
+use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need};
 use crate::domain::event::Event;
@@ -20,7 +20,7 @@ pub struct SetBlock {
 impl Command for SetBlock {
     type Output = ();
     const NAME: &'static str = "SetBlock";
-    const EFFECT: Effect = Effect::Local;
+    const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, Need::ChatWrite)?;

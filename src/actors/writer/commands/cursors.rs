@@ -4,7 +4,7 @@
 
 use super::chats::load;
 use super::notifications::read_in_chat;
-use crate::actors::writer::Effect;
+use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need};
 use crate::domain::event::Event;
@@ -39,7 +39,7 @@ pub struct MarkRead {
 impl Command for MarkRead {
     type Output = Seq;
     const NAME: &'static str = "MarkRead";
-    const EFFECT: Effect = Effect::Local;
+    const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Seq> {
         tx.authenticate(self.who, Need::ChatWrite)?;
@@ -66,7 +66,7 @@ pub struct MergeMarks {
 impl Command for MergeMarks {
     type Output = ();
     const NAME: &'static str = "MergeMarks";
-    const EFFECT: Effect = Effect::Local;
+    const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn bytes(&self) -> usize {
         256 + self.marks.len() * size_of::<(ChatId, Marks)>()
@@ -100,7 +100,7 @@ impl Command for MarkUnread {
     /// The read cursor.
     type Output = Seq;
     const NAME: &'static str = "MarkUnread";
-    const EFFECT: Effect = Effect::Local;
+    const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Seq> {
         tx.authenticate(self.who, Need::ChatWrite)?;
@@ -135,7 +135,7 @@ impl Command for MarkAllRead {
     /// The last chat, if there may be more.
     type Output = Option<ChatId>;
     const NAME: &'static str = "MarkAllRead";
-    const EFFECT: Effect = Effect::Local;
+    const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Option<ChatId>> {
         tx.authenticate(self.who, Need::ChatWrite)?;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use diesel::sqlite::SqliteConnection;
 
 use super::notifications::{notify, username};
-use crate::actors::writer::Effect;
+use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::core::limits::Limits;
 use crate::domain::chat::{Chat, ChatKind};
@@ -287,7 +287,7 @@ impl Slice {
 impl Command for DeliverNotifications {
     type Output = Undelivered;
     const NAME: &'static str = "DeliverNotifications";
-    const EFFECT: Effect = Effect::Local;
+    const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Undelivered> {
         let mut slice = Slice::of(tx.limits);
@@ -329,7 +329,7 @@ pub struct CountDeliveryAttempt;
 impl Command for CountDeliveryAttempt {
     type Output = Option<i64>;
     const NAME: &'static str = "CountDeliveryAttempt";
-    const EFFECT: Effect = Effect::Local;
+    const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Option<i64>> {
         let Some(id) = fan_outs::next_to_attempt(tx.look())? else { return Ok(None) };

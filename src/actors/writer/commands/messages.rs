@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::fan_out::tell_of_message;
 use crate::actors::writer::command::{Command, Execution, Fault, Tx};
 use crate::actors::writer::unwritten::UnwrittenMessage;
-use crate::actors::writer::{Effect, Head};
+use crate::actors::writer::{Head, Invalidation};
 use crate::domain::access::{Credential, Need};
 use crate::domain::chat::Chat;
 use crate::domain::event::{Change, ChatEvent, Event};
@@ -38,7 +38,7 @@ pub struct Appended {
 impl Command for AppendMessage {
     type Output = Appended;
     const NAME: &'static str = "AppendMessage";
-    const EFFECT: Effect = Effect::Appends;
+    const INVALIDATION: Invalidation = Invalidation::Appends;
 
     fn bytes(&self) -> usize {
         256 + self.message.content.as_str().len() + self.message.metadata.as_ref().map_or(0, |m| m.bytes())

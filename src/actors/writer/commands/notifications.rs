@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::actors::writer::Effect;
+use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need};
 use crate::domain::event::Event;
@@ -85,7 +85,7 @@ pub struct MarkNotificationsRead {
 impl Command for MarkNotificationsRead {
     type Output = ();
     const NAME: &'static str = "MarkNotificationsRead";
-    const EFFECT: Effect = Effect::Local;
+    const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, Need::ChatWrite)?;

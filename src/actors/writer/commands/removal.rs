@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::chats::load;
 use super::fan_out::retract;
-use crate::actors::writer::Effect;
+use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need};
 use crate::domain::event::Event;
@@ -66,7 +66,7 @@ impl Command for PurgeChat {
     type Output = bool;
     const NAME: &'static str = "PurgeChat";
     /// What is remembered of a chat was forgotten when it was deleted.
-    const EFFECT: Effect = Effect::Local;
+    const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
         if chats::chat(tx.look(), self.chat.0)?.is_some() {

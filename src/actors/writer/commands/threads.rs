@@ -1,7 +1,7 @@
 //! Following and muting threads.
 
 use super::chats::load;
-use crate::actors::writer::Effect;
+use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, Need};
 use crate::domain::ids::{ChatId, MessageId};
@@ -22,7 +22,7 @@ pub struct FollowThread {
 impl Command for FollowThread {
     type Output = ();
     const NAME: &'static str = "FollowThread";
-    const EFFECT: Effect = Effect::Local;
+    const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, Need::ChatWrite)?;
