@@ -282,7 +282,7 @@ impl<'a> Tx<'a> {
             self.writer_cache.flush_all(self.db)?;
         }
         let taken = if later {
-            self.writer_cache.takes_name(self.db, sender, message.client_id, self.now)?
+            self.writer_cache.reserve_client_id(self.db, sender, message.client_id, self.now)?
         } else {
             messages::removed(self.db, sender.0, &message.client_id.0)?.is_none()
                 && messages::insert(self.db, &new.row())?

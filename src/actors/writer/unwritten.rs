@@ -48,16 +48,16 @@ impl UnwrittenMessage {
 #[derive(Debug, Default)]
 pub(super) struct Unwritten {
     messages: Vec<UnwrittenMessage>,
-    names: HashSet<(UserId, ClientId)>,
+    client_ids: HashSet<(UserId, ClientId)>,
 }
 
 impl Unwritten {
-    pub(super) fn has(&self, sender: UserId, name: ClientId) -> bool {
-        self.names.contains(&(sender, name))
+    pub(super) fn has(&self, sender: UserId, client_id: ClientId) -> bool {
+        self.client_ids.contains(&(sender, client_id))
     }
 
     pub(super) fn add(&mut self, message: UnwrittenMessage) {
-        self.names.insert((message.message.sender_id, message.message.client_id));
+        self.client_ids.insert((message.message.sender_id, message.message.client_id));
         self.messages.push(message);
     }
 
@@ -69,7 +69,7 @@ impl Unwritten {
         let rows: Vec<_> = self.messages.iter().map(UnwrittenMessage::row).collect();
         messages::insert_new(db, &rows)?;
         self.messages.clear();
-        self.names.clear();
+        self.client_ids.clear();
         Ok(())
     }
 }

@@ -32,7 +32,7 @@ use crate::storage::queries::{chats, messages};
 
 /// How far ahead of this server's a client's clock may be before its names are looked up one by one. Until that time has
 /// come, the names of all others are looked up too: so it is short.
-const HORIZON_SECONDS: i64 = 5 * 60;
+const CHECK_AHEAD_SECONDS: i64 = 5 * 60;
 /// How many messages may move their senders' cursors before these are written.
 const CURSORS_BEHIND_MAX: usize = 1024;
 
@@ -76,18 +76,18 @@ pub(super) struct WriterCache {
     newest_said: Option<i64>,
     /// Whether cursors that are behind are known: not before the first commit, and not after a rollback.
     knows_said: bool,
-    names: HashMap<UserId, Names>,
+    client_ids: HashMap<UserId, ClientIdRange>,
     unwritten: Unwritten,
     last_message_id: Option<i64>,
 }
 
-/// The names that a sender has not used for certain: those above `used`, up to `horizon`. Names are made of the time
+/// The names that a sender has not used for certain: those above `used`, up to `checked_up_to`. Names are made of the time
 /// (UUIDv7), so the next one is mostly among them. Above the horizon are names that are not: one of those must
 /// not spoil it for everybody.
 #[derive(Debug)]
-struct Names {
+struct ClientIdRange {
     used: ClientId,
-    horizon: ClientId,
+    checked_up_to: ClientId,
 }
 
 #[derive(Debug)]
@@ -157,29 +157,30 @@ impl WriterCache {
     }
 
     /// Whether the sender has not used this name yet; if so, it counts as used from now on.
-    pub(super) fn takes_name(
+    pub(super) fn reserve_client_id(
         &mut self,
         db: &mut SqliteConnection,
         sender: UserId,
-        name: ClientId,
+        client_id: ClientId,
         now: Timestamp,
     ) -> QueryResult<bool> {
-        let horizon = ClientId::last_of(now.plus_seconds(HORIZON_SECONDS));
-        let known = self.names.get(&sender);
-        if known.is_none_or(|known| known.horizon < name && name <= horizon) {
+        let checked_up_to = ClientId::last_of(now.plus_seconds(CHECK_AHEAD_SECONDS));
+        let known = self.client_ids.get(&sender);
+        if known.is_none_or(|known| known.checked_up_to < client_id && client_id <= checked_up_to) {
             self.unwritten.flush(db)?;
-            let used = messages::largest_client_id(db, horizon)?.unwrap_or(ClientId([0; 16]));
+            let used = messages::largest_client_id(db, checked_up_to)?.unwrap_or(ClientId([0; 16]));
             let used = known.map_or(used, |known| known.used.max(used));
-            self.names.insert(sender, Names { used, horizon });
+            self.client_ids.insert(sender, ClientIdRange { used, checked_up_to });
         }
-        if let Some(known) = self.names.get_mut(&sender)
-            && known.used < name
-            && name <= known.horizon
+        if let Some(known) = self.client_ids.get_mut(&sender)
+            && known.used < client_id
+            && client_id <= known.checked_up_to
         {
-            known.used = name;
+            known.used = client_id;
             return Ok(true);
         }
-        Ok(!self.unwritten.has(sender, name) && !messages::is_client_id_used(db, sender.0, &name.0)?)
+        Ok(!self.unwritten.has(sender, client_id)
+            && !messages::is_client_id_used(db, sender.0, &client_id.0)?)
     }
 
     /// A message that cannot be refused any more: its row is written with others.
@@ -255,7 +256,7 @@ impl WriterCache {
         self.newest_said = Some(message);
         self.forget_chat(chat);
         self.forget_person(chat, sender);
-        self.names.remove(&sender);
+        self.client_ids.remove(&sender);
     }
 
     /// The person's row in the chat was changed past the mirror.
@@ -276,6 +277,6 @@ impl WriterCache {
 
     /// How much is known.
     pub(super) fn entries(&self) -> usize {
-        self.logins.len() + self.chats.len() + self.people.len() + self.names.len()
+        self.logins.len() + self.chats.len() + self.people.len() + self.client_ids.len()
     }
 }

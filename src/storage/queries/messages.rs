@@ -88,11 +88,11 @@ impl<const N: usize> QueryFragment<Sqlite> for InsertRows<'_, N> {
 
 impl<const N: usize> RunQueryDsl<Db> for InsertRows<'_, N> {}
 
-/// Returns the largest client id up to `horizon` that any sender has used.
-pub fn largest_client_id(db: &mut Db, horizon: ClientId) -> QueryResult<Option<ClientId>> {
-    let removed = trimming::largest_client_id(db, horizon)?;
+/// Returns the largest client id up to `up_to` that any sender has used.
+pub fn largest_client_id(db: &mut Db, up_to: ClientId) -> QueryResult<Option<ClientId>> {
+    let removed = trimming::largest_client_id(db, up_to)?;
     let found: Option<Vec<u8>> = messages::table
-        .filter(messages::client_id.le(&horizon.0[..]))
+        .filter(messages::client_id.le(&up_to.0[..]))
         .order(messages::client_id.desc())
         .select(messages::client_id)
         .first(db)

@@ -99,14 +99,14 @@ impl AppendMessage {
 
     /// What the sender said before under the same name.
     fn earlier(&self, tx: &mut Tx<'_>, request_hash: &[u8; 32]) -> Execution<Option<Appended>> {
-        let (sender, name) = (self.who.user.0, &self.message.client_id.0);
-        match messages::by_client_id(tx.look_at_messages()?, sender, name)? {
+        let (sender, client_id) = (self.who.user.0, &self.message.client_id.0);
+        match messages::by_client_id(tx.look_at_messages()?, sender, client_id)? {
             Some((_, hash)) if hash != request_hash => Err(Refusal::ClientIdReused.into()),
             Some((message, _)) => {
                 self.check_chat(tx)?;
                 Ok(Some(Appended { message: message.into(), duplicate: true, unnotified: false }))
             }
-            None => match messages::removed(tx.look(), sender, name)? {
+            None => match messages::removed(tx.look(), sender, client_id)? {
                 Some(removed) if !removed.is_of(request_hash) => Err(Refusal::ClientIdReused.into()),
                 Some(removed) => {
                     self.check_chat(tx)?;

@@ -211,10 +211,10 @@ pub fn removed(db: &mut Db, sender: i64, client_id: &[u8]) -> QueryResult<Option
     Ok(found.map(|(id, chat_id, seq, hash)| RemovedMessage { id, chat_id, seq, hash }))
 }
 
-/// Returns the largest client id up to `horizon` among the removed messages.
-pub(super) fn largest_client_id(db: &mut Db, horizon: ClientId) -> QueryResult<Option<ClientId>> {
+/// Returns the largest client id up to `up_to` among the removed messages.
+pub(super) fn largest_client_id(db: &mut Db, up_to: ClientId) -> QueryResult<Option<ClientId>> {
     let found: Option<Vec<u8>> = removed_messages::table
-        .filter(removed_messages::client_id.le(&horizon.0[..]))
+        .filter(removed_messages::client_id.le(&up_to.0[..]))
         .order(removed_messages::client_id.desc())
         .select(removed_messages::client_id)
         .first(db)
