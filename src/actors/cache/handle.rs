@@ -11,7 +11,7 @@ use super::read_models::ReadModels;
 use crate::actors::hub::Replayed;
 use crate::actors::presence::{DeviceKey, Ticket};
 use crate::actors::writer::Published;
-use crate::core::actor::{Gate, Letter, Mailbox, Reply, Who};
+use crate::core::actor::{Gate, Mailbox, NamedMessage, Reply, Who};
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, Seq, SessionId};
 use crate::storage::readers::ReadError;

@@ -10,7 +10,7 @@ use super::read_models::ReadModels;
 use crate::actors::hub::{Outbox, Replayed};
 use crate::actors::presence::{DeviceKey, Ticket};
 use crate::actors::writer::Published;
-use crate::core::actor::{Letter, Overloaded, Permit, Reply, Vanished};
+use crate::core::actor::{NamedMessage, Overloaded, Permit, Reply, Vanished};
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, Seq, SessionId};
 use crate::domain::presence::Status;
@@ -35,9 +35,9 @@ impl From<Vanished> for QueryError {
     }
 }
 
-macro_rules! letter {
+macro_rules! named_message {
     ($name:ident) => {
-        impl Letter for $name {
+        impl NamedMessage for $name {
             const NAME: &'static str = stringify!($name);
         }
     };
@@ -53,7 +53,7 @@ pub struct Ask<Q: Query> {
     pub(super) permit: Permit,
 }
 
-impl<Q: Query> Letter for Ask<Q> {
+impl<Q: Query> NamedMessage for Ask<Q> {
     const NAME: &'static str = Q::NAME;
 }
 
@@ -61,7 +61,7 @@ impl<Q: Query> Letter for Ask<Q> {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Publish(pub(super) Published);
-letter!(Publish);
+named_message!(Publish);
 
 /// Registers a session.
 #[derive(Message)]
@@ -71,7 +71,7 @@ pub struct OpenSession {
     pub(super) reply: Reply<(), QueryError>,
     pub(super) permit: Permit,
 }
-letter!(OpenSession);
+named_message!(OpenSession);
 
 /// Identifies the session of a request.
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +104,7 @@ pub struct IssueTicket {
     pub(super) reply: Reply<(), QueryError>,
     pub(super) permit: Permit,
 }
-letter!(IssueTicket);
+named_message!(IssueTicket);
 
 /// A session has ended.
 #[derive(Message)]
@@ -113,7 +113,7 @@ pub struct CloseSession {
     pub(super) session: SessionId,
     pub(super) hub: usize,
 }
-letter!(CloseSession);
+named_message!(CloseSession);
 
 /// A session's heartbeat. The answer is ordered among the events.
 #[derive(Message)]
@@ -124,7 +124,7 @@ pub struct Heartbeat {
     pub(super) reply: Reply<(), QueryError>,
     pub(super) permit: Permit,
 }
-letter!(Heartbeat);
+named_message!(Heartbeat);
 
 /// How far a session has received its chats.
 #[derive(Debug)]
@@ -145,7 +145,7 @@ pub struct CatchUp {
     pub(super) reply: Reply<Vec<(ChatId, Seq)>, QueryError>,
     pub(super) permit: Permit,
 }
-letter!(CatchUp);
+named_message!(CatchUp);
 
 /// Requests the events above `after` for a session that is catching up.
 #[derive(Message)]
@@ -159,7 +159,7 @@ pub struct Replay {
     pub(super) reply: Reply<Replayed, QueryError>,
     pub(super) permit: Permit,
 }
-letter!(Replay);
+named_message!(Replay);
 
 /// A window has been read.
 #[derive(Message)]
@@ -168,13 +168,13 @@ pub(super) struct WindowRead {
     pub(super) fill: Fill,
     pub(super) rows: Result<WindowRows, ReadError>,
 }
-letter!(WindowRead);
+named_message!(WindowRead);
 
 /// Receipts were collected long enough.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct SendReceipts;
-letter!(SendReceipts);
+named_message!(SendReceipts);
 
 /// A new snapshot has been read.
 #[derive(Message)]
@@ -184,7 +184,7 @@ pub(super) struct SnapshotRead {
     pub(super) reload: u64,
     pub(super) snapshot: Result<Box<Snapshot>, ReadError>,
 }
-letter!(SnapshotRead);
+named_message!(SnapshotRead);
 
 /// Compares the read models with a fresh load of the database; returns the differences.
 #[derive(Message)]
@@ -193,4 +193,4 @@ pub struct Verify {
     pub(super) fresh: Box<ReadModels>,
     pub(super) reply: Reply<Vec<String>, QueryError>,
 }
-letter!(Verify);
+named_message!(Verify);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::outbox::Outbox;
 use crate::actors::cache::QueryError;
-use crate::core::actor::{Letter, Reply};
+use crate::core::actor::{NamedMessage, Reply};
 use crate::domain::access::Credential;
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::{ChatId, LoginId, Seq, SessionId, UserId};
@@ -21,7 +21,7 @@ pub struct Lane {
     pub bytes: usize,
 }
 
-impl Letter for Lane {
+impl NamedMessage for Lane {
     const NAME: &'static str = "Lane";
 }
 

@@ -5,7 +5,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::actor::PresenceActor;
 use super::messages::{Lane, Look, PresenceItem, Said, Say};
 use crate::actors::cache::QueryError;
-use crate::core::actor::{Gate, Letter, Mailbox, Reply, Who};
+use crate::core::actor::{Gate, Mailbox, NamedMessage, Reply, Who};
 use crate::domain::ids::{SessionId, UserId};
 use crate::protocol::view::PresenceView;
 

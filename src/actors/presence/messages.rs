@@ -10,7 +10,7 @@ use super::people::DeviceKey;
 use super::tickets::Ticket;
 use crate::actors::cache::QueryError;
 use crate::actors::hub::Outbox;
-use crate::core::actor::{Letter, Permit, Reply};
+use crate::core::actor::{NamedMessage, Permit, Reply};
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, LoginId, SessionId, UserId};
 use crate::domain::presence::Status;
@@ -68,7 +68,7 @@ pub enum PresenceItem {
 #[rtype(result = "()")]
 pub(super) struct Lane(pub(super) Vec<PresenceItem>);
 
-impl Letter for Lane {
+impl NamedMessage for Lane {
     const NAME: &'static str = "Lane";
 }
 
@@ -83,7 +83,7 @@ pub(super) struct Say {
     pub(super) _place: OwnedSemaphorePermit,
 }
 
-impl Letter for Say {
+impl NamedMessage for Say {
     const NAME: &'static str = "Say";
 }
 
@@ -106,7 +106,7 @@ pub(super) struct Look {
     pub(super) permit: Permit,
 }
 
-impl Letter for Look {
+impl NamedMessage for Look {
     const NAME: &'static str = "Look";
 }
 
@@ -118,6 +118,6 @@ pub(super) struct Datagrams {
     pub(super) handled: oneshot::Sender<()>,
 }
 
-impl Letter for Datagrams {
+impl NamedMessage for Datagrams {
     const NAME: &'static str = "Datagrams";
 }

@@ -7,7 +7,7 @@ use actix::Message;
 use super::command::{Command, CommandError, Fault, Tx};
 use super::counted::Counted;
 use super::writer_cache::Invalidation;
-use crate::core::actor::{Letter, Permit, Reply};
+use crate::core::actor::{NamedMessage, Permit, Reply};
 use crate::core::telemetry;
 use crate::domain::refusal::Refusal;
 
@@ -16,7 +16,7 @@ use crate::domain::refusal::Refusal;
 #[rtype(result = "()")]
 pub struct Submit<C: Command>(pub Pending<C>);
 
-impl<C: Command> Letter for Submit<C> {
+impl<C: Command> NamedMessage for Submit<C> {
     const NAME: &'static str = C::NAME;
 }
 
@@ -25,7 +25,7 @@ impl<C: Command> Letter for Submit<C> {
 #[rtype(result = "()")]
 pub struct Drain(pub Reply<(), CommandError>);
 
-impl Letter for Drain {
+impl NamedMessage for Drain {
     const NAME: &'static str = "Drain";
 }
 

@@ -15,14 +15,14 @@ use actix::{
 use super::stats::{ActorStats, Row};
 
 /// A message that can be counted by its name.
-pub trait Letter: Message + Send + 'static {
+pub trait NamedMessage: Message + Send + 'static {
     const NAME: &'static str;
 }
 
 /// An actor of this kit: it runs in a [`Ctx`], can be restarted, and lists the messages it handles.
 pub trait Metered: Actor<Context = Ctx<Self>> + Supervised {
     const NAME: &'static str;
-    /// The [`Letter::NAME`]s it handles: the rows of its statistics.
+    /// The [`NamedMessage::NAME`]s it handles: the rows of its statistics.
     const MESSAGES: &'static [&'static str];
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::{Addr, Handler};
 
-use super::context::{Ctx, HANDOVER, Letter, Metered, Slot};
+use super::context::{Ctx, HANDOVER, Metered, NamedMessage, Slot};
 use super::stats::ActorStats;
 
 /// Enqueues messages for one actor. Cheap to clone.
@@ -27,20 +27,20 @@ impl<A: Metered> Mailbox<A> {
         Self { addr, stats }
     }
 
-    /// Enqueues `letter`. If the actor has ended, drops it, and its reply reports that to the
+    /// Enqueues `message`. If the actor has ended, drops it, and its reply reports that to the
     /// caller.
-    pub fn post<M>(&self, letter: M)
+    pub fn post<M>(&self, message: M)
     where
         A: Handler<M>,
         Ctx<A>: actix::dev::ToEnvelope<A, M>,
-        M: Letter,
+        M: NamedMessage,
         M::Result: Send,
     {
         if self.stats.measures() {
             HANDOVER.set(Some(Slot::take(&self.stats, M::NAME)));
         }
         #[expect(clippy::disallowed_methods, reason = "this is the handle that the rule names")]
-        self.addr.do_send(letter);
+        self.addr.do_send(message);
         // The slot is left over when actix did not pack the message because the mailbox was closed.
         drop(HANDOVER.take());
     }

@@ -39,7 +39,7 @@ impl Metered for Ledger {
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Enter(u32, Reply<u32, Failed>, Permit);
-impl Letter for Enter {
+impl NamedMessage for Enter {
     const NAME: &'static str = "Enter";
 }
 const POISON: u32 = 13;
@@ -67,7 +67,7 @@ impl Ledger {
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Block(std::sync::mpsc::Receiver<()>);
-impl Letter for Block {
+impl NamedMessage for Block {
     const NAME: &'static str = "Block";
 }
 impl Handler<Block> for Ledger {
@@ -80,7 +80,7 @@ impl Handler<Block> for Ledger {
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Drain(Reply<Vec<u32>, Failed>);
-impl Letter for Drain {
+impl NamedMessage for Drain {
     const NAME: &'static str = "Drain";
 }
 impl Handler<Drain> for Ledger {

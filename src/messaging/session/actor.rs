@@ -20,7 +20,7 @@ use crate::actors::hub::{Outbox, OutboxDrain};
 use crate::actors::presence::DeviceKey;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{Altered, Appended};
-use crate::core::actor::{ActorStats, Ctx, Letter, Mailbox, Metered, Overloaded, Permit, Reply, Who};
+use crate::core::actor::{ActorStats, Ctx, Mailbox, Metered, NamedMessage, Overloaded, Permit, Reply, Who};
 use crate::core::fail_points;
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, MessageId, Seq, SessionId};
@@ -95,7 +95,7 @@ pub(super) struct Frame {
     pub(super) place: OwnedSemaphorePermit,
 }
 
-impl Letter for Frame {
+impl NamedMessage for Frame {
     const NAME: &'static str = "Frame";
 }
 
@@ -106,7 +106,7 @@ pub(super) struct Gone {
     pub(super) code: Option<GoodbyeCode>,
 }
 
-impl Letter for Gone {
+impl NamedMessage for Gone {
     const NAME: &'static str = "Gone";
 }
 
@@ -117,7 +117,7 @@ pub(super) struct Finished {
     pub(super) code: Option<GoodbyeCode>,
 }
 
-impl Letter for Finished {
+impl NamedMessage for Finished {
     const NAME: &'static str = "Finished";
 }
 
