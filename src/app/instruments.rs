@@ -11,7 +11,7 @@ use crate::actors::hub::{DeliveryMetrics, HubActor};
 use crate::actors::presence::{DatagramCounters, PresenceActor};
 use crate::actors::writer::{CommitMetrics, DbWriterActor};
 use crate::api::metrics::HttpMetrics;
-use crate::core::actor::{ActorStats, Metered};
+use crate::core::actor::{ActorStats, InstrumentedActor};
 use crate::core::config::Config;
 use crate::core::metrics::{Export, Mailboxes, Process};
 use crate::core::shares::PoolMetrics;

@@ -18,7 +18,7 @@ use super::token_uses::TokenUses;
 use crate::actors::hub::{HubHandle, LaneItem};
 use crate::actors::presence::{PresenceHandle, PresenceItem};
 use crate::actors::writer::{Committed, Published};
-use crate::core::actor::{Ctx, FATAL_EXIT_CODE, FatalSignal, Metered};
+use crate::core::actor::{Ctx, FATAL_EXIT_CODE, FatalSignal, InstrumentedActor};
 use crate::core::config::Cache;
 use crate::core::fail_points;
 use crate::core::limits::Limits;
@@ -356,7 +356,7 @@ impl Supervised for CacheActor {
     }
 }
 
-impl Metered for CacheActor {
+impl InstrumentedActor for CacheActor {
     const NAME: &'static str = "cache";
     const MESSAGES: &'static [&'static str] = &[
         "AccessTokens",

@@ -7,7 +7,7 @@ use actix::{Actor, Handler, Supervised};
 
 use super::index::Index;
 use super::messages::Lane;
-use crate::core::actor::{Ctx, Metered};
+use crate::core::actor::{Ctx, InstrumentedActor};
 use crate::core::fail_points;
 use crate::protocol::answer::GoodbyeCode;
 
@@ -35,7 +35,7 @@ impl Supervised for HubActor {
     }
 }
 
-impl Metered for HubActor {
+impl InstrumentedActor for HubActor {
     const NAME: &'static str = "hub";
     const MESSAGES: &'static [&'static str] = &["Lane"];
 }

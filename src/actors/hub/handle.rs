@@ -43,7 +43,7 @@ mod tests {
     use super::*;
     use crate::actors::hub::DeliveryMeter;
     use crate::actors::hub::{Outbox, Registration};
-    use crate::core::actor::{ActorStats, FatalSignal, Metered, Reply, start};
+    use crate::core::actor::{ActorStats, FatalSignal, InstrumentedActor, Reply, start};
     use crate::domain::access::Credential;
     use crate::domain::event::{Change, ChatEvent};
     use crate::domain::ids::{ChatId, LoginId, SessionId, UserId};

@@ -12,7 +12,7 @@ use tracing::{error, warn};
 use super::counters::DatagramCounters;
 use super::crowd::{Crowd, Outgoing};
 use super::messages::{Datagrams, Lane, Look, Say};
-use crate::core::actor::{Ctx, Mailbox, Metered};
+use crate::core::actor::{Ctx, InstrumentedActor, Mailbox};
 use crate::core::fail_points;
 use crate::core::limits::Limits;
 use crate::protocol::datagram::DATAGRAM_BYTES_MAX;
@@ -117,7 +117,7 @@ impl Supervised for PresenceActor {
     }
 }
 
-impl Metered for PresenceActor {
+impl InstrumentedActor for PresenceActor {
     const NAME: &'static str = "presence";
     const MESSAGES: &'static [&'static str] = &["Datagrams", "Lane", "Look", "Say"];
 }

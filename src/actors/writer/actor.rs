@@ -11,7 +11,7 @@ use super::checkpointer::WalGauge;
 use super::command::{Command, CommandError};
 use super::messages::{Drain, Job, Submit};
 use crate::actors::cache::CacheHandle;
-use crate::core::actor::{Ctx, FATAL_EXIT_CODE, FatalSignal, Metered};
+use crate::core::actor::{Ctx, FATAL_EXIT_CODE, FatalSignal, InstrumentedActor};
 use crate::core::database;
 use crate::core::fail_points;
 use crate::core::limits::Limits;
@@ -176,7 +176,7 @@ impl Supervised for DbWriterActor {
     }
 }
 
-impl Metered for DbWriterActor {
+impl InstrumentedActor for DbWriterActor {
     const NAME: &'static str = "writer";
     const MESSAGES: &'static [&'static str] = super::commands::NAMES;
 }

@@ -20,7 +20,7 @@ pub trait NamedMessage: Message + Send + 'static {
 }
 
 /// An actor of this kit: it runs in a [`Ctx`], can be restarted, and lists the messages it handles.
-pub trait Metered: Actor<Context = Ctx<Self>> + Supervised {
+pub trait InstrumentedActor: Actor<Context = Ctx<Self>> + Supervised {
     const NAME: &'static str;
     /// The [`NamedMessage::NAME`]s it handles: the rows of its statistics.
     const MESSAGES: &'static [&'static str];
@@ -75,7 +75,7 @@ impl Drop for Handling<'_> {
 
 impl<A, M> EnvelopeProxy<A> for Stamped<M>
 where
-    A: Handler<M> + Metered,
+    A: Handler<M> + InstrumentedActor,
     M: Message + Send + 'static,
     M::Result: Send,
 {
@@ -146,7 +146,7 @@ impl<A: Actor<Context = Self>> AsyncContextParts<A> for Ctx<A> {
 
 impl<A, M> ToEnvelope<A, M> for Ctx<A>
 where
-    A: Handler<M> + Metered,
+    A: Handler<M> + InstrumentedActor,
     M: Message + Send + 'static,
     M::Result: Send,
 {

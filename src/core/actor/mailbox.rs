@@ -4,25 +4,25 @@ use std::sync::Arc;
 
 use actix::{Addr, Handler};
 
-use super::context::{Ctx, HANDOVER, Metered, NamedMessage, Slot};
+use super::context::{Ctx, HANDOVER, InstrumentedActor, NamedMessage, Slot};
 use super::stats::ActorStats;
 
 /// Enqueues messages for one actor. Cheap to clone.
 ///
 /// `post` never waits and never refuses. The caller already holds a permit of the actor's
 /// [`Gate`](super::Gate) for an ask. Events are bounded by the permits they carry.
-pub struct Mailbox<A: Metered> {
+pub struct Mailbox<A: InstrumentedActor> {
     addr: Addr<A>,
     stats: Arc<ActorStats>,
 }
 
-impl<A: Metered> Clone for Mailbox<A> {
+impl<A: InstrumentedActor> Clone for Mailbox<A> {
     fn clone(&self) -> Self {
         Self { addr: self.addr.clone(), stats: self.stats.clone() }
     }
 }
 
-impl<A: Metered> Mailbox<A> {
+impl<A: InstrumentedActor> Mailbox<A> {
     pub(super) fn new(addr: Addr<A>, stats: Arc<ActorStats>) -> Self {
         Self { addr, stats }
     }

@@ -29,7 +29,7 @@ mod supervisor;
 #[cfg(test)]
 mod tests;
 
-pub use context::{Ctx, Metered, NamedMessage};
+pub use context::{Ctx, InstrumentedActor, NamedMessage};
 pub use gate::{Gate, Overloaded, Permit, Who};
 pub use mailbox::Mailbox;
 pub use reply::{Reply, Vanished};

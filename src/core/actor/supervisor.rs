@@ -13,7 +13,7 @@ use actix::dev::{ContextFut, ContextParts, Mailbox as Queue};
 use tokio::sync::watch;
 use tracing::error;
 
-use super::context::{Ctx, Metered};
+use super::context::{Ctx, InstrumentedActor};
 use super::mailbox::Mailbox;
 use super::stats::ActorStats;
 
@@ -44,7 +44,7 @@ impl FatalSignal {
 
 /// Starts an actor on `arbiter` and returns its mailbox at once. Messages posted before the thread
 /// runs are kept.
-pub fn start<A: Metered>(
+pub fn start<A: InstrumentedActor>(
     arbiter: &ArbiterHandle,
     stats: Arc<ActorStats>,
     fatal: FatalSignal,
@@ -63,14 +63,14 @@ pub fn start<A: Metered>(
     mailbox
 }
 
-struct Supervised<A: Metered> {
+struct Supervised<A: InstrumentedActor> {
     future: ContextFut<A, Ctx<A>>,
     stats: Arc<ActorStats>,
     fatal: FatalSignal,
     restarts: VecDeque<Instant>,
 }
 
-impl<A: Metered> Supervised<A> {
+impl<A: InstrumentedActor> Supervised<A> {
     /// Whether the actor may continue after another panic.
     fn may_restart(&mut self) -> bool {
         let now = Instant::now();
@@ -80,7 +80,7 @@ impl<A: Metered> Supervised<A> {
     }
 }
 
-impl<A: Metered + Unpin> Future for Supervised<A> {
+impl<A: InstrumentedActor + Unpin> Future for Supervised<A> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

@@ -31,7 +31,7 @@ impl Supervised for Ledger {
         self.pending.clear();
     }
 }
-impl Metered for Ledger {
+impl InstrumentedActor for Ledger {
     const NAME: &'static str = "ledger";
     const MESSAGES: &'static [&'static str] = &["Enter", "Block", "Drain"];
 }

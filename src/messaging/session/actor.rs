@@ -20,7 +20,9 @@ use crate::actors::hub::{Outbox, OutboxDrain};
 use crate::actors::presence::DeviceKey;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{Altered, Appended};
-use crate::core::actor::{ActorStats, Ctx, Mailbox, Metered, NamedMessage, Overloaded, Permit, Reply, Who};
+use crate::core::actor::{
+    ActorStats, Ctx, InstrumentedActor, Mailbox, NamedMessage, Overloaded, Permit, Reply, Who,
+};
 use crate::core::fail_points;
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, MessageId, Seq, SessionId};
@@ -436,7 +438,7 @@ impl Supervised for SessionActor {
     }
 }
 
-impl Metered for SessionActor {
+impl InstrumentedActor for SessionActor {
     const NAME: &'static str = "session";
     const MESSAGES: &'static [&'static str] = &["Finished", "Frame", "Gone"];
 }
