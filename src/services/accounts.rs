@@ -10,7 +10,7 @@ use crate::actors::writer::commands::{
     ChangePassword, EndExpiredLogins, EndLogin, INVALID_SETUP_CODE, Logout, NewUser, REGISTRATION_CLOSED,
     RefreshLogin, Refreshed, RegisterUser, SetUserActive, StartLogin, UpdateProfile,
 };
-use crate::core::actor::Who;
+use crate::core::actor::Caller;
 use crate::core::auth::refresh::RefreshToken;
 use crate::core::auth::token::{self, Identity};
 use crate::core::config::Registration as RegistrationPolicy;
@@ -121,7 +121,7 @@ impl Services {
         }
         let user = self.with_hash(Holder::network(from), person).await?;
         let command = RegisterUser { user, open, setup };
-        Ok(self.writer.execute(Who::Anyone, command).await?)
+        Ok(self.writer.execute(Caller::Anyone, command).await?)
     }
 
     /// Checks the password and starts a login. Status, body and work are the same for an unknown
@@ -148,7 +148,7 @@ impl Services {
         let refresh_token = RefreshToken::fresh();
         let refresh_hash = refresh_token.hash();
         let command = StartLogin { user: user.id, token_version: user.token_version, refresh_hash };
-        let login = self.writer.execute(Who::User(user.id.0), command).await?;
+        let login = self.writer.execute(Caller::User(user.id.0), command).await?;
         self.grant(user, login, refresh_token)
     }
 
@@ -171,7 +171,7 @@ impl Services {
         let command =
             RefreshLogin { presented: token::hash_of(presented), key: self.tokens.refresh().clone() };
         let refused = || ServiceError::new(Code::Unauthenticated, "the refresh token is no longer valid");
-        match self.writer.execute(Who::Anyone, command).await? {
+        match self.writer.execute(Caller::Anyone, command).await? {
             Refreshed::Renewed { who, login, successor } => {
                 let (user, _) = self.cache.ask(who, Me).await?;
                 self.grant(user, login, successor)
@@ -188,7 +188,7 @@ impl Services {
 
     /// Ends this login, or more of the user's logins, as `reach` selects.
     pub async fn logout(&self, who: Credential, reach: Logout) -> Result<(), ServiceError> {
-        Ok(self.writer.execute(Who::User(who.user.0), EndLogin { who, reach }).await?)
+        Ok(self.writer.execute(Caller::User(who.user.0), EndLogin { who, reach }).await?)
     }
 
     pub async fn me(&self, who: Credential) -> Result<Arc<User>, ServiceError> {
@@ -216,7 +216,7 @@ impl Services {
         };
         fields.done()?;
         let command = UpdateProfile { who, display_name: display_name.flatten(), email };
-        Ok(self.writer.execute(Who::User(who.user.0), command).await?)
+        Ok(self.writer.execute(Caller::User(who.user.0), command).await?)
     }
 
     /// Changes the password. All logins of the user end, including the calling one.
@@ -239,7 +239,7 @@ impl Services {
             return Err(ServiceError::new(Code::Forbidden, "the current password is wrong"));
         }
         let password_hash = self.passwords.hash(Holder::Account(who.user), new).await?;
-        Ok(self.writer.execute(Who::User(who.user.0), ChangePassword { who, password_hash }).await?)
+        Ok(self.writer.execute(Caller::User(who.user.0), ChangePassword { who, password_hash }).await?)
     }
 
     /// Deactivates a user, which ends all of the user's access at once, or reactivates the user.
@@ -252,11 +252,11 @@ impl Services {
     ) -> Result<Arc<User>, ServiceError> {
         self.cache.ask(who, Administrator).await?;
         let user = self.user_id(who, username).await?;
-        Ok(self.writer.execute(Who::User(who.user.0), SetUserActive { who, user, active }).await?)
+        Ok(self.writer.execute(Caller::User(who.user.0), SetUserActive { who, user, active }).await?)
     }
 
     /// Ends logins that can no longer be renewed. Returns how many.
     pub async fn end_expired_logins(&self) -> Result<usize, ServiceError> {
-        Ok(self.writer.execute(Who::Server, EndExpiredLogins).await?)
+        Ok(self.writer.execute(Caller::Server, EndExpiredLogins).await?)
     }
 }

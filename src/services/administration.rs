@@ -15,7 +15,7 @@ use crate::actors::writer::commands::{
     AddUser, DeleteEmptyChat, PurgeChat, RenameChannels, RenameUser, ResetPassword, RevokeAllAccessTokens,
     SetRetention, SetUserActive, SetUserAdmin, TakeOverChat, TakeOverProject, TrimChat,
 };
-use crate::core::actor::Who;
+use crate::core::actor::Caller;
 use crate::core::shares::Holder;
 use crate::domain::access::{AccessToken, Credential};
 use crate::domain::audit::AuditEvent;
@@ -71,7 +71,7 @@ impl Services {
     /// Grants or revokes the server administrator role.
     pub async fn set_admin(&self, username: String, is_admin: bool) -> Result<(), ServiceError> {
         let user = self.known(username).await?.id;
-        self.writer.execute(Who::Server, SetUserAdmin { who: operator(), user, is_admin }).await?;
+        self.writer.execute(Caller::Server, SetUserAdmin { who: operator(), user, is_admin }).await?;
         Ok(())
     }
 
@@ -82,12 +82,12 @@ impl Services {
         }
         let user = self.with_hash(Holder::Operator, Person::parse(new)?).await?;
         let command = AddUser { who: operator(), user, is_admin };
-        Ok(self.writer.execute(Who::Server, command).await?)
+        Ok(self.writer.execute(Caller::Server, command).await?)
     }
 
     pub async fn activate_user(&self, username: String, active: bool) -> Result<Arc<User>, ServiceError> {
         let user = self.known(username).await?.id;
-        Ok(self.writer.execute(Who::Server, SetUserActive { who: operator(), user, active }).await?)
+        Ok(self.writer.execute(Caller::Server, SetUserActive { who: operator(), user, active }).await?)
     }
 
     /// Renames a user; the channels of the user's projects are renamed too. After an interruption
@@ -105,10 +105,10 @@ impl Services {
             }
         };
         let (who, owner) = (operator(), found.id);
-        let renamed = self.writer.execute(Who::Server, RenameUser { who, user: owner, name }).await?;
+        let renamed = self.writer.execute(Caller::Server, RenameUser { who, user: owner, name }).await?;
         let mut next = Some(ProjectId(0));
         while let Some(after) = next {
-            next = self.writer.execute(Who::Server, RenameChannels { who, owner, after }).await?;
+            next = self.writer.execute(Caller::Server, RenameChannels { who, owner, after }).await?;
         }
         Ok(renamed)
     }
@@ -121,7 +121,10 @@ impl Services {
         fields.done()?;
         let user = found.id;
         let password_hash = self.passwords.hash(Holder::Operator, password).await?;
-        Ok(self.writer.execute(Who::Server, ResetPassword { who: operator(), user, password_hash }).await?)
+        Ok(self
+            .writer
+            .execute(Caller::Server, ResetPassword { who: operator(), user, password_hash })
+            .await?)
     }
 
     pub async fn tokens_of(&self, username: String) -> Result<Vec<Arc<AccessToken>>, ServiceError> {
@@ -147,7 +150,7 @@ impl Services {
     /// Revokes every token of a user. Returns how many there were.
     pub async fn revoke_tokens_of(&self, username: String) -> Result<usize, ServiceError> {
         let who = Credential::operator(self.known(username).await?.id);
-        Ok(self.writer.execute(Who::Server, RevokeAllAccessTokens { who }).await?)
+        Ok(self.writer.execute(Caller::Server, RevokeAllAccessTokens { who }).await?)
     }
 
     /// Returns events of any chat, from the database.
@@ -177,9 +180,9 @@ impl Services {
         let (place, who) = match who {
             Some(who) => {
                 self.rates.change(who.user, 1)?;
-                (Who::User(who.user.0), who)
+                (Caller::User(who.user.0), who)
             }
-            None => (Who::Server, operator()),
+            None => (Caller::Server, operator()),
         };
         self.writer.execute(place, SetRetention { who, chat, keep }).await?;
         self.trims.notify_one();
@@ -196,7 +199,7 @@ impl Services {
     ) -> Result<(), ServiceError> {
         self.cache.ask(who, Administrator).await?;
         let owner = self.new_owner(who, owner).await?;
-        Ok(self.writer.execute(Who::User(who.user.0), TakeOverChat { who, chat, owner }).await?)
+        Ok(self.writer.execute(Caller::User(who.user.0), TakeOverChat { who, chat, owner }).await?)
     }
 
     /// Does the same as [`Self::take_over_chat`] for a project.
@@ -208,7 +211,7 @@ impl Services {
     ) -> Result<(), ServiceError> {
         let project = self.cache.ask(who, ProjectToAdminister { owner: namesake, project }).await?;
         let owner = self.new_owner(who, owner).await?;
-        Ok(self.writer.execute(Who::User(who.user.0), TakeOverProject { who, project, owner }).await?)
+        Ok(self.writer.execute(Caller::User(who.user.0), TakeOverProject { who, project, owner }).await?)
     }
 
     async fn new_owner(&self, who: Credential, owner: Option<String>) -> Result<UserId, ServiceError> {
@@ -247,7 +250,7 @@ impl Services {
                 return Ok(());
             }
             for chat in found {
-                while self.writer.execute(Who::Server, TrimChat { chat: ChatId(chat) }).await? {}
+                while self.writer.execute(Caller::Server, TrimChat { chat: ChatId(chat) }).await? {}
             }
         }
     }
@@ -257,7 +260,7 @@ impl Services {
         let read = move |db: &mut _| chats::empty_since(db, before.0, TRIMMED_PER_ROUND);
         for chat in self.readers.read(Holder::Operator, read).await? {
             let command = DeleteEmptyChat { chat: ChatId(chat), before };
-            self.writer.execute(Who::Server, command).await?;
+            self.writer.execute(Caller::Server, command).await?;
         }
         Ok(())
     }
@@ -265,7 +268,7 @@ impl Services {
     async fn purge_chats(&self) -> Result<(), ServiceError> {
         let read = |db: &mut _| chats::to_purge(db, TRIMMED_PER_ROUND);
         for chat in self.readers.read(Holder::Operator, read).await? {
-            while self.writer.execute(Who::Server, PurgeChat { chat: ChatId(chat) }).await? {}
+            while self.writer.execute(Caller::Server, PurgeChat { chat: ChatId(chat) }).await? {}
         }
         Ok(())
     }

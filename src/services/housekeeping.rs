@@ -9,7 +9,7 @@ use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryById;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{AbandonRepository, FinishDeletion, RecordMaintenance};
-use crate::core::actor::Who;
+use crate::core::actor::Caller;
 use crate::core::shares::Holder;
 use crate::domain::repository::{Repository, StorageKey};
 use crate::git::store::StoreError;
@@ -82,7 +82,7 @@ impl Services {
             let command = AbandonRepository { repository: repository.id };
             // A full disk must not keep the server from starting: the next start tries again.
             match discarded {
-                Ok(()) => match self.writer.execute(Who::Server, command).await {
+                Ok(()) => match self.writer.execute(Caller::Server, command).await {
                     Ok(()) | Err(CommandError::ReadOnly) => {}
                     Err(error) => return Err(error.into()),
                 },
@@ -170,7 +170,7 @@ impl Services {
                 tracing::warn!(repository.id = %repository.id, %error, "cannot remove a repository");
                 continue;
             }
-            self.writer.execute(Who::Server, FinishDeletion { repository: repository.id }).await?;
+            self.writer.execute(Caller::Server, FinishDeletion { repository: repository.id }).await?;
         }
         let store = self.hosting.store.clone();
         self.on_disk(move || store.empty_trash()).await?.map_err(StoreError::from)?;
@@ -194,7 +194,7 @@ impl Services {
                 tracing::warn!(repository.id = %repository.id, %error, "a repository could not be packed");
                 let command =
                     RecordMaintenance { repository: repository.id, size_bytes: repository.size_bytes };
-                self.writer.execute(Who::Server, command).await?;
+                self.writer.execute(Caller::Server, command).await?;
             }
         }
         Ok(())
@@ -210,7 +210,7 @@ impl Services {
         let size = self.on_disk(move || store.size_bytes(key)).await??;
         let size_bytes = i64::try_from(size).unwrap_or(i64::MAX);
         let command = RecordMaintenance { repository: repository.id, size_bytes };
-        self.writer.execute(Who::Server, command).await?;
+        self.writer.execute(Caller::Server, command).await?;
         tracing::info!(repository.id = %repository.id, size_bytes, "a repository was packed");
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{
     CountDeliveryAttempt, DeliverNotifications, MarkNotificationsRead, Undelivered,
 };
-use crate::core::actor::Who;
+use crate::core::actor::Caller;
 use crate::core::shares::Holder;
 use crate::domain::access::Credential;
 use crate::domain::ids::NotificationId;
@@ -53,7 +53,7 @@ impl Services {
         let mut attempted = Instant::now();
         loop {
             self.let_commands_go_first().await;
-            match self.writer.execute(Who::Server, DeliverNotifications { only: None }).await {
+            match self.writer.execute(Caller::Server, DeliverNotifications { only: None }).await {
                 Ok(Undelivered::Some) => {}
                 Ok(Undelivered::None) => self.writer.fan_out_waits().await,
                 Ok(Undelivered::Failed) => tokio::select! {
@@ -75,10 +75,10 @@ impl Services {
     /// Delivers the notifications of one message alone, so that no other message delays it or is
     /// delayed by it.
     async fn deliver_alone(&self) {
-        let delivered = match self.writer.execute(Who::Server, CountDeliveryAttempt).await {
+        let delivered = match self.writer.execute(Caller::Server, CountDeliveryAttempt).await {
             Ok(None) => return,
             Ok(only @ Some(_)) => {
-                self.writer.execute(Who::Server, DeliverNotifications { only }).await.map(drop)
+                self.writer.execute(Caller::Server, DeliverNotifications { only }).await.map(drop)
             }
             Err(error) => Err(error),
         };
@@ -103,6 +103,6 @@ impl Services {
         notification: Option<NotificationId>,
     ) -> Result<(), ServiceError> {
         let command = MarkNotificationsRead { who, notification };
-        Ok(self.writer.execute(Who::User(who.user.0), command).await?)
+        Ok(self.writer.execute(Caller::User(who.user.0), command).await?)
     }
 }

@@ -17,7 +17,7 @@ use super::transfers::chat_text;
 use super::{ServiceError, Services};
 use crate::actors::cache::{ReadersNamed, RepositoryById, RepositoryView};
 use crate::actors::writer::commands::{CountAttempt, OpenPush, Opened, SettlePush, Settled, WantedRefs};
-use crate::core::actor::Who;
+use crate::core::actor::Caller;
 use crate::core::fail_points;
 use crate::core::shares::{Grant, Holder};
 use crate::domain::access::Credential;
@@ -120,7 +120,7 @@ impl PushJudge {
             chat_text: chat_text(&self.head),
             base_url: self.services.hosting.public_url().unwrap_or_default().to_owned(),
         };
-        let place = Who::User(self.who.user.0);
+        let place = Caller::User(self.who.user.0);
         let opened = match self.services.writer.execute(place, command()).await.map_err(ServiceError::from) {
             // An earlier push was never settled. No other push can be settling it, because this
             // push holds the lock.
@@ -272,7 +272,7 @@ impl Services {
         let mut last = Settled::default();
         for _ in 0..SLICES_MAX {
             let command = SettlePush { push, moved: moved.clone() };
-            last = self.writer.execute(Who::Server, command).await?;
+            last = self.writer.execute(Caller::Server, command).await?;
             if !last.more {
                 break;
             }
@@ -345,7 +345,7 @@ impl Services {
             Ok(_) if intent.announced => self.write_settlement(intent.id, Moved::default()).await,
             Ok(repository) => {
                 // Counted before anything is read: an attempt that ends the process counts.
-                let attempts = self.writer.execute(Who::Server, CountAttempt { push: intent.id }).await?;
+                let attempts = self.writer.execute(Caller::Server, CountAttempt { push: intent.id }).await?;
                 let description = match attempts {
                     attempts if attempts > self.limits.git_settle_attempts => Description::Refs,
                     _ => Description::Commits,

@@ -9,7 +9,7 @@ use crate::actors::cache::{Repositories, RepositoryNamed, RepositoryView};
 use crate::actors::writer::commands::{
     AbandonRepository, ActivateRepository, BeginRepository, DeleteRepository, UpdateRepository,
 };
-use crate::core::actor::Who;
+use crate::core::actor::Caller;
 use crate::core::fail_points;
 use crate::domain::access::Credential;
 use crate::domain::ids::ProjectId;
@@ -88,7 +88,7 @@ impl Services {
     /// Creates the row, then the directory, then activates the row. The next start rolls back the
     /// rest of a crash in between.
     async fn make(&self, begin: BeginRepository) -> Result<Arc<Repository>, ServiceError> {
-        let repository = self.writer.execute(Who::User(begin.who.user.0), begin).await?;
+        let repository = self.writer.execute(Caller::User(begin.who.user.0), begin).await?;
         let (store, key) = (self.hosting.store.clone(), repository.storage_key);
         let branch = repository.default_branch.clone();
         let make = move || {
@@ -102,7 +102,7 @@ impl Services {
         let outcome = match made {
             Ok(()) => {
                 let activate = ActivateRepository { repository: repository.id };
-                self.writer.execute(Who::Server, activate).await.map_err(ServiceError::from)
+                self.writer.execute(Caller::Server, activate).await.map_err(ServiceError::from)
             }
             Err(error) => Err(error),
         };
@@ -111,7 +111,7 @@ impl Services {
         if let Err(error) = &outcome
             && (error.code != Code::Internal || !has_directory)
         {
-            self.writer.execute(Who::Server, AbandonRepository { repository: repository.id }).await?;
+            self.writer.execute(Caller::Server, AbandonRepository { repository: repository.id }).await?;
             let store = self.hosting.store.clone();
             let gone = tokio::task::spawn_blocking(move || store.discard(key)).await;
             if !matches!(gone, Ok(Ok(()))) {
@@ -158,7 +158,7 @@ impl Services {
             description: description.flatten(),
             default_branch: change.default_branch,
         };
-        let repository = self.writer.execute(Who::User(who.user.0), command).await?;
+        let repository = self.writer.execute(Caller::User(who.user.0), command).await?;
         let query = RepositoryNamed {
             owner: view.owner,
             project: view.project.name.clone(),
@@ -186,7 +186,7 @@ impl Services {
             tracing::warn!(repository.id = %repository.id, %error, "a push to a repository that is being deleted was not settled");
         }
         let command = DeleteRepository { who, repository: repository.id };
-        self.writer.execute(Who::User(who.user.0), command).await?;
+        self.writer.execute(Caller::User(who.user.0), command).await?;
         self.hosting.tend_soon();
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::actors::cache::{AccessTokens, Me, TokenUsesToWrite};
 use crate::actors::writer::commands::{
     CreateAccessToken, EndExpiredTokens, RecordTokenUses, RevokeAccessToken, WarnOfExpiringTokens,
 };
-use crate::core::actor::Who;
+use crate::core::actor::Caller;
 use crate::core::auth::token;
 use crate::domain::access::{self, AccessToken, Credential, Proof, Scope, parse_token_name};
 use crate::domain::ids::{AccessTokenId, RepositoryId};
@@ -99,7 +99,7 @@ impl Services {
         let hash = token::hash_of(&secret);
         let command =
             CreateAccessToken { who, name, scopes, repositories, expires_at, hash, password_proven };
-        Ok((self.writer.execute(Who::User(who.user.0), command).await?, secret))
+        Ok((self.writer.execute(Caller::User(who.user.0), command).await?, secret))
     }
 
     /// Returns the days until a new token expires, or `None` for never, which the operator may
@@ -149,17 +149,17 @@ impl Services {
     }
 
     pub async fn revoke_token(&self, who: Credential, token: AccessTokenId) -> Result<(), ServiceError> {
-        Ok(self.writer.execute(Who::User(who.user.0), RevokeAccessToken { who, token }).await?)
+        Ok(self.writer.execute(Caller::User(who.user.0), RevokeAccessToken { who, token }).await?)
     }
 
     /// Ends expired tokens. Returns how many.
     pub async fn end_expired_tokens(&self) -> Result<usize, ServiceError> {
-        Ok(self.writer.execute(Who::Server, EndExpiredTokens).await?)
+        Ok(self.writer.execute(Caller::Server, EndExpiredTokens).await?)
     }
 
     /// Notifies owners of tokens that expire soon. Returns how many.
     pub async fn warn_of_expiring_tokens(&self) -> Result<usize, ServiceError> {
-        Ok(self.writer.execute(Who::Server, WarnOfExpiringTokens).await?)
+        Ok(self.writer.execute(Caller::Server, WarnOfExpiringTokens).await?)
     }
 
     /// Writes the last uses of tokens that the cache has recorded.
@@ -169,7 +169,7 @@ impl Services {
             if uses.is_empty() {
                 return Ok(());
             }
-            self.writer.execute(Who::Server, RecordTokenUses { uses }).await?;
+            self.writer.execute(Caller::Server, RecordTokenUses { uses }).await?;
         }
     }
 }

@@ -11,7 +11,7 @@ use super::read_models::ReadModels;
 use crate::actors::hub::Replayed;
 use crate::actors::presence::{DeviceKey, Ticket};
 use crate::actors::writer::Published;
-use crate::core::actor::{Gate, Mailbox, NamedMessage, Reply, Who};
+use crate::core::actor::{Caller, Gate, Mailbox, NamedMessage, Reply};
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, Seq, SessionId};
 use crate::storage::readers::ReadError;
@@ -31,21 +31,21 @@ impl CacheHandle {
 
     /// Authenticates `who` and answers `query`, in one step.
     pub async fn ask<Q: Query>(&self, who: Credential, query: Q) -> Result<Q::Answer, QueryError> {
-        self.ask_as(Who::User(who.user.0), Some(who), query).await
+        self.ask_as(Caller::User(who.user.0), Some(who), query).await
     }
 
     /// Answers a query that needs no logged-in user.
     pub async fn ask_anonymously<Q: Query>(&self, query: Q) -> Result<Q::Answer, QueryError> {
-        self.ask_as(Who::Anyone, None, query).await
+        self.ask_as(Caller::Anyone, None, query).await
     }
 
     async fn ask_as<Q: Query>(
         &self,
-        place: Who,
+        caller: Caller,
         who: Option<Credential>,
         query: Q,
     ) -> Result<Q::Answer, QueryError> {
-        let permit = self.gate.enter(place, Q::NAME).await?;
+        let permit = self.gate.enter(caller, Q::NAME).await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(Ask { who, query, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
@@ -53,7 +53,7 @@ impl CacheHandle {
 
     /// Registers a session. Returns once `Welcome` is in its outbox and events follow it.
     pub async fn open_session(&self, hello: Hello) -> Result<(), QueryError> {
-        let permit = self.gate.enter(Who::User(hello.session_ref.who.user.0), OpenSession::NAME).await?;
+        let permit = self.gate.enter(Caller::User(hello.session_ref.who.user.0), OpenSession::NAME).await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(OpenSession { hello, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
@@ -66,7 +66,7 @@ impl CacheHandle {
         device: DeviceKey,
         ticket: Ticket,
     ) -> Result<(), QueryError> {
-        let permit = self.gate.enter(Who::User(who.user.0), IssueTicket::NAME).await?;
+        let permit = self.gate.enter(Caller::User(who.user.0), IssueTicket::NAME).await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(IssueTicket { who, device, ticket, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
@@ -82,7 +82,7 @@ impl CacheHandle {
         session_ref: SessionRef,
         request_id: Option<u64>,
     ) -> Result<(), QueryError> {
-        let permit = self.gate.enter(Who::User(session_ref.who.user.0), Heartbeat::NAME).await?;
+        let permit = self.gate.enter(Caller::User(session_ref.who.user.0), Heartbeat::NAME).await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(Heartbeat { session_ref, request_id, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
@@ -95,7 +95,7 @@ impl CacheHandle {
         session_ref: SessionRef,
         cursors: Cursors,
     ) -> Result<Vec<(ChatId, Seq)>, QueryError> {
-        let permit = self.gate.enter(Who::User(session_ref.who.user.0), CatchUp::NAME).await?;
+        let permit = self.gate.enter(Caller::User(session_ref.who.user.0), CatchUp::NAME).await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(CatchUp { session_ref, cursors, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
@@ -111,7 +111,7 @@ impl CacheHandle {
         after: Seq,
         bytes_max: usize,
     ) -> Result<Replayed, QueryError> {
-        let permit = self.gate.enter(Who::User(session_ref.who.user.0), Replay::NAME).await?;
+        let permit = self.gate.enter(Caller::User(session_ref.who.user.0), Replay::NAME).await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(Replay { session_ref, turn, chat, after, bytes_max, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))

@@ -5,7 +5,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::actor::PresenceActor;
 use super::messages::{Lane, Look, PresenceItem, Said, Say};
 use crate::actors::cache::QueryError;
-use crate::core::actor::{Gate, Mailbox, NamedMessage, Reply, Who};
+use crate::core::actor::{Caller, Gate, Mailbox, NamedMessage, Reply};
 use crate::domain::ids::{SessionId, UserId};
 use crate::protocol::view::PresenceView;
 
@@ -43,7 +43,7 @@ impl PresenceHandle {
         watcher: UserId,
         users: Vec<(UserId, bool)>,
     ) -> Result<Vec<PresenceView>, QueryError> {
-        let permit = self.gate.enter(Who::User(watcher.0), Look::NAME).await?;
+        let permit = self.gate.enter(Caller::User(watcher.0), Look::NAME).await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(Look { watcher, users, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use super::actor::DbWriterActor;
 use super::command::{Command, CommandError};
 use super::messages::{Drain, Pending, Submit};
-use crate::core::actor::{Gate, Mailbox, Overloaded, Permit, Reply, Who};
+use crate::core::actor::{Caller, Gate, Mailbox, Overloaded, Permit, Reply};
 
 /// Submits commands. Cheap to clone.
 #[derive(Clone)]
@@ -34,20 +34,20 @@ impl WriterHandle {
     }
 
     /// Waits for a place, submits `command` and waits for its outcome.
-    pub async fn execute<C: Command>(&self, who: Who, command: C) -> Result<C::Output, CommandError> {
-        let permit = self.gate.enter(who, C::NAME).await?;
+    pub async fn execute<C: Command>(&self, caller: Caller, command: C) -> Result<C::Output, CommandError> {
+        let permit = self.gate.enter(caller, C::NAME).await?;
         let (reply, answer) = Reply::channel();
         self.submit(permit, command, reply);
         answer.await.unwrap_or(Err(CommandError::Internal))
     }
 
     /// A place for a command of this name if there is one this instant; see [`Gate::try_enter`].
-    pub fn try_enter(&self, who: Who, command: &'static str) -> Result<Option<Permit>, Overloaded> {
-        self.gate.try_enter(who, command)
+    pub fn try_enter(&self, caller: Caller, command: &'static str) -> Result<Option<Permit>, Overloaded> {
+        self.gate.try_enter(caller, command)
     }
 
-    pub async fn enter(&self, who: Who, command: &'static str) -> Result<Permit, Overloaded> {
-        self.gate.enter(who, command).await
+    pub async fn enter(&self, caller: Caller, command: &'static str) -> Result<Permit, Overloaded> {
+        self.gate.enter(caller, command).await
     }
 
     /// Submits `command`; `reply` is called on the writer's thread after the commit.

@@ -21,7 +21,7 @@ pub struct Overloaded {
 
 /// The caller on whose behalf an ask enters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Who {
+pub enum Caller {
     /// A user, who has a separate cap before the shared one.
     User(i64),
     /// An unknown caller: registration, login.
@@ -62,25 +62,25 @@ impl Gate {
         }
     }
 
-    fn own(&self, who: Who) -> Option<&Arc<Semaphore>> {
-        let Who::User(id) = who else { return None };
+    fn own(&self, caller: Caller) -> Option<&Arc<Semaphore>> {
+        let Caller::User(id) = caller else { return None };
         let stripe = usize::try_from(id.unsigned_abs()).unwrap_or(0) % USER_STRIPES;
         self.users.get(stripe)
     }
 
-    fn common(&self, who: Who) -> &Arc<Semaphore> {
-        if who == Who::Server { &self.reserved } else { &self.shared }
+    fn common(&self, caller: Caller) -> &Arc<Semaphore> {
+        if caller == Caller::Server { &self.reserved } else { &self.shared }
     }
 
     /// Acquires a permit for `message` without waiting. `Ok(None)` means that waiting may help.
-    pub fn try_enter(&self, who: Who, message: &'static str) -> Result<Option<Permit>, Overloaded> {
-        let own = match self.own(who).map(|own| own.clone().try_acquire_owned()) {
+    pub fn try_enter(&self, caller: Caller, message: &'static str) -> Result<Option<Permit>, Overloaded> {
+        let own = match self.own(caller).map(|own| own.clone().try_acquire_owned()) {
             None => None,
             Some(Ok(permit)) => Some(permit),
             Some(Err(TryAcquireError::NoPermits)) => return Ok(None),
             Some(Err(TryAcquireError::Closed)) => return Err(self.refuse(message)),
         };
-        match self.common(who).clone().try_acquire_owned() {
+        match self.common(caller).clone().try_acquire_owned() {
             Ok(shared) => Ok(Some(Permit { _shared: shared, _own: own })),
             Err(TryAcquireError::NoPermits) => Ok(None),
             Err(TryAcquireError::Closed) => Err(self.refuse(message)),
@@ -88,17 +88,17 @@ impl Gate {
     }
 
     /// Acquires a permit for `message`, waiting at most the patience.
-    pub async fn enter(&self, who: Who, message: &'static str) -> Result<Permit, Overloaded> {
-        if let Some(permit) = self.try_enter(who, message)? {
+    pub async fn enter(&self, caller: Caller, message: &'static str) -> Result<Permit, Overloaded> {
+        if let Some(permit) = self.try_enter(caller, message)? {
             return Ok(permit);
         }
         let begun = Instant::now();
         let entered = tokio::time::timeout(self.patience, async {
-            let own = match self.own(who) {
+            let own = match self.own(caller) {
                 Some(own) => Some(own.clone().acquire_owned().await?),
                 None => None,
             };
-            let shared = self.common(who).clone().acquire_owned().await?;
+            let shared = self.common(caller).clone().acquire_owned().await?;
             Ok::<_, tokio::sync::AcquireError>(Permit { _shared: shared, _own: own })
         })
         .await;

@@ -30,7 +30,7 @@ mod supervisor;
 mod tests;
 
 pub use context::{Ctx, InstrumentedActor, NamedMessage};
-pub use gate::{Gate, Overloaded, Permit, Who};
+pub use gate::{Caller, Gate, Overloaded, Permit};
 pub use mailbox::Mailbox;
 pub use reply::{Reply, Vanished};
 pub use stats::{ActorSnapshot, ActorStats, MessageSnapshot};

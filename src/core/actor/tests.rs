@@ -99,7 +99,7 @@ struct Handle {
 }
 impl Handle {
     async fn enter(&self, entry: u32) -> Result<oneshot::Receiver<Result<u32, Failed>>, Overloaded> {
-        let permit = self.gate.enter(Who::Anyone, "Enter").await?;
+        let permit = self.gate.enter(Caller::Anyone, "Enter").await?;
         let (reply, answer) = Reply::channel();
         self.mailbox.post(Enter(entry, reply, permit));
         Ok(answer)
@@ -219,7 +219,7 @@ async fn drain_commits_queued_work_and_refuses_later_asks() {
         assert!(answer.await.unwrap().is_ok());
     }
     assert!(house.handle.enter(99).await.is_err());
-    assert!(house.handle.gate.enter(Who::Server, "Enter").await.is_ok(), "the server itself still enters");
+    assert!(house.handle.gate.enter(Caller::Server, "Enter").await.is_ok(), "the server itself still enters");
     house.close();
 }
 
@@ -227,12 +227,14 @@ async fn drain_commits_queued_work_and_refuses_later_asks() {
 async fn user_cannot_take_the_permits_of_others() {
     let stats = ActorStats::new("x", Some(8), &["Enter"]);
     let gate = Gate::new(8, 2, Duration::from_millis(10), stats);
-    let held =
-        [gate.enter(Who::User(1), "Enter").await.unwrap(), gate.enter(Who::User(1), "Enter").await.unwrap()];
-    assert!(gate.enter(Who::User(1), "Enter").await.is_err());
-    assert!(gate.enter(Who::User(2), "Enter").await.is_ok());
+    let held = [
+        gate.enter(Caller::User(1), "Enter").await.unwrap(),
+        gate.enter(Caller::User(1), "Enter").await.unwrap(),
+    ];
+    assert!(gate.enter(Caller::User(1), "Enter").await.is_err());
+    assert!(gate.enter(Caller::User(2), "Enter").await.is_ok());
     drop(held);
-    assert!(gate.enter(Who::User(1), "Enter").await.is_ok());
+    assert!(gate.enter(Caller::User(1), "Enter").await.is_ok());
 }
 
 #[actix_web::test]

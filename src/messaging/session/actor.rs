@@ -21,7 +21,7 @@ use crate::actors::presence::DeviceKey;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{Altered, Appended};
 use crate::core::actor::{
-    ActorStats, Ctx, InstrumentedActor, Mailbox, NamedMessage, Overloaded, Permit, Reply, Who,
+    ActorStats, Caller, Ctx, InstrumentedActor, Mailbox, NamedMessage, Overloaded, Permit, Reply,
 };
 use crate::core::fail_points;
 use crate::domain::access::Credential;
@@ -316,13 +316,14 @@ impl SessionActor {
     /// Submits the waiting chat commands for which permits are free, then waits for one permit.
     fn submit_ready(&mut self, who: Credential, ctx: &mut Ctx<Self>) {
         while let Some(command) = self.deeds.front().map(|first| first.deed.command()) {
-            match self.services.writer.try_enter(Who::User(who.user.0), command) {
+            match self.services.writer.try_enter(Caller::User(who.user.0), command) {
                 Ok(Some(permit)) => self.submit_first(who, Ok(permit)),
                 Err(overloaded) => self.submit_first(who, Err(overloaded)),
                 Ok(None) => {
                     self.waiting = true;
                     let services = self.services.clone();
-                    let entering = async move { services.writer.enter(Who::User(who.user.0), command).await };
+                    let entering =
+                        async move { services.writer.enter(Caller::User(who.user.0), command).await };
                     ctx.spawn(entering.into_actor(self).map(move |permit, session: &mut Self, ctx| {
                         session.waiting = false;
                         session.submit_first(who, permit);

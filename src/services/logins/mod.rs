@@ -24,7 +24,7 @@ use tracing::info;
 use super::{ServiceError, Services};
 use crate::actors::cache::LoginCandidate;
 use crate::actors::writer::commands::RehashPassword;
-use crate::core::actor::Who;
+use crate::core::actor::Caller;
 use crate::core::auth::password::{Match, PasswordPool};
 use crate::core::limits::Limits;
 use crate::core::shares::{Crowd, Holder, Pool, PoolMetrics, PoolName, Reserved, Rules, network_of};
@@ -115,6 +115,6 @@ impl Services {
     /// Hashes a right password in its prepared form, so that every way to type it matches.
     async fn rehash(&self, user: UserId, password: String, old: Arc<str>) -> Result<(), ServiceError> {
         let password_hash = self.passwords.hash(Holder::Account(user), password).await?;
-        Ok(self.writer.execute(Who::Server, RehashPassword { user, old, password_hash }).await?)
+        Ok(self.writer.execute(Caller::Server, RehashPassword { user, old, password_hash }).await?)
     }
 }

@@ -6,7 +6,7 @@
 use netbit::actors::cache::{Models, Query, Verdict};
 use netbit::actors::writer::{Command, CommandError, Committed, Execution, Published, Tx};
 use netbit::client::TcpError;
-use netbit::core::actor::Who;
+use netbit::core::actor::Caller;
 use netbit::domain::access::{Credential, Need};
 use netbit::protocol::packet::MessagePacket;
 
@@ -73,7 +73,7 @@ async fn a_command_that_panics_is_told_alone_and_the_writer_goes_on() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
-    let outcome = server.app.services.writer.execute(Who::Server, PanicsInItsTransaction).await;
+    let outcome = server.app.services.writer.execute(Caller::Server, PanicsInItsTransaction).await;
     assert_eq!(outcome, Err(CommandError::Internal));
     assert_eq!(alice.say(chat, "still here").await.status, 201);
     assert_eq!(restarts(&server, "writer"), 0);
@@ -97,7 +97,7 @@ async fn a_writer_that_breaks_is_restarted_and_nothing_acknowledged_is_lost() {
         acknowledged
     };
     let broken = async {
-        let outcome = server.app.services.writer.execute(Who::Server, BreaksTheWriter).await;
+        let outcome = server.app.services.writer.execute(Caller::Server, BreaksTheWriter).await;
         assert_eq!(outcome, Err(CommandError::Internal));
     };
     let (acknowledged, ()) = futures_util::join!(said, broken);
