@@ -10,7 +10,7 @@ use super::read_models::ReadModels;
 use crate::actors::hub::{Outbox, Replayed};
 use crate::actors::presence::{DeviceKey, Ticket};
 use crate::actors::writer::Published;
-use crate::core::actor::{NamedMessage, Overloaded, Permit, Reply, Vanished};
+use crate::core::actor::{NamedMessage, Overloaded, Permit, Reply, ReplyDropped};
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, Seq, SessionId};
 use crate::domain::presence::Status;
@@ -29,8 +29,8 @@ pub enum QueryError {
     Internal,
 }
 
-impl From<Vanished> for QueryError {
-    fn from(_: Vanished) -> Self {
+impl From<ReplyDropped> for QueryError {
+    fn from(_: ReplyDropped) -> Self {
         Self::Internal
     }
 }

@@ -11,7 +11,7 @@ use super::counted::Counted;
 use super::mentions::MentionRates;
 use super::unwritten::UnwrittenMessage;
 use super::writer_cache::{Head, Invalidation, WriterCache};
-use crate::core::actor::{Overloaded, Vanished};
+use crate::core::actor::{Overloaded, ReplyDropped};
 use crate::core::limits::Limits;
 use crate::domain::access::{Credential, Grant, Need, Proof};
 use crate::domain::chat::{Chat, ChatRole, Participant};
@@ -78,8 +78,8 @@ pub enum CommandError {
     Internal,
 }
 
-impl From<Vanished> for CommandError {
-    fn from(_: Vanished) -> Self {
+impl From<ReplyDropped> for CommandError {
+    fn from(_: ReplyDropped) -> Self {
         Self::Internal
     }
 }

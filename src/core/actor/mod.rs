@@ -32,6 +32,6 @@ mod tests;
 pub use context::{Ctx, InstrumentedActor, NamedMessage};
 pub use gate::{Caller, Gate, Overloaded, Permit};
 pub use mailbox::Mailbox;
-pub use reply::{Reply, Vanished};
+pub use reply::{Reply, ReplyDropped};
 pub use stats::{ActorSnapshot, ActorStats, MessageSnapshot};
 pub use supervisor::{FATAL_EXIT_CODE, FatalSignal, RESTART_WINDOW, RESTARTS_MAX, start};

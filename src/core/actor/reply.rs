@@ -5,19 +5,19 @@ use tokio::sync::oneshot;
 /// The actor dropped the request unanswered: it panicked or has ended. The outcome is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the answer was lost")]
-pub struct Vanished;
+pub struct ReplyDropped;
 
-/// Calls back exactly once: with the answer, or with [`Vanished`] when it is dropped.
+/// Calls back exactly once: with the answer, or with [`ReplyDropped`] when it is dropped.
 ///
 /// The callback runs on the answering actor's thread. It may move values, send on channels and push
 /// bytes into an outbox, and must not block.
-pub struct Reply<T, E: From<Vanished>> {
+pub struct Reply<T, E: From<ReplyDropped>> {
     callback: Option<Callback<T, E>>,
 }
 
 type Callback<T, E> = Box<dyn FnOnce(Result<T, E>) + Send>;
 
-impl<T: Send + 'static, E: From<Vanished> + Send + 'static> Reply<T, E> {
+impl<T: Send + 'static, E: From<ReplyDropped> + Send + 'static> Reply<T, E> {
     pub fn call(callback: impl FnOnce(Result<T, E>) + Send + 'static) -> Self {
         Self { callback: Some(Box::new(callback)) }
     }
@@ -29,7 +29,7 @@ impl<T: Send + 'static, E: From<Vanished> + Send + 'static> Reply<T, E> {
     }
 }
 
-impl<T, E: From<Vanished>> Reply<T, E> {
+impl<T, E: From<ReplyDropped>> Reply<T, E> {
     pub fn send(mut self, answer: Result<T, E>) {
         if let Some(callback) = self.callback.take() {
             callback(answer);
@@ -37,10 +37,10 @@ impl<T, E: From<Vanished>> Reply<T, E> {
     }
 }
 
-impl<T, E: From<Vanished>> Drop for Reply<T, E> {
+impl<T, E: From<ReplyDropped>> Drop for Reply<T, E> {
     fn drop(&mut self) {
         if let Some(callback) = self.callback.take() {
-            callback(Err(Vanished.into()));
+            callback(Err(ReplyDropped.into()));
         }
     }
 }

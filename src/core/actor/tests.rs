@@ -9,11 +9,11 @@ use super::*;
 
 #[derive(Debug, PartialEq)]
 enum Failed {
-    Vanished,
+    ReplyDropped,
 }
-impl From<Vanished> for Failed {
-    fn from(_: Vanished) -> Self {
-        Self::Vanished
+impl From<ReplyDropped> for Failed {
+    fn from(_: ReplyDropped) -> Self {
+        Self::ReplyDropped
     }
 }
 
@@ -193,7 +193,7 @@ async fn panic_fails_exactly_the_messages_not_committed() {
     for (entry, answer) in answers {
         match answer.await.unwrap() {
             Ok(_) => succeeded.push(entry),
-            Err(Failed::Vanished) => failed.push(entry),
+            Err(Failed::ReplyDropped) => failed.push(entry),
         }
     }
     assert!(failed.contains(&POISON));
@@ -242,10 +242,10 @@ async fn actor_that_keeps_panicking_stops_process_with_code_70() {
     let mut house = house(16, Duration::from_secs(1));
     for _ in 0..=RESTARTS_MAX {
         let answer = house.handle.enter(POISON).await.unwrap();
-        assert_eq!(answer.await.unwrap(), Err(Failed::Vanished));
+        assert_eq!(answer.await.unwrap(), Err(Failed::ReplyDropped));
     }
     assert_eq!(*house.fatal.wait_for(Option::is_some).await.unwrap(), Some(FATAL_EXIT_CODE));
     let after = house.handle.enter(7).await.unwrap();
-    assert_eq!(after.await.unwrap(), Err(Failed::Vanished), "an ended actor answers too");
+    assert_eq!(after.await.unwrap(), Err(Failed::ReplyDropped), "an ended actor answers too");
     house.close();
 }
