@@ -50,7 +50,7 @@ impl Drop for Slot {
 thread_local! {
     /// Passes the slot from the mailbox to `ToEnvelope::pack`, a free function that receives only
     /// the message. Both run in the same call on the same thread.
-    pub(super) static HANDOVER: Cell<Option<Slot>> = const { Cell::new(None) };
+    pub(super) static PENDING_SLOT: Cell<Option<Slot>> = const { Cell::new(None) };
 }
 
 struct Stamped<M: Message> {
@@ -151,7 +151,7 @@ where
     M::Result: Send,
 {
     fn pack(message: M, reply: Option<OneshotSender<M::Result>>) -> Envelope<A> {
-        let slot = HANDOVER.take();
+        let slot = PENDING_SLOT.take();
         Envelope::with_proxy(Box::new(Stamped { inner: Some((message, slot)), reply }))
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::{Addr, Handler};
 
-use super::context::{Ctx, HANDOVER, InstrumentedActor, NamedMessage, Slot};
+use super::context::{Ctx, InstrumentedActor, NamedMessage, PENDING_SLOT, Slot};
 use super::stats::ActorStats;
 
 /// Enqueues messages for one actor. Cheap to clone.
@@ -37,12 +37,12 @@ impl<A: InstrumentedActor> Mailbox<A> {
         M::Result: Send,
     {
         if self.stats.measures() {
-            HANDOVER.set(Some(Slot::take(&self.stats, M::NAME)));
+            PENDING_SLOT.set(Some(Slot::take(&self.stats, M::NAME)));
         }
         #[expect(clippy::disallowed_methods, reason = "this is the handle that the rule names")]
         self.addr.do_send(message);
         // The slot is left over when actix did not pack the message because the mailbox was closed.
-        drop(HANDOVER.take());
+        drop(PENDING_SLOT.take());
     }
 
     pub fn stats(&self) -> &Arc<ActorStats> {
