@@ -5,7 +5,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
     netbit::core::private_file::take_private_umask();
-    netbit::core::memory::take_small_pages();
+    netbit::core::memory::disable_huge_pages();
     netbit::core::fail_points::read_environment();
     netbit::cli::run(std::env::args_os())
 }

@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 
 /// Runs the child: `netbit` and nothing else.
 fn serve(arguments: Vec<OsString>) -> ExitCode {
-    netbit::core::memory::take_small_pages();
+    netbit::core::memory::disable_huge_pages();
     servers::exit_with_parent();
     netbit::cli::run(std::iter::once(OsString::from("netbit")).chain(arguments))
 }
