@@ -157,7 +157,7 @@ mod writer {
         bencher
             .counter(ItemsCount::new(count))
             .with_inputs(|| fixture.borrow().batch(count))
-            .bench_local_values(|jobs| fixture.borrow_mut().commit(jobs));
+            .bench_local_values(|commands| fixture.borrow_mut().commit(commands));
     }
 }
 
@@ -172,8 +172,8 @@ mod cache {
         let models = std::cell::RefCell::new(ReadModels::load(snapshot, 100, 1 << 20));
         let fixture = std::cell::RefCell::new(fixture);
         let commit = || -> (i64, Vec<Event>) {
-            let jobs = fixture.borrow().batch(512);
-            let committed = fixture.borrow_mut().commit(jobs);
+            let commands = fixture.borrow().batch(512);
+            let committed = fixture.borrow_mut().commit(commands);
             (committed.commit_no, committed.events)
         };
         bencher.counter(ItemsCount::new(512_usize)).with_inputs(commit).bench_local_values(|(no, events)| {

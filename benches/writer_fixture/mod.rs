@@ -4,7 +4,9 @@
 use netbit::actors::writer::commands::{
     AppendMessage, Appended, CreateChat, NewChat, NewUser, RegisterUser, StartLogin,
 };
-use netbit::actors::writer::{BatchExecutor, Command, CommandError, CommitMetrics, Committed, Job, Pending};
+use netbit::actors::writer::{
+    BatchExecutor, Command, CommandError, CommitMetrics, Committed, PendingCommand, QueuedCommand,
+};
 use netbit::core::actor::Reply;
 use netbit::core::config::Synchronous;
 use netbit::core::{auth, database, limits::Limits};
@@ -30,7 +32,7 @@ pub(crate) struct WriterFixture {
 
 fn ask<C: Command>(executor: &mut BatchExecutor, command: C) -> Result<C::Output, CommandError> {
     let (reply, mut answer) = Reply::channel();
-    executor.run(vec![Box::new(Pending::new(command, None, reply))]).answer();
+    executor.run(vec![Box::new(PendingCommand::new(command, None, reply))]).answer();
     answer.try_recv().unwrap()
 }
 
@@ -59,27 +61,27 @@ impl WriterFixture {
     }
 
     /// Returns a message that is queued for the writer.
-    pub(crate) fn job(
+    pub(crate) fn queued(
         &self,
         message: NewMessage,
         answer: impl FnOnce(Result<Appended, CommandError>) + Send + 'static,
-    ) -> Box<dyn Job> {
+    ) -> Box<dyn QueuedCommand> {
         let command = AppendMessage { who: self.who, chat: self.chat, message, within_rate: Ok(()) };
-        Box::new(Pending::new(command, None, Reply::call(answer)))
+        Box::new(PendingCommand::new(command, None, Reply::call(answer)))
     }
 
     /// Returns `count` different messages.
-    pub(crate) fn batch(&self, count: usize) -> Vec<Box<dyn Job>> {
+    pub(crate) fn batch(&self, count: usize) -> Vec<Box<dyn QueuedCommand>> {
         let message = || {
             let content = Content::parse(content()).unwrap();
             NewMessage { client_id: ClientId::fresh(), content, reply_to: None, metadata: None }
         };
-        (0..count).map(|_| self.job(message(), drop)).collect()
+        (0..count).map(|_| self.queued(message(), drop)).collect()
     }
 
     /// Commits a batch and answers all commands.
-    pub(crate) fn commit(&mut self, jobs: Vec<Box<dyn Job>>) -> Committed {
-        let mut batch = self.executor.run(jobs);
+    pub(crate) fn commit(&mut self, commands: Vec<Box<dyn QueuedCommand>>) -> Committed {
+        let mut batch = self.executor.run(commands);
         let committed = batch.committed.take().unwrap();
         batch.answer();
         committed

@@ -17,7 +17,9 @@ use super::output::{complain, say};
 use crate::actors::writer::commands::{
     AppendMessage, CreateChat, NewChat, NewUser, RegisterUser, SetParticipant, StartLogin,
 };
-use crate::actors::writer::{BatchExecutor, Command, CommandError, CommitMetrics, Job, Pending};
+use crate::actors::writer::{
+    BatchExecutor, Command, CommandError, CommitMetrics, PendingCommand, QueuedCommand,
+};
 use crate::core::actor::Reply;
 use crate::core::auth::password;
 use crate::core::auth::refresh::RefreshToken;
@@ -179,13 +181,13 @@ impl Seeder {
     ) -> anyhow::Result<Vec<C::Output>> {
         let (mut outputs, mut commands) = (Vec::new(), commands.peekable());
         while commands.peek().is_some() {
-            let (mut jobs, mut answers) = (Vec::<Box<dyn Job>>::new(), Vec::new());
+            let (mut queued, mut answers) = (Vec::<Box<dyn QueuedCommand>>::new(), Vec::new());
             for command in commands.by_ref().take(BATCH) {
                 let (reply, answer) = Reply::<C::Output, CommandError>::channel();
-                jobs.push(Box::new(Pending::new(command?, None, reply)));
+                queued.push(Box::new(PendingCommand::new(command?, None, reply)));
                 answers.push(answer);
             }
-            self.executor.run(jobs).answer();
+            self.executor.run(queued).answer();
             for mut answer in answers {
                 outputs.push(answer.try_recv().context("no reply to a command")??);
             }

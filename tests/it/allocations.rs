@@ -56,18 +56,18 @@ fn a_message_costs_few_allocations_from_its_frame_to_the_outboxes() {
         .collect();
     let mut delivered = 0;
     let spent = measure(|| {
-        let mut jobs = Vec::new();
+        let mut commands = Vec::new();
         for frame in &frames {
             let said = packet::decode(frame).unwrap().message.unwrap();
             let message = parse_message(said.client_id, said.content.unwrap(), None, None).unwrap();
             let (sender, _) = &outboxes[0];
             let (sender, ack) = (sender.clone(), ack(7));
-            jobs.push(fixture.job(message, move |answer| {
+            commands.push(fixture.queued(message, move |answer| {
                 answer.unwrap();
                 sender.reply_packet(&ack);
             }));
         }
-        let committed = fixture.commit(jobs);
+        let committed = fixture.commit(commands);
         let mut lane = Vec::new();
         models.apply(committed.commit_no, &committed.events, &mut lane);
         for item in &lane {

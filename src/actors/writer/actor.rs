@@ -9,7 +9,7 @@ use tracing::{debug, error};
 use super::batch::{BatchExecutor, Committed};
 use super::checkpointer::WalGauge;
 use super::command::{Command, CommandError};
-use super::messages::{Drain, Job, Submit};
+use super::messages::{Drain, PendingCommand, QueuedCommand};
 use crate::actors::cache::CacheHandle;
 use crate::core::actor::{Ctx, FATAL_EXIT_CODE, FatalSignal, InstrumentedActor};
 use crate::core::database;
@@ -36,7 +36,7 @@ pub struct DbWriterActor {
     executor: Option<BatchExecutor>,
     open: OpenExecutor,
     cache: CacheHandle,
-    pending: Vec<Box<dyn Job>>,
+    pending: Vec<Box<dyn QueuedCommand>>,
     pending_bytes: usize,
     /// Whether a flush is already waiting for the mailbox to be empty.
     scheduled: bool,
@@ -72,9 +72,9 @@ impl DbWriterActor {
         }
     }
 
-    fn take_in(&mut self, job: Box<dyn Job>, ctx: &mut Ctx<Self>) {
-        self.pending_bytes += job.bytes();
-        self.pending.push(job);
+    fn take_in(&mut self, command: Box<dyn QueuedCommand>, ctx: &mut Ctx<Self>) {
+        self.pending_bytes += command.bytes();
+        self.pending.push(command);
         if self.pending.len() >= self.limits.batch_commands || self.pending_bytes >= self.limits.batch_bytes {
             self.flush();
         } else if !std::mem::replace(&mut self.scheduled, true) {
@@ -88,16 +88,16 @@ impl DbWriterActor {
         self.pending_bytes = 0;
         fail_points::reach(fail_points::IN_WRITER);
         while !self.pending.is_empty() {
-            let jobs = std::mem::take(&mut self.pending);
-            let count = jobs.len();
+            let commands = std::mem::take(&mut self.pending);
+            let count = commands.len();
             let Some(executor) = &mut self.executor else {
-                for mut job in jobs {
-                    job.fail(CommandError::Internal);
-                    job.answer();
+                for mut command in commands {
+                    command.fail(CommandError::Internal);
+                    command.answer();
                 }
                 return;
             };
-            let (mut batch, mut checkpoint_due) = (executor.run(jobs), false);
+            let (mut batch, mut checkpoint_due) = (executor.run(commands), false);
             self.pending = std::mem::take(&mut batch.left);
             if let Some(committed) = batch.committed.take() {
                 let unmoved = self.wal.committed(committed.commit_no, count);
@@ -181,11 +181,11 @@ impl InstrumentedActor for DbWriterActor {
     const MESSAGES: &'static [&'static str] = super::commands::NAMES;
 }
 
-impl<C: Command> Handler<Submit<C>> for DbWriterActor {
+impl<C: Command> Handler<PendingCommand<C>> for DbWriterActor {
     type Result = ();
 
-    fn handle(&mut self, Submit(pending): Submit<C>, ctx: &mut Ctx<Self>) {
-        self.take_in(Box::new(pending), ctx);
+    fn handle(&mut self, command: PendingCommand<C>, ctx: &mut Ctx<Self>) {
+        self.take_in(Box::new(command), ctx);
     }
 }
 

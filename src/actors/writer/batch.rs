@@ -24,7 +24,7 @@ use tracing::{error, info, warn};
 use super::additions::AdditionRates;
 use super::command::{CommandError, Fault, Shared, Tx};
 use super::mentions::MentionRates;
-use super::messages::Job;
+use super::messages::QueuedCommand;
 use super::metrics::CommitMetrics;
 use super::writer_cache::{Invalidation, WriterCache};
 use crate::core::actor::Permit;
@@ -54,17 +54,17 @@ pub struct Committed {
 /// What a batch came to. Callers are told by [`Batch::answer`], after `committed` was published.
 pub struct Batch {
     pub committed: Option<Committed>,
-    answers: Vec<Box<dyn Job>>,
+    answers: Vec<Box<dyn QueuedCommand>>,
     /// The outcome of the COMMIT is unknown: the process must end.
     pub fatal: bool,
     /// Commands that the time limit left for the next batch.
-    pub left: Vec<Box<dyn Job>>,
+    pub left: Vec<Box<dyn QueuedCommand>>,
 }
 
 impl Batch {
     pub fn answer(self) {
-        for job in self.answers {
-            job.answer();
+        for command in self.answers {
+            command.answer();
         }
     }
 }
@@ -92,9 +92,9 @@ struct Slow {
 }
 
 impl Slow {
-    fn tell(&self, job: &dyn Job, took: Duration) {
+    fn tell(&self, command: &dyn QueuedCommand, took: Duration) {
         if took >= self.threshold {
-            let (command, request_id) = (job.name(), job.request_id());
+            let (command, request_id) = (command.name(), command.request_id());
             let request_id = request_id.as_deref();
             let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             warn!(command, request_id, duration_ms, "the command {command} took {duration_ms} ms");
@@ -159,10 +159,10 @@ impl BatchExecutor {
         &mut self.db
     }
 
-    /// Runs `jobs` in one transaction. Never panics because of a job; tells nobody yet.
-    pub fn run(&mut self, mut jobs: Vec<Box<dyn Job>>) -> Batch {
+    /// Runs `commands` in one transaction. Never panics because of a job; tells nobody yet.
+    pub fn run(&mut self, mut commands: Vec<Box<dyn QueuedCommand>>) -> Batch {
         if self.is_read_only() {
-            return Self::failed(jobs, &CommandError::ReadOnly, false);
+            return Self::failed(commands, &CommandError::ReadOnly, false);
         }
         let now = Timestamp::now();
         self.begun = Instant::now();
@@ -176,12 +176,12 @@ impl BatchExecutor {
         loop {
             let mut events = Vec::new();
             if let Err(error) = self.db.batch_execute("BEGIN IMMEDIATE") {
-                let mut batch = self.database_failed(jobs, &error, "begin");
+                let mut batch = self.database_failed(commands, &error, "begin");
                 batch.answers.append(&mut settled);
                 return batch;
             }
             let executed = match self.begin() {
-                Ok(wrote) => self.execute(&mut jobs, &mut events, now, collects, wrote),
+                Ok(wrote) => self.execute(&mut commands, &mut events, now, collects, wrote),
                 Err(error) => Executed::Failed(error),
             };
             let executed = match executed {
@@ -195,7 +195,7 @@ impl BatchExecutor {
                 Executed::Spoiled(index) => {
                     self.metrics.replayed.inc();
                     self.roll_back();
-                    settled.push(jobs.remove(index));
+                    settled.push(commands.remove(index));
                 }
                 Executed::Failed(error) if collects && is_own_fault(&error) => {
                     warn!(%error, "messages broke a constraint; the batch is replayed one by one");
@@ -206,15 +206,15 @@ impl BatchExecutor {
                 Executed::Failed(error) => {
                     self.roll_back();
                     // Those settled before keep their own answer.
-                    let mut batch = self.database_failed(jobs, &error, "execute");
+                    let mut batch = self.database_failed(commands, &error, "execute");
                     batch.answers.append(&mut settled);
                     return batch;
                 }
                 Executed::Done { wrote, left } => {
-                    let left = jobs.split_off(jobs.len() - left);
-                    jobs.append(&mut settled);
+                    let left = commands.split_off(commands.len() - left);
+                    commands.append(&mut settled);
                     let mut batch =
-                        if wrote { self.commit(jobs, events) } else { self.nothing_to_commit(jobs) };
+                        if wrote { self.commit(commands, events) } else { self.nothing_to_commit(commands) };
                     batch.left = left;
                     return batch;
                 }
@@ -243,28 +243,28 @@ impl BatchExecutor {
 
     fn execute(
         &mut self,
-        jobs: &mut [Box<dyn Job>],
+        commands: &mut [Box<dyn QueuedCommand>],
         events: &mut Vec<Event>,
         now: Timestamp,
         collects: bool,
         mut wrote: bool,
     ) -> Executed {
         let (begun, budget) = (Instant::now(), Duration::from_millis(self.limits.batch_ms));
-        let count = jobs.len();
+        let count = commands.len();
         // One look at the clock for each job: when it ends, the next one begins.
         let mut started = begun;
-        for (index, job) in jobs.iter_mut().enumerate() {
+        for (index, command) in commands.iter_mut().enumerate() {
             if index > 0 && started.duration_since(begun) > budget {
                 return Executed::Done { wrote, left: count - index };
             }
-            if job.invalidation() != Invalidation::Appends {
+            if command.invalidation() != Invalidation::Appends {
                 match self.writer_cache.flush_all(&mut self.db) {
                     Ok(flushed) => wrote |= flushed,
                     Err(error) => return Executed::Failed(error),
                 }
             }
             let mark = events.len();
-            let collects = collects && job.invalidation() == Invalidation::Appends;
+            let collects = collects && command.invalidation() == Invalidation::Appends;
             let shared = Shared {
                 limits: &self.limits,
                 additions: &self.additions,
@@ -272,28 +272,28 @@ impl BatchExecutor {
                 fan_outs: &self.fan_outs,
             };
             let mut tx = Tx::new(&mut self.db, events, &mut self.writer_cache, now, shared)
-                .asked_by(job.request_id())
+                .asked_by(command.request_id())
                 .collecting(collects);
-            let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| job.execute(&mut tx)));
+            let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| command.execute(&mut tx)));
             let dirty = tx.wrote();
-            if dirty && job.invalidation() == Invalidation::All {
+            if dirty && command.invalidation() == Invalidation::All {
                 self.writer_cache.forget();
             }
             let ended = Instant::now();
-            self.slow.tell(&**job, ended.duration_since(std::mem::replace(&mut started, ended)));
+            self.slow.tell(&**command, ended.duration_since(std::mem::replace(&mut started, ended)));
             match outcome {
                 Ok(Ok(())) => {
                     wrote |= dirty;
                     continue;
                 }
-                Ok(Err(Fault::Refused(refusal))) => job.refuse(refusal),
+                Ok(Err(Fault::Refused(refusal))) => command.refuse(refusal),
                 // It may be another's: looking at messages writes those that wait.
                 Ok(Err(Fault::Database(error))) if collects && is_own_fault(&error) => {
                     return Executed::Failed(error);
                 }
                 Ok(Err(Fault::Database(error))) if is_own_fault(&error) => {
-                    error!(command = job.name(), request_id = job.request_id().as_deref(), %error, "a command broke a constraint");
-                    job.fail(CommandError::Internal);
+                    error!(command = command.name(), request_id = command.request_id().as_deref(), %error, "a command broke a constraint");
+                    command.fail(CommandError::Internal);
                     // Should what the writer remembers ever be wrong, this is how it shows: it is forgotten with a rollback.
                     events.truncate(mark);
                     return Executed::Spoiled(index);
@@ -301,11 +301,11 @@ impl BatchExecutor {
                 Ok(Err(Fault::Database(error))) => return Executed::Failed(error),
                 Err(_panic) => {
                     error!(
-                        command = job.name(),
-                        request_id = job.request_id().as_deref(),
+                        command = command.name(),
+                        request_id = command.request_id().as_deref(),
                         "a command panicked"
                     );
-                    job.fail(CommandError::Internal);
+                    command.fail(CommandError::Internal);
                 }
             }
             events.truncate(mark);
@@ -317,19 +317,19 @@ impl BatchExecutor {
     }
 
     /// What was learnt by looking stays true.
-    fn nothing_to_commit(&mut self, jobs: Vec<Box<dyn Job>>) -> Batch {
+    fn nothing_to_commit(&mut self, commands: Vec<Box<dyn QueuedCommand>>) -> Batch {
         self.end_transaction();
-        Batch { committed: None, answers: jobs, fatal: false, left: Vec::new() }
+        Batch { committed: None, answers: commands, fatal: false, left: Vec::new() }
     }
 
-    fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>, events: Vec<Event>) -> Batch {
+    fn commit(&mut self, mut commands: Vec<Box<dyn QueuedCommand>>, events: Vec<Event>) -> Batch {
         let commit_no = self.commit_no + 1;
         if let Err(error) = meta::set(&mut self.db, meta::COMMIT_NO, commit_no) {
             self.roll_back();
-            return self.database_failed(jobs, &error, "count the commit");
+            return self.database_failed(commands, &error, "count the commit");
         }
         // Everything that can fail is done before COMMIT: what comes after only moves.
-        let permits = jobs.iter_mut().filter_map(|job| job.take_permit()).collect();
+        let permits = commands.iter_mut().filter_map(|command| command.take_permit()).collect();
         fail_points::reach(fail_points::BEFORE_COMMIT);
         match self.try_commit() {
             Ok(()) => {
@@ -337,18 +337,18 @@ impl BatchExecutor {
                 self.commit_no = commit_no;
                 self.writer_cache.committed();
                 self.metrics.seconds.observe(self.begun.elapsed().as_secs_f64());
-                self.metrics.batch_size.observe(f64::from(u32::try_from(jobs.len()).unwrap_or(u32::MAX)));
+                self.metrics.batch_size.observe(f64::from(u32::try_from(commands.len()).unwrap_or(u32::MAX)));
                 let committed = Some(Committed { commit_no, events, permits });
-                Batch { committed, answers: jobs, fatal: false, left: Vec::new() }
+                Batch { committed, answers: commands, fatal: false, left: Vec::new() }
             }
             // A constraint that is checked here leaves the transaction open: that outcome is clear.
             Err(error) if database::is_full(&error) || database::is_busy(&error) || is_own_fault(&error) => {
                 self.roll_back();
-                self.database_failed(jobs, &error, "commit")
+                self.database_failed(commands, &error, "commit")
             }
             Err(error) => {
                 error!(%error, "COMMIT failed with an unclear outcome; the process must end");
-                Self::failed(jobs, &CommandError::Internal, true)
+                Self::failed(commands, &CommandError::Internal, true)
             }
         }
     }
@@ -392,23 +392,28 @@ impl BatchExecutor {
     }
 
     /// The whole batch fails. A full disk makes the ledger read-only.
-    fn database_failed(&mut self, jobs: Vec<Box<dyn Job>>, error: &SqlError, step: &str) -> Batch {
+    fn database_failed(
+        &mut self,
+        commands: Vec<Box<dyn QueuedCommand>>,
+        error: &SqlError,
+        step: &str,
+    ) -> Batch {
         self.metrics.failed.inc();
         if database::is_full(error) {
             warn!(step, "the disk is full: writes are refused until there is room again");
             self.read_only = Some(Instant::now());
             self.metrics.read_only.set(1);
-            return Self::failed(jobs, &CommandError::ReadOnly, false);
+            return Self::failed(commands, &CommandError::ReadOnly, false);
         }
         error!(step, %error, "the database failed; the batch is rolled back");
-        Self::failed(jobs, &CommandError::Internal, false)
+        Self::failed(commands, &CommandError::Internal, false)
     }
 
-    fn failed(mut jobs: Vec<Box<dyn Job>>, error: &CommandError, fatal: bool) -> Batch {
-        for job in &mut jobs {
-            job.fail(error.clone());
+    fn failed(mut commands: Vec<Box<dyn QueuedCommand>>, error: &CommandError, fatal: bool) -> Batch {
+        for command in &mut commands {
+            command.fail(error.clone());
         }
-        Batch { committed: None, answers: jobs, fatal, left: Vec::new() }
+        Batch { committed: None, answers: commands, fatal, left: Vec::new() }
     }
 
     /// Ends the transaction. SQLite may have ended it already, which is as good.

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::batch::{Batch, BatchExecutor};
 use super::command::{Command, CommandError, Execution, Fault, Tx};
-use super::messages::{Job, Pending};
+use super::messages::{PendingCommand, QueuedCommand};
 use super::metrics::CommitMetrics;
 use crate::core::actor::Reply;
 use crate::core::config::Synchronous;
@@ -88,13 +88,13 @@ fn fixture() -> Fixture {
 impl Fixture {
     fn run(&mut self, notes: &[(&'static str, Mood)]) -> (Batch, Vec<Answer>) {
         let mut answers = Vec::new();
-        let jobs = notes.iter().map(|(key, mood)| {
+        let commands = notes.iter().map(|(key, mood)| {
             let (reply, answer) = Reply::channel();
             answers.push(answer);
-            Box::new(Pending::new(Note { key, mood: *mood }, None, reply)) as Box<dyn Job>
+            Box::new(PendingCommand::new(Note { key, mood: *mood }, None, reply)) as Box<dyn QueuedCommand>
         });
-        let jobs = jobs.collect();
-        (self.executor.run(jobs), answers)
+        let commands = commands.collect();
+        (self.executor.run(commands), answers)
     }
 
     fn has(&mut self, key: &str) -> bool {
@@ -233,17 +233,18 @@ fn replayed_command_counts_once_towards_a_rate() {
     let limits = Limits { batch_ms: 60_000, strangers_added_burst: 2, ..Limits::default() };
     fixture.executor = BatchExecutor::new(db, limits, CommitMetrics::default()).unwrap();
     let mut run = || {
-        let (mut jobs, mut answers): (Vec<Box<dyn Job>>, Vec<Answer>) = (Vec::new(), Vec::new());
+        let (mut commands, mut answers): (Vec<Box<dyn QueuedCommand>>, Vec<Answer>) =
+            (Vec::new(), Vec::new());
         let (reply, answer) = Reply::channel();
-        jobs.push(Box::new(Pending::new(Adds, None, reply)));
+        commands.push(Box::new(PendingCommand::new(Adds, None, reply)));
         answers.push(answer);
         for key in ["a", "b", "c"] {
             let (reply, answer) = Reply::channel();
             let note = Note { key, mood: Mood::RefusedAfterWriting };
-            jobs.push(Box::new(Pending::new(note, None, reply)));
+            commands.push(Box::new(PendingCommand::new(note, None, reply)));
             answers.push(answer);
         }
-        told(fixture.executor.run(jobs), answers).swap_remove(0)
+        told(fixture.executor.run(commands), answers).swap_remove(0)
     };
     assert_eq!((run(), run()), (Ok("added"), Ok("added")));
     assert!(matches!(run(), Err(CommandError::Refused(Refusal::TooManyAdditions { .. }))));

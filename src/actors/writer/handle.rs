@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use super::actor::DbWriterActor;
 use super::command::{Command, CommandError};
-use super::messages::{Drain, Pending, Submit};
+use super::messages::{Drain, PendingCommand};
 use crate::core::actor::{Caller, Gate, Mailbox, Overloaded, Permit, Reply};
 
 /// Submits commands. Cheap to clone.
@@ -52,7 +52,7 @@ impl WriterHandle {
 
     /// Submits `command`; `reply` is called on the writer's thread after the commit.
     pub fn submit<C: Command>(&self, permit: Permit, command: C, reply: Reply<C::Output, CommandError>) {
-        self.mailbox.post(Submit(Pending::new(command, Some(permit), reply)));
+        self.mailbox.post(PendingCommand::new(command, Some(permit), reply));
     }
 
     /// Takes no more commands, and returns when those it has are committed, published and answered.

@@ -11,15 +11,6 @@ use crate::core::actor::{NamedMessage, Permit, Reply};
 use crate::core::telemetry;
 use crate::domain::refusal::Refusal;
 
-/// A command on its way, with its place at the gate and the way back.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Submit<C: Command>(pub Pending<C>);
-
-impl<C: Command> NamedMessage for Submit<C> {
-    const NAME: &'static str = C::NAME;
-}
-
 /// Commits what is pending and says when that is done.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -30,7 +21,9 @@ impl NamedMessage for Drain {
 }
 
 /// A command, its result so far, and whom to tell.
-pub struct Pending<C: Command> {
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PendingCommand<C: Command> {
     command: C,
     reply: Reply<C::Output, CommandError>,
     permit: Option<Permit>,
@@ -39,21 +32,25 @@ pub struct Pending<C: Command> {
     result: Option<Result<C::Output, CommandError>>,
 }
 
-impl<C: Command> Pending<C> {
+impl<C: Command> NamedMessage for PendingCommand<C> {
+    const NAME: &'static str = C::NAME;
+}
+
+impl<C: Command> PendingCommand<C> {
     pub fn new(command: C, permit: Option<Permit>, reply: Reply<C::Output, CommandError>) -> Self {
         let (request_id, counted) = (telemetry::request_id(), Counted::default());
         Self { command, reply, permit, request_id, counted, result: None }
     }
 }
 
-/// A [`Pending`] whose output type is nobody's business.
-pub trait Job: Send {
+/// A [`PendingCommand`] whose output type is nobody's business.
+pub trait QueuedCommand: Send {
     fn name(&self) -> &'static str;
     fn bytes(&self) -> usize;
     fn invalidation(&self) -> Invalidation;
     /// Of the HTTP request that asked for it, if it was one.
     fn request_id(&self) -> Option<Arc<str>>;
-    /// Executes the command; on success the result is kept for [`Job::answer`].
+    /// Executes the command; on success the result is kept for [`QueuedCommand::answer`].
     fn execute(&mut self, tx: &mut Tx<'_>) -> Result<(), Fault>;
     fn refuse(&mut self, refusal: Refusal);
     fn fail(&mut self, error: CommandError);
@@ -62,7 +59,7 @@ pub trait Job: Send {
     fn answer(self: Box<Self>);
 }
 
-impl<C: Command> Job for Pending<C> {
+impl<C: Command> QueuedCommand for PendingCommand<C> {
     fn name(&self) -> &'static str {
         C::NAME
     }

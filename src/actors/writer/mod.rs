@@ -37,6 +37,6 @@ pub use batch::{Batch, BatchExecutor, Committed};
 pub use checkpointer::{Checkpointer, WalGauge};
 pub use command::{Command, CommandError, Execution, Fault, Tx};
 pub use handle::WriterHandle;
-pub use messages::{Drain, Job, Pending, Submit};
+pub use messages::{Drain, PendingCommand, QueuedCommand};
 pub use metrics::CommitMetrics;
 pub use writer_cache::{Head, Invalidation};

@@ -10,7 +10,7 @@ use super::commands::{
     AlterMessage, AppendMessage, Appended, CreateChat, EndLogin, Logout, MarkUnread, NewChat, NewUser,
     RegisterUser, RemoveParticipant, StartLogin, UpdateChat,
 };
-use super::messages::{Job, Pending};
+use super::messages::{PendingCommand, QueuedCommand};
 use super::metrics::CommitMetrics;
 use crate::core::actor::Reply;
 use crate::core::config::Synchronous;
@@ -75,13 +75,13 @@ impl Town {
 
     /// Runs one command in a batch of its own.
     fn one<C: Command>(&mut self, command: C) -> Answer<C::Output> {
-        self.all([job(command)])
+        self.all([queued(command)])
     }
 
     /// Runs a batch and answers the last of it.
-    fn all<T, const N: usize>(&mut self, jobs: [Asked<T>; N]) -> Answer<T> {
-        let (jobs, mut answers): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
-        self.executor.run(jobs).answer();
+    fn all<T, const N: usize>(&mut self, commands: [Asked<T>; N]) -> Answer<T> {
+        let (commands, mut answers): (Vec<_>, Vec<_>) = commands.into_iter().unzip();
+        self.executor.run(commands).answer();
         answers.pop().unwrap().try_recv().unwrap()
     }
 
@@ -114,11 +114,11 @@ impl Town {
     }
 }
 
-type Asked<T> = (Box<dyn Job>, tokio::sync::oneshot::Receiver<Answer<T>>);
+type Asked<T> = (Box<dyn QueuedCommand>, tokio::sync::oneshot::Receiver<Answer<T>>);
 
-fn job<C: Command>(command: C) -> Asked<C::Output> {
+fn queued<C: Command>(command: C) -> Asked<C::Output> {
     let (reply, answer) = Reply::channel();
-    (Box::new(Pending::new(command, None, reply)), answer)
+    (Box::new(PendingCommand::new(command, None, reply)), answer)
 }
 
 fn new_user(name: &str) -> NewUser {
@@ -170,7 +170,7 @@ fn numbers_stay_dense_through_messages_changes_and_what_fails() {
     town.one(AlterMessage { who, chat, message: second.id, alteration, within_rate: Ok(()) }).unwrap();
     assert_eq!(seq(town.say(2, "behind the edit")), base + 3);
     assert_eq!(town.head(), base + 3, "the row is not behind after the commit");
-    let ids = [0, 1, 2].map(|who| job(town.saying(who, "together", ClientId::fresh())));
+    let ids = [0, 1, 2].map(|who| queued(town.saying(who, "together", ClientId::fresh())));
     assert_eq!(seq(town.all(ids)), base + 6, "one batch, one after the other");
     assert_eq!(town.head(), base + 6);
 }
@@ -185,7 +185,7 @@ fn a_name_that_was_used_takes_no_place_and_is_answered_as_before() {
     let other = town.one(town.saying(0, "something else", name));
     assert!(matches!(other, Err(CommandError::Refused(Refusal::ClientIdReused))), "{other:?}");
     let twice = ClientId::fresh();
-    let both = [job(town.saying(0, "twice", twice)), job(town.saying(0, "twice", twice))];
+    let both = [queued(town.saying(0, "twice", twice)), queued(town.saying(0, "twice", twice))];
     assert!(town.all(both).unwrap().duplicate, "also within one batch");
     assert_eq!(seq(town.say(1, "next")), first.seq + 2);
     // Who was told "committed" is told so again, also when they may not say anything new.
@@ -214,14 +214,14 @@ fn what_is_remembered_has_a_bound_and_forgetting_changes_nothing() {
 fn messages_of_one_batch_are_stored_as_they_were_answered_however_many() {
     let mut town = Town::found(1000);
     for count in [1, 15, 16, 17, 70] {
-        let (jobs, answers): (Vec<_>, Vec<_>) = (0..count)
+        let (commands, answers): (Vec<_>, Vec<_>) = (0..count)
             .map(|n| {
                 let mut said = town.saying(n % 3, &format!("{n} of {count}"), ClientId::fresh());
                 said.message.metadata = (n % 2 == 0).then(|| serde_json::from_str("{\"n\":1}").unwrap());
-                job(said)
+                queued(said)
             })
             .unzip();
-        town.executor.run(jobs).answer();
+        town.executor.run(commands).answer();
         for mut answer in answers {
             let said = answer.try_recv().unwrap().unwrap().message;
             let stored = messages::in_chat(town.executor.connection(), town.chat.0, said.id.0).unwrap();
@@ -234,11 +234,11 @@ fn messages_of_one_batch_are_stored_as_they_were_answered_however_many() {
 fn a_message_can_be_edited_in_the_batch_in_which_it_was_said() {
     let mut town = Town::found(1000);
     let first = town.say(0, "first").unwrap().message;
-    let (said, mut answer) = job(town.saying(0, "secnod", ClientId::fresh()));
+    let (said, mut answer) = queued(town.saying(0, "secnod", ClientId::fresh()));
     let content = Content::parse("second".to_owned()).unwrap();
     let (who, chat, message) = (town.people[0], town.chat, MessageId(first.id.0 + 1));
     let alteration = Alteration::Edit { content, metadata: None };
-    let (edit, mut edited) = job(AlterMessage { who, chat, message, alteration, within_rate: Ok(()) });
+    let (edit, mut edited) = queued(AlterMessage { who, chat, message, alteration, within_rate: Ok(()) });
     town.executor.run(vec![said, edit]).answer();
     assert_eq!(answer.try_recv().unwrap().unwrap().message.seq, first.seq + 1);
     let altered = edited.try_recv().unwrap().unwrap();
@@ -252,8 +252,8 @@ fn a_reply_finds_the_message_before_it_in_the_same_batch() {
     let first = town.say(0, "first").unwrap().message.id;
     let mut reply = town.saying(1, "a reply to what is being said", ClientId::fresh());
     reply.message.reply_to = Some(MessageId(first.0 + 1));
-    let jobs = [job(town.saying(0, "what is being said", ClientId::fresh())), job(reply)];
-    let replied = town.all(jobs).unwrap().message;
+    let commands = [queued(town.saying(0, "what is being said", ClientId::fresh())), queued(reply)];
+    let replied = town.all(commands).unwrap().message;
     assert_eq!(replied.thread_id, Some(MessageId(first.0 + 1)));
 }
 
@@ -273,9 +273,9 @@ fn names_that_do_not_grow_are_as_good_as_those_that_do() {
         }
         let batch = [(2, "two"), (1, "one"), (2, "two"), (9, "nine"), (1, "one"), (0xef, "no"), (0xef, "no")];
         let duplicates: Vec<_> = {
-            let (jobs, answers): (Vec<_>, Vec<_>) =
-                batch.map(|(n, told)| job(town.saying(1, told, name(n)))).into_iter().unzip();
-            town.executor.run(jobs).answer();
+            let (commands, answers): (Vec<_>, Vec<_>) =
+                batch.map(|(n, told)| queued(town.saying(1, told, name(n)))).into_iter().unzip();
+            town.executor.run(commands).answer();
             answers.into_iter().map(|mut answer| answer.try_recv().unwrap().unwrap().duplicate).collect()
         };
         let expected = if forgets { [true; 7] } else { [false, false, true, false, true, false, true] };
@@ -316,12 +316,12 @@ fn a_row_that_is_refused_after_all_fails_its_own_message_and_no_other_of_the_bat
     let elsewhere = |town: &Town, who: usize| {
         let mut said = town.saying(who, "elsewhere", ClientId::fresh());
         said.chat = other;
-        job(said)
+        queued(said)
     };
-    let here = job(town.saying(0, "here", ClientId::fresh()));
-    let (jobs, answers): (Vec<_>, Vec<_>) =
+    let here = queued(town.saying(0, "here", ClientId::fresh()));
+    let (commands, answers): (Vec<_>, Vec<_>) =
         [elsewhere(&town, 0), here, elsewhere(&town, 1)].into_iter().unzip();
-    town.executor.run(jobs).answer();
+    town.executor.run(commands).answer();
     let answers: Vec<_> = answers.into_iter().map(|mut answer| answer.try_recv().unwrap()).collect();
     assert!(answers[0].is_ok() && answers[2].is_ok(), "{answers:?}");
     assert_eq!(answers[1].as_ref().unwrap_err(), &CommandError::Internal);
@@ -392,8 +392,8 @@ fn cursors_are_written_after_a_count_of_messages_and_before_a_stop() {
     let written = |town: &mut Town| meta::get(town.executor.connection(), meta::CURSORS_WRITTEN).unwrap();
     let first = seq(town.say(0, "first"));
     for _ in 0..4 {
-        let jobs = (0..256).map(|_| job(town.saying(0, "text", ClientId::fresh())).0).collect();
-        town.executor.run(jobs).answer();
+        let commands = (0..256).map(|_| queued(town.saying(0, "text", ClientId::fresh())).0).collect();
+        town.executor.run(commands).answer();
     }
     assert_eq!((town.row(0).read_seq, written(&mut town)), (first + 1024, Some(1025)));
     seq(town.say(0, "last"));

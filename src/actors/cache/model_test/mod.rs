@@ -27,8 +27,8 @@ fn furnish(world: &mut World) {
         project(ProjectAct::BeginRepository { name: 0 }),
         Act::Repository { by: None, repository: 1, what: RepositoryAct::Activate },
     ] {
-        let job = world.job(&act);
-        world.run(job.into_iter().collect());
+        let queued = world.queued(&act);
+        world.run(queued.into_iter().collect());
     }
 }
 
@@ -38,8 +38,8 @@ fn push(world: &mut World, push: i64) {
         Act::Settle { push, moved: true, names: 1 },
         Act::Settle { push, moved: true, names: 1 },
     ] {
-        let job = world.job(&act);
-        world.run(job.into_iter().collect());
+        let queued = world.queued(&act);
+        world.run(queued.into_iter().collect());
     }
 }
 
@@ -51,14 +51,14 @@ proptest! {
         let mut world = World::new();
         furnish(&mut world);
         for acts in acts.chunks(batch) {
-            let jobs: Vec<_> = acts.iter().filter_map(|act| world.job(act)).collect();
-            world.run(jobs);
+            let commands: Vec<_> = acts.iter().filter_map(|act| world.queued(act)).collect();
+            world.run(commands);
             acts.iter().for_each(|act| world.do_to_cache(act));
             world.heal_logins();
         }
         // A lost batch shows with the next batch.
         world.lose_next = false;
-        let again = world.job(&Act::Profile { by: 1, n: rand::random() });
+        let again = world.queued(&Act::Profile { by: 1, n: rand::random() });
         world.run(again.into_iter().collect());
         world.deliver_all();
         let fresh = world.fresh();
@@ -73,11 +73,11 @@ proptest! {
 fn window_refilled_during_commits_stays_dense() {
     for seen in 0..=3 {
         let mut world = World::new();
-        let create = world.job(&Act::Create { by: 1, with: 2, kind: 1 });
+        let create = world.queued(&Act::Create { by: 1, with: 2, kind: 1 });
         world.run(create.into_iter().collect());
         let say = |world: &mut World, key| {
-            let job = world.job(&Act::Say { by: 1, chat: 1, key });
-            world.run(job.into_iter().collect());
+            let queued = world.queued(&Act::Say { by: 1, chat: 1, key });
+            world.run(queued.into_iter().collect());
         };
         (0..4).for_each(|key| say(&mut world, key));
         world.models.chats.evict_one(ChatId(1));
@@ -100,7 +100,7 @@ fn window_refilled_during_commits_stays_dense() {
 #[test]
 fn comparisons_beyond_the_bound_need_another_message() {
     let mut world = World::new();
-    let create = world.job(&Act::Create { by: 1, with: 2, kind: 1 });
+    let create = world.queued(&Act::Create { by: 1, with: 2, kind: 1 });
     world.run(create.into_iter().collect());
     let ask = |max| {
         let mut common = CommonChats::new(&world.models.chats, UserId(1), max);
@@ -117,16 +117,16 @@ fn fill_shows_a_message_that_changed_during_the_read() {
     for changes in [&[0][..], &[0, 1], &[1], &[2, 4]] {
         let mut world = World::new();
         for act in [Act::Create { by: 1, with: 2, kind: 1 }, Act::Say { by: 1, chat: 1, key: 1 }] {
-            let job = world.job(&act);
-            world.run(job.into_iter().collect());
+            let queued = world.queued(&act);
+            world.run(queued.into_iter().collect());
         }
         world.models.chats.evict_one(ChatId(1));
         for act in [Act::Look { chat: 1 }, Act::Fetch] {
             world.do_to_cache(&act);
         }
         for what in changes {
-            let job = world.job(&Act::Alter { by: 1, message: 1, what: *what });
-            world.run(job.into_iter().collect());
+            let queued = world.queued(&Act::Alter { by: 1, message: 1, what: *what });
+            world.run(queued.into_iter().collect());
         }
         world.do_to_cache(&Act::Fill);
         let fresh = world.fresh();
@@ -139,7 +139,7 @@ fn fill_shows_a_message_that_changed_during_the_read() {
 #[test]
 fn fill_of_an_earlier_generation_is_void() {
     let mut world = World::new();
-    let create = world.job(&Act::Create { by: 1, with: 2, kind: 1 });
+    let create = world.queued(&Act::Create { by: 1, with: 2, kind: 1 });
     world.run(create.into_iter().collect());
     world.models.chats.evict_one(ChatId(1));
     world.do_to_cache(&Act::Look { chat: 1 });
@@ -160,8 +160,8 @@ fn lost_batch_is_detected_by_the_next_batch() {
     let mut world = World::new();
     world.lose_next = true;
     for n in 0..2 {
-        let job = world.job(&Act::Profile { by: 1, n });
-        world.run(job.into_iter().collect());
+        let queued = world.queued(&Act::Profile { by: 1, n });
+        world.run(queued.into_iter().collect());
     }
     assert_eq!(world.reloads, 1);
     let fresh = world.fresh();
@@ -173,8 +173,8 @@ fn lost_batch_is_detected_by_the_next_batch() {
 fn model_that_missed_a_batch_differs() {
     let mut world = World::new();
     world.lose_next = true;
-    let job = world.job(&Act::Create { by: 1, with: 2, kind: 1 });
-    world.run(job.into_iter().collect());
+    let queued = world.queued(&Act::Create { by: 1, with: 2, kind: 1 });
+    world.run(queued.into_iter().collect());
     let fresh = world.fresh();
     assert!(world.models.differences(&fresh).len() >= 2);
 }
@@ -195,8 +195,8 @@ fn slice_notifies_by_the_state_when_it_runs() {
         page.iter().map(|one| (one.seq, one.read_at.is_some())).collect::<Vec<_>>()
     };
     let act = |world: &mut World, act: Act| {
-        let job = world.job(&act);
-        world.run(job.into_iter().collect());
+        let queued = world.queued(&act);
+        world.run(queued.into_iter().collect());
     };
     act(&mut world, Act::Create { by: 1, with: 2, kind: 1 });
     for user in [3, 4] {
@@ -263,8 +263,8 @@ fn evicted_notifications_are_dropped_by_database_and_cache() {
 fn trim_is_reported_when_retention_ends_in_its_round() {
     let mut world = World::new();
     let act = |world: &mut World, act: Act| {
-        let job = world.job(&act);
-        world.run(job.into_iter().collect());
+        let queued = world.queued(&act);
+        world.run(queued.into_iter().collect());
     };
     act(&mut world, Act::Create { by: 1, with: 2, kind: 1 });
     for key in 1..=8 {

@@ -20,7 +20,7 @@ use crate::actors::writer::commands::{
     UpdateProject, UpdateRepository, WarnOfExpiringTokens,
 };
 use crate::actors::writer::{
-    Batch, BatchExecutor, Command, CommandError, CommitMetrics, Execution, Job, Pending, Tx,
+    Batch, BatchExecutor, Command, CommandError, CommitMetrics, Execution, PendingCommand, QueuedCommand, Tx,
 };
 use crate::core::actor::Reply;
 use crate::core::config::Synchronous;
@@ -77,9 +77,9 @@ pub(super) struct World {
 
 pub(super) type Answer<C> = tokio::sync::oneshot::Receiver<Result<<C as Command>::Output, CommandError>>;
 
-pub(super) fn job<C: Command>(command: C) -> (Box<dyn Job>, Answer<C>) {
+pub(super) fn queued<C: Command>(command: C) -> (Box<dyn QueuedCommand>, Answer<C>) {
     let (reply, answer) = Reply::channel();
-    (Box::new(Pending::new(command, None, reply)), answer)
+    (Box::new(PendingCommand::new(command, None, reply)), answer)
 }
 
 impl World {
@@ -131,7 +131,7 @@ impl World {
             let username = Username::parse(&format!("u{n}")).unwrap();
             let (display_name, password_hash) = ("x".into(), "hash".into());
             let user = NewUser { username, display_name, email: None, password_hash };
-            let (new, _) = job(RegisterUser { user, open: true, setup: (n == 1).then_some(0) });
+            let (new, _) = queued(RegisterUser { user, open: true, setup: (n == 1).then_some(0) });
             world.run(vec![new]);
             world.login(UserId(n), 1);
         }
@@ -139,7 +139,7 @@ impl World {
     }
 
     fn login(&mut self, user: UserId, token_version: i64) {
-        let (login, mut answer) = job(StartLogin { user, token_version, refresh_hash: rand::random() });
+        let (login, mut answer) = queued(StartLogin { user, token_version, refresh_hash: rand::random() });
         self.run(vec![login]);
         let login = answer.try_recv().unwrap().unwrap_or(LoginId(0));
         self.logins.retain(|who| who.user != user);
@@ -157,8 +157,8 @@ impl World {
     }
 
     /// Runs a batch and passes the committed events to the read models, as the writer does.
-    pub(super) fn run(&mut self, jobs: Vec<Box<dyn Job>>) {
-        let mut batch = self.executor.run(jobs);
+    pub(super) fn run(&mut self, commands: Vec<Box<dyn QueuedCommand>>) {
+        let mut batch = self.executor.run(commands);
         assert!(!batch.fatal && batch.left.is_empty());
         if let Some(committed) = batch.committed.take() {
             if std::mem::take(&mut self.lose_next) {
@@ -200,7 +200,7 @@ impl World {
     /// remains.
     pub(super) fn deliver_all(&mut self) {
         while fan_outs::next(self.executor.connection()).unwrap().is_some() {
-            let slice = self.job(&Act::Deliver);
+            let slice = self.queued(&Act::Deliver);
             self.run(slice.into_iter().collect());
         }
         let of_deleted = notifications::table
@@ -216,7 +216,7 @@ impl World {
     }
 
     /// Returns the job of an act, or `None` when it concerns the cache alone.
-    pub(super) fn job(&mut self, act: &Act) -> Option<Box<dyn Job>> {
+    pub(super) fn queued(&mut self, act: &Act) -> Option<Box<dyn QueuedCommand>> {
         Some(match *act {
             Act::Create { by, with, kind } => {
                 let (with, name) = (UserId(with), format!("chat {}", rand::random::<u16>()));
@@ -333,7 +333,7 @@ impl World {
                 description: String::new(),
                 visibility: visibility(public),
             }),
-            Act::Project { by, project, ref what } => self.project_job(by, ProjectId(project), what),
+            Act::Project { by, project, ref what } => self.queued_project(by, ProjectId(project), what),
             Act::Repository { by, repository, ref what } => {
                 self.repository_job(by, RepositoryId(repository), what)
             }
@@ -363,14 +363,19 @@ impl World {
                 notification: notification.map(NotificationId),
             }),
             Act::Deliver => self.sound(DeliverNotifications { only: None }),
-            Act::Panic => job(PanicAfterWriting).0,
+            Act::Panic => queued(PanicAfterWriting).0,
             Act::Evict { .. } | Act::Look { .. } | Act::Fetch | Act::Fill | Act::Double | Act::Lose => {
                 return None;
             }
         })
     }
 
-    fn project_job(&mut self, by: Option<i64>, project: ProjectId, what: &ProjectAct) -> Box<dyn Job> {
+    fn queued_project(
+        &mut self,
+        by: Option<i64>,
+        project: ProjectId,
+        what: &ProjectAct,
+    ) -> Box<dyn QueuedCommand> {
         let who = self.who_in(by, Some(project));
         let update = UpdateProject { who, project, name: None, description: None, visibility: None };
         match *what {
@@ -411,7 +416,7 @@ impl World {
         by: Option<i64>,
         repository: RepositoryId,
         what: &RepositoryAct,
-    ) -> Box<dyn Job> {
+    ) -> Box<dyn QueuedCommand> {
         let project = self.models.projects.repository(repository).map(|(state, _)| state.project.id);
         let who = self.who_in(by, project);
         match *what {
@@ -457,14 +462,14 @@ impl World {
 
     /// Returns the job of a command that may be refused and must not fail: no constraint of the
     /// database rejects what the rules of the domain allow.
-    fn sound<C: Command>(&mut self, command: C) -> Box<dyn Job> {
-        let (job, mut answer) = job(command);
+    fn sound<C: Command>(&mut self, command: C) -> Box<dyn QueuedCommand> {
+        let (queued, mut answer) = queued(command);
         self.checks.push(Box::new(move || {
             let failed =
                 matches!(answer.try_recv(), Ok(Err(error)) if !matches!(error, CommandError::Refused(_)));
             assert!(!failed, "{} failed", C::NAME);
         }));
-        job
+        queued
     }
 
     pub(super) fn do_to_cache(&mut self, act: &Act) {

@@ -6,7 +6,7 @@ use tokio::sync::oneshot::Receiver;
 use super::fan_out::{DeliverNotifications, Undelivered};
 use crate::actors::writer::CommandError;
 use crate::actors::writer::batch::BatchExecutor;
-use crate::actors::writer::messages::Pending;
+use crate::actors::writer::messages::PendingCommand;
 use crate::actors::writer::metrics::CommitMetrics;
 use crate::core::actor::Reply;
 use crate::core::config::Synchronous;
@@ -41,7 +41,9 @@ fn slice_of_names_ends_when_its_time_is_over() {
     let mut counts = Vec::new();
     loop {
         let (reply, mut answer): (_, Receiver<Result<Undelivered, CommandError>>) = Reply::channel();
-        executor.run(vec![Box::new(Pending::new(DeliverNotifications { only: None }, None, reply))]).answer();
+        executor
+            .run(vec![Box::new(PendingCommand::new(DeliverNotifications { only: None }, None, reply))])
+            .answer();
         if answer.try_recv().unwrap().unwrap() != Undelivered::Some {
             break;
         }

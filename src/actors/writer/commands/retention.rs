@@ -172,7 +172,7 @@ mod tests {
     use super::*;
     use crate::actors::writer::CommandError;
     use crate::actors::writer::batch::BatchExecutor;
-    use crate::actors::writer::messages::Pending;
+    use crate::actors::writer::messages::PendingCommand;
     use crate::actors::writer::metrics::CommitMetrics;
     use crate::core::actor::Reply;
     use crate::core::config::Synchronous;
@@ -227,8 +227,8 @@ mod tests {
         loop {
             let before = changes(&mut executor);
             let (reply, mut answer): (_, Receiver<Result<bool, CommandError>>) = Reply::channel();
-            let job = Box::new(Pending::new(TrimChat { chat: ChatId(1) }, None, reply));
-            executor.run(vec![job]).answer();
+            let queued = Box::new(PendingCommand::new(TrimChat { chat: ChatId(1) }, None, reply));
+            executor.run(vec![queued]).answer();
             most = most.max(changes(&mut executor) - before);
             let sql = "SELECT count(*) AS value FROM messages m WHERE id <= 3
                 AND (SELECT count(*) FROM thread_followers WHERE thread_id = m.id) <> 9";
