@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use super::additions::AdditionRates;
 use super::counted::Counted;
 use super::mentions::MentionRates;
-use super::unwritten::UnwrittenMessage;
+use super::pending_inserts::PendingMessage;
 use super::writer_cache::{Head, Invalidation, WriterCache};
 use crate::core::actor::{Overloaded, ReplyDropped};
 use crate::core::limits::Limits;
@@ -273,7 +273,7 @@ impl<'a> Tx<'a> {
     }
 
     /// Stores a message as the next of its chat; `false`, and nothing is changed, when its sender has used the name before.
-    pub(super) fn insert_message(&mut self, new: UnwrittenMessage) -> Execution<bool> {
+    pub(super) fn insert_message(&mut self, new: PendingMessage) -> Execution<bool> {
         let message = &new.message;
         let (chat, head) = (message.chat_id, Head { seq: message.seq, ordinal: message.ordinal });
         let (id, sender) = (message.id.0, message.sender_id);

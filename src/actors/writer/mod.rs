@@ -24,7 +24,7 @@ mod handle;
 mod mentions;
 mod messages;
 mod metrics;
-mod unwritten;
+mod pending_inserts;
 mod writer_cache;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What the writer knows without asking the database: logins that are alive, chats with their heads, roles.
 //!
 //! Saying something is what happens most; with these facts it costs a place among the rows that are inserted together
-//! ([`Unwritten`]), and one UPDATE for each chat that a batch has touched, however much was said in it. The senders'
+//! ([`PendingInserts`]), and one UPDATE for each chat that a batch has touched, however much was said in it. The senders'
 //! cursors are written with a later commit: see [`cursors_behind`].
 //!
 //! Invariants
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use diesel::result::QueryResult;
 use diesel::sqlite::SqliteConnection;
 
-use super::unwritten::{Unwritten, UnwrittenMessage};
+use super::pending_inserts::{PendingInserts, PendingMessage};
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::ids::{ChatId, LoginId, Seq, UserId};
 use crate::domain::message::ClientId;
@@ -77,7 +77,7 @@ pub(super) struct WriterCache {
     /// Whether cursors that are behind are known: not before the first commit, and not after a rollback.
     knows_said: bool,
     client_ids: HashMap<UserId, ClientIdRange>,
-    unwritten: Unwritten,
+    pending_inserts: PendingInserts,
     last_message_id: Option<i64>,
 }
 
@@ -103,7 +103,7 @@ struct Known {
     chat: Arc<Chat>,
     head: Head,
     /// The newest message, if the row is behind.
-    unwritten: Option<i64>,
+    unwritten_message: Option<i64>,
 }
 
 impl WriterCache {
@@ -126,7 +126,7 @@ impl WriterCache {
     pub(super) fn learn_chat(&mut self, chat: &Arc<Chat>, participant: Participant) {
         let person = KnownPerson { participant, is_behind: false };
         self.people.entry((chat.id, person.participant.user_id)).or_insert(person);
-        let known = || Known { chat: chat.clone(), head: Head::of(chat), unwritten: None };
+        let known = || Known { chat: chat.clone(), head: Head::of(chat), unwritten_message: None };
         self.chats.entry(chat.id).or_insert_with(known);
     }
 
@@ -151,7 +151,7 @@ impl WriterCache {
         }
         self.newest_said = Some(message);
         known.head = head;
-        if known.unwritten.replace(message).is_none() {
+        if known.unwritten_message.replace(message).is_none() {
             self.moved.push(chat);
         }
     }
@@ -167,7 +167,7 @@ impl WriterCache {
         let checked_up_to = ClientId::last_of(now.plus_seconds(CHECK_AHEAD_SECONDS));
         let known = self.client_ids.get(&sender);
         if known.is_none_or(|known| known.checked_up_to < client_id && client_id <= checked_up_to) {
-            self.unwritten.flush(db)?;
+            self.pending_inserts.flush(db)?;
             let used = messages::largest_client_id(db, checked_up_to)?.unwrap_or(ClientId([0; 16]));
             let used = known.map_or(used, |known| known.used.max(used));
             self.client_ids.insert(sender, ClientIdRange { used, checked_up_to });
@@ -179,18 +179,18 @@ impl WriterCache {
             known.used = client_id;
             return Ok(true);
         }
-        Ok(!self.unwritten.has(sender, client_id)
+        Ok(!self.pending_inserts.has(sender, client_id)
             && !messages::is_client_id_used(db, sender.0, &client_id.0)?)
     }
 
     /// A message that cannot be refused any more: its row is written with others.
-    pub(super) fn write_later(&mut self, message: UnwrittenMessage) {
-        self.unwritten.add(message);
+    pub(super) fn write_later(&mut self, message: PendingMessage) {
+        self.pending_inserts.add(message);
     }
 
     /// Writes the messages that have no row yet.
     pub(super) fn flush_messages(&mut self, db: &mut SqliteConnection) -> QueryResult<()> {
-        self.unwritten.flush(db)
+        self.pending_inserts.flush(db)
     }
 
     /// Writes the messages that have no row yet, and the heads that are ahead of their row.
@@ -198,7 +198,7 @@ impl WriterCache {
         self.flush_messages(db)?;
         for chat in self.moved.drain(..) {
             let Some(known) = self.chats.get_mut(&chat) else { continue };
-            if let Some(message) = known.unwritten.take() {
+            if let Some(message) = known.unwritten_message.take() {
                 chats::set_head(db, chat.0, known.head.seq, known.head.ordinal, message)?;
             }
         }

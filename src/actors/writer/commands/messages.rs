@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::fan_out::tell_of_message;
 use crate::actors::writer::command::{Command, Execution, Fault, Tx};
-use crate::actors::writer::unwritten::UnwrittenMessage;
+use crate::actors::writer::pending_inserts::PendingMessage;
 use crate::actors::writer::{Head, Invalidation};
 use crate::domain::access::{Credential, Need};
 use crate::domain::chat::Chat;
@@ -150,7 +150,7 @@ pub(super) fn write(
         updated_seq: None,
         ordinal,
     });
-    if !tx.insert_message(UnwrittenMessage { message: message.clone(), request_hash, metadata })? {
+    if !tx.insert_message(PendingMessage { message: message.clone(), request_hash, metadata })? {
         return Ok(None);
     }
     let change = Change::Message(message.clone());

@@ -16,14 +16,14 @@ use crate::storage::rows::message::NewMessageRow;
 
 /// All that its row will say.
 #[derive(Debug)]
-pub(super) struct UnwrittenMessage {
+pub(super) struct PendingMessage {
     pub(super) message: Arc<Message>,
     pub(super) request_hash: [u8; 32],
     /// The message's metadata as JSON.
     pub(super) metadata: Option<String>,
 }
 
-impl UnwrittenMessage {
+impl PendingMessage {
     pub(super) fn row(&self) -> NewMessageRow<'_> {
         let Self { message, request_hash, metadata } = self;
         NewMessageRow {
@@ -46,17 +46,17 @@ impl UnwrittenMessage {
 
 /// In the order of their ids. See the [module](self).
 #[derive(Debug, Default)]
-pub(super) struct Unwritten {
-    messages: Vec<UnwrittenMessage>,
+pub(super) struct PendingInserts {
+    messages: Vec<PendingMessage>,
     client_ids: HashSet<(UserId, ClientId)>,
 }
 
-impl Unwritten {
+impl PendingInserts {
     pub(super) fn has(&self, sender: UserId, client_id: ClientId) -> bool {
         self.client_ids.contains(&(sender, client_id))
     }
 
-    pub(super) fn add(&mut self, message: UnwrittenMessage) {
+    pub(super) fn add(&mut self, message: PendingMessage) {
         self.client_ids.insert((message.message.sender_id, message.message.client_id));
         self.messages.push(message);
     }
@@ -66,7 +66,7 @@ impl Unwritten {
         if self.messages.is_empty() {
             return Ok(());
         }
-        let rows: Vec<_> = self.messages.iter().map(UnwrittenMessage::row).collect();
+        let rows: Vec<_> = self.messages.iter().map(PendingMessage::row).collect();
         messages::insert_new(db, &rows)?;
         self.messages.clear();
         self.client_ids.clear();
