@@ -139,12 +139,12 @@ impl<'a> Tx<'a> {
     }
 
     /// The connection, for looking.
-    pub fn look(&mut self) -> &mut SqliteConnection {
+    pub fn reader(&mut self) -> &mut SqliteConnection {
         self.db
     }
 
     /// The same, for looking at messages: those of this batch are there, too.
-    pub fn look_at_messages(&mut self) -> Execution<&mut SqliteConnection> {
+    pub fn reader_after_flush(&mut self) -> Execution<&mut SqliteConnection> {
         self.writer_cache.flush_messages(self.db)?;
         Ok(self.db)
     }

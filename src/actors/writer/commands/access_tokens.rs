@@ -32,7 +32,7 @@ fn check_fresh(tx: &mut Tx<'_>, who: Credential, password_proven: bool) -> Execu
     if password_proven {
         return Ok(());
     }
-    let began = accounts::login_began(tx.look(), id.0)?.ok_or(Refusal::Unauthenticated)?;
+    let began = accounts::login_began(tx.reader(), id.0)?.ok_or(Refusal::Unauthenticated)?;
     let age_ms = tx.now.0.saturating_sub(began);
     let fresh_ms = tx.limits.fresh_login_seconds.saturating_mul(1000);
     if (-CLOCK_SLACK_MS..fresh_ms).contains(&age_ms) {
@@ -43,7 +43,7 @@ fn check_fresh(tx: &mut Tx<'_>, who: Credential, password_proven: bool) -> Execu
 
 /// Notifies the owner of a token of what happened to it.
 fn notify_owner(tx: &mut Tx<'_>, owner: UserId, text: &str) -> Execution<()> {
-    let active = accounts::user(tx.look(), owner.0)?.is_some_and(|row| row.deactivated_at.is_none());
+    let active = accounts::user(tx.reader(), owner.0)?.is_some_and(|row| row.deactivated_at.is_none());
     let standing = Standing { active, ..Standing::BYSTANDER };
     let Decision::Notify(kind, _) = decide(Cause::Account, standing) else { return Ok(()) };
     let row = NewNotificationRow {
@@ -63,7 +63,7 @@ fn notify_owner(tx: &mut Tx<'_>, owner: UserId, text: &str) -> Execution<()> {
 /// Revokes the tokens of a user that were made at `since` or later; answers how many.
 pub(super) fn revoke_made_since(tx: &mut Tx<'_>, user: UserId, since: Timestamp) -> Execution<usize> {
     let now = tx.now.0;
-    let tokens = access_tokens::unrevoked_of(tx.look(), user.0, since.0)?;
+    let tokens = access_tokens::unrevoked_of(tx.reader(), user.0, since.0)?;
     for id in &tokens {
         access_tokens::revoke(tx.write(), *id, now)?;
         tx.announce(Event::AccessTokenRevoked { token_id: AccessTokenId(*id) });
@@ -88,10 +88,10 @@ impl Command for CreateAccessToken {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<AccessToken>> {
         tx.authenticate(self.who, Need::Person)?;
-        let owner = accounts::user(tx.look(), self.who.user.0)?.ok_or(Refusal::Unauthenticated)?;
+        let owner = accounts::user(tx.reader(), self.who.user.0)?.ok_or(Refusal::Unauthenticated)?;
         check_scopes(&self.scopes, self.repositories.is_some(), owner.is_admin)?;
         check_fresh(tx, self.who, self.password_proven)?;
-        if access_tokens::count_of(tx.look(), self.who.user.0)? >= tx.limits.access_tokens_per_user {
+        if access_tokens::count_of(tx.reader(), self.who.user.0)? >= tx.limits.access_tokens_per_user {
             return Err(Refusal::Conflict("you have too many access tokens; revoke some").into());
         }
         let scopes: Vec<_> = self.scopes.iter().map(|scope| scope.as_str()).collect();
@@ -137,7 +137,7 @@ impl Command for RevokeAccessToken {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, Need::Person)?;
         // Also a token of a user who is deactivated: the operator may end it.
-        let own = access_tokens::unrevoked(tx.look(), self.token.0)?;
+        let own = access_tokens::unrevoked(tx.reader(), self.token.0)?;
         if own.is_none_or(|token| token.user_id != self.who.user) {
             return Err(Refusal::NotFound("access token").into());
         }
@@ -159,7 +159,7 @@ impl Command for EndExpiredTokens {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
         let now = tx.now.0;
-        let expired = access_tokens::expired(tx.look(), now, EXPIRED_PER_COMMAND)?;
+        let expired = access_tokens::expired(tx.reader(), now, EXPIRED_PER_COMMAND)?;
         for id in &expired {
             access_tokens::revoke(tx.write(), *id, now)?;
             tx.announce(Event::AccessTokenRevoked { token_id: AccessTokenId(*id) });
@@ -222,7 +222,7 @@ impl Command for WarnOfExpiringTokens {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
         let now = tx.now;
         let until = now.plus_seconds(tx.limits.token_warning_days.saturating_mul(DAY_SECONDS));
-        let tokens = access_tokens::to_warn(tx.look(), now.0, until.0, WARNED_PER_COMMAND)?;
+        let tokens = access_tokens::to_warn(tx.reader(), now.0, until.0, WARNED_PER_COMMAND)?;
         for token in &tokens {
             let Some(expires_at) = token.expires_at else { continue };
             let text = format!("your access token \"{}\" expires at {expires_at}", token.name);

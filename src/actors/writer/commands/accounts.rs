@@ -38,7 +38,7 @@ pub struct NewUser {
 
 impl NewUser {
     pub(super) fn insert(&self, tx: &mut Tx<'_>, is_admin: bool) -> Execution<Arc<User>> {
-        if accounts::holder_of_username(tx.look(), self.username.as_str())?.is_some() {
+        if accounts::holder_of_username(tx.reader(), self.username.as_str())?.is_some() {
             return Err(Refusal::Conflict("the username is taken").into());
         }
         let row = NewUserRow {
@@ -75,8 +75,8 @@ impl Command for RegisterUser {
         }
         if let Some(mark) = self.setup {
             // Each use makes an administrator, so a code that was used is never valid again.
-            let overtaken = accounts::admin_mark(tx.look())? != mark;
-            if overtaken || accounts::first_admin(tx.look())?.is_some() {
+            let overtaken = accounts::admin_mark(tx.reader())? != mark;
+            if overtaken || accounts::first_admin(tx.reader())?.is_some() {
                 return Err(INVALID_SETUP_CODE.into());
             }
         }
@@ -102,14 +102,14 @@ impl Command for StartLogin {
     const NAME: &'static str = "StartLogin";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<LoginId> {
-        let user = accounts::user(tx.look(), self.user.0)?.ok_or(Refusal::Unauthenticated)?;
+        let user = accounts::user(tx.reader(), self.user.0)?.ok_or(Refusal::Unauthenticated)?;
         if user.token_version != self.token_version || user.deactivated_at.is_some() {
             return Err(Refusal::Unauthenticated.into());
         }
-        let live = accounts::live_logins_of(tx.look(), self.user.0)?;
+        let live = accounts::live_logins_of(tx.reader(), self.user.0)?;
         let (now, limits) = (tx.now, tx.limits);
         if i64::try_from(live.len()).unwrap_or(i64::MAX) >= limits.logins_per_user
-            && let Some(stalest) = accounts::stalest_login_of(tx.look(), self.user.0)?
+            && let Some(stalest) = accounts::stalest_login_of(tx.reader(), self.user.0)?
         {
             end(tx, LoginId(stalest), self.user)?;
         }
@@ -149,10 +149,11 @@ impl Command for RefreshLogin {
     const NAME: &'static str = "RefreshLogin";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Refreshed> {
-        let Some(token) = accounts::refresh_token(tx.look(), &self.presented)? else {
+        let Some(token) = accounts::refresh_token(tx.reader(), &self.presented)? else {
             return Ok(Refreshed::Refused);
         };
-        let Some((user, generation, expires_at)) = accounts::live_login(tx.look(), token.session_id)? else {
+        let Some((user, generation, expires_at)) = accounts::live_login(tx.reader(), token.session_id)?
+        else {
             return Ok(Refreshed::Refused);
         };
         let (now, limits) = (tx.now, tx.limits);
@@ -166,7 +167,7 @@ impl Command for RefreshLogin {
             end(tx, login, UserId(user))?;
             return Ok(Refreshed::Stolen);
         }
-        let row = accounts::user(tx.look(), user)?.ok_or(Refusal::Unauthenticated)?;
+        let row = accounts::user(tx.reader(), user)?.ok_or(Refusal::Unauthenticated)?;
         if expires_at < now.0 || row.deactivated_at.is_some() {
             return Ok(Refreshed::Refused);
         }
@@ -219,7 +220,7 @@ impl Command for EndLogin {
         let user = self.who.user;
         let logins = match self.reach {
             Logout::This => self.who.proof.login().map(|login| login.0).into_iter().collect(),
-            Logout::AllLogins | Logout::Everything => accounts::live_logins_of(tx.look(), user.0)?,
+            Logout::AllLogins | Logout::Everything => accounts::live_logins_of(tx.reader(), user.0)?,
         };
         logins.into_iter().try_for_each(|login| end(tx, LoginId(login), user))?;
         match self.reach {
@@ -253,7 +254,7 @@ impl Command for EndExpiredLogins {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
         let now = tx.now.0;
-        let expired = accounts::expired_logins(tx.look(), now, EXPIRED_PER_COMMAND)?;
+        let expired = accounts::expired_logins(tx.reader(), now, EXPIRED_PER_COMMAND)?;
         for (login, user) in &expired {
             end(tx, LoginId(*login), UserId(*user))?;
         }
@@ -292,7 +293,7 @@ impl Command for RehashPassword {
     const NAME: &'static str = "RehashPassword";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        let row = accounts::user(tx.look(), self.user.0)?.ok_or(Refusal::NotFound("user"))?;
+        let row = accounts::user(tx.reader(), self.user.0)?.ok_or(Refusal::NotFound("user"))?;
         if row.password_hash != *self.old {
             return Ok(());
         }
@@ -306,7 +307,7 @@ impl Command for RehashPassword {
 
 /// Stores a password; every login of the user ends.
 pub(super) fn set_password(tx: &mut Tx<'_>, user: UserId, password_hash: &str) -> Execution<User> {
-    let logins = accounts::live_logins_of(tx.look(), user.0)?;
+    let logins = accounts::live_logins_of(tx.reader(), user.0)?;
     let (user, password_hash) = accounts::set_password(tx.write(), user.0, password_hash)?.into_parts();
     tx.announce(Event::PasswordChanged {
         user_id: user.id,
@@ -331,7 +332,7 @@ impl Command for UpdateProfile {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
         tx.authenticate(self.who, Need::Person)?;
         let (old, _) =
-            accounts::user(tx.look(), self.who.user.0)?.ok_or(Refusal::Unauthenticated)?.into_parts();
+            accounts::user(tx.reader(), self.who.user.0)?.ok_or(Refusal::Unauthenticated)?.into_parts();
         let display_name = self.display_name.as_ref().unwrap_or(&old.display_name);
         let email = self.email.as_ref().unwrap_or(&old.email);
         if *display_name == old.display_name && *email == old.email {

@@ -22,7 +22,8 @@ const CHANNELS_PER_COMMAND: i64 = 100;
 /// That whoever asks administers the server: a user who does, or the operator of the machine.
 pub(super) fn check_administrator(tx: &mut Tx<'_>, who: Credential) -> Execution<()> {
     tx.authenticate(who, Need::ServerAdmin)?;
-    if who.proof == Proof::Operator || accounts::user(tx.look(), who.user.0)?.is_some_and(|me| me.is_admin) {
+    if who.proof == Proof::Operator || accounts::user(tx.reader(), who.user.0)?.is_some_and(|me| me.is_admin)
+    {
         return Ok(());
     }
     Err(Refusal::Forbidden("only an administrator of the server may do this").into())
@@ -31,7 +32,7 @@ pub(super) fn check_administrator(tx: &mut Tx<'_>, who: Credential) -> Execution
 /// Whether the user administers the server, with a proof that reaches so far.
 pub(super) fn is_administrator(tx: &mut Tx<'_>, who: Credential, grant: &Grant) -> Execution<bool> {
     let reaches = grant.check(Need::ServerAdmin).is_ok();
-    Ok(reaches && accounts::user(tx.look(), who.user.0)?.is_some_and(|me| me.is_admin))
+    Ok(reaches && accounts::user(tx.reader(), who.user.0)?.is_some_and(|me| me.is_admin))
 }
 
 /// Makes a user, also when registration is closed.
@@ -71,11 +72,12 @@ impl Command for SetUserActive {
         if self.user == self.who.user {
             return Err(Refusal::Conflict("an administrator cannot deactivate themselves").into());
         }
-        let (old, _) = accounts::user(tx.look(), self.user.0)?.ok_or(Refusal::NotFound("user"))?.into_parts();
+        let (old, _) =
+            accounts::user(tx.reader(), self.user.0)?.ok_or(Refusal::NotFound("user"))?.into_parts();
         if old.active == self.active {
             return Ok(Arc::new(old));
         }
-        let logins = accounts::live_logins_of(tx.look(), self.user.0)?;
+        let logins = accounts::live_logins_of(tx.reader(), self.user.0)?;
         let deactivated_at = (!self.active).then_some(tx.now.0);
         let (user, _) = accounts::set_active(tx.write(), self.user.0, deactivated_at)?.into_parts();
         let action = if self.active { "user.activate" } else { "user.deactivate" };
@@ -104,15 +106,16 @@ impl Command for RenameUser {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
         check_administrator(tx, self.who)?;
-        let (old, _) = accounts::user(tx.look(), self.user.0)?.ok_or(Refusal::NotFound("user"))?.into_parts();
+        let (old, _) =
+            accounts::user(tx.reader(), self.user.0)?.ok_or(Refusal::NotFound("user"))?.into_parts();
         let name = self.name.as_str();
         if old.username == name {
             return Ok(Arc::new(old));
         }
-        if accounts::holder_of_username(tx.look(), name)?.is_some_and(|holder| holder != self.user.0) {
+        if accounts::holder_of_username(tx.reader(), name)?.is_some_and(|holder| holder != self.user.0) {
             return Err(Refusal::Conflict("the username is taken").into());
         }
-        if accounts::former_username_count(tx.look(), self.user.0)? >= tx.limits.former_names {
+        if accounts::former_username_count(tx.reader(), self.user.0)? >= tx.limits.former_names {
             return Err(Refusal::Conflict("the user has left too many names already").into());
         }
         let renamed = accounts::rename_user(tx.write(), self.user.0, &old.username, name)?;
@@ -139,9 +142,10 @@ impl Command for RenameChannels {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Option<ProjectId>> {
         check_administrator(tx, self.who)?;
         let owner = username(tx, self.owner)?;
-        let found = projects::channels_of_owner(tx.look(), self.owner.0, self.after.0, CHANNELS_PER_COMMAND)?;
+        let found =
+            projects::channels_of_owner(tx.reader(), self.owner.0, self.after.0, CHANNELS_PER_COMMAND)?;
         for (_, project, channel) in &found {
-            let Some(chat) = chats::chat(tx.look(), *channel)? else { continue };
+            let Some(chat) = chats::chat(tx.reader(), *channel)? else { continue };
             let name = format!("{owner}/{project}");
             if chat.name.as_ref() == Some(&name) {
                 continue;
@@ -168,14 +172,15 @@ impl Command for SetUserAdmin {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         check_administrator(tx, self.who)?;
-        let (old, _) = accounts::user(tx.look(), self.user.0)?.ok_or(Refusal::NotFound("user"))?.into_parts();
+        let (old, _) =
+            accounts::user(tx.reader(), self.user.0)?.ok_or(Refusal::NotFound("user"))?.into_parts();
         if old.is_admin == self.is_admin {
             return Ok(());
         }
         if self.is_admin && !old.active {
             return Err(Refusal::Conflict("the user is deactivated; activate the user first").into());
         }
-        if !self.is_admin && old.active && accounts::administrators(tx.look())? == 1 {
+        if !self.is_admin && old.active && accounts::administrators(tx.reader())? == 1 {
             return Err(
                 Refusal::Conflict("this is the only administrator; promote another user first").into()
             );
@@ -201,7 +206,7 @@ impl Command for ResetPassword {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         check_administrator(tx, self.who)?;
-        accounts::user(tx.look(), self.user.0)?.ok_or(Refusal::NotFound("user"))?;
+        accounts::user(tx.reader(), self.user.0)?.ok_or(Refusal::NotFound("user"))?;
         let user = set_password(tx, self.user, &self.password_hash)?;
         let tokens = revoke_made_since(tx, self.user, Timestamp(i64::MIN))?;
         let detail = json!({"username": user.username, "tokens_revoked": tokens});

@@ -59,7 +59,7 @@ impl Command for AlterMessage {
         let deletes = matches!(self.alteration, Alteration::Delete);
         let is_administrator = deletes && is_administrator(tx, self.who, &grant)?;
         permission::read(&chat, role).or_else(|refused| permission::moderate(refused, is_administrator))?;
-        let found = messages::in_chat(tx.look(), chat.id.0, self.message.0)?;
+        let found = messages::in_chat(tx.reader(), chat.id.0, self.message.0)?;
         let old = found.ok_or(Refusal::NotFound("message"))?;
         let is_sender = old.sender_id == me;
         let mut moderates = false;

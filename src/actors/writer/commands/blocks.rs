@@ -28,12 +28,12 @@ impl Command for SetBlock {
         if me == other {
             return Err(Refusal::invalid("username", "must name another user").into());
         }
-        if blocks::exists(tx.look(), me.0, other.0)? == self.blocks {
+        if blocks::exists(tx.reader(), me.0, other.0)? == self.blocks {
             return Ok(());
         }
         self.within_rate.clone()?;
         if self.blocks {
-            let count = usize::try_from(blocks::count_of(tx.look(), me.0)?).unwrap_or(usize::MAX);
+            let count = usize::try_from(blocks::count_of(tx.reader(), me.0)?).unwrap_or(usize::MAX);
             if count >= tx.limits.blocks_per_user {
                 return Err(Refusal::Conflict("you block too many users already").into());
             }

@@ -53,7 +53,7 @@ impl Command for CreateChat {
         };
         let channel_key = channel_key(kind, name);
         if let Some(key) = &direct_key
-            && let Some(existing) = chats::direct_chat(tx.look(), key)?
+            && let Some(existing) = chats::direct_chat(tx.reader(), key)?
         {
             return Ok((ChatId(existing), true));
         }
@@ -147,11 +147,11 @@ impl Command for SetParticipant {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
         tx.authenticate(self.who, Need::ChatWrite)?;
         let me = self.who.user;
-        if me != self.user && chats::participant(tx.look(), self.chat.0, self.user.0)?.is_none() {
+        if me != self.user && chats::participant(tx.reader(), self.chat.0, self.user.0)?.is_none() {
             check_reach(tx, self.who, self.user)?;
         }
         let (chat, role) = load(tx, self.chat, me)?;
-        let current = chats::participant(tx.look(), chat.id.0, self.user.0)?;
+        let current = chats::participant(tx.reader(), chat.id.0, self.user.0)?;
         let wanted = self.role.or(current.as_ref().map(|p| p.role)).unwrap_or(ChatRole::Member);
         permission::set_role(&chat, role, me == self.user, current.as_ref().map(|p| p.role), wanted)?;
         let mut last_seq = chat.last_seq;
@@ -160,7 +160,7 @@ impl Command for SetParticipant {
                 check_room_for(tx, me)?;
                 check_return(tx, &chat, me, wanted)?;
             }
-            let count = chats::participant_count(tx.look(), chat.id.0)?;
+            let count = chats::participant_count(tx.reader(), chat.id.0)?;
             if usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.participants_per_chat {
                 return Err(Refusal::Conflict("the chat is full").into());
             }
@@ -199,8 +199,8 @@ impl Command for RemoveParticipant {
         let me = self.who.user;
         let (chat, role) = load(tx, self.chat, me)?;
         permission::read(&chat, role)?;
-        let current =
-            chats::participant(tx.look(), chat.id.0, self.user.0)?.ok_or(Refusal::NotFound("participant"))?;
+        let current = chats::participant(tx.reader(), chat.id.0, self.user.0)?
+            .ok_or(Refusal::NotFound("participant"))?;
         permission::remove(&chat, role, me == self.user, current.role)?;
         if me == self.user {
             return leave_chat(tx, &chat, &current);
@@ -230,7 +230,7 @@ impl Command for SetNotifyLevel {
         let (chat, role) = load(tx, self.chat, self.who.user)?;
         permission::read(&chat, role)?;
         let user_id = self.who.user;
-        let me = chats::participant(tx.look(), chat.id.0, user_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+        let me = chats::participant(tx.reader(), chat.id.0, user_id.0)?.ok_or(Refusal::NotFound("chat"))?;
         if me.notify != self.level {
             chats::set_notify(tx.write(), chat.id.0, user_id.0, self.level.as_str())?;
             tx.announce(Event::NotifyLevelSet { chat_id: chat.id, user_id, level: self.level });
@@ -241,8 +241,8 @@ impl Command for SetNotifyLevel {
 
 /// The chat, and the role of `user` in it.
 pub(super) fn load(tx: &mut Tx<'_>, chat: ChatId, user: UserId) -> Execution<(Chat, Option<ChatRole>)> {
-    let found = chats::chat(tx.look(), chat.0)?.ok_or(Refusal::NotFound("chat"))?;
-    let participant = chats::participant(tx.look(), chat.0, user.0)?;
+    let found = chats::chat(tx.reader(), chat.0)?.ok_or(Refusal::NotFound("chat"))?;
+    let participant = chats::participant(tx.reader(), chat.0, user.0)?;
     Ok((found, participant.map(|p| p.role)))
 }
 
@@ -271,14 +271,14 @@ pub(super) fn join(
 /// A user who acts in a chat without being in it is listed as a former participant: its events name them, and those who
 /// read them learn the name.
 pub(super) fn keep_name(tx: &mut Tx<'_>, chat: ChatId, actor: UserId) -> Execution<()> {
-    if chats::participant(tx.look(), chat.0, actor.0)?.is_none() {
+    if chats::participant(tx.reader(), chat.0, actor.0)?.is_none() {
         chats::insert_former(tx.write(), chat.0, actor.0, NotifyLevel::All)?;
     }
     Ok(())
 }
 
 pub(super) fn check_room_for(tx: &mut Tx<'_>, user: UserId) -> Execution<()> {
-    let count = chats::chat_count_of(tx.look(), user.0)?;
+    let count = chats::chat_count_of(tx.reader(), user.0)?;
     if usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.chats_per_user {
         return Err(Refusal::Conflict("you are in too many chats already").into());
     }
@@ -290,7 +290,7 @@ fn check_return(tx: &mut Tx<'_>, chat: &Chat, me: UserId, wanted: ChatRole) -> E
     if chat.archived {
         return Err(Refusal::Forbidden("the chat is archived").into());
     }
-    match chats::last_leave(tx.look(), chat.id.0, me.0)? {
+    match chats::last_leave(tx.reader(), chat.id.0, me.0)? {
         Some((actor, _)) if actor != me => {
             Err(Refusal::Forbidden("you were removed; an owner or admin must add you again").into())
         }
@@ -309,7 +309,7 @@ fn channel_key(kind: ChatKind, name: Option<&str>) -> Option<String> {
 /// The channel with this key, or with its decomposed form, as earlier versions stored it.
 fn channel_with(tx: &mut Tx<'_>, key: &str) -> Execution<Option<i64>> {
     for form in [Some(key.to_owned()), text::other_form(key)].into_iter().flatten() {
-        if let Some(found) = chats::channel_named(tx.look(), &form)? {
+        if let Some(found) = chats::channel_named(tx.reader(), &form)? {
             return Ok(Some(found));
         }
     }

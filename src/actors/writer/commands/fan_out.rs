@@ -128,7 +128,7 @@ pub(super) fn tell_of_message(
     let (few, said) = (tx.limits.notifications_per_message, telling.said());
     if direct || mentions.everybody {
         // The sender is one of them.
-        let people = listeners::everybody(tx.look(), said, 0, few.saturating_add(2))?;
+        let people = listeners::everybody(tx.reader(), said, 0, few.saturating_add(2))?;
         if count(&people) > few.saturating_add(1) {
             return leave(tx, FanOutKind::Everybody, &telling, &[]);
         }
@@ -143,12 +143,12 @@ pub(super) fn tell_of_message(
         return Ok(leave(tx, FanOutKind::Named, &telling, &mentions.names)? && within_rate);
     }
     let max = tx.limits.mentions_per_message;
-    let named = members_named(tx.look(), said, &mentions.names, max)?;
+    let named = members_named(tx.reader(), said, &mentions.names, max)?;
     for listener in &named {
         telling.tell(tx, listener, Why::Named)?;
     }
     let Some(thread) = message.thread_id else { return Ok(within_rate) };
-    let followers = listeners::followers(tx.look(), said, thread.0, 0, few.saturating_add(2))?;
+    let followers = listeners::followers(tx.reader(), said, thread.0, 0, few.saturating_add(2))?;
     if followers.scanned_to.is_some() {
         return Ok(leave(tx, FanOutKind::Thread, &telling, &[])? && within_rate);
     }
@@ -176,7 +176,7 @@ enum Why {
 /// Notes that people are to be notified behind this batch; `false`, when too much of this sender is left already.
 fn leave(tx: &mut Tx<'_>, kind: FanOutKind, telling: &Telling, names: &[Mention]) -> Execution<bool> {
     let max = tx.limits.notifying_messages_per_user;
-    if fan_outs::count_of(tx.look(), telling.sender.0, max)? >= max {
+    if fan_outs::count_of(tx.reader(), telling.sender.0, max)? >= max {
         return Ok(false);
     }
     let names: Vec<_> = names.iter().map(Mention::as_str).collect();
@@ -198,7 +198,7 @@ fn leave(tx: &mut Tx<'_>, kind: FanOutKind, telling: &Telling, names: &[Mention]
 /// this batch.
 pub(super) fn retract(tx: &mut Tx<'_>, chat: ChatId, (from, to): (Seq, Seq)) -> Execution<()> {
     let few = tx.limits.notifications_per_message;
-    if notifications::exceed_in(tx.look(), chat.0, (from, to), few)? {
+    if notifications::exceed_in(tx.reader(), chat.0, (from, to), few)? {
         let row = NewFanOutRow {
             kind: FanOutKind::Retract.as_str(),
             chat_id: chat.0,
@@ -292,14 +292,14 @@ impl Command for DeliverNotifications {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Undelivered> {
         let mut slice = Slice::of(tx.limits);
         if let Some(id) = self.only {
-            if let Some(fan_out) = fan_outs::by_id(tx.look(), id)? {
+            if let Some(fan_out) = fan_outs::by_id(tx.reader(), id)? {
                 take_turn(tx, fan_out, &mut slice)?;
             }
             return Ok(Undelivered::Some);
         }
         loop {
-            let Some(fan_out) = fan_outs::next(tx.look())? else {
-                let failed = fan_outs::next_to_attempt(tx.look())?;
+            let Some(fan_out) = fan_outs::next(tx.reader())? else {
+                let failed = fan_outs::next_to_attempt(tx.reader())?;
                 return Ok(failed.map_or(Undelivered::None, |_| Undelivered::Failed));
             };
             take_turn(tx, fan_out, &mut slice)?;
@@ -332,7 +332,7 @@ impl Command for CountDeliveryAttempt {
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Option<i64>> {
-        let Some(id) = fan_outs::next_to_attempt(tx.look())? else { return Ok(None) };
+        let Some(id) = fan_outs::next_to_attempt(tx.reader())? else { return Ok(None) };
         let attempts = fan_outs::count_attempt(tx.write(), id)?;
         if attempts <= tx.limits.notifications_attempts {
             return Ok(Some(id));
@@ -355,16 +355,16 @@ fn work_off(tx: &mut Tx<'_>, fan_out: &mut FanOut, slice: &mut Slice) -> Executi
         slice.people -= count.max(1);
         return Ok(count < limit);
     }
-    let chat = chats::chat(tx.look(), fan_out.chat_id.0)?;
+    let chat = chats::chat(tx.reader(), fan_out.chat_id.0)?;
     let message = match fan_out.message_id {
-        Some(id) => messages::by_ids(tx.look(), &[id.0])?.pop().filter(|message| !message.deleted),
+        Some(id) => messages::by_ids(tx.reader(), &[id.0])?.pop().filter(|message| !message.deleted),
         None => None,
     };
     // A deleted message notifies no user.
     let (Some(chat), Some(message)) = (chat, message) else { return Ok(true) };
     let about = (message.id, message.seq, message.sender_id);
     let replied_to = match message.reply_to.filter(|_| fan_out.kind == FanOutKind::Thread) {
-        Some(id) => messages::thread_of(tx.look(), chat.id.0, id.0)?.map(|(_, sender)| sender),
+        Some(id) => messages::thread_of(tx.reader(), chat.id.0, id.0)?.map(|(_, sender)| sender),
         None => None,
     };
     let telling = Telling::of(tx, &chat, about, replied_to)?;
@@ -398,13 +398,13 @@ fn tell_by_id(
     let (limit, said, after) = (slice.people, telling.said(), fan_out.position);
     let (people, scanned_to, why) = match thread {
         Some(thread) => {
-            let found = listeners::followers(tx.look(), said, thread.0, after, limit)?;
+            let found = listeners::followers(tx.reader(), said, thread.0, after, limit)?;
             // Those who left the chat cost as much as those who are told.
             slice.people -= found.scanned - count(&found.listeners);
             (found.listeners, found.scanned_to, Why::Follows)
         }
         None => {
-            let people = listeners::everybody(tx.look(), said, after, limit)?;
+            let people = listeners::everybody(tx.reader(), said, after, limit)?;
             let last = people.last().map(|listener| listener.user_id.0);
             let scanned_to = last.filter(|_| count(&people) >= limit);
             (people, scanned_to, Why::Named)
@@ -436,7 +436,7 @@ fn tell_named(
         let from = usize::try_from(fan_out.position).unwrap_or(usize::MAX);
         let names: Vec<_> = fan_out.names.iter().skip(from).take(NAMES_AT_ONCE).cloned().collect();
         let room = usize::try_from(max.saturating_sub(fan_out.members)).unwrap_or(0);
-        let members = members_named(tx.look(), telling.said(), &names, room)?;
+        let members = members_named(tx.reader(), telling.said(), &names, room)?;
         for listener in &members {
             telling.tell(tx, listener, Why::Named)?;
         }

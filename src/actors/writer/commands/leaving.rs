@@ -37,11 +37,11 @@ impl Command for LeaveChats {
         let me = self.who.user;
         let slice = tx.limits.left_per_command;
         let limit = i64::try_from(slice + 1).unwrap_or(i64::MAX);
-        let found = chats::put_into_by(tx.look(), me.0, self.added_by.0, with_projects, limit)?;
+        let found = chats::put_into_by(tx.reader(), me.0, self.added_by.0, with_projects, limit)?;
         let more = found.len() > slice;
         let mut left = 0;
         for chat in found.iter().take(slice) {
-            let Some(participant) = chats::participant(tx.look(), chat.id.0, me.0)? else { continue };
+            let Some(participant) = chats::participant(tx.reader(), chat.id.0, me.0)? else { continue };
             self.leave(tx, chat, &participant)?;
             left += 1;
         }
@@ -53,7 +53,7 @@ impl LeaveChats {
     /// Six rows at most.
     fn leave(&self, tx: &mut Tx<'_>, chat: &Chat, participant: &Participant) -> Execution<()> {
         let project = match chat.project_id {
-            Some(id) if !permission::is_left_behind(chat) => projects::project(tx.look(), id.0)?,
+            Some(id) if !permission::is_left_behind(chat) => projects::project(tx.reader(), id.0)?,
             _ => None,
         };
         if let Some(project) = project {
@@ -71,7 +71,7 @@ impl LeaveChats {
 /// and must name a successor otherwise. With its last active member the chat is archived; housekeeping removes it later.
 pub(super) fn leave_chat(tx: &mut Tx<'_>, chat: &Chat, participant: &Participant) -> Execution<()> {
     let (me, mut last_seq) = (participant.user_id, chat.last_seq);
-    if !permission::is_left_behind(chat) && !chats::has_company(tx.look(), chat.id.0, me.0)? {
+    if !permission::is_left_behind(chat) && !chats::has_company(tx.reader(), chat.id.0, me.0)? {
         take_out(tx, chat, &mut last_seq, me, participant)?;
         if chat.archived {
             return Ok(());
@@ -82,7 +82,7 @@ pub(super) fn leave_chat(tx: &mut Tx<'_>, chat: &Chat, participant: &Participant
     }
     if !permission::is_left_behind(chat) && is_last_owner(tx, chat, participant)? {
         let adder = participant.added_by.ok_or(LAST_OWNER)?;
-        if let Some(heir) = chats::heir(tx.look(), chat.id.0, me.0, adder.0)? {
+        if let Some(heir) = chats::heir(tx.reader(), chat.id.0, me.0, adder.0)? {
             chats::set_role(tx.write(), chat.id.0, heir.0, ChatRole::Owner.as_str())?;
             let change = Change::Role { user_id: heir, role: ChatRole::Owner };
             tx.append_event(chat.id, &mut last_seq, me, change)?;
@@ -112,9 +112,9 @@ pub(super) const LAST_OWNER: Refusal =
 /// deactivated.
 pub(super) fn is_last_owner(tx: &mut Tx<'_>, chat: &Chat, participant: &Participant) -> Execution<bool> {
     let user = participant.user_id.0;
-    if participant.role != ChatRole::Owner || chats::has_other_owner(tx.look(), chat.id.0, user)? {
+    if participant.role != ChatRole::Owner || chats::has_other_owner(tx.reader(), chat.id.0, user)? {
         return Ok(false);
     }
-    let is_active = accounts::user(tx.look(), user)?.is_some_and(|row| row.deactivated_at.is_none());
+    let is_active = accounts::user(tx.reader(), user)?.is_some_and(|row| row.deactivated_at.is_none());
     Ok(is_active)
 }

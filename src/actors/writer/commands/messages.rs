@@ -84,7 +84,7 @@ impl AppendMessage {
         self.within_rate.clone()?;
         let reply = match self.message.reply_to {
             Some(reply_to) => Some(
-                messages::thread_of(tx.look_at_messages()?, chat.id.0, reply_to.0)?
+                messages::thread_of(tx.reader_after_flush()?, chat.id.0, reply_to.0)?
                     .ok_or(Refusal::invalid("reply_to", "names no message of this chat"))?,
             ),
             None => None,
@@ -94,19 +94,19 @@ impl AppendMessage {
 
     /// A message of a deleted chat is gone, though its row is removed later. The hash says that it is of this chat.
     fn check_chat(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        chats::chat(tx.look(), self.chat.0)?.map(drop).ok_or(Refusal::NotFound("chat").into())
+        chats::chat(tx.reader(), self.chat.0)?.map(drop).ok_or(Refusal::NotFound("chat").into())
     }
 
     /// What the sender said before under the same name.
     fn earlier(&self, tx: &mut Tx<'_>, request_hash: &[u8; 32]) -> Execution<Option<Appended>> {
         let (sender, client_id) = (self.who.user.0, &self.message.client_id.0);
-        match messages::by_client_id(tx.look_at_messages()?, sender, client_id)? {
+        match messages::by_client_id(tx.reader_after_flush()?, sender, client_id)? {
             Some((_, hash)) if hash != request_hash => Err(Refusal::ClientIdReused.into()),
             Some((message, _)) => {
                 self.check_chat(tx)?;
                 Ok(Some(Appended { message: message.into(), duplicate: true, unnotified: false }))
             }
-            None => match messages::removed(tx.look(), sender, client_id)? {
+            None => match messages::removed(tx.reader(), sender, client_id)? {
                 Some(removed) if !removed.is_of(request_hash) => Err(Refusal::ClientIdReused.into()),
                 Some(removed) => {
                     self.check_chat(tx)?;

@@ -21,7 +21,7 @@ pub(super) fn notify(tx: &mut Tx<'_>, row: &NewNotificationRow<'_>) -> Execution
     let Some(notification) = notifications::insert(tx.write(), row)? else { return Ok(()) };
     tx.announce(Event::Notified { notification: Arc::new(notification) });
     let keep = tx.limits.notifications_per_user;
-    if notifications::exceed(tx.look(), row.user_id, keep.saturating_add(keep / EVICTED_PART))? {
+    if notifications::exceed(tx.reader(), row.user_id, keep.saturating_add(keep / EVICTED_PART))? {
         let user = UserId(row.user_id);
         let gone = notifications::evict(tx.write(), row.user_id, keep)?;
         tx.announce(Event::NotificationsRemoved { gone: gone.into_iter().map(|id| (user, id)).collect() });
@@ -61,13 +61,13 @@ pub(super) fn tell_of_being_added(
 }
 
 pub(super) fn username(tx: &mut Tx<'_>, user: UserId) -> Execution<String> {
-    Ok(accounts::user(tx.look(), user.0)?.map_or_else(|| "somebody".to_owned(), |row| row.username))
+    Ok(accounts::user(tx.reader(), user.0)?.map_or_else(|| "somebody".to_owned(), |row| row.username))
 }
 
 /// Marks as read what the user was notified of in a chat and has read there.
 pub(super) fn read_in_chat(tx: &mut Tx<'_>, user: UserId, chat: ChatId, read_seq: Seq) -> Execution<()> {
     let read_at = tx.now;
-    if !notifications::any_unread_in(tx.look(), user.0, chat.0, read_seq)? {
+    if !notifications::any_unread_in(tx.reader(), user.0, chat.0, read_seq)? {
         return Ok(());
     }
     notifications::mark_read_in(tx.write(), user.0, chat.0, read_seq, read_at.0)?;
@@ -92,7 +92,7 @@ impl Command for MarkNotificationsRead {
         let UserId(user) = self.who.user;
         let id = self.notification.map(|id| id.0);
         if let Some(id) = id
-            && !notifications::exists(tx.look(), user, id)?
+            && !notifications::exists(tx.reader(), user, id)?
         {
             return Err(Refusal::NotFound("notification").into());
         }

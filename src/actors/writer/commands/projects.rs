@@ -32,8 +32,8 @@ pub(super) fn access(
 ) -> Execution<(Project, Option<ProjectRole>)> {
     let grant = tx.authenticate(who, Need::Identity)?;
     let noun = if repository.is_some() { "repository" } else { "project" };
-    let found = projects::project(tx.look(), project.0)?.ok_or(Refusal::NotFound(noun))?;
-    let role = projects::member_role(tx.look(), project.0, who.user.0)?;
+    let found = projects::project(tx.reader(), project.0)?.ok_or(Refusal::NotFound(noun))?;
+    let role = projects::member_role(tx.reader(), project.0, who.user.0)?;
     let subject = match repository {
         Some(id) => Subject::Repository(id),
         None => Subject::Project { chosen: holds_one_of(tx, project, &grant)? },
@@ -45,7 +45,7 @@ pub(super) fn access(
 /// Whether the project holds a repository that the token is for.
 fn holds_one_of(tx: &mut Tx<'_>, project: ProjectId, grant: &Grant) -> Execution<bool> {
     for id in grant.repositories().unwrap_or_default() {
-        if repositories::repository(tx.look(), id.0)?.is_some_and(|found| found.project_id == project) {
+        if repositories::repository(tx.reader(), id.0)?.is_some_and(|found| found.project_id == project) {
             return Ok(true);
         }
     }
@@ -54,14 +54,14 @@ fn holds_one_of(tx: &mut Tx<'_>, project: ProjectId, grant: &Grant) -> Execution
 
 /// Tells the read models how the project stands now.
 fn announce(tx: &mut Tx<'_>, id: ProjectId) -> Execution<Arc<Project>> {
-    let project = projects::project(tx.look(), id.0)?.ok_or(Refusal::NotFound("project"))?;
+    let project = projects::project(tx.reader(), id.0)?.ok_or(Refusal::NotFound("project"))?;
     let project = Arc::new(project);
     tx.announce(Event::ProjectChanged { project: project.clone() });
     Ok(project)
 }
 
 pub(super) fn username(tx: &mut Tx<'_>, user: UserId) -> Execution<String> {
-    Ok(accounts::user(tx.look(), user.0)?.map(|row| row.username).unwrap_or_default())
+    Ok(accounts::user(tx.reader(), user.0)?.map(|row| row.username).unwrap_or_default())
 }
 
 /// Makes a project under one's own name, and its channel.
@@ -80,10 +80,10 @@ impl Command for CreateProject {
         let me = self.who.user;
         tx.authenticate(self.who, Need::Identity)?.check_create_project()?;
         let name_key = self.name.key();
-        if projects::project_named(tx.look(), me.0, &name_key)?.is_some() {
+        if projects::project_named(tx.reader(), me.0, &name_key)?.is_some() {
             return Err(Refusal::Conflict("you have a project of this name").into());
         }
-        if projects::project_count_of(tx.look(), me.0)? >= tx.limits.projects_per_user {
+        if projects::project_count_of(tx.reader(), me.0)? >= tx.limits.projects_per_user {
             return Err(Refusal::Conflict("you have too many projects already").into());
         }
         check_room_for(tx, me)?;
@@ -152,13 +152,13 @@ impl Command for UpdateProject {
         }
         let (old_key, new_key) = (name::key(&old.name), name::key(name));
         let owner = old.owner_id;
-        if new_key != old_key && projects::project_named(tx.look(), owner.0, &new_key)?.is_some() {
+        if new_key != old_key && projects::project_named(tx.reader(), owner.0, &new_key)?.is_some() {
             return Err(Refusal::Conflict("there is a project of this name").into());
         }
         if new_key != old_key {
             check_room_for_name(tx, projects::FORMER_PROJECT, owner.0)?;
         }
-        let chat = chats::chat(tx.look(), old.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+        let chat = chats::chat(tx.reader(), old.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
         projects::set_project(tx.write(), old.id.0, name, &new_key, description, visibility.as_str())?;
         let detail = json!({"name": name, "description": description, "visibility": visibility});
         tx.audit(self.who, "project.update", ("project", old.id.0), &detail)?;
@@ -183,7 +183,7 @@ impl Command for UpdateProject {
 
 /// Names that were left stay in memory: an owner or a project has so many.
 pub(super) fn check_room_for_name(tx: &mut Tx<'_>, kind: &str, parent: i64) -> Execution<()> {
-    if projects::former_name_count(tx.look(), kind, parent)? >= tx.limits.former_names {
+    if projects::former_name_count(tx.reader(), kind, parent)? >= tx.limits.former_names {
         return Err(Refusal::Conflict("too many names were left already: this one must stay").into());
     }
     Ok(())
@@ -207,13 +207,13 @@ impl Command for DeleteProject {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         let (project, _) = access(tx, self.who, self.project, None, Act::Manage)?;
-        let held = repositories::of_project(tx.look(), project.id.0)?;
+        let held = repositories::of_project(tx.reader(), project.id.0)?;
         for (repository, _) in &held {
-            if pushes::any_unsettled_of(tx.look(), *repository)? {
+            if pushes::any_unsettled_of(tx.reader(), *repository)? {
                 return Err(Refusal::Conflict("a push is under way; try again").into());
             }
         }
-        let chat = chats::chat(tx.look(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+        let chat = chats::chat(tx.reader(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
         let now = tx.now.0;
         for (repository, _) in held {
             repositories::set_state(tx.write(), repository, repositories::DELETING)?;
@@ -272,7 +272,7 @@ impl Command for SetMember {
         // Leaving needs no role to speak of: so a token must be for such things.
         tx.authenticate(self.who, Need::Admin)?;
         let (project, role) = access(tx, self.who, self.project, None, Act::Read)?;
-        let current = projects::member_role(tx.look(), project.id.0, self.user.0)?;
+        let current = projects::member_role(tx.reader(), project.id.0, self.user.0)?;
         if current.is_none() && me != self.user {
             check_reach(tx, self.who, self.user)?;
         }
@@ -280,7 +280,7 @@ impl Command for SetMember {
         if current == self.role {
             return if self.role.is_some() { Ok(true) } else { Err(Refusal::NotFound("member").into()) };
         }
-        let count = projects::member_count(tx.look(), project.id.0)?;
+        let count = projects::member_count(tx.reader(), project.id.0)?;
         let full = usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.participants_per_chat;
         if current.is_none() && full {
             return Err(Refusal::Conflict("the project is full").into());
@@ -292,9 +292,9 @@ impl Command for SetMember {
         tx.audit(self.who, "project.member", ("project", project.id.0), &detail)?;
         let Some(role) = self.role else {
             leave_project(tx, &project, self.user)?;
-            let chat = chats::chat(tx.look(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+            let chat = chats::chat(tx.reader(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
             let mut last_seq = chat.last_seq;
-            if let Some(left) = chats::participant(tx.look(), chat.id.0, self.user.0)? {
+            if let Some(left) = chats::participant(tx.reader(), chat.id.0, self.user.0)? {
                 take_out(tx, &chat, &mut last_seq, me, &left)?;
             }
             return Ok(true);
@@ -313,7 +313,7 @@ pub(super) fn give_role(
     role: ProjectRole,
     is_member: bool,
 ) -> Execution<()> {
-    let chat = chats::chat(tx.look(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+    let chat = chats::chat(tx.reader(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
     let (chat_role, mut last_seq) = (permission::channel_role(role), chat.last_seq);
     if is_member {
         projects::set_member(tx.write(), project.id.0, user_id.0, role.as_str())?;
@@ -350,7 +350,7 @@ impl Command for SetWatch {
         tx.authenticate(self.who, Need::ChatWrite)?;
         let (project, _) = access(tx, self.who, self.project, None, Act::Read)?;
         let user = self.who.user;
-        if projects::watches(tx.look(), project.id.0, user.0)? != self.watches {
+        if projects::watches(tx.reader(), project.id.0, user.0)? != self.watches {
             projects::set_watch(tx.write(), project.id.0, user.0, self.watches)?;
             tx.announce(Event::WatchChanged { project_id: project.id, user_id: user, watches: self.watches });
         }

@@ -88,8 +88,8 @@ impl Command for OpenPush {
     }
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Opened> {
-        let repository =
-            repositories::repository(tx.look(), self.repository.0)?.ok_or(Refusal::NotFound("repository"))?;
+        let repository = repositories::repository(tx.reader(), self.repository.0)?
+            .ok_or(Refusal::NotFound("repository"))?;
         let (project, role) = access(tx, self.who, repository.project_id, Some(repository.id), Act::Push)?;
         let was_checked = |(before, as_role): &(Arc<Project>, Option<ProjectRole>)| {
             before.config == project.config && *as_role == role
@@ -97,7 +97,7 @@ impl Command for OpenPush {
         if !self.checked.as_ref().is_some_and(was_checked) {
             self.check(&project, role)?;
         }
-        if pushes::pending_of(tx.look(), repository.id.0)?.is_some() {
+        if pushes::pending_of(tx.reader(), repository.id.0)?.is_some() {
             return Err(Refusal::Conflict("another push to this repository is not finished").into());
         }
         let may_write = tx.authenticate(self.who, Need::Identity)?.check(Need::ChatWrite).is_ok();
@@ -169,11 +169,13 @@ impl Command for SettlePush {
     }
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Settled> {
-        let Some(intent) = pushes::unsettled(tx.look(), self.push.0)? else { return Ok(Settled::default()) };
+        let Some(intent) = pushes::unsettled(tx.reader(), self.push.0)? else {
+            return Ok(Settled::default());
+        };
         let now = tx.now.0;
-        let repository = repositories::repository(tx.look(), intent.repository_id.0)?;
+        let repository = repositories::repository(tx.reader(), intent.repository_id.0)?;
         let project = match &repository {
-            Some(repository) => projects::project(tx.look(), repository.project_id.0)?,
+            Some(repository) => projects::project(tx.reader(), repository.project_id.0)?,
             None => None,
         };
         let moved = intent.announced || !self.moved.refs.is_empty();
@@ -208,7 +210,7 @@ impl Command for SettlePush {
 /// The push in one line, as it was announced.
 fn headline(tx: &mut Tx<'_>, intent: &PushIntent, project: &Project, seq: Seq) -> Execution<String> {
     let pusher = username(tx, intent.user_id)?;
-    let told = chats::events_between(tx.look(), project.channel_id.0, seq - 1, seq + 1, 1, false)?;
+    let told = chats::events_between(tx.reader(), project.channel_id.0, seq - 1, seq + 1, 1, false)?;
     Ok(match told.first().map(|event| &event.change) {
         Some(Change::Push(push)) => format!("{pusher} {}", push.headline()),
         _ => format!("{pusher} pushed"),
@@ -223,7 +225,7 @@ fn announce(
     project: &Project,
     moved: &Moved,
 ) -> Execution<(Seq, String)> {
-    let mut chat = chats::chat(tx.look(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+    let mut chat = chats::chat(tx.reader(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
     let owner = username(tx, project.owner_id)?;
     let push = Push {
         repository_id: repository.id,
@@ -300,13 +302,13 @@ fn notify_slice(
     let named = if first { i64::try_from(mentioned.len()).unwrap_or(i64::MAX) } else { 0 };
     let limit = tx.limits.notifications_per_command.saturating_sub(named).max(1);
     let channel = project.channel_id.0;
-    let message = match messages::at_seq(tx.look(), channel, seq + 1)? {
-        Some(id) => messages::by_ids(tx.look(), &[id])?.pop().filter(|message| !message.deleted),
+    let message = match messages::at_seq(tx.reader(), channel, seq + 1)? {
+        Some(id) => messages::by_ids(tx.reader(), &[id])?.pop().filter(|message| !message.deleted),
         None => None,
     };
     // A deleted message notifies no user.
     let Some(message) = message else { return Ok(false) };
-    let watchers = projects::watchers_above(tx.look(), project.id.0, intent.notified_to, limit)?;
+    let watchers = projects::watchers_above(tx.reader(), project.id.0, intent.notified_to, limit)?;
     let more = i64::try_from(watchers.len()).unwrap_or(i64::MAX) >= limit;
     let named = mentioned.iter().map(|user| user.0).filter(|_| first).map(|user| (user, true));
     let others = watchers.iter().copied().filter(|user| !mentioned.contains(&UserId(*user)));
@@ -314,7 +316,7 @@ fn notify_slice(
     for (user, mentioned) in people {
         let standing = standing(tx, intent, project, user, mentioned)?;
         if let Decision::Notify(kind, _) = decide(Cause::Push, standing) {
-            let participant = chats::participant(tx.look(), channel, user)?;
+            let participant = chats::participant(tx.reader(), channel, user)?;
             // A slice may come behind its reader.
             let is_read = participant.is_some_and(|participant| participant.read_seq >= message.seq);
             let row = NewNotificationRow {
@@ -344,15 +346,15 @@ fn standing(
     user: i64,
     mentioned: bool,
 ) -> Execution<Standing> {
-    let row = accounts::user(tx.look(), user)?;
-    let role = projects::member_role(tx.look(), project.id.0, user)?;
+    let row = accounts::user(tx.reader(), user)?;
+    let role = projects::member_role(tx.reader(), project.id.0, user)?;
     Ok(Standing {
         is_actor: intent.user_id.0 == user,
         may_read: permission::check(Act::Read, project.visibility, role, "project").is_ok(),
         active: row.is_some_and(|row| row.deactivated_at.is_none()),
-        watches: projects::watches(tx.look(), project.id.0, user)?,
+        watches: projects::watches(tx.reader(), project.id.0, user)?,
         mentioned,
-        blocks_actor: blocks::exists(tx.look(), user, intent.user_id.0)?,
+        blocks_actor: blocks::exists(tx.reader(), user, intent.user_id.0)?,
         ..Standing::BYSTANDER
     })
 }

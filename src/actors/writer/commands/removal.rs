@@ -43,7 +43,7 @@ impl Command for DeleteEmptyChat {
     const NAME: &'static str = "DeleteEmptyChat";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        if chats::is_empty_since(tx.look(), self.chat.0, self.before.0)? {
+        if chats::is_empty_since(tx.reader(), self.chat.0, self.before.0)? {
             remove(tx, self.chat)?;
         }
         Ok(())
@@ -69,7 +69,7 @@ impl Command for PurgeChat {
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
-        if chats::chat(tx.look(), self.chat.0)?.is_some() {
+        if chats::chat(tx.reader(), self.chat.0)?.is_some() {
             return Ok(false);
         }
         let (limit, now) = (tx.limits.purged_per_command, tx.now.0);

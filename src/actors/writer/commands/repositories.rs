@@ -35,10 +35,11 @@ impl Command for BeginRepository {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Repository> {
         let (project, _) = access(tx, self.who, self.project, None, Act::Maintain)?;
         let name_key = self.name.key();
-        if repositories::repository_named(tx.look(), project.id.0, &name_key)?.is_some() {
+        if repositories::repository_named(tx.reader(), project.id.0, &name_key)?.is_some() {
             return Err(Refusal::Conflict("the project has a repository of this name").into());
         }
-        if repositories::repository_count_of(tx.look(), project.id.0)? >= tx.limits.repositories_per_project {
+        if repositories::repository_count_of(tx.reader(), project.id.0)? >= tx.limits.repositories_per_project
+        {
             return Err(Refusal::Conflict("the project has too many repositories already").into());
         }
         let row = NewRepositoryRow {
@@ -65,9 +66,9 @@ impl Command for ActivateRepository {
     const NAME: &'static str = "ActivateRepository";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<Repository>> {
-        let found = repositories::creating(tx.look(), self.repository.0)?;
+        let found = repositories::creating(tx.reader(), self.repository.0)?;
         let repository = Arc::new(found.ok_or(Refusal::NotFound("repository"))?);
-        projects::project(tx.look(), repository.project_id.0)?.ok_or(Refusal::NotFound("project"))?;
+        projects::project(tx.reader(), repository.project_id.0)?.ok_or(Refusal::NotFound("project"))?;
         repositories::set_state(tx.write(), self.repository.0, repositories::ACTIVE)?;
         tx.announce(Event::RepositoryChanged { repository: repository.clone() });
         Ok(repository)
@@ -84,7 +85,7 @@ impl Command for AbandonRepository {
     const NAME: &'static str = "AbandonRepository";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        if repositories::creating(tx.look(), self.repository.0)?.is_some() {
+        if repositories::creating(tx.reader(), self.repository.0)?.is_some() {
             repositories::delete_repository(tx.write(), self.repository.0)?;
         }
         Ok(())
@@ -117,7 +118,7 @@ impl Command for UpdateRepository {
         }
         let (old_key, new_key) = (name::key(&old.name), name::key(&new.name));
         let project = old.project_id;
-        if new_key != old_key && repositories::repository_named(tx.look(), project.0, &new_key)?.is_some() {
+        if new_key != old_key && repositories::repository_named(tx.reader(), project.0, &new_key)?.is_some() {
             return Err(Refusal::Conflict("the project has a repository of this name").into());
         }
         if new_key != old_key {
@@ -197,7 +198,7 @@ impl Command for RecordMaintenance {
     const NAME: &'static str = "RecordMaintenance";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        let Some(old) = repositories::repository(tx.look(), self.repository.0)? else { return Ok(()) };
+        let Some(old) = repositories::repository(tx.reader(), self.repository.0)? else { return Ok(()) };
         repositories::set_packed(tx.write(), old.id.0, self.size_bytes)?;
         let repository = Arc::new(Repository { size_bytes: self.size_bytes, ..old });
         tx.announce(Event::RepositoryChanged { repository });
@@ -207,7 +208,7 @@ impl Command for RecordMaintenance {
 
 /// The repository, if the caller may `act` on it.
 fn load(tx: &mut Tx<'_>, who: Credential, id: RepositoryId, act: Act) -> Execution<Repository> {
-    let repository = repositories::repository(tx.look(), id.0)?.ok_or(Refusal::NotFound("repository"))?;
+    let repository = repositories::repository(tx.reader(), id.0)?.ok_or(Refusal::NotFound("repository"))?;
     access(tx, who, repository.project_id, Some(id), act)?;
     Ok(repository)
 }

@@ -29,7 +29,7 @@ impl Command for SetRetention {
         tx.authenticate(self.who, Need::ChatWrite)?;
         let (chat, role) = load(tx, self.chat, self.who.user)?;
         let by = if self.who.proof == Proof::Operator {
-            let admin = accounts::first_admin(tx.look())?;
+            let admin = accounts::first_admin(tx.reader())?;
             admin.ok_or(Refusal::Conflict("there is no administrator yet"))?
         } else {
             permission::own(&chat, role)?;
@@ -62,8 +62,8 @@ impl Command for TrimChat {
     const NAME: &'static str = "TrimChat";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
-        let Some(chat) = chats::chat(tx.look(), self.chat.0)? else { return Ok(false) };
-        let trims = chats::trims(tx.look(), chat.id.0)?;
+        let Some(chat) = chats::chat(tx.reader(), self.chat.0)? else { return Ok(false) };
+        let trims = chats::trims(tx.reader(), chat.id.0)?;
         if let Some(keep) = chat.retention {
             let ordinal_max = chat.last_ordinal - keep;
             if trim_next(tx, &chat, ordinal_max)? {
@@ -88,17 +88,17 @@ impl Command for TrimChat {
 /// Trims the chat up to a later seq; `false`: there is nothing to trim.
 fn trim_next(tx: &mut Tx<'_>, chat: &Chat, ordinal_max: i64) -> Execution<bool> {
     let (id, above, most) = (chat.id.0, chat.trimmed_seq, tx.limits.trimmed_per_command);
-    let mut found = messages::to_trim(tx.look(), id, (above, Seq::MAX), ordinal_max, most)?;
+    let mut found = messages::to_trim(tx.reader(), id, (above, Seq::MAX), ordinal_max, most)?;
     let Some(&(last_seq, _)) = found.last() else { return Ok(false) };
     // Any number of events may lie between two messages: then the slice ends at one of them.
-    let event = messages::event_above(tx.look(), id, above, most)?;
+    let event = messages::event_above(tx.reader(), id, above, most)?;
     let seq = event.map_or(last_seq, |seq| seq.min(last_seq));
-    let seq = messages::within_followers(tx.look(), id, (above, seq), most)?;
+    let seq = messages::within_followers(tx.reader(), id, (above, seq), most)?;
     found.retain(|(found, _)| *found <= seq);
     let ordinal = found.last().map_or(chat.trimmed_ordinal, |(_, ordinal)| *ordinal);
     let trim = Trim { chat: id, above, to: seq, trimmed: seq };
     // A reply that goes may be the last one to a message further below.
-    if above > 0 && messages::any_reply_goes(tx.look(), trim)? {
+    if above > 0 && messages::any_reply_goes(tx.reader(), trim)? {
         chats::look_again(tx.write(), id, Some(0))?;
     }
     let edited = remove(tx, &found, trim)?.edited;
@@ -112,12 +112,12 @@ fn trim_next(tx: &mut Tx<'_>, chat: &Chat, ordinal_max: i64) -> Execution<bool> 
 /// Looks again at messages that stayed when the chat was trimmed: they were pinned or had replies.
 fn trim_again(tx: &mut Tx<'_>, chat: &Chat, above: Seq, ordinal_max: i64) -> Execution<()> {
     let (id, trimmed, most) = (chat.id.0, chat.trimmed_seq, tx.limits.trimmed_per_command);
-    let mut found = messages::to_trim(tx.look(), id, (above, trimmed), ordinal_max, most)?;
+    let mut found = messages::to_trim(tx.reader(), id, (above, trimmed), ordinal_max, most)?;
     let Some(&(to, _)) = found.last() else {
         chats::look_again(tx.write(), id, None)?;
         return Ok(());
     };
-    let to = messages::within_followers(tx.look(), id, (above, to), most)?;
+    let to = messages::within_followers(tx.reader(), id, (above, to), most)?;
     found.retain(|(seq, _)| *seq <= to);
     let removed = remove(tx, &found, Trim { chat: id, above, to, trimmed })?;
     chats::look_again(tx.write(), id, Some(to))?;
@@ -137,9 +137,9 @@ struct Removed {
 
 /// Removes those of the messages that go, with the followers of their threads and their notifications.
 fn remove(tx: &mut Tx<'_>, found: &[(Seq, i64)], trim: Trim) -> Execution<Removed> {
-    let edited = messages::edited_above(tx.look(), trim)?;
+    let edited = messages::edited_above(tx.reader(), trim)?;
     let count = messages::remove(tx.write(), trim)?;
-    let staying = messages::seqs_in(tx.look(), trim)?;
+    let staying = messages::seqs_in(tx.reader(), trim)?;
     for range in runs(found, &staying) {
         retract(tx, ChatId(trim.chat), range)?;
     }

@@ -33,9 +33,9 @@ impl Command for FollowThread {
             return Err(Refusal::NotFound("chat").into());
         }
         self.within_rate.clone()?;
-        let (thread, _) =
-            messages::thread_of(tx.look(), chat.id.0, self.message.0)?.ok_or(Refusal::NotFound("message"))?;
-        if threads::follows(tx.look(), thread.0, user.0)? != Some(self.follows) {
+        let (thread, _) = messages::thread_of(tx.reader(), chat.id.0, self.message.0)?
+            .ok_or(Refusal::NotFound("message"))?;
+        if threads::follows(tx.reader(), thread.0, user.0)? != Some(self.follows) {
             threads::set_follows(tx.write(), thread.0, user.0, self.follows)?;
         }
         Ok(())
