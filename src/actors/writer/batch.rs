@@ -197,7 +197,7 @@ impl BatchExecutor {
                     self.roll_back();
                     settled.push(commands.remove(index));
                 }
-                Executed::Failed(error) if collects && is_own_fault(&error) => {
+                Executed::Failed(error) if collects && is_constraint_violation(&error) => {
                     warn!(%error, "messages broke a constraint; the batch is replayed one by one");
                     self.metrics.replayed.inc();
                     self.roll_back();
@@ -288,10 +288,10 @@ impl BatchExecutor {
                 }
                 Ok(Err(Fault::Refused(refusal))) => command.refuse(refusal),
                 // It may be another's: looking at messages writes those that wait.
-                Ok(Err(Fault::Database(error))) if collects && is_own_fault(&error) => {
+                Ok(Err(Fault::Database(error))) if collects && is_constraint_violation(&error) => {
                     return Executed::Failed(error);
                 }
-                Ok(Err(Fault::Database(error))) if is_own_fault(&error) => {
+                Ok(Err(Fault::Database(error))) if is_constraint_violation(&error) => {
                     error!(command = command.name(), request_id = command.request_id().as_deref(), %error, "a command broke a constraint");
                     command.fail(CommandError::Internal);
                     // Should what the writer remembers ever be wrong, this is how it shows: it is forgotten with a rollback.
@@ -342,7 +342,11 @@ impl BatchExecutor {
                 Batch { committed, answers: commands, fatal: false, left: Vec::new() }
             }
             // A constraint that is checked here leaves the transaction open: that outcome is clear.
-            Err(error) if database::is_full(&error) || database::is_busy(&error) || is_own_fault(&error) => {
+            Err(error)
+                if database::is_full(&error)
+                    || database::is_busy(&error)
+                    || is_constraint_violation(&error) =>
+            {
                 self.roll_back();
                 self.database_failed(commands, &error, "commit")
             }
@@ -468,7 +472,7 @@ impl BatchExecutor {
 }
 
 /// A broken constraint is the command's own mistake; the database is well.
-fn is_own_fault(error: &SqlError) -> bool {
+fn is_constraint_violation(error: &SqlError) -> bool {
     use diesel::result::DatabaseErrorKind as Kind;
     match error {
         SqlError::DatabaseError(kind, _) => matches!(
