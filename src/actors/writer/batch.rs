@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 use super::additions::AdditionRates;
-use super::command::{CommandError, Fault, Shared, Tx};
+use super::command::{CommandError, ExecuteError, Shared, Tx};
 use super::mentions::MentionRates;
 use super::messages::QueuedCommand;
 use super::metrics::CommitMetrics;
@@ -286,19 +286,19 @@ impl BatchExecutor {
                     wrote |= dirty;
                     continue;
                 }
-                Ok(Err(Fault::Refused(refusal))) => command.refuse(refusal),
+                Ok(Err(ExecuteError::Refused(refusal))) => command.refuse(refusal),
                 // It may be another's: looking at messages writes those that wait.
-                Ok(Err(Fault::Database(error))) if collects && is_constraint_violation(&error) => {
+                Ok(Err(ExecuteError::Database(error))) if collects && is_constraint_violation(&error) => {
                     return Executed::Failed(error);
                 }
-                Ok(Err(Fault::Database(error))) if is_constraint_violation(&error) => {
+                Ok(Err(ExecuteError::Database(error))) if is_constraint_violation(&error) => {
                     error!(command = command.name(), request_id = command.request_id().as_deref(), %error, "a command broke a constraint");
                     command.fail(CommandError::Internal);
                     // Should what the writer remembers ever be wrong, this is how it shows: it is forgotten with a rollback.
                     events.truncate(mark);
                     return Executed::Spoiled(index);
                 }
-                Ok(Err(Fault::Database(error))) => return Executed::Failed(error),
+                Ok(Err(ExecuteError::Database(error))) => return Executed::Failed(error),
                 Err(_panic) => {
                     error!(
                         command = command.name(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::batch::{Batch, BatchExecutor};
-use super::command::{Command, CommandError, Execution, Fault, Tx};
+use super::command::{Command, CommandError, ExecuteError, Execution, Tx};
 use super::messages::{PendingCommand, QueuedCommand};
 use super::metrics::CommitMetrics;
 use crate::core::actor::Reply;
@@ -287,8 +287,8 @@ fn a_batch_out_of_time_commits_what_is_done_and_leaves_the_rest_for_the_next() {
 
 #[test]
 fn an_execution_error_of_the_database_is_not_a_refusal() {
-    let fault: Fault = diesel::result::Error::BrokenTransactionManager.into();
-    assert!(matches!(fault, Fault::Database(_)));
+    let error: ExecuteError = diesel::result::Error::BrokenTransactionManager.into();
+    assert!(matches!(error, ExecuteError::Database(_)));
 }
 
 /// Passes on what is logged.

@@ -40,24 +40,24 @@ pub trait Command: Send + 'static {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Self::Output>;
 }
 
-pub type Execution<T> = Result<T, Fault>;
+pub type Execution<T> = Result<T, ExecuteError>;
 
 /// Why a command did not do its work.
 #[derive(Debug)]
-pub enum Fault {
+pub enum ExecuteError {
     /// A rule said no: the caller's affair alone.
     Refused(Refusal),
     /// The database failed: the whole batch's affair.
     Database(diesel::result::Error),
 }
 
-impl From<Refusal> for Fault {
+impl From<Refusal> for ExecuteError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }
 }
 
-impl From<diesel::result::Error> for Fault {
+impl From<diesel::result::Error> for ExecuteError {
     fn from(error: diesel::result::Error) -> Self {
         Self::Database(error)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::Message;
 
-use super::command::{Command, CommandError, Fault, Tx};
+use super::command::{Command, CommandError, ExecuteError, Tx};
 use super::counted::Counted;
 use super::writer_cache::Invalidation;
 use crate::core::actor::{NamedMessage, Permit, Reply};
@@ -51,7 +51,7 @@ pub trait QueuedCommand: Send {
     /// Of the HTTP request that asked for it, if it was one.
     fn request_id(&self) -> Option<Arc<str>>;
     /// Executes the command; on success the result is kept for [`QueuedCommand::answer`].
-    fn execute(&mut self, tx: &mut Tx<'_>) -> Result<(), Fault>;
+    fn execute(&mut self, tx: &mut Tx<'_>) -> Result<(), ExecuteError>;
     fn refuse(&mut self, refusal: Refusal);
     fn fail(&mut self, error: CommandError);
     fn take_permit(&mut self) -> Option<Permit>;
@@ -76,7 +76,7 @@ impl<C: Command> QueuedCommand for PendingCommand<C> {
         self.request_id.clone()
     }
 
-    fn execute(&mut self, tx: &mut Tx<'_>) -> Result<(), Fault> {
+    fn execute(&mut self, tx: &mut Tx<'_>) -> Result<(), ExecuteError> {
         // The command may be executed again, with what it has counted.
         tx.counted = std::mem::take(&mut self.counted);
         let executed = self.command.execute(tx);

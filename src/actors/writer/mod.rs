@@ -35,7 +35,7 @@ mod writer_cache_test;
 pub use actor::{DbWriterActor, OpenExecutor, Published};
 pub use batch::{Batch, BatchExecutor, Committed};
 pub use checkpointer::{Checkpointer, WalGauge};
-pub use command::{Command, CommandError, Execution, Fault, Tx};
+pub use command::{Command, CommandError, ExecuteError, Execution, Tx};
 pub use handle::WriterHandle;
 pub use messages::{Drain, PendingCommand, QueuedCommand};
 pub use metrics::CommitMetrics;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::fan_out::tell_of_message;
-use crate::actors::writer::command::{Command, Execution, Fault, Tx};
+use crate::actors::writer::command::{Command, ExecuteError, Execution, Tx};
 use crate::actors::writer::pending_inserts::PendingMessage;
 use crate::actors::writer::{Head, Invalidation};
 use crate::domain::access::{Credential, Need};
@@ -58,8 +58,10 @@ impl Command for AppendMessage {
         let (chat, head, reply) = match self.place(tx) {
             Ok(place) => place,
             // Above membership, archive and rate rules: whoever was told "committed" once is told so again.
-            Err(Fault::Refused(refusal)) => return self.earlier(tx, &request_hash)?.ok_or(refusal.into()),
-            Err(fault) => return Err(fault),
+            Err(ExecuteError::Refused(refusal)) => {
+                return self.earlier(tx, &request_hash)?.ok_or(refusal.into());
+            }
+            Err(error) => return Err(error),
         };
         let (thread, replied_to) = reply.unzip();
         let written = write(tx, (&chat, head), self.who.user, new, thread, metadata, request_hash)?;
