@@ -83,22 +83,17 @@ pub struct BatchExecutor {
     read_only: Option<Instant>,
     /// When the batch that is being run began.
     begun: Instant,
-    slow: Slow,
+    /// Commands that take at least so long are logged.
+    slow_threshold: Duration,
 }
 
-/// Names commands that hold up all others.
-struct Slow {
-    threshold: Duration,
-}
-
-impl Slow {
-    fn tell(&self, command: &dyn QueuedCommand, took: Duration) {
-        if took >= self.threshold {
-            let (command, request_id) = (command.name(), command.request_id());
-            let request_id = request_id.as_deref();
-            let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-            warn!(command, request_id, duration_ms, "the command {command} took {duration_ms} ms");
-        }
+/// Logs a command that delayed all others.
+fn warn_if_slow(command: &dyn QueuedCommand, took: Duration, threshold: Duration) {
+    if took >= threshold {
+        let (command, request_id) = (command.name(), command.request_id());
+        let request_id = request_id.as_deref();
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        warn!(command, request_id, duration_ms, "the command {command} took {duration_ms} ms");
     }
 }
 
@@ -116,7 +111,7 @@ enum Executed {
 impl BatchExecutor {
     pub fn new(mut db: SqliteConnection, limits: Limits, metrics: CommitMetrics) -> Result<Self, SqlError> {
         let commit_no = meta::get(&mut db, meta::COMMIT_NO)?.unwrap_or(0);
-        let slow = Slow { threshold: Duration::from_millis(limits.slow_command_ms) };
+        let slow_threshold = Duration::from_millis(limits.slow_command_ms);
         let (additions, mentions) = (AdditionRates::new(&limits), MentionRates::new(&limits));
         Ok(Self {
             db,
@@ -129,7 +124,7 @@ impl BatchExecutor {
             writer_cache: WriterCache::default(),
             read_only: None,
             begun: Instant::now(),
-            slow,
+            slow_threshold,
         })
     }
 
@@ -142,7 +137,7 @@ impl BatchExecutor {
     /// From when on a command is named in the log.
     #[cfg(test)]
     pub(super) fn set_slow_threshold(&mut self, threshold: Duration) {
-        self.slow.threshold = threshold;
+        self.slow_threshold = threshold;
     }
 
     /// How much the writer remembers.
@@ -280,7 +275,8 @@ impl BatchExecutor {
                 self.writer_cache.forget();
             }
             let ended = Instant::now();
-            self.slow.tell(&**command, ended.duration_since(std::mem::replace(&mut started, ended)));
+            let took = ended.duration_since(std::mem::replace(&mut started, ended));
+            warn_if_slow(&**command, took, self.slow_threshold);
             match outcome {
                 Ok(Ok(())) => {
                     wrote |= dirty;
