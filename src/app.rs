@@ -29,7 +29,7 @@ use tracing::{error, info, warn};
 use crate::actors::cache::{CacheActor, CacheCounters, CacheHandle, ReadModels, Sources};
 use crate::actors::hub::{HubActor, HubHandle};
 use crate::actors::presence::{PresenceActor, PresenceHandle};
-use crate::actors::writer::{BatchExecutor, Checkpointer, DbWriterActor, WalGauge, WriterHandle};
+use crate::actors::writer::{BatchExecutor, Checkpointer, DbWriterActor, WalSizeEstimator, WriterHandle};
 use crate::api::{Operations, Readiness, ServerInfo, Shown};
 use crate::core::actor::{ActorStats, FatalSignal, Gate, start};
 use crate::core::auth::setup::SetupCode;
@@ -242,7 +242,7 @@ impl RunningApp {
         };
         let cache = CacheHandle::new(cache_mailbox, cache_gate);
 
-        let wal = Arc::new(WalGauge::default());
+        let wal = Arc::new(WalSizeEstimator::default());
         wal.committed(loaded.executor.commit_no(), 0);
         let commits = instruments.commits;
         let checkpointer =

@@ -7,7 +7,7 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Handler, Supervised};
 use tracing::{debug, error};
 
 use super::batch::{BatchExecutor, Committed};
-use super::checkpointer::WalGauge;
+use super::checkpointer::WalSizeEstimator;
 use super::command::{Command, CommandError};
 use super::messages::{Drain, PendingCommand, QueuedCommand};
 use crate::actors::cache::CacheHandle;
@@ -41,7 +41,7 @@ pub struct DbWriterActor {
     /// Whether a flush is already waiting for the mailbox to be empty.
     scheduled: bool,
     restarted: bool,
-    wal: Arc<WalGauge>,
+    wal: Arc<WalSizeEstimator>,
     wake_checkpointer: SyncSender<()>,
     fatal: FatalSignal,
     limits: Limits,
@@ -52,7 +52,7 @@ impl DbWriterActor {
         executor: BatchExecutor,
         open: OpenExecutor,
         cache: CacheHandle,
-        wal: Arc<WalGauge>,
+        wal: Arc<WalSizeEstimator>,
         wake_checkpointer: SyncSender<()>,
         fatal: FatalSignal,
         limits: Limits,

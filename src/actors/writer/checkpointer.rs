@@ -34,7 +34,7 @@ const COMMAND_PAGES: u64 = 3;
 
 /// What writer and checkpointer tell each other.
 #[derive(Debug)]
-pub struct WalGauge {
+pub struct WalSizeEstimator {
     /// Estimated bytes since the last checkpoint.
     since_checkpoint: AtomicU64,
     /// Bytes of log that were found the last time.
@@ -45,7 +45,7 @@ pub struct WalGauge {
     commands: AtomicU64,
     /// Checkpoints so far: only behind one can the log begin anew.
     checkpoints: AtomicU64,
-    /// What [`WalGauge::counted`] found the last time, and behind how many checkpoints.
+    /// What [`WalSizeEstimator::counted`] found the last time, and behind how many checkpoints.
     last_count: AtomicU64,
     last_count_at: AtomicU64,
     /// Below this length of the log the writer does not try again to restart it.
@@ -53,7 +53,7 @@ pub struct WalGauge {
     commit_no: AtomicI64,
 }
 
-impl Default for WalGauge {
+impl Default for WalSizeEstimator {
     fn default() -> Self {
         Self {
             since_checkpoint: AtomicU64::default(),
@@ -69,7 +69,7 @@ impl Default for WalGauge {
     }
 }
 
-impl WalGauge {
+impl WalSizeEstimator {
     /// A commit of `commands` commands. Answers the bytes, as is estimated, that no checkpoint has moved yet.
     pub fn committed(&self, commit_no: i64, commands: usize) -> u64 {
         self.commit_no.store(commit_no, Relaxed);
@@ -142,7 +142,7 @@ impl Checkpointer {
         database: &Path,
         data_dir: Arc<DataDir>,
         epoch: i64,
-        gauge: Arc<WalGauge>,
+        estimator: Arc<WalSizeEstimator>,
         metrics: CommitMetrics,
     ) -> Result<Self, database::DatabaseError> {
         let mut db = database::open_reader(database)?;
@@ -153,13 +153,13 @@ impl Checkpointer {
             loop {
                 let last = match woken.recv_timeout(MARK_EVERY) {
                     Ok(()) => {
-                        passive(&mut db, &gauge, &metrics);
+                        passive(&mut db, &estimator, &metrics);
                         false
                     }
                     Err(RecvTimeoutError::Timeout) => false,
                     Err(RecvTimeoutError::Disconnected) => true,
                 };
-                let commit_no = gauge.commit_no.load(Relaxed);
+                let commit_no = estimator.commit_no.load(Relaxed);
                 if commit_no > marked {
                     match data_dir.write_high_water(HighWater { epoch, commit_no }) {
                         Ok(()) => marked = commit_no,
@@ -188,12 +188,12 @@ impl Checkpointer {
     }
 }
 
-fn passive(db: &mut SqliteConnection, gauge: &WalGauge, metrics: &CommitMetrics) {
+fn passive(db: &mut SqliteConnection, estimator: &WalSizeEstimator, metrics: &CommitMetrics) {
     let begun = Instant::now();
-    gauge.since_checkpoint.store(0, Relaxed);
+    estimator.since_checkpoint.store(0, Relaxed);
     fail_points::reach(fail_points::BEFORE_CHECKPOINT);
     match diesel::sql_query("PRAGMA wal_checkpoint(PASSIVE)").get_result::<Checkpointed>(db) {
-        Ok(row) => gauge.checkpointed(u64::try_from(row.log).unwrap_or(0) * FRAME_BYTES),
+        Ok(row) => estimator.checkpointed(u64::try_from(row.log).unwrap_or(0) * FRAME_BYTES),
         Err(error) => warn!(%error, "a checkpoint failed; the next one will try again"),
     }
     fail_points::reach(fail_points::AFTER_CHECKPOINT);
@@ -206,15 +206,15 @@ mod tests {
 
     #[test]
     fn a_restart_that_somebody_was_in_the_way_of_is_tried_again_when_the_log_is_longer_by_as_much() {
-        let gauge = WalGauge::default();
+        let estimator = WalSizeEstimator::default();
         let due_at = |log: u64| {
-            gauge.checkpointed(log);
-            gauge.restart_is_due(64)
+            estimator.checkpointed(log);
+            estimator.restart_is_due(64)
         };
         assert!(!due_at(64) && due_at(65));
-        gauge.restart_failed(64);
+        estimator.restart_failed(64);
         assert!(!due_at(66) && !due_at(129) && due_at(130));
-        gauge.restart_failed(64);
+        estimator.restart_failed(64);
         assert!(!due_at(190));
         // The reader is gone, and the log was restarted.
         assert!(!due_at(10) && !due_at(64) && due_at(65));
@@ -222,28 +222,28 @@ mod tests {
 
     #[test]
     fn the_estimate_learns_what_a_command_takes_from_one_log_and_nothing_across_a_checkpoint() {
-        let gauge = WalGauge::default();
+        let estimator = WalSizeEstimator::default();
         let frames = |count: u64| count * FRAME_BYTES;
-        assert_eq!(gauge.committed(1, 100), frames(4 + 300));
+        assert_eq!(estimator.committed(1, 100), frames(4 + 300));
         // 304 pages were expected, 100 are there, of which 40 were moved.
-        assert_eq!(gauge.counted(&WalPages { log: 100, checkpointed: 40 }), frames(60));
+        assert_eq!(estimator.counted(&WalPages { log: 100, checkpointed: 40 }), frames(60));
         assert_eq!(
-            gauge.committed(2, 100) - frames(60),
+            estimator.committed(2, 100) - frames(60),
             frames(4 + 300),
             "the first count compares with nothing"
         );
-        assert_eq!(gauge.counted(&WalPages { log: 200, checkpointed: 40 }), frames(160));
+        assert_eq!(estimator.counted(&WalPages { log: 200, checkpointed: 40 }), frames(160));
         assert_eq!(
-            gauge.committed(3, 100) - frames(160),
+            estimator.committed(3, 100) - frames(160),
             frames(4 + 200),
             "100 grew by 100: halfway from 3 to 1"
         );
         // The log began anew behind it, and is a little longer now than it was: 210 pages, not 10.
-        gauge.checkpointed(frames(200));
-        assert_eq!(gauge.counted(&WalPages { log: 210, checkpointed: 0 }), frames(210));
-        assert_eq!(gauge.log_bytes.load(Relaxed), frames(210));
+        estimator.checkpointed(frames(200));
+        assert_eq!(estimator.counted(&WalPages { log: 210, checkpointed: 0 }), frames(210));
+        assert_eq!(estimator.log_bytes.load(Relaxed), frames(210));
         assert_eq!(
-            gauge.committed(4, 100) - frames(210),
+            estimator.committed(4, 100) - frames(210),
             frames(4 + 200),
             "nothing is learnt of another log"
         );

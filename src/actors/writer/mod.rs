@@ -34,7 +34,7 @@ mod writer_cache_test;
 
 pub use actor::{DbWriterActor, OpenExecutor, Published};
 pub use batch::{Batch, BatchExecutor, Committed};
-pub use checkpointer::{Checkpointer, WalGauge};
+pub use checkpointer::{Checkpointer, WalSizeEstimator};
 pub use command::{Command, CommandError, ExecuteError, Execution, Tx};
 pub use handle::WriterHandle;
 pub use messages::{Drain, PendingCommand, QueuedCommand};
