@@ -17,7 +17,7 @@ use super::read_models::{Applied, ReadModels};
 use super::token_uses::TokenUses;
 use crate::actors::hub::{HubHandle, LaneItem};
 use crate::actors::presence::{PresenceHandle, PresenceItem};
-use crate::actors::writer::{Committed, Published};
+use crate::actors::writer::{Committed, WriterEvent};
 use crate::core::actor::{Ctx, FATAL_EXIT_CODE, FatalSignal, InstrumentedActor};
 use crate::core::config::Cache;
 use crate::core::fail_points;
@@ -161,13 +161,13 @@ impl CacheActor {
         self.count_bytes();
     }
 
-    fn publish(&mut self, published: Published) {
+    fn publish(&mut self, event: WriterEvent) {
         fail_points::reach(fail_points::IN_CACHE);
-        match (published, &mut self.reload) {
-            (Published::Committed(committed), Reload::Running { commits, .. }) => commits.push(committed),
-            (Published::Committed(committed), Reload::No) => self.apply(committed),
-            (Published::Reload, Reload::Running { .. }) => {}
-            (Published::Reload, Reload::No) => self.start_reload(Vec::new()),
+        match (event, &mut self.reload) {
+            (WriterEvent::Committed(committed), Reload::Running { commits, .. }) => commits.push(committed),
+            (WriterEvent::Committed(committed), Reload::No) => self.apply(committed),
+            (WriterEvent::Reload, Reload::Running { .. }) => {}
+            (WriterEvent::Reload, Reload::No) => self.start_reload(Vec::new()),
         }
     }
 
@@ -412,8 +412,8 @@ impl<Q: Query> Handler<Ask<Q>> for CacheActor {
 
 impl Handler<Publish> for CacheActor {
     type Result = ();
-    fn handle(&mut self, Publish(published): Publish, _: &mut Ctx<Self>) {
-        self.publish(published);
+    fn handle(&mut self, Publish(event): Publish, _: &mut Ctx<Self>) {
+        self.publish(event);
     }
 }
 

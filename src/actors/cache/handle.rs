@@ -10,7 +10,7 @@ use super::queries::Query;
 use super::read_models::ReadModels;
 use crate::actors::hub::Replayed;
 use crate::actors::presence::{DeviceKey, Ticket};
-use crate::actors::writer::Published;
+use crate::actors::writer::WriterEvent;
 use crate::core::actor::{Caller, Gate, Mailbox, NamedMessage, Reply};
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, Seq, SessionId};
@@ -119,8 +119,8 @@ impl CacheHandle {
 
     /// Publishes commits. Called by the writer only: the order of these calls is the order of the
     /// commits.
-    pub fn publish(&self, published: Published) {
-        self.mailbox.post(Publish(published));
+    pub fn publish(&self, event: WriterEvent) {
+        self.mailbox.post(Publish(event));
     }
 
     /// Returns how the read models differ from `fresh`.

@@ -9,7 +9,7 @@ use super::queries::Query;
 use super::read_models::ReadModels;
 use crate::actors::hub::{Outbox, Replayed};
 use crate::actors::presence::{DeviceKey, Ticket};
-use crate::actors::writer::Published;
+use crate::actors::writer::WriterEvent;
 use crate::core::actor::{NamedMessage, Overloaded, Permit, Reply, ReplyDropped};
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, Seq, SessionId};
@@ -60,7 +60,7 @@ impl<Q: Query> NamedMessage for Ask<Q> {
 /// Commits from the writer, in commit order.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Publish(pub(super) Published);
+pub struct Publish(pub(super) WriterEvent);
 named_message!(Publish);
 
 /// Registers a session.

@@ -21,7 +21,7 @@ const COMMIT_UNCLEAR_EXIT_CODE: i32 = 74;
 
 /// What the cache hears from the writer, in commit order.
 #[derive(Debug)]
-pub enum Published {
+pub enum WriterEvent {
     Committed(Committed),
     /// The writer was restarted and cannot say what was committed last: load everything anew.
     Reload,
@@ -101,7 +101,7 @@ impl DbWriterActor {
             self.pending = std::mem::take(&mut batch.left);
             if let Some(committed) = batch.committed.take() {
                 let unmoved = self.wal.committed(committed.commit_no, count);
-                self.cache.publish(Published::Committed(committed));
+                self.cache.publish(WriterEvent::Committed(committed));
                 fail_points::reach(fail_points::BEFORE_ANSWER);
                 checkpoint_due = unmoved >= self.limits.checkpoint_bytes;
             }
@@ -161,7 +161,7 @@ impl Actor for DbWriterActor {
                 self.fatal.raise(FATAL_EXIT_CODE);
             }
         }
-        self.cache.publish(Published::Reload);
+        self.cache.publish(WriterEvent::Reload);
     }
 }
 

@@ -32,7 +32,7 @@ mod batch_test;
 #[cfg(test)]
 mod writer_cache_test;
 
-pub use actor::{DbWriterActor, OpenExecutor, Published};
+pub use actor::{DbWriterActor, OpenExecutor, WriterEvent};
 pub use batch::{Batch, BatchExecutor, Committed};
 pub use checkpointer::{Checkpointer, WalSizeEstimator};
 pub use command::{Command, CommandError, ExecuteError, Execution, Tx};

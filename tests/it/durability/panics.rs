@@ -4,7 +4,7 @@
 //! The faults are commands and queries of the tests' own, which the actors take like any other.
 
 use netbit::actors::cache::{Models, Query, Verdict};
-use netbit::actors::writer::{Command, CommandError, Committed, Execution, Published, Tx};
+use netbit::actors::writer::{Command, CommandError, Committed, Execution, Tx, WriterEvent};
 use netbit::client::TcpError;
 use netbit::core::actor::Caller;
 use netbit::domain::access::{Credential, Need};
@@ -135,7 +135,7 @@ async fn a_reload_in_the_middle_of_everything_answers_everybody_with_the_present
     let mut session = alice.tcp().await;
     for n in 0..30 {
         if n % 10 == 5 {
-            server.app.services.cache.publish(Published::Reload);
+            server.app.services.cache.publish(WriterEvent::Reload);
         }
         assert_eq!(alice.say(chat, &n.to_string()).await.status, 201);
         assert_eq!(alice.contents(chat).await.len(), n + 1, "one reads what one has written");
@@ -150,7 +150,7 @@ async fn a_reload_in_the_middle_of_everything_answers_everybody_with_the_present
 async fn a_batch_that_even_the_database_does_not_know_ends_the_process() {
     let server = TestServer::start().await;
     let unknown = Committed { commit_no: 1_000, events: Vec::new(), permits: Vec::new() };
-    server.app.services.cache.publish(Published::Committed(unknown));
+    server.app.services.cache.publish(WriterEvent::Committed(unknown));
     assert_eq!(soon(server.app.failed()).await, 70);
     server.abandon();
 }
@@ -160,7 +160,7 @@ async fn a_batch_that_arrives_twice_changes_nothing() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let old = Committed { commit_no: 1, events: Vec::new(), permits: Vec::new() };
-    server.app.services.cache.publish(Published::Committed(old));
+    server.app.services.cache.publish(WriterEvent::Committed(old));
     assert_eq!(alice.get("/api/users/me").await.status, 200);
     assert_eq!(server.app.cache_counters.snapshot().reloads, 0);
     server.stop().await;
