@@ -12,7 +12,7 @@ use super::counters::CacheCounters;
 use super::handle::CacheHandle;
 use super::messages::{Ask, Publish, QueryError, SendReceipts, SnapshotRead, Verify, WindowRead};
 use super::open_sessions::OpenSessions;
-use super::queries::{Models, Query, Verdict};
+use super::queries::{Models, Query, QueryOutcome};
 use super::read_models::{Applied, ReadModels};
 use super::token_uses::TokenUses;
 use crate::actors::hub::{HubHandle, LaneItem};
@@ -118,12 +118,12 @@ impl CacheActor {
         let uses = &mut self.uses;
         let mut models = Models { read: &mut self.models, uses, grant, fill: None };
         match (ask.query.answer(ask.who, &mut models), models.fill) {
-            (Verdict::Now(answer), _) => {
+            (QueryOutcome::Now(answer), _) => {
                 self.counters.hits.inc();
                 drop(ask.permit);
                 ask.reply.send(answer.map_err(QueryError::Refused));
             }
-            (Verdict::AfterFill(chat), fill) => {
+            (QueryOutcome::AfterFill(chat), fill) => {
                 let holder = ask.who.map_or(Holder::Operator, |who| Holder::Account(who.user));
                 self.after_fill(chat, fill.map(|fill| (fill, holder)), ask, Self::answer);
             }

@@ -57,7 +57,7 @@ pub use project_queries::{
 pub use push_queries::RepositoryToPush;
 pub use queries::{
     ChatDetails, ChatList, ChatView, Events, LoginCandidate, Me, Models, Participants, PersonFormerlyNamed,
-    PersonNamed, Query, UserIds, Verdict,
+    PersonNamed, Query, QueryOutcome, UserIds,
 };
 pub use read_models::ReadModels;
 pub use token_queries::{

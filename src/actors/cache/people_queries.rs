@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::queries::{Models, Query, Verdict, user_of};
+use super::queries::{Models, Query, QueryOutcome, user_of};
 use crate::domain::access::{Credential, Need};
 use crate::domain::chat::ChatKind;
 use crate::domain::ids::{ChatId, ProjectId, UserId};
@@ -31,8 +31,8 @@ impl Query for PeopleToAdd {
     const NAME: &'static str = "PeopleToAdd";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Vec<UserId>> {
-        Verdict::Now(user_of(who).and_then(|me| {
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Vec<UserId>> {
+        QueryOutcome::Now(user_of(who).and_then(|me| {
             let id = |name: &String| {
                 let person = models.read.directory.named(name).ok_or(Refusal::NotFound("user"))?.user.id;
                 let is_blocked = models.read.directory.blocks(person, me);
@@ -77,8 +77,8 @@ impl Query for Blocks {
     const NAME: &'static str = "Blocks";
     const NEED: Need = Need::ChatRead;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
-        Verdict::Now(user_of(who).map(|user| {
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
+        QueryOutcome::Now(user_of(who).map(|user| {
             let blocked = models.read.directory.blocked_by(user, self.after);
             let mut list: Vec<_> = blocked.take(self.limit + 1).cloned().collect();
             let has_more = list.len() > self.limit;

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::projects::ProjectState;
-use super::queries::{Models, Query, Verdict, user_of};
+use super::queries::{Models, Query, QueryOutcome, user_of};
 use super::token_queries::check_administrator;
 use crate::core::shares::{Client, Holder};
 use crate::domain::access::{Credential, Need, Subject};
@@ -87,8 +87,8 @@ impl Query for ProjectNamed {
     const NAME: &'static str = "ProjectNamed";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<ProjectView> {
-        Verdict::Now(find(models, &self.owner, &self.project, "project").and_then(|(state, moved)| {
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<ProjectView> {
+        QueryOutcome::Now(find(models, &self.owner, &self.project, "project").and_then(|(state, moved)| {
             let view = view(who, models, state, moved);
             let standing = (view.project.visibility, state.role(who.map(|who| who.user)));
             let chosen = |grant| models.read.projects.holds_one_of(state, grant);
@@ -115,8 +115,8 @@ impl Query for ProjectToAdminister {
     const NAME: &'static str = "ProjectToAdminister";
     const NEED: Need = Need::ServerAdmin;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<ProjectId> {
-        Verdict::Now(user_of(who).and_then(|user| {
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<ProjectId> {
+        QueryOutcome::Now(user_of(who).and_then(|user| {
             check_administrator(models, user)?;
             find(models, &self.owner, &self.project, "project").map(|(state, _)| state.project.id)
         }))
@@ -167,30 +167,32 @@ impl Query for RepositoryNamed {
     const NAME: &'static str = "RepositoryNamed";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<RepositoryView> {
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<RepositoryView> {
         const NOUN: &str = "repository";
-        Verdict::Now(find(models, &self.owner, &self.project, NOUN).and_then(|(state, project_moved)| {
-            let (repository, moved) = models
-                .read
-                .projects
-                .repository_named(state, &self.repository)
-                .ok_or(Refusal::NotFound(NOUN))?;
-            let role = state.role(who.map(|who| who.user));
-            let (visibility, subject) = (state.project.visibility, Subject::Repository(repository.id));
-            let role = match models.grant.as_ref() {
-                Some(grant) => grant.check_act(self.act, (visibility, role), subject, NOUN)?,
-                None => permission::check(self.act, visibility, None, NOUN).map(|()| None)?,
-            };
-            Ok(RepositoryView {
-                project: state.project.clone(),
-                repository: repository.clone(),
-                owner: models.read.directory.username(state.project.owner_id).to_owned(),
-                role,
-                moved: moved || project_moved,
-                holder: Holder::of(who.map(|who| who.user), ANYWHERE),
-                address: None,
-            })
-        }))
+        QueryOutcome::Now(find(models, &self.owner, &self.project, NOUN).and_then(
+            |(state, project_moved)| {
+                let (repository, moved) = models
+                    .read
+                    .projects
+                    .repository_named(state, &self.repository)
+                    .ok_or(Refusal::NotFound(NOUN))?;
+                let role = state.role(who.map(|who| who.user));
+                let (visibility, subject) = (state.project.visibility, Subject::Repository(repository.id));
+                let role = match models.grant.as_ref() {
+                    Some(grant) => grant.check_act(self.act, (visibility, role), subject, NOUN)?,
+                    None => permission::check(self.act, visibility, None, NOUN).map(|()| None)?,
+                };
+                Ok(RepositoryView {
+                    project: state.project.clone(),
+                    repository: repository.clone(),
+                    owner: models.read.directory.username(state.project.owner_id).to_owned(),
+                    role,
+                    moved: moved || project_moved,
+                    holder: Holder::of(who.map(|who| who.user), ANYWHERE),
+                    address: None,
+                })
+            },
+        ))
     }
 }
 
@@ -202,9 +204,9 @@ impl Query for RepositoryById {
     const NAME: &'static str = "RepositoryById";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
         let found = models.read.projects.repository(self.0).map(|(_, repository)| repository.clone());
-        Verdict::Now(found.ok_or(Refusal::NotFound("repository")))
+        QueryOutcome::Now(found.ok_or(Refusal::NotFound("repository")))
     }
 }
 
@@ -216,8 +218,8 @@ impl Query for AccountBytes {
     const NAME: &'static str = "AccountBytes";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<u64> {
-        Verdict::Now(Ok(models.read.projects.bytes_owned_by(self.0)))
+    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<u64> {
+        QueryOutcome::Now(Ok(models.read.projects.bytes_owned_by(self.0)))
     }
 }
 
@@ -235,7 +237,7 @@ impl Query for ProjectList {
     const NAME: &'static str = "ProjectList";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
         let user = who.map(|who| who.user);
         let states = models.read.projects.readable(user, self.after, self.members_only);
         let visible = states.filter(|state| {
@@ -246,7 +248,7 @@ impl Query for ProjectList {
             visible.take(self.limit + 1).map(|state| view(who, models, state, false)).collect();
         let has_more = list.len() > self.limit;
         list.truncate(self.limit);
-        Verdict::Now(Ok((list, has_more)))
+        QueryOutcome::Now(Ok((list, has_more)))
     }
 }
 
@@ -263,8 +265,8 @@ impl Query for Members {
     const NAME: &'static str = "Members";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
-        Verdict::Now(user_of(who).and_then(|user| {
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
+        QueryOutcome::Now(user_of(who).and_then(|user| {
             let state = models.read.projects.get(self.project).ok_or(Refusal::NotFound("project"))?;
             let role = models.read.projects.standing(state, Some(user), models.grant.as_ref());
             permission::check(Act::Read, state.project.visibility, role, "project")?;
@@ -292,10 +294,10 @@ impl Query for Repositories {
     const NAME: &'static str = "Repositories";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
         let user = who.map(|who| who.user);
         let Some(state) = models.read.projects.get(self.project) else {
-            return Verdict::Now(Err(Refusal::NotFound("project")));
+            return QueryOutcome::Now(Err(Refusal::NotFound("project")));
         };
         let owner = models.read.directory.username(state.project.owner_id);
         let above =
@@ -318,7 +320,7 @@ impl Query for Repositories {
         let mut list: Vec<_> = visible.take(self.limit + 1).collect();
         let has_more = list.len() > self.limit;
         list.truncate(self.limit);
-        Verdict::Now(Ok((list, has_more)))
+        QueryOutcome::Now(Ok((list, has_more)))
     }
 }
 
@@ -334,8 +336,10 @@ impl Query for ReadersNamed {
     const NAME: &'static str = "ReadersNamed";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Vec<UserId>> {
-        let Some(state) = models.read.projects.get(self.project) else { return Verdict::Now(Ok(Vec::new())) };
+    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Vec<UserId>> {
+        let Some(state) = models.read.projects.get(self.project) else {
+            return QueryOutcome::Now(Ok(Vec::new()));
+        };
         let (visibility, directory) = (state.project.visibility, &models.read.directory);
         let reader = |name: &str| {
             let user = directory.named(name)?.user.id;
@@ -348,7 +352,7 @@ impl Query for ReadersNamed {
                 readers.push(user);
             }
         }
-        Verdict::Now(Ok(readers))
+        QueryOutcome::Now(Ok(readers))
     }
 }
 
@@ -365,8 +369,8 @@ impl Query for NotificationList {
     const NAME: &'static str = "NotificationList";
     const NEED: Need = Need::ChatRead;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
         let own = &models.read.notifications;
-        Verdict::Now(user_of(who).map(|user| own.page(user, self.before, self.unread, self.limit)))
+        QueryOutcome::Now(user_of(who).map(|user| own.page(user, self.before, self.unread, self.limit)))
     }
 }

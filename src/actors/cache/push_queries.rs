@@ -1,7 +1,7 @@
 //! Queries of pushes.
 
 use super::project_queries::{RepositoryNamed, RepositoryView, find};
-use super::queries::{Models, Query, Verdict, user_of};
+use super::queries::{Models, Query, QueryOutcome, user_of};
 use crate::domain::access::{Credential, Need, Subject};
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::refusal::Refusal;
@@ -43,9 +43,9 @@ impl Query for RepositoryToPush {
     const NAME: &'static str = "RepositoryToPush";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
         if self.is_missing(models) {
-            return Verdict::Now(self.check_create(who, models).map(|()| None));
+            return QueryOutcome::Now(self.check_create(who, models).map(|()| None));
         }
         let named = RepositoryNamed {
             owner: self.owner.clone(),
@@ -54,8 +54,8 @@ impl Query for RepositoryToPush {
             act: Act::Push,
         };
         match named.answer(who, models) {
-            Verdict::Now(found) => Verdict::Now(found.map(Some)),
-            Verdict::AfterFill(chat) => Verdict::AfterFill(chat),
+            QueryOutcome::Now(found) => QueryOutcome::Now(found.map(Some)),
+            QueryOutcome::AfterFill(chat) => QueryOutcome::AfterFill(chat),
         }
     }
 }

@@ -29,7 +29,7 @@ pub struct Models<'a> {
     pub(super) fill: Option<super::chats::Fill>,
 }
 
-pub enum Verdict<T> {
+pub enum QueryOutcome<T> {
     Now(Result<T, Refusal>),
     /// The chat's window is being filled; the query runs again afterwards.
     AfterFill(ChatId),
@@ -43,7 +43,7 @@ pub trait Query: Send + 'static {
 
     /// Answers the query. `who` is set and authenticated, except for queries that need no logged-in
     /// user.
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer>;
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer>;
 }
 
 pub(super) fn user_of(who: Option<Credential>) -> Result<UserId, Refusal> {
@@ -75,8 +75,8 @@ impl Query for Me {
     const NAME: &'static str = "Me";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
-        Verdict::Now(user_of(who).and_then(|id| {
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
+        QueryOutcome::Now(user_of(who).and_then(|id| {
             let user = models.read.directory.user(id).ok_or(Refusal::Unauthenticated)?;
             let entry = models.read.directory.named(&user.username).ok_or(Refusal::Unauthenticated)?;
             Ok((user.clone(), entry.password_hash.clone()))
@@ -91,9 +91,9 @@ impl Query for PersonNamed {
     const NAME: &'static str = "PersonNamed";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Arc<User>> {
+    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Arc<User>> {
         let found = models.read.directory.named(&self.0).map(|entry| entry.user.clone());
-        Verdict::Now(found.ok_or(Refusal::NotFound("user")))
+        QueryOutcome::Now(found.ok_or(Refusal::NotFound("user")))
     }
 }
 
@@ -105,9 +105,9 @@ impl Query for PersonFormerlyNamed {
     const NAME: &'static str = "PersonFormerlyNamed";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Arc<User>> {
+    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Arc<User>> {
         let found = models.read.directory.formerly_named(&self.0).cloned();
-        Verdict::Now(found.ok_or(Refusal::NotFound("user")))
+        QueryOutcome::Now(found.ok_or(Refusal::NotFound("user")))
     }
 }
 
@@ -119,9 +119,9 @@ impl Query for UserIds {
     const NAME: &'static str = "UserIds";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Vec<UserId>> {
+    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Vec<UserId>> {
         let id = |name: &String| models.read.directory.named(name).map(|entry| entry.user.id);
-        Verdict::Now(self.0.iter().map(|name| id(name).ok_or(Refusal::NotFound("user"))).collect())
+        QueryOutcome::Now(self.0.iter().map(|name| id(name).ok_or(Refusal::NotFound("user"))).collect())
     }
 }
 
@@ -134,9 +134,9 @@ impl Query for LoginCandidate {
     const NAME: &'static str = "LoginCandidate";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
         let user = models.read.directory.named(&self.0).filter(|entry| entry.user.active);
-        Verdict::Now(Ok(user.map(|entry| (entry.user.clone(), entry.password_hash.clone()))))
+        QueryOutcome::Now(Ok(user.map(|entry| (entry.user.clone(), entry.password_hash.clone()))))
     }
 }
 
@@ -153,9 +153,9 @@ impl Query for ChatList {
     const NAME: &'static str = "ChatList";
     const NEED: Need = Need::ChatRead;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
         let read = &models.read;
-        Verdict::Now(user_of(who).map(|user| {
+        QueryOutcome::Now(user_of(who).map(|user| {
             let mut list: Vec<_> = if self.joinable {
                 let states = read.chats.channels_without(user, self.after).take(self.limit + 1);
                 states.map(|state| (read.summary(state, user), None)).collect()
@@ -190,9 +190,9 @@ impl Query for ChatDetails {
     const NAME: &'static str = "ChatDetails";
     const NEED: Need = Need::ChatRead;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<ChatView> {
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<ChatView> {
         let read = &models.read;
-        Verdict::Now(user_of(who).and_then(|user| {
+        QueryOutcome::Now(user_of(who).and_then(|user| {
             let (state, role) = chat_for(read, self.chat, user)?;
             permission::see(&state.chat, role)?;
             let visible = if permission::read(&state.chat, role).is_ok() { self.people } else { 0 };
@@ -218,9 +218,9 @@ impl Query for Participants {
     const NAME: &'static str = "Participants";
     const NEED: Need = Need::ChatRead;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
         let read = &models.read;
-        Verdict::Now(user_of(who).and_then(|user| {
+        QueryOutcome::Now(user_of(who).and_then(|user| {
             let (state, role) = chat_for(read, self.chat, user)?;
             permission::read(&state.chat, role)?;
             let mut list = people(read, state, self.after, self.limit + 1);
@@ -248,16 +248,16 @@ impl Query for Events {
     const NAME: &'static str = "Events";
     const NEED: Need = Need::ChatRead;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> Verdict<Self::Answer> {
+    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
         if let Err(refusal) = user_of(who).and_then(|user| readable(models.read, self.chat, user)) {
-            return Verdict::Now(Err(refusal));
+            return QueryOutcome::Now(Err(refusal));
         }
         match models.read.chats.page(self.chat, &self.range) {
-            Lookup::Here(page) => Verdict::Now(Ok(Ok(page))),
-            Lookup::Below { as_of } => Verdict::Now(Ok(Err(as_of))),
+            Lookup::Here(page) => QueryOutcome::Now(Ok(Ok(page))),
+            Lookup::Below { as_of } => QueryOutcome::Now(Ok(Err(as_of))),
             Lookup::Missing(fill) => {
                 models.fill = fill;
-                Verdict::AfterFill(self.chat)
+                QueryOutcome::AfterFill(self.chat)
             }
         }
     }
