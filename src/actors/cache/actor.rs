@@ -30,7 +30,7 @@ use crate::storage::snapshot;
 
 /// A query that waits for a window or for a reload. It holds a permit of the gate, so the gate also
 /// bounds the number of parked queries.
-type Parked = Box<dyn FnOnce(&mut CacheActor) + Send>;
+type DeferredQuery = Box<dyn FnOnce(&mut CacheActor) + Send>;
 
 /// The data sources of the cache, and its sizes.
 pub struct Sources {
@@ -52,7 +52,7 @@ pub struct CacheActor {
     fatal: FatalSignal,
     pub(super) sessions: OpenSessions,
     /// Queries that wait for a window.
-    awaiting_window: HashMap<ChatId, Vec<Parked>>,
+    awaiting_window: HashMap<ChatId, Vec<DeferredQuery>>,
     reload: Reload,
     /// The number of reloads so far. Answers of earlier reloads are void.
     reloads: u64,
@@ -66,7 +66,7 @@ enum Reload {
     /// A snapshot is being read; commits and queries wait.
     Running {
         commits: Vec<Committed>,
-        queries: Vec<Parked>,
+        queries: Vec<DeferredQuery>,
     },
 }
 
@@ -107,7 +107,7 @@ impl CacheActor {
     }
 
     fn answer<Q: Query>(&mut self, ask: Ask<Q>) {
-        let Some(ask) = self.unless_reloading(ask, Self::answer) else { return };
+        let Some(ask) = self.defer_while_reloading(ask, Self::answer) else { return };
         let grant = match ask.who.map(|who| self.models.directory.authenticate(who)).transpose() {
             Ok(proven) => proven.map(|(_, grant)| grant),
             Err(refusal) => return ask.reply.send(Err(refusal.into())),
@@ -153,7 +153,7 @@ impl CacheActor {
         };
         let waiting = self.awaiting_window.remove(&fill.chat).unwrap_or_default();
         match outcome {
-            Ok(()) => waiting.into_iter().for_each(|parked| parked(self)),
+            Ok(()) => waiting.into_iter().for_each(|deferred| deferred(self)),
             // Dropping the parked queries reports the failure to their callers.
             Err(reason) => error!(chat.id = %fill.chat, reason, "a window could not be filled"),
         }
@@ -272,7 +272,7 @@ impl CacheActor {
         // Commits of the meantime were never pushed: sessions must catch up.
         self.deliver_to_all(vec![LaneItem::Lost]);
         let waiting: Vec<_> =
-            self.awaiting_window.drain().flat_map(|(_, parked)| parked).chain(queries).collect();
+            self.awaiting_window.drain().flat_map(|(_, deferred)| deferred).chain(queries).collect();
         for committed in commits {
             self.apply(committed);
             if let Reload::Running { .. } = self.reload {
@@ -282,15 +282,15 @@ impl CacheActor {
                 return self.fatal.raise(FATAL_EXIT_CODE);
             }
         }
-        for parked in waiting {
-            parked(self);
+        for deferred in waiting {
+            deferred(self);
         }
         self.count_bytes();
     }
 
     /// Returns `what`, unless the read models are being loaded: then it is parked, and `then` runs
     /// on it afterwards.
-    pub(super) fn unless_reloading<T: Send + 'static>(
+    pub(super) fn defer_while_reloading<T: Send + 'static>(
         &mut self,
         what: T,
         then: fn(&mut Self, T),

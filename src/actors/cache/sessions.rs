@@ -29,7 +29,7 @@ const CURSOR_ANSWER_BYTES: usize = 96;
 
 impl CacheActor {
     fn open_session(&mut self, open: OpenSession) {
-        let Some(open) = self.unless_reloading(open, Self::open_session) else { return };
+        let Some(open) = self.defer_while_reloading(open, Self::open_session) else { return };
         let OpenSession { hello, reply, permit } = open;
         let user = match self.models.directory.authenticate(hello.session_ref.who) {
             Ok((user, Grant::Whole)) => user.clone(),
@@ -91,7 +91,7 @@ impl CacheActor {
 
     /// Activates a ticket. A ticket is valid for as long as the login that requested it.
     fn issue_ticket(&mut self, ask: IssueTicket) {
-        let Some(ask) = self.unless_reloading(ask, Self::issue_ticket) else { return };
+        let Some(ask) = self.defer_while_reloading(ask, Self::issue_ticket) else { return };
         let IssueTicket { who, device, ticket, reply, permit } = ask;
         let issued = match self.models.directory.authenticate(who) {
             Ok((_, Grant::Whole)) => Ok(()),
@@ -109,7 +109,7 @@ impl CacheActor {
     /// Closes a session. Ordered after the session's own registration, even when that waits for a
     /// reload.
     fn close_session(&mut self, close: CloseSession) {
-        let Some(close) = self.unless_reloading(close, Self::close_session) else { return };
+        let Some(close) = self.defer_while_reloading(close, Self::close_session) else { return };
         self.sessions.closed(close.session);
         self.presence.deliver(vec![PresenceItem::Unregistered { session: close.session }]);
         if let Some(hub) = self.hubs.get(close.hub) {
@@ -118,7 +118,7 @@ impl CacheActor {
     }
 
     fn heartbeat(&mut self, beat: Heartbeat) {
-        let Some(beat) = self.unless_reloading(beat, Self::heartbeat) else { return };
+        let Some(beat) = self.defer_while_reloading(beat, Self::heartbeat) else { return };
         if let Err(refusal) = self.models.directory.authenticate(beat.session_ref.who) {
             return beat.reply.send(Err(refusal.into()));
         }
@@ -132,7 +132,7 @@ impl CacheActor {
     /// Sorts the chats of a `Resume`: up to date, too far behind, of another epoch, or to be
     /// replayed.
     fn catch_up(&mut self, ask: CatchUp) {
-        let Some(ask) = self.unless_reloading(ask, Self::catch_up) else { return };
+        let Some(ask) = self.defer_while_reloading(ask, Self::catch_up) else { return };
         let CatchUp { session_ref, cursors: Cursors { turn, epoch, chats }, reply, permit } = ask;
         if let Err(refusal) = self.models.directory.authenticate(session_ref.who) {
             return reply.send(Err(refusal.into()));
@@ -189,7 +189,7 @@ impl CacheActor {
     /// Returns the next page of a replay, by the current permissions. The last page is sent on the
     /// lane, with the switch to live.
     fn replay(&mut self, ask: Replay) {
-        let Some(ask) = self.unless_reloading(ask, Self::replay) else { return };
+        let Some(ask) = self.defer_while_reloading(ask, Self::replay) else { return };
         let SessionRef { session, hub, who } = ask.session_ref;
         if let Err(refusal) = self.models.directory.authenticate(who) {
             return ask.reply.send(Err(refusal.into()));
