@@ -12,7 +12,7 @@ use super::counters::CacheCounters;
 use super::handle::CacheHandle;
 use super::messages::{Ask, Publish, QueryError, SendReceipts, SnapshotRead, Verify, WindowRead};
 use super::open_sessions::OpenSessions;
-use super::queries::{Models, Query, QueryOutcome};
+use super::queries::{Query, QueryContext, QueryOutcome};
 use super::read_models::{Applied, ReadModels};
 use super::token_uses::TokenUses;
 use crate::actors::hub::{HubHandle, LaneItem};
@@ -116,8 +116,8 @@ impl CacheActor {
             return ask.reply.send(Err(refusal.into()));
         }
         let uses = &mut self.uses;
-        let mut models = Models { read: &mut self.models, uses, grant, fill: None };
-        match (ask.query.answer(ask.who, &mut models), models.fill) {
+        let mut context = QueryContext { read: &mut self.models, uses, grant, fill: None };
+        match (ask.query.answer(ask.who, &mut context), context.fill) {
             (QueryOutcome::Now(answer), _) => {
                 self.counters.hits.inc();
                 drop(ask.permit);

@@ -56,8 +56,8 @@ pub use project_queries::{
 };
 pub use push_queries::RepositoryToPush;
 pub use queries::{
-    ChatDetails, ChatList, ChatView, Events, LoginCandidate, Me, Models, Participants, PersonFormerlyNamed,
-    PersonNamed, Query, QueryOutcome, UserIds,
+    ChatDetails, ChatList, ChatView, Events, LoginCandidate, Me, Participants, PersonFormerlyNamed,
+    PersonNamed, Query, QueryContext, QueryOutcome, UserIds,
 };
 pub use read_models::ReadModels;
 pub use token_queries::{

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::queries::{Models, Query, QueryOutcome, user_of};
+use super::queries::{Query, QueryContext, QueryOutcome, user_of};
 use crate::domain::access::{Credential, Need};
 use crate::domain::chat::ChatKind;
 use crate::domain::ids::{ChatId, ProjectId, UserId};
@@ -31,12 +31,12 @@ impl Query for PeopleToAdd {
     const NAME: &'static str = "PeopleToAdd";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Vec<UserId>> {
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Vec<UserId>> {
         QueryOutcome::Now(user_of(who).and_then(|me| {
             let id = |name: &String| {
-                let person = models.read.directory.named(name).ok_or(Refusal::NotFound("user"))?.user.id;
-                let is_blocked = models.read.directory.blocks(person, me);
-                permission::reach(is_blocked && !self.is_there(models, me, person))?;
+                let person = context.read.directory.named(name).ok_or(Refusal::NotFound("user"))?.user.id;
+                let is_blocked = context.read.directory.blocks(person, me);
+                permission::reach(is_blocked && !self.is_there(context, me, person))?;
                 Ok(person)
             };
             self.names.iter().map(id).collect()
@@ -47,8 +47,8 @@ impl Query for PeopleToAdd {
 impl PeopleToAdd {
     /// Returns whether `person` is in the destination already: existing shared memberships stay as
     /// they are.
-    fn is_there(&self, models: &Models<'_>, me: UserId, person: UserId) -> bool {
-        let (chats, projects) = (&models.read.chats, &models.read.projects);
+    fn is_there(&self, context: &QueryContext<'_>, me: UserId, person: UserId) -> bool {
+        let (chats, projects) = (&context.read.chats, &context.read.projects);
         match self.to {
             Destination::Chat(chat) => {
                 chats.get(chat).is_some_and(|state| state.people.contains_key(&person))
@@ -77,9 +77,9 @@ impl Query for Blocks {
     const NAME: &'static str = "Blocks";
     const NEED: Need = Need::ChatRead;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         QueryOutcome::Now(user_of(who).map(|user| {
-            let blocked = models.read.directory.blocked_by(user, self.after);
+            let blocked = context.read.directory.blocked_by(user, self.after);
             let mut list: Vec<_> = blocked.take(self.limit + 1).cloned().collect();
             let has_more = list.len() > self.limit;
             list.truncate(self.limit);

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::projects::ProjectState;
-use super::queries::{Models, Query, QueryOutcome, user_of};
+use super::queries::{Query, QueryContext, QueryOutcome, user_of};
 use super::token_queries::check_administrator;
 use crate::core::shares::{Client, Holder};
 use crate::domain::access::{Credential, Need, Subject};
@@ -87,12 +87,12 @@ impl Query for ProjectNamed {
     const NAME: &'static str = "ProjectNamed";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<ProjectView> {
-        QueryOutcome::Now(find(models, &self.owner, &self.project, "project").and_then(|(state, moved)| {
-            let view = view(who, models, state, moved);
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<ProjectView> {
+        QueryOutcome::Now(find(context, &self.owner, &self.project, "project").and_then(|(state, moved)| {
+            let view = view(who, context, state, moved);
             let standing = (view.project.visibility, state.role(who.map(|who| who.user)));
-            let chosen = |grant| models.read.projects.holds_one_of(state, grant);
-            match models.grant.as_ref() {
+            let chosen = |grant| context.read.projects.holds_one_of(state, grant);
+            match context.grant.as_ref() {
                 Some(grant) => {
                     let subject = Subject::Project { chosen: chosen(grant) };
                     grant.check_act(self.act, standing, subject, "project").map(drop)?;
@@ -115,10 +115,10 @@ impl Query for ProjectToAdminister {
     const NAME: &'static str = "ProjectToAdminister";
     const NEED: Need = Need::ServerAdmin;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<ProjectId> {
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<ProjectId> {
         QueryOutcome::Now(user_of(who).and_then(|user| {
-            check_administrator(models, user)?;
-            find(models, &self.owner, &self.project, "project").map(|(state, _)| state.project.id)
+            check_administrator(context, user)?;
+            find(context, &self.owner, &self.project, "project").map(|(state, _)| state.project.id)
         }))
     }
 }
@@ -126,30 +126,35 @@ impl Query for ProjectToAdminister {
 /// Finds a project by name. Missing and hidden projects must give the same answer: callers check
 /// the permission next.
 pub(super) fn find<'a>(
-    models: &'a Models<'_>,
+    context: &'a QueryContext<'_>,
     owner: &str,
     project: &str,
     noun: &'static str,
 ) -> Result<(&'a ProjectState, bool), Refusal> {
-    let directory = &models.read.directory;
+    let directory = &context.read.directory;
     let now = directory.named(owner).map(|entry| (entry.user.id, false));
     let owner = now.or_else(|| directory.formerly_named(owner).map(|user| (user.id, true)));
     let found = owner.and_then(|(owner, renamed)| {
-        let (state, moved) = models.read.projects.named(owner, project)?;
+        let (state, moved) = context.read.projects.named(owner, project)?;
         Some((state, moved || renamed))
     });
     found.ok_or(Refusal::NotFound(noun))
 }
 
-fn view(who: Option<Credential>, models: &Models<'_>, state: &ProjectState, moved: bool) -> ProjectView {
+fn view(
+    who: Option<Credential>,
+    context: &QueryContext<'_>,
+    state: &ProjectState,
+    moved: bool,
+) -> ProjectView {
     let user = who.map(|who| who.user);
     ProjectView {
         project: state.project.clone(),
-        owner: models.read.directory.username(state.project.owner_id).to_owned(),
-        role: models.read.projects.standing(state, user, models.grant.as_ref()),
+        owner: context.read.directory.username(state.project.owner_id).to_owned(),
+        role: context.read.projects.standing(state, user, context.grant.as_ref()),
         watches: user.is_some_and(|user| state.watchers.contains(&user)),
         member_count: state.members.len(),
-        repository_count: models.read.projects.repository_count(state, models.grant.as_ref()),
+        repository_count: context.read.projects.repository_count(state, context.grant.as_ref()),
         moved,
     }
 }
@@ -167,25 +172,29 @@ impl Query for RepositoryNamed {
     const NAME: &'static str = "RepositoryNamed";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<RepositoryView> {
+    fn answer(
+        &self,
+        who: Option<Credential>,
+        context: &mut QueryContext<'_>,
+    ) -> QueryOutcome<RepositoryView> {
         const NOUN: &str = "repository";
-        QueryOutcome::Now(find(models, &self.owner, &self.project, NOUN).and_then(
+        QueryOutcome::Now(find(context, &self.owner, &self.project, NOUN).and_then(
             |(state, project_moved)| {
-                let (repository, moved) = models
+                let (repository, moved) = context
                     .read
                     .projects
                     .repository_named(state, &self.repository)
                     .ok_or(Refusal::NotFound(NOUN))?;
                 let role = state.role(who.map(|who| who.user));
                 let (visibility, subject) = (state.project.visibility, Subject::Repository(repository.id));
-                let role = match models.grant.as_ref() {
+                let role = match context.grant.as_ref() {
                     Some(grant) => grant.check_act(self.act, (visibility, role), subject, NOUN)?,
                     None => permission::check(self.act, visibility, None, NOUN).map(|()| None)?,
                 };
                 Ok(RepositoryView {
                     project: state.project.clone(),
                     repository: repository.clone(),
-                    owner: models.read.directory.username(state.project.owner_id).to_owned(),
+                    owner: context.read.directory.username(state.project.owner_id).to_owned(),
                     role,
                     moved: moved || project_moved,
                     holder: Holder::of(who.map(|who| who.user), ANYWHERE),
@@ -204,8 +213,8 @@ impl Query for RepositoryById {
     const NAME: &'static str = "RepositoryById";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
-        let found = models.read.projects.repository(self.0).map(|(_, repository)| repository.clone());
+    fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
+        let found = context.read.projects.repository(self.0).map(|(_, repository)| repository.clone());
         QueryOutcome::Now(found.ok_or(Refusal::NotFound("repository")))
     }
 }
@@ -218,8 +227,8 @@ impl Query for AccountBytes {
     const NAME: &'static str = "AccountBytes";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<u64> {
-        QueryOutcome::Now(Ok(models.read.projects.bytes_owned_by(self.0)))
+    fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<u64> {
+        QueryOutcome::Now(Ok(context.read.projects.bytes_owned_by(self.0)))
     }
 }
 
@@ -237,15 +246,15 @@ impl Query for ProjectList {
     const NAME: &'static str = "ProjectList";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         let user = who.map(|who| who.user);
-        let states = models.read.projects.readable(user, self.after, self.members_only);
+        let states = context.read.projects.readable(user, self.after, self.members_only);
         let visible = states.filter(|state| {
-            let role = models.read.projects.standing(state, user, models.grant.as_ref());
+            let role = context.read.projects.standing(state, user, context.grant.as_ref());
             permission::check(Act::Read, state.project.visibility, role, "project").is_ok()
         });
         let mut list: Vec<_> =
-            visible.take(self.limit + 1).map(|state| view(who, models, state, false)).collect();
+            visible.take(self.limit + 1).map(|state| view(who, context, state, false)).collect();
         let has_more = list.len() > self.limit;
         list.truncate(self.limit);
         QueryOutcome::Now(Ok((list, has_more)))
@@ -265,15 +274,15 @@ impl Query for Members {
     const NAME: &'static str = "Members";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         QueryOutcome::Now(user_of(who).and_then(|user| {
-            let state = models.read.projects.get(self.project).ok_or(Refusal::NotFound("project"))?;
-            let role = models.read.projects.standing(state, Some(user), models.grant.as_ref());
+            let state = context.read.projects.get(self.project).ok_or(Refusal::NotFound("project"))?;
+            let role = context.read.projects.standing(state, Some(user), context.grant.as_ref());
             permission::check(Act::Read, state.project.visibility, role, "project")?;
             let above = state.members.range((Bound::Excluded(self.after), Bound::Unbounded));
             let mut list: Vec<_> = above
                 .take(self.limit + 1)
-                .map(|(id, role)| (*id, models.read.directory.username(*id).to_owned(), *role))
+                .map(|(id, role)| (*id, context.read.directory.username(*id).to_owned(), *role))
                 .collect();
             let has_more = list.len() > self.limit;
             list.truncate(self.limit);
@@ -294,16 +303,16 @@ impl Query for Repositories {
     const NAME: &'static str = "Repositories";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         let user = who.map(|who| who.user);
-        let Some(state) = models.read.projects.get(self.project) else {
+        let Some(state) = context.read.projects.get(self.project) else {
             return QueryOutcome::Now(Err(Refusal::NotFound("project")));
         };
-        let owner = models.read.directory.username(state.project.owner_id);
+        let owner = context.read.directory.username(state.project.owner_id);
         let above =
             state.repositories.range::<str, _>((Bound::Excluded(self.after.as_str()), Bound::Unbounded));
         let visible = above.filter_map(|(_, repository)| {
-            let grant = models.grant.as_ref();
+            let grant = context.grant.as_ref();
             let role =
                 grant.and_then(|grant| grant.cap(state.role(user), Subject::Repository(repository.id)));
             permission::check(Act::Read, state.project.visibility, role, "repository").ok()?;
@@ -336,11 +345,11 @@ impl Query for ReadersNamed {
     const NAME: &'static str = "ReadersNamed";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Vec<UserId>> {
-        let Some(state) = models.read.projects.get(self.project) else {
+    fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Vec<UserId>> {
+        let Some(state) = context.read.projects.get(self.project) else {
             return QueryOutcome::Now(Ok(Vec::new()));
         };
-        let (visibility, directory) = (state.project.visibility, &models.read.directory);
+        let (visibility, directory) = (state.project.visibility, &context.read.directory);
         let reader = |name: &str| {
             let user = directory.named(name)?.user.id;
             permission::check(Act::Read, visibility, state.role(Some(user)), "project").ok()?;
@@ -369,8 +378,8 @@ impl Query for NotificationList {
     const NAME: &'static str = "NotificationList";
     const NEED: Need = Need::ChatRead;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
-        let own = &models.read.notifications;
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
+        let own = &context.read.notifications;
         QueryOutcome::Now(user_of(who).map(|user| own.page(user, self.before, self.unread, self.limit)))
     }
 }

@@ -1,7 +1,7 @@
 //! Queries of pushes.
 
 use super::project_queries::{RepositoryNamed, RepositoryView, find};
-use super::queries::{Models, Query, QueryOutcome, user_of};
+use super::queries::{Query, QueryContext, QueryOutcome, user_of};
 use crate::domain::access::{Credential, Need, Subject};
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::refusal::Refusal;
@@ -19,20 +19,20 @@ pub struct RepositoryToPush {
 
 impl RepositoryToPush {
     /// Returns whether the repository is missing from a project that exists.
-    fn is_missing(&self, models: &Models<'_>) -> bool {
-        find(models, &self.owner, &self.project, NOUN)
-            .is_ok_and(|(state, _)| models.read.projects.repository_named(state, &self.repository).is_none())
+    fn is_missing(&self, context: &QueryContext<'_>) -> bool {
+        find(context, &self.owner, &self.project, NOUN)
+            .is_ok_and(|(state, _)| context.read.projects.repository_named(state, &self.repository).is_none())
     }
 
     /// Checks that the caller may create it: as owner, with a credential that may create
     /// repositories.
-    fn check_create(&self, who: Option<Credential>, models: &Models<'_>) -> Result<(), Refusal> {
+    fn check_create(&self, who: Option<Credential>, context: &QueryContext<'_>) -> Result<(), Refusal> {
         let user = user_of(who).map_err(|_| Refusal::NotFound(NOUN))?;
-        let (state, _) = find(models, &self.owner, &self.project, NOUN)?;
+        let (state, _) = find(context, &self.owner, &self.project, NOUN)?;
         let role = state.role(Some(user));
         permission::push_to_create(role, NOUN)?;
-        let grant = models.grant.as_ref().ok_or(Refusal::NotFound(NOUN))?;
-        let subject = Subject::Project { chosen: models.read.projects.holds_one_of(state, grant) };
+        let grant = context.grant.as_ref().ok_or(Refusal::NotFound(NOUN))?;
+        let subject = Subject::Project { chosen: context.read.projects.holds_one_of(state, grant) };
         grant.check_act(Act::Maintain, (state.project.visibility, role), subject, NOUN).map(drop)
     }
 }
@@ -43,9 +43,9 @@ impl Query for RepositoryToPush {
     const NAME: &'static str = "RepositoryToPush";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
-        if self.is_missing(models) {
-            return QueryOutcome::Now(self.check_create(who, models).map(|()| None));
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
+        if self.is_missing(context) {
+            return QueryOutcome::Now(self.check_create(who, context).map(|()| None));
         }
         let named = RepositoryNamed {
             owner: self.owner.clone(),
@@ -53,7 +53,7 @@ impl Query for RepositoryToPush {
             repository: self.repository.clone(),
             act: Act::Push,
         };
-        match named.answer(who, models) {
+        match named.answer(who, context) {
             QueryOutcome::Now(found) => QueryOutcome::Now(found.map(Some)),
             QueryOutcome::AfterFill(chat) => QueryOutcome::AfterFill(chat),
         }

@@ -19,7 +19,7 @@ use crate::domain::user::User;
 use crate::protocol::view::ChatSummary;
 
 /// The data that queries read.
-pub struct Models<'a> {
+pub struct QueryContext<'a> {
     pub(super) read: &'a mut ReadModels,
     /// Uses of access tokens, to be written later.
     pub(super) uses: &'a mut TokenUses,
@@ -43,7 +43,7 @@ pub trait Query: Send + 'static {
 
     /// Answers the query. `who` is set and authenticated, except for queries that need no logged-in
     /// user.
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer>;
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer>;
 }
 
 pub(super) fn user_of(who: Option<Credential>) -> Result<UserId, Refusal> {
@@ -75,10 +75,10 @@ impl Query for Me {
     const NAME: &'static str = "Me";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         QueryOutcome::Now(user_of(who).and_then(|id| {
-            let user = models.read.directory.user(id).ok_or(Refusal::Unauthenticated)?;
-            let entry = models.read.directory.named(&user.username).ok_or(Refusal::Unauthenticated)?;
+            let user = context.read.directory.user(id).ok_or(Refusal::Unauthenticated)?;
+            let entry = context.read.directory.named(&user.username).ok_or(Refusal::Unauthenticated)?;
             Ok((user.clone(), entry.password_hash.clone()))
         }))
     }
@@ -91,8 +91,8 @@ impl Query for PersonNamed {
     const NAME: &'static str = "PersonNamed";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Arc<User>> {
-        let found = models.read.directory.named(&self.0).map(|entry| entry.user.clone());
+    fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Arc<User>> {
+        let found = context.read.directory.named(&self.0).map(|entry| entry.user.clone());
         QueryOutcome::Now(found.ok_or(Refusal::NotFound("user")))
     }
 }
@@ -105,8 +105,8 @@ impl Query for PersonFormerlyNamed {
     const NAME: &'static str = "PersonFormerlyNamed";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Arc<User>> {
-        let found = models.read.directory.formerly_named(&self.0).cloned();
+    fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Arc<User>> {
+        let found = context.read.directory.formerly_named(&self.0).cloned();
         QueryOutcome::Now(found.ok_or(Refusal::NotFound("user")))
     }
 }
@@ -119,8 +119,8 @@ impl Query for UserIds {
     const NAME: &'static str = "UserIds";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Vec<UserId>> {
-        let id = |name: &String| models.read.directory.named(name).map(|entry| entry.user.id);
+    fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Vec<UserId>> {
+        let id = |name: &String| context.read.directory.named(name).map(|entry| entry.user.id);
         QueryOutcome::Now(self.0.iter().map(|name| id(name).ok_or(Refusal::NotFound("user"))).collect())
     }
 }
@@ -134,8 +134,8 @@ impl Query for LoginCandidate {
     const NAME: &'static str = "LoginCandidate";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
-        let user = models.read.directory.named(&self.0).filter(|entry| entry.user.active);
+    fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
+        let user = context.read.directory.named(&self.0).filter(|entry| entry.user.active);
         QueryOutcome::Now(Ok(user.map(|entry| (entry.user.clone(), entry.password_hash.clone()))))
     }
 }
@@ -153,8 +153,8 @@ impl Query for ChatList {
     const NAME: &'static str = "ChatList";
     const NEED: Need = Need::ChatRead;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
-        let read = &models.read;
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
+        let read = &context.read;
         QueryOutcome::Now(user_of(who).map(|user| {
             let mut list: Vec<_> = if self.joinable {
                 let states = read.chats.channels_without(user, self.after).take(self.limit + 1);
@@ -190,8 +190,8 @@ impl Query for ChatDetails {
     const NAME: &'static str = "ChatDetails";
     const NEED: Need = Need::ChatRead;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<ChatView> {
-        let read = &models.read;
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<ChatView> {
+        let read = &context.read;
         QueryOutcome::Now(user_of(who).and_then(|user| {
             let (state, role) = chat_for(read, self.chat, user)?;
             permission::see(&state.chat, role)?;
@@ -218,8 +218,8 @@ impl Query for Participants {
     const NAME: &'static str = "Participants";
     const NEED: Need = Need::ChatRead;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
-        let read = &models.read;
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
+        let read = &context.read;
         QueryOutcome::Now(user_of(who).and_then(|user| {
             let (state, role) = chat_for(read, self.chat, user)?;
             permission::read(&state.chat, role)?;
@@ -248,15 +248,15 @@ impl Query for Events {
     const NAME: &'static str = "Events";
     const NEED: Need = Need::ChatRead;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
-        if let Err(refusal) = user_of(who).and_then(|user| readable(models.read, self.chat, user)) {
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
+        if let Err(refusal) = user_of(who).and_then(|user| readable(context.read, self.chat, user)) {
             return QueryOutcome::Now(Err(refusal));
         }
-        match models.read.chats.page(self.chat, &self.range) {
+        match context.read.chats.page(self.chat, &self.range) {
             Lookup::Here(page) => QueryOutcome::Now(Ok(Ok(page))),
             Lookup::Below { as_of } => QueryOutcome::Now(Ok(Err(as_of))),
             Lookup::Missing(fill) => {
-                models.fill = fill;
+                context.fill = fill;
                 QueryOutcome::AfterFill(self.chat)
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::common_chats::CommonChats;
-use super::queries::{Models, Query, QueryOutcome, user_of};
+use super::queries::{Query, QueryContext, QueryOutcome, user_of};
 use crate::domain::access::{AccessToken, Credential, Need};
 use crate::domain::ids::{AccessTokenId, UserId};
 use crate::domain::refusal::Refusal;
@@ -21,15 +21,15 @@ impl Query for TokenHolder {
     const NAME: &'static str = "TokenHolder";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Credential> {
-        let directory = &models.read.directory;
+    fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Credential> {
+        let directory = &context.read.directory;
         let Some(who) = directory.token_holder(&self.hash) else {
             return QueryOutcome::Now(Err(Refusal::Unauthenticated));
         };
         let proven = directory.authenticate(who).map(|(_, grant)| grant);
         QueryOutcome::Now(proven.and_then(|grant| {
             if let Some(token) = grant.token() {
-                models.uses.note(token, Timestamp::now());
+                context.uses.note(token, Timestamp::now());
             }
             grant.check(self.need).map(|()| who)
         }))
@@ -44,8 +44,8 @@ impl Query for AccessTokens {
     const NAME: &'static str = "AccessTokens";
     const NEED: Need = Need::Person;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
-        QueryOutcome::Now(user_of(who).map(|user| models.read.directory.tokens_of(user)))
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
+        QueryOutcome::Now(user_of(who).map(|user| context.read.directory.tokens_of(user)))
     }
 }
 
@@ -57,8 +57,8 @@ impl Query for AccessTokensOf {
     const NAME: &'static str = "AccessTokensOf";
     const NEED: Need = Need::Person;
 
-    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
-        QueryOutcome::Now(Ok(models.read.directory.tokens_of(self.0)))
+    fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
+        QueryOutcome::Now(Ok(context.read.directory.tokens_of(self.0)))
     }
 }
 
@@ -72,8 +72,8 @@ impl Query for TokenUsesToWrite {
     const NAME: &'static str = "TokenUsesToWrite";
     const NEED: Need = Need::Identity;
 
-    fn answer(&self, _: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
-        QueryOutcome::Now(Ok(models.uses.take(self.count)))
+    fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
+        QueryOutcome::Now(Ok(context.uses.take(self.count)))
     }
 }
 
@@ -85,13 +85,13 @@ impl Query for Administrator {
     const NAME: &'static str = "Administrator";
     const NEED: Need = Need::ServerAdmin;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<()> {
-        QueryOutcome::Now(user_of(who).and_then(|user| check_administrator(models, user)))
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<()> {
+        QueryOutcome::Now(user_of(who).and_then(|user| check_administrator(context, user)))
     }
 }
 
-pub(super) fn check_administrator(models: &Models<'_>, user: UserId) -> Result<(), Refusal> {
-    let is_admin = models.read.directory.user(user).is_some_and(|user| user.is_admin);
+pub(super) fn check_administrator(context: &QueryContext<'_>, user: UserId) -> Result<(), Refusal> {
+    let is_admin = context.read.directory.user(user).is_some_and(|user| user.is_admin);
     let refusal = Refusal::Forbidden("only an administrator of the server may do this");
     is_admin.then_some(()).ok_or(refusal)
 }
@@ -110,8 +110,8 @@ impl Query for PeopleSeen {
     const NAME: &'static str = "PeopleSeen";
     const NEED: Need = Need::ChatRead;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<Self::Answer> {
-        let read = &models.read;
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
+        let read = &context.read;
         QueryOutcome::Now(user_of(who).and_then(|me| {
             let mut common = CommonChats::new(&read.chats, me, self.compared_max);
             let mut seen = Vec::with_capacity(self.names.len());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::common_chats::CommonChats;
-use super::queries::{Models, Query, QueryOutcome, user_of};
+use super::queries::{Query, QueryContext, QueryOutcome, user_of};
 use super::read_models::ReadModels;
 use crate::domain::access::{Credential, Need};
 use crate::domain::ids::UserId;
@@ -34,11 +34,11 @@ impl Query for UsersById {
     const NAME: &'static str = "UsersById";
     const NEED: Need = Need::ChatRead;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<UsersKnown> {
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<UsersKnown> {
         QueryOutcome::Now(user_of(who).map(|me| {
             let mut known = UsersKnown::default();
-            let mut common = CommonChats::new(&models.read.chats, me, self.compared_max);
-            for user in self.ids.iter().filter_map(|id| models.read.directory.user(*id)) {
+            let mut common = CommonChats::new(&context.read.chats, me, self.compared_max);
+            for user in self.ids.iter().filter_map(|id| context.read.directory.user(*id)) {
                 let Some(meet) = common.meet(user.id) else {
                     known.rest = self.ids.range(user.id..).copied().collect();
                     break;
@@ -77,8 +77,8 @@ impl Query for UsersByPrefix {
     const NAME: &'static str = "UsersByPrefix";
     const NEED: Need = Need::ChatRead;
 
-    fn answer(&self, who: Option<Credential>, models: &mut Models<'_>) -> QueryOutcome<UsersFound> {
-        let read = &*models.read;
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<UsersFound> {
+        let read = &*context.read;
         QueryOutcome::Now(user_of(who).map(|me| {
             if self.registration_closed { self.among_all(read) } else { self.among_known(read, me) }
         }))

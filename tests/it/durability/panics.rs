@@ -3,7 +3,7 @@
 //!
 //! The faults are commands and queries of the tests' own, which the actors take like any other.
 
-use netbit::actors::cache::{Models, Query, QueryOutcome};
+use netbit::actors::cache::{Query, QueryContext, QueryOutcome};
 use netbit::actors::writer::{Command, CommandError, Committed, Execution, Tx, WriterEvent};
 use netbit::client::TcpError;
 use netbit::core::actor::Caller;
@@ -43,7 +43,7 @@ impl Query for BreaksTheCache {
     type Answer = ();
     const NAME: &'static str = "BreaksTheCache";
     const NEED: Need = Need::Identity;
-    fn answer(&self, _: Option<Credential>, _: &mut Models<'_>) -> QueryOutcome<()> {
+    fn answer(&self, _: Option<Credential>, _: &mut QueryContext<'_>) -> QueryOutcome<()> {
         panic!("on purpose");
     }
 }
