@@ -3,8 +3,8 @@
 use super::actor::CacheActor;
 use super::chats::Fill;
 use super::messages::{
-    Ask, CatchUp, CloseSession, Cursors, Heartbeat, Hello, IssueTicket, OpenSession, Publish, QueryError,
-    Replay, SendReceipts, SessionRef, SnapshotRead, Verify, WindowRead,
+    Ask, CatchUp, CloseSession, Cursors, Heartbeat, IssueTicket, OpenSession, Publish, QueryError, Replay,
+    SendReceipts, SessionRef, SessionRegistration, SnapshotRead, Verify, WindowRead,
 };
 use super::queries::Query;
 use super::read_models::ReadModels;
@@ -52,10 +52,11 @@ impl CacheHandle {
     }
 
     /// Registers a session. Returns once `Welcome` is in its outbox and events follow it.
-    pub async fn open_session(&self, hello: Hello) -> Result<(), QueryError> {
-        let permit = self.gate.enter(Caller::User(hello.session_ref.who.user.0), OpenSession::NAME).await?;
+    pub async fn open_session(&self, registration: SessionRegistration) -> Result<(), QueryError> {
+        let permit =
+            self.gate.enter(Caller::User(registration.session_ref.who.user.0), OpenSession::NAME).await?;
         let (reply, answer) = Reply::channel();
-        self.mailbox.post(OpenSession { hello, reply, permit });
+        self.mailbox.post(OpenSession { registration, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
     }
 

@@ -67,7 +67,7 @@ named_message!(Publish);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct OpenSession {
-    pub(super) hello: Hello,
+    pub(super) registration: SessionRegistration,
     pub(super) reply: Reply<(), QueryError>,
     pub(super) permit: Permit,
 }
@@ -83,7 +83,7 @@ pub struct SessionRef {
 }
 
 /// Registration data sent by a session.
-pub struct Hello {
+pub struct SessionRegistration {
     pub session_ref: SessionRef,
     pub outbox: Arc<Outbox>,
     pub echo: bool,

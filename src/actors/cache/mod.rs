@@ -47,7 +47,7 @@ mod model_test;
 pub use actor::{CacheActor, Sources};
 pub use counters::{CacheCounters, CacheSnapshot};
 pub use handle::CacheHandle;
-pub use messages::{Cursors, Hello, QueryError, SessionRef};
+pub use messages::{Cursors, QueryError, SessionRef, SessionRegistration};
 pub use page::{Page, Range};
 pub use people_queries::{Blocks, Destination, PeopleToAdd};
 pub use project_queries::{

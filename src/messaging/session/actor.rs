@@ -15,7 +15,7 @@ use super::intake::Intake;
 use super::marks::PendingMarks;
 use super::resumption::Resumption;
 use super::state::{Deed, Incoming, Introduction, Member, PageLimits, Step, Stranger, nack};
-use crate::actors::cache::{Hello, SessionRef};
+use crate::actors::cache::{SessionRef, SessionRegistration};
 use crate::actors::hub::{Outbox, OutboxDrain};
 use crate::actors::presence::DeviceKey;
 use crate::actors::writer::CommandError;
@@ -257,7 +257,8 @@ impl SessionActor {
         let ticket = if udp { self.services.ticket_for_hello(who) } else { None };
         let ticket = ticket.map(|ticket| (ticket, self.services.udp_address().clone()));
         let (session_ref, outbox) = (self.session_ref(who), self.outbox.clone());
-        let hello = Hello { session_ref, outbox, echo, device, status, ticket, request_id };
+        let registration =
+            SessionRegistration { session_ref, outbox, echo, device, status, ticket, request_id };
         let (services, admission, transport) =
             (self.services.clone(), self.admission.clone(), self.transport);
         let opening = async move {
@@ -265,7 +266,7 @@ impl SessionActor {
                 let detail = "too many sessions";
                 return Err(ServiceError::later(Code::Overloaded, detail, 1_000));
             };
-            services.cache.open_session(hello).await?;
+            services.cache.open_session(registration).await?;
             Ok(member)
         };
         // `place` is held until the answer: the reader passes on no second packet before this one
