@@ -26,7 +26,7 @@ pub struct Restored {
 pub fn restore(from: &Path, data_dir: &Path, report: Report<'_>) -> Result<Restored, BackupError> {
     let manifest = Manifest::read(from)?;
     files::make_empty(data_dir)?;
-    let filling = DataDir::fill(data_dir)?;
+    let filling = DataDir::begin_restore(data_dir)?;
     report(Progress::Begin("restoring", manifest.bytes));
     for folder in manifest.folders() {
         let folder = data_dir.join(folder);

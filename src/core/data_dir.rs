@@ -55,12 +55,12 @@ const RESTORE_MARK: &str = "restore.unfinished";
 
 /// A data directory that is being restored.
 #[derive(Debug)]
-pub struct Filling {
+pub struct RestoreInProgress {
     path: PathBuf,
     _lock: File,
 }
 
-impl Filling {
+impl RestoreInProgress {
     /// Marks the restore as finished: everything is in place and on disk.
     pub fn finish(self, mark: HighWater) -> Result<(), DataDirError> {
         write_atomically(&self.path, "high_water.json", &serde_json::to_vec(&mark).unwrap_or_default())?;
@@ -136,14 +136,14 @@ impl DataDir {
         Ok(this)
     }
 
-    /// Locks a directory that is being restored. It cannot be opened before [`Filling::finish`],
+    /// Locks a directory that is being restored. It cannot be opened before [`RestoreInProgress::finish`],
     /// not even after a crash.
-    pub fn fill(path: &Path) -> Result<Filling, DataDirError> {
+    pub fn begin_restore(path: &Path) -> Result<RestoreInProgress, DataDirError> {
         let lock = lock(path)?;
         let mark = path.join(RESTORE_MARK);
         let made = private_file::create(&mark).and_then(|_| File::open(path)?.sync_all());
         made.map_err(|source| DataDirError::Io { path: mark, source })?;
-        Ok(Filling { path: path.to_owned(), _lock: lock })
+        Ok(RestoreInProgress { path: path.to_owned(), _lock: lock })
     }
 
     pub fn path(&self) -> &Path {
