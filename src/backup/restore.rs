@@ -43,7 +43,7 @@ pub fn restore(from: &Path, data_dir: &Path, report: Report<'_>) -> Result<Resto
     drop(Store::open(data_dir).map_err(failed(data_dir))?);
     report(Progress::Begin("a new epoch", 0));
     let mut db = database::open_writer(&DataDir::database_in(data_dir), Synchronous::Full)?;
-    database::check_whole(&mut db)?;
+    database::verify_integrity(&mut db)?;
     let (epoch, logins_ended) = begin_anew(&mut db)?;
     database::checkpoint_truncate(&mut db)?;
     drop(db);

@@ -210,7 +210,7 @@ fn is_damage(error: &diesel::result::Error) -> bool {
 }
 
 /// Fails if SQLite finds any problem in the file.
-pub fn check_whole(connection: &mut SqliteConnection) -> Result<(), DatabaseError> {
+pub fn verify_integrity(connection: &mut SqliteConnection) -> Result<(), DatabaseError> {
     let findings = integrity(connection)?;
     if findings.is_empty() { Ok(()) } else { Err(DatabaseError::Damaged(findings.join("; "))) }
 }
@@ -350,10 +350,10 @@ mod tests {
         assert_eq!(integer(&mut db, whole).unwrap(), 2, "before");
         migrate(&mut db, &path).unwrap();
         assert_eq!(integer(&mut db, whole).unwrap(), 2, "up");
-        check_whole(&mut db).unwrap();
+        verify_integrity(&mut db).unwrap();
         down(&mut db);
         assert_eq!(integer(&mut db, whole).unwrap(), 2, "down");
-        check_whole(&mut db).unwrap();
+        verify_integrity(&mut db).unwrap();
     }
 
     /// Chats of earlier versions record in their events who added each participant. The last entry
@@ -383,7 +383,7 @@ mod tests {
         let known = "SELECT count(*) AS value FROM chat_participants
             WHERE (user_id, coalesce(added_by, 0)) IN (VALUES (1, 0), (2, 1), (3, 0), (4, 0))";
         assert_eq!(integer(&mut db, known).unwrap(), 4);
-        check_whole(&mut db).unwrap();
+        verify_integrity(&mut db).unwrap();
     }
 
     /// Tokens of a deactivated user worked again after the user was activated. Now deactivation
