@@ -4,10 +4,10 @@
 //! Start and stop are lists of steps. [`RunningApp::started`] lists the steps of the start in
 //! order; [`Stopped`] also records how long each step of the stop took.
 
-mod check;
 mod chores;
 mod idle;
 mod instruments;
+mod integrity_check;
 mod listeners;
 mod load;
 mod stop;
@@ -337,7 +337,7 @@ impl RunningApp {
         actix::spawn(chores.clone().run_until_cancelled_owned(trim));
         readiness.set(true);
         started.push("ready");
-        check::look_over(data_dir.database(), instruments.ready, fatal);
+        integrity_check::spawn_integrity_check(data_dir.database(), instruments.ready, fatal);
         Ok(Self {
             addresses,
             started,

@@ -14,8 +14,8 @@ use crate::core::actor::{FATAL_EXIT_CODE, FatalSignal};
 use crate::core::database;
 
 /// Starts the check on a detached thread. Damage sets `ready` to 0 and raises `fatal`.
-pub(super) fn look_over(path: PathBuf, ready: Gauge, fatal: FatalSignal) {
-    let look = move || {
+pub(super) fn spawn_integrity_check(path: PathBuf, ready: Gauge, fatal: FatalSignal) {
+    let check = move || {
         let begun = Instant::now();
         let found = database::open_reader(&path).and_then(|mut db| database::quick_check(&mut db));
         match found {
@@ -34,7 +34,7 @@ pub(super) fn look_over(path: PathBuf, ready: Gauge, fatal: FatalSignal) {
             Err(error) => warn!(%error, "the integrity of the database could not be checked"),
         }
     };
-    if let Err(error) = std::thread::Builder::new().name("quick check".to_owned()).spawn(look) {
+    if let Err(error) = std::thread::Builder::new().name("quick check".to_owned()).spawn(check) {
         warn!(%error, "the thread that checks the integrity of the database could not be started");
     }
 }
