@@ -38,7 +38,7 @@ pub enum DatabaseError {
     #[error(
         "the database was made by a newer netbit (it has migration {0}); use that version or a newer one"
     )]
-    FromTheFuture(String),
+    SchemaTooNew(String),
     #[error("the database is damaged: {0}")]
     Damaged(String),
     #[error("cannot keep a copy of the database: {0}")]
@@ -109,7 +109,7 @@ pub fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<usize, 
         .map(|m| m.name().version().to_string())
         .collect();
     if let Some(stranger) = unknown_migrations(connection)?.into_iter().next() {
-        return Err(DatabaseError::FromTheFuture(stranger));
+        return Err(DatabaseError::SchemaTooNew(stranger));
     }
     if let (Some(first), false) = (pending.first(), applied_versions(connection)?.is_empty()) {
         keep_copy(connection, path, first)?;
@@ -451,7 +451,7 @@ mod tests {
             .batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')")
             .unwrap();
         assert!(
-            matches!(migrate(&mut connection, &path), Err(DatabaseError::FromTheFuture(v)) if v == "99990101000000")
+            matches!(migrate(&mut connection, &path), Err(DatabaseError::SchemaTooNew(v)) if v == "99990101000000")
         );
     }
 
