@@ -8,7 +8,7 @@ use crate::core::config::Synchronous;
 use crate::core::data_dir::{DataDir, HighWater};
 use crate::core::{database, owner};
 use crate::git::store::Store;
-use crate::storage::copy::begin_anew;
+use crate::storage::copy::reset_epoch_and_logins;
 
 /// The result of a restore.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub fn restore(from: &Path, data_dir: &Path, report: Report<'_>) -> Result<Resto
     report(Progress::Begin("a new epoch", 0));
     let mut db = database::open_writer(&DataDir::database_in(data_dir), Synchronous::Full)?;
     database::verify_integrity(&mut db)?;
-    let (epoch, logins_ended) = begin_anew(&mut db)?;
+    let (epoch, logins_ended) = reset_epoch_and_logins(&mut db)?;
     database::checkpoint_truncate(&mut db)?;
     drop(db);
     files::sync(data_dir).map_err(failed(data_dir))?;

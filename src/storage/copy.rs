@@ -26,7 +26,7 @@ pub fn copy_database(from: &Path, to: &Path) -> Result<(), DatabaseError> {
 
 /// Sets a new epoch and ends every login, so that no client continues from a state that the restore
 /// discarded. Returns the epoch, and how many logins were open.
-pub fn begin_anew(db: &mut SqliteConnection) -> QueryResult<(i64, usize)> {
+pub fn reset_epoch_and_logins(db: &mut SqliteConnection) -> QueryResult<(i64, usize)> {
     db.immediate_transaction(|db| {
         let epoch = meta::fresh_epoch();
         meta::set(db, meta::EPOCH, epoch)?;
