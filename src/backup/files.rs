@@ -21,7 +21,7 @@ pub(super) fn failed(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
 
 /// Size and SHA-256 of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sum {
+pub(super) struct FileDigest {
     pub(super) bytes: u64,
     pub(super) sha256: String,
 }
@@ -34,22 +34,22 @@ pub(super) fn make_empty(path: &Path) -> Result<(), BackupError> {
 }
 
 /// Copies one file. The copy is private and fsynced; the caller must [`sync`] its directory.
-pub(super) fn copy(from: &Path, to: &Path) -> io::Result<Sum> {
+pub(super) fn copy(from: &Path, to: &Path) -> io::Result<FileDigest> {
     let mut source = File::open(from)?;
     if let Some(parent) = to.parent() {
         make(parent)?;
     }
     let mut target = private_file::create_new(to)?;
-    let sum = pump(&mut source, &mut target)?;
+    let digest = pump(&mut source, &mut target)?;
     target.sync_all()?;
-    Ok(sum)
+    Ok(digest)
 }
 
-pub(super) fn sum(path: &Path) -> io::Result<Sum> {
+pub(super) fn digest(path: &Path) -> io::Result<FileDigest> {
     pump(&mut File::open(path)?, &mut io::sink())
 }
 
-fn pump(from: &mut impl Read, to: &mut impl Write) -> io::Result<Sum> {
+fn pump(from: &mut impl Read, to: &mut impl Write) -> io::Result<FileDigest> {
     let (mut buffer, mut hash, mut bytes) = (vec![0; BUFFER_BYTES], Sha256::new(), 0);
     loop {
         let count = from.read(&mut buffer)?;
@@ -59,7 +59,7 @@ fn pump(from: &mut impl Read, to: &mut impl Write) -> io::Result<Sum> {
         bytes += u64::try_from(count).unwrap_or(0);
     }
     let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Sum { bytes, sha256 })
+    Ok(FileDigest { bytes, sha256 })
 }
 
 /// Fsyncs a directory and all directories below it, so that the file names are durable.
@@ -79,7 +79,7 @@ fn sync_below(directory: &Path, depth: usize) -> io::Result<()> {
 
 /// The contents of a directory tree: paths relative to its root, sorted.
 #[derive(Debug, Default)]
-pub(super) struct Below {
+pub(super) struct Listing {
     /// Regular files.
     pub(super) files: Vec<PathBuf>,
     /// Folders, including empty ones: git requires `refs/` even without refs.
@@ -87,8 +87,8 @@ pub(super) struct Below {
 }
 
 /// Lists a directory tree. Skips directories that are removed meanwhile.
-pub(super) fn below(directory: &Path) -> io::Result<Below> {
-    let mut found = Below::default();
+pub(super) fn list(directory: &Path) -> io::Result<Listing> {
+    let mut found = Listing::default();
     collect(directory, Path::new(""), 0, &mut found)?;
     found.files.sort();
     found.folders.sort();
@@ -100,7 +100,7 @@ pub(super) fn make(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-fn collect(directory: &Path, prefix: &Path, depth: usize, found: &mut Below) -> io::Result<()> {
+fn collect(directory: &Path, prefix: &Path, depth: usize, found: &mut Listing) -> io::Result<()> {
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{self, Sum, failed};
+use super::files::{self, FileDigest, failed};
 use super::{BackupError, Progress, Report};
 use crate::core::private_file;
 use crate::domain::timestamp::Timestamp;
@@ -56,9 +56,13 @@ impl Manifest {
         }
     }
 
-    pub(super) fn add(&mut self, path: &Path, sum: Sum) {
-        self.bytes += sum.bytes;
-        self.files.push(Entry { path: path.display().to_string(), bytes: sum.bytes, sha256: sum.sha256 });
+    pub(super) fn add(&mut self, path: &Path, digest: FileDigest) {
+        self.bytes += digest.bytes;
+        self.files.push(Entry {
+            path: path.display().to_string(),
+            bytes: digest.bytes,
+            sha256: digest.sha256,
+        });
     }
 
     pub(super) fn add_folder(&mut self, path: &Path) {
@@ -106,9 +110,9 @@ impl Manifest {
     }
 
     /// Returns every file of the backup with its expected size and checksum.
-    pub(super) fn files(&self) -> impl Iterator<Item = (PathBuf, Sum)> + '_ {
+    pub(super) fn files(&self) -> impl Iterator<Item = (PathBuf, FileDigest)> + '_ {
         self.files.iter().map(|entry| {
-            (PathBuf::from(&entry.path), Sum { bytes: entry.bytes, sha256: entry.sha256.clone() })
+            (PathBuf::from(&entry.path), FileDigest { bytes: entry.bytes, sha256: entry.sha256.clone() })
         })
     }
 }
@@ -119,7 +123,7 @@ pub fn verify(backup: &Path, report: Report<'_>) -> Result<Manifest, BackupError
     report(Progress::Begin("verifying", manifest.bytes));
     for (path, expected) in manifest.files() {
         let path = backup.join(path);
-        let found = files::sum(&path).map_err(failed(&path))?;
+        let found = files::digest(&path).map_err(failed(&path))?;
         if found != expected {
             return Err(BackupError::Damaged(path));
         }

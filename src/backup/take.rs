@@ -37,7 +37,7 @@ pub fn take(data_dir: &Path, target: &Path, report: Report<'_>) -> Result<Manife
     let mut manifest = Manifest::new(epoch, meta::get(&mut db, meta::COMMIT_NO)?.unwrap_or(0));
     let all = repositories::in_state(&mut db, repositories::ACTIVE)?;
     drop(db);
-    manifest.add(Path::new(DATABASE), files::sum(&copy).map_err(failed(&copy))?);
+    manifest.add(Path::new(DATABASE), files::digest(&copy).map_err(failed(&copy))?);
 
     report(Progress::Begin("repositories", u64::try_from(all.len()).unwrap_or(0)));
     for repository in &all {
@@ -65,7 +65,7 @@ fn copy_repository(
     let from = store.path(repository.storage_key);
     let inside = from.strip_prefix(store.root()).unwrap_or(&from);
     let to = Path::new(REPOSITORIES).join(inside);
-    let all = files::below(&from).map_err(failed(&from))?;
+    let all = files::list(&from).map_err(failed(&from))?;
     let is_object = |path: &Path| path.starts_with("objects");
     // git rewrites packed refs when a ref is deleted, and a loose ref when it is updated. Loose
     // refs are copied first, so that none is missed.
@@ -81,7 +81,7 @@ fn copy_repository(
     }
     // The objects are listed again: those of the refs just copied all exist by now.
     let objects = from.join("objects");
-    let found = files::below(&objects).map_err(failed(&objects))?;
+    let found = files::list(&objects).map_err(failed(&objects))?;
     for path in found.files.iter().filter(|path| !is_passing(path)) {
         copy_file(&from, &to, &Path::new("objects").join(path), target, manifest, false)?;
     }
@@ -107,8 +107,8 @@ fn copy_file(
 ) -> Result<(), BackupError> {
     let (source, name): (PathBuf, PathBuf) = (from.join(path), to.join(path));
     match files::copy(&source, &target.join(&name)) {
-        Ok(sum) => {
-            manifest.add(&name, sum);
+        Ok(digest) => {
+            manifest.add(&name, digest);
             Ok(())
         }
         // The ref was deleted after it was listed.
