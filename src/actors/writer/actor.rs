@@ -1,4 +1,4 @@
-//! Routing: commands into the pending batch, the batch into the ledger, the outcome to the cache and the callers.
+//! Routing: commands into the pending batch, the batch into the executor, the outcome to the cache and the callers.
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -27,7 +27,7 @@ pub enum WriterEvent {
     Reload,
 }
 
-/// Opens the ledger, at start and again after a panic.
+/// Opens the executor, at start and again after a panic.
 pub type OpenExecutor =
     Box<dyn FnMut() -> Result<BatchExecutor, crate::core::database::DatabaseError> + Send>;
 
@@ -167,7 +167,7 @@ impl Actor for DbWriterActor {
 
 impl Supervised for DbWriterActor {
     fn restarting(&mut self, _: &mut Ctx<Self>) {
-        // Dropping the connection ends its transaction; dropping the jobs tells their callers.
+        // Dropping the connection ends its transaction; dropping the commands tells their callers.
         self.executor = None;
         self.pending.clear();
         self.pending_bytes = 0;

@@ -8,7 +8,7 @@
 //!   replayed once with a statement for each.
 //! * Any error of SQLite fails the whole batch at once: SQLite may have ended the transaction already, and a later
 //!   statement would commit on its own.
-//! * A full disk makes the ledger read-only; it tries again once in a while. A COMMIT with an unclear outcome answers
+//! * A full disk makes the executor read-only; it tries again once in a while. A COMMIT with an unclear outcome answers
 //!   `internal`, publishes nothing, and is fatal: after a failed fsync nobody knows what the disk holds.
 
 use std::panic::AssertUnwindSafe;
@@ -98,12 +98,12 @@ fn warn_if_slow(command: &dyn QueuedCommand, took: Duration, threshold: Duration
 }
 
 enum Executed {
-    /// All are settled; `usize` jobs were not reached in time.
+    /// All are settled; `usize` commands were not reached in time.
     Done {
         wrote: bool,
         left: usize,
     },
-    /// The job at this place spoiled the transaction.
+    /// The command at this index spoiled the transaction.
     Spoiled(usize),
     Failed(SqlError),
 }
@@ -154,7 +154,7 @@ impl BatchExecutor {
         &mut self.db
     }
 
-    /// Runs `commands` in one transaction. Never panics because of a job; tells nobody yet.
+    /// Runs `commands` in one transaction. Never panics because of a command; tells nobody yet.
     pub fn run(&mut self, mut commands: Vec<Box<dyn QueuedCommand>>) -> Batch {
         if self.is_read_only() {
             return Self::failed(commands, &CommandError::ReadOnly, false);
@@ -165,7 +165,7 @@ impl BatchExecutor {
             self.additions.tidy();
             self.mentions.tidy();
         }
-        // Jobs that are settled outside the transaction: told, but not executed again.
+        // Commands that are settled outside the transaction: told, but not executed again.
         let mut settled = Vec::new();
         let mut collects = true;
         loop {
@@ -246,7 +246,7 @@ impl BatchExecutor {
     ) -> Executed {
         let (begun, budget) = (Instant::now(), Duration::from_millis(self.limits.batch_ms));
         let count = commands.len();
-        // One look at the clock for each job: when it ends, the next one begins.
+        // One look at the clock for each command: when it ends, the next one begins.
         let mut started = begun;
         for (index, command) in commands.iter_mut().enumerate() {
             if index > 0 && started.duration_since(begun) > budget {
@@ -391,7 +391,7 @@ impl BatchExecutor {
         }
     }
 
-    /// The whole batch fails. A full disk makes the ledger read-only.
+    /// The whole batch fails. A full disk makes the executor read-only.
     fn database_failed(
         &mut self,
         commands: Vec<Box<dyn QueuedCommand>>,

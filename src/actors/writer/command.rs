@@ -257,7 +257,7 @@ impl<'a> Tx<'a> {
         let role = person.as_ref().map(|person| person.role);
         let (found, head) = (Arc::new(found), self.writer_cache.head(chat));
         if let Some(person) = person {
-            // A chat that is known has an active peer: whoever deactivates makes the mirror forget.
+            // A chat that is known has an active peer: whoever deactivates makes the writer cache forget.
             if let Some(peer) = found.peer_of(user) {
                 let row = accounts::user(self.db, peer.0)?;
                 permission::post_to_peer(row.is_none_or(|row| row.deactivated_at.is_none()))?;

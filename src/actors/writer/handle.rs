@@ -18,7 +18,7 @@ pub struct WriterHandle {
 }
 
 impl WriterHandle {
-    /// `fan_outs` is what the ledger notifies.
+    /// `fan_outs` is what the executor notifies.
     pub fn new(mailbox: Mailbox<DbWriterActor>, gate: Gate, fan_outs: Arc<Notify>) -> Self {
         Self { mailbox, gate, fan_outs }
     }

@@ -7,7 +7,7 @@
 //! Invariants
 //! * Only the writer changes the database, so a fact that was read stays true until a command changes it. Whoever
 //!   changes more than they announce ([`Invalidation::All`], which is what every command has unless it says otherwise)
-//!   makes the mirror forget everything; a chat's own events make it forget the chat; so does a rollback, of all.
+//!   makes the writer cache forget everything; a chat's own events make it forget the chat; so does a rollback, of all.
 //! * A head that is ahead of its row, and a message that has none yet, are written before any other command looks, and
 //!   before the commit.
 //! * Cursors that are ahead of their row are written before any other command looks, and at the latest when
@@ -36,10 +36,10 @@ const CHECK_AHEAD_SECONDS: i64 = 5 * 60;
 /// How many messages may move their senders' cursors before these are written.
 const CURSORS_BEHIND_MAX: usize = 1024;
 
-/// What a command does to the facts that the mirror holds.
+/// What a command does to the facts that the writer cache holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Invalidation {
-    /// It moves heads through the mirror, and changes no other fact.
+    /// It moves heads through the writer cache, and changes no other fact.
     Appends,
     /// It changes no fact, or only through the events of a chat.
     ChatEvents,
@@ -82,7 +82,7 @@ pub(super) struct WriterCache {
 }
 
 /// The names that a sender has not used for certain: those above `used`, up to `checked_up_to`. Names are made of the time
-/// (UUIDv7), so the next one is mostly among them. Above the horizon are names that are not: one of those must
+/// (UUIDv7), so the next one is mostly among them. Above `checked_up_to` are names that are not: one of those must
 /// not spoil it for everybody.
 #[derive(Debug)]
 struct ClientIdRange {
@@ -130,7 +130,7 @@ impl WriterCache {
         self.chats.entry(chat.id).or_insert_with(known);
     }
 
-    /// The head as the mirror has it, if it is ahead of what was read.
+    /// The head as the writer cache has it, if it is ahead of what was read.
     pub(super) fn head(&self, chat: ChatId) -> Option<Head> {
         self.chats.get(&chat).map(|known| known.head)
     }
@@ -251,7 +251,7 @@ impl WriterCache {
         self.chats.remove(&chat);
     }
 
-    /// A message of this sender was written past the mirror, with its cursors.
+    /// A message of this sender was written past the writer cache, with its cursors.
     pub(super) fn forget_said(&mut self, chat: ChatId, sender: UserId, message: i64) {
         self.newest_said = Some(message);
         self.forget_chat(chat);
@@ -259,7 +259,7 @@ impl WriterCache {
         self.client_ids.remove(&sender);
     }
 
-    /// The person's row in the chat was changed past the mirror.
+    /// The person's row in the chat was changed past the writer cache.
     pub(super) fn forget_person(&mut self, chat: ChatId, user: UserId) {
         self.people.remove(&(chat, user));
     }

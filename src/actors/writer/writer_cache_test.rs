@@ -401,7 +401,7 @@ fn cursors_are_written_after_a_count_of_messages_and_before_a_stop() {
     town.executor.write_cursors().unwrap();
     assert_eq!((town.row(0).read_seq, written(&mut town)), (first + 1025, Some(1026)));
     town.executor.write_cursors().unwrap();
-    // A mirror that is full forgets what it has written.
+    // A writer cache that is full forgets what it has written.
     let mut small = Town::found(0);
     let first = seq(small.say(0, "first"));
     assert_eq!(seq(small.say(1, "second")), first + 1);

@@ -59,7 +59,7 @@ impl Command for PanicAfterWriting {
     }
 }
 
-/// A server without threads: the ledger, the read models, and a separate reader.
+/// A server without threads: the executor, the read models, and a separate reader.
 pub(super) struct World {
     pub(super) executor: BatchExecutor,
     pub(super) models: ReadModels,
