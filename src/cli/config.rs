@@ -10,6 +10,9 @@ pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
     for name in &loaded.unknown_variables {
         warn(format_args!("warning: environment variable {name} is not a setting and is ignored"));
     }
+    for renamed in &loaded.renamed_keys {
+        warn(format_args!("warning: {renamed}"));
+    }
     let text = loaded.config.to_toml().map_err(|error| complain(&error.into()))?;
     say!("{}", text.trim_end()).map_err(|error| complain(&error.into()))?;
     Ok(ExitCode::SUCCESS)

@@ -15,10 +15,13 @@ use crate::core::config::Loaded;
 use crate::core::telemetry;
 
 pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
-    let Loaded { config, unknown_variables } = flags.load()?;
+    let Loaded { config, unknown_variables, renamed_keys } = flags.load()?;
     telemetry::install(&config.log);
     for variable in unknown_variables {
         warn!(variable, "environment variable {variable} is not a setting and is ignored");
+    }
+    for renamed in renamed_keys {
+        warn!(key = renamed.old, "{renamed}");
     }
     raise_file_limit();
     let code = actix_web::rt::System::new().block_on(async move {

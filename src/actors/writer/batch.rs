@@ -220,7 +220,7 @@ impl BatchExecutor {
     /// Begins a transaction that is open; answers whether anything was written.
     fn begin(&mut self) -> Result<bool, SqlError> {
         self.writer_cache.begin(&mut self.db)?;
-        if self.writer_cache.entries() <= self.limits.mirror_facts {
+        if self.writer_cache.entries() <= self.limits.writer_cache_entries {
             return Ok(false);
         }
         let wrote = self.writer_cache.flush_all(&mut self.db)?;

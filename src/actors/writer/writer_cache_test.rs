@@ -38,12 +38,12 @@ type Answer<T> = Result<T, CommandError>;
 
 impl Town {
     /// Three people in one group.
-    fn found(mirror_facts: usize) -> Self {
+    fn found(writer_cache_entries: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("netbit.db");
         let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
         database::migrate(&mut db, &path).unwrap();
-        let limits = Limits { batch_ms: 60_000, mirror_facts, ..Limits::default() };
+        let limits = Limits { batch_ms: 60_000, writer_cache_entries, ..Limits::default() };
         let metrics = CommitMetrics::default();
         let executor = BatchExecutor::new(db, limits.clone(), metrics.clone()).unwrap();
         let mut town = Self { executor, metrics, limits, people: Vec::new(), chat: ChatId(0), _dir: dir };
@@ -199,8 +199,8 @@ fn a_name_that_was_used_takes_no_place_and_is_answered_as_before() {
 #[test]
 fn what_is_remembered_has_a_bound_and_forgetting_changes_nothing() {
     // A login, a chat, a role and a name for each of one message's questions; three people know one chat.
-    for (mirror_facts, remembered) in [(1000, 3 + 1 + 3 + 3), (0, 1 + 1 + 1 + 1)] {
-        let mut town = Town::found(mirror_facts);
+    for (writer_cache_entries, remembered) in [(1000, 3 + 1 + 3 + 3), (0, 1 + 1 + 1 + 1)] {
+        let mut town = Town::found(writer_cache_entries);
         let base = seq(town.say(0, "first"));
         for n in 1..20 {
             assert_eq!(seq(town.say(usize::try_from(n % 3).unwrap(), "more")), base + n);

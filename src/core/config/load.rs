@@ -29,6 +29,7 @@ pub struct Overrides {
 pub struct Loaded {
     pub config: Config,
     pub unknown_variables: Vec<String>,
+    pub renamed_keys: Vec<RenamedKey>,
 }
 
 /// Reads all sources. Tests pass an `environment` instead of changing the process's.
@@ -38,9 +39,13 @@ pub struct Loaded {
 pub fn load(overrides: &Overrides, environment: &[(String, String)]) -> Result<Loaded, Vec<ConfigError>> {
     let mut mistakes = Vec::new();
     let mut unknown_variables = Vec::new();
+    let mut renamed_keys = Vec::new();
     let mut figment = Figment::from(Serialized::defaults(Config::default()));
     match file(overrides.file.as_deref()) {
-        Ok(Some(file)) => figment = figment.merge(file),
+        Ok(Some(mut file)) => {
+            renamed_keys.append(&mut file.renamed_keys);
+            figment = figment.merge(file);
+        }
         Ok(None) => {}
         Err(mistake) => mistakes.push(mistake),
     }
@@ -65,11 +70,11 @@ pub fn load(overrides: &Overrides, environment: &[(String, String)]) -> Result<L
             mistakes.push(ConfigError { origin: origin(&figment, &key), key, problem });
         }
     }
-    if mistakes.is_empty() { Ok(Loaded { config, unknown_variables }) } else { Err(mistakes) }
+    if mistakes.is_empty() { Ok(Loaded { config, unknown_variables, renamed_keys }) } else { Err(mistakes) }
 }
 
 /// Reads the named file, or the default one if it exists.
-fn file(named: Option<&Path>) -> Result<Option<figment::providers::Data<Toml>>, ConfigError> {
+fn file(named: Option<&Path>) -> Result<Option<FileValues>, ConfigError> {
     let path = named.unwrap_or(Path::new(DEFAULT_FILE));
     if !path.is_file() {
         let problem = format!("the file {} does not exist", path.display());
@@ -78,7 +83,7 @@ fn file(named: Option<&Path>) -> Result<Option<figment::providers::Data<Toml>>, 
     }
     let file = Toml::file_exact(path);
     match file.data() {
-        Ok(_) => Ok(Some(file)),
+        Ok(values) => Ok(Some(FileValues::new(file.metadata(), values, path))),
         Err(error) => Err(ConfigError { origin: path.display().to_string(), ..explain(&error) }),
     }
 }

@@ -53,7 +53,7 @@ limits! {
     batch_ms: u64 = 20,
     /// Entries of the writer's cache: logins, chats, roles and client ids of messages, some 200
     /// bytes each. When it is full, the writer clears it and reads the database again.
-    mirror_facts: usize = 100_000,
+    writer_cache_entries: usize = 100_000,
     /// Users named when a chat is created: four rows each with their notifications, so that a
     /// command stays below 500 rows.
     create_participants: usize = 100,
