@@ -148,7 +148,7 @@ fn json(
         return Ok(response.body(body));
     }
     // Space smaller than the body is released before more is reserved.
-    let space = match space.filter(|space| space.places() >= body.len()) {
+    let space = match space.filter(|space| space.slots() >= body.len()) {
         Some(mut space) => {
             space.shrink(body.len());
             space

@@ -157,21 +157,21 @@ mod tests {
         if !rustix::process::geteuid().is_root() {
             return;
         }
-        let (place, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::write(outside.path().join("roots"), "").unwrap();
-        lchown(place.path(), Some(4711), Some(4712)).unwrap();
-        let name = place.path().join("folder");
+        lchown(dir.path(), Some(4711), Some(4712)).unwrap();
+        let name = dir.path().join("folder");
         fs::create_dir(&name).unwrap();
         fs::write(name.join("file"), "").unwrap();
-        let folder = open_folder(place.path()).unwrap();
+        let folder = open_folder(dir.path()).unwrap();
         let entry = Entry::open(folder.as_fd(), "folder").unwrap();
-        fs::rename(&name, place.path().join("moved")).unwrap();
+        fs::rename(&name, dir.path().join("moved")).unwrap();
         symlink(outside.path(), &name).unwrap();
         let owner = (Uid::from_raw(4711), Gid::from_raw(4712));
         entry.hand_over(owner).unwrap();
-        hand_over(place.path()).unwrap();
+        hand_over(dir.path()).unwrap();
         let uid = |path: &Path| fs::symlink_metadata(path).unwrap().uid();
-        assert_eq!([uid(&place.path().join("moved/file")), uid(&name)], [4711; 2]);
+        assert_eq!([uid(&dir.path().join("moved/file")), uid(&name)], [4711; 2]);
         assert_eq!([uid(outside.path()), uid(&outside.path().join("roots"))], [0; 2]);
     }
 }

@@ -32,7 +32,7 @@ pub enum ReadError {
 #[derive(Clone)]
 pub struct Readers {
     connections: Connections<ConnectionManager<SqliteConnection>>,
-    places: Pool,
+    permits: Pool,
     metrics: ReadMetrics,
 }
 
@@ -63,7 +63,7 @@ impl Readers {
             .build(ConnectionManager::new(path.display().to_string()))
             .map_err(|error| ReadError::Connection(error.to_string()))?;
         let rules = Rules::new(limits.readers, limits.readers_waiting, limits.ask_patience());
-        Ok(Self { connections, places: Pool::start(rules, meter), metrics })
+        Ok(Self { connections, permits: Pool::start(rules, meter), metrics })
     }
 
     /// Runs the query once the holder has a permit.
@@ -73,9 +73,9 @@ impl Readers {
         query: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, ReadError> {
         let begun = Instant::now();
-        let place = self.places.enter(holder).await.map_err(|_| {
+        let permit = self.permits.enter(holder).await.map_err(|_| {
             self.metrics.refused.inc();
-            Overloaded { retry_after: self.places.patience() }
+            Overloaded { retry_after: self.permits.patience() }
         })?;
         self.metrics.wait_seconds.observe(begun.elapsed().as_secs_f64());
         let (connections, metrics) = (self.connections.clone(), self.metrics.clone());
@@ -88,11 +88,11 @@ impl Readers {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| query(&mut connection)));
             metrics.running.dec();
             metrics.seconds.observe(begun.elapsed().as_secs_f64());
-            Ok::<_, ReadError>((outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?, place))
+            Ok::<_, ReadError>((outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?, permit))
         });
         // The permit is held until the rows are received: a caller that is slow to receive them
         // delays its own next reads.
-        let (rows, _place) = read.await.map_err(|error| ReadError::Connection(error.to_string()))??;
+        let (rows, _permit) = read.await.map_err(|error| ReadError::Connection(error.to_string()))??;
         Ok(rows)
     }
 }

@@ -65,8 +65,8 @@ pub struct WindowRows {
 pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> QueryResult<Snapshot> {
     in_one_read(db, |db| {
         let mut chats = chats::all_chats(db)?;
-        let place = |chat: &Chat| (chat.last_message_id, chat.id, chat.last_seq, chat.trimmed_seq);
-        let mut recent: Vec<_> = chats.iter().map(place).collect();
+        let recency = |chat: &Chat| (chat.last_message_id, chat.id, chat.last_seq, chat.trimmed_seq);
+        let mut recent: Vec<_> = chats.iter().map(recency).collect();
         recent.sort_unstable_by(|a, b| b.cmp(a));
         let (mut windows, mut used) = (Vec::new(), 0);
         for (_, chat_id, head, trimmed) in recent {

@@ -36,7 +36,7 @@ pub struct ActorStats {
     high_water: AtomicU64,
     restarts: AtomicU64,
     /// The permits of the gate, if there is one.
-    places: OnceLock<Arc<Semaphore>>,
+    permits: OnceLock<Arc<Semaphore>>,
     names: &'static [&'static str],
     messages: Box<[MessageStats]>,
 }
@@ -90,7 +90,7 @@ impl ActorStats {
             depth: AtomicU64::new(0),
             high_water: AtomicU64::new(0),
             restarts: AtomicU64::new(0),
-            places: OnceLock::new(),
+            permits: OnceLock::new(),
             names,
             messages: names.iter().map(|_| MessageStats::default()).collect(),
         })
@@ -158,13 +158,13 @@ impl ActorStats {
         }
     }
 
-    /// Reports the permits in use of `places` from now on.
-    pub(super) fn watch(&self, places: Arc<Semaphore>) {
-        drop(self.places.set(places));
+    /// Reports the permits in use of `permits` from now on.
+    pub(super) fn watch(&self, permits: Arc<Semaphore>) {
+        drop(self.permits.set(permits));
     }
 
     fn inside(&self) -> Option<usize> {
-        let free = self.places.get().map_or(self.capacity, |places| Some(places.available_permits()));
+        let free = self.permits.get().map_or(self.capacity, |permits| Some(permits.available_permits()));
         Some(self.capacity?.saturating_sub(free?))
     }
 

@@ -208,10 +208,10 @@ impl Keeper {
     fn starves(&mut self, id: u64, starves: Starves) {
         let (clients, at_least) = (&self.clients, self.rules.starved);
         let speed = |id| clients.get(&id).and_then(|(client, recent)| recent.speed(&client.pace, at_least));
-        let Some(place) = self.table.starves(id, starves, speed, |id| clients.contains_key(&id)) else {
+        let Some(candidate) = self.table.starves(id, starves, speed, |id| clients.contains_key(&id)) else {
             return;
         };
-        if let Some((client, _)) = self.clients.get(&place) {
+        if let Some((client, _)) = self.clients.get(&candidate) {
             self.meter.cut();
             client.cut.cancel();
         }

@@ -163,20 +163,20 @@ impl BudgetTable {
             return None;
         }
         let own_after = self.held_by(own).saturating_add(need);
-        let candidates = self.requests.iter().filter(|(place, request)| {
-            request.holder != own && request.held > 0 && !request.is_cut && may_end(**place)
+        let candidates = self.requests.iter().filter(|(candidate, request)| {
+            request.holder != own && request.held > 0 && !request.is_cut && may_end(**candidate)
         });
-        let ranked = candidates.filter_map(|(place, request)| {
+        let ranked = candidates.filter_map(|(candidate, request)| {
             let (total, count) = (self.held_by(request.holder), self.holding(request.holder));
-            let is_slow = speed(*place).is_some_and(|speed| speed < self.rules.slow_below);
+            let is_slow = speed(*candidate).is_some_and(|speed| speed < self.rules.slow_below);
             let is_surplus = count > 1 && total > own_after;
             let is_much = starves == Starves::Long && total / 2 >= own_after;
             let rank = if is_slow { 0 } else { 1 };
-            (is_slow || is_surplus || is_much).then_some((Reverse(rank), total, request.held, *place))
+            (is_slow || is_surplus || is_much).then_some((Reverse(rank), total, request.held, *candidate))
         });
-        let (.., place) = ranked.max()?;
-        self.requests.get_mut(&place)?.is_cut = true;
-        Some(place)
+        let (.., candidate) = ranked.max()?;
+        self.requests.get_mut(&candidate)?.is_cut = true;
+        Some(candidate)
     }
 
     fn held_by(&self, holder: Holder) -> u64 {

@@ -59,28 +59,28 @@ pub struct OwnSpot {
 #[derive(Debug)]
 struct Counted {
     counter: Arc<AtomicUsize>,
-    places: usize,
+    slots: usize,
 }
 
 impl Counted {
-    fn take(counter: &Arc<AtomicUsize>, places: usize, max: usize) -> Option<Self> {
-        let fits = |count: usize| count.checked_add(places).filter(|count| *count <= max);
+    fn take(counter: &Arc<AtomicUsize>, slots: usize, max: usize) -> Option<Self> {
+        let fits = |count: usize| count.checked_add(slots).filter(|count| *count <= max);
         let taken = counter.fetch_update(AcqRel, Acquire, fits);
-        taken.ok().map(|_| Self { counter: counter.clone(), places })
+        taken.ok().map(|_| Self { counter: counter.clone(), slots })
     }
 }
 
 impl Counted {
-    fn shrink(&mut self, places: usize) {
-        let surplus = self.places.saturating_sub(places);
+    fn shrink(&mut self, slots: usize) {
+        let surplus = self.slots.saturating_sub(slots);
         self.counter.fetch_sub(surplus, AcqRel);
-        self.places -= surplus;
+        self.slots -= surplus;
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.counter.fetch_sub(self.places, AcqRel);
+        self.counter.fetch_sub(self.slots, AcqRel);
     }
 }
 
@@ -109,25 +109,25 @@ impl Crowd {
     }
 
     /// Takes this many places at once, for space that is shared in pieces.
-    pub fn enter_many(&self, holder: Holder, places: usize) -> Option<Spot> {
+    pub fn enter_many(&self, holder: Holder, slots: usize) -> Option<Spot> {
         let stripe = usize::try_from(self.hasher.hash_one(holder) % STRIPES as u64).unwrap_or(0);
         let own = self.stripes.get(stripe)?;
-        let own = Counted::take(own, places, self.most(places).min(self.per_holder));
+        let own = Counted::take(own, slots, self.most(slots).min(self.per_holder));
         if own.is_none() {
             return self.refused();
         }
-        self.place(own, places)
+        self.slot(own, slots)
     }
 
     /// Returns how many places a holder may have after it takes this many.
-    fn most(&self, places: usize) -> usize {
+    fn most(&self, slots: usize) -> usize {
         let free = self.size.saturating_sub(self.taken());
         let reserve = self.size / RESERVE;
-        if self.is_space && free >= reserve.saturating_add(places) {
+        if self.is_space && free >= reserve.saturating_add(slots) {
             return free.saturating_mul(SPACE_SHARE);
         }
         // The free places before the last of these places is taken.
-        let room = (free + 1).saturating_sub(places);
+        let room = (free + 1).saturating_sub(slots);
         let eighth = self.size / 8;
         if room > 7 * eighth / 2 {
             self.size
@@ -144,11 +144,11 @@ impl Crowd {
 
     /// Takes a place that counts for no holder: a trusted proxy forwards many clients.
     pub fn enter_uncounted(&self) -> Option<Spot> {
-        self.place(None, 1)
+        self.slot(None, 1)
     }
 
-    fn place(&self, own: Option<Counted>, places: usize) -> Option<Spot> {
-        let Some(all) = Counted::take(&self.taken, places, self.size) else { return self.refused() };
+    fn slot(&self, own: Option<Counted>, slots: usize) -> Option<Spot> {
+        let Some(all) = Counted::take(&self.taken, slots, self.size) else { return self.refused() };
         let meter = self.meter.clone().map(|meter| (meter, self.taken.clone()));
         if let Some((meter, taken)) = &meter {
             meter.counted(taken.load(Acquire), 0);
@@ -170,15 +170,15 @@ impl Crowd {
 }
 
 impl Spot {
-    pub fn places(&self) -> usize {
-        self.all.places
+    pub fn slots(&self) -> usize {
+        self.all.slots
     }
 
     /// Returns all but this many of its places, when fewer are needed than were taken.
-    pub fn shrink(&mut self, places: usize) {
+    pub fn shrink(&mut self, slots: usize) {
         let meter = &self.meter;
         for counted in self.own.as_mut().into_iter().chain([&mut self.all]) {
-            counted.shrink(places);
+            counted.shrink(slots);
         }
         if let Some((meter, taken)) = meter {
             meter.counted(taken.load(Acquire), 0);
@@ -195,7 +195,7 @@ impl Spot {
 impl Drop for Spot {
     fn drop(&mut self) {
         if let Some((meter, taken)) = &self.meter {
-            meter.counted(taken.load(Acquire).saturating_sub(self.all.places), 0);
+            meter.counted(taken.load(Acquire).saturating_sub(self.all.slots), 0);
         }
     }
 }
@@ -290,8 +290,8 @@ mod tests {
         let crowd = Crowd::of_space(65_536);
         let mut held = Vec::new();
         for n in 1..=20 {
-            for places in [32_768, 4_096, 512, 64, 8, 1] {
-                held.extend(std::iter::from_fn(|| crowd.enter_many(network(n), places)));
+            for slots in [32_768, 4_096, 512, 64, 8, 1] {
+                held.extend(std::iter::from_fn(|| crowd.enter_many(network(n), slots)));
             }
         }
         assert!(crowd.enter(network(100)).is_some());

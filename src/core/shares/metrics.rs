@@ -112,7 +112,7 @@ impl PoolName {
 /// All pools of one application. Clones share their numbers.
 #[derive(Debug, Clone)]
 pub struct PoolMetrics {
-    places: Labelled<Gauge, 1>,
+    permits: Labelled<Gauge, 1>,
     inside: Labelled<Gauge, 1>,
     waiting: Labelled<Gauge, 1>,
     refusals: Labelled<Counter, 2>,
@@ -126,7 +126,7 @@ pub struct PoolMeter(Arc<Meter>);
 
 #[derive(Debug)]
 struct Meter {
-    places: Gauge,
+    permits: Gauge,
     inside: Gauge,
     waiting: Gauge,
     refused_queue: Counter,
@@ -138,7 +138,7 @@ struct Meter {
 impl Default for PoolMetrics {
     fn default() -> Self {
         let this = Self {
-            places: Labelled::default(),
+            permits: Labelled::default(),
             inside: Labelled::default(),
             waiting: Labelled::default(),
             refusals: Labelled::default(),
@@ -158,7 +158,7 @@ impl PoolMetrics {
         let refused =
             |reason| self.refusals.get_or_create_owned(&[("pool", name.text()), ("reason", reason)]);
         PoolMeter(Arc::new(Meter {
-            places: self.places.get_or_create_owned(&own),
+            permits: self.permits.get_or_create_owned(&own),
             inside: self.inside.get_or_create_owned(&own),
             waiting: self.waiting.get_or_create_owned(&own),
             refused_queue: refused("queue"),
@@ -170,8 +170,8 @@ impl PoolMetrics {
 }
 
 impl PoolMeter {
-    pub(super) fn sized(&self, places: usize) {
-        self.0.places.set(gauged(places));
+    pub(super) fn sized(&self, permits: usize) {
+        self.0.permits.set(gauged(permits));
     }
 
     pub(super) fn counted(&self, inside: usize, waiting: usize) {
@@ -203,7 +203,7 @@ fn gauged(count: usize) -> i64 {
 
 impl Export for PoolMetrics {
     fn export(&self, registry: &mut Registry) {
-        registry.register("netbit_pool_places", "Places of a pool", self.places.clone());
+        registry.register("netbit_pool_places", "Places of a pool", self.permits.clone());
         registry.register("netbit_pool_inside", "Places that are taken", self.inside.clone());
         registry.register("netbit_pool_waiting", "Requests that wait for a place", self.waiting.clone());
         let help = "Requests that got no place: the queue was full, or they waited too long";

@@ -140,11 +140,11 @@ struct Keeper {
     /// Of the waiting requests.
     answers: HashMap<u64, oneshot::Sender<Result<(), Refused>>>,
     /// Of all requests.
-    places: HashMap<u64, Place>,
+    requests: HashMap<u64, RequestState>,
     closed: bool,
 }
 
-struct Place {
+struct RequestState {
     pace: Arc<Pace>,
     recent: Recent,
     cut: CancellationToken,
@@ -152,8 +152,8 @@ struct Place {
 
 impl Keeper {
     fn new(rules: Rules, meter: PoolMeter) -> Self {
-        let (answers, places) = (HashMap::new(), HashMap::new());
-        Self { table: Table::new(rules), rules, meter, answers, places, closed: false }
+        let (answers, requests) = (HashMap::new(), HashMap::new());
+        Self { table: Table::new(rules), rules, meter, answers, requests, closed: false }
     }
 
     async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
@@ -167,8 +167,8 @@ impl Keeper {
                     self.receive(message);
                     self.meter.counted(self.table.taken(), self.table.waiting());
                 }
-                _ = marks.tick(), if measures && !self.places.is_empty() => {
-                    self.places.values_mut().for_each(|place| place.recent.mark(&place.pace));
+                _ = marks.tick(), if measures && !self.requests.is_empty() => {
+                    self.requests.values_mut().for_each(|request| request.recent.mark(&request.pace));
                 }
             }
         }
@@ -178,7 +178,7 @@ impl Keeper {
         match message {
             Message::Ask { answer, .. } if self.closed => Self::answer(answer, Err(Refused::Closed)),
             Message::Ask { id, client, pace, cut, answer } => {
-                self.places.insert(id, Place { pace, recent: Recent::default(), cut });
+                self.requests.insert(id, RequestState { pace, recent: Recent::default(), cut });
                 match self.table.ask(id, client) {
                     Asked::Inside => Self::answer(answer, Ok(())),
                     Asked::Waits { refused } => {
@@ -193,7 +193,7 @@ impl Keeper {
             Message::Starves(id) => self.starves(id),
             Message::Left(id) => {
                 self.answers.remove(&id);
-                self.places.remove(&id);
+                self.requests.remove(&id);
                 for entered in self.table.leave(id) {
                     self.settle(entered, Ok(()));
                 }
@@ -209,12 +209,14 @@ impl Keeper {
     }
 
     fn starves(&mut self, id: u64) {
-        let (places, at_least) = (&self.places, self.rules.starved);
-        let speed = |place| places.get(&place).and_then(|place| place.recent.speed(&place.pace, at_least));
-        let Some(place) = self.table.starves(id, speed) else { return };
-        if let Some(place) = self.places.get(&place) {
+        let (requests, at_least) = (&self.requests, self.rules.starved);
+        let speed = |request| {
+            requests.get(&request).and_then(|request| request.recent.speed(&request.pace, at_least))
+        };
+        let Some(request) = self.table.starves(id, speed) else { return };
+        if let Some(request) = self.requests.get(&request) {
             self.meter.cut();
-            place.cut.cancel();
+            request.cut.cancel();
         }
     }
 

@@ -230,41 +230,48 @@ impl Table {
             return None;
         }
         let candidates = self.candidates(own);
-        let place = match self.rules.cut {
+        let candidate = match self.rules.cut {
             Cut::Never => None,
             Cut::Surplus => {
-                let larger = candidates.iter().filter(|place| place.of_holder > own_inside + 1);
-                larger.max_by_key(|place| (place.of_holder, place.id))
+                let larger = candidates.iter().filter(|candidate| candidate.of_holder > own_inside + 1);
+                larger.max_by_key(|candidate| (candidate.of_holder, candidate.id))
             }
             Cut::Slow(below) => {
                 // A place whose client the server does not wait for is the last to be taken.
-                let slowness = |place: &Candidate| Reverse(speed(place.id).unwrap_or(u64::MAX));
-                let slow =
-                    candidates.iter().filter(|place| speed(place.id).is_some_and(|speed| speed < below));
-                let slowest = |place: &&Candidate| (place.of_holder, slowness(place), place.id);
+                let slowness = |candidate: &Candidate| Reverse(speed(candidate.id).unwrap_or(u64::MAX));
+                let slow = candidates
+                    .iter()
+                    .filter(|candidate| speed(candidate.id).is_some_and(|speed| speed < below));
+                let slowest =
+                    |candidate: &&Candidate| (candidate.of_holder, slowness(candidate), candidate.id);
                 if own_inside > 0 {
-                    slow.filter(|place| place.of_holder > own_inside + 1).max_by_key(slowest)
+                    slow.filter(|candidate| candidate.of_holder > own_inside + 1).max_by_key(slowest)
                 } else {
                     let is_visitor = own.holder.is_network();
                     let fair: Vec<_> =
-                        candidates.iter().filter(|place| !is_visitor || place.is_visitor).collect();
-                    let surplus = fair.iter().copied().filter(|place| place.of_holder > 1 && place.may_share);
-                    let shared = fair.iter().copied().filter(|place| place.may_share && !place.is_near);
-                    let of_network = |place: &&Candidate| (place.of_network, slowness(place), place.id);
+                        candidates.iter().filter(|candidate| !is_visitor || candidate.is_visitor).collect();
+                    let surplus = fair
+                        .iter()
+                        .copied()
+                        .filter(|candidate| candidate.of_holder > 1 && candidate.may_share);
+                    let shared =
+                        fair.iter().copied().filter(|candidate| candidate.may_share && !candidate.is_near);
+                    let of_network =
+                        |candidate: &&Candidate| (candidate.of_network, slowness(candidate), candidate.id);
                     let surplus = surplus.max_by_key(slowest);
                     surplus.or_else(|| shared.max_by_key(of_network)).or_else(|| slow.max_by_key(slowest))
                 }
             }
         }?;
-        let place = place.id;
-        self.cut.insert(place, own);
-        Some(place)
+        let candidate = candidate.id;
+        self.cut.insert(candidate, own);
+        Some(candidate)
     }
 
     /// Returns the places that may be taken back for a client, except for those of its holder.
     fn candidates(&self, own: Client) -> Vec<Candidate> {
         let (mut lost, mut lost_networks) = (HashMap::new(), HashMap::new());
-        for Request { client, .. } in self.cut.keys().filter_map(|place| self.requests.get(place)) {
+        for Request { client, .. } in self.cut.keys().filter_map(|candidate| self.requests.get(candidate)) {
             *lost.entry(client.holder).or_insert(0_usize) += 1;
             *lost_networks.entry(client.network).or_insert(0_usize) += 1;
         }
@@ -272,14 +279,14 @@ impl Table {
         let network_size = |network| self.inside_of(network).saturating_sub(lost_of(&lost_networks, network));
         let promised = self.cut.values().filter(|client| client.network == own.network).count();
         let own_size = network_size(own.network) + promised;
-        let places = self.requests.iter().filter(|(place, request)| {
-            request.inside && request.client.holder != own.holder && !self.cut.contains_key(place)
+        let permits = self.requests.iter().filter(|(candidate, request)| {
+            request.inside && request.client.holder != own.holder && !self.cut.contains_key(candidate)
         });
-        let candidates = places.map(|(place, Request { client, .. })| {
+        let candidates = permits.map(|(candidate, Request { client, .. })| {
             let of_holder = self.holders.get(&client.holder).map_or(0, |entry| entry.inside);
             let (of_network, is_near) = (network_size(client.network), client.network == own.network);
             Candidate {
-                id: *place,
+                id: *candidate,
                 of_holder: of_holder.saturating_sub(lost_of(&lost, client.holder)),
                 of_network,
                 is_near,
@@ -301,10 +308,10 @@ impl Table {
         };
         let Some(entry) = self.holders.get_mut(&holder) else { return };
         if inside {
-            if let MapEntry::Occupied(mut places) = self.networks.entry(network) {
-                *places.get_mut() = places.get().saturating_sub(1);
-                if *places.get() == 0 {
-                    places.remove();
+            if let MapEntry::Occupied(mut permits) = self.networks.entry(network) {
+                *permits.get_mut() = permits.get().saturating_sub(1);
+                if *permits.get() == 0 {
+                    permits.remove();
                 }
             }
             entry.inside = entry.inside.saturating_sub(1);

@@ -117,10 +117,10 @@ fn starving_holder_gets_a_place_of_a_fast_surplus() {
     assert_eq!(table.starves(31, speed), None, "its place is on the way");
     assert_eq!(table.leave(2), [30]);
     assert_eq!(table.starves(31, speed), None, "it has a place, and no place is slow");
-    for (holder, place) in [(5, 5), (6, 4), (7, 3), (8, 1)] {
+    for (holder, permit) in [(5, 5), (6, 4), (7, 3), (8, 1)] {
         table.ask(100 + holder, account(holder as i64));
-        assert_eq!(table.starves(100 + holder, |_| None), Some(place), "git computes: the newest");
-        table.leave(place);
+        assert_eq!(table.starves(100 + holder, |_| None), Some(permit), "git computes: the newest");
+        table.leave(permit);
     }
     table.ask(200, account(9));
     assert_eq!(table.starves(200, speed), None, "all have one fast place");
@@ -260,7 +260,7 @@ fn two_large_networks_stop_cutting_each_other() {
             // Some places are taken back while others are not free yet.
             let taken: Vec<_> = starving.filter_map(|id| table.starves(id, fast)).collect();
             cuts += taken.len();
-            taken.into_iter().for_each(|place| drop(table.leave(place)));
+            taken.into_iter().for_each(|permit| drop(table.leave(permit)));
         }
         assert_eq!(cuts, size / 2, "of {size}");
     }
@@ -274,8 +274,8 @@ fn office_alone_loses_nothing_and_a_newcomer_gets_a_place() {
     assert_eq!(ask_from(&mut table, 1, 0..200), 16);
     assert!((0..200).all(|id| table.starves(id, fast).is_none()));
     ask_from(&mut table, 2, 300..301);
-    let place = table.starves(300, fast).unwrap();
-    assert_eq!(table.leave(place), [300]);
+    let permit = table.starves(300, fast).unwrap();
+    assert_eq!(table.leave(permit), [300]);
     assert_eq!(table.leave(300), [16], "the office has all again");
 }
 
