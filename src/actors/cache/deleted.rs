@@ -9,8 +9,8 @@ pub(super) struct DeletedOrdinals(Vec<i64>);
 
 impl DeletedOrdinals {
     pub(super) fn insert(&mut self, ordinal: i64) {
-        if let Err(place) = self.0.binary_search(&ordinal) {
-            self.0.insert(place, ordinal);
+        if let Err(index) = self.0.binary_search(&ordinal) {
+            self.0.insert(index, ordinal);
             if self.0.len() > REMEMBERED_MAX {
                 self.0.remove(0);
             }

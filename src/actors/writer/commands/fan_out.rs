@@ -42,7 +42,7 @@ struct Telling {
     chat: ChatId,
     direct: bool,
     /// Where it was said.
-    place: String,
+    location: String,
     replied_to: Option<UserId>,
 }
 
@@ -60,7 +60,7 @@ impl Telling {
             sender_name: username(tx, sender)?,
             chat: chat.id,
             direct: chat.kind == ChatKind::Direct,
-            place: chat.name.as_deref().map(|name| format!(" in {name}")).unwrap_or_default(),
+            location: chat.name.as_deref().map(|name| format!(" in {name}")).unwrap_or_default(),
             replied_to,
         })
     }
@@ -81,11 +81,11 @@ impl Telling {
         };
         let cause = Cause::Message { direct: self.direct };
         let Decision::Notify(kind, _) = decide(cause, standing) else { return Ok(()) };
-        let (sender, place) = (&self.sender_name, &self.place);
+        let (sender, location) = (&self.sender_name, &self.location);
         let text = match kind {
-            NotificationKind::Mention => format!("{sender} mentioned you{place}"),
-            NotificationKind::Reply => format!("{sender} replied to you{place}"),
-            NotificationKind::Thread => format!("{sender} wrote in a thread that you follow{place}"),
+            NotificationKind::Mention => format!("{sender} mentioned you{location}"),
+            NotificationKind::Reply => format!("{sender} replied to you{location}"),
+            NotificationKind::Thread => format!("{sender} wrote in a thread that you follow{location}"),
             _ => format!("{sender} wrote to you"),
         };
         let row = NewNotificationRow {

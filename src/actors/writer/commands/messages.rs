@@ -55,8 +55,8 @@ impl Command for AppendMessage {
             None => None,
         };
         let request_hash = self.request_hash(metadata.as_deref());
-        let (chat, head, reply) = match self.place(tx) {
-            Ok(place) => place,
+        let (chat, head, reply) = match self.position(tx) {
+            Ok(position) => position,
             // Above membership, archive and rate rules: whoever was told "committed" once is told so again.
             Err(ExecuteError::Refused(refusal)) => {
                 return self.earlier(tx, &request_hash)?.ok_or(refusal.into());
@@ -80,7 +80,7 @@ type Reply = (MessageId, UserId);
 
 impl AppendMessage {
     /// Where the message goes, if its sender may say it.
-    fn place(&self, tx: &mut Tx<'_>) -> Execution<(Arc<Chat>, Head, Option<Reply>)> {
+    fn position(&self, tx: &mut Tx<'_>) -> Execution<(Arc<Chat>, Head, Option<Reply>)> {
         let (chat, head, role) = tx.chat_to_append(self.chat, self.who.user)?;
         permission::post(&chat, role)?;
         self.within_rate.clone()?;

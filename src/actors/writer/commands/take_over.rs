@@ -37,8 +37,8 @@ impl Command for TakeOverChat {
         let (actor, mut last_seq) = (self.who.user, chat.last_seq);
         keep_name(tx, chat.id, actor)?;
         if chats::participant(tx.reader(), chat.id.0, self.owner.0)?.is_none() {
-            let place = (&mut last_seq, chat.last_ordinal);
-            join(tx, chat.id, place, actor, self.owner, ChatRole::Owner)?;
+            let position = (&mut last_seq, chat.last_ordinal);
+            join(tx, chat.id, position, actor, self.owner, ChatRole::Owner)?;
             return tell_of_being_added(tx, (chat.id, last_seq), chat.name.as_deref(), actor, self.owner);
         }
         chats::set_role(tx.write(), chat.id.0, self.owner.0, ChatRole::Owner.as_str())?;
