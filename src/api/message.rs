@@ -10,7 +10,7 @@ use super::extract::{Body, Caller, Path, Query};
 use super::page::{self, JsonLine};
 use super::shapes::{EventShape, MessageShape, PostShape};
 use crate::actors::cache::{Page, Range};
-use crate::core::shares::{Holder, Spot};
+use crate::core::shares::{Holder, Slot};
 use crate::domain::ids::{ChatId, MessageId};
 use crate::domain::message::{ClientId, Message};
 use crate::domain::metadata::Metadata;
@@ -72,7 +72,7 @@ async fn page_of(
     chat: ChatId,
     choice: Option<Choice>,
     range: Range,
-) -> Result<(Page, Option<Spot>), ApiError> {
+) -> Result<(Page, Option<Slot>), ApiError> {
     let newest = range.after.is_none();
     let page = match choice {
         Some(choice) => services.chosen_messages(caller.0, chat, choice, range).await?,

@@ -13,7 +13,7 @@ use super::error::{ApiError, ApiResult};
 use super::extract::{holder_of, services};
 use super::pieces::Pieces;
 use crate::core::limits::Limits;
-use crate::core::shares::Spot;
+use crate::core::shares::Slot;
 use crate::protocol::code::Code;
 use crate::services::ServiceError;
 use crate::services::answers::no_space;
@@ -50,7 +50,7 @@ pub(super) fn items_within<T: Serialize>(
     request: &HttpRequest,
     items: Vec<T>,
     next: Option<String>,
-    space: Option<Spot>,
+    space: Option<Slot>,
 ) -> ApiResult {
     let link = next.as_ref().map(|cursor| link(request, &[("cursor", cursor)], &["cursor"]));
     read_about(request, &Items { items, next }, link, (USUAL_BYTES, space))
@@ -98,7 +98,7 @@ pub(super) fn read_about<T: Serialize>(
     request: &HttpRequest,
     answer: &T,
     link: Option<String>,
-    (bytes, space): (usize, Option<Spot>),
+    (bytes, space): (usize, Option<Slot>),
 ) -> ApiResult {
     let body = write(answer, bytes)?;
     let tag = tag(&body);
@@ -140,7 +140,7 @@ impl JsonLine for HttpResponseBuilder {
 fn json(
     request: &HttpRequest,
     response: &mut HttpResponseBuilder,
-    (mut body, space): (Vec<u8>, Option<Spot>),
+    (mut body, space): (Vec<u8>, Option<Slot>),
 ) -> ApiResult {
     response.content_type("application/json");
     let services = services(request)?;

@@ -13,7 +13,7 @@ use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::core::shares::Spot;
+use crate::core::shares::Slot;
 use crate::services::spool::time_for;
 
 const PIECE_BYTES: usize = 16 * 1024;
@@ -34,7 +34,7 @@ enum Source {
 
 struct Counted {
     bytes: Bytes,
-    _space: Spot,
+    _space: Slot,
 }
 
 impl Pieces {
@@ -44,7 +44,7 @@ impl Pieces {
 
     /// A body with its space. Both are released when the client has received everything, has
     /// disconnected, or has exceeded [`time_for`] the body.
-    pub(super) fn counted(bytes: Bytes, space: Spot) -> Self {
+    pub(super) fn counted(bytes: Bytes, space: Slot) -> Self {
         let (size, sent) = (bytes.len(), CancellationToken::new());
         let ended = sent.clone().drop_guard();
         let counted = Arc::new(Counted { bytes, _space: space });
@@ -85,11 +85,11 @@ impl MessageBody for Pieces {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::shares::{Crowd, Holder};
+    use crate::core::shares::{Holder, Slots};
 
     #[actix_web::test]
     async fn body_is_whole_and_its_space_free_at_the_end() {
-        let (crowd, bytes) = (Crowd::of_space(1_000_000), Bytes::from(vec![7; 100_000]));
+        let (crowd, bytes) = (Slots::of_space(1_000_000), Bytes::from(vec![7; 100_000]));
         let space = crowd.enter_many(Holder::Operator, bytes.len()).unwrap();
         let mut body = Box::pin(Pieces::counted(bytes.clone(), space));
         let first = std::future::poll_fn(|context| body.as_mut().poll_next(context)).await;

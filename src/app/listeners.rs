@@ -21,7 +21,7 @@ use crate::core::config::Config;
 use crate::core::limits::Limits;
 use crate::core::origins::AllowedOrigins;
 use crate::core::proxies::TrustedProxies;
-use crate::core::shares::{Crowd, Holder, PoolMetrics, PoolName, Spot};
+use crate::core::shares::{Holder, PoolMetrics, PoolName, Slot, Slots};
 use crate::core::tls::Tls;
 use crate::messaging::{HttpSpot, SessionEdge, open_websocket};
 use crate::services::Services;
@@ -120,7 +120,7 @@ async fn upgrade(
 /// per network.
 #[derive(Clone)]
 struct Doorway {
-    connections: Arc<Crowd>,
+    connections: Arc<Slots>,
     idle: IdleConnections,
     next: Arc<AtomicU64>,
     proxies: TrustedProxies,
@@ -129,14 +129,14 @@ struct Doorway {
 impl Doorway {
     fn new(limits: &Limits, pools: &PoolMetrics, proxies: TrustedProxies) -> Self {
         let meter = pools.meter(PoolName::Http);
-        let crowd = Crowd::new(limits.http_connections, usize::MAX).measured(meter.clone());
+        let crowd = Slots::new(limits.http_connections, usize::MAX).measured(meter.clone());
         let idle = IdleConnections::start(meter);
         Self { connections: Arc::new(crowd), idle, next: Arc::default(), proxies }
     }
 
     /// Reserves a slot for the connection; `None` if there is none for its network. Dropping the
-    /// returned [`Spot`] releases the slot.
-    fn admit(&self, socket: &TcpStream) -> Option<Spot> {
+    /// returned [`Slot`] releases the slot.
+    fn admit(&self, socket: &TcpStream) -> Option<Slot> {
         let Ok(peer) = socket.peer_addr() else { return None };
         if self.proxies.trusts(peer.ip()) {
             self.connections.enter_uncounted()

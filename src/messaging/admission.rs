@@ -1,6 +1,6 @@
 //! Admission of connections over all transports.
 //!
-//! * Before its `Hello` a connection counts for the network of its client: in the [`Crowd`]s of all
+//! * Before its `Hello` a connection counts for the network of its client: in the [`Slots`]s of all
 //!   connections, of connections over WebSocket, of all unauthenticated connections, and of HTTP
 //!   connections if it is a WebSocket.
 //! * From the `Hello` on it counts for its account: in the [`Pool`]s of all sessions and of those
@@ -15,16 +15,16 @@ use std::time::Duration;
 use super::metrics::{ConnectionMeter, Present, Transport};
 use crate::core::limits::Limits;
 use crate::core::shares::{
-    Crowd, Cut, Holder, OwnSpot, Pool, PoolMetrics, PoolName, Refused, Reserved, Rules, Share, Spot,
+    Cut, Holder, HolderSlot, Pool, PoolMetrics, PoolName, Refused, Reserved, Rules, Share, Slot, Slots,
 };
 use crate::domain::ids::UserId;
 
 /// Admission shared by all transports. The slots that it returns are released when dropped.
 #[derive(Debug)]
 pub(super) struct Admission {
-    connections: Crowd,
-    websockets: Crowd,
-    strangers: Crowd,
+    connections: Slots,
+    websockets: Slots,
+    strangers: Slots,
     sessions: Pool,
     web_sessions: Pool,
 }
@@ -32,18 +32,18 @@ pub(super) struct Admission {
 /// Slot of a connection, held until its socket is closed.
 #[derive(Debug)]
 pub(super) struct Seat {
-    _connection: Spot,
-    _websocket: Option<Spot>,
+    _connection: Slot,
+    _websocket: Option<Slot>,
     _present: Present,
 }
 
 /// Slot of a connection before its `Hello`; released with the `Welcome`.
 #[derive(Debug)]
 pub(super) struct StrangerSeat {
-    _stranger: Spot,
-    _own: (OwnSpot, Option<OwnSpot>),
+    _stranger: Slot,
+    _own: (HolderSlot, Option<HolderSlot>),
     /// Slot of the HTTP connection below a WebSocket.
-    _http: Option<OwnSpot>,
+    _http: Option<HolderSlot>,
 }
 
 /// Slots of the session of an authenticated user.
@@ -65,9 +65,9 @@ impl Admission {
         };
         let per_network = limits.strangers_per_address;
         Self {
-            connections: Crowd::new(limits.connections, per_network),
-            websockets: Crowd::new(limits.websockets(), per_network),
-            strangers: Crowd::new(limits.strangers, per_network),
+            connections: Slots::new(limits.connections, per_network),
+            websockets: Slots::new(limits.websockets(), per_network),
+            strangers: Slots::new(limits.strangers, per_network),
             sessions: pool(PoolName::Sessions, limits.connections, limits.sessions_reserve),
             web_sessions: pool(PoolName::WebSockets, limits.websockets(), limits.sessions_reserve),
         }
@@ -87,7 +87,7 @@ impl Admission {
             Transport::Tcp => None,
             Transport::WebSocket => Some(self.websockets.enter(network)?),
         };
-        let own = (connection.split(), websocket.as_mut().map(Spot::split));
+        let own = (connection.split(), websocket.as_mut().map(Slot::split));
         let seat = Seat { _connection: connection, _websocket: websocket, _present: meter.connected() };
         Some((seat, StrangerSeat { _stranger: stranger, _own: own, _http: None }))
     }
@@ -111,7 +111,7 @@ impl Admission {
 
 impl StrangerSeat {
     /// Adds the part of an HTTP connection's slot that counts for its network.
-    pub(super) fn with_http(self, own: Option<OwnSpot>) -> Self {
+    pub(super) fn with_http(self, own: Option<HolderSlot>) -> Self {
         Self { _http: own, ..self }
     }
 }

@@ -11,7 +11,7 @@ use super::edge::SessionEdge;
 use super::metrics::Transport;
 use super::session;
 use crate::core::origins::AllowedOrigins;
-use crate::core::shares::OwnSpot;
+use crate::core::shares::HolderSlot;
 use crate::protocol::code::Code;
 use crate::services::ServiceError;
 
@@ -21,10 +21,10 @@ const RETRY_AFTER_MS: u64 = 1_000;
 /// The part of an HTTP connection's slot that counts for its network. A session over the connection
 /// takes this part and releases it at its `Welcome`: from then on the connection counts for an
 /// account.
-pub struct HttpSpot(Cell<Option<OwnSpot>>);
+pub struct HttpSpot(Cell<Option<HolderSlot>>);
 
 impl HttpSpot {
-    pub fn new(own: OwnSpot) -> Self {
+    pub fn new(own: HolderSlot) -> Self {
         Self(Cell::new(Some(own)))
     }
 }

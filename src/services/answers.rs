@@ -4,13 +4,13 @@
 //! and in total.
 
 use super::{ServiceError, Services};
-use crate::core::shares::{Holder, Spot};
+use crate::core::shares::{Holder, Slot};
 use crate::protocol::code::Code;
 
 impl Services {
     /// Returns space for a response of `bytes`, if the holder's share has it. The space is held
     /// until the returned value is dropped.
-    pub fn answer_space(&self, holder: Holder, bytes: usize) -> Option<Spot> {
+    pub fn answer_space(&self, holder: Holder, bytes: usize) -> Option<Slot> {
         self.answers.enter_many(holder, bytes)
     }
 }

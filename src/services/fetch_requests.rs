@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, ReadBuf};
 
 use super::spool::pieces_of;
 use super::{ServiceError, Services};
-use crate::core::shares::{Holder, Spot};
+use crate::core::shares::{Holder, Slot};
 use crate::git::store::StoreError;
 use crate::git::transfer::Input;
 use crate::protocol::code::Code;
@@ -26,7 +26,7 @@ const STEP_BYTES: usize = 1024 * 1024;
 struct OnDisk {
     file: File,
     bytes: usize,
-    space: Vec<Spot>,
+    space: Vec<Slot>,
 }
 
 impl AsyncRead for OnDisk {

@@ -16,7 +16,7 @@ use super::housekeeping::Bell;
 use crate::core::keyed_lock::{KeyedLock, KeyedLockGuard};
 use crate::core::limits::Limits;
 use crate::core::machine;
-use crate::core::shares::{Client, Crowd, Grant, Holder, PoolMetrics, PoolName, Share, Spot};
+use crate::core::shares::{Client, Grant, Holder, PoolMetrics, PoolName, Share, Slot, Slots};
 use crate::domain::ids::{ProjectId, RepositoryId};
 use crate::domain::repository::Repository;
 use crate::git::metrics::{HistoryMetrics, TransferMetrics, Turn as TransferTurn, Work};
@@ -40,7 +40,7 @@ pub struct Hosting {
     pub(super) git: Option<Git>,
     pub(super) pools: GitPools,
     /// Disk space for responses, in pieces.
-    spool: Crowd,
+    spool: Slots,
     turns: KeyedLock<RepositoryId>,
     /// Serializes the creation of repositories in each project.
     creations: KeyedLock<ProjectId>,
@@ -73,7 +73,7 @@ impl Hosting {
             store,
             git,
             pools: GitPools::start(limits, pools),
-            spool: Crowd::of_space(limits.git_spool_pieces()).measured(pools.meter(PoolName::Spool)),
+            spool: Slots::of_space(limits.git_spool_pieces()).measured(pools.meter(PoolName::Spool)),
             turns: KeyedLock::start(),
             creations: KeyedLock::start(),
             push_to_create,
@@ -163,7 +163,7 @@ impl Hosting {
     }
 
     /// Returns disk space for a response, in pieces.
-    pub(super) fn spool_place(&self, holder: Holder, pieces: usize) -> Result<Spot, ServiceError> {
+    pub(super) fn spool_place(&self, holder: Holder, pieces: usize) -> Result<Slot, ServiceError> {
         let full = "too many large responses wait for their clients; try again later";
         let place = self.spool.enter_many(holder, pieces);
         place.ok_or_else(|| ServiceError::later(Code::Overloaded, full, 1_000))

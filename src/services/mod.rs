@@ -50,7 +50,7 @@ use crate::core::auth::token::TokenKeys;
 use crate::core::config::Accounts;
 use crate::core::limits::Limits;
 use crate::core::proxies::UntrustedForwarders;
-use crate::core::shares::{Crowd, PoolMetrics, PoolName};
+use crate::core::shares::{PoolMetrics, PoolName, Slots};
 use crate::domain::access::Credential;
 use crate::domain::ids::{LoginId, UserId};
 use crate::storage::readers::Readers;
@@ -79,7 +79,7 @@ pub struct Services {
     logins: logins::Logins,
     pub hosting: Hosting,
     /// Bytes of large responses that clients have not received yet.
-    answers: Crowd,
+    answers: Slots,
     /// Notifies the task that trims chats.
     trims: Notify,
     /// Recorded by the HTTP listener, reported by `doctor`.
@@ -99,7 +99,7 @@ impl Services {
         let passwords = logins::password_pool(&limits, pools);
         let logins = logins::Logins::start(&limits, pools);
         let rates = Rates::new(&limits);
-        let answers = Crowd::of_space(limits.answer_bytes).measured(pools.meter(PoolName::Answers));
+        let answers = Slots::of_space(limits.answer_bytes).measured(pools.meter(PoolName::Answers));
         let Owners { cache, writer, readers, presence } = owners;
         Self {
             cache,

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::entitlement::Entitlement;
 use super::{ServiceError, Services};
 use crate::core::machine;
-use crate::core::shares::{Holder, Spot};
+use crate::core::shares::{Holder, Slot};
 use crate::git::child::GitCommand;
 use crate::git::compute;
 use crate::git::store::{Store, StoreError};
@@ -36,7 +36,7 @@ pub struct Spooled {
     pub size_bytes: u64,
     /// Whether the whole response is UTF-8 without NUL.
     pub is_text: bool,
-    place: Spot,
+    place: Slot,
     entitlement: Option<Box<Entitlement>>,
 }
 

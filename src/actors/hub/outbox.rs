@@ -18,7 +18,7 @@ use futures_util::StreamExt;
 use tokio::sync::Notify;
 
 use super::meter::DeliveryMeter;
-use crate::core::shares::Spot;
+use crate::core::shares::Slot;
 use crate::protocol::answer::{AckPacket, GoodbyeCode, ServerPacket};
 use crate::protocol::framing;
 
@@ -26,7 +26,7 @@ use crate::protocol::framing;
 enum Item {
     Frame(Bytes),
     /// The space that the preceding frames occupy.
-    Space(Box<Spot>),
+    Space(Box<Slot>),
     /// Sends the goodbye, if any, then closes the socket. No item follows it.
     Last(Option<Goodbye>),
 }
@@ -65,7 +65,7 @@ pub struct OutboxDrain {
     written: u64,
     /// Space of frames that are being written, with the total of written bytes at which it is
     /// freed.
-    kept: VecDeque<(u64, Box<Spot>)>,
+    kept: VecDeque<(u64, Box<Slot>)>,
 }
 
 /// The result of [`OutboxDrain::next`].
@@ -205,7 +205,7 @@ impl Outbox {
     }
 
     /// Holds the space until all frames enqueued before it have reached the socket.
-    pub fn keep(&self, space: Spot) {
+    pub fn keep(&self, space: Slot) {
         self.send(Item::Space(Box::new(space)));
     }
 
@@ -319,7 +319,7 @@ impl Drop for OutboxDrain {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::shares::{Crowd, Holder};
+    use crate::core::shares::{Holder, Slots};
 
     async fn drain(drain: &mut OutboxDrain) -> (Vec<Bytes>, Drained) {
         let mut frames = Vec::new();
@@ -374,7 +374,7 @@ mod tests {
 
     #[actix_web::test]
     async fn space_is_held_until_preceding_frames_are_written() {
-        let crowd = Crowd::of_space(100);
+        let crowd = Slots::of_space(100);
         let take = || crowd.enter_many(Holder::Operator, 10).unwrap();
         let (outbox, mut out) = Outbox::new(1000, 10, DeliveryMeter::default());
         outbox.reply(Bytes::from_static(b"page"));

@@ -5,7 +5,7 @@
 //!   messages.
 //! * [`Budget`] is for amounts of which requests need more or less, step by step or at once:
 //!   memory, objects of pushes.
-//! * [`Crowd`] is for connections, which are admitted or refused at once: atomic counters, no task.
+//! * [`Slots`] is for connections, which are admitted or refused at once: atomic counters, no task.
 //!
 //! All count by [`Holder`]: an account, or the network of a client that has not logged in. A pool
 //! shares a second time by the network of each request ([`Client`]), because accounts cost nothing
@@ -24,20 +24,20 @@
 
 mod budget;
 mod budget_table;
-mod crowd;
 mod holder;
 mod metrics;
 mod pace;
 mod pool;
+mod slots;
 mod table;
 #[cfg(test)]
 mod table_test;
 
 pub use budget::{Budget, Endable, Grant};
 pub use budget_table::{BudgetRules, Reserve};
-pub use crowd::{Crowd, OwnSpot, Spot};
 pub use holder::{Client, Holder, network_of};
 pub use metrics::{PoolMeter, PoolMetrics, PoolName};
 pub use pace::{Direction, Pace, Recent, Window};
 pub use pool::{Pool, Refused, Share};
+pub use slots::{HolderSlot, Slot, Slots};
 pub use table::{Asked, Cut, Reserved, Rules, Table};

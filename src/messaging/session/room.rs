@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::super::metrics::Transport;
 use super::actor::SessionActor;
 use crate::actors::hub::Outbox;
-use crate::core::shares::{Holder, Spot};
+use crate::core::shares::{Holder, Slot};
 use crate::domain::access::Credential;
 use crate::domain::event::ChatEvent;
 use crate::services::Services;
@@ -33,7 +33,7 @@ pub(super) struct BulkRoom {
 }
 
 /// Permission to put an answer into the outbox; `None` for a small answer.
-pub(super) struct Admitted(Option<Spot>);
+pub(super) struct Admitted(Option<Slot>);
 
 impl SessionActor {
     pub(super) fn bulk_room(&self, who: Credential) -> BulkRoom {

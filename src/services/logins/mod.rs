@@ -27,7 +27,7 @@ use crate::actors::writer::commands::RehashPassword;
 use crate::core::actor::Caller;
 use crate::core::auth::password::{Match, PasswordPool};
 use crate::core::limits::Limits;
-use crate::core::shares::{Crowd, Holder, Pool, PoolMetrics, PoolName, Reserved, Rules, network_of};
+use crate::core::shares::{Holder, Pool, PoolMetrics, PoolName, Reserved, Rules, Slots, network_of};
 use crate::core::telemetry::{cut, request_id};
 use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
@@ -37,7 +37,7 @@ use crate::domain::user::{User, login_name};
 pub(super) struct Logins {
     places: Pool,
     desk: Desk,
-    delayed: Crowd,
+    delayed: Slots,
     retry_after_ms: u64,
 }
 
@@ -51,7 +51,7 @@ impl Logins {
         };
         let places = Pool::start(rules, metrics.meter(PoolName::Logins));
         let retry_after_ms = limits.login_delay_max_ms.clamp(1_000, 30_000);
-        let delayed = Crowd::new(limits.logins_delayed, limits.logins_delayed_per_address)
+        let delayed = Slots::new(limits.logins_delayed, limits.logins_delayed_per_address)
             .measured(metrics.meter(PoolName::LoginsDelayed));
         Self { places, desk: Desk::open(PacingRules::of(limits), patience), delayed, retry_after_ms }
     }

@@ -2,12 +2,12 @@
 //!
 //! Places are never taken back. So the places of the first holders must leave room for later ones,
 //! even when holders arrive one after the other. The number of places that a holder may have falls
-//! in steps with the number of free places ([`Crowd::most`]). Of 4,096 connections a lone holder
+//! in steps with the number of free places ([`Slots::most`]). Of 4,096 connections a lone holder
 //! gets 2,304. Two more get 256 each, then each gets 16 until 512 are free, 4 until 128 are free,
 //! and then 2. So an office with one address has room next to two hostile networks. Taking all
 //! places needs some two hundred hostile networks.
 //!
-//! Space that is shared in pieces ([`Crowd::of_space`]) has a softer rule, because a single answer
+//! Space that is shared in pieces ([`Slots::of_space`]) has a softer rule, because a single answer
 //! may need much of it. A holder may have at most [`SPACE_SHARE`] times as many pieces as are free.
 //! The steps apply to the last part.
 
@@ -31,7 +31,7 @@ const STRIPES: usize = 16_384;
 
 /// A number of places for connections.
 #[derive(Debug)]
-pub struct Crowd {
+pub struct Slots {
     size: usize,
     per_holder: usize,
     is_space: bool,
@@ -41,18 +41,18 @@ pub struct Crowd {
     meter: Option<PoolMeter>,
 }
 
-/// A place in a crowd, which counts for its holder until it is dropped or [`Spot::split`].
+/// A place in a crowd, which counts for its holder until it is dropped or [`Slot::split`].
 #[derive(Debug)]
-pub struct Spot {
+pub struct Slot {
     own: Option<Counted>,
     all: Counted,
     meter: Option<(PoolMeter, Arc<AtomicUsize>)>,
 }
 
-/// The part of a [`Spot`] that counts for its holder. The spot keeps its place when this is
+/// The part of a [`Slot`] that counts for its holder. The spot keeps its place when this is
 /// dropped.
 #[derive(Debug)]
-pub struct OwnSpot {
+pub struct HolderSlot {
     _own: Option<Counted>,
 }
 
@@ -84,7 +84,7 @@ impl Drop for Counted {
     }
 }
 
-impl Crowd {
+impl Slots {
     /// Creates `size` places, of which one holder never has more than `per_holder`.
     pub fn new(size: usize, per_holder: usize) -> Self {
         let stripes = (0..STRIPES).map(|_| Arc::default()).collect();
@@ -104,12 +104,12 @@ impl Crowd {
     }
 
     /// Takes a place for the holder, if its share has one left.
-    pub fn enter(&self, holder: Holder) -> Option<Spot> {
+    pub fn enter(&self, holder: Holder) -> Option<Slot> {
         self.enter_many(holder, 1)
     }
 
     /// Takes this many places at once, for space that is shared in pieces.
-    pub fn enter_many(&self, holder: Holder, slots: usize) -> Option<Spot> {
+    pub fn enter_many(&self, holder: Holder, slots: usize) -> Option<Slot> {
         let stripe = usize::try_from(self.hasher.hash_one(holder) % STRIPES as u64).unwrap_or(0);
         let own = self.stripes.get(stripe)?;
         let own = Counted::take(own, slots, self.most(slots).min(self.per_holder));
@@ -143,20 +143,20 @@ impl Crowd {
     }
 
     /// Takes a place that counts for no holder: a trusted proxy forwards many clients.
-    pub fn enter_uncounted(&self) -> Option<Spot> {
+    pub fn enter_uncounted(&self) -> Option<Slot> {
         self.slot(None, 1)
     }
 
-    fn slot(&self, own: Option<Counted>, slots: usize) -> Option<Spot> {
+    fn slot(&self, own: Option<Counted>, slots: usize) -> Option<Slot> {
         let Some(all) = Counted::take(&self.taken, slots, self.size) else { return self.refused() };
         let meter = self.meter.clone().map(|meter| (meter, self.taken.clone()));
         if let Some((meter, taken)) = &meter {
             meter.counted(taken.load(Acquire), 0);
         }
-        Some(Spot { own, all, meter })
+        Some(Slot { own, all, meter })
     }
 
-    fn refused(&self) -> Option<Spot> {
+    fn refused(&self) -> Option<Slot> {
         if let Some(meter) = &self.meter {
             meter.refused(Refused::Queue);
         }
@@ -169,7 +169,7 @@ impl Crowd {
     }
 }
 
-impl Spot {
+impl Slot {
     pub fn slots(&self) -> usize {
         self.all.slots
     }
@@ -187,12 +187,12 @@ impl Spot {
 
     /// Separates the holder's count from the place itself, for a client that is counted elsewhere
     /// later.
-    pub fn split(&mut self) -> OwnSpot {
-        OwnSpot { _own: self.own.take() }
+    pub fn split(&mut self) -> HolderSlot {
+        HolderSlot { _own: self.own.take() }
     }
 }
 
-impl Drop for Spot {
+impl Drop for Slot {
     fn drop(&mut self) {
         if let Some((meter, taken)) = &self.meter {
             meter.counted(taken.load(Acquire).saturating_sub(self.all.slots), 0);
@@ -210,24 +210,24 @@ mod tests {
         Holder::network(IpAddr::from([192, 0, 2, n]))
     }
 
-    fn fill(crowd: &Crowd, holder: Holder) -> Vec<Spot> {
+    fn fill(crowd: &Slots, holder: Holder) -> Vec<Slot> {
         std::iter::from_fn(|| crowd.enter(holder)).collect()
     }
 
     /// Returns what a new holder gets, if it shares its counter with no other: the best of a few.
-    fn newcomer(crowd: &Crowd) -> usize {
+    fn newcomer(crowd: &Slots) -> usize {
         (240..250).map(|n| fill(crowd, network(n)).len()).max().unwrap()
     }
 
     /// Holders that arrive one after the other. Each takes as many places as it gets, until none
     /// gets a place.
-    fn arrivals(crowd: &Crowd, hostile: u8) -> Vec<Vec<Spot>> {
+    fn arrivals(crowd: &Slots, hostile: u8) -> Vec<Vec<Slot>> {
         (1..=hostile).map(|n| fill(crowd, network(n))).collect()
     }
 
     #[test]
     fn lone_holder_gets_well_over_half_and_leaves_room() {
-        let crowd = Crowd::new(1000, usize::MAX);
+        let crowd = Slots::new(1000, usize::MAX);
         let first = fill(&crowd, network(1));
         assert_eq!(first.len(), 563);
         let second = fill(&crowd, network(2));
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn hostile_holders_in_sequence_leave_room_for_a_newcomer() {
         for size in [3072, 4096, 20_000] {
-            let crowd = Crowd::new(size, usize::MAX);
+            let crowd = Slots::new(size, usize::MAX);
             let _hostile = arrivals(&crowd, 20);
             let room = newcomer(&crowd);
             assert!(room >= 8, "{room} of {size}");
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn two_hundred_hostile_holders_leave_a_place() {
-        let crowd = Crowd::new(4096, usize::MAX);
+        let crowd = Slots::new(4096, usize::MAX);
         let hostile = arrivals(&crowd, 200);
         let sizes: Vec<_> = hostile.iter().map(Vec::len).collect();
         assert_eq!((sizes[0], sizes[1]), (2304, 256), "{sizes:?}");
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn office_has_room_beside_two_hostile_networks() {
         for size in [3072, 4096, 20_000] {
-            let crowd = Crowd::new(size, usize::MAX);
+            let crowd = Slots::new(size, usize::MAX);
             let hostile = arrivals(&crowd, 2);
             let office = fill(&crowd, network(100));
             assert!(office.len() >= size / 16 - 1, "{} of {size}", office.len());
@@ -274,8 +274,8 @@ mod tests {
 
     #[test]
     fn hostile_holders_at_the_same_time_leave_room_for_a_newcomer() {
-        let crowd = Crowd::new(4096, usize::MAX);
-        let mut hostile: Vec<Vec<Spot>> = (1..=20).map(|_| Vec::new()).collect();
+        let crowd = Slots::new(4096, usize::MAX);
+        let mut hostile: Vec<Vec<Slot>> = (1..=20).map(|_| Vec::new()).collect();
         for _ in 0..4096 {
             for (n, spots) in hostile.iter_mut().enumerate() {
                 spots.extend(crowd.enter(network(u8::try_from(n).unwrap())));
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn large_pieces_leave_the_last_space_to_small_ones() {
-        let crowd = Crowd::of_space(65_536);
+        let crowd = Slots::of_space(65_536);
         let mut held = Vec::new();
         for n in 1..=20 {
             for slots in [32_768, 4_096, 512, 64, 8, 1] {
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn places_that_are_taken_together_are_given_back_together() {
-        let crowd = Crowd::of_space(100);
+        let crowd = Slots::of_space(100);
         let large = crowd.enter_many(network(1), 60).unwrap();
         assert!(crowd.enter_many(network(2), 41).is_none(), "more than there are");
         assert_eq!(crowd.taken(), 60, "a refusal takes nothing");
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn places_that_are_not_needed_are_given_back_early() {
-        let crowd = Crowd::of_space(100);
+        let crowd = Slots::of_space(100);
         let mut spot = crowd.enter_many(network(1), 60).unwrap();
         spot.shrink(70);
         assert_eq!(crowd.taken(), 60);
@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn split_spots_do_not_count_for_their_holder() {
-        let crowd = Crowd::new(10, 2);
+        let crowd = Slots::new(10, 2);
         let mut known: Vec<_> = fill(&crowd, network(1));
         assert_eq!(known.len(), 2);
         known.iter_mut().for_each(|spot| drop(spot.split()));
