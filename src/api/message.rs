@@ -9,7 +9,7 @@ use super::error::{ApiError, ApiResult};
 use super::extract::{Body, Caller, Path, Query};
 use super::page::{self, JsonLine};
 use super::shapes::{EventShape, MessageShape, PostShape};
-use crate::actors::cache::{Page, Range};
+use crate::actors::cache::{EventPage, EventRange};
 use crate::core::shares::{Holder, Slot};
 use crate::domain::ids::{ChatId, MessageId};
 use crate::domain::message::{ClientId, Message};
@@ -38,8 +38,8 @@ impl RangeQuery {
         }
     }
 
-    fn range(&self, services: &Services, messages_only: bool) -> Result<Range, ApiError> {
-        Ok(Range {
+    fn range(&self, services: &Services, messages_only: bool) -> Result<EventRange, ApiError> {
+        Ok(EventRange {
             before: page::seq("before_seq", self.before_seq)?,
             after: page::seq("after_seq", self.after_seq)?,
             limit: page::limit(self.limit, &services.limits)?,
@@ -56,7 +56,7 @@ struct PageAnswer<T> {
 }
 
 /// Returns the link to the next page: further back, unless the client reads forward.
-fn next_link(request: &HttpRequest, range: &Range, page: &Page) -> Option<String> {
+fn next_link(request: &HttpRequest, range: &EventRange, page: &EventPage) -> Option<String> {
     let edge = if range.after.is_some() { page.events.last() } else { page.events.first() };
     let (edge, name) =
         (edge.filter(|_| page.has_more)?, if range.after.is_some() { "after_seq" } else { "before_seq" });
@@ -71,8 +71,8 @@ async fn page_of(
     caller: Caller,
     chat: ChatId,
     choice: Option<Choice>,
-    range: Range,
-) -> Result<(Page, Option<Slot>), ApiError> {
+    range: EventRange,
+) -> Result<(EventPage, Option<Slot>), ApiError> {
     let newest = range.after.is_none();
     let page = match choice {
         Some(choice) => services.chosen_messages(caller.0, chat, choice, range).await?,

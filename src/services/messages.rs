@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{ServiceError, Services};
-use crate::actors::cache::{Events, Page, Range, SessionRef};
+use crate::actors::cache::{EventPage, EventRange, Events, SessionRef};
 use crate::actors::hub::Replayed;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{AlterMessage, Altered, AppendMessage, Appended, FollowThread};
@@ -130,9 +130,9 @@ impl Services {
         who: Credential,
         chat: ChatId,
         choice: Choice,
-        range: Range,
-    ) -> Result<Page, ServiceError> {
-        let newest_event = Range { before: None, after: None, limit: 1, messages_only: false };
+        range: EventRange,
+    ) -> Result<EventPage, ServiceError> {
+        let newest_event = EventRange { before: None, after: None, limit: 1, messages_only: false };
         let as_of = match self.cache.ask(who, Events { chat, range: newest_event }).await? {
             Ok(page) => page.as_of,
             Err(as_of) => as_of,
@@ -149,7 +149,12 @@ impl Services {
 
     /// Returns a page of events: from memory, or from the database when the page lies below the
     /// chat's window.
-    pub async fn events(&self, who: Credential, chat: ChatId, range: Range) -> Result<Page, ServiceError> {
+    pub async fn events(
+        &self,
+        who: Credential,
+        chat: ChatId,
+        range: EventRange,
+    ) -> Result<EventPage, ServiceError> {
         let as_of = match self.cache.ask(who, Events { chat, range: range.clone() }).await? {
             Ok(page) => return Ok(page),
             Err(as_of) => as_of,
@@ -205,19 +210,19 @@ impl Services {
         // Events that were trimmed meanwhile leave a gap. The cache reports it at the next request.
         let events = events.into_iter().zip(after + 1..).take_while(|(event, seq)| event.seq == *seq);
         let events = events.map(|(event, _)| event).collect();
-        let page = Page { events, has_more: true, as_of };
+        let page = EventPage { events, has_more: true, as_of };
         Ok(page.fit(false, bytes_max, ChatEvent::bytes).events)
     }
 }
 
 /// Builds a page from the events read: one more than `limit` if more follow.
-fn page_of(mut events: Vec<Arc<ChatEvent>>, limit: usize, newest: bool, as_of: Seq) -> Page {
+fn page_of(mut events: Vec<Arc<ChatEvent>>, limit: usize, newest: bool, as_of: Seq) -> EventPage {
     let has_more = events.len() > limit;
     if has_more && newest {
         events.remove(0);
     }
     events.truncate(limit);
-    Page { events, has_more, as_of }
+    EventPage { events, has_more, as_of }
 }
 
 fn event_of(message: Message) -> Arc<ChatEvent> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::counters::CacheCounters;
 use super::deleted::DeletedOrdinals;
-use super::page::{Page, Range};
+use super::event_page::{EventPage, EventRange};
 use super::window::{NotDense, Window};
 use crate::core::fail_points;
 use crate::domain::chat::{Audience, Chat, Participant};
@@ -52,7 +52,7 @@ pub(super) struct Fill {
 /// The result of reading a page from a window.
 #[derive(Debug)]
 pub(super) enum Lookup {
-    Here(Page),
+    Here(EventPage),
     /// The page lies below the window and must be read from the database.
     Below {
         as_of: Seq,
@@ -326,7 +326,7 @@ impl Chats {
             .filter(move |s| !s.people.contains_key(&user) && !s.chat.archived)
     }
 
-    pub(super) fn page(&mut self, chat: ChatId, range: &Range) -> Lookup {
+    pub(super) fn page(&mut self, chat: ChatId, range: &EventRange) -> Lookup {
         let Some(state) = self.chats.get_mut(&chat) else { return Lookup::Below { as_of: 0 } };
         let as_of = state.chat.last_seq;
         match &state.window {

@@ -23,11 +23,11 @@ mod common_chats;
 mod counters;
 mod deleted;
 mod directory;
+mod event_page;
 mod handle;
 mod messages;
 mod notifications;
 mod open_sessions;
-mod page;
 mod people_queries;
 mod project_queries;
 mod projects;
@@ -46,9 +46,9 @@ mod model_test;
 
 pub use actor::{CacheActor, Sources};
 pub use counters::{CacheCounters, CacheSnapshot};
+pub use event_page::{EventPage, EventRange};
 pub use handle::CacheHandle;
 pub use messages::{Cursors, QueryError, SessionRef, SessionRegistration};
-pub use page::{Page, Range};
 pub use people_queries::{Blocks, Destination, PeopleToAdd};
 pub use project_queries::{
     AccountBytes, Members, NotificationList, ProjectList, ProjectNamed, ProjectToAdminister, ProjectView,

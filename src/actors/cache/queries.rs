@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::chats::{ChatState, Chats, Lookup};
-use super::page::{Page, Range};
+use super::event_page::{EventPage, EventRange};
 use super::read_models::ReadModels;
 use super::token_uses::TokenUses;
 use crate::domain::access::{Credential, Grant, Need};
@@ -239,12 +239,12 @@ fn people(read: &ReadModels, state: &ChatState, after: UserId, limit: usize) -> 
 /// A page of messages or events.
 pub struct Events {
     pub chat: ChatId,
-    pub range: Range,
+    pub range: EventRange,
 }
 
 impl Query for Events {
     /// The page, or the head (`Err`) when the page lies below the window in memory.
-    type Answer = Result<Page, i64>;
+    type Answer = Result<EventPage, i64>;
     const NAME: &'static str = "Events";
     const NEED: Need = Need::ChatRead;
 

@@ -8,10 +8,10 @@ use actix::Handler;
 
 use super::actor::CacheActor;
 use super::chats::Lookup;
+use super::event_page::EventRange;
 use super::messages::{
     CatchUp, CloseSession, Cursors, Heartbeat, IssueTicket, OpenSession, Replay, SessionRef,
 };
-use super::page::Range;
 use super::queries::readable;
 use crate::actors::hub::{LaneItem, Registration, Replayed};
 use crate::actors::presence::PresenceItem;
@@ -212,7 +212,7 @@ impl CacheActor {
         } else {
             let limits = &self.sources.limits;
             let limit = limits.replay_page;
-            let range = Range { before: None, after: Some(ask.after), limit, messages_only: false };
+            let range = EventRange { before: None, after: Some(ask.after), limit, messages_only: false };
             let page = match self.models.chats.page(chat, &range) {
                 Lookup::Here(page) => page.fit(false, ask.bytes_max, ChatEvent::bytes),
                 Lookup::Below { as_of } => return ask.reply.send(Ok(Replayed::Below { as_of })),

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::page::{Page, Range};
+use super::event_page::{EventPage, EventRange};
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::{MessageId, Seq};
 use crate::domain::message::Message;
@@ -118,7 +118,7 @@ impl Window {
     }
 
     /// Returns a page, or `None` when it needs events below the window.
-    pub(super) fn page(&self, range: &Range) -> Option<Page> {
+    pub(super) fn page(&self, range: &EventRange) -> Option<EventPage> {
         let wanted = |event: &&Arc<ChatEvent>| !range.messages_only || is_message(event);
         let upper = range.before.unwrap_or(Seq::MAX);
         let head = self.next() - 1;
@@ -138,10 +138,10 @@ impl Window {
                 .collect();
             let has_more = events.len() > range.limit;
             events.truncate(range.limit);
-            return Some(Page { events, has_more, as_of: head });
+            return Some(EventPage { events, has_more, as_of: head });
         }
         if upper < self.start {
-            return (self.start == 1).then(|| Page { events: Vec::new(), has_more: false, as_of: head });
+            return (self.start == 1).then(|| EventPage { events: Vec::new(), has_more: false, as_of: head });
         }
         let below = usize::try_from(upper - self.start).unwrap_or(usize::MAX).min(self.entries.len());
         let mut events: Vec<_> =
@@ -161,7 +161,7 @@ impl Window {
         };
         events.truncate(range.limit);
         events.reverse();
-        Some(Page { events, has_more, as_of: head })
+        Some(EventPage { events, has_more, as_of: head })
     }
 
     pub(super) fn last_message(&self) -> Option<&Arc<ChatEvent>> {
@@ -210,13 +210,13 @@ mod tests {
         event(seq, Change::Rename { name: "n".into() })
     }
 
-    fn seqs(page: Option<Page>) -> (Vec<Seq>, bool) {
+    fn seqs(page: Option<EventPage>) -> (Vec<Seq>, bool) {
         let page = page.expect("the window has it");
         (page.events.iter().map(|event| event.seq).collect(), page.has_more)
     }
 
-    fn newest(limit: usize, messages_only: bool) -> Range {
-        Range { before: None, after: None, limit, messages_only }
+    fn newest(limit: usize, messages_only: bool) -> EventRange {
+        EventRange { before: None, after: None, limit, messages_only }
     }
 
     #[test]
@@ -273,8 +273,9 @@ mod tests {
         for seq in 1..=10 {
             window.push(message(seq, seq)).unwrap();
         }
-        let page =
-            |before, after, limit| seqs(window.page(&Range { before, after, limit, messages_only: true }));
+        let page = |before, after, limit| {
+            seqs(window.page(&EventRange { before, after, limit, messages_only: true }))
+        };
         assert_eq!(page(Some(4), None, 2), (vec![2, 3], true));
         assert_eq!(page(Some(4), None, 3), (vec![1, 2, 3], false));
         assert_eq!(page(None, Some(8), 5), (vec![9, 10], false));

@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::actor::SessionActor;
 use super::state::{Arrangement, nack};
-use crate::actors::cache::Range;
+use crate::actors::cache::EventRange;
 use crate::actors::hub::Outbox;
 use crate::actors::writer::commands::LeftChats;
 use crate::domain::access::Credential;
@@ -65,7 +65,7 @@ impl SessionActor {
         who: Credential,
         request_id: Option<u64>,
         chat_id: ChatId,
-        range: Range,
+        range: EventRange,
         place: OwnedSemaphorePermit,
     ) {
         let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());

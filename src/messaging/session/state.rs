@@ -4,7 +4,7 @@
 //! A typestate: a [`Stranger`] accepts only `Hello`, a [`Member`] everything but `Hello`. The
 //! machine does not use a socket; it takes a packet and returns the [`Step`] to perform.
 
-use crate::actors::cache::Range;
+use crate::actors::cache::EventRange;
 use crate::actors::presence::Said;
 use crate::actors::writer::Command;
 use crate::actors::writer::commands::{AlterMessage, AppendMessage, MarkRead, Marks};
@@ -80,7 +80,7 @@ pub(super) enum Step {
     Messages {
         request_id: Option<u64>,
         chat: ChatId,
-        range: Range,
+        range: EventRange,
     },
     /// Returns the users with these ids.
     Users {
@@ -361,7 +361,7 @@ impl Member {
         else {
             return bad_request(request_id, "before_seq and after_seq must be 0 to 2^53");
         };
-        Step::Messages { request_id, chat, range: Range { before, after, limit, messages_only } }
+        Step::Messages { request_id, chat, range: EventRange { before, after, limit, messages_only } }
     }
 }
 

@@ -12,7 +12,7 @@ use world::World;
 
 use super::chats::Lookup;
 use super::common_chats::CommonChats;
-use super::page::Range;
+use super::event_page::EventRange;
 use crate::core::limits::Limits;
 use crate::domain::event::Change;
 use crate::domain::ids::{ChatId, UserId};
@@ -87,7 +87,7 @@ fn window_refilled_during_commits_stays_dense() {
         (seen..3).for_each(|key| say(&mut world, 10 + key));
         let fill = world.fills.remove(0);
         world.models.chats.filled(fill, rows).unwrap();
-        let range = Range { before: None, after: None, limit: 5, messages_only: true };
+        let range = EventRange { before: None, after: None, limit: 5, messages_only: true };
         let Lookup::Here(page) = world.models.chats.page(ChatId(1), &range) else {
             panic!("the window is there")
         };
@@ -131,7 +131,7 @@ fn fill_shows_a_message_that_changed_during_the_read() {
         world.do_to_cache(&Act::Fill);
         let fresh = world.fresh();
         assert_eq!(world.models.chats.window_differences(&fresh.chats), vec![], "{changes:?}");
-        let range = Range { before: None, after: None, limit: 5, messages_only: false };
+        let range = EventRange { before: None, after: None, limit: 5, messages_only: false };
         assert!(matches!(world.models.chats.page(ChatId(1), &range), Lookup::Here(_)), "it was compared");
     }
 }
@@ -148,7 +148,7 @@ fn fill_of_an_earlier_generation_is_void() {
     let rows = world.window_rows(ChatId(1));
     world.do_to_cache(&Act::Look { chat: 1 });
     world.models.chats.filled(fill, rows).unwrap();
-    let range = Range { before: None, after: None, limit: 5, messages_only: false };
+    let range = EventRange { before: None, after: None, limit: 5, messages_only: false };
     assert!(
         matches!(world.models.chats.page(ChatId(1), &range), Lookup::Missing(None)),
         "the newer fill is awaited"

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
 use super::super::chats::{Fill, Lookup};
-use super::super::page::Range;
+use super::super::event_page::EventRange;
 use super::super::read_models::{Applied, ReadModels};
 use super::acts::{Act, ProjectAct, RepositoryAct, USERS};
 use super::made::{a_name, moved_by, to_main, visibility};
@@ -476,7 +476,7 @@ impl World {
         match *act {
             Act::Evict { chat } => self.models.chats.evict_one(ChatId(chat)),
             Act::Look { chat } => {
-                let range = Range { before: None, after: None, limit: 3, messages_only: true };
+                let range = EventRange { before: None, after: None, limit: 3, messages_only: true };
                 if let Lookup::Missing(Some(fill)) = self.models.chats.page(ChatId(chat), &range) {
                     self.fills.push(fill);
                 }

@@ -7,7 +7,7 @@ use crate::domain::ids::Seq;
 
 /// Selects events of a chat: those below `before`, those above `after`, or the newest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Range {
+pub struct EventRange {
     pub before: Option<Seq>,
     pub after: Option<Seq>,
     pub limit: usize,
@@ -16,7 +16,7 @@ pub struct Range {
 
 /// Events in ascending order.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Page {
+pub struct EventPage {
     pub events: Vec<Arc<ChatEvent>>,
     /// Whether there are more in the direction of the range.
     pub has_more: bool,
@@ -24,7 +24,7 @@ pub struct Page {
     pub as_of: Seq,
 }
 
-impl Page {
+impl EventPage {
     /// Returns the memory of its events in bytes, about the size of their encoded form.
     pub fn bytes(&self) -> usize {
         self.events.iter().map(|event| event.bytes()).sum()
