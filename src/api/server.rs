@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::address::reachable;
 use super::error::ApiResult;
 use super::page;
-use crate::core::config::Registration;
+use crate::core::config::RegistrationPolicy;
 
 /// The server's version, and the addresses of its other listeners.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -22,7 +22,7 @@ pub struct ServerInfo {
     pub udp_address: String,
     /// `open` or `closed`.
     #[schema(value_type = String)]
-    pub registration: Registration,
+    pub registration: RegistrationPolicy,
 }
 
 /// Returns the server's name, its version and its listeners.

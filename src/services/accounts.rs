@@ -13,7 +13,7 @@ use crate::actors::writer::commands::{
 use crate::core::actor::Caller;
 use crate::core::auth::refresh::RefreshToken;
 use crate::core::auth::token::{self, Identity};
-use crate::core::config::Registration as RegistrationPolicy;
+use crate::core::config::RegistrationPolicy;
 use crate::core::shares::Holder;
 use crate::core::telemetry::request_id;
 use crate::domain::access::{self, Credential};

@@ -9,7 +9,7 @@ use crate::actors::cache::{
 };
 use crate::actors::writer::commands::{LeaveChats, LeftChats, SetBlock};
 use crate::core::actor::Caller;
-use crate::core::config::Registration;
+use crate::core::config::RegistrationPolicy;
 use crate::core::shares::Holder;
 use crate::domain::access::Credential;
 use crate::domain::ids::UserId;
@@ -100,7 +100,7 @@ impl Services {
     ) -> Result<UsersFound, ServiceError> {
         self.rates.lookup(who.user)?;
         let (names_max, memberships_max) = (self.limits.users_scanned, self.limits.memberships_scanned);
-        let registration_closed = self.accounts.registration == Registration::Closed;
+        let registration_closed = self.accounts.registration == RegistrationPolicy::Closed;
         let query = UsersByPrefix { prefix, after, limit, names_max, memberships_max, registration_closed };
         Ok(self.cache.ask(who, query).await?)
     }

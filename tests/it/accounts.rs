@@ -1,7 +1,7 @@
 //! Registering, logging in and out, refreshing, and looking after an account.
 
 use diesel::connection::SimpleConnection;
-use netbit::core::config::{Registration, Synchronous};
+use netbit::core::config::{RegistrationPolicy, Synchronous};
 use netbit::core::data_dir::DataDir;
 use netbit::core::database;
 use serde_json::json;
@@ -193,7 +193,7 @@ async fn tokens_survive_a_restart_and_a_logout_does_too() {
 
 #[actix_web::test]
 async fn closed_server_takes_its_administrator_and_no_other() {
-    let server = TestServer::with(|config| config.accounts.registration = Registration::Closed).await;
+    let server = TestServer::with(|config| config.accounts.registration = RegistrationPolicy::Closed).await;
     server.admin("root").await;
     let body = json!({"username": "bob", "password": PASSWORD});
     assert_problem(&server.http.post("/api/users/register", &body).await.unwrap(), 403, "forbidden");

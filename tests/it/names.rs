@@ -1,6 +1,6 @@
 //! Names behind ids, and users found by the beginning of their name.
 
-use netbit::core::config::Registration;
+use netbit::core::config::RegistrationPolicy;
 use netbit::domain::ids::UserId;
 use netbit::protocol::packet::MessagePacket;
 use serde_json::{Value, json};
@@ -178,7 +178,7 @@ async fn prefix_finds_every_active_user_when_registration_is_closed() {
     }
     let server = server
         .restart(|config| {
-            config.accounts.registration = Registration::Closed;
+            config.accounts.registration = RegistrationPolicy::Closed;
             config.limits.users_scanned = 2;
         })
         .await;

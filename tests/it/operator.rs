@@ -41,7 +41,7 @@ async fn nobody_but_the_owner_of_the_directory_can_open_the_socket() {
 #[actix_web::test]
 async fn users_are_managed_beside_a_running_server_and_without_one() {
     let server = TestServer::with(|config| {
-        config.accounts.registration = netbit::core::config::Registration::Closed;
+        config.accounts.registration = netbit::core::config::RegistrationPolicy::Closed;
     })
     .await;
     let alice = server.admin("alice").await;

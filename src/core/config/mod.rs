@@ -18,7 +18,7 @@ pub use load::{DEFAULT_FILE, Loaded, Overrides, RenamedKey, environment, load};
 pub use mistake::ConfigError;
 pub use secret::{Secret, check_strength};
 pub use sections::{
-    Accounts, Auth, Cache, DataDirPath, GitSettings, Http, Log, LogFormat, Ops, Registration, Storage,
+    Accounts, Auth, Cache, DataDirPath, GitSettings, Http, Log, LogFormat, Ops, RegistrationPolicy, Storage,
     Synchronous, Tcp, TlsFiles, Udp,
 };
 

@@ -128,7 +128,7 @@ pub enum Synchronous {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Accounts {
-    pub registration: Registration,
+    pub registration: RegistrationPolicy,
     /// Whether users may make access tokens that never expire (`"expires_in_days": 0`). The
     /// operator of the machine always may, and existing tokens keep their expiry.
     pub tokens_without_expiry: bool,
@@ -136,13 +136,13 @@ pub struct Accounts {
 
 impl Default for Accounts {
     fn default() -> Self {
-        Self { registration: Registration::default(), tokens_without_expiry: true }
+        Self { registration: RegistrationPolicy::default(), tokens_without_expiry: true }
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Registration {
+pub enum RegistrationPolicy {
     /// Every client that reaches the server may register.
     #[default]
     Open,

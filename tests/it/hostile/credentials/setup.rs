@@ -1,6 +1,6 @@
 //! The first administrator of a fresh server.
 
-use netbit::core::config::Registration;
+use netbit::core::config::RegistrationPolicy;
 use serde_json::{Value, json};
 
 use crate::harness::{PASSWORD, Process, TestServer, assert_problem, netbit_beside};
@@ -28,7 +28,7 @@ async fn stranger_on_a_fresh_server_is_an_ordinary_user() {
     assert!(is_admin(&server, "root").await, "the stranger took nothing away");
     server.stop().await;
 
-    let closed = TestServer::with(|config| config.accounts.registration = Registration::Closed).await;
+    let closed = TestServer::with(|config| config.accounts.registration = RegistrationPolicy::Closed).await;
     let refused = closed.http.post(REGISTER, &account("stranger", json!({}))).await.unwrap();
     assert_problem(&refused, 403, "forbidden");
     closed.admin("root").await;
