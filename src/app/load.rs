@@ -12,7 +12,7 @@ use crate::storage::snapshot::{self, Snapshot};
 use crate::storage::unfinished::Unfinished;
 
 /// The state read from the database at start.
-pub(super) struct Loaded {
+pub(super) struct LoadedState {
     pub(super) executor: BatchExecutor,
     pub(super) snapshot: Snapshot,
     pub(super) unfinished: Unfinished,
@@ -24,7 +24,7 @@ pub(super) fn load(
     data_dir: &DataDir,
     config: &Config,
     metrics: CommitMetrics,
-) -> Result<(Loaded, Vec<&'static str>), StartError> {
+) -> Result<(LoadedState, Vec<&'static str>), StartError> {
     let mut steps = Vec::new();
     let path = data_dir.database();
     let mut db = database::open_writer(&path, config.storage.synchronous)?;
@@ -52,7 +52,7 @@ pub(super) fn load(
     steps.push("load");
     let unfinished = Unfinished::read(&mut db)?;
     let executor = BatchExecutor::new(db, config.limits.clone(), metrics)?;
-    Ok((Loaded { executor, snapshot, unfinished }, steps))
+    Ok((LoadedState { executor, snapshot, unfinished }, steps))
 }
 
 /// Sets the epoch of a new database, and a new epoch if the database was replaced or is older than

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::core::config::{Loaded, Overrides, environment, load};
+use crate::core::config::{LoadedConfig, Overrides, environment, load};
 
 /// `EX_CONFIG` and `EX_SOFTWARE` of sysexits.h.
 const EXIT_CONFIG: u8 = 78;
@@ -118,7 +118,7 @@ impl ServerFlags {
     }
 
     /// Returns the effective configuration, or prints its mistakes, one per line.
-    fn load(&self) -> Result<Loaded, ExitCode> {
+    fn load(&self) -> Result<LoadedConfig, ExitCode> {
         load(&self.overrides(), &environment()).map_err(|mistakes| {
             for mistake in mistakes {
                 output::warn(format_args!("{mistake}"));

@@ -11,11 +11,11 @@ use tracing::{error, info, warn};
 use super::ServerFlags;
 use super::output::complain;
 use crate::app::RunningApp;
-use crate::core::config::Loaded;
+use crate::core::config::LoadedConfig;
 use crate::core::telemetry;
 
 pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
-    let Loaded { config, unknown_variables, renamed_keys } = flags.load()?;
+    let LoadedConfig { config, unknown_variables, renamed_keys } = flags.load()?;
     telemetry::install(&config.log);
     for variable in unknown_variables {
         warn!(variable, "environment variable {variable} is not a setting and is ignored");

@@ -26,7 +26,7 @@ pub struct Overrides {
 
 /// The effective configuration, and variables with the prefix `NETBIT_` that are not a key.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedConfig {
     pub config: Config,
     pub unknown_variables: Vec<String>,
     pub renamed_keys: Vec<RenamedKey>,
@@ -36,7 +36,10 @@ pub struct Loaded {
 ///
 /// # Errors
 /// Returns all mistakes of all sources together.
-pub fn load(overrides: &Overrides, environment: &[(String, String)]) -> Result<Loaded, Vec<ConfigError>> {
+pub fn load(
+    overrides: &Overrides,
+    environment: &[(String, String)],
+) -> Result<LoadedConfig, Vec<ConfigError>> {
     let mut mistakes = Vec::new();
     let mut unknown_variables = Vec::new();
     let mut renamed_keys = Vec::new();
@@ -70,7 +73,11 @@ pub fn load(overrides: &Overrides, environment: &[(String, String)]) -> Result<L
             mistakes.push(ConfigError { origin: origin(&figment, &key), key, problem });
         }
     }
-    if mistakes.is_empty() { Ok(Loaded { config, unknown_variables, renamed_keys }) } else { Err(mistakes) }
+    if mistakes.is_empty() {
+        Ok(LoadedConfig { config, unknown_variables, renamed_keys })
+    } else {
+        Err(mistakes)
+    }
 }
 
 /// Reads the named file, or the default one if it exists.
@@ -180,7 +187,7 @@ mod tests {
         text: &str,
         environment: &[(&str, &str)],
         flags: &[(&'static str, &str)],
-    ) -> Result<Loaded, Vec<ConfigError>> {
+    ) -> Result<LoadedConfig, Vec<ConfigError>> {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("netbit.toml");
         std::fs::write(&file, text).unwrap();
@@ -209,7 +216,7 @@ mod tests {
 
     #[test]
     fn mistake_names_key_origin_and_allowed_values() {
-        let of = |result: Result<Loaded, Vec<ConfigError>>| result.unwrap_err().remove(0).to_string();
+        let of = |result: Result<LoadedConfig, Vec<ConfigError>>| result.unwrap_err().remove(0).to_string();
 
         let error = of(with_file("[accounts]\nregistration = \"maybe\"", &[], &[]));
         assert!(error.contains("accounts.registration") && error.contains("netbit.toml"), "{error}");

@@ -14,7 +14,7 @@ mod sections;
 use serde::{Deserialize, Serialize};
 
 pub use listen::Listen;
-pub use load::{DEFAULT_FILE, Loaded, Overrides, RenamedKey, environment, load};
+pub use load::{DEFAULT_FILE, LoadedConfig, Overrides, RenamedKey, environment, load};
 pub use mistake::ConfigError;
 pub use secret::{Secret, check_strength};
 pub use sections::{
