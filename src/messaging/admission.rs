@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::metrics::{ConnectionMeter, Present, Transport};
 use crate::core::limits::Limits;
 use crate::core::shares::{
-    Cut, Holder, HolderSlot, Pool, PoolMetrics, PoolName, Refused, Reserved, Rules, Share, Slot, Slots,
+    Cut, Holder, HolderSlot, Pool, PoolMetrics, PoolName, PoolRefusal, Reserved, Rules, Share, Slot, Slots,
 };
 use crate::domain::ids::UserId;
 
@@ -93,7 +93,11 @@ impl Admission {
     }
 
     /// Takes the slots of a session of the user.
-    pub(super) async fn welcome(&self, transport: Transport, user: UserId) -> Result<MemberSeat, Refused> {
+    pub(super) async fn welcome(
+        &self,
+        transport: Transport,
+        user: UserId,
+    ) -> Result<MemberSeat, PoolRefusal> {
         let holder = Holder::Account(user);
         let web_session = match transport {
             Transport::Tcp => None,

@@ -7,7 +7,7 @@ use super::ServiceError;
 use super::hosting::stopping;
 use crate::core::limits::Limits;
 use crate::core::shares::{
-    Budget, BudgetRules, Cut, Holder, Pool, PoolMetrics, PoolName, Refused, Reserve, Reserved, Rules,
+    Budget, BudgetRules, Cut, Holder, Pool, PoolMetrics, PoolName, PoolRefusal, Reserve, Reserved, Rules,
 };
 use crate::git::metrics::Work;
 use crate::git::program::memory_bytes;
@@ -114,12 +114,12 @@ impl GitPools {
 }
 
 /// Returns the error for a request that got no permit.
-pub(super) fn no_place(patience: Duration, refused: Refused, why: &str) -> ServiceError {
+pub(super) fn no_place(patience: Duration, refused: PoolRefusal, why: &str) -> ServiceError {
     // After a full wait the client may retry soon; a client whose queue is full must not.
     let retry_ms = match refused {
-        Refused::Patience => 1_000,
-        Refused::Queue => u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
-        Refused::Closed => return stopping(),
+        PoolRefusal::Patience => 1_000,
+        PoolRefusal::Queue => u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
+        PoolRefusal::Closed => return stopping(),
     };
     ServiceError::later(Code::Overloaded, why, retry_ms.max(1_000))
 }

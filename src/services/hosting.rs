@@ -16,7 +16,7 @@ use super::housekeeping::Bell;
 use crate::core::keyed_lock::{KeyedLock, KeyedLockGuard};
 use crate::core::limits::Limits;
 use crate::core::machine;
-use crate::core::shares::{Client, Grant, Holder, PoolMetrics, PoolName, Share, Slot, Slots};
+use crate::core::shares::{BudgetGrant, Client, Holder, PoolMetrics, PoolName, Share, Slot, Slots};
 use crate::domain::ids::{ProjectId, RepositoryId};
 use crate::domain::repository::Repository;
 use crate::git::metrics::{HistoryMetrics, TransferMetrics, Turn as TransferTurn, Work};
@@ -134,7 +134,7 @@ impl Hosting {
         &self,
         holder: Holder,
         cost: PackCost,
-    ) -> Result<Option<Grant>, ServiceError> {
+    ) -> Result<Option<BudgetGrant>, ServiceError> {
         if cost.largest_delta_bytes <= self.large_delta_bytes {
             return Ok(None);
         }

@@ -19,7 +19,7 @@ use crate::actors::cache::{ReadersNamed, RepositoryById, RepositoryView};
 use crate::actors::writer::commands::{CountAttempt, OpenPush, Opened, SettlePush, Settled, WantedRefs};
 use crate::core::actor::Caller;
 use crate::core::fail_points;
-use crate::core::shares::{Grant, Holder};
+use crate::core::shares::{BudgetGrant, Holder};
 use crate::domain::access::Credential;
 use crate::domain::ids::{PushId, RepositoryId};
 use crate::domain::push::{FastForward, Moved, PUSH_REFS_MAX, RefUpdate};
@@ -83,7 +83,7 @@ struct Admitted {
     refs: WantedRefs,
     _turn: PushTurn,
     /// For a push that needs much memory to unpack.
-    _memory: Option<Grant>,
+    _memory: Option<BudgetGrant>,
     _token: TaskTrackerToken,
 }
 

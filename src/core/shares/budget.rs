@@ -2,7 +2,7 @@
 //! needs.
 //!
 //! Owner: one task per [`Budget`], which alone has the [`BudgetTable`]. The task ends with the last
-//! handle. A [`Grant`] returns what it holds when it is dropped.
+//! handle. A [`BudgetGrant`] returns what it holds when it is dropped.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use super::Holder;
 use super::budget_table::{BudgetRules, BudgetTable, Starves};
 use super::metrics::PoolMeter;
 use super::pace::{Pace, Recent};
-use super::pool::Refused;
+use super::pool::PoolRefusal;
 
 /// An amount that holders share. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Budget {
-    keeper: mpsc::UnboundedSender<Message>,
+    keeper: mpsc::UnboundedSender<BudgetMessage>,
     next: Arc<AtomicU64>,
     rules: BudgetRules,
     meter: PoolMeter,
@@ -29,7 +29,7 @@ pub struct Budget {
 
 /// The part of a budget that a request holds, initially nothing.
 #[derive(Debug)]
-pub struct Grant {
+pub struct BudgetGrant {
     id: u64,
     budget: Budget,
 }
@@ -45,7 +45,7 @@ pub struct Endable {
 /// A message to the keeper. The channel is unbounded: each request has one message of each kind at
 /// a time, and requests have a place in a pool.
 #[derive(Debug)]
-enum Message {
+enum BudgetMessage {
     Open { id: u64, holder: Holder, client: Option<Endable> },
     Raise { id: u64, amount: u64, work: u64, answer: oneshot::Sender<()> },
     Lower { id: u64, amount: u64 },
@@ -59,16 +59,16 @@ impl Budget {
     pub fn start(rules: BudgetRules, meter: PoolMeter) -> Self {
         let (keeper, messages) = mpsc::unbounded_channel();
         meter.sized(counted(rules.size));
-        tokio::spawn(Keeper::new(rules, meter.clone()).run(messages));
+        tokio::spawn(BudgetKeeper::new(rules, meter.clone()).run(messages));
         Self { keeper, next: Arc::default(), rules, meter }
     }
 
     /// Opens a grant of nothing. Without a `client` the request is not ended for another.
-    pub fn open(&self, holder: Holder, client: Option<Endable>) -> Grant {
+    pub fn open(&self, holder: Holder, client: Option<Endable>) -> BudgetGrant {
         let id = self.next.fetch_add(1, Relaxed);
         // Without a keeper the first raise is refused.
-        drop(self.keeper.send(Message::Open { id, holder, client }));
-        Grant { id, budget: self.clone() }
+        drop(self.keeper.send(BudgetMessage::Open { id, holder, client }));
+        BudgetGrant { id, budget: self.clone() }
     }
 
     /// Returns how long a request waits at most.
@@ -78,11 +78,11 @@ impl Budget {
 
     /// Refuses every request from now on, also waiting ones. Grants keep what they hold.
     pub fn close(&self) {
-        drop(self.keeper.send(Message::Close));
+        drop(self.keeper.send(BudgetMessage::Close));
     }
 }
 
-impl Grant {
+impl BudgetGrant {
     /// Waits until this holds `amount`, for at most [`BudgetRules::patience`]. `work` orders the
     /// waiting requests: the less work a holder requested lately, the sooner its request is
     /// admitted.
@@ -90,7 +90,7 @@ impl Grant {
     /// # Errors
     /// The amount did not become free in time. The grant holds what it held before, and must be
     /// dropped.
-    pub async fn raise_to(&mut self, amount: u64, work: u64) -> Result<(), Refused> {
+    pub async fn raise_to(&mut self, amount: u64, work: u64) -> Result<(), PoolRefusal> {
         let raised = self.raise(amount, work).await;
         if let Err(refused) = raised {
             self.budget.meter.refused(refused);
@@ -98,10 +98,12 @@ impl Grant {
         raised
     }
 
-    async fn raise(&self, amount: u64, work: u64) -> Result<(), Refused> {
+    async fn raise(&self, amount: u64, work: u64) -> Result<(), PoolRefusal> {
         let Budget { keeper, rules, meter, .. } = &self.budget;
         let (answer, mut answered) = oneshot::channel();
-        keeper.send(Message::Raise { id: self.id, amount, work, answer }).map_err(|_| Refused::Closed)?;
+        keeper
+            .send(BudgetMessage::Raise { id: self.id, amount, work, answer })
+            .map_err(|_| PoolRefusal::Closed)?;
         let begun = Instant::now();
         loop {
             let left = rules.patience.saturating_sub(begun.elapsed());
@@ -111,12 +113,12 @@ impl Grant {
                     meter.waited(begun.elapsed());
                     return Ok(());
                 }
-                Ok(Err(_)) => return Err(Refused::Closed),
-                Err(_) if begun.elapsed() >= rules.patience => return Err(Refused::Patience),
+                Ok(Err(_)) => return Err(PoolRefusal::Closed),
+                Err(_) if begun.elapsed() >= rules.patience => return Err(PoolRefusal::Patience),
                 Err(_) => {
                     let is_long = begun.elapsed() >= rules.patience / 2;
                     let starves = if is_long { Starves::Long } else { Starves::Some };
-                    drop(keeper.send(Message::Starves(self.id, starves)));
+                    drop(keeper.send(BudgetMessage::Starves(self.id, starves)));
                 }
             }
         }
@@ -124,19 +126,19 @@ impl Grant {
 
     /// Returns what this holds beyond `amount`.
     pub fn lower_to(&mut self, amount: u64) {
-        drop(self.budget.keeper.send(Message::Lower { id: self.id, amount }));
+        drop(self.budget.keeper.send(BudgetMessage::Lower { id: self.id, amount }));
     }
 }
 
-impl Drop for Grant {
+impl Drop for BudgetGrant {
     fn drop(&mut self) {
         // Without a keeper there is nothing to return.
-        drop(self.budget.keeper.send(Message::Left(self.id)));
+        drop(self.budget.keeper.send(BudgetMessage::Left(self.id)));
     }
 }
 
 /// The owner of the table.
-struct Keeper {
+struct BudgetKeeper {
     table: BudgetTable,
     rules: BudgetRules,
     meter: PoolMeter,
@@ -147,13 +149,13 @@ struct Keeper {
     closed: bool,
 }
 
-impl Keeper {
+impl BudgetKeeper {
     fn new(rules: BudgetRules, meter: PoolMeter) -> Self {
         let (answers, clients) = (HashMap::new(), HashMap::new());
         Self { table: BudgetTable::new(rules), rules, meter, answers, clients, closed: false }
     }
 
-    async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
+    async fn run(mut self, mut messages: mpsc::UnboundedReceiver<BudgetMessage>) {
         let mut marks = tokio::time::interval(Recent::INTERVAL);
         marks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -170,30 +172,30 @@ impl Keeper {
         }
     }
 
-    fn receive(&mut self, message: Message) {
+    fn receive(&mut self, message: BudgetMessage) {
         let admitted = match message {
-            Message::Open { id, holder, client } => {
+            BudgetMessage::Open { id, holder, client } => {
                 self.table.open(id, holder, client.is_some());
                 self.clients.extend(client.map(|client| (id, (client, Recent::default()))));
                 return;
             }
             // Dropping the answer refuses the request.
-            Message::Raise { .. } if self.closed => return,
-            Message::Raise { id, amount, work, answer } => {
+            BudgetMessage::Raise { .. } if self.closed => return,
+            BudgetMessage::Raise { id, amount, work, answer } => {
                 self.answers.insert(id, answer);
                 self.table.raise(id, amount, work)
             }
-            Message::Lower { id, amount } => {
+            BudgetMessage::Lower { id, amount } => {
                 self.answers.remove(&id);
                 self.table.lower(id, amount)
             }
-            Message::Starves(id, starves) => return self.starves(id, starves),
-            Message::Left(id) => {
+            BudgetMessage::Starves(id, starves) => return self.starves(id, starves),
+            BudgetMessage::Left(id) => {
                 self.answers.remove(&id);
                 self.clients.remove(&id);
                 self.table.leave(id)
             }
-            Message::Close => {
+            BudgetMessage::Close => {
                 self.closed = true;
                 self.answers.clear();
                 return;
@@ -251,7 +253,7 @@ mod tests {
                 grant.raise_to(10 * amount, 10).await?;
                 tokio::task::yield_now().await;
             }
-            Ok::<_, Refused>(())
+            Ok::<_, PoolRefusal>(())
         };
         let done = join_all((0..8).map(grows)).await;
         assert!(done.iter().all(Result::is_ok), "{done:?}");
@@ -281,13 +283,13 @@ mod tests {
         let mut first = budget.open(account(1), None);
         first.raise_to(1_000, 1).await.unwrap();
         let mut second = budget.open(account(2), None);
-        assert_eq!(second.raise_to(1_000, 1).await, Err(Refused::Patience));
+        assert_eq!(second.raise_to(1_000, 1).await, Err(PoolRefusal::Patience));
         first.lower_to(0);
         let mut third = budget.open(account(3), None);
         drop(second);
         assert_eq!(third.raise_to(200, 1).await, Ok(()));
         budget.close();
         let mut late = budget.open(account(4), None);
-        assert_eq!(late.raise_to(1, 1).await, Err(Refused::Closed));
+        assert_eq!(late.raise_to(1, 1).await, Err(PoolRefusal::Closed));
     }
 }

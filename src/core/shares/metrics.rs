@@ -8,7 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::pool::Refused;
+use super::pool::PoolRefusal;
 use crate::core::metrics::{Export, Labelled, labelled_seconds};
 
 /// The pools of an application.
@@ -122,10 +122,10 @@ pub struct PoolMetrics {
 
 /// The metrics of one pool. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct PoolMeter(Arc<Meter>);
+pub struct PoolMeter(Arc<PoolGauges>);
 
 #[derive(Debug)]
-struct Meter {
+struct PoolGauges {
     permits: Gauge,
     inside: Gauge,
     waiting: Gauge,
@@ -157,7 +157,7 @@ impl PoolMetrics {
         let own = [("pool", name.text())];
         let refused =
             |reason| self.refusals.get_or_create_owned(&[("pool", name.text()), ("reason", reason)]);
-        PoolMeter(Arc::new(Meter {
+        PoolMeter(Arc::new(PoolGauges {
             permits: self.permits.get_or_create_owned(&own),
             inside: self.inside.get_or_create_owned(&own),
             waiting: self.waiting.get_or_create_owned(&own),
@@ -179,11 +179,11 @@ impl PoolMeter {
         self.0.waiting.set(gauged(waiting));
     }
 
-    pub(super) fn refused(&self, why: Refused) {
+    pub(super) fn refused(&self, why: PoolRefusal) {
         match why {
-            Refused::Queue => drop(self.0.refused_queue.inc()),
-            Refused::Patience => drop(self.0.refused_patience.inc()),
-            Refused::Closed => {}
+            PoolRefusal::Queue => drop(self.0.refused_queue.inc()),
+            PoolRefusal::Patience => drop(self.0.refused_patience.inc()),
+            PoolRefusal::Closed => {}
         }
     }
 

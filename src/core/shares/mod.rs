@@ -33,11 +33,11 @@ mod table;
 #[cfg(test)]
 mod table_test;
 
-pub use budget::{Budget, Endable, Grant};
+pub use budget::{Budget, BudgetGrant, Endable};
 pub use budget_table::{BudgetRules, Reserve};
 pub use holder::{Client, Holder, network_of};
 pub use metrics::{PoolMeter, PoolMetrics, PoolName};
 pub use pace::{Direction, Pace, Recent, Window};
-pub use pool::{Pool, Refused, Share};
+pub use pool::{Pool, PoolRefusal, Share};
 pub use slots::{HolderSlot, Slot, Slots};
-pub use table::{Asked, Cut, Reserved, Rules, Table};
+pub use table::{Admission, Cut, Reserved, Rules, Table};

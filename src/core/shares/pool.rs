@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use super::Client;
 use super::metrics::PoolMeter;
 use super::pace::{Pace, Recent};
-use super::table::{Asked, Cut, Rules, Table};
+use super::table::{Admission, Cut, Rules, Table};
 
 /// The reason why a request got no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum PoolRefusal {
     #[error("too many requests wait already")]
     Queue,
     #[error("no place became free in time")]
@@ -28,7 +28,7 @@ pub enum Refused {
 /// A number of places that holders share. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Pool {
-    keeper: mpsc::UnboundedSender<Message>,
+    keeper: mpsc::UnboundedSender<PoolMessage>,
     next: Arc<AtomicU64>,
     rules: Rules,
     meter: PoolMeter,
@@ -38,7 +38,7 @@ pub struct Pool {
 #[derive(Debug)]
 pub struct Share {
     id: u64,
-    keeper: mpsc::UnboundedSender<Message>,
+    keeper: mpsc::UnboundedSender<PoolMessage>,
     pace: Arc<Pace>,
     cut: CancellationToken,
 }
@@ -46,13 +46,13 @@ pub struct Share {
 /// A message to the keeper. The channel is unbounded: each request has one message of each kind at
 /// a time.
 #[derive(Debug)]
-enum Message {
+enum PoolMessage {
     Ask {
         id: u64,
         client: Client,
         pace: Arc<Pace>,
         cut: CancellationToken,
-        answer: oneshot::Sender<Result<(), Refused>>,
+        answer: oneshot::Sender<Result<(), PoolRefusal>>,
     },
     Starves(u64),
     Left(u64),
@@ -64,12 +64,12 @@ impl Pool {
     pub fn start(rules: Rules, meter: PoolMeter) -> Self {
         let (keeper, messages) = mpsc::unbounded_channel();
         meter.sized(rules.size);
-        tokio::spawn(Keeper::new(rules, meter.clone()).run(messages));
+        tokio::spawn(PoolKeeper::new(rules, meter.clone()).run(messages));
         Self { keeper, next: Arc::default(), rules, meter }
     }
 
     /// Takes a place for the client, after a wait of at most [`Rules::patience`].
-    pub async fn enter(&self, client: impl Into<Client>) -> Result<Share, Refused> {
+    pub async fn enter(&self, client: impl Into<Client>) -> Result<Share, PoolRefusal> {
         let entered = self.enter_or_wait(client.into()).await;
         if let Err(refused) = entered {
             self.meter.refused(refused);
@@ -77,13 +77,13 @@ impl Pool {
         entered
     }
 
-    async fn enter_or_wait(&self, client: Client) -> Result<Share, Refused> {
+    async fn enter_or_wait(&self, client: Client) -> Result<Share, PoolRefusal> {
         let id = self.next.fetch_add(1, Relaxed);
         let (pace, cut) = (Arc::new(Pace::default()), CancellationToken::new());
         let share = Share { id, keeper: self.keeper.clone(), pace: pace.clone(), cut: cut.clone() };
         let (answer, mut answered) = oneshot::channel();
-        let ask = Message::Ask { id, client, pace, cut, answer };
-        self.keeper.send(ask).map_err(|_| Refused::Closed)?;
+        let ask = PoolMessage::Ask { id, client, pace, cut, answer };
+        self.keeper.send(ask).map_err(|_| PoolRefusal::Closed)?;
         let begun = Instant::now();
         loop {
             let left = self.rules.patience.saturating_sub(begun.elapsed());
@@ -94,10 +94,10 @@ impl Pool {
                     return Ok(share);
                 }
                 Ok(Ok(Err(refused))) => return Err(refused),
-                Ok(Err(_)) => return Err(Refused::Closed),
-                Err(_) if begun.elapsed() >= self.rules.patience => return Err(Refused::Patience),
+                Ok(Err(_)) => return Err(PoolRefusal::Closed),
+                Err(_) if begun.elapsed() >= self.rules.patience => return Err(PoolRefusal::Patience),
                 // Without a keeper the answer is closed, which ends the wait.
-                Err(_) => drop(self.keeper.send(Message::Starves(id))),
+                Err(_) => drop(self.keeper.send(PoolMessage::Starves(id))),
             }
         }
     }
@@ -109,7 +109,7 @@ impl Pool {
 
     /// Refuses every request from now on, also waiting ones. Places that are taken stay taken.
     pub fn close(&self) {
-        drop(self.keeper.send(Message::Close));
+        drop(self.keeper.send(PoolMessage::Close));
     }
 }
 
@@ -128,17 +128,17 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         // Without a keeper no place has to be returned.
-        drop(self.keeper.send(Message::Left(self.id)));
+        drop(self.keeper.send(PoolMessage::Left(self.id)));
     }
 }
 
 /// The owner of the table.
-struct Keeper {
+struct PoolKeeper {
     table: Table,
     rules: Rules,
     meter: PoolMeter,
     /// Of the waiting requests.
-    answers: HashMap<u64, oneshot::Sender<Result<(), Refused>>>,
+    answers: HashMap<u64, oneshot::Sender<Result<(), PoolRefusal>>>,
     /// Of all requests.
     requests: HashMap<u64, RequestState>,
     closed: bool,
@@ -150,13 +150,13 @@ struct RequestState {
     cut: CancellationToken,
 }
 
-impl Keeper {
+impl PoolKeeper {
     fn new(rules: Rules, meter: PoolMeter) -> Self {
         let (answers, requests) = (HashMap::new(), HashMap::new());
         Self { table: Table::new(rules), rules, meter, answers, requests, closed: false }
     }
 
-    async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
+    async fn run(mut self, mut messages: mpsc::UnboundedReceiver<PoolMessage>) {
         let mut marks = tokio::time::interval(Recent::INTERVAL);
         marks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let measures = matches!(self.rules.cut, Cut::Slow(_));
@@ -174,35 +174,35 @@ impl Keeper {
         }
     }
 
-    fn receive(&mut self, message: Message) {
+    fn receive(&mut self, message: PoolMessage) {
         match message {
-            Message::Ask { answer, .. } if self.closed => Self::answer(answer, Err(Refused::Closed)),
-            Message::Ask { id, client, pace, cut, answer } => {
+            PoolMessage::Ask { answer, .. } if self.closed => Self::answer(answer, Err(PoolRefusal::Closed)),
+            PoolMessage::Ask { id, client, pace, cut, answer } => {
                 self.requests.insert(id, RequestState { pace, recent: Recent::default(), cut });
                 match self.table.ask(id, client) {
-                    Asked::Inside => Self::answer(answer, Ok(())),
-                    Asked::Waits { refused } => {
+                    Admission::Inside => Self::answer(answer, Ok(())),
+                    Admission::Waits { refused } => {
                         self.answers.insert(id, answer);
                         if let Some(refused) = refused {
-                            self.settle(refused, Err(Refused::Queue));
+                            self.settle(refused, Err(PoolRefusal::Queue));
                         }
                     }
-                    Asked::Refused => Self::answer(answer, Err(Refused::Queue)),
+                    Admission::Refused => Self::answer(answer, Err(PoolRefusal::Queue)),
                 }
             }
-            Message::Starves(id) => self.starves(id),
-            Message::Left(id) => {
+            PoolMessage::Starves(id) => self.starves(id),
+            PoolMessage::Left(id) => {
                 self.answers.remove(&id);
                 self.requests.remove(&id);
                 for entered in self.table.leave(id) {
                     self.settle(entered, Ok(()));
                 }
             }
-            Message::Close => {
+            PoolMessage::Close => {
                 self.closed = true;
                 // The waiting requests leave when they receive this.
                 for (_, answer) in self.answers.drain() {
-                    Self::answer(answer, Err(Refused::Closed));
+                    Self::answer(answer, Err(PoolRefusal::Closed));
                 }
             }
         }
@@ -220,14 +220,14 @@ impl Keeper {
         }
     }
 
-    fn settle(&mut self, id: u64, outcome: Result<(), Refused>) {
+    fn settle(&mut self, id: u64, outcome: Result<(), PoolRefusal>) {
         if let Some(answer) = self.answers.remove(&id) {
             Self::answer(answer, outcome);
         }
     }
 
     /// A client that left does not read the answer; dropping its share returns the place.
-    fn answer(answer: oneshot::Sender<Result<(), Refused>>, outcome: Result<(), Refused>) {
+    fn answer(answer: oneshot::Sender<Result<(), PoolRefusal>>, outcome: Result<(), PoolRefusal>) {
         answer.send(outcome).ok();
     }
 }
@@ -254,7 +254,7 @@ mod tests {
         let work = async |n: i64| {
             let _share = pool.enter(account(n % 3)).await?;
             tokio::time::sleep(Duration::from_millis(1)).await;
-            Ok::<_, Refused>(())
+            Ok::<_, PoolRefusal>(())
         };
         let done = join_all((0..50).map(work)).await;
         assert!(done.iter().all(Result::is_ok));
@@ -266,7 +266,7 @@ mod tests {
         let inside = pool.enter(account(1)).await.unwrap();
         let outcomes = join_all((0..2).map(|_| pool.enter(account(1)))).await;
         let refusals: Vec<_> = outcomes.into_iter().map(Result::unwrap_err).collect();
-        assert_eq!(refusals, [Refused::Patience, Refused::Queue]);
+        assert_eq!(refusals, [PoolRefusal::Patience, PoolRefusal::Queue]);
         drop(inside);
         assert!(pool.enter(account(1)).await.is_ok());
     }
@@ -289,9 +289,9 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(5)).await;
             pool.close();
         });
-        assert_eq!(waited.unwrap_err(), Refused::Closed);
+        assert_eq!(waited.unwrap_err(), PoolRefusal::Closed);
         drop(inside);
-        assert_eq!(pool.enter(account(2)).await.unwrap_err(), Refused::Closed);
+        assert_eq!(pool.enter(account(2)).await.unwrap_err(), PoolRefusal::Closed);
     }
 
     #[actix_web::test]

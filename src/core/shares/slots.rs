@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Acquire};
 
 use super::Holder;
 use super::metrics::PoolMeter;
-use super::pool::Refused;
+use super::pool::PoolRefusal;
 
 /// How many times the free pieces of space a holder may have.
 const SPACE_SHARE: usize = 4;
@@ -44,8 +44,8 @@ pub struct Slots {
 /// A place in a crowd, which counts for its holder until it is dropped or [`Slot::split`].
 #[derive(Debug)]
 pub struct Slot {
-    own: Option<Counted>,
-    all: Counted,
+    own: Option<CountedSlots>,
+    all: CountedSlots,
     meter: Option<(PoolMeter, Arc<AtomicUsize>)>,
 }
 
@@ -53,16 +53,16 @@ pub struct Slot {
 /// dropped.
 #[derive(Debug)]
 pub struct HolderSlot {
-    _own: Option<Counted>,
+    _own: Option<CountedSlots>,
 }
 
 #[derive(Debug)]
-struct Counted {
+struct CountedSlots {
     counter: Arc<AtomicUsize>,
     slots: usize,
 }
 
-impl Counted {
+impl CountedSlots {
     fn take(counter: &Arc<AtomicUsize>, slots: usize, max: usize) -> Option<Self> {
         let fits = |count: usize| count.checked_add(slots).filter(|count| *count <= max);
         let taken = counter.fetch_update(AcqRel, Acquire, fits);
@@ -70,7 +70,7 @@ impl Counted {
     }
 }
 
-impl Counted {
+impl CountedSlots {
     fn shrink(&mut self, slots: usize) {
         let surplus = self.slots.saturating_sub(slots);
         self.counter.fetch_sub(surplus, AcqRel);
@@ -78,7 +78,7 @@ impl Counted {
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountedSlots {
     fn drop(&mut self) {
         self.counter.fetch_sub(self.slots, AcqRel);
     }
@@ -112,7 +112,7 @@ impl Slots {
     pub fn enter_many(&self, holder: Holder, slots: usize) -> Option<Slot> {
         let stripe = usize::try_from(self.hasher.hash_one(holder) % STRIPES as u64).unwrap_or(0);
         let own = self.stripes.get(stripe)?;
-        let own = Counted::take(own, slots, self.most(slots).min(self.per_holder));
+        let own = CountedSlots::take(own, slots, self.most(slots).min(self.per_holder));
         if own.is_none() {
             return self.refused();
         }
@@ -147,8 +147,8 @@ impl Slots {
         self.slot(None, 1)
     }
 
-    fn slot(&self, own: Option<Counted>, slots: usize) -> Option<Slot> {
-        let Some(all) = Counted::take(&self.taken, slots, self.size) else { return self.refused() };
+    fn slot(&self, own: Option<CountedSlots>, slots: usize) -> Option<Slot> {
+        let Some(all) = CountedSlots::take(&self.taken, slots, self.size) else { return self.refused() };
         let meter = self.meter.clone().map(|meter| (meter, self.taken.clone()));
         if let Some((meter, taken)) = &meter {
             meter.counted(taken.load(Acquire), 0);
@@ -158,7 +158,7 @@ impl Slots {
 
     fn refused(&self) -> Option<Slot> {
         if let Some(meter) = &self.meter {
-            meter.refused(Refused::Queue);
+            meter.refused(PoolRefusal::Queue);
         }
         None
     }

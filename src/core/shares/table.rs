@@ -83,7 +83,7 @@ impl Rules {
 
 /// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
+pub enum Admission {
     Inside,
     /// It waits. Another request was refused to make room in the queue, if it was full.
     Waits {
@@ -162,7 +162,7 @@ impl Table {
 
     /// Adds a request. No waiting request can be admitted at this time, so a free place is for this
     /// request.
-    pub fn ask(&mut self, id: u64, client: impl Into<Client>) -> Asked {
+    pub fn ask(&mut self, id: u64, client: impl Into<Client>) -> Admission {
         let client = client.into();
         let holder = client.holder;
         let entry = self.holders.entry(holder).or_default();
@@ -171,7 +171,7 @@ impl Table {
             self.taken += 1;
             *self.networks.entry(client.network).or_default() += 1;
             self.requests.insert(id, Request { client, inside: true });
-            return Asked::Inside;
+            return Admission::Inside;
         }
         if entry.queue.is_empty() {
             self.turns += 1;
@@ -181,16 +181,16 @@ impl Table {
         self.waiting += 1;
         self.requests.insert(id, Request { client, inside: false });
         if self.waiting <= self.rules.waiting {
-            return Asked::Waits { refused: None };
+            return Admission::Waits { refused: None };
         }
         match self.largest_waiting() {
             Some(refused) if refused != id => {
                 self.remove(refused);
-                Asked::Waits { refused: Some(refused) }
+                Admission::Waits { refused: Some(refused) }
             }
             _ => {
                 self.remove(id);
-                Asked::Refused
+                Admission::Refused
             }
         }
     }

@@ -18,7 +18,7 @@ fn account(id: i64) -> Holder {
 
 /// Adds this many requests, with ids from `first` on; returns how many are inside at once.
 fn ask(table: &mut Table, holder: Holder, first: u64, count: u64) -> usize {
-    (first..first + count).filter(|id| table.ask(*id, holder) == Asked::Inside).count()
+    (first..first + count).filter(|id| table.ask(*id, holder) == Admission::Inside).count()
 }
 
 #[test]
@@ -47,7 +47,8 @@ fn reserve_for_accounts_is_closed_to_networks() {
     let rules = Rules::new(4, 10, Duration::ZERO).with_reserve(2, Reserved::ForAccounts);
     let mut table = Table::new(rules);
     let visitors = (0..10u8).map(|n| Holder::network(IpAddr::from([192, 0, 2, n])));
-    let inside = visitors.enumerate().filter(|(n, holder)| table.ask(*n as u64, *holder) == Asked::Inside);
+    let inside =
+        visitors.enumerate().filter(|(n, holder)| table.ask(*n as u64, *holder) == Admission::Inside);
     assert_eq!(inside.count(), 2);
     assert_eq!(ask(&mut table, account(1), 50, 1), 1);
     // A network that leaves does not admit another network while the reserve is in use.
@@ -79,10 +80,10 @@ fn equal_holders_take_turns() {
 fn full_queue_refuses_the_newest_of_the_largest_holder() {
     let mut table = Table::new(rules(1, 0, 3));
     ask(&mut table, account(1), 0, 4);
-    assert_eq!(table.ask(4, account(1)), Asked::Refused);
-    assert_eq!(table.ask(10, account(2)), Asked::Waits { refused: Some(3) });
-    assert_eq!(table.ask(11, account(2)), Asked::Waits { refused: Some(2) });
-    assert_eq!(table.ask(12, account(2)), Asked::Refused, "now account 2 is the largest");
+    assert_eq!(table.ask(4, account(1)), Admission::Refused);
+    assert_eq!(table.ask(10, account(2)), Admission::Waits { refused: Some(3) });
+    assert_eq!(table.ask(11, account(2)), Admission::Waits { refused: Some(2) });
+    assert_eq!(table.ask(12, account(2)), Admission::Refused, "now account 2 is the largest");
     assert_eq!(table.waiting(), 3);
 }
 
@@ -171,7 +172,7 @@ fn client(account: i64, network: u8) -> Client {
 /// Adds requests of separate accounts in this network, with ids as account numbers. Returns how
 /// many are inside at once.
 fn ask_from(table: &mut Table, network: u8, ids: std::ops::Range<u64>) -> usize {
-    ids.filter(|id| table.ask(*id, client(*id as i64, network)) == Asked::Inside).count()
+    ids.filter(|id| table.ask(*id, client(*id as i64, network)) == Admission::Inside).count()
 }
 
 fn networks(size: usize) -> Table {
@@ -294,7 +295,7 @@ fn full_queue_refuses_the_network_with_the_most() {
     ask_from(&mut table, 2, 50..51);
     for id in 51..70u8 {
         let asked = table.ask(id.into(), client(id.into(), id));
-        let Asked::Waits { refused: Some(refused) } = asked else {
+        let Admission::Waits { refused: Some(refused) } = asked else {
             panic!("{id} is refused");
         };
         assert!(refused < 21, "{refused}");
@@ -315,12 +316,12 @@ proptest! {
             let id = n as u64;
             if asks || alive.is_empty() {
                 match table.ask(id, client(who, network)) {
-                    Asked::Inside => alive.push((id, who, true)),
-                    Asked::Waits { refused } => {
+                    Admission::Inside => alive.push((id, who, true)),
+                    Admission::Waits { refused } => {
                         alive.retain(|(other, ..)| Some(*other) != refused);
                         alive.push((id, who, false));
                     }
-                    Asked::Refused => prop_assert_eq!(table.waiting(), queue),
+                    Admission::Refused => prop_assert_eq!(table.waiting(), queue),
                 }
             } else {
                 let (gone, ..) = alive.remove(at % alive.len());

@@ -10,7 +10,7 @@ use tokio::process::ChildStdin;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{BUFFER_BYTES, Input, Judge, Push, Verdict};
-use crate::core::shares::{Direction, Endable, Grant};
+use crate::core::shares::{BudgetGrant, Direction, Endable};
 use crate::git::cage;
 use crate::git::metrics::Meter;
 use crate::git::object_count;
@@ -46,13 +46,13 @@ pub(super) struct Broken;
 
 /// The objects of a push that are counted in the budget of all pushes.
 struct Counted {
-    grant: Grant,
+    grant: BudgetGrant,
     objects: u32,
 }
 
 /// The memory of the delta that is arriving, as far as it is counted.
 struct Passing {
-    grant: Grant,
+    grant: BudgetGrant,
     bytes: u64,
 }
 
@@ -122,7 +122,7 @@ impl InputPump {
 
     async fn raise(
         &self,
-        grant: &mut Grant,
+        grant: &mut BudgetGrant,
         amount: u64,
         work: u64,
         why: &'static str,

@@ -52,7 +52,7 @@ use super::pkt_line::FLUSH;
 pub use super::process::{Deadlines, End};
 use super::process::{Progress, drain, supervise};
 use crate::core::limits::Limits;
-use crate::core::shares::{Budget, Grant, Holder};
+use crate::core::shares::{Budget, BudgetGrant, Holder};
 use crate::core::telemetry::cut;
 
 /// Buffer size of a pump in bytes.
@@ -282,7 +282,7 @@ pub async fn receive<J: Judge>(
 /// The outcome of a push that was admitted or refused.
 enum Verdict<J> {
     /// Admitted; the grant counts its objects among those of all pushes.
-    Admitted(J, Grant),
+    Admitted(J, BudgetGrant),
     /// Refused, with the complete answer.
     Refused(Bytes),
 }
