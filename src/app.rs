@@ -2,7 +2,7 @@
 //! handles. It also stops everything in order.
 //!
 //! Start and stop are lists of steps. [`RunningApp::started`] lists the steps of the start in
-//! order; [`Stopped`] also records how long each step of the stop took.
+//! order; [`StopReport`] also records how long each step of the stop took.
 
 mod chores;
 mod idle;
@@ -21,7 +21,7 @@ use actix_web::dev::ServerHandle;
 use instruments::Instruments;
 use listeners::{serve_control, serve_http, serve_operations};
 use load::load;
-pub use stop::{Step, Stopped};
+pub use stop::{StopReport, StopStep};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};

@@ -38,17 +38,17 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Handle of the task. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct IdleConnections(mpsc::UnboundedSender<Message>);
+pub(super) struct IdleConnections(mpsc::UnboundedSender<IdleMessage>);
 
 /// The channel is unbounded: each connection sends two messages, and each refused connection sends
 /// one.
-enum Message {
-    Opened { id: u64, network: IpAddr, connection: Connection },
+enum IdleMessage {
+    Opened { id: u64, network: IpAddr, connection: IdleConnection },
     Closed { id: u64, network: IpAddr },
     Refused(IpAddr),
 }
 
-struct Connection {
+struct IdleConnection {
     socket: OwnedFd,
     activity: Arc<Activity>,
 }
@@ -57,7 +57,7 @@ struct Connection {
 pub(super) struct Registered {
     id: u64,
     network: IpAddr,
-    keeper: mpsc::UnboundedSender<Message>,
+    keeper: mpsc::UnboundedSender<IdleMessage>,
     activity: Arc<Activity>,
 }
 
@@ -72,15 +72,15 @@ impl IdleConnections {
     /// Registers a connection until the returned [`Registered`] is dropped.
     pub(super) fn register(&self, id: u64, address: IpAddr, socket: OwnedFd) -> Registered {
         let (network, activity) = (network_of(address), Arc::new(Activity::new()));
-        let connection = Connection { socket, activity: activity.clone() };
+        let connection = IdleConnection { socket, activity: activity.clone() };
         // If the task has ended, no connection is closed.
-        drop(self.0.send(Message::Opened { id, network, connection }));
+        drop(self.0.send(IdleMessage::Opened { id, network, connection }));
         Registered { id, network, keeper: self.0.clone(), activity }
     }
 
     /// Reports that a connection from this address was refused.
     pub(super) fn refused(&self, address: IpAddr) {
-        drop(self.0.send(Message::Refused(network_of(address))));
+        drop(self.0.send(IdleMessage::Refused(network_of(address))));
     }
 }
 
@@ -94,19 +94,19 @@ impl Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         let Self { id, network, .. } = *self;
-        drop(self.keeper.send(Message::Closed { id, network }));
+        drop(self.keeper.send(IdleMessage::Closed { id, network }));
     }
 }
 
-async fn run(mut messages: mpsc::UnboundedReceiver<Message>, meter: PoolMeter) {
-    let mut networks: HashMap<IpAddr, HashMap<u64, Connection>> = HashMap::new();
+async fn run(mut messages: mpsc::UnboundedReceiver<IdleMessage>, meter: PoolMeter) {
+    let mut networks: HashMap<IpAddr, HashMap<u64, IdleConnection>> = HashMap::new();
     let mut passed: Option<Instant> = None;
     while let Some(message) = messages.recv().await {
         match message {
-            Message::Opened { id, network, connection } => {
+            IdleMessage::Opened { id, network, connection } => {
                 networks.entry(network).or_default().insert(id, connection);
             }
-            Message::Closed { id, network } => {
+            IdleMessage::Closed { id, network } => {
                 if let Some(connections) = networks.get_mut(&network) {
                     connections.remove(&id);
                     if connections.is_empty() {
@@ -114,17 +114,21 @@ async fn run(mut messages: mpsc::UnboundedReceiver<Message>, meter: PoolMeter) {
                     }
                 }
             }
-            Message::Refused(network) if passed.is_none_or(|passed| passed.elapsed() >= PAUSE) => {
+            IdleMessage::Refused(network) if passed.is_none_or(|passed| passed.elapsed() >= PAUSE) => {
                 passed = Some(Instant::now());
                 close_for(&mut networks, network, &meter);
             }
-            Message::Refused(_) => {}
+            IdleMessage::Refused(_) => {}
         }
     }
 }
 
 /// Closes connections of the network with the most idle connections, longest idle first.
-fn close_for(networks: &mut HashMap<IpAddr, HashMap<u64, Connection>>, refused: IpAddr, meter: &PoolMeter) {
+fn close_for(
+    networks: &mut HashMap<IpAddr, HashMap<u64, IdleConnection>>,
+    refused: IpAddr,
+    meter: &PoolMeter,
+) {
     let own = networks.get(&refused).map_or(0, |connections| idle_of(connections).count());
     let counts = networks.iter().map(|(network, connections)| (idle_of(connections).count(), *network));
     let Some((count, network)) = counts.max() else { return };
@@ -138,7 +142,7 @@ fn close_for(networks: &mut HashMap<IpAddr, HashMap<u64, Connection>>, refused: 
     debug!(%network, count, closed = idle.len(), "idle connections closed in favour of another network");
     for (_, id) in idle {
         // The worker reads the end of the input and drops the connection.
-        let Some(Connection { socket, .. }) = connections.remove(&id) else { continue };
+        let Some(IdleConnection { socket, .. }) = connections.remove(&id) else { continue };
         match rustix::net::shutdown(&socket, rustix::net::Shutdown::Both) {
             Ok(()) => meter.cut(),
             Err(error) => debug!(%error, "an idle connection was already closed"),
@@ -147,7 +151,7 @@ fn close_for(networks: &mut HashMap<IpAddr, HashMap<u64, Connection>>, refused: 
 }
 
 /// Returns the idle connections with their idle times.
-fn idle_of(connections: &HashMap<u64, Connection>) -> impl Iterator<Item = (Duration, u64)> {
+fn idle_of(connections: &HashMap<u64, IdleConnection>) -> impl Iterator<Item = (Duration, u64)> {
     connections.iter().filter_map(|(id, connection)| {
         Some((connection.activity.idle_for().filter(|idle| *idle >= IDLE)?, *id))
     })

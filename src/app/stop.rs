@@ -19,7 +19,7 @@ const LAST_CHECKPOINT_WAIT: Duration = Duration::from_millis(500);
 
 /// One step of a stop.
 #[derive(Debug, Clone)]
-pub struct Step {
+pub struct StopStep {
     pub name: &'static str,
     pub took: Duration,
     /// Whether the step did not finish within its share of the time.
@@ -28,8 +28,8 @@ pub struct Step {
 
 /// The result of a stop.
 #[derive(Debug)]
-pub struct Stopped {
-    pub steps: Vec<Step>,
+pub struct StopReport {
+    pub steps: Vec<StopStep>,
     /// Number of differences between the cache and the database. Any value other than 0 is a
     /// defect.
     pub differences: usize,
@@ -38,7 +38,7 @@ pub struct Stopped {
 impl RunningApp {
     /// Stops the server within `limits.shutdown_ms`. No acknowledged message is lost, and every
     /// session receives a `Goodbye`.
-    pub async fn shutdown(self) -> Stopped {
+    pub async fn shutdown(self) -> StopReport {
         let total = Duration::from_millis(self.config.limits.shutdown_ms);
         let begun = Instant::now();
         let share = |hundredths: u32| total * hundredths / 100;
@@ -90,18 +90,18 @@ impl RunningApp {
         self.ops.stop(false).await;
         stop.mark("operations");
         drop(self.data_dir);
-        Stopped { steps: stop.steps, differences }
+        StopReport { steps: stop.steps, differences }
     }
 }
 
 struct Stopping {
-    steps: Vec<Step>,
+    steps: Vec<StopStep>,
 }
 
 impl Stopping {
     fn mark(&mut self, name: &'static str) {
         info!(step = name, "stopping: {name}");
-        self.steps.push(Step { name, took: Duration::ZERO, cut: false });
+        self.steps.push(StopStep { name, took: Duration::ZERO, cut: false });
     }
 
     async fn step<T>(
@@ -118,7 +118,7 @@ impl Stopping {
         } else {
             info!(step = name, ?took, "stopping: {name}");
         }
-        self.steps.push(Step { name, took, cut });
+        self.steps.push(StopStep { name, took, cut });
         done.ok()
     }
 }

@@ -12,7 +12,7 @@ pub(crate) mod rust_text;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use netbit::app::{RunningApp, StartError, Stopped};
+use netbit::app::{RunningApp, StartError, StopReport};
 use netbit::client::{HttpAnswer, HttpClient, TcpClient};
 use netbit::core::config::{Config, DataDirPath, Listen};
 use netbit::core::data_dir::DataDirError;
@@ -172,7 +172,7 @@ impl TestServer {
     }
 
     /// Stops in order; fails on a panic, or when cache and database disagree.
-    pub(crate) async fn stop(self) -> Stopped {
+    pub(crate) async fn stop(self) -> StopReport {
         let actors = self.app.actors.clone();
         let stopped = self.stop_after_panics().await;
         for stats in &actors {
@@ -182,7 +182,7 @@ impl TestServer {
     }
 
     /// Like [`TestServer::stop`], for tests that make actors panic.
-    pub(crate) async fn stop_after_panics(self) -> Stopped {
+    pub(crate) async fn stop_after_panics(self) -> StopReport {
         let Self { app, directory, mut check, .. } = self;
         check.made = true;
         let stopped = app.shutdown().await;
