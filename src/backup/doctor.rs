@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{BackupError, Progress, Report};
+use super::{BackupError, BackupProgress, ReportProgress};
 use crate::actors::cache::ReadModels;
 use crate::core::data_dir::DataDir;
 use crate::core::database::{self, DatabaseError, Db, QueryError};
@@ -30,12 +30,12 @@ const FSCK_PATIENCE: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     pub what: &'static str,
-    pub outcome: Outcome,
+    pub outcome: CheckOutcome,
 }
 
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CheckOutcome {
     Looked {
         /// The amount that was checked, such as `3 repositories`.
         extent: String,
@@ -48,13 +48,13 @@ pub enum Outcome {
 
 impl Checked {
     pub fn new(what: &'static str, extent: String, findings: Vec<String>) -> Self {
-        Self { what, outcome: Outcome::Looked { extent, findings } }
+        Self { what, outcome: CheckOutcome::Looked { extent, findings } }
     }
 
     pub fn findings(&self) -> &[String] {
         match &self.outcome {
-            Outcome::Looked { findings, .. } => findings,
-            Outcome::NotPossible(_) => &[],
+            CheckOutcome::Looked { findings, .. } => findings,
+            CheckOutcome::NotPossible(_) => &[],
         }
     }
 }
@@ -68,7 +68,7 @@ const ORPHANS: &str = "no orphaned repository directories";
 ///
 /// # Errors
 /// Fails without a database, or if the directory cannot be read.
-pub async fn examine(data_dir: &Path, report: Report<'_>) -> Result<Vec<Checked>, BackupError> {
+pub async fn examine(data_dir: &Path, report: ReportProgress<'_>) -> Result<Vec<Checked>, BackupError> {
     let path = DataDir::database_in(data_dir);
     if !path.exists() {
         return Err(BackupError::NoDatabase(data_dir.to_owned()));
@@ -77,7 +77,7 @@ pub async fn examine(data_dir: &Path, report: Report<'_>) -> Result<Vec<Checked>
     let mut checked = Vec::new();
     match examine_database(&path, &mut checked, report) {
         Ok(Repositories { active, keys }) => {
-            report(Progress::Begin("repositories", u64::try_from(active.len()).unwrap_or(0)));
+            report(BackupProgress::Begin("repositories", u64::try_from(active.len()).unwrap_or(0)));
             checked.push(examine_repositories(&store, &active, report).await);
             checked.push(orphans(&store, &keys)?);
         }
@@ -85,7 +85,7 @@ pub async fn examine(data_dir: &Path, report: Report<'_>) -> Result<Vec<Checked>
             let rest = [AGREEMENT, NAMES, REPOSITORIES, ORPHANS];
             let rest = rest.into_iter().filter(|what| checked.iter().all(|done| done.what != *what));
             let rest: Vec<_> =
-                rest.map(|what| Checked { what, outcome: Outcome::NotPossible(reason) }).collect();
+                rest.map(|what| Checked { what, outcome: CheckOutcome::NotPossible(reason) }).collect();
             checked.extend(rest);
         }
     }
@@ -110,9 +110,9 @@ const OTHER_VERSION: &str = "the database has the schema of another netbit versi
 fn examine_database(
     path: &Path,
     checked: &mut Vec<Checked>,
-    report: Report<'_>,
+    report: ReportProgress<'_>,
 ) -> Result<Repositories, &'static str> {
-    report(Progress::Begin("database", 0));
+    report(BackupProgress::Begin("database", 0));
     let integrity = |findings| Checked::new("integrity of the database", bytes_of(path), findings);
     let opened = database::open_reader(path).map_err(|error| error.to_string());
     let looked = opened.and_then(|mut db| {
@@ -143,7 +143,7 @@ fn examine_database(
             return Err(DAMAGED);
         }
     }
-    report(Progress::Begin("read models", 0));
+    report(BackupProgress::Begin("read models", 0));
     match agreement(&mut db) {
         Ok(looked) => checked.extend(looked),
         Err(_) if is_damaged => return Err(DAMAGED),
@@ -227,7 +227,7 @@ fn hook(store: &Store) -> Checked {
     Checked::new("the pre-receive hook can run", String::new(), findings)
 }
 
-async fn examine_repositories(store: &Store, active: &[Repository], report: Report<'_>) -> Checked {
+async fn examine_repositories(store: &Store, active: &[Repository], report: ReportProgress<'_>) -> Checked {
     let mut findings = Vec::new();
     let git = match Git::find(store, &Limits::default(), MemoryMetrics::default()) {
         Ok(git) => Some(git),
@@ -247,7 +247,7 @@ async fn examine_repositories(store: &Store, active: &[Repository], report: Repo
             }
             (Ok(_), None) => {}
         }
-        report(Progress::Done(1));
+        report(BackupProgress::Done(1));
     }
     Checked::new(REPOSITORIES, format!("{} repositories", active.len()), findings)
 }

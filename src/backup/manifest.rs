@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::files::{self, FileDigest, failed};
-use super::{BackupError, Progress, Report};
+use super::{BackupError, BackupProgress, ReportProgress};
 use crate::core::private_file;
 use crate::domain::timestamp::Timestamp;
 
@@ -118,16 +118,16 @@ impl Manifest {
 }
 
 /// Reads a whole backup and compares every file with the manifest.
-pub fn verify(backup: &Path, report: Report<'_>) -> Result<Manifest, BackupError> {
+pub fn verify(backup: &Path, report: ReportProgress<'_>) -> Result<Manifest, BackupError> {
     let manifest = Manifest::read(backup)?;
-    report(Progress::Begin("verifying", manifest.bytes));
+    report(BackupProgress::Begin("verifying", manifest.bytes));
     for (path, expected) in manifest.files() {
         let path = backup.join(path);
         let found = files::digest(&path).map_err(failed(&path))?;
         if found != expected {
             return Err(BackupError::Damaged(path));
         }
-        report(Progress::Done(expected.bytes));
+        report(BackupProgress::Done(expected.bytes));
     }
     Ok(manifest)
 }

@@ -23,7 +23,7 @@ mod manifest;
 mod restore;
 mod take;
 
-pub use doctor::{Checked, Outcome, examine};
+pub use doctor::{CheckOutcome, Checked, examine};
 pub use manifest::{Manifest, verify};
 pub use restore::{Restored, restore};
 pub use take::take;
@@ -55,7 +55,7 @@ pub enum BackupError {
 
 /// A progress report of a long operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress<'a> {
+pub enum BackupProgress<'a> {
     /// A phase begins: its name and its number of steps, 0 if the number is unknown.
     Begin(&'a str, u64),
     /// This many further steps are done.
@@ -63,4 +63,4 @@ pub enum Progress<'a> {
 }
 
 /// The callback that receives progress reports.
-pub type Report<'a> = &'a mut dyn FnMut(Progress<'_>);
+pub type ReportProgress<'a> = &'a mut dyn FnMut(BackupProgress<'_>);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::files::{self, failed};
-use super::{BackupError, Manifest, Progress, Report};
+use super::{BackupError, BackupProgress, Manifest, ReportProgress};
 use crate::core::config::Synchronous;
 use crate::core::data_dir::{DataDir, HighWater};
 use crate::core::{database, owner};
@@ -23,11 +23,11 @@ pub struct Restored {
 ///
 /// Every file is compared with its checksum. A server refuses to start in a directory whose restore
 /// did not finish.
-pub fn restore(from: &Path, data_dir: &Path, report: Report<'_>) -> Result<Restored, BackupError> {
+pub fn restore(from: &Path, data_dir: &Path, report: ReportProgress<'_>) -> Result<Restored, BackupError> {
     let manifest = Manifest::read(from)?;
     files::make_empty(data_dir)?;
     let filling = DataDir::begin_restore(data_dir)?;
-    report(Progress::Begin("restoring", manifest.bytes));
+    report(BackupProgress::Begin("restoring", manifest.bytes));
     for folder in manifest.folders() {
         let folder = data_dir.join(folder);
         files::make(&folder).map_err(failed(&folder))?;
@@ -38,10 +38,10 @@ pub fn restore(from: &Path, data_dir: &Path, report: Report<'_>) -> Result<Resto
         if found != expected {
             return Err(BackupError::Damaged(source));
         }
-        report(Progress::Done(expected.bytes));
+        report(BackupProgress::Done(expected.bytes));
     }
     drop(Store::open(data_dir).map_err(failed(data_dir))?);
-    report(Progress::Begin("a new epoch", 0));
+    report(BackupProgress::Begin("a new epoch", 0));
     let mut db = database::open_writer(&DataDir::database_in(data_dir), Synchronous::Full)?;
     database::verify_integrity(&mut db)?;
     let (epoch, logins_ended) = reset_epoch_and_logins(&mut db)?;

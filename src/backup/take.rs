@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::files::{self, failed};
-use super::{BackupError, Manifest, Progress, Report};
+use super::{BackupError, BackupProgress, Manifest, ReportProgress};
 use crate::core::data_dir::DataDir;
 use crate::core::database;
 use crate::core::fail_points;
@@ -19,17 +19,17 @@ const DATABASE: &str = "netbit.db";
 const REPOSITORIES: &str = "repos";
 
 /// Writes a backup of `data_dir` into `target`, which must be new or empty.
-pub fn take(data_dir: &Path, target: &Path, report: Report<'_>) -> Result<Manifest, BackupError> {
+pub fn take(data_dir: &Path, target: &Path, report: ReportProgress<'_>) -> Result<Manifest, BackupError> {
     let database = DataDir::database_in(data_dir);
     if !database.exists() {
         return Err(BackupError::NoDatabase(data_dir.to_owned()));
     }
     files::make_empty(target)?;
     let store = Store::at(data_dir).map_err(failed(data_dir))?;
-    report(Progress::Begin("waiting for running maintenance", 0));
+    report(BackupProgress::Begin("waiting for running maintenance", 0));
     let _nothing_is_removed = store.tending(true).map_err(failed(store.root()))?;
 
-    report(Progress::Begin("database", 0));
+    report(BackupProgress::Begin("database", 0));
     let copy = target.join(DATABASE);
     copy_database(&database, &copy)?;
     let mut db = database::open_reader(&copy)?;
@@ -39,10 +39,10 @@ pub fn take(data_dir: &Path, target: &Path, report: Report<'_>) -> Result<Manife
     drop(db);
     manifest.add(Path::new(DATABASE), files::digest(&copy).map_err(failed(&copy))?);
 
-    report(Progress::Begin("repositories", u64::try_from(all.len()).unwrap_or(0)));
+    report(BackupProgress::Begin("repositories", u64::try_from(all.len()).unwrap_or(0)));
     for repository in &all {
         copy_repository(&store, repository, target, &mut manifest)?;
-        report(Progress::Done(1));
+        report(BackupProgress::Done(1));
     }
     manifest.repositories = all.len();
     fail_points::reach(fail_points::BEFORE_MANIFEST);

@@ -25,7 +25,7 @@ pub(super) struct BackupArguments {
 pub(super) fn run(arguments: &BackupArguments) -> Result<ExitCode, ExitCode> {
     let data_dir = arguments.place.path()?;
     let mut bar = Bar::new(arguments.verify);
-    let report = &mut |progress: backup::Progress<'_>| bar.show(progress);
+    let report = &mut |progress: backup::BackupProgress<'_>| bar.show(progress);
     let done = if arguments.verify {
         backup::verify(&arguments.target, report)
     } else {

@@ -11,7 +11,7 @@ use super::DataDirFlag;
 use super::control::is_served;
 use super::output::{complain, say};
 use super::progress::Bar;
-use crate::backup::{self, Checked, Outcome};
+use crate::backup::{self, CheckOutcome, Checked};
 use crate::client::HttpClient;
 use crate::core::control_socket;
 
@@ -25,7 +25,7 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<ExitCode, ExitCode> {
     let data_dir = arguments.place.path()?;
     let mut bar = Bar::new(false);
     let system = actix_web::rt::System::new();
-    let mut report = |progress: backup::Progress<'_>| bar.show(progress);
+    let mut report = |progress: backup::BackupProgress<'_>| bar.show(progress);
     let examined = system.block_on(backup::examine(&data_dir, &mut report));
     drop(bar);
     let mut checked = examined.map_err(|error| complain(&error.into()))?;
@@ -42,8 +42,8 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<ExitCode, ExitCode> {
 fn show(check: &Checked) -> std::io::Result<()> {
     let what = check.what;
     match &check.outcome {
-        Outcome::NotPossible(reason) => say!("--  {what}: not checked, because {reason}"),
-        Outcome::Looked { extent, findings } => {
+        CheckOutcome::NotPossible(reason) => say!("--  {what}: not checked, because {reason}"),
+        CheckOutcome::Looked { extent, findings } => {
             let verdict = if findings.is_empty() { "ok  " } else { "BAD " };
             let extent = if extent.is_empty() { String::new() } else { format!(" ({extent})") };
             say!("{verdict}{what}{extent}")?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::backup::Progress;
+use crate::backup::BackupProgress;
 
 /// Progress bar on standard error; shows one part of the work after the other.
 pub(super) struct Bar {
@@ -20,9 +20,9 @@ impl Bar {
         Self { bar: ProgressBar::no_length(), bytes }
     }
 
-    pub(super) fn show(&mut self, progress: Progress<'_>) {
+    pub(super) fn show(&mut self, progress: BackupProgress<'_>) {
         match progress {
-            Progress::Begin(what, total) => {
+            BackupProgress::Begin(what, total) => {
                 self.bar.finish_and_clear();
                 self.bar = if total == 0 { ProgressBar::new_spinner() } else { ProgressBar::new(total) };
                 let template = match (total, self.bytes) {
@@ -36,7 +36,7 @@ impl Bar {
                 self.bar.set_message(Cow::Owned(what.to_owned()));
                 self.bar.enable_steady_tick(Duration::from_millis(100));
             }
-            Progress::Done(steps) => self.bar.inc(steps),
+            BackupProgress::Done(steps) => self.bar.inc(steps),
         }
     }
 }
