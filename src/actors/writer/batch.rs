@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 use super::additions::AdditionRates;
-use super::command::{CommandError, ExecuteError, Shared, Tx};
+use super::command::{BatchContext, CommandError, ExecuteError, Tx};
 use super::mentions::MentionRates;
 use super::messages::QueuedCommand;
 use super::metrics::CommitMetrics;
@@ -260,7 +260,7 @@ impl BatchExecutor {
             }
             let mark = events.len();
             let collects = collects && command.invalidation() == Invalidation::Appends;
-            let shared = Shared {
+            let shared = BatchContext {
                 limits: &self.limits,
                 additions: &self.additions,
                 mentions: &self.mentions,

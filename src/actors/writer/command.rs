@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::additions::AdditionRates;
-use super::counted::Counted;
+use super::counted::CountedRates;
 use super::mentions::MentionRates;
 use super::pending_inserts::PendingMessage;
 use super::writer_cache::{Head, Invalidation, WriterCache};
@@ -99,13 +99,13 @@ pub struct Tx<'a> {
     additions: &'a AdditionRates,
     mentions: &'a MentionRates,
     /// What the command has counted towards these rates, in this execution or an earlier one.
-    pub(super) counted: Counted,
+    pub(super) counted: CountedRates,
     fan_outs: &'a Notify,
 }
 
 /// What all commands of a writer have in common.
 #[derive(Clone, Copy)]
-pub(super) struct Shared<'a> {
+pub(super) struct BatchContext<'a> {
     pub(super) limits: &'a Limits,
     pub(super) additions: &'a AdditionRates,
     pub(super) mentions: &'a MentionRates,
@@ -119,9 +119,9 @@ impl<'a> Tx<'a> {
         events: &'a mut Vec<Event>,
         writer_cache: &'a mut WriterCache,
         now: Timestamp,
-        shared: Shared<'a>,
+        shared: BatchContext<'a>,
     ) -> Self {
-        let Shared { limits, additions, mentions, fan_outs } = shared;
+        let BatchContext { limits, additions, mentions, fan_outs } = shared;
         Self {
             db,
             events,
@@ -133,7 +133,7 @@ impl<'a> Tx<'a> {
             limits,
             additions,
             mentions,
-            counted: Counted::default(),
+            counted: CountedRates::default(),
             fan_outs,
         }
     }

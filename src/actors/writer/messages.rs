@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::Message;
 
 use super::command::{Command, CommandError, ExecuteError, Tx};
-use super::counted::Counted;
+use super::counted::CountedRates;
 use super::writer_cache::Invalidation;
 use crate::core::actor::{NamedMessage, Permit, Reply};
 use crate::core::telemetry;
@@ -28,7 +28,7 @@ pub struct PendingCommand<C: Command> {
     reply: Reply<C::Output, CommandError>,
     permit: Option<Permit>,
     request_id: Option<Arc<str>>,
-    counted: Counted,
+    counted: CountedRates,
     result: Option<Result<C::Output, CommandError>>,
 }
 
@@ -38,7 +38,7 @@ impl<C: Command> NamedMessage for PendingCommand<C> {
 
 impl<C: Command> PendingCommand<C> {
     pub fn new(command: C, permit: Option<Permit>, reply: Reply<C::Output, CommandError>) -> Self {
-        let (request_id, counted) = (telemetry::request_id(), Counted::default());
+        let (request_id, counted) = (telemetry::request_id(), CountedRates::default());
         Self { command, reply, permit, request_id, counted, result: None }
     }
 }

@@ -64,8 +64,8 @@ impl Head {
 #[derive(Debug, Default)]
 pub(super) struct WriterCache {
     logins: HashSet<(UserId, LoginId, i64)>,
-    chats: HashMap<ChatId, Known>,
-    people: HashMap<(ChatId, UserId), KnownPerson>,
+    chats: HashMap<ChatId, ChatEntry>,
+    people: HashMap<(ChatId, UserId), ParticipantEntry>,
     /// Chats whose rows are behind.
     moved: Vec<ChatId>,
     /// People whose rows are behind: they said something.
@@ -91,15 +91,15 @@ struct ClientIdRange {
 }
 
 #[derive(Debug)]
-struct KnownPerson {
+struct ParticipantEntry {
     participant: Participant,
     /// The cursor has moved, and the row does not say so yet.
     is_behind: bool,
 }
 
 #[derive(Debug)]
-struct Known {
-    /// Its heads are those of when it was read: [`Known::head`] counts.
+struct ChatEntry {
+    /// Its heads are those of when it was read: [`ChatEntry::head`] counts.
     chat: Arc<Chat>,
     head: Head,
     /// The newest message, if the row is behind.
@@ -124,9 +124,9 @@ impl WriterCache {
 
     /// Only what was read when no head was ahead of its row.
     pub(super) fn learn_chat(&mut self, chat: &Arc<Chat>, participant: Participant) {
-        let person = KnownPerson { participant, is_behind: false };
+        let person = ParticipantEntry { participant, is_behind: false };
         self.people.entry((chat.id, person.participant.user_id)).or_insert(person);
-        let known = || Known { chat: chat.clone(), head: Head::of(chat), unwritten_message: None };
+        let known = || ChatEntry { chat: chat.clone(), head: Head::of(chat), unwritten_message: None };
         self.chats.entry(chat.id).or_insert_with(known);
     }
 

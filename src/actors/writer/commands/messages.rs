@@ -76,11 +76,11 @@ impl Command for AppendMessage {
 }
 
 /// The thread that a reply belongs to, and whom it replies to.
-type Reply = (MessageId, UserId);
+type ReplyTarget = (MessageId, UserId);
 
 impl AppendMessage {
     /// Where the message goes, if its sender may say it.
-    fn position(&self, tx: &mut Tx<'_>) -> Execution<(Arc<Chat>, Head, Option<Reply>)> {
+    fn position(&self, tx: &mut Tx<'_>) -> Execution<(Arc<Chat>, Head, Option<ReplyTarget>)> {
         let (chat, head, role) = tx.chat_to_append(self.chat, self.who.user)?;
         permission::post(&chat, role)?;
         self.within_rate.clone()?;
