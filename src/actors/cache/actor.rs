@@ -10,7 +10,7 @@ use tracing::{error, info};
 use super::chats::Fill;
 use super::counters::CacheCounters;
 use super::handle::CacheHandle;
-use super::messages::{Ask, Publish, QueryError, SendReceipts, SnapshotRead, Verify, WindowRead};
+use super::messages::{AskQuery, Publish, QueryError, SendReceipts, SnapshotRead, Verify, WindowRead};
 use super::open_sessions::OpenSessions;
 use super::queries::{Query, QueryContext, QueryOutcome};
 use super::read_models::{Applied, ReadModels};
@@ -106,7 +106,7 @@ impl CacheActor {
         self.counters.window_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    fn answer<Q: Query>(&mut self, ask: Ask<Q>) {
+    fn answer<Q: Query>(&mut self, ask: AskQuery<Q>) {
         let Some(ask) = self.defer_while_reloading(ask, Self::answer) else { return };
         let grant = match ask.who.map(|who| self.models.directory.authenticate(who)).transpose() {
             Ok(proven) => proven.map(|(_, grant)| grant),
@@ -403,9 +403,9 @@ impl InstrumentedActor for CacheActor {
     ];
 }
 
-impl<Q: Query> Handler<Ask<Q>> for CacheActor {
+impl<Q: Query> Handler<AskQuery<Q>> for CacheActor {
     type Result = ();
-    fn handle(&mut self, ask: Ask<Q>, _: &mut Ctx<Self>) {
+    fn handle(&mut self, ask: AskQuery<Q>, _: &mut Ctx<Self>) {
         self.answer(ask);
     }
 }

@@ -3,8 +3,8 @@
 use super::actor::CacheActor;
 use super::chats::Fill;
 use super::messages::{
-    Ask, CatchUp, CloseSession, Cursors, Heartbeat, IssueTicket, OpenSession, Publish, QueryError, Replay,
-    SendReceipts, SessionRef, SessionRegistration, SnapshotRead, Verify, WindowRead,
+    AskQuery, CatchUp, CloseSession, Heartbeat, IssueTicket, OpenSession, Publish, QueryError, Replay,
+    ResumeCursors, SendReceipts, SessionRef, SessionRegistration, SnapshotRead, Verify, WindowRead,
 };
 use super::queries::Query;
 use super::read_models::ReadModels;
@@ -47,7 +47,7 @@ impl CacheHandle {
     ) -> Result<Q::Answer, QueryError> {
         let permit = self.gate.enter(caller, Q::NAME).await?;
         let (reply, answer) = Reply::channel();
-        self.mailbox.post(Ask { who, query, reply, permit });
+        self.mailbox.post(AskQuery { who, query, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
     }
 
@@ -94,7 +94,7 @@ impl CacheHandle {
     pub async fn catch_up(
         &self,
         session_ref: SessionRef,
-        cursors: Cursors,
+        cursors: ResumeCursors,
     ) -> Result<Vec<(ChatId, Seq)>, QueryError> {
         let permit = self.gate.enter(Caller::User(session_ref.who.user.0), CatchUp::NAME).await?;
         let (reply, answer) = Reply::channel();

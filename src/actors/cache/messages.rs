@@ -46,14 +46,14 @@ macro_rules! named_message {
 /// A query with its caller, its permit of the gate, and its reply.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Ask<Q: Query> {
+pub struct AskQuery<Q: Query> {
     pub(super) who: Option<Credential>,
     pub(super) query: Q,
     pub(super) reply: Reply<Q::Answer, QueryError>,
     pub(super) permit: Permit,
 }
 
-impl<Q: Query> NamedMessage for Ask<Q> {
+impl<Q: Query> NamedMessage for AskQuery<Q> {
     const NAME: &'static str = Q::NAME;
 }
 
@@ -128,7 +128,7 @@ named_message!(Heartbeat);
 
 /// How far a session has received its chats.
 #[derive(Debug)]
-pub struct Cursors {
+pub struct ResumeCursors {
     /// The number of this `Resume` within the session.
     pub turn: u64,
     /// The epoch that the cursors belong to.
@@ -141,7 +141,7 @@ pub struct Cursors {
 #[rtype(result = "()")]
 pub struct CatchUp {
     pub(super) session_ref: SessionRef,
-    pub(super) cursors: Cursors,
+    pub(super) cursors: ResumeCursors,
     pub(super) reply: Reply<Vec<(ChatId, Seq)>, QueryError>,
     pub(super) permit: Permit,
 }

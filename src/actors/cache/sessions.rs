@@ -10,7 +10,7 @@ use super::actor::CacheActor;
 use super::chats::Lookup;
 use super::event_page::EventRange;
 use super::messages::{
-    CatchUp, CloseSession, Cursors, Heartbeat, IssueTicket, OpenSession, Replay, SessionRef,
+    CatchUp, CloseSession, Heartbeat, IssueTicket, OpenSession, Replay, ResumeCursors, SessionRef,
 };
 use super::queries::readable;
 use crate::actors::hub::{LaneItem, Registration, Replayed};
@@ -142,7 +142,7 @@ impl CacheActor {
     /// replayed.
     fn catch_up(&mut self, ask: CatchUp) {
         let Some(ask) = self.defer_while_reloading(ask, Self::catch_up) else { return };
-        let CatchUp { session_ref, cursors: Cursors { turn, epoch, chats }, reply, permit } = ask;
+        let CatchUp { session_ref, cursors: ResumeCursors { turn, epoch, chats }, reply, permit } = ask;
         if let Err(refusal) = self.models.directory.authenticate(session_ref.who) {
             return reply.send(Err(refusal.into()));
         }

@@ -15,7 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::actor::SessionActor;
 use super::state::nack;
-use crate::actors::cache::Cursors;
+use crate::actors::cache::ResumeCursors;
 use crate::actors::hub::{Replayed, replay_frame};
 use crate::core::actor::Ctx;
 use crate::domain::access::Credential;
@@ -85,7 +85,7 @@ impl SessionActor {
                     None => drop(room.small().await.ok_or_else(no_space)?),
                 }
             };
-            let behind = services.cache.catch_up(session_ref, Cursors { turn, epoch, chats }).await?;
+            let behind = services.cache.catch_up(session_ref, ResumeCursors { turn, epoch, chats }).await?;
             room.sent(admitted);
             Ok(behind)
         };
