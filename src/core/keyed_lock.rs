@@ -101,7 +101,7 @@ async fn serve<K: Clone + Eq + Hash>(
     }
 }
 
-/// A caller that has stopped waiting drops its turn, and the next one gets it.
+/// A caller that has stopped waiting drops its guard, and the next caller gets the lock.
 fn grant<K: Clone>(
     key: K,
     reply: oneshot::Sender<KeyedLockGuard<K>>,
