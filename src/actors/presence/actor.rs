@@ -1,4 +1,4 @@
-//! Routes the socket, the lane, the sessions and the clock into [`Crowd`], and its datagrams to the
+//! Routes the socket, the lane, the sessions and the clock into [`PresenceState`], and its datagrams to the
 //! socket.
 
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use super::counters::DatagramCounters;
-use super::crowd::{Crowd, Outgoing};
 use super::messages::{Datagrams, Lane, Look, Say};
+use super::state::{Outgoing, PresenceState};
 use crate::core::actor::{Ctx, InstrumentedActor, Mailbox};
 use crate::core::fail_points;
 use crate::core::limits::Limits;
@@ -24,7 +24,7 @@ const REST: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// See the [module](super).
 pub struct PresenceActor {
-    crowd: Crowd,
+    state: PresenceState,
     socket: Option<Arc<UdpSocket>>,
     counters: DatagramCounters,
     scheduled: Option<(Instant, SpawnHandle)>,
@@ -48,7 +48,7 @@ impl PresenceActor {
         if let Some(socket) = &socket {
             actix::spawn(read(socket.clone(), own));
         }
-        Self { crowd: Crowd::new(limits), socket, counters, scheduled: None }
+        Self { state: PresenceState::new(limits), socket, counters, scheduled: None }
     }
 
     fn send(&self, datagrams: impl IntoIterator<Item = Outgoing>) {
@@ -60,7 +60,7 @@ impl PresenceActor {
 
     /// Schedules the next run for the deadline of the crowd, if it has one.
     fn schedule(&mut self, ctx: &mut Ctx<Self>) {
-        let next = self.crowd.next_deadline();
+        let next = self.state.next_deadline();
         if next == self.scheduled.map(|(at, _)| at) {
             return;
         }
@@ -71,7 +71,7 @@ impl PresenceActor {
             let wait = at.saturating_duration_since(Instant::now());
             let run = ctx.run_later(wait, |actor, ctx| {
                 actor.scheduled = None;
-                let datagrams = actor.crowd.run(Instant::now());
+                let datagrams = actor.state.run(Instant::now());
                 actor.send(datagrams);
                 actor.schedule(ctx);
             });
@@ -113,7 +113,7 @@ impl Actor for PresenceActor {
 impl Supervised for PresenceActor {
     fn restarting(&mut self, _: &mut Ctx<Self>) {
         self.scheduled = None;
-        self.crowd.end_all();
+        self.state.end_all();
     }
 }
 
@@ -126,7 +126,7 @@ impl Handler<Lane> for PresenceActor {
     type Result = ();
     fn handle(&mut self, Lane(items): Lane, ctx: &mut Ctx<Self>) {
         let now = Instant::now();
-        items.into_iter().for_each(|item| self.crowd.take(item, now));
+        items.into_iter().for_each(|item| self.state.take(item, now));
         self.schedule(ctx);
     }
 }
@@ -135,7 +135,7 @@ impl Handler<Say> for PresenceActor {
     type Result = ();
     fn handle(&mut self, say: Say, ctx: &mut Ctx<Self>) {
         fail_points::reach(fail_points::IN_PRESENCE);
-        self.crowd.say(say.session, say.request_id, &say.what, Instant::now());
+        self.state.say(say.session, say.request_id, &say.what, Instant::now());
         self.schedule(ctx);
     }
 }
@@ -143,7 +143,7 @@ impl Handler<Say> for PresenceActor {
 impl Handler<Look> for PresenceActor {
     type Result = ();
     fn handle(&mut self, look: Look, _: &mut Ctx<Self>) {
-        look.reply.send(Ok(self.crowd.look(look.watcher, &look.users)));
+        look.reply.send(Ok(self.state.look(look.watcher, &look.users)));
         drop(look.permit);
     }
 }
@@ -154,7 +154,7 @@ impl Handler<Datagrams> for PresenceActor {
         let now = Instant::now();
         for (from, datagram) in datagrams {
             self.counters.received();
-            match self.crowd.receive(from, &datagram, now) {
+            match self.state.receive(from, &datagram, now) {
                 Ok(answer) => self.send(answer),
                 Err(reason) => self.counters.dropped(reason),
             }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::crowd::Outgoing;
+use super::state::Outgoing;
 use super::tickets::Connection;
 use crate::protocol::datagram::{Kind, PresenceBatch, sealed_bytes};
 use crate::protocol::view::PresenceView;

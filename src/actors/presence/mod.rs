@@ -13,19 +13,19 @@
 //! * `people`: which users are online, and which users see each other.
 //! * `tickets` and `replay`: whether a datagram is authentic.
 //! * `paths`: the addresses to which a ticket's datagrams may be sent.
-//! * `crowd`: the updates that each user must receive.
+//! * `state`: the updates that each user must receive.
 //!
 //! An idle presence actor has no deadline except the expiry of tickets. It runs no periodic timer.
 
 mod actor;
 mod batches;
 mod counters;
-mod crowd;
 mod handle;
 mod messages;
 mod paths;
 mod people;
 mod replay;
+mod state;
 mod tickets;
 
 pub use actor::PresenceActor;

@@ -19,18 +19,24 @@ fn who(user: i64) -> Credential {
 }
 
 /// Registers a session of `user`, who is in the chat.
-fn register(crowd: &mut Crowd, session: u64, user: i64, now: Instant) -> OutboxDrain {
-    register_in(crowd, session, user, &[CHAT], now)
+fn register(state: &mut PresenceState, session: u64, user: i64, now: Instant) -> OutboxDrain {
+    register_in(state, session, user, &[CHAT], now)
 }
 
 /// Registers a session of `user`, who is in these chats.
-fn register_in(crowd: &mut Crowd, session: u64, user: i64, chats: &[ChatId], now: Instant) -> OutboxDrain {
+fn register_in(
+    state: &mut PresenceState,
+    session: u64,
+    user: i64,
+    chats: &[ChatId],
+    now: Instant,
+) -> OutboxDrain {
     let (outbox, mut drain) = Outbox::new(100_000, 100, DeliveryMeter::default());
     let (welcome, mut welcomed) = (Bytes::from_static(b"welcome"), Vec::new());
     outbox.welcome(welcome.clone());
     assert!(drain.next(&mut welcomed).now_or_never().is_some());
     drain.written(1, welcome.len());
-    crowd.take(
+    state.take(
         PresenceItem::Registered {
             session: SessionId(session),
             who: who(user),
@@ -46,10 +52,10 @@ fn register_in(crowd: &mut Crowd, session: u64, user: i64, chats: &[ChatId], now
 }
 
 /// Advances the time in the steps that the crowd requests.
-fn pass(crowd: &mut Crowd, now: &mut Instant, time: Duration) -> Vec<Outgoing> {
+fn pass(state: &mut PresenceState, now: &mut Instant, time: Duration) -> Vec<Outgoing> {
     let (end, mut out) = (*now + time, Vec::new());
-    while let Some(at) = crowd.next_deadline().filter(|at| *at <= end) {
-        out.extend(crowd.run(at.max(*now)));
+    while let Some(at) = state.next_deadline().filter(|at| *at <= end) {
+        out.extend(state.run(at.max(*now)));
     }
     *now = end;
     out
@@ -73,58 +79,58 @@ fn said(packet: &ReceivedPacket) -> Vec<String> {
 
 #[actix_web::test]
 async fn session_receives_a_snapshot_then_changes_once_per_tick() {
-    let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
-    let mut alice = register(&mut crowd, 1, 1, now);
-    let mut bob = register(&mut crowd, 2, 2, now);
-    pass(&mut crowd, &mut now, Duration::from_secs(1));
+    let (mut state, mut now) = (PresenceState::new(Limits::default()), Instant::now());
+    let mut alice = register(&mut state, 1, 1, now);
+    let mut bob = register(&mut state, 2, 2, now);
+    pass(&mut state, &mut now, Duration::from_secs(1));
     for session in [&mut alice, &mut bob] {
         let told: BTreeSet<_> = heard(session).await.into_iter().collect();
         assert_eq!(told, ["1 Online".to_owned(), "2 Online".to_owned()].into());
     }
     for status in [Status::Away, Status::Dnd, Status::Away, Status::Dnd] {
-        crowd.say(SessionId(1), None, &Said::Status { status, version: None }, now);
+        state.say(SessionId(1), None, &Said::Status { status, version: None }, now);
     }
-    crowd.say(SessionId(1), None, &Said::Typing(CHAT), now);
-    crowd.say(SessionId(1), None, &Said::Typing(CHAT), now);
-    pass(&mut crowd, &mut now, Duration::from_secs(1));
+    state.say(SessionId(1), None, &Said::Typing(CHAT), now);
+    state.say(SessionId(1), None, &Said::Typing(CHAT), now);
+    pass(&mut state, &mut now, Duration::from_secs(1));
     assert_eq!(heard(&mut bob).await, ["1 Dnd", "Typing 1"], "the last state only, and one notice");
     assert_eq!(heard(&mut alice).await, ["1 Dnd"], "also on other devices, but without typing");
-    crowd.take(PresenceItem::Unregistered { session: SessionId(1) }, now);
-    pass(&mut crowd, &mut now, Duration::from_secs(14));
+    state.take(PresenceItem::Unregistered { session: SessionId(1) }, now);
+    pass(&mut state, &mut now, Duration::from_secs(14));
     assert!(heard(&mut bob).await.is_empty());
-    pass(&mut crowd, &mut now, Duration::from_secs(2));
+    pass(&mut state, &mut now, Duration::from_secs(2));
     assert_eq!(heard(&mut bob).await, ["1 Offline"]);
-    assert_eq!(crowd.next_deadline(), None, "no activity: no deadline");
-    crowd.take(PresenceItem::Unregistered { session: SessionId(2) }, now);
-    pass(&mut crowd, &mut now, Duration::from_secs(20));
-    assert!(crowd.next_deadline().is_none() && crowd.sessions.is_empty() && crowd.of_user.is_empty());
+    assert_eq!(state.next_deadline(), None, "no activity: no deadline");
+    state.take(PresenceItem::Unregistered { session: SessionId(2) }, now);
+    pass(&mut state, &mut now, Duration::from_secs(20));
+    assert!(state.next_deadline().is_none() && state.sessions.is_empty() && state.of_user.is_empty());
 }
 
 #[actix_web::test]
 async fn typing_of_invisible_users_and_outsiders_is_not_sent() {
-    let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
-    let _alice = register(&mut crowd, 1, 1, now);
-    let mut bob = register(&mut crowd, 2, 2, now);
-    crowd.say(SessionId(1), None, &Said::Status { status: Status::Invisible, version: None }, now);
-    crowd.say(SessionId(1), None, &Said::Typing(CHAT), now);
-    crowd.say(SessionId(1), None, &Said::Typing(ChatId(8)), now);
-    pass(&mut crowd, &mut now, Duration::from_secs(1));
+    let (mut state, mut now) = (PresenceState::new(Limits::default()), Instant::now());
+    let _alice = register(&mut state, 1, 1, now);
+    let mut bob = register(&mut state, 2, 2, now);
+    state.say(SessionId(1), None, &Said::Status { status: Status::Invisible, version: None }, now);
+    state.say(SessionId(1), None, &Said::Typing(CHAT), now);
+    state.say(SessionId(1), None, &Said::Typing(ChatId(8)), now);
+    pass(&mut state, &mut now, Duration::from_secs(1));
     assert_eq!(heard(&mut bob).await, ["2 Online"]);
 }
 
 #[actix_web::test]
 async fn session_with_a_full_outbox_receives_presence_later() {
-    let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
-    let mut bob = register(&mut crowd, 2, 2, now);
-    let outbox = crowd.sessions[&SessionId(2)].outbox.clone();
+    let (mut state, mut now) = (PresenceState::new(Limits::default()), Instant::now());
+    let mut bob = register(&mut state, 2, 2, now);
+    let outbox = state.sessions[&SessionId(2)].outbox.clone();
     while outbox.push_soft(&bytes::Bytes::from_static(b"    \x80")) {}
-    let _alice = register(&mut crowd, 1, 1, now);
-    pass(&mut crowd, &mut now, Duration::from_secs(2));
+    let _alice = register(&mut state, 1, 1, now);
+    pass(&mut state, &mut now, Duration::from_secs(2));
     let mut frames = Vec::new();
     bob.next(&mut frames).await;
     assert_eq!(frames.len(), 50);
     bob.written(frames.len(), frames.iter().map(bytes::Bytes::len).sum());
-    pass(&mut crowd, &mut now, Duration::from_secs(10));
+    pass(&mut state, &mut now, Duration::from_secs(10));
     let told: BTreeSet<_> = heard(&mut bob).await.into_iter().collect();
     assert_eq!(told, ["1 Online".to_owned(), "2 Online".to_owned()].into());
 }
@@ -140,11 +146,11 @@ struct Client {
 }
 
 impl Client {
-    fn new(crowd: &mut Crowd, user: i64, now: Instant) -> Self {
+    fn new(state: &mut PresenceState, user: i64, now: Instant) -> Self {
         let ticket = Ticket::fresh();
         let device = DeviceKey::Named(format!("phone of {user}"));
         let chats = vec![CHAT];
-        crowd.take(PresenceItem::TicketIssued { who: who(user), device, ticket, chats }, now);
+        state.take(PresenceItem::TicketIssued { who: who(user), device, ticket, chats }, now);
         let (seen, status) = (BTreeMap::new(), (Status::Online, 1));
         Self { ticket, counter: 0, known: 0, seen, status, acknowledged: 0 }
     }
@@ -197,8 +203,8 @@ fn presence_converges_within_two_keepalives_on_a_lossy_network() {
     let here = |user: usize| SocketAddr::from(([127, 0, 0, 1], 1000 + u16::try_from(user).unwrap()));
     for seed in (0..56).chain(NEWS_AFTER_LOST_NEWS) {
         let mut chance = rand::rngs::StdRng::seed_from_u64(seed);
-        let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
-        let mut clients: Vec<_> = (1..=4).map(|user| Client::new(&mut crowd, user, now)).collect();
+        let (mut state, mut now) = (PresenceState::new(Limits::default()), Instant::now());
+        let mut clients: Vec<_> = (1..=4).map(|user| Client::new(&mut state, user, now)).collect();
         let statuses = [Status::Away, Status::Dnd, Status::Online, Status::Invisible];
         // Datagrams in transit: the arrival time, the client, whether it is the sender, and the
         // bytes.
@@ -231,7 +237,7 @@ fn presence_converges_within_two_keepalives_on_a_lossy_network() {
                 }
             }
             for _ in 0..10 {
-                for (to, bytes) in pass(&mut crowd, &mut now, Duration::from_millis(100)) {
+                for (to, bytes) in pass(&mut state, &mut now, Duration::from_millis(100)) {
                     post(&mut wire, now, usize::from(to.port() - 1000), false, bytes);
                 }
                 let (arrived, later) = wire.into_iter().partition::<Vec<_>, _>(|(at, ..)| *at <= now);
@@ -239,7 +245,7 @@ fn presence_converges_within_two_keepalives_on_a_lossy_network() {
                 for (_, index, up, bytes) in arrived {
                     let client = &mut clients[index];
                     if up {
-                        if let Ok(Some((_, pong))) = crowd.receive(here(index), &bytes, now) {
+                        if let Ok(Some((_, pong))) = state.receive(here(index), &bytes, now) {
                             assert!(pong.len() <= bytes.len(), "an answer is never larger than its request");
                             post(&mut wire, now, index, false, pong);
                         }
@@ -272,14 +278,14 @@ fn revocation_expiry_and_lost_joins_end_a_ticket() {
         PresenceItem::Revoked { login: LoginId(20) },
     ] {
         let stays = matches!(end, PresenceItem::Revoked { login: LoginId(20) });
-        let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
-        let mut client = Client::new(&mut crowd, 1, now);
-        assert!(crowd.receive(address, &client.ping(), now).unwrap().is_some());
-        crowd.take(end, now);
-        assert_eq!(crowd.receive(address, &client.ping(), now).is_ok(), stays);
+        let (mut state, mut now) = (PresenceState::new(Limits::default()), Instant::now());
+        let mut client = Client::new(&mut state, 1, now);
+        assert!(state.receive(address, &client.ping(), now).unwrap().is_some());
+        state.take(end, now);
+        assert_eq!(state.receive(address, &client.ping(), now).is_ok(), stays);
         now += Duration::from_secs(600);
-        crowd.run(now);
-        let refused = crowd.receive(address, &client.ping(), now);
+        state.run(now);
+        let refused = state.receive(address, &client.ping(), now);
         assert_eq!(refused, Err(Dropped::Connection), "an expired ticket is gone");
     }
 }
@@ -287,30 +293,30 @@ fn revocation_expiry_and_lost_joins_end_a_ticket() {
 #[test]
 fn small_ping_gets_no_pong_and_outsiders_cannot_type() {
     let address = SocketAddr::from(([127, 0, 0, 1], 1000));
-    let (mut crowd, now) = (Crowd::new(Limits::default()), Instant::now());
-    let client = Client::new(&mut crowd, 1, now);
+    let (mut state, now) = (PresenceState::new(Limits::default()), Instant::now());
+    let client = Client::new(&mut state, 1, now);
     let send = |kind, counter, map: &Upward| {
         let header = Header { kind, connection_id: client.ticket.connection_id, counter };
         datagram::seal(&client.ticket.key_up, header, map).unwrap()
     };
     let small = send(Kind::Ping, 1, &Upward::default());
-    assert_eq!(crowd.receive(address, &small, now), Ok(None));
+    assert_eq!(state.receive(address, &small, now), Ok(None));
     let typing =
         |counter, chat| send(Kind::Typing, counter, &Upward { chat_id: Some(chat), ..Upward::default() });
-    assert_eq!(crowd.receive(address, &typing(2, CHAT), now), Ok(None));
-    assert_eq!(crowd.receive(address, &typing(3, ChatId(8)), now), Err(Dropped::NotMember));
+    assert_eq!(state.receive(address, &typing(2, CHAT), now), Ok(None));
+    assert_eq!(state.receive(address, &typing(3, ChatId(8)), now), Err(Dropped::NotMember));
     let empty = send(Kind::Status, 4, &Upward::default());
-    assert_eq!(crowd.receive(address, &empty, now), Err(Dropped::Malformed));
+    assert_eq!(state.receive(address, &empty, now), Err(Dropped::Malformed));
 }
 
 #[actix_web::test]
 async fn sessions_receive_presence_of_shared_chats_only() {
-    let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
+    let (mut state, mut now) = (PresenceState::new(Limits::default()), Instant::now());
     let (left, right) = (ChatId(1), ChatId(2));
     let chats: [&[ChatId]; 5] = [&[left], &[left], &[left, right], &[right], &[]];
     let mut drains = Vec::new();
     for (user, chats) in (1..).zip(chats) {
-        drains.push(register_in(&mut crowd, user, i64::try_from(user).unwrap(), chats, now));
+        drains.push(register_in(&mut state, user, i64::try_from(user).unwrap(), chats, now));
     }
     let expected = [
         vec!["1 Online", "2 Online", "3 Online"],
@@ -319,7 +325,7 @@ async fn sessions_receive_presence_of_shared_chats_only() {
         vec!["3 Online", "4 Online"],
         vec!["5 Online"],
     ];
-    pass(&mut crowd, &mut now, Duration::from_secs(1));
+    pass(&mut state, &mut now, Duration::from_secs(1));
     for (drain, expected) in drains.iter_mut().zip(&expected) {
         let mut told = heard(drain).await;
         told.sort();
@@ -327,9 +333,9 @@ async fn sessions_receive_presence_of_shared_chats_only() {
     }
     for session in 1..=5 {
         let what = Said::Status { status: Status::Away, version: None };
-        crowd.say(SessionId(session), None, &what, now);
+        state.say(SessionId(session), None, &what, now);
     }
-    pass(&mut crowd, &mut now, Duration::from_secs(1));
+    pass(&mut state, &mut now, Duration::from_secs(1));
     for (drain, expected) in drains.iter_mut().zip(&expected) {
         let mut told = heard(drain).await;
         told.sort();
@@ -341,11 +347,11 @@ async fn sessions_receive_presence_of_shared_chats_only() {
 /// When a thousand users came at once, presence used to be encoded a million times.
 #[actix_web::test]
 async fn frame_is_encoded_once_for_identical_chat_sets() {
-    let (mut crowd, mut now) = (Crowd::new(Limits::default()), Instant::now());
+    let (mut state, mut now) = (PresenceState::new(Limits::default()), Instant::now());
     let mut drains: Vec<_> =
-        (1..=3).map(|user| register(&mut crowd, user, i64::try_from(user).unwrap(), now)).collect();
+        (1..=3).map(|user| register(&mut state, user, i64::try_from(user).unwrap(), now)).collect();
     for round in ["new users", "present users"] {
-        pass(&mut crowd, &mut now, Duration::from_secs(1));
+        pass(&mut state, &mut now, Duration::from_secs(1));
         let mut places = Vec::new();
         for drain in &mut drains {
             let mut frames = Vec::new();
@@ -354,6 +360,6 @@ async fn frame_is_encoded_once_for_identical_chat_sets() {
             places.push(frames[0].as_ptr());
         }
         assert!(places.iter().all(|place| *place == places[0]), "{round}");
-        crowd.say(SessionId(1), None, &Said::Status { status: Status::Away, version: None }, now);
+        state.say(SessionId(1), None, &Said::Status { status: Status::Away, version: None }, now);
     }
 }

@@ -51,7 +51,7 @@ type Frames = Rc<[Bytes]>;
 /// A datagram to send.
 pub(super) type Outgoing = (SocketAddr, Vec<u8>);
 
-pub(super) struct Crowd {
+pub(super) struct PresenceState {
     people: People,
     tickets: Tickets,
     sessions: HashMap<SessionId, Seat>,
@@ -66,7 +66,7 @@ pub(super) struct Crowd {
     limits: Limits,
 }
 
-impl Crowd {
+impl PresenceState {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             people: People::new(&limits),
@@ -492,5 +492,5 @@ impl Crowd {
 }
 
 #[cfg(test)]
-#[path = "crowd_test.rs"]
+#[path = "state_test.rs"]
 mod tests;
