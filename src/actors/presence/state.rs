@@ -37,7 +37,7 @@ const RESENDS_MAX: u32 = 5;
 /// Number of ticks before a session whose outbox was half full is retried.
 const RETRY_TICKS: u32 = 10;
 
-struct Seat {
+struct SubscriberEntry {
     user: UserId,
     device: DeviceKey,
     outbox: Arc<Outbox>,
@@ -54,7 +54,7 @@ pub(super) type Outgoing = (SocketAddr, Vec<u8>);
 pub(super) struct PresenceState {
     people: People,
     tickets: Tickets,
-    sessions: HashMap<SessionId, Seat>,
+    sessions: HashMap<SessionId, SubscriberEntry>,
     of_user: HashMap<UserId, Vec<SessionId>>,
     /// Sessions that must receive all changes they lack, each with the earliest time for it.
     behind: BTreeMap<SessionId, Instant>,
@@ -98,7 +98,7 @@ impl PresenceState {
                 if let Some(ticket) = ticket {
                     self.add_ticket(who, device.clone(), ticket, now);
                 }
-                self.sessions.insert(session, Seat { user, device, outbox, told: 0 });
+                self.sessions.insert(session, SubscriberEntry { user, device, outbox, told: 0 });
                 self.of_user.entry(user).or_default().push(session);
                 // `Welcome` is most likely sent by then; before it the outbox accepts no soft push.
                 self.behind.insert(session, now + self.tick());
@@ -134,16 +134,16 @@ impl PresenceState {
     }
 
     fn unregister(&mut self, session: SessionId, now: Instant) {
-        let Some(seat) = self.sessions.remove(&session) else { return };
+        let Some(entry) = self.sessions.remove(&session) else { return };
         self.behind.remove(&session);
-        if let Some(own) = self.of_user.get_mut(&seat.user) {
+        if let Some(own) = self.of_user.get_mut(&entry.user) {
             own.retain(|other| *other != session);
             if own.is_empty() {
-                self.of_user.remove(&seat.user);
+                self.of_user.remove(&entry.user);
             }
         }
-        self.people.disconnect(seat.user, &seat.device, now);
-        self.forget(seat.user);
+        self.people.disconnect(entry.user, &entry.device, now);
+        self.forget(entry.user);
     }
 
     /// Removes a user who has neither sessions nor tickets and who is no longer shown.
@@ -157,8 +157,8 @@ impl PresenceState {
     fn joined(&mut self, chat: ChatId, user: UserId, now: Instant) {
         self.people.join(chat, user);
         for session in self.of_user.get(&user).into_iter().flatten() {
-            if let Some(seat) = self.sessions.get_mut(session) {
-                seat.told = 0;
+            if let Some(entry) = self.sessions.get_mut(session) {
+                entry.told = 0;
                 self.behind.insert(*session, now);
             }
         }
@@ -176,8 +176,8 @@ impl PresenceState {
     /// Handles a status or typing update of a session. The session receives an answer when it
     /// requested one, and when it is refused.
     pub(super) fn say(&mut self, session: SessionId, request_id: Option<u64>, what: &Said, now: Instant) {
-        let Some(seat) = self.sessions.get(&session) else { return };
-        let (user, device, outbox) = (seat.user, seat.device.clone(), seat.outbox.clone());
+        let Some(entry) = self.sessions.get(&session) else { return };
+        let (user, device, outbox) = (entry.user, entry.device.clone(), entry.outbox.clone());
         let done = AckPacket { request_id, success: true, ..AckPacket::default() };
         let answer = match *what {
             Said::Status { status, version } => {
@@ -369,7 +369,7 @@ impl PresenceState {
         let mut known: HashMap<(u64, Vec<ChatId>), Frames> = HashMap::new();
         for session in due.collect::<Vec<_>>() {
             self.behind.remove(&session);
-            let Some(Seat { user, told, .. }) = self.sessions.get(&session) else { continue };
+            let Some(SubscriberEntry { user, told, .. }) = self.sessions.get(&session) else { continue };
             let (user, told) = (*user, *told);
             let make = || self.frames(self.people.seen_by(user, told));
             let chats = self.people.chats(user);
@@ -394,11 +394,11 @@ impl PresenceState {
     fn tell_session(&mut self, session: SessionId, frames: &[Bytes], now: Instant) {
         let retry = now + self.tick() * RETRY_TICKS;
         let version = self.people.version();
-        let Some(seat) = self.sessions.get_mut(&session) else { return };
-        if !frames.iter().all(|frame| seat.outbox.push_soft(frame)) {
+        let Some(entry) = self.sessions.get_mut(&session) else { return };
+        if !frames.iter().all(|frame| entry.outbox.push_soft(frame)) {
             self.behind.insert(session, retry);
         } else {
-            seat.told = version;
+            entry.told = version;
         }
     }
 
@@ -410,8 +410,8 @@ impl PresenceState {
             let Ok(frame) = framing::encode(&ServerPacket::Typing { chat_id, user_id }) else { continue };
             for other in company.iter().filter(|other| **other != user_id) {
                 for session in self.of_user.get(other).into_iter().flatten() {
-                    if let Some(seat) = self.sessions.get(session)
-                        && !seat.outbox.push_soft(&frame)
+                    if let Some(entry) = self.sessions.get(session)
+                        && !entry.outbox.push_soft(&frame)
                     {
                         tracing::trace!(session = session.0, "a typing notice was dropped");
                     }
@@ -473,8 +473,8 @@ impl PresenceState {
         };
         for user in self.people.people_of(chat_id) {
             for session in self.of_user.get(&user).into_iter().flatten() {
-                if let Some(seat) = self.sessions.get(session)
-                    && !seat.outbox.push_soft(&frame)
+                if let Some(entry) = self.sessions.get(session)
+                    && !entry.outbox.push_soft(&frame)
                 {
                     tracing::trace!(session = session.0, "receipts were dropped");
                 }
@@ -484,8 +484,8 @@ impl PresenceState {
 
     /// Ends all sessions and removes all tickets after a restart: no state may survive in part.
     pub(super) fn end_all(&mut self) {
-        for seat in self.sessions.values() {
-            seat.outbox.goodbye(GoodbyeCode::Overloaded, true);
+        for entry in self.sessions.values() {
+            entry.outbox.goodbye(GoodbyeCode::Overloaded, true);
         }
         *self = Self::new(self.limits.clone());
     }
