@@ -119,22 +119,22 @@ impl Paths {
         version.saturating_add(self.offset)
     }
 
-    /// Interprets the `known` of a `Ping` from `from`. `told` is the version up to which the client
+    /// Interprets the `known` of a `Ping` from `from`. `sent_version` is the version up to which the client
     /// is known to have all changes, `version` the current one.
     pub(super) fn claim(
         &mut self,
         known: u64,
         from: SocketAddr,
-        (told, version): (u64, u64),
+        (sent_version, version): (u64, u64),
         now: Instant,
     ) -> Claim {
         let proved =
             self.candidate.take_if(|candidate| candidate.address == from && candidate.challenge == known);
         if let Some(candidate) = proved {
             self.proved = Some((from, now));
-            let told = candidate.covers.unwrap_or(0).max(told);
-            self.offset = known.saturating_sub(told);
-            return Claim::Proved(told);
+            let sent_version = candidate.covers.unwrap_or(0).max(sent_version);
+            self.offset = known.saturating_sub(sent_version);
+            return Claim::Proved(sent_version);
         }
         if known <= self.number(version) {
             return known.checked_sub(self.offset).map_or(Claim::Unknown, Claim::Version);
@@ -142,7 +142,7 @@ impl Paths {
         if known < NUMBER_MAX {
             // The acknowledgement of a challenge was lost, or the number is from an earlier ticket.
             // It becomes the number of the version that the client has.
-            self.offset = known.saturating_sub(told);
+            self.offset = known.saturating_sub(sent_version);
             self.highest = self.highest.max(known);
             if self.candidate.as_ref().is_some_and(|candidate| candidate.challenge <= known) {
                 let challenge = self.draw(version);

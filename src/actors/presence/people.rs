@@ -42,7 +42,7 @@ struct Person {
     chats: HashSet<ChatId>,
     shown: Shown,
     /// The status that was last sent to others, and its version.
-    told: Shown,
+    sent_status: Shown,
     version: u64,
     /// The time since which the user has no devices, while still shown or still hidden.
     gone: Option<Instant>,
@@ -165,7 +165,7 @@ impl People {
         if person.chats.insert(chat) {
             self.chats.entry(chat).or_default().insert(user);
             self.version += 1;
-            if person.told != Shown::Offline {
+            if person.sent_status != Shown::Offline {
                 person.version = self.version;
                 self.again.insert(user);
             }
@@ -264,7 +264,7 @@ impl People {
     /// were notified of that.
     pub(super) fn forget(&mut self, user: UserId) {
         let done = |person: &Person| {
-            let is_shown = person.shown != Shown::Offline || person.told != Shown::Offline;
+            let is_shown = person.shown != Shown::Offline || person.sent_status != Shown::Offline;
             person.devices.is_empty() && !is_shown && !person.hidden
         };
         if self.dirty.contains(&user) || !self.people.get(&user).is_some_and(done) {
@@ -295,10 +295,10 @@ impl People {
         let mut changed = std::mem::take(&mut self.again);
         for user in std::mem::take(&mut self.dirty) {
             if let Some(person) = self.people.get_mut(&user)
-                && person.told != person.shown
+                && person.sent_status != person.shown
             {
                 self.version += 1;
-                (person.told, person.version) = (person.shown, self.version);
+                (person.sent_status, person.version) = (person.shown, self.version);
                 changed.insert(user);
             }
         }
@@ -311,7 +311,8 @@ impl People {
 
     /// Returns the state that was last sent to others.
     fn view(&self, user: UserId) -> PresenceView {
-        let (status, version) = self.people.get(&user).map_or((Shown::Offline, 0), |p| (p.told, p.version));
+        let (status, version) =
+            self.people.get(&user).map_or((Shown::Offline, 0), |p| (p.sent_status, p.version));
         PresenceView { user_id: user, status, version }
     }
 

@@ -42,7 +42,7 @@ struct SubscriberEntry {
     device: DeviceKey,
     outbox: Arc<Outbox>,
     /// The version up to which the session has received changes.
-    told: u64,
+    sent_version: u64,
 }
 
 /// Encoded updates. Users with identical chat sets share the same bytes.
@@ -57,9 +57,9 @@ pub(super) struct PresenceState {
     sessions: HashMap<SessionId, SubscriberEntry>,
     of_user: HashMap<UserId, Vec<SessionId>>,
     /// Sessions that must receive all changes they lack, each with the earliest time for it.
-    behind: BTreeMap<SessionId, Instant>,
+    lagging: BTreeMap<SessionId, Instant>,
     /// Connections that have changes to receive.
-    news: BTreeSet<u64>,
+    pending: BTreeSet<u64>,
     typing: BTreeSet<(ChatId, UserId)>,
     typed: HashMap<(UserId, ChatId), Instant>,
     flush_at: Option<Instant>,
@@ -73,8 +73,8 @@ impl PresenceState {
             tickets: Tickets::default(),
             sessions: HashMap::new(),
             of_user: HashMap::new(),
-            behind: BTreeMap::new(),
-            news: BTreeSet::new(),
+            lagging: BTreeMap::new(),
+            pending: BTreeSet::new(),
             typing: BTreeSet::new(),
             typed: HashMap::new(),
             flush_at: None,
@@ -98,10 +98,10 @@ impl PresenceState {
                 if let Some(ticket) = ticket {
                     self.add_ticket(who, device.clone(), ticket, now);
                 }
-                self.sessions.insert(session, SubscriberEntry { user, device, outbox, told: 0 });
+                self.sessions.insert(session, SubscriberEntry { user, device, outbox, sent_version: 0 });
                 self.of_user.entry(user).or_default().push(session);
                 // `Welcome` is most likely sent by then; before it the outbox accepts no soft push.
-                self.behind.insert(session, now + self.tick());
+                self.lagging.insert(session, now + self.tick());
             }
             PresenceItem::Unregistered { session } => self.unregister(session, now),
             PresenceItem::TicketIssued { who, device, ticket, chats } => {
@@ -111,7 +111,7 @@ impl PresenceState {
             PresenceItem::Joined { chat, user } => self.joined(chat, user, now),
             PresenceItem::Left { chat, user } => self.people.leave(chat, user),
             PresenceItem::Removed { chat } => self.people.remove_chat(chat),
-            PresenceItem::Receipts { chat, marks } => self.tell_receipts(chat, marks),
+            PresenceItem::Receipts { chat, marks } => self.send_receipts(chat, marks),
             PresenceItem::Revoked { login } => {
                 let gone = self.tickets.remove_login(login);
                 self.forget_users_of(gone);
@@ -135,7 +135,7 @@ impl PresenceState {
 
     fn unregister(&mut self, session: SessionId, now: Instant) {
         let Some(entry) = self.sessions.remove(&session) else { return };
-        self.behind.remove(&session);
+        self.lagging.remove(&session);
         if let Some(own) = self.of_user.get_mut(&entry.user) {
             own.retain(|other| *other != session);
             if own.is_empty() {
@@ -158,8 +158,8 @@ impl PresenceState {
         self.people.join(chat, user);
         for session in self.of_user.get(&user).into_iter().flatten() {
             if let Some(entry) = self.sessions.get_mut(session) {
-                entry.told = 0;
-                self.behind.insert(*session, now);
+                entry.sent_version = 0;
+                self.lagging.insert(*session, now);
             }
         }
         let ids: Vec<_> = self.tickets.of_user(user).collect();
@@ -168,7 +168,7 @@ impl PresenceState {
                 (connection.known, connection.sent) = (0, 0);
                 connection.known_from = self.people.version();
                 connection.paths.start_over();
-                self.news.insert(id);
+                self.pending.insert(id);
             }
         }
     }
@@ -226,7 +226,7 @@ impl PresenceState {
         let Some(connection) = self.tickets.get_mut(id) else { return Err(Dropped::Connection) };
         let (user, device) = (connection.user, connection.device.clone());
         if connection.paths.must_prove(from) {
-            self.news.insert(id);
+            self.pending.insert(id);
         }
         self.people.heard(user, &device, now);
         // Without a version the datagram's counter decides: a status that arrives out of order is
@@ -272,7 +272,7 @@ impl PresenceState {
         let pong = if fits { connection.seal_to(from, Kind::Pong, &pong) } else { None };
         if connection.known < version {
             // The client lacks changes or is new: it receives them at the next flush.
-            self.news.insert(id);
+            self.pending.insert(id);
         }
         if self.tickets.get_mut(id).is_some_and(|connection| connection.known >= connection.sent) {
             self.tickets.set_resend(id, None);
@@ -295,9 +295,9 @@ impl PresenceState {
         if self.flush_at.is_some() {
             return;
         }
-        let soon = self.people.has_changes() || !self.news.is_empty() || !self.typing.is_empty();
-        let behind = self.behind.values().min().copied();
-        let at = if soon { Some(now + self.tick()) } else { behind.map(|at| at.max(now + self.tick())) };
+        let soon = self.people.has_changes() || !self.pending.is_empty() || !self.typing.is_empty();
+        let lagging = self.lagging.values().min().copied();
+        let at = if soon { Some(now + self.tick()) } else { lagging.map(|at| at.max(now + self.tick())) };
         self.flush_at = at;
     }
 
@@ -307,7 +307,7 @@ impl PresenceState {
         expired.into_iter().for_each(|user| self.forget(user));
         let gone = self.tickets.remove_expired(now);
         self.forget_users_of(gone);
-        self.news.extend(self.tickets.due(now));
+        self.pending.extend(self.tickets.due(now));
         let mut out = Vec::new();
         if self.flush_at.is_some_and(|at| at <= now) {
             self.flush_at = None;
@@ -315,8 +315,8 @@ impl PresenceState {
         } else {
             // Connections that are due for a resend do not wait for the next flush.
             for id in self.tickets.due(now) {
-                self.news.remove(&id);
-                self.tell_connection(id, now, &mut out);
+                self.pending.remove(&id);
+                self.send_to_connection(id, now, &mut out);
             }
         }
         self.schedule(now);
@@ -325,27 +325,27 @@ impl PresenceState {
 
     fn flush(&mut self, now: Instant, out: &mut Vec<Outgoing>) {
         let changed = self.people.take_changed();
-        self.tell_changes(&changed, now);
-        self.tell_behind(now);
-        self.tell_typing(now, out);
-        for id in std::mem::take(&mut self.news) {
-            self.tell_connection(id, now, out);
+        self.send_changes(&changed, now);
+        self.send_lagging(now);
+        self.send_typing(now, out);
+        for id in std::mem::take(&mut self.pending) {
+            self.send_to_connection(id, now, out);
         }
         changed.into_iter().for_each(|user| self.forget(user));
     }
 
     /// Sends the changes to all users who see one of `changed`. Users with identical chat sets
     /// share one encoding, which matters when many connect at once.
-    fn tell_changes(&mut self, changed: &BTreeSet<UserId>, now: Instant) {
+    fn send_changes(&mut self, changed: &BTreeSet<UserId>, now: Instant) {
         let touched: BTreeSet<_> = changed.iter().flat_map(|user| self.people.chats(*user)).collect();
         let mut watchers = changed.clone();
         watchers.extend(touched.iter().flat_map(|chat| self.people.people_of(*chat)));
         let mut known: HashMap<Vec<ChatId>, Frames> = HashMap::new();
         for watcher in watchers {
-            self.news.extend(self.tickets.of_user(watcher));
+            self.pending.extend(self.tickets.of_user(watcher));
             // Lagging sessions receive all their changes together later.
             let sessions = self.of_user.get(&watcher).into_iter().flatten().copied();
-            let sessions: Vec<_> = sessions.filter(|id| !self.behind.contains_key(id)).collect();
+            let sessions: Vec<_> = sessions.filter(|id| !self.lagging.contains_key(id)).collect();
             if sessions.is_empty() {
                 continue;
             }
@@ -359,26 +359,28 @@ impl PresenceState {
                     |chats: &Vec<_>| self.frames(self.people.views(&self.people.of_chats(changed, chats)));
                 shared.or_insert_with_key(make).clone()
             };
-            sessions.into_iter().for_each(|session| self.tell_session(session, &frames, now));
+            sessions.into_iter().for_each(|session| self.send_to_session(session, &frames, now));
         }
     }
 
     /// Sends lagging sessions that are due all the changes that they lack.
-    fn tell_behind(&mut self, now: Instant) {
-        let due = self.behind.iter().filter(|(_, at)| **at <= now).map(|(session, _)| *session);
+    fn send_lagging(&mut self, now: Instant) {
+        let due = self.lagging.iter().filter(|(_, at)| **at <= now).map(|(session, _)| *session);
         let mut known: HashMap<(u64, Vec<ChatId>), Frames> = HashMap::new();
         for session in due.collect::<Vec<_>>() {
-            self.behind.remove(&session);
-            let Some(SubscriberEntry { user, told, .. }) = self.sessions.get(&session) else { continue };
-            let (user, told) = (*user, *told);
-            let make = || self.frames(self.people.seen_by(user, told));
+            self.lagging.remove(&session);
+            let Some(SubscriberEntry { user, sent_version, .. }) = self.sessions.get(&session) else {
+                continue;
+            };
+            let (user, sent_version) = (*user, *sent_version);
+            let make = || self.frames(self.people.seen_by(user, sent_version));
             let chats = self.people.chats(user);
             let frames = if chats.is_empty() {
                 make()
             } else {
-                known.entry((told, chats)).or_insert_with(make).clone()
+                known.entry((sent_version, chats)).or_insert_with(make).clone()
             };
-            self.tell_session(session, &frames, now);
+            self.send_to_session(session, &frames, now);
         }
     }
 
@@ -391,18 +393,18 @@ impl PresenceState {
 
     /// Pushes the frames to a session. If the outbox rejects a frame, the session is scheduled to
     /// receive all changes later.
-    fn tell_session(&mut self, session: SessionId, frames: &[Bytes], now: Instant) {
+    fn send_to_session(&mut self, session: SessionId, frames: &[Bytes], now: Instant) {
         let retry = now + self.tick() * RETRY_TICKS;
         let version = self.people.version();
         let Some(entry) = self.sessions.get_mut(&session) else { return };
         if !frames.iter().all(|frame| entry.outbox.push_soft(frame)) {
-            self.behind.insert(session, retry);
+            self.lagging.insert(session, retry);
         } else {
-            entry.told = version;
+            entry.sent_version = version;
         }
     }
 
-    fn tell_typing(&mut self, now: Instant, out: &mut Vec<Outgoing>) {
+    fn send_typing(&mut self, now: Instant, out: &mut Vec<Outgoing>) {
         let interval = Duration::from_millis(self.limits.typing_interval_ms);
         let window = Duration::from_millis(self.limits.udp_push_window_ms);
         for (chat_id, user_id) in std::mem::take(&mut self.typing) {
@@ -429,7 +431,7 @@ impl PresenceState {
 
     /// Sends a connection the changes that it lacks. An address that must prove itself receives the
     /// challenge, with as many changes as its budget holds.
-    fn tell_connection(&mut self, id: u64, now: Instant, out: &mut Vec<Outgoing>) {
+    fn send_to_connection(&mut self, id: u64, now: Instant, out: &mut Vec<Outgoing>) {
         let window = Duration::from_millis(self.limits.udp_push_window_ms);
         let mut tries = self.tickets.tries(id);
         self.tickets.set_resend(id, None);
@@ -461,7 +463,7 @@ impl PresenceState {
     }
 
     /// Sends the marks of members to the sessions of a chat, except the marks of invisible users.
-    fn tell_receipts(&self, chat_id: ChatId, mut marks: Vec<MarkView>) {
+    fn send_receipts(&self, chat_id: ChatId, mut marks: Vec<MarkView>) {
         marks.retain(|mark| !self.people.is_hidden(mark.user_id));
         if marks.is_empty() {
             return;
