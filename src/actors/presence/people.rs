@@ -37,7 +37,7 @@ struct Device {
 }
 
 #[derive(Debug, Default)]
-struct Person {
+struct TrackedUser {
     devices: HashMap<DeviceKey, Device>,
     chats: HashSet<ChatId>,
     shown: Shown,
@@ -62,8 +62,8 @@ pub(super) struct Counting {
 }
 
 #[derive(Debug)]
-pub(super) struct People {
-    people: HashMap<UserId, Person>,
+pub(super) struct TrackedUsers {
+    people: HashMap<UserId, TrackedUser>,
     /// The members of each chat among these users.
     chats: HashMap<ChatId, HashSet<UserId>>,
     /// The version of the last change that was sent.
@@ -79,7 +79,7 @@ pub(super) struct People {
     hidden_for: Duration,
 }
 
-impl People {
+impl TrackedUsers {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             people: HashMap::new(),
@@ -95,7 +95,7 @@ impl People {
     }
 
     /// Adds a user who has a session or a ticket from now on, with these chats.
-    pub(super) fn meet(&mut self, user: UserId, chats: Vec<ChatId>) {
+    pub(super) fn track_user(&mut self, user: UserId, chats: Vec<ChatId>) {
         let person = self.people.entry(user).or_default();
         for chat in chats {
             if person.chats.insert(chat) {
@@ -107,14 +107,14 @@ impl People {
     pub(super) fn connect(&mut self, user: UserId, device: DeviceKey, now: Instant) {
         if let Some(person) = self.people.get_mut(&user) {
             person.devices.entry(device).or_default().sessions += 1;
-            self.look_at(user, now);
+            self.refresh(user, now);
         }
     }
 
     pub(super) fn disconnect(&mut self, user: UserId, device: &DeviceKey, now: Instant) {
         if let Some(device) = self.people.get_mut(&user).and_then(|person| person.devices.get_mut(device)) {
             device.sessions = device.sessions.saturating_sub(1);
-            self.look_at(user, now);
+            self.refresh(user, now);
         }
     }
 
@@ -122,7 +122,7 @@ impl People {
     pub(super) fn heard(&mut self, user: UserId, device: &DeviceKey, now: Instant) {
         if let Some(person) = self.people.get_mut(&user) {
             person.devices.entry(device.clone()).or_default().heard = Some(now);
-            self.look_at(user, now);
+            self.refresh(user, now);
         }
     }
 
@@ -146,7 +146,7 @@ impl People {
             (device.status, device.version) = (status, version);
         }
         let counts = Counting { status: device.status, version: device.version, is_new };
-        self.look_at(user, now);
+        self.refresh(user, now);
         counts
     }
 
@@ -200,7 +200,7 @@ impl People {
             if let Some(person) = self.people.get_mut(&user) {
                 person.wake = None;
             }
-            self.look_at(user, now);
+            self.refresh(user, now);
             expired.push(user);
         }
         expired
@@ -213,7 +213,7 @@ impl People {
     }
 
     /// Computes how a user is shown, and when that may change without an event.
-    fn look_at(&mut self, user: UserId, now: Instant) {
+    fn refresh(&mut self, user: UserId, now: Instant) {
         let Some(person) = self.people.get_mut(&user) else { return };
         let ttl = self.ttl;
         let alive = |device: &Device| {
@@ -263,7 +263,7 @@ impl People {
     /// Removes a user who has neither sessions nor tickets and is shown as offline, once the others
     /// were notified of that.
     pub(super) fn forget(&mut self, user: UserId) {
-        let done = |person: &Person| {
+        let done = |person: &TrackedUser| {
             let is_shown = person.shown != Shown::Offline || person.sent_status != Shown::Offline;
             person.devices.is_empty() && !is_shown && !person.hidden
         };
@@ -374,7 +374,7 @@ impl People {
     }
 
     /// Returns the members of a chat who have a session or a ticket, if `user` is one of them.
-    pub(super) fn company(&self, chat: ChatId, user: UserId) -> Option<&HashSet<UserId>> {
+    pub(super) fn online_members(&self, chat: ChatId, user: UserId) -> Option<&HashSet<UserId>> {
         self.chats.get(&chat).filter(|people| people.contains(&user))
     }
 

@@ -16,15 +16,15 @@ fn seconds(count: u64) -> Duration {
 }
 
 /// Creates Alice and Bob in one chat, and Eve in none.
-fn people() -> (People, Instant) {
-    let mut people = People::new(&Limits::default());
-    people.meet(ALICE, vec![CHAT]);
-    people.meet(BOB, vec![CHAT]);
-    people.meet(EVE, vec![]);
+fn people() -> (TrackedUsers, Instant) {
+    let mut people = TrackedUsers::new(&Limits::default());
+    people.track_user(ALICE, vec![CHAT]);
+    people.track_user(BOB, vec![CHAT]);
+    people.track_user(EVE, vec![]);
     (people, Instant::now())
 }
 
-fn shown(people: &People) -> Shown {
+fn shown(people: &TrackedUsers) -> Shown {
     people.as_seen_by(BOB, ALICE, true).status
 }
 
@@ -113,7 +113,7 @@ fn only_users_who_share_a_chat_see_each_other() {
     assert_eq!(people.seen_by(BOB, before).iter().map(|view| view.user_id).collect::<Vec<_>>(), [EVE]);
     people.leave(CHAT, EVE);
     assert!(people.seen_by(EVE, 0).iter().all(|view| view.user_id != ALICE));
-    assert_eq!(people.company(CHAT, EVE), None);
+    assert_eq!(people.online_members(CHAT, EVE), None);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Sessions and tickets around [`People`], and the updates that each of them must receive.
+//! Sessions and tickets around [`TrackedUsers`], and the updates that each of them must receive.
 //!
 //! A plain struct: it receives the time as a parameter and returns the datagrams to send.
 //!
@@ -20,7 +20,7 @@ use bytes::Bytes;
 use super::batches;
 use super::messages::{PresenceItem, Said};
 use super::paths::Claim;
-use super::people::{DeviceKey, People};
+use super::people::{DeviceKey, TrackedUsers};
 use super::tickets::{Connection, Heard, Ticket, Tickets};
 use crate::actors::hub::Outbox;
 use crate::core::limits::Limits;
@@ -52,7 +52,7 @@ type Frames = Rc<[Bytes]>;
 pub(super) type Outgoing = (SocketAddr, Vec<u8>);
 
 pub(super) struct PresenceState {
-    people: People,
+    people: TrackedUsers,
     tickets: Tickets,
     sessions: HashMap<SessionId, SubscriberEntry>,
     of_user: HashMap<UserId, Vec<SessionId>>,
@@ -69,7 +69,7 @@ pub(super) struct PresenceState {
 impl PresenceState {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
-            people: People::new(&limits),
+            people: TrackedUsers::new(&limits),
             tickets: Tickets::default(),
             sessions: HashMap::new(),
             of_user: HashMap::new(),
@@ -90,7 +90,7 @@ impl PresenceState {
         match item {
             PresenceItem::Registered { session, who, device, status, outbox, chats, ticket } => {
                 let user = who.user;
-                self.people.meet(user, chats);
+                self.people.track_user(user, chats);
                 self.people.connect(user, device.clone(), now);
                 if let Some(status) = status {
                     self.people.set_status(user, &device, status, None, now);
@@ -105,7 +105,7 @@ impl PresenceState {
             }
             PresenceItem::Unregistered { session } => self.unregister(session, now),
             PresenceItem::TicketIssued { who, device, ticket, chats } => {
-                self.people.meet(who.user, chats);
+                self.people.track_user(who.user, chats);
                 self.add_ticket(who, device, ticket, now);
             }
             PresenceItem::Joined { chat, user } => self.joined(chat, user, now),
@@ -202,10 +202,10 @@ impl PresenceState {
     /// Returns whether `user` is in the chat. Notifies the other members unless typing was sent
     /// recently or the chat has too many members.
     fn type_in(&mut self, chat: ChatId, user: UserId, now: Instant) -> bool {
-        let Some(company) = self.people.company(chat, user) else { return false };
+        let Some(members) = self.people.online_members(chat, user) else { return false };
         let interval = Duration::from_millis(self.limits.typing_interval_ms);
         let recently = self.typed.get(&(user, chat)).is_some_and(|at| now.duration_since(*at) < interval);
-        if company.len() <= self.limits.typing_participants && self.people.is_shown(user) && !recently {
+        if members.len() <= self.limits.typing_participants && self.people.is_shown(user) && !recently {
             self.typed.insert((user, chat), now);
             self.typing.insert((chat, user));
         }
@@ -408,9 +408,9 @@ impl PresenceState {
         let interval = Duration::from_millis(self.limits.typing_interval_ms);
         let window = Duration::from_millis(self.limits.udp_push_window_ms);
         for (chat_id, user_id) in std::mem::take(&mut self.typing) {
-            let Some(company) = self.people.company(chat_id, user_id) else { continue };
+            let Some(members) = self.people.online_members(chat_id, user_id) else { continue };
             let Ok(frame) = framing::encode(&ServerPacket::Typing { chat_id, user_id }) else { continue };
-            for other in company.iter().filter(|other| **other != user_id) {
+            for other in members.iter().filter(|other| **other != user_id) {
                 for session in self.of_user.get(other).into_iter().flatten() {
                     if let Some(entry) = self.sessions.get(session)
                         && !entry.outbox.push_soft(&frame)
