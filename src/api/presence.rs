@@ -35,7 +35,7 @@ pub(super) async fn look(
         let max = services.limits.page_max;
         return Err(ApiError::bad_request(format!("users must be 1 to {max} names")));
     }
-    let users = services.look_at(caller.0, names).await?;
+    let users = services.presence_of(caller.0, names).await?;
     page::items(&request, users, None)
 }
 

@@ -42,7 +42,7 @@ impl Services {
     }
 
     /// Returns the presence of these users as `who` may see it, in the order of `names`.
-    pub async fn look_at(
+    pub async fn presence_of(
         &self,
         who: Credential,
         mut names: Vec<String>,
@@ -56,6 +56,6 @@ impl Services {
             names.drain(..seen.len());
             users.append(&mut seen);
         }
-        Ok(self.presence.look(who.user, users).await?)
+        Ok(self.presence.query(who.user, users).await?)
     }
 }

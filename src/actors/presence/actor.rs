@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use super::counters::DatagramCounters;
-use super::messages::{Datagrams, Lane, Look, Say};
+use super::messages::{Datagrams, Lane, PresenceQuery, SubmitUpdate};
 use super::state::{Outgoing, PresenceState};
 use crate::core::actor::{Ctx, InstrumentedActor, Mailbox};
 use crate::core::fail_points;
@@ -119,7 +119,7 @@ impl Supervised for PresenceActor {
 
 impl InstrumentedActor for PresenceActor {
     const NAME: &'static str = "presence";
-    const MESSAGES: &'static [&'static str] = &["Datagrams", "Lane", "Look", "Say"];
+    const MESSAGES: &'static [&'static str] = &["Datagrams", "Lane", "PresenceQuery", "SubmitUpdate"];
 }
 
 impl Handler<Lane> for PresenceActor {
@@ -131,20 +131,20 @@ impl Handler<Lane> for PresenceActor {
     }
 }
 
-impl Handler<Say> for PresenceActor {
+impl Handler<SubmitUpdate> for PresenceActor {
     type Result = ();
-    fn handle(&mut self, say: Say, ctx: &mut Ctx<Self>) {
+    fn handle(&mut self, submitted: SubmitUpdate, ctx: &mut Ctx<Self>) {
         fail_points::reach(fail_points::IN_PRESENCE);
-        self.state.say(say.session, say.request_id, &say.what, Instant::now());
+        self.state.update(submitted.session, submitted.request_id, &submitted.update, Instant::now());
         self.schedule(ctx);
     }
 }
 
-impl Handler<Look> for PresenceActor {
+impl Handler<PresenceQuery> for PresenceActor {
     type Result = ();
-    fn handle(&mut self, look: Look, _: &mut Ctx<Self>) {
-        look.reply.send(Ok(self.state.look(look.watcher, &look.users)));
-        drop(look.permit);
+    fn handle(&mut self, query: PresenceQuery, _: &mut Ctx<Self>) {
+        query.reply.send(Ok(self.state.query(query.watcher, &query.users)));
+        drop(query.permit);
     }
 }
 

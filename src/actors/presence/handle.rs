@@ -3,7 +3,7 @@
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::actor::PresenceActor;
-use super::messages::{Lane, Look, PresenceItem, Said, Say};
+use super::messages::{Lane, PresenceItem, PresenceQuery, PresenceUpdate, SubmitUpdate};
 use crate::actors::cache::QueryError;
 use crate::core::actor::{Caller, Gate, Mailbox, NamedMessage, Reply};
 use crate::domain::ids::{SessionId, UserId};
@@ -32,20 +32,26 @@ impl PresenceHandle {
     /// Sends an update from a registered session; `place` bounds the number of its concurrent
     /// updates. The session receives an answer when it requested one, and when it types in a chat
     /// it is not a member of.
-    pub fn say(&self, session: SessionId, request_id: Option<u64>, what: Said, place: OwnedSemaphorePermit) {
-        self.mailbox.post(Say { session, request_id, what, _place: place });
+    pub fn update(
+        &self,
+        session: SessionId,
+        request_id: Option<u64>,
+        update: PresenceUpdate,
+        place: OwnedSemaphorePermit,
+    ) {
+        self.mailbox.post(SubmitUpdate { session, request_id, update, _place: place });
     }
 
     /// Returns the presence of `users` as `watcher` sees it. Users without a shared chat (`false`)
     /// are offline.
-    pub async fn look(
+    pub async fn query(
         &self,
         watcher: UserId,
         users: Vec<(UserId, bool)>,
     ) -> Result<Vec<PresenceView>, QueryError> {
-        let permit = self.gate.enter(Caller::User(watcher.0), Look::NAME).await?;
+        let permit = self.gate.enter(Caller::User(watcher.0), PresenceQuery::NAME).await?;
         let (reply, answer) = Reply::channel();
-        self.mailbox.post(Look { watcher, users, reply, permit });
+        self.mailbox.post(PresenceQuery { watcher, users, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
     }
 }

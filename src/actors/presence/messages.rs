@@ -76,20 +76,20 @@ impl NamedMessage for Lane {
 /// session's window until it is handled.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Say {
+pub(super) struct SubmitUpdate {
     pub(super) session: SessionId,
     pub(super) request_id: Option<u64>,
-    pub(super) what: Said,
+    pub(super) update: PresenceUpdate,
     pub(super) _place: OwnedSemaphorePermit,
 }
 
-impl NamedMessage for Say {
-    const NAME: &'static str = "Say";
+impl NamedMessage for SubmitUpdate {
+    const NAME: &'static str = "SubmitUpdate";
 }
 
-/// See [`Say`].
+/// See [`SubmitUpdate`].
 #[derive(Debug)]
-pub enum Said {
+pub enum PresenceUpdate {
     Status { status: Status, version: Option<u64> },
     Typing(ChatId),
 }
@@ -97,7 +97,7 @@ pub enum Said {
 /// A query for the presence of some users as one watcher sees it.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Look {
+pub(super) struct PresenceQuery {
     pub(super) watcher: UserId,
     /// Each with whether they share a chat with the watcher: the directory has this fact even while
     /// the watcher has no session.
@@ -106,8 +106,8 @@ pub(super) struct Look {
     pub(super) permit: Permit,
 }
 
-impl NamedMessage for Look {
-    const NAME: &'static str = "Look";
+impl NamedMessage for PresenceQuery {
+    const NAME: &'static str = "PresenceQuery";
 }
 
 /// Datagrams that were read together. No more are read until these are handled.

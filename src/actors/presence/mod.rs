@@ -31,6 +31,6 @@ mod tickets;
 pub use actor::PresenceActor;
 pub use counters::{DatagramCounters, DatagramSnapshot};
 pub use handle::PresenceHandle;
-pub use messages::{PresenceItem, Said};
+pub use messages::{PresenceItem, PresenceUpdate};
 pub use people::DeviceKey;
 pub use tickets::Ticket;

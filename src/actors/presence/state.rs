@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::batches;
-use super::messages::{PresenceItem, Said};
+use super::messages::{PresenceItem, PresenceUpdate};
 use super::paths::Claim;
 use super::people::{DeviceKey, TrackedUsers};
 use super::tickets::{Connection, Heard, Ticket, Tickets};
@@ -175,17 +175,23 @@ impl PresenceState {
 
     /// Handles a status or typing update of a session. The session receives an answer when it
     /// requested one, and when it is refused.
-    pub(super) fn say(&mut self, session: SessionId, request_id: Option<u64>, what: &Said, now: Instant) {
+    pub(super) fn update(
+        &mut self,
+        session: SessionId,
+        request_id: Option<u64>,
+        update: &PresenceUpdate,
+        now: Instant,
+    ) {
         let Some(entry) = self.sessions.get(&session) else { return };
         let (user, device, outbox) = (entry.user, entry.device.clone(), entry.outbox.clone());
         let done = AckPacket { request_id, success: true, ..AckPacket::default() };
-        let answer = match *what {
-            Said::Status { status, version } => {
+        let answer = match *update {
+            PresenceUpdate::Status { status, version } => {
                 let counts = self.people.set_status(user, &device, status, version, now);
                 let (status, version) = (Some(counts.status), Some(counts.version));
                 Some(AckPacket { status, version, duplicate: (!counts.is_new).then_some(true), ..done })
             }
-            Said::Typing(chat) => self.type_in(chat, user, now).then_some(done),
+            PresenceUpdate::Typing(chat) => self.type_in(chat, user, now).then_some(done),
         };
         match answer {
             Some(ack) if request_id.is_some() => outbox.reply_packet(&ServerPacket::Ack(ack)),
@@ -457,7 +463,7 @@ impl PresenceState {
         }
     }
 
-    pub(super) fn look(&self, watcher: UserId, users: &[(UserId, bool)]) -> Vec<PresenceView> {
+    pub(super) fn query(&self, watcher: UserId, users: &[(UserId, bool)]) -> Vec<PresenceView> {
         let seen = |(user, share): &(UserId, bool)| self.people.as_seen_by(watcher, *user, *share);
         users.iter().map(seen).collect()
     }

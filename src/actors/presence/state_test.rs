@@ -88,10 +88,10 @@ async fn session_receives_a_snapshot_then_changes_once_per_tick() {
         assert_eq!(told, ["1 Online".to_owned(), "2 Online".to_owned()].into());
     }
     for status in [Status::Away, Status::Dnd, Status::Away, Status::Dnd] {
-        state.say(SessionId(1), None, &Said::Status { status, version: None }, now);
+        state.update(SessionId(1), None, &PresenceUpdate::Status { status, version: None }, now);
     }
-    state.say(SessionId(1), None, &Said::Typing(CHAT), now);
-    state.say(SessionId(1), None, &Said::Typing(CHAT), now);
+    state.update(SessionId(1), None, &PresenceUpdate::Typing(CHAT), now);
+    state.update(SessionId(1), None, &PresenceUpdate::Typing(CHAT), now);
     pass(&mut state, &mut now, Duration::from_secs(1));
     assert_eq!(heard(&mut bob).await, ["1 Dnd", "Typing 1"], "the last state only, and one notice");
     assert_eq!(heard(&mut alice).await, ["1 Dnd"], "also on other devices, but without typing");
@@ -111,9 +111,14 @@ async fn typing_of_invisible_users_and_outsiders_is_not_sent() {
     let (mut state, mut now) = (PresenceState::new(Limits::default()), Instant::now());
     let _alice = register(&mut state, 1, 1, now);
     let mut bob = register(&mut state, 2, 2, now);
-    state.say(SessionId(1), None, &Said::Status { status: Status::Invisible, version: None }, now);
-    state.say(SessionId(1), None, &Said::Typing(CHAT), now);
-    state.say(SessionId(1), None, &Said::Typing(ChatId(8)), now);
+    state.update(
+        SessionId(1),
+        None,
+        &PresenceUpdate::Status { status: Status::Invisible, version: None },
+        now,
+    );
+    state.update(SessionId(1), None, &PresenceUpdate::Typing(CHAT), now);
+    state.update(SessionId(1), None, &PresenceUpdate::Typing(ChatId(8)), now);
     pass(&mut state, &mut now, Duration::from_secs(1));
     assert_eq!(heard(&mut bob).await, ["2 Online"]);
 }
@@ -332,8 +337,8 @@ async fn sessions_receive_presence_of_shared_chats_only() {
         assert_eq!(told, *expected, "a new user receives all");
     }
     for session in 1..=5 {
-        let what = Said::Status { status: Status::Away, version: None };
-        state.say(SessionId(session), None, &what, now);
+        let update = PresenceUpdate::Status { status: Status::Away, version: None };
+        state.update(SessionId(session), None, &update, now);
     }
     pass(&mut state, &mut now, Duration::from_secs(1));
     for (drain, expected) in drains.iter_mut().zip(&expected) {
@@ -360,6 +365,11 @@ async fn frame_is_encoded_once_for_identical_chat_sets() {
             places.push(frames[0].as_ptr());
         }
         assert!(places.iter().all(|place| *place == places[0]), "{round}");
-        state.say(SessionId(1), None, &Said::Status { status: Status::Away, version: None }, now);
+        state.update(
+            SessionId(1),
+            None,
+            &PresenceUpdate::Status { status: Status::Away, version: None },
+            now,
+        );
     }
 }

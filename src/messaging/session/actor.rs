@@ -195,8 +195,8 @@ impl SessionActor {
                 self.page(who, request_id, chat, range, place)
             }
             (Step::Users { request_id, ids }, Some(who)) => self.users(who, request_id, ids, place),
-            (Step::Show { request_id, said }, Some(_)) => {
-                self.services.presence.say(self.id, request_id, said, place);
+            (Step::UpdatePresence { request_id, update }, Some(_)) => {
+                self.services.presence.update(self.id, request_id, update, place);
             }
             (Step::Ticket { request_id }, Some(who)) => self.ticket(who, request_id, place),
             (Step::Block { request_id, username, blocks }, Some(who)) => {

@@ -5,7 +5,7 @@
 //! machine does not use a socket; it takes a packet and returns the [`Step`] to perform.
 
 use crate::actors::cache::EventRange;
-use crate::actors::presence::Said;
+use crate::actors::presence::PresenceUpdate;
 use crate::actors::writer::Command;
 use crate::actors::writer::commands::{AlterMessage, AppendMessage, MarkRead, Marks};
 use crate::domain::access::Credential;
@@ -96,9 +96,9 @@ pub(super) enum Step {
         marks: Marks,
     },
     /// Publishes the status of this device's user, or that they type.
-    Show {
+    UpdatePresence {
         request_id: Option<u64>,
-        said: Said,
+        update: PresenceUpdate,
     },
     Ticket {
         request_id: Option<u64>,
@@ -287,7 +287,7 @@ impl Member {
             },
             "Status" => show_status(&packet),
             "Typing" => match packet.chat_id {
-                Some(chat) => Step::Show { request_id, said: Said::Typing(chat) },
+                Some(chat) => Step::UpdatePresence { request_id, update: PresenceUpdate::Typing(chat) },
                 None => bad_request(request_id, "chat_id is missing"),
             },
             "Ticket" => Step::Ticket { request_id },
@@ -368,7 +368,9 @@ impl Member {
 fn show_status(packet: &MessagePacket) -> Step {
     let (request_id, version) = (packet.request_id, packet.version);
     match packet.status.as_deref().map(Status::from_name) {
-        Some(Some(status)) => Step::Show { request_id, said: Said::Status { status, version } },
+        Some(Some(status)) => {
+            Step::UpdatePresence { request_id, update: PresenceUpdate::Status { status, version } }
+        }
         _ => bad_request(request_id, "status must be online, away, dnd or invisible"),
     }
 }
