@@ -21,7 +21,7 @@ use super::batches;
 use super::messages::{PresenceItem, PresenceUpdate};
 use super::paths::Claim;
 use super::people::{DeviceKey, TrackedUsers};
-use super::tickets::{Connection, Heard, Ticket, Tickets};
+use super::tickets::{AuthenticatedDatagram, Connection, Ticket, Tickets};
 use crate::actors::hub::Outbox;
 use crate::core::limits::Limits;
 use crate::domain::access::Credential;
@@ -226,7 +226,7 @@ impl PresenceState {
         now: Instant,
     ) -> Result<Option<Outgoing>, Dropped> {
         let version = self.people.version();
-        let Heard { header, said, newest } =
+        let AuthenticatedDatagram { header, body, newest } =
             self.tickets.receive(from, datagram, version, &self.limits, now)?;
         let id = header.connection_id;
         let Some(connection) = self.tickets.get_mut(id) else { return Err(Dropped::Connection) };
@@ -237,19 +237,19 @@ impl PresenceState {
         self.people.heard(user, &device, now);
         // Without a version the datagram's counter decides: a status that arrives out of order is
         // ignored.
-        if let Some(status) = said.status.filter(|_| said.version.is_some() || newest) {
-            self.people.set_status(user, &device, status, said.version, now);
+        if let Some(status) = body.status.filter(|_| body.version.is_some() || newest) {
+            self.people.set_status(user, &device, status, body.version, now);
         }
         let answer = match header.kind {
-            Kind::Ping => self.pong(id, said.known.unwrap_or(0), from, datagram.len(), now),
+            Kind::Ping => self.pong(id, body.known.unwrap_or(0), from, datagram.len(), now),
             Kind::Typing => {
-                let chat = said.chat_id.ok_or(Dropped::Malformed)?;
+                let chat = body.chat_id.ok_or(Dropped::Malformed)?;
                 if !self.type_in(chat, user, now) {
                     return Err(Dropped::NotMember);
                 }
                 None
             }
-            _ if said.status.is_none() => return Err(Dropped::Malformed),
+            _ if body.status.is_none() => return Err(Dropped::Malformed),
             _ => None,
         };
         self.schedule(now);

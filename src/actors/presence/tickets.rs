@@ -100,9 +100,9 @@ impl Connection {
 
 /// An authentic datagram.
 #[derive(Debug)]
-pub(super) struct Heard {
+pub(super) struct AuthenticatedDatagram {
     pub(super) header: Header,
-    pub(super) said: Upward,
+    pub(super) body: Upward,
     /// No datagram with a larger counter arrived before.
     pub(super) newest: bool,
 }
@@ -264,7 +264,7 @@ impl Tickets {
         version: u64,
         limits: &Limits,
         now: Instant,
-    ) -> Result<Heard, Dropped> {
+    ) -> Result<AuthenticatedDatagram, Dropped> {
         let header = Header::of_client(datagram)?;
         let connection = self.connections.get_mut(&header.connection_id).ok_or(Dropped::Connection)?;
         if connection.expires <= now {
@@ -273,14 +273,14 @@ impl Tickets {
         if !connection.window.may_be_new(header.counter) {
             return Err(Dropped::Replayed);
         }
-        let said = datagram::open(&connection.ticket.key_up, header, datagram)?;
+        let body = datagram::open(&connection.ticket.key_up, header, datagram)?;
         let newest = connection.window.is_newest(header.counter);
         connection.window.mark(header.counter);
         if !connection.within_rate(limits, now) {
             return Err(Dropped::Rate);
         }
         connection.paths.heard(from, datagram.len(), newest, version, now);
-        Ok(Heard { header, said, newest })
+        Ok(AuthenticatedDatagram { header, body, newest })
     }
 }
 
