@@ -34,7 +34,7 @@ pub enum Kind {
 /// The reason why a datagram was dropped. Its sender receives no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
-pub enum Dropped {
+pub enum DropReason {
     Size,
     Magic,
     Type,
@@ -47,7 +47,7 @@ pub enum Dropped {
     NotMember,
 }
 
-impl Dropped {
+impl DropReason {
     /// The names of the counters, in the order of the variants.
     pub const NAMES: [&'static str; 10] = [
         "size",
@@ -73,20 +73,20 @@ pub struct Header {
 
 impl Header {
     /// Parses the header of a datagram from a client.
-    pub fn of_client(datagram: &[u8]) -> Result<Self, Dropped> {
+    pub fn of_client(datagram: &[u8]) -> Result<Self, DropReason> {
         let header = Self::of(datagram)?;
         let theirs = matches!(header.kind, Kind::Ping | Kind::Status | Kind::Typing);
-        if theirs { Ok(header) } else { Err(Dropped::Type) }
+        if theirs { Ok(header) } else { Err(DropReason::Type) }
     }
 
     /// Parses the header of any datagram. Performs only cheap checks.
-    pub fn of(datagram: &[u8]) -> Result<Self, Dropped> {
+    pub fn of(datagram: &[u8]) -> Result<Self, DropReason> {
         if datagram.len() < HEADER_BYTES + TAG_BYTES || datagram.len() > DATAGRAM_BYTES_MAX {
-            return Err(Dropped::Size);
+            return Err(DropReason::Size);
         }
-        let [magic, kind, rest @ ..] = datagram else { return Err(Dropped::Size) };
+        let [magic, kind, rest @ ..] = datagram else { return Err(DropReason::Size) };
         if *magic != MAGIC {
-            return Err(Dropped::Magic);
+            return Err(DropReason::Magic);
         }
         let kind = match kind {
             1 => Kind::Ping,
@@ -94,7 +94,7 @@ impl Header {
             3 => Kind::Status,
             4 => Kind::Typing,
             5 => Kind::PresenceBatch,
-            _ => return Err(Dropped::Type),
+            _ => return Err(DropReason::Type),
         };
         let number = |at: usize| rest.get(at..).and_then(|rest| rest.first_chunk::<8>().copied());
         match (number(0), number(8)) {
@@ -102,7 +102,7 @@ impl Header {
                 let (connection_id, counter) = (u64::from_le_bytes(id), u64::from_le_bytes(counter));
                 Ok(Self { kind, connection_id, counter })
             }
-            _ => Err(Dropped::Replayed),
+            _ => Err(DropReason::Replayed),
         }
     }
 
@@ -163,15 +163,15 @@ pub struct TypingNotice {
 /// Decrypts and decodes a datagram. `header` is the header of this datagram.
 ///
 /// # Errors
-/// [`Dropped::Forged`] if it was not sealed with `key`, [`Dropped::Malformed`] if its map is
+/// [`DropReason::Forged`] if it was not sealed with `key`, [`DropReason::Malformed`] if its map is
 /// invalid.
-pub fn open<T: DeserializeOwned>(key: &Key, header: Header, datagram: &[u8]) -> Result<T, Dropped> {
-    let sealed = datagram.get(HEADER_BYTES..).ok_or(Dropped::Size)?;
+pub fn open<T: DeserializeOwned>(key: &Key, header: Header, datagram: &[u8]) -> Result<T, DropReason> {
+    let sealed = datagram.get(HEADER_BYTES..).ok_or(DropReason::Size)?;
     let payload = Payload { msg: sealed, aad: &header.bytes() };
     let map = ChaCha20Poly1305::new(&(*key).into()).decrypt(&header.nonce(), payload);
-    let map = map.map_err(|_| Dropped::Forged)?;
-    scan::scan(&map).map_err(|_| Dropped::Malformed)?;
-    rmp_serde::from_slice(&map).map_err(|_| Dropped::Malformed)
+    let map = map.map_err(|_| DropReason::Forged)?;
+    scan::scan(&map).map_err(|_| DropReason::Malformed)?;
+    rmp_serde::from_slice(&map).map_err(|_| DropReason::Malformed)
 }
 
 /// Returns the size of the datagram that [`seal`] creates from `map`.
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(header, PING);
         let said: Upward = open(&KEY, header, &datagram).unwrap();
         assert_eq!((said.status, said.version, said.chat_id), (Some(Status::Away), Some(3), None));
-        assert_eq!(open::<Upward>(&[8; 32], header, &datagram), Err(Dropped::Forged));
+        assert_eq!(open::<Upward>(&[8; 32], header, &datagram), Err(DropReason::Forged));
     }
 
     #[test]
@@ -240,12 +240,12 @@ mod tests {
             datagram[place] = byte;
             Header::of_client(&datagram)
         };
-        assert_eq!(Header::of_client(&[]), Err(Dropped::Size));
-        assert_eq!(Header::of_client(&[MAGIC; 33]), Err(Dropped::Size));
-        assert_eq!(Header::of_client(&[MAGIC; 513]), Err(Dropped::Size));
-        assert_eq!(with(0, 0), Err(Dropped::Magic));
-        assert_eq!(with(1, Kind::Pong as u8), Err(Dropped::Type), "a Pong is the server's");
-        assert_eq!(with(10, 0), Err(Dropped::Replayed), "counters begin with 1");
+        assert_eq!(Header::of_client(&[]), Err(DropReason::Size));
+        assert_eq!(Header::of_client(&[MAGIC; 33]), Err(DropReason::Size));
+        assert_eq!(Header::of_client(&[MAGIC; 513]), Err(DropReason::Size));
+        assert_eq!(with(0, 0), Err(DropReason::Magic));
+        assert_eq!(with(1, Kind::Pong as u8), Err(DropReason::Type), "a Pong is the server's");
+        assert_eq!(with(10, 0), Err(DropReason::Replayed), "counters begin with 1");
     }
 
     #[test]

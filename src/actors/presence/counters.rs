@@ -5,7 +5,7 @@ use prometheus_client::registry::Registry;
 use serde::Serialize;
 
 use crate::core::metrics::{Export, Labelled};
-use crate::protocol::datagram::Dropped;
+use crate::protocol::datagram::DropReason;
 
 /// Counters that the presence actor writes and metrics read. Clones share their numbers.
 #[derive(Debug, Clone)]
@@ -14,14 +14,14 @@ pub struct DatagramCounters {
     sent: Counter,
     /// Datagrams for which the kernel had no buffer space.
     unsent: Counter,
-    dropped: [Counter; Dropped::NAMES.len()],
+    dropped: [Counter; DropReason::NAMES.len()],
     by_reason: Labelled<Counter, 1>,
 }
 
 impl Default for DatagramCounters {
     fn default() -> Self {
         let by_reason = Labelled::<Counter, 1>::default();
-        let dropped = Dropped::NAMES.map(|reason| by_reason.get_or_create_owned(&[("reason", reason)]));
+        let dropped = DropReason::NAMES.map(|reason| by_reason.get_or_create_owned(&[("reason", reason)]));
         let (received, sent, unsent) = Default::default();
         Self { received, sent, unsent, dropped, by_reason }
     }
@@ -41,7 +41,7 @@ impl DatagramCounters {
         self.received.inc();
     }
 
-    pub(super) fn dropped(&self, reason: Dropped) {
+    pub(super) fn dropped(&self, reason: DropReason) {
         if let Some(counter) = self.dropped.get(reason as usize) {
             counter.inc();
         }
@@ -58,7 +58,7 @@ impl DatagramCounters {
             received: self.received.get(),
             sent: self.sent.get(),
             unsent: self.unsent.get(),
-            dropped: Dropped::NAMES.into_iter().zip(dropped).collect(),
+            dropped: DropReason::NAMES.into_iter().zip(dropped).collect(),
         }
     }
 }

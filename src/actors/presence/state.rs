@@ -28,7 +28,7 @@ use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, SessionId, UserId};
 use crate::protocol::answer::{AckPacket, GoodbyeCode, ServerPacket};
 use crate::protocol::code::Code;
-use crate::protocol::datagram::{Dropped, Kind, Pong, TypingNotice, sealed_bytes};
+use crate::protocol::datagram::{DropReason, Kind, Pong, TypingNotice, sealed_bytes};
 use crate::protocol::framing;
 use crate::protocol::view::{MarkView, PresenceView};
 
@@ -224,12 +224,12 @@ impl PresenceState {
         from: SocketAddr,
         datagram: &[u8],
         now: Instant,
-    ) -> Result<Option<Outgoing>, Dropped> {
+    ) -> Result<Option<Outgoing>, DropReason> {
         let version = self.people.version();
         let AuthenticatedDatagram { header, body, newest } =
             self.tickets.receive(from, datagram, version, &self.limits, now)?;
         let id = header.connection_id;
-        let Some(connection) = self.tickets.get_mut(id) else { return Err(Dropped::Connection) };
+        let Some(connection) = self.tickets.get_mut(id) else { return Err(DropReason::Connection) };
         let (user, device) = (connection.user, connection.device.clone());
         if connection.paths.must_prove(from) {
             self.pending.insert(id);
@@ -243,13 +243,13 @@ impl PresenceState {
         let answer = match header.kind {
             Kind::Ping => self.pong(id, body.known.unwrap_or(0), from, datagram.len(), now),
             Kind::Typing => {
-                let chat = body.chat_id.ok_or(Dropped::Malformed)?;
+                let chat = body.chat_id.ok_or(DropReason::Malformed)?;
                 if !self.type_in(chat, user, now) {
-                    return Err(Dropped::NotMember);
+                    return Err(DropReason::NotMember);
                 }
                 None
             }
-            _ if body.status.is_none() => return Err(Dropped::Malformed),
+            _ if body.status.is_none() => return Err(DropReason::Malformed),
             _ => None,
         };
         self.schedule(now);

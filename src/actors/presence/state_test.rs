@@ -291,7 +291,7 @@ fn revocation_expiry_and_lost_joins_end_a_ticket() {
         now += Duration::from_secs(600);
         state.run(now);
         let refused = state.receive(address, &client.ping(), now);
-        assert_eq!(refused, Err(Dropped::Connection), "an expired ticket is gone");
+        assert_eq!(refused, Err(DropReason::Connection), "an expired ticket is gone");
     }
 }
 
@@ -309,9 +309,9 @@ fn small_ping_gets_no_pong_and_outsiders_cannot_type() {
     let typing =
         |counter, chat| send(Kind::Typing, counter, &Upward { chat_id: Some(chat), ..Upward::default() });
     assert_eq!(state.receive(address, &typing(2, CHAT), now), Ok(None));
-    assert_eq!(state.receive(address, &typing(3, ChatId(8)), now), Err(Dropped::NotMember));
+    assert_eq!(state.receive(address, &typing(3, ChatId(8)), now), Err(DropReason::NotMember));
     let empty = send(Kind::Status, 4, &Upward::default());
-    assert_eq!(state.receive(address, &empty, now), Err(Dropped::Malformed));
+    assert_eq!(state.receive(address, &empty, now), Err(DropReason::Malformed));
 }
 
 #[actix_web::test]

@@ -11,7 +11,7 @@ use super::replay::ReplayWindow;
 use crate::core::limits::Limits;
 use crate::domain::access::Credential;
 use crate::domain::ids::{LoginId, UserId};
-use crate::protocol::datagram::{self, Dropped, Header, Key, Upward};
+use crate::protocol::datagram::{self, DropReason, Header, Key, Upward};
 use crate::protocol::view::TicketView;
 
 /// A UDP ticket as its holder receives it. The keys are secrets.
@@ -264,20 +264,20 @@ impl Tickets {
         version: u64,
         limits: &Limits,
         now: Instant,
-    ) -> Result<AuthenticatedDatagram, Dropped> {
+    ) -> Result<AuthenticatedDatagram, DropReason> {
         let header = Header::of_client(datagram)?;
-        let connection = self.connections.get_mut(&header.connection_id).ok_or(Dropped::Connection)?;
+        let connection = self.connections.get_mut(&header.connection_id).ok_or(DropReason::Connection)?;
         if connection.expires <= now {
-            return Err(Dropped::Expired);
+            return Err(DropReason::Expired);
         }
         if !connection.window.may_be_new(header.counter) {
-            return Err(Dropped::Replayed);
+            return Err(DropReason::Replayed);
         }
         let body = datagram::open(&connection.ticket.key_up, header, datagram)?;
         let newest = connection.window.is_newest(header.counter);
         connection.window.mark(header.counter);
         if !connection.within_rate(limits, now) {
-            return Err(Dropped::Rate);
+            return Err(DropReason::Rate);
         }
         connection.paths.heard(from, datagram.len(), newest, version, now);
         Ok(AuthenticatedDatagram { header, body, newest })
@@ -312,16 +312,16 @@ mod tests {
         };
         let first = ping(&ticket, 1);
         assert_eq!(tell(&first, now), Ok(1));
-        assert_eq!(tell(&first, now), Err(Dropped::Replayed));
+        assert_eq!(tell(&first, now), Err(DropReason::Replayed));
         let mut altered = ping(&ticket, 2);
         *altered.last_mut().unwrap() ^= 1;
-        assert_eq!(tell(&altered, now), Err(Dropped::Forged));
+        assert_eq!(tell(&altered, now), Err(DropReason::Forged));
         assert_eq!(tell(&ping(&ticket, 2), now), Ok(2), "a forged datagram does not use up a counter");
-        assert_eq!(tell(&ping(&Ticket::fresh(), 3), now), Err(Dropped::Connection));
+        assert_eq!(tell(&ping(&Ticket::fresh(), 3), now), Err(DropReason::Connection));
         let foreign = Ticket { connection_id: ticket.connection_id, ..Ticket::fresh() };
-        assert_eq!(tell(&ping(&foreign, 3), now), Err(Dropped::Forged));
-        assert_eq!(tell(&ping(&ticket, 3), now + Duration::from_secs(600)), Err(Dropped::Expired));
-        assert_eq!(tell(&[0x4E; 600], now), Err(Dropped::Size));
+        assert_eq!(tell(&ping(&foreign, 3), now), Err(DropReason::Forged));
+        assert_eq!(tell(&ping(&ticket, 3), now + Duration::from_secs(600)), Err(DropReason::Expired));
+        assert_eq!(tell(&[0x4E; 600], now), Err(DropReason::Size));
     }
 
     #[test]
