@@ -14,7 +14,7 @@ use crate::domain::ids::{ChatId, LoginId, Seq, SessionId, UserId};
 use crate::protocol::answer::{GoodbyeCode, ServerPacket};
 use crate::protocol::view::{EventStub, EventView};
 
-struct Live {
+struct SessionEntry {
     id: SessionId,
     login: Option<LoginId>,
     outbox: Arc<Outbox>,
@@ -22,7 +22,7 @@ struct Live {
     following: Following,
 }
 
-impl Live {
+impl SessionEntry {
     /// Pushes a frame that must not be lost. If it does not fit, the client is notified once.
     fn push(&mut self, frame: &Bytes) {
         if !self.outbox.push(frame) && self.following.lose() {
@@ -43,8 +43,8 @@ impl Live {
 
 /// A user who has sessions in this hub.
 #[derive(Default)]
-struct Present {
-    sessions: Vec<Live>,
+struct OnlineUser {
+    sessions: Vec<SessionEntry>,
     chats: HashSet<ChatId>,
     /// The sum of the heads of `chats`, up to the events that this lane has delivered.
     heads_sum: Seq,
@@ -52,7 +52,7 @@ struct Present {
 
 #[derive(Default)]
 pub(super) struct Index {
-    users: HashMap<UserId, Present>,
+    users: HashMap<UserId, OnlineUser>,
     /// Members of each chat who have a session in this hub.
     chats: HashMap<ChatId, HashSet<UserId>>,
     sessions: HashMap<SessionId, UserId>,
@@ -85,13 +85,13 @@ impl Index {
                 reply.send(Ok(Replayed::Live));
             }
             LaneItem::Personal { user, frame, soft } => {
-                if let Some(present) = self.users.get_mut(&user) {
-                    present.sessions.iter_mut().for_each(|live| live.push_aside(&frame, soft));
+                if let Some(online) = self.users.get_mut(&user) {
+                    online.sessions.iter_mut().for_each(|entry| entry.push_aside(&frame, soft));
                 }
             }
             LaneItem::Removed { chat, head, frame } => self.remove(chat, head, &frame),
             LaneItem::Revoked { login } => {
-                self.end_where(GoodbyeCode::Revoked, false, |live| live.login == Some(login))
+                self.end_where(GoodbyeCode::Revoked, false, |entry| entry.login == Some(login))
             }
             LaneItem::Lost => self.end_all(GoodbyeCode::Overloaded, true),
         }
@@ -99,15 +99,15 @@ impl Index {
 
     fn register(&mut self, registration: Registration, chats: Vec<(ChatId, Seq)>) {
         let Registration { session, who, outbox, echo } = registration;
-        let present = self.users.entry(who.user).or_default();
-        if present.sessions.is_empty() {
-            present.heads_sum = chats.iter().map(|(_, head)| head).sum();
-            present.chats = chats.into_iter().map(|(chat, _)| chat).collect();
-            for chat in &present.chats {
+        let online = self.users.entry(who.user).or_default();
+        if online.sessions.is_empty() {
+            online.heads_sum = chats.iter().map(|(_, head)| head).sum();
+            online.chats = chats.into_iter().map(|(chat, _)| chat).collect();
+            for chat in &online.chats {
                 self.chats.entry(*chat).or_default().insert(who.user);
             }
         }
-        present.sessions.push(Live {
+        online.sessions.push(SessionEntry {
             id: session,
             login: who.proof.login(),
             outbox,
@@ -119,9 +119,9 @@ impl Index {
 
     fn unregister(&mut self, session: SessionId) {
         let Some(user) = self.sessions.remove(&session) else { return };
-        let Some(present) = self.users.get_mut(&user) else { return };
-        present.sessions.retain(|live| live.id != session);
-        if present.sessions.is_empty()
+        let Some(online) = self.users.get_mut(&user) else { return };
+        online.sessions.retain(|entry| entry.id != session);
+        if online.sessions.is_empty()
             && let Some(gone) = self.users.remove(&user)
         {
             for chat in gone.chats {
@@ -142,62 +142,61 @@ impl Index {
     fn deliver(&mut self, event: &ChatEvent, frame: &Bytes, joiner: Option<&(UserId, Bytes)>) {
         let chat = event.chat_id;
         if let Change::Join { user_id, .. } = event.change
-            && let Some(present) = self.users.get_mut(&user_id)
-            && present.chats.insert(chat)
+            && let Some(online) = self.users.get_mut(&user_id)
+            && online.chats.insert(chat)
         {
-            present.heads_sum += event.seq - 1;
-            present.sessions.iter_mut().for_each(|live| live.following.joined(chat));
+            online.heads_sum += event.seq - 1;
+            online.sessions.iter_mut().for_each(|entry| entry.following.joined(chat));
             self.chats.entry(chat).or_default().insert(user_id);
         }
         // Encoded when the first session needs it.
         let mut stub: Option<Bytes> = None;
         for user in self.chats.get(&chat).into_iter().flatten() {
-            let Some(present) = self.users.get_mut(user) else { continue };
-            present.heads_sum += 1;
+            let Some(online) = self.users.get_mut(user) else { continue };
+            online.heads_sum += 1;
             let own = joiner.filter(|(joined, _)| joined == user).map_or(frame, |(_, frame)| frame);
-            for live in present.sessions.iter_mut().filter(|live| live.following.is_live(chat)) {
-                let frame = if *user == event.actor_id && !live.echo {
+            for entry in online.sessions.iter_mut().filter(|entry| entry.following.is_live(chat)) {
+                let frame = if *user == event.actor_id && !entry.echo {
                     stub.get_or_insert_with(|| EventStub::frame_of(event).unwrap_or_else(|| own.clone()))
                 } else {
                     own
                 };
-                live.push(frame);
+                entry.push(frame);
             }
         }
         if let Change::Leave { user_id, .. } = event.change
-            && let Some(present) = self.users.get_mut(&user_id)
-            && present.chats.remove(&chat)
+            && let Some(online) = self.users.get_mut(&user_id)
+            && online.chats.remove(&chat)
         {
-            present.heads_sum -= event.seq;
-            present.sessions.iter_mut().for_each(|live| live.following.left(chat));
+            online.heads_sum -= event.seq;
+            online.sessions.iter_mut().for_each(|entry| entry.following.left(chat));
             self.forget(chat, user_id);
         }
     }
 
     fn remove(&mut self, chat: ChatId, head: Seq, frame: &Bytes) {
         for user in self.chats.remove(&chat).into_iter().flatten() {
-            let Some(present) = self.users.get_mut(&user) else { continue };
-            if present.chats.remove(&chat) {
-                present.heads_sum -= head;
+            let Some(online) = self.users.get_mut(&user) else { continue };
+            if online.chats.remove(&chat) {
+                online.heads_sum -= head;
             }
-            for live in &mut present.sessions {
-                live.following.left(chat);
-                live.push_aside(frame, false);
+            for entry in &mut online.sessions {
+                entry.following.left(chat);
+                entry.push_aside(frame, false);
             }
         }
     }
 
-    fn session(&mut self, session: SessionId) -> Option<&mut Live> {
-        let present = self.users.get_mut(self.sessions.get(&session)?)?;
-        present.sessions.iter_mut().find(|live| live.id == session)
+    fn session(&mut self, session: SessionId) -> Option<&mut SessionEntry> {
+        let online = self.users.get_mut(self.sessions.get(&session)?)?;
+        online.sessions.iter_mut().find(|entry| entry.id == session)
     }
 
     fn pong(&mut self, session: SessionId, request_id: Option<u64>) {
-        let Some(present) = self.sessions.get(&session).and_then(|user| self.users.get(user)) else { return };
-        let pong =
-            ServerPacket::Pong { request_id, chats: present.chats.len(), heads_sum: present.heads_sum };
-        if let Some(live) = present.sessions.iter().find(|live| live.id == session) {
-            live.outbox.reply_packet(&pong);
+        let Some(online) = self.sessions.get(&session).and_then(|user| self.users.get(user)) else { return };
+        let pong = ServerPacket::Pong { request_id, chats: online.chats.len(), heads_sum: online.heads_sum };
+        if let Some(entry) = online.sessions.iter().find(|entry| entry.id == session) {
+            entry.outbox.reply_packet(&pong);
         }
     }
 
@@ -211,23 +210,28 @@ impl Index {
         last: Bytes,
     ) {
         let Some(user) = self.sessions.get(&session).copied() else { return };
-        let Some(live) = self.session(session) else { return };
-        if live.following.caught_up(chat, turn) {
-            let echo = live.echo;
-            events.iter().for_each(|event| live.outbox.reply(replay_frame(event, user, echo)));
-            live.outbox.reply(last);
+        let Some(entry) = self.session(session) else { return };
+        if entry.following.caught_up(chat, turn) {
+            let echo = entry.echo;
+            events.iter().for_each(|event| entry.outbox.reply(replay_frame(event, user, echo)));
+            entry.outbox.reply(last);
         }
     }
 
-    fn end_where(&mut self, code: GoodbyeCode, reconnect: bool, mut which: impl FnMut(&Live) -> bool) {
+    fn end_where(
+        &mut self,
+        code: GoodbyeCode,
+        reconnect: bool,
+        mut which: impl FnMut(&SessionEntry) -> bool,
+    ) {
         let ended: Vec<_> = self
             .users
             .values()
-            .flat_map(|present| &present.sessions)
-            .filter(|live| which(live))
-            .map(|live| {
-                live.outbox.goodbye(code, reconnect);
-                live.id
+            .flat_map(|online| &online.sessions)
+            .filter(|entry| which(entry))
+            .map(|entry| {
+                entry.outbox.goodbye(code, reconnect);
+                entry.id
             })
             .collect();
         for session in ended {
