@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::following::Following;
 use super::messages::{LaneItem, Registration, Replayed};
 use super::outbox::Outbox;
+use super::subscriptions::Subscriptions;
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::{ChatId, LoginId, Seq, SessionId, UserId};
 use crate::protocol::answer::{GoodbyeCode, ServerPacket};
@@ -19,20 +19,20 @@ struct SessionEntry {
     login: Option<LoginId>,
     outbox: Arc<Outbox>,
     echo: bool,
-    following: Following,
+    subscriptions: Subscriptions,
 }
 
 impl SessionEntry {
     /// Pushes a frame that must not be lost. If it does not fit, the client is notified once.
     fn push(&mut self, frame: &Bytes) {
-        if !self.outbox.push(frame) && self.following.lose() {
+        if !self.outbox.push(frame) && self.subscriptions.lose() {
             self.outbox.limited();
         }
     }
 
     /// Pushes a frame that is not a chat event (presence, typing, notification).
     fn push_aside(&mut self, frame: &Bytes, soft: bool) {
-        if !self.following.hears() {
+        if !self.subscriptions.receives_pushes() {
         } else if !soft {
             self.push(frame);
         } else if !self.outbox.push_soft(frame) {
@@ -75,8 +75,8 @@ impl Index {
             LaneItem::CatchUp { session, turn, answers, live, behind, reply } => {
                 if let Some(found) = self.session(session) {
                     answers.into_iter().for_each(|frame| found.outbox.reply(frame));
-                    live.into_iter().for_each(|chat| found.following.go_live(chat));
-                    behind.iter().for_each(|(chat, _)| found.following.catch_up(*chat, turn));
+                    live.into_iter().for_each(|chat| found.subscriptions.go_live(chat));
+                    behind.iter().for_each(|(chat, _)| found.subscriptions.catch_up(*chat, turn));
                 }
                 reply.send(Ok(behind));
             }
@@ -112,7 +112,7 @@ impl Index {
             login: who.proof.login(),
             outbox,
             echo,
-            following: Following::default(),
+            subscriptions: Subscriptions::default(),
         });
         self.sessions.insert(session, who.user);
     }
@@ -146,7 +146,7 @@ impl Index {
             && online.chats.insert(chat)
         {
             online.heads_sum += event.seq - 1;
-            online.sessions.iter_mut().for_each(|entry| entry.following.joined(chat));
+            online.sessions.iter_mut().for_each(|entry| entry.subscriptions.joined(chat));
             self.chats.entry(chat).or_default().insert(user_id);
         }
         // Encoded when the first session needs it.
@@ -155,7 +155,7 @@ impl Index {
             let Some(online) = self.users.get_mut(user) else { continue };
             online.heads_sum += 1;
             let own = joiner.filter(|(joined, _)| joined == user).map_or(frame, |(_, frame)| frame);
-            for entry in online.sessions.iter_mut().filter(|entry| entry.following.is_live(chat)) {
+            for entry in online.sessions.iter_mut().filter(|entry| entry.subscriptions.is_live(chat)) {
                 let frame = if *user == event.actor_id && !entry.echo {
                     stub.get_or_insert_with(|| EventStub::frame_of(event).unwrap_or_else(|| own.clone()))
                 } else {
@@ -169,7 +169,7 @@ impl Index {
             && online.chats.remove(&chat)
         {
             online.heads_sum -= event.seq;
-            online.sessions.iter_mut().for_each(|entry| entry.following.left(chat));
+            online.sessions.iter_mut().for_each(|entry| entry.subscriptions.left(chat));
             self.forget(chat, user_id);
         }
     }
@@ -181,7 +181,7 @@ impl Index {
                 online.heads_sum -= head;
             }
             for entry in &mut online.sessions {
-                entry.following.left(chat);
+                entry.subscriptions.left(chat);
                 entry.push_aside(frame, false);
             }
         }
@@ -211,7 +211,7 @@ impl Index {
     ) {
         let Some(user) = self.sessions.get(&session).copied() else { return };
         let Some(entry) = self.session(session) else { return };
-        if entry.following.caught_up(chat, turn) {
+        if entry.subscriptions.caught_up(chat, turn) {
             let echo = entry.echo;
             events.iter().for_each(|event| entry.outbox.reply(replay_frame(event, user, echo)));
             entry.outbox.reply(last);

@@ -15,7 +15,6 @@
 //!   continues with partial delivery.
 
 mod actor;
-mod following;
 mod handle;
 mod index;
 mod messages;
@@ -23,6 +22,7 @@ mod meter;
 mod outbox;
 #[cfg(test)]
 mod rule_test;
+mod subscriptions;
 
 pub use actor::HubActor;
 pub use handle::HubHandle;

@@ -1,6 +1,6 @@
 //! The chats that one session follows live, and those that are being replayed to it.
 //!
-//! Normally all chats are live, and [`Following`] is empty. A chat that is catching up has a
+//! Normally all chats are live, and [`Subscriptions`] is empty. A chat that is catching up has a
 //! *turn*: the number of the `Resume` that requested it. The results of an earlier turn are void. A
 //! session whose outbox overflowed is *lost*: no chat is live until it is resumed.
 
@@ -9,20 +9,20 @@ use std::collections::{HashMap, HashSet};
 use crate::domain::ids::ChatId;
 
 #[derive(Debug, Default)]
-pub(super) struct Following {
+pub(super) struct Subscriptions {
     catching_up: HashMap<ChatId, u64>,
     lost: bool,
     /// The chats that were resumed since the session was lost.
     live_again: HashSet<ChatId>,
 }
 
-impl Following {
+impl Subscriptions {
     pub(super) fn is_live(&self, chat: ChatId) -> bool {
         !self.catching_up.contains_key(&chat) && (!self.lost || self.live_again.contains(&chat))
     }
 
     /// Returns whether the session receives any pushes.
-    pub(super) fn hears(&self) -> bool {
+    pub(super) fn receives_pushes(&self) -> bool {
         !self.lost || !self.live_again.is_empty()
     }
 
@@ -80,37 +80,39 @@ mod tests {
 
     #[test]
     fn chat_is_live_except_while_catching_up() {
-        let mut following = Following::default();
-        assert!(following.is_live(CHAT));
-        following.catch_up(CHAT, 1);
-        assert!(!following.is_live(CHAT) && following.is_live(OTHER));
-        assert!(following.caught_up(CHAT, 1));
-        assert!(following.is_live(CHAT));
+        let mut subscriptions = Subscriptions::default();
+        assert!(subscriptions.is_live(CHAT));
+        subscriptions.catch_up(CHAT, 1);
+        assert!(!subscriptions.is_live(CHAT) && subscriptions.is_live(OTHER));
+        assert!(subscriptions.caught_up(CHAT, 1));
+        assert!(subscriptions.is_live(CHAT));
     }
 
     #[test]
     fn results_of_an_earlier_resume_are_void() {
-        let mut following = Following::default();
-        following.catch_up(CHAT, 1);
-        following.catch_up(CHAT, 2);
-        assert!(!following.caught_up(CHAT, 1) && !following.is_live(CHAT));
-        assert!(following.caught_up(CHAT, 2));
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.catch_up(CHAT, 1);
+        subscriptions.catch_up(CHAT, 2);
+        assert!(!subscriptions.caught_up(CHAT, 1) && !subscriptions.is_live(CHAT));
+        assert!(subscriptions.caught_up(CHAT, 2));
     }
 
     #[test]
     fn lost_session_follows_only_chats_resumed_since() {
-        let mut following = Following::default();
-        following.catch_up(OTHER, 1);
-        assert!(following.lose(), "the client is notified of the first loss");
-        assert!(!following.lose(), "but not of the second");
-        assert!(!following.caught_up(OTHER, 1), "a replay from before the loss is void");
-        assert!(!following.is_live(CHAT) && !following.is_live(OTHER));
-        following.catch_up(CHAT, 2);
-        assert!(following.caught_up(CHAT, 2) && following.is_live(CHAT) && !following.is_live(OTHER));
-        following.joined(OTHER);
-        assert!(following.is_live(OTHER));
-        following.left(OTHER);
-        assert!(!following.is_live(OTHER));
-        assert!(following.lose(), "a loss after a resume is notified again");
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.catch_up(OTHER, 1);
+        assert!(subscriptions.lose(), "the client is notified of the first loss");
+        assert!(!subscriptions.lose(), "but not of the second");
+        assert!(!subscriptions.caught_up(OTHER, 1), "a replay from before the loss is void");
+        assert!(!subscriptions.is_live(CHAT) && !subscriptions.is_live(OTHER));
+        subscriptions.catch_up(CHAT, 2);
+        assert!(
+            subscriptions.caught_up(CHAT, 2) && subscriptions.is_live(CHAT) && !subscriptions.is_live(OTHER)
+        );
+        subscriptions.joined(OTHER);
+        assert!(subscriptions.is_live(OTHER));
+        subscriptions.left(OTHER);
+        assert!(!subscriptions.is_live(OTHER));
+        assert!(subscriptions.lose(), "a loss after a resume is notified again");
     }
 }
