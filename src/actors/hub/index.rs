@@ -31,11 +31,11 @@ impl SessionEntry {
     }
 
     /// Pushes a frame that is not a chat event (presence, typing, notification).
-    fn push_aside(&mut self, frame: &Bytes, soft: bool) {
+    fn push_other(&mut self, frame: &Bytes, soft: bool) {
         if !self.subscriptions.receives_pushes() {
         } else if !soft {
             self.push(frame);
-        } else if !self.outbox.push_soft(frame) {
+        } else if !self.outbox.push_best_effort(frame) {
             tracing::trace!(session = self.id.0, "a soft push was dropped");
         }
     }
@@ -86,7 +86,7 @@ impl Index {
             }
             LaneItem::Personal { user, frame, soft } => {
                 if let Some(online) = self.users.get_mut(&user) {
-                    online.sessions.iter_mut().for_each(|entry| entry.push_aside(&frame, soft));
+                    online.sessions.iter_mut().for_each(|entry| entry.push_other(&frame, soft));
                 }
             }
             LaneItem::Removed { chat, head, frame } => self.remove(chat, head, &frame),
@@ -182,7 +182,7 @@ impl Index {
             }
             for entry in &mut online.sessions {
                 entry.subscriptions.left(chat);
-                entry.push_aside(frame, false);
+                entry.push_other(frame, false);
             }
         }
     }

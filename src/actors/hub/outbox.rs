@@ -143,7 +143,7 @@ impl Outbox {
     /// Enqueues a push that later ones of its kind replace: accepted only while the outbox is below
     /// half.
     #[must_use]
-    pub fn push_soft(&self, frame: &Bytes) -> bool {
+    pub fn push_best_effort(&self, frame: &Bytes) -> bool {
         !self.held.load(Acquire) && self.push_below(frame, self.bytes_max / 2, self.frames_max / 2)
     }
 
@@ -334,7 +334,7 @@ mod tests {
         let (push, soft) = (Bytes::from_static(b"push"), Bytes::from_static(b"soft"));
         outbox.welcome(Bytes::from_static(b"welcome"));
         assert_eq!(drain(&mut out).await.0, [&b"welcome"[..]]);
-        assert_eq!((0..10).filter(|_| outbox.push_soft(&soft)).count(), 2);
+        assert_eq!((0..10).filter(|_| outbox.push_best_effort(&soft)).count(), 2);
         assert_eq!((0..10).filter(|_| outbox.push(&push)).count(), 2);
         outbox.reply(Bytes::from_static(b"reply"));
         let mut frames = drain(&mut out).await.0;
@@ -348,9 +348,9 @@ mod tests {
     async fn soft_pushes_are_rejected_before_welcome() {
         let (outbox, mut out) = Outbox::new(1000, 4, DeliveryMeter::default());
         let soft = Bytes::from_static(b"soft");
-        assert!(!outbox.push_soft(&soft), "it must be sent again");
+        assert!(!outbox.push_best_effort(&soft), "it must be sent again");
         outbox.welcome(Bytes::from_static(b"welcome"));
-        assert!(outbox.push_soft(&soft));
+        assert!(outbox.push_best_effort(&soft));
         assert_eq!(drain(&mut out).await.0, [&b"welcome"[..], &soft[..]]);
     }
 

@@ -403,7 +403,7 @@ impl PresenceState {
         let retry = now + self.tick() * RETRY_TICKS;
         let version = self.people.version();
         let Some(entry) = self.sessions.get_mut(&session) else { return };
-        if !frames.iter().all(|frame| entry.outbox.push_soft(frame)) {
+        if !frames.iter().all(|frame| entry.outbox.push_best_effort(frame)) {
             self.lagging.insert(session, retry);
         } else {
             entry.sent_version = version;
@@ -419,7 +419,7 @@ impl PresenceState {
             for other in members.iter().filter(|other| **other != user_id) {
                 for session in self.of_user.get(other).into_iter().flatten() {
                     if let Some(entry) = self.sessions.get(session)
-                        && !entry.outbox.push_soft(&frame)
+                        && !entry.outbox.push_best_effort(&frame)
                     {
                         tracing::trace!(session = session.0, "a typing notice was dropped");
                     }
@@ -482,7 +482,7 @@ impl PresenceState {
         for user in self.people.people_of(chat_id) {
             for session in self.of_user.get(&user).into_iter().flatten() {
                 if let Some(entry) = self.sessions.get(session)
-                    && !entry.outbox.push_soft(&frame)
+                    && !entry.outbox.push_best_effort(&frame)
                 {
                     tracing::trace!(session = session.0, "receipts were dropped");
                 }

@@ -128,7 +128,7 @@ async fn session_with_a_full_outbox_receives_presence_later() {
     let (mut state, mut now) = (PresenceState::new(Limits::default()), Instant::now());
     let mut bob = register(&mut state, 2, 2, now);
     let outbox = state.sessions[&SessionId(2)].outbox.clone();
-    while outbox.push_soft(&bytes::Bytes::from_static(b"    \x80")) {}
+    while outbox.push_best_effort(&bytes::Bytes::from_static(b"    \x80")) {}
     let _alice = register(&mut state, 1, 1, now);
     pass(&mut state, &mut now, Duration::from_secs(2));
     let mut frames = Vec::new();
