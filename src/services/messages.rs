@@ -183,12 +183,12 @@ impl Services {
     pub async fn replay(
         &self,
         session_ref: SessionRef,
-        turn: u64,
+        generation: u64,
         chat: ChatId,
         after: Seq,
         bytes_max: usize,
     ) -> Result<Replayed, ServiceError> {
-        Ok(self.cache.replay(session_ref, turn, chat, after, bytes_max).await?)
+        Ok(self.cache.replay(session_ref, generation, chat, after, bytes_max).await?)
     }
 
     /// Like [`Self::replay`], for events older than those in memory. The caller's access was

@@ -107,14 +107,14 @@ impl CacheHandle {
     pub async fn replay(
         &self,
         session_ref: SessionRef,
-        turn: u64,
+        generation: u64,
         chat: ChatId,
         after: Seq,
         bytes_max: usize,
     ) -> Result<Replayed, QueryError> {
         let permit = self.gate.enter(Caller::User(session_ref.who.user.0), Replay::NAME).await?;
         let (reply, answer) = Reply::channel();
-        self.mailbox.post(Replay { session_ref, turn, chat, after, bytes_max, reply, permit });
+        self.mailbox.post(Replay { session_ref, generation, chat, after, bytes_max, reply, permit });
         answer.await.unwrap_or(Err(QueryError::Internal))
     }
 

@@ -130,7 +130,7 @@ named_message!(Heartbeat);
 #[derive(Debug)]
 pub struct ResumeCursors {
     /// The number of this `Resume` within the session.
-    pub turn: u64,
+    pub generation: u64,
     /// The epoch that the cursors belong to.
     pub epoch: i64,
     pub chats: Vec<(ChatId, Seq)>,
@@ -152,7 +152,7 @@ named_message!(CatchUp);
 #[rtype(result = "()")]
 pub struct Replay {
     pub(super) session_ref: SessionRef,
-    pub(super) turn: u64,
+    pub(super) generation: u64,
     pub(super) chat: ChatId,
     pub(super) after: Seq,
     pub(super) bytes_max: usize,

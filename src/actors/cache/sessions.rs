@@ -142,7 +142,7 @@ impl CacheActor {
     /// replayed.
     fn catch_up(&mut self, ask: CatchUp) {
         let Some(ask) = self.defer_while_reloading(ask, Self::catch_up) else { return };
-        let CatchUp { session_ref, cursors: ResumeCursors { turn, epoch, chats }, reply, permit } = ask;
+        let CatchUp { session_ref, cursors: ResumeCursors { generation, epoch, chats }, reply, permit } = ask;
         if let Err(refusal) = self.models.directory.authenticate(session_ref.who) {
             return reply.send(Err(refusal.into()));
         }
@@ -183,7 +183,7 @@ impl CacheActor {
         }
         if let Some(hub) = self.hubs.get(session_ref.hub) {
             let session = session_ref.session;
-            hub.deliver(vec![LaneItem::CatchUp { session, turn, answers, live, behind, reply }]);
+            hub.deliver(vec![LaneItem::CatchUp { session, generation, answers, live, behind, reply }]);
         }
         drop(permit);
     }
@@ -203,7 +203,7 @@ impl CacheActor {
         if let Err(refusal) = self.models.directory.authenticate(who) {
             return ask.reply.send(Err(refusal.into()));
         }
-        let (chat, turn) = (ask.chat, ask.turn);
+        let (chat, generation) = (ask.chat, ask.generation);
         let (events, last) = if readable(&self.models, chat, who.user).is_err() {
             (Vec::new(), ServerPacket::Reset { chat_id: Some(chat), head: None, epoch: None })
         } else if let Some(head) = self.hole(chat, ask.after) {
@@ -227,7 +227,14 @@ impl CacheActor {
             (page.events, ServerPacket::Synced { chat_id: chat, seq: page.as_of })
         };
         if let (Ok(last), Some(hub)) = (framing::encode(&last), self.hubs.get(hub)) {
-            hub.deliver(vec![LaneItem::Replayed { session, turn, chat, events, last, reply: ask.reply }]);
+            hub.deliver(vec![LaneItem::Replayed {
+                session,
+                generation,
+                chat,
+                events,
+                last,
+                reply: ask.reply,
+            }]);
         }
         drop(ask.permit);
     }

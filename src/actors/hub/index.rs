@@ -72,16 +72,16 @@ impl Index {
                 self.pong(session, request_id);
                 reply.send(Ok(()));
             }
-            LaneItem::CatchUp { session, turn, answers, live, behind, reply } => {
+            LaneItem::CatchUp { session, generation, answers, live, behind, reply } => {
                 if let Some(found) = self.session(session) {
                     answers.into_iter().for_each(|frame| found.outbox.reply(frame));
                     live.into_iter().for_each(|chat| found.subscriptions.go_live(chat));
-                    behind.iter().for_each(|(chat, _)| found.subscriptions.catch_up(*chat, turn));
+                    behind.iter().for_each(|(chat, _)| found.subscriptions.catch_up(*chat, generation));
                 }
                 reply.send(Ok(behind));
             }
-            LaneItem::Replayed { session, turn, chat, events, last, reply } => {
-                self.replayed(session, turn, chat, &events, last);
+            LaneItem::Replayed { session, generation, chat, events, last, reply } => {
+                self.replayed(session, generation, chat, &events, last);
                 reply.send(Ok(Replayed::Live));
             }
             LaneItem::Personal { user, frame, soft } => {
@@ -204,14 +204,14 @@ impl Index {
     fn replayed(
         &mut self,
         session: SessionId,
-        turn: u64,
+        generation: u64,
         chat: ChatId,
         events: &[Arc<ChatEvent>],
         last: Bytes,
     ) {
         let Some(user) = self.sessions.get(&session).copied() else { return };
         let Some(entry) = self.session(session) else { return };
-        if entry.subscriptions.caught_up(chat, turn) {
+        if entry.subscriptions.caught_up(chat, generation) {
             let echo = entry.echo;
             events.iter().for_each(|event| entry.outbox.reply(replay_frame(event, user, echo)));
             entry.outbox.reply(last);

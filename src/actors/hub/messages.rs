@@ -76,7 +76,7 @@ pub enum LaneItem {
     CatchUp {
         session: SessionId,
         /// The number of this `Resume` within the session.
-        turn: u64,
+        generation: u64,
         answers: Vec<Bytes>,
         /// Chats without anything to replay: they are live from here on.
         live: Vec<ChatId>,
@@ -88,7 +88,7 @@ pub enum LaneItem {
     /// again.
     Replayed {
         session: SessionId,
-        turn: u64,
+        generation: u64,
         chat: ChatId,
         events: Vec<Arc<ChatEvent>>,
         /// `Synced`, or `Reset` if the user may see none of the events.

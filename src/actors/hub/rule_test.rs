@@ -57,7 +57,7 @@ struct Connection {
     wire: Vec<Bytes>,
     /// The client waits for `Synced`.
     resuming: bool,
-    turn: u64,
+    generation: u64,
     /// The server's side of a replay: the seq that it has reached.
     replay: Option<Seq>,
 }
@@ -97,8 +97,15 @@ impl World {
         let chats = vec![(CHAT, self.head)];
         let (welcome, reply) = (Bytes::new(), Reply::call(|_| ()));
         self.index.take(LaneItem::Registered { registration, chats, welcome, reply });
-        let mut connection =
-            Connection { session, outbox, drain, wire: Vec::new(), resuming: false, turn: 0, replay: None };
+        let mut connection = Connection {
+            session,
+            outbox,
+            drain,
+            wire: Vec::new(),
+            resuming: false,
+            generation: 0,
+            replay: None,
+        };
         self.resume(&mut connection);
         connection
     }
@@ -106,14 +113,14 @@ impl World {
     /// The client sends `Resume`, and the cache prepares the answer.
     fn resume(&mut self, connection: &mut Connection) {
         connection.resuming = true;
-        connection.turn += 1;
-        let (session, turn, reply) = (connection.session, connection.turn, Reply::call(|_| ()));
+        connection.generation += 1;
+        let (session, generation, reply) = (connection.session, connection.generation, Reply::call(|_| ()));
         let synced = framing::encode(&ServerPacket::Synced { chat_id: CHAT, seq: self.last }).unwrap();
         let current = self.last == self.head;
         connection.replay = (!current).then_some(self.last);
         let (answers, live) = if current { (vec![synced], vec![CHAT]) } else { (vec![], vec![]) };
         let behind = if current { vec![] } else { vec![(CHAT, self.last)] };
-        self.index.take(LaneItem::CatchUp { session, turn, answers, live, behind, reply });
+        self.index.take(LaneItem::CatchUp { session, generation, answers, live, behind, reply });
     }
 
     /// Replays one page if the outbox has room; the last page goes through the lane.
@@ -131,8 +138,8 @@ impl World {
         }
         connection.replay = None;
         let last = framing::encode(&ServerPacket::Synced { chat_id: CHAT, seq: to }).unwrap();
-        let (session, turn, reply) = (connection.session, connection.turn, Reply::call(|_| ()));
-        self.index.take(LaneItem::Replayed { session, turn, chat: CHAT, events, last, reply });
+        let (session, generation, reply) = (connection.session, connection.generation, Reply::call(|_| ()));
+        self.index.take(LaneItem::Replayed { session, generation, chat: CHAT, events, last, reply });
     }
 
     fn read(&mut self, connection: &mut Connection, count: usize) {
@@ -160,7 +167,7 @@ impl World {
             "Synced" => {
                 // An earlier `Resume` may have been answered although a later one is under way.
                 assert!(
-                    self.last >= seq || connection.turn > 1,
+                    self.last >= seq || connection.generation > 1,
                     "Synced {seq}, and the client has {}",
                     self.last
                 );

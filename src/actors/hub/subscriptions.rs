@@ -1,7 +1,7 @@
 //! The chats that one session follows live, and those that are being replayed to it.
 //!
 //! Normally all chats are live, and [`Subscriptions`] is empty. A chat that is catching up has a
-//! *turn*: the number of the `Resume` that requested it. The results of an earlier turn are void. A
+//! *generation*: the number of the `Resume` that requested it. The results of an earlier turn are void. A
 //! session whose outbox overflowed is *lost*: no chat is live until it is resumed.
 
 use std::collections::{HashMap, HashSet};
@@ -27,9 +27,9 @@ impl Subscriptions {
     }
 
     /// Stops live delivery of the chat until it has caught up.
-    pub(super) fn catch_up(&mut self, chat: ChatId, turn: u64) {
+    pub(super) fn catch_up(&mut self, chat: ChatId, generation: u64) {
         self.live_again.remove(&chat);
-        self.catching_up.insert(chat, turn);
+        self.catching_up.insert(chat, generation);
     }
 
     /// Makes the chat live.
@@ -40,9 +40,9 @@ impl Subscriptions {
         }
     }
 
-    /// Ends the catch-up of `turn`. Returns whether `turn` was still the current one.
-    pub(super) fn caught_up(&mut self, chat: ChatId, turn: u64) -> bool {
-        let counts = self.catching_up.get(&chat) == Some(&turn);
+    /// Ends the catch-up of `generation`. Returns whether `generation` was still the current one.
+    pub(super) fn caught_up(&mut self, chat: ChatId, generation: u64) -> bool {
+        let counts = self.catching_up.get(&chat) == Some(&generation);
         if counts {
             self.go_live(chat);
         }

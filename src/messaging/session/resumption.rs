@@ -36,7 +36,7 @@ pub(super) struct Resumption {
     /// Whether the session receives its own user's messages in full.
     echo: bool,
     /// Generation of the last `Resume`.
-    turn: u64,
+    generation: u64,
     /// Position of each chat, with the generation of the `Resume` that requested it.
     behind: BTreeMap<ChatId, (u64, Seq)>,
     running: bool,
@@ -44,14 +44,14 @@ pub(super) struct Resumption {
 
 impl Resumption {
     pub(super) fn new(echo: bool) -> Self {
-        Self { echo, turn: 0, behind: BTreeMap::new(), running: false }
+        Self { echo, generation: 0, behind: BTreeMap::new(), running: false }
     }
 
     /// Records that a page up to `seq` was sent, or with `None` that the chat is live. Has no
     /// effect if a later `Resume` named the chat.
-    fn advance(&mut self, chat: ChatId, turn: u64, seq: Option<Seq>) {
+    fn advance(&mut self, chat: ChatId, generation: u64, seq: Option<Seq>) {
         if let Some((current, after)) = self.behind.get_mut(&chat)
-            && *current == turn
+            && *current == generation
         {
             match seq {
                 Some(seq) => *after = seq,
@@ -71,8 +71,8 @@ impl SessionActor {
         place: OwnedSemaphorePermit,
         ctx: &mut Ctx<Self>,
     ) {
-        self.resumption.turn += 1;
-        let (turn, session_ref) = (self.resumption.turn, self.session_ref(who));
+        self.resumption.generation += 1;
+        let (generation, session_ref) = (self.resumption.generation, self.session_ref(who));
         let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
         let mut room = self.bulk_room(who);
         let asking = async move {
@@ -85,7 +85,8 @@ impl SessionActor {
                     None => drop(room.small().await.ok_or_else(no_space)?),
                 }
             };
-            let behind = services.cache.catch_up(session_ref, ResumeCursors { turn, epoch, chats }).await?;
+            let behind =
+                services.cache.catch_up(session_ref, ResumeCursors { generation, epoch, chats }).await?;
             room.sent(admitted);
             Ok(behind)
         };
@@ -94,7 +95,7 @@ impl SessionActor {
                           ctx: &mut Ctx<Self>| {
             match behind {
                 Ok(behind) => {
-                    let queue = behind.into_iter().map(|(chat, seq)| (chat, (turn, seq)));
+                    let queue = behind.into_iter().map(|(chat, seq)| (chat, (generation, seq)));
                     session.resumption.behind.extend(queue);
                     if request_id.is_some() {
                         session.acknowledge(AckPacket { request_id, success: true, ..AckPacket::default() });
@@ -116,7 +117,7 @@ impl SessionActor {
         if self.resumption.running {
             return;
         }
-        let Some((&chat, &(turn, after))) = self.resumption.behind.first_key_value() else { return };
+        let Some((&chat, &(generation, after))) = self.resumption.behind.first_key_value() else { return };
         self.resumption.running = true;
         let (services, outbox, session_ref) =
             (self.services.clone(), self.outbox.clone(), self.session_ref(who));
@@ -126,7 +127,7 @@ impl SessionActor {
             outbox.room().await;
             let (bytes_max, admitted) = room.replay().await;
             let before = outbox.bytes();
-            let replayed = match services.replay(session_ref, turn, chat, after, bytes_max).await? {
+            let replayed = match services.replay(session_ref, generation, chat, after, bytes_max).await? {
                 Replayed::Live => None,
                 Replayed::Page(events) => Some(events),
                 Replayed::Below { as_of } => {
@@ -146,7 +147,7 @@ impl SessionActor {
             session.resumption.running = false;
             match outcome {
                 Ok(seq) => {
-                    session.resumption.advance(chat, turn, seq);
+                    session.resumption.advance(chat, generation, seq);
                     session.replay_next(who, ctx);
                 }
                 Err(error) if error.code == Code::Overloaded => {
