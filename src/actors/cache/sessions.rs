@@ -13,7 +13,7 @@ use super::messages::{
     CatchUp, CloseSession, Heartbeat, IssueTicket, OpenSession, Replay, ResumeCursors, SessionRef,
 };
 use super::queries::readable;
-use crate::actors::hub::{LaneItem, Registration, Replayed};
+use crate::actors::hub::{LaneItem, Replayed, SessionSubscription};
 use crate::actors::presence::PresenceItem;
 use crate::core::actor::Ctx;
 use crate::core::shares::Holder;
@@ -30,8 +30,8 @@ const CURSOR_ANSWER_BYTES: usize = 96;
 impl CacheActor {
     fn open_session(&mut self, open: OpenSession) {
         let Some(open) = self.defer_while_reloading(open, Self::open_session) else { return };
-        let OpenSession { registration, reply, permit } = open;
-        let user = match self.models.directory.authenticate(registration.session_ref.who) {
+        let OpenSession { subscription, reply, permit } = open;
+        let user = match self.models.directory.authenticate(subscription.session_ref.who) {
             Ok((user, Grant::Whole)) => user.clone(),
             Ok((_, Grant::Token(_))) => {
                 return reply.send(Err(Refusal::Forbidden("sessions need a login").into()));
@@ -40,8 +40,8 @@ impl CacheActor {
         };
         let limits = &self.sources.limits;
         if !self.sessions.open(
-            registration.session_ref.session,
-            registration.session_ref.hub,
+            subscription.session_ref.session,
+            subscription.session_ref.hub,
             user.id,
             limits.sessions_per_user,
         ) {
@@ -50,41 +50,41 @@ impl CacheActor {
         }
         let (chats, has_more) = self.models.summaries(user.id, ChatId(0), limits.welcome_chats);
         let welcome = ServerPacket::Welcome {
-            request_id: registration.request_id,
+            request_id: subscription.request_id,
             user_id: user.id,
             username: &user.username,
-            session_id: registration.session_ref.session,
+            session_id: subscription.session_ref.session,
             epoch: self.models.epoch,
             heartbeat_ms: limits.heartbeat_ms,
             max_frame_bytes: limits.frame_bytes,
             window: limits.in_flight,
             chats: &chats,
             has_more,
-            udp: registration
+            udp: subscription
                 .ticket
                 .as_ref()
                 .map(|(ticket, address)| ticket.view(limits.udp_ticket_seconds, address)),
         };
         let Ok(welcome) = framing::encode(&welcome) else { return };
-        let SessionRef { session, hub, who } = registration.session_ref;
+        let SessionRef { session, hub, who } = subscription.session_ref;
         self.presence.deliver(vec![PresenceItem::Registered {
             session,
             who,
-            device: registration.device,
-            status: registration.status,
-            outbox: registration.outbox.clone(),
+            device: subscription.device,
+            status: subscription.status,
+            outbox: subscription.outbox.clone(),
             chats: self.chat_ids(user.id),
-            ticket: registration.ticket.map(|(ticket, _)| ticket),
+            ticket: subscription.ticket.map(|(ticket, _)| ticket),
         }]);
         let chats = self.models.chats.of_user(user.id, ChatId(0));
         let chats = chats.map(|state| (state.chat.id, state.chat.last_seq)).collect();
         if let Some(hub) = self.hubs.get(hub) {
             hub.deliver(vec![LaneItem::Registered {
-                registration: Registration {
+                subscription: SessionSubscription {
                     session,
                     who,
-                    outbox: registration.outbox,
-                    echo: registration.echo,
+                    outbox: subscription.outbox,
+                    echo: subscription.echo,
                 },
                 chats,
                 welcome,

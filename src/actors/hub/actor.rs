@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use actix::{Actor, Handler, Supervised};
 
 use super::index::Index;
-use super::messages::Lane;
+use super::messages::LaneItems;
 use crate::core::actor::{Ctx, InstrumentedActor};
 use crate::core::fail_points;
 use crate::protocol::answer::GoodbyeCode;
@@ -37,13 +37,13 @@ impl Supervised for HubActor {
 
 impl InstrumentedActor for HubActor {
     const NAME: &'static str = "hub";
-    const MESSAGES: &'static [&'static str] = &["Lane"];
+    const MESSAGES: &'static [&'static str] = &["LaneItems"];
 }
 
-impl Handler<Lane> for HubActor {
+impl Handler<LaneItems> for HubActor {
     type Result = ();
 
-    fn handle(&mut self, lane: Lane, _: &mut Ctx<Self>) {
+    fn handle(&mut self, lane: LaneItems, _: &mut Ctx<Self>) {
         self.pending.fetch_sub(lane.bytes, Relaxed);
         fail_points::reach(fail_points::IN_HUB);
         for item in lane.items {

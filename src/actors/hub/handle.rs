@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::actor::HubActor;
-use super::messages::{Lane, LaneItem};
+use super::messages::{LaneItem, LaneItems};
 use crate::core::actor::Mailbox;
 
 /// Delivers items to the hub of one session thread. Cheap to clone; only the cache delivers.
@@ -32,7 +32,7 @@ impl HubHandle {
             bytes = 0;
         }
         self.pending.fetch_add(bytes, Relaxed);
-        self.mailbox.post(Lane { items, bytes });
+        self.mailbox.post(LaneItems { items, bytes });
     }
 }
 
@@ -42,7 +42,7 @@ mod tests {
 
     use super::*;
     use crate::actors::hub::DeliveryMeter;
-    use crate::actors::hub::{Outbox, Registration};
+    use crate::actors::hub::{Outbox, SessionSubscription};
     use crate::core::actor::{ActorStats, FatalSignal, InstrumentedActor, Reply, start};
     use crate::domain::access::Credential;
     use crate::domain::event::{Change, ChatEvent};
@@ -68,7 +68,7 @@ mod tests {
         let who = Credential::login(UserId(1), LoginId(1), 1);
         let (reply, registered) = Reply::channel();
         hub.deliver(vec![LaneItem::Registered {
-            registration: Registration { session: SessionId(1), who, outbox, echo: true },
+            subscription: SessionSubscription { session: SessionId(1), who, outbox, echo: true },
             chats: vec![(ChatId(1), 0)],
             welcome: Bytes::from_static(b"welcome"),
             reply,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::messages::{LaneItem, Registration, Replayed};
+use super::messages::{LaneItem, Replayed, SessionSubscription};
 use super::outbox::Outbox;
 use super::subscriptions::Subscriptions;
 use crate::domain::event::{Change, ChatEvent};
@@ -61,9 +61,9 @@ pub(super) struct Index {
 impl Index {
     pub(super) fn take(&mut self, item: LaneItem) {
         match item {
-            LaneItem::Registered { registration, chats, welcome, reply } => {
-                registration.outbox.welcome(welcome);
-                self.register(registration, chats);
+            LaneItem::Registered { subscription, chats, welcome, reply } => {
+                subscription.outbox.welcome(welcome);
+                self.register(subscription, chats);
                 reply.send(Ok(()));
             }
             LaneItem::Unregistered { session } => self.unregister(session),
@@ -97,8 +97,8 @@ impl Index {
         }
     }
 
-    fn register(&mut self, registration: Registration, chats: Vec<(ChatId, Seq)>) {
-        let Registration { session, who, outbox, echo } = registration;
+    fn register(&mut self, subscription: SessionSubscription, chats: Vec<(ChatId, Seq)>) {
+        let SessionSubscription { session, who, outbox, echo } = subscription;
         let online = self.users.entry(who.user).or_default();
         if online.sessions.is_empty() {
             online.heads_sum = chats.iter().map(|(_, head)| head).sum();

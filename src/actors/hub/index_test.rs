@@ -25,7 +25,7 @@ fn register(index: &mut Index, session: u64, user: i64, echo: bool, chats: &[i64
     let (outbox, drain) = Outbox::new(10_000, 100, DeliveryMeter::default());
     let who = Credential::login(UserId(user), LoginId(user * 10), 1);
     index.take(LaneItem::Registered {
-        registration: Registration { session: SessionId(session), who, outbox, echo },
+        subscription: SessionSubscription { session: SessionId(session), who, outbox, echo },
         chats: chats.iter().map(|id| (ChatId(*id), 0)).collect(),
         welcome: Bytes::from_static(b"welcome"),
         reply: Reply::call(|_| ()),

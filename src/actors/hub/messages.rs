@@ -15,19 +15,19 @@ use crate::domain::ids::{ChatId, LoginId, Seq, SessionId, UserId};
 /// Items in the order in which the cache created them.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Lane {
+pub struct LaneItems {
     pub items: Vec<LaneItem>,
     /// The bytes of the items that count towards the lane's limit.
     pub bytes: usize,
 }
 
-impl NamedMessage for Lane {
-    const NAME: &'static str = "Lane";
+impl NamedMessage for LaneItems {
+    const NAME: &'static str = "LaneItems";
 }
 
 /// A session that the cache has admitted.
 #[derive(Debug)]
-pub struct Registration {
+pub struct SessionSubscription {
     pub session: SessionId,
     pub who: Credential,
     pub outbox: Arc<Outbox>,
@@ -50,7 +50,7 @@ pub enum LaneItem {
     /// The session is live from here on: `Welcome` is sent first, then the items that follow on
     /// this lane.
     Registered {
-        registration: Registration,
+        subscription: SessionSubscription,
         /// With the head of each chat.
         chats: Vec<(ChatId, Seq)>,
         welcome: Bytes,

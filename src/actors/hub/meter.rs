@@ -25,10 +25,10 @@ pub struct DeliveryMetrics {
 
 /// The delivery metrics of one transport in one hub. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct DeliveryMeter(Arc<Meter>);
+pub struct DeliveryMeter(Arc<PushMeter>);
 
 #[derive(Debug, Default)]
-struct Meter {
+struct PushMeter {
     waiting_bytes: Gauge,
     frames: Counter,
     bytes: Counter,
@@ -43,7 +43,7 @@ impl DeliveryMetrics {
     pub fn meter(&self, transport: &'static str, hub: usize) -> DeliveryMeter {
         let own = [("transport", transport)];
         let of_hub = [("transport", transport.to_owned()), ("hub", hub.to_string())];
-        DeliveryMeter(Arc::new(Meter {
+        DeliveryMeter(Arc::new(PushMeter {
             waiting_bytes: self.waiting_bytes.get_or_create_owned(&of_hub),
             frames: self.frames.get_or_create_owned(&own),
             bytes: self.bytes.get_or_create_owned(&own),

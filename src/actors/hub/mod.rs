@@ -27,6 +27,6 @@ mod subscriptions;
 pub use actor::HubActor;
 pub use handle::HubHandle;
 pub use index::replay_frame;
-pub use messages::{Lane, LaneItem, Registration, Replayed};
+pub use messages::{LaneItem, LaneItems, Replayed, SessionSubscription};
 pub use meter::{DeliveryMeter, DeliveryMetrics};
 pub use outbox::{Drained, Outbox, OutboxDrain};

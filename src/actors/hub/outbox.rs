@@ -23,7 +23,7 @@ use crate::protocol::answer::{AckPacket, GoodbyeCode, ServerPacket};
 use crate::protocol::framing;
 
 #[derive(Debug)]
-enum Item {
+enum QueuedFrame {
     Frame(Bytes),
     /// The space that the preceding frames occupy.
     Space(Box<Slot>),
@@ -41,7 +41,7 @@ struct Goodbye {
 #[derive(Debug)]
 pub struct Outbox {
     /// This channel type allocates no memory for absent items: most sessions are idle.
-    sender: UnboundedSender<Item>,
+    sender: UnboundedSender<QueuedFrame>,
     bytes: AtomicUsize,
     frames: AtomicUsize,
     ended: AtomicBool,
@@ -58,7 +58,7 @@ pub struct Outbox {
 /// The receiving side, owned by the socket's writer.
 #[derive(Debug)]
 pub struct OutboxDrain {
-    receiver: UnboundedReceiver<Item>,
+    receiver: UnboundedReceiver<QueuedFrame>,
     outbox: Arc<Outbox>,
     /// Bytes of all frames that were taken out, and of those that reached the socket.
     taken: u64,
@@ -170,13 +170,13 @@ impl Outbox {
         if let Some(frame) = &last {
             self.count(frame);
         }
-        self.send(Item::Last(last.map(|frame| Goodbye { code, frame })));
+        self.send(QueuedFrame::Last(last.map(|frame| Goodbye { code, frame })));
     }
 
     /// Closes without a `Goodbye`: the peer is gone.
     pub fn close(&self) {
         self.ended.store(true, Release);
-        self.send(Item::Last(None));
+        self.send(QueuedFrame::Last(None));
     }
 
     /// Waits until the outbox is below half: bulk answers are created only then.
@@ -206,7 +206,7 @@ impl Outbox {
 
     /// Holds the space until all frames enqueued before it have reached the socket.
     pub fn keep(&self, space: Slot) {
-        self.send(Item::Space(Box::new(space)));
+        self.send(QueuedFrame::Space(Box::new(space)));
     }
 
     fn is_half_empty(&self) -> bool {
@@ -226,7 +226,7 @@ impl Outbox {
 
     fn enqueue(&self, frame: Bytes) {
         self.count(&frame);
-        self.send(Item::Frame(frame));
+        self.send(QueuedFrame::Frame(frame));
     }
 
     fn count(&self, frame: &Bytes) {
@@ -235,7 +235,7 @@ impl Outbox {
         self.frames.fetch_add(1, AcqRel);
     }
 
-    fn send(&self, item: Item) {
+    fn send(&self, item: QueuedFrame) {
         // A closed receiver means that the socket is already gone.
         drop(self.sender.unbounded_send(item));
     }
@@ -248,17 +248,17 @@ impl OutboxDrain {
         let most = out.len() + self.outbox.frames_max;
         loop {
             match next {
-                Some(Item::Frame(frame)) => {
+                Some(QueuedFrame::Frame(frame)) => {
                     self.took(&frame);
                     out.push(frame);
                 }
-                Some(Item::Space(space)) => {
+                Some(QueuedFrame::Space(space)) => {
                     if self.written < self.taken {
                         self.kept.push_back((self.taken, space));
                     }
                 }
                 // Nothing follows `Last`, even if another thread enqueued a frame after it.
-                Some(Item::Last(last)) => {
+                Some(QueuedFrame::Last(last)) => {
                     let code = last.as_ref().map(|goodbye| goodbye.code);
                     if let Some(Goodbye { frame, .. }) = last {
                         self.took(&frame);

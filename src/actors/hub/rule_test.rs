@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use proptest::prelude::*;
 
 use super::index::{Index, replay_frame};
-use super::messages::{LaneItem, Registration};
+use super::messages::{LaneItem, SessionSubscription};
 use super::meter::DeliveryMeter;
 use super::outbox::{Outbox, OutboxDrain};
 use crate::core::actor::Reply;
@@ -93,10 +93,10 @@ impl World {
         let session = SessionId(self.sessions);
         let (outbox, drain) = Outbox::new(1 << 20, OUTBOX_FRAMES, DeliveryMeter::default());
         let who = Credential::login(ME, LoginId(1), 1);
-        let registration = Registration { session, who, outbox: outbox.clone(), echo: true };
+        let subscription = SessionSubscription { session, who, outbox: outbox.clone(), echo: true };
         let chats = vec![(CHAT, self.head)];
         let (welcome, reply) = (Bytes::new(), Reply::call(|_| ()));
-        self.index.take(LaneItem::Registered { registration, chats, welcome, reply });
+        self.index.take(LaneItem::Registered { subscription, chats, welcome, reply });
         let mut connection = Connection {
             session,
             outbox,

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use super::counters::DatagramCounters;
-use super::messages::{Datagrams, Lane, PresenceQuery, SubmitUpdate};
+use super::messages::{Datagrams, PresenceItems, PresenceQuery, SubmitUpdate};
 use super::state::{Outgoing, PresenceState};
 use crate::core::actor::{Ctx, InstrumentedActor, Mailbox};
 use crate::core::fail_points;
@@ -119,12 +119,13 @@ impl Supervised for PresenceActor {
 
 impl InstrumentedActor for PresenceActor {
     const NAME: &'static str = "presence";
-    const MESSAGES: &'static [&'static str] = &["Datagrams", "Lane", "PresenceQuery", "SubmitUpdate"];
+    const MESSAGES: &'static [&'static str] =
+        &["Datagrams", "PresenceItems", "PresenceQuery", "SubmitUpdate"];
 }
 
-impl Handler<Lane> for PresenceActor {
+impl Handler<PresenceItems> for PresenceActor {
     type Result = ();
-    fn handle(&mut self, Lane(items): Lane, ctx: &mut Ctx<Self>) {
+    fn handle(&mut self, PresenceItems(items): PresenceItems, ctx: &mut Ctx<Self>) {
         let now = Instant::now();
         items.into_iter().for_each(|item| self.state.take(item, now));
         self.schedule(ctx);

@@ -3,7 +3,7 @@
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::actor::PresenceActor;
-use super::messages::{Lane, PresenceItem, PresenceQuery, PresenceUpdate, SubmitUpdate};
+use super::messages::{PresenceItem, PresenceItems, PresenceQuery, PresenceUpdate, SubmitUpdate};
 use crate::actors::cache::QueryError;
 use crate::core::actor::{Caller, Gate, Mailbox, NamedMessage, Reply};
 use crate::domain::ids::{SessionId, UserId};
@@ -25,7 +25,7 @@ impl PresenceHandle {
     /// commits.
     pub fn deliver(&self, items: Vec<PresenceItem>) {
         if !items.is_empty() {
-            self.mailbox.post(Lane(items));
+            self.mailbox.post(PresenceItems(items));
         }
     }
 

@@ -66,10 +66,10 @@ pub enum PresenceItem {
 
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Lane(pub(super) Vec<PresenceItem>);
+pub(super) struct PresenceItems(pub(super) Vec<PresenceItem>);
 
-impl NamedMessage for Lane {
-    const NAME: &'static str = "Lane";
+impl NamedMessage for PresenceItems {
+    const NAME: &'static str = "PresenceItems";
 }
 
 /// An update by a session of its device's status or of its typing. It holds its permit of the
