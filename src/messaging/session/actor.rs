@@ -14,7 +14,7 @@ use super::super::metrics::{ConnectionMeter, Present, Transport};
 use super::intake::Intake;
 use super::marks::PendingMarks;
 use super::resumption::Resumption;
-use super::state::{Deed, Incoming, Introduction, Member, PageLimits, Step, Stranger, nack};
+use super::state::{Authenticated, Deed, Incoming, Introduction, PageLimits, Step, Unauthenticated, nack};
 use crate::actors::cache::{SessionRef, SessionRegistration};
 use crate::actors::hub::{Outbox, OutboxDrain};
 use crate::actors::presence::DeviceKey;
@@ -63,8 +63,8 @@ pub(super) struct SessionActor {
 }
 
 enum Conversation {
-    Stranger(Stranger),
-    Member(Member),
+    Unauthenticated(Unauthenticated),
+    Authenticated(Authenticated),
     Ended,
 }
 
@@ -143,7 +143,7 @@ pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToke
             id,
             hub,
             device: DeviceKey::Session(id),
-            conversation: Conversation::Stranger(Stranger),
+            conversation: Conversation::Unauthenticated(Unauthenticated),
             outbox,
             services,
             transport,
@@ -170,8 +170,8 @@ pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToke
 impl SessionActor {
     fn receive(&mut self, Frame { incoming, place }: Frame, ctx: &mut Ctx<Self>) {
         let (step, who) = match &self.conversation {
-            Conversation::Stranger(stranger) => (stranger.receive(incoming), None),
-            Conversation::Member(member) => (member.receive(incoming), Some(member.who)),
+            Conversation::Unauthenticated(stranger) => (stranger.receive(incoming), None),
+            Conversation::Authenticated(member) => (member.receive(incoming), Some(member.who)),
             Conversation::Ended => return,
         };
         match (step, who) {
@@ -297,7 +297,7 @@ impl SessionActor {
         let limits = &self.services.limits;
         let pages =
             PageLimits { default: limits.page_default, max: limits.page_max, cursors: limits.resume_chats };
-        self.conversation = Conversation::Member(Member { who, pages });
+        self.conversation = Conversation::Authenticated(Authenticated { who, pages });
         self.resumption = Resumption::new(echo);
         self.stranger = None;
         self.counted = Some(self.meter.welcomed());
@@ -398,7 +398,7 @@ impl SessionActor {
     /// before the peer closed its half, are not lost.
     fn leave(&mut self, code: Option<GoodbyeCode>, ctx: &mut Ctx<Self>) {
         let window = self.window.clone();
-        let member = matches!(self.conversation, Conversation::Member(_));
+        let member = matches!(self.conversation, Conversation::Authenticated(_));
         let all = if member { self.services.limits.in_flight } else { 1 };
         let all = u32::try_from(all).unwrap_or(u32::MAX);
         let answered = async move { window.acquire_many_owned(all).await.ok() };

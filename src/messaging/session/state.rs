@@ -1,7 +1,7 @@
 //! The protocol state machine: the meaning of a packet, and which packets are allowed in which
 //! state.
 //!
-//! A typestate: a [`Stranger`] accepts only `Hello`, a [`Member`] everything but `Hello`. The
+//! A typestate: a [`Unauthenticated`] accepts only `Hello`, a [`Authenticated`] everything but `Hello`. The
 //! machine does not use a socket; it takes a packet and returns the [`Step`] to perform.
 
 use crate::actors::cache::EventRange;
@@ -185,11 +185,11 @@ impl Deed {
 
 /// State before the client has authenticated.
 #[derive(Debug)]
-pub(super) struct Stranger;
+pub(super) struct Unauthenticated;
 
 /// State after the client has authenticated.
 #[derive(Debug)]
-pub(super) struct Member {
+pub(super) struct Authenticated {
     pub(super) who: Credential,
     pub(super) pages: PageLimits,
 }
@@ -203,7 +203,7 @@ fn bad_request(request_id: Option<u64>, error: impl Into<String>) -> Step {
     Step::Refuse(AckPacket::refusal(request_id, Code::BadRequest, error.into(), None))
 }
 
-impl Stranger {
+impl Unauthenticated {
     pub(super) fn receive(&self, incoming: Incoming) -> Step {
         let refuse = |request_id, error: &str| Step::End {
             last: Some(AckPacket::refusal(request_id, Code::Unauthenticated, error.to_owned(), None)),
@@ -232,7 +232,7 @@ impl Stranger {
     }
 }
 
-impl Member {
+impl Authenticated {
     pub(super) fn receive(&self, incoming: Incoming) -> Step {
         match incoming {
             Incoming::Packet(packet) => self.packet(*packet),

@@ -8,9 +8,9 @@ use crate::protocol::answer::GoodbyeCode;
 use crate::protocol::code::Code;
 use crate::protocol::packet::{MessagePacket, PacketMessage};
 
-fn member() -> Member {
+fn member() -> Authenticated {
     let who = Credential::login(UserId(1), LoginId(1), 1);
-    Member { who, pages: PageLimits { default: 50, max: 100, cursors: 2 } }
+    Authenticated { who, pages: PageLimits { default: 50, max: 100, cursors: 2 } }
 }
 
 fn packet(packet_type: &str) -> MessagePacket {
@@ -45,14 +45,14 @@ fn message_packet(content: &str) -> MessagePacket {
 fn first_packet_must_be_hello() {
     let hello = MessagePacket { token: Some("t".into()), ..packet("Hello") };
     assert!(matches!(
-        Stranger.receive(Incoming::Packet(Box::new(hello))),
+        Unauthenticated.receive(Incoming::Packet(Box::new(hello))),
         Step::Authenticate { introduction: Introduction { echo: true, .. }, request_id: Some(9), .. }
     ));
     for first in [packet("Ping"), packet("Hello"), message_packet("hi")] {
-        let step = Stranger.receive(Incoming::Packet(Box::new(first)));
+        let step = Unauthenticated.receive(Incoming::Packet(Box::new(first)));
         assert!(matches!(step, Step::End { last: Some(_), code: GoodbyeCode::Unauthenticated }));
     }
-    let step = Stranger.receive(Incoming::Malformed);
+    let step = Unauthenticated.receive(Incoming::Malformed);
     assert!(matches!(step, Step::End { last: None, code: GoodbyeCode::BadRequest }));
 }
 
