@@ -48,7 +48,7 @@ use super::remote::{ServerFlag, password};
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct ChatArguments {
     #[command(subcommand)]
-    command: Option<ChatCommand>,
+    command: Option<ChatSubcommand>,
     #[command(flatten)]
     server: ServerFlag,
     /// Your user name on the server.
@@ -61,7 +61,7 @@ pub(super) struct ChatArguments {
 
 /// Operator commands for chats.
 #[derive(Subcommand)]
-enum ChatCommand {
+enum ChatSubcommand {
     /// List every chat of the server with its id.
     List(list::ListArguments),
     /// Write every event of a chat as JSON lines.
@@ -72,9 +72,9 @@ enum ChatCommand {
 
 pub(super) fn run(arguments: &ChatArguments) -> Result<ExitCode, ExitCode> {
     match &arguments.command {
-        Some(ChatCommand::List(arguments)) => return list::run(arguments),
-        Some(ChatCommand::Export(arguments)) => return export::run(arguments),
-        Some(ChatCommand::Retention(arguments)) => return export::set_retention(arguments),
+        Some(ChatSubcommand::List(arguments)) => return list::run(arguments),
+        Some(ChatSubcommand::Export(arguments)) => return export::run(arguments),
+        Some(ChatSubcommand::Retention(arguments)) => return export::set_retention(arguments),
         None => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

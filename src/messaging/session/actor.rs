@@ -14,7 +14,9 @@ use super::super::metrics::{ConnectionMeter, Present, Transport};
 use super::intake::Intake;
 use super::marks::PendingMarks;
 use super::resumption::Resumption;
-use super::state::{Authenticated, Deed, Incoming, Introduction, PageLimits, Step, Unauthenticated, nack};
+use super::state::{
+    Action, Authenticated, ChatCommand, Incoming, Introduction, PageLimits, Unauthenticated, nack,
+};
 use crate::actors::cache::{SessionRef, SessionRegistration};
 use crate::actors::hub::{Outbox, OutboxDrain};
 use crate::actors::presence::DeviceKey;
@@ -53,7 +55,7 @@ pub(super) struct SessionActor {
     window: Arc<Semaphore>,
     welcomed: Arc<AtomicBool>,
     /// Chat commands that wait for a permit of the writer, in order.
-    deeds: VecDeque<Waiting>,
+    commands: VecDeque<QueuedChatCommand>,
     /// Whether a task is waiting for a permit for the first of them.
     waiting: bool,
     /// Admits one bulk answer at a time.
@@ -82,10 +84,10 @@ impl Done {
     }
 }
 
-struct Waiting {
+struct QueuedChatCommand {
     request_id: Option<u64>,
     chat: ChatId,
-    deed: Deed,
+    command: ChatCommand,
     place: OwnedSemaphorePermit,
 }
 
@@ -154,7 +156,7 @@ pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToke
             counted: None,
             window,
             welcomed,
-            deeds: VecDeque::new(),
+            commands: VecDeque::new(),
             waiting: false,
             bulk: Arc::new(Semaphore::new(1)),
             resumption: Resumption::new(true),
@@ -169,50 +171,50 @@ pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToke
 
 impl SessionActor {
     fn receive(&mut self, Frame { incoming, place }: Frame, ctx: &mut Ctx<Self>) {
-        let (step, who) = match &self.conversation {
+        let (action, who) = match &self.conversation {
             Conversation::Unauthenticated(stranger) => (stranger.receive(incoming), None),
             Conversation::Authenticated(member) => (member.receive(incoming), Some(member.who)),
             Conversation::Ended => return,
         };
-        match (step, who) {
-            (Step::Refuse(ack), _) => self.acknowledge(ack),
-            (Step::End { last: None, code: code @ GoodbyeCode::Bye }, _) => {
+        match (action, who) {
+            (Action::Refuse(ack), _) => self.acknowledge(ack),
+            (Action::End { last: None, code: code @ GoodbyeCode::Bye }, _) => {
                 drop(place);
                 self.leave(Some(code), ctx);
             }
-            (Step::End { last, code }, _) => self.end(last, code),
-            (Step::Authenticate { token, introduction, request_id }, _) => {
+            (Action::End { last, code }, _) => self.end(last, code),
+            (Action::Authenticate { token, introduction, request_id }, _) => {
                 self.authenticate(&token, introduction, request_id, place, ctx)
             }
-            (Step::Do { request_id, chat, deed }, Some(who)) => {
-                self.deeds.push_back(Waiting { request_id, chat, deed, place });
+            (Action::Submit { request_id, chat, command }, Some(who)) => {
+                self.commands.push_back(QueuedChatCommand { request_id, chat, command, place });
                 if !self.waiting {
                     self.submit_ready(who, ctx);
                 }
             }
-            (Step::Chats { request_id, after }, Some(who)) => self.chats(who, request_id, after, place),
-            (Step::Messages { request_id, chat, range }, Some(who)) => {
+            (Action::Chats { request_id, after }, Some(who)) => self.chats(who, request_id, after, place),
+            (Action::Messages { request_id, chat, range }, Some(who)) => {
                 self.page(who, request_id, chat, range, place)
             }
-            (Step::Users { request_id, ids }, Some(who)) => self.users(who, request_id, ids, place),
-            (Step::UpdatePresence { request_id, update }, Some(_)) => {
+            (Action::Users { request_id, ids }, Some(who)) => self.users(who, request_id, ids, place),
+            (Action::UpdatePresence { request_id, update }, Some(_)) => {
                 self.services.presence.update(self.id, request_id, update, place);
             }
-            (Step::Ticket { request_id }, Some(who)) => self.ticket(who, request_id, place),
-            (Step::Block { request_id, username, blocks }, Some(who)) => {
+            (Action::Ticket { request_id }, Some(who)) => self.ticket(who, request_id, place),
+            (Action::Block { request_id, username, blocks }, Some(who)) => {
                 self.block(who, request_id, username, blocks, place);
             }
-            (Step::Arrange { request_id, arrangement }, Some(who)) => {
+            (Action::Arrange { request_id, arrangement }, Some(who)) => {
                 self.arrange(who, request_id, arrangement, place);
             }
-            (Step::LeaveChats { request_id, username }, Some(who)) => {
+            (Action::LeaveChats { request_id, username }, Some(who)) => {
                 self.leave_chats(who, request_id, username, place);
             }
-            (Step::Note { chat, marks }, Some(who)) => self.note_marks(who, chat, marks, ctx),
-            (Step::Resume { request_id, epoch, chats }, Some(who)) => {
+            (Action::QueueCursors { chat, marks }, Some(who)) => self.note_marks(who, chat, marks, ctx),
+            (Action::Resume { request_id, epoch, chats }, Some(who)) => {
                 self.resume(who, request_id, epoch, chats, place, ctx)
             }
-            (Step::Heartbeat { request_id }, Some(who)) => self.heartbeat(who, request_id, place),
+            (Action::Heartbeat { request_id }, Some(who)) => self.heartbeat(who, request_id, place),
             (_, None) => {}
         }
     }
@@ -316,7 +318,7 @@ impl SessionActor {
 
     /// Submits the waiting chat commands for which permits are free, then waits for one permit.
     fn submit_ready(&mut self, who: Credential, ctx: &mut Ctx<Self>) {
-        while let Some(command) = self.deeds.front().map(|first| first.deed.command()) {
+        while let Some(command) = self.commands.front().map(|first| first.command.name()) {
             match self.services.writer.try_enter(Caller::User(who.user.0), command) {
                 Ok(Some(permit)) => self.submit_first(who, Ok(permit)),
                 Err(overloaded) => self.submit_first(who, Err(overloaded)),
@@ -337,7 +339,9 @@ impl SessionActor {
     }
 
     fn submit_first(&mut self, who: Credential, permit: Result<Permit, Overloaded>) {
-        let Some(Waiting { request_id, chat, deed, place }) = self.deeds.pop_front() else { return };
+        let Some(QueuedChatCommand { request_id, chat, command, place }) = self.commands.pop_front() else {
+            return;
+        };
         let permit = match permit {
             Ok(permit) => permit,
             Err(overloaded) => return self.acknowledge(nack(request_id, overloaded.into())),
@@ -363,8 +367,8 @@ impl SessionActor {
             }
             drop(place);
         };
-        match deed {
-            Deed::Say(message) => {
+        match command {
+            ChatCommand::Send(message) => {
                 let reply = Reply::call(move |outcome: Result<Appended, CommandError>| {
                     answer(outcome.map(|said| Done {
                         message_id: Some(said.message.id),
@@ -375,7 +379,7 @@ impl SessionActor {
                 });
                 self.services.submit_message(who, chat, message, permit, reply);
             }
-            Deed::Alter(message, alteration) => {
+            ChatCommand::Alter(message, alteration) => {
                 let reply = Reply::call(move |outcome: Result<Altered, CommandError>| {
                     answer(outcome.map(|done| Done {
                         message_id: Some(done.message.id),
@@ -385,7 +389,7 @@ impl SessionActor {
                 });
                 self.services.submit_alteration(who, (chat, message), alteration, permit, reply);
             }
-            Deed::Mark(marks) => {
+            ChatCommand::Mark(marks) => {
                 let reply = Reply::call(move |outcome: Result<Seq, CommandError>| {
                     answer(outcome.map(Done::at));
                 });
@@ -434,7 +438,7 @@ impl Supervised for SessionActor {
     /// reconnect.
     fn restarting(&mut self, ctx: &mut Ctx<Self>) {
         self.conversation = Conversation::Ended;
-        self.deeds.clear();
+        self.commands.clear();
         self.outbox.goodbye(GoodbyeCode::Overloaded, true);
         ctx.stop();
     }

@@ -2,7 +2,7 @@
 //! state.
 //!
 //! A typestate: a [`Unauthenticated`] accepts only `Hello`, a [`Authenticated`] everything but `Hello`. The
-//! machine does not use a socket; it takes a packet and returns the [`Step`] to perform.
+//! machine does not use a socket; it takes a packet and returns the [`Action`] to perform.
 
 use crate::actors::cache::EventRange;
 use crate::actors::presence::PresenceUpdate;
@@ -61,17 +61,17 @@ impl Incoming {
 
 /// Step that the session performs for a packet.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum Action {
     Authenticate {
         token: String,
         introduction: Introduction,
         request_id: Option<u64>,
     },
     /// Changes a chat. Changes are performed in the order of their packets.
-    Do {
+    Submit {
         request_id: Option<u64>,
         chat: ChatId,
-        deed: Deed,
+        command: ChatCommand,
     },
     Chats {
         request_id: Option<u64>,
@@ -91,7 +91,7 @@ pub(super) enum Step {
         request_id: Option<u64>,
     },
     /// Records how far the client has read, without an answer.
-    Note {
+    QueueCursors {
         chat: ChatId,
         marks: Marks,
     },
@@ -166,17 +166,17 @@ pub(super) enum Arrangement {
 
 /// A change of a chat that a session can request.
 #[derive(Debug)]
-pub(super) enum Deed {
-    Say(NewMessage),
+pub(super) enum ChatCommand {
+    Send(NewMessage),
     Alter(MessageId, Alteration),
     Mark(Marks),
 }
 
-impl Deed {
+impl ChatCommand {
     /// Returns the name of the writer's command.
-    pub(super) fn command(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Say(_) => AppendMessage::NAME,
+            Self::Send(_) => AppendMessage::NAME,
             Self::Alter(..) => AlterMessage::NAME,
             Self::Mark(_) => MarkRead::NAME,
         }
@@ -199,19 +199,19 @@ pub(super) fn nack(request_id: Option<u64>, error: ServiceError) -> AckPacket {
     AckPacket::refusal(request_id, error.code, error.detail, error.retry_after_ms)
 }
 
-fn bad_request(request_id: Option<u64>, error: impl Into<String>) -> Step {
-    Step::Refuse(AckPacket::refusal(request_id, Code::BadRequest, error.into(), None))
+fn bad_request(request_id: Option<u64>, error: impl Into<String>) -> Action {
+    Action::Refuse(AckPacket::refusal(request_id, Code::BadRequest, error.into(), None))
 }
 
 impl Unauthenticated {
-    pub(super) fn receive(&self, incoming: Incoming) -> Step {
-        let refuse = |request_id, error: &str| Step::End {
+    pub(super) fn receive(&self, incoming: Incoming) -> Action {
+        let refuse = |request_id, error: &str| Action::End {
             last: Some(AckPacket::refusal(request_id, Code::Unauthenticated, error.to_owned(), None)),
             code: GoodbyeCode::Unauthenticated,
         };
         match incoming {
             Incoming::Packet(packet) if packet.packet_type == "Hello" => match packet.token {
-                Some(token) => Step::Authenticate {
+                Some(token) => Action::Authenticate {
                     token,
                     introduction: Introduction {
                         echo: packet.echo.unwrap_or(true),
@@ -227,29 +227,29 @@ impl Unauthenticated {
             Incoming::BadField { request_id, .. } | Incoming::TooLarge { request_id, .. } => {
                 refuse(request_id, "the first packet must be a well-formed Hello")
             }
-            Incoming::Malformed => Step::End { last: None, code: GoodbyeCode::BadRequest },
+            Incoming::Malformed => Action::End { last: None, code: GoodbyeCode::BadRequest },
         }
     }
 }
 
 impl Authenticated {
-    pub(super) fn receive(&self, incoming: Incoming) -> Step {
+    pub(super) fn receive(&self, incoming: Incoming) -> Action {
         match incoming {
             Incoming::Packet(packet) => self.packet(*packet),
             Incoming::BadField { request_id, reason } => bad_request(request_id, reason),
             Incoming::TooLarge { request_id, bytes_max } => {
                 let reason = format!("the packet is larger than {bytes_max} bytes");
-                Step::Refuse(AckPacket::refusal(request_id, Code::TooLarge, reason, None))
+                Action::Refuse(AckPacket::refusal(request_id, Code::TooLarge, reason, None))
             }
-            Incoming::Malformed => Step::End { last: None, code: GoodbyeCode::BadRequest },
+            Incoming::Malformed => Action::End { last: None, code: GoodbyeCode::BadRequest },
         }
     }
 
-    fn packet(&self, packet: MessagePacket) -> Step {
+    fn packet(&self, packet: MessagePacket) -> Action {
         let request_id = packet.request_id;
         if packet.user_id.is_some_and(|user| user != self.who.user) {
             let error = "user_id is not the user of this session".to_owned();
-            return Step::Refuse(AckPacket::refusal(request_id, Code::Forbidden, error, None));
+            return Action::Refuse(AckPacket::refusal(request_id, Code::Forbidden, error, None));
         }
         match packet.packet_type.as_str() {
             "SendMessage" => self.send(packet),
@@ -266,9 +266,9 @@ impl Authenticated {
             "Pin" => alter(packet, |packet| {
                 Ok(if packet.remove.unwrap_or(false) { Alteration::Unpin } else { Alteration::Pin })
             }),
-            "GetChats" => Step::Chats { request_id, after: packet.after_chat_id.unwrap_or(ChatId(0)) },
+            "GetChats" => Action::Chats { request_id, after: packet.after_chat_id.unwrap_or(ChatId(0)) },
             "GetUsers" => match packet.user_ids {
-                Some(ids) if ids.len() <= self.pages.max => Step::Users { request_id, ids },
+                Some(ids) if ids.len() <= self.pages.max => Action::Users { request_id, ids },
                 Some(_) => bad_request(request_id, format!("more than {} user_ids", self.pages.max)),
                 None => bad_request(request_id, "user_ids is missing"),
             },
@@ -277,39 +277,42 @@ impl Authenticated {
             "Resume" => self.resume(packet),
             "Mark" => mark(&packet),
             "MarkUnread" => mark_unread(&packet),
-            "MarkAllRead" => Step::Arrange { request_id, arrangement: Arrangement::MarkAllRead },
+            "MarkAllRead" => Action::Arrange { request_id, arrangement: Arrangement::MarkAllRead },
             "Hide" => match packet.chat_id {
                 Some(chat) => {
                     let hidden = !packet.remove.unwrap_or(false);
-                    Step::Arrange { request_id, arrangement: Arrangement::Hide { chat, hidden } }
+                    Action::Arrange { request_id, arrangement: Arrangement::Hide { chat, hidden } }
                 }
                 None => bad_request(request_id, "chat_id is missing"),
             },
             "Status" => show_status(&packet),
             "Typing" => match packet.chat_id {
-                Some(chat) => Step::UpdatePresence { request_id, update: PresenceUpdate::Typing(chat) },
+                Some(chat) => Action::UpdatePresence { request_id, update: PresenceUpdate::Typing(chat) },
                 None => bad_request(request_id, "chat_id is missing"),
             },
-            "Ticket" => Step::Ticket { request_id },
+            "Ticket" => Action::Ticket { request_id },
             "Block" => match packet.username {
                 Some(username) => {
-                    Step::Block { request_id, username, blocks: !packet.remove.unwrap_or(false) }
+                    Action::Block { request_id, username, blocks: !packet.remove.unwrap_or(false) }
                 }
                 None => bad_request(request_id, "username is missing"),
             },
             "Follow" => match (packet.chat_id, packet.message_id) {
                 (Some(chat), Some(message)) => {
                     let follows = !packet.remove.unwrap_or(false);
-                    Step::Arrange { request_id, arrangement: Arrangement::Follow { chat, message, follows } }
+                    Action::Arrange {
+                        request_id,
+                        arrangement: Arrangement::Follow { chat, message, follows },
+                    }
                 }
                 _ => bad_request(request_id, "chat_id or message_id is missing"),
             },
             "LeaveChats" => match packet.username {
-                Some(username) => Step::LeaveChats { request_id, username },
+                Some(username) => Action::LeaveChats { request_id, username },
                 None => bad_request(request_id, "username is missing"),
             },
-            "Ping" => Step::Heartbeat { request_id },
-            "Bye" => Step::End { last: None, code: GoodbyeCode::Bye },
+            "Ping" => Action::Heartbeat { request_id },
+            "Bye" => Action::End { last: None, code: GoodbyeCode::Bye },
             "Hello" => bad_request(request_id, "Hello was already accepted"),
             other => {
                 let known: String = other.chars().filter(|c| c.is_ascii_alphanumeric()).take(32).collect();
@@ -318,7 +321,7 @@ impl Authenticated {
         }
     }
 
-    fn send(&self, packet: MessagePacket) -> Step {
+    fn send(&self, packet: MessagePacket) -> Action {
         let request_id = packet.request_id;
         let Some(chat) = packet.chat_id else { return bad_request(request_id, "chat_id is missing") };
         let Some(message) = packet.message else { return bad_request(request_id, "message is missing") };
@@ -329,12 +332,12 @@ impl Authenticated {
             return bad_request(request_id, "message.content is missing");
         };
         match parse_message(Some(client_id), content, message.reply_to, message.metadata) {
-            Ok(message) => Step::Do { request_id, chat, deed: Deed::Say(message) },
-            Err(refusal) => Step::Refuse(nack(request_id, refusal.into())),
+            Ok(message) => Action::Submit { request_id, chat, command: ChatCommand::Send(message) },
+            Err(refusal) => Action::Refuse(nack(request_id, refusal.into())),
         }
     }
 
-    fn resume(&self, packet: MessagePacket) -> Step {
+    fn resume(&self, packet: MessagePacket) -> Action {
         let request_id = packet.request_id;
         let Some(epoch) = packet.epoch else { return bad_request(request_id, "epoch is missing") };
         let Some(cursors) = packet.cursors else { return bad_request(request_id, "cursors is missing") };
@@ -344,12 +347,12 @@ impl Authenticated {
         let chats: Option<Vec<_>> =
             cursors.into_iter().map(|(chat, value)| Some((chat, packet::seq(value)?))).collect();
         match (i64::try_from(epoch), chats) {
-            (Ok(epoch), Some(chats)) => Step::Resume { request_id, epoch, chats },
+            (Ok(epoch), Some(chats)) => Action::Resume { request_id, epoch, chats },
             _ => bad_request(request_id, "epoch and cursors must be 0 to 2^53"),
         }
     }
 
-    fn page(&self, packet: &MessagePacket, messages_only: bool) -> Step {
+    fn page(&self, packet: &MessagePacket, messages_only: bool) -> Action {
         let request_id = packet.request_id;
         let Some(chat) = packet.chat_id else { return bad_request(request_id, "chat_id is missing") };
         let limit = packet.limit.map_or(self.pages.default, usize::from);
@@ -361,32 +364,32 @@ impl Authenticated {
         else {
             return bad_request(request_id, "before_seq and after_seq must be 0 to 2^53");
         };
-        Step::Messages { request_id, chat, range: EventRange { before, after, limit, messages_only } }
+        Action::Messages { request_id, chat, range: EventRange { before, after, limit, messages_only } }
     }
 }
 
-fn show_status(packet: &MessagePacket) -> Step {
+fn show_status(packet: &MessagePacket) -> Action {
     let (request_id, version) = (packet.request_id, packet.version);
     match packet.status.as_deref().map(Status::from_name) {
         Some(Some(status)) => {
-            Step::UpdatePresence { request_id, update: PresenceUpdate::Status { status, version } }
+            Action::UpdatePresence { request_id, update: PresenceUpdate::Status { status, version } }
         }
         _ => bad_request(request_id, "status must be online, away, dnd or invisible"),
     }
 }
 
-fn mark_unread(packet: &MessagePacket) -> Step {
+fn mark_unread(packet: &MessagePacket) -> Action {
     let request_id = packet.request_id;
     let Some(chat) = packet.chat_id else { return bad_request(request_id, "chat_id is missing") };
     match seq("from_seq", packet.from_seq) {
-        Ok(Some(from)) => Step::Arrange { request_id, arrangement: Arrangement::MarkUnread { chat, from } },
+        Ok(Some(from)) => Action::Arrange { request_id, arrangement: Arrangement::MarkUnread { chat, from } },
         _ => bad_request(request_id, "from_seq must be 1 to 2^53"),
     }
 }
 
 /// Moves read and delivered cursors. With a request id the answer follows the commit; without one
 /// the write is delayed and merged.
-fn mark(packet: &MessagePacket) -> Step {
+fn mark(packet: &MessagePacket) -> Action {
     let request_id = packet.request_id;
     let Some(chat) = packet.chat_id else { return bad_request(request_id, "chat_id is missing") };
     let (Ok(read), Ok(delivered)) =
@@ -397,8 +400,8 @@ fn mark(packet: &MessagePacket) -> Step {
     let marks = Marks { read, delivered };
     match request_id {
         _ if marks == Marks::default() => bad_request(request_id, "read_seq or delivered_seq is missing"),
-        Some(_) => Step::Do { request_id, chat, deed: Deed::Mark(marks) },
-        None => Step::Note { chat, marks },
+        Some(_) => Action::Submit { request_id, chat, command: ChatCommand::Mark(marks) },
+        None => Action::QueueCursors { chat, marks },
     }
 }
 
@@ -406,13 +409,15 @@ fn mark(packet: &MessagePacket) -> Step {
 fn alter(
     mut packet: MessagePacket,
     what: impl FnOnce(&mut MessagePacket) -> Result<Alteration, Refusal>,
-) -> Step {
+) -> Action {
     let request_id = packet.request_id;
     let Some(chat) = packet.chat_id else { return bad_request(request_id, "chat_id is missing") };
     let Some(message) = packet.message_id else { return bad_request(request_id, "message_id is missing") };
     match what(&mut packet) {
-        Ok(alteration) => Step::Do { request_id, chat, deed: Deed::Alter(message, alteration) },
-        Err(refusal) => Step::Refuse(nack(request_id, refusal.into())),
+        Ok(alteration) => {
+            Action::Submit { request_id, chat, command: ChatCommand::Alter(message, alteration) }
+        }
+        Err(refusal) => Action::Refuse(nack(request_id, refusal.into())),
     }
 }
 

@@ -17,13 +17,13 @@ fn packet(packet_type: &str) -> MessagePacket {
     MessagePacket { packet_type: packet_type.into(), request_id: Some(9), ..MessagePacket::default() }
 }
 
-fn step_for(packet: MessagePacket) -> Step {
+fn step_for(packet: MessagePacket) -> Action {
     member().receive(Incoming::Packet(Box::new(packet)))
 }
 
-fn refusal(step: Step) -> Code {
-    match step {
-        Step::Refuse(ack) => {
+fn refusal(action: Action) -> Code {
+    match action {
+        Action::Refuse(ack) => {
             assert_eq!((ack.success, ack.request_id), (false, Some(9)));
             assert!(ack.error.is_some_and(|error| !error.is_empty()));
             ack.code.unwrap()
@@ -46,19 +46,22 @@ fn first_packet_must_be_hello() {
     let hello = MessagePacket { token: Some("t".into()), ..packet("Hello") };
     assert!(matches!(
         Unauthenticated.receive(Incoming::Packet(Box::new(hello))),
-        Step::Authenticate { introduction: Introduction { echo: true, .. }, request_id: Some(9), .. }
+        Action::Authenticate { introduction: Introduction { echo: true, .. }, request_id: Some(9), .. }
     ));
     for first in [packet("Ping"), packet("Hello"), message_packet("hi")] {
-        let step = Unauthenticated.receive(Incoming::Packet(Box::new(first)));
-        assert!(matches!(step, Step::End { last: Some(_), code: GoodbyeCode::Unauthenticated }));
+        let action = Unauthenticated.receive(Incoming::Packet(Box::new(first)));
+        assert!(matches!(action, Action::End { last: Some(_), code: GoodbyeCode::Unauthenticated }));
     }
-    let step = Unauthenticated.receive(Incoming::Malformed);
-    assert!(matches!(step, Step::End { last: None, code: GoodbyeCode::BadRequest }));
+    let action = Unauthenticated.receive(Incoming::Malformed);
+    assert!(matches!(action, Action::End { last: None, code: GoodbyeCode::BadRequest }));
 }
 
 #[test]
 fn well_formed_message_is_sent() {
-    assert!(matches!(step_for(message_packet("hi")), Step::Do { request_id: Some(9), chat: ChatId(3), .. }));
+    assert!(matches!(
+        step_for(message_packet("hi")),
+        Action::Submit { request_id: Some(9), chat: ChatId(3), .. }
+    ));
 }
 
 #[test]
@@ -78,7 +81,7 @@ fn each_invalid_packet_is_refused_with_its_code() {
         cursors: Some(cursors.iter().map(|(chat, seq)| (ChatId(*chat), *seq)).collect()),
         ..packet("Resume")
     };
-    assert!(matches!(step_for(resume(&[(3, 4), (5, 6)])), Step::Resume { request_id: Some(9), .. }));
+    assert!(matches!(step_for(resume(&[(3, 4), (5, 6)])), Action::Resume { request_id: Some(9), .. }));
     assert_eq!(refusal(step_for(resume(&[(1, 1), (2, 2), (3, 3)]))), Code::BadRequest);
     assert_eq!(refusal(step_for(resume(&[(3, 1 << 60)]))), Code::BadRequest);
     assert_eq!(refusal(step_for(MessagePacket { epoch: None, ..resume(&[]) })), Code::BadRequest);
@@ -94,13 +97,13 @@ fn each_invalid_packet_is_refused_with_its_code() {
 fn own_user_id_is_accepted_and_bye_ends_the_session() {
     assert!(matches!(
         step_for(MessagePacket { user_id: Some(UserId(1)), ..message_packet("hi") }),
-        Step::Do { .. }
+        Action::Submit { .. }
     ));
-    assert!(matches!(step_for(packet("Bye")), Step::End { code: GoodbyeCode::Bye, .. }));
+    assert!(matches!(step_for(packet("Bye")), Action::End { code: GoodbyeCode::Bye, .. }));
 }
 
 #[test]
 fn undecodable_bytes_end_the_session() {
-    let step = member().receive(Incoming::Malformed);
-    assert!(matches!(step, Step::End { code: GoodbyeCode::BadRequest, .. }));
+    let action = member().receive(Incoming::Malformed);
+    assert!(matches!(action, Action::End { code: GoodbyeCode::BadRequest, .. }));
 }
