@@ -15,7 +15,7 @@ use super::intake::Intake;
 use super::marks::PendingMarks;
 use super::resumption::Resumption;
 use super::state::{
-    Action, Authenticated, ChatCommand, Incoming, Introduction, PageLimits, Unauthenticated, nack,
+    Action, Authenticated, ChatCommand, HelloOptions, Incoming, PageLimits, Unauthenticated, nack,
 };
 use crate::actors::cache::{SessionRef, SessionRegistration};
 use crate::actors::hub::{Outbox, OutboxDrain};
@@ -183,8 +183,8 @@ impl SessionActor {
                 self.leave(Some(code), ctx);
             }
             (Action::End { last, code }, _) => self.end(last, code),
-            (Action::Authenticate { token, introduction, request_id }, _) => {
-                self.authenticate(&token, introduction, request_id, place, ctx)
+            (Action::Authenticate { token, options, request_id }, _) => {
+                self.authenticate(&token, options, request_id, place, ctx)
             }
             (Action::Submit { request_id, chat, command }, Some(who)) => {
                 self.commands.push_back(QueuedChatCommand { request_id, chat, command, place });
@@ -240,7 +240,7 @@ impl SessionActor {
     fn authenticate(
         &mut self,
         token: &str,
-        introduction: Introduction,
+        options: HelloOptions,
         request_id: Option<u64>,
         place: OwnedSemaphorePermit,
         ctx: &mut Ctx<Self>,
@@ -249,7 +249,7 @@ impl SessionActor {
             Ok(who) => who,
             Err(error) => return self.end(Some(nack(request_id, error)), GoodbyeCode::Unauthenticated),
         };
-        let Introduction { echo, device, status, udp } = introduction;
+        let HelloOptions { echo, device, status, udp } = options;
         let Some(device) = parse_device(device, DeviceKey::Session(self.id)) else {
             let error = "device_id must be 1 to 64 bytes without control characters";
             let ack = AckPacket::refusal(request_id, Code::BadRequest, error.to_owned(), None);

@@ -64,7 +64,7 @@ impl Incoming {
 pub(super) enum Action {
     Authenticate {
         token: String,
-        introduction: Introduction,
+        options: HelloOptions,
         request_id: Option<u64>,
     },
     /// Changes a chat. Changes are performed in the order of their packets.
@@ -136,7 +136,7 @@ pub(super) enum Action {
 
 /// Options that a client sets in its `Hello`, besides its token.
 #[derive(Debug)]
-pub(super) struct Introduction {
+pub(super) struct HelloOptions {
     pub(super) echo: bool,
     pub(super) device: Option<String>,
     pub(super) status: Option<Status>,
@@ -213,7 +213,7 @@ impl Unauthenticated {
             Incoming::Packet(packet) if packet.packet_type == "Hello" => match packet.token {
                 Some(token) => Action::Authenticate {
                     token,
-                    introduction: Introduction {
+                    options: HelloOptions {
                         echo: packet.echo.unwrap_or(true),
                         device: packet.device_id,
                         status: packet.status.as_deref().and_then(Status::from_name),

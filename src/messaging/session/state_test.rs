@@ -46,7 +46,7 @@ fn first_packet_must_be_hello() {
     let hello = MessagePacket { token: Some("t".into()), ..packet("Hello") };
     assert!(matches!(
         Unauthenticated.receive(Incoming::Packet(Box::new(hello))),
-        Action::Authenticate { introduction: Introduction { echo: true, .. }, request_id: Some(9), .. }
+        Action::Authenticate { options: HelloOptions { echo: true, .. }, request_id: Some(9), .. }
     ));
     for first in [packet("Ping"), packet("Hello"), message_packet("hi")] {
         let action = Unauthenticated.receive(Incoming::Packet(Box::new(first)));
