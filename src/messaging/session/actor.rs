@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::super::admission::{Admission, MemberSeat, Seat, StrangerSeat};
 use super::super::edge::{Place, SessionEdge};
 use super::super::metrics::{ConnectionMeter, Present, Transport};
-use super::intake::Intake;
 use super::marks::PendingMarks;
+use super::reader_context::ReaderContext;
 use super::resumption::Resumption;
 use super::state::{
     Action, Authenticated, ChatCommand, HelloOptions, Incoming, PageLimits, Unauthenticated, nack,
@@ -127,7 +127,7 @@ impl NamedMessage for Finished {
 
 /// Parts that the two tasks at a session's socket use.
 pub(super) struct Started {
-    pub(super) intake: Intake,
+    pub(super) context: ReaderContext,
     pub(super) drain: OutboxDrain,
     pub(super) seat: Seat,
 }
@@ -165,8 +165,8 @@ pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToke
         crate::core::actor::start(&thread, edge.stats.clone(), edge.fatal.clone(), make)
     };
     let closed = CancellationToken::new();
-    let intake = Intake { session, window, outbox, welcomed, closed, stopping, services, meter };
-    Started { intake, drain, seat }
+    let context = ReaderContext { session, window, outbox, welcomed, closed, stopping, services, meter };
+    Started { context, drain, seat }
 }
 
 impl SessionActor {

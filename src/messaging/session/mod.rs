@@ -6,7 +6,7 @@
 //! * `actor`: performs its steps; `answers` performs those that are queries, `room` bounds them,
 //!   `resumption` replays missed events, `marks` collects cursors.
 //! * `reader` and `writer`: the two tasks at a TCP socket; `web_reader` (with `web_frames`) and
-//!   `web_writer` are those of a WebSocket. `intake` is shared by the readers.
+//!   `web_writer` are those of a WebSocket. `reader_context` is shared by the readers.
 //!
 //! Invariants
 //!
@@ -17,9 +17,9 @@
 
 mod actor;
 mod answers;
-mod intake;
 mod marks;
 mod reader;
+mod reader_context;
 mod resumption;
 mod room;
 mod state;
@@ -64,10 +64,10 @@ fn over_stream(
     edge: &SessionEdge,
 ) {
     let started = actor::start(place, edge, edge.ending.clone());
-    let stall = Duration::from_millis(started.intake.limits().write_stall_ms);
-    let closed = started.intake.closed.clone();
+    let stall = Duration::from_millis(started.context.limits().write_stall_ms);
+    let closed = started.context.closed.clone();
     actix::spawn(writer::run(writing, started.drain, stall, closed, started.seat));
-    actix::spawn(reader::Reader { socket: reading, intake: started.intake }.run());
+    actix::spawn(reader::Reader { socket: reading, context: started.context }.run());
 }
 
 /// Runs a session over WebSocket. `payload` is the input of the client; the returned body carries
@@ -75,8 +75,8 @@ fn over_stream(
 /// worker.
 pub(super) fn over_websocket(payload: Payload, place: Place, edge: &SessionEdge) -> BoxBody {
     let started = actor::start(place, edge, edge.ending_web.clone());
-    let closed = started.intake.closed.clone();
-    let (reader, shared) = WebReader::new(payload, started.intake);
+    let closed = started.context.closed.clone();
+    let (reader, shared) = WebReader::new(payload, started.context);
     actix_web::rt::spawn(reader.run());
     let frames = web_writer::frames(started.drain, shared, (closed, started.seat));
     BodyStream::new(frames).boxed()

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
 use super::actor::Frame;
-use super::intake::{End, Intake};
+use super::reader_context::{End, ReaderContext};
 use super::state::Incoming;
 use crate::protocol::answer::GoodbyeCode;
 use crate::protocol::framing;
@@ -52,13 +52,13 @@ impl Source for ReadHalf<TlsStream<TcpStream>> {
 
 pub(super) struct Reader<S> {
     pub(super) socket: S,
-    pub(super) intake: Intake,
+    pub(super) context: ReaderContext,
 }
 
 impl<S: Source> Reader<S> {
     pub(super) async fn run(mut self) {
         let end = self.read().await;
-        if self.intake.end(end) {
+        if self.context.end(end) {
             self.linger().await;
         }
     }
@@ -76,7 +76,7 @@ impl<S: Source> Reader<S> {
                 }
             }
         };
-        drop(tokio::time::timeout(Duration::from_millis(self.intake.limits().linger_ms), drained).await);
+        drop(tokio::time::timeout(Duration::from_millis(self.context.limits().linger_ms), drained).await);
     }
 
     async fn read(&mut self) -> End {
@@ -88,11 +88,11 @@ impl<S: Source> Reader<S> {
             // A permit for the next packet must be free before the read. So a `Hello` is settled
             // before its outcome determines the time limit of the next bytes, and a full window
             // leaves the socket unread.
-            match self.intake.place().await {
+            match self.context.place().await {
                 Ok(free) => drop(free),
                 Err(end) => return end,
             }
-            let patience = self.intake.patience(opened, began);
+            let patience = self.context.patience(opened, began);
             let read = async {
                 self.socket.readable().await?;
                 buffer.reserve(S::CHUNK_BYTES);
@@ -100,15 +100,15 @@ impl<S: Source> Reader<S> {
             };
             let read = tokio::select! {
                 biased;
-                () = self.intake.closed.cancelled() => return End::Closed,
-                () = self.intake.stopping.cancelled() => return End::Say(GoodbyeCode::Shutdown),
+                () = self.context.closed.cancelled() => return End::Closed,
+                () = self.context.stopping.cancelled() => return End::Say(GoodbyeCode::Shutdown),
                 read = tokio::time::timeout(patience, read) => read,
             };
             match read {
                 Ok(Ok(0)) => return End::Finished,
                 Ok(Err(_)) => return End::Closed,
                 Ok(Ok(_)) => {}
-                Err(_) if !self.intake.is_welcomed() => return End::Say(GoodbyeCode::Unauthenticated),
+                Err(_) if !self.context.is_welcomed() => return End::Say(GoodbyeCode::Unauthenticated),
                 Err(_) if !buffer.is_empty() => return End::Say(GoodbyeCode::BadRequest),
                 Err(_) => return End::Say(GoodbyeCode::Idle),
             }
@@ -127,25 +127,25 @@ impl<S: Source> Reader<S> {
         while used < buffer.len() {
             // The permit comes before the size limit is read: while a `Hello` is being answered,
             // the limit of unauthenticated clients applies.
-            let place = match self.intake.place().await {
+            let place = match self.context.place().await {
                 Ok(place) => place,
                 Err(end) => return Some(end),
             };
-            match framing::split(buffer.get(used..).unwrap_or_default(), self.intake.bytes_max()) {
+            match framing::split(buffer.get(used..).unwrap_or_default(), self.context.bytes_max()) {
                 Ok(None) => break,
                 Ok(Some((frame, length))) => {
                     let incoming = Incoming::of(packet::decode(frame));
                     let last = matches!(incoming, Incoming::Malformed);
-                    self.intake.session.post(Frame { incoming, place });
+                    self.context.session.post(Frame { incoming, place });
                     used += length;
-                    self.intake.meter.received(length);
+                    self.context.meter.received(length);
                     if last {
-                        self.intake.meter.malformed();
+                        self.context.meter.malformed();
                         return Some(End::Say(GoodbyeCode::BadRequest));
                     }
                 }
                 Err(_) => {
-                    self.intake.meter.malformed();
+                    self.context.meter.malformed();
                     return Some(End::Say(GoodbyeCode::BadRequest));
                 }
             }

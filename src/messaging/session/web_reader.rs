@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::Instant;
 
 use super::actor::Frame;
-use super::intake::{End, Intake};
+use super::reader_context::{End, ReaderContext};
 use super::state::Incoming;
 use super::web_close::{SharedClose, WebClose};
 use super::web_frames::{WebFrames, WebMessage};
@@ -60,7 +60,7 @@ impl SharedForm {
 pub(super) struct WebReader {
     payload: Payload,
     frames: WebFrames,
-    intake: Intake,
+    context: ReaderContext,
     pongs: Sender<Bytes>,
     form: SharedForm,
     close: SharedClose,
@@ -74,17 +74,17 @@ pub(super) struct ForWriter {
 }
 
 impl WebReader {
-    pub(super) fn new(payload: Payload, intake: Intake) -> (Self, ForWriter) {
+    pub(super) fn new(payload: Payload, context: ReaderContext) -> (Self, ForWriter) {
         let (pongs, waiting) = channel(PONGS_MAX);
         let (form, close) = (SharedForm::default(), SharedClose::default());
         let shared = ForWriter { pongs: waiting, form: form.clone(), close: close.clone() };
-        (Self { payload, frames: WebFrames::default(), intake, pongs, form, close }, shared)
+        (Self { payload, frames: WebFrames::default(), context, pongs, form, close }, shared)
     }
 
     pub(super) async fn run(mut self) {
         let end = self.read().await;
-        if self.intake.end(end) {
-            let linger = Duration::from_millis(self.intake.limits().linger_ms);
+        if self.context.end(end) {
+            let linger = Duration::from_millis(self.context.limits().linger_ms);
             let mut rest = self.payload.take(LINGER_CHUNKS_MAX);
             drop(tokio::time::timeout(linger, async { while rest.next().await.is_some() {} }).await);
         }
@@ -96,13 +96,13 @@ impl WebReader {
         let mut began = None;
         loop {
             // As over TCP: the reader reads only while a permit is free.
-            match self.intake.place().await {
+            match self.context.place().await {
                 Ok(free) => drop(free),
                 // HTTP stops while the writer still works: packets that were received are answered.
                 Err(End::Say(GoodbyeCode::Shutdown)) => return End::SayLast(GoodbyeCode::Shutdown),
                 Err(end) => return end,
             }
-            match self.frames.take(self.intake.bytes_max()) {
+            match self.frames.take(self.context.bytes_max()) {
                 Ok(Some(message)) => {
                     began = None;
                     if let Some(end) = self.receive(message).await {
@@ -114,17 +114,17 @@ impl WebReader {
                 Err(close) => return self.broken(close),
             }
             began = began.or(Some(Instant::now())).filter(|_| self.frames.is_within_message());
-            let patience = self.intake.patience(opened, began);
+            let patience = self.context.patience(opened, began);
             let arrived = tokio::select! {
                 biased;
-                () = self.intake.closed.cancelled() => return End::Closed,
-                () = self.intake.stopping.cancelled() => return End::SayLast(GoodbyeCode::Shutdown),
+                () = self.context.closed.cancelled() => return End::Closed,
+                () = self.context.stopping.cancelled() => return End::SayLast(GoodbyeCode::Shutdown),
                 arrived = tokio::time::timeout(patience, self.payload.next()) => arrived,
             };
             match arrived {
                 Ok(Some(Ok(bytes))) => self.frames.add(&bytes),
                 Ok(Some(Err(_)) | None) => return End::Closed,
-                Err(_) if !self.intake.is_welcomed() => return End::Say(GoodbyeCode::Unauthenticated),
+                Err(_) if !self.context.is_welcomed() => return End::Say(GoodbyeCode::Unauthenticated),
                 Err(_) if began.is_some() => return End::Say(GoodbyeCode::BadRequest),
                 Err(_) => return End::Say(GoodbyeCode::Idle),
             }
@@ -136,13 +136,13 @@ impl WebReader {
         let incoming = match message {
             WebMessage::Whole(form, bytes) => self.packet(form, &bytes),
             // No packet of an unauthenticated client is this long.
-            WebMessage::TooLarge(..) if !self.intake.is_welcomed() => {
+            WebMessage::TooLarge(..) if !self.context.is_welcomed() => {
                 return Some(self.broken(WebClose::TOO_LARGE));
             }
             WebMessage::TooLarge(form, beginning) => {
-                self.intake.meter.malformed();
+                self.context.meter.malformed();
                 let request_id = if form == Form::Text { json::request_id_in(&beginning) } else { None };
-                Incoming::TooLarge { request_id, bytes_max: self.intake.bytes_max() }
+                Incoming::TooLarge { request_id, bytes_max: self.context.bytes_max() }
             }
             WebMessage::Ping(payload) => {
                 // With a full queue the client receives the pongs that are queued already.
@@ -156,8 +156,8 @@ impl WebReader {
             }
         };
         let last = matches!(incoming, Incoming::Malformed);
-        match self.intake.place().await {
-            Ok(place) => self.intake.session.post(Frame { incoming, place }),
+        match self.context.place().await {
+            Ok(place) => self.context.session.post(Frame { incoming, place }),
             Err(end) => return Some(end),
         }
         last.then(|| self.broken(WebClose::INVALID))
@@ -166,13 +166,13 @@ impl WebReader {
     /// Ends the connection because the client broke the protocol.
     fn broken(&self, close: WebClose) -> End {
         tracing::debug!(code = close.code(), "a client broke the WebSocket protocol");
-        self.intake.meter.malformed();
+        self.context.meter.malformed();
         self.close.set(close);
         End::Say(GoodbyeCode::BadRequest)
     }
 
     fn packet(&self, form: Form, bytes: &[u8]) -> Incoming {
-        self.intake.meter.received(bytes.len());
+        self.context.meter.received(bytes.len());
         if !self.form.accepts(form) {
             let reason = "all messages must have the form of the first one, text or binary".to_owned();
             return Incoming::BadField { request_id: None, reason };

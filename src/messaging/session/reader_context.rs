@@ -17,7 +17,7 @@ use crate::protocol::answer::GoodbyeCode;
 use crate::services::Services;
 
 /// The session's state as its reading task uses it.
-pub(super) struct Intake {
+pub(super) struct ReaderContext {
     pub(super) session: Mailbox<SessionActor>,
     pub(super) window: Arc<Semaphore>,
     pub(super) outbox: Arc<Outbox>,
@@ -41,7 +41,7 @@ pub(super) enum End {
     SayLast(GoodbyeCode),
 }
 
-impl Intake {
+impl ReaderContext {
     pub(super) fn limits(&self) -> &Limits {
         &self.services.limits
     }
