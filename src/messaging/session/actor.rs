@@ -106,23 +106,23 @@ impl NamedMessage for Frame {
 /// Reading has ended.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Gone {
+pub(super) struct CloseNow {
     pub(super) code: Option<GoodbyeCode>,
 }
 
-impl NamedMessage for Gone {
-    const NAME: &'static str = "Gone";
+impl NamedMessage for CloseNow {
+    const NAME: &'static str = "CloseNow";
 }
 
 /// Reading has ended. Packets in flight are answered before the session ends.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Finished {
+pub(super) struct CloseAfterReplies {
     pub(super) code: Option<GoodbyeCode>,
 }
 
-impl NamedMessage for Finished {
-    const NAME: &'static str = "Finished";
+impl NamedMessage for CloseAfterReplies {
+    const NAME: &'static str = "CloseAfterReplies";
 }
 
 /// Parts that the two tasks at a session's socket use.
@@ -407,12 +407,12 @@ impl SessionActor {
         let all = u32::try_from(all).unwrap_or(u32::MAX);
         let answered = async move { window.acquire_many_owned(all).await.ok() };
         ctx.spawn(answered.into_actor(self).map(move |places, session: &mut Self, ctx| {
-            session.gone(code, ctx);
+            session.close(code, ctx);
             drop(places);
         }));
     }
 
-    fn gone(&mut self, code: Option<GoodbyeCode>, ctx: &mut Ctx<Self>) {
+    fn close(&mut self, code: Option<GoodbyeCode>, ctx: &mut Ctx<Self>) {
         match code {
             Some(code) => self.end(None, code),
             None => self.outbox.close(),
@@ -446,7 +446,7 @@ impl Supervised for SessionActor {
 
 impl InstrumentedActor for SessionActor {
     const NAME: &'static str = "session";
-    const MESSAGES: &'static [&'static str] = &["Finished", "Frame", "Gone"];
+    const MESSAGES: &'static [&'static str] = &["CloseAfterReplies", "CloseNow", "Frame"];
 }
 
 /// Returns the statistics of a server's sessions.
@@ -462,16 +462,16 @@ impl Handler<Frame> for SessionActor {
     }
 }
 
-impl Handler<Finished> for SessionActor {
+impl Handler<CloseAfterReplies> for SessionActor {
     type Result = ();
-    fn handle(&mut self, finished: Finished, ctx: &mut Ctx<Self>) {
-        self.leave(finished.code, ctx);
+    fn handle(&mut self, close: CloseAfterReplies, ctx: &mut Ctx<Self>) {
+        self.leave(close.code, ctx);
     }
 }
 
-impl Handler<Gone> for SessionActor {
+impl Handler<CloseNow> for SessionActor {
     type Result = ();
-    fn handle(&mut self, gone: Gone, ctx: &mut Ctx<Self>) {
-        self.gone(gone.code, ctx);
+    fn handle(&mut self, close: CloseNow, ctx: &mut Ctx<Self>) {
+        self.close(close.code, ctx);
     }
 }

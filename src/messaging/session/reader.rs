@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
 use super::actor::Frame;
-use super::reader_context::{End, ReaderContext};
+use super::reader_context::{ReadEnd, ReaderContext};
 use super::state::Incoming;
 use crate::protocol::answer::GoodbyeCode;
 use crate::protocol::framing;
@@ -79,7 +79,7 @@ impl<S: Source> Reader<S> {
         drop(tokio::time::timeout(Duration::from_millis(self.context.limits().linger_ms), drained).await);
     }
 
-    async fn read(&mut self) -> End {
+    async fn read(&mut self) -> ReadEnd {
         let mut buffer = Vec::new();
         let opened = Instant::now();
         // Start of the frame of which a part has arrived.
@@ -100,17 +100,19 @@ impl<S: Source> Reader<S> {
             };
             let read = tokio::select! {
                 biased;
-                () = self.context.closed.cancelled() => return End::Closed,
-                () = self.context.stopping.cancelled() => return End::Say(GoodbyeCode::Shutdown),
+                () = self.context.closed.cancelled() => return ReadEnd::Closed,
+                () = self.context.stopping.cancelled() => return ReadEnd::CloseWith(GoodbyeCode::Shutdown),
                 read = tokio::time::timeout(patience, read) => read,
             };
             match read {
-                Ok(Ok(0)) => return End::Finished,
-                Ok(Err(_)) => return End::Closed,
+                Ok(Ok(0)) => return ReadEnd::EndOfStream,
+                Ok(Err(_)) => return ReadEnd::Closed,
                 Ok(Ok(_)) => {}
-                Err(_) if !self.context.is_welcomed() => return End::Say(GoodbyeCode::Unauthenticated),
-                Err(_) if !buffer.is_empty() => return End::Say(GoodbyeCode::BadRequest),
-                Err(_) => return End::Say(GoodbyeCode::Idle),
+                Err(_) if !self.context.is_welcomed() => {
+                    return ReadEnd::CloseWith(GoodbyeCode::Unauthenticated);
+                }
+                Err(_) if !buffer.is_empty() => return ReadEnd::CloseWith(GoodbyeCode::BadRequest),
+                Err(_) => return ReadEnd::CloseWith(GoodbyeCode::Idle),
             }
             let waiting = buffer.len();
             if let Some(end) = self.deliver(&mut buffer).await {
@@ -122,7 +124,7 @@ impl<S: Source> Reader<S> {
     }
 
     /// Passes every complete frame to the session, as the window allows.
-    async fn deliver(&mut self, buffer: &mut Vec<u8>) -> Option<End> {
+    async fn deliver(&mut self, buffer: &mut Vec<u8>) -> Option<ReadEnd> {
         let mut used = 0;
         while used < buffer.len() {
             // The permit comes before the size limit is read: while a `Hello` is being answered,
@@ -141,12 +143,12 @@ impl<S: Source> Reader<S> {
                     self.context.meter.received(length);
                     if last {
                         self.context.meter.malformed();
-                        return Some(End::Say(GoodbyeCode::BadRequest));
+                        return Some(ReadEnd::CloseWith(GoodbyeCode::BadRequest));
                     }
                 }
                 Err(_) => {
                     self.context.meter.malformed();
-                    return Some(End::Say(GoodbyeCode::BadRequest));
+                    return Some(ReadEnd::CloseWith(GoodbyeCode::BadRequest));
                 }
             }
         }

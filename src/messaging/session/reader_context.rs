@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::metrics::ConnectionMeter;
-use super::actor::{Finished, Gone, SessionActor};
+use super::actor::{CloseAfterReplies, CloseNow, SessionActor};
 use crate::actors::hub::Outbox;
 use crate::core::actor::Mailbox;
 use crate::core::limits::Limits;
@@ -31,14 +31,14 @@ pub(super) struct ReaderContext {
 }
 
 /// Reason why reading ended.
-pub(super) enum End {
+pub(super) enum ReadEnd {
     /// This side closed the socket, or the socket failed.
     Closed,
     /// The peer closed its sending half and may still receive.
-    Finished,
-    Say(GoodbyeCode),
+    EndOfStream,
+    CloseWith(GoodbyeCode),
     /// `Goodbye`, after the answers to all received packets.
-    SayLast(GoodbyeCode),
+    CloseAfterReplies(GoodbyeCode),
 }
 
 impl ReaderContext {
@@ -69,26 +69,26 @@ impl ReaderContext {
     /// Acquires a window permit for one packet. First waits until the outbox is at most half full:
     /// a client that does not read answers cannot send further requests, so the answers are bounded
     /// too.
-    pub(super) async fn place(&self) -> Result<OwnedSemaphorePermit, End> {
+    pub(super) async fn place(&self) -> Result<OwnedSemaphorePermit, ReadEnd> {
         tokio::select! {
             biased;
-            () = self.closed.cancelled() => Err(End::Closed),
-            () = self.stopping.cancelled() => Err(End::Say(GoodbyeCode::Shutdown)),
+            () = self.closed.cancelled() => Err(ReadEnd::Closed),
+            () = self.stopping.cancelled() => Err(ReadEnd::CloseWith(GoodbyeCode::Shutdown)),
             place = async {
                 self.outbox.room().await;
                 self.window.clone().acquire_owned().await
-            } => place.map_err(|_| End::Closed),
+            } => place.map_err(|_| ReadEnd::Closed),
         }
     }
 
     /// Notifies the session that reading ended; returns whether the peer receives a `Goodbye`.
-    pub(super) fn end(&self, end: End) -> bool {
+    pub(super) fn end(&self, end: ReadEnd) -> bool {
         match end {
-            End::Closed => self.session.post(Gone { code: None }),
-            End::Finished => self.session.post(Finished { code: None }),
-            End::Say(code) => self.session.post(Gone { code: Some(code) }),
-            End::SayLast(code) => self.session.post(Finished { code: Some(code) }),
+            ReadEnd::Closed => self.session.post(CloseNow { code: None }),
+            ReadEnd::EndOfStream => self.session.post(CloseAfterReplies { code: None }),
+            ReadEnd::CloseWith(code) => self.session.post(CloseNow { code: Some(code) }),
+            ReadEnd::CloseAfterReplies(code) => self.session.post(CloseAfterReplies { code: Some(code) }),
         }
-        matches!(end, End::Say(_) | End::SayLast(_))
+        matches!(end, ReadEnd::CloseWith(_) | ReadEnd::CloseAfterReplies(_))
     }
 }

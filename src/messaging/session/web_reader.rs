@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::Instant;
 
 use super::actor::Frame;
-use super::reader_context::{End, ReaderContext};
+use super::reader_context::{ReadEnd, ReaderContext};
 use super::state::Incoming;
 use super::web_close::{SharedClose, WebClose};
 use super::web_frames::{WebFrames, WebMessage};
@@ -90,7 +90,7 @@ impl WebReader {
         }
     }
 
-    async fn read(&mut self) -> End {
+    async fn read(&mut self) -> ReadEnd {
         let opened = Instant::now();
         // Start of the message of which a part has arrived.
         let mut began = None;
@@ -99,7 +99,9 @@ impl WebReader {
             match self.context.place().await {
                 Ok(free) => drop(free),
                 // HTTP stops while the writer still works: packets that were received are answered.
-                Err(End::Say(GoodbyeCode::Shutdown)) => return End::SayLast(GoodbyeCode::Shutdown),
+                Err(ReadEnd::CloseWith(GoodbyeCode::Shutdown)) => {
+                    return ReadEnd::CloseAfterReplies(GoodbyeCode::Shutdown);
+                }
                 Err(end) => return end,
             }
             match self.frames.take(self.context.bytes_max()) {
@@ -117,22 +119,24 @@ impl WebReader {
             let patience = self.context.patience(opened, began);
             let arrived = tokio::select! {
                 biased;
-                () = self.context.closed.cancelled() => return End::Closed,
-                () = self.context.stopping.cancelled() => return End::SayLast(GoodbyeCode::Shutdown),
+                () = self.context.closed.cancelled() => return ReadEnd::Closed,
+                () = self.context.stopping.cancelled() => return ReadEnd::CloseAfterReplies(GoodbyeCode::Shutdown),
                 arrived = tokio::time::timeout(patience, self.payload.next()) => arrived,
             };
             match arrived {
                 Ok(Some(Ok(bytes))) => self.frames.add(&bytes),
-                Ok(Some(Err(_)) | None) => return End::Closed,
-                Err(_) if !self.context.is_welcomed() => return End::Say(GoodbyeCode::Unauthenticated),
-                Err(_) if began.is_some() => return End::Say(GoodbyeCode::BadRequest),
-                Err(_) => return End::Say(GoodbyeCode::Idle),
+                Ok(Some(Err(_)) | None) => return ReadEnd::Closed,
+                Err(_) if !self.context.is_welcomed() => {
+                    return ReadEnd::CloseWith(GoodbyeCode::Unauthenticated);
+                }
+                Err(_) if began.is_some() => return ReadEnd::CloseWith(GoodbyeCode::BadRequest),
+                Err(_) => return ReadEnd::CloseWith(GoodbyeCode::Idle),
             }
         }
     }
 
     /// Passes a message to the session; returns why reading ends, if it does.
-    async fn receive(&mut self, message: WebMessage) -> Option<End> {
+    async fn receive(&mut self, message: WebMessage) -> Option<ReadEnd> {
         let incoming = match message {
             WebMessage::Whole(form, bytes) => self.packet(form, &bytes),
             // No packet of an unauthenticated client is this long.
@@ -152,7 +156,7 @@ impl WebReader {
             WebMessage::Pong => return None,
             WebMessage::Close(code) => {
                 self.close.echo(code);
-                return Some(End::Finished);
+                return Some(ReadEnd::EndOfStream);
             }
         };
         let last = matches!(incoming, Incoming::Malformed);
@@ -164,11 +168,11 @@ impl WebReader {
     }
 
     /// Ends the connection because the client broke the protocol.
-    fn broken(&self, close: WebClose) -> End {
+    fn broken(&self, close: WebClose) -> ReadEnd {
         tracing::debug!(code = close.code(), "a client broke the WebSocket protocol");
         self.context.meter.malformed();
         self.close.set(close);
-        End::Say(GoodbyeCode::BadRequest)
+        ReadEnd::CloseWith(GoodbyeCode::BadRequest)
     }
 
     fn packet(&self, form: Form, bytes: &[u8]) -> Incoming {

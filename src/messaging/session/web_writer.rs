@@ -29,18 +29,18 @@ struct WebWriter {
     waiting: VecDeque<Bytes>,
     /// Frames and bytes of the last chunk; removed from the outbox at the next poll.
     handed_over: (usize, usize),
-    end: End,
+    end: ClosePhase,
     /// The connection counts until its body is dropped; then its reader ends too.
     _dropped_last: (DropGuard, Seat),
 }
 
 #[derive(PartialEq)]
-enum End {
+enum ClosePhase {
     Open,
     /// The outbox is closed: after the remaining frames, the closing handshake follows with this
     /// code.
     Draining(WebClose),
-    Said,
+    Sent,
 }
 
 /// Returns the session's frames as a stream of WebSocket messages.
@@ -55,7 +55,7 @@ pub(super) fn frames(
         codec: Codec::new(),
         waiting: VecDeque::new(),
         handed_over: (0, 0),
-        end: End::Open,
+        end: ClosePhase::Open,
         _dropped_last: (closed.drop_guard(), seat),
     };
     stream::unfold(writer, |mut writer| async move {
@@ -70,7 +70,7 @@ impl WebWriter {
         self.drain.written(frames, bytes);
         let mut out = BytesMut::new();
         while out.is_empty() {
-            if self.waiting.is_empty() && self.end == End::Open {
+            if self.waiting.is_empty() && self.end == ClosePhase::Open {
                 self.wait(&mut out).await;
             }
             while out.len() < CHUNK_BYTES
@@ -82,13 +82,13 @@ impl WebWriter {
             }
             if self.waiting.is_empty() {
                 match self.end {
-                    End::Open => {}
-                    End::Draining(close) => {
-                        self.end = End::Said;
+                    ClosePhase::Open => {}
+                    ClosePhase::Draining(close) => {
+                        self.end = ClosePhase::Sent;
                         let close = self.reader.close.get().unwrap_or(close);
                         self.put(Message::Close(Some(CloseCode::from(close.code()).into())), &mut out);
                     }
-                    End::Said => return (!out.is_empty()).then(|| out.freeze()),
+                    ClosePhase::Sent => return (!out.is_empty()).then(|| out.freeze()),
                 }
             }
         }
@@ -102,7 +102,7 @@ impl WebWriter {
             drained = self.drain.next(&mut frames) => {
                 self.waiting.extend(frames);
                 if let Drained::Closed(goodbye) = drained {
-                    self.end = End::Draining(goodbye.map_or(WebClose::NORMAL, WebClose::of));
+                    self.end = ClosePhase::Draining(goodbye.map_or(WebClose::NORMAL, WebClose::of));
                 }
             }
             Some(payload) = self.reader.pongs.recv() => self.put(Message::Pong(payload), out),
