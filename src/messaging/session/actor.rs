@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::admission::{Admission, MemberSeat, Seat, StrangerSeat};
 use super::super::edge::{Place, SessionEdge};
 use super::super::metrics::{ConnectionMeter, Present, Transport};
-use super::marks::PendingMarks;
+use super::read_cursors::PendingCursors;
 use super::reader_context::ReaderContext;
 use super::resumption::Resumption;
 use super::state::{
@@ -61,7 +61,7 @@ pub(super) struct SessionActor {
     /// Admits one bulk answer at a time.
     pub(super) bulk: Arc<Semaphore>,
     pub(super) resumption: Resumption,
-    pub(super) marks: PendingMarks,
+    pub(super) read_cursors: PendingCursors,
 }
 
 enum Conversation {
@@ -160,7 +160,7 @@ pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToke
             waiting: false,
             bulk: Arc::new(Semaphore::new(1)),
             resumption: Resumption::new(true),
-            marks: PendingMarks::default(),
+            read_cursors: PendingCursors::default(),
         };
         crate::core::actor::start(&thread, edge.stats.clone(), edge.fatal.clone(), make)
     };
@@ -210,7 +210,9 @@ impl SessionActor {
             (Action::LeaveChats { request_id, username }, Some(who)) => {
                 self.leave_chats(who, request_id, username, place);
             }
-            (Action::QueueCursors { chat, marks }, Some(who)) => self.note_marks(who, chat, marks, ctx),
+            (Action::QueueCursors { chat, marks }, Some(who)) => {
+                self.queue_cursor_update(who, chat, marks, ctx)
+            }
             (Action::Resume { request_id, epoch, chats }, Some(who)) => {
                 self.resume(who, request_id, epoch, chats, place, ctx)
             }
@@ -426,7 +428,7 @@ impl Actor for SessionActor {
     type Context = Ctx<Self>;
 
     fn stopped(&mut self, _: &mut Ctx<Self>) {
-        self.flush_last_marks();
+        self.flush_last_cursors();
         // Also correct when the session was never registered or is being registered: the cache
         // keeps the order.
         self.services.cache.close_session(self.id, self.hub);

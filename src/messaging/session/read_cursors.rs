@@ -20,7 +20,7 @@ use crate::services::ServiceError;
 
 /// Marks of a session that are not written yet.
 #[derive(Default)]
-pub(super) struct PendingMarks {
+pub(super) struct PendingCursors {
     who: Option<Credential>,
     chats: BTreeMap<ChatId, Marks>,
     /// Whether a write is scheduled after the short delay, and after the long one.
@@ -29,34 +29,40 @@ pub(super) struct PendingMarks {
 }
 
 impl SessionActor {
-    pub(super) fn note_marks(&mut self, who: Credential, chat: ChatId, marks: Marks, ctx: &mut Ctx<Self>) {
+    pub(super) fn queue_cursor_update(
+        &mut self,
+        who: Credential,
+        chat: ChatId,
+        marks: Marks,
+        ctx: &mut Ctx<Self>,
+    ) {
         let limits = &self.services.limits;
         let (merge_ms, delivered_ms) = (limits.mark_merge_ms, limits.delivered_merge_ms);
-        let full = self.marks.chats.len() >= limits.marks_per_command;
-        self.marks.who = Some(who);
-        self.marks.chats.entry(chat).or_default().merge(marks);
+        let full = self.read_cursors.chats.len() >= limits.marks_per_command;
+        self.read_cursors.who = Some(who);
+        self.read_cursors.chats.entry(chat).or_default().merge(marks);
         if full {
-            self.flush_marks(ctx);
-        } else if marks.read.is_some() && !std::mem::replace(&mut self.marks.soon, true) {
+            self.flush_cursors(ctx);
+        } else if marks.read.is_some() && !std::mem::replace(&mut self.read_cursors.soon, true) {
             ctx.run_later(Duration::from_millis(merge_ms), |session, ctx| {
-                session.marks.soon = false;
-                session.flush_marks(ctx);
+                session.read_cursors.soon = false;
+                session.flush_cursors(ctx);
             });
-        } else if !std::mem::replace(&mut self.marks.later, true) {
+        } else if !std::mem::replace(&mut self.read_cursors.later, true) {
             ctx.run_later(Duration::from_millis(delivered_ms), |session, ctx| {
-                session.marks.later = false;
-                session.flush_marks(ctx);
+                session.read_cursors.later = false;
+                session.flush_cursors(ctx);
             });
         }
     }
 
-    fn take_marks(&mut self) -> Option<(Credential, Vec<(ChatId, Marks)>)> {
-        let marks: Vec<_> = std::mem::take(&mut self.marks.chats).into_iter().collect();
-        self.marks.who.filter(|_| !marks.is_empty()).map(|who| (who, marks))
+    fn take_cursors(&mut self) -> Option<(Credential, Vec<(ChatId, Marks)>)> {
+        let marks: Vec<_> = std::mem::take(&mut self.read_cursors.chats).into_iter().collect();
+        self.read_cursors.who.filter(|_| !marks.is_empty()).map(|who| (who, marks))
     }
 
-    fn flush_marks(&mut self, ctx: &mut Ctx<Self>) {
-        let Some((who, marks)) = self.take_marks() else { return };
+    fn flush_cursors(&mut self, ctx: &mut Ctx<Self>) {
+        let Some((who, marks)) = self.take_cursors() else { return };
         let (services, again) = (self.services.clone(), marks.clone());
         let merging = async move { services.merge_marks(who, marks).await };
         let settle =
@@ -64,7 +70,7 @@ impl SessionActor {
                 Ok(()) => {}
                 Err(error) if matches!(error.code, Code::Overloaded | Code::ReadOnly) => {
                     let marks = again.into_iter().take(session.services.limits.marks_per_command);
-                    marks.for_each(|(chat, marks)| session.note_marks(who, chat, marks, ctx));
+                    marks.for_each(|(chat, marks)| session.queue_cursor_update(who, chat, marks, ctx));
                 }
                 Err(error) => tracing::debug!(error = error.detail, "marks were not written"),
             };
@@ -72,8 +78,8 @@ impl SessionActor {
     }
 
     /// Writes the remaining marks at the end of the session, without waiting for the result.
-    pub(super) fn flush_last_marks(&mut self) {
-        if let Some((who, marks)) = self.take_marks() {
+    pub(super) fn flush_last_cursors(&mut self) {
+        if let Some((who, marks)) = self.take_cursors() {
             self.services.merge_last_marks(who, marks);
         }
     }
