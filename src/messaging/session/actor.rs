@@ -13,7 +13,7 @@ use super::super::edge::{Place, SessionEdge};
 use super::super::metrics::{ConnectionMeter, Present, Transport};
 use super::read_cursors::PendingCursors;
 use super::reader_context::ReaderContext;
-use super::resumption::Resumption;
+use super::replay::ReplayQueue;
 use super::state::{
     Action, Authenticated, ChatCommand, HelloOptions, Incoming, PageLimits, Unauthenticated, nack,
 };
@@ -60,7 +60,7 @@ pub(super) struct SessionActor {
     waiting: bool,
     /// Admits one bulk answer at a time.
     pub(super) bulk: Arc<Semaphore>,
-    pub(super) resumption: Resumption,
+    pub(super) replay: ReplayQueue,
     pub(super) read_cursors: PendingCursors,
 }
 
@@ -159,7 +159,7 @@ pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToke
             commands: VecDeque::new(),
             waiting: false,
             bulk: Arc::new(Semaphore::new(1)),
-            resumption: Resumption::new(true),
+            replay: ReplayQueue::new(true),
             read_cursors: PendingCursors::default(),
         };
         crate::core::actor::start(&thread, edge.stats.clone(), edge.fatal.clone(), make)
@@ -302,7 +302,7 @@ impl SessionActor {
         let pages =
             PageLimits { default: limits.page_default, max: limits.page_max, cursors: limits.resume_chats };
         self.conversation = Conversation::Authenticated(Authenticated { who, pages });
-        self.resumption = Resumption::new(echo);
+        self.replay = ReplayQueue::new(echo);
         self.stranger = None;
         self.counted = Some(self.meter.welcomed());
         self.welcomed.store(true, Release);

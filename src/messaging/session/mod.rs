@@ -4,7 +4,7 @@
 //!
 //! * `state`: the protocol state machine, without socket, clock or actor.
 //! * `actor`: performs its steps; `answers` performs those that are queries, `room` bounds them,
-//!   `resumption` replays missed events, `read_cursors` collects cursors.
+//!   `replay` replays missed events, `read_cursors` collects cursors.
 //! * `reader` and `writer`: the two tasks at a TCP socket; `web_reader` (with `web_frames`) and
 //!   `web_writer` are those of a WebSocket. `reader_context` is shared by the readers.
 //!
@@ -20,7 +20,7 @@ mod answers;
 mod read_cursors;
 mod reader;
 mod reader_context;
-mod resumption;
+mod replay;
 mod room;
 mod state;
 #[cfg(test)]

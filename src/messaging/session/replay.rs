@@ -32,7 +32,7 @@ const REST: Duration = Duration::from_millis(200);
 const CURSOR_BYTES: usize = 256;
 
 /// The chats of a session that are catching up.
-pub(super) struct Resumption {
+pub(super) struct ReplayQueue {
     /// Whether the session receives its own user's messages in full.
     echo: bool,
     /// Generation of the last `Resume`.
@@ -42,7 +42,7 @@ pub(super) struct Resumption {
     running: bool,
 }
 
-impl Resumption {
+impl ReplayQueue {
     pub(super) fn new(echo: bool) -> Self {
         Self { echo, generation: 0, behind: BTreeMap::new(), running: false }
     }
@@ -71,8 +71,8 @@ impl SessionActor {
         place: OwnedSemaphorePermit,
         ctx: &mut Ctx<Self>,
     ) {
-        self.resumption.generation += 1;
-        let (generation, session_ref) = (self.resumption.generation, self.session_ref(who));
+        self.replay.generation += 1;
+        let (generation, session_ref) = (self.replay.generation, self.session_ref(who));
         let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
         let mut room = self.bulk_room(who);
         let asking = async move {
@@ -96,11 +96,11 @@ impl SessionActor {
             match behind {
                 Ok(behind) => {
                     let queue = behind.into_iter().map(|(chat, seq)| (chat, (generation, seq)));
-                    session.resumption.behind.extend(queue);
+                    session.replay.behind.extend(queue);
                     if request_id.is_some() {
                         session.acknowledge(AckPacket { request_id, success: true, ..AckPacket::default() });
                     }
-                    if session.resumption.behind.len() > session.services.limits.resume_chats {
+                    if session.replay.behind.len() > session.services.limits.resume_chats {
                         return session.end(None, GoodbyeCode::Overloaded);
                     }
                     session.replay_next(who, ctx);
@@ -114,14 +114,14 @@ impl SessionActor {
 
     /// Replays a page of the first chat that is catching up, and continues until no chat is.
     fn replay_next(&mut self, who: Credential, ctx: &mut Ctx<Self>) {
-        if self.resumption.running {
+        if self.replay.running {
             return;
         }
-        let Some((&chat, &(generation, after))) = self.resumption.behind.first_key_value() else { return };
-        self.resumption.running = true;
+        let Some((&chat, &(generation, after))) = self.replay.behind.first_key_value() else { return };
+        self.replay.running = true;
         let (services, outbox, session_ref) =
             (self.services.clone(), self.outbox.clone(), self.session_ref(who));
-        let echo = self.resumption.echo;
+        let echo = self.replay.echo;
         let room = self.bulk_room(who);
         let page = async move {
             outbox.room().await;
@@ -144,10 +144,10 @@ impl SessionActor {
         let go_on = move |outcome: Result<Option<Seq>, ServiceError>,
                           session: &mut Self,
                           ctx: &mut Ctx<Self>| {
-            session.resumption.running = false;
+            session.replay.running = false;
             match outcome {
                 Ok(seq) => {
-                    session.resumption.advance(chat, generation, seq);
+                    session.replay.advance(chat, generation, seq);
                     session.replay_next(who, ctx);
                 }
                 Err(error) if error.code == Code::Overloaded => {
@@ -169,14 +169,14 @@ mod tests {
 
     #[test]
     fn page_of_an_earlier_resume_does_not_move_the_chat() {
-        let mut resumption = Resumption::new(true);
-        resumption.behind.insert(ChatId(1), (2, 10));
-        resumption.advance(ChatId(1), 1, Some(500));
-        resumption.advance(ChatId(1), 1, None);
-        assert_eq!(resumption.behind.get(&ChatId(1)), Some(&(2, 10)));
-        resumption.advance(ChatId(1), 2, Some(20));
-        assert_eq!(resumption.behind.get(&ChatId(1)), Some(&(2, 20)));
-        resumption.advance(ChatId(1), 2, None);
-        assert!(resumption.behind.is_empty());
+        let mut replay = ReplayQueue::new(true);
+        replay.behind.insert(ChatId(1), (2, 10));
+        replay.advance(ChatId(1), 1, Some(500));
+        replay.advance(ChatId(1), 1, None);
+        assert_eq!(replay.behind.get(&ChatId(1)), Some(&(2, 10)));
+        replay.advance(ChatId(1), 2, Some(20));
+        assert_eq!(replay.behind.get(&ChatId(1)), Some(&(2, 20)));
+        replay.advance(ChatId(1), 2, None);
+        assert!(replay.behind.is_empty());
     }
 }
