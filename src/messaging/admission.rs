@@ -12,7 +12,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::metrics::{ConnectionMeter, Present, Transport};
+use super::metrics::{ConnectionMeter, GaugeGuard, Transport};
 use crate::core::limits::Limits;
 use crate::core::shares::{
     Cut, Holder, HolderSlot, Pool, PoolMetrics, PoolName, PoolRefusal, Reserved, Rules, Share, Slot, Slots,
@@ -24,23 +24,23 @@ use crate::domain::ids::UserId;
 pub(super) struct Admission {
     connections: Slots,
     websockets: Slots,
-    strangers: Slots,
+    unauthenticated: Slots,
     sessions: Pool,
     web_sessions: Pool,
 }
 
 /// Slot of a connection, held until its socket is closed.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct ConnectionSlot {
     _connection: Slot,
     _websocket: Option<Slot>,
-    _present: Present,
+    _counted: GaugeGuard,
 }
 
 /// Slot of a connection before its `Hello`; released with the `Welcome`.
 #[derive(Debug)]
-pub(super) struct StrangerSeat {
-    _stranger: Slot,
+pub(super) struct PreAuthSlot {
+    _pre_auth: Slot,
     _own: (HolderSlot, Option<HolderSlot>),
     /// Slot of the HTTP connection below a WebSocket.
     _http: Option<HolderSlot>,
@@ -48,7 +48,7 @@ pub(super) struct StrangerSeat {
 
 /// Slots of the session of an authenticated user.
 #[derive(Debug)]
-pub(super) struct MemberSeat {
+pub(super) struct SessionSlot {
     session: Share,
     web_session: Option<Share>,
 }
@@ -67,7 +67,7 @@ impl Admission {
         Self {
             connections: Slots::new(limits.connections, per_network),
             websockets: Slots::new(limits.websockets(), per_network),
-            strangers: Slots::new(limits.strangers, per_network),
+            unauthenticated: Slots::new(limits.strangers, per_network),
             sessions: pool(PoolName::Sessions, limits.connections, limits.sessions_reserve),
             web_sessions: pool(PoolName::WebSockets, limits.websockets(), limits.sessions_reserve),
         }
@@ -79,17 +79,18 @@ impl Admission {
         transport: Transport,
         address: IpAddr,
         meter: &ConnectionMeter,
-    ) -> Option<(Seat, StrangerSeat)> {
+    ) -> Option<(ConnectionSlot, PreAuthSlot)> {
         let network = Holder::network(address);
-        let stranger = self.strangers.enter(network)?;
+        let pre_auth = self.unauthenticated.enter(network)?;
         let mut connection = self.connections.enter(network)?;
         let mut websocket = match transport {
             Transport::Tcp => None,
             Transport::WebSocket => Some(self.websockets.enter(network)?),
         };
         let own = (connection.split(), websocket.as_mut().map(Slot::split));
-        let seat = Seat { _connection: connection, _websocket: websocket, _present: meter.connected() };
-        Some((seat, StrangerSeat { _stranger: stranger, _own: own, _http: None }))
+        let slot =
+            ConnectionSlot { _connection: connection, _websocket: websocket, _counted: meter.connected() };
+        Some((slot, PreAuthSlot { _pre_auth: pre_auth, _own: own, _http: None }))
     }
 
     /// Takes the slots of a session of the user.
@@ -97,14 +98,14 @@ impl Admission {
         &self,
         transport: Transport,
         user: UserId,
-    ) -> Result<MemberSeat, PoolRefusal> {
+    ) -> Result<SessionSlot, PoolRefusal> {
         let holder = Holder::Account(user);
         let web_session = match transport {
             Transport::Tcp => None,
             Transport::WebSocket => Some(self.web_sessions.enter(holder).await?),
         };
         let session = self.sessions.enter(holder).await?;
-        Ok(MemberSeat { session, web_session })
+        Ok(SessionSlot { session, web_session })
     }
 
     /// Returns the number of connections.
@@ -113,14 +114,14 @@ impl Admission {
     }
 }
 
-impl StrangerSeat {
+impl PreAuthSlot {
     /// Adds the part of an HTTP connection's slot that counts for its network.
     pub(super) fn with_http(self, own: Option<HolderSlot>) -> Self {
         Self { _http: own, ..self }
     }
 }
 
-impl MemberSeat {
+impl SessionSlot {
     /// Completes when another user needs the slot.
     pub(super) fn displaced(&self) -> impl Future<Output = ()> + 'static {
         let session = self.session.cut().clone();
@@ -156,10 +157,10 @@ mod tests {
         assert!(admit(here).is_none(), "two unauthenticated connections of one address");
         places.push(admit(there).unwrap());
         assert!(admit(there).is_none(), "three unauthenticated connections in total");
-        let mut seats: Vec<_> = places.into_iter().map(|(seat, _stranger)| seat).collect();
-        seats.push(admit(here).unwrap().0);
+        let mut slots: Vec<_> = places.into_iter().map(|(slot, _pre_auth)| slot).collect();
+        slots.push(admit(here).unwrap().0);
         assert!(admit(there).is_none(), "four connections in total");
-        drop(seats);
+        drop(slots);
         assert!(admit(here).is_some());
     }
 
@@ -197,8 +198,8 @@ mod tests {
         let limits = Limits { http_connections: 20, http_reserve: 10, ..Limits::default() };
         let admission = admission(&Limits { sessions_patience_ms: 200, ..limits });
         let mut eve = Vec::new();
-        while let Ok(seat) = admission.welcome(Transport::WebSocket, UserId(1)).await {
-            eve.push(seat);
+        while let Ok(slot) = admission.welcome(Transport::WebSocket, UserId(1)).await {
+            eve.push(slot);
         }
         let mallory = admission.welcome(Transport::WebSocket, UserId(2)).await.unwrap();
         let newest = eve.pop().unwrap();

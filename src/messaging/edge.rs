@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix::ArbiterHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{Admission, Seat, StrangerSeat};
+use super::admission::{Admission, ConnectionSlot, PreAuthSlot};
 use super::metrics::{ConnectionMeter, ConnectionMetrics, Transport};
 use super::session::SessionStats;
 use crate::actors::hub::{DeliveryMeter, DeliveryMetrics};
@@ -46,8 +46,8 @@ pub(super) struct Place {
     pub(super) transport: Transport,
     pub(super) hub: usize,
     pub(super) thread: ArbiterHandle,
-    pub(super) seat: Seat,
-    pub(super) stranger: StrangerSeat,
+    pub(super) slot: ConnectionSlot,
+    pub(super) pre_auth: PreAuthSlot,
     pub(super) meter: ConnectionMeter,
     pub(super) deliveries: DeliveryMeter,
 }
@@ -88,7 +88,7 @@ impl SessionEdge {
     /// Admits a session from `address`, or returns `None` if no slot is free.
     pub(super) fn place(&self, transport: Transport, address: IpAddr) -> Option<Place> {
         let meter = self.connections.meter(transport);
-        let Some((seat, stranger)) = self.admission.admit(transport, address, meter) else {
+        let Some((slot, pre_auth)) = self.admission.admit(transport, address, meter) else {
             meter.refused();
             return None;
         };
@@ -97,7 +97,7 @@ impl SessionEdge {
         let SessionThread(thread) = self.threads.get(hub)?;
         let deliveries = self.deliveries.get(hub)?.get(transport as usize)?.clone();
         let (thread, meter) = (thread.clone(), meter.clone());
-        Some(Place { id: SessionId(id), transport, hub, thread, seat, stranger, meter, deliveries })
+        Some(Place { id: SessionId(id), transport, hub, thread, slot, pre_auth, meter, deliveries })
     }
 
     pub fn stats(&self) -> &SessionStats {

@@ -40,10 +40,10 @@ pub struct ConnectionMetrics {
 
 /// Metrics of the connections over one transport. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct ConnectionMeter(Arc<Meter>);
+pub(super) struct ConnectionMeter(Arc<TransportMeter>);
 
 #[derive(Debug)]
-struct Meter {
+struct TransportMeter {
     connections: Gauge,
     sessions: Gauge,
     refused: Counter,
@@ -54,9 +54,9 @@ struct Meter {
 
 /// Counts one connection or session until it is dropped.
 #[derive(Debug)]
-pub(super) struct Present(Gauge);
+pub(super) struct GaugeGuard(Gauge);
 
-impl Drop for Present {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -69,7 +69,7 @@ impl Default for ConnectionMetrics {
         let (refused, frames, bytes, malformed) = (counters(), counters(), counters(), counters());
         let meters = Transport::ALL.map(|transport| {
             let own = [("transport", transport.name())];
-            ConnectionMeter(Arc::new(Meter {
+            ConnectionMeter(Arc::new(TransportMeter {
                 connections: connections.get_or_create_owned(&own),
                 sessions: sessions.get_or_create_owned(&own),
                 refused: refused.get_or_create_owned(&own),
@@ -93,15 +93,15 @@ impl ConnectionMetrics {
 }
 
 impl ConnectionMeter {
-    pub(super) fn connected(&self) -> Present {
+    pub(super) fn connected(&self) -> GaugeGuard {
         self.0.connections.inc();
-        Present(self.0.connections.clone())
+        GaugeGuard(self.0.connections.clone())
     }
 
     /// Counts a session that was authenticated.
-    pub(super) fn welcomed(&self) -> Present {
+    pub(super) fn welcomed(&self) -> GaugeGuard {
         self.0.sessions.inc();
-        Present(self.0.sessions.clone())
+        GaugeGuard(self.0.sessions.clone())
     }
 
     pub(super) fn refused(&self) {

@@ -48,7 +48,7 @@ pub fn open(
         .ok_or_else(|| ServiceError::later(Code::Overloaded, "too many connections", RETRY_AFTER_MS))?;
     // Taken last: a connection whose session is refused must still count for its network.
     let http = request.conn_data::<HttpSpot>().and_then(|spot| spot.0.take());
-    place.stranger = place.stranger.with_http(http);
+    place.pre_auth = place.pre_auth.with_http(http);
     let body = session::over_websocket(payload, place, edge);
     let response = response.message_body(body).map_err(|error| {
         tracing::error!(%error, "cannot build the response to a WebSocket upgrade");

@@ -8,9 +8,9 @@ use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, Message,
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::super::admission::{Admission, MemberSeat, Seat, StrangerSeat};
+use super::super::admission::{Admission, ConnectionSlot, PreAuthSlot, SessionSlot};
 use super::super::edge::{Place, SessionEdge};
-use super::super::metrics::{ConnectionMeter, Present, Transport};
+use super::super::metrics::{ConnectionMeter, GaugeGuard, Transport};
 use super::read_cursors::PendingCursors;
 use super::reader_context::ReaderContext;
 use super::replay::ReplayQueue;
@@ -46,12 +46,12 @@ pub(super) struct SessionActor {
     pub(super) services: Arc<Services>,
     pub(super) transport: Transport,
     admission: Arc<Admission>,
-    stranger: Option<StrangerSeat>,
+    pre_auth: Option<PreAuthSlot>,
     /// Set at the `Welcome`.
-    member: Option<MemberSeat>,
+    session_slot: Option<SessionSlot>,
     meter: ConnectionMeter,
     /// Counts the session, from the `Welcome` on.
-    counted: Option<Present>,
+    counted: Option<GaugeGuard>,
     window: Arc<Semaphore>,
     welcomed: Arc<AtomicBool>,
     /// Chat commands that wait for a permit of the writer, in order.
@@ -129,7 +129,7 @@ impl NamedMessage for CloseAfterReplies {
 pub(super) struct Started {
     pub(super) context: ReaderContext,
     pub(super) drain: OutboxDrain,
-    pub(super) seat: Seat,
+    pub(super) slot: ConnectionSlot,
 }
 
 /// Starts a session's actor on its thread.
@@ -137,7 +137,7 @@ pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToke
     let (services, limits) = (edge.services.clone(), &edge.services.limits);
     let (outbox, drain) = Outbox::new(limits.outbox_bytes, limits.outbox_frames, place.deliveries.clone());
     let (window, welcomed) = (Arc::new(Semaphore::new(1)), Arc::new(AtomicBool::new(false)));
-    let Place { id, transport, hub, thread, seat, stranger, meter, .. } = place;
+    let Place { id, transport, hub, thread, slot, pre_auth, meter, .. } = place;
     let session = {
         let (outbox, services, admission) = (outbox.clone(), edge.services.clone(), edge.admission.clone());
         let (window, welcomed, meter) = (window.clone(), welcomed.clone(), meter.clone());
@@ -150,8 +150,8 @@ pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToke
             services,
             transport,
             admission,
-            stranger: Some(stranger),
-            member: None,
+            pre_auth: Some(pre_auth),
+            session_slot: None,
             meter,
             counted: None,
             window,
@@ -166,14 +166,14 @@ pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToke
     };
     let closed = CancellationToken::new();
     let context = ReaderContext { session, window, outbox, welcomed, closed, stopping, services, meter };
-    Started { context, drain, seat }
+    Started { context, drain, slot }
 }
 
 impl SessionActor {
     fn receive(&mut self, Frame { incoming, place }: Frame, ctx: &mut Ctx<Self>) {
         let (action, who) = match &self.conversation {
-            Conversation::Unauthenticated(stranger) => (stranger.receive(incoming), None),
-            Conversation::Authenticated(member) => (member.receive(incoming), Some(member.who)),
+            Conversation::Unauthenticated(state) => (state.receive(incoming), None),
+            Conversation::Authenticated(state) => (state.receive(incoming), Some(state.who)),
             Conversation::Ended => return,
         };
         match (action, who) {
@@ -266,19 +266,19 @@ impl SessionActor {
         let (services, admission, transport) =
             (self.services.clone(), self.admission.clone(), self.transport);
         let opening = async move {
-            let Ok(member) = admission.welcome(transport, who.user).await else {
+            let Ok(session_slot) = admission.welcome(transport, who.user).await else {
                 let detail = "too many sessions";
                 return Err(ServiceError::later(Code::Overloaded, detail, 1_000));
             };
             services.cache.open_session(registration).await?;
-            Ok(member)
+            Ok(session_slot)
         };
         // `place` is held until the answer: the reader passes on no second packet before this one
         // is settled.
         let settle =
-            move |opened: Result<MemberSeat, ServiceError>, session: &mut Self, ctx: &mut Ctx<Self>| {
+            move |opened: Result<SessionSlot, ServiceError>, session: &mut Self, ctx: &mut Ctx<Self>| {
                 match opened {
-                    Ok(member) => session.welcome(who, echo, member, ctx),
+                    Ok(session_slot) => session.welcome(who, echo, session_slot, ctx),
                     Err(error) => {
                         let code = if error.code == Code::Unauthenticated {
                             GoodbyeCode::Unauthenticated
@@ -294,16 +294,16 @@ impl SessionActor {
     }
 
     /// Completes the login: the session is registered, and `Welcome` is in the outbox.
-    fn welcome(&mut self, who: Credential, echo: bool, member: MemberSeat, ctx: &mut Ctx<Self>) {
-        let displaced = member.displaced().into_actor(self);
+    fn welcome(&mut self, who: Credential, echo: bool, session_slot: SessionSlot, ctx: &mut Ctx<Self>) {
+        let displaced = session_slot.displaced().into_actor(self);
         ctx.spawn(displaced.map(|(), session: &mut Self, _| session.displaced()));
-        self.member = Some(member);
+        self.session_slot = Some(session_slot);
         let limits = &self.services.limits;
         let pages =
             PageLimits { default: limits.page_default, max: limits.page_max, cursors: limits.resume_chats };
         self.conversation = Conversation::Authenticated(Authenticated { who, pages });
         self.replay = ReplayQueue::new(echo);
-        self.stranger = None;
+        self.pre_auth = None;
         self.counted = Some(self.meter.welcomed());
         self.welcomed.store(true, Release);
         self.window.add_permits(limits.in_flight.saturating_sub(1));
@@ -312,7 +312,7 @@ impl SessionActor {
     /// Ends the session because another user needs its slot. The slot is released at once; the
     /// socket may close later.
     fn displaced(&mut self) {
-        self.member = None;
+        self.session_slot = None;
         if !matches!(self.conversation, Conversation::Ended) {
             self.end(None, GoodbyeCode::Overloaded);
         }
@@ -404,8 +404,8 @@ impl SessionActor {
     /// before the peer closed its half, are not lost.
     fn leave(&mut self, code: Option<GoodbyeCode>, ctx: &mut Ctx<Self>) {
         let window = self.window.clone();
-        let member = matches!(self.conversation, Conversation::Authenticated(_));
-        let all = if member { self.services.limits.in_flight } else { 1 };
+        let authenticated = matches!(self.conversation, Conversation::Authenticated(_));
+        let all = if authenticated { self.services.limits.in_flight } else { 1 };
         let all = u32::try_from(all).unwrap_or(u32::MAX);
         let answered = async move { window.acquire_many_owned(all).await.ok() };
         ctx.spawn(answered.into_actor(self).map(move |places, session: &mut Self, ctx| {

@@ -66,7 +66,7 @@ fn over_stream(
     let started = actor::start(place, edge, edge.ending.clone());
     let stall = Duration::from_millis(started.context.limits().write_stall_ms);
     let closed = started.context.closed.clone();
-    actix::spawn(writer::run(writing, started.drain, stall, closed, started.seat));
+    actix::spawn(writer::run(writing, started.drain, stall, closed, started.slot));
     actix::spawn(reader::Reader { socket: reading, context: started.context }.run());
 }
 
@@ -78,6 +78,6 @@ pub(super) fn over_websocket(payload: Payload, place: Place, edge: &SessionEdge)
     let closed = started.context.closed.clone();
     let (reader, shared) = WebReader::new(payload, started.context);
     actix_web::rt::spawn(reader.run());
-    let frames = web_writer::frames(started.drain, shared, (closed, started.seat));
+    let frames = web_writer::frames(started.drain, shared, (closed, started.slot));
     BodyStream::new(frames).boxed()
 }

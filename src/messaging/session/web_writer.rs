@@ -13,7 +13,7 @@ use futures_util::{Stream, stream};
 use tokio_util::codec::Encoder;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::super::admission::Seat;
+use super::super::admission::ConnectionSlot;
 use super::web_close::WebClose;
 use super::web_reader::{ForWriter, Form};
 use crate::actors::hub::{Drained, OutboxDrain};
@@ -31,7 +31,7 @@ struct WebWriter {
     handed_over: (usize, usize),
     end: ClosePhase,
     /// The connection counts until its body is dropped; then its reader ends too.
-    _dropped_last: (DropGuard, Seat),
+    _dropped_last: (DropGuard, ConnectionSlot),
 }
 
 #[derive(PartialEq)]
@@ -47,7 +47,7 @@ enum ClosePhase {
 pub(super) fn frames(
     drain: OutboxDrain,
     reader: ForWriter,
-    (closed, seat): (CancellationToken, Seat),
+    (closed, slot): (CancellationToken, ConnectionSlot),
 ) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
     let writer = WebWriter {
         drain,
@@ -56,7 +56,7 @@ pub(super) fn frames(
         waiting: VecDeque::new(),
         handed_over: (0, 0),
         end: ClosePhase::Open,
-        _dropped_last: (closed.drop_guard(), seat),
+        _dropped_last: (closed.drop_guard(), slot),
     };
     stream::unfold(writer, |mut writer| async move {
         let chunk = writer.chunk().await?;

@@ -11,7 +11,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
-use super::super::admission::Seat;
+use super::super::admission::ConnectionSlot;
 use crate::actors::hub::{Drained, OutboxDrain};
 
 /// Frames per system call (Linux accepts up to 1024, IOV_MAX).
@@ -27,10 +27,10 @@ pub(super) async fn run(
     mut outbox: OutboxDrain,
     stall: Duration,
     closed: CancellationToken,
-    seat: Seat,
+    slot: ConnectionSlot,
 ) {
     // The connection counts until its last bytes are sent.
-    let _seat = seat;
+    let _slot = slot;
     let _cancel = closed.drop_guard();
     let mut frames = Vec::new();
     loop {
