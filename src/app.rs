@@ -44,7 +44,7 @@ use crate::core::tls::{Tls, TlsError};
 use crate::git::metrics::{HistoryMetrics, TransferMetrics};
 use crate::git::program::Git;
 use crate::git::store::Store;
-use crate::messaging::{SessionEdge, SessionThread, TcpEdge, bind};
+use crate::messaging::{SessionAcceptor, SessionThread, TcpAcceptor, bind};
 use crate::services::hosting::Hosting;
 use crate::services::{Owners, Services};
 use crate::storage::readers::{ReadError, Readers};
@@ -92,8 +92,8 @@ pub struct RunningApp {
     pub cache_counters: CacheCounters,
     fatal: watch::Receiver<Option<i32>>,
     readiness: Readiness,
-    sessions: Arc<SessionEdge>,
-    tcp: TcpEdge,
+    sessions: Arc<SessionAcceptor>,
+    tcp: TcpAcceptor,
     http: ServerHandle,
     control: ServerHandle,
     ops: ServerHandle,
@@ -291,13 +291,13 @@ impl RunningApp {
         let services = Arc::new(services);
         services.reconcile(loaded.unfinished).await.map_err(|error| StartError::Reconcile(error.detail))?;
         started.push("settle pushes");
-        let sessions = Arc::new(SessionEdge::new(
+        let sessions = Arc::new(SessionAcceptor::new(
             session_threads,
             services.clone(),
             fatal.clone(),
             &instruments.sessions,
         ));
-        let tcp = TcpEdge::start(tcp_listener, sessions.clone(), tls.as_ref())
+        let tcp = TcpAcceptor::start(tcp_listener, sessions.clone(), tls.as_ref())
             .map_err(listen_error("tcp.listen", &addresses.tcp))?;
         let server_info = ServerInfo {
             name: "NetBit",

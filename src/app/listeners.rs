@@ -23,13 +23,13 @@ use crate::core::origins::AllowedOrigins;
 use crate::core::proxies::TrustedProxies;
 use crate::core::shares::{Holder, PoolMetrics, PoolName, Slot, Slots};
 use crate::core::tls::Tls;
-use crate::messaging::{HttpSpot, SessionEdge, open_websocket};
+use crate::messaging::{HttpSpot, SessionAcceptor, open_websocket};
 use crate::services::Services;
 
 pub(super) fn serve_http(
     listener: std::net::TcpListener,
     services: Arc<Services>,
-    sessions: Arc<SessionEdge>,
+    sessions: Arc<SessionAcceptor>,
     info: ServerInfo,
     (metrics, pools): (HttpMetrics, &PoolMetrics),
     (config, tls): (&Config, Option<&Tls>),
@@ -108,7 +108,7 @@ pub(super) fn serve_http(
 async fn upgrade(
     request: HttpRequest,
     payload: web::Payload,
-    sessions: web::Data<SessionEdge>,
+    sessions: web::Data<SessionAcceptor>,
     origins: web::Data<AllowedOrigins>,
 ) -> Result<HttpResponse, api::ApiError> {
     let from = api::peer_of(&request)?;

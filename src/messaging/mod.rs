@@ -1,18 +1,18 @@
 //! Transports and sessions of the chat: sockets, and the actors that serve them.
 //!
 //! `session` holds the state machine, the actor around it and its two socket tasks. `admission`
-//! decides which connections may start, `edge` is shared by the transports, `tcp` accepts,
+//! decides which connections may start, `acceptor` is shared by the transports, `tcp` accepts,
 //! `websocket` upgrades. Answers and pushes leave through the session's outbox only.
 
+mod acceptor;
 mod admission;
-mod edge;
 mod metrics;
 mod session;
 mod tcp;
 mod websocket;
 
-pub use edge::{SessionEdge, SessionMetrics, SessionThread};
+pub use acceptor::{SessionAcceptor, SessionMetrics, SessionThread};
 pub use metrics::{ConnectionMetrics, Transport};
 pub use session::{SessionStats, stats as session_stats};
-pub use tcp::{TcpEdge, bind};
+pub use tcp::{TcpAcceptor, bind};
 pub use websocket::{HttpSpot, open as open_websocket};

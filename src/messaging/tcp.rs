@@ -9,7 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::edge::{Place, SessionEdge};
+use super::acceptor::{AcceptedConnection, SessionAcceptor};
 use super::metrics::Transport;
 use super::session;
 use crate::core::tls::Tls;
@@ -22,7 +22,7 @@ const BACKLOG: i32 = 1024;
 const REST: Duration = Duration::from_millis(50);
 
 /// A running TCP listener.
-pub struct TcpEdge {
+pub struct TcpAcceptor {
     accepting: CancellationToken,
 }
 
@@ -39,17 +39,17 @@ pub fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-impl TcpEdge {
+impl TcpAcceptor {
     /// Starts accepting on the current thread.
     pub fn start(
         listener: std::net::TcpListener,
-        edge: Arc<SessionEdge>,
+        acceptor: Arc<SessionAcceptor>,
         tls: Option<&Tls>,
     ) -> std::io::Result<Self> {
         let this = Self { accepting: CancellationToken::new() };
         let listener = TcpListener::from_std(listener)?;
         let tls = tls.map(|tls| TlsAcceptor::from(tls.config().clone()));
-        actix::spawn(Acceptor { edge, tls }.run(listener, this.accepting.clone()));
+        actix::spawn(AcceptLoop { acceptor, tls }.run(listener, this.accepting.clone()));
         Ok(this)
     }
 
@@ -58,12 +58,12 @@ impl TcpEdge {
     }
 }
 
-struct Acceptor {
-    edge: Arc<SessionEdge>,
+struct AcceptLoop {
+    acceptor: Arc<SessionAcceptor>,
     tls: Option<TlsAcceptor>,
 }
 
-impl Acceptor {
+impl AcceptLoop {
     async fn run(self, listener: TcpListener, stop: CancellationToken) {
         loop {
             let accepted = tokio::select! {
@@ -72,8 +72,8 @@ impl Acceptor {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((socket, peer)) => match self.edge.place(Transport::Tcp, peer.ip()) {
-                    Some(place) => self.hand_over(socket, place),
+                Ok((socket, peer)) => match self.acceptor.accept(Transport::Tcp, peer.ip()) {
+                    Some(connection) => self.hand_over(socket, connection),
                     None => turn_away(&socket, self.tls.is_some()),
                 },
                 Err(error) => {
@@ -86,15 +86,15 @@ impl Acceptor {
 
     /// Moves a socket to another thread. A socket belongs to the reactor that created it, so it is
     /// passed as a standard one.
-    fn hand_over(&self, socket: TcpStream, place: Place) {
+    fn hand_over(&self, socket: TcpStream, connection: AcceptedConnection) {
         let socket = match socket.set_nodelay(true).and_then(|()| socket.into_std()) {
             Ok(socket) => socket,
             Err(error) => return debug!(%error, "a connection closed before its session started"),
         };
-        let (edge, thread, tls) = (self.edge.clone(), place.thread.clone(), self.tls.clone());
+        let (acceptor, thread, tls) = (self.acceptor.clone(), connection.thread.clone(), self.tls.clone());
         thread.spawn_fn(move || match (TcpStream::from_std(socket), tls) {
-            (Ok(socket), None) => session::over_tcp(socket, place, &edge),
-            (Ok(socket), Some(tls)) => drop(actix::spawn(shake_hands(socket, tls, place, edge))),
+            (Ok(socket), None) => session::over_tcp(socket, connection, &acceptor),
+            (Ok(socket), Some(tls)) => drop(actix::spawn(shake_hands(socket, tls, connection, acceptor))),
             (Err(error), _) => debug!(%error, "cannot register a connection on its session thread"),
         });
     }
@@ -102,10 +102,15 @@ impl Acceptor {
 
 /// Performs the TLS handshake within the time limit of `Hello`; the connection's slot is already
 /// taken.
-async fn shake_hands(socket: TcpStream, tls: TlsAcceptor, place: Place, edge: Arc<SessionEdge>) {
-    let patience = Duration::from_millis(edge.services.limits.hello_timeout_ms);
+async fn shake_hands(
+    socket: TcpStream,
+    tls: TlsAcceptor,
+    connection: AcceptedConnection,
+    acceptor: Arc<SessionAcceptor>,
+) {
+    let patience = Duration::from_millis(acceptor.services.limits.hello_timeout_ms);
     match tokio::time::timeout(patience, tls.accept(socket)).await {
-        Ok(Ok(stream)) => session::over_tls(stream, place, &edge),
+        Ok(Ok(stream)) => session::over_tls(stream, connection, &acceptor),
         Ok(Err(error)) => debug!(%error, "TLS handshake failed"),
         Err(_) => debug!("TLS handshake timed out"),
     }

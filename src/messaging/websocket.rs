@@ -7,7 +7,7 @@ use actix_http::ws;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::edge::SessionEdge;
+use super::acceptor::SessionAcceptor;
 use super::metrics::Transport;
 use super::session;
 use crate::core::origins::AllowedOrigins;
@@ -36,20 +36,20 @@ pub fn open(
     request: &HttpRequest,
     payload: web::Payload,
     from: IpAddr,
-    (edge, allowed): (&SessionEdge, &AllowedOrigins),
+    (acceptor, allowed): (&SessionAcceptor, &AllowedOrigins),
 ) -> Result<HttpResponse, ServiceError> {
-    if !is_own_origin(request, edge.services.hosting.public_url()) && !is_allowed(request, allowed) {
+    if !is_own_origin(request, acceptor.services.hosting.public_url()) && !is_allowed(request, allowed) {
         return Err(ServiceError::new(Code::Forbidden, "this origin may not open sessions"));
     }
     let mut response = ws::handshake(request.head())
         .map_err(|error| ServiceError::new(Code::BadRequest, format!("not a WebSocket upgrade: {error}")))?;
-    let mut place = edge
-        .place(Transport::WebSocket, from)
+    let mut connection = acceptor
+        .connection(Transport::WebSocket, from)
         .ok_or_else(|| ServiceError::later(Code::Overloaded, "too many connections", RETRY_AFTER_MS))?;
     // Taken last: a connection whose session is refused must still count for its network.
     let http = request.conn_data::<HttpSpot>().and_then(|spot| spot.0.take());
-    place.pre_auth = place.pre_auth.with_http(http);
-    let body = session::over_websocket(payload, place, edge);
+    connection.pre_auth = connection.pre_auth.with_http(http);
+    let body = session::over_websocket(payload, connection, acceptor);
     let response = response.message_body(body).map_err(|error| {
         tracing::error!(%error, "cannot build the response to a WebSocket upgrade");
         ServiceError::new(Code::Internal, "the upgrade failed")

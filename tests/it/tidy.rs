@@ -169,7 +169,7 @@ fn every_use_points_to_the_left() {
 #[test]
 fn the_check_itself_sees_a_breach() {
     assert_eq!(breaches("domain", "use crate::core::limits::Limits;").len(), 1);
-    assert_eq!(breaches("api", "use crate::messaging::TcpEdge;").len(), 1);
+    assert_eq!(breaches("api", "use crate::messaging::TcpAcceptor;").len(), 1);
     assert_eq!(breaches("client", "use crate::storage::readers::Readers;").len(), 1);
     assert_eq!(breaches("client", "use crate::git::store::Store;").len(), 1);
     assert_eq!(breaches("client", "use crate::{backup, domain::{ids, user}, protocol};").len(), 1);

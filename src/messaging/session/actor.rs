@@ -8,8 +8,8 @@ use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, Message,
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::super::acceptor::{AcceptedConnection, SessionAcceptor};
 use super::super::admission::{Admission, ConnectionSlot, PreAuthSlot, SessionSlot};
-use super::super::edge::{Place, SessionEdge};
 use super::super::metrics::{ConnectionMeter, GaugeGuard, Transport};
 use super::read_cursors::PendingCursors;
 use super::reader_context::ReaderContext;
@@ -133,13 +133,19 @@ pub(super) struct Started {
 }
 
 /// Starts a session's actor on its thread.
-pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToken) -> Started {
-    let (services, limits) = (edge.services.clone(), &edge.services.limits);
-    let (outbox, drain) = Outbox::new(limits.outbox_bytes, limits.outbox_frames, place.deliveries.clone());
+pub(super) fn start(
+    connection: AcceptedConnection,
+    acceptor: &SessionAcceptor,
+    stopping: CancellationToken,
+) -> Started {
+    let (services, limits) = (acceptor.services.clone(), &acceptor.services.limits);
+    let (outbox, drain) =
+        Outbox::new(limits.outbox_bytes, limits.outbox_frames, connection.deliveries.clone());
     let (window, welcomed) = (Arc::new(Semaphore::new(1)), Arc::new(AtomicBool::new(false)));
-    let Place { id, transport, hub, thread, slot, pre_auth, meter, .. } = place;
+    let AcceptedConnection { id, transport, hub, thread, slot, pre_auth, meter, .. } = connection;
     let session = {
-        let (outbox, services, admission) = (outbox.clone(), edge.services.clone(), edge.admission.clone());
+        let (outbox, services, admission) =
+            (outbox.clone(), acceptor.services.clone(), acceptor.admission.clone());
         let (window, welcomed, meter) = (window.clone(), welcomed.clone(), meter.clone());
         let make = move |_: &Mailbox<SessionActor>| SessionActor {
             id,
@@ -162,7 +168,7 @@ pub(super) fn start(place: Place, edge: &SessionEdge, stopping: CancellationToke
             replay: ReplayQueue::new(true),
             read_cursors: PendingCursors::default(),
         };
-        crate::core::actor::start(&thread, edge.stats.clone(), edge.fatal.clone(), make)
+        crate::core::actor::start(&thread, acceptor.stats.clone(), acceptor.fatal.clone(), make)
     };
     let closed = CancellationToken::new();
     let context = ReaderContext { session, window, outbox, welcomed, closed, stopping, services, meter };

@@ -43,27 +43,31 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use web_reader::WebReader;
 
-use super::edge::{Place, SessionEdge};
+use super::acceptor::{AcceptedConnection, SessionAcceptor};
 
 /// Runs a session over TCP on its own thread.
-pub(super) fn over_tcp(socket: TcpStream, place: Place, edge: &SessionEdge) {
+pub(super) fn over_tcp(socket: TcpStream, connection: AcceptedConnection, acceptor: &SessionAcceptor) {
     let (reading, writing) = socket.into_split();
-    over_stream(reading, writing, place, edge);
+    over_stream(reading, writing, connection, acceptor);
 }
 
 /// Runs a session over TLS on its own thread.
-pub(super) fn over_tls(stream: TlsStream<TcpStream>, place: Place, edge: &SessionEdge) {
+pub(super) fn over_tls(
+    stream: TlsStream<TcpStream>,
+    connection: AcceptedConnection,
+    acceptor: &SessionAcceptor,
+) {
     let (reading, writing) = tokio::io::split(stream);
-    over_stream(reading, writing, place, edge);
+    over_stream(reading, writing, connection, acceptor);
 }
 
 fn over_stream(
     reading: impl Source + 'static,
     writing: impl AsyncWrite + Unpin + 'static,
-    place: Place,
-    edge: &SessionEdge,
+    connection: AcceptedConnection,
+    acceptor: &SessionAcceptor,
 ) {
-    let started = actor::start(place, edge, edge.ending.clone());
+    let started = actor::start(connection, acceptor, acceptor.ending.clone());
     let stall = Duration::from_millis(started.context.limits().write_stall_ms);
     let closed = started.context.closed.clone();
     actix::spawn(writer::run(writing, started.drain, stall, closed, started.slot));
@@ -73,8 +77,12 @@ fn over_stream(
 /// Runs a session over WebSocket. `payload` is the input of the client; the returned body carries
 /// the session's messages. The session runs on its own thread; the socket stays with the HTTP
 /// worker.
-pub(super) fn over_websocket(payload: Payload, place: Place, edge: &SessionEdge) -> BoxBody {
-    let started = actor::start(place, edge, edge.ending_web.clone());
+pub(super) fn over_websocket(
+    payload: Payload,
+    connection: AcceptedConnection,
+    acceptor: &SessionAcceptor,
+) -> BoxBody {
+    let started = actor::start(connection, acceptor, acceptor.ending_web.clone());
     let closed = started.context.closed.clone();
     let (reader, shared) = WebReader::new(payload, started.context);
     actix_web::rt::spawn(reader.run());

@@ -23,7 +23,7 @@ use crate::services::Services;
 pub struct SessionThread(pub ArbiterHandle);
 
 /// Starts sessions. Shared by the listeners.
-pub struct SessionEdge {
+pub struct SessionAcceptor {
     pub(super) admission: Arc<Admission>,
     next_session: AtomicU64,
     threads: Vec<SessionThread>,
@@ -41,7 +41,7 @@ pub struct SessionEdge {
 }
 
 /// An admitted connection: the slots and the thread of one session.
-pub(super) struct Place {
+pub(super) struct AcceptedConnection {
     pub(super) id: SessionId,
     pub(super) transport: Transport,
     pub(super) hub: usize,
@@ -60,7 +60,7 @@ pub struct SessionMetrics {
     pub pools: PoolMetrics,
 }
 
-impl SessionEdge {
+impl SessionAcceptor {
     pub fn new(
         threads: Vec<SessionThread>,
         services: Arc<Services>,
@@ -86,7 +86,7 @@ impl SessionEdge {
     }
 
     /// Admits a session from `address`, or returns `None` if no slot is free.
-    pub(super) fn place(&self, transport: Transport, address: IpAddr) -> Option<Place> {
+    pub(super) fn accept(&self, transport: Transport, address: IpAddr) -> Option<AcceptedConnection> {
         let meter = self.connections.meter(transport);
         let Some((slot, pre_auth)) = self.admission.admit(transport, address, meter) else {
             meter.refused();
@@ -97,7 +97,16 @@ impl SessionEdge {
         let SessionThread(thread) = self.threads.get(hub)?;
         let deliveries = self.deliveries.get(hub)?.get(transport as usize)?.clone();
         let (thread, meter) = (thread.clone(), meter.clone());
-        Some(Place { id: SessionId(id), transport, hub, thread, slot, pre_auth, meter, deliveries })
+        Some(AcceptedConnection {
+            id: SessionId(id),
+            transport,
+            hub,
+            thread,
+            slot,
+            pre_auth,
+            meter,
+            deliveries,
+        })
     }
 
     pub fn stats(&self) -> &SessionStats {
