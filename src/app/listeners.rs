@@ -84,7 +84,7 @@ pub(super) fn serve_http(
             }
             None => {
                 doorway.make_room(socket);
-                turn_away(socket, is_encrypted);
+                reject(socket, is_encrypted);
             }
         }
     })
@@ -168,7 +168,7 @@ fn socket_of(connection: &dyn std::any::Any) -> Option<&TcpStream> {
 
 /// Shuts down a connection that got no slot: the server then reads the end of its input. A plain
 /// HTTP client receives a response first, if the socket accepts it without blocking.
-fn turn_away(socket: &TcpStream, is_encrypted: bool) {
+fn reject(socket: &TcpStream, is_encrypted: bool) {
     const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n\
         content-type: text/plain\r\ncontent-length: 37\r\n\r\ntoo many connections of this network\n";
     // Bypasses the runtime, which has not registered the socket as writable yet.

@@ -74,7 +74,7 @@ impl AcceptLoop {
             match accepted {
                 Ok((socket, peer)) => match self.acceptor.accept(Transport::Tcp, peer.ip()) {
                     Some(connection) => self.hand_over(socket, connection),
-                    None => turn_away(&socket, self.tls.is_some()),
+                    None => reject(&socket, self.tls.is_some()),
                 },
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
@@ -94,7 +94,7 @@ impl AcceptLoop {
         let (acceptor, thread, tls) = (self.acceptor.clone(), connection.thread.clone(), self.tls.clone());
         thread.spawn_fn(move || match (TcpStream::from_std(socket), tls) {
             (Ok(socket), None) => session::over_tcp(socket, connection, &acceptor),
-            (Ok(socket), Some(tls)) => drop(actix::spawn(shake_hands(socket, tls, connection, acceptor))),
+            (Ok(socket), Some(tls)) => drop(actix::spawn(tls_handshake(socket, tls, connection, acceptor))),
             (Err(error), _) => debug!(%error, "cannot register a connection on its session thread"),
         });
     }
@@ -102,7 +102,7 @@ impl AcceptLoop {
 
 /// Performs the TLS handshake within the time limit of `Hello`; the connection's slot is already
 /// taken.
-async fn shake_hands(
+async fn tls_handshake(
     socket: TcpStream,
     tls: TlsAcceptor,
     connection: AcceptedConnection,
@@ -118,7 +118,7 @@ async fn shake_hands(
 
 /// Sends a `Goodbye` frame if the socket accepts it at once, then closes. A client that expects TLS
 /// gets no frame, because it could not read one.
-fn turn_away(socket: &TcpStream, encrypted: bool) {
+fn reject(socket: &TcpStream, encrypted: bool) {
     if encrypted {
         return;
     }
