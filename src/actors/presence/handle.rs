@@ -29,7 +29,7 @@ impl PresenceHandle {
         }
     }
 
-    /// Sends an update from a registered session; `place` bounds the number of its concurrent
+    /// Sends an update from a registered session; `window_permit` bounds the number of its concurrent
     /// updates. The session receives an answer when it requested one, and when it types in a chat
     /// it is not a member of.
     pub fn update(
@@ -37,9 +37,9 @@ impl PresenceHandle {
         session: SessionId,
         request_id: Option<u64>,
         update: PresenceUpdate,
-        place: OwnedSemaphorePermit,
+        window_permit: OwnedSemaphorePermit,
     ) {
-        self.mailbox.post(SubmitUpdate { session, request_id, update, _place: place });
+        self.mailbox.post(SubmitUpdate { session, request_id, update, _window_permit: window_permit });
     }
 
     /// Returns the presence of `users` as `watcher` sees it. Users without a shared chat (`false`)

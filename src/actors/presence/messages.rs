@@ -80,7 +80,7 @@ pub(super) struct SubmitUpdate {
     pub(super) session: SessionId,
     pub(super) request_id: Option<u64>,
     pub(super) update: PresenceUpdate,
-    pub(super) _place: OwnedSemaphorePermit,
+    pub(super) _window_permit: OwnedSemaphorePermit,
 }
 
 impl NamedMessage for SubmitUpdate {

@@ -88,7 +88,7 @@ struct QueuedChatCommand {
     request_id: Option<u64>,
     chat: ChatId,
     command: ChatCommand,
-    place: OwnedSemaphorePermit,
+    window_permit: OwnedSemaphorePermit,
 }
 
 /// A packet with its permit of the session's window.
@@ -96,7 +96,7 @@ struct QueuedChatCommand {
 #[rtype(result = "()")]
 pub(super) struct Frame {
     pub(super) incoming: Incoming,
-    pub(super) place: OwnedSemaphorePermit,
+    pub(super) window_permit: OwnedSemaphorePermit,
 }
 
 impl NamedMessage for Frame {
@@ -176,7 +176,7 @@ pub(super) fn start(
 }
 
 impl SessionActor {
-    fn receive(&mut self, Frame { incoming, place }: Frame, ctx: &mut Ctx<Self>) {
+    fn receive(&mut self, Frame { incoming, window_permit }: Frame, ctx: &mut Ctx<Self>) {
         let (action, who) = match &self.conversation {
             Conversation::Unauthenticated(state) => (state.receive(incoming), None),
             Conversation::Authenticated(state) => (state.receive(incoming), Some(state.who)),
@@ -185,44 +185,46 @@ impl SessionActor {
         match (action, who) {
             (Action::Refuse(ack), _) => self.acknowledge(ack),
             (Action::End { last: None, code: code @ GoodbyeCode::Bye }, _) => {
-                drop(place);
+                drop(window_permit);
                 self.leave(Some(code), ctx);
             }
             (Action::End { last, code }, _) => self.end(last, code),
             (Action::Authenticate { token, options, request_id }, _) => {
-                self.authenticate(&token, options, request_id, place, ctx)
+                self.authenticate(&token, options, request_id, window_permit, ctx)
             }
             (Action::Submit { request_id, chat, command }, Some(who)) => {
-                self.commands.push_back(QueuedChatCommand { request_id, chat, command, place });
+                self.commands.push_back(QueuedChatCommand { request_id, chat, command, window_permit });
                 if !self.waiting {
                     self.submit_ready(who, ctx);
                 }
             }
-            (Action::Chats { request_id, after }, Some(who)) => self.chats(who, request_id, after, place),
+            (Action::Chats { request_id, after }, Some(who)) => {
+                self.chats(who, request_id, after, window_permit)
+            }
             (Action::Messages { request_id, chat, range }, Some(who)) => {
-                self.page(who, request_id, chat, range, place)
+                self.page(who, request_id, chat, range, window_permit)
             }
-            (Action::Users { request_id, ids }, Some(who)) => self.users(who, request_id, ids, place),
+            (Action::Users { request_id, ids }, Some(who)) => self.users(who, request_id, ids, window_permit),
             (Action::UpdatePresence { request_id, update }, Some(_)) => {
-                self.services.presence.update(self.id, request_id, update, place);
+                self.services.presence.update(self.id, request_id, update, window_permit);
             }
-            (Action::Ticket { request_id }, Some(who)) => self.ticket(who, request_id, place),
+            (Action::Ticket { request_id }, Some(who)) => self.ticket(who, request_id, window_permit),
             (Action::Block { request_id, username, blocks }, Some(who)) => {
-                self.block(who, request_id, username, blocks, place);
+                self.block(who, request_id, username, blocks, window_permit);
             }
             (Action::Arrange { request_id, arrangement }, Some(who)) => {
-                self.arrange(who, request_id, arrangement, place);
+                self.arrange(who, request_id, arrangement, window_permit);
             }
             (Action::LeaveChats { request_id, username }, Some(who)) => {
-                self.leave_chats(who, request_id, username, place);
+                self.leave_chats(who, request_id, username, window_permit);
             }
             (Action::QueueCursors { chat, marks }, Some(who)) => {
                 self.queue_cursor_update(who, chat, marks, ctx)
             }
             (Action::Resume { request_id, epoch, chats }, Some(who)) => {
-                self.resume(who, request_id, epoch, chats, place, ctx)
+                self.resume(who, request_id, epoch, chats, window_permit, ctx)
             }
-            (Action::Heartbeat { request_id }, Some(who)) => self.heartbeat(who, request_id, place),
+            (Action::Heartbeat { request_id }, Some(who)) => self.heartbeat(who, request_id, window_permit),
             (_, None) => {}
         }
     }
@@ -250,7 +252,7 @@ impl SessionActor {
         token: &str,
         options: HelloOptions,
         request_id: Option<u64>,
-        place: OwnedSemaphorePermit,
+        window_permit: OwnedSemaphorePermit,
         ctx: &mut Ctx<Self>,
     ) {
         let who = match self.services.credential(token) {
@@ -279,7 +281,7 @@ impl SessionActor {
             services.cache.open_session(registration).await?;
             Ok(session_slot)
         };
-        // `place` is held until the answer: the reader passes on no second packet before this one
+        // `window_permit` is held until the answer: the reader passes on no second packet before this one
         // is settled.
         let settle =
             move |opened: Result<SessionSlot, ServiceError>, session: &mut Self, ctx: &mut Ctx<Self>| {
@@ -294,7 +296,7 @@ impl SessionActor {
                         session.end(Some(nack(request_id, error)), code);
                     }
                 }
-                drop(place);
+                drop(window_permit);
             };
         ctx.spawn(opening.into_actor(self).map(settle));
     }
@@ -347,7 +349,8 @@ impl SessionActor {
     }
 
     fn submit_first(&mut self, who: Credential, permit: Result<Permit, Overloaded>) {
-        let Some(QueuedChatCommand { request_id, chat, command, place }) = self.commands.pop_front() else {
+        let Some(QueuedChatCommand { request_id, chat, command, window_permit }) = self.commands.pop_front()
+        else {
             return;
         };
         let permit = match permit {
@@ -373,7 +376,7 @@ impl SessionActor {
             if let Some(ack) = ack {
                 outbox.reply_packet(&ServerPacket::Ack(ack));
             }
-            drop(place);
+            drop(window_permit);
         };
         match command {
             ChatCommand::Send(message) => {
@@ -414,9 +417,9 @@ impl SessionActor {
         let all = if authenticated { self.services.limits.in_flight } else { 1 };
         let all = u32::try_from(all).unwrap_or(u32::MAX);
         let answered = async move { window.acquire_many_owned(all).await.ok() };
-        ctx.spawn(answered.into_actor(self).map(move |places, session: &mut Self, ctx| {
+        ctx.spawn(answered.into_actor(self).map(move |window_permits, session: &mut Self, ctx| {
             session.close(code, ctx);
-            drop(places);
+            drop(window_permits);
         }));
     }
 

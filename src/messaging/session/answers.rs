@@ -31,13 +31,13 @@ impl SessionActor {
         who: Credential,
         request_id: Option<u64>,
         after: ChatId,
-        place: OwnedSemaphorePermit,
+        window_permit: OwnedSemaphorePermit,
     ) {
         let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
         let mut room = self.bulk_room(who);
         actix::spawn(async move {
-            let _place = place;
-            let Ok(_turn) = bulk.acquire().await else { return };
+            let _window_permit = window_permit;
+            let Ok(_bulk_permit) = bulk.acquire().await else { return };
             let mut limit = services.limits.welcome_chats;
             loop {
                 outbox.room().await;
@@ -66,13 +66,13 @@ impl SessionActor {
         request_id: Option<u64>,
         chat_id: ChatId,
         range: EventRange,
-        place: OwnedSemaphorePermit,
+        window_permit: OwnedSemaphorePermit,
     ) {
         let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
         let mut room = self.bulk_room(who);
         actix::spawn(async move {
-            let _place = place;
-            let Ok(_turn) = bulk.acquire().await else { return };
+            let _window_permit = window_permit;
+            let Ok(_bulk_permit) = bulk.acquire().await else { return };
             let (messages_only, newest) = (range.messages_only, range.after.is_none());
             let (cost, mut frame_bytes) = (room.cost(), services.limits.server_frame_bytes);
             let (page, admitted) = loop {
@@ -114,13 +114,13 @@ impl SessionActor {
         who: Credential,
         request_id: Option<u64>,
         ids: Vec<UserId>,
-        place: OwnedSemaphorePermit,
+        window_permit: OwnedSemaphorePermit,
     ) {
         let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
         let mut room = self.bulk_room(who);
         actix::spawn(async move {
-            let _place = place;
-            let Ok(_turn) = bulk.acquire().await else { return };
+            let _window_permit = window_permit;
+            let Ok(_bulk_permit) = bulk.acquire().await else { return };
             outbox.room().await;
             let people = match services.users_by_id(who, ids).await {
                 Ok(users) => users.iter().map(|user| UserView::from(&**user)).collect::<Vec<_>>(),
@@ -142,10 +142,15 @@ impl SessionActor {
     }
 
     /// Issues a new UDP ticket for the session's device.
-    pub(super) fn ticket(&self, who: Credential, request_id: Option<u64>, place: OwnedSemaphorePermit) {
+    pub(super) fn ticket(
+        &self,
+        who: Credential,
+        request_id: Option<u64>,
+        window_permit: OwnedSemaphorePermit,
+    ) {
         let (services, outbox, device) = (self.services.clone(), self.outbox.clone(), self.device.clone());
         actix::spawn(async move {
-            let _place = place;
+            let _window_permit = window_permit;
             match services.issue_ticket(who, device).await {
                 Ok(ticket) => {
                     let udp = ticket.view(services.limits.udp_ticket_seconds, services.udp_address());
@@ -163,11 +168,11 @@ impl SessionActor {
         request_id: Option<u64>,
         username: String,
         blocks: bool,
-        place: OwnedSemaphorePermit,
+        window_permit: OwnedSemaphorePermit,
     ) {
         let (services, outbox) = (self.services.clone(), self.outbox.clone());
         actix::spawn(async move {
-            let _place = place;
+            let _window_permit = window_permit;
             let done = services.set_block(who, username, blocks).await;
             answer(&outbox, request_id, done.map(|()| AckPacket::default()));
         });
@@ -179,11 +184,11 @@ impl SessionActor {
         who: Credential,
         request_id: Option<u64>,
         arrangement: Arrangement,
-        place: OwnedSemaphorePermit,
+        window_permit: OwnedSemaphorePermit,
     ) {
         let (services, outbox) = (self.services.clone(), self.outbox.clone());
         actix::spawn(async move {
-            let _place = place;
+            let _window_permit = window_permit;
             let done = match arrangement {
                 Arrangement::MarkUnread { chat, from } => {
                     services.mark_unread(who, chat, from).await.map(Some)
@@ -206,12 +211,12 @@ impl SessionActor {
         who: Credential,
         request_id: Option<u64>,
         username: String,
-        place: OwnedSemaphorePermit,
+        window_permit: OwnedSemaphorePermit,
     ) {
         let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
         actix::spawn(async move {
-            let _place = place;
-            let Ok(_turn) = bulk.acquire().await else { return };
+            let _window_permit = window_permit;
+            let Ok(_bulk_permit) = bulk.acquire().await else { return };
             let done = services.leave_chats_of(who, username).await;
             let ack = |left: LeftChats| AckPacket {
                 left: Some(left.left),
@@ -222,11 +227,16 @@ impl SessionActor {
         });
     }
 
-    pub(super) fn heartbeat(&self, who: Credential, request_id: Option<u64>, place: OwnedSemaphorePermit) {
+    pub(super) fn heartbeat(
+        &self,
+        who: Credential,
+        request_id: Option<u64>,
+        window_permit: OwnedSemaphorePermit,
+    ) {
         let (services, outbox, session_ref) =
             (self.services.clone(), self.outbox.clone(), self.session_ref(who));
         actix::spawn(async move {
-            let _place = place;
+            let _window_permit = window_permit;
             if let Err(error) = services.cache.heartbeat(session_ref, request_id).await {
                 outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error.into())));
             }

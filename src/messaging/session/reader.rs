@@ -88,7 +88,7 @@ impl<S: Source> Reader<S> {
             // A permit for the next packet must be free before the read. So a `Hello` is settled
             // before its outcome determines the time limit of the next bytes, and a full window
             // leaves the socket unread.
-            match self.context.place().await {
+            match self.context.permit().await {
                 Ok(free) => drop(free),
                 Err(end) => return end,
             }
@@ -129,8 +129,8 @@ impl<S: Source> Reader<S> {
         while used < buffer.len() {
             // The permit comes before the size limit is read: while a `Hello` is being answered,
             // the limit of unauthenticated clients applies.
-            let place = match self.context.place().await {
-                Ok(place) => place,
+            let window_permit = match self.context.permit().await {
+                Ok(window_permit) => window_permit,
                 Err(end) => return Some(end),
             };
             match framing::split(buffer.get(used..).unwrap_or_default(), self.context.bytes_max()) {
@@ -138,7 +138,7 @@ impl<S: Source> Reader<S> {
                 Ok(Some((frame, length))) => {
                     let incoming = Incoming::of(packet::decode(frame));
                     let last = matches!(incoming, Incoming::Malformed);
-                    self.context.session.post(Frame { incoming, place });
+                    self.context.session.post(Frame { incoming, window_permit });
                     used += length;
                     self.context.meter.received(length);
                     if last {

@@ -69,15 +69,15 @@ impl ReaderContext {
     /// Acquires a window permit for one packet. First waits until the outbox is at most half full:
     /// a client that does not read answers cannot send further requests, so the answers are bounded
     /// too.
-    pub(super) async fn place(&self) -> Result<OwnedSemaphorePermit, ReadEnd> {
+    pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit, ReadEnd> {
         tokio::select! {
             biased;
             () = self.closed.cancelled() => Err(ReadEnd::Closed),
             () = self.stopping.cancelled() => Err(ReadEnd::CloseWith(GoodbyeCode::Shutdown)),
-            place = async {
+            window_permit = async {
                 self.outbox.room().await;
                 self.window.clone().acquire_owned().await
-            } => place.map_err(|_| ReadEnd::Closed),
+            } => window_permit.map_err(|_| ReadEnd::Closed),
         }
     }
 

@@ -68,7 +68,7 @@ impl SessionActor {
         request_id: Option<u64>,
         epoch: i64,
         chats: Vec<(ChatId, Seq)>,
-        place: OwnedSemaphorePermit,
+        window_permit: OwnedSemaphorePermit,
         ctx: &mut Ctx<Self>,
     ) {
         self.replay.generation += 1;
@@ -77,7 +77,7 @@ impl SessionActor {
         let mut room = self.bulk_room(who);
         let asking = async move {
             // Every named chat has an answer, so these answers too are made one packet at a time.
-            let _turn = bulk.acquire().await;
+            let _bulk_permit = bulk.acquire().await;
             let admitted = loop {
                 outbox.room().await;
                 match room.admit(chats.len() * CURSOR_BYTES) {
@@ -107,7 +107,7 @@ impl SessionActor {
                 }
                 Err(error) => session.acknowledge(nack(request_id, error)),
             }
-            drop(place);
+            drop(window_permit);
         };
         ctx.spawn(asking.into_actor(self).map(begin));
     }

@@ -96,7 +96,7 @@ impl WebReader {
         let mut began = None;
         loop {
             // As over TCP: the reader reads only while a permit is free.
-            match self.context.place().await {
+            match self.context.permit().await {
                 Ok(free) => drop(free),
                 // HTTP stops while the writer still works: packets that were received are answered.
                 Err(ReadEnd::CloseWith(GoodbyeCode::Shutdown)) => {
@@ -160,8 +160,8 @@ impl WebReader {
             }
         };
         let last = matches!(incoming, Incoming::Malformed);
-        match self.context.place().await {
-            Ok(place) => self.context.session.post(Frame { incoming, place }),
+        match self.context.permit().await {
+            Ok(window_permit) => self.context.session.post(Frame { incoming, window_permit }),
             Err(end) => return Some(end),
         }
         last.then(|| self.broken(WebClose::INVALID))
