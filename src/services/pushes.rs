@@ -29,7 +29,7 @@ use crate::git::pack_limits::PackCost;
 use crate::git::push_head::PushHead;
 use crate::git::report;
 use crate::git::store::StoreError;
-use crate::git::transfer::{Judge, Refuser};
+use crate::git::transfer::{ReceiveHook, Refuser};
 use crate::protocol::code::Code;
 use crate::storage::queries::pushes;
 use crate::storage::rows::push::PushIntent;
@@ -47,7 +47,7 @@ const TEXT_LEFT_OUT: &str =
     "\nThe text of -o chat was left out: the access token lacks the scope chat:write\n";
 
 /// Decides whether one push is accepted.
-pub(super) struct PushJudge {
+pub(super) struct PushHook {
     services: Arc<Services>,
     who: Credential,
     view: RepositoryView,
@@ -87,7 +87,7 @@ struct Admitted {
     _token: TaskTrackerToken,
 }
 
-impl PushJudge {
+impl PushHook {
     pub(super) fn new(
         services: Arc<Services>,
         who: Credential,
@@ -184,8 +184,8 @@ async fn on_blocking<T: Send + 'static>(
     done.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))
 }
 
-impl Judge for PushJudge {
-    async fn admit(&mut self, cost: PackCost) -> Result<(), Bytes> {
+impl ReceiveHook for PushHook {
+    async fn pre_receive(&mut self, cost: PackCost) -> Result<(), Bytes> {
         match self.open(cost).await {
             Ok(admitted) => {
                 self.admitted = Some(admitted);
@@ -198,7 +198,7 @@ impl Judge for PushJudge {
         }
     }
 
-    async fn goes_on(&mut self) -> Result<(), Bytes> {
+    async fn may_continue(&mut self) -> Result<(), Bytes> {
         let checked = self.services.check_disk().await;
         checked.map_err(|error| {
             let why = error.sentence();
@@ -219,7 +219,7 @@ impl Judge for PushJudge {
         report::refusal(&self.head, Some(&why), |_| why.clone())
     }
 
-    async fn finish(self) -> Option<Bytes> {
+    async fn post_receive(self) -> Option<Bytes> {
         let admitted = self.admitted?;
         let Opened { push, is_text_left_out } = admitted.opened;
         let settled = self.services.settle(push, &self.view.repository, admitted.refs.updates()).await;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::access::RepositoryPath;
 use super::hosting::Hosting;
 use super::push_targets::PushTarget;
-use super::pushes::{PushJudge, REFS_MANY};
+use super::pushes::{PushHook, REFS_MANY};
 use super::room::Room;
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
@@ -24,7 +24,7 @@ use crate::git::metrics::{Turn, Work};
 use crate::git::program::{ProtocolVersion, PushRules, Service};
 use crate::git::push_head::{PushHead, check_update_name};
 use crate::git::report;
-use crate::git::transfer::{self, Input, Output, Push, TransferBody};
+use crate::git::transfer::{self, Input, Output, PushInput, TransferBody};
 use crate::protocol::code::Code;
 
 /// The push option whose value is posted to the project's channel with the push.
@@ -180,8 +180,8 @@ impl Services {
         let bytes = head.bytes.clone();
         let (has_pack, side_band) = (head.has_pack(), head.has_side_band());
         let report_lines = report::declined(&head);
-        let judge = PushJudge::new(self.clone(), who, view, head, base_url, fast_forward, room);
-        let push = Push {
+        let hook = PushHook::new(self.clone(), who, view, head, base_url, fast_forward, room);
+        let push = PushInput {
             head: bytes,
             rest,
             has_pack,
@@ -194,7 +194,7 @@ impl Services {
             repository: directory,
             side_band,
             report_lines,
-            judge,
+            hook,
         };
         let deadlines = Hosting::deadlines(&self.limits);
         let body =

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::ChildStdin;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{BUFFER_BYTES, Input, Judge, Push, Verdict};
+use super::{BUFFER_BYTES, Input, PushDecision, PushInput, ReceiveHook};
 use crate::core::shares::{BudgetGrant, Direction, Endable};
 use crate::git::cage;
 use crate::git::metrics::Meter;
@@ -18,7 +18,7 @@ use crate::git::pack_limits::PackLimits;
 use crate::git::pack_reader::{PackError, PackReader, kinds_in};
 use crate::git::process::Progress;
 
-/// Number of received bytes between two calls of [`Judge::goes_on`].
+/// Number of received bytes between two calls of [`ReceiveHook::may_continue`].
 const ASK_EVERY_BYTES: u64 = 32 * 1024 * 1024;
 /// Step in which objects are added to the budget of all pushes. The first step of a push is not
 /// counted.
@@ -171,14 +171,14 @@ impl InputPump {
     ///
     /// Returns `None` if git ended first and reports the reason itself. `reading` is dropped once
     /// the request body was read.
-    pub(super) async fn push<J: Judge>(
+    pub(super) async fn push<H: ReceiveHook>(
         mut self,
         mut input: Input,
-        push: Push<J>,
+        push: PushInput<H>,
         refused: &AtomicBool,
         reading: DropGuard,
-    ) -> Result<Option<Verdict<J>>, Broken> {
-        let Push {
+    ) -> Result<Option<PushDecision<H>>, Broken> {
+        let PushInput {
             head,
             rest,
             has_pack,
@@ -189,7 +189,7 @@ impl InputPump {
             delta_memory,
             holder,
             repository,
-            mut judge,
+            mut hook,
             ..
         } = push;
         let mut pack = PackReader::new(PackLimits::of(&limits), kinds_in(repository.clone()));
@@ -207,17 +207,17 @@ impl InputPump {
         let outcome = loop {
             received = received.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
             if received > pack_bytes_max {
-                break Err(judge.too_large());
+                break Err(hook.too_large());
             }
             if received.saturating_sub(asked_at) >= ASK_EVERY_BYTES {
                 asked_at = received;
-                if let Err(answer) = judge.goes_on().await {
+                if let Err(answer) = hook.may_continue().await {
                     break Err(answer);
                 }
             }
             if !piece.is_empty() {
                 if !has_pack {
-                    break Err(judge.malformed(PackError::Trailing.to_string()));
+                    break Err(hook.malformed(PackError::Trailing.to_string()));
                 }
                 // Inflating is CPU-bound: not on a thread that serves other requests.
                 let Ok(place) = inflating.acquire().await else { return Err(Broken) };
@@ -229,7 +229,7 @@ impl InputPump {
                     Ok(ready) => {
                         if let Some(objects) = pack.announced().filter(|_| !fits) {
                             if let Err(error) = object_count::check(&repository, objects, &limits).await {
-                                break Err(judge.malformed(error.to_string()));
+                                break Err(hook.malformed(error.to_string()));
                             }
                             fits = true;
                         }
@@ -240,7 +240,7 @@ impl InputPump {
                         };
                         match room {
                             Ok(()) => {}
-                            Err(Stopped::Crowded(why)) => break Err(judge.malformed(why.to_owned())),
+                            Err(Stopped::Crowded(why)) => break Err(hook.malformed(why.to_owned())),
                             Err(Stopped::Broken) => return Err(Broken),
                             Err(Stopped::Gone) => {
                                 self.deaf = true;
@@ -249,7 +249,7 @@ impl InputPump {
                         }
                         self.write(&ready).await?;
                     }
-                    Err(error) => break Err(judge.malformed(error.to_string())),
+                    Err(error) => break Err(hook.malformed(error.to_string())),
                 }
                 if self.deaf {
                     break Ok(None);
@@ -278,7 +278,7 @@ impl InputPump {
                 // The judge reserves the memory for unpacking.
                 passing.grant.lower_to(0);
                 let cost = pack.cost();
-                let admitted = judge.admit(cost).await;
+                let admitted = hook.pre_receive(cost).await;
                 if let (Ok(()), Some(child)) = (&admitted, self.child) {
                     cage::limit_cpu(child, cage::cpu_seconds(&limits, cost.unpacked_bytes));
                 }
@@ -302,7 +302,7 @@ impl InputPump {
                 {
                     tracing::trace!(%error, "the child has closed its input");
                 }
-                Ok(Some(Verdict::Admitted(judge, counted.grant)))
+                Ok(Some(PushDecision::Admitted(hook, counted.grant)))
             }
             Err(answer) => {
                 // Set before git's stdin is closed: its output from now on is not for the client.
@@ -312,7 +312,7 @@ impl InputPump {
                 if unread {
                     input.drain().await;
                 }
-                Ok(Some(Verdict::Refused(answer)))
+                Ok(Some(PushDecision::Refused(answer)))
             }
         }
     }

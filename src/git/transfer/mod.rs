@@ -12,7 +12,7 @@
 //! * A body ends cleanly only if the child succeeded or the last line of the body is the reason of
 //!   the failure. Otherwise the body breaks off with an error, so that the client detects that it
 //!   is incomplete.
-//! * The checksum at the end of a push's pack is held back until its [`Judge`] admits the push. No
+//! * The checksum at the end of a push's pack is held back until its [`ReceiveHook`] admits the push. No
 //!   ref can move before that: without the checksum, git does not have the pack. Parsing the pack
 //!   locates the checksum; bytes after it are refused. An admitted push is finished whether or not
 //!   its client is still connected.
@@ -67,18 +67,18 @@ pub type Refuser = Box<dyn Fn(&str) -> Bytes>;
 
 /// Decides whether a push is admitted once all of it has arrived, and completes it after git has
 /// finished.
-pub trait Judge: 'static {
+pub trait ReceiveHook: 'static {
     /// Decides whether the push is admitted.
     ///
     /// # Errors
     /// The complete answer to the client.
-    fn admit(&mut self, cost: PackCost) -> impl Future<Output = Result<(), Bytes>>;
+    fn pre_receive(&mut self, cost: PackCost) -> impl Future<Output = Result<(), Bytes>>;
 
     /// Decides whether more of the push may arrive. Called periodically.
     ///
     /// # Errors
     /// The complete answer to the client.
-    fn goes_on(&mut self) -> impl Future<Output = Result<(), Bytes>>;
+    fn may_continue(&mut self) -> impl Future<Output = Result<(), Bytes>>;
 
     /// Returns the answer to the client if the push is too large.
     fn too_large(&self) -> Bytes;
@@ -94,11 +94,11 @@ pub trait Judge: 'static {
     /// Completes an admitted push after the child has ended; returns framed text for the client.
     ///
     /// Runs to completion even if the client has disconnected.
-    fn finish(self) -> impl Future<Output = Option<Bytes>>;
+    fn post_receive(self) -> impl Future<Output = Option<Bytes>>;
 }
 
 /// The input and limits of a push.
-pub struct Push<J> {
+pub struct PushInput<H> {
     /// The bytes that were already read from the body, forwarded first.
     pub head: Bytes,
     /// Bytes of the body after the head.
@@ -121,7 +121,7 @@ pub struct Push<J> {
     pub side_band: bool,
     /// Lines to append to git's report.
     pub report_lines: Bytes,
-    pub judge: J,
+    pub hook: H,
 }
 
 /// The pipes of the child.
@@ -237,19 +237,19 @@ pub fn read(
     Ok(body)
 }
 
-/// Streams a push, which its [`Judge`] admits or refuses.
+/// Streams a push, which its [`ReceiveHook`] admits or refuses.
 ///
 /// Returns when the request body was read, or will not be read further.
-pub async fn receive<J: Judge>(
+pub async fn receive<H: ReceiveHook>(
     command: GitCommand,
     input: Input,
-    push: Push<J>,
+    push: PushInput<H>,
     deadlines: Deadlines,
     turn: Turn,
 ) -> io::Result<TransferBody> {
     let (mut pipes, shared) = start(command, deadlines, true, turn)?;
     let refused = Arc::new(AtomicBool::new(false));
-    let (verdict, judged) = oneshot::channel();
+    let (decision, decided) = oneshot::channel();
     let to_child = pipes.input.take().ok_or_else(|| io::Error::other("the child has no input"))?;
     let (cancel, progress) = (shared.cancel.clone(), shared.progress.clone());
     let keep = if push.side_band { FLUSH.len() } else { 0 };
@@ -259,14 +259,14 @@ pub async fn receive<J: Judge>(
     let body_read = CancellationToken::new();
     let reading = body_read.clone().drop_guard();
     let early = Early::new(body_read.clone(), push.side_band);
-    let refuser = push.judge.refuser();
+    let refuser = push.hook.refuser();
     let lines = push.report_lines.clone();
     let amendment = (!lines.is_empty()).then(|| Amendment::new(push.side_band, lines));
     actix_web::rt::spawn(async move {
         match pump.push(input, push, &known, reading).await {
-            Ok(Some(outcome)) => drop(verdict.send(outcome)),
+            Ok(Some(outcome)) => drop(decision.send(outcome)),
             // Dropping the sender signals that no decision was made.
-            Ok(None) => drop(verdict),
+            Ok(None) => drop(decision),
             Err(Broken) => cancel.cancel(),
         }
     });
@@ -274,35 +274,35 @@ pub async fn receive<J: Judge>(
     let (sender, chunks) = mpsc::channel(CHANNEL_DEPTH);
     let body = TransferBody::new(chunks, &shared);
     let output = OutputPump::new(pipes.output, sender, &shared).with_early(early).with_amendment(amendment);
-    actix_web::rt::spawn(finish_push(output, shared, keep, (refused, refuser), judged, errors));
+    actix_web::rt::spawn(finish_push(output, shared, keep, (refused, refuser), decided, errors));
     body_read.cancelled().await;
     Ok(body)
 }
 
 /// The outcome of a push that was admitted or refused.
-enum Verdict<J> {
+enum PushDecision<H> {
     /// Admitted; the grant counts its objects among those of all pushes.
-    Admitted(J, BudgetGrant),
+    Admitted(H, BudgetGrant),
     /// Refused, with the complete answer.
     Refused(Bytes),
 }
 
-async fn finish_push<J: Judge>(
+async fn finish_push<H: ReceiveHook>(
     mut pump: OutputPump,
     shared: Shared,
     keep: usize,
     (refused, refuser): (Arc<AtomicBool>, Refuser),
-    judged: oneshot::Receiver<Verdict<J>>,
+    decided: oneshot::Receiver<PushDecision<H>>,
     errors: tokio::task::JoinHandle<Vec<u8>>,
 ) {
     pump.run(keep, &refused, true).await;
     let end = shared.ended.await.unwrap_or(End::Cancelled);
     let errors = errors.await.unwrap_or_default();
-    match judged.await {
-        Ok(Verdict::Admitted(judge, objects)) => {
+    match decided.await {
+        Ok(PushDecision::Admitted(hook, objects)) => {
             drop(objects);
             log_failure(&end, &errors);
-            let text = judge.finish().await;
+            let text = hook.post_receive().await;
             pump.send_early().await;
             if let Some(text) = text.filter(|_| keep > 0 && pump.held == FLUSH) {
                 pump.send(text).await;
@@ -316,7 +316,7 @@ async fn finish_push<J: Judge>(
             };
             shared.clean.store(is_told, Relaxed);
         }
-        Ok(Verdict::Refused(answer)) => {
+        Ok(PushDecision::Refused(answer)) => {
             pump.clear();
             shared.clean.store(true, Relaxed);
             pump.send(answer).await;
